@@ -1,0 +1,239 @@
+// Package codes issues and redeems OAuth 2.0 authorization codes.
+//
+// A code is 256 random bits, lives for a minute, and is redeemed once. Three
+// promises are kept however many requests run at the same time:
+//
+//   - A code is redeemed at most once. A second redemption is told apart from
+//     an unknown code, so that the caller can end the grant (RFC 9700 §4.5).
+//   - A live code is never forgotten to make room. When there is no room,
+//     [Codes.Issue] says so with a [*FullError].
+//   - A redemption whose bindings do not match spends nothing, so nobody can
+//     destroy a code that was meant for another client.
+//
+// The codes themselves are kept nowhere: everything is filed under the SHA-256
+// of a code.
+//
+// [NewMemory] keeps the records in this process. [NewStored] keeps them in a
+// [storage.Store], so that any node that shares the store can redeem.
+package codes
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/caddy-sso/caddy-sso/storage"
+)
+
+// SpentRetention is how long a spent code is remembered as spent. Later on it
+// is an unknown one.
+const SpentRetention = time.Hour
+
+// codeBytes is the size of a code before its encoding.
+const codeBytes = 32
+
+// encoding is strict, so that one code has one spelling.
+var encoding = base64.RawURLEncoding.Strict()
+
+// A Record is what a code stands for.
+type Record struct {
+	Client      string    `json:"client"`
+	RedirectURI string    `json:"redirect_uri"`
+	Challenge   string    `json:"challenge,omitempty"` // PKCE, method S256; empty without PKCE
+	Session     [32]byte  `json:"session"`             // key of the SSO session that the code came from
+	Subject     string    `json:"subject"`
+	Grant       string    `json:"grant"` // ID of the grant that redemption makes
+	Scopes      []string  `json:"scopes,omitempty"`
+	Audience    []string  `json:"audience,omitempty"`
+	Nonce       string    `json:"nonce,omitempty"`
+	AuthTime    time.Time `json:"auth_time"`
+
+	// Issued and Expires are set by Issue.
+	Issued  time.Time `json:"issued"`
+	Expires time.Time `json:"expires"`
+}
+
+// clone returns a copy that shares nothing with r.
+func (r *Record) clone() *Record {
+	c := *r
+	c.Scopes = slices.Clone(r.Scopes)
+	c.Audience = slices.Clone(r.Audience)
+	return &c
+}
+
+// Limits is the policy for one Issue. It is handed in with each call because
+// codes outlive a configuration. A field that is not positive means its
+// default.
+type Limits struct {
+	Lifetime   time.Duration // how long a code can be redeemed; default 60 s
+	Capacity   int           // live codes in all; default 100,000
+	PerSession int           // live codes of one session; default 16
+}
+
+func (l Limits) withDefaults() Limits {
+	if l.Lifetime <= 0 {
+		l.Lifetime = time.Minute
+	}
+	if l.Capacity <= 0 {
+		l.Capacity = 100_000
+	}
+	if l.PerSession <= 0 {
+		l.PerSession = 16
+	}
+	return l
+}
+
+// ErrUnknown is returned for a code that was never issued, has expired, or is
+// no code at all.
+var ErrUnknown = errors.New("codes: unknown code")
+
+// A FullError says that there is no room for another live code.
+type FullError struct {
+	RetryAfter time.Duration // until a code expires; at least one second
+	PerSession bool          // the session's own bound was reached, not the common one
+}
+
+func (e *FullError) Error() string {
+	if e.PerSession {
+		return "codes: the session has too many live codes"
+	}
+	return "codes: too many live codes"
+}
+
+// A SpentError says that the code was redeemed before. Somebody else may have
+// it, so the grant that it gave should end.
+type SpentError struct {
+	Grant  string `json:"grant"`
+	Client string `json:"client"` // the client that the code was issued to
+}
+
+func (e *SpentError) Error() string {
+	return "codes: code was redeemed before"
+}
+
+// Options are what Codes needs from outside.
+type Options struct {
+	Now  func() time.Time // default time.Now
+	Rand io.Reader        // default crypto/rand.Reader; must be safe for concurrent use
+}
+
+// Codes issues and redeems codes. It is safe for concurrent use, and meant to
+// be kept when the configuration is reloaded.
+type Codes struct {
+	now   func() time.Time
+	rand  io.Reader
+	store storage.Store // nil: the ledger holds the records
+
+	mu     sync.Mutex
+	ledger *ledger   // guarded by mu
+	spent  *spentSet // guarded by mu; unused with a store
+}
+
+// NewMemory returns Codes that live in this process.
+func NewMemory(o Options) *Codes {
+	return newCodes(nil, o)
+}
+
+// NewStored returns Codes whose records live in store, which stays the
+// caller's to close. Limits are counted for the codes issued through this
+// value, so each node has its own allowance; a code that another node redeems
+// counts here until it expires.
+func NewStored(store storage.Store, o Options) *Codes {
+	return newCodes(store, o)
+}
+
+func newCodes(store storage.Store, o Options) *Codes {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Rand == nil {
+		o.Rand = rand.Reader
+	}
+	return &Codes{now: o.Now, rand: o.Rand, store: store, ledger: newLedger(), spent: newSpentSet()}
+}
+
+// Issue makes a code that stands for rec within the limits. A [*FullError]
+// says that they are reached; an error that wraps [storage.ErrUnavailable],
+// that the store did not answer.
+func (c *Codes) Issue(ctx context.Context, rec Record, l Limits) (code string, err error) {
+	l = l.withDefaults()
+	var raw [codeBytes]byte
+	if _, err := io.ReadFull(c.rand, raw[:]); err != nil {
+		return "", fmt.Errorf("issuing code: reading random bytes: %w", err)
+	}
+	id := identify(raw[:])
+
+	issued := rec.clone()
+	issued.Issued = c.now()
+	issued.Expires = issued.Issued.Add(l.Lifetime)
+	if c.store == nil {
+		err = c.reserve(id, entry{session: rec.Session, expires: issued.Expires, record: issued}, l)
+	} else {
+		err = c.issueStored(ctx, id, issued, l)
+	}
+	if err != nil {
+		return "", fmt.Errorf("issuing code: %w", err)
+	}
+	return encoding.EncodeToString(raw[:]), nil
+}
+
+// Redeem spends a code and returns what it stands for.
+//
+// check compares what the code is bound to (client, redirect URI, PKCE
+// challenge) with the request. Its error is returned as it is, and the code
+// stays unspent. It may run in several calls for one code at the same time; of
+// those that pass, one wins, and the others get a [*SpentError].
+//
+// With a store, an error other than [ErrUnknown] and [*SpentError] may leave
+// the code either spent or not.
+func (c *Codes) Redeem(ctx context.Context, code string, check func(*Record) error) (*Record, error) {
+	id, ok := parse(code)
+	if !ok {
+		return nil, ErrUnknown
+	}
+	if c.store == nil {
+		return c.redeemHere(id, check)
+	}
+	return c.redeemStored(ctx, id, check)
+}
+
+// reserve enters a new code into the ledger, if there is room.
+func (c *Codes) reserve(id codeID, e entry, l Limits) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ledger.add(id, e, l, c.now())
+}
+
+// release takes a code out of the ledger.
+func (c *Codes) release(id codeID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ledger.remove(id)
+}
+
+// codeID is the SHA-256 of a code's bytes: what it is filed under.
+type codeID [sha256.Size]byte
+
+func identify(raw []byte) codeID {
+	return sha256.Sum256(raw)
+}
+
+// parse returns the ID of a code, if it is spelled as one.
+func parse(code string) (codeID, bool) {
+	if len(code) != encoding.EncodedLen(codeBytes) {
+		return codeID{}, false
+	}
+	raw, err := encoding.DecodeString(code)
+	// The decoder passes over line breaks, so the length must be looked at too.
+	if err != nil || len(raw) != codeBytes {
+		return codeID{}, false
+	}
+	return identify(raw), true
+}

@@ -1,0 +1,88 @@
+package codes
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+func codeKey(id codeID) string  { return "code:" + hex.EncodeToString(id[:]) }
+func spentKey(id codeID) string { return "spent:" + hex.EncodeToString(id[:]) }
+
+// issueStored reserves room in the ledger, then writes the record to the store.
+func (c *Codes) issueStored(ctx context.Context, id codeID, rec *Record, l Limits) error {
+	value, err := json.Marshal(rec)
+	if err != nil {
+		return fmt.Errorf("encoding record: %w", err)
+	}
+	if err := c.reserve(id, entry{session: rec.Session, expires: rec.Expires}, l); err != nil {
+		return err
+	}
+	if err := c.store.Put(ctx, codeKey(id), value, l.Lifetime); err != nil {
+		c.release(id)
+		return fmt.Errorf("storing record: %w", err)
+	}
+	return nil
+}
+
+// redeemStored redeems a code whose record is in the store. The marker that
+// says "spent" is what nodes race for, and it is there before the record goes:
+// so a replay never finds neither.
+func (c *Codes) redeemStored(ctx context.Context, id codeID, check func(*Record) error) (*Record, error) {
+	value, ok, err := c.store.Get(ctx, codeKey(id))
+	if err != nil {
+		return nil, fmt.Errorf("redeeming code: reading record: %w", err)
+	}
+	if !ok {
+		return nil, c.spentOrUnknown(ctx, id)
+	}
+	var rec Record
+	if err := json.Unmarshal(value, &rec); err != nil {
+		return nil, fmt.Errorf("redeeming code: decoding record: %w", err)
+	}
+	now := c.now()
+	if !now.Before(rec.Expires) {
+		return nil, c.spentOrUnknown(ctx, id)
+	}
+	spent := SpentError{Grant: rec.Grant, Client: rec.Client}
+	if err := check(&rec); err != nil {
+		return nil, err
+	}
+
+	marker, err := json.Marshal(spent)
+	if err != nil {
+		return nil, fmt.Errorf("redeeming code: encoding marker: %w", err)
+	}
+	// The record may outlive its removal, so the marker must outlive the record.
+	lifetime := max(SpentRetention, rec.Expires.Sub(now)+time.Minute)
+	first, err := c.store.CompareAndSwap(ctx, spentKey(id), nil, marker, lifetime)
+	if err != nil {
+		return nil, fmt.Errorf("redeeming code: claiming it: %w", err)
+	}
+	if !first {
+		return nil, &spent
+	}
+	c.release(id)
+	// The claim is made. A record that could not be removed expires by itself,
+	// and until then the marker stands before it.
+	_, _, _ = c.store.Take(ctx, codeKey(id))
+	return &rec, nil
+}
+
+// spentOrUnknown says why there is no live record of a code.
+func (c *Codes) spentOrUnknown(ctx context.Context, id codeID) error {
+	marker, ok, err := c.store.Get(ctx, spentKey(id))
+	if err != nil {
+		return fmt.Errorf("redeeming code: reading marker: %w", err)
+	}
+	if !ok {
+		return ErrUnknown
+	}
+	var spent SpentError
+	if err := json.Unmarshal(marker, &spent); err != nil {
+		return fmt.Errorf("redeeming code: decoding marker: %w", err)
+	}
+	return &spent
+}
