@@ -1,0 +1,119 @@
+package page
+
+import (
+	"net/http"
+	"time"
+)
+
+// Account is the page of somebody who is signed in already.
+type Account struct {
+	Person      Person
+	App         string // where ContinueURL leads; may be empty
+	ContinueURL string // may be empty
+	SwitchURL   string // to sign in with another account; may be empty
+	SignOut     Form
+}
+
+// Account writes the account page.
+func (p *Pages) Account(w http.ResponseWriter, v Account) {
+	p.write(w, sheet{
+		template: "account",
+		status:   http.StatusOK,
+		title:    "Your account",
+		scripts:  []string{"signin.js"},
+		view:     v,
+		policy:   policy{form: true, targets: v.SignOut.Targets},
+	})
+}
+
+// SignOut asks whether to sign out. Only the form's POST does it, so that no
+// link or image on another site can.
+type SignOut struct {
+	Person    Person // the zero value if it is not known
+	App       string // which application asks; may be empty
+	Form      Form
+	CancelURL string // may be empty
+}
+
+// SignOut writes the page that asks whether to sign out.
+func (p *Pages) SignOut(w http.ResponseWriter, v SignOut) {
+	p.write(w, sheet{
+		template: "signout",
+		status:   http.StatusOK,
+		title:    forApp("Sign out", "of", v.App),
+		scripts:  []string{"signin.js"},
+		view:     v,
+		policy:   policy{form: true, targets: v.Form.Targets, opener: cutsOpener},
+	})
+}
+
+// SignedOut is the end of a sign-out.
+type SignedOut struct {
+	App         string
+	Everywhere  bool   // on all devices, not just in this browser
+	SignInURL   string // to sign in again; may be empty
+	ContinueURL string // back to the application; may be empty
+}
+
+// SignedOut writes the page after a sign-out.
+func (p *Pages) SignedOut(w http.ResponseWriter, v SignedOut) {
+	p.write(w, sheet{
+		template: "signedout",
+		status:   http.StatusOK,
+		title:    forApp("Signed out", "of", v.App),
+		view:     v,
+		policy:   policy{opener: cutsOpener},
+	})
+}
+
+// Denied tells somebody who is signed in that they may not use an application.
+type Denied struct {
+	Person    Person
+	App       string
+	Reason    string // what is missing, in words; may be empty
+	SwitchURL string // to sign in with another account; may be empty
+	SignOut   Form   // without an action there is no button
+}
+
+// Denied writes the page of a refused request, with status 403.
+func (p *Pages) Denied(w http.ResponseWriter, v Denied) {
+	p.write(w, sheet{
+		template: "denied",
+		status:   http.StatusForbidden,
+		title:    forApp("No access", "to", v.App),
+		scripts:  []string{"signin.js"},
+		view:     v,
+		policy:   policy{form: true, targets: v.SignOut.Targets, opener: cutsOpener},
+	})
+}
+
+// Message is any other end: an expired transaction, blocked cookies, a failed
+// callback, a store that does not answer.
+type Message struct {
+	App   string // in the title; may be empty
+	Title string
+	Text  string // what happened
+	Next  string // what to do about it
+	Link  *Link  // the way on, as a button; may be nil
+
+	// Reference is what to quote to the people who run the site, such as a
+	// request ID; may be empty.
+	Reference string
+
+	// RetryAfter is also sent as a header.
+	RetryAfter time.Duration
+}
+
+// Message writes a page that says what happened and what to do next.
+func (p *Pages) Message(w http.ResponseWriter, status int, v Message) {
+	retryAfter(w, v.RetryAfter)
+	p.write(w, v.sheet(status))
+}
+
+func (v Message) sheet(status int) sheet {
+	title := v.Title
+	if v.App != "" {
+		title += " · " + v.App
+	}
+	return sheet{template: "message", status: status, title: title, view: v}
+}

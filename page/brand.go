@@ -1,0 +1,71 @@
+package page
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+)
+
+// A Brand is what an operator puts on all pages.
+type Brand struct {
+	// Name stands above every page and in its title. Default: "Single sign-on",
+	// or nothing beside a logo.
+	Name string
+
+	// Logo is an image shown before the name: an https URL, an http URL of this
+	// machine, or an absolute path. Default: a plain mark in the accent colour.
+	Logo string
+
+	// Accent colours buttons and links, as #rrggbb. Links are darkened or
+	// lightened where that is needed to read them. Default: DefaultAccent.
+	Accent string
+}
+
+const (
+	defaultName = "Single sign-on"
+
+	// DefaultAccent is the accent colour of a brand that names none.
+	DefaultAccent = "#3f51d8"
+)
+
+// brand is a Brand that was checked.
+type brand struct {
+	Name       string
+	Logo       string
+	accent     rgb
+	logoSource string // for the policy's img-src; empty when 'self' covers it
+}
+
+func checkBrand(b Brand) (brand, error) {
+	checked := brand{Name: b.Name, Logo: b.Logo}
+	if b.Name == "" && b.Logo == "" {
+		checked.Name = defaultName
+	}
+	accent := b.Accent
+	if accent == "" {
+		accent = DefaultAccent
+	}
+	var err error
+	if checked.accent, err = parseRGB(accent); err != nil {
+		return brand{}, fmt.Errorf("page: accent colour %q: %w", b.Accent, err)
+	}
+	if b.Logo != "" {
+		if checked.logoSource, err = imageSource(b.Logo); err != nil {
+			return brand{}, fmt.Errorf("page: logo %q: %w", b.Logo, err)
+		}
+	}
+	return checked, nil
+}
+
+// imageSource checks the address of an image, and returns what img-src needs
+// besides 'self' to load it.
+func imageSource(raw string) (string, error) {
+	if isLocalPath(raw) {
+		return "", nil
+	}
+	u, err := url.Parse(raw)
+	if err == nil && (u.Scheme == "https" || u.Scheme == "http" && isLoopback(u.Hostname())) {
+		return source(u)
+	}
+	return "", errors.New("want an https:// URL, an http:// URL of this machine, or an absolute path such as /logo.svg")
+}

@@ -1,0 +1,170 @@
+package page
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+)
+
+// readable is the contrast that WCAG 2.2 asks of text (1.4.3), visible what it
+// asks of the edge of a control (1.4.11).
+const (
+	readable = 4.5
+	visible  = 3
+)
+
+type rgb struct{ r, g, b uint8 }
+
+var (
+	black = rgb{}
+	white = rgb{255, 255, 255}
+	ink   = rgb{0x0d, 0x10, 0x17}
+)
+
+func parseRGB(s string) (rgb, error) {
+	digits, ok := strings.CutPrefix(s, "#")
+	n, err := strconv.ParseUint(digits, 16, 24)
+	if !ok || err != nil || len(digits) != 6 {
+		return rgb{}, errors.New("want # and six hexadecimal digits, such as " + DefaultAccent)
+	}
+	return rgb{uint8(n >> 16), uint8(n >> 8), uint8(n)}, nil
+}
+
+func (c rgb) String() string { return fmt.Sprintf("#%02x%02x%02x", c.r, c.g, c.b) }
+
+// luminance is the relative luminance of WCAG 2.2.
+func (c rgb) luminance() float64 {
+	linear := func(v uint8) float64 {
+		s := float64(v) / 255
+		if s <= 0.04045 {
+			return s / 12.92
+		}
+		return math.Pow((s+0.055)/1.055, 2.4)
+	}
+	return 0.2126*linear(c.r) + 0.7152*linear(c.g) + 0.0722*linear(c.b)
+}
+
+// contrast is the contrast ratio of WCAG 2.2, from 1 to 21.
+func contrast(a, b rgb) float64 {
+	x, y := a.luminance(), b.luminance()
+	return (max(x, y) + 0.05) / (min(x, y) + 0.05)
+}
+
+// towards moves c to other by a share from 0 to 1.
+func (c rgb) towards(other rgb, share float64) rgb {
+	mix := func(from, to uint8) uint8 {
+		return uint8(math.Round(float64(from) + (float64(to)-float64(from))*share))
+	}
+	return rgb{mix(c.r, other.r), mix(c.g, other.g), mix(c.b, other.b)}
+}
+
+// apart moves c as little as needed towards extreme, until its contrast with
+// every one of grounds is at least ratio.
+func (c rgb) apart(ratio float64, extreme rgb, grounds ...rgb) rgb {
+	for step := range 100 {
+		moved := c.towards(extreme, float64(step)/100)
+		if lowest(moved, grounds) >= ratio {
+			return moved
+		}
+	}
+	return extreme
+}
+
+func lowest(c rgb, grounds []rgb) float64 {
+	least := math.Inf(1)
+	for _, ground := range grounds {
+		least = min(least, contrast(c, ground))
+	}
+	return least
+}
+
+// textOn returns the colour for text on c. Of black and white one always
+// reads: the worse of the two best cases is 4.58.
+func textOn(c rgb) rgb {
+	for _, text := range []rgb{white, ink} {
+		if contrast(text, c) >= readable {
+			return text
+		}
+	}
+	return black
+}
+
+// A theme is the palette for one colour scheme, before the accent.
+type theme struct {
+	page, card, sunken         rgb // grounds
+	text, muted                rgb
+	line, edge                 rgb // decoration; the border of a control
+	danger, dangerCard, shadow rgb
+	extreme                    rgb // where accents go to be read on the grounds
+}
+
+var (
+	light = theme{
+		page: rgb{0xf4, 0xf5, 0xf8}, card: white, sunken: rgb{0xf4, 0xf5, 0xf8},
+		text: rgb{0x16, 0x19, 0x22}, muted: rgb{0x58, 0x60, 0x70},
+		line: rgb{0xe2, 0xe5, 0xeb}, edge: rgb{0x86, 0x8e, 0x9d},
+		danger: rgb{0xa8, 0x1f, 0x1f}, dangerCard: rgb{0xfd, 0xf1, 0xf0}, shadow: rgb{0x16, 0x19, 0x22},
+		extreme: black,
+	}
+	dark = theme{
+		page: rgb{0x0d, 0x0f, 0x14}, card: rgb{0x16, 0x19, 0x21}, sunken: rgb{0x1f, 0x23, 0x2d},
+		text: rgb{0xec, 0xee, 0xf3}, muted: rgb{0xa3, 0xab, 0xb9},
+		line: rgb{0x2a, 0x2f, 0x3a}, edge: rgb{0x70, 0x79, 0x8a},
+		danger: rgb{0xff, 0xb3, 0xab}, dangerCard: rgb{0x33, 0x1b, 0x1b}, shadow: black,
+		extreme: white,
+	}
+)
+
+// link is the accent as text on this theme's grounds.
+func (t theme) link(accent rgb) rgb {
+	return accent.apart(readable, t.extreme, t.page, t.card, t.sunken)
+}
+
+// rim is the accent as the border of a filled button, so that a pale accent
+// still shows where the button is.
+func (t theme) rim(accent rgb) rgb { return accent.apart(visible, t.extreme, t.card, t.page) }
+
+// pressed is the fill of a button under the pointer: away from its text, so
+// that the text reads better, not worse.
+func pressed(accent rgb) rgb {
+	if textOn(accent) == white {
+		return accent.towards(black, 0.16)
+	}
+	return accent.towards(white, 0.24)
+}
+
+// declarations returns the theme as CSS custom properties.
+func (t theme) declarations(accent rgb) string {
+	var b strings.Builder
+	for _, property := range []struct {
+		name  string
+		value rgb
+	}{
+		{"page", t.page},
+		{"card", t.card},
+		{"sunken", t.sunken},
+		{"text", t.text},
+		{"muted", t.muted},
+		{"line", t.line},
+		{"edge", t.edge},
+		{"danger", t.danger},
+		{"danger-card", t.dangerCard},
+		{"shadow", t.shadow},
+		{"accent", accent},
+		{"accent-pressed", pressed(accent)},
+		{"accent-text", textOn(accent)},
+		{"accent-rim", t.rim(accent)},
+		{"link", t.link(accent)},
+	} {
+		fmt.Fprintf(&b, "--%s:%s;", property.name, property.value)
+	}
+	return b.String()
+}
+
+// themes returns the beginning of the stylesheet: every colour it uses.
+func themes(accent rgb) string {
+	return ":root{" + light.declarations(accent) + "}\n" +
+		"@media (prefers-color-scheme:dark){:root{" + dark.declarations(accent) + "}}\n"
+}

@@ -1,0 +1,97 @@
+package page
+
+import (
+	"cmp"
+	"fmt"
+	"net/http"
+)
+
+// Widget ends a popup flow: it tells the window that opened it, then goes to
+// the application's callback. The message is
+//
+//	{type: "@xsolla-login/sdk:login:success", params: {state: State}}
+type Widget struct {
+	App      string
+	Callback string // with code and state
+
+	// Origin is the exact origin that is told, that of the registered redirect
+	// URI. Empty tells nobody.
+	Origin string
+
+	State string
+
+	// PostMessageLogin hands the callback to the opener and closes the window
+	// instead of following it. The message is
+	//
+	//	{type: "babka-login", loginUri: Callback}
+	//
+	// Without an opener or an Origin, the callback is followed after all.
+	PostMessageLogin bool
+}
+
+// Widget writes the page that ends a popup flow.
+func (p *Pages) Widget(w http.ResponseWriter, v Widget) {
+	s := sheet{
+		template: "widget",
+		status:   http.StatusOK,
+		title:    forApp("Signing in", "to", v.App),
+		scripts:  []string{"widget.js"},
+		view:     v,
+	}
+	if v.Origin != "" {
+		if err := checkOrigin(v.Origin); err != nil {
+			p.fail(w, s, fmt.Errorf("widget origin %q: %w", v.Origin, err))
+			return
+		}
+	}
+	p.write(w, s)
+}
+
+// PopupSignIn is the gate's page for sign-in in a window of its own. Its
+// button opens PopupURL; the page waits for PopupDone to say so on Channel,
+// then goes to ReturnURL. Without scripts the button leads to SignInURL.
+type PopupSignIn struct {
+	App       string
+	SignInURL string // the ordinary redirect
+	PopupURL  string // the flow that ends with PopupDone
+	ReturnURL string // the page first asked for
+	Channel   string // name of the BroadcastChannel
+	Nonce     string // must be the same in PopupDone
+	Status    int    // Default: 200
+}
+
+// PopupSignIn writes the page that opens a window to sign in.
+func (p *Pages) PopupSignIn(w http.ResponseWriter, v PopupSignIn) {
+	p.write(w, sheet{
+		template: "popupsignin",
+		status:   cmp.Or(v.Status, http.StatusOK),
+		title:    forApp("Sign in", "to", v.App),
+		scripts:  []string{"popupsignin.js"},
+		view:     v,
+		policy:   policy{opener: opensPopups},
+	})
+}
+
+// PopupDone is the end of what PopupSignIn began, in the window it opened. It
+// sends, on Channel and to its opener if that is a page of the same origin,
+//
+//	{type: "caddy-sso:signed-in", nonce: Nonce}
+//
+// and closes the window.
+type PopupDone struct {
+	App       string
+	Channel   string
+	Nonce     string
+	ReturnURL string // for a window that stays open; may be empty
+}
+
+// PopupDone writes the page that ends sign-in in a window.
+func (p *Pages) PopupDone(w http.ResponseWriter, v PopupDone) {
+	p.write(w, sheet{
+		template: "popupdone",
+		status:   http.StatusOK,
+		title:    forApp("Signed in", "to", v.App),
+		scripts:  []string{"popupdone.js"},
+		view:     v,
+	})
+}

@@ -1,0 +1,159 @@
+package page
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// A Form is what a page's own form posts. Submit is always POST.
+type Form struct {
+	// Action is the absolute path that is posted to.
+	Action string
+
+	// Transaction is posted as field "transaction". Empty leaves it out.
+	Transaction string
+
+	// Targets are the origins, or the application schemes, that the answer may
+	// redirect to, beside this site. FormTarget makes them of redirect URIs.
+	Targets []string
+}
+
+// A Person is somebody who is signed in.
+type Person struct {
+	Name  string // what they sign in with, or go by
+	Email string // shown below the name; may be empty
+}
+
+// A Link leads on from a page.
+type Link struct {
+	Text string
+	URL  string
+}
+
+// A Problem says what went wrong, and what to do next.
+type Problem struct {
+	Title string
+	Next  string
+}
+
+// A Provider is an outside identity provider, shown as a button.
+type Provider struct {
+	Name string
+	URL  string
+	Icon string // an address as in Brand.Logo; may be empty
+}
+
+// SignIn is the page that asks for a user name and a password. Its form posts
+// the fields "transaction", "username" and "password".
+type SignIn struct {
+	App  string // the application's name; empty if there is none
+	Form Form
+
+	// Scopes are what the application asks for, as in the request. The page
+	// says them in words.
+	Scopes []string
+
+	Username string   // what was typed before
+	Problem  *Problem // why the last attempt failed
+
+	// RetryAfter is how long the next attempt has to wait. It is also sent as
+	// a header.
+	RetryAfter time.Duration
+
+	// SwitchFrom is who is signed in now, when another account is to be used.
+	SwitchFrom *Person
+
+	Providers      []Provider
+	DisableSocials bool   // leaves the providers out
+	WidgetOnly     bool   // leaves out all but the form
+	CancelURL      string // may be empty
+}
+
+// SignIn writes the sign-in page.
+func (p *Pages) SignIn(w http.ResponseWriter, status int, v SignIn) {
+	if v.DisableSocials {
+		v.Providers = nil
+	}
+	retryAfter(w, v.RetryAfter)
+	s := sheet{
+		template: "signin",
+		status:   status,
+		title:    forApp("Sign in", "to", v.App),
+		scripts:  []string{"signin.js"},
+		bare:     v.WidgetOnly,
+		view:     v,
+		policy:   policy{form: true, targets: v.Form.Targets},
+	}
+	if v.Problem != nil {
+		s.title = v.Problem.Title + " · " + s.title // what a screen reader says first
+	}
+	for _, provider := range v.Providers {
+		if provider.Icon != "" {
+			s.policy.images = append(s.policy.images, provider.Icon)
+		}
+	}
+	p.write(w, s)
+}
+
+// ScopeInWords says what an application may do with a scope, to follow
+// "will be able to".
+func ScopeInWords(scope string) string {
+	switch scope {
+	case "openid":
+		return "know who you are"
+	case "profile":
+		return "see your name and profile"
+	case "email":
+		return "see your e-mail address"
+	case "offline", "offline_access":
+		return "stay signed in when you are away"
+	case "playfab":
+		return "connect your PlayFab account"
+	}
+	return "use " + scope
+}
+
+// forApp is the sentence about an application, or its beginning without one.
+func forApp(sentence, preposition, app string) string {
+	if app == "" {
+		return sentence
+	}
+	return sentence + " " + preposition + " " + app
+}
+
+func retryAfter(w http.ResponseWriter, d time.Duration) {
+	if d > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(seconds(d)))
+	}
+}
+
+// seconds rounds up: who comes back then must not be early.
+func seconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }
+
+// inWords says a waiting time, rounded up to the unit.
+func inWords(d time.Duration) string {
+	n, unit := seconds(d), "second"
+	if n > 90 {
+		n, unit = (n+59)/60, "minute"
+	}
+	if n > 90 && unit == "minute" {
+		n, unit = (n+59)/60, "hour"
+	}
+	if n == 1 {
+		return "1 " + unit
+	}
+	return fmt.Sprintf("%d %ss", n, unit)
+}
+
+// initial is the letter that stands for a person.
+func initial(name string) string {
+	r, _ := utf8.DecodeRuneInString(name)
+	if !unicode.IsLetter(r) && !unicode.IsDigit(r) {
+		return "•"
+	}
+	return string(unicode.ToUpper(r))
+}
