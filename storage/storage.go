@@ -29,7 +29,8 @@ var (
 // use. "Not found" is not an error; an expired value is not found. Values
 // handed in and out are the caller's: no method keeps or shares the slice.
 //
-// Keys are at most 512 bytes, values at most 1 MiB; larger ones are refused.
+// Keys are 1 to [MaxKeySize] bytes, values at most [MaxValueSize]; others are
+// refused. Lifetimes count in whole milliseconds.
 type Store interface {
 	// Get returns the value under key.
 	Get(ctx context.Context, key string) (value []byte, ok bool, err error)
@@ -55,8 +56,12 @@ type Store interface {
 	Scan(ctx context.Context, prefix string, fn func(key string, value []byte) error) error
 
 	// Watch calls fn after every change of a value, whoever made it, this
-	// handle included, until stop is called. fn must not block. Changes of one
-	// key arrive in order; expiry may or may not be reported.
+	// handle included, until stop is called. fn must not block, and may be
+	// called from several goroutines at once. Changes of one key arrive in
+	// order; expiry may or may not be reported, and a change may be reported
+	// more than once. A change made through this handle arrives before the
+	// method that made it returns. What is on its way when stop is called
+	// may still arrive.
 	Watch(fn func(Change)) (stop func())
 
 	// Close releases what the store holds. Calls that run are let finish or

@@ -1,0 +1,265 @@
+// Package memory keeps values in this process. A restart forgets them, and
+// when the store is full the value not used for longest makes room.
+package memory
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"hash/maphash"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+
+	"github.com/caddy-sso/caddy-sso/storage"
+	"github.com/caddy-sso/caddy-sso/storage/internal/feed"
+)
+
+const (
+	defaultCapacity = 1_000_000
+
+	// More shards than cores, so that they seldom wait for each other; but
+	// none so small that chance fills one long before the store is full.
+	maxShards    = 64
+	minShardSize = 1024
+)
+
+// Options of a [Store]. The zero value is ready to use.
+type Options struct {
+	// Capacity is how many values are kept. Default: 1 000 000. Above some
+	// thousands it is spread over shards, so a store may begin to drop values
+	// a few percent before it is full.
+	Capacity int
+
+	// Now is the clock. Default: time.Now.
+	Now func() time.Time
+}
+
+// A Store is a sharded LRU. It starts no goroutine: an expired value goes when
+// it is next asked for, or when it is the one to make room.
+type Store struct {
+	now    func() time.Time
+	seed   maphash.Seed
+	shards []shard
+	feed   feed.Feed
+	closed atomic.Bool
+}
+
+type shard struct {
+	mu   sync.Mutex
+	size int
+	lru  *simplelru.LRU[string, entry]
+}
+
+type entry struct {
+	value   []byte
+	expires int64 // Unix milliseconds
+}
+
+// New returns an empty store.
+func New(o Options) *Store {
+	if o.Capacity <= 0 {
+		o.Capacity = defaultCapacity
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	n := maxShards
+	for n > 1 && o.Capacity/n < minShardSize {
+		n /= 2
+	}
+	s := &Store{now: o.Now, seed: maphash.MakeSeed(), shards: make([]shard, n)}
+	for i := range s.shards {
+		s.shards[i].size = (o.Capacity + n - 1) / n
+		lru, err := simplelru.NewLRU[string, entry](s.shards[i].size, nil)
+		if err != nil {
+			panic(err) // only a size that is not positive, which New rules out
+		}
+		s.shards[i].lru = lru
+	}
+	return s
+}
+
+// Get implements [storage.Store].
+func (s *Store) Get(ctx context.Context, key string) ([]byte, bool, error) {
+	if err := s.ready(ctx); err != nil {
+		return nil, false, err
+	}
+	if err := storage.CheckKey(key); err != nil {
+		return nil, false, err
+	}
+	sh := s.shard(key)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	value, ok := sh.live(key, s.now())
+	if !ok {
+		return nil, false, nil
+	}
+	return clone(value), true, nil
+}
+
+// Put implements [storage.Store].
+func (s *Store) Put(ctx context.Context, key string, value []byte, lifetime time.Duration) error {
+	if err := s.ready(ctx); err != nil {
+		return err
+	}
+	if err := storage.CheckWrite(key, value, lifetime); err != nil {
+		return err
+	}
+	now := s.now()
+	sh := s.shard(key)
+	sh.mu.Lock()
+	evicted := sh.add(key, value, now.Add(lifetime))
+	sh.mu.Unlock()
+	s.changed(key, evicted)
+	return nil
+}
+
+// Take implements [storage.Store].
+func (s *Store) Take(ctx context.Context, key string) ([]byte, bool, error) {
+	if err := s.ready(ctx); err != nil {
+		return nil, false, err
+	}
+	if err := storage.CheckKey(key); err != nil {
+		return nil, false, err
+	}
+	sh := s.shard(key)
+	sh.mu.Lock()
+	value, ok := sh.live(key, s.now())
+	if ok {
+		sh.lru.Remove(key)
+	}
+	sh.mu.Unlock()
+	if !ok {
+		return nil, false, nil
+	}
+	s.changed(key, "")
+	return value, true, nil
+}
+
+// CompareAndSwap implements [storage.Store].
+func (s *Store) CompareAndSwap(ctx context.Context, key string, old, next []byte, lifetime time.Duration) (bool, error) {
+	if err := s.ready(ctx); err != nil {
+		return false, err
+	}
+	if err := storage.CheckWrite(key, next, lifetime); err != nil {
+		return false, err
+	}
+	now := s.now()
+	sh := s.shard(key)
+	sh.mu.Lock()
+	value, ok := sh.live(key, now)
+	swap := ok == (old != nil) && bytes.Equal(value, old)
+	var evicted string
+	if swap {
+		evicted = sh.add(key, next, now.Add(lifetime))
+	}
+	sh.mu.Unlock()
+	if swap {
+		s.changed(key, evicted)
+	}
+	return swap, nil
+}
+
+// Scan implements [storage.Store]. It copies one shard at a time and calls fn
+// without a lock, so fn may use the store.
+func (s *Store) Scan(ctx context.Context, prefix string, fn func(key string, value []byte) error) error {
+	for i := range s.shards {
+		if err := s.ready(ctx); err != nil {
+			return err
+		}
+		found := s.shards[i].matching(prefix, s.now())
+		for key, value := range found {
+			if err := fn(key, value); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Watch implements [storage.Store].
+func (s *Store) Watch(fn func(storage.Change)) (stop func()) { return s.feed.Watch(fn) }
+
+// Close implements [storage.Store]. The values are dropped.
+func (s *Store) Close() error {
+	if s.closed.Swap(true) {
+		return nil
+	}
+	s.feed.Close()
+	for i := range s.shards {
+		sh := &s.shards[i]
+		sh.mu.Lock()
+		sh.lru.Purge()
+		sh.mu.Unlock()
+	}
+	return nil
+}
+
+func (s *Store) ready(ctx context.Context) error {
+	if s.closed.Load() {
+		return storage.ErrClosed
+	}
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("using the memory store: %w", err)
+	}
+	return nil
+}
+
+func (s *Store) shard(key string) *shard {
+	return &s.shards[maphash.String(s.seed, key)&uint64(len(s.shards)-1)]
+}
+
+// changed tells the watchers of key, and of the value that made room for it.
+func (s *Store) changed(key, evicted string) {
+	if evicted != "" {
+		s.feed.Send(storage.Change{Key: evicted})
+	}
+	s.feed.Send(storage.Change{Key: key})
+}
+
+// live returns the value under key, which stays the store's.
+func (sh *shard) live(key string, now time.Time) ([]byte, bool) {
+	e, ok := sh.lru.Get(key)
+	if !ok {
+		return nil, false
+	}
+	if now.UnixMilli() >= e.expires {
+		sh.lru.Remove(key)
+		return nil, false
+	}
+	return e.value, true
+}
+
+// add stores a copy of value and returns the key that had to go, if any. The
+// LRU would evict by itself, but not say which key.
+func (sh *shard) add(key string, value []byte, expires time.Time) (evicted string) {
+	if sh.lru.Len() >= sh.size && !sh.lru.Contains(key) {
+		evicted, _, _ = sh.lru.RemoveOldest()
+	}
+	sh.lru.Add(key, entry{value: clone(value), expires: expires.UnixMilli()})
+	return evicted
+}
+
+func (sh *shard) matching(prefix string, now time.Time) map[string][]byte {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	found := make(map[string][]byte)
+	for _, key := range sh.lru.Keys() {
+		if !strings.HasPrefix(key, prefix) {
+			continue
+		}
+		if e, ok := sh.lru.Peek(key); ok && now.UnixMilli() < e.expires {
+			found[key] = clone(e.value)
+		}
+	}
+	return found
+}
+
+// clone never returns nil: an empty value is a value.
+func clone(value []byte) []byte { return append([]byte{}, value...) }
+
+var _ storage.Store = (*Store)(nil)

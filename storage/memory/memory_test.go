@@ -1,0 +1,91 @@
+package memory_test
+
+import (
+	"fmt"
+	"runtime"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/caddy-sso/caddy-sso/storage"
+	"github.com/caddy-sso/caddy-sso/storage/memory"
+	"github.com/caddy-sso/caddy-sso/storage/storagetest"
+)
+
+func TestContract(t *testing.T) {
+	storagetest.Run(t, func(t *testing.T) storagetest.Opened {
+		var elapsed atomic.Int64
+		start := time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
+		s := memory.New(memory.Options{
+			Now: func() time.Time { return start.Add(time.Duration(elapsed.Load())) },
+		})
+		t.Cleanup(func() { s.Close() })
+		return storagetest.Opened{
+			Store: s,
+			Unit:  time.Minute,
+			Pass:  func(d time.Duration) { elapsed.Add(int64(d)) },
+		}
+	})
+}
+
+func TestTheValueNotUsedForLongestMakesRoom(t *testing.T) {
+	s := memory.New(memory.Options{Capacity: 3})
+	defer s.Close()
+	for _, key := range []string{"a", "b", "c"} {
+		put(t, s, key)
+	}
+	if _, ok, err := s.Get(t.Context(), "a"); !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	put(t, s, "c") // replacing needs no room
+	var changed []string
+	s.Watch(func(c storage.Change) { changed = append(changed, c.Key) })
+	put(t, s, "d")
+	if fmt.Sprint(changed) != "[b d]" {
+		t.Errorf("reported %v; want the evicted key, then the new one", changed)
+	}
+	for key, there := range map[string]bool{"a": true, "b": false, "c": true, "d": true} {
+		if _, ok, err := s.Get(t.Context(), key); ok != there || err != nil {
+			t.Errorf("%s: %v, %v", key, ok, err)
+		}
+	}
+}
+
+func TestManyValuesStayWithinCapacity(t *testing.T) {
+	const capacity = 8192
+	s := memory.New(memory.Options{Capacity: capacity})
+	defer s.Close()
+	for i := range 3 * capacity {
+		put(t, s, fmt.Sprint(i))
+	}
+	n := 0
+	if err := s.Scan(t.Context(), "", func(string, []byte) error { n++; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if n != capacity {
+		t.Errorf("%d values kept, want %d", n, capacity)
+	}
+}
+
+func TestNoGoroutineStarts(t *testing.T) {
+	before := runtime.NumGoroutine()
+	s := memory.New(memory.Options{})
+	defer s.Close()
+	put(t, s, "a")
+	if after := runtime.NumGoroutine(); after > before {
+		t.Errorf("%d goroutines before, %d after", before, after)
+	}
+}
+
+func put(t *testing.T, s storage.Store, key string) {
+	t.Helper()
+	if err := s.Put(t.Context(), key, []byte("1"), time.Hour); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func BenchmarkStore(b *testing.B) {
+	s := memory.New(memory.Options{})
+	defer s.Close()
+	storagetest.Bench(b, s)
+}

@@ -1,0 +1,66 @@
+// Package storagetest holds every storage engine to the contract of
+// [storage.Store]. An engine's own tests call [Run].
+package storagetest
+
+import (
+	"testing"
+	"time"
+
+	"github.com/caddy-sso/caddy-sso/storage"
+)
+
+// Opened is a store under test, and what the suite must know to drive it.
+type Opened struct {
+	// Store is empty. The suite closes it where closing is what is tested;
+	// the engine's test closes it otherwise.
+	Store storage.Store
+
+	// Pass lets lifetimes run: it moves a fake clock, or waits.
+	Pass func(time.Duration)
+
+	// Unit is a lifetime that Pass can let run in reasonable time, and below
+	// which nothing expires by accident while a test works.
+	Unit time.Duration
+
+	// Second, where not nil, opens another handle on the same values, as
+	// another node would.
+	Second func(t *testing.T) storage.Store
+}
+
+// Run runs the suite. open is called once a test and returns an empty store.
+func Run(t *testing.T, open func(t *testing.T) Opened) {
+	tests := []struct {
+		name string
+		run  func(*testing.T, Opened)
+	}{
+		{"a value put is got until it is replaced", testGetPut},
+		{"a value taken is gone", testTake},
+		{"an empty value is a value", testEmptyValue},
+		{"of many racers exactly one takes a value", testTakeRace},
+		{"compare and swap creates only where nothing is", testCreate},
+		{"compare and swap replaces only what is there", testSwap},
+		{"compare and swap never brings back what was removed", testSwapNeverCreates},
+		{"of many racers exactly one creates", testCreateRace},
+		{"concurrent swaps lose no step", testSwapRace},
+		{"a swap that races a removal cannot undo it", testSwapRemovalRace},
+		{"an expired value is not found", testExpiry},
+		{"every write begins a new lifetime", testLifetimeRenewed},
+		{"a lifetime must be positive", testLifetimeInvalid},
+		{"an ended context is an error", testContext},
+		{"a closed store says so", testClosed},
+		{"what is too large is refused", testTooLarge},
+		{"keys may hold any bytes", testKeyBytes},
+		{"values are not shared with the caller", testNotShared},
+		{"scan sees every live value with its prefix", testScan},
+		{"scan passes the callback's error on", testScanError},
+		{"the callback of scan may use the store", testScanReentrant},
+		{"every change reaches its watcher", testWatch},
+		{"the last change of a key is reported after it can be read", testWatchLast},
+		{"what does not change a value is not reported", testWatchSilence},
+		{"a watcher may use the store and stop itself", testWatchReentrant},
+		{"a change reaches the watchers of another handle", testWatchSecond},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) { test.run(t, open(t)) })
+	}
+}
