@@ -1,0 +1,194 @@
+package session
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddy-sso/caddy-sso/storage"
+)
+
+const (
+	defaultCapacity = 250_000
+
+	// keptLosses bounds how many interruptions of the feed are remembered. What
+	// was read before the oldest of them counts as lost long ago.
+	keptLosses = 4096
+
+	// sweepEvery is how often live requests are looked at.
+	sweepEvery = time.Second
+)
+
+// CacheOptions are what a [Cache] can be given. The zero value works.
+type CacheOptions struct {
+	// Capacity is about how many sessions, and again how many site sessions,
+	// are kept in memory. Default: 250 000. What does not fit is read from the
+	// store again.
+	Capacity int
+
+	// Now is the clock. Default: time.Now.
+	Now func() time.Time
+
+	// Rand is where tokens come from. Default: crypto/rand.
+	Rand io.Reader
+
+	// Logger is told what nobody else is: records that do not decode, and
+	// extensions that failed. Default: none. It must not block.
+	Logger func(what string, err error)
+}
+
+// A Cache is what outlives a reload of the configuration: decoded sessions,
+// and the live requests tied to them. There is one for each store.
+type Cache struct {
+	store  storage.Store
+	clock  func() time.Time
+	random io.Reader
+	logger func(what string, err error)
+
+	sessions *table[Session]
+	sites    *table[site]
+	live     *registry
+	rechecks *rechecks
+
+	// epoch counts interruptions of the feed. lossMu guards what only those
+	// who meet an unverified entry look at: losses[i] is when epoch
+	// firstLoss+i ended.
+	epoch     atomic.Uint64
+	lossMu    sync.Mutex
+	losses    []int64
+	firstLoss uint64
+
+	stopWatch func()
+	stop      context.CancelFunc
+	sweeper   sync.WaitGroup
+}
+
+// NewCache returns a cache over store, which it does not close.
+func NewCache(store storage.Store, o CacheOptions) *Cache {
+	if o.Capacity <= 0 {
+		o.Capacity = defaultCapacity
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Rand == nil {
+		o.Rand = rand.Reader
+	}
+	if o.Logger == nil {
+		o.Logger = func(string, error) {}
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	c := &Cache{
+		store:    store,
+		clock:    o.Now,
+		random:   o.Rand,
+		logger:   o.Logger,
+		sessions: newTable[Session](o.Capacity),
+		sites:    newTable[site](o.Capacity),
+		live:     newRegistry(),
+		stop:     stop,
+	}
+	c.rechecks = newRechecks(ctx, c)
+	c.stopWatch = store.Watch(c.changed)
+	c.sweeper.Go(func() { c.sweepUntil(ctx) })
+	return c
+}
+
+// Close stops the cache's watch and its background work. Requests that are
+// attached go on, but their sessions' ends are no longer noticed.
+func (c *Cache) Close() {
+	c.stopWatch()
+	c.stop()
+	c.sweeper.Wait()
+	c.rechecks.close()
+}
+
+func (c *Cache) now() int64 { return c.clock().UnixMilli() }
+
+// changed hears what the store tells. It may run inside a write of the store,
+// so it asks the store nothing, and waits for nobody who does.
+func (c *Cache) changed(change storage.Change) {
+	if change.Lost {
+		c.lost()
+		return
+	}
+	if rest, ok := strings.CutPrefix(change.Key, sessionPrefix); ok {
+		if k, ok := parseKey(rest); ok {
+			c.sessions.drop(&k)
+			if c.live.has(&k) {
+				c.rechecks.add(k, c.now())
+			}
+		}
+		return
+	}
+	if rest, ok := strings.CutPrefix(change.Key, sitePrefix); ok {
+		if k, ok := parseKey(rest); ok {
+			c.sites.drop(&k)
+		}
+	}
+}
+
+// lost begins a new epoch: all that was read before is unverified.
+func (c *Cache) lost() {
+	now := c.now()
+	c.lossMu.Lock()
+	if len(c.losses) == keptLosses {
+		c.losses = append(c.losses[:0], c.losses[1:]...)
+		c.firstLoss++
+	}
+	c.losses = append(c.losses, now)
+	c.epoch.Add(1)
+	c.lossMu.Unlock()
+	c.rechecks.addAll(now)
+}
+
+// lostAt returns when the epoch, which must be over, ended.
+func (c *Cache) lostAt(epoch uint64) int64 {
+	c.lossMu.Lock()
+	defer c.lossMu.Unlock()
+	if epoch < c.firstLoss {
+		return 1 // long ago; 0 would mean never
+	}
+	return c.losses[epoch-c.firstLoss]
+}
+
+// load reads a session and lets it into the cache if it may. The value is what
+// was stored. An error is ErrNone, or wraps storage.ErrUnavailable.
+func (c *Cache) load(ctx context.Context, k *Key) (s *Session, value []byte, err error) {
+	generation, epoch := c.sessions.generation(k), c.epoch.Load()
+	value, ok, err := c.store.Get(ctx, k.in(sessionPrefix))
+	if err != nil {
+		return nil, nil, unavailable("reading a session", err)
+	}
+	if !ok {
+		return nil, nil, ErrNone
+	}
+	r, err := decodeRecord(value)
+	if err != nil {
+		c.logger("session "+k.ID(), err)
+		return nil, nil, ErrNone
+	}
+	s = newSession(*k, r)
+	c.sessions.fill(k, generation, held[Session]{s, epoch})
+	return s, value, nil
+}
+
+// gone forgets a session that is known to be over.
+func (c *Cache) gone(k *Key) {
+	c.sessions.drop(k)
+	c.live.end(k)
+}
+
+// unavailable wraps whatever kept the store from answering.
+func unavailable(doing string, err error) error {
+	if errors.Is(err, storage.ErrUnavailable) {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	return fmt.Errorf("%s: %w: %w", doing, storage.ErrUnavailable, err)
+}

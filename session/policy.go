@@ -1,0 +1,73 @@
+package session
+
+import "time"
+
+const (
+	defaultIdle        = 24 * time.Hour
+	defaultLifetime    = 30 * 24 * time.Hour
+	defaultOutageGrace = 5 * time.Minute
+)
+
+// slack is how much longer than the idle time a record is stored, so that
+// nodes whose clocks differ do not lose it early.
+const slack = time.Minute
+
+// A Policy says how long sessions live. Two configurations may look at the
+// same sessions under different policies.
+type Policy struct {
+	// Idle is how long a session lives without a request. It is written down at
+	// most once per tenth of it, so a session may end up to a tenth sooner.
+	// Default (also for less than zero): 24 hours.
+	Idle time.Duration
+
+	// Lifetime is how long a session lives at most, whatever is done with it. A
+	// shorter one also holds for sessions that have begun; a longer one only
+	// for new ones. Default (also for less than zero): 30 days.
+	Lifetime time.Duration
+
+	// OutageGrace is how long sessions that were known are served after the
+	// store was lost and does not answer. Default: 5 minutes. Less than zero
+	// means not at all.
+	OutageGrace time.Duration
+}
+
+// terms is a Policy with its defaults, in milliseconds.
+type terms struct {
+	idle, tenth, lifetime, grace int64
+}
+
+func (p Policy) terms() terms {
+	if p.Idle <= 0 {
+		p.Idle = defaultIdle
+	}
+	if p.Lifetime <= 0 {
+		p.Lifetime = defaultLifetime
+	}
+	if p.OutageGrace == 0 {
+		p.OutageGrace = defaultOutageGrace
+	}
+	idle := max(p.Idle.Milliseconds(), 1)
+	return terms{
+		idle:     idle,
+		tenth:    idle / 10,
+		lifetime: max(p.Lifetime.Milliseconds(), 1),
+		grace:    p.OutageGrace.Milliseconds(),
+	}
+}
+
+// end returns when a session is over whatever is done with it.
+func (t terms) end(begun, expires int64) int64 { return min(expires, begun+t.lifetime) }
+
+// alive says whether the session is neither too old nor idle.
+func (t terms) alive(s *Session, now int64) bool {
+	return now < t.end(s.begun, s.expires) && now < s.seen.Load()+t.idle
+}
+
+// stored returns how long a record written now is to be kept.
+func (t terms) stored(r record, now int64) time.Duration {
+	rest := time.Duration(t.end(r.Begun, r.Expires)-now) * time.Millisecond
+	return min(time.Duration(t.idle)*time.Millisecond+slack, rest)
+}
+
+// withinGrace says whether what was lost then may still be served.
+func (t terms) withinGrace(lost, now int64) bool { return t.grace >= 0 && now-lost <= t.grace }

@@ -1,0 +1,128 @@
+// Package session keeps SSO sessions, one for each browser's sign-in at the
+// portal, and site sessions, which the gate keeps on a backend's own domain.
+// A site session lives and dies with its SSO session.
+//
+// The truth is in a [storage.Store]. A [Cache] holds what was read of it,
+// decoded, so that checking a live session costs no I/O; the store's feed of
+// changes keeps it honest. A [Sessions] is a Cache seen under a [Policy], which
+// is what one configuration works with.
+//
+// What the cache does when things go wrong:
+//
+//   - A value enters it only if nothing was heard of its key, and the feed was
+//     not interrupted, since the read began.
+//   - After an interrupted feed, entries are unverified: they are read again
+//     when next used. While the store does not answer, they are served for
+//     [Policy].OutageGrace.
+//   - A token that the cache does not know while the store does not answer is
+//     an error that wraps [storage.ErrUnavailable], never [ErrNone]: an outage
+//     signs nobody out, and lets nobody in.
+package session
+
+import (
+	"errors"
+	"strings"
+	"sync/atomic"
+	"time"
+	"unique"
+)
+
+var (
+	// ErrNone is returned when there is no such session: it never was, it has
+	// ended or expired, or the cookie is not a token at all.
+	ErrNone = errors.New("session: none")
+
+	// ErrEnded is the cause of a context from [Sessions.Attach] whose session
+	// has ended.
+	ErrEnded = errors.New("session: ended")
+)
+
+// A User is who signed in.
+type User struct {
+	// Subject identifies the user for ever: a UUID. It may not be empty.
+	Subject string
+	Name    string
+	Email   string
+	Groups  []string
+
+	// Signin is the ID of the way that signed the user in, such as "local".
+	Signin string
+}
+
+// A Session is one browser's sign-in. Its methods are safe for concurrent use.
+type Session struct {
+	key Key
+
+	// All strings of the user share one backing string, and the way of signing
+	// in is interned: of a million sessions, every byte counts.
+	text      string
+	groups    []string
+	signin    unique.Handle[string]
+	nameAt    uint32
+	emailAt   uint32
+	groupsAt  uint32
+	begun     int64 // milliseconds since 1970, as are all below
+	expires   int64
+	seen      atomic.Int64 // moves when this process extends the session
+	attempted atomic.Int64 // when this process last tried to
+}
+
+// Key returns the key under which the session is stored.
+func (s *Session) Key() Key { return s.key }
+
+// ID returns a short name of the session for logs and administration.
+func (s *Session) ID() string { return s.key.ID() }
+
+// User returns who signed in. Callers must not modify Groups.
+func (s *Session) User() User {
+	return User{
+		Subject: s.text[:s.nameAt],
+		Name:    s.text[s.nameAt:s.emailAt],
+		Email:   s.text[s.emailAt:s.groupsAt],
+		Groups:  s.groups,
+		Signin:  s.signin.Value(),
+	}
+}
+
+// Begun returns when the user signed in.
+func (s *Session) Begun() time.Time { return time.UnixMilli(s.begun) }
+
+// Expires returns the session's absolute end, as set when it began. Idleness,
+// signing out, or a policy that has become stricter may end it sooner.
+func (s *Session) Expires() time.Time { return time.UnixMilli(s.expires) }
+
+func newSession(k Key, r record) *Session {
+	s := &Session{
+		key:     k,
+		signin:  unique.Make(r.Signin),
+		begun:   r.Begun,
+		expires: r.Expires,
+	}
+	s.seen.Store(r.Seen)
+	var text strings.Builder
+	size := len(r.Subject) + len(r.Name) + len(r.Email)
+	for _, g := range r.Groups {
+		size += len(g)
+	}
+	text.Grow(size)
+	text.WriteString(r.Subject)
+	s.nameAt = uint32(text.Len())
+	text.WriteString(r.Name)
+	s.emailAt = uint32(text.Len())
+	text.WriteString(r.Email)
+	s.groupsAt = uint32(text.Len())
+	for _, g := range r.Groups {
+		text.WriteString(g)
+	}
+	s.text = text.String()
+	if len(r.Groups) == 0 {
+		return s
+	}
+	s.groups = make([]string, len(r.Groups))
+	at := int(s.groupsAt)
+	for i, g := range r.Groups {
+		s.groups[i] = s.text[at : at+len(g)]
+		at += len(g)
+	}
+	return s
+}

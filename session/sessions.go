@@ -1,0 +1,206 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+const (
+	// reverifyTimeout bounds how long the use of an unverified session waits
+	// for a store that hangs, before it is served under the grace.
+	reverifyTimeout = 2 * time.Second
+
+	// extendTimeout bounds how long a request waits for the extension of its
+	// session, and retryExtend is how soon after a failure another one tries.
+	extendTimeout = 2 * time.Second
+	retryExtend   = int64(time.Minute / time.Millisecond)
+)
+
+// Sessions is a [Cache] under a [Policy]: what one configuration sees. It is
+// cheap to make and needs no closing.
+type Sessions struct {
+	cache *Cache
+	terms terms
+}
+
+// New returns the sessions of c under p.
+func New(c *Cache, p Policy) *Sessions { return &Sessions{cache: c, terms: p.terms()} }
+
+// Begin signs u in: it stores a new session, under a token that nobody has
+// seen before. After an error there is no token, and no session to be had.
+func (s *Sessions) Begin(ctx context.Context, u User) (Token, *Session, error) {
+	if u.Subject == "" {
+		return Token{}, nil, errors.New("beginning a session: the user has no subject")
+	}
+	if err := ctx.Err(); err != nil {
+		return Token{}, nil, fmt.Errorf("beginning a session: %w", err)
+	}
+	t, err := newToken(s.cache.random)
+	if err != nil {
+		return Token{}, nil, fmt.Errorf("beginning a session: %w", err)
+	}
+	now := s.cache.now()
+	r := record{
+		Version: version,
+		Subject: u.Subject, Name: u.Name, Email: u.Email, Groups: u.Groups, Signin: u.Signin,
+		Begun: now, Seen: now, Expires: now + s.terms.lifetime,
+	}
+	value, err := r.encode()
+	if err != nil {
+		return Token{}, nil, err
+	}
+	k := t.Key()
+	if err := s.cache.store.Put(ctx, k.in(sessionPrefix), value, s.terms.stored(r, now)); err != nil {
+		return Token{}, nil, fmt.Errorf("beginning a session: %w", err)
+	}
+	return t, newSession(k, r), nil
+}
+
+// Check returns the SSO session whose token is in the cookie. The error is
+// [ErrNone] where there is none, and wraps [storage.ErrUnavailable] where the
+// store would have to be asked and did not answer.
+//
+// A check is a use: it extends the session's idle time. An extension that
+// fails does not fail the check.
+func (s *Sessions) Check(ctx context.Context, cookie string) (*Session, error) {
+	t, ok := ParseToken(cookie)
+	if !ok {
+		return nil, ErrNone
+	}
+	k := t.Key()
+	return s.check(ctx, &k)
+}
+
+// Lookup is [Sessions.Check] for callers that hold the session's key.
+func (s *Sessions) Lookup(ctx context.Context, k Key) (*Session, error) { return s.check(ctx, &k) }
+
+func (s *Sessions) check(ctx context.Context, k *Key) (*Session, error) {
+	now := s.cache.now()
+	cached, ok := s.cache.sessions.get(k)
+	if !ok || cached.value.key != *k {
+		return s.read(ctx, k, now)
+	}
+	if cached.epoch != s.cache.epoch.Load() {
+		return s.reverify(ctx, k, cached, now)
+	}
+	if !s.terms.alive(cached.value, now) {
+		return nil, ErrNone
+	}
+	if s.due(cached.value, now) {
+		return s.extendUsed(ctx, cached.value, nil, now)
+	}
+	return cached.value, nil
+}
+
+// read checks a session that is not in the cache.
+func (s *Sessions) read(ctx context.Context, k *Key, now int64) (*Session, error) {
+	found, value, err := s.cache.load(ctx, k)
+	if errors.Is(err, ErrNone) {
+		s.cache.live.end(k)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !s.terms.alive(found, now) {
+		return nil, ErrNone
+	}
+	if s.due(found, now) {
+		return s.extendUsed(ctx, found, value, now)
+	}
+	return found, nil
+}
+
+// reverify checks a session that was read before the feed was interrupted.
+func (s *Sessions) reverify(ctx context.Context, k *Key, cached held[Session], now int64) (*Session, error) {
+	bounded, cancel := context.WithTimeout(ctx, reverifyTimeout)
+	defer cancel()
+	found, err := s.read(bounded, k, now)
+	if errors.Is(err, ErrNone) {
+		s.cache.sessions.drop(k)
+		return nil, err
+	}
+	if err == nil {
+		return found, nil
+	}
+	if !s.terms.withinGrace(s.cache.lostAt(cached.epoch), now) {
+		return nil, err
+	}
+	if !s.terms.alive(cached.value, now) {
+		return nil, ErrNone
+	}
+	return cached.value, nil
+}
+
+// due says whether the session's last use is to be written down again.
+func (s *Sessions) due(found *Session, now int64) bool {
+	return now-found.seen.Load() >= max(s.terms.tenth, 1)
+}
+
+// extendUsed extends a session because a request uses it. Of concurrent
+// requests one tries, and the others go on. The only error is ErrNone, when
+// the session turns out to be gone.
+func (s *Sessions) extendUsed(ctx context.Context, found *Session, value []byte, now int64) (*Session, error) {
+	last := found.attempted.Load()
+	if last != 0 && now-last < min(s.terms.tenth, retryExtend) {
+		return found, nil
+	}
+	if !found.attempted.CompareAndSwap(last, now) {
+		return found, nil
+	}
+	// A client that goes away has still used its session.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), extendTimeout)
+	defer cancel()
+	err := s.extend(ctx, found, value, now)
+	if errors.Is(err, ErrNone) {
+		s.cache.gone(&found.key)
+		return nil, ErrNone
+	}
+	if err != nil {
+		s.cache.logger("session "+found.ID(), err)
+	}
+	return found, nil
+}
+
+// extend writes down that the session is in use. The value is what is stored,
+// or nil to read it. The write is a compare-and-swap that never creates, so
+// what was ended meanwhile stays ended.
+func (s *Sessions) extend(ctx context.Context, found *Session, value []byte, now int64) error {
+	key := found.key.in(sessionPrefix)
+	if value == nil {
+		stored, ok, err := s.cache.store.Get(ctx, key)
+		if err != nil {
+			return unavailable("extending a session", err)
+		}
+		if !ok {
+			return ErrNone
+		}
+		value = stored
+	}
+	r, err := decodeRecord(value)
+	if err != nil {
+		return err
+	}
+	if now-r.Seen < s.terms.tenth {
+		found.seen.Store(r.Seen)
+		return nil
+	}
+	r.Seen = now
+	lifetime := s.terms.stored(r, now)
+	if lifetime <= 0 {
+		return nil
+	}
+	next, err := r.encode()
+	if err != nil {
+		return err
+	}
+	swapped, err := s.cache.store.CompareAndSwap(ctx, key, value, next, lifetime)
+	if err != nil {
+		return unavailable("extending a session", err)
+	}
+	if swapped {
+		found.seen.Store(now)
+	}
+	return nil
+}
