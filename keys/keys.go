@@ -1,0 +1,236 @@
+// Package keys signs tokens and seals values, and looks after the keys that
+// this takes: it makes them on first start, publishes them, and rotates them
+// with overlap.
+//
+// # Where keys live
+//
+// A [Ring] keeps its keys in a [Vault], one blob for each signing algorithm
+// and one for sealing. All nodes that share a vault use the same keys, and
+// rotating at the same time they make one new key, not several.
+//
+// # Rotation
+//
+// A key carries the time from which it signs. Its successor is made and
+// published some time before its own time comes, so that whoever verifies
+// tokens knows it by then; and every node changes over at the same moment
+// without a word. A key that was succeeded goes on to verify until the last
+// token that it signed has expired.
+//
+// The sealing key is not rotated: the secrets that are derived from it must
+// stay the same.
+package keys
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// An Algorithm is a JWS signature algorithm (RFC 7518 §3.1, RFC 8037).
+type Algorithm string
+
+// The algorithms that a Ring can sign with.
+const (
+	RS256 Algorithm = "RS256" // RSA, 2048 bits, PKCS #1 v1.5
+	ES256 Algorithm = "ES256" // ECDSA over P-256
+	EdDSA Algorithm = "EdDSA" // Ed25519
+)
+
+var (
+	// ErrAlgorithm is returned, wrapped, for an algorithm that the ring has
+	// no keys for.
+	ErrAlgorithm = errors.New("keys: no key for this algorithm")
+
+	// ErrToken is returned, wrapped, for a token that is malformed or has no
+	// valid signature by one of our keys.
+	ErrToken = errors.New("keys: token is not validly signed")
+
+	// ErrSealed is returned for anything that is not a sealed value of this
+	// ring and purpose.
+	ErrSealed = errors.New("keys: not a sealed value")
+)
+
+// reloadInterval is how often tokens with an unknown key ID may make a ring
+// look at its vault.
+const reloadInterval = 10 * time.Second
+
+// Options are the policy of a Ring, and what it needs from outside.
+type Options struct {
+	Now  func() time.Time // default time.Now
+	Rand io.Reader        // default crypto/rand.Reader; must be safe for concurrent use
+
+	Algorithms []Algorithm   // that keys are made and loaded for
+	Rotate     time.Duration // how long a key signs; default 90 days
+	Overlap    time.Duration // how long before its use a key is published; default 24 h
+	Retain     time.Duration // how long a key verifies after its use; must exceed the tokens' lifetime; default 48 h
+
+	Logger *zap.Logger // default none
+}
+
+func (o Options) withDefaults() Options {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Rand == nil {
+		o.Rand = rand.Reader
+	}
+	if o.Rotate <= 0 {
+		o.Rotate = 90 * 24 * time.Hour
+	}
+	if o.Overlap <= 0 {
+		o.Overlap = 24 * time.Hour
+	}
+	if o.Retain <= 0 {
+		o.Retain = 48 * time.Hour
+	}
+	if o.Logger == nil {
+		o.Logger = zap.NewNop()
+	}
+	return o
+}
+
+// A Ring signs, verifies, seals and unseals with the keys of a vault. It is
+// safe for concurrent use. Its methods load the keys if need be; once they are
+// loaded, none but Maintain waits for anything.
+type Ring struct {
+	vault Vault
+	o     Options
+
+	loaded   atomic.Pointer[keyring] // nil until loaded
+	loading  chan struct{}           // holds a token while somebody loads
+	reloaded atomic.Int64            // when an unknown key ID last caused a look, in Unix nanoseconds
+}
+
+// keyring is what a Ring read from its vault. It is never changed.
+type keyring struct {
+	schedules map[Algorithm]schedule
+	byID      map[string]*signingKey
+	sealer    *sealer
+}
+
+// NewRing returns a ring over v. It reads nothing yet.
+func NewRing(v Vault, o Options) *Ring {
+	return &Ring{vault: v, o: o.withDefaults(), loading: make(chan struct{}, 1)}
+}
+
+// Format keeps key material out of whatever prints the ring.
+func (r *Ring) Format(s fmt.State, _ rune) { redact(s) }
+
+func redact(w io.Writer) { _, _ = io.WriteString(w, "[redacted]") }
+
+// Load reads the keys and makes those that are missing. Once that has
+// succeeded it does nothing; after an error the next call tries again.
+func (r *Ring) Load(ctx context.Context) error {
+	_, err := r.keyring(ctx)
+	return err
+}
+
+// Maintain makes the next key of each algorithm when it is due, drops keys
+// that verify no longer, and picks up what other nodes did. It is meant to be
+// called hourly. After an error the ring goes on with the keys that it has.
+func (r *Ring) Maintain(ctx context.Context) error {
+	if err := r.begin(ctx); err != nil {
+		return fmt.Errorf("maintaining keys: %w", err)
+	}
+	defer r.end()
+	if _, err := r.update(ctx); err != nil {
+		return fmt.Errorf("maintaining keys: %w", err)
+	}
+	return nil
+}
+
+// keyring returns the loaded keys, and loads them first if need be.
+func (r *Ring) keyring(ctx context.Context) (*keyring, error) {
+	if k := r.loaded.Load(); k != nil {
+		return k, nil
+	}
+	if err := r.begin(ctx); err != nil {
+		return nil, fmt.Errorf("loading keys: %w", err)
+	}
+	defer r.end()
+	if k := r.loaded.Load(); k != nil {
+		return k, nil
+	}
+	k, err := r.update(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("loading keys: %w", err)
+	}
+	return k, nil
+}
+
+// begin waits until nobody else loads. Unlike a mutex it heeds ctx.
+func (r *Ring) begin(ctx context.Context) error {
+	select {
+	case r.loading <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (r *Ring) end() { <-r.loading }
+
+// update takes every blob a step further in the vault, and loads the outcome.
+func (r *Ring) update(ctx context.Context) (*keyring, error) {
+	return r.read(func(name string, step func([]byte) ([]byte, error)) ([]byte, error) {
+		return r.vault.Update(ctx, name, step)
+	})
+}
+
+// reload loads what is in the vault as it is, at most once in reloadInterval.
+// In between it returns the keys that are loaded.
+func (r *Ring) reload(ctx context.Context) (*keyring, error) {
+	now, last := r.o.Now().UnixNano(), r.reloaded.Load()
+	if now-last < int64(reloadInterval) || !r.reloaded.CompareAndSwap(last, now) {
+		return r.loaded.Load(), nil
+	}
+	if err := r.begin(ctx); err != nil {
+		return nil, fmt.Errorf("reloading keys: %w", err)
+	}
+	defer r.end()
+	k, err := r.read(func(name string, _ func([]byte) ([]byte, error)) ([]byte, error) {
+		blob, _, err := r.vault.Load(ctx, name)
+		return blob, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reloading keys: %w", err)
+	}
+	return k, nil
+}
+
+// read makes a keyring of all blobs, got from get, and puts it into use. The
+// caller stands between begin and end.
+func (r *Ring) read(get func(name string, step func([]byte) ([]byte, error)) ([]byte, error)) (*keyring, error) {
+	k := &keyring{schedules: make(map[Algorithm]schedule), byID: make(map[string]*signingKey)}
+	for _, alg := range r.o.Algorithms {
+		blob, err := get("signing-"+string(alg), func(old []byte) ([]byte, error) {
+			return r.stepSchedule(alg, old)
+		})
+		if err != nil {
+			return nil, fmt.Errorf("%s keys: %w", alg, err)
+		}
+		s, err := decodeSchedule(alg, blob, r.o.Retain)
+		if err != nil {
+			return nil, fmt.Errorf("%s keys: %w", alg, err)
+		}
+		k.schedules[alg] = s
+		for _, key := range s {
+			k.byID[key.id] = key
+		}
+	}
+	blob, err := get("sealing", r.stepSealing)
+	if err != nil {
+		return nil, fmt.Errorf("sealing key: %w", err)
+	}
+	if k.sealer, err = decodeSealer(blob); err != nil {
+		return nil, fmt.Errorf("sealing key: %w", err)
+	}
+	r.loaded.Store(k)
+	return k, nil
+}

@@ -1,0 +1,145 @@
+package keys_test
+
+import (
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/caddy-sso/caddy-sso/keys"
+)
+
+func wantPublished(t *testing.T, r *keys.Ring, want ...string) {
+	t.Helper()
+	if got := published(t, r, keys.EdDSA); !slices.Equal(got, want) {
+		t.Errorf("published are %q, want %q", got, want)
+	}
+}
+
+func TestKeysRotateWithOverlap(t *testing.T) {
+	clk := newClock()
+	r := newRing(t, keys.NewMemoryVault(), clk, keys.EdDSA)
+	first := published(t, r, keys.EdDSA)[0]
+	old := mustSign(t, r, keys.EdDSA)
+
+	clk.Advance(89*day - 1)
+	maintain(t, r)
+	wantPublished(t, r, first)
+
+	// A day ahead the next key is published, but does not sign.
+	clk.Advance(1)
+	maintain(t, r)
+	ids := published(t, r, keys.EdDSA)
+	if len(ids) != 2 || ids[0] != first || ids[1] == first {
+		t.Fatalf("published are %q, want %q and another", ids, first)
+	}
+	second := ids[1]
+	clk.Advance(day - 1)
+	maintain(t, r)
+	wantPublished(t, r, first, second)
+	late := mustSign(t, r, keys.EdDSA)
+
+	// When its time comes it signs, without anybody's doing, and what the
+	// first one signed still verifies.
+	clk.Advance(1)
+	wantPublished(t, r, second, first)
+	fresh := mustSign(t, r, keys.EdDSA)
+	mustVerify(t, r, fresh, keys.EdDSA)
+	clk.Advance(48*time.Hour - 1)
+	mustVerify(t, r, old, keys.EdDSA)
+	mustVerify(t, r, late, keys.EdDSA)
+	wantPublished(t, r, second, first)
+
+	// Until it has been retained long enough, whether Maintain ran or not.
+	clk.Advance(1)
+	for range 2 {
+		wantPublished(t, r, second)
+		wantErrToken(t, r, old, keys.EdDSA)
+		mustVerify(t, r, fresh, keys.EdDSA)
+		maintain(t, r)
+	}
+}
+
+func TestAKeyIsPublishedBeforeItSignsEvenAfterALongPause(t *testing.T) {
+	clk, v := newClock(), keys.NewMemoryVault()
+	first := published(t, newRing(t, v, clk, keys.EdDSA), keys.EdDSA)[0]
+	clk.Advance(1000 * day)
+	r := newRing(t, v, clk, keys.EdDSA)
+	ids := published(t, r, keys.EdDSA)
+	if len(ids) != 2 || ids[0] != first {
+		t.Fatalf("published are %q, want %q before another", ids, first)
+	}
+	clk.Advance(day)
+	wantPublished(t, r, ids[1], first)
+}
+
+func TestNodesThatShareAVaultAgree(t *testing.T) {
+	clk, v := newClock(), keys.NewMemoryVault()
+	a, b := newRing(t, v, clk, all...), newRing(t, v, clk, all...)
+	for _, alg := range all {
+		mustVerify(t, b, mustSign(t, a, alg), alg)
+	}
+	// Both rotate at the same time: one key comes of it.
+	clk.Advance(89 * day)
+	var wg sync.WaitGroup
+	for _, r := range []*keys.Ring{a, b} {
+		wg.Go(func() {
+			if err := r.Maintain(t.Context()); err != nil {
+				t.Errorf("Maintain: %v", err)
+			}
+		})
+	}
+	wg.Wait()
+	maintain(t, a)
+	for _, alg := range all {
+		ids := published(t, a, alg)
+		if len(ids) != 2 || !slices.Equal(ids, published(t, b, alg)) {
+			t.Errorf("%s: the nodes publish %q and %q, want the same two", alg, ids, published(t, b, alg))
+		}
+	}
+}
+
+func TestANodeWithASlowClockSignsAllTheSame(t *testing.T) {
+	ahead, behind, v := newClock(), newClock(), keys.NewMemoryVault()
+	ahead.Advance(5 * time.Second)
+	a, b := newRing(t, v, ahead, keys.EdDSA), newRing(t, v, behind, keys.EdDSA)
+	mustVerify(t, a, mustSign(t, b, keys.EdDSA), keys.EdDSA)
+	wantPublished(t, b, published(t, a, keys.EdDSA)...)
+}
+
+func TestAnUnknownKeyIDMakesOneLookIntoTheVault(t *testing.T) {
+	clk, v := newClock(), newFakeVault()
+	a, b := newRing(t, v, clk, keys.EdDSA), newRing(t, v, clk, keys.EdDSA)
+	// b has not run Maintain when a signs with its new key.
+	clk.Advance(89 * day)
+	maintain(t, a)
+	clk.Advance(day)
+	token := mustSign(t, a, keys.EdDSA)
+	mustVerify(t, b, token, keys.EdDSA)
+
+	v.loads.Store(0)
+	v.updates.Store(0)
+	stranger := mustSign(t, newRing(t, keys.NewMemoryVault(), clk, keys.EdDSA), keys.EdDSA)
+	for range 100 {
+		wantErrToken(t, b, stranger, keys.EdDSA)
+	}
+	if n := v.loads.Load() + v.updates.Load(); n != 0 {
+		t.Errorf("%d calls to the vault within the interval, want 0", n)
+	}
+	clk.Advance(10 * time.Second)
+	for range 100 {
+		wantErrToken(t, b, stranger, keys.EdDSA)
+	}
+	if n := v.loads.Load(); n != 2 || v.updates.Load() != 0 {
+		t.Errorf("%d blobs were loaded and %d updated, want 2 and 0", n, v.updates.Load())
+	}
+
+	// An unknown key says nothing about the token if the vault is silent.
+	clk.Advance(10 * time.Second)
+	v.fails.Store(true)
+	if _, err := b.Verify(t.Context(), stranger, keys.EdDSA); !errors.Is(err, errVault) || errors.Is(err, keys.ErrToken) {
+		t.Errorf("error is %v, want the vault's", err)
+	}
+	mustVerify(t, b, token, keys.EdDSA)
+}

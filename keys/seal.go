@@ -1,0 +1,144 @@
+package keys
+
+import (
+	"context"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"golang.org/x/crypto/chacha20poly1305"
+)
+
+// maxSealed bounds a sealed value, in its encoding.
+const maxSealed = 64 << 10
+
+// sealedEncoding is strict, so that one sealed value has one spelling.
+var sealedEncoding = base64.RawURLEncoding.Strict()
+
+// sealingBlob is how the sealing key lies in the vault.
+type sealingBlob struct {
+	Root []byte `json:"root"` // 32 random bytes; everything is derived from it
+}
+
+func (sealingBlob) Format(s fmt.State, _ rune) { redact(s) }
+
+// sealer is a sealing key ready for use.
+type sealer struct {
+	root []byte
+	aead cipher.AEAD
+}
+
+func (*sealer) Format(s fmt.State, _ rune) { redact(s) }
+
+// Seal encrypts and authenticates plaintext for one purpose, with
+// XChaCha20-Poly1305, into base64url. Sealing the same twice gives two
+// different values.
+func (r *Ring) Seal(ctx context.Context, purpose string, plaintext []byte) (string, error) {
+	k, err := r.keyring(ctx)
+	if err != nil {
+		return "", err
+	}
+	raw := chacha20poly1305.NonceSizeX + len(plaintext) + chacha20poly1305.Overhead
+	if sealedEncoding.EncodedLen(raw) > maxSealed {
+		return "", fmt.Errorf("sealing value: over %d bytes", maxSealed)
+	}
+	sealed, err := seal(k.sealer.aead, r.o.Rand, plaintext, purpose)
+	if err != nil {
+		return "", fmt.Errorf("sealing value: %w", err)
+	}
+	return sealedEncoding.EncodeToString(sealed), nil
+}
+
+// Unseal returns what was sealed for purpose, or [ErrSealed].
+func (r *Ring) Unseal(ctx context.Context, purpose, sealed string) ([]byte, error) {
+	k, err := r.keyring(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if len(sealed) > maxSealed {
+		return nil, ErrSealed
+	}
+	raw, err := sealedEncoding.DecodeString(sealed)
+	// The decoder passes over line breaks, so the length must be looked at too.
+	if err != nil || sealedEncoding.EncodedLen(len(raw)) != len(sealed) {
+		return nil, ErrSealed
+	}
+	plaintext, ok := unseal(k.sealer.aead, raw, purpose)
+	if !ok {
+		return nil, ErrSealed
+	}
+	return plaintext, nil
+}
+
+// Secret returns n bytes for another use, a keyed hash for example. They are
+// always the same for one vault and purpose.
+func (r *Ring) Secret(ctx context.Context, purpose string, n int) ([]byte, error) {
+	k, err := r.keyring(ctx)
+	if err != nil {
+		return nil, err
+	}
+	secret, err := hkdf.Key(sha256.New, k.sealer.root, nil, "secret:"+purpose, n)
+	if err != nil {
+		return nil, fmt.Errorf("deriving secret: %w", err)
+	}
+	return secret, nil
+}
+
+// stepSealing makes the sealing key if there is none.
+func (r *Ring) stepSealing(old []byte) ([]byte, error) {
+	if old != nil {
+		return nil, nil
+	}
+	root := make([]byte, chacha20poly1305.KeySize)
+	if _, err := io.ReadFull(r.o.Rand, root); err != nil {
+		return nil, fmt.Errorf("reading random bytes: %w", err)
+	}
+	return json.Marshal(sealingBlob{Root: root})
+}
+
+// decodeSealer makes a vault's blob ready for use.
+func decodeSealer(blob []byte) (*sealer, error) {
+	var b sealingBlob
+	if err := json.Unmarshal(blob, &b); err != nil || len(b.Root) != chacha20poly1305.KeySize {
+		return nil, errMalformed
+	}
+	aead, err := deriveAEAD(b.Root, "seal")
+	if err != nil {
+		return nil, err
+	}
+	return &sealer{root: b.Root, aead: aead}, nil
+}
+
+// deriveAEAD returns XChaCha20-Poly1305 under a key derived from secret. info
+// keeps the uses of one secret apart.
+func deriveAEAD(secret []byte, info string) (cipher.AEAD, error) {
+	key, err := hkdf.Key(sha256.New, secret, nil, info, chacha20poly1305.KeySize)
+	if err != nil {
+		return nil, fmt.Errorf("deriving key: %w", err)
+	}
+	return chacha20poly1305.NewX(key)
+}
+
+// seal returns a random nonce and, behind it, the ciphertext, which holds only
+// together with name.
+func seal(aead cipher.AEAD, random io.Reader, plaintext []byte, name string) ([]byte, error) {
+	nonce := make([]byte, aead.NonceSize(), aead.NonceSize()+len(plaintext)+aead.Overhead())
+	if _, err := io.ReadFull(random, nonce); err != nil {
+		return nil, fmt.Errorf("reading random bytes: %w", err)
+	}
+	return aead.Seal(nonce, nonce, plaintext, []byte(name)), nil
+}
+
+// unseal undoes seal.
+func unseal(aead cipher.AEAD, sealed []byte, name string) ([]byte, bool) {
+	if len(sealed) < aead.NonceSize() {
+		return nil, false
+	}
+	nonce, ciphertext := sealed[:aead.NonceSize()], sealed[aead.NonceSize():]
+	plaintext, err := aead.Open([]byte{}, nonce, ciphertext, []byte(name))
+	return plaintext, err == nil
+}

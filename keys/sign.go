@@ -1,0 +1,108 @@
+package keys
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/go-jose/go-jose/v4"
+)
+
+// maxToken bounds the tokens that Verify looks at.
+const maxToken = 16 << 10
+
+// Sign returns claims, as JSON, in a compact JWS by the active key of alg. The
+// header has alg, kid, and typ "JWT".
+func (r *Ring) Sign(ctx context.Context, alg Algorithm, claims any) (string, error) {
+	k, err := r.keyring(ctx)
+	if err != nil {
+		return "", err
+	}
+	s, ok := k.schedules[alg]
+	if !ok {
+		return "", fmt.Errorf("signing token with %q: %w", alg, ErrAlgorithm)
+	}
+	payload, err := json.Marshal(claims)
+	if err != nil {
+		return "", fmt.Errorf("encoding claims: %w", err)
+	}
+	jws, err := s[s.active(r.o.Now())].signer.Sign(payload)
+	if err != nil {
+		return "", fmt.Errorf("signing token: %w", err)
+	}
+	token, err := jws.CompactSerialize()
+	if err != nil {
+		return "", fmt.Errorf("signing token: %w", err)
+	}
+	return token, nil
+}
+
+// Verify returns the payload of a compact JWS that a key of this ring signed
+// with one of algs, of which there must be at least one. What the payload
+// claims, its expiry above all, is the caller's to check.
+//
+// An error that does not wrap [ErrToken] says nothing about the token.
+func (r *Ring) Verify(ctx context.Context, token string, algs ...Algorithm) (payload []byte, err error) {
+	if len(algs) == 0 {
+		return nil, errors.New("verifying token: no algorithm is accepted")
+	}
+	if len(token) > maxToken {
+		return nil, fmt.Errorf("%w: over %d bytes", ErrToken, maxToken)
+	}
+	accepted := make([]jose.SignatureAlgorithm, len(algs))
+	for i, alg := range algs {
+		accepted[i] = jose.SignatureAlgorithm(alg)
+	}
+	// The errors of jose can quote the token, so they are not passed on.
+	jws, err := jose.ParseSignedCompact(token, accepted)
+	if err != nil || len(jws.Signatures) != 1 {
+		return nil, fmt.Errorf("%w: malformed, or signed with another algorithm", ErrToken)
+	}
+	header := jws.Signatures[0].Protected
+	key, err := r.verificationKey(ctx, header.KeyID)
+	if err != nil {
+		return nil, err
+	}
+	if key == nil || !key.verifiesAt(r.o.Now()) {
+		return nil, fmt.Errorf("%w: unknown key", ErrToken)
+	}
+	if header.Algorithm != string(key.algorithm) {
+		return nil, fmt.Errorf("%w: the key is for another algorithm", ErrToken)
+	}
+	payload, err = jws.Verify(key.public.Key)
+	if err != nil {
+		return nil, fmt.Errorf("%w: wrong signature", ErrToken)
+	}
+	return payload, nil
+}
+
+// verificationKey returns the key with an ID, nil if there is none. Another
+// node may have made it just now, so it looks into the vault now and then.
+func (r *Ring) verificationKey(ctx context.Context, id string) (*signingKey, error) {
+	k, err := r.keyring(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if key, ok := k.byID[id]; ok || id == "" {
+		return key, nil
+	}
+	if k, err = r.reload(ctx); err != nil {
+		return nil, err
+	}
+	return k.byID[id], nil
+}
+
+// Public returns the published keys of alg: the active one first, then the
+// next one, then retired ones that still verify.
+func (r *Ring) Public(ctx context.Context, alg Algorithm) ([]jose.JSONWebKey, error) {
+	k, err := r.keyring(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s, ok := k.schedules[alg]
+	if !ok {
+		return nil, fmt.Errorf("public keys for %q: %w", alg, ErrAlgorithm)
+	}
+	return s.public(r.o.Now()), nil
+}

@@ -1,0 +1,115 @@
+package keys
+
+import (
+	"bytes"
+	"context"
+	"crypto/cipher"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/caddy-sso/caddy-sso/storage"
+)
+
+const (
+	// minStorageKey is the least length of a storage key, in bytes.
+	minStorageKey = 32
+
+	// vaultLifetime is how long a blob outlives the last Update of it. Every
+	// Update renews it, so only a site that was down as long loses its keys.
+	vaultLifetime = 400 * 24 * time.Hour
+
+	// vaultAttempts bounds the races that one Update may lose.
+	vaultAttempts = 100
+)
+
+var (
+	// ErrStorageKey is returned, wrapped, when blobs in the store do not open
+	// under the storage key.
+	ErrStorageKey = errors.New("keys: the stored keys do not open: they were sealed under another storage key, or tampered with")
+
+	// ErrStorageKeyTooShort is returned, wrapped, by every method of a vault
+	// whose storage key is under 32 bytes.
+	ErrStorageKeyTooShort = fmt.Errorf("keys: the storage key is shorter than %d bytes", minStorageKey)
+)
+
+// NewStoreVault returns a vault whose blobs are in store, so that all nodes
+// that share the store share the keys. They are sealed under storageKey, which
+// the store must not know: whoever reads the store can then sign nothing. The
+// key should be 32 random bytes or more; a passphrase is not stretched.
+//
+// store stays the caller's to close.
+func NewStoreVault(store storage.Store, storageKey []byte) Vault {
+	v := &storeVault{store: store}
+	if len(storageKey) < minStorageKey {
+		v.err = ErrStorageKeyTooShort
+		return v
+	}
+	v.aead, v.err = deriveAEAD(storageKey, "store vault")
+	return v
+}
+
+type storeVault struct {
+	store storage.Store
+	aead  cipher.AEAD
+	err   error // why there is no aead
+}
+
+func (*storeVault) Format(s fmt.State, _ rune) { redact(s) }
+
+func (v *storeVault) Load(ctx context.Context, name string) ([]byte, bool, error) {
+	_, blob, err := v.read(ctx, name)
+	return blob, blob != nil, err
+}
+
+func (v *storeVault) Update(ctx context.Context, name string, change func([]byte) ([]byte, error)) ([]byte, error) {
+	for range vaultAttempts {
+		old, blob, err := v.read(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		next, err := change(bytes.Clone(blob))
+		if err != nil {
+			return nil, err
+		}
+		if next == nil && blob == nil {
+			return nil, nil
+		}
+		written := old
+		if next == nil {
+			next = blob // the same again, for its lifetime's sake
+		} else if written, err = seal(v.aead, rand.Reader, next, name); err != nil {
+			return nil, fmt.Errorf("sealing keys: %w", err)
+		}
+		swapped, err := v.store.CompareAndSwap(ctx, vaultKey(name), old, written, vaultLifetime)
+		if err != nil {
+			return nil, fmt.Errorf("writing keys: %w", err)
+		}
+		if swapped {
+			return next, nil
+		}
+	}
+	return nil, fmt.Errorf("writing keys: other nodes were faster %d times", vaultAttempts)
+}
+
+// read returns what is stored under name, sealed and open; nil if nothing is.
+func (v *storeVault) read(ctx context.Context, name string) (sealed, blob []byte, err error) {
+	if v.err != nil {
+		return nil, nil, v.err
+	}
+	sealed, ok, err := v.store.Get(ctx, vaultKey(name))
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading keys: %w", err)
+	}
+	if !ok {
+		return nil, nil, nil
+	}
+	blob, ok = unseal(v.aead, sealed, name)
+	if !ok {
+		return nil, nil, ErrStorageKey
+	}
+	return sealed, blob, nil
+}
+
+func vaultKey(name string) string { return "keys:" + name }

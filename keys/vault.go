@@ -1,0 +1,56 @@
+package keys
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+)
+
+// A Vault keeps named blobs that hold keys. It is safe for concurrent use, by
+// several nodes if they share it. Blobs handed in and out are the caller's.
+type Vault interface {
+	// Load returns the blob under name.
+	Load(ctx context.Context, name string) (blob []byte, ok bool, err error)
+
+	// Update replaces the blob under name by what change makes of it, and
+	// returns what is there in the end. Of all nodes one at a time gets its
+	// change through. change is given nil if there is no blob, leaves the blob
+	// by returning nil, and may be called again if another node was faster. An
+	// error of change is returned, and nothing is written.
+	Update(ctx context.Context, name string, change func(old []byte) (next []byte, err error)) ([]byte, error)
+}
+
+// NewMemoryVault returns a vault that lives and dies with this process.
+func NewMemoryVault() Vault {
+	return &memoryVault{blobs: make(map[string][]byte)}
+}
+
+type memoryVault struct {
+	mu    sync.Mutex
+	blobs map[string][]byte // guarded by mu
+}
+
+func (*memoryVault) Format(s fmt.State, _ rune) { redact(s) }
+
+func (v *memoryVault) Load(_ context.Context, name string) ([]byte, bool, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	blob, ok := v.blobs[name]
+	return slices.Clone(blob), ok, nil
+}
+
+func (v *memoryVault) Update(_ context.Context, name string, change func([]byte) ([]byte, error)) ([]byte, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	old := v.blobs[name]
+	next, err := change(slices.Clone(old))
+	if err != nil {
+		return nil, err
+	}
+	if next == nil {
+		return slices.Clone(old), nil
+	}
+	v.blobs[name] = slices.Clone(next)
+	return next, nil
+}
