@@ -171,7 +171,7 @@ func TestARandomSourceThatRepeatsItselfIsAnError(t *testing.T) {
 
 func TestManyRedemptionsAtOnceHaveOneWinner(t *testing.T) {
 	clk := newClock()
-	store := newFakeStore(clk.Now)
+	store := newStore(clk)
 	o := codes.Options{Now: clk.Now}
 	memory := codes.NewMemory(o)
 	for name, nodes := range map[string][]*codes.Codes{

@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/caddy-sso/caddy-sso/codes"
 	"github.com/caddy-sso/caddy-sso/storage"
+	"github.com/caddy-sso/caddy-sso/storage/memory"
 )
 
 // clock is a clock that tests move by hand.
@@ -35,108 +35,74 @@ func (c *clock) Advance(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
-// fakeStore is a store in a map that can be told to fail. Methods that codes
-// have no use for come from the nil interface, and panic.
-type fakeStore struct {
+// faultyStore is a store that can be told to fail.
+type faultyStore struct {
 	storage.Store
-	now func() time.Time
 
-	mu     sync.Mutex
-	values map[string]fakeValue
-	fails  string // the method that fails
+	mu    sync.Mutex
+	fails string // the method that fails; guarded by mu
 }
 
-type fakeValue struct {
-	value   []byte
-	expires time.Time
-}
-
-func newFakeStore(now func() time.Time) *fakeStore {
-	return &fakeStore{now: now, values: make(map[string]fakeValue)}
+func newStore(clk *clock) *faultyStore {
+	return &faultyStore{Store: memory.New(memory.Options{Now: clk.Now})}
 }
 
 // fail makes one method fail from now on; none with "".
-func (s *fakeStore) fail(method string) {
+func (s *faultyStore) fail(method string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.fails = method
 }
 
-func (s *fakeStore) failing(method string) error {
-	if s.fails == method {
-		return fmt.Errorf("fake store: %w", storage.ErrUnavailable)
-	}
-	return nil
-}
-
-func (s *fakeStore) get(key string) ([]byte, bool) {
-	v, ok := s.values[key]
-	if !ok || !s.now().Before(v.expires) {
-		return nil, false
-	}
-	return slices.Clone(v.value), true
-}
-
-func (s *fakeStore) put(key string, value []byte, lifetime time.Duration) error {
-	if lifetime <= 0 {
-		return errors.New("fake store: lifetime is not positive")
-	}
-	s.values[key] = fakeValue{slices.Clone(value), s.now().Add(lifetime)}
-	return nil
-}
-
-func (s *fakeStore) Get(_ context.Context, key string) ([]byte, bool, error) {
+func (s *faultyStore) failing(method string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.fails == method {
+		return fmt.Errorf("faulty store: %w", storage.ErrUnavailable)
+	}
+	return nil
+}
+
+func (s *faultyStore) Get(ctx context.Context, key string) ([]byte, bool, error) {
 	if err := s.failing("Get"); err != nil {
 		return nil, false, err
 	}
-	value, ok := s.get(key)
-	return value, ok, nil
+	return s.Store.Get(ctx, key)
 }
 
-func (s *fakeStore) Put(_ context.Context, key string, value []byte, lifetime time.Duration) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (s *faultyStore) Put(ctx context.Context, key string, value []byte, lifetime time.Duration) error {
 	if err := s.failing("Put"); err != nil {
 		return err
 	}
-	return s.put(key, value, lifetime)
+	return s.Store.Put(ctx, key, value, lifetime)
 }
 
-func (s *fakeStore) Take(_ context.Context, key string) ([]byte, bool, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (s *faultyStore) Take(ctx context.Context, key string) ([]byte, bool, error) {
 	if err := s.failing("Take"); err != nil {
 		return nil, false, err
 	}
-	value, ok := s.get(key)
-	delete(s.values, key)
-	return value, ok, nil
+	return s.Store.Take(ctx, key)
 }
 
-func (s *fakeStore) CompareAndSwap(_ context.Context, key string, old, next []byte, lifetime time.Duration) (bool, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (s *faultyStore) CompareAndSwap(ctx context.Context, key string, old, next []byte, lifetime time.Duration) (bool, error) {
 	if err := s.failing("CompareAndSwap"); err != nil {
 		return false, err
 	}
-	value, ok := s.get(key)
-	if ok != (old != nil) || !slices.Equal(value, old) {
-		return false, nil
-	}
-	return true, s.put(key, next, lifetime)
+	return s.Store.CompareAndSwap(ctx, key, old, next, lifetime)
 }
 
-// keys lists what is stored.
-func (s *fakeStore) keys() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var keys []string
-	for key := range s.values {
-		keys = append(keys, key)
+// dump returns all that the store holds.
+func (s *faultyStore) dump(t *testing.T) map[string]string {
+	t.Helper()
+	values := make(map[string]string)
+	err := s.Scan(t.Context(), "", func(key string, value []byte) error {
+		values[key] = string(value)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
-	return keys
+	return values
 }
 
 // eachKind runs a test on codes in memory and on codes in a store.
@@ -147,7 +113,7 @@ func eachKind(t *testing.T, test func(t *testing.T, c *codes.Codes, clk *clock))
 	})
 	t.Run("in a store", func(t *testing.T) {
 		clk := newClock()
-		test(t, codes.NewStored(newFakeStore(clk.Now), codes.Options{Now: clk.Now}), clk)
+		test(t, codes.NewStored(newStore(clk), codes.Options{Now: clk.Now}), clk)
 	})
 }
 
