@@ -1,0 +1,134 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/caddy-sso/caddy-sso/storage"
+)
+
+const (
+	firstRetryDelay = 5 * time.Millisecond
+	lastRetryDelay  = 100 * time.Millisecond
+)
+
+// A repeat says when a command that failed is sent again.
+type repeat int
+
+const (
+	// unlessDown repeats what died on the way, but does not wait for a server
+	// that cannot be reached: a request is waiting for the answer.
+	unlessDown repeat = iota
+
+	// always repeats until the time is up. The command may be carried out
+	// twice, so doing it twice must end as doing it once.
+	always
+
+	// unlessSent repeats only what certainly never reached the server.
+	unlessSent
+)
+
+// attempt sends what send sends until the server answers, within the time of
+// one operation. A reply of nil is an answer.
+//
+// uncertain says that an earlier try, or the one that failed, may have been
+// carried out without its answer arriving.
+func (s *Store) attempt(ctx context.Context, doing string, when repeat,
+	send func(context.Context, rueidis.Client) rueidis.RedisResult,
+) (reply rueidis.RedisResult, uncertain bool, err error) {
+	limited, cancel := context.WithTimeout(ctx, s.options.Timeout)
+	defer cancel()
+	for delay := firstRetryDelay; ; delay = min(2*delay, lastRetryDelay) {
+		client, err := s.connected(limited)
+		if err == nil {
+			reply = send(limited, client)
+			err = reply.Error()
+		}
+		if err == nil || rueidis.IsRedisNil(err) {
+			return reply, uncertain, nil
+		}
+		sent := client != nil && !neverSent(limited, err)
+		uncertain = uncertain || sent && !refused(err)
+		again := limited.Err() == nil && client != nil && mayRepeat(when, sent, err)
+		if !again || !wait(limited, delay) {
+			return reply, uncertain, s.failed(ctx, doing, err)
+		}
+	}
+}
+
+func mayRepeat(when repeat, sent bool, err error) bool {
+	if _, answered := rueidis.IsRedisErr(err); answered {
+		return refused(err)
+	}
+	switch when {
+	case always:
+		return true
+	case unlessDown:
+		// One dial serves all who wait for it, so it may have been ended by
+		// somebody else's context.
+		return sent || errors.Is(err, context.Canceled)
+	default:
+		return !sent
+	}
+}
+
+// neverSent reports whether err came before the command was written. While
+// its own context lives, a context's error is that of a shared dial.
+func neverSent(ctx context.Context, err error) bool {
+	var dial dialError
+	if errors.As(err, &dial) {
+		return true
+	}
+	isContext := errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+	return isContext && ctx.Err() == nil
+}
+
+// refused reports whether the server answered that it cannot do it now, and
+// so has not done it: it is starting, or the cluster is electing a master.
+func refused(err error) bool {
+	answer, ok := rueidis.IsRedisErr(err)
+	if !ok {
+		return false
+	}
+	for _, code := range []string{"LOADING", "CLUSTERDOWN", "TRYAGAIN", "MASTERDOWN", "READONLY", "BUSY "} {
+		if strings.HasPrefix(answer.Error(), code) {
+			return true
+		}
+	}
+	return false
+}
+
+// failed makes the error a caller sees: its own context's, ErrClosed, or
+// ErrUnavailable, with the cause in its text. A server that answers with an
+// error has told as little about the key as one that does not answer.
+func (s *Store) failed(ctx context.Context, doing string, err error) error {
+	if own := ctx.Err(); own != nil {
+		return fmt.Errorf("%s: %w", doing, own)
+	}
+	if s.closed.Load() || errors.Is(err, storage.ErrClosed) {
+		return storage.ErrClosed
+	}
+	if errors.Is(err, storage.ErrUnavailable) {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	// The cause is not wrapped: a deadline in it is the store's own, and must
+	// not look like the caller's.
+	return fmt.Errorf("%s: %w: %v", doing, storage.ErrUnavailable, err)
+}
+
+// wait reports whether delay passed before ctx ended.
+func wait(ctx context.Context, delay time.Duration) bool {
+	timer := time.NewTimer(delay)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

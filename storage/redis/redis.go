@@ -1,0 +1,281 @@
+// Package redis keeps values in Redis (6.2 or newer) or Valkey, one server or
+// a cluster, so that several nodes share them.
+//
+// What a node should know of its behaviour under failure:
+//
+//   - Nothing that fails is reported as "not found". A server that does not
+//     answer, or answers with an error, is [storage.ErrUnavailable].
+//   - Put is sent again when its connection dies, so it may be carried out
+//     twice. Take is sent again too; when an earlier try may have taken the
+//     value, finding nothing is ErrUnavailable, though the value is gone.
+//     CompareAndSwap is never sent twice: a second creation could bring back
+//     what was removed in between.
+//   - Changes are pushed by the server. When that connection is lost, watchers
+//     hear of it at once, and again when it is back, since what changed in
+//     between is not told.
+package redis
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/rueidis"
+	"go.uber.org/zap"
+
+	"github.com/caddy-sso/caddy-sso/storage"
+	"github.com/caddy-sso/caddy-sso/storage/internal/feed"
+)
+
+const (
+	defaultPrefix      = "sso:"
+	defaultTimeout     = time.Second
+	defaultWatchdog    = 200 * time.Millisecond
+	defaultDialTimeout = 2 * time.Second
+
+	// topologyInterval is how often a cluster is asked for its nodes when no
+	// command happens to be redirected.
+	topologyInterval = 10 * time.Second
+)
+
+// swapScript never creates: a key that is not there reads as false, which
+// equals no argument.
+const swapScript = `if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+return 1`
+
+// Options of a [Store]. The zero value is ready to use.
+type Options struct {
+	// Prefix stands before every key. Default: "sso:".
+	Prefix string
+
+	// Timeout is the longest that one operation takes, retries included.
+	// Default: 1 second.
+	Timeout time.Duration
+
+	// Watchdog is how often every node is pinged: a lost connection is opened
+	// again no later than that. Default: 200 milliseconds.
+	Watchdog time.Duration
+
+	// DialTimeout is the longest that opening a connection takes.
+	// Default: 2 seconds.
+	DialTimeout time.Duration
+
+	// Logger is told when the connection is lost and when it is back.
+	// Default: none.
+	Logger *zap.Logger
+}
+
+// A Store is a connection to a server or to each master of a cluster.
+type Store struct {
+	options Options
+	swap    *rueidis.Lua
+	feed    feed.Feed
+	closed  atomic.Bool
+
+	life     context.Context // ends with Close
+	end      context.CancelFunc
+	watchdog sync.WaitGroup
+
+	ready    chan struct{} // closed once redis is set
+	redis    rueidis.Client
+	tried    chan struct{} // closed once the first attempt to connect failed
+	lastFail atomic.Pointer[string]
+
+	gap  atomic.Bool   // a connection was lost since the watchdog last looked
+	wake chan struct{} // makes the watchdog look now
+}
+
+// Open returns a store for the server or cluster at address, see the
+// documentation of the module for its forms. It fails only on an address that
+// cannot be right: connecting goes on in the background for as long as it
+// takes, and until then operations return [storage.ErrUnavailable].
+func Open(address string, o Options) (*Store, error) {
+	if o.Prefix == "" {
+		o.Prefix = defaultPrefix
+	}
+	if o.Timeout <= 0 {
+		o.Timeout = defaultTimeout
+	}
+	if o.Watchdog <= 0 {
+		o.Watchdog = defaultWatchdog
+	}
+	if o.DialTimeout <= 0 {
+		o.DialTimeout = defaultDialTimeout
+	}
+	if o.Logger == nil {
+		o.Logger = zap.NewNop()
+	}
+	parsed, err := parseAddress(address)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{
+		options: o,
+		swap:    rueidis.NewLuaScript(swapScript),
+		ready:   make(chan struct{}),
+		tried:   make(chan struct{}),
+		wake:    make(chan struct{}, 1),
+	}
+	s.life, s.end = context.WithCancel(context.Background())
+	option := s.clientOption(parsed)
+	s.watchdog.Go(func() { s.connectAndWatch(option) })
+	return s, nil
+}
+
+// Get implements [storage.Store].
+func (s *Store) Get(ctx context.Context, key string) ([]byte, bool, error) {
+	if err := s.usable(ctx); err != nil {
+		return nil, false, err
+	}
+	if err := storage.CheckKey(key); err != nil {
+		return nil, false, err
+	}
+	reply, _, err := s.attempt(ctx, "reading from redis", unlessDown, func(ctx context.Context, c rueidis.Client) rueidis.RedisResult {
+		return c.Do(ctx, c.B().Get().Key(s.options.Prefix+key).Build())
+	})
+	if err != nil {
+		return nil, false, err
+	}
+	return s.value(ctx, "reading from redis", reply)
+}
+
+// Put implements [storage.Store].
+func (s *Store) Put(ctx context.Context, key string, value []byte, lifetime time.Duration) error {
+	if err := s.usable(ctx); err != nil {
+		return err
+	}
+	if err := storage.CheckWrite(key, value, lifetime); err != nil {
+		return err
+	}
+	text := string(value) // a command that times out is still in rueidis' queue
+	_, uncertain, err := s.attempt(ctx, "writing to redis", always, func(ctx context.Context, c rueidis.Client) rueidis.RedisResult {
+		return c.Do(ctx, c.B().Set().Key(s.options.Prefix+key).Value(text).PxMilliseconds(milliseconds(lifetime)).Build())
+	})
+	if err == nil || uncertain {
+		s.feed.Send(storage.Change{Key: key})
+	}
+	return err
+}
+
+// Take implements [storage.Store].
+func (s *Store) Take(ctx context.Context, key string) ([]byte, bool, error) {
+	if err := s.usable(ctx); err != nil {
+		return nil, false, err
+	}
+	if err := storage.CheckKey(key); err != nil {
+		return nil, false, err
+	}
+	const doing = "taking from redis"
+	reply, uncertain, err := s.attempt(ctx, doing, always, func(ctx context.Context, c rueidis.Client) rueidis.RedisResult {
+		return c.Do(ctx, c.B().Getdel().Key(s.options.Prefix+key).Build())
+	})
+	if uncertain {
+		s.feed.Send(storage.Change{Key: key})
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	value, ok, err := s.value(ctx, doing, reply)
+	if err != nil {
+		return nil, false, err
+	}
+	if !ok && uncertain {
+		return nil, false, fmt.Errorf("%s: %w: the connection was lost, and the value may have been taken with it", doing, storage.ErrUnavailable)
+	}
+	if ok && !uncertain {
+		s.feed.Send(storage.Change{Key: key})
+	}
+	return value, ok, nil
+}
+
+// CompareAndSwap implements [storage.Store].
+func (s *Store) CompareAndSwap(ctx context.Context, key string, old, next []byte, lifetime time.Duration) (bool, error) {
+	if err := s.usable(ctx); err != nil {
+		return false, err
+	}
+	if err := storage.CheckWrite(key, next, lifetime); err != nil {
+		return false, err
+	}
+	px := milliseconds(lifetime)
+	const doing = "swapping in redis"
+	oldText, nextText := string(old), string(next)
+	reply, uncertain, err := s.attempt(ctx, doing, unlessSent, func(ctx context.Context, c rueidis.Client) rueidis.RedisResult {
+		if old == nil {
+			return c.Do(ctx, c.B().Set().Key(s.options.Prefix+key).Value(nextText).Nx().PxMilliseconds(px).Build())
+		}
+		return s.swap.Exec(ctx, c, []string{s.options.Prefix + key}, []string{oldText, nextText, strconv.FormatInt(px, 10)})
+	})
+	swapped := false
+	if err == nil {
+		swapped, err = s.swapped(ctx, doing, reply, old == nil)
+	}
+	if swapped || uncertain {
+		s.feed.Send(storage.Change{Key: key})
+	}
+	return swapped, err
+}
+
+// Watch implements [storage.Store].
+//
+// fn is called on the connection's own goroutine: it must not wait for an
+// answer of this store, which would have to come by the same way.
+func (s *Store) Watch(fn func(storage.Change)) (stop func()) { return s.feed.Watch(fn) }
+
+// Close implements [storage.Store]. It waits for the watchdog to end.
+func (s *Store) Close() error {
+	if s.closed.Swap(true) {
+		return nil
+	}
+	s.feed.Close()
+	s.end()
+	s.watchdog.Wait()
+	return nil
+}
+
+func (s *Store) usable(ctx context.Context) error {
+	if s.closed.Load() {
+		return storage.ErrClosed
+	}
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("using redis: %w", err)
+	}
+	return nil
+}
+
+// value reads the answer of GET and GETDEL. It copies: the caller may change
+// what it gets.
+func (s *Store) value(ctx context.Context, doing string, reply rueidis.RedisResult) ([]byte, bool, error) {
+	text, err := reply.ToString()
+	if rueidis.IsRedisNil(err) {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, s.failed(ctx, doing, err)
+	}
+	return []byte(text), true, nil
+}
+
+// swapped reads the answer of SET NX, which is nil for no, or of the script.
+func (s *Store) swapped(ctx context.Context, doing string, reply rueidis.RedisResult, creating bool) (bool, error) {
+	if creating {
+		return !rueidis.IsRedisNil(reply.Error()), nil
+	}
+	n, err := reply.AsInt64()
+	if err != nil {
+		return false, s.failed(ctx, doing, err)
+	}
+	return n == 1, nil
+}
+
+// milliseconds is at least one, since Redis refuses none.
+func milliseconds(lifetime time.Duration) int64 { return max(1, lifetime.Milliseconds()) }
+
+// key takes the prefix off again.
+func (s *Store) key(name string) string { return strings.TrimPrefix(name, s.options.Prefix) }
+
+var _ storage.Store = (*Store)(nil)

@@ -1,0 +1,103 @@
+package redis_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddy-sso/caddy-sso/storage"
+	"github.com/caddy-sso/caddy-sso/storage/redis"
+	"github.com/caddy-sso/caddy-sso/storage/redistest"
+	"github.com/caddy-sso/caddy-sso/storage/storagetest"
+)
+
+func open(tb testing.TB, address string, o redis.Options) *redis.Store {
+	tb.Helper()
+	s, err := redis.Open(address, o)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { s.Close() })
+	return s
+}
+
+// contract opens stores that are patient with a busy machine, on servers that
+// empty empties.
+func contract(t *testing.T, address string, empty func()) {
+	o := redis.Options{Timeout: 10 * time.Second}
+	storagetest.Run(t, func(t *testing.T) storagetest.Opened {
+		empty()
+		s := open(t, address, o)
+		return storagetest.Opened{
+			Store:  s,
+			Unit:   500 * time.Millisecond,
+			Pass:   func(d time.Duration) { time.Sleep(d + 20*time.Millisecond) },
+			Second: func(t *testing.T) storage.Store { return open(t, address, o) },
+		}
+	})
+}
+
+func TestContractOnOneServer(t *testing.T) {
+	server := redistest.Start(t)
+	contract(t, server.URL(), func() { server.MustCommand("FLUSHALL") })
+}
+
+func TestContractOnACluster(t *testing.T) {
+	cluster := redistest.StartCluster(t)
+	contract(t, cluster.URL(), func() {
+		for _, server := range cluster.Servers {
+			server.MustCommand("FLUSHALL")
+		}
+	})
+}
+
+func TestOneNodeOfAClusterFindsTheOthers(t *testing.T) {
+	cluster := redistest.StartCluster(t)
+	s := open(t, cluster.Servers[1].URL(), redis.Options{Timeout: 10 * time.Second})
+	for _, key := range []string{"a", "b", "c", "d", "e", "f"} {
+		if err := s.Put(t.Context(), key, []byte(key), time.Hour); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n := 0
+	if err := s.Scan(t.Context(), "", func(string, []byte) error { n++; return nil }); err != nil || n != 6 {
+		t.Errorf("%d values scanned, %v", n, err)
+	}
+}
+
+func TestUnixSocketsAndPasswordsWork(t *testing.T) {
+	const password = "p@ss/w:rd?,"
+	const encoded = "p%40ss%2Fw%3Ard%3F%2C"
+	server := redistest.Start(t, "--requirepass", password)
+	for _, address := range []string{
+		"redis://:" + encoded + "@" + server.Addr(),
+		"redis://default:" + encoded + "@" + server.Addr() + "/1",
+		"unix://default:" + encoded + "@" + server.Socket(),
+	} {
+		s := open(t, address, redis.Options{Timeout: 10 * time.Second})
+		if err := s.Put(t.Context(), "a", []byte("1"), time.Hour); err != nil {
+			t.Errorf("%s: %v", strings.ReplaceAll(address, encoded, "…"), err)
+		}
+	}
+}
+
+func TestStoresWithDifferentPrefixesDoNotMeet(t *testing.T) {
+	server := redistest.Start(t)
+	a := open(t, server.URL(), redis.Options{Timeout: 10 * time.Second})
+	b := open(t, server.URL(), redis.Options{Timeout: 10 * time.Second, Prefix: "other:"})
+	if err := a.Put(t.Context(), "key", []byte("1"), time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok, err := b.Get(t.Context(), "key"); ok || err != nil {
+		t.Errorf("got the other store's value: %v, %v", ok, err)
+	}
+	exists := server.MustCommand("EXISTS", "sso:key")
+	if n, err := exists.AsInt64(); n != 1 || err != nil {
+		t.Errorf("sso:key is not on the server: %d, %v", n, err)
+	}
+}
+
+func BenchmarkStore(b *testing.B) {
+	s := open(b, redistest.Start(b).URL(), redis.Options{})
+	storagetest.Bench(b, s)
+}

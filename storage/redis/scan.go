@@ -1,0 +1,124 @@
+package redis
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/redis/rueidis"
+
+	"github.com/caddy-sso/caddy-sso/storage"
+)
+
+const scanBatch = 500
+
+// Scan implements [storage.Store]. The timeout is for each batch of keys.
+func (s *Store) Scan(ctx context.Context, prefix string, fn func(key string, value []byte) error) error {
+	if err := s.usable(ctx); err != nil {
+		return err
+	}
+	limited, cancel := context.WithTimeout(ctx, s.options.Timeout)
+	client, err := s.connected(limited)
+	cancel()
+	if err != nil {
+		return s.failed(ctx, "scanning redis", err)
+	}
+	seen := make(map[string]bool) // SCAN may return a key more than once
+	for addr, node := range client.Nodes() {
+		master, err := s.isMaster(ctx, node)
+		if err != nil {
+			return s.failed(ctx, "scanning redis at "+addr, err)
+		}
+		if !master {
+			continue
+		}
+		if err := s.scanNode(ctx, client, node, prefix, seen, fn); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Store) scanNode(ctx context.Context, client, node rueidis.Client, prefix string, seen map[string]bool,
+	fn func(key string, value []byte) error,
+) error {
+	pattern := globQuoted.Replace(s.options.Prefix+prefix) + "*"
+	for cursor := uint64(0); ; {
+		if err := s.usable(ctx); err != nil {
+			return err
+		}
+		page, err := s.scanPage(ctx, node, cursor, pattern)
+		if err != nil {
+			return s.failed(ctx, "scanning redis", err)
+		}
+		var names []string
+		for _, name := range page.Elements {
+			if !seen[name] {
+				seen[name] = true
+				names = append(names, name)
+			}
+		}
+		values, err := s.getAll(ctx, client, names)
+		if err != nil {
+			return s.failed(ctx, "reading what redis scanned", err)
+		}
+		for name, value := range values {
+			if err := fn(s.key(name), value); err != nil {
+				return err
+			}
+		}
+		if cursor = page.Cursor; cursor == 0 {
+			return nil
+		}
+	}
+}
+
+func (s *Store) scanPage(ctx context.Context, node rueidis.Client, cursor uint64, pattern string) (rueidis.ScanEntry, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.options.Timeout)
+	defer cancel()
+	return node.Do(ctx, node.B().Scan().Cursor(cursor).Match(pattern).Count(scanBatch).Build()).AsScanEntry()
+}
+
+// getAll reads names with one GET each, sent together: in a cluster one MGET
+// may not name keys of several slots. A name that is gone is left out.
+func (s *Store) getAll(ctx context.Context, client rueidis.Client, names []string) (map[string][]byte, error) {
+	if len(names) == 0 {
+		return nil, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.options.Timeout)
+	defer cancel()
+	gets := make(rueidis.Commands, len(names))
+	for i, name := range names {
+		gets[i] = client.B().Get().Key(name).Build()
+	}
+	values := make(map[string][]byte, len(names))
+	for i, reply := range client.DoMulti(ctx, gets...) {
+		text, err := reply.ToString()
+		if rueidis.IsRedisNil(err) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		values[names[i]] = []byte(text)
+	}
+	return values, nil
+}
+
+// isMaster asks a node for its role: the replicas of a cluster hold the same
+// keys again. One that does not answer may be a master, so it is an error.
+func (s *Store) isMaster(ctx context.Context, node rueidis.Client) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.options.Timeout)
+	defer cancel()
+	role, err := node.Do(ctx, node.B().Role().Build()).ToArray()
+	if err != nil {
+		return false, err
+	}
+	if len(role) == 0 {
+		return false, fmt.Errorf("%w: empty answer to ROLE", storage.ErrUnavailable)
+	}
+	name, err := role[0].ToString()
+	return name == "master", err
+}
+
+var globQuoted = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`)

@@ -1,0 +1,185 @@
+// Package redistest runs real Redis servers for tests: on free loopback
+// ports, without persistence, ended with the test. A test that calls it fails
+// where redis-server is not installed; it never skips.
+package redistest
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/redis/rueidis"
+)
+
+// patience is how long a server may take to answer, or to end.
+const patience = 20 * time.Second
+
+// A Server is one redis-server process, or the place of one that was ended.
+type Server struct {
+	tb   testing.TB
+	addr string
+	dir  string
+	args []string
+	cmd  *exec.Cmd // nil while it does not run
+	log  *bytes.Buffer
+}
+
+// Start starts a server with args added to its command line, and ends it with
+// the test.
+func Start(tb testing.TB, args ...string) *Server {
+	tb.Helper()
+	// Not tb.TempDir: with a long test name the socket's path gets too long.
+	dir, err := os.MkdirTemp("", "redistest")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	s := &Server{tb: tb, dir: dir, addr: freeAddr(tb), args: args}
+	tb.Cleanup(func() {
+		s.Kill()
+		os.RemoveAll(dir)
+	})
+	s.Restart()
+	return s
+}
+
+// Addr is the server's host:port.
+func (s *Server) Addr() string { return s.addr }
+
+// URL is the server's address as a redis URL.
+func (s *Server) URL() string { return "redis://" + s.addr }
+
+// Socket is the path of the server's Unix socket.
+func (s *Server) Socket() string { return filepath.Join(s.dir, "redis.sock") }
+
+// Stop ends the server in order and waits for it.
+func (s *Server) Stop() { s.end(syscall.SIGTERM) }
+
+// Kill ends the server with SIGKILL and waits for it.
+func (s *Server) Kill() { s.end(syscall.SIGKILL) }
+
+// Freeze makes the server stop answering, with its connections open, until
+// Thaw.
+func (s *Server) Freeze() { s.signal(syscall.SIGSTOP) }
+
+// Thaw ends Freeze.
+func (s *Server) Thaw() { s.signal(syscall.SIGCONT) }
+
+// Restart starts the server on the port it had, empty; a running one is
+// stopped first. It returns once the server answers.
+func (s *Server) Restart() {
+	s.tb.Helper()
+	s.Stop()
+	bin, err := exec.LookPath("redis-server")
+	if err != nil {
+		s.tb.Fatalf("redis-server is needed by this test: install the Debian package redis-server (or valkey-redis-compat): %v", err)
+	}
+	host, port, err := net.SplitHostPort(s.addr)
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+	s.log = new(bytes.Buffer)
+	cmd := exec.Command(bin, append([]string{
+		"--bind", host, "--port", port, "--dir", s.dir, "--save", "", "--appendonly", "no",
+		"--unixsocket", s.Socket(),
+	}, s.args...)...)
+	cmd.Stdout, cmd.Stderr = s.log, s.log
+	if err := cmd.Start(); err != nil {
+		s.tb.Fatalf("starting redis-server: %v", err)
+	}
+	s.cmd = cmd
+	for deadline := time.Now().Add(patience); !s.answers(); {
+		if time.Now().After(deadline) {
+			s.Kill()
+			s.tb.Fatalf("redis-server does not answer:\n%s", s.log)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// Command runs one command on the server, over a connection of its own.
+func (s *Server) Command(args ...string) (rueidis.RedisMessage, error) {
+	client, err := rueidis.NewClient(rueidis.ClientOption{
+		InitAddress: []string{s.addr}, ForceSingleClient: true, DisableCache: true,
+	})
+	if err != nil {
+		return rueidis.RedisMessage{}, fmt.Errorf("connecting to %s: %w", s.addr, err)
+	}
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	reply, err := client.Do(ctx, client.B().Arbitrary(args...).Build()).ToMessage()
+	if err != nil {
+		return reply, fmt.Errorf("%s on %s: %w", args[0], s.addr, err)
+	}
+	return reply, nil
+}
+
+// MustCommand is Command, and fails the test on an error.
+func (s *Server) MustCommand(args ...string) rueidis.RedisMessage {
+	s.tb.Helper()
+	reply, err := s.Command(args...)
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+	return reply
+}
+
+// KillConnections ends every client's connection from the server's side.
+func (s *Server) KillConnections() {
+	s.tb.Helper()
+	s.MustCommand("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+}
+
+func (s *Server) answers() bool {
+	conn, err := net.DialTimeout("tcp", s.addr, time.Second)
+	if err != nil {
+		return false
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(time.Second)); err != nil {
+		return false
+	}
+	if _, err := conn.Write([]byte("PING\r\n")); err != nil {
+		return false
+	}
+	n, err := conn.Read(make([]byte, 16)) // even "-NOAUTH" is an answer
+	return err == nil && n > 0
+}
+
+func (s *Server) signal(sig syscall.Signal) {
+	if s.cmd == nil {
+		return
+	}
+	if err := s.cmd.Process.Signal(sig); err != nil {
+		s.tb.Errorf("signalling redis-server: %v", err)
+	}
+}
+
+func (s *Server) end(sig syscall.Signal) {
+	if s.cmd == nil {
+		return
+	}
+	s.signal(sig)
+	s.signal(syscall.SIGCONT) // a frozen process does not see SIGTERM
+	overdue := time.AfterFunc(patience, func() { s.cmd.Process.Kill() })
+	defer overdue.Stop()
+	_ = s.cmd.Wait() // how it ended is the signal's doing
+	s.cmd = nil
+}
+
+func freeAddr(tb testing.TB) string {
+	tb.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
