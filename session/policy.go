@@ -46,6 +46,9 @@ func (p Policy) terms() terms {
 	if p.OutageGrace == 0 {
 		p.OutageGrace = defaultOutageGrace
 	}
+	if p.OutageGrace < 0 {
+		p.OutageGrace = -time.Millisecond // a nanosecond less than nothing would round to 0
+	}
 	idle := max(p.Idle.Milliseconds(), 1)
 	return terms{
 		idle:     idle,

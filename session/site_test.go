@@ -1,0 +1,225 @@
+package session_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/caddy-sso/caddy-sso/session"
+	"github.com/caddy-sso/caddy-sso/storage"
+)
+
+func TestASiteSessionLeadsToItsSSOSession(t *testing.T) {
+	onEngines(t, session.Policy{}, func(t *testing.T, w *world) {
+		_, sso := w.begin()
+		site, err := w.BeginSite(t.Context(), sso, "wiki", "tx-1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 { // read, then from memory
+			found, err := w.CheckSite(t.Context(), site.Encode(), "wiki")
+			if err != nil || found.Key() != sso.Key() {
+				t.Fatal(err)
+			}
+			if tx, ok := w.SiteTransaction(t.Context(), site.Encode(), "wiki"); !ok || tx != "tx-1" {
+				t.Errorf("%q, %v", tx, ok)
+			}
+		}
+	})
+}
+
+func TestClass19ASiteSessionOfOneClientIsNotValidForAnother(t *testing.T) {
+	w := newWorld(t, session.Policy{})
+	_, sso := w.begin()
+	site, err := w.BeginSite(t.Context(), sso, "wiki", "tx")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		for _, client := range []string{"forge", "", "Wiki", "wiki "} {
+			if _, err := w.CheckSite(t.Context(), site.Encode(), client); err != session.ErrNone {
+				t.Errorf("%q: %v", client, err)
+			}
+			if _, ok := w.SiteTransaction(t.Context(), site.Encode(), client); ok {
+				t.Errorf("%q is given the transaction", client)
+			}
+		}
+		if _, err := w.CheckSite(t.Context(), site.Encode(), "wiki"); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := w.BeginSite(t.Context(), sso, "", ""); err == nil {
+		t.Error("a site session for no client")
+	}
+}
+
+func TestClass19NobodySeesAnothersSession(t *testing.T) {
+	w := newWorld(t, session.Policy{})
+	cookies := map[string]string{}
+	for i := range 300 {
+		subject := fmt.Sprint("user ", i)
+		token, sso, err := w.Begin(t.Context(), session.User{Subject: subject})
+		if err != nil {
+			t.Fatal(err)
+		}
+		site, err := w.BeginSite(t.Context(), sso, "wiki", subject)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cookies[token.Encode()] = subject
+		cookies[site.Encode()] = subject
+	}
+	for range 2 {
+		for cookie, subject := range cookies {
+			s, err := w.Check(t.Context(), cookie)
+			if err != nil {
+				s, err = w.CheckSite(t.Context(), cookie, "wiki")
+			}
+			if err != nil || s.User().Subject != subject {
+				t.Fatalf("%s is taken for %v, %v", subject, s, err)
+			}
+		}
+	}
+}
+
+func TestASiteCookieIsUselessAtThePortalAndTheOtherWayRound(t *testing.T) {
+	onEngines(t, session.Policy{}, func(t *testing.T, w *world) {
+		cookie, sso := w.known()
+		site, err := w.BeginSite(t.Context(), sso, "wiki", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.CheckSite(t.Context(), site.Encode(), "wiki"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Check(t.Context(), site.Encode()); err != session.ErrNone {
+			t.Error("a site cookie at the portal:", err)
+		}
+		if _, err := w.Lookup(t.Context(), site.Key()); err != session.ErrNone {
+			t.Error("a site session's key at the portal:", err)
+		}
+		if _, err := w.CheckSite(t.Context(), cookie, "wiki"); err != session.ErrNone {
+			t.Error("a session cookie at a site:", err)
+		}
+	})
+}
+
+func TestEndingASiteSessionEndsOnlyThat(t *testing.T) {
+	onEngines(t, session.Policy{}, func(t *testing.T, w *world) {
+		cookie, sso := w.known()
+		wiki, err := w.BeginSite(t.Context(), sso, "wiki", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		forge, err := w.BeginSite(t.Context(), sso, "forge", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, release := w.Attach(t.Context(), sso)
+		defer release()
+		for range 2 {
+			if err := w.EndSite(t.Context(), wiki.Encode()); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := w.CheckSite(t.Context(), wiki.Encode(), "wiki"); err != session.ErrNone {
+				t.Error(err)
+			}
+		}
+		if _, err := w.CheckSite(t.Context(), forge.Encode(), "forge"); err != nil {
+			t.Error(err)
+		}
+		w.check(cookie)
+		if err := ctx.Err(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestASiteSessionEndedOnAnotherNodeIsNone(t *testing.T) {
+	w := newWorld(t, session.Policy{})
+	_, sso := w.begin()
+	site, err := w.BeginSite(t.Context(), sso, "wiki", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.CheckSite(t.Context(), site.Encode(), "wiki"); err != nil {
+		t.Fatal(err)
+	}
+	k := site.Key()
+	if _, _, err := w.store.Store.Take(t.Context(), fmt.Sprintf("site:%x", k[:])); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.CheckSite(t.Context(), site.Encode(), "wiki"); err != session.ErrNone {
+		t.Error(err)
+	}
+}
+
+func TestSiteRecordsThatDoNotDecodeAreNoSessions(t *testing.T) {
+	for name, value := range map[string]string{
+		"not JSON":        `x`,
+		"another version": `{"v":2,"session":"%x","client":"wiki"}`,
+		"no client":       `{"v":1,"session":"%x"}`,
+		"no session":      `{"v":1,"client":"wiki"}`,
+		"a short key":     `{"v":1,"session":"00","client":"wiki"}`,
+		"no hex":          `{"v":1,"session":"zz%.31x","client":"wiki"}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, session.Policy{})
+			_, sso := w.begin()
+			token := session.Token{4}
+			k, ssoKey := token.Key(), sso.Key()
+			if name != "not JSON" && name != "no session" && name != "a short key" {
+				value = fmt.Sprintf(value, ssoKey[:])
+			}
+			if err := w.store.Put(t.Context(), fmt.Sprintf("site:%x", k[:]), []byte(value), time.Hour); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := w.CheckSite(t.Context(), token.Encode(), "wiki"); err != session.ErrNone {
+				t.Error(err)
+			}
+			if w.logs.Load() == 0 {
+				t.Error("nobody is told")
+			}
+		})
+	}
+}
+
+func TestASiteSessionIsAUseOfItsSSOSessionAndEndsNoLater(t *testing.T) {
+	w := newWorld(t, session.Policy{Idle: time.Hour, Lifetime: 4 * time.Hour})
+	cookie, sso := w.begin()
+	site, err := w.BeginSite(t.Context(), sso, "wiki", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 7 {
+		w.clock.Advance(30 * time.Minute)
+		if _, err := w.CheckSite(t.Context(), site.Encode(), "wiki"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.check(cookie)
+	w.clock.Advance(30 * time.Minute)
+	if _, err := w.CheckSite(t.Context(), site.Encode(), "wiki"); err != session.ErrNone {
+		t.Error(err)
+	}
+	if _, err := w.BeginSite(t.Context(), sso, "wiki", ""); !errors.Is(err, session.ErrNone) {
+		t.Error("a site session of a session that is over:", err)
+	}
+}
+
+func TestABeginSiteOrEndSiteThatFailsSaysSo(t *testing.T) {
+	w := newWorld(t, session.Policy{})
+	_, sso := w.begin()
+	site, err := w.BeginSite(t.Context(), sso, "wiki", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.store.down.Store(true)
+	if token, err := w.BeginSite(t.Context(), sso, "wiki", ""); !errors.Is(err, storage.ErrUnavailable) || token != (session.Token{}) {
+		t.Error(err)
+	}
+	if err := w.EndSite(t.Context(), site.Encode()); !errors.Is(err, storage.ErrUnavailable) {
+		t.Error(err)
+	}
+}
