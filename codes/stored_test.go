@@ -93,6 +93,18 @@ func TestARecordThatCannotBeRemovedStaysSpent(t *testing.T) {
 	}
 }
 
+// Advisory class 24: what cannot be a code costs the store nothing.
+func TestWhatIsNoCodeDoesNotReachTheStore(t *testing.T) {
+	store := newStore(newClock())
+	c := codes.NewStored(store, codes.Options{})
+	store.fail("Get")
+	for _, bad := range []string{"", strings.Repeat("A", 42), strings.Repeat("A", 42) + "\n", strings.Repeat("A", 1<<20)} {
+		if _, err := c.Redeem(t.Context(), bad, pass); !errors.Is(err, codes.ErrUnknown) {
+			t.Errorf("%.50q: error is %v, want ErrUnknown", bad, err)
+		}
+	}
+}
+
 func TestAStoreThatHoldsRubbish(t *testing.T) {
 	clk := newClock()
 	store := newStore(clk)

@@ -74,6 +74,65 @@ func TestAKeyIsPublishedBeforeItSignsEvenAfterALongPause(t *testing.T) {
 	wantPublished(t, r, ids[1], first)
 }
 
+func TestTheVaultForgetsKeysThatVerifyNoLonger(t *testing.T) {
+	clk, v := newClock(), keys.NewMemoryVault()
+	r := newRing(t, v, clk, keys.EdDSA)
+	for range 20 {
+		clk.Advance(45 * day)
+		maintain(t, r)
+		blob, _, err := v.Load(t.Context(), "signing-EdDSA")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := len(secretsIn(t, blob)); n > 2 {
+			t.Fatalf("the vault holds %d keys, want 2 at most", n)
+		}
+	}
+}
+
+func TestAnOverlapLongerThanTheRotationMakesOneKeyAtATime(t *testing.T) {
+	clk := newClock()
+	r := keys.NewRing(keys.NewMemoryVault(), keys.Options{
+		Now: clk.Now, Algorithms: []keys.Algorithm{keys.EdDSA}, Rotate: time.Hour, Overlap: day,
+	})
+	for range 5 {
+		maintain(t, r)
+		clk.Advance(2 * time.Hour)
+	}
+	if ids := published(t, r, keys.EdDSA); len(ids) != 2 {
+		t.Errorf("published are %q, want the active key and the next", ids)
+	}
+}
+
+func TestARingSignsWhileItIsMaintained(t *testing.T) {
+	clk := newClock()
+	r := keys.NewRing(keys.NewMemoryVault(), keys.Options{
+		Now: clk.Now, Algorithms: []keys.Algorithm{keys.EdDSA}, Retain: 1000 * day,
+	})
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for range 50 {
+				token, err := r.Sign(t.Context(), keys.EdDSA, claims{})
+				if err != nil {
+					t.Errorf("Sign: %v", err)
+				}
+				if _, err := r.Verify(t.Context(), token, keys.EdDSA); err != nil {
+					t.Errorf("Verify: %v", err)
+				}
+			}
+		})
+	}
+	for range 40 {
+		clk.Advance(10 * day)
+		maintain(t, r)
+	}
+	wg.Wait()
+	if ids := published(t, r, keys.EdDSA); len(ids) < 4 {
+		t.Errorf("published are %q, want the keys of several rotations", ids)
+	}
+}
+
 func TestNodesThatShareAVaultAgree(t *testing.T) {
 	clk, v := newClock(), keys.NewMemoryVault()
 	a, b := newRing(t, v, clk, all...), newRing(t, v, clk, all...)
