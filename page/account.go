@@ -110,10 +110,17 @@ func (p *Pages) Message(w http.ResponseWriter, status int, v Message) {
 	p.write(w, v.sheet(status))
 }
 
+// messageView adds whether it is this site that failed, which looks graver than
+// what the person can put right.
+type messageView struct {
+	Message
+	Failed bool
+}
+
 func (v Message) sheet(status int) sheet {
 	title := v.Title
 	if v.App != "" {
 		title += " · " + v.App
 	}
-	return sheet{template: "message", status: status, title: title, view: v}
+	return sheet{template: "message", status: status, title: title, view: messageView{v, status >= http.StatusInternalServerError}}
 }

@@ -64,7 +64,7 @@ func imageSource(raw string) (string, error) {
 		return "", nil
 	}
 	u, err := url.Parse(raw)
-	if err == nil && (u.Scheme == "https" || u.Scheme == "http" && isLoopback(u.Hostname())) {
+	if err == nil && u.User == nil && (u.Scheme == "https" || u.Scheme == "http" && isLoopback(u.Hostname())) {
 		return source(u)
 	}
 	return "", errors.New("want an https:// URL, an http:// URL of this machine, or an absolute path such as /logo.svg")

@@ -9,10 +9,12 @@ import (
 )
 
 // readable is the contrast that WCAG 2.2 asks of text (1.4.3), visible what it
-// asks of the edge of a control (1.4.11).
+// asks of the edge of a control (1.4.11). distinct is ours, for a ground that
+// has such an edge.
 const (
 	readable = 4.5
 	visible  = 3
+	distinct = 1.3
 )
 
 type rgb struct{ r, g, b uint8 }
@@ -122,22 +124,32 @@ func (t theme) link(accent rgb) rgb {
 	return accent.apart(readable, t.extreme, t.page, t.card, t.sunken)
 }
 
-// rim is the accent as the border of a filled button, so that a pale accent
-// still shows where the button is.
+// fill is the accent as the ground of a button: as it is, unless it all but
+// vanishes into the card.
+func (t theme) fill(accent rgb) rgb {
+	if contrast(accent, t.card) >= distinct {
+		return accent
+	}
+	return accent.apart(visible, t.extreme, t.card)
+}
+
+// rim is the accent as the border of a button, so that a pale accent still
+// shows where the button ends.
 func (t theme) rim(accent rgb) rgb { return accent.apart(visible, t.extreme, t.card, t.page) }
 
 // pressed is the fill of a button under the pointer: away from its text, so
 // that the text reads better, not worse.
-func pressed(accent rgb) rgb {
-	if textOn(accent) == white {
-		return accent.towards(black, 0.16)
+func pressed(fill rgb) rgb {
+	if textOn(fill) == white {
+		return fill.towards(black, 0.16)
 	}
-	return accent.towards(white, 0.24)
+	return fill.towards(white, 0.24)
 }
 
 // declarations returns the theme as CSS custom properties.
 func (t theme) declarations(accent rgb) string {
 	var b strings.Builder
+	fill := t.fill(accent)
 	for _, property := range []struct {
 		name  string
 		value rgb
@@ -152,9 +164,9 @@ func (t theme) declarations(accent rgb) string {
 		{"danger", t.danger},
 		{"danger-card", t.dangerCard},
 		{"shadow", t.shadow},
-		{"accent", accent},
-		{"accent-pressed", pressed(accent)},
-		{"accent-text", textOn(accent)},
+		{"accent", fill},
+		{"accent-pressed", pressed(fill)},
+		{"accent-text", textOn(fill)},
 		{"accent-rim", t.rim(accent)},
 		{"link", t.link(accent)},
 	} {

@@ -141,7 +141,7 @@ func checkSource(s string) error {
 
 func isScheme(s string) bool {
 	for i, c := range s {
-		if !isAlphanumeric(c) && (i == 0 || !strings.ContainsRune("+-.", c)) {
+		if !isAlphanumeric(c) && !strings.ContainsRune("+-.", c) || i == 0 && c < 'A' {
 			return false
 		}
 	}

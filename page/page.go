@@ -138,8 +138,8 @@ type frame struct {
 	Stylesheet string
 	Icon       string
 	Scripts    []string
-	LightPage  string
-	DarkPage   string
+	LightCard  string
+	DarkCard   string
 	Bare       bool
 	View       any
 }
@@ -190,8 +190,8 @@ func (p *Pages) render(s sheet) (body []byte, csp string, err error) {
 		Brand:      p.brand,
 		Stylesheet: p.assetURL("page.css"),
 		Icon:       p.assetURL("mark.svg"),
-		LightPage:  light.page.String(),
-		DarkPage:   dark.page.String(),
+		LightCard:  light.card.String(),
+		DarkCard:   dark.card.String(),
 		Bare:       s.bare,
 		View:       s.view,
 	}

@@ -1,0 +1,67 @@
+package page_test
+
+import (
+	"net/http/httptest"
+	"testing"
+
+	"github.com/caddy-sso/caddy-sso/page"
+)
+
+func TestWidgetHandsItsScriptExactlyWhatItWasGiven(t *testing.T) {
+	const callback = "acme-app://callback?code=a%2Fb+c&state=x%20y"
+	_, doc := render(t, &page.Widget{
+		Callback: callback, Origin: "http://localhost:8081", State: "x y&amp;", PostMessageLogin: true,
+	})
+	view := byID(t, doc, "widget")
+	for key, want := range map[string]string{
+		"data-callback": callback, "data-origin": "http://localhost:8081", "data-state": "x y&amp;", "data-handover": "true",
+	} {
+		if got := attr(view, key); got != want {
+			t.Errorf("%s: %q, want %q", key, got, want)
+		}
+	}
+	if got := attr(byID(t, doc, "continue"), "href"); got != callback {
+		t.Errorf("without scripts the way on is %q, want %q", got, callback)
+	}
+}
+
+func TestWidgetWithoutAnOriginTellsNobody(t *testing.T) {
+	w, doc := render(t, &page.Widget{Callback: "acme-app:/callback?code=c"})
+	if got := attr(byID(t, doc, "widget"), "data-origin"); w.Code != 200 || got != "" {
+		t.Errorf("status %d, origin %q", w.Code, got)
+	}
+}
+
+func TestPopupPagesAgreeOnChannelAndNonce(t *testing.T) {
+	_, waiting := render(t, &page.PopupSignIn{
+		SignInURL: "/oauth2/sign-in", PopupURL: "/oauth2/popup", ReturnURL: "/reports?a=1&b=%2F", Channel: "c-7", Nonce: "n-7",
+	})
+	_, done := render(t, &page.PopupDone{Channel: "c-7", Nonce: "n-7"})
+	for _, key := range []string{"data-channel", "data-nonce"} {
+		a, b := attr(byID(t, waiting, "popup-sign-in"), key), attr(byID(t, done, "popup-done"), key)
+		if a != b || a == "" {
+			t.Errorf("%s: %q and %q", key, a, b)
+		}
+	}
+	if got := attr(byID(t, waiting, "popup-sign-in"), "data-back"); got != "/reports?a=1&b=%2F" {
+		t.Errorf("return to %q", got)
+	}
+	if got := attr(byID(t, waiting, "open"), "href"); got != "/oauth2/sign-in" {
+		t.Errorf("without scripts the button leads to %q", got)
+	}
+}
+
+func TestAMessageOffersItsWayOn(t *testing.T) {
+	w := httptest.NewRecorder()
+	newPages(t, page.Brand{}).Message(w, 400, page.Message{
+		Title: "Cookies are blocked", Next: "Allow cookies for this site.", Link: &page.Link{Text: "Try again", URL: "/reports"},
+	})
+	doc := parse(t, w.Body.String())
+	links := elements(doc, "a")
+	if len(links) != 1 || attr(links[0], "href") != "/reports" || text(links[0]) != "Try again" {
+		t.Errorf("links %v", links)
+	}
+	if got := text(elements(doc, "main")[0]); got != "Cookies are blocked Allow cookies for this site. Try again" {
+		t.Errorf("main: %q", got)
+	}
+}
