@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
@@ -41,6 +42,9 @@ const (
 func (s *Store) attempt(ctx context.Context, doing string, when repeat,
 	send func(context.Context, rueidis.Client) rueidis.RedisResult,
 ) (reply rueidis.RedisResult, uncertain bool, err error) {
+	if when == unlessDown && s.down.Load() {
+		return reply, false, s.failed(ctx, doing, errDown)
+	}
 	limited, cancel := context.WithTimeout(ctx, s.options.Timeout)
 	defer cancel()
 	for delay := firstRetryDelay; ; delay = min(2*delay, lastRetryDelay) {
@@ -61,6 +65,8 @@ func (s *Store) attempt(ctx context.Context, doing string, when repeat,
 	}
 }
 
+var errDown = errors.New("no node answers")
+
 func mayRepeat(when repeat, sent bool, err error) bool {
 	if _, answered := rueidis.IsRedisErr(err); answered {
 		return refused(err)
@@ -69,9 +75,7 @@ func mayRepeat(when repeat, sent bool, err error) bool {
 	case always:
 		return true
 	case unlessDown:
-		// One dial serves all who wait for it, so it may have been ended by
-		// somebody else's context.
-		return sent || errors.Is(err, context.Canceled)
+		return sent || ended(err)
 	default:
 		return !sent
 	}
@@ -86,6 +90,14 @@ func neverSent(ctx context.Context, err error) bool {
 	}
 	isContext := errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 	return isContext && ctx.Err() == nil
+}
+
+// ended reports whether err is that of a context or a deadline. To a caller
+// whose own context lives it says nothing of the server: one dial serves all
+// who wait for it, and it ended with the context of whoever began it.
+func ended(err error) bool {
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) ||
+		errors.Is(err, os.ErrDeadlineExceeded)
 }
 
 // refused reports whether the server answered that it cannot do it now, and

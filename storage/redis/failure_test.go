@@ -144,7 +144,21 @@ func TestAFrozenServerIsUnavailable(t *testing.T) {
 	lost := c.lost.Load()
 	server.Thaw()
 	eventually(t, "the return is reported", func() bool { return c.lost.Load() > lost })
-	eventually(t, "it works again", func() bool { return s.Put(t.Context(), "a", []byte("2"), time.Hour) == nil })
+	eventually(t, "it works again", func() bool { _, ok, err := s.Get(t.Context(), "a"); return ok && err == nil })
+}
+
+// A gate asks for every request: while nothing answers it must not wait.
+func TestAReadDoesNotWaitForAServerThatIsKnownToBeAway(t *testing.T) {
+	server := redistest.Start(t)
+	s := open(t, server.URL(), redis.Options{Timeout: 300 * time.Millisecond})
+	eventually(t, "connected", func() bool { return s.Put(t.Context(), "a", []byte("1"), time.Hour) == nil })
+	server.Freeze()
+	eventually(t, "a read says that nobody answers", func() bool {
+		_, _, err := s.Get(t.Context(), "a")
+		return errors.Is(err, storage.ErrUnavailable) && strings.Contains(err.Error(), "no node answers")
+	})
+	server.Thaw()
+	eventually(t, "it works again", func() bool { _, ok, err := s.Get(t.Context(), "a"); return ok && err == nil })
 }
 
 func TestAServerThatIsDownDoesNotStopOpen(t *testing.T) {
@@ -275,7 +289,7 @@ func TestACallersEndedContextDoesNotFailOthersThatWaitForTheSameConnection(t *te
 	server := redistest.Start(t)
 	s := open(t, server.URL(), redis.Options{Timeout: 10 * time.Second})
 	mustPut(t, s, "a")
-	for range 30 {
+	for range 100 {
 		server.KillConnections()
 		var wg sync.WaitGroup
 		for i := range 8 {

@@ -4,7 +4,8 @@
 // What a node should know of its behaviour under failure:
 //
 //   - Nothing that fails is reported as "not found". A server that does not
-//     answer, or answers with an error, is [storage.ErrUnavailable].
+//     answer, or answers with an error, is [storage.ErrUnavailable]: for Get at
+//     once while the watchdog reaches no node, else within Options.Timeout.
 //   - Put is sent again when its connection dies, so it may be carried out
 //     twice. Take is sent again too; when an earlier try may have taken the
 //     value, finding nothing is ErrUnavailable, though the value is gone.
@@ -86,6 +87,7 @@ type Store struct {
 	tried    chan struct{} // closed once the first attempt to connect failed
 	lastFail atomic.Pointer[string]
 
+	down atomic.Bool   // no node could be reached when the watchdog last looked
 	gap  atomic.Bool   // a connection was lost since the watchdog last looked
 	wake chan struct{} // makes the watchdog look now
 }

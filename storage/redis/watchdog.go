@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -116,7 +117,11 @@ func (s *Store) look(client rueidis.Client, nodes map[string]bool) {
 	if s.life.Err() != nil {
 		return
 	}
+	unreachable := 0
 	for addr, err := range answers {
+		if cannotReach(err) {
+			unreachable++
+		}
 		before, known := nodes[addr]
 		nodes[addr] = err == nil
 		switch {
@@ -134,9 +139,17 @@ func (s *Store) look(client rueidis.Client, nodes map[string]bool) {
 			lost = true
 		}
 	}
+	s.down.Store(unreachable == len(answers))
 	if lost {
 		s.feed.Send(storage.Change{Lost: true})
 	}
+}
+
+// cannotReach tells a node that is away from a connection that just died,
+// which the next command opens again.
+func cannotReach(err error) bool {
+	var dial dialError
+	return errors.As(err, &dial) || ended(err)
 }
 
 func (s *Store) ping(nodes map[string]rueidis.Client) map[string]error {
@@ -148,6 +161,9 @@ func (s *Store) ping(nodes map[string]rueidis.Client) map[string]error {
 	for addr, node := range nodes {
 		wg.Go(func() {
 			err := node.Do(ctx, node.B().Ping().Build()).Error()
+			for ctx.Err() == nil && ended(err) {
+				err = node.Do(ctx, node.B().Ping().Build()).Error()
+			}
 			mu.Lock()
 			defer mu.Unlock()
 			answers[addr] = err
