@@ -9,12 +9,14 @@ import (
 )
 
 // readable is the contrast that WCAG 2.2 asks of text (1.4.3), visible what it
-// asks of the edge of a control (1.4.11). distinct is ours, for a ground that
-// has such an edge.
+// asks of the edge of a control (1.4.11). distinct and inverted are
+// ours: what a button with such an edge needs at least, and what it gets where
+// its colour is that of the card.
 const (
 	readable = 4.5
 	visible  = 3
 	distinct = 1.3
+	inverted = 11
 )
 
 type rgb struct{ r, g, b uint8 }
@@ -121,21 +123,22 @@ var (
 
 // link is the accent as text on this theme's grounds.
 func (t theme) link(accent rgb) rgb {
-	return accent.apart(readable, t.extreme, t.page, t.card, t.sunken)
+	return t.fill(accent).apart(readable, t.extreme, t.page, t.card, t.sunken)
 }
 
 // fill is the accent as the ground of a button: as it is, unless it all but
-// vanishes into the card.
+// vanishes into the card. Then the button is light on dark, or dark on light; a
+// little of either would look like a button that is switched off.
 func (t theme) fill(accent rgb) rgb {
 	if contrast(accent, t.card) >= distinct {
 		return accent
 	}
-	return accent.apart(visible, t.extreme, t.card)
+	return accent.apart(inverted, t.extreme, t.card)
 }
 
 // rim is the accent as the border of a button, so that a pale accent still
 // shows where the button ends.
-func (t theme) rim(accent rgb) rgb { return accent.apart(visible, t.extreme, t.card, t.page) }
+func (t theme) rim(accent rgb) rgb { return t.fill(accent).apart(visible, t.extreme, t.card, t.page) }
 
 // pressed is the fill of a button under the pointer: away from its text, so
 // that the text reads better, not worse.
