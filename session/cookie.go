@@ -73,11 +73,10 @@ func (c Cookie) Value(r *http.Request) (string, bool) {
 		for line != "" {
 			var part string
 			part, line, _ = strings.Cut(line, ";")
-			name, v, ok := strings.Cut(part, "=")
-			if !ok || strings.Trim(name, spaces) != c.Name {
+			name, v, ok := strings.Cut(strings.Trim(part, spaces), "=")
+			if !ok || strings.TrimRight(name, spaces) != c.Name {
 				continue
 			}
-			v = strings.Trim(v, spaces)
 			if len(v) > longestValue {
 				continue
 			}

@@ -124,6 +124,7 @@ func TestTheValueOfACookie(t *testing.T) {
 		"another case":                {[]string{strings.ToUpper(c.Name) + "=v"}, "", false},
 		"in the value of another":     {[]string{"a=" + own + "v"}, "", false},
 		"an equals sign in the value": {[]string{own + "a=b"}, "a=b", true},
+		"spaces around the name":      {[]string{"a=1;  " + c.Name + " =v \t; b=2"}, "v", true},
 		"malformed neighbours":        {[]string{";;=; ==;\x00\xff;" + own + "v;\"=;"}, "v", true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -245,6 +246,7 @@ func FuzzCookieHeader(f *testing.F) {
 	for _, seed := range []string{
 		"", own + "=v", "a=1; " + own + "=v; b=2", "__Host-" + own + "=v;;;", own, " " + own + " = v ; " + own + "=w",
 		"a=\"" + own + "=v; " + own + "=v\"", strings.Repeat(own+"=v; ", 50), "a=1\r\n; \t" + own + "\t=v", "=;=" + own + "=;",
+		own + "= v ", own + ";" + own + "=0",
 	} {
 		f.Add(seed, seed)
 	}
@@ -271,7 +273,12 @@ func FuzzCookieHeader(f *testing.F) {
 				t.Fatal("a huge value")
 			}
 			for _, std := range r.CookiesNamed(own) {
-				if std.Value != strings.Trim(value, `"`) && len(std.Value) <= 4096 {
+				if std.Quoted {
+					std.Value = `"` + std.Value + `"`
+				}
+				// What has no equals sign is empty to net/http, and to us a
+				// cookie without a name.
+				if std.Value != "" && std.Value != value && len(std.Value) <= 4096 {
 					t.Fatalf("%q, but net/http reads %q", value, std.Value)
 				}
 			}

@@ -210,3 +210,45 @@ func TestAStricterPolicyTakesEffectAtOnce(t *testing.T) {
 		t.Error("a longer lifetime holds for a session that has begun:", err)
 	}
 }
+
+func TestAnExtensionByAnotherNodeIsAdopted(t *testing.T) {
+	w := newWorld(t, session.Policy{Idle: time.Hour})
+	cookie, _ := w.known()
+	other := session.NewCache(w.store.Store, session.CacheOptions{Now: w.clock.Now})
+	defer other.Close()
+	w.store.mute.Store(true)
+	w.clock.Advance(30 * time.Minute)
+	if _, err := session.New(other, session.Policy{Idle: time.Hour}).Check(t.Context(), cookie); err != nil {
+		t.Fatal(err)
+	}
+	w.clock.Advance(time.Minute)
+	w.check(cookie)
+	if n := w.store.swaps.Load(); n != 0 {
+		t.Error("written again")
+	}
+	w.clock.Advance(50 * time.Minute) // past the idle time since this node's own last write
+	w.check(cookie)
+}
+
+func TestThePolicyDefaults(t *testing.T) {
+	for name, p := range map[string]session.Policy{
+		"zero":     {},
+		"negative": {Idle: -1, Lifetime: -1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, p)
+			cookie, s := w.known()
+			if got := s.Expires().Sub(s.Begun()); got != 30*24*time.Hour {
+				t.Errorf("the lifetime is %v", got)
+			}
+			w.clock.Advance(24*time.Hour - time.Millisecond)
+			if _, err := w.Find(t.Context(), s.ID()); err != nil {
+				t.Error("idle too soon:", err)
+			}
+			w.clock.Advance(time.Millisecond)
+			if _, err := w.Check(t.Context(), cookie); err != session.ErrNone {
+				t.Error("idle too late:", err)
+			}
+		})
+	}
+}

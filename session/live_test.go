@@ -93,10 +93,14 @@ func TestARequestIsNotEndedByWhatIsNotAnEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.clock.Advance(30 * time.Minute)
-	before := w.store.gets.Load()
 	w.check(cookie) // extends, so the feed tells of a change
+	if n := w.store.swaps.Load(); n != 1 {
+		t.Fatalf("%d extensions", n)
+	}
+	w.cache.Sweep()
 	w.store.lose()
-	eventually(t, "the session is read again", func() bool { return w.store.gets.Load() >= before+3 })
+	w.cache.Sweep()
+	eventually(t, "all is read again", w.cache.Settled)
 	w.cache.Sweep()
 	w.check(cookie)
 	if err := ctx.Err(); err != nil {

@@ -273,3 +273,41 @@ func TestAReadThatRacesWithAChangeIsNotKept(t *testing.T) {
 		})
 	}
 }
+
+func TestALossTooLongAgoToBeRememberedIsPastAnyGrace(t *testing.T) {
+	w := newWorld(t, session.Policy{OutageGrace: time.Hour})
+	cookie, _ := w.known()
+	w.store.down.Store(true)
+	for range 5000 {
+		w.store.lose()
+	}
+	if _, err := w.Check(t.Context(), cookie); !errors.Is(err, storage.ErrUnavailable) {
+		t.Error(err)
+	}
+}
+
+func TestASiteSessionThatEndedUnheardIsNoneAfterALoss(t *testing.T) {
+	w := newWorld(t, session.Policy{})
+	_, sso := w.begin()
+	site, err := w.BeginSite(t.Context(), sso, "wiki", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.CheckSite(t.Context(), site.Encode(), "wiki"); err != nil {
+		t.Fatal(err)
+	}
+	w.store.mute.Store(true)
+	if err := endSiteElsewhere(w, site); err != nil {
+		t.Fatal(err)
+	}
+	w.store.lose()
+	if _, err := w.CheckSite(t.Context(), site.Encode(), "wiki"); err != session.ErrNone {
+		t.Error(err)
+	}
+}
+
+func endSiteElsewhere(w *world, site session.Token) error {
+	other := session.NewCache(w.store.Store, session.CacheOptions{Now: w.clock.Now})
+	defer other.Close()
+	return session.New(other, session.Policy{}).EndSite(w.t.Context(), site.Encode())
+}

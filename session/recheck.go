@@ -123,7 +123,7 @@ func (r *rechecks) worker() {
 func (r *rechecks) next() (Key, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.all != 0 && r.ctx.Err() == nil {
+	for r.all != 0 && r.ctx.Err() == nil {
 		since := r.all
 		r.all = 0
 		r.mu.Unlock()

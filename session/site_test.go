@@ -1,6 +1,7 @@
 package session_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"testing"
@@ -214,6 +215,11 @@ func TestABeginSiteOrEndSiteThatFailsSaysSo(t *testing.T) {
 	site, err := w.BeginSite(t.Context(), sso, "wiki", "")
 	if err != nil {
 		t.Fatal(err)
+	}
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	if token, err := w.BeginSite(cancelled, sso, "wiki", ""); !errors.Is(err, context.Canceled) || token != (session.Token{}) {
+		t.Error(err)
 	}
 	w.store.down.Store(true)
 	if token, err := w.BeginSite(t.Context(), sso, "wiki", ""); !errors.Is(err, storage.ErrUnavailable) || token != (session.Token{}) {

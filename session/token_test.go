@@ -86,7 +86,11 @@ func TestAKeyShowsItsIDOnly(t *testing.T) {
 
 func TestClass23WeakRandomness(t *testing.T) {
 	store := memory.New(memory.Options{})
-	t.Cleanup(func() { store.Close() })
+	t.Cleanup(func() {
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 	with := func(o session.CacheOptions) *session.Sessions {
 		c := session.NewCache(store, o)
 		t.Cleanup(c.Close)
