@@ -235,12 +235,12 @@ func TestHeadHasTheHeadersOfGetAndNoBody(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer got.Body.Close()
+	defer func() { _ = got.Body.Close() }()
 	head, err := http.Head(server.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer head.Body.Close()
+	defer func() { _ = head.Body.Close() }()
 	if body, err := io.ReadAll(head.Body); err != nil || len(body) != 0 {
 		t.Errorf("HEAD: %d bytes, error %v", len(body), err)
 	}
