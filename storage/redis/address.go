@@ -17,14 +17,7 @@ import (
 var errAddress = errors.New("cannot be parsed; it looks like redis://user:password@host:port, with " +
 	"special characters of user and password percent-encoded")
 
-// parseAddress reads the address of a server or a cluster:
-//
-//	redis://[user:password@]host[:port][,host[:port]...][/database]
-//	rediss://...   the same over TLS; ?skip_verify for tests
-//	unix://[user:password@]/path/to/socket[?db=database]
-//
-// valkey and valkeys are other names of redis and rediss. Every host after the
-// first is one more node to find a cluster by; ?addr=host:port names one too.
+// parseAddress reads an address in the forms that [Open] documents.
 func parseAddress(address string) (rueidis.ClientOption, error) {
 	var none rueidis.ClientOption
 	scheme, rest, ok := strings.Cut(address, "://")

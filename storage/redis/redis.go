@@ -92,10 +92,18 @@ type Store struct {
 	wake chan struct{} // makes the watchdog look now
 }
 
-// Open returns a store for the server or cluster at address, see the
-// documentation of the module for its forms. It fails only on an address that
-// cannot be right: connecting goes on in the background for as long as it
-// takes, and until then operations return [storage.ErrUnavailable].
+// Open returns a store for the server or cluster at address, one of
+//
+//	redis://[user:password@]host[:port][,host[:port]...][/database]
+//	rediss://...   the same over TLS; ?skip_verify for tests
+//	unix://[user:password@]/path/to/socket[?db=database]
+//
+// valkey and valkeys are other names of redis and rediss. Every host after the
+// first is one more node to find a cluster by; ?addr=host:port names one too.
+//
+// Open fails only on an address that cannot be right: connecting goes on in
+// the background for as long as it takes, and until then operations return
+// [storage.ErrUnavailable].
 func Open(address string, o Options) (*Store, error) {
 	if o.Prefix == "" {
 		o.Prefix = defaultPrefix

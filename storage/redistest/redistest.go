@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -168,18 +169,28 @@ func (s *Server) end(sig syscall.Signal) {
 	}
 	s.signal(sig)
 	s.signal(syscall.SIGCONT) // a frozen process does not see SIGTERM
-	overdue := time.AfterFunc(patience, func() { s.cmd.Process.Kill() })
+	process := s.cmd.Process
+	overdue := time.AfterFunc(patience, func() { _ = process.Kill() })
 	defer overdue.Stop()
 	_ = s.cmd.Wait() // how it ended is the signal's doing
 	s.cmd = nil
 }
 
+// freeAddr picks a port below those that the kernel gives to outgoing
+// connections: one of these could take the port of a server that is stopped.
 func freeAddr(tb testing.TB) string {
 	tb.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
+	for range 100 {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(22_000)))
+		if err != nil {
+			continue
+		}
+		addr := l.Addr().String()
+		if err := l.Close(); err != nil {
+			tb.Fatal(err)
+		}
+		return addr
 	}
-	defer l.Close()
-	return l.Addr().String()
+	tb.Fatal("found no free port on 127.0.0.1")
+	return ""
 }
