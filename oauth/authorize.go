@@ -1,0 +1,248 @@
+package oauth
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/caddy-sso/caddy-sso/codes"
+)
+
+// An AuthorizeRequest is what a client asks of the authorization endpoint:
+// well-formed, and otherwise unchecked.
+type AuthorizeRequest struct {
+	ResponseType string
+	ClientID     string
+	RedirectURI  string
+	State        string
+
+	// Scope is nil where the parameter is missing, and empty where it is there
+	// and asks for nothing.
+	Scope []string
+
+	// Audience holds the values as sent, each still URL-encoded.
+	Audience []string
+
+	CodeChallenge       string
+	CodeChallengeMethod string
+
+	// FailAuthURL is where the browser goes when there is no session, in place
+	// of the hosted page.
+	FailAuthURL string
+
+	// Popup leads by way of the widget page. The others change what the hosted
+	// page and the widget show, never the answer.
+	Popup            bool
+	WidgetOnly       bool
+	PostMessageLogin bool
+	DisableSocials   bool
+}
+
+// An Authorization is a request that its client may make.
+type Authorization struct {
+	Client       *Client
+	Redirect     RedirectURI // the registration that matched
+	RedirectURI  string      // as requested; differs from Redirect.Raw by a loopback port at most
+	State        string
+	Scopes       []string // granted: asked for and registered
+	Audience     []string
+	Challenge    string
+	FailAuthURL  string
+	Presentation Presentation
+}
+
+// Presentation is how the pages of a sign-in look and how the result travels.
+type Presentation struct {
+	Popup            bool
+	WidgetOnly       bool
+	PostMessageLogin bool
+	DisableSocials   bool
+}
+
+// MinStateLength is the fewest characters a state has (error 010-022).
+const MinStateLength = 8
+
+// CheckAuthorize holds a request against the registration of its client. The
+// client and its redirect URI come first, so that no other error can be used
+// to learn about or redirect to what is not registered.
+func (cs *Clients) CheckAuthorize(r AuthorizeRequest) (*Authorization, *Error) {
+	if r.ClientID == "" {
+		return nil, invalid("client_id is missing.")
+	}
+	c, known := cs.Get(r.ClientID)
+	if !known {
+		return nil, &Error{Kind: UnknownClient, Description: "Object not found."}
+	}
+	if c.Disabled {
+		return nil, &Error{Kind: ClientDisabled, Description: "This call is not available for the project."}
+	}
+	if r.RedirectURI == "" {
+		return nil, invalid("redirect_uri is missing.")
+	}
+	redirect, registered := c.RedirectURI(r.RedirectURI)
+	if !registered {
+		return nil, invalid("redirect_uri is not registered for this client.")
+	}
+	switch r.ResponseType {
+	case "code":
+	case "":
+		return nil, invalid("response_type is missing.")
+	default:
+		return nil, invalid("response_type should be code.")
+	}
+	if utf8.RuneCountInString(r.State) < MinStateLength {
+		return nil, &Error{Kind: InvalidState, Description: "state should have at least 8 characters."}
+	}
+	if r.Scope == nil {
+		return nil, invalid("scope is missing.")
+	}
+	audience, err := c.audience(r.Audience)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.checkChallenge(r.CodeChallenge, r.CodeChallengeMethod); err != nil {
+		return nil, err
+	}
+	if r.FailAuthURL != "" && !c.FailAuthURL(r.FailAuthURL) {
+		return nil, invalid("fail_auth_url is not registered for this client.")
+	}
+	return &Authorization{
+		Client:      c,
+		Redirect:    redirect,
+		RedirectURI: r.RedirectURI,
+		State:       r.State,
+		Scopes:      c.grantable(r.Scope),
+		Audience:    audience,
+		Challenge:   r.CodeChallenge,
+		FailAuthURL: r.FailAuthURL,
+		Presentation: Presentation{
+			Popup: r.Popup, WidgetOnly: r.WidgetOnly,
+			PostMessageLogin: r.PostMessageLogin, DisableSocials: r.DisableSocials,
+		},
+	}, nil
+}
+
+// Defaults fills in what the session check for scripts may leave out: the
+// client's first redirect URI, its scopes without offline, its first audience.
+func (cs *Clients) Defaults(r AuthorizeRequest) AuthorizeRequest {
+	c, known := cs.Get(r.ClientID)
+	if !known {
+		return r
+	}
+	if r.RedirectURI == "" {
+		r.RedirectURI = c.RedirectURIs[0].Raw
+	}
+	if r.Scope == nil {
+		r.Scope = c.OnlineScopes()
+	}
+	if len(r.Audience) == 0 && len(c.Audiences) > 0 {
+		r.Audience = []string{url.QueryEscape(c.Audiences[0])}
+	}
+	return r
+}
+
+// OnlineScopes are the client's scopes without offline, which outlives a
+// session and so has to be asked for.
+func (c *Client) OnlineScopes() []string {
+	return slices.DeleteFunc(slices.Clone(c.Scopes), func(s string) bool { return s == "offline" || s == "*" })
+}
+
+// audience checks the values of the audience parameter. Each is URL-encoded
+// inside the list, since the separator is a space.
+func (c *Client) audience(asked []string) ([]string, *Error) {
+	if len(asked) == 0 {
+		return nil, invalid("audience is missing.")
+	}
+	granted := make([]string, 0, len(asked))
+	for _, a := range asked {
+		if !slices.Contains(c.Audiences, a) {
+			decoded, err := url.QueryUnescape(a)
+			if err != nil || !slices.Contains(c.Audiences, decoded) {
+				return nil, invalid("audience is not registered for this client.")
+			}
+			a = decoded
+		}
+		if !slices.Contains(granted, a) {
+			granted = append(granted, a)
+		}
+	}
+	return granted, nil
+}
+
+func (c *Client) checkChallenge(challenge, method string) *Error {
+	switch {
+	case challenge == "" && method != "":
+		return invalid("code_challenge is missing.")
+	case challenge == "" && c.Public && !c.AllowNoPKCE:
+		return invalid("code_challenge is missing: a public client has to use PKCE.")
+	case challenge == "":
+		return nil
+	case method != S256:
+		return invalid("code_challenge_method should be S256.")
+	case !validChallenge(challenge):
+		return invalid("code_challenge should be the base64url of a SHA-256 digest.")
+	}
+	return nil
+}
+
+// IssueCode gives the client of a checked authorization a code for the user of
+// a live session.
+func (s *Server) IssueCode(ctx context.Context, a *Authorization, in SignedIn, from Origin) (string, *Error) {
+	grant := newID()
+	code, err := s.Codes.Issue(ctx, codes.Record{
+		Client:      a.Client.ID,
+		RedirectURI: a.RedirectURI,
+		Challenge:   a.Challenge,
+		Session:     in.Session.Key(),
+		Subject:     in.User.Subject,
+		Grant:       grant,
+		Scopes:      a.Scopes,
+		Audience:    a.Audience,
+		AuthTime:    in.Session.Begun(),
+	}, s.Limits)
+
+	var full *codes.FullError
+	switch {
+	case errors.As(err, &full):
+		s.Audit.Record(Event{What: CodesExhausted, User: in.User, Client: a.Client, Session: in.Session, From: from})
+		return "", &Error{Kind: TooManyCodes, Description: "Too many codes are waiting to be used.", RetryAfter: full.RetryAfter}
+	case err != nil:
+		return "", unavailable(err)
+	}
+	s.Audit.Record(Event{What: CodeIssued, User: in.User, Client: a.Client, Session: in.Session, Grant: grant, From: from})
+	return code, nil
+}
+
+// Callback is the redirect URI with a code and the unchanged state.
+func (a *Authorization) Callback(code string) string {
+	return AppendQuery(a.RedirectURI, "code="+url.QueryEscape(code)+"&state="+url.QueryEscape(a.State))
+}
+
+// FailCallback is the fail_auth_url, told why and how to go on: resume
+// continues the request once there is a session.
+func (a *Authorization) FailCallback(resume string) string {
+	return AppendQuery(a.FailAuthURL, url.Values{
+		"error":             {"login_required"},
+		"error_code":        {"003-040"},
+		"error_description": {"There is no session. Sign in, then continue at resume."},
+		"state":             {a.State},
+		"resume":            {resume},
+	}.Encode())
+}
+
+// SplitList splits a space-separated parameter. The answer is never nil.
+func SplitList(s string) []string {
+	return append([]string{}, strings.Fields(s)...)
+}
+
+// newID makes an identifier of 128 random bits that need not be secret.
+func newID() string {
+	var b [16]byte
+	rand.Read(b[:]) //nolint:errcheck // never fails: crypto/rand aborts the program instead
+	return base64.RawURLEncoding.EncodeToString(b[:])
+}

@@ -1,0 +1,223 @@
+package oauth
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/caddy-sso/caddy-sso/keys"
+)
+
+// A Client is a registered application.
+type Client struct {
+	// ID is a positive decimal integer, as the Login API has it.
+	ID string
+
+	// Name is what people read on the sign-in page.
+	Name string
+
+	// Public says that the client has no secret and proves by PKCE that it is
+	// the one that asked.
+	Public bool
+	Secret Secret
+
+	// AllowNoPKCE lets a public client leave PKCE out, which older clients need.
+	AllowNoPKCE bool
+
+	// Disabled refuses every request of the client.
+	Disabled bool
+
+	RedirectURIs []RedirectURI
+	FailAuthURLs []FailAuthURL
+
+	// Audiences are what the `aud` of its tokens may hold; the first is the
+	// default.
+	Audiences []string
+
+	// Scopes are what it may ask for; "*" is everything.
+	Scopes []string
+
+	// TokenAlg signs its tokens.
+	TokenAlg keys.Algorithm
+
+	// Project is a UUID for `xsolla_login_project_id` and the keys endpoint;
+	// empty: the ID stands for it.
+	Project string
+}
+
+// A Secret is a client secret that cannot be printed. The zero value matches
+// nothing.
+type Secret struct {
+	sum [sha256.Size]byte
+	set bool
+}
+
+// NewSecret keeps the digest of a client secret.
+func NewSecret(s string) Secret {
+	return Secret{sum: sha256.Sum256([]byte(s)), set: s != ""}
+}
+
+// Equal compares in constant time.
+func (s Secret) Equal(presented string) bool {
+	sum := sha256.Sum256([]byte(presented))
+	return subtle.ConstantTimeCompare(s.sum[:], sum[:]) == 1 && s.set
+}
+
+func (Secret) String() string   { return "[redacted]" }
+func (Secret) GoString() string { return "[redacted]" }
+
+// RedirectURI returns the registration that a requested URI matches.
+func (c *Client) RedirectURI(requested string) (RedirectURI, bool) {
+	for _, r := range c.RedirectURIs {
+		if r.Matches(requested) {
+			return r, true
+		}
+	}
+	return RedirectURI{}, false
+}
+
+// FailAuthURL says whether a browser without a session may be sent there.
+func (c *Client) FailAuthURL(requested string) bool {
+	return slices.ContainsFunc(c.FailAuthURLs, func(f FailAuthURL) bool { return f.Matches(requested) })
+}
+
+// ProjectID is the client's project, or its ID where it has none.
+func (c *Client) ProjectID() string {
+	if c.Project != "" {
+		return c.Project
+	}
+	return c.ID
+}
+
+// grantable returns those of the asked scopes that the client is registered
+// for, each once, in the order asked.
+func (c *Client) grantable(asked []string) []string {
+	all := slices.Contains(c.Scopes, "*")
+	granted := make([]string, 0, len(asked))
+	for _, s := range asked {
+		if (all || slices.Contains(c.Scopes, s)) && !slices.Contains(granted, s) {
+			granted = append(granted, s)
+		}
+	}
+	return granted
+}
+
+// Clients are the registered applications. It is made once and only read.
+type Clients struct {
+	byID    map[string]*Client
+	origins map[string]bool
+}
+
+// NewClients registers applications and refuses what cannot work, with the
+// client's ID and what would be right.
+func NewClients(list []*Client) (*Clients, error) {
+	cs := &Clients{byID: make(map[string]*Client, len(list)), origins: map[string]bool{}}
+	projects := map[string]string{}
+	for _, c := range list {
+		if err := c.validate(); err != nil {
+			return nil, fmt.Errorf("client %s: %w", c.ID, err)
+		}
+		if cs.byID[c.ID] != nil {
+			return nil, fmt.Errorf("client %s: defined twice; every client has an ID of its own", c.ID)
+		}
+		cs.byID[c.ID] = c
+		if c.Project != "" {
+			if other, taken := projects[c.Project]; taken && cs.byID[other].TokenAlg != c.TokenAlg {
+				return nil, fmt.Errorf("client %s: shares project %s with client %s, so both need the same token_alg", c.ID, c.Project, other)
+			}
+			projects[c.Project] = c.ID
+		}
+		for _, r := range c.RedirectURIs {
+			if o := r.Origin(); o != "" {
+				cs.origins[o] = true
+			}
+		}
+	}
+	return cs, nil
+}
+
+func (c *Client) validate() error {
+	if n, err := strconv.ParseUint(c.ID, 10, 63); err != nil || n == 0 || strconv.FormatUint(n, 10) != c.ID {
+		return fmt.Errorf("the ID %q is not a positive integer, which the Login API's client_id has to be; write for example: client 1", c.ID)
+	}
+	if c.Public && c.Secret.set {
+		return fmt.Errorf("is both public and has a secret; remove one of the two")
+	}
+	if !c.Public && !c.Secret.set {
+		return fmt.Errorf("has neither a secret nor the word public; a game or browser client is public, a server has a secret")
+	}
+	if len(c.RedirectURIs) == 0 {
+		return fmt.Errorf("has no redirect_uri; add the URL that codes are sent to")
+	}
+	if !slices.Contains([]keys.Algorithm{keys.RS256, keys.ES256, keys.EdDSA}, c.TokenAlg) {
+		return fmt.Errorf("token_alg %q is unknown; use RS256, ES256 or EdDSA", c.TokenAlg)
+	}
+	for _, v := range slices.Concat(c.Audiences, c.Scopes) {
+		if v == "" || !CleanText(v) {
+			return fmt.Errorf("audience or scope %q is empty or has control characters", v)
+		}
+	}
+	return nil
+}
+
+// Get returns a client by its ID.
+func (cs *Clients) Get(id string) (*Client, bool) {
+	c, ok := cs.byID[id]
+	return c, ok
+}
+
+// ByProject returns a client by its project or ID.
+func (cs *Clients) ByProject(id string) (*Client, bool) {
+	if c, ok := cs.byID[id]; ok {
+		return c, true
+	}
+	for _, c := range cs.byID {
+		if c.Project != "" && c.Project == id {
+			return c, true
+		}
+	}
+	return nil, false
+}
+
+// RegisteredOrigin says whether a web origin is that of a registered redirect
+// URI. Loopback addresses that match any port are no origin.
+func (cs *Clients) RegisteredOrigin(origin string) bool {
+	return cs.origins[origin]
+}
+
+// Algorithms are the signing algorithms that the clients need.
+func (cs *Clients) Algorithms() []keys.Algorithm {
+	var algs []keys.Algorithm
+	for _, c := range cs.byID {
+		if !slices.Contains(algs, c.TokenAlg) {
+			algs = append(algs, c.TokenAlg)
+		}
+	}
+	slices.Sort(algs)
+	return algs
+}
+
+// Authenticate finds the client that a request to the token endpoint names,
+// and checks its secret (RFC 6749 section 2.3.1). An unknown client and a
+// wrong secret are the same error after the same work.
+func (cs *Clients) Authenticate(id, secret string) (*Client, *Error) {
+	failed := &Error{Kind: ClientAuth, Description: "Client authentication failed."}
+	c, known := cs.byID[id]
+	if !known {
+		Secret{}.Equal(secret)
+		return nil, failed
+	}
+	if c.Public {
+		if secret != "" {
+			return nil, &Error{Kind: ClientAuth, Description: "This client is public and has no secret; leave client_secret out."}
+		}
+	} else if !c.Secret.Equal(secret) {
+		return nil, failed
+	}
+	if c.Disabled {
+		return nil, &Error{Kind: ClientDisabled, Description: "This client is disabled."}
+	}
+	return c, nil
+}

@@ -1,0 +1,53 @@
+package oauth
+
+import "time"
+
+// A Kind says what was wrong, in terms of the protocol. Each face has its own
+// status and code for it.
+type Kind int
+
+// The kinds of error. The zero value is Internal, so that an error nobody
+// classified is never the caller's fault.
+const (
+	Internal        Kind = iota // ours: a store or key is not to be had
+	InvalidRequest              // a parameter is missing, malformed or not registered
+	InvalidState                // state is missing or too short
+	UnknownClient               // no such client
+	UnknownProject              // no such project
+	ClientDisabled              // the client's entry is disabled
+	ClientAuth                  // the client did not prove who it is
+	InvalidGrant                // code or token: unknown, expired, spent, or not this client's
+	LoginRequired               // no session
+	WrongPassword               // user name or password is wrong
+	Denied                      // refused, whoever asks
+	TooManyAttempts             // of signing in, RetryAfter says until when
+	TooManyCodes                // live codes, RetryAfter says until when
+)
+
+// An Error is a refusal: one value in the core, one rendering a face.
+type Error struct {
+	Kind Kind
+
+	// Description is for the caller. It holds no secret and no user input
+	// beyond names of parameters.
+	Description string
+
+	// RetryAfter says when trying again makes sense; zero: it does not.
+	RetryAfter time.Duration
+
+	// Cause is for the log alone.
+	Cause error
+}
+
+func (e *Error) Error() string {
+	if e.Cause != nil {
+		return e.Description + ": " + e.Cause.Error()
+	}
+	return e.Description
+}
+
+func (e *Error) Unwrap() error { return e.Cause }
+
+func invalid(description string) *Error {
+	return &Error{Kind: InvalidRequest, Description: description}
+}

@@ -1,0 +1,64 @@
+package oauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/caddy-sso/caddy-sso/session"
+	"github.com/caddy-sso/caddy-sso/storage"
+)
+
+// Grants knows which grants have ended. A grant that was given without scope
+// offline also ends with its session; nothing is stored for it until it ends
+// by itself, so that redeeming a code costs no write.
+type Grants struct {
+	store    storage.Store
+	sessions *session.Sessions
+}
+
+// A Grant is one user's consent turned into tokens: what a token says of it.
+type Grant struct {
+	ID      string
+	Session session.Key
+	Offline bool // lives on when the session ends
+}
+
+// NewGrants keeps ended grants in store.
+func NewGrants(store storage.Store, sessions *session.Sessions) *Grants {
+	return &Grants{store: store, sessions: sessions}
+}
+
+// endedFor is how long the end of a grant is remembered: longer than any of its
+// tokens lives, refresh tokens included.
+const endedFor = 91 * 24 * time.Hour
+
+// End ends a grant: its tokens are refused from now on, everywhere.
+func (g *Grants) End(ctx context.Context, id string) error {
+	if err := g.store.Put(ctx, endedKey(id), []byte{1}, endedFor); err != nil {
+		return fmt.Errorf("ending grant: %w", err)
+	}
+	return nil
+}
+
+// Active says whether the tokens of a grant still count.
+func (g *Grants) Active(ctx context.Context, grant Grant) (bool, error) {
+	_, ended, err := g.store.Get(ctx, endedKey(grant.ID))
+	if err != nil {
+		return false, fmt.Errorf("looking up grant: %w", err)
+	}
+	if ended || grant.Offline {
+		return !ended, nil
+	}
+	_, err = g.sessions.Lookup(ctx, grant.Session)
+	if errors.Is(err, session.ErrNone) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("looking up the session of a grant: %w", err)
+	}
+	return true, nil
+}
+
+func endedKey(id string) string { return "ended:" + id }

@@ -1,0 +1,101 @@
+// Package oauth takes the decisions of the authorization server, without HTTP:
+// which client this is and where it may be redirected to, whether a request
+// gets a code, what a code is redeemed for, which grants have ended.
+//
+// The faces (loginapi, licenseapi, oidc, signin) parse HTTP into the typed
+// requests of this package and render its typed outcomes and its one [Error]
+// in their own dialect. The gate redeems its codes here too, without a detour
+// over HTTP.
+package oauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/caddy-sso/caddy-sso/codes"
+	"github.com/caddy-sso/caddy-sso/keys"
+	"github.com/caddy-sso/caddy-sso/session"
+	"github.com/caddy-sso/caddy-sso/storage"
+)
+
+// A Server is the authorization server of one configuration. Its fields are
+// set once, before the first request.
+type Server struct {
+	// Issuer is the portal's public origin, without a trailing slash; it
+	// becomes the `iss` of every token.
+	Issuer string
+
+	Clients  *Clients
+	Sessions *session.Sessions
+	Codes    *codes.Codes
+	Limits   codes.Limits
+	Keys     *keys.Ring
+	Grants   *Grants
+	Users    Users
+	Audit    *Audit
+	Now      func() time.Time
+}
+
+// Users knows the people who may sign in, as the configuration of this moment
+// has them.
+type Users interface {
+	// Current returns what is known now of a user who once signed in: groups
+	// may have changed since. False means that the user is disabled, removed
+	// or came by a way to sign in that is no longer there.
+	Current(session.User) (session.User, bool)
+}
+
+// SignedIn is a live session and the user whom it stands for at this moment.
+type SignedIn struct {
+	Session *session.Session
+	User    session.User
+}
+
+// SignedIn checks the SSO session that a cookie names. Without one it returns
+// [session.ErrNone]; a store that does not answer is an error of its own, so
+// that nobody is taken for signed out.
+func (s *Server) SignedIn(ctx context.Context, cookie string) (SignedIn, error) {
+	sess, err := s.Sessions.Check(ctx, cookie)
+	if err != nil {
+		return SignedIn{}, err
+	}
+	return s.current(sess)
+}
+
+// SignedInAtSite is SignedIn for the site session of a client.
+func (s *Server) SignedInAtSite(ctx context.Context, cookie, client string) (SignedIn, error) {
+	sess, err := s.Sessions.CheckSite(ctx, cookie, client)
+	if err != nil {
+		return SignedIn{}, err
+	}
+	return s.current(sess)
+}
+
+func (s *Server) current(sess *session.Session) (SignedIn, error) {
+	u, ok := s.Users.Current(sess.User())
+	if !ok {
+		return SignedIn{}, session.ErrNone
+	}
+	return SignedIn{Session: sess, User: u}, nil
+}
+
+// EndSession ends an SSO session and all that hangs on it.
+func (s *Server) EndSession(ctx context.Context, in SignedIn, from Origin) error {
+	if err := s.Sessions.End(ctx, in.Session.Key()); err != nil {
+		return fmt.Errorf("ending session: %w", err)
+	}
+	s.Audit.Record(Event{What: SessionEnded, User: in.User, Session: in.Session, From: from})
+	return nil
+}
+
+// unavailable turns the failure of a store into the API's answer to it, and
+// everything unforeseen likewise: fail closed, blame ourselves.
+func unavailable(err error) *Error {
+	e := &Error{Kind: Internal, Description: "Something went wrong.", Cause: err}
+	if errors.Is(err, storage.ErrUnavailable) {
+		e.RetryAfter = time.Second
+	}
+	return e
+}

@@ -1,0 +1,219 @@
+package oauth
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// A RedirectURI is a registered place to send codes to.
+type RedirectURI struct {
+	// Raw is the URI as registered; requests must name these very bytes,
+	// except for the port where Loopback is true.
+	Raw string
+
+	// URL is Raw, parsed.
+	URL *url.URL
+
+	// Loopback says that the host is 127.0.0.1 or [::1] over http, where an
+	// application listens on whatever port it got (RFC 8252 section 7.3).
+	Loopback bool
+
+	// for Loopback: what stands before and after the port
+	before, after string
+}
+
+// schemes that run or read something instead of handing the code over.
+var forbiddenSchemes = []string{"javascript", "data", "vbscript", "file", "blob", "about", "filesystem", "view-source", "ws", "wss", "ftp"}
+
+// ParseRedirectURI reads a URI to register. The error says what would be right.
+func ParseRedirectURI(raw string) (RedirectURI, error) {
+	u, err := parseAbsolute(raw)
+	if err != nil {
+		return RedirectURI{}, fmt.Errorf("redirect_uri %q: %w", raw, err)
+	}
+	r := RedirectURI{Raw: raw, URL: u}
+	switch u.Scheme {
+	case "https":
+	case "http":
+		if !IsLoopbackHost(u.Hostname()) {
+			return RedirectURI{}, fmt.Errorf("redirect_uri %q: http is for loopback only (localhost, 127.0.0.1, [::1]); use https", raw)
+		}
+		if host := u.Hostname(); host == "127.0.0.1" || host == "::1" {
+			r.Loopback = true
+			r.before = "http://" + strings.TrimSuffix(u.Host, portSuffix(u))
+			r.after = strings.TrimPrefix(raw[len("http://"):], u.Host)
+		}
+	default:
+		if slices.Contains(forbiddenSchemes, u.Scheme) {
+			return RedirectURI{}, fmt.Errorf("redirect_uri %q: the scheme %q cannot take a code; use https, http on loopback, or a scheme of your application's own", raw, u.Scheme)
+		}
+	}
+	return r, nil
+}
+
+func portSuffix(u *url.URL) string {
+	if p := u.Port(); p != "" {
+		return ":" + p
+	}
+	return ""
+}
+
+// Matches says whether a requested URI is this one: byte for byte, or, for a
+// loopback address, up to the port.
+func (r RedirectURI) Matches(requested string) bool {
+	if requested == r.Raw {
+		return true
+	}
+	if !r.Loopback {
+		return false
+	}
+	rest, ok := strings.CutPrefix(requested, r.before)
+	if !ok {
+		return false
+	}
+	if port, found := strings.CutPrefix(rest, ":"); found {
+		digits := 0
+		for digits < len(port) && port[digits] >= '0' && port[digits] <= '9' {
+			digits++
+		}
+		if digits == 0 || digits > 5 {
+			return false
+		}
+		rest = port[digits:]
+	}
+	return rest == r.after
+}
+
+// Origin returns the web origin of a registered URI, or "" where it has none
+// that means anything: a custom scheme, or a loopback address on any port.
+func (r RedirectURI) Origin() string {
+	if r.Loopback || (r.URL.Scheme != "https" && r.URL.Scheme != "http") {
+		return ""
+	}
+	return OriginOf(r.URL)
+}
+
+// OriginOf returns scheme, host and port the way browsers print an origin
+// (RFC 6454 section 6.2): lower case, without the default port.
+func OriginOf(u *url.URL) string {
+	host := strings.ToLower(u.Host)
+	switch u.Scheme {
+	case "http":
+		host = strings.TrimSuffix(host, ":80")
+	case "https":
+		host = strings.TrimSuffix(host, ":443")
+	}
+	return u.Scheme + "://" + host
+}
+
+// IsLoopbackHost says whether a host name can only be this machine.
+func IsLoopbackHost(host string) bool {
+	if strings.EqualFold(host, "localhost") || strings.HasSuffix(strings.ToLower(host), ".localhost") {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
+
+// parseAbsolute parses what has to be an absolute URL without tricks: what one
+// parser takes for the host and another for the path has no place in a
+// registration.
+func parseAbsolute(raw string) (*url.URL, error) {
+	if raw == "" {
+		return nil, errors.New("is empty; expected an absolute URL such as https://game.example/callback")
+	}
+	if !isASCIIText(raw) || strings.ContainsAny(raw, " \\\"<>^`{|}") {
+		return nil, errors.New("has characters that no URL has; percent-encode them")
+	}
+	u, err := url.Parse(raw)
+	if err != nil {
+		return nil, errors.New("is not a URL")
+	}
+	if !u.IsAbs() {
+		return nil, errors.New("is not absolute; begin it with https:// (or http:// on loopback, or your application's scheme)")
+	}
+	if strings.Contains(raw, "#") {
+		return nil, errors.New("has a fragment, which codes cannot be sent to (RFC 6749 section 3.1.2); leave out the part from # on")
+	}
+	if u.User != nil {
+		return nil, errors.New("has user information before the host; leave out the part up to @")
+	}
+	if strings.Contains(u.Host, "*") {
+		return nil, errors.New("has a wildcard; every redirect URI is registered by itself")
+	}
+	if (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() == "" {
+		return nil, errors.New("has no host")
+	}
+	return u, nil
+}
+
+// CleanText says whether s is valid UTF-8 without control characters.
+func CleanText(s string) bool {
+	if !utf8.ValidString(s) {
+		return false
+	}
+	for _, r := range s {
+		if r < 0x20 || r == 0x7f || (r >= 0x80 && r < 0xa0) || r == '\u2028' || r == '\u2029' {
+			return false
+		}
+	}
+	return true
+}
+
+func isASCIIText(s string) bool {
+	for i := range len(s) {
+		if s[i] < 0x20 || s[i] > 0x7e {
+			return false
+		}
+	}
+	return true
+}
+
+// A FailAuthURL is a registered place to send a browser that has no session:
+// one URL, or, where it was registered without a path, all of an origin.
+type FailAuthURL struct {
+	Raw    string
+	URL    *url.URL
+	origin bool
+}
+
+// ParseFailAuthURL reads a URL to register.
+func ParseFailAuthURL(raw string) (FailAuthURL, error) {
+	u, err := parseAbsolute(raw)
+	if err != nil {
+		return FailAuthURL{}, fmt.Errorf("fail_auth_url %q: %w", raw, err)
+	}
+	if u.Scheme != "https" && (u.Scheme != "http" || !IsLoopbackHost(u.Hostname())) {
+		return FailAuthURL{}, fmt.Errorf("fail_auth_url %q: expected https, or http on loopback", raw)
+	}
+	return FailAuthURL{Raw: raw, URL: u, origin: u.Path == "" && u.RawQuery == ""}, nil
+}
+
+// Matches says whether a requested URL is registered by f.
+func (f FailAuthURL) Matches(requested string) bool {
+	if requested == f.Raw {
+		return true
+	}
+	if !f.origin {
+		return false
+	}
+	u, err := parseAbsolute(requested)
+	return err == nil && u.Scheme == f.URL.Scheme && OriginOf(u) == OriginOf(f.URL)
+}
+
+// AppendQuery adds parameters, already encoded, to a URI that may have a query.
+func AppendQuery(uri, params string) string {
+	switch {
+	case !strings.Contains(uri, "?"):
+		return uri + "?" + params
+	case strings.HasSuffix(uri, "?"), strings.HasSuffix(uri, "&"):
+		return uri + params
+	default:
+		return uri + "&" + params
+	}
+}
