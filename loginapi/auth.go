@@ -1,0 +1,105 @@
+package loginapi
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/caddy-sso/caddy-sso/oauth"
+)
+
+var authParams = nameSet(
+	"response_type", "client_id", "redirect_uri", "scope", "state", "audience",
+	"code_challenge", "code_challenge_method", "fail_auth_url",
+	"popup", "widget_only", "enable_post_message_login", "disable_socials",
+)
+
+// ParseAuthorize reads the query of the authorization endpoint. The hosted page
+// reads the same query, to come back here when the user has signed in.
+func ParseAuthorize(rawQuery string) (oauth.AuthorizeRequest, *oauth.Error) {
+	p, err := parseParams(rawQuery, authParams)
+	if err != nil {
+		return oauth.AuthorizeRequest{}, err
+	}
+	r := oauth.AuthorizeRequest{
+		ResponseType:        p["response_type"],
+		ClientID:            p["client_id"],
+		RedirectURI:         p["redirect_uri"],
+		State:               p["state"],
+		Audience:            oauth.SplitList(p["audience"]),
+		CodeChallenge:       p["code_challenge"],
+		CodeChallengeMethod: p["code_challenge_method"],
+		FailAuthURL:         p["fail_auth_url"],
+	}
+	if scope, there := p["scope"]; there {
+		r.Scope = oauth.SplitList(scope)
+	}
+	for name, flag := range map[string]*bool{
+		"popup":                     &r.Popup,
+		"widget_only":               &r.WidgetOnly,
+		"enable_post_message_login": &r.PostMessageLogin,
+		"disable_socials":           &r.DisableSocials,
+	} {
+		if *flag, err = p.bool(name); err != nil {
+			return oauth.AuthorizeRequest{}, err
+		}
+	}
+	return r, nil
+}
+
+// auth answers GET /api/oauth2/auth: it checks the session and redirects with a
+// code. Errors never redirect.
+func (a *API) auth(w http.ResponseWriter, r *http.Request) {
+	request, refusal := ParseAuthorize(r.URL.RawQuery)
+	if refusal != nil {
+		a.refuse(w, refusal)
+		return
+	}
+	authorization, refusal := a.Server.Clients.CheckAuthorize(request)
+	if refusal != nil {
+		a.refuse(w, refusal)
+		return
+	}
+	in, ok, refusal := a.signedIn(r)
+	if refusal != nil {
+		a.refuse(w, refusal)
+		return
+	}
+	if !ok {
+		if authorization.FailAuthURL != "" {
+			redirect(w, authorization.FailCallback(a.resume(r.URL.RawQuery)))
+			return
+		}
+		redirect(w, a.HostedPage(r.URL.RawQuery))
+		return
+	}
+	code, refusal := a.Server.IssueCode(r.Context(), authorization, in, a.From(r))
+	if refusal != nil {
+		a.refuse(w, refusal)
+		return
+	}
+	callback := authorization.Callback(code)
+	if authorization.Presentation.Popup {
+		widget, err := a.Widget(r.Context(), authorization, callback)
+		if err != nil {
+			a.refuse(w, internal(err))
+			return
+		}
+		callback = widget
+	}
+	redirect(w, callback)
+}
+
+// resume is the portal URL that continues a request once there is a session:
+// the same request, without its fail_auth_url, so that it ends at the hosted
+// page if there is still none.
+func (a *API) resume(rawQuery string) string {
+	var kept []string
+	for pair := range strings.SplitSeq(rawQuery, "&") {
+		name, _, _ := strings.Cut(pair, "=")
+		if name, err := url.QueryUnescape(name); err == nil && name != "fail_auth_url" {
+			kept = append(kept, pair)
+		}
+	}
+	return a.Server.Issuer + "/api/oauth2/auth?" + strings.Join(kept, "&")
+}

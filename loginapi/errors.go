@@ -1,0 +1,55 @@
+package loginapi
+
+import (
+	"net/http"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/caddy-sso/caddy-sso/oauth"
+)
+
+// refusals are the status and code that each kind of error has in this API.
+var refusals = map[oauth.Kind]struct {
+	status int
+	code   string
+}{
+	oauth.Internal:        {http.StatusTeapot, "004-001"},
+	oauth.InvalidRequest:  {http.StatusBadRequest, "0"},
+	oauth.InvalidState:    {http.StatusBadRequest, "010-022"},
+	oauth.UnknownClient:   {http.StatusNotFound, "003-061"},
+	oauth.UnknownProject:  {http.StatusNotFound, "003-019"},
+	oauth.ClientDisabled:  {http.StatusUnprocessableEntity, "003-020"},
+	oauth.ClientAuth:      {http.StatusBadRequest, "010-019"},
+	oauth.InvalidGrant:    {http.StatusBadRequest, "010-023"},
+	oauth.LoginRequired:   {http.StatusUnauthorized, "003-040"},
+	oauth.WrongPassword:   {http.StatusUnauthorized, "003-001"},
+	oauth.Denied:          {http.StatusUnauthorized, "010-026"},
+	oauth.TooManyAttempts: {http.StatusTooManyRequests, "002-057"},
+	oauth.TooManyCodes:    {http.StatusTooManyRequests, "002-058"},
+}
+
+// refuse renders an error of the core. What is our own fault is logged here,
+// once, with its cause.
+func (a *API) refuse(w http.ResponseWriter, e *oauth.Error) {
+	refusal := refusals[e.Kind]
+	if e.Kind == oauth.Internal {
+		a.Log.Error("answering the Login API", zap.Error(e))
+	}
+	writeError(w, refusal.status, refusal.code, e.Description, e.RetryAfter)
+}
+
+type errorBody struct {
+	Error errorObject `json:"error"`
+}
+
+type errorObject struct {
+	Code        string   `json:"code"`
+	Description string   `json:"description"`
+	Details     struct{} `json:"details"`
+}
+
+func writeError(w http.ResponseWriter, status int, code, description string, after time.Duration) {
+	retryAfter(w.Header(), after)
+	writeJSON(w, status, errorBody{errorObject{Code: code, Description: description}})
+}

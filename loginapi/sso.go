@@ -1,0 +1,78 @@
+package loginapi
+
+import (
+	"net/http"
+
+	"github.com/caddy-sso/caddy-sso/oauth"
+)
+
+type loginURLBody struct {
+	LoginURL string `json:"login_url"`
+}
+
+// sso answers GET /api/oauth2/sso, the session check for scripts: the redirect
+// URI with a code and the state, as data.
+func (a *API) sso(w http.ResponseWriter, r *http.Request) {
+	request, refusal := ParseAuthorize(r.URL.RawQuery)
+	if refusal != nil {
+		a.refuse(w, refusal)
+		return
+	}
+	authorization, refusal := a.Server.Clients.CheckAuthorize(a.Server.Clients.Defaults(request))
+	if refusal != nil {
+		a.refuse(w, refusal)
+		return
+	}
+	in, ok, refusal := a.signedIn(r)
+	if refusal != nil {
+		a.refuse(w, refusal)
+		return
+	}
+	if !ok {
+		a.refuse(w, &oauth.Error{Kind: oauth.LoginRequired, Description: "Unauthorized user."})
+		return
+	}
+	code, refusal := a.Server.IssueCode(r.Context(), authorization, in, a.From(r))
+	if refusal != nil {
+		a.refuse(w, refusal)
+		return
+	}
+	writeJSON(w, http.StatusOK, loginURLBody{authorization.Callback(code)})
+}
+
+// clearSSO answers GET /api/oauth2/clear_sso: it ends the browser's session.
+// Another site may lead a person here, but may not do it behind their back, as
+// an image or a script.
+func (a *API) clearSSO(w http.ResponseWriter, r *http.Request) {
+	if a.forged(r) {
+		a.refuse(w, &oauth.Error{Kind: oauth.Denied, Description: "Request denied: the origin is not registered."})
+		return
+	}
+	in, ok, refusal := a.signedIn(r)
+	if refusal != nil {
+		a.refuse(w, refusal)
+		return
+	}
+	if ok {
+		if err := a.Server.EndSession(r.Context(), in, a.From(r)); err != nil {
+			a.refuse(w, internal(err))
+			return
+		}
+	}
+	noStore(w.Header())
+	a.Cookie.Clear(w)
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// forged says whether a page of an unregistered origin sent the request as a
+// subresource (Fetch Metadata, section 2).
+func (a *API) forged(r *http.Request) bool {
+	if origin := r.Header.Get("Origin"); origin != "" {
+		return origin != a.Server.Issuer && !a.Server.Clients.RegisteredOrigin(origin)
+	}
+	switch r.Header.Get("Sec-Fetch-Site") {
+	case "", "same-origin", "none":
+		return false
+	}
+	return r.Header.Get("Sec-Fetch-Mode") != "navigate" || r.Header.Get("Sec-Fetch-Dest") != "document"
+}

@@ -1,0 +1,118 @@
+package loginapi
+
+import (
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+
+	"github.com/caddy-sso/caddy-sso/oauth"
+)
+
+var tokenParams = nameSet(
+	"grant_type", "client_id", "client_secret", "code", "redirect_uri", "code_verifier",
+)
+
+// tokenBody is the answer to every grant. One public client crashes where
+// refresh_token is missing, so it is there, empty without scope offline.
+type tokenBody struct {
+	AccessToken  string `json:"access_token"`
+	ExpiresIn    int64  `json:"expires_in"`
+	RefreshToken string `json:"refresh_token"`
+	TokenType    string `json:"token_type"`
+}
+
+// token answers POST /api/oauth2/token.
+func (a *API) token(w http.ResponseWriter, r *http.Request) {
+	p, ok := a.form(w, r, tokenParams)
+	if !ok {
+		return
+	}
+	client, refusal := a.authenticate(r, p)
+	if refusal != nil {
+		a.refuse(w, refusal)
+		return
+	}
+	switch p["grant_type"] {
+	case "authorization_code":
+		a.codeGrant(w, r, client, p)
+	case "":
+		a.refuse(w, badParam("grant_type is missing."))
+	default:
+		a.refuse(w, badParam("grant_type should be one of [authorization_code]."))
+	}
+}
+
+func (a *API) codeGrant(w http.ResponseWriter, r *http.Request, client *oauth.Client, p params) {
+	for _, name := range []string{"code", "redirect_uri"} {
+		if p[name] == "" {
+			a.refuse(w, badParam(name+" is missing."))
+			return
+		}
+	}
+	tokens, refusal := a.Server.ExchangeCode(r.Context(), oauth.CodeRequest{
+		Client:      client,
+		Code:        p["code"],
+		RedirectURI: p["redirect_uri"],
+		Verifier:    p["code_verifier"],
+		From:        a.From(r),
+	})
+	if refusal != nil {
+		a.refuse(w, refusal)
+		return
+	}
+	w.Header().Set("Pragma", "no-cache") // RFC 6749 section 5.1
+	writeJSON(w, http.StatusOK, tokenBody{
+		AccessToken: tokens.Access,
+		ExpiresIn:   int64(tokens.ExpiresIn.Seconds()),
+		TokenType:   "bearer",
+	})
+}
+
+// form reads a urlencoded body, and answers by itself where it cannot.
+func (a *API) form(w http.ResponseWriter, r *http.Request, names map[string]bool) (params, bool) {
+	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/x-www-form-urlencoded" {
+		a.refuse(w, badParam("The body should be application/x-www-form-urlencoded."))
+		return nil, false
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxForm))
+	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
+		writeError(w, http.StatusRequestEntityTooLarge, "0", "The body is too large.", 0)
+		return nil, false
+	}
+	if err != nil {
+		a.refuse(w, badParam("The body could not be read."))
+		return nil, false
+	}
+	p, refusal := parseParams(string(body), names)
+	if refusal != nil {
+		a.refuse(w, refusal)
+		return nil, false
+	}
+	return p, true
+}
+
+// authenticate finds the client by the body or by HTTP Basic, never by both
+// (RFC 6749 section 2.3).
+func (a *API) authenticate(r *http.Request, p params) (*oauth.Client, *oauth.Error) {
+	if r.Header.Get("Authorization") == "" {
+		if p["client_id"] == "" {
+			return nil, badParam("client_id is missing.")
+		}
+		return a.Server.Clients.Authenticate(p["client_id"], p["client_secret"])
+	}
+	id, secret, ok := r.BasicAuth()
+	if !ok {
+		return nil, &oauth.Error{Kind: oauth.ClientAuth, Description: "The Authorization header should be HTTP Basic."}
+	}
+	id, errID := url.QueryUnescape(id)
+	secret, errSecret := url.QueryUnescape(secret)
+	if errID != nil || errSecret != nil {
+		return nil, &oauth.Error{Kind: oauth.ClientAuth, Description: "The Authorization header is not URL-encoded (RFC 6749 section 2.3.1)."}
+	}
+	if p["client_secret"] != "" || (p["client_id"] != "" && p["client_id"] != id) {
+		return nil, badParam("The client should authenticate in the body or by HTTP Basic, not by both.")
+	}
+	return a.Server.Clients.Authenticate(id, secret)
+}
