@@ -1,0 +1,300 @@
+package signin
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+
+	"github.com/caddy-sso/caddy-sso/keys"
+	"github.com/caddy-sso/caddy-sso/oauth"
+	"github.com/caddy-sso/caddy-sso/page"
+	"github.com/caddy-sso/caddy-sso/session"
+)
+
+// maxForm bounds, in bytes, what the sign-in form may post: a transaction holds
+// the query of an authorization request.
+const maxForm = 256 << 10
+
+// showSignIn is the sign-in page, or, for somebody who is signed in already,
+// the way on.
+func (h *Hosted) showSignIn(w http.ResponseWriter, r *http.Request) {
+	p, refusal := h.purposeOf(r.Context(), r.URL.RawQuery)
+	if refusal != nil {
+		h.refuse(w, refusal)
+		return
+	}
+	in, signedIn, done := h.signedIn(w, r)
+	if done {
+		return
+	}
+	view := page.SignIn{}
+	if signedIn {
+		if r.URL.Query().Get(switchParam) != "1" {
+			h.already(w, r, in, p)
+			return
+		}
+		view.SwitchFrom = person(in.User)
+	}
+	h.ask(w, r, http.StatusOK, p, r.URL.RawQuery, view)
+}
+
+// already shows who is signed in, with the way on and a way to switch.
+func (h *Hosted) already(w http.ResponseWriter, r *http.Request, in oauth.SignedIn, p purpose) {
+	v := page.Account{
+		Person:    *person(in.User),
+		App:       p.app(),
+		SwitchURL: signInURL(r.URL.RawQuery, true),
+		SignOut:   page.Form{Action: SignOutPath},
+	}
+	if p.query != "" || p.returnTo != "" {
+		v.ContinueURL = h.continueURL(p)
+	}
+	h.Pages.Account(w, v)
+}
+
+func person(u session.User) *page.Person { return &page.Person{Name: u.Name, Email: u.Email} }
+
+// ask writes the sign-in page with a new transaction.
+func (h *Hosted) ask(w http.ResponseWriter, r *http.Request, status int, p purpose, rawQuery string, v page.SignIn) {
+	b, ok, err := h.browser(r)
+	if err == nil && !ok {
+		b = newBrowser()
+		err = h.setBrowser(r.Context(), w, b)
+	}
+	if err != nil {
+		h.failed(w, err)
+		return
+	}
+	sealed, err := h.sealTransaction(r.Context(), transaction{
+		ID: newBrowser().ID, Browser: b.ID, Begun: h.Now().Unix(), Query: p.query, Return: p.returnTo,
+	})
+	if err != nil {
+		h.failed(w, err)
+		return
+	}
+	v.App = p.app()
+	v.Form = page.Form{Action: signInURL(rawQuery, false), Transaction: sealed}
+	if a := p.authorization; a != nil {
+		v.Scopes = a.Scopes
+		v.WidgetOnly = a.Presentation.WidgetOnly
+		v.DisableSocials = a.Presentation.DisableSocials
+		target, err := page.FormTarget(a.RedirectURI)
+		if err != nil {
+			h.failed(w, err)
+			return
+		}
+		v.Form.Targets = []string{target}
+	}
+	h.Pages.SignIn(w, status, v)
+}
+
+// signIn takes the form: name, password and transaction.
+func (h *Hosted) signIn(w http.ResponseWriter, r *http.Request) {
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	if err := r.ParseForm(); err != nil {
+		h.unreadable(w, err)
+		return
+	}
+	t, b, p, ok := h.begun(w, r)
+	if !ok {
+		return
+	}
+	name, password := r.PostForm.Get("username"), r.PostForm.Get("password")
+	again := page.SignIn{Username: printable(name)}
+	rawQuery := p.query
+	if p.returnTo != "" {
+		rawQuery = r.URL.RawQuery
+	}
+
+	if t.expired(h.Now()) {
+		again.Problem = &page.Problem{Title: "This page was open for too long", Next: "Enter your password again."}
+		h.ask(w, r, http.StatusOK, p, rawQuery, again)
+		return
+	}
+	user, undo, refusal := h.verify(r, b, name, password)
+	if refusal != nil {
+		if refusal.Kind == oauth.Internal {
+			h.failed(w, refusal)
+			return
+		}
+		status := http.StatusUnauthorized
+		again.Problem = &page.Problem{Title: "User name or password is wrong", Next: "Check both and try again."}
+		if refusal.Kind == oauth.TooManyAttempts {
+			status = http.StatusTooManyRequests
+			again.RetryAfter = refusal.RetryAfter
+			again.Problem = &page.Problem{Title: "Too many attempts", Next: "Wait a little, then try again."}
+		}
+		h.ask(w, r, status, p, rawQuery, again)
+		return
+	}
+	first, err := h.once(r.Context(), t)
+	if err != nil {
+		h.failed(w, err)
+		return
+	}
+	undo()
+	if !first {
+		again.Problem = &page.Problem{Title: "This form was sent before", Next: "Enter your password again."}
+		h.ask(w, r, http.StatusOK, p, rawQuery, again)
+		return
+	}
+	if err := h.begin(w, r, user, b); err != nil {
+		h.failed(w, err)
+		return
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Referrer-Policy", "no-referrer")
+	w.Header().Set("Location", h.continueURL(p))
+	w.WriteHeader(http.StatusSeeOther)
+}
+
+// begun opens the transaction of a form and finds what it is for. It answers by
+// itself where the form cannot be taken.
+func (h *Hosted) begun(w http.ResponseWriter, r *http.Request) (t transaction, b browser, p purpose, ok bool) {
+	plain, err := h.Keys.Unseal(r.Context(), transactionPurpose, r.PostForm.Get("transaction"))
+	if err == nil {
+		err = json.Unmarshal(plain, &t)
+	}
+	if err != nil {
+		if !errors.Is(err, keys.ErrSealed) {
+			h.failed(w, err)
+			return t, b, p, false
+		}
+		h.startAgain(w, http.StatusBadRequest, "This sign-in cannot go on", "The form was changed, or comes from an older version of this page.", SignInPath)
+		return t, b, p, false
+	}
+	b, there, err := h.browser(r)
+	if err != nil {
+		h.failed(w, err)
+		return t, b, p, false
+	}
+	again := signInURL(r.URL.RawQuery, false)
+	if !there {
+		h.Pages.Message(w, http.StatusBadRequest, page.Message{
+			Title: "Your browser blocks cookies",
+			Text:  "Signing in needs a cookie, and your browser did not send it back.",
+			Next:  "Allow cookies for this site, then start again. A private window or an extension may block them.",
+			Link:  &page.Link{Text: "Start again", URL: again},
+		})
+		return t, b, p, false
+	}
+	if b.ID != t.Browser {
+		h.startAgain(w, http.StatusBadRequest, "This sign-in was begun elsewhere", "It belongs to another browser, or your cookies were deleted meanwhile.", again)
+		return t, b, p, false
+	}
+	p = purpose{query: t.Query, returnTo: t.Return}
+	if t.Query != "" {
+		// The configuration may have changed since the page was shown.
+		authorization, refusal := h.Check(t.Query)
+		if refusal != nil {
+			h.refuse(w, refusal)
+			return t, b, p, false
+		}
+		p.authorization = authorization
+	}
+	return t, b, p, true
+}
+
+// verify checks the password within the limits of attempts. undo gives the
+// attempt back.
+func (h *Hosted) verify(r *http.Request, b browser, name, password string) (u session.User, undo func(), refusal *oauth.Error) {
+	account := h.Passwords.Account(name)
+	who := attempt{account: account, address: string(h.From(r))}
+	if b.knows(account) {
+		who.browser = b.ID
+	}
+	undo, wait := h.Attempts.reserve(h.Now(), h.Limits, who)
+	if undo == nil {
+		h.Server.Audit.Record(oauth.Event{What: oauth.SignInLimited, From: h.From(r), User: session.User{Name: printable(name)}})
+		return u, nil, &oauth.Error{Kind: oauth.TooManyAttempts, Description: "Too many attempts.", RetryAfter: wait}
+	}
+	u, err := h.Passwords.Check(r.Context(), name, password)
+	switch {
+	case err == nil:
+		return u, undo, nil
+	case errors.Is(err, ErrWrong):
+		h.Server.Audit.Record(oauth.Event{What: oauth.SignInFailed, From: h.From(r), User: session.User{Name: printable(name)}})
+		return u, nil, &oauth.Error{Kind: oauth.WrongPassword, Description: "Wrong username or password."}
+	}
+	undo()
+	return u, nil, &oauth.Error{Kind: oauth.Internal, Description: "Something went wrong.", Cause: err}
+}
+
+// begin begins a session with a new token, and ends the one that the browser
+// had: its cookie is about to be replaced, so nobody could sign out of it.
+func (h *Hosted) begin(w http.ResponseWriter, r *http.Request, u session.User, b browser) error {
+	token, sess, err := h.Server.Sessions.Begin(r.Context(), u)
+	if err != nil {
+		return err
+	}
+	if err := h.setBrowser(r.Context(), w, b.remember(u.Subject)); err != nil {
+		return err
+	}
+	if old, ok := h.Session.Value(r); ok {
+		if before, err := h.Server.Sessions.Check(r.Context(), old); err == nil {
+			if err := h.Server.EndSession(r.Context(), oauth.SignedIn{Session: before, User: before.User()}, h.From(r)); err != nil {
+				return err
+			}
+		}
+	}
+	h.Session.Set(w, token.Encode(), h.Lifetime)
+	h.Server.Audit.Record(oauth.Event{What: oauth.SignedInEvent, User: u, Session: sess, From: h.From(r)})
+	return nil
+}
+
+func (h *Hosted) unreadable(w http.ResponseWriter, err error) {
+	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
+		h.startAgain(w, http.StatusRequestEntityTooLarge, "That was too much", "The form is larger than it can be.", SignInPath)
+		return
+	}
+	h.startAgain(w, http.StatusBadRequest, "The form could not be read", "It arrived damaged.", SignInPath)
+}
+
+func (h *Hosted) startAgain(w http.ResponseWriter, status int, title, text, link string) {
+	h.Pages.Message(w, status, page.Message{
+		Title: title, Text: text, Next: "Start again from the sign-in page.",
+		Link: &page.Link{Text: "Start again", URL: link},
+	})
+}
+
+// refuse shows a refusal of an authorization request to a person. What is wrong
+// is the application's doing, so the page says whom to tell.
+func (h *Hosted) refuse(w http.ResponseWriter, e *oauth.Error) {
+	status := http.StatusBadRequest
+	switch e.Kind {
+	case oauth.Internal:
+		h.failed(w, e)
+		return
+	case oauth.UnknownClient:
+		status = http.StatusNotFound
+	case oauth.ClientDisabled:
+		status = http.StatusUnprocessableEntity
+	}
+	h.Pages.Message(w, status, page.Message{
+		Title:     "The application asked for something that does not work",
+		Text:      "Signing in was not begun.",
+		Next:      "Go back to the application and try again. If it happens again, tell the people who make it, and quote the line below.",
+		Reference: e.Description,
+	})
+}
+
+// printable is a name as it may be shown and logged: bounded, without control
+// characters.
+func printable(name string) string {
+	if len(name) > 256 || !oauth.CleanText(name) {
+		return ""
+	}
+	return name
+}
+
+// RedirectToSignIn is the sign-in page for an authorization request.
+func RedirectToSignIn(issuer, rawQuery string) string {
+	return issuer + SignInPath + "?" + rawQuery
+}
+
+// ReturnTo is the sign-in page that comes back to a path of the portal's own
+// origin, sealed.
+func ReturnTo(issuer, sealed string) string {
+	return issuer + SignInPath + "?" + ReturnParam + "=" + url.QueryEscape(sealed)
+}

@@ -1,0 +1,214 @@
+package signin
+
+import (
+	"context"
+	"crypto/sha1" //nolint:gosec // UUIDv5 is defined over SHA-1 (RFC 9562 section 5.5); nothing secret is hashed
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+
+	"golang.org/x/text/secure/precis"
+
+	"github.com/caddy-sso/caddy-sso/oauth"
+	"github.com/caddy-sso/caddy-sso/session"
+)
+
+// An Account is a user of the configuration.
+type Account struct {
+	Name   string
+	Hash   Hash
+	Email  string
+	Groups []string
+
+	// Subject is the user's UUID. Empty: derived from the name, so that it is
+	// the same after a restart and on every node.
+	Subject string
+}
+
+// Local signs in the users of the configuration.
+type Local struct {
+	id       string
+	byName   map[string]*account
+	byEmail  map[string]*account
+	bySubj   map[string]*account
+	classes  []Hash // one decoy for each cost of hash among the accounts
+	checking chan struct{}
+}
+
+type account struct {
+	user session.User
+	hash Hash
+}
+
+// maxPassword bounds, in bytes, what is hashed.
+const maxPassword = 1024
+
+// NewLocal makes the accounts. Names and e-mail addresses are
+// compared without case, and none may be another's.
+func NewLocal(id string, accounts []Account) (*Local, error) {
+	l := &Local{
+		id:       id,
+		byName:   map[string]*account{},
+		byEmail:  map[string]*account{},
+		bySubj:   map[string]*account{},
+		checking: make(chan struct{}, runtime.GOMAXPROCS(0)),
+	}
+	for _, a := range accounts {
+		if err := l.add(a); err != nil {
+			return nil, fmt.Errorf("user %q: %w", a.Name, err)
+		}
+	}
+	for email, a := range l.byEmail {
+		if other, taken := l.byName[email]; taken && other != a {
+			return nil, fmt.Errorf("user %q: the e-mail address is the name of another user", a.user.Name)
+		}
+	}
+	return l, nil
+}
+
+func (l *Local) add(a Account) error {
+	name, err := canonical(a.Name)
+	if err != nil {
+		return fmt.Errorf("the name cannot be used: %w", err)
+	}
+	if _, taken := l.byName[name]; taken {
+		return errors.New("defined twice; names are compared without case")
+	}
+	for _, g := range a.Groups {
+		if g == "" || !oauth.CleanText(g) {
+			return fmt.Errorf("group %q is empty or has control characters", g)
+		}
+	}
+	subject := a.Subject
+	if subject == "" {
+		subject = deriveSubject("local", name)
+	}
+	if _, taken := l.bySubj[subject]; taken {
+		return fmt.Errorf("subject %s is another user's", subject)
+	}
+	acc := &account{hash: a.Hash, user: session.User{
+		Subject: subject, Name: a.Name, Email: a.Email, Groups: slices.Clone(a.Groups), Signin: l.id,
+	}}
+	if a.Email != "" {
+		email, err := CanonicalEmail(a.Email)
+		if err != nil {
+			return err
+		}
+		if _, taken := l.byEmail[email]; taken {
+			return fmt.Errorf("e-mail %q is another user's", a.Email)
+		}
+		l.byEmail[email] = acc
+	}
+	l.byName[name], l.bySubj[subject] = acc, acc
+	if !slices.ContainsFunc(l.classes, func(h Hash) bool { return h.class == a.Hash.class }) {
+		l.classes = append(l.classes, a.Hash.decoy())
+	}
+	return nil
+}
+
+// ID implements [Way].
+func (l *Local) ID() string { return l.id }
+
+// Current implements [Way]: what the configuration says of the user now.
+func (l *Local) Current(u session.User) (session.User, bool) {
+	a, ok := l.bySubj[u.Subject]
+	if !ok {
+		return session.User{}, false
+	}
+	return a.user, true
+}
+
+// Account implements [Passwords].
+func (l *Local) Account(name string) string {
+	if a := l.find(name); a != nil {
+		return a.user.Subject
+	}
+	if c, err := canonical(name); err == nil {
+		name = c
+	}
+	return "unknown " + name
+}
+
+// Check implements [Passwords]. It compares one hash of every cost that there
+// is among the accounts, the user's own or a decoy, so the work tells nothing
+// of whether the user exists. At most one comparison a core runs at a time.
+func (l *Local) Check(ctx context.Context, name, password string) (session.User, error) {
+	select {
+	case l.checking <- struct{}{}:
+		defer func() { <-l.checking }()
+	case <-ctx.Done():
+		return session.User{}, fmt.Errorf("waiting to check a password: %w", ctx.Err())
+	}
+	if len(password) > maxPassword {
+		password = password[:maxPassword] + "too long" // same work, never right
+	}
+	found := l.find(name)
+	right := false
+	for _, decoy := range l.classes {
+		hash, own := decoy, found != nil && found.hash.class == decoy.class
+		if own {
+			hash = found.hash
+		}
+		matches, err := hash.Matches(password)
+		if err != nil {
+			return session.User{}, fmt.Errorf("comparing a password: %w", err)
+		}
+		right = right || (own && matches)
+	}
+	if !right {
+		return session.User{}, ErrWrong
+	}
+	return found.user, nil
+}
+
+func (l *Local) find(name string) *account {
+	name = strings.TrimSpace(name)
+	if email, err := CanonicalEmail(name); err == nil {
+		if a := l.byEmail[email]; a != nil {
+			return a
+		}
+	}
+	if c, err := canonical(name); err == nil {
+		return l.byName[c]
+	}
+	return nil
+}
+
+// canonical is the form in which user names are compared (RFC 8265 section
+// 3.3, UsernameCaseMapped).
+func canonical(name string) (string, error) {
+	if len(name) > 256 {
+		return "", errors.New("longer than 256 bytes")
+	}
+	return precis.UsernameCaseMapped.CompareKey(name)
+}
+
+// CanonicalEmail is the form in which e-mail addresses are compared. An address
+// with two @ is none, since one program would read the first and another the
+// last.
+func CanonicalEmail(email string) (string, error) {
+	name, domain, found := strings.Cut(email, "@")
+	if !found || name == "" || domain == "" || strings.Contains(domain, "@") ||
+		strings.ContainsAny(email, " \t,;<>\"'()\\") || !oauth.CleanText(email) || len(email) > 254 {
+		return "", fmt.Errorf("e-mail %q is no address such as player@game.example", email)
+	}
+	return strings.ToLower(email), nil
+}
+
+// subjectNamespace is the UUID of this project's namespace (RFC 9562 section
+// 6.6), made at random once. Subjects do not depend on the issuer, so that they
+// stay the same when the portal moves to another domain.
+var subjectNamespace = [16]byte{0x4c, 0x1d, 0x8e, 0x0a, 0x6b, 0x2f, 0x4d, 0x33, 0x9a, 0x57, 0xe1, 0xc0, 0x73, 0x18, 0xbd, 0x26}
+
+// deriveSubject is a UUIDv5 (RFC 9562 section 5.5).
+func deriveSubject(way, name string) string {
+	h := sha1.New() //nolint:gosec // see the import
+	h.Write(subjectNamespace[:])
+	h.Write([]byte(way + "\x00" + name))
+	u := h.Sum(nil)[:16]
+	u[6] = u[6]&0x0f | 0x50
+	u[8] = u[8]&0x3f | 0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", u[:4], u[4:6], u[6:8], u[8:10], u[10:])
+}

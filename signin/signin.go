@@ -1,0 +1,191 @@
+// Package signin is the hosted page: where people sign in, see who they are,
+// switch user and sign out, and the widget that a popup goes by. It also holds
+// the ways to sign in; local accounts are one, and others can be added from
+// outside by what implements [Way].
+//
+// Until credentials arrive nothing is stored: a sign-in transaction is a sealed
+// value in the form, bound to one cookie that all tabs of a browser share.
+package signin
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/caddy-sso/caddy-sso/keys"
+	"github.com/caddy-sso/caddy-sso/oauth"
+	"github.com/caddy-sso/caddy-sso/page"
+	"github.com/caddy-sso/caddy-sso/session"
+	"github.com/caddy-sso/caddy-sso/storage"
+)
+
+// ErrWrong says that user name or password is wrong, and not which.
+var ErrWrong = errors.New("user name or password is wrong")
+
+// A Way is a way to sign in.
+type Way interface {
+	// ID is the name that the configuration gives it; sessions remember it.
+	ID() string
+
+	// Current returns what is known now of a user who signed in this way, and
+	// false for one who may no longer.
+	Current(session.User) (session.User, bool)
+}
+
+// Passwords is a way that checks a name and a password.
+type Passwords interface {
+	Way
+
+	// Account returns one name for an account however it was spelled, by user
+	// name or e-mail, known or not: attempts are counted by it.
+	Account(name string) string
+
+	// Check returns the user, or ErrWrong after the same work whatever was
+	// wrong.
+	Check(ctx context.Context, name, password string) (session.User, error)
+}
+
+// Ways are all ways of a configuration.
+type Ways []Way
+
+// Current implements [oauth.Users].
+func (ws Ways) Current(u session.User) (session.User, bool) {
+	for _, w := range ws {
+		if w.ID() == u.Signin {
+			return w.Current(u)
+		}
+	}
+	return session.User{}, false
+}
+
+// A Hosted answers the paths of the hosted page, all below /sso/. Its fields
+// are set once.
+type Hosted struct {
+	Server    *oauth.Server
+	Store     storage.Store
+	Keys      *keys.Ring
+	Passwords Passwords
+	Attempts  *Attempts
+	Limits    AttemptLimits
+	Pages     *page.Pages
+
+	// Session carries the SSO session, Browser the browser that all tabs share.
+	Session, Browser session.Cookie
+
+	// Lifetime is the longest a session lives: how long its cookie is kept.
+	Lifetime time.Duration
+
+	// Check parses the query of the authorization request that a sign-in is
+	// for and holds it against the client's registration.
+	Check func(rawQuery string) (*oauth.Authorization, *oauth.Error)
+
+	// From says where a request comes from.
+	From func(*http.Request) oauth.Origin
+
+	Now func() time.Time
+	Log *zap.Logger
+}
+
+// The paths of the hosted page, below the issuer.
+const (
+	SignInPath  = "/sso/sign_in"
+	SignOutPath = "/sso/sign_out"
+	AccountPath = "/sso/account"
+	WidgetPath  = "/sso/widget"
+	AssetPrefix = "/sso/assets/"
+)
+
+// Endpoint returns what answers a path, or nil for a path that is not the
+// hosted page's.
+func (h *Hosted) Endpoint(path string) http.HandlerFunc {
+	switch path {
+	case SignInPath:
+		return h.methods(h.showSignIn, h.signIn)
+	case SignOutPath:
+		return h.methods(h.showSignOut, h.signOut)
+	case AccountPath, "/sso", "/sso/":
+		return h.methods(h.showAccount, nil)
+	case WidgetPath:
+		return h.methods(h.showWidget, nil)
+	}
+	if name, ok := strings.CutPrefix(path, AssetPrefix); ok {
+		return h.methods(func(w http.ResponseWriter, r *http.Request) { h.Pages.ServeAsset(w, r, name) }, nil)
+	}
+	return nil
+}
+
+// methods answers GET and HEAD with show, POST with submit, and 405 otherwise.
+func (h *Hosted) methods(show, submit http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.Method == http.MethodGet, r.Method == http.MethodHead:
+			show(w, r)
+		case r.Method == http.MethodPost && submit != nil:
+			h.guarded(submit)(w, r)
+		default:
+			w.Header().Set("Allow", allowed(submit != nil))
+			h.Pages.Message(w, http.StatusMethodNotAllowed, page.Message{
+				Title: "This address does not take that",
+				Text:  "The request used a method that is not allowed here.",
+				Next:  "Open the page in your browser instead.",
+			})
+		}
+	}
+}
+
+func allowed(post bool) string {
+	if post {
+		return "GET, HEAD, POST"
+	}
+	return "GET, HEAD"
+}
+
+// guarded lets only forms of this very origin through.
+func (h *Hosted) guarded(submit http.HandlerFunc) http.HandlerFunc {
+	protection := http.NewCrossOriginProtection()
+	return func(w http.ResponseWriter, r *http.Request) {
+		if err := protection.Check(r); err != nil {
+			h.Pages.Message(w, http.StatusForbidden, page.Message{
+				Title: "This form came from another site",
+				Text:  "For your safety it was not sent.",
+				Next:  "Open the sign-in page itself and try again.",
+				Link:  &page.Link{Text: "Open the sign-in page", URL: SignInPath},
+			})
+			return
+		}
+		submit(w, r)
+	}
+}
+
+// signedIn checks the session of a request. It answers by itself, and returns
+// false in done, where the store does not.
+func (h *Hosted) signedIn(w http.ResponseWriter, r *http.Request) (in oauth.SignedIn, ok, done bool) {
+	cookie, there := h.Session.Value(r)
+	if !there {
+		return oauth.SignedIn{}, false, false
+	}
+	in, err := h.Server.SignedIn(r.Context(), cookie)
+	if err == nil {
+		return in, true, false
+	}
+	if errors.Is(err, session.ErrNone) {
+		return oauth.SignedIn{}, false, false
+	}
+	h.failed(w, err)
+	return oauth.SignedIn{}, false, true
+}
+
+// failed answers what went wrong on our side. Nobody is signed out for it.
+func (h *Hosted) failed(w http.ResponseWriter, err error) {
+	h.Log.Error("answering the hosted page", zap.Error(err))
+	h.Pages.Message(w, http.StatusServiceUnavailable, page.Message{
+		Title:      "Just a moment",
+		Text:       "Signing in is not possible right now. You have not been signed out.",
+		Next:       "Wait a few seconds, then try again.",
+		RetryAfter: time.Second,
+	})
+}

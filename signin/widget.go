@@ -1,0 +1,69 @@
+package signin
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/caddy-sso/caddy-sso/oauth"
+	"github.com/caddy-sso/caddy-sso/page"
+)
+
+const (
+	widgetPurpose  = "widget"
+	widgetLifetime = 5 * time.Minute
+)
+
+// widget is what the address of the widget page holds, sealed: nobody can make
+// the portal lead to a callback that it did not give out itself.
+type widget struct {
+	App              string `json:"a"`
+	Callback         string `json:"c"`
+	Origin           string `json:"o,omitempty"` // of the registered redirect URI
+	State            string `json:"s"`
+	PostMessageLogin bool   `json:"p,omitempty"`
+	Expires          int64  `json:"e"`
+}
+
+// Widget returns the address of the page that ends a popup: it tells its opener
+// and then follows the callback.
+func (h *Hosted) Widget(ctx context.Context, a *oauth.Authorization, callback string) (string, error) {
+	plain, err := json.Marshal(widget{
+		App:              a.Client.Name,
+		Callback:         callback,
+		Origin:           a.Redirect.Origin(),
+		State:            a.State,
+		PostMessageLogin: a.Presentation.PostMessageLogin,
+		Expires:          h.Now().Add(widgetLifetime).Unix(),
+	})
+	if err != nil {
+		return "", fmt.Errorf("sealing a widget: %w", err)
+	}
+	sealed, err := h.Keys.Seal(ctx, widgetPurpose, plain)
+	if err != nil {
+		return "", fmt.Errorf("sealing a widget: %w", err)
+	}
+	return h.Server.Issuer + WidgetPath + "?w=" + url.QueryEscape(sealed), nil
+}
+
+func (h *Hosted) showWidget(w http.ResponseWriter, r *http.Request) {
+	var v widget
+	plain, err := h.Keys.Unseal(r.Context(), widgetPurpose, r.URL.Query().Get("w"))
+	if err == nil {
+		err = json.Unmarshal(plain, &v)
+	}
+	if err != nil || h.Now().Unix() > v.Expires {
+		h.Pages.Message(w, http.StatusBadRequest, page.Message{
+			Title: "This window is too old",
+			Text:  "Signing in was not finished in time.",
+			Next:  "Close this window and sign in again from the application.",
+		})
+		return
+	}
+	h.Pages.Widget(w, page.Widget{
+		App: v.App, Callback: v.Callback, Origin: v.Origin, State: v.State, PostMessageLogin: v.PostMessageLogin,
+	})
+}
