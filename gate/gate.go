@@ -1,0 +1,224 @@
+// Package gate decides what becomes of a request to a protected route: it is
+// forwarded with a trustworthy identity, sent to sign in, or denied.
+//
+// A gate sees every request of its site. On each it first deletes what looks
+// like an identity header, takes the project's cookies out, and answers its own
+// few paths below /oauth2/; then it applies its policy where its matcher says
+// so. It redeems codes and reads sessions in process, without a second request.
+package gate
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/caddy-sso/caddy-sso/keys"
+	"github.com/caddy-sso/caddy-sso/oauth"
+	"github.com/caddy-sso/caddy-sso/page"
+	"github.com/caddy-sso/caddy-sso/session"
+)
+
+// The paths that a gate answers on its site, beside the callback, whose path
+// the client's redirect URI has.
+const (
+	SignInPath   = "/oauth2/sign_in"   // begins a sign-in; return: the path to come back to
+	SignOutPath  = "/oauth2/sign_out"  // ends site and SSO session
+	SignedInPath = "/oauth2/signed_in" // where a window on the portal's own origin ends
+	AssetPrefix  = "/oauth2/assets/"
+)
+
+// A Gate is one sso_gate. Its fields are set once.
+type Gate struct {
+	Server *oauth.Server
+	Keys   *keys.Ring
+	Client *oauth.Client
+	Pages  *page.Pages
+
+	// Sites are the origins that the gate can serve, one for each redirect URI
+	// of the client that has an origin, and the portal's own.
+	Sites []*Site
+
+	Policy Policy
+
+	// Headers name the identity headers.
+	Headers Headers
+
+	// Match says whether the policy is for a request; nil: it is for all.
+	Match func(*http.Request) (bool, error)
+
+	// AllowRawPath lets through paths that backends and matchers may read
+	// differently, where the policy is not for all requests.
+	AllowRawPath bool
+
+	// PortalSignIn is the hosted page that comes back to a path of the portal's
+	// own origin.
+	PortalSignIn func(ctx context.Context, returnTo string) (string, error)
+
+	// From says where a request comes from, OriginalURI what it asked for
+	// before any rewrite.
+	From        func(*http.Request) oauth.Origin
+	OriginalURI func(*http.Request) string
+
+	// Lifetime is the longest a session lives: how long its cookie is kept.
+	Lifetime time.Duration
+
+	Now func() time.Time
+	Log *zap.Logger
+}
+
+// A Site is one origin that a gate serves.
+type Site struct {
+	Origin   string // scheme://host[:port]
+	Host     string // as requests name it, in lower case, without a default port
+	Callback string // the path of the redirect URI; "" on the portal's own origin
+	URI      string // the redirect URI
+
+	// Portal says that this is the portal's own origin, where the SSO session
+	// is read directly.
+	Portal bool
+
+	Cookie session.Cookie // the site session, or the SSO session on the portal
+	Binder session.Cookie // what sign-ins are bound to
+}
+
+// NewSites returns the sites of a client. portal carries the SSO session on the
+// issuer's own origin.
+func NewSites(issuer *url.URL, portal session.Cookie, c *oauth.Client) []*Site {
+	sites := []*Site{newSite(issuer, portal, session.NewCookie("gate", issuer, c.ID))}
+	sites[0].Portal = true
+	for _, r := range c.RedirectURIs {
+		if r.Origin() == "" || r.Origin() == sites[0].Origin {
+			continue
+		}
+		s := newSite(r.URL, session.NewCookie("site", r.URL, c.ID), session.NewCookie("gate", r.URL, c.ID))
+		s.Callback, s.URI = r.URL.Path, r.Raw
+		sites = append(sites, s)
+	}
+	return sites
+}
+
+func newSite(u *url.URL, cookie, binder session.Cookie) *Site {
+	origin := oauth.OriginOf(u)
+	_, host, _ := strings.Cut(origin, "://")
+	return &Site{Origin: origin, Host: host, Cookie: cookie, Binder: binder}
+}
+
+// site finds the site of a request by its Host, never by a forwarded header.
+func (g *Gate) site(host string) *Site {
+	for range 2 {
+		for _, s := range g.Sites {
+			if s.Host == host {
+				return s
+			}
+		}
+		host = strings.ToLower(host)
+		host = strings.TrimSuffix(strings.TrimSuffix(host, ":443"), ":80")
+	}
+	return nil
+}
+
+// A Pass is a request that may go on.
+type Pass struct {
+	Request *http.Request
+
+	// User is who the request is from; nil where the policy does not apply.
+	User *session.User
+
+	// Release must be called when the request is over.
+	Release func()
+}
+
+func nothing() {}
+
+// Handle answers a request, or returns the one that goes on to the upstream.
+func (g *Gate) Handle(w http.ResponseWriter, r *http.Request) (Pass, bool) {
+	visit := visitOf(r)
+	g.scrub(visit, r)
+	r, forward := g.enter(visit, w, r)
+	if !forward {
+		return Pass{}, false
+	}
+	if g.Match != nil {
+		if !g.AllowRawPath && ambiguousPath(r) {
+			g.refusePath(w, r)
+			return Pass{}, false
+		}
+		applies, err := g.Match(r)
+		if err != nil {
+			g.failed(w, r, err)
+			return Pass{}, false
+		}
+		if !applies {
+			return Pass{Request: r, Release: nothing}, true
+		}
+	}
+	return g.apply(visit, w, r)
+}
+
+// enter puts the visit into the request, and answers the gate's own paths.
+func (g *Gate) enter(v *visit, w http.ResponseWriter, r *http.Request) (_ *http.Request, forward bool) {
+	if v.own(r, g) && g.serveOwn(v, w, r) {
+		return r, false
+	}
+	if !v.entered {
+		v.entered = true
+		r = r.WithContext(context.WithValue(r.Context(), visitKey{}, v))
+	}
+	return r, true
+}
+
+// apply holds a request against the policy.
+func (g *Gate) apply(v *visit, w http.ResponseWriter, r *http.Request) (Pass, bool) {
+	site := g.site(r.Host)
+	if site == nil {
+		g.unknownHost(w, r)
+		return Pass{}, false
+	}
+	in, err := g.identify(v, r, site)
+	facts := factsOf(r, in, err)
+	facts.FailPage = g.failPage(r, site)
+	switch g.Policy.decide(facts) {
+	case forward:
+		return g.forward(v, r, in), true
+	case letThrough:
+		return Pass{Request: r, Release: nothing}, true
+	case signIn:
+		g.beginPage(v, w, r, site)
+	case refuse:
+		g.refuse(w, site)
+	case forbid:
+		g.forbid(w, r, site, in)
+	case unavailable:
+		g.failed(w, r, err)
+	}
+	return Pass{}, false
+}
+
+// forward sets the identity and ties the request to its session.
+func (g *Gate) forward(v *visit, r *http.Request, in *oauth.SignedIn) Pass {
+	g.Headers.set(r.Header, &in.User)
+	if v.attached {
+		return Pass{Request: r, User: &in.User, Release: nothing}
+	}
+	v.attached = true
+	ctx, release := g.Server.Sessions.Attach(r.Context(), in.Session)
+	return Pass{Request: r.WithContext(ctx), User: &in.User, Release: release}
+}
+
+// failPage says whether a request is for the gate's own fail_auth_url, which
+// people without a session have to be able to see.
+func (g *Gate) failPage(r *http.Request, site *Site) bool {
+	u := g.Policy.FailAuthURL
+	return u != nil && oauth.OriginOf(u) == site.Origin && r.URL.Path == path(u) && r.URL.RawPath == ""
+}
+
+func path(u *url.URL) string {
+	if u.Path == "" {
+		return "/"
+	}
+	return u.Path
+}

@@ -1,0 +1,173 @@
+package gate
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/textproto"
+	"slices"
+	"strings"
+
+	"github.com/caddy-sso/caddy-sso/session"
+)
+
+// Headers are the names of the identity headers.
+type Headers struct {
+	prefix                       string // canonical, ends in "-"
+	folded                       string // as fold writes it
+	user, subject, email, groups string
+}
+
+// DefaultHeaderPrefix begins the names of the identity headers.
+const DefaultHeaderPrefix = "X-SSO-"
+
+// NewHeaders makes the names of the identity headers from their prefix. A
+// prefix owns every header that begins with it, so it has to be one that no
+// other header has.
+func NewHeaders(prefix string) (Headers, error) {
+	if len(prefix) < 4 || !strings.HasSuffix(prefix, "-") || strings.Trim(prefix, headerLetters) != "" {
+		return Headers{}, fmt.Errorf("header_prefix %q: expected letters, digits and hyphens, at least 4, with a hyphen last, such as X-SSO-", prefix)
+	}
+	folded := strings.ToLower(prefix)
+	for _, known := range []string{"x-forwarded-", "x-real-", "sec-", "accept-", "content-", "if-", "access-control-", "proxy-", "x-requested-"} {
+		if strings.HasPrefix(known, folded) || strings.HasPrefix(folded, known) {
+			return Headers{}, errors.New("header_prefix " + prefix + ": other headers begin with it; choose one of your own, such as X-SSO-")
+		}
+	}
+	canonical := textproto.CanonicalMIMEHeaderKey(prefix)
+	return Headers{
+		prefix: canonical, folded: folded,
+		user: canonical + "User", subject: canonical + "Subject", email: canonical + "Email", groups: canonical + "Groups",
+	}, nil
+}
+
+const headerLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-"
+
+// owns says whether a header name is one of ours in any spelling: servers
+// behind CGI-like interfaces take -, _ and . for the same.
+func (h Headers) owns(name string) bool {
+	if len(name) < len(h.folded) {
+		return false
+	}
+	for i := range len(h.folded) {
+		if fold(name[i]) != h.folded[i] {
+			return false
+		}
+	}
+	return true
+}
+
+func fold(c byte) byte {
+	switch {
+	case c >= 'A' && c <= 'Z':
+		return c + 'a' - 'A'
+	case c == '_', c == '.':
+		return '-'
+	}
+	return c
+}
+
+// scrub deletes what looks like an identity header, from every request.
+func (g *Gate) scrub(v *visit, r *http.Request) {
+	if slices.Contains(v.scrubbed, g.Headers.folded) {
+		return
+	}
+	v.scrubbed = append(v.scrubbed, g.Headers.folded)
+	g.Headers.scrub(r)
+}
+
+func (h Headers) scrub(r *http.Request) {
+	for name := range r.Header {
+		if h.owns(name) {
+			delete(r.Header, name)
+		}
+	}
+	for name := range r.Trailer {
+		if h.owns(name) {
+			delete(r.Trailer, name)
+		}
+	}
+	if lines, there := r.Header["Connection"]; there {
+		h.disconnect(r.Header, lines)
+	}
+}
+
+// disconnect takes our names out of the Connection header, by which a client
+// could have a proxy remove what we set (RFC 9110 section 7.6.1).
+func (h Headers) disconnect(header http.Header, lines []string) {
+	named := func(token string) bool { return h.owns(strings.TrimSpace(token)) }
+	if !slices.ContainsFunc(lines, func(line string) bool {
+		return slices.ContainsFunc(strings.Split(line, ","), named)
+	}) {
+		return
+	}
+	var kept []string
+	for _, line := range lines {
+		tokens := slices.DeleteFunc(strings.Split(line, ","), named)
+		if len(tokens) > 0 {
+			kept = append(kept, strings.Join(tokens, ","))
+		}
+	}
+	if len(kept) == 0 {
+		delete(header, "Connection")
+		return
+	}
+	header["Connection"] = kept
+}
+
+// set writes the identity of a user. A header whose value would be empty is
+// absent.
+func (h Headers) set(header http.Header, u *session.User) {
+	values := make([]string, 4)
+	put := func(i int, name, value string) {
+		if value != "" {
+			values[i] = value
+			header[name] = values[i : i+1 : i+1]
+		}
+	}
+	put(0, h.user, encode(u.Name, false))
+	put(1, h.subject, u.Subject)
+	put(2, h.email, encode(u.Email, false))
+	if len(u.Groups) > 0 {
+		put(3, h.groups, joinGroups(u.Groups))
+	}
+}
+
+func joinGroups(groups []string) string {
+	if len(groups) == 1 {
+		return encode(groups[0], true)
+	}
+	encoded := make([]string, len(groups))
+	for i, g := range groups {
+		encoded[i] = encode(g, true)
+	}
+	return strings.Join(encoded, ",")
+}
+
+// encode percent-encodes what a header value cannot hold, and, in a list, all
+// but unreserved characters (RFC 3986 section 2.3).
+func encode(s string, list bool) string {
+	safe := true
+	for i := range len(s) {
+		safe = safe && plain(s[i], list)
+	}
+	if safe {
+		return s
+	}
+	var b strings.Builder
+	for i := range len(s) {
+		if c := s[i]; plain(c, list) {
+			b.WriteByte(c)
+		} else {
+			fmt.Fprintf(&b, "%%%02X", c)
+		}
+	}
+	return b.String()
+}
+
+func plain(c byte, list bool) bool {
+	if !list {
+		return c >= 0x20 && c != 0x7f
+	}
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '.' || c == '_' || c == '~'
+}

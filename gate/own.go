@@ -1,0 +1,225 @@
+package gate
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/caddy-sso/caddy-sso/keys"
+	"github.com/caddy-sso/caddy-sso/oauth"
+	"github.com/caddy-sso/caddy-sso/page"
+	"github.com/caddy-sso/caddy-sso/session"
+)
+
+// own says whether a path may be one of the gate's own.
+func (v *visit) own(r *http.Request, g *Gate) bool {
+	if strings.HasPrefix(r.URL.Path, "/oauth2/") {
+		return true
+	}
+	for _, s := range g.Sites {
+		if s.Callback == r.URL.Path {
+			return true
+		}
+	}
+	return false
+}
+
+// serveOwn answers the gate's own paths, and says whether it did.
+func (g *Gate) serveOwn(v *visit, w http.ResponseWriter, r *http.Request) bool {
+	site := g.site(r.Host)
+	if site == nil {
+		return false
+	}
+	if name, ok := strings.CutPrefix(r.URL.Path, AssetPrefix); ok {
+		g.Pages.ServeAsset(w, r, name)
+		return true
+	}
+	switch r.URL.Path {
+	case site.Callback:
+		g.get(w, r, func() { g.callback(v, w, r, site) })
+	case SignInPath:
+		g.get(w, r, func() { g.startSignIn(v, w, r, site) })
+	case SignedInPath:
+		g.get(w, r, func() { g.windowDone(v, w, r, site) })
+	case SignOutPath:
+		g.signOut(v, w, r, site)
+	default:
+		return false
+	}
+	return true
+}
+
+func (g *Gate) get(w http.ResponseWriter, r *http.Request, h func()) {
+	if r.Method != http.MethodGet {
+		g.notAllowed(w, r, "GET")
+		return
+	}
+	h()
+}
+
+// startSignIn begins a sign-in for a page that asks for it: return is where it
+// wants to come back to, popup the nonce of a page that waits for a window.
+func (g *Gate) startSignIn(v *visit, w http.ResponseWriter, r *http.Request, site *Site) {
+	q := r.URL.Query()
+	b := beginning{returnTo: q.Get("return"), window: q.Get("popup"), another: q.Get("switch") == "1"}
+	if b.returnTo == "" {
+		b.returnTo = "/"
+	}
+	if !localPath(b.returnTo) || len(b.window) > 64 || !oauth.CleanText(b.window) {
+		g.Pages.Message(w, http.StatusBadRequest, page.Message{
+			App: g.Client.Name, Title: "This link does not work",
+			Text: "It would lead away from this site after signing in.",
+			Next: "Go to the page you want, and sign in from there.",
+			Link: &page.Link{Text: "Go to the start page", URL: "/"},
+		})
+		return
+	}
+	g.begin(v, w, r, site, b)
+}
+
+// beginPage is for a person who asked for a page and has no session.
+func (g *Gate) beginPage(v *visit, w http.ResponseWriter, r *http.Request, site *Site) {
+	returnTo := g.OriginalURI(r)
+	if !localPath(returnTo) {
+		g.Pages.Message(w, http.StatusRequestURITooLong, page.Message{
+			App: g.Client.Name, Title: "This address does not work",
+			Text: "It is too long, or has characters in it that no address has.",
+			Next: "Check the address, or sign in at the start page first.",
+			Link: &page.Link{Text: "Go to the start page", URL: "/"},
+		})
+		return
+	}
+	if !g.Policy.Popup {
+		g.begin(v, w, r, site, beginning{returnTo: returnTo})
+		return
+	}
+	g.binder(v, w, site) // before the window opens, so that both share it
+	nonce := randomID()
+	q := url.Values{"return": {returnTo}}
+	plain := SignInPath + "?" + q.Encode()
+	q.Set("popup", nonce)
+	g.Pages.PopupSignIn(w, page.PopupSignIn{
+		App: g.Client.Name, SignInURL: plain, PopupURL: SignInPath + "?" + q.Encode(),
+		ReturnURL: site.Origin + returnTo, Channel: channel, Nonce: nonce, Status: http.StatusUnauthorized,
+	})
+}
+
+// channel is the name of the BroadcastChannel between the windows of a site.
+const channel = "caddy_sso"
+
+// callback ends a sign-in: it redeems the code and begins the site session.
+// Whatever can be mended by asking the portal again is, a few times; it never
+// redeems a code that this browser did not ask for.
+func (g *Gate) callback(v *visit, w http.ResponseWriter, r *http.Request, site *Site) {
+	q, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil || len(q["state"]) != 1 || len(q["code"]) > 1 {
+		g.unfinished(w, "The answer of the sign-in page arrived damaged.")
+		return
+	}
+	st, err := g.unseal(r.Context(), q.Get("state"))
+	if err != nil {
+		if !errors.Is(err, keys.ErrSealed) {
+			g.failed(w, r, err)
+			return
+		}
+		g.unfinished(w, "The answer of the sign-in page was changed on its way, or is from another time.")
+		return
+	}
+	if st.Client != g.Client.ID || st.Origin != site.Origin || !localPath(st.Return) {
+		g.unfinished(w, "The answer of the sign-in page belongs to another site.")
+		return
+	}
+	if q.Has("error") {
+		g.unfinished(w, "The sign-in page refused the request.")
+		return
+	}
+	old, hadSession := v.cookie(site.Cookie)
+	if hadSession {
+		if done, ok := g.Server.Sessions.SiteTransaction(r.Context(), old, g.Client.ID); ok && done == st.ID {
+			g.arrive(w, site, st) // the back button, or a reload
+			return
+		}
+	}
+	bound, _ := v.cookie(site.Binder)
+	if bound == "" || bound != st.Binder || g.Now().Unix()-st.Begun > int64(stateLifetime.Seconds()) {
+		g.again(v, w, r, site, st)
+		return
+	}
+	redeemed, refusal := g.Server.RedeemCode(r.Context(), oauth.CodeRequest{
+		Client: g.Client, Code: q.Get("code"), RedirectURI: site.URI, Verifier: st.Verifier, From: g.From(r),
+	})
+	if refusal != nil {
+		if refusal.Kind == oauth.Internal {
+			g.failed(w, r, refusal)
+			return
+		}
+		g.again(v, w, r, site, st)
+		return
+	}
+	token, err := g.Server.Sessions.BeginSite(r.Context(), redeemed.Session, g.Client.ID, st.ID)
+	if err != nil {
+		if errors.Is(err, session.ErrNone) {
+			g.again(v, w, r, site, st)
+			return
+		}
+		g.failed(w, r, err)
+		return
+	}
+	if hadSession {
+		// The new site session replaces it in this browser; it would end with
+		// its SSO session in any case.
+		_ = g.Server.Sessions.EndSite(r.Context(), old)
+	}
+	site.Cookie.Set(w, token.Encode(), g.Lifetime)
+	g.arrive(w, site, st)
+}
+
+// arrive leads to the page first asked for, or tells the page that waits.
+func (g *Gate) arrive(w http.ResponseWriter, site *Site, st state) {
+	if st.Window != "" {
+		g.Pages.PopupDone(w, page.PopupDone{
+			App: g.Client.Name, Channel: channel, Nonce: st.Window, ReturnURL: site.Origin + st.Return,
+		})
+		return
+	}
+	redirect(w, site.Origin+st.Return)
+}
+
+// again begins a sign-in once more, which costs a person nothing while the
+// portal has a session. A browser that keeps no cookie would go on for ever.
+func (g *Gate) again(v *visit, w http.ResponseWriter, r *http.Request, site *Site, st state) {
+	if st.Turn+1 < maxTurns {
+		g.begin(v, w, r, site, beginning{returnTo: st.Return, window: st.Window, turn: st.Turn + 1})
+		return
+	}
+	g.Log.Warn("a sign-in was begun again and again: the browser keeps no cookie, its clock is wrong, or redirect_uri names another host than the one it uses",
+		zapOrigin(site), zapClient(g.Client))
+	g.Pages.Message(w, http.StatusBadRequest, page.Message{
+		App: g.Client.Name, Title: "Signing in goes round in circles",
+		Text: "Your browser does not seem to keep the cookie that signing in needs.",
+		Next: "Allow cookies for this site, check that your clock is right, and try again. A private window or an extension may block them.",
+		Link: &page.Link{Text: "Try again", URL: site.Origin + st.Return},
+	})
+}
+
+// windowDone ends, on the portal's own origin, what a window was opened for.
+func (g *Gate) windowDone(v *visit, w http.ResponseWriter, r *http.Request, site *Site) {
+	q := r.URL.Query()
+	back := q.Get("return")
+	if !site.Portal || !localPath(back) {
+		g.unfinished(w, "The address was changed on its way.")
+		return
+	}
+	if _, err := g.identify(v, r, site); err != nil {
+		if isUnavailable(err) {
+			g.failed(w, r, err)
+			return
+		}
+		g.begin(v, w, r, site, beginning{returnTo: back, window: q.Get("window")})
+		return
+	}
+	g.Pages.PopupDone(w, page.PopupDone{
+		App: g.Client.Name, Channel: channel, Nonce: q.Get("window"), ReturnURL: site.Origin + back,
+	})
+}

@@ -1,0 +1,142 @@
+package gate
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/caddy-sso/caddy-sso/oauth"
+	"github.com/caddy-sso/caddy-sso/session"
+)
+
+// A Policy says who may pass.
+type Policy struct {
+	// Groups are those of which a user needs at least one; none: any user may
+	// pass.
+	Groups []string
+
+	// FailAuthURL is where a browser without a session goes instead of the
+	// hosted page; nil: to the hosted page.
+	FailAuthURL *url.URL
+
+	// Popup has people sign in in a window of its own.
+	Popup bool
+}
+
+// facts are what a decision is made from.
+type facts struct {
+	SignedIn    bool
+	Unavailable bool // the store could not be asked
+	Groups      []string
+	Page        bool // a person waits for a page
+	FailPage    bool // the request is for the gate's own fail_auth_url
+}
+
+type verdict int
+
+const (
+	refuse      verdict = iota // 401: sign in first
+	forward                    // with an identity
+	letThrough                 // without one
+	signIn                     // a person: to the sign-in page
+	forbid                     // 403: signed in, and not allowed
+	unavailable                // 503: nobody is signed out for our own fault
+)
+
+// decide is the gate's decision. What is not clearly allowed is refused.
+func (p Policy) decide(f facts) verdict {
+	switch {
+	case f.SignedIn && p.allows(f.Groups):
+		return forward
+	case f.FailPage:
+		return letThrough
+	case f.SignedIn:
+		return forbid
+	case f.Unavailable:
+		return unavailable
+	case f.Page:
+		return signIn
+	}
+	return refuse
+}
+
+func (p Policy) allows(groups []string) bool {
+	return len(p.Groups) == 0 || slices.ContainsFunc(groups, func(g string) bool { return slices.Contains(p.Groups, g) })
+}
+
+func factsOf(r *http.Request, in *oauth.SignedIn, err error) facts {
+	f := facts{Unavailable: err != nil && !errors.Is(err, session.ErrNone)}
+	if in != nil {
+		f.SignedIn, f.Groups = true, in.User.Groups
+		return f
+	}
+	f.Page = wantsPage(r)
+	return f
+}
+
+// wantsPage tells a navigation, which can be redirected, from a script's
+// request, an image, a prefetch, an event stream or a WebSocket, which cannot
+// (Fetch Metadata, sections 2.1 and 2.2).
+func wantsPage(r *http.Request) bool {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return false
+	}
+	h := r.Header
+	if h.Get("Upgrade") != "" || h.Get("X-Requested-With") != "" || h.Get("Purpose") == "prefetch" ||
+		strings.Contains(h.Get("Sec-Purpose"), "prefetch") {
+		return false
+	}
+	if mode := h.Get("Sec-Fetch-Mode"); mode != "" {
+		dest := h.Get("Sec-Fetch-Dest")
+		return mode == "navigate" && (dest == "document" || dest == "")
+	}
+	return acceptsHTML(h)
+}
+
+func acceptsHTML(h http.Header) bool {
+	for _, accept := range h["Accept"] {
+		if strings.Contains(strings.ToLower(accept), "text/html") {
+			return true
+		}
+	}
+	return false
+}
+
+// ambiguousPath finds what backends and matchers read differently: encoded
+// separators, once or twice, backslashes, path parameters, dot segments and
+// control characters.
+func ambiguousPath(r *http.Request) bool {
+	p := r.URL.Path
+	if strings.ContainsAny(p, ";\\") || !oauth.CleanText(p) || hasDotSegment(p) {
+		return true
+	}
+	return hasEncodedSeparator(p) || hasEncodedSeparator(r.URL.RawPath) || hasEncodedSeparator(r.URL.EscapedPath())
+}
+
+func hasDotSegment(p string) bool {
+	if !strings.Contains(p, "/.") {
+		return false
+	}
+	for segment := range strings.SplitSeq(p, "/") {
+		if segment == "." || segment == ".." {
+			return true
+		}
+	}
+	return false
+}
+
+func hasEncodedSeparator(p string) bool {
+	for {
+		i := strings.IndexByte(p, '%')
+		if i < 0 || i+2 >= len(p) {
+			return false
+		}
+		switch strings.ToLower(p[i+1 : i+3]) {
+		case "2f", "5c", "3b", "2e", "00":
+			return true
+		}
+		p = p[i+1:]
+	}
+}

@@ -1,0 +1,149 @@
+package gate
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/caddy-sso/caddy-sso/oauth"
+	"github.com/caddy-sso/caddy-sso/page"
+	"github.com/caddy-sso/caddy-sso/storage"
+)
+
+// A problem is the JSON that scripts get, in the words of RFC 6749 section 5.2.
+type problem struct {
+	Error       string `json:"error"`
+	Description string `json:"error_description"`
+	LoginURL    string `json:"login_url,omitempty"`
+}
+
+func writeProblem(w http.ResponseWriter, status int, p problem) {
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Type", "application/json")
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.Encode(p) //nolint:errcheck // the client went away
+}
+
+// refuse is for a request that cannot follow a redirect: it says where a page
+// could sign in.
+func (g *Gate) refuse(w http.ResponseWriter, site *Site) {
+	writeProblem(w, http.StatusUnauthorized, problem{
+		Error:       "login_required",
+		Description: "There is no session. Open login_url in a page, with return set to the path to come back to.",
+		LoginURL:    site.Origin + SignInPath,
+	})
+}
+
+// forbid is for somebody who is signed in and may not pass.
+func (g *Gate) forbid(w http.ResponseWriter, r *http.Request, site *Site, in *oauth.SignedIn) {
+	g.Server.Audit.Record(oauth.Event{
+		What: oauth.AccessDenied, User: in.User, Client: g.Client, Session: in.Session, From: g.From(r),
+		Why: "in none of the groups " + strings.Join(g.Policy.Groups, ", "),
+	})
+	if !wantsPage(r) {
+		writeProblem(w, http.StatusForbidden, problem{
+			Error: "access_denied", Description: "This user is in none of the groups that may do this.",
+		})
+		return
+	}
+	again := url.Values{"switch": {"1"}, "return": {"/"}}
+	if back := g.OriginalURI(r); localPath(back) {
+		again.Set("return", back)
+	}
+	denied := page.Denied{
+		Person:    personOf(in),
+		App:       g.Client.Name,
+		Reason:    "This page is for members of " + strings.Join(g.Policy.Groups, " or ") + ".",
+		SwitchURL: SignInPath + "?" + again.Encode(),
+		SignOut:   page.Form{Action: SignOutPath},
+	}
+	if target, err := page.FormTarget(g.signedOutURL(r)); err == nil {
+		denied.SignOut.Targets = []string{target}
+	}
+	g.Pages.Denied(w, denied)
+}
+
+func (g *Gate) refusePath(w http.ResponseWriter, r *http.Request) {
+	const why = "The path has dot segments, or ; \\ %2f %5c or a control character in it, which this site does not take."
+	if !wantsPage(r) {
+		writeProblem(w, http.StatusBadRequest, problem{Error: "invalid_request", Description: why})
+		return
+	}
+	g.Pages.Message(w, http.StatusBadRequest, page.Message{
+		App: g.Client.Name, Title: "This address does not work", Text: why,
+		Next: "Check the address, or go to the start page.",
+		Link: &page.Link{Text: "Go to the start page", URL: "/"},
+	})
+}
+
+// unknownHost is a fault of the configuration: no redirect_uri of the client
+// is on the host that the browser used.
+func (g *Gate) unknownHost(w http.ResponseWriter, r *http.Request) {
+	const why = "This site is not set up for the host name that you used."
+	g.Log.Error("no redirect_uri of the client is on this host; add one, or send browsers to a host that has one",
+		zap.String("host", printable(r.Host)), zapClient(g.Client))
+	if !wantsPage(r) {
+		writeProblem(w, http.StatusMisdirectedRequest, problem{Error: "invalid_request", Description: why})
+		return
+	}
+	g.Pages.Message(w, http.StatusMisdirectedRequest, page.Message{
+		App: g.Client.Name, Title: "Wrong host name", Text: why,
+		Next: "Use the address that you were given, or tell the people who run this site.",
+	})
+}
+
+// failed is our own fault. Nobody is signed out for it: the cookie stays.
+func (g *Gate) failed(w http.ResponseWriter, r *http.Request, err error) {
+	g.Log.Error("a gate could not decide", zap.Error(err))
+	w.Header().Set("Retry-After", "1")
+	if !wantsPage(r) {
+		writeProblem(w, http.StatusServiceUnavailable, problem{
+			Error: "temporarily_unavailable", Description: "Who is signed in cannot be told right now. Try again.",
+		})
+		return
+	}
+	g.Pages.Message(w, http.StatusServiceUnavailable, page.Message{
+		App: g.Client.Name, Title: "Just a moment",
+		Text:       "Who is signed in cannot be told right now. You have not been signed out.",
+		Next:       "Wait a few seconds, then reload the page.",
+		RetryAfter: time.Second,
+	})
+}
+
+// unfinished is a callback that nothing can be made of.
+func (g *Gate) unfinished(w http.ResponseWriter, why string) {
+	g.Pages.Message(w, http.StatusBadRequest, page.Message{
+		App: g.Client.Name, Title: "Signing in was not finished", Text: why,
+		Next: "Start again from the page you wanted.",
+		Link: &page.Link{Text: "Go to the start page", URL: "/"},
+	})
+}
+
+func (g *Gate) notAllowed(w http.ResponseWriter, r *http.Request, allow string) {
+	w.Header().Set("Allow", allow)
+	writeProblem(w, http.StatusMethodNotAllowed, problem{
+		Error: "invalid_request", Description: "The method is not allowed; use one of " + allow + ".",
+	})
+}
+
+func isUnavailable(err error) bool { return errors.Is(err, storage.ErrUnavailable) }
+
+func zapClient(c *oauth.Client) zap.Field { return zap.String("client", c.ID) }
+func zapOrigin(s *Site) zap.Field         { return zap.String("site", s.Origin) }
+
+// printable bounds what a request brought into the log.
+func printable(s string) string {
+	if len(s) > 256 || !oauth.CleanText(s) {
+		return "(unprintable)"
+	}
+	return s
+}

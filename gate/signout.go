@@ -1,0 +1,93 @@
+package gate
+
+import (
+	"net/http"
+
+	"github.com/caddy-sso/caddy-sso/oauth"
+	"github.com/caddy-sso/caddy-sso/page"
+)
+
+// signOut ends site session and SSO session. A form of this site does it, or a
+// link on this site; for any other request it asks first, since another site
+// could have sent it.
+func (g *Gate) signOut(v *visit, w http.ResponseWriter, r *http.Request, site *Site) {
+	switch r.Method {
+	case http.MethodPost:
+		if err := http.NewCrossOriginProtection().Check(r); err != nil {
+			g.askSignOut(v, w, r, site)
+			return
+		}
+	case http.MethodGet:
+		if r.Header.Get("Sec-Fetch-Site") != "same-origin" {
+			g.askSignOut(v, w, r, site)
+			return
+		}
+	default:
+		g.notAllowed(w, r, "GET, POST")
+		return
+	}
+	in, err := g.identify(v, r, site)
+	if err == nil {
+		err = g.Server.EndSession(r.Context(), *in, g.From(r))
+	}
+	if err != nil && isUnavailable(err) {
+		g.failed(w, r, err)
+		return
+	}
+	site.Cookie.Clear(w)
+	if !wantsPageOrForm(r) {
+		w.Header().Set("Cache-Control", "no-store")
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Location", g.signedOutURL(r))
+	w.WriteHeader(http.StatusSeeOther)
+}
+
+// wantsPageOrForm tells a person who pressed a button from a script.
+func wantsPageOrForm(r *http.Request) bool {
+	if mode := r.Header.Get("Sec-Fetch-Mode"); mode != "" {
+		return mode == "navigate"
+	}
+	return acceptsHTML(r.Header)
+}
+
+// signedOutURL is where a person goes after signing out: what return names, if
+// it is registered, else the gate's fail_auth_url, else the portal.
+func (g *Gate) signedOutURL(r *http.Request) string {
+	if asked := r.URL.Query().Get("return"); asked != "" && g.Client.FailAuthURL(asked) {
+		return asked
+	}
+	if u := g.Policy.FailAuthURL; u != nil {
+		return u.String()
+	}
+	return g.Server.Issuer + "/sso/sign_out"
+}
+
+func (g *Gate) askSignOut(v *visit, w http.ResponseWriter, r *http.Request, site *Site) {
+	in, err := g.identify(v, r, site)
+	if err != nil {
+		if isUnavailable(err) {
+			g.failed(w, r, err)
+			return
+		}
+		g.Pages.SignedOut(w, page.SignedOut{App: g.Client.Name, SignInURL: SignInPath})
+		return
+	}
+	ask := page.SignOut{
+		Person: personOf(in), App: g.Client.Name,
+		Form: page.Form{Action: SignOutPath}, CancelURL: "/",
+	}
+	// The form's answer redirects there, which form-action has to allow.
+	if target, err := page.FormTarget(g.signedOutURL(r)); err == nil {
+		ask.Form.Targets = []string{target}
+	}
+	g.Pages.SignOut(w, ask)
+}
+
+func personOf(in *oauth.SignedIn) page.Person {
+	return page.Person{Name: in.User.Name, Email: in.User.Email}
+}

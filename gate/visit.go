@@ -1,0 +1,65 @@
+package gate
+
+import (
+	"net/http"
+
+	"github.com/caddy-sso/caddy-sso/oauth"
+	"github.com/caddy-sso/caddy-sso/session"
+)
+
+// A visit is what the gates of one site share about one request: the first
+// leaves what it found, later ones use that, never the cookies again.
+type visit struct {
+	cookies  []string // the Cookie headers, before ours were taken out
+	scrubbed []string // header prefixes that are clean already
+	entered  bool     // the visit is in the request's context
+	attached bool     // the request ends with its session
+
+	asked bool
+	in    *oauth.SignedIn
+	err   error
+}
+
+type visitKey struct{}
+
+func visitOf(r *http.Request) *visit {
+	if v, ok := r.Context().Value(visitKey{}).(*visit); ok {
+		return v
+	}
+	v := &visit{cookies: r.Header["Cookie"]}
+	session.StripOwn(r.Header)
+	return v
+}
+
+// cookie reads one of the project's cookies, as the request had it.
+func (v *visit) cookie(c session.Cookie) (string, bool) {
+	if len(v.cookies) == 0 {
+		return "", false
+	}
+	return c.Value(&http.Request{Header: http.Header{"Cookie": v.cookies}})
+}
+
+// identify finds out, once a request, who it is from. It returns nil and
+// session.ErrNone for nobody.
+func (g *Gate) identify(v *visit, r *http.Request, site *Site) (*oauth.SignedIn, error) {
+	if v.asked {
+		return v.in, v.err
+	}
+	in, err := g.lookUp(v, r, site)
+	v.asked, v.err = true, err
+	if err == nil {
+		v.in = &in
+	}
+	return v.in, v.err
+}
+
+func (g *Gate) lookUp(v *visit, r *http.Request, site *Site) (oauth.SignedIn, error) {
+	cookie, ok := v.cookie(site.Cookie)
+	if !ok {
+		return oauth.SignedIn{}, session.ErrNone
+	}
+	if site.Portal {
+		return g.Server.SignedIn(r.Context(), cookie)
+	}
+	return g.Server.SignedInAtSite(r.Context(), cookie, g.Client.ID)
+}
