@@ -1,0 +1,141 @@
+package caddymodule
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-sso/caddy-sso/oauth"
+	"github.com/caddy-sso/caddy-sso/session"
+)
+
+func init() {
+	caddy.RegisterModule(adminAPI{})
+}
+
+// adminAPI lets an operator see and end sessions:
+//
+//	GET    /sso/sessions        all live sessions, as a JSON array
+//	DELETE /sso/sessions/<id>   ends one
+//	DELETE /sso/users/<name>    ends all of a user's
+type adminAPI struct{}
+
+// CaddyModule returns the Caddy module information.
+func (adminAPI) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "admin.api.sso", New: func() caddy.Module { return new(adminAPI) }}
+}
+
+// Routes implements caddy.AdminRouter.
+func (a adminAPI) Routes() []caddy.AdminRoute {
+	return []caddy.AdminRoute{
+		{Pattern: "/sso/sessions", Handler: caddy.AdminHandlerFunc(a.list)},
+		{Pattern: "/sso/sessions/", Handler: caddy.AdminHandlerFunc(a.endSession)},
+		{Pattern: "/sso/users/", Handler: caddy.AdminHandlerFunc(a.endUser)},
+	}
+}
+
+// sessionEntry is a session as the admin API shows it.
+type sessionEntry struct {
+	ID      string    `json:"id"`
+	User    string    `json:"user"`
+	Subject string    `json:"subject"`
+	Email   string    `json:"email,omitempty"`
+	Groups  []string  `json:"groups,omitempty"`
+	Signin  string    `json:"signin"`
+	Begun   time.Time `json:"begun"`
+	Expires time.Time `json:"expires"`
+}
+
+// ended says how many sessions were ended.
+type ended struct {
+	Ended int `json:"ended"`
+}
+
+func (adminAPI) list(w http.ResponseWriter, r *http.Request) error {
+	return withCore(r, http.MethodGet, func(c *core) error {
+		entries := []sessionEntry{}
+		err := c.server.Sessions.List(r.Context(), func(s *session.Session) error {
+			u := s.User()
+			entries = append(entries, sessionEntry{
+				ID: s.ID(), User: u.Name, Subject: u.Subject, Email: u.Email, Groups: u.Groups, Signin: u.Signin,
+				Begun: s.Begun().UTC(), Expires: s.Expires().UTC(),
+			})
+			return nil
+		})
+		if err != nil {
+			return adminError(http.StatusServiceUnavailable, err)
+		}
+		return answer(w, entries)
+	})
+}
+
+func (adminAPI) endSession(w http.ResponseWriter, r *http.Request) error {
+	id := strings.TrimPrefix(r.URL.Path, "/sso/sessions/")
+	return withCore(r, http.MethodDelete, func(c *core) error {
+		s, err := c.server.Sessions.Find(r.Context(), id)
+		if errors.Is(err, session.ErrNone) {
+			return adminError(http.StatusNotFound, errors.New("there is no such session; see: caddy sso session list"))
+		}
+		if err == nil {
+			err = c.server.Sessions.End(r.Context(), s.Key())
+		}
+		if err != nil {
+			return adminError(http.StatusServiceUnavailable, err)
+		}
+		c.audit.Record(oauth.Event{What: oauth.SessionEnded, User: s.User(), Session: s, Why: "by the operator"})
+		return answer(w, ended{1})
+	})
+}
+
+func (adminAPI) endUser(w http.ResponseWriter, r *http.Request) error {
+	name := strings.TrimPrefix(r.URL.Path, "/sso/users/")
+	if name == "" {
+		return adminError(http.StatusBadRequest, errors.New("the name of the user is missing"))
+	}
+	return withCore(r, http.MethodDelete, func(c *core) error {
+		n, err := c.server.Sessions.EndMatching(r.Context(), func(s *session.Session) bool {
+			u := s.User()
+			return strings.EqualFold(u.Name, name) || u.Subject == name
+		})
+		if err != nil {
+			return adminError(http.StatusServiceUnavailable, err)
+		}
+		c.audit.Record(oauth.Event{What: oauth.SessionEnded, User: session.User{Name: name}, Why: fmt.Sprintf("by the operator: all %d", n)})
+		return answer(w, ended{n})
+	})
+}
+
+// withCore runs f over the store of the configuration that is active.
+func withCore(r *http.Request, method string, f func(*core) error) error {
+	if r.Method != method {
+		return adminError(http.StatusMethodNotAllowed, fmt.Errorf("method not allowed; use %s", method))
+	}
+	active, err := caddy.ActiveContext().AppIfConfigured("sso")
+	if err != nil {
+		return adminError(http.StatusNotFound, errors.New("the active configuration has no sso"))
+	}
+	c, err := active.(*App).core()
+	if err != nil {
+		return adminError(http.StatusServiceUnavailable, err)
+	}
+	if !c.hold() {
+		return adminError(http.StatusServiceUnavailable, errUnavailable)
+	}
+	defer c.release()
+	return f(c)
+}
+
+func adminError(status int, err error) error { return caddy.APIError{HTTPStatus: status, Err: err} }
+
+func answer(w http.ResponseWriter, v any) error {
+	w.Header().Set("Content-Type", "application/json")
+	return json.NewEncoder(w).Encode(v)
+}
+
+// Interface guards
+var _ caddy.AdminRouter = adminAPI{}

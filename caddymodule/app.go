@@ -1,0 +1,220 @@
+// Package caddymodule is the part of caddy-sso that knows Caddy: the app, the
+// two handlers, the guest modules, the Caddyfile, the admin API and the
+// commands. It reads configuration, and wires the packages below together; the
+// decisions are taken there.
+package caddymodule
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+
+	"github.com/caddy-sso/caddy-sso/keys"
+	"github.com/caddy-sso/caddy-sso/oauth"
+	"github.com/caddy-sso/caddy-sso/page"
+	"github.com/caddy-sso/caddy-sso/signin"
+)
+
+func init() {
+	caddy.RegisterModule(new(App))
+}
+
+// App is the configuration that portal and gates share: who may sign in, which
+// applications there are, how long sessions live and where they are kept.
+type App struct {
+	// The portal's public origin, such as `https://login.example.com`: what
+	// browsers use, whatever stands in front. It is the `iss` of all tokens.
+	// http is for loopback only. Required.
+	Issuer string `json:"issuer,omitempty"`
+
+	// The engine that keeps sessions, codes and grants: `file`, `memory` or
+	// `redis`. Default: `file`.
+	StorageRaw json.RawMessage `json:"storage,omitempty" caddy:"namespace=sso.storage inline_key=engine"`
+
+	// How long SSO sessions live.
+	Session SessionConfig `json:"session,omitzero"`
+
+	// How long authorization codes live, and how many there may be.
+	Codes CodesConfig `json:"codes,omitzero"`
+
+	// The ways to sign in.
+	SigninRaw []json.RawMessage `json:"signin,omitempty" caddy:"namespace=sso.signin inline_key=method"`
+
+	// The registered applications.
+	Clients []*ClientConfig `json:"clients,omitempty"`
+
+	// How the pages look.
+	Brand BrandConfig `json:"brand,omitzero"`
+
+	issuer  *url.URL
+	clients *oauth.Clients
+	engine  Engine
+	ways    signin.Ways
+	local   *SigninLocal
+	pages   *page.Pages
+	vault   keys.Vault // where the engine is not shared by nodes
+	webApp  func() any // Caddy's HTTP app, once it is provisioned
+	log     *zap.Logger
+
+	opening sync.Mutex
+	opened  atomic.Pointer[core]
+	stop    context.CancelFunc
+}
+
+// CaddyModule returns the Caddy module information.
+func (*App) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "sso", New: func() caddy.Module { return new(App) }}
+}
+
+// Provision checks the configuration. It opens nothing: `caddy validate` comes
+// here too, beside a running server.
+func (a *App) Provision(ctx caddy.Context) error {
+	a.log = ctx.Logger()
+	a.vault = newCaddyVault(ctx.Storage())
+	a.webApp = func() any { return webApp(ctx) }
+	var err error
+	if a.issuer, err = ParseIssuer(a.Issuer); err != nil {
+		return err
+	}
+	a.Session.setDefaults()
+	a.Codes.setDefaults()
+	if err := errors.Join(a.Session.validate(), a.Codes.validate()); err != nil {
+		return err
+	}
+	list := make([]*oauth.Client, 0, len(a.Clients))
+	for _, c := range a.Clients {
+		client, err := c.client()
+		if err != nil {
+			return fmt.Errorf("client %s: %w", c.ID, err)
+		}
+		list = append(list, client)
+	}
+	if a.clients, err = oauth.NewClients(list); err != nil {
+		return err
+	}
+	a.pages, err = page.New(page.Brand{Name: a.Brand.Name, Logo: a.Brand.Logo, Accent: a.Brand.Accent}, page.Options{
+		AssetPrefix: signin.AssetPrefix,
+		Failed:      func(err error) { a.log.Error("rendering a page", zap.Error(err)) },
+	})
+	if err != nil {
+		return fmt.Errorf("brand: %w", err)
+	}
+	if err := a.loadEngine(ctx); err != nil {
+		return err
+	}
+	return a.loadSignin(ctx)
+}
+
+func (a *App) loadEngine(ctx caddy.Context) error {
+	if a.StorageRaw == nil {
+		a.StorageRaw = json.RawMessage(`{"engine":"file"}`)
+	}
+	m, err := ctx.LoadModule(a, "StorageRaw")
+	if err != nil {
+		return fmt.Errorf("storage: %w", err)
+	}
+	engine, ok := m.(Engine)
+	if !ok {
+		return fmt.Errorf("storage: module %T is no storage engine", m)
+	}
+	a.engine = engine
+	return nil
+}
+
+func (a *App) loadSignin(ctx caddy.Context) error {
+	if len(a.SigninRaw) == 0 {
+		return errors.New("signin: there is no way to sign in; add for example: signin local { user <name> <hash> }")
+	}
+	ms, err := ctx.LoadModule(a, "SigninRaw")
+	if err != nil {
+		return fmt.Errorf("signin: %w", err)
+	}
+	for _, m := range ms.([]any) {
+		way, ok := m.(WayModule)
+		if !ok {
+			return fmt.Errorf("signin: module %T is no way to sign in", m)
+		}
+		w, err := way.Way()
+		if err != nil {
+			return fmt.Errorf("signin: %w", err)
+		}
+		for _, other := range a.ways {
+			if other.ID() == w.ID() {
+				return fmt.Errorf("signin %s: defined twice; every way has an ID of its own", w.ID())
+			}
+		}
+		a.ways = append(a.ways, w)
+		if local, ok := m.(*SigninLocal); ok {
+			a.local = local
+		}
+	}
+	return nil
+}
+
+// Start opens the storage and the keys, so that what is wrong with them is said
+// at once. A store on another machine may come up later than we do.
+func (a *App) Start() error {
+	ctx, stop := context.WithCancel(context.Background())
+	a.stop = stop
+	c, err := a.core()
+	if err != nil {
+		return err
+	}
+	if err := c.server.Keys.Load(ctx); err != nil {
+		if !errors.Is(err, errUnavailable) {
+			return fmt.Errorf("loading the signing keys: %w", err)
+		}
+		a.log.Warn("the storage does not answer yet; nobody can sign in until it does", zap.Error(err))
+	}
+	go a.maintain(ctx, c)
+	warnOfHiddenGates(a.log, a.webApp())
+	return nil
+}
+
+// maintain rotates the signing keys.
+func (a *App) maintain(ctx context.Context, c *core) {
+	ticker := time.NewTicker(time.Hour)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			if err := c.server.Keys.Maintain(ctx); err != nil && ctx.Err() == nil {
+				a.log.Error("rotating the signing keys", zap.Error(err))
+			}
+		}
+	}
+}
+
+// Stop ends what Start began. The storage stays open for requests that still
+// run.
+func (a *App) Stop() error {
+	if a.stop != nil {
+		a.stop()
+	}
+	return nil
+}
+
+// Cleanup lets go of the storage, once the last request that holds it is over.
+func (a *App) Cleanup() error {
+	if c := a.opened.Swap(nil); c != nil {
+		c.release()
+	}
+	return nil
+}
+
+// Interface guards
+var (
+	_ caddy.App          = (*App)(nil)
+	_ caddy.Provisioner  = (*App)(nil)
+	_ caddy.CleanerUpper = (*App)(nil)
+)

@@ -1,0 +1,97 @@
+package caddymodule
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	"github.com/spf13/cobra"
+
+	"github.com/caddyserver/caddy/v2"
+)
+
+func init() {
+	caddycmd.RegisterCommand(caddycmd.Command{
+		Name:  "sso",
+		Short: "Sees and ends sessions of single sign-on",
+		Long: `Works on the sessions of a running server, through its admin API.
+
+All subcommands take --address, or find the admin address in --config.`,
+		CobraFunc: func(cmd *cobra.Command) {
+			sessions := &cobra.Command{Use: "session", Short: "Sees and ends SSO sessions"}
+			sessions.AddCommand(
+				subcommand("list", "Lists all live sessions", cobra.NoArgs, listSessions),
+				subcommand("end <id>", "Ends one session, and all that hangs on it", cobra.ExactArgs(1), endSession),
+			)
+			users := &cobra.Command{Use: "user", Short: "Works on users"}
+			users.AddCommand(subcommand("end <name>", "Ends all sessions of a user", cobra.ExactArgs(1), endUser))
+			cmd.AddCommand(sessions, users)
+		},
+	})
+}
+
+func subcommand(use, short string, args cobra.PositionalArgs, run func(caddycmd.Flags) (int, error)) *cobra.Command {
+	cmd := &cobra.Command{Use: use, Short: short, Args: args, RunE: caddycmd.WrapCommandFuncForCobra(run)}
+	cmd.Flags().String("address", "", "The address of the admin API, if it is not the default")
+	cmd.Flags().StringP("config", "c", "", "A configuration file that has the address")
+	cmd.Flags().StringP("adapter", "a", "", "The name of the adapter for the configuration file")
+	return cmd
+}
+
+func listSessions(fl caddycmd.Flags) (int, error) {
+	var entries []sessionEntry
+	if err := call(fl, http.MethodGet, "/sso/sessions", &entries); err != nil {
+		return caddy.ExitCodeFailedStartup, err
+	}
+	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "ID\tUSER\tGROUPS\tBEGUN\tENDS AT THE LATEST")
+	for _, e := range entries {
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", e.ID, e.User, strings.Join(e.Groups, ","),
+			e.Begun.Local().Format(time.DateTime), e.Expires.Local().Format(time.DateTime))
+	}
+	if err := table.Flush(); err != nil {
+		return caddy.ExitCodeFailedStartup, fmt.Errorf("printing sessions: %w", err)
+	}
+	return caddy.ExitCodeSuccess, nil
+}
+
+func endSession(fl caddycmd.Flags) (int, error) {
+	return end(fl, "/sso/sessions/"+url.PathEscape(fl.Arg(0)))
+}
+
+func endUser(fl caddycmd.Flags) (int, error) {
+	return end(fl, "/sso/users/"+url.PathEscape(fl.Arg(0)))
+}
+
+func end(fl caddycmd.Flags, path string) (int, error) {
+	var n ended
+	if err := call(fl, http.MethodDelete, path, &n); err != nil {
+		return caddy.ExitCodeFailedStartup, err
+	}
+	fmt.Printf("%d ended\n", n.Ended)
+	return caddy.ExitCodeSuccess, nil
+}
+
+// call asks the admin API.
+func call(fl caddycmd.Flags, method, path string, into any) error {
+	address, err := caddycmd.DetermineAdminAPIAddress(fl.String("address"), nil, fl.String("config"), fl.String("adapter"))
+	if err != nil {
+		return fmt.Errorf("finding the admin API: %w", err)
+	}
+	resp, err := caddycmd.AdminAPIRequest(address, method, path, nil, nil)
+	if err != nil {
+		return fmt.Errorf("asking the admin API at %s: %w", address, err)
+	}
+	defer resp.Body.Close()
+	if err := json.NewDecoder(io.LimitReader(resp.Body, 256<<20)).Decode(into); err != nil {
+		return fmt.Errorf("reading the answer of the admin API: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,226 @@
+package caddymodule
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-sso/caddy-sso/codes"
+	"github.com/caddy-sso/caddy-sso/keys"
+	"github.com/caddy-sso/caddy-sso/oauth"
+	"github.com/caddy-sso/caddy-sso/session"
+)
+
+// SessionConfig is how long SSO sessions live.
+type SessionConfig struct {
+	// How long a session lasts without a request. Default: `24h`.
+	Idle caddy.Duration `json:"idle,omitempty"`
+
+	// How long a session lasts at most. Default: `30d`.
+	Lifetime caddy.Duration `json:"lifetime,omitempty"`
+
+	// How long sessions known to this server are believed while the store does
+	// not answer and may have changed. Default: `5m`.
+	OutageGrace caddy.Duration `json:"outage_grace,omitempty"`
+
+	// How many sessions are kept in memory; others are read from the store when
+	// they are used. It takes effect at a restart. Default: 250000.
+	Cache int `json:"cache,omitempty"`
+}
+
+func (s *SessionConfig) setDefaults() {
+	setDefault(&s.Idle, caddy.Duration(24*time.Hour))
+	setDefault(&s.Lifetime, caddy.Duration(30*24*time.Hour))
+	setDefault(&s.OutageGrace, caddy.Duration(5*time.Minute))
+	setDefault(&s.Cache, 250_000)
+}
+
+func (s *SessionConfig) validate() error {
+	if s.Idle < caddy.Duration(time.Minute) || s.Lifetime < s.Idle {
+		return fmt.Errorf("session: idle is %v and lifetime %v; expected idle to be at least 1m, and no longer than lifetime", time.Duration(s.Idle), time.Duration(s.Lifetime))
+	}
+	if s.OutageGrace < 0 || s.Cache < 0 {
+		return errors.New("session: outage_grace and cache cannot be negative")
+	}
+	return nil
+}
+
+func (s *SessionConfig) policy() session.Policy {
+	return session.Policy{
+		Idle: time.Duration(s.Idle), Lifetime: time.Duration(s.Lifetime), OutageGrace: time.Duration(s.OutageGrace),
+	}
+}
+
+// CodesConfig bounds authorization codes.
+type CodesConfig struct {
+	// How long a code can be redeemed. Default: `60s`.
+	Lifetime caddy.Duration `json:"lifetime,omitempty"`
+
+	// How many codes may be waiting to be redeemed. When there are as many, new
+	// ones are refused with 429; none is ever dropped. Default: 100000.
+	Capacity int `json:"capacity,omitempty"`
+
+	// How many of them may be of one session. Default: 16.
+	PerSession int `json:"per_session,omitempty"`
+}
+
+func (c *CodesConfig) setDefaults() {
+	setDefault(&c.Lifetime, caddy.Duration(time.Minute))
+	setDefault(&c.Capacity, 100_000)
+	setDefault(&c.PerSession, 16)
+}
+
+func (c *CodesConfig) validate() error {
+	if c.Lifetime < caddy.Duration(time.Second) || c.Lifetime > caddy.Duration(10*time.Minute) {
+		return fmt.Errorf("codes: lifetime is %v; expected 1s to 10m (RFC 6749 section 4.1.2)", time.Duration(c.Lifetime))
+	}
+	if c.Capacity < 1 || c.PerSession < 1 {
+		return errors.New("codes: capacity and per_session have to be positive")
+	}
+	return nil
+}
+
+func (c *CodesConfig) limits() codes.Limits {
+	return codes.Limits{Lifetime: time.Duration(c.Lifetime), Capacity: c.Capacity, PerSession: c.PerSession}
+}
+
+// BrandConfig is how the pages look.
+type BrandConfig struct {
+	// The name at the top of every page. Default: none.
+	Name string `json:"name,omitempty"`
+
+	// The address of a logo: an absolute path of the portal, or an https URL.
+	// Default: a neutral mark.
+	Logo string `json:"logo,omitempty"`
+
+	// The colour of buttons and links, as `#rrggbb`. Text on it is chosen to be
+	// readable. Default: a calm blue.
+	Accent string `json:"accent,omitempty"`
+}
+
+// ClientConfig is a registered application.
+type ClientConfig struct {
+	// A positive integer, the Login API's `client_id`. Required.
+	ID string `json:"id,omitempty"`
+
+	// What people read on the sign-in page. Default: `Application <id>`.
+	Name string `json:"name,omitempty"`
+
+	// Whether the client has no secret, as a game or a browser application. It
+	// has to use PKCE. Default: false.
+	Public bool `json:"public,omitempty"`
+
+	// The secret of a client that is not public. Placeholders are replaced.
+	Secret string `json:"secret,omitempty"`
+
+	// Lets a public client leave PKCE out, which older clients need. Default:
+	// false.
+	AllowNoPKCE bool `json:"allow_no_pkce,omitempty"`
+
+	// Refuses every request of the client. Default: false.
+	Disabled bool `json:"disabled,omitempty"`
+
+	// The URLs that codes may be sent to, compared byte for byte. The loopback
+	// addresses `http://127.0.0.1/…` and `http://[::1]/…` match any port (RFC
+	// 8252 section 7.3). At least one.
+	RedirectURIs []string `json:"redirect_uris,omitempty"`
+
+	// The URLs that a browser without a session may be sent to. One without a
+	// path stands for its whole origin.
+	FailAuthURLs []string `json:"fail_auth_urls,omitempty"`
+
+	// What the `aud` of its tokens may hold; the first is the default. Default:
+	// the client's ID.
+	Audiences []string `json:"audiences,omitempty"`
+
+	// What the client may ask for, such as `email` or `offline`; `*` is
+	// everything.
+	Scopes []string `json:"scopes,omitempty"`
+
+	// What its tokens are signed with: `RS256` (default), `ES256` or `EdDSA`.
+	TokenAlg string `json:"token_alg,omitempty"`
+
+	// A UUID for the token's `xsolla_login_project_id` and for
+	// `/api/projects/{id}/keys`. Default: the ID stands for it.
+	Project string `json:"project,omitempty"`
+}
+
+var uuid = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
+
+// client checks what can be checked of one client alone.
+func (c *ClientConfig) client() (*oauth.Client, error) {
+	secret, err := caddy.NewReplacer().ReplaceOrErr(c.Secret, true, true)
+	if err != nil {
+		return nil, fmt.Errorf("secret: %w", err)
+	}
+	out := &oauth.Client{
+		ID: c.ID, Name: c.Name, Public: c.Public, Secret: oauth.NewSecret(secret),
+		AllowNoPKCE: c.AllowNoPKCE, Disabled: c.Disabled,
+		Audiences: c.Audiences, Scopes: c.Scopes,
+		TokenAlg: keys.Algorithm(c.TokenAlg), Project: c.Project,
+	}
+	setDefault(&out.Name, "Application "+c.ID)
+	setDefault(&out.TokenAlg, keys.RS256)
+	if len(out.Audiences) == 0 {
+		out.Audiences = []string{c.ID}
+	}
+	if !oauth.CleanText(c.Name) {
+		return nil, fmt.Errorf("name %q has control characters", c.Name)
+	}
+	if c.Project != "" && !uuid.MatchString(c.Project) {
+		return nil, fmt.Errorf("project %q is no UUID in lower case, such as 0f8fad5b-d9cb-469f-a165-70867728950e", c.Project)
+	}
+	for _, raw := range c.RedirectURIs {
+		r, err := oauth.ParseRedirectURI(raw)
+		if err != nil {
+			return nil, err
+		}
+		if slices.ContainsFunc(out.RedirectURIs, func(o oauth.RedirectURI) bool { return o.Raw == raw }) {
+			return nil, fmt.Errorf("redirect_uri %q is there twice", raw)
+		}
+		out.RedirectURIs = append(out.RedirectURIs, r)
+	}
+	for _, raw := range c.FailAuthURLs {
+		f, err := oauth.ParseFailAuthURL(raw)
+		if err != nil {
+			return nil, err
+		}
+		out.FailAuthURLs = append(out.FailAuthURLs, f)
+	}
+	return out, nil
+}
+
+// ParseIssuer checks the portal's public origin.
+func ParseIssuer(raw string) (*url.URL, error) {
+	const right = "expected the portal's public origin, such as https://login.example.com"
+	if raw == "" {
+		return nil, errors.New("issuer is missing; " + right)
+	}
+	u, err := url.Parse(raw)
+	if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Hostname() == "" {
+		return nil, fmt.Errorf("issuer %q is no web origin; %s", raw, right)
+	}
+	if u.User != nil || u.Path != "" || u.RawQuery != "" || strings.ContainsAny(raw, "?#") {
+		return nil, fmt.Errorf("issuer %q has more than scheme, host and port; %s", raw, right)
+	}
+	if raw != oauth.OriginOf(u) {
+		return nil, fmt.Errorf("issuer %q is not written the way browsers write origins; expected %s", raw, oauth.OriginOf(u))
+	}
+	if u.Scheme == "http" && !oauth.IsLoopbackHost(u.Hostname()) {
+		return nil, fmt.Errorf("issuer %q is http, which is for loopback only (localhost, 127.0.0.1, [::1]); use https, also where TLS ends at a server in front", raw)
+	}
+	return u, nil
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}

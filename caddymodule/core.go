@@ -1,0 +1,156 @@
+package caddymodule
+
+import (
+	"fmt"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/caddy-sso/caddy-sso/codes"
+	"github.com/caddy-sso/caddy-sso/keys"
+	"github.com/caddy-sso/caddy-sso/oauth"
+	"github.com/caddy-sso/caddy-sso/session"
+	"github.com/caddy-sso/caddy-sso/signin"
+	"github.com/caddy-sso/caddy-sso/storage"
+)
+
+var errUnavailable = storage.ErrUnavailable
+
+// states are what outlives a reload, by the identity of the store alone.
+// Policy stays outside: it may change with every reload.
+var states = caddy.NewUsagePool()
+
+// A state is one store and what is kept in memory over it.
+type state struct {
+	store    storage.Store
+	cache    *session.Cache
+	codes    *codes.Codes
+	attempts *signin.Attempts
+}
+
+// Destruct implements caddy.Destructor.
+func (s *state) Destruct() error {
+	s.cache.Close()
+	if err := s.store.Close(); err != nil {
+		return fmt.Errorf("closing the storage: %w", err)
+	}
+	return nil
+}
+
+// A core is an open store under the policy of one configuration.
+type core struct {
+	state  *state
+	server *oauth.Server
+	audit  *oauth.Audit
+
+	identity string
+	users    atomic.Int64 // requests that hold the store, and the app itself
+}
+
+// core opens the store, once. An app that failed to tries again at the next
+// request, since apps start in no fixed order and stores come and go.
+func (a *App) core() (*core, error) {
+	if c := a.opened.Load(); c != nil {
+		return c, nil
+	}
+	a.opening.Lock()
+	defer a.opening.Unlock()
+	if c := a.opened.Load(); c != nil {
+		return c, nil
+	}
+	identity := a.engine.Identity()
+	v, _, err := states.LoadOrNew(identity, func() (caddy.Destructor, error) { return a.newState() })
+	if err != nil {
+		return nil, fmt.Errorf("opening the storage: %w", err)
+	}
+	c := a.newCore(v.(*state), identity)
+	a.opened.Store(c)
+	return c, nil
+}
+
+func (a *App) newState() (*state, error) {
+	store, err := a.engine.Open(a.log)
+	if err != nil {
+		return nil, err
+	}
+	s := &state{
+		store:    store,
+		cache:    session.NewCache(store, session.CacheOptions{Capacity: a.Session.Cache}),
+		attempts: signin.NewAttempts(),
+	}
+	if a.engine.Shared() {
+		s.codes = codes.NewStored(store, codes.Options{})
+	} else {
+		s.codes = codes.NewMemory(codes.Options{})
+	}
+	return s, nil
+}
+
+func (a *App) newCore(s *state, identity string) *core {
+	sessions := session.New(s.cache, a.Session.policy())
+	vault := a.vault
+	if own := a.engine.Vault(s.store); own != nil {
+		vault = own
+	}
+	audit := oauth.NewAudit(a.log.Named("audit"))
+	c := &core{
+		state: s, identity: identity, audit: audit,
+		server: &oauth.Server{
+			Issuer:   a.Issuer,
+			Clients:  a.clients,
+			Sessions: sessions,
+			Codes:    s.codes,
+			Limits:   a.Codes.limits(),
+			Keys:     keys.NewRing(vault, keys.Options{Algorithms: a.clients.Algorithms(), Logger: a.log.Named("keys")}),
+			Grants:   oauth.NewGrants(s.store, sessions),
+			Users:    a.ways,
+			Audit:    audit,
+			Now:      time.Now,
+		},
+	}
+	c.users.Store(1)
+	return c
+}
+
+// hold keeps the store open for a request. False means that it is closed.
+func (c *core) hold() bool {
+	for {
+		n := c.users.Load()
+		if n == 0 {
+			return false
+		}
+		if c.users.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
+}
+
+// release ends a hold; the last one closes the store, unless another
+// configuration uses it.
+func (c *core) release() {
+	if c.users.Add(-1) != 0 {
+		return
+	}
+	if _, err := states.Delete(c.identity); err != nil {
+		caddy.Log().Named("sso").Error("closing the storage", zap.Error(err))
+	}
+}
+
+// sessionCookie carries the SSO session at the portal.
+func (a *App) sessionCookie() session.Cookie { return session.NewCookie("session", a.issuer, "") }
+
+// from is where Caddy believes a request to come from.
+func from(r *http.Request) oauth.Origin {
+	ip, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
+	return oauth.Origin(ip)
+}
+
+// unavailableError is what a handler returns that could not open the store.
+func unavailableError(w http.ResponseWriter, err error) error {
+	w.Header().Set("Retry-After", "1")
+	return caddyhttp.Error(http.StatusServiceUnavailable, err)
+}

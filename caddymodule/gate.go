@@ -1,0 +1,267 @@
+package caddymodule
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/caddy-sso/caddy-sso/gate"
+	"github.com/caddy-sso/caddy-sso/oauth"
+	"github.com/caddy-sso/caddy-sso/session"
+	"github.com/caddy-sso/caddy-sso/signin"
+)
+
+func init() {
+	caddy.RegisterModule(new(Gate))
+}
+
+// Gate stands before a protected backend. A request with a valid session goes
+// on with the headers `X-SSO-User` (the user name), `X-SSO-Subject` (a UUID),
+// `X-SSO-Email` and `X-SSO-Groups` (percent-encoded, joined by commas), and
+// with the placeholders `{http.auth.user.id}` (the user name),
+// `{http.auth.user.subject}`, `{http.auth.user.email}` and
+// `{http.auth.user.groups}`. A page without a session is sent to sign in; any
+// other request gets 401.
+//
+// The gate has to see every request of its site, to delete forged identity
+// headers and to serve its own paths (`/oauth2/sign_in`, `/oauth2/sign_out`
+// and the callback). So it belongs to the site itself, and not into `handle`,
+// `route` or a route with a matcher; give it a matcher of its own instead.
+type Gate struct {
+	// The requests that the policy is for. Default: all.
+	MatcherSetsRaw caddyhttp.RawMatcherSets `json:"match,omitempty" caddy:"namespace=http.matchers"`
+
+	// The ID of the client that this gate is. Its redirect URI on this site is
+	// the gate's callback. Required.
+	Client string `json:"client,omitempty"`
+
+	// Whether people sign in in a window of its own. Default: false.
+	Popup bool `json:"popup,omitempty"`
+
+	// Where a browser without a session goes instead of the hosted page. It has
+	// to be registered for the client. The gate lets requests for it through,
+	// without identity, if it is on this site.
+	FailAuthURL string `json:"fail_auth_url,omitempty"`
+
+	// The groups of which a user needs at least one. Default: any user passes.
+	Require []string `json:"require,omitempty"`
+
+	// What the identity headers begin with. Every header that begins with it,
+	// in any spelling, is deleted from every request. Default: `X-SSO-`.
+	HeaderPrefix string `json:"header_prefix,omitempty"`
+
+	// Lets through paths with dot segments, `;`, `\`, `%2f` or `%5c`, which
+	// backends and matchers may read differently, where the gate has a matcher.
+	// Default: false: they are answered with 400.
+	AllowRawPath bool `json:"allow_raw_path,omitempty"`
+
+	app      *App
+	log      *zap.Logger
+	matchers caddyhttp.MatcherSets
+	policy   gate.Policy
+	headers  gate.Headers
+	client   *oauth.Client
+	gate     lazy[gate.Gate]
+}
+
+// CaddyModule returns the Caddy module information.
+func (*Gate) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.handlers.sso_gate", New: func() caddy.Module { return new(Gate) }}
+}
+
+// Provision checks the settings against the app's.
+func (g *Gate) Provision(ctx caddy.Context) error {
+	g.log = ctx.Logger()
+	var err error
+	if g.app, err = appOf(ctx); err != nil {
+		return err
+	}
+	if g.Client == "" {
+		return fmt.Errorf("client is missing; name one of those of the sso option, such as: client 1")
+	}
+	known := false
+	if g.client, known = g.app.clients.Get(g.Client); !known {
+		return fmt.Errorf("client %q is unknown; add it to the sso option, or name one that is there", g.Client)
+	}
+	setDefault(&g.HeaderPrefix, gate.DefaultHeaderPrefix)
+	if g.headers, err = gate.NewHeaders(g.HeaderPrefix); err != nil {
+		return err
+	}
+	g.policy = gate.Policy{Groups: g.Require, Popup: g.Popup}
+	if g.FailAuthURL != "" {
+		if !g.client.FailAuthURL(g.FailAuthURL) {
+			return fmt.Errorf("fail_auth_url %q is not registered for client %s; add it there, too", g.FailAuthURL, g.Client)
+		}
+		if g.policy.FailAuthURL, err = url.Parse(g.FailAuthURL); err != nil {
+			return fmt.Errorf("fail_auth_url %q: %w", g.FailAuthURL, err)
+		}
+	}
+	if len(g.MatcherSetsRaw) > 0 {
+		sets, err := ctx.LoadModule(g, "MatcherSetsRaw")
+		if err != nil {
+			return fmt.Errorf("match: %w", err)
+		}
+		if err := g.matchers.FromInterface(sets); err != nil {
+			return fmt.Errorf("match: %w", err)
+		}
+	}
+	return nil
+}
+
+// ServeHTTP implements caddyhttp.MiddlewareHandler.
+func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	gt, core, err := g.gate.get(g.app, g.newGate)
+	if err != nil {
+		return unavailableError(w, err)
+	}
+	defer core.release()
+	pass, ok := gt.Handle(w, r)
+	if !ok {
+		return nil
+	}
+	defer pass.Release()
+	if pass.User != nil {
+		identify(pass.Request, pass.User)
+	}
+	return next.ServeHTTP(w, pass.Request)
+}
+
+// identify sets the placeholders that Caddy's own authentication sets. Values
+// are looked up once, and never expanded again.
+func identify(r *http.Request, u *session.User) {
+	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	if !ok {
+		return
+	}
+	repl.Map(func(key string) (any, bool) {
+		name, ours := strings.CutPrefix(key, "http.auth.user.")
+		if !ours {
+			return nil, false
+		}
+		switch name {
+		case "id", "name":
+			return u.Name, true
+		case "subject":
+			return u.Subject, true
+		case "email":
+			return u.Email, true
+		case "groups":
+			return strings.Join(u.Groups, ","), true
+		}
+		return nil, false
+	})
+}
+
+func (g *Gate) newGate(c *core) *gate.Gate {
+	a := g.app
+	made := &gate.Gate{
+		Server:       c.server,
+		Keys:         c.server.Keys,
+		Client:       g.client,
+		Pages:        a.pages.With(gate.AssetPrefix),
+		Sites:        gate.NewSites(a.issuer, a.sessionCookie(), g.client),
+		Policy:       g.policy,
+		Headers:      g.headers,
+		AllowRawPath: g.AllowRawPath,
+		PortalSignIn: func(ctx context.Context, returnTo string) (string, error) {
+			sealed, err := c.server.Keys.Seal(ctx, signin.ReturnPurpose, []byte(returnTo))
+			if err != nil {
+				return "", fmt.Errorf("sealing the way back: %w", err)
+			}
+			return signin.ReturnTo(a.Issuer, sealed), nil
+		},
+		From:        from,
+		OriginalURI: originalURI,
+		Lifetime:    time.Duration(a.Session.Lifetime),
+		Now:         time.Now,
+		Log:         g.log,
+	}
+	if len(g.matchers) > 0 {
+		made.Match = g.matchers.AnyMatchWithError
+	}
+	return made
+}
+
+// originalURI is what a request asked for before any rewrite.
+func originalURI(r *http.Request) string {
+	if original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
+		return original.URL.RequestURI()
+	}
+	return r.URL.RequestURI()
+}
+
+// parseGate reads the directive. Its matcher becomes part of the handler, since
+// a route with a matcher would let all other requests past it. Syntax:
+//
+//	sso_gate [<matcher>] {
+//		client         <id>
+//		popup
+//		fail_auth_url  <url>
+//		require group  <name>...
+//		header_prefix  <prefix>
+//		allow_raw_path
+//	}
+func parseGate(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
+	h.Next()
+	matcher, err := h.ExtractMatcherSet()
+	if err != nil {
+		return nil, err
+	}
+	h.Next()
+	g := new(Gate)
+	if matcher != nil {
+		g.MatcherSetsRaw = caddyhttp.RawMatcherSets{matcher}
+	}
+	d := h.Dispenser
+	line := *d
+	err = options(d, map[string]func() error{
+		"client":         func() error { return one(d, &g.Client) },
+		"popup":          flag(&g.Popup),
+		"allow_raw_path": flag(&g.AllowRawPath),
+		"require": func() error {
+			if !d.NextArg() || d.Val() != "group" {
+				return d.Errf("require: expected: require group <name>...")
+			}
+			return some(d, &g.Require)
+		},
+		"fail_auth_url": func() error {
+			if err := one(d, &g.FailAuthURL); err != nil {
+				return err
+			}
+			if _, err := oauth.ParseFailAuthURL(g.FailAuthURL); err != nil {
+				return d.Err(err.Error())
+			}
+			return nil
+		},
+		"header_prefix": func() error {
+			if err := one(d, &g.HeaderPrefix); err != nil {
+				return err
+			}
+			if _, err := gate.NewHeaders(g.HeaderPrefix); err != nil {
+				return d.Err(err.Error())
+			}
+			return nil
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	if g.Client == "" {
+		return nil, line.Errf("sso_gate: client is missing; name one of those of the sso option, such as: client 1")
+	}
+	return h.NewRoute(nil, g), nil
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner           = (*Gate)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Gate)(nil)
+)

@@ -1,0 +1,164 @@
+package caddymodule
+
+import (
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/caddy-sso/caddy-sso/loginapi"
+	"github.com/caddy-sso/caddy-sso/oauth"
+	"github.com/caddy-sso/caddy-sso/session"
+	"github.com/caddy-sso/caddy-sso/signin"
+)
+
+func init() {
+	caddy.RegisterModule(new(Portal))
+}
+
+// Portal signs people in and answers the Login API. It answers its own paths,
+// below `/api/oauth2/`, `/api/projects/` and `/sso/`, and hands every other
+// request to the next handler.
+type Portal struct {
+	app   *App
+	log   *zap.Logger
+	faces lazy[portalFaces]
+}
+
+type portalFaces struct {
+	login  *loginapi.API
+	hosted *signin.Hosted
+}
+
+// CaddyModule returns the Caddy module information.
+func (*Portal) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.handlers.sso_portal", New: func() caddy.Module { return new(Portal) }}
+}
+
+// Provision finds the app.
+func (p *Portal) Provision(ctx caddy.Context) error {
+	p.log = ctx.Logger()
+	var err error
+	p.app, err = appOf(ctx)
+	return err
+}
+
+// ServeHTTP implements caddyhttp.MiddlewareHandler.
+func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	faces, core, err := p.faces.get(p.app, p.newFaces)
+	if err != nil {
+		return unavailableError(w, err)
+	}
+	endpoint := faces.login.Endpoint(r.URL.Path)
+	if endpoint == nil {
+		endpoint = faces.hosted.Endpoint(r.URL.Path)
+	}
+	if endpoint == nil {
+		core.release()
+		return next.ServeHTTP(w, r)
+	}
+	defer core.release()
+	endpoint(w, r)
+	return nil
+}
+
+func (p *Portal) newFaces(c *core) *portalFaces {
+	a := p.app
+	hosted := &signin.Hosted{
+		Server:    c.server,
+		Store:     c.state.store,
+		Keys:      c.server.Keys,
+		Passwords: a.local.way,
+		Attempts:  c.state.attempts,
+		Limits:    a.local.limits(),
+		Pages:     a.pages,
+		Session:   a.sessionCookie(),
+		Browser:   session.NewCookie("browser", a.issuer, ""),
+		Lifetime:  time.Duration(a.Session.Lifetime),
+		Check: func(rawQuery string) (*oauth.Authorization, *oauth.Error) {
+			request, refusal := loginapi.ParseAuthorize(rawQuery)
+			if refusal != nil {
+				return nil, refusal
+			}
+			return a.clients.CheckAuthorize(request)
+		},
+		From: from,
+		Now:  time.Now,
+		Log:  p.log,
+	}
+	return &portalFaces{hosted: hosted, login: &loginapi.API{
+		Server:     c.server,
+		Cookie:     a.sessionCookie(),
+		HostedPage: func(rawQuery string) string { return signin.RedirectToSignIn(a.Issuer, rawQuery) },
+		Widget:     hosted.Widget,
+		From:       from,
+		Log:        p.log,
+	}}
+}
+
+// parsePortal reads the directive. Syntax:
+//
+//	sso_portal
+func parsePortal(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
+	h.Next()
+	if h.NextArg() {
+		return nil, h.Errf("sso_portal takes no argument, and no matcher: it knows its own paths")
+	}
+	if err := options(h.Dispenser, nil); err != nil {
+		return nil, err
+	}
+	return h.NewRoute(nil, new(Portal)), nil
+}
+
+// lazy makes something over the app's core, once: handlers are provisioned
+// before the store is open.
+type lazy[T any] struct {
+	mu    sync.Mutex
+	value atomic.Pointer[made[T]]
+}
+
+type made[T any] struct {
+	value *T
+	core  *core
+}
+
+// get returns the value, and holds the core, which the caller releases.
+func (l *lazy[T]) get(a *App, build func(*core) *T) (*T, *core, error) {
+	m := l.value.Load()
+	if m == nil {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if m = l.value.Load(); m == nil {
+			c, err := a.core()
+			if err != nil {
+				return nil, nil, err
+			}
+			m = &made[T]{value: build(c), core: c}
+			l.value.Store(m)
+		}
+	}
+	if !m.core.hold() {
+		return nil, nil, errUnavailable
+	}
+	return m.value, m.core, nil
+}
+
+// appOf finds the sso app of a configuration.
+func appOf(ctx caddy.Context) (*App, error) {
+	a, err := ctx.App("sso")
+	if err != nil {
+		return nil, err
+	}
+	return a.(*App), nil
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner           = (*Portal)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Portal)(nil)
+)

@@ -1,0 +1,182 @@
+package caddymodule
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/caddyauth"
+
+	"github.com/caddy-sso/caddy-sso/signin"
+)
+
+func init() {
+	caddy.RegisterModule(new(SigninLocal))
+}
+
+// WayModule is what a module below `sso.signin` does.
+type WayModule interface {
+	// Way makes the way to sign in. It is called once, after Provision, and
+	// connects to nothing.
+	Way() (signin.Way, error)
+}
+
+// SigninLocal signs in the users of the configuration.
+type SigninLocal struct {
+	// How often a password may be tried.
+	Attempts AttemptsConfig `json:"attempts,omitzero"`
+
+	// The users.
+	Users []*UserConfig `json:"users,omitempty"`
+
+	way *signin.Local
+}
+
+// AttemptsConfig bounds failed sign-ins. What is used up comes back evenly
+// over the time. The counts are this node's own.
+type AttemptsConfig struct {
+	// Failures for one account. A browser that signed in to it before has a
+	// count of its own, so that a stranger's failures lock nobody out. Default:
+	// 10.
+	PerAccount int `json:"per_account,omitempty"`
+
+	// Failures from one address, as Caddy's `client_ip` has it; an IPv6 /64
+	// counts as one. Default: 100.
+	PerAddress int `json:"per_address,omitempty"`
+
+	// The time in which so many are allowed. Default: `15m`.
+	Every caddy.Duration `json:"every,omitempty"`
+}
+
+// UserConfig is one user.
+type UserConfig struct {
+	// The user name, compared without case. Required.
+	Name string `json:"name,omitempty"`
+
+	// A bcrypt or argon2id hash, as `caddy hash-password` prints it. Required.
+	Hash string `json:"hash,omitempty"`
+
+	// The e-mail address, with which the user can sign in, too.
+	Email string `json:"email,omitempty"`
+
+	// The groups that the user is in.
+	Groups []string `json:"groups,omitempty"`
+
+	// The user's UUID, for one who had another before. Default: derived from
+	// the name, the same after a restart and on every node.
+	Subject string `json:"subject,omitempty"`
+}
+
+// CaddyModule returns the Caddy module information.
+func (*SigninLocal) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "sso.signin.local", New: func() caddy.Module { return new(SigninLocal) }}
+}
+
+// Provision fills in the defaults.
+func (s *SigninLocal) Provision(caddy.Context) error {
+	setDefault(&s.Attempts.PerAccount, 10)
+	setDefault(&s.Attempts.PerAddress, 100)
+	setDefault(&s.Attempts.Every, caddy.Duration(15*time.Minute))
+	if s.Attempts.PerAccount < 0 || s.Attempts.PerAddress < 0 || s.Attempts.Every < caddy.Duration(time.Second) {
+		return errors.New("attempts: expected positive numbers, and every to be at least 1s")
+	}
+	return nil
+}
+
+// comparers are Caddy's own.
+var comparers = signin.Comparers{
+	Bcrypt:   caddyauth.BcryptHash{}.Compare,
+	Argon2id: caddyauth.Argon2idHash{}.Compare,
+}
+
+// Way implements WayModule.
+func (s *SigninLocal) Way() (signin.Way, error) {
+	accounts := make([]signin.Account, 0, len(s.Users))
+	for _, u := range s.Users {
+		hash, err := signin.ParseHash(u.Hash, comparers)
+		if err != nil {
+			return nil, fmt.Errorf("local: user %q: %w", u.Name, err)
+		}
+		if u.Subject != "" && !uuid.MatchString(u.Subject) {
+			return nil, fmt.Errorf("local: user %q: subject %q is no UUID in lower case", u.Name, u.Subject)
+		}
+		accounts = append(accounts, signin.Account{
+			Name: u.Name, Hash: hash, Email: u.Email, Groups: u.Groups, Subject: u.Subject,
+		})
+	}
+	way, err := signin.NewLocal("local", accounts)
+	if err != nil {
+		return nil, fmt.Errorf("local: %w", err)
+	}
+	s.way = way
+	return way, nil
+}
+
+func (s *SigninLocal) limits() signin.AttemptLimits {
+	return signin.AttemptLimits{
+		PerAccount: s.Attempts.PerAccount, PerAddress: s.Attempts.PerAddress, Every: time.Duration(s.Attempts.Every),
+	}
+}
+
+// UnmarshalCaddyfile sets up the users from Caddyfile tokens. Syntax:
+//
+//	signin local {
+//		attempts {
+//			per_account <n>
+//			per_address <n>
+//			every       <duration>
+//		}
+//		user <name> <hash> {
+//			email   <address>
+//			group   <name>...
+//			subject <uuid>
+//		}
+//	}
+func (s *SigninLocal) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next()
+	return options(d, map[string]func() error{
+		"attempts": func() error { return s.attempts(d) },
+		"user":     func() error { return s.user(d) },
+	})
+}
+
+func (s *SigninLocal) attempts(d *caddyfile.Dispenser) error {
+	return options(d, map[string]func() error{
+		"per_account": func() error { return positive(d, &s.Attempts.PerAccount) },
+		"per_address": func() error { return positive(d, &s.Attempts.PerAddress) },
+		"every":       func() error { return duration(d, &s.Attempts.Every) },
+	})
+}
+
+func (s *SigninLocal) user(d *caddyfile.Dispenser) error {
+	u := new(UserConfig)
+	if !d.AllArgs(&u.Name, &u.Hash) {
+		return d.Errf("expected: user <name> <hash>; make the hash with: caddy hash-password")
+	}
+	if _, err := signin.ParseHash(u.Hash, comparers); err != nil {
+		return d.Errf("user %s: %v", u.Name, err)
+	}
+	s.Users = append(s.Users, u)
+	return options(d, map[string]func() error{
+		"email": func() error {
+			if err := one(d, &u.Email); err != nil {
+				return err
+			}
+			if _, err := signin.CanonicalEmail(u.Email); err != nil {
+				return d.Err(err.Error())
+			}
+			return nil
+		},
+		"group":   func() error { return some(d, &u.Groups) },
+		"subject": func() error { return one(d, &u.Subject) },
+	})
+}
+
+// Interface guards
+var (
+	_ WayModule             = (*SigninLocal)(nil)
+	_ caddy.Provisioner     = (*SigninLocal)(nil)
+	_ caddyfile.Unmarshaler = (*SigninLocal)(nil)
+)

@@ -1,0 +1,232 @@
+package caddymodule
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"path/filepath"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"go.uber.org/zap"
+
+	"github.com/caddy-sso/caddy-sso/keys"
+	"github.com/caddy-sso/caddy-sso/storage"
+	"github.com/caddy-sso/caddy-sso/storage/file"
+	"github.com/caddy-sso/caddy-sso/storage/memory"
+	"github.com/caddy-sso/caddy-sso/storage/redis"
+)
+
+func init() {
+	caddy.RegisterModule(new(StorageMemory))
+	caddy.RegisterModule(new(StorageFile))
+	caddy.RegisterModule(new(StorageRedis))
+}
+
+// Engine is what a module below `sso.storage` does.
+type Engine interface {
+	// Identity names the store itself, whatever the settings around it: two
+	// configurations with one identity share it over a reload.
+	Identity() string
+
+	// Open opens the store.
+	Open(*zap.Logger) (storage.Store, error)
+
+	// Shared says whether other nodes use the same store.
+	Shared() bool
+
+	// Vault is where signing keys live, if that is the store itself; nil: in
+	// Caddy's own storage.
+	Vault(storage.Store) keys.Vault
+}
+
+// StorageMemory keeps everything in this process. A restart signs everybody
+// out; a reload does not.
+type StorageMemory struct {
+	// How many values are kept; the one used longest ago goes first. Default:
+	// 1000000.
+	Capacity int `json:"capacity,omitempty"`
+}
+
+// CaddyModule returns the Caddy module information.
+func (*StorageMemory) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "sso.storage.memory", New: func() caddy.Module { return new(StorageMemory) }}
+}
+
+// Identity implements Engine.
+func (*StorageMemory) Identity() string { return "memory" }
+
+// Open implements Engine.
+func (s *StorageMemory) Open(*zap.Logger) (storage.Store, error) {
+	return memory.New(memory.Options{Capacity: s.Capacity}), nil
+}
+
+// Shared implements Engine.
+func (*StorageMemory) Shared() bool { return false }
+
+// Vault implements Engine.
+func (*StorageMemory) Vault(storage.Store) keys.Vault { return nil }
+
+// UnmarshalCaddyfile sets up the engine from Caddyfile tokens. Syntax:
+//
+//	storage memory {
+//		capacity <values>
+//	}
+func (s *StorageMemory) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next()
+	return options(d, map[string]func() error{
+		"capacity": func() error { return positive(d, &s.Capacity) },
+	})
+}
+
+// StorageFile keeps everything in one file, so that a restart signs nobody out.
+type StorageFile struct {
+	// The path of the file. Default: `sso/sso.db` in Caddy's data folder.
+	Path string `json:"path,omitempty"`
+}
+
+// CaddyModule returns the Caddy module information.
+func (*StorageFile) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "sso.storage.file", New: func() caddy.Module { return new(StorageFile) }}
+}
+
+// Provision finds the file, without opening it.
+func (s *StorageFile) Provision(caddy.Context) error {
+	if s.Path == "" {
+		s.Path = filepath.Join(caddy.AppDataDir(), "sso", "sso.db")
+	}
+	abs, err := filepath.Abs(s.Path)
+	if err != nil {
+		return fmt.Errorf("path %q: %w", s.Path, err)
+	}
+	s.Path = abs
+	return nil
+}
+
+// Identity implements Engine. A link and what it points to are one file.
+func (s *StorageFile) Identity() string {
+	path := s.Path
+	if dir, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
+		path = filepath.Join(dir, filepath.Base(path))
+	}
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		path = target
+	}
+	return "file " + path
+}
+
+// Open implements Engine.
+func (s *StorageFile) Open(*zap.Logger) (storage.Store, error) {
+	return file.Open(s.Path, file.Options{})
+}
+
+// Shared implements Engine.
+func (*StorageFile) Shared() bool { return false }
+
+// Vault implements Engine.
+func (*StorageFile) Vault(storage.Store) keys.Vault { return nil }
+
+// UnmarshalCaddyfile sets up the engine from Caddyfile tokens. Syntax:
+//
+//	storage file [<path>]
+func (s *StorageFile) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next()
+	if d.NextArg() {
+		s.Path = d.Val()
+	}
+	return options(d, nil)
+}
+
+// StorageRedis keeps everything in Redis or Valkey, one server or a cluster,
+// so that several nodes share it.
+type StorageRedis struct {
+	// The server: `redis://[user:password@]host:port[/db]`, or `rediss://` for
+	// TLS. Placeholders are replaced. Required.
+	URL string `json:"url,omitempty"`
+
+	// What the signing keys are sealed with in the store, so that a stolen
+	// store signs nothing: at least 32 characters, the same on every node.
+	// Placeholders are replaced. Required.
+	StorageKey string `json:"storage_key,omitempty"`
+
+	url, key string
+}
+
+// CaddyModule returns the Caddy module information.
+func (*StorageRedis) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "sso.storage.redis", New: func() caddy.Module { return new(StorageRedis) }}
+}
+
+// minStorageKey is 256 bits as hex or base64 is longer; a passphrase of this
+// length is the least that is taken.
+const minStorageKey = 32
+
+// Provision checks the settings, without connecting.
+func (s *StorageRedis) Provision(caddy.Context) error {
+	var err error
+	repl := caddy.NewReplacer()
+	if s.url, err = repl.ReplaceOrErr(s.URL, true, true); err != nil {
+		return fmt.Errorf("url: %w", err)
+	}
+	if s.key, err = repl.ReplaceOrErr(s.StorageKey, true, true); err != nil {
+		return fmt.Errorf("storage_key: %w", err)
+	}
+	if err := checkRedisURL(s.url); err != nil {
+		return err
+	}
+	if len(s.key) < minStorageKey {
+		return errors.New("storage_key is missing or shorter than 32 characters; make one with: openssl rand -base64 32")
+	}
+	return nil
+}
+
+// checkRedisURL says nothing of the URL itself, which may hold a password.
+func checkRedisURL(raw string) error {
+	if u, err := url.Parse(raw); err != nil || (u.Scheme != "redis" && u.Scheme != "rediss" && u.Scheme != "unix") {
+		return errors.New("url is missing or no redis:// or rediss:// URL; expected for example redis://localhost:6379")
+	}
+	return nil
+}
+
+// Identity implements Engine.
+func (s *StorageRedis) Identity() string { return "redis " + s.url }
+
+// Open implements Engine.
+func (s *StorageRedis) Open(log *zap.Logger) (storage.Store, error) {
+	return redis.Open(s.url, redis.Options{Logger: log.Named("redis")})
+}
+
+// Shared implements Engine.
+func (*StorageRedis) Shared() bool { return true }
+
+// Vault implements Engine.
+func (s *StorageRedis) Vault(store storage.Store) keys.Vault {
+	return keys.NewStoreVault(store, []byte(s.key))
+}
+
+// UnmarshalCaddyfile sets up the engine from Caddyfile tokens. Syntax:
+//
+//	storage redis <url> {
+//		storage_key <key>
+//	}
+func (s *StorageRedis) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next()
+	if err := one(d, &s.URL); err != nil {
+		return err
+	}
+	return options(d, map[string]func() error{
+		"storage_key": func() error { return one(d, &s.StorageKey) },
+	})
+}
+
+// Interface guards
+var (
+	_ Engine                = (*StorageMemory)(nil)
+	_ Engine                = (*StorageFile)(nil)
+	_ Engine                = (*StorageRedis)(nil)
+	_ caddy.Provisioner     = (*StorageFile)(nil)
+	_ caddy.Provisioner     = (*StorageRedis)(nil)
+	_ caddyfile.Unmarshaler = (*StorageMemory)(nil)
+	_ caddyfile.Unmarshaler = (*StorageFile)(nil)
+	_ caddyfile.Unmarshaler = (*StorageRedis)(nil)
+)

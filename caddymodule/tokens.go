@@ -1,0 +1,98 @@
+package caddymodule
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+)
+
+// options reads a block of options by name. Each reads its own arguments; what
+// it leaves on the line is an error, and so is an option that there is not.
+func options(d *caddyfile.Dispenser, known map[string]func() error) error {
+	if d.NextArg() {
+		return d.Errf("unexpected %q", d.Val())
+	}
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		name := d.Val()
+		read, ok := known[name]
+		if !ok {
+			if len(known) == 0 {
+				return d.Errf("unknown option %q; there are none here", name)
+			}
+			return d.Errf("unknown option %q; expected one of: %s", name, strings.Join(slices.Sorted(maps.Keys(known)), ", "))
+		}
+		if err := read(); err != nil {
+			return err
+		}
+		if d.NextArg() {
+			return d.Errf("%s: unexpected %q", name, d.Val())
+		}
+	}
+	return nil
+}
+
+// one reads an option with exactly one argument.
+func one(d *caddyfile.Dispenser, to *string) error {
+	name := d.Val()
+	if !d.NextArg() || d.Val() == "" {
+		return d.Errf("%s: expected a value", name)
+	}
+	if *to != "" {
+		return d.Errf("%s is there twice", name)
+	}
+	*to = d.Val()
+	return nil
+}
+
+// some reads an option with one argument or more.
+func some(d *caddyfile.Dispenser, to *[]string) error {
+	name := d.Val()
+	args := d.RemainingArgs()
+	if len(args) == 0 {
+		return d.Errf("%s: expected at least one value", name)
+	}
+	*to = append(*to, args...)
+	return nil
+}
+
+// flag reads an option without arguments.
+func flag(to *bool) func() error {
+	return func() error {
+		*to = true
+		return nil
+	}
+}
+
+// positive reads a number above zero.
+func positive(d *caddyfile.Dispenser, to *int) error {
+	name := d.Val()
+	var s string
+	if err := one(d, &s); err != nil {
+		return err
+	}
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 1 {
+		return d.Errf("%s: %q is no positive number", name, s)
+	}
+	*to = n
+	return nil
+}
+
+// duration reads a time such as 90s, 15m, 24h or 30d.
+func duration(d *caddyfile.Dispenser, to *caddy.Duration) error {
+	name := d.Val()
+	var s string
+	if err := one(d, &s); err != nil {
+		return err
+	}
+	v, err := caddy.ParseDuration(s)
+	if err != nil || v <= 0 {
+		return d.Errf("%s: %q is no time such as 90s, 15m, 24h or 30d", name, s)
+	}
+	*to = caddy.Duration(v)
+	return nil
+}

@@ -1,0 +1,63 @@
+package caddymodule
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+
+	"github.com/caddyserver/certmagic"
+
+	"github.com/caddy-sso/caddy-sso/keys"
+)
+
+// caddyVault keeps signing keys in Caddy's own storage, where its certificates
+// are.
+type caddyVault struct {
+	storage certmagic.Storage
+}
+
+func newCaddyVault(s certmagic.Storage) keys.Vault { return &caddyVault{s} }
+
+func (*caddyVault) key(name string) string { return path.Join("sso", "keys", name) }
+
+// Load implements keys.Vault.
+func (v *caddyVault) Load(ctx context.Context, name string) ([]byte, bool, error) {
+	blob, err := v.storage.Load(ctx, v.key(name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, fmt.Errorf("loading %s from Caddy's storage: %w", name, err)
+	}
+	return blob, true, nil
+}
+
+// Update implements keys.Vault: alone among all who use the same storage.
+func (v *caddyVault) Update(ctx context.Context, name string, change func([]byte) ([]byte, error)) (_ []byte, err error) {
+	lock := v.key(name) + ".lock"
+	if err := v.storage.Lock(ctx, lock); err != nil {
+		return nil, fmt.Errorf("locking %s in Caddy's storage: %w", name, err)
+	}
+	defer func() {
+		if e := v.storage.Unlock(context.WithoutCancel(ctx), lock); e != nil && err == nil {
+			err = fmt.Errorf("unlocking %s in Caddy's storage: %w", name, e)
+		}
+	}()
+	old, _, err := v.Load(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	next, err := change(old)
+	if err != nil {
+		return nil, err
+	}
+	if next == nil {
+		return old, nil
+	}
+	if err := v.storage.Store(ctx, v.key(name), next); err != nil {
+		return nil, fmt.Errorf("storing %s in Caddy's storage: %w", name, err)
+	}
+	return next, nil
+}
