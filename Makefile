@@ -1,0 +1,49 @@
+# The two commands of the README are `make run` and `make test`.
+
+TAGS := nobadger,nomysql,nopgx
+CADDY := $(CURDIR)/bin/caddy
+
+.PHONY: run test unit e2e bench fuzz lint build
+
+# The example: sign in at http://localhost:8081 as demo, with the password demo.
+run: build
+	$(CADDY) run --config Caddyfile.example
+
+build:
+	go build -trimpath -tags $(TAGS) -o $(CADDY) ./cmd/caddy
+
+# All tests: unit tests with the race detector, then end to end in a browser.
+test: unit e2e
+
+unit:
+	scripts/need.sh gcc redis-server
+	go vet -tags $(TAGS) ./...
+	go test -race -tags $(TAGS) ./...
+
+e2e: build
+	scripts/need.sh redis-server chromium npm
+	cd e2e && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	cd e2e && go vet ./...
+	cd e2e && CADDY_SSO_BINARY=$(CADDY) go test -count=1 -timeout 15m ./...
+
+# One run, one table, in ratios against bare Caddy. See bench/README.md.
+bench: build
+	scripts/need.sh wrk taskset gcc
+	cd bench && CADDY_SSO_BINARY=$(CADDY) go run .
+
+# Every fuzz target for a while: make fuzz FOR=1m
+FOR ?= 20s
+fuzz:
+	@for package in $$(go list ./...); do \
+		for target in $$(go test -list '^Fuzz' $$package | grep '^Fuzz'); do \
+			echo "$$package $$target"; \
+			go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FOR) $$package || exit 1; \
+		done; \
+	done
+
+# The linters are of the versions that the public CI uses.
+lint:
+	go run mvdan.cc/gofumpt@v0.12.0 -l . | tee /dev/stderr | (! grep .)
+	go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0 run ./...
+	cd e2e && go vet ./...
+	cd bench && go vet ./...
