@@ -119,8 +119,9 @@ func guest(d *caddyfile.Dispenser, namespace, inlineKey string) (json.RawMessage
 }
 
 func guests(namespace string) []string {
-	var names []string
-	for _, m := range caddy.GetModules(namespace[:len(namespace)-1]) {
+	modules := caddy.GetModules(namespace[:len(namespace)-1])
+	names := make([]string, 0, len(modules))
+	for _, m := range modules {
 		names = append(names, m.ID.Name())
 	}
 	slices.Sort(names)
@@ -128,20 +129,32 @@ func guests(namespace string) []string {
 }
 
 func (s *SessionConfig) unmarshal(d *caddyfile.Dispenser) error {
-	return options(d, map[string]func() error{
+	err := options(d, map[string]func() error{
 		"idle":         func() error { return duration(d, &s.Idle) },
 		"lifetime":     func() error { return duration(d, &s.Lifetime) },
 		"outage_grace": func() error { return duration(d, &s.OutageGrace) },
 		"cache":        func() error { return positive(d, &s.Cache) },
 	})
+	if err != nil {
+		return err
+	}
+	checked := *s
+	checked.setDefaults()
+	return onLine(d, checked.validate())
 }
 
 func (c *CodesConfig) unmarshal(d *caddyfile.Dispenser) error {
-	return options(d, map[string]func() error{
+	err := options(d, map[string]func() error{
 		"lifetime":    func() error { return duration(d, &c.Lifetime) },
 		"capacity":    func() error { return positive(d, &c.Capacity) },
 		"per_session": func() error { return positive(d, &c.PerSession) },
 	})
+	if err != nil {
+		return err
+	}
+	checked := *c
+	checked.setDefaults()
+	return onLine(d, checked.validate())
 }
 
 // unmarshalClient reads a client. Syntax:
@@ -208,18 +221,4 @@ func unmarshalClient(d *caddyfile.Dispenser) (*ClientConfig, error) {
 		return nil, line.Errf("client %s has no redirect_uri; add the URL that codes are sent to", c.ID)
 	}
 	return c, nil
-}
-
-// each reads values and checks every one on its line.
-func each(d *caddyfile.Dispenser, to *[]string, check func(string) error) error {
-	before := len(*to)
-	if err := some(d, to); err != nil {
-		return err
-	}
-	for _, v := range (*to)[before:] {
-		if err := check(v); err != nil {
-			return d.Err(err.Error())
-		}
-	}
-	return nil
 }

@@ -43,7 +43,7 @@ type Gate struct {
 	// the gate's callback. Required.
 	Client string `json:"client,omitempty"`
 
-	// Whether people sign in in a window of its own. Default: false.
+	// Whether signing in takes a window of its own. Default: false.
 	Popup bool `json:"popup,omitempty"`
 
 	// Where a browser without a session goes instead of the hosted page. It has
@@ -87,7 +87,7 @@ func (g *Gate) Provision(ctx caddy.Context) error {
 	if g.Client == "" {
 		return fmt.Errorf("client is missing; name one of those of the sso option, such as: client 1")
 	}
-	known := false
+	var known bool
 	if g.client, known = g.app.clients.Get(g.Client); !known {
 		return fmt.Errorf("client %q is unknown; add it to the sso option, or name one that is there", g.Client)
 	}

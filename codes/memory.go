@@ -68,16 +68,16 @@ func (c *Codes) liveOrSpent(id codeID, now time.Time) (entry, error) {
 // spentSet remembers spent codes for SpentRetention, as far as spentCapacity
 // reaches. It does not lock.
 type spentSet struct {
-	lru *simplelru.LRU[codeID, spentEntry]
+	lru *simplelru.LRU[codeID, spentMarker]
 }
 
-type spentEntry struct {
-	SpentError
+type spentMarker struct {
+	spent SpentError
 	until time.Time
 }
 
 func newSpentSet() *spentSet {
-	lru, err := simplelru.NewLRU[codeID, spentEntry](spentCapacity, nil)
+	lru, err := simplelru.NewLRU[codeID, spentMarker](spentCapacity, nil)
 	if err != nil {
 		panic(err) // only for a size that is not positive
 	}
@@ -92,11 +92,11 @@ func (s *spentSet) add(id codeID, spent SpentError, now time.Time) {
 		}
 		s.lru.RemoveOldest()
 	}
-	s.lru.Add(id, spentEntry{SpentError: spent, until: now.Add(SpentRetention)})
+	s.lru.Add(id, spentMarker{spent: spent, until: now.Add(SpentRetention)})
 }
 
 // lookup leaves the order alone: a replay does not prolong the memory of it.
 func (s *spentSet) lookup(id codeID, now time.Time) (SpentError, bool) {
 	e, ok := s.lru.Peek(id)
-	return e.SpentError, ok && now.Before(e.until)
+	return e.spent, ok && now.Before(e.until)
 }

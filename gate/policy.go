@@ -21,7 +21,7 @@ type Policy struct {
 	// hosted page; nil: to the hosted page.
 	FailAuthURL *url.URL
 
-	// Popup has people sign in in a window of its own.
+	// Popup makes signing in take a window of its own.
 	Popup bool
 }
 

@@ -59,6 +59,7 @@ func (a *Audit) Record(e Event) {
 	switch e.What {
 	case CodeReused, CodesExhausted, SignInLimited:
 		level = zapcore.WarnLevel
+	default:
 	}
 	entry := a.log.Check(level, string(e.What))
 	if entry == nil {

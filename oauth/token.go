@@ -33,7 +33,7 @@ func (s *Server) RedeemCode(ctx context.Context, r CodeRequest) (*Redeemed, *Err
 	var in SignedIn
 	record, err := s.Codes.Redeem(ctx, r.Code, func(rec *codes.Record) error {
 		if why := r.unbound(rec); why != "" {
-			return &refusedCode{why}
+			return &unboundError{why}
 		}
 		sess, err := s.Sessions.Lookup(ctx, session.Key(rec.Session))
 		if err != nil {
@@ -44,7 +44,7 @@ func (s *Server) RedeemCode(ctx context.Context, r CodeRequest) (*Redeemed, *Err
 	})
 
 	var (
-		refused *refusedCode
+		refused *unboundError
 		spent   *codes.SpentError
 	)
 	switch {
@@ -102,9 +102,9 @@ func (r CodeRequest) unbound(rec *codes.Record) string {
 	return ""
 }
 
-type refusedCode struct{ why string }
+type unboundError struct{ why string }
 
-func (e *refusedCode) Error() string { return e.why }
+func (e *unboundError) Error() string { return e.why }
 
 func invalidGrant(cause error) *Error {
 	return &Error{Kind: InvalidGrant, Description: "The code is invalid, expired, used already, or was issued for another client or redirect_uri.", Cause: cause}

@@ -81,7 +81,7 @@ func (p *Pages) ServeAsset(w http.ResponseWriter, r *http.Request, name string) 
 	}
 	h.Set("Content-Type", a.contentType)
 	h.Set("Cache-Control", "public, max-age=31536000, immutable")
-	h.Set("ETag", a.etag)
+	h.Set("Etag", a.etag)
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	// The mark is a document of its own when opened by itself.
 	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")

@@ -107,7 +107,7 @@ func (c Cookie) send(w http.ResponseWriter, value string, maxAge int) {
 	if sameSite == 0 {
 		sameSite = http.SameSiteLaxMode
 	}
-	http.SetCookie(w, &http.Cookie{
+	http.SetCookie(w, &http.Cookie{ //nolint:gosec // Secure follows the registered URL; plain http is loopback
 		Name: c.Name, Value: value, MaxAge: maxAge,
 		Path: "/", HttpOnly: true, Secure: c.Secure, SameSite: sameSite,
 	})

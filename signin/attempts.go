@@ -62,7 +62,7 @@ func (a *Attempts) reserve(now time.Time, l AttemptLimits, who attempt) (undo fu
 
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	var taken []*rate.Reservation
+	taken := make([]*rate.Reservation, 0, len(counted))
 	for _, b := range counted {
 		r := a.bucket(b.key, b.n, l.Every).ReserveN(now, 1)
 		taken = append(taken, r)

@@ -270,6 +270,7 @@ func (h *Hosted) refuse(w http.ResponseWriter, e *oauth.Error) {
 		status = http.StatusNotFound
 	case oauth.ClientDisabled:
 		status = http.StatusUnprocessableEntity
+	default:
 	}
 	h.Pages.Message(w, status, page.Message{
 		Title:     "The application asked for something that does not work",

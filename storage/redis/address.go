@@ -17,6 +17,13 @@ import (
 var errAddress = errors.New("cannot be parsed; it looks like redis://user:password@host:port, with " +
 	"special characters of user and password percent-encoded")
 
+// CheckAddress says whether [Open] takes an address, without connecting. The
+// error holds nothing of the address, which may have a password in it.
+func CheckAddress(address string) error {
+	_, err := parseAddress(address)
+	return err
+}
+
 // parseAddress reads an address in the forms that [Open] documents.
 func parseAddress(address string) (rueidis.ClientOption, error) {
 	var none rueidis.ClientOption

@@ -84,8 +84,7 @@ func mayRepeat(when repeat, sent bool, err error) bool {
 // neverSent reports whether err came before the command was written. While
 // its own context lives, a context's error is that of a shared dial.
 func neverSent(ctx context.Context, err error) bool {
-	var dial dialError
-	if errors.As(err, &dial) {
+	if _, ok := errors.AsType[dialError](err); ok {
 		return true
 	}
 	isContext := errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)

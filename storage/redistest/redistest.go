@@ -1,3 +1,5 @@
+//go:build unix
+
 // Package redistest runs real Redis servers for tests: on free loopback
 // ports, without persistence, ended with the test. A test that calls it fails
 // where redis-server is not installed; it never skips.
