@@ -1,0 +1,169 @@
+package harness
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"golang.org/x/net/html"
+)
+
+const maxRedirects = 20 // as browsers have it
+
+// navigate does what a browser does when a page is opened or a form is sent.
+// from is the page that leads there; nil: the address bar.
+func (c *Client) navigate(from *url.URL, method string, to *url.URL, form url.Values) (*Response, error) {
+	site := "none"
+	var seen []string
+	for range maxRedirects {
+		if from != nil {
+			site = fetchSite(site, from, to)
+		}
+		var body io.Reader
+		if form != nil {
+			body = strings.NewReader(form.Encode())
+		}
+		r, err := http.NewRequest(method, to.String(), body)
+		if err != nil {
+			return nil, err
+		}
+		r.Header.Set("Accept", "text/html,application/xhtml+xml,*/*;q=0.8")
+		r.Header.Set("Sec-Fetch-Mode", "navigate")
+		r.Header.Set("Sec-Fetch-Dest", "document")
+		r.Header.Set("Sec-Fetch-Site", site)
+		if form != nil {
+			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+			r.Header.Set("Origin", from.Scheme+"://"+from.Host)
+		}
+		resp, err := c.Do(r)
+		if err != nil {
+			return nil, err
+		}
+		seen = append(seen, to.String())
+		resp.Seen = seen
+		location := resp.Header.Get("Location")
+		if resp.Status < 300 || resp.Status > 399 || location == "" {
+			return resp, nil
+		}
+		next, err := to.Parse(location)
+		if err != nil {
+			return nil, err
+		}
+		if from == nil {
+			from = next // a redirect from the address bar keeps "none"
+		} else {
+			from = to
+		}
+		to, method, form = next, http.MethodGet, nil
+	}
+	return nil, fmt.Errorf("more than %d redirects: %s", maxRedirects, strings.Join(seen, " → "))
+}
+
+// fetchSite is Sec-Fetch-Site: it gets worse along a chain of redirects, never
+// better. Hosts that differ are taken for different sites.
+func fetchSite(before string, from, to *url.URL) string {
+	switch {
+	case before == "cross-site" || from.Hostname() != to.Hostname():
+		return "cross-site"
+	case before == "same-site" || from.Host != to.Host || from.Scheme != to.Scheme:
+		return "same-site"
+	}
+	return "same-origin"
+}
+
+// A Form is one of a page's.
+type Form struct {
+	Method string
+	Action *url.URL
+	Values url.Values // of its hidden fields and of those with a value
+
+	page *url.URL
+}
+
+// Form finds the form of a page that has a field, or, with "", its first form.
+func (r *Response) Form(field string) (*Form, error) {
+	root, err := html.Parse(strings.NewReader(r.Body))
+	if err != nil {
+		return nil, err
+	}
+	for n := range root.Descendants() {
+		if n.Type != html.ElementNode || n.Data != "form" {
+			continue
+		}
+		form, err := r.form(n)
+		if err != nil {
+			return nil, err
+		}
+		if field == "" || form.Values.Has(field) {
+			return form, nil
+		}
+	}
+	return nil, fmt.Errorf("%s (%d) has no form with a field %q:\n%s", r.URL, r.Status, field, r.Body)
+}
+
+func (r *Response) form(n *html.Node) (*Form, error) {
+	action, err := r.URL.Parse(attribute(n, "action"))
+	if err != nil {
+		return nil, err
+	}
+	form := &Form{Method: strings.ToUpper(attribute(n, "method")), Action: action, Values: url.Values{}, page: r.URL}
+	for child := range n.Descendants() {
+		if child.Type == html.ElementNode && child.Data == "input" {
+			form.Values.Set(attribute(child, "name"), attribute(child, "value"))
+		}
+	}
+	return form, nil
+}
+
+func attribute(n *html.Node, name string) string {
+	for _, a := range n.Attr {
+		if a.Key == name {
+			return a.Val
+		}
+	}
+	return ""
+}
+
+// Submit sends a form from its page, and follows where it leads.
+func (c *Client) Submit(f *Form) (*Response, error) {
+	if f.Method != http.MethodPost {
+		return nil, errors.New("the form does not post")
+	}
+	return c.navigate(f.page, http.MethodPost, f.Action, f.Values)
+}
+
+// SignIn opens a page, signs in where it leads to, and returns the page that it
+// ends at.
+func (c *Client) SignIn(target string, u User) *Response {
+	c.tb.Helper()
+	resp, err := c.TrySignIn(target, u)
+	if err != nil {
+		c.tb.Fatal(err)
+	}
+	return resp
+}
+
+// TrySignIn is SignIn, and returns what went wrong.
+func (c *Client) TrySignIn(target string, u User) (*Response, error) {
+	page, err := c.TryOpen(target)
+	if err != nil {
+		return nil, err
+	}
+	form, err := page.Form("password")
+	if err != nil {
+		return nil, err
+	}
+	form.Values.Set("username", u.Name)
+	form.Values.Set("password", u.Password)
+	resp, err := c.Submit(form)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := resp.Form("password"); err == nil {
+		return nil, fmt.Errorf("signing in as %s: the page asks again (%d):\n%s", u.Name, resp.Status, resp.Body)
+	}
+	return resp, nil
+}
