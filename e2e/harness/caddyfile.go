@@ -129,7 +129,7 @@ func (c *Caddyfile) String() string {
 }
 
 var caddyfileTemplate = template.Must(template.New("").Funcs(template.FuncMap{
-	"hash": hash, "or": func(a, b string) string {
+	"hash": Hash, "or": func(a, b string) string {
 		if a != "" {
 			return a
 		}
@@ -200,9 +200,9 @@ var caddyfileTemplate = template.Must(template.New("").Funcs(template.FuncMap{
 
 var hashes sync.Map // of passwords, since one Caddyfile is rendered many times
 
-// hash is cheap to check: the cost of a password is not what these tests are
-// about.
-func hash(password string) (string, error) {
+// Hash is one that is cheap to check: the cost of a password is not what these
+// tests are about.
+func Hash(password string) (string, error) {
 	if made, ok := hashes.Load(password); ok {
 		return made.(string), nil
 	}

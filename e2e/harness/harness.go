@@ -37,9 +37,13 @@ var built struct {
 	err  error
 }
 
-// Main runs the tests of a package, and removes the binary they built.
-func Main(m *testing.M) {
+// Main runs the tests of a package, and removes the binary they built. atEnd is
+// called when all tests are over.
+func Main(m *testing.M, atEnd ...func()) {
 	code := m.Run()
+	for _, end := range atEnd {
+		end()
+	}
 	if built.dir != "" {
 		os.RemoveAll(built.dir)
 	}
