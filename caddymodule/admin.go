@@ -57,7 +57,7 @@ type ended struct {
 }
 
 func (adminAPI) list(w http.ResponseWriter, r *http.Request) error {
-	return withCore(r, http.MethodGet, func(c *core) error {
+	return withCore(w, r, http.MethodGet, func(c *core) error {
 		entries := []sessionEntry{}
 		err := c.server.Sessions.List(r.Context(), func(s *session.Session) error {
 			u := s.User()
@@ -76,7 +76,7 @@ func (adminAPI) list(w http.ResponseWriter, r *http.Request) error {
 
 func (adminAPI) endSession(w http.ResponseWriter, r *http.Request) error {
 	id := strings.TrimPrefix(r.URL.Path, "/sso/sessions/")
-	return withCore(r, http.MethodDelete, func(c *core) error {
+	return withCore(w, r, http.MethodDelete, func(c *core) error {
 		s, err := c.server.Sessions.Find(r.Context(), id)
 		if errors.Is(err, session.ErrNone) {
 			return adminError(http.StatusNotFound, errors.New("there is no such session; see: caddy sso session list"))
@@ -97,7 +97,7 @@ func (adminAPI) endUser(w http.ResponseWriter, r *http.Request) error {
 	if name == "" {
 		return adminError(http.StatusBadRequest, errors.New("the name of the user is missing"))
 	}
-	return withCore(r, http.MethodDelete, func(c *core) error {
+	return withCore(w, r, http.MethodDelete, func(c *core) error {
 		n, err := c.server.Sessions.EndMatching(r.Context(), func(s *session.Session) bool {
 			u := s.User()
 			return strings.EqualFold(u.Name, name) || u.Subject == name
@@ -111,8 +111,9 @@ func (adminAPI) endUser(w http.ResponseWriter, r *http.Request) error {
 }
 
 // withCore runs f over the store of the configuration that is active.
-func withCore(r *http.Request, method string, f func(*core) error) error {
+func withCore(w http.ResponseWriter, r *http.Request, method string, f func(*core) error) error {
 	if r.Method != method {
+		w.Header().Set("Allow", method)
 		return adminError(http.StatusMethodNotAllowed, fmt.Errorf("method not allowed; use %s", method))
 	}
 	active, err := caddy.ActiveContext().AppIfConfigured("sso")

@@ -65,6 +65,7 @@ type App struct {
 	log     *zap.Logger
 
 	opening sync.Mutex
+	closed  bool // guarded by opening
 	opened  atomic.Pointer[core]
 	stop    context.CancelFunc
 }
@@ -100,12 +101,8 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if a.clients, err = oauth.NewClients(list); err != nil {
 		return err
 	}
-	a.pages, err = page.New(page.Brand{Name: a.Brand.Name, Logo: a.Brand.Logo, Accent: a.Brand.Accent}, page.Options{
-		AssetPrefix: signin.AssetPrefix,
-		Failed:      func(err error) { a.log.Error("rendering a page", zap.Error(err)) },
-	})
-	if err != nil {
-		return fmt.Errorf("brand: %w", err)
+	if a.pages, err = a.Brand.pages(func(err error) { a.log.Error("rendering a page", zap.Error(err)) }); err != nil {
+		return err
 	}
 	if err := a.loadEngine(ctx); err != nil {
 		return err
@@ -129,9 +126,11 @@ func (a *App) loadEngine(ctx caddy.Context) error {
 	return nil
 }
 
+var errNoSignin = errors.New("signin: there is no way to sign in; add for example: signin local { user <name> <hash> }")
+
 func (a *App) loadSignin(ctx caddy.Context) error {
 	if len(a.SigninRaw) == 0 {
-		return errors.New("signin: there is no way to sign in; add for example: signin local { user <name> <hash> }")
+		return errNoSignin
 	}
 	ms, err := ctx.LoadModule(a, "SigninRaw")
 	if err != nil {
@@ -155,6 +154,9 @@ func (a *App) loadSignin(ctx caddy.Context) error {
 		if local, ok := m.(*SigninLocal); ok {
 			a.local = local
 		}
+	}
+	if a.local == nil {
+		return errors.New("signin: local is missing, whose form the hosted page shows; add: signin local { user <name> <hash> }")
 	}
 	return nil
 }
@@ -206,6 +208,9 @@ func (a *App) Stop() error {
 
 // Cleanup lets go of the storage, once the last request that holds it is over.
 func (a *App) Cleanup() error {
+	a.opening.Lock()
+	defer a.opening.Unlock()
+	a.closed = true
 	if c := a.opened.Swap(nil); c != nil {
 		c.release()
 	}

@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 
 	"github.com/caddyserver/caddy/v2"
@@ -49,20 +50,17 @@ func init() {
 //		}
 //	}
 func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
-	a := new(App)
-	if previous, ok := existing.(httpcaddyfile.App); ok {
-		return nil, d.Errf("%s is configured twice", previous.Name)
-	}
 	d.Next()
+	a := new(App)
+	if existing != nil {
+		return nil, d.Err("the option sso is there twice; put all into one")
+	}
 	err := options(d, map[string]func() error{
 		"issuer": func() error {
-			if err := one(d, &a.Issuer); err != nil {
+			return checked(d, &a.Issuer, func(raw string) error {
+				_, err := ParseIssuer(raw)
 				return err
-			}
-			if _, err := ParseIssuer(a.Issuer); err != nil {
-				return d.Err(err.Error())
-			}
-			return nil
+			})
 		},
 		"storage": func() error {
 			if a.StorageRaw != nil {
@@ -80,15 +78,22 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 			return err
 		},
 		"client": func() error {
+			line := *d
 			c, err := unmarshalClient(d)
+			if err != nil {
+				return err
+			}
+			if a.client(c.ID) != nil {
+				return line.Errf("client %s: defined twice; every client has an ID of its own", c.ID)
+			}
 			a.Clients = append(a.Clients, c)
-			return err
+			return nil
 		},
 		"brand": func() error {
 			return options(d, map[string]func() error{
 				"name":   func() error { return one(d, &a.Brand.Name) },
-				"logo":   func() error { return one(d, &a.Brand.Logo) },
-				"accent": func() error { return one(d, &a.Brand.Accent) },
+				"logo":   func() error { return checked(d, &a.Brand.Logo, func(string) error { return a.Brand.check() }) },
+				"accent": func() error { return checked(d, &a.Brand.Accent, func(string) error { return a.Brand.check() }) },
 			})
 		},
 	})
@@ -98,7 +103,31 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 	if a.Issuer == "" {
 		return nil, d.Err("sso: issuer is missing; add the portal's public origin, such as: issuer https://login.example.com")
 	}
+	if len(a.SigninRaw) == 0 {
+		return nil, d.Err("sso: " + errNoSignin.Error())
+	}
 	return httpcaddyfile.App{Name: "sso", Value: caddyconfig.JSON(a, nil)}, nil
+}
+
+// optionOf returns what the global option of a handler's Caddyfile says.
+func optionOf(h httpcaddyfile.Helper) (*App, error) {
+	option, ok := h.Option("sso").(httpcaddyfile.App)
+	if !ok {
+		return nil, h.Err("the global option sso is missing, which says who may sign in, and for which clients; add it at the top: { sso { … } }")
+	}
+	a := new(App)
+	if err := json.Unmarshal(option.Value, a); err != nil {
+		return nil, fmt.Errorf("reading the option sso: %w", err)
+	}
+	return a, nil
+}
+
+func (a *App) client(id string) *ClientConfig {
+	i := slices.IndexFunc(a.Clients, func(c *ClientConfig) bool { return c.ID == id })
+	if i < 0 {
+		return nil
+	}
+	return a.Clients[i]
 }
 
 // guest reads a module by its name and options.
@@ -173,9 +202,10 @@ func (c *CodesConfig) unmarshal(d *caddyfile.Dispenser) error {
 //	}
 func unmarshalClient(d *caddyfile.Dispenser) (*ClientConfig, error) {
 	c := new(ClientConfig)
-	if err := one(d, &c.ID); err != nil {
-		return nil, err
+	if !d.NextArg() {
+		return nil, d.Errf("client: expected its ID, a positive integer, such as: client 1")
 	}
+	c.ID = d.Val()
 	line := *d
 	err := options(d, map[string]func() error{
 		"name":          func() error { return one(d, &c.Name) },
@@ -185,7 +215,7 @@ func unmarshalClient(d *caddyfile.Dispenser) (*ClientConfig, error) {
 		"disabled":      flag(&c.Disabled),
 		"audience":      func() error { return some(d, &c.Audiences) },
 		"scope":         func() error { return some(d, &c.Scopes) },
-		"project":       func() error { return one(d, &c.Project) },
+		"project":       func() error { return checked(d, &c.Project, checkProject) },
 		"redirect_uri": func() error {
 			return each(d, &c.RedirectURIs, func(raw string) error {
 				_, err := oauth.ParseRedirectURI(raw)
@@ -199,26 +229,19 @@ func unmarshalClient(d *caddyfile.Dispenser) (*ClientConfig, error) {
 			})
 		},
 		"token_alg": func() error {
-			if err := one(d, &c.TokenAlg); err != nil {
-				return err
-			}
-			if !slices.Contains([]keys.Algorithm{keys.RS256, keys.ES256, keys.EdDSA}, keys.Algorithm(c.TokenAlg)) {
-				return d.Errf("token_alg: unknown %q; expected RS256, ES256 or EdDSA", c.TokenAlg)
-			}
-			return nil
+			return checked(d, &c.TokenAlg, func(alg string) error {
+				if !slices.Contains([]keys.Algorithm{keys.RS256, keys.ES256, keys.EdDSA}, keys.Algorithm(alg)) {
+					return fmt.Errorf("token_alg %q is unknown; use RS256, ES256 or EdDSA", alg)
+				}
+				return nil
+			})
 		},
 	})
 	if err != nil {
 		return nil, err
 	}
-	if c.Public && c.Secret != "" {
-		return nil, line.Errf("client %s is both public and has a secret; remove one of the two", c.ID)
-	}
-	if !c.Public && c.Secret == "" {
-		return nil, line.Errf("client %s has neither a secret nor the word public; a game or browser client is public, a server has a secret", c.ID)
-	}
-	if len(c.RedirectURIs) == 0 {
-		return nil, line.Errf("client %s has no redirect_uri; add the URL that codes are sent to", c.ID)
+	if _, err := c.withoutSecret(); err != nil {
+		return nil, line.WrapErr(err)
 	}
 	return c, nil
 }

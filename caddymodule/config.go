@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/url"
@@ -14,7 +15,9 @@ import (
 	"github.com/caddy-sso/caddy-sso/codes"
 	"github.com/caddy-sso/caddy-sso/keys"
 	"github.com/caddy-sso/caddy-sso/oauth"
+	"github.com/caddy-sso/caddy-sso/page"
 	"github.com/caddy-sso/caddy-sso/session"
+	"github.com/caddy-sso/caddy-sso/signin"
 )
 
 // SessionConfig is how long SSO sessions live.
@@ -104,6 +107,21 @@ type BrandConfig struct {
 	Accent string `json:"accent,omitempty"`
 }
 
+func (b *BrandConfig) check() error {
+	_, err := b.pages(nil)
+	return err
+}
+
+func (b *BrandConfig) pages(failed func(error)) (*page.Pages, error) {
+	pages, err := page.New(page.Brand{Name: b.Name, Logo: b.Logo, Accent: b.Accent}, page.Options{
+		AssetPrefix: signin.AssetPrefix, Failed: failed,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("brand: %w", err)
+	}
+	return pages, nil
+}
+
 // ClientConfig is a registered application.
 type ClientConfig struct {
 	// A positive integer, the Login API's `client_id`. Required.
@@ -153,6 +171,30 @@ type ClientConfig struct {
 
 var uuid = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
 
+func checkProject(project string) error {
+	if !uuid.MatchString(project) {
+		return fmt.Errorf("project %q is no UUID in lower case, such as 0f8fad5b-d9cb-469f-a165-70867728950e", project)
+	}
+	return nil
+}
+
+// withoutSecret checks a client before it is known what placeholders in its
+// secret stand for. The result authenticates nobody.
+func (c *ClientConfig) withoutSecret() (*oauth.Client, error) {
+	known := *c
+	if c.Secret != "" {
+		known.Secret = rand.Text()
+	}
+	client, err := known.client()
+	if err != nil {
+		return nil, fmt.Errorf("client %s: %w", c.ID, err)
+	}
+	if _, err := oauth.NewClients([]*oauth.Client{client}); err != nil {
+		return nil, err
+	}
+	return client, nil
+}
+
 // client checks what can be checked of one client alone.
 func (c *ClientConfig) client() (*oauth.Client, error) {
 	secret, err := caddy.NewReplacer().ReplaceOrErr(c.Secret, true, true)
@@ -173,8 +215,10 @@ func (c *ClientConfig) client() (*oauth.Client, error) {
 	if !oauth.CleanText(c.Name) {
 		return nil, fmt.Errorf("name %q has control characters", c.Name)
 	}
-	if c.Project != "" && !uuid.MatchString(c.Project) {
-		return nil, fmt.Errorf("project %q is no UUID in lower case, such as 0f8fad5b-d9cb-469f-a165-70867728950e", c.Project)
+	if c.Project != "" {
+		if err := checkProject(c.Project); err != nil {
+			return nil, err
+		}
 	}
 	for _, raw := range c.RedirectURIs {
 		r, err := oauth.ParseRedirectURI(raw)

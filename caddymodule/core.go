@@ -62,6 +62,9 @@ func (a *App) core() (*core, error) {
 	if c := a.opened.Load(); c != nil {
 		return c, nil
 	}
+	if a.closed { // nobody would close what a late request opens
+		return nil, errUnavailable
+	}
 	identity := a.engine.Identity()
 	v, _, err := states.LoadOrNew(identity, func() (caddy.Destructor, error) { return a.newState() })
 	if err != nil {
@@ -79,7 +82,7 @@ func (a *App) newState() (*state, error) {
 	}
 	s := &state{
 		store:    store,
-		cache:    session.NewCache(store, session.CacheOptions{Capacity: a.Session.Cache}),
+		cache:    session.NewCache(store, session.CacheOptions{Capacity: a.Session.Cache, Logger: logStored}),
 		attempts: signin.NewAttempts(),
 	}
 	if a.engine.Shared() {
@@ -88,6 +91,12 @@ func (a *App) newState() (*state, error) {
 		s.codes = codes.NewMemory(codes.Options{})
 	}
 	return s, nil
+}
+
+// logStored writes what went wrong with something in the store. It outlives the
+// configuration, whose log may be closed by then.
+func logStored(what string, err error) {
+	caddy.Log().Named("sso").Warn("storage", zap.String("record", what), zap.Error(err))
 }
 
 func (a *App) newCore(s *state, identity string) *core {

@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -85,11 +86,11 @@ func (g *Gate) Provision(ctx caddy.Context) error {
 		return err
 	}
 	if g.Client == "" {
-		return fmt.Errorf("client is missing; name one of those of the sso option, such as: client 1")
+		return errNoClient
 	}
 	var known bool
 	if g.client, known = g.app.clients.Get(g.Client); !known {
-		return fmt.Errorf("client %q is unknown; add it to the sso option, or name one that is there", g.Client)
+		return unknownClient(g.Client)
 	}
 	setDefault(&g.HeaderPrefix, gate.DefaultHeaderPrefix)
 	if g.headers, err = gate.NewHeaders(g.HeaderPrefix); err != nil {
@@ -98,7 +99,7 @@ func (g *Gate) Provision(ctx caddy.Context) error {
 	g.policy = gate.Policy{Groups: g.Require, Popup: g.Popup}
 	if g.FailAuthURL != "" {
 		if !g.client.FailAuthURL(g.FailAuthURL) {
-			return fmt.Errorf("fail_auth_url %q is not registered for client %s; add it there, too", g.FailAuthURL, g.Client)
+			return unregistered(g.FailAuthURL, g.Client)
 		}
 		if g.policy.FailAuthURL, err = url.Parse(g.FailAuthURL); err != nil {
 			return fmt.Errorf("fail_auth_url %q: %w", g.FailAuthURL, err)
@@ -213,7 +214,7 @@ func parseGate(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	h.Next()
 	matcher, err := h.ExtractMatcherSet()
 	if err != nil {
-		return nil, err
+		return nil, h.WrapErr(err)
 	}
 	h.Next()
 	g := new(Gate)
@@ -221,9 +222,12 @@ func parseGate(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 		g.MatcherSetsRaw = caddyhttp.RawMatcherSets{matcher}
 	}
 	d := h.Dispenser
-	line := *d
+	line, clientLine, failLine := *d, *d, *d
 	err = options(d, map[string]func() error{
-		"client":         func() error { return one(d, &g.Client) },
+		"client": func() error {
+			clientLine = *d
+			return one(d, &g.Client)
+		},
 		"popup":          flag(&g.Popup),
 		"allow_raw_path": flag(&g.AllowRawPath),
 		"require": func() error {
@@ -233,31 +237,48 @@ func parseGate(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 			return some(d, &g.Require)
 		},
 		"fail_auth_url": func() error {
-			if err := one(d, &g.FailAuthURL); err != nil {
-				return err
-			}
-			if _, err := oauth.ParseFailAuthURL(g.FailAuthURL); err != nil {
-				return d.Err(err.Error())
-			}
-			return nil
+			failLine = *d
+			return one(d, &g.FailAuthURL)
 		},
 		"header_prefix": func() error {
-			if err := one(d, &g.HeaderPrefix); err != nil {
+			return checked(d, &g.HeaderPrefix, func(prefix string) error {
+				_, err := gate.NewHeaders(prefix)
 				return err
-			}
-			if _, err := gate.NewHeaders(g.HeaderPrefix); err != nil {
-				return d.Err(err.Error())
-			}
-			return nil
+			})
 		},
 	})
 	if err != nil {
 		return nil, err
 	}
+	app, err := optionOf(h)
+	if err != nil {
+		return nil, err
+	}
 	if g.Client == "" {
-		return nil, line.Errf("sso_gate: client is missing; name one of those of the sso option, such as: client 1")
+		return nil, line.WrapErr(fmt.Errorf("sso_gate: %w", errNoClient))
+	}
+	c := app.client(g.Client)
+	if c == nil {
+		return nil, clientLine.WrapErr(unknownClient(g.Client))
+	}
+	client, err := c.withoutSecret()
+	if err != nil {
+		return nil, err
+	}
+	if g.FailAuthURL != "" && !client.FailAuthURL(g.FailAuthURL) {
+		return nil, failLine.WrapErr(unregistered(g.FailAuthURL, g.Client))
 	}
 	return h.NewRoute(nil, g), nil
+}
+
+var errNoClient = errors.New("client is missing; name one of those of the sso option, such as: client 1")
+
+func unknownClient(id string) error {
+	return fmt.Errorf("client %q is unknown; add it to the sso option, or name one that is there", id)
+}
+
+func unregistered(failAuthURL, client string) error {
+	return fmt.Errorf("fail_auth_url %q is not registered for client %s; add it there, too", failAuthURL, client)
 }
 
 // Interface guards

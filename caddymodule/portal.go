@@ -112,6 +112,9 @@ func parsePortal(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	if err := options(h.Dispenser, nil); err != nil {
 		return nil, err
 	}
+	if _, err := optionOf(h); err != nil {
+		return nil, err
+	}
 	return h.NewRoute(nil, new(Portal)), nil
 }
 

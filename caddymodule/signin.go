@@ -93,25 +93,28 @@ var comparers = signin.Comparers{
 
 // Way implements WayModule.
 func (s *SigninLocal) Way() (signin.Way, error) {
-	accounts := make([]signin.Account, 0, len(s.Users))
-	for _, u := range s.Users {
-		hash, err := signin.ParseHash(u.Hash, comparers)
-		if err != nil {
-			return nil, fmt.Errorf("local: user %q: %w", u.Name, err)
-		}
-		if u.Subject != "" && !uuid.MatchString(u.Subject) {
-			return nil, fmt.Errorf("local: user %q: subject %q is no UUID in lower case", u.Name, u.Subject)
-		}
-		accounts = append(accounts, signin.Account{
-			Name: u.Name, Hash: hash, Email: u.Email, Groups: u.Groups, Subject: u.Subject,
-		})
-	}
-	way, err := signin.NewLocal("local", accounts)
+	way, err := signin.NewLocal("local", nil)
 	if err != nil {
 		return nil, fmt.Errorf("local: %w", err)
 	}
+	for _, u := range s.Users {
+		if err := u.addTo(way); err != nil {
+			return nil, fmt.Errorf("local: %w", err)
+		}
+	}
 	s.way = way
 	return way, nil
+}
+
+func (u *UserConfig) addTo(way *signin.Local) error {
+	hash, err := signin.ParseHash(u.Hash, comparers)
+	if err != nil {
+		return fmt.Errorf("user %q: %w", u.Name, err)
+	}
+	if u.Subject != "" && !uuid.MatchString(u.Subject) {
+		return fmt.Errorf("user %q: subject %q is no UUID in lower case", u.Name, u.Subject)
+	}
+	return way.Add(signin.Account{Name: u.Name, Hash: hash, Email: u.Email, Groups: u.Groups, Subject: u.Subject})
 }
 
 func (s *SigninLocal) limits() signin.AttemptLimits {
@@ -136,9 +139,13 @@ func (s *SigninLocal) limits() signin.AttemptLimits {
 //	}
 func (s *SigninLocal) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
+	all, err := signin.NewLocal("local", nil) // to find out what is wrong with a user, on its line
+	if err != nil {
+		return err
+	}
 	return options(d, map[string]func() error{
 		"attempts": func() error { return s.attempts(d) },
-		"user":     func() error { return s.user(d) },
+		"user":     func() error { return s.user(d, all) },
 	})
 }
 
@@ -150,28 +157,27 @@ func (s *SigninLocal) attempts(d *caddyfile.Dispenser) error {
 	})
 }
 
-func (s *SigninLocal) user(d *caddyfile.Dispenser) error {
+func (s *SigninLocal) user(d *caddyfile.Dispenser, all *signin.Local) error {
 	u := new(UserConfig)
 	if !d.AllArgs(&u.Name, &u.Hash) {
 		return d.Errf("expected: user <name> <hash>; make the hash with: caddy hash-password")
 	}
-	if _, err := signin.ParseHash(u.Hash, comparers); err != nil {
-		return d.Errf("user %s: %v", u.Name, err)
-	}
-	s.Users = append(s.Users, u)
-	return options(d, map[string]func() error{
+	line := *d
+	err := options(d, map[string]func() error{
 		"email": func() error {
-			if err := one(d, &u.Email); err != nil {
+			return checked(d, &u.Email, func(email string) error {
+				_, err := signin.CanonicalEmail(email)
 				return err
-			}
-			if _, err := signin.CanonicalEmail(u.Email); err != nil {
-				return d.Err(err.Error())
-			}
-			return nil
+			})
 		},
 		"group":   func() error { return some(d, &u.Groups) },
 		"subject": func() error { return one(d, &u.Subject) },
 	})
+	if err != nil {
+		return err
+	}
+	s.Users = append(s.Users, u)
+	return onLine(&line, u.addTo(all))
 }
 
 // Interface guards

@@ -3,8 +3,9 @@ package caddymodule
 import (
 	"errors"
 	"fmt"
-	"net/url"
+	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -43,8 +44,8 @@ type Engine interface {
 // StorageMemory keeps everything in this process. A restart signs everybody
 // out; a reload does not.
 type StorageMemory struct {
-	// How many values are kept; the one used longest ago goes first. Default:
-	// 1000000.
+	// How many values are kept; the one used longest ago goes first. It takes
+	// effect at a restart. Default: 1000000.
 	Capacity int `json:"capacity,omitempty"`
 }
 
@@ -103,16 +104,30 @@ func (s *StorageFile) Provision(caddy.Context) error {
 	return nil
 }
 
-// Identity implements Engine. A link and what it points to are one file.
-func (s *StorageFile) Identity() string {
-	path := s.Path
-	if dir, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
-		path = filepath.Join(dir, filepath.Base(path))
-	}
+// Identity implements Engine. A link and what it points to are one file, before
+// it is made as well as after.
+func (s *StorageFile) Identity() string { return "file " + resolve(s.Path, 0) }
+
+// maxLinks is when links lead in a circle.
+const maxLinks = 40
+
+// resolve follows the links in an absolute path, of which the last parts need
+// not be there yet.
+func resolve(path string, links int) string {
 	if target, err := filepath.EvalSymlinks(path); err == nil {
-		path = target
+		return target
 	}
-	return "file " + path
+	dir := filepath.Dir(path)
+	if dir == path || links > maxLinks {
+		return path
+	}
+	if target, err := os.Readlink(path); err == nil {
+		if !filepath.IsAbs(target) {
+			target = filepath.Join(dir, target)
+		}
+		return resolve(target, links+1)
+	}
+	return filepath.Join(resolve(dir, links), filepath.Base(path))
 }
 
 // Open implements Engine.
@@ -171,19 +186,18 @@ func (s *StorageRedis) Provision(caddy.Context) error {
 	if s.key, err = repl.ReplaceOrErr(s.StorageKey, true, true); err != nil {
 		return fmt.Errorf("storage_key: %w", err)
 	}
-	if err := checkRedisURL(s.url); err != nil {
+	if s.url == "" {
+		return errors.New("url is missing; expected for example redis://localhost:6379")
+	}
+	if err := redis.CheckAddress(s.url); err != nil {
 		return err
 	}
-	if len(s.key) < minStorageKey {
-		return errors.New("storage_key is missing or shorter than 32 characters; make one with: openssl rand -base64 32")
-	}
-	return nil
+	return checkStorageKey(s.key)
 }
 
-// checkRedisURL says nothing of the URL itself, which may hold a password.
-func checkRedisURL(raw string) error {
-	if u, err := url.Parse(raw); err != nil || (u.Scheme != "redis" && u.Scheme != "rediss" && u.Scheme != "unix") {
-		return errors.New("url is missing or no redis:// or rediss:// URL; expected for example redis://localhost:6379")
+func checkStorageKey(key string) error {
+	if len(key) < minStorageKey {
+		return errors.New("storage_key is missing or shorter than 32 characters; make one with: openssl rand -base64 32")
 	}
 	return nil
 }
@@ -211,13 +225,26 @@ func (s *StorageRedis) Vault(store storage.Store) keys.Vault {
 //	}
 func (s *StorageRedis) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
+	line := *d
 	if err := one(d, &s.URL); err != nil {
+		return d.Errf("redis: expected: storage redis <url>, for example redis://localhost:6379")
+	}
+	if err := redis.CheckAddress(s.URL); err != nil && !hasPlaceholder(s.URL) {
+		return d.Errf("redis: %v", err)
+	}
+	if err := options(d, map[string]func() error{
+		"storage_key": func() error { return one(d, &s.StorageKey) },
+	}); err != nil {
 		return err
 	}
-	return options(d, map[string]func() error{
-		"storage_key": func() error { return one(d, &s.StorageKey) },
-	})
+	if err := checkStorageKey(s.StorageKey); err != nil && !hasPlaceholder(s.StorageKey) {
+		return line.Errf("redis: %v", err)
+	}
+	return nil
 }
+
+// hasPlaceholder says whether a value is only known when the server runs.
+func hasPlaceholder(s string) bool { return strings.Contains(s, "{") }
 
 // Interface guards
 var (

@@ -59,6 +59,36 @@ func some(d *caddyfile.Dispenser, to *[]string) error {
 	return nil
 }
 
+// checked reads an option with exactly one argument that check takes.
+func checked(d *caddyfile.Dispenser, to *string, check func(string) error) error {
+	if err := one(d, to); err != nil {
+		return err
+	}
+	return onLine(d, check(*to))
+}
+
+// each reads an option with arguments of which check takes every one.
+func each(d *caddyfile.Dispenser, to *[]string, check func(string) error) error {
+	before := len(*to)
+	if err := some(d, to); err != nil {
+		return err
+	}
+	for _, v := range (*to)[before:] {
+		if err := onLine(d, check(v)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// onLine adds the line that was read last to an error, if it is one.
+func onLine(d *caddyfile.Dispenser, err error) error {
+	if err == nil {
+		return nil
+	}
+	return d.WrapErr(err)
+}
+
 // flag reads an option without arguments.
 func flag(to *bool) func() error {
 	return func() error {
@@ -74,6 +104,9 @@ func positive(d *caddyfile.Dispenser, to *int) error {
 	if err := one(d, &s); err != nil {
 		return err
 	}
+	if *to != 0 {
+		return d.Errf("%s is there twice", name)
+	}
 	n, err := strconv.Atoi(s)
 	if err != nil || n < 1 {
 		return d.Errf("%s: %q is no positive number", name, s)
@@ -88,6 +121,9 @@ func duration(d *caddyfile.Dispenser, to *caddy.Duration) error {
 	var s string
 	if err := one(d, &s); err != nil {
 		return err
+	}
+	if *to != 0 {
+		return d.Errf("%s is there twice", name)
 	}
 	v, err := caddy.ParseDuration(s)
 	if err != nil || v <= 0 {

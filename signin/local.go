@@ -45,8 +45,7 @@ type account struct {
 // maxPassword bounds, in bytes, what is hashed.
 const maxPassword = 1024
 
-// NewLocal makes the accounts. Names and e-mail addresses are
-// compared without case, and none may be another's.
+// NewLocal makes the accounts.
 func NewLocal(id string, accounts []Account) (*Local, error) {
 	l := &Local{
 		id:       id,
@@ -56,16 +55,21 @@ func NewLocal(id string, accounts []Account) (*Local, error) {
 		checking: make(chan struct{}, runtime.GOMAXPROCS(0)),
 	}
 	for _, a := range accounts {
-		if err := l.add(a); err != nil {
-			return nil, fmt.Errorf("user %q: %w", a.Name, err)
-		}
-	}
-	for email, a := range l.byEmail {
-		if other, taken := l.byName[email]; taken && other != a {
-			return nil, fmt.Errorf("user %q: the e-mail address is the name of another user", a.user.Name)
+		if err := l.Add(a); err != nil {
+			return nil, err
 		}
 	}
 	return l, nil
+}
+
+// Add adds an account, before the first sign-in. Names and e-mail addresses are
+// compared without case, and none may be another's. After an error it was not
+// added.
+func (l *Local) Add(a Account) error {
+	if err := l.add(a); err != nil {
+		return fmt.Errorf("user %q: %w", a.Name, err)
+	}
+	return nil
 }
 
 func (l *Local) add(a Account) error {
@@ -75,6 +79,9 @@ func (l *Local) add(a Account) error {
 	}
 	if _, taken := l.byName[name]; taken {
 		return errors.New("defined twice; names are compared without case")
+	}
+	if other, taken := l.byEmail[name]; taken {
+		return fmt.Errorf("the name is the e-mail address of user %q", other.user.Name)
 	}
 	for _, g := range a.Groups {
 		if g == "" || !oauth.CleanText(g) {
@@ -98,6 +105,9 @@ func (l *Local) add(a Account) error {
 		}
 		if _, taken := l.byEmail[email]; taken {
 			return fmt.Errorf("e-mail %q is another user's", a.Email)
+		}
+		if other, taken := l.byName[email]; taken {
+			return fmt.Errorf("the e-mail address is the name of user %q", other.user.Name)
 		}
 		l.byEmail[email] = acc
 	}
@@ -179,6 +189,9 @@ func (l *Local) find(name string) *account {
 // canonical is the form in which user names are compared (RFC 8265 section
 // 3.3, UsernameCaseMapped).
 func canonical(name string) (string, error) {
+	if name == "" {
+		return "", errors.New("it is empty")
+	}
 	if len(name) > 256 {
 		return "", errors.New("longer than 256 bytes")
 	}

@@ -1,0 +1,209 @@
+package caddymodule
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/cookiejar"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	_ "github.com/caddyserver/caddy/v2/modules/standard"
+)
+
+func TestMain(m *testing.M) {
+	os.Exit(run(m))
+}
+
+// run keeps what Caddy writes out of the developer's own folders.
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "caddymodule")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	for _, name := range []string{"XDG_DATA_HOME", "XDG_CONFIG_HOME"} {
+		if err := os.Setenv(name, dir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+	}
+	caddy.DefaultStorage.Path = caddy.AppDataDir()
+	caddy.ConfigAutosavePath = filepath.Join(dir, "autosave.json")
+	return m.Run()
+}
+
+// demoHash is of the password "demo", at the least cost.
+const demoHash = "$2a$04$tNK7Vrf/o2nWI84RKhns8.o/g8e1YQp0JT3kozd3LHKEzqbSyTBmm"
+
+// adapt turns a Caddyfile into JSON.
+func adapt(caddyfile string) ([]byte, error) {
+	config, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(caddyfile), map[string]any{"filename": "Caddyfile"})
+	return config, err
+}
+
+// validate does what `caddy validate` does.
+func validate(config []byte) error {
+	var c caddy.Config
+	if err := caddy.StrictUnmarshalJSON(config, &c); err != nil {
+		return err
+	}
+	return caddy.Validate(&c)
+}
+
+// A world is the addresses of one test: a portal, a site with a gate, and an
+// admin API.
+type world struct {
+	t                   *testing.T
+	dir                 string
+	portal, site, admin string // host:port
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{t: t, dir: t.TempDir()}
+	for _, addr := range []*string{&w.portal, &w.site, &w.admin} {
+		*addr = freeAddr(t)
+	}
+	t.Cleanup(func() {
+		if err := caddy.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return w
+}
+
+// freeAddr is an address of this machine that nobody listens on.
+func freeAddr(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return strings.Replace(l.Addr().String(), "127.0.0.1", "localhost", 1)
+}
+
+// A setup is what of a world's Caddyfile a test chooses.
+type setup struct {
+	storage string // default: memory
+	global  string // more options of sso
+	gate    string // more options of the gate
+	handler string // what stands behind it; default: the identity
+	sites   string // more sites
+	options string // more global options
+}
+
+func (w *world) caddyfile(s setup) string {
+	setDefault(&s.storage, "storage memory")
+	setDefault(&s.handler, `respond "hello {http.request.header.X-SSO-User}"`)
+	return strings.NewReplacer(
+		"PORTAL", w.portal, "SITE", w.site, "ADMIN", w.admin, "DIR", w.dir, "HASH", demoHash,
+	).Replace(`{
+	admin ADMIN
+	auto_https off
+	persist_config off
+	storage file_system DIR/caddy
+	` + s.options + `
+	sso {
+		issuer http://PORTAL
+		` + s.storage + `
+		signin local {
+			user demo HASH {
+				email demo@example.com
+				group players
+			}
+		}
+		client 1 {
+			name Game
+			public
+			redirect_uri http://SITE/oauth2/callback
+			fail_auth_url http://SITE/signed-out
+			token_alg ES256
+		}
+		` + s.global + `
+	}
+}
+http://PORTAL {
+	sso_portal
+}
+http://SITE {
+	sso_gate {
+		client 1
+		` + s.gate + `
+	}
+	` + s.handler + `
+}
+` + s.sites)
+}
+
+// load makes Caddy run a configuration, in this process.
+func (w *world) load(s setup) error {
+	w.t.Helper()
+	config, err := adapt(w.caddyfile(s))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return caddy.Load(config, false)
+}
+
+func (w *world) mustLoad(s setup) {
+	w.t.Helper()
+	if err := w.load(s); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// browser is a client that keeps cookies and says it wants pages.
+func (w *world) browser() *http.Client {
+	w.t.Helper()
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	transport := &http.Transport{}
+	w.t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Jar: jar, Transport: pages{transport}}
+}
+
+type pages struct{ http.RoundTripper }
+
+func (p pages) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	if r.Header.Get("Accept") == "" {
+		r.Header.Set("Accept", "text/html")
+	}
+	return p.RoundTripper.RoundTrip(r)
+}
+
+// running is the app of the active configuration.
+func (w *world) running() *App {
+	w.t.Helper()
+	app, err := caddy.ActiveContext().AppIfConfigured("sso")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return app.(*App)
+}
+
+// references is how many configurations and requests hold a store.
+func references(identity string) int {
+	n, _ := states.References(identity)
+	return n
+}
+
+// object decodes a JSON object.
+func object(t *testing.T, raw []byte) map[string]any {
+	t.Helper()
+	var o map[string]any
+	if err := json.Unmarshal(raw, &o); err != nil {
+		t.Fatal(err)
+	}
+	return o
+}

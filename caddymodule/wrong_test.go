@@ -1,0 +1,255 @@
+package caddymodule
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// right is a configuration that the cases below spoil, one line each.
+const right = `{
+	storage file_system DIR
+	sso {
+		issuer https://login.example
+		storage memory
+		session {
+			idle 24h
+			lifetime 30d
+		}
+		codes {
+			lifetime 60s
+			capacity 100
+		}
+		signin local {
+			attempts {
+				per_account 10
+			}
+			user demo HASH {
+				email demo@game.example
+				group players
+			}
+		}
+		client 1 {
+			name Game
+			public
+			redirect_uri https://game.example/oauth2/callback
+			fail_auth_url https://game.example/signed-out
+			token_alg RS256
+		}
+		brand {
+			name Studio
+		}
+	}
+}
+https://login.example {
+	sso_portal
+}
+https://game.example {
+	sso_gate {
+		client 1
+		header_prefix X-SSO-
+	}
+	respond ok
+}
+`
+
+func TestTheRightConfigurationIsTaken(t *testing.T) {
+	config, err := adapt(spoil(t, "", ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := validate(config); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// spoil puts something else in the place of a part of right.
+func spoil(t *testing.T, old, spoiled string) string {
+	t.Helper()
+	if old != "" && strings.Count(right, old) != 1 {
+		t.Fatalf("%q is %d times in the right configuration", old, strings.Count(right, old))
+	}
+	return strings.NewReplacer("DIR", t.TempDir(), "HASH", demoHash).Replace(strings.Replace(right, old, spoiled, 1))
+}
+
+// Every case is refused by the adapter, on its line, with what is wrong and
+// what would be right.
+func TestAWrongCaddyfileIsRefusedOnItsLine(t *testing.T) {
+	for _, c := range []struct {
+		name         string
+		old, spoiled string
+		line         string // begins the line that the error names
+		want         []string
+	}{
+		{"an issuer that is missing", "issuer https://login.example", "", "}", []string{"issuer is missing", "issuer https://login.example.com"}},
+		{"an issuer without a value", "issuer https://login.example", "issuer", "issuer", []string{"issuer: expected a value"}},
+		{"an issuer that is there twice", "issuer https://login.example", "issuer https://login.example\nissuer https://b.example", "issuer https://b", []string{"issuer is there twice"}},
+		{"an issuer that is no origin", "issuer https://login.example", "issuer login.example", "issuer", []string{`"login.example" is no web origin`, "https://login.example.com"}},
+		{"an issuer over http that is not loopback", "issuer https://login.example", "issuer http://login.example", "issuer", []string{"http, which is for loopback only", "use https"}},
+		{"an issuer with a path", "issuer https://login.example", "issuer https://login.example/", "issuer", []string{"more than scheme, host and port"}},
+		{"an issuer with a query", "issuer https://login.example", "issuer https://login.example?a", "issuer", []string{"more than scheme, host and port"}},
+		{"an issuer with user information", "issuer https://login.example", "issuer https://a@login.example", "issuer", []string{"more than scheme, host and port"}},
+		{"an issuer in upper case", "issuer https://login.example", "issuer https://Login.example", "issuer", []string{"the way browsers write origins; expected https://login.example"}},
+		{"an issuer with the default port", "issuer https://login.example", "issuer https://login.example:443", "issuer", []string{"expected https://login.example"}},
+		{"an issuer with another scheme", "issuer https://login.example", "issuer ftp://login.example", "issuer", []string{"is no web origin"}},
+		{"an unknown option of sso", "issuer https://login.example", "issuer https://login.example\nclients 1", "clients", []string{`unknown option "clients"`, "client, codes, issuer"}},
+		{"an argument of sso", "sso {", "sso now {", "sso", []string{`unexpected "now"`}},
+		{"sso twice", "\tstorage file_system DIR", "\tsso {\n\tissuer https://a.example\n\tsignin local\n}\n", "\tsso {\n\t\tissuer", []string{"sso is there twice"}},
+
+		{"storage without a name", "storage memory", "storage", "storage", []string{"expected one of: [file memory redis]"}},
+		{"an unknown storage", "storage memory", "storage postgres", "storage postgres", []string{`unknown "postgres"`, "[file memory redis]"}},
+		{"storage twice", "storage memory", "storage memory\nstorage file", "storage file", []string{"storage is there twice"}},
+		{"a file with two paths", "storage memory", "storage file /a /b", "storage file", []string{`unexpected "/b"`}},
+		{"an unknown option of memory", "storage memory", "storage memory {\nsize 1\n}", "size 1", []string{`unknown option "size"`, "capacity"}},
+		{"redis without a URL", "storage memory", "storage redis", "storage redis", []string{"storage redis <url>", "redis://localhost:6379"}},
+		{"redis without a storage_key", "storage memory", "storage redis redis://localhost", "storage redis", []string{"storage_key is missing", "openssl rand"}},
+		{"redis with a short storage_key", "storage memory", "storage redis redis://localhost {\nstorage_key short\n}", "storage redis", []string{"shorter than 32"}},
+		{"redis with a URL that is none", "storage memory", "storage redis localhost:6379", "storage redis", []string{"redis://user:password@host:port"}},
+
+		{"an unknown option of session", "idle 24h", "timeout 24h", "timeout", []string{`unknown option "timeout"`, "cache, idle, lifetime, outage_grace"}},
+		{"idle of nothing", "idle 24h", "idle 0", "idle", []string{`"0" is no time such as`}},
+		{"a negative idle", "idle 24h", "idle -1h", "idle", []string{`"-1h" is no time such as`}},
+		{"idle that is no time", "idle 24h", "idle soon", "idle", []string{`"soon" is no time such as`}},
+		{"idle with two values", "idle 24h", "idle 1h 2h", "idle", []string{`idle: unexpected "2h"`}},
+		{"idle twice", "idle 24h", "idle 24h\nidle 23h", "idle 23h", []string{"idle is there twice"}},
+		{"idle under a minute", "idle 24h", "idle 59s", "}", []string{"idle is 59s", "at least 1m"}},
+		{"idle longer than lifetime", "idle 24h", "idle 31d", "}", []string{"idle is 744h0m0s and lifetime 720h0m0s", "no longer than lifetime"}},
+		{"a cache of nothing", "idle 24h", "cache 0", "cache", []string{`"0" is no positive number`}},
+
+		{"codes that live too long", "lifetime 60s", "lifetime 11m", "}", []string{"lifetime is 11m0s", "1s to 10m"}},
+		{"codes that live too short", "lifetime 60s", "lifetime 10ms", "}", []string{"lifetime is 10ms", "1s to 10m"}},
+		{"room for no code", "capacity 100", "capacity 0", "capacity", []string{`"0" is no positive number`}},
+		{"room for minus one code", "capacity 100", "per_session -1", "per_session", []string{`"-1" is no positive number`}},
+		{"capacity twice", "capacity 100", "capacity 100\ncapacity 200", "capacity 200", []string{"capacity is there twice"}},
+		{"an unknown option of codes", "capacity 100", "size 100", "size", []string{`unknown option "size"`}},
+
+		{"signin without a name", "signin local {", "signin {", "signin", []string{"expected one of: [local]"}},
+		{"an unknown way to sign in", "signin local {", "signin ldap {", "signin", []string{`unknown "ldap"`, "[local]"}},
+		{"an unknown option of local", "attempts {", "attempt {", "attempt", []string{`unknown option "attempt"`, "attempts, user"}},
+		{"an unknown option of attempts", "per_account 10", "per_user 10", "per_user", []string{`unknown option "per_user"`, "every, per_account, per_address"}},
+		{"attempts in no time", "per_account 10", "every 0s", "every", []string{"is no time such as"}},
+		{"a user without a hash", "user demo HASH {", "user demo {", "user demo", []string{"user <name> <hash>", "caddy hash-password"}},
+		{"a password instead of a hash", "user demo HASH {", "user demo demo {", "user demo", []string{"bcrypt or argon2id hash", "caddy hash-password"}},
+		{"a hash that costs minutes", "user demo HASH {", "user demo $2a$31$jXI9bDPWoUCuDTnJh6tuLuVsMQUdUB2JRiKYW5EnmzsMDEwTpp5lK {", "user demo", []string{"use at most 18"}},
+		{"an e-mail with two @", "email demo@game.example", "email demo@a@game.example", "email", []string{`"demo@a@game.example" is no address such as`}},
+		{"an unknown option of a user", "group players", "groups players", "groups", []string{`unknown option "groups"`, "email, group, subject"}},
+		{"a group without a name", "group players", "group", "group", []string{"group: expected at least one value"}},
+		{"a subject that is no UUID", "group players", "subject 17", "user demo", []string{`"17" is no UUID`}},
+		{"the same user twice, in another case", "signin local {", "signin local {\nuser DEMO HASH", "user demo", []string{"defined twice", "without case"}},
+		{"the same e-mail twice", "signin local {", "signin local {\nuser other HASH {\nemail DEMO@game.example\n}", "user demo", []string{"another user's"}},
+		{"a name that is another's e-mail", "signin local {", "signin local {\nuser demo@game.example HASH", "user demo HASH", []string{"is the name of user"}},
+
+		{"a client without an ID", "client 1 {\n\t\t\tname", "client {\n\t\t\tname", "client {", []string{"positive integer", "client 1"}},
+		{"client 0", "client 1 {\n\t\t\tname", "client 0 {\n\t\t\tname", "client 0", []string{`"0" is not a positive integer`}},
+		{"client abc", "client 1 {\n\t\t\tname", "client abc {\n\t\t\tname", "client abc", []string{`"abc" is not a positive integer`}},
+		{"client 01", "client 1 {\n\t\t\tname", "client 01 {\n\t\t\tname", "client 01", []string{`"01" is not a positive integer`}},
+		{"client -1", "client 1 {\n\t\t\tname", "client -1 {\n\t\t\tname", "client -1", []string{`"-1" is not a positive integer`}},
+		{"a client twice", "brand {", "client 1 {\npublic\nredirect_uri https://b.example/cb\n}\nbrand {", "client 1 {\npublic", []string{"client 1: defined twice"}},
+		{"an unknown option of a client", "name Game", "title Game", "title", []string{`unknown option "title"`, "redirect_uri"}},
+		{"a client both public and with a secret", "name Game", "secret s3cr3t", "client 1 {", []string{"both public and has a secret", "remove one"}},
+		{"a client neither public nor with a secret", "\t\t\tpublic\n", "", "client 1 {", []string{"neither a secret nor the word public"}},
+		{"a client that is public with an argument", "\t\t\tpublic\n", "public yes\n", "public", []string{`public: unexpected "yes"`}},
+		{"a client without a redirect URI", "\t\t\tredirect_uri https://game.example/oauth2/callback\n", "", "client 1 {", []string{"no redirect_uri"}},
+		{"redirect_uri without a value", "redirect_uri https://game.example/oauth2/callback", "redirect_uri", "redirect_uri", []string{"expected at least one value"}},
+		{"a relative redirect URI", "redirect_uri https://game.example/oauth2/callback", "redirect_uri /oauth2/callback", "redirect_uri", []string{"is not absolute; begin it with https://"}},
+		{"a redirect URI with a fragment", "redirect_uri https://game.example/oauth2/callback", `redirect_uri "https://game.example/#/callback"`, "redirect_uri", []string{"has a fragment", "leave out the part from #"}},
+		{"a redirect URI with user information", "redirect_uri https://game.example/oauth2/callback", "redirect_uri https://game.example@evil.example/", "redirect_uri", []string{"user information before the host"}},
+		{"a redirect URI over http", "redirect_uri https://game.example/oauth2/callback", "redirect_uri http://game.example/", "redirect_uri", []string{"http is for loopback only", "use https"}},
+		{"a redirect URI that is a script", "redirect_uri https://game.example/oauth2/callback", "redirect_uri javascript:alert(1)", "redirect_uri", []string{`the scheme "javascript" cannot take a code`}},
+		{"a redirect URI with a wildcard", "redirect_uri https://game.example/oauth2/callback", "redirect_uri https://*.game.example/", "redirect_uri", []string{"wildcard"}},
+		{"the second of two redirect URIs", "redirect_uri https://game.example/oauth2/callback", "redirect_uri https://game.example/oauth2/callback /b", "redirect_uri", []string{`"/b"`}},
+		{"a redirect URI twice", "redirect_uri https://game.example/oauth2/callback", "redirect_uri https://game.example/cb https://game.example/cb", "client 1 {", []string{"is there twice"}},
+		{"a fail_auth_url over http", "fail_auth_url https://game.example/signed-out", "fail_auth_url http://game.example/", "fail_auth_url", []string{"expected https, or http on loopback"}},
+		{"an unknown token_alg", "token_alg RS256", "token_alg HS256", "token_alg", []string{`"HS256" is unknown`, "RS256, ES256 or EdDSA"}},
+		{"token_alg twice", "token_alg RS256", "token_alg RS256\ntoken_alg ES256", "token_alg ES256", []string{"token_alg is there twice"}},
+		{"a project that is no UUID", "token_alg RS256", "project game", "project", []string{`"game" is no UUID`, "0f8fad5b-"}},
+		{"a name with control characters", "name Game", "name \"Ga\u0007me\"", "client 1 {", []string{"control characters"}},
+
+		{"an accent that is no colour", "name Studio", "accent red", "accent", []string{`"red"`, "#"}},
+		{"a logo that is no address", "name Studio", "logo javascript:alert(1)", "logo", []string{"https:// URL", "/logo.svg"}},
+		{"an unknown option of brand", "name Studio", "colour red", "colour", []string{`unknown option "colour"`, "accent, logo, name"}},
+
+		{"a portal with an argument", "sso_portal", "sso_portal /login", "sso_portal", []string{"sso_portal takes no argument", "no matcher"}},
+		{"a portal with an option", "sso_portal", "sso_portal {\nclient 1\n}", "client 1\n}", []string{`unknown option "client"; there are none here`}},
+
+		{"a gate without a client", "\t\tclient 1\n", "", "sso_gate", []string{"client is missing", "client 1"}},
+		{"a gate with a client that is not there", "\t\tclient 1\n", "\t\tclient 2\n", "client 2", []string{`client "2" is unknown`, "add it to the sso option"}},
+		{"a gate with two clients", "\t\tclient 1\n", "\t\tclient 1\nclient 1\n", "client 1\n\t\theader", []string{"client is there twice"}},
+		{"an argument of a gate", "sso_gate {", "sso_gate 1 {", "sso_gate 1", []string{`unexpected "1"`}},
+		{"an unknown matcher of a gate", "sso_gate {", "sso_gate @nobody {", "sso_gate @nobody", []string{"unrecognized matcher name"}},
+		{"an unknown option of a gate", "header_prefix X-SSO-", "headers X-SSO-", "headers", []string{`unknown option "headers"`, "allow_raw_path, client"}},
+		{"a prefix without a hyphen", "header_prefix X-SSO-", "header_prefix X-SSO", "header_prefix", []string{"with a hyphen last, such as X-SSO-"}},
+		{"a prefix that owns other headers", "header_prefix X-SSO-", "header_prefix Content-", "header_prefix", []string{"other headers begin with it"}},
+		{"a fail_auth_url that the client has not registered", "header_prefix X-SSO-", "fail_auth_url https://game.example/else", "fail_auth_url https://game.example/else", []string{"is not registered for client 1", "add it there"}},
+		{"require without the word group", "header_prefix X-SSO-", "require players", "require", []string{"require group <name>..."}},
+		{"require without a group", "header_prefix X-SSO-", "require group", "require", []string{"expected at least one value"}},
+		{"a popup with an argument", "header_prefix X-SSO-", "popup small", "popup", []string{`popup: unexpected "small"`}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			file := spoil(t, c.old, c.spoiled)
+			_, err := adapt(file)
+			if err == nil {
+				t.Fatal("the adapter took it")
+			}
+			for _, want := range c.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("the error does not say %q:\n%v", want, err)
+				}
+			}
+			if !onLineThatBegins(file, c.line, err) {
+				t.Errorf("the error is not on the line %q:\n%v", c.line, err)
+			}
+		})
+	}
+}
+
+// onLineThatBegins says whether an error names a line that begins with a text,
+// indentation aside.
+func onLineThatBegins(file, text string, err error) bool {
+	text = strings.NewReplacer("HASH", demoHash, "\t", "").Replace(text)
+	lines := strings.Split(strings.ReplaceAll(file, "\t", ""), "\n")
+	for i := range lines {
+		if strings.HasPrefix(strings.Join(lines[i:], "\n"), text) && strings.Contains(err.Error(), fmt.Sprintf("Caddyfile:%d", i+1)) {
+			rest := err.Error()[strings.Index(err.Error(), fmt.Sprintf("Caddyfile:%d", i+1))+len(fmt.Sprintf("Caddyfile:%d", i+1)):]
+			if rest == "" || rest[0] < '0' || rest[0] > '9' {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func TestHandlersWithoutTheOptionAreRefused(t *testing.T) {
+	for _, handler := range []string{"sso_portal", "sso_gate {\nclient 1\n}"} {
+		_, err := adapt("https://game.example {\n" + handler + "\n}\n")
+		if err == nil || !strings.Contains(err.Error(), "the global option sso is missing") || !strings.Contains(err.Error(), "Caddyfile:") {
+			t.Errorf("%s: %v", handler, err)
+		}
+	}
+}
+
+func TestNoWayToSignInIsRefused(t *testing.T) {
+	_, err := adapt("{\nsso {\nissuer https://login.example\n}\n}\n")
+	if err == nil || !strings.Contains(err.Error(), "there is no way to sign in; add for example: signin local") {
+		t.Error(err)
+	}
+}
+
+// Whatever is wrong with the address of a store, its password stays out of the
+// message.
+func TestNoErrorHoldsTheStoresPassword(t *testing.T) {
+	for _, url := range []string{
+		"redis://u:hunter2@localhost:port", "redis://u:%zzhunter2@localhost", "http://u:hunter2@localhost",
+		"redis://u:1/hunter2@localhost", "hunter2@localhost",
+	} {
+		caddyfile := spoil(t, "storage memory", "storage redis \""+url+"\" {\nstorage_key 0123456789abcdef0123456789abcdef\n}")
+		_, err := adapt(caddyfile)
+		if err == nil {
+			t.Errorf("%s was taken", url)
+			continue
+		}
+		if strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s: %v", url, err)
+		}
+	}
+}
