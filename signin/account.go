@@ -28,11 +28,15 @@ func (h *Hosted) showSignOut(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if !ok {
-		h.Pages.SignedOut(w, page.SignedOut{SignInURL: SignInPath})
+		h.signedOut(w, r)
 		return
 	}
+	action := SignOutPath
+	if r.URL.RawQuery != "" {
+		action += "?" + r.URL.RawQuery
+	}
 	h.Pages.SignOut(w, page.SignOut{
-		Person: *person(in.User), Form: page.Form{Action: SignOutPath}, CancelURL: AccountPath,
+		Person: *person(in.User), Form: page.Form{Action: action}, CancelURL: AccountPath,
 	})
 }
 
@@ -49,5 +53,18 @@ func (h *Hosted) signOut(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	h.Session.Clear(w)
-	h.Pages.SignedOut(w, page.SignedOut{SignInURL: SignInPath})
+	h.signedOut(w, r)
+}
+
+// signedOut is the end of a sign-out. A gate names its client and redirect URI,
+// so that who signs in again comes back to its site.
+func (h *Hosted) signedOut(w http.ResponseWriter, r *http.Request) {
+	v := page.SignedOut{SignInURL: SignInPath}
+	q := r.URL.Query()
+	if client, known := h.Server.Clients.Get(q.Get("client_id")); known {
+		if uri, registered := client.RedirectURI(q.Get("redirect_uri")); registered && uri.Origin() != "" {
+			v.App, v.SignInURL = client.Name, uri.Origin()+"/"
+		}
+	}
+	h.Pages.SignedOut(w, v)
 }

@@ -109,7 +109,14 @@ func (h *Hosted) signIn(w http.ResponseWriter, r *http.Request) {
 
 	if t.expired(h.Now()) {
 		again.Problem = &page.Problem{Title: "This page was open for too long", Next: "Enter your password again."}
-		h.ask(w, r, http.StatusOK, p, rawQuery, again)
+		h.ask(w, r, http.StatusBadRequest, p, rawQuery, again)
+		return
+	}
+	if t.Browser != b.ID {
+		// Several tabs were opened before the browser had its cookie, or the
+		// transaction is another browser's. One of this browser's own begins.
+		again.Problem = &page.Problem{Title: "Your cookies changed since this page was opened", Next: "Enter your password again."}
+		h.ask(w, r, http.StatusBadRequest, p, rawQuery, again)
 		return
 	}
 	user, undo, refusal := h.verify(r, b, name, password)
@@ -136,7 +143,7 @@ func (h *Hosted) signIn(w http.ResponseWriter, r *http.Request) {
 	undo()
 	if !first {
 		again.Problem = &page.Problem{Title: "This form was sent before", Next: "Enter your password again."}
-		h.ask(w, r, http.StatusOK, p, rawQuery, again)
+		h.ask(w, r, http.StatusConflict, p, rawQuery, again)
 		return
 	}
 	if err := h.begin(w, r, user, b); err != nil {
@@ -169,18 +176,13 @@ func (h *Hosted) begun(w http.ResponseWriter, r *http.Request) (t transaction, b
 		h.failed(w, err)
 		return t, b, p, false
 	}
-	again := signInURL(r.URL.RawQuery, false)
 	if !there {
 		h.Pages.Message(w, http.StatusBadRequest, page.Message{
 			Title: "Your browser blocks cookies",
 			Text:  "Signing in needs a cookie, and your browser did not send it back.",
 			Next:  "Allow cookies for this site, then start again. A private window or an extension may block them.",
-			Link:  &page.Link{Text: "Start again", URL: again},
+			Link:  &page.Link{Text: "Start again", URL: signInURL(r.URL.RawQuery, false)},
 		})
-		return t, b, p, false
-	}
-	if b.ID != t.Browser {
-		h.startAgain(w, http.StatusBadRequest, "This sign-in was begun elsewhere", "It belongs to another browser, or your cookies were deleted meanwhile.", again)
 		return t, b, p, false
 	}
 	p = purpose{query: t.Query, returnTo: t.Return}
