@@ -1,0 +1,278 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	// tokenConnections redeem at the same time.
+	tokenConnections = 16
+
+	// tokenSessions are enough, at the default of per_session, for the codes
+	// of many slices.
+	tokenSessions = 20_000
+)
+
+// A tokenRow is what redemptions with one algorithm cost.
+type tokenRow struct {
+	alg    string
+	slices []slice
+	before []float64 // µs of a raw signature, just before each slice
+	after  []float64 // and just after
+}
+
+// raw is what a signature took around one slice.
+func (t tokenRow) raw(round int) float64 { return (t.before[round] + t.after[round]) / 2 }
+
+// token redeems codes in timed slices, between raw signatures by the same kind
+// of key on the same core.
+func (r *run) token(ctx context.Context, rep *report) (err error) {
+	p, err := r.startPortal(ctx, "token", tokenSessions)
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	signatures, err := startSigner(ctx)
+	if err != nil {
+		return err
+	}
+	defer signatures.close()
+	text, err := os.ReadFile(p.cookies)
+	if err != nil {
+		return fmt.Errorf("reading the cookies: %w", err)
+	}
+	load := &tokenLoad{host: p.host("e"), cookies: strings.Fields(string(text))}
+	defer load.close()
+	if err := load.dial(); err != nil {
+		return err
+	}
+
+	if err := pinSelf(ctx, loadCore); err != nil {
+		return err
+	}
+	before := runtime.GOMAXPROCS(1)
+	defer func() {
+		runtime.GOMAXPROCS(before)
+		err = errors.Join(err, pinSelf(context.WithoutCancel(ctx), bothCores))
+	}()
+	clients := slices.Sorted(maps.Keys(algorithms))
+	rows, rates := map[string]*tokenRow{}, map[string]float64{}
+	for _, client := range clients {
+		rows[client] = &tokenRow{alg: algorithms[client]}
+		warm, err := r.redeem(p, load, client, 200)
+		if err != nil {
+			return err
+		}
+		rates[client] = warm.rate()
+	}
+	rounds := max(r.rounds/2, 1)
+	progress("%d rounds of %d algorithms", rounds, len(clients))
+	for round := range rounds {
+		for _, i := range order(len(clients), round) {
+			client := clients[i]
+			t := rows[client]
+			raw, err := signatures.measure(t.alg)
+			if err != nil {
+				return err
+			}
+			t.before = append(t.before, raw.Seconds()*1e6)
+			s, err := r.redeem(p, load, client, max(int(rates[client]*r.slice.Seconds()), tokenConnections))
+			if err != nil {
+				return err
+			}
+			rates[client] = s.rate()
+			t.slices = append(t.slices, s)
+			if raw, err = signatures.measure(t.alg); err != nil {
+				return err
+			}
+			t.after = append(t.after, raw.Seconds()*1e6)
+			r.record("token", round, t.alg, s)
+		}
+	}
+	for _, client := range clients {
+		rep.tokens = append(rep.tokens, *rows[client])
+	}
+	return nil
+}
+
+// redeem obtains n codes, and then redeems them in a timed slice.
+func (r *run) redeem(p *portal, load *tokenLoad, client string, n int) (slice, error) {
+	codes, err := load.codes(client, n)
+	if err != nil {
+		return slice{}, fmt.Errorf("%w; Caddy's log ends: %s", err, tail(p.log))
+	}
+	before, err := cpu(p.pid())
+	if err != nil {
+		return slice{}, err
+	}
+	s, err := load.redeem(client, codes)
+	if err != nil {
+		return slice{}, err
+	}
+	after, err := cpu(p.pid())
+	if err != nil {
+		return slice{}, err
+	}
+	s.cpu = after - before
+	s.rss, err = rss(p.pid())
+	return s, err
+}
+
+// A tokenLoad is what loads the token endpoint: connections that write requests
+// made beforehand, since net/http's client would take longer than Caddy.
+type tokenLoad struct {
+	host    string
+	cookies []string
+	used    int // of all cookies, so that they take turns; also numbers verifiers
+	conns   []*tokenConn
+}
+
+type tokenConn struct {
+	net.Conn
+	in *bufio.Reader
+}
+
+func (l *tokenLoad) dial() error {
+	_, port, _ := strings.Cut(l.host, ":")
+	for range tokenConnections {
+		c, err := net.Dial("tcp", "127.0.0.1:"+port)
+		if err != nil {
+			return fmt.Errorf("connecting to the portal: %w", err)
+		}
+		l.conns = append(l.conns, &tokenConn{c, bufio.NewReader(c)})
+	}
+	return nil
+}
+
+func (l *tokenLoad) close() {
+	for _, c := range l.conns {
+		c.Close()
+	}
+}
+
+// do sends a request and reads all of the answer.
+func (c *tokenConn) do(request []byte) (*http.Response, []byte, error) {
+	if _, err := c.Write(request); err != nil {
+		return nil, nil, err
+	}
+	resp, err := http.ReadResponse(c.in, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	return resp, body, err
+}
+
+// An issued code, and what it takes to redeem it.
+type issued struct{ code, verifier string }
+
+// each lets every connection work on its share of n.
+func (l *tokenLoad) each(n int, work func(c *tokenConn, i int) error) error {
+	failures := make([]error, len(l.conns))
+	var all sync.WaitGroup
+	for k, c := range l.conns {
+		all.Go(func() {
+			for i := k; i < n && failures[k] == nil; i += len(l.conns) {
+				failures[k] = work(c, i)
+			}
+		})
+	}
+	all.Wait()
+	return errors.Join(failures...)
+}
+
+// codes signs in to a client n times, each with a challenge of its own.
+func (l *tokenLoad) codes(client string, n int) ([]issued, error) {
+	first := l.used
+	l.used += n
+	codes := make([]issued, n)
+	err := l.each(n, func(c *tokenConn, i int) error {
+		codes[i].verifier = verifierOf(first + i)
+		resp, body, err := c.do(fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: %s\r\nCookie: %s\r\n\r\n",
+			authPath(client, challengeOf(codes[i].verifier)), l.host, l.cookies[(first+i)%len(l.cookies)]))
+		if err != nil {
+			return fmt.Errorf("obtaining a code: %w", err)
+		}
+		at, err := resp.Location()
+		if err != nil || resp.StatusCode != http.StatusFound || at.Query().Get("code") == "" {
+			return fmt.Errorf("obtaining a code: %s, no code: %s", resp.Status, body)
+		}
+		codes[i].code = at.Query().Get("code")
+		return nil
+	})
+	return codes, err
+}
+
+// redeem redeems codes as fast as it can. A wrong answer counts as an error.
+func (l *tokenLoad) redeem(client string, codes []issued) (slice, error) {
+	requests := make([][]byte, len(codes))
+	for i, one := range codes {
+		form := url.Values{
+			"grant_type": {"authorization_code"}, "client_id": {client}, "redirect_uri": {callback},
+			"code": {one.code}, "code_verifier": {one.verifier},
+		}.Encode()
+		requests[i] = fmt.Appendf(nil, "POST /api/oauth2/token HTTP/1.1\r\nHost: %s\r\n"+
+			"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n%s", l.host, len(form), form)
+	}
+	took, wrong := make([]time.Duration, len(codes)), make([]bool, len(codes))
+	runtime.GC()
+	begun := time.Now()
+	err := l.each(len(codes), func(c *tokenConn, i int) error {
+		sent := time.Now()
+		resp, body, err := c.do(requests[i])
+		if err != nil {
+			return fmt.Errorf("redeeming a code: %w", err)
+		}
+		took[i] = time.Since(sent)
+		wrong[i] = resp.StatusCode != http.StatusOK || !bytes.HasPrefix(body, tokenPrefix(algorithms[client]))
+		return nil
+	})
+	s := slice{requests: len(codes), seconds: time.Since(begun).Seconds()}
+	slices.Sort(took)
+	s.p50, s.p99 = took[len(took)/2], took[len(took)*99/100]
+	for _, w := range wrong {
+		if w {
+			s.errors++
+		}
+	}
+	return s, err
+}
+
+// tokenPrefix is how an answer begins whose token was signed with alg.
+func tokenPrefix(alg string) []byte {
+	header, _ := json.Marshal(map[string]string{"alg": alg})
+	// Three characters of base64 for every four: without what may change with
+	// what follows in the header.
+	encoded := base64.RawURLEncoding.EncodeToString(bytes.TrimSuffix(header, []byte("}")))
+	return []byte(`{"access_token":"` + encoded[:len(encoded)/4*4])
+}
+
+// verifierOf and challengeOf are those of RFC 7636, numbered.
+func verifierOf(i int) string {
+	sum := sha256.Sum256(fmt.Append(nil, i))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+func challengeOf(verifier string) string {
+	sum := sha256.Sum256([]byte(verifier))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
