@@ -75,6 +75,9 @@ func (cs *Clients) CheckAuthorize(r AuthorizeRequest) (*Authorization, *Error) {
 		return nil, invalid("client_id is missing.")
 	}
 	c, known := cs.Get(r.ClientID)
+	if !known && !isInteger(r.ClientID) {
+		return nil, invalid("client_id should be an integer.")
+	}
 	if !known {
 		return nil, &Error{Kind: UnknownClient, Description: "Object not found."}
 	}
@@ -218,31 +221,48 @@ func (s *Server) IssueCode(ctx context.Context, a *Authorization, in SignedIn, f
 	return code, nil
 }
 
-// Callback is the redirect URI with a code and the unchanged state.
+// Callback is the redirect URI with a code, which is base64url and needs no
+// escaping, and the unchanged state.
 func (a *Authorization) Callback(code string) string {
-	return AppendQuery(a.RedirectURI, "code="+url.QueryEscape(code)+"&state="+url.QueryEscape(a.State))
+	return a.RedirectURI + querySeparator(a.RedirectURI) + "code=" + code + "&state=" + escape(a.State)
 }
 
 // FailCallback is the fail_auth_url, told why and how to go on: resume
 // continues the request once there is a session.
 func (a *Authorization) FailCallback(resume string) string {
-	return AppendQuery(a.FailAuthURL, url.Values{
-		"error":             {"login_required"},
-		"error_code":        {"003-040"},
-		"error_description": {"There is no session. Sign in, then continue at resume."},
-		"state":             {a.State},
-		"resume":            {resume},
-	}.Encode())
+	return AppendQuery(a.FailAuthURL, "error=login_required&error_code=003-040&error_description="+
+		escape("There is no session. Sign in, then continue at resume.")+
+		"&resume="+escape(resume)+"&state="+escape(a.State))
 }
 
-// SplitList splits a space-separated parameter. The answer is never nil.
+// escape encodes a value of a query. A space becomes %20, which every decoder
+// reads as a space; of "+" only those of forms do.
+func escape(s string) string {
+	return strings.ReplaceAll(url.QueryEscape(s), "+", "%20")
+}
+
+// SplitList splits a parameter that is a list separated by spaces. The answer
+// is never nil.
 func SplitList(s string) []string {
-	return append([]string{}, strings.Fields(s)...)
+	list := []string{}
+	for value := range strings.SplitSeq(s, " ") {
+		if value != "" {
+			list = append(list, value)
+		}
+	}
+	return list
+}
+
+// isInteger says whether s is a decimal number, as a client_id is.
+func isInteger(s string) bool {
+	return s != "" && strings.Trim(s, "0123456789") == ""
 }
 
 // newID makes an identifier of 128 random bits that need not be secret.
 func newID() string {
 	var b [16]byte
 	rand.Read(b[:]) //nolint:errcheck // never fails: crypto/rand aborts the program instead
-	return base64.RawURLEncoding.EncodeToString(b[:])
+	var encoded [22]byte
+	base64.RawURLEncoding.Encode(encoded[:], b[:])
+	return string(encoded[:])
 }

@@ -106,15 +106,15 @@ func (c *Client) grantable(asked []string) []string {
 
 // Clients are the registered applications. It is made once and only read.
 type Clients struct {
-	byID    map[string]*Client
-	origins map[string]bool
+	byID      map[string]*Client
+	byProject map[string]*Client // one of those that share it
+	origins   map[string]bool
 }
 
 // NewClients registers applications and refuses what cannot work, with the
 // client's ID and what would be right.
 func NewClients(list []*Client) (*Clients, error) {
-	cs := &Clients{byID: make(map[string]*Client, len(list)), origins: map[string]bool{}}
-	projects := map[string]string{}
+	cs := &Clients{byID: make(map[string]*Client, len(list)), byProject: map[string]*Client{}, origins: map[string]bool{}}
 	for _, c := range list {
 		if err := c.validate(); err != nil {
 			return nil, fmt.Errorf("client %s: %w", c.ID, err)
@@ -124,10 +124,10 @@ func NewClients(list []*Client) (*Clients, error) {
 		}
 		cs.byID[c.ID] = c
 		if c.Project != "" {
-			if other, taken := projects[c.Project]; taken && cs.byID[other].TokenAlg != c.TokenAlg {
-				return nil, fmt.Errorf("client %s: shares project %s with client %s, so both need the same token_alg", c.ID, c.Project, other)
+			if other, taken := cs.byProject[c.Project]; taken && other.TokenAlg != c.TokenAlg {
+				return nil, fmt.Errorf("client %s: shares project %s with client %s, so both need the same token_alg", c.ID, c.Project, other.ID)
 			}
-			projects[c.Project] = c.ID
+			cs.byProject[c.Project] = c
 		}
 		for _, r := range c.RedirectURIs {
 			if o := r.Origin(); o != "" {
@@ -173,12 +173,8 @@ func (cs *Clients) ByProject(id string) (*Client, bool) {
 	if c, ok := cs.byID[id]; ok {
 		return c, true
 	}
-	for _, c := range cs.byID {
-		if c.Project != "" && c.Project == id {
-			return c, true
-		}
-	}
-	return nil, false
+	c, ok := cs.byProject[id]
+	return c, ok
 }
 
 // RegisteredOrigin says whether a web origin is that of a registered redirect

@@ -90,6 +90,19 @@ func (s *Server) EndSession(ctx context.Context, in SignedIn, from Origin) error
 	return nil
 }
 
+// SignOut ends the SSO session that a cookie names, also that of a user who is
+// disabled or gone, who might come back. Without one there is nothing to do.
+func (s *Server) SignOut(ctx context.Context, cookie string, from Origin) error {
+	sess, err := s.Sessions.Check(ctx, cookie)
+	if errors.Is(err, session.ErrNone) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("signing out: %w", err)
+	}
+	return s.EndSession(ctx, SignedIn{Session: sess, User: sess.User()}, from)
+}
+
 // unavailable turns the failure of a store into the API's answer to it, and
 // everything unforeseen likewise: fail closed, blame ourselves.
 func unavailable(err error) *Error {

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -81,7 +82,7 @@ func (r RedirectURI) Matches(requested string) bool {
 		for digits < len(port) && port[digits] >= '0' && port[digits] <= '9' {
 			digits++
 		}
-		if digits == 0 || digits > 5 {
+		if !validPort(port[:digits]) {
 			return false
 		}
 		rest = port[digits:]
@@ -149,11 +150,26 @@ func parseAbsolute(raw string) (*url.URL, error) {
 	if (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() == "" {
 		return nil, errors.New("has no host")
 	}
+	if !isASCIIText(u.Host) {
+		return nil, errors.New("has a percent-encoded host; write it in ASCII (xn--…)")
+	}
+	if _, port, found := strings.Cut(u.Host[strings.LastIndex(u.Host, "]")+1:], ":"); found && !validPort(port) {
+		return nil, errors.New("has an empty or impossible port; expected 1 to 65535, or none and no colon")
+	}
 	return u, nil
+}
+
+// validPort says whether s is a port as it is usually written.
+func validPort(s string) bool {
+	n, err := strconv.ParseUint(s, 10, 16)
+	return err == nil && n > 0 && s[0] != '0'
 }
 
 // CleanText says whether s is valid UTF-8 without control characters.
 func CleanText(s string) bool {
+	if isASCIIText(s) {
+		return true
+	}
 	if !utf8.ValidString(s) {
 		return false
 	}
@@ -208,12 +224,17 @@ func (f FailAuthURL) Matches(requested string) bool {
 
 // AppendQuery adds parameters, already encoded, to a URI that may have a query.
 func AppendQuery(uri, params string) string {
+	return uri + querySeparator(uri) + params
+}
+
+// querySeparator is what stands between a URI and more of its query.
+func querySeparator(uri string) string {
 	switch {
 	case !strings.Contains(uri, "?"):
-		return uri + "?" + params
+		return "?"
 	case strings.HasSuffix(uri, "?"), strings.HasSuffix(uri, "&"):
-		return uri + params
+		return ""
 	default:
-		return uri + "&" + params
+		return "&"
 	}
 }
