@@ -8,11 +8,11 @@ import (
 	"github.com/caddy-sso/caddy-sso/oauth"
 )
 
-var authParams = nameSet(
+var authParams = []string{
 	"response_type", "client_id", "redirect_uri", "scope", "state", "audience",
 	"code_challenge", "code_challenge_method", "fail_auth_url",
 	"popup", "widget_only", "enable_post_message_login", "disable_socials",
-)
+}
 
 // ParseAuthorize reads the query of the authorization endpoint. The hosted page
 // reads the same query, to come back here when the user has signed in.
@@ -22,25 +22,28 @@ func ParseAuthorize(rawQuery string) (oauth.AuthorizeRequest, *oauth.Error) {
 		return oauth.AuthorizeRequest{}, err
 	}
 	r := oauth.AuthorizeRequest{
-		ResponseType:        p["response_type"],
-		ClientID:            p["client_id"],
-		RedirectURI:         p["redirect_uri"],
-		State:               p["state"],
-		Audience:            oauth.SplitList(p["audience"]),
-		CodeChallenge:       p["code_challenge"],
-		CodeChallengeMethod: p["code_challenge_method"],
-		FailAuthURL:         p["fail_auth_url"],
+		ResponseType:        p.get("response_type"),
+		ClientID:            p.get("client_id"),
+		RedirectURI:         p.get("redirect_uri"),
+		State:               p.get("state"),
+		Audience:            oauth.SplitList(p.get("audience")),
+		CodeChallenge:       p.get("code_challenge"),
+		CodeChallengeMethod: p.get("code_challenge_method"),
+		FailAuthURL:         p.get("fail_auth_url"),
 	}
-	if scope, there := p["scope"]; there {
-		r.Scope = oauth.SplitList(scope)
+	if p.has("scope") {
+		r.Scope = oauth.SplitList(p.get("scope"))
 	}
-	for name, flag := range map[string]*bool{
-		"popup":                     &r.Popup,
-		"widget_only":               &r.WidgetOnly,
-		"enable_post_message_login": &r.PostMessageLogin,
-		"disable_socials":           &r.DisableSocials,
+	for _, flag := range [...]struct {
+		name  string
+		value *bool
+	}{
+		{"popup", &r.Popup},
+		{"widget_only", &r.WidgetOnly},
+		{"enable_post_message_login", &r.PostMessageLogin},
+		{"disable_socials", &r.DisableSocials},
 	} {
-		if *flag, err = p.bool(name); err != nil {
+		if *flag.value, err = p.flag(flag.name); err != nil {
 			return oauth.AuthorizeRequest{}, err
 		}
 	}
@@ -50,6 +53,9 @@ func ParseAuthorize(rawQuery string) (oauth.AuthorizeRequest, *oauth.Error) {
 // auth answers GET /api/oauth2/auth: it checks the session and redirects with a
 // code. Errors never redirect.
 func (a *API) auth(w http.ResponseWriter, r *http.Request) {
+	if !allowed(w, r, http.MethodGet) {
+		return
+	}
 	request, refusal := ParseAuthorize(r.URL.RawQuery)
 	if refusal != nil {
 		a.refuse(w, refusal)

@@ -31,6 +31,9 @@ type projectKey struct {
 // projectKeys answers GET /api/projects/{id}/keys: a bare array, the active key
 // first, since one client takes the first without looking at its ID.
 func (a *API) projectKeys(w http.ResponseWriter, r *http.Request, id string) {
+	if !allowed(w, r, http.MethodGet, http.MethodHead) {
+		return
+	}
 	client, ok := a.Server.Clients.ByProject(id)
 	if !ok {
 		a.refuse(w, &oauth.Error{Kind: oauth.UnknownProject, Description: "Project not found."})

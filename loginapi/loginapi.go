@@ -46,65 +46,61 @@ type API struct {
 // API's. Slashes may be doubled: real clients append to a base URL that ends
 // in one.
 func (a *API) Endpoint(path string) http.HandlerFunc {
-	if !strings.HasPrefix(path, "/api/") {
-		return nil
-	}
 	for strings.Contains(path, "//") {
 		path = strings.ReplaceAll(path, "//", "/")
 	}
 	switch path {
 	case "/api/oauth2/auth":
-		return a.only(a.auth, http.MethodGet)
+		return a.auth
 	case "/api/oauth2/token":
-		return a.forScripts(a.token, http.MethodPost)
+		return a.token
 	case "/api/oauth2/sso":
-		return a.forScripts(a.sso, http.MethodGet)
+		return a.sso
 	case "/api/oauth2/clear_sso":
-		return a.forScripts(a.clearSSO, http.MethodGet)
+		return a.clearSSO
 	}
 	if id, ok := strings.CutPrefix(path, "/api/projects/"); ok {
 		if id, ok = strings.CutSuffix(id, "/keys"); ok && !strings.Contains(id, "/") {
-			return a.only(func(w http.ResponseWriter, r *http.Request) { a.projectKeys(w, r, id) }, http.MethodGet, http.MethodHead)
+			return func(w http.ResponseWriter, r *http.Request) { a.projectKeys(w, r, id) }
 		}
 	}
 	return nil
 }
 
-// only lets a method through and answers 405 to the others.
-func (a *API) only(h http.HandlerFunc, methods ...string) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		if !slices.Contains(methods, r.Method) {
-			w.Header().Set("Allow", strings.Join(methods, ", "))
-			writeError(w, http.StatusMethodNotAllowed, "0", "The method is not allowed.", 0)
-			return
-		}
-		h(w, r)
+// allowed says whether an endpoint knows the method of a request, and answers
+// 405 where it does not.
+func allowed(w http.ResponseWriter, r *http.Request, methods ...string) bool {
+	if slices.Contains(methods, r.Method) {
+		return true
 	}
+	w.Header().Set("Allow", strings.Join(methods, ", "))
+	writeError(w, http.StatusMethodNotAllowed, "0", "The method is not allowed.", 0)
+	return false
 }
 
-// forScripts adds what scripts on other origins need: credentialed CORS for the
-// origins of registered redirect URIs, and for no other (Fetch standard, 3.3).
-func (a *API) forScripts(h http.HandlerFunc, method string) http.HandlerFunc {
-	guarded := a.only(h, method)
-	return func(w http.ResponseWriter, r *http.Request) {
-		header := w.Header()
-		header.Add("Vary", "Origin")
-		if origin := r.Header.Get("Origin"); a.Server.Clients.RegisteredOrigin(origin) {
-			header.Set("Access-Control-Allow-Origin", origin)
-			header.Set("Access-Control-Allow-Credentials", "true")
-			header.Set("Access-Control-Expose-Headers", "Retry-After")
-		}
-		if r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" {
-			if header.Get("Access-Control-Allow-Origin") != "" {
-				header.Set("Access-Control-Allow-Methods", method)
-				header.Set("Access-Control-Allow-Headers", "Authorization, Content-Type")
-				header.Set("Access-Control-Max-Age", "600")
-			}
-			w.WriteHeader(http.StatusNoContent)
-			return
-		}
-		guarded(w, r)
+// allowedScript is allowed for an endpoint that scripts on other origins call:
+// it adds credentialed CORS for the origins of registered redirect URIs, and
+// for no other (Fetch standard, section 3.3), and answers preflights.
+func (a *API) allowedScript(w http.ResponseWriter, r *http.Request, method string) bool {
+	header := w.Header()
+	header.Add("Vary", "Origin")
+	registered := false
+	if origin := r.Header.Get("Origin"); a.Server.Clients.RegisteredOrigin(origin) {
+		registered = true
+		header.Set("Access-Control-Allow-Origin", origin)
+		header.Set("Access-Control-Allow-Credentials", "true")
+		header.Set("Access-Control-Expose-Headers", "Retry-After")
 	}
+	if r.Method != http.MethodOptions || r.Header.Get("Access-Control-Request-Method") == "" {
+		return allowed(w, r, method)
+	}
+	if registered {
+		header.Set("Access-Control-Allow-Methods", method)
+		header.Set("Access-Control-Allow-Headers", "Authorization, Content-Type")
+		header.Set("Access-Control-Max-Age", "600")
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return false
 }
 
 // signedIn checks the session of a request. Where there is none it returns
@@ -161,9 +157,10 @@ func encodeJSON(w http.ResponseWriter, status int, v any) {
 }
 
 func redirect(w http.ResponseWriter, location string) {
+	// What noStore sets and the location, in one allocation.
+	v := []string{"no-store", "no-referrer", location}
 	h := w.Header()
-	noStore(h)
-	h.Set("Location", location)
+	h["Cache-Control"], h["Referrer-Policy"], h["Location"] = v[0:1:1], v[1:2:2], v[2:3:3]
 	w.WriteHeader(http.StatusFound)
 }
 

@@ -3,6 +3,7 @@ package loginapi
 import (
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/caddy-sso/caddy-sso/oauth"
@@ -15,47 +16,70 @@ const (
 	maxForm  = 64 << 10
 )
 
-// params are the parameters of a query or form that this API knows; others
-// are ignored, as the hosted API ignores them.
-type params map[string]string
+// params are the parameters of a query or form that an endpoint knows; others
+// are ignored, as the hosted API ignores them. It is an array, not a map, since
+// each request fills one.
+type params struct {
+	names  []string
+	values [maxNames]string
+	there  [maxNames]bool
+}
+
+// maxNames is how many parameters the endpoint that knows the most knows.
+const maxNames = 13
 
 // parseParams reads the named parameters. A parameter may be repeated with the
 // same value, as real clients do; two different values are an error, since
 // another parser could take the other one.
-func parseParams(raw string, names map[string]bool) (params, *oauth.Error) {
+func parseParams(raw string, names []string) (params, *oauth.Error) {
+	p := params{names: names}
 	if len(raw) > maxQuery {
-		return nil, badParam("The parameters are too long.")
+		return p, badParam("The parameters are too long.")
 	}
-	p := make(params, len(names))
 	for raw != "" {
 		var pair string
 		pair, raw, _ = strings.Cut(raw, "&")
 		name, value, _ := strings.Cut(pair, "=")
 		name, err := url.QueryUnescape(name)
-		if err != nil || !names[name] {
+		if err != nil {
+			continue
+		}
+		i := slices.Index(names, name)
+		if i < 0 {
 			continue
 		}
 		value, err = url.QueryUnescape(value)
 		if err != nil || strings.Contains(pair, ";") {
-			return nil, badParam(name + " is not URL-encoded.")
+			return p, badParam(name + " is not URL-encoded.")
 		}
 		if len(value) > maxParam {
-			return nil, badParam(fmt.Sprintf("%s is longer than %d bytes.", name, maxParam))
+			return p, badParam(fmt.Sprintf("%s is longer than %d bytes.", name, maxParam))
 		}
 		if !oauth.CleanText(value) {
-			return nil, badParam(name + " has control characters or is not UTF-8.")
+			return p, badParam(name + " has control characters or is not UTF-8.")
 		}
-		if other, repeated := p[name]; repeated && other != value {
-			return nil, badParam(name + " is there more than once, with different values.")
+		if p.there[i] && p.values[i] != value {
+			return p, badParam(name + " is there more than once, with different values.")
 		}
-		p[name] = value
+		p.values[i], p.there[i] = value, true
 	}
 	return p, nil
 }
 
-// bool reads a flag: true, false, 1 or 0; missing and empty mean false.
-func (p params) bool(name string) (bool, *oauth.Error) {
-	switch p[name] {
+// get returns the value of a parameter, "" where it is missing.
+func (p *params) get(name string) string {
+	return p.values[slices.Index(p.names, name)]
+}
+
+// has says whether a parameter is there, though perhaps empty.
+func (p *params) has(name string) bool {
+	return p.there[slices.Index(p.names, name)]
+}
+
+// flag reads a boolean: true, false, 1 or 0. Missing and empty mean false
+// (RFC 6749 section 3.1: a parameter without a value counts as omitted).
+func (p *params) flag(name string) (bool, *oauth.Error) {
+	switch p.get(name) {
 	case "true", "1":
 		return true, nil
 	case "false", "0", "":
@@ -66,12 +90,4 @@ func (p params) bool(name string) (bool, *oauth.Error) {
 
 func badParam(description string) *oauth.Error {
 	return &oauth.Error{Kind: oauth.InvalidRequest, Description: description}
-}
-
-func nameSet(names ...string) map[string]bool {
-	set := make(map[string]bool, len(names))
-	for _, n := range names {
-		set[n] = true
-	}
-	return set
 }

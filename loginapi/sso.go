@@ -13,6 +13,9 @@ type loginURLBody struct {
 // sso answers GET /api/oauth2/sso, the session check for scripts: the redirect
 // URI with a code and the state, as data.
 func (a *API) sso(w http.ResponseWriter, r *http.Request) {
+	if !a.allowedScript(w, r, http.MethodGet) {
+		return
+	}
 	request, refusal := ParseAuthorize(r.URL.RawQuery)
 	if refusal != nil {
 		a.refuse(w, refusal)
@@ -44,17 +47,15 @@ func (a *API) sso(w http.ResponseWriter, r *http.Request) {
 // Another site may lead a person here, but may not do it behind their back, as
 // an image or a script.
 func (a *API) clearSSO(w http.ResponseWriter, r *http.Request) {
+	if !a.allowedScript(w, r, http.MethodGet) {
+		return
+	}
 	if a.forged(r) {
 		a.refuse(w, &oauth.Error{Kind: oauth.Denied, Description: "Request denied: the origin is not registered."})
 		return
 	}
-	in, ok, refusal := a.signedIn(r)
-	if refusal != nil {
-		a.refuse(w, refusal)
-		return
-	}
-	if ok {
-		if err := a.Server.EndSession(r.Context(), in, a.From(r)); err != nil {
+	if cookie, ok := a.Cookie.Value(r); ok {
+		if err := a.Server.SignOut(r.Context(), cookie, a.From(r)); err != nil {
 			a.refuse(w, internal(err))
 			return
 		}

@@ -10,9 +10,9 @@ import (
 	"github.com/caddy-sso/caddy-sso/oauth"
 )
 
-var tokenParams = nameSet(
+var tokenParams = []string{
 	"grant_type", "client_id", "client_secret", "code", "redirect_uri", "code_verifier",
-)
+}
 
 // tokenBody is the answer to every grant. One public client crashes where
 // refresh_token is missing, so it is there, empty without scope offline.
@@ -25,6 +25,9 @@ type tokenBody struct {
 
 // token answers POST /api/oauth2/token.
 func (a *API) token(w http.ResponseWriter, r *http.Request) {
+	if !a.allowedScript(w, r, http.MethodPost) {
+		return
+	}
 	p, ok := a.form(w, r, tokenParams)
 	if !ok {
 		return
@@ -34,7 +37,7 @@ func (a *API) token(w http.ResponseWriter, r *http.Request) {
 		a.refuse(w, refusal)
 		return
 	}
-	switch p["grant_type"] {
+	switch p.get("grant_type") {
 	case "authorization_code":
 		a.codeGrant(w, r, client, p)
 	case "":
@@ -44,18 +47,18 @@ func (a *API) token(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (a *API) codeGrant(w http.ResponseWriter, r *http.Request, client *oauth.Client, p params) {
+func (a *API) codeGrant(w http.ResponseWriter, r *http.Request, client *oauth.Client, p *params) {
 	for _, name := range []string{"code", "redirect_uri"} {
-		if p[name] == "" {
+		if p.get(name) == "" {
 			a.refuse(w, badParam(name+" is missing."))
 			return
 		}
 	}
 	tokens, refusal := a.Server.ExchangeCode(r.Context(), oauth.CodeRequest{
 		Client:      client,
-		Code:        p["code"],
-		RedirectURI: p["redirect_uri"],
-		Verifier:    p["code_verifier"],
+		Code:        p.get("code"),
+		RedirectURI: p.get("redirect_uri"),
+		Verifier:    p.get("code_verifier"),
 		From:        a.From(r),
 	})
 	if refusal != nil {
@@ -71,7 +74,7 @@ func (a *API) codeGrant(w http.ResponseWriter, r *http.Request, client *oauth.Cl
 }
 
 // form reads a urlencoded body, and answers by itself where it cannot.
-func (a *API) form(w http.ResponseWriter, r *http.Request, names map[string]bool) (params, bool) {
+func (a *API) form(w http.ResponseWriter, r *http.Request, names []string) (*params, bool) {
 	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/x-www-form-urlencoded" {
 		a.refuse(w, badParam("The body should be application/x-www-form-urlencoded."))
 		return nil, false
@@ -90,17 +93,17 @@ func (a *API) form(w http.ResponseWriter, r *http.Request, names map[string]bool
 		a.refuse(w, refusal)
 		return nil, false
 	}
-	return p, true
+	return &p, true
 }
 
 // authenticate finds the client by the body or by HTTP Basic, never by both
 // (RFC 6749 section 2.3).
-func (a *API) authenticate(r *http.Request, p params) (*oauth.Client, *oauth.Error) {
+func (a *API) authenticate(r *http.Request, p *params) (*oauth.Client, *oauth.Error) {
 	if r.Header.Get("Authorization") == "" {
-		if p["client_id"] == "" {
+		if p.get("client_id") == "" {
 			return nil, badParam("client_id is missing.")
 		}
-		return a.Server.Clients.Authenticate(p["client_id"], p["client_secret"])
+		return a.Server.Clients.Authenticate(p.get("client_id"), p.get("client_secret"))
 	}
 	id, secret, ok := r.BasicAuth()
 	if !ok {
@@ -111,7 +114,7 @@ func (a *API) authenticate(r *http.Request, p params) (*oauth.Client, *oauth.Err
 	if errID != nil || errSecret != nil {
 		return nil, &oauth.Error{Kind: oauth.ClientAuth, Description: "The Authorization header is not URL-encoded (RFC 6749 section 2.3.1)."}
 	}
-	if p["client_secret"] != "" || (p["client_id"] != "" && p["client_id"] != id) {
+	if p.get("client_secret") != "" || (p.get("client_id") != "" && p.get("client_id") != id) {
 		return nil, badParam("The client should authenticate in the body or by HTTP Basic, not by both.")
 	}
 	return a.Server.Clients.Authenticate(id, secret)

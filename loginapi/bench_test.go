@@ -1,0 +1,86 @@
+package loginapi_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/caddy-sso/caddy-sso/codes"
+)
+
+// discard is a ResponseWriter that keeps the status alone.
+type discard struct {
+	header http.Header
+	status int
+}
+
+func (d *discard) Header() http.Header         { return d.header }
+func (d *discard) Write(b []byte) (int, error) { return len(b), nil }
+func (d *discard) WriteHeader(status int)      { d.status = status }
+
+// BenchmarkAuth is the handler of the authorization endpoint, with a session
+// and a live cookie, without the server around it; BenchmarkRedirect is what
+// a static redirect costs there.
+func BenchmarkAuth(b *testing.B) {
+	w := newWorld(b)
+	w.server.Audit = nil
+	cookie, _ := w.signIn(ada)
+	r := httptest.NewRequest(http.MethodGet, "/api/oauth2/auth?"+game().Encode(), nil)
+	r.Header.Set("Cookie", cookie)
+	w.server.Limits = codes.Limits{Capacity: 1 << 30, PerSession: 1 << 30}
+	rw := &discard{header: http.Header{}}
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		if i%100_000 == 0 {
+			w.server.Codes = codes.NewMemory(codes.Options{})
+		}
+		clear(rw.header)
+		w.api.Endpoint(r.URL.Path)(rw, r)
+		if rw.status != http.StatusFound {
+			b.Fatal(rw.status)
+		}
+	}
+}
+
+func BenchmarkRedirect(b *testing.B) {
+	rw := &discard{header: http.Header{}}
+	b.ReportAllocs()
+	for b.Loop() {
+		clear(rw.header)
+		rw.header.Set("Location", callback)
+		rw.WriteHeader(http.StatusFound)
+	}
+}
+
+// BenchmarkTokenES256 is the redemption of a code with PKCE, the signature included.
+func BenchmarkTokenES256(b *testing.B) {
+	w := newWorld(b)
+	w.server.Audit = nil
+	w.server.Limits = codes.Limits{Capacity: 1 << 30, PerSession: 1 << 30}
+	cookie, _ := w.signIn(ada)
+	auth := httptest.NewRequest(http.MethodGet, "/api/oauth2/auth?"+game("client_id", "5").Encode(), nil)
+	auth.Header.Set("Cookie", cookie)
+	rw := &discard{header: http.Header{}}
+	b.ReportAllocs()
+	for b.Loop() {
+		b.StopTimer()
+		clear(rw.header)
+		w.api.Endpoint(auth.URL.Path)(rw, auth)
+		location, err := url.Parse(rw.header.Get("Location"))
+		if err != nil {
+			b.Fatal(err)
+		}
+		body := redemption(location.Query().Get("code"), "client_id", "5").Encode()
+		r := httptest.NewRequest(http.MethodPost, "/api/oauth2/token", strings.NewReader(body))
+		r.Header.Set("Content-Type", form)
+		clear(rw.header)
+		rw.status = 0
+		b.StartTimer()
+		w.api.Endpoint(r.URL.Path)(rw, r)
+		if rw.status != http.StatusOK {
+			b.Fatal(rw.status)
+		}
+	}
+}
