@@ -74,7 +74,7 @@ type Gate struct {
 type Site struct {
 	Origin   string // scheme://host[:port]
 	Host     string // as requests name it, in lower case, without a default port
-	Callback string // the path of the redirect URI; "" on the portal's own origin
+	Callback string // the path of the redirect URI, not empty; "" on the portal's own origin
 	URI      string // the redirect URI
 
 	// Portal says that this is the portal's own origin, where the SSO session
@@ -95,7 +95,7 @@ func NewSites(issuer *url.URL, portal session.Cookie, c *oauth.Client) []*Site {
 			continue
 		}
 		s := newSite(r.URL, session.NewCookie("site", r.URL, c.ID), session.NewCookie("gate", r.URL, c.ID))
-		s.Callback, s.URI = r.URL.Path, r.Raw
+		s.Callback, s.URI = path(r.URL), r.Raw
 		sites = append(sites, s)
 	}
 	return sites
@@ -138,8 +138,8 @@ func nothing() {}
 func (g *Gate) Handle(w http.ResponseWriter, r *http.Request) (Pass, bool) {
 	visit := visitOf(r)
 	g.scrub(visit, r)
-	r, forward := g.enter(visit, w, r)
-	if !forward {
+	r, on := g.enter(visit, w, r)
+	if !on {
 		return Pass{}, false
 	}
 	if g.Match != nil {
@@ -160,8 +160,8 @@ func (g *Gate) Handle(w http.ResponseWriter, r *http.Request) (Pass, bool) {
 }
 
 // enter puts the visit into the request, and answers the gate's own paths.
-func (g *Gate) enter(v *visit, w http.ResponseWriter, r *http.Request) (_ *http.Request, forward bool) {
-	if v.own(r, g) && g.serveOwn(v, w, r) {
+func (g *Gate) enter(v *visit, w http.ResponseWriter, r *http.Request) (_ *http.Request, on bool) {
+	if g.mayOwn(r) && g.serveOwn(v, w, r) {
 		return r, false
 	}
 	if !v.entered {
@@ -213,7 +213,7 @@ func (g *Gate) forward(v *visit, r *http.Request, in *oauth.SignedIn) Pass {
 // people without a session have to be able to see.
 func (g *Gate) failPage(r *http.Request, site *Site) bool {
 	u := g.Policy.FailAuthURL
-	return u != nil && oauth.OriginOf(u) == site.Origin && r.URL.Path == path(u) && r.URL.RawPath == ""
+	return u != nil && oauth.OriginOf(u) == site.Origin && r.URL.Path == path(u) && r.URL.RawPath == u.RawPath
 }
 
 func path(u *url.URL) string {

@@ -43,8 +43,9 @@ func NewHeaders(prefix string) (Headers, error) {
 
 const headerLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-"
 
-// owns says whether a header name is one of ours in any spelling: servers
-// behind CGI-like interfaces take -, _ and . for the same.
+// owns says whether a header name is one of ours in any spelling: what servers
+// hand on as HTTP_X_SSO_USER may have been X-SSO-User, x_sso_user, X.SSO.User,
+// and with some X!SSO!User, too (RFC 3875 section 4.1.18).
 func (h Headers) owns(name string) bool {
 	if len(name) < len(h.folded) {
 		return false
@@ -59,12 +60,12 @@ func (h Headers) owns(name string) bool {
 
 func fold(c byte) byte {
 	switch {
+	case c >= 'a' && c <= 'z', c >= '0' && c <= '9':
+		return c
 	case c >= 'A' && c <= 'Z':
 		return c + 'a' - 'A'
-	case c == '_', c == '.':
-		return '-'
 	}
-	return c
+	return '-'
 }
 
 // scrub deletes what looks like an identity header, from every request.

@@ -12,8 +12,8 @@ import (
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
-// own says whether a path may be one of the gate's own.
-func (v *visit) own(r *http.Request, g *Gate) bool {
+// mayOwn says whether a path may be one of the gate's own.
+func (g *Gate) mayOwn(r *http.Request) bool {
 	if strings.HasPrefix(r.URL.Path, "/oauth2/") {
 		return true
 	}
@@ -23,6 +23,12 @@ func (v *visit) own(r *http.Request, g *Gate) bool {
 		}
 	}
 	return false
+}
+
+// calledBack says whether a request is an answer of the portal. A redirect URI
+// without a path shares the start page with the backend.
+func (s *Site) calledBack(r *http.Request) bool {
+	return s.Callback != "" && r.URL.Path == s.Callback && (s.Callback != "/" || r.URL.Query().Has("state"))
 }
 
 // serveOwn answers the gate's own paths, and says whether it did.
@@ -35,9 +41,11 @@ func (g *Gate) serveOwn(v *visit, w http.ResponseWriter, r *http.Request) bool {
 		g.Pages.ServeAsset(w, r, name)
 		return true
 	}
-	switch r.URL.Path {
-	case site.Callback:
+	if site.calledBack(r) {
 		g.get(w, r, func() { g.callback(v, w, r, site) })
+		return true
+	}
+	switch r.URL.Path {
 	case SignInPath:
 		g.get(w, r, func() { g.startSignIn(v, w, r, site) })
 	case SignedInPath:
@@ -212,7 +220,7 @@ func (g *Gate) windowDone(v *visit, w http.ResponseWriter, r *http.Request, site
 		return
 	}
 	if _, err := g.identify(v, r, site); err != nil {
-		if isUnavailable(err) {
+		if !errors.Is(err, session.ErrNone) {
 			g.failed(w, r, err)
 			return
 		}

@@ -84,8 +84,7 @@ func wantsPage(r *http.Request) bool {
 		return false
 	}
 	h := r.Header
-	if h.Get("Upgrade") != "" || h.Get("X-Requested-With") != "" || h.Get("Purpose") == "prefetch" ||
-		strings.Contains(h.Get("Sec-Purpose"), "prefetch") {
+	if h.Get("Upgrade") != "" || h.Get("X-Requested-With") != "" || prefetches(h) {
 		return false
 	}
 	if mode := h.Get("Sec-Fetch-Mode"); mode != "" {
@@ -93,6 +92,11 @@ func wantsPage(r *http.Request) bool {
 		return mode == "navigate" && (dest == "document" || dest == "")
 	}
 	return acceptsHTML(h)
+}
+
+// prefetches says that a browser loads a page that nobody has asked for yet.
+func prefetches(h http.Header) bool {
+	return h.Get("Purpose") == "prefetch" || strings.Contains(h.Get("Sec-Purpose"), "prefetch")
 }
 
 func acceptsHTML(h http.Header) bool {
@@ -104,15 +108,30 @@ func acceptsHTML(h http.Header) bool {
 	return false
 }
 
-// ambiguousPath finds what backends and matchers read differently: encoded
-// separators, once or twice, backslashes, path parameters, dot segments and
-// control characters.
+// ambiguousPath finds what backends and matchers read differently: a target
+// without a path, encoded separators, what is encoded twice, backslashes, path
+// parameters, dot segments and control characters.
 func ambiguousPath(r *http.Request) bool {
 	p := r.URL.Path
-	if strings.ContainsAny(p, ";\\") || !oauth.CleanText(p) || hasDotSegment(p) {
+	if !strings.HasPrefix(p, "/") || r.URL.Opaque != "" || strings.ContainsAny(p, ";\\") || !oauth.CleanText(p) || hasDotSegment(p) {
 		return true
 	}
-	return hasEncodedSeparator(p) || hasEncodedSeparator(r.URL.RawPath) || hasEncodedSeparator(r.URL.EscapedPath())
+	return hasEscape(p) || hasEncodedSeparator(r.URL.RawPath) || hasEncodedSeparator(r.URL.EscapedPath())
+}
+
+// hasEscape says whether a path that was decoded would change if it were
+// decoded once more.
+func hasEscape(p string) bool {
+	for i := 0; i+2 < len(p); i++ {
+		if p[i] == '%' && isHex(p[i+1]) && isHex(p[i+2]) {
+			return true
+		}
+	}
+	return false
+}
+
+func isHex(c byte) bool {
+	return c >= '0' && c <= '9' || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F'
 }
 
 func hasDotSegment(p string) bool {

@@ -2,7 +2,6 @@ package gate
 
 import (
 	"encoding/json"
-	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -12,7 +11,6 @@ import (
 
 	"github.com/caddy-sso/caddy-sso/oauth"
 	"github.com/caddy-sso/caddy-sso/page"
-	"github.com/caddy-sso/caddy-sso/storage"
 )
 
 // A problem is the JSON that scripts get, in the words of RFC 6749 section 5.2.
@@ -66,7 +64,7 @@ func (g *Gate) forbid(w http.ResponseWriter, r *http.Request, site *Site, in *oa
 		SwitchURL: SignInPath + "?" + again.Encode(),
 		SignOut:   page.Form{Action: SignOutPath},
 	}
-	if target, err := page.FormTarget(g.signedOutURL(r)); err == nil {
+	if target, err := page.FormTarget(g.signedOutURL(r, site)); err == nil {
 		denied.SignOut.Targets = []string{target}
 	}
 	g.Pages.Denied(w, denied)
@@ -134,8 +132,6 @@ func (g *Gate) notAllowed(w http.ResponseWriter, r *http.Request, allow string) 
 		Error: "invalid_request", Description: "The method is not allowed; use one of " + allow + ".",
 	})
 }
-
-func isUnavailable(err error) bool { return errors.Is(err, storage.ErrUnavailable) }
 
 func zapClient(c *oauth.Client) zap.Field { return zap.String("client", c.ID) }
 func zapOrigin(s *Site) zap.Field         { return zap.String("site", s.Origin) }

@@ -1,10 +1,13 @@
 package gate
 
 import (
+	"errors"
 	"net/http"
+	"net/url"
 
 	"github.com/caddy-sso/caddy-sso/oauth"
 	"github.com/caddy-sso/caddy-sso/page"
+	"github.com/caddy-sso/caddy-sso/session"
 )
 
 // signOut ends site session and SSO session. A form of this site does it, or a
@@ -18,7 +21,7 @@ func (g *Gate) signOut(v *visit, w http.ResponseWriter, r *http.Request, site *S
 			return
 		}
 	case http.MethodGet:
-		if r.Header.Get("Sec-Fetch-Site") != "same-origin" {
+		if r.Header.Get("Sec-Fetch-Site") != "same-origin" || prefetches(r.Header) {
 			g.askSignOut(v, w, r, site)
 			return
 		}
@@ -30,8 +33,8 @@ func (g *Gate) signOut(v *visit, w http.ResponseWriter, r *http.Request, site *S
 	if err == nil {
 		err = g.Server.EndSession(r.Context(), *in, g.From(r))
 	}
-	if err != nil && isUnavailable(err) {
-		g.failed(w, r, err)
+	if err != nil && !errors.Is(err, session.ErrNone) {
+		g.failed(w, r, err) // it may not be over
 		return
 	}
 	site.Cookie.Clear(w)
@@ -43,7 +46,7 @@ func (g *Gate) signOut(v *visit, w http.ResponseWriter, r *http.Request, site *S
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("Location", g.signedOutURL(r))
+	h.Set("Location", g.signedOutURL(r, site))
 	w.WriteHeader(http.StatusSeeOther)
 }
 
@@ -56,21 +59,26 @@ func wantsPageOrForm(r *http.Request) bool {
 }
 
 // signedOutURL is where a person goes after signing out: what return names, if
-// it is registered, else the gate's fail_auth_url, else the portal.
-func (g *Gate) signedOutURL(r *http.Request) string {
-	if asked := r.URL.Query().Get("return"); asked != "" && g.Client.FailAuthURL(asked) {
+// it is registered, else the gate's fail_auth_url, else the portal, which is
+// told where to come back to.
+func (g *Gate) signedOutURL(r *http.Request, site *Site) string {
+	if asked := r.URL.Query().Get("return"); g.Client.FailAuthURL(asked) {
 		return asked
 	}
 	if u := g.Policy.FailAuthURL; u != nil {
 		return u.String()
 	}
-	return g.Server.Issuer + "/sso/sign_out"
+	out := g.Server.Issuer + "/sso/sign_out"
+	if site.Portal {
+		return out
+	}
+	return out + "?" + url.Values{"client_id": {g.Client.ID}, "redirect_uri": {site.URI}}.Encode()
 }
 
 func (g *Gate) askSignOut(v *visit, w http.ResponseWriter, r *http.Request, site *Site) {
 	in, err := g.identify(v, r, site)
 	if err != nil {
-		if isUnavailable(err) {
+		if !errors.Is(err, session.ErrNone) {
 			g.failed(w, r, err)
 			return
 		}
@@ -81,8 +89,11 @@ func (g *Gate) askSignOut(v *visit, w http.ResponseWriter, r *http.Request, site
 		Person: personOf(in), App: g.Client.Name,
 		Form: page.Form{Action: SignOutPath}, CancelURL: "/",
 	}
+	if asked := r.URL.Query().Get("return"); g.Client.FailAuthURL(asked) {
+		ask.Form.Action += "?" + url.Values{"return": {asked}}.Encode()
+	}
 	// The form's answer redirects there, which form-action has to allow.
-	if target, err := page.FormTarget(g.signedOutURL(r)); err == nil {
+	if target, err := page.FormTarget(g.signedOutURL(r, site)); err == nil {
 		ask.Form.Targets = []string{target}
 	}
 	g.Pages.SignOut(w, ask)

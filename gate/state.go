@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -43,11 +44,13 @@ const (
 )
 
 func (g *Gate) seal(ctx context.Context, s state) (string, error) {
-	plain, err := json.Marshal(s)
-	if err != nil {
+	var plain bytes.Buffer
+	enc := json.NewEncoder(&plain)
+	enc.SetEscapeHTML(false) // which makes six bytes of every &
+	if err := enc.Encode(s); err != nil {
 		return "", fmt.Errorf("sealing the state: %w", err)
 	}
-	sealed, err := g.Keys.Seal(ctx, statePurpose, plain)
+	sealed, err := g.Keys.Seal(ctx, statePurpose, plain.Bytes())
 	if err != nil {
 		return "", fmt.Errorf("sealing the state: %w", err)
 	}
@@ -166,8 +169,9 @@ func (g *Gate) onPortal(r *http.Request, b beginning) (string, error) {
 
 // localPath says whether p is a path of this very origin: browsers read // and
 // /\ as the beginning of a host, and drop control characters before they look.
+// Nor has it a quotation mark, which no browser sends and sealing makes longer.
 func localPath(p string) bool {
-	if len(p) == 0 || p[0] != '/' || len(p) > maxReturn || strings.ContainsRune(p, '\\') || !oauth.CleanText(p) {
+	if len(p) == 0 || p[0] != '/' || len(p) > maxReturn || strings.ContainsAny(p, `\"`) || !oauth.CleanText(p) {
 		return false
 	}
 	u, err := url.Parse("http://site.invalid" + p)

@@ -1,0 +1,85 @@
+package gate
+
+import (
+	"net/http/httptest"
+	"testing"
+)
+
+func TestWhatIsNotClearlyAllowedIsRefused(t *testing.T) {
+	anyone, staff := Policy{}, Policy{Groups: []string{"staff", "admins"}}
+	for name, test := range map[string]struct {
+		policy Policy
+		facts  facts
+		want   verdict
+	}{
+		"nobody, a script":                         {anyone, facts{}, refuse},
+		"nobody, a page":                           {anyone, facts{Page: true}, signIn},
+		"nobody, the gate's own fail_auth_url":     {anyone, facts{Page: true, FailPage: true}, letThrough},
+		"nobody, a script on the fail_auth_url":    {anyone, facts{FailPage: true}, letThrough},
+		"the store is down, a page":                {anyone, facts{Unavailable: true, Page: true}, unavailable},
+		"the store is down, a script":              {anyone, facts{Unavailable: true}, unavailable},
+		"the store is down, the fail_auth_url":     {anyone, facts{Unavailable: true, FailPage: true}, letThrough},
+		"somebody":                                 {anyone, facts{SignedIn: true}, forward},
+		"somebody, groups play no part":            {anyone, facts{SignedIn: true, Groups: []string{"players"}}, forward},
+		"a member":                                 {staff, facts{SignedIn: true, Groups: []string{"players", "admins"}}, forward},
+		"a member on the fail_auth_url":            {staff, facts{SignedIn: true, Groups: []string{"staff"}, FailPage: true}, forward},
+		"no member":                                {staff, facts{SignedIn: true, Groups: []string{"players"}}, forbid},
+		"no member, a page":                        {staff, facts{SignedIn: true, Page: true}, forbid},
+		"no member on the fail_auth_url":           {staff, facts{SignedIn: true, FailPage: true}, letThrough},
+		"groups are compared with case":            {staff, facts{SignedIn: true, Groups: []string{"Staff"}}, forbid},
+		"a group that begins like one is another":  {staff, facts{SignedIn: true, Groups: []string{"staffing"}}, forbid},
+		"groups are not joined into one name":      {staff, facts{SignedIn: true, Groups: []string{"staff,admins"}}, forbid},
+		"nobody where groups are required":         {staff, facts{Page: true}, signIn},
+		"groups count for nothing without session": {staff, facts{Groups: []string{"staff"}}, refuse},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := test.policy.decide(test.facts); got != test.want {
+				t.Fatalf("got verdict %d, expected %d", got, test.want)
+			}
+		})
+	}
+}
+
+func TestOnlyPagesAreRedirected(t *testing.T) {
+	const html = "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8"
+	for name, test := range map[string]struct {
+		method string
+		header []string
+		want   bool
+	}{
+		"a navigation":                            {"GET", []string{"Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document", "Accept", html}, true},
+		"a navigation from another site":          {"GET", []string{"Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document", "Sec-Fetch-Site", "cross-site"}, true},
+		"a navigation that does not say for what": {"GET", []string{"Sec-Fetch-Mode", "navigate"}, true},
+		"HEAD of a page":                          {"HEAD", []string{"Accept", html}, true},
+		"an old browser":                          {"GET", []string{"Accept", html}, true},
+		"an old browser, in capitals":             {"GET", []string{"Accept", "TEXT/HTML"}, true},
+		"a form":                                  {"POST", []string{"Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document", "Accept", html}, false},
+		"PUT":                                     {"PUT", []string{"Accept", html}, false},
+		"OPTIONS":                                 {"OPTIONS", []string{"Accept", html}, false},
+		"a frame":                                 {"GET", []string{"Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "iframe", "Accept", html}, false},
+		"an embedded object":                      {"GET", []string{"Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "object", "Accept", html}, false},
+		"fetch that asks for a page":              {"GET", []string{"Sec-Fetch-Mode", "cors", "Sec-Fetch-Dest", "empty", "Accept", html}, false},
+		"an image":                                {"GET", []string{"Sec-Fetch-Mode", "no-cors", "Sec-Fetch-Dest", "image", "Accept", "image/avif,*/*"}, false},
+		"an image of an old browser":              {"GET", []string{"Accept", "image/*,*/*;q=0.8"}, false},
+		"a script that says so":                   {"GET", []string{"X-Requested-With", "XMLHttpRequest", "Accept", html}, false},
+		"a script that says so beside fetch's mode": {"GET", []string{"X-Requested-With", "fetch", "Sec-Fetch-Mode", "navigate"}, false},
+		"a WebSocket":                  {"GET", []string{"Upgrade", "websocket", "Connection", "Upgrade", "Accept", html}, false},
+		"a WebSocket by its mode":      {"GET", []string{"Sec-Fetch-Mode", "websocket"}, false},
+		"an event stream":              {"GET", []string{"Accept", "text/event-stream"}, false},
+		"a prefetch":                   {"GET", []string{"Sec-Purpose", "prefetch;prerender", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document"}, false},
+		"a prefetch of an old browser": {"GET", []string{"Purpose", "prefetch", "Accept", html}, false},
+		"curl":                         {"GET", []string{"Accept", "*/*"}, false},
+		"an API's client":              {"GET", []string{"Accept", "application/json"}, false},
+		"no header at all":             {"GET", nil, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := httptest.NewRequestWithContext(t.Context(), test.method, "/", nil)
+			for i := 0; i < len(test.header); i += 2 {
+				r.Header.Set(test.header[i], test.header[i+1])
+			}
+			if got := wantsPage(r); got != test.want {
+				t.Fatalf("got %v, expected %v", got, test.want)
+			}
+		})
+	}
+}
