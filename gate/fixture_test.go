@@ -166,7 +166,7 @@ func newClient(t testing.TB, id string) *oauth.Client {
 		}
 		c.RedirectURIs = append(c.RedirectURIs, uri)
 	}
-	for _, raw := range []string{siteOrigin + "/signed-out", "https://www.example"} {
+	for _, raw := range []string{siteOrigin + "/signed-out", siteOrigin + "/signed%2Dout", "https://www.example"} {
 		u, err := oauth.ParseFailAuthURL(raw)
 		if err != nil {
 			t.Fatal(err)
@@ -345,8 +345,14 @@ func (b *browser) portal(location string) string {
 // enter signs in and comes back, so that the browser has a site session.
 func (b *browser) enter(u session.User) *session.Session {
 	b.f.t.Helper()
+	return b.enterBelow("/", u)
+}
+
+// enterBelow is enter where the policy is for a path.
+func (b *browser) enterBelow(path string, u session.User) *session.Session {
+	b.f.t.Helper()
 	sess := b.signIn(u)
-	w := b.open("/")
+	w := b.open(path)
 	w = b.open(b.portal(w.Header().Get("Location")))
 	b.want(w, http.StatusFound)
 	return sess

@@ -117,8 +117,8 @@ func (g *Gate) beginPage(v *visit, w http.ResponseWriter, r *http.Request, site 
 const channel = "caddy_sso"
 
 // callback ends a sign-in: it redeems the code and begins the site session.
-// Whatever can be mended by asking the portal again is, a few times; it never
-// redeems a code that this browser did not ask for.
+// Whatever can be mended by asking the portal again is, a few times; no code
+// that this browser did not ask for begins a session in it.
 func (g *Gate) callback(v *visit, w http.ResponseWriter, r *http.Request, site *Site) {
 	q, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil || len(q["state"]) != 1 || len(q["code"]) > 1 {
@@ -151,6 +151,7 @@ func (g *Gate) callback(v *visit, w http.ResponseWriter, r *http.Request, site *
 	}
 	bound, _ := v.cookie(site.Binder)
 	if bound == "" || bound != st.Binder || g.Now().Unix()-st.Begun > int64(stateLifetime.Seconds()) {
+		g.discard(r, site, st, q.Get("code"))
 		g.again(v, w, r, site, st)
 		return
 	}
@@ -209,6 +210,17 @@ func (g *Gate) again(v *visit, w http.ResponseWriter, r *http.Request, site *Sit
 		Next: "Allow cookies for this site, check that your clock is right, and try again. A private window or an extension may block them.",
 		Link: &page.Link{Text: "Try again", URL: site.Origin + st.Return},
 	})
+}
+
+// discard spends a code that nobody is to use. Tabs that were opened at once,
+// before the browser had a cookie, come back with as many codes that are bound
+// to another; left alive, they would fill the allowance of the SSO session.
+func (g *Gate) discard(r *http.Request, site *Site, st state, code string) {
+	if code != "" {
+		_, _ = g.Server.RedeemCode(r.Context(), oauth.CodeRequest{
+			Client: g.Client, Code: code, RedirectURI: site.URI, Verifier: st.Verifier, From: g.From(r),
+		})
+	}
 }
 
 // windowDone ends, on the portal's own origin, what a window was opened for.

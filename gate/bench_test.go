@@ -1,0 +1,48 @@
+package gate
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"testing"
+)
+
+// BenchmarkHandle is a gate with a valid session, and a request as browsers
+// send it. The header map is the same for all, so it is put back each time.
+func BenchmarkHandle(b *testing.B) {
+	f := newFixture(b)
+	cookie := func() string {
+		visitor := f.browser()
+		visitor.enter(demo)
+		return visitor.request("/").Header.Get("Cookie")
+	}()
+	sent := http.Header{
+		"Accept":             {"text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"},
+		"Accept-Encoding":    {"gzip, deflate, br, zstd"},
+		"Accept-Language":    {"en-GB,en;q=0.9,de;q=0.8"},
+		"Cookie":             {"theme=dark; " + cookie + "; lang=en"},
+		"Referer":            {siteOrigin + "/"},
+		"Sec-Fetch-Dest":     {"document"},
+		"Sec-Fetch-Mode":     {"navigate"},
+		"Sec-Fetch-Site":     {"same-origin"},
+		"Sec-Ch-Ua-Platform": {`"Linux"`},
+		"Connection":         {"keep-alive"},
+		"User-Agent":         {"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"},
+	}
+	r := httptest.NewRequestWithContext(b.Context(), "GET", "/world/7?a=b", nil)
+	r.Host = "localhost:8081"
+	header := http.Header{}
+	for name, values := range sent {
+		header[name] = values
+	}
+	w := httptest.NewRecorder()
+	b.ReportAllocs()
+	for b.Loop() {
+		header["Cookie"] = sent["Cookie"]
+		r.Header = header
+		pass, ok := f.gate.Handle(w, r)
+		if !ok {
+			b.Fatal("refused")
+		}
+		pass.Release()
+	}
+}
