@@ -32,7 +32,7 @@ const (
 	issuer   = "https://login.example"
 	callback = "https://game.example/cb"
 	secret   = "s3cret+%:é"
-	project  = "40db2ea4-5p1c-11e6-a3ff-005056a0e04a"
+	project  = "40db2ea4-5c1c-11e6-a3ff-005056a0e04a"
 )
 
 var (

@@ -1,0 +1,235 @@
+package loginapi_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/caddy-sso/caddy-sso/keys"
+	"github.com/caddy-sso/caddy-sso/oauth"
+	"github.com/caddy-sso/caddy-sso/session"
+)
+
+func loginURL(t *testing.T, a answer) *url.URL {
+	t.Helper()
+	var body map[string]string
+	if err := json.Unmarshal([]byte(a.body), &body); err != nil || a.status != http.StatusOK || len(body) != 1 {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	u, err := url.Parse(body["login_url"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+func TestTheSessionCheckGivesTheCallbackAsData(t *testing.T) {
+	w := newWorld(t)
+	cookie, _ := w.signIn(ada)
+	a := w.get("/api/oauth2/sso?"+game("redirect_uri", callback+"?track=7", "state", "a&b<c> 12").Encode(), cookie)
+	u := loginURL(t, a)
+	code := u.Query().Get("code")
+	if want := `{"login_url":"` + callback + `?track=7&code=` + code + `&state=a%26b%3Cc%3E%2012"}` + "\n"; a.body != want {
+		t.Errorf("got %s want %s", a.body, want)
+	}
+	wantHeaders(t, a, "Content-Type", "application/json", "Cache-Control", "no-store", "Referrer-Policy", "no-referrer",
+		"X-Content-Type-Options", "nosniff", "Vary", "Origin", "Access-Control-Allow-Origin", "", "Location", "")
+	if a := w.token(redemption(code, "redirect_uri", callback+"?track=7")); a.status != http.StatusOK {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+}
+
+func TestTheSessionCheckDefaultsToWhatTheClientHas(t *testing.T) {
+	w := newWorld(t)
+	cookie, _ := w.signIn(ada)
+	for _, tt := range []struct {
+		name     string
+		query    url.Values
+		redirect string
+		form     func(string) url.Values
+		alg      keys.Algorithm
+		aud, scp []string
+	}{
+		{
+			"a public client", game("redirect_uri", "-", "scope", "-", "audience", "-"), callback,
+			func(c string) url.Values { return redemption(c) }, keys.RS256,
+			[]string{"game"},
+			[]string{"email"}, // offline has to be asked for
+		},
+		{
+			"what is given stays", game("scope", "offline", "audience", url.QueryEscape("https://api.example/a b+c")), callback,
+			func(c string) url.Values { return redemption(c) }, keys.RS256,
+			[]string{"https://api.example/a b+c"},
+			[]string{"offline"},
+		},
+		{
+			"a client with a secret", backend("redirect_uri", "-", "scope", "-", "audience", "-"), "https://server.example/cb",
+			func(c string) url.Values { return backendRedemption(c) }, keys.ES256,
+			[]string{"server"},
+			[]string{"email"},
+		},
+		{
+			"scope * asks for nothing by itself",
+			game("client_id", "4", "redirect_uri", "-", "scope", "-", "audience", "-", "code_challenge", "-", "code_challenge_method", "-"), "https://older.example/cb",
+			func(c string) url.Values {
+				return redemption(c, "client_id", "4", "redirect_uri", "https://older.example/cb", "code_verifier", "-")
+			},
+			keys.EdDSA,
+			[]string{"older"},
+			[]string{},
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			u := loginURL(t, w.get("/api/oauth2/sso?"+tt.query.Encode(), cookie))
+			if !strings.HasPrefix(u.String(), tt.redirect+"?code=") {
+				t.Errorf("%s", u)
+			}
+			claims := w.accessToken(w.token(tt.form(u.Query().Get("code"))), tt.alg)
+			if !reflect.DeepEqual(claims.Audience, tt.aud) || !reflect.DeepEqual(claims.Scopes, tt.scp) {
+				t.Errorf("%+v", claims)
+			}
+		})
+	}
+}
+
+func TestTheSessionCheckRefuses(t *testing.T) {
+	w := newWorld(t)
+	cookie, _ := w.signIn(ada)
+	for _, tt := range []struct {
+		name        string
+		query       url.Values
+		status      int
+		code        string
+		description string
+	}{
+		{"client_id missing", game("client_id", "-"), 400, "0", "client_id is missing."},
+		{"client unknown", game("client_id", "99", "redirect_uri", "-"), 404, "003-061", "Object not found."},
+		{"client disabled", game("client_id", "3", "redirect_uri", "-"), 422, "003-020", "This call is not available for the project."},
+		{"state missing", game("state", "-"), 400, "010-022", "state should have at least 8 characters."},
+		{"response_type missing", game("response_type", "-"), 400, "0", "response_type is missing."},
+		{"redirect_uri of a stranger", game("redirect_uri", "https://evil.example/"), 400, "0", "redirect_uri is not registered for this client."},
+		{"no PKCE", game("code_challenge", "-", "code_challenge_method", "-"), 400, "0", "code_challenge is missing: a public client has to use PKCE."},
+		{"audience of a stranger", game("audience", "evil"), 400, "0", "audience is not registered for this client."},
+		{"a flag that is none", game("popup", "perhaps"), 400, "0", "popup should be true or false."},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			wantError(t, w.get("/api/oauth2/sso?"+tt.query.Encode(), cookie), tt.status, tt.code, tt.description)
+		})
+	}
+	wantError(t, w.get("/api/oauth2/sso?"+game("fail_auth_url", "https://fail.example/").Encode(), ""), 401, "003-040", "Unauthorized user.")
+}
+
+func TestOnlyRegisteredOriginsReadTheAnswers(t *testing.T) {
+	w := newWorld(t)
+	cookie, _ := w.signIn(ada)
+	ours := []string{
+		"Access-Control-Allow-Credentials", "true",
+		"Access-Control-Expose-Headers", "Retry-After", "Vary", "Origin",
+	}
+	preflight := []string{"Access-Control-Allow-Headers", "Authorization, Content-Type", "Access-Control-Max-Age", "600"}
+	none := []string{
+		"Access-Control-Allow-Origin", "", "Access-Control-Allow-Credentials", "", "Access-Control-Allow-Methods", "",
+		"Access-Control-Allow-Headers", "", "Access-Control-Max-Age", "", "Vary", "Origin",
+	}
+	methods := map[string]string{"/api/oauth2/sso": "GET", "/api/oauth2/token": "POST", "/api/oauth2/clear_sso": "GET"}
+	for _, origin := range []string{"https://game.example", "https://server.example", "https://older.example"} {
+		for path, method := range methods {
+			a := w.send(method, path, "", "Origin", origin, "Cookie", cookie)
+			wantHeaders(t, a, append(ours, "Access-Control-Allow-Origin", origin, "Access-Control-Allow-Methods", "")...)
+			a = w.send(http.MethodOptions, path, "", "Origin", origin, "Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "content-type")
+			wantHeaders(t, a, append(append(ours, preflight...), "Access-Control-Allow-Origin", origin, "Access-Control-Allow-Methods", method)...)
+			if a.status != http.StatusNoContent || a.body != "" {
+				t.Errorf("the preflight of %s answers %d %s", path, a.status, a.body)
+			}
+		}
+	}
+	for _, origin := range []string{
+		"", "null", "*", "https://evil.example", "http://game.example", "https://game.example:8443", "https://game.example.", "https://GAME.example",
+		"https://game.example.evil.example", "https://evilgame.example", "https://sub.game.example", "https://game.example/", "https://fail.example",
+		"http://127.0.0.1", "http://127.0.0.1:8080", "com.example.game:", "com.example.game://", issuer,
+	} {
+		for path, method := range methods {
+			wantHeaders(t, w.send(method, path, "", "Origin", origin), none...)
+			a := w.send(http.MethodOptions, path, "", "Origin", origin, "Access-Control-Request-Method", method)
+			wantHeaders(t, a, none...)
+			if a.status != http.StatusNoContent {
+				t.Errorf("the preflight of %s answers %d", path, a.status)
+			}
+		}
+	}
+	wantHeaders(t, w.send(http.MethodGet, authPath, "", "Origin", "https://game.example"), "Access-Control-Allow-Origin", "")
+}
+
+func TestClass22ClearSSOIsNotForOtherSites(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		headers []string
+		ends    bool
+	}{
+		{"no browser", nil, true},
+		{"typed into the address bar", []string{"Sec-Fetch-Site", "none", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document"}, true},
+		{"the portal's own script", []string{"Sec-Fetch-Site", "same-origin", "Sec-Fetch-Mode", "cors", "Sec-Fetch-Dest", "empty"}, true},
+		{"the portal's own script, with its origin", []string{"Origin", issuer, "Sec-Fetch-Site", "same-origin"}, true},
+		{"a script of a registered origin", []string{"Origin", "https://game.example", "Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "cors", "Sec-Fetch-Dest", "empty"}, true},
+		{"a link on another site", []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document"}, true},
+		{"a script of another site", []string{"Origin", "https://evil.example", "Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "cors"}, false},
+		{"another site in a browser without fetch metadata", []string{"Origin", "https://evil.example"}, false},
+		{"a sandbox", []string{"Origin", "null", "Sec-Fetch-Site", "cross-site"}, false},
+		{"the origin of a loopback registration", []string{"Origin", "http://127.0.0.1:8080", "Sec-Fetch-Site", "cross-site"}, false},
+		{"an image on another site", []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "no-cors", "Sec-Fetch-Dest", "image"}, false},
+		{"an image on a neighbour", []string{"Sec-Fetch-Site", "same-site", "Sec-Fetch-Mode", "no-cors", "Sec-Fetch-Dest", "image"}, false},
+		{"a frame on another site", []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "iframe"}, false},
+		{"a prefetch that claims a document", []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "no-cors", "Sec-Fetch-Dest", "document"}, false},
+		{"a word that is not in the standard", []string{"Sec-Fetch-Site", "friendly"}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t)
+			cookie, _ := w.signIn(ada)
+			a := w.get("/api/oauth2/clear_sso", cookie, tt.headers...)
+			after := w.get("/api/oauth2/sso?"+game().Encode(), cookie)
+			if !tt.ends {
+				wantError(t, a, 401, "010-026", "Request denied: the origin is not registered.")
+				if after.status != http.StatusOK {
+					t.Error("the session has ended")
+				}
+				return
+			}
+			if a.status != http.StatusNoContent || a.body != "" || after.status != http.StatusUnauthorized {
+				t.Errorf("answers %d %s, the session %d", a.status, a.body, after.status)
+			}
+			wantHeaders(t, a, "Cache-Control", "no-store", "Referrer-Policy", "no-referrer",
+				"Set-Cookie", w.api.Cookie.Name+"=; Path=/; Max-Age=0; HttpOnly; Secure; SameSite=Lax")
+		})
+	}
+}
+
+func TestClass16ClearSSOEndsTheSessionOfAUserWhoIsGone(t *testing.T) {
+	w := newWorld(t)
+	cookie, sess := w.signIn(ada)
+	w.people.gone.Store(ada.Subject, true)
+	if a := w.get("/api/oauth2/clear_sso", cookie); a.status != http.StatusNoContent {
+		t.Fatal(a.status, a.body)
+	}
+	w.people.gone.Delete(ada.Subject)
+	if _, err := w.server.Sessions.Lookup(t.Context(), sess.Key()); err == nil {
+		t.Error("the session came back with the user")
+	}
+}
+
+func TestClass16SigningOutSpendsTheCodesOfTheSession(t *testing.T) {
+	w := newWorld(t)
+	cookie, _ := w.signIn(ada)
+	other, _ := w.signIn(session.User{Subject: "other", Name: "bob"})
+	code, kept := w.code(cookie, game("scope", "offline")), w.code(other, game())
+	w.get("/api/oauth2/clear_sso", cookie)
+	wantError(t, w.token(redemption(code)), 400, "010-023", badGrant)
+	if a := w.token(redemption(kept)); a.status != http.StatusOK {
+		t.Errorf("another session's code: %d %s", a.status, a.body)
+	}
+	if n := w.audit.FilterMessage(string(oauth.SessionEnded)).Len(); n != 1 {
+		t.Errorf("%d sessions ended", n)
+	}
+}
