@@ -56,6 +56,9 @@ func Launch(tb testing.TB, caddyfile, dir string) (*Server, error) {
 	s.write(caddyfile)
 	tb.Cleanup(func() {
 		s.Stop()
+		if panics := s.Log.Containing("panic"); len(panics) > 0 {
+			tb.Errorf("the server panicked: %s", panics)
+		}
 		if tb.Failed() {
 			tb.Logf("the server's log, its end:\n%s", s.Log.tail(60))
 		}

@@ -124,20 +124,17 @@ func TestValidateTellsGoodFromBadBesideARunningServer(t *testing.T) {
 		{"an unknown option", "sesion", func(c *harness.Caddyfile) { c.Options = "sesion {\nidle 1h\n}" }},
 		{"no storage_key", "storage_key", func(c *harness.Caddyfile) { c.Storage = "redis redis://localhost:1" }},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			bad := *r.Caddyfile
-			tt.vary(&bad)
-			err := r.server.Validate(bad.String())
-			if err == nil {
-				t.Fatal("it is called good")
-			}
-			if !strings.Contains(err.Error(), tt.say) {
-				t.Errorf("the error does not say %q: %v", tt.say, err)
-			}
-			if err := r.server.TryReload(bad.String()); err == nil {
-				t.Error("a reload takes it")
-			}
-		})
+		bad := *r.Caddyfile
+		tt.vary(&bad)
+		switch err := r.server.Validate(bad.String()); {
+		case err == nil:
+			t.Errorf("%s is called good", tt.name)
+		case !strings.Contains(err.Error(), tt.say):
+			t.Errorf("of %s the error does not say %q: %v", tt.name, tt.say, err)
+		}
+		if err := r.server.TryReload(bad.String()); err == nil {
+			t.Errorf("a reload takes %s", tt.name)
+		}
 	}
 	if user := r.userAtBackend(t, browser); user != harness.Demo.Name {
 		t.Errorf("after all of that the server knows %q", user)

@@ -80,7 +80,7 @@ func (r *rig) ssoURL() string {
 // The example of RFC 7636, appendix B.
 const (
 	verifier  = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
-	challenge = "E9Melhoa2OwvFrEMTJguCMeHpHBd-DPgdT92Fwo1v_M" //nolint:gosec // no credential
+	challenge = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM" //nolint:gosec // no credential
 )
 
 // errorCode reads an error of the Login API.

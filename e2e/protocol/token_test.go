@@ -31,6 +31,7 @@ func TestAGameRedeemsItsCodeForATokenThatThePublishedKeysVerify(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			g := newGame(t, r.Portal, tt.client, "email", "offline")
 			browser := harness.NewClient(t)
 			before := time.Now().Add(-time.Second)
@@ -105,6 +106,7 @@ func TestAServerRedeemsItsCodeWithItsSecret(t *testing.T) {
 		"in the body": oauth2.AuthStyleInParams,
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			g := newGame(t, r.Portal, "2", "email")
 			g.Endpoint.AuthStyle = style
 			g.ClientSecret = "not " + harness.Secret
@@ -121,6 +123,7 @@ func TestAServerRedeemsItsCodeWithItsSecret(t *testing.T) {
 		})
 	}
 	t.Run("both at once are refused", func(t *testing.T) {
+		t.Parallel()
 		g := newGame(t, r.Portal, "2", "email")
 		form := g.form(g.codeOf(t, browser))
 		form.Set("client_secret", harness.Secret)
@@ -140,7 +143,6 @@ func TestClass12ACodeIsBoundToItsClientItsRedirectURIAndItsVerifier(t *testing.T
 	t.Parallel()
 	r := start(t, func(c *harness.Caddyfile) { c.Clients = append(c.Clients, harness.PublicClient("11", "ES256")) })
 	browser := r.signedIn(t, harness.Demo)
-	g := newGame(t, r.Portal, "1", "email")
 	for name, change := range map[string][2]string{
 		"another client":              {"client_id", "11"},
 		"another redirect URI":        {"redirect_uri", "http://127.0.0.1:1/callback"},
@@ -149,6 +151,8 @@ func TestClass12ACodeIsBoundToItsClientItsRedirectURIAndItsVerifier(t *testing.T
 		"class 13: verifier = method": {"code_verifier", "S256"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g := newGame(t, r.Portal, "1", "email")
 			code := g.codeOf(t, browser)
 			form := g.form(code)
 			form.Set(change[0], change[1])
