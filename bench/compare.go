@@ -68,6 +68,6 @@ func (r *run) measured(ctx context.Context, c *caddy, w row, first int) (slice, 
 
 // record keeps every slice for whoever doubts the medians.
 func (r *run) record(part string, round int, row string, s slice) {
-	fmt.Fprintf(r.raw, "%s\t%d\t%s\t%d\t%.3f\t%d\t%d\t%d\t%d\t%d\n", part, round, row,
-		s.requests, s.seconds, s.p50.Microseconds(), s.p99.Microseconds(), s.cpu.Microseconds(), s.rss, s.errors)
+	fmt.Fprintf(r.raw, "%s\t%d\t%s\t%d\t%.3f\t%d\t%d\t%d\t%d\t%d\t%d\t%d\n", part, round, row,
+		s.requests, s.seconds, s.p50.Microseconds(), s.p99.Microseconds(), s.cpu.Microseconds(), s.rss, s.wrong, s.status, s.broken)
 }

@@ -4,7 +4,9 @@
 
 local cookies, turn, expected, location, head, tail
 local threads = {}
-wrong = 0 -- global, so that done() can ask for it
+
+-- Global, so that done() can ask for them.
+wrong, last = 0, 0
 
 function setup(thread)
 	threads[#threads + 1] = thread
@@ -41,18 +43,17 @@ function request()
 end
 
 function response(status, headers)
-	if status ~= expected then
-		wrong = wrong + 1
-	elseif location ~= "-" and string.sub(headers["Location"] or "", 1, #location) ~= location then
-		wrong = wrong + 1
+	if status ~= expected or location ~= "-" and string.sub(headers["Location"] or "", 1, #location) ~= location then
+		wrong, last = wrong + 1, status
 	end
 end
 
 function done(summary, latency)
-	local errors = summary.errors.connect + summary.errors.read + summary.errors.write + summary.errors.timeout
+	local wrong, last = 0, 0
 	for _, thread in ipairs(threads) do
-		errors = errors + thread:get("wrong")
+		wrong, last = wrong + thread:get("wrong"), math.max(last, thread:get("last"))
 	end
-	io.write(string.format("RESULT %d %d %d %d %d\n", summary.requests, summary.duration,
-		latency:percentile(50), latency:percentile(99), errors))
+	local broken = summary.errors.connect + summary.errors.read + summary.errors.write + summary.errors.timeout
+	io.write(string.format("RESULT %d %d %d %d %d %d %d\n", summary.requests, summary.duration,
+		latency:percentile(50), latency:percentile(99), wrong, last, broken))
 end

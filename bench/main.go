@@ -87,7 +87,7 @@ func (r *run) all(ctx context.Context) (err error) {
 	}
 	defer raw.Close()
 	r.raw = raw
-	fmt.Fprintln(raw, "part\tround\trow\trequests\tseconds\tp50_us\tp99_us\tcpu_us\trss_bytes\terrors")
+	fmt.Fprintln(raw, "part\tround\trow\trequests\tseconds\tp50_us\tp99_us\tcpu_us\trss_bytes\twrong\tstatus\tbroken")
 
 	if err := r.build(ctx); err != nil {
 		return err

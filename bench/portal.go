@@ -107,8 +107,8 @@ func (r *run) auth(ctx context.Context, rep *report) error {
 			if err != nil {
 				return err
 			}
-			if s.errors > 0 {
-				return fmt.Errorf("warming up row %s: %d wrong answers", w.name, s.errors)
+			if s.errors() > 0 {
+				return fmt.Errorf("warming up row %s: %s", w.name, failures([]slice{s}))
 			}
 			warm += s.requests
 			if w.name != "e" || warm-begun >= r.sessions {

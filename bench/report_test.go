@@ -16,7 +16,7 @@ func compared(a, a2, b []slice) *comparison {
 
 func TestAReportSaysWhenItSaysNothing(t *testing.T) {
 	wrong := rated(1000)
-	wrong.errors = 1
+	wrong.wrong, wrong.status = 1, 429
 	idle := rated(1000)
 	idle.cpu /= 2
 	for _, c := range []struct {
@@ -30,7 +30,7 @@ func TestAReportSaysWhenItSaysNothing(t *testing.T) {
 		{"a control that is off in its pairs alone", compared(
 			[]slice{rated(1000), rated(1100), rated(1200)}, []slice{rated(1100), rated(1160), rated(1000)}, []slice{rated(900)},
 		), []string{"# THIS RUN SAYS NOTHING"}, ""},
-		{"a wrong answer", compared([]slice{rated(1000)}, []slice{rated(1000)}, []slice{wrong}), []string{"| b |  | VOID |", "| b ÷ a | void"}, "NOTHING"},
+		{"a wrong answer", compared([]slice{rated(1000)}, []slice{rated(1000)}, []slice{wrong}), []string{"| b |  | VOID |", "1 wrong answers, such as status 429", "| b ÷ a | void"}, "NOTHING"},
 		{"a wrong answer of the base", compared([]slice{wrong}, []slice{rated(1000)}, []slice{rated(900)}), []string{"# THIS RUN SAYS NOTHING", "| b ÷ a | void"}, ""},
 		{"a Caddy that was idle", compared([]slice{rated(1000)}, []slice{rated(1000)}, []slice{idle}), []string{"Row b: Caddy was busy for 50 %"}, "Row a:"},
 	} {
@@ -52,7 +52,7 @@ func TestAReportSaysWhenItSaysNothing(t *testing.T) {
 
 func TestATokenRowIsVoidWithAWrongAnswerOrAnUnsteadyCore(t *testing.T) {
 	wrong := rated(100)
-	wrong.errors = 2
+	wrong.broken = 2
 	steady := tokenRow{alg: "ES256", slices: []slice{rated(10_000)}, before: []float64{25}, after: []float64{25}}
 	refused, unsteady := steady, steady
 	refused.slices = []slice{wrong}

@@ -1,6 +1,9 @@
 package main
 
-import "slices"
+import (
+	"fmt"
+	"slices"
+)
 
 // median of nothing is 0.
 func median(values []float64) float64 {
@@ -34,11 +37,26 @@ func ratios(row, base []slice) (ofMedians, ofPairs float64) {
 	return medianOf(row, slice.rate) / medianOf(base, slice.rate), median(pairs)
 }
 
-// errorsIn counts the wrong answers of a row. One is enough to void it.
+// errorsIn counts what went wrong in a row. One error is enough to void it.
 func errorsIn(all []slice) int {
 	n := 0
 	for _, s := range all {
-		n += s.errors
+		n += s.errors()
 	}
 	return n
+}
+
+// failures says what went wrong in a row.
+func failures(all []slice) string {
+	wrong, status, broken := 0, 0, 0
+	for _, s := range all {
+		wrong, broken, status = wrong+s.wrong, broken+s.broken, max(status, s.status)
+	}
+	switch {
+	case wrong == 0 && broken == 0:
+		return "0"
+	case wrong == 0:
+		return fmt.Sprintf("%d connections broken or over 2 s", broken)
+	}
+	return fmt.Sprintf("%d wrong answers, such as status %d; %d connections broken or over 2 s", wrong, status, broken)
 }

@@ -233,7 +233,8 @@ func (l *tokenLoad) redeem(client string, codes []issued) (slice, error) {
 		requests[i] = fmt.Appendf(nil, "POST /api/oauth2/token HTTP/1.1\r\nHost: %s\r\n"+
 			"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n%s", l.host, len(form), form)
 	}
-	took, wrong := make([]time.Duration, len(codes)), make([]bool, len(codes))
+	took, wrong := make([]time.Duration, len(codes)), make([]int, len(codes)) // the statuses
+	prefix := tokenPrefix(algorithms[client])
 	runtime.GC()
 	begun := time.Now()
 	err := l.each(len(codes), func(c *tokenConn, i int) error {
@@ -243,15 +244,18 @@ func (l *tokenLoad) redeem(client string, codes []issued) (slice, error) {
 			return fmt.Errorf("redeeming a code: %w", err)
 		}
 		took[i] = time.Since(sent)
-		wrong[i] = resp.StatusCode != http.StatusOK || !bytes.HasPrefix(body, tokenPrefix(algorithms[client]))
+		if resp.StatusCode != http.StatusOK || !bytes.HasPrefix(body, prefix) {
+			wrong[i] = resp.StatusCode
+		}
 		return nil
 	})
 	s := slice{requests: len(codes), seconds: time.Since(begun).Seconds()}
 	slices.Sort(took)
 	s.p50, s.p99 = took[len(took)/2], took[len(took)*99/100]
-	for _, w := range wrong {
-		if w {
-			s.errors++
+	for _, status := range wrong {
+		if status != 0 {
+			s.wrong++
+			s.status = status
 		}
 	}
 	return s, err

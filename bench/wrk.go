@@ -35,8 +35,12 @@ type slice struct {
 	p50, p99 time.Duration
 	cpu      time.Duration // of Caddy, in all
 	rss      int64
-	errors   int
+	wrong    int // unexpected answers
+	status   int // of one of them
+	broken   int // connections that failed or took over two seconds
 }
+
+func (s slice) errors() int { return s.wrong + s.broken }
 
 func (s slice) rate() float64         { return float64(s.requests) / s.seconds }
 func (s slice) cpuMicros() float64    { return s.cpu.Seconds() * 1e6 / float64(s.requests) }
@@ -77,7 +81,7 @@ func parseWrk(out []byte) (slice, error) {
 	var s slice
 	for lines := bufio.NewScanner(bytes.NewReader(out)); lines.Scan(); {
 		var duration, p50, p99 int64 // microseconds
-		n, err := fmt.Sscanf(lines.Text(), "RESULT %d %d %d %d %d", &s.requests, &duration, &p50, &p99, &s.errors)
+		n, err := fmt.Sscanf(lines.Text(), "RESULT %d %d %d %d %d %d %d", &s.requests, &duration, &p50, &p99, &s.wrong, &s.status, &s.broken)
 		if n == 0 {
 			continue
 		}
