@@ -138,8 +138,7 @@ func nothing() {}
 func (g *Gate) Handle(w http.ResponseWriter, r *http.Request) (Pass, bool) {
 	visit := visitOf(r)
 	g.scrub(visit, r)
-	r, on := g.enter(visit, w, r)
-	if !on {
+	if g.mayOwn(r) && g.serveOwn(visit, w, r) {
 		return Pass{}, false
 	}
 	if g.Match != nil {
@@ -153,22 +152,10 @@ func (g *Gate) Handle(w http.ResponseWriter, r *http.Request) (Pass, bool) {
 			return Pass{}, false
 		}
 		if !applies {
-			return Pass{Request: r, Release: nothing}, true
+			return visit.pass(r), true
 		}
 	}
 	return g.apply(visit, w, r)
-}
-
-// enter puts the visit into the request, and answers the gate's own paths.
-func (g *Gate) enter(v *visit, w http.ResponseWriter, r *http.Request) (_ *http.Request, on bool) {
-	if g.mayOwn(r) && g.serveOwn(v, w, r) {
-		return r, false
-	}
-	if !v.entered {
-		v.entered = true
-		r = r.WithContext(context.WithValue(r.Context(), visitKey{}, v))
-	}
-	return r, true
 }
 
 // apply holds a request against the policy.
@@ -185,7 +172,7 @@ func (g *Gate) apply(v *visit, w http.ResponseWriter, r *http.Request) (Pass, bo
 	case forward:
 		return g.forward(v, r, in), true
 	case letThrough:
-		return Pass{Request: r, Release: nothing}, true
+		return v.pass(r), true
 	case signIn:
 		g.beginPage(v, w, r, site)
 	case refuse:
@@ -205,7 +192,7 @@ func (g *Gate) forward(v *visit, r *http.Request, in *oauth.SignedIn) Pass {
 		return Pass{Request: r, User: &in.User, Release: nothing}
 	}
 	v.attached = true
-	ctx, release := g.Server.Sessions.Attach(r.Context(), in.Session)
+	ctx, release := g.Server.Sessions.Attach(v.enter(r.Context()), in.Session)
 	return Pass{Request: r.WithContext(ctx), User: &in.User, Release: release}
 }
 

@@ -97,9 +97,15 @@ func (h Headers) scrub(r *http.Request) {
 // could have a proxy remove what we set (RFC 9110 section 7.6.1).
 func (h Headers) disconnect(header http.Header, lines []string) {
 	named := func(token string) bool { return h.owns(strings.TrimSpace(token)) }
-	if !slices.ContainsFunc(lines, func(line string) bool {
-		return slices.ContainsFunc(strings.Split(line, ","), named)
-	}) {
+	names := func(line string) bool {
+		for token := range strings.SplitSeq(line, ",") {
+			if named(token) {
+				return true
+			}
+		}
+		return false
+	}
+	if !slices.ContainsFunc(lines, names) {
 		return
 	}
 	var kept []string

@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"context"
 	"net/http"
 
 	"github.com/caddy-sso/caddy-sso/oauth"
@@ -12,11 +13,12 @@ import (
 type visit struct {
 	cookies  []string // the Cookie headers, before ours were taken out
 	scrubbed []string // header prefixes that are clean already
-	entered  bool     // the visit is in the request's context
-	attached bool     // the request ends with its session
+	room     [1]string
+	entered  bool // the visit is in the request's context
+	attached bool // the request ends with its session
 
 	asked bool
-	in    *oauth.SignedIn
+	found oauth.SignedIn
 	err   error
 }
 
@@ -27,8 +29,26 @@ func visitOf(r *http.Request) *visit {
 		return v
 	}
 	v := &visit{cookies: r.Header["Cookie"]}
+	v.scrubbed = v.room[:0]
 	session.StripOwn(r.Header)
 	return v
+}
+
+// enter puts the visit into the context that later gates see.
+func (v *visit) enter(ctx context.Context) context.Context {
+	if v.entered {
+		return ctx
+	}
+	v.entered = true
+	return context.WithValue(ctx, visitKey{}, v)
+}
+
+// pass lets a request go on without an identity.
+func (v *visit) pass(r *http.Request) Pass {
+	if !v.entered {
+		r = r.WithContext(v.enter(r.Context()))
+	}
+	return Pass{Request: r, Release: nothing}
 }
 
 // cookie reads one of the project's cookies, as the request had it.
@@ -42,15 +62,14 @@ func (v *visit) cookie(c session.Cookie) (string, bool) {
 // identify finds out, once a request, who it is from. It returns nil and
 // session.ErrNone for nobody.
 func (g *Gate) identify(v *visit, r *http.Request, site *Site) (*oauth.SignedIn, error) {
-	if v.asked {
-		return v.in, v.err
+	if !v.asked {
+		v.asked = true
+		v.found, v.err = g.lookUp(v, r, site)
 	}
-	in, err := g.lookUp(v, r, site)
-	v.asked, v.err = true, err
-	if err == nil {
-		v.in = &in
+	if v.err != nil {
+		return nil, v.err
 	}
-	return v.in, v.err
+	return &v.found, nil
 }
 
 func (g *Gate) lookUp(v *visit, r *http.Request, site *Site) (oauth.SignedIn, error) {
