@@ -102,6 +102,13 @@ func (h *Hosted) signIn(w http.ResponseWriter, r *http.Request) {
 	}
 	name, password := r.PostForm.Get("username"), r.PostForm.Get("password")
 	again := page.SignIn{Username: printable(name)}
+	in, signedIn, done := h.signedIn(w, r)
+	if done {
+		return
+	}
+	if signedIn {
+		again.SwitchFrom = person(in.User)
+	}
 	rawQuery := p.query
 	if p.returnTo != "" {
 		rawQuery = r.URL.RawQuery
@@ -112,14 +119,17 @@ func (h *Hosted) signIn(w http.ResponseWriter, r *http.Request) {
 		h.ask(w, r, http.StatusBadRequest, p, rawQuery, again)
 		return
 	}
-	if t.Browser != b.ID {
-		// Several tabs were opened before the browser had its cookie, or the
-		// transaction is another browser's. One of this browser's own begins.
+	if t.Browser != b.ID && r.Header.Get("Sec-Fetch-Site") != "same-origin" {
+		// Tabs that were opened at once, before the browser had its cookie, each
+		// got one, and only the last stayed. What the binding keeps out is a
+		// form that another site filled in with its own transaction and
+		// password; a browser that says the form is of this origin rules that
+		// out as well. For others a transaction of their own begins.
 		again.Problem = &page.Problem{Title: "Your cookies changed since this page was opened", Next: "Enter your password again."}
 		h.ask(w, r, http.StatusBadRequest, p, rawQuery, again)
 		return
 	}
-	user, undo, refusal := h.verify(r, b, name, password)
+	user, refusal := h.verify(r, b, name, password)
 	if refusal != nil {
 		if refusal.Kind == oauth.Internal {
 			h.failed(w, refusal)
@@ -140,7 +150,6 @@ func (h *Hosted) signIn(w http.ResponseWriter, r *http.Request) {
 		h.failed(w, err)
 		return
 	}
-	undo()
 	if !first {
 		again.Problem = &page.Problem{Title: "This form was sent before", Next: "Enter your password again."}
 		h.ask(w, r, http.StatusConflict, p, rawQuery, again)
@@ -168,7 +177,7 @@ func (h *Hosted) begun(w http.ResponseWriter, r *http.Request) (t transaction, b
 			h.failed(w, err)
 			return t, b, p, false
 		}
-		h.startAgain(w, http.StatusBadRequest, "This sign-in cannot go on", "The form was changed, or comes from an older version of this page.", SignInPath)
+		h.startAgain(w, http.StatusBadRequest, "This sign-in cannot go on", "The form was changed, or comes from an older version of this page.", signInURL(r.URL.RawQuery, false))
 		return t, b, p, false
 	}
 	b, there, err := h.browser(r)
@@ -198,29 +207,29 @@ func (h *Hosted) begun(w http.ResponseWriter, r *http.Request) (t transaction, b
 	return t, b, p, true
 }
 
-// verify checks the password within the limits of attempts. undo gives the
-// attempt back.
-func (h *Hosted) verify(r *http.Request, b browser, name, password string) (u session.User, undo func(), refusal *oauth.Error) {
+// verify checks the password within the limits of attempts.
+func (h *Hosted) verify(r *http.Request, b browser, name, password string) (session.User, *oauth.Error) {
 	account := h.Passwords.Account(name)
 	who := attempt{account: account, address: string(h.From(r))}
 	if b.knows(account) {
 		who.browser = b.ID
 	}
-	undo, wait := h.Attempts.reserve(h.Now(), h.Limits, who)
-	if undo == nil {
+	done, wait := h.Attempts.begin(h.Now(), h.Limits, who)
+	if done == nil {
 		h.Server.Audit.Record(oauth.Event{What: oauth.SignInLimited, From: h.From(r), User: session.User{Name: printable(name)}})
-		return u, nil, &oauth.Error{Kind: oauth.TooManyAttempts, Description: "Too many attempts.", RetryAfter: wait}
+		return session.User{}, &oauth.Error{Kind: oauth.TooManyAttempts, Description: "Too many attempts.", RetryAfter: wait}
 	}
 	u, err := h.Passwords.Check(r.Context(), name, password)
+	wrong := errors.Is(err, ErrWrong)
+	done(h.Now(), wrong)
 	switch {
-	case err == nil:
-		return u, undo, nil
-	case errors.Is(err, ErrWrong):
+	case wrong:
 		h.Server.Audit.Record(oauth.Event{What: oauth.SignInFailed, From: h.From(r), User: session.User{Name: printable(name)}})
-		return u, nil, &oauth.Error{Kind: oauth.WrongPassword, Description: "Wrong username or password."}
+		return session.User{}, &oauth.Error{Kind: oauth.WrongPassword, Description: "Wrong username or password."}
+	case err != nil:
+		return session.User{}, &oauth.Error{Kind: oauth.Internal, Description: "Something went wrong.", Cause: err}
 	}
-	undo()
-	return u, nil, &oauth.Error{Kind: oauth.Internal, Description: "Something went wrong.", Cause: err}
+	return u, nil
 }
 
 // begin begins a session with a new token, and ends the one that the browser
