@@ -1,0 +1,68 @@
+package browser
+
+import (
+	"net/http"
+	"strconv"
+	"testing"
+)
+
+func TestAWrongPasswordSaysWhatToDoAndKeepsTheName(t *testing.T) {
+	inBothWorlds(t, func(t *testing.T, w *world) {
+		b := newTab(t)
+		b.open(w.game + "/play?level=3")
+		b.path(w.portal + "/sso/sign_in")
+		if got := eval[string](b, "document.activeElement.id"); got != "username" {
+			t.Errorf("the focus is on %q, want the user name", got)
+		}
+		b.signIn("demo@example.com", "wrong")
+		b.sees("User name or password is wrong", "Check both and try again.", "to continue to Demo game")
+		b.status(http.StatusUnauthorized)
+		b.until("document.activeElement.id === 'password'")
+		if name := eval[string](b, "username.value"); name != "demo@example.com" {
+			t.Errorf("the name is %q", name)
+		}
+		if password := eval[string](b, "password.value"); password != "" {
+			t.Error("the password is in the page")
+		}
+		b.until("document.querySelector('[role=alert]').id === password.getAttribute('aria-describedby')")
+
+		b.fill("password", demo.Password)
+		b.click("Sign in")
+		b.at(w.game + "/play?level=3")
+		b.sees("Hello, demo")
+	})
+}
+
+func TestClass18TooManyAttemptsLockOutAStrangerButNoBrowserThatSignedInBefore(t *testing.T) {
+	w := withTLS(t)
+	owner := newTab(t)
+	owner.open(w.game + "/play")
+	owner.signIn(demo.Name, demo.Password)
+	owner.at(w.game + "/play")
+	owner.click("Sign out")
+	owner.sees("You’re signed out")
+
+	stranger := newTab(t)
+	stranger.open(w.game + "/play")
+	for range perAccount {
+		stranger.signIn(demo.Name, "wrong")
+		stranger.sees("User name or password is wrong")
+		stranger.do("document.title = 'seen'")
+		stranger.do("document.getElementById('problem').remove()")
+	}
+	for _, name := range []string{demo.Name, demo.Email, "DEMO"} { // one account, however it is spelled
+		stranger.signIn(name, demo.Password)
+		stranger.sees("Too many attempts", "Wait a little, then try again. Try again in")
+		stranger.status(http.StatusTooManyRequests)
+		seconds, err := strconv.Atoi(stranger.last().headers["retry-after"])
+		if err != nil || seconds < 1 {
+			t.Errorf("Retry-After: %q", stranger.last().headers["retry-after"])
+		}
+		stranger.do("document.getElementById('problem').remove()")
+	}
+
+	owner.open(w.game + "/again")
+	owner.signIn(demo.Name, demo.Password)
+	owner.at(w.game + "/again")
+	owner.sees("Hello, demo")
+}
