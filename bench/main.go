@@ -9,6 +9,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -110,7 +111,9 @@ func (r *run) all(ctx context.Context) (err error) {
 			continue
 		}
 		progress("%s", part.name)
-		if err := part.measure(ctx, rep); err != nil {
+		if err := part.measure(ctx, rep); ctx.Err() != nil {
+			return errors.New("interrupted")
+		} else if err != nil {
 			return fmt.Errorf("%s: %w", part.name, err)
 		}
 	}
