@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"fmt"
+	"io"
 	"slices"
 	"strconv"
 
@@ -65,8 +66,10 @@ func (s Secret) Equal(presented string) bool {
 	return subtle.ConstantTimeCompare(s.sum[:], sum[:]) == 1 && s.set
 }
 
-func (Secret) String() string   { return "[redacted]" }
-func (Secret) GoString() string { return "[redacted]" }
+// Format keeps the digest from being printed, under every verb.
+func (Secret) Format(f fmt.State, _ rune) {
+	io.WriteString(f, "[redacted]") //nolint:errcheck // fmt has nowhere to report it
+}
 
 // RedirectURI returns the registration that a requested URI matches.
 func (c *Client) RedirectURI(requested string) (RedirectURI, bool) {

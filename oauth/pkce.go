@@ -24,10 +24,11 @@ func NewVerifier() string {
 	return base64.RawURLEncoding.EncodeToString(b[:])
 }
 
-// validChallenge says whether s can be the S256 challenge of anything.
+// validChallenge says whether s can be the S256 challenge of anything. The
+// decoder passes over line breaks, so the length is looked at too.
 func validChallenge(s string) bool {
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(s)
-	return err == nil && len(raw) == sha256.Size
+	return err == nil && len(raw) == sha256.Size && len(s) == base64.RawURLEncoding.EncodedLen(sha256.Size)
 }
 
 // validVerifier holds RFC 7636 section 4.1: 43 to 128 unreserved characters.
