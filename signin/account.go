@@ -42,12 +42,8 @@ func (h *Hosted) showSignOut(w http.ResponseWriter, r *http.Request) {
 
 // signOut ends the session of the browser.
 func (h *Hosted) signOut(w http.ResponseWriter, r *http.Request) {
-	in, ok, done := h.signedIn(w, r)
-	if done {
-		return
-	}
-	if ok {
-		if err := h.Server.EndSession(r.Context(), in, h.From(r)); err != nil {
+	if cookie, there := h.Session.Value(r); there {
+		if err := h.Server.SignOut(r.Context(), cookie, h.From(r)); err != nil {
 			h.failed(w, err)
 			return
 		}

@@ -25,12 +25,18 @@ const maxBuckets = 100_000
 // forgives nobody.
 type Attempts struct {
 	mu      sync.Mutex
-	buckets *simplelru.LRU[string, *rate.Limiter]
+	buckets *simplelru.LRU[string, *bucket]
+}
+
+// A bucket holds the failures that are left.
+type bucket struct {
+	limiter *rate.Limiter
+	trying  int // attempts under way, each of which may fail
 }
 
 // NewAttempts returns a count of nothing.
 func NewAttempts() *Attempts {
-	buckets, err := simplelru.NewLRU[string, *rate.Limiter](maxBuckets, nil)
+	buckets, err := simplelru.NewLRU[string, *bucket](maxBuckets, nil)
 	if err != nil {
 		panic(err) // the size is a positive constant
 	}
@@ -47,55 +53,67 @@ type attempt struct {
 	browser string
 }
 
-// reserve takes one attempt from each bucket that it counts in. Either undo is
-// set, which gives it back when the sign-in succeeded, or wait says how long
-// there is none left.
-func (a *Attempts) reserve(now time.Time, l AttemptLimits, who attempt) (undo func(), wait time.Duration) {
-	type bucket struct {
+// begin takes part in each count that an attempt falls under. Either done is
+// set, which has to be told at time now whether the attempt failed, or wait
+// says how long no other may begin.
+func (a *Attempts) begin(now time.Time, l AttemptLimits, who attempt) (done func(now time.Time, failed bool), wait time.Duration) {
+	type count struct {
 		key string
 		n   int
 	}
-	counted := []bucket{{"account " + who.account, l.PerAccount}, {"address " + network(who.address), l.PerAddress}}
+	// The address comes first: one that has used up its attempts makes no more
+	// buckets for accounts, by which it could push out those of others.
+	counts := []count{{"address " + network(who.address), l.PerAddress}, {"account " + who.account, l.PerAccount}}
 	if who.browser != "" {
-		counted = []bucket{{"browser " + who.browser + " " + who.account, l.PerAccount}}
+		counts = []count{{"browser " + who.browser + " " + who.account, l.PerAccount}}
 	}
 
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	taken := make([]*rate.Reservation, 0, len(counted))
-	for _, b := range counted {
-		r := a.bucket(b.key, b.n, l.Every).ReserveN(now, 1)
-		taken = append(taken, r)
-		wait = max(wait, r.DelayFrom(now))
+	buckets := make([]*bucket, 0, len(counts))
+	for _, c := range counts {
+		b := a.bucket(c.key, c.n, l.Every)
+		if wait := b.wait(now); wait > 0 {
+			return nil, wait
+		}
+		buckets = append(buckets, b)
 	}
-	undo = func() {
+	for _, b := range buckets {
+		b.trying++
+	}
+	return func(now time.Time, failed bool) {
 		a.mu.Lock()
 		defer a.mu.Unlock()
-		for _, r := range taken {
-			r.CancelAt(now)
+		for _, b := range buckets {
+			b.trying--
+			if failed {
+				b.limiter.AllowN(now, 1)
+			}
 		}
-	}
-	if wait > 0 {
-		for _, r := range taken {
-			r.CancelAt(now)
-		}
-		return nil, wait
-	}
-	return undo, 0
+	}, 0
 }
 
-func (a *Attempts) bucket(key string, n int, every time.Duration) *rate.Limiter {
+func (a *Attempts) bucket(key string, n int, every time.Duration) *bucket {
 	refill := rate.Every(every / time.Duration(n))
 	if b, ok := a.buckets.Get(key); ok {
-		if b.Limit() != refill || b.Burst() != n {
-			b.SetLimit(refill)
-			b.SetBurst(n)
+		if b.limiter.Limit() != refill || b.limiter.Burst() != n {
+			b.limiter.SetLimit(refill)
+			b.limiter.SetBurst(n)
 		}
 		return b
 	}
-	b := rate.NewLimiter(refill, n)
+	b := &bucket{limiter: rate.NewLimiter(refill, n)}
 	a.buckets.Add(key, b)
 	return b
+}
+
+// wait is how long it takes until one more attempt may fail.
+func (b *bucket) wait(now time.Time) time.Duration {
+	missing := float64(b.trying+1) - b.limiter.TokensAt(now)
+	if missing < 1e-6 { // of a failure: they come back in fractions
+		return 0
+	}
+	return max(time.Duration(missing/float64(b.limiter.Limit())*float64(time.Second)), 1)
 }
 
 // network is what one host can change its address within: an IPv6 /64.

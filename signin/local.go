@@ -42,8 +42,11 @@ type account struct {
 	hash Hash
 }
 
-// maxPassword bounds, in bytes, what is hashed.
-const maxPassword = 1024
+// Bounds, in bytes, on a user name and on what is hashed.
+const (
+	maxName     = 256
+	maxPassword = 1024
+)
 
 // NewLocal makes the accounts.
 func NewLocal(id string, accounts []Account) (*Local, error) {
@@ -135,10 +138,11 @@ func (l *Local) Account(name string) string {
 	if a := l.find(name); a != nil {
 		return a.user.Subject
 	}
+	name = strings.TrimSpace(name)
 	if c, err := canonical(name); err == nil {
 		name = c
 	}
-	return "unknown " + name
+	return "unknown " + name[:min(len(name), maxName)]
 }
 
 // Check implements [Passwords]. It compares one hash of every cost that there
@@ -151,8 +155,9 @@ func (l *Local) Check(ctx context.Context, name, password string) (session.User,
 	case <-ctx.Done():
 		return session.User{}, fmt.Errorf("waiting to check a password: %w", ctx.Err())
 	}
-	if len(password) > maxPassword {
-		password = password[:maxPassword] + "too long" // same work, never right
+	tooLong := len(password) > maxPassword
+	if tooLong {
+		password = password[:maxPassword] // for the same work
 	}
 	found := l.find(name)
 	right := false
@@ -165,7 +170,7 @@ func (l *Local) Check(ctx context.Context, name, password string) (session.User,
 		if err != nil {
 			return session.User{}, fmt.Errorf("comparing a password: %w", err)
 		}
-		right = right || (own && matches)
+		right = right || (own && matches && !tooLong)
 	}
 	if !right {
 		return session.User{}, ErrWrong
@@ -192,8 +197,8 @@ func canonical(name string) (string, error) {
 	if name == "" {
 		return "", errors.New("it is empty")
 	}
-	if len(name) > 256 {
-		return "", errors.New("longer than 256 bytes")
+	if len(name) > maxName {
+		return "", fmt.Errorf("longer than %d bytes", maxName)
 	}
 	return precis.UsernameCaseMapped.CompareKey(name)
 }

@@ -3,11 +3,13 @@ package signin
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"time"
 
+	"github.com/caddy-sso/caddy-sso/keys"
 	"github.com/caddy-sso/caddy-sso/oauth"
 	"github.com/caddy-sso/caddy-sso/page"
 )
@@ -52,6 +54,10 @@ func (h *Hosted) Widget(ctx context.Context, a *oauth.Authorization, callback st
 func (h *Hosted) showWidget(w http.ResponseWriter, r *http.Request) {
 	var v widget
 	plain, err := h.Keys.Unseal(r.Context(), widgetPurpose, r.URL.Query().Get("w"))
+	if err != nil && !errors.Is(err, keys.ErrSealed) {
+		h.failed(w, err)
+		return
+	}
 	if err == nil {
 		err = json.Unmarshal(plain, &v)
 	}
