@@ -1,0 +1,265 @@
+package sso_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/caddy-sso/caddy-sso"
+
+// layers are the folders of docs/architecture.md, from the top down. A package
+// imports only what stands in a layer below its own.
+var layers = [][]string{
+	{"cmd/caddy"},
+	{"."},
+	{"caddymodule"},
+	{"storage/memory", "storage/file", "storage/redis"}, // by name for caddymodule alone
+	{"loginapi", "licenseapi", "oidc", "signin", "gate"},
+	{"page"},
+	{"oauth"},
+	{"session", "codes", "keys"},
+	{"storage/storagetest", "storage/redistest", "storage/internal"},
+	{"storage"},
+}
+
+// inCaddy are the only folders that reach Caddy.
+var inCaddy = []string{"cmd/caddy", ".", "caddymodule"}
+
+// A listed package is what go list says of it.
+type listed struct {
+	ImportPath                               string
+	Standard                                 bool
+	Imports, TestImports, XTestImports, Deps []string
+	Module                                   *struct{ Path string }
+}
+
+// list runs go list over all packages of the module and what they import.
+func list(t *testing.T) map[string]listed {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-deps", "-tags", "nobadger,nomysql,nopgx",
+		"-json=ImportPath,Standard,Imports,TestImports,XTestImports,Deps,Module", "./...")
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, &stderr)
+	}
+	packages := map[string]listed{}
+	for d := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p listed
+		if err := d.Decode(&p); errors.Is(err, io.EOF) {
+			return packages
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		packages[p.ImportPath] = p
+	}
+}
+
+// folder is a package's place in the module, if it is one of ours.
+func folder(importPath string) (string, bool) {
+	if importPath == module {
+		return ".", true
+	}
+	return strings.CutPrefix(importPath, module+"/")
+}
+
+// layerOf is the number of a folder's layer, counted from the top.
+func layerOf(folder string) (int, bool) {
+	if strings.HasPrefix(folder, "storage/internal/") {
+		folder = "storage/internal"
+	}
+	i := slices.IndexFunc(layers, func(l []string) bool { return slices.Contains(l, folder) })
+	return i, i >= 0
+}
+
+// upward says what is wrong with an import, if anything is.
+func upward(from, to string) string {
+	above, known := layerOf(from)
+	below, alsoKnown := layerOf(to)
+	switch {
+	case !known || !alsoKnown:
+		return fmt.Sprintf("%s imports %s: one of the two stands in no layer; give it one, here and in docs/architecture.md", from, to)
+	case strings.HasPrefix(from, "storage/"):
+		if to != "storage" && !strings.HasPrefix(to, "storage/internal/") {
+			return fmt.Sprintf("%s imports %s: what is under storage imports storage and storage/internal alone", from, to)
+		}
+	case strings.HasPrefix(to, "storage/") && from != "caddymodule":
+		return fmt.Sprintf("%s imports %s: only caddymodule knows the engines by name", from, to)
+	case above == below:
+		return fmt.Sprintf("%s imports %s, which stands beside it", from, to)
+	case above > below:
+		return fmt.Sprintf("%s imports %s, which stands above it", from, to)
+	}
+	return ""
+}
+
+func TestAPackageImportsOnlyWhatStandsBelowIt(t *testing.T) {
+	seen := map[string]bool{}
+	for importPath, p := range list(t) {
+		from, ours := folder(importPath)
+		if !ours {
+			continue
+		}
+		seen[from] = true
+		if _, known := layerOf(from); !known {
+			t.Errorf("%s stands in no layer; give it one, here and in docs/architecture.md", from)
+		}
+		for _, imported := range p.Imports {
+			if to, ours := folder(imported); ours {
+				if wrong := upward(from, to); wrong != "" {
+					t.Error(wrong)
+				}
+			}
+		}
+	}
+	for _, layer := range layers {
+		for _, folder := range layer {
+			if !seen[folder] && folder != "storage/internal" {
+				t.Errorf("%s is in the picture, but not in the module", folder)
+			}
+		}
+	}
+}
+
+// Tests may use the engines, and what storage keeps for them.
+func TestTestsImportNothingFromAbove(t *testing.T) {
+	for importPath, p := range list(t) {
+		from, ours := folder(importPath)
+		if !ours {
+			continue
+		}
+		for _, imported := range slices.Concat(p.TestImports, p.XTestImports) {
+			to, ours := folder(imported)
+			if !ours || to == from || to == "storage" || strings.HasPrefix(to, "storage/") {
+				continue
+			}
+			if wrong := upward(from, to); wrong != "" {
+				t.Errorf("a test of %s", wrong)
+			}
+		}
+	}
+}
+
+func TestOnlyTheTopReachesCaddy(t *testing.T) {
+	packages := list(t)
+	isCaddy := func(importPath string) bool {
+		p := packages[importPath]
+		return strings.HasPrefix(importPath, "github.com/caddyserver/caddy/") ||
+			(p.Module != nil && strings.HasPrefix(p.Module.Path, "github.com/caddyserver/caddy"))
+	}
+	reached := false
+	for importPath, p := range packages {
+		from, ours := folder(importPath)
+		if !ours {
+			continue
+		}
+		if slices.Contains(inCaddy, from) {
+			reached = reached || slices.ContainsFunc(p.Deps, isCaddy)
+			continue
+		}
+		for _, imported := range slices.Concat(p.Imports, p.TestImports, p.XTestImports) {
+			if isCaddy(imported) {
+				t.Errorf("%s imports %s", from, imported)
+			} else if to, ours := folder(imported); !ours && slices.ContainsFunc(packages[imported].Deps, isCaddy) {
+				t.Errorf("%s imports %s, which reaches Caddy", from, to)
+			}
+		}
+	}
+	if !reached {
+		t.Error("nobody reaches Caddy: this test looks for the wrong thing")
+	}
+}
+
+func TestPageNeedsTheStandardLibraryAlone(t *testing.T) {
+	packages := list(t)
+	for _, imported := range packages[module+"/page"].Imports {
+		if !packages[imported].Standard {
+			t.Errorf("page imports %s", imported)
+		}
+	}
+}
+
+func TestThePictureNamesEveryFolder(t *testing.T) {
+	text, err := os.ReadFile("docs/architecture.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, layer := range layers {
+		for _, folder := range layer {
+			name, _, _ := strings.Cut(folder, "/")
+			if folder == "." {
+				name = "sso.go"
+			} else if folder == "cmd/caddy" {
+				name = folder
+			}
+			if !regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(name) + `(/|\s)`).Match(text) {
+				t.Errorf("docs/architecture.md does not say what %s is for", name)
+			}
+		}
+	}
+}
+
+// Few dependencies, each with a reason that somebody wrote down.
+func TestDirectDependenciesAreThoseWithAReason(t *testing.T) {
+	text, err := os.ReadFile("docs/architecture.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, found := strings.Cut(string(text), "\n## Direct dependencies\n")
+	if !found {
+		t.Fatal("docs/architecture.md has no section Direct dependencies")
+	}
+	section, _, _ = strings.Cut(section, "\n## ")
+	var reasons []string
+	for _, m := range regexp.MustCompile("(?m)^- `([^`]+)`: \\S").FindAllStringSubmatch(section, -1) {
+		reasons = append(reasons, m[1])
+	}
+	var direct []string
+	for _, r := range readGoMod(t).Require {
+		if !r.Indirect {
+			direct = append(direct, r.Path)
+		}
+	}
+	for _, d := range direct {
+		if !slices.Contains(reasons, d) {
+			t.Errorf("go.mod requires %s, without a reason in docs/architecture.md", d)
+		}
+	}
+	for _, r := range reasons {
+		if !slices.Contains(direct, r) {
+			t.Errorf("docs/architecture.md gives a reason for %s, which go.mod does not require directly", r)
+		}
+	}
+}
+
+// goMod is what go.mod says.
+type goMod struct {
+	Go      string
+	Require []struct {
+		Path, Version string
+		Indirect      bool
+	}
+}
+
+func readGoMod(t *testing.T) goMod {
+	t.Helper()
+	out, err := exec.Command("go", "mod", "edit", "-json").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var m goMod
+	if err := json.Unmarshal(out, &m); err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
