@@ -121,6 +121,9 @@ func codeAcross(t *testing.T, p *pair) {
 	clients := [2]*harness.Client{p.browser(t, 0), p.browser(t, 1)}
 	for round := range 20 {
 		p.lead(browser, round%2)
+		if resp := clients[1-round%2].Post(g.Endpoint.TokenURL, g.form(g.codeOf(t, browser))); resp.Status != http.StatusOK {
+			t.Fatalf("the node that did not issue the code answered %d: %s", resp.Status, resp.Body)
+		}
 		code := g.codeOf(t, browser)
 		const each = 4
 		answers := make(chan *harness.Response, 2*each)

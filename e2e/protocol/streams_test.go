@@ -112,11 +112,12 @@ func whenOver(f func()) chan struct{} {
 
 func wantEnded(t *testing.T, r *rig, streams []stream) {
 	t.Helper()
-	overdue := time.After(harness.Patience)
+	overdue, cancel := context.WithTimeout(context.Background(), harness.Patience)
+	defer cancel()
 	for _, s := range streams {
 		select {
 		case <-s.ended:
-		case <-overdue:
+		case <-overdue.Done():
 			t.Errorf("the %s goes on after its session", s.name)
 		}
 	}
