@@ -136,7 +136,7 @@ func TestCallbacksThatAreNoAnswerAreRendered(t *testing.T) {
 		"an empty state":          {"code=" + code + "&state=", 400},
 		"two states":              {"code=" + code + "&state=" + state + "&state=" + state, 400},
 		"two codes":               {"code=" + code + "&code=x&state=" + state, 400},
-		"a tampered state":        {"code=" + code + "&state=" + state[:20] + "A" + state[21:], 400},
+		"a tampered state":        {"code=" + code + "&state=" + changed(state, 20), 400},
 		"a state cut short":       {"code=" + code + "&state=" + state[:len(state)-1], 400},
 		"sealed for another use":  {"code=" + code + "&state=" + other, 400},
 		"an error":                {"error=access_denied&error_description=%3Cscript%3E&state=" + state, 400},
@@ -373,4 +373,13 @@ func TestWhatTheGateAsksOfThePortal(t *testing.T) {
 	if q := parse(t, f.browser().open(SignInPath+"?switch=1").Header().Get("Location")); q.Path != "/sso/sign_in" || q.Query().Get("switch") != "1" || q.Query().Has("fail_auth_url") {
 		t.Errorf("switching leads to %s", q)
 	}
+}
+
+// changed is s with another character at i.
+func changed(s string, i int) string {
+	other := "A"
+	if s[i] == 'A' {
+		other = "B"
+	}
+	return s[:i] + other + s[i+1:]
 }

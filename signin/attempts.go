@@ -72,7 +72,7 @@ func (a *Attempts) begin(now time.Time, l AttemptLimits, who attempt) (done func
 	defer a.mu.Unlock()
 	buckets := make([]*bucket, 0, len(counts))
 	for _, c := range counts {
-		b := a.bucket(c.key, c.n, l.Every)
+		b := a.bucket(now, c.key, c.n, l.Every)
 		if wait := b.wait(now); wait > 0 {
 			return nil, wait
 		}
@@ -93,12 +93,12 @@ func (a *Attempts) begin(now time.Time, l AttemptLimits, who attempt) (done func
 	}, 0
 }
 
-func (a *Attempts) bucket(key string, n int, every time.Duration) *bucket {
+func (a *Attempts) bucket(now time.Time, key string, n int, every time.Duration) *bucket {
 	refill := rate.Every(every / time.Duration(n))
 	if b, ok := a.buckets.Get(key); ok {
 		if b.limiter.Limit() != refill || b.limiter.Burst() != n {
-			b.limiter.SetLimit(refill)
-			b.limiter.SetBurst(n)
+			b.limiter.SetLimitAt(now, refill)
+			b.limiter.SetBurstAt(now, n)
 		}
 		return b
 	}

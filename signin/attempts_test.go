@@ -1,0 +1,226 @@
+package signin
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/caddy-sso/caddy-sso/oauth"
+)
+
+// guess sends wrong passwords from a browser that nobody knows.
+func (f *fixture) guess(name string, times int) {
+	f.t.Helper()
+	for i := range times {
+		if w := f.visitor().try(name, "guess "+strconv.Itoa(i)); w.Code != http.StatusUnauthorized {
+			f.t.Fatalf("guess %d of %q: status %d", i+1, name, w.Code)
+		}
+	}
+}
+
+func TestClass18AnAccountHasOneCountHoweverItIsSpelled(t *testing.T) {
+	for name, spellings := range map[string][]string{
+		"user name and e-mail":      {"demo", "demo@example.com"},
+		"case":                      {"demo", "DEMO", "Demo", "dEmO"},
+		"case of the e-mail":        {"Demo@Example.COM", "demo@example.com", "DEMO@EXAMPLE.COM"},
+		"spaces around":             {"demo", " demo", "demo\t", " demo@example.com "},
+		"full-width letters":        {"demo", "ｄｅｍｏ", "ＤＥＭＯ"},
+		"somebody unknown, in case": {"nobody", "NOBODY", " nobody ", "ｎｏｂｏｄｙ"},
+		"an unknown e-mail":         {"nobody@example.com", "Nobody@Example.com"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t)
+			for i := range 10 {
+				f.guess(spellings[i%len(spellings)], 1)
+			}
+			for _, s := range spellings {
+				w := f.visitor().try(s, "demo password")
+				want(t, w, http.StatusTooManyRequests)
+				wantText(t, w, "Too many attempts")
+				if seconds, err := strconv.Atoi(w.Header().Get("Retry-After")); err != nil || seconds < 1 || seconds > 90 {
+					t.Errorf("Retry-After %q", w.Header().Get("Retry-After"))
+				}
+			}
+			if made := f.work.take(); len(made) != 2*10 {
+				t.Errorf("%d hashes were compared, expected two for each of the ten that were let through", len(made))
+			}
+		})
+	}
+}
+
+func TestWhatIsUsedUpComesBackEvenly(t *testing.T) {
+	f := newFixture(t)
+	f.guess("demo", 10)
+	want(t, f.visitor().try("demo", "demo password"), http.StatusTooManyRequests)
+	f.clock.Advance(89 * time.Second)
+	want(t, f.visitor().try("demo", "demo password"), http.StatusTooManyRequests)
+	f.clock.Advance(time.Second)
+	f.guess("demo", 1)
+	want(t, f.visitor().try("demo", "demo password"), http.StatusTooManyRequests)
+	f.clock.Advance(15 * time.Minute)
+	f.guess("demo", 10)
+	want(t, f.visitor().try("demo", "demo password"), http.StatusTooManyRequests)
+}
+
+func TestClass18AnAddressHasACountOfItsOwn(t *testing.T) {
+	for name, test := range map[string]struct {
+		addresses []string
+		other     string
+	}{
+		"IPv4":                      {[]string{"192.0.2.1"}, "192.0.2.2"},
+		"an IPv6 /64":               {[]string{"2001:db8::1", "2001:db8::2", "2001:db8:0:0:ffff:ffff:ffff:ffff", "2001:0DB8::3"}, "2001:db8:0:1::1"},
+		"IPv4 in IPv6":              {[]string{"192.0.2.1", "::ffff:192.0.2.1"}, "::ffff:192.0.2.2"},
+		"IPv6 with a zone":          {[]string{"fe80::1%eth0", "fe80::1%eth1"}, "192.0.2.1"},
+		"what is no address is one": {[]string{""}, "192.0.2.1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t)
+			for i := range 100 {
+				f.from = oauth.Origin(test.addresses[i%len(test.addresses)])
+				f.guess(fmt.Sprintf("user %d", i), 1)
+			}
+			want(t, f.visitor().try("demo", "demo password"), http.StatusTooManyRequests)
+			f.from = oauth.Origin(test.other)
+			want(t, f.visitor().try("demo", "demo password"), http.StatusSeeOther)
+		})
+	}
+}
+
+func TestClass18AStrangerLocksOutNoBrowserThatSignedInBefore(t *testing.T) {
+	f := newFixture(t)
+	known := f.visitor()
+	want(t, known.try("demo", "demo password"), http.StatusSeeOther)
+	want(t, known.do("POST", SignOutPath, nil, sameOrigin...), http.StatusOK)
+	f.guess("demo", 10)
+	want(t, f.visitor().try("demo", "demo password"), http.StatusTooManyRequests)
+	want(t, known.try("demo@example.com", "demo password"), http.StatusSeeOther)
+
+	// Its own failures count, and only for the account that it knows.
+	for range 10 {
+		want(t, known.try("demo", "wrong"), http.StatusUnauthorized)
+	}
+	want(t, known.try("demo", "demo password"), http.StatusTooManyRequests)
+	f.guess("ann", 10)
+	want(t, known.try("ann", "ann password"), http.StatusTooManyRequests)
+}
+
+func TestARightPasswordCostsNoAttempt(t *testing.T) {
+	f := newFixture(t)
+	f.guess("demo", 9)
+	for range 20 {
+		want(t, f.visitor().try("demo", "demo password"), http.StatusSeeOther)
+	}
+	f.guess("demo", 1)
+	want(t, f.visitor().try("demo", "demo password"), http.StatusTooManyRequests)
+}
+
+func TestAFailureOfOursCostsNoAttempt(t *testing.T) {
+	f := newFixture(t)
+	b := f.visitor()
+	for range 20 {
+		in := b.form(b.open(SignInPath))
+		f.store.fail(always)
+		want(t, b.submit(in, "demo", "demo password"), http.StatusServiceUnavailable)
+		f.store.fail(nil)
+	}
+	f.work.err = errDown
+	for range 20 {
+		want(t, b.try("demo", "demo password"), http.StatusServiceUnavailable)
+	}
+	f.work.err = nil
+	want(t, b.try("demo", "demo password"), http.StatusSeeOther)
+}
+
+func TestAttemptsThatAreUnderWayCount(t *testing.T) {
+	now, limits := time.Unix(1e9, 0), AttemptLimits{PerAccount: 3, PerAddress: 100, Every: time.Minute}
+	a := NewAttempts()
+	who := attempt{account: "demo", address: "192.0.2.1"}
+	var ends []func(time.Time, bool)
+	for range 3 {
+		done, _ := a.begin(now, limits, who)
+		if done == nil {
+			t.Fatal("refused")
+		}
+		ends = append(ends, done)
+	}
+	if done, wait := a.begin(now, limits, who); done != nil || wait <= 0 {
+		t.Fatal("a fourth is let in beside three")
+	}
+	ends[0](now, true)
+	if done, _ := a.begin(now, limits, who); done != nil {
+		t.Fatal("a fourth is let in after a failure beside two")
+	}
+	ends[1](now, false)
+	done, _ := a.begin(now, limits, who)
+	if done == nil {
+		t.Fatal("refused although one was right")
+	}
+}
+
+func TestGuessingAtOnceGainsNothing(t *testing.T) {
+	f := newFixture(t)
+	forms := make([]func() int, 40)
+	for i := range forms {
+		b := f.visitor()
+		in := b.form(b.open(SignInPath))
+		forms[i] = func() int { return b.submit(in, "demo", "wrong").Code }
+	}
+	var all sync.WaitGroup
+	for _, submit := range forms {
+		all.Go(func() { submit() })
+	}
+	all.Wait()
+	if made := len(f.work.take()); made > 2*10 {
+		t.Fatalf("%d hashes were compared", made)
+	}
+}
+
+// A reload hands the same counts another policy.
+func TestAReloadKeepsTheCountsAndChangesTheLimits(t *testing.T) {
+	f := newFixture(t)
+	f.guess("demo", 10)
+	reloaded := *f.hosted
+	f.hosted = &reloaded
+	want(t, f.visitor().try("demo", "demo password"), http.StatusTooManyRequests)
+	f.hosted.Limits.Every = 15 * time.Second
+	want(t, f.visitor().try("demo", "demo password"), http.StatusTooManyRequests)
+	f.clock.Advance(1500 * time.Millisecond)
+	want(t, f.visitor().try("demo", "demo password"), http.StatusSeeOther)
+
+	f.hosted.Limits = AttemptLimits{PerAccount: 2, PerAddress: 100, Every: 15 * time.Minute}
+	f.clock.Advance(time.Hour)
+	f.guess("demo", 2)
+	want(t, f.visitor().try("demo", "demo password"), http.StatusTooManyRequests)
+}
+
+func TestClass24StrangersFillNoMemory(t *testing.T) {
+	f := newFixture(t)
+	f.guess(strings.Repeat("x", 100_000), 10)
+	want(t, f.visitor().try(strings.Repeat("x", 100_000), "x"), http.StatusTooManyRequests)
+	if key := f.hosted.Passwords.Account(strings.Repeat("x", 100_000)); len(key) > 300 {
+		t.Errorf("a key of %d bytes", len(key))
+	}
+	now, limits := time.Unix(1e9, 0), AttemptLimits{PerAccount: 1, PerAddress: 5, Every: time.Hour}
+	a := NewAttempts()
+	for i := range 1000 {
+		if done, _ := a.begin(now, limits, attempt{account: strconv.Itoa(i), address: "192.0.2.1"}); done != nil {
+			done(now, true)
+		}
+	}
+	if n := a.buckets.Len(); n != 1+5 {
+		t.Errorf("one address made %d buckets", n)
+	}
+	limits.PerAddress = 1
+	for i := range maxBuckets {
+		if done, _ := a.begin(now, limits, attempt{account: strconv.Itoa(i), address: fmt.Sprintf("10.%d.%d.%d", i>>16, i>>8&255, i&255)}); done != nil {
+			done(now, true)
+		}
+	}
+	if n := a.buckets.Len(); n > maxBuckets {
+		t.Errorf("%d buckets", n)
+	}
+}
