@@ -166,6 +166,7 @@ func TestAWrongCaddyfileIsRefusedOnItsLine(t *testing.T) {
 		{"a name with control characters", "name Game", "name \"Ga\u0007me\"", "client 1 {", []string{"control characters"}},
 
 		{"an accent that is no colour", "name Studio", "accent red", "accent", []string{`"red"`, "#"}},
+		{"an accent without quotes", "name Studio", "accent #7a3ff2", "accent", []string{"in quotes", "# begins a comment"}},
 		{"a logo that is no address", "name Studio", "logo javascript:alert(1)", "logo", []string{"https:// URL", "/logo.svg"}},
 		{"an unknown option of brand", "name Studio", "colour red", "colour", []string{`unknown option "colour"`, "accent, logo, name"}},
 
