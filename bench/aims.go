@@ -66,7 +66,11 @@ func (c *comparison) ratio(row, base string) string {
 		return "void: wrong answers"
 	}
 	ofMedians, ofPairs := ratios(r, s)
-	return fmt.Sprintf("%.3f (median of pairs %.3f)", ofMedians, ofPairs)
+	text := fmt.Sprintf("%.3f (median of pairs %.3f, by CPU %.3f)", ofMedians, ofPairs, ratioByCPU(r, s))
+	if min(medianOf(r, slice.busyShare), medianOf(s, slice.busyShare)) < busy {
+		text += "; Caddy was not busy: only the last of these counts"
+	}
+	return text
 }
 
 func (c *comparison) find(name string) []slice {

@@ -32,7 +32,7 @@ func TestAReportSaysWhenItSaysNothing(t *testing.T) {
 		), []string{"# THIS RUN SAYS NOTHING"}, ""},
 		{"a wrong answer", compared([]slice{rated(1000)}, []slice{rated(1000)}, []slice{wrong}), []string{"| b |  | VOID |", "1 wrong answers, such as status 429", "| b ÷ a | void"}, "NOTHING"},
 		{"a wrong answer of the base", compared([]slice{wrong}, []slice{rated(1000)}, []slice{rated(900)}), []string{"# THIS RUN SAYS NOTHING", "| b ÷ a | void"}, ""},
-		{"a Caddy that was idle", compared([]slice{rated(1000)}, []slice{rated(1000)}, []slice{idle}), []string{"Row b: Caddy was busy for 50 %"}, "Row a:"},
+		{"a Caddy that was idle", compared([]slice{rated(1000)}, []slice{rated(1000)}, []slice{idle}), []string{"Row b: Caddy was busy for 50 %", "by CPU 2.000); Caddy was not busy"}, "Row a:"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var b strings.Builder

@@ -37,6 +37,12 @@ func ratios(row, base []slice) (ofMedians, ofPairs float64) {
 	return medianOf(row, slice.rate) / medianOf(base, slice.rate), median(pairs)
 }
 
+// ratioByCPU is what the ratio of the rates would be if the processor time of
+// Caddy were all that bounds them.
+func ratioByCPU(row, base []slice) float64 {
+	return medianOf(base, slice.cpuMicros) / medianOf(row, slice.cpuMicros)
+}
+
 // errorsIn counts what went wrong in a row. One error is enough to void it.
 func errorsIn(all []slice) int {
 	n := 0
