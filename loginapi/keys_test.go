@@ -104,7 +104,7 @@ func TestTheKeysOfAProjectVerifyItsTokens(t *testing.T) {
 			if err := json.Unmarshal([]byte(tt.token().body), &body); err != nil {
 				t.Fatal(err)
 			}
-			signed, err := jose.ParseSigned(body.Token, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(tt.alg)})
+			signed, err := jose.ParseSignedCompact(body.Token, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(tt.alg)})
 			if err != nil {
 				t.Fatal(err)
 			}

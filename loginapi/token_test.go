@@ -108,7 +108,7 @@ func TestTheTokensOfEachClientAreItsOwn(t *testing.T) {
 			if err := json.Unmarshal([]byte(a.body), &body); err != nil {
 				t.Fatal(err)
 			}
-			signed, err := jose.ParseSigned(body.Token, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(tt.alg)})
+			signed, err := jose.ParseSignedCompact(body.Token, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(tt.alg)})
 			if err != nil {
 				t.Fatal(err)
 			}

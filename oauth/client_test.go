@@ -106,11 +106,14 @@ func authenticate(cs *oauth.Clients, id, secret string) *oauth.Error {
 
 func TestASecretIsNotPrinted(t *testing.T) {
 	s := oauth.NewSecret("hunter2")
-	if !s.Equal("hunter2") || s.Equal("hunter") || s.Equal("") || (oauth.Secret{}).Equal("") {
+	if !s.Equal("hunter2") || s.Equal("hunter") || s.Equal("") || (oauth.Secret{}).Equal("") || oauth.NewSecret("").Equal("") {
 		t.Error("it compares wrongly")
 	}
 	c := oauth.Client{ID: "1", Secret: s}
-	printed := []string{fmt.Sprint(s), fmt.Sprintf("%s %v %+v %#v %q %x %d", s, s, s, s, s, s, s), fmt.Sprintf("%v %+v %#v", c, &c, c), fmt.Sprintf("%d", any(c))}
+	printed := []string{fmt.Sprint(s), fmt.Sprintf("%s %v %+v %#v %q %x %d", s, s, s, s, s, s, s), fmt.Sprintf("%v %+v %#v", c, &c, c)}
+	for _, verb := range []string{"%d", "%x", "%08b", "%U"} {
+		printed = append(printed, fmt.Sprintf(verb, c))
+	}
 	for _, v := range []any{s, c} {
 		encoded, err := json.Marshal(v)
 		if err != nil {

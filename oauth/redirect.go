@@ -219,7 +219,7 @@ func (f FailAuthURL) Matches(requested string) bool {
 		return false
 	}
 	u, err := parseAbsolute(requested)
-	return err == nil && u.Scheme == f.URL.Scheme && OriginOf(u) == OriginOf(f.URL)
+	return err == nil && OriginOf(u) == OriginOf(f.URL)
 }
 
 // AppendQuery adds parameters, already encoded, to a URI that may have a query.
