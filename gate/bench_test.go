@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -30,10 +31,7 @@ func BenchmarkHandle(b *testing.B) {
 	}
 	r := httptest.NewRequestWithContext(b.Context(), "GET", "/world/7?a=b", nil)
 	r.Host = "localhost:8081"
-	header := http.Header{}
-	for name, values := range sent {
-		header[name] = values
-	}
+	header := maps.Clone(sent)
 	w := httptest.NewRecorder()
 	b.ReportAllocs()
 	for b.Loop() {
