@@ -153,6 +153,15 @@ func (w *world) load(s setup) error {
 	return caddy.Load(config, false)
 }
 
+// loadJSON makes Caddy run a configuration that no Caddyfile makes.
+func loadJSON(config map[string]any) error {
+	raw, err := json.Marshal(config)
+	if err != nil {
+		return err
+	}
+	return caddy.Load(raw, false)
+}
+
 func (w *world) mustLoad(s setup) {
 	w.t.Helper()
 	if err := w.load(s); err != nil {

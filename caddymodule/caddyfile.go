@@ -91,8 +91,8 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 		},
 		"brand": func() error {
 			return options(d, map[string]func() error{
-				"name":   func() error { return one(d, &a.Brand.Name) },
-				"logo":   func() error { return checked(d, &a.Brand.Logo, func(string) error { return a.Brand.check() }) },
+				"name": func() error { return one(d, &a.Brand.Name) },
+				"logo": func() error { return checked(d, &a.Brand.Logo, func(string) error { return a.Brand.check() }) },
 				"accent": func() error {
 					if d.CountRemainingArgs() == 0 {
 						return d.Err(`accent: expected a colour in quotes, such as "#7a3ff2"; without them # begins a comment`)

@@ -26,7 +26,7 @@ func warnOfHiddenGates(log *zap.Logger, app any) {
 // themselves.
 func walk(routes caddyhttp.RouteList, depth int, hidden func(*Gate)) {
 	for _, route := range routes {
-		conditional := depth > 0 && len(route.MatcherSets) > 0
+		conditional := !forHosts(route.MatcherSets) || depth > 0 && len(route.MatcherSets) > 0
 		for _, h := range route.Handlers {
 			switch h := h.(type) {
 			case *Gate:
@@ -42,6 +42,20 @@ func walk(routes caddyhttp.RouteList, depth int, hidden func(*Gate)) {
 			}
 		}
 	}
+}
+
+// forHosts says whether matchers look at the host alone, as those of a site do.
+func forHosts(sets caddyhttp.MatcherSets) bool {
+	for _, set := range sets {
+		for _, m := range set {
+			switch m.(type) {
+			case caddyhttp.MatchHost, *caddyhttp.MatchHost:
+			default:
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // webApp returns Caddy's HTTP app, if there is one.

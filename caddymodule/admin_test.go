@@ -1,0 +1,178 @@
+package caddymodule
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	"github.com/spf13/cobra"
+)
+
+// ask sends a request to the admin API.
+func (w *world) ask(method, path string) answered {
+	w.t.Helper()
+	v := &visitor{w, &http.Client{}}
+	r := v.request(method, "http://"+w.admin+path, "")
+	r.Header.Set("Origin", "http://"+w.admin)
+	return v.send(r)
+}
+
+func (w *world) sessions() []sessionEntry {
+	w.t.Helper()
+	got := w.ask(http.MethodGet, "/sso/sessions")
+	var entries []sessionEntry
+	if err := json.Unmarshal([]byte(got.body), &entries); err != nil || got.Header.Get("Content-Type") != "application/json" {
+		w.t.Fatalf("%s, %q: %s", got.Status, got.Header.Get("Content-Type"), got.body)
+	}
+	return entries
+}
+
+func TestTheAdminAPIListsAndEndsSessions(t *testing.T) {
+	w := newWorld(t)
+	w.mustLoad(setup{})
+	page := "http://" + w.site + "/"
+	if got := w.ask(http.MethodGet, "/sso/sessions"); strings.TrimSpace(got.body) != "[]" {
+		t.Errorf("no sessions are %s", got.body)
+	}
+	one, other, third := w.visitor(), w.visitor(), w.visitor()
+	for _, v := range []*visitor{one, other, third} {
+		v.signIn(page)
+	}
+	entries := w.sessions()
+	if len(entries) != 3 {
+		t.Fatalf("%d sessions, want 3", len(entries))
+	}
+	for _, e := range entries {
+		if e.User != "demo" || !uuid.MatchString(e.Subject) || e.Email != "demo@example.com" || e.Signin != "local" ||
+			len(e.Groups) != 1 || !e.Expires.After(e.Begun) || len(e.ID) < 8 {
+			t.Errorf("an entry is %+v", e)
+		}
+	}
+
+	if got := w.ask(http.MethodDelete, "/sso/sessions/"+entries[0].ID); got.StatusCode != http.StatusOK || strings.TrimSpace(got.body) != `{"ended":1}` {
+		t.Errorf("%s: %s", got.Status, got.body)
+	}
+	if n := len(w.sessions()); n != 2 {
+		t.Errorf("%d sessions are left, want 2", n)
+	}
+	out := 0
+	for _, v := range []*visitor{one, other, third} {
+		if v.getOnce(page).StatusCode == http.StatusFound {
+			out++
+		}
+	}
+	if out != 1 {
+		t.Errorf("%d browsers are signed out, want 1", out)
+	}
+
+	if got := w.ask(http.MethodDelete, "/sso/users/DEMO"); strings.TrimSpace(got.body) != `{"ended":2}` {
+		t.Errorf("%s: %s", got.Status, got.body)
+	}
+	for _, v := range []*visitor{one, other, third} {
+		if got := v.getOnce(page); got.StatusCode != http.StatusFound {
+			t.Errorf("still signed in: %s: %s", got.Status, got.body)
+		}
+	}
+	if got := w.ask(http.MethodDelete, "/sso/users/nobody"); strings.TrimSpace(got.body) != `{"ended":0}` {
+		t.Errorf("%s: %s", got.Status, got.body)
+	}
+}
+
+func TestTheAdminAPIRefusesWithAReason(t *testing.T) {
+	w := newWorld(t)
+	w.mustLoad(setup{})
+	for _, c := range []struct {
+		name, method, path string
+		status             int
+		want, allow        string
+	}{
+		{"an unknown session", http.MethodDelete, "/sso/sessions/0123456789abcdef", http.StatusNotFound, "there is no such session; see: caddy sso session list", ""},
+		{"no session", http.MethodDelete, "/sso/sessions/", http.StatusNotFound, "there is no such session", ""},
+		{"a session that cannot be one", http.MethodDelete, "/sso/sessions/" + url.PathEscape("../*\x00"), http.StatusNotFound, "there is no such session", ""},
+		{"no user", http.MethodDelete, "/sso/users/", http.StatusBadRequest, "the name of the user is missing", ""},
+		{"another method for the list", http.MethodPost, "/sso/sessions", http.StatusMethodNotAllowed, "use GET", "GET"},
+		{"another method for a session", http.MethodGet, "/sso/sessions/0123456789abcdef", http.StatusMethodNotAllowed, "use DELETE", "DELETE"},
+		{"another method for a user", http.MethodPost, "/sso/users/demo", http.StatusMethodNotAllowed, "use DELETE", "DELETE"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := w.ask(c.method, c.path)
+			if got.StatusCode != c.status || !strings.Contains(got.body, c.want) || got.Header.Get("Allow") != c.allow {
+				t.Errorf("%s, Allow %q: %s", got.Status, got.Header.Get("Allow"), got.body)
+			}
+		})
+	}
+}
+
+func TestTheAdminAPIOfACaddyWithoutSSOSaysSo(t *testing.T) {
+	w := newWorld(t)
+	if err := loadJSON(map[string]any{"admin": map[string]any{"listen": w.admin, "config": map[string]any{"persist": false}}}); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.ask(http.MethodGet, "/sso/sessions"); got.StatusCode != http.StatusNotFound || !strings.Contains(got.body, "the active configuration has no sso") {
+		t.Errorf("%s: %s", got.Status, got.body)
+	}
+}
+
+// command runs `caddy sso` and returns what it prints.
+func (w *world) command(args ...string) (string, error) {
+	w.t.Helper()
+	read, write, err := os.Pipe()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	printed := make(chan string)
+	go func() {
+		text, _ := io.ReadAll(read)
+		printed <- string(text)
+	}()
+	stdout := os.Stdout
+	os.Stdout = write
+	cmd := &cobra.Command{Use: "sso", SilenceErrors: true, SilenceUsage: true}
+	caddycmd.Commands()["sso"].CobraFunc(cmd)
+	cmd.SetArgs(append(args, "--address", w.admin))
+	err = cmd.Execute()
+	os.Stdout = stdout
+	write.Close()
+	return <-printed, err
+}
+
+func TestTheCommandsListAndEndSessions(t *testing.T) {
+	w := newWorld(t)
+	w.mustLoad(setup{})
+	v := w.visitor()
+	v.signIn("http://" + w.site + "/")
+	w.visitor().signIn("http://" + w.site + "/")
+	id := w.sessions()[0].ID
+	out, err := w.command("session", "list")
+	if err != nil || !strings.HasPrefix(out, "ID") || !strings.Contains(out, id) || !strings.Contains(out, "players") || strings.Count(out, "demo") != 2 {
+		t.Errorf("%v:\n%s", err, out)
+	}
+	if out, err := w.command("session", "end", id); err != nil || out != "1 ended\n" {
+		t.Errorf("%q, %v", out, err)
+	}
+	if _, err := w.command("session", "end", id); err == nil || !strings.Contains(err.Error(), "HTTP 404") || !strings.Contains(err.Error(), "there is no such session") {
+		t.Errorf("ending it again: %v", err)
+	}
+	if out, err := w.command("user", "end", "demo"); err != nil || out != "1 ended\n" {
+		t.Errorf("%q, %v", out, err)
+	}
+	if n := len(w.sessions()); n != 0 {
+		t.Errorf("%d sessions are left", n)
+	}
+	if _, err := w.command("session", "end"); err == nil || !strings.Contains(err.Error(), "accepts 1 arg") {
+		t.Errorf("without an ID: %v", err)
+	}
+	if err := caddy.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	w.admin = freeAddr(t)
+	if _, err := w.command("session", "list"); err == nil || !strings.Contains(err.Error(), "asking the admin API at "+w.admin) {
+		t.Errorf("without a server: %v", err)
+	}
+}
