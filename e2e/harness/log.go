@@ -76,3 +76,13 @@ func (l *Log) tail(n int) string {
 	lines := l.Lines()
 	return strings.Join(lines[max(0, len(lines)-n):], "\n")
 }
+
+// from returns n lines, of which the first contains a text; "" if none does.
+func (l *Log) from(text string, n int) string {
+	lines := l.Lines()
+	i := slices.IndexFunc(lines, func(line string) bool { return strings.Contains(line, text) })
+	if i < 0 {
+		return ""
+	}
+	return strings.Join(lines[i:min(len(lines), i+n)], "\n")
+}

@@ -56,8 +56,10 @@ func Launch(tb testing.TB, caddyfile, dir string) (*Server, error) {
 	s.write(caddyfile)
 	tb.Cleanup(func() {
 		s.Stop()
-		if panics := s.Log.Containing("panic"); len(panics) > 0 {
-			tb.Errorf("the server panicked: %s", panics)
+		for _, bad := range []string{"panic", "DATA RACE"} {
+			if found := s.Log.from(bad, 60); found != "" {
+				tb.Errorf("the server's log has a %s:\n%s", bad, found)
+			}
 		}
 		if tb.Failed() {
 			tb.Logf("the server's log, its end:\n%s", s.Log.tail(60))

@@ -233,3 +233,23 @@ func TestGroupsChangeWithTheReloadForSessionsThatAreThere(t *testing.T) {
 		}
 	}
 }
+
+func TestAWebSocketThatOutlivesReloadsEndsWithItsSession(t *testing.T) {
+	t.Parallel()
+	r := start(t, func(c *harness.Caddyfile) { c.ProxyOptions = "stream_close_delay 1h" })
+	browser := r.signedIn(t, harness.Demo)
+	ended := openWebSocket(t.Context(), t, r, browser)
+	for _, policy := range policies[:2] {
+		next := *r.Caddyfile
+		next.Options = policy
+		r.server.Reload(next.String())
+		wantStatus(t, browser, r.Gate+"/", http.StatusOK)
+	}
+	select {
+	case <-ended:
+		t.Fatal("the WebSocket did not outlive the reloads")
+	default:
+	}
+	submit(t, browser, r.Portal+"/sso/account")
+	wantEnded(t, r, []stream{{"WebSocket", ended}})
+}
