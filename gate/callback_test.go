@@ -43,8 +43,7 @@ func TestClass22ACallbackOfAnotherBrowserBeginsAgain(t *testing.T) {
 	f := newFixture(t)
 	attacker, victim := f.browser(), f.browser()
 	attacker.signIn(demo)
-	callback := attacker.portal(attacker.open("/").Header().Get("Location"))
-
+	callback := ""
 	for name, prepare := range map[string]func(){
 		"a browser without the cookie":    func() {},
 		"a browser with one of its own":   func() { victim.open("/") },
@@ -54,6 +53,7 @@ func TestClass22ACallbackOfAnotherBrowserBeginsAgain(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			victim.cookies = map[string]map[string]string{}
 			prepare()
+			callback = attacker.portal(attacker.open("/").Header().Get("Location"))
 			w := victim.open(callback)
 			victim.want(w, http.StatusFound)
 			if got := w.Header().Get("Location"); !strings.HasPrefix(got, portalOrigin+"/api/oauth2/auth?") {
