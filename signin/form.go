@@ -140,7 +140,7 @@ func (h *Hosted) signIn(w http.ResponseWriter, r *http.Request) {
 		if refusal.Kind == oauth.TooManyAttempts {
 			status = http.StatusTooManyRequests
 			again.RetryAfter = refusal.RetryAfter
-			again.Problem = &page.Problem{Title: "Too many attempts", Next: "Wait a little, then try again."}
+			again.Problem = &page.Problem{Title: "Too many attempts", Next: "To keep the account safe, signing in is paused."}
 		}
 		h.ask(w, r, status, p, rawQuery, again)
 		return
@@ -272,13 +272,14 @@ func (h *Hosted) startAgain(w http.ResponseWriter, status int, title, text, link
 // refuse shows a refusal of an authorization request to a person. What is wrong
 // is the application's doing, so the page says whom to tell.
 func (h *Hosted) refuse(w http.ResponseWriter, e *oauth.Error) {
-	status := http.StatusBadRequest
+	status, reference := http.StatusBadRequest, e.Description
 	switch e.Kind {
 	case oauth.Internal:
 		h.failed(w, e)
 		return
 	case oauth.UnknownClient:
 		status = http.StatusNotFound
+		reference = "client_id is unknown."
 	case oauth.ClientDisabled:
 		status = http.StatusUnprocessableEntity
 	default:
@@ -287,7 +288,7 @@ func (h *Hosted) refuse(w http.ResponseWriter, e *oauth.Error) {
 		Title:     "The application asked for something that does not work",
 		Text:      "Signing in was not begun.",
 		Next:      "Go back to the application and try again. If it happens again, tell the people who make it, and quote the line below.",
-		Reference: e.Description,
+		Reference: reference,
 	})
 }
 

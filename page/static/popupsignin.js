@@ -53,6 +53,7 @@
       window.location.assign(button.href); // blocked
       return;
     }
+    button.textContent = view.dataset.show;
     status.textContent = view.dataset.waiting;
     clearInterval(watch);
     watch = setInterval(() => {
