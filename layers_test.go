@@ -197,9 +197,10 @@ func TestThePictureNamesEveryFolder(t *testing.T) {
 	for _, layer := range layers {
 		for _, folder := range layer {
 			name, _, _ := strings.Cut(folder, "/")
-			if folder == "." {
+			switch folder {
+			case ".":
 				name = "sso.go"
-			} else if folder == "cmd/caddy" {
+			case "cmd/caddy":
 				name = folder
 			}
 			if !regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(name) + `(/|\s)`).Match(text) {
