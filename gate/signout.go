@@ -29,11 +29,7 @@ func (g *Gate) signOut(v *visit, w http.ResponseWriter, r *http.Request, site *S
 		g.notAllowed(w, r, "GET, POST")
 		return
 	}
-	in, err := g.identify(v, r, site)
-	if err == nil {
-		err = g.Server.EndSession(r.Context(), *in, g.From(r))
-	}
-	if err != nil && !errors.Is(err, session.ErrNone) {
+	if err := g.endSession(v, r, site); err != nil {
 		g.failed(w, r, err) // it may not be over
 		return
 	}
@@ -48,6 +44,19 @@ func (g *Gate) signOut(v *visit, w http.ResponseWriter, r *http.Request, site *S
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Location", g.signedOutURL(r, site))
 	w.WriteHeader(http.StatusSeeOther)
+}
+
+// endSession ends the session of a request, also that of a user who is gone and
+// might come back.
+func (g *Gate) endSession(v *visit, r *http.Request, site *Site) error {
+	cookie, ok := v.cookie(site.Cookie)
+	switch {
+	case !ok:
+		return nil
+	case site.Portal:
+		return g.Server.SignOut(r.Context(), cookie, g.From(r))
+	}
+	return g.Server.SignOutAtSite(r.Context(), cookie, g.Client.ID, g.From(r))
 }
 
 // wantsPageOrForm tells a person who pressed a button from a script.

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-sso/caddy-sso/session"
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
@@ -82,6 +83,21 @@ func TestClass16SigningOutOnOneSiteClosesTheOthers(t *testing.T) {
 	b.want(b.do("POST", SignOutPath, sameOriginForm...), http.StatusSeeOther)
 	other.want(other.do("GET", "/"), http.StatusUnauthorized)
 	b.want(b.do("GET", "/"), http.StatusUnauthorized)
+}
+
+func TestClass16AUserWhoIsGoneCanStillSignOut(t *testing.T) {
+	f := newFixture(t)
+	b := f.browser()
+	b.enter(demo)
+	delete(f.users, demo.Subject)
+	b.want(b.do("POST", SignOutPath, sameOriginForm...), http.StatusSeeOther)
+	f.users[demo.Subject] = demo
+	err := f.gate.Server.Sessions.List(t.Context(), func(s *session.Session) error {
+		return fmt.Errorf("session %s of %s is still there", s.ID(), s.User().Name)
+	})
+	if err != nil {
+		t.Error(err)
+	}
 }
 
 func TestTheQuestionWhetherToSignOutKeepsTheWayOn(t *testing.T) {

@@ -94,6 +94,16 @@ func (s *Server) EndSession(ctx context.Context, in SignedIn, from Origin) error
 // disabled or gone, who might come back. Without one there is nothing to do.
 func (s *Server) SignOut(ctx context.Context, cookie string, from Origin) error {
 	sess, err := s.Sessions.Check(ctx, cookie)
+	return s.signOut(ctx, sess, err, from)
+}
+
+// SignOutAtSite is SignOut for the site session of a client.
+func (s *Server) SignOutAtSite(ctx context.Context, cookie, client string, from Origin) error {
+	sess, err := s.Sessions.CheckSite(ctx, cookie, client)
+	return s.signOut(ctx, sess, err, from)
+}
+
+func (s *Server) signOut(ctx context.Context, sess *session.Session, err error, from Origin) error {
 	if errors.Is(err, session.ErrNone) {
 		return nil
 	}

@@ -124,8 +124,17 @@ func Own(name string) bool {
 	if !ok || kind == "" || len(hash) != hashLength {
 		return false
 	}
-	return strings.Trim(kind, "abcdefghijklmnopqrstuvwxyz") == "" &&
-		strings.Trim(hash, "0123456789abcdef") == ""
+	for i := range len(kind) {
+		if kind[i] < 'a' || kind[i] > 'z' {
+			return false
+		}
+	}
+	for i := range len(hash) {
+		if (hash[i] < '0' || hash[i] > '9') && (hash[i] < 'a' || hash[i] > 'f') {
+			return false
+		}
+	}
+	return true
 }
 
 // StripOwn removes the project's own cookies from a request's header, which

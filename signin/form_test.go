@@ -21,6 +21,8 @@ func TestSigningInLeadsOnToWhatItWasFor(t *testing.T) {
 		SignInPath + "?" + ReturnParam + "=" + sealed:      issuer + "/x?y=z",
 		RedirectToSignIn("", authorization):                "/api/oauth2/auth?" + authorization,
 		RedirectToSignIn("", authorization) + "&projectId": "/api/oauth2/auth?" + authorization + "&projectId",
+		// A parameter of the application's own, which has our parameter's name.
+		RedirectToSignIn("", authorization) + "&return=home": "/api/oauth2/auth?" + authorization + "&return=home",
 	} {
 		b := f.visitor()
 		w := b.open(target)

@@ -78,6 +78,13 @@ func (h *Hosted) purposeOf(ctx context.Context, rawQuery string) (purpose, *oaut
 	if err != nil {
 		return purpose{}, &oauth.Error{Kind: oauth.InvalidRequest, Description: "The address is not URL-encoded."}
 	}
+	if values.Has("client_id") {
+		authorization, refusal := h.Check(rawQuery)
+		if refusal != nil {
+			return purpose{}, refusal
+		}
+		return purpose{query: rawQuery, authorization: authorization}, nil
+	}
 	if sealed := values.Get(ReturnParam); sealed != "" {
 		plain, err := h.Keys.Unseal(ctx, ReturnPurpose, sealed)
 		if errors.Is(err, keys.ErrSealed) {
@@ -88,14 +95,7 @@ func (h *Hosted) purposeOf(ctx context.Context, rawQuery string) (purpose, *oaut
 		}
 		return purpose{returnTo: string(plain)}, nil
 	}
-	if !values.Has("client_id") {
-		return purpose{}, nil
-	}
-	authorization, refusal := h.Check(rawQuery)
-	if refusal != nil {
-		return purpose{}, refusal
-	}
-	return purpose{query: rawQuery, authorization: authorization}, nil
+	return purpose{}, nil
 }
 
 // continueURL is where the browser goes when it has a session.
