@@ -65,7 +65,8 @@ type App struct {
 	log     *zap.Logger
 
 	opening sync.Mutex
-	closed  bool // guarded by opening
+	closed  bool  // guarded by opening
+	last    *core // what was open when closed; guarded by opening
 	opened  atomic.Pointer[core]
 	stop    context.CancelFunc
 }
@@ -211,8 +212,8 @@ func (a *App) Cleanup() error {
 	a.opening.Lock()
 	defer a.opening.Unlock()
 	a.closed = true
-	if c := a.opened.Swap(nil); c != nil {
-		c.release()
+	if a.last = a.opened.Swap(nil); a.last != nil {
+		a.last.release()
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"fmt"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -23,6 +24,10 @@ var errUnavailable = storage.ErrUnavailable
 // states are what outlives a reload, by the identity of the store alone.
 // Policy stays outside: it may change with every reload.
 var states = caddy.NewUsagePool()
+
+// pooling is held while the pool is entered: a constructor that fails would
+// fail for whoever comes at the same time, too.
+var pooling sync.Mutex
 
 // A state is one store and what is kept in memory over it.
 type state struct {
@@ -63,10 +68,16 @@ func (a *App) core() (*core, error) {
 		return c, nil
 	}
 	if a.closed { // nobody would close what a late request opens
+		if c := a.last; c != nil && c.hold() {
+			c.release()
+			return c, nil
+		}
 		return nil, errUnavailable
 	}
 	identity := a.engine.Identity()
+	pooling.Lock()
 	v, _, err := states.LoadOrNew(identity, func() (caddy.Destructor, error) { return a.newState() })
+	pooling.Unlock()
 	if err != nil {
 		return nil, fmt.Errorf("opening the storage: %w", err)
 	}
@@ -130,7 +141,7 @@ func (c *core) hold() bool {
 	for {
 		n := c.users.Load()
 		if n == 0 {
-			return false
+			return c.rejoin()
 		}
 		if c.users.CompareAndSwap(n, n+1) {
 			return true
@@ -138,12 +149,38 @@ func (c *core) hold() bool {
 	}
 }
 
+// rejoin is hold for a late request: Caddy cleans a configuration up while its
+// servers still read from connections that they have. Such a request goes by
+// the old configuration, on the store that the next one has open.
+func (c *core) rejoin() bool {
+	pooling.Lock()
+	defer pooling.Unlock()
+	if _, open := states.References(c.identity); !open {
+		return false
+	}
+	v, _, err := states.LoadOrNew(c.identity, func() (caddy.Destructor, error) { return nil, errUnavailable })
+	if err != nil {
+		return false
+	}
+	if v != caddy.Destructor(c.state) { // closed and opened again meanwhile
+		c.leave()
+		return false
+	}
+	if c.users.Add(1) > 1 { // another late request came first, and holds it for all
+		c.leave()
+	}
+	return true
+}
+
 // release ends a hold; the last one closes the store, unless another
 // configuration uses it.
 func (c *core) release() {
-	if c.users.Add(-1) != 0 {
-		return
+	if c.users.Add(-1) == 0 {
+		c.leave()
 	}
+}
+
+func (c *core) leave() {
 	if _, err := states.Delete(c.identity); err != nil {
 		caddy.Log().Named("sso").Error("closing the storage", zap.Error(err))
 	}
