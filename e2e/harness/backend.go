@@ -2,6 +2,7 @@ package harness
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -13,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -47,11 +49,7 @@ func NewBackend(tb testing.TB) *Backend {
 	tb.Helper()
 	b := new(Backend)
 	server := httptest.NewUnstartedServer(b.mux())
-	// A port that Caddy's connections cannot get while the backend is away.
-	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", Port(tb)))
-	if err != nil {
-		tb.Fatal(err)
-	}
+	l := listen(tb)
 	server.Listener.Close()
 	server.Listener = l
 	server.Start()
@@ -61,6 +59,21 @@ func NewBackend(tb testing.TB) *Backend {
 	})
 	b.Addr = l.Addr().String()
 	return b
+}
+
+// listen takes a port that is still free: a process that was just forked may
+// hold on to one for a moment after we closed it.
+func listen(tb testing.TB) net.Listener {
+	tb.Helper()
+	for {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", Port(tb)))
+		if err == nil {
+			return l
+		}
+		if !errors.Is(err, syscall.EADDRINUSE) {
+			tb.Fatal(err)
+		}
+	}
 }
 
 // Requests are those that reached the backend, oldest first.
