@@ -132,7 +132,11 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	if pass.User != nil {
 		identify(pass.Request, pass.User)
 	}
-	return next.ServeHTTP(w, pass.Request)
+	if err := next.ServeHTTP(w, pass.Request); !errors.Is(err, session.ErrEnded) {
+		return err
+	}
+	gt.Ended(w, r)
+	return nil
 }
 
 // identify sets the placeholders that Caddy's own authentication sets. Values

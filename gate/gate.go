@@ -196,6 +196,22 @@ func (g *Gate) forward(v *visit, r *http.Request, in *oauth.SignedIn) Pass {
 	return Pass{Request: r.WithContext(ctx), User: &in.User, Release: release}
 }
 
+// Ended answers a request whose session ended before the upstream answered:
+// somebody signed out, or signed in again in another tab, so that the browser
+// has another session by now.
+func (g *Gate) Ended(w http.ResponseWriter, r *http.Request) {
+	site := g.site(r.Host)
+	if site == nil {
+		g.unknownHost(w, r)
+		return
+	}
+	if back := g.OriginalURI(r); wantsPage(r) && localPath(back) {
+		redirect(w, site.Origin+back)
+		return
+	}
+	g.refuse(w, site)
+}
+
 // failPage says whether a request is for the gate's own fail_auth_url, which
 // people without a session have to be able to see.
 func (g *Gate) failPage(r *http.Request, site *Site) bool {
