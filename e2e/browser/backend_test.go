@@ -46,10 +46,14 @@ func (b *backend) saw(t *testing.T, origin, uri string) harness.Echo {
 
 // count is how many requests for a path of a site there were.
 func (b *backend) count(origin, path string) int {
+	_, host, _ := strings.Cut(origin, "://")
+	return b.countHost(host, path)
+}
+
+func (b *backend) countHost(host, path string) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	n := 0
-	_, host, _ := strings.Cut(origin, "://")
 	for _, r := range b.requests {
 		p, _, _ := strings.Cut(r.URI, "?")
 		if r.Host == host && p == path {
@@ -64,6 +68,7 @@ func (b *backend) count(origin, path string) int {
 //	/opener       opens windows with open(url), and keeps the messages that it gets in heard
 //	/severs       cuts the link to the window that opened it, and leads on to the address in next
 //	/signed-out   what a fail_auth_url is: it leads to the address in resume
+//	/slow         answers the first request only when it is given up
 //	else          who is signed in
 func (b *backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	b.mu.Lock()
@@ -71,6 +76,10 @@ func (b *backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	b.mu.Unlock()
 	if r.URL.Path == "/favicon.ico" {
 		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	if r.URL.Path == "/slow" && b.countHost(r.Host, r.URL.Path) == 1 {
+		<-r.Context().Done()
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")

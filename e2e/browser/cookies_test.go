@@ -25,7 +25,8 @@ func TestWithoutTheCookieOfThePageSigningInSaysWhatToDoAndItsLinkWorks(t *testin
 	})
 }
 
-func TestWithTheCookieOfAnotherVisitSigningInAsksOnceMore(t *testing.T) {
+// The page of the first visit is bound to a cookie that the second replaced.
+func TestWithTheCookieOfAnotherVisitSigningInStillFinishes(t *testing.T) {
 	w := withTLS(t)
 	b := newTab(t)
 	b.open(w.game + "/play?level=3")
@@ -35,13 +36,6 @@ func TestWithTheCookieOfAnotherVisitSigningInAsksOnceMore(t *testing.T) {
 	other.open(w.game + "/other")
 	other.path(w.portal + "/sso/sign_in")
 	b.signIn(demo.Name, demo.Password)
-	b.status(http.StatusBadRequest)
-	b.sees("Your cookies changed since this page was opened", "Enter your password again.")
-	if name := eval[string](b, "username.value"); name != demo.Name {
-		t.Errorf("the name is %q", name)
-	}
-	b.fill("password", demo.Password)
-	b.click("Sign in")
 	b.at(w.game + "/play?level=3")
 	b.sees("Hello, demo")
 }

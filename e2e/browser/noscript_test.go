@@ -8,18 +8,18 @@ import (
 	"github.com/chromedp/chromedp/kb"
 )
 
-// withoutScripts turns JavaScript off in a tab.
-func (b *tab) withoutScripts() *tab {
+// scripts turns JavaScript on and off in a tab.
+func (b *tab) scripts(on bool) {
 	b.t.Helper()
-	if _, err := chromedp.Call(b.ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true}); err != nil {
+	if _, err := chromedp.Call(b.ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: !on}); err != nil {
 		b.t.Fatal(err)
 	}
-	return b
 }
 
 func TestWithoutJavaScriptTheWholeFlowWorks(t *testing.T) {
 	inBothWorlds(t, func(t *testing.T, w *world) {
-		b := newTab(t).withoutScripts()
+		b := newTab(t)
+		b.scripts(false)
 		b.open(w.game + "/play?level=3")
 		b.sees("to continue to Demo game")
 		b.seesNot("Show") // what only a script could do
@@ -35,7 +35,8 @@ func TestWithoutJavaScriptTheWholeFlowWorks(t *testing.T) {
 
 func TestWithoutJavaScriptThePopupPageIsAnOrdinaryLink(t *testing.T) {
 	w := withTLS(t)
-	b := newTab(t).withoutScripts()
+	b := newTab(t)
+	b.scripts(false)
 	b.open(w.club + "/floor?table=7")
 	b.sees("Sign in to Night club")
 	b.seesNot("Sign in without a new window")
@@ -47,7 +48,8 @@ func TestWithoutJavaScriptThePopupPageIsAnOrdinaryLink(t *testing.T) {
 
 func TestWithoutJavaScriptTheWidgetLeadsToTheCallback(t *testing.T) {
 	w := withTLS(t)
-	b := newTab(t).withoutScripts()
+	b := newTab(t)
+	b.scripts(false)
 	b.open(popupAuth(w))
 	b.signIn(demo.Name, demo.Password)
 	b.path(w.portal + "/sso/widget")
@@ -87,4 +89,3 @@ func (b *tab) focusShows() {
 	b.t.Helper()
 	b.until("(s => s.outlineStyle !== 'none' && parseFloat(s.outlineWidth) >= 2)(getComputedStyle(document.activeElement))")
 }
-

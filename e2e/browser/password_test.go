@@ -52,7 +52,7 @@ func TestClass18TooManyAttemptsLockOutAStrangerButNoBrowserThatSignedInBefore(t 
 	}
 	for _, name := range []string{demo.Name, demo.Email, "DEMO"} { // one account, however it is spelled
 		stranger.signIn(name, demo.Password)
-		stranger.sees("Too many attempts", "Wait a little, then try again. Try again in")
+		stranger.sees("Too many attempts", "To keep the account safe, signing in is paused. Try again in")
 		stranger.status(http.StatusTooManyRequests)
 		seconds, err := strconv.Atoi(stranger.last().headers["retry-after"])
 		if err != nil || seconds < 1 {

@@ -17,7 +17,7 @@ func TestPopupSignsInInAWindowAndThePageGoesOnByItself(t *testing.T) {
 		b.sees("Sign in to Night club", "You need to sign in to see this page.")
 		b.status(401)
 		window := b.opens(func() { b.click("Sign in") })
-		b.sees("Finish signing in in the window that opened.")
+		b.sees("Finish signing in in the window that opened.", "Show the window")
 		window.path(w.portal + "/sso/sign_in")
 		window.sees("to continue to Night club")
 		window.signIn(demo.Name, "wrong")

@@ -37,7 +37,7 @@ func (r *record) watch(event any) {
 	defer r.mu.Unlock()
 	switch e := event.(type) {
 	case *log.EventEntryAdded:
-		if e.Entry.Source == log.EntrySourceNetwork && strings.Contains(e.Entry.Text, "the server responded with a status of 4") {
+		if e.Entry.Source == log.EntrySourceNetwork && strings.Contains(e.Entry.Text, "the server responded with a status of ") {
 			r.failures = append(r.failures, failure{e.Entry.Text, e.Entry.URL})
 			return
 		}
@@ -51,6 +51,11 @@ func (r *record) watch(event any) {
 			r.faults = append(r.faults, fmt.Sprintf("console: %v", e.Args))
 		}
 	case *audits.EventIssueAdded:
+		switch e.Issue.Code {
+		case audits.InspectorIssueCodeContentSecurityPolicyIssue, audits.InspectorIssueCodeCookieIssue, audits.InspectorIssueCodeMixedContentIssue:
+		default:
+			return // advice, such as that redirects could be tracking
+		}
 		r.faults = append(r.faults, fmt.Sprintf("issue: %s", e.Issue.Code))
 	case *network.EventRequestWillBeSent:
 		if e.Type == network.ResourceTypeDocument && e.RedirectResponse != nil {

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/audits"
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/fetch"
 	"github.com/chromedp/cdproto/input"
@@ -55,6 +56,9 @@ func (p *profile) attach(options ...chromedp.ContextOption) *tab {
 	err := chromedp.Do(ctx)
 	if err == nil {
 		err = chromedp.Listen(ctx, b.watch)
+	}
+	if err == nil {
+		_, err = chromedp.Call(ctx, audits.Enable, cdp.Empty{})
 	}
 	if err != nil {
 		cancel()
