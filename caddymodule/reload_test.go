@@ -126,14 +126,17 @@ func TestAFileBehindALinkIsOneStoreBeforeAndAfterItIsMade(t *testing.T) {
 	if err := os.Symlink(filepath.Join(w.dir, "other", "later.db"), filepath.Join(w.dir, "dangling.db")); err != nil {
 		t.Fatal(err)
 	}
-	for _, path := range []string{"DIR/link/new/folder/sso.db", "DIR/dangling.db"} {
-		s := setup{storage: "storage file " + path}
-		w.mustLoad(s)
+	for path, real := range map[string]string{
+		"DIR/link/new/folder/sso.db": "DIR/real/new/folder/sso.db",
+		"DIR/dangling.db":            "DIR/other/later.db",
+	} {
+		w.mustLoad(setup{storage: "storage file " + path})
 		first := w.running().opened.Load()
-		s.global = "session {\nidle 1h\n}"
-		w.mustLoad(s)
-		if second := w.running().opened.Load(); second.state != first.state || second.identity != first.identity {
-			t.Errorf("%q became %q", first.identity, second.identity)
+		for _, again := range []string{path, real} {
+			w.mustLoad(setup{storage: "storage file " + again, global: "session {\nidle 1h\n}"})
+			if second := w.running().opened.Load(); second.state != first.state {
+				t.Errorf("%q became %q", first.identity, second.identity)
+			}
 		}
 	}
 }
