@@ -187,7 +187,19 @@ func (p pages) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Header.Get("Accept") == "" {
 		r.Header.Set("Accept", "text/html")
 	}
-	return p.RoundTripper.RoundTrip(r)
+	for try := 0; ; try++ {
+		resp, err := p.RoundTripper.RoundTrip(r)
+		if err == nil || try == 5 || r.Context().Err() != nil {
+			return resp, err
+		}
+		// It waited in the queue of a listener that a reload closes: nobody
+		// has read it.
+		if r.GetBody != nil {
+			if r.Body, err = r.GetBody(); err != nil {
+				return nil, err
+			}
+		}
+	}
 }
 
 // running is the app of the active configuration.
