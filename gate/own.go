@@ -198,7 +198,11 @@ func (g *Gate) arrive(w http.ResponseWriter, site *Site, st state) {
 // again begins a sign-in once more, which costs a person nothing while the
 // portal has a session. A browser that keeps no cookie would go on for ever.
 func (g *Gate) again(v *visit, w http.ResponseWriter, r *http.Request, site *Site, st state) {
-	if st.Turn+1 < maxTurns {
+	turns := maxTurns
+	if id, ok := v.cookie(site.Binder); ok && id == st.Binder {
+		turns = maxTurnsBound
+	}
+	if st.Turn+1 < turns {
 		g.begin(v, w, r, site, beginning{returnTo: st.Return, window: st.Window, turn: st.Turn + 1})
 		return
 	}

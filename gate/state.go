@@ -36,6 +36,11 @@ const (
 	// maxTurns is when a sign-in that is begun again and again is a loop.
 	maxTurns = 3
 
+	// maxTurnsBound is the same for a browser that keeps its cookie: other tabs
+	// that sign in at the same time replace the session under this one. It
+	// keeps the way below the twenty redirects that browsers follow.
+	maxTurnsBound = 7
+
 	// maxReturn bounds, in bytes, the path to come back to: state has to fit
 	// into an address.
 	maxReturn = 8 << 10
