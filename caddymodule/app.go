@@ -58,7 +58,8 @@ type App struct {
 	clients *oauth.Clients
 	engine  Engine
 	ways    signin.Ways
-	local   *SigninLocal
+	passwd  signin.Passwords
+	limits  signin.AttemptLimits
 	pages   *page.Pages
 	vault   keys.Vault // where the engine is not shared by nodes
 	webApp  func() any // Caddy's HTTP app, once it is provisioned
@@ -88,7 +89,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	}
 	a.Session.setDefaults()
 	a.Codes.setDefaults()
-	if err := errors.Join(a.Session.validate(), a.Codes.validate()); err != nil {
+	if err := errors.Join(a.Session.validate(), a.Session.validateCookie(a.issuer), a.Codes.validate()); err != nil {
 		return err
 	}
 	list := make([]*oauth.Client, 0, len(a.Clients))
@@ -152,12 +153,15 @@ func (a *App) loadSignin(ctx caddy.Context) error {
 			}
 		}
 		a.ways = append(a.ways, w)
-		if local, ok := m.(*SigninLocal); ok {
-			a.local = local
+		if passwords, ok := w.(signin.Passwords); ok && a.passwd == nil {
+			a.passwd = passwords
+			if limiter, ok := m.(AttemptLimiter); ok {
+				a.limits = limiter.AttemptLimits()
+			}
 		}
 	}
-	if a.local == nil {
-		return errors.New("signin: local is missing, whose form the hosted page shows; add: signin local { user <name> <hash> }")
+	if a.passwd == nil {
+		return errors.New("signin: none of the ways takes a password, whose form the hosted page shows; add: signin local { user <name> <hash> }")
 	}
 	return nil
 }

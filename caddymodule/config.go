@@ -35,13 +35,25 @@ type SessionConfig struct {
 	// How many sessions are kept in memory; others are read from the store when
 	// they are used. It takes effect at a restart. Default: 250000.
 	Cache int `json:"cache,omitempty"`
+
+	// The SameSite attribute of the session cookie: `lax` (default), or `none`
+	// for scripts that call the Login API from another site. `none` takes an
+	// https issuer; the endpoints for scripts then answer registered origins
+	// only.
+	SameSite string `json:"same_site,omitempty"`
 }
+
+const (
+	sameSiteLax  = "lax"
+	sameSiteNone = "none"
+)
 
 func (s *SessionConfig) setDefaults() {
 	setDefault(&s.Idle, caddy.Duration(24*time.Hour))
 	setDefault(&s.Lifetime, caddy.Duration(30*24*time.Hour))
 	setDefault(&s.OutageGrace, caddy.Duration(5*time.Minute))
 	setDefault(&s.Cache, 250_000)
+	setDefault(&s.SameSite, sameSiteLax)
 }
 
 func (s *SessionConfig) validate() error {
@@ -50,6 +62,17 @@ func (s *SessionConfig) validate() error {
 	}
 	if s.OutageGrace < 0 || s.Cache < 0 {
 		return errors.New("session: outage_grace and cache cannot be negative")
+	}
+	if s.SameSite != sameSiteLax && s.SameSite != sameSiteNone {
+		return fmt.Errorf("session: same_site %q is unknown; expected lax or none", s.SameSite)
+	}
+	return nil
+}
+
+// validateCookie holds what browsers demand of the session cookie.
+func (s *SessionConfig) validateCookie(issuer *url.URL) error {
+	if s.SameSite == sameSiteNone && issuer.Scheme != "https" {
+		return errors.New("session: same_site none takes an https issuer, since browsers keep such a cookie only if it is Secure")
 	}
 	return nil
 }

@@ -187,7 +187,13 @@ func (c *core) leave() {
 }
 
 // sessionCookie carries the SSO session at the portal.
-func (a *App) sessionCookie() session.Cookie { return session.NewCookie("session", a.issuer, "") }
+func (a *App) sessionCookie() session.Cookie {
+	c := session.NewCookie("session", a.issuer, "")
+	if a.Session.SameSite == sameSiteNone {
+		c.SameSite = http.SameSiteNoneMode
+	}
+	return c
+}
 
 // from is where Caddy believes a request to come from.
 func from(r *http.Request) oauth.Origin {

@@ -102,6 +102,7 @@ func TestAWrongJSONConfigurationIsRefused(t *testing.T) {
 		{"a lifetime shorter than idle", inApp + " session", "lifetime", "1h", []string{"no longer than lifetime"}},
 		{"a negative grace", inApp + " session", "outage_grace", -1, []string{"cannot be negative"}},
 		{"a negative cache", inApp + " session", "cache", -1, []string{"cannot be negative"}},
+		{"an unknown same_site", inApp + " session", "same_site", "strict", []string{`same_site "strict" is unknown; expected lax or none`}},
 		{"codes of an hour", inApp + " codes", "lifetime", "1h", []string{"codes: lifetime is 1h0m0s; expected 1s to 10m"}},
 		{"negative codes", inApp + " codes", "capacity", -1, []string{"codes: capacity and per_session have to be positive"}},
 		{"negative attempts", inLocal, "attempts", map[string]any{"per_account": -1}, []string{"attempts: expected positive numbers"}},

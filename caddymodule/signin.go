@@ -23,6 +23,13 @@ type WayModule interface {
 	Way() (signin.Way, error)
 }
 
+// AttemptLimiter is what a module below `sso.signin` is, too, if it takes
+// passwords and says how often they may be tried. For others the defaults
+// count.
+type AttemptLimiter interface {
+	AttemptLimits() signin.AttemptLimits
+}
+
 // SigninLocal signs in the users of the configuration.
 type SigninLocal struct {
 	// How often a password may be tried.
@@ -30,8 +37,6 @@ type SigninLocal struct {
 
 	// The users.
 	Users []*UserConfig `json:"users,omitempty"`
-
-	way *signin.Local
 }
 
 // AttemptsConfig bounds failed sign-ins. What is used up comes back evenly
@@ -102,7 +107,6 @@ func (s *SigninLocal) Way() (signin.Way, error) {
 			return nil, fmt.Errorf("local: %w", err)
 		}
 	}
-	s.way = way
 	return way, nil
 }
 
@@ -117,7 +121,8 @@ func (u *UserConfig) addTo(way *signin.Local) error {
 	return way.Add(signin.Account{Name: u.Name, Hash: hash, Email: u.Email, Groups: u.Groups, Subject: u.Subject})
 }
 
-func (s *SigninLocal) limits() signin.AttemptLimits {
+// AttemptLimits implements AttemptLimiter.
+func (s *SigninLocal) AttemptLimits() signin.AttemptLimits {
 	return signin.AttemptLimits{
 		PerAccount: s.Attempts.PerAccount, PerAddress: s.Attempts.PerAddress, Every: time.Duration(s.Attempts.Every),
 	}
@@ -183,6 +188,7 @@ func (s *SigninLocal) user(d *caddyfile.Dispenser, all *signin.Local) error {
 // Interface guards
 var (
 	_ WayModule             = (*SigninLocal)(nil)
+	_ AttemptLimiter        = (*SigninLocal)(nil)
 	_ caddy.Provisioner     = (*SigninLocal)(nil)
 	_ caddyfile.Unmarshaler = (*SigninLocal)(nil)
 )

@@ -28,6 +28,10 @@ type API struct {
 	// Cookie carries the SSO session.
 	Cookie session.Cookie
 
+	// CrossSite says that browsers send the cookie from any site, so that the
+	// endpoints for scripts answer registered origins only.
+	CrossSite bool
+
 	// HostedPage is where a browser without a session signs in, given the
 	// query of the request that it comes back to.
 	HostedPage func(rawQuery string) string

@@ -10,10 +10,16 @@ type loginURLBody struct {
 	LoginURL string `json:"login_url"`
 }
 
+var deniedOrigin = &oauth.Error{Kind: oauth.Denied, Description: "Request denied: the origin is not registered."}
+
 // sso answers GET /api/oauth2/sso, the session check for scripts: the redirect
 // URI with a code and the state, as data.
 func (a *API) sso(w http.ResponseWriter, r *http.Request) {
 	if !a.allowedScript(w, r, http.MethodGet) {
+		return
+	}
+	if a.CrossSite && a.forged(r) {
+		a.refuse(w, deniedOrigin)
 		return
 	}
 	request, refusal := ParseAuthorize(r.URL.RawQuery)
@@ -51,7 +57,7 @@ func (a *API) clearSSO(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if a.forged(r) {
-		a.refuse(w, &oauth.Error{Kind: oauth.Denied, Description: "Request denied: the origin is not registered."})
+		a.refuse(w, deniedOrigin)
 		return
 	}
 	if cookie, ok := a.Cookie.Value(r); ok {
@@ -72,8 +78,10 @@ func (a *API) forged(r *http.Request) bool {
 		return origin != a.Server.Issuer && !a.Server.Clients.RegisteredOrigin(origin)
 	}
 	switch r.Header.Get("Sec-Fetch-Site") {
-	case "", "same-origin", "none":
+	case "same-origin", "none":
 		return false
+	case "":
+		return a.CrossSite // nothing tells whose request it is
 	}
 	return r.Header.Get("Sec-Fetch-Mode") != "navigate" || r.Header.Get("Sec-Fetch-Dest") != "document"
 }

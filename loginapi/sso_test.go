@@ -206,6 +206,26 @@ func TestClass22ClearSSOIsNotForOtherSites(t *testing.T) {
 	}
 }
 
+func TestClass22WhereTheCookieCrossesSitesOnlyRegisteredOriginsAreAnswered(t *testing.T) {
+	for name, headers := range map[string][]string{
+		"nothing tells whose request it is": nil,
+		"an image on another site":          {"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "no-cors", "Sec-Fetch-Dest", "image"},
+		"a script of another site":          {"Origin", "https://evil.example", "Sec-Fetch-Site", "cross-site"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.api.CrossSite = true
+			cookie, _ := w.signIn(ada)
+			for _, path := range []string{"/api/oauth2/sso?" + game().Encode(), "/api/oauth2/clear_sso"} {
+				wantError(t, w.get(path, cookie, headers...), 401, "010-026", "Request denied: the origin is not registered.")
+			}
+			if a := w.get("/api/oauth2/sso?"+game().Encode(), cookie, "Origin", "https://game.example", "Sec-Fetch-Site", "cross-site"); a.status != http.StatusOK {
+				t.Errorf("a registered origin gets %d %s", a.status, a.body)
+			}
+		})
+	}
+}
+
 func TestClass16ClearSSOEndsTheSessionOfAUserWhoIsGone(t *testing.T) {
 	w := newWorld(t)
 	cookie, sess := w.signIn(ada)
