@@ -1,6 +1,8 @@
 package oauth
 
 import (
+	"sync"
+
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
@@ -41,6 +43,12 @@ type Event struct {
 	Why     string
 }
 
+// eventFields are used again, since an event is encoded before Write returns:
+// they would be a fifth of what issuing a code allocates.
+var eventFields = sync.Pool{New: func() any { return new([maxEventFields]zap.Field) }}
+
+const maxEventFields = 8
+
 // Audit writes the audit log. A nil Audit writes nothing.
 type Audit struct {
 	log *zap.Logger
@@ -65,7 +73,9 @@ func (a *Audit) Record(e Event) {
 	if entry == nil {
 		return
 	}
-	fields := make([]zap.Field, 0, 8)
+	room := eventFields.Get().(*[maxEventFields]zap.Field)
+	defer eventFields.Put(room)
+	fields := room[:0]
 	if e.User.Name != "" {
 		fields = append(fields, zap.String("user", e.User.Name))
 	}

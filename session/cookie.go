@@ -166,6 +166,10 @@ func StripOwn(h http.Header) {
 }
 
 func ownPart(part string) bool {
+	part = strings.TrimLeft(part, spaces)
+	if !strings.HasPrefix(part, hostPrefix) && !strings.HasPrefix(part, cookiePrefix) {
+		return false // most cookies are others'
+	}
 	name, _, _ := strings.Cut(part, "=")
 	return Own(strings.Trim(name, spaces))
 }
