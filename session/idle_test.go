@@ -24,6 +24,38 @@ func TestASessionIdlesOutUnlessItIsUsed(t *testing.T) {
 	})
 }
 
+func TestALongerIdleTimeHoldsForSessionsThatAreInUse(t *testing.T) {
+	onEngines(t, session.Policy{Idle: time.Hour}, func(t *testing.T, w *world) {
+		cookie, _ := w.known()
+		// As after a reload: what was stored for an hour is to last a day, of
+		// which a tenth is longer than that hour.
+		w.Sessions = session.New(w.cache, session.Policy{Idle: 24 * time.Hour})
+		for range 18 {
+			w.clock.Advance(10 * time.Minute)
+			w.check(cookie)
+		}
+		w.clock.Advance(23 * time.Hour)
+		w.check(cookie)
+	})
+}
+
+func TestALongerIdleTimeHoldsForAConnectionThatStaysOpen(t *testing.T) {
+	w := newWorld(t, session.Policy{Idle: time.Hour})
+	cookie, _ := w.known()
+	w.Sessions = session.New(w.cache, session.Policy{Idle: 24 * time.Hour})
+	ctx, release := w.Attach(t.Context(), w.check(cookie))
+	defer release()
+	for range 18 {
+		w.clock.Advance(10 * time.Minute)
+		w.cache.Sweep()
+		eventually(t, "the session was read again", w.cache.Settled)
+	}
+	w.check(cookie)
+	if err := ctx.Err(); err != nil {
+		t.Error("the connection was closed:", context.Cause(ctx))
+	}
+}
+
 func TestASessionEndsAtItsLifetimeHoweverMuchItIsUsed(t *testing.T) {
 	onEngines(t, session.Policy{Idle: time.Hour, Lifetime: 3 * time.Hour}, func(t *testing.T, w *world) {
 		cookie, _ := w.known()

@@ -75,7 +75,7 @@ func (r *registry) add(owner *Sessions, s *Session, cancel context.CancelCauseFu
 	l := r.links.Get().(*live)
 	ticket := l.ticket.Load()
 	l.owner, l.session, l.cancel = owner, s, cancel
-	l.touch = s.seen.Load() + owner.terms.tenth
+	l.touch = s.seen.Load() + owner.terms.everyOf(s)
 	sh := r.shard(&s.key)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
@@ -160,13 +160,13 @@ func (r *registry) strictest(k *Key) (owner *Sessions) {
 	return owner
 }
 
-// touched notes that the session's last use, as stored, was at seen.
-func (r *registry) touched(k *Key, seen int64) {
+// touched notes when the session was last used, as stored.
+func (r *registry) touched(k *Key, s *Session) {
 	sh := r.shard(k)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	for l := sh.heads[*k]; l != nil; l = l.next {
-		l.touch = seen + l.owner.terms.tenth
+		l.touch = s.seen.Load() + l.owner.terms.everyOf(s)
 	}
 }
 

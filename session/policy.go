@@ -66,6 +66,19 @@ func (t terms) alive(s *Session, now int64) bool {
 	return now < t.end(s.begun, s.expires) && now < s.seen.Load()+t.idle
 }
 
+// every returns how often the use of a session is to be written down that is
+// stored for kept without a use. Another policy may have written it, with a
+// shorter idle time: the store would forget the session before a tenth of ours.
+func (t terms) every(kept int64) int64 {
+	if kept <= 0 {
+		return t.tenth
+	}
+	return min(t.tenth, kept/10)
+}
+
+// everyOf is every for a session as it was read.
+func (t terms) everyOf(s *Session) int64 { return t.every(int64(s.kept) * 1000) }
+
 // stored returns how long a record written now is to be kept.
 func (t terms) stored(r record, now int64) time.Duration {
 	rest := time.Duration(t.end(r.Begun, r.Expires)-now) * time.Millisecond

@@ -207,7 +207,7 @@ func (c *Cache) recheck(ctx context.Context, k *Key) error {
 			return err
 		}
 	}
-	c.live.touched(k, found.seen.Load())
+	c.live.touched(k, found)
 	return nil
 }
 

@@ -21,6 +21,7 @@ type record struct {
 	Begun   int64    `json:"begun"` // milliseconds since 1970, as are all below
 	Expires int64    `json:"expires"`
 	Seen    int64    `json:"seen"`
+	Idle    int64    `json:"idle,omitempty"` // the idle time of the policy under which it was written
 }
 
 func (r record) encode() ([]byte, error) {

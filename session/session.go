@@ -21,6 +21,7 @@ package session
 
 import (
 	"errors"
+	"math"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -54,13 +55,15 @@ type Session struct {
 	key Key
 
 	// All strings of the user share one backing string, and the way of signing
-	// in is interned: of a million sessions, every byte counts.
+	// in is interned: of a million sessions, every byte counts. kept is for how
+	// many seconds after its last use the session is stored; 0 is not known.
 	text      string
 	groups    []string
 	signin    unique.Handle[string]
 	nameAt    uint32
 	emailAt   uint32
 	groupsAt  uint32
+	kept      uint32
 	begun     int64 // milliseconds since 1970, as are all below
 	expires   int64
 	seen      atomic.Int64 // moves when this process extends the session
@@ -97,6 +100,7 @@ func newSession(k Key, r record) *Session {
 		signin:  unique.Make(r.Signin),
 		begun:   r.Begun,
 		expires: r.Expires,
+		kept:    uint32(min(max(r.Idle, 0)/1000, math.MaxUint32)),
 	}
 	s.seen.Store(r.Seen)
 	var text strings.Builder

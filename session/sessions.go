@@ -45,7 +45,7 @@ func (s *Sessions) Begin(ctx context.Context, u User) (Token, *Session, error) {
 	r := record{
 		Version: version,
 		Subject: u.Subject, Name: u.Name, Email: u.Email, Groups: u.Groups, Signin: u.Signin,
-		Begun: now, Seen: now, Expires: now + s.terms.lifetime,
+		Begun: now, Seen: now, Expires: now + s.terms.lifetime, Idle: s.terms.idle,
 	}
 	value, err := r.encode()
 	if err != nil {
@@ -135,7 +135,7 @@ func (s *Sessions) reverify(ctx context.Context, k *Key, cached held[Session], n
 
 // due says whether the session's last use is to be written down again.
 func (s *Sessions) due(found *Session, now int64) bool {
-	return now-found.seen.Load() >= max(s.terms.tenth, 1)
+	return now-found.seen.Load() >= max(s.terms.everyOf(found), 1)
 }
 
 // extendUsed extends a session because a request uses it. Of concurrent
@@ -143,7 +143,7 @@ func (s *Sessions) due(found *Session, now int64) bool {
 // the session turns out to be gone.
 func (s *Sessions) extendUsed(ctx context.Context, found *Session, value []byte, now int64) (*Session, error) {
 	last := found.attempted.Load()
-	if last != 0 && now-last < min(s.terms.tenth, retryExtend) {
+	if last != 0 && now-last < min(s.terms.everyOf(found), retryExtend) {
 		return found, nil
 	}
 	if !found.attempted.CompareAndSwap(last, now) {
@@ -182,11 +182,11 @@ func (s *Sessions) extend(ctx context.Context, found *Session, value []byte, now
 	if err != nil {
 		return err
 	}
-	if now-r.Seen < s.terms.tenth {
+	if now-r.Seen < s.terms.every(r.Idle) {
 		found.seen.Store(r.Seen)
 		return nil
 	}
-	r.Seen = now
+	r.Seen, r.Idle = now, s.terms.idle
 	lifetime := s.terms.stored(r, now)
 	if lifetime <= 0 {
 		return nil
