@@ -18,7 +18,7 @@ func (a *API) sso(w http.ResponseWriter, r *http.Request) {
 	if !a.allowedScript(w, r, http.MethodGet) {
 		return
 	}
-	if a.CrossSite && a.forged(r) {
+	if a.forged(r) {
 		a.refuse(w, deniedOrigin)
 		return
 	}
@@ -30,6 +30,12 @@ func (a *API) sso(w http.ResponseWriter, r *http.Request) {
 	authorization, refusal := a.Server.Clients.CheckAuthorize(a.Server.Clients.Defaults(request))
 	if refusal != nil {
 		a.refuse(w, refusal)
+		return
+	}
+	// A redirect takes a code to the client's own page. Here whoever asked reads
+	// it, and has chosen the code_challenge.
+	if origin := r.Header.Get("Origin"); origin != "" && origin != a.Server.Issuer && !authorization.Client.HasOrigin(origin) {
+		a.refuse(w, deniedOrigin)
 		return
 	}
 	in, ok, refusal := a.signedIn(r)

@@ -226,6 +226,47 @@ func TestClass22WhereTheCookieCrossesSitesOnlyRegisteredOriginsAreAnswered(t *te
 	}
 }
 
+func TestClass26AScriptGetsNoCodeOfAnotherClient(t *testing.T) {
+	for _, crossSite := range []bool{false, true} {
+		w := newWorld(t)
+		w.api.CrossSite = crossSite
+		cookie, _ := w.signIn(ada)
+		for _, tt := range []struct {
+			origin string
+			query  url.Values
+			status int
+		}{
+			{"https://game.example", game(), 200},
+			{"https://older.example", game("client_id", "4", "redirect_uri", "-", "audience", "-"), 200},
+			{issuer, game(), 200},
+			{"https://older.example", game(), 401},
+			{"https://server.example", game(), 401},
+			{"https://game.example", game("client_id", "4", "redirect_uri", "-", "audience", "-"), 401},
+			{"https://evil.example", game(), 401},
+			{"null", game(), 401},
+		} {
+			a := w.get("/api/oauth2/sso?"+tt.query.Encode(), cookie, "Origin", tt.origin, "Sec-Fetch-Site", "same-site", "Sec-Fetch-Mode", "cors")
+			if tt.status == 401 {
+				wantError(t, a, 401, "010-026", "Request denied: the origin is not registered.")
+			} else if a.status != tt.status {
+				t.Errorf("%s: %d %s", tt.origin, a.status, a.body)
+			}
+		}
+	}
+}
+
+func TestANeighbourUsesUpNobodysCodes(t *testing.T) {
+	w := newWorld(t)
+	cookie, _ := w.signIn(ada)
+	for _, site := range []string{"same-site", "cross-site"} {
+		a := w.get("/api/oauth2/sso?"+game().Encode(), cookie, "Sec-Fetch-Site", site, "Sec-Fetch-Mode", "no-cors", "Sec-Fetch-Dest", "empty")
+		wantError(t, a, 401, "010-026", "Request denied: the origin is not registered.")
+	}
+	if n := w.audit.FilterMessage(string(oauth.CodeIssued)).Len(); n != 0 {
+		t.Errorf("%d codes were issued", n)
+	}
+}
+
 func TestClass16ClearSSOEndsTheSessionOfAUserWhoIsGone(t *testing.T) {
 	w := newWorld(t)
 	cookie, sess := w.signIn(ada)

@@ -81,6 +81,12 @@ func (c *Client) RedirectURI(requested string) (RedirectURI, bool) {
 	return RedirectURI{}, false
 }
 
+// HasOrigin says whether a web origin is that of one of the client's redirect
+// URIs.
+func (c *Client) HasOrigin(origin string) bool {
+	return slices.ContainsFunc(c.RedirectURIs, func(r RedirectURI) bool { return r.Origin() != "" && r.Origin() == origin })
+}
+
 // FailAuthURL says whether a browser without a session may be sent there.
 func (c *Client) FailAuthURL(requested string) bool {
 	return slices.ContainsFunc(c.FailAuthURLs, func(f FailAuthURL) bool { return f.Matches(requested) })
