@@ -28,8 +28,10 @@ type Attempts struct {
 	buckets *simplelru.LRU[string, *bucket]
 }
 
-// A bucket holds the failures that are left.
+// A bucket holds the failures that are left. It is kept as long as some are
+// used up or an attempt is under way.
 type bucket struct {
+	key     string
 	limiter *rate.Limiter
 	trying  int // attempts under way, each of which may fail
 }
@@ -80,6 +82,7 @@ func (a *Attempts) begin(now time.Time, l AttemptLimits, who attempt) (done func
 	}
 	for _, b := range buckets {
 		b.trying++
+		a.buckets.Add(b.key, b)
 	}
 	return func(now time.Time, failed bool) {
 		a.mu.Lock()
@@ -89,10 +92,25 @@ func (a *Attempts) begin(now time.Time, l AttemptLimits, who attempt) (done func
 			if failed {
 				b.limiter.AllowN(now, 1)
 			}
+			a.settle(now, b)
 		}
 	}, 0
 }
 
+// settle forgets a bucket that is full, so that only failures, each of which
+// takes the work of a comparison, can push out those of others.
+func (a *Attempts) settle(now time.Time, b *bucket) {
+	kept, there := a.buckets.Peek(b.key)
+	full := b.trying == 0 && b.limiter.TokensAt(now) >= float64(b.limiter.Burst())
+	switch {
+	case full && kept == b:
+		a.buckets.Remove(b.key)
+	case !full && !there: // pushed out meanwhile
+		a.buckets.Add(b.key, b)
+	}
+}
+
+// bucket returns the bucket of a key, or a full one, which is not kept yet.
 func (a *Attempts) bucket(now time.Time, key string, n int, every time.Duration) *bucket {
 	refill := rate.Every(every / time.Duration(n))
 	if b, ok := a.buckets.Get(key); ok {
@@ -102,9 +120,7 @@ func (a *Attempts) bucket(now time.Time, key string, n int, every time.Duration)
 		}
 		return b
 	}
-	b := &bucket{limiter: rate.NewLimiter(refill, n)}
-	a.buckets.Add(key, b)
-	return b
+	return &bucket{key: key, limiter: rate.NewLimiter(refill, n)}
 }
 
 // wait is how long it takes until one more attempt may fail.

@@ -197,6 +197,37 @@ func TestAReloadKeepsTheCountsAndChangesTheLimits(t *testing.T) {
 	want(t, f.visitor().try("demo", "demo password"), http.StatusTooManyRequests)
 }
 
+func TestClass18AttemptsThatCostNothingPushOutNobodysFailures(t *testing.T) {
+	now, limits := time.Unix(1e9, 0), AttemptLimits{PerAccount: 1, PerAddress: 5, Every: time.Hour}
+	a := NewAttempts()
+	fail := func(account, address string) {
+		t.Helper()
+		done, _ := a.begin(now, limits, attempt{account: account, address: address})
+		if done == nil {
+			t.Fatal("refused")
+		}
+		done(now, true)
+	}
+	fail("victim", "192.0.2.1")
+	fail("decoy", "192.0.2.2")
+	for i := range maxBuckets {
+		address := fmt.Sprintf("10.%d.%d.%d", i>>16, i>>8&255, i&255)
+		if done, _ := a.begin(now, limits, attempt{account: "decoy", address: address}); done != nil {
+			t.Fatal("the decoy is let in")
+		}
+		// A client that goes away before its password was compared.
+		if done, _ := a.begin(now, limits, attempt{account: strconv.Itoa(i), address: "192.0.2.3"}); done != nil {
+			done(now, false)
+		}
+	}
+	if done, _ := a.begin(now, limits, attempt{account: "victim", address: "192.0.2.4"}); done != nil {
+		t.Error("the failures were forgotten")
+	}
+	if n := a.buckets.Len(); n != 4 {
+		t.Errorf("%d buckets, not two accounts and two addresses", n)
+	}
+}
+
 func TestClass24StrangersFillNoMemory(t *testing.T) {
 	f := newFixture(t)
 	f.guess(strings.Repeat("x", 100_000), 10)
