@@ -67,7 +67,7 @@ func (h *Hosted) ask(w http.ResponseWriter, r *http.Request, status int, p purpo
 		return
 	}
 	sealed, err := h.sealTransaction(r.Context(), transaction{
-		ID: newBrowser().ID, Browser: b.ID, Begun: h.Now().Unix(), Query: p.query, Return: p.returnTo,
+		ID: newBrowser().ID, Browser: b.ID, Begun: h.Now().Unix(), Query: []byte(p.query), Return: []byte(p.returnTo),
 	})
 	if err != nil {
 		h.failed(w, err)
@@ -194,10 +194,10 @@ func (h *Hosted) begun(w http.ResponseWriter, r *http.Request) (t transaction, b
 		})
 		return t, b, p, false
 	}
-	p = purpose{query: t.Query, returnTo: t.Return}
-	if t.Query != "" {
+	p = purpose{query: string(t.Query), returnTo: string(t.Return)}
+	if p.query != "" {
 		// The configuration may have changed since the page was shown.
-		authorization, refusal := h.Check(t.Query)
+		authorization, refusal := h.Check(p.query)
 		if refusal != nil {
 			h.refuse(w, refusal)
 			return t, b, p, false

@@ -20,14 +20,19 @@ type transaction struct {
 	Begun   int64  `json:"t"` // Unix seconds
 
 	// What the sign-in is for: the query of an authorization request, or a
-	// page on the portal's own origin, or neither.
-	Query  string `json:"q,omitempty"`
-	Return string `json:"r,omitempty"`
+	// page on the portal's own origin, or neither. As bytes, of which JSON makes
+	// a third more whatever they are.
+	Query  []byte `json:"q,omitempty"`
+	Return []byte `json:"r,omitempty"`
 }
 
 const (
 	transactionPurpose  = "sign-in transaction"
 	transactionLifetime = time.Hour
+
+	// maxPurpose bounds, in bytes, the query of an authorization request that
+	// the hosted page remembers: a sealed value has a bound, too.
+	maxPurpose = 32 << 10
 )
 
 func (h *Hosted) sealTransaction(ctx context.Context, t transaction) (string, error) {
@@ -79,6 +84,9 @@ func (h *Hosted) purposeOf(ctx context.Context, rawQuery string) (purpose, *oaut
 		return purpose{}, &oauth.Error{Kind: oauth.InvalidRequest, Description: "The address is not URL-encoded."}
 	}
 	if values.Has("client_id") {
+		if len(rawQuery) > maxPurpose {
+			return purpose{}, &oauth.Error{Kind: oauth.InvalidRequest, Description: "The address is too long."}
+		}
 		authorization, refusal := h.Check(rawQuery)
 		if refusal != nil {
 			return purpose{}, refusal
