@@ -21,7 +21,7 @@ func (g *Gate) signOut(v *visit, w http.ResponseWriter, r *http.Request, site *S
 			return
 		}
 	case http.MethodGet:
-		if r.Header.Get("Sec-Fetch-Site") != "same-origin" || prefetches(r.Header) {
+		if r.Header.Get("Sec-Fetch-Site") != "same-origin" || prefetches(r.Header) || !asked(r.Header) {
 			g.askSignOut(v, w, r, site)
 			return
 		}
@@ -44,6 +44,17 @@ func (g *Gate) signOut(v *visit, w http.ResponseWriter, r *http.Request, site *S
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Location", g.signedOutURL(r, site))
 	w.WriteHeader(http.StatusSeeOther)
+}
+
+// asked says that a link or a script asked, not an image or a frame, which
+// people can put into what they write on many a site (Fetch Metadata, section
+// 2.1).
+func asked(h http.Header) bool {
+	switch h.Get("Sec-Fetch-Dest") {
+	case "", "document", "empty":
+		return true
+	}
+	return false
 }
 
 // endSession ends the session of a request, also that of a user who is gone and
@@ -71,8 +82,8 @@ func wantsPageOrForm(r *http.Request) bool {
 // it is registered, else the gate's fail_auth_url, else the portal, which is
 // told where to come back to.
 func (g *Gate) signedOutURL(r *http.Request, site *Site) string {
-	if asked := r.URL.Query().Get("return"); g.Client.FailAuthURL(asked) {
-		return asked
+	if to := r.URL.Query().Get("return"); g.Client.FailAuthURL(to) {
+		return to
 	}
 	if u := g.Policy.FailAuthURL; u != nil {
 		return u.String()
@@ -98,8 +109,8 @@ func (g *Gate) askSignOut(v *visit, w http.ResponseWriter, r *http.Request, site
 		Person: personOf(in), App: g.Client.Name,
 		Form: page.Form{Action: SignOutPath}, CancelURL: "/",
 	}
-	if asked := r.URL.Query().Get("return"); g.Client.FailAuthURL(asked) {
-		ask.Form.Action += "?" + url.Values{"return": {asked}}.Encode()
+	if to := r.URL.Query().Get("return"); g.Client.FailAuthURL(to) {
+		ask.Form.Action += "?" + url.Values{"return": {to}}.Encode()
 	}
 	// The form's answer redirects there, which form-action has to allow.
 	if target, err := page.FormTarget(g.signedOutURL(r, site)); err == nil {
