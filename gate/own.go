@@ -74,7 +74,7 @@ func (g *Gate) startSignIn(v *visit, w http.ResponseWriter, r *http.Request, sit
 	if b.returnTo == "" {
 		b.returnTo = "/"
 	}
-	if !localPath(b.returnTo) || len(b.window) > 64 || !oauth.CleanText(b.window) {
+	if !localPath(b.returnTo) || !validWindow(b.window) {
 		g.Pages.Message(w, http.StatusBadRequest, page.Message{
 			App: g.Client.Name, Title: "This link does not work",
 			Text: "It would lead away from this site after signing in.",
@@ -85,6 +85,9 @@ func (g *Gate) startSignIn(v *visit, w http.ResponseWriter, r *http.Request, sit
 	}
 	g.begin(v, w, r, site, b)
 }
+
+// validWindow says whether s may be the nonce of a page that waits for a window.
+func validWindow(s string) bool { return len(s) <= 64 && oauth.CleanText(s) }
 
 // beginPage is for a person who asked for a page and has no session.
 func (g *Gate) beginPage(v *visit, w http.ResponseWriter, r *http.Request, site *Site) {
@@ -231,7 +234,7 @@ func (g *Gate) discard(r *http.Request, site *Site, st state, code string) {
 func (g *Gate) windowDone(v *visit, w http.ResponseWriter, r *http.Request, site *Site) {
 	q := r.URL.Query()
 	back := q.Get("return")
-	if !site.Portal || !localPath(back) {
+	if !site.Portal || !localPath(back) || !validWindow(q.Get("window")) {
 		g.unfinished(w, "The address was changed on its way.")
 		return
 	}

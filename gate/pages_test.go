@@ -282,6 +282,7 @@ func TestAWindowWithoutASessionSignsInFirst(t *testing.T) {
 	b.keep(portalOrigin, portalCookie(t).Name, strings.Repeat("A", 43))
 	f.store.fail(errUnforeseen)
 	b.want(b.open(SignedInPath+"?return=/x&window=n"), http.StatusServiceUnavailable)
+	b.want(b.open(SignedInPath+"?return=/x&window="+strings.Repeat("n", 65)), http.StatusBadRequest)
 	site := f.browser()
 	site.want(site.open(SignedInPath+"?return=/x&window=n"), http.StatusBadRequest) // there is no such page there
 }
