@@ -164,7 +164,8 @@ type ClientConfig struct {
 	// false.
 	AllowNoPKCE bool `json:"allow_no_pkce,omitempty"`
 
-	// Refuses every request of the client. Default: false.
+	// Refuses every request of the client, and every request at its gates.
+	// Default: false.
 	Disabled bool `json:"disabled,omitempty"`
 
 	// The URLs that codes may be sent to, compared byte for byte. The loopback

@@ -165,6 +165,10 @@ func (g *Gate) apply(v *visit, w http.ResponseWriter, r *http.Request) (Pass, bo
 		g.unknownHost(w, r)
 		return Pass{}, false
 	}
+	if g.Client.Disabled {
+		g.closed(w, r)
+		return Pass{}, false
+	}
 	in, err := g.identify(v, r, site)
 	facts := factsOf(r, in, err)
 	facts.FailPage = g.failPage(r, site)

@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"net/http"
 	"net/http/httptest"
 	"testing"
 )
@@ -82,4 +83,20 @@ func TestOnlyPagesAreRedirected(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestTheGatesOfADisabledClientLetNobodyThrough(t *testing.T) {
+	f := newFixture(t)
+	f.gate.Policy.FailAuthURL = parse(t, siteOrigin+"/signed-out")
+	b := f.browser()
+	b.enter(demo)
+	b.want(b.open("/"), http.StatusOK)
+	f.gate.Client.Disabled = true
+	f.called = 0
+	for _, path := range []string{"/", "/signed-out"} {
+		b.want(b.open(path), http.StatusForbidden)
+		b.want(b.do("GET", path), http.StatusForbidden)
+	}
+	f.untouched()
+	b.want(b.do("POST", SignOutPath, sameOriginForm...), http.StatusSeeOther)
 }

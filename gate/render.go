@@ -70,6 +70,19 @@ func (g *Gate) forbid(w http.ResponseWriter, r *http.Request, site *Site, in *oa
 	g.Pages.Denied(w, denied)
 }
 
+// closed is for everybody while the client is disabled.
+func (g *Gate) closed(w http.ResponseWriter, r *http.Request) {
+	const why = "This application is switched off."
+	if !wantsPage(r) {
+		writeProblem(w, http.StatusForbidden, problem{Error: "access_denied", Description: why})
+		return
+	}
+	g.Pages.Message(w, http.StatusForbidden, page.Message{
+		App: g.Client.Name, Title: "Closed", Text: why,
+		Next: "Try again later, or ask the people who run it.",
+	})
+}
+
 func (g *Gate) refusePath(w http.ResponseWriter, r *http.Request) {
 	const why = `The path has dot segments, ; \ %2f %5c or a control character in it, or is encoded twice, which this site does not take.`
 	if !wantsPage(r) {
@@ -98,6 +111,10 @@ func (g *Gate) unknownHost(w http.ResponseWriter, r *http.Request) {
 		Next: "Use the address that you were given, or tell the people who run this site.",
 	})
 }
+
+// Unavailable answers a request for which the store could not be opened. No
+// other handler may see it: its headers are as the client sent them.
+func (g *Gate) Unavailable(w http.ResponseWriter, r *http.Request, err error) { g.failed(w, r, err) }
 
 // failed is our own fault. Nobody is signed out for it: the cookie stays.
 func (g *Gate) failed(w http.ResponseWriter, r *http.Request, err error) {
