@@ -96,6 +96,7 @@ type setup struct {
 	global  string // more options of sso
 	gate    string // more options of the gate
 	handler string // what stands behind it; default: the identity
+	portal  string // what stands behind the portal
 	sites   string // more sites
 	options string // more global options
 }
@@ -132,6 +133,7 @@ func (w *world) caddyfile(s setup) string {
 }
 http://PORTAL {
 	sso_portal
+	` + s.portal + `
 }
 http://SITE {
 	sso_gate {

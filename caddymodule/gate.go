@@ -121,7 +121,9 @@ func (g *Gate) Provision(ctx caddy.Context) error {
 func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	gt, core, err := g.gate.get(g.app, g.newGate)
 	if err != nil {
-		return unavailableError(w, err)
+		closed := gate.Gate{Client: g.client, Pages: g.app.pages.With(gate.AssetPrefix), Log: g.log}
+		closed.Unavailable(w, r, err)
+		return nil
 	}
 	defer core.release()
 	pass, ok := gt.Handle(w, r)

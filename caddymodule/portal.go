@@ -11,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/caddy-sso/caddy-sso/gate"
 	"github.com/caddy-sso/caddy-sso/loginapi"
 	"github.com/caddy-sso/caddy-sso/oauth"
 	"github.com/caddy-sso/caddy-sso/session"
@@ -23,7 +24,7 @@ func init() {
 
 // Portal signs people in and answers the Login API. It answers its own paths,
 // below `/api/oauth2/`, `/api/projects/` and `/sso/`, and hands every other
-// request to the next handler.
+// request to the next handler, without the cookies that are its own.
 type Portal struct {
 	app   *App
 	log   *zap.Logger
@@ -60,7 +61,7 @@ func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhtt
 	}
 	if endpoint == nil {
 		core.release()
-		return next.ServeHTTP(w, r)
+		return next.ServeHTTP(w, gate.Enter(r))
 	}
 	defer core.release()
 	endpoint(w, r)
