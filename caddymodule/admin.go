@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"time"
@@ -58,19 +59,32 @@ type ended struct {
 
 func (adminAPI) list(w http.ResponseWriter, r *http.Request) error {
 	return withCore(w, r, http.MethodGet, func(c *core) error {
-		entries := []sessionEntry{}
+		// One by one: there may be millions, and this is the server itself.
+		listed, before := json.NewEncoder(w), "["
 		err := c.server.Sessions.List(r.Context(), func(s *session.Session) error {
+			if before == "[" {
+				w.Header().Set("Content-Type", "application/json")
+			}
+			if _, err := io.WriteString(w, before); err != nil {
+				return err
+			}
+			before = ","
 			u := s.User()
-			entries = append(entries, sessionEntry{
+			return listed.Encode(sessionEntry{
 				ID: s.ID(), User: u.Name, Subject: u.Subject, Email: u.Email, Groups: u.Groups, Signin: u.Signin,
 				Begun: s.Begun().UTC(), Expires: s.Expires().UTC(),
 			})
-			return nil
 		})
-		if err != nil {
+		switch {
+		case before == "[" && err != nil:
 			return adminError(http.StatusServiceUnavailable, err)
+		case before == "[":
+			return answer(w, []sessionEntry{})
+		case err != nil:
+			panic(http.ErrAbortHandler) // half a list must not look like a whole one
 		}
-		return answer(w, entries)
+		_, err = io.WriteString(w, "]\n")
+		return err
 	})
 }
 

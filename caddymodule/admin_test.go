@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"strings"
@@ -140,6 +141,28 @@ func (w *world) command(args ...string) (string, error) {
 	os.Stdout = stdout
 	write.Close()
 	return <-printed, err
+}
+
+func TestAListThatBreaksOffIsNotPrinted(t *testing.T) {
+	for name, begun := range map[string]string{
+		"between two entries": `[{"id":"0123456789abcdef","user":"demo"}`,
+		"in an entry":         `[{"id":"0123456789abcdef","user":"de`,
+		"before the first":    `[`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				_, _ = io.WriteString(w, begun)
+				_ = http.NewResponseController(w).Flush()
+				panic(http.ErrAbortHandler)
+			}))
+			defer server.Close()
+			w := &world{t: t, admin: server.Listener.Addr().String()}
+			out, err := w.command("session", "list")
+			if err == nil || !strings.Contains(err.Error(), "reading the answer of the admin API") || out != "" {
+				t.Errorf("%v:\n%s", err, out)
+			}
+		})
+	}
 }
 
 func TestTheCommandsListAndEndSessions(t *testing.T) {

@@ -3,7 +3,6 @@ package caddymodule
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -45,15 +44,25 @@ func subcommand(use, short string, args cobra.PositionalArgs, run func(caddycmd.
 }
 
 func listSessions(fl caddycmd.Flags) (int, error) {
-	var entries []sessionEntry
-	if err := call(fl, http.MethodGet, "/sso/sessions", &entries); err != nil {
-		return caddy.ExitCodeFailedStartup, err
-	}
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "ID\tUSER\tGROUPS\tBEGUN\tENDS AT THE LATEST")
-	for _, e := range entries {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", e.ID, e.User, strings.Join(e.Groups, ","),
-			e.Begun.Local().Format(time.DateTime), e.Expires.Local().Format(time.DateTime))
+	err := call(fl, http.MethodGet, "/sso/sessions", func(answer *json.Decoder) error {
+		if _, err := answer.Token(); err != nil {
+			return err
+		}
+		for answer.More() {
+			var e sessionEntry
+			if err := answer.Decode(&e); err != nil {
+				return err
+			}
+			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", e.ID, e.User, strings.Join(e.Groups, ","),
+				e.Begun.Local().Format(time.DateTime), e.Expires.Local().Format(time.DateTime))
+		}
+		_, err := answer.Token() // the end, if it came that far
+		return err
+	})
+	if err != nil {
+		return caddy.ExitCodeFailedStartup, err
 	}
 	if err := table.Flush(); err != nil {
 		return caddy.ExitCodeFailedStartup, fmt.Errorf("printing sessions: %w", err)
@@ -71,15 +80,15 @@ func endUser(fl caddycmd.Flags) (int, error) {
 
 func end(fl caddycmd.Flags, path string) (int, error) {
 	var n ended
-	if err := call(fl, http.MethodDelete, path, &n); err != nil {
+	if err := call(fl, http.MethodDelete, path, func(answer *json.Decoder) error { return answer.Decode(&n) }); err != nil {
 		return caddy.ExitCodeFailedStartup, err
 	}
 	fmt.Printf("%d ended\n", n.Ended)
 	return caddy.ExitCodeSuccess, nil
 }
 
-// call asks the admin API.
-func call(fl caddycmd.Flags, method, path string, into any) error {
+// call asks the admin API, and hands its answer to read.
+func call(fl caddycmd.Flags, method, path string, read func(answer *json.Decoder) error) error {
 	address, err := caddycmd.DetermineAdminAPIAddress(fl.String("address"), nil, fl.String("config"), fl.String("adapter"))
 	if err != nil {
 		return fmt.Errorf("finding the admin API: %w", err)
@@ -89,7 +98,7 @@ func call(fl caddycmd.Flags, method, path string, into any) error {
 		return fmt.Errorf("asking the admin API at %s: %w", address, err)
 	}
 	defer resp.Body.Close()
-	if err := json.NewDecoder(io.LimitReader(resp.Body, 256<<20)).Decode(into); err != nil {
+	if err := read(json.NewDecoder(resp.Body)); err != nil {
 		return fmt.Errorf("reading the answer of the admin API: %w", err)
 	}
 	return nil
