@@ -169,6 +169,7 @@ var caddyfileTemplate = template.Must(template.New("").Funcs(template.FuncMap{
 			request>uri query {
 				replace code REDACTED
 				replace state REDACTED
+				replace resume REDACTED
 				replace w REDACTED
 			}
 			request>headers>Referer delete
