@@ -3,6 +3,7 @@ package gate
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/textproto"
 	"slices"
@@ -83,14 +84,40 @@ func (h Headers) scrub(r *http.Request) {
 			delete(r.Header, name)
 		}
 	}
-	for name := range r.Trailer {
-		if h.owns(name) {
-			delete(r.Trailer, name)
+	if r.Trailer != nil {
+		h.scrubTrailer(r.Trailer)
+		if r.Body != nil {
+			r.Body = &scrubbedBody{r.Body, h, r.Trailer}
 		}
 	}
 	if lines, there := r.Header["Connection"]; there {
 		h.disconnect(r.Header, lines)
 	}
+}
+
+func (h Headers) scrubTrailer(trailer http.Header) {
+	for name := range trailer {
+		if h.owns(name) {
+			delete(trailer, name)
+		}
+	}
+}
+
+// A scrubbedBody deletes from the trailer once more when the body ends: only
+// then its values are there, and with them fields that the Trailer header did
+// not announce.
+type scrubbedBody struct {
+	io.ReadCloser
+	headers Headers
+	trailer http.Header
+}
+
+func (b *scrubbedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil {
+		b.headers.scrubTrailer(b.trailer)
+	}
+	return n, err
 }
 
 // disconnect takes our names out of the Connection header, by which a client
