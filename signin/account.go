@@ -32,8 +32,8 @@ func (h *Hosted) showSignOut(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	action := SignOutPath
-	if r.URL.RawQuery != "" {
-		action += "?" + r.URL.RawQuery
+	if query := r.URL.Query().Encode(); query != "" {
+		action += "?" + query
 	}
 	h.Pages.SignOut(w, page.SignOut{
 		Person: *person(in.User), Form: page.Form{Action: action}, CancelURL: AccountPath,

@@ -223,3 +223,14 @@ func TestTheBrowserCookieKnowsTheLastEightAccounts(t *testing.T) {
 		t.Fatalf("knows %s", got)
 	}
 }
+
+func TestSigningOutIsAskedForWhateverTheQueryHolds(t *testing.T) {
+	f := newFixture(t)
+	b := f.visitor()
+	want(t, b.try("demo", "demo password"), http.StatusSeeOther)
+	for _, query := range []string{"", "?client_id=1", "?%zz", "?a#%zz", "?a;b", "?\"><script>"} {
+		w := b.open(SignOutPath + query)
+		want(t, w, http.StatusOK)
+		wantText(t, w, `<form method="post" action="`+SignOutPath)
+	}
+}
