@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
 
 	"github.com/caddy-sso/caddy-sso/oauth"
 	"github.com/caddy-sso/caddy-sso/session"
@@ -81,6 +82,7 @@ func (adminAPI) list(w http.ResponseWriter, r *http.Request) error {
 		case before == "[":
 			return answer(w, []sessionEntry{})
 		case err != nil:
+			caddy.Log().Named("sso").Error("listing sessions", zap.Error(err))
 			panic(http.ErrAbortHandler) // half a list must not look like a whole one
 		}
 		_, err = io.WriteString(w, "]\n")
