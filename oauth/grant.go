@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/caddy-sso/caddy-sso/session"
 	"github.com/caddy-sso/caddy-sso/storage"
@@ -31,8 +30,8 @@ func NewGrants(store storage.Store, sessions *session.Sessions) *Grants {
 }
 
 // endedFor is how long the end of a grant is remembered: longer than any of its
-// tokens lives, refresh tokens included.
-const endedFor = 91 * 24 * time.Hour
+// tokens lives.
+const endedFor = 2 * AccessTokenLifetime
 
 // End ends a grant: its tokens are refused from now on, everywhere.
 func (g *Grants) End(ctx context.Context, id string) error {

@@ -29,6 +29,7 @@ func (s *Sessions) end(ctx context.Context, k *Key) (existed bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("ending session %s: %w", k.ID(), err)
 	}
+	s.cache.endSites(ctx, k)
 	return existed, nil
 }
 

@@ -203,6 +203,19 @@ func (w *world) check(cookie string) *session.Session {
 	return s
 }
 
+// stored counts the values in the store under a prefix.
+func (w *world) stored(t *testing.T, prefix string) (n int) {
+	t.Helper()
+	err := w.store.Scan(t.Context(), prefix, func(string, []byte) error {
+		n++
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
 func (w *world) storeKey(s *session.Session) string {
 	k := s.Key()
 	return fmt.Sprintf("session:%x", k[:])

@@ -147,7 +147,7 @@ func TestTheStoreKnowsNoToken(t *testing.T) {
 		}
 		return nil
 	})
-	if err != nil || n != 2 {
+	if err != nil || n != 3 {
 		t.Fatal(n, err)
 	}
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // BeginSite stores a session for the client's site that lives and dies with
-// sso. The transaction is the caller's: [Sessions.SiteTransaction] gives it
+// sso. Beyond 64 of them the oldest ends. The transaction is the caller's: [Sessions.SiteTransaction] gives it
 // back.
 func (s *Sessions) BeginSite(ctx context.Context, sso *Session, client, transaction string) (Token, error) {
 	if client == "" {
@@ -35,6 +35,9 @@ func (s *Sessions) BeginSite(ctx context.Context, sso *Session, client, transact
 		return Token{}, fmt.Errorf("encoding a site session: %w", err)
 	}
 	lifetime := time.Duration(rest) * time.Millisecond
+	if err := s.cache.enlist(ctx, &sso.key, t.Key(), lifetime); err != nil {
+		return Token{}, err
+	}
 	if err := s.cache.store.Put(ctx, t.Key().in(sitePrefix), value, lifetime); err != nil {
 		return Token{}, fmt.Errorf("beginning a site session: %w", err)
 	}

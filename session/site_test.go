@@ -229,3 +229,70 @@ func TestABeginSiteOrEndSiteThatFailsSaysSo(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestClass24AnSSOSessionHasABoundedNumberOfSiteSessions(t *testing.T) {
+	w := newWorld(t, session.Policy{})
+	_, sso := w.begin()
+	const bound = 64
+	var cookies []string
+	for i := range bound + 10 {
+		site, err := w.BeginSite(t.Context(), sso, fmt.Sprint("client ", i%3), "tx")
+		if err != nil {
+			t.Fatal(err)
+		}
+		cookies = append(cookies, site.Encode())
+		if _, err := w.CheckSite(t.Context(), site.Encode(), fmt.Sprint("client ", i%3)); err != nil {
+			t.Fatalf("the newest, %d: %v", i, err)
+		}
+	}
+	for i, cookie := range cookies {
+		_, err := w.CheckSite(t.Context(), cookie, fmt.Sprint("client ", i%3))
+		if i < 10 && !errors.Is(err, session.ErrNone) {
+			t.Errorf("number %d of %d: %v, and it is one too many", i, len(cookies), err)
+		}
+		if i >= 10 && err != nil {
+			t.Errorf("number %d of %d: %v", i, len(cookies), err)
+		}
+	}
+	if got := w.stored(t, "site:"); got != bound {
+		t.Errorf("%d are stored, not %d", got, bound)
+	}
+}
+
+func TestClass16TheEndOfAnSSOSessionLeavesNothingInTheStore(t *testing.T) {
+	onEngines(t, session.Policy{}, func(t *testing.T, w *world) {
+		_, sso := w.begin()
+		for i := range 5 {
+			if _, err := w.BeginSite(t.Context(), sso, fmt.Sprint("client ", i), "tx"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := w.End(t.Context(), sso.Key()); err != nil {
+			t.Fatal(err)
+		}
+		if got := w.stored(t, ""); got != 0 {
+			t.Errorf("%d values are left", got)
+		}
+	})
+}
+
+func TestTabsThatFinishAtOnceAllHaveTheirSiteSession(t *testing.T) {
+	onEngines(t, session.Policy{}, func(t *testing.T, w *world) {
+		_, sso := w.begin()
+		tokens := make(chan session.Token)
+		for range 20 {
+			go func() {
+				site, err := w.BeginSite(t.Context(), sso, "wiki", "tx")
+				if err != nil {
+					t.Error(err)
+				}
+				tokens <- site
+			}()
+		}
+		for range 20 {
+			if _, err := w.CheckSite(t.Context(), (<-tokens).Encode(), "wiki"); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}

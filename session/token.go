@@ -78,6 +78,7 @@ func (k Key) String() string { return k.ID() }
 const (
 	sessionPrefix = "session:"
 	sitePrefix    = "site:"
+	sitesPrefix   = "sites:" // of an SSO session
 )
 
 // in returns the store's key for k under prefix.
