@@ -92,7 +92,8 @@ type CodesConfig struct {
 	// ones are refused with 429; none is ever dropped. Default: 100000.
 	Capacity int `json:"capacity,omitempty"`
 
-	// How many of them may be of one session. Default: 16.
+	// How many of them may be of one session; a user may have sixteen sessions'
+	// worth. Default: 16.
 	PerSession int `json:"per_session,omitempty"`
 }
 

@@ -14,10 +14,19 @@ var sizes = []int{1_000, 1_000_000}
 // roomy are limits that no benchmark reaches.
 var roomy = codes.Limits{Capacity: 1 << 40, PerSession: 1 << 40}
 
-// numbered is a record of a session of its own.
+// people are subjects, made before anything is measured.
+var people = func() (list [1 << 16]string) {
+	for i := range list {
+		list[i] = strconv.Itoa(i)
+	}
+	return list
+}()
+
+// numbered is a record of a session of its own, and of one of many users.
 func numbered(i int) codes.Record {
 	rec := record(0)
 	rec.Session = [32]byte{byte(i), byte(i >> 8), byte(i >> 16), byte(i >> 24)}
+	rec.Subject = people[i%len(people)]
 	return rec
 }
 

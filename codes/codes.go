@@ -74,7 +74,7 @@ func (r *Record) clone() *Record {
 type Limits struct {
 	Lifetime   time.Duration // how long a code can be redeemed; default 60 s
 	Capacity   int           // live codes in all; default 100,000
-	PerSession int           // live codes of one session; default 16
+	PerSession int           // live codes of one session; default 16. One user has at most 16 sessions' worth.
 }
 
 func (l Limits) withDefaults() Limits {
@@ -97,12 +97,12 @@ var ErrUnknown = errors.New("codes: unknown code")
 // A FullError says that there is no room for another live code.
 type FullError struct {
 	RetryAfter time.Duration // until a code expires; at least one second
-	PerSession bool          // the session's own bound was reached, not the common one
+	PerSession bool          // the session's or its user's own bound was reached, not the common one
 }
 
 func (e *FullError) Error() string {
 	if e.PerSession {
-		return "codes: the session has too many live codes"
+		return "codes: the session, or its user, has too many live codes"
 	}
 	return "codes: too many live codes"
 }
@@ -174,7 +174,7 @@ func (c *Codes) Issue(ctx context.Context, rec Record, l Limits) (code string, e
 	issued.Issued = c.now()
 	issued.Expires = issued.Issued.Add(l.Lifetime)
 	if c.store == nil {
-		err = c.reserve(id, entry{session: rec.Session, expires: issued.Expires, record: issued}, l)
+		err = c.reserve(id, entry{session: rec.Session, subject: rec.Subject, expires: issued.Expires, record: issued}, l)
 	} else {
 		err = c.issueStored(ctx, id, issued, l)
 	}

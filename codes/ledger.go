@@ -18,20 +18,20 @@ var errRepeated = errors.New("the random source repeated itself")
 // entry is one live code in the ledger.
 type entry struct {
 	session [32]byte
+	subject string
 	expires time.Time
 	record  *Record // never changed; nil where a store has it
 }
 
-// ledger knows the live codes, oldest first, and how many each session has.
-// It does not lock.
+// ledger knows the live codes, oldest first, and how many each session and
+// each user has. It does not lock.
 type ledger struct {
 	// live never evicts by itself: its bound is out of reach, and add refuses
 	// before the real one is passed.
 	live *simplelru.LRU[codeID, entry]
 
-	// sessions holds the expiry of each live code of a session. A session
-	// without any has no entry.
-	sessions map[[32]byte][]time.Time
+	sessions tally[[32]byte]
+	subjects tally[string]
 
 	latest time.Time // the latest expiry ever given out
 	swept  time.Time
@@ -42,18 +42,45 @@ func newLedger() *ledger {
 	if err != nil {
 		panic(err) // only for a size that is not positive
 	}
-	return &ledger{live: live, sessions: make(map[[32]byte][]time.Time)}
+	return &ledger{live: live, sessions: tally[[32]byte]{}, subjects: tally[string]{}}
+}
+
+// sessionsPerSubject is how many sessions' worth of live codes one user may
+// have: whoever signs in again and again must not fill the capacity.
+const sessionsPerSubject = 16
+
+// tally holds the expiry of each live code of a session, or of a user. Who has
+// none has no entry.
+type tally[K comparable] map[K][]time.Time
+
+func (t tally[K]) add(k K, expires time.Time) { t[k] = append(t[k], expires) }
+
+func (t tally[K]) remove(k K, expires time.Time) {
+	own := t[k]
+	if len(own) == 1 {
+		delete(t, k)
+		return
+	}
+	i := slices.IndexFunc(own, expires.Equal)
+	t[k] = slices.Delete(own, i, i+1)
+}
+
+// full returns a [*FullError] that says when the first of the codes of k
+// expires.
+func (t tally[K]) full(k K, now time.Time) *FullError {
+	soonest := slices.MinFunc(t[k], time.Time.Compare)
+	return &FullError{RetryAfter: max(soonest.Sub(now), time.Second), PerSession: true}
 }
 
 // add enters a code, or returns a [*FullError].
 func (g *ledger) add(id codeID, e entry, l Limits, now time.Time) error {
 	g.prune(now)
-	full := g.full(e.session, l, now)
+	full := g.full(e, l, now)
 	if full != nil && g.latest.After(e.expires) && now.Sub(g.swept) >= sweepInterval {
 		// The lifetime was shortened, so expired codes may stand behind live
 		// ones, where prune does not see them.
 		g.sweep(now)
-		full = g.full(e.session, l, now)
+		full = g.full(e, l, now)
 	}
 	if full != nil {
 		return full
@@ -62,19 +89,25 @@ func (g *ledger) add(id codeID, e entry, l Limits, now time.Time) error {
 		return errRepeated
 	}
 	g.live.Add(id, e)
-	g.sessions[e.session] = append(g.sessions[e.session], e.expires)
+	g.sessions.add(e.session, e.expires)
+	if e.subject != "" {
+		g.subjects.add(e.subject, e.expires)
+	}
 	if e.expires.After(g.latest) {
 		g.latest = e.expires
 	}
 	return nil
 }
 
-// full says which limit, if any, leaves no room for another code of session.
+// full says which limit, if any, leaves no room for another code like e.
 // It returns a plain pointer, nil for none.
-func (g *ledger) full(session [32]byte, l Limits, now time.Time) *FullError {
-	if own := g.sessions[session]; len(own) >= l.PerSession {
-		soonest := slices.MinFunc(own, time.Time.Compare)
-		return &FullError{RetryAfter: max(soonest.Sub(now), time.Second), PerSession: true}
+func (g *ledger) full(e entry, l Limits, now time.Time) *FullError {
+	if len(g.sessions[e.session]) >= l.PerSession {
+		return g.sessions.full(e.session, now)
+	}
+	// Divided, since the limit times sixteen may be out of an int's reach.
+	if len(g.subjects[e.subject])/sessionsPerSubject >= l.PerSession {
+		return g.subjects.full(e.subject, now)
 	}
 	if g.live.Len() >= l.Capacity {
 		_, oldest, _ := g.live.GetOldest()
@@ -118,11 +151,8 @@ func (g *ledger) remove(id codeID) {
 		return
 	}
 	g.live.Remove(id)
-	own := g.sessions[e.session]
-	if len(own) == 1 {
-		delete(g.sessions, e.session)
-		return
+	g.sessions.remove(e.session, e.expires)
+	if e.subject != "" {
+		g.subjects.remove(e.subject, e.expires)
 	}
-	i := slices.IndexFunc(own, e.expires.Equal)
-	g.sessions[e.session] = slices.Delete(own, i, i+1)
 }

@@ -2,6 +2,7 @@ package codes_test
 
 import (
 	"errors"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -66,9 +67,45 @@ func TestDefaultLimits(t *testing.T) {
 	for i := 16; i < 100_000; i++ {
 		rec := record(0)
 		rec.Session = [32]byte{2, byte(i), byte(i >> 8), byte(i >> 16)}
+		rec.Subject = strconv.Itoa(i)
 		mustIssue(t, c, rec, codes.Limits{})
 	}
 	wantFull(t, c, record(3), codes.Limits{}, codes.FullError{RetryAfter: time.Minute})
+}
+
+// Whoever signs in again and again gets a session each time.
+func TestAUserHasABoundOverAllSessions(t *testing.T) {
+	eachKind(t, func(t *testing.T, c *codes.Codes, clk *clock) {
+		l := codes.Limits{PerSession: 2}
+		first := mustIssue(t, c, record(0), l)
+		clk.Advance(20 * time.Second)
+		for i := 1; i < 32; i++ {
+			mustIssue(t, c, record(byte(i)), l)
+		}
+		wantFull(t, c, record(99), l, codes.FullError{RetryAfter: 40 * time.Second, PerSession: true})
+		other := record(99)
+		other.Subject = "another"
+		mustIssue(t, c, other, l)
+
+		mustRedeem(t, c, first)
+		mustIssue(t, c, record(0), l)
+		wantFull(t, c, record(99), l, codes.FullError{RetryAfter: time.Minute, PerSession: true})
+		clk.Advance(time.Minute)
+		for i := range 32 {
+			mustIssue(t, c, record(byte(i)), l)
+		}
+		wantFull(t, c, record(99), l, codes.FullError{RetryAfter: time.Minute, PerSession: true})
+	})
+}
+
+func TestACodeOfNobodyCountsForItsSessionAlone(t *testing.T) {
+	eachKind(t, func(t *testing.T, c *codes.Codes, _ *clock) {
+		for i := range 40 {
+			rec := record(byte(i))
+			rec.Subject = ""
+			mustIssue(t, c, rec, codes.Limits{PerSession: 1})
+		}
+	})
 }
 
 func TestAFailedCheckMakesNoRoom(t *testing.T) {

@@ -17,7 +17,7 @@ func (c *Codes) issueStored(ctx context.Context, id codeID, rec *Record, l Limit
 	if err != nil {
 		return fmt.Errorf("encoding record: %w", err)
 	}
-	if err := c.reserve(id, entry{session: rec.Session, expires: rec.Expires}, l); err != nil {
+	if err := c.reserve(id, entry{session: rec.Session, subject: rec.Subject, expires: rec.Expires}, l); err != nil {
 		return err
 	}
 	if err := c.store.Put(ctx, codeKey(id), value, l.Lifetime); err != nil {
