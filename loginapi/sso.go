@@ -10,7 +10,7 @@ type loginURLBody struct {
 	LoginURL string `json:"login_url"`
 }
 
-var deniedOrigin = &oauth.Error{Kind: oauth.Denied, Description: "Request denied: the origin is not registered."}
+var errDeniedOrigin = &oauth.Error{Kind: oauth.Denied, Description: "Request denied: the origin is not registered."}
 
 // sso answers GET /api/oauth2/sso, the session check for scripts: the redirect
 // URI with a code and the state, as data.
@@ -19,7 +19,7 @@ func (a *API) sso(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if a.forged(r) {
-		a.refuse(w, deniedOrigin)
+		a.refuse(w, errDeniedOrigin)
 		return
 	}
 	request, refusal := ParseAuthorize(r.URL.RawQuery)
@@ -35,7 +35,7 @@ func (a *API) sso(w http.ResponseWriter, r *http.Request) {
 	// A redirect takes a code to the client's own page. Here whoever asked reads
 	// it, and has chosen the code_challenge.
 	if origin := r.Header.Get("Origin"); origin != "" && origin != a.Server.Issuer && !authorization.Client.HasOrigin(origin) {
-		a.refuse(w, deniedOrigin)
+		a.refuse(w, errDeniedOrigin)
 		return
 	}
 	in, ok, refusal := a.signedIn(r)
@@ -63,7 +63,7 @@ func (a *API) clearSSO(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if a.forged(r) {
-		a.refuse(w, deniedOrigin)
+		a.refuse(w, errDeniedOrigin)
 		return
 	}
 	if cookie, ok := a.Cookie.Value(r); ok {
