@@ -56,6 +56,12 @@ func (a *API) auth(w http.ResponseWriter, r *http.Request) {
 	if !allowed(w, r, http.MethodGet) {
 		return
 	}
+	// A code for an image or a script would reach nobody, and use up what a user
+	// may have (Fetch Metadata, section 2.2).
+	if r.Header.Get("Sec-Fetch-Mode") == "no-cors" {
+		a.refuse(w, badParam("This address is for navigations and scripts, not for an image or another part of a page."))
+		return
+	}
 	request, refusal := ParseAuthorize(r.URL.RawQuery)
 	if refusal != nil {
 		a.refuse(w, refusal)

@@ -145,6 +145,25 @@ func TestAuthRefusesWithTheErrorsOfTheReference(t *testing.T) {
 	}
 }
 
+func TestAnImageOfAPageUsesUpNobodysCodes(t *testing.T) {
+	w := newWorld(t)
+	cookie, _ := w.signIn(ada)
+	for _, site := range []string{"same-origin", "same-site", "cross-site"} {
+		for _, dest := range []string{"image", "script", "empty", "document"} {
+			a := w.get(authPath+"?"+game().Encode(), cookie, "Sec-Fetch-Site", site, "Sec-Fetch-Mode", "no-cors", "Sec-Fetch-Dest", dest)
+			wantError(t, a, 400, "0", "This address is for navigations and scripts, not for an image or another part of a page.")
+		}
+	}
+	if n := w.audit.FilterMessage(string(oauth.CodeIssued)).Len(); n != 0 {
+		t.Errorf("%d codes were issued", n)
+	}
+	for _, mode := range []string{"navigate", "cors", "same-origin", ""} {
+		if a := w.get(authPath+"?"+game().Encode(), cookie, "Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", mode); a.status != http.StatusFound {
+			t.Errorf("mode %q: %d %s", mode, a.status, a.body)
+		}
+	}
+}
+
 func TestEveryParameterOfAuthIsHeldToItsForm(t *testing.T) {
 	w := newWorld(t)
 	cookie, _ := w.signIn(ada)
