@@ -59,9 +59,9 @@ type Gate struct {
 	// in any spelling, is deleted from every request. Default: `X-SSO-`.
 	HeaderPrefix string `json:"header_prefix,omitempty"`
 
-	// Lets through paths with dot segments, `;`, `\`, `%2f` or `%5c`, which
-	// backends and matchers may read differently, where the gate has a matcher.
-	// Default: false: they are answered with 400.
+	// Lets through paths with dot segments, `;`, `\`, `%2f`, `%5c`, `%3f` or
+	// `%23`, which backends and matchers may read differently, where the gate
+	// has a matcher. Default: false: they are answered with 400.
 	AllowRawPath bool `json:"allow_raw_path,omitempty"`
 
 	app      *App

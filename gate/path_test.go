@@ -44,7 +44,12 @@ func TestClass06PathsThatBackendsReadDifferentlyAreRefused(t *testing.T) {
 		"/caf%C3%A9":                         through,
 		"/a%20b":                             through,
 		"/100%25":                            through,
-		"/wiki/C%23":                         through,
+		"/wiki/C%23":                         bad,
+		"/admin%3f.css":                      bad,
+		"/admin%3F.css":                      bad,
+		"/admin%23.css":                      bad,
+		"/admin%253f.css":                    bad,
+		"/public?a=%3f&b=%23":                through,
 		"/admin":                             unauthorized,
 		"/admin/":                            unauthorized,
 		"/admin/x":                           unauthorized,
@@ -104,6 +109,17 @@ func TestClass06PathsThatBackendsReadDifferentlyAreRefused(t *testing.T) {
 				f.untouched()
 			}
 		})
+	}
+}
+
+func TestClass07AnEncodedQuestionMarkSatisfiesNoSuffix(t *testing.T) {
+	for _, target := range []string{"/admin%3f.css", "/admin%3Fx=.css", "/admin%23.css"} {
+		f := newFixture(t)
+		f.gate.Match = func(r *http.Request) (bool, error) { return !strings.HasSuffix(r.URL.Path, ".css"), nil }
+		wantStatus(t, f.serve(raw(t, "GET", target)), http.StatusBadRequest)
+		f.untouched()
+		f.gate.AllowRawPath = true
+		wantStatus(t, f.serve(raw(t, "GET", target)), http.StatusOK)
 	}
 }
 

@@ -109,7 +109,8 @@ func acceptsHTML(h http.Header) bool {
 }
 
 // ambiguousPath finds what backends and matchers read differently: a target
-// without a path, encoded separators, what is encoded twice, backslashes, path
+// without a path, encoded separators (also those of query and fragment, behind
+// which a suffix matches that the backend drops), what is encoded twice, backslashes, path
 // parameters, dot segments and control characters.
 func ambiguousPath(r *http.Request) bool {
 	p := r.URL.Path
@@ -153,7 +154,7 @@ func hasEncodedSeparator(p string) bool {
 			return false
 		}
 		switch strings.ToLower(p[i+1 : i+3]) {
-		case "2f", "5c", "3b", "2e", "00":
+		case "2f", "5c", "3b", "2e", "3f", "23", "00":
 			return true
 		}
 		p = p[i+1:]
