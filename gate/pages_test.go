@@ -20,7 +20,11 @@ func everyPage(t *testing.T, f *fixture) map[string]*httptest.ResponseRecorder {
 		"no good return":   b.open(SignInPath + "?return=elsewhere"),
 		"a damaged answer": b.open("/oauth2/callback"),
 		"sign out":         b.open(SignOutPath),
-		"signed out":       f.browser().open(SignOutPath),
+		"signed out": func() *httptest.ResponseRecorder {
+			portal := f.browser()
+			portal.origin = portalOrigin
+			return portal.open(SignOutPath)
+		}(),
 		"unknown host": func() *httptest.ResponseRecorder {
 			other := f.browser()
 			other.origin = "http://other.example"

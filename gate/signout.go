@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 
 	"github.com/caddy-sso/caddy-sso/oauth"
 	"github.com/caddy-sso/caddy-sso/page"
@@ -29,7 +30,8 @@ func (g *Gate) signOut(v *visit, w http.ResponseWriter, r *http.Request, site *S
 		g.notAllowed(w, r, "GET, POST")
 		return
 	}
-	if err := g.endSession(v, r, site); err != nil {
+	ended, err := g.endSession(v, r, site)
+	if err != nil {
 		g.failed(w, r, err) // it may not be over
 		return
 	}
@@ -39,10 +41,18 @@ func (g *Gate) signOut(v *visit, w http.ResponseWriter, r *http.Request, site *S
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
+	if !ended {
+		seeOther(w, g.portalSignOutURL(site))
+		return
+	}
+	seeOther(w, g.signedOutURL(r, site))
+}
+
+func seeOther(w http.ResponseWriter, location string) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("Location", g.signedOutURL(r, site))
+	h.Set("Location", location)
 	w.WriteHeader(http.StatusSeeOther)
 }
 
@@ -58,14 +68,15 @@ func asked(h http.Header) bool {
 }
 
 // endSession ends the session of a request, also that of a user who is gone and
-// might come back.
-func (g *Gate) endSession(v *visit, r *http.Request, site *Site) error {
+// might come back. It returns false where the browser may have an SSO session
+// that this site does not know: the site session is over, or there was none.
+func (g *Gate) endSession(v *visit, r *http.Request, site *Site) (ended bool, err error) {
 	cookie, ok := v.cookie(site.Cookie)
 	switch {
 	case !ok:
-		return nil
+		return site.Portal, nil
 	case site.Portal:
-		return g.Server.SignOut(r.Context(), cookie, g.From(r))
+		return true, g.Server.SignOut(r.Context(), cookie, g.From(r))
 	}
 	return g.Server.SignOutAtSite(r.Context(), cookie, g.Client.ID, g.From(r))
 }
@@ -88,6 +99,12 @@ func (g *Gate) signedOutURL(r *http.Request, site *Site) string {
 	if u := g.Policy.FailAuthURL; u != nil {
 		return u.String()
 	}
+	return g.portalSignOutURL(site)
+}
+
+// portalSignOutURL is the portal's page, which asks whoever has a session there
+// whether to end it.
+func (g *Gate) portalSignOutURL(site *Site) string {
 	out := g.Server.Issuer + "/sso/sign_out"
 	if site.Portal {
 		return out
@@ -102,6 +119,10 @@ func (g *Gate) askSignOut(v *visit, w http.ResponseWriter, r *http.Request, site
 			g.failed(w, r, err)
 			return
 		}
+		if !site.Portal { // whose session may be another one
+			seeOther(w, g.portalSignOutURL(site))
+			return
+		}
 		g.Pages.SignedOut(w, page.SignedOut{App: g.Client.Name, SignInURL: SignInPath})
 		return
 	}
@@ -112,9 +133,12 @@ func (g *Gate) askSignOut(v *visit, w http.ResponseWriter, r *http.Request, site
 	if to := r.URL.Query().Get("return"); g.Client.FailAuthURL(to) {
 		ask.Form.Action += "?" + url.Values{"return": {to}}.Encode()
 	}
-	// The form's answer redirects there, which form-action has to allow.
-	if target, err := page.FormTarget(g.signedOutURL(r, site)); err == nil {
-		ask.Form.Targets = []string{target}
+	// The form's answer redirects there, which form-action has to allow; to the
+	// portal where the session is over by then.
+	for _, u := range []string{g.signedOutURL(r, site), g.Server.Issuer} {
+		if target, err := page.FormTarget(u); err == nil && !slices.Contains(ask.Form.Targets, target) {
+			ask.Form.Targets = append(ask.Form.Targets, target)
+		}
 	}
 	g.Pages.SignOut(w, ask)
 }

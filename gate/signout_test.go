@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -113,7 +114,7 @@ func TestTheQuestionWhetherToSignOutKeepsTheWayOn(t *testing.T) {
 	if !strings.Contains(w.Body.String(), `action="`+action+`"`) || !strings.Contains(w.Body.String(), "demo@example.com") {
 		t.Fatalf("the page: %s", w.Body)
 	}
-	if csp := w.Header().Get("Content-Security-Policy"); !strings.Contains(csp, "form-action 'self' https://www.example;") {
+	if csp := w.Header().Get("Content-Security-Policy"); !strings.Contains(csp, "form-action 'self' https://www.example "+portalOrigin+";") {
 		t.Fatalf("the policy: %s", csp)
 	}
 	w = b.do("POST", action, sameOriginForm...)
@@ -134,10 +135,51 @@ func TestWhereSigningOutLeadsWithoutAReturn(t *testing.T) {
 	if got := b.do("POST", SignOutPath, sameOriginForm...).Header().Get("Location"); got != siteOrigin+"/signed-out" {
 		t.Fatalf("led to %q", got)
 	}
-	w := b.open(SignOutPath) // nobody is left
+}
+
+// The portal asks, or says that nobody is signed in. Only the portal knows.
+func TestClass16NobodyIsToldToBeSignedOutWhoHasANewerSessionAtThePortal(t *testing.T) {
+	for name, before := range map[string]func(*browser){
+		"the site session is over": func(b *browser) {
+			sess := b.enter(demo)
+			if err := b.f.gate.Server.Sessions.End(t.Context(), sess.Key()); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"there is no site session": func(*browser) {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t)
+			f.gate.Policy.FailAuthURL = parse(t, siteOrigin+"/signed-out")
+			b := f.browser()
+			before(b)
+			b.signIn(demo)
+			for _, path := range []string{SignOutPath, SignOutPath + "?" + url.Values{"return": {"https://www.example/bye"}}.Encode()} {
+				asked, sent := b.open(path), b.do("POST", path, sameOriginForm...)
+				for _, w := range []interface{ Result() *http.Response }{asked, sent} {
+					r := w.Result()
+					if got := r.Header.Get("Location"); r.StatusCode != http.StatusSeeOther || !strings.HasPrefix(got, portalOrigin+"/sso/sign_out?client_id=1&") {
+						t.Errorf("%s: %d, led to %q", path, r.StatusCode, got)
+					}
+				}
+			}
+		})
+	}
+}
+
+func TestClass16AtThePortalItselfThereIsNoOtherSession(t *testing.T) {
+	f := newFixture(t)
+	f.gate.Policy.FailAuthURL = parse(t, siteOrigin+"/signed-out")
+	b := f.browser()
+	b.origin = portalOrigin
+	headers := slices.Concat(sameOriginForm, []string{"Origin", portalOrigin})
+	if got := b.do("POST", SignOutPath, headers...).Header().Get("Location"); got != siteOrigin+"/signed-out" {
+		t.Errorf("led to %q", got)
+	}
+	w := b.open(SignOutPath)
 	b.want(w, http.StatusOK)
 	if !strings.Contains(w.Body.String(), "signed out") {
-		t.Fatalf("the page: %s", w.Body)
+		t.Errorf("the page: %s", w.Body)
 	}
 }
 

@@ -97,10 +97,12 @@ func (s *Server) SignOut(ctx context.Context, cookie string, from Origin) error 
 	return s.signOut(ctx, sess, err, from)
 }
 
-// SignOutAtSite is SignOut for the site session of a client.
-func (s *Server) SignOutAtSite(ctx context.Context, cookie, client string, from Origin) error {
+// SignOutAtSite is SignOut for the site session of a client. It says whether
+// there was one: where there was none, the browser may have another SSO session
+// than the one that it came from.
+func (s *Server) SignOutAtSite(ctx context.Context, cookie, client string, from Origin) (ended bool, err error) {
 	sess, err := s.Sessions.CheckSite(ctx, cookie, client)
-	return s.signOut(ctx, sess, err, from)
+	return err == nil, s.signOut(ctx, sess, err, from)
 }
 
 func (s *Server) signOut(ctx context.Context, sess *session.Session, err error, from Origin) error {
