@@ -129,7 +129,7 @@ func (h *Hosted) signIn(w http.ResponseWriter, r *http.Request) {
 		h.ask(w, r, http.StatusBadRequest, p, rawQuery, again)
 		return
 	}
-	user, refusal := h.verify(r, b, name, password)
+	user, refusal := h.verify(r, b, p.client(), name, password)
 	if refusal != nil {
 		if refusal.Kind == oauth.Internal {
 			h.failed(w, refusal)
@@ -155,7 +155,7 @@ func (h *Hosted) signIn(w http.ResponseWriter, r *http.Request) {
 		h.ask(w, r, http.StatusConflict, p, rawQuery, again)
 		return
 	}
-	if err := h.begin(w, r, user, b); err != nil {
+	if err := h.begin(w, r, user, b, p.client()); err != nil {
 		h.failed(w, err)
 		return
 	}
@@ -207,8 +207,9 @@ func (h *Hosted) begun(w http.ResponseWriter, r *http.Request) (t transaction, b
 	return t, b, p, true
 }
 
-// verify checks the password within the limits of attempts.
-func (h *Hosted) verify(r *http.Request, b browser, name, password string) (session.User, *oauth.Error) {
+// verify checks the password within the limits of attempts. The client, which
+// may be nil, is for the audit log.
+func (h *Hosted) verify(r *http.Request, b browser, client *oauth.Client, name, password string) (session.User, *oauth.Error) {
 	account := h.Passwords.Account(name)
 	who := attempt{account: account, address: string(h.From(r))}
 	if b.knows(account) {
@@ -216,7 +217,7 @@ func (h *Hosted) verify(r *http.Request, b browser, name, password string) (sess
 	}
 	done, wait := h.Attempts.begin(h.Now(), h.Limits, who)
 	if done == nil {
-		h.Server.Audit.Record(oauth.Event{What: oauth.SignInLimited, From: h.From(r), User: session.User{Name: printable(name)}})
+		h.Server.Audit.Record(oauth.Event{What: oauth.SignInLimited, Client: client, From: h.From(r), User: session.User{Name: printable(name)}})
 		return session.User{}, &oauth.Error{Kind: oauth.TooManyAttempts, Description: "Too many attempts.", RetryAfter: wait}
 	}
 	u, err := h.Passwords.Check(r.Context(), name, password)
@@ -224,7 +225,7 @@ func (h *Hosted) verify(r *http.Request, b browser, name, password string) (sess
 	done(h.Now(), wrong)
 	switch {
 	case wrong:
-		h.Server.Audit.Record(oauth.Event{What: oauth.SignInFailed, From: h.From(r), User: session.User{Name: printable(name)}})
+		h.Server.Audit.Record(oauth.Event{What: oauth.SignInFailed, Client: client, From: h.From(r), User: session.User{Name: printable(name)}})
 		return session.User{}, &oauth.Error{Kind: oauth.WrongPassword, Description: "Wrong username or password."}
 	case err != nil:
 		return session.User{}, &oauth.Error{Kind: oauth.Internal, Description: "Something went wrong.", Cause: err}
@@ -234,7 +235,7 @@ func (h *Hosted) verify(r *http.Request, b browser, name, password string) (sess
 
 // begin begins a session with a new token, and ends the one that the browser
 // had: its cookie is about to be replaced, so nobody could sign out of it.
-func (h *Hosted) begin(w http.ResponseWriter, r *http.Request, u session.User, b browser) error {
+func (h *Hosted) begin(w http.ResponseWriter, r *http.Request, u session.User, b browser, client *oauth.Client) error {
 	token, sess, err := h.Server.Sessions.Begin(r.Context(), u)
 	if err != nil {
 		return err
@@ -250,7 +251,7 @@ func (h *Hosted) begin(w http.ResponseWriter, r *http.Request, u session.User, b
 		}
 	}
 	h.Session.Set(w, token.Encode(), h.Lifetime)
-	h.Server.Audit.Record(oauth.Event{What: oauth.SignedInEvent, User: u, Session: sess, From: h.From(r)})
+	h.Server.Audit.Record(oauth.Event{What: oauth.SignedInEvent, User: u, Client: client, Session: sess, From: h.From(r)})
 	return nil
 }
 

@@ -129,9 +129,17 @@ func signInURL(rawQuery string, another bool) string {
 	return SignInPath + "?" + rawQuery
 }
 
-func (p purpose) app() string {
+// client is the application that asked, nil where none did.
+func (p purpose) client() *oauth.Client {
 	if p.authorization == nil {
-		return ""
+		return nil
 	}
-	return p.authorization.Client.Name
+	return p.authorization.Client
+}
+
+func (p purpose) app() string {
+	if c := p.client(); c != nil {
+		return c.Name
+	}
+	return ""
 }
