@@ -93,7 +93,10 @@ func (a *App) Provision(ctx caddy.Context) error {
 		return err
 	}
 	list := make([]*oauth.Client, 0, len(a.Clients))
-	for _, c := range a.Clients {
+	for i, c := range a.Clients {
+		if c == nil {
+			return fmt.Errorf("clients: entry %d is null", i)
+		}
 		client, err := c.client()
 		if err != nil {
 			return fmt.Errorf("client %s: %w", c.ID, err)

@@ -126,6 +126,10 @@ func TestAWrongJSONConfigurationIsRefused(t *testing.T) {
 		{"an empty audience", inClient, "audiences", list{""}, []string{"client 1", "empty"}},
 		{"a client twice", inApp, "clients", list{game, game}, []string{"client 1", "defined twice"}},
 		{"a user twice", inLocal, "users", list{demo, demo}, []string{`user "demo"`, "defined twice"}},
+		{"a client that is null", inApp, "clients", list{game, nil}, []string{"clients: entry 1 is null"}},
+		{"a user that is null", inLocal, "users", list{nil, demo}, []string{"users: entry 0 is null"}},
+		{"a way to sign in that is null", inApp, "signin", list{nil}, []string{"signin"}},
+		{"a storage that is null", inApp, "storage", json.RawMessage("null"), []string{"storage"}},
 		{"an accent that is none", inApp + " brand", "accent", "blue", []string{"brand", `"blue"`}},
 
 		{"a gate without a client", inGate, "client", nil, []string{"http.handlers.sso_gate", "client is missing"}},

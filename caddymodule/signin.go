@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -86,6 +87,9 @@ func (s *SigninLocal) Provision(caddy.Context) error {
 	setDefault(&s.Attempts.Every, caddy.Duration(15*time.Minute))
 	if s.Attempts.PerAccount < 0 || s.Attempts.PerAddress < 0 || s.Attempts.Every < caddy.Duration(time.Second) {
 		return errors.New("attempts: expected positive numbers, and every to be at least 1s")
+	}
+	if i := slices.Index(s.Users, nil); i >= 0 {
+		return fmt.Errorf("users: entry %d is null", i)
 	}
 	return nil
 }
