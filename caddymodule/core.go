@@ -200,9 +200,3 @@ func from(r *http.Request) oauth.Origin {
 	ip, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
 	return oauth.Origin(ip)
 }
-
-// unavailableError is what a handler returns that could not open the store.
-func unavailableError(w http.ResponseWriter, err error) error {
-	w.Header().Set("Retry-After", "1")
-	return caddyhttp.Error(http.StatusServiceUnavailable, err)
-}

@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -53,7 +54,7 @@ func (p *Portal) Provision(ctx caddy.Context) error {
 func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	faces, core, err := p.faces.get(p.app, p.newFaces)
 	if err != nil {
-		return unavailableError(w, err)
+		return p.closed(w, r, next, err)
 	}
 	endpoint := faces.login.Endpoint(r.URL.Path)
 	if endpoint == nil {
@@ -65,6 +66,25 @@ func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhtt
 	}
 	defer core.release()
 	endpoint(w, r)
+	return nil
+}
+
+// closed answers while the store cannot be opened. It returns no error of its
+// own, which Caddy would log with the query of the request.
+func (p *Portal) closed(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, err error) error {
+	login := &loginapi.API{Log: p.log}
+	hosted := &signin.Hosted{Pages: p.app.pages, Log: p.log}
+	path := r.URL.Path
+	switch endpoint := hosted.Endpoint(path); {
+	case login.Endpoint(path) != nil:
+		login.Unavailable(w, err)
+	case endpoint == nil:
+		return next.ServeHTTP(w, gate.Enter(r))
+	case strings.HasPrefix(path, signin.AssetPrefix): // the page below needs them
+		endpoint(w, r)
+	default:
+		hosted.Unavailable(w, err)
+	}
 	return nil
 }
 

@@ -39,6 +39,14 @@ func (a *API) refuse(w http.ResponseWriter, e *oauth.Error) {
 	writeError(w, refusal.status, refusal.code, e.Description, e.RetryAfter)
 }
 
+// Unavailable answers for an API that cannot work yet, because of err. Of the
+// fields it needs Log alone.
+func (a *API) Unavailable(w http.ResponseWriter, err error) {
+	refusal := internal(err)
+	refusal.RetryAfter = time.Second
+	a.refuse(w, refusal)
+}
+
 type errorBody struct {
 	Error errorObject `json:"error"`
 }

@@ -179,6 +179,10 @@ func (h *Hosted) signedIn(w http.ResponseWriter, r *http.Request) (in oauth.Sign
 	return oauth.SignedIn{}, false, true
 }
 
+// Unavailable answers for a page that cannot work yet, because of err. Of the
+// fields it needs Pages and Log alone.
+func (h *Hosted) Unavailable(w http.ResponseWriter, err error) { h.failed(w, err) }
+
 // failed answers what went wrong on our side. Nobody is signed out for it.
 func (h *Hosted) failed(w http.ResponseWriter, err error) {
 	h.Log.Error("answering the hosted page", zap.Error(err))
