@@ -17,6 +17,9 @@ var authParams = []string{
 // ParseAuthorize reads the query of the authorization endpoint. The hosted page
 // reads the same query, to come back here when the user has signed in.
 func ParseAuthorize(rawQuery string) (oauth.AuthorizeRequest, *oauth.Error) {
+	if len(rawQuery) > maxQuery {
+		return oauth.AuthorizeRequest{}, badParam("The parameters are too long.")
+	}
 	p, err := parseParams(rawQuery, authParams)
 	if err != nil {
 		return oauth.AuthorizeRequest{}, err
@@ -90,16 +93,16 @@ func (a *API) auth(w http.ResponseWriter, r *http.Request) {
 		a.refuse(w, refusal)
 		return
 	}
-	callback := authorization.Callback(code)
-	if authorization.Presentation.Popup {
-		widget, err := a.Widget(r.Context(), authorization, callback)
-		if err != nil {
-			a.refuse(w, internal(err))
-			return
-		}
-		callback = widget
+	if !authorization.Presentation.Popup {
+		redirect(w, authorization.Callback(code))
+		return
 	}
-	redirect(w, callback)
+	widget, err := a.Widget(r.Context(), authorization, code)
+	if err != nil {
+		a.refuse(w, internal(err))
+		return
+	}
+	redirect(w, widget)
 }
 
 // resume is the portal URL that continues a request once there is a session:

@@ -216,6 +216,19 @@ func TestAParameterNameMayBeEncoded(t *testing.T) {
 	wantError(t, a, 400, "0", "state is there more than once, with different values.")
 }
 
+func TestTheQueryIsBoundedAsAWhole(t *testing.T) {
+	w := newWorld(t)
+	cookie, _ := w.signIn(ada)
+	query := game().Encode() + "&unknown="
+	query += strings.Repeat("u", 32<<10-len(query))
+	for _, path := range []string{authPath, "/api/oauth2/sso"} {
+		if a := w.get(path+"?"+query, cookie); a.status >= http.StatusBadRequest {
+			t.Errorf("%d %s", a.status, a.body)
+		}
+		wantError(t, w.get(path+"?"+query+"u", cookie), 400, "0", "The parameters are too long.")
+	}
+}
+
 func TestOtherMethodsThanGetAreNotAllowed(t *testing.T) {
 	w := newWorld(t)
 	cookie, _ := w.signIn(ada)

@@ -37,8 +37,8 @@ type API struct {
 	HostedPage func(rawQuery string) string
 
 	// Widget is the page that a popup goes by: it tells its opener, and then
-	// follows the callback.
-	Widget func(ctx context.Context, a *oauth.Authorization, callback string) (string, error)
+	// follows the callback with the code.
+	Widget func(ctx context.Context, a *oauth.Authorization, code string) (string, error)
 
 	// From says where a request comes from, for the audit log.
 	From func(*http.Request) oauth.Origin

@@ -11,7 +11,7 @@ import (
 
 // Bounds on what a request may carry, in bytes.
 const (
-	maxQuery = 64 << 10
+	maxQuery = 32 << 10 // what the hosted page takes, and the widget can seal
 	maxParam = 16 << 10
 	maxForm  = 64 << 10
 )
@@ -33,9 +33,6 @@ const maxNames = 13
 // another parser could take the other one.
 func parseParams(raw string, names []string) (params, *oauth.Error) {
 	p := params{names: names}
-	if len(raw) > maxQuery {
-		return p, badParam("The parameters are too long.")
-	}
 	for raw != "" {
 		var pair string
 		pair, raw, _ = strings.Cut(raw, "&")

@@ -95,11 +95,11 @@ func newWorld(t testing.TB) *world {
 		Server:     w.server,
 		Cookie:     session.NewCookie("session", portal, ""),
 		HostedPage: func(rawQuery string) string { return issuer + "/sso/signin?" + rawQuery },
-		Widget: func(_ context.Context, a *oauth.Authorization, to string) (string, error) {
+		Widget: func(_ context.Context, a *oauth.Authorization, code string) (string, error) {
 			if a.State == "widget is broken" {
 				return "", errors.New("no widget today")
 			}
-			return issuer + "/sso/widget?to=" + url.QueryEscape(to), nil
+			return issuer + "/sso/widget?to=" + url.QueryEscape(a.Callback(code)), nil
 		},
 		From: func(*http.Request) oauth.Origin { return "192.0.2.1" },
 		Log:  zap.New(logCore),

@@ -1,6 +1,7 @@
 package signin
 
 import (
+	"html"
 	"net/http"
 	"net/url"
 	"strings"
@@ -158,13 +159,40 @@ func TestClass30NoPageCanBeFramed(t *testing.T) {
 	}
 }
 
+// A code is issued by then, so what an authorization request may carry has to
+// fit, whatever becomes longer where it is escaped.
+func TestTheWidgetTakesTheLongestRequest(t *testing.T) {
+	f := newFixture(t)
+	a, refusal := f.hosted.Check(authorization)
+	if refusal != nil {
+		t.Fatal(refusal)
+	}
+	const longest = 16 << 10
+	for _, c := range []string{"s", " ", "<", "&", `"`, `\`, "%", "é", "状", "🔑"} {
+		a.State = strings.Repeat(c, longest/len(c))
+		a.RedirectURI = "https://game.example/"
+		a.RedirectURI += strings.Repeat("&", longest-len(a.RedirectURI))
+		location, err := f.hosted.Widget(t.Context(), a, strings.Repeat("c", 43))
+		if err != nil {
+			t.Errorf("%q: %v", c, err)
+			continue
+		}
+		w := f.visitor().open(strings.TrimPrefix(location, issuer))
+		want(t, w, http.StatusOK)
+		body := html.UnescapeString(w.Body.String())
+		if !strings.Contains(body, `data-callback="`+a.Callback(strings.Repeat("c", 43))+`"`) || !strings.Contains(body, `data-state="`+a.State+`"`) {
+			t.Errorf("%q: the page has another callback or state: %.2000s", c, body)
+		}
+	}
+}
+
 func TestTheWidgetTellsTheRegisteredOriginAndNobodyElse(t *testing.T) {
 	f := newFixture(t)
 	a, refusal := f.hosted.Check(authorization)
 	if refusal != nil {
 		t.Fatal(refusal)
 	}
-	location, err := f.hosted.Widget(t.Context(), a, a.Callback("code1"))
+	location, err := f.hosted.Widget(t.Context(), a, "code1")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -193,7 +221,7 @@ func TestTheWidgetTellsTheRegisteredOriginAndNobodyElse(t *testing.T) {
 	want(t, f.visitor().open(target), http.StatusBadRequest)
 
 	a.Redirect = oauth.RedirectURI{URL: a.Redirect.URL, Loopback: true} // on whatever port: no origin
-	location, err = f.hosted.Widget(t.Context(), a, a.Callback("code1"))
+	location, err = f.hosted.Widget(t.Context(), a, "code1")
 	if err != nil {
 		t.Fatal(err)
 	}

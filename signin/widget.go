@@ -23,23 +23,28 @@ const (
 // the portal lead to a callback that it did not give out itself.
 type widget struct {
 	App              string `json:"a"`
-	Callback         string `json:"c"`
+	Code             string `json:"c"`
 	Origin           string `json:"o,omitempty"` // of the registered redirect URI
-	State            string `json:"s"`
 	PostMessageLogin bool   `json:"p,omitempty"`
 	Expires          int64  `json:"e"`
+
+	// What the callback is made of. As bytes, of which JSON makes a third more
+	// whatever they are, so that all that a request may carry can be sealed.
+	RedirectURI []byte `json:"r"`
+	State       []byte `json:"s"`
 }
 
 // Widget returns the address of the page that ends a popup: it tells its opener
-// and then follows the callback.
-func (h *Hosted) Widget(ctx context.Context, a *oauth.Authorization, callback string) (string, error) {
+// and then follows the callback with the code.
+func (h *Hosted) Widget(ctx context.Context, a *oauth.Authorization, code string) (string, error) {
 	plain, err := json.Marshal(widget{
 		App:              a.Client.Name,
-		Callback:         callback,
+		Code:             code,
 		Origin:           a.Redirect.Origin(),
-		State:            a.State,
 		PostMessageLogin: a.Presentation.PostMessageLogin,
 		Expires:          h.Now().Add(widgetLifetime).Unix(),
+		RedirectURI:      []byte(a.RedirectURI),
+		State:            []byte(a.State),
 	})
 	if err != nil {
 		return "", fmt.Errorf("sealing a widget: %w", err)
@@ -69,7 +74,8 @@ func (h *Hosted) showWidget(w http.ResponseWriter, r *http.Request) {
 		})
 		return
 	}
+	a := oauth.Authorization{RedirectURI: string(v.RedirectURI), State: string(v.State)}
 	h.Pages.Widget(w, page.Widget{
-		App: v.App, Callback: v.Callback, Origin: v.Origin, State: v.State, PostMessageLogin: v.PostMessageLogin,
+		App: v.App, Callback: a.Callback(v.Code), Origin: v.Origin, State: a.State, PostMessageLogin: v.PostMessageLogin,
 	})
 }
