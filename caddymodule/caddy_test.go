@@ -3,12 +3,14 @@ package caddymodule
 import (
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/caddyserver/caddy/v2"
@@ -79,15 +81,27 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-// freeAddr is an address of this machine that nobody listens on.
+// given are the ports that tests were given. Caddy shares a port with a server
+// that is about to stop, so one that was free a moment ago may answer for both.
+var given sync.Map
+
+// freeAddr is an address of this machine that nobody listens on, and that no
+// other test is given. It is below the ports that connections go out from.
 func freeAddr(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 1000 {
+		port := 10_000 + rand.IntN(22_000)
+		l, err := net.Listen("tcp", fmt.Sprintf(":%d", port))
+		if err != nil {
+			continue
+		}
+		l.Close()
+		if _, taken := given.LoadOrStore(port, true); !taken {
+			return fmt.Sprintf("localhost:%d", port)
+		}
 	}
-	defer l.Close()
-	return strings.Replace(l.Addr().String(), "127.0.0.1", "localhost", 1)
+	t.Fatal("no free port")
+	return ""
 }
 
 // A setup is what of a world's Caddyfile a test chooses.
