@@ -21,7 +21,7 @@ const (
 	codeLifetime   = "10s"
 	codeSeconds    = 10
 	codeCapacity   = 1_000_000
-	codePerSession = 16 // the default
+	codePerSession = 64 // and so 1024 of a user, of whom each has many sessions here
 )
 
 // callback is where codes are sent. Nobody follows.
