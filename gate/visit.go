@@ -57,10 +57,7 @@ func Enter(r *http.Request) *http.Request { return visitOf(r).pass(r).Request }
 
 // cookie reads one of the project's cookies, as the request had it.
 func (v *visit) cookie(c session.Cookie) (string, bool) {
-	if len(v.cookies) == 0 {
-		return "", false
-	}
-	return c.Value(&http.Request{Header: http.Header{"Cookie": v.cookies}})
+	return c.In(v.cookies)
 }
 
 // identify finds out, once a request, who it is from. It returns nil and
