@@ -19,7 +19,7 @@ func (a *API) sso(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if a.forged(r) {
-		a.refuse(w, errDeniedOrigin)
+		a.denyOrigin(w, r, nil)
 		return
 	}
 	request, refusal := ParseAuthorize(r.URL.RawQuery)
@@ -35,7 +35,7 @@ func (a *API) sso(w http.ResponseWriter, r *http.Request) {
 	// A redirect takes a code to the client's own page. Here whoever asked reads
 	// it, and has chosen the code_challenge.
 	if origin := r.Header.Get("Origin"); origin != "" && origin != a.Server.Issuer && !authorization.Client.HasOrigin(origin) {
-		a.refuse(w, errDeniedOrigin)
+		a.denyOrigin(w, r, authorization.Client)
 		return
 	}
 	in, ok, refusal := a.signedIn(r)
@@ -63,7 +63,7 @@ func (a *API) clearSSO(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if a.forged(r) {
-		a.refuse(w, errDeniedOrigin)
+		a.denyOrigin(w, r, nil)
 		return
 	}
 	if cookie, ok := a.Cookie.Value(r); ok {
@@ -76,6 +76,23 @@ func (a *API) clearSSO(w http.ResponseWriter, r *http.Request) {
 	a.Cookie.Clear(w)
 	w.WriteHeader(http.StatusNoContent)
 }
+
+// denyOrigin refuses a request of a page that may not make it. The client is
+// nil where it was not looked at.
+func (a *API) denyOrigin(w http.ResponseWriter, r *http.Request, client *oauth.Client) {
+	why := "the request came from another site, or does not say from where"
+	if origin := r.Header.Get("Origin"); origin != "" {
+		if len(origin) > maxLogged || !oauth.CleanText(origin) {
+			origin = "(unprintable)"
+		}
+		why = "the origin is not registered: " + origin
+	}
+	a.Server.Audit.Record(oauth.Event{What: oauth.AccessDenied, Client: client, From: a.From(r), Why: why})
+	a.refuse(w, errDeniedOrigin)
+}
+
+// maxLogged bounds, in bytes, what a request can bring into the log.
+const maxLogged = 256
 
 // forged says whether a page of an unregistered origin sent the request as a
 // subresource (Fetch Metadata, section 2).

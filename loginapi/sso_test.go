@@ -294,3 +294,31 @@ func TestClass16SigningOutSpendsTheCodesOfTheSession(t *testing.T) {
 		t.Errorf("%d sessions ended", n)
 	}
 }
+
+func TestARefusedOriginIsInTheAuditLog(t *testing.T) {
+	for name, tt := range map[string]struct {
+		path    string
+		headers []string
+		why     string
+		client  any
+	}{
+		"a script of another origin": {"/api/oauth2/clear_sso", []string{"Origin", "https://evil.example"}, "the origin is not registered: https://evil.example", nil},
+		"a script of another client": {"/api/oauth2/sso?" + game().Encode(), []string{"Origin", "https://server.example"}, "the origin is not registered: https://server.example", "1"},
+		"an image":                   {"/api/oauth2/clear_sso", []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "no-cors"}, "the request came from another site, or does not say from where", nil},
+		"an origin that is too long": {"/api/oauth2/clear_sso", []string{"Origin", "https://" + strings.Repeat("x", 1000)}, "the origin is not registered: (unprintable)", nil},
+		"an origin that is no text":  {"/api/oauth2/clear_sso", []string{"Origin", "https://\xff\xc2\x85"}, "the origin is not registered: (unprintable)", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			cookie, _ := w.signIn(ada)
+			wantError(t, w.get(tt.path, cookie, tt.headers...), 401, "010-026", "Request denied: the origin is not registered.")
+			lines := w.audit.FilterMessage(string(oauth.AccessDenied)).All()
+			if len(lines) != 1 {
+				t.Fatalf("%d lines", len(lines))
+			}
+			if got := lines[0].ContextMap(); got["why"] != tt.why || got["from"] != "192.0.2.1" || got["client"] != tt.client {
+				t.Errorf("the audit log says %v", got)
+			}
+		})
+	}
+}
