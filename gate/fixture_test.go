@@ -186,11 +186,17 @@ func portalCookie(t testing.TB) session.Cookie {
 	return session.NewCookie("session", parse(t, portalOrigin), "")
 }
 
-// second is another gate on the same site, for another client.
+// second is another gate on the same site, of the same client.
 func (f *fixture) second(change func(*Gate)) *Gate {
-	g := *f.gate
-	change(&g)
-	return &g
+	first := f.gate
+	g := &Gate{
+		Server: first.Server, Keys: first.Keys, Client: first.Client, Pages: first.Pages, Sites: first.Sites,
+		Policy: first.Policy, Headers: first.Headers, Match: first.Match, AllowRawPath: first.AllowRawPath,
+		PortalSignIn: first.PortalSignIn, From: first.From, OriginalURI: first.OriginalURI,
+		Lifetime: first.Lifetime, Now: first.Now, Log: first.Log,
+	}
+	change(g)
+	return g
 }
 
 func headers(t testing.TB, prefix string) Headers {

@@ -68,6 +68,8 @@ type Gate struct {
 
 	Now func() time.Time
 	Log *zap.Logger
+
+	unknownHosts seldom
 }
 
 // A Site is one origin that a gate serves.

@@ -97,11 +97,14 @@ func (g *Gate) refusePath(w http.ResponseWriter, r *http.Request) {
 }
 
 // unknownHost is a fault of the configuration: no redirect_uri of the client
-// is on the host that the browser used.
+// is on the host that the browser used. Or somebody made the host up, so the log
+// has it once a minute only.
 func (g *Gate) unknownHost(w http.ResponseWriter, r *http.Request) {
 	const why = "This site is not set up for the host name that you used."
-	g.Log.Error("no redirect_uri of the client is on this host; add one, or send browsers to a host that has one",
-		zap.String("host", printable(r.Host)), zapClient(g.Client))
+	if n := g.unknownHosts.line(g.Now()); n > 0 {
+		g.Log.Error("no redirect_uri of the client is on this host; add one, or send browsers to a host that has one",
+			zap.String("host", printable(r.Host)), zapClient(g.Client), zap.Int("requests", n))
+	}
 	if !wantsPage(r) {
 		writeProblem(w, http.StatusMisdirectedRequest, problem{Error: "invalid_request", Description: why})
 		return
