@@ -114,11 +114,6 @@ func TestTabsThatWereOpenedAtOnceAllFinish(t *testing.T) {
 
 func TestCallbacksThatAreNoAnswerAreRendered(t *testing.T) {
 	f := newFixture(t)
-	b := f.browser()
-	b.signIn(demo)
-	good := b.portal(b.open("/secret-path").Header().Get("Location"))
-	q := parse(t, good).Query()
-	code, state := q.Get("code"), q.Get("state")
 	other, err := f.gate.Keys.Seal(t.Context(), "widget", []byte(`{"c":"1"}`))
 	if err != nil {
 		t.Fatal(err)
@@ -128,29 +123,37 @@ func TestCallbacksThatAreNoAnswerAreRendered(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, test := range map[string]struct {
-		query  string
+		query  func(code, state string) string
 		status int
+		spends bool
 	}{
-		"nothing":                 {"", 400},
-		"no state":                {"code=" + code, 400},
-		"an empty state":          {"code=" + code + "&state=", 400},
-		"two states":              {"code=" + code + "&state=" + state + "&state=" + state, 400},
-		"two codes":               {"code=" + code + "&code=x&state=" + state, 400},
-		"a tampered state":        {"code=" + code + "&state=" + changed(state, 20), 400},
-		"a state cut short":       {"code=" + code + "&state=" + state[:len(state)-1], 400},
-		"sealed for another use":  {"code=" + code + "&state=" + other, 400},
-		"an error":                {"error=access_denied&error_description=%3Cscript%3E&state=" + state, 400},
-		"an error beside a code":  {"error=access_denied&code=" + code + "&state=" + state, 400},
-		"a query that is none":    {"code=%zz&state=" + state, 400},
-		"a semicolon":             {"a;b&code=" + code + "&state=" + state, 400},
-		"a state of a megabyte":   {"code=" + code + "&state=" + strings.Repeat("A", 1<<20), 400},
-		"a code that is none":     {"code=x&state=" + state, 302},
-		"no code":                 {"state=" + state, 302},
-		"a sealed value, no JSON": {"code=" + code + "&state=" + notJSON, 503},
+		"nothing":                {func(string, string) string { return "" }, 400, false},
+		"no state":               {func(code, _ string) string { return "code=" + code }, 400, false},
+		"an empty state":         {func(code, _ string) string { return "code=" + code + "&state=" }, 400, true},
+		"two states":             {func(code, state string) string { return "code=" + code + "&state=" + state + "&state=" + state }, 400, false},
+		"two codes":              {func(code, state string) string { return "code=" + code + "&code=x&state=" + state }, 400, false},
+		"a tampered state":       {func(code, state string) string { return "code=" + code + "&state=" + changed(state, 20) }, 400, true},
+		"a state cut short":      {func(code, state string) string { return "code=" + code + "&state=" + state[:len(state)-1] }, 400, true},
+		"sealed for another use": {func(code, _ string) string { return "code=" + code + "&state=" + other }, 400, true},
+		"an error": {func(_, state string) string {
+			return "error=access_denied&error_description=%3Cscript%3E&state=" + state
+		}, 400, false},
+		"an error beside a code":  {func(code, state string) string { return "error=access_denied&code=" + code + "&state=" + state }, 400, false},
+		"a query that is none":    {func(_, state string) string { return "code=%zz&state=" + state }, 400, false},
+		"a semicolon":             {func(code, state string) string { return "a;b&code=" + code + "&state=" + state }, 400, false},
+		"a state of a megabyte":   {func(code, _ string) string { return "code=" + code + "&state=" + strings.Repeat("A", 1<<20) }, 400, true},
+		"a code that is none":     {func(_, state string) string { return "code=x&state=" + state }, 302, false},
+		"no code":                 {func(_, state string) string { return "state=" + state }, 302, false},
+		"a sealed value, no JSON": {func(code, _ string) string { return "code=" + code + "&state=" + notJSON }, 503, false},
 	} {
 		t.Run(name, func(t *testing.T) {
+			b := f.browser()
+			b.signIn(demo)
+			good := b.portal(b.open("/secret-path").Header().Get("Location"))
+			q := parse(t, good).Query()
+			code, state := q.Get("code"), q.Get("state")
 			r := b.request("/oauth2/callback")
-			r.URL.RawQuery = test.query
+			r.URL.RawQuery = test.query(code, state)
 			for i := 0; i < len(navigation); i += 2 {
 				r.Header.Set(navigation[i], navigation[i+1])
 			}
@@ -167,13 +170,13 @@ func TestCallbacksThatAreNoAnswerAreRendered(t *testing.T) {
 					t.Error("the browser was signed in")
 				}
 			}
+			b.want(b.do("POST", good, navigation...), http.StatusMethodNotAllowed)
+			b.want(b.do("HEAD", good, navigation...), http.StatusMethodNotAllowed)
+			to := b.open(good).Header().Get("Location")
+			if spent := strings.HasPrefix(to, portalOrigin+"/api/oauth2/auth?"); spent != test.spends || (!spent && to != siteOrigin+"/secret-path") {
+				t.Fatalf("led to %q afterwards", to)
+			}
 		})
-	}
-	b.want(b.do("POST", good, navigation...), http.StatusMethodNotAllowed)
-	b.want(b.do("HEAD", good, navigation...), http.StatusMethodNotAllowed)
-	w := b.open(good) // none of these has spent the code
-	if got := w.Header().Get("Location"); got != siteOrigin+"/secret-path" {
-		t.Fatalf("led to %q", got)
 	}
 }
 

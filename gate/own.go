@@ -134,10 +134,12 @@ func (g *Gate) callback(v *visit, w http.ResponseWriter, r *http.Request, site *
 			g.failed(w, r, err)
 			return
 		}
+		g.discard(r, site, "its state is not one of ours")
 		g.unfinished(w, "The answer of the sign-in page was changed on its way, or is from another time.")
 		return
 	}
 	if st.Client != g.Client.ID || st.Origin != site.Origin || !localPath(st.Return) {
+		g.discard(r, site, "its state is of another site")
 		g.unfinished(w, "The answer of the sign-in page belongs to another site.")
 		return
 	}
@@ -154,7 +156,7 @@ func (g *Gate) callback(v *visit, w http.ResponseWriter, r *http.Request, site *
 	}
 	bound, _ := v.cookie(site.Binder)
 	if bound == "" || bound != st.Binder || g.Now().Unix()-st.Begun > int64(stateLifetime.Seconds()) {
-		g.discard(r, site, st, q.Get("code"))
+		g.discard(r, site, "its state is of another browser, or too old")
 		g.again(v, w, r, site, st)
 		return
 	}
@@ -219,14 +221,18 @@ func (g *Gate) again(v *visit, w http.ResponseWriter, r *http.Request, site *Sit
 	})
 }
 
-// discard spends a code that nobody is to use. Tabs that were opened at once,
-// before the browser had a cookie, come back with as many codes that are bound
-// to another; left alive, they would fill the allowance of the SSO session.
-func (g *Gate) discard(r *http.Request, site *Site, st state, code string) {
-	if code != "" {
-		_, _ = g.Server.RedeemCode(r.Context(), oauth.CodeRequest{
-			Client: g.Client, Code: code, RedirectURI: site.URI, Verifier: st.Verifier, From: g.From(r),
-		})
+// discard spends the code of an answer that this browser did not ask for. Tabs
+// that were opened at once, before the browser had a cookie, come back with as
+// many codes that are bound to another; and a hostile page can lead a browser
+// to the portal again and again with a state and a challenge of its own. Left
+// alive, those codes would fill the allowance of the user. A code comes here in
+// the one browser that it was sent to; whoever has it from elsewhere can cost
+// its owner no more than another turn.
+func (g *Gate) discard(r *http.Request, site *Site, why string) {
+	if code := r.URL.Query().Get("code"); code != "" {
+		g.Server.DiscardCode(r.Context(), oauth.CodeRequest{
+			Client: g.Client, Code: code, RedirectURI: site.URI, From: g.From(r),
+		}, why)
 	}
 }
 

@@ -80,6 +80,26 @@ func (s *Server) replayed(ctx context.Context, r CodeRequest, spent *codes.Spent
 	return invalidGrant(spent)
 }
 
+// DiscardCode spends a code that nobody is to redeem, without its verifier. It
+// is for a client that lives in this process and was sent a code that it did
+// not ask for: left alive, it would use up what its user may have. It ends no
+// grant. Where it cannot be done, the code expires by itself.
+func (s *Server) DiscardCode(ctx context.Context, r CodeRequest, why string) {
+	record, err := s.Codes.Redeem(ctx, r.Code, func(rec *codes.Record) error {
+		client, redirect := same(rec.Client, r.Client.ID), same(rec.RedirectURI, r.RedirectURI)
+		if !client || !redirect {
+			return &unboundError{"not of this client and redirect_uri"}
+		}
+		return nil
+	})
+	if err == nil {
+		s.Audit.Record(Event{
+			What: CodeRefused, User: session.User{Subject: record.Subject}, Client: r.Client, Grant: record.Grant, From: r.From,
+			Why: "discarded: " + why,
+		})
+	}
+}
+
 // unbound compares a request with what its code is bound to. All comparisons
 // are made, each in constant time.
 func (r CodeRequest) unbound(rec *codes.Record) string {

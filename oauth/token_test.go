@@ -94,6 +94,41 @@ func TestVerifiersOfEveryLengthAllowed(t *testing.T) {
 	}
 }
 
+func TestClass12OnlyItsOwnClientAndRedirectURIDiscardACode(t *testing.T) {
+	w := newWorld(t)
+	_, in := w.signIn(ada)
+	code, redeemed := w.code(in, nil), w.code(in, nil)
+	first, refusal := w.redeem(redeemed, nil)
+	if refusal != nil {
+		t.Fatal(refusal)
+	}
+	grant := oauth.Grant{ID: first.Record.Grant, Session: in.Session.Key()}
+	w.audit.TakeAll()
+	discard := func(code string, change func(*oauth.CodeRequest)) {
+		r := oauth.CodeRequest{Client: w.client("1"), Code: code, RedirectURI: callback, From: "192.0.2.1"}
+		if change != nil {
+			change(&r)
+		}
+		w.DiscardCode(t.Context(), r, "nobody asked")
+	}
+	discard(code, func(r *oauth.CodeRequest) { r.Client = w.client("4") })
+	discard(code, func(r *oauth.CodeRequest) { r.RedirectURI = "http://127.0.0.1/cb" })
+	discard(redeemed, nil)
+	discard("x", nil)
+	if lines := w.audit.TakeAll(); len(lines) != 0 {
+		t.Errorf("the audit log says %v", lines)
+	}
+	discard(code, nil)
+	if lines := w.audit.TakeAll(); len(lines) != 1 || lines[0].Message != string(oauth.CodeRefused) ||
+		lines[0].ContextMap()["why"] != "discarded: nobody asked" || lines[0].ContextMap()["subject"] != ada.Subject {
+		t.Errorf("the audit log says %v", lines)
+	}
+	if _, refusal := w.redeem(code, nil); refusal == nil || refusal.Kind != oauth.InvalidGrant {
+		t.Errorf("a discarded code gave %v", refusal)
+	}
+	w.wantActive(grant, true)
+}
+
 func TestAReplayEndsTheGrantForItsOwnClientOnly(t *testing.T) {
 	w := newWorld(t)
 	_, in := w.signIn(ada)
