@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/caddy-sso/caddy-sso/keys"
 	"github.com/caddy-sso/caddy-sso/oauth"
@@ -131,6 +132,12 @@ func (h *Hosted) signIn(w http.ResponseWriter, r *http.Request) {
 	}
 	user, refusal := h.verify(r, b, p.client(), name, password)
 	if refusal != nil {
+		if errors.Is(refusal, ErrBusy) {
+			again.RetryAfter = refusal.RetryAfter
+			again.Problem = &page.Problem{Title: "Many people are signing in right now", Next: "Your password was not checked, and this does not count as an attempt."}
+			h.ask(w, r, http.StatusServiceUnavailable, p, rawQuery, again)
+			return
+		}
 		if refusal.Kind == oauth.Internal {
 			h.failed(w, refusal)
 			return
@@ -220,13 +227,19 @@ func (h *Hosted) verify(r *http.Request, b browser, client *oauth.Client, name, 
 		h.Server.Audit.Record(oauth.Event{What: oauth.SignInLimited, Client: client, From: h.From(r), User: session.User{Name: printable(name)}})
 		return session.User{}, &oauth.Error{Kind: oauth.TooManyAttempts, Description: "Too many attempts.", RetryAfter: wait}
 	}
-	u, err := h.Passwords.Check(r.Context(), name, password)
+	u, err := h.Passwords.Check(r.Context(), name, password, who.browser != "")
 	wrong := errors.Is(err, ErrWrong)
 	done(h.Now(), wrong)
 	switch {
 	case wrong:
 		h.Server.Audit.Record(oauth.Event{What: oauth.SignInFailed, Client: client, From: h.From(r), User: session.User{Name: printable(name)}})
 		return session.User{}, &oauth.Error{Kind: oauth.WrongPassword, Description: "Wrong username or password."}
+	case errors.Is(err, ErrBusy):
+		h.Server.Audit.Record(oauth.Event{
+			What: oauth.SignInLimited, Client: client, From: h.From(r), User: session.User{Name: printable(name)},
+			Why: "too many sign-ins at once",
+		})
+		return session.User{}, &oauth.Error{Kind: oauth.Internal, Description: "Too many sign-ins at once.", RetryAfter: 5 * time.Second, Cause: err}
 	case err != nil:
 		return session.User{}, &oauth.Error{Kind: oauth.Internal, Description: "Something went wrong.", Cause: err}
 	}

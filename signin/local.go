@@ -5,7 +5,6 @@ import (
 	"crypto/sha1" //nolint:gosec // UUIDv5 is defined over SHA-1 (RFC 9562 section 5.5); nothing secret is hashed
 	"errors"
 	"fmt"
-	"runtime"
 	"slices"
 	"strings"
 
@@ -34,7 +33,7 @@ type Local struct {
 	byEmail  map[string]*account
 	bySubj   map[string]*account
 	classes  []Hash // one decoy for each cost of hash among the accounts
-	checking chan struct{}
+	checking queue
 }
 
 type account struct {
@@ -55,7 +54,7 @@ func NewLocal(id string, accounts []Account) (*Local, error) {
 		byName:   map[string]*account{},
 		byEmail:  map[string]*account{},
 		bySubj:   map[string]*account{},
-		checking: make(chan struct{}, runtime.GOMAXPROCS(0)),
+		checking: newQueue(),
 	}
 	for _, a := range accounts {
 		if err := l.Add(a); err != nil {
@@ -148,13 +147,12 @@ func (l *Local) Account(name string) string {
 // Check implements [Passwords]. It compares one hash of every cost that there
 // is among the accounts, the user's own or a decoy, so the work tells nothing
 // of whether the user exists. At most one comparison a core runs at a time.
-func (l *Local) Check(ctx context.Context, name, password string) (session.User, error) {
-	select {
-	case l.checking <- struct{}{}:
-		defer func() { <-l.checking }()
-	case <-ctx.Done():
-		return session.User{}, fmt.Errorf("waiting to check a password: %w", ctx.Err())
+func (l *Local) Check(ctx context.Context, name, password string, known bool) (session.User, error) {
+	leave, err := l.checking.enter(ctx, known)
+	if err != nil {
+		return session.User{}, fmt.Errorf("waiting to check a password: %w", err)
 	}
+	defer leave()
 	tooLong := len(password) > maxPassword
 	if tooLong {
 		password = password[:maxPassword] // for the same work

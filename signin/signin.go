@@ -45,8 +45,9 @@ type Passwords interface {
 	Account(name string) string
 
 	// Check returns the user, or ErrWrong after the same work whatever was
-	// wrong.
-	Check(ctx context.Context, name, password string) (session.User, error)
+	// wrong. ErrBusy says that it was not looked at. Where others wait, a
+	// browser that is known to have signed in to the account goes first.
+	Check(ctx context.Context, name, password string, known bool) (session.User, error)
 }
 
 // Ways are all ways of a configuration.
