@@ -126,5 +126,5 @@ func (s *Store) dial(ctx context.Context, network, addr string, dialer *net.Dial
 	if err != nil {
 		return nil, dialError{err}
 	}
-	return conn, nil
+	return s.lines.add(conn, addr), nil
 }

@@ -42,13 +42,13 @@ const (
 func (s *Store) attempt(ctx context.Context, doing string, when repeat,
 	send func(context.Context, rueidis.Client) rueidis.RedisResult,
 ) (reply rueidis.RedisResult, uncertain bool, err error) {
-	if when == unlessDown && s.down.Load() {
-		return reply, false, s.failed(ctx, doing, errDown)
-	}
 	limited, cancel := context.WithTimeout(ctx, s.options.Timeout)
 	defer cancel()
 	for delay := firstRetryDelay; ; delay = min(2*delay, lastRetryDelay) {
 		client, err := s.connected(limited)
+		if when == unlessDown && s.down.Load() {
+			return reply, uncertain, s.failed(ctx, doing, errDown)
+		}
 		if err == nil {
 			reply = send(limited, client)
 			err = reply.Error()
@@ -58,6 +58,9 @@ func (s *Store) attempt(ctx context.Context, doing string, when repeat,
 		}
 		sent := client != nil && !neverSent(limited, err)
 		uncertain = uncertain || sent && !refused(err)
+		if demoted(err) && !s.down.Load() {
+			s.lookNow()
+		}
 		again := limited.Err() == nil && client != nil && mayRepeat(when, sent, err)
 		if !again || !wait(limited, delay) {
 			return reply, uncertain, s.failed(ctx, doing, err)
@@ -65,7 +68,7 @@ func (s *Store) attempt(ctx context.Context, doing string, when repeat,
 	}
 }
 
-var errDown = errors.New("no node answers")
+var errDown = errors.New("no node answers as master")
 
 func mayRepeat(when repeat, sent bool, err error) bool {
 	if _, answered := rueidis.IsRedisErr(err); answered {
@@ -112,6 +115,12 @@ func refused(err error) bool {
 		}
 	}
 	return false
+}
+
+// demoted reports whether the server answered that it is a replica.
+func demoted(err error) bool {
+	answer, ok := rueidis.IsRedisErr(err)
+	return ok && strings.HasPrefix(answer.Error(), "READONLY")
 }
 
 // failed makes the error a caller sees: its own context's, ErrClosed, or

@@ -5,12 +5,16 @@
 //
 //   - Nothing that fails is reported as "not found". A server that does not
 //     answer, or answers with an error, is [storage.ErrUnavailable]: for Get at
-//     once while the watchdog reaches no node, else within Options.Timeout.
+//     once while the watchdog reaches no master, else within Options.Timeout.
 //   - Put is sent again when its connection dies, so it may be carried out
 //     twice. Take is sent again too; when an earlier try may have taken the
 //     value, finding nothing is ErrUnavailable, though the value is gone.
 //     CompareAndSwap is never sent twice: a second creation could bring back
 //     what was removed in between.
+//   - A server that became a replica counts as away: what it says may be old.
+//     Its connection is cut and the address dialled again, every second, so
+//     that a failover behind one address needs no help. What was read in the
+//     moment before the watchdog noticed is covered by the Lost that it sends.
 //   - Changes are pushed by the server. When that connection is lost, watchers
 //     hear of it at once, and again when it is back, since what changed in
 //     between is not told.
@@ -44,8 +48,10 @@ const (
 )
 
 // swapScript never creates: a key that is not there reads as false, which
-// equals no argument.
-const swapScript = `if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+// equals no argument. SETRANGE of nothing changes nothing, but a replica
+// refuses it: its "no" would be that of an old value.
+const swapScript = `redis.call('SETRANGE', KEYS[1], 0, '')
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 return 1`
 
@@ -58,8 +64,8 @@ type Options struct {
 	// Default: 1 second.
 	Timeout time.Duration
 
-	// Watchdog is how often every node is pinged: a lost connection is opened
-	// again no later than that. Default: 200 milliseconds.
+	// Watchdog is how often every node is asked for its role: a lost connection
+	// is opened again no later than that. Default: 200 milliseconds.
 	Watchdog time.Duration
 
 	// DialTimeout is the longest that opening a connection takes.
@@ -87,9 +93,11 @@ type Store struct {
 	tried    chan struct{} // closed once the first attempt to connect failed
 	lastFail atomic.Pointer[string]
 
-	down atomic.Bool   // no node could be reached when the watchdog last looked
-	gap  atomic.Bool   // a connection was lost since the watchdog last looked
-	wake chan struct{} // makes the watchdog look now
+	lines lines
+	down  atomic.Bool   // no master could be reached when the watchdog last looked
+	gap   atomic.Bool   // a connection was lost since the watchdog last looked
+	wake  chan struct{} // makes the watchdog look now
+	recut time.Time     // when the watchdog last cut off a replica; its own
 }
 
 // Open returns a store for the server or cluster at address, one of

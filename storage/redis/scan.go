@@ -2,12 +2,9 @@ package redis
 
 import (
 	"context"
-	"fmt"
 	"strings"
 
 	"github.com/redis/rueidis"
-
-	"github.com/caddy-sso/caddy-sso/storage"
 )
 
 const scanBatch = 500
@@ -24,17 +21,24 @@ func (s *Store) Scan(ctx context.Context, prefix string, fn func(key string, val
 		return s.failed(ctx, "scanning redis", err)
 	}
 	seen := make(map[string]bool) // SCAN may return a key more than once
+	masters := 0
 	for addr, node := range client.Nodes() {
-		master, err := s.isMaster(ctx, node)
+		// The replicas of a cluster hold the same keys again. A node that does
+		// not answer may be a master, so that is an error.
+		found, err := s.askRole(ctx, node)
 		if err != nil {
 			return s.failed(ctx, "scanning redis at "+addr, err)
 		}
-		if !master {
+		if found == replica {
 			continue
 		}
+		masters++
 		if err := s.scanNode(ctx, client, node, prefix, seen, fn); err != nil {
 			return err
 		}
+	}
+	if masters == 0 {
+		return s.failed(ctx, "scanning redis", errDown)
 	}
 	return nil
 }
@@ -105,20 +109,11 @@ func (s *Store) getAll(ctx context.Context, client rueidis.Client, names []strin
 	return values, nil
 }
 
-// isMaster asks a node for its role: the replicas of a cluster hold the same
-// keys again. One that does not answer may be a master, so it is an error.
-func (s *Store) isMaster(ctx context.Context, node rueidis.Client) (bool, error) {
+// askRole is the role of a node, within the time of one operation.
+func (s *Store) askRole(ctx context.Context, node rueidis.Client) (role, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.options.Timeout)
 	defer cancel()
-	role, err := node.Do(ctx, node.B().Role().Build()).ToArray()
-	if err != nil {
-		return false, err
-	}
-	if len(role) == 0 {
-		return false, fmt.Errorf("%w: empty answer to ROLE", storage.ErrUnavailable)
-	}
-	name, err := role[0].ToString()
-	return name == "master", err
+	return askRole(ctx, node)
 }
 
 var globQuoted = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`)

@@ -16,6 +16,10 @@ import (
 const (
 	firstConnectDelay = 50 * time.Millisecond
 	lastConnectDelay  = time.Second
+
+	// recutInterval is how often a lone server that stays a replica is dialled
+	// again.
+	recutInterval = time.Second
 )
 
 // connected returns the client. Until there is one it waits for the first
@@ -46,7 +50,7 @@ func (s *Store) connectAndWatch(option rueidis.ClientOption) {
 	}
 	defer client.Close()
 	s.redis = client
-	nodes := make(map[string]bool)
+	nodes := make(map[string]role)
 	s.look(client, nodes) // tracking every node is part of being connected
 	close(s.ready)
 	ticker := time.NewTicker(s.options.Watchdog)
@@ -91,10 +95,7 @@ func (s *Store) invalidated(names []rueidis.RedisMessage) {
 	if names == nil {
 		s.gap.Store(true)
 		s.feed.Send(storage.Change{Lost: true})
-		select {
-		case s.wake <- struct{}{}:
-		default:
-		}
+		s.lookNow()
 		return
 	}
 	for _, name := range names {
@@ -104,33 +105,41 @@ func (s *Store) invalidated(names []rueidis.RedisMessage) {
 	}
 }
 
-// look pings every node. That opens lost connections again, which rueidis
-// does for a command only, and connections to nodes that are new: a node that
-// was never sent a command is not tracked.
+// lookNow makes the watchdog look without waiting for its turn.
+func (s *Store) lookNow() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// look asks every node for its role. That opens lost connections again, which
+// rueidis does for a command only, and connections to nodes that are new: a
+// node that was never sent a command is not tracked.
 //
-// nodes holds who answered last time. Whenever somebody begins to answer, or
-// a connection was lost since, the changes in between were missed: the
-// watchers are told after the answer, so that nothing can be missed after it.
-func (s *Store) look(client rueidis.Client, nodes map[string]bool) {
+// nodes holds what each said last time. Whenever one says something else, or a
+// connection was lost since, changes may have been missed: the watchers are
+// told after the answer, so that nothing can be missed after it.
+func (s *Store) look(client rueidis.Client, nodes map[string]role) {
 	lost := s.gap.Swap(false)
-	answers := s.ping(client.Nodes())
+	answers := s.ask(client.Nodes())
 	if s.life.Err() != nil {
 		return
 	}
-	unreachable := 0
-	for addr, err := range answers {
-		if cannotReach(err) {
-			unreachable++
-		}
+	usable := 0 // nodes that may take a command
+	for addr, answer := range answers {
 		before, known := nodes[addr]
-		nodes[addr] = err == nil
-		switch {
-		case err == nil && !before:
+		died := answer.err != nil && !cannotReach(answer.err)
+		if died && before == replica {
+			continue // cut off by ourselves; who is there now is yet to be seen
+		}
+		if died || answer.role == master {
+			usable++
+		}
+		nodes[addr] = answer.role
+		if !known || before != answer.role {
 			lost = true
-			s.options.Logger.Info("redis answers", zap.String("address", addr))
-		case err != nil && (before || !known):
-			lost = true
-			s.options.Logger.Warn("redis does not answer", zap.String("address", addr), zap.Error(err))
+			s.logAnswer(addr, answer)
 		}
 	}
 	for addr := range nodes {
@@ -139,9 +148,35 @@ func (s *Store) look(client rueidis.Client, nodes map[string]bool) {
 			lost = true
 		}
 	}
-	s.down.Store(unreachable == len(answers))
+	s.down.Store(usable == 0)
 	if lost {
 		s.feed.Send(storage.Change{Lost: true})
+	}
+	s.cutOff(client, answers)
+}
+
+func (s *Store) logAnswer(addr string, a answer) {
+	if a.err != nil {
+		s.options.Logger.Warn("redis does not answer", zap.String("address", addr), zap.Error(a.err))
+		return
+	}
+	s.options.Logger.Info("redis answers", zap.String("address", addr), zap.String("role", string(a.role)))
+}
+
+// cutOff ends connections that lead to the wrong place, or nowhere: those to a
+// server that did not answer in time, and those to a lone server that is a
+// replica now, since its address may belong to the new master already. In a
+// cluster replicas are as they should be: they say where the master is.
+func (s *Store) cutOff(client rueidis.Client, answers map[string]answer) {
+	alone := client.Mode() != rueidis.ClientModeCluster
+	for addr, answer := range answers {
+		switch {
+		case ended(answer.err):
+			s.lines.cut(addr)
+		case alone && answer.role == replica && time.Since(s.recut) >= recutInterval:
+			s.recut = time.Now()
+			s.lines.cut(addr)
+		}
 	}
 }
 
@@ -152,21 +187,27 @@ func cannotReach(err error) bool {
 	return errors.As(err, &dial) || ended(err)
 }
 
-func (s *Store) ping(nodes map[string]rueidis.Client) map[string]error {
+// An answer is what a node said of itself, or why it said nothing.
+type answer struct {
+	role role
+	err  error
+}
+
+func (s *Store) ask(nodes map[string]rueidis.Client) map[string]answer {
 	ctx, cancel := context.WithTimeout(s.life, s.options.Timeout)
 	defer cancel()
 	var mu sync.Mutex
 	var wg sync.WaitGroup
-	answers := make(map[string]error, len(nodes))
+	answers := make(map[string]answer, len(nodes))
 	for addr, node := range nodes {
 		wg.Go(func() {
-			err := node.Do(ctx, node.B().Ping().Build()).Error()
+			role, err := askRole(ctx, node)
 			for ctx.Err() == nil && ended(err) {
-				err = node.Do(ctx, node.B().Ping().Build()).Error()
+				role, err = askRole(ctx, node)
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			answers[addr] = err
+			answers[addr] = answer{role, err}
 		})
 	}
 	wg.Wait()

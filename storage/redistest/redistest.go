@@ -3,10 +3,14 @@
 // Package redistest runs real Redis servers for tests: on free loopback
 // ports, without persistence, ended with the test. A test that calls it fails
 // where redis-server is not installed; it never skips.
+//
+// The environment variable SSO_TEST_REDIS names another server to run, for
+// example valkey-server.
 package redistest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -14,6 +18,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -79,9 +84,10 @@ func (s *Server) Thaw() { s.signal(syscall.SIGCONT) }
 func (s *Server) Restart() {
 	s.tb.Helper()
 	s.Stop()
-	bin, err := exec.LookPath("redis-server")
+	name := cmp.Or(os.Getenv("SSO_TEST_REDIS"), "redis-server")
+	bin, err := exec.LookPath(name)
 	if err != nil {
-		s.tb.Fatalf("redis-server is needed by this test: install the Debian package redis-server (or valkey-redis-compat): %v", err)
+		s.tb.Fatalf("%s is needed by this test: install the Debian package of that name: %v", name, err)
 	}
 	host, port, err := net.SplitHostPort(s.addr)
 	if err != nil {
@@ -90,7 +96,7 @@ func (s *Server) Restart() {
 	s.log = new(bytes.Buffer)
 	cmd := exec.Command(bin, append([]string{
 		"--bind", host, "--port", port, "--dir", s.dir, "--save", "", "--appendonly", "no",
-		"--unixsocket", s.Socket(),
+		"--unixsocket", s.Socket(), "--repl-diskless-sync-delay", "0",
 	}, s.args...)...)
 	cmd.Stdout, cmd.Stderr = s.log, s.log
 	if err := cmd.Start(); err != nil {
@@ -132,6 +138,38 @@ func (s *Server) MustCommand(args ...string) rueidis.RedisMessage {
 		s.tb.Fatal(err)
 	}
 	return reply
+}
+
+// Follow makes the server a replica of master, with every connection kept open,
+// and waits until it holds what master holds.
+func (s *Server) Follow(master *Server) {
+	s.tb.Helper()
+	host, port, err := net.SplitHostPort(master.addr)
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+	s.MustCommand("REPLICAOF", host, port)
+	for deadline := time.Now().Add(patience); !s.inStep(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			s.tb.Fatalf("the replica does not get what its master has:\n%s", s.log)
+		}
+	}
+}
+
+// Promote makes a replica a master.
+func (s *Server) Promote() {
+	s.tb.Helper()
+	s.MustCommand("REPLICAOF", "NO", "ONE")
+}
+
+// inStep reports whether a replica follows its master's changes.
+func (s *Server) inStep() bool {
+	reply, err := s.Command("INFO", "replication")
+	if err != nil {
+		return false
+	}
+	text, err := reply.ToString()
+	return err == nil && strings.Contains(text, "master_link_status:up")
 }
 
 // KillConnections ends every client's connection from the server's side.

@@ -1,0 +1,167 @@
+package redis_test
+
+import (
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/caddy-sso/caddy-sso/storage"
+	"github.com/caddy-sso/caddy-sso/storage/redis"
+	"github.com/caddy-sso/caddy-sso/storage/redistest"
+)
+
+// A proxy is one address in front of several servers, as managed ones have it:
+// at a failover new connections lead elsewhere, and the old ones stay as they
+// are.
+type proxy struct {
+	listener net.Listener
+	mu       sync.Mutex
+	target   string // guarded by mu
+}
+
+func newProxy(t *testing.T, target *redistest.Server) *proxy {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &proxy{listener: listener, target: target.Addr()}
+	var pipes sync.WaitGroup
+	pipes.Go(func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			pipes.Go(func() { p.pipe(conn) })
+		}
+	})
+	t.Cleanup(func() {
+		listener.Close()
+		pipes.Wait() // the store and the servers, begun later or ended by kill, hang up
+	})
+	return p
+}
+
+func (p *proxy) pipe(client net.Conn) {
+	defer client.Close()
+	p.mu.Lock()
+	target := p.target
+	p.mu.Unlock()
+	server, err := net.Dial("tcp", target)
+	if err != nil {
+		return
+	}
+	defer server.Close()
+	var back sync.WaitGroup
+	back.Go(func() {
+		defer client.Close()
+		_, _ = io.Copy(client, server)
+	})
+	_, _ = io.Copy(server, client)
+	server.Close()
+	back.Wait()
+}
+
+func (p *proxy) url() string { return "redis://" + p.listener.Addr().String() }
+
+func (p *proxy) leadTo(s *redistest.Server) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.target = s.Addr()
+}
+
+func pair(t *testing.T) (first, second *redistest.Server) {
+	first, second = redistest.Start(t), redistest.Start(t)
+	second.Follow(first)
+	return first, second
+}
+
+// works checks that all that a sign-in does goes through.
+func works(t *testing.T, s storage.Store) bool {
+	if err := s.Put(t.Context(), "new", []byte("1"), time.Hour); err != nil {
+		return false
+	}
+	swapped, err := s.CompareAndSwap(t.Context(), "new", []byte("1"), []byte("2"), time.Hour)
+	if err != nil || !swapped {
+		return false
+	}
+	value, ok, err := s.Take(t.Context(), "new")
+	return err == nil && ok && string(value) == "2"
+}
+
+func TestAFailoverBehindOneAddressNeedsNoHelp(t *testing.T) {
+	for name, fail := range map[string]func(first *redistest.Server){
+		"the old master is demoted, its connections stay open": nil,
+		"the old master dies":              func(first *redistest.Server) { first.Kill() },
+		"the old master falls silent, too": func(first *redistest.Server) { first.Freeze() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			first, second := pair(t)
+			p := newProxy(t, first)
+			s := open(t, p.url(), redis.Options{})
+			eventually(t, "it works", func() bool { return works(t, s) })
+			mustPut(t, s, "a")
+			eventually(t, "the replica has it", func() bool {
+				reply := second.MustCommand("EXISTS", "sso:a")
+				n, err := reply.AsInt64()
+				return err == nil && n == 1
+			})
+			c := watch(t, s)
+			p.leadTo(second)
+			second.Promote()
+			if fail != nil {
+				fail(first)
+			} else {
+				first.Follow(second)
+			}
+			eventually(t, "it works on the new master", func() bool { return works(t, s) })
+			if c.lost.Load() == 0 {
+				t.Error("nobody was told to read again")
+			}
+			if _, ok, err := s.Get(t.Context(), "a"); !ok || err != nil {
+				t.Errorf("what was stored before: %v, %v", ok, err)
+			}
+			// The feed is the new master's.
+			second.MustCommand("SET", "sso:later", "1")
+			eventually(t, "a change at the new master is told", func() bool { return c.saw("later") })
+		})
+	}
+}
+
+// A replica's values may be old: they are no answer.
+func TestAServerThatBecameAReplicaIsUnavailableUntilItIsPromoted(t *testing.T) {
+	first, second := pair(t)
+	s := open(t, first.URL(), redis.Options{Timeout: 300 * time.Millisecond})
+	eventually(t, "it works", func() bool { return works(t, s) })
+	mustPut(t, s, "a")
+	c := watch(t, s)
+	second.Promote()
+	first.Follow(second)
+	eventually(t, "a read is refused", func() bool {
+		_, _, err := s.Get(t.Context(), "a")
+		return errors.Is(err, storage.ErrUnavailable) && strings.Contains(err.Error(), "as master")
+	})
+	wantUnavailable(t, s)
+	lost := c.lost.Load()
+	if lost == 0 {
+		t.Error("nobody was told to read again")
+	}
+	first.Promote()
+	eventually(t, "it works again", func() bool { return works(t, s) })
+	eventually(t, "the return is reported", func() bool { return c.lost.Load() > lost })
+}
+
+// Somebody gives the replica's address, or is led there at first.
+func TestAStoreThatBeginsAtAReplicaFindsTheMasterLater(t *testing.T) {
+	first, second := pair(t)
+	p := newProxy(t, second)
+	s := open(t, p.url(), redis.Options{Timeout: 300 * time.Millisecond})
+	wantUnavailable(t, s)
+	p.leadTo(first)
+	eventually(t, "it works", func() bool { return works(t, s) })
+}

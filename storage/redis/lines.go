@@ -1,0 +1,57 @@
+package redis
+
+import (
+	"crypto/tls"
+	"net"
+	"sync"
+)
+
+// lines are the open connections. rueidis keeps one as long as it works, even
+// when whoever answers there is no longer whom we want: so they can be cut.
+type lines struct {
+	mu   sync.Mutex
+	open map[*line]struct{} // guarded by mu
+}
+
+// A line is a connection to the address that was dialled.
+type line struct {
+	net.Conn
+	addr  string
+	lines *lines
+}
+
+func (l *lines) add(conn net.Conn, addr string) net.Conn {
+	added := &line{Conn: conn, addr: addr, lines: l}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.open == nil {
+		l.open = make(map[*line]struct{})
+	}
+	l.open[added] = struct{}{}
+	return added
+}
+
+// Close implements net.Conn.
+func (l *line) Close() error {
+	l.lines.mu.Lock()
+	delete(l.lines.open, l)
+	l.lines.mu.Unlock()
+	return l.Conn.Close()
+}
+
+// cut ends the connections to addr. rueidis dials again at the next command,
+// which looks the name up again, and a proxy may lead elsewhere by then.
+func (l *lines) cut(addr string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for open := range l.open {
+		if open.addr != addr {
+			continue
+		}
+		conn := open.Conn
+		if secure, ok := conn.(*tls.Conn); ok {
+			conn = secure.NetConn() // TLS would first say goodbye, to somebody who may not listen
+		}
+		_ = conn.Close() // rueidis sees it, and closes its side
+	}
+}
