@@ -55,6 +55,11 @@ type Record struct {
 	Nonce       string    `json:"nonce,omitempty"`
 	AuthTime    time.Time `json:"auth_time"`
 
+	// Product and Account are set on a code for the activation of licensed
+	// software, which is good for nothing else.
+	Product string `json:"product,omitempty"`
+	Account string `json:"account,omitempty"`
+
 	// Issued and Expires are set by Issue.
 	Issued  time.Time `json:"issued"`
 	Expires time.Time `json:"expires"`

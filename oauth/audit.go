@@ -25,6 +25,14 @@ const (
 	SessionEnded   What = "session ended"
 	GrantEnded     What = "grant ended"
 	CodesExhausted What = "codes exhausted"
+
+	TokensIssued       What = "tokens issued"
+	TokenRefused       What = "token refused"
+	SeatDenied         What = "seat denied"
+	Provisioned        What = "license user provisioned"
+	ProvisioningFailed What = "provisioning failed"
+	LicenseActivation  What = "license activation"
+	LicenseRefused     What = "license activation refused"
 )
 
 // Origin is where a request came from: the address of the client, as the
@@ -65,7 +73,7 @@ func (a *Audit) Record(e Event) {
 	}
 	level := zapcore.InfoLevel
 	switch e.What {
-	case CodeReused, CodesExhausted, SignInLimited:
+	case CodeReused, CodesExhausted, SignInLimited, ProvisioningFailed:
 		level = zapcore.WarnLevel
 	default:
 	}

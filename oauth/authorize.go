@@ -8,9 +8,11 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/caddy-sso/caddy-sso/codes"
+	"github.com/caddy-sso/caddy-sso/session"
 )
 
 // An AuthorizeRequest is what a client asks of the authorization endpoint:
@@ -54,6 +56,43 @@ type Authorization struct {
 	Challenge    string
 	FailAuthURL  string
 	Presentation Presentation
+
+	// Where it came by OpenID Connect: see [OpenIDRequest].
+	OpenID    bool
+	Token     bool // response type "id_token token": the answer is tokens, in the fragment
+	Nonce     string
+	LoginHint string
+	Silent    bool // prompt=none: nothing may be shown
+	Confirm   bool // the user is to be asked even though there is a session
+
+	// What the session has to be like; zero values: any session will do.
+	Ways         []string  // the IDs of the ways to sign in that count
+	EmailDomains []string  // in lower case
+	AuthAfter    time.Time // it began no earlier
+
+	// License is set where licensed software asked, by way of the License API.
+	License *LicenseRequest
+}
+
+// Accepts says whether a request is content with a live session. Where it is
+// not, the user signs in anew.
+func (a *Authorization) Accepts(in SignedIn) bool {
+	return a.AcceptsUser(in.User) && !in.Session.Begun().Before(a.AuthAfter)
+}
+
+// AcceptsUser says whether a request may be answered for a user who signed in
+// as this one did.
+func (a *Authorization) AcceptsUser(u session.User) bool {
+	if len(a.Ways) > 0 && !slices.Contains(a.Ways, u.Signin) {
+		return false
+	}
+	if len(a.EmailDomains) == 0 {
+		return true
+	}
+	// An address with two @ is none: one program would read the first, and
+	// another the last.
+	name, domain, found := strings.Cut(u.Email, "@")
+	return found && name != "" && !strings.Contains(domain, "@") && slices.Contains(a.EmailDomains, strings.ToLower(domain))
 }
 
 // Presentation is how the pages of a sign-in look and how the result travels.
@@ -206,7 +245,10 @@ func (s *Server) IssueCode(ctx context.Context, a *Authorization, in SignedIn, f
 		Grant:       grant,
 		Scopes:      a.Scopes,
 		Audience:    a.Audience,
+		Nonce:       a.Nonce,
 		AuthTime:    in.Session.Begun(),
+		Product:     a.License.product(),
+		Account:     a.License.account(),
 	}, s.Limits)
 
 	var full *codes.FullError

@@ -9,19 +9,29 @@ type Kind int
 // The kinds of error. The zero value is Internal, so that an error nobody
 // classified is never the caller's fault.
 const (
-	Internal        Kind = iota // ours: a store or key is not to be had
-	InvalidRequest              // a parameter is missing, malformed or not registered
-	InvalidState                // state is missing or too short
-	UnknownClient               // no such client
-	UnknownProject              // no such project
-	ClientDisabled              // the client's entry is disabled
-	ClientAuth                  // the client did not prove who it is
-	InvalidGrant                // code or token: unknown, expired, spent, or not this client's
-	LoginRequired               // no session
-	WrongPassword               // user name or password is wrong
-	Denied                      // refused, whoever asks
-	TooManyAttempts             // of signing in, RetryAfter says until when
-	TooManyCodes                // live codes, RetryAfter says until when
+	Internal                Kind = iota // ours: a store or key is not to be had
+	InvalidRequest                      // a parameter is missing, malformed or not registered
+	InvalidState                        // state is missing or too short
+	UnknownClient                       // no such client
+	UnknownProject                      // no such project
+	ClientDisabled                      // the client's entry is disabled
+	ClientAuth                          // the client did not prove who it is
+	InvalidGrant                        // code or token: unknown, expired, spent, or not this client's
+	LoginRequired                       // no session
+	WrongPassword                       // user name or password is wrong
+	Denied                              // refused, whoever asks
+	TooManyAttempts                     // of signing in, RetryAfter says until when
+	TooManyCodes                        // live codes, RetryAfter says until when
+	InvalidToken                        // unknown, expired, of an ended grant, or not for this use
+	UnauthorizedClient                  // the client may not use this grant or response type
+	UnsupportedResponseType             // no such response type
+	UnsupportedGrantType                // no such grant type
+	InvalidScope                        // openid is missing where it is needed
+	LinkSpent                           // a License API link was used already, or is too old
+	NoSeat                              // the user has as many sessions for a product as there may be
+	Unprovisioned                       // the vendor's backend did not take the new user
+	UnknownProduct                      // no such product
+	UnknownAccount                      // no such customer account, or not one of the product's
 )
 
 // An Error is a refusal: one value in the core, one rendering a face.
@@ -47,6 +57,14 @@ func (e *Error) Error() string {
 }
 
 func (e *Error) Unwrap() error { return e.Cause }
+
+// cause returns the cause of an error, nil for no error.
+func (e *Error) cause() error {
+	if e == nil {
+		return nil
+	}
+	return e.Cause
+}
 
 func invalid(description string) *Error {
 	return &Error{Kind: InvalidRequest, Description: description}

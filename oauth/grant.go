@@ -31,7 +31,7 @@ func NewGrants(store storage.Store, sessions *session.Sessions) *Grants {
 
 // endedFor is how long the end of a grant is remembered: longer than any of its
 // tokens lives.
-const endedFor = 2 * AccessTokenLifetime
+const endedFor = 2 * TokenLifetime
 
 // End ends a grant: its tokens are refused from now on, everywhere.
 func (g *Grants) End(ctx context.Context, id string) error {

@@ -28,12 +28,14 @@ type Server struct {
 	Issuer string
 
 	Clients  *Clients
+	Licenses *Licenses // nil: no licensed software
 	Sessions *session.Sessions
 	Codes    *codes.Codes
 	Limits   codes.Limits
 	Keys     *keys.Ring
 	Grants   *Grants
 	Users    Users
+	Store    storage.Store // used links, taken seats, first sign-ins
 	Audit    *Audit
 	Now      func() time.Time
 }

@@ -159,7 +159,7 @@ func TestAReplayEndsTheGrantForItsOwnClientOnly(t *testing.T) {
 	if n := w.audit.FilterMessage(string(oauth.CodeReused)).Len(); n != 3 {
 		t.Errorf("%d replays in the audit log", n)
 	}
-	w.clock.Advance(oauth.AccessTokenLifetime) // as long as any token could live
+	w.clock.Advance(oauth.TokenLifetime) // as long as any token could live
 	w.wantActive(oauth.Grant{ID: grant.ID, Offline: true}, false)
 }
 

@@ -119,7 +119,7 @@ func (w *world) client(id string) *oauth.Client {
 
 func (w *world) signIn(u session.User) (string, oauth.SignedIn) {
 	w.t.Helper()
-	token, s, err := w.Sessions.Begin(w.t.Context(), u)
+	token, s, err := w.Sessions.Begin(w.t.Context(), session.SignIn{User: u})
 	if err != nil {
 		w.t.Fatal(err)
 	}

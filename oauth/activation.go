@@ -1,0 +1,205 @@
+package oauth
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/caddy-sso/caddy-sso/codes"
+	"github.com/caddy-sso/caddy-sso/session"
+)
+
+// An ActivationRequest is the credential that the activation of a license
+// carries: a code, or a token.
+type ActivationRequest struct {
+	Product string
+	Account string
+
+	Code        string
+	RedirectURI string // "": not said
+	Token       string // an access token or an ID token; where Code is empty
+
+	// Body is the SHA-256 of the request's body, by which a retry is known.
+	Body [sha256.Size]byte
+	From Origin
+}
+
+// An Activation is whose license is activated.
+type Activation struct {
+	SignedIn
+	Product string
+	Account string
+}
+
+// retryFor is how long an activation whose answer was lost may be sent again.
+const retryFor = time.Minute
+
+// Activate redeems the code of an activation, or verifies its token. A code
+// whose answer was lost on its way works once more for the very same request.
+func (s *Server) Activate(ctx context.Context, r ActivationRequest) (*Activation, *Error) {
+	p, a, refusal := s.Licenses.find(r.Product, r.Account)
+	if refusal != nil {
+		return nil, refusal
+	}
+	if p.Client.Disabled {
+		return nil, &Error{Kind: ClientDisabled, Description: "This application is disabled."}
+	}
+	var in SignedIn
+	if r.Code != "" {
+		in, refusal = s.activateByCode(ctx, p, r)
+	} else {
+		in, refusal = s.activateByToken(ctx, p, r)
+	}
+	// Whom the account trusts may have changed since.
+	if refusal == nil && !(&Authorization{Ways: a.Ways, EmailDomains: a.EmailDomains}).AcceptsUser(in.User) {
+		refusal = invalidToken(errors.New("of a user whom the customer account does not accept"))
+		if r.Code != "" {
+			refusal = invalidGrant(errors.New("of a user whom the customer account does not accept"))
+		}
+	}
+	if refusal != nil {
+		if refusal.Kind != Internal {
+			s.Audit.Record(Event{What: LicenseRefused, Client: p.Client, From: r.From, Why: "product " + p.Code + ", customer account " + a.Code})
+		}
+		return nil, refusal
+	}
+	s.Audit.Record(Event{What: LicenseActivation, User: in.User, Client: p.Client, Session: in.Session, From: r.From, Why: "product " + p.Code + ", customer account " + a.Code})
+	return &Activation{SignedIn: in, Product: p.Code, Account: a.Code}, nil
+}
+
+func (s *Server) activateByCode(ctx context.Context, p *Product, r ActivationRequest) (SignedIn, *Error) {
+	redeemed, refusal := s.redeem(ctx, p.Client, r.Code, r.From, func(rec *codes.Record) string {
+		client, product, account := same(rec.Client, p.Client.ID), same(rec.Product, r.Product), same(rec.Account, r.Account)
+		redirect := same(rec.RedirectURI, r.RedirectURI)
+		switch {
+		case !client:
+			return "issued to another client"
+		case !product:
+			return "issued for another product"
+		case !account:
+			return "issued for another customer account"
+		case r.RedirectURI != "" && !redirect:
+			return "issued for another redirect_uri"
+		}
+		return ""
+	})
+	key := activatedKey(r.Code)
+	if spent := (*codes.SpentError)(nil); errors.As(refusal.cause(), &spent) {
+		in, ok, refusal := s.retried(ctx, key, r)
+		if ok || refusal != nil {
+			return in, refusal
+		}
+		return SignedIn{}, s.replayed(ctx, p.Client, spent, r.From)
+	}
+	if refusal != nil {
+		return SignedIn{}, refusal
+	}
+	value, err := json.Marshal(activated{Body: r.Body[:], Session: sessionID(redeemed.Record.Session)})
+	if err == nil {
+		err = s.Store.Put(ctx, key, value, retryFor)
+	}
+	if err != nil {
+		return SignedIn{}, unavailable(fmt.Errorf("remembering an activation: %w", err))
+	}
+	return redeemed.SignedIn, nil
+}
+
+// activated is what is remembered of a code that was just redeemed.
+type activated struct {
+	Body    []byte `json:"b"`
+	Session string `json:"s"`
+}
+
+// activatedKey files under a hash, so that no code is kept.
+func activatedKey(code string) string {
+	sum := sha256.Sum256([]byte("activated\x00" + code))
+	return "activated:" + hex.EncodeToString(sum[:])
+}
+
+// retried says whether a request is the one that redeemed its code, once more.
+func (s *Server) retried(ctx context.Context, key string, r ActivationRequest) (SignedIn, bool, *Error) {
+	matching := func(value []byte) (session.Key, bool) {
+		var before activated
+		if json.Unmarshal(value, &before) != nil || subtle.ConstantTimeCompare(before.Body, r.Body[:]) != 1 {
+			return session.Key{}, false
+		}
+		return parseSessionID(before.Session)
+	}
+	value, _, err := s.Store.Get(ctx, key)
+	if err != nil {
+		return SignedIn{}, false, unavailable(fmt.Errorf("looking up an activation: %w", err))
+	}
+	if _, ok := matching(value); !ok {
+		return SignedIn{}, false, nil // and the one who may still can
+	}
+	value, _, err = s.Store.Take(ctx, key)
+	if err != nil {
+		return SignedIn{}, false, unavailable(fmt.Errorf("looking up an activation: %w", err))
+	}
+	k, ok := matching(value)
+	if !ok {
+		return SignedIn{}, false, nil
+	}
+	sess, err := s.Sessions.Lookup(ctx, k)
+	if errors.Is(err, session.ErrNone) {
+		return SignedIn{}, false, invalidGrant(err)
+	}
+	if err != nil {
+		return SignedIn{}, false, unavailable(err)
+	}
+	in, err := s.current(sess)
+	if err != nil {
+		return SignedIn{}, false, invalidGrant(err)
+	}
+	return in, true, nil
+}
+
+// activateByToken takes an access token, or an ID token: clients send either.
+func (s *Server) activateByToken(ctx context.Context, p *Product, r ActivationRequest) (SignedIn, *Error) {
+	var claims struct {
+		Claims
+		Audience audience  `json:"aud"`
+		Scopes   *[]string `json:"scp"`
+		Groups   any       `json:"groups"`
+	}
+	if refusal := s.openToken(ctx, r.Token, &claims); refusal != nil {
+		return SignedIn{}, refusal
+	}
+	c := claims.Claims
+	if claims.Scopes == nil { // an ID token, whose client is its audience
+		c.ClientID = p.Client.ID
+	}
+	switch {
+	case !same(c.Product, r.Product) || !same(c.Account, r.Account):
+		return SignedIn{}, invalidToken(errors.New("for another product or customer account"))
+	case !slices.Contains(claims.Audience, p.Client.ID) || c.ClientID != p.Client.ID:
+		return SignedIn{}, invalidToken(errors.New("for another client"))
+	case c.Grant == "":
+		return SignedIn{}, invalidToken(errors.New("of no user"))
+	}
+	v, refusal := s.verify(ctx, c)
+	if refusal != nil {
+		return SignedIn{}, refusal
+	}
+	return v.SignedIn, nil
+}
+
+// audience is the `aud` of a token: one string, or several (RFC 7519 section
+// 4.1.3).
+type audience []string
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (a *audience) UnmarshalJSON(b []byte) error {
+	var one string
+	if json.Unmarshal(b, &one) == nil {
+		*a = audience{one}
+		return nil
+	}
+	return json.Unmarshal(b, (*[]string)(a))
+}

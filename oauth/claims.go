@@ -1,0 +1,164 @@
+package oauth
+
+import (
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/base64"
+	"slices"
+
+	"github.com/caddy-sso/caddy-sso/keys"
+	"github.com/caddy-sso/caddy-sso/session"
+)
+
+// Claims are those of access tokens, as the Login API has them. Client, grant
+// and session are ours: they let an ended grant be refused before its tokens
+// expire. A client's own token has no user, grant and session.
+type Claims struct {
+	Issuer    string       `json:"iss"`
+	Subject   string       `json:"sub"`
+	Audience  []string     `json:"aud"`
+	Expires   int64        `json:"exp"`
+	IssuedAt  int64        `json:"iat"`
+	ID        string       `json:"jti"`
+	Scopes    []string     `json:"scp"`
+	Groups    []GroupClaim `json:"groups"`
+	Project   string       `json:"xsolla_login_project_id"`
+	Username  string       `json:"username,omitempty"`
+	Email     string       `json:"email,omitempty"`
+	ClientID  string       `json:"client_id"`
+	Grant     string       `json:"gid,omitempty"`
+	SessionID string       `json:"sid,omitempty"`
+	License
+}
+
+// License is what binds a token to licensed software.
+type License struct {
+	Product string `json:"license_product,omitempty"`
+	Account string `json:"license_customer_account,omitempty"`
+}
+
+// A GroupClaim is a group as the Login API's tokens have it.
+type GroupClaim struct {
+	ID        uint32 `json:"id"`
+	Name      string `json:"name"`
+	IsDefault bool   `json:"is_default"`
+}
+
+func (s *Server) accessClaims(g given) Claims {
+	now := s.Now()
+	claims := Claims{
+		Issuer:   s.Issuer,
+		Subject:  g.user.Subject,
+		Audience: g.audience,
+		Expires:  now.Add(TokenLifetime).Unix(),
+		IssuedAt: now.Unix(),
+		ID:       newID(),
+		Scopes:   append([]string{}, g.scopes...),
+		Groups:   groupClaims(g.user.Groups),
+		Project:  g.client.ProjectID(),
+		Username: g.user.Name,
+		ClientID: g.client.ID,
+		Grant:    g.grant,
+		License:  License{Product: g.product, Account: g.account},
+	}
+	if g.grant == "" {
+		claims.Subject = g.client.ID
+		return claims
+	}
+	claims.SessionID = sessionID(g.session)
+	if slices.Contains(g.scopes, "email") {
+		claims.Email = g.user.Email
+	}
+	return claims
+}
+
+// IDClaims are those of ID tokens (OpenID Connect Core section 2). They have no
+// scp, by which they are told from access tokens.
+type IDClaims struct {
+	Issuer          string `json:"iss"`
+	Subject         string `json:"sub"`
+	Audience        string `json:"aud"`
+	Expires         int64  `json:"exp"`
+	IssuedAt        int64  `json:"iat"`
+	AuthTime        int64  `json:"auth_time"`
+	Nonce           string `json:"nonce,omitempty"`
+	AccessTokenHash string `json:"at_hash,omitempty"`
+	Grant           string `json:"gid"`
+	SessionID       string `json:"sid"`
+	License
+	UserClaims
+}
+
+// UserClaims are what an ID token or the userinfo endpoint says of a user,
+// as far as the scopes allow (OpenID Connect Core section 5.4).
+type UserClaims struct {
+	Username      string   `json:"preferred_username,omitempty"` // scope profile
+	Picture       string   `json:"picture,omitempty"`            // scope profile
+	Email         string   `json:"email,omitempty"`              // scope email
+	EmailVerified bool     `json:"email_verified,omitempty"`     // an address that is not verified is not kept
+	Groups        []string `json:"groups,omitempty"`             // scope groups
+}
+
+// NewUserClaims is what the scopes of a token let it say of a user.
+func NewUserClaims(u session.User, scopes []string) UserClaims {
+	var c UserClaims
+	if slices.Contains(scopes, "profile") {
+		c.Username, c.Picture = u.Name, u.Avatar
+	}
+	if slices.Contains(scopes, "email") {
+		c.Email, c.EmailVerified = u.Email, u.Email != ""
+	}
+	if slices.Contains(scopes, "groups") {
+		c.Groups = u.Groups
+	}
+	return c
+}
+
+func (s *Server) idClaims(g given, access string) IDClaims {
+	now := s.Now()
+	return IDClaims{
+		Issuer: s.Issuer, Subject: g.user.Subject, Audience: g.client.ID,
+		Expires: now.Add(TokenLifetime).Unix(), IssuedAt: now.Unix(), AuthTime: g.authTime.Unix(),
+		Nonce: g.nonce, AccessTokenHash: halfHash(g.client.TokenAlg, access),
+		Grant: g.grant, SessionID: sessionID(g.session),
+		License:    License{Product: g.product, Account: g.account},
+		UserClaims: NewUserClaims(g.user, g.scopes),
+	}
+}
+
+// halfHash is the at_hash of an access token (OpenID Connect Core section
+// 3.1.3.6): the left half of the hash that the signature algorithm uses.
+func halfHash(alg keys.Algorithm, token string) string {
+	if alg == keys.EdDSA {
+		sum := sha512.Sum512([]byte(token))
+		return base64.RawURLEncoding.EncodeToString(sum[:sha512.Size/2])
+	}
+	sum := sha256.Sum256([]byte(token))
+	return base64.RawURLEncoding.EncodeToString(sum[:sha256.Size/2])
+}
+
+// sessionID names a session in tokens: by its key, which opens nothing.
+func sessionID(k session.Key) string { return base64.RawURLEncoding.EncodeToString(k[:]) }
+
+func parseSessionID(s string) (session.Key, bool) {
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(s)
+	if err != nil || len(raw) != len(session.Key{}) {
+		return session.Key{}, false
+	}
+	return session.Key(raw), true
+}
+
+// groupClaims numbers groups by a hash of their names (FNV-1a), since the
+// Login API has integers there and ours have only names: the number is the
+// same on every node and after every restart.
+func groupClaims(names []string) []GroupClaim {
+	groups := make([]GroupClaim, 0, len(names))
+	for i, name := range names {
+		id := uint32(2166136261)
+		for j := range len(name) {
+			id = (id ^ uint32(name[j])) * 16777619
+		}
+		groups = append(groups, GroupClaim{ID: id, Name: name, IsDefault: i == 0})
+	}
+	return groups
+}

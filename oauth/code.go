@@ -1,0 +1,138 @@
+package oauth
+
+import (
+	"context"
+	"errors"
+
+	"github.com/caddy-sso/caddy-sso/codes"
+	"github.com/caddy-sso/caddy-sso/session"
+)
+
+// A CodeRequest redeems an authorization code (RFC 6749 section 4.1.3).
+type CodeRequest struct {
+	Client      *Client // authenticated
+	Code        string
+	RedirectURI string
+	Verifier    string
+	IDToken     bool // [Server.ExchangeCode] adds one, where scope openid was granted
+	From        Origin
+}
+
+// Redeemed is what a code stood for.
+type Redeemed struct {
+	SignedIn
+	Record *codes.Record
+}
+
+// RedeemCode redeems a code, once. Whoever presents a code without what it is
+// bound to is refused, and loses nothing for its owner. A second redemption
+// ends the grant that the first gave (RFC 9700 section 4.5).
+func (s *Server) RedeemCode(ctx context.Context, r CodeRequest) (*Redeemed, *Error) {
+	redeemed, refusal := s.redeem(ctx, r.Client, r.Code, r.From, r.unbound)
+	if spent := (*codes.SpentError)(nil); errors.As(refusal.cause(), &spent) {
+		return nil, s.replayed(ctx, r.Client, spent, r.From)
+	}
+	return redeemed, refusal
+}
+
+// redeem spends a code of which unbound says nothing against the request.
+func (s *Server) redeem(ctx context.Context, client *Client, code string, from Origin, unbound func(*codes.Record) string) (*Redeemed, *Error) {
+	var in SignedIn
+	record, err := s.Codes.Redeem(ctx, code, func(rec *codes.Record) error {
+		if why := unbound(rec); why != "" {
+			return &unboundError{why}
+		}
+		sess, err := s.Sessions.Lookup(ctx, session.Key(rec.Session))
+		if err != nil {
+			return err
+		}
+		in, err = s.current(sess)
+		return err
+	})
+
+	refusedFor := func(why string) (*Redeemed, *Error) {
+		s.Audit.Record(Event{What: CodeRefused, Client: client, From: from, Why: why})
+		return nil, invalidGrant(err)
+	}
+	refused, spent := (*unboundError)(nil), (*codes.SpentError)(nil)
+	switch {
+	case err == nil:
+		s.Audit.Record(Event{What: CodeRedeemed, User: in.User, Client: client, Session: in.Session, Grant: record.Grant, From: from})
+		return &Redeemed{SignedIn: in, Record: record}, nil
+	case errors.As(err, &refused):
+		return refusedFor(refused.why)
+	case errors.Is(err, session.ErrNone):
+		return refusedFor("its session has ended")
+	case errors.Is(err, codes.ErrUnknown):
+		return refusedFor("unknown or expired")
+	case errors.As(err, &spent):
+		return nil, invalidGrant(err)
+	}
+	return nil, unavailable(err)
+}
+
+// replayed answers a second redemption. Only the client that the code was for
+// can end the grant with it.
+func (s *Server) replayed(ctx context.Context, client *Client, spent *codes.SpentError, from Origin) *Error {
+	s.Audit.Record(Event{What: CodeReused, Client: client, Grant: spent.Grant, From: from})
+	if !same(spent.Client, client.ID) {
+		return invalidGrant(spent)
+	}
+	if err := s.Grants.End(ctx, spent.Grant); err != nil {
+		return unavailable(err)
+	}
+	s.Audit.Record(Event{What: GrantEnded, Client: client, Grant: spent.Grant, From: from, Why: "its code was used twice"})
+	return invalidGrant(spent)
+}
+
+// DiscardCode spends a code that nobody is to redeem, without its verifier. It
+// is for a client that lives in this process and was sent a code that it did
+// not ask for: left alive, it would use up what its user may have. It ends no
+// grant. Where it cannot be done, the code expires by itself.
+func (s *Server) DiscardCode(ctx context.Context, r CodeRequest, why string) {
+	record, err := s.Codes.Redeem(ctx, r.Code, func(rec *codes.Record) error {
+		client, redirect := same(rec.Client, r.Client.ID), same(rec.RedirectURI, r.RedirectURI)
+		if !client || !redirect {
+			return &unboundError{"not of this client and redirect_uri"}
+		}
+		return nil
+	})
+	if err == nil {
+		s.Audit.Record(Event{
+			What: CodeRefused, User: session.User{Subject: record.Subject}, Client: r.Client, Grant: record.Grant, From: r.From,
+			Why: "discarded: " + why,
+		})
+	}
+}
+
+// unbound compares a request with what its code is bound to. All comparisons
+// are made, each in constant time.
+func (r CodeRequest) unbound(rec *codes.Record) string {
+	client := same(rec.Client, r.Client.ID)
+	redirect := same(rec.RedirectURI, r.RedirectURI)
+	challenge := same(rec.Challenge, Challenge(r.Verifier))
+	switch {
+	case !client:
+		return "issued to another client"
+	case !redirect:
+		return "issued for another redirect_uri"
+	case rec.Product != "":
+		return "issued for the activation of a license"
+	case rec.Challenge == "" && r.Verifier != "":
+		// RFC 9700 section 2.1.1: else an attacker could strip the challenge.
+		return "code_verifier without code_challenge"
+	case rec.Challenge == "" && r.Client.Public && !r.Client.AllowNoPKCE:
+		return "issued without code_challenge"
+	case rec.Challenge != "" && (!validVerifier(r.Verifier) || !challenge):
+		return "code_verifier does not match"
+	}
+	return ""
+}
+
+type unboundError struct{ why string }
+
+func (e *unboundError) Error() string { return e.why }
+
+func invalidGrant(cause error) *Error {
+	return &Error{Kind: InvalidGrant, Description: "The code is invalid, expired, used already, or was issued for another client or redirect_uri.", Cause: cause}
+}

@@ -1,0 +1,219 @@
+package oauth
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A Product is licensed software, as the License API knows it.
+type Product struct {
+	Code string // its short code
+
+	// Client is the application that codes and tokens are issued to. Where it
+	// is public it needs no PKCE, since only a link of the License API leads to
+	// a code, and only activation redeems it.
+	Client *Client
+
+	// RedirectURIs are where codes and tokens may go; the first is the default.
+	RedirectURIs []RedirectURI
+
+	// ResponseTypes are "code" and "token", or one of them.
+	ResponseTypes []string
+
+	// Accounts are the customer accounts that have it.
+	Accounts []string
+
+	Seats Seats
+
+	// Provision is told of each user's first sign-in; nil: nobody is.
+	Provision Provisioner
+}
+
+// Seats bound the live sessions that one user may have for a product. The zero
+// value is no bound.
+type Seats struct {
+	Limit int
+
+	// Deny refuses another session; without it the oldest ends.
+	Deny bool
+}
+
+// A CustomerAccount is a customer whose own provider signs its users in.
+type CustomerAccount struct {
+	Code string
+
+	// Ways are the IDs of the ways to sign in that count for it.
+	Ways []string
+
+	// EmailDomains say who may; empty: everybody who can sign in.
+	EmailDomains []string
+}
+
+// The response types of the License API.
+const (
+	LicenseCode  = "code"
+	LicenseToken = "token"
+)
+
+// Licenses are the products and customer accounts. It is made once and only
+// read.
+type Licenses struct {
+	products map[string]*Product
+	accounts map[string]*CustomerAccount
+
+	// Default is the response type of a request that names none.
+	Default string
+}
+
+// NewLicenses refuses what cannot work, and says what would be right.
+func NewLicenses(products []*Product, accounts []*CustomerAccount, defaultType string) (*Licenses, error) {
+	if defaultType == "" {
+		defaultType = LicenseCode
+	}
+	if err := knownResponseType(defaultType); err != nil {
+		return nil, fmt.Errorf("default_response_type: %w", err)
+	}
+	l := &Licenses{products: map[string]*Product{}, accounts: map[string]*CustomerAccount{}, Default: defaultType}
+	for _, a := range accounts {
+		if err := a.validate(); err != nil {
+			return nil, fmt.Errorf("customer_account %s: %w", a.Code, err)
+		}
+		if l.accounts[a.Code] != nil {
+			return nil, fmt.Errorf("customer_account %s: defined twice", a.Code)
+		}
+		l.accounts[a.Code] = a
+	}
+	for _, p := range products {
+		if err := l.validate(p); err != nil {
+			return nil, fmt.Errorf("product %s: %w", p.Code, err)
+		}
+		if l.products[p.Code] != nil {
+			return nil, fmt.Errorf("product %s: defined twice", p.Code)
+		}
+		l.products[p.Code] = p
+	}
+	return l, nil
+}
+
+func (a *CustomerAccount) validate() error {
+	if !validLicenseName(a.Code) {
+		return errors.New("expected a short code without spaces, such as acme")
+	}
+	if len(a.Ways) == 0 {
+		return errors.New("has no signin; add the ID of a way to sign in, such as: signin acme-azure")
+	}
+	for _, d := range a.EmailDomains {
+		if d == "" || d != strings.ToLower(d) || strings.ContainsAny(d, "@ *") || !strings.Contains(d, ".") {
+			return fmt.Errorf("email_domain %q is no domain such as acme.example", d)
+		}
+	}
+	return nil
+}
+
+func (l *Licenses) validate(p *Product) error {
+	switch {
+	case !validLicenseName(p.Code):
+		return errors.New("expected a short code without spaces, such as demo")
+	case p.Client == nil:
+		return errors.New("has no client; add the ID of the client that its codes are for, such as: client 2")
+	case len(p.RedirectURIs) == 0:
+		return errors.New("has no redirect_uri; add the URL that codes are sent to")
+	case len(p.Accounts) == 0:
+		return errors.New("has no customer_account; add the accounts that have it")
+	case p.Seats.Limit < 0:
+		return errors.New("seats cannot be negative")
+	case len(p.ResponseTypes) == 0:
+		return errors.New("has no response_type; expected code, token or both")
+	}
+	for _, t := range p.ResponseTypes {
+		if err := knownResponseType(t); err != nil {
+			return fmt.Errorf("response_type: %w", err)
+		}
+	}
+	for _, code := range p.Accounts {
+		if l.accounts[code] == nil {
+			return fmt.Errorf("customer_account %s is not defined; add: customer_account %s { … }", code, code)
+		}
+	}
+	return nil
+}
+
+func knownResponseType(t string) error {
+	if t != LicenseCode && t != LicenseToken {
+		return fmt.Errorf("%q is unknown; expected code or token", t)
+	}
+	return nil
+}
+
+func validLicenseName(s string) bool {
+	return s != "" && len(s) <= 128 && isASCIIText(s) && !strings.ContainsAny(s, " \"\\")
+}
+
+// find returns a product and one of its customer accounts.
+func (l *Licenses) find(product, account string) (*Product, *CustomerAccount, *Error) {
+	var p *Product
+	if l != nil {
+		p = l.products[product]
+	}
+	if p == nil {
+		return nil, nil, &Error{Kind: UnknownProduct, Description: "Provided product was not found"}
+	}
+	a := l.accounts[account]
+	if a == nil || !slices.Contains(p.Accounts, account) {
+		return nil, nil, &Error{Kind: UnknownAccount, Description: "Provided customer account was not found, or has no SSO"}
+	}
+	return p, a, nil
+}
+
+// ParseProductRedirectURI is [ParseRedirectURI] for a product, whose
+// http://localhost without a port matches any: what licensed software
+// registers, which listens on whatever port it got.
+func ParseProductRedirectURI(raw string) (RedirectURI, error) {
+	r, err := ParseRedirectURI(raw)
+	if err != nil || r.Loopback || r.URL.Scheme != "http" || !strings.EqualFold(r.URL.Host, "localhost") {
+		return r, err
+	}
+	r.Loopback = true
+	r.before = raw[:len("http://localhost")]
+	r.after = raw[len(r.before):]
+	return r, nil
+}
+
+// redirectURI returns the registration that a requested URI matches, or the
+// first where none is asked for.
+func (p *Product) redirectURI(requested string) (RedirectURI, string, bool) {
+	if requested == "" {
+		return p.RedirectURIs[0], p.RedirectURIs[0].Raw, true
+	}
+	for _, r := range p.RedirectURIs {
+		if r.Matches(requested) {
+			return r, requested, true
+		}
+	}
+	return RedirectURI{}, "", false
+}
+
+// A LicenseRequest is what a link of the License API stands for.
+type LicenseRequest struct {
+	ID      string // single use
+	Product *Product
+	Account *CustomerAccount
+	Expires time.Time
+}
+
+func (r *LicenseRequest) product() string {
+	if r == nil {
+		return ""
+	}
+	return r.Product.Code
+}
+
+func (r *LicenseRequest) account() string {
+	if r == nil {
+		return ""
+	}
+	return r.Account.Code
+}

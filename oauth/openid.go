@@ -1,0 +1,145 @@
+package oauth
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+)
+
+// An OpenIDRequest is what a client asks of the OpenID Connect authorization
+// endpoint: well-formed, and otherwise unchecked.
+type OpenIDRequest struct {
+	ResponseType string
+	ClientID     string
+	RedirectURI  string
+	State        string
+	Scope        []string
+	Audience     []string // as sent; none: the client's first
+
+	CodeChallenge       string
+	CodeChallengeMethod string
+
+	Nonce     string
+	Prompt    []string       // of none, login, consent and select_account
+	MaxAge    *time.Duration // nil: any
+	LoginHint string
+
+	// AuthAfter is ours: what prompt=login and max_age become once the user
+	// was sent to sign in, so that the request is content with the outcome.
+	AuthAfter time.Time
+
+	// Handle and CustomerAccount are those of a link of the License API.
+	Handle          string
+	CustomerAccount string
+}
+
+// CheckOpenID holds a request against the registration of its client. An error
+// that comes with an authorization may be told to its redirect URI (RFC 6749
+// section 4.1.2.1); without one it may only be shown to the user.
+func (s *Server) CheckOpenID(ctx context.Context, r OpenIDRequest) (*Authorization, *Error) {
+	if r.Handle != "" {
+		a, refusal := s.checkLink(ctx, r)
+		if refusal != nil {
+			return nil, refusal
+		}
+		return a, a.ask(r, s.Now())
+	}
+	c, known := s.Clients.Get(r.ClientID)
+	switch {
+	case r.ClientID == "":
+		return nil, invalid("client_id is missing.")
+	case !known:
+		return nil, &Error{Kind: UnknownClient, Description: "The application is not known here."}
+	case c.Disabled:
+		return nil, &Error{Kind: ClientDisabled, Description: "This application is disabled."}
+	case r.RedirectURI == "":
+		return nil, invalid("redirect_uri is missing.")
+	}
+	redirect, registered := c.RedirectURI(r.RedirectURI)
+	if !registered {
+		return nil, invalid("redirect_uri is not registered for this client.")
+	}
+	a := &Authorization{
+		Client: c, Redirect: redirect, RedirectURI: r.RedirectURI, State: r.State,
+		OpenID: true, Nonce: r.Nonce, Challenge: r.CodeChallenge, Scopes: c.openIDScopes(r.Scope),
+	}
+	switch r.ResponseType {
+	case "code":
+	case "":
+		return a, invalid("response_type is missing.")
+	case "token", "id_token", "id_token token", "token id_token":
+		return a, &Error{Kind: UnauthorizedClient, Description: "Tokens in a redirect are for licensed software only, by a link of the License API."}
+	default:
+		return a, &Error{Kind: UnsupportedResponseType, Description: "response_type should be code."}
+	}
+	if err := c.checkChallenge(r.CodeChallenge, r.CodeChallengeMethod); err != nil {
+		return a, err
+	}
+	if len(r.Audience) == 0 {
+		a.Audience = c.Audiences[:1:1]
+	} else {
+		audience, err := c.audience(r.Audience)
+		if err != nil {
+			return a, err
+		}
+		a.Audience = audience
+	}
+	return a, a.ask(r, s.Now())
+}
+
+// openIDScopes are the scopes of a request that the client is registered for.
+// openid itself asks for no more than that the user signed in.
+func (c *Client) openIDScopes(asked []string) []string {
+	granted := c.grantable(asked)
+	if slices.Contains(asked, "openid") && !slices.Contains(granted, "openid") {
+		granted = append([]string{"openid"}, granted...)
+	}
+	return granted
+}
+
+// ask takes what a request says of the sign-in itself (OpenID Connect Core
+// section 3.1.2.1).
+func (a *Authorization) ask(r OpenIDRequest, now time.Time) *Error {
+	a.LoginHint = r.LoginHint
+	a.AuthAfter = r.AuthAfter
+	if a.AuthAfter.After(now) { // no session would ever do
+		a.AuthAfter = now
+	}
+	for _, p := range r.Prompt {
+		switch p {
+		case "none":
+			a.Silent = true
+		case "login":
+			a.AuthAfter = now
+		case "consent", "select_account":
+			a.Confirm = true
+		default:
+			return invalid("prompt should be one of [none login consent select_account].")
+		}
+	}
+	if a.Silent && len(r.Prompt) > 1 {
+		return invalid("prompt none goes with no other.")
+	}
+	if r.MaxAge != nil {
+		if oldest := now.Add(-*r.MaxAge); oldest.After(a.AuthAfter) {
+			a.AuthAfter = oldest
+		}
+	}
+	return nil
+}
+
+// Answer is the redirect URI with parameters, already encoded: in the fragment
+// where they are tokens, else in the query.
+func (a *Authorization) Answer(params string) string {
+	if a.Token {
+		return a.RedirectURI + "#" + params
+	}
+	return a.RedirectURI + querySeparator(a.RedirectURI) + params
+}
+
+// CustomScheme says that an application of its own takes the answer, not a
+// website: the browser stays where it is.
+func (a *Authorization) CustomScheme() bool {
+	return !strings.EqualFold(a.Redirect.URL.Scheme, "https") && !strings.EqualFold(a.Redirect.URL.Scheme, "http")
+}

@@ -1,0 +1,114 @@
+package oauth
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/caddy-sso/caddy-sso/session"
+)
+
+// seatTries bounds the attempts to write a list of seats, which sign-ins that
+// finish at the same moment write at the same time.
+const seatTries = 64
+
+// Admit makes ready for licensed software what its user needs: a seat, and a
+// license user at the vendor's backend. It may be asked again for the same
+// session, and changes nothing then.
+func (s *Server) Admit(ctx context.Context, r *LicenseRequest, in SignedIn, from Origin) *Error {
+	if refusal := s.takeSeat(ctx, r.Product, in, from); refusal != nil {
+		return refusal
+	}
+	return s.provision(ctx, r, in, from)
+}
+
+// takeSeat gives a session one of the seats that its user has for a product.
+func (s *Server) takeSeat(ctx context.Context, p *Product, in SignedIn, from Origin) *Error {
+	if p.Seats.Limit == 0 {
+		return nil
+	}
+	live, err := s.ofUser(ctx, in.User.Subject)
+	if err != nil {
+		return unavailable(fmt.Errorf("listing the sessions of a user: %w", err))
+	}
+	list := "seats:" + p.Code + ":" + in.User.Subject
+	for range seatTries {
+		old, there, err := s.Store.Get(ctx, list)
+		if err != nil {
+			return unavailable(fmt.Errorf("listing seats: %w", err))
+		}
+		if !there {
+			old = nil
+		}
+		taken := liveSeats(old, live)
+		if slices.Contains(taken, in.Session.Key()) {
+			return nil
+		}
+		over := len(taken) + 1 - p.Seats.Limit
+		if over > 0 && p.Seats.Deny {
+			s.Audit.Record(Event{What: SeatDenied, User: in.User, Client: p.Client, Session: in.Session, From: from, Why: "product " + p.Code})
+			return &Error{Kind: NoSeat, Description: fmt.Sprintf("All of your %d sessions for this product are in use.", p.Seats.Limit)}
+		}
+		var evicted []session.Key
+		if over > 0 {
+			evicted, taken = taken[:over], taken[over:]
+		}
+		swapped, err := s.Store.CompareAndSwap(ctx, list, old, joinKeys(append(slices.Clone(taken), in.Session.Key())), in.Session.Expires().Sub(s.Now())+time.Hour)
+		if err != nil {
+			return unavailable(fmt.Errorf("taking a seat: %w", err))
+		}
+		if swapped {
+			return s.evict(ctx, p, in, live, evicted, from)
+		}
+	}
+	return unavailable(errors.New("taking a seat: too many are taken at once"))
+}
+
+// evict ends the sessions whose seats were given away.
+func (s *Server) evict(ctx context.Context, p *Product, in SignedIn, live []*session.Session, evicted []session.Key, from Origin) *Error {
+	for _, key := range evicted {
+		i := slices.IndexFunc(live, func(sess *session.Session) bool { return sess.Key() == key })
+		if err := s.Sessions.End(ctx, key); err != nil {
+			return unavailable(fmt.Errorf("ending the session of a seat: %w", err))
+		}
+		s.Audit.Record(Event{What: SessionEnded, User: in.User, Client: p.Client, Session: live[i], From: from, Why: "a newer session took its seat for product " + p.Code})
+	}
+	return nil
+}
+
+// liveSeats are the sessions on a list, the oldest seat first, that still live.
+func liveSeats(list []byte, live []*session.Session) []session.Key {
+	var keys []session.Key
+	for chunk := range slices.Chunk(list, len(session.Key{})) {
+		if len(chunk) != len(session.Key{}) {
+			continue
+		}
+		key := session.Key(chunk)
+		if slices.ContainsFunc(live, func(sess *session.Session) bool { return sess.Key() == key }) {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+func joinKeys(keys []session.Key) []byte {
+	var b bytes.Buffer
+	for _, k := range keys {
+		b.Write(k[:])
+	}
+	return b.Bytes()
+}
+
+func (s *Server) ofUser(ctx context.Context, subject string) ([]*session.Session, error) {
+	var live []*session.Session
+	err := s.Sessions.List(ctx, func(sess *session.Session) error {
+		if sess.User().Subject == subject {
+			live = append(live, sess)
+		}
+		return nil
+	})
+	return live, err
+}
