@@ -24,34 +24,61 @@ type Cluster struct {
 func StartCluster(tb testing.TB) *Cluster {
 	tb.Helper()
 	c := new(Cluster)
-	buses := make([]string, masters)
 	for i := range masters {
-		_, bus, err := net.SplitHostPort(freeAddr(tb))
-		if err != nil {
-			tb.Fatal(err)
-		}
-		buses[i] = bus
-		c.Servers = append(c.Servers, Start(tb, "--cluster-enabled", "yes", "--cluster-port", bus, "--cluster-node-timeout", "5000"))
-	}
-	for i, s := range c.Servers {
+		s := c.join(tb)
 		first, last := i*slots/masters, (i+1)*slots/masters-1
 		s.MustCommand("CLUSTER", "ADDSLOTSRANGE", strconv.Itoa(first), strconv.Itoa(last))
-		if i > 0 {
-			host, port, err := net.SplitHostPort(s.Addr())
-			if err != nil {
-				tb.Fatal(err)
-			}
-			c.Servers[0].MustCommand("CLUSTER", "MEET", host, port, buses[i])
-		}
 	}
+	c.settle(tb)
+	return c
+}
+
+// AddReplica starts a replica of a master, and waits until it holds what that
+// holds. It is none of Servers.
+func (c *Cluster) AddReplica(tb testing.TB, master *Server) *Server {
+	tb.Helper()
+	reply := master.MustCommand("CLUSTER", "MYID")
+	id, err := reply.ToString()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	s := c.join(tb)
+	c.settle(tb)
+	s.MustCommand("CLUSTER", "REPLICATE", id)
+	s.awaitMaster()
+	c.Servers = c.Servers[:len(c.Servers)-1]
+	return s
+}
+
+// join starts a server and introduces it to the first one.
+func (c *Cluster) join(tb testing.TB) *Server {
+	tb.Helper()
+	_, bus, err := net.SplitHostPort(freeAddr(tb))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	s := Start(tb, "--cluster-enabled", "yes", "--cluster-port", bus, "--cluster-node-timeout", "5000")
+	c.Servers = append(c.Servers, s)
+	host, port, err := net.SplitHostPort(s.Addr())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if s != c.Servers[0] {
+		c.Servers[0].MustCommand("CLUSTER", "MEET", host, port, bus)
+	}
+	return s
+}
+
+// settle waits until every server knows all of them, and takes commands.
+func (c *Cluster) settle(tb testing.TB) {
+	tb.Helper()
 	for _, s := range c.Servers {
-		for deadline := time.Now().Add(patience); !s.seesWholeCluster(); time.Sleep(20 * time.Millisecond) {
+		for deadline := time.Now().Add(patience); !s.sees(len(c.Servers)); time.Sleep(20 * time.Millisecond) {
 			if time.Now().After(deadline) {
 				tb.Fatalf("the cluster does not come together:\n%s", s.log)
 			}
 		}
 	}
-	return c
 }
 
 // URL names every server of the cluster.
@@ -63,13 +90,13 @@ func (c *Cluster) URL() string {
 	return "redis://" + strings.Join(addrs, ",")
 }
 
-func (s *Server) seesWholeCluster() bool {
+func (s *Server) sees(nodes int) bool {
 	reply, err := s.Command("CLUSTER", "INFO")
 	if err != nil {
 		return false
 	}
 	text, err := reply.ToString()
 	return err == nil && strings.Contains(text, "cluster_state:ok") &&
-		strings.Contains(text, "cluster_known_nodes:"+strconv.Itoa(masters)) &&
+		strings.Contains(text, "cluster_known_nodes:"+strconv.Itoa(nodes)+"\r") &&
 		strings.Contains(text, "cluster_size:"+strconv.Itoa(masters))
 }

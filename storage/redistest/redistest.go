@@ -149,6 +149,12 @@ func (s *Server) Follow(master *Server) {
 		s.tb.Fatal(err)
 	}
 	s.MustCommand("REPLICAOF", host, port)
+	s.awaitMaster()
+}
+
+// awaitMaster waits until a replica holds what its master holds.
+func (s *Server) awaitMaster() {
+	s.tb.Helper()
 	for deadline := time.Now().Add(patience); !s.inStep(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			s.tb.Fatalf("the replica does not get what its master has:\n%s", s.log)

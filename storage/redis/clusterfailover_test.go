@@ -1,0 +1,58 @@
+package redis_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/caddy-sso/caddy-sso/storage/redis"
+	"github.com/caddy-sso/caddy-sso/storage/redistest"
+)
+
+func TestAReplicaOfAClusterTakesOver(t *testing.T) {
+	for name, dies := range map[string]bool{"from a master that dies": true, "from a master that becomes its replica": false} {
+		t.Run(name, func(t *testing.T) {
+			cluster := redistest.StartCluster(t)
+			master := cluster.Servers[1]
+			replica := cluster.AddReplica(t, master)
+			s := open(t, cluster.URL(), redis.Options{})
+			other := open(t, cluster.URL(), redis.Options{})
+			keys := make([]string, 24) // enough for every master
+			for i := range keys {
+				keys[i] = fmt.Sprint("key", i)
+				mustPut(t, s, keys[i])
+			}
+			eventually(t, "the replica has what its master has", func() bool { return size(t, replica) == size(t, master) })
+			c := watch(t, s)
+			if dies {
+				master.Kill()
+			}
+			replica.MustCommand("CLUSTER", "FAILOVER", "TAKEOVER") // without the vote, which takes its time
+			for _, key := range keys {
+				eventually(t, key+" is there", func() bool {
+					_, ok, err := s.Get(t.Context(), key)
+					return ok && err == nil
+				})
+				// What comes before the new master is tracked is covered by Lost.
+				eventually(t, "a change of new-"+key+" is told", func() bool {
+					return other.Put(t.Context(), "new-"+key, []byte("1"), time.Hour) == nil && c.saw("new-"+key)
+				})
+			}
+			eventually(t, "somebody is told to read again", func() bool { return c.lost.Load() > 0 })
+			n := 0
+			if err := s.Scan(t.Context(), "key", func(string, []byte) error { n++; return nil }); err != nil || n != len(keys) {
+				t.Errorf("%d of %d values scanned, %v", n, len(keys), err)
+			}
+		})
+	}
+}
+
+func size(t *testing.T, server *redistest.Server) int64 {
+	t.Helper()
+	reply := server.MustCommand("DBSIZE")
+	n, err := reply.AsInt64()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
