@@ -172,6 +172,11 @@ func (a *App) loadSignin(ctx caddy.Context) error {
 // Start opens the storage and the keys, so that what is wrong with them is said
 // at once. A store on another machine may come up later than we do.
 func (a *App) Start() error {
+	places := placementOf(a.webApp())
+	if err := places.check(a); err != nil {
+		return err
+	}
+	places.warnOfHidden(a.log)
 	ctx, stop := context.WithCancel(context.Background())
 	a.stop = stop
 	c, err := a.core()
@@ -185,7 +190,6 @@ func (a *App) Start() error {
 		a.log.Warn("the storage does not answer yet; nobody can sign in until it does", zap.Error(err))
 	}
 	go a.maintain(ctx, c)
-	warnOfHiddenGates(a.log, a.webApp())
 	return nil
 }
 

@@ -22,7 +22,7 @@ func warned(t *testing.T, config []byte) int {
 		t.Fatal(err)
 	}
 	core, logs := observer.New(zapcore.WarnLevel)
-	warnOfHiddenGates(zap.New(core), webApp(ctx))
+	placementOf(webApp(ctx)).warnOfHidden(zap.New(core))
 	for _, e := range logs.All() {
 		if !strings.Contains(e.Message, "put it at the site's own level, with a matcher of its own") || e.ContextMap()["client"] != "1" {
 			t.Errorf("it warns of something else: %v", e)
