@@ -52,6 +52,7 @@ func signInAll(site string, users []string) ([]string, error) {
 var (
 	formAction  = regexp.MustCompile(`<form method="post" action="([^"]*)"`)
 	transaction = regexp.MustCompile(`name="transaction" value="([^"]*)"`)
+	refresh     = regexp.MustCompile(`<meta http-equiv="refresh" content="0;url=([^"]*)">`)
 )
 
 func signIn(site, user string) (string, error) {
@@ -72,10 +73,20 @@ func signIn(site, user string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("the sign-in form: %w", err)
 	}
-	_, at, err = text(browser.PostForm(target.String(), url.Values{
+	page, at, err = text(browser.PostForm(target.String(), url.Values{
 		"username": {user}, "password": {password}, "transaction": {html.UnescapeString(hidden[1])},
 	}))
 	if err != nil {
+		return "", err
+	}
+	onward := refresh.FindStringSubmatch(page)
+	if onward == nil {
+		return "", fmt.Errorf("%s leads nowhere", at.Path)
+	}
+	if target, err = at.Parse(html.UnescapeString(onward[1])); err != nil {
+		return "", fmt.Errorf("the way on: %w", err)
+	}
+	if _, at, err = text(browser.Do(navigation(target.String()))); err != nil {
 		return "", err
 	}
 	if at.Host != site {

@@ -69,24 +69,36 @@ func (v *visitor) getOnce(url string) answered {
 var (
 	formAction = regexp.MustCompile(`<form method="post" action="([^"]+)"`)
 	formHidden = regexp.MustCompile(`<input type="hidden" name="([^"]+)" value="([^"]*)"`)
+	refresh    = regexp.MustCompile(`<meta http-equiv="refresh" content="0;url=([^"]*)">`)
 )
 
-// submit fills in the sign-in page and sends it.
+// submit fills in the sign-in page, sends it, and goes where that leads.
 func (v *visitor) submit(page answered, name, password string) answered {
 	v.t.Helper()
 	action := formAction.FindStringSubmatch(page.body)
 	if action == nil {
 		v.t.Fatalf("no sign-in page, but %s:\n%s", page.Status, page.body)
 	}
-	target, err := page.Request.URL.Parse(html.UnescapeString(action[1]))
-	if err != nil {
-		v.t.Fatal(err)
-	}
+	target := v.resolve(page, action[1])
 	form := url.Values{"username": {name}, "password": {password}}
 	for _, hidden := range formHidden.FindAllStringSubmatch(page.body, -1) {
 		form.Set(html.UnescapeString(hidden[1]), html.UnescapeString(hidden[2]))
 	}
-	return v.send(v.request(http.MethodPost, target.String(), form.Encode()))
+	done := v.send(v.request(http.MethodPost, target, form.Encode()))
+	if onward := refresh.FindStringSubmatch(done.body); onward != nil {
+		return v.get(v.resolve(done, onward[1]))
+	}
+	return done
+}
+
+// resolve is where an attribute of a page leads.
+func (v *visitor) resolve(page answered, attribute string) string {
+	v.t.Helper()
+	target, err := page.Request.URL.Parse(html.UnescapeString(attribute))
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	return target.String()
 }
 
 // signIn goes to a page behind the gate by way of the sign-in page.

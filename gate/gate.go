@@ -184,7 +184,7 @@ func (g *Gate) apply(v *visit, w http.ResponseWriter, r *http.Request) (Pass, bo
 	case refuse:
 		g.refuse(w, site)
 	case forbid:
-		g.forbid(w, r, site, in)
+		g.forbid(w, r, in)
 	case unavailable:
 		g.failed(w, r, err)
 	}

@@ -42,7 +42,7 @@ func (g *Gate) refuse(w http.ResponseWriter, site *Site) {
 }
 
 // forbid is for somebody who is signed in and may not pass.
-func (g *Gate) forbid(w http.ResponseWriter, r *http.Request, site *Site, in *oauth.SignedIn) {
+func (g *Gate) forbid(w http.ResponseWriter, r *http.Request, in *oauth.SignedIn) {
 	g.Server.Audit.Record(oauth.Event{
 		What: oauth.AccessDenied, User: in.User, Client: g.Client, Session: in.Session, From: g.From(r),
 		Why: "in none of the groups " + strings.Join(g.Policy.Groups, ", "),
@@ -63,9 +63,6 @@ func (g *Gate) forbid(w http.ResponseWriter, r *http.Request, site *Site, in *oa
 		Reason:    "This page is for members of " + strings.Join(g.Policy.Groups, " or ") + ".",
 		SwitchURL: SignInPath + "?" + again.Encode(),
 		SignOut:   page.Form{Action: SignOutPath},
-	}
-	if target, err := page.FormTarget(g.signedOutURL(r, site)); err == nil {
-		denied.SignOut.Targets = []string{target}
 	}
 	g.Pages.Denied(w, denied)
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"slices"
 
 	"github.com/caddy-sso/caddy-sso/oauth"
 	"github.com/caddy-sso/caddy-sso/page"
@@ -42,10 +41,23 @@ func (g *Gate) signOut(v *visit, w http.ResponseWriter, r *http.Request, site *S
 		return
 	}
 	if !ended {
-		seeOther(w, g.portalSignOutURL(site))
+		g.leadOn(w, r, signingOut, g.portalSignOutURL(site))
 		return
 	}
-	seeOther(w, g.signedOutURL(r, site))
+	g.leadOn(w, r, "You’re signed out", g.signedOutURL(r, site))
+}
+
+// signingOut is said where only the portal knows whether it is over.
+const signingOut = "Signing out"
+
+// leadOn sends a browser on: with a page where a form was sent, since its
+// answer must not redirect to other origins.
+func (g *Gate) leadOn(w http.ResponseWriter, r *http.Request, title, location string) {
+	if r.Method == http.MethodPost {
+		g.Pages.Continue(w, page.Continue{Title: title, URL: location})
+		return
+	}
+	seeOther(w, location)
 }
 
 func seeOther(w http.ResponseWriter, location string) {
@@ -120,7 +132,7 @@ func (g *Gate) askSignOut(v *visit, w http.ResponseWriter, r *http.Request, site
 			return
 		}
 		if !site.Portal { // whose session may be another one
-			seeOther(w, g.portalSignOutURL(site))
+			g.leadOn(w, r, signingOut, g.portalSignOutURL(site))
 			return
 		}
 		g.Pages.SignedOut(w, page.SignedOut{App: g.Client.Name, SignInURL: SignInPath})
@@ -132,13 +144,6 @@ func (g *Gate) askSignOut(v *visit, w http.ResponseWriter, r *http.Request, site
 	}
 	if to := r.URL.Query().Get("return"); g.Client.FailAuthURL(to) {
 		ask.Form.Action += "?" + url.Values{"return": {to}}.Encode()
-	}
-	// The form's answer redirects there, which form-action has to allow; to the
-	// portal where the session is over by then.
-	for _, u := range []string{g.signedOutURL(r, site), g.Server.Issuer} {
-		if target, err := page.FormTarget(u); err == nil && !slices.Contains(ask.Form.Targets, target) {
-			ask.Form.Targets = append(ask.Form.Targets, target)
-		}
 	}
 	g.Pages.SignOut(w, ask)
 }

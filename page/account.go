@@ -22,7 +22,7 @@ func (p *Pages) Account(w http.ResponseWriter, v Account) {
 		title:    "Your account",
 		scripts:  []string{"signin.js"},
 		view:     v,
-		policy:   policy{form: true, targets: v.SignOut.Targets},
+		policy:   policy{form: true},
 	})
 }
 
@@ -43,7 +43,7 @@ func (p *Pages) SignOut(w http.ResponseWriter, v SignOut) {
 		title:    forApp("Sign out", "of", v.App),
 		scripts:  []string{"signin.js"},
 		view:     v,
-		policy:   policy{form: true, targets: v.Form.Targets, opener: cutsOpener},
+		policy:   policy{form: true, opener: cutsOpener},
 	})
 }
 
@@ -83,7 +83,7 @@ func (p *Pages) Denied(w http.ResponseWriter, v Denied) {
 		title:    forApp("No access", "to", v.App),
 		scripts:  []string{"signin.js"},
 		view:     v,
-		policy:   policy{form: true, targets: v.SignOut.Targets, opener: cutsOpener},
+		policy:   policy{form: true, opener: cutsOpener},
 	})
 }
 

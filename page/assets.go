@@ -26,6 +26,7 @@ func buildAssets(accent rgb) (assets map[string]asset, names map[string]string, 
 	for name, contentType := range map[string]string{
 		"page.css":       "text/css; charset=utf-8",
 		"mark.svg":       "image/svg+xml",
+		"continue.js":    "text/javascript; charset=utf-8",
 		"signin.js":      "text/javascript; charset=utf-8",
 		"widget.js":      "text/javascript; charset=utf-8",
 		"popupsignin.js": "text/javascript; charset=utf-8",

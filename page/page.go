@@ -97,6 +97,7 @@ func parseTemplates() (map[string]*template.Template, error) {
 		"href":    linkURL,
 		"action":  actionURL,
 		"image":   imageURL,
+		"refresh": refresh,
 		"initial": initial,
 		"inWords": inWords,
 		"scope":   ScopeInWords,
@@ -106,7 +107,7 @@ func parseTemplates() (map[string]*template.Template, error) {
 	}
 	templates := make(map[string]*template.Template)
 	for _, name := range []string{
-		"signin", "account", "signout", "signedout", "widget", "denied", "popupsignin", "popupdone", "message",
+		"signin", "continue", "account", "signout", "signedout", "widget", "denied", "popupsignin", "popupdone", "message",
 	} {
 		t, err := layout.Clone()
 		if err == nil {
@@ -127,6 +128,7 @@ type sheet struct {
 	title    string   // of the document; the brand's name is added
 	scripts  []string // by plain name
 	bare     bool     // without the brand and the card
+	leadsTo  string   // at once, without being asked; empty stays
 	view     any
 	policy   policy
 }
@@ -141,6 +143,7 @@ type frame struct {
 	LightCard  string
 	DarkCard   string
 	Bare       bool
+	LeadsTo    string
 	View       any
 }
 
@@ -193,6 +196,7 @@ func (p *Pages) render(s sheet) (body []byte, csp string, err error) {
 		LightCard:  light.card.String(),
 		DarkCard:   dark.card.String(),
 		Bare:       s.bare,
+		LeadsTo:    s.leadsTo,
 		View:       s.view,
 	}
 	if p.brand.Name != "" {

@@ -16,7 +16,7 @@ import (
 // everyPage has one complete, valid view of each page, with every optional
 // field filled in.
 func everyPage() []any {
-	form := page.Form{Action: "/sso/act", Transaction: "sealed", Targets: []string{"http://localhost:8081", "acme-app:"}}
+	form := page.Form{Action: "/sso/act", Transaction: "sealed"}
 	ada := page.Person{Name: "ada", Email: "ada@example.com"}
 	return []any{
 		&page.SignIn{
@@ -25,6 +25,7 @@ func everyPage() []any {
 			Providers: []page.Provider{{Name: "Forge", URL: "/sso/social/forge", Icon: "https://forge.example/icon.svg"}},
 			CancelURL: "https://app.example/cancelled",
 		},
+		&page.Continue{Title: "You’re signed in", App: "Acme", URL: "https://app.example/"},
 		&page.Account{
 			Person: ada, App: "Acme", ContinueURL: "https://app.example/", SwitchURL: "/sso/switch",
 			SignOut: form,
@@ -53,6 +54,8 @@ func write(t *testing.T, p *page.Pages, w http.ResponseWriter, view any) {
 	switch v := view.(type) {
 	case *page.SignIn:
 		p.SignIn(w, http.StatusOK, *v)
+	case *page.Continue:
+		p.Continue(w, *v)
 	case *page.Account:
 		p.Account(w, *v)
 	case *page.SignOut:

@@ -16,10 +16,6 @@ type Form struct {
 
 	// Transaction is posted as field "transaction". Empty leaves it out.
 	Transaction string
-
-	// Targets are the origins, or the application schemes, that the answer may
-	// redirect to, beside this site. FormTarget makes them of redirect URIs.
-	Targets []string
 }
 
 // A Person is somebody who is signed in.
@@ -86,7 +82,7 @@ func (p *Pages) SignIn(w http.ResponseWriter, status int, v SignIn) {
 		scripts:  []string{"signin.js"},
 		bare:     v.WidgetOnly,
 		view:     v,
-		policy:   policy{form: true, targets: v.Form.Targets},
+		policy:   policy{form: true},
 	}
 	if v.Problem != nil {
 		s.title = v.Problem.Title + " · " + s.title // what a screen reader says first

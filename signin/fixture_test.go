@@ -3,6 +3,7 @@ package signin
 import (
 	"context"
 	"fmt"
+	"html"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -290,6 +291,17 @@ func (f *fixture) who(cookie string) string {
 		return ""
 	}
 	return in.User.Name
+}
+
+var refreshAttribute = regexp.MustCompile(`<meta http-equiv="refresh" content="0;url=([^"]*)">`)
+
+// leadsTo is where a page goes by itself, or "".
+func leadsTo(w *httptest.ResponseRecorder) string {
+	found := refreshAttribute.FindStringSubmatch(w.Body.String())
+	if found == nil {
+		return ""
+	}
+	return html.UnescapeString(found[1])
 }
 
 func want(t testing.TB, w *httptest.ResponseRecorder, status int) {

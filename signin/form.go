@@ -80,12 +80,6 @@ func (h *Hosted) ask(w http.ResponseWriter, r *http.Request, status int, p purpo
 		v.Scopes = a.Scopes
 		v.WidgetOnly = a.Presentation.WidgetOnly
 		v.DisableSocials = a.Presentation.DisableSocials
-		target, err := page.FormTarget(a.RedirectURI)
-		if err != nil {
-			h.failed(w, err)
-			return
-		}
-		v.Form.Targets = []string{target}
 	}
 	h.Pages.SignIn(w, status, v)
 }
@@ -166,10 +160,7 @@ func (h *Hosted) signIn(w http.ResponseWriter, r *http.Request) {
 		h.failed(w, err)
 		return
 	}
-	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("Referrer-Policy", "no-referrer")
-	w.Header().Set("Location", h.continueURL(p))
-	w.WriteHeader(http.StatusSeeOther)
+	h.Pages.Continue(w, page.Continue{Title: "You’re signed in", App: p.app(), URL: h.continueURL(p)})
 }
 
 // begun opens the transaction of a form and finds what it is for. It answers by

@@ -73,6 +73,7 @@ func TestADeniedPageSignsOut(t *testing.T) {
 	b.signIn(demo.Name, demo.Password)
 	b.sees("You don’t have access to Staff room")
 	b.click("Sign out")
+	b.path(w.portal + "/sso/sign_out")
 	b.sees("You’re signed out")
 	b.open(w.game + "/play")
 	b.path(w.portal + "/sso/sign_in")

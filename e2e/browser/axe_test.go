@@ -229,7 +229,21 @@ func TestEveryPageIsAccessibleInBothThemesAndAtBothWidths(t *testing.T) {
 		"signed-out": func(b *tab) {
 			b.begin(w)
 			b.click("Sign out")
+			b.path(w.portal + "/sso/sign_out")
 			b.sees("You’re signed out")
+		},
+		"continue": func(b *tab) {
+			b.open(w.game + "/play")
+			b.path(w.portal + "/sso/sign_in")
+			b.stay(w.portal + "/api/oauth2/auth*")
+			b.signIn(demo.Name, demo.Password)
+			b.sees("You’re signed in", "Taking you to Demo game…")
+		},
+		"continue-after-signing-out": func(b *tab) {
+			b.begin(w)
+			b.stay(w.portal + "/sso/sign_out*")
+			b.click("Sign out")
+			b.sees("You’re signed out", "One moment…")
 		},
 		"denied": func(b *tab) {
 			b.begin(w)

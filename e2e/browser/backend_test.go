@@ -68,6 +68,7 @@ func (b *backend) countHost(host, path string) int {
 //	/opener       opens windows with open(url), and keeps the messages that it gets in heard
 //	/severs       cuts the link to the window that opened it, and leads on to the address in next
 //	/signed-out   what a fail_auth_url is: it leads to the address in resume
+//	/leads-away   redirects to the address in next
 //	/slow         answers the first request only when it is given up
 //	else          who is signed in
 func (b *backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -80,6 +81,10 @@ func (b *backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if r.URL.Path == "/slow" && b.countHost(r.Host, r.URL.Path) == 1 {
 		<-r.Context().Done()
+		return
+	}
+	if r.URL.Path == "/leads-away" {
+		http.Redirect(w, r, r.URL.Query().Get("next"), http.StatusFound)
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")

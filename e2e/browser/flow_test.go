@@ -33,7 +33,7 @@ func TestTheWholeFlowFromTheGateToTheBackendAndOut(t *testing.T) {
 		}
 		want := []string{
 			"302 " + w.game + "/play/level%203", "302 " + w.portal + "/api/oauth2/auth", "200 " + w.portal + "/sso/sign_in",
-			"303 " + w.portal + "/sso/sign_in", "302 " + w.portal + "/api/oauth2/auth", "302 " + w.game + "/oauth2/callback",
+			"200 " + w.portal + "/sso/sign_in", "302 " + w.portal + "/api/oauth2/auth", "302 " + w.game + "/oauth2/callback",
 			"200 " + w.game + "/play/level%203",
 		}
 		if !slices.Equal(b.way(), want) {

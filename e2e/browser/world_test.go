@@ -160,10 +160,11 @@ func (w *world) caddyfile(t *testing.T) string {
 			public
 			redirect_uri %s/oauth2/callback
 			fail_auth_url %[3]s/signed-out
+			fail_auth_url %[4]s
 			audience game
 			scope email offline
 		}
-`, i+1, c.name, c.origin)
+`, i+1, c.name, c.origin, w.partner)
 	}
 	fmt.Fprintf(&b, "\t}\n}\n\n(site) {\n%s\tlog {\n\t\toutput discard\n\t}\n}\n", tls)
 

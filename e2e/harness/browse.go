@@ -13,10 +13,12 @@ import (
 
 const maxRedirects = 20 // as browsers have it
 
-// navigate does what a browser does when a page is opened or a form is sent.
-// from is the page that leads there; nil: the address bar.
+// navigate does what a browser does when a page is opened or a form is sent: it
+// follows redirects, and pages that lead on at once. from is the page that leads
+// there; nil: the address bar.
 func (c *Client) navigate(from *url.URL, method string, to *url.URL, form url.Values) (*Response, error) {
 	site := "none"
+	posted := form != nil
 	var seen []string
 	for range maxRedirects {
 		if from != nil {
@@ -45,21 +47,49 @@ func (c *Client) navigate(from *url.URL, method string, to *url.URL, form url.Va
 		seen = append(seen, to.String())
 		resp.Seen = seen
 		location := resp.Header.Get("Location")
-		if resp.Status < 300 || resp.Status > 399 || location == "" {
-			return resp, nil
+		redirects := resp.Status >= 300 && resp.Status <= 399 && location != ""
+		if !redirects {
+			if location = resp.refresh(); location == "" {
+				return resp, nil
+			}
 		}
 		next, err := to.Parse(location)
 		if err != nil {
 			return nil, err
 		}
-		if from == nil {
+		switch {
+		case !redirects: // a navigation of its own
+			site, from, posted = "none", to, false
+		case posted && (next.Scheme != to.Scheme || next.Host != to.Host):
+			return nil, fmt.Errorf("the answer of a form redirects to %s, where form-action 'self' stops a browser", next)
+		case from == nil:
 			from = next // a redirect from the address bar keeps "none"
-		} else {
+		default:
 			from = to
 		}
 		to, method, form = next, http.MethodGet, nil
 	}
 	return nil, fmt.Errorf("more than %d redirects: %s", maxRedirects, strings.Join(seen, " → "))
+}
+
+// refresh is where a page leads at once without being asked, or "". The pages
+// here put nothing before or behind the URL.
+func (r *Response) refresh() string {
+	if !strings.HasPrefix(r.Header.Get("Content-Type"), "text/html") {
+		return ""
+	}
+	root, err := html.Parse(strings.NewReader(r.Body))
+	if err != nil {
+		return ""
+	}
+	for n := range root.Descendants() {
+		if n.Type == html.ElementNode && n.Data == "meta" && strings.EqualFold(attribute(n, "http-equiv"), "refresh") {
+			if address, found := strings.CutPrefix(attribute(n, "content"), "0;url="); found {
+				return address
+			}
+		}
+	}
+	return ""
 }
 
 // fetchSite is Sec-Fetch-Site: it gets worse along a chain of redirects, never

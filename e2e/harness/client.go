@@ -17,9 +17,9 @@ import (
 	"time"
 )
 
-// A Client does what a browser without JavaScript does: it keeps cookies,
-// follows redirects, and sends the headers that tell a navigation from a
-// script's request.
+// A Client does what a browser without JavaScript does: it keeps cookies, goes
+// where answers and pages lead by themselves, and sends the headers that tell a
+// navigation from a script's request.
 type Client struct {
 	Jar http.CookieJar
 
@@ -86,7 +86,7 @@ type Response struct {
 	Header http.Header
 	Body   string
 
-	// Seen are the URLs on the way here, redirects included.
+	// Seen are the URLs on the way here, with all that led on.
 	Seen []string
 }
 
@@ -192,7 +192,7 @@ func (c *Client) TryPost(target string, form url.Values) (*Response, error) {
 	return c.Do(r)
 }
 
-// Open opens a page and follows its redirects.
+// Open opens a page and goes where it leads by itself.
 func (c *Client) Open(target string) *Response {
 	c.tb.Helper()
 	resp, err := c.TryOpen(target)

@@ -1,0 +1,43 @@
+package page
+
+import "net/http"
+
+// Continue answers a form that was sent, and leads on by itself.
+//
+// A redirect would not do: Chromium holds all that follows the answer of a form
+// against the form-action of the page that it was on, so a redirect to another
+// origin, of which that page can know nothing, would end nowhere. With this
+// page the form is over, and what follows is a navigation like any other, which
+// takes this page's place in the history.
+type Continue struct {
+	Title string // what the form has done
+	App   string // where URL leads to in the end; may be empty
+	URL   string
+}
+
+// Continue writes the page that leads on.
+func (p *Pages) Continue(w http.ResponseWriter, v Continue) {
+	title := v.Title
+	if v.App != "" {
+		title += " · " + v.App
+	}
+	p.write(w, sheet{
+		template: "continue",
+		status:   http.StatusOK,
+		title:    title,
+		scripts:  []string{"continue.js"},
+		leadsTo:  v.URL,
+		view:     v,
+	})
+}
+
+// refresh is the content of <meta http-equiv="refresh"> that leads to a URL at
+// once. The URL is not quoted, and so goes to the end, whatever is in it: it
+// could only be cut short where it began with a quotation mark, and no link
+// that is let through does.
+func refresh(raw string) (string, error) {
+	if err := checkLink(raw); err != nil {
+		return "", err
+	}
+	return "0;url=" + raw, nil
+}
