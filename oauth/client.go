@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/caddy-sso/caddy-sso/keys"
 )
@@ -32,6 +33,10 @@ type Client struct {
 
 	RedirectURIs []RedirectURI
 	FailAuthURLs []FailAuthURL
+
+	// PostLogoutRedirectURIs are where the browser may go from a sign-out that
+	// the client asked for, beside the FailAuthURLs.
+	PostLogoutRedirectURIs []RedirectURI
 
 	// Audiences are what the `aud` of its tokens may hold; the first is the
 	// default.
@@ -90,6 +95,32 @@ func (c *Client) HasOrigin(origin string) bool {
 // FailAuthURL says whether a browser without a session may be sent there.
 func (c *Client) FailAuthURL(requested string) bool {
 	return slices.ContainsFunc(c.FailAuthURLs, func(f FailAuthURL) bool { return f.Matches(requested) })
+}
+
+// AfterSignOut is where the browser goes from a sign-out that the client asked
+// for: a registered URI, with the state unless that is empty (OpenID Connect
+// RP-Initiated Logout section 3). False: it is not registered.
+func (c *Client) AfterSignOut(requested, state string) (string, bool) {
+	registered := slices.ContainsFunc(c.PostLogoutRedirectURIs, func(r RedirectURI) bool { return r.Matches(requested) })
+	if !registered && !c.FailAuthURL(requested) {
+		return "", false
+	}
+	if state == "" {
+		return requested, true
+	}
+	uri, fragment, found := strings.Cut(requested, "#")
+	if found {
+		fragment = "#" + fragment
+	}
+	return AppendQuery(uri, "state="+escape(state)) + fragment, true
+}
+
+// defaultAudience is the `aud` of tokens that were asked for without one.
+func (c *Client) defaultAudience() string {
+	if len(c.Audiences) == 0 {
+		return c.ID
+	}
+	return c.Audiences[0]
 }
 
 // ProjectID is the client's project, or its ID where it has none.

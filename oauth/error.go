@@ -17,7 +17,8 @@ const (
 	ClientDisabled                      // the client's entry is disabled
 	ClientAuth                          // the client did not prove who it is
 	InvalidGrant                        // code or token: unknown, expired, spent, or not this client's
-	LoginRequired                       // no session
+	LoginRequired                       // no session, and none may be begun
+	InteractionRequired                 // the session is not one that will do, and the user may not be asked
 	WrongPassword                       // user name or password is wrong
 	Denied                              // refused, whoever asks
 	TooManyAttempts                     // of signing in, RetryAfter says until when
@@ -26,13 +27,24 @@ const (
 	UnauthorizedClient                  // the client may not use this grant or response type
 	UnsupportedResponseType             // no such response type
 	UnsupportedGrantType                // no such grant type
-	InvalidScope                        // openid is missing where it is needed
+	RequestObject                       // parameters in a JWT, which there are none of
+	RequestObjectURI                    // parameters at an address, which are not fetched
 	LinkSpent                           // a License API link was used already, or is too old
 	NoSeat                              // the user has as many sessions for a product as there may be
 	Unprovisioned                       // the vendor's backend did not take the new user
 	UnknownProduct                      // no such product
 	UnknownAccount                      // no such customer account, or not one of the product's
+	kinds                               // how many there are
 )
+
+// Kinds are all kinds of error, for a face to show that it renders each.
+func Kinds() []Kind {
+	all := make([]Kind, kinds)
+	for i := range all {
+		all[i] = Kind(i)
+	}
+	return all
+}
 
 // An Error is a refusal: one value in the core, one rendering a face.
 type Error struct {

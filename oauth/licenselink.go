@@ -113,6 +113,14 @@ func (s *Server) checkLink(ctx context.Context, r OpenIDRequest) (*Authorization
 	case s.Now().Unix() > link.Expires:
 		return nil, linkSpent()
 	}
+	// A link that was used is known before anything is done for it.
+	_, used, err := s.Store.Get(ctx, linkKey(link.ID))
+	switch {
+	case err != nil:
+		return nil, unavailable(fmt.Errorf("looking up a link: %w", err))
+	case used:
+		return nil, linkSpent()
+	}
 	return &Authorization{
 		Client: p.Client, Redirect: redirect, RedirectURI: link.RedirectURI, State: link.State, Nonce: link.Nonce,
 		OpenID: true, Token: link.Token, Scopes: []string{"openid"},
@@ -127,9 +135,11 @@ func linkSpent() *Error {
 	return &Error{Kind: LinkSpent, Description: "The link was used already, or is older than ten minutes."}
 }
 
+func linkKey(id string) string { return "link:" + id }
+
 // UseLink spends a link, once. It comes last before the answer.
 func (s *Server) UseLink(ctx context.Context, r *LicenseRequest) *Error {
-	first, err := s.Store.CompareAndSwap(ctx, "link:"+r.ID, nil, []byte{1}, LicenseLinkLifetime+time.Minute)
+	first, err := s.Store.CompareAndSwap(ctx, linkKey(r.ID), nil, []byte{1}, LicenseLinkLifetime+time.Minute)
 	if err != nil {
 		return unavailable(fmt.Errorf("using a link: %w", err))
 	}

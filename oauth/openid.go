@@ -11,6 +11,7 @@ import (
 // endpoint: well-formed, and otherwise unchecked.
 type OpenIDRequest struct {
 	ResponseType string
+	ResponseMode string // "": the one that goes with the response type
 	ClientID     string
 	RedirectURI  string
 	State        string
@@ -28,6 +29,10 @@ type OpenIDRequest struct {
 	// AuthAfter is ours: what prompt=login and max_age become once the user
 	// was sent to sign in, so that the request is content with the outcome.
 	AuthAfter time.Time
+
+	// RequestObject and RequestURI say that the request carries parameters of
+	// those names, which are not supported (OpenID Connect Core section 6).
+	RequestObject, RequestURI bool
 
 	// Handle and CustomerAccount are those of a link of the License API.
 	Handle          string
@@ -69,6 +74,7 @@ func (s *Server) CheckOpenID(ctx context.Context, r OpenIDRequest) (*Authorizati
 	case "":
 		return a, invalid("response_type is missing.")
 	case "token", "id_token", "id_token token", "token id_token":
+		a.Token = true // which is where the client looks for the error
 		return a, &Error{Kind: UnauthorizedClient, Description: "Tokens in a redirect are for licensed software only, by a link of the License API."}
 	default:
 		return a, &Error{Kind: UnsupportedResponseType, Description: "response_type should be code."}
@@ -77,7 +83,7 @@ func (s *Server) CheckOpenID(ctx context.Context, r OpenIDRequest) (*Authorizati
 		return a, err
 	}
 	if len(r.Audience) == 0 {
-		a.Audience = c.Audiences[:1:1]
+		a.Audience = []string{c.defaultAudience()}
 	} else {
 		audience, err := c.audience(r.Audience)
 		if err != nil {
@@ -101,6 +107,14 @@ func (c *Client) openIDScopes(asked []string) []string {
 // ask takes what a request says of the sign-in itself (OpenID Connect Core
 // section 3.1.2.1).
 func (a *Authorization) ask(r OpenIDRequest, now time.Time) *Error {
+	switch {
+	case r.RequestObject:
+		return &Error{Kind: RequestObject, Description: "The parameter request is not supported."}
+	case r.RequestURI:
+		return &Error{Kind: RequestObjectURI, Description: "The parameter request_uri is not supported."}
+	case r.ResponseMode != "" && r.ResponseMode != a.responseMode():
+		return invalid("response_mode should be " + a.responseMode() + ".")
+	}
 	a.LoginHint = r.LoginHint
 	a.AuthAfter = r.AuthAfter
 	if a.AuthAfter.After(now) { // no session would ever do
@@ -127,6 +141,15 @@ func (a *Authorization) ask(r OpenIDRequest, now time.Time) *Error {
 		}
 	}
 	return nil
+}
+
+// responseMode is how the answer travels (OAuth 2.0 Multiple Response Type
+// Encoding Practices section 2.1).
+func (a *Authorization) responseMode() string {
+	if a.Token {
+		return "fragment"
+	}
+	return "query"
 }
 
 // Answer is the redirect URI with parameters, already encoded: in the fragment

@@ -57,6 +57,15 @@ func ParseRedirectURI(raw string) (RedirectURI, error) {
 	return r, nil
 }
 
+// ParsePostLogoutRedirectURI reads a URI to register for the end of a sign-out.
+func ParsePostLogoutRedirectURI(raw string) (RedirectURI, error) {
+	r, err := ParseRedirectURI(raw)
+	if err != nil {
+		return r, fmt.Errorf("post_logout_%w", err)
+	}
+	return r, nil
+}
+
 func portSuffix(u *url.URL) string {
 	if p := u.Port(); p != "" {
 		return ":" + p

@@ -60,7 +60,7 @@ func (s *Server) ClientToken(ctx context.Context, c *Client, scope, audience []s
 	if c.Public {
 		return nil, &Error{Kind: UnauthorizedClient, Description: "A public client has no token of its own."}
 	}
-	granted := c.Audiences
+	granted := []string{c.defaultAudience()}
 	if len(audience) > 0 {
 		var refusal *Error
 		if granted, refusal = c.audience(audience); refusal != nil {
