@@ -54,6 +54,9 @@ func (s *Store) attempt(ctx context.Context, doing string, when repeat,
 			err = reply.Error()
 		}
 		if err == nil || rueidis.IsRedisNil(err) {
+			if when != unlessDown && s.down.Load() {
+				s.down.Store(false) // only a master answers a write, so reads need not wait for the watchdog
+			}
 			return reply, uncertain, nil
 		}
 		sent := client != nil && !neverSent(limited, err)

@@ -167,6 +167,23 @@ func TestAReadDoesNotWaitForAServerThatIsKnownToBeAway(t *testing.T) {
 	eventually(t, "it works again", func() bool { _, ok, err := s.Get(t.Context(), "a"); return ok && err == nil })
 }
 
+// Else a form could be spent by a write, and then fail at a read.
+func TestAWriteThatGoesThroughEndsTheOutageForReads(t *testing.T) {
+	server := redistest.Start(t)
+	s := open(t, server.URL(), redis.Options{Watchdog: time.Hour})
+	eventually(t, "connected", func() bool { return s.Put(t.Context(), "a", []byte("1"), time.Hour) == nil })
+	server.Stop()
+	eventually(t, "a read says that nobody answers", func() bool {
+		_, _, err := s.Get(t.Context(), "a")
+		return errors.Is(err, storage.ErrUnavailable) && strings.Contains(err.Error(), "no node answers")
+	})
+	server.Restart()
+	mustPut(t, s, "a")
+	if _, ok, err := s.Get(t.Context(), "a"); !ok || err != nil {
+		t.Errorf("a read after a write: %v, %v", ok, err)
+	}
+}
+
 func TestAServerThatIsDownDoesNotStopOpen(t *testing.T) {
 	server := redistest.Start(t)
 	server.Stop()
