@@ -35,6 +35,7 @@ type state struct {
 	cache    *session.Cache
 	codes    *codes.Codes
 	attempts *signin.Attempts
+	keys     keys.Memory // where the store keeps the signing keys, too
 }
 
 // Destruct implements caddy.Destructor.
@@ -113,7 +114,7 @@ func logStored(what string, err error) {
 func (a *App) newCore(s *state, identity string) *core {
 	sessions := session.New(s.cache, a.Session.policy())
 	vault := a.vault
-	if own := a.engine.Vault(s.store); own != nil {
+	if own := a.engine.Vault(s.store, &s.keys); own != nil {
 		vault = own
 	}
 	audit := oauth.NewAudit(a.log.Named("audit"))

@@ -37,8 +37,9 @@ type Engine interface {
 	Shared() bool
 
 	// Vault is where signing keys live, if that is the store itself; nil: in
-	// Caddy's own storage.
-	Vault(storage.Store) keys.Vault
+	// Caddy's own storage. The memory belongs to the store, and is what the
+	// configuration before last saw.
+	Vault(storage.Store, *keys.Memory) keys.Vault
 }
 
 // StorageMemory keeps everything in this process. A restart signs everybody
@@ -66,7 +67,7 @@ func (s *StorageMemory) Open(*zap.Logger) (storage.Store, error) {
 func (*StorageMemory) Shared() bool { return false }
 
 // Vault implements Engine.
-func (*StorageMemory) Vault(storage.Store) keys.Vault { return nil }
+func (*StorageMemory) Vault(storage.Store, *keys.Memory) keys.Vault { return nil }
 
 // UnmarshalCaddyfile sets up the engine from Caddyfile tokens. Syntax:
 //
@@ -139,7 +140,7 @@ func (s *StorageFile) Open(*zap.Logger) (storage.Store, error) {
 func (*StorageFile) Shared() bool { return false }
 
 // Vault implements Engine.
-func (*StorageFile) Vault(storage.Store) keys.Vault { return nil }
+func (*StorageFile) Vault(storage.Store, *keys.Memory) keys.Vault { return nil }
 
 // UnmarshalCaddyfile sets up the engine from Caddyfile tokens. Syntax:
 //
@@ -214,8 +215,8 @@ func (s *StorageRedis) Open(log *zap.Logger) (storage.Store, error) {
 func (*StorageRedis) Shared() bool { return true }
 
 // Vault implements Engine.
-func (s *StorageRedis) Vault(store storage.Store) keys.Vault {
-	return keys.NewStoreVault(store, []byte(s.key))
+func (s *StorageRedis) Vault(store storage.Store, memory *keys.Memory) keys.Vault {
+	return keys.NewStoreVault(store, []byte(s.key), memory)
 }
 
 // UnmarshalCaddyfile sets up the engine from Caddyfile tokens. Syntax:

@@ -6,7 +6,9 @@
 //
 // A [Ring] keeps its keys in a [Vault], one blob for each signing algorithm
 // and one for sealing. All nodes that share a vault use the same keys, and
-// rotating at the same time they make one new key, not several.
+// rotating at the same time they make one new key, not several. A ring that
+// begins while its vault does not answer goes on with the keys that were known
+// in this process before, if the vault is a [Recaller].
 //
 // # Rotation
 //
@@ -16,8 +18,7 @@
 // without a word. A key that was succeeded goes on to verify until the last
 // token that it signed has expired.
 //
-// The sealing key is not rotated: the secrets that are derived from it must
-// stay the same.
+// The sealing key is not rotated: what was sealed under it must still open.
 package keys
 
 import (
@@ -30,6 +31,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/caddy-sso/caddy-sso/storage"
 )
 
 // An Algorithm is a JWS signature algorithm (RFC 7518 §3.1, RFC 8037).
@@ -125,7 +128,8 @@ func (r *Ring) Format(s fmt.State, _ rune) { redact(s) }
 func redact(w io.Writer) { _, _ = io.WriteString(w, "[redacted]") }
 
 // Load reads the keys and makes those that are missing. Once that has
-// succeeded it does nothing; after an error the next call tries again.
+// succeeded it does nothing; after an error the next call tries again. While
+// the vault does not answer, what it remembers will do.
 func (r *Ring) Load(ctx context.Context) error {
 	_, err := r.keyring(ctx)
 	return err
@@ -158,10 +162,45 @@ func (r *Ring) keyring(ctx context.Context) (*keyring, error) {
 		return k, nil
 	}
 	k, err := r.update(ctx)
-	if err != nil {
+	if err == nil {
+		return k, nil
+	}
+	if errors.Is(err, storage.ErrUnavailable) {
+		if k, ok := r.recall(); ok {
+			r.o.Logger.Warn("going on with the keys of before", zap.Error(err))
+			return k, nil
+		}
+	}
+	return nil, fmt.Errorf("loading keys: %w", err)
+}
+
+// complete returns the loaded keys of all algorithms. Those that could not be
+// recalled it loads.
+func (r *Ring) complete(ctx context.Context) (*keyring, error) {
+	k, err := r.keyring(ctx)
+	if err != nil || r.isComplete(k) {
+		return k, err
+	}
+	if err := r.begin(ctx); err != nil {
+		return nil, fmt.Errorf("loading keys: %w", err)
+	}
+	defer r.end()
+	if k := r.loaded.Load(); r.isComplete(k) {
+		return k, nil
+	}
+	if k, err = r.update(ctx); err != nil {
 		return nil, fmt.Errorf("loading keys: %w", err)
 	}
 	return k, nil
+}
+
+func (r *Ring) isComplete(k *keyring) bool {
+	for _, alg := range r.o.Algorithms {
+		if _, ok := k.schedules[alg]; !ok {
+			return false
+		}
+	}
+	return true
 }
 
 // begin waits until nobody else loads. Unlike a mutex it heeds ctx.
@@ -178,7 +217,7 @@ func (r *Ring) end() { <-r.loading }
 
 // update takes every blob a step further in the vault, and loads the outcome.
 func (r *Ring) update(ctx context.Context) (*keyring, error) {
-	return r.read(func(name string, step func([]byte) ([]byte, error)) ([]byte, error) {
+	return r.read(r.o.Algorithms, func(name string, step func([]byte) ([]byte, error)) ([]byte, error) {
 		return r.vault.Update(ctx, name, step)
 	})
 }
@@ -194,7 +233,7 @@ func (r *Ring) reload(ctx context.Context) (*keyring, error) {
 		return nil, fmt.Errorf("reloading keys: %w", err)
 	}
 	defer r.end()
-	k, err := r.read(func(name string, _ func([]byte) ([]byte, error)) ([]byte, error) {
+	k, err := r.read(r.o.Algorithms, func(name string, _ func([]byte) ([]byte, error)) ([]byte, error) {
 		blob, _, err := r.vault.Load(ctx, name)
 		return blob, err
 	})
@@ -204,12 +243,39 @@ func (r *Ring) reload(ctx context.Context) (*keyring, error) {
 	return k, nil
 }
 
-// read makes a keyring of all blobs, got from get, and puts it into use. The
-// caller stands between begin and end.
-func (r *Ring) read(get func(name string, step func([]byte) ([]byte, error)) ([]byte, error)) (*keyring, error) {
-	k := &keyring{schedules: make(map[Algorithm]schedule), byID: make(map[string]*signingKey)}
+var errForgotten = errors.New("nothing is known of them")
+
+// recall loads what the vault remembers: the sealing key at least, and the keys
+// of the algorithms that were in use before.
+func (r *Ring) recall() (*keyring, bool) {
+	vault, ok := r.vault.(Recaller)
+	if !ok {
+		return nil, false
+	}
+	var algs []Algorithm
 	for _, alg := range r.o.Algorithms {
-		blob, err := get("signing-"+string(alg), func(old []byte) ([]byte, error) {
+		if _, ok := vault.Recall(signingName(alg)); ok {
+			algs = append(algs, alg)
+		}
+	}
+	k, err := r.read(algs, func(name string, _ func([]byte) ([]byte, error)) ([]byte, error) {
+		blob, ok := vault.Recall(name)
+		if !ok {
+			return nil, errForgotten
+		}
+		return blob, nil
+	})
+	return k, err == nil
+}
+
+func signingName(alg Algorithm) string { return "signing-" + string(alg) }
+
+// read makes a keyring of the sealing key and those of algs, got from get, and
+// puts it into use. The caller stands between begin and end.
+func (r *Ring) read(algs []Algorithm, get func(name string, step func([]byte) ([]byte, error)) ([]byte, error)) (*keyring, error) {
+	k := &keyring{schedules: make(map[Algorithm]schedule), byID: make(map[string]*signingKey)}
+	for _, alg := range algs {
+		blob, err := get(signingName(alg), func(old []byte) ([]byte, error) {
 			return r.stepSchedule(alg, old)
 		})
 		if err != nil {

@@ -119,8 +119,8 @@ func TestARandomSourceThatFailsMakesNoKeys(t *testing.T) {
 func TestWhatHoldsKeysPrintsRedacted(t *testing.T) {
 	v := keys.NewMemoryVault()
 	r := newRing(t, v, newClock(), all...)
-	stored := keys.NewStoreVault(memory.New(memory.Options{}), []byte(strings.Repeat("k", 32)))
-	for _, value := range []any{r, v, stored} {
+	stored := keys.NewStoreVault(memory.New(memory.Options{}), []byte(strings.Repeat("k", 32)), nil)
+	for _, value := range []any{r, v, stored, new(keys.Memory)} {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x", "%d"} {
 			if got := fmt.Sprintf(verb, value); got != "[redacted]" {
 				t.Errorf("%T prints as %.40q with %s", value, got, verb)

@@ -27,10 +27,7 @@ type sealingBlob struct {
 func (sealingBlob) Format(s fmt.State, _ rune) { redact(s) }
 
 // sealer is a sealing key ready for use.
-type sealer struct {
-	root []byte
-	aead cipher.AEAD
-}
+type sealer struct{ aead cipher.AEAD }
 
 func (*sealer) Format(s fmt.State, _ rune) { redact(s) }
 
@@ -74,20 +71,6 @@ func (r *Ring) Unseal(ctx context.Context, purpose, sealed string) ([]byte, erro
 	return plaintext, nil
 }
 
-// Secret returns n bytes for another use, a keyed hash for example. They are
-// always the same for one vault and purpose.
-func (r *Ring) Secret(ctx context.Context, purpose string, n int) ([]byte, error) {
-	k, err := r.keyring(ctx)
-	if err != nil {
-		return nil, err
-	}
-	secret, err := hkdf.Key(sha256.New, k.sealer.root, nil, "secret:"+purpose, n)
-	if err != nil {
-		return nil, fmt.Errorf("deriving secret: %w", err)
-	}
-	return secret, nil
-}
-
 // stepSealing makes the sealing key if there is none.
 func (r *Ring) stepSealing(old []byte) ([]byte, error) {
 	if old != nil {
@@ -110,7 +93,7 @@ func decodeSealer(blob []byte) (*sealer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &sealer{root: b.Root, aead: aead}, nil
+	return &sealer{aead}, nil
 }
 
 // deriveAEAD returns XChaCha20-Poly1305 under a key derived from secret. info

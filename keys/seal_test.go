@@ -1,7 +1,6 @@
 package keys_test
 
 import (
-	"bytes"
 	"encoding/base64"
 	"errors"
 	"strings"
@@ -94,31 +93,8 @@ func TestAValueTooBigToUnsealIsNotSealed(t *testing.T) {
 	}
 }
 
-func TestASecretBelongsToItsVaultAndPurpose(t *testing.T) {
-	v := keys.NewMemoryVault()
-	secret := func(v keys.Vault, purpose string, n int) []byte {
-		t.Helper()
-		s, err := newRing(t, v, newClock()).Secret(t.Context(), purpose, n)
-		if err != nil || len(s) != n {
-			t.Fatalf("Secret: %d bytes, %v; want %d", len(s), err, n)
-		}
-		return s
-	}
-	want := secret(v, "limits", 32)
-	if !bytes.Equal(secret(v, "limits", 32), want) {
-		t.Error("the same vault and purpose gave another secret")
-	}
-	if bytes.Equal(secret(v, "users", 32), want) {
-		t.Error("two purposes share a secret")
-	}
-	if bytes.Equal(secret(keys.NewMemoryVault(), "limits", 32), want) {
-		t.Error("two vaults share a secret")
-	}
-	secret(v, "limits", 64)
-}
-
-// Values sealed and secrets derived before a restart hold after it, and after
-// any number of rotations.
+// Values sealed before a restart hold after it, and after any number of
+// rotations.
 func TestSealedValuesOutliveRotation(t *testing.T) {
 	v, clk := keys.NewMemoryVault(), newClock()
 	r := newRing(t, v, clk, keys.EdDSA)

@@ -15,13 +15,9 @@ const maxToken = 16 << 10
 // Sign returns claims, as JSON, in a compact JWS by the active key of alg. The
 // header has alg, kid, and typ "JWT".
 func (r *Ring) Sign(ctx context.Context, alg Algorithm, claims any) (string, error) {
-	k, err := r.keyring(ctx)
+	s, err := r.schedule(ctx, alg)
 	if err != nil {
-		return "", err
-	}
-	s, ok := k.schedules[alg]
-	if !ok {
-		return "", fmt.Errorf("signing token with %q: %w", alg, ErrAlgorithm)
+		return "", fmt.Errorf("signing token with %q: %w", alg, err)
 	}
 	payload, err := json.Marshal(claims)
 	if err != nil {
@@ -87,22 +83,39 @@ func (r *Ring) verificationKey(ctx context.Context, id string) (*signingKey, err
 	if key, ok := k.byID[id]; ok || id == "" {
 		return key, nil
 	}
+	if k, err = r.complete(ctx); err != nil {
+		return nil, err
+	}
+	if key, ok := k.byID[id]; ok {
+		return key, nil
+	}
 	if k, err = r.reload(ctx); err != nil {
 		return nil, err
 	}
 	return k.byID[id], nil
 }
 
-// Public returns the published keys of alg: the active one first, then the
-// next one, then retired ones that still verify.
-func (r *Ring) Public(ctx context.Context, alg Algorithm) ([]jose.JSONWebKey, error) {
+// schedule returns the keys of alg.
+func (r *Ring) schedule(ctx context.Context, alg Algorithm) (schedule, error) {
 	k, err := r.keyring(ctx)
+	if err == nil && k.schedules[alg] == nil {
+		k, err = r.complete(ctx)
+	}
 	if err != nil {
 		return nil, err
 	}
-	s, ok := k.schedules[alg]
-	if !ok {
-		return nil, fmt.Errorf("public keys for %q: %w", alg, ErrAlgorithm)
+	if s, ok := k.schedules[alg]; ok {
+		return s, nil
+	}
+	return nil, ErrAlgorithm
+}
+
+// Public returns the published keys of alg: the active one first, then the
+// next one, then retired ones that still verify.
+func (r *Ring) Public(ctx context.Context, alg Algorithm) ([]jose.JSONWebKey, error) {
+	s, err := r.schedule(ctx, alg)
+	if err != nil {
+		return nil, fmt.Errorf("public keys for %q: %w", alg, err)
 	}
 	return s.public(r.o.Now()), nil
 }

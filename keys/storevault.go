@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/caddy-sso/caddy-sso/storage"
@@ -39,9 +40,13 @@ var (
 // the store must not know: whoever reads the store can then sign nothing. The
 // key should be 32 random bytes or more; a passphrase is not stretched.
 //
+// What it reads or writes it leaves in memory, which all vaults over one store
+// may share, one after the other: a ring that begins while the store does not
+// answer goes on with that. It may be nil.
+//
 // store stays the caller's to close.
-func NewStoreVault(store storage.Store, storageKey []byte) Vault {
-	v := &storeVault{store: store}
+func NewStoreVault(store storage.Store, storageKey []byte, memory *Memory) Vault {
+	v := &storeVault{store: store, memory: memory}
 	if len(storageKey) < minStorageKey {
 		v.err = ErrStorageKeyTooShort
 		return v
@@ -50,10 +55,47 @@ func NewStoreVault(store storage.Store, storageKey []byte) Vault {
 	return v
 }
 
+// A Memory is what vaults last saw of one store. The zero value is ready to
+// use. It is sealed as it is in the store, so it opens under the same storage
+// key and under no other.
+type Memory struct {
+	mu     sync.Mutex
+	sealed map[string][]byte // by name; guarded by mu
+}
+
+func (*Memory) Format(s fmt.State, _ rune) { redact(s) }
+
+// saw keeps what is stored under name; nil forgets it.
+func (m *Memory) saw(name string, sealed []byte) {
+	if m == nil {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if sealed == nil {
+		delete(m.sealed, name)
+		return
+	}
+	if m.sealed == nil {
+		m.sealed = make(map[string][]byte)
+	}
+	m.sealed[name] = sealed
+}
+
+func (m *Memory) get(name string) []byte {
+	if m == nil {
+		return nil
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.sealed[name]
+}
+
 type storeVault struct {
-	store storage.Store
-	aead  cipher.AEAD
-	err   error // why there is no aead
+	store  storage.Store
+	memory *Memory
+	aead   cipher.AEAD
+	err    error // why there is no aead
 }
 
 func (*storeVault) Format(s fmt.State, _ rune) { redact(s) }
@@ -87,6 +129,7 @@ func (v *storeVault) Update(ctx context.Context, name string, change func([]byte
 			return nil, fmt.Errorf("writing keys: %w", err)
 		}
 		if swapped {
+			v.memory.saw(name, written)
 			return next, nil
 		}
 	}
@@ -103,13 +146,23 @@ func (v *storeVault) read(ctx context.Context, name string) (sealed, blob []byte
 		return nil, nil, fmt.Errorf("reading keys: %w", err)
 	}
 	if !ok {
+		v.memory.saw(name, nil)
 		return nil, nil, nil
 	}
 	blob, ok = unseal(v.aead, sealed, name)
 	if !ok {
 		return nil, nil, ErrStorageKey
 	}
+	v.memory.saw(name, sealed)
 	return sealed, blob, nil
+}
+
+// Recall implements Recaller.
+func (v *storeVault) Recall(name string) ([]byte, bool) {
+	if v.err != nil {
+		return nil, false
+	}
+	return unseal(v.aead, v.memory.get(name), name)
 }
 
 func vaultKey(name string) string { return "keys:" + name }

@@ -38,8 +38,8 @@ func dump(t *testing.T, store storage.Store) map[string][]byte {
 func TestNodesThatShareAStoreAgree(t *testing.T) {
 	clk := newClock()
 	store := memory.New(memory.Options{Now: clk.Now})
-	a := newRing(t, keys.NewStoreVault(store, storageKey), clk, all...)
-	b := newRing(t, keys.NewStoreVault(store, storageKey), clk, all...)
+	a := newRing(t, keys.NewStoreVault(store, storageKey, nil), clk, all...)
+	b := newRing(t, keys.NewStoreVault(store, storageKey, nil), clk, all...)
 	for _, alg := range all {
 		mustVerify(t, b, mustSign(t, a, alg), alg)
 	}
@@ -55,7 +55,7 @@ func TestNodesThatStartAtTheSameTimeMakeOneKey(t *testing.T) {
 	start := make(chan struct{})
 	var wg sync.WaitGroup
 	for i := range rings {
-		rings[i] = keys.NewRing(keys.NewStoreVault(store, storageKey), keys.Options{
+		rings[i] = keys.NewRing(keys.NewStoreVault(store, storageKey, nil), keys.Options{
 			Now: clk.Now, Algorithms: []keys.Algorithm{keys.ES256, keys.EdDSA},
 		})
 		wg.Go(func() {
@@ -83,7 +83,7 @@ func TestNodesThatStartAtTheSameTimeMakeOneKey(t *testing.T) {
 // A node that loses the race takes what the winner wrote.
 func TestAnUpdateThatLosesTheRaceSeesTheOtherNodesChange(t *testing.T) {
 	store := memory.New(memory.Options{})
-	a, b := keys.NewStoreVault(store, storageKey), keys.NewStoreVault(store, storageKey)
+	a, b := keys.NewStoreVault(store, storageKey, nil), keys.NewStoreVault(store, storageKey, nil)
 	var seen []string
 	got, err := a.Update(t.Context(), "n", func(old []byte) ([]byte, error) {
 		seen = append(seen, string(old))
@@ -102,7 +102,7 @@ func TestAnUpdateThatLosesTheRaceSeesTheOtherNodesChange(t *testing.T) {
 func TestTheStoreHoldsNoKeyInClear(t *testing.T) {
 	clk := newClock()
 	store := memory.New(memory.Options{Now: clk.Now})
-	vault := keys.NewStoreVault(store, storageKey)
+	vault := keys.NewStoreVault(store, storageKey, nil)
 	newRing(t, vault, clk, all...)
 	values := dump(t, store)
 	if len(values) != 4 {
@@ -150,10 +150,10 @@ func secretsIn(t *testing.T, blob []byte) [][]byte {
 func TestAWrongStorageKeyOverwritesNothing(t *testing.T) {
 	clk := newClock()
 	store := memory.New(memory.Options{Now: clk.Now})
-	token := mustSign(t, newRing(t, keys.NewStoreVault(store, storageKey), clk, all...), keys.RS256)
+	token := mustSign(t, newRing(t, keys.NewStoreVault(store, storageKey, nil), clk, all...), keys.RS256)
 	before := dump(t, store)
 
-	r := keys.NewRing(keys.NewStoreVault(store, anotherKey), keys.Options{Now: clk.Now, Algorithms: all})
+	r := keys.NewRing(keys.NewStoreVault(store, anotherKey, nil), keys.Options{Now: clk.Now, Algorithms: all})
 	for range 2 {
 		if err := r.Load(t.Context()); !errors.Is(err, keys.ErrStorageKey) {
 			t.Errorf("Load: %v, want ErrStorageKey", err)
@@ -167,13 +167,13 @@ func TestAWrongStorageKeyOverwritesNothing(t *testing.T) {
 			t.Errorf("%s was overwritten", name)
 		}
 	}
-	mustVerify(t, newRing(t, keys.NewStoreVault(store, storageKey), clk, all...), token, keys.RS256)
+	mustVerify(t, newRing(t, keys.NewStoreVault(store, storageKey, nil), clk, all...), token, keys.RS256)
 }
 
 func TestAStorageKeyThatIsTooShortIsRefused(t *testing.T) {
 	store := memory.New(memory.Options{})
 	for _, key := range [][]byte{nil, storageKey[:31]} {
-		r := keys.NewRing(keys.NewStoreVault(store, key), keys.Options{})
+		r := keys.NewRing(keys.NewStoreVault(store, key, nil), keys.Options{})
 		if err := r.Load(t.Context()); !errors.Is(err, keys.ErrStorageKeyTooShort) {
 			t.Errorf("%d bytes: %v, want ErrStorageKeyTooShort", len(key), err)
 		}
@@ -187,7 +187,7 @@ func TestAStorageKeyThatIsTooShortIsRefused(t *testing.T) {
 func TestABlobOpensOnlyUnderItsName(t *testing.T) {
 	clk := newClock()
 	store := memory.New(memory.Options{Now: clk.Now})
-	vault := keys.NewStoreVault(store, storageKey)
+	vault := keys.NewStoreVault(store, storageKey, nil)
 	newRing(t, vault, clk, keys.EdDSA)
 	blob := dump(t, store)["keys:sealing"]
 	if err := store.Put(t.Context(), "keys:signing-EdDSA", blob, day); err != nil {
@@ -201,20 +201,20 @@ func TestABlobOpensOnlyUnderItsName(t *testing.T) {
 func TestMaintainedKeysDoNotExpire(t *testing.T) {
 	clk := newClock()
 	store := memory.New(memory.Options{Now: clk.Now})
-	r := newRing(t, keys.NewStoreVault(store, storageKey), clk, keys.EdDSA)
+	r := newRing(t, keys.NewStoreVault(store, storageKey, nil), clk, keys.EdDSA)
 	sealed := mustSeal(t, r, "p", "x")
 	for range 6 {
 		clk.Advance(300 * day)
 		maintain(t, r)
 	}
-	restarted := newRing(t, keys.NewStoreVault(store, storageKey), clk, keys.EdDSA)
+	restarted := newRing(t, keys.NewStoreVault(store, storageKey, nil), clk, keys.EdDSA)
 	if _, err := restarted.Unseal(t.Context(), "p", sealed); err != nil {
 		t.Errorf("after five years: %v", err)
 	}
 }
 
 func TestAStoreThatDoesNotAnswerIsNotAnEmptyOne(t *testing.T) {
-	vault := keys.NewStoreVault(goneStore{}, storageKey)
+	vault := keys.NewStoreVault(goneStore{}, storageKey, nil)
 	if _, ok, err := vault.Load(t.Context(), "n"); ok || !errors.Is(err, errStoreGone) {
 		t.Errorf("Load: %v, %v; want the store's error", ok, err)
 	}
@@ -235,7 +235,7 @@ func (goneStore) Get(context.Context, string) ([]byte, bool, error) { return nil
 func TestVaultsKeepTheContract(t *testing.T) {
 	for name, v := range map[string]keys.Vault{
 		"memory": keys.NewMemoryVault(),
-		"store":  keys.NewStoreVault(memory.New(memory.Options{}), storageKey),
+		"store":  keys.NewStoreVault(memory.New(memory.Options{}), storageKey, nil),
 	} {
 		t.Run(name, func(t *testing.T) {
 			update := func(change func([]byte) ([]byte, error)) (string, error) {

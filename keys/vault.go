@@ -21,6 +21,12 @@ type Vault interface {
 	Update(ctx context.Context, name string, change func(old []byte) (next []byte, err error)) ([]byte, error)
 }
 
+// A Recaller is a vault that can tell what was last seen of its blobs, by it
+// or by a vault before it, while it cannot be asked.
+type Recaller interface {
+	Recall(name string) (blob []byte, ok bool)
+}
+
 // NewMemoryVault returns a vault that lives and dies with this process.
 func NewMemoryVault() Vault {
 	return &memoryVault{blobs: make(map[string][]byte)}

@@ -243,7 +243,7 @@ func TestAKeyThatCannotBeHadDoesNotCostTheCode(t *testing.T) {
 	_, in := w.signIn(ada)
 	code := w.code(in, nil)
 	good := w.Keys
-	w.Keys = keys.NewRing(keys.NewStoreVault(unwritable{w.store}, make([]byte, 32)), keys.Options{Now: w.clock.Now, Algorithms: []keys.Algorithm{keys.ES256}})
+	w.Keys = keys.NewRing(keys.NewStoreVault(unwritable{w.store}, make([]byte, 32), nil), keys.Options{Now: w.clock.Now, Algorithms: []keys.Algorithm{keys.ES256}})
 	exchange := func() *oauth.Error {
 		_, refusal := w.ExchangeCode(t.Context(), oauth.CodeRequest{Client: w.client("1"), Code: code, RedirectURI: callback, Verifier: verifier})
 		return refusal

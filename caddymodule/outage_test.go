@@ -1,0 +1,72 @@
+package caddymodule
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/caddy-sso/caddy-sso/storage/redistest"
+)
+
+// A configuration that is loaded while Redis is away has the keys of the one
+// before, so it does what that one did: known sessions go through, strangers
+// are led to the sign-in page, and forms that are open stay good.
+func TestAReloadInAnOutageOfRedisKeepsTheKeys(t *testing.T) {
+	server := redistest.Start(t)
+	w := newWorld(t)
+	s := setup{storage: "storage redis " + server.URL() + " " + redisKey}
+	w.mustLoad(s)
+	known, page := w.visitor(), "http://"+w.site+"/"
+	known.signIn(page)
+	waiting := w.visitor()
+	form := waiting.get(page + "deep")
+
+	server.Stop()
+	s.global = "session {\nidle 1h\n}"
+	w.mustLoad(s)
+	if got := known.getOnce(page); got.body != "hello demo" {
+		t.Errorf("a known session: %s: %s", got.Status, got.body)
+	}
+	if got := w.visitor().get(page); got.StatusCode != http.StatusOK || formAction.FindString(got.body) == "" {
+		t.Errorf("a stranger is not shown the sign-in page: %s: %s", got.Status, got.body)
+	}
+	if got := waiting.submit(form, "demo", "demo"); got.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("a sign-in without a store: %s: %s", got.Status, got.body)
+	}
+	// A client that the configuration brings has no key before Redis is back.
+	s.global += strings.NewReplacer("SITE", w.site).Replace(`
+		client 2 {
+			name Other
+			public
+			redirect_uri http://SITE/elsewhere
+			token_alg EdDSA
+		}`)
+	w.mustLoad(s)
+	if got := known.getOnce(page); got.body != "hello demo" {
+		t.Errorf("a known session, with an algorithm that is new: %s: %s", got.Status, got.body)
+	}
+
+	server.Restart()
+	var done answered
+	eventually(t, "the form that was open all the time is taken", func() bool {
+		done = waiting.submit(form, "demo", "demo")
+		return done.StatusCode != http.StatusServiceUnavailable
+	})
+	if done.body != "hello demo" || done.Request.URL.Path != "/deep" {
+		t.Errorf("%s at %s: %s", done.Status, done.Request.URL, done.body)
+	}
+}
+
+// Keys that were sealed under another storage key are nobody's.
+func TestAnotherStorageKeyInAnOutageFindsNoKeys(t *testing.T) {
+	server := redistest.Start(t)
+	w := newWorld(t)
+	s := setup{storage: "storage redis " + server.URL() + " " + redisKey}
+	w.mustLoad(s)
+	server.Stop()
+	s.storage = strings.ReplaceAll(s.storage, "0123456789abcdef", "fedcba9876543210")
+	w.mustLoad(s)
+	if got := w.visitor().get("http://" + w.site + "/"); got.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("it seals with a key that it cannot know: %s: %s", got.Status, got.body)
+	}
+}
