@@ -1,10 +1,12 @@
 package redis_test
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
 
+	"github.com/caddy-sso/caddy-sso/storage"
 	"github.com/caddy-sso/caddy-sso/storage/redis"
 	"github.com/caddy-sso/caddy-sso/storage/redistest"
 )
@@ -26,6 +28,10 @@ func TestAReplicaOfAClusterTakesOver(t *testing.T) {
 			c := watch(t, s)
 			if dies {
 				master.Kill()
+				err := s.Scan(t.Context(), "key", func(string, []byte) error { return nil })
+				if !errors.Is(err, storage.ErrUnavailable) {
+					t.Errorf("a scan without a third of the slots: %v", err)
+				}
 			}
 			replica.MustCommand("CLUSTER", "FAILOVER", "TAKEOVER") // without the vote, which takes its time
 			for _, key := range keys {
@@ -39,6 +45,7 @@ func TestAReplicaOfAClusterTakesOver(t *testing.T) {
 				})
 			}
 			eventually(t, "somebody is told to read again", func() bool { return c.lost.Load() > 0 })
+			master.Kill() // whatever it is by now, it has nothing that others do not have
 			n := 0
 			if err := s.Scan(t.Context(), "key", func(string, []byte) error { n++; return nil }); err != nil || n != len(keys) {
 				t.Errorf("%d of %d values scanned, %v", n, len(keys), err)

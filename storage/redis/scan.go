@@ -2,12 +2,17 @@ package redis
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/redis/rueidis"
 )
 
-const scanBatch = 500
+const (
+	scanBatch    = 500
+	clusterSlots = 16384
+)
 
 // Scan implements [storage.Store]. The timeout is for each batch of keys.
 func (s *Store) Scan(ctx context.Context, prefix string, fn func(key string, value []byte) error) error {
@@ -21,27 +26,83 @@ func (s *Store) Scan(ctx context.Context, prefix string, fn func(key string, val
 		return s.failed(ctx, "scanning redis", err)
 	}
 	seen := make(map[string]bool) // SCAN may return a key more than once
-	masters := 0
+	var masters []rueidis.Client
+	var silent error
 	for addr, node := range client.Nodes() {
-		// The replicas of a cluster hold the same keys again. A node that does
-		// not answer may be a master, so that is an error.
 		found, err := s.askRole(ctx, node)
 		if err != nil {
-			return s.failed(ctx, "scanning redis at "+addr, err)
-		}
-		if found == replica {
+			silent = fmt.Errorf("%s: %w", addr, err)
 			continue
 		}
-		masters++
+		if found != master { // the replicas of a cluster hold the same keys again
+			continue
+		}
 		if err := s.scanNode(ctx, client, node, prefix, seen, fn); err != nil {
 			return err
 		}
+		masters = append(masters, node)
 	}
-	if masters == 0 {
-		return s.failed(ctx, "scanning redis", errDown)
+	if silent == nil && len(masters) == 0 {
+		silent = errDown
+	}
+	if silent != nil && !s.holdAllSlots(ctx, masters) {
+		return s.failed(ctx, "scanning redis", silent)
 	}
 	return nil
 }
+
+// holdAllSlots reports whether these nodes hold all that a cluster does, so
+// that a node which is silent cannot hold more: it was replaced, or is a
+// replica.
+func (s *Store) holdAllSlots(ctx context.Context, masters []rueidis.Client) bool {
+	if len(masters) == 0 {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.options.Timeout)
+	defer cancel()
+	ours := make(map[string]bool)
+	for _, node := range masters {
+		id, err := node.Do(ctx, node.B().ClusterMyid().Build()).ToString()
+		if err != nil {
+			return false
+		}
+		ours[id] = true
+	}
+	ranges, err := masters[0].Do(ctx, masters[0].B().ClusterSlots().Build()).ToArray()
+	if err != nil {
+		return false
+	}
+	held := int64(0)
+	for _, r := range ranges {
+		n, owner, err := slotRange(r)
+		if err != nil {
+			return false
+		}
+		if ours[owner] {
+			held += n
+		}
+	}
+	return held == clusterSlots
+}
+
+// slotRange reads one line of CLUSTER SLOTS: the first slot and the last, then
+// the master's host, port and ID.
+func slotRange(r rueidis.RedisMessage) (n int64, owner string, err error) {
+	line, err := r.ToArray()
+	if err != nil || len(line) < 3 {
+		return 0, "", errSlots
+	}
+	first, err1 := line[0].AsInt64()
+	last, err2 := line[1].AsInt64()
+	node, err3 := line[2].ToArray()
+	if errors.Join(err1, err2, err3) != nil || len(node) < 3 {
+		return 0, "", errSlots
+	}
+	owner, err = node[2].ToString()
+	return last - first + 1, owner, err
+}
+
+var errSlots = errors.New("malformed answer to CLUSTER SLOTS")
 
 func (s *Store) scanNode(ctx context.Context, client, node rueidis.Client, prefix string, seen map[string]bool,
 	fn func(key string, value []byte) error,
