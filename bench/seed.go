@@ -28,7 +28,7 @@ func seed(ctx context.Context, db, cookies, issuer string, users []session.User,
 	defer func() { err = errors.Join(err, store.Close()) }()
 	cache := session.NewCache(store, session.CacheOptions{})
 	defer cache.Close()
-	sessions := session.New(cache, session.Policy{})
+	sessions := session.New(cache, session.Policy{PerUser: session.MostPerUser})
 	origin, err := url.Parse(issuer)
 	if err != nil {
 		return fmt.Errorf("seeding sessions: %w", err)
@@ -40,7 +40,7 @@ func seed(ctx context.Context, db, cookies, issuer string, users []session.User,
 	for worker := range seeders {
 		all.Go(func() {
 			for i := worker; i < n; i += seeders {
-				token, _, err := sessions.Begin(ctx, users[i%len(users)])
+				token, _, err := sessions.Begin(ctx, session.SignIn{User: users[i%len(users)]})
 				if err != nil {
 					failures[worker] = err
 					return

@@ -255,7 +255,7 @@ func (f *fixture) browser() *browser {
 
 // signIn begins a session at the portal.
 func (b *browser) signIn(u session.User) *session.Session {
-	token, sess, err := b.f.gate.Server.Sessions.Begin(b.f.t.Context(), u)
+	token, sess, err := b.f.gate.Server.Sessions.Begin(b.f.t.Context(), session.SignIn{User: u})
 	if err != nil {
 		b.f.t.Fatal(err)
 	}

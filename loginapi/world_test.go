@@ -180,7 +180,7 @@ func failAuthURLs(t testing.TB, raws ...string) []oauth.FailAuthURL {
 // signIn begins a session, and returns the Cookie header for it.
 func (w *world) signIn(u session.User) (string, *session.Session) {
 	w.t.Helper()
-	token, s, err := w.server.Sessions.Begin(w.t.Context(), u)
+	token, s, err := w.server.Sessions.Begin(w.t.Context(), session.SignIn{User: u})
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -174,6 +174,7 @@ func (c *Cache) load(ctx context.Context, k *Key) (s *Session, value []byte, err
 		c.logger("session "+k.ID(), err)
 		return nil, nil, ErrNone
 	}
+	r.Agent, r.From = "", "" // nobody asks for them but to list sessions
 	s = newSession(*k, r)
 	c.sessions.fill(k, generation, held[Session]{s, epoch})
 	return s, value, nil

@@ -14,6 +14,10 @@ import (
 // write whose connection has just died is worth repeating.
 var takeRetries = [...]time.Duration{50 * time.Millisecond, 100 * time.Millisecond, 200 * time.Millisecond}
 
+// takeTime is when no other attempt is begun: one that found no connection
+// fails at once, but one that waited for an answer took about a second.
+const takeTime = 900 * time.Millisecond
+
 // End ends a session: in the store, in memory, and with it its site sessions
 // and live requests. Ending what is not there is no error. Where the store
 // does not answer, this process has dropped the session all the same, but it
@@ -23,26 +27,39 @@ func (s *Sessions) End(ctx context.Context, k Key) error {
 	return err
 }
 
-func (s *Sessions) end(ctx context.Context, k *Key) (existed bool, err error) {
-	existed, err = s.cache.take(ctx, k.in(sessionPrefix))
+// end returns the session that it has ended, or nil if there was none.
+func (s *Sessions) end(ctx context.Context, k *Key) (*Session, error) {
+	value, existed, err := s.cache.take(ctx, k.in(sessionPrefix))
 	s.cache.gone(k)
 	if err != nil {
-		return false, fmt.Errorf("ending session %s: %w", k.ID(), err)
+		return nil, fmt.Errorf("ending session %s: %w", k.ID(), err)
 	}
 	s.cache.endSites(ctx, k)
-	return existed, nil
+	if !existed {
+		return nil, nil
+	}
+	r, err := decodeRecord(value)
+	if err != nil {
+		s.cache.logger("session "+k.ID(), err)
+		return nil, nil
+	}
+	s.delist(ctx, r.Subject, k)
+	return newSession(*k, r), nil
 }
 
-// take removes a record.
-func (c *Cache) take(ctx context.Context, key string) (existed bool, err error) {
+// take removes a record. It waits for a store that is silent once, since a
+// person waits for the answer.
+func (c *Cache) take(ctx context.Context, key string) (value []byte, existed bool, err error) {
+	began := c.clock()
 	for attempt := 0; ; attempt++ {
-		_, existed, err = c.store.Take(ctx, key)
-		if err == nil || !errors.Is(err, storage.ErrUnavailable) || attempt == len(takeRetries) {
-			return existed, err
+		value, existed, err = c.store.Take(ctx, key)
+		if err == nil || !errors.Is(err, storage.ErrUnavailable) ||
+			attempt == len(takeRetries) || c.clock().Sub(began) >= takeTime {
+			return value, existed, err
 		}
 		select {
 		case <-ctx.Done():
-			return false, err
+			return nil, false, err
 		case <-time.After(takeRetries[attempt]):
 		}
 	}
@@ -63,21 +80,32 @@ func (s *Sessions) scan(ctx context.Context, id string, fn func(*Session) error)
 		if !ok {
 			return nil
 		}
-		r, err := decodeRecord(value)
-		if err != nil {
-			s.cache.logger("session "+k.ID(), err)
-			return nil
-		}
-		found := newSession(k, r)
-		if !s.terms.alive(found, now) {
+		found := s.decode(k, value, now)
+		if found == nil {
 			return nil
 		}
 		return fn(found)
 	})
 }
 
+// decode returns the session that was stored under k, or nil if it is none or
+// not alive.
+func (s *Sessions) decode(k Key, value []byte, now int64) *Session {
+	r, err := decodeRecord(value)
+	if err != nil {
+		s.cache.logger("session "+k.ID(), err)
+		return nil
+	}
+	found := newSession(k, r)
+	if !s.terms.alive(found, now) {
+		return nil
+	}
+	return found
+}
+
 // EndMatching ends all sessions that match, and returns how many it ended. One
-// that cannot be ended does not keep it from the others.
+// that cannot be ended does not keep it from the others. It reads the whole
+// store; where the subject is known, [Sessions.EndUser] does not.
 func (s *Sessions) EndMatching(ctx context.Context, match func(*Session) bool) (int, error) {
 	var keys []Key
 	err := s.List(ctx, func(found *Session) error {
@@ -89,15 +117,20 @@ func (s *Sessions) EndMatching(ctx context.Context, match func(*Session) bool) (
 	if err != nil {
 		err = fmt.Errorf("listing sessions: %w", err)
 	}
-	errs := []error{err}
-	ended := 0
+	ended, endErr := s.endAll(ctx, keys)
+	return ended, errors.Join(err, endErr)
+}
+
+// endAll returns how many it ended. One that cannot be ended does not keep it
+// from the others.
+func (s *Sessions) endAll(ctx context.Context, keys []Key) (ended int, err error) {
+	var errs []error
 	for i := range keys {
-		existed, err := s.end(ctx, &keys[i])
+		old, err := s.end(ctx, &keys[i])
 		if err != nil {
 			errs = append(errs, err)
-			continue
 		}
-		if existed {
+		if old != nil {
 			ended++
 		}
 	}

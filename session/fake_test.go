@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -35,12 +36,13 @@ type fake struct {
 	down  atomic.Bool // every call fails
 	mute  atomic.Bool // the feed tells nothing
 	gets  atomic.Int64
-	swaps atomic.Int64 // those that wrote
+	swaps atomic.Int64 // those that wrote a session
 
 	mu        sync.Mutex
 	watcher   func(storage.Change)
-	afterGet  func(key string) // the value has been read, but not returned
-	beforeCAS func(key string)
+	afterGet  func(key string) // the value has been read, but not returned; no user's list
+	beforeCAS func(key string) // of a session
+	beforePut func(key string)
 	failTakes int // how many Takes fail before one works
 }
 
@@ -56,6 +58,7 @@ func (f *fake) hooks() (afterGet, beforeCAS func(string)) {
 
 func (f *fake) onGet(fn func(key string)) { f.mu.Lock(); f.afterGet = fn; f.mu.Unlock() }
 func (f *fake) onCAS(fn func(key string)) { f.mu.Lock(); f.beforeCAS = fn; f.mu.Unlock() }
+func (f *fake) onPut(fn func(key string)) { f.mu.Lock(); f.beforePut = fn; f.mu.Unlock() }
 func (f *fake) failNextTakes(n int)       { f.mu.Lock(); f.failTakes = n; f.mu.Unlock() }
 
 func (f *fake) Get(ctx context.Context, key string) ([]byte, bool, error) {
@@ -64,7 +67,7 @@ func (f *fake) Get(ctx context.Context, key string) ([]byte, bool, error) {
 		return nil, false, errDown
 	}
 	value, ok, err := f.Store.Get(ctx, key)
-	if after, _ := f.hooks(); after != nil {
+	if after, _ := f.hooks(); after != nil && !strings.HasPrefix(key, "user:") {
 		after(key)
 	}
 	return value, ok, err
@@ -73,6 +76,12 @@ func (f *fake) Get(ctx context.Context, key string) ([]byte, bool, error) {
 func (f *fake) Put(ctx context.Context, key string, value []byte, lifetime time.Duration) error {
 	if f.down.Load() {
 		return errDown
+	}
+	f.mu.Lock()
+	before := f.beforePut
+	f.mu.Unlock()
+	if before != nil {
+		before(key)
 	}
 	return f.Store.Put(ctx, key, value, lifetime)
 }
@@ -91,14 +100,15 @@ func (f *fake) Take(ctx context.Context, key string) ([]byte, bool, error) {
 }
 
 func (f *fake) CompareAndSwap(ctx context.Context, key string, old, next []byte, lifetime time.Duration) (bool, error) {
-	if _, before := f.hooks(); before != nil {
+	ofSession := strings.HasPrefix(key, "session:")
+	if _, before := f.hooks(); before != nil && ofSession {
 		before(key)
 	}
 	if f.down.Load() {
 		return false, errDown
 	}
 	swapped, err := f.Store.CompareAndSwap(ctx, key, old, next, lifetime)
-	if swapped {
+	if swapped && ofSession {
 		f.swaps.Add(1)
 	}
 	return swapped, err
@@ -179,7 +189,7 @@ func onEngines(t *testing.T, p session.Policy, test func(t *testing.T, w *world)
 // begin signs Ada in.
 func (w *world) begin() (cookie string, s *session.Session) {
 	w.t.Helper()
-	token, s, err := w.Begin(w.t.Context(), ada)
+	token, s, err := w.Begin(w.t.Context(), session.SignIn{User: ada})
 	if err != nil {
 		w.t.Fatal(err)
 	}

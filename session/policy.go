@@ -12,7 +12,15 @@ const (
 // nodes whose clocks differ do not lose it early.
 const slack = time.Minute
 
-// A Policy says how long sessions live. Two configurations may look at the
+const (
+	defaultPerUser = 64
+
+	// MostPerUser is the highest bound on a user's sessions: their list is
+	// written anew with every sign-in.
+	MostPerUser = 10_000
+)
+
+// A Policy says how long sessions live, and how many a user may have. Two configurations may look at the
 // same sessions under different policies.
 type Policy struct {
 	// Idle is how long a session lives without a request. It is written down at
@@ -29,11 +37,17 @@ type Policy struct {
 	// store was lost and does not answer. Default: 5 minutes. Less than zero
 	// means not at all.
 	OutageGrace time.Duration
+
+	// PerUser is how many live sessions a user may have; the oldest ends when
+	// another begins. At most [MostPerUser]. Default (also for less than zero):
+	// 64.
+	PerUser int
 }
 
 // terms is a Policy with its defaults, in milliseconds.
 type terms struct {
 	idle, tenth, lifetime, grace int64
+	perUser                      int
 }
 
 func (p Policy) terms() terms {
@@ -49,12 +63,16 @@ func (p Policy) terms() terms {
 	if p.OutageGrace < 0 {
 		p.OutageGrace = -time.Millisecond // a nanosecond less than nothing would round to 0
 	}
+	if p.PerUser <= 0 {
+		p.PerUser = defaultPerUser
+	}
 	idle := max(p.Idle.Milliseconds(), 1)
 	return terms{
 		idle:     idle,
 		tenth:    idle / 10,
 		lifetime: max(p.Lifetime.Milliseconds(), 1),
 		grace:    p.OutageGrace.Milliseconds(),
+		perUser:  min(p.PerUser, MostPerUser),
 	}
 }
 

@@ -22,6 +22,8 @@ type record struct {
 	Expires int64    `json:"expires"`
 	Seen    int64    `json:"seen"`
 	Idle    int64    `json:"idle,omitempty"` // the idle time of the policy under which it was written
+	Agent   string   `json:"agent,omitempty"`
+	From    string   `json:"from,omitempty"`
 }
 
 func (r record) encode() ([]byte, error) {

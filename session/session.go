@@ -46,6 +46,9 @@ type User struct {
 	Email   string
 	Groups  []string
 
+	// Avatar is the address of a picture, or empty.
+	Avatar string
+
 	// Signin is the ID of the way that signed the user in, such as "local".
 	Signin string
 }
@@ -55,7 +58,9 @@ type Session struct {
 	key Key
 
 	// All strings of the user share one backing string, and the way of signing
-	// in is interned: of a million sessions, every byte counts. kept is for how
+	// in is interned: of a million sessions, every byte counts. After the
+	// groups come the device's agent, NUL and address, but not in sessions that
+	// are kept in memory. kept is for how
 	// many seconds after its last use the session is stored; 0 is not known.
 	text      string
 	groups    []string
@@ -87,6 +92,33 @@ func (s *Session) User() User {
 	}
 }
 
+// Agent returns what the browser called itself when the user signed in: at most
+// 128 printable bytes, which may say anything. It is "" in a session that was
+// not listed: [Sessions.Check] does not keep it.
+func (s *Session) Agent() string {
+	agent, _ := s.device()
+	return agent
+}
+
+// From returns the address that the user signed in from, under the same rules.
+func (s *Session) From() string {
+	_, from := s.device()
+	return from
+}
+
+func (s *Session) device() (agent, from string) {
+	at := int(s.groupsAt)
+	for _, g := range s.groups {
+		at += len(g)
+	}
+	agent, from, _ = strings.Cut(s.text[at:], "\x00")
+	return agent, from
+}
+
+// Seen returns when the session was last used, as far as that was written down:
+// see [Policy].Idle.
+func (s *Session) Seen() time.Time { return time.UnixMilli(s.seen.Load()) }
+
 // Begun returns when the user signed in.
 func (s *Session) Begun() time.Time { return time.UnixMilli(s.begun) }
 
@@ -108,6 +140,9 @@ func newSession(k Key, r record) *Session {
 	for _, g := range r.Groups {
 		size += len(g)
 	}
+	if r.Agent != "" || r.From != "" {
+		size += len(r.Agent) + 1 + len(r.From)
+	}
 	text.Grow(size)
 	text.WriteString(r.Subject)
 	s.nameAt = uint32(text.Len())
@@ -117,6 +152,11 @@ func newSession(k Key, r record) *Session {
 	s.groupsAt = uint32(text.Len())
 	for _, g := range r.Groups {
 		text.WriteString(g)
+	}
+	if r.Agent != "" || r.From != "" {
+		text.WriteString(r.Agent)
+		text.WriteByte(0)
+		text.WriteString(r.From)
 	}
 	s.text = text.String()
 	if len(r.Groups) == 0 {

@@ -3,7 +3,6 @@ package session
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 )
 
@@ -27,36 +26,6 @@ type Sessions struct {
 
 // New returns the sessions of c under p.
 func New(c *Cache, p Policy) *Sessions { return &Sessions{cache: c, terms: p.terms()} }
-
-// Begin signs u in: it stores a new session, under a token that nobody has
-// seen before. After an error there is no token, and no session to be had.
-func (s *Sessions) Begin(ctx context.Context, u User) (Token, *Session, error) {
-	if u.Subject == "" {
-		return Token{}, nil, errors.New("beginning a session: the user has no subject")
-	}
-	if err := ctx.Err(); err != nil {
-		return Token{}, nil, fmt.Errorf("beginning a session: %w", err)
-	}
-	t, err := newToken(s.cache.random)
-	if err != nil {
-		return Token{}, nil, fmt.Errorf("beginning a session: %w", err)
-	}
-	now := s.cache.now()
-	r := record{
-		Version: version,
-		Subject: u.Subject, Name: u.Name, Email: u.Email, Groups: u.Groups, Signin: u.Signin,
-		Begun: now, Seen: now, Expires: now + s.terms.lifetime, Idle: s.terms.idle,
-	}
-	value, err := r.encode()
-	if err != nil {
-		return Token{}, nil, err
-	}
-	k := t.Key()
-	if err := s.cache.store.Put(ctx, k.in(sessionPrefix), value, s.terms.stored(r, now)); err != nil {
-		return Token{}, nil, fmt.Errorf("beginning a session: %w", err)
-	}
-	return t, newSession(k, r), nil
-}
 
 // Check returns the SSO session whose token is in the cookie. The error is
 // [ErrNone] where there is none, and wraps [storage.ErrUnavailable] where the
@@ -201,6 +170,19 @@ func (s *Sessions) extend(ctx context.Context, found *Session, value []byte, now
 	}
 	if swapped {
 		found.seen.Store(now)
+		s.keepAlong(ctx, found)
 	}
 	return nil
+}
+
+// keepAlong keeps what hangs on a session that is in use from being taken for
+// unused by the store. It also lists a session that is on no list, as one that
+// a version without lists began.
+func (s *Sessions) keepAlong(ctx context.Context, found *Session) {
+	if _, err := s.relist(ctx, found); err != nil {
+		s.cache.logger("sessions of the user of "+found.ID(), err)
+	}
+	if err := s.cache.readSites(ctx, &found.key); err != nil {
+		s.cache.logger("site sessions of "+found.ID(), err)
+	}
 }

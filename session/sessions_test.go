@@ -38,14 +38,14 @@ func TestASessionIsWhatWasBegun(t *testing.T) {
 
 func TestAUserMayBeNothingButASubject(t *testing.T) {
 	w := newWorld(t, session.Policy{})
-	token, _, err := w.Begin(t.Context(), session.User{Subject: "x"})
+	token, _, err := w.Begin(t.Context(), session.SignIn{User: session.User{Subject: "x"}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if u := w.check(token.Encode()).User(); !reflect.DeepEqual(u, session.User{Subject: "x"}) {
 		t.Errorf("%+v", u)
 	}
-	if _, _, err := w.Begin(t.Context(), session.User{Name: "nobody"}); err == nil {
+	if _, _, err := w.Begin(t.Context(), session.SignIn{User: session.User{Name: "nobody"}}); err == nil {
 		t.Error("a session for nobody")
 	}
 }
@@ -54,11 +54,11 @@ func TestABeginThatFailsLeavesNoToken(t *testing.T) {
 	w := newWorld(t, session.Policy{})
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
-	if token, s, err := w.Begin(cancelled, ada); !errors.Is(err, context.Canceled) || s != nil || token != (session.Token{}) {
+	if token, s, err := w.Begin(cancelled, session.SignIn{User: ada}); !errors.Is(err, context.Canceled) || s != nil || token != (session.Token{}) {
 		t.Error("a cancelled request began a session", err)
 	}
 	w.store.down.Store(true)
-	if token, s, err := w.Begin(t.Context(), ada); !errors.Is(err, storage.ErrUnavailable) || s != nil || token != (session.Token{}) {
+	if token, s, err := w.Begin(t.Context(), session.SignIn{User: ada}); !errors.Is(err, storage.ErrUnavailable) || s != nil || token != (session.Token{}) {
 		t.Error("a session that was not stored", err)
 	}
 }
@@ -147,7 +147,7 @@ func TestTheStoreKnowsNoToken(t *testing.T) {
 		}
 		return nil
 	})
-	if err != nil || n != 3 {
+	if err != nil || n != 4 {
 		t.Fatal(n, err)
 	}
 }
@@ -190,7 +190,7 @@ func TestListFindAndEndMatching(t *testing.T) {
 		bob.Subject = "bob"
 		var bobs []string
 		for range 3 {
-			token, s, err := w.Begin(t.Context(), bob)
+			token, s, err := w.Begin(t.Context(), session.SignIn{User: bob})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -35,7 +35,7 @@ func (s *Sessions) BeginSite(ctx context.Context, sso *Session, client, transact
 		return Token{}, fmt.Errorf("encoding a site session: %w", err)
 	}
 	lifetime := time.Duration(rest) * time.Millisecond
-	if err := s.cache.enlist(ctx, &sso.key, t.Key(), lifetime); err != nil {
+	if err := s.cache.enlistSite(ctx, &sso.key, t.Key(), lifetime); err != nil {
 		return Token{}, err
 	}
 	if err := s.cache.store.Put(ctx, t.Key().in(sitePrefix), value, lifetime); err != nil {
@@ -82,7 +82,7 @@ func (s *Sessions) EndSite(ctx context.Context, cookie string) error {
 		return nil
 	}
 	k := t.Key()
-	_, err := s.cache.take(ctx, k.in(sitePrefix))
+	_, _, err := s.cache.take(ctx, k.in(sitePrefix))
 	s.cache.sites.drop(&k)
 	if err != nil {
 		return fmt.Errorf("ending a site session: %w", err)

@@ -2,7 +2,6 @@ package session
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -13,20 +12,14 @@ import (
 // page, and fill the store with them.
 const maxSites = 64
 
-// enlistTries bounds the attempts to write the list of site sessions, which
-// tabs that finish at the same moment write at the same time.
-const enlistTries = 2 * maxSites
-
 // sites is the stored list of an SSO session's site sessions, the oldest
 // first: their keys, one after the other.
 type sites []byte
 
 func (l sites) keys() []Key {
-	keys := make([]Key, 0, len(l)/len(Key{}))
-	for chunk := range slices.Chunk(l, len(Key{})) {
-		if len(chunk) == len(Key{}) {
-			keys = append(keys, Key(chunk))
-		}
+	var keys []Key
+	for _, entry := range entries(l, len(Key{})) {
+		keys = append(keys, Key(entry))
 	}
 	return keys
 }
@@ -41,27 +34,37 @@ func (l sites) with(k Key) (longer sites, dropped []Key) {
 	return longer, dropped
 }
 
-// enlist puts a site session on the list of its SSO session, and ends the
+// enlistSite puts a site session on the list of its SSO session, and ends the
 // oldest beyond maxSites. It comes before the site session itself is stored, so
 // that none is ever left off the list.
-func (c *Cache) enlist(ctx context.Context, sso *Key, k Key, lifetime time.Duration) error {
-	list := sso.in(sitesPrefix)
-	for range enlistTries {
-		old, _, err := c.store.Get(ctx, list)
-		if err != nil {
-			return fmt.Errorf("listing a site session: %w", err)
-		}
-		next, dropped := sites(old).with(k)
-		swapped, err := c.store.CompareAndSwap(ctx, list, old, next, lifetime)
-		if err != nil {
-			return fmt.Errorf("listing a site session: %w", err)
-		}
-		if swapped {
-			c.dropSites(ctx, dropped)
-			return nil
+func (c *Cache) enlistSite(ctx context.Context, sso *Key, k Key, lifetime time.Duration) error {
+	var dropped []Key
+	err := c.changeList(ctx, sso.in(sitesPrefix), lifetime, func(stored []byte) ([]byte, bool, error) {
+		var longer sites
+		longer, dropped = sites(stored).with(k)
+		return longer, true, nil
+	})
+	if err != nil {
+		return fmt.Errorf("listing a site session: %w", err)
+	}
+	c.dropSites(ctx, dropped)
+	return nil
+}
+
+// readSites reads the site sessions of an SSO session that is in use. They are
+// never written again, so a store that drops what was not used for longest
+// would take those for unused that are known here, and so never read.
+func (c *Cache) readSites(ctx context.Context, sso *Key) error {
+	list, _, err := c.store.Get(ctx, sso.in(sitesPrefix))
+	if err != nil {
+		return fmt.Errorf("reading site sessions: %w", err)
+	}
+	for _, k := range sites(list).keys() {
+		if _, _, err := c.store.Get(ctx, k.in(sitePrefix)); err != nil {
+			return fmt.Errorf("reading site sessions: %w", err)
 		}
 	}
-	return errors.New("listing a site session: too many begin at once")
+	return nil
 }
 
 // endSites removes the site sessions of an SSO session that has ended. They

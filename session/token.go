@@ -79,6 +79,7 @@ const (
 	sessionPrefix = "session:"
 	sitePrefix    = "site:"
 	sitesPrefix   = "sites:" // of an SSO session
+	userPrefix    = "user:"  // the sessions of a user
 )
 
 // in returns the store's key for k under prefix.

@@ -100,7 +100,7 @@ func TestClass23WeakRandomness(t *testing.T) {
 	t.Run("by default no two tokens are alike", func(t *testing.T) {
 		s, seen := with(session.CacheOptions{}), map[session.Token]bool{}
 		for range 200 {
-			token, _, err := s.Begin(t.Context(), ada)
+			token, _, err := s.Begin(t.Context(), session.SignIn{User: ada})
 			if err != nil || seen[token] || token == (session.Token{}) {
 				t.Fatal("a token came twice, or not at all", err)
 			}
@@ -109,7 +109,7 @@ func TestClass23WeakRandomness(t *testing.T) {
 	})
 	t.Run("all 32 bytes come from the source", func(t *testing.T) {
 		random := bytes.Repeat([]byte{0x5a}, 32)
-		token, _, err := with(session.CacheOptions{Rand: bytes.NewReader(random)}).Begin(t.Context(), ada)
+		token, _, err := with(session.CacheOptions{Rand: bytes.NewReader(random)}).Begin(t.Context(), session.SignIn{User: ada})
 		if err != nil || token.Encode() != base64.RawURLEncoding.EncodeToString(random) {
 			t.Fatal("the token is not what was drawn", err)
 		}
@@ -117,13 +117,13 @@ func TestClass23WeakRandomness(t *testing.T) {
 	broken := errors.New("no entropy")
 	s := with(session.CacheOptions{Rand: iotest.ErrReader(broken)})
 	t.Run("a source that fails begins no session", func(t *testing.T) {
-		token, sess, err := s.Begin(t.Context(), ada)
+		token, sess, err := s.Begin(t.Context(), session.SignIn{User: ada})
 		if !errors.Is(err, broken) || token != (session.Token{}) || sess != nil {
 			t.Fatal("a session without randomness", err)
 		}
 	})
 	t.Run("nor a site session", func(t *testing.T) {
-		_, sso, err := with(session.CacheOptions{}).Begin(t.Context(), ada)
+		_, sso, err := with(session.CacheOptions{}).Begin(t.Context(), session.SignIn{User: ada})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -133,7 +133,7 @@ func TestClass23WeakRandomness(t *testing.T) {
 	})
 	t.Run("a source that runs dry begins no session", func(t *testing.T) {
 		dry := with(session.CacheOptions{Rand: bytes.NewReader(make([]byte, 31))})
-		if _, _, err := dry.Begin(t.Context(), ada); err == nil {
+		if _, _, err := dry.Begin(t.Context(), session.SignIn{User: ada}); err == nil {
 			t.Fatal("a token of 31 bytes")
 		}
 	})

@@ -237,22 +237,16 @@ func (h *Hosted) verify(r *http.Request, b browser, client *oauth.Client, name, 
 	return u, nil
 }
 
-// begin begins a session with a new token, and ends the one that the browser
-// had: its cookie is about to be replaced, so nobody could sign out of it.
+// begin begins a session with a new token in place of the one that the browser
+// had.
 func (h *Hosted) begin(w http.ResponseWriter, r *http.Request, u session.User, b browser, client *oauth.Client) error {
-	token, sess, err := h.Server.Sessions.Begin(r.Context(), u)
-	if err != nil {
-		return err
-	}
 	if err := h.setBrowser(r.Context(), w, b.remember(u.Subject)); err != nil {
 		return err
 	}
-	if old, ok := h.Session.Value(r); ok {
-		if before, err := h.Server.Sessions.Check(r.Context(), old); err == nil {
-			if err := h.Server.EndSession(r.Context(), oauth.SignedIn{Session: before, User: before.User()}, h.From(r)); err != nil {
-				return err
-			}
-		}
+	before, _ := h.Session.Value(r)
+	token, sess, err := h.Server.BeginSession(r.Context(), session.SignIn{User: u, Agent: r.UserAgent(), From: string(h.From(r))}, before)
+	if err != nil {
+		return err
 	}
 	h.Session.Set(w, token.Encode(), h.Lifetime)
 	h.Server.Audit.Record(oauth.Event{What: oauth.SignedInEvent, User: u, Client: client, Session: sess, From: h.From(r)})

@@ -1,0 +1,209 @@
+package session
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// settling is for how long after its beginning a session that is on its user's
+// list and not in the store counts as one that is about to be stored.
+const settling = 2 * time.Minute
+
+// listed is a session on the list of its user.
+type listed struct {
+	key   Key
+	begun int64
+}
+
+const listedSize = len(Key{}) + 8
+
+// listing is the stored list of a user's sessions, in the order in which they
+// began, which clocks of several nodes may see differently: for each its key and
+// when it began. Some may have ended.
+type listing []listed
+
+func parseListing(stored []byte) listing {
+	var l listing
+	for _, entry := range entries(stored, listedSize) {
+		k := Key(entry[:len(Key{})])
+		l = append(l, listed{k, int64(binary.BigEndian.Uint64(entry[len(k):]))})
+	}
+	return l
+}
+
+func (l listing) encode() []byte {
+	stored := make([]byte, 0, len(l)*listedSize)
+	for _, e := range l {
+		stored = append(stored, e.key[:]...)
+		stored = binary.BigEndian.AppendUint64(stored, uint64(e.begun))
+	}
+	return stored
+}
+
+func (l listing) index(k *Key) int {
+	return slices.IndexFunc(l, func(e listed) bool { return e.key == *k })
+}
+
+// listOf is the store's key of a user's list. Subjects may be of any length.
+func listOf(subject string) string { return Key(sha256.Sum256([]byte(subject))).in(userPrefix) }
+
+// changeListing changes the list of a user.
+func (s *Sessions) changeListing(ctx context.Context, subject string, change func(listing) (next listing, changed bool, err error)) error {
+	lifetime := time.Duration(s.terms.lifetime) * time.Millisecond
+	err := s.cache.changeList(ctx, listOf(subject), lifetime, func(stored []byte) ([]byte, bool, error) {
+		next, changed, err := change(parseListing(stored))
+		if err == nil && len(next) > 2*MostPerUser {
+			err = errors.New("the list is full")
+		}
+		return next.encode(), changed, err
+	})
+	if err != nil {
+		return fmt.Errorf("sessions of a user: %w", err)
+	}
+	return nil
+}
+
+// enlist puts a session on the list of its user, and ends the oldest that are
+// too many. It comes before the session itself is stored, so that none is ever
+// left off the list. What is ended stays on it until that has been done.
+func (s *Sessions) enlist(ctx context.Context, begun *Session, in SignIn) error {
+	var tooMany listing
+	known := make(map[Key]bool)
+	err := s.changeListing(ctx, in.User.Subject, func(l listing) (listing, bool, error) {
+		tooMany = nil
+		if len(l) >= s.terms.perUser {
+			var err error
+			if l, err = s.living(ctx, l, begun.begun, known); err != nil {
+				return nil, false, err
+			}
+			others := slices.DeleteFunc(slices.Clone(l), func(e listed) bool { return e.key == in.Replaces })
+			tooMany = others[:max(len(others)+1-s.terms.perUser, 0)]
+		}
+		return append(l, listed{begun.key, begun.begun}), true, nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, e := range tooMany {
+		old, err := s.end(ctx, &e.key)
+		if err != nil {
+			return err
+		}
+		if old != nil && in.Ended != nil {
+			in.Ended(old)
+		}
+	}
+	return nil
+}
+
+// living leaves out those that have ended or expired. It reads each but once.
+func (s *Sessions) living(ctx context.Context, l listing, now int64, known map[Key]bool) (listing, error) {
+	var left listing
+	for _, e := range l {
+		alive, asked := known[e.key]
+		if !asked {
+			alive = now-e.begun < settling.Milliseconds()
+			if !alive {
+				found, err := s.inStore(ctx, &e.key, now)
+				if err != nil {
+					return nil, err
+				}
+				alive = found != nil
+			}
+			known[e.key] = alive
+		}
+		if alive {
+			left = append(left, e)
+		}
+	}
+	return left, nil
+}
+
+// relist sees that a stored session is on the list of its user, and returns how
+// many began after it.
+func (s *Sessions) relist(ctx context.Context, found *Session) (newer int, err error) {
+	err = s.changeListing(ctx, found.User().Subject, func(l listing) (listing, bool, error) {
+		at := l.index(&found.key)
+		if at >= 0 {
+			newer = len(l) - 1 - at
+			return nil, false, nil
+		}
+		for at = len(l); at > 0 && l[at-1].begun > found.begun; {
+			at--
+		}
+		newer = len(l) - at
+		return slices.Insert(l, at, listed{found.key, found.begun}), true, nil
+	})
+	return newer, err
+}
+
+// delist takes a session that has ended off the list of its user. Should this
+// fail, it stays there as one that has ended.
+func (s *Sessions) delist(ctx context.Context, subject string, k *Key) {
+	err := s.changeListing(ctx, subject, func(l listing) (listing, bool, error) {
+		at := l.index(k)
+		if at < 0 {
+			return nil, false, nil
+		}
+		return slices.Delete(l, at, at+1), true, nil
+	})
+	if err != nil {
+		s.cache.logger("session "+k.ID(), err)
+	}
+}
+
+// inStore reads a live session, whatever is in memory. It is nil if there is
+// none.
+func (s *Sessions) inStore(ctx context.Context, k *Key, now int64) (*Session, error) {
+	value, ok, err := s.cache.store.Get(ctx, k.in(sessionPrefix))
+	if err != nil {
+		return nil, unavailable("reading a session", err)
+	}
+	if !ok {
+		return nil, nil
+	}
+	return s.decode(*k, value, now), nil
+}
+
+// OfUser returns the live sessions of the user with that subject, the newest
+// first, each with its [Session.Agent] and [Session.From]. A session that began
+// under a version without lists is among them once its use was written down:
+// see [Policy].Idle.
+func (s *Sessions) OfUser(ctx context.Context, subject string) ([]*Session, error) {
+	stored, _, err := s.cache.store.Get(ctx, listOf(subject))
+	if err != nil {
+		return nil, unavailable("reading the sessions of a user", err)
+	}
+	now := s.cache.now()
+	var all []*Session
+	for _, e := range slices.Backward(parseListing(stored)) {
+		found, err := s.inStore(ctx, &e.key, now)
+		if err != nil {
+			return nil, err
+		}
+		if found != nil {
+			all = append(all, found)
+		}
+	}
+	return all, nil
+}
+
+// EndUser ends all sessions that [Sessions.OfUser] knows, and returns how many
+// it ended. One that cannot be ended does not keep it from the others. A
+// sign-in that is under way may still succeed.
+func (s *Sessions) EndUser(ctx context.Context, subject string) (int, error) {
+	stored, _, err := s.cache.store.Get(ctx, listOf(subject))
+	if err != nil {
+		return 0, unavailable("reading the sessions of a user", err)
+	}
+	var keys []Key
+	for _, e := range parseListing(stored) {
+		keys = append(keys, e.key)
+	}
+	return s.endAll(ctx, keys)
+}
