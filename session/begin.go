@@ -14,8 +14,9 @@ const (
 	// session is stored that could have been taken off its user's list as dead.
 	beginTimeout = 30 * time.Second
 
-	longestAgent = 128
-	longestFrom  = 64
+	longestAvatar = 512
+	longestAgent  = 128
+	longestFrom   = 64
 )
 
 // A SignIn is what a session begins with.
@@ -65,7 +66,7 @@ func (s *Sessions) begin(ctx context.Context, in SignIn) (Token, *Session, error
 	now := s.cache.now()
 	r := record{
 		Version: version,
-		Subject: u.Subject, Name: u.Name, Email: u.Email, Groups: u.Groups, Signin: u.Signin,
+		Subject: u.Subject, Name: u.Name, Email: u.Email, Groups: u.Groups, Avatar: clean(u.Avatar, longestAvatar), Signin: u.Signin,
 		Begun: now, Seen: now, Expires: now + s.terms.lifetime, Idle: s.terms.idle,
 		Agent: clean(in.Agent, longestAgent), From: clean(in.From, longestFrom),
 	}

@@ -139,6 +139,7 @@ var ada = session.User{
 	Email:   "ada@example.com",
 	Groups:  []string{"admins", "users"},
 	Signin:  "local",
+	Avatar:  "https://pictures.example/ada.png",
 }
 
 // world is what most tests need: sessions over a fake over the memory engine.

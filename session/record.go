@@ -17,6 +17,7 @@ type record struct {
 	Name    string   `json:"name,omitempty"`
 	Email   string   `json:"email,omitempty"`
 	Groups  []string `json:"groups,omitempty"`
+	Avatar  string   `json:"avatar,omitempty"`
 	Signin  string   `json:"signin,omitempty"`
 	Begun   int64    `json:"begun"` // milliseconds since 1970, as are all below
 	Expires int64    `json:"expires"`

@@ -59,8 +59,8 @@ type Session struct {
 
 	// All strings of the user share one backing string, and the way of signing
 	// in is interned: of a million sessions, every byte counts. After the
-	// groups come the device's agent, NUL and address, but not in sessions that
-	// are kept in memory. kept is for how
+	// groups comes the avatar, and then, but not in sessions that are kept in
+	// memory, the device's agent and address, a NUL before each. kept is for how
 	// many seconds after its last use the session is stored; 0 is not known.
 	text      string
 	groups    []string
@@ -83,11 +83,13 @@ func (s *Session) ID() string { return s.key.ID() }
 
 // User returns who signed in. Callers must not modify Groups.
 func (s *Session) User() User {
+	avatar, _, _ := strings.Cut(s.afterGroups(), "\x00")
 	return User{
 		Subject: s.text[:s.nameAt],
 		Name:    s.text[s.nameAt:s.emailAt],
 		Email:   s.text[s.emailAt:s.groupsAt],
 		Groups:  s.groups,
+		Avatar:  avatar,
 		Signin:  s.signin.Value(),
 	}
 }
@@ -107,12 +109,17 @@ func (s *Session) From() string {
 }
 
 func (s *Session) device() (agent, from string) {
+	_, device, _ := strings.Cut(s.afterGroups(), "\x00")
+	agent, from, _ = strings.Cut(device, "\x00")
+	return agent, from
+}
+
+func (s *Session) afterGroups() string {
 	at := int(s.groupsAt)
 	for _, g := range s.groups {
 		at += len(g)
 	}
-	agent, from, _ = strings.Cut(s.text[at:], "\x00")
-	return agent, from
+	return s.text[at:]
 }
 
 // Seen returns when the session was last used, as far as that was written down:
@@ -140,9 +147,11 @@ func newSession(k Key, r record) *Session {
 	for _, g := range r.Groups {
 		size += len(g)
 	}
+	after := r.Avatar
 	if r.Agent != "" || r.From != "" {
-		size += len(r.Agent) + 1 + len(r.From)
+		after += "\x00" + r.Agent + "\x00" + r.From
 	}
+	size += len(after)
 	text.Grow(size)
 	text.WriteString(r.Subject)
 	s.nameAt = uint32(text.Len())
@@ -153,11 +162,7 @@ func newSession(k Key, r record) *Session {
 	for _, g := range r.Groups {
 		text.WriteString(g)
 	}
-	if r.Agent != "" || r.From != "" {
-		text.WriteString(r.Agent)
-		text.WriteByte(0)
-		text.WriteString(r.From)
-	}
+	text.WriteString(after)
 	s.text = text.String()
 	if len(r.Groups) == 0 {
 		return s
