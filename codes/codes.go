@@ -60,6 +60,10 @@ type Record struct {
 	Product string `json:"product,omitempty"`
 	Account string `json:"account,omitempty"`
 
+	// Redemption is what the check of Redeem says of the request that redeems
+	// the code; a [*SpentError] returns it.
+	Redemption string `json:"-"`
+
 	// Issued and Expires are set by Issue.
 	Issued  time.Time `json:"issued"`
 	Expires time.Time `json:"expires"`
@@ -117,6 +121,8 @@ func (e *FullError) Error() string {
 type SpentError struct {
 	Grant  string `json:"grant"`
 	Client string `json:"client"` // the client that the code was issued to
+
+	Redemption string `json:"redemption,omitempty"` // see [Record]
 }
 
 func (e *SpentError) Error() string {

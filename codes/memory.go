@@ -21,7 +21,7 @@ func (c *Codes) redeemHere(id codeID, check func(*Record) error) (*Record, error
 	if err := check(rec); err != nil {
 		return nil, err
 	}
-	if err := c.claim(id); err != nil {
+	if err := c.claim(id, rec.Redemption); err != nil {
 		return nil, err
 	}
 	return rec, nil
@@ -39,7 +39,7 @@ func (c *Codes) find(id codeID) (*Record, error) {
 }
 
 // claim turns a live code into a spent one, for one caller only.
-func (c *Codes) claim(id codeID) error {
+func (c *Codes) claim(id codeID, redemption string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := c.now()
@@ -48,7 +48,7 @@ func (c *Codes) claim(id codeID) error {
 		return err
 	}
 	c.ledger.remove(id)
-	c.spent.add(id, SpentError{Grant: e.record.Grant, Client: e.record.Client}, now)
+	c.spent.add(id, SpentError{Grant: e.record.Grant, Client: e.record.Client, Redemption: redemption}, now)
 	return nil
 }
 

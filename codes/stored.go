@@ -50,6 +50,7 @@ func (c *Codes) redeemStored(ctx context.Context, id codeID, check func(*Record)
 	if err := check(&rec); err != nil {
 		return nil, err
 	}
+	spent.Redemption = rec.Redemption
 
 	marker, err := json.Marshal(spent)
 	if err != nil {
@@ -62,7 +63,7 @@ func (c *Codes) redeemStored(ctx context.Context, id codeID, check func(*Record)
 		return nil, fmt.Errorf("redeeming code: claiming it: %w", err)
 	}
 	if !first {
-		return nil, &spent
+		return nil, c.spentOrUnknown(ctx, id)
 	}
 	c.release(id)
 	// The claim is made. A record that could not be removed expires by itself,

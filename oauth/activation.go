@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
+	"encoding/base64"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -48,7 +50,7 @@ func (s *Server) Activate(ctx context.Context, r ActivationRequest) (*Activation
 		return nil, refusal
 	}
 	if p.Client.Disabled {
-		return nil, &Error{Kind: ClientDisabled, Description: "This application is disabled."}
+		return nil, clientDisabled()
 	}
 	var in SignedIn
 	if r.Code != "" {
@@ -87,66 +89,54 @@ func (s *Server) activateByCode(ctx context.Context, p *Product, r ActivationReq
 		case r.RedirectURI != "" && !redirect:
 			return "issued for another redirect_uri"
 		}
+		rec.Redemption = redemption{Body: r.Body, Session: rec.Session, At: s.Now().Unix()}.encode()
 		return ""
 	})
-	key := activatedKey(r.Code)
-	if spent := (*codes.SpentError)(nil); errors.As(refusal.cause(), &spent) {
-		in, ok, refusal := s.retried(ctx, key, r)
-		if ok || refusal != nil {
-			return in, refusal
-		}
-		return SignedIn{}, s.replayed(ctx, p.Client, spent, r.From)
+	if refusal == nil {
+		return redeemed.SignedIn, nil
 	}
-	if refusal != nil {
+	spent := (*codes.SpentError)(nil)
+	if !errors.As(refusal.Cause, &spent) {
 		return SignedIn{}, refusal
 	}
-	value, err := json.Marshal(activated{Body: r.Body[:], Session: sessionID(redeemed.Record.Session)})
-	if err == nil {
-		err = s.Store.Put(ctx, key, value, retryFor)
+	in, again, refusal := s.retried(ctx, spent, r)
+	if again || refusal != nil {
+		return in, refusal
 	}
-	if err != nil {
-		return SignedIn{}, unavailable(fmt.Errorf("remembering an activation: %w", err))
-	}
-	return redeemed.SignedIn, nil
+	return SignedIn{}, s.replayed(ctx, p.Client, spent, r.From)
 }
 
-// activated is what is remembered of a code that was just redeemed.
-type activated struct {
-	Body    []byte `json:"b"`
-	Session string `json:"s"`
+// A redemption is what a spent code remembers of the activation that spent it,
+// so that the very same one can be told from a replay.
+type redemption struct {
+	Body    [sha256.Size]byte
+	Session session.Key
+	At      int64 // Unix seconds
 }
 
-// activatedKey files under a hash, so that no code is kept.
-func activatedKey(code string) string {
-	sum := sha256.Sum256([]byte("activated\x00" + code))
-	return "activated:" + hex.EncodeToString(sum[:])
+func (d redemption) encode() string {
+	raw := binary.BigEndian.AppendUint64(slices.Concat(d.Body[:], d.Session[:]), uint64(d.At))
+	return base64.RawURLEncoding.EncodeToString(raw)
 }
 
-// retried says whether a request is the one that redeemed its code, once more.
-func (s *Server) retried(ctx context.Context, key string, r ActivationRequest) (SignedIn, bool, *Error) {
-	matching := func(value []byte) (session.Key, bool) {
-		var before activated
-		if json.Unmarshal(value, &before) != nil || subtle.ConstantTimeCompare(before.Body, r.Body[:]) != 1 {
-			return session.Key{}, false
-		}
-		return parseSessionID(before.Session)
+func parseRedemption(s string) (redemption, bool) {
+	raw, err := base64.RawURLEncoding.DecodeString(s)
+	if err != nil || len(raw) != 2*sha256.Size+8 {
+		return redemption{}, false
 	}
-	value, _, err := s.Store.Get(ctx, key)
-	if err != nil {
-		return SignedIn{}, false, unavailable(fmt.Errorf("looking up an activation: %w", err))
-	}
-	if _, ok := matching(value); !ok {
-		return SignedIn{}, false, nil // and the one who may still can
-	}
-	value, _, err = s.Store.Take(ctx, key)
-	if err != nil {
-		return SignedIn{}, false, unavailable(fmt.Errorf("looking up an activation: %w", err))
-	}
-	k, ok := matching(value)
-	if !ok {
+	return redemption{
+		Body: [sha256.Size]byte(raw), Session: session.Key(raw[sha256.Size:]), At: int64(binary.BigEndian.Uint64(raw[2*sha256.Size:])),
+	}, true
+}
+
+// retried says whether a request is the one that redeemed its code, once more
+// and within its time.
+func (s *Server) retried(ctx context.Context, spent *codes.SpentError, r ActivationRequest) (SignedIn, bool, *Error) {
+	before, ok := parseRedemption(spent.Redemption)
+	if !ok || subtle.ConstantTimeCompare(before.Body[:], r.Body[:]) != 1 || s.Now().After(time.Unix(before.At, 0).Add(retryFor)) {
 		return SignedIn{}, false, nil
 	}
-	sess, err := s.Sessions.Lookup(ctx, k)
+	sess, err := s.Sessions.Lookup(ctx, before.Session)
 	if errors.Is(err, session.ErrNone) {
 		return SignedIn{}, false, invalidGrant(err)
 	}
@@ -157,7 +147,18 @@ func (s *Server) retried(ctx context.Context, key string, r ActivationRequest) (
 	if err != nil {
 		return SignedIn{}, false, invalidGrant(err)
 	}
-	return in, true, nil
+	// Last, so that no failure of ours uses it up.
+	first, err := s.Store.CompareAndSwap(ctx, retriedKey(r.Code), nil, []byte{1}, 2*retryFor)
+	if err != nil {
+		return SignedIn{}, false, unavailable(fmt.Errorf("trying an activation again: %w", err))
+	}
+	return in, first, nil
+}
+
+// retriedKey files under a hash, so that no code is kept.
+func retriedKey(code string) string {
+	sum := sha256.Sum256([]byte("retried\x00" + code))
+	return "retried:" + hex.EncodeToString(sum[:])
 }
 
 // activateByToken takes an access token, or an ID token: clients send either.

@@ -217,3 +217,7 @@ func (r *LicenseRequest) account() string {
 	}
 	return r.Account.Code
 }
+
+func clientDisabled() *Error {
+	return &Error{Kind: ClientDisabled, Description: "This application is disabled."}
+}

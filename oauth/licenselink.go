@@ -47,6 +47,9 @@ func (s *Server) LicenseLink(ctx context.Context, r LicenseLinkRequest) (url.Val
 	if refusal != nil {
 		return nil, refusal
 	}
+	if p.Client.Disabled {
+		return nil, clientDisabled()
+	}
 	if r.ResponseType == "" {
 		r.ResponseType = s.Licenses.Default
 	}
@@ -109,7 +112,7 @@ func (s *Server) checkLink(ctx context.Context, r OpenIDRequest) (*Authorization
 	case !registered || (link.Token && !slices.Contains(p.ResponseTypes, LicenseToken)):
 		return nil, invalid("redirect_uri or response_type is not registered for this product any more.")
 	case p.Client.Disabled:
-		return nil, &Error{Kind: ClientDisabled, Description: "This application is disabled."}
+		return nil, clientDisabled()
 	case s.Now().Unix() > link.Expires:
 		return nil, linkSpent()
 	}
