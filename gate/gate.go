@@ -139,7 +139,7 @@ func nothing() {}
 // Handle answers a request, or returns the one that goes on to the upstream.
 func (g *Gate) Handle(w http.ResponseWriter, r *http.Request) (Pass, bool) {
 	visit := visitOf(r)
-	g.scrub(visit, r)
+	visit.scrub(g.Headers, r)
 	if g.mayOwn(r) && g.serveOwn(visit, w, r) {
 		return Pass{}, false
 	}

@@ -70,12 +70,12 @@ func fold(c byte) byte {
 }
 
 // scrub deletes what looks like an identity header, from every request.
-func (g *Gate) scrub(v *visit, r *http.Request) {
-	if slices.Contains(v.scrubbed, g.Headers.folded) {
+func (v *visit) scrub(h Headers, r *http.Request) {
+	if slices.Contains(v.scrubbed, h.folded) {
 		return
 	}
-	v.scrubbed = append(v.scrubbed, g.Headers.folded)
-	g.Headers.scrub(r)
+	v.scrubbed = append(v.scrubbed, h.folded)
+	h.scrub(r)
 }
 
 func (h Headers) scrub(r *http.Request) {

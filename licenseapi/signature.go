@@ -1,0 +1,190 @@
+package licenseapi
+
+import (
+	"context"
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+
+	"github.com/caddy-sso/caddy-sso/keys"
+)
+
+// A SignatureKey signs answers, as licensed software verifies them. It is read,
+// or made, when it is first needed. It is safe for concurrent use, and cannot
+// be printed.
+type SignatureKey struct {
+	read func(context.Context) ([]byte, error)
+
+	reading sync.Mutex
+	loaded  atomic.Pointer[rsa.PrivateKey]
+}
+
+// signatureBits is the size of a key that is made; those that are given are
+// no smaller, and no larger than what a request may cost.
+const (
+	signatureBits    = 2048
+	maxSignatureBits = 8192
+)
+
+// SignatureKeyFile is the RSA key in a PEM file (PKCS #1 or PKCS #8), which is
+// made when it is not there.
+func SignatureKeyFile(path string) *SignatureKey {
+	return &SignatureKey{read: func(context.Context) ([]byte, error) {
+		text, err := os.ReadFile(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			text, err = makeKeyFile(path)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("signature_key: %w", err)
+		}
+		return text, nil
+	}}
+}
+
+// SignatureKeyVault is a key that all nodes which share the vault share.
+func SignatureKeyVault(v keys.Vault) *SignatureKey {
+	return &SignatureKey{read: func(ctx context.Context) ([]byte, error) {
+		const name = "license-signature"
+		text, there, err := v.Load(ctx, name)
+		if err == nil && !there {
+			text, err = v.Update(ctx, name, func(old []byte) ([]byte, error) {
+				if old != nil {
+					return nil, nil
+				}
+				return newKey()
+			})
+		}
+		if err != nil {
+			return nil, fmt.Errorf("the signature key: %w", err)
+		}
+		return text, nil
+	}}
+}
+
+// Format keeps the key out of whatever prints it.
+func (*SignatureKey) Format(s fmt.State, _ rune) {
+	io.WriteString(s, "[redacted]") //nolint:errcheck // fmt has nowhere to report it
+}
+
+// Load reads the key, so that what is wrong with it is said at once.
+func (k *SignatureKey) Load(ctx context.Context) error {
+	_, err := k.key(ctx)
+	return err
+}
+
+// Sign is RSA-SHA256 with PKCS #1 v1.5 padding, as clients have it built in.
+func (k *SignatureKey) Sign(ctx context.Context, body []byte) ([]byte, error) {
+	key, err := k.key(ctx)
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(body)
+	return rsa.SignPKCS1v15(nil, key, crypto.SHA256, sum[:])
+}
+
+// Public is the public half, as PEM.
+func (k *SignatureKey) Public(ctx context.Context) ([]byte, error) {
+	key, err := k.key(ctx)
+	if err != nil {
+		return nil, err
+	}
+	der, err := x509.MarshalPKIXPublicKey(key.Public())
+	if err != nil {
+		return nil, fmt.Errorf("encoding the public half of the signature key: %w", err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), nil
+}
+
+func (k *SignatureKey) key(ctx context.Context) (*rsa.PrivateKey, error) {
+	if key := k.loaded.Load(); key != nil {
+		return key, nil
+	}
+	k.reading.Lock()
+	defer k.reading.Unlock()
+	if key := k.loaded.Load(); key != nil {
+		return key, nil
+	}
+	text, err := k.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	key, err := parseKey(text)
+	if err != nil {
+		return nil, fmt.Errorf("signature_key: %w", err)
+	}
+	k.loaded.Store(key)
+	return key, nil
+}
+
+var errNoKey = errors.New("is no RSA key in PEM; make one with: openssl genrsa -out <file> 2048")
+
+// parseKey reads PKCS #1 or PKCS #8. No error of it holds a part of the key.
+func parseKey(text []byte) (*rsa.PrivateKey, error) {
+	block, _ := pem.Decode(text)
+	if block == nil {
+		return nil, errNoKey
+	}
+	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		parsed, err = x509.ParsePKCS1PrivateKey(block.Bytes)
+	}
+	key, ok := parsed.(*rsa.PrivateKey)
+	if err != nil || !ok {
+		return nil, errNoKey
+	}
+	if bits := key.N.BitLen(); bits < signatureBits || bits > maxSignatureBits {
+		return nil, fmt.Errorf("has %d bits; expected %d to %d", bits, signatureBits, maxSignatureBits)
+	}
+	return key, nil
+}
+
+func newKey() ([]byte, error) {
+	key, err := rsa.GenerateKey(rand.Reader, signatureBits)
+	if err != nil {
+		return nil, fmt.Errorf("making a key: %w", err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, fmt.Errorf("encoding a key: %w", err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
+}
+
+// makeKeyFile writes a new key beside the path and links it there: a link never
+// takes the place of a file, so of two processes that come at once both read
+// the key of the first, and nobody reads half a file.
+func makeKeyFile(path string) ([]byte, error) {
+	text, err := newKey()
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, err
+	}
+	beside, err := os.CreateTemp(filepath.Dir(path), ".signature-key-*") // mode 0600
+	if err != nil {
+		return nil, err
+	}
+	defer os.Remove(beside.Name())
+	_, err = beside.Write(text)
+	if err = errors.Join(err, beside.Sync(), beside.Close()); err != nil {
+		return nil, err
+	}
+	if err := os.Link(beside.Name(), path); errors.Is(err, fs.ErrExist) {
+		return os.ReadFile(path)
+	} else if err != nil {
+		return nil, err
+	}
+	return text, nil
+}
