@@ -27,6 +27,21 @@ var refusals = map[oauth.Kind]struct {
 	oauth.Denied:          {http.StatusUnauthorized, "010-026"},
 	oauth.TooManyAttempts: {http.StatusTooManyRequests, "002-057"},
 	oauth.TooManyCodes:    {http.StatusTooManyRequests, "002-058"},
+	oauth.InvalidToken:    {http.StatusUnauthorized, "002-016"},
+
+	oauth.UnauthorizedClient:   {http.StatusUnprocessableEntity, "003-020"},
+	oauth.UnsupportedGrantType: {http.StatusBadRequest, "0"},
+
+	// No endpoint of this API comes to these.
+	oauth.InteractionRequired:     {http.StatusUnauthorized, "003-040"},
+	oauth.UnsupportedResponseType: {http.StatusBadRequest, "0"},
+	oauth.RequestObject:           {http.StatusBadRequest, "0"},
+	oauth.RequestObjectURI:        {http.StatusBadRequest, "0"},
+	oauth.LinkSpent:               {http.StatusBadRequest, "0"},
+	oauth.NoSeat:                  {http.StatusUnauthorized, "010-026"},
+	oauth.Unprovisioned:           {http.StatusTeapot, "004-001"},
+	oauth.UnknownProduct:          {http.StatusNotFound, "003-061"},
+	oauth.UnknownAccount:          {http.StatusNotFound, "003-061"},
 }
 
 // refuse renders an error of the core. What is our own fault is logged here,

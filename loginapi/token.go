@@ -12,6 +12,7 @@ import (
 
 var tokenParams = []string{
 	"grant_type", "client_id", "client_secret", "code", "redirect_uri", "code_verifier",
+	"scope", "audience",
 }
 
 // tokenBody is the answer to every grant. One public client crashes where
@@ -40,10 +41,13 @@ func (a *API) token(w http.ResponseWriter, r *http.Request) {
 	switch p.get("grant_type") {
 	case "authorization_code":
 		a.codeGrant(w, r, client, p)
+	case "client_credentials":
+		tokens, refusal := a.Server.ClientToken(r.Context(), client, oauth.SplitList(p.get("scope")), oauth.SplitList(p.get("audience")), a.From(r))
+		a.answer(w, tokens, refusal)
 	case "":
 		a.refuse(w, badParam("grant_type is missing."))
 	default:
-		a.refuse(w, badParam("grant_type should be one of [authorization_code]."))
+		a.refuse(w, &oauth.Error{Kind: oauth.UnsupportedGrantType, Description: "grant_type should be one of [authorization_code client_credentials]."})
 	}
 }
 
@@ -61,6 +65,10 @@ func (a *API) codeGrant(w http.ResponseWriter, r *http.Request, client *oauth.Cl
 		Verifier:    p.get("code_verifier"),
 		From:        a.From(r),
 	})
+	a.answer(w, tokens, refusal)
+}
+
+func (a *API) answer(w http.ResponseWriter, tokens *oauth.Tokens, refusal *oauth.Error) {
 	if refusal != nil {
 		a.refuse(w, refusal)
 		return

@@ -57,7 +57,7 @@ func TestACodeBecomesTheTokenOfTheReference(t *testing.T) {
 		Issuer: issuer, Subject: ada.Subject, Audience: []string{"game", "https://api.example/a b+c"},
 		Expires: start.Unix() + 3610, IssuedAt: start.Unix() + 10, Scopes: []string{"offline", "email"},
 		Groups:  []oauth.GroupClaim{{ID: fnv1a("players"), Name: "players", IsDefault: true}, {ID: fnv1a("crew"), Name: "crew"}},
-		Project: "1", Username: "ada", Email: ada.Email, SessionID: base64.RawURLEncoding.EncodeToString(key[:]),
+		Project: "1", Username: "ada", Email: ada.Email, ClientID: "1", SessionID: base64.RawURLEncoding.EncodeToString(key[:]),
 	}
 	if !reflect.DeepEqual(claims, want) {
 		t.Errorf("got  %+v\nwant %+v", claims, want)
@@ -154,7 +154,7 @@ func TestTheTokenEndpointRefusesWithTheErrorsOfTheReference(t *testing.T) {
 		{"client_id missing", redemption("x", "client_id", "-"), nil, 400, "0", "client_id is missing."},
 		{"grant_type missing", redemption("x", "grant_type", "-"), nil, 400, "0", "grant_type is missing."},
 		{"grant_type empty", redemption("x", "grant_type", ""), nil, 400, "0", "grant_type is missing."},
-		{"grant_type password", redemption("x", "grant_type", "password"), nil, 400, "0", "grant_type should be one of [authorization_code]."},
+		{"grant_type password", redemption("x", "grant_type", "password"), nil, 400, "0", "grant_type should be one of [authorization_code client_credentials]."},
 		{"code missing", redemption("x", "code", "-"), nil, 400, "0", "code is missing."},
 		{"code empty", redemption(""), nil, 400, "0", "code is missing."},
 		{"redirect_uri missing", redemption("x", "redirect_uri", "-"), nil, 400, "0", "redirect_uri is missing."},

@@ -1,0 +1,18 @@
+package loginapi
+
+import (
+	"testing"
+
+	"github.com/caddy-sso/caddy-sso/oauth"
+)
+
+func TestEveryKindOfErrorHasAStatusAndACode(t *testing.T) {
+	for _, kind := range oauth.Kinds() {
+		if r := refusals[kind]; r.status < 400 || r.code == "" {
+			t.Errorf("kind %d has status %d and code %q", kind, r.status, r.code)
+		}
+	}
+	if len(refusals) != len(oauth.Kinds()) {
+		t.Errorf("%d refusals for %d kinds", len(refusals), len(oauth.Kinds()))
+	}
+}
