@@ -75,8 +75,8 @@ func (s *Server) IDTokenHint(ctx context.Context, token string) (*Hint, *Error) 
 }
 
 // Names says whether a hint is about a session.
-func (h *Hint) Names(in SignedIn) bool {
-	return h.Session == in.Session.Key() && same(h.Subject, in.User.Subject)
+func (h *Hint) Names(sess *session.Session) bool {
+	return h.Session == sess.Key() && same(h.Subject, sess.User().Subject)
 }
 
 // openToken checks a token's signature and reads its claims.
