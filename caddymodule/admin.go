@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -49,7 +50,10 @@ type sessionEntry struct {
 	Email   string    `json:"email,omitempty"`
 	Groups  []string  `json:"groups,omitempty"`
 	Signin  string    `json:"signin"`
+	Agent   string    `json:"agent,omitempty"`
+	From    string    `json:"from,omitempty"`
 	Begun   time.Time `json:"begun"`
+	Seen    time.Time `json:"seen"`
 	Expires time.Time `json:"expires"`
 }
 
@@ -73,7 +77,8 @@ func (adminAPI) list(w http.ResponseWriter, r *http.Request) error {
 			u := s.User()
 			return listed.Encode(sessionEntry{
 				ID: s.ID(), User: u.Name, Subject: u.Subject, Email: u.Email, Groups: u.Groups, Signin: u.Signin,
-				Begun: s.Begun().UTC(), Expires: s.Expires().UTC(),
+				Agent: s.Agent(), From: s.From(),
+				Begun: s.Begun().UTC(), Seen: s.Seen().UTC(), Expires: s.Expires().UTC(),
 			})
 		})
 		switch {
@@ -114,16 +119,34 @@ func (adminAPI) endUser(w http.ResponseWriter, r *http.Request) error {
 		return adminError(http.StatusBadRequest, errors.New("the name of the user is missing"))
 	}
 	return withCore(w, r, http.MethodDelete, func(c *core) error {
-		n, err := c.server.Sessions.EndMatching(r.Context(), func(s *session.Session) bool {
-			u := s.User()
-			return strings.EqualFold(u.Name, name) || u.Subject == name
-		})
+		n, err := endUserSessions(r.Context(), c.server.Sessions, name)
 		if err != nil {
 			return adminError(http.StatusServiceUnavailable, err)
 		}
 		c.audit.Record(oauth.Event{What: oauth.SessionEnded, User: session.User{Name: name}, Why: fmt.Sprintf("by the operator: all %d", n)})
 		return answer(w, ended{n})
 	})
+}
+
+// endUserSessions ends all sessions of a name or subject. Users may have left
+// the configuration, and sessions may be older than the lists of them, so all
+// are looked at. What began while that was done is on the lists.
+func endUserSessions(ctx context.Context, sessions *session.Sessions, name string) (int, error) {
+	subjects := map[string]bool{name: true}
+	ended, err := sessions.EndMatching(ctx, func(s *session.Session) bool {
+		u := s.User()
+		if !strings.EqualFold(u.Name, name) && u.Subject != name {
+			return false
+		}
+		subjects[u.Subject] = true
+		return true
+	})
+	for subject := range subjects {
+		n, listErr := sessions.EndUser(ctx, subject)
+		ended += n
+		err = errors.Join(err, listErr)
+	}
+	return ended, err
 }
 
 // withCore runs f over the store of the configuration that is active.

@@ -51,7 +51,7 @@ func TestTheAdminAPIListsAndEndsSessions(t *testing.T) {
 	}
 	for _, e := range entries {
 		if e.User != "demo" || !uuid.MatchString(e.Subject) || e.Email != "demo@example.com" || e.Signin != "local" ||
-			len(e.Groups) != 1 || !e.Expires.After(e.Begun) || len(e.ID) < 8 {
+			len(e.Groups) != 1 || e.Agent != "Go-http-client/1.1" || e.From != "127.0.0.1" || e.Seen.Before(e.Begun) || !e.Expires.After(e.Begun) || len(e.ID) < 8 {
 			t.Errorf("an entry is %+v", e)
 		}
 	}
@@ -197,5 +197,60 @@ func TestTheCommandsListAndEndSessions(t *testing.T) {
 	w.admin = freeAddr(t)
 	if _, err := w.command("session", "list"); err == nil || !strings.Contains(err.Error(), "asking the admin API at "+w.admin) {
 		t.Errorf("without a server: %v", err)
+	}
+}
+
+func TestAUserIsEndedByNameOrSubjectAlsoWithoutAListOfSessions(t *testing.T) {
+	for _, by := range []string{"name", "subject"} {
+		t.Run(by, func(t *testing.T) {
+			w := newWorld(t)
+			w.mustLoad(setup{})
+			older, newer := w.visitor(), w.visitor()
+			page := "http://" + w.site + "/"
+			older.signIn(page)
+			store, lists := w.running().opened.Load().state.store, []string(nil)
+			err := store.Scan(t.Context(), "user:", func(key string, _ []byte) error {
+				lists = append(lists, key)
+				return nil
+			})
+			if err != nil || len(lists) != 1 {
+				t.Fatalf("%d lists of sessions, %v", len(lists), err)
+			}
+			// As a version wrote it that had no lists.
+			if _, _, err := store.Take(t.Context(), lists[0]); err != nil {
+				t.Fatal(err)
+			}
+			newer.signIn(page)
+			who := "Demo"
+			if by == "subject" {
+				who = w.sessions()[0].Subject
+			}
+			if out, err := w.command("user", "end", who); err != nil || out != "2 ended\n" {
+				t.Errorf("%q, %v", out, err)
+			}
+			for _, v := range []*visitor{older, newer} {
+				if got := v.getOnce(page); got.StatusCode != http.StatusFound {
+					t.Errorf("still signed in: %s", got.Status)
+				}
+			}
+		})
+	}
+}
+
+func TestBeyondPerUserTheOldestSessionEnds(t *testing.T) {
+	w := newWorld(t)
+	w.mustLoad(setup{global: "session {\nper_user 2\n}"})
+	page := "http://" + w.site + "/"
+	visitors := []*visitor{w.visitor(), w.visitor(), w.visitor()}
+	for _, v := range visitors {
+		v.signIn(page)
+	}
+	for i, v := range visitors {
+		if out := v.getOnce(page).StatusCode == http.StatusFound; out != (i == 0) {
+			t.Errorf("browser %d is signed out: %v", i, out)
+		}
+	}
+	if n := len(w.sessions()); n != 2 {
+		t.Errorf("%d sessions, not 2", n)
 	}
 }

@@ -35,6 +35,7 @@ func init() {
 //			lifetime     <duration>
 //			outage_grace <duration>
 //			cache        <sessions>
+//			per_user     <sessions>
 //			same_site    lax | none
 //		}
 //		codes {
@@ -169,6 +170,7 @@ func (s *SessionConfig) unmarshal(d *caddyfile.Dispenser) error {
 		"lifetime":     func() error { return duration(d, &s.Lifetime) },
 		"outage_grace": func() error { return duration(d, &s.OutageGrace) },
 		"cache":        func() error { return positive(d, &s.Cache) },
+		"per_user":     func() error { return positive(d, &s.PerUser) },
 		"same_site":    func() error { return one(d, &s.SameSite) },
 	})
 	if err != nil {

@@ -45,7 +45,7 @@ func subcommand(use, short string, args cobra.PositionalArgs, run func(caddycmd.
 
 func listSessions(fl caddycmd.Flags) (int, error) {
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "ID\tUSER\tGROUPS\tBEGUN\tENDS AT THE LATEST")
+	fmt.Fprintln(table, "ID\tUSER\tGROUPS\tBEGUN\tLAST SEEN\tFROM\tENDS AT THE LATEST")
 	err := call(fl, http.MethodGet, "/sso/sessions", func(answer *json.Decoder) error {
 		if _, err := answer.Token(); err != nil {
 			return err
@@ -55,8 +55,8 @@ func listSessions(fl caddycmd.Flags) (int, error) {
 			if err := answer.Decode(&e); err != nil {
 				return err
 			}
-			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", e.ID, e.User, strings.Join(e.Groups, ","),
-				e.Begun.Local().Format(time.DateTime), e.Expires.Local().Format(time.DateTime))
+			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", e.ID, e.User, strings.Join(e.Groups, ","),
+				e.Begun.Local().Format(time.DateTime), e.Seen.Local().Format(time.DateTime), e.From, e.Expires.Local().Format(time.DateTime))
 		}
 		_, err := answer.Token() // the end, if it came that far
 		return err

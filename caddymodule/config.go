@@ -20,7 +20,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/signin"
 )
 
-// SessionConfig is how long SSO sessions live.
+// SessionConfig is how long SSO sessions live, and how many there may be.
 type SessionConfig struct {
 	// How long a session lasts without a request. Default: `24h`.
 	Idle caddy.Duration `json:"idle,omitempty"`
@@ -35,6 +35,10 @@ type SessionConfig struct {
 	// How many sessions are kept in memory; others are read from the store when
 	// they are used. It takes effect at a restart. Default: 250000.
 	Cache int `json:"cache,omitempty"`
+
+	// How many sessions a user may have. The oldest ends, with all that hangs on
+	// it, when another begins. At most 10000. Default: 64.
+	PerUser int `json:"per_user,omitempty"`
 
 	// The SameSite attribute of the session cookie: `lax` (default), or `none`
 	// for scripts that call the Login API from another site. `none` takes an
@@ -53,6 +57,7 @@ func (s *SessionConfig) setDefaults() {
 	setDefault(&s.Lifetime, caddy.Duration(30*24*time.Hour))
 	setDefault(&s.OutageGrace, caddy.Duration(5*time.Minute))
 	setDefault(&s.Cache, 250_000)
+	setDefault(&s.PerUser, 64)
 	setDefault(&s.SameSite, sameSiteLax)
 }
 
@@ -62,6 +67,9 @@ func (s *SessionConfig) validate() error {
 	}
 	if s.OutageGrace < 0 || s.Cache < 0 {
 		return errors.New("session: outage_grace and cache cannot be negative")
+	}
+	if s.PerUser < 1 || s.PerUser > session.MostPerUser {
+		return fmt.Errorf("session: per_user is %d; expected 1 to %d", s.PerUser, session.MostPerUser)
 	}
 	if s.SameSite != sameSiteLax && s.SameSite != sameSiteNone {
 		return fmt.Errorf("session: same_site %q is unknown; expected lax or none", s.SameSite)
@@ -80,6 +88,7 @@ func (s *SessionConfig) validateCookie(issuer *url.URL) error {
 func (s *SessionConfig) policy() session.Policy {
 	return session.Policy{
 		Idle: time.Duration(s.Idle), Lifetime: time.Duration(s.Lifetime), OutageGrace: time.Duration(s.OutageGrace),
+		PerUser: s.PerUser,
 	}
 }
 

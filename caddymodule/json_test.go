@@ -101,6 +101,7 @@ func TestAWrongJSONConfigurationIsRefused(t *testing.T) {
 		{"a negative idle", inApp + " session", "idle", -1, []string{"session: idle is"}},
 		{"a lifetime shorter than idle", inApp + " session", "lifetime", "1h", []string{"no longer than lifetime"}},
 		{"a negative grace", inApp + " session", "outage_grace", -1, []string{"cannot be negative"}},
+		{"a negative bound on a user's sessions", inApp + " session", "per_user", -1, []string{"per_user is -1; expected 1 to 10000"}},
 		{"a negative cache", inApp + " session", "cache", -1, []string{"cannot be negative"}},
 		{"an unknown same_site", inApp + " session", "same_site", "strict", []string{`same_site "strict" is unknown; expected lax or none`}},
 		{"codes of an hour", inApp + " codes", "lifetime", "1h", []string{"codes: lifetime is 1h0m0s; expected 1s to 10m"}},

@@ -106,7 +106,7 @@ func TestAWrongCaddyfileIsRefusedOnItsLine(t *testing.T) {
 		{"redis with a short storage_key", "storage memory", "storage redis redis://localhost {\nstorage_key short\n}", "storage redis", []string{"shorter than 32"}},
 		{"redis with a URL that is none", "storage memory", "storage redis localhost:6379", "storage redis", []string{"redis://user:password@host:port"}},
 
-		{"an unknown option of session", "idle 24h", "timeout 24h", "timeout", []string{`unknown option "timeout"`, "cache, idle, lifetime, outage_grace, same_site"}},
+		{"an unknown option of session", "idle 24h", "timeout 24h", "timeout", []string{`unknown option "timeout"`, "cache, idle, lifetime, outage_grace, per_user, same_site"}},
 		{"idle of nothing", "idle 24h", "idle 0", "idle", []string{`"0" is no time such as`}},
 		{"a negative idle", "idle 24h", "idle -1h", "idle", []string{`"-1h" is no time such as`}},
 		{"idle that is no time", "idle 24h", "idle soon", "idle", []string{`"soon" is no time such as`}},
@@ -115,6 +115,8 @@ func TestAWrongCaddyfileIsRefusedOnItsLine(t *testing.T) {
 		{"idle under a minute", "idle 24h", "idle 59s", "}", []string{"idle is 59s", "at least 1m"}},
 		{"idle longer than lifetime", "idle 24h", "idle 31d", "}", []string{"idle is 744h0m0s and lifetime 720h0m0s", "no longer than lifetime"}},
 		{"an unknown same_site", "idle 24h", "same_site strict", "}", []string{`same_site "strict" is unknown; expected lax or none`}},
+		{"no session at all for a user", "idle 24h", "per_user 0", "per_user", []string{`"0" is no positive number`}},
+		{"more sessions of a user than can be listed", "idle 24h", "per_user 10001", "}", []string{"expected 1 to 10000"}},
 		{"a cache of nothing", "idle 24h", "cache 0", "cache", []string{`"0" is no positive number`}},
 
 		{"codes that live too long", "lifetime 60s", "lifetime 11m", "}", []string{"lifetime is 11m0s", "1s to 10m"}},
