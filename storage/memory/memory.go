@@ -1,5 +1,5 @@
 // Package memory keeps values in this process. A restart forgets them, and
-// when the store is full the value not used for longest makes room.
+// when the store is full of live values the one not used for longest makes room.
 package memory
 
 import (
@@ -7,12 +7,8 @@ import (
 	"context"
 	"fmt"
 	"hash/maphash"
-	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/hashicorp/golang-lru/v2/simplelru"
 
 	"github.com/caddy-sso/caddy-sso/storage"
 	"github.com/caddy-sso/caddy-sso/storage/internal/feed"
@@ -38,25 +34,14 @@ type Options struct {
 	Now func() time.Time
 }
 
-// A Store is a sharded LRU. It starts no goroutine: an expired value goes when
-// it is next asked for, or when it is the one to make room.
+// A Store is a sharded LRU. It starts no goroutine: expired values go when they
+// are next asked for, and as others are written.
 type Store struct {
 	now    func() time.Time
 	seed   maphash.Seed
 	shards []shard
 	feed   feed.Feed
 	closed atomic.Bool
-}
-
-type shard struct {
-	mu   sync.Mutex
-	size int
-	lru  *simplelru.LRU[string, entry]
-}
-
-type entry struct {
-	value   []byte
-	expires int64 // Unix milliseconds
 }
 
 // New returns an empty store.
@@ -73,12 +58,7 @@ func New(o Options) *Store {
 	}
 	s := &Store{now: o.Now, seed: maphash.MakeSeed(), shards: make([]shard, n)}
 	for i := range s.shards {
-		s.shards[i].size = (o.Capacity + n - 1) / n
-		lru, err := simplelru.NewLRU[string, entry](s.shards[i].size, nil)
-		if err != nil {
-			panic(err) // only a size that is not positive, which New rules out
-		}
-		s.shards[i].lru = lru
+		s.shards[i].init((o.Capacity + n - 1) / n)
 	}
 	return s
 }
@@ -112,7 +92,7 @@ func (s *Store) Put(ctx context.Context, key string, value []byte, lifetime time
 	now := s.now()
 	sh := s.shard(key)
 	sh.mu.Lock()
-	evicted := sh.add(key, value, now.Add(lifetime))
+	evicted := sh.add(key, value, now, now.Add(lifetime))
 	sh.mu.Unlock()
 	s.changed(key, evicted)
 	return nil
@@ -128,10 +108,7 @@ func (s *Store) Take(ctx context.Context, key string) ([]byte, bool, error) {
 	}
 	sh := s.shard(key)
 	sh.mu.Lock()
-	value, ok := sh.live(key, s.now())
-	if ok {
-		sh.lru.Remove(key)
-	}
+	value, ok := sh.take(key, s.now())
 	sh.mu.Unlock()
 	if !ok {
 		return nil, false, nil
@@ -155,7 +132,7 @@ func (s *Store) CompareAndSwap(ctx context.Context, key string, old, next []byte
 	swap := ok == (old != nil) && bytes.Equal(value, old)
 	var evicted string
 	if swap {
-		evicted = sh.add(key, next, now.Add(lifetime))
+		evicted = sh.add(key, next, now, now.Add(lifetime))
 	}
 	sh.mu.Unlock()
 	if swap {
@@ -191,10 +168,7 @@ func (s *Store) Close() error {
 	}
 	s.feed.Close()
 	for i := range s.shards {
-		sh := &s.shards[i]
-		sh.mu.Lock()
-		sh.lru.Purge()
-		sh.mu.Unlock()
+		s.shards[i].purge()
 	}
 	return nil
 }
@@ -219,44 +193,6 @@ func (s *Store) changed(key, evicted string) {
 		s.feed.Send(storage.Change{Key: evicted})
 	}
 	s.feed.Send(storage.Change{Key: key})
-}
-
-// live returns the value under key, which stays the store's.
-func (sh *shard) live(key string, now time.Time) ([]byte, bool) {
-	e, ok := sh.lru.Get(key)
-	if !ok {
-		return nil, false
-	}
-	if now.UnixMilli() >= e.expires {
-		sh.lru.Remove(key)
-		return nil, false
-	}
-	return e.value, true
-}
-
-// add stores a copy of value and returns the key that had to go, if any. The
-// LRU would evict by itself, but not say which key.
-func (sh *shard) add(key string, value []byte, expires time.Time) (evicted string) {
-	if sh.lru.Len() >= sh.size && !sh.lru.Contains(key) {
-		evicted, _, _ = sh.lru.RemoveOldest()
-	}
-	sh.lru.Add(key, entry{value: clone(value), expires: expires.UnixMilli()})
-	return evicted
-}
-
-func (sh *shard) matching(prefix string, now time.Time) map[string][]byte {
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	found := make(map[string][]byte)
-	for _, key := range sh.lru.Keys() {
-		if !strings.HasPrefix(key, prefix) {
-			continue
-		}
-		if e, ok := sh.lru.Peek(key); ok && now.UnixMilli() < e.expires {
-			found[key] = clone(e.value)
-		}
-	}
-	return found
 }
 
 // clone never returns nil: an empty value is a value.

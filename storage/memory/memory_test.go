@@ -51,6 +51,52 @@ func TestTheValueNotUsedForLongestMakesRoom(t *testing.T) {
 	}
 }
 
+func TestWhatHasExpiredMakesRoomBeforeWhatIsLive(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
+	s := memory.New(memory.Options{Capacity: 4, Now: func() time.Time { return now }})
+	defer s.Close()
+	put(t, s, "oldest")
+	for _, key := range []string{"brief", "renewed", "briefer"} {
+		lifetime := time.Minute
+		if key == "briefer" {
+			lifetime = time.Second
+		}
+		if err := s.Put(t.Context(), key, []byte("1"), lifetime); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if swapped, err := s.CompareAndSwap(t.Context(), "renewed", []byte("1"), []byte("2"), time.Hour); !swapped || err != nil {
+		t.Fatal(swapped, err)
+	}
+	now = now.Add(2 * time.Minute)
+	put(t, s, "a")
+	put(t, s, "b")
+	for _, key := range []string{"oldest", "renewed", "a", "b"} {
+		if _, ok, err := s.Get(t.Context(), key); !ok || err != nil {
+			t.Errorf("%s is gone, while what had expired stayed: %v", key, err)
+		}
+	}
+	put(t, s, "c") // now all are live
+	if _, ok, err := s.Get(t.Context(), "oldest"); ok || err != nil {
+		t.Errorf("the one not used for longest is there: %v, %v", ok, err)
+	}
+}
+
+func TestWhatHasExpiredGoesAsOthersAreWritten(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
+	s := memory.New(memory.Options{Now: func() time.Time { return now }, Capacity: 1000})
+	defer s.Close()
+	for round := range 20 {
+		for i := range 40 {
+			put(t, s, fmt.Sprint(round, " ", i))
+		}
+		now = now.Add(2 * time.Hour)
+	}
+	if n := s.Kept(); n > 80 {
+		t.Errorf("%d values are kept, of which 40 are of the last hour", n)
+	}
+}
+
 func TestManyValuesStayWithinCapacity(t *testing.T) {
 	const capacity = 8192
 	s := memory.New(memory.Options{Capacity: capacity})

@@ -1,0 +1,132 @@
+package memory
+
+import (
+	"container/heap"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+)
+
+// A shard is an LRU that also knows which of its values expires first. What has
+// expired makes room before what is still live.
+type shard struct {
+	mu       sync.Mutex
+	size     int
+	lru      *simplelru.LRU[string, *entry]
+	byExpiry byExpiry
+}
+
+type entry struct {
+	key     string
+	value   []byte
+	expires int64 // Unix milliseconds
+	at      int   // in byExpiry
+}
+
+func (e *entry) expired(now time.Time) bool { return now.UnixMilli() >= e.expires }
+
+func (sh *shard) init(size int) {
+	lru, err := simplelru.NewLRU[string, *entry](size, nil)
+	if err != nil {
+		panic(err) // only a size that is not positive, which New rules out
+	}
+	sh.size, sh.lru = size, lru
+}
+
+// live returns the value under key, which stays the store's.
+func (sh *shard) live(key string, now time.Time) ([]byte, bool) {
+	e, ok := sh.lru.Get(key)
+	if !ok {
+		return nil, false
+	}
+	if e.expired(now) {
+		sh.remove(e)
+		return nil, false
+	}
+	return e.value, true
+}
+
+// add stores a copy of value and returns the key that had to go, if any. The
+// LRU would evict by itself, but not say which key.
+func (sh *shard) add(key string, value []byte, now, expires time.Time) (evicted string) {
+	// Two for each that comes, so that what has expired goes faster than it
+	// came, and no write waits for many.
+	for range 2 {
+		if len(sh.byExpiry) > 0 && sh.byExpiry[0].expired(now) {
+			sh.remove(sh.byExpiry[0])
+		}
+	}
+	if e, ok := sh.lru.Get(key); ok {
+		e.value, e.expires = clone(value), expires.UnixMilli()
+		heap.Fix(&sh.byExpiry, e.at)
+		return ""
+	}
+	if sh.lru.Len() >= sh.size {
+		if _, oldest, ok := sh.lru.GetOldest(); ok {
+			evicted = oldest.key
+			sh.remove(oldest)
+		}
+	}
+	e := &entry{key: key, value: clone(value), expires: expires.UnixMilli()}
+	sh.lru.Add(key, e)
+	heap.Push(&sh.byExpiry, e)
+	return evicted
+}
+
+func (sh *shard) remove(e *entry) {
+	sh.lru.Remove(e.key)
+	heap.Remove(&sh.byExpiry, e.at)
+}
+
+func (sh *shard) take(key string, now time.Time) ([]byte, bool) {
+	value, ok := sh.live(key, now)
+	if e, there := sh.lru.Peek(key); ok && there {
+		sh.remove(e)
+	}
+	return value, ok
+}
+
+func (sh *shard) purge() {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	sh.lru.Purge()
+	sh.byExpiry = nil
+}
+
+func (sh *shard) matching(prefix string, now time.Time) map[string][]byte {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	found := make(map[string][]byte)
+	for _, e := range sh.byExpiry {
+		if strings.HasPrefix(e.key, prefix) && !e.expired(now) {
+			found[e.key] = clone(e.value)
+		}
+	}
+	return found
+}
+
+// byExpiry is a heap, as container/heap has it.
+type byExpiry []*entry
+
+func (h byExpiry) Len() int           { return len(h) }
+func (h byExpiry) Less(i, j int) bool { return h[i].expires < h[j].expires }
+
+func (h byExpiry) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].at, h[j].at = i, j
+}
+
+func (h *byExpiry) Push(e any) {
+	e.(*entry).at = len(*h)
+	*h = append(*h, e.(*entry))
+}
+
+func (h *byExpiry) Pop() any {
+	last := len(*h) - 1
+	e := (*h)[last]
+	(*h)[last] = nil
+	*h = (*h)[:last]
+	return e
+}
