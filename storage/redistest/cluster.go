@@ -3,11 +3,14 @@
 package redistest
 
 import (
+	"fmt"
 	"net"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/redis/rueidis"
 )
 
 const (
@@ -47,7 +50,40 @@ func (c *Cluster) AddReplica(tb testing.TB, master *Server) *Server {
 	s.MustCommand("CLUSTER", "REPLICATE", id)
 	s.awaitMaster()
 	c.Servers = c.Servers[:len(c.Servers)-1]
+	for _, other := range c.Servers {
+		for deadline := time.Now().Add(patience); !other.lists(s); time.Sleep(20 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				tb.Fatalf("the cluster does not hear of the replica:\n%s", other.log)
+			}
+		}
+	}
 	return s
+}
+
+// lists reports whether a server names a replica to clients, which it does once
+// it knows how much that holds.
+func (s *Server) lists(replica *Server) bool {
+	reply, err := s.Command("CLUSTER", "SLOTS")
+	if err != nil {
+		return false
+	}
+	_, port, err := net.SplitHostPort(replica.addr)
+	return err == nil && strings.Contains(fmt.Sprint(flatten(reply)), " "+port+" ")
+}
+
+// flatten is what an answer holds, whatever the nesting.
+func flatten(m rueidis.RedisMessage) (all []any) {
+	if list, err := m.ToArray(); err == nil {
+		for _, element := range list {
+			all = append(all, flatten(element)...)
+		}
+		return all
+	}
+	if n, err := m.AsInt64(); err == nil {
+		return []any{n}
+	}
+	text, _ := m.ToString()
+	return []any{text}
 }
 
 // join starts a server and introduces it to the first one.
@@ -57,7 +93,8 @@ func (c *Cluster) join(tb testing.TB) *Server {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	s := Start(tb, "--cluster-enabled", "yes", "--cluster-port", bus, "--cluster-node-timeout", "5000")
+	s := Start(tb, "--cluster-enabled", "yes", "--cluster-port", bus, "--cluster-node-timeout", "5000",
+		"--repl-ping-replica-period", "1")
 	c.Servers = append(c.Servers, s)
 	host, port, err := net.SplitHostPort(s.Addr())
 	if err != nil {
