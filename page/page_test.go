@@ -26,6 +26,7 @@ func everyPage() []any {
 			CancelURL: "https://app.example/cancelled",
 		},
 		&page.Continue{Title: "You’re signed in", App: "Acme", URL: "https://app.example/"},
+		&page.Application{App: "Acme", URL: "acme-app:/callback?code=c", SignedIn: true},
 		&page.Account{
 			Person: ada, App: "Acme", ContinueURL: "https://app.example/", SwitchURL: "/sso/switch",
 			SignOut: form,
@@ -56,6 +57,8 @@ func write(t *testing.T, p *page.Pages, w http.ResponseWriter, view any) {
 		p.SignIn(w, http.StatusOK, *v)
 	case *page.Continue:
 		p.Continue(w, *v)
+	case *page.Application:
+		p.Application(w, *v)
 	case *page.Account:
 		p.Account(w, *v)
 	case *page.SignOut:

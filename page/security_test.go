@@ -169,6 +169,7 @@ func TestClass30ClickjackingHeaders(t *testing.T) {
 		"SignIn":      {policyWith(" https://cdn.example:8443 https://forge.example", "'self'"), "same-origin", ""},
 		"Account":     {policyWith(" https://cdn.example:8443", "'self'"), "same-origin", ""},
 		"SignOut":     {policyWith(" https://cdn.example:8443", "'self'"), "same-origin", "same-origin"},
+		"Application": {policyWith(" https://cdn.example:8443", "'none'"), "no-referrer", ""},
 		"Continue":    {policyWith(" https://cdn.example:8443", "'none'"), "no-referrer", ""},
 		"SignedOut":   {policyWith(" https://cdn.example:8443", "'none'"), "no-referrer", "same-origin"},
 		"Widget":      {policyWith(" https://cdn.example:8443", "'none'"), "no-referrer", ""},
