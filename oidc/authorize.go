@@ -1,0 +1,196 @@
+package oidc
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/caddy-sso/caddy-sso/oauth"
+	"github.com/caddy-sso/caddy-sso/page"
+)
+
+var authorizeParams = []string{
+	"response_type", "response_mode", "client_id", "redirect_uri", "scope", "state", "audience",
+	"code_challenge", "code_challenge_method", "nonce", "prompt", "max_age", "login_hint",
+	"request", "request_uri", authAfterParam, "handle", "customer_account_code",
+}
+
+// authAfterParam is ours: when a sign-in was asked for anew, in milliseconds
+// since 1970.
+const authAfterParam = "auth_after"
+
+// maxAge bounds max_age: no session is older.
+const maxAge = 100 * 365 * 24 * time.Hour
+
+// ParseAuthorize reads the query of the authorization endpoint. The hosted page
+// reads the same query, to come back here when the user has signed in.
+func ParseAuthorize(rawQuery string) (oauth.OpenIDRequest, *oauth.Error) {
+	if len(rawQuery) > maxQuery {
+		return oauth.OpenIDRequest{}, tooLong
+	}
+	p, refusal := parseParams(rawQuery, authorizeParams)
+	if refusal != nil {
+		return oauth.OpenIDRequest{}, refusal
+	}
+	r := oauth.OpenIDRequest{
+		ResponseType:        strings.Join(oauth.SplitList(p["response_type"]), " "),
+		ResponseMode:        p["response_mode"],
+		ClientID:            p["client_id"],
+		RedirectURI:         p["redirect_uri"],
+		State:               p["state"],
+		Scope:               oauth.SplitList(p["scope"]),
+		Audience:            oauth.SplitList(p["audience"]),
+		CodeChallenge:       p["code_challenge"],
+		CodeChallengeMethod: p["code_challenge_method"],
+		Nonce:               p["nonce"],
+		Prompt:              oauth.SplitList(p["prompt"]),
+		LoginHint:           p["login_hint"],
+		RequestObject:       p["request"] != "",
+		RequestURI:          p["request_uri"] != "",
+		Handle:              p["handle"],
+		CustomerAccount:     p["customer_account_code"],
+	}
+	if s := p["max_age"]; s != "" {
+		seconds, err := strconv.ParseUint(s, 10, 63)
+		if err != nil {
+			return oauth.OpenIDRequest{}, badParam("max_age should be a number of seconds.")
+		}
+		age := time.Duration(min(seconds, uint64(maxAge/time.Second))) * time.Second //nolint:gosec // bounded
+		r.MaxAge = &age
+	}
+	if s := p[authAfterParam]; s != "" {
+		ms, err := strconv.ParseUint(s, 10, 53)
+		if err != nil {
+			return oauth.OpenIDRequest{}, badParam("auth_after should be a time.")
+		}
+		r.AuthAfter = time.UnixMilli(int64(ms)) //nolint:gosec // of 53 bits
+	}
+	return r, nil
+}
+
+// authorize answers /oauth2/authorize: it checks the session, and redirects
+// with a code, or with tokens for licensed software.
+func (a *API) authorize(w http.ResponseWriter, r *http.Request) {
+	if !a.navigated(w, r) {
+		return
+	}
+	request, refusal := ParseAuthorize(r.URL.RawQuery)
+	if refusal != nil {
+		a.showRefusal(w, r, refusal)
+		return
+	}
+	authorization, refusal := a.Server.CheckOpenID(r.Context(), request)
+	switch {
+	case refusal != nil && authorization != nil:
+		a.tell(w, authorization, refusal)
+		return
+	case refusal != nil:
+		a.showRefusal(w, r, refusal)
+		return
+	}
+	in, signedIn, refusal := a.signedIn(r)
+	if refusal != nil {
+		a.failed(w, r, authorization, refusal)
+		return
+	}
+	if !signedIn || authorization.Confirm || !authorization.Accepts(in) {
+		a.ask(w, r, authorization, in, signedIn)
+		return
+	}
+	a.grant(w, r, authorization, in)
+}
+
+// ask sends the user to the hosted page, where the request may show one.
+func (a *API) ask(w http.ResponseWriter, r *http.Request, authorization *oauth.Authorization, in oauth.SignedIn, signedIn bool) {
+	switch {
+	case !authorization.Silent:
+		redirect(w, http.StatusFound, a.HostedPage(contented(r.URL.RawQuery, authorization)))
+	case signedIn && !authorization.AcceptsUser(in.User):
+		a.tell(w, authorization, &oauth.Error{Kind: oauth.InteractionRequired, Description: "The user is signed in in a way that does not count here."})
+	default:
+		a.tell(w, authorization, &oauth.Error{Kind: oauth.LoginRequired, Description: "There is no session, or it is too old."})
+	}
+}
+
+// contented is the query of a request that is content once the user was asked:
+// what it wanted to be asked is left out, and that the sign-in has to be fresh
+// becomes a time that stays.
+func contented(rawQuery string, authorization *oauth.Authorization) string {
+	query := without(rawQuery, "prompt", "max_age", authAfterParam)
+	if after := authorization.AuthAfter; !after.IsZero() {
+		query += "&" + authAfterParam + "=" + strconv.FormatInt(after.UnixMilli(), 10)
+	}
+	return query
+}
+
+// grant answers a request with what it asked for. Nothing is spent before all
+// that can fail has been asked.
+func (a *API) grant(w http.ResponseWriter, r *http.Request, authorization *oauth.Authorization, in oauth.SignedIn) {
+	if link := authorization.License; link != nil {
+		refusal := a.Server.Admit(r.Context(), link, in, a.From(r))
+		if refusal != nil && refusal.Kind == oauth.NoSeat && !authorization.Silent {
+			redirect(w, http.StatusFound, a.SessionsPage(r.URL.RawQuery))
+			return
+		}
+		if refusal != nil {
+			a.failed(w, r, authorization, refusal)
+			return
+		}
+	}
+	answer, code, refusal := a.issue(r, authorization, in)
+	if refusal != nil {
+		a.failed(w, r, authorization, refusal)
+		return
+	}
+	if link := authorization.License; link != nil {
+		if refusal := a.Server.UseLink(r.Context(), link); refusal != nil {
+			if code != "" {
+				a.Server.DiscardCode(r.Context(), oauth.CodeRequest{
+					Client: authorization.Client, Code: code, RedirectURI: authorization.RedirectURI, From: a.From(r),
+				}, "its link cannot be used")
+			}
+			a.failed(w, r, authorization, refusal)
+			return
+		}
+	}
+	a.send(w, authorization, true, answer)
+}
+
+// issue makes the parameters of an answer, and returns the code that is in it,
+// if one is.
+func (a *API) issue(r *http.Request, authorization *oauth.Authorization, in oauth.SignedIn) (answer, code string, refusal *oauth.Error) {
+	if !authorization.Token {
+		code, refusal = a.Server.IssueCode(r.Context(), authorization, in, a.From(r))
+		return encode("code", code, "state", authorization.State, "iss", a.Server.Issuer), code, refusal
+	}
+	tokens, refusal := a.Server.IssueTokens(r.Context(), authorization, in, a.From(r))
+	if refusal != nil {
+		return "", "", refusal
+	}
+	return encode("access_token", tokens.Access, "token_type", "Bearer",
+		"expires_in", strconv.FormatInt(int64(tokens.ExpiresIn.Seconds()), 10), "id_token", tokens.ID,
+		"state", authorization.State, "iss", a.Server.Issuer), "", nil
+}
+
+// failed answers what went wrong with a request that its client may make: to
+// the user, who can try again, unless nothing may be shown.
+func (a *API) failed(w http.ResponseWriter, r *http.Request, authorization *oauth.Authorization, e *oauth.Error) {
+	if authorization.Silent {
+		a.tell(w, authorization, e)
+		return
+	}
+	a.showRefusal(w, r, e)
+}
+
+// send leads the browser to the redirect URI with an answer. An application
+// with a scheme of its own opens beside the browser, whose page stays: so it
+// gets one, with the link on it, should the application not have opened.
+func (a *API) send(w http.ResponseWriter, authorization *oauth.Authorization, signedIn bool, answer string) {
+	location := authorization.Answer(answer)
+	if !authorization.CustomScheme() {
+		redirect(w, http.StatusFound, location)
+		return
+	}
+	a.Pages.Application(w, page.Application{App: authorization.Client.Name, URL: location, SignedIn: signedIn})
+}

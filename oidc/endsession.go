@@ -1,0 +1,98 @@
+package oidc
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+
+	"github.com/caddy-sso/caddy-sso/oauth"
+	"github.com/caddy-sso/caddy-sso/page"
+	"github.com/caddy-sso/caddy-sso/session"
+)
+
+var endSessionParams = []string{"id_token_hint", "client_id", "post_logout_redirect_uri", "state"}
+
+// endSession answers /oauth2/end_session (OpenID Connect RP-Initiated Logout
+// 1.0). It signs out at once only where the hint names the session of this
+// browser, which no other site could; else the hosted page asks.
+func (a *API) endSession(w http.ResponseWriter, r *http.Request) {
+	if !a.navigated(w, r) {
+		return
+	}
+	p, refusal := parseParams(r.URL.RawQuery, endSessionParams)
+	if refusal != nil {
+		a.showRefusal(w, r, refusal)
+		return
+	}
+	client, hint, refusal := a.signOutClient(r, p)
+	if refusal != nil {
+		a.showRefusal(w, r, refusal)
+		return
+	}
+	ask := url.Values{}
+	back := ""
+	if requested := p["post_logout_redirect_uri"]; requested != "" {
+		registered := false
+		if client != nil {
+			back, registered = client.AfterSignOut(requested, p["state"])
+		}
+		if !registered {
+			a.Pages.Message(w, http.StatusBadRequest, page.Message{
+				Title: "You are not signed out yet",
+				Text:  "The application asked to go on, after the sign-out, to an address that is not registered for it.",
+				Next:  "You can sign out here.",
+				Link:  &page.Link{Text: "Sign out", URL: a.SignOutPage(nil)},
+			})
+			return
+		}
+		ask = url.Values{"client_id": {client.ID}, "post_logout_redirect_uri": {requested}}
+		if p["state"] != "" {
+			ask.Set("state", p["state"])
+		}
+	}
+	cookie, _ := a.Cookie.Value(r)
+	sess, err := a.Server.Sessions.Check(r.Context(), cookie)
+	switch {
+	case errors.Is(err, session.ErrNone):
+	case err != nil:
+		a.showRefusal(w, r, internal(err))
+		return
+	case hint == nil || !hint.Names(sess):
+		redirect(w, http.StatusFound, a.SignOutPage(ask))
+		return
+	default:
+		if err := a.Server.SignOut(r.Context(), cookie, a.From(r)); err != nil {
+			a.showRefusal(w, r, internal(err))
+			return
+		}
+		a.Cookie.Clear(w)
+	}
+	if back == "" {
+		back = a.SignOutPage(nil) // which says that nobody is signed in
+	}
+	redirect(w, http.StatusFound, back)
+}
+
+// signOutClient finds out which client asks. A hint that is not one of ours, or
+// of another client than the one that is named, counts as none.
+func (a *API) signOutClient(r *http.Request, p params) (*oauth.Client, *oauth.Hint, *oauth.Error) {
+	client, known := a.Server.Clients.Get(p["client_id"])
+	if !known || client.Disabled {
+		client = nil
+	}
+	if p["id_token_hint"] == "" {
+		return client, nil, nil
+	}
+	hint, refusal := a.Server.IDTokenHint(r.Context(), p["id_token_hint"])
+	switch {
+	case refusal != nil && refusal.Kind != oauth.InvalidToken:
+		return nil, nil, refusal
+	case refusal != nil:
+		return client, nil, nil
+	case p["client_id"] == "":
+		return hint.Client, hint, nil
+	case client != hint.Client:
+		return nil, nil, nil
+	}
+	return client, hint, nil
+}

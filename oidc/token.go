@@ -1,0 +1,94 @@
+package oidc
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/caddy-sso/caddy-sso/oauth"
+)
+
+var tokenParams = []string{
+	"grant_type", "client_id", "client_secret", "code", "redirect_uri", "code_verifier", "scope", "audience",
+}
+
+// tokenBody is the answer to every grant (RFC 6749 section 5.1).
+type tokenBody struct {
+	AccessToken string `json:"access_token"`
+	TokenType   string `json:"token_type"`
+	ExpiresIn   int64  `json:"expires_in"`
+	Scope       string `json:"scope"`
+	IDToken     string `json:"id_token,omitempty"`
+}
+
+// token answers POST /oauth2/token.
+func (a *API) token(w http.ResponseWriter, r *http.Request) {
+	if !a.allowedScript(w, r, http.MethodPost) {
+		return
+	}
+	p, ok := a.form(w, r, tokenParams)
+	if !ok {
+		return
+	}
+	client, refusal := a.authenticate(r, p)
+	if refusal != nil {
+		a.refuse(w, r, refusal)
+		return
+	}
+	tokens, refusal := a.exchange(r, client, p)
+	if refusal != nil {
+		a.refuse(w, r, refusal)
+		return
+	}
+	w.Header().Set("Pragma", "no-cache") // RFC 6749 section 5.1
+	writeJSON(w, http.StatusOK, tokenBody{
+		AccessToken: tokens.Access,
+		TokenType:   "Bearer",
+		ExpiresIn:   int64(tokens.ExpiresIn.Seconds()),
+		Scope:       strings.Join(tokens.Scopes, " "),
+		IDToken:     tokens.ID,
+	})
+}
+
+func (a *API) exchange(r *http.Request, client *oauth.Client, p params) (*oauth.Tokens, *oauth.Error) {
+	switch p["grant_type"] {
+	case "authorization_code":
+		for _, name := range []string{"code", "redirect_uri"} {
+			if p[name] == "" {
+				return nil, badParam(name + " is missing.")
+			}
+		}
+		return a.Server.ExchangeCode(r.Context(), oauth.CodeRequest{
+			Client: client, Code: p["code"], RedirectURI: p["redirect_uri"], Verifier: p["code_verifier"], IDToken: true, From: a.From(r),
+		})
+	case "client_credentials":
+		return a.Server.ClientToken(r.Context(), client, oauth.SplitList(p["scope"]), oauth.SplitList(p["audience"]), a.From(r))
+	case "":
+		return nil, badParam("grant_type is missing.")
+	}
+	return nil, &oauth.Error{Kind: oauth.UnsupportedGrantType, Description: "grant_type should be authorization_code or client_credentials."}
+}
+
+// authenticate finds the client by the body or by HTTP Basic, never by both
+// (RFC 6749 section 2.3).
+func (a *API) authenticate(r *http.Request, p params) (*oauth.Client, *oauth.Error) {
+	if r.Header.Get("Authorization") == "" {
+		if p["client_id"] == "" {
+			return nil, &oauth.Error{Kind: oauth.ClientAuth, Description: "client_id is missing."}
+		}
+		return a.Server.Clients.Authenticate(p["client_id"], p["client_secret"])
+	}
+	id, secret, ok := r.BasicAuth()
+	if !ok {
+		return nil, &oauth.Error{Kind: oauth.ClientAuth, Description: "The Authorization header should be HTTP Basic."}
+	}
+	id, errID := url.QueryUnescape(id)
+	secret, errSecret := url.QueryUnescape(secret)
+	if errID != nil || errSecret != nil {
+		return nil, &oauth.Error{Kind: oauth.ClientAuth, Description: "The Authorization header is not URL-encoded (RFC 6749 section 2.3.1)."}
+	}
+	if p["client_secret"] != "" || (p["client_id"] != "" && p["client_id"] != id) {
+		return nil, badParam("The client should authenticate in the body or by HTTP Basic, not by both.")
+	}
+	return a.Server.Clients.Authenticate(id, secret)
+}
