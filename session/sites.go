@@ -17,8 +17,9 @@ const maxSites = 64
 type sites []byte
 
 func (l sites) keys() []Key {
-	var keys []Key
-	for _, entry := range entries(l, len(Key{})) {
+	all := entries(l, len(Key{}))
+	keys := make([]Key, 0, len(all))
+	for _, entry := range all {
 		keys = append(keys, Key(entry))
 	}
 	return keys

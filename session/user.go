@@ -28,8 +28,9 @@ const listedSize = len(Key{}) + 8
 type listing []listed
 
 func parseListing(stored []byte) listing {
-	var l listing
-	for _, entry := range entries(stored, listedSize) {
+	all := entries(stored, listedSize)
+	l := make(listing, 0, len(all))
+	for _, entry := range all {
 		k := Key(entry[:len(Key{})])
 		l = append(l, listed{k, int64(binary.BigEndian.Uint64(entry[len(k):]))})
 	}
