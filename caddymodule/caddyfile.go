@@ -206,6 +206,7 @@ func (c *CodesConfig) unmarshal(d *caddyfile.Dispenser) error {
 //		scope         <scope>...
 //		token_alg     RS256 | ES256 | EdDSA
 //		project       <uuid>
+//		post_logout_redirect_uri <uri>...
 //		allow_no_pkce
 //		disabled
 //	}
@@ -234,6 +235,12 @@ func unmarshalClient(d *caddyfile.Dispenser) (*ClientConfig, error) {
 		"fail_auth_url": func() error {
 			return each(d, &c.FailAuthURLs, func(raw string) error {
 				_, err := oauth.ParseFailAuthURL(raw)
+				return err
+			})
+		},
+		"post_logout_redirect_uri": func() error {
+			return each(d, &c.PostLogoutRedirectURIs, func(raw string) error {
+				_, err := oauth.ParsePostLogoutRedirectURI(raw)
 				return err
 			})
 		},

@@ -187,6 +187,10 @@ type ClientConfig struct {
 	// path stands for its whole origin.
 	FailAuthURLs []string `json:"fail_auth_urls,omitempty"`
 
+	// The URLs that the browser may go to from a sign-out that the client asked
+	// for, beside the `fail_auth_urls`. They follow the rules of `redirect_uris`.
+	PostLogoutRedirectURIs []string `json:"post_logout_redirect_uris,omitempty"`
+
 	// What the `aud` of its tokens may hold; the first is the default. Default:
 	// the client's ID.
 	Audiences []string `json:"audiences,omitempty"`
@@ -270,6 +274,13 @@ func (c *ClientConfig) client() (*oauth.Client, error) {
 			return nil, err
 		}
 		out.FailAuthURLs = append(out.FailAuthURLs, f)
+	}
+	for _, raw := range c.PostLogoutRedirectURIs {
+		r, err := oauth.ParsePostLogoutRedirectURI(raw)
+		if err != nil {
+			return nil, err
+		}
+		out.PostLogoutRedirectURIs = append(out.PostLogoutRedirectURIs, r)
 	}
 	return out, nil
 }

@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -15,6 +16,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/gate"
 	"github.com/caddy-sso/caddy-sso/loginapi"
 	"github.com/caddy-sso/caddy-sso/oauth"
+	"github.com/caddy-sso/caddy-sso/oidc"
 	"github.com/caddy-sso/caddy-sso/session"
 	"github.com/caddy-sso/caddy-sso/signin"
 )
@@ -23,9 +25,10 @@ func init() {
 	caddy.RegisterModule(new(Portal))
 }
 
-// Portal signs people in and answers the Login API. It answers its own paths,
-// below `/api/oauth2/`, `/api/projects/` and `/sso/`, and hands every other
-// request to the next handler, without the cookies that are its own.
+// Portal signs people in, and answers the Login API and OpenID Connect. It
+// answers its own paths, below `/api/oauth2/`, `/api/projects/`, `/oauth2/`,
+// `/.well-known/` and `/sso/`, and hands every other request to the next
+// handler, without the cookies that are its own.
 type Portal struct {
 	app   *App
 	log   *zap.Logger
@@ -34,6 +37,7 @@ type Portal struct {
 
 type portalFaces struct {
 	login  *loginapi.API
+	oidc   *oidc.API
 	hosted *signin.Hosted
 }
 
@@ -58,6 +62,9 @@ func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhtt
 	}
 	endpoint := faces.login.Endpoint(r.URL.Path)
 	if endpoint == nil {
+		endpoint = faces.oidc.Endpoint(r.URL.Path)
+	}
+	if endpoint == nil {
 		endpoint = faces.hosted.Endpoint(r.URL.Path)
 	}
 	if endpoint == nil {
@@ -73,11 +80,14 @@ func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhtt
 // own, which Caddy would log with the query of the request.
 func (p *Portal) closed(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, err error) error {
 	login := &loginapi.API{Log: p.log}
+	standard := &oidc.API{Pages: p.app.pages, Log: p.log}
 	hosted := &signin.Hosted{Pages: p.app.pages, Log: p.log}
 	path := r.URL.Path
 	switch endpoint := hosted.Endpoint(path); {
 	case login.Endpoint(path) != nil:
 		login.Unavailable(w, err)
+	case standard.Endpoint(path) != nil:
+		standard.Unavailable(w, r, err)
 	case endpoint == nil:
 		return next.ServeHTTP(w, gate.Enter(r))
 	case strings.HasPrefix(path, signin.AssetPrefix): // the page below needs them
@@ -112,7 +122,7 @@ func (p *Portal) newFaces(c *core) *portalFaces {
 		Now:  time.Now,
 		Log:  p.log,
 	}
-	return &portalFaces{hosted: hosted, login: &loginapi.API{
+	return &portalFaces{hosted: hosted, oidc: p.newOpenID(c), login: &loginapi.API{
 		Server:     c.server,
 		Cookie:     a.sessionCookie(),
 		CrossSite:  a.Session.SameSite == sameSiteNone,
@@ -121,6 +131,22 @@ func (p *Portal) newFaces(c *core) *portalFaces {
 		From:       from,
 		Log:        p.log,
 	}}
+}
+
+func (p *Portal) newOpenID(c *core) *oidc.API {
+	a := p.app
+	return &oidc.API{
+		Server:       c.server,
+		Cookie:       a.sessionCookie(),
+		HostedPage:   func(rawQuery string) string { return a.Issuer + signin.SignInPath + "/oauth2?" + rawQuery },
+		SessionsPage: func(rawQuery string) string { return a.Issuer + "/sso/sessions?" + rawQuery },
+		SignOutPage: func(query url.Values) string {
+			return strings.TrimSuffix(a.Issuer+signin.SignOutPath+"?"+query.Encode(), "?")
+		},
+		Pages: a.pages,
+		From:  from,
+		Log:   p.log,
+	}
 }
 
 // parsePortal reads the directive. Syntax:
