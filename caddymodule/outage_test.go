@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/caddy-sso/caddy-sso/storage/redistest"
 )
@@ -68,5 +69,33 @@ func TestAnotherStorageKeyInAnOutageFindsNoKeys(t *testing.T) {
 	w.mustLoad(s)
 	if got := w.visitor().get("http://" + w.site + "/"); got.StatusCode != http.StatusServiceUnavailable {
 		t.Errorf("it seals with a key that it cannot know: %s: %s", got.Status, got.body)
+	}
+}
+
+// It may be over or not: the page must not say that it is.
+func TestASignOutWhileRedisIsSilentIsNotClaimed(t *testing.T) {
+	server := redistest.Start(t)
+	w := newWorld(t)
+	w.mustLoad(setup{storage: "storage redis " + server.URL() + " " + redisKey})
+	v := w.visitor()
+	v.signIn("http://" + w.site + "/")
+	for _, origin := range []string{w.portal + "/sso", w.site + "/oauth2"} {
+		form := v.get("http://" + origin + "/sign_out")
+		server.Freeze()
+		got := v.submit(form, "", "")
+		server.Thaw()
+		if got.StatusCode != http.StatusServiceUnavailable || got.Header.Get("Retry-After") == "" {
+			t.Errorf("%s: %s, Retry-After %q: %s", origin, got.Status, got.Header.Get("Retry-After"), got.body)
+		}
+		for _, c := range got.Cookies() {
+			if c.MaxAge < 0 {
+				t.Errorf("%s: the cookie %s goes", origin, c.Name)
+			}
+		}
+		eventually(t, "redis answers again", func() bool {
+			return w.running().opened.Load().state.store.Put(t.Context(), "x", nil, time.Hour) == nil
+		})
+		v = w.visitor()
+		v.signIn("http://" + w.site + "/")
 	}
 }
