@@ -25,16 +25,26 @@ func (s *Server) Admit(ctx context.Context, r *LicenseRequest, in SignedIn, from
 	return s.provision(ctx, r, in, from)
 }
 
+// SeatsTaken returns which live sessions of a user have a seat for a product.
+func (s *Server) SeatsTaken(ctx context.Context, p *Product, live []*session.Session) ([]session.Key, error) {
+	if len(live) == 0 {
+		return nil, nil
+	}
+	list, _, err := s.Store.Get(ctx, seatsKey(p, live[0].User().Subject))
+	if err != nil {
+		return nil, fmt.Errorf("listing seats: %w", err)
+	}
+	return liveSeats(list, live), nil
+}
+
+func seatsKey(p *Product, subject string) string { return "seats:" + p.Code + ":" + subject }
+
 // takeSeat gives a session one of the seats that its user has for a product.
 func (s *Server) takeSeat(ctx context.Context, p *Product, in SignedIn, from Origin) *Error {
 	if p.Seats.Limit == 0 {
 		return nil
 	}
-	live, err := s.ofUser(ctx, in.User.Subject)
-	if err != nil {
-		return unavailable(fmt.Errorf("listing the sessions of a user: %w", err))
-	}
-	list := "seats:" + p.Code + ":" + in.User.Subject
+	list := seatsKey(p, in.User.Subject)
 	for range seatTries {
 		old, there, err := s.Store.Get(ctx, list)
 		if err != nil {
@@ -42,6 +52,11 @@ func (s *Server) takeSeat(ctx context.Context, p *Product, in SignedIn, from Ori
 		}
 		if !there {
 			old = nil
+		}
+		// After the list, so that whoever is on it and not here has ended.
+		live, err := s.Sessions.OfUser(ctx, in.User.Subject)
+		if err != nil {
+			return unavailable(fmt.Errorf("listing the sessions of a user: %w", err))
 		}
 		taken := liveSeats(old, live)
 		if slices.Contains(taken, in.Session.Key()) {
@@ -100,15 +115,4 @@ func joinKeys(keys []session.Key) []byte {
 		b.Write(k[:])
 	}
 	return b.Bytes()
-}
-
-func (s *Server) ofUser(ctx context.Context, subject string) ([]*session.Session, error) {
-	var live []*session.Session
-	err := s.Sessions.List(ctx, func(sess *session.Session) error {
-		if sess.User().Subject == subject {
-			live = append(live, sess)
-		}
-		return nil
-	})
-	return live, err
 }
