@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/net/html"
 
@@ -30,6 +31,13 @@ func everyPage() []any {
 		&page.Account{
 			Person: ada, App: "Acme", ContinueURL: "https://app.example/", SwitchURL: "/sso/switch",
 			SignOut: form,
+		},
+		&page.Sessions{
+			Person: ada, App: "Acme", Seats: 2, Form: form, ContinueURL: "/oauth2/authorize?client_id=1",
+			List: []page.OpenSession{
+				{ID: "a1", Device: "Firefox on Linux", From: "192.0.2.7", Begun: time.Unix(1764000000, 0), Seen: time.Unix(1764000600, 0), Here: true},
+				{ID: "b2", Device: "Safari on iPhone", From: "2001:db8::1", Begun: time.Unix(1763000000, 0), Seen: time.Unix(1763500000, 0), Seat: true},
+			},
 		},
 		&page.SignOut{Person: ada, App: "Acme", Form: form, CancelURL: "/sso/account"},
 		&page.SignedOut{App: "Acme", SignInURL: "/sso/sign-in", ContinueURL: "https://app.example/"},
@@ -61,6 +69,8 @@ func write(t *testing.T, p *page.Pages, w http.ResponseWriter, view any) {
 		p.Application(w, *v)
 	case *page.Account:
 		p.Account(w, *v)
+	case *page.Sessions:
+		p.Sessions(w, *v)
 	case *page.SignOut:
 		p.SignOut(w, *v)
 	case *page.SignedOut:
@@ -170,7 +180,7 @@ func TestEveryPageIsAWholeDocument(t *testing.T) {
 				}
 			}
 			title := text(elements(doc, "title")[0])
-			if _, account := view.(*page.Account); !account && !strings.Contains(title, "Acme") {
+			if !ofOnesOwn(view) && !strings.Contains(title, "Acme") {
 				t.Errorf("title %q does not name the application", title)
 			}
 			if !strings.HasSuffix(title, " · Northwind") {
@@ -280,4 +290,13 @@ func TestStatusOfPages(t *testing.T) {
 			}
 		})
 	}
+}
+
+// ofOnesOwn says whether a page is about the person, not about an application.
+func ofOnesOwn(view any) bool {
+	switch view.(type) {
+	case *page.Account, *page.Sessions:
+		return true
+	}
+	return false
 }
