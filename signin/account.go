@@ -52,12 +52,17 @@ func (h *Hosted) signOut(w http.ResponseWriter, r *http.Request) {
 	h.signedOut(w, r)
 }
 
-// signedOut is the end of a sign-out. A gate names its client and redirect URI,
-// so that who signs in again comes back to its site.
+// signedOut is the end of a sign-out. It leads on where the application that
+// asked for it said so. A gate names its client and redirect URI, so that who
+// signs in again comes back to its site.
 func (h *Hosted) signedOut(w http.ResponseWriter, r *http.Request) {
 	v := page.SignedOut{SignInURL: SignInPath}
 	q := r.URL.Query()
 	if client, known := h.Server.Clients.Get(q.Get("client_id")); known {
+		if uri, registered := client.AfterSignOut(q.Get("post_logout_redirect_uri"), q.Get("state")); registered {
+			h.Pages.Continue(w, page.Continue{Title: "You’re signed out", App: client.Name, URL: uri})
+			return
+		}
 		if uri, registered := client.RedirectURI(q.Get("redirect_uri")); registered && uri.Origin() != "" {
 			v.App, v.SignInURL = client.Name, uri.Origin()+"/"
 		}
