@@ -29,8 +29,9 @@ type field struct {
 
 // configured are the structs that a configuration is made of.
 var configured = []string{
-	"App", "SessionConfig", "CodesConfig", "BrandConfig", "ClientConfig", "SigninLocal", "AttemptsConfig", "UserConfig",
+	"App", "SessionConfig", "CodesConfig", "BrandConfig", "ClientConfig", "SigninLocal", "SigninOIDC", "AttemptsConfig", "UserConfig",
 	"StorageMemory", "StorageFile", "StorageRedis", "Gate",
+	"LicenseConfig", "APIKeyConfig", "CustomerAccountConfig", "ProductConfig", "ProvisionConfig",
 }
 
 func readSettings(t *testing.T) settings {

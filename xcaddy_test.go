@@ -17,6 +17,7 @@ var modules = []string{
 	"http.handlers.sso_portal",
 	"sso",
 	"sso.signin.local",
+	"sso.signin.oidc",
 	"sso.storage.file",
 	"sso.storage.memory",
 	"sso.storage.redis",

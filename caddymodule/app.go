@@ -58,7 +58,6 @@ type App struct {
 	clients *oauth.Clients
 	engine  Engine
 	ways    signin.Ways
-	passwd  signin.Passwords
 	limits  signin.AttemptLimits
 	pages   *page.Pages
 	vault   keys.Vault // where the engine is not shared by nodes
@@ -156,15 +155,12 @@ func (a *App) loadSignin(ctx caddy.Context) error {
 			}
 		}
 		a.ways = append(a.ways, w)
-		if passwords, ok := w.(signin.Passwords); ok && a.passwd == nil {
-			a.passwd = passwords
-			if limiter, ok := m.(AttemptLimiter); ok {
-				a.limits = limiter.AttemptLimits()
-			}
+		if limiter, ok := m.(AttemptLimiter); ok && a.limits == (signin.AttemptLimits{}) {
+			a.limits = limiter.AttemptLimits()
 		}
 	}
-	if a.passwd == nil {
-		return errors.New("signin: none of the ways takes a password, whose form the hosted page shows; add: signin local { user <name> <hash> }")
+	if a.limits == (signin.AttemptLimits{}) { // of ways that do not say
+		a.limits = signin.AttemptLimits{PerAccount: 10, PerAddress: 100, Every: 15 * time.Minute}
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"strings"
@@ -101,22 +102,24 @@ func (p *Portal) closed(w http.ResponseWriter, r *http.Request, next caddyhttp.H
 func (p *Portal) newFaces(c *core) *portalFaces {
 	a := p.app
 	hosted := &signin.Hosted{
-		Server:    c.server,
-		Store:     c.state.store,
-		Keys:      c.server.Keys,
-		Passwords: a.passwd,
-		Attempts:  c.state.attempts,
-		Limits:    a.limits,
-		Pages:     a.pages,
-		Session:   a.sessionCookie(),
-		Browser:   session.NewCookie("browser", a.issuer, ""),
-		Lifetime:  time.Duration(a.Session.Lifetime),
-		Check: func(rawQuery string) (*oauth.Authorization, *oauth.Error) {
-			request, refusal := loginapi.ParseAuthorize(rawQuery)
-			if refusal != nil {
-				return nil, refusal
-			}
-			return a.clients.CheckAuthorize(request)
+		Server:   c.server,
+		Store:    c.state.store,
+		Keys:     c.server.Keys,
+		Ways:     a.ways,
+		Attempts: c.state.attempts,
+		Limits:   a.limits,
+		Pages:    a.pages,
+		Session:  a.sessionCookie(),
+		Browser:  session.NewCookie("browser", a.issuer, ""),
+		Lifetime: time.Duration(a.Session.Lifetime),
+		Requests: []signin.Request{
+			{Page: signin.SignInPath, Continue: "/api/oauth2/auth", Check: func(_ context.Context, rawQuery string) (*oauth.Authorization, *oauth.Error) {
+				request, refusal := loginapi.ParseAuthorize(rawQuery)
+				if refusal != nil {
+					return nil, refusal
+				}
+				return a.clients.CheckAuthorize(request)
+			}},
 		},
 		From: from,
 		Now:  time.Now,

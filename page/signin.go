@@ -43,11 +43,11 @@ type Provider struct {
 	Icon string // an address as in Brand.Logo; may be empty
 }
 
-// SignIn is the page that asks for a user name and a password. Its form posts
-// the fields "transaction", "username" and "password".
+// SignIn is the page that asks for a user name and a password, or to choose a
+// provider. Its form posts the fields "transaction", "username" and "password".
 type SignIn struct {
 	App  string // the application's name; empty if there is none
-	Form Form
+	Form Form   // without an action there is none, only the providers
 
 	// Scopes are what the application asks for, as in the request. The page
 	// says them in words.
@@ -60,18 +60,21 @@ type SignIn struct {
 	// a header.
 	RetryAfter time.Duration
 
-	// SwitchFrom is who is signed in now, when another account is to be used.
-	SwitchFrom *Person
+	// SwitchFrom is who is signed in now: when another account is to be used,
+	// with Unfit since this one will not do for the application, or, with Again,
+	// when the application asks for a new sign-in.
+	SwitchFrom   *Person
+	Unfit, Again bool
 
 	Providers      []Provider
-	DisableSocials bool   // leaves the providers out
+	DisableSocials bool   // leaves the providers out, where there is a form
 	WidgetOnly     bool   // leaves out all but the form
 	CancelURL      string // may be empty
 }
 
 // SignIn writes the sign-in page.
 func (p *Pages) SignIn(w http.ResponseWriter, status int, v SignIn) {
-	if v.DisableSocials {
+	if v.DisableSocials && v.Form.Action != "" {
 		v.Providers = nil
 	}
 	retryAfter(w, v.RetryAfter)
@@ -93,6 +96,12 @@ func (p *Pages) SignIn(w http.ResponseWriter, status int, v SignIn) {
 		}
 	}
 	p.write(w, s)
+}
+
+// CheckIcon checks the address of a provider's icon.
+func CheckIcon(raw string) error {
+	_, err := imageSource(raw)
+	return err
 }
 
 // ScopeInWords says what an application may do with a scope, to follow

@@ -18,7 +18,7 @@ func (h *Hosted) showAccount(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusSeeOther)
 		return
 	}
-	h.already(w, r, in, purpose{})
+	h.already(w, in, purpose{})
 }
 
 // showSignOut asks whether to sign out; only the form does it.

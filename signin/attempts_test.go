@@ -232,7 +232,7 @@ func TestClass24StrangersFillNoMemory(t *testing.T) {
 	f := newFixture(t)
 	f.guess(strings.Repeat("x", 100_000), 10)
 	want(t, f.visitor().try(strings.Repeat("x", 100_000), "x"), http.StatusTooManyRequests)
-	if key := f.hosted.Passwords.Account(strings.Repeat("x", 100_000)); len(key) > 300 {
+	if key := f.hosted.Ways.passwords(purpose{}).Account(strings.Repeat("x", 100_000)); len(key) > 300 {
 		t.Errorf("a key of %d bytes", len(key))
 	}
 	now, limits := time.Unix(1e9, 0), AttemptLimits{PerAccount: 1, PerAddress: 5, Every: time.Hour}

@@ -175,11 +175,11 @@ func newFixture(t testing.TB) *fixture {
 			Issuer: issuer, Clients: clients, Sessions: sessions, Codes: codes.NewMemory(codes.Options{Now: f.clock.Now}),
 			Keys: ring, Grants: oauth.NewGrants(f.store, sessions), Users: Ways{way}, Now: f.clock.Now,
 		},
-		Store: f.store, Keys: ring, Passwords: way, Attempts: NewAttempts(),
+		Store: f.store, Keys: ring, Ways: Ways{way}, Attempts: NewAttempts(),
 		Limits: AttemptLimits{PerAccount: 10, PerAddress: 100, Every: 15 * time.Minute},
 		Pages:  pages, Session: session.NewCookie("session", portal, ""), Browser: session.NewCookie("browser", portal, ""),
 		Lifetime: 24 * time.Hour,
-		Check: func(rawQuery string) (*oauth.Authorization, *oauth.Error) {
+		Requests: []Request{{Page: SignInPath, Continue: "/api/oauth2/auth", Check: func(_ context.Context, rawQuery string) (*oauth.Authorization, *oauth.Error) {
 			q, err := url.ParseQuery(rawQuery)
 			if err != nil {
 				return nil, &oauth.Error{Kind: oauth.InvalidRequest, Cause: err}
@@ -189,7 +189,7 @@ func newFixture(t testing.TB) *fixture {
 				Scope: oauth.SplitList(q.Get("scope")), Audience: oauth.SplitList(q.Get("audience")),
 				CodeChallenge: q.Get("code_challenge"), CodeChallengeMethod: q.Get("code_challenge_method"),
 			})
-		},
+		}}},
 		From: func(*http.Request) oauth.Origin { return f.from },
 		Now:  f.clock.Now,
 		Log:  zap.NewNop(),

@@ -17,10 +17,10 @@ import (
 // the query of an authorization request.
 const maxForm = 256 << 10
 
-// showSignIn is the sign-in page, or, for somebody who is signed in already,
-// the way on.
+// showSignIn is the sign-in page; for somebody who is signed in already, the
+// way on; and where a provider is the only way, the way there.
 func (h *Hosted) showSignIn(w http.ResponseWriter, r *http.Request) {
-	p, refusal := h.purposeOf(r.Context(), r.URL.RawQuery)
+	p, refusal := h.purposeOf(r.Context(), r.URL.Path, r.URL.RawQuery)
 	if refusal != nil {
 		h.refuse(w, refusal)
 		return
@@ -29,26 +29,43 @@ func (h *Hosted) showSignIn(w http.ResponseWriter, r *http.Request) {
 	if done {
 		return
 	}
+	another := switching(r.URL.RawQuery)
 	view := page.SignIn{}
 	if signedIn {
-		if r.URL.Query().Get(switchParam) != "1" {
-			h.already(w, r, in, p)
+		fit := p.authorization == nil || p.authorization.Accepts(in)
+		if fit && !another {
+			h.already(w, in, p)
 			return
 		}
 		view.SwitchFrom = person(in.User)
+		if !fit {
+			view.Unfit = !p.authorization.AcceptsUser(in.User)
+			view.Again = !view.Unfit
+			another = another || view.Unfit
+		}
 	}
-	h.ask(w, r, http.StatusOK, p, r.URL.RawQuery, view)
+	// With a session there is always a page, so that nothing goes in circles.
+	if ways := h.Ways.redirecting(p); !signedIn && !another && len(ways) == 1 && h.Ways.passwords(p) == nil {
+		if b, ok := h.thisBrowser(w, r); ok {
+			h.depart(w, r, b, ways[0], p, false)
+		}
+		return
+	}
+	if p.authorization != nil {
+		view.Username = printable(p.authorization.LoginHint)
+	}
+	h.ask(w, r, http.StatusOK, p, another, view)
 }
 
 // already shows who is signed in, with the way on and a way to switch.
-func (h *Hosted) already(w http.ResponseWriter, r *http.Request, in oauth.SignedIn, p purpose) {
+func (h *Hosted) already(w http.ResponseWriter, in oauth.SignedIn, p purpose) {
 	v := page.Account{
 		Person:    *person(in.User),
 		App:       p.app(),
-		SwitchURL: signInURL(r.URL.RawQuery, true),
+		SwitchURL: p.address(true),
 		SignOut:   page.Form{Action: SignOutPath},
 	}
-	if p.query != "" || p.returnTo != "" {
+	if p.request != nil || p.returnTo != "" {
 		v.ContinueURL = h.continueURL(p)
 	}
 	h.Pages.Account(w, v)
@@ -56,8 +73,9 @@ func (h *Hosted) already(w http.ResponseWriter, r *http.Request, in oauth.Signed
 
 func person(u session.User) *page.Person { return &page.Person{Name: u.Name, Email: u.Email} }
 
-// ask writes the sign-in page with a new transaction.
-func (h *Hosted) ask(w http.ResponseWriter, r *http.Request, status int, p purpose, rawQuery string, v page.SignIn) {
+// thisBrowser is the browser that the cookie names, or a new one. It answers by
+// itself where it cannot tell.
+func (h *Hosted) thisBrowser(w http.ResponseWriter, r *http.Request) (browser, bool) {
 	b, ok, err := h.browser(r)
 	if err == nil && !ok {
 		b = newBrowser()
@@ -65,17 +83,37 @@ func (h *Hosted) ask(w http.ResponseWriter, r *http.Request, status int, p purpo
 	}
 	if err != nil {
 		h.failed(w, err)
+		return browser{}, false
+	}
+	return b, true
+}
+
+// ask writes the sign-in page with a new transaction, and the ways that count.
+func (h *Hosted) ask(w http.ResponseWriter, r *http.Request, status int, p purpose, another bool, v page.SignIn) {
+	b, ok := h.thisBrowser(w, r)
+	if !ok {
 		return
 	}
-	sealed, err := h.sealTransaction(r.Context(), transaction{
-		ID: newBrowser().ID, Browser: b.ID, Begun: h.Now().Unix(), Query: []byte(p.query), Return: []byte(p.returnTo),
-	})
+	sealed, err := seal(r.Context(), h.Keys, transactionPurpose, h.newTransaction(b, p, another))
 	if err != nil {
 		h.failed(w, err)
 		return
 	}
 	v.App = p.app()
-	v.Form = page.Form{Action: signInURL(rawQuery, false), Transaction: sealed}
+	if h.Ways.passwords(p) != nil {
+		v.Form = page.Form{Action: p.address(false), Transaction: sealed}
+	}
+	for _, way := range h.Ways.redirecting(p) {
+		name, icon := way.Label()
+		v.Providers = append(v.Providers, page.Provider{Name: name, Icon: icon, URL: startURL(way, sealed)})
+	}
+	if v.Form.Action == "" && v.Providers == nil {
+		h.Pages.Message(w, http.StatusForbidden, page.Message{
+			App: p.app(), Title: "There is no way to sign in", Text: "Of the ways to sign in here, none is for this application.",
+			Next: "Tell the people who run this site.",
+		})
+		return
+	}
 	if a := p.authorization; a != nil {
 		v.Scopes = a.Scopes
 		v.WidgetOnly = a.Presentation.WidgetOnly
@@ -91,8 +129,13 @@ func (h *Hosted) signIn(w http.ResponseWriter, r *http.Request) {
 		h.unreadable(w, err)
 		return
 	}
-	t, b, p, ok := h.begun(w, r)
+	t, b, p, ok := h.begun(w, r, r.PostForm.Get("transaction"), purpose{page: r.URL.Path, query: r.URL.RawQuery}.address(false))
 	if !ok {
+		return
+	}
+	passwords := h.Ways.passwords(p)
+	if passwords == nil {
+		h.startAgain(w, http.StatusBadRequest, "You cannot sign in this way", "A password does not do for this application.", p.address(false))
 		return
 	}
 	name, password := r.PostForm.Get("username"), r.PostForm.Get("password")
@@ -104,14 +147,9 @@ func (h *Hosted) signIn(w http.ResponseWriter, r *http.Request) {
 	if signedIn {
 		again.SwitchFrom = person(in.User)
 	}
-	rawQuery := p.query
-	if p.returnTo != "" {
-		rawQuery = r.URL.RawQuery
-	}
-
 	if t.expired(h.Now()) {
 		again.Problem = &page.Problem{Title: "This page was open for too long", Next: "Enter your password again."}
-		h.ask(w, r, http.StatusBadRequest, p, rawQuery, again)
+		h.ask(w, r, http.StatusBadRequest, p, t.Another, again)
 		return
 	}
 	if t.Browser != b.ID && r.Header.Get("Sec-Fetch-Site") != "same-origin" {
@@ -121,15 +159,15 @@ func (h *Hosted) signIn(w http.ResponseWriter, r *http.Request) {
 		// password; a browser that says the form is of this origin rules that
 		// out as well. For others a transaction of their own begins.
 		again.Problem = &page.Problem{Title: "Your cookies changed since this page was opened", Next: "Enter your password again."}
-		h.ask(w, r, http.StatusBadRequest, p, rawQuery, again)
+		h.ask(w, r, http.StatusBadRequest, p, t.Another, again)
 		return
 	}
-	user, refusal := h.verify(r, b, p.client(), name, password)
+	user, refusal := h.verify(r, b, passwords, p.client(), name, password)
 	if refusal != nil {
 		if errors.Is(refusal, ErrBusy) {
 			again.RetryAfter = refusal.RetryAfter
 			again.Problem = &page.Problem{Title: "Many people are signing in right now", Next: "Your password was not checked, and this does not count as an attempt."}
-			h.ask(w, r, http.StatusServiceUnavailable, p, rawQuery, again)
+			h.ask(w, r, http.StatusServiceUnavailable, p, t.Another, again)
 			return
 		}
 		if refusal.Kind == oauth.Internal {
@@ -143,7 +181,13 @@ func (h *Hosted) signIn(w http.ResponseWriter, r *http.Request) {
 			again.RetryAfter = refusal.RetryAfter
 			again.Problem = &page.Problem{Title: "Too many attempts", Next: "To keep the account safe, signing in is paused."}
 		}
-		h.ask(w, r, status, p, rawQuery, again)
+		h.ask(w, r, status, p, t.Another, again)
+		return
+	}
+	if p.authorization != nil && !p.authorization.AcceptsUser(user) {
+		h.Server.Audit.Record(oauth.Event{What: oauth.AccessDenied, User: user, Client: p.client(), From: h.From(r), Why: "the account does not count for this request"})
+		again.Problem = &page.Problem{Title: "This account cannot be used for " + p.app(), Next: "You have not been signed in. Use another account."}
+		h.ask(w, r, http.StatusForbidden, p, t.Another, again)
 		return
 	}
 	first, err := h.once(r.Context(), t)
@@ -153,7 +197,7 @@ func (h *Hosted) signIn(w http.ResponseWriter, r *http.Request) {
 	}
 	if !first {
 		again.Problem = &page.Problem{Title: "This form was sent before", Next: "Enter your password again."}
-		h.ask(w, r, http.StatusConflict, p, rawQuery, again)
+		h.ask(w, r, http.StatusConflict, p, t.Another, again)
 		return
 	}
 	if err := h.begin(w, r, user, b, p.client()); err != nil {
@@ -163,10 +207,10 @@ func (h *Hosted) signIn(w http.ResponseWriter, r *http.Request) {
 	h.Pages.Continue(w, page.Continue{Title: "You’re signed in", App: p.app(), URL: h.continueURL(p)})
 }
 
-// begun opens the transaction of a form and finds what it is for. It answers by
-// itself where the form cannot be taken.
-func (h *Hosted) begun(w http.ResponseWriter, r *http.Request) (t transaction, b browser, p purpose, ok bool) {
-	plain, err := h.Keys.Unseal(r.Context(), transactionPurpose, r.PostForm.Get("transaction"))
+// begun opens the transaction of a sign-in page and finds what it is for. It
+// answers by itself where that cannot be, and leads to again.
+func (h *Hosted) begun(w http.ResponseWriter, r *http.Request, sealed, again string) (t transaction, b browser, p purpose, ok bool) {
+	plain, err := h.Keys.Unseal(r.Context(), transactionPurpose, sealed)
 	if err == nil {
 		err = json.Unmarshal(plain, &t)
 	}
@@ -175,40 +219,43 @@ func (h *Hosted) begun(w http.ResponseWriter, r *http.Request) (t transaction, b
 			h.failed(w, err)
 			return t, b, p, false
 		}
-		h.startAgain(w, http.StatusBadRequest, "This sign-in cannot go on", "The form was changed, or comes from an older version of this page.", signInURL(r.URL.RawQuery, false))
+		h.startAgain(w, http.StatusBadRequest, "This sign-in cannot go on", "The form was changed, or comes from an older version of this page.", again)
 		return t, b, p, false
 	}
+	b, p, ok = h.bound(w, r, t)
+	return t, b, p, ok
+}
+
+// bound finds this browser, and what a transaction is for. It answers by itself
+// where that cannot be.
+func (h *Hosted) bound(w http.ResponseWriter, r *http.Request, t transaction) (b browser, p purpose, ok bool) {
 	b, there, err := h.browser(r)
 	if err != nil {
 		h.failed(w, err)
-		return t, b, p, false
+		return b, p, false
 	}
 	if !there {
 		h.Pages.Message(w, http.StatusBadRequest, page.Message{
 			Title: "Your browser blocks cookies",
 			Text:  "Signing in needs a cookie, and your browser did not send it back.",
 			Next:  "Allow cookies for this site, then start again. A private window or an extension may block them.",
-			Link:  &page.Link{Text: "Start again", URL: signInURL(r.URL.RawQuery, false)},
+			Link:  &page.Link{Text: "Start again", URL: purpose{page: t.Page, query: string(t.Query)}.address(false)},
 		})
-		return t, b, p, false
+		return b, p, false
 	}
-	p = purpose{query: string(t.Query), returnTo: string(t.Return)}
-	if p.query != "" {
-		// The configuration may have changed since the page was shown.
-		authorization, refusal := h.Check(p.query)
-		if refusal != nil {
-			h.refuse(w, refusal)
-			return t, b, p, false
-		}
-		p.authorization = authorization
+	// The configuration may have changed since the page was shown.
+	p, refusal := h.purposeOf(r.Context(), t.Page, string(t.Query))
+	if refusal != nil {
+		h.refuse(w, refusal)
+		return b, p, false
 	}
-	return t, b, p, true
+	return b, p, true
 }
 
 // verify checks the password within the limits of attempts. The client, which
 // may be nil, is for the audit log.
-func (h *Hosted) verify(r *http.Request, b browser, client *oauth.Client, name, password string) (session.User, *oauth.Error) {
-	account := h.Passwords.Account(name)
+func (h *Hosted) verify(r *http.Request, b browser, passwords Passwords, client *oauth.Client, name, password string) (session.User, *oauth.Error) {
+	account := passwords.Account(name)
 	who := attempt{account: account, address: string(h.From(r))}
 	if b.knows(account) {
 		who.browser = b.ID
@@ -218,7 +265,7 @@ func (h *Hosted) verify(r *http.Request, b browser, client *oauth.Client, name, 
 		h.Server.Audit.Record(oauth.Event{What: oauth.SignInLimited, Client: client, From: h.From(r), User: session.User{Name: printable(name)}})
 		return session.User{}, &oauth.Error{Kind: oauth.TooManyAttempts, Description: "Too many attempts.", RetryAfter: wait}
 	}
-	u, err := h.Passwords.Check(r.Context(), name, password, who.browser != "")
+	u, err := passwords.Check(r.Context(), name, password, who.browser != "")
 	wrong := errors.Is(err, ErrWrong)
 	done(h.Now(), wrong)
 	switch {
@@ -276,9 +323,18 @@ func (h *Hosted) refuse(w http.ResponseWriter, e *oauth.Error) {
 	case oauth.Internal:
 		h.failed(w, e)
 		return
+	case oauth.LinkSpent:
+		h.Pages.Message(w, http.StatusGone, page.Message{
+			Title: "This link cannot be used any more",
+			Text:  "It can be used once, within ten minutes.",
+			Next:  "Start again in the application, which makes a new link. You can close this page.",
+		})
+		return
 	case oauth.UnknownClient:
 		status = http.StatusNotFound
 		reference = "client_id is unknown."
+	case oauth.UnknownProduct, oauth.UnknownAccount:
+		status = http.StatusNotFound
 	case oauth.ClientDisabled:
 		status = http.StatusUnprocessableEntity
 	default:
@@ -300,9 +356,16 @@ func printable(name string) string {
 	return name
 }
 
-// RedirectToSignIn is the sign-in page for an authorization request.
+// RedirectToSignIn is the sign-in page for an authorization request of the
+// Login API.
 func RedirectToSignIn(issuer, rawQuery string) string {
 	return issuer + SignInPath + "?" + rawQuery
+}
+
+// RedirectToOpenID is the sign-in page for an authorization request of OpenID
+// Connect.
+func RedirectToOpenID(issuer, rawQuery string) string {
+	return issuer + OpenIDPath + "?" + rawQuery
 }
 
 // ReturnTo is the sign-in page that comes back to a path of the portal's own

@@ -132,6 +132,9 @@ func (l *Local) Current(u session.User) (session.User, bool) {
 	return a.user, true
 }
 
+// Has implements [Named].
+func (l *Local) Has(name string) bool { return l.find(name) != nil }
+
 // Account implements [Passwords].
 func (l *Local) Account(name string) string {
 	if a := l.find(name); a != nil {

@@ -74,11 +74,11 @@ func TestClass20AnAddressWithTwoAtSignsIsNone(t *testing.T) {
 func TestAPasswordThatIsTooLongIsNeverRight(t *testing.T) {
 	f := newFixture(t)
 	long := strings.Repeat("x", maxPassword)
-	f.hosted.Passwords = f.accounts(Account{Name: "long", Hash: f.work.hash(t, 10, long)})
-	if _, err := f.hosted.Passwords.Check(t.Context(), "long", long, false); err != nil {
+	f.hosted.Ways = Ways{f.accounts(Account{Name: "long", Hash: f.work.hash(t, 10, long)})}
+	if _, err := f.hosted.Ways.passwords(purpose{}).Check(t.Context(), "long", long, false); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := f.hosted.Passwords.Check(t.Context(), "long", long+"x", false); !errors.Is(err, ErrWrong) {
+	if _, err := f.hosted.Ways.passwords(purpose{}).Check(t.Context(), "long", long+"x", false); !errors.Is(err, ErrWrong) {
 		t.Fatalf("got %v", err)
 	}
 }

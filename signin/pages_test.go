@@ -163,7 +163,7 @@ func TestClass30NoPageCanBeFramed(t *testing.T) {
 // fit, whatever becomes longer where it is escaped.
 func TestTheWidgetTakesTheLongestRequest(t *testing.T) {
 	f := newFixture(t)
-	a, refusal := f.hosted.Check(authorization)
+	a, refusal := f.hosted.Requests[0].Check(t.Context(), authorization)
 	if refusal != nil {
 		t.Fatal(refusal)
 	}
@@ -188,7 +188,7 @@ func TestTheWidgetTakesTheLongestRequest(t *testing.T) {
 
 func TestTheWidgetTellsTheRegisteredOriginAndNobodyElse(t *testing.T) {
 	f := newFixture(t)
-	a, refusal := f.hosted.Check(authorization)
+	a, refusal := f.hosted.Requests[0].Check(t.Context(), authorization)
 	if refusal != nil {
 		t.Fatal(refusal)
 	}

@@ -40,7 +40,7 @@ func newCrowd(t *testing.T) *crowd {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.hosted.Passwords = c.accounts(Account{Name: "demo", Hash: hash})
+	c.hosted.Ways = Ways{c.accounts(Account{Name: "demo", Hash: hash})}
 	c.hosted.Limits = AttemptLimits{PerAccount: 1, PerAddress: 10_000, Every: 15 * time.Minute}
 	core, log := observer.New(zapcore.InfoLevel)
 	c.log = log

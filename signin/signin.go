@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -50,6 +51,14 @@ type Passwords interface {
 	Check(ctx context.Context, name, password string, known bool) (session.User, error)
 }
 
+// Named is a way that knows the names of its users.
+type Named interface {
+	Way
+
+	// Has says whether a name, or an e-mail address, is one of its users'.
+	Has(name string) bool
+}
+
 // Ways are all ways of a configuration.
 type Ways []Way
 
@@ -63,16 +72,61 @@ func (ws Ways) Current(u session.User) (session.User, bool) {
 	return session.User{}, false
 }
 
+// counts says whether one may sign in by a way for what a sign-in is for.
+func (p purpose) counts(w Way) bool {
+	return p.authorization == nil || len(p.authorization.Ways) == 0 || slices.Contains(p.authorization.Ways, w.ID())
+}
+
+// passwords is the way that takes a password for p, nil where none does.
+func (ws Ways) passwords(p purpose) Passwords {
+	for _, w := range ws {
+		if passwords, ok := w.(Passwords); ok && p.counts(w) {
+			return passwords
+		}
+	}
+	return nil
+}
+
+// redirecting are the ways that lead to a provider for p.
+func (ws Ways) redirecting(p purpose) []Redirecting {
+	var list []Redirecting
+	for _, w := range ws {
+		if provider, ok := w.(Redirecting); ok && p.counts(w) {
+			list = append(list, provider)
+		}
+	}
+	return list
+}
+
+// taken says whether a name is that of a user of some way.
+func (ws Ways) taken(name string) bool {
+	return slices.ContainsFunc(ws, func(w Way) bool {
+		named, ok := w.(Named)
+		return ok && named.Has(name)
+	})
+}
+
+// A Request is a kind of authorization request that people sign in for.
+type Request struct {
+	// Page is the path of its sign-in page, and Continue the one that goes on
+	// with it. Both take its query.
+	Page, Continue string
+
+	// Check parses the query and holds it against the client's registration.
+	// What is wrong is shown, not redirected.
+	Check func(ctx context.Context, rawQuery string) (*oauth.Authorization, *oauth.Error)
+}
+
 // A Hosted answers the paths of the hosted page, all below /sso/. Its fields
 // are set once.
 type Hosted struct {
-	Server    *oauth.Server
-	Store     storage.Store
-	Keys      *keys.Ring
-	Passwords Passwords
-	Attempts  *Attempts
-	Limits    AttemptLimits
-	Pages     *page.Pages
+	Server   *oauth.Server
+	Store    storage.Store
+	Keys     *keys.Ring
+	Ways     Ways
+	Attempts *Attempts
+	Limits   AttemptLimits
+	Pages    *page.Pages
 
 	// Session carries the SSO session, Browser the browser that all tabs share.
 	Session, Browser session.Cookie
@@ -80,9 +134,9 @@ type Hosted struct {
 	// Lifetime is the longest a session lives: how long its cookie is kept.
 	Lifetime time.Duration
 
-	// Check parses the query of the authorization request that a sign-in is
-	// for and holds it against the client's registration.
-	Check func(rawQuery string) (*oauth.Authorization, *oauth.Error)
+	// Requests are the kinds of authorization request that a sign-in may be
+	// for.
+	Requests []Request
 
 	// From says where a request comes from.
 	From func(*http.Request) oauth.Origin
@@ -94,17 +148,23 @@ type Hosted struct {
 // The paths of the hosted page, below the issuer.
 const (
 	SignInPath  = "/sso/sign_in"
+	OpenIDPath  = "/sso/sign_in/oauth2" // for requests of OpenID Connect
 	SignOutPath = "/sso/sign_out"
 	AccountPath = "/sso/account"
 	WidgetPath  = "/sso/widget"
 	AssetPrefix = "/sso/assets/"
+
+	// Below these stand the IDs of the ways that lead to a provider: where such
+	// a sign-in starts, and where the provider sends the browser back to.
+	StartPrefix    = "/sso/with/"
+	CallbackPrefix = "/sso/callback/"
 )
 
 // Endpoint returns what answers a path, or nil for a path that is not the
 // hosted page's.
 func (h *Hosted) Endpoint(path string) http.HandlerFunc {
 	switch path {
-	case SignInPath:
+	case SignInPath, OpenIDPath:
 		return h.methods(h.showSignIn, h.signIn)
 	case SignOutPath:
 		return h.methods(h.showSignOut, h.signOut)
@@ -115,6 +175,12 @@ func (h *Hosted) Endpoint(path string) http.HandlerFunc {
 	}
 	if name, ok := strings.CutPrefix(path, AssetPrefix); ok {
 		return h.methods(func(w http.ResponseWriter, r *http.Request) { h.Pages.ServeAsset(w, r, name) }, nil)
+	}
+	if id, ok := strings.CutPrefix(path, StartPrefix); ok {
+		return h.methods(func(w http.ResponseWriter, r *http.Request) { h.leave(w, r, id) }, nil)
+	}
+	if id, ok := strings.CutPrefix(path, CallbackPrefix); ok {
+		return h.methods(func(w http.ResponseWriter, r *http.Request) { h.comeBack(w, r, id) }, nil)
 	}
 	return nil
 }

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/caddy-sso/caddy-sso/keys"
@@ -19,28 +21,38 @@ type transaction struct {
 	Browser string `json:"b"` // the browser that it is bound to
 	Begun   int64  `json:"t"` // Unix seconds
 
-	// What the sign-in is for: the query of an authorization request, or a
-	// page on the portal's own origin, or neither. As bytes, of which JSON makes
-	// a third more whatever they are.
-	Query  []byte `json:"q,omitempty"`
-	Return []byte `json:"r,omitempty"`
+	// The path and the query of the sign-in page, which say what the sign-in is
+	// for. As bytes, of which JSON makes a third more whatever they are.
+	Page  string `json:"p"`
+	Query []byte `json:"q,omitempty"`
+
+	// Another says that another account is wanted than the last one.
+	Another bool `json:"s,omitempty"`
 }
 
 const (
 	transactionPurpose  = "sign-in transaction"
 	transactionLifetime = time.Hour
 
-	// maxPurpose bounds, in bytes, the query of an authorization request that
-	// the hosted page remembers: a sealed value has a bound, too.
-	maxPurpose = 32 << 10
+	// maxPurpose bounds, in bytes, the query that the hosted page remembers: a
+	// sealed value has a bound, too. A path of the portal's own, as long as a
+	// gate takes it, fits sealed.
+	maxPurpose = 34 << 10
 )
 
-func (h *Hosted) sealTransaction(ctx context.Context, t transaction) (string, error) {
+func (h *Hosted) newTransaction(b browser, p purpose, another bool) transaction {
+	return transaction{
+		ID: newBrowser().ID, Browser: b.ID, Begun: h.Now().Unix(), Page: p.page, Query: []byte(p.query), Another: another,
+	}
+}
+
+// seal seals a transaction, or one at a provider.
+func seal(ctx context.Context, ring *keys.Ring, purpose string, t any) (string, error) {
 	plain, err := json.Marshal(t)
 	if err != nil {
 		return "", fmt.Errorf("sealing a transaction: %w", err)
 	}
-	sealed, err := h.Keys.Seal(ctx, transactionPurpose, plain)
+	sealed, err := ring.Seal(ctx, purpose, plain)
 	if err != nil {
 		return "", fmt.Errorf("sealing a transaction: %w", err)
 	}
@@ -52,9 +64,11 @@ func (t transaction) expired(now time.Time) bool {
 	return age > transactionLifetime || age < -time.Minute
 }
 
+func (t transaction) key() string { return "signin:" + t.ID }
+
 // once marks a transaction as used, and says whether it was not before.
 func (h *Hosted) once(ctx context.Context, t transaction) (bool, error) {
-	first, err := h.Store.CompareAndSwap(ctx, "signin:"+t.ID, nil, []byte{1}, transactionLifetime+time.Minute)
+	first, err := h.Store.CompareAndSwap(ctx, t.key(), nil, []byte{1}, transactionLifetime+time.Minute)
 	if err != nil {
 		return false, fmt.Errorf("using a transaction: %w", err)
 	}
@@ -63,9 +77,11 @@ func (h *Hosted) once(ctx context.Context, t transaction) (bool, error) {
 
 // A purpose is what a sign-in is for, as its page and its end need it.
 type purpose struct {
-	query         string
-	returnTo      string
-	authorization *oauth.Authorization // nil unless query is set
+	page, query string // of the sign-in page
+
+	request       *Request // nil: no authorization request
+	authorization *oauth.Authorization
+	returnTo      string // a path on the portal's own origin, or ""
 }
 
 // ReturnPurpose seals a path on the portal's own origin for ReturnParam.
@@ -77,21 +93,26 @@ const (
 	switchParam = "switch" // 1: ask even though somebody is signed in
 )
 
-// purposeOf reads what a sign-in is for from the query of its page.
-func (h *Hosted) purposeOf(ctx context.Context, rawQuery string) (purpose, *oauth.Error) {
+// purposeOf reads what a sign-in is for from the address of its page.
+func (h *Hosted) purposeOf(ctx context.Context, page, rawQuery string) (purpose, *oauth.Error) {
+	p := purpose{page: page, query: rawQuery}
 	values, err := url.ParseQuery(rawQuery)
-	if err != nil {
+	switch {
+	case err != nil:
 		return purpose{}, &oauth.Error{Kind: oauth.InvalidRequest, Description: "The address is not URL-encoded."}
-	}
-	if values.Has("client_id") {
-		if len(rawQuery) > maxPurpose {
-			return purpose{}, &oauth.Error{Kind: oauth.InvalidRequest, Description: "The address is too long."}
+	case len(rawQuery) > maxPurpose:
+		return purpose{}, &oauth.Error{Kind: oauth.InvalidRequest, Description: "The address is too long."}
+	case page != SignInPath || values.Has("client_id"):
+		i := slices.IndexFunc(h.Requests, func(r Request) bool { return r.Page == page })
+		if i < 0 {
+			return purpose{}, &oauth.Error{Kind: oauth.InvalidRequest, Description: "Such requests are not taken here."}
 		}
-		authorization, refusal := h.Check(rawQuery)
+		authorization, refusal := h.Requests[i].Check(ctx, rawQuery)
 		if refusal != nil {
 			return purpose{}, refusal
 		}
-		return purpose{query: rawQuery, authorization: authorization}, nil
+		p.request, p.authorization = &h.Requests[i], authorization
+		return p, nil
 	}
 	if sealed := values.Get(ReturnParam); sealed != "" {
 		plain, err := h.Keys.Unseal(ctx, ReturnPurpose, sealed)
@@ -101,16 +122,21 @@ func (h *Hosted) purposeOf(ctx context.Context, rawQuery string) (purpose, *oaut
 		if err != nil {
 			return purpose{}, &oauth.Error{Kind: oauth.Internal, Description: "Something went wrong.", Cause: err}
 		}
-		return purpose{returnTo: string(plain)}, nil
+		p.returnTo = string(plain)
 	}
-	return purpose{}, nil
+	return p, nil
 }
 
 // continueURL is where the browser goes when it has a session.
 func (h *Hosted) continueURL(p purpose) string {
 	switch {
-	case p.query != "":
-		return "/api/oauth2/auth?" + p.query
+	case p.request != nil:
+		query := p.query
+		if p.authorization.OpenID {
+			// The user was asked. To ask again would go on for ever.
+			query = without(query, "prompt")
+		}
+		return p.request.Continue + "?" + query
 	case p.returnTo != "":
 		// With the origin, since a path may begin with two slashes.
 		return h.Server.Issuer + p.returnTo
@@ -118,15 +144,38 @@ func (h *Hosted) continueURL(p purpose) string {
 	return AccountPath
 }
 
-// signInURL is the sign-in page for the same purpose, with what else it needs.
-func signInURL(rawQuery string, another bool) string {
-	if another {
-		rawQuery = oauth.AppendQuery("?"+rawQuery, switchParam+"=1")[1:]
+// without takes a parameter out of a query, and leaves the rest as it is.
+func without(query, name string) string {
+	var kept []string
+	for pair := range strings.SplitSeq(query, "&") {
+		key, _, _ := strings.Cut(pair, "=")
+		if decoded, err := url.QueryUnescape(key); err != nil || decoded != name {
+			kept = append(kept, pair)
+		}
 	}
-	if rawQuery == "" {
-		return SignInPath
+	return strings.Join(kept, "&")
+}
+
+// address is that of the sign-in page for the same purpose, with another to
+// sign in with another account.
+func (p purpose) address(another bool) string {
+	page, query := p.page, p.query
+	if page == "" {
+		page = SignInPath
 	}
-	return SignInPath + "?" + rawQuery
+	if another && !switching(query) {
+		query = oauth.AppendQuery("?"+query, switchParam+"=1")[1:]
+	}
+	if query == "" {
+		return page
+	}
+	return page + "?" + query
+}
+
+// switching says whether a sign-in page asks even though somebody is signed in.
+func switching(rawQuery string) bool {
+	values, err := url.ParseQuery(rawQuery)
+	return err == nil && values.Get(switchParam) == "1"
 }
 
 // client is the application that asked, nil where none did.

@@ -1,0 +1,188 @@
+package caddymodule
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"go.uber.org/zap"
+
+	"github.com/caddy-sso/caddy-sso/oauth"
+	"github.com/caddy-sso/caddy-sso/page"
+	"github.com/caddy-sso/caddy-sso/signin"
+)
+
+func init() {
+	caddy.RegisterModule(new(SigninOIDC))
+}
+
+// SigninOIDC signs in the users of an outside OpenID Connect provider. At the
+// provider, the redirect URI is the portal's issuer and `/sso/callback/<id>`.
+type SigninOIDC struct {
+	// The ID, unique among the ways to sign in: letters, digits, `-` and `_`.
+	// Sessions remember it, and it is part of the redirect URI. Required.
+	ID string `json:"id,omitempty"`
+
+	// The provider's issuer, byte for byte as it names itself. http is for
+	// loopback only. Required.
+	Issuer string `json:"issuer,omitempty"`
+
+	// The ID that the provider gave this portal. Required.
+	ClientID string `json:"client_id,omitempty"`
+
+	// The secret that the provider gave this portal. Placeholders are replaced.
+	// Default: none, which suits a provider that takes PKCE alone.
+	ClientSecret string `json:"client_secret,omitempty"`
+
+	// What the button on the sign-in page calls the provider. Default: the ID.
+	Name string `json:"name,omitempty"`
+
+	// The address of an icon for the button: an absolute path of the portal, or
+	// an https URL. Default: none.
+	Icon string `json:"icon,omitempty"`
+
+	// What the provider is asked for, beside `openid`. Default: `profile` and
+	// `email`.
+	Scopes []string `json:"scopes,omitempty"`
+
+	// The provider's names for `username` (default: `preferred_username`),
+	// `email` (`email`), `email_verified` (`email_verified`), `avatar`
+	// (`picture`) and `groups` (no default: no groups are taken).
+	Claims map[string]string `json:"claims,omitempty"`
+
+	secret string
+	log    *zap.Logger
+}
+
+// CaddyModule returns the Caddy module information.
+func (*SigninOIDC) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "sso.signin.oidc", New: func() caddy.Module { return new(SigninOIDC) }}
+}
+
+// Provision checks the options. The provider is asked at the first sign-in.
+func (s *SigninOIDC) Provision(ctx caddy.Context) error {
+	s.log = ctx.Logger()
+	secret, err := caddy.NewReplacer().ReplaceOrErr(s.ClientSecret, true, true)
+	if err != nil {
+		return fmt.Errorf("signin oidc %s: client_secret: %w", s.ID, err)
+	}
+	s.secret = secret
+	return nil
+}
+
+// Way implements WayModule.
+func (s *SigninOIDC) Way() (signin.Way, error) {
+	way, err := s.provider()
+	if err != nil {
+		return nil, fmt.Errorf("oidc %s: %w", s.ID, err)
+	}
+	return way, nil
+}
+
+var wayID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+
+func (s *SigninOIDC) provider() (*signin.Provider, error) {
+	if !wayID.MatchString(s.ID) {
+		return nil, fmt.Errorf("the ID %q is not of letters, digits, - and _, at most 64; write for example: signin oidc acme", s.ID)
+	}
+	if s.ID == "local" {
+		return nil, errors.New("local is the ID of signin local; choose another")
+	}
+	if s.Icon != "" {
+		if err := page.CheckIcon(s.Icon); err != nil {
+			return nil, fmt.Errorf("icon %q: %w", s.Icon, err)
+		}
+	}
+	for _, text := range append(slices.Clone(s.Scopes), s.Name, s.ClientID) {
+		if !oauth.CleanText(text) {
+			return nil, fmt.Errorf("%q has control characters", text)
+		}
+	}
+	if i := slices.IndexFunc(s.Scopes, func(scope string) bool { return scope == "" || strings.Contains(scope, " ") }); i >= 0 {
+		return nil, fmt.Errorf("scope %q is empty, or several in one; write each by itself", s.Scopes[i])
+	}
+	o := signin.ProviderOptions{
+		ID: s.ID, Name: s.Name, Icon: s.Icon, Issuer: s.Issuer, ClientID: s.ClientID, Secret: signin.NewProviderSecret(s.secret),
+		Scopes: s.Scopes, Log: s.log,
+	}
+	setDefault(&o.Name, s.ID)
+	known := map[string]*string{
+		"username": &o.Claims.Username, "email": &o.Claims.Email, "email_verified": &o.Claims.EmailVerified,
+		"avatar": &o.Claims.Avatar, "groups": &o.Claims.Groups,
+	}
+	for _, ours := range slices.Sorted(maps.Keys(s.Claims)) {
+		field, ok := known[ours]
+		if !ok {
+			return nil, fmt.Errorf("claim %q is unknown; expected one of: %s", ours, strings.Join(slices.Sorted(maps.Keys(known)), ", "))
+		}
+		if s.Claims[ours] == "" {
+			return nil, fmt.Errorf("claim %s: expected the provider's name for it", ours)
+		}
+		*field = s.Claims[ours]
+	}
+	return signin.NewProvider(o)
+}
+
+// UnmarshalCaddyfile sets up the provider from Caddyfile tokens. Syntax:
+//
+//	signin oidc <id> {
+//		issuer        <url>
+//		client_id     <id>
+//		client_secret <secret>
+//		name          <name>
+//		icon          <url>
+//		scope         <scope>...
+//		claim         username | email | email_verified | groups | avatar <claim>
+//	}
+func (s *SigninOIDC) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next()
+	line := *d
+	if !d.NextArg() {
+		return d.Errf("expected: signin oidc <id> { … }, for example: signin oidc acme { … }")
+	}
+	s.ID = d.Val()
+	err := options(d, map[string]func() error{
+		"issuer":        func() error { return checked(d, &s.Issuer, signin.CheckProviderIssuer) },
+		"client_id":     func() error { return one(d, &s.ClientID) },
+		"client_secret": func() error { return one(d, &s.ClientSecret) },
+		"name":          func() error { return one(d, &s.Name) },
+		"icon":          func() error { return checked(d, &s.Icon, page.CheckIcon) },
+		"scope":         func() error { return some(d, &s.Scopes) },
+		"claim":         func() error { return s.claim(d) },
+	})
+	if err != nil {
+		return err
+	}
+	if _, err := s.provider(); err != nil {
+		return line.WrapErr(fmt.Errorf("signin oidc %s: %w", s.ID, err))
+	}
+	return nil
+}
+
+func (s *SigninOIDC) claim(d *caddyfile.Dispenser) error {
+	var ours, theirs string
+	if !d.Args(&ours, &theirs) {
+		return d.Errf("claim: expected ours and the provider's name for it, such as: claim groups roles")
+	}
+	if s.Claims[ours] != "" {
+		return d.Errf("claim %s is there twice", ours)
+	}
+	if s.Claims == nil {
+		s.Claims = map[string]string{}
+	}
+	s.Claims[ours] = theirs
+	_, err := (&SigninOIDC{ID: "x", Issuer: "https://x", ClientID: "x", Claims: map[string]string{ours: theirs}}).provider()
+	return onLine(d, err)
+}
+
+// Interface guards
+var (
+	_ WayModule             = (*SigninOIDC)(nil)
+	_ caddy.Provisioner     = (*SigninOIDC)(nil)
+	_ caddyfile.Unmarshaler = (*SigninOIDC)(nil)
+)

@@ -1,0 +1,316 @@
+package signin
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/caddy-sso/caddy-sso/keys"
+	"github.com/caddy-sso/caddy-sso/oauth"
+	"github.com/caddy-sso/caddy-sso/page"
+	"github.com/caddy-sso/caddy-sso/session"
+)
+
+// outside is a transaction at a provider. It travels sealed as the state, and
+// so comes back with the answer.
+type outside struct {
+	transaction
+	Way       string `json:"w"`
+	Nonce     string `json:"n"`
+	Verifier  string `json:"v"`
+	AuthAfter int64  `json:"a,omitempty"` // Unix milliseconds; 0: whenever
+}
+
+const (
+	outsidePurpose = "sign-in at a provider"
+
+	// maxState bounds a state, in bytes: many servers take no address beyond 8
+	// KiB, and the provider adds a code to it.
+	maxState = 6 << 10
+)
+
+// departure is what the way gets, but for what only Start needs.
+func (h *Hosted) departure(o outside) Departure {
+	d := Departure{RedirectURI: h.Server.Issuer + CallbackPrefix + o.Way, Nonce: o.Nonce, Verifier: o.Verifier}
+	if o.AuthAfter != 0 {
+		d.AuthAfter = time.UnixMilli(o.AuthAfter)
+	}
+	return d
+}
+
+// way finds the way with an ID that counts for p. It answers by itself where
+// there is none.
+func (h *Hosted) way(w http.ResponseWriter, id string, p purpose) (Redirecting, bool) {
+	ways := h.Ways.redirecting(p)
+	i := slices.IndexFunc(ways, func(way Redirecting) bool { return way.ID() == id })
+	if i < 0 {
+		h.startAgain(w, http.StatusNotFound, "You cannot sign in this way", "There is no such way to sign in, or it is not for this application.", p.address(false))
+		return nil, false
+	}
+	return ways[i], true
+}
+
+// leave begins a sign-in at a provider, for what the transaction of a sign-in
+// page was for.
+func (h *Hosted) leave(w http.ResponseWriter, r *http.Request, id string) {
+	t, b, p, ok := h.begun(w, r, r.URL.Query().Get("t"), SignInPath)
+	if !ok {
+		return
+	}
+	way, ok := h.way(w, id, p)
+	if !ok {
+		return
+	}
+	if t.expired(h.Now()) {
+		h.startAgain(w, http.StatusBadRequest, "This page was open for too long", "Signing in was not begun.", p.address(t.Another))
+		return
+	}
+	// Whose transaction it is does not matter, since it only says what for; what
+	// the provider gets is bound to this browser.
+	h.depart(w, r, b, way, p, t.Another)
+}
+
+// depart sends the browser to a provider.
+func (h *Hosted) depart(w http.ResponseWriter, r *http.Request, b browser, way Redirecting, p purpose, another bool) {
+	o := outside{
+		transaction: h.newTransaction(b, p, another), Way: way.ID(), Nonce: rand.Text(), Verifier: rand.Text() + rand.Text(),
+	}
+	hint := ""
+	if a := p.authorization; a != nil {
+		hint = printable(a.LoginHint)
+		if !a.AuthAfter.IsZero() {
+			o.AuthAfter = a.AuthAfter.UnixMilli()
+		}
+	}
+	state, err := seal(r.Context(), h.Keys, outsidePurpose, o)
+	if err != nil {
+		h.failed(w, err)
+		return
+	}
+	name, _ := way.Label()
+	if len(state) > maxState {
+		h.Pages.Message(w, http.StatusRequestURITooLong, page.Message{
+			App: p.app(), Title: "The application asked for too much at once",
+			Text: "What it asked for is too long to take along to " + name + ".",
+			Next: "Sign in another way if there is one. If it happens again, tell the people who make the application.",
+			Link: &page.Link{Text: "Back to the sign-in page", URL: p.address(true)},
+		})
+		return
+	}
+	d := h.departure(o)
+	d.State, d.LoginHint, d.SelectAccount = state, hint, another
+	to, err := way.Start(r.Context(), d)
+	if err != nil {
+		h.wrong(w, r, way, p, err)
+		return
+	}
+	header := w.Header()
+	header.Set("Cache-Control", "no-store")
+	header.Set("Referrer-Policy", "no-referrer")
+	header.Set("Location", to)
+	w.WriteHeader(http.StatusSeeOther)
+}
+
+// comeBack ends a sign-in at a provider.
+func (h *Hosted) comeBack(w http.ResponseWriter, r *http.Request, id string) {
+	answer, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		h.startAgain(w, http.StatusBadRequest, "Signing in was not finished", "The answer arrived damaged.", SignInPath)
+		return
+	}
+	o, b, p, ok := h.returned(w, r, answer)
+	if !ok {
+		return
+	}
+	again := p.address(o.Another)
+	if o.Way != id {
+		h.startAgain(w, http.StatusBadRequest, "Signing in was not finished", "The answer belongs to another way to sign in.", again)
+		return
+	}
+	if o.Browser != b.ID {
+		// Somebody else's state, or that of a tab whose cookie another tab
+		// replaced: the two cannot be told apart.
+		h.startAgain(w, http.StatusBadRequest, "Signing in was not finished", "It was begun in another browser, or your cookies changed since.", again)
+		return
+	}
+	if o.expired(h.Now()) {
+		h.startAgain(w, http.StatusBadRequest, "Signing in took too long", "The answer is too old to be used.", again)
+		return
+	}
+	way, ok := h.way(w, id, p)
+	if !ok {
+		return
+	}
+	switch used, err := h.used(r.Context(), o.transaction); {
+	case err != nil:
+		h.failed(w, err)
+		return
+	case used:
+		h.finishedBefore(w, p)
+		return
+	}
+	user, err := way.Finish(r.Context(), h.departure(o), answer)
+	if err != nil {
+		h.wrong(w, r, way, p, err)
+		return
+	}
+	h.accept(w, r, o, b, way, p, h.own(user, way))
+}
+
+// own makes a user one of a way: none that another way would have to vouch for,
+// and none whom a backend could take for a user of this configuration.
+func (h *Hosted) own(u session.User, way Way) session.User {
+	u.Signin = way.ID()
+	if h.Ways.taken(u.Name) {
+		u.Name = u.Email
+	}
+	if u.Name == "" || h.Ways.taken(u.Name) {
+		u.Name = u.Subject
+	}
+	return u
+}
+
+// accept begins the session of a user who came back, if what the sign-in is for
+// takes this one.
+func (h *Hosted) accept(w http.ResponseWriter, r *http.Request, o outside, b browser, way Redirecting, p purpose, user session.User) {
+	if p.authorization != nil && !p.authorization.AcceptsUser(user) {
+		h.Server.Audit.Record(oauth.Event{What: oauth.AccessDenied, User: user, Client: p.client(), From: h.From(r), Why: "the account does not count for this request"})
+		h.unfit(w, r, b, way, p, user)
+		return
+	}
+	first, err := h.once(r.Context(), o.transaction)
+	if err != nil {
+		h.failed(w, err)
+		return
+	}
+	if !first {
+		h.finishedBefore(w, p)
+		return
+	}
+	if err := h.begin(w, r, user, b, p.client()); err != nil {
+		h.failed(w, err)
+		return
+	}
+	h.Pages.Continue(w, page.Continue{Title: "You’re signed in", App: p.app(), URL: h.continueURL(p)})
+}
+
+// returned opens the state of an answer and finds what the sign-in is for. It
+// answers by itself where that cannot be.
+func (h *Hosted) returned(w http.ResponseWriter, r *http.Request, answer url.Values) (o outside, b browser, p purpose, ok bool) {
+	state := answer.Get("state")
+	plain, err := []byte(nil), keys.ErrSealed
+	if len(state) <= maxState && len(answer["state"]) == 1 {
+		plain, err = h.Keys.Unseal(r.Context(), outsidePurpose, state)
+	}
+	if err == nil {
+		err = json.Unmarshal(plain, &o)
+	}
+	if err != nil {
+		if !errors.Is(err, keys.ErrSealed) {
+			h.failed(w, err)
+			return o, b, p, false
+		}
+		h.startAgain(w, http.StatusBadRequest, "Signing in was not finished", "The answer is not one to a sign-in that was begun here.", SignInPath)
+		return o, b, p, false
+	}
+	b, p, ok = h.bound(w, r, o.transaction)
+	return o, b, p, ok
+}
+
+// used says whether a transaction was used: only once decides.
+func (h *Hosted) used(ctx context.Context, t transaction) (bool, error) {
+	_, used, err := h.Store.Get(ctx, t.key())
+	if err != nil {
+		return false, fmt.Errorf("looking up a transaction: %w", err)
+	}
+	return used, nil
+}
+
+func (h *Hosted) finishedBefore(w http.ResponseWriter, p purpose) {
+	h.Pages.Message(w, http.StatusConflict, page.Message{
+		App:   p.app(),
+		Title: "This sign-in was finished before",
+		Text:  "Its answer can be used once.",
+		Next:  "Go on if you are signed in; if you are not, you are asked again.",
+		Link:  &page.Link{Text: "Go on", URL: h.continueURL(p)},
+	})
+}
+
+// unfit says that an account will not do, and leads to the provider for another.
+func (h *Hosted) unfit(w http.ResponseWriter, r *http.Request, b browser, way Redirecting, p purpose, user session.User) {
+	sealed, err := seal(r.Context(), h.Keys, transactionPurpose, h.newTransaction(b, p, true))
+	if err != nil {
+		h.failed(w, err)
+		return
+	}
+	name, _ := way.Label()
+	account := user.Name
+	if user.Email != "" {
+		account = user.Email
+	}
+	h.Pages.Message(w, http.StatusForbidden, page.Message{
+		App: p.app(), Title: "This account cannot be used here",
+		Text: "At " + name + " you are signed in as " + account + ", which is no account for " + p.app() + ".",
+		Next: "You have not been signed in here. Use another account, or ask the people who gave you the application.",
+		Link: &page.Link{Text: "Use another account", URL: startURL(way, sealed)},
+	})
+}
+
+// startURL is where a sign-in by a way starts.
+func startURL(way Way, transaction string) string {
+	return StartPrefix + way.ID() + "?t=" + url.QueryEscape(transaction)
+}
+
+// wrong says why a sign-in at a provider was not finished, and what to do.
+func (h *Hosted) wrong(w http.ResponseWriter, r *http.Request, way Redirecting, p purpose, err error) {
+	name, _ := way.Label()
+	m := page.Message{App: p.app(), Link: &page.Link{Text: "Try again", URL: p.address(false)}}
+	status, what := http.StatusBadGateway, oauth.SignInFailed
+	down, refused := (*DownError)(nil), (*RefusedError)(nil)
+	switch {
+	case errors.Is(err, ErrBusy):
+		status, what, m.RetryAfter = http.StatusServiceUnavailable, oauth.SignInLimited, 5*time.Second
+		m.Title = "Many people are signing in right now"
+		m.Text = "Signing in with " + name + " was not finished."
+	case errors.Is(err, ErrCancelled):
+		status = http.StatusForbidden
+		m.Title = "You were not signed in"
+		m.Text = "Signing in with " + name + " was cancelled."
+		m.Next = "Try again, or go back to the application."
+	case errors.Is(err, ErrNotAnew):
+		status = http.StatusForbidden
+		m.Title = "You have to sign in anew"
+		m.Text = "The application asks you to prove again who you are, and " + name + " did not ask you."
+		m.Next = "Sign out there, then try again."
+	case errors.Is(err, ErrAnswer):
+		m.Title = "Signing in was not finished"
+		m.Text = "What " + name + " answered cannot be used."
+		m.Next = "Try again. If it happens again, tell the people who run this site."
+	case errors.As(err, &refused):
+		m.Title = "Signing in with " + name + " does not work"
+		m.Text = "It refuses requests of this site."
+		m.Next = "Tell the people who run this site, and quote the line below."
+		m.Reference = refused.Code
+	case errors.As(err, &down):
+		status, m.RetryAfter = http.StatusServiceUnavailable, down.RetryAfter
+		m.Title = name + " does not answer"
+		m.Text = "You cannot sign in with " + name + " right now."
+		if down.RetryAfter == 0 {
+			m.Next = "Try again in a moment."
+		}
+	default:
+		h.failed(w, fmt.Errorf("signing in by %s: %w", way.ID(), err))
+		return
+	}
+	h.Log.Warn("a sign-in at a provider was not finished", zap.String("signin", way.ID()), zap.Error(err))
+	h.Server.Audit.Record(oauth.Event{What: what, Client: p.client(), From: h.From(r), Why: way.ID() + ": " + err.Error()})
+	h.Pages.Message(w, status, m)
+}

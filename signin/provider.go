@@ -1,0 +1,335 @@
+package signin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+	"go.uber.org/zap"
+	"golang.org/x/oauth2"
+
+	"github.com/caddy-sso/caddy-sso/oauth"
+	"github.com/caddy-sso/caddy-sso/session"
+)
+
+// ProviderOptions are what a configuration says of an OpenID Connect provider.
+type ProviderOptions struct {
+	ID   string
+	Name string // on its button
+	Icon string // as in [page.Provider]
+
+	// Issuer is the provider's issuer identifier, byte for byte: https, or http
+	// on loopback.
+	Issuer   string
+	ClientID string
+	Secret   ProviderSecret // none: a public client, by PKCE alone
+	Scopes   []string       // beside openid; nil: profile and email
+
+	Claims ProviderClaims
+
+	Now func() time.Time // nil: time.Now
+	Log *zap.Logger      // nil: nothing is logged
+}
+
+// A ProviderSecret is a client secret at a provider, which cannot be printed.
+type ProviderSecret struct{ value string }
+
+// NewProviderSecret keeps a client secret.
+func NewProviderSecret(s string) ProviderSecret { return ProviderSecret{s} }
+
+// Format keeps the secret from being printed, under every verb.
+func (ProviderSecret) Format(f fmt.State, _ rune) {
+	io.WriteString(f, "[redacted]") //nolint:errcheck // fmt has nowhere to report it
+}
+
+const (
+	// providerPatience bounds one answer of a provider, and finishPatience all
+	// that a sign-in asks of it.
+	providerPatience = 10 * time.Second
+	finishPatience   = 20 * time.Second
+
+	// clockSkew is how far a provider's clock may be off, either way.
+	clockSkew = time.Minute
+
+	// maxFinishing bounds the sign-ins that wait for one provider at a time.
+	maxFinishing = 64
+
+	// maxCode bounds, in bytes, an authorization code of a provider.
+	maxCode = 8 << 10
+)
+
+// A Provider signs in the users of an outside OpenID Connect provider.
+type Provider struct {
+	o         ProviderOptions
+	client    *http.Client
+	finishing chan struct{} // places
+
+	mu      sync.Mutex
+	found   *discovered   // nil: never
+	looking chan struct{} // closed when the discovery that runs has ended; nil: none runs
+	failure error         // of the last one
+	failed  int           // how many failed in a row
+	again   time.Time     // when to look again
+}
+
+// NewProvider refuses what cannot work, and says what would be right. It
+// connects to nothing.
+func NewProvider(o ProviderOptions) (*Provider, error) {
+	if err := CheckProviderIssuer(o.Issuer); err != nil {
+		return nil, err
+	}
+	if o.ClientID == "" {
+		return nil, errors.New("client_id is missing; add the ID that the provider gave this application")
+	}
+	if o.Scopes == nil {
+		o.Scopes = []string{"profile", "email"}
+	}
+	if !slices.Contains(o.Scopes, oidc.ScopeOpenID) {
+		o.Scopes = append([]string{oidc.ScopeOpenID}, o.Scopes...)
+	}
+	o.Claims.setDefaults()
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = zap.NewNop()
+	}
+	return &Provider{o: o, client: newProviderClient(), finishing: make(chan struct{}, maxFinishing)}, nil
+}
+
+// CheckProviderIssuer refuses what is no issuer (OpenID Connect Discovery
+// section 3).
+func CheckProviderIssuer(raw string) error {
+	const right = "expected the provider's issuer, such as https://login.acme.example"
+	if raw == "" {
+		return errors.New("issuer is missing; " + right)
+	}
+	u, err := url.Parse(raw)
+	if err != nil || u.Hostname() == "" || (u.Scheme != "https" && u.Scheme != "http") {
+		return fmt.Errorf("issuer %q is no web address; %s", raw, right)
+	}
+	if u.User != nil || strings.ContainsAny(raw, "?#") {
+		return fmt.Errorf("issuer %q has user information, a query or a fragment; %s", raw, right)
+	}
+	if !secure(u) {
+		return fmt.Errorf("issuer %q is http, which is for loopback only (localhost, 127.0.0.1, [::1]); use https", raw)
+	}
+	return nil
+}
+
+// secure says whether what is sent to a URL stays between us and its host.
+func secure(u *url.URL) bool {
+	return u.Scheme == "https" || (u.Scheme == "http" && oauth.IsLoopbackHost(u.Hostname()))
+}
+
+// ID implements [Way].
+func (p *Provider) ID() string { return p.o.ID }
+
+// Current implements [Way]: nobody tells us what became of a user since.
+func (p *Provider) Current(u session.User) (session.User, bool) { return u, true }
+
+// Label implements [Redirecting].
+func (p *Provider) Label() (name, icon string) { return p.o.Name, p.o.Icon }
+
+// Start implements [Redirecting].
+func (p *Provider) Start(ctx context.Context, d Departure) (string, error) {
+	f, err := p.discovery(ctx)
+	if err != nil {
+		return "", err
+	}
+	options := []oauth2.AuthCodeOption{oidc.Nonce(d.Nonce), oauth2.S256ChallengeOption(d.Verifier)}
+	if d.LoginHint != "" {
+		options = append(options, oauth2.SetAuthURLParam("login_hint", d.LoginHint))
+	}
+	var prompt []string
+	if !d.AuthAfter.IsZero() {
+		age := max(p.o.Now().Sub(d.AuthAfter)/time.Second, 0)
+		options = append(options, oauth2.SetAuthURLParam("max_age", strconv.FormatInt(int64(age), 10)))
+		if age == 0 && f.prompts("login") {
+			prompt = append(prompt, "login")
+		}
+	}
+	if d.SelectAccount {
+		switch {
+		case f.prompts("select_account"):
+			prompt = append(prompt, "select_account")
+		case f.prompts("login") && len(prompt) == 0:
+			prompt = append(prompt, "login")
+		}
+	}
+	if prompt != nil {
+		options = append(options, oauth2.SetAuthURLParam("prompt", strings.Join(prompt, " ")))
+	}
+	return p.config(f, d).AuthCodeURL(d.State, options...), nil
+}
+
+func (p *Provider) config(f *discovered, d Departure) *oauth2.Config {
+	return &oauth2.Config{
+		ClientID: p.o.ClientID, ClientSecret: p.o.Secret.value, Endpoint: f.endpoint, RedirectURL: d.RedirectURI, Scopes: p.o.Scopes,
+	}
+}
+
+// Finish implements [Redirecting].
+func (p *Provider) Finish(ctx context.Context, d Departure, answer url.Values) (session.User, error) {
+	for name, values := range answer {
+		if len(values) > 1 {
+			return session.User{}, fmt.Errorf("%w: %q is there more than once", ErrAnswer, cut(name))
+		}
+	}
+	f, err := p.discovery(ctx)
+	if err != nil {
+		return session.User{}, err
+	}
+	// Before all else, so that no other provider's answer is taken for this
+	// one's, not even its errors (RFC 9207 section 2.4).
+	iss, named := answer.Get("iss"), answer.Has("iss")
+	if (named && iss != p.o.Issuer) || (!named && f.namesItself) {
+		return session.User{}, fmt.Errorf("%w: it comes from issuer %q", ErrAnswer, cut(iss))
+	}
+	if code := answer.Get("error"); code != "" {
+		return session.User{}, refusal(code)
+	}
+	code := answer.Get("code")
+	if code == "" || len(code) > maxCode {
+		return session.User{}, fmt.Errorf("%w: a code of %d bytes", ErrAnswer, len(code))
+	}
+	select {
+	case p.finishing <- struct{}{}:
+		defer func() { <-p.finishing }()
+	default:
+		return session.User{}, ErrBusy
+	}
+	ctx, cancel := context.WithTimeout(oidc.ClientContext(ctx, p.client), finishPatience)
+	defer cancel()
+	token, err := p.config(f, d).Exchange(ctx, code, oauth2.VerifierOption(d.Verifier))
+	if err != nil {
+		return session.User{}, exchangeError(err)
+	}
+	id, err := p.verify(ctx, f, d, token)
+	if err != nil {
+		return session.User{}, err
+	}
+	return p.user(ctx, f, id, token)
+}
+
+// refusal is what an error that the provider sent the browser back with means.
+func refusal(code string) error {
+	switch code {
+	case "access_denied", "login_required", "interaction_required", "consent_required", "account_selection_required":
+		return ErrCancelled
+	case "temporarily_unavailable", "server_error":
+		return &DownError{RetryAfter: 5 * time.Second, Cause: errors.New("it answered " + code)}
+	}
+	return &RefusedError{Code: errorCode(code)}
+}
+
+// errorCode is an error code as it may be shown and logged: one that nobody
+// registers for OAuth is not repeated.
+func errorCode(code string) string {
+	if code == "" || len(code) > 48 || strings.Trim(code, "abcdefghijklmnopqrstuvwxyz_") != "" {
+		return "an unknown error"
+	}
+	return code
+}
+
+// exchangeError says what became of a code. The library's own text has the
+// whole answer in it, which may hold tokens.
+func exchangeError(err error) error {
+	answered := (*oauth2.RetrieveError)(nil)
+	if !errors.As(err, &answered) {
+		if unreachable := (*url.Error)(nil); errors.As(err, &unreachable) {
+			return &DownError{RetryAfter: time.Second, Cause: bounded("redeeming a code", err)}
+		}
+		return fmt.Errorf("%w: %w", ErrAnswer, bounded("redeeming a code", err))
+	}
+	status, code := answered.Response.StatusCode, errorCode(answered.ErrorCode)
+	switch {
+	case status >= 500, status == http.StatusTooManyRequests:
+		return &DownError{RetryAfter: 5 * time.Second, Cause: fmt.Errorf("redeeming a code: status %d", status)}
+	case code == "invalid_grant":
+		return fmt.Errorf("%w: it does not redeem the code", ErrAnswer)
+	}
+	return &RefusedError{Code: code}
+}
+
+// verify checks the ID token of an answer (OpenID Connect Core section
+// 3.1.3.7).
+func (p *Provider) verify(ctx context.Context, f *discovered, d Departure, token *oauth2.Token) (*oidc.IDToken, error) {
+	raw, _ := token.Extra("id_token").(string)
+	if raw == "" {
+		return nil, fmt.Errorf("%w: there is no ID token in it", ErrAnswer)
+	}
+	now := p.o.Now()
+	keys := &watchedKeys{KeySet: f.keys}
+	id, err := oidc.NewVerifier(p.o.Issuer, keys, &oidc.Config{
+		ClientID: p.o.ClientID, SupportedSigningAlgs: f.algorithms,
+		Now: func() time.Time { return now.Add(-clockSkew) },
+	}).Verify(ctx, raw)
+	if keys.down != nil {
+		return nil, &DownError{RetryAfter: time.Second, Cause: bounded("reading its keys", keys.down)}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrAnswer, bounded("verifying the ID token", err))
+	}
+	var more struct {
+		AuthorizedParty *string  `json:"azp"`
+		NotBefore       *float64 `json:"nbf"`
+		AuthTime        *float64 `json:"auth_time"`
+	}
+	if err := id.Claims(&more); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrAnswer, bounded("reading the ID token", err))
+	}
+	latest := now.Add(clockSkew)
+	wrong := ""
+	switch {
+	case id.Nonce != d.Nonce || d.Nonce == "":
+		wrong = "the nonce is not that of this sign-in"
+	case more.AuthorizedParty != nil && *more.AuthorizedParty != p.o.ClientID, more.AuthorizedParty == nil && len(id.Audience) > 1:
+		wrong = "the token is for another application"
+	case id.Subject == "" || len(id.Subject) > maxSubject || !oauth.CleanText(id.Subject):
+		wrong = "sub is missing, too long, or has control characters"
+	case id.IssuedAt.IsZero() || id.IssuedAt.After(latest):
+		wrong = "iat is missing, or in the future"
+	case more.NotBefore != nil && unix(*more.NotBefore).After(latest):
+		wrong = "nbf is in the future"
+	case id.AccessTokenHash != "" && id.VerifyAccessToken(token.AccessToken) != nil:
+		wrong = "at_hash is not that of the access token"
+	}
+	if wrong != "" {
+		return nil, fmt.Errorf("%w: %s", ErrAnswer, wrong)
+	}
+	if !d.AuthAfter.IsZero() && (more.AuthTime == nil || unix(*more.AuthTime).Before(d.AuthAfter.Add(-clockSkew))) {
+		return nil, fmt.Errorf("%w: auth_time is missing, or from before", ErrNotAnew)
+	}
+	return id, nil
+}
+
+// unix is a NumericDate (RFC 7519 section 2); what no clock shows is the end of
+// all time.
+func unix(seconds float64) time.Time {
+	return time.Unix(int64(min(max(seconds, 0), 1<<40)), 0)
+}
+
+// watchedKeys notices that the keys could not be had, which the library does
+// not tell from a signature that is wrong.
+type watchedKeys struct {
+	oidc.KeySet
+	down error
+}
+
+func (k *watchedKeys) VerifySignature(ctx context.Context, jwt string) ([]byte, error) {
+	payload, err := k.KeySet.VerifySignature(ctx, jwt)
+	if err != nil && (strings.HasPrefix(err.Error(), "fetching keys") || ctx.Err() != nil) {
+		k.down = err
+	}
+	return payload, err
+}
