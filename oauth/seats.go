@@ -9,11 +9,8 @@ import (
 	"time"
 
 	"github.com/caddy-sso/caddy-sso/session"
+	"github.com/caddy-sso/caddy-sso/storage"
 )
-
-// seatTries bounds the attempts to write a list of seats, which sign-ins that
-// finish at the same moment write at the same time.
-const seatTries = 64
 
 // Admit makes ready for licensed software what its user needs: a seat, and a
 // license user at the vendor's backend. It may be asked again for the same
@@ -44,43 +41,36 @@ func (s *Server) takeSeat(ctx context.Context, p *Product, in SignedIn, from Ori
 	if p.Seats.Limit == 0 {
 		return nil
 	}
-	list := seatsKey(p, in.User.Subject)
-	for range seatTries {
-		old, there, err := s.Store.Get(ctx, list)
-		if err != nil {
-			return unavailable(fmt.Errorf("listing seats: %w", err))
-		}
-		if !there {
-			old = nil
-		}
+	var live []*session.Session
+	var evicted []session.Key
+	err := storage.Update(ctx, s.Store, seatsKey(p, in.User.Subject), in.Session.Expires().Sub(s.Now())+time.Hour, func(stored []byte) (next []byte, changed bool, err error) {
+		evicted = nil
 		// After the list, so that whoever is on it and not here has ended.
-		live, err := s.Sessions.OfUser(ctx, in.User.Subject)
-		if err != nil {
-			return unavailable(fmt.Errorf("listing the sessions of a user: %w", err))
+		if live, err = s.Sessions.OfUser(ctx, in.User.Subject); err != nil {
+			return nil, false, err
 		}
-		taken := liveSeats(old, live)
+		taken := liveSeats(stored, live)
 		if slices.Contains(taken, in.Session.Key()) {
-			return nil
+			return nil, false, nil
 		}
-		over := len(taken) + 1 - p.Seats.Limit
+		over := max(len(taken)+1-p.Seats.Limit, 0)
 		if over > 0 && p.Seats.Deny {
-			s.Audit.Record(Event{What: SeatDenied, User: in.User, Client: p.Client, Session: in.Session, From: from, Why: "product " + p.Code})
-			return &Error{Kind: NoSeat, Description: fmt.Sprintf("All of your %d sessions for this product are in use.", p.Seats.Limit)}
+			return nil, false, errNoSeat
 		}
-		var evicted []session.Key
-		if over > 0 {
-			evicted, taken = taken[:over], taken[over:]
-		}
-		swapped, err := s.Store.CompareAndSwap(ctx, list, old, joinKeys(append(slices.Clone(taken), in.Session.Key())), in.Session.Expires().Sub(s.Now())+time.Hour)
-		if err != nil {
-			return unavailable(fmt.Errorf("taking a seat: %w", err))
-		}
-		if swapped {
-			return s.evict(ctx, p, in, live, evicted, from)
-		}
+		evicted = taken[:over]
+		return joinKeys(append(slices.Clone(taken[over:]), in.Session.Key())), true, nil
+	})
+	if errors.Is(err, errNoSeat) {
+		s.Audit.Record(Event{What: SeatDenied, User: in.User, Client: p.Client, Session: in.Session, From: from, Why: "product " + p.Code})
+		return &Error{Kind: NoSeat, Description: fmt.Sprintf("All of your %d sessions for this product are in use.", p.Seats.Limit)}
 	}
-	return unavailable(errors.New("taking a seat: too many are taken at once"))
+	if err != nil {
+		return unavailable(fmt.Errorf("taking a seat: %w", err))
+	}
+	return s.evict(ctx, p, in, live, evicted, from)
 }
+
+var errNoSeat = errors.New("no seat is free")
 
 // evict ends the sessions whose seats were given away.
 func (s *Server) evict(ctx context.Context, p *Product, in SignedIn, live []*session.Session, evicted []session.Key, from Origin) *Error {

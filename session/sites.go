@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/caddy-sso/caddy-sso/storage"
 )
 
 // maxSites is how many site sessions an SSO session may have. A browser keeps
@@ -40,7 +42,7 @@ func (l sites) with(k Key) (longer sites, dropped []Key) {
 // that none is ever left off the list.
 func (c *Cache) enlistSite(ctx context.Context, sso *Key, k Key, lifetime time.Duration) error {
 	var dropped []Key
-	err := c.changeList(ctx, sso.in(sitesPrefix), lifetime, func(stored []byte) ([]byte, bool, error) {
+	err := storage.Update(ctx, c.store, sso.in(sitesPrefix), lifetime, func(stored []byte) ([]byte, bool, error) {
 		var longer sites
 		longer, dropped = sites(stored).with(k)
 		return longer, true, nil

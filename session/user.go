@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/caddy-sso/caddy-sso/storage"
 )
 
 // settling is for how long after its beginning a session that is on its user's
@@ -56,7 +58,7 @@ func listOf(subject string) string { return Key(sha256.Sum256([]byte(subject))).
 // changeListing changes the list of a user.
 func (s *Sessions) changeListing(ctx context.Context, subject string, change func(listing) (next listing, changed bool, err error)) error {
 	lifetime := time.Duration(s.terms.lifetime) * time.Millisecond
-	err := s.cache.changeList(ctx, listOf(subject), lifetime, func(stored []byte) ([]byte, bool, error) {
+	err := storage.Update(ctx, s.cache.store, listOf(subject), lifetime, func(stored []byte) ([]byte, bool, error) {
 		next, changed, err := change(parseListing(stored))
 		if err == nil && len(next) > 2*MostPerUser {
 			err = errors.New("the list is full")
