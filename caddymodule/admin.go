@@ -26,6 +26,7 @@ func init() {
 //	GET    /sso/sessions        all live sessions, as a JSON array
 //	DELETE /sso/sessions/<id>   ends one
 //	DELETE /sso/users/<name>    ends all of a user's
+//	GET    /sso/license/url     a link of the License API
 type adminAPI struct{}
 
 // CaddyModule returns the Caddy module information.
@@ -39,6 +40,7 @@ func (a adminAPI) Routes() []caddy.AdminRoute {
 		{Pattern: "/sso/sessions", Handler: caddy.AdminHandlerFunc(a.list)},
 		{Pattern: "/sso/sessions/", Handler: caddy.AdminHandlerFunc(a.endSession)},
 		{Pattern: "/sso/users/", Handler: caddy.AdminHandlerFunc(a.endUser)},
+		{Pattern: "/sso/license/url", Handler: caddy.AdminHandlerFunc(a.licenseURL)},
 	}
 }
 

@@ -54,6 +54,9 @@ type App struct {
 	// How the pages look.
 	Brand BrandConfig `json:"brand,omitzero"`
 
+	// The License API, for licensed software. Default: there is none.
+	License *LicenseConfig `json:"license,omitempty"`
+
 	issuer  *url.URL
 	clients *oauth.Clients
 	engine  Engine
@@ -69,6 +72,8 @@ type App struct {
 	last    *core // what was open when closed; guarded by opening
 	opened  atomic.Pointer[core]
 	stop    context.CancelFunc
+
+	licensing licensing // where there is a License API
 }
 
 // CaddyModule returns the Caddy module information.
@@ -111,7 +116,10 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := a.loadEngine(ctx); err != nil {
 		return err
 	}
-	return a.loadSignin(ctx)
+	if err := a.loadSignin(ctx); err != nil {
+		return err
+	}
+	return a.loadLicense()
 }
 
 func (a *App) loadEngine(ctx caddy.Context) error {
@@ -184,6 +192,9 @@ func (a *App) Start() error {
 			return fmt.Errorf("loading the signing keys: %w", err)
 		}
 		a.log.Warn("the storage does not answer yet; nobody can sign in until it does", zap.Error(err))
+	}
+	if err := a.startLicense(ctx, c); err != nil {
+		return err
 	}
 	go a.maintain(ctx, c)
 	return nil

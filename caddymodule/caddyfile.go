@@ -50,6 +50,7 @@ func init() {
 //			logo   <url>
 //			accent "#rrggbb"
 //		}
+//		license { … }
 //	}
 func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 	d.Next()
@@ -57,7 +58,12 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 	if existing != nil {
 		return nil, d.Err("the option sso is there twice; put all into one")
 	}
+	var refs []named
 	err := options(d, map[string]func() error{
+		"license": func() (err error) {
+			refs, err = unmarshalLicense(d, &a.License)
+			return err
+		},
 		"issuer": func() error {
 			return checked(d, &a.Issuer, func(raw string) error {
 				_, err := ParseIssuer(raw)
@@ -112,6 +118,9 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 	}
 	if len(a.SigninRaw) == 0 {
 		return nil, d.Err("sso: " + errNoSignin.Error())
+	}
+	if err := checkNamed(a, refs); err != nil {
+		return nil, err
 	}
 	return httpcaddyfile.App{Name: "sso", Value: caddyconfig.JSON(a, nil)}, nil
 }

@@ -30,7 +30,7 @@ All subcommands take --address, or find the admin address in --config.`,
 			)
 			users := &cobra.Command{Use: "user", Short: "Works on users"}
 			users.AddCommand(subcommand("end <name>", "Ends all sessions of a user", cobra.ExactArgs(1), endUser))
-			cmd.AddCommand(sessions, users)
+			cmd.AddCommand(sessions, users, licenseCommand())
 		},
 	})
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/caddy-sso/caddy-sso/codes"
 	"github.com/caddy-sso/caddy-sso/keys"
+	"github.com/caddy-sso/caddy-sso/licenseapi"
 	"github.com/caddy-sso/caddy-sso/oauth"
 	"github.com/caddy-sso/caddy-sso/session"
 	"github.com/caddy-sso/caddy-sso/signin"
@@ -52,6 +53,8 @@ type core struct {
 	state  *state
 	server *oauth.Server
 	audit  *oauth.Audit
+
+	license *licenseapi.API // nil: there is none
 
 	identity string
 	users    atomic.Int64 // requests that hold the store, and the app itself
@@ -123,16 +126,19 @@ func (a *App) newCore(s *state, identity string) *core {
 		server: &oauth.Server{
 			Issuer:   a.Issuer,
 			Clients:  a.clients,
+			Licenses: a.licensing.licenses,
 			Sessions: sessions,
 			Codes:    s.codes,
 			Limits:   a.Codes.limits(),
 			Keys:     keys.NewRing(vault, keys.Options{Algorithms: a.clients.Algorithms(), Logger: a.log.Named("keys")}),
 			Grants:   oauth.NewGrants(s.store, sessions),
 			Users:    a.ways,
+			Store:    s.store,
 			Audit:    audit,
 			Now:      time.Now,
 		},
 	}
+	c.license = a.newLicenseAPI(c.server, vault)
 	c.users.Store(1)
 	return c
 }

@@ -41,7 +41,7 @@ type Gate struct {
 	MatcherSetsRaw caddyhttp.RawMatcherSets `json:"match,omitempty" caddy:"namespace=http.matchers"`
 
 	// The ID of the client that this gate is. Its redirect URI on this site is
-	// the gate's callback. Required.
+	// the gate's callback. Required, but for `license_activation`.
 	Client string `json:"client,omitempty"`
 
 	// Whether signing in takes a window of its own. Default: false.
@@ -64,6 +64,13 @@ type Gate struct {
 	// has a matcher. Default: false: they are answered with 400.
 	AllowRawPath bool `json:"allow_raw_path,omitempty"`
 
+	// Stands before the backend of the License API instead of one for browsers:
+	// nobody is asked to sign in. A code or token of licensed software in the
+	// request is verified, and becomes the identity, with the headers
+	// `X-SSO-License-Product` and `X-SSO-License-Customer-Account`; every other
+	// request goes on without one. Default: false.
+	LicenseActivation bool `json:"license_activation,omitempty"`
+
 	app      *App
 	log      *zap.Logger
 	matchers caddyhttp.MatcherSets
@@ -71,6 +78,7 @@ type Gate struct {
 	headers  gate.Headers
 	client   *oauth.Client
 	gate     lazy[gate.Gate]
+	license  lazy[licenseFaces]
 }
 
 // CaddyModule returns the Caddy module information.
@@ -84,6 +92,9 @@ func (g *Gate) Provision(ctx caddy.Context) error {
 	var err error
 	if g.app, err = appOf(ctx); err != nil {
 		return err
+	}
+	if g.LicenseActivation {
+		return g.provisionLicense(ctx)
 	}
 	if g.Client == "" {
 		return errNoClient
@@ -119,6 +130,9 @@ func (g *Gate) Provision(ctx caddy.Context) error {
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	if g.LicenseActivation {
+		return g.serveLicense(w, r, next)
+	}
 	gt, core, err := g.gate.get(g.app, g.newGate)
 	if err != nil {
 		closed := gate.Gate{Client: g.client, Pages: g.app.pages.With(gate.AssetPrefix), Log: g.log}
@@ -215,6 +229,7 @@ func originalURI(r *http.Request) string {
 //		require group  <name>...
 //		header_prefix  <prefix>
 //		allow_raw_path
+//		license_activation
 //	}
 func parseGate(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	h.Next()
@@ -234,8 +249,9 @@ func parseGate(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 			clientLine = *d
 			return one(d, &g.Client)
 		},
-		"popup":          flag(&g.Popup),
-		"allow_raw_path": flag(&g.AllowRawPath),
+		"popup":              flag(&g.Popup),
+		"allow_raw_path":     flag(&g.AllowRawPath),
+		"license_activation": flag(&g.LicenseActivation),
 		"require": func() error {
 			if !d.NextArg() || d.Val() != "group" {
 				return d.Errf("require: expected: require group <name>...")
@@ -259,6 +275,12 @@ func parseGate(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	app, err := optionOf(h)
 	if err != nil {
 		return nil, err
+	}
+	if g.LicenseActivation {
+		if err := g.parsedLicense(app, &line); err != nil {
+			return nil, err
+		}
+		return h.NewRoute(nil, g), nil
 	}
 	if g.Client == "" {
 		return nil, line.WrapErr(fmt.Errorf("sso_gate: %w", errNoClient))

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-sso/caddy-sso/gate"
+	"github.com/caddy-sso/caddy-sso/licenseapi"
 	"github.com/caddy-sso/caddy-sso/loginapi"
 	"github.com/caddy-sso/caddy-sso/oauth"
 	"github.com/caddy-sso/caddy-sso/oidc"
@@ -62,6 +63,9 @@ func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhtt
 		return p.closed(w, r, next, err)
 	}
 	endpoint := faces.login.Endpoint(r.URL.Path)
+	if endpoint == nil && core.license != nil {
+		endpoint = core.license.Endpoint(r.URL.Path)
+	}
 	if endpoint == nil {
 		endpoint = faces.oidc.Endpoint(r.URL.Path)
 	}
@@ -84,7 +88,10 @@ func (p *Portal) closed(w http.ResponseWriter, r *http.Request, next caddyhttp.H
 	standard := &oidc.API{Pages: p.app.pages, Log: p.log}
 	hosted := &signin.Hosted{Pages: p.app.pages, Log: p.log}
 	path := r.URL.Path
+	license := &licenseapi.API{Log: p.log}
 	switch endpoint := hosted.Endpoint(path); {
+	case p.app.License != nil && license.Endpoint(path) != nil:
+		license.Unavailable(w, err)
 	case login.Endpoint(path) != nil:
 		login.Unavailable(w, err)
 	case standard.Endpoint(path) != nil:

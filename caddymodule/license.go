@@ -1,0 +1,340 @@
+package caddymodule
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+
+	"github.com/caddy-sso/caddy-sso/keys"
+	"github.com/caddy-sso/caddy-sso/licenseapi"
+	"github.com/caddy-sso/caddy-sso/oauth"
+)
+
+// LicenseConfig is the License API: which software is licensed, who its
+// customers are, and what requests are signed with.
+type LicenseConfig struct {
+	// The grant of a request that names none: `code` or `token`. Default:
+	// `code`.
+	DefaultResponseType string `json:"default_response_type,omitempty"`
+
+	// How far the Date header of a request may be off, both ways. Default:
+	// `15m`.
+	ClockSkew caddy.Duration `json:"clock_skew,omitempty"`
+
+	// Adds `openid_configuration` to the answer of `sso_url`, which newer
+	// clients read. Default: false.
+	OpenIDConfiguration bool `json:"openid_configuration,omitempty"`
+
+	// A PEM file with the RSA key that signs answers. It is made when it is not
+	// there. Default: a key that is kept where the other signing keys are.
+	SignatureKey string `json:"signature_key,omitempty"`
+
+	// The keys that requests are signed with.
+	APIKeys []*APIKeyConfig `json:"api_keys,omitempty"`
+
+	// The IDs of the clients whose own tokens (grant `client_credentials`)
+	// count in place of an API key.
+	BearerClients []string `json:"bearer_clients,omitempty"`
+
+	// The customers.
+	CustomerAccounts []*CustomerAccountConfig `json:"customer_accounts,omitempty"`
+
+	// The licensed software.
+	Products []*ProductConfig `json:"products,omitempty"`
+}
+
+// APIKeyConfig is a key that requests are signed with.
+type APIKeyConfig struct {
+	// The key, which requests name. Placeholders are replaced. Required.
+	Key string `json:"key,omitempty"`
+
+	// The shared key, which signs. Placeholders are replaced. Required.
+	SharedKey string `json:"shared_key,omitempty"`
+
+	// Refuses the key, and says why. Default: false.
+	Revoked bool `json:"revoked,omitempty"`
+
+	// Refuses the key, and says why: it may read, and a link for signing in
+	// leads to the activation of a license. Default: false.
+	ReadOnly bool `json:"read_only,omitempty"`
+}
+
+// CustomerAccountConfig is a customer, whose own provider signs its users in.
+type CustomerAccountConfig struct {
+	// The short code that requests name. Required.
+	Code string `json:"code,omitempty"`
+
+	// The IDs of the ways to sign in that count for it. At least one.
+	Signins []string `json:"signins,omitempty"`
+
+	// The domains of the e-mail addresses that may. Default: everybody who can
+	// sign in.
+	EmailDomains []string `json:"email_domains,omitempty"`
+}
+
+// ProductConfig is licensed software.
+type ProductConfig struct {
+	// The short code that requests name. Required.
+	Code string `json:"code,omitempty"`
+
+	// The ID of the client that its codes and tokens are issued to. Required.
+	Client string `json:"client,omitempty"`
+
+	// Where codes and tokens may go; the first is the default.
+	// `http://localhost` without a port matches any. At least one.
+	RedirectURIs []string `json:"redirect_uris,omitempty"`
+
+	// The grants that it may ask for: `code`, `token`. Default: `code`.
+	ResponseTypes []string `json:"response_types,omitempty"`
+
+	// The codes of the customers that have it. At least one.
+	CustomerAccounts []string `json:"customer_accounts,omitempty"`
+
+	// How many live sessions a user may have for it. Default: any number.
+	Seats int `json:"seats,omitempty"`
+
+	// What happens beyond: `evict_oldest` ends the oldest session, `deny`
+	// refuses the new one. Default: `evict_oldest`.
+	WhenFull string `json:"when_full,omitempty"`
+
+	// The backend that is told of each user's first sign-in.
+	Provision *ProvisionConfig `json:"provision,omitempty"`
+}
+
+// ProvisionConfig is a backend that is told of first sign-ins.
+type ProvisionConfig struct {
+	// Its URL: https, or http on loopback. Required.
+	URL string `json:"url,omitempty"`
+
+	// What requests to it are signed with: at least 16 characters. Placeholders
+	// are replaced. Required.
+	Secret string `json:"secret,omitempty"`
+}
+
+// licensing is the License API of one configuration, ready to be used.
+type licensing struct {
+	licenses  *oauth.Licenses
+	keys      map[string]licenseapi.APIKey
+	signature *licenseapi.SignatureKey // nil: in the vault
+}
+
+const (
+	evictOldest = "evict_oldest"
+	denySeat    = "deny"
+)
+
+// loadLicense checks the License API's settings, once clients and ways to sign
+// in are known.
+func (a *App) loadLicense() error {
+	if a.License == nil {
+		return nil
+	}
+	made, err := a.License.provision(a)
+	if err != nil {
+		return fmt.Errorf("license: %w", err)
+	}
+	a.licensing = made
+	return nil
+}
+
+func (l *LicenseConfig) provision(a *App) (licensing, error) {
+	if l.ClockSkew < 0 || l.ClockSkew > caddy.Duration(24*time.Hour) {
+		return licensing{}, errors.New("clock_skew: expected a time up to 24h")
+	}
+	for _, id := range l.BearerClients {
+		if err := checkBearer(a.clients.Get(id)); err != nil {
+			return licensing{}, fmt.Errorf("bearer_client %s: %w", id, err)
+		}
+	}
+	made := licensing{}
+	var err error
+	if made.keys, err = apiKeys(l.APIKeys); err != nil {
+		return licensing{}, err
+	}
+	if made.licenses, err = l.licenses(a); err != nil {
+		return licensing{}, err
+	}
+	if l.SignatureKey != "" {
+		made.signature = licenseapi.SignatureKeyFile(l.SignatureKey)
+	}
+	return made, nil
+}
+
+func (l *LicenseConfig) licenses(a *App) (*oauth.Licenses, error) {
+	accounts := make([]*oauth.CustomerAccount, 0, len(l.CustomerAccounts))
+	for i, c := range l.CustomerAccounts {
+		if c == nil {
+			return nil, fmt.Errorf("customer_accounts: entry %d is null", i)
+		}
+		for _, id := range c.Signins {
+			if !a.hasWay(id) {
+				return nil, fmt.Errorf("customer_account %s: %w", c.Code, unknownWay(id))
+			}
+		}
+		accounts = append(accounts, c.account())
+	}
+	products := make([]*oauth.Product, 0, len(l.Products))
+	for i, p := range l.Products {
+		if p == nil {
+			return nil, fmt.Errorf("products: entry %d is null", i)
+		}
+		client, known := a.clients.Get(p.Client)
+		if !known && p.Client != "" {
+			return nil, fmt.Errorf("product %s: %w", p.Code, unknownClient(p.Client))
+		}
+		product, err := p.product(client)
+		if err != nil {
+			return nil, fmt.Errorf("product %s: %w", p.Code, err)
+		}
+		products = append(products, product)
+	}
+	return oauth.NewLicenses(products, accounts, l.DefaultResponseType)
+}
+
+func (a *App) hasWay(id string) bool {
+	for _, w := range a.ways {
+		if w.ID() == id {
+			return true
+		}
+	}
+	return false
+}
+
+func unknownWay(id string) error {
+	return fmt.Errorf("signin %q is unknown; add it to the sso option, or name one that is there", id)
+}
+
+func (c *CustomerAccountConfig) account() *oauth.CustomerAccount {
+	return &oauth.CustomerAccount{Code: c.Code, Ways: c.Signins, EmailDomains: c.EmailDomains}
+}
+
+// product checks what can be checked of one product alone. client is nil where
+// none is named.
+func (p *ProductConfig) product(client *oauth.Client) (*oauth.Product, error) {
+	out := &oauth.Product{
+		Code: p.Code, Client: client, ResponseTypes: p.ResponseTypes, Accounts: p.CustomerAccounts,
+		Seats: oauth.Seats{Limit: p.Seats, Deny: p.WhenFull == denySeat},
+	}
+	if len(out.ResponseTypes) == 0 {
+		out.ResponseTypes = []string{oauth.LicenseCode}
+	}
+	if p.WhenFull != "" && (p.Seats == 0 || !slices.Contains([]string{evictOldest, denySeat}, p.WhenFull)) {
+		return nil, fmt.Errorf("when_full %q: expected evict_oldest or deny, and a number of seats", p.WhenFull)
+	}
+	for _, raw := range p.RedirectURIs {
+		r, err := oauth.ParseProductRedirectURI(raw)
+		if err != nil {
+			return nil, err
+		}
+		if slices.ContainsFunc(out.RedirectURIs, func(o oauth.RedirectURI) bool { return o.Raw == raw }) {
+			return nil, fmt.Errorf("redirect_uri %q is there twice", raw)
+		}
+		out.RedirectURIs = append(out.RedirectURIs, r)
+	}
+	if p.Provision == nil {
+		return out, nil
+	}
+	secret, err := replaced(p.Provision.Secret)
+	if err != nil {
+		return nil, fmt.Errorf("provision: secret: %w", err)
+	}
+	provisioner, err := licenseapi.NewProvisioner(p.Provision.URL, secret, time.Now)
+	if err != nil {
+		return nil, fmt.Errorf("provision: %w", err)
+	}
+	out.Provision = provisioner
+	return out, nil
+}
+
+func checkBearer(c *oauth.Client, known bool) error {
+	if !known {
+		return errors.New("is unknown; add it to the sso option, or name one that is there")
+	}
+	if c.Public {
+		return errors.New("is public, and gets no token of its own; name one with a secret")
+	}
+	return nil
+}
+
+func apiKeys(list []*APIKeyConfig) (map[string]licenseapi.APIKey, error) {
+	known := make(map[string]licenseapi.APIKey, len(list))
+	for i, k := range list {
+		if k == nil {
+			return nil, fmt.Errorf("api_keys: entry %d is null", i)
+		}
+		key, err := replaced(k.Key)
+		if err != nil {
+			return nil, fmt.Errorf("api_key: %w", err)
+		}
+		shared, err := replaced(k.SharedKey)
+		if err != nil {
+			return nil, fmt.Errorf("api_key: shared key: %w", err)
+		}
+		if err := checkAPIKey(key, shared); err != nil {
+			return nil, fmt.Errorf("api_key: %w", err)
+		}
+		if _, twice := known[key]; twice {
+			return nil, errors.New("api_key: a key is there twice")
+		}
+		known[key] = licenseapi.APIKey{Shared: licenseapi.NewSharedKey(shared), Revoked: k.Revoked, ReadOnly: k.ReadOnly}
+	}
+	return known, nil
+}
+
+// minSharedKey is half of what the hosted API's shared keys have.
+const minSharedKey = 20
+
+// checkAPIKey says what is wrong without naming the key, whose placeholders may
+// have been replaced.
+func checkAPIKey(key, shared string) error {
+	if key == "" || len(key) > 256 || !oauth.CleanText(key) || strings.ContainsAny(key, `"\`) {
+		return errors.New("the key is empty, or has characters that cannot stand in a header")
+	}
+	if len(shared) < minSharedKey {
+		return errors.New("the shared key is shorter than 20 characters; make one with: openssl rand -base64 30")
+	}
+	return nil
+}
+
+// replaced replaces the placeholders in a secret.
+func replaced(s string) (string, error) { return caddy.NewReplacer().ReplaceOrErr(s, true, true) }
+
+// newLicenseAPI makes the face, where there is a License API.
+func (a *App) newLicenseAPI(server *oauth.Server, vault keys.Vault) *licenseapi.API {
+	if a.License == nil {
+		return nil
+	}
+	signature := a.licensing.signature
+	if signature == nil {
+		signature = licenseapi.SignatureKeyVault(vault)
+	}
+	return &licenseapi.API{
+		Server: server, Keys: a.licensing.keys, BearerClients: a.License.BearerClients,
+		ClockSkew: time.Duration(a.License.ClockSkew), OpenIDConfiguration: a.License.OpenIDConfiguration,
+		Sign: signature.Sign, PublicKey: signature.Public,
+		Now: time.Now, Log: a.log.Named("license"),
+	}
+}
+
+// startLicense reads the signature key, so that what is wrong with it is said
+// at once.
+func (a *App) startLicense(ctx context.Context, c *core) error {
+	if c.license == nil {
+		return nil
+	}
+	_, err := c.license.PublicKey(ctx)
+	if errors.Is(err, errUnavailable) {
+		a.log.Warn("the storage does not answer yet; no license can be activated until it does", zap.Error(err))
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("license: %w", err)
+	}
+	return nil
+}

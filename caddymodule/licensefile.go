@@ -1,0 +1,298 @@
+package caddymodule
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddy-sso/caddy-sso/licenseapi"
+	"github.com/caddy-sso/caddy-sso/oauth"
+)
+
+// A named is what an option names that another one defines, and its line.
+type named struct {
+	line  caddyfile.Dispenser
+	check func(*App) error
+}
+
+// unmarshalLicense reads the License API. What it names is checked once all of
+// the option sso is read. Syntax:
+//
+//	license {
+//		default_response_type code | token
+//		clock_skew            <duration>
+//		openid_configuration
+//		signature_key         <file>
+//		api_key               <key> <shared key> [revoked | read_only]
+//		bearer_client         <id>...
+//		customer_account <code> {
+//			signin       <id>...
+//			email_domain <domain>...
+//		}
+//		product <code> {
+//			client           <id>
+//			redirect_uri     <uri>...
+//			response_type    code | token...
+//			customer_account <code>...
+//			seats            <n> [evict_oldest | deny]
+//			provision        <url> <secret>
+//		}
+//	}
+func unmarshalLicense(d *caddyfile.Dispenser, to **LicenseConfig) ([]named, error) {
+	if *to != nil {
+		return nil, d.Err("license is there twice")
+	}
+	l := new(LicenseConfig)
+	*to = l
+	var refs []named
+	err := options(d, map[string]func() error{
+		"default_response_type": func() error { return checked(d, &l.DefaultResponseType, checkResponseType) },
+		"clock_skew":            func() error { return duration(d, &l.ClockSkew) },
+		"openid_configuration":  flag(&l.OpenIDConfiguration),
+		"signature_key":         func() error { return one(d, &l.SignatureKey) },
+		"api_key":               func() error { return l.unmarshalAPIKey(d) },
+		"bearer_client": func() error {
+			before := len(l.BearerClients)
+			err := some(d, &l.BearerClients)
+			for _, id := range l.BearerClients[before:] {
+				refs = append(refs, named{*d, func(a *App) error { return a.checkBearerClient(id) }})
+			}
+			return err
+		},
+		"customer_account": func() error { return l.unmarshalAccount(d, &refs) },
+		"product":          func() error { return l.unmarshalProduct(d, &refs) },
+	})
+	return refs, err
+}
+
+// checkNamed looks up what was named.
+func checkNamed(a *App, refs []named) error {
+	for _, r := range refs {
+		if err := r.check(a); err != nil {
+			return r.line.WrapErr(err)
+		}
+	}
+	return nil
+}
+
+func checkResponseType(t string) error {
+	if t != oauth.LicenseCode && t != oauth.LicenseToken {
+		return fmt.Errorf("response type %q is unknown; expected code or token", t)
+	}
+	return nil
+}
+
+func (l *LicenseConfig) unmarshalAPIKey(d *caddyfile.Dispenser) error {
+	k := new(APIKeyConfig)
+	args := d.RemainingArgs()
+	if len(args) < 2 || len(args) > 3 {
+		return d.Err("expected: api_key <key> <shared key> [revoked | read_only]")
+	}
+	k.Key, k.SharedKey = args[0], args[1]
+	if len(args) == 3 {
+		switch args[2] {
+		case "revoked":
+			k.Revoked = true
+		case "read_only":
+			k.ReadOnly = true
+		default:
+			return d.Errf("api_key: unexpected %q; expected revoked or read_only", args[2])
+		}
+	}
+	if !hasPlaceholder(k.Key) && !hasPlaceholder(k.SharedKey) {
+		if err := checkAPIKey(k.Key, k.SharedKey); err != nil {
+			return d.Errf("api_key: %v", err)
+		}
+	}
+	if slices.ContainsFunc(l.APIKeys, func(other *APIKeyConfig) bool { return other.Key == k.Key }) {
+		return d.Err("api_key: a key is there twice")
+	}
+	l.APIKeys = append(l.APIKeys, k)
+	return nil
+}
+
+func (l *LicenseConfig) unmarshalAccount(d *caddyfile.Dispenser, refs *[]named) error {
+	c := new(CustomerAccountConfig)
+	if err := one(d, &c.Code); err != nil {
+		return err
+	}
+	line := *d
+	err := options(d, map[string]func() error{
+		"signin": func() error {
+			before := len(c.Signins)
+			err := some(d, &c.Signins)
+			for _, id := range c.Signins[before:] {
+				*refs = append(*refs, named{*d, func(a *App) error { return a.checkWayID(id) }})
+			}
+			return err
+		},
+		"email_domain": func() error { return some(d, &c.EmailDomains) },
+	})
+	if err != nil {
+		return err
+	}
+	if l.account(c.Code) != nil {
+		return line.Errf("customer_account %s: defined twice", c.Code)
+	}
+	l.CustomerAccounts = append(l.CustomerAccounts, c)
+	_, err = oauth.NewLicenses(nil, []*oauth.CustomerAccount{c.account()}, "")
+	return onLine(&line, err)
+}
+
+func (l *LicenseConfig) account(code string) *CustomerAccountConfig {
+	i := slices.IndexFunc(l.CustomerAccounts, func(c *CustomerAccountConfig) bool { return c.Code == code })
+	if i < 0 {
+		return nil
+	}
+	return l.CustomerAccounts[i]
+}
+
+func (l *LicenseConfig) unmarshalProduct(d *caddyfile.Dispenser, refs *[]named) error {
+	p := new(ProductConfig)
+	if err := one(d, &p.Code); err != nil {
+		return err
+	}
+	line := *d
+	err := options(d, map[string]func() error{
+		"client": func() error {
+			err := one(d, &p.Client)
+			*refs = append(*refs, named{*d, func(a *App) error {
+				if a.client(p.Client) == nil {
+					return unknownClient(p.Client)
+				}
+				return nil
+			}})
+			return err
+		},
+		"redirect_uri": func() error {
+			return each(d, &p.RedirectURIs, func(raw string) error {
+				_, err := oauth.ParseProductRedirectURI(raw)
+				return err
+			})
+		},
+		"response_type": func() error { return each(d, &p.ResponseTypes, checkResponseType) },
+		"customer_account": func() error {
+			before := len(p.CustomerAccounts)
+			err := some(d, &p.CustomerAccounts)
+			for _, code := range p.CustomerAccounts[before:] {
+				*refs = append(*refs, named{*d, func(*App) error {
+					if l.account(code) == nil {
+						return fmt.Errorf("customer_account %s is not defined; add: customer_account %s { … }", code, code)
+					}
+					return nil
+				}})
+			}
+			return err
+		},
+		"seats":     func() error { return p.unmarshalSeats(d) },
+		"provision": func() error { return p.unmarshalProvision(d) },
+	})
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(l.Products, func(other *ProductConfig) bool { return other.Code == p.Code }) {
+		return line.Errf("product %s: defined twice", p.Code)
+	}
+	l.Products = append(l.Products, p)
+	*refs = append(*refs, named{line, func(*App) error { return p.checkAlone() }})
+	return nil
+}
+
+// checkAlone checks a product before it is known what placeholders stand for,
+// and who its client is.
+func (p *ProductConfig) checkAlone() error {
+	known := *p
+	known.Provision = nil
+	var client *oauth.Client
+	if p.Client != "" {
+		client = new(oauth.Client)
+	}
+	product, err := known.product(client)
+	if err != nil {
+		return fmt.Errorf("product %s: %w", p.Code, err)
+	}
+	accounts := make([]*oauth.CustomerAccount, 0, len(p.CustomerAccounts))
+	for _, code := range slices.Compact(slices.Sorted(slices.Values(p.CustomerAccounts))) {
+		accounts = append(accounts, &oauth.CustomerAccount{Code: code, Ways: []string{"any"}})
+	}
+	_, err = oauth.NewLicenses([]*oauth.Product{product}, accounts, "")
+	return err
+}
+
+func (p *ProductConfig) unmarshalSeats(d *caddyfile.Dispenser) error {
+	args := d.CountRemainingArgs()
+	if args < 1 || args > 2 {
+		return d.Err("expected: seats <n> [evict_oldest | deny]")
+	}
+	if p.Seats != 0 {
+		return d.Err("seats is there twice")
+	}
+	d.NextArg()
+	var err error
+	if p.Seats, err = strconv.Atoi(d.Val()); err != nil || p.Seats < 1 {
+		return d.Errf("seats: %q is no positive number", d.Val())
+	}
+	if d.NextArg() {
+		if p.WhenFull = d.Val(); p.WhenFull != evictOldest && p.WhenFull != denySeat {
+			return d.Errf("seats: unexpected %q; expected evict_oldest or deny", d.Val())
+		}
+	}
+	return nil
+}
+
+func (p *ProductConfig) unmarshalProvision(d *caddyfile.Dispenser) error {
+	if p.Provision != nil {
+		return d.Err("provision is there twice")
+	}
+	p.Provision = new(ProvisionConfig)
+	if !d.AllArgs(&p.Provision.URL, &p.Provision.Secret) {
+		return d.Err("expected: provision <url> <secret>")
+	}
+	if err := licenseapi.CheckProvisionURL(p.Provision.URL); err != nil {
+		return d.Errf("provision: %v", err)
+	}
+	if hasPlaceholder(p.Provision.Secret) {
+		return nil
+	}
+	if _, err := licenseapi.NewProvisioner(p.Provision.URL, p.Provision.Secret, nil); err != nil {
+		return d.Errf("provision: %v", err)
+	}
+	return nil
+}
+
+func (a *App) checkBearerClient(id string) error {
+	c := a.client(id)
+	if c == nil {
+		return fmt.Errorf("bearer_client %s: %w", id, checkBearer(nil, false))
+	}
+	if err := checkBearer(&oauth.Client{Public: c.Public}, true); err != nil {
+		return fmt.Errorf("bearer_client %s: %w", id, err)
+	}
+	return nil
+}
+
+// checkWayID looks for a way to sign in by its ID: that of a module which has
+// one, or its name. What modules from outside are called is known only later.
+func (a *App) checkWayID(id string) error {
+	for _, raw := range a.SigninRaw {
+		var way struct {
+			Method string `json:"method"`
+			ID     string `json:"id"`
+		}
+		if err := json.Unmarshal(raw, &way); err != nil {
+			return errors.New("signin: cannot be read")
+		}
+		if id == way.ID || (way.ID == "" && id == way.Method) || !slices.Contains(ownWays, way.Method) {
+			return nil
+		}
+	}
+	return unknownWay(strings.TrimSpace(id))
+}
+
+// ownWays are the ways to sign in of this module.
+var ownWays = []string{"local", "oidc"}

@@ -1,0 +1,97 @@
+package caddymodule
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-sso/caddy-sso/gate"
+	"github.com/caddy-sso/caddy-sso/licenseapi"
+	"github.com/caddy-sso/caddy-sso/session"
+)
+
+// licenseFaces are what a gate before a license backend answers with.
+type licenseFaces struct {
+	gate       gate.LicenseGate
+	activation *licenseapi.Activation
+}
+
+// provisionLicense checks a gate that verifies activations.
+func (g *Gate) provisionLicense(caddy.Context) error {
+	if err := g.checkLicense(); err != nil {
+		return err
+	}
+	if g.app.License == nil {
+		return errNoLicense
+	}
+	setDefault(&g.HeaderPrefix, gate.DefaultHeaderPrefix)
+	var err error
+	g.headers, err = gate.NewHeaders(g.HeaderPrefix)
+	return err
+}
+
+var errNoLicense = errors.New("license_activation: there is no license in the sso option, which says who may activate what; add: license { … }")
+
+// checkLicense refuses what a gate that asks nobody to sign in has no use for.
+func (g *Gate) checkLicense() error {
+	for _, option := range []struct {
+		name string
+		set  bool
+	}{
+		{"client", g.Client != ""},
+		{"popup", g.Popup},
+		{"fail_auth_url", g.FailAuthURL != ""},
+		{"require", len(g.Require) > 0},
+		{"a matcher", len(g.MatcherSetsRaw) > 0},
+	} {
+		if option.set {
+			return fmt.Errorf("license_activation: %s has no effect beside it, since nobody is asked to sign in; remove one of the two", option.name)
+		}
+	}
+	return nil
+}
+
+// parsedLicense checks a gate of the Caddyfile that verifies activations.
+func (g *Gate) parsedLicense(app *App, line *caddyfile.Dispenser) error {
+	if err := g.checkLicense(); err != nil {
+		return line.WrapErr(err)
+	}
+	if app.License == nil {
+		return line.WrapErr(errNoLicense)
+	}
+	return nil
+}
+
+func (g *Gate) newLicenseFaces(c *core) *licenseFaces {
+	activation := &licenseapi.Activation{Server: c.server, AllowRawPath: g.AllowRawPath, From: from, Log: g.log}
+	return &licenseFaces{activation: activation, gate: gate.LicenseGate{
+		Sessions: c.server.Sessions, Headers: g.headers, Endpoint: c.license.Endpoint, Check: activation.Check,
+	}}
+}
+
+// serveLicense is ServeHTTP of a gate that verifies activations.
+func (g *Gate) serveLicense(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	faces, core, err := g.license.get(g.app, g.newLicenseFaces)
+	if err != nil {
+		(&licenseapi.API{Log: g.log}).Unavailable(w, err)
+		return nil
+	}
+	defer core.release()
+	pass, ok := faces.gate.Handle(w, r)
+	if !ok {
+		return nil
+	}
+	defer pass.Release()
+	if pass.User != nil {
+		identify(pass.Request, pass.User)
+	}
+	if err := next.ServeHTTP(w, pass.Request); !errors.Is(err, session.ErrEnded) {
+		return err
+	}
+	faces.activation.Ended(w)
+	return nil
+}
