@@ -1,0 +1,39 @@
+package oidc_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/caddy-sso/caddy-sso/oidc"
+	"github.com/caddy-sso/caddy-sso/session"
+)
+
+func FuzzAuthorizeQuery(f *testing.F) {
+	for _, query := range []string{
+		app().Encode(), server().Encode(), app("prompt", "none").Encode(), app("max_age", "1", "auth_after", "1").Encode(), "handle=x&client_id=6",
+		app("redirect_uri", "com.example.app:/cb").Encode(), "client_id=1;redirect_uri=x", "%zz=%zz&&=", app("redirect_uri", "http://127.0.0.1:1/callback", "response_type", "token").Encode(),
+	} {
+		f.Add(query)
+	}
+	w := newWorld(f)
+	w.server.Limits.PerSession = 1 << 20
+	w.server.Limits.Capacity = 1 << 20
+	cookie, _ := w.signIn(session.User{Subject: "s", Signin: "local"})
+	f.Fuzz(func(t *testing.T, query string) {
+		w.t = t
+		request, refusal := oidc.ParseAuthorize(query)
+		a := w.direct(http.MethodGet, "/oauth2/authorize", query, "", "Cookie", cookie)
+		if refusal != nil && a.status != http.StatusBadRequest {
+			t.Errorf("%v, and yet %d", refusal, a.status)
+		}
+		if location := a.location(); location != "" && !strings.HasPrefix(location, w.url+"/hosted?") && !strings.HasPrefix(location, request.RedirectURI) {
+			t.Errorf("leads to %q", location)
+		}
+		switch a.status {
+		case http.StatusFound, http.StatusOK, http.StatusBadRequest, http.StatusTooManyRequests:
+		default:
+			t.Errorf("status %d", a.status)
+		}
+	})
+}
