@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/cipher"
 	"crypto/hkdf"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
@@ -65,6 +66,31 @@ func (r *Ring) Unseal(ctx context.Context, purpose, sealed string) ([]byte, erro
 		return nil, ErrSealed
 	}
 	plaintext, ok := unseal(k.sealer.aead, raw, purpose)
+	if !ok {
+		return nil, ErrSealed
+	}
+	return plaintext, nil
+}
+
+// SealUnder is sealing for whoever has a secret of high entropy, without a ring:
+// what is stored can be opened by the one who brings the secret, and by nobody
+// who has the store.
+func SealUnder(secret []byte, purpose string, plaintext []byte) ([]byte, error) {
+	aead, err := deriveAEAD(secret, "under:"+purpose)
+	if err != nil {
+		return nil, fmt.Errorf("sealing value: %w", err)
+	}
+	return seal(aead, rand.Reader, plaintext, purpose)
+}
+
+// UnsealUnder returns what was sealed under the secret for purpose, or
+// [ErrSealed].
+func UnsealUnder(secret []byte, purpose string, sealed []byte) ([]byte, error) {
+	aead, err := deriveAEAD(secret, "under:"+purpose)
+	if err != nil {
+		return nil, fmt.Errorf("unsealing value: %w", err)
+	}
+	plaintext, ok := unseal(aead, sealed, purpose)
 	if !ok {
 		return nil, ErrSealed
 	}

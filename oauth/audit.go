@@ -27,7 +27,9 @@ const (
 	CodesExhausted What = "codes exhausted"
 
 	TokensIssued       What = "tokens issued"
+	TokensRefreshed    What = "tokens refreshed"
 	TokenRefused       What = "token refused"
+	RefreshReused      What = "refresh token reused"
 	SeatDenied         What = "seat denied"
 	Provisioned        What = "license user provisioned"
 	ProvisioningFailed What = "provisioning failed"
@@ -73,7 +75,7 @@ func (a *Audit) Record(e Event) {
 	}
 	level := zapcore.InfoLevel
 	switch e.What {
-	case CodeReused, CodesExhausted, SignInLimited, ProvisioningFailed:
+	case CodeReused, RefreshReused, CodesExhausted, SignInLimited, ProvisioningFailed:
 		level = zapcore.WarnLevel
 	default:
 	}

@@ -50,7 +50,7 @@ func (s *Server) accessClaims(g given) Claims {
 		Issuer:   s.Issuer,
 		Subject:  g.user.Subject,
 		Audience: g.audience,
-		Expires:  now.Add(TokenLifetime).Unix(),
+		Expires:  now.Add(g.client.tokenLifetime()).Unix(),
 		IssuedAt: now.Unix(),
 		ID:       newID(),
 		Scopes:   append([]string{}, g.scopes...),
@@ -118,7 +118,7 @@ func (s *Server) idClaims(g given, access string) IDClaims {
 	now := s.Now()
 	return IDClaims{
 		Issuer: s.Issuer, Subject: g.user.Subject, Audience: g.client.ID,
-		Expires: now.Add(TokenLifetime).Unix(), IssuedAt: now.Unix(), AuthTime: g.authTime.Unix(),
+		Expires: now.Add(g.client.tokenLifetime()).Unix(), IssuedAt: now.Unix(), AuthTime: g.authTime.Unix(),
 		Nonce: g.nonce, AccessTokenHash: halfHash(g.client.TokenAlg, access),
 		Grant: g.grant, SessionID: sessionID(g.session),
 		License:    License{Product: g.product, Account: g.account},

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/caddy-sso/caddy-sso/keys"
 )
@@ -48,9 +49,28 @@ type Client struct {
 	// TokenAlg signs its tokens.
 	TokenAlg keys.Algorithm
 
+	// TokenLifetime and RefreshLifetime are how long its tokens are good for:
+	// see the constants of these names, which zero stands for.
+	TokenLifetime   time.Duration
+	RefreshLifetime time.Duration
+
 	// Project is a UUID for `xsolla_login_project_id` and the keys endpoint;
 	// empty: the ID stands for it.
 	Project string
+}
+
+func (c *Client) tokenLifetime() time.Duration {
+	if c.TokenLifetime <= 0 {
+		return TokenLifetime
+	}
+	return c.TokenLifetime
+}
+
+func (c *Client) refreshLifetime() time.Duration {
+	if c.RefreshLifetime <= 0 {
+		return RefreshLifetime
+	}
+	return c.RefreshLifetime
 }
 
 // A Secret is a client secret that cannot be printed. The zero value matches
@@ -193,6 +213,12 @@ func (c *Client) validate() error {
 	}
 	if !slices.Contains([]keys.Algorithm{keys.RS256, keys.ES256, keys.EdDSA}, c.TokenAlg) {
 		return fmt.Errorf("token_alg %q is unknown; use RS256, ES256 or EdDSA", c.TokenAlg)
+	}
+	if c.TokenLifetime < 0 || c.TokenLifetime > MaxTokenLifetime {
+		return fmt.Errorf("token_lifetime %v: expected at most %v; refresh tokens are for longer", c.TokenLifetime, MaxTokenLifetime)
+	}
+	if c.RefreshLifetime < 0 || c.RefreshLifetime > maxRefreshLifetime {
+		return fmt.Errorf("refresh_lifetime %v: expected at most %v", c.RefreshLifetime, maxRefreshLifetime)
 	}
 	for _, v := range slices.Concat(c.Audiences, c.Scopes) {
 		if v == "" || !CleanText(v) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/caddy-sso/caddy-sso/session"
 	"github.com/caddy-sso/caddy-sso/storage"
@@ -11,7 +12,8 @@ import (
 
 // Grants knows which grants have ended. A grant that was given without scope
 // offline also ends with its session; nothing is stored for it until it ends
-// by itself, so that redeeming a code costs no write.
+// by itself, so that redeeming a code costs no write. One with scope offline is
+// stored, and lives until its refresh token is not used for too long.
 type Grants struct {
 	store    storage.Store
 	sessions *session.Sessions
@@ -30,13 +32,23 @@ func NewGrants(store storage.Store, sessions *session.Sessions) *Grants {
 }
 
 // endedFor is how long the end of a grant is remembered: longer than any of its
-// tokens lives.
-const endedFor = 2 * TokenLifetime
+// access tokens lives. Its refresh tokens go by what is stored of the grant.
+const endedFor = MaxTokenLifetime + time.Hour
 
 // End ends a grant: its tokens are refused from now on, everywhere.
 func (g *Grants) End(ctx context.Context, id string) error {
 	if err := g.store.Put(ctx, endedKey(id), []byte{1}, endedFor); err != nil {
 		return fmt.Errorf("ending grant: %w", err)
+	}
+	value, ok, err := g.store.Take(ctx, grantKey(id))
+	if err != nil {
+		return fmt.Errorf("ending grant: %w", err)
+	}
+	if !ok {
+		return nil
+	}
+	if grant, err := decodeOffline(value); err == nil {
+		g.delist(ctx, grant.User.Subject, id)
 	}
 	return nil
 }
@@ -47,8 +59,12 @@ func (g *Grants) Active(ctx context.Context, grant Grant) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("looking up grant: %w", err)
 	}
-	if ended || grant.Offline {
-		return !ended, nil
+	if ended {
+		return false, nil
+	}
+	if grant.Offline {
+		stored, err := g.offline(ctx, grant.ID)
+		return stored != nil, err
 	}
 	_, err = g.sessions.Lookup(ctx, grant.Session)
 	if errors.Is(err, session.ErrNone) {

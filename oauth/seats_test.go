@@ -13,7 +13,6 @@ import (
 
 // product is licensed software with n seats.
 func (w *world) product(n int, deny bool, told oauth.Provisioner) *oauth.LicenseRequest {
-	w.Store = w.store
 	return &oauth.LicenseRequest{
 		Product: &oauth.Product{Code: "demo", Client: w.client("1"), Seats: oauth.Seats{Limit: n, Deny: deny}, Provision: told},
 		Account: &oauth.CustomerAccount{Code: "acme"},

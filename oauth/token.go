@@ -8,14 +8,25 @@ import (
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
-// TokenLifetime is how long access tokens and ID tokens are good for.
-const TokenLifetime = time.Hour
+// How long tokens are good for where their client does not say otherwise.
+const (
+	TokenLifetime   = time.Hour           // access tokens and ID tokens
+	RefreshLifetime = 90 * 24 * time.Hour // refresh tokens, each from its own beginning
+
+	// MaxTokenLifetime is the most that a client can say: a key that has made
+	// way for its successor verifies for longer.
+	MaxTokenLifetime   = 24 * time.Hour
+	maxRefreshLifetime = 366 * 24 * time.Hour
+)
 
 // Tokens is the answer of a token endpoint.
 type Tokens struct {
 	Access    string
 	ExpiresIn time.Duration
 	Scopes    []string // granted
+
+	// Refresh is a refresh token, where scope offline was granted.
+	Refresh string
 
 	// ID is an ID token (OpenID Connect Core section 2), where one was wanted
 	// and scope openid was granted.
@@ -88,12 +99,26 @@ type given struct {
 	account  string
 }
 
+// issue makes the first tokens of a grant.
 func (s *Server) issue(ctx context.Context, g given, idToken bool) (*Tokens, *Error) {
+	t, refusal := s.sign(ctx, g, idToken)
+	if refusal != nil || g.grant == "" || !slices.Contains(g.scopes, "offline") {
+		return t, refusal
+	}
+	var err error
+	if t.Refresh, err = s.beginOffline(ctx, g); err != nil {
+		return nil, unavailable(err)
+	}
+	return t, nil
+}
+
+// sign makes an access token and, where it is wanted, an ID token.
+func (s *Server) sign(ctx context.Context, g given, idToken bool) (*Tokens, *Error) {
 	access, err := s.Keys.Sign(ctx, g.client.TokenAlg, s.accessClaims(g))
 	if err != nil {
 		return nil, unavailable(err)
 	}
-	t := &Tokens{Access: access, ExpiresIn: TokenLifetime, Scopes: g.scopes}
+	t := &Tokens{Access: access, ExpiresIn: g.client.tokenLifetime(), Scopes: g.scopes}
 	if idToken && slices.Contains(g.scopes, "openid") {
 		if t.ID, err = s.Keys.Sign(ctx, g.client.TokenAlg, s.idClaims(g, access)); err != nil {
 			return nil, unavailable(err)

@@ -166,7 +166,7 @@ func TestAReplayEndsTheGrantForItsOwnClientOnly(t *testing.T) {
 func TestAGrantEndsWithItsSessionUnlessItIsOffline(t *testing.T) {
 	w := newWorld(t)
 	cookie, in := w.signIn(ada)
-	bound, offline := oauth.Grant{ID: "a", Session: in.Session.Key()}, oauth.Grant{ID: "b", Session: in.Session.Key(), Offline: true}
+	bound, offline := oauth.Grant{ID: "a", Session: in.Session.Key()}, w.grantOf(w.offline(in))
 	w.wantActive(bound, true)
 	w.wantActive(offline, true)
 	if err := w.SignOut(t.Context(), cookie, ""); err != nil {
@@ -174,8 +174,9 @@ func TestAGrantEndsWithItsSessionUnlessItIsOffline(t *testing.T) {
 	}
 	w.wantActive(bound, false)
 	w.wantActive(offline, true)
-	w.wantActive(oauth.Grant{ID: "c"}, false) // of no session at all
-	if err := w.Grants.End(t.Context(), "b"); err != nil {
+	w.wantActive(oauth.Grant{ID: "c"}, false)                // of no session at all
+	w.wantActive(oauth.Grant{ID: "d", Offline: true}, false) // that nobody gave
+	if err := w.Grants.End(t.Context(), offline.ID); err != nil {
 		t.Fatal(err)
 	}
 	w.wantActive(offline, false)

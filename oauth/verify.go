@@ -141,12 +141,28 @@ func (s *Server) verifyGrant(ctx context.Context, v *Verified) *Error {
 		}
 		return nil
 	case errors.Is(err, session.ErrNone) && offline:
-		v.User = session.User{Subject: v.Claims.Subject, Name: v.Claims.Username, Email: v.Claims.Email}
-		return nil
+		return s.verifyOffline(ctx, v)
 	case errors.Is(err, session.ErrNone):
 		return invalidToken(errors.New("of a session that has ended"))
 	}
 	return unavailable(err)
+}
+
+// verifyOffline finds the user of a grant that has outlived its session.
+func (s *Server) verifyOffline(ctx context.Context, v *Verified) *Error {
+	grant, err := s.Grants.offline(ctx, v.Claims.Grant)
+	if err != nil {
+		return unavailable(err)
+	}
+	if grant == nil {
+		return invalidToken(errors.New("of a grant that has ended"))
+	}
+	user, ok := s.Users.Current(grant.User)
+	if !ok {
+		return invalidToken(errors.New("of a user who is disabled or gone"))
+	}
+	v.User = user
+	return nil
 }
 
 func invalidToken(cause error) *Error {

@@ -67,6 +67,7 @@ func (w *world) restart() {
 	w.t.Cleanup(cache.Close)
 	w.Sessions = session.New(cache, session.Policy{})
 	w.Grants = oauth.NewGrants(w.store, w.Sessions)
+	w.Store = w.store
 }
 
 func clients(t testing.TB) *oauth.Clients {

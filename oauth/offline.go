@@ -1,0 +1,150 @@
+package oauth
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caddy-sso/caddy-sso/session"
+	"github.com/caddy-sso/caddy-sso/storage"
+)
+
+// maxOfflineGrants is how many grants with scope offline one user may have.
+// Beyond it the oldest ends.
+const maxOfflineGrants = 64
+
+// An offlineGrant is a grant with scope offline as it is stored: what its
+// tokens are made of, and the one refresh token that counts. The tokens that
+// descend from one another are its family; at most the last two are known.
+type offlineGrant struct {
+	Version  int          `json:"v"`
+	Client   string       `json:"client"`
+	User     session.User `json:"user"` // as of the sign-in
+	Session  string       `json:"session"`
+	Scopes   []string     `json:"scopes"`
+	Audience []string     `json:"audience"`
+	AuthTime int64        `json:"auth_time"` // Unix seconds
+
+	Current [sha256.Size]byte `json:"current"` // hash of the refresh token's secret
+	Spent   *spentRefresh     `json:"spent,omitempty"`
+}
+
+// A spentRefresh is the refresh token before the current one. For tabs that
+// race it has its successor, sealed under itself.
+type spentRefresh struct {
+	Hash      [sha256.Size]byte `json:"hash"`
+	At        int64             `json:"at"` // milliseconds since 1970
+	Successor []byte            `json:"successor"`
+}
+
+const offlineVersion = 1
+
+func decodeOffline(stored []byte) (*offlineGrant, error) {
+	var g offlineGrant
+	if json.Unmarshal(stored, &g) != nil || g.Version != offlineVersion || g.User.Subject == "" {
+		return nil, errors.New("decoding a grant: not of this version")
+	}
+	return &g, nil
+}
+
+func (g *offlineGrant) encode() ([]byte, error) {
+	value, err := json.Marshal(g)
+	if err != nil {
+		return nil, fmt.Errorf("encoding a grant: %w", err)
+	}
+	return value, nil
+}
+
+// begin stores a grant with scope offline. The list of its user comes first, so
+// that none is ever left off it.
+func (g *Grants) begin(ctx context.Context, id string, grant *offlineGrant, lifetime time.Duration) error {
+	value, err := grant.encode()
+	if err != nil {
+		return err
+	}
+	var tooMany []string
+	err = storage.Update(ctx, g.store, grantsOf(grant.User.Subject), listedFor, func(stored []byte) ([]byte, bool, error) {
+		ids := append(strings.Fields(string(stored)), id)
+		over := max(len(ids)-maxOfflineGrants, 0)
+		tooMany = ids[:over]
+		return []byte(strings.Join(ids[over:], " ")), true, nil
+	})
+	if err != nil {
+		return fmt.Errorf("listing a grant: %w", err)
+	}
+	if err := g.store.Put(ctx, grantKey(id), value, lifetime); err != nil {
+		return fmt.Errorf("storing a grant: %w", err)
+	}
+	for _, old := range tooMany {
+		if err := g.End(ctx, old); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// offline returns a stored grant, nil where it has ended.
+func (g *Grants) offline(ctx context.Context, id string) (*offlineGrant, error) {
+	value, ok, err := g.store.Get(ctx, grantKey(id))
+	if err != nil {
+		return nil, fmt.Errorf("looking up grant: %w", err)
+	}
+	if !ok {
+		return nil, nil
+	}
+	grant, err := decodeOffline(value)
+	if err != nil {
+		return nil, nil //nolint:nilerr // a grant of another version has ended
+	}
+	return grant, nil
+}
+
+// EndUser ends all grants of a user that outlive a session, and returns how
+// many there were.
+func (g *Grants) EndUser(ctx context.Context, subject string) (int, error) {
+	stored, _, err := g.store.Get(ctx, grantsOf(subject))
+	if err != nil {
+		return 0, fmt.Errorf("listing the grants of a user: %w", err)
+	}
+	ended := 0
+	for _, id := range strings.Fields(string(stored)) {
+		grant, err := g.offline(ctx, id)
+		if err != nil {
+			return ended, err
+		}
+		if grant == nil {
+			continue
+		}
+		if err := g.End(ctx, id); err != nil {
+			return ended, err
+		}
+		ended++
+	}
+	return ended, nil
+}
+
+// delist takes a grant that has ended off the list of its user. Should this
+// fail, it stays there as one that has ended.
+func (g *Grants) delist(ctx context.Context, subject, id string) {
+	_ = storage.Update(ctx, g.store, grantsOf(subject), listedFor, func(stored []byte) ([]byte, bool, error) {
+		ids := strings.Fields(string(stored))
+		left := slices.DeleteFunc(slices.Clone(ids), func(other string) bool { return other == id })
+		return []byte(strings.Join(left, " ")), len(left) < len(ids), nil
+	})
+}
+
+// listedFor is how long a list of grants is kept: longer than anybody refreshes
+// without signing in anew. What has expired on it makes room like all else.
+const listedFor = 10 * maxRefreshLifetime
+
+func grantKey(id string) string { return "grant:" + id }
+
+// grantsOf is the store's key of a user's list. Subjects may be of any length.
+func grantsOf(subject string) string {
+	return fmt.Sprintf("grants:%x", sha256.Sum256([]byte(subject)))
+}
