@@ -7,7 +7,6 @@ import (
 	"io"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/caddy-sso/caddy-sso/keys"
@@ -128,11 +127,7 @@ func (c *Client) AfterSignOut(requested, state string) (string, bool) {
 	if state == "" {
 		return requested, true
 	}
-	uri, fragment, found := strings.Cut(requested, "#")
-	if found {
-		fragment = "#" + fragment
-	}
-	return AppendQuery(uri, "state="+escape(state)) + fragment, true
+	return AppendQuery(requested, "state="+escape(state)), true
 }
 
 // defaultAudience is the `aud` of tokens that were asked for without one.

@@ -1,0 +1,115 @@
+package oidc_test
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/go-jose/go-jose/v4"
+)
+
+func TestDiscoveryListsOnlyWhatWorks(t *testing.T) {
+	w := newWorld(t)
+	a := w.get("/.well-known/openid-configuration", "")
+	wantHeaders(t, a, "Content-Type", "application/json", "Cache-Control", "public, max-age=300", "Access-Control-Allow-Origin", "*")
+	if same := w.get("/.well-known/oauth-authorization-server", ""); same.body != a.body {
+		t.Error("RFC 8414 has another document")
+	}
+	document := decode[map[string]any](t, a)
+	if document["issuer"] != w.url {
+		t.Errorf("issuer %v", document["issuer"])
+	}
+	for name, value := range document {
+		address, isAddress := value.(string)
+		if !isAddress || name == "issuer" {
+			continue
+		}
+		path, below := strings.CutPrefix(address, w.url)
+		if !below || w.send(http.MethodPost, path, "").status == http.StatusNotFound {
+			t.Errorf("%s: nothing answers %s", name, address)
+		}
+	}
+	for name, want := range map[string][]any{
+		"response_types_supported":                         {"code", "id_token token"},
+		"response_modes_supported":                         {"query", "fragment"},
+		"grant_types_supported":                            {"authorization_code", "client_credentials", "implicit"},
+		"code_challenge_methods_supported":                 {"S256"},
+		"id_token_signing_alg_values_supported":            {"ES256", "EdDSA", "RS256"},
+		"token_endpoint_auth_methods_supported":            {"client_secret_basic", "client_secret_post", "none"},
+		"introspection_endpoint_auth_methods_supported":    {"client_secret_basic", "client_secret_post"},
+		"subject_types_supported":                          {"public"},
+		"prompt_values_supported":                          {"none", "login", "consent", "select_account"},
+	} {
+		if !equal(document[name], want) {
+			t.Errorf("%s: %v, want %v", name, document[name], want)
+		}
+	}
+	for name, want := range map[string]bool{
+		"authorization_response_iss_parameter_supported": true, "request_parameter_supported": false,
+		"request_uri_parameter_supported": false, "claims_parameter_supported": false,
+	} {
+		if got, there := document[name].(bool); !there || got != want {
+			t.Errorf("%s: %v", name, document[name])
+		}
+	}
+	w.server.Licenses = nil
+	document = decode[map[string]any](t, w.get("/.well-known/openid-configuration", ""))
+	if !equal(document["response_types_supported"], []any{"code"}) || slices.Contains(document["grant_types_supported"].([]any), any("implicit")) {
+		t.Errorf("without licensed software: %v", document)
+	}
+}
+
+func TestTheKeySetHasAllPublicKeysAndNoPrivateOne(t *testing.T) {
+	w := newWorld(t)
+	a := w.get("/oauth2/jwks", "")
+	wantHeaders(t, a, "Content-Type", "application/jwk-set+json", "Cache-Control", "public, max-age=300", "Access-Control-Allow-Origin", "*")
+	set := decode[jose.JSONWebKeySet](t, a)
+	found := map[string]bool{}
+	for _, k := range set.Keys {
+		found[k.Algorithm] = true
+		if !k.IsPublic() || !k.Valid() || k.Use != "sig" || k.KeyID == "" {
+			t.Errorf("key %s: public %v, valid %v, use %q", k.KeyID, k.IsPublic(), k.Valid(), k.Use)
+		}
+	}
+	if len(found) != 3 {
+		t.Errorf("keys for %v", found)
+	}
+	for _, k := range decode[struct{ Keys []map[string]any }](t, a).Keys {
+		for _, private := range []string{"d", "p", "q", "dp", "dq", "qi", "k"} {
+			if k[private] != nil {
+				t.Errorf("key %v has %q", k["kid"], private)
+			}
+		}
+	}
+	cookie, _ := w.signIn(ada)
+	got := w.tokens(redemption(w.code(cookie, app())))
+	jws, err := jose.ParseSignedCompact(got.ID, []jose.SignatureAlgorithm{jose.RS256})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if key := set.Key(jws.Signatures[0].Header.KeyID); len(key) != 1 {
+		t.Errorf("%d keys with the ID of the token", len(key))
+	} else if _, err := jws.Verify(key[0]); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestWhatIsPublicTakesGetAndHeadAlone(t *testing.T) {
+	w := newWorld(t)
+	for _, path := range []string{"/.well-known/openid-configuration", "/.well-known/oauth-authorization-server", "/oauth2/jwks"} {
+		if a := w.send(http.MethodHead, path, ""); a.status != http.StatusOK || a.body != "" {
+			t.Errorf("HEAD %s: %d", path, a.status)
+		}
+		a := w.send(http.MethodPost, path, "")
+		if a.status != http.StatusMethodNotAllowed {
+			t.Errorf("POST %s: %d", path, a.status)
+		}
+		wantHeaders(t, a, "Allow", "GET, HEAD")
+	}
+	for _, path := range []string{"/oauth2/", "/oauth2", "/oauth2/authorize/", "/oauth2/sign_in", "/.well-known/", "//oauth2/token", "/oauth2/TOKEN"} {
+		if w.api.Endpoint(path) != nil {
+			t.Errorf("%s is answered", path)
+		}
+	}
+}

@@ -1,0 +1,166 @@
+package oidc_test
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddy-sso/caddy-sso/oauth"
+	"github.com/caddy-sso/caddy-sso/session"
+)
+
+func (w *world) endSession(cookie string, params ...string) answer {
+	w.t.Helper()
+	return w.get("/oauth2/end_session?"+changed(url.Values{}, params).Encode(), cookie)
+}
+
+func (w *world) lives(s *session.Session) bool {
+	w.t.Helper()
+	_, err := w.server.Sessions.Lookup(w.t.Context(), s.Key())
+	if err != nil && !errors.Is(err, session.ErrNone) {
+		w.t.Fatal(err)
+	}
+	return err == nil
+}
+
+func TestAHintThatNamesTheBrowsersSessionSignsOutAtOnce(t *testing.T) {
+	for name, tt := range map[string]struct {
+		params []string
+		back   string
+	}{
+		"and goes back":                           {[]string{"post_logout_redirect_uri", "https://app.example/bye", "state", "a b"}, "https://app.example/bye?state=a%20b"},
+		"and goes back without a state":           {[]string{"post_logout_redirect_uri", "https://app.example/bye"}, "https://app.example/bye"},
+		"and goes where fail_auth_url allows":     {[]string{"post_logout_redirect_uri", "https://fail.example/x?y=1", "state", "s"}, "https://fail.example/x?y=1&state=s"},
+		"and goes to a page that says so":         {nil, "/sign_out?"},
+		"the client may be named beside the hint": {[]string{"client_id", "1", "post_logout_redirect_uri", "https://app.example/bye"}, "https://app.example/bye"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			cookie, sess := w.signIn(ada)
+			got := w.tokens(redemption(w.code(cookie, app())))
+			w.clock.Advance(3 * time.Hour) // the hint has expired
+			a := w.endSession(cookie, append(tt.params, "id_token_hint", got.ID)...)
+			if strings.HasPrefix(tt.back, "/") {
+				tt.back = w.url + tt.back
+			}
+			if a.status != http.StatusFound || a.location() != tt.back {
+				t.Errorf("got %d %s, want %s", a.status, a.location(), tt.back)
+			}
+			wantHeaders(t, a, "Cache-Control", "no-store", "Referrer-Policy", "no-referrer")
+			if !strings.HasPrefix(a.header.Get("Set-Cookie"), w.api.Cookie.Name+"=; Path=/; Max-Age=0") {
+				t.Errorf("the cookie stays: %s", a.header.Get("Set-Cookie"))
+			}
+			if w.lives(sess) {
+				t.Error("the session goes on")
+			}
+			if w.audit.FilterMessage(string(oauth.SessionEnded)).Len() != 1 {
+				t.Error("it is not in the audit log")
+			}
+			wantInvalidToken(t, w.userInfo(got.Access))
+		})
+	}
+}
+
+func TestClass22OnlyTheHintOfThisSessionSignsOutWithoutAsking(t *testing.T) {
+	w := newWorld(t)
+	cookie, sess := w.signIn(ada)
+	other, _ := w.signIn(ada)
+	stranger, _ := w.signIn(eve)
+	hint := w.tokens(redemption(w.code(cookie, app()))).ID
+	ofAnotherSession := w.tokens(redemption(w.code(other, app()))).ID
+	ofAnotherUser := w.tokens(redemption(w.code(stranger, app()))).ID
+	bye := url.Values{"client_id": {"1"}, "post_logout_redirect_uri": {"https://app.example/bye"}, "state": {"s"}}.Encode()
+	registered := []string{"post_logout_redirect_uri", "https://app.example/bye", "state", "s"}
+	for _, tt := range []struct {
+		name   string
+		params []string
+		ask    string
+	}{
+		{"no hint", nil, ""},
+		{"a client alone", append(registered, "client_id", "1"), bye},
+		{"a hint of the user's other session", append(registered, "id_token_hint", ofAnotherSession), bye},
+		{"a hint of another user", append(registered, "id_token_hint", ofAnotherUser), bye},
+		{"a hint that is none, and a client", append(registered, "client_id", "1", "id_token_hint", "x"), bye},
+		{"a hint of another client than the one named", []string{"client_id", "2", "id_token_hint", hint}, ""},
+		{"a hint whose signature is wrong", []string{"id_token_hint", hint[:len(hint)-4] + "AAAA"}, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			a := w.endSession(cookie, tt.params...)
+			if want := w.url + "/sign_out?" + tt.ask; a.status != http.StatusFound || a.location() != want {
+				t.Errorf("got %d %s, want %s", a.status, a.location(), want)
+			}
+			if !w.lives(sess) {
+				t.Fatal("the session has ended")
+			}
+		})
+	}
+	image := w.get("/oauth2/end_session?"+url.Values{"id_token_hint": {hint}}.Encode(), cookie, "Sec-Fetch-Mode", "no-cors")
+	wantPage(t, image, http.StatusBadRequest, "not for an image")
+	head := w.send(http.MethodHead, "/oauth2/end_session?"+url.Values{"id_token_hint": {hint}}.Encode(), "", "Cookie", cookie)
+	if head.status != http.StatusMethodNotAllowed || !w.lives(sess) {
+		t.Errorf("HEAD: %d", head.status)
+	}
+}
+
+func TestClass10ASignOutLeadsNowhereThatIsNotRegistered(t *testing.T) {
+	w := newWorld(t)
+	cookie, sess := w.signIn(ada)
+	hint := w.tokens(redemption(w.code(cookie, app()))).ID
+	for _, uri := range []string{
+		"https://evil.example", "https://app.example/bye/", "https://app.example/bye?x=1", "https://app.example/", callback, "//app.example/bye", "/bye",
+		"https://server.example/bye", "https://fail.example.evil.example/", "https://fail.example@evil.example/", "javascript:alert(1)", "https://fail.example:8443/",
+	} {
+		for name, a := range map[string]answer{
+			"signed in":        w.endSession(cookie, "id_token_hint", hint, "post_logout_redirect_uri", uri),
+			"signed out":       w.endSession("", "client_id", "1", "post_logout_redirect_uri", uri),
+			"no client":        w.endSession("", "post_logout_redirect_uri", uri),
+			"disabled client":  w.endSession("", "client_id", "3", "post_logout_redirect_uri", uri),
+			"the wrong client": w.endSession(cookie, "id_token_hint", hint, "client_id", "2", "post_logout_redirect_uri", uri),
+		} {
+			if a.status != http.StatusBadRequest || a.location() != "" || !strings.Contains(a.body, "You are not signed out yet") || strings.Contains(a.body, "evil") {
+				t.Errorf("%s, %s: %d %s", uri, name, a.status, a.location())
+			}
+		}
+	}
+	if !w.lives(sess) {
+		t.Error("the session has ended")
+	}
+	twice := w.get("/oauth2/end_session?client_id=1&client_id=2", cookie)
+	wantPage(t, twice, http.StatusBadRequest, "client_id is there more than once.")
+}
+
+func TestWhoIsSignedOutAlreadyGoesBackAtOnce(t *testing.T) {
+	w := newWorld(t)
+	cookie, _ := w.signIn(ada)
+	hint := w.tokens(redemption(w.code(cookie, app()))).ID
+	for name, a := range map[string]answer{
+		"by the client": w.endSession("", "client_id", "1", "post_logout_redirect_uri", "https://app.example/bye"),
+		"by the hint":   w.endSession("", "id_token_hint", hint, "post_logout_redirect_uri", "https://app.example/bye"),
+	} {
+		if a.status != http.StatusFound || a.location() != "https://app.example/bye" {
+			t.Errorf("%s: %d %s", name, a.status, a.location())
+		}
+	}
+}
+
+func TestClass16TheSessionOfAUserWhoIsGoneCanBeEnded(t *testing.T) {
+	w := newWorld(t)
+	cookie, sess := w.signIn(ada)
+	hint := w.tokens(redemption(w.code(cookie, app()))).ID
+	w.people.gone.Store(ada.Subject, true)
+	w.endSession(cookie, "id_token_hint", hint)
+	if w.lives(sess) {
+		t.Error("it would come back with its user")
+	}
+}
+
+func TestAStoreThatIsDownIsNoSignOut(t *testing.T) {
+	w := newWorld(t)
+	w.store.down.Store(true)
+	a := w.endSession(w.api.Cookie.Name+"="+strings.Repeat("A", 43), "client_id", "1", "post_logout_redirect_uri", "https://app.example/bye")
+	wantPage(t, a, http.StatusServiceUnavailable, "You have not been signed out.")
+	wantHeaders(t, a, "Set-Cookie", "")
+}

@@ -1,0 +1,192 @@
+package oidc_test
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddy-sso/caddy-sso/oauth"
+	"github.com/caddy-sso/caddy-sso/session"
+)
+
+var grace = session.User{Subject: "aa6f6f4e-0c3b-4d52-8f0b-1d3c1e0b7c55", Name: "grace", Email: "grace@acme.example", Signin: "acme"}
+
+// link is the query of a link of the License API.
+func (w *world) link(product, responseType, redirectURI string) url.Values {
+	w.t.Helper()
+	q, refusal := w.server.LicenseLink(w.t.Context(), oauth.LicenseLinkRequest{
+		Product: product, Account: "acme", ResponseType: responseType, RedirectURI: redirectURI,
+	})
+	if refusal != nil {
+		w.t.Fatal(refusal)
+	}
+	return q
+}
+
+func TestALinkLeadsToACodeOnceThatNoTokenEndpointTakes(t *testing.T) {
+	w := newWorld(t)
+	cookie, _ := w.signIn(grace)
+	link := w.link("demo", "code", "")
+	a := w.authorize(link, cookie)
+	back := parameters(t, a.location())
+	if a.status != http.StatusFound || !strings.HasPrefix(a.location(), "https://licensed.example/cb?code=") || back.Get("state") != link.Get("state") || back.Get("iss") != w.url {
+		t.Fatalf("got %d %s", a.status, a.location())
+	}
+	wantError(t, w.post("/oauth2/token", url.Values{
+		"grant_type": {"authorization_code"}, "client_id": {"6"}, "code": {back.Get("code")}, "redirect_uri": {"https://licensed.example/cb"},
+	}), 400, "invalid_grant", badGrant)
+	wantPage(t, w.authorize(link, cookie), http.StatusBadRequest, "Start again in the application.")
+	activation := oauth.ActivationRequest{Product: "demo", Account: "acme", Code: back.Get("code")}
+	if _, refusal := w.server.Activate(t.Context(), activation); refusal != nil {
+		t.Error(refusal)
+	}
+}
+
+func TestALinkLeadsToTokensInTheFragment(t *testing.T) {
+	w := newWorld(t)
+	cookie, _ := w.signIn(grace)
+	for uri, prefix := range map[string]string{
+		"https://licensed.example/cb": "https://licensed.example/cb#access_token=", "http://localhost:54321": "http://localhost:54321#access_token=",
+	} {
+		link := w.link("demo", "token", uri)
+		a := w.authorize(link, cookie)
+		back := parameters(t, a.location())
+		if a.status != http.StatusFound || !strings.HasPrefix(a.location(), prefix) || back.Get("token_type") != "Bearer" || back.Get("expires_in") != "3600" || back.Get("state") != link.Get("state") || back.Get("iss") != w.url {
+			t.Fatalf("got %d %s", a.status, a.location())
+		}
+		wantHeaders(t, a, "Cache-Control", "no-store", "Referrer-Policy", "no-referrer")
+		id := payload(t, back.Get("id_token"))
+		if id["nonce"] != link.Get("nonce") || id["at_hash"] == nil || id["license_product"] != "demo" || id["license_customer_account"] != "acme" {
+			t.Errorf("ID token %v", id)
+		}
+		// They are for activation alone.
+		if a := w.userInfo(back.Get("access_token")); a.status != http.StatusUnauthorized {
+			t.Errorf("user info: %d %s", a.status, a.body)
+		}
+		if a := w.introspect(back.Get("access_token"), "5"); a.body != `{"active":false}`+"\n" {
+			t.Errorf("introspection: %s", a.body)
+		}
+		wantPage(t, w.authorize(link, cookie), http.StatusBadRequest, "Start again in the application.")
+	}
+}
+
+func TestAnApplicationGetsTheAnswerToItsLinkOnAPage(t *testing.T) {
+	w := newWorld(t)
+	cookie, _ := w.signIn(grace)
+	a := w.authorize(w.link("demo", "token", "acme-app:/callback"), cookie)
+	if a.status != http.StatusOK || !strings.Contains(a.body, `content="0;url=acme-app:/callback#access_token=`) || !strings.Contains(a.body, `href="acme-app:/callback#access_token=`) {
+		t.Errorf("got %d %s", a.status, a.body)
+	}
+}
+
+func TestClass11ALinkCannotBeTurned(t *testing.T) {
+	w := newWorld(t)
+	cookie, _ := w.signIn(grace)
+	for name, value := range map[string]string{
+		"client_id": "1", "redirect_uri": "acme-app:/callback", "customer_account_code": "other", "state": "x", "nonce": "x", "response_type": "id_token token", "handle": "x",
+	} {
+		link := w.link("demo", "code", "")
+		link.Set(name, value)
+		wantPage(t, w.authorize(link, cookie), http.StatusBadRequest, "The link was changed on its way")
+	}
+	link := w.link("demo", "code", "")
+	w.clock.Advance(oauth.LicenseLinkLifetime + time.Second)
+	wantPage(t, w.authorize(link, cookie), http.StatusBadRequest, "older than ten minutes")
+	withoutHandle := w.link("demo", "code", "")
+	withoutHandle.Del("handle")
+	if back := parameters(t, w.authorize(withoutHandle, cookie).location()); back.Get("error") != "invalid_request" || !strings.Contains(back.Get("error_description"), "PKCE") {
+		t.Errorf("a public client without PKCE and without a link: %v", back)
+	}
+}
+
+func TestClass17ALinkIsForTheUsersOfItsAccount(t *testing.T) {
+	w := newWorld(t)
+	for name, u := range map[string]session.User{
+		"another way to sign in": {Subject: "1", Email: "x@acme.example", Signin: "local"},
+		"another domain":         {Subject: "2", Email: "x@other.example", Signin: "acme"},
+		"Class20 two @":          {Subject: "3", Email: "x@other.example@acme.example", Signin: "acme"},
+		"no e-mail":              {Subject: "4", Signin: "acme"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cookie, _ := w.signIn(u)
+			link := w.link("demo", "code", "")
+			if a := w.authorize(link, cookie); a.location() != w.url+"/hosted?"+link.Encode() {
+				t.Errorf("got %d %s", a.status, a.location())
+			}
+			link.Set("prompt", "none")
+			if back := parameters(t, w.authorize(link, cookie).location()); back.Get("error") != "interaction_required" {
+				t.Errorf("came back with %v", back)
+			}
+		})
+	}
+}
+
+func TestALinkIsNotSpentOnWhatFails(t *testing.T) {
+	w := newWorld(t)
+	first, sess := w.signIn(grace)
+	w.authorize(w.link("seated", "code", ""), first)
+	second, _ := w.signIn(grace)
+
+	seated := w.link("seated", "code", "")
+	if a := w.authorize(seated, second); a.location() != w.url+"/sessions?"+seated.Encode() {
+		t.Errorf("no seat: %d %s", a.status, a.location())
+	}
+	silent := changed(w.link("seated", "code", ""), []string{"prompt", "none"})
+	if back := parameters(t, w.authorize(silent, second).location()); back.Get("error") != "interaction_required" {
+		t.Errorf("no seat, silently: %v", back)
+	}
+	if err := w.server.Sessions.End(t.Context(), sess.Key()); err != nil {
+		t.Fatal(err)
+	}
+	if back := parameters(t, w.authorize(seated, second).location()); !back.Has("code") {
+		t.Errorf("once a seat is free: %v", back)
+	}
+
+	unready := w.link("unready", "code", "")
+	a := w.authorize(unready, second)
+	wantPage(t, a, http.StatusServiceUnavailable, "Your license is not ready yet")
+	if a.header.Get("Retry-After") == "" || !strings.Contains(a.body, `href="/oauth2/authorize?`) {
+		t.Error("there is no way to try again")
+	}
+	wantPage(t, w.authorize(unready, second), http.StatusServiceUnavailable, "Your license is not ready yet")
+
+	w.server.Limits.PerSession = 1
+	third, _ := w.signIn(grace)
+	w.code(third, w.link("demo", "code", ""))
+	waiting := w.link("demo", "code", "")
+	wantPage(t, w.authorize(waiting, third), http.StatusTooManyRequests, "There were many sign-ins at once.")
+	w.clock.Advance(2 * time.Minute) // the code has expired
+	if back := parameters(t, w.authorize(waiting, third).location()); !back.Has("code") {
+		t.Errorf("once there is room: %v", back)
+	}
+}
+
+func TestOfTwoTabsWithOneLinkOneGetsTheCode(t *testing.T) {
+	w := newWorld(t)
+	w.server.Limits.PerSession = 8
+	cookie, _ := w.signIn(grace)
+	link := w.link("demo", "code", "")
+	answers := make(chan answer)
+	const tabs = 8
+	for range tabs {
+		go func() { answers <- w.direct(http.MethodGet, "/oauth2/authorize", link.Encode(), "", "Cookie", cookie) }()
+	}
+	codes := 0
+	for range tabs {
+		switch a := <-answers; {
+		case a.status == http.StatusFound && parameters(t, a.location()).Has("code"):
+			codes++
+		case a.status != http.StatusBadRequest:
+			t.Errorf("got %d %s", a.status, a.location())
+		}
+	}
+	if codes != 1 {
+		t.Errorf("%d codes", codes)
+	}
+	// What the others were issued is discarded, and takes nobody's place.
+	for range 7 {
+		w.code(cookie, w.link("demo", "code", ""))
+	}
+}
