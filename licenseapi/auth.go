@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -34,6 +36,11 @@ type SharedKey struct{ secret []byte }
 
 // NewSharedKey is the UTF-8 of a shared key as a vendor's dashboard shows it.
 func NewSharedKey(s string) SharedKey { return SharedKey{[]byte(s)} }
+
+// Format keeps the key out of whatever prints it.
+func (SharedKey) Format(s fmt.State, _ rune) {
+	io.WriteString(s, "[redacted]") //nolint:errcheck // fmt has nowhere to report it
+}
 
 // unknownKey is what the signature of an unknown API key is compared with, so
 // that it costs what a known one does.
@@ -125,13 +132,13 @@ func (a *API) checkDate(date string) *refusal {
 		skew = DefaultClockSkew
 	}
 	off, direction := a.Now().Sub(sent), "behind"
-	if off < 0 {
-		off, direction = -off, "ahead of"
-	}
-	if off <= skew {
+	switch {
+	case off < -skew:
+		direction = "ahead of"
+	case off <= skew:
 		return nil
 	}
-	e := errDate.with("The Date header is " + off.Round(time.Second).String() + " " + direction + " the server's clock; at most " + skew.String() + " is accepted")
+	e := errDate.with("The Date header is " + off.Abs().Round(time.Second).String() + " " + direction + " the server's clock; at most " + skew.String() + " is accepted")
 	return &e
 }
 

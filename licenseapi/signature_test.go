@@ -1,0 +1,161 @@
+package licenseapi_test
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/caddy-sso/caddy-sso/keys"
+	"github.com/caddy-sso/caddy-sso/licenseapi"
+)
+
+func publicKey(t *testing.T, k *licenseapi.SignatureKey) string {
+	t.Helper()
+	public, err := k.Public(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(public)
+}
+
+func TestASignatureKeyIsMadeOnceHoweverManyComeAtOnce(t *testing.T) {
+	shared := keys.NewMemoryVault()
+	path := filepath.Join(t.TempDir(), "new", "folder", "key.pem")
+	for name, open := range map[string]func() *licenseapi.SignatureKey{
+		"in a file":  func() *licenseapi.SignatureKey { return licenseapi.SignatureKeyFile(path) },
+		"in a vault": func() *licenseapi.SignatureKey { return licenseapi.SignatureKeyVault(shared) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			var made [4]string
+			var wait sync.WaitGroup
+			for i := range made {
+				wait.Go(func() {
+					public, err := open().Public(t.Context())
+					if err != nil {
+						t.Error(err)
+					}
+					made[i] = string(public)
+				})
+			}
+			wait.Wait()
+			for _, public := range made {
+				if public != made[0] || public == "" {
+					t.Fatal("there are several keys")
+				}
+			}
+			if publicKey(t, open()) != made[0] {
+				t.Error("it is another one later")
+			}
+		})
+	}
+	found, err := os.ReadDir(filepath.Dir(path))
+	if err != nil || len(found) != 1 {
+		t.Fatalf("%v, %v: something is left behind", found, err)
+	}
+	if stat, err := os.Stat(path); err != nil || stat.Mode().Perm() != 0o600 {
+		t.Errorf("the mode is %v, %v", stat.Mode(), err)
+	}
+}
+
+func TestASignatureKeyMayBeGiven(t *testing.T) {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	elliptical, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ec, err := x509.MarshalPKCS8PrivateKey(elliptical)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("GODEBUG", "rsa1024min=0")
+	short, err := rsa.GenerateKey(rand.Reader, 1024)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := func(kind string, der []byte) []byte { return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}) }
+	for _, c := range []struct {
+		name string
+		text []byte
+		want string // of the error
+	}{
+		{"PKCS 1", block("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(key)), ""},
+		{"PKCS 8", block("PRIVATE KEY", pkcs8), ""},
+		{"1024 bits", block("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(short)), "has 1024 bits; expected 2048 to 8192"},
+		{"another algorithm", block("PRIVATE KEY", ec), "is no RSA key in PEM; make one with: openssl genrsa"},
+		{"a certificate", block("CERTIFICATE", pkcs8[:100]), "is no RSA key in PEM"},
+		{"no PEM", pkcs8, "is no RSA key in PEM"},
+		{"an empty file", nil, "is no RSA key in PEM"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "key.pem")
+			if err := os.WriteFile(path, c.text, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			k := licenseapi.SignatureKeyFile(path)
+			_, err := k.Sign(t.Context(), []byte("x"))
+			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+				t.Errorf("%v, want %q", err, c.want)
+			}
+			if left, err := os.ReadFile(path); err != nil || string(left) != string(c.text) {
+				t.Error("the file has changed")
+			}
+			if got := fmt.Sprintf("%v %+v %#v", k, k, k); got != "[redacted] [redacted] [redacted]" {
+				t.Errorf("it prints %s", got)
+			}
+		})
+	}
+}
+
+func TestAFolderThatCannotBeWrittenIsSaidSo(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := licenseapi.SignatureKeyFile(filepath.Join(file, "key.pem")).Public(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "signature_key: ") {
+		t.Error(err)
+	}
+}
+
+// A vault that does not answer is asked again.
+func TestAVaultMayComeUpLater(t *testing.T) {
+	v := &lateVault{Vault: keys.NewMemoryVault(), err: errDown}
+	k := licenseapi.SignatureKeyVault(v)
+	if _, err := k.Public(t.Context()); !errors.Is(err, errDown) {
+		t.Fatal(err)
+	}
+	v.err = nil
+	if publicKey(t, k) == "" {
+		t.Error("no key")
+	}
+}
+
+type lateVault struct {
+	keys.Vault
+	err error
+}
+
+func (v *lateVault) Load(ctx context.Context, name string) ([]byte, bool, error) {
+	if v.err != nil {
+		return nil, false, v.err
+	}
+	return v.Vault.Load(ctx, name)
+}
