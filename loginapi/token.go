@@ -11,7 +11,7 @@ import (
 )
 
 var tokenParams = []string{
-	"grant_type", "client_id", "client_secret", "code", "redirect_uri", "code_verifier",
+	"grant_type", "client_id", "client_secret", "code", "redirect_uri", "code_verifier", "refresh_token",
 	"scope", "audience",
 }
 
@@ -41,13 +41,15 @@ func (a *API) token(w http.ResponseWriter, r *http.Request) {
 	switch p.get("grant_type") {
 	case "authorization_code":
 		a.codeGrant(w, r, client, p)
+	case "refresh_token":
+		a.refreshGrant(w, r, client, p)
 	case "client_credentials":
 		tokens, refusal := a.Server.ClientToken(r.Context(), client, oauth.SplitList(p.get("scope")), oauth.SplitList(p.get("audience")), a.From(r))
 		a.answer(w, tokens, refusal)
 	case "":
 		a.refuse(w, badParam("grant_type is missing."))
 	default:
-		a.refuse(w, &oauth.Error{Kind: oauth.UnsupportedGrantType, Description: "grant_type should be one of [authorization_code client_credentials]."})
+		a.refuse(w, &oauth.Error{Kind: oauth.UnsupportedGrantType, Description: "grant_type should be one of [authorization_code refresh_token client_credentials]."})
 	}
 }
 
@@ -68,6 +70,20 @@ func (a *API) codeGrant(w http.ResponseWriter, r *http.Request, client *oauth.Cl
 	a.answer(w, tokens, refusal)
 }
 
+func (a *API) refreshGrant(w http.ResponseWriter, r *http.Request, client *oauth.Client, p *params) {
+	// Real clients send it empty, having got none.
+	if p.get("refresh_token") == "" {
+		a.refuse(w, badParam("refresh_token is missing."))
+		return
+	}
+	request := oauth.RefreshRequest{Client: client, Token: p.get("refresh_token"), From: a.From(r)}
+	if p.get("scope") != "" {
+		request.Scope = oauth.SplitList(p.get("scope"))
+	}
+	tokens, refusal := a.Server.Refresh(r.Context(), request)
+	a.answer(w, tokens, refusal)
+}
+
 func (a *API) answer(w http.ResponseWriter, tokens *oauth.Tokens, refusal *oauth.Error) {
 	if refusal != nil {
 		a.refuse(w, refusal)
@@ -75,9 +91,10 @@ func (a *API) answer(w http.ResponseWriter, tokens *oauth.Tokens, refusal *oauth
 	}
 	w.Header().Set("Pragma", "no-cache") // RFC 6749 section 5.1
 	writeJSON(w, http.StatusOK, tokenBody{
-		AccessToken: tokens.Access,
-		ExpiresIn:   int64(tokens.ExpiresIn.Seconds()),
-		TokenType:   "bearer",
+		AccessToken:  tokens.Access,
+		ExpiresIn:    int64(tokens.ExpiresIn.Seconds()),
+		RefreshToken: tokens.Refresh,
+		TokenType:    "bearer",
 	})
 }
 

@@ -41,7 +41,7 @@ func TestACodeBecomesTheTokenOfTheReference(t *testing.T) {
 	code := w.code(cookie, game("scope", "offline email playfab", "audience", audience))
 	w.clock.Advance(10 * time.Second)
 	a := w.token(redemption(code))
-	if shape := regexp.MustCompile(`^\{"access_token":"[\w-]+\.[\w-]+\.[\w-]+","expires_in":3600,"refresh_token":"","token_type":"bearer"\}\n$`); !shape.MatchString(a.body) {
+	if shape := regexp.MustCompile(`^\{"access_token":"[\w-]+\.[\w-]+\.[\w-]+","expires_in":3600,"refresh_token":"[\w-]{100,}","token_type":"bearer"\}\n$`); !shape.MatchString(a.body) {
 		t.Errorf("got %s", a.body)
 	}
 	wantHeaders(t, a, "Content-Type", "application/json", "Cache-Control", "no-store", "Pragma", "no-cache",
@@ -154,7 +154,7 @@ func TestTheTokenEndpointRefusesWithTheErrorsOfTheReference(t *testing.T) {
 		{"client_id missing", redemption("x", "client_id", "-"), nil, 400, "0", "client_id is missing."},
 		{"grant_type missing", redemption("x", "grant_type", "-"), nil, 400, "0", "grant_type is missing."},
 		{"grant_type empty", redemption("x", "grant_type", ""), nil, 400, "0", "grant_type is missing."},
-		{"grant_type password", redemption("x", "grant_type", "password"), nil, 400, "0", "grant_type should be one of [authorization_code client_credentials]."},
+		{"grant_type password", redemption("x", "grant_type", "password"), nil, 400, "0", "grant_type should be one of [authorization_code refresh_token client_credentials]."},
 		{"code missing", redemption("x", "code", "-"), nil, 400, "0", "code is missing."},
 		{"code empty", redemption(""), nil, 400, "0", "code is missing."},
 		{"redirect_uri missing", redemption("x", "redirect_uri", "-"), nil, 400, "0", "redirect_uri is missing."},

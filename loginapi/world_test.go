@@ -84,6 +84,7 @@ func newWorld(t testing.TB) *world {
 		Keys:     ring(),
 		Grants:   oauth.NewGrants(w.store, sessions),
 		Users:    w.people,
+		Store:    w.store,
 		Audit:    oauth.NewAudit(zap.New(auditCore)),
 		Now:      w.clock.Now,
 	}

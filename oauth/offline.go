@@ -112,7 +112,7 @@ func (g *Grants) EndUser(ctx context.Context, subject string) (int, error) {
 		return 0, fmt.Errorf("listing the grants of a user: %w", err)
 	}
 	ended := 0
-	for _, id := range strings.Fields(string(stored)) {
+	for id := range strings.FieldsSeq(string(stored)) {
 		grant, err := g.offline(ctx, id)
 		if err != nil {
 			return ended, err

@@ -95,8 +95,13 @@ func (s *Server) CheckOpenID(ctx context.Context, r OpenIDRequest) (*Authorizati
 }
 
 // openIDScopes are the scopes of a request that the client is registered for.
-// openid itself asks for no more than that the user signed in.
+// openid itself asks for no more than that the user signed in, and
+// offline_access is what OpenID Connect calls offline (Core section 11).
 func (c *Client) openIDScopes(asked []string) []string {
+	if i := slices.Index(asked, "offline_access"); i >= 0 {
+		asked = slices.Clone(asked)
+		asked[i] = "offline"
+	}
 	granted := c.grantable(asked)
 	if slices.Contains(asked, "openid") && !slices.Contains(granted, "openid") {
 		granted = append([]string{"openid"}, granted...)

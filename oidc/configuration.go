@@ -51,14 +51,14 @@ func (a *API) configuration(w http.ResponseWriter, r *http.Request) {
 		Introspection: issuer + introspectPath,
 		EndSession:    issuer + endSessionPath,
 
-		Scopes: []string{"openid", "profile", "email", "groups"},
+		Scopes: []string{"openid", "profile", "email", "groups", "offline_access"},
 		Claims: []string{
 			"iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "at_hash", "sid",
 			"preferred_username", "picture", "email", "email_verified", "groups",
 		},
 		ResponseTypes:        []string{"code"},
 		ResponseModes:        []string{"query"},
-		GrantTypes:           []string{"authorization_code", "client_credentials"},
+		GrantTypes:           []string{"authorization_code", "refresh_token", "client_credentials"},
 		Prompts:              []string{"none", "login", "consent", "select_account"},
 		SubjectTypes:         []string{"public"},
 		Algorithms:           a.Server.Clients.Algorithms(),

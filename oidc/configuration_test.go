@@ -31,15 +31,16 @@ func TestDiscoveryListsOnlyWhatWorks(t *testing.T) {
 		}
 	}
 	for name, want := range map[string][]any{
-		"response_types_supported":                         {"code", "id_token token"},
-		"response_modes_supported":                         {"query", "fragment"},
-		"grant_types_supported":                            {"authorization_code", "client_credentials", "implicit"},
-		"code_challenge_methods_supported":                 {"S256"},
-		"id_token_signing_alg_values_supported":            {"ES256", "EdDSA", "RS256"},
-		"token_endpoint_auth_methods_supported":            {"client_secret_basic", "client_secret_post", "none"},
-		"introspection_endpoint_auth_methods_supported":    {"client_secret_basic", "client_secret_post"},
-		"subject_types_supported":                          {"public"},
-		"prompt_values_supported":                          {"none", "login", "consent", "select_account"},
+		"response_types_supported":                      {"code", "id_token token"},
+		"response_modes_supported":                      {"query", "fragment"},
+		"grant_types_supported":                         {"authorization_code", "refresh_token", "client_credentials", "implicit"},
+		"scopes_supported":                              {"openid", "profile", "email", "groups", "offline_access"},
+		"code_challenge_methods_supported":              {"S256"},
+		"id_token_signing_alg_values_supported":         {"ES256", "EdDSA", "RS256"},
+		"token_endpoint_auth_methods_supported":         {"client_secret_basic", "client_secret_post", "none"},
+		"introspection_endpoint_auth_methods_supported": {"client_secret_basic", "client_secret_post"},
+		"subject_types_supported":                       {"public"},
+		"prompt_values_supported":                       {"none", "login", "consent", "select_account"},
 	} {
 		if !equal(document[name], want) {
 			t.Errorf("%s: %v, want %v", name, document[name], want)

@@ -9,16 +9,17 @@ import (
 )
 
 var tokenParams = []string{
-	"grant_type", "client_id", "client_secret", "code", "redirect_uri", "code_verifier", "scope", "audience",
+	"grant_type", "client_id", "client_secret", "code", "redirect_uri", "code_verifier", "refresh_token", "scope", "audience",
 }
 
 // tokenBody is the answer to every grant (RFC 6749 section 5.1).
 type tokenBody struct {
-	AccessToken string `json:"access_token"`
-	TokenType   string `json:"token_type"`
-	ExpiresIn   int64  `json:"expires_in"`
-	Scope       string `json:"scope"`
-	IDToken     string `json:"id_token,omitempty"`
+	AccessToken  string `json:"access_token"`
+	TokenType    string `json:"token_type"`
+	ExpiresIn    int64  `json:"expires_in"`
+	RefreshToken string `json:"refresh_token,omitempty"`
+	Scope        string `json:"scope"`
+	IDToken      string `json:"id_token,omitempty"`
 }
 
 // token answers POST /oauth2/token.
@@ -42,11 +43,12 @@ func (a *API) token(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Pragma", "no-cache") // RFC 6749 section 5.1
 	writeJSON(w, http.StatusOK, tokenBody{
-		AccessToken: tokens.Access,
-		TokenType:   "Bearer",
-		ExpiresIn:   int64(tokens.ExpiresIn.Seconds()),
-		Scope:       strings.Join(tokens.Scopes, " "),
-		IDToken:     tokens.ID,
+		AccessToken:  tokens.Access,
+		TokenType:    "Bearer",
+		ExpiresIn:    int64(tokens.ExpiresIn.Seconds()),
+		RefreshToken: tokens.Refresh,
+		Scope:        strings.Join(tokens.Scopes, " "),
+		IDToken:      tokens.ID,
 	})
 }
 
@@ -61,12 +63,21 @@ func (a *API) exchange(r *http.Request, client *oauth.Client, p params) (*oauth.
 		return a.Server.ExchangeCode(r.Context(), oauth.CodeRequest{
 			Client: client, Code: p["code"], RedirectURI: p["redirect_uri"], Verifier: p["code_verifier"], IDToken: true, From: a.From(r),
 		})
+	case "refresh_token":
+		if p["refresh_token"] == "" {
+			return nil, badParam("refresh_token is missing.")
+		}
+		request := oauth.RefreshRequest{Client: client, Token: p["refresh_token"], IDToken: true, From: a.From(r)}
+		if p["scope"] != "" {
+			request.Scope = oauth.SplitList(p["scope"])
+		}
+		return a.Server.Refresh(r.Context(), request)
 	case "client_credentials":
 		return a.Server.ClientToken(r.Context(), client, oauth.SplitList(p["scope"]), oauth.SplitList(p["audience"]), a.From(r))
 	case "":
 		return nil, badParam("grant_type is missing.")
 	}
-	return nil, &oauth.Error{Kind: oauth.UnsupportedGrantType, Description: "grant_type should be authorization_code or client_credentials."}
+	return nil, &oauth.Error{Kind: oauth.UnsupportedGrantType, Description: "grant_type should be authorization_code, refresh_token or client_credentials."}
 }
 
 // authenticate finds the client by the body or by HTTP Basic, never by both

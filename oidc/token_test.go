@@ -21,11 +21,13 @@ func basic(id, secret string) string {
 	return "Basic " + base64.StdEncoding.EncodeToString([]byte(url.QueryEscape(id)+":"+url.QueryEscape(secret)))
 }
 
+const badRefresh = "The refresh token is invalid, expired, revoked, used already, or was issued to another client."
+
 func TestTheTokenEndpointRefusesAsRFC6749Section52Says(t *testing.T) {
 	w := newWorld(t)
 	const both = "The client should authenticate in the body or by HTTP Basic, not by both."
 	const urlencoded = "The body should be application/x-www-form-urlencoded."
-	const grants = "grant_type should be authorization_code or client_credentials."
+	const grants = "grant_type should be authorization_code, refresh_token or client_credentials."
 	for _, tt := range []struct {
 		name        string
 		form        url.Values
@@ -37,7 +39,8 @@ func TestTheTokenEndpointRefusesAsRFC6749Section52Says(t *testing.T) {
 		{"nothing", url.Values{}, nil, 400, "invalid_client", "client_id is missing."},
 		{"no grant_type", redemption("x", "grant_type", "-"), nil, 400, "invalid_request", "grant_type is missing."},
 		{"grant_type password", redemption("x", "grant_type", "password"), nil, 400, "unsupported_grant_type", grants},
-		{"grant_type refresh_token", redemption("x", "grant_type", "refresh_token"), nil, 400, "unsupported_grant_type", grants},
+		{"no refresh_token", redemption("x", "grant_type", "refresh_token"), nil, 400, "invalid_request", "refresh_token is missing."},
+		{"refresh_token made up", redemption("x", "grant_type", "refresh_token", "refresh_token", "x"), nil, 400, "invalid_grant", badRefresh},
 		{"no code", redemption(""), nil, 400, "invalid_request", "code is missing."},
 		{"no redirect_uri", redemption("x", "redirect_uri", "-"), nil, 400, "invalid_request", "redirect_uri is missing."},
 		{"code unknown", redemption(strings.Repeat("A", 43)), nil, 400, "invalid_grant", badGrant},

@@ -316,6 +316,7 @@ func (w *world) code(cookie string, query url.Values) string {
 type tokens struct {
 	Access  string `json:"access_token"`
 	ID      string `json:"id_token"`
+	Refresh string `json:"refresh_token"`
 	Type    string `json:"token_type"`
 	Scope   string `json:"scope"`
 	Expires int    `json:"expires_in"`

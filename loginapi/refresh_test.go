@@ -1,0 +1,85 @@
+package loginapi_test
+
+import (
+	"encoding/json"
+	"net/url"
+	"testing"
+	"time"
+
+	"github.com/caddy-sso/caddy-sso/keys"
+	"github.com/caddy-sso/caddy-sso/oauth"
+)
+
+const badRefresh = "The refresh token is invalid, expired, revoked, used already, or was issued to another client."
+
+// refreshing is the form of client 1 that uses a refresh token.
+func refreshing(token string, changes ...string) url.Values {
+	return changed(url.Values{"grant_type": {"refresh_token"}, "client_id": {"1"}, "refresh_token": {token}}, changes)
+}
+
+func (w *world) refreshToken(a answer) string {
+	w.t.Helper()
+	var body struct {
+		Refresh *string `json:"refresh_token"`
+	}
+	if err := json.Unmarshal([]byte(a.body), &body); err != nil || a.status != 200 || body.Refresh == nil {
+		w.t.Fatalf("status %d, %s", a.status, a.body)
+	}
+	return *body.Refresh
+}
+
+func TestARefreshAnswersWithTheNextToken(t *testing.T) {
+	w := newWorld(t)
+	cookie, _ := w.signIn(ada)
+	first := w.token(redemption(w.code(cookie, game("scope", "offline email"))))
+	token := w.refreshToken(first)
+	for range 3 {
+		w.clock.Advance(time.Hour)
+		a := w.token(refreshing(token))
+		next := w.refreshToken(a)
+		if next == token || next == "" {
+			t.Fatalf("after %q came %q", token, next)
+		}
+		if claims := w.accessToken(a, keys.RS256); claims.Subject != ada.Subject || claims.Grant != w.accessToken(first, keys.RS256).Grant {
+			t.Errorf("claims %+v", claims)
+		}
+		token = next
+	}
+}
+
+func TestWithoutScopeOfflineTheRefreshTokenIsThereAndEmpty(t *testing.T) {
+	w := newWorld(t)
+	cookie, _ := w.signIn(ada)
+	if token := w.refreshToken(w.token(redemption(w.code(cookie, game("scope", "email"))))); token != "" {
+		t.Errorf("it is %q", token)
+	}
+}
+
+func TestRefreshErrorsOfTheReference(t *testing.T) {
+	w := newWorld(t)
+	cookie, _ := w.signIn(ada)
+	live := w.refreshToken(w.token(redemption(w.code(cookie, game("scope", "offline")))))
+	spent := w.refreshToken(w.token(redemption(w.code(cookie, game("scope", "offline")))))
+	w.refreshToken(w.token(refreshing(spent)))
+	w.clock.Advance(oauth.RefreshGrace + time.Second)
+	for _, tt := range []struct {
+		name        string
+		form        url.Values
+		code        string
+		description string
+	}{
+		{"missing", refreshing("x", "refresh_token", "-"), "0", "refresh_token is missing."},
+		{"empty", refreshing(""), "0", "refresh_token is missing."},
+		{"made up", refreshing("x"), "010-023", badRefresh},
+		{"another client's", refreshing(live, "client_id", "2", "client_secret", secret), "010-023", badRefresh},
+		{"spent", refreshing(spent), "010-023", badRefresh},
+		{"an access token", refreshing("eyJhbGciOiJub25lIn0.e30."), "010-023", badRefresh},
+		{"of nobody", refreshing(live, "client_id", "-"), "0", "client_id is missing."},
+		{"repeated", url.Values{"grant_type": {"refresh_token"}, "client_id": {"1"}, "refresh_token": {live, "x"}}, "0", "refresh_token is there more than once, with different values."},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			wantError(t, w.token(tt.form), 400, tt.code, tt.description)
+		})
+	}
+	w.refreshToken(w.token(refreshing(live))) // none of it cost the owner anything
+}

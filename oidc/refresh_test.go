@@ -1,0 +1,41 @@
+package oidc_test
+
+import (
+	"net/url"
+	"testing"
+	"time"
+
+	"github.com/caddy-sso/caddy-sso/oauth"
+)
+
+func TestARefreshGivesAnIDTokenOfTheSameSignIn(t *testing.T) {
+	w := newWorld(t)
+	cookie, _ := w.signIn(ada)
+	first := w.tokens(serverRedemption(w.code(cookie, server("scope", "openid email offline_access", "nonce", "n-1"))))
+	if first.Refresh == "" || first.Scope != "openid email offline" {
+		t.Fatalf("scope %q, refresh token %q", first.Scope, first.Refresh)
+	}
+	w.clock.Advance(time.Hour)
+	refreshing := func(token string) url.Values {
+		return changed(serverRedemption("-", "code", "-", "redirect_uri", "-", "grant_type", "refresh_token", "refresh_token", token), nil)
+	}
+	second := w.tokens(refreshing(first.Refresh))
+	before, after := payload(t, first.ID), payload(t, second.ID)
+	for _, claim := range []string{"iss", "sub", "aud", "auth_time", "sid", "email"} {
+		if before[claim] != after[claim] || after[claim] == nil {
+			t.Errorf("%s: %v became %v", claim, before[claim], after[claim])
+		}
+	}
+	if after["nonce"] != nil {
+		t.Error("a refreshed ID token has the nonce of another request")
+	}
+	if a := w.userInfo(second.Access); a.status != 200 {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	w.clock.Advance(oauth.RefreshGrace + time.Second)
+	wantError(t, w.post("/oauth2/token", refreshing(first.Refresh)), 400, "invalid_grant", badRefresh)
+	wantError(t, w.post("/oauth2/token", refreshing(second.Refresh)), 400, "invalid_grant", badRefresh)
+	if a := w.userInfo(second.Access); a.status != 401 {
+		t.Errorf("a token of an ended family: %d", a.status)
+	}
+}
