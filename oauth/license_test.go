@@ -177,7 +177,10 @@ func TestClass17And20OnlyTheCustomersOwnUsersCount(t *testing.T) {
 		user    session.User
 		accepts bool
 	}{
-		{maker, true}, {eve, false}, {mallory, false}, {ada, false},
+		{maker, true},
+		{eve, false},
+		{mallory, false},
+		{ada, false},
 		{session.User{Name: "no address", Signin: "acme-azure"}, false},
 		{session.User{Name: "a domain alone", Email: "@acme.example", Signin: "acme-azure"}, false},
 		{session.User{Name: "a domain below", Email: "x@mail.acme.example", Signin: "acme-azure"}, false},
