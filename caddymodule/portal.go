@@ -127,6 +127,13 @@ func (p *Portal) newFaces(c *core) *portalFaces {
 				}
 				return a.clients.CheckAuthorize(request)
 			}},
+			{Page: signin.SignInPath + "/oauth2", Continue: "/oauth2/authorize", Check: func(ctx context.Context, rawQuery string) (*oauth.Authorization, *oauth.Error) {
+				request, refusal := oidc.ParseAuthorize(rawQuery)
+				if refusal != nil {
+					return nil, refusal
+				}
+				return c.server.CheckOpenID(ctx, request)
+			}},
 		},
 		From: from,
 		Now:  time.Now,
