@@ -37,7 +37,7 @@ var refusals = map[oauth.Kind]struct {
 	oauth.UnsupportedGrantType:    {http.StatusBadRequest, "unsupported_grant_type"},
 	oauth.RequestObject:           {http.StatusBadRequest, "request_not_supported"},
 	oauth.RequestObjectURI:        {http.StatusBadRequest, "request_uri_not_supported"},
-	oauth.LinkSpent:               {http.StatusBadRequest, "invalid_request"},
+	oauth.LinkSpent:               {http.StatusGone, "invalid_request"},
 	oauth.NoSeat:                  {http.StatusForbidden, "interaction_required"},
 	oauth.Unprovisioned:           {http.StatusServiceUnavailable, "temporarily_unavailable"},
 	oauth.UnknownProduct:          {http.StatusBadRequest, "invalid_request"},
@@ -98,7 +98,8 @@ func (a *API) showProblem(w http.ResponseWriter, r *http.Request, status int, e 
 		m.Title, m.Text, m.Next = "Just a moment", "There were many sign-ins at once.", "You are still signed in."
 		m.Link = again(r)
 	case oauth.LinkSpent:
-		m.Title, m.Next = "This link does not work any more", "Start again in the application."
+		m.Title, m.Text = "This link cannot be used any more", "It can be used once, within ten minutes."
+		m.Next = "Start again in the application, which makes a new link. You can close this page."
 	case oauth.ClientDisabled:
 		m.Title, m.Next = "You cannot sign in to this application", "Ask the people who run this site."
 	default:

@@ -93,7 +93,7 @@ func TestClass11ALinkCannotBeTurned(t *testing.T) {
 	}
 	link := w.link("demo", "code", "")
 	w.clock.Advance(oauth.LicenseLinkLifetime + time.Second)
-	wantPage(t, w.authorize(link, cookie), http.StatusBadRequest, "older than ten minutes")
+	wantPage(t, w.authorize(link, cookie), http.StatusGone, "It can be used once, within ten minutes.")
 	withoutHandle := w.link("demo", "code", "")
 	withoutHandle.Del("handle")
 	if back := parameters(t, w.authorize(withoutHandle, cookie).location()); back.Get("error") != "invalid_request" || !strings.Contains(back.Get("error_description"), "PKCE") {
