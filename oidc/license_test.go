@@ -178,7 +178,7 @@ func TestOfTwoTabsWithOneLinkOneGetsTheCode(t *testing.T) {
 		switch a := <-answers; {
 		case a.status == http.StatusFound && parameters(t, a.location()).Has("code"):
 			codes++
-		case a.status != http.StatusBadRequest:
+		case a.status != http.StatusGone:
 			t.Errorf("got %d %s", a.status, a.location())
 		}
 	}
