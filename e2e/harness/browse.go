@@ -57,6 +57,9 @@ func (c *Client) navigate(from *url.URL, method string, to *url.URL, form url.Va
 		if err != nil {
 			return nil, err
 		}
+		if !redirects && next.Scheme != "http" && next.Scheme != "https" {
+			return resp, nil // an application takes it, and the page stays
+		}
 		switch {
 		case !redirects: // a navigation of its own
 			site, from, posted = "none", to, false
@@ -110,8 +113,15 @@ type Form struct {
 	Action *url.URL
 	Values url.Values // of its hidden fields and of those with a value
 
+	// Buttons are those that send it with a value of their own.
+	Buttons []Button
+
 	page *url.URL
 }
+
+// A Button sends a form with one more value. Its label is what a screen reader
+// says.
+type Button struct{ Name, Value, Label string }
 
 // Form finds the form of a page that has a field, or, with "", its first form.
 func (r *Response) Form(field string) (*Form, error) {
@@ -141,11 +151,66 @@ func (r *Response) form(n *html.Node) (*Form, error) {
 	}
 	form := &Form{Method: strings.ToUpper(attribute(n, "method")), Action: action, Values: url.Values{}, page: r.URL}
 	for child := range n.Descendants() {
-		if child.Type == html.ElementNode && child.Data == "input" {
+		switch {
+		case child.Type == html.ElementNode && child.Data == "input":
 			form.Values.Set(attribute(child, "name"), attribute(child, "value"))
+		case child.Type == html.ElementNode && child.Data == "button" && attribute(child, "name") != "":
+			label := attribute(child, "aria-label")
+			if label == "" {
+				label = text(child)
+			}
+			form.Buttons = append(form.Buttons, Button{attribute(child, "name"), attribute(child, "value"), label})
 		}
 	}
 	return form, nil
+}
+
+// Press sends a form by one of its buttons.
+func (c *Client) Press(f *Form, b Button) (*Response, error) {
+	f.Values.Set(b.Name, b.Value)
+	return c.Submit(f)
+}
+
+// Text is what a page says, without its head, with single spaces.
+func (r *Response) Text() string {
+	root, err := html.Parse(strings.NewReader(r.Body))
+	if err != nil {
+		return ""
+	}
+	for n := range root.Descendants() {
+		if n.Type == html.ElementNode && n.Data == "body" {
+			return text(n)
+		}
+	}
+	return ""
+}
+
+// Link finds where the link with a text leads.
+func (r *Response) Link(label string) (string, error) {
+	root, err := html.Parse(strings.NewReader(r.Body))
+	if err != nil {
+		return "", err
+	}
+	for n := range root.Descendants() {
+		if n.Type == html.ElementNode && n.Data == "a" && text(n) == label {
+			to, err := r.URL.Parse(attribute(n, "href"))
+			if err != nil {
+				return "", err
+			}
+			return to.String(), nil
+		}
+	}
+	return "", fmt.Errorf("%s (%d) has no link %q:\n%s", r.URL, r.Status, label, r.Body)
+}
+
+func text(n *html.Node) string {
+	var b strings.Builder
+	for child := range n.Descendants() {
+		if child.Type == html.TextNode {
+			b.WriteString(child.Data)
+		}
+	}
+	return strings.Join(strings.Fields(b.String()), " ")
 }
 
 func attribute(n *html.Node, name string) string {
