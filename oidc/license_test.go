@@ -37,7 +37,7 @@ func TestALinkLeadsToACodeOnceThatNoTokenEndpointTakes(t *testing.T) {
 	wantError(t, w.post("/oauth2/token", url.Values{
 		"grant_type": {"authorization_code"}, "client_id": {"6"}, "code": {back.Get("code")}, "redirect_uri": {"https://licensed.example/cb"},
 	}), 400, "invalid_grant", badGrant)
-	wantPage(t, w.authorize(link, cookie), http.StatusBadRequest, "Start again in the application.")
+	wantPage(t, w.authorize(link, cookie), http.StatusGone, "Start again in the application, which makes a new link.")
 	activation := oauth.ActivationRequest{Product: "demo", Account: "acme", Code: back.Get("code")}
 	if _, refusal := w.server.Activate(t.Context(), activation); refusal != nil {
 		t.Error(refusal)
@@ -68,7 +68,7 @@ func TestALinkLeadsToTokensInTheFragment(t *testing.T) {
 		if a := w.introspect(back.Get("access_token"), "5"); a.body != `{"active":false}`+"\n" {
 			t.Errorf("introspection: %s", a.body)
 		}
-		wantPage(t, w.authorize(link, cookie), http.StatusBadRequest, "Start again in the application.")
+		wantPage(t, w.authorize(link, cookie), http.StatusGone, "Start again in the application, which makes a new link.")
 	}
 }
 
