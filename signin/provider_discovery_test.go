@@ -1,0 +1,242 @@
+package signin
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+)
+
+// start leaves for the provider, and returns how it is down: nil, if it is not.
+func start(t *testing.T, p *Provider) *DownError {
+	t.Helper()
+	_, err := p.Start(t.Context(), fakeDeparture)
+	down := (*DownError)(nil)
+	if err != nil && !errors.As(err, &down) {
+		t.Fatal(err)
+	}
+	return down
+}
+
+const discoveryPath = "/.well-known/openid-configuration"
+
+func TestAProviderThatIsDownIsAskedAgainLaterAndLater(t *testing.T) {
+	f, c := newFakeProvider(t), new(clock)
+	core, log := observer.New(zap.WarnLevel)
+	f.handle[discoveryPath] = func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "secret", http.StatusBadGateway) }
+	p := f.way(func(o *ProviderOptions) { o.Now, o.Log = c.Now, zap.New(core) })
+	if f.times(discoveryPath) != 0 {
+		t.Fatal("it was asked before anybody wanted to sign in")
+	}
+	asked := 0
+	for _, seconds := range []int{1, 2, 4, 8, 16, 32, 60, 60} {
+		wait := time.Duration(seconds) * time.Second
+		asked++
+		for range 3 {
+			down := start(t, p)
+			if down == nil || down.RetryAfter != wait || f.times(discoveryPath) != asked {
+				t.Fatalf("try %d: %v, asked %d times", asked, down, f.times(discoveryPath))
+			}
+		}
+		c.Advance(wait)
+	}
+	if n := log.Len(); n != asked {
+		t.Errorf("%d lines in the log, for %d failures", n, asked)
+	}
+	f.set(func() { delete(f.handle, discoveryPath) })
+	if down := start(t, p); down != nil {
+		t.Fatal(down)
+	}
+	// Once it answered, it is believed for an hour, and for longer while it is down.
+	c.Advance(discoveryLifetime - time.Second)
+	before := f.times(discoveryPath)
+	if down := start(t, p); down != nil || f.times(discoveryPath) != before {
+		t.Fatalf("%v, asked again", down)
+	}
+	f.set(func() {
+		f.handle[discoveryPath] = func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "", http.StatusBadGateway) }
+	})
+	c.Advance(time.Second)
+	for f.times(discoveryPath) == before {
+		if down := start(t, p); down != nil {
+			t.Fatal(down)
+		}
+	}
+}
+
+func TestManyWaitForOneDiscovery(t *testing.T) {
+	f := newFakeProvider(t)
+	arrived, answer := make(chan struct{}), make(chan struct{})
+	f.handle[discoveryPath] = func(w http.ResponseWriter, _ *http.Request) {
+		close(arrived) // a second one would panic
+		<-answer
+		f.answer(w, map[string]any{"issuer": "another"})
+	}
+	p := f.way()
+	var all sync.WaitGroup
+	for range 20 {
+		all.Go(func() {
+			if _, err := p.Start(t.Context(), fakeDeparture); err == nil || !strings.Contains(err.Error(), "did not match") {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+	<-arrived
+	close(answer)
+	all.Wait()
+}
+
+func TestAProviderThatSaysWhatCannotBeIsNotBelieved(t *testing.T) {
+	for name, metadata := range map[string]map[string]any{
+		"another issuer":            {"issuer": "https://evil.example"},
+		"no token endpoint":         {"token_endpoint": nil},
+		"a token endpoint by http":  {"token_endpoint": "http://acme.example/token"},
+		"keys by http":              {"jwks_uri": "http://acme.example/jwks"},
+		"keys in a file":            {"jwks_uri": "file:///etc/passwd"},
+		"a page that runs a script": {"authorization_endpoint": "javascript:alert(1)"},
+		"a page without a host":     {"authorization_endpoint": "/auth"},
+		"userinfo by http":          {"userinfo_endpoint": "http://acme.example/userinfo"},
+		"no way for a secret":       {"token_endpoint_auth_methods_supported": []string{"tls_client_auth"}},
+		"a list that is none":       {"prompt_values_supported": "login"},
+	} {
+		f := newFakeProvider(t)
+		f.metadata = metadata
+		if start(t, f.way()) == nil {
+			t.Errorf("%s is believed", name)
+		}
+	}
+}
+
+// endless answers without end, and with zeros, which compress well.
+func endless(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	io.WriteString(w, `{"issuer":"`) //nolint:errcheck // until the other side has enough
+	block := []byte(strings.Repeat("x", 64<<10))
+	for r.Context().Err() == nil {
+		if _, err := w.Write(block); err != nil {
+			return
+		}
+	}
+}
+
+// Class 24: neither an answer without end nor one that never comes keeps us.
+func TestClass24AHostileProviderNeitherFloodsNorHangs(t *testing.T) {
+	ask := func(t *testing.T, path string, handle http.HandlerFunc) error {
+		f := newFakeProvider(t)
+		f.handle[path] = handle
+		p := f.way()
+		if path != discoveryPath && start(t, p) != nil {
+			t.Fatal("it is down")
+		}
+		p.client.Timeout = 200 * time.Millisecond
+		_, err := p.Finish(t.Context(), fakeDeparture, goodAnswer)
+		return err
+	}
+	for _, path := range []string{discoveryPath, "/token", "/jwks", "/userinfo"} {
+		t.Run(path[1:], func(t *testing.T) {
+			for name, handle := range map[string]http.HandlerFunc{
+				"an answer without end": endless,
+				"no answer": func(_ http.ResponseWriter, r *http.Request) {
+					io.Copy(io.Discard, r.Body) //nolint:errcheck // without it the server does not see that the client has gone
+					<-r.Context().Done()
+				},
+				"a redirect": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", http.StatusFound) },
+				"a header without end": func(w http.ResponseWriter, _ *http.Request) {
+					w.Header().Set("X", strings.Repeat("x", 1<<20))
+				},
+				"an answer of half": func(w http.ResponseWriter, _ *http.Request) {
+					w.Header().Set("Content-Length", "100")
+					io.WriteString(w, "{") //nolint:errcheck // cut short on purpose
+				},
+				"nothing": func(http.ResponseWriter, *http.Request) {},
+				"a list":  func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "[]") }, //nolint:errcheck // a recorder of the test
+			} {
+				err := ask(t, path, handle)
+				if err == nil || len(err.Error()) > 500 {
+					t.Errorf("%s: %v", name, err)
+				}
+				if !errors.As(err, new(*DownError)) && !errors.Is(err, ErrAnswer) && !errors.As(err, new(*RefusedError)) {
+					t.Errorf("%s is taken for our own fault: %v", name, err)
+				}
+			}
+		})
+	}
+}
+
+func TestOnlySoManyWaitForAProvider(t *testing.T) {
+	f := newFakeProvider(t)
+	p := f.way()
+	for range maxFinishing {
+		p.finishing <- struct{}{}
+	}
+	if _, err := p.Finish(t.Context(), fakeDeparture, goodAnswer); !errors.Is(err, ErrBusy) || f.times("/token") != 0 {
+		t.Errorf("%v, asked %d times", err, f.times("/token"))
+	}
+	<-p.finishing
+	if _, err := p.Finish(t.Context(), fakeDeparture, goodAnswer); err != nil {
+		t.Error(err)
+	}
+	if len(p.finishing) != maxFinishing-1 {
+		t.Error("it keeps its place")
+	}
+}
+
+func TestKeysMayBeRotatedAndTakenBack(t *testing.T) {
+	f, c := newFakeProvider(t), new(clock)
+	c.ms.Store(time.Now().UnixMilli())
+	p := f.way(func(o *ProviderOptions) { o.Now = c.Now })
+	finish := func() error {
+		_, err := p.Finish(t.Context(), fakeDeparture, goodAnswer)
+		return err
+	}
+	for _, kid := range []string{"1", "2", "3"} {
+		f.rotate(kid)
+		for range 3 {
+			if err := finish(); err != nil {
+				t.Fatalf("key %s: %v", kid, err)
+			}
+		}
+	}
+	if n := f.times("/jwks"); n != 3 {
+		t.Errorf("the keys were read %d times", n)
+	}
+	// A key that is taken back is believed an hour longer at most.
+	old := *newFakeProvider(t)
+	f.set(func() {
+		old.key, old.kid = f.key, f.kid
+		f.sign = old.es256
+	})
+	f.rotate("4")
+	if err := finish(); err != nil {
+		t.Fatalf("the keys are read at every sign-in: %v", err)
+	}
+	c.Advance(discoveryLifetime)
+	f.set(func() {
+		f.claims = map[string]any{"iat": c.Now().Unix(), "exp": c.Now().Add(time.Minute).Unix()}
+	})
+	before := f.times(discoveryPath)
+	deadline := time.Now().Add(10 * time.Second)
+	for finish() == nil || f.times(discoveryPath) == before {
+		if time.Now().After(deadline) {
+			t.Fatal("a key that was taken back is believed")
+		}
+	}
+}
+
+func TestAnIssuerIsAnAddressThatKeepsSecrets(t *testing.T) {
+	for raw, right := range map[string]bool{
+		"https://acme.example": true, "https://acme.example/v2.0": true, "https://acme.example/": true, "http://localhost:1": true, "http://127.0.0.1/x": true,
+		"": false, "acme.example": false, "http://acme.example": false, "https://": false, "ftp://acme.example": false, "https://a@acme.example": false,
+		"https://acme.example?x": false, "https://acme.example#x": false, "https://acme.example/\n": false,
+	} {
+		if err := CheckProviderIssuer(raw); (err == nil) != right {
+			t.Errorf("%q: %v", raw, err)
+		}
+	}
+}
