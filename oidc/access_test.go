@@ -116,6 +116,7 @@ func TestHowUserInfoTakesATokenAndRefusesWithoutOne(t *testing.T) {
 	cookie, _ := w.signIn(ada)
 	token := w.tokens(redemption(w.code(cookie, app()))).Access
 	plain := w.tokens(redemption(w.code(cookie, app("scope", "email")))).Access
+	own := w.tokens(url.Values{"grant_type": {"client_credentials"}, "client_id": {"5"}, "client_secret": {secret}, "scope": {"openid"}}).Access
 	bearer := func(token string) []string { return []string{"Authorization", "Bearer " + token} }
 	inBody := url.Values{"access_token": {token}}
 	for name, a := range map[string]answer{
@@ -141,6 +142,7 @@ func TestHowUserInfoTakesATokenAndRefusesWithoutOne(t *testing.T) {
 		{"in the query", w.get("/oauth2/userinfo?access_token="+token, ""), 401, "Bearer"},
 		{"in both", w.post("/oauth2/userinfo", inBody, bearer(token)...), 400, `Bearer error="invalid_request", error_description="The token should be in the header or in the body, not in both."`},
 		{"two headers", w.get("/oauth2/userinfo", "", append(bearer(token), bearer(token)...)...), 400, `Bearer error="invalid_request", error_description="The Authorization header is there more than once."`},
+		{"a client's own", w.userInfo(own), 401, `Bearer error="invalid_token", error_description="The token is of no user, or for the activation of a license."`},
 		{"without openid", w.userInfo(plain), 403, `Bearer error="insufficient_scope", error_description="The token should have scope openid.", scope="openid"`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

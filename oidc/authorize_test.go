@@ -66,6 +66,7 @@ func TestClass10And11ErrorsNeverRedirectToWhatIsNotRegistered(t *testing.T) {
 		{"control characters", app("state", "a\r\nb").Encode(), 400, "state has control characters"},
 		{"not UTF-8", app().Encode() + "&login_hint=%ff", 400, "login_hint has control characters or is not UTF-8."},
 		{"not URL-encoded", app("state", "-").Encode() + "&state=%zz", 400, "state is not URL-encoded."},
+		{"a semicolon, which others read as &", app("state", "-").Encode() + "&state=a;redirect_uri=https://evil.example", 400, "state is not URL-encoded."},
 		{"max_age that is no number", app("max_age", "-1").Encode(), 400, "max_age should be a number of seconds."},
 		{"auth_after that is no time", app("auth_after", "now").Encode(), 400, "auth_after should be a time."},
 		{"a handle that is none", app("handle", "x").Encode(), 400, "The link was changed on its way, or is not one of ours."},

@@ -148,7 +148,7 @@ func clients(t testing.TB) *oauth.Clients {
 		},
 		{
 			ID: "5", Name: "Resource server", Secret: oauth.NewSecret(secret), TokenAlg: keys.ES256,
-			RedirectURIs: uris(t, oauth.ParseRedirectURI, "https://resource.example/cb"), Audiences: []string{"app"},
+			RedirectURIs: uris(t, oauth.ParseRedirectURI, "https://resource.example/cb"), Audiences: []string{"app"}, Scopes: []string{"openid"},
 		},
 		{
 			ID: "6", Name: "Licensed", Public: true, TokenAlg: keys.ES256,
