@@ -83,11 +83,3 @@ func (l *License) App(portal string, h *http.Client) *licenseclient.Client {
 		Product: "demo", Account: "other", Hardware: "00:11:22:33:44:55", HTTP: h,
 	}
 }
-
-// NodeOptions are those of the same software in Node.
-func (l *License) NodeOptions(portal string) licenseclient.NodeOptions {
-	return licenseclient.NodeOptions{
-		API: portal, Backend: l.Gate, APIKey: APIKey, SharedKey: SharedKey,
-		Product: "demo", Account: "other", Hardware: "66:77:88:99:aa:bb",
-	}
-}

@@ -1,13 +1,11 @@
 package license
 
 import (
-	"context"
 	"net/http"
 	"strings"
 	"testing"
 
 	"github.com/caddy-sso/caddy-sso/e2e/harness"
-	"github.com/caddy-sso/caddy-sso/e2e/licenseclient"
 )
 
 func TestTheClientInGoActivatesByEitherGrant(t *testing.T) {
@@ -91,21 +89,14 @@ func TestTheClientInNodeActivatesByEitherGrant(t *testing.T) {
 		t.Run(responseType, func(t *testing.T) {
 			options := w.license.NodeOptions(w.Portal)
 			options.ResponseType = responseType
-			ctx, cancel := context.WithTimeout(t.Context(), harness.Patience)
-			defer cancel()
-			node, err := licenseclient.StartNode(ctx, harness.Root(t)+"/e2e", options)
+			node, err := harness.StartNodeApp(t, options)
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer node.Stop()
 			browser := harness.NewClient(t)
 			page := browser.SignIn(node.URL, harness.Demo)
 			if responseType == "token" {
-				r, err := http.NewRequest(http.MethodPost, node.RedirectURI+"/fragment", strings.NewReader(page.URL.EscapedFragment()))
-				if err != nil {
-					t.Fatal(err)
-				}
-				if _, err := browser.Do(r); err != nil {
+				if err := node.Fragment(browser, page); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -135,22 +126,22 @@ func TestBothClientsReadTheErrorsOfSSOURL(t *testing.T) {
 		l.Lines = "api_key old-key " + harness.SharedKey + " revoked\napi_key reading-key " + harness.SharedKey + " read_only"
 	})
 	for name, tt := range map[string]struct {
-		vary   func(*licenseclient.NodeOptions)
+		vary   func(*harness.NodeOptions)
 		status int
 		code   string
 	}{
-		"an unknown product":          {func(o *licenseclient.NodeOptions) { o.Product = "nothing" }, 400, "unknown_product"},
-		"an unknown customer account": {func(o *licenseclient.NodeOptions) { o.Account = "nobody" }, 400, "customer_account_not_found"},
-		"an unknown API key":          {func(o *licenseclient.NodeOptions) { o.APIKey = "unknown" }, 400, "invalid_api_key"},
-		"a revoked API key":           {func(o *licenseclient.NodeOptions) { o.APIKey = "old-key" }, 400, "revoked_api_key"},
-		"a read-only API key":         {func(o *licenseclient.NodeOptions) { o.APIKey = "reading-key" }, 400, "read_only_api_key"},
-		"another shared key":          {func(o *licenseclient.NodeOptions) { o.SharedKey = "another" }, 400, "signature_mismatch"},
-		"a response type of no grant": {func(o *licenseclient.NodeOptions) { o.ResponseType = "id_token" }, 400, "validation_error"},
+		"an unknown product":          {func(o *harness.NodeOptions) { o.Product = "nothing" }, 400, "unknown_product"},
+		"an unknown customer account": {func(o *harness.NodeOptions) { o.Account = "nobody" }, 400, "customer_account_not_found"},
+		"an unknown API key":          {func(o *harness.NodeOptions) { o.APIKey = "unknown" }, 400, "invalid_api_key"},
+		"a revoked API key":           {func(o *harness.NodeOptions) { o.APIKey = "old-key" }, 400, "revoked_api_key"},
+		"a read-only API key":         {func(o *harness.NodeOptions) { o.APIKey = "reading-key" }, 400, "read_only_api_key"},
+		"another shared key":          {func(o *harness.NodeOptions) { o.SharedKey = "another" }, 400, "signature_mismatch"},
+		"a response type of no grant": {func(o *harness.NodeOptions) { o.ResponseType = "id_token" }, 400, "validation_error"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			options := w.license.NodeOptions(w.Portal)
 			tt.vary(&options)
-			_, err := licenseclient.StartNode(t.Context(), harness.Root(t)+"/e2e", options)
+			_, err := harness.StartNodeApp(t, options)
 			wantRefused(t, err, tt.status, tt.code)
 
 			a := w.app(t, nil)

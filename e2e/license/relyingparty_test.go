@@ -165,3 +165,43 @@ func TestACodeOfAnotherKindActivatesNothing(t *testing.T) {
 		t.Error("userinfo takes the token of a license")
 	}
 }
+
+func TestOpenIDClientSignsInByDiscoveryAlone(t *testing.T) {
+	t.Parallel()
+	w := start(t, client2, func(c *harness.Caddyfile, l *harness.License) {
+		c.Clients[0].Lines += "\npost_logout_redirect_uri http://127.0.0.1/bye"
+	})
+	for name, registration := range map[string]map[string]string{
+		"with a secret": {"clientId": "2", "clientSecret": harness.Secret},
+		"by PKCE alone": {"clientId": "1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			registration["issuer"] = w.Portal
+			script := harness.StartScript(t, "license/testdata/openid-client.mjs", registration)
+			var said struct {
+				URL, Failed, EndSession, Bye string
+				Claims, UserInfo             map[string]any
+			}
+			next := func() {
+				t.Helper()
+				if err := script.Next(&said); err != nil || said.Failed != "" {
+					t.Fatalf("%v %s", err, said.Failed)
+				}
+			}
+			next()
+			browser := harness.NewClient(t)
+			browser.SignIn(said.URL, harness.Demo)
+			next()
+			if said.UserInfo["email"] != harness.Demo.Email || said.UserInfo["sub"] != said.Claims["sub"] || said.Claims["iss"] != w.Portal {
+				t.Errorf("the claims are %v, the user %v", said.Claims, said.UserInfo)
+			}
+			page := browser.Open(said.EndSession)
+			if page.URL.String() != said.Bye+"?state=over" {
+				t.Errorf("the sign-out ended at %s with %d: %s", page.URL, page.Status, page.Text())
+			}
+			if _, err := browser.Open(said.URL).Form("password"); err != nil {
+				t.Errorf("after signing out: %v", err)
+			}
+		})
+	}
+}
