@@ -163,6 +163,19 @@ func TestALinkIsNotSpentOnWhatFails(t *testing.T) {
 	}
 }
 
+func TestALinkThatWasUsedTakesNobodysSeat(t *testing.T) {
+	w := newWorld(t)
+	first, sess := w.signIn(grace)
+	link := w.link("moving", "code", "")
+	if back := parameters(t, w.authorize(link, first).location()); !back.Has("code") {
+		t.Fatalf("came back with %v", back)
+	}
+	second, _ := w.signIn(grace)
+	if a := w.authorize(link, second); a.location() != "" || !w.lives(sess) {
+		t.Errorf("got %d %s; the first session lives: %v", a.status, a.location(), w.lives(sess))
+	}
+}
+
 func TestOfTwoTabsWithOneLinkOneGetsTheCode(t *testing.T) {
 	w := newWorld(t)
 	w.server.Limits.PerSession = 8

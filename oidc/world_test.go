@@ -183,6 +183,7 @@ func licenses(t testing.TB, cs *oauth.Clients) *oauth.Licenses {
 	l, err := oauth.NewLicenses([]*oauth.Product{
 		product("demo", oauth.Product{}),
 		product("seated", oauth.Product{Seats: oauth.Seats{Limit: 1, Deny: true}}),
+		product("moving", oauth.Product{Seats: oauth.Seats{Limit: 1}}),
 		product("unready", oauth.Product{Provision: unready{}}),
 	}, []*oauth.CustomerAccount{{Code: "acme", Ways: []string{"acme"}, EmailDomains: []string{"acme.example"}}}, "")
 	if err != nil {
