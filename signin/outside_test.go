@@ -1,0 +1,422 @@
+package signin
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddy-sso/caddy-sso/oauth"
+	"github.com/caddy-sso/caddy-sso/session"
+)
+
+func TestAProviderSignsInForWhateverThePageWasFor(t *testing.T) {
+	f := newOutsideFixture(t)
+	sealed, err := f.hosted.Keys.Seal(t.Context(), ReturnPurpose, []byte("/x?y=z"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for page, to := range map[string]string{
+		SignInPath:                          AccountPath,
+		ReturnTo("", sealed):                issuer + "/x?y=z",
+		RedirectToSignIn("", authorization): "/api/oauth2/auth?" + authorization,
+		// The user was asked: to be asked again would go on for ever.
+		openID: "/oauth2/authorize?client_id=1&x=%20y",
+	} {
+		b := f.visitor()
+		w := b.back("acme", b.leave(b.open(page), "acme"), "ann")
+		want(t, w, http.StatusOK)
+		if got := leadsTo(w); got != to {
+			t.Errorf("%s led to %q, expected %q", page, got, to)
+		}
+		if who := f.who(b.session()); who != "ann.acme" {
+			t.Errorf("%q is signed in", who)
+		}
+	}
+	d := f.acme.left[0]
+	if d.RedirectURI != issuer+"/sso/callback/acme" || len(d.Nonce) < 26 || len(d.Verifier) < 43 || d.Nonce == f.acme.left[1].Nonce || d.Verifier == f.acme.left[1].Verifier {
+		t.Errorf("left with %+v", d)
+	}
+	for _, secret := range []string{d.Nonce, d.Verifier} {
+		if strings.Contains(d.State, secret) {
+			t.Error("the state shows it")
+		}
+	}
+}
+
+func TestThePageShowsTheWaysThatCount(t *testing.T) {
+	for name, c := range map[string]struct {
+		local   bool // is configured
+		ways    []string
+		socials bool // are left out
+		form    bool
+		buttons int
+		away    bool // straight to acme
+	}{
+		"all":                                     {local: true, form: true, buttons: 2},
+		"all but socials":                         {local: true, socials: true, form: true},
+		"only the form":                           {local: true, ways: []string{"local"}, form: true},
+		"one provider, and the form":              {local: true, ways: []string{"local", "acme"}, form: true, buttons: 1},
+		"one provider":                            {local: true, ways: []string{"acme"}, away: true},
+		"one provider, and no socials":            {local: true, ways: []string{"acme"}, socials: true, away: true},
+		"two providers":                           {ways: []string{"acme", "umbrella"}, buttons: 2},
+		"no local accounts":                       {buttons: 2},
+		"no local accounts, and no socials":       {socials: true, buttons: 2},
+		"no local accounts, of which one counts":  {ways: []string{"acme", "local"}, away: true},
+		"none of the ways that there are":         {local: true, ways: []string{"gone"}},
+		"none that are there, without local ones": {ways: []string{"local"}},
+	} {
+		f := newOutsideFixture(t)
+		if !c.local {
+			f.use(f.acme, f.umbrella)
+		}
+		f.asks.Ways, f.asks.Presentation.DisableSocials = c.ways, c.socials
+		b := f.visitor()
+		w := b.open(openID)
+		if c.away {
+			b.away(w)
+			continue
+		}
+		form, buttons := strings.Contains(w.Body.String(), `type="password"`), len(links(w, StartPrefix))
+		if form != c.form || buttons != c.buttons || w.Header().Get("Location") != "" {
+			t.Errorf("%s: form %v, %d buttons, status %d: %s", name, form, buttons, w.Code, w.Body)
+		}
+		if !c.form && c.buttons == 0 {
+			want(t, w, http.StatusForbidden)
+			wantText(t, w, "There is no way to sign in")
+		}
+	}
+}
+
+// A page is no wall: what it does not show is refused all the same.
+func TestAWayThatDoesNotCountIsRefused(t *testing.T) {
+	f := newOutsideFixture(t)
+	b := f.visitor()
+	page := b.open(openID)
+	form, state := b.form(page), b.leave(page, "umbrella")
+	f.asks.Ways = []string{"acme"}
+	w := b.submit(form, "demo", "demo password")
+	want(t, w, http.StatusBadRequest)
+	wantText(t, w, "You cannot sign in this way")
+	for _, w := range []string{links(page, StartPrefix+"umbrella")[0], CallbackPrefix + "umbrella?code=ann&state=" + state} {
+		w := b.open(w)
+		want(t, w, http.StatusNotFound)
+		wantText(t, w, "You cannot sign in this way")
+	}
+	if b.session() != "" {
+		t.Error("somebody is signed in")
+	}
+}
+
+// Classes 15, 19 and 22: whatever comes back that was not begun by this very
+// browser, for this way, just now and once, signs nobody in.
+func TestClass22OnlyTheAnswerToThisBrowserSignsIn(t *testing.T) {
+	f := newOutsideFixture(t)
+	b, other := f.visitor(), f.visitor()
+	state := b.leave(b.open(openID), "acme")
+	strangers := other.leave(other.open(openID), "acme")
+	form := b.form(b.open(openID)).transaction
+	for name, c := range map[string]struct {
+		query, text string
+		status      int
+	}{
+		"another browser's state":   {"code=ann&state=" + strangers, "begun in another browser", http.StatusBadRequest},
+		"no state":                  {"code=ann", "not one to a sign-in that was begun here", http.StatusBadRequest},
+		"an empty state":            {"code=ann&state=", "not one to a sign-in that was begun here", http.StatusBadRequest},
+		"a state that is none":      {"code=ann&state=" + state[1:], "not one to a sign-in that was begun here", http.StatusBadRequest},
+		"two states":                {"code=ann&state=" + state + "&state=" + state, "not one to a sign-in that was begun here", http.StatusBadRequest},
+		"the transaction of a form": {"code=ann&state=" + form, "not one to a sign-in that was begun here", http.StatusBadRequest},
+		"a state without end":       {"code=ann&state=" + strings.Repeat("A", 1<<20), "not one to a sign-in that was begun here", http.StatusBadRequest},
+		"a query that is none":      {"code=%zz&state=" + state, "arrived damaged", http.StatusBadRequest},
+	} {
+		w := b.open(CallbackPrefix + "acme?" + c.query)
+		if w.Code != c.status || !strings.Contains(w.Body.String(), c.text) || !strings.Contains(w.Body.String(), "Start again") {
+			t.Errorf("%s: status %d: %s", name, w.Code, w.Body)
+		}
+	}
+	w := b.back("umbrella", state, "ann")
+	want(t, w, http.StatusBadRequest)
+	wantText(t, w, "belongs to another way to sign in", `href="/sso/sign_in/oauth2?client_id=1`)
+	want(t, b.back("gone", state, "ann"), http.StatusBadRequest)
+	if b.session() != "" {
+		t.Fatal("somebody is signed in")
+	}
+	cookies := b.cookies
+	b.cookies = map[string]string{}
+	w = b.back("acme", state, "ann")
+	want(t, w, http.StatusBadRequest)
+	wantText(t, w, "Your browser blocks cookies")
+	b.cookies = cookies
+
+	w = b.back("acme", state, "ann") // nothing of the above used it up
+	want(t, w, http.StatusOK)
+	first := b.session()
+	w = b.back("acme", state, "bob")
+	want(t, w, http.StatusConflict)
+	wantText(t, w, "finished before", `href="/oauth2/authorize?client_id=1&amp;x=%20y"`)
+	if b.session() != first || f.who(first) != "ann.acme" {
+		t.Error("a second answer signed somebody in")
+	}
+}
+
+func TestClass15AProviderBeginsANewSession(t *testing.T) {
+	f := newOutsideFixture(t)
+	b := f.visitor()
+	planted := strings.Repeat("A", 43)
+	b.cookies[f.hosted.Session.Name] = planted
+	want(t, b.back("acme", b.leave(b.open(SignInPath), "acme"), "ann"), http.StatusOK)
+	first := b.session()
+	if first == planted || f.who(first) != "ann.acme" {
+		t.Fatalf("%q is signed in", f.who(first))
+	}
+	want(t, b.back("umbrella", b.leave(b.open(SignInPath+"?switch=1"), "umbrella"), "bob"), http.StatusOK)
+	if f.who(first) != "" || f.who(b.session()) != "bob.other" {
+		t.Error("the session from before lives on")
+	}
+	if !f.umbrella.left[0].SelectAccount || f.acme.left[0].SelectAccount {
+		t.Error("the provider does not hear that another account is wanted")
+	}
+}
+
+func TestAStateGrowsOld(t *testing.T) {
+	f := newOutsideFixture(t)
+	b := f.visitor()
+	page := b.open(openID)
+	state := b.leave(page, "acme")
+	f.clock.Advance(transactionLifetime + time.Second)
+	w := b.back("acme", state, "ann")
+	want(t, w, http.StatusBadRequest)
+	wantText(t, w, "Signing in took too long")
+	w = b.open(links(page, StartPrefix+"acme")[0])
+	want(t, w, http.StatusBadRequest)
+	wantText(t, w, "open for too long")
+	// A link of the License API may be over before that.
+	state = b.leave(b.open(openID), "acme")
+	f.refusal = &oauth.Error{Kind: oauth.LinkSpent, Description: "x"}
+	w = b.back("acme", state, "ann")
+	want(t, w, http.StatusGone)
+	wantText(t, w, "Start again in the application")
+	if b.session() != "" {
+		t.Error("somebody is signed in")
+	}
+}
+
+func TestAStateHasABoundAndThePageSaysSo(t *testing.T) {
+	f := newOutsideFixture(t)
+	for filling, status := range map[int]int{2000: http.StatusSeeOther, 6000: http.StatusRequestURITooLong} {
+		b := f.visitor()
+		w := b.open(links(b.open(RedirectToSignIn("", authorization)+"&x="+strings.Repeat("x", filling)), StartPrefix+"acme")[0])
+		want(t, w, status)
+		if len(w.Header().Get("Location")) > maxState+100 {
+			t.Errorf("leads to an address of %d bytes", len(w.Header().Get("Location")))
+		}
+	}
+	if len(f.acme.left) != 1 {
+		t.Errorf("%d left", len(f.acme.left))
+	}
+}
+
+func TestWhoDoesNotCountGetsNoSessionAndAnotherTry(t *testing.T) {
+	f := newOutsideFixture(t)
+	f.asks.Ways, f.asks.EmailDomains = []string{"acme"}, []string{"acme.example"}
+	b := f.visitor()
+	w := b.back("acme", b.away(b.open(openID)), "bob")
+	want(t, w, http.StatusForbidden)
+	wantText(t, w, "This account cannot be used here", "bob@other.example", "Demo game")
+	if b.session() != "" {
+		t.Fatal("somebody is signed in")
+	}
+	again := links(w, StartPrefix+"acme?")
+	if len(again) != 1 {
+		t.Fatalf("there is no other try: %s", w.Body)
+	}
+	w = b.back("acme", b.away(b.open(again[0])), "ann")
+	want(t, w, http.StatusOK)
+	if f.who(b.session()) != "ann.acme" || !f.acme.left[1].SelectAccount {
+		t.Errorf("%q is signed in, having left with %+v", f.who(b.session()), f.acme.left[1])
+	}
+	// Nor does an address that only looks right, or none at all.
+	for _, email := range []string{"", "x@acme.example@other.example", "x@sub.acme.example", "acme.example"} {
+		f.acme.users["mallory"] = session.User{Subject: "m", Name: "mallory@acme.example", Email: email}
+		b := f.visitor()
+		want(t, b.back("acme", b.away(b.open(openID)), "mallory"), http.StatusForbidden)
+		if b.session() != "" {
+			t.Errorf("%q is signed in", email)
+		}
+	}
+}
+
+func TestAPasswordOfAnAccountThatDoesNotCountSignsNobodyIn(t *testing.T) {
+	f := newOutsideFixture(t)
+	f.asks.EmailDomains = []string{"acme.example"}
+	b := f.visitor()
+	w := b.submit(b.form(b.open(openID)), "demo", "demo password")
+	want(t, w, http.StatusForbidden)
+	wantText(t, w, "This account cannot be used for Demo game")
+	if b.session() != "" {
+		t.Error("somebody is signed in")
+	}
+}
+
+func TestASessionThatDoesNotCountIsAskedForAnew(t *testing.T) {
+	for name, c := range map[string]struct {
+		asks  func(*oauth.Authorization, time.Time)
+		texts []string // nil: it counts
+		again bool     // the same user may
+	}{
+		"any will do":          {asks: func(*oauth.Authorization, time.Time) {}},
+		"the user is to agree": {asks: func(a *oauth.Authorization, _ time.Time) { a.Confirm = true }},
+		"another way": {
+			asks:  func(a *oauth.Authorization, _ time.Time) { a.Ways = []string{"acme"} },
+			texts: []string{"You are signed in as <strong><bdi>demo</bdi></strong>, which is no account for <bdi>Demo game</bdi>."},
+		},
+		"another address": {
+			asks:  func(a *oauth.Authorization, _ time.Time) { a.EmailDomains = []string{"acme.example"} },
+			texts: []string{"<bdi>demo</bdi></strong>, which is no account for"},
+		},
+		"a newer one": {
+			asks:  func(a *oauth.Authorization, now time.Time) { a.AuthAfter = now },
+			texts: []string{"<bdi>demo</bdi></strong>. Sign in once more: <bdi>Demo game</bdi> asks for it."}, again: true,
+		},
+	} {
+		f := newOutsideFixture(t)
+		b := f.visitor()
+		want(t, b.try("demo", "demo password"), http.StatusOK)
+		f.clock.Advance(time.Minute)
+		c.asks(&f.asks, f.clock.Now())
+		w := b.open(openID)
+		want(t, w, http.StatusOK)
+		goesOn := strings.Contains(w.Body.String(), `href="/oauth2/authorize?client_id=1&amp;x=%20y"`)
+		if goesOn != (c.texts == nil) {
+			t.Errorf("%s: leads on: %v: %s", name, goesOn, w.Body)
+		}
+		wantText(t, w, c.texts...)
+		if c.texts == nil {
+			wantText(t, w, "Use another account", `href="/sso/sign_in/oauth2?client_id=1&amp;prompt=consent&amp;x=%20y&amp;switch=1"`)
+			continue
+		}
+		state := b.leave(w, "acme")
+		if d := f.acme.left[0]; d.SelectAccount == c.again || !d.AuthAfter.Equal(f.asks.AuthAfter) {
+			t.Errorf("%s: left with %+v", name, d)
+		}
+		f.asks.AuthAfter = time.Time{}
+		want(t, b.back("acme", state, "ann"), http.StatusOK)
+		if who := f.who(b.session()); who != "ann.acme" {
+			t.Errorf("%s: %q is signed in", name, who)
+		}
+	}
+}
+
+func TestWhoIsExpectedIsFilledIn(t *testing.T) {
+	f := newOutsideFixture(t)
+	for hint, shown := range map[string]string{"ann@acme.example": "ann@acme.example", "a\nb": "", strings.Repeat("x", 999): ""} {
+		f.asks.LoginHint, f.acme.left = hint, nil
+		b := f.visitor()
+		w := b.open(openID)
+		wantText(t, w, `name="username" type="text" value="`+shown+`"`)
+		b.leave(w, "acme")
+		if got := f.acme.left[0].LoginHint; got != shown {
+			t.Errorf("%q is told to the provider", got)
+		}
+	}
+}
+
+// Class 21 is in it: what a provider says is text.
+func TestWhatGoesWrongElsewhereIsSaidInWords(t *testing.T) {
+	for name, c := range map[string]struct {
+		err    error
+		status int
+		texts  []string
+	}{
+		"cancelled": {ErrCancelled, http.StatusForbidden, []string{"You were not signed in", "was cancelled", "Try again"}},
+		"down":      {&DownError{RetryAfter: 8 * time.Second, Cause: errors.New("<b>secret")}, http.StatusServiceUnavailable, []string{"ACME does not answer", "Try again in 8 seconds"}},
+		"refused":   {&RefusedError{Code: "<b>"}, http.StatusBadGateway, []string{"does not work", "Reference: &lt;b&gt;"}},
+		"wrong":     {ErrAnswer, http.StatusBadGateway, []string{"cannot be used", "Try again"}},
+		"not anew":  {ErrNotAnew, http.StatusForbidden, []string{"sign in anew", "Sign out there"}},
+		"busy":      {ErrBusy, http.StatusServiceUnavailable, []string{"Many people are signing in"}},
+		"our fault": {errors.New("<b>secret"), http.StatusServiceUnavailable, []string{"Just a moment"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newOutsideFixture(t)
+			f.use(f.acme) // a page all the same, and no way in circles
+			b := f.visitor()
+			state := b.away(b.open(openID))
+			f.acme.endErr = c.err
+			w := b.back("acme", state, "ann")
+			want(t, w, c.status)
+			wantText(t, w, c.texts...)
+			f.acme.startErr = c.err
+			w = b.open(openID)
+			want(t, w, c.status)
+			wantText(t, w, c.texts...)
+			if b.session() != "" || strings.Contains(w.Body.String(), "<b>") || strings.Contains(w.Body.String(), "secret") || w.Header().Get("Location") != "" {
+				t.Errorf("%v: %s", w.Header(), w.Body)
+			}
+			// The answer was not used up.
+			f.acme.endErr, f.acme.startErr = nil, nil
+			want(t, b.back("acme", state, "ann"), http.StatusOK)
+		})
+	}
+}
+
+// Class 19: a provider may call its users what it likes, but not what a user of
+// this configuration is called.
+func TestClass19NobodyElsewhereHasTheNameOfALocalUser(t *testing.T) {
+	f := newOutsideFixture(t)
+	for name, c := range map[string]struct{ user, email, want string }{
+		"a name of its own":           {"zoe", "", "zoe"},
+		"the name of a local user":    {"demo", "zoe@acme.example", "zoe@acme.example"},
+		"in other letters":            {"DEMO", "zoe@acme.example", "zoe@acme.example"},
+		"without an address":          {"demo", "", "s-1"},
+		"the address of a local user": {"demo@example.com", "demo@example.com", "s-1"},
+	} {
+		f.acme.users["x"] = session.User{Subject: "s-1", Name: c.user, Email: c.email, Signin: "local"}
+		b := f.visitor()
+		want(t, b.back("acme", b.leave(b.open(SignInPath), "acme"), "x"), http.StatusOK)
+		in, err := f.hosted.Server.SignedIn(t.Context(), b.session())
+		if err != nil || in.User.Name != c.want || in.User.Signin != "acme" {
+			t.Errorf("%s: %+v, %v", name, in.User, err)
+		}
+	}
+}
+
+func TestASessionEndsWithItsWay(t *testing.T) {
+	f := newOutsideFixture(t)
+	b := f.visitor()
+	want(t, b.back("acme", b.leave(b.open(SignInPath), "acme"), "ann"), http.StatusOK)
+	f.use(f.local, f.umbrella)
+	if who := f.who(b.session()); who != "" {
+		t.Errorf("%q is signed in by a way that is gone", who)
+	}
+}
+
+func TestAStoreThatIsDownSignsNobodyInAndCostsNothing(t *testing.T) {
+	f := newOutsideFixture(t)
+	b := f.visitor()
+	state := b.leave(b.open(SignInPath), "acme")
+	for failing := 1; failing <= 2; failing++ {
+		f.store.fail(func(call int) bool { return call >= failing })
+		want(t, b.back("acme", state, "ann"), http.StatusServiceUnavailable)
+	}
+	f.store.fail(nil)
+	if b.session() != "" {
+		t.Fatal("somebody is signed in")
+	}
+	want(t, b.back("acme", state, "ann"), http.StatusOK)
+}
+
+func TestAParameterIsTakenOutAndTheRestStays(t *testing.T) {
+	for query, left := range map[string]string{
+		"prompt=login": "", "a=%20b&prompt=x&c": "a=%20b&c", "%70rompt=x&a=b": "a=b", "prompts=x": "prompts=x", "a=prompt": "a=prompt",
+		"prompt&a=+&prompt=": "a=+", "": "",
+	} {
+		if got := without(query, "prompt"); got != left {
+			t.Errorf("%q: %q", query, got)
+		}
+	}
+	if u, err := url.Parse(purpose{}.address(true)); err != nil || u.String() != SignInPath+"?switch=1" {
+		t.Errorf("%v, %v", u, err)
+	}
+}
