@@ -27,7 +27,7 @@ const maxAge = 100 * 365 * 24 * time.Hour
 // reads the same query, to come back here when the user has signed in.
 func ParseAuthorize(rawQuery string) (oauth.OpenIDRequest, *oauth.Error) {
 	if len(rawQuery) > maxQuery {
-		return oauth.OpenIDRequest{}, tooLong
+		return oauth.OpenIDRequest{}, errTooLong
 	}
 	p, refusal := parseParams(rawQuery, authorizeParams)
 	if refusal != nil {
@@ -107,7 +107,7 @@ func (a *API) ask(w http.ResponseWriter, r *http.Request, authorization *oauth.A
 	case !authorization.Silent:
 		redirect(w, http.StatusFound, a.HostedPage(contented(r.URL.RawQuery, authorization)))
 	case signedIn && !authorization.AcceptsUser(in.User):
-		a.tell(w, authorization, &oauth.Error{Kind: oauth.InteractionRequired, Description: "The user is signed in in a way that does not count here."})
+		a.tell(w, authorization, &oauth.Error{Kind: oauth.InteractionRequired, Description: "The user signed in by a way that does not count here."})
 	default:
 		a.tell(w, authorization, &oauth.Error{Kind: oauth.LoginRequired, Description: "There is no session, or it is too old."})
 	}

@@ -63,7 +63,7 @@ func (a *API) refuse(w http.ResponseWriter, r *http.Request, e *oauth.Error) {
 	// A client that authenticates by HTTP is told by HTTP (RFC 6749 section 5.2).
 	if refusal.code == "invalid_client" && r.Header.Get("Authorization") != "" {
 		refusal.status = http.StatusUnauthorized
-		w.Header().Set("WWW-Authenticate", `Basic realm="OAuth 2.0 client", charset="UTF-8"`)
+		w.Header().Set("Www-Authenticate", `Basic realm="OAuth 2.0 client", charset="UTF-8"`)
 	}
 	retryAfter(w.Header(), e.RetryAfter)
 	writeJSON(w, refusal.status, errorBody{refusal.code, e.Description})

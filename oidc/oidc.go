@@ -54,7 +54,7 @@ const (
 	configurationPath = "/.well-known/openid-configuration"
 	metadataPath      = "/.well-known/oauth-authorization-server"
 	authorizePath     = "/oauth2/authorize"
-	tokenPath         = "/oauth2/token"
+	tokenPath         = "/oauth2/token" //nolint:gosec // no credential
 	keysPath          = "/oauth2/jwks"
 	introspectPath    = "/oauth2/introspect"
 	userInfoPath      = "/oauth2/userinfo"

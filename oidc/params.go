@@ -70,14 +70,15 @@ func without(rawQuery string, names ...string) string {
 // are empty. A space becomes %20, which every decoder reads as a space.
 func encode(pairs ...string) string {
 	var b strings.Builder
-	for i := 0; i < len(pairs); i += 2 {
-		if pairs[i+1] == "" {
+	for ; len(pairs) > 1; pairs = pairs[2:] {
+		name, value := pairs[0], pairs[1]
+		if value == "" {
 			continue
 		}
 		if b.Len() > 0 {
 			b.WriteByte('&')
 		}
-		b.WriteString(pairs[i] + "=" + strings.ReplaceAll(url.QueryEscape(pairs[i+1]), "+", "%20"))
+		b.WriteString(name + "=" + strings.ReplaceAll(url.QueryEscape(value), "+", "%20"))
 	}
 	return b.String()
 }
@@ -150,13 +151,13 @@ func (a *API) navigated(w http.ResponseWriter, r *http.Request) bool {
 		return false
 	}
 	if len(r.URL.RawQuery) > maxQuery {
-		a.showRefusal(w, r, tooLong)
+		a.showRefusal(w, r, errTooLong)
 		return false
 	}
 	return true
 }
 
-var tooLong = badParam("The parameters are too long.")
+var errTooLong = badParam("The parameters are too long.")
 
 func badParam(description string) *oauth.Error {
 	return &oauth.Error{Kind: oauth.InvalidRequest, Description: description}

@@ -82,7 +82,7 @@ func (a *API) bearer(w http.ResponseWriter, r *http.Request) (string, bool) {
 // nothing of errors to who sent none.
 func challenge(w http.ResponseWriter, status int, code, description string) {
 	if code == "" {
-		w.Header().Set("WWW-Authenticate", "Bearer")
+		w.Header().Set("Www-Authenticate", "Bearer")
 		noStore(w.Header())
 		w.WriteHeader(status)
 		return
@@ -91,6 +91,6 @@ func challenge(w http.ResponseWriter, status int, code, description string) {
 	if code == "insufficient_scope" {
 		value += `, scope="openid"`
 	}
-	w.Header().Set("WWW-Authenticate", value)
+	w.Header().Set("Www-Authenticate", value)
 	writeJSON(w, status, errorBody{code, description})
 }

@@ -1,9 +1,7 @@
 package oidc_test
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -11,7 +9,6 @@ import (
 	"net/url"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -25,7 +22,6 @@ import (
 	"github.com/caddy-sso/caddy-sso/oidc"
 	"github.com/caddy-sso/caddy-sso/page"
 	"github.com/caddy-sso/caddy-sso/session"
-	"github.com/caddy-sso/caddy-sso/storage"
 	"github.com/caddy-sso/caddy-sso/storage/memory"
 )
 
@@ -191,10 +187,6 @@ func licenses(t testing.TB, cs *oauth.Clients) *oauth.Licenses {
 	}
 	return l
 }
-
-type unready struct{}
-
-func (unready) Provision(context.Context, oauth.FirstSignIn) error { return errors.New("down") }
 
 // signIn begins a session, and returns the Cookie header for it.
 func (w *world) signIn(u session.User) (string, *session.Session) {
@@ -388,31 +380,4 @@ func wantPage(t testing.TB, a answer, status int, words string) {
 		t.Error("the page leads on by itself")
 	}
 	wantHeaders(t, a, "Content-Type", "text/html; charset=utf-8", "Cache-Control", "no-store", "Referrer-Policy", "no-referrer", "Location", "")
-}
-
-// clock stands still until told otherwise.
-type clock struct{ passed atomic.Int64 }
-
-func (c *clock) Now() time.Time           { return start.Add(time.Duration(c.passed.Load())) }
-func (c *clock) Advance(by time.Duration) { c.passed.Add(int64(by)) }
-
-// store is one that can be down.
-type store struct {
-	storage.Store
-	down atomic.Bool
-}
-
-func (s *store) Get(ctx context.Context, key string) ([]byte, bool, error) {
-	if s.down.Load() {
-		return nil, false, fmt.Errorf("dialing: %w", storage.ErrUnavailable)
-	}
-	return s.Store.Get(ctx, key)
-}
-
-// people are the users of now: all that sign in, but for those who are gone.
-type people struct{ gone sync.Map }
-
-func (p *people) Current(u session.User) (session.User, bool) {
-	_, gone := p.gone.Load(u.Subject)
-	return u, !gone
 }
