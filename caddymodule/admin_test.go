@@ -120,8 +120,14 @@ func TestTheAdminAPIOfACaddyWithoutSSOSaysSo(t *testing.T) {
 	}
 }
 
-// command runs `caddy sso` and returns what it prints.
+// command runs a `caddy sso` that asks the server, and returns what it prints.
 func (w *world) command(args ...string) (string, error) {
+	w.t.Helper()
+	return w.offline(append(args, "--address", w.admin)...)
+}
+
+// offline is command for what asks no server.
+func (w *world) offline(args ...string) (string, error) {
 	w.t.Helper()
 	read, write, err := os.Pipe()
 	if err != nil {
@@ -136,7 +142,7 @@ func (w *world) command(args ...string) (string, error) {
 	os.Stdout = write
 	cmd := &cobra.Command{Use: "sso", SilenceErrors: true, SilenceUsage: true}
 	caddycmd.Commands()["sso"].CobraFunc(cmd)
-	cmd.SetArgs(append(args, "--address", w.admin))
+	cmd.SetArgs(args)
 	err = cmd.Execute()
 	os.Stdout = stdout
 	write.Close()

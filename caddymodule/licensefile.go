@@ -118,9 +118,10 @@ func (l *LicenseConfig) unmarshalAPIKey(d *caddyfile.Dispenser) error {
 
 func (l *LicenseConfig) unmarshalAccount(d *caddyfile.Dispenser, refs *[]named) error {
 	c := new(CustomerAccountConfig)
-	if err := one(d, &c.Code); err != nil {
-		return err
+	if !d.NextArg() {
+		return d.Err("customer_account: expected its short code, such as: customer_account acme")
 	}
+	c.Code = d.Val()
 	line := *d
 	err := options(d, map[string]func() error{
 		"signin": func() error {
@@ -154,9 +155,10 @@ func (l *LicenseConfig) account(code string) *CustomerAccountConfig {
 
 func (l *LicenseConfig) unmarshalProduct(d *caddyfile.Dispenser, refs *[]named) error {
 	p := new(ProductConfig)
-	if err := one(d, &p.Code); err != nil {
-		return err
+	if !d.NextArg() {
+		return d.Err("product: expected its short code, such as: product demo")
 	}
+	p.Code = d.Val()
 	line := *d
 	err := options(d, map[string]func() error{
 		"client": func() error {
