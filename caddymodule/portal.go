@@ -30,7 +30,8 @@ func init() {
 // Portal signs people in, and answers the Login API and OpenID Connect. It
 // answers its own paths, below `/api/oauth2/`, `/api/projects/`, `/oauth2/`,
 // `/.well-known/` and `/sso/`, and hands every other request to the next
-// handler, without the cookies that are its own.
+// handler, without the cookies that are its own. With `license` it answers
+// `/api/v4/sso_url` and `/api/v4/oauth_url`, too.
 type Portal struct {
 	app   *App
 	log   *zap.Logger
