@@ -92,7 +92,7 @@ func (a *API) showProblem(w http.ResponseWriter, r *http.Request, status int, e 
 		m.Title, m.Text, m.Next = "Just a moment", "Signing in is not possible right now. You have not been signed out.", "Wait a few seconds, then try again."
 		m.Link = again(r)
 	case oauth.Unprovisioned:
-		m.Title, m.Text, m.Next = "Your license is not ready yet", "You are signed in, but your license could not be prepared.", "Wait a few seconds, then try again."
+		m.Title, m.Text, m.Next = "Your license is not ready yet", "You are signed in, but your license could not be prepared.", ""
 		m.Link = again(r)
 	case oauth.TooManyCodes:
 		m.Title, m.Text, m.Next = "Just a moment", "There were many sign-ins at once.", "You are still signed in."
