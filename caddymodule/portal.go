@@ -128,7 +128,7 @@ func (p *Portal) newFaces(c *core) *portalFaces {
 				}
 				return a.clients.CheckAuthorize(request)
 			}},
-			{Page: signin.SignInPath + "/oauth2", Continue: "/oauth2/authorize", Check: func(ctx context.Context, rawQuery string) (*oauth.Authorization, *oauth.Error) {
+			{Page: signin.OpenIDPath, Continue: "/oauth2/authorize", Check: func(ctx context.Context, rawQuery string) (*oauth.Authorization, *oauth.Error) {
 				request, refusal := oidc.ParseAuthorize(rawQuery)
 				if refusal != nil {
 					return nil, refusal
@@ -156,7 +156,7 @@ func (p *Portal) newOpenID(c *core) *oidc.API {
 	return &oidc.API{
 		Server:       c.server,
 		Cookie:       a.sessionCookie(),
-		HostedPage:   func(rawQuery string) string { return a.Issuer + signin.SignInPath + "/oauth2?" + rawQuery },
+		HostedPage:   func(rawQuery string) string { return signin.RedirectToOpenID(a.Issuer, rawQuery) },
 		SessionsPage: func(rawQuery string) string { return a.Issuer + "/sso/sessions?" + rawQuery },
 		SignOutPage: func(query url.Values) string {
 			return strings.TrimSuffix(a.Issuer+signin.SignOutPath+"?"+query.Encode(), "?")
