@@ -15,10 +15,11 @@ const maxRedirects = 20 // as browsers have it
 
 // navigate does what a browser does when a page is opened or a form is sent: it
 // follows redirects, and pages that lead on at once. from is the page that leads
-// there; nil: the address bar.
-func (c *Client) navigate(from *url.URL, method string, to *url.URL, form url.Values) (*Response, error) {
+// there; nil: the address bar. bound says that its policy keeps the answers of
+// its forms from leading to another origin.
+func (c *Client) navigate(from *url.URL, method string, to *url.URL, form url.Values, bound bool) (*Response, error) {
 	site := "none"
-	posted := form != nil
+	posted := form != nil && bound
 	var seen []string
 	for range maxRedirects {
 		if from != nil {
@@ -116,7 +117,8 @@ type Form struct {
 	// Buttons are those that send it with a value of their own.
 	Buttons []Button
 
-	page *url.URL
+	page  *url.URL
+	bound bool // see navigate
 }
 
 // A Button sends a form with one more value. Its label is what a screen reader
@@ -150,6 +152,7 @@ func (r *Response) form(n *html.Node) (*Form, error) {
 		return nil, err
 	}
 	form := &Form{Method: strings.ToUpper(attribute(n, "method")), Action: action, Values: url.Values{}, page: r.URL}
+	form.bound = strings.Contains(r.Header.Get("Content-Security-Policy"), "form-action 'self'")
 	for child := range n.Descendants() {
 		switch {
 		case child.Type == html.ElementNode && child.Data == "input":
@@ -227,7 +230,7 @@ func (c *Client) Submit(f *Form) (*Response, error) {
 	if f.Method != http.MethodPost {
 		return nil, errors.New("the form does not post")
 	}
-	return c.navigate(f.page, http.MethodPost, f.Action, f.Values)
+	return c.navigate(f.page, http.MethodPost, f.Action, f.Values, f.bound)
 }
 
 // SignIn opens a page, signs in where it leads to, and returns the page that it

@@ -38,6 +38,9 @@ type Caddyfile struct {
 	Users   []User
 	Clients []Application
 
+	// NoLocal leaves out the way that the users sign in by.
+	NoLocal bool
+
 	// GateOptions are further lines of sso_gate, ProxyOptions of reverse_proxy.
 	GateOptions, ProxyOptions string
 
@@ -144,6 +147,7 @@ var caddyfileTemplate = template.Must(template.New("").Funcs(template.FuncMap{
 		issuer {{.Portal}}
 		storage {{.Storage}}
 		{{.Options}}
+		{{- if not .NoLocal}}
 		signin local {
 			attempts {
 				{{.Attempts}}
@@ -155,6 +159,7 @@ var caddyfileTemplate = template.Must(template.New("").Funcs(template.FuncMap{
 			}
 			{{- end}}
 		}
+		{{- end}}
 		{{- range .Clients}}
 		client {{.ID}} {
 			{{.Lines}}

@@ -208,7 +208,7 @@ func (c *Client) TryOpen(target string) (*Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.navigate(nil, http.MethodGet, u, nil)
+	return c.navigate(nil, http.MethodGet, u, nil, false)
 }
 
 // Cookies are those that would go to a URL, by name.

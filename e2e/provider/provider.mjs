@@ -1,0 +1,79 @@
+// A real OpenID Connect provider for tests, on a loopback port. It takes one
+// argument, JSON: issuer, clients, accounts (claims by name, as which anybody
+// may sign in), and settings of oidc-provider to lay over those below. Every
+// start makes a new signing key. Once it listens it prints "ready".
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { createServer } from 'node:http';
+import Provider from 'oidc-provider';
+
+const told = JSON.parse(process.argv[2]);
+const kid = randomBytes(8).toString('hex');
+const key = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ format: 'jwk' });
+
+const provider = new Provider(told.issuer, {
+  clients: told.clients,
+  jwks: { keys: [{ ...key, kid, use: 'sig', alg: 'RS256' }] },
+  cookies: { keys: [randomBytes(32).toString('hex')] },
+  scopes: ['openid', 'profile', 'email', 'groups'],
+  claims: {
+    openid: ['sub'],
+    profile: ['preferred_username', 'picture'],
+    email: ['email', 'email_verified'],
+    groups: ['groups'],
+  },
+  pkce: { required: () => true },
+  discovery: { prompt_values_supported: ['none', 'login', 'consent'] },
+  features: { devInteractions: { enabled: false } },
+  ttl: { Session: 3600, Interaction: 600, Grant: 3600, AccessToken: 600, IdToken: 600 },
+  interactions: { url: (_, interaction) => `/interaction/${interaction.uid}` },
+  findAccount: (_, id) => told.accounts[id] && { accountId: id, claims: () => ({ sub: id, ...told.accounts[id] }) },
+  // Nobody is asked for consent: it is given for whatever is asked.
+  loadExistingGrant: async (ctx) => {
+    const grant = new ctx.oidc.provider.Grant({ clientId: ctx.oidc.client.clientId, accountId: ctx.oidc.session.accountId });
+    grant.addOIDCScope('openid profile email groups');
+    await grant.save();
+    return grant;
+  },
+  ...told.settings,
+});
+
+const escaped = (s) => String(s).replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
+
+// signIn is the provider's own page: a name, and nothing else.
+async function signIn(req, res) {
+  const details = await provider.interactionDetails(req, res);
+  if (req.method === 'POST') {
+    let body = '';
+    for await (const chunk of req) body += chunk;
+    const form = new URLSearchParams(body);
+    const result = form.has('cancel')
+      ? { error: 'access_denied', error_description: '<b>the user did not want to</b>' }
+      : { login: { accountId: form.get('login') } };
+    await provider.interactionFinished(req, res, result, { mergeWithLastSubmission: false });
+    return;
+  }
+  res.setHeader('Content-Type', 'text/html; charset=utf-8');
+  res.end(`<!doctype html><html lang="en"><title>Provider</title><h1>Provider</h1>
+<form method="post" action="/interaction/${escaped(details.uid)}">
+<label>Name <input name="login" value="${escaped(details.params.login_hint ?? '')}"></label>
+<button>Sign in at the provider</button>
+</form>
+<form method="post" action="/interaction/${escaped(details.uid)}">
+<input type="hidden" name="cancel" value="1">
+<button>Cancel</button>
+</form></html>`);
+}
+
+const answer = provider.callback();
+const server = createServer((req, res) => {
+  if (!req.url.startsWith('/interaction/')) {
+    answer(req, res);
+    return;
+  }
+  signIn(req, res).catch((err) => {
+    res.statusCode = 400;
+    res.end(err.message);
+  });
+});
+const { hostname, port } = new URL(told.issuer);
+server.listen(Number(port), hostname, () => console.log('ready'));
