@@ -98,6 +98,16 @@ func TestAWrongJSONConfigurationIsRefused(t *testing.T) {
 		{"an unknown way to sign in", inApp, "signin", list{map[string]any{"method": "ldap"}}, []string{"signin", "unknown module", "sso.signin.ldap"}},
 		{"a way to sign in twice", inApp, "signin", list{map[string]any{"method": "local"}, map[string]any{"method": "local"}}, []string{"signin local: defined twice"}},
 
+		{"an unknown field of oidc", inApp, "signin", list{map[string]any{"method": "oidc", "secret": "x"}}, []string{"sso.signin.oidc", "unknown field", "secret"}},
+		{"oidc without an ID", inApp, "signin", list{map[string]any{"method": "oidc", "issuer": "https://a.example", "client_id": "x"}}, []string{"signin: oidc", "is not of letters, digits"}},
+		{"oidc without an issuer", inApp, "signin", list{map[string]any{"method": "oidc", "id": "acme", "client_id": "x"}}, []string{"signin: oidc acme", "issuer is missing"}},
+		{"oidc with an empty scope", inApp, "signin", list{map[string]any{"method": "oidc", "id": "acme", "issuer": "https://a.example", "client_id": "x", "scopes": list{""}}}, []string{"signin: oidc acme", "is empty"}},
+		{"oidc with an empty claim", inApp, "signin", list{map[string]any{"method": "oidc", "id": "acme", "issuer": "https://a.example", "client_id": "x", "claims": map[string]any{"groups": ""}}}, []string{"signin: oidc acme", "claim groups"}},
+		{"oidc with a secret that is not set", inApp, "signin", list{map[string]any{"method": "oidc", "id": "acme", "client_secret": "{env.THERE_IS_NO_SUCH_VARIABLE}"}}, []string{"signin oidc acme: client_secret", "env.THERE_IS_NO_SUCH_VARIABLE"}},
+		{"a provider twice", inApp, "signin", list{
+			map[string]any{"method": "oidc", "id": "acme", "issuer": "https://a.example", "client_id": "x"}, map[string]any{"method": "oidc", "id": "acme", "issuer": "https://b.example", "client_id": "x"},
+		}, []string{"signin acme: defined twice"}},
+
 		{"a negative idle", inApp + " session", "idle", -1, []string{"session: idle is"}},
 		{"a lifetime shorter than idle", inApp + " session", "lifetime", "1h", []string{"no longer than lifetime"}},
 		{"a negative grace", inApp + " session", "outage_grace", -1, []string{"cannot be negative"}},
