@@ -188,8 +188,8 @@ func (r *Response) Text() string {
 	return ""
 }
 
-// Link finds where the link with a text leads.
-func (r *Response) Link(label string) (string, error) {
+// LinkSaying finds where the link with a text leads.
+func (r *Response) LinkSaying(label string) (string, error) {
 	root, err := html.Parse(strings.NewReader(r.Body))
 	if err != nil {
 		return "", err

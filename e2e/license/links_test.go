@@ -210,7 +210,7 @@ func TestACustomSchemeGetsAPageWithTheLink(t *testing.T) {
 		if page.Status != http.StatusOK || page.URL.Path != "/oauth2/authorize" {
 			t.Fatalf("ended at %s with %d: %s", page.URL, page.Status, page.Body)
 		}
-		link, err := page.Link("Return to Demo CAD")
+		link, err := page.LinkSaying("Return to Demo CAD")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -64,7 +64,7 @@ func TestADeniedSeatIsExplainedAndMadeFree(t *testing.T) {
 	if page.URL.Path != "/sso/sessions" || strings.Count(page.Text(), "uses a seat") != 1 || strings.Count(page.Text(), "this browser") != 1 {
 		t.Errorf("%s lists %s", page.URL, page.Text())
 	}
-	if _, err := page.Link("Continue to Demo CAD"); err == nil {
+	if _, err := page.LinkSaying("Continue to Demo CAD"); err == nil {
 		t.Error("the page leads on although no seat is free")
 	}
 	form, err := page.Form("")
@@ -79,7 +79,7 @@ func TestADeniedSeatIsExplainedAndMadeFree(t *testing.T) {
 	if page, err = second.browser.Press(form, form.Buttons[1]); err != nil {
 		t.Fatal(err)
 	}
-	on, err := page.Link("Continue to Demo CAD")
+	on, err := page.LinkSaying("Continue to Demo CAD")
 	if err != nil {
 		t.Fatal(err)
 	}
