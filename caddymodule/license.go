@@ -71,7 +71,7 @@ type CustomerAccountConfig struct {
 	Code string `json:"code,omitempty"`
 
 	// The IDs of the ways to sign in that count for it. At least one.
-	Signins []string `json:"signins,omitempty"`
+	Signin []string `json:"signin,omitempty"`
 
 	// The domains of the e-mail addresses that may. Default: everybody who can
 	// sign in.
@@ -172,7 +172,7 @@ func (l *LicenseConfig) licenses(a *App) (*oauth.Licenses, error) {
 		if c == nil {
 			return nil, fmt.Errorf("customer_accounts: entry %d is null", i)
 		}
-		for _, id := range c.Signins {
+		for _, id := range c.Signin {
 			if !a.hasWay(id) {
 				return nil, fmt.Errorf("customer_account %s: %w", c.Code, unknownWay(id))
 			}
@@ -211,7 +211,7 @@ func unknownWay(id string) error {
 }
 
 func (c *CustomerAccountConfig) account() *oauth.CustomerAccount {
-	return &oauth.CustomerAccount{Code: c.Code, Ways: c.Signins, EmailDomains: c.EmailDomains}
+	return &oauth.CustomerAccount{Code: c.Code, Ways: c.Signin, EmailDomains: c.EmailDomains}
 }
 
 // product checks what can be checked of one product alone. client is nil where

@@ -125,9 +125,9 @@ func (l *LicenseConfig) unmarshalAccount(d *caddyfile.Dispenser, refs *[]named) 
 	line := *d
 	err := options(d, map[string]func() error{
 		"signin": func() error {
-			before := len(c.Signins)
-			err := some(d, &c.Signins)
-			for _, id := range c.Signins[before:] {
+			before := len(c.Signin)
+			err := some(d, &c.Signin)
+			for _, id := range c.Signin[before:] {
 				*refs = append(*refs, named{*d, func(a *App) error { return a.checkWayID(id) }})
 			}
 			return err

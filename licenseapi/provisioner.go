@@ -96,7 +96,7 @@ func (p *Provisioner) Provision(ctx context.Context, first oauth.FirstSignIn) er
 		return errors.New("telling of a first sign-in: the URL is none")
 	}
 	r.Header.Set("Content-Type", "application/json")
-	r.Header.Set("X-SSO-Signature", p.signature(body))
+	r.Header.Set("X-Sso-Signature", p.signature(body))
 	answer, err := p.client.Do(r)
 	if err != nil {
 		if failed := (*url.Error)(nil); errors.As(err, &failed) {

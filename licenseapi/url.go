@@ -14,7 +14,7 @@ import (
 // The endpoints of the portal that answers of this API name.
 const (
 	authorizePath  = "/oauth2/authorize"
-	tokenPath      = "/oauth2/token"
+	tokenPath      = "/oauth2/token" //nolint:gosec // a path, no credential
 	introspectPath = "/oauth2/introspect"
 	endSessionPath = "/oauth2/end_session"
 )
