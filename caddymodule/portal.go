@@ -157,7 +157,7 @@ func (p *Portal) newOpenID(c *core) *oidc.API {
 		Server:       c.server,
 		Cookie:       a.sessionCookie(),
 		HostedPage:   func(rawQuery string) string { return signin.RedirectToOpenID(a.Issuer, rawQuery) },
-		SessionsPage: func(rawQuery string) string { return a.Issuer + "/sso/sessions?" + rawQuery },
+		SessionsPage: func(rawQuery string) string { return a.Issuer + signin.SessionsPath + "?" + rawQuery },
 		SignOutPage: func(query url.Values) string {
 			return strings.TrimSuffix(a.Issuer+signin.SignOutPath+"?"+query.Encode(), "?")
 		},

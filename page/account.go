@@ -11,6 +11,7 @@ type Account struct {
 	App         string // where ContinueURL leads; may be empty
 	ContinueURL string // may be empty
 	SwitchURL   string // to sign in with another account; may be empty
+	SessionsURL string // where else one is signed in; may be empty
 	SignOut     Form
 }
 

@@ -30,7 +30,7 @@ func everyPage() []any {
 		&page.Application{App: "Acme", URL: "acme-app:/callback?code=c", SignedIn: true},
 		&page.Account{
 			Person: ada, App: "Acme", ContinueURL: "https://app.example/", SwitchURL: "/sso/switch",
-			SignOut: form,
+			SessionsURL: "/sso/sessions", SignOut: form,
 		},
 		&page.Sessions{
 			Person: ada, App: "Acme", Seats: 2, Form: form, ContinueURL: "/oauth2/authorize?client_id=1",

@@ -60,10 +60,11 @@ func (h *Hosted) showSignIn(w http.ResponseWriter, r *http.Request) {
 // already shows who is signed in, with the way on and a way to switch.
 func (h *Hosted) already(w http.ResponseWriter, in oauth.SignedIn, p purpose) {
 	v := page.Account{
-		Person:    *person(in.User),
-		App:       p.app(),
-		SwitchURL: p.address(true),
-		SignOut:   page.Form{Action: SignOutPath},
+		Person:      *person(in.User),
+		App:         p.app(),
+		SwitchURL:   p.address(true),
+		SessionsURL: SessionsPath,
+		SignOut:     page.Form{Action: SignOutPath},
 	}
 	if p.request != nil || p.returnTo != "" {
 		v.ContinueURL = h.continueURL(p)

@@ -170,6 +170,8 @@ func (h *Hosted) Endpoint(path string) http.HandlerFunc {
 		return h.methods(h.showSignOut, h.signOut)
 	case AccountPath, "/sso", "/sso/":
 		return h.methods(h.showAccount, nil)
+	case SessionsPath:
+		return h.methods(h.showSessions, h.endSessions)
 	case WidgetPath:
 		return h.methods(h.showWidget, nil)
 	}

@@ -1,0 +1,81 @@
+package signin
+
+import (
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// listed returns the IDs on the sessions page, this browser's first.
+func listed(page string) []string {
+	var ids []string
+	for _, m := range regexp.MustCompile(`name="end" value="([^"]+)"`).FindAllStringSubmatch(page, -1) {
+		if m[1] != endOthers {
+			ids = append(ids, m[1])
+		}
+	}
+	return ids
+}
+
+func TestTheSessionsPageListsOnesOwnAndEndsThem(t *testing.T) {
+	f := newFixture(t)
+	phone, desk, stranger := f.visitor(), f.visitor(), f.visitor()
+	phone.try("demo", "demo password")
+	desk.try("demo", "demo password")
+	stranger.try("Ann", "ann password")
+	foreign := listed(stranger.open(SessionsPath).Body.String())
+
+	w := desk.open(SessionsPath)
+	want(t, w, http.StatusOK)
+	ids := listed(w.Body.String())
+	if len(ids) != 2 || strings.Count(w.Body.String(), "this browser") != 1 {
+		t.Fatalf("the page lists %d sessions: %s", len(ids), w.Body)
+	}
+	end := func(id string, headers ...string) int {
+		return desk.do("POST", SessionsPath, url.Values{"end": {id}}, headers...).Code
+	}
+	for _, headers := range [][]string{{"Sec-Fetch-Site", "cross-site"}, {"Origin", "https://evil.example"}} {
+		if got := end(ids[1], headers...); got != http.StatusForbidden {
+			t.Errorf("another site's form: %d", got)
+		}
+	}
+	for _, id := range append(foreign, "", "00000000", "others\x00") {
+		if got := end(id, sameOrigin...); got != http.StatusSeeOther {
+			t.Errorf("ending %q: %d", id, got)
+		}
+	}
+	if f.who(phone.session()) != "demo" || f.who(stranger.session()) == "" {
+		t.Fatal("a session ended that nobody asked to end")
+	}
+	if got := end(ids[1], sameOrigin...); got != http.StatusSeeOther || f.who(phone.session()) != "" || f.who(desk.session()) != "demo" {
+		t.Fatalf("status %d, phone %q, desk %q", got, f.who(phone.session()), f.who(desk.session()))
+	}
+	phone.try("demo", "demo password")
+	if got := end(endOthers, sameOrigin...); got != http.StatusSeeOther || f.who(phone.session()) != "" || f.who(desk.session()) != "demo" {
+		t.Fatalf("status %d, phone %q, desk %q", got, f.who(phone.session()), f.who(desk.session()))
+	}
+	wantText(t, desk.do("POST", SessionsPath, url.Values{"end": {listed(desk.open(SessionsPath).Body.String())[0]}}, sameOrigin...), "signed out")
+	if desk.session() != "" {
+		t.Error("the cookie stays")
+	}
+}
+
+func TestTheSessionsPageNeedsASession(t *testing.T) {
+	f := newFixture(t)
+	for method, do := range map[string]func() (int, string){
+		"GET": func() (int, string) {
+			w := f.visitor().open(SessionsPath)
+			return w.Code, w.Header().Get("Location")
+		},
+		"POST": func() (int, string) {
+			w := f.visitor().do("POST", SessionsPath, url.Values{"end": {endOthers}}, sameOrigin...)
+			return w.Code, w.Header().Get("Location")
+		},
+	} {
+		if code, location := do(); code != http.StatusSeeOther || location != SignInPath {
+			t.Errorf("%s: %d, %q", method, code, location)
+		}
+	}
+}
