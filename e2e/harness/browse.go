@@ -265,3 +265,35 @@ func (c *Client) TrySignIn(target string, u User) (*Response, error) {
 	}
 	return resp, nil
 }
+
+// StopAt submits a form, follows where it leads, and stops before an address
+// that has a beginning: it returns that address.
+func (c *Client) StopAt(f *Form, beginning string) (string, error) {
+	next, form := f.Action, f.Values
+	method := f.Method
+	for range maxRedirects {
+		var body io.Reader
+		if form != nil {
+			body = strings.NewReader(form.Encode())
+		}
+		r, err := http.NewRequest(method, next.String(), body)
+		if err != nil {
+			return "", err
+		}
+		if form != nil {
+			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		}
+		resp, err := c.Do(r)
+		if err != nil {
+			return "", err
+		}
+		if next, err = next.Parse(resp.Header.Get("Location")); err != nil {
+			return "", err
+		}
+		if strings.HasPrefix(next.String(), beginning) {
+			return next.String(), nil
+		}
+		method, form = http.MethodGet, nil
+	}
+	return "", fmt.Errorf("never came to %s", beginning)
+}
