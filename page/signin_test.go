@@ -189,3 +189,45 @@ func TestDeniedSaysWhoWhereAndWhatNext(t *testing.T) {
 		t.Errorf("%d forms without an action", n)
 	}
 }
+
+func TestSignInWithoutAFormHasItsProviders(t *testing.T) {
+	_, doc := render(t, &page.SignIn{
+		App: "Acme", Scopes: []string{"email"}, DisableSocials: true, // which would leave nobody a way
+		Providers: []page.Provider{{Name: "Forge", URL: "/sso/with/forge?t=x"}},
+	})
+	if len(elements(doc, "form")) != 0 || len(elements(doc, "input")) != 0 {
+		t.Error("there is a form")
+	}
+	links := elements(doc, "a")
+	if len(links) != 1 || attr(links[0], "href") != "/sso/with/forge?t=x" || text(links[0]) != "Continue with Forge" || attr(links[0], "class") != "button" {
+		t.Errorf("%d links", len(links))
+	}
+	if main := text(elements(doc, "main")[0]); strings.Contains(main, " or ") || !strings.Contains(main, "see your e-mail address") {
+		t.Errorf("main: %q", main)
+	}
+}
+
+func TestSignInSaysWhyItAsksWhoIsSignedIn(t *testing.T) {
+	for want, view := range map[string]page.SignIn{
+		"You are signed in as ada. Sign in below to use another account.":                   {},
+		"You are signed in as ada, which is no account for Acme. Sign in with another one.": {Unfit: true},
+		"You are signed in as ada. Sign in once more: Acme asks for it.":                    {Again: true},
+	} {
+		view.App, view.SwitchFrom, view.Form = "Acme", &page.Person{Name: "ada"}, page.Form{Action: "/s"}
+		_, doc := render(t, &view)
+		if got := text(elements(doc, "main")[0]); !strings.Contains(got, want) {
+			t.Errorf("main: %q, want %q", got, want)
+		}
+	}
+}
+
+func TestAnIconIsAPictureThatPagesMayShow(t *testing.T) {
+	for raw, right := range map[string]bool{
+		"/icons/a.svg": true, "https://a.example/icon.svg": true, "http://localhost/a.svg": true,
+		"": false, "a.svg": false, "//a.example/a.svg": false, "http://a.example/a.svg": false, "javascript:alert(1)": false, "data:image/png;base64,AAAA": false,
+	} {
+		if err := page.CheckIcon(raw); (err == nil) != right {
+			t.Errorf("%q: %v", raw, err)
+		}
+	}
+}
