@@ -13,7 +13,7 @@ import (
 var accounts = map[string]map[string]any{
 	"ann": {
 		"preferred_username": "ann.acme", "email": "ann@acme.example", "email_verified": true,
-		"groups": []string{"players", "staff"}, "picture": "https://acme.example/ann.png",
+		"roles": []string{"players", "staff"}, "picture": "https://acme.example/ann.png",
 	},
 	"bob": {"preferred_username": "bob.acme", "email": "bob@acme.example", "email_verified": false},
 	"eve": {"email": "eve@evil.example@acme.example", "email_verified": true},
@@ -29,7 +29,7 @@ func atProvider(t *testing.T, alone bool) (*rig, *harness.Provider) {
 	r := start(t, func(c *harness.Caddyfile) {
 		p = harness.NewProvider(t, c.Portal+callback)
 		p.Accounts = accounts
-		c.Options += p.Caddyfile("acme", `name "Acme Inc."`, "scope profile email groups", "claim groups groups")
+		c.Options += p.Caddyfile("acme", `name "Acme Inc."`, "scope profile email groups", "claim groups roles")
 		if alone {
 			c.Users = nil
 			c.NoLocal = true

@@ -19,7 +19,7 @@ const provider = new Provider(told.issuer, {
     openid: ['sub'],
     profile: ['preferred_username', 'picture'],
     email: ['email', 'email_verified'],
-    groups: ['groups'],
+    groups: ['roles'],
   },
   pkce: { required: () => true },
   discovery: { prompt_values_supported: ['none', 'login', 'consent'] },
