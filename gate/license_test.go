@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/caddy-sso/caddy-sso/oauth"
+	"github.com/caddy-sso/caddy-sso/session"
 )
 
 // licenseGate is one that takes the header Credential for a credential: "good"
@@ -121,11 +122,10 @@ func TestClass16AnActivationEndsWithItsSession(t *testing.T) {
 func TestClass19AGateBesideGoesByTheLicense(t *testing.T) {
 	f := newFixture(t)
 	b := f.browser()
-	other := demo
-	other.Subject, other.Name, other.Email, other.Groups = "22222222-2222-4222-8222-222222222222", "other", "", nil
+	b.enter(demo)
+	other := session.User{Subject: "22222222-2222-4222-8222-222222222222", Name: "other", Signin: "local"}
 	f.users[other.Subject] = other
-	b.enter(other)
-	licensed := licenseGate(f, f.activated())
+	licensed := licenseGate(f, oauth.SignedIn{Session: f.browser().signIn(other), User: other})
 	for name, first := range map[string]bool{"after": true, "before": false} {
 		t.Run(name, func(t *testing.T) {
 			r := b.request("/api/v4/activate_license")
@@ -133,7 +133,7 @@ func TestClass19AGateBesideGoesByTheLicense(t *testing.T) {
 			w := httptest.NewRecorder()
 			if !first {
 				pass, ok := f.gate.Handle(w, r)
-				if !ok || pass.User.Name != "other" {
+				if !ok || pass.User.Name != "demo" {
 					t.Fatalf("%v %v", ok, pass.User)
 				}
 				defer pass.Release()
@@ -146,14 +146,14 @@ func TestClass19AGateBesideGoesByTheLicense(t *testing.T) {
 			defer pass.Release()
 			if r = pass.Request; first {
 				pass, ok = f.gate.Handle(w, r)
-				if !ok || pass.User.Name != "demo" {
+				if !ok || pass.User.Name != "other" {
 					t.Fatalf("%v %v", ok, pass.User)
 				}
 				defer pass.Release()
 				r = pass.Request
 			}
 			got := identityOf(r.Header)
-			if len(got) != 6 || got["X-Sso-User"][0] != "demo" || got["X-Sso-Email"][0] != "demo@example.com" || got["X-Sso-License-Product"][0] != "demo" {
+			if len(got) != 4 || got["X-Sso-User"][0] != "other" || got["X-Sso-Subject"][0] != other.Subject || got["X-Sso-License-Product"][0] != "demo" {
 				t.Errorf("the identity is %v", got)
 			}
 		})

@@ -211,6 +211,7 @@ func TestAClientsOwnTokenCounts(t *testing.T) {
 		{"an ID token", "Bearer " + tokens.ID, now, 0, 401, "oauth_token_malformed", "Provided OAuth token is not valid"},
 		// Another token would not help: no client is sent to get one.
 		{"a user's token", "Bearer " + tokens.Access, now, 0, 400, "authorization_invalid_headers", invalid},
+		{"a user's token of a client that may", "Bearer " + w.tokens("product", "back").Access, now, 0, 400, "authorization_invalid_headers", invalid},
 		{"a client that may not", "Bearer " + w.bearer("4"), now, 0, 400, "authorization_invalid_headers", invalid},
 		{"a token for another audience (class 26)", "Bearer " + w.bearer("3", "else"), now, 0, 400, "authorization_invalid_headers", invalid},
 		{"an expired token", "Bearer " + w.bearer("3"), "Tue, 07 Jun 2011 21:51:35 GMT", time.Hour, 401, "oauth_token_expired", "Provided OAuth token has expired"},

@@ -129,6 +129,7 @@ func licenses(t testing.TB, cs *oauth.Clients) *oauth.Licenses {
 	l, err := oauth.NewLicenses([]*oauth.Product{
 		{Code: "demo", Client: client("1"), RedirectURIs: redirectURIs(t, "http://localhost", "https://app.example/sso?a=<b>&c"), ResponseTypes: both, Accounts: []string{"acme", "other"}},
 		{Code: "tool", Client: client("1"), RedirectURIs: redirectURIs(t, "acme-tool:/callback"), ResponseTypes: []string{"code"}, Accounts: []string{"acme"}},
+		{Code: "back", Client: client("3"), RedirectURIs: redirectURIs(t, "http://localhost"), ResponseTypes: both, Accounts: []string{"acme"}},
 		{Code: "off", Client: client("2"), RedirectURIs: redirectURIs(t, "https://off.example/sso"), ResponseTypes: both, Accounts: []string{"acme"}},
 	}, []*oauth.CustomerAccount{
 		{Code: "acme", Ways: []string{"acme-azure"}, EmailDomains: []string{"acme.example"}},
@@ -285,9 +286,9 @@ func (w *world) code(params ...string) string {
 }
 
 // tokens are those of the token grant.
-func (w *world) tokens() *oauth.Tokens {
+func (w *world) tokens(params ...string) *oauth.Tokens {
 	w.t.Helper()
-	tokens, refusal := w.server.IssueTokens(w.t.Context(), w.authorization(w.link("response_type", "token")), w.signIn(ada), "192.0.2.1")
+	tokens, refusal := w.server.IssueTokens(w.t.Context(), w.authorization(w.link(append(params, "response_type", "token")...)), w.signIn(ada), "192.0.2.1")
 	if refusal != nil {
 		w.t.Fatal(refusal)
 	}

@@ -213,17 +213,17 @@ func TestClass26TokensOfOtherKindsActivateNothing(t *testing.T) {
 	if refusal != nil {
 		t.Fatal(refusal)
 	}
-	forged, err := w.Keys.Sign(t.Context(), keys.ES256, map[string]any{
-		"iss": w.Issuer, "sub": "1", "aud": "1", "client_id": "1", "scp": []string{}, "exp": start.Add(time.Hour).Unix(), "iat": start.Unix(),
-		"license_product": "demo", "license_customer_account": "acme",
+	ofNobody, err := w.Keys.Sign(t.Context(), keys.ES256, map[string]any{
+		"iss": w.Issuer, "sub": "2", "aud": "2", "client_id": "2", "scp": []string{}, "exp": start.Add(time.Hour).Unix(), "iat": start.Unix(),
+		"license_product": "served", "license_customer_account": "acme",
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, token := range map[string]string{
-		"of the Login API": exchanged.Access, "a client's own": own.Access, "of no user": forged,
+	for name, c := range map[string]struct{ product, token string }{
+		"of the Login API": {"demo", exchanged.Access}, "a client's own": {"served", own.Access}, "of no user": {"served", ofNobody},
 	} {
-		_, refusal := w.activate("", token, nil)
+		_, refusal := w.activate("", c.token, func(r *oauth.ActivationRequest) { r.Product = c.product })
 		if refusal == nil || refusal.Kind != oauth.InvalidToken {
 			t.Errorf("a token %s: %v", name, refusal)
 		}

@@ -33,6 +33,7 @@ func newLicensed(t testing.TB) *world {
 	w.Licenses, err = oauth.NewLicenses([]*oauth.Product{
 		{Code: "demo", Client: w.client("1"), RedirectURIs: []oauth.RedirectURI{uri("http://localhost"), uri("https://app.example/sso")}, ResponseTypes: []string{"code", "token"}, Accounts: []string{"acme", "other"}},
 		{Code: "tool", Client: w.client("1"), RedirectURIs: []oauth.RedirectURI{uri("http://localhost")}, ResponseTypes: []string{"code", "token"}, Accounts: []string{"acme", "other"}},
+		{Code: "served", Client: w.client("2"), RedirectURIs: []oauth.RedirectURI{uri("http://localhost")}, ResponseTypes: []string{"code"}, Accounts: []string{"acme"}},
 		{Code: "off", Client: w.client("3"), RedirectURIs: []oauth.RedirectURI{uri("http://localhost")}, ResponseTypes: []string{"code"}, Accounts: []string{"acme"}},
 	}, []*oauth.CustomerAccount{
 		{Code: "acme", Ways: []string{"acme-azure"}, EmailDomains: []string{"acme.example"}},
