@@ -176,6 +176,8 @@ var caddyfileTemplate = template.Must(template.New("").Funcs(template.FuncMap{
 				replace state REDACTED
 				replace resume REDACTED
 				replace w REDACTED
+				replace handle REDACTED
+				replace id_token_hint REDACTED
 			}
 			request>headers>Referer delete
 			resp_headers>Location delete

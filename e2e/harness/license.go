@@ -73,7 +73,7 @@ license {
 	if site == "" {
 		site = l.Gate
 	}
-	c.Sites += fmt.Sprintf("%s {\n\tsso_gate {\n\t\tlicense_activation\n\t}\n\treverse_proxy %s\n}\n", site, l.Backend.Addr)
+	c.Sites += fmt.Sprintf("%s {\n\timport filtered_log\n\tsso_gate {\n\t\tlicense_activation\n\t}\n\treverse_proxy %s\n}\n", site, l.Backend.Addr)
 }
 
 // App is licensed software that is configured as its vendor does it.

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/caddy-sso/caddy-sso/e2e/harness"
 )
@@ -149,5 +150,28 @@ func TestBothClientsReadTheErrorsOfSSOURL(t *testing.T) {
 			_, err = a.SSOURL(t.Context(), options.ResponseType, a.RedirectURI)
 			wantRefused(t, err, tt.status, tt.code)
 		})
+	}
+}
+
+// TestAClockMayBeOffByAQuarterOfAnHour holds it both ways. A signature covers
+// its date alone, so the same one is good for several requests.
+func TestAClockMayBeOffByAQuarterOfAnHour(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	a := w.app(t, nil)
+	for off, good := range map[time.Duration]bool{
+		14 * time.Minute: true, -14 * time.Minute: true, 16 * time.Minute: false, -16 * time.Minute: false,
+	} {
+		at := time.Now().Add(off)
+		a.Now = func() time.Time { return at }
+		for range 2 {
+			_, err := a.SSOURL(t.Context(), "", a.RedirectURI)
+			if good && err != nil {
+				t.Errorf("off by %v: %v", off, err)
+			}
+			if !good {
+				wantRefused(t, err, 400, "date_header_diff")
+			}
+		}
 	}
 }
