@@ -212,6 +212,12 @@ func (a *App) maintain(ctx context.Context, c *core) {
 			if err := c.server.Keys.Maintain(ctx); err != nil && ctx.Err() == nil {
 				a.log.Error("rotating the signing keys", zap.Error(err))
 			}
+			if c.signature == nil {
+				continue
+			}
+			if err := c.signature.Maintain(ctx); err != nil && ctx.Err() == nil {
+				a.log.Error("keeping the key of LicenseSignature", zap.Error(err))
+			}
 		}
 	}
 }

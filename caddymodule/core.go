@@ -54,7 +54,8 @@ type core struct {
 	server *oauth.Server
 	audit  *oauth.Audit
 
-	license *licenseapi.API // nil: there is none
+	license   *licenseapi.API // nil: there is none
+	signature *licenseapi.SignatureKey
 
 	identity string
 	users    atomic.Int64 // requests that hold the store, and the app itself
@@ -138,7 +139,7 @@ func (a *App) newCore(s *state, identity string) *core {
 			Now:      time.Now,
 		},
 	}
-	c.license = a.newLicenseAPI(c.server, vault)
+	c.license, c.signature = a.newLicenseAPI(c.server, vault)
 	c.users.Store(1)
 	return c
 }

@@ -305,10 +305,11 @@ func checkAPIKey(key, shared string) error {
 // replaced replaces the placeholders in a secret.
 func replaced(s string) (string, error) { return caddy.NewReplacer().ReplaceOrErr(s, true, true) }
 
-// newLicenseAPI makes the face, where there is a License API.
-func (a *App) newLicenseAPI(server *oauth.Server, vault keys.Vault) *licenseapi.API {
+// newLicenseAPI makes the face and its signature key, where there is a License
+// API.
+func (a *App) newLicenseAPI(server *oauth.Server, vault keys.Vault) (*licenseapi.API, *licenseapi.SignatureKey) {
 	if a.License == nil {
-		return nil
+		return nil, nil
 	}
 	signature := a.licensing.signature
 	if signature == nil {
@@ -319,7 +320,7 @@ func (a *App) newLicenseAPI(server *oauth.Server, vault keys.Vault) *licenseapi.
 		ClockSkew: time.Duration(a.License.ClockSkew), OpenIDConfiguration: a.License.OpenIDConfiguration,
 		Sign: signature.Sign, PublicKey: signature.Public,
 		Now: time.Now, Log: a.log.Named("license"),
-	}
+	}, signature
 }
 
 // startLicense reads the signature key, so that what is wrong with it is said
@@ -328,7 +329,7 @@ func (a *App) startLicense(ctx context.Context, c *core) error {
 	if c.license == nil {
 		return nil
 	}
-	_, err := c.license.PublicKey(ctx)
+	err := c.signature.Load(ctx)
 	if errors.Is(err, errUnavailable) {
 		a.log.Warn("the storage does not answer yet; no license can be activated until it does", zap.Error(err))
 		return nil

@@ -18,13 +18,15 @@ import (
 	"sync/atomic"
 
 	"github.com/caddy-sso/caddy-sso/keys"
+	"github.com/caddy-sso/caddy-sso/storage"
 )
 
 // A SignatureKey signs answers, as licensed software verifies them. It is read,
 // or made, when it is first needed. It is safe for concurrent use, and cannot
 // be printed.
 type SignatureKey struct {
-	read func(context.Context) ([]byte, error)
+	read     func(context.Context) ([]byte, error)
+	maintain func(context.Context) error // nil: a file stays where it is
 
 	reading sync.Mutex
 	loaded  atomic.Pointer[rsa.PrivateKey]
@@ -54,22 +56,43 @@ func SignatureKeyFile(path string) *SignatureKey {
 
 // SignatureKeyVault is a key that all nodes which share the vault share.
 func SignatureKeyVault(v keys.Vault) *SignatureKey {
-	return &SignatureKey{read: func(ctx context.Context) ([]byte, error) {
-		const name = "license-signature"
-		text, there, err := v.Load(ctx, name)
-		if err == nil && !there {
-			text, err = v.Update(ctx, name, func(old []byte) ([]byte, error) {
-				if old != nil {
-					return nil, nil
-				}
-				return newKey()
-			})
+	k := new(SignatureKey)
+	k.read = func(ctx context.Context) ([]byte, error) {
+		text, err := v.Update(ctx, vaultName, func(old []byte) ([]byte, error) {
+			switch loaded := k.loaded.Load(); {
+			case old != nil:
+				return nil, nil
+			case loaded != nil: // of a vault that lost it
+				return encodeKey(loaded)
+			}
+			return newKey()
+		})
+		if r, ok := v.(keys.Recaller); ok && errors.Is(err, storage.ErrUnavailable) {
+			if seen, known := r.Recall(vaultName); known {
+				return seen, nil
+			}
 		}
 		if err != nil {
 			return nil, fmt.Errorf("the signature key: %w", err)
 		}
 		return text, nil
-	}}
+	}
+	k.maintain = func(ctx context.Context) error {
+		_, err := k.read(ctx)
+		return err
+	}
+	return k
+}
+
+const vaultName = "license-signature"
+
+// Maintain renews the key where it is kept, which would forget it otherwise. It
+// is meant to be called hourly.
+func (k *SignatureKey) Maintain(ctx context.Context) error {
+	if k.maintain == nil || k.loaded.Load() == nil {
+		return nil
+	}
+	return k.maintain(ctx)
 }
 
 // Format keeps the key out of whatever prints it.
@@ -154,6 +177,10 @@ func newKey() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making a key: %w", err)
 	}
+	return encodeKey(key)
+}
+
+func encodeKey(key *rsa.PrivateKey) ([]byte, error) {
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
 		return nil, fmt.Errorf("encoding a key: %w", err)

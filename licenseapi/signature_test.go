@@ -18,6 +18,7 @@ import (
 
 	"github.com/caddy-sso/caddy-sso/keys"
 	"github.com/caddy-sso/caddy-sso/licenseapi"
+	"github.com/caddy-sso/caddy-sso/storage/memory"
 )
 
 func publicKey(t *testing.T, k *licenseapi.SignatureKey) string {
@@ -148,14 +149,59 @@ func TestAVaultMayComeUpLater(t *testing.T) {
 	}
 }
 
-type lateVault struct {
-	keys.Vault
-	err error
+// Clients have the public half built in, so the key has to outlive whatever
+// keeps it.
+func TestTheKeyIsRenewedInItsVault(t *testing.T) {
+	shared := memory.New(memory.Options{})
+	v := &lateVault{Vault: keys.NewStoreVault(shared, make([]byte, 32), nil)}
+	k := licenseapi.SignatureKeyVault(v)
+	public := publicKey(t, k)
+	if err := k.Maintain(t.Context()); err != nil || v.updates != 2 {
+		t.Errorf("%v after %d updates", err, v.updates)
+	}
+	lost := &lateVault{Vault: keys.NewMemoryVault()}
+	v.Vault = lost
+	if err := k.Maintain(t.Context()); err != nil || publicKey(t, k) != public || publicKey(t, licenseapi.SignatureKeyVault(lost)) != public {
+		t.Errorf("a vault that lost the key has another: %v", err)
+	}
+	v.err = errDown
+	if err := k.Maintain(t.Context()); !errors.Is(err, errDown) || publicKey(t, k) != public {
+		t.Errorf("a vault that is away: %v", err)
+	}
+	file := licenseapi.SignatureKeyFile(filepath.Join(t.TempDir(), "key.pem"))
+	if err := errors.Join(file.Load(t.Context()), file.Maintain(t.Context())); err != nil {
+		t.Error(err)
+	}
 }
 
-func (v *lateVault) Load(ctx context.Context, name string) ([]byte, bool, error) {
-	if v.err != nil {
-		return nil, false, v.err
+// A node that comes up while the store is away signs with what its process saw.
+func TestAKeyIsRecalledWhileTheVaultIsAway(t *testing.T) {
+	v := &lateVault{Vault: keys.NewMemoryVault()}
+	public := publicKey(t, licenseapi.SignatureKeyVault(v))
+	v.err = errDown
+	if got := publicKey(t, licenseapi.SignatureKeyVault(&recaller{v})); got != public {
+		t.Error("it is another key")
 	}
-	return v.Vault.Load(ctx, name)
+}
+
+type lateVault struct {
+	keys.Vault
+	err     error
+	updates int
+}
+
+func (v *lateVault) Update(ctx context.Context, name string, change func([]byte) ([]byte, error)) ([]byte, error) {
+	if v.err != nil {
+		return nil, v.err
+	}
+	v.updates++
+	return v.Vault.Update(ctx, name, change)
+}
+
+// A recaller knows what its vault had.
+type recaller struct{ *lateVault }
+
+func (r *recaller) Recall(name string) ([]byte, bool) {
+	blob, ok, err := r.Vault.Load(context.Background(), name)
+	return blob, ok && err == nil
 }
