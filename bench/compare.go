@@ -49,21 +49,7 @@ func (r *run) compare(ctx context.Context, c *caddy, cmp *comparison, name strin
 
 // measured is one slice with what it cost Caddy.
 func (r *run) measured(ctx context.Context, c *caddy, w row, first int) (slice, error) {
-	before, err := cpu(c.pid())
-	if err != nil {
-		return slice{}, err
-	}
-	s, err := r.wrk(ctx, w, first)
-	if err != nil {
-		return slice{}, err
-	}
-	after, err := cpu(c.pid())
-	if err != nil {
-		return slice{}, err
-	}
-	s.cpu = after - before
-	s.rss, err = rss(c.pid())
-	return s, err
+	return c.costing(func() (slice, error) { return r.wrk(ctx, w, first) })
 }
 
 // record keeps every slice for whoever doubts the medians.

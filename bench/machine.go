@@ -41,9 +41,9 @@ func (r *run) check() error {
 		return errors.New("-rounds, -connections and -sessions have to be positive")
 	}
 	switch r.only {
-	case "", "gate", "auth", "token", "go":
+	case "", "gate", "auth", "token", "license", "go":
 	default:
-		return fmt.Errorf("-only is %q; expected gate, auth, token or go", r.only)
+		return fmt.Errorf("-only is %q; expected gate, auth, token, license or go", r.only)
 	}
 	if _, err := os.Stat("../cmd/caddy"); err != nil {
 		return errors.New("../cmd/caddy is not there; run this in the folder bench of the project")

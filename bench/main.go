@@ -57,7 +57,7 @@ func main() {
 	flag.DurationVar(&r.slice, "slice", time.Second, "how long a row is measured in each round, in whole seconds")
 	flag.IntVar(&r.connections, "connections", 32, "connections of wrk")
 	flag.IntVar(&r.sessions, "sessions", 200_000, "live sessions of the portal")
-	flag.StringVar(&r.only, "only", "", "a part alone: gate, auth, token or go")
+	flag.StringVar(&r.only, "only", "", "a part alone: gate, auth, token, license or go")
 	flag.StringVar(&r.caddy, "caddy", os.Getenv("CADDY_SSO_BINARY"), "a Caddy with caddy-sso in it; built where there is none")
 	flag.Parse()
 
@@ -105,6 +105,7 @@ func (r *run) all(ctx context.Context) (err error) {
 		{"gate", r.gate},
 		{"auth", r.auth},
 		{"token", r.token},
+		{"license", r.license},
 		{"go", r.goBenchmarks},
 	} {
 		if r.only != "" && r.only != part.name {

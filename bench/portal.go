@@ -48,6 +48,12 @@ func (r *run) startPortal(ctx context.Context, name string, sessions int) (*port
 	if err != nil {
 		return nil, err
 	}
+	return r.startSeeded(ctx, name, sessions, ports)
+}
+
+// startSeeded is startPortal with other ports; the License API has a
+// configuration of its own.
+func (r *run) startSeeded(ctx context.Context, name string, sessions int, ports map[string]string) (*portal, error) {
 	hash, err := r.hash(ctx)
 	if err != nil {
 		return nil, err
@@ -64,11 +70,16 @@ func (r *run) startPortal(ctx context.Context, name string, sessions int) (*port
 	if err := seed(ctx, filepath.Join(dir, "sso.db"), p.cookies, "http://"+p.host("e"), users, sessions); err != nil {
 		return nil, err
 	}
-	p.caddy, err = r.startCaddy(ctx, "portal.Caddyfile", map[string]any{
+	config := "portal.Caddyfile"
+	if name == "license" {
+		config = "license.Caddyfile"
+	}
+	p.caddy, err = r.startCaddy(ctx, config, map[string]any{
 		"Port": ports, "Dir": dir, "Users": names, "Subjects": subjects, "Hash": hash,
 		"Cache": sessions + sessions/4, "Algorithms": algorithms, "Callback": callback,
 		"StaticCallback": callback + "?code=" + strings.Repeat("A", 43) + "&state=" + authState,
-		"Codes":          map[string]any{"Lifetime": codeLifetime, "Capacity": codeCapacity, "PerSession": codePerSession},
+		"Key":            licenseKey, "Shared": licenseShared,
+		"Codes": map[string]any{"Lifetime": codeLifetime, "Capacity": codeCapacity, "PerSession": codePerSession},
 	}, ports)
 	return p, err
 }

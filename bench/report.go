@@ -19,6 +19,8 @@ type report struct {
 	run        run
 	gate, auth *comparison
 	tokens     []tokenRow
+	links      []tokenRow // of the License API
+	license    *comparison
 	benchmarks []goRow
 }
 
@@ -33,7 +35,15 @@ func (r *report) markdown() string {
 		}
 	}
 	if r.tokens != nil {
-		writeTokens(&b, r.tokens)
+		writeTokens(&b, "f: a token beside its signature", r.tokens)
+		fmt.Fprintf(&b, "Fresh codes with PKCE S256, obtained before each slice and redeemed over %d connections; %d sessions. "+
+			"The raw signature is by the same kind of key, in Go, on Caddy's core, before and after each slice.\n\n", directConnections, tokenSessions)
+	}
+	if r.links != nil {
+		writeTokens(&b, "A link of the License API beside its signature (RS256)", r.links)
+	}
+	if r.license != nil {
+		r.license.write(&b)
 	}
 	if r.benchmarks != nil {
 		writeBenchmarks(&b, r.benchmarks)
@@ -104,9 +114,9 @@ func (c *comparison) verdict(b *strings.Builder) {
 		c.rows[1].name, c.rows[0].name, ofMedians, ofPairs, 100*tolerance)
 }
 
-func writeTokens(b *strings.Builder, rows []tokenRow) {
-	b.WriteString("## f: a token beside its signature\n\n")
-	fmt.Fprintf(b, "| algorithm | redemptions/s | CPU µs each | raw signature µs | CPU ÷ raw, median of rounds | raw after ÷ before (control) | p50 ms | p99 ms | RSS MB | errors |\n")
+func writeTokens(b *strings.Builder, title string, rows []tokenRow) {
+	fmt.Fprintf(b, "## %s\n\n", title)
+	fmt.Fprintf(b, "| | answers/s | CPU µs each | raw signature µs | CPU ÷ raw, median of rounds | raw after ÷ before (control) | p50 ms | p99 ms | RSS MB | errors |\n")
 	b.WriteString("|---|---|---|---|---|---|---|---|---|---|\n")
 	for _, t := range rows {
 		if errorsIn(t.slices) > 0 {
@@ -122,8 +132,7 @@ func writeTokens(b *strings.Builder, rows []tokenRow) {
 			medianOf(t.slices, slice.rate), medianOf(t.slices, slice.cpuMicros), t.medianRaw(), t.overRaw(), shown,
 			medianOf(t.slices, slice.p50Millis), medianOf(t.slices, slice.p99Millis), medianOf(t.slices, slice.rssMegabytes))
 	}
-	fmt.Fprintf(b, "\nFresh codes with PKCE S256, obtained before each slice and redeemed over %d connections; %d sessions. "+
-		"The raw signature is by the same kind of key, in Go, on Caddy's core, before and after each slice.\n\n", tokenConnections, tokenSessions)
+	b.WriteString("\n")
 }
 
 func (t tokenRow) perRound(figure func(round int) float64) float64 {

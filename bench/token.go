@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"crypto/sha256"
@@ -9,23 +8,16 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"runtime"
 	"slices"
 	"strings"
-	"sync"
-	"time"
 )
 
 const (
-	// tokenConnections redeem at the same time.
-	tokenConnections = 16
-
 	// tokenSessions are enough, at the default of per_session, for the codes
 	// of many slices.
 	tokenSessions = 20_000
@@ -59,11 +51,12 @@ func (r *run) token(ctx context.Context, rep *report) (err error) {
 	if err != nil {
 		return fmt.Errorf("reading the cookies: %w", err)
 	}
-	load := &tokenLoad{host: p.host("e"), cookies: strings.Fields(string(text))}
-	defer load.close()
-	if err := load.dial(); err != nil {
+	portal, err := dial(p.host("e"))
+	if err != nil {
 		return err
 	}
+	defer portal.close()
+	load := &tokenLoad{conns: portal, cookies: strings.Fields(string(text))}
 
 	if err := pinSelf(ctx, loadCore); err != nil {
 		return err
@@ -94,7 +87,7 @@ func (r *run) token(ctx context.Context, rep *report) (err error) {
 				return err
 			}
 			t.before = append(t.before, raw.Seconds()*1e6)
-			s, err := r.redeem(p, load, client, max(int(rates[client]*r.slice.Seconds()), tokenConnections))
+			s, err := r.redeem(p, load, client, max(int(rates[client]*r.slice.Seconds()), directConnections))
 			if err != nil {
 				return err
 			}
@@ -119,93 +112,26 @@ func (r *run) redeem(p *portal, load *tokenLoad, client string, n int) (slice, e
 	if err != nil {
 		return slice{}, fmt.Errorf("%w; Caddy's log ends: %s", err, tail(p.log))
 	}
-	before, err := cpu(p.pid())
-	if err != nil {
-		return slice{}, err
-	}
-	s, err := load.redeem(client, codes)
-	if err != nil {
-		return slice{}, err
-	}
-	after, err := cpu(p.pid())
-	if err != nil {
-		return slice{}, err
-	}
-	s.cpu = after - before
-	s.rss, err = rss(p.pid())
-	return s, err
+	return p.costing(func() (slice, error) { return load.redeem(client, codes) })
 }
 
 // A tokenLoad is what loads the token endpoint: connections that write requests
 // made beforehand, since net/http's client would take longer than Caddy.
 type tokenLoad struct {
-	host    string
+	*conns
 	cookies []string
 	used    int // of all cookies, so that they take turns; also numbers verifiers
-	conns   []*tokenConn
-}
-
-type tokenConn struct {
-	net.Conn
-	in *bufio.Reader
-}
-
-func (l *tokenLoad) dial() error {
-	_, port, _ := strings.Cut(l.host, ":")
-	for range tokenConnections {
-		c, err := net.Dial("tcp", "127.0.0.1:"+port)
-		if err != nil {
-			return fmt.Errorf("connecting to the portal: %w", err)
-		}
-		l.conns = append(l.conns, &tokenConn{c, bufio.NewReader(c)})
-	}
-	return nil
-}
-
-func (l *tokenLoad) close() {
-	for _, c := range l.conns {
-		c.Close()
-	}
-}
-
-// do sends a request and reads all of the answer.
-func (c *tokenConn) do(request []byte) (*http.Response, []byte, error) {
-	if _, err := c.Write(request); err != nil {
-		return nil, nil, err
-	}
-	resp, err := http.ReadResponse(c.in, nil)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	return resp, body, err
 }
 
 // An issued code, and what it takes to redeem it.
 type issued struct{ code, verifier string }
-
-// each lets every connection work on its share of n.
-func (l *tokenLoad) each(n int, work func(c *tokenConn, i int) error) error {
-	failures := make([]error, len(l.conns))
-	var all sync.WaitGroup
-	for k, c := range l.conns {
-		all.Go(func() {
-			for i := k; i < n && failures[k] == nil; i += len(l.conns) {
-				failures[k] = work(c, i)
-			}
-		})
-	}
-	all.Wait()
-	return errors.Join(failures...)
-}
 
 // codes signs in to a client n times, each with a challenge of its own.
 func (l *tokenLoad) codes(client string, n int) ([]issued, error) {
 	first := l.used
 	l.used += n
 	codes := make([]issued, n)
-	err := l.each(n, func(c *tokenConn, i int) error {
+	err := l.each(n, func(c *conn, i int) error {
 		codes[i].verifier = verifierOf(first + i)
 		resp, body, err := c.do(fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: %s\r\nCookie: %s\r\n\r\n",
 			authPath(client, challengeOf(codes[i].verifier)), l.host, l.cookies[(first+i)%len(l.cookies)]))
@@ -233,32 +159,10 @@ func (l *tokenLoad) redeem(client string, codes []issued) (slice, error) {
 		requests[i] = fmt.Appendf(nil, "POST /api/oauth2/token HTTP/1.1\r\nHost: %s\r\n"+
 			"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n%s", l.host, len(form), form)
 	}
-	took, wrong := make([]time.Duration, len(codes)), make([]int, len(codes)) // the statuses
 	prefix := tokenPrefix(algorithms[client])
-	runtime.GC()
-	begun := time.Now()
-	err := l.each(len(codes), func(c *tokenConn, i int) error {
-		sent := time.Now()
-		resp, body, err := c.do(requests[i])
-		if err != nil {
-			return fmt.Errorf("redeeming a code: %w", err)
-		}
-		took[i] = time.Since(sent)
-		if resp.StatusCode != http.StatusOK || !bytes.HasPrefix(body, prefix) {
-			wrong[i] = resp.StatusCode
-		}
-		return nil
+	return l.fire(requests, func(resp *http.Response, body []byte) bool {
+		return resp.StatusCode == http.StatusOK && bytes.HasPrefix(body, prefix)
 	})
-	s := slice{requests: len(codes), seconds: time.Since(begun).Seconds()}
-	slices.Sort(took)
-	s.p50, s.p99 = took[len(took)/2], took[len(took)*99/100]
-	for _, status := range wrong {
-		if status != 0 {
-			s.wrong++
-			s.status = status
-		}
-	}
-	return s, err
 }
 
 // tokenPrefix is how an answer begins whose token was signed with alg.
