@@ -18,10 +18,11 @@ import (
 func init() {
 	caddycmd.RegisterCommand(caddycmd.Command{
 		Name:  "sso",
-		Short: "Sees and ends sessions of single sign-on",
+		Short: "Sees and ends sessions of single sign-on, and tries the License API",
 		Long: `Works on the sessions of a running server, through its admin API.
 
-All subcommands take --address, or find the admin address in --config.`,
+All subcommands but "license sign" take --address, or find the admin address in
+--config.`,
 		CobraFunc: func(cmd *cobra.Command) {
 			sessions := &cobra.Command{Use: "session", Short: "Sees and ends SSO sessions"}
 			sessions.AddCommand(
