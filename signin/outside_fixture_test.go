@@ -17,16 +17,18 @@ import (
 
 // elsewhere is a provider that believes whoever comes: the code is the user.
 type elsewhere struct {
-	id       string
-	users    map[string]session.User
-	startErr error
-	endErr   error
-	left     []Departure
+	id        string
+	users     map[string]session.User
+	startErr  error
+	endErr    error
+	left      []Departure
+	ended     int
+	meanwhile func() // at the next Finish
 }
 
 func (e *elsewhere) ID() string                                  { return e.id }
 func (e *elsewhere) Current(u session.User) (session.User, bool) { return u, true }
-func (e *elsewhere) Label() (name, icon string) { return strings.ToUpper(e.id), "" }
+func (e *elsewhere) Label() (name, icon string)                  { return strings.ToUpper(e.id), "" }
 
 func (e *elsewhere) Start(_ context.Context, d Departure) (string, error) {
 	e.left = append(e.left, d)
@@ -34,6 +36,11 @@ func (e *elsewhere) Start(_ context.Context, d Departure) (string, error) {
 }
 
 func (e *elsewhere) Finish(_ context.Context, d Departure, answer url.Values) (session.User, error) {
+	e.ended++
+	if then := e.meanwhile; then != nil {
+		e.meanwhile = nil
+		then()
+	}
 	if e.endErr != nil {
 		return session.User{}, e.endErr
 	}

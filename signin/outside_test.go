@@ -153,11 +153,43 @@ func TestClass22OnlyTheAnswerToThisBrowserSignsIn(t *testing.T) {
 	w = b.back("acme", state, "ann") // nothing of the above used it up
 	want(t, w, http.StatusOK)
 	first := b.session()
+	ended := f.acme.ended
 	w = b.back("acme", state, "bob")
+	if f.acme.ended != ended {
+		t.Error("an answer that was used is taken to the provider")
+	}
 	want(t, w, http.StatusConflict)
 	wantText(t, w, "finished before", `href="/oauth2/authorize?client_id=1&amp;x=%20y"`)
 	if b.session() != first || f.who(first) != "ann.acme" {
 		t.Error("a second answer signed somebody in")
+	}
+}
+
+// Of two tabs with one answer, one signs in.
+func TestClass22AnAnswerIsUsedOnceAlsoAtTheSameMoment(t *testing.T) {
+	f := newOutsideFixture(t)
+	b := f.visitor()
+	state := b.leave(b.open(SignInPath), "acme")
+	f.acme.meanwhile = func() { want(t, b.back("acme", state, "ann"), http.StatusOK) }
+	want(t, b.back("acme", state, "bob"), http.StatusConflict)
+	if who := f.who(b.session()); who != "ann.acme" {
+		t.Errorf("%q is signed in", who)
+	}
+}
+
+// A session that does not count, and is not replaced, must not send the browser
+// to and fro between the only provider and the request.
+func TestWithASessionTheOnlyProviderIsNotGoneToByItself(t *testing.T) {
+	f := newOutsideFixture(t)
+	f.use(f.acme)
+	b := f.visitor()
+	want(t, b.back("acme", b.away(b.open(openID)), "ann"), http.StatusOK)
+	f.clock.Advance(time.Minute)
+	f.asks.AuthAfter = f.clock.Now()
+	for range 2 {
+		w := b.open(openID)
+		want(t, w, http.StatusOK)
+		wantText(t, w, "Sign in once more", "Continue with ACME")
 	}
 }
 

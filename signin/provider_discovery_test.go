@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -129,6 +130,11 @@ func endless(w http.ResponseWriter, r *http.Request) {
 func TestClass24AHostileProviderNeitherFloodsNorHangs(t *testing.T) {
 	ask := func(t *testing.T, path string, handle http.HandlerFunc) error {
 		f := newFakeProvider(t)
+		defer func() {
+			if f.times("/elsewhere") != 0 {
+				t.Error("it is followed")
+			}
+		}()
 		f.handle[path] = handle
 		p := f.way()
 		if path != discoveryPath && start(t, p) != nil {
@@ -166,6 +172,33 @@ func TestClass24AHostileProviderNeitherFloodsNorHangs(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// An answer that is too long is refused for that alone.
+func TestAnAnswerHasABound(t *testing.T) {
+	for size, taken := range map[int]bool{maxProviderAnswer / 2: true, maxProviderAnswer: false} {
+		f := newFakeProvider(t)
+		f.metadata = map[string]any{"filling": strings.Repeat("x", size)}
+		if down := start(t, f.way()); (down == nil) != taken {
+			t.Errorf("%d bytes: %v", size, down)
+		}
+	}
+}
+
+// With the others, who knows the client secret could sign.
+func TestOnlyAsymmetricAlgorithmsAreTaken(t *testing.T) {
+	for name, c := range map[string]struct{ says, want []string }{
+		"some of each": {[]string{"HS256", "none", "PS256", "EdDSA", "XS1"}, []string{"PS256", "EdDSA"}},
+		"none of them": {[]string{"HS256", "none"}, []string{"RS256"}},
+		"nothing":      {nil, []string{"RS256"}},
+	} {
+		f := newFakeProvider(t)
+		f.metadata = map[string]any{"id_token_signing_alg_values_supported": c.says}
+		found, err := f.way().discovery(t.Context())
+		if err != nil || !slices.Equal(found.algorithms, c.want) {
+			t.Errorf("%s: %v, %v", name, found, err)
+		}
 	}
 }
 
