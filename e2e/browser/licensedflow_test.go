@@ -166,6 +166,18 @@ func TestALicenseUserChoosesAmongTheWaysOfTheAccount(t *testing.T) {
 	}
 }
 
+func TestAnAccountOfTheProviderThatIsNotAllowedIsToldSo(t *testing.T) {
+	w, provider := newCustomer(t)
+	b := newTab(t)
+	b.open(w.linkFor(t, "demo", "strict"))
+	b.atProvider(provider, "bob")
+	b.sees("This account cannot be used here", "you are signed in as bob@elsewhere.example")
+	b.look("message-account-of-a-provider-not-allowed")
+	b.click("Use another account")
+	b.atProvider(provider, "ada")
+	b.sees("You can go back to the application.")
+}
+
 func TestALinkOfOneUserIsNoUseInAnothersBrowser(t *testing.T) {
 	w, provider := newCustomer(t)
 	ours, theirs, a := newTab(t), newTab(t), w.application(t)
