@@ -178,3 +178,37 @@ func TestAProviderMayBeDownAndComeUp(t *testing.T) {
 	other.SignInAt(other.Open(r.Gate+"/"), "bob")
 	r.wantAtBackend(t, other, map[string]string{"X-SSO-User": "bob.acme"})
 }
+
+// A request that demands a new sign-in gets one at the provider, too, though the
+// user has a session at both.
+func TestANewSignInIsOneAtTheProvider(t *testing.T) {
+	r, p := atProvider(t, true)
+	p.Start()
+	browser := harness.NewClient(t)
+	browser.SignInAt(browser.Open(r.Gate+"/"), "ann")
+	authorize := func(prompt string) *harness.Response {
+		return browser.Open(r.Portal + "/oauth2/authorize?" + url.Values{
+			"response_type": {"code"}, "client_id": {"1"}, "redirect_uri": {"http://" + r.backend.Addr + "/callback"}, "state": {"12345678"},
+			"scope": {"openid"}, "code_challenge": {strings.Repeat("A", 43)}, "code_challenge_method": {"S256"}, "prompt": {prompt},
+		}.Encode())
+	}
+	atCallback := func(page *harness.Response) {
+		t.Helper()
+		if page.URL.Path != "/callback" || page.URL.Query().Get("code") == "" {
+			t.Fatalf("ended at %s with %d:\n%s", page.URL, page.Status, page.Body)
+		}
+	}
+	atCallback(authorize("none"))
+
+	page := authorize("login")
+	wantPage(t, page, http.StatusOK, "You are signed in as", "Sign in once more")
+	page = browser.Open(r.Portal + page.Links("/sso/with/acme?")[0])
+	if page.URL.Host != strings.TrimPrefix(p.Issuer, "http://") {
+		t.Fatalf("the provider asked nothing; the browser is at %s", page.URL)
+	}
+	atCallback(browser.SignInAt(page, "ann"))
+
+	page = authorize("select_account")
+	wantPage(t, page, http.StatusOK, "ann.acme", "Continue to", "Use another account")
+	atCallback(browser.Open(r.Portal + page.Links("/oauth2/authorize?")[0]))
+}
