@@ -82,7 +82,7 @@ func (p *Pages) Denied(w http.ResponseWriter, v Denied) {
 		template: "denied",
 		status:   http.StatusForbidden,
 		title:    forApp("No access", "to", v.App),
-		scripts:  []string{"signin.js"},
+		scripts:  []string{"fragment.js", "signin.js"},
 		view:     v,
 		policy:   policy{form: true, opener: cutsOpener},
 	})

@@ -27,11 +27,14 @@ func buildAssets(accent rgb) (assets map[string]asset, names map[string]string, 
 		"page.css":       "text/css; charset=utf-8",
 		"mark.svg":       "image/svg+xml",
 		"continue.js":    "text/javascript; charset=utf-8",
+		"fragment.js":    "text/javascript; charset=utf-8",
+		"sendform.js":    "text/javascript; charset=utf-8",
 		"sessions.js":    "text/javascript; charset=utf-8",
 		"signin.js":      "text/javascript; charset=utf-8",
 		"widget.js":      "text/javascript; charset=utf-8",
 		"popupsignin.js": "text/javascript; charset=utf-8",
 		"popupdone.js":   "text/javascript; charset=utf-8",
+		"unsentform.js":  "text/javascript; charset=utf-8",
 	} {
 		body, err := files.ReadFile("static/" + name)
 		if err != nil {

@@ -12,6 +12,7 @@ import (
 // A policy is what one page is allowed, and who may hold a handle on it.
 type policy struct {
 	form   bool     // the page posts to its own site
+	sends  bool     // the page posts what another page of its site would have
 	images []string // addresses of images beside the logo
 	opener opener
 }
@@ -40,7 +41,7 @@ func (p policy) set(h http.Header, csp string) {
 	// With no-referrer, browsers post forms with "Origin: null", which
 	// cross-origin protection must refuse.
 	h.Set("Referrer-Policy", "no-referrer")
-	if p.form {
+	if p.form || p.sends {
 		h.Set("Referrer-Policy", "same-origin")
 	}
 	switch p.opener {
@@ -67,12 +68,18 @@ func (p policy) contentSecurity(logoSource string) (string, error) {
 			images = append(images, s)
 		}
 	}
-	form := "'none'"
-	if p.form {
-		form = "'self'"
+	form := "; form-action 'none'"
+	switch {
+	case p.form:
+		form = "; form-action 'self'"
+	case p.sends:
+		// The policy of the page whose form it is, which may have none, is for
+		// its application to choose: Chromium holds all redirects that follow
+		// against it. The script sends to its own origin only.
+		form = ""
 	}
 	return "default-src 'none'; style-src 'self'; script-src 'self'; img-src " + strings.Join(images, " ") +
-		"; form-action " + form + "; frame-ancestors 'none'; base-uri 'none'", nil
+		form + "; frame-ancestors 'none'; base-uri 'none'", nil
 }
 
 var errSource = errors.New("want scheme://host or scheme://host:port, with the host in its ASCII form")

@@ -51,6 +51,14 @@ func everyPage() []any {
 			Channel: "sso-7f", Nonce: "n-7f",
 		},
 		&page.PopupDone{App: "Acme", Channel: "sso-7f", Nonce: "n-7f", ReturnURL: "/reports?q=1"},
+		&page.UnsentForm{
+			App: "Acme", Why: "It is too big.", SignInURL: "/oauth2/sign-in",
+			Kept: &page.KeptForm{
+				ID: "f-7f", NextURL: "/oauth2/send", ActionURL: "https://app.example/save?x=1", Type: "multipart/form-data", Charset: "utf-8",
+				Fields: []page.KeptField{{Name: []byte("a"), Value: []byte("b c")}, {Name: []byte("f"), File: true, FileName: []byte("f.txt"), FileType: "text/plain"}},
+			},
+		},
+		&page.SendForm{App: "Acme", ID: "f-7f", BackURL: "/form"},
 		&page.Message{
 			App: "Acme", Title: "This sign-in has expired", Text: "It was left open for too long.", Next: "Start again.",
 			Link: &page.Link{Text: "Start again", URL: "/sso/sign-in"}, Reference: "7f3a",
@@ -83,6 +91,10 @@ func write(t *testing.T, p *page.Pages, w http.ResponseWriter, view any) {
 		p.PopupSignIn(w, *v)
 	case *page.PopupDone:
 		p.PopupDone(w, *v)
+	case *page.UnsentForm:
+		p.UnsentForm(w, *v)
+	case *page.SendForm:
+		p.SendForm(w, *v)
 	case *page.Message:
 		p.Message(w, http.StatusBadRequest, *v)
 	default:

@@ -66,7 +66,7 @@ func (p *Pages) PopupSignIn(w http.ResponseWriter, v PopupSignIn) {
 		template: "popupsignin",
 		status:   cmp.Or(v.Status, http.StatusOK),
 		title:    forApp("Sign in", "to", v.App),
-		scripts:  []string{"popupsignin.js"},
+		scripts:  []string{"fragment.js", "popupsignin.js"},
 		view:     v,
 		policy:   policy{opener: opensPopups},
 	})

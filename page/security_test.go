@@ -164,8 +164,11 @@ func TestClass21ErrorsDoNotRepeatAnAddressThatMayHoldACode(t *testing.T) {
 }
 
 func policyWith(images, form string) string {
+	if form != "" {
+		form = "; form-action " + form
+	}
 	return "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:" + images +
-		"; form-action " + form + "; frame-ancestors 'none'; base-uri 'none'"
+		form + "; frame-ancestors 'none'; base-uri 'none'"
 }
 
 func TestClass30ClickjackingHeaders(t *testing.T) {
@@ -182,6 +185,8 @@ func TestClass30ClickjackingHeaders(t *testing.T) {
 		"PopupSignIn": {policyWith(" https://cdn.example:8443", "'none'"), "no-referrer", "same-origin-allow-popups"},
 		"PopupDone":   {policyWith(" https://cdn.example:8443", "'none'"), "no-referrer", ""},
 		"Message":     {policyWith(" https://cdn.example:8443", "'none'"), "no-referrer", ""},
+		"UnsentForm":  {policyWith(" https://cdn.example:8443", "'none'"), "no-referrer", ""},
+		"SendForm":    {policyWith(" https://cdn.example:8443", ""), "same-origin", ""}, // of the page whose form it is
 	}
 	p := newPages(t, page.Brand{Logo: "https://cdn.example:8443/logo.svg"})
 	for _, view := range everyPage() {

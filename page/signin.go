@@ -82,7 +82,7 @@ func (p *Pages) SignIn(w http.ResponseWriter, status int, v SignIn) {
 		template: "signin",
 		status:   status,
 		title:    forApp("Sign in", "to", v.App),
-		scripts:  []string{"signin.js"},
+		scripts:  []string{"fragment.js", "signin.js"},
 		bare:     v.WidgetOnly,
 		view:     v,
 		policy:   policy{form: true},

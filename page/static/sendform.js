@@ -1,0 +1,65 @@
+// Sends on, once, the form that this tab kept while its sender signed in.
+(() => {
+  "use strict";
+
+  const view = document.getElementById("send-form");
+  const status = document.getElementById("status");
+  const key = "caddy-sso:form:" + view.dataset.id;
+  const lifetime = 60 * 60 * 1000;
+
+  // A tab that is duplicated has a copy, so what was sent is noted for all tabs.
+  const take = () => {
+    const kept = sessionStorage.getItem(key);
+    sessionStorage.removeItem(key);
+    for (const other of Object.keys(localStorage)) {
+      if (other.startsWith("caddy-sso:form:") && !(Date.now() - localStorage.getItem(other) < 2 * lifetime)) localStorage.removeItem(other);
+    }
+    if (!kept || localStorage.getItem(key)) return null;
+    localStorage.setItem(key, Date.now());
+    const form = JSON.parse(kept);
+    const ours = new URL(form.action, location.origin).origin === location.origin;
+    return ours && Date.now() - form.time < lifetime ? form : null;
+  };
+
+  const bytes = (part) => Uint8Array.from(atob(part.replaceAll("-", "+").replaceAll("_", "/")), (c) => c.charCodeAt(0));
+
+  const send = (kept) => {
+    const decoder = new TextDecoder(kept.charset, { ignoreBOM: true });
+    const text = (part) => decoder.decode(bytes(part));
+    const form = document.createElement("form");
+    form.method = "post";
+    form.action = new URL(kept.action, location.origin);
+    form.enctype = kept.type;
+    form.acceptCharset = kept.charset;
+    // Not by inputs, which would change some names and values.
+    form.addEventListener("formdata", ({ formData }) => {
+      for (const field of kept.fields ? kept.fields.split(" ") : []) {
+        const [name, value, fileName, fileType] = field.split(".");
+        if (fileType === undefined) {
+          formData.append(text(name), text(value));
+        } else {
+          formData.append(text(name), new File([bytes(value)], text(fileName), { type: text(fileType) }));
+        }
+      }
+    });
+    // Going back leads to the page of the form, and never sends it again.
+    if (kept.page && new URL(kept.page).origin === location.origin) history.replaceState(null, "", kept.page);
+    document.body.append(form);
+    form.submit();
+  };
+
+  addEventListener("pageshow", (event) => {
+    if (event.persisted) location.reload();
+  });
+
+  let kept = null;
+  try {
+    kept = take();
+  } catch {
+    // Nothing may be stored here, so nothing was.
+  }
+  status.textContent = kept ? view.dataset.sending : view.dataset.gone;
+  if (!kept) return;
+  document.getElementById("back").hidden = true;
+  send(kept);
+})();
