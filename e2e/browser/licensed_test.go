@@ -58,7 +58,7 @@ func (a *application) link(t *testing.T, responseType string) string {
 	return link
 }
 
-// links makes an application of a product and a customer account, and returns
+// linkFor makes an application of a product and a customer account, and returns
 // its link.
 func (w *licensed) linkFor(t *testing.T, product, account string) string {
 	t.Helper()
@@ -70,24 +70,11 @@ func (w *licensed) linkFor(t *testing.T, product, account string) string {
 	return a.link(t, "code")
 }
 
-// withProviders has two providers that are down, and accounts and products for
-// every page that people may see.
-func withProviders(t *testing.T) func(*harness.Caddyfile, *harness.License) {
-	return func(c *harness.Caddyfile, l *harness.License) {
-		for id, name := range map[string]string{"acme": "Acme Inc.", "globex": "Globex Corporation"} {
-			c.Options += fmt.Sprintf("signin oidc %s {\nissuer http://localhost:%d\nclient_id sso\nname %q\n}\n", id, harness.Port(t), name)
-		}
-		l.Accounts = []string{"acme", "both", "either", "strict"}
+// withProducts has an account or a product for every page that people may see.
+func withProducts(t *testing.T) func(*harness.Caddyfile, *harness.License) {
+	return func(_ *harness.Caddyfile, l *harness.License) {
+		l.Accounts = []string{"strict"}
 		l.Lines = fmt.Sprintf(`
-customer_account acme {
-	signin acme
-}
-customer_account both {
-	signin local acme globex
-}
-customer_account either {
-	signin acme globex
-}
 customer_account strict {
 	signin local
 	email_domain acme.example
@@ -114,17 +101,8 @@ product unready {
 }
 
 func TestEveryPageOfALicenseUserIsAccessibleInBothThemesAndAtBothWidths(t *testing.T) {
-	w := newLicensed(t, withProviders(t))
+	w := newLicensed(t, withProducts(t))
 	for name, visit := range map[string]func(*tab){
-		"sign-in-with-providers": func(b *tab) {
-			b.open(w.linkFor(t, "demo", "both"))
-			b.sees("to continue to Demo CAD", "Continue with Acme Inc.", "Continue with Globex Corporation")
-		},
-		"sign-in-with-providers-alone": func(b *tab) {
-			b.open(w.linkFor(t, "demo", "either"))
-			b.sees("to continue to Demo CAD", "Continue with Acme Inc.", "Continue with Globex Corporation")
-			b.seesNot("Password")
-		},
 		"sign-in-no-account-of-it": func(b *tab) {
 			b.enter(w.linkFor(t, "demo", "other"))
 			b.open(w.linkFor(t, "demo", "strict"))
@@ -134,10 +112,6 @@ func TestEveryPageOfALicenseUserIsAccessibleInBothThemesAndAtBothWidths(t *testi
 			b.open(w.linkFor(t, "demo", "strict"))
 			b.signIn(demo.Name, demo.Password)
 			b.sees("This account cannot be used for Demo CAD")
-		},
-		"message-provider-down": func(b *tab) {
-			b.open(w.linkFor(t, "demo", "acme"))
-			b.sees("Acme Inc. does not answer")
 		},
 		"message-link-spent": func(b *tab) {
 			link := w.linkFor(t, "demo", "other")

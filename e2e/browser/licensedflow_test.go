@@ -199,7 +199,7 @@ func TestALinkOfOneUserIsNoUseInAnothersBrowser(t *testing.T) {
 }
 
 func TestAnApplicationWithASchemeOfItsOwnHasAPageWithTheLink(t *testing.T) {
-	w := newLicensed(t, withProviders(t))
+	w := newLicensed(t, withProducts(t))
 	b := newTab(t)
 	b.expect("acme-app:") // nothing on this machine opens it
 	b.open(w.linkFor(t, "native", "other"))
@@ -218,7 +218,7 @@ func TestAnApplicationWithASchemeOfItsOwnHasAPageWithTheLink(t *testing.T) {
 }
 
 func TestSomebodyWithoutASeatEndsAnotherSessionAndGoesOn(t *testing.T) {
-	w := newLicensed(t, withProviders(t))
+	w := newLicensed(t, withProducts(t))
 	first, second := newTab(t), newTab(t)
 	first.enter(w.linkFor(t, "seated", "other"))
 	a := w.application(t)

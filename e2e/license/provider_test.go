@@ -11,7 +11,7 @@ import (
 // The users of the customer's own provider. Anybody may sign in there as any of
 // them.
 var providerUsers = map[string]map[string]any{
-	"ada":   {"preferred_username": "ada", "email": "ada@acme.example", "email_verified": true, "groups": []string{"engineers"}},
+	"ada":   {"preferred_username": "ada", "email": "ada@acme.example", "email_verified": true, "roles": []string{"engineers"}},
 	"bob":   {"preferred_username": "bob", "email": "bob@elsewhere.example", "email_verified": true},
 	"carol": {"preferred_username": "carol", "email": "carol@acme.example", "email_verified": false},
 	"dave":  {"preferred_username": "dave", "email": "dave@elsewhere.example@acme.example", "email_verified": true},
@@ -28,7 +28,7 @@ func withProvider(t *testing.T, at **harness.Provider) func(*harness.Caddyfile, 
 	return func(c *harness.Caddyfile, l *harness.License) {
 		*at = harness.NewProvider(t, c.Portal+"/sso/callback/acme")
 		(*at).Accounts = providerUsers
-		c.Options += (*at).Caddyfile("acme", `name "Acme Inc."`, "claim groups groups", "scope profile email groups")
+		c.Options += (*at).Caddyfile("acme", `name "Acme Inc."`, "claim groups roles", "scope profile email groups")
 		l.Accounts = []string{"acme", "strict", "both"}
 		l.Lines = `
 customer_account acme {
