@@ -80,6 +80,9 @@ var refusals = map[oauth.Kind]refusal{
 	oauth.Unprovisioned:           errUnavailable,
 	oauth.UnknownProduct:          errProduct,
 	oauth.UnknownAccount:          errAccount,
+	oauth.UnknownProvider:         errValidation,
+	oauth.ProviderFailed:          errUnavailable,
+	oauth.SubjectToken:            errIDToken,
 }
 
 // refuse renders an error of the core. What is our own fault is logged here,

@@ -1,6 +1,7 @@
 package loginapi
 
 import (
+	"errors"
 	"net/http"
 	"time"
 
@@ -30,6 +31,9 @@ var refusals = map[oauth.Kind]struct {
 	oauth.InvalidToken:    {http.StatusUnauthorized, "002-016"},
 
 	oauth.UnauthorizedClient:   {http.StatusUnprocessableEntity, "003-020"},
+	oauth.UnknownProvider:      {http.StatusNotFound, "003-061"},
+	oauth.ProviderFailed:       {http.StatusUnprocessableEntity, "010-015"},
+	oauth.SubjectToken:         {http.StatusUnauthorized, "003-025"},
 	oauth.UnsupportedGrantType: {http.StatusBadRequest, "0"},
 
 	// No endpoint of this API comes to these.
@@ -48,6 +52,9 @@ var refusals = map[oauth.Kind]struct {
 // once, with its cause.
 func (a *API) refuse(w http.ResponseWriter, e *oauth.Error) {
 	refusal := refusals[e.Kind]
+	if e.Kind == oauth.InvalidToken && errors.Is(e, oauth.ErrUserGone) {
+		refusal.code = "002-040"
+	}
 	if e.Kind == oauth.Internal {
 		a.Log.Error("answering the Login API", zap.Error(e))
 	}

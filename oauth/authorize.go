@@ -110,18 +110,9 @@ const MinStateLength = 8
 // client and its redirect URI come first, so that no other error can be used
 // to learn about or redirect to what is not registered.
 func (cs *Clients) CheckAuthorize(r AuthorizeRequest) (*Authorization, *Error) {
-	if r.ClientID == "" {
-		return nil, invalid("client_id is missing.")
-	}
-	c, known := cs.Get(r.ClientID)
-	if !known && !isInteger(r.ClientID) {
-		return nil, invalid("client_id should be an integer.")
-	}
-	if !known {
-		return nil, &Error{Kind: UnknownClient, Description: "Object not found."}
-	}
-	if c.Disabled {
-		return nil, &Error{Kind: ClientDisabled, Description: "This call is not available for the project."}
+	c, refusal := cs.enabled(r.ClientID)
+	if refusal != nil {
+		return nil, refusal
 	}
 	if r.RedirectURI == "" {
 		return nil, invalid("redirect_uri is missing.")
@@ -167,6 +158,45 @@ func (cs *Clients) CheckAuthorize(r AuthorizeRequest) (*Authorization, *Error) {
 			PostMessageLogin: r.PostMessageLogin, DisableSocials: r.DisableSocials,
 		},
 	}, nil
+}
+
+// CheckTokenLogin is CheckAuthorize for a request that is answered with tokens
+// at once, to who sent the password: no redirect, state or PKCE.
+func (cs *Clients) CheckTokenLogin(r AuthorizeRequest) (*Authorization, *Error) {
+	c, refusal := cs.enabled(r.ClientID)
+	switch {
+	case refusal != nil:
+		return nil, refusal
+	case !c.Public:
+		return nil, &Error{Kind: UnauthorizedClient, Description: "This call is for public clients; one with a secret redeems a code."}
+	}
+	redirect, registered := c.RedirectURI(r.RedirectURI)
+	if !registered {
+		return nil, invalid("redirect_uri is not registered for this client.")
+	}
+	audience, refusal := c.audience(r.Audience)
+	if refusal != nil {
+		return nil, refusal
+	}
+	return &Authorization{
+		Client: c, Redirect: redirect, RedirectURI: r.RedirectURI, State: r.State, Scopes: c.grantable(r.Scope), Audience: audience,
+	}, nil
+}
+
+// enabled finds the client of a request.
+func (cs *Clients) enabled(id string) (*Client, *Error) {
+	c, known := cs.Get(id)
+	switch {
+	case id == "":
+		return nil, invalid("client_id is missing.")
+	case !known && !isInteger(id):
+		return nil, invalid("client_id should be an integer.")
+	case !known:
+		return nil, &Error{Kind: UnknownClient, Description: "Object not found."}
+	case c.Disabled:
+		return nil, &Error{Kind: ClientDisabled, Description: "This call is not available for the project."}
+	}
+	return c, nil
 }
 
 // Defaults fills in what the session check for scripts may leave out: the

@@ -25,6 +25,8 @@ type Claims struct {
 	Project   string       `json:"xsolla_login_project_id"`
 	Username  string       `json:"username,omitempty"`
 	Email     string       `json:"email,omitempty"`
+	Avatar    string       `json:"avatar,omitempty"`
+	Provider  string       `json:"provider,omitempty"` // the way of signing in, where that is a provider elsewhere
 	ClientID  string       `json:"client_id"`
 	Grant     string       `json:"gid,omitempty"`
 	SessionID string       `json:"sid,omitempty"`
@@ -44,32 +46,44 @@ type GroupClaim struct {
 	IsDefault bool   `json:"is_default"`
 }
 
-func (s *Server) accessClaims(g given) Claims {
+func (s *Server) accessClaims(g given) extendedClaims {
 	now := s.Now()
+	provider := s.provider(g.user)
 	claims := Claims{
 		Issuer:   s.Issuer,
 		Subject:  g.user.Subject,
 		Audience: g.audience,
-		Expires:  now.Add(g.client.tokenLifetime()).Unix(),
+		Expires:  now.Add(g.lifetime(now)).Unix(),
 		IssuedAt: now.Unix(),
 		ID:       newID(),
 		Scopes:   append([]string{}, g.scopes...),
 		Groups:   groupClaims(g.user.Groups),
 		Project:  g.client.ProjectID(),
 		Username: g.user.Name,
+		Avatar:   g.user.Avatar,
+		Provider: provider,
 		ClientID: g.client.ID,
 		Grant:    g.grant,
 		License:  License{Product: g.product, Account: g.account},
 	}
-	if g.grant == "" {
+	switch {
+	case g.grant == "":
 		claims.Subject = g.client.ID
-		return claims
+	default:
+		claims.SessionID = sessionID(g.session)
+		if slices.Contains(g.scopes, "email") {
+			claims.Email = g.user.Email
+		}
 	}
-	claims.SessionID = sessionID(g.session)
-	if slices.Contains(g.scopes, "email") {
-		claims.Email = g.user.Email
+	return extendedClaims{claims, g.client.extraClaims(g.user, provider)}
+}
+
+// provider is the provider elsewhere that a user signed in at, "" for none.
+func (s *Server) provider(u session.User) string {
+	if s.Outside == nil || !s.Outside(u.Signin) {
+		return ""
 	}
-	return claims
+	return u.Signin
 }
 
 // IDClaims are those of ID tokens (OpenID Connect Core section 2). They have no
@@ -119,7 +133,7 @@ func (s *Server) idClaims(g given, access string) IDClaims {
 	return IDClaims{
 		Issuer: s.Issuer, Subject: g.user.Subject, Audience: g.client.ID,
 		Expires: now.Add(g.client.tokenLifetime()).Unix(), IssuedAt: now.Unix(), AuthTime: g.authTime.Unix(),
-		Nonce: g.nonce, AccessTokenHash: halfHash(g.client.TokenAlg, access),
+		Nonce: g.nonce, AccessTokenHash: halfHash(g.client.idTokenAlg(), access),
 		Grant: g.grant, SessionID: sessionID(g.session),
 		License:    License{Product: g.product, Account: g.account},
 		UserClaims: NewUserClaims(g.user, g.scopes),

@@ -45,13 +45,19 @@ type Client struct {
 	// Scopes are what it may ask for; "*" is everything.
 	Scopes []string
 
-	// TokenAlg signs its tokens.
+	// TokenAlg signs its tokens. HS256 is for access tokens alone, by HS256Key;
+	// its ID tokens are signed with RS256, since OpenID Connect's HS256 has
+	// another key (Core section 10.1).
 	TokenAlg keys.Algorithm
+	HS256Key *keys.SharedKey
 
 	// TokenLifetime and RefreshLifetime are how long its tokens are good for:
 	// see the constants of these names, which zero stands for.
 	TokenLifetime   time.Duration
 	RefreshLifetime time.Duration
+
+	// Claims are what its access tokens have beside those of the Login API.
+	Claims []ExtraClaim
 
 	// Project is a UUID for `xsolla_login_project_id` and the keys endpoint;
 	// empty: the ID stands for it.
@@ -63,6 +69,14 @@ func (c *Client) tokenLifetime() time.Duration {
 		return TokenLifetime
 	}
 	return c.TokenLifetime
+}
+
+// idTokenAlg signs the client's ID tokens.
+func (c *Client) idTokenAlg() keys.Algorithm {
+	if c.TokenAlg == keys.HS256 {
+		return keys.RS256
+	}
+	return c.TokenAlg
 }
 
 func (c *Client) refreshLifetime() time.Duration {
@@ -206,8 +220,29 @@ func (c *Client) validate() error {
 	if len(c.RedirectURIs) == 0 {
 		return fmt.Errorf("has no redirect_uri; add the URL that codes are sent to")
 	}
-	if !slices.Contains([]keys.Algorithm{keys.RS256, keys.ES256, keys.EdDSA}, c.TokenAlg) {
-		return fmt.Errorf("token_alg %q is unknown; use RS256, ES256 or EdDSA", c.TokenAlg)
+	if err := c.validateTokens(); err != nil {
+		return err
+	}
+	for _, v := range slices.Concat(c.Audiences, c.Scopes) {
+		if v == "" || !CleanText(v) {
+			return fmt.Errorf("audience or scope %q is empty or has control characters", v)
+		}
+	}
+	return nil
+}
+
+// TokenAlgs are the algorithms that a client's tokens can be signed with.
+var TokenAlgs = []keys.Algorithm{keys.RS256, keys.ES256, keys.EdDSA, keys.HS256}
+
+func (c *Client) validateTokens() error {
+	if !slices.Contains(TokenAlgs, c.TokenAlg) {
+		return fmt.Errorf("token_alg %q is unknown; use RS256, ES256, EdDSA or HS256", c.TokenAlg)
+	}
+	if c.TokenAlg == keys.HS256 && c.HS256Key == nil {
+		return fmt.Errorf("token_alg HS256 takes an hs256_key, which the backends that verify its tokens have, too")
+	}
+	if c.TokenAlg != keys.HS256 && c.HS256Key != nil {
+		return fmt.Errorf("hs256_key is for token_alg HS256, and token_alg is %s", c.TokenAlg)
 	}
 	if c.TokenLifetime < 0 || c.TokenLifetime > MaxTokenLifetime {
 		return fmt.Errorf("token_lifetime %v: expected at most %v; refresh tokens are for longer", c.TokenLifetime, MaxTokenLifetime)
@@ -215,9 +250,12 @@ func (c *Client) validate() error {
 	if c.RefreshLifetime < 0 || c.RefreshLifetime > maxRefreshLifetime {
 		return fmt.Errorf("refresh_lifetime %v: expected at most %v", c.RefreshLifetime, maxRefreshLifetime)
 	}
-	for _, v := range slices.Concat(c.Audiences, c.Scopes) {
-		if v == "" || !CleanText(v) {
-			return fmt.Errorf("audience or scope %q is empty or has control characters", v)
+	for i, e := range c.Claims {
+		if err := e.validate(); err != nil {
+			return err
+		}
+		if slices.ContainsFunc(c.Claims[:i], func(other ExtraClaim) bool { return other.Name == e.Name }) {
+			return fmt.Errorf("claim %s is there twice", e.Name)
 		}
 	}
 	return nil
@@ -244,12 +282,13 @@ func (cs *Clients) RegisteredOrigin(origin string) bool {
 	return cs.origins[origin]
 }
 
-// Algorithms are the signing algorithms that the clients need.
+// Algorithms are the signing algorithms for which the clients need keys of the
+// portal.
 func (cs *Clients) Algorithms() []keys.Algorithm {
 	var algs []keys.Algorithm
 	for _, c := range cs.byID {
-		if !slices.Contains(algs, c.TokenAlg) {
-			algs = append(algs, c.TokenAlg)
+		if alg := c.idTokenAlg(); !slices.Contains(algs, alg) {
+			algs = append(algs, alg)
 		}
 	}
 	slices.Sort(algs)

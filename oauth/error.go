@@ -34,6 +34,9 @@ const (
 	Unprovisioned                       // the vendor's backend did not take the new user
 	UnknownProduct                      // no such product
 	UnknownAccount                      // no such customer account, or not one of the product's
+	UnknownProvider                     // no such way to sign in elsewhere, or none for this request
+	ProviderFailed                      // the provider to sign in at does not answer
+	SubjectToken                        // the token that another was asked for does not count
 	kinds                               // how many there are
 )
 

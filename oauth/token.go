@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/caddy-sso/caddy-sso/keys"
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
@@ -50,8 +51,8 @@ func (s *Server) ExchangeCode(ctx context.Context, r CodeRequest) (*Tokens, *Err
 	}, r.IDToken)
 }
 
-// IssueTokens answers a checked authorization of response type "id_token
-// token" for the user of a live session.
+// IssueTokens answers a checked authorization at once, without a code, for the
+// user of a live session.
 func (s *Server) IssueTokens(ctx context.Context, a *Authorization, in SignedIn, from Origin) (*Tokens, *Error) {
 	g := given{
 		client: a.Client, user: in.User, session: in.Session.Key(), grant: newID(),
@@ -97,6 +98,18 @@ type given struct {
 	authTime time.Time
 	product  string
 	account  string
+
+	// until is when the access token expires at the latest; zero: any time.
+	until time.Time
+}
+
+// lifetime is how long the access token is good for.
+func (g given) lifetime(now time.Time) time.Duration {
+	life := g.client.tokenLifetime()
+	if !g.until.IsZero() {
+		life = min(life, g.until.Sub(now))
+	}
+	return life
 }
 
 // issue makes the first tokens of a grant.
@@ -114,15 +127,22 @@ func (s *Server) issue(ctx context.Context, g given, idToken bool) (*Tokens, *Er
 
 // sign makes an access token and, where it is wanted, an ID token.
 func (s *Server) sign(ctx context.Context, g given, idToken bool) (*Tokens, *Error) {
-	access, err := s.Keys.Sign(ctx, g.client.TokenAlg, s.accessClaims(g))
+	access, err := s.signAccess(ctx, g)
 	if err != nil {
 		return nil, unavailable(err)
 	}
-	t := &Tokens{Access: access, ExpiresIn: g.client.tokenLifetime(), Scopes: g.scopes}
+	t := &Tokens{Access: access, ExpiresIn: g.lifetime(s.Now()), Scopes: g.scopes}
 	if idToken && slices.Contains(g.scopes, "openid") {
-		if t.ID, err = s.Keys.Sign(ctx, g.client.TokenAlg, s.idClaims(g, access)); err != nil {
+		if t.ID, err = s.Keys.Sign(ctx, g.client.idTokenAlg(), s.idClaims(g, access)); err != nil {
 			return nil, unavailable(err)
 		}
 	}
 	return t, nil
+}
+
+func (s *Server) signAccess(ctx context.Context, g given) (string, error) {
+	if g.client.TokenAlg == keys.HS256 {
+		return g.client.HS256Key.Sign(s.accessClaims(g))
+	}
+	return s.Keys.Sign(ctx, g.client.TokenAlg, s.accessClaims(g))
 }

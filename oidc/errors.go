@@ -42,6 +42,11 @@ var refusals = map[oauth.Kind]struct {
 	oauth.Unprovisioned:           {http.StatusServiceUnavailable, "temporarily_unavailable"},
 	oauth.UnknownProduct:          {http.StatusBadRequest, "invalid_request"},
 	oauth.UnknownAccount:          {http.StatusBadRequest, "invalid_request"},
+
+	// No endpoint of this API comes to these.
+	oauth.UnknownProvider: {http.StatusBadRequest, "invalid_request"},
+	oauth.ProviderFailed:  {http.StatusServiceUnavailable, "temporarily_unavailable"},
+	oauth.SubjectToken:    {http.StatusBadRequest, "invalid_grant"},
 }
 
 type errorBody struct {

@@ -1,0 +1,88 @@
+package keys
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/go-jose/go-jose/v4"
+)
+
+// HS256 signs with a [SharedKey]. A [Ring] has no keys for it.
+const HS256 Algorithm = "HS256"
+
+// MinSharedKey is the fewest bytes that a shared key has (RFC 7518 section 3.2).
+const MinSharedKey = 32
+
+// A SharedKey signs tokens with HS256. Whoever verifies them has it, too, and so
+// can make them: it is for the tokens of one client, and for no other.
+type SharedKey struct {
+	secret []byte
+	signer jose.Signer
+}
+
+// NewSharedKey takes a key of at least MinSharedKey bytes.
+func NewSharedKey(secret string) (*SharedKey, error) {
+	if len(secret) < MinSharedKey {
+		return nil, fmt.Errorf("keys: a shared key of %d bytes; expected at least %d", len(secret), MinSharedKey)
+	}
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.HS256, Key: []byte(secret)}, new(jose.SignerOptions).WithType("JWT"))
+	if err != nil {
+		return nil, fmt.Errorf("keys: making a signer: %w", err)
+	}
+	return &SharedKey{secret: []byte(secret), signer: signer}, nil
+}
+
+// Format keeps the key out of whatever prints it.
+func (*SharedKey) Format(s fmt.State, _ rune) { redact(s) }
+
+// Sign returns claims, as JSON, in a compact JWS.
+func (k *SharedKey) Sign(claims any) (string, error) {
+	payload, err := json.Marshal(claims)
+	if err != nil {
+		return "", fmt.Errorf("encoding claims: %w", err)
+	}
+	jws, err := k.signer.Sign(payload)
+	if err != nil {
+		return "", fmt.Errorf("signing token: %w", err)
+	}
+	token, err := jws.CompactSerialize()
+	if err != nil {
+		return "", fmt.Errorf("signing token: %w", err)
+	}
+	return token, nil
+}
+
+// Verify returns the payload of a compact JWS that was signed with this key and
+// HS256.
+func (k *SharedKey) Verify(token string) ([]byte, error) {
+	jws, err := parseShared(token)
+	if err != nil {
+		return nil, err
+	}
+	payload, err := jws.Verify(k.secret)
+	if err != nil {
+		return nil, fmt.Errorf("%w: wrong signature", ErrToken)
+	}
+	return payload, nil
+}
+
+// Unverified returns what a token says that claims to be signed with HS256, for
+// the key to be found by. Nothing of it is to be believed. False: it does not.
+func Unverified(token string) (payload []byte, ok bool) {
+	jws, err := parseShared(token)
+	if err != nil {
+		return nil, false
+	}
+	return jws.UnsafePayloadWithoutVerification(), true
+}
+
+func parseShared(token string) (*jose.JSONWebSignature, error) {
+	if len(token) > maxToken {
+		return nil, fmt.Errorf("%w: over %d bytes", ErrToken, maxToken)
+	}
+	jws, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.HS256})
+	if err != nil || len(jws.Signatures) != 1 {
+		return nil, fmt.Errorf("%w: malformed, or signed with another algorithm", ErrToken)
+	}
+	return jws, nil
+}

@@ -1,0 +1,83 @@
+package oauth
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+)
+
+// An ExchangeRequest trades an access token for a narrower one (RFC 8693).
+type ExchangeRequest struct {
+	Client   *Client // authenticated
+	Token    string
+	Audience []string // as asked; none: what the token has and the client, too
+	Scope    []string // nil: as Audience
+	From     Origin
+}
+
+// ExchangeToken gives the holder of an access token another one of the same
+// grant and session, for no more audiences and scopes, and no longer. The token
+// is one of the client itself, or, for a client that proved who it is, one that
+// was meant for it.
+func (s *Server) ExchangeToken(ctx context.Context, r ExchangeRequest) (*Tokens, *Error) {
+	v, refusal := s.VerifyAccess(ctx, r.Token)
+	switch {
+	case refusal != nil && refusal.Kind == InvalidToken:
+		return nil, s.refuseExchange(r, "", refusal)
+	case refusal != nil:
+		return nil, refusal
+	case v.Claims.Grant == "" || v.Claims.License != License{}:
+		return nil, s.refuseExchange(r, v.Claims.Grant, errors.New("of no user, or for the activation of a license"))
+	}
+	own := v.Claims.ClientID == r.Client.ID
+	meant := slices.ContainsFunc(v.Claims.Audience, func(aud string) bool { return slices.Contains(r.Client.Audiences, aud) })
+	if !own && (r.Client.Public || !meant) {
+		return nil, s.refuseExchange(r, v.Claims.Grant, errors.New("issued to another client"))
+	}
+	audience, refusal := r.narrowAudience(v.Claims.Audience)
+	if refusal != nil {
+		return nil, refusal
+	}
+	key, _ := parseSessionID(v.Claims.SessionID)
+	tokens, refusal := s.sign(ctx, given{
+		client: r.Client, user: v.User, session: key, grant: v.Claims.Grant,
+		scopes: r.narrowScopes(v.Claims.Scopes), audience: audience, until: time.Unix(v.Claims.Expires, 0),
+	}, false)
+	if refusal == nil {
+		s.Audit.Record(Event{What: TokensIssued, User: v.User, Client: r.Client, Session: v.Session, Grant: v.Claims.Grant, From: r.From, Why: "token exchange"})
+	}
+	return tokens, refusal
+}
+
+// narrowAudience are the audiences of the new token, each one of the old one.
+func (r ExchangeRequest) narrowAudience(had []string) ([]string, *Error) {
+	if len(r.Audience) == 0 {
+		narrowed := slices.DeleteFunc(slices.Clone(had), func(aud string) bool { return !slices.Contains(r.Client.Audiences, aud) })
+		if len(narrowed) == 0 {
+			return nil, invalid("audience is missing.")
+		}
+		return narrowed, nil
+	}
+	asked, refusal := r.Client.audience(r.Audience)
+	if refusal != nil {
+		return nil, refusal
+	}
+	if slices.ContainsFunc(asked, func(aud string) bool { return !slices.Contains(had, aud) }) {
+		return nil, invalid("audience should be one that the subject_token has.")
+	}
+	return asked, nil
+}
+
+// narrowScopes are the scopes of the new token. offline stays: it says what the
+// grant is, not what the token may do.
+func (r ExchangeRequest) narrowScopes(had []string) []string {
+	return slices.DeleteFunc(slices.Clone(had), func(scope string) bool {
+		return scope != "offline" && (len(r.Client.grantable([]string{scope})) == 0 || r.Scope != nil && !slices.Contains(r.Scope, scope))
+	})
+}
+
+func (s *Server) refuseExchange(r ExchangeRequest, grant string, cause error) *Error {
+	s.Audit.Record(Event{What: TokenRefused, Client: r.Client, Grant: grant, From: r.From, Why: "token exchange"})
+	return &Error{Kind: SubjectToken, Description: "Error getting the OAuth 2.0 token: the subject_token is invalid, expired, revoked, or not for this client.", Cause: cause}
+}
