@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"time"
 
 	"github.com/caddy-sso/caddy-sso/keys"
 	"github.com/caddy-sso/caddy-sso/oauth"
@@ -201,7 +200,7 @@ func (h *Hosted) signIn(w http.ResponseWriter, r *http.Request) {
 		h.ask(w, r, http.StatusConflict, p, t.Another, again)
 		return
 	}
-	if err := h.begin(w, r, user, b, p.client()); err != nil {
+	if _, err := h.begin(w, r, user, b, p.client()); err != nil {
 		h.failed(w, err)
 		return
 	}
@@ -251,54 +250,6 @@ func (h *Hosted) bound(w http.ResponseWriter, r *http.Request, t transaction) (b
 		return b, p, false
 	}
 	return b, p, true
-}
-
-// verify checks the password within the limits of attempts. The client, which
-// may be nil, is for the audit log.
-func (h *Hosted) verify(r *http.Request, b browser, passwords Passwords, client *oauth.Client, name, password string) (session.User, *oauth.Error) {
-	account := passwords.Account(name)
-	who := attempt{account: account, address: string(h.From(r))}
-	if b.knows(account) {
-		who.browser = b.ID
-	}
-	done, wait := h.Attempts.begin(h.Now(), h.Limits, who)
-	if done == nil {
-		h.Server.Audit.Record(oauth.Event{What: oauth.SignInLimited, Client: client, From: h.From(r), User: session.User{Name: printable(name)}})
-		return session.User{}, &oauth.Error{Kind: oauth.TooManyAttempts, Description: "Too many attempts.", RetryAfter: wait}
-	}
-	u, err := passwords.Check(r.Context(), name, password, who.browser != "")
-	wrong := errors.Is(err, ErrWrong)
-	done(h.Now(), wrong)
-	switch {
-	case wrong:
-		h.Server.Audit.Record(oauth.Event{What: oauth.SignInFailed, Client: client, From: h.From(r), User: session.User{Name: printable(name)}})
-		return session.User{}, &oauth.Error{Kind: oauth.WrongPassword, Description: "Wrong username or password."}
-	case errors.Is(err, ErrBusy):
-		h.Server.Audit.Record(oauth.Event{
-			What: oauth.SignInLimited, Client: client, From: h.From(r), User: session.User{Name: printable(name)},
-			Why: "too many sign-ins at once",
-		})
-		return session.User{}, &oauth.Error{Kind: oauth.Internal, Description: "Too many sign-ins at once.", RetryAfter: 5 * time.Second, Cause: err}
-	case err != nil:
-		return session.User{}, &oauth.Error{Kind: oauth.Internal, Description: "Something went wrong.", Cause: err}
-	}
-	return u, nil
-}
-
-// begin begins a session with a new token in place of the one that the browser
-// had.
-func (h *Hosted) begin(w http.ResponseWriter, r *http.Request, u session.User, b browser, client *oauth.Client) error {
-	if err := h.setBrowser(r.Context(), w, b.remember(u.Subject)); err != nil {
-		return err
-	}
-	before, _ := h.Session.Value(r)
-	token, sess, err := h.Server.BeginSession(r.Context(), session.SignIn{User: u, Agent: r.UserAgent(), From: string(h.From(r))}, before)
-	if err != nil {
-		return err
-	}
-	h.Session.Set(w, token.Encode(), h.Lifetime)
-	h.Server.Audit.Record(oauth.Event{What: oauth.SignedInEvent, User: u, Client: client, Session: sess, From: h.From(r)})
-	return nil
 }
 
 func (h *Hosted) unreadable(w http.ResponseWriter, err error) {

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -49,13 +48,12 @@ func (h *Hosted) departure(o outside) Departure {
 // way finds the way with an ID that counts for p. It answers by itself where
 // there is none.
 func (h *Hosted) way(w http.ResponseWriter, id string, p purpose) (Redirecting, bool) {
-	ways := h.Ways.redirecting(p)
-	i := slices.IndexFunc(ways, func(way Redirecting) bool { return way.ID() == id })
-	if i < 0 {
+	way := h.Ways.provider(p, id)
+	if way == nil {
 		h.startAgain(w, http.StatusNotFound, "You cannot sign in this way", "There is no such way to sign in, or it is not for this application.", p.address(false))
 		return nil, false
 	}
-	return ways[i], true
+	return way, true
 }
 
 // leave begins a sign-in at a provider, for what the transaction of a sign-in
@@ -80,6 +78,32 @@ func (h *Hosted) leave(w http.ResponseWriter, r *http.Request, id string) {
 
 // depart sends the browser to a provider.
 func (h *Hosted) depart(w http.ResponseWriter, r *http.Request, b browser, way Redirecting, p purpose, another bool) {
+	to, err := h.start(r.Context(), b, way, p, another)
+	if errors.Is(err, errStateTooLong) {
+		name, _ := way.Label()
+		h.Pages.Message(w, http.StatusRequestURITooLong, page.Message{
+			App: p.app(), Title: "The application asked for too much at once",
+			Text: "What it asked for is too long to take along to " + name + ".",
+			Next: "Sign in another way if there is one. If it happens again, tell the people who make the application.",
+			Link: &page.Link{Text: "Back to the sign-in page", URL: p.address(true)},
+		})
+		return
+	}
+	if err != nil {
+		h.wrong(w, r, way, p, err)
+		return
+	}
+	header := w.Header()
+	header.Set("Cache-Control", "no-store")
+	header.Set("Referrer-Policy", "no-referrer")
+	header.Set("Location", to)
+	w.WriteHeader(http.StatusSeeOther)
+}
+
+var errStateTooLong = errors.New("what a sign-in is for is too long to take along to a provider")
+
+// start returns where at a provider a browser goes to sign in.
+func (h *Hosted) start(ctx context.Context, b browser, way Redirecting, p purpose, another bool) (string, error) {
 	o := outside{
 		transaction: h.newTransaction(b, p, another), Way: way.ID(), Nonce: rand.Text(), Verifier: rand.Text() + rand.Text(),
 	}
@@ -90,33 +114,16 @@ func (h *Hosted) depart(w http.ResponseWriter, r *http.Request, b browser, way R
 			o.AuthAfter = a.AuthAfter.UnixMilli()
 		}
 	}
-	state, err := seal(r.Context(), h.Keys, outsidePurpose, o)
+	state, err := seal(ctx, h.Keys, outsidePurpose, o)
 	if err != nil {
-		h.failed(w, err)
-		return
+		return "", err
 	}
-	name, _ := way.Label()
 	if len(state) > maxState {
-		h.Pages.Message(w, http.StatusRequestURITooLong, page.Message{
-			App: p.app(), Title: "The application asked for too much at once",
-			Text: "What it asked for is too long to take along to " + name + ".",
-			Next: "Sign in another way if there is one. If it happens again, tell the people who make the application.",
-			Link: &page.Link{Text: "Back to the sign-in page", URL: p.address(true)},
-		})
-		return
+		return "", errStateTooLong
 	}
 	d := h.departure(o)
 	d.State, d.LoginHint, d.SelectAccount = state, hint, another
-	to, err := way.Start(r.Context(), d)
-	if err != nil {
-		h.wrong(w, r, way, p, err)
-		return
-	}
-	header := w.Header()
-	header.Set("Cache-Control", "no-store")
-	header.Set("Referrer-Policy", "no-referrer")
-	header.Set("Location", to)
-	w.WriteHeader(http.StatusSeeOther)
+	return way.Start(ctx, d)
 }
 
 // comeBack ends a sign-in at a provider.
@@ -195,7 +202,7 @@ func (h *Hosted) accept(w http.ResponseWriter, r *http.Request, o outside, b bro
 		h.finishedBefore(w, p)
 		return
 	}
-	if err := h.begin(w, r, user, b, p.client()); err != nil {
+	if _, err := h.begin(w, r, user, b, p.client()); err != nil {
 		h.failed(w, err)
 		return
 	}
