@@ -62,7 +62,7 @@ func (a *API) auth(w http.ResponseWriter, r *http.Request) {
 	// A code for an image or a script would reach nobody, and use up what a user
 	// may have (Fetch Metadata, section 2.2).
 	if r.Header.Get("Sec-Fetch-Mode") == "no-cors" {
-		a.refuse(w, badParam("This address is for navigations and scripts, not for an image or another part of a page."))
+		a.refuse(w, errNotANavigation)
 		return
 	}
 	request, refusal := ParseAuthorize(r.URL.RawQuery)
@@ -104,6 +104,8 @@ func (a *API) auth(w http.ResponseWriter, r *http.Request) {
 	}
 	redirect(w, widget)
 }
+
+var errNotANavigation = badParam("This address is for navigations and scripts, not for an image or another part of a page.")
 
 // resume is the portal URL that continues a request once there is a session:
 // the same request, without its fail_auth_url, so that it ends at the hosted

@@ -1,6 +1,6 @@
 // Package loginapi is the face that speaks the Login API: the endpoints below
-// /api/oauth2/ and /api/projects/, byte for byte as its existing clients know
-// them. One file an endpoint. It parses and renders; the decisions are taken
+// /api/oauth2/, /api/projects/, /api/token/ and /api/users/, byte for byte as
+// its existing clients know them. One file an endpoint or a family. It parses and renders; the decisions are taken
 // in package oauth.
 package loginapi
 
@@ -40,6 +40,15 @@ type API struct {
 	// follows the callback with the code.
 	Widget func(ctx context.Context, a *oauth.Authorization, code string) (string, error)
 
+	// SignIn begins a session for a name and a password, and sets its cookie.
+	SignIn func(w http.ResponseWriter, r *http.Request, a *oauth.Authorization, name, password string) (oauth.SignedIn, *oauth.Error)
+
+	// Provider says whether a request may be signed in for at the provider with
+	// an ID, and Leave where the browser goes for that, given the query that it
+	// goes on with.
+	Provider func(a *oauth.Authorization, id string) bool
+	Leave    func(w http.ResponseWriter, r *http.Request, a *oauth.Authorization, rawQuery, id string) (string, *oauth.Error)
+
 	// From says where a request comes from, for the audit log.
 	From func(*http.Request) oauth.Origin
 
@@ -62,6 +71,21 @@ func (a *API) Endpoint(path string) http.HandlerFunc {
 		return a.sso
 	case "/api/oauth2/clear_sso":
 		return a.clearSSO
+	case "/api/oauth2/login":
+		return a.login
+	case "/api/oauth2/login/token":
+		return a.loginToken
+	case "/api/oauth2/logout":
+		return a.logout
+	case "/api/oauth2/token/revoke":
+		return a.revoke
+	case "/api/token/validate":
+		return a.validate
+	case "/api/users/me":
+		return a.me
+	}
+	if rest, ok := strings.CutPrefix(path, socialPrefix); ok {
+		return a.social(rest)
 	}
 	if id, ok := strings.CutPrefix(path, "/api/projects/"); ok {
 		if id, ok = strings.CutSuffix(id, "/keys"); ok && !strings.Contains(id, "/") {

@@ -26,7 +26,7 @@ type params struct {
 }
 
 // maxNames is how many parameters the endpoint that knows the most knows.
-const maxNames = 13
+const maxNames = 14
 
 // parseParams reads the named parameters. A parameter may be repeated with the
 // same value, as real clients do; two different values are an error, since

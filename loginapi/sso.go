@@ -22,20 +22,8 @@ func (a *API) sso(w http.ResponseWriter, r *http.Request) {
 		a.denyOrigin(w, r, nil)
 		return
 	}
-	request, refusal := ParseAuthorize(r.URL.RawQuery)
-	if refusal != nil {
-		a.refuse(w, refusal)
-		return
-	}
-	authorization, refusal := a.Server.Clients.CheckAuthorize(a.Server.Clients.Defaults(request))
-	if refusal != nil {
-		a.refuse(w, refusal)
-		return
-	}
-	// A redirect takes a code to the client's own page. Here whoever asked reads
-	// it, and has chosen the code_challenge.
-	if origin := r.Header.Get("Origin"); origin != "" && origin != a.Server.Issuer && !authorization.Client.HasOrigin(origin) {
-		a.denyOrigin(w, r, authorization.Client)
+	authorization, ok := a.asked(w, r, a.Server.Clients.CheckAuthorize)
+	if !ok {
 		return
 	}
 	in, ok, refusal := a.signedIn(r)

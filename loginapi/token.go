@@ -1,8 +1,6 @@
 package loginapi
 
 import (
-	"errors"
-	"io"
 	"mime"
 	"net/http"
 	"net/url"
@@ -13,6 +11,7 @@ import (
 var tokenParams = []string{
 	"grant_type", "client_id", "client_secret", "code", "redirect_uri", "code_verifier", "refresh_token",
 	"scope", "audience",
+	"subject_token", "subject_token_type", "requested_token_type", "actor_token", "resource",
 }
 
 // tokenBody is the answer to every grant. One public client crashes where
@@ -22,6 +21,7 @@ type tokenBody struct {
 	ExpiresIn    int64  `json:"expires_in"`
 	RefreshToken string `json:"refresh_token"`
 	TokenType    string `json:"token_type"`
+	IssuedType   string `json:"issued_token_type,omitempty"` // RFC 8693 section 2.2.1
 }
 
 // token answers POST /api/oauth2/token.
@@ -46,10 +46,12 @@ func (a *API) token(w http.ResponseWriter, r *http.Request) {
 	case "client_credentials":
 		tokens, refusal := a.Server.ClientToken(r.Context(), client, oauth.SplitList(p.get("scope")), oauth.SplitList(p.get("audience")), a.From(r))
 		a.answer(w, tokens, refusal)
+	case "urn:ietf:params:oauth:grant-type:token_exchange", "urn:ietf:params:oauth:grant-type:token-exchange":
+		a.exchangeGrant(w, r, client, p)
 	case "":
 		a.refuse(w, badParam("grant_type is missing."))
 	default:
-		a.refuse(w, &oauth.Error{Kind: oauth.UnsupportedGrantType, Description: "grant_type should be one of [authorization_code refresh_token client_credentials]."})
+		a.refuse(w, &oauth.Error{Kind: oauth.UnsupportedGrantType, Description: "grant_type should be one of [authorization_code refresh_token client_credentials urn:ietf:params:oauth:grant-type:token_exchange]."})
 	}
 }
 
@@ -89,12 +91,17 @@ func (a *API) answer(w http.ResponseWriter, tokens *oauth.Tokens, refusal *oauth
 		a.refuse(w, refusal)
 		return
 	}
+	writeTokens(w, tokens, "")
+}
+
+func writeTokens(w http.ResponseWriter, tokens *oauth.Tokens, issuedType string) {
 	w.Header().Set("Pragma", "no-cache") // RFC 6749 section 5.1
 	writeJSON(w, http.StatusOK, tokenBody{
 		AccessToken:  tokens.Access,
 		ExpiresIn:    int64(tokens.ExpiresIn.Seconds()),
 		RefreshToken: tokens.Refresh,
 		TokenType:    "bearer",
+		IssuedType:   issuedType,
 	})
 }
 
@@ -104,13 +111,8 @@ func (a *API) form(w http.ResponseWriter, r *http.Request, names []string) (*par
 		a.refuse(w, badParam("The body should be application/x-www-form-urlencoded."))
 		return nil, false
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxForm))
-	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
-		writeError(w, http.StatusRequestEntityTooLarge, "0", "The body is too large.", 0)
-		return nil, false
-	}
-	if err != nil {
-		a.refuse(w, badParam("The body could not be read."))
+	body, ok := a.body(w, r)
+	if !ok {
 		return nil, false
 	}
 	p, refusal := parseParams(string(body), names)

@@ -154,7 +154,7 @@ func TestTheTokenEndpointRefusesWithTheErrorsOfTheReference(t *testing.T) {
 		{"client_id missing", redemption("x", "client_id", "-"), nil, 400, "0", "client_id is missing."},
 		{"grant_type missing", redemption("x", "grant_type", "-"), nil, 400, "0", "grant_type is missing."},
 		{"grant_type empty", redemption("x", "grant_type", ""), nil, 400, "0", "grant_type is missing."},
-		{"grant_type password", redemption("x", "grant_type", "password"), nil, 400, "0", "grant_type should be one of [authorization_code refresh_token client_credentials]."},
+		{"grant_type password", redemption("x", "grant_type", "password"), nil, 400, "0", "grant_type should be one of [authorization_code refresh_token client_credentials urn:ietf:params:oauth:grant-type:token_exchange]."},
 		{"code missing", redemption("x", "code", "-"), nil, 400, "0", "code is missing."},
 		{"code empty", redemption(""), nil, 400, "0", "code is missing."},
 		{"redirect_uri missing", redemption("x", "redirect_uri", "-"), nil, 400, "0", "redirect_uri is missing."},

@@ -57,7 +57,7 @@ func (s *Server) accessClaims(g given) extendedClaims {
 		IssuedAt: now.Unix(),
 		ID:       newID(),
 		Scopes:   append([]string{}, g.scopes...),
-		Groups:   groupClaims(g.user.Groups),
+		Groups:   GroupClaims(g.user.Groups),
 		Project:  g.client.ProjectID(),
 		Username: g.user.Name,
 		Avatar:   g.user.Avatar,
@@ -162,10 +162,10 @@ func parseSessionID(s string) (session.Key, bool) {
 	return session.Key(raw), true
 }
 
-// groupClaims numbers groups by a hash of their names (FNV-1a), since the
+// GroupClaims numbers groups by a hash of their names (FNV-1a), since the
 // Login API has integers there and ours have only names: the number is the
 // same on every node and after every restart.
-func groupClaims(names []string) []GroupClaim {
+func GroupClaims(names []string) []GroupClaim {
 	groups := make([]GroupClaim, 0, len(names))
 	for i, name := range names {
 		id := uint32(2166136261)

@@ -1,0 +1,46 @@
+package loginapi
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/caddy-sso/caddy-sso/oauth"
+)
+
+// bearer verifies the access token of a request (RFC 6750 section 2.1), and
+// answers by itself where there is none that counts.
+func (a *API) bearer(w http.ResponseWriter, r *http.Request) (*oauth.Verified, bool) {
+	header := r.Header.Values("Authorization")
+	token := ""
+	if len(header) == 1 {
+		if scheme, credentials, _ := strings.Cut(header[0], " "); strings.EqualFold(scheme, "Bearer") {
+			token = strings.TrimSpace(credentials)
+		}
+	}
+	if token == "" {
+		w.Header().Set("Www-Authenticate", "Bearer")
+		a.refuse(w, &oauth.Error{Kind: oauth.LoginRequired, Description: "Unauthorized user: the Authorization header should be Bearer and an access token."})
+		return nil, false
+	}
+	v, refusal := a.verify(r, token)
+	if refusal != nil {
+		if refusal.Kind == oauth.InvalidToken {
+			w.Header().Set("Www-Authenticate", `Bearer error="invalid_token"`)
+		}
+		a.refuse(w, refusal)
+		return nil, false
+	}
+	return v, true
+}
+
+// verify is VerifyAccess for this API, which does not take the tokens that
+// activate licenses.
+func (a *API) verify(r *http.Request, token string) (*oauth.Verified, *oauth.Error) {
+	v, refusal := a.Server.VerifyAccess(r.Context(), token)
+	if refusal == nil && v.Claims.License != (oauth.License{}) {
+		return nil, errForeignToken
+	}
+	return v, refusal
+}
+
+var errForeignToken = &oauth.Error{Kind: oauth.InvalidToken, Description: "The token is not for this use."}

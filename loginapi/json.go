@@ -1,0 +1,101 @@
+package loginapi
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/caddy-sso/caddy-sso/oauth"
+)
+
+var errBody = badParam("The body should be one JSON object in UTF-8, without duplicate names.")
+
+// jsonBody reads the named members of a JSON object, each a string that is not
+// empty, and answers by itself where it cannot. Others are ignored. No page of
+// another site can send this type without a preflight (Fetch standard, section
+// 2.2.2), so it is held to strictly.
+func (a *API) jsonBody(w http.ResponseWriter, r *http.Request, names ...string) (map[string]string, bool) {
+	media, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if charset := params["charset"]; err != nil || media != "application/json" || charset != "" && !strings.EqualFold(charset, "utf-8") {
+		a.refuse(w, badParam("The body should be application/json, in UTF-8."))
+		return nil, false
+	}
+	body, ok := a.body(w, r)
+	if !ok {
+		return nil, false
+	}
+	members, refusal := parseObject(body, names)
+	if refusal != nil {
+		a.refuse(w, refusal)
+		return nil, false
+	}
+	return members, true
+}
+
+// parseObject reads an object that any two parsers read alike, as far as the
+// named members go.
+func parseObject(body []byte, names []string) (map[string]string, *oauth.Error) {
+	if !utf8.Valid(body) {
+		return nil, errBody
+	}
+	d := json.NewDecoder(bytes.NewReader(body))
+	if first, err := d.Token(); err != nil || first != json.Delim('{') {
+		return nil, errBody
+	}
+	members := map[string]string{}
+	for d.More() {
+		name, err := d.Token()
+		if err != nil {
+			return nil, errBody
+		}
+		var raw json.RawMessage
+		if err := d.Decode(&raw); err != nil {
+			return nil, errBody
+		}
+		i := slices.IndexFunc(names, func(known string) bool { return strings.EqualFold(known, name.(string)) })
+		if i < 0 {
+			continue
+		}
+		// A name that differs by case is one that another parser could take.
+		if _, twice := members[names[i]]; twice || names[i] != name {
+			return nil, errBody
+		}
+		var value *string
+		if err := json.Unmarshal(raw, &value); err != nil || value == nil {
+			return nil, badParam(names[i] + " should be a string.")
+		}
+		members[names[i]] = *value
+	}
+	if _, err := d.Token(); err != nil {
+		return nil, errBody
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return nil, errBody
+	}
+	for _, name := range names {
+		if members[name] == "" {
+			return nil, badParam(name + " is missing.")
+		}
+	}
+	return members, nil
+}
+
+// body reads a bounded body, and answers by itself where it cannot.
+func (a *API) body(w http.ResponseWriter, r *http.Request) ([]byte, bool) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxForm))
+	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
+		writeError(w, http.StatusRequestEntityTooLarge, "0", "The body is too large.", 0)
+		return nil, false
+	}
+	if err != nil {
+		a.refuse(w, badParam("The body could not be read."))
+		return nil, false
+	}
+	return body, true
+}

@@ -1,0 +1,35 @@
+package loginapi
+
+import (
+	"net/http"
+
+	"github.com/caddy-sso/caddy-sso/oauth"
+)
+
+// userBody is a user, as far as the scopes of the token allow.
+type userBody struct {
+	ID       string             `json:"id"`
+	Username string             `json:"username"`
+	Email    string             `json:"email,omitempty"`
+	Picture  string             `json:"picture,omitempty"`
+	Groups   []oauth.GroupClaim `json:"groups"`
+}
+
+// me answers GET /api/users/me: who the user of an access token is, now.
+func (a *API) me(w http.ResponseWriter, r *http.Request) {
+	if !a.allowedScript(w, r, http.MethodGet) {
+		return
+	}
+	v, ok := a.bearer(w, r)
+	if !ok {
+		return
+	}
+	if v.Claims.Grant == "" {
+		writeError(w, http.StatusForbidden, "1901-0001", "Invalid token: it is of no user.", 0)
+		return
+	}
+	writeJSON(w, http.StatusOK, userBody{
+		ID: v.User.Subject, Username: v.User.Name, Picture: v.User.Avatar, Groups: oauth.GroupClaims(v.User.Groups),
+		Email: oauth.NewUserClaims(v.User, v.Claims.Scopes).Email,
+	})
+}
