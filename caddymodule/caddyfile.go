@@ -213,7 +213,11 @@ func (c *CodesConfig) unmarshal(d *caddyfile.Dispenser) error {
 //		fail_auth_url <url>...
 //		audience      <audience>...
 //		scope         <scope>...
-//		token_alg     RS256 | ES256 | EdDSA
+//		token_alg     RS256 | ES256 | EdDSA | HS256
+//		hs256_key     <key>
+//		token_lifetime   <duration>
+//		refresh_lifetime <duration>
+//		claim         <name> <value>
 //		project       <uuid>
 //		post_logout_redirect_uri <uri>...
 //		allow_no_pkce
@@ -255,12 +259,16 @@ func unmarshalClient(d *caddyfile.Dispenser) (*ClientConfig, error) {
 		},
 		"token_alg": func() error {
 			return checked(d, &c.TokenAlg, func(alg string) error {
-				if !slices.Contains([]keys.Algorithm{keys.RS256, keys.ES256, keys.EdDSA}, keys.Algorithm(alg)) {
-					return fmt.Errorf("token_alg %q is unknown; use RS256, ES256 or EdDSA", alg)
+				if !slices.Contains(oauth.TokenAlgs, keys.Algorithm(alg)) {
+					return fmt.Errorf("token_alg %q is unknown; use RS256, ES256, EdDSA or HS256", alg)
 				}
 				return nil
 			})
 		},
+		"hs256_key":        func() error { return one(d, &c.HS256Key) },
+		"token_lifetime":   func() error { return duration(d, &c.TokenLifetime) },
+		"refresh_lifetime": func() error { return duration(d, &c.RefreshLifetime) },
+		"claim":            func() error { return c.unmarshalClaim(d) },
 	})
 	if err != nil {
 		return nil, err
@@ -269,4 +277,20 @@ func unmarshalClient(d *caddyfile.Dispenser) (*ClientConfig, error) {
 		return nil, line.WrapErr(err)
 	}
 	return c, nil
+}
+
+// unmarshalClaim reads one line: the claim, and what it says.
+func (c *ClientConfig) unmarshalClaim(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	if len(args) != 2 {
+		return d.Err("claim: expected a name and a value, such as: claim studio \"The studio\"")
+	}
+	if _, twice := c.Claims[args[0]]; twice {
+		return d.Errf("claim %s is there twice", args[0])
+	}
+	if c.Claims == nil {
+		c.Claims = map[string]string{}
+	}
+	c.Claims[args[0]] = args[1]
+	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"regexp"
 	"slices"
@@ -199,8 +200,28 @@ type ClientConfig struct {
 	// everything.
 	Scopes []string `json:"scopes,omitempty"`
 
-	// What its tokens are signed with: `RS256` (default), `ES256` or `EdDSA`.
+	// What its tokens are signed with: `RS256` (default), `ES256` or `EdDSA`; or
+	// `HS256`, for older backends, with the key below. That is for access tokens;
+	// its ID tokens are signed with RS256 then.
 	TokenAlg string `json:"token_alg,omitempty"`
+
+	// The key of HS256, of at least 32 bytes. Who has it can make tokens of this
+	// client. Placeholders are replaced.
+	HS256Key string `json:"hs256_key,omitempty"`
+
+	// How long its access and ID tokens are good for, at most `24h`. Default:
+	// `1h`.
+	TokenLifetime caddy.Duration `json:"token_lifetime,omitempty"`
+
+	// How long a refresh token is good for, each from its own beginning, at most
+	// `366d`. Default: `90d`.
+	RefreshLifetime caddy.Duration `json:"refresh_lifetime,omitempty"`
+
+	// More claims of its access tokens: texts, in which `{user.name}`,
+	// `{user.email}`, `{user.avatar}` and `{user.provider}` stand for what is
+	// known of the user. `{user.groups}` alone is the list of the groups. What
+	// comes out empty is left out.
+	Claims map[string]string `json:"claims,omitempty"`
 
 	// A UUID for the token's `xsolla_login_project_id` and for
 	// `/api/projects/{id}/keys`. Default: the ID stands for it.
@@ -223,6 +244,9 @@ func (c *ClientConfig) withoutSecret() (*oauth.Client, error) {
 	if c.Secret != "" {
 		known.Secret = rand.Text()
 	}
+	if c.HS256Key != "" {
+		known.HS256Key = rand.Text() + rand.Text()
+	}
 	client, err := known.client()
 	if err != nil {
 		return nil, fmt.Errorf("client %s: %w", c.ID, err)
@@ -244,6 +268,13 @@ func (c *ClientConfig) client() (*oauth.Client, error) {
 		AllowNoPKCE: c.AllowNoPKCE, Disabled: c.Disabled,
 		Audiences: c.Audiences, Scopes: c.Scopes,
 		TokenAlg: keys.Algorithm(c.TokenAlg), Project: c.Project,
+		TokenLifetime: time.Duration(c.TokenLifetime), RefreshLifetime: time.Duration(c.RefreshLifetime),
+	}
+	if out.HS256Key, err = c.sharedKey(); err != nil {
+		return nil, err
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Claims)) {
+		out.Claims = append(out.Claims, oauth.ExtraClaim{Name: name, Value: c.Claims[name]})
 	}
 	setDefault(&out.Name, "Application "+c.ID)
 	setDefault(&out.TokenAlg, keys.RS256)
@@ -283,6 +314,22 @@ func (c *ClientConfig) client() (*oauth.Client, error) {
 		out.PostLogoutRedirectURIs = append(out.PostLogoutRedirectURIs, r)
 	}
 	return out, nil
+}
+
+// sharedKey is the key of HS256, nil where there is none.
+func (c *ClientConfig) sharedKey() (*keys.SharedKey, error) {
+	if c.HS256Key == "" {
+		return nil, nil
+	}
+	key, err := caddy.NewReplacer().ReplaceOrErr(c.HS256Key, true, true)
+	if err != nil {
+		return nil, fmt.Errorf("hs256_key: %w", err)
+	}
+	shared, err := keys.NewSharedKey(key)
+	if err != nil {
+		return nil, fmt.Errorf("hs256_key has %d bytes; expected at least %d, such as what this prints: openssl rand -hex 32", len(key), keys.MinSharedKey)
+	}
+	return shared, nil
 }
 
 // ParseIssuer checks the portal's public origin.

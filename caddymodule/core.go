@@ -134,6 +134,7 @@ func (a *App) newCore(s *state, identity string) *core {
 			Keys:     keys.NewRing(vault, keys.Options{Algorithms: a.clients.Algorithms(), Logger: a.log.Named("keys")}),
 			Grants:   oauth.NewGrants(s.store, sessions),
 			Users:    a.ways,
+			Outside:  a.ways.Outside,
 			Store:    s.store,
 			Audit:    audit,
 			Now:      time.Now,

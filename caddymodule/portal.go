@@ -29,7 +29,7 @@ func init() {
 
 // Portal signs people in, and answers the Login API and OpenID Connect. It
 // answers its own paths, below `/api/oauth2/`, `/api/projects/`, `/oauth2/`,
-// `/.well-known/` and `/sso/`, and hands every other request to the next
+// `/.well-known/` and `/sso/`, `/api/token/validate` and `/api/users/me`, and hands every other request to the next
 // handler, without the cookies that are its own. With `license` it answers
 // `/api/v4/sso_url` and `/api/v4/oauth_url`, too.
 type Portal struct {
@@ -146,6 +146,9 @@ func (p *Portal) newFaces(c *core) *portalFaces {
 		CrossSite:  a.Session.SameSite == sameSiteNone,
 		HostedPage: func(rawQuery string) string { return signin.RedirectToSignIn(a.Issuer, rawQuery) },
 		Widget:     hosted.Widget,
+		SignIn:     hosted.SignIn,
+		Provider:   hosted.Provider,
+		Leave:      hosted.Leave,
 		From:       from,
 		Log:        p.log,
 	}}
