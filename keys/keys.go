@@ -106,6 +106,7 @@ type Ring struct {
 	o     Options
 
 	loaded   atomic.Pointer[keyring] // nil until loaded
+	version  atomic.Uint64           // how often that was
 	loading  chan struct{}           // holds a token while somebody loads
 	reloaded atomic.Int64            // when an unknown key ID last caused a look, in Unix nanoseconds
 }
@@ -298,5 +299,10 @@ func (r *Ring) read(algs []Algorithm, get func(name string, step func([]byte) ([
 		return nil, fmt.Errorf("sealing key: %w", err)
 	}
 	r.loaded.Store(k)
+	r.version.Add(1)
 	return k, nil
 }
+
+// Version moves whenever the keys are read: what was verified under another
+// one is to be verified again, since a key may be gone.
+func (r *Ring) Version() uint64 { return r.version.Load() }

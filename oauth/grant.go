@@ -55,16 +55,9 @@ func (g *Grants) End(ctx context.Context, id string) error {
 
 // Active says whether the tokens of a grant still count.
 func (g *Grants) Active(ctx context.Context, grant Grant) (bool, error) {
-	_, ended, err := g.store.Get(ctx, endedKey(grant.ID))
-	if err != nil {
-		return false, fmt.Errorf("looking up grant: %w", err)
-	}
-	if ended {
-		return false, nil
-	}
-	if grant.Offline {
-		stored, err := g.offline(ctx, grant.ID)
-		return stored != nil, err
+	known, err := g.read(ctx, grant.ID, grant.Offline)
+	if err != nil || known.over() || grant.Offline {
+		return err == nil && !known.over(), err
 	}
 	_, err = g.sessions.Lookup(ctx, grant.Session)
 	if errors.Is(err, session.ErrNone) {
@@ -76,4 +69,18 @@ func (g *Grants) Active(ctx context.Context, grant Grant) (bool, error) {
 	return true, nil
 }
 
-func endedKey(id string) string { return "ended:" + id }
+// hasEnded says whether a grant was ended.
+func (g *Grants) hasEnded(ctx context.Context, id string) (bool, error) {
+	_, ended, err := g.store.Get(ctx, endedKey(id))
+	if err != nil {
+		return false, fmt.Errorf("looking up grant: %w", err)
+	}
+	return ended, nil
+}
+
+const (
+	endedPrefix = "ended:"
+	grantPrefix = "grant:"
+)
+
+func endedKey(id string) string { return endedPrefix + id }

@@ -34,8 +34,10 @@ type Server struct {
 	Limits   codes.Limits
 	Keys     *keys.Ring
 	Grants   *Grants
+	Verified *VerifiedTokens // nil: every token is verified anew
 	Users    Users
-	Store    storage.Store // used links, taken seats, first sign-ins
+	Outside  func(signin string) bool // whether a way to sign in is a provider elsewhere; nil: none is
+	Store    storage.Store            // used links, taken seats, first sign-ins
 	Audit    *Audit
 	Now      func() time.Time
 }

@@ -142,7 +142,7 @@ func (g *Grants) delist(ctx context.Context, subject, id string) {
 // without signing in anew. What has expired on it makes room like all else.
 const listedFor = 10 * maxRefreshLifetime
 
-func grantKey(id string) string { return "grant:" + id }
+func grantKey(id string) string { return grantPrefix + id }
 
 // grantsOf is the store's key of a user's list. Subjects may be of any length.
 func grantsOf(subject string) string {

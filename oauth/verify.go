@@ -2,6 +2,7 @@ package oauth
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,6 +15,9 @@ import (
 
 // ErrTokenExpired is the cause of an [InvalidToken] that was valid once.
 var ErrTokenExpired = errors.New("the token has expired")
+
+// ErrUserGone is the cause of an [InvalidToken] whose user is disabled or gone.
+var ErrUserGone = errors.New("of a user who is disabled or gone")
 
 // A Verified is a token of ours that still counts.
 type Verified struct {
@@ -29,6 +33,20 @@ type Verified struct {
 // expired, that its client may still have it and its grant has not ended. Whom
 // it is meant for (`aud`) is the caller's to check.
 func (s *Server) VerifyAccess(ctx context.Context, token string) (*Verified, *Error) {
+	sum, version := sha256.Sum256([]byte(token)), s.Keys.Version()
+	claims, ok := s.Verified.claims(sum, version)
+	if !ok {
+		var refusal *Error
+		if claims, refusal = s.openAccess(ctx, token); refusal != nil {
+			return nil, refusal
+		}
+		s.Verified.remember(sum, version, claims)
+	}
+	return s.verify(ctx, *claims)
+}
+
+// openAccess checks the signature of an access token, and reads its claims.
+func (s *Server) openAccess(ctx context.Context, token string) (*Claims, *Error) {
 	var claims struct {
 		Claims
 		Scopes *[]string `json:"scp"`
@@ -40,7 +58,7 @@ func (s *Server) VerifyAccess(ctx context.Context, token string) (*Verified, *Er
 		return nil, invalidToken(errors.New("not an access token"))
 	}
 	claims.Claims.Scopes = *claims.Scopes
-	return s.verify(ctx, claims.Claims)
+	return &claims.Claims, nil
 }
 
 // A Hint is what an ID token of ours says when a client shows it to us: whom
@@ -81,7 +99,7 @@ func (h *Hint) Names(sess *session.Session) bool {
 
 // openToken checks a token's signature and reads its claims.
 func (s *Server) openToken(ctx context.Context, token string, claims any) *Error {
-	payload, err := s.Keys.Verify(ctx, token, s.Clients.Algorithms()...)
+	payload, err := s.verifySignature(ctx, token)
 	if errors.Is(err, keys.ErrToken) {
 		return invalidToken(err)
 	}
@@ -92,6 +110,52 @@ func (s *Server) openToken(ctx context.Context, token string, claims any) *Error
 		return invalidToken(errors.New("claims that are not ours"))
 	}
 	return nil
+}
+
+func (s *Server) verifySignature(ctx context.Context, token string) ([]byte, error) {
+	if unverified, ok := keys.Unverified(token); ok {
+		return s.verifyShared(token, unverified)
+	}
+	return s.Keys.Verify(ctx, token, s.Clients.Algorithms()...)
+}
+
+// verifyShared checks an access token that is signed with the key of the client
+// that it names, and with no other. Who has that key can write what they like,
+// so no more of it counts than this client may have.
+func (s *Server) verifyShared(token string, unverified []byte) ([]byte, error) {
+	var c struct {
+		Claims
+		Audience audience  `json:"aud"`
+		Scopes   *[]string `json:"scp"`
+		Groups   any       `json:"groups"`
+	}
+	if json.Unmarshal(unverified, &c) != nil {
+		return nil, fmt.Errorf("%w: claims that are not ours", keys.ErrToken)
+	}
+	client, known := s.Clients.Get(c.ClientID)
+	if !known || client.TokenAlg != keys.HS256 {
+		return nil, fmt.Errorf("%w: HS256 is not for this client", keys.ErrToken)
+	}
+	payload, err := client.HS256Key.Verify(token)
+	if err != nil {
+		return nil, err
+	}
+	foreign := func(aud string) bool {
+		return !slices.Contains(client.Audiences, aud) && aud != client.defaultAudience()
+	}
+	// Both of these say what the grant is, not what the token may do.
+	beyond := func(scope string) bool {
+		return scope != "openid" && scope != "offline" && len(client.grantable([]string{scope})) == 0
+	}
+	switch {
+	case c.Scopes == nil || c.License != License{}:
+		return nil, fmt.Errorf("%w: HS256 is for access tokens, and not for those of licenses", keys.ErrToken)
+	case slices.ContainsFunc(c.Audience, foreign):
+		return nil, fmt.Errorf("%w: of an audience that its client has not", keys.ErrToken)
+	case slices.ContainsFunc(*c.Scopes, beyond):
+		return nil, fmt.Errorf("%w: of a scope that its client has not", keys.ErrToken)
+	}
+	return payload, nil
 }
 
 // verify checks what all tokens have in common.
@@ -124,24 +188,28 @@ func (s *Server) verifyGrant(ctx context.Context, v *Verified) *Error {
 	if !ok {
 		return invalidToken(errors.New("without a session"))
 	}
-	offline := slices.Contains(v.Claims.Scopes, "offline")
-	active, err := s.Grants.Active(ctx, Grant{ID: v.Claims.Grant, Session: key, Offline: offline})
+	offline := v.offline()
+	grant, err := s.grant(ctx, v.Claims.Grant, offline)
 	if err != nil {
 		return unavailable(err)
 	}
-	if !active {
+	if grant.over() {
 		return invalidToken(errors.New("of a grant that has ended"))
+	}
+	if offline && grant.outlived.Load() {
+		return s.verifyOffline(v, grant)
 	}
 	sess, err := s.Sessions.Lookup(ctx, key)
 	switch {
 	case err == nil:
 		v.SignedIn, err = s.current(sess)
 		if err != nil {
-			return invalidToken(errors.New("of a user who is disabled or gone"))
+			return invalidToken(ErrUserGone)
 		}
-		return nil
+		return v.checkSubject()
 	case errors.Is(err, session.ErrNone) && offline:
-		return s.verifyOffline(ctx, v)
+		grant.outlived.Store(true)
+		return s.verifyOffline(v, grant)
 	case errors.Is(err, session.ErrNone):
 		return invalidToken(errors.New("of a session that has ended"))
 	}
@@ -149,19 +217,20 @@ func (s *Server) verifyGrant(ctx context.Context, v *Verified) *Error {
 }
 
 // verifyOffline finds the user of a grant that has outlived its session.
-func (s *Server) verifyOffline(ctx context.Context, v *Verified) *Error {
-	grant, err := s.Grants.offline(ctx, v.Claims.Grant)
-	if err != nil {
-		return unavailable(err)
-	}
-	if grant == nil {
-		return invalidToken(errors.New("of a grant that has ended"))
-	}
-	user, ok := s.Users.Current(grant.User)
+func (s *Server) verifyOffline(v *Verified, grant *knownGrant) *Error {
+	user, ok := s.Users.Current(*grant.user)
 	if !ok {
-		return invalidToken(errors.New("of a user who is disabled or gone"))
+		return invalidToken(ErrUserGone)
 	}
 	v.User = user
+	return v.checkSubject()
+}
+
+// checkSubject holds what a token says of its user to whom its grant is of.
+func (v *Verified) checkSubject() *Error {
+	if !same(v.Claims.Subject, v.User.Subject) {
+		return invalidToken(errors.New("of another user than its session"))
+	}
 	return nil
 }
 

@@ -103,5 +103,11 @@ func (t terms) stored(r record, now int64) time.Duration {
 	return min(time.Duration(t.idle)*time.Millisecond+slack, rest)
 }
 
+// WithinGrace says whether what was known before the store's feed was
+// interrupted then may still be served while the store does not answer.
+func (s *Sessions) WithinGrace(lost time.Time) bool {
+	return s.terms.withinGrace(lost.UnixMilli(), s.cache.now())
+}
+
 // withinGrace says whether what was lost then may still be served.
 func (t terms) withinGrace(lost, now int64) bool { return t.grace >= 0 && now-lost <= t.grace }
