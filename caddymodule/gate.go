@@ -64,6 +64,11 @@ type Gate struct {
 	// has a matcher. Default: false: they are answered with 400.
 	AllowRawPath bool `json:"allow_raw_path,omitempty"`
 
+	// Drops what a form sends without a session. Default: false: a form of up to
+	// 64 KiB that a page of the same origin sends is kept in its tab of the
+	// browser, and is sent on once its sender has signed in.
+	DropForms bool `json:"drop_forms,omitempty"`
+
 	// Stands before the backend of the License API instead of one for browsers:
 	// nobody is asked to sign in. A code or token of licensed software in the
 	// request is verified, and becomes the identity, with the headers
@@ -107,7 +112,7 @@ func (g *Gate) Provision(ctx caddy.Context) error {
 	if g.headers, err = gate.NewHeaders(g.HeaderPrefix); err != nil {
 		return err
 	}
-	g.policy = gate.Policy{Groups: g.Require, Popup: g.Popup}
+	g.policy = gate.Policy{Groups: g.Require, Popup: g.Popup, DropForms: g.DropForms}
 	if g.FailAuthURL != "" {
 		if !g.client.FailAuthURL(g.FailAuthURL) {
 			return unregistered(g.FailAuthURL, g.Client)
@@ -229,6 +234,7 @@ func originalURI(r *http.Request) string {
 //		require group  <name>...
 //		header_prefix  <prefix>
 //		allow_raw_path
+//		drop_forms
 //		license_activation
 //	}
 func parseGate(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
@@ -251,6 +257,7 @@ func parseGate(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 		},
 		"popup":              flag(&g.Popup),
 		"allow_raw_path":     flag(&g.AllowRawPath),
+		"drop_forms":         flag(&g.DropForms),
 		"license_activation": flag(&g.LicenseActivation),
 		"require": func() error {
 			if !d.NextArg() || d.Val() != "group" {

@@ -44,6 +44,7 @@ func (g *Gate) checkLicense() error {
 	}{
 		{"client", g.Client != ""},
 		{"popup", g.Popup},
+		{"drop_forms", g.DropForms},
 		{"fail_auth_url", g.FailAuthURL != ""},
 		{"require", len(g.Require) > 0},
 		{"a matcher", len(g.MatcherSetsRaw) > 0},

@@ -145,6 +145,7 @@ func TestAWrongLicenseIsRefusedOnItsLine(t *testing.T) {
 		{"provision twice", "seats 2 deny", "provision https://a.example 0123456789abcdeg", "provision https://back", []string{"provision is there twice"}},
 
 		{"a gate with a client", "license_activation", "license_activation\nclient 2", "sso_gate", []string{"client has no effect beside it"}},
+		{"a gate that drops forms", "license_activation", "license_activation\ndrop_forms", "sso_gate", []string{"drop_forms has no effect beside it"}},
 		{"a gate with groups", "license_activation", "license_activation\nrequire group a", "sso_gate", []string{"require has no effect beside it"}},
 		{"a gate with a popup", "license_activation", "license_activation\npopup", "sso_gate", []string{"popup has no effect beside it"}},
 		{"a gate with a fail_auth_url", "license_activation", "license_activation\nfail_auth_url https://app.example/", "sso_gate", []string{"fail_auth_url has no effect beside it"}},

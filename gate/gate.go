@@ -28,6 +28,7 @@ const (
 	SignInPath   = "/oauth2/sign_in"   // begins a sign-in; return: the path to come back to
 	SignOutPath  = "/oauth2/sign_out"  // ends site and SSO session
 	SignedInPath = "/oauth2/signed_in" // where a window on the portal's own origin ends
+	SendPath     = "/oauth2/send"      // sends on, after signing in, what a form would have sent
 	AssetPrefix  = "/oauth2/assets/"
 )
 
@@ -181,6 +182,8 @@ func (g *Gate) apply(v *visit, w http.ResponseWriter, r *http.Request) (Pass, bo
 		return v.pass(r), true
 	case signIn:
 		g.beginPage(v, w, r, site)
+	case signInFirst:
+		g.beginForm(w, r, site)
 	case refuse:
 		g.refuse(w, site)
 	case forbid:

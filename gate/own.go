@@ -48,6 +48,8 @@ func (g *Gate) serveOwn(v *visit, w http.ResponseWriter, r *http.Request) bool {
 	switch r.URL.Path {
 	case SignInPath:
 		g.get(w, r, func() { g.startSignIn(v, w, r, site) })
+	case SendPath:
+		g.get(w, r, func() { g.send(v, w, r, site) })
 	case SignedInPath:
 		g.get(w, r, func() { g.windowDone(v, w, r, site) })
 	case SignOutPath:

@@ -23,6 +23,10 @@ type Policy struct {
 
 	// Popup makes signing in take a window of its own.
 	Popup bool
+
+	// DropForms lets what a form sends without a session get lost, instead of
+	// sending it on after signing in.
+	DropForms bool
 }
 
 // facts are what a decision is made from.
@@ -31,6 +35,7 @@ type facts struct {
 	Unavailable bool // the store could not be asked
 	Groups      []string
 	Page        bool // a person waits for a page
+	Form        bool // a person has sent a form
 	FailPage    bool // the request is for the gate's own fail_auth_url
 }
 
@@ -41,6 +46,7 @@ const (
 	forward                    // with an identity
 	letThrough                 // without one
 	signIn                     // a person: to the sign-in page
+	signInFirst                // a person's form: it has to wait
 	forbid                     // 403: signed in, and not allowed
 	unavailable                // 503: nobody is signed out for our own fault
 )
@@ -58,6 +64,8 @@ func (p Policy) decide(f facts) verdict {
 		return unavailable
 	case f.Page:
 		return signIn
+	case f.Form:
+		return signInFirst
 	}
 	return refuse
 }
@@ -72,18 +80,24 @@ func factsOf(r *http.Request, in *oauth.SignedIn, err error) facts {
 		f.SignedIn, f.Groups = true, in.User.Groups
 		return f
 	}
-	f.Page = wantsPage(r)
+	f.Page, f.Form = wantsPage(r), sendsForm(r)
 	return f
 }
 
-// wantsPage tells a navigation, which can be redirected, from a script's
-// request, an image, a prefetch, an event stream or a WebSocket, which cannot
-// (Fetch Metadata, sections 2.1 and 2.2).
+// wantsPage says whether a person asks for a page, and would follow a redirect.
 func wantsPage(r *http.Request) bool {
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		return false
-	}
-	h := r.Header
+	return (r.Method == http.MethodGet || r.Method == http.MethodHead) && navigates(r.Header)
+}
+
+// sendsForm says whether a person has sent a form, and waits for a page.
+func sendsForm(r *http.Request) bool {
+	return r.Method == http.MethodPost && navigates(r.Header)
+}
+
+// navigates tells a navigation from a script's request, an image, a frame, a
+// prefetch, an event stream or a WebSocket (Fetch Metadata, sections 2.1 and
+// 2.2).
+func navigates(h http.Header) bool {
 	if h.Get("Upgrade") != "" || h.Get("X-Requested-With") != "" || prefetches(h) {
 		return false
 	}
@@ -96,7 +110,7 @@ func wantsPage(r *http.Request) bool {
 
 // prefetches says that a browser loads a page that nobody has asked for yet.
 func prefetches(h http.Header) bool {
-	return h.Get("Purpose") == "prefetch" || strings.Contains(h.Get("Sec-Purpose"), "prefetch")
+	return h.Get("Purpose") == "prefetch" || strings.Contains(h.Get("Sec-Purpose"), "prefetch") || h.Get("X-Moz") == "prefetch"
 }
 
 func acceptsHTML(h http.Header) bool {

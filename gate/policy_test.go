@@ -15,6 +15,9 @@ func TestWhatIsNotClearlyAllowedIsRefused(t *testing.T) {
 	}{
 		"nobody, a script":                         {anyone, facts{}, refuse},
 		"nobody, a page":                           {anyone, facts{Page: true}, signIn},
+		"nobody, a form":                           {anyone, facts{Form: true}, signInFirst},
+		"the store is down, a form":                {anyone, facts{Unavailable: true, Form: true}, unavailable},
+		"no member, a form":                        {staff, facts{SignedIn: true, Form: true}, forbid},
 		"nobody, the gate's own fail_auth_url":     {anyone, facts{Page: true, FailPage: true}, letThrough},
 		"nobody, a script on the fail_auth_url":    {anyone, facts{FailPage: true}, letThrough},
 		"the store is down, a page":                {anyone, facts{Unavailable: true, Page: true}, unavailable},
@@ -69,9 +72,23 @@ func TestOnlyPagesAreRedirected(t *testing.T) {
 		"an event stream":              {"GET", []string{"Accept", "text/event-stream"}, false},
 		"a prefetch":                   {"GET", []string{"Sec-Purpose", "prefetch;prerender", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document"}, false},
 		"a prefetch of an old browser": {"GET", []string{"Purpose", "prefetch", "Accept", html}, false},
-		"curl":                         {"GET", []string{"Accept", "*/*"}, false},
-		"an API's client":              {"GET", []string{"Accept", "application/json"}, false},
-		"no header at all":             {"GET", nil, false},
+		"a prefetch of an old Firefox": {"GET", []string{"X-Moz", "prefetch", "Accept", html}, false},
+		"a speculation":                {"GET", []string{"Sec-Purpose", "prefetch;anonymous-client-ip", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document"}, false},
+		"a favicon":                    {"GET", []string{"Sec-Fetch-Mode", "no-cors", "Sec-Fetch-Dest", "image", "Accept", "image/avif,image/webp,image/apng,*/*;q=0.8"}, false},
+		"a style sheet":                {"GET", []string{"Sec-Fetch-Mode", "no-cors", "Sec-Fetch-Dest", "style", "Accept", "text/css,*/*;q=0.1"}, false},
+		"a manifest":                   {"GET", []string{"Sec-Fetch-Mode", "cors", "Sec-Fetch-Dest", "manifest", "Accept", "*/*"}, false},
+		"the script of a service worker": {"GET", []string{
+			"Service-Worker", "script", "Sec-Fetch-Mode", "same-origin", "Sec-Fetch-Dest", "serviceworker", "Accept", "*/*",
+		}, false},
+		"a module":         {"GET", []string{"Sec-Fetch-Mode", "cors", "Sec-Fetch-Dest", "script", "Accept", "*/*"}, false},
+		"a font":           {"GET", []string{"Sec-Fetch-Mode", "cors", "Sec-Fetch-Dest", "font", "Accept", "*/*"}, false},
+		"a video":          {"GET", []string{"Sec-Fetch-Mode", "no-cors", "Sec-Fetch-Dest", "video", "Accept", "*/*"}, false},
+		"a fenced frame":   {"GET", []string{"Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "fencedframe", "Accept", html}, false},
+		"a ping":           {"POST", []string{"Sec-Fetch-Mode", "no-cors", "Sec-Fetch-Dest", "empty", "Accept", "*/*"}, false},
+		"a policy report":  {"POST", []string{"Sec-Fetch-Mode", "no-cors", "Sec-Fetch-Dest", "report", "Accept", "*/*"}, false},
+		"curl":             {"GET", []string{"Accept", "*/*"}, false},
+		"an API's client":  {"GET", []string{"Accept", "application/json"}, false},
+		"no header at all": {"GET", nil, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := httptest.NewRequestWithContext(t.Context(), test.method, "/", nil)

@@ -47,7 +47,7 @@ func (g *Gate) forbid(w http.ResponseWriter, r *http.Request, in *oauth.SignedIn
 		What: oauth.AccessDenied, User: in.User, Client: g.Client, Session: in.Session, From: g.From(r),
 		Why: "in none of the groups " + strings.Join(g.Policy.Groups, ", "),
 	})
-	if !wantsPage(r) {
+	if !navigates(r.Header) {
 		writeProblem(w, http.StatusForbidden, problem{
 			Error: "access_denied", Description: "This user is in none of the groups that may do this.",
 		})
@@ -70,7 +70,7 @@ func (g *Gate) forbid(w http.ResponseWriter, r *http.Request, in *oauth.SignedIn
 // closed is for everybody while the client is disabled.
 func (g *Gate) closed(w http.ResponseWriter, r *http.Request) {
 	const why = "This application is switched off."
-	if !wantsPage(r) {
+	if !navigates(r.Header) {
 		writeProblem(w, http.StatusForbidden, problem{Error: "access_denied", Description: why})
 		return
 	}
@@ -82,7 +82,7 @@ func (g *Gate) closed(w http.ResponseWriter, r *http.Request) {
 
 func (g *Gate) refusePath(w http.ResponseWriter, r *http.Request) {
 	const why = `The path has dot segments, ; \ %2f %5c %3f %23 or a control character in it, or is encoded twice, which this site does not take.`
-	if !wantsPage(r) {
+	if !navigates(r.Header) {
 		writeProblem(w, http.StatusBadRequest, problem{Error: "invalid_request", Description: why})
 		return
 	}
@@ -102,7 +102,7 @@ func (g *Gate) unknownHost(w http.ResponseWriter, r *http.Request) {
 		g.Log.Error("no redirect_uri of the client is on this host; add one, or send browsers to a host that has one",
 			zap.String("host", printable(r.Host)), zapClient(g.Client), zap.Int("requests", n))
 	}
-	if !wantsPage(r) {
+	if !navigates(r.Header) {
 		writeProblem(w, http.StatusMisdirectedRequest, problem{Error: "invalid_request", Description: why})
 		return
 	}
@@ -120,7 +120,7 @@ func (g *Gate) Unavailable(w http.ResponseWriter, r *http.Request, err error) { 
 func (g *Gate) failed(w http.ResponseWriter, r *http.Request, err error) {
 	g.Log.Error("a gate could not decide", zap.Error(err))
 	w.Header().Set("Retry-After", "1")
-	if !wantsPage(r) {
+	if !navigates(r.Header) {
 		writeProblem(w, http.StatusServiceUnavailable, problem{
 			Error: "temporarily_unavailable", Description: "Who is signed in cannot be told right now. Try again.",
 		})

@@ -83,7 +83,7 @@ func randomID() string {
 // binder returns what the browser's sign-ins are bound to, the same in all its
 // tabs, and sends it where the browser has none.
 func (g *Gate) binder(v *visit, w http.ResponseWriter, site *Site) string {
-	if id, ok := v.cookie(site.Binder); ok && validBinder(id) {
+	if id, ok := v.cookie(site.Binder); ok && validID(id) {
 		return id
 	}
 	id := randomID()
@@ -91,7 +91,7 @@ func (g *Gate) binder(v *visit, w http.ResponseWriter, site *Site) string {
 	return id
 }
 
-func validBinder(id string) bool {
+func validID(id string) bool {
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(id)
 	return err == nil && len(raw) == 16
 }

@@ -1,0 +1,106 @@
+package gate
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/caddy-sso/caddy-sso/page"
+	"github.com/caddy-sso/caddy-sso/session"
+)
+
+// maxForm bounds, in bytes, the form that is kept while its sender signs in.
+const maxForm = 64 << 10
+
+// beginForm is for a person who sent a form and has no session. The form goes
+// back to the browser, which keeps it: nothing is stored for strangers.
+func (g *Gate) beginForm(w http.ResponseWriter, r *http.Request, site *Site) {
+	back := formPage(r, site)
+	unsent := page.UnsentForm{
+		App: g.Client.Name, SignInURL: SignInPath + "?" + url.Values{"return": {back}}.Encode(),
+	}
+	if unsent.Kept, unsent.Why = g.keep(r, site); unsent.Kept != nil {
+		unsent.Kept.ID = randomID()
+		unsent.Kept.NextURL = sendURL(unsent.Kept.ID, back)
+	}
+	g.Pages.UnsentForm(w, unsent)
+}
+
+// keep returns the form of a request, or says why it is not kept. What another
+// site sent never is: it would go on with the session of whoever signs in, as if
+// they had sent it. SameSite cookies even make a request of somebody who is
+// signed in come here.
+func (g *Gate) keep(r *http.Request, site *Site) (kept *page.KeptForm, why string) {
+	const tooBig = "It is too big to be kept while you sign in."
+	action := g.OriginalURI(r)
+	switch {
+	case g.Policy.DropForms:
+		return nil, "It is not kept while you sign in."
+	case !fromSameOrigin(r, site):
+		return nil, "It came from another site, which cannot send anything for you."
+	case r.ContentLength > maxForm:
+		return nil, tooBig
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxForm+1))
+	if err != nil {
+		return nil, "It did not arrive whole."
+	}
+	if len(body) > maxForm {
+		return nil, tooBig
+	}
+	form, ok := parseForm(r.Header.Get("Content-Type"), body)
+	if !ok || !localPath(action) || r.Header.Get("Content-Encoding") != "" {
+		return nil, "It cannot be kept while you sign in."
+	}
+	form.ActionURL = site.Origin + action
+	return &form, ""
+}
+
+// fromSameOrigin says that a page of this very origin sent a form: by Fetch
+// Metadata, or by Origin where a browser has none. Unlike
+// http.CrossOriginProtection it takes nothing that has neither.
+func fromSameOrigin(r *http.Request, site *Site) bool {
+	if from := r.Header.Get("Sec-Fetch-Site"); from != "" {
+		return from == "same-origin"
+	}
+	return r.Header.Get("Origin") == site.Origin
+}
+
+// formPage is the path of the page that a form was on.
+func formPage(r *http.Request, site *Site) string {
+	p, here := strings.CutPrefix(r.Referer(), site.Origin)
+	p, _, _ = strings.Cut(p, "#")
+	if !here || !localPath(p) || strings.HasPrefix(p, "/oauth2/") || !localPath(sendURL(randomID(), p)) {
+		return "/"
+	}
+	return p
+}
+
+func sendURL(id, back string) string {
+	return SendPath + "?" + url.Values{"form": {id}, "return": {back}}.Encode()
+}
+
+// send is where a form is sent on from, once its sender has a session.
+func (g *Gate) send(v *visit, w http.ResponseWriter, r *http.Request, site *Site) {
+	q := r.URL.Query()
+	id, back := q.Get("form"), q.Get("return")
+	if !validID(id) || !localPath(back) {
+		g.unfinished(w, "The address was changed on its way.")
+		return
+	}
+	if !wantsPage(r) {
+		g.refuse(w, site) // a page that is loaded ahead would send it, too
+		return
+	}
+	if _, err := g.identify(v, r, site); err != nil {
+		if !errors.Is(err, session.ErrNone) {
+			g.failed(w, r, err)
+			return
+		}
+		g.beginPage(v, w, r, site)
+		return
+	}
+	g.Pages.SendForm(w, page.SendForm{App: g.Client.Name, ID: id, BackURL: site.Origin + back})
+}
