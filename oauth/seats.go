@@ -31,7 +31,11 @@ func (s *Server) SeatsTaken(ctx context.Context, p *Product, live []*session.Ses
 	if err != nil {
 		return nil, fmt.Errorf("listing seats: %w", err)
 	}
-	return liveSeats(list, live), nil
+	taken := liveSeats(list, live)
+	if !p.Seats.Deny { // those before are about to end
+		taken = taken[max(len(taken)-p.Seats.Limit, 0):]
+	}
+	return taken, nil
 }
 
 func seatsKey(p *Product, subject string) string { return "seats:" + p.Code + ":" + subject }
@@ -43,22 +47,32 @@ func (s *Server) takeSeat(ctx context.Context, p *Product, in SignedIn, from Ori
 	}
 	var live []*session.Session
 	var evicted []session.Key
-	err := storage.Update(ctx, s.Store, seatsKey(p, in.User.Subject), in.Session.Expires().Sub(s.Now())+time.Hour, func(stored []byte) (next []byte, changed bool, err error) {
+	// As long as a session lives from its beginning, and not as long as this one
+	// still does: younger ones are on the list, too.
+	keep := in.Session.Expires().Sub(in.Session.Begun()) + time.Hour
+	err := storage.Update(ctx, s.Store, seatsKey(p, in.User.Subject), keep, func(stored []byte) (next []byte, changed bool, err error) {
 		evicted = nil
 		// After the list, so that whoever is on it and not here has ended.
 		if live, err = s.Sessions.OfUser(ctx, in.User.Subject); err != nil {
 			return nil, false, err
 		}
 		taken := liveSeats(stored, live)
-		if slices.Contains(taken, in.Session.Key()) {
-			return nil, false, nil
-		}
-		over := max(len(taken)+1-p.Seats.Limit, 0)
-		if over > 0 && p.Seats.Deny {
+		seated := slices.Contains(taken, in.Session.Key())
+		if p.Seats.Deny && !seated && len(taken) >= p.Seats.Limit {
 			return nil, false, errNoSeat
 		}
-		evicted = taken[:over]
-		return joinKeys(append(slices.Clone(taken[over:]), in.Session.Key())), true, nil
+		if !seated {
+			taken = append(taken, in.Session.Key())
+		}
+		if !p.Seats.Deny {
+			// They stay on the list until they have ended: should that fail now,
+			// whoever comes next ends them.
+			evicted = taken[:max(len(taken)-p.Seats.Limit, 0)]
+		}
+		if slices.Contains(evicted, in.Session.Key()) { // somebody is ending it
+			return nil, false, errNoSeat
+		}
+		return joinKeys(taken), !seated, nil
 	})
 	if errors.Is(err, errNoSeat) {
 		s.Audit.Record(Event{What: SeatDenied, User: in.User, Client: p.Client, Session: in.Session, From: from, Why: "product " + p.Code})

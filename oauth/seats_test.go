@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/caddy-sso/caddy-sso/oauth"
 	"github.com/caddy-sso/caddy-sso/session"
+	"github.com/caddy-sso/caddy-sso/storage"
 )
 
 // product is licensed software with n seats.
@@ -126,12 +128,88 @@ func TestSeatsHoldAgainstSignInsAtOnce(t *testing.T) {
 	}
 }
 
+// A session that is about to end takes a seat beside one that has just begun.
+func TestASeatOutlivesTheSessionsThatAreOlder(t *testing.T) {
+	w := newWorld(t)
+	r := w.product(2, true, nil)
+	older, in := w.signIn(ada)
+	live := func(cookie string) {
+		t.Helper()
+		w.clock.Advance(20 * time.Hour)
+		if _, err := w.SignedIn(t.Context(), cookie); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 34 {
+		live(older)
+	}
+	younger, second := w.signIn(ada)
+	for _, in := range []oauth.SignedIn{second, in} {
+		if refusal := w.Admit(t.Context(), r, in, ""); refusal != nil {
+			t.Fatal(refusal)
+		}
+	}
+	for range 3 {
+		live(younger)
+	}
+	_, third := w.signIn(ada)
+	if refusal := w.Admit(t.Context(), r, third, ""); refusal != nil {
+		t.Fatal("the seat of the session that has ended is not free:", refusal)
+	}
+	_, fourth := w.signIn(ada)
+	wantKind(t, w.Admit(t.Context(), r, fourth, ""), oauth.NoSeat)
+}
+
+func TestASessionThatCannotBeEndedNowGivesUpItsSeatLater(t *testing.T) {
+	w := newWorld(t)
+	untakable := &untakable{Store: w.store.Store}
+	w.store.Store = untakable
+	w.restart()
+	r := w.product(1, false, nil)
+	cookie, oldest := w.signIn(ada)
+	_, newest := w.signIn(ada)
+	if refusal := w.Admit(t.Context(), r, oldest, ""); refusal != nil {
+		t.Fatal(refusal)
+	}
+	untakable.down.Store(true)
+	wantKind(t, w.Admit(t.Context(), r, newest, ""), oauth.Internal)
+	wantKind(t, w.Admit(t.Context(), r, oldest, ""), oauth.NoSeat)
+	all, err := w.Sessions.OfUser(t.Context(), ada.Subject)
+	if err != nil {
+		t.Fatal(err)
+	}
+	taken, err := w.SeatsTaken(t.Context(), r.Product, all)
+	if err != nil || len(taken) != 1 || taken[0] != newest.Session.Key() {
+		t.Errorf("the seat is taken by %v (%v), want the newest session", taken, err)
+	}
+	untakable.down.Store(false)
+	if refusal := w.Admit(t.Context(), r, newest, ""); refusal != nil {
+		t.Fatal(refusal)
+	}
+	if _, err := w.SignedIn(t.Context(), cookie); err == nil {
+		t.Error("two sessions are active with one seat")
+	}
+}
+
 func TestAStoreThatIsDownGivesNoSeat(t *testing.T) {
 	w := newWorld(t)
 	r := w.product(1, true, nil)
 	_, in := w.signIn(ada)
 	w.store.down.Store(true)
 	wantKind(t, w.Admit(t.Context(), r, in, ""), oauth.Internal)
+}
+
+// untakable is a store in which nothing can be ended while it is down.
+type untakable struct {
+	storage.Store
+	down atomic.Bool
+}
+
+func (s *untakable) Take(ctx context.Context, key string) ([]byte, bool, error) {
+	if s.down.Load() {
+		return nil, false, storage.ErrUnavailable
+	}
+	return s.Store.Take(ctx, key)
 }
 
 // backend counts who it is told of, and can fail.
