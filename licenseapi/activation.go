@@ -184,8 +184,7 @@ func parseQuery(raw string) (credential, *refusal) {
 		if errName != nil || errValue != nil || strings.Contains(pair, ";") {
 			return nil, invalid("The parameters are not URL-encoded")
 		}
-		// Frameworks read code[] and code[0], too, as code.
-		if before, _, found := strings.Cut(name, "["); nearly(name, names) || (found && slices.Contains(names, before)) {
+		if nearlyParam(name) {
 			return nil, invalid("There is a parameter that is nearly one of [" + strings.Join(names, " ") + "]")
 		}
 		if !slices.Contains(names, name) {
@@ -197,6 +196,29 @@ func parseQuery(raw string) (credential, *refusal) {
 		c[name] = value
 	}
 	return c, nil
+}
+
+// nearlyParam says whether a framework could take the name of a parameter for
+// one of the names: some read code[] and [code] as code, and PHP trims what
+// stands before a name and makes _ of spaces, dots and a bracket left open.
+func nearlyParam(name string) bool {
+	if slices.Contains(names, name) {
+		return false
+	}
+	trimmed := strings.Trim(name, " \t\r\n\v\f[]")
+	first, _, _ := strings.Cut(strings.ReplaceAll(trimmed, "]", "["), "[")
+	for _, read := range [...]string{first, trimmed} {
+		read = strings.Map(func(r rune) rune {
+			if strings.ContainsRune(" .[", r) {
+				return '_'
+			}
+			return r
+		}, read)
+		if slices.Contains(names, read) || nearly(read, names) {
+			return true
+		}
+	}
+	return false
 }
 
 // has says that a member is there: null and "" are as good as none.

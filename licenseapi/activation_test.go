@@ -2,6 +2,7 @@ package licenseapi_test
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -125,7 +126,7 @@ func TestACredentialMayBeInTheQueryInstead(t *testing.T) {
 		w.wantRefused(w.post(activate+"?"+c.query, c.body), 400, c.code, c.message)
 	}
 	w.backend = nil
-	w.wantBackend(w.send(http.MethodGet, "/api/v4/user_licenses?product=demo&username=ada&password=%26", ""), "", "")
+	w.wantBackend(w.send(http.MethodGet, "/api/v4/user_licenses?product=demo&username=ada&password=%26&licence.keys[code]=x", ""), "", "")
 }
 
 func TestRequestsWithoutACredentialOfOursPassAsTheyAre(t *testing.T) {
@@ -135,6 +136,7 @@ func TestRequestsWithoutACredentialOfOursPassAsTheyAre(t *testing.T) {
 		`{"hardware_id":"h","product":"demo","username":"ada","password":"code"}`,
 		`{"license_key":"k","id_token":null,"code":"","customer_account_code":null}`,
 		`{"license_key":1,"product":[1]}`,
+		`{"license_key":"k","a":{` + members(9_998) + "}}",
 		` { "license_key" : "ké\u00e9" , "variables": {"code":"x","deep":[[{"a":1.50}]]} } ` + "\n",
 		`{}`,
 		"",
@@ -202,6 +204,8 @@ func TestAWrongActivationIsRefused(t *testing.T) {
 		{"a nested key twice", `{"license_key":"k","variables":[{"a":1,"\u0061":2}]}`, 400, "invalid_json", broken},
 		{"nested too deep", `{"license_key":"k","a":` + strings.Repeat("[", 16) + strings.Repeat("]", 16) + "}", 400, "invalid_json", broken},
 		{"nested far too deep", `{"a":` + strings.Repeat("[", 200_000) + strings.Repeat("]", 200_000) + "}", 400, "invalid_json", broken},
+		{"more values than anybody sends", `{"license_key":"k","a":[` + strings.Repeat("0,", 10_000) + "0]}", 400, "invalid_json", broken},
+		{"more members than anybody sends", `{"license_key":"k","a":{` + members(10_000) + "}}", 400, "invalid_json", broken},
 		{"a key in another case", `{"license_key":"k","Code":` + code + "}", 400, "validation_error", nearly},
 		{"a key in another case, escaped", `{"license_key":"k","id_\u0054oken":"x"}`, 400, "validation_error", nearly},
 		{"a key that folds to ours", `{"license_key":"k","id_to\u212aen":"x"}`, 400, "validation_error", nearly},
@@ -217,6 +221,14 @@ func TestAWrongActivationIsRefused(t *testing.T) {
 	w.t = t
 	body := activation("code", code, "redirect_uri", `"http://localhost"`)
 	w.wantBackend(w.post(activate, body), body, "ada")
+}
+
+func members(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, `,"%d":0`, i)
+	}
+	return b.String()[1:]
 }
 
 func TestABodyOfAnotherKindIsRefused(t *testing.T) {

@@ -10,25 +10,27 @@ import (
 	"unicode/utf8"
 )
 
-// maxDepth is how deep an activation may be nested.
-const maxDepth = 16
+const (
+	maxDepth  = 16     // how deep an activation may be nested
+	maxValues = 10_000 // how many it may have: strangers send them, too, and each costs far more than its bytes
+)
 
 var errNotStrict = errors.New("not one JSON object in UTF-8 without duplicate keys")
 
 // parseObject reads the members of one JSON object that any two parsers read
 // alike: UTF-8 without a byte order mark, nothing after it, no key twice at any
-// level (RFC 8259 section 4), not nested too deep. Values are strings, nil for
+// level (RFC 8259 section 4), not nested too deep, and not too many. Values are strings, nil for
 // null, and true for anything else.
 func parseObject(body []byte) (map[string]any, error) {
 	if !utf8.Valid(body) || !json.Valid(body) {
 		return nil, errNotStrict
 	}
-	d := json.NewDecoder(bytes.NewReader(body))
+	d := &valueReader{Decoder: json.NewDecoder(bytes.NewReader(body))}
 	d.UseNumber()
 	if first, err := d.Token(); err != nil || first != json.Delim('{') {
 		return nil, errNotStrict
 	}
-	members, err := readObject(d, 1)
+	members, err := d.readObject(1)
 	if err != nil {
 		return nil, err
 	}
@@ -38,8 +40,14 @@ func parseObject(body []byte) (map[string]any, error) {
 	return members, nil
 }
 
+// A valueReader counts what it reads.
+type valueReader struct {
+	*json.Decoder
+	values int
+}
+
 // readObject reads to the end of an object that has begun.
-func readObject(d *json.Decoder, depth int) (map[string]any, error) {
+func (d *valueReader) readObject(depth int) (map[string]any, error) {
 	members := map[string]any{}
 	for d.More() {
 		token, err := d.Token()
@@ -50,7 +58,7 @@ func readObject(d *json.Decoder, depth int) (map[string]any, error) {
 		if _, twice := members[name]; twice {
 			return nil, errNotStrict
 		}
-		if members[name], err = readValue(d, depth); err != nil {
+		if members[name], err = d.readValue(depth); err != nil {
 			return nil, err
 		}
 	}
@@ -58,9 +66,9 @@ func readObject(d *json.Decoder, depth int) (map[string]any, error) {
 	return members, err
 }
 
-func readValue(d *json.Decoder, depth int) (any, error) {
+func (d *valueReader) readValue(depth int) (any, error) {
 	token, err := d.Token()
-	if err != nil {
+	if d.values++; err != nil || d.values > maxValues {
 		return nil, errNotStrict
 	}
 	switch v := token.(type) {
@@ -71,11 +79,11 @@ func readValue(d *json.Decoder, depth int) (any, error) {
 			return nil, errNotStrict
 		}
 		if v == '{' {
-			_, err = readObject(d, depth)
+			_, err = d.readObject(depth)
 			return true, err
 		}
 		for d.More() {
-			if _, err := readValue(d, depth); err != nil {
+			if _, err := d.readValue(depth); err != nil {
 				return nil, err
 			}
 		}
