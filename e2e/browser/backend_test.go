@@ -2,6 +2,7 @@ package browser
 
 import (
 	"html/template"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -17,7 +18,13 @@ type backend struct {
 	addr string
 
 	mu       sync.Mutex
-	requests []harness.Echo
+	requests []received
+}
+
+// received is a request with its body.
+type received struct {
+	harness.Echo
+	body string
 }
 
 func newBackend(t *testing.T) *backend {
@@ -30,7 +37,7 @@ func newBackend(t *testing.T) *backend {
 }
 
 // saw returns the latest request for an address of a site.
-func (b *backend) saw(t *testing.T, origin, uri string) harness.Echo {
+func (b *backend) saw(t *testing.T, origin, uri string) received {
 	t.Helper()
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -41,7 +48,7 @@ func (b *backend) saw(t *testing.T, origin, uri string) harness.Echo {
 		}
 	}
 	t.Fatalf("no request for %s%s reached the backend", origin, uri)
-	return harness.Echo{}
+	return received{}
 }
 
 // count is how many requests for a path of a site there were.
@@ -72,8 +79,12 @@ func (b *backend) countHost(host, path string) int {
 //	/slow         answers the first request only when it is given up
 //	else          who is signed in
 func (b *backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return // given up
+	}
 	b.mu.Lock()
-	b.requests = append(b.requests, harness.Echo{Method: r.Method, Host: r.Host, URI: r.RequestURI, Header: r.Header.Clone()})
+	b.requests = append(b.requests, received{harness.Echo{Method: r.Method, Host: r.Host, URI: r.RequestURI, Header: r.Header.Clone()}, string(body)})
 	b.mu.Unlock()
 	if r.URL.Path == "/favicon.ico" {
 		w.WriteHeader(http.StatusNoContent)
@@ -92,7 +103,7 @@ func (b *backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == "/severs" {
 		w.Header().Set("Cross-Origin-Opener-Policy", "same-origin")
 	}
-	err := backendPage.Execute(w, map[string]any{
+	err = backendPage.Execute(w, map[string]any{
 		"Path": r.URL.Path, "URI": r.RequestURI, "User": r.Header.Get("X-SSO-User"),
 		"Next": template.URL(r.URL.Query().Get("next")), "Resume": template.URL(r.URL.Query().Get("resume")), //nolint:gosec // the tests' own
 		"Problem": r.URL.Query().Get("error"),

@@ -121,6 +121,7 @@ func TestALicenseUserSignsInAtTheCustomersProviderAndActivates(t *testing.T) {
 				t.Fatal(err)
 			}
 			b := newTab(t)
+			b.expect("/favicon.ico") // which nobody serves once the software has what it needs
 			b.open(node.URL)
 			b.atProvider(provider, "ada")
 			b.sees("Node has your answer.")

@@ -54,7 +54,7 @@ func (w *world) sealed(t *testing.T, resp *harness.Response, before, status int,
 	}
 }
 
-func TestClass26EveryRouteVerifiesItsCredentialWithAndWithoutATrailingSlash(t *testing.T) {
+func TestEveryRouteVerifiesItsCredentialWithAndWithoutATrailingSlash(t *testing.T) {
 	t.Parallel()
 	w := start(t)
 	a := w.app(t, harness.NewClient(t))

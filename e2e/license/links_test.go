@@ -22,10 +22,10 @@ func (a *app) wantPage(t *testing.T, page *harness.Response, portal string, stat
 	}
 }
 
-// TestClass26AnEditedLinkLeadsNowhere turns a link in every way: to another
+// TestClass11AnEditedLinkLeadsNowhere turns a link in every way: to another
 // product, account, redirect URI and grant, by its parameters and by the handle
 // of another link.
-func TestClass26AnEditedLinkLeadsNowhere(t *testing.T) {
+func TestClass11AnEditedLinkLeadsNowhere(t *testing.T) {
 	t.Parallel()
 	w := start(t, withMore)
 	a := w.app(t, harness.NewClient(t))

@@ -37,9 +37,9 @@ func header(name, value string) func(*http.Request) {
 	return func(r *http.Request) { r.Header.Set(name, value) }
 }
 
-// TestClass26NoRefusedActivationReachesTheBackend goes through all that may be
+// TestNoRefusedActivationReachesTheBackend goes through all that may be
 // wrong with one. None of it costs the owner the code.
-func TestClass26NoRefusedActivationReachesTheBackend(t *testing.T) {
+func TestNoRefusedActivationReachesTheBackend(t *testing.T) {
 	t.Parallel()
 	w := start(t, withMore)
 	a := w.app(t, harness.NewClient(t))

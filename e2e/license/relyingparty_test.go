@@ -131,10 +131,10 @@ func TestGoOIDCSignsInByDiscoveryAlone(t *testing.T) {
 	}
 }
 
-// TestACodeOfAnotherKindActivatesNothing holds that codes and tokens of OpenID
+// TestClass26ACodeOfAnotherKindActivatesNothing holds that codes and tokens of OpenID
 // Connect are not for licenses, even of the same client, nor those of licenses
 // for anything else.
-func TestACodeOfAnotherKindActivatesNothing(t *testing.T) {
+func TestClass26ACodeOfAnotherKindActivatesNothing(t *testing.T) {
 	t.Parallel()
 	w := start(t, func(_ *harness.Caddyfile, l *harness.License) {
 		l.Client = "name \"Demo CAD\"\nsecret " + harness.Secret + "\nredirect_uri http://127.0.0.1/callback http://localhost\naudience 10 cad\nscope email profile"

@@ -70,7 +70,7 @@ func TestOfManyActivationsAtOnceTwoSucceed(t *testing.T) {
 	}
 }
 
-func TestASignOutEndsWhatItsCodesAndTokensAreGoodFor(t *testing.T) {
+func TestClass14ASignOutEndsWhatItsCodesAndTokensAreGoodFor(t *testing.T) {
 	t.Parallel()
 	w := start(t)
 	a := w.app(t, harness.NewClient(t))
