@@ -29,10 +29,11 @@ import (
 )
 
 const (
-	issuer   = "https://login.example"
-	callback = "https://game.example/cb"
-	secret   = "s3cret+%:é"
-	project  = "40db2ea4-5c1c-11e6-a3ff-005056a0e04a"
+	issuer    = "https://login.example"
+	callback  = "https://game.example/cb"
+	secret    = "s3cret+%:é"
+	sharedKey = "the key of the older backend, 64 bytes long, is not a secret one"
+	project   = "40db2ea4-5c1c-11e6-a3ff-005056a0e04a"
 )
 
 var (
@@ -62,11 +63,12 @@ type world struct {
 	api    *loginapi.API
 	audit  *observer.ObservedLogs
 	log    *observer.ObservedLogs
+	asked  *atomic.Int64 // how often a password was checked
 	url    string
 }
 
 func newWorld(t testing.TB) *world {
-	w := &world{t: t, clock: new(clock), people: new(people)}
+	w := &world{t: t, clock: new(clock), people: new(people), asked: new(atomic.Int64)}
 	w.store = &store{Store: memory.New(memory.Options{Now: w.clock.Now})}
 	cache := session.NewCache(w.store, session.CacheOptions{Now: w.clock.Now})
 	t.Cleanup(cache.Close)
@@ -102,8 +104,11 @@ func newWorld(t testing.TB) *world {
 			}
 			return issuer + "/sso/widget?to=" + url.QueryEscape(a.Callback(code)), nil
 		},
-		From: func(*http.Request) oauth.Origin { return "192.0.2.1" },
-		Log:  zap.New(logCore),
+		SignIn:   w.passwordSignIn,
+		Provider: func(_ *oauth.Authorization, id string) bool { return id == "acme" || id == "down" },
+		Leave:    leave,
+		From:     func(*http.Request) oauth.Origin { return "192.0.2.1" },
+		Log:      zap.New(logCore),
 	}
 	server := httptest.NewServer(w)
 	t.Cleanup(server.Close)
@@ -147,6 +152,22 @@ func clients(t testing.TB) *oauth.Clients {
 			RedirectURIs: redirectURIs(t, callback), Audiences: []string{"game"},
 		},
 	}
+	shared, err := keys.NewSharedKey(sharedKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	list = append(list, &oauth.Client{
+		ID: "6", Name: "Older backend", Secret: oauth.NewSecret(secret), TokenAlg: keys.HS256, HS256Key: shared,
+		RedirectURIs: redirectURIs(t, "https://legacy.example/cb"), Audiences: []string{"legacy", "game"}, Scopes: []string{"email", "offline"},
+		TokenLifetime: 15 * time.Minute,
+		Claims: []oauth.ExtraClaim{
+			{Name: "studio", Value: "The studio"},
+			{Name: "roles", Value: "{user.groups}"},
+			{Name: "display", Value: "{user.name} <{user.email}>"},
+			{Name: "picture", Value: "{user.avatar}"},
+			{Name: "way", Value: "{user.provider}"},
+		},
+	})
 	cs, err := oauth.NewClients(list)
 	if err != nil {
 		t.Fatal(err)
@@ -376,6 +397,13 @@ func (s *store) Take(ctx context.Context, key string) ([]byte, bool, error) {
 		return nil, false, fmt.Errorf("dialing: %w", storage.ErrUnavailable)
 	}
 	return s.Store.Take(ctx, key)
+}
+
+func (s *store) CompareAndSwap(ctx context.Context, key string, old, next []byte, lifetime time.Duration) (bool, error) {
+	if s.down.Load() {
+		return false, fmt.Errorf("dialing: %w", storage.ErrUnavailable)
+	}
+	return s.Store.CompareAndSwap(ctx, key, old, next, lifetime)
 }
 
 // people are the users of now: all that sign in, but for those who are gone.
