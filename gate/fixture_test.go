@@ -118,11 +118,13 @@ func newFixture(t testing.TB) *fixture {
 	f.clock.ms.Store(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC).UnixMilli())
 	f.store = &store{Store: memory.New(memory.Options{Now: f.clock.Now})}
 	cache := session.NewCache(f.store, session.CacheOptions{Now: f.clock.Now})
+	verified := oauth.NewVerifiedCache(f.store, oauth.VerifiedOptions{Now: f.clock.Now})
 	t.Cleanup(func() {
+		verified.Close()
 		cache.Close()
 		f.store.Close()
 	})
-	clients := []*oauth.Client{newClient(t, "1"), newClient(t, "2")}
+	clients := []*oauth.Client{newClient(t, "1"), newClient(t, "2"), newBackend(t, "3"), newBackend(t, "4")}
 	registered, err := oauth.NewClients(clients)
 	if err != nil {
 		t.Fatal(err)
@@ -137,8 +139,10 @@ func newFixture(t testing.TB) *fixture {
 		Server: &oauth.Server{
 			Issuer: portalOrigin, Clients: registered, Sessions: sessions,
 			Codes: codes.NewMemory(codes.Options{Now: f.clock.Now}), Keys: ring,
-			Grants: oauth.NewGrants(f.store, sessions), Users: f.users, Now: f.clock.Now,
+			Grants: oauth.NewGrants(f.store, sessions), Verified: oauth.NewVerifiedTokens(verified), Store: f.store,
+			Users: f.users, Now: f.clock.Now,
 		},
+		Policy: Policy{Bearer: true},
 		Keys: ring, Pages: pages, Headers: headers(t, DefaultHeaderPrefix),
 		PortalSignIn: func(ctx context.Context, returnTo string) (string, error) {
 			sealed, err := ring.Seal(ctx, "return", []byte(returnTo))
@@ -173,6 +177,13 @@ func newClient(t testing.TB, id string) *oauth.Client {
 		}
 		c.FailAuthURLs = append(c.FailAuthURLs, u)
 	}
+	return c
+}
+
+// newBackend is a client with tokens of its own.
+func newBackend(t testing.TB, id string) *oauth.Client {
+	c := newClient(t, id)
+	c.Public, c.Secret = false, oauth.NewSecret("a secret")
 	return c
 }
 

@@ -9,6 +9,7 @@ package gate
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -128,7 +129,8 @@ func (g *Gate) site(host string) *Site {
 type Pass struct {
 	Request *http.Request
 
-	// User is who the request is from; nil where the policy does not apply.
+	// User is who the request is from; nil where the policy does not apply, and
+	// where it is from a client.
 	User *session.User
 
 	// Release must be called when the request is over.
@@ -173,11 +175,19 @@ func (g *Gate) apply(v *visit, w http.ResponseWriter, r *http.Request) (Pass, bo
 		return Pass{}, false
 	}
 	in, err := g.identify(v, r, site)
+	var token *oauth.Verified
+	var wrong *challenge
+	if errors.Is(err, session.ErrNone) {
+		if token, wrong, err = g.bearer(v, r); token != nil {
+			in = &token.SignedIn
+		}
+	}
 	facts := factsOf(r, in, err)
 	facts.FailPage = g.failPage(r, site)
+	facts.Client, facts.BadToken, facts.Preflight = clientOwn(token), wrong != nil, isPreflight(r)
 	switch g.Policy.decide(facts) {
 	case forward:
-		return g.forward(v, r, in), true
+		return g.forward(v, r, in, token), true
 	case letThrough:
 		return v.pass(r), true
 	case signIn:
@@ -186,7 +196,13 @@ func (g *Gate) apply(v *visit, w http.ResponseWriter, r *http.Request) (Pass, bo
 		g.beginForm(w, r, site)
 	case refuse:
 		g.refuse(w, site)
+	case refuseToken:
+		g.challenged(w, wrong)
 	case forbid:
+		if token != nil {
+			g.forbidToken(w, r, token)
+			break
+		}
 		g.forbid(w, r, in)
 	case unavailable:
 		g.failed(w, r, err)
@@ -194,21 +210,38 @@ func (g *Gate) apply(v *visit, w http.ResponseWriter, r *http.Request) (Pass, bo
 	return Pass{}, false
 }
 
-// forward sets the identity and ties the request to its session.
-func (g *Gate) forward(v *visit, r *http.Request, in *oauth.SignedIn) Pass {
-	g.Headers.set(r.Header, &in.User)
+// forward sets the identity and ties the request to its session, or to the
+// token that it came with.
+func (g *Gate) forward(v *visit, r *http.Request, in *oauth.SignedIn, token *oauth.Verified) Pass {
+	pass := Pass{Request: r, Release: nothing}
+	if own := clientOwn(token); own != "" {
+		g.Headers.setClient(r.Header, own)
+	} else {
+		g.Headers.set(r.Header, &in.User)
+		pass.User = &in.User
+	}
 	if v.attached {
-		return Pass{Request: r, User: &in.User, Release: nothing}
+		return pass
 	}
 	v.attached = true
-	ctx, release := g.Server.Sessions.Attach(v.enter(r.Context()), in.Session)
-	return Pass{Request: r.WithContext(ctx), User: &in.User, Release: release}
+	ctx := v.enter(r.Context())
+	if token != nil {
+		ctx, pass.Release = g.Server.Attach(ctx, token)
+	} else {
+		ctx, pass.Release = g.Server.Sessions.Attach(ctx, in.Session)
+	}
+	pass.Request = r.WithContext(ctx)
+	return pass
 }
 
-// Ended answers a request whose session ended before the upstream answered:
-// somebody signed out, or signed in again in another tab, so that the browser
-// has another session by now.
+// Ended answers a request, as it was passed on, whose session or token ended
+// before the upstream answered: somebody signed out, or signed in again in
+// another tab, so that the browser has another session by now.
 func (g *Gate) Ended(w http.ResponseWriter, r *http.Request) {
+	if visitOf(r).token != nil {
+		g.challenged(w, errOver)
+		return
+	}
 	site := g.site(r.Host)
 	if site == nil {
 		g.unknownHost(w, r)

@@ -17,6 +17,7 @@ type Headers struct {
 	prefix                       string // canonical, ends in "-"
 	folded                       string // as fold writes it
 	user, subject, email, groups string
+	client                       string
 }
 
 // DefaultHeaderPrefix begins the names of the identity headers.
@@ -39,6 +40,7 @@ func NewHeaders(prefix string) (Headers, error) {
 	return Headers{
 		prefix: canonical, folded: folded,
 		user: canonical + "User", subject: canonical + "Subject", email: canonical + "Email", groups: canonical + "Groups",
+		client: canonical + "Client",
 	}, nil
 }
 
@@ -166,6 +168,9 @@ func (h Headers) set(header http.Header, u *session.User) {
 		put(3, h.groups, joinGroups(u.Groups))
 	}
 }
+
+// setClient writes the identity of a client, whose ID is decimal.
+func (h Headers) setClient(header http.Header, id string) { header[h.client] = []string{id} }
 
 func joinGroups(groups []string) string {
 	if len(groups) == 1 {

@@ -24,6 +24,17 @@ type Policy struct {
 	// Popup makes signing in take a window of its own.
 	Popup bool
 
+	// Bearer lets access tokens stand for a session where there is none.
+	Bearer bool
+
+	// Clients are the IDs of those that pass by a token of their own. They are
+	// in no group.
+	Clients []string
+
+	// Preflight lets CORS preflights, which have no credentials, pass without
+	// an identity.
+	Preflight bool
+
 	// DropForms lets what a form sends without a session get lost, instead of
 	// sending it on after signing in.
 	DropForms bool
@@ -34,6 +45,9 @@ type facts struct {
 	SignedIn    bool
 	Unavailable bool // the store could not be asked
 	Groups      []string
+	Client      string // whose own token it is; "": a user's, or none
+	BadToken    bool   // a token does not count
+	Preflight   bool
 	Page        bool // a person waits for a page
 	Form        bool // a person has sent a form
 	FailPage    bool // the request is for the gate's own fail_auth_url
@@ -47,6 +61,7 @@ const (
 	letThrough                 // without one
 	signIn                     // a person: to the sign-in page
 	signInFirst                // a person's form: it has to wait
+	refuseToken                // 401: the token does not count
 	forbid                     // 403: signed in, and not allowed
 	unavailable                // 503: nobody is signed out for our own fault
 )
@@ -54,7 +69,7 @@ const (
 // decide is the gate's decision. What is not clearly allowed is refused.
 func (p Policy) decide(f facts) verdict {
 	switch {
-	case f.SignedIn && p.allows(f.Groups):
+	case f.Client != "" && slices.Contains(p.Clients, f.Client), f.Client == "" && f.SignedIn && p.allows(f.Groups):
 		return forward
 	case f.FailPage:
 		return letThrough
@@ -62,6 +77,10 @@ func (p Policy) decide(f facts) verdict {
 		return forbid
 	case f.Unavailable:
 		return unavailable
+	case f.BadToken:
+		return refuseToken
+	case f.Preflight && p.Preflight:
+		return letThrough
 	case f.Page:
 		return signIn
 	case f.Form:

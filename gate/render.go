@@ -34,6 +34,9 @@ func writeProblem(w http.ResponseWriter, status int, p problem) {
 // refuse is for a request that cannot follow a redirect: it says where a page
 // could sign in.
 func (g *Gate) refuse(w http.ResponseWriter, site *Site) {
+	if g.Policy.Bearer {
+		w.Header().Set("Www-Authenticate", "Bearer") // and no error, since there was no token
+	}
 	writeProblem(w, http.StatusUnauthorized, problem{
 		Error:       "login_required",
 		Description: "There is no session. Open login_url in a page, with return set to the path to come back to.",

@@ -20,6 +20,12 @@ type visit struct {
 	asked bool
 	found oauth.SignedIn
 	err   error
+
+	// authorization is the header as the request had it, and token what was made
+	// of it where there was no session.
+	authorization []string
+	token         *oauth.Verified
+	tokenErr      *oauth.Error
 }
 
 type visitKey struct{}
@@ -28,7 +34,7 @@ func visitOf(r *http.Request) *visit {
 	if v, ok := r.Context().Value(visitKey{}).(*visit); ok {
 		return v
 	}
-	v := &visit{cookies: r.Header["Cookie"]}
+	v := &visit{cookies: r.Header["Cookie"], authorization: r.Header["Authorization"]}
 	v.scrubbed = v.room[:0]
 	session.StripOwn(r.Header)
 	return v

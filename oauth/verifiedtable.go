@@ -69,6 +69,3 @@ func (t *table[K, V]) drop(k K) {
 	s.generation++
 	s.lru.Remove(k)
 }
-
-// remove forgets what is under k.
-func (t *table[K, V]) remove(k K) { t.shard(k).lru.Remove(k) }

@@ -1,0 +1,93 @@
+package gate
+
+import (
+	"net/http"
+	"testing"
+)
+
+func TestWhatATokenIsWorthByThePolicy(t *testing.T) {
+	anyone, staff := Policy{Bearer: true}, Policy{Bearer: true, Groups: []string{"staff"}}
+	backends := Policy{Bearer: true, Groups: []string{"staff"}, Clients: []string{"3", "4"}}
+	scripts := Policy{Bearer: true, Preflight: true}
+	for name, test := range map[string]struct {
+		policy Policy
+		facts  facts
+		want   verdict
+	}{
+		"a bad token":                             {anyone, facts{BadToken: true}, refuseToken},
+		"a bad token for a page":                  {anyone, facts{BadToken: true, Page: true}, refuseToken},
+		"a bad token with a form":                 {anyone, facts{BadToken: true, Form: true}, refuseToken},
+		"a bad token on the fail_auth_url":        {anyone, facts{BadToken: true, FailPage: true}, letThrough},
+		"a bad token, and the store is down":      {anyone, facts{BadToken: true, Unavailable: true}, unavailable},
+		"a bad token in what looks a preflight":   {scripts, facts{BadToken: true, Preflight: true}, refuseToken},
+		"a client":                                {anyone, facts{SignedIn: true, Client: "3"}, forbid},
+		"a client that is allowed":                {backends, facts{SignedIn: true, Client: "4"}, forward},
+		"a client that is not":                    {backends, facts{SignedIn: true, Client: "34"}, forbid},
+		"a client, whatever groups":               {staff, facts{SignedIn: true, Client: "3", Groups: []string{"staff"}}, forbid},
+		"a client on the fail_auth_url":           {anyone, facts{SignedIn: true, Client: "3", FailPage: true}, letThrough},
+		"a user where clients are allowed":        {backends, facts{SignedIn: true, Groups: []string{"players"}}, forbid},
+		"a user whose group is a client's ID":     {backends, facts{SignedIn: true, Groups: []string{"3"}}, forbid},
+		"a preflight":                             {anyone, facts{Preflight: true}, refuse},
+		"a preflight that is let through":         {scripts, facts{Preflight: true}, letThrough},
+		"a preflight, and the store is down":      {scripts, facts{Preflight: true, Unavailable: true}, unavailable},
+		"a preflight of somebody":                 {scripts, facts{Preflight: true, SignedIn: true}, forward},
+		"anything else where preflights may pass": {scripts, facts{}, refuse},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := test.policy.decide(test.facts); got != test.want {
+				t.Fatalf("got verdict %d, expected %d", got, test.want)
+			}
+		})
+	}
+}
+
+// A preflight gets no page, and no redirect, whatever it says it accepts.
+func TestAPreflight(t *testing.T) {
+	preflight := []string{"Origin", "https://www.example", "Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "authorization"}
+	with := func(more ...string) []string { return append(append([]string{}, preflight...), more...) }
+	for name, tt := range map[string]struct {
+		method  string
+		headers []string
+		body    bool
+		passes  bool
+	}{
+		"as browsers send it":                 {"OPTIONS", with("Sec-Fetch-Mode", "cors"), false, true},
+		"that says it wants a page":           {"OPTIONS", with("Accept", "text/html"), false, true},
+		"with forged headers":                 {"OPTIONS", with("X-SSO-User", "admin", "x_sso_client", "3"), false, true},
+		"without an origin":                   {"OPTIONS", preflight[2:], false, false},
+		"that asks for nothing":               {"OPTIONS", preflight[:2], false, false},
+		"with a body":                         {"OPTIONS", preflight, true, false},
+		"with another method":                 {"GET", preflight, false, false},
+		"with a method in disguise":           {"OPTIONS", with("X-HTTP-Method-Override", "DELETE"), false, false},
+		"with another method in disguise":     {"OPTIONS", with("X-Method-Override", "DELETE"), false, false},
+		"with yet another method in disguise": {"OPTIONS", with("X-HTTP-Method", "DELETE"), false, false},
+		"with credentials":                    {"OPTIONS", with("Authorization", "Basic eDp5"), false, false},
+		"that upgrades":                       {"OPTIONS", with("Upgrade", "websocket"), false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t)
+			for _, allowed := range []bool{false, true} {
+				f.gate.Policy.Preflight = allowed
+				r := f.browser().request("/api")
+				r.Method = tt.method
+				if tt.body {
+					r.ContentLength = -1
+				}
+				for i := 0; i < len(tt.headers); i += 2 {
+					r.Header.Set(tt.headers[i], tt.headers[i+1])
+				}
+				f.called = 0
+				w := f.serve(r)
+				if !allowed || !tt.passes {
+					wantStatus(t, w, http.StatusUnauthorized)
+					f.untouched()
+					continue
+				}
+				wantStatus(t, w, http.StatusOK)
+				if got := identityOf(f.last.Header); f.called != 1 || len(got) != 0 {
+					t.Errorf("the upstream got %v", got)
+				}
+			}
+		})
+	}
+}
