@@ -197,6 +197,11 @@ func (a *App) Start() error {
 		return err
 	}
 	go a.maintain(ctx, c)
+	for _, way := range a.ways {
+		if watcher, ok := way.(signin.Watcher); ok {
+			go watcher.Watch(ctx)
+		}
+	}
 	return nil
 }
 

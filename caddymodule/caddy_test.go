@@ -108,6 +108,7 @@ func freeAddr(t *testing.T) string {
 type setup struct {
 	storage string // default: memory
 	global  string // more options of sso
+	local   string // more options of signin local
 	gate    string // more options of the gate
 	handler string // what stands behind it; default: the identity
 	portal  string // what stands behind the portal
@@ -134,6 +135,7 @@ func (w *world) caddyfile(s setup) string {
 				email demo@example.com
 				group players
 			}
+			` + s.local + `
 		}
 		client 1 {
 			name Game

@@ -34,6 +34,7 @@ var pooling sync.Mutex
 type state struct {
 	store    storage.Store
 	cache    *session.Cache
+	verified *oauth.VerifiedCache
 	codes    *codes.Codes
 	attempts *signin.Attempts
 	keys     keys.Memory // where the store keeps the signing keys, too
@@ -41,6 +42,7 @@ type state struct {
 
 // Destruct implements caddy.Destructor.
 func (s *state) Destruct() error {
+	s.verified.Close()
 	s.cache.Close()
 	if err := s.store.Close(); err != nil {
 		return fmt.Errorf("closing the storage: %w", err)
@@ -87,6 +89,14 @@ func (a *App) core() (*core, error) {
 		return nil, fmt.Errorf("opening the storage: %w", err)
 	}
 	c := a.newCore(v.(*state), identity)
+	for _, way := range a.ways {
+		if opener, ok := way.(signin.Opener); ok {
+			if err := opener.Open(c.state.store); err != nil {
+				c.release()
+				return nil, fmt.Errorf("signin %s: %w", way.ID(), err)
+			}
+		}
+	}
 	a.opened.Store(c)
 	return c, nil
 }
@@ -99,6 +109,7 @@ func (a *App) newState() (*state, error) {
 	s := &state{
 		store:    store,
 		cache:    session.NewCache(store, session.CacheOptions{Capacity: a.Session.Cache, Logger: logStored}),
+		verified: oauth.NewVerifiedCache(store, oauth.VerifiedOptions{}),
 		attempts: signin.NewAttempts(),
 	}
 	if a.engine.Shared() {
@@ -133,6 +144,7 @@ func (a *App) newCore(s *state, identity string) *core {
 			Limits:   a.Codes.limits(),
 			Keys:     keys.NewRing(vault, keys.Options{Algorithms: a.clients.Algorithms(), Logger: a.log.Named("keys")}),
 			Grants:   oauth.NewGrants(s.store, sessions),
+			Verified: oauth.NewVerifiedTokens(s.verified),
 			Users:    a.ways,
 			Outside:  a.ways.Outside,
 			Store:    s.store,

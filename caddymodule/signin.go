@@ -9,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/caddyauth"
+	"go.uber.org/zap"
 
 	"github.com/caddy-sso/caddy-sso/signin"
 )
@@ -38,6 +39,13 @@ type SigninLocal struct {
 
 	// The users.
 	Users []*UserConfig `json:"users,omitempty"`
+
+	// A file of more users, one JSON object a line, which is followed: see
+	// `caddy sso user`. It has to be there. Where a name or an e-mail address is
+	// also one of `users`, those win. Default: none.
+	UsersFile string `json:"users_file,omitempty"`
+
+	log *zap.Logger
 }
 
 // AttemptsConfig bounds failed sign-ins. What is used up comes back evenly
@@ -81,7 +89,8 @@ func (*SigninLocal) CaddyModule() caddy.ModuleInfo {
 }
 
 // Provision fills in the defaults.
-func (s *SigninLocal) Provision(caddy.Context) error {
+func (s *SigninLocal) Provision(ctx caddy.Context) error {
+	s.log = ctx.Logger()
 	setDefault(&s.Attempts.PerAccount, 10)
 	setDefault(&s.Attempts.PerAddress, 100)
 	setDefault(&s.Attempts.Every, caddy.Duration(15*time.Minute))
@@ -110,6 +119,9 @@ func (s *SigninLocal) Way() (signin.Way, error) {
 		if err := u.addTo(way); err != nil {
 			return nil, fmt.Errorf("local: %w", err)
 		}
+	}
+	if s.UsersFile != "" {
+		way.UseFile(s.UsersFile, comparers, s.log)
 	}
 	return way, nil
 }
@@ -145,6 +157,7 @@ func (s *SigninLocal) AttemptLimits() signin.AttemptLimits {
 //			group   <name>...
 //			subject <uuid>
 //		}
+//		users <path>
 //	}
 func (s *SigninLocal) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
@@ -155,6 +168,7 @@ func (s *SigninLocal) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return options(d, map[string]func() error{
 		"attempts": func() error { return s.attempts(d) },
 		"user":     func() error { return s.user(d, all) },
+		"users":    func() error { return one(d, &s.UsersFile) },
 	})
 }
 

@@ -143,7 +143,7 @@ func TestAWrongCaddyfileIsRefusedOnItsLine(t *testing.T) {
 
 		{"signin without a name", "signin local {", "signin {", "signin", []string{"expected one of: [local oidc]"}},
 		{"an unknown way to sign in", "signin local {", "signin ldap {", "signin", []string{`unknown "ldap"`, "[local oidc]"}},
-		{"an unknown option of local", "attempts {", "attempt {", "attempt", []string{`unknown option "attempt"`, "attempts, user"}},
+		{"an unknown option of local", "attempts {", "attempt {", "attempt", []string{`unknown option "attempt"`, "attempts, user, users"}},
 		{"an unknown option of attempts", "per_account 10", "per_user 10", "per_user", []string{`unknown option "per_user"`, "every, per_account, per_address"}},
 		{"attempts in no time", "per_account 10", "every 0s", "every", []string{"is no time such as"}},
 		{"a user without a hash", "user demo HASH {", "user demo {", "user demo", []string{"user <name> <hash>", "caddy hash-password"}},

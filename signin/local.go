@@ -5,8 +5,8 @@ import (
 	"crypto/sha1" //nolint:gosec // UUIDv5 is defined over SHA-1 (RFC 9562 section 5.5); nothing secret is hashed
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
+	"sync/atomic"
 
 	"golang.org/x/text/secure/precis"
 
@@ -14,7 +14,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
-// An Account is a user of the configuration.
+// An Account is a user of the configuration, or of its file of users.
 type Account struct {
 	Name   string
 	Hash   Hash
@@ -24,21 +24,18 @@ type Account struct {
 	// Subject is the user's UUID. Empty: derived from the name, so that it is
 	// the same after a restart and on every node.
 	Subject string
+
+	// Disabled keeps the user from signing in, and the name from anybody else.
+	Disabled bool
 }
 
-// Local signs in the users of the configuration.
+// Local signs in the users of the configuration, and of a file if it has one.
 type Local struct {
-	id       string
-	byName   map[string]*account
-	byEmail  map[string]*account
-	bySubj   map[string]*account
-	classes  []Hash // one decoy for each cost of hash among the accounts
-	checking queue
-}
-
-type account struct {
-	user session.User
-	hash Hash
+	id         string
+	configured *directory
+	now        atomic.Pointer[directory] // which does not change any more
+	file       *usersFile                // nil: there is none
+	checking   queue
 }
 
 // Bounds, in bytes, on a user name and on what is hashed.
@@ -49,13 +46,8 @@ const (
 
 // NewLocal makes the accounts.
 func NewLocal(id string, accounts []Account) (*Local, error) {
-	l := &Local{
-		id:       id,
-		byName:   map[string]*account{},
-		byEmail:  map[string]*account{},
-		bySubj:   map[string]*account{},
-		checking: newQueue(),
-	}
+	l := &Local{id: id, configured: newDirectory(id), checking: newQueue()}
+	l.now.Store(l.configured)
 	for _, a := range accounts {
 		if err := l.Add(a); err != nil {
 			return nil, err
@@ -64,80 +56,29 @@ func NewLocal(id string, accounts []Account) (*Local, error) {
 	return l, nil
 }
 
-// Add adds an account, before the first sign-in. Names and e-mail addresses are
-// compared without case, and none may be another's. After an error it was not
-// added.
-func (l *Local) Add(a Account) error {
-	if err := l.add(a); err != nil {
-		return fmt.Errorf("user %q: %w", a.Name, err)
-	}
-	return nil
-}
-
-func (l *Local) add(a Account) error {
-	name, err := canonical(a.Name)
-	if err != nil {
-		return fmt.Errorf("the name cannot be used: %w", err)
-	}
-	if _, taken := l.byName[name]; taken {
-		return errors.New("defined twice; names are compared without case")
-	}
-	if other, taken := l.byEmail[name]; taken {
-		return fmt.Errorf("the name is the e-mail address of user %q", other.user.Name)
-	}
-	for _, g := range a.Groups {
-		if g == "" || !oauth.CleanText(g) {
-			return fmt.Errorf("group %q is empty or has control characters", g)
-		}
-	}
-	subject := a.Subject
-	if subject == "" {
-		subject = deriveSubject("local", name)
-	}
-	if _, taken := l.bySubj[subject]; taken {
-		return fmt.Errorf("subject %s is another user's", subject)
-	}
-	acc := &account{hash: a.Hash, user: session.User{
-		Subject: subject, Name: a.Name, Email: a.Email, Groups: slices.Clone(a.Groups), Signin: l.id,
-	}}
-	if a.Email != "" {
-		email, err := CanonicalEmail(a.Email)
-		if err != nil {
-			return err
-		}
-		if _, taken := l.byEmail[email]; taken {
-			return fmt.Errorf("e-mail %q is another user's", a.Email)
-		}
-		if other, taken := l.byName[email]; taken {
-			return fmt.Errorf("the e-mail address is the name of user %q", other.user.Name)
-		}
-		l.byEmail[email] = acc
-	}
-	l.byName[name], l.bySubj[subject] = acc, acc
-	if !slices.ContainsFunc(l.classes, func(h Hash) bool { return h.class == a.Hash.class }) {
-		l.classes = append(l.classes, a.Hash.decoy())
-	}
-	return nil
-}
+// Add adds an account of the configuration, before the first sign-in. Names and
+// e-mail addresses are compared without case, and none may be another's. After
+// an error it was not added.
+func (l *Local) Add(a Account) error { return l.configured.add(a) }
 
 // ID implements [Way].
 func (l *Local) ID() string { return l.id }
 
 // Current implements [Way]: what the configuration says of the user now.
 func (l *Local) Current(u session.User) (session.User, bool) {
-	a, ok := l.bySubj[u.Subject]
-	if !ok {
+	a := l.now.Load().bySubject[u.Subject]
+	if a == nil || a.disabled {
 		return session.User{}, false
 	}
 	return a.user, true
 }
 
 // Has implements [Named].
-func (l *Local) Has(name string) bool { return l.find(name) != nil }
+func (l *Local) Has(name string) bool { return l.now.Load().find(name) != nil }
 
 // Account implements [Passwords].
 func (l *Local) Account(name string) string {
-	if a := l.find(name); a != nil {
+	if a := l.now.Load().find(name); a != nil {
 		return a.user.Subject
 	}
 	name = strings.TrimSpace(name)
@@ -160,9 +101,10 @@ func (l *Local) Check(ctx context.Context, name, password string, known bool) (s
 	if tooLong {
 		password = password[:maxPassword] // for the same work
 	}
-	found := l.find(name)
+	all := l.now.Load()
+	found := all.find(name)
 	right := false
-	for _, decoy := range l.classes {
+	for _, decoy := range all.classes {
 		hash, own := decoy, found != nil && found.hash.class == decoy.class
 		if own {
 			hash = found.hash
@@ -173,23 +115,10 @@ func (l *Local) Check(ctx context.Context, name, password string, known bool) (s
 		}
 		right = right || (own && matches && !tooLong)
 	}
-	if !right {
+	if !right || found.disabled {
 		return session.User{}, ErrWrong
 	}
 	return found.user, nil
-}
-
-func (l *Local) find(name string) *account {
-	name = strings.TrimSpace(name)
-	if email, err := CanonicalEmail(name); err == nil {
-		if a := l.byEmail[email]; a != nil {
-			return a
-		}
-	}
-	if c, err := canonical(name); err == nil {
-		return l.byName[c]
-	}
-	return nil
 }
 
 // canonical is the form in which user names are compared (RFC 8265 section

@@ -59,6 +59,20 @@ type Named interface {
 	Has(name string) bool
 }
 
+// An Opener is a way that needs more than its configuration. Open is called
+// once, before the first request, with the store of the configuration.
+type Opener interface {
+	Way
+	Open(store storage.Store) error
+}
+
+// A Watcher is a way that follows what may change. Watch returns when the
+// context ends.
+type Watcher interface {
+	Way
+	Watch(ctx context.Context)
+}
+
 // Ways are all ways of a configuration.
 type Ways []Way
 

@@ -1,0 +1,107 @@
+package signin
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/caddy-sso/caddy-sso/oauth"
+	"github.com/caddy-sso/caddy-sso/session"
+)
+
+// A directory is all accounts of a way at one time.
+type directory struct {
+	way       string
+	byName    map[string]*account
+	byEmail   map[string]*account
+	bySubject map[string]*account
+	classes   []Hash // one decoy for each cost of hash among the accounts
+}
+
+type account struct {
+	user     session.User
+	hash     Hash
+	disabled bool
+}
+
+func newDirectory(way string) *directory {
+	return &directory{way: way, byName: map[string]*account{}, byEmail: map[string]*account{}, bySubject: map[string]*account{}}
+}
+
+// clone is a directory of the same accounts, to which others can be added.
+func (d *directory) clone() *directory {
+	return &directory{
+		way: d.way, byName: maps.Clone(d.byName), byEmail: maps.Clone(d.byEmail), bySubject: maps.Clone(d.bySubject),
+		classes: slices.Clone(d.classes),
+	}
+}
+
+// add adds an account, none of whose names may be another's.
+func (d *directory) add(a Account) error {
+	if err := d.put(a); err != nil {
+		return fmt.Errorf("user %q: %w", a.Name, err)
+	}
+	return nil
+}
+
+func (d *directory) put(a Account) error {
+	name, err := canonical(a.Name)
+	if err != nil {
+		return fmt.Errorf("the name cannot be used: %w", err)
+	}
+	if _, taken := d.byName[name]; taken {
+		return errors.New("defined twice; names are compared without case")
+	}
+	if other, taken := d.byEmail[name]; taken {
+		return fmt.Errorf("the name is the e-mail address of user %q", other.user.Name)
+	}
+	for _, g := range a.Groups {
+		if g == "" || !oauth.CleanText(g) {
+			return fmt.Errorf("group %q is empty or has control characters", g)
+		}
+	}
+	subject := a.Subject
+	if subject == "" {
+		subject = deriveSubject("local", name)
+	}
+	if _, taken := d.bySubject[subject]; taken {
+		return fmt.Errorf("subject %s is another user's", subject)
+	}
+	acc := &account{hash: a.Hash, disabled: a.Disabled, user: session.User{
+		Subject: subject, Name: a.Name, Email: a.Email, Groups: slices.Clone(a.Groups), Signin: d.way,
+	}}
+	if a.Email != "" {
+		email, err := CanonicalEmail(a.Email)
+		if err != nil {
+			return err
+		}
+		if _, taken := d.byEmail[email]; taken {
+			return fmt.Errorf("e-mail %q is another user's", a.Email)
+		}
+		if other, taken := d.byName[email]; taken {
+			return fmt.Errorf("the e-mail address is the name of user %q", other.user.Name)
+		}
+		d.byEmail[email] = acc
+	}
+	d.byName[name], d.bySubject[subject] = acc, acc
+	if !slices.ContainsFunc(d.classes, func(h Hash) bool { return h.class == a.Hash.class }) {
+		d.classes = append(d.classes, a.Hash.decoy())
+	}
+	return nil
+}
+
+// find is the account of a user name or an e-mail address, nil if there is none.
+func (d *directory) find(name string) *account {
+	name = strings.TrimSpace(name)
+	if email, err := CanonicalEmail(name); err == nil {
+		if a := d.byEmail[email]; a != nil {
+			return a
+		}
+	}
+	if c, err := canonical(name); err == nil {
+		return d.byName[c]
+	}
+	return nil
+}

@@ -1,0 +1,314 @@
+package signin
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/caddy-sso/caddy-sso/session"
+)
+
+// usersFixture is a Local with a user "root" of the configuration and a file.
+type usersFixture struct {
+	t    *testing.T
+	work *comparisons
+	path string
+	way  *Local
+	log  *observer.ObservedLogs
+	tick int
+}
+
+func newUsersFixture(t *testing.T, lines ...string) *usersFixture {
+	t.Helper()
+	u := &usersFixture{t: t, work: &comparisons{passwords: map[string]string{}}, path: filepath.Join(t.TempDir(), "users.jsonl")}
+	var err error
+	u.way, err = NewLocal("local", []Account{{Name: "Root", Hash: u.work.hash(t, 10, "root"), Email: "root@game.example"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	core, log := observer.New(zapcore.WarnLevel)
+	u.log = log
+	u.way.UseFile(u.path, Comparers{Bcrypt: u.work.compare}, zap.New(core))
+	u.write(strings.Join(lines, ""))
+	if err := u.way.Open(nil); err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+// line is one of a user, whose password is the name.
+func (u *usersFixture) line(r UserRecord) string {
+	u.t.Helper()
+	r.Hash = u.work.hash(u.t, 10, r.Name).encoded
+	text, err := json.Marshal(r)
+	if err != nil {
+		u.t.Fatal(err)
+	}
+	return string(text) + "\n"
+}
+
+// write writes the file in place, at a time of its own.
+func (u *usersFixture) write(text string) {
+	u.t.Helper()
+	if err := os.WriteFile(u.path, []byte(text), 0o600); err != nil {
+		u.t.Fatal(err)
+	}
+	u.tick++
+	at := time.Unix(1_700_000_000+int64(u.tick), 0)
+	if err := os.Chtimes(u.path, at, at); err != nil {
+		u.t.Fatal(err)
+	}
+}
+
+// changed writes the file, and waits until it counts.
+func (u *usersFixture) changed(lines ...string) {
+	u.t.Helper()
+	u.write(strings.Join(lines, ""))
+	u.way.look()
+	u.way.look()
+}
+
+func (u *usersFixture) signsIn(name, password string) (session.User, bool) {
+	u.t.Helper()
+	user, err := u.way.Check(u.t.Context(), name, password, false)
+	if err != nil && !errors.Is(err, ErrWrong) {
+		u.t.Fatal(err)
+	}
+	return user, err == nil
+}
+
+func (u *usersFixture) want(names ...string) {
+	u.t.Helper()
+	for _, name := range []string{"root", "ann", "bob", "cat"} {
+		if _, ok := u.signsIn(name, map[string]string{"root": "root", "ann": "ann", "bob": "bob", "cat": "cat"}[name]); ok != slices.Contains(names, name) {
+			u.t.Errorf("%s signs in: %v", name, ok)
+		}
+	}
+}
+
+// logged are the warnings since it was last asked.
+func (u *usersFixture) logged() []string {
+	var texts []string
+	for _, e := range u.log.TakeAll() {
+		text, _ := e.ContextMap()["error"].(string)
+		texts = append(texts, text)
+	}
+	return texts
+}
+
+func TestUsersOfAFileSignInAsItSaysNow(t *testing.T) {
+	u := newUsersFixture(t)
+	u.want("root")
+	u.changed(u.line(UserRecord{Name: "ann", Email: "Ann@Game.example", Groups: []string{"players"}}), u.line(UserRecord{Name: "bob"}))
+	u.want("root", "ann", "bob")
+	ann, ok := u.signsIn(" ANN@game.example ", "ann")
+	if !ok || ann.Name != "ann" || !slices.Equal(ann.Groups, []string{"players"}) || ann.Signin != "local" {
+		t.Fatalf("got %+v, %v", ann, ok)
+	}
+	if want := deriveSubject("local", "ann"); ann.Subject != want {
+		t.Errorf("in a file the subject is %s, in the configuration %s", ann.Subject, want)
+	}
+	u.changed(u.line(UserRecord{Name: "ann", Groups: []string{"staff"}}))
+	u.want("root", "ann")
+	if now, ok := u.way.Current(ann); !ok || !slices.Equal(now.Groups, []string{"staff"}) || now.Email != "" {
+		t.Errorf("now she is %+v, %v", now, ok)
+	}
+	if texts := u.logged(); len(texts) > 0 {
+		t.Errorf("logged %q", texts)
+	}
+}
+
+func TestWhoLeavesTheFileOrIsDisabledIsSignedOut(t *testing.T) {
+	for name, after := range map[string]func(u *usersFixture) string{
+		"gone": func(u *usersFixture) string { return u.line(UserRecord{Name: "bob"}) },
+		"disabled": func(u *usersFixture) string {
+			return u.line(UserRecord{Name: "ann", Disabled: true}) + u.line(UserRecord{Name: "bob"})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			u := newUsersFixture(t)
+			u.changed(u.line(UserRecord{Name: "ann"}))
+			ann, _ := u.signsIn("ann", "ann")
+			if _, ok := u.way.Current(ann); !ok {
+				t.Fatal("she is not there")
+			}
+			u.changed(after(u))
+			if _, ok := u.way.Current(ann); ok {
+				t.Error("she still has her session")
+			}
+			u.want("root", "bob")
+			if taken := (Ways{u.way}).taken("ANN"); taken != (name == "disabled") {
+				t.Errorf("her name is kept from others: %v", taken)
+			}
+		})
+	}
+}
+
+func TestABrokenLineIsReportedAndLosesNobodyElse(t *testing.T) {
+	const hash = "$2a$10$00000000000000000000000000000000000000000000000000001"
+	for name, c := range map[string]struct{ line, want string }{
+		"no JSON":                  {"ann:" + hash, `expected one user, such as {"name"`},
+		"a list":                   {`[]`, "expected one user"},
+		"an unknown member":        {`{"name":"x","password":"secret"}`, `unknown field "password"`},
+		"two on a line":            {`{"name":"x","hash":"` + hash + `"} {"name":"y"}`, "more on the line"},
+		"no name":                  {`{"hash":"` + hash + `"}`, "name is missing"},
+		"no hash":                  {`{"name":"x"}`, "caddy hash-password"},
+		"a password for a hash":    {`{"name":"x","hash":"hunter2"}`, "caddy hash-password"},
+		"an e-mail with two @":     {`{"name":"x","hash":"` + hash + `","email":"a@b@c"}`, "is no address such as"},
+		"a subject that is none":   {`{"name":"x","hash":"` + hash + `","subject":"1"}`, "is no UUID"},
+		"a group that is none":     {`{"name":"x","hash":"` + hash + `","groups":[""]}`, "is empty"},
+		"a name of the Caddyfile":  {`{"name":"ROOT","hash":"` + hash + `"}`, "defined twice"},
+		"its e-mail address":       {`{"name":"x","hash":"` + hash + `","email":"ROOT@game.example"}`, "another user's"},
+		"its e-mail as a name":     {`{"name":"root@game.example","hash":"` + hash + `"}`, "is the e-mail address of"},
+		"a name of the file":       {`{"name":"Ann","hash":"` + hash + `"}`, "defined twice"},
+		"a subject of another":     {`{"name":"x","hash":"` + hash + `","subject":"` + deriveSubject("local", "ann") + `"}`, "another user's"},
+		"control characters":       {`{"name":"a\u0000b","hash":"` + hash + `"}`, "cannot be used"},
+		"a line that is too deep":  {strings.Repeat("[", 20_000), "expected one user"},
+		"a name that is a number":  {`{"name":1,"hash":"` + hash + `"}`, "expected one user"},
+		"half a line, in a middle": {`{"name":"x","ha`, "expected one user"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			u := newUsersFixture(t)
+			u.changed(u.line(UserRecord{Name: "ann"}), "\n", c.line, "\n", u.line(UserRecord{Name: "bob"}))
+			u.want("root", "ann", "bob")
+			texts := u.logged()
+			if len(texts) != 1 || !strings.HasPrefix(texts[0], u.path+":3: ") || !strings.Contains(texts[0], c.want) ||
+				strings.Contains(texts[0], hash[8:]) || strings.Contains(texts[0], "hunter2") {
+				t.Errorf("logged %q", texts)
+			}
+		})
+	}
+}
+
+func TestTheLogOfManyBrokenLinesIsBounded(t *testing.T) {
+	u := newUsersFixture(t)
+	u.changed(strings.Repeat("x\n", 1000), u.line(UserRecord{Name: "ann"}))
+	u.want("root", "ann")
+	if n := len(u.logged()); n != maxProblems+1 {
+		t.Errorf("%d lines logged", n)
+	}
+}
+
+func TestALastLineThatIsHalfWrittenIsNoErrorYet(t *testing.T) {
+	u := newUsersFixture(t)
+	ann, bob := u.line(UserRecord{Name: "ann"}), u.line(UserRecord{Name: "bob"})
+	u.changed(ann, bob[:len(bob)/2])
+	u.want("root", "ann")
+	if texts := u.logged(); len(texts) > 0 {
+		t.Errorf("logged %q", texts)
+	}
+	u.changed(ann, strings.TrimSuffix(bob, "\n"))
+	u.want("root", "ann", "bob")
+	u.changed(ann, bob[:len(bob)/2])
+	for range 3 * usersPatience {
+		u.way.look()
+	}
+	if texts := u.logged(); len(texts) != 1 || !strings.HasPrefix(texts[0], u.path+":2: ") {
+		t.Errorf("nobody finished it, and it logged %q", texts)
+	}
+}
+
+func TestAFileThatIsWrittenInPlaceSignsNobodyOutMeanwhile(t *testing.T) {
+	u := newUsersFixture(t)
+	ann := u.line(UserRecord{Name: "ann"})
+	u.changed(ann)
+	u.write("") // truncated, to be written anew
+	u.way.look()
+	u.want("root", "ann")
+	u.write(ann + u.line(UserRecord{Name: "bob"}))
+	u.way.look()
+	u.want("root", "ann")
+	u.way.look()
+	u.want("root", "ann", "bob")
+	for i := range 2 * usersPatience { // one that never rests is read, too
+		u.write(ann + strings.Repeat("\n", i))
+		u.way.look()
+	}
+	u.want("root", "ann")
+}
+
+func TestAFileThatIsReplacedCounts(t *testing.T) {
+	u := newUsersFixture(t)
+	ann, bob := u.line(UserRecord{Name: "ann"}), u.line(UserRecord{Name: "bob"})
+	u.changed(ann)
+	before, err := os.Stat(u.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	beside := u.path + ".tmp"
+	if err := os.WriteFile(beside, []byte(bob), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	// Size and time are the same: only the file is another.
+	if err := os.Chtimes(beside, before.ModTime(), before.ModTime()); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(beside, u.path); err != nil {
+		t.Fatal(err)
+	}
+	u.way.look()
+	u.way.look()
+	u.want("root", "bob")
+}
+
+func TestAFileThatCannotBeReadLosesNobody(t *testing.T) {
+	for name, spoil := range map[string]func(path string) error{
+		"gone":      os.Remove,
+		"a folder":  func(path string) error { return errors.Join(os.Remove(path), os.Mkdir(path, 0o700)) },
+		"too large": func(path string) error { return os.Truncate(path, maxUsersFile+1) },
+		"too many":  func(path string) error { return os.WriteFile(path, []byte(strings.Repeat("x\n", maxUsers+1)), 0o600) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			u := newUsersFixture(t)
+			u.changed(u.line(UserRecord{Name: "ann"}))
+			if err := spoil(u.path); err != nil {
+				t.Fatal(err)
+			}
+			for range 5 {
+				u.way.look()
+			}
+			u.want("root", "ann")
+			if texts := u.logged(); len(texts) != 1 {
+				t.Errorf("logged %q", texts)
+			}
+			if err := os.RemoveAll(u.path); err != nil {
+				t.Fatal(err)
+			}
+			u.changed(u.line(UserRecord{Name: "bob"}))
+			u.want("root", "bob")
+		})
+	}
+}
+
+func TestAFileThatIsNotThereIsSaidAtTheStart(t *testing.T) {
+	way, err := NewLocal("local", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	way.UseFile(filepath.Join(t.TempDir(), "users"), Comparers{}, zap.NewNop())
+	if err := way.Open(nil); err == nil || !strings.Contains(err.Error(), "caddy sso user add") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestClass29TheSameWorkForUsersOfTheFile(t *testing.T) {
+	u := newUsersFixture(t)
+	cat := strings.Replace(u.line(UserRecord{Name: "cat"}), "$10$", "$12$", 1)
+	u.changed(u.line(UserRecord{Name: "ann"}), u.line(UserRecord{Name: "bob", Disabled: true}), cat)
+	for _, name := range []string{"root", "ann", "bob", "cat", "nobody"} {
+		u.signsIn(name, "wrong")
+		if got := fmt.Sprint(u.work.take()); got != "[$2a$10$ $2a$12$]" {
+			t.Errorf("%s: compared %s", name, got)
+		}
+	}
+}
