@@ -39,7 +39,11 @@ func (a *API) projectKeys(w http.ResponseWriter, r *http.Request, id string) {
 		a.refuse(w, &oauth.Error{Kind: oauth.UnknownProject, Description: "Project not found."})
 		return
 	}
-	public, err := a.Server.Keys.Public(r.Context(), client.TokenAlg)
+	var public []jose.JSONWebKey // none, where the key is shared with the client's backends
+	var err error
+	if client.HS256Key == nil {
+		public, err = a.Server.Keys.Public(r.Context(), client.TokenAlg)
+	}
 	if err != nil {
 		a.refuse(w, internal(err))
 		return
