@@ -46,7 +46,7 @@ func (h *Hosted) showSignIn(w http.ResponseWriter, r *http.Request) {
 	// With a session there is always a page, so that nothing goes in circles.
 	if ways := h.Ways.redirecting(p); !signedIn && !another && len(ways) == 1 && h.Ways.passwords(p) == nil {
 		if b, ok := h.thisBrowser(w, r); ok {
-			h.depart(w, r, b, ways[0], p, false)
+			h.depart(w, r, b, ways[0], p, false, false)
 		}
 		return
 	}

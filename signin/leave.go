@@ -47,7 +47,7 @@ func (h *Hosted) Leave(w http.ResponseWriter, r *http.Request, a *oauth.Authoriz
 	if err != nil {
 		return "", failure(err)
 	}
-	to, err := h.start(r.Context(), b, way, p, false)
+	to, err := h.start(r.Context(), b, way, p, false, false)
 	down := (*DownError)(nil)
 	switch {
 	case err == nil:

@@ -1,6 +1,7 @@
 package signin
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -26,6 +27,9 @@ type outside struct {
 	Nonce     string `json:"n"`
 	Verifier  string `json:"v"`
 	AuthAfter int64  `json:"a,omitempty"` // Unix milliseconds; 0: whenever
+
+	// Asked says that a page of this browser's own had the button.
+	Asked bool `json:"u,omitempty"`
 }
 
 const (
@@ -71,14 +75,14 @@ func (h *Hosted) leave(w http.ResponseWriter, r *http.Request, id string) {
 		h.startAgain(w, http.StatusBadRequest, "This page was open for too long", "Signing in was not begun.", p.address(t.Another))
 		return
 	}
-	// Whose transaction it is does not matter, since it only says what for; what
-	// the provider gets is bound to this browser.
-	h.depart(w, r, b, way, p, t.Another)
+	// Whose transaction it is does not matter, since it says what for, and whether
+	// this browser was asked; what the provider gets is bound to this browser.
+	h.depart(w, r, b, way, p, t.Another, t.Browser == b.ID)
 }
 
 // depart sends the browser to a provider.
-func (h *Hosted) depart(w http.ResponseWriter, r *http.Request, b browser, way Redirecting, p purpose, another bool) {
-	to, err := h.start(r.Context(), b, way, p, another)
+func (h *Hosted) depart(w http.ResponseWriter, r *http.Request, b browser, way Redirecting, p purpose, another, asked bool) {
+	to, err := h.start(r.Context(), b, way, p, another, asked)
 	if errors.Is(err, errStateTooLong) {
 		name, _ := way.Label()
 		h.Pages.Message(w, http.StatusRequestURITooLong, page.Message{
@@ -103,9 +107,10 @@ func (h *Hosted) depart(w http.ResponseWriter, r *http.Request, b browser, way R
 var errStateTooLong = errors.New("what a sign-in is for is too long to take along to a provider")
 
 // start returns where at a provider a browser goes to sign in.
-func (h *Hosted) start(ctx context.Context, b browser, way Redirecting, p purpose, another bool) (string, error) {
+func (h *Hosted) start(ctx context.Context, b browser, way Redirecting, p purpose, another, asked bool) (string, error) {
 	o := outside{
 		transaction: h.newTransaction(b, p, another), Way: way.ID(), Nonce: rand.Text(), Verifier: rand.Text() + rand.Text(),
+		Asked: asked,
 	}
 	hint := ""
 	if a := p.authorization; a != nil {
@@ -193,6 +198,16 @@ func (h *Hosted) accept(w http.ResponseWriter, r *http.Request, o outside, b bro
 		h.unfit(w, r, b, way, p, user)
 		return
 	}
+	in, signedIn, done := h.signedIn(w, r)
+	if done {
+		return
+	}
+	if signedIn && !o.Asked && in.User.Subject != user.Subject {
+		// Any site can send a browser to a provider, and a provider can answer
+		// without asking anybody: that replaces no session.
+		h.somebodyElse(w, r, b, way, p, in.User, user)
+		return
+	}
 	first, err := h.once(r.Context(), o.transaction)
 	if err != nil {
 		h.failed(w, err)
@@ -253,23 +268,41 @@ func (h *Hosted) finishedBefore(w http.ResponseWriter, p purpose) {
 
 // unfit says that an account will not do, and leads to the provider for another.
 func (h *Hosted) unfit(w http.ResponseWriter, r *http.Request, b browser, way Redirecting, p purpose, user session.User) {
+	name, _ := way.Label()
+	h.otherAccount(w, r, http.StatusForbidden, b, way, p, page.Message{
+		Title: "This account cannot be used here",
+		Text:  "At " + name + " you are signed in as " + calledBy(user) + ", which is no account for " + p.app() + ".",
+		Next:  "You have not been signed in here. Use another account, or ask the people who gave you the application.",
+		Link:  &page.Link{Text: "Use another account"},
+	})
+}
+
+// somebodyElse says that the browser has a session of another user, which ends
+// only if its owner wants it to.
+func (h *Hosted) somebodyElse(w http.ResponseWriter, r *http.Request, b browser, way Redirecting, p purpose, here, there session.User) {
+	name, _ := way.Label()
+	h.otherAccount(w, r, http.StatusConflict, b, way, p, page.Message{
+		Title: "You are signed in with another account",
+		Text:  "Here you are signed in as " + calledBy(here) + ", and " + name + " says that you are " + calledBy(there) + ".",
+		Next:  "Nothing has changed. Switch only if you wanted to sign in with " + name + ".",
+		Link:  &page.Link{Text: "Switch to " + name},
+	})
+}
+
+// otherAccount shows a message whose link leads to the provider for another
+// account.
+func (h *Hosted) otherAccount(w http.ResponseWriter, r *http.Request, status int, b browser, way Redirecting, p purpose, m page.Message) {
 	sealed, err := seal(r.Context(), h.Keys, transactionPurpose, h.newTransaction(b, p, true))
 	if err != nil {
 		h.failed(w, err)
 		return
 	}
-	name, _ := way.Label()
-	account := user.Name
-	if user.Email != "" {
-		account = user.Email
-	}
-	h.Pages.Message(w, http.StatusForbidden, page.Message{
-		App: p.app(), Title: "This account cannot be used here",
-		Text: "At " + name + " you are signed in as " + account + ", which is no account for " + p.app() + ".",
-		Next: "You have not been signed in here. Use another account, or ask the people who gave you the application.",
-		Link: &page.Link{Text: "Use another account", URL: startURL(way, sealed)},
-	})
+	m.App, m.Link.URL = p.app(), startURL(way, sealed)
+	h.Pages.Message(w, status, m)
 }
+
+// calledBy is what a person calls their account by.
+func calledBy(u session.User) string { return cmp.Or(u.Email, u.Name) }
 
 // startURL is where a sign-in by a way starts.
 func startURL(way Way, transaction string) string {

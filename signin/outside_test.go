@@ -212,6 +212,45 @@ func TestClass15AProviderBeginsANewSession(t *testing.T) {
 	}
 }
 
+// A hostile page sends a browser, by a button of its own sign-in page, to a
+// provider that asks nobody: that replaces no session.
+func TestClass22NobodyIsSwitchedToAnotherAccountUnasked(t *testing.T) {
+	f := newOutsideFixture(t)
+	victim, attacker := f.visitor(), f.visitor()
+	if victim.try("demo", "demo password"); f.who(victim.session()) != "demo" {
+		t.Fatal("nobody is signed in")
+	}
+	for _, page := range []string{SignInPath, SignInPath + "?switch=1", openID} {
+		button := links(attacker.open(page), StartPrefix+"umbrella?")[0]
+		w := victim.back("umbrella", victim.away(victim.open(button)), "bob")
+		want(t, w, http.StatusConflict)
+		wantText(t, w, "You are signed in with another account", "bob@other.example", "demo@")
+		if who := f.who(victim.session()); who != "demo" {
+			t.Fatalf("%s: %q is signed in", page, who)
+		}
+		// Whoever wants to, can.
+		switched := links(w, StartPrefix+"umbrella?")
+		if len(switched) != 1 {
+			t.Fatalf("%s: no way to switch: %s", page, w.Body)
+		}
+		again := *victim
+		want(t, again.back("umbrella", again.away(again.open(switched[0])), "bob"), http.StatusOK)
+		if who := f.who(again.session()); who != "bob.other" {
+			t.Errorf("%s: %q is signed in after the switch", page, who)
+		}
+		victim = f.visitor()
+		victim.try("demo", "demo password")
+	}
+	// The same person signs in anew without a question.
+	b := f.visitor()
+	for range 2 {
+		button := links(b.open(SignInPath+"?switch=1"), StartPrefix+"acme?")[0]
+		want(t, b.back("acme", b.away(b.open(button)), "ann"), http.StatusOK)
+	}
+	button := links(attacker.open(SignInPath), StartPrefix+"acme?")[0]
+	want(t, b.back("acme", b.away(b.open(button)), "ann"), http.StatusOK)
+}
+
 func TestAStateGrowsOld(t *testing.T) {
 	f := newOutsideFixture(t)
 	b := f.visitor()
