@@ -12,6 +12,7 @@ import (
 
 	"github.com/caddy-sso/caddy-sso/licenseapi"
 	"github.com/caddy-sso/caddy-sso/oauth"
+	"github.com/caddy-sso/caddy-sso/signed"
 )
 
 // A named is what an option names that another one defines, and its line.
@@ -255,7 +256,7 @@ func (p *ProductConfig) unmarshalProvision(d *caddyfile.Dispenser) error {
 	if !d.AllArgs(&p.Provision.URL, &p.Provision.Secret) {
 		return d.Err("expected: provision <url> <secret>")
 	}
-	if err := licenseapi.CheckProvisionURL(p.Provision.URL); err != nil {
+	if err := signed.CheckURL(p.Provision.URL); err != nil {
 		return d.Errf("provision: %v", err)
 	}
 	if hasPlaceholder(p.Provision.Secret) {
