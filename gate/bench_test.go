@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
+
+	"github.com/caddy-sso/caddy-sso/keys"
 )
 
 // BenchmarkHandle is a gate with a valid session, and a request as browsers
@@ -42,5 +44,48 @@ func BenchmarkHandle(b *testing.B) {
 			b.Fatal("refused")
 		}
 		pass.Release()
+	}
+}
+
+// BenchmarkBearer is a gate and a token, which was verified before or is now.
+func BenchmarkBearer(b *testing.B) {
+	for name, remembers := range map[string]bool{"cached": true, "verified": false} {
+		b.Run(name, func(b *testing.B) {
+			f := newFixture(b)
+			if !remembers {
+				f.gate.Server.Verified = nil
+			}
+			sent := http.Header{
+				"Accept":          {"application/json"},
+				"Accept-Encoding": {"gzip"},
+				"Authorization":   bearer(f.tokens(f.browser().signIn(demo)).Access),
+				"User-Agent":      {"game/1.0"},
+			}
+			r := httptest.NewRequestWithContext(b.Context(), "GET", "/api/inventory?a=b", nil)
+			r.Host = "localhost:8081"
+			header := maps.Clone(sent)
+			w := httptest.NewRecorder()
+			b.ReportAllocs()
+			for b.Loop() {
+				r.Header = header
+				pass, ok := f.gate.Handle(w, r)
+				if !ok {
+					b.Fatal("refused")
+				}
+				pass.Release()
+			}
+		})
+	}
+}
+
+// BenchmarkVerifySignature is what a token costs by itself.
+func BenchmarkVerifySignature(b *testing.B) {
+	f := newFixture(b)
+	token := f.tokens(f.browser().signIn(demo)).Access
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := f.gate.Keys.Verify(b.Context(), token, keys.EdDSA); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

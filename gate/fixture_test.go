@@ -143,7 +143,7 @@ func newFixture(t testing.TB) *fixture {
 			Users: f.users, Now: f.clock.Now,
 		},
 		Policy: Policy{Bearer: true},
-		Keys: ring, Pages: pages, Headers: headers(t, DefaultHeaderPrefix),
+		Keys:   ring, Pages: pages, Headers: headers(t, DefaultHeaderPrefix),
 		PortalSignIn: func(ctx context.Context, returnTo string) (string, error) {
 			sealed, err := ring.Seal(ctx, "return", []byte(returnTo))
 			return portalOrigin + "/sso/sign_in?return=" + sealed, err
