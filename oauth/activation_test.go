@@ -2,6 +2,7 @@ package oauth_test
 
 import (
 	"crypto/sha256"
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -75,6 +76,37 @@ func TestACodeActivatesOnceAndOnceMoreForTheVerySameRequest(t *testing.T) {
 		_, refusal = w.activate(code, "", otherBody)
 		wantKind(t, refusal, oauth.InvalidGrant)
 	})
+}
+
+// The backends that have the client's key could make such a token themselves.
+func TestATokenOfALicenseIsNotSignedWithASharedKey(t *testing.T) {
+	w := newLicensed(t)
+	key, err := keys.NewSharedKey(strings.Repeat("k", 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.client("1").TokenAlg, w.client("1").HS256Key = keys.HS256, key
+	w.Keys = keys.NewRing(keys.NewMemoryVault(), keys.Options{Now: w.clock.Now, Algorithms: w.Clients.Algorithms()})
+	_, in := w.signIn(maker)
+	tokens := w.licenseTokens(in)
+	for _, token := range []string{tokens.Access, tokens.ID} {
+		a, refusal := w.activate("", token, nil)
+		wantActivated(t, a, refusal)
+	}
+	ours, err := w.Keys.Verify(t.Context(), tokens.Access, w.Clients.Algorithms()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var claims map[string]any
+	if err := json.Unmarshal(ours, &claims); err != nil {
+		t.Fatal(err)
+	}
+	forged, err := key.Sign(claims)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, refusal := w.activate("", forged, nil)
+	wantKind(t, refusal, oauth.InvalidToken)
 }
 
 func TestARetryComesWithinAMinute(t *testing.T) {
