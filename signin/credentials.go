@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/caddy-sso/caddy-sso/oauth"
 	"github.com/caddy-sso/caddy-sso/session"
 	"github.com/caddy-sso/caddy-sso/storage"
@@ -30,7 +32,7 @@ func (h *Hosted) SignIn(w http.ResponseWriter, r *http.Request, a *oauth.Authori
 	if refusal != nil {
 		return oauth.SignedIn{}, refusal
 	}
-	in, err := h.begin(w, r, user, b, a.Client)
+	in, err := h.begin(w, r, user, b.remember(passwords.Account(name)), a.Client)
 	if err != nil {
 		return oauth.SignedIn{}, failure(err)
 	}
@@ -59,10 +61,19 @@ func (h *Hosted) verify(r *http.Request, b browser, passwords Passwords, client 
 		h.Server.Audit.Record(oauth.Event{What: oauth.SignInLimited, Client: client, From: h.From(r), User: session.User{Name: printable(name)}})
 		return session.User{}, &oauth.Error{Kind: oauth.TooManyAttempts, Description: "Too many attempts.", RetryAfter: wait}
 	}
-	u, err := passwords.Check(r.Context(), name, password, who.browser != "")
+	u, err := passwords.Check(r.Context(), Credentials{Name: name, Password: password, From: h.From(r), Known: who.browser != ""})
 	wrong := errors.Is(err, ErrWrong)
 	done(h.Now(), wrong)
+	down := (*DownError)(nil)
 	switch {
+	case errors.As(err, &down): // though another way may have said that it is wrong
+		h.Log.Warn("a password could not be checked", zap.Error(err))
+		h.Server.Audit.Record(oauth.Event{
+			What: oauth.SignInFailed, Client: client, From: h.From(r), User: session.User{Name: printable(name)}, Why: down.Error(),
+		})
+		return session.User{}, &oauth.Error{
+			Kind: oauth.ProviderFailed, Description: "The password could not be checked.", RetryAfter: down.RetryAfter, Cause: err,
+		}
 	case wrong:
 		h.Server.Audit.Record(oauth.Event{What: oauth.SignInFailed, Client: client, From: h.From(r), User: session.User{Name: printable(name)}})
 		return session.User{}, &oauth.Error{Kind: oauth.WrongPassword, Description: "Wrong username or password."}

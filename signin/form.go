@@ -176,10 +176,16 @@ func (h *Hosted) signIn(w http.ResponseWriter, r *http.Request) {
 		}
 		status := http.StatusUnauthorized
 		again.Problem = &page.Problem{Title: "User name or password is wrong", Next: "Check both and try again."}
-		if refusal.Kind == oauth.TooManyAttempts {
+		switch refusal.Kind {
+		case oauth.TooManyAttempts:
 			status = http.StatusTooManyRequests
 			again.RetryAfter = refusal.RetryAfter
 			again.Problem = &page.Problem{Title: "Too many attempts", Next: "To keep the account safe, signing in is paused."}
+		case oauth.ProviderFailed:
+			status = http.StatusServiceUnavailable
+			again.RetryAfter = refusal.RetryAfter
+			again.Problem = &page.Problem{Title: "Your password could not be checked", Next: "That is not your doing, and does not count as an attempt. The site’s own server does not answer right now."}
+		default:
 		}
 		h.ask(w, r, status, p, t.Another, again)
 		return
@@ -200,7 +206,7 @@ func (h *Hosted) signIn(w http.ResponseWriter, r *http.Request) {
 		h.ask(w, r, http.StatusConflict, p, t.Another, again)
 		return
 	}
-	if _, err := h.begin(w, r, user, b, p.client()); err != nil {
+	if _, err := h.begin(w, r, user, b.remember(passwords.Account(name)), p.client()); err != nil {
 		h.failed(w, err)
 		return
 	}

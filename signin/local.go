@@ -91,18 +91,18 @@ func (l *Local) Account(name string) string {
 // Check implements [Passwords]. It compares one hash of every cost that there
 // is among the accounts, the user's own or a decoy, so the work tells nothing
 // of whether the user exists. At most one comparison a core runs at a time.
-func (l *Local) Check(ctx context.Context, name, password string, known bool) (session.User, error) {
-	leave, err := l.checking.enter(ctx, known)
+func (l *Local) Check(ctx context.Context, c Credentials) (session.User, error) {
+	leave, err := l.checking.enter(ctx, c.Known)
 	if err != nil {
 		return session.User{}, fmt.Errorf("waiting to check a password: %w", err)
 	}
 	defer leave()
-	tooLong := len(password) > maxPassword
+	password, tooLong := c.Password, len(c.Password) > maxPassword
 	if tooLong {
 		password = password[:maxPassword] // for the same work
 	}
 	all := l.now.Load()
-	found := all.find(name)
+	found := all.find(c.Name)
 	right := false
 	for _, decoy := range all.classes {
 		hash, own := decoy, found != nil && found.hash.class == decoy.class

@@ -75,10 +75,10 @@ func TestAPasswordThatIsTooLongIsNeverRight(t *testing.T) {
 	f := newFixture(t)
 	long := strings.Repeat("x", maxPassword)
 	f.hosted.Ways = Ways{f.accounts(Account{Name: "long", Hash: f.work.hash(t, 10, long)})}
-	if _, err := f.hosted.Ways.passwords(purpose{}).Check(t.Context(), "long", long, false); err != nil {
+	if _, err := f.hosted.Ways.passwords(purpose{}).Check(t.Context(), Credentials{Name: "long", Password: long}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := f.hosted.Ways.passwords(purpose{}).Check(t.Context(), "long", long+"x", false); !errors.Is(err, ErrWrong) {
+	if _, err := f.hosted.Ways.passwords(purpose{}).Check(t.Context(), Credentials{Name: "long", Password: long + "x"}); !errors.Is(err, ErrWrong) {
 		t.Fatalf("got %v", err)
 	}
 }
@@ -87,7 +87,7 @@ func TestUsersAreTheSameAfterARestartAndCurrentAfterAReload(t *testing.T) {
 	f := newFixture(t)
 	hash := f.work.hash(t, 10, "x")
 	before, after := f.accounts(Account{Name: "Demo", Hash: hash}), f.accounts(Account{Name: "demo", Hash: hash, Groups: []string{"staff"}})
-	old, err := before.Check(t.Context(), "DEMO", "x", false)
+	old, err := before.Check(t.Context(), Credentials{Name: "DEMO", Password: "x"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,15 +179,15 @@ func TestHashesOfAllKinds(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"user0", "user1"} {
-		if u, err := way.Check(t.Context(), name, "secret", false); err != nil || u.Name != name {
+		if u, err := way.Check(t.Context(), Credentials{Name: name, Password: "secret"}); err != nil || u.Name != name {
 			t.Errorf("%s: %v", name, err)
 		}
-		if _, err := way.Check(t.Context(), name, "Secret", false); !errors.Is(err, ErrWrong) {
+		if _, err := way.Check(t.Context(), Credentials{Name: name, Password: "Secret"}); !errors.Is(err, ErrWrong) {
 			t.Errorf("%s with a wrong password: %v", name, err)
 		}
 	}
 	for _, password := range []string{"secret", "", "\x00"} {
-		if _, err := way.Check(t.Context(), "nobody", password, false); !errors.Is(err, ErrWrong) {
+		if _, err := way.Check(t.Context(), Credentials{Name: "nobody", Password: password}); !errors.Is(err, ErrWrong) {
 			t.Errorf("nobody: %v", err)
 		}
 	}

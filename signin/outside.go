@@ -174,20 +174,7 @@ func (h *Hosted) comeBack(w http.ResponseWriter, r *http.Request, id string) {
 		h.wrong(w, r, way, p, err)
 		return
 	}
-	h.accept(w, r, o, b, way, p, h.own(user, way))
-}
-
-// own makes a user one of a way: none that another way would have to vouch for,
-// and none whom a backend could take for a user of this configuration.
-func (h *Hosted) own(u session.User, way Way) session.User {
-	u.Signin = way.ID()
-	if h.Ways.taken(u.Name) {
-		u.Name = u.Email
-	}
-	if u.Name == "" || h.Ways.taken(u.Name) {
-		u.Name = u.Subject
-	}
-	return u
+	h.accept(w, r, o, b, way, p, h.Ways.own(user, way))
 }
 
 // accept begins the session of a user who came back, if what the sign-in is for

@@ -88,12 +88,6 @@ func newOutsideFixture(t testing.TB) *outsideFixture {
 	return f
 }
 
-// use configures the ways to sign in.
-func (f *outsideFixture) use(ways ...Way) {
-	f.hosted.Ways = ways
-	f.hosted.Server.Users = Ways(ways)
-}
-
 const openID = OpenIDPath + "?client_id=1&prompt=consent&x=%20y"
 
 var hrefs = regexp.MustCompile(`href="([^"]+)"`)

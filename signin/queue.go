@@ -35,8 +35,10 @@ type queue struct {
 	strangers, known chan struct{} // places to wait in
 }
 
-func newQueue() queue {
-	n := runtime.GOMAXPROCS(0)
+func newQueue() queue { return newQueueOf(runtime.GOMAXPROCS(0)) }
+
+// newQueueOf is a queue before n of something else than cores.
+func newQueueOf(n int) queue {
 	return queue{
 		cores: make(chan struct{}, n), door: make(chan struct{}, n),
 		strangers: make(chan struct{}, n*placesPerCore), known: make(chan struct{}, n*placesPerCore),

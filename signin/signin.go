@@ -10,6 +10,8 @@ package signin
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -46,9 +48,24 @@ type Passwords interface {
 	Account(name string) string
 
 	// Check returns the user, or ErrWrong after the same work whatever was
-	// wrong. ErrBusy says that it was not looked at. Where others wait, a
-	// browser that is known to have signed in to the account goes first.
-	Check(ctx context.Context, name, password string, known bool) (session.User, error)
+	// wrong. ErrBusy says that it was not looked at, and a [DownError] that
+	// whoever could tell does not answer.
+	Check(ctx context.Context, c Credentials) (session.User, error)
+}
+
+// Credentials are what somebody typed, and cannot be printed.
+type Credentials struct {
+	Name, Password string
+	From           oauth.Origin
+
+	// Known says that this browser signed in to the account before: where others
+	// wait, it goes first.
+	Known bool
+}
+
+// Format keeps the password from being printed, under every verb.
+func (Credentials) Format(f fmt.State, _ rune) {
+	io.WriteString(f, "[redacted]") //nolint:errcheck // fmt has nowhere to report it
 }
 
 // Named is a way that knows the names of its users.
@@ -89,16 +106,6 @@ func (ws Ways) Current(u session.User) (session.User, bool) {
 // counts says whether one may sign in by a way for what a sign-in is for.
 func (p purpose) counts(w Way) bool {
 	return p.authorization == nil || len(p.authorization.Ways) == 0 || slices.Contains(p.authorization.Ways, w.ID())
-}
-
-// passwords is the way that takes a password for p, nil where none does.
-func (ws Ways) passwords(p purpose) Passwords {
-	for _, w := range ws {
-		if passwords, ok := w.(Passwords); ok && p.counts(w) {
-			return passwords
-		}
-	}
-	return nil
 }
 
 // redirecting are the ways that lead to a provider for p.

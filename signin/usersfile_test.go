@@ -80,7 +80,7 @@ func (u *usersFixture) changed(lines ...string) {
 
 func (u *usersFixture) signsIn(name, password string) (session.User, bool) {
 	u.t.Helper()
-	user, err := u.way.Check(u.t.Context(), name, password, false)
+	user, err := u.way.Check(u.t.Context(), Credentials{Name: name, Password: password})
 	if err != nil && !errors.Is(err, ErrWrong) {
 		u.t.Fatal(err)
 	}

@@ -1,0 +1,115 @@
+package signin
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/caddy-sso/caddy-sso/oauth"
+	"github.com/caddy-sso/caddy-sso/session"
+	"github.com/caddy-sso/caddy-sso/signed"
+)
+
+// maxAsking bounds the passwords that one backend is asked about at a time.
+const maxAsking = 32
+
+// A Backend signs in the users of the operator's own backend, which is asked
+// whether a password is right.
+type Backend struct {
+	id, name string
+	server   *signed.Server
+	asking   queue
+}
+
+// NewBackend asks a server. The name is what the log calls it.
+func NewBackend(id, name string, server *signed.Server) *Backend {
+	return &Backend{id: id, name: name, server: server, asking: newQueueOf(maxAsking)}
+}
+
+// ID implements [Way].
+func (b *Backend) ID() string { return b.id }
+
+// Current implements [Way]: nobody tells us what became of a user since.
+func (b *Backend) Current(u session.User) (session.User, bool) { return u, true }
+
+// Account implements [Passwords]. What other names the account has, only the
+// backend knows.
+func (b *Backend) Account(name string) string {
+	name = strings.TrimSpace(name)
+	if c, err := canonical(name); err == nil {
+		name = c
+	}
+	return deriveSubject("account", b.id+"\x00"+name[:min(len(name), maxName)])
+}
+
+// credentialsQuestion is what a backend is asked. Members may be added.
+type credentialsQuestion struct {
+	Username string `json:"username"`
+	Password string `json:"password"`
+	Address  string `json:"address"`
+}
+
+// Check implements [Passwords].
+func (b *Backend) Check(ctx context.Context, c Credentials) (session.User, error) {
+	name := printable(strings.TrimSpace(c.Name))
+	if name == "" || !utf8.ValidString(name) || c.Password == "" || len(c.Password) > maxPassword || !utf8.ValidString(c.Password) {
+		return session.User{}, ErrWrong
+	}
+	leave, err := b.asking.enter(ctx, c.Known)
+	if err != nil {
+		return session.User{}, fmt.Errorf("waiting to ask %s: %w", b.id, err)
+	}
+	defer leave()
+	status, answer, err := b.server.Post(ctx, credentialsQuestion{name, c.Password, string(c.From)})
+	if err != nil {
+		return session.User{}, b.down(err)
+	}
+	switch status {
+	case http.StatusOK:
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound:
+		return session.User{}, ErrWrong
+	default:
+		return session.User{}, b.down(fmt.Errorf("the answer was %d", status))
+	}
+	var right struct {
+		User map[string]any `json:"user"`
+	}
+	if json.Unmarshal(answer, &right) != nil {
+		return session.User{}, b.down(errors.New("the answer was 200, but no JSON object with a user"))
+	}
+	u, err := userOf(b.id, right.User)
+	if err != nil {
+		return session.User{}, b.down(err)
+	}
+	return u, nil
+}
+
+func (b *Backend) down(err error) error {
+	return &DownError{RetryAfter: 5 * time.Second, Cause: fmt.Errorf("%s (signin backend %s): %w", b.name, b.id, err)}
+}
+
+// userOf takes of what the operator's own server says of a user what may be
+// shown, sent to backends and decided by.
+func userOf(way string, said map[string]any) (session.User, error) {
+	sub, _ := said["subject"].(string)
+	if sub == "" || len(sub) > maxSubject || !oauth.CleanText(sub) {
+		return session.User{}, errors.New("the user's subject is missing, no text, too long, or has control characters")
+	}
+	u := session.User{
+		Subject: deriveSubject("way", way+"\x00"+sub), Signin: way, Groups: groups(said["groups"]), Avatar: avatar(said["avatar"]),
+	}
+	if email, _ := said["email"].(string); verified(said["email_verified"]) {
+		if _, err := CanonicalEmail(email); err == nil {
+			u.Email = email
+		}
+	}
+	name, _ := said["name"].(string)
+	u.Name = cmp.Or(printable(strings.TrimSpace(name)), u.Email, sub)
+	return u, nil
+}

@@ -1,0 +1,307 @@
+package signin
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/caddy-sso/caddy-sso/session"
+	"github.com/caddy-sso/caddy-sso/signed"
+)
+
+const sharedSecret = "a secret of some length"
+
+// ownBackend is the operator's backend: it answers what it is told to.
+type ownBackend struct {
+	*httptest.Server
+	t testing.TB
+
+	mu     sync.Mutex
+	answer http.HandlerFunc
+	asked  []credentialsQuestion
+}
+
+func newOwnBackend(t testing.TB) *ownBackend {
+	b := &ownBackend{t: t}
+	secret, err := signed.NewSecret(sharedSecret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.answers(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) })
+	b.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil || r.Method != http.MethodPost || r.Header.Get("Content-Type") != "application/json" {
+			t.Errorf("%s %s: %v", r.Method, r.URL, err)
+		}
+		if err := secret.Verify(r.Header.Get(signed.Header), body, time.Now(), time.Minute); err != nil {
+			t.Error(err)
+		}
+		var q credentialsQuestion
+		if err := json.Unmarshal(body, &q); err != nil {
+			t.Error(err)
+		}
+		b.mu.Lock()
+		b.asked = append(b.asked, q)
+		answer := b.answer
+		b.mu.Unlock()
+		answer(w, r)
+	}))
+	t.Cleanup(b.Close)
+	return b
+}
+
+func (b *ownBackend) answers(with http.HandlerFunc) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.answer = with
+}
+
+// says answers with a status and a body.
+func (b *ownBackend) says(status int, body string) {
+	b.answers(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(status)
+		io.WriteString(w, body) //nolint:errcheck // a test that cares sees it
+	})
+}
+
+func (b *ownBackend) questions() []credentialsQuestion {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	asked := b.asked
+	b.asked = nil
+	return asked
+}
+
+func (b *ownBackend) way(id string, timeout time.Duration) *Backend {
+	b.t.Helper()
+	server, err := signed.NewServer(b.URL+"/sign-in?a=private", sharedSecret, timeout, time.Now)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return NewBackend(id, "Accounts", server)
+}
+
+// use configures the ways to sign in.
+func (f *fixture) use(ways ...Way) {
+	f.hosted.Ways = ways
+	f.hosted.Server.Users = Ways(ways)
+}
+
+func TestABackendSignsItsUsersIn(t *testing.T) {
+	f, b := newFixture(t), newOwnBackend(t)
+	f.use(f.hosted.Ways[0], b.way("accounts", time.Minute))
+	b.says(http.StatusOK, `{"user":{"subject":"17","name":"Zoë","email":"zoe@game.example","email_verified":true,"groups":["players","x","x"],"avatar":"https://a.example/z.png","more":1},"more":{}}`)
+	v := f.visitor()
+	want(t, v.try(" zoë ", "hunter2"), http.StatusOK)
+	in, err := f.hosted.Server.SignedIn(t.Context(), v.session())
+	if err != nil {
+		t.Fatal(err)
+	}
+	u := in.User
+	if u.Name != "Zoë" || u.Email != "zoe@game.example" || !slices.Equal(u.Groups, []string{"players", "x"}) || u.Avatar != "https://a.example/z.png" ||
+		u.Signin != "accounts" || u.Subject != deriveSubject("way", "accounts\x0017") {
+		t.Errorf("she is %+v", u)
+	}
+	if asked := b.questions(); !slices.Equal(asked, []credentialsQuestion{{"zoë", "hunter2", "192.0.2.1"}}) {
+		t.Errorf("it was asked %+v", asked)
+	}
+}
+
+func TestWhatABackendSaysOfAUserIsNotBelievedBlindly(t *testing.T) {
+	f, b := newFixture(t), newOwnBackend(t)
+	f.use(f.hosted.Ways[0], b.way("accounts", time.Minute))
+	subject := deriveSubject("way", "accounts\x0017")
+	for name, c := range map[string]struct {
+		user string
+		want session.User
+	}{
+		"no more than a subject":      {`{"subject":"17"}`, session.User{Name: "17"}},
+		"an e-mail not verified":      {`{"subject":"17","email":"a@b.example"}`, session.User{Name: "17"}},
+		"an e-mail with two @":        {`{"subject":"17","email":"a@b@c.example","email_verified":true}`, session.User{Name: "17"}},
+		"only an e-mail":              {`{"subject":"17","email":"a@b.example","email_verified":true}`, session.User{Name: "a@b.example", Email: "a@b.example"}},
+		"the name of a local user":    {`{"subject":"17","name":"DEMO"}`, session.User{Name: subject}},
+		"control characters":          {`{"subject":"17","name":"a\nb","groups":["a\nb","c"],"avatar":"javascript:x"}`, session.User{Name: "17", Groups: []string{"c"}}},
+		"members of other types":      {`{"subject":"17","name":1,"groups":{"a":1},"avatar":[],"email":2}`, session.User{Name: "17"}},
+		"a group that is no list":     {`{"subject":"17","groups":"c"}`, session.User{Name: "17", Groups: []string{"c"}}},
+		"a way and a subject of ours": {`{"subject":"17","signin":"local","Subject":"x"}`, session.User{Name: "17"}},
+	} {
+		b.says(http.StatusOK, `{"user":`+c.user+`}`)
+		u, err := f.hosted.Ways.passwords(purpose{}).Check(t.Context(), Credentials{Name: "x", Password: "y"})
+		c.want.Subject, c.want.Signin = subject, "accounts"
+		if err != nil || fmt.Sprint(u) != fmt.Sprint(c.want) {
+			t.Errorf("%s: %+v, %v", name, u, err)
+		}
+	}
+}
+
+func TestAWrongPasswordIsToldApartFromABackendThatIsDown(t *testing.T) {
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("a redirect is followed with a password") }))
+	defer elsewhere.Close()
+	for name, c := range map[string]struct {
+		status int
+		body   string
+		down   bool
+	}{
+		"401":                   {401, "", false},
+		"403":                   {403, `{"user":{"subject":"17"}}`, false},
+		"404":                   {404, "", false},
+		"204":                   {204, "", true},
+		"301":                   {301, "", true},
+		"307":                   {307, "", true},
+		"400":                   {400, "", true},
+		"429":                   {429, "", true},
+		"500":                   {500, `{"user":{"subject":"17"}}`, true},
+		"503":                   {503, "", true},
+		"201 with a user":       {201, `{"user":{"subject":"17"}}`, true},
+		"no JSON":               {200, "<html>", true},
+		"no user":               {200, "{}", true},
+		"null":                  {200, "null", true},
+		"a user that is null":   {200, `{"user":null}`, true},
+		"a user without any":    {200, `{"user":{"name":"x"}}`, true},
+		"a subject of a number": {200, `{"user":{"subject":17}}`, true},
+		"a subject too long":    {200, `{"user":{"subject":"` + strings.Repeat("x", 256) + `"}}`, true},
+		"an answer too long":    {200, `{"user":{"subject":"17"}}` + strings.Repeat(" ", 65<<10) + "x", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f, b := newFixture(t), newOwnBackend(t)
+			f.use(f.hosted.Ways[0], b.way("accounts", time.Minute))
+			b.answers(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Location", elsewhere.URL)
+				w.WriteHeader(c.status)
+				io.WriteString(w, c.body) //nolint:errcheck // some statuses have no body
+			})
+			v := f.visitor()
+			if name == "an answer too long" {
+				want(t, v.try("zoe", "hunter2"), http.StatusOK)
+				return
+			}
+			for range 2 * f.hosted.Limits.PerAccount {
+				w := v.try("zoe", "hunter2")
+				if c.down {
+					want(t, w, http.StatusServiceUnavailable)
+					wantText(t, w, "Your password could not be checked", "does not count as an attempt", `value="zoe"`)
+					if w.Header().Get("Retry-After") == "" || strings.Contains(w.Body.String(), "private") {
+						t.Errorf("Retry-After %q, %s", w.Header().Get("Retry-After"), w.Body)
+					}
+					continue
+				}
+				if w.Code == http.StatusTooManyRequests {
+					return // they count
+				}
+				want(t, w, http.StatusUnauthorized)
+			}
+			if !c.down {
+				t.Error("wrong passwords do not count")
+			}
+		})
+	}
+}
+
+func TestABackendThatIsAwayOrSlowIsDown(t *testing.T) {
+	b := newOwnBackend(t)
+	let := make(chan struct{})
+	b.answers(func(http.ResponseWriter, *http.Request) { <-let })
+	slow := b.way("accounts", time.Millisecond)
+	away := newOwnBackend(t)
+	away.Close()
+	for name, way := range map[string]*Backend{"slow": slow, "away": away.way("accounts", time.Minute)} {
+		down := (*DownError)(nil)
+		if _, err := way.Check(t.Context(), Credentials{Name: "zoe", Password: "hunter2"}); !errors.As(err, &down) || errors.Is(err, ErrWrong) ||
+			strings.Contains(err.Error(), "hunter2") || strings.Contains(err.Error(), "private") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	close(let)
+}
+
+func TestABackendIsNotAskedWhatNobodyCanHave(t *testing.T) {
+	b := newOwnBackend(t)
+	way := b.way("accounts", time.Minute)
+	for _, c := range []Credentials{
+		{Name: "", Password: "x"},
+		{Name: " ", Password: "x"},
+		{Name: "a\x00b", Password: "x"},
+		{Name: strings.Repeat("x", 257), Password: "x"},
+		{Name: "\xff", Password: "x"},
+		{Name: "x", Password: ""},
+		{Name: "x", Password: "\xff"},
+		{Name: "x", Password: strings.Repeat("x", maxPassword+1)},
+	} {
+		if _, err := way.Check(t.Context(), c); !errors.Is(err, ErrWrong) {
+			t.Errorf("%q: %v", c.Name, err)
+		}
+	}
+	if asked := b.questions(); len(asked) > 0 {
+		t.Errorf("it was asked %q", asked)
+	}
+	if got := fmt.Sprintf("%v %+v %#v", Credentials{Password: "hunter2"}, Credentials{Password: "hunter2"}, Credentials{Password: "hunter2"}); strings.Contains(got, "hunter2") {
+		t.Errorf("credentials print as %s", got)
+	}
+}
+
+func TestThePasswordOfALocalUserGoesToNoBackend(t *testing.T) {
+	f, b := newFixture(t), newOwnBackend(t)
+	f.use(b.way("accounts", time.Minute), f.hosted.Ways[0])
+	b.says(http.StatusOK, `{"user":{"subject":"17"}}`)
+	for _, name := range []string{"demo", "DEMO", " demo@example.com"} {
+		want(t, f.visitor().try(name, "a typo"), http.StatusUnauthorized)
+		want(t, f.visitor().try(name, "demo password"), http.StatusOK)
+	}
+	if asked := b.questions(); len(asked) > 0 {
+		t.Errorf("it was asked %q", asked)
+	}
+}
+
+func TestClass29AUserOfABackendTakesTheWorkOfALocalOne(t *testing.T) {
+	f, b := newFixture(t), newOwnBackend(t)
+	f.use(f.hosted.Ways[0], b.way("accounts", time.Minute))
+	for _, name := range []string{"demo", "zoe"} {
+		w := f.visitor().try(name, "wrong")
+		want(t, w, http.StatusUnauthorized)
+		if got := f.work.take(); !slices.Equal(got, []string{"$2a$10$", "$2a$12$"}) {
+			t.Errorf("%s: compared %v", name, got)
+		}
+	}
+}
+
+func TestWaysThatHaveToAskAreAskedInOrder(t *testing.T) {
+	f, first, second := newFixture(t), newOwnBackend(t), newOwnBackend(t)
+	f.use(first.way("first", time.Minute), second.way("second", time.Minute))
+	second.says(http.StatusOK, `{"user":{"subject":"17","name":"zoe"}}`)
+	v := f.visitor()
+	want(t, v.try("zoe", "x"), http.StatusOK)
+	if in, err := f.hosted.Server.SignedIn(t.Context(), v.session()); err != nil || in.User.Signin != "second" {
+		t.Errorf("%+v, %v", in.User, err)
+	}
+	// That one is down makes no guess at the other free.
+	first.says(http.StatusInternalServerError, "")
+	second.says(http.StatusUnauthorized, "")
+	v = f.visitor()
+	for range f.hosted.Limits.PerAccount {
+		want(t, v.try("zoe", "guess"), http.StatusServiceUnavailable)
+	}
+	want(t, v.try("zoe", "guess"), http.StatusTooManyRequests)
+}
+
+func TestClass18ABrowserThatTheBackendSignedInHasACountOfItsOwn(t *testing.T) {
+	f, b := newFixture(t), newOwnBackend(t)
+	f.use(b.way("accounts", time.Minute))
+	b.says(http.StatusOK, `{"user":{"subject":"17","name":"zoe"}}`)
+	owner, stranger := f.visitor(), f.visitor()
+	want(t, owner.try("zoe", "right"), http.StatusOK)
+	b.says(http.StatusUnauthorized, "")
+	for i := range f.hosted.Limits.PerAccount {
+		want(t, stranger.try([]string{"zoe", "ZOE", " zoe "}[i%3], "guess"), http.StatusUnauthorized)
+	}
+	want(t, stranger.try("Zoe", "guess"), http.StatusTooManyRequests)
+	b.says(http.StatusOK, `{"user":{"subject":"17","name":"zoe"}}`)
+	want(t, owner.try("ZOE", "right"), http.StatusOK)
+}
