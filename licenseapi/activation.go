@@ -11,14 +11,19 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/caddy-sso/caddy-sso/oauth"
 )
 
-// maxBody bounds the body of an activation.
-const maxBody = 1 << 20
+// Bounds on the body of an activation, which is in memory until it is whole: how
+// many bytes it has, and how long it may take.
+const (
+	maxBody      = 1 << 20
+	bodyPatience = 30 * time.Second
+)
 
 // An Activation checks the license credentials in requests to the License API's
 // own backend. Its fields are set once.
@@ -107,7 +112,11 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, *refusal) {
 	if r.ContentLength > maxBody {
 		return nil, &errTooLarge
 	}
+	// Where there can be no deadline, that of the server holds.
+	deadline := http.NewResponseController(w)
+	deadline.SetReadDeadline(time.Now().Add(bodyPatience)) //nolint:errcheck // see above
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	deadline.SetReadDeadline(time.Time{}) //nolint:errcheck // see above
 	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
 		return nil, &errTooLarge
 	}
