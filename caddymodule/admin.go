@@ -25,7 +25,7 @@ func init() {
 //
 //	GET    /sso/sessions        all live sessions, as a JSON array
 //	DELETE /sso/sessions/<id>   ends one
-//	DELETE /sso/users/<name>    ends all of a user's
+//	DELETE /sso/users/<name>    ends all of a user's, and what outlives them
 //	GET    /sso/license/url     a link of the License API
 type adminAPI struct{}
 
@@ -59,9 +59,11 @@ type sessionEntry struct {
 	Expires time.Time `json:"expires"`
 }
 
-// ended says how many sessions were ended.
+// ended says how many sessions were ended, and how many grants that would have
+// outlived them.
 type ended struct {
-	Ended int `json:"ended"`
+	Ended  int `json:"ended"`
+	Grants int `json:"grants,omitempty"`
 }
 
 func (adminAPI) list(w http.ResponseWriter, r *http.Request) error {
@@ -111,7 +113,7 @@ func (adminAPI) endSession(w http.ResponseWriter, r *http.Request) error {
 			return adminError(http.StatusServiceUnavailable, err)
 		}
 		c.audit.Record(oauth.Event{What: oauth.SessionEnded, User: s.User(), Session: s, Why: "by the operator"})
-		return answer(w, ended{1})
+		return answer(w, ended{Ended: 1})
 	})
 }
 
@@ -125,8 +127,16 @@ func (adminAPI) endUser(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return adminError(http.StatusServiceUnavailable, err)
 		}
-		c.audit.Record(oauth.Event{What: oauth.SessionEnded, User: session.User{Name: name}, Why: fmt.Sprintf("by the operator: all %d", n)})
-		return answer(w, ended{n})
+		// Sessions first, so that no code of theirs becomes a grant meanwhile.
+		grants, err := c.server.Grants.EndMatching(r.Context(), called(name))
+		if err != nil {
+			return adminError(http.StatusServiceUnavailable, err)
+		}
+		c.audit.Record(oauth.Event{
+			What: oauth.SessionEnded, User: session.User{Name: name},
+			Why: fmt.Sprintf("by the operator: all %d, and %d lasting grants", n, grants),
+		})
+		return answer(w, ended{n, grants})
 	})
 }
 
@@ -136,11 +146,10 @@ func (adminAPI) endUser(w http.ResponseWriter, r *http.Request) error {
 func endUserSessions(ctx context.Context, sessions *session.Sessions, name string) (int, error) {
 	subjects := map[string]bool{name: true}
 	ended, err := sessions.EndMatching(ctx, func(s *session.Session) bool {
-		u := s.User()
-		if !strings.EqualFold(u.Name, name) && u.Subject != name {
+		if !called(name)(s.User()) {
 			return false
 		}
-		subjects[u.Subject] = true
+		subjects[s.User().Subject] = true
 		return true
 	})
 	for subject := range subjects {
@@ -149,6 +158,11 @@ func endUserSessions(ctx context.Context, sessions *session.Sessions, name strin
 		err = errors.Join(err, listErr)
 	}
 	return ended, err
+}
+
+// called matches a user by name or subject.
+func called(name string) func(session.User) bool {
+	return func(u session.User) bool { return strings.EqualFold(u.Name, name) || u.Subject == name }
 }
 
 // withCore runs f over the store of the configuration that is active.

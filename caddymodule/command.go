@@ -85,6 +85,9 @@ func end(fl caddycmd.Flags, path string) (int, error) {
 		return caddy.ExitCodeFailedStartup, err
 	}
 	fmt.Printf("%d ended\n", n.Ended)
+	if n.Grants > 0 {
+		fmt.Printf("%d lasting grants ended\n", n.Grants)
+	}
 	return caddy.ExitCodeSuccess, nil
 }
 

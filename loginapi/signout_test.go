@@ -89,7 +89,7 @@ func TestClass16LogoutOfAllEndsEverySessionAndToken(t *testing.T) {
 	lasting, refresh := w.tokens(two, "offline")
 	his, _ := w.tokens(bobs, "offline")
 	unspent := w.code(one, game("scope", "offline"))
-	if a := w.send(http.MethodGet, "/api/oauth2/logout?sessions=all", "", bearer(lasting)...); a.status != http.StatusNoContent {
+	if a := w.send(http.MethodGet, "/api/oauth2/logout?sessions=all", "", bearer(first)...); a.status != http.StatusNoContent {
 		t.Fatalf("%d %s", a.status, a.body)
 	}
 	w.wantValid(false, first, lasting)

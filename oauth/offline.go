@@ -128,6 +128,28 @@ func (g *Grants) EndUser(ctx context.Context, subject string) (int, error) {
 	return ended, nil
 }
 
+// EndMatching ends all grants that outlive a session whose user, as of the
+// sign-in, is one that match wants, and returns how many it ended. It is for
+// administration: it reads all grants.
+func (g *Grants) EndMatching(ctx context.Context, match func(session.User) bool) (int, error) {
+	var ids []string
+	err := g.store.Scan(ctx, grantPrefix, func(key string, value []byte) error {
+		if grant, err := decodeOffline(value); err == nil && match(grant.User) {
+			ids = append(ids, strings.TrimPrefix(key, grantPrefix))
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, fmt.Errorf("looking for grants: %w", err)
+	}
+	for i, id := range ids {
+		if err := g.End(ctx, id); err != nil {
+			return i, err
+		}
+	}
+	return len(ids), nil
+}
+
 // delist takes a grant that has ended off the list of its user. Should this
 // fail, it stays there as one that has ended.
 func (g *Grants) delist(ctx context.Context, subject, id string) {
