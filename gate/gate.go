@@ -71,7 +71,7 @@ type Gate struct {
 	Now func() time.Time
 	Log *zap.Logger
 
-	unknownHosts seldom
+	unknownHosts, loops seldom
 }
 
 // A Site is one origin that a gate serves.
@@ -87,28 +87,32 @@ type Site struct {
 
 	Cookie session.Cookie // the site session, or the SSO session on the portal
 	Binder session.Cookie // what sign-ins are bound to
+	Losses session.Cookie // how many sessions in a row were not found
 }
 
 // NewSites returns the sites of a client. portal carries the SSO session on the
 // issuer's own origin.
 func NewSites(issuer *url.URL, portal session.Cookie, c *oauth.Client) []*Site {
-	sites := []*Site{newSite(issuer, portal, session.NewCookie("gate", issuer, c.ID))}
+	sites := []*Site{newSite(issuer, portal, c)}
 	sites[0].Portal = true
 	for _, r := range c.RedirectURIs {
 		if r.Origin() == "" || r.Origin() == sites[0].Origin {
 			continue
 		}
-		s := newSite(r.URL, session.NewCookie("site", r.URL, c.ID), session.NewCookie("gate", r.URL, c.ID))
+		s := newSite(r.URL, session.NewCookie("site", r.URL, c.ID), c)
 		s.Callback, s.URI = path(r.URL), r.Raw
 		sites = append(sites, s)
 	}
 	return sites
 }
 
-func newSite(u *url.URL, cookie, binder session.Cookie) *Site {
+func newSite(u *url.URL, cookie session.Cookie, c *oauth.Client) *Site {
 	origin := oauth.OriginOf(u)
 	_, host, _ := strings.Cut(origin, "://")
-	return &Site{Origin: origin, Host: host, Cookie: cookie, Binder: binder}
+	return &Site{
+		Origin: origin, Host: host, Cookie: cookie,
+		Binder: session.NewCookie("gate", u, c.ID), Losses: session.NewCookie("losses", u, c.ID),
+	}
 }
 
 // site finds the site of a request by its Host, never by a forwarded header.

@@ -104,7 +104,13 @@ func (g *Gate) beginPage(v *visit, w http.ResponseWriter, r *http.Request, site 
 		return
 	}
 	if !g.Policy.Popup {
-		g.begin(v, w, r, site, beginning{returnTo: returnTo})
+		losses := g.losses(v, site)
+		if losses >= maxTurns {
+			site.Losses.Clear(w)
+			g.inCircles(w, site, notFound, turn{}, returnTo)
+			return
+		}
+		g.begin(v, w, r, site, beginning{returnTo: returnTo, losses: losses})
 		return
 	}
 	g.binder(v, w, site) // before the window opens, so that both share it
@@ -188,6 +194,7 @@ func (g *Gate) callback(v *visit, w http.ResponseWriter, r *http.Request, site *
 		_ = g.Server.Sessions.EndSite(r.Context(), old)
 	}
 	site.Cookie.Set(w, token.Encode(), g.Lifetime)
+	site.remember(w, st.Losses)
 	g.arrive(w, site, st)
 }
 
@@ -205,22 +212,12 @@ func (g *Gate) arrive(w http.ResponseWriter, site *Site, st state) {
 // again begins a sign-in once more, which costs a person nothing while the
 // portal has a session. A browser that keeps no cookie would go on for ever.
 func (g *Gate) again(v *visit, w http.ResponseWriter, r *http.Request, site *Site, st state) {
-	turns := maxTurns
-	if id, ok := v.cookie(site.Binder); ok && id == st.Binder {
-		turns = maxTurnsBound
-	}
-	if st.Turn+1 < turns {
-		g.begin(v, w, r, site, beginning{returnTo: st.Return, window: st.Window, turn: st.Turn + 1})
+	t := g.turnOf(v, r, site, st)
+	if st.Turn+1 < t.tooMany() {
+		g.begin(v, w, r, site, beginning{returnTo: st.Return, window: st.Window, turn: st.Turn + 1, losses: st.Losses})
 		return
 	}
-	g.Log.Warn("a sign-in was begun again and again: the browser keeps no cookie, its clock is wrong, or redirect_uri names another host than the one it uses",
-		zapOrigin(site), zapClient(g.Client))
-	g.Pages.Message(w, http.StatusBadRequest, page.Message{
-		App: g.Client.Name, Title: "Signing in goes round in circles",
-		Text: "Your browser does not seem to keep the cookie that signing in needs.",
-		Next: "Allow cookies for this site, check that your clock is right, and try again. A private window or an extension may block them.",
-		Link: &page.Link{Text: "Try again", URL: site.Origin + st.Return},
-	})
+	g.inCircles(w, site, t.cause(), t, st.Return)
 }
 
 // discard spends the code of an answer that this browser did not ask for. Tabs

@@ -27,6 +27,7 @@ type state struct {
 	Verifier string `json:"v"`
 	Window   string `json:"w,omitempty"` // the nonce of the page that opened a window
 	Turn     int    `json:"n,omitempty"` // how often this sign-in was begun again
+	Losses   int    `json:"l,omitempty"` // how many sessions were not found before it
 }
 
 const (
@@ -111,6 +112,7 @@ type beginning struct {
 	returnTo string
 	window   string // the nonce of the page that waits for a window
 	turn     int
+	losses   int
 	another  bool // ask even though somebody is signed in
 }
 
@@ -121,7 +123,7 @@ func (g *Gate) portalURL(v *visit, w http.ResponseWriter, r *http.Request, site 
 	verifier := oauth.NewVerifier()
 	sealed, err := g.seal(r.Context(), state{
 		ID: randomID(), Client: g.Client.ID, Origin: site.Origin, Binder: g.binder(v, w, site),
-		Begun: g.Now().Unix(), Return: b.returnTo, Verifier: verifier, Window: b.window, Turn: b.turn,
+		Begun: g.Now().Unix(), Return: b.returnTo, Verifier: verifier, Window: b.window, Turn: b.turn, Losses: b.losses,
 	})
 	if err != nil {
 		return "", err

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
@@ -136,6 +137,10 @@ func Own(name string) bool {
 	}
 	return true
 }
+
+// HasOwn says whether any of the project's cookies is in the lines of a Cookie
+// header.
+func HasOwn(lines []string) bool { return slices.ContainsFunc(lines, hasOwn) }
 
 // StripOwn removes the project's own cookies from a request's header, which
 // is about to go to a backend. It leaves every other byte of the Cookie

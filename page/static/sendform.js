@@ -42,7 +42,8 @@
         }
       }
     });
-    // Going back leads to the page of the form, and never sends it again.
+    // The backend sees which page the form was on, and going back leads there at
+    // most.
     if (kept.page && new URL(kept.page).origin === location.origin) history.replaceState(null, "", kept.page);
     document.body.append(form);
     form.submit();

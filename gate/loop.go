@@ -1,0 +1,141 @@
+package gate
+
+import (
+	"net/http"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/caddy-sso/caddy-sso/page"
+	"github.com/caddy-sso/caddy-sso/session"
+)
+
+// A cause is why a sign-in goes round in circles, as far as that can be known.
+type cause int
+
+const (
+	noCookies  cause = iota // the browser keeps none
+	otherHost               // browsers use another address than that of redirect_uri
+	wrongClock              // of this node, or of another
+	notFound                // what one node stores, the next does not find
+)
+
+// A turn is what is known where a sign-in has to begin again.
+type turn struct {
+	Sent       bool          // the browser sent a cookie to bind sign-ins to
+	Bound      bool          // and this sign-in is bound to it
+	Neighbours bool          // it sent cookies of other gates
+	Host       string        // that of the redirect URI
+	Named      string        // that which a proxy says the browser uses; may be empty
+	Age        time.Duration // of the sign-in; below zero by another node's clock
+}
+
+// clockLeeway is how far the clocks of nodes may be apart.
+const clockLeeway = time.Minute
+
+func (t turn) cause() cause {
+	switch {
+	case t.Bound && (t.Age > stateLifetime || t.Age < -clockLeeway):
+		return wrongClock
+	case t.Bound:
+		return notFound
+	case t.Sent, t.Neighbours, t.Named != "" && !strings.EqualFold(t.Named, t.Host):
+		return otherHost
+	}
+	return noCookies
+}
+
+// tooMany is the turn at which a sign-in is a loop.
+func (t turn) tooMany() int {
+	if t.cause() == notFound {
+		return maxTurnsBound
+	}
+	return maxTurns
+}
+
+func (g *Gate) turnOf(v *visit, r *http.Request, site *Site, st state) turn {
+	id, sent := v.cookie(site.Binder)
+	named, _, _ := strings.Cut(r.Header.Get("X-Forwarded-Host"), ",")
+	return turn{
+		Sent: sent && id != "", Bound: sent && id != "" && id == st.Binder, Neighbours: session.HasOwn(v.cookies),
+		Host: site.Host, Named: strings.TrimSuffix(strings.TrimSuffix(strings.TrimSpace(named), ":443"), ":80"),
+		Age: g.Now().Sub(time.Unix(st.Begun, 0)),
+	}
+}
+
+// A diagnosis is a cause in words: for the person, and for the operator.
+type diagnosis struct {
+	text, next   string
+	log, setting string
+}
+
+var diagnoses = map[cause]diagnosis{
+	noCookies: {
+		text:    "Your browser does not seem to keep the cookie that signing in needs.",
+		next:    "Allow cookies for this site, and try again. A private window or an extension may block them.",
+		log:     "the browser sends no cookie back; if none does, redirect_uri has another scheme or host than the address that they use",
+		setting: "redirect_uri",
+	},
+	otherHost: {
+		text:    "The address that you used does not seem to be the one that this site is set up for.",
+		next:    "Try again with the button. If that does not help, tell the people who run this site.",
+		log:     "redirect_uri has another scheme, host or port than the address that browsers use",
+		setting: "redirect_uri",
+	},
+	wrongClock: {
+		text:    "A clock of this site seems to be wrong.",
+		next:    "Try again in a while. If that does not help, tell the people who run this site.",
+		log:     "the clock of this node, or of another that serves this site, is wrong; set them by NTP",
+		setting: "the clock",
+	},
+	notFound: {
+		text:    "This site does not find your sign-in, though it has only just been made.",
+		next:    "Try again in a while. If that does not help, tell the people who run this site.",
+		log:     "what was just stored is not found: all nodes that serve the portal and this site need the same storage redis, or lifetimes are too short",
+		setting: "storage",
+	},
+}
+
+// inCircles ends a sign-in that was begun again and again.
+func (g *Gate) inCircles(w http.ResponseWriter, site *Site, why cause, t turn, returnTo string) {
+	d := diagnoses[why]
+	if n := g.loops.line(g.Now()); n > 0 {
+		g.Log.Warn("a sign-in was begun again and again: "+d.log, zap.String("setting", d.setting),
+			zapOrigin(site), zapClient(g.Client), zap.String("forwarded_host", printable(t.Named)),
+			zap.Duration("begun_ago", t.Age), zap.Int("sign_ins", n))
+	}
+	g.Pages.Message(w, http.StatusBadRequest, page.Message{
+		App: g.Client.Name, Title: "Signing in goes round in circles", Text: d.text, Next: d.next,
+		Link: &page.Link{Text: "Try again", URL: site.Origin + returnTo},
+	})
+}
+
+// lossLifetime is how long a gate remembers that it did not find a session: the
+// time that a turn may take which nobody has to do anything in.
+const lossLifetime = 10 * time.Second
+
+// losses is how many sessions of a browser in a row were not found as soon as
+// they had begun. The first is not counted: any session ends.
+func (g *Gate) losses(v *visit, site *Site) int {
+	if _, had := v.cookie(site.Cookie); !had || site.Portal {
+		return 0
+	}
+	switch n, _ := v.cookie(site.Losses); n {
+	case "1":
+		return 2
+	case "2":
+		return maxTurns
+	}
+	return 1
+}
+
+// remember keeps losses for the next turn, in a browser that had any.
+func (s *Site) remember(w http.ResponseWriter, losses int) {
+	switch losses {
+	case 1:
+		s.Losses.Set(w, "1", lossLifetime)
+	case 2:
+		s.Losses.Set(w, "2", lossLifetime)
+	}
+}
