@@ -55,6 +55,21 @@ type Gate struct {
 	// The groups of which a user needs at least one. Default: any user passes.
 	Require []string `json:"require,omitempty"`
 
+	// Whether an access token of this portal in the header `Authorization:
+	// Bearer …` stands for a session where there is none: `on` (default) or
+	// `off`. One of its audiences has to be one of the client's. The header goes
+	// on to the backend as it came.
+	Bearer string `json:"bearer,omitempty"`
+
+	// The IDs of the clients that pass by a token of their own (grant
+	// `client_credentials`), with the header `X-SSO-Client`, whatever `require`
+	// says. Default: none.
+	AllowClients []string `json:"allow_clients,omitempty"`
+
+	// Lets CORS preflights through to the backend, without an identity. Default:
+	// false: they get 401.
+	AllowPreflight bool `json:"allow_preflight,omitempty"`
+
 	// What the identity headers begin with. Every header that begins with it,
 	// in any spelling, is deleted from every request. Default: `X-SSO-`.
 	HeaderPrefix string `json:"header_prefix,omitempty"`
@@ -112,7 +127,13 @@ func (g *Gate) Provision(ctx caddy.Context) error {
 	if g.headers, err = gate.NewHeaders(g.HeaderPrefix); err != nil {
 		return err
 	}
-	g.policy = gate.Policy{Groups: g.Require, Popup: g.Popup, DropForms: g.DropForms}
+	if err := g.checkBearer(g.app.clients.Get); err != nil {
+		return err
+	}
+	g.policy = gate.Policy{
+		Groups: g.Require, Popup: g.Popup, DropForms: g.DropForms,
+		Bearer: g.Bearer != bearerOff, Clients: g.AllowClients, Preflight: g.AllowPreflight,
+	}
 	if g.FailAuthURL != "" {
 		if !g.client.FailAuthURL(g.FailAuthURL) {
 			return unregistered(g.FailAuthURL, g.Client)
@@ -156,7 +177,7 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	if err := next.ServeHTTP(w, pass.Request); !errors.Is(err, session.ErrEnded) {
 		return err
 	}
-	gt.Ended(w, r)
+	gt.Ended(w, pass.Request)
 	return nil
 }
 
@@ -232,6 +253,9 @@ func originalURI(r *http.Request) string {
 //		popup
 //		fail_auth_url  <url>
 //		require group  <name>...
+//		bearer         on|off
+//		allow_client   <id>...
+//		allow_preflight
 //		header_prefix  <prefix>
 //		allow_raw_path
 //		drop_forms
@@ -249,7 +273,7 @@ func parseGate(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 		g.MatcherSetsRaw = caddyhttp.RawMatcherSets{matcher}
 	}
 	d := h.Dispenser
-	line, clientLine, failLine := *d, *d, *d
+	line, clientLine, failLine, bearerLine := *d, *d, *d, *d
 	err = options(d, map[string]func() error{
 		"client": func() error {
 			clientLine = *d
@@ -264,6 +288,15 @@ func parseGate(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 				return d.Errf("require: expected: require group <name>...")
 			}
 			return some(d, &g.Require)
+		},
+		"allow_preflight": flag(&g.AllowPreflight),
+		"bearer": func() error {
+			bearerLine = *d
+			return one(d, &g.Bearer)
+		},
+		"allow_client": func() error {
+			bearerLine = *d
+			return some(d, &g.AllowClients)
 		},
 		"fail_auth_url": func() error {
 			failLine = *d
@@ -302,6 +335,9 @@ func parseGate(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	}
 	if g.FailAuthURL != "" && !client.FailAuthURL(g.FailAuthURL) {
 		return nil, failLine.WrapErr(unregistered(g.FailAuthURL, g.Client))
+	}
+	if err := g.checkBearer(app.knownClient); err != nil {
+		return nil, bearerLine.WrapErr(err)
 	}
 	return h.NewRoute(nil, g), nil
 }

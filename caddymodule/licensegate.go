@@ -47,6 +47,9 @@ func (g *Gate) checkLicense() error {
 		{"drop_forms", g.DropForms},
 		{"fail_auth_url", g.FailAuthURL != ""},
 		{"require", len(g.Require) > 0},
+		{"bearer", g.Bearer != ""},
+		{"allow_client", len(g.AllowClients) > 0},
+		{"allow_preflight", g.AllowPreflight},
 		{"a matcher", len(g.MatcherSetsRaw) > 0},
 	} {
 		if option.set {

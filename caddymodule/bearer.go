@@ -1,0 +1,49 @@
+package caddymodule
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/caddy-sso/caddy-sso/oauth"
+)
+
+const (
+	bearerOn  = "on"
+	bearerOff = "off"
+)
+
+// checkBearer checks which tokens a gate takes.
+func (g *Gate) checkBearer(get func(id string) (*oauth.Client, bool)) error {
+	if g.Bearer != "" && g.Bearer != bearerOn && g.Bearer != bearerOff {
+		return fmt.Errorf("bearer %q is unknown; expected on or off", g.Bearer)
+	}
+	if g.Bearer == bearerOff && len(g.AllowClients) > 0 {
+		return errors.New("allow_client has no effect beside bearer off, since clients pass by tokens; remove one of the two")
+	}
+	client, _ := get(g.Client)
+	for _, id := range g.AllowClients {
+		allowed, known := get(id)
+		switch {
+		case !known:
+			return fmt.Errorf("allow_client: %w", unknownClient(id))
+		case allowed.Public:
+			return fmt.Errorf("allow_client %s: it is public, and has no token of its own; give it a secret, or leave it out", id)
+		case !slices.ContainsFunc(allowed.Audiences, func(a string) bool { return slices.Contains(client.Audiences, a) }):
+			return fmt.Errorf("allow_client %s: its tokens are for none of the audiences of client %s (%s); give it one of those",
+				id, g.Client, strings.Join(client.Audiences, ", "))
+		}
+	}
+	return nil
+}
+
+// knownClient is a client of the Caddyfile, whose secret may not be known yet.
+func (a *App) knownClient(id string) (*oauth.Client, bool) {
+	c := a.client(id)
+	if c == nil {
+		return nil, false
+	}
+	client, err := c.withoutSecret()
+	return client, err == nil
+}
