@@ -179,6 +179,10 @@ const (
 	// a sign-in starts, and where the provider sends the browser back to.
 	StartPrefix    = "/sso/with/"
 	CallbackPrefix = "/sso/callback/"
+
+	// Below this stand the IDs of the ways that an operator's own server signs
+	// people in by, each with the address that it asks for tickets.
+	TrustedPrefix = "/sso/trusted/"
 )
 
 // Endpoint returns what answers a path, or nil for a path that is not the
@@ -204,6 +208,9 @@ func (h *Hosted) Endpoint(path string) http.HandlerFunc {
 	}
 	if id, ok := strings.CutPrefix(path, CallbackPrefix); ok {
 		return h.methods(func(w http.ResponseWriter, r *http.Request) { h.comeBack(w, r, id) }, nil)
+	}
+	if id, ok := ticketPath(path); ok {
+		return func(w http.ResponseWriter, r *http.Request) { h.giveTicket(w, r, id) }
 	}
 	return nil
 }

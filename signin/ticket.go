@@ -1,0 +1,109 @@
+package signin
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"go.uber.org/zap"
+
+	"github.com/caddy-sso/caddy-sso/signed"
+)
+
+// maxTicketRequest bounds, in bytes, a request for a ticket.
+const maxTicketRequest = 64 << 10
+
+// ticketRequest is what the server of a trusted sign-in page posts.
+type ticketRequest struct {
+	State    string         `json:"state"`     // which its page got
+	User     map[string]any `json:"user"`      // as a backend says it
+	AuthTime int64          `json:"auth_time"` // Unix seconds: when the user proved who they are; 0: unknown
+}
+
+// ticketAnswer is what it gets.
+type ticketAnswer struct {
+	Ticket string `json:"ticket"`
+	URL    string `json:"url"` // where it sends the browser
+}
+
+// ticketPath is the ID in the address that tickets are asked at.
+func ticketPath(path string) (id string, ok bool) {
+	id, below := strings.CutPrefix(path, TrustedPrefix)
+	id, ends := strings.CutSuffix(id, "/ticket")
+	return id, below && ends
+}
+
+// giveTicket answers a server that has signed somebody in. It is no page: what
+// counts is the signature, and no cookie.
+func (h *Hosted) giveTicket(w http.ResponseWriter, r *http.Request, id string) {
+	if r.Method != http.MethodPost {
+		w.Header().Set("Allow", http.MethodPost)
+		ticketError(w, http.StatusMethodNotAllowed, "invalid_request", "Use POST.")
+		return
+	}
+	i := slices.IndexFunc(h.Ways, func(way Way) bool { return way.ID() == id })
+	if i < 0 {
+		ticketError(w, http.StatusNotFound, "invalid_request", "There is no such way to sign in.")
+		return
+	}
+	way, ok := h.Ways[i].(*Trusted)
+	if !ok {
+		ticketError(w, http.StatusNotFound, "invalid_request", "This way to sign in gives no tickets.")
+		return
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxTicketRequest))
+	if err != nil {
+		status := http.StatusBadRequest
+		if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
+			status = http.StatusRequestEntityTooLarge
+		}
+		ticketError(w, status, "invalid_request", "The body could not be read, or is larger than 64 KiB.")
+		return
+	}
+	signature := r.Header.Get(signed.Header)
+	if err := way.secret.Verify(signature, body, h.Now(), ticketSkew); err != nil {
+		h.Log.Warn("a ticket was refused", zap.String("signin", id), zap.String("from", string(h.From(r))), zap.Error(err))
+		ticketError(w, http.StatusUnauthorized, "invalid_signature", "The request is refused: "+err.Error()+".")
+		return
+	}
+	var q ticketRequest
+	if err := json.Unmarshal(body, &q); err != nil || q.State == "" || len(q.State) > maxState {
+		ticketError(w, http.StatusBadRequest, "invalid_request", `Expected {"state":"…","user":{"subject":"…"}}, with the state that the page got.`)
+		return
+	}
+	if _, err := userOf(id, q.User); err != nil {
+		ticketError(w, http.StatusBadRequest, "invalid_request", "The user cannot be used: "+err.Error()+".")
+		return
+	}
+	first, err := way.fresh(r.Context(), signature)
+	name := ""
+	if err == nil && first {
+		name, err = way.issue(r.Context(), q)
+	}
+	switch {
+	case err != nil:
+		h.Log.Error("giving a ticket", zap.String("signin", id), zap.Error(err))
+		w.Header().Set("Retry-After", "1")
+		ticketError(w, http.StatusServiceUnavailable, "temporarily_unavailable", "Try again in a moment.")
+	case !first:
+		ticketError(w, http.StatusConflict, "invalid_request", "This very request came before. Sign every request anew.")
+	default:
+		back := url.Values{"ticket": {name}, "state": {q.State}}
+		ticketJSON(w, http.StatusOK, ticketAnswer{name, h.Server.Issuer + CallbackPrefix + id + "?" + back.Encode()})
+	}
+}
+
+func ticketError(w http.ResponseWriter, status int, code, description string) {
+	ticketJSON(w, status, map[string]string{"error": code, "error_description": description})
+}
+
+func ticketJSON(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	json.NewEncoder(w).Encode(v) //nolint:errcheck // the client is gone
+}

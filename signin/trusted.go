@@ -1,0 +1,189 @@
+package signin
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"time"
+
+	"github.com/caddy-sso/caddy-sso/oauth"
+	"github.com/caddy-sso/caddy-sso/session"
+	"github.com/caddy-sso/caddy-sso/signed"
+	"github.com/caddy-sso/caddy-sso/storage"
+)
+
+// TrustedOptions are what a configuration says of a sign-in page of the
+// operator's own.
+type TrustedOptions struct {
+	ID   string
+	Name string // on its button
+	Icon string // as in [page.Provider]
+
+	// URL is the sign-in page: https, or http on loopback.
+	URL    string
+	Secret string
+
+	Now func() time.Time
+}
+
+const (
+	ticketLifetime = time.Minute
+
+	// ticketSkew is how old a request for a ticket may be, and how far the clocks
+	// may be off.
+	ticketSkew = time.Minute
+)
+
+// Trusted signs in whom a sign-in page of the operator's own has signed in. The
+// browser goes there with a state; the server of that page asks for a ticket for
+// this state and its user, and sends the browser back with both. A ticket works
+// once, for a minute, for the state that it was asked for, which is bound to one
+// browser.
+type Trusted struct {
+	o      TrustedOptions
+	url    *url.URL
+	secret signed.Secret
+	store  storage.Store
+}
+
+// NewTrusted refuses what cannot work, and says what would be right.
+func NewTrusted(o TrustedOptions) (*Trusted, error) {
+	if err := CheckTrustedURL(o.URL); err != nil {
+		return nil, err
+	}
+	u, err := url.Parse(o.URL)
+	if err != nil {
+		return nil, err
+	}
+	secret, err := signed.NewSecret(o.Secret)
+	if err != nil {
+		return nil, err
+	}
+	return &Trusted{o: o, url: u, secret: secret}, nil
+}
+
+// CheckTrustedURL says what is wrong with the URL of a sign-in page.
+func CheckTrustedURL(raw string) error {
+	u, err := url.Parse(raw)
+	if err != nil || u.Hostname() == "" || u.User != nil || u.Fragment != "" {
+		return errors.New("expected the URL of your sign-in page, such as https://www.game.example/sign-in")
+	}
+	if !secure(u) {
+		return errors.New("expected https, or http on loopback")
+	}
+	return nil
+}
+
+// Format keeps the secret out of whatever prints it.
+func (*Trusted) Format(f fmt.State, verb rune) { signed.Secret{}.Format(f, verb) }
+
+// ID implements [Way].
+func (t *Trusted) ID() string { return t.o.ID }
+
+// Current implements [Way]: nobody tells us what became of a user since.
+func (t *Trusted) Current(u session.User) (session.User, bool) { return u, true }
+
+// Label implements [Redirecting].
+func (t *Trusted) Label() (name, icon string) { return t.o.Name, t.o.Icon }
+
+// Open implements [Opener]: tickets are kept in the store.
+func (t *Trusted) Open(store storage.Store) error {
+	t.store = store
+	return nil
+}
+
+// Start implements [Redirecting].
+func (t *Trusted) Start(_ context.Context, d Departure) (string, error) {
+	query := url.Values{"state": {d.State}}
+	if d.LoginHint != "" {
+		query.Set("login_hint", d.LoginHint)
+	}
+	switch {
+	case !d.AuthAfter.IsZero():
+		query.Set("prompt", "login")
+	case d.SelectAccount:
+		query.Set("prompt", "select_account")
+	}
+	return oauth.AppendQuery(t.url.String(), query.Encode()), nil
+}
+
+// A ticket is what the store keeps of one, under its hash.
+type ticket struct {
+	State    string         `json:"s"` // its hash
+	Expires  int64          `json:"e"` // Unix milliseconds
+	AuthTime int64          `json:"a,omitempty"`
+	User     map[string]any `json:"u"`
+}
+
+func (t *Trusted) key(kind, value string) string {
+	return kind + ":" + hashed(t.o.ID+"\x00"+value)
+}
+
+func hashed(s string) string {
+	sum := sha256.Sum256([]byte(s))
+	return hex.EncodeToString(sum[:])
+}
+
+// issue keeps a ticket and returns its name.
+func (t *Trusted) issue(ctx context.Context, q ticketRequest) (string, error) {
+	name := rand.Text()
+	kept, err := json.Marshal(ticket{
+		State: hashed(q.State), Expires: t.o.Now().Add(ticketLifetime).UnixMilli(), AuthTime: q.AuthTime, User: q.User,
+	})
+	if err != nil {
+		return "", fmt.Errorf("keeping a ticket: %w", err)
+	}
+	if err := t.store.Put(ctx, t.key("ticket", name), kept, ticketLifetime); err != nil {
+		return "", fmt.Errorf("keeping a ticket: %w", err)
+	}
+	return name, nil
+}
+
+// fresh says whether a signed request comes for the first time.
+func (t *Trusted) fresh(ctx context.Context, signature string) (bool, error) {
+	first, err := t.store.CompareAndSwap(ctx, t.key("ticket-request", signature), nil, []byte{1}, 2*ticketSkew+time.Minute)
+	if err != nil {
+		return false, fmt.Errorf("marking a request for a ticket: %w", err)
+	}
+	return first, nil
+}
+
+// Finish implements [Redirecting]: it trades a ticket for its user.
+func (t *Trusted) Finish(ctx context.Context, d Departure, answer url.Values) (session.User, error) {
+	for name, values := range answer {
+		if len(values) > 1 {
+			return session.User{}, fmt.Errorf("%w: %q is there more than once", ErrAnswer, cut(name))
+		}
+	}
+	if code := answer.Get("error"); code != "" {
+		return session.User{}, refusal(code)
+	}
+	name := answer.Get("ticket")
+	raw, there, err := t.store.Get(ctx, t.key("ticket", name))
+	if err != nil {
+		return session.User{}, fmt.Errorf("reading a ticket: %w", err)
+	}
+	var kept ticket
+	if there {
+		err = json.Unmarshal(raw, &kept)
+	}
+	switch {
+	case !there || err != nil || t.o.Now().UnixMilli() >= kept.Expires:
+		return session.User{}, fmt.Errorf("%w: the ticket is unknown, was used, or is too old", ErrAnswer)
+	case kept.State != hashed(answer.Get("state")):
+		return session.User{}, fmt.Errorf("%w: the ticket is for another state", ErrAnswer)
+	case !d.AuthAfter.IsZero() && time.Unix(kept.AuthTime, 0).Before(d.AuthAfter.Add(-clockSkew)):
+		return session.User{}, fmt.Errorf("%w: auth_time is missing, or from before", ErrNotAnew)
+	}
+	if _, first, err := t.store.Take(ctx, t.key("ticket", name)); err != nil {
+		return session.User{}, fmt.Errorf("taking a ticket: %w", err)
+	} else if !first {
+		return session.User{}, fmt.Errorf("%w: the ticket was used", ErrAnswer)
+	}
+	return userOf(t.o.ID, kept.User)
+}
