@@ -27,6 +27,7 @@ type Claims struct {
 	Email     string       `json:"email,omitempty"`
 	Avatar    string       `json:"avatar,omitempty"`
 	Provider  string       `json:"provider,omitempty"` // the way of signing in, where that is a provider elsewhere
+	UserID    string       `json:"id,omitempty"`       // what that provider calls the user
 	ClientID  string       `json:"client_id"`
 	Grant     string       `json:"gid,omitempty"`
 	SessionID string       `json:"sid,omitempty"`
@@ -62,6 +63,7 @@ func (s *Server) accessClaims(g given) extendedClaims {
 		Username: g.user.Name,
 		Avatar:   g.user.Avatar,
 		Provider: provider,
+		UserID:   g.user.ProviderID,
 		ClientID: g.client.ID,
 		Grant:    g.grant,
 		License:  License{Product: g.product, Account: g.account},

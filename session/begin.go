@@ -17,6 +17,8 @@ const (
 	longestAvatar = 512
 	longestAgent  = 128
 	longestFrom   = 64
+
+	longestProviderID = 255 // OpenID Connect Core section 2
 )
 
 // A SignIn is what a session begins with.
@@ -67,7 +69,8 @@ func (s *Sessions) begin(ctx context.Context, in SignIn) (Token, *Session, error
 	r := record{
 		Version: version,
 		Subject: u.Subject, Name: u.Name, Email: u.Email, Groups: u.Groups, Avatar: clean(u.Avatar, longestAvatar), Signin: u.Signin,
-		Begun: now, Seen: now, Expires: now + s.terms.lifetime, Idle: s.terms.idle,
+		ProviderID: whole(u.ProviderID, longestProviderID),
+		Begun:      now, Seen: now, Expires: now + s.terms.lifetime, Idle: s.terms.idle,
 		Agent: clean(in.Agent, longestAgent), From: clean(in.From, longestFrom),
 	}
 	value, err := r.encode()
@@ -106,6 +109,15 @@ func (s *Sessions) withdraw(ctx context.Context, begun *Session) {
 		s.cache.logger("session "+begun.ID(), err)
 	}
 	s.delist(ctx, begun.User().Subject, &begun.key)
+}
+
+// whole is a name that identifies somebody, and so may not be cut, or "" where it
+// cannot be kept.
+func whole(name string, most int) string {
+	if clean(name, most) != name {
+		return ""
+	}
+	return name
 }
 
 // clean cuts text that anybody may have written, and leaves what can be printed.

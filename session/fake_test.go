@@ -140,6 +140,8 @@ var ada = session.User{
 	Groups:  []string{"admins", "users"},
 	Signin:  "local",
 	Avatar:  "https://pictures.example/ada.png",
+
+	ProviderID: "10769150350006150715113082367",
 }
 
 // world is what most tests need: sessions over a fake over the memory engine.

@@ -19,12 +19,15 @@ type record struct {
 	Groups  []string `json:"groups,omitempty"`
 	Avatar  string   `json:"avatar,omitempty"`
 	Signin  string   `json:"signin,omitempty"`
-	Begun   int64    `json:"begun"` // milliseconds since 1970, as are all below
-	Expires int64    `json:"expires"`
-	Seen    int64    `json:"seen"`
-	Idle    int64    `json:"idle,omitempty"` // the idle time of the policy under which it was written
-	Agent   string   `json:"agent,omitempty"`
-	From    string   `json:"from,omitempty"`
+
+	ProviderID string `json:"provider_id,omitempty"`
+
+	Begun   int64  `json:"begun"` // milliseconds since 1970, as are all below
+	Expires int64  `json:"expires"`
+	Seen    int64  `json:"seen"`
+	Idle    int64  `json:"idle,omitempty"` // the idle time of the policy under which it was written
+	Agent   string `json:"agent,omitempty"`
+	From    string `json:"from,omitempty"`
 }
 
 func (r record) encode() ([]byte, error) {

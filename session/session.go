@@ -49,6 +49,10 @@ type User struct {
 	// Avatar is the address of a picture, or empty.
 	Avatar string
 
+	// ProviderID is what the provider elsewhere that the user signed in at calls
+	// them, or empty.
+	ProviderID string
+
 	// Signin is the ID of the way that signed the user in, such as "local".
 	Signin string
 }
@@ -59,9 +63,10 @@ type Session struct {
 
 	// All strings of the user share one backing string, and the way of signing
 	// in is interned: of a million sessions, every byte counts. After the
-	// groups comes the avatar, and then, but not in sessions that are kept in
-	// memory, the device's agent and address, a NUL before each. kept is for how
-	// many seconds after its last use the session is stored; 0 is not known.
+	// groups comes the avatar, then the provider's ID, and then, but not in
+	// sessions that are kept in memory, the device's agent and address, a NUL
+	// before each. kept is for how many seconds after its last use the session is
+	// stored; 0 is not known.
 	text      string
 	groups    []string
 	signin    unique.Handle[string]
@@ -83,14 +88,17 @@ func (s *Session) ID() string { return s.key.ID() }
 
 // User returns who signed in. Callers must not modify Groups.
 func (s *Session) User() User {
-	avatar, _, _ := strings.Cut(s.afterGroups(), "\x00")
+	avatar, rest, _ := strings.Cut(s.afterGroups(), "\x00")
+	providerID, _, _ := strings.Cut(rest, "\x00")
 	return User{
 		Subject: s.text[:s.nameAt],
 		Name:    s.text[s.nameAt:s.emailAt],
 		Email:   s.text[s.emailAt:s.groupsAt],
 		Groups:  s.groups,
 		Avatar:  avatar,
-		Signin:  s.signin.Value(),
+
+		ProviderID: providerID,
+		Signin:     s.signin.Value(),
 	}
 }
 
@@ -109,7 +117,8 @@ func (s *Session) From() string {
 }
 
 func (s *Session) device() (agent, from string) {
-	_, device, _ := strings.Cut(s.afterGroups(), "\x00")
+	_, rest, _ := strings.Cut(s.afterGroups(), "\x00")
+	_, device, _ := strings.Cut(rest, "\x00")
 	agent, from, _ = strings.Cut(device, "\x00")
 	return agent, from
 }
@@ -148,7 +157,11 @@ func newSession(k Key, r record) *Session {
 		size += len(g)
 	}
 	after := r.Avatar
-	if r.Agent != "" || r.From != "" {
+	device := r.Agent != "" || r.From != ""
+	if device || r.ProviderID != "" {
+		after += "\x00" + r.ProviderID
+	}
+	if device {
 		after += "\x00" + r.Agent + "\x00" + r.From
 	}
 	size += len(after)

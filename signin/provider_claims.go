@@ -106,7 +106,7 @@ func (p *Provider) userInfo(ctx context.Context, f *discovered, id *oidc.IDToken
 func (p *Provider) userOf(sub string, claims map[string]any) session.User {
 	c := p.o.Claims
 	u := session.User{
-		Subject: deriveSubject("oidc", p.o.Issuer+"\x00"+sub), Signin: p.o.ID,
+		Subject: deriveSubject("oidc", p.o.Issuer+"\x00"+sub), Signin: p.o.ID, ProviderID: sub,
 		Groups: groups(claims[c.Groups]), Avatar: avatar(claims[c.Avatar]),
 	}
 	if verified(claims[c.EmailVerified]) {

@@ -88,7 +88,7 @@ func TestClaimsBecomeAUser(t *testing.T) {
 			t.Fatal(err)
 		}
 		c.want.Subject, c.want.Signin = deriveSubject("oidc", f.server.URL+"\x00ann-at-acme"), "acme"
-		if u.Name != c.want.Name || u.Email != c.want.Email || u.Avatar != c.want.Avatar || u.Subject != c.want.Subject || u.Signin != "acme" || !slices.Equal(u.Groups, c.want.Groups) {
+		if u.Name != c.want.Name || u.Email != c.want.Email || u.Avatar != c.want.Avatar || u.Subject != c.want.Subject || u.Signin != "acme" || u.ProviderID != "ann-at-acme" || !slices.Equal(u.Groups, c.want.Groups) {
 			t.Errorf("%s: %.300v", name, fmt.Sprintf("%+v", u))
 		}
 	}
