@@ -8,7 +8,7 @@ import (
 )
 
 func TestASessionKeepsWhatAProviderCallsItsUserWholeOrNotAtAll(t *testing.T) {
-	w := newWorld(t)
+	w := newWorld(t, session.Policy{})
 	for name, id := range map[string]struct{ given, kept string }{
 		"an ID":              {"10769150350006150715113082367", "10769150350006150715113082367"},
 		"none":               {"", ""},
