@@ -7,6 +7,8 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -33,7 +35,7 @@ func newTrustedFixture(t testing.TB) *trustedFixture {
 
 func (f *trustedFixture) trusted(id string) *Trusted {
 	f.t.Helper()
-	way, err := NewTrusted(TrustedOptions{ID: id, Name: "The " + id, URL: "https://www." + id + ".example/sign-in?a=b", Secret: sharedSecret, Now: f.clock.Now})
+	way, err := NewTrusted(TrustedOptions{ID: id, Name: "The " + id, URL: "https://www." + id + ".example/sign-in?a=b", Secret: sharedSecret})
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -122,6 +124,41 @@ func TestClass27ATicketWorksOnceAndForAMinute(t *testing.T) {
 	}
 }
 
+// mix is an address with the ticket of one and the state of another.
+func mix(back, state string) string {
+	u, err := url.Parse(back)
+	if err != nil {
+		return ""
+	}
+	query := u.Query()
+	query.Set("state", state)
+	return u.Path + "?" + query.Encode()
+}
+
+func TestARaceForATicketHasOneWinner(t *testing.T) {
+	f := newTrustedFixture(t)
+	way := f.hosted.Ways[1].(*Trusted)
+	for range 50 {
+		name, err := way.issue(t.Context(), ticketRequest{State: "s", User: map[string]any{"subject": "17"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var won atomic.Int32
+		var racing sync.WaitGroup
+		for range 8 {
+			racing.Go(func() {
+				if _, err := way.Finish(t.Context(), Departure{}, url.Values{"ticket": {name}, "state": {"s"}}); err == nil {
+					won.Add(1)
+				}
+			})
+		}
+		racing.Wait()
+		if n := won.Load(); n != 1 {
+			t.Fatalf("%d won", n)
+		}
+	}
+}
+
 // spend trades the ticket of an address, as a race would.
 func (f *trustedFixture) spend(back string) {
 	f.t.Helper()
@@ -142,9 +179,9 @@ func TestClass15ATicketSignsInTheBrowserThatLeftAndNoOther(t *testing.T) {
 	theirs := victim.leave(victim.open(SignInPath), "game")
 	for name, back := range map[string]string{
 		"the attacker's ticket and state":                 own,
-		"the attacker's ticket with the state of its own": strings.Split(own, "&state=")[0] + "&state=" + url.QueryEscape(theirs),
+		"the attacker's ticket with the state of its own": mix(own, theirs),
 		"a state of one's own alone":                      CallbackPrefix + "game?state=" + url.QueryEscape(theirs),
-		"a ticket alone":                                  strings.Split(strings.Replace(own, "state=", "x=", 1), "&")[0],
+		"a ticket alone":                                  strings.Replace(own, "state=", "x=", 1),
 		"a ticket that was made up":                       CallbackPrefix + "game?ticket=AAAAAAAAAAAAAAAAAAAAAAAAAA&state=" + url.QueryEscape(theirs),
 		"an empty ticket":                                 CallbackPrefix + "game?ticket=&state=" + url.QueryEscape(theirs),
 		"a ticket twice":                                  strings.Replace(f.ticket("game", theirs, "x"), "ticket=", "ticket=x&ticket=", 1),
