@@ -57,7 +57,7 @@ func (w *world) call(token string, headers ...string) answered {
 	return v.send(r)
 }
 
-const whoIsIt = `respond "user {http.request.header.X-SSO-User} {http.auth.user.id} {http.auth.user.groups}, client {http.request.header.X-SSO-Client}, {http.request.header.Authorization}"`
+const whoIsIt = `respond "user {http.request.header.X-SSO-User}, {http.auth.user.id} of {http.auth.user.groups}, client {http.request.header.X-SSO-Client}, {http.request.header.Authorization}"`
 
 func TestATokenIsThroughTheGate(t *testing.T) {
 	w := newWorld(t)
@@ -68,10 +68,10 @@ func TestATokenIsThroughTheGate(t *testing.T) {
 	token, own := v.access(), v.ownToken()
 	wantBoth := func() {
 		t.Helper()
-		if got := w.call(token); got.body != "user demo demo players, client , Bearer "+token {
+		if got := w.call(token); got.body != "user demo, demo of players, client , Bearer "+token {
 			t.Errorf("%s: %s", got.Status, got.body)
 		}
-		if got := w.call(own, "X-SSO-User", "admin"); got.body != "user  {http.auth.user.id} {http.auth.user.groups}, client 2, Bearer "+own {
+		if got := w.call(own, "X-SSO-User", "admin"); got.body != "user , {http.auth.user.id} of {http.auth.user.groups}, client 2, Bearer "+own {
 			t.Errorf("%s: %s", got.Status, got.body)
 		}
 	}

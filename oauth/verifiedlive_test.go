@@ -222,13 +222,3 @@ func TestRequestsComeAndGoWhileGrantsEnd(t *testing.T) {
 	}
 	all.Wait()
 }
-
-// until waits for what other goroutines bring about.
-func until(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("not in 20 seconds: %s", what)
-		}
-	}
-}
