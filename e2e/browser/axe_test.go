@@ -250,6 +250,33 @@ func TestEveryPageIsAccessibleInBothThemesAndAtBothWidths(t *testing.T) {
 			b.open(w.staff + "/files")
 			b.sees("You don’t have access to Staff room")
 		},
+		"form-lost": func(b *tab) {
+			b.open(w.stranger + "/elsewhere")
+			b.at(w.stranger + "/elsewhere")
+			b.compose(`action="`+w.game+`/save"`, `<input name="a" value="b">`)
+			b.click("Send")
+			b.sees("Sign in to send this", "It came from another site")
+		},
+		"form-lost-without-scripts": func(b *tab) {
+			b.begin(w)
+			b.compose(`action="/save"`, `<input name="a" value="b">`)
+			b.forgotten()
+			b.scripts(false)
+			b.click("Send")
+			b.sees("JavaScript is off")
+			b.scripts(true) // for axe-core; the page's own stay away
+		},
+		"form-on-its-way": func(b *tab) {
+			b.write(w)
+			b.stay(w.game + "/save*")
+			b.signIn(demo.Name, demo.Password)
+			b.sees("Sending what you wrote before…")
+		},
+		"form-gone": func(b *tab) {
+			b.begin(w)
+			b.open(w.game + "/oauth2/send?form=AAAAAAAAAAAAAAAAAAAAAA&return=/play")
+			b.sees(gone)
+		},
 		"popup": func(b *tab) {
 			b.open(w.club + "/floor")
 			b.sees("Sign in to Night club")

@@ -74,6 +74,9 @@ func TestASiteWhoseCookiesAreBlockedEndsAtAPageThatSaysSo(t *testing.T) {
 	if n := w.backend.count(w.game, "/play"); n != 0 {
 		t.Errorf("%d requests reached the backend", n)
 	}
+	if lines := w.Log.Containing(`"setting":"redirect_uri"`); len(lines) != 1 {
+		t.Errorf("%d lines of the log name the setting", len(lines))
+	}
 }
 
 func TestAChangedFormSaysWhatToDo(t *testing.T) {
