@@ -29,7 +29,7 @@ type field struct {
 
 // configured are the structs that a configuration is made of.
 var configured = []string{
-	"App", "SessionConfig", "CodesConfig", "BrandConfig", "ClientConfig", "SigninLocal", "SigninOIDC", "AttemptsConfig", "UserConfig",
+	"App", "SessionConfig", "CodesConfig", "BrandConfig", "ClientConfig", "SigninLocal", "SigninOIDC", "SigninBackend", "SigninTrusted", "AttemptsConfig", "UserConfig",
 	"StorageMemory", "StorageFile", "StorageRedis", "Gate",
 	"LicenseConfig", "APIKeyConfig", "CustomerAccountConfig", "ProductConfig", "ProvisionConfig",
 }

@@ -1,7 +1,6 @@
 package caddymodule
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"regexp"
@@ -87,11 +86,8 @@ func (s *SigninOIDC) Way() (signin.Way, error) {
 var wayID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 
 func (s *SigninOIDC) provider() (*signin.Provider, error) {
-	if !wayID.MatchString(s.ID) {
-		return nil, fmt.Errorf("the ID %q is not of letters, digits, - and _, at most 64; write for example: signin oidc acme", s.ID)
-	}
-	if s.ID == "local" {
-		return nil, errors.New("local is the ID of signin local; choose another")
+	if err := checkWayID("oidc", s.ID); err != nil {
+		return nil, err
 	}
 	if s.Icon != "" {
 		if err := page.CheckIcon(s.Icon); err != nil {

@@ -1,0 +1,152 @@
+package caddymodule
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddy-sso/caddy-sso/oauth"
+	"github.com/caddy-sso/caddy-sso/signed"
+	"github.com/caddy-sso/caddy-sso/signin"
+)
+
+func init() {
+	caddy.RegisterModule(new(SigninBackend))
+}
+
+// SigninBackend signs in the users of your own backend, which is asked whether
+// a password is right.
+type SigninBackend struct {
+	// The ID, unique among the ways to sign in: letters, digits, `-` and `_`.
+	// Sessions remember it, and the users' subjects depend on it. Required.
+	ID string `json:"id,omitempty"`
+
+	// Where the backend is asked: https, or http on loopback. Required.
+	URL string `json:"url,omitempty"`
+
+	// What requests to it are signed with: at least 16 characters. Placeholders
+	// are replaced. Required.
+	Secret string `json:"secret,omitempty"`
+
+	// How long an answer may take, at most `10s`. Default: `5s`.
+	Timeout caddy.Duration `json:"timeout,omitempty"`
+
+	// What the log calls the backend. Default: the ID.
+	Name string `json:"name,omitempty"`
+
+	secret string
+}
+
+// CaddyModule returns the Caddy module information.
+func (*SigninBackend) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "sso.signin.backend", New: func() caddy.Module { return new(SigninBackend) }}
+}
+
+// Provision replaces placeholders. The backend is asked at the first sign-in.
+func (s *SigninBackend) Provision(caddy.Context) error {
+	secret, err := replaced(s.Secret)
+	if err != nil {
+		return fmt.Errorf("signin backend %s: secret: %w", s.ID, err)
+	}
+	s.secret = secret
+	return nil
+}
+
+// Way implements WayModule.
+func (s *SigninBackend) Way() (signin.Way, error) {
+	way, err := s.backend(s.secret)
+	if err != nil {
+		return nil, fmt.Errorf("backend %s: %w", s.ID, err)
+	}
+	return way, nil
+}
+
+const maxBackendTimeout = caddy.Duration(10 * time.Second)
+
+func (s *SigninBackend) backend(secret string) (*signin.Backend, error) {
+	if err := checkWayID("backend", s.ID); err != nil {
+		return nil, err
+	}
+	if s.URL == "" {
+		return nil, errors.New("url is missing; add the one of your backend that checks passwords")
+	}
+	if secret == "" {
+		return nil, errMissingSecret
+	}
+	timeout, name := s.Timeout, s.Name
+	setDefault(&timeout, caddy.Duration(5*time.Second))
+	setDefault(&name, s.ID)
+	if timeout < 0 || timeout > maxBackendTimeout {
+		return nil, fmt.Errorf("timeout is %s; expected at most 10s", time.Duration(timeout))
+	}
+	if !oauth.CleanText(name) {
+		return nil, fmt.Errorf("name %q has control characters", name)
+	}
+	server, err := signed.NewServer(s.URL, secret, time.Duration(timeout), time.Now)
+	if err != nil {
+		return nil, err
+	}
+	return signin.NewBackend(s.ID, name, server), nil
+}
+
+var errMissingSecret = errors.New("secret is missing; make one with: openssl rand -base64 32")
+
+// checkWayID refuses what cannot be the ID of a way to sign in.
+func checkWayID(method, id string) error {
+	if !wayID.MatchString(id) {
+		return fmt.Errorf("the ID %q is not of letters, digits, - and _, at most 64; write for example: signin %s acme", id, method)
+	}
+	if id == "local" {
+		return errors.New("local is the ID of signin local; choose another")
+	}
+	return nil
+}
+
+// checkable is a secret as the Caddyfile can check it: what a placeholder
+// stands for is not known yet.
+func checkable(secret string) string {
+	if hasPlaceholder(secret) {
+		return "a placeholder stands for it"
+	}
+	return secret
+}
+
+// UnmarshalCaddyfile sets up the backend from Caddyfile tokens. Syntax:
+//
+//	signin backend <id> {
+//		url     <url>
+//		secret  <secret>
+//		timeout <duration>
+//		name    <name>
+//	}
+func (s *SigninBackend) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next()
+	line := *d
+	if !d.NextArg() {
+		return d.Errf("expected: signin backend <id> { … }, for example: signin backend accounts { … }")
+	}
+	s.ID = d.Val()
+	err := options(d, map[string]func() error{
+		"url":     func() error { return checked(d, &s.URL, signed.CheckURL) },
+		"secret":  func() error { return one(d, &s.Secret) },
+		"timeout": func() error { return duration(d, &s.Timeout) },
+		"name":    func() error { return one(d, &s.Name) },
+	})
+	if err != nil {
+		return err
+	}
+	if _, err := s.backend(checkable(s.Secret)); err != nil {
+		return line.WrapErr(fmt.Errorf("signin backend %s: %w", s.ID, err))
+	}
+	return nil
+}
+
+// Interface guards
+var (
+	_ WayModule             = (*SigninBackend)(nil)
+	_ caddy.Provisioner     = (*SigninBackend)(nil)
+	_ caddyfile.Unmarshaler = (*SigninBackend)(nil)
+)

@@ -1,0 +1,126 @@
+package caddymodule
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddy-sso/caddy-sso/oauth"
+	"github.com/caddy-sso/caddy-sso/page"
+	"github.com/caddy-sso/caddy-sso/signin"
+)
+
+func init() {
+	caddy.RegisterModule(new(SigninTrusted))
+}
+
+// SigninTrusted signs in whom a sign-in page of your own has signed in. Its
+// server trades a signed request for a ticket at `/sso/trusted/<id>/ticket`, with
+// which it sends the browser back.
+type SigninTrusted struct {
+	// The ID, unique among the ways to sign in: letters, digits, `-` and `_`.
+	// Sessions remember it, and the users' subjects depend on it. Required.
+	ID string `json:"id,omitempty"`
+
+	// Your sign-in page: https, or http on loopback. Required.
+	URL string `json:"url,omitempty"`
+
+	// What requests for tickets are signed with: at least 16 characters.
+	// Placeholders are replaced. Required.
+	Secret string `json:"secret,omitempty"`
+
+	// What the button on the sign-in page calls it. Default: the ID.
+	Name string `json:"name,omitempty"`
+
+	// The address of an icon for the button: an absolute path of the portal, or
+	// an https URL. Default: none.
+	Icon string `json:"icon,omitempty"`
+
+	secret string
+}
+
+// CaddyModule returns the Caddy module information.
+func (*SigninTrusted) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "sso.signin.trusted", New: func() caddy.Module { return new(SigninTrusted) }}
+}
+
+// Provision replaces placeholders.
+func (s *SigninTrusted) Provision(caddy.Context) error {
+	secret, err := replaced(s.Secret)
+	if err != nil {
+		return fmt.Errorf("signin trusted %s: secret: %w", s.ID, err)
+	}
+	s.secret = secret
+	return nil
+}
+
+// Way implements WayModule.
+func (s *SigninTrusted) Way() (signin.Way, error) {
+	way, err := s.trusted(s.secret)
+	if err != nil {
+		return nil, fmt.Errorf("trusted %s: %w", s.ID, err)
+	}
+	return way, nil
+}
+
+func (s *SigninTrusted) trusted(secret string) (*signin.Trusted, error) {
+	if err := checkWayID("trusted", s.ID); err != nil {
+		return nil, err
+	}
+	if s.URL == "" {
+		return nil, errors.New("url is missing; add the one of your sign-in page")
+	}
+	if secret == "" {
+		return nil, errMissingSecret
+	}
+	if s.Icon != "" {
+		if err := page.CheckIcon(s.Icon); err != nil {
+			return nil, fmt.Errorf("icon %q: %w", s.Icon, err)
+		}
+	}
+	if !oauth.CleanText(s.Name) {
+		return nil, fmt.Errorf("name %q has control characters", s.Name)
+	}
+	o := signin.TrustedOptions{ID: s.ID, Name: s.Name, Icon: s.Icon, URL: s.URL, Secret: secret}
+	setDefault(&o.Name, s.ID)
+	return signin.NewTrusted(o)
+}
+
+// UnmarshalCaddyfile sets up the page from Caddyfile tokens. Syntax:
+//
+//	signin trusted <id> {
+//		url    <url>
+//		secret <secret>
+//		name   <name>
+//		icon   <url>
+//	}
+func (s *SigninTrusted) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next()
+	line := *d
+	if !d.NextArg() {
+		return d.Errf("expected: signin trusted <id> { … }, for example: signin trusted game { … }")
+	}
+	s.ID = d.Val()
+	err := options(d, map[string]func() error{
+		"url":    func() error { return checked(d, &s.URL, signin.CheckTrustedURL) },
+		"secret": func() error { return one(d, &s.Secret) },
+		"name":   func() error { return one(d, &s.Name) },
+		"icon":   func() error { return checked(d, &s.Icon, page.CheckIcon) },
+	})
+	if err != nil {
+		return err
+	}
+	if _, err := s.trusted(checkable(s.Secret)); err != nil {
+		return line.WrapErr(fmt.Errorf("signin trusted %s: %w", s.ID, err))
+	}
+	return nil
+}
+
+// Interface guards
+var (
+	_ WayModule             = (*SigninTrusted)(nil)
+	_ caddy.Provisioner     = (*SigninTrusted)(nil)
+	_ caddyfile.Unmarshaler = (*SigninTrusted)(nil)
+)
