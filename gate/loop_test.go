@@ -23,11 +23,11 @@ func TestTheCauseOfALoopIsNamedAsFarAsItCanBeKnown(t *testing.T) {
 		"cookies of other gates alone":             {turn{Host: "game.example", Neighbours: true}, otherHost, 3},
 		"another cookie each time":                 {turn{Host: "game.example", Sent: true, Neighbours: true}, otherHost, 3},
 		"no cookie, and an hour ago":               {turn{Host: "game.example", Age: 2 * time.Hour}, noCookies, 3},
-		"too old at once":                          {with1(bound, func(t *turn) { t.Age = stateLifetime + time.Second }), wrongClock, 3},
-		"from the future":                          {with1(bound, func(t *turn) { t.Age = -clockLeeway - time.Second }), wrongClock, 3},
-		"clocks that differ a little":              {with1(bound, func(t *turn) { t.Age = -time.Second }), notFound, 7},
+		"too old at once":                          {but(bound, func(t *turn) { t.Age = stateLifetime + time.Second }), wrongClock, 3},
+		"from the future":                          {but(bound, func(t *turn) { t.Age = -clockLeeway - time.Second }), wrongClock, 3},
+		"clocks that differ a little":              {but(bound, func(t *turn) { t.Age = -time.Second }), notFound, 7},
 		"a code that is not found":                 {bound, notFound, 7},
-		"the same, while a proxy has its own name": {with1(bound, func(t *turn) { t.Named = "www.example" }), notFound, 7},
+		"the same, while a proxy has its own name": {but(bound, func(t *turn) { t.Named = "www.example" }), notFound, 7},
 	} {
 		if got, turns := test.turn.cause(), test.turn.tooMany(); got != test.want || turns != test.turns {
 			t.Errorf("%s: cause %d at turn %d, want %d at turn %d", name, got, turns, test.want, test.turns)
@@ -35,7 +35,7 @@ func TestTheCauseOfALoopIsNamedAsFarAsItCanBeKnown(t *testing.T) {
 	}
 }
 
-func with1(t turn, change func(*turn)) turn {
+func but(t turn, change func(*turn)) turn {
 	change(&t)
 	return t
 }

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -19,7 +20,7 @@ var submission = []string{
 
 // with changes headers, which are pairs.
 func with(headers []string, change ...string) []string {
-	return append(headers[:len(headers):len(headers)], change...)
+	return append(slices.Clip(headers), change...)
 }
 
 // send sends a form.

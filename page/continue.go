@@ -13,6 +13,8 @@ type Continue struct {
 	Title string // what the form has done
 	App   string // where URL leads to in the end; may be empty
 	URL   string
+
+	WidgetOnly bool // leaves out the brand
 }
 
 // Continue writes the page that leads on.
@@ -26,6 +28,7 @@ func (p *Pages) Continue(w http.ResponseWriter, v Continue) {
 		status:   http.StatusOK,
 		title:    title,
 		scripts:  []string{"continue.js"},
+		bare:     v.WidgetOnly,
 		leadsTo:  v.URL,
 		view:     v,
 	})

@@ -129,6 +129,7 @@ type sheet struct {
 	scripts  []string // by plain name
 	bare     bool     // without the brand and the card
 	leadsTo  string   // at once, without being asked; empty stays
+	opener   *told    // is told that this page shows
 	view     any
 	policy   policy
 }
@@ -144,6 +145,7 @@ type frame struct {
 	DarkCard   string
 	Bare       bool
 	LeadsTo    string
+	Opener     *told
 	View       any
 }
 
@@ -197,6 +199,7 @@ func (p *Pages) render(s sheet) (body []byte, csp string, err error) {
 		DarkCard:   dark.card.String(),
 		Bare:       s.bare,
 		LeadsTo:    s.leadsTo,
+		Opener:     s.opener,
 		View:       s.view,
 	}
 	if p.brand.Name != "" {

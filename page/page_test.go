@@ -22,9 +22,10 @@ func everyPage() []any {
 	return []any{
 		&page.SignIn{
 			App: "Acme", Form: form, Scopes: []string{"email", "inventory"}, Username: "ada",
-			Problem: &page.Problem{Title: "Wrong password", Next: "Try again."}, SwitchFrom: &ada,
+			Problem: &page.Problem{Title: "Wrong password", Next: "Try again.", Code: "003-001"}, SwitchFrom: &ada,
 			Providers: []page.Provider{{Name: "Forge", URL: "/sso/social/forge", Icon: "https://forge.example/icon.svg"}},
 			CancelURL: "https://app.example/cancelled",
+			Opener:    page.Opener{Origin: "https://app.example", State: "12345678"},
 		},
 		&page.Continue{Title: "You’re signed in", App: "Acme", URL: "https://app.example/"},
 		&page.Application{App: "Acme", URL: "acme-app:/callback?code=c", SignedIn: true},

@@ -6,6 +6,26 @@ import (
 	"net/http"
 )
 
+// An Opener is the window that opened a popup flow, where that is a page of the
+// application. It is told, with the names that widgets of the Login API use,
+//
+//	{type: "@xsolla-login/sdk:open", params: {state: State}}
+//	{type: "@xsolla-login/sdk:close", params: {state: State}}
+//	{type: "@xsolla-login/sdk:login:error", error: {code, description}, params: {state: State}}
+type Opener struct {
+	// Origin is the exact origin that is told, that of the registered redirect
+	// URI. Empty tells nobody.
+	Origin string
+
+	State string
+}
+
+// told is an opener, and what it is told.
+type told struct {
+	Opener
+	Problem *Problem
+}
+
 // Widget ends a popup flow: it tells the window that opened it, then goes to
 // the application's callback. The message is
 //
@@ -23,10 +43,13 @@ type Widget struct {
 	// PostMessageLogin hands the callback to the opener and closes the window
 	// instead of following it. The message is
 	//
-	//	{type: "babka-login", loginUri: Callback}
+	//	{type: "@xsolla-login/sdk:babka-login", loginUri: Callback, params: {state: State}}
 	//
-	// Without an opener or an Origin, the callback is followed after all.
+	// Without an opener, the page says so and has the way on. Without an Origin,
+	// the callback is followed after all.
 	PostMessageLogin bool
+
+	WidgetOnly bool // leaves out the brand
 }
 
 // Widget writes the page that ends a popup flow.
@@ -36,6 +59,7 @@ func (p *Pages) Widget(w http.ResponseWriter, v Widget) {
 		status:   http.StatusOK,
 		title:    forApp("Signing in", "to", v.App),
 		scripts:  []string{"widget.js"},
+		bare:     v.WidgetOnly,
 		view:     v,
 	}
 	if v.Origin != "" {

@@ -2,7 +2,10 @@ package page_test
 
 import (
 	"net/http/httptest"
+	"strings"
 	"testing"
+
+	"golang.org/x/net/html"
 
 	"github.com/caddy-sso/caddy-sso/page"
 )
@@ -63,5 +66,64 @@ func TestAMessageOffersItsWayOn(t *testing.T) {
 	}
 	if got := text(elements(doc, "main")[0]); got != "Cookies are blocked Allow cookies for this site. Try again" {
 		t.Errorf("main: %q", got)
+	}
+}
+
+func TestSignInTellsItsOpenerExactlyWhatItWasGiven(t *testing.T) {
+	view := &page.SignIn{
+		Form: page.Form{Action: "/sso/sign_in"}, Opener: page.Opener{Origin: "https://app.example", State: `x "y&amp;`},
+	}
+	_, doc := render(t, view)
+	body := elements(doc, "body")[0]
+	for key, want := range map[string]string{
+		"data-opener": "https://app.example", "data-state": `x "y&amp;`, "data-code": "", "data-description": "",
+	} {
+		if got := attr(body, key); got != want {
+			t.Errorf("%s: %q, want %q", key, got, want)
+		}
+	}
+	view.Problem = &page.Problem{Title: "Wrong password", Code: "003-001"}
+	_, doc = render(t, view)
+	body = elements(doc, "body")[0]
+	if attr(body, "data-code") != "003-001" || attr(body, "data-description") != "Wrong password" {
+		t.Errorf("with a problem: code %q, %q", attr(body, "data-code"), attr(body, "data-description"))
+	}
+	if n := scriptsNamed(doc, "opener."); n != 1 {
+		t.Errorf("%d scripts tell the opener", n)
+	}
+}
+
+func TestSignInWithoutAnOpenerTellsNobody(t *testing.T) {
+	_, doc := render(t, &page.SignIn{
+		Form: page.Form{Action: "/sso/sign_in"}, Opener: page.Opener{State: "12345678"}, Problem: &page.Problem{Title: "Wrong", Code: "003-001"},
+	})
+	if body := elements(doc, "body")[0]; attr(body, "data-opener")+attr(body, "data-state")+attr(body, "data-code") != "" || scriptsNamed(doc, "opener.") != 0 {
+		t.Error("the page tells somebody")
+	}
+}
+
+func scriptsNamed(doc *html.Node, name string) int {
+	n := 0
+	for _, script := range elements(doc, "script") {
+		if strings.Contains(attr(script, "src"), "/"+name) {
+			n++
+		}
+	}
+	return n
+}
+
+func TestWidgetOnlyLeavesOutTheBrand(t *testing.T) {
+	for name, views := range map[string][2]any{
+		"widget":   {&page.Widget{Callback: "https://app.example/cb?code=c"}, &page.Widget{Callback: "https://app.example/cb?code=c", WidgetOnly: true}},
+		"continue": {&page.Continue{Title: "You’re signed in", URL: "/x"}, &page.Continue{Title: "You’re signed in", URL: "/x", WidgetOnly: true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for i, want := range []int{1, 0} {
+				_, doc := render(t, views[i])
+				if got := len(elements(doc, "header")); got != want {
+					t.Errorf("widget only %v: %d headers", i == 1, got)
+				}
+			}
+		})
 	}
 }

@@ -34,6 +34,7 @@ type Link struct {
 type Problem struct {
 	Title string
 	Next  string
+	Code  string // what the Login API calls it; for an Opener
 }
 
 // A Provider is an outside identity provider, shown as a button.
@@ -69,6 +70,7 @@ type SignIn struct {
 	Providers      []Provider
 	DisableSocials bool   // leaves the providers out, where there is a form
 	WidgetOnly     bool   // leaves out all but the form
+	Opener         Opener // is told that the page is open or closed, and of the Problem
 	CancelURL      string // may be empty
 }
 
@@ -89,6 +91,14 @@ func (p *Pages) SignIn(w http.ResponseWriter, status int, v SignIn) {
 	}
 	if v.Problem != nil {
 		s.title = v.Problem.Title + " · " + s.title // what a screen reader says first
+	}
+	if v.Opener.Origin != "" {
+		if err := checkOrigin(v.Opener.Origin); err != nil {
+			p.fail(w, s, fmt.Errorf("opener's origin %q: %w", v.Opener.Origin, err))
+			return
+		}
+		s.opener = &told{Opener: v.Opener, Problem: v.Problem}
+		s.scripts = append(s.scripts, "opener.js")
 	}
 	for _, provider := range v.Providers {
 		if provider.Icon != "" {

@@ -3,27 +3,32 @@
   "use strict";
 
   const view = document.getElementById("widget");
-  const { callback, origin, state, handover } = view.dataset;
-  const opener = origin ? window.opener : null;
+  const next = document.getElementById("next");
+  const go = document.getElementById("continue");
+  const { callback, origin, state, handover, gone, done } = view.dataset;
+  const opener = origin && window.opener && !window.opener.closed ? window.opener : null;
 
-  const tell = (message) => {
+  const tell = (name, more) => {
     try {
-      opener.postMessage(message, origin);
+      opener.postMessage({ type: "@xsolla-login/sdk:" + name, params: { state }, ...more }, origin);
       return true;
     } catch {
       return false; // the opener is gone
     }
   };
 
-  if (opener && handover === "true" && tell({ type: "babka-login", loginUri: callback })) {
-    // The opener follows the callback. Nobody else may: its code works once.
-    document.getElementById("continue").hidden = true;
-    document.getElementById("next").textContent = "You can close this window.";
-    setTimeout(() => window.close(), 50);
+  if (handover === "true" && origin) {
+    if (opener && tell("babka-login", { loginUri: callback })) {
+      // The opener follows the callback. Nobody else may: its code works once.
+      go.hidden = true;
+      next.textContent = done;
+      setTimeout(() => window.close(), 50);
+    } else {
+      next.textContent = gone;
+      go.classList.remove("later");
+    }
     return;
   }
-  if (opener && handover !== "true") {
-    tell({ type: "@xsolla-login/sdk:login:success", params: { state } });
-  }
+  if (opener) tell("login:success");
   window.location.replace(callback);
 })();
