@@ -119,7 +119,10 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := a.loadSignin(ctx); err != nil {
 		return err
 	}
-	return a.loadLicense()
+	if err := a.loadLicense(); err != nil {
+		return err
+	}
+	return a.loadClientWays()
 }
 
 func (a *App) loadEngine(ctx caddy.Context) error {

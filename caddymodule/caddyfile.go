@@ -219,6 +219,7 @@ func (c *CodesConfig) unmarshal(d *caddyfile.Dispenser) error {
 //		refresh_lifetime <duration>
 //		claim         <name> <value>
 //		project       <uuid>
+//		signin        <id>...
 //		post_logout_redirect_uri <uri>...
 //		allow_no_pkce
 //		disabled
@@ -239,6 +240,7 @@ func unmarshalClient(d *caddyfile.Dispenser) (*ClientConfig, error) {
 		"audience":      func() error { return some(d, &c.Audiences) },
 		"scope":         func() error { return some(d, &c.Scopes) },
 		"project":       func() error { return checked(d, &c.Project, checkProject) },
+		"signin":        func() error { return some(d, &c.Signin) },
 		"redirect_uri": func() error {
 			return each(d, &c.RedirectURIs, func(raw string) error {
 				_, err := oauth.ParseRedirectURI(raw)

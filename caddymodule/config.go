@@ -175,6 +175,11 @@ type ClientConfig struct {
 	// false.
 	AllowNoPKCE bool `json:"allow_no_pkce,omitempty"`
 
+	// The IDs of the ways to sign in that count for the client and its gates.
+	// Default: all but the outside providers of the License API's customer
+	// accounts, whose users are to get at their products alone.
+	Signin []string `json:"signin,omitempty"`
+
 	// Refuses every request of the client, and every request at its gates.
 	// Default: false.
 	Disabled bool `json:"disabled,omitempty"`

@@ -201,6 +201,7 @@ func TestAWrongLicenseInJSONIsRefused(t *testing.T) {
 		{"a shared key that is not set", inLicense, "api_keys", list{map[string]any{"key": "k", "shared_key": "{env.THERE_IS_NO_SUCH_VARIABLE}"}}, "api_key: shared key"},
 		{"a null account", inLicense, "customer_accounts", list{nil}, "customer_accounts: entry 0 is null"},
 		{"a null product", inLicense, "products", list{nil}, "products: entry 0 is null"},
+		{"a client with an unknown signin", inClient, "signin", list{"okta"}, `client 2: signin "okta" is unknown`},
 		{"an unknown signin", inAccount, "signin", list{"okta"}, `customer_account acme: signin "okta" is unknown`},
 		{"no signin", inAccount, "signin", nil, "customer_account acme: has no signin"},
 		{"an unknown client", inProduct, "client", "9", `product demo: client "9" is unknown`},

@@ -188,6 +188,7 @@ func (g *Gate) apply(v *visit, w http.ResponseWriter, r *http.Request) (Pass, bo
 	}
 	facts := factsOf(r, in, err)
 	facts.FailPage = g.failPage(r, site)
+	facts.Unfit = in != nil && clientOwn(token) == "" && !g.Client.Accepts(in.User)
 	facts.Client, facts.BadToken, facts.Preflight = clientOwn(token), wrong != nil, isPreflight(r)
 	switch g.Policy.decide(facts) {
 	case forward:

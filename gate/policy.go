@@ -47,6 +47,7 @@ type facts struct {
 	Groups      []string
 	Client      string // whose own token it is; "": a user's, or none
 	BadToken    bool   // a token does not count
+	Unfit       bool // the user signed in in a way that does not count here
 	Preflight   bool
 	Page        bool // a person waits for a page
 	Form        bool // a person has sent a form
@@ -69,6 +70,10 @@ const (
 // decide is the gate's decision. What is not clearly allowed is refused.
 func (p Policy) decide(f facts) verdict {
 	switch {
+	case f.Unfit && f.FailPage:
+		return letThrough
+	case f.Unfit:
+		return forbid
 	case f.Client != "" && slices.Contains(p.Clients, f.Client), f.Client == "" && f.SignedIn && p.allows(f.Groups):
 		return forward
 	case f.FailPage:

@@ -46,14 +46,15 @@ func (g *Gate) refuse(w http.ResponseWriter, site *Site) {
 
 // forbid is for somebody who is signed in and may not pass.
 func (g *Gate) forbid(w http.ResponseWriter, r *http.Request, in *oauth.SignedIn) {
-	g.Server.Audit.Record(oauth.Event{
-		What: oauth.AccessDenied, User: in.User, Client: g.Client, Session: in.Session, From: g.From(r),
-		Why: "in none of the groups " + strings.Join(g.Policy.Groups, ", "),
-	})
+	why, description := "in none of the groups "+strings.Join(g.Policy.Groups, ", "), "This user is in none of the groups that may do this."
+	reason := "This page is for members of " + strings.Join(g.Policy.Groups, " or ") + "."
+	if !g.Client.Accepts(in.User) {
+		why, description = "signed in by "+in.User.Signin+", which does not count here", "This user signed in in a way that does not count here."
+		reason = "You are signed in with an account that cannot be used here."
+	}
+	g.Server.Audit.Record(oauth.Event{What: oauth.AccessDenied, User: in.User, Client: g.Client, Session: in.Session, From: g.From(r), Why: why})
 	if !navigates(r.Header) {
-		writeProblem(w, http.StatusForbidden, problem{
-			Error: "access_denied", Description: "This user is in none of the groups that may do this.",
-		})
+		writeProblem(w, http.StatusForbidden, problem{Error: "access_denied", Description: description})
 		return
 	}
 	again := url.Values{"switch": {"1"}, "return": {"/"}}
@@ -63,7 +64,7 @@ func (g *Gate) forbid(w http.ResponseWriter, r *http.Request, in *oauth.SignedIn
 	denied := page.Denied{
 		Person:    personOf(in),
 		App:       g.Client.Name,
-		Reason:    "This page is for members of " + strings.Join(g.Policy.Groups, " or ") + ".",
+		Reason:    reason,
 		SwitchURL: SignInPath + "?" + again.Encode(),
 		SignOut:   page.Form{Action: SignOutPath},
 	}

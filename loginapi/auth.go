@@ -80,7 +80,7 @@ func (a *API) auth(w http.ResponseWriter, r *http.Request) {
 		a.refuse(w, refusal)
 		return
 	}
-	if !ok {
+	if !ok || !authorization.Accepts(in) {
 		if authorization.FailAuthURL != "" {
 			redirect(w, authorization.FailCallback(a.resume(r.URL.RawQuery)))
 			return

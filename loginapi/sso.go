@@ -31,7 +31,7 @@ func (a *API) sso(w http.ResponseWriter, r *http.Request) {
 		a.refuse(w, refusal)
 		return
 	}
-	if !ok {
+	if !ok || !authorization.Accepts(in) {
 		a.refuse(w, &oauth.Error{Kind: oauth.LoginRequired, Description: "Unauthorized user."})
 		return
 	}

@@ -153,6 +153,7 @@ func (cs *Clients) CheckAuthorize(r AuthorizeRequest) (*Authorization, *Error) {
 		Audience:    audience,
 		Challenge:   r.CodeChallenge,
 		FailAuthURL: r.FailAuthURL,
+		Ways:        c.Ways,
 		Presentation: Presentation{
 			Popup: r.Popup, WidgetOnly: r.WidgetOnly,
 			PostMessageLogin: r.PostMessageLogin, DisableSocials: r.DisableSocials,
@@ -180,6 +181,7 @@ func (cs *Clients) CheckTokenLogin(r AuthorizeRequest) (*Authorization, *Error) 
 	}
 	return &Authorization{
 		Client: c, Redirect: redirect, RedirectURI: r.RedirectURI, State: r.State, Scopes: c.grantable(r.Scope), Audience: audience,
+		Ways: c.Ways,
 	}, nil
 }
 
@@ -265,6 +267,9 @@ func (c *Client) checkChallenge(challenge, method string) *Error {
 // IssueCode gives the client of a checked authorization a code for the user of
 // a live session.
 func (s *Server) IssueCode(ctx context.Context, a *Authorization, in SignedIn, from Origin) (string, *Error) {
+	if !a.AcceptsUser(in.User) {
+		return "", unaccepted()
+	}
 	grant := newID()
 	code, err := s.Codes.Issue(ctx, codes.Record{
 		Client:      a.Client.ID,
@@ -291,6 +296,12 @@ func (s *Server) IssueCode(ctx context.Context, a *Authorization, in SignedIn, f
 	}
 	s.Audit.Record(Event{What: CodeIssued, User: in.User, Client: a.Client, Session: in.Session, Grant: grant, From: from})
 	return code, nil
+}
+
+// unaccepted refuses a user who signed in in a way that does not count. Faces
+// ask for another sign-in before it comes to this.
+func unaccepted() *Error {
+	return &Error{Kind: LoginRequired, Description: "The user signed in in a way that does not count for this client."}
 }
 
 // Callback is the redirect URI with a code, which is base64url and needs no

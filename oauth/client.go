@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/caddy-sso/caddy-sso/keys"
+	"github.com/caddy-sso/caddy-sso/session"
 )
 
 // A Client is a registered application.
@@ -27,6 +28,10 @@ type Client struct {
 
 	// AllowNoPKCE lets a public client leave PKCE out, which older clients need.
 	AllowNoPKCE bool
+
+	// Ways are the IDs of the ways to sign in that count for it; empty: all do.
+	// A product of licensed software goes by its customer account's instead.
+	Ways []string
 
 	// Disabled refuses every request of the client.
 	Disabled bool
@@ -84,6 +89,11 @@ func (c *Client) refreshLifetime() time.Duration {
 		return RefreshLifetime
 	}
 	return c.RefreshLifetime
+}
+
+// Accepts says whether a user who signed in as this one did counts here.
+func (c *Client) Accepts(u session.User) bool {
+	return len(c.Ways) == 0 || slices.Contains(c.Ways, u.Signin)
 }
 
 // A Secret is a client secret that cannot be printed. The zero value matches

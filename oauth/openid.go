@@ -67,7 +67,7 @@ func (s *Server) CheckOpenID(ctx context.Context, r OpenIDRequest) (*Authorizati
 	}
 	a := &Authorization{
 		Client: c, Redirect: redirect, RedirectURI: r.RedirectURI, State: r.State,
-		OpenID: true, Nonce: r.Nonce, Challenge: r.CodeChallenge, Scopes: c.openIDScopes(r.Scope),
+		OpenID: true, Nonce: r.Nonce, Challenge: r.CodeChallenge, Ways: c.Ways, Scopes: c.openIDScopes(r.Scope),
 	}
 	switch r.ResponseType {
 	case "code":

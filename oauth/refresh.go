@@ -138,6 +138,9 @@ func (s *Server) unrefreshable(grant *offlineGrant, r RefreshRequest) string {
 	if !ok {
 		return "its user is disabled or gone"
 	}
+	if !r.Client.Accepts(user) {
+		return "its user signed in in a way that does not count for the client any more"
+	}
 	grant.User = user
 	return ""
 }

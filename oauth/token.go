@@ -54,6 +54,9 @@ func (s *Server) ExchangeCode(ctx context.Context, r CodeRequest) (*Tokens, *Err
 // IssueTokens answers a checked authorization at once, without a code, for the
 // user of a live session.
 func (s *Server) IssueTokens(ctx context.Context, a *Authorization, in SignedIn, from Origin) (*Tokens, *Error) {
+	if !a.AcceptsUser(in.User) {
+		return nil, unaccepted()
+	}
 	g := given{
 		client: a.Client, user: in.User, session: in.Session.Key(), grant: newID(),
 		scopes: a.Scopes, audience: a.Audience, nonce: a.Nonce, authTime: in.Session.Begun(),

@@ -179,7 +179,13 @@ func (s *Server) verify(ctx context.Context, c Claims) (*Verified, *Error) {
 		}
 		return v, nil
 	}
-	return v, s.verifyGrant(ctx, v)
+	if refusal := s.verifyGrant(ctx, v); refusal != nil {
+		return v, refusal
+	}
+	if c.License == (License{}) && !client.Accepts(v.User) {
+		return v, invalidToken(errors.New("of a user who signed in in a way that does not count for its client"))
+	}
+	return v, nil
 }
 
 // verifyGrant checks the grant of a user's token, and finds the user.
