@@ -304,3 +304,24 @@ func TestClass22AFormOfAnotherSiteIsNeverSentOn(t *testing.T) {
 		t.Errorf("the form arrived %d times", n)
 	}
 }
+
+// What is too big to be kept is not read either, and the page arrives all the
+// same.
+func TestAFormThatIsTooBigMeetsAPageThatSaysSo(t *testing.T) {
+	inBothWorlds(t, func(t *testing.T, w *world) {
+		for name, size := range map[string]int{"by a byte": 64<<10 - 1, "by megabytes": 8 << 20} {
+			t.Run(name, func(t *testing.T) {
+				b := newTab(t)
+				b.begin(w)
+				b.compose(`action="/save"`, `<input type="hidden" name="a">`)
+				b.do(fmt.Sprintf("document.querySelector('[name=a]').value = 'b'.repeat(%d)", size))
+				b.forgotten()
+				b.click("Send")
+				b.sees("Sign in to send this", "It is too big to be kept while you sign in.")
+				if n := w.backend.count(w.game, "/save"); n != 0 {
+					t.Errorf("the form arrived %d times", n)
+				}
+			})
+		}
+	})
+}
