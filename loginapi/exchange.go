@@ -9,7 +9,7 @@ import (
 
 // The token types of RFC 8693 section 3 that are taken for an access token, and
 // given: ours is both.
-const accessTokenType = "urn:ietf:params:oauth:token-type:access_token"
+const accessTokenType = "urn:ietf:params:oauth:token-type:access_token" //nolint:gosec // the name of a type
 
 var accessTokenTypes = []string{"", accessTokenType, "urn:ietf:params:oauth:token-type:jwt"}
 

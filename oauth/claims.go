@@ -68,10 +68,9 @@ func (s *Server) accessClaims(g given) extendedClaims {
 		Grant:    g.grant,
 		License:  License{Product: g.product, Account: g.account},
 	}
-	switch {
-	case g.grant == "":
+	if g.grant == "" {
 		claims.Subject = g.client.ID
-	default:
+	} else {
 		claims.SessionID = sessionID(g.session)
 		if slices.Contains(g.scopes, "email") {
 			claims.Email = g.user.Email
