@@ -137,3 +137,15 @@ func TestABackendExchangesWhatWasMeantForIt(t *testing.T) {
 	}
 	w.wantValid(false, exchanged)
 }
+
+func TestABackendGetsNoTokenOfAUserWhoDoesNotCountForIt(t *testing.T) {
+	w := newWorld(t)
+	cookie, _ := w.signIn(ada)
+	token, _ := w.tokens(cookie, "email")
+	backend, _ := w.server.Clients.Get("6")
+	exchange := func() answer { return w.token(exchanging(token, "client_id", "6", "client_secret", secret)) }
+	backend.Ways = []string{ada.Signin}
+	w.access(exchange())
+	backend.Ways = []string{"acme"}
+	wantError(t, exchange(), 401, "003-025", badSubject)
+}
