@@ -230,12 +230,12 @@ func TestClass30ScriptsPostToAnExactOrigin(t *testing.T) {
 			t.Errorf("%s turns text into markup or script", name)
 		}
 	}
-	if calls != 3 {
-		t.Errorf("%d calls of postMessage were looked at, want 3", calls)
+	if calls != 4 {
+		t.Errorf("%d calls of postMessage were looked at, want 4", calls)
 	}
 }
 
-func TestClass30WidgetTellsOnlyAnExactOrigin(t *testing.T) {
+func TestClass30WidgetAndSignInTellOnlyAnExactOrigin(t *testing.T) {
 	for _, origin := range []string{
 		"*", "/", "null", "https://*", "https://app.example/", "https://app.example/path", "https://app.example?x",
 		"https://u@app.example", "app.example", "acme-app:", "acme-app://x", "https://", "HTTPS://app.example",
@@ -250,6 +250,11 @@ func TestClass30WidgetTellsOnlyAnExactOrigin(t *testing.T) {
 			p.Widget(w, page.Widget{Callback: "https://app.example/cb?code=c", Origin: origin})
 			if w.Code != http.StatusInternalServerError || strings.Contains(w.Body.String(), "code=c") {
 				t.Errorf("status %d (%v)", w.Code, failure)
+			}
+			w = httptest.NewRecorder()
+			p.SignIn(w, http.StatusOK, page.SignIn{Form: page.Form{Action: "/sso/sign_in"}, Opener: page.Opener{Origin: origin, State: "12345678"}})
+			if w.Code != http.StatusInternalServerError || strings.Contains(w.Body.String(), "12345678") {
+				t.Errorf("sign-in: status %d (%v)", w.Code, failure)
 			}
 		})
 	}

@@ -116,7 +116,8 @@ func (h *Hosted) ask(w http.ResponseWriter, r *http.Request, status int, p purpo
 	}
 	if a := p.authorization; a != nil {
 		v.Scopes = a.Scopes
-		v.WidgetOnly = a.Presentation.WidgetOnly
+		v.WidgetOnly = p.widgetOnly()
+		v.Opener = p.opener()
 		v.DisableSocials = a.Presentation.DisableSocials
 	}
 	h.Pages.SignIn(w, status, v)
@@ -148,7 +149,7 @@ func (h *Hosted) signIn(w http.ResponseWriter, r *http.Request) {
 		again.SwitchFrom = person(in.User)
 	}
 	if t.expired(h.Now()) {
-		again.Problem = &page.Problem{Title: "This page was open for too long", Next: "Enter your password again."}
+		again.Problem = &page.Problem{Code: "0", Title: "This page was open for too long", Next: "Enter your password again."}
 		h.ask(w, r, http.StatusBadRequest, p, t.Another, again)
 		return
 	}
@@ -158,7 +159,7 @@ func (h *Hosted) signIn(w http.ResponseWriter, r *http.Request) {
 		// form that another site filled in with its own transaction and
 		// password; a browser that says the form is of this origin rules that
 		// out as well. For others a transaction of their own begins.
-		again.Problem = &page.Problem{Title: "Your cookies changed since this page was opened", Next: "Enter your password again."}
+		again.Problem = &page.Problem{Code: "0", Title: "Your cookies changed since this page was opened", Next: "Enter your password again."}
 		h.ask(w, r, http.StatusBadRequest, p, t.Another, again)
 		return
 	}
@@ -166,7 +167,7 @@ func (h *Hosted) signIn(w http.ResponseWriter, r *http.Request) {
 	if refusal != nil {
 		if errors.Is(refusal, ErrBusy) {
 			again.RetryAfter = refusal.RetryAfter
-			again.Problem = &page.Problem{Title: "Many people are signing in right now", Next: "Your password was not checked, and this does not count as an attempt."}
+			again.Problem = &page.Problem{Code: "004-001", Title: "Many people are signing in right now", Next: "Your password was not checked, and this does not count as an attempt."}
 			h.ask(w, r, http.StatusServiceUnavailable, p, t.Another, again)
 			return
 		}
@@ -175,16 +176,16 @@ func (h *Hosted) signIn(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		status := http.StatusUnauthorized
-		again.Problem = &page.Problem{Title: "User name or password is wrong", Next: "Check both and try again."}
+		again.Problem = &page.Problem{Code: "003-001", Title: "User name or password is wrong", Next: "Check both and try again."}
 		switch refusal.Kind {
 		case oauth.TooManyAttempts:
 			status = http.StatusTooManyRequests
 			again.RetryAfter = refusal.RetryAfter
-			again.Problem = &page.Problem{Title: "Too many attempts", Next: "To keep the account safe, signing in is paused."}
+			again.Problem = &page.Problem{Code: "002-057", Title: "Too many attempts", Next: "To keep the account safe, signing in is paused."}
 		case oauth.ProviderFailed:
 			status = http.StatusServiceUnavailable
 			again.RetryAfter = refusal.RetryAfter
-			again.Problem = &page.Problem{Title: "Your password could not be checked", Next: "That is not your doing, and does not count as an attempt. The site’s own server does not answer right now."}
+			again.Problem = &page.Problem{Code: "010-015", Title: "Your password could not be checked", Next: "That is not your doing, and does not count as an attempt. The site’s own server does not answer right now."}
 		default:
 		}
 		h.ask(w, r, status, p, t.Another, again)
@@ -192,7 +193,7 @@ func (h *Hosted) signIn(w http.ResponseWriter, r *http.Request) {
 	}
 	if p.authorization != nil && !p.authorization.AcceptsUser(user) {
 		h.Server.Audit.Record(oauth.Event{What: oauth.AccessDenied, User: user, Client: p.client(), From: h.From(r), Why: "the account does not count for this request"})
-		again.Problem = &page.Problem{Title: "This account cannot be used for " + p.app(), Next: "You have not been signed in. Use another account."}
+		again.Problem = &page.Problem{Code: "010-026", Title: "This account cannot be used for " + p.app(), Next: "You have not been signed in. Use another account."}
 		h.ask(w, r, http.StatusForbidden, p, t.Another, again)
 		return
 	}
@@ -202,7 +203,7 @@ func (h *Hosted) signIn(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if !first {
-		again.Problem = &page.Problem{Title: "This form was sent before", Next: "Enter your password again."}
+		again.Problem = &page.Problem{Code: "0", Title: "This form was sent before", Next: "Enter your password again."}
 		h.ask(w, r, http.StatusConflict, p, t.Another, again)
 		return
 	}
@@ -210,7 +211,7 @@ func (h *Hosted) signIn(w http.ResponseWriter, r *http.Request) {
 		h.failed(w, err)
 		return
 	}
-	h.Pages.Continue(w, page.Continue{Title: "You’re signed in", App: p.app(), URL: h.continueURL(p)})
+	h.Pages.Continue(w, page.Continue{Title: "You’re signed in", App: p.app(), URL: h.continueURL(p), WidgetOnly: p.widgetOnly()})
 }
 
 // begun opens the transaction of a sign-in page and finds what it is for. It

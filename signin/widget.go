@@ -26,6 +26,7 @@ type widget struct {
 	Code             string `json:"c"`
 	Origin           string `json:"o,omitempty"` // of the registered redirect URI
 	PostMessageLogin bool   `json:"p,omitempty"`
+	WidgetOnly       bool   `json:"b,omitempty"`
 	Expires          int64  `json:"e"`
 
 	// What the callback is made of. As bytes, of which JSON makes a third more
@@ -42,6 +43,7 @@ func (h *Hosted) Widget(ctx context.Context, a *oauth.Authorization, code string
 		Code:             code,
 		Origin:           a.Redirect.Origin(),
 		PostMessageLogin: a.Presentation.PostMessageLogin,
+		WidgetOnly:       a.Presentation.WidgetOnly,
 		Expires:          h.Now().Add(widgetLifetime).Unix(),
 		RedirectURI:      []byte(a.RedirectURI),
 		State:            []byte(a.State),
@@ -76,6 +78,19 @@ func (h *Hosted) showWidget(w http.ResponseWriter, r *http.Request) {
 	}
 	a := oauth.Authorization{RedirectURI: string(v.RedirectURI), State: string(v.State)}
 	h.Pages.Widget(w, page.Widget{
-		App: v.App, Callback: a.Callback(v.Code), Origin: v.Origin, State: a.State, PostMessageLogin: v.PostMessageLogin,
+		App: v.App, Callback: a.Callback(v.Code), Origin: v.Origin, State: a.State,
+		PostMessageLogin: v.PostMessageLogin, WidgetOnly: v.WidgetOnly,
 	})
+}
+
+// opener is who is told what becomes of a sign-in in a window of its own.
+func (p purpose) opener() page.Opener {
+	if p.authorization == nil || !p.authorization.Presentation.Popup {
+		return page.Opener{}
+	}
+	return page.Opener{Origin: p.authorization.Redirect.Origin(), State: p.authorization.State}
+}
+
+func (p purpose) widgetOnly() bool {
+	return p.authorization != nil && p.authorization.Presentation.WidgetOnly
 }

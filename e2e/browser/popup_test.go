@@ -2,6 +2,7 @@ package browser
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/url"
 	"strings"
 	"testing"
@@ -136,6 +137,23 @@ func (b *tab) heard() []heard {
 	return messages
 }
 
+// hears waits for messages of the portal with these names, and no others, each
+// with the state of the request.
+func (b *tab) hears(w *world, names ...string) []heard {
+	b.t.Helper()
+	b.until(fmt.Sprintf("heard.length >= %d", len(names)))
+	got := b.heard()
+	right := len(got) == len(names)
+	for i, name := range names {
+		params, _ := got[i].Data["params"].(map[string]any)
+		right = right && got[i].Origin == w.portal && got[i].Data["type"] == "@xsolla-login/sdk:"+name && len(params) == 1 && params["state"] == "a-state-of-the-partner"
+	}
+	if !right {
+		b.t.Fatalf("the opener heard %v, want %v of %s", got, names, w.portal)
+	}
+	return got
+}
+
 func TestLoginAPIPopupTellsItsOpenerAndFollowsTheCallback(t *testing.T) {
 	inBothWorlds(t, func(t *testing.T, w *world) {
 		b := newTab(t)
@@ -146,12 +164,7 @@ func TestLoginAPIPopupTellsItsOpenerAndFollowsTheCallback(t *testing.T) {
 		window.sees("to continue to Partner")
 		window.signIn(demo.Name, demo.Password)
 		window.path(w.partner + "/oauth2/callback")
-		b.until("heard.length > 0")
-		got := b.heard()
-		params, _ := got[0].Data["params"].(map[string]any)
-		if len(got) != 1 || got[0].Origin != w.portal || got[0].Data["type"] != "@xsolla-login/sdk:login:success" || params["state"] != "a-state-of-the-partner" || len(params) != 1 {
-			t.Errorf("the opener heard %v", got)
-		}
+		b.hears(w, "open", "login:success")
 		callback, err := url.Parse(window.url())
 		if err != nil || callback.Query().Get("code") == "" || callback.Query().Get("state") != "a-state-of-the-partner" {
 			t.Errorf("the window ended at %s", window.url())
@@ -168,11 +181,8 @@ func TestLoginAPIPopupHandsTheCallbackToItsOpenerAndCloses(t *testing.T) {
 	window := b.opens(func() { b.click("Open") })
 	window.signIn(demo.Name, demo.Password)
 	window.closed()
-	got := b.heard()
-	if len(got) != 1 || got[0].Data["type"] != "babka-login" {
-		t.Fatalf("the opener heard %v", got)
-	}
-	if uri, _ := got[0].Data["loginUri"].(string); !strings.HasPrefix(uri, w.partner+"/oauth2/callback?code=") {
+	got := b.hears(w, "open", "babka-login")
+	if uri, _ := got[1].Data["loginUri"].(string); !strings.HasPrefix(uri, w.partner+"/oauth2/callback?code=") {
 		t.Errorf("loginUri is %q", uri)
 	}
 	if n := w.backend.count(w.partner, "/oauth2/callback"); n != 0 {

@@ -5,8 +5,9 @@
   const { opener: origin, state, code, description } = document.body.dataset;
 
   const tell = (name, more) => {
+    const message = { type: "@xsolla-login/sdk:" + name, params: { state }, ...more };
     try {
-      window.opener.postMessage({ type: "@xsolla-login/sdk:" + name, params: { state }, ...more }, origin);
+      window.opener.postMessage(message, origin);
     } catch {
       // There is no opener, or none any more: this page works without one.
     }

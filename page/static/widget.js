@@ -9,8 +9,9 @@
   const opener = origin && window.opener && !window.opener.closed ? window.opener : null;
 
   const tell = (name, more) => {
+    const message = { type: "@xsolla-login/sdk:" + name, params: { state }, ...more };
     try {
-      opener.postMessage({ type: "@xsolla-login/sdk:" + name, params: { state }, ...more }, origin);
+      opener.postMessage(message, origin);
       return true;
     } catch {
       return false; // the opener is gone
