@@ -20,6 +20,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/keys"
 	"github.com/caddy-sso/caddy-sso/oauth"
 	"github.com/caddy-sso/caddy-sso/page"
+	"github.com/caddy-sso/caddy-sso/session"
 	"github.com/caddy-sso/caddy-sso/signin"
 )
 
@@ -208,14 +209,24 @@ func (a *App) Start() error {
 	return nil
 }
 
-// maintain rotates the signing keys.
+// reviewEvery is how often live requests are held against who may sign in now.
+const reviewEvery = 2 * time.Second
+
+// maintain rotates the signing keys, and closes what users who are gone have
+// open: a reload or an edited file may have taken them out.
 func (a *App) maintain(ctx context.Context, c *core) {
-	ticker := time.NewTicker(time.Hour)
+	ticker, review := time.NewTicker(time.Hour), time.NewTicker(reviewEvery)
 	defer ticker.Stop()
+	defer review.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-review.C:
+			c.server.Sessions.CloseRequests(func(u session.User) bool {
+				_, current := a.ways.Current(u)
+				return !current
+			})
 		case <-ticker.C:
 			if err := c.server.Keys.Maintain(ctx); err != nil && ctx.Err() == nil {
 				a.log.Error("rotating the signing keys", zap.Error(err))

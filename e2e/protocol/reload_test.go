@@ -236,6 +236,26 @@ func TestGroupsChangeWithTheReloadForSessionsThatAreThere(t *testing.T) {
 	}
 }
 
+func TestClass16AWebSocketOfARemovedUserDoesNotOutliveTheReload(t *testing.T) {
+	t.Parallel()
+	r := start(t, func(c *harness.Caddyfile) { c.ProxyOptions = "stream_close_delay 1h" })
+	removed := openWebSocket(t.Context(), t, r, r.signedIn(t, harness.Demo))
+	stays := openWebSocket(t.Context(), t, r, r.signedIn(t, harness.Admin))
+	next := *r.Caddyfile
+	next.Users = []harness.User{harness.Admin}
+	r.server.Reload(next.String())
+	select {
+	case <-removed:
+	case <-time.After(harness.Patience):
+		t.Fatal("the WebSocket of the removed user goes on")
+	}
+	select {
+	case <-stays:
+		t.Error("the WebSocket of a user who is still there ended")
+	default:
+	}
+}
+
 func TestAWebSocketThatOutlivesReloadsEndsWithItsSession(t *testing.T) {
 	t.Parallel()
 	r := start(t, func(c *harness.Caddyfile) { c.ProxyOptions = "stream_close_delay 1h" })
