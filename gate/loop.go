@@ -1,7 +1,10 @@
 package gate
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -115,27 +118,45 @@ func (g *Gate) inCircles(w http.ResponseWriter, site *Site, why cause, t turn, r
 // time that a turn may take which nobody has to do anything in.
 const lossLifetime = 10 * time.Second
 
-// losses is how many sessions of a browser in a row were not found as soon as
-// they had begun. The first is not counted: any session ends.
-func (g *Gate) losses(v *visit, site *Site) int {
+// losses are how often in a row a page did not find the session that had just
+// begun for it, though the SSO session was the same. Tabs that get in each
+// other's way are told apart by both.
+type losses struct {
+	n             int
+	page, session string // marks
+}
+
+func mark(s string) string {
+	sum := sha256.Sum256([]byte(s))
+	return hex.EncodeToString(sum[:4])
+}
+
+// lost counts that a page has a cookie and no session. The first time is none
+// to speak of: any session ends.
+func (v *visit) lost(site *Site, returnTo string) losses {
 	if _, had := v.cookie(site.Cookie); !had || site.Portal {
-		return 0
+		return losses{}
 	}
-	switch n, _ := v.cookie(site.Losses); n {
-	case "1":
-		return 2
-	case "2":
-		return maxTurns
+	l := losses{n: 1, page: mark(returnTo)}
+	value, _ := v.cookie(site.Losses)
+	switch before := strings.Split(value, "."); {
+	case len(before) != 3 || before[1] != l.page:
+	case before[0] == "1":
+		l.n, l.session = 2, before[2]
+	case before[0] == "2":
+		l.n, l.session = maxTurns, before[2]
 	}
-	return 1
+	return l
 }
 
 // remember keeps losses for the next turn, in a browser that had any.
-func (s *Site) remember(w http.ResponseWriter, losses int) {
-	switch losses {
-	case 1:
-		s.Losses.Set(w, "1", lossLifetime)
-	case 2:
-		s.Losses.Set(w, "2", lossLifetime)
+func (s *Site) remember(w http.ResponseWriter, l losses, sso session.Key) {
+	if l.n == 0 {
+		return
 	}
+	now := mark(string(sso[:]))
+	if l.session != now {
+		l.n = 1
+	}
+	s.Losses.Set(w, strconv.Itoa(l.n)+"."+l.page+"."+now, lossLifetime)
 }

@@ -2,6 +2,7 @@ package gate
 
 import (
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -115,6 +116,31 @@ func TestALoopEndsInAPageThatNamesTheCauseAndALineThatNamesTheSetting(t *testing
 				t.Errorf("the log names %q, want %q", got, test.setting)
 			}
 			f.untouched()
+		})
+	}
+}
+
+// Two tabs whose sign-ins end each other's sessions are no loop, nor are pages
+// that lose one each.
+func TestSessionsThatOthersReplaceAreNoLoop(t *testing.T) {
+	for name, test := range map[string]struct {
+		again func(*browser)
+		page  func(int) string
+	}{
+		"another SSO session each time": {func(b *browser) { b.signIn(demo) }, func(int) string { return "/" }},
+		"another page each time":        {func(*browser) {}, func(n int) string { return "/?tab=" + strconv.Itoa(n%2) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t)
+			b := f.browser()
+			b.signIn(demo)
+			for n := range 10 {
+				w := b.open(test.page(n))
+				b.want(w, http.StatusFound)
+				b.want(b.open(b.portal(w.Header().Get("Location"))), http.StatusFound)
+				b.keep(siteOrigin, f.gate.Sites[1].Cookie.Name, strings.Repeat("A", 43))
+				test.again(b)
+			}
 		})
 	}
 }

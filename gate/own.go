@@ -104,13 +104,13 @@ func (g *Gate) beginPage(v *visit, w http.ResponseWriter, r *http.Request, site 
 		return
 	}
 	if !g.Policy.Popup {
-		losses := g.losses(v, site)
-		if losses >= maxTurns {
+		lost := v.lost(site, returnTo)
+		if lost.n >= maxTurns {
 			site.Losses.Clear(w)
 			g.inCircles(w, site, notFound, turn{}, returnTo)
 			return
 		}
-		g.begin(v, w, r, site, beginning{returnTo: returnTo, losses: losses})
+		g.begin(v, w, r, site, beginning{returnTo: returnTo, lost: lost})
 		return
 	}
 	g.binder(v, w, site) // before the window opens, so that both share it
@@ -194,7 +194,7 @@ func (g *Gate) callback(v *visit, w http.ResponseWriter, r *http.Request, site *
 		_ = g.Server.Sessions.EndSite(r.Context(), old)
 	}
 	site.Cookie.Set(w, token.Encode(), g.Lifetime)
-	site.remember(w, st.Losses)
+	site.remember(w, st.lost(), redeemed.Session.Key())
 	g.arrive(w, site, st)
 }
 
@@ -214,7 +214,7 @@ func (g *Gate) arrive(w http.ResponseWriter, site *Site, st state) {
 func (g *Gate) again(v *visit, w http.ResponseWriter, r *http.Request, site *Site, st state) {
 	t := g.turnOf(v, r, site, st)
 	if st.Turn+1 < t.tooMany() {
-		g.begin(v, w, r, site, beginning{returnTo: st.Return, window: st.Window, turn: st.Turn + 1, losses: st.Losses})
+		g.begin(v, w, r, site, beginning{returnTo: st.Return, window: st.Window, turn: st.Turn + 1, lost: st.lost()})
 		return
 	}
 	g.inCircles(w, site, t.cause(), t, st.Return)

@@ -28,7 +28,10 @@ type state struct {
 	Window   string `json:"w,omitempty"` // the nonce of the page that opened a window
 	Turn     int    `json:"n,omitempty"` // how often this sign-in was begun again
 	Losses   int    `json:"l,omitempty"` // how many sessions were not found before it
+	Session  string `json:"s,omitempty"` // the mark of the SSO session that they were of
 }
+
+func (s state) lost() losses { return losses{n: s.Losses, page: mark(s.Return), session: s.Session} }
 
 const (
 	statePurpose  = "gate state"
@@ -112,7 +115,7 @@ type beginning struct {
 	returnTo string
 	window   string // the nonce of the page that waits for a window
 	turn     int
-	losses   int
+	lost     losses
 	another  bool // ask even though somebody is signed in
 }
 
@@ -123,7 +126,8 @@ func (g *Gate) portalURL(v *visit, w http.ResponseWriter, r *http.Request, site 
 	verifier := oauth.NewVerifier()
 	sealed, err := g.seal(r.Context(), state{
 		ID: randomID(), Client: g.Client.ID, Origin: site.Origin, Binder: g.binder(v, w, site),
-		Begun: g.Now().Unix(), Return: b.returnTo, Verifier: verifier, Window: b.window, Turn: b.turn, Losses: b.losses,
+		Begun: g.Now().Unix(), Return: b.returnTo, Verifier: verifier, Window: b.window, Turn: b.turn,
+		Losses: b.lost.n, Session: b.lost.session,
 	})
 	if err != nil {
 		return "", err
