@@ -19,6 +19,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if os.Getenv(asCommand) != "" {
+		os.Exit(runCommand(os.Args[1:]))
+	}
 	os.Exit(run(m))
 }
 

@@ -18,20 +18,19 @@ import (
 func init() {
 	caddycmd.RegisterCommand(caddycmd.Command{
 		Name:  "sso",
-		Short: "Sees and ends sessions of single sign-on, and tries the License API",
-		Long: `Works on the sessions of a running server, through its admin API.
+		Short: "Sees and ends sessions of single sign-on, edits users, and tries the License API",
+		Long: `Works on the sessions of a running server, through its admin API, and on files
+of users.
 
-All subcommands but "license sign" take --address, or find the admin address in
---config.`,
+Subcommands that ask the server take --address, or find the admin address in
+--config. "license sign" asks nobody, and all of "user" but "end" take --file.`,
 		CobraFunc: func(cmd *cobra.Command) {
 			sessions := &cobra.Command{Use: "session", Short: "Sees and ends SSO sessions"}
 			sessions.AddCommand(
 				subcommand("list", "Lists all live sessions", cobra.NoArgs, listSessions),
 				subcommand("end <id>", "Ends one session, and all that hangs on it", cobra.ExactArgs(1), endSession),
 			)
-			users := &cobra.Command{Use: "user", Short: "Works on users"}
-			users.AddCommand(subcommand("end <name>", "Ends all sessions of a user", cobra.ExactArgs(1), endUser))
-			cmd.AddCommand(sessions, users, licenseCommand())
+			cmd.AddCommand(sessions, userCommand(), licenseCommand())
 		},
 	})
 }

@@ -58,7 +58,7 @@ type credentialsQuestion struct {
 // Check implements [Passwords].
 func (b *Backend) Check(ctx context.Context, c Credentials) (session.User, error) {
 	name := printable(strings.TrimSpace(c.Name))
-	if name == "" || !utf8.ValidString(name) || c.Password == "" || len(c.Password) > maxPassword || !utf8.ValidString(c.Password) {
+	if name == "" || !utf8.ValidString(name) || c.Password == "" || len(c.Password) > MaxPassword || !utf8.ValidString(c.Password) {
 		return session.User{}, ErrWrong
 	}
 	leave, err := b.asking.enter(ctx, c.Known)

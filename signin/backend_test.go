@@ -233,7 +233,7 @@ func TestABackendIsNotAskedWhatNobodyCanHave(t *testing.T) {
 		{Name: "\xff", Password: "x"},
 		{Name: "x", Password: ""},
 		{Name: "x", Password: "\xff"},
-		{Name: "x", Password: strings.Repeat("x", maxPassword+1)},
+		{Name: "x", Password: strings.Repeat("x", MaxPassword+1)},
 	} {
 		if _, err := way.Check(t.Context(), c); !errors.Is(err, ErrWrong) {
 			t.Errorf("%q: %v", c.Name, err)

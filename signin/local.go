@@ -38,10 +38,11 @@ type Local struct {
 	checking   queue
 }
 
-// Bounds, in bytes, on a user name and on what is hashed.
 const (
-	maxName     = 256
-	maxPassword = 1024
+	// MaxPassword bounds a password, in bytes.
+	MaxPassword = 1024
+
+	maxName = 256 // bytes
 )
 
 // NewLocal makes the accounts.
@@ -97,9 +98,9 @@ func (l *Local) Check(ctx context.Context, c Credentials) (session.User, error) 
 		return session.User{}, fmt.Errorf("waiting to check a password: %w", err)
 	}
 	defer leave()
-	password, tooLong := c.Password, len(c.Password) > maxPassword
+	password, tooLong := c.Password, len(c.Password) > MaxPassword
 	if tooLong {
-		password = password[:maxPassword] // for the same work
+		password = password[:MaxPassword] // for the same work
 	}
 	all := l.now.Load()
 	found := all.find(c.Name)

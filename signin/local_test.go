@@ -73,7 +73,7 @@ func TestClass20AnAddressWithTwoAtSignsIsNone(t *testing.T) {
 
 func TestAPasswordThatIsTooLongIsNeverRight(t *testing.T) {
 	f := newFixture(t)
-	long := strings.Repeat("x", maxPassword)
+	long := strings.Repeat("x", MaxPassword)
 	f.hosted.Ways = Ways{f.accounts(Account{Name: "long", Hash: f.work.hash(t, 10, long)})}
 	if _, err := f.hosted.Ways.passwords(purpose{}).Check(t.Context(), Credentials{Name: "long", Password: long}); err != nil {
 		t.Fatal(err)
