@@ -277,6 +277,26 @@ func TestSeveralGatesGoByOneToken(t *testing.T) {
 	wantChallenge(t, w, http.StatusForbidden, "insufficient_scope")
 }
 
+// A gate whose policy is for other paths has seen the header first.
+func TestALaterGateGoesByTheHeaderAsItCame(t *testing.T) {
+	f := newFixture(t)
+	protects(f.gate, "/api")
+	later := f.second(func(g *Gate) { protects(g, "/admin") })
+	r := f.browser().request("/admin")
+	r.Header["Authorization"] = bearer("x")
+	pass, ok := f.gate.Handle(httptest.NewRecorder(), r)
+	if !ok {
+		t.Fatal("refused")
+	}
+	defer pass.Release()
+	pass.Request.Header["Authorization"] = bearer(f.tokens(f.browser().signIn(demo)).Access)
+	w := httptest.NewRecorder()
+	if _, ok := later.Handle(w, pass.Request); ok {
+		t.Error("the later gate goes by a token that the client did not send")
+	}
+	wantChallenge(t, w, http.StatusUnauthorized, "invalid_token")
+}
+
 // FuzzAuthorization: whatever the header says, nobody passes but by the token,
 // and nothing leads to a page.
 func FuzzAuthorization(f *testing.F) {

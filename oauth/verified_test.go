@@ -166,6 +166,9 @@ func TestAnotherConfigurationChecksTheSignatureAgain(t *testing.T) {
 	}
 	w.Verified = oauth.NewVerifiedTokens(cache)
 	w.Keys = keys.NewRing(keys.NewMemoryVault(), keys.Options{Now: w.clock.Now, Algorithms: []keys.Algorithm{keys.ES256}})
+	if err := w.Keys.Load(t.Context()); err != nil { // as often as the other's
+		t.Fatal(err)
+	}
 	w.refused(token, oauth.InvalidToken)
 }
 
@@ -242,6 +245,22 @@ func TestWithoutAGraceAnUnverifiedGrantIsNotBelieved(t *testing.T) {
 	w.store.down.Store(true)
 	h.lose()
 	w.refused(token, oauth.Internal)
+}
+
+// A grant that has outlived its session is held to the grace by itself.
+func TestAGrantWithoutASessionIsBelievedForTheGrace(t *testing.T) {
+	w, h := remembering(t)
+	_, in := w.signIn(ada)
+	token := kindsOfTokens["offline, and its session is over"](w, in)
+	w.verified(token)
+	w.store.down.Store(true)
+	h.lose()
+	w.clock.Advance(4 * time.Minute)
+	w.verified(token)
+	w.clock.Advance(2 * time.Minute)
+	w.refused(token, oauth.Internal)
+	w.store.down.Store(false)
+	w.verified(token)
 }
 
 func TestAnUnknownGrantIsNotBelievedInAnOutage(t *testing.T) {
