@@ -20,8 +20,8 @@ var suites = []struct {
 }{
 	{"session", "^BenchmarkCheck$", 1},
 	{"codes", "^Benchmark(Issue|Redeem)$", 1},
-	{"gate", "^BenchmarkHandle", 3},
-	{"loginapi", "^Benchmark(Auth|Token)", 3},
+	{"gate", "^Benchmark(Handle|Bearer|VerifySignature)", 3},
+	{"loginapi", "^Benchmark(Auth|Token|Refresh)", 3},
 	{"keys", "^BenchmarkSign$", 3},
 }
 

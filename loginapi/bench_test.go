@@ -84,3 +84,24 @@ func BenchmarkTokenES256(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkRefreshES256 is one refresh token after the other, each from the
+// answer before: a signature, and a compare-and-swap in memory.
+func BenchmarkRefreshES256(b *testing.B) {
+	w := newWorld(b)
+	w.server.Audit = nil
+	cookie, _ := w.signIn(ada)
+	token := w.refreshToken(w.token(redemption(w.code(cookie, game("client_id", "5", "scope", "offline")), "client_id", "5")))
+	b.ReportAllocs()
+	for b.Loop() {
+		b.StopTimer()
+		r := httptest.NewRequest(http.MethodPost, "/api/oauth2/token", strings.NewReader(refreshing(token, "client_id", "5").Encode()))
+		r.Header.Set("Content-Type", form)
+		rw := httptest.NewRecorder()
+		b.StartTimer()
+		w.api.Endpoint(r.URL.Path)(rw, r)
+		b.StopTimer()
+		token = w.refreshToken(answer{status: rw.Code, body: rw.Body.String()})
+		b.StartTimer()
+	}
+}

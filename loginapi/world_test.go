@@ -149,7 +149,7 @@ func clients(t testing.TB) *oauth.Clients {
 		},
 		{
 			ID: "5", Name: "Another game", Public: true, TokenAlg: keys.ES256,
-			RedirectURIs: redirectURIs(t, callback), Audiences: []string{"game"},
+			RedirectURIs: redirectURIs(t, callback), Audiences: []string{"game"}, Scopes: []string{"offline"},
 		},
 	}
 	shared, err := keys.NewSharedKey(sharedKey)
