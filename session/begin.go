@@ -31,6 +31,9 @@ type SignIn struct {
 	Agent string
 	From  string
 
+	// Upstream is what the session keeps of the provider's, but for Asked.
+	Upstream Upstream
+
 	// Replaces is a session that the caller ends after this one has begun, and
 	// so takes no place among the user's. The zero Key is none.
 	Replaces Key
@@ -69,8 +72,8 @@ func (s *Sessions) begin(ctx context.Context, in SignIn) (Token, *Session, error
 	r := record{
 		Version: version,
 		Subject: u.Subject, Name: u.Name, Email: u.Email, Groups: u.Groups, Avatar: clean(u.Avatar, longestAvatar), Signin: u.Signin,
-		ProviderID: whole(u.ProviderID, longestProviderID),
-		Begun:      now, Seen: now, Expires: now + s.terms.lifetime, Idle: s.terms.idle,
+		ProviderID: whole(u.ProviderID, longestProviderID), Linked: u.Linked, Upstream: in.Upstream.begun(now),
+		Begun: now, Seen: now, Expires: now + s.terms.lifetime, Idle: s.terms.idle,
 		Agent: clean(in.Agent, longestAgent), From: clean(in.From, longestFrom),
 	}
 	value, err := r.encode()

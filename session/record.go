@@ -21,6 +21,7 @@ type record struct {
 	Signin  string   `json:"signin,omitempty"`
 
 	ProviderID string `json:"provider_id,omitempty"`
+	Linked     string `json:"linked,omitempty"`
 
 	Begun   int64  `json:"begun"` // milliseconds since 1970, as are all below
 	Expires int64  `json:"expires"`
@@ -28,6 +29,8 @@ type record struct {
 	Idle    int64  `json:"idle,omitempty"` // the idle time of the policy under which it was written
 	Agent   string `json:"agent,omitempty"`
 	From    string `json:"from,omitempty"`
+
+	Upstream Upstream `json:"upstream,omitzero"`
 }
 
 func (r record) encode() ([]byte, error) {

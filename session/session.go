@@ -55,14 +55,18 @@ type User struct {
 
 	// Signin is the ID of the way that signed the user in, such as "local".
 	Signin string
+
+	// Linked is the ID of the way whose user this is, where that is another than
+	// the one that signed the user in, or empty.
+	Linked string
 }
 
 // A Session is one browser's sign-in. Its methods are safe for concurrent use.
 type Session struct {
 	key Key
 
-	// All strings of the user share one backing string, and the way of signing
-	// in is interned: of a million sessions, every byte counts. After the
+	// All strings of the user share one backing string, and the ways of signing
+	// in are interned: of a million sessions, every byte counts. After the
 	// groups comes the avatar, then the provider's ID, and then, but not in
 	// sessions that are kept in memory, the device's agent and address, a NUL
 	// before each. kept is for how many seconds after its last use the session is
@@ -90,6 +94,7 @@ func (s *Session) ID() string { return s.key.ID() }
 func (s *Session) User() User {
 	avatar, rest, _ := strings.Cut(s.afterGroups(), "\x00")
 	providerID, _, _ := strings.Cut(rest, "\x00")
+	signin, linked := waysOf(s.signin.Value())
 	return User{
 		Subject: s.text[:s.nameAt],
 		Name:    s.text[s.nameAt:s.emailAt],
@@ -98,7 +103,8 @@ func (s *Session) User() User {
 		Avatar:  avatar,
 
 		ProviderID: providerID,
-		Signin:     s.signin.Value(),
+		Signin:     signin,
+		Linked:     linked,
 	}
 }
 
@@ -145,10 +151,10 @@ func (s *Session) Expires() time.Time { return time.UnixMilli(s.expires) }
 func newSession(k Key, r record) *Session {
 	s := &Session{
 		key:     k,
-		signin:  unique.Make(r.Signin),
+		signin:  unique.Make(ways(r.Signin, r.Linked)),
 		begun:   r.Begun,
 		expires: r.Expires,
-		kept:    uint32(min(max(r.Idle, 0)/1000, math.MaxUint32)),
+		kept:    uint32(min(max(r.kept(), 0)/1000, math.MaxUint32)),
 	}
 	s.seen.Store(r.Seen)
 	var text strings.Builder

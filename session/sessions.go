@@ -20,8 +20,9 @@ const (
 // Sessions is a [Cache] under a [Policy]: what one configuration sees. It is
 // cheap to make and needs no closing.
 type Sessions struct {
-	cache *Cache
-	terms terms
+	cache   *Cache
+	terms   terms
+	recheck func(Key) // nil: nobody is told
 }
 
 // New returns the sessions of c under p.
@@ -151,11 +152,15 @@ func (s *Sessions) extend(ctx context.Context, found *Session, value []byte, now
 	if err != nil {
 		return err
 	}
-	if now-r.Seen < s.terms.every(r.Idle) {
+	if now-r.Seen < s.terms.every(r.kept()) {
 		found.seen.Store(r.Seen)
 		return nil
 	}
 	r.Seen, r.Idle = now, s.terms.idle
+	ask := s.recheck != nil && r.Upstream.due(now)
+	if ask {
+		r.Upstream.Asked = now // and so no other node asks
+	}
 	lifetime := s.terms.stored(r, now)
 	if lifetime <= 0 {
 		return nil
@@ -171,6 +176,9 @@ func (s *Sessions) extend(ctx context.Context, found *Session, value []byte, now
 	if swapped {
 		found.seen.Store(now)
 		s.keepAlong(ctx, found)
+		if ask {
+			s.recheck(found.key)
+		}
 	}
 	return nil
 }

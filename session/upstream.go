@@ -1,0 +1,162 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+const (
+	longestUpstreamID = 255
+	longestRefresh    = 8 << 10
+)
+
+// An Upstream is what a session keeps of the session at a provider elsewhere
+// that it began with: in the store alone, and for as long as it lives.
+type Upstream struct {
+	// ID is what the provider calls its session, or empty. One of more than 255
+	// bytes is not kept.
+	ID string `json:"id,omitempty"`
+
+	// Refresh is a refresh token of the provider, sealed by the caller, or empty.
+	// One of more than 8 KiB is not kept.
+	Refresh string `json:"refresh,omitempty"`
+
+	// Every is after how long a use of the session asks for the provider to be
+	// asked again: see [Sessions.OnRecheck]. Zero is never.
+	Every time.Duration `json:"every,omitempty"`
+
+	// Asked is when that was last, in milliseconds since 1970.
+	Asked int64 `json:"asked,omitempty"`
+}
+
+// begun is what a session keeps that begins now.
+func (u Upstream) begun(now int64) Upstream {
+	u.ID = whole(u.ID, longestUpstreamID)
+	if u.Refresh == "" || len(u.Refresh) > longestRefresh || u.Every <= 0 {
+		return Upstream{ID: u.ID}
+	}
+	u.Asked = now
+	return u
+}
+
+// due says whether the provider is to be asked.
+func (u Upstream) due(now int64) bool {
+	return u.Refresh != "" && now-u.Asked >= u.Every.Milliseconds()
+}
+
+// kept is the idle time of the policy under which a record was written, or less
+// where its use is to be written down more often than that asks for.
+func (r record) kept() int64 {
+	if r.Upstream.Refresh == "" {
+		return r.Idle
+	}
+	return min(r.Idle, 10*r.Upstream.Every.Milliseconds())
+}
+
+// OnRecheck says who is told, at a use of a session, that its provider is to be
+// asked: on one node, and once in [Upstream].Every. fn must not block. It is set
+// before the first use.
+func (s *Sessions) OnRecheck(fn func(Key)) { s.recheck = fn }
+
+// Upstream reads what a live session keeps, and whose it is. The error is
+// [ErrNone] where there is no such session.
+func (s *Sessions) Upstream(ctx context.Context, k Key) (*Session, Upstream, error) {
+	value, ok, err := s.cache.store.Get(ctx, k.in(sessionPrefix))
+	if err != nil {
+		return nil, Upstream{}, unavailable("reading a session", err)
+	}
+	if !ok {
+		return nil, Upstream{}, ErrNone
+	}
+	r, err := decodeRecord(value)
+	if err != nil {
+		s.cache.logger("session "+k.ID(), err)
+		return nil, Upstream{}, ErrNone
+	}
+	found := newSession(k, r)
+	if !s.terms.alive(found, s.cache.now()) {
+		return nil, Upstream{}, ErrNone
+	}
+	return found, r.Upstream, nil
+}
+
+// swaps bounds the attempts of [Sessions.Renew]: each that fails has seen another
+// change of the one session succeed.
+const swaps = 100
+
+// Renew puts another refresh token in the place of one, and says whether it did:
+// not where the session has ended, or has another already.
+func (s *Sessions) Renew(ctx context.Context, k Key, old, next string, every time.Duration) (bool, error) {
+	key := k.in(sessionPrefix)
+	for range swaps {
+		value, ok, err := s.cache.store.Get(ctx, key)
+		if err != nil {
+			return false, unavailable("renewing what a session keeps", err)
+		}
+		if !ok {
+			return false, nil
+		}
+		r, err := decodeRecord(value)
+		if err != nil {
+			return false, err
+		}
+		lifetime := s.terms.stored(r, s.cache.now())
+		if r.Upstream.Refresh != old || lifetime <= 0 {
+			return false, nil
+		}
+		if r.Upstream.Refresh, r.Upstream.Every = next, every; len(next) > longestRefresh {
+			r.Upstream = Upstream{ID: r.Upstream.ID}
+		}
+		changed, err := r.encode()
+		if err != nil {
+			return false, err
+		}
+		swapped, err := s.cache.store.CompareAndSwap(ctx, key, value, changed, lifetime)
+		if err != nil {
+			return false, unavailable("renewing what a session keeps", err)
+		}
+		if swapped {
+			return true, nil
+		}
+	}
+	return false, fmt.Errorf("renewing what session %s keeps: it changes all the time", k.ID())
+}
+
+// OfUpstream returns the live sessions of a user that match: how they began, and
+// what the provider calls its session.
+func (s *Sessions) OfUpstream(ctx context.Context, subject string, match func(u User, id string) bool) ([]*Session, error) {
+	stored, _, err := s.cache.store.Get(ctx, listOf(subject))
+	if err != nil {
+		return nil, unavailable("reading the sessions of a user", err)
+	}
+	var all []*Session
+	for _, e := range parseListing(stored) {
+		found, up, err := s.Upstream(ctx, e.key)
+		if errors.Is(err, ErrNone) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if match(found.User(), up.ID) {
+			all = append(all, found)
+		}
+	}
+	return all, nil
+}
+
+// ways is how the ways of a session are interned, as one; waysOf undoes it.
+func ways(signin, linked string) string {
+	if linked == "" {
+		return signin
+	}
+	return signin + "\x00" + linked
+}
+
+func waysOf(interned string) (signin, linked string) {
+	signin, linked, _ = strings.Cut(interned, "\x00")
+	return signin, linked
+}
