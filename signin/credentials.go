@@ -32,7 +32,7 @@ func (h *Hosted) SignIn(w http.ResponseWriter, r *http.Request, a *oauth.Authori
 	if refusal != nil {
 		return oauth.SignedIn{}, refusal
 	}
-	in, err := h.begin(w, r, user, b.remember(passwords.Account(name)), a.Client)
+	in, err := h.begin(w, r, session.SignIn{User: user}, b.remember(passwords.Account(name)), a.Client)
 	if err != nil {
 		return oauth.SignedIn{}, failure(err)
 	}
@@ -91,12 +91,14 @@ func (h *Hosted) verify(r *http.Request, b browser, passwords Passwords, client 
 
 // begin begins a session with a new token in place of the one that the browser
 // had.
-func (h *Hosted) begin(w http.ResponseWriter, r *http.Request, u session.User, b browser, client *oauth.Client) (oauth.SignedIn, error) {
+func (h *Hosted) begin(w http.ResponseWriter, r *http.Request, in session.SignIn, b browser, client *oauth.Client) (oauth.SignedIn, error) {
+	u := in.User
+	in.Agent, in.From = r.UserAgent(), string(h.From(r))
 	if err := h.setBrowser(r.Context(), w, b.remember(u.Subject)); err != nil {
 		return oauth.SignedIn{}, err
 	}
 	before, _ := h.Session.Value(r)
-	token, sess, err := h.Server.BeginSession(r.Context(), session.SignIn{User: u, Agent: r.UserAgent(), From: string(h.From(r))}, before)
+	token, sess, err := h.Server.BeginSession(r.Context(), in, before)
 	if err != nil {
 		return oauth.SignedIn{}, err
 	}

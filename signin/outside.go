@@ -169,17 +169,23 @@ func (h *Hosted) comeBack(w http.ResponseWriter, r *http.Request, id string) {
 		h.finishedBefore(w, p)
 		return
 	}
-	user, err := way.Finish(r.Context(), h.departure(o), answer)
+	arrival, err := arrive(r.Context(), way, h.departure(o), answer)
 	if err != nil {
 		h.wrong(w, r, way, p, err)
 		return
 	}
-	h.accept(w, r, o, b, way, p, h.Ways.own(user, way))
+	h.accept(w, r, o, b, way, p, arrival)
 }
 
 // accept begins the session of a user who came back, if what the sign-in is for
 // takes this one.
-func (h *Hosted) accept(w http.ResponseWriter, r *http.Request, o outside, b browser, way Redirecting, p purpose, user session.User) {
+func (h *Hosted) accept(w http.ResponseWriter, r *http.Request, o outside, b browser, way Redirecting, p purpose, arrival Arrival) {
+	user, err := h.Ways.whose(arrival.User, way)
+	if err != nil {
+		h.wrong(w, r, way, p, err)
+		return
+	}
+	arrival.User = user
 	if p.authorization != nil && !p.authorization.AcceptsUser(user) {
 		h.Server.Audit.Record(oauth.Event{What: oauth.AccessDenied, User: user, Client: p.client(), From: h.From(r), Why: "the account does not count for this request"})
 		h.unfit(w, r, b, way, p, user)
@@ -204,7 +210,12 @@ func (h *Hosted) accept(w http.ResponseWriter, r *http.Request, o outside, b bro
 		h.finishedBefore(w, p)
 		return
 	}
-	if _, err := h.begin(w, r, user, b, p.client()); err != nil {
+	up, err := h.keep(r.Context(), way, arrival)
+	if err != nil {
+		h.failed(w, err)
+		return
+	}
+	if _, err := h.begin(w, r, session.SignIn{User: user, Upstream: up}, b, p.client()); err != nil {
 		h.failed(w, err)
 		return
 	}
@@ -312,6 +323,11 @@ func (h *Hosted) wrong(w http.ResponseWriter, r *http.Request, way Redirecting, 
 		m.Title = "You were not signed in"
 		m.Text = "Signing in with " + name + " was cancelled."
 		m.Next = "Try again, or go back to the application."
+	case errors.Is(err, errDisabled):
+		status = http.StatusForbidden
+		m.Title = "Your account here is disabled"
+		m.Text = name + " knows you, but your account here may not sign in."
+		m.Next = "If that is not right, tell the people who run this site."
 	case errors.Is(err, ErrNotAnew):
 		status = http.StatusForbidden
 		m.Title = "You have to sign in anew"

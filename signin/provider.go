@@ -16,6 +16,7 @@ import (
 	"github.com/coreos/go-oidc/v3/oidc"
 	"go.uber.org/zap"
 	"golang.org/x/oauth2"
+	"golang.org/x/time/rate"
 
 	"github.com/caddy-sso/caddy-sso/oauth"
 	"github.com/caddy-sso/caddy-sso/session"
@@ -35,6 +36,14 @@ type ProviderOptions struct {
 	Scopes   []string       // beside openid; nil: profile and email
 
 	Claims ProviderClaims
+
+	// Recheck is how often a session in use asks the provider, by its refresh
+	// token, whether the user may still sign in there. Zero is never.
+	Recheck time.Duration
+
+	// LinkEmail is the ID of a way whose users sign in by this one, too, where
+	// the provider verified that they have their e-mail address. Empty: none.
+	LinkEmail string
 
 	Now func() time.Time // nil: time.Now
 	Log *zap.Logger      // nil: nothing is logged
@@ -69,9 +78,11 @@ const (
 
 // A Provider signs in the users of an outside OpenID Connect provider.
 type Provider struct {
-	o         ProviderOptions
-	client    *http.Client
-	finishing chan struct{} // places
+	o          ProviderOptions
+	client     *http.Client
+	finishing  chan struct{} // places
+	loggingOut chan struct{} // places
+	keyReads   *rate.Limiter // for logout tokens
 
 	mu      sync.Mutex
 	found   *discovered   // nil: never
@@ -86,6 +97,12 @@ type Provider struct {
 func NewProvider(o ProviderOptions) (*Provider, error) {
 	if err := CheckProviderIssuer(o.Issuer); err != nil {
 		return nil, err
+	}
+	if o.Recheck != 0 && o.Recheck < ShortestRecheck {
+		return nil, fmt.Errorf("recheck %s is too often; the shortest is %s", o.Recheck, ShortestRecheck)
+	}
+	if o.LinkEmail != "" && o.LinkEmail == o.ID {
+		return nil, errors.New("link_email is this very way; expected another, such as local")
 	}
 	if o.ClientID == "" {
 		return nil, errors.New("client_id is missing; add the ID that the provider gave this application")
@@ -103,7 +120,10 @@ func NewProvider(o ProviderOptions) (*Provider, error) {
 	if o.Log == nil {
 		o.Log = zap.NewNop()
 	}
-	return &Provider{o: o, client: newProviderClient(), finishing: make(chan struct{}, maxFinishing)}, nil
+	return &Provider{
+		o: o, client: newProviderClient(), finishing: make(chan struct{}, maxFinishing), loggingOut: make(chan struct{}, maxLogouts),
+		keyReads: rate.NewLimiter(rate.Every(keysEvery), keysBurst),
+	}, nil
 }
 
 // CheckProviderIssuer refuses what is no issuer (OpenID Connect Discovery
@@ -180,45 +200,55 @@ func (p *Provider) config(f *discovered, d Departure) *oauth2.Config {
 
 // Finish implements [Redirecting].
 func (p *Provider) Finish(ctx context.Context, d Departure, answer url.Values) (session.User, error) {
+	a, err := p.Arrive(ctx, d, answer)
+	return a.User, err
+}
+
+// Arrive implements [Keeping].
+func (p *Provider) Arrive(ctx context.Context, d Departure, answer url.Values) (Arrival, error) {
 	for name, values := range answer {
 		if len(values) > 1 {
-			return session.User{}, fmt.Errorf("%w: %q is there more than once", ErrAnswer, cut(name))
+			return Arrival{}, fmt.Errorf("%w: %q is there more than once", ErrAnswer, cut(name))
 		}
 	}
 	f, err := p.discovery(ctx)
 	if err != nil {
-		return session.User{}, err
+		return Arrival{}, err
 	}
 	// Before all else, so that no other provider's answer is taken for this
 	// one's, not even its errors (RFC 9207 section 2.4).
 	iss, named := answer.Get("iss"), answer.Has("iss")
 	if (named && iss != p.o.Issuer) || (!named && f.namesItself) {
-		return session.User{}, fmt.Errorf("%w: it comes from issuer %q", ErrAnswer, cut(iss))
+		return Arrival{}, fmt.Errorf("%w: it comes from issuer %q", ErrAnswer, cut(iss))
 	}
 	if code := answer.Get("error"); code != "" {
-		return session.User{}, refusal(code)
+		return Arrival{}, refusal(code)
 	}
 	code := answer.Get("code")
 	if code == "" || len(code) > maxCode {
-		return session.User{}, fmt.Errorf("%w: a code of %d bytes", ErrAnswer, len(code))
+		return Arrival{}, fmt.Errorf("%w: a code of %d bytes", ErrAnswer, len(code))
 	}
 	select {
 	case p.finishing <- struct{}{}:
 		defer func() { <-p.finishing }()
 	default:
-		return session.User{}, ErrBusy
+		return Arrival{}, ErrBusy
 	}
 	ctx, cancel := context.WithTimeout(oidc.ClientContext(ctx, p.client), finishPatience)
 	defer cancel()
 	token, err := p.config(f, d).Exchange(ctx, code, oauth2.VerifierOption(d.Verifier))
 	if err != nil {
-		return session.User{}, exchangeError(err)
+		return Arrival{}, exchangeError(err)
 	}
 	id, err := p.verify(ctx, f, d, token)
 	if err != nil {
-		return session.User{}, err
+		return Arrival{}, err
 	}
-	return p.user(ctx, f, id, token)
+	user, err := p.user(ctx, f, id, token)
+	if err != nil {
+		return Arrival{}, err
+	}
+	return Arrival{User: user, SessionID: sessionID(id), RefreshToken: token.RefreshToken}, nil
 }
 
 // refusal is what an error that the provider sent the browser back with means.

@@ -106,7 +106,7 @@ func (p *Provider) userInfo(ctx context.Context, f *discovered, id *oidc.IDToken
 func (p *Provider) userOf(sub string, claims map[string]any) session.User {
 	c := p.o.Claims
 	u := session.User{
-		Subject: deriveSubject("oidc", p.o.Issuer+"\x00"+sub), Signin: p.o.ID, ProviderID: sub,
+		Subject: p.subject(sub), Signin: p.o.ID, ProviderID: sub,
 		Groups: groups(claims[c.Groups]), Avatar: avatar(claims[c.Avatar]),
 	}
 	if verified(claims[c.EmailVerified]) {
@@ -119,6 +119,27 @@ func (p *Provider) userOf(sub string, claims map[string]any) session.User {
 	name, _ := claims[c.Username].(string)
 	u.Name = cmp.Or(printable(strings.TrimSpace(name)), u.Email, sub)
 	return u
+}
+
+// subject is what the provider's user with that sub is known by here.
+func (p *Provider) subject(sub string) string {
+	return deriveSubject("oidc", p.o.Issuer+"\x00"+sub)
+}
+
+// sessionID is what the provider calls its session, where it says so (OpenID
+// Connect Back-Channel Logout section 2.1).
+func sessionID(id *oidc.IDToken) string {
+	var claims struct {
+		SessionID any `json:"sid"`
+	}
+	if id.Claims(&claims) != nil {
+		return ""
+	}
+	sid, _ := claims.SessionID.(string)
+	if !name(sid) {
+		return ""
+	}
+	return sid
 }
 
 // verified reads a claim that some providers write as text or as a number.

@@ -32,6 +32,7 @@ type discovered struct {
 	provider    *oidc.Provider
 	endpoint    oauth2.Endpoint
 	keys        oidc.KeySet
+	logoutKeys  oidc.KeySet // the same, which anybody can have read
 	algorithms  []string
 	known       []string // the prompts that it takes; nil: it does not say
 	namesItself bool     // its answers have `iss` (RFC 9207)
@@ -115,7 +116,8 @@ func (p *Provider) discover(ctx context.Context) (*discovered, error) {
 	}
 	f := &discovered{
 		provider: provider, endpoint: provider.Endpoint(), known: says.Prompts, namesItself: says.NamesItself,
-		keys: oidc.NewRemoteKeySet(ctx, says.JWKS),
+		keys:       oidc.NewRemoteKeySet(ctx, says.JWKS),
+		logoutKeys: oidc.NewRemoteKeySet(oidc.ClientContext(ctx, limited(p.client, p.keyReads, p.o.Now)), says.JWKS),
 	}
 	for name, endpoint := range map[string]string{
 		"authorization_endpoint": f.endpoint.AuthURL, "token_endpoint": f.endpoint.TokenURL, "jwks_uri": says.JWKS,

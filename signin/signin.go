@@ -97,6 +97,9 @@ type Ways []Way
 func (ws Ways) Current(u session.User) (session.User, bool) {
 	for _, w := range ws {
 		if w.ID() == u.Signin {
+			if u.Linked != "" {
+				return ws.current(u, w)
+			}
 			return w.Current(u)
 		}
 	}
@@ -208,6 +211,9 @@ func (h *Hosted) Endpoint(path string) http.HandlerFunc {
 	}
 	if id, ok := strings.CutPrefix(path, CallbackPrefix); ok {
 		return h.methods(func(w http.ResponseWriter, r *http.Request) { h.comeBack(w, r, id) }, nil)
+	}
+	if id, ok := strings.CutPrefix(path, BackchannelPrefix); ok {
+		return func(w http.ResponseWriter, r *http.Request) { h.backchannelLogout(w, r, id) }
 	}
 	if id, ok := ticketPath(path); ok {
 		return func(w http.ResponseWriter, r *http.Request) { h.giveTicket(w, r, id) }

@@ -1,0 +1,78 @@
+package signin
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"testing"
+	"time"
+)
+
+// atProvider has local accounts, and the way acme with a provider that can lie.
+type atProvider struct {
+	*fixture
+	provider *fakeProvider
+	acme     *Provider
+}
+
+func newAtProvider(t testing.TB, change ...func(*ProviderOptions)) *atProvider {
+	t.Helper()
+	f := &atProvider{fixture: newFixture(t), provider: newFakeProvider(t)}
+	f.acme = f.provider.way(append(change, func(o *ProviderOptions) { o.Now = f.clock.Now })...)
+	f.use(f.hosted.Ways[0], f.acme)
+	return f
+}
+
+// comes signs in at the provider, with more claims than the usual.
+func (f *atProvider) comes(b *visitor, claims map[string]any) *httptest.ResponseRecorder {
+	f.t.Helper()
+	to := links(b.open(SignInPath+"?switch=1"), StartPrefix+"acme?")
+	if len(to) != 1 {
+		f.t.Fatal("there is no button of the provider")
+	}
+	w := b.open(to[0])
+	want(f.t, w, http.StatusSeeOther)
+	u, err := url.Parse(w.Header().Get("Location"))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	now := f.clock.Now()
+	f.provider.set(func() {
+		f.provider.claims = merged(map[string]any{
+			"nonce": u.Query().Get("nonce"), "iat": now.Unix(), "exp": now.Add(5 * time.Minute).Unix(),
+		}, claims)
+		f.provider.userinfo = map[string]any{"sub": claims["sub"]}
+	})
+	return b.back("acme", u.Query().Get("state"), "good")
+}
+
+// signsIn is a browser that signed in at the provider.
+func (f *atProvider) signsIn(claims map[string]any) *visitor {
+	f.t.Helper()
+	b := f.visitor()
+	want(f.t, f.comes(b, claims), http.StatusOK)
+	if f.who(b.session()) == "" {
+		f.t.Fatal("nobody is signed in")
+	}
+	return b
+}
+
+// logoutToken is a logout token, with changes to its claims.
+func (f *atProvider) logoutToken(changes map[string]any) string {
+	f.t.Helper()
+	payload, err := json.Marshal(merged(map[string]any{
+		"iss": f.provider.server.URL, "aud": fakeClient, "iat": f.clock.Now().Unix(), "exp": f.clock.Now().Add(2 * time.Minute).Unix(),
+		"jti": "1", "events": map[string]any{logoutEvent: map[string]any{}},
+	}, changes))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return f.provider.es256(payload)
+}
+
+// logsOut is the provider that sends a logout token.
+func (f *atProvider) logsOut(token string) *httptest.ResponseRecorder {
+	f.t.Helper()
+	return f.visitor().do("POST", BackchannelPrefix+"acme", url.Values{"logout_token": {token}})
+}

@@ -1,0 +1,168 @@
+package signin
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/caddy-sso/caddy-sso/oauth"
+	"github.com/caddy-sso/caddy-sso/session"
+)
+
+// Below BackchannelPrefix stand the IDs of the ways whose provider says where
+// that its sessions are over.
+const BackchannelPrefix = "/sso/backchannel_logout/"
+
+// maxLogoutRequest bounds what is read, in bytes, of who is not known yet.
+const maxLogoutRequest = 16 << 10
+
+// backchannelLogout ends the sessions that a provider says are over (OpenID
+// Connect Back-Channel Logout section 2.5).
+func (h *Hosted) backchannelLogout(w http.ResponseWriter, r *http.Request, id string) {
+	way := h.Ways.loggingOut(id)
+	if way == nil {
+		refuseLogout(w, http.StatusNotFound, "invalid_request", "There is no such provider here.")
+		return
+	}
+	if r.Method != http.MethodPost {
+		w.Header().Set("Allow", http.MethodPost)
+		refuseLogout(w, http.StatusMethodNotAllowed, "invalid_request", "A logout token is sent by POST.")
+		return
+	}
+	token, ok := logoutToken(w, r)
+	if !ok {
+		refuseLogout(w, http.StatusBadRequest, "invalid_request", "Expected a form with one logout_token.")
+		return
+	}
+	ended, err := h.logout(r.Context(), way, token, h.From(r))
+	down := (*DownError)(nil)
+	switch {
+	case err == nil:
+		h.Log.Info("a provider ended sessions", zap.String("signin", id), zap.Int("sessions", ended))
+		w.Header().Set("Cache-Control", "no-store")
+		w.WriteHeader(http.StatusOK)
+		return
+	case errors.Is(err, ErrAnswer):
+		refuseLogout(w, http.StatusBadRequest, "invalid_request", "The logout token is not valid.")
+	case errors.Is(err, ErrBusy), errors.As(err, &down):
+		refuseLogout(w, http.StatusBadRequest, "temporarily_unavailable", "The logout token could not be checked; send it again.")
+	default:
+		refuseLogout(w, http.StatusBadRequest, "server_error", "The sessions could not be ended; send the token again.")
+	}
+	h.Log.Warn("a logout token of a provider ended no sessions", zap.String("signin", id), zap.Error(err))
+}
+
+// logoutToken reads the one parameter that counts.
+func logoutToken(w http.ResponseWriter, r *http.Request) (string, bool) {
+	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/x-www-form-urlencoded" {
+		return "", false
+	}
+	var body strings.Builder
+	if _, err := io.Copy(&body, http.MaxBytesReader(w, r.Body, maxLogoutRequest)); err != nil {
+		return "", false
+	}
+	form, err := url.ParseQuery(body.String())
+	if err != nil || len(form["logout_token"]) != 1 || form.Get("logout_token") == "" {
+		return "", false
+	}
+	return form.Get("logout_token"), true
+}
+
+// refuseLogout answers a provider. Whatever kept sessions from being ended is 400
+// (section 2.8).
+func refuseLogout(w http.ResponseWriter, status int, code, description string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	//nolint:errcheck,errchkjson // strings; who asked may have gone away
+	json.NewEncoder(w).Encode(map[string]string{"error": code, "error_description": description})
+}
+
+// logout ends what a logout token says is over, and returns how many sessions
+// that were.
+func (h *Hosted) logout(ctx context.Context, way LoggingOut, token string, from oauth.Origin) (int, error) {
+	l, err := way.Logout(ctx, token)
+	if err != nil {
+		return 0, err
+	}
+	sum := sha256.Sum256([]byte(way.ID() + "\x00" + l.ID))
+	used := "logout:" + hex.EncodeToString(sum[:])
+	remember := max(l.Until.Sub(h.Now()), 0) + time.Minute
+	first, err := h.Store.CompareAndSwap(ctx, used, nil, []byte{1}, remember)
+	if err != nil {
+		return 0, fmt.Errorf("marking a logout token: %w", err)
+	}
+	if !first {
+		return 0, fmt.Errorf("%w: it was used before", ErrAnswer)
+	}
+	ended, err := h.endOf(ctx, way, l, from)
+	if err != nil {
+		// It may come again, since it did not do its work.
+		if _, _, again := h.Store.Take(context.WithoutCancel(ctx), used); again != nil {
+			err = errors.Join(err, again)
+		}
+	}
+	return ended, err
+}
+
+// endOf ends the sessions of a logout. One that cannot be ended does not keep it
+// from the others.
+func (h *Hosted) endOf(ctx context.Context, way Way, l Logout, from oauth.Origin) (int, error) {
+	subjects := map[string]bool{}
+	if l.Subject != "" {
+		subjects[l.Subject] = true
+	}
+	for kind, name := range map[string]string{"session": l.Session, "user": l.Sub} {
+		if name == "" {
+			continue
+		}
+		subject, there, err := h.Store.Get(ctx, known(way.ID(), kind, name))
+		if err != nil {
+			return 0, fmt.Errorf("finding a provider's session: %w", err)
+		}
+		if there {
+			subjects[string(subject)] = true
+		}
+	}
+	var errs []error
+	ended := 0
+	for subject := range subjects {
+		list, err := h.Server.Sessions.OfUpstream(ctx, subject, func(u session.User, id string) bool {
+			return u.Signin == way.ID() && (l.Session == "" || id == l.Session) && (l.Sub == "" || u.ProviderID == l.Sub)
+		})
+		if err != nil {
+			return ended, fmt.Errorf("finding sessions: %w", err)
+		}
+		for _, s := range list {
+			if err := h.Server.Sessions.End(ctx, s.Key()); err != nil {
+				errs = append(errs, err)
+				continue
+			}
+			ended++
+			h.Server.Audit.Record(oauth.Event{What: oauth.SessionEnded, User: s.User(), Session: s, From: from, Why: way.ID() + " says so"})
+		}
+	}
+	return ended, errors.Join(errs...)
+}
+
+// loggingOut is the way with an ID, nil where there is none whose provider says
+// that sessions are over.
+func (ws Ways) loggingOut(id string) LoggingOut {
+	for _, w := range ws {
+		if way, ok := w.(LoggingOut); ok && w.ID() == id {
+			return way
+		}
+	}
+	return nil
+}

@@ -1,0 +1,120 @@
+package signin
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/caddy-sso/caddy-sso/session"
+)
+
+// Linking is a way that signs in users of another way, who have the e-mail
+// address that the provider verified.
+type Linking interface {
+	Way
+
+	// LinkEmail is the ID of the other way, or empty.
+	LinkEmail() string
+}
+
+// Addressed is a way that knows its users' e-mail addresses.
+type Addressed interface {
+	Way
+
+	// ByEmail returns the user with an address, and whether there is one. One who
+	// may not sign in is there, and is not the way's Current.
+	ByEmail(email string) (session.User, bool)
+}
+
+// errDisabled says that a user of this very site may not sign in.
+var errDisabled = errors.New("the user with that e-mail address may not sign in here")
+
+// LinkEmail implements [Linking].
+func (p *Provider) LinkEmail() string { return p.o.LinkEmail }
+
+// ByEmail implements [Addressed].
+func (l *Local) ByEmail(email string) (session.User, bool) {
+	canonical, err := CanonicalEmail(email)
+	if err != nil {
+		return session.User{}, false
+	}
+	a := l.now.Load().byEmail[canonical]
+	if a == nil {
+		return session.User{}, false
+	}
+	return a.user, true
+}
+
+// CheckLinks refuses ways that link to what is not there.
+func (ws Ways) CheckLinks() error {
+	for _, way := range ws {
+		linking, ok := way.(Linking)
+		if !ok || linking.LinkEmail() == "" {
+			continue
+		}
+		if ws.addressed(linking.LinkEmail()) == nil {
+			return fmt.Errorf("signin %s: link_email %s: there is no such way to sign in that knows its users' e-mail addresses; expected: local", way.ID(), linking.LinkEmail())
+		}
+	}
+	return nil
+}
+
+// addressed is the way with an ID, nil where there is none that knows addresses.
+func (ws Ways) addressed(id string) Addressed {
+	for _, w := range ws {
+		if way, ok := w.(Addressed); ok && w.ID() == id {
+			return way
+		}
+	}
+	return nil
+}
+
+// linkedTo is the way that another signs users in to by their e-mail address, nil
+// where there is none.
+func (ws Ways) linkedTo(way Way) Addressed {
+	linking, ok := way.(Linking)
+	if !ok || linking.LinkEmail() == "" {
+		return nil
+	}
+	return ws.addressed(linking.LinkEmail())
+}
+
+// whose is the user that somebody who signed in by a way is here.
+func (ws Ways) whose(u session.User, way Way) (session.User, error) {
+	to := ws.linkedTo(way)
+	if to == nil || u.Email == "" {
+		return ws.own(u, way), nil
+	}
+	linked, there := to.ByEmail(u.Email)
+	if !there {
+		return ws.own(u, way), nil
+	}
+	if _, may := to.Current(linked); !may {
+		return session.User{}, errDisabled
+	}
+	return as(linked, u, way, to), nil
+}
+
+// current is what is known now of a user of another way who signed in by way.
+func (ws Ways) current(u session.User, way Way) (session.User, bool) {
+	to := ws.linkedTo(way)
+	if to == nil || to.ID() != u.Linked {
+		return session.User{}, false
+	}
+	if _, may := way.Current(u); !may {
+		return session.User{}, false
+	}
+	linked, may := to.Current(u)
+	if !may || linked.Email != u.Email { // by which they came
+		return session.User{}, false
+	}
+	return as(linked, u, way, to), true
+}
+
+// as is a user of another way, who signed in by way as u.
+func as(linked, u session.User, way, to Way) session.User {
+	linked.Signin, linked.Linked, linked.ProviderID = way.ID(), to.ID(), u.ProviderID
+	if linked.Avatar == "" {
+		linked.Avatar = u.Avatar
+	}
+	return linked
+}

@@ -1,0 +1,212 @@
+package signin
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+	"golang.org/x/time/rate"
+
+	"github.com/caddy-sso/caddy-sso/oauth"
+)
+
+const (
+	// logoutAge is how old a logout token may be; clocks may be off on top of it.
+	logoutAge = 3 * time.Minute
+
+	// keysEvery bounds how often strangers can make us read a provider's keys.
+	keysEvery = 10 * time.Second
+	keysBurst = 3
+
+	// maxLogouts bounds the logout tokens of one provider that are looked at at a
+	// time.
+	maxLogouts = 16
+
+	logoutEvent = "http://schemas.openid.net/event/backchannel-logout"
+)
+
+// A Logout is what a provider says is over.
+type Logout struct {
+	ID      string    // of the token, to be used once
+	Until   time.Time // when the token is too old in any case
+	Session string    // what the provider calls its session; "": all
+	Sub     string    // what it calls the user; "": it says the session alone
+	Subject string    // the user of that name here, where they are no other way's
+}
+
+// LoggingOut is a way whose provider says when its sessions are over (OpenID
+// Connect Back-Channel Logout 1.0).
+type LoggingOut interface {
+	Way
+
+	// Logout believes a logout token, or says why not: an [ErrAnswer], an
+	// [ErrBusy], or a [DownError]. Whether it was used before is for the caller.
+	Logout(ctx context.Context, token string) (Logout, error)
+}
+
+// logoutClaims are what a logout token says (Back-Channel Logout section 2.4).
+type logoutClaims struct {
+	Issuer   string                     `json:"iss"`
+	Audience audience                   `json:"aud"`
+	IssuedAt *float64                   `json:"iat"`
+	Expiry   *float64                   `json:"exp"`
+	ID       string                     `json:"jti"`
+	Subject  *string                    `json:"sub"`
+	Session  *string                    `json:"sid"`
+	Events   map[string]json.RawMessage `json:"events"`
+	Nonce    json.RawMessage            `json:"nonce"` // which may not be there, not even as null
+}
+
+// audience is a name, or a list of them.
+type audience []string
+
+func (a *audience) UnmarshalJSON(raw []byte) error {
+	if one := ""; json.Unmarshal(raw, &one) == nil {
+		*a = audience{one}
+		return nil
+	}
+	return json.Unmarshal(raw, (*[]string)(a))
+}
+
+// Logout implements [LoggingOut].
+func (p *Provider) Logout(ctx context.Context, token string) (Logout, error) {
+	// What anybody can see to be wrong costs neither a signature nor a key.
+	if err := checkLogoutHeader(token); err != nil {
+		return Logout{}, err
+	}
+	claims, err := logoutPayload(token)
+	if err != nil {
+		return Logout{}, err
+	}
+	now := p.o.Now()
+	if wrong := p.wrongLogout(claims, now); wrong != "" {
+		return Logout{}, fmt.Errorf("%w: %s", ErrAnswer, wrong)
+	}
+	select {
+	case p.loggingOut <- struct{}{}:
+		defer func() { <-p.loggingOut }()
+	default:
+		return Logout{}, ErrBusy
+	}
+	ctx, cancel := context.WithTimeout(ctx, providerPatience)
+	defer cancel()
+	f, err := p.discovery(ctx)
+	if err != nil {
+		return Logout{}, err
+	}
+	keys := &watchedKeys{KeySet: f.logoutKeys}
+	_, err = oidc.NewVerifier(p.o.Issuer, keys, &oidc.Config{
+		ClientID: p.o.ClientID, SupportedSigningAlgs: f.algorithms, SkipExpiryCheck: true, // it may have none: looked at above
+	}).Verify(ctx, token)
+	if keys.down != nil {
+		return Logout{}, &DownError{RetryAfter: keysEvery, Cause: bounded("reading its keys", keys.down)}
+	}
+	if err != nil {
+		return Logout{}, fmt.Errorf("%w: %w", ErrAnswer, bounded("verifying the logout token", err))
+	}
+	l := Logout{ID: claims.ID, Until: unix(*claims.IssuedAt).Add(logoutAge + clockSkew)}
+	if claims.Session != nil {
+		l.Session = *claims.Session
+	}
+	if claims.Subject != nil {
+		l.Sub, l.Subject = *claims.Subject, p.subject(*claims.Subject)
+	}
+	return l, nil
+}
+
+// checkLogoutHeader refuses tokens of another type, which the provider may well
+// have signed. Older providers say none, or JWT.
+func checkLogoutHeader(token string) error {
+	var header struct {
+		Type *string `json:"typ"`
+	}
+	encoded, _, _ := strings.Cut(token, ".")
+	raw, err := base64.RawURLEncoding.DecodeString(encoded)
+	if err != nil || json.Unmarshal(raw, &header) != nil {
+		return fmt.Errorf("%w: it is no JWT", ErrAnswer)
+	}
+	if header.Type == nil {
+		return nil
+	}
+	switch strings.TrimPrefix(strings.ToLower(*header.Type), "application/") {
+	case "logout+jwt", "jwt":
+		return nil
+	}
+	return fmt.Errorf("%w: it is no logout token but a %s", ErrAnswer, cut(*header.Type))
+}
+
+func logoutPayload(token string) (logoutClaims, error) {
+	var claims logoutClaims
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		return claims, fmt.Errorf("%w: it is no JWT", ErrAnswer)
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil || json.Unmarshal(raw, &claims) != nil {
+		return claims, fmt.Errorf("%w: its claims cannot be read", ErrAnswer)
+	}
+	return claims, nil
+}
+
+// wrongLogout says what is wrong with the claims of a logout token, or "" (OpenID
+// Connect Back-Channel Logout section 2.6).
+func (p *Provider) wrongLogout(c logoutClaims, now time.Time) string {
+	var event map[string]json.RawMessage
+	switch {
+	case c.Issuer != p.o.Issuer:
+		return "it is of another issuer"
+	case !slices.Contains(c.Audience, p.o.ClientID):
+		return "it is for another application"
+	case c.IssuedAt == nil || unix(*c.IssuedAt).After(now.Add(clockSkew)):
+		return "iat is missing, or in the future"
+	case unix(*c.IssuedAt).Before(now.Add(-logoutAge - clockSkew)):
+		return "it is too old"
+	case c.Expiry != nil && !now.Add(-clockSkew).Before(unix(*c.Expiry)):
+		return "it has expired"
+	case !name(c.ID):
+		return "jti is missing or too long"
+	case c.Nonce != nil:
+		return "it has a nonce, which an ID token has"
+	case json.Unmarshal(c.Events[logoutEvent], &event) != nil || event == nil:
+		return "events does not say that it is a logout token"
+	case c.Subject == nil && c.Session == nil:
+		return "it has neither sub nor sid"
+	case c.Subject != nil && !name(*c.Subject), c.Session != nil && !name(*c.Session):
+		return "sub or sid is empty, too long, or has control characters"
+	}
+	return ""
+}
+
+// name says whether something can be what a provider calls it by.
+func name(s string) bool { return s != "" && len(s) <= maxSubject && oauth.CleanText(s) }
+
+// errKeysTooOften is what keeps strangers from having the keys read again for
+// every token that they make up.
+var errKeysTooOften = errors.New("its keys were read too often lately")
+
+// limited is a client that may ask so often.
+func limited(client *http.Client, limit *rate.Limiter, now func() time.Time) *http.Client {
+	c := *client
+	c.Transport = limitedTransport{client.Transport, limit, now}
+	return &c
+}
+
+type limitedTransport struct {
+	http.RoundTripper
+	limit *rate.Limiter
+	now   func() time.Time
+}
+
+func (t limitedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	if !t.limit.AllowN(t.now(), 1) {
+		return nil, errKeysTooOften
+	}
+	return t.RoundTripper.RoundTrip(r)
+}

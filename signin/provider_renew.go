@@ -1,0 +1,58 @@
+package signin
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+	"golang.org/x/oauth2"
+)
+
+// ShortestRecheck is the shortest time between two questions about a session.
+const ShortestRecheck = time.Minute
+
+// Renewal implements [Renewing].
+func (p *Provider) Renewal() (at string, every time.Duration) {
+	return p.o.Issuer + "\x00" + p.o.ClientID, p.o.Recheck
+}
+
+// Renew implements [Renewing]. Of the answer nothing is believed but that there
+// is one: what is known of the user is what was known at the sign-in.
+func (p *Provider) Renew(ctx context.Context, token string) (string, error) {
+	f, err := p.discovery(ctx)
+	if err != nil {
+		return "", err
+	}
+	ctx, cancel := context.WithTimeout(oidc.ClientContext(ctx, p.client), finishPatience)
+	defer cancel()
+	next, err := p.config(f, Departure{}).TokenSource(ctx, &oauth2.Token{RefreshToken: token}).Token()
+	if err != nil {
+		return "", renewError(err)
+	}
+	return cmp.Or(next.RefreshToken, token), nil
+}
+
+// renewError says what became of a refresh token. Only the one answer that says
+// so means that it does not count any more.
+func renewError(err error) error {
+	answered := (*oauth2.RetrieveError)(nil)
+	if !errors.As(err, &answered) {
+		if unreachable := (*url.Error)(nil); errors.As(err, &unreachable) {
+			return &DownError{Cause: bounded("renewing", err)}
+		}
+		return fmt.Errorf("%w: %w", ErrAnswer, bounded("renewing", err))
+	}
+	status, code := answered.Response.StatusCode, errorCode(answered.ErrorCode)
+	switch {
+	case status >= 500, status == http.StatusTooManyRequests:
+		return &DownError{Cause: fmt.Errorf("renewing: status %d", status)}
+	case code == "invalid_grant":
+		return ErrRevoked
+	}
+	return &RefusedError{Code: code}
+}

@@ -1,0 +1,193 @@
+package signin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/caddy-sso/caddy-sso/keys"
+	"github.com/caddy-sso/caddy-sso/oauth"
+	"github.com/caddy-sso/caddy-sso/session"
+)
+
+// Renewing is a way whose provider tells, by a refresh token, whether a user may
+// still sign in there.
+type Renewing interface {
+	Way
+
+	// Renewal names who a refresh token is for, so that it is never sent to
+	// anybody else, and says how often a session in use asks. Zero is never.
+	Renewal() (at string, every time.Duration)
+
+	// Renew trades a refresh token for the next one, which may be the same.
+	// [ErrRevoked] says that it does not count any more. After any other error
+	// nothing is known.
+	Renew(ctx context.Context, token string) (next string, err error)
+}
+
+// ErrRevoked says that a provider takes a refresh token no more.
+var ErrRevoked = errors.New("the provider takes the refresh token no more")
+
+const (
+	// recheckers bounds how many providers' answers are waited for at once, and
+	// maxRechecks how many sessions wait for that. Who comes beyond it is asked
+	// about the next time.
+	recheckers  = 8
+	maxRechecks = 4096
+
+	// storeTries bounds the attempts to store a refresh token in place of one that
+	// was spent, one second apart at first, then twice as long each time.
+	storeTries = 6
+)
+
+// refreshPurpose is what a refresh token is sealed for.
+func refreshPurpose(way Way, at string) string {
+	return "refresh token of a provider\x00" + way.ID() + "\x00" + at
+}
+
+// Rechecks ask providers, in the background, whether the users of sessions in use
+// may still sign in there. Its fields are set once.
+type Rechecks struct {
+	Server *oauth.Server
+	Ways   Ways
+	Keys   *keys.Ring
+	Log    *zap.Logger
+
+	due   chan session.Key
+	pause func(try int) // between attempts to store
+}
+
+// NewRechecks asks nobody until Run. It hears of the sessions of s.
+func NewRechecks(s *oauth.Server, ways Ways, log *zap.Logger) *Rechecks {
+	r := &Rechecks{
+		Server: s, Ways: ways, Keys: s.Keys, Log: log, due: make(chan session.Key, maxRechecks),
+		pause: func(try int) { time.Sleep(time.Second << try) },
+	}
+	for _, way := range ways {
+		renewing, ok := way.(Renewing)
+		if !ok {
+			continue
+		}
+		if _, every := renewing.Renewal(); every > 0 {
+			s.Sessions.OnRecheck(r.add)
+			return r
+		}
+	}
+	return r
+}
+
+func (r *Rechecks) add(k session.Key) {
+	select {
+	case r.due <- k:
+	default:
+		r.Log.Warn("too many sessions wait for their provider to be asked; this one is asked about the next time", zap.String("session", k.ID()))
+	}
+}
+
+// Run works until the context ends, and what has begun is finished.
+func (r *Rechecks) Run(ctx context.Context) {
+	var workers sync.WaitGroup
+	for range recheckers {
+		workers.Go(func() {
+			for {
+				select {
+				case <-ctx.Done():
+					return
+				case k := <-r.due:
+					// A refresh token that was sent has to be followed by the next one.
+					if err := r.check(context.WithoutCancel(ctx), k); err != nil {
+						r.Log.Warn("a provider could not be asked whether a user may still sign in; it is asked again later",
+							zap.String("session", k.ID()), zap.Error(err))
+					}
+				}
+			}
+		})
+	}
+	workers.Wait()
+}
+
+// check asks the provider of a session, and ends the session where it must.
+func (r *Rechecks) check(ctx context.Context, k session.Key) error {
+	found, up, err := r.Server.Sessions.Upstream(ctx, k)
+	if errors.Is(err, session.ErrNone) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	user := found.User()
+	way := r.Ways.renewing(user.Signin)
+	if way == nil || up.Refresh == "" {
+		return nil
+	}
+	at, every := way.Renewal()
+	if every <= 0 {
+		return nil
+	}
+	token, err := r.Keys.Unseal(ctx, refreshPurpose(way, at), up.Refresh)
+	if errors.Is(err, keys.ErrSealed) { // of a provider that was there before
+		_, err = r.Server.Sessions.Renew(ctx, k, up.Refresh, "", 0)
+	}
+	if err != nil || token == nil {
+		return err
+	}
+	next, err := way.Renew(ctx, string(token))
+	if errors.Is(err, ErrRevoked) {
+		return r.end(ctx, found, up.Refresh)
+	}
+	if err != nil {
+		return fmt.Errorf("signin %s: %w", way.ID(), err)
+	}
+	if next == string(token) && up.Every == every {
+		return nil
+	}
+	sealed, err := r.Keys.Seal(ctx, refreshPurpose(way, at), []byte(next))
+	if err != nil {
+		return fmt.Errorf("sealing a refresh token: %w", err)
+	}
+	return r.store(ctx, k, up.Refresh, sealed, every)
+}
+
+// store puts the next refresh token in the place of one that was spent. It tries
+// for a while: without it the next answer would be that it was spent.
+func (r *Rechecks) store(ctx context.Context, k session.Key, old, next string, every time.Duration) error {
+	for try := 0; ; try++ {
+		_, err := r.Server.Sessions.Renew(ctx, k, old, next, every)
+		if err == nil || try == storeTries {
+			return err
+		}
+		r.pause(try)
+	}
+}
+
+// end ends a session whose refresh token was refused, unless that has another by
+// now.
+func (r *Rechecks) end(ctx context.Context, found *session.Session, refused string) error {
+	_, up, err := r.Server.Sessions.Upstream(ctx, found.Key())
+	if errors.Is(err, session.ErrNone) || (err == nil && up.Refresh != refused) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := r.Server.Sessions.End(ctx, found.Key()); err != nil {
+		return err
+	}
+	user := found.User()
+	r.Server.Audit.Record(oauth.Event{What: oauth.SessionEnded, User: user, Session: found, Why: user.Signin + " says that the user may no longer sign in there"})
+	return nil
+}
+
+// renewing is the way with an ID, nil where there is none that can tell.
+func (ws Ways) renewing(id string) Renewing {
+	for _, w := range ws {
+		if way, ok := w.(Renewing); ok && w.ID() == id {
+			return way
+		}
+	}
+	return nil
+}
