@@ -27,6 +27,7 @@ var (
 	errAudience  = &challenge{http.StatusUnauthorized, "invalid_token", "The token is for another audience."}
 	errLicense   = &challenge{http.StatusUnauthorized, "invalid_token", "The token is for the activation of a license."}
 	errGroup     = &challenge{http.StatusForbidden, "insufficient_scope", "This user is in none of the groups that may do this."}
+	errWay       = &challenge{http.StatusForbidden, "insufficient_scope", "The way in which this user signed in does not count here."}
 	errClient    = &challenge{http.StatusForbidden, "insufficient_scope", "The token is a client's own, and this client may not do this."}
 	errOver      = &challenge{http.StatusUnauthorized, "invalid_token", "The token has expired, or was revoked."}
 )
@@ -111,6 +112,8 @@ func (g *Gate) forbidToken(w http.ResponseWriter, r *http.Request, token *oauth.
 	c := errGroup
 	if own := clientOwn(token); own != "" {
 		e.Why, c = "client "+own+" is not allowed here", errClient
+	} else if !g.Client.Accepts(token.User) {
+		e.Why, c = "signed in by "+token.User.Signin+", which does not count here", errWay
 	}
 	g.Server.Audit.Record(e)
 	g.challenged(w, c)

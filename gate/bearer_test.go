@@ -382,27 +382,3 @@ func TestBearerOffIsAsIfThereWereNoTokens(t *testing.T) {
 		f.untouched()
 	}
 }
-
-func TestAnOutageIsNoFaultOfAToken(t *testing.T) {
-	f := newFixture(t)
-	known, unknown := f.tokens(f.browser().signIn(demo)).Access, f.tokens(f.browser().signIn(demo)).Access
-	wantStatus(t, f.call(bearer(known)), http.StatusOK)
-	f.store.fail(errUnforeseen)
-	wantStatus(t, f.call(bearer(known)), http.StatusOK)
-	w := f.call(bearer(unknown))
-	wantStatus(t, w, http.StatusServiceUnavailable)
-	if w.Header().Get("Retry-After") == "" || w.Header().Get("Www-Authenticate") != "" {
-		t.Errorf("headers %v", w.Header())
-	}
-	f.untouched()
-
-	// A cookie that may be anybody's session goes before a token.
-	f.store.fail(nil)
-	r := f.browser().request("/")
-	r.Header.Set("Cookie", f.gate.Sites[1].Cookie.Name+"="+strings.Repeat("A", 43))
-	r.Header["Authorization"] = bearer(known)
-	f.store.fail(errUnforeseen)
-	f.called = 0
-	wantStatus(t, f.serve(r), http.StatusServiceUnavailable)
-	f.untouched()
-}

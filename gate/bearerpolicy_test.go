@@ -2,6 +2,7 @@ package gate
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 )
 
@@ -90,4 +91,43 @@ func TestAPreflight(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestATokenOfAnotherWayToSignInDoesNotSuffice(t *testing.T) {
+	f := newFixture(t)
+	token := f.tokens(f.browser().signIn(demo)).Access
+	f.use(f.client("2"))
+	f.client("2").Ways = []string{"acme"}
+	w := f.call(bearer(token), navigation...)
+	wantChallenge(t, w, http.StatusForbidden, "insufficient_scope")
+	f.untouched()
+	if !strings.Contains(w.Body.String(), "does not count here") {
+		t.Error(w.Body)
+	}
+	f.client("2").Ways = []string{"acme", demo.Signin}
+	wantStatus(t, f.call(bearer(token)), http.StatusOK)
+}
+
+func TestAnOutageIsNoFaultOfAToken(t *testing.T) {
+	f := newFixture(t)
+	known, unknown := f.tokens(f.browser().signIn(demo)).Access, f.tokens(f.browser().signIn(demo)).Access
+	wantStatus(t, f.call(bearer(known)), http.StatusOK)
+	f.store.fail(errUnforeseen)
+	wantStatus(t, f.call(bearer(known)), http.StatusOK)
+	w := f.call(bearer(unknown))
+	wantStatus(t, w, http.StatusServiceUnavailable)
+	if w.Header().Get("Retry-After") == "" || w.Header().Get("Www-Authenticate") != "" {
+		t.Errorf("headers %v", w.Header())
+	}
+	f.untouched()
+
+	// A cookie that may be anybody's session goes before a token.
+	f.store.fail(nil)
+	r := f.browser().request("/")
+	r.Header.Set("Cookie", f.gate.Sites[1].Cookie.Name+"="+strings.Repeat("A", 43))
+	r.Header["Authorization"] = bearer(known)
+	f.store.fail(errUnforeseen)
+	f.called = 0
+	wantStatus(t, f.serve(r), http.StatusServiceUnavailable)
+	f.untouched()
 }
