@@ -171,6 +171,9 @@ func (a *App) loadSignin(ctx caddy.Context) error {
 			a.limits = limiter.AttemptLimits()
 		}
 	}
+	if err := a.ways.CheckLinks(); err != nil {
+		return err
+	}
 	if a.limits == (signin.AttemptLimits{}) { // of ways that do not say
 		a.limits = signin.AttemptLimits{PerAccount: 10, PerAddress: 100, Every: 15 * time.Minute}
 	}
@@ -201,6 +204,12 @@ func (a *App) Start() error {
 		return err
 	}
 	go a.maintain(ctx, c)
+	if c.hold() {
+		go func() {
+			defer c.release()
+			c.rechecks.Run(ctx)
+		}()
+	}
 	for _, way := range a.ways {
 		if watcher, ok := way.(signin.Watcher); ok {
 			go watcher.Watch(ctx)

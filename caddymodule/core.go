@@ -56,6 +56,8 @@ type core struct {
 	server *oauth.Server
 	audit  *oauth.Audit
 
+	rechecks *signin.Rechecks
+
 	license   *licenseapi.API // nil: there is none
 	signature *licenseapi.SignatureKey
 
@@ -152,6 +154,7 @@ func (a *App) newCore(s *state, identity string) *core {
 			Now:      time.Now,
 		},
 	}
+	c.rechecks = signin.NewRechecks(c.server, a.ways, a.log.Named("signin"))
 	c.license, c.signature = a.newLicenseAPI(c.server, vault)
 	c.users.Store(1)
 	return c

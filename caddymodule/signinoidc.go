@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -21,7 +22,8 @@ func init() {
 }
 
 // SigninOIDC signs in the users of an outside OpenID Connect provider. At the
-// provider, the redirect URI is the portal's issuer and `/sso/callback/<id>`.
+// provider, the redirect URI is the portal's issuer and `/sso/callback/<id>`, and
+// the address of back-channel logout that and `/sso/backchannel_logout/<id>`.
 type SigninOIDC struct {
 	// The ID, unique among the ways to sign in: letters, digits, `-` and `_`.
 	// Sessions remember it, and it is part of the redirect URI. Required.
@@ -53,6 +55,16 @@ type SigninOIDC struct {
 	// `email` (`email`), `email_verified` (`email_verified`), `avatar`
 	// (`picture`) and `groups` (no default: no groups are taken).
 	Claims map[string]string `json:"claims,omitempty"`
+
+	// How often a session in use asks the provider, by a refresh token, whether
+	// the user may still sign in there; at least `1m`. The provider has to give
+	// such a token: see `scopes`. Default: never.
+	Recheck caddy.Duration `json:"recheck,omitempty"`
+
+	// The ID of a way whose users sign in by this provider, too, where the
+	// provider verified that they have their e-mail address: `local`. Whoever
+	// runs the provider can then sign in as any of them. Default: none.
+	LinkEmail string `json:"link_email,omitempty"`
 
 	secret string
 	log    *zap.Logger
@@ -104,7 +116,7 @@ func (s *SigninOIDC) provider() (*signin.Provider, error) {
 	}
 	o := signin.ProviderOptions{
 		ID: s.ID, Name: s.Name, Icon: s.Icon, Issuer: s.Issuer, ClientID: s.ClientID, Secret: signin.NewProviderSecret(s.secret),
-		Scopes: s.Scopes, Log: s.log,
+		Scopes: s.Scopes, Recheck: time.Duration(s.Recheck), LinkEmail: s.LinkEmail, Log: s.log,
 	}
 	setDefault(&o.Name, s.ID)
 	known := map[string]*string{
@@ -134,6 +146,8 @@ func (s *SigninOIDC) provider() (*signin.Provider, error) {
 //		icon          <url>
 //		scope         <scope>...
 //		claim         username | email | email_verified | groups | avatar <claim>
+//		recheck       <duration>
+//		link_email    <way id>
 //	}
 func (s *SigninOIDC) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
@@ -150,6 +164,8 @@ func (s *SigninOIDC) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		"icon":          func() error { return checked(d, &s.Icon, page.CheckIcon) },
 		"scope":         func() error { return some(d, &s.Scopes) },
 		"claim":         func() error { return s.claim(d) },
+		"recheck":       func() error { return duration(d, &s.Recheck) },
+		"link_email":    func() error { return one(d, &s.LinkEmail) },
 	})
 	if err != nil {
 		return err
