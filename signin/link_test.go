@@ -1,0 +1,126 @@
+package signin
+
+import (
+	"net/http"
+	"slices"
+	"testing"
+
+	"github.com/caddy-sso/caddy-sso/session"
+)
+
+func linking(o *ProviderOptions) { o.LinkEmail = "local" }
+
+func verifiedAs(email any) map[string]any {
+	return map[string]any{"sub": "d", "email": email, "email_verified": true, "groups": []string{"admins"}, "picture": "https://acme.example/d.png"}
+}
+
+func (f *atProvider) signedIn(b *visitor) session.User {
+	f.t.Helper()
+	in, err := f.hosted.Server.SignedIn(f.t.Context(), b.session())
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return in.User
+}
+
+func TestAVerifiedEmailIsTheLocalUserWhoHasItWhereThatIsAllowed(t *testing.T) {
+	f := newAtProvider(t, linking)
+	desk := f.visitor()
+	desk.try("demo", "demo password")
+	local := f.signedIn(desk)
+	b := f.signsIn(verifiedAs("Demo@Example.com"))
+	u := f.signedIn(b)
+	if u.Subject != local.Subject || u.Name != "demo" || u.Email != "demo@example.com" || !slices.Equal(u.Groups, []string{"players"}) ||
+		u.Signin != "acme" || u.Linked != "local" || u.ProviderID != "d" || u.Avatar != "https://acme.example/d.png" {
+		t.Errorf("signed in as %+v", u)
+	}
+	if u := f.signedIn(desk); u.Signin != "local" || u.Linked != "" {
+		t.Errorf("the local session became %+v", u)
+	}
+	// What the provider ends is what began there, and not the user's own.
+	want(t, f.logsOut(f.logoutToken(map[string]any{"sub": "d"})), http.StatusOK)
+	if f.who(b.session()) != "" || f.who(desk.session()) != "demo" {
+		t.Errorf("of the provider: %q, of the password: %q", f.who(b.session()), f.who(desk.session()))
+	}
+}
+
+// Class 20, and what takes an account over.
+func TestClass20AnEmailLinksNobodyUnlessItIsOneThatWasVerified(t *testing.T) {
+	claims := func(change func(c map[string]any)) map[string]any {
+		c := verifiedAs("demo@example.com")
+		change(c)
+		return c
+	}
+	for name, c := range map[string]struct {
+		claims map[string]any
+		change func(*ProviderOptions)
+	}{
+		"where nothing is said of it":  {verifiedAs("demo@example.com"), func(*ProviderOptions) {}},
+		"that was not verified":        {claims(func(c map[string]any) { c["email_verified"] = false }), linking},
+		"of which that is not said":    {claims(func(c map[string]any) { delete(c, "email_verified") }), linking},
+		"that is the user's name":      {claims(func(c map[string]any) { delete(c, "email"); c["preferred_username"] = "demo@example.com" }), linking},
+		"that is the local name":       {claims(func(c map[string]any) { c["email"], c["preferred_username"] = "demo", "demo" }), linking},
+		"with two @":                   {verifiedAs("demo@example.com@evil.example"), linking},
+		"with two @, the other way":    {verifiedAs("evil@evil.example@example.com"), linking},
+		"with the address in brackets": {verifiedAs("Evil <demo@example.com>"), linking},
+		"with a space":                 {verifiedAs("demo@example.com "), linking},
+		"with a NUL":                   {verifiedAs("demo@example.com\x00"), linking},
+		"with a line":                  {verifiedAs("demo@example.com\n"), linking},
+		"that is a list":               {verifiedAs([]string{"demo@example.com"}), linking},
+		"that looks alike":             {verifiedAs("demо@example.com"), linking}, // with a Cyrillic o
+		"of nobody":                    {verifiedAs("eve@example.com"), linking},
+		"of a user without one":        {verifiedAs(""), linking},
+	} {
+		f := newAtProvider(t, c.change)
+		u := f.signedIn(f.signsIn(c.claims))
+		if u.Subject != f.acme.subject("d") || u.Linked != "" || u.Name == "demo" || slices.Contains(u.Groups, "players") {
+			t.Errorf("an address %s: %+v", name, u)
+		}
+	}
+}
+
+func TestALinkedUserIsThatOfNow(t *testing.T) {
+	demo := Account{Name: "demo", Email: "demo@example.com", Groups: []string{"players"}}
+	for name, c := range map[string]struct {
+		now  []Account
+		link string
+		who  string
+	}{
+		"as before":              {[]Account{demo}, "local", "demo"},
+		"in another group":       {[]Account{{Name: "demo", Email: "demo@example.com", Groups: []string{"others"}}}, "local", "demo"},
+		"disabled":               {[]Account{{Name: "demo", Email: "demo@example.com", Disabled: true}}, "local", ""},
+		"gone":                   {nil, "local", ""},
+		"with another address":   {[]Account{{Name: "demo", Email: "other@example.com"}}, "local", ""},
+		"without one":            {[]Account{{Name: "demo"}}, "local", ""},
+		"linked no more":         {[]Account{demo}, "", ""},
+		"linked to somebody new": {[]Account{{Name: "other", Email: "demo@example.com"}}, "local", ""},
+	} {
+		f := newAtProvider(t, linking)
+		hash := f.work.hash(t, 10, "demo password")
+		b := f.signsIn(verifiedAs("demo@example.com"))
+		for i := range c.now {
+			c.now[i].Hash = hash
+		}
+		f.use(f.accounts(c.now...), f.provider.way(func(o *ProviderOptions) { o.LinkEmail, o.Now = c.link, f.clock.Now }))
+		if got := f.who(b.session()); got != c.who {
+			t.Errorf("%s: %q is signed in", name, got)
+		}
+		if c.who != "" {
+			if u := f.signedIn(b); !slices.Equal(u.Groups, c.now[0].Groups) || u.Signin != "acme" || u.Linked != "local" {
+				t.Errorf("%s: %+v", name, u)
+			}
+		}
+	}
+}
+
+func TestADisabledLocalUserDoesNotComeInThroughTheProvider(t *testing.T) {
+	f := newAtProvider(t, linking)
+	f.use(f.accounts(Account{Name: "demo", Email: "demo@example.com", Disabled: true, Hash: f.work.hash(t, 10, "demo password")}), f.acme)
+	b := f.visitor()
+	w := f.comes(b, verifiedAs("demo@example.com"))
+	want(t, w, http.StatusForbidden)
+	wantText(t, w, "Your account here is disabled")
+	if b.session() != "" {
+		t.Error("somebody is signed in")
+	}
+}

@@ -1,0 +1,229 @@
+package signin
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/caddy-sso/caddy-sso/session"
+)
+
+// asked is a provider that is asked about its sessions, and the tokens that it
+// got.
+type asked struct {
+	*atProvider
+	rechecks *Rechecks
+
+	mu     sync.Mutex
+	tokens []string
+	answer func(w http.ResponseWriter, token string) // nil: the next token
+}
+
+func newAsked(t *testing.T) *asked {
+	t.Helper()
+	a := &asked{atProvider: newAtProvider(t, func(o *ProviderOptions) { o.Recheck = time.Hour })}
+	a.provider.token = map[string]any{"refresh_token": "token 0"}
+	a.rechecks = NewRechecks(a.hosted.Server, a.hosted.Ways, zap.NewNop())
+	a.rechecks.pause = func(int) {}
+	return a
+}
+
+// ask has what is due asked, and says how much that was.
+func (a *asked) ask() int {
+	a.t.Helper()
+	a.provider.set(func() {
+		a.provider.handle["/token"] = func(w http.ResponseWriter, r *http.Request) {
+			a.mu.Lock()
+			defer a.mu.Unlock()
+			token := r.FormValue("refresh_token")
+			if r.FormValue("grant_type") != "refresh_token" {
+				a.t.Errorf("asked for %v", r.Form)
+			}
+			a.tokens = append(a.tokens, token)
+			if a.answer != nil {
+				a.answer(w, token)
+				return
+			}
+			a.provider.answer(w, map[string]any{"access_token": "x", "token_type": "Bearer", "refresh_token": fmt.Sprint("token ", len(a.tokens))})
+		}
+	})
+	defer a.provider.set(func() { delete(a.provider.handle, "/token") })
+	for n := 0; ; n++ {
+		select {
+		case k := <-a.rechecks.due:
+			if err := a.rechecks.check(a.t.Context(), k); err != nil {
+				a.t.Log(err)
+			}
+		default:
+			return n
+		}
+	}
+}
+
+func refuses(status int, code string) func(http.ResponseWriter, string) {
+	return func(w http.ResponseWriter, _ string) {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(status)
+		fmt.Fprintf(w, `{"error":%q}`, code)
+	}
+}
+
+func TestAProviderIsAskedOnceInATimeWhateverTheTraffic(t *testing.T) {
+	f := newAsked(t)
+	b := f.signsIn(map[string]any{"sub": "ann"})
+	total := 0
+	for range 180 { // three hours
+		f.clock.Advance(time.Minute)
+		for range 5 {
+			f.who(b.session())
+		}
+		total += f.ask()
+	}
+	if total < 2 || total > 3 || len(f.tokens) != total {
+		t.Errorf("asked %d times, with %q", total, f.tokens)
+	}
+	for i, token := range f.tokens {
+		if token != fmt.Sprint("token ", i) {
+			t.Errorf("asked with %q at %d", token, i)
+		}
+	}
+	if f.who(b.session()) == "" {
+		t.Error("the session ended")
+	}
+}
+
+func TestOnlyARefusedTokenEndsASession(t *testing.T) {
+	for name, c := range map[string]struct {
+		answer func(http.ResponseWriter, string)
+		ends   bool
+	}{
+		"the account is disabled":    {refuses(http.StatusBadRequest, "invalid_grant"), true},
+		"the application is refused": {refuses(http.StatusUnauthorized, "invalid_client"), false},
+		"another error":              {refuses(http.StatusBadRequest, "invalid_request"), false},
+		"it is down":                 {refuses(http.StatusBadGateway, "invalid_grant"), false},
+		"it is asked too much":       {refuses(http.StatusTooManyRequests, "invalid_grant"), false},
+		"it answers in prose":        {func(w http.ResponseWriter, _ string) { fmt.Fprint(w, "invalid_grant") }, false},
+		"it answers 400 in prose":    {func(w http.ResponseWriter, _ string) { http.Error(w, "invalid_grant", http.StatusBadRequest) }, false},
+		"it answers nothing":         {func(http.ResponseWriter, string) { panic(http.ErrAbortHandler) }, false},
+		"it gives the same token back": {func(w http.ResponseWriter, token string) {
+			w.Header().Set("Content-Type", "application/json")
+			fmt.Fprint(w, `{"access_token":"x","token_type":"Bearer"}`)
+		}, false},
+	} {
+		f := newAsked(t)
+		b := f.signsIn(map[string]any{"sub": "ann"})
+		f.answer = c.answer
+		for range 2 {
+			f.clock.Advance(2 * time.Hour)
+			f.who(b.session())
+			f.ask()
+		}
+		if got := f.who(b.session()) == ""; got != c.ends {
+			t.Errorf("%s: ended %v", name, got)
+		}
+		if !c.ends && (len(f.tokens) != 2 || f.tokens[1] != "token 0") {
+			t.Errorf("%s: asked with %q", name, f.tokens)
+		}
+	}
+}
+
+func TestARefusalOfATokenThatWasReplacedMeanwhileEndsNothing(t *testing.T) {
+	f := newAsked(t)
+	b := f.signsIn(map[string]any{"sub": "ann"})
+	f.clock.Advance(2 * time.Hour)
+	f.who(b.session())
+	key := f.key(b)
+	f.answer = func(w http.ResponseWriter, token string) { // as another node would
+		_, up, err := f.hosted.Server.Sessions.Upstream(t.Context(), key)
+		if err != nil {
+			t.Error(err)
+		}
+		if ok, err := f.hosted.Server.Sessions.Renew(t.Context(), key, up.Refresh, up.Refresh+"x", up.Every); !ok || err != nil {
+			t.Error(ok, err)
+		}
+		refuses(http.StatusBadRequest, "invalid_grant")(w, token)
+	}
+	if f.ask() != 1 || f.who(b.session()) == "" {
+		t.Error("the session ended")
+	}
+}
+
+func (f *asked) key(b *visitor) session.Key {
+	f.t.Helper()
+	token, ok := session.ParseToken(b.session())
+	if !ok {
+		f.t.Fatal("there is no session")
+	}
+	return token.Key()
+}
+
+func TestTheNextTokenIsStoredThoughTheStoreFailsForAWhile(t *testing.T) {
+	f := newAsked(t)
+	b := f.signsIn(map[string]any{"sub": "ann"})
+	f.clock.Advance(2 * time.Hour)
+	f.who(b.session())
+	f.rechecks.pause = func(try int) {
+		if try == 3 {
+			f.store.fail(nil)
+		}
+	}
+	f.answer = func(w http.ResponseWriter, _ string) {
+		f.store.fail(always)
+		f.provider.answer(w, map[string]any{"access_token": "x", "token_type": "Bearer", "refresh_token": "token 1"})
+	}
+	f.ask()
+	f.answer = nil
+	f.clock.Advance(2 * time.Hour)
+	f.who(b.session())
+	f.ask()
+	if len(f.tokens) != 2 || f.tokens[1] != "token 1" || f.who(b.session()) == "" {
+		t.Errorf("asked with %q", f.tokens)
+	}
+}
+
+func TestATokenOfAProviderIsSealedAndGoesToNobodyElse(t *testing.T) {
+	f := newAsked(t)
+	b := f.signsIn(map[string]any{"sub": "ann"})
+	err := f.store.Scan(t.Context(), "", func(key string, value []byte) error {
+		if strings.Contains(key+string(value), "token 0") {
+			t.Errorf("it is in the store under %q", key)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The same ID, and another provider.
+	other := newFakeProvider(t)
+	f.use(f.hosted.Ways[0], other.way(func(o *ProviderOptions) { o.Recheck, o.Now = time.Hour, f.clock.Now }))
+	f.rechecks.Ways = f.hosted.Ways
+	f.clock.Advance(2 * time.Hour)
+	f.who(b.session())
+	if f.ask() != 1 || other.times("/token") != 0 || len(f.tokens) != 0 || f.who(b.session()) == "" {
+		t.Errorf("the other was asked %d times, the first with %q", other.times("/token"), f.tokens)
+	}
+}
+
+func TestRechecksFinishWhatTheyHaveBegun(t *testing.T) {
+	f := newAsked(t)
+	b := f.signsIn(map[string]any{"sub": "ann"})
+	f.clock.Advance(2 * time.Hour)
+	f.who(b.session())
+	ctx, stop := context.WithCancel(t.Context())
+	f.provider.set(func() {
+		f.provider.handle["/token"] = func(w http.ResponseWriter, _ *http.Request) {
+			stop()
+			refuses(http.StatusBadRequest, "invalid_grant")(w, "")
+		}
+	})
+	f.rechecks.Run(ctx)
+	if f.who(b.session()) != "" {
+		t.Error("the session is alive")
+	}
+}
