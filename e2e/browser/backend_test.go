@@ -16,6 +16,7 @@ import (
 // A backend is what stands behind all sites. It keeps what reached it.
 type backend struct {
 	addr string
+	try  string // the page at /try
 
 	mu       sync.Mutex
 	requests []received
@@ -72,7 +73,9 @@ func (b *backend) countHost(host, path string) int {
 
 // ServeHTTP answers with pages:
 //
-//	/opener       opens windows with open(url), and keeps the messages that it gets in heard
+//	/opener       opens windows with open(url), and keeps the messages that it gets in heard;
+//	              with the Cross-Origin-Opener-Policy in coop
+//	/try          the page of docs/popup.md, where a test sets it
 //	/severs       cuts the link to the window that opened it, and leads on to the address in next
 //	/signed-out   what a fail_auth_url is: it leads to the address in resume
 //	/leads-away   redirects to the address in next
@@ -100,6 +103,13 @@ func (b *backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-cache")
+	if policy := r.URL.Query().Get("coop"); policy != "" {
+		w.Header().Set("Cross-Origin-Opener-Policy", policy)
+	}
+	if r.URL.Path == "/try" {
+		_, _ = io.WriteString(w, b.try) // the browser went away
+		return
+	}
 	if r.URL.Path == "/severs" {
 		w.Header().Set("Cross-Origin-Opener-Policy", "same-origin")
 	}

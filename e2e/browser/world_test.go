@@ -155,16 +155,21 @@ func (w *world) caddyfile(t *testing.T) string {
 	for i, c := range []struct{ name, origin string }{
 		{"Demo game", w.game}, {"Night club", w.club}, {"Arena", w.arena}, {"Staff room", w.staff}, {"Shop", w.shop}, {"Partner", w.partner},
 	} {
+		more := ""
+		if c.origin == w.partner {
+			more = "redirect_uri " + w.partner + "/try\n"
+		}
 		fmt.Fprintf(&b, `		client %d {
 			name "%s"
 			public
 			redirect_uri %s/oauth2/callback
 			fail_auth_url %[3]s/signed-out
 			fail_auth_url %[4]s
+			%[5]s
 			audience game
 			scope email offline
 		}
-`, i+1, c.name, c.origin, w.partner)
+`, i+1, c.name, c.origin, w.partner, more)
 	}
 	fmt.Fprintf(&b, "\t}\n}\n\n(site) {\n%s\tlog {\n\t\toutput discard\n\t}\n}\n", tls)
 

@@ -22,10 +22,15 @@
   // A page that goes on to another one is no window that closes. A page that is
   // loaded again looks like one, and says "open" once more.
   let leaving = false;
+  const close = () => {
+    if (!leaving) tell("close");
+    leaving = true;
+  };
   addEventListener("submit", () => { leaving = true; });
   addEventListener("click", (event) => { leaving ||= Boolean(event.target.closest?.("a")); });
   addEventListener("pageshow", () => { leaving = false; });
-  addEventListener("pagehide", (event) => {
-    if (!leaving && !event.persisted) tell("close");
-  });
+  // What is sent later reaches nobody from a window that closes in Chromium. The
+  // other is for browsers that have no such event.
+  addEventListener("beforeunload", close);
+  addEventListener("pagehide", close);
 })();
