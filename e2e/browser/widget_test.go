@@ -1,6 +1,7 @@
 package browser
 
 import (
+	"fmt"
 	"net/url"
 	"strings"
 	"testing"
@@ -242,4 +243,20 @@ func (b *tab) refuseThirdPartyCookies() {
 	if _, err := chromedp.Call(b.ctx, network.SetCookieControls, network.SetCookieControlsParams{EnableThirdPartyCookieRestriction: true}); err != nil {
 		b.t.Fatal(err)
 	}
+}
+
+func TestLoginAPIPopupGoesByAProviderAndStillKnowsItsOpener(t *testing.T) {
+	c, acme := providers(t)
+	w := &world{portal: c.Portal, partner: fmt.Sprintf("http://localhost:%d", harness.Port(t)), backend: newBackend(t)}
+	c.Clients = append(c.Clients, harness.Application{ID: "6", Lines: "name Partner\npublic\nredirect_uri " + w.partner + "/oauth2/callback\naudience game\nscope email"})
+	c.Sites += w.partner + " {\n\treverse_proxy " + w.backend.addr + "\n}\n"
+	harness.Start(t, c.String())
+	b := newTab(t)
+	window := b.opener(w, "", "enable_post_message_login")
+	window.click("Continue with Acme Inc.")
+	window.wait("the provider", func() bool { return strings.HasPrefix(window.url(), acme.Issuer+"/interaction/") })
+	window.do("document.querySelector('[name=login]').value = 'ann'")
+	window.click("Sign in at the provider")
+	window.closed()
+	b.hears(w, "open", "babka-login")
 }
