@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -24,6 +25,9 @@ type Provider struct {
 
 	// Settings are laid over those of the provider.
 	Settings map[string]any
+
+	// Client is laid over what the provider knows of the portal.
+	Client map[string]any
 
 	tb       testing.TB
 	callback string
@@ -55,9 +59,11 @@ func (p *Provider) Start() {
 	if _, err := os.Stat(filepath.Join(e2e, "node_modules", "oidc-provider")); err != nil {
 		p.tb.Fatalf("there is no oidc-provider (%v); install the Debian package npm, then run in e2e: npm ci --ignore-scripts", err)
 	}
+	client := map[string]any{"client_id": ProviderClient, "client_secret": ProviderSecret, "redirect_uris": []string{p.callback}}
+	maps.Copy(client, p.Client)
 	told, err := json.Marshal(map[string]any{
 		"issuer": p.Issuer, "accounts": p.Accounts, "settings": p.Settings,
-		"clients": []any{map[string]any{"client_id": ProviderClient, "client_secret": ProviderSecret, "redirect_uris": []string{p.callback}}},
+		"clients": []any{client},
 	})
 	if err != nil {
 		p.tb.Fatal(err)
