@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 )
 
@@ -22,7 +23,7 @@ const (
 type Sessions struct {
 	cache   *Cache
 	terms   terms
-	recheck func(Key) // nil: nobody is told
+	recheck atomic.Pointer[func(Key)] // nil: nobody is told
 }
 
 // New returns the sessions of c under p.
@@ -157,8 +158,11 @@ func (s *Sessions) extend(ctx context.Context, found *Session, value []byte, now
 		return nil
 	}
 	r.Seen, r.Idle = now, s.terms.idle
-	ask := s.recheck != nil && r.Upstream.due(now)
-	if ask {
+	tell := s.recheck.Load()
+	if tell != nil && !r.Upstream.due(now) {
+		tell = nil
+	}
+	if tell != nil {
 		r.Upstream.Asked = now // and so no other node asks
 	}
 	lifetime := s.terms.stored(r, now)
@@ -176,8 +180,8 @@ func (s *Sessions) extend(ctx context.Context, found *Session, value []byte, now
 	if swapped {
 		found.seen.Store(now)
 		s.keepAlong(ctx, found)
-		if ask {
-			s.recheck(found.key)
+		if tell != nil {
+			(*tell)(found.key)
 		}
 	}
 	return nil

@@ -57,9 +57,15 @@ func (r record) kept() int64 {
 }
 
 // OnRecheck says who is told, at a use of a session, that its provider is to be
-// asked: on one node, and once in [Upstream].Every. fn must not block. It is set
-// before the first use.
-func (s *Sessions) OnRecheck(fn func(Key)) { s.recheck = fn }
+// asked: on one node, and once in [Upstream].Every. fn must not block. Nil is
+// nobody, and leaves it to other nodes and configurations.
+func (s *Sessions) OnRecheck(fn func(Key)) {
+	if fn == nil {
+		s.recheck.Store(nil)
+		return
+	}
+	s.recheck.Store(&fn)
+}
 
 // Upstream reads what a live session keeps, and whose it is. The error is
 // [ErrNone] where there is no such session.

@@ -25,7 +25,7 @@ const (
 	keysEvery = 10 * time.Second
 	keysBurst = 3
 
-	// maxLogouts bounds the logout tokens of one provider that are looked at at a
+	// maxLogouts bounds how many logout tokens of one provider are verified at a
 	// time.
 	maxLogouts = 16
 

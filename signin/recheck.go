@@ -88,7 +88,8 @@ func (r *Rechecks) add(k session.Key) {
 	}
 }
 
-// Run works until the context ends, and what has begun is finished.
+// Run works until the context ends, and what has begun is finished. After that
+// others are told what is due.
 func (r *Rechecks) Run(ctx context.Context) {
 	var workers sync.WaitGroup
 	for range recheckers {
@@ -107,6 +108,8 @@ func (r *Rechecks) Run(ctx context.Context) {
 			}
 		})
 	}
+	<-ctx.Done()
+	r.Server.Sessions.OnRecheck(nil)
 	workers.Wait()
 }
 

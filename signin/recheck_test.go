@@ -226,4 +226,19 @@ func TestRechecksFinishWhatTheyHaveBegun(t *testing.T) {
 	if f.who(b.session()) != "" {
 		t.Error("the session is alive")
 	}
+	// What is due from here on is for another configuration.
+	f.provider.set(func() { delete(f.provider.handle, "/token") })
+	b = f.signsIn(map[string]any{"sub": "ann"})
+	f.clock.Advance(2 * time.Hour)
+	f.who(b.session())
+	told := 0
+	f.hosted.Server.Sessions.OnRecheck(func(session.Key) { told++ })
+	f.clock.Advance(time.Hour)
+	f.who(b.session())
+	if told != 1 || f.ask() != 0 {
+		t.Errorf("the other was told %d times", told)
+	}
+	if _, up, err := f.hosted.Server.Sessions.Upstream(t.Context(), f.key(b)); err != nil || up.Asked != f.clock.Now().UnixMilli() {
+		t.Error(up.Asked, err)
+	}
 }
