@@ -204,12 +204,7 @@ func (a *App) Start() error {
 		return err
 	}
 	go a.maintain(ctx, c)
-	if c.hold() {
-		go func() {
-			defer c.release()
-			c.rechecks.Run(ctx)
-		}()
-	}
+	go c.rechecks.Run(ctx)
 	for _, way := range a.ways {
 		if watcher, ok := way.(signin.Watcher); ok {
 			go watcher.Watch(ctx)
