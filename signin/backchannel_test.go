@@ -116,7 +116,7 @@ func TestClass27ALogoutTokenThatIsNotRightIsRefused(t *testing.T) {
 		tokens[name] = f.logoutToken(changes)
 	}
 	good := strings.Split(f.logoutToken(claims{"sub": "ann"}), ".")
-	payload := must(jose.ParseSigned(strings.Join(good, "."), []jose.SignatureAlgorithm{jose.ES256})).UnsafePayloadWithoutVerification()
+	payload := must(jose.ParseSignedCompact(strings.Join(good, "."), []jose.SignatureAlgorithm{jose.ES256})).UnsafePayloadWithoutVerification()
 	tokens["signed by a stranger"] = f.provider.signed(jose.ES256, jose.JSONWebKey{Key: stranger, KeyID: "1"}, payload)
 	tokens["signed by a key that is not known"] = f.provider.signed(jose.ES256, jose.JSONWebKey{Key: stranger, KeyID: "9"}, payload)
 	tokens["signed with the client secret"] = f.provider.signed(jose.HS256, []byte(fakeSecret), payload)
