@@ -47,7 +47,7 @@ type facts struct {
 	Groups      []string
 	Client      string // whose own token it is; "": a user's, or none
 	BadToken    bool   // a token does not count
-	Unfit       bool   // the user signed in in a way that does not count here
+	Unfit       bool   // the way in which the user signed in does not count here
 	Preflight   bool
 	Page        bool // a person waits for a page
 	Form        bool // a person has sent a form

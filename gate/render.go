@@ -49,7 +49,7 @@ func (g *Gate) forbid(w http.ResponseWriter, r *http.Request, in *oauth.SignedIn
 	why, description := "in none of the groups "+strings.Join(g.Policy.Groups, ", "), "This user is in none of the groups that may do this."
 	reason := "This page is for members of " + strings.Join(g.Policy.Groups, " or ") + "."
 	if !g.Client.Accepts(in.User) {
-		why, description = "signed in by "+in.User.Signin+", which does not count here", "This user signed in in a way that does not count here."
+		why, description = "signed in by "+in.User.Signin+", which does not count here", "The way in which this user signed in does not count here."
 		reason = "You are signed in with an account that cannot be used here."
 	}
 	g.Server.Audit.Record(oauth.Event{What: oauth.AccessDenied, User: in.User, Client: g.Client, Session: in.Session, From: g.From(r), Why: why})

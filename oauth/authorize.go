@@ -298,10 +298,10 @@ func (s *Server) IssueCode(ctx context.Context, a *Authorization, in SignedIn, f
 	return code, nil
 }
 
-// unaccepted refuses a user who signed in in a way that does not count. Faces
+// unaccepted refuses a user whose way of signing in does not count. Faces
 // ask for another sign-in before it comes to this.
 func unaccepted() *Error {
-	return &Error{Kind: LoginRequired, Description: "The user signed in in a way that does not count for this client."}
+	return &Error{Kind: LoginRequired, Description: "The user signed in by a way that does not count for this client."}
 }
 
 // Callback is the redirect URI with a code, which is base64url and needs no

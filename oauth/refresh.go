@@ -139,7 +139,7 @@ func (s *Server) unrefreshable(grant *offlineGrant, r RefreshRequest) string {
 		return "its user is disabled or gone"
 	}
 	if !r.Client.Accepts(user) {
-		return "its user signed in in a way that does not count for the client any more"
+		return "its user signed in by a way that does not count for the client any more"
 	}
 	grant.User = user
 	return ""

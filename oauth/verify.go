@@ -183,7 +183,7 @@ func (s *Server) verify(ctx context.Context, c Claims) (*Verified, *Error) {
 		return v, refusal
 	}
 	if c.License == (License{}) && !client.Accepts(v.User) {
-		return v, invalidToken(errors.New("of a user who signed in in a way that does not count for its client"))
+		return v, invalidToken(errors.New("of a user who signed in by a way that does not count for its client"))
 	}
 	return v, nil
 }
