@@ -15,11 +15,23 @@ package_of() {
 	esac
 }
 
+# What npm installs runs on Node.js 20 or newer, which Debian has since 13.
+checked() {
+	case " $* " in *" npm "*)
+		if [ "$(node --version | sed 's/^v\([0-9]*\).*/\1/')" -lt 20 ]; then
+			echo "Node.js $(node --version) is too old: 20 or newer is needed, as in Debian 13 (package nodejs)" >&2
+			exit 1
+		fi
+		;;
+	esac
+	exit 0
+}
+
 missing=()
 for program in "$@"; do
 	command -v "$program" >/dev/null 2>&1 || missing+=("$program")
 done
-[ ${#missing[@]} -gt 0 ] || exit 0
+[ ${#missing[@]} -gt 0 ] || checked "$@"
 
 packages=()
 for program in "${missing[@]}"; do
@@ -31,7 +43,7 @@ if command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
 	echo "installing: ${packages[*]}"
 	apt-get update -qq
 	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
-	exit 0
+	checked "$@"
 fi
 echo "missing: ${missing[*]}" >&2
 echo "install the packages (names as in Debian): ${packages[*]}" >&2
