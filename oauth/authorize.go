@@ -92,7 +92,7 @@ func (a *Authorization) AcceptsUser(u session.User) bool {
 	// An address with two @ is none: one program would read the first, and
 	// another the last.
 	name, domain, found := strings.Cut(u.Email, "@")
-	return found && name != "" && !strings.Contains(domain, "@") && slices.Contains(a.EmailDomains, strings.ToLower(domain))
+	return found && name != "" && !strings.Contains(domain, "@") && slices.Contains(a.EmailDomains, LowerASCII(domain))
 }
 
 // Presentation is how the pages of a sign-in look and how the result travels.

@@ -162,8 +162,9 @@ func TestClass17And20WhoseSessionCounts(t *testing.T) {
 		{"two @, the first", session.User{Signin: "acme", Email: "x@acme.example@other.example"}, false},
 		{"no name", session.User{Signin: "acme", Email: "@acme.example"}, false},
 		{"no e-mail", session.User{Signin: "acme"}, false},
+		{"another domain with a lower case that is ours", session.User{Signin: "acme", Email: "x@\u212akit.example"}, false},
 	} {
-		a := &oauth.Authorization{Ways: []string{"acme"}, EmailDomains: []string{"acme.example"}}
+		a := &oauth.Authorization{Ways: []string{"acme"}, EmailDomains: []string{"acme.example", "kkit.example"}}
 		if got := a.AcceptsUser(tt.user); got != tt.accepts {
 			t.Errorf("%s: %v", tt.name, got)
 		}

@@ -199,6 +199,18 @@ func isASCIIText(s string) bool {
 	return true
 }
 
+// LowerASCII is how e-mail addresses are compared. Other letters stay: the lower
+// case of some is ASCII, so that somebody else's address would become the same.
+func LowerASCII(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			b[i] += 'a' - 'A'
+		}
+	}
+	return string(b)
+}
+
 // A FailAuthURL is a registered place to send a browser that has no session:
 // one URL, or, where it was registered without a path, all of an origin.
 type FailAuthURL struct {

@@ -143,7 +143,7 @@ func CanonicalEmail(email string) (string, error) {
 		strings.ContainsAny(email, " \t,;<>\"'()\\") || !oauth.CleanText(email) || len(email) > 254 {
 		return "", fmt.Errorf("e-mail %q is no address such as player@game.example", email)
 	}
-	return strings.ToLower(email), nil
+	return oauth.LowerASCII(email), nil
 }
 
 // subjectNamespace is the UUID of this project's namespace (RFC 9562 section

@@ -71,6 +71,23 @@ func TestClass20AnAddressWithTwoAtSignsIsNone(t *testing.T) {
 	}
 }
 
+// The lower case of these letters is i and k.
+func TestClass20AnAddressWithLettersThatFoldToASCIIIsAnother(t *testing.T) {
+	f := newFixture(t)
+	l := f.accounts(Account{Name: "nik", Hash: f.work.hash(t, 10, "nik password"), Email: "Nik@Likes.example"})
+	for _, other := range []string{"n\u0130k@likes.example", "ni\u212a@likes.example", "nik@l\u0130kes.example", "nik@li\u212aes.example"} {
+		if got, err := CanonicalEmail(other); err == nil && got == "nik@likes.example" {
+			t.Errorf("%q was taken for it", other)
+		}
+		if u, there := l.ByEmail(other); there {
+			t.Errorf("%q is linked to %q", other, u.Name)
+		}
+	}
+	if u, there := l.ByEmail("NIK@LIKES.example"); !there || u.Name != "nik" {
+		t.Errorf("its own user is %q", u.Name)
+	}
+}
+
 func TestAPasswordThatIsTooLongIsNeverRight(t *testing.T) {
 	f := newFixture(t)
 	long := strings.Repeat("x", MaxPassword)
