@@ -124,3 +124,30 @@ func TestADisabledLocalUserDoesNotComeInThroughTheProvider(t *testing.T) {
 		t.Error("somebody is signed in")
 	}
 }
+
+// Who names themselves at a provider may have come before the user of this site
+// who has that name.
+func TestAUserOfThisSiteTakesTheirNameFromSessionsThatHadIt(t *testing.T) {
+	for name, c := range map[string]struct {
+		claims map[string]any
+		then   string
+	}{
+		"its address": {map[string]any{"sub": "d", "preferred_username": "Chief", "email": "eve@example.com", "email_verified": true}, "eve@example.com"},
+		"its subject": {map[string]any{"sub": "d", "preferred_username": "Chief", "email": "chief@example.com", "email_verified": true}, ""},
+	} {
+		f := newAtProvider(t, func(*ProviderOptions) {})
+		b := f.signsIn(c.claims)
+		if u := f.signedIn(b); u.Name != "Chief" {
+			t.Fatalf("signed in as %+v", u)
+		}
+		chief := Account{Name: "chief", Email: "chief@example.com", Hash: f.work.hash(t, 10, "chief password")}
+		f.use(f.accounts(chief), f.acme)
+		want := c.then
+		if want == "" {
+			want = f.acme.subject("d")
+		}
+		if u := f.signedIn(b); u.Name != want || u.Subject != f.acme.subject("d") {
+			t.Errorf("then called by %s: %+v", name, u)
+		}
+	}
+}

@@ -100,7 +100,11 @@ func (ws Ways) Current(u session.User) (session.User, bool) {
 			if u.Linked != "" {
 				return ws.current(u, w)
 			}
-			return w.Current(u)
+			now, may := w.Current(u)
+			if _, named := w.(Named); may && !named {
+				now = ws.own(now, w) // the name may have become another user's since
+			}
+			return now, may
 		}
 	}
 	return session.User{}, false
