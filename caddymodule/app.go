@@ -227,7 +227,7 @@ func (a *App) maintain(ctx context.Context, c *core) {
 		case <-ctx.Done():
 			return
 		case <-review.C:
-			c.server.Sessions.CloseRequests(func(u session.User) bool {
+			c.server.CloseRequests(func(u session.User) bool {
 				_, current := a.ways.Current(u)
 				return !current
 			})

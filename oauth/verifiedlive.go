@@ -41,10 +41,23 @@ func (s *Server) Attach(ctx context.Context, v *Verified) (attached context.Cont
 	}
 }
 
+// CloseRequests ends the live requests of users that match, as
+// [session.Sessions.CloseRequests] does, and those that hang on a grant alone.
+func (s *Server) CloseRequests(match func(session.User) bool) {
+	s.Sessions.CloseRequests(match)
+	if s.Verified == nil {
+		return
+	}
+	live := s.Verified.cache.live
+	for _, id := range live.grants() {
+		live.endIf(id, func(l *liveGrant) bool { return match(l.user) })
+	}
+}
+
 // attach makes cancel known for the grant of a token.
 func (t *VerifiedTokens) attach(v *Verified, sessions *session.Sessions, cancel context.CancelCauseFunc, release func()) func() {
 	c, id := t.cache, v.Claims.Grant
-	l := &liveGrant{sessions: sessions, offline: v.offline(), cancel: cancel}
+	l := &liveGrant{sessions: sessions, user: v.User, offline: v.offline(), cancel: cancel}
 	c.live.add(id, l)
 
 	// What ended between the check and now has ended unheard. Whatever ends
@@ -69,6 +82,7 @@ func (t *VerifiedTokens) attach(v *Verified, sessions *session.Sessions, cancel 
 // A liveGrant is a request under way that hangs on a grant.
 type liveGrant struct {
 	sessions *session.Sessions // under the policy that it came with
+	user     session.User
 	offline  bool
 	cancel   context.CancelCauseFunc
 	at       int // its place among those of its grant; -1: it has ended

@@ -70,6 +70,26 @@ func TestClass16ALiveRequestEndsWithWhatItsTokenHangsOn(t *testing.T) {
 	}
 }
 
+func TestClass16WhatARemovedUserHasOpenByATokenIsClosed(t *testing.T) {
+	for name, token := range kindsOfTokens {
+		t.Run(name, func(t *testing.T) {
+			w, _ := remembering(t)
+			_, in := w.signIn(ada)
+			v := w.verified(token(w, in))
+			ctx, release := w.Attach(t.Context(), v)
+			defer release()
+			w.CloseRequests(func(u session.User) bool { return u.Subject == "somebody else" })
+			if ctx.Err() != nil {
+				t.Fatal("the request has ended with somebody else")
+			}
+			w.CloseRequests(func(u session.User) bool { return u.Subject == ada.Subject })
+			if ended := context.Cause(ctx) == session.ErrEnded; ended != (v.Claims.Grant != "") {
+				t.Errorf("the request has ended: %v", ended)
+			}
+		})
+	}
+}
+
 func TestARefreshLeavesLiveRequestsAlone(t *testing.T) {
 	w, h := remembering(t)
 	_, in := w.signIn(ada)
