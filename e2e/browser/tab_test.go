@@ -49,26 +49,29 @@ func (p *profile) tab() *tab {
 	return p.attach()
 }
 
+// attach tries again where a window that has just opened changes to the process
+// of another site at that very moment, which ends what was asked of the first.
 func (p *profile) attach(options ...chromedp.ContextOption) *tab {
 	p.t.Helper()
-	ctx, cancel := chromedp.NewContext(p.ctx, options...)
-	b := &tab{t: p.t, profile: p, ctx: ctx}
-	err := chromedp.Do(ctx)
-	if err == nil {
-		err = chromedp.Listen(ctx, b.watch)
+	for again := 10; ; again-- {
+		ctx, cancel := chromedp.NewContext(p.ctx, options...)
+		b := &tab{t: p.t, profile: p, ctx: ctx}
+		err := chromedp.Do(ctx)
+		if err == nil {
+			err = chromedp.Listen(ctx, b.watch)
+		}
+		if err == nil {
+			_, err = chromedp.Call(ctx, audits.Enable, cdp.Empty{})
+		}
+		p.t.Cleanup(cancel)
+		switch {
+		case err == nil:
+			p.t.Cleanup(b.check)
+			return b
+		case again == 0 || !strings.Contains(err.Error(), "Inspected target navigated or closed"):
+			p.t.Fatalf("opening a tab: %v", err)
+		}
 	}
-	if err == nil {
-		_, err = chromedp.Call(ctx, audits.Enable, cdp.Empty{})
-	}
-	if err != nil {
-		cancel()
-		p.t.Fatalf("opening a tab: %v", err)
-	}
-	p.t.Cleanup(func() {
-		b.check()
-		cancel()
-	})
-	return b
 }
 
 // cookies are all that the profile has.
