@@ -139,6 +139,10 @@ func TestClass26ASharedKeyOpensNothingOfOthers(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	cookie, _ := w.signIn(ada)
+	answered := w.token(redemption(w.code(cookie, game())))
+	games := w.accessToken(answered, keys.RS256)
+	game, _ := w.access(answered)
 	for name, change := range map[string]map[string]any{
 		"another audience":           {"aud": []string{"server"}},
 		"one audience more":          {"aud": []string{"legacy", "server"}},
@@ -150,6 +154,11 @@ func TestClass26ASharedKeyOpensNothingOfOthers(t *testing.T) {
 		"a license":                  {"license_product": "p", "license_customer_account": "a"},
 		"another issuer":             {"iss": "https://evil.example"},
 		"a grant with scope offline": {"scp": []string{"email", "offline"}},
+		"a grant of another client":  {"gid": games.Grant},
+		"a user of another client":   {"gid": games.Grant, "sid": games.SessionID, "sub": games.Subject},
+		"a grant that is none":       {"gid": "AAAAAAAAAAAAAAAAAAAAAA"},
+		"a grant of another user":    {"gid": others["gid"]},
+		"another user with a grant of theirs, in another session": {"gid": others["gid"], "sub": others["sub"]},
 	} {
 		t.Run(name, func(t *testing.T) {
 			forged := maps.Clone(real)
@@ -164,9 +173,12 @@ func TestClass26ASharedKeyOpensNothingOfOthers(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			wantError(t, w.validate(hmacJWT(`{"alg":"HS256","typ":"JWT"}`, string(raw), []byte(sharedKey))), 401, "002-016", badToken)
+			made := hmacJWT(`{"alg":"HS256","typ":"JWT"}`, string(raw), []byte(sharedKey))
+			wantError(t, w.validate(made), 401, "002-016", badToken)
+			w.revoke(revoking(made, "client_id", "6", "client_secret", secret))
 		})
 	}
+	w.wantValid(true, game)
 }
 
 func TestAClientHasClaimsOfItsOwn(t *testing.T) {

@@ -2,7 +2,6 @@ package oauth
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -47,21 +46,11 @@ func (s *Server) revocable(ctx context.Context, token string) (grant, client str
 	if !errors.Is(err, keys.ErrSealed) {
 		return "", "", unavailable(err)
 	}
-	payload, err := s.verifySignature(ctx, token)
-	if errors.Is(err, keys.ErrToken) {
-		return "", "", nil
-	}
-	if err != nil {
-		return "", "", unavailable(err)
-	}
-	var c struct {
-		Claims
-		Audience audience  `json:"aud"`
-		Scopes   *[]string `json:"scp"`
-		Groups   any       `json:"groups"`
-	}
-	// An ID token is none that can be revoked, and opens nothing.
-	if json.Unmarshal(payload, &c) != nil || c.Scopes == nil || !same(c.Issuer, s.Issuer) || c.Expires <= s.Now().Unix() {
+	c, refusal := s.openAccess(ctx, token)
+	switch {
+	case refusal != nil && refusal.Kind != InvalidToken:
+		return "", "", refusal
+	case refusal != nil || !same(c.Issuer, s.Issuer) || c.Expires <= s.Now().Unix():
 		return "", "", nil
 	}
 	return c.Grant, c.ClientID, nil

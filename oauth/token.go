@@ -146,7 +146,7 @@ func (s *Server) sign(ctx context.Context, g given, idToken bool) (*Tokens, *Err
 func (s *Server) signAccess(ctx context.Context, g given) (string, error) {
 	// One of a license is for us alone to verify, and for no backend to make.
 	if g.client.TokenAlg == keys.HS256 && g.product == "" {
-		return g.client.HS256Key.Sign(s.accessClaims(g))
+		return s.signShared(ctx, g)
 	}
 	return s.Keys.Sign(ctx, g.client.idTokenAlg(), s.accessClaims(g))
 }

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/caddy-sso/caddy-sso/keys"
@@ -15,6 +14,8 @@ import (
 
 // ErrTokenExpired is the cause of an [InvalidToken] that was valid once.
 var ErrTokenExpired = errors.New("the token has expired")
+
+var errNotOurs = errors.New("claims that are not ours")
 
 // ErrUserGone is the cause of an [InvalidToken] whose user is disabled or gone.
 var ErrUserGone = errors.New("of a user who is disabled or gone")
@@ -47,6 +48,9 @@ func (s *Server) VerifyAccess(ctx context.Context, token string) (*Verified, *Er
 
 // openAccess checks the signature of an access token, and reads its claims.
 func (s *Server) openAccess(ctx context.Context, token string) (*Claims, *Error) {
+	if unverified, ok := keys.Unverified(token); ok {
+		return s.openShared(ctx, token, unverified)
+	}
 	var claims struct {
 		Claims
 		Scopes *[]string `json:"scp"`
@@ -97,9 +101,10 @@ func (h *Hint) Names(sess *session.Session) bool {
 	return h.Session == sess.Key() && same(h.Subject, sess.User().Subject)
 }
 
-// openToken checks a token's signature and reads its claims.
+// openToken checks the signature of a token by a key of ours, and reads its
+// claims.
 func (s *Server) openToken(ctx context.Context, token string, claims any) *Error {
-	payload, err := s.verifySignature(ctx, token)
+	payload, err := s.Keys.Verify(ctx, token, s.Clients.Algorithms()...)
 	if errors.Is(err, keys.ErrToken) {
 		return invalidToken(err)
 	}
@@ -107,55 +112,9 @@ func (s *Server) openToken(ctx context.Context, token string, claims any) *Error
 		return unavailable(err)
 	}
 	if err := json.Unmarshal(payload, claims); err != nil {
-		return invalidToken(errors.New("claims that are not ours"))
+		return invalidToken(errNotOurs)
 	}
 	return nil
-}
-
-func (s *Server) verifySignature(ctx context.Context, token string) ([]byte, error) {
-	if unverified, ok := keys.Unverified(token); ok {
-		return s.verifyShared(token, unverified)
-	}
-	return s.Keys.Verify(ctx, token, s.Clients.Algorithms()...)
-}
-
-// verifyShared checks an access token that is signed with the key of the client
-// that it names, and with no other. Who has that key can write what they like,
-// so no more of it counts than this client may have.
-func (s *Server) verifyShared(token string, unverified []byte) ([]byte, error) {
-	var c struct {
-		Claims
-		Audience audience  `json:"aud"`
-		Scopes   *[]string `json:"scp"`
-		Groups   any       `json:"groups"`
-	}
-	if json.Unmarshal(unverified, &c) != nil {
-		return nil, fmt.Errorf("%w: claims that are not ours", keys.ErrToken)
-	}
-	client, known := s.Clients.Get(c.ClientID)
-	if !known || client.TokenAlg != keys.HS256 {
-		return nil, fmt.Errorf("%w: HS256 is not for this client", keys.ErrToken)
-	}
-	payload, err := client.HS256Key.Verify(token)
-	if err != nil {
-		return nil, err
-	}
-	foreign := func(aud string) bool {
-		return !slices.Contains(client.Audiences, aud) && aud != client.defaultAudience()
-	}
-	// Both of these say what the grant is, not what the token may do.
-	beyond := func(scope string) bool {
-		return scope != "openid" && scope != "offline" && len(client.grantable([]string{scope})) == 0
-	}
-	switch {
-	case c.Scopes == nil || c.License != License{}:
-		return nil, fmt.Errorf("%w: HS256 is for access tokens, and not for those of licenses", keys.ErrToken)
-	case slices.ContainsFunc(c.Audience, foreign):
-		return nil, fmt.Errorf("%w: of an audience that its client has not", keys.ErrToken)
-	case slices.ContainsFunc(*c.Scopes, beyond):
-		return nil, fmt.Errorf("%w: of a scope that its client has not", keys.ErrToken)
-	}
-	return payload, nil
 }
 
 // verify checks what all tokens have in common.
