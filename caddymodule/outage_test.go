@@ -3,9 +3,11 @@ package caddymodule
 import (
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/caddy-sso/caddy-sso/storage"
 	"github.com/caddy-sso/caddy-sso/storage/redistest"
 )
 
@@ -19,6 +21,8 @@ func TestAReloadInAnOutageOfRedisKeepsTheKeys(t *testing.T) {
 	w.mustLoad(s)
 	known, page := w.visitor(), "http://"+w.site+"/"
 	known.signIn(page)
+	w.hearsAllOf(server)
+	known.getOnce(page) // a session that is told to have changed is read again when it is next used
 	waiting := w.visitor()
 	form := waiting.get(page + "deep")
 
@@ -55,6 +59,25 @@ func TestAReloadInAnOutageOfRedisKeepsTheKeys(t *testing.T) {
 	})
 	if done.body != "hello demo" || done.Request.URL.Path != "/deep" {
 		t.Errorf("%s at %s: %s", done.Status, done.Request.URL, done.body)
+	}
+}
+
+// hearsAllOf waits until what Redis tells of changes until now has arrived.
+func (w *world) hearsAllOf(server *redistest.Server) {
+	w.t.Helper()
+	heard := make(chan struct{})
+	var once sync.Once
+	stop := w.running().opened.Load().state.store.Watch(func(c storage.Change) {
+		if c.Key == "marker" {
+			once.Do(func() { close(heard) })
+		}
+	})
+	defer stop()
+	server.MustCommand("SET", "sso:marker", "x")
+	select {
+	case <-heard:
+	case <-time.After(20 * time.Second):
+		w.t.Fatal("redis tells of no change")
 	}
 }
 
