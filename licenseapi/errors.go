@@ -1,15 +1,14 @@
 package licenseapi
 
 import (
-	"errors"
 	"net/http"
 	"strconv"
 	"time"
 
 	"go.uber.org/zap"
 
+	"github.com/caddy-sso/caddy-sso/endpoint"
 	"github.com/caddy-sso/caddy-sso/oauth"
-	"github.com/caddy-sso/caddy-sso/storage"
 )
 
 // A refusal is an error as this API's clients know it.
@@ -100,23 +99,13 @@ func refuse(w http.ResponseWriter, log *zap.Logger, e *oauth.Error) {
 		after = max(after, time.Second)
 		log.Error("answering the License API", zap.Error(e))
 	}
-	if after > 0 {
-		w.Header().Set("Retry-After", strconv.FormatInt(int64((after+time.Second-1)/time.Second), 10))
-	}
+	endpoint.RetryAfter(w.Header(), after)
 	write(w, r)
 }
 
 // Unavailable answers for an API that cannot work because of err. Of the fields
 // it needs Log alone.
-func (a *API) Unavailable(w http.ResponseWriter, err error) { refuse(w, a.Log, internal(err)) }
-
-func internal(err error) *oauth.Error {
-	e := &oauth.Error{Kind: oauth.Internal, Description: "Something went wrong.", Cause: err}
-	if errors.Is(err, storage.ErrUnavailable) {
-		e.RetryAfter = time.Second
-	}
-	return e
-}
+func (a *API) Unavailable(w http.ResponseWriter, err error) { refuse(w, a.Log, oauth.Unavailable(err)) }
 
 // write sends an error: these three members, and no other.
 func write(w http.ResponseWriter, e refusal) {

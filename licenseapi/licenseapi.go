@@ -7,13 +7,12 @@ package licenseapi
 import (
 	"context"
 	"net/http"
-	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
 
+	"github.com/caddy-sso/caddy-sso/endpoint"
 	"github.com/caddy-sso/caddy-sso/oauth"
 )
 
@@ -50,13 +49,9 @@ type API struct {
 const PublicKeyPath = "/sso/license_signature.pem"
 
 // Endpoint returns what answers a path, or nil for a path that is not this
-// API's. Slashes may be doubled: real clients append to a base URL that ends in
-// one.
+// API's.
 func (a *API) Endpoint(path string) http.HandlerFunc {
-	for strings.Contains(path, "//") {
-		path = strings.ReplaceAll(path, "//", "/")
-	}
-	switch path {
+	switch endpoint.Path(path) {
 	case "/api/v4/sso_url", "/api/v4/sso_url/":
 		return a.ssoURL
 	case "/api/v4/oauth_url", "/api/v4/oauth_url/":
@@ -87,10 +82,9 @@ func (a *API) publicKey(w http.ResponseWriter, r *http.Request) {
 // allowed says whether an endpoint knows the method of a request, and answers
 // 405 where it does not.
 func allowed(w http.ResponseWriter, r *http.Request, methods ...string) bool {
-	if slices.Contains(methods, r.Method) {
+	if endpoint.Knows(w, r, methods...) {
 		return true
 	}
-	w.Header().Set("Allow", strings.Join(methods, ", "))
 	write(w, errMethod)
 	return false
 }

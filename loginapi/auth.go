@@ -2,9 +2,8 @@ package loginapi
 
 import (
 	"net/http"
-	"net/url"
-	"strings"
 
+	"github.com/caddy-sso/caddy-sso/endpoint"
 	"github.com/caddy-sso/caddy-sso/oauth"
 )
 
@@ -17,8 +16,8 @@ var authParams = []string{
 // ParseAuthorize reads the query of the authorization endpoint. The hosted page
 // reads the same query, to come back here when the user has signed in.
 func ParseAuthorize(rawQuery string) (oauth.AuthorizeRequest, *oauth.Error) {
-	if len(rawQuery) > maxQuery {
-		return oauth.AuthorizeRequest{}, badParam("The parameters are too long.")
+	if len(rawQuery) > endpoint.MaxQuery {
+		return oauth.AuthorizeRequest{}, endpoint.ErrTooLong
 	}
 	p, err := parseParams(rawQuery, authParams)
 	if err != nil {
@@ -82,10 +81,10 @@ func (a *API) auth(w http.ResponseWriter, r *http.Request) {
 	}
 	if !ok || !authorization.Accepts(in) {
 		if authorization.FailAuthURL != "" {
-			redirect(w, authorization.FailCallback(a.resume(r.URL.RawQuery)))
+			endpoint.Redirect(w, http.StatusFound, authorization.FailCallback(a.resume(r.URL.RawQuery)))
 			return
 		}
-		redirect(w, a.HostedPage(r.URL.RawQuery))
+		endpoint.Redirect(w, http.StatusFound, a.HostedPage(r.URL.RawQuery))
 		return
 	}
 	code, refusal := a.Server.IssueCode(r.Context(), authorization, in, a.From(r))
@@ -94,29 +93,22 @@ func (a *API) auth(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if !authorization.Presentation.Popup {
-		redirect(w, authorization.Callback(code))
+		endpoint.Redirect(w, http.StatusFound, authorization.Callback(code))
 		return
 	}
 	widget, err := a.Widget(r.Context(), authorization, code)
 	if err != nil {
-		a.refuse(w, internal(err))
+		a.refuse(w, oauth.Unavailable(err))
 		return
 	}
-	redirect(w, widget)
+	endpoint.Redirect(w, http.StatusFound, widget)
 }
 
-var errNotANavigation = badParam("This address is for navigations and scripts, not for an image or another part of a page.")
+var errNotANavigation = oauth.Invalid("This address is for navigations and scripts, not for an image or another part of a page.")
 
 // resume is the portal URL that continues a request once there is a session:
 // the same request, without its fail_auth_url, so that it ends at the hosted
 // page if there is still none.
 func (a *API) resume(rawQuery string) string {
-	var kept []string
-	for pair := range strings.SplitSeq(rawQuery, "&") {
-		name, _, _ := strings.Cut(pair, "=")
-		if name, err := url.QueryUnescape(name); err == nil && name != "fail_auth_url" {
-			kept = append(kept, pair)
-		}
-	}
-	return a.Server.Issuer + "/api/oauth2/auth?" + strings.Join(kept, "&")
+	return a.Server.Issuer + "/api/oauth2/auth?" + endpoint.WithoutParams(rawQuery, "fail_auth_url")
 }

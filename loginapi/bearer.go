@@ -2,21 +2,15 @@ package loginapi
 
 import (
 	"net/http"
-	"strings"
 
+	"github.com/caddy-sso/caddy-sso/endpoint"
 	"github.com/caddy-sso/caddy-sso/oauth"
 )
 
-// bearer verifies the access token of a request (RFC 6750 section 2.1), and
-// answers by itself where there is none that counts.
+// bearer verifies the access token of a request, and answers by itself where
+// there is none that counts.
 func (a *API) bearer(w http.ResponseWriter, r *http.Request) (*oauth.Verified, bool) {
-	header := r.Header.Values("Authorization")
-	token := ""
-	if len(header) == 1 {
-		if scheme, credentials, _ := strings.Cut(header[0], " "); strings.EqualFold(scheme, "Bearer") {
-			token = strings.TrimSpace(credentials)
-		}
-	}
+	token := endpoint.Bearer(r)
 	if token == "" {
 		w.Header().Set("Www-Authenticate", "Bearer")
 		a.refuse(w, &oauth.Error{Kind: oauth.LoginRequired, Description: "Unauthorized user: the Authorization header should be Bearer and an access token."})

@@ -7,6 +7,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/caddy-sso/caddy-sso/endpoint"
 	"github.com/caddy-sso/caddy-sso/oauth"
 )
 
@@ -64,7 +65,7 @@ func (a *API) refuse(w http.ResponseWriter, e *oauth.Error) {
 // Unavailable answers for an API that cannot work yet, because of err. Of the
 // fields it needs Log alone.
 func (a *API) Unavailable(w http.ResponseWriter, err error) {
-	refusal := internal(err)
+	refusal := oauth.Unavailable(err)
 	refusal.RetryAfter = time.Second
 	a.refuse(w, refusal)
 }
@@ -80,6 +81,6 @@ type errorObject struct {
 }
 
 func writeError(w http.ResponseWriter, status int, code, description string, after time.Duration) {
-	retryAfter(w.Header(), after)
-	writeJSON(w, status, errorBody{errorObject{Code: code, Description: description}})
+	endpoint.RetryAfter(w.Header(), after)
+	endpoint.WriteJSON(w, status, errorBody{errorObject{Code: code, Description: description}})
 }

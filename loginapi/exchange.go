@@ -17,18 +17,18 @@ var accessTokenTypes = []string{"", accessTokenType, "urn:ietf:params:oauth:toke
 func (a *API) exchangeGrant(w http.ResponseWriter, r *http.Request, client *oauth.Client, p *params) {
 	for _, name := range []string{"actor_token", "resource"} {
 		if p.get(name) != "" {
-			a.refuse(w, badParam(name+" is not supported."))
+			a.refuse(w, oauth.Invalid(name+" is not supported."))
 			return
 		}
 	}
 	for _, name := range []string{"subject_token_type", "requested_token_type"} {
 		if !slices.Contains(accessTokenTypes, p.get(name)) {
-			a.refuse(w, badParam(name+" should be "+accessTokenType+"."))
+			a.refuse(w, oauth.Invalid(name+" should be "+accessTokenType+"."))
 			return
 		}
 	}
 	if p.get("subject_token") == "" {
-		a.refuse(w, badParam("subject_token is missing."))
+		a.refuse(w, oauth.Invalid("subject_token is missing."))
 		return
 	}
 	request := oauth.ExchangeRequest{

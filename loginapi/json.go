@@ -11,10 +11,11 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/caddy-sso/caddy-sso/endpoint"
 	"github.com/caddy-sso/caddy-sso/oauth"
 )
 
-var errBody = badParam("The body should be one JSON object in UTF-8, without duplicate names.")
+var errBody = oauth.Invalid("The body should be one JSON object in UTF-8, without duplicate names.")
 
 // jsonBody reads the named members of a JSON object, each a string that is not
 // empty, and answers by itself where it cannot. Others are ignored. No page of
@@ -23,11 +24,12 @@ var errBody = badParam("The body should be one JSON object in UTF-8, without dup
 func (a *API) jsonBody(w http.ResponseWriter, r *http.Request, names ...string) (map[string]string, bool) {
 	media, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if charset := params["charset"]; err != nil || media != "application/json" || charset != "" && !strings.EqualFold(charset, "utf-8") {
-		a.refuse(w, badParam("The body should be application/json, in UTF-8."))
+		a.refuse(w, oauth.Invalid("The body should be application/json, in UTF-8."))
 		return nil, false
 	}
-	body, ok := a.body(w, r)
-	if !ok {
+	body, status, refusal := endpoint.ReadBody(w, r)
+	if refusal != nil {
+		writeError(w, status, "0", refusal.Description, 0)
 		return nil, false
 	}
 	members, refusal := parseObject(body, names)
@@ -68,7 +70,7 @@ func parseObject(body []byte, names []string) (map[string]string, *oauth.Error) 
 		}
 		var value *string
 		if err := json.Unmarshal(raw, &value); err != nil || value == nil {
-			return nil, badParam(names[i] + " should be a string.")
+			return nil, oauth.Invalid(names[i] + " should be a string.")
 		}
 		members[names[i]] = *value
 	}
@@ -80,22 +82,8 @@ func parseObject(body []byte, names []string) (map[string]string, *oauth.Error) 
 	}
 	for _, name := range names {
 		if members[name] == "" {
-			return nil, badParam(name + " is missing.")
+			return nil, oauth.Invalid(name + " is missing.")
 		}
 	}
 	return members, nil
-}
-
-// body reads a bounded body, and answers by itself where it cannot.
-func (a *API) body(w http.ResponseWriter, r *http.Request) ([]byte, bool) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxForm))
-	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
-		writeError(w, http.StatusRequestEntityTooLarge, "0", "The body is too large.", 0)
-		return nil, false
-	}
-	if err != nil {
-		a.refuse(w, badParam("The body could not be read."))
-		return nil, false
-	}
-	return body, true
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
+	"github.com/caddy-sso/caddy-sso/endpoint"
 	"github.com/caddy-sso/caddy-sso/oauth"
 )
 
@@ -45,15 +46,14 @@ func (a *API) projectKeys(w http.ResponseWriter, r *http.Request, id string) {
 		public, err = a.Server.Keys.Public(r.Context(), client.TokenAlg)
 	}
 	if err != nil {
-		a.refuse(w, internal(err))
+		a.refuse(w, oauth.Unavailable(err))
 		return
 	}
 	list := make([]projectKey, 0, len(public))
 	for _, k := range public {
 		list = append(list, newProjectKey(k))
 	}
-	w.Header().Set("Access-Control-Allow-Origin", "*")
-	writePublic(w, list)
+	endpoint.WritePublic(w, "application/json", list)
 }
 
 func newProjectKey(k jose.JSONWebKey) projectKey {

@@ -3,6 +3,7 @@ package loginapi
 import (
 	"net/http"
 
+	"github.com/caddy-sso/caddy-sso/endpoint"
 	"github.com/caddy-sso/caddy-sso/oauth"
 )
 
@@ -18,7 +19,7 @@ func (a *API) login(w http.ResponseWriter, r *http.Request) {
 		a.refuse(w, refusal)
 		return
 	}
-	writeJSON(w, http.StatusOK, loginURLBody{authorization.Callback(code)})
+	endpoint.WriteJSON(w, http.StatusOK, loginURLBody{authorization.Callback(code)})
 }
 
 // loginToken answers POST /api/oauth2/login/token: name and password for tokens

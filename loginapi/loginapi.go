@@ -6,19 +6,14 @@ package loginapi
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"net/http"
-	"slices"
-	"strconv"
 	"strings"
-	"time"
 
 	"go.uber.org/zap"
 
+	"github.com/caddy-sso/caddy-sso/endpoint"
 	"github.com/caddy-sso/caddy-sso/oauth"
 	"github.com/caddy-sso/caddy-sso/session"
-	"github.com/caddy-sso/caddy-sso/storage"
 )
 
 // An API answers the Login API's endpoints. Its fields are set once.
@@ -56,12 +51,9 @@ type API struct {
 }
 
 // Endpoint returns what answers a path, or nil for a path that is not this
-// API's. Slashes may be doubled: real clients append to a base URL that ends
-// in one.
+// API's.
 func (a *API) Endpoint(path string) http.HandlerFunc {
-	for strings.Contains(path, "//") {
-		path = strings.ReplaceAll(path, "//", "/")
-	}
+	path = endpoint.Path(path)
 	switch path {
 	case "/api/oauth2/auth":
 		return a.auth
@@ -98,102 +90,22 @@ func (a *API) Endpoint(path string) http.HandlerFunc {
 // allowed says whether an endpoint knows the method of a request, and answers
 // 405 where it does not.
 func allowed(w http.ResponseWriter, r *http.Request, methods ...string) bool {
-	if slices.Contains(methods, r.Method) {
+	if endpoint.Knows(w, r, methods...) {
 		return true
 	}
-	w.Header().Set("Allow", strings.Join(methods, ", "))
 	writeError(w, http.StatusMethodNotAllowed, "0", "The method is not allowed.", 0)
 	return false
 }
 
-// allowedScript is allowed for an endpoint that scripts on other origins call:
-// it adds credentialed CORS for the origins of registered redirect URIs, and
-// for no other (Fetch standard, section 3.3), and answers preflights.
+// allowedScript is allowed for an endpoint that scripts on other origins call,
+// with cookies, too. It answers preflights.
 func (a *API) allowedScript(w http.ResponseWriter, r *http.Request, method string) bool {
-	header := w.Header()
-	header.Add("Vary", "Origin")
-	registered := false
-	if origin := r.Header.Get("Origin"); a.Server.Clients.RegisteredOrigin(origin) {
-		registered = true
-		header.Set("Access-Control-Allow-Origin", origin)
-		header.Set("Access-Control-Allow-Credentials", "true")
-		header.Set("Access-Control-Expose-Headers", "Retry-After")
-	}
-	if r.Method != http.MethodOptions || r.Header.Get("Access-Control-Request-Method") == "" {
-		return allowed(w, r, method)
-	}
-	if registered {
-		header.Set("Access-Control-Allow-Methods", method)
-		header.Set("Access-Control-Allow-Headers", "Authorization, Content-Type")
-		header.Set("Access-Control-Max-Age", "600")
-	}
-	w.WriteHeader(http.StatusNoContent)
-	return false
+	scripts := endpoint.Scripts{Clients: a.Server.Clients, Cookies: true, Headers: "Retry-After"}
+	return !scripts.Preflight(w, r, method) && allowed(w, r, method)
 }
 
 // signedIn checks the session of a request. Where there is none it returns
 // false and no error.
 func (a *API) signedIn(r *http.Request) (oauth.SignedIn, bool, *oauth.Error) {
-	cookie, ok := a.Cookie.Value(r)
-	if !ok {
-		return oauth.SignedIn{}, false, nil
-	}
-	in, err := a.Server.SignedIn(r.Context(), cookie)
-	switch {
-	case err == nil:
-		return in, true, nil
-	case errors.Is(err, session.ErrNone):
-		return oauth.SignedIn{}, false, nil
-	}
-	return oauth.SignedIn{}, false, internal(err)
-}
-
-func internal(err error) *oauth.Error {
-	e := &oauth.Error{Kind: oauth.Internal, Description: "Something went wrong.", Cause: err}
-	if errors.Is(err, storage.ErrUnavailable) {
-		e.RetryAfter = time.Second
-	}
-	return e
-}
-
-// noStore marks what carries a code, a token or a cookie.
-func noStore(h http.Header) {
-	h.Set("Cache-Control", "no-store")
-	h.Set("Referrer-Policy", "no-referrer")
-}
-
-func writeJSON(w http.ResponseWriter, status int, v any) {
-	noStore(w.Header())
-	encodeJSON(w, status, v)
-}
-
-// writePublic is for what anybody may keep: five minutes are well within the
-// day that a key is published before it is used.
-func writePublic(w http.ResponseWriter, v any) {
-	w.Header().Set("Cache-Control", "public, max-age=300")
-	encodeJSON(w, http.StatusOK, v)
-}
-
-func encodeJSON(w http.ResponseWriter, status int, v any) {
-	h := w.Header()
-	h.Set("Content-Type", "application/json")
-	h.Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(status)
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	enc.Encode(v) //nolint:errcheck // the client went away
-}
-
-func redirect(w http.ResponseWriter, location string) {
-	// What noStore sets and the location, in one allocation.
-	v := []string{"no-store", "no-referrer", location}
-	h := w.Header()
-	h["Cache-Control"], h["Referrer-Policy"], h["Location"] = v[0:1:1], v[1:2:2], v[2:3:3]
-	w.WriteHeader(http.StatusFound)
-}
-
-func retryAfter(h http.Header, d time.Duration) {
-	if d > 0 {
-		h.Set("Retry-After", strconv.FormatInt(int64((d+time.Second-1)/time.Second), 10))
-	}
+	return endpoint.SignedIn(r, a.Server, a.Cookie)
 }

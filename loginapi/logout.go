@@ -3,6 +3,7 @@ package loginapi
 import (
 	"net/http"
 
+	"github.com/caddy-sso/caddy-sso/endpoint"
 	"github.com/caddy-sso/caddy-sso/oauth"
 )
 
@@ -22,7 +23,7 @@ func (a *API) logout(w http.ResponseWriter, r *http.Request) {
 		"all": func(v *oauth.Verified) *oauth.Error { return a.Server.SignOutEverywhere(r.Context(), v, a.From(r)) },
 	}[p.get("sessions")]
 	if end == nil {
-		a.refuse(w, badParam("sessions in query should be one of [sso all]"))
+		a.refuse(w, oauth.Invalid("sessions in query should be one of [sso all]"))
 		return
 	}
 	v, ok := a.bearer(w, r)
@@ -37,11 +38,5 @@ func (a *API) logout(w http.ResponseWriter, r *http.Request) {
 		a.refuse(w, refusal)
 		return
 	}
-	noContent(w)
-}
-
-// noContent answers that it was done.
-func noContent(w http.ResponseWriter) {
-	noStore(w.Header())
-	w.WriteHeader(http.StatusNoContent)
+	endpoint.WriteEmpty(w, http.StatusNoContent)
 }

@@ -3,6 +3,7 @@ package loginapi
 import (
 	"net/http"
 
+	"github.com/caddy-sso/caddy-sso/endpoint"
 	"github.com/caddy-sso/caddy-sso/oauth"
 )
 
@@ -28,7 +29,7 @@ func (a *API) me(w http.ResponseWriter, r *http.Request) {
 		writeError(w, http.StatusForbidden, "1901-0001", "Invalid token: it is of no user.", 0)
 		return
 	}
-	writeJSON(w, http.StatusOK, userBody{
+	endpoint.WriteJSON(w, http.StatusOK, userBody{
 		ID: v.User.Subject, Username: v.User.Name, Picture: v.User.Avatar, Groups: oauth.GroupClaims(v.User.Groups),
 		Email: oauth.NewUserClaims(v.User, v.Claims.Scopes).Email,
 	})

@@ -1,19 +1,11 @@
 package loginapi
 
 import (
-	"fmt"
-	"net/url"
 	"slices"
 	"strings"
 
+	"github.com/caddy-sso/caddy-sso/endpoint"
 	"github.com/caddy-sso/caddy-sso/oauth"
-)
-
-// Bounds on what a request may carry, in bytes.
-const (
-	maxQuery = 32 << 10 // what the hosted page takes, and the widget can seal
-	maxParam = 16 << 10
-	maxForm  = 64 << 10
 )
 
 // params are the parameters of a query or form that an endpoint knows; others
@@ -36,27 +28,15 @@ func parseParams(raw string, names []string) (params, *oauth.Error) {
 	for raw != "" {
 		var pair string
 		pair, raw, _ = strings.Cut(raw, "&")
-		name, value, _ := strings.Cut(pair, "=")
-		name, err := url.QueryUnescape(name)
-		if err != nil {
-			continue
+		i, value, refusal := endpoint.Param(pair, names)
+		if refusal != nil {
+			return p, refusal
 		}
-		i := slices.Index(names, name)
 		if i < 0 {
 			continue
 		}
-		value, err = url.QueryUnescape(value)
-		if err != nil || strings.Contains(pair, ";") {
-			return p, badParam(name + " is not URL-encoded.")
-		}
-		if len(value) > maxParam {
-			return p, badParam(fmt.Sprintf("%s is longer than %d bytes.", name, maxParam))
-		}
-		if !oauth.CleanText(value) {
-			return p, badParam(name + " has control characters or is not UTF-8.")
-		}
 		if p.there[i] && p.values[i] != value {
-			return p, badParam(name + " is there more than once, with different values.")
+			return p, oauth.Invalid(names[i] + " is there more than once, with different values.")
 		}
 		p.values[i], p.there[i] = value, true
 	}
@@ -82,9 +62,5 @@ func (p *params) flag(name string) (bool, *oauth.Error) {
 	case "false", "0", "":
 		return false, nil
 	}
-	return false, badParam(name + " should be true or false.")
-}
-
-func badParam(description string) *oauth.Error {
-	return &oauth.Error{Kind: oauth.InvalidRequest, Description: description}
+	return false, oauth.Invalid(name + " should be true or false.")
 }

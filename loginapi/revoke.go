@@ -1,6 +1,11 @@
 package loginapi
 
-import "net/http"
+import (
+	"net/http"
+
+	"github.com/caddy-sso/caddy-sso/endpoint"
+	"github.com/caddy-sso/caddy-sso/oauth"
+)
 
 var revokeParams = []string{"token", "token_type_hint", "client_id", "client_secret"}
 
@@ -16,7 +21,7 @@ func (a *API) revoke(w http.ResponseWriter, r *http.Request) {
 	}
 	client, refusal := a.authenticate(r, p)
 	if refusal == nil && p.get("token") == "" {
-		refusal = badParam("token is missing.")
+		refusal = oauth.Invalid("token is missing.")
 	}
 	if refusal == nil {
 		refusal = a.Server.Revoke(r.Context(), client, p.get("token"), a.From(r))
@@ -25,8 +30,7 @@ func (a *API) revoke(w http.ResponseWriter, r *http.Request) {
 		a.refuse(w, refusal)
 		return
 	}
-	noStore(w.Header())
-	w.WriteHeader(http.StatusOK)
+	endpoint.WriteEmpty(w, http.StatusOK)
 }
 
 // validate answers POST /api/token/validate: 204 for an access token that counts.
@@ -42,5 +46,5 @@ func (a *API) validate(w http.ResponseWriter, r *http.Request) {
 		a.refuse(w, refusal)
 		return
 	}
-	noContent(w)
+	endpoint.WriteEmpty(w, http.StatusNoContent)
 }

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/caddy-sso/caddy-sso/endpoint"
 	"github.com/caddy-sso/caddy-sso/oauth"
 )
 
@@ -48,7 +49,7 @@ func (a *API) socialURL(w http.ResponseWriter, r *http.Request, id string) {
 		a.refuse(w, errUnknownProvider)
 		return
 	}
-	writeJSON(w, http.StatusOK, urlBody{a.Server.Issuer + socialPrefix + url.PathEscape(id) + "/login_redirect?" + a.complete(r)})
+	endpoint.WriteJSON(w, http.StatusOK, urlBody{a.Server.Issuer + socialPrefix + url.PathEscape(id) + "/login_redirect?" + a.complete(r)})
 }
 
 // socialRedirect answers GET /api/oauth2/social/{provider}/login_redirect: it
@@ -71,7 +72,7 @@ func (a *API) socialRedirect(w http.ResponseWriter, r *http.Request, id string) 
 		a.refuse(w, refusal)
 		return
 	}
-	redirect(w, to)
+	endpoint.Redirect(w, http.StatusFound, to)
 }
 
 // complete is the query of a request that was checked, with what it left out and

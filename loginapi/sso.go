@@ -3,6 +3,7 @@ package loginapi
 import (
 	"net/http"
 
+	"github.com/caddy-sso/caddy-sso/endpoint"
 	"github.com/caddy-sso/caddy-sso/oauth"
 )
 
@@ -40,7 +41,7 @@ func (a *API) sso(w http.ResponseWriter, r *http.Request) {
 		a.refuse(w, refusal)
 		return
 	}
-	writeJSON(w, http.StatusOK, loginURLBody{authorization.Callback(code)})
+	endpoint.WriteJSON(w, http.StatusOK, loginURLBody{authorization.Callback(code)})
 }
 
 // clearSSO answers GET /api/oauth2/clear_sso: it ends the browser's session.
@@ -56,13 +57,12 @@ func (a *API) clearSSO(w http.ResponseWriter, r *http.Request) {
 	}
 	if cookie, ok := a.Cookie.Value(r); ok {
 		if err := a.Server.SignOut(r.Context(), cookie, a.From(r)); err != nil {
-			a.refuse(w, internal(err))
+			a.refuse(w, oauth.Unavailable(err))
 			return
 		}
 	}
-	noStore(w.Header())
 	a.Cookie.Clear(w)
-	w.WriteHeader(http.StatusNoContent)
+	endpoint.WriteEmpty(w, http.StatusNoContent)
 }
 
 // denyOrigin refuses a request of a page that may not make it. The client is

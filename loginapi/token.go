@@ -1,10 +1,9 @@
 package loginapi
 
 import (
-	"mime"
 	"net/http"
-	"net/url"
 
+	"github.com/caddy-sso/caddy-sso/endpoint"
 	"github.com/caddy-sso/caddy-sso/oauth"
 )
 
@@ -49,7 +48,7 @@ func (a *API) token(w http.ResponseWriter, r *http.Request) {
 	case "urn:ietf:params:oauth:grant-type:token_exchange", "urn:ietf:params:oauth:grant-type:token-exchange":
 		a.exchangeGrant(w, r, client, p)
 	case "":
-		a.refuse(w, badParam("grant_type is missing."))
+		a.refuse(w, oauth.Invalid("grant_type is missing."))
 	default:
 		a.refuse(w, &oauth.Error{Kind: oauth.UnsupportedGrantType, Description: "grant_type should be one of [authorization_code refresh_token client_credentials urn:ietf:params:oauth:grant-type:token_exchange]."})
 	}
@@ -58,7 +57,7 @@ func (a *API) token(w http.ResponseWriter, r *http.Request) {
 func (a *API) codeGrant(w http.ResponseWriter, r *http.Request, client *oauth.Client, p *params) {
 	for _, name := range []string{"code", "redirect_uri"} {
 		if p.get(name) == "" {
-			a.refuse(w, badParam(name+" is missing."))
+			a.refuse(w, oauth.Invalid(name+" is missing."))
 			return
 		}
 	}
@@ -75,7 +74,7 @@ func (a *API) codeGrant(w http.ResponseWriter, r *http.Request, client *oauth.Cl
 func (a *API) refreshGrant(w http.ResponseWriter, r *http.Request, client *oauth.Client, p *params) {
 	// Real clients send it empty, having got none.
 	if p.get("refresh_token") == "" {
-		a.refuse(w, badParam("refresh_token is missing."))
+		a.refuse(w, oauth.Invalid("refresh_token is missing."))
 		return
 	}
 	request := oauth.RefreshRequest{Client: client, Token: p.get("refresh_token"), From: a.From(r)}
@@ -96,7 +95,7 @@ func (a *API) answer(w http.ResponseWriter, tokens *oauth.Tokens, refusal *oauth
 
 func writeTokens(w http.ResponseWriter, tokens *oauth.Tokens, issuedType string) {
 	w.Header().Set("Pragma", "no-cache") // RFC 6749 section 5.1
-	writeJSON(w, http.StatusOK, tokenBody{
+	endpoint.WriteJSON(w, http.StatusOK, tokenBody{
 		AccessToken:  tokens.Access,
 		ExpiresIn:    int64(tokens.ExpiresIn.Seconds()),
 		RefreshToken: tokens.Refresh,
@@ -107,15 +106,12 @@ func writeTokens(w http.ResponseWriter, tokens *oauth.Tokens, issuedType string)
 
 // form reads a urlencoded body, and answers by itself where it cannot.
 func (a *API) form(w http.ResponseWriter, r *http.Request, names []string) (*params, bool) {
-	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/x-www-form-urlencoded" {
-		a.refuse(w, badParam("The body should be application/x-www-form-urlencoded."))
+	raw, status, refusal := endpoint.ReadForm(w, r)
+	if refusal != nil {
+		writeError(w, status, "0", refusal.Description, 0)
 		return nil, false
 	}
-	body, ok := a.body(w, r)
-	if !ok {
-		return nil, false
-	}
-	p, refusal := parseParams(string(body), names)
+	p, refusal := parseParams(raw, names)
 	if refusal != nil {
 		a.refuse(w, refusal)
 		return nil, false
@@ -123,26 +119,7 @@ func (a *API) form(w http.ResponseWriter, r *http.Request, names []string) (*par
 	return &p, true
 }
 
-// authenticate finds the client by the body or by HTTP Basic, never by both
-// (RFC 6749 section 2.3).
+// authenticate finds the client that a form is from.
 func (a *API) authenticate(r *http.Request, p *params) (*oauth.Client, *oauth.Error) {
-	if r.Header.Get("Authorization") == "" {
-		if p.get("client_id") == "" {
-			return nil, badParam("client_id is missing.")
-		}
-		return a.Server.Clients.Authenticate(p.get("client_id"), p.get("client_secret"))
-	}
-	id, secret, ok := r.BasicAuth()
-	if !ok {
-		return nil, &oauth.Error{Kind: oauth.ClientAuth, Description: "The Authorization header should be HTTP Basic."}
-	}
-	id, errID := url.QueryUnescape(id)
-	secret, errSecret := url.QueryUnescape(secret)
-	if errID != nil || errSecret != nil {
-		return nil, &oauth.Error{Kind: oauth.ClientAuth, Description: "The Authorization header is not URL-encoded (RFC 6749 section 2.3.1)."}
-	}
-	if p.get("client_secret") != "" || (p.get("client_id") != "" && p.get("client_id") != id) {
-		return nil, badParam("The client should authenticate in the body or by HTTP Basic, not by both.")
-	}
-	return a.Server.Clients.Authenticate(id, secret)
+	return endpoint.Authenticate(r, a.Server.Clients, p.get("client_id"), p.get("client_secret"), oauth.InvalidRequest)
 }

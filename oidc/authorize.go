@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddy-sso/caddy-sso/endpoint"
 	"github.com/caddy-sso/caddy-sso/oauth"
 	"github.com/caddy-sso/caddy-sso/page"
 )
@@ -26,8 +27,8 @@ const maxAge = 100 * 365 * 24 * time.Hour
 // ParseAuthorize reads the query of the authorization endpoint. The hosted page
 // reads the same query, to come back here when the user has signed in.
 func ParseAuthorize(rawQuery string) (oauth.OpenIDRequest, *oauth.Error) {
-	if len(rawQuery) > maxQuery {
-		return oauth.OpenIDRequest{}, errTooLong
+	if len(rawQuery) > endpoint.MaxQuery {
+		return oauth.OpenIDRequest{}, endpoint.ErrTooLong
 	}
 	p, refusal := parseParams(rawQuery, authorizeParams)
 	if refusal != nil {
@@ -54,7 +55,7 @@ func ParseAuthorize(rawQuery string) (oauth.OpenIDRequest, *oauth.Error) {
 	if s := p["max_age"]; s != "" {
 		seconds, err := strconv.ParseUint(s, 10, 63)
 		if err != nil {
-			return oauth.OpenIDRequest{}, badParam("max_age should be a number of seconds.")
+			return oauth.OpenIDRequest{}, oauth.Invalid("max_age should be a number of seconds.")
 		}
 		age := time.Duration(min(seconds, uint64(maxAge/time.Second))) * time.Second //nolint:gosec // bounded
 		r.MaxAge = &age
@@ -62,7 +63,7 @@ func ParseAuthorize(rawQuery string) (oauth.OpenIDRequest, *oauth.Error) {
 	if s := p[authAfterParam]; s != "" {
 		ms, err := strconv.ParseUint(s, 10, 53)
 		if err != nil {
-			return oauth.OpenIDRequest{}, badParam("auth_after should be a time.")
+			return oauth.OpenIDRequest{}, oauth.Invalid("auth_after should be a time.")
 		}
 		r.AuthAfter = time.UnixMilli(int64(ms)) //nolint:gosec // of 53 bits
 	}
@@ -89,7 +90,7 @@ func (a *API) authorize(w http.ResponseWriter, r *http.Request) {
 		a.showRefusal(w, r, refusal)
 		return
 	}
-	in, signedIn, refusal := a.signedIn(r)
+	in, signedIn, refusal := endpoint.SignedIn(r, a.Server, a.Cookie)
 	if refusal != nil {
 		a.failed(w, r, authorization, refusal)
 		return
@@ -105,7 +106,7 @@ func (a *API) authorize(w http.ResponseWriter, r *http.Request) {
 func (a *API) ask(w http.ResponseWriter, r *http.Request, authorization *oauth.Authorization, in oauth.SignedIn, signedIn bool) {
 	switch {
 	case !authorization.Silent:
-		redirect(w, http.StatusFound, a.HostedPage(contented(r.URL.RawQuery, authorization)))
+		endpoint.Redirect(w, http.StatusFound, a.HostedPage(contented(r.URL.RawQuery, authorization)))
 	case signedIn && !authorization.AcceptsUser(in.User):
 		a.tell(w, authorization, &oauth.Error{Kind: oauth.InteractionRequired, Description: "The user signed in by a way that does not count here."})
 	default:
@@ -117,7 +118,7 @@ func (a *API) ask(w http.ResponseWriter, r *http.Request, authorization *oauth.A
 // what it wanted to be asked is left out, and that the sign-in has to be fresh
 // becomes a time that stays.
 func contented(rawQuery string, authorization *oauth.Authorization) string {
-	query := without(rawQuery, "prompt", "max_age", authAfterParam)
+	query := endpoint.WithoutParams(rawQuery, "prompt", "max_age", authAfterParam)
 	if after := authorization.AuthAfter; !after.IsZero() {
 		query += "&" + authAfterParam + "=" + strconv.FormatInt(after.UnixMilli(), 10)
 	}
@@ -130,7 +131,7 @@ func (a *API) grant(w http.ResponseWriter, r *http.Request, authorization *oauth
 	if link := authorization.License; link != nil {
 		refusal := a.Server.Admit(r.Context(), link, in, a.From(r))
 		if refusal != nil && refusal.Kind == oauth.NoSeat && !authorization.Silent {
-			redirect(w, http.StatusFound, a.SessionsPage(r.URL.RawQuery))
+			endpoint.Redirect(w, http.StatusFound, a.SessionsPage(r.URL.RawQuery))
 			return
 		}
 		if refusal != nil {
@@ -189,7 +190,7 @@ func (a *API) failed(w http.ResponseWriter, r *http.Request, authorization *oaut
 func (a *API) send(w http.ResponseWriter, authorization *oauth.Authorization, signedIn bool, answer string) {
 	location := authorization.Answer(answer)
 	if !authorization.CustomScheme() {
-		redirect(w, http.StatusFound, location)
+		endpoint.Redirect(w, http.StatusFound, location)
 		return
 	}
 	a.Pages.Application(w, page.Application{App: authorization.Client.Name, URL: location, SignedIn: signedIn})

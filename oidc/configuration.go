@@ -3,6 +3,7 @@ package oidc
 import (
 	"net/http"
 
+	"github.com/caddy-sso/caddy-sso/endpoint"
 	"github.com/caddy-sso/caddy-sso/keys"
 )
 
@@ -73,5 +74,5 @@ func (a *API) configuration(w http.ResponseWriter, r *http.Request) {
 		m.ResponseModes = append(m.ResponseModes, "fragment")
 		m.GrantTypes = append(m.GrantTypes, "implicit")
 	}
-	writePublic(w, "application/json", m)
+	endpoint.WritePublic(w, "application/json", m)
 }

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 
+	"github.com/caddy-sso/caddy-sso/endpoint"
 	"github.com/caddy-sso/caddy-sso/oauth"
 	"github.com/caddy-sso/caddy-sso/page"
 	"github.com/caddy-sso/caddy-sso/session"
@@ -55,14 +56,14 @@ func (a *API) endSession(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case errors.Is(err, session.ErrNone):
 	case err != nil:
-		a.showRefusal(w, r, internal(err))
+		a.showRefusal(w, r, oauth.Unavailable(err))
 		return
 	case hint == nil || !hint.Names(sess):
-		redirect(w, http.StatusFound, a.SignOutPage(ask))
+		endpoint.Redirect(w, http.StatusFound, a.SignOutPage(ask))
 		return
 	default:
 		if err := a.Server.SignOut(r.Context(), cookie, a.From(r)); err != nil {
-			a.showRefusal(w, r, internal(err))
+			a.showRefusal(w, r, oauth.Unavailable(err))
 			return
 		}
 		a.Cookie.Clear(w)
@@ -70,7 +71,7 @@ func (a *API) endSession(w http.ResponseWriter, r *http.Request) {
 	if back == "" {
 		back = a.SignOutPage(nil) // which says that nobody is signed in
 	}
-	redirect(w, http.StatusFound, back)
+	endpoint.Redirect(w, http.StatusFound, back)
 }
 
 // signOutClient finds out which client asks. A hint that is not one of ours, or

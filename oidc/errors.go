@@ -7,6 +7,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/caddy-sso/caddy-sso/endpoint"
 	"github.com/caddy-sso/caddy-sso/oauth"
 	"github.com/caddy-sso/caddy-sso/page"
 )
@@ -70,8 +71,8 @@ func (a *API) refuse(w http.ResponseWriter, r *http.Request, e *oauth.Error) {
 		refusal.status = http.StatusUnauthorized
 		w.Header().Set("Www-Authenticate", `Basic realm="OAuth 2.0 client", charset="UTF-8"`)
 	}
-	retryAfter(w.Header(), e.RetryAfter)
-	writeJSON(w, refusal.status, errorBody{refusal.code, e.Description})
+	endpoint.RetryAfter(w.Header(), e.RetryAfter)
+	endpoint.WriteJSON(w, refusal.status, errorBody{refusal.code, e.Description})
 }
 
 // tell sends an error to the client that asked (RFC 6749 section 4.1.2.1).
@@ -120,7 +121,7 @@ func again(r *http.Request) *page.Link {
 // Unavailable answers for an API that cannot work yet, because of err. Of the
 // fields it needs Pages and Log alone.
 func (a *API) Unavailable(w http.ResponseWriter, r *http.Request, err error) {
-	e := internal(err)
+	e := oauth.Unavailable(err)
 	e.RetryAfter = time.Second
 	if path := r.URL.Path; strings.HasPrefix(path, authorizePath) || strings.HasPrefix(path, endSessionPath) {
 		a.showRefusal(w, r, e)

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/caddy-sso/caddy-sso/endpoint"
 	"github.com/caddy-sso/caddy-sso/oauth"
 )
 
@@ -46,13 +47,13 @@ func (a *API) introspect(w http.ResponseWriter, r *http.Request) {
 		a.refuse(w, r, &oauth.Error{Kind: oauth.ClientAuth, Description: "A public client cannot prove who it is."})
 		return
 	case p["token"] == "":
-		a.refuse(w, r, badParam("token is missing."))
+		a.refuse(w, r, oauth.Invalid("token is missing."))
 		return
 	}
 	v, refusal := a.Server.VerifyAccess(r.Context(), p["token"])
 	switch {
 	case refusal != nil && refusal.Kind == oauth.InvalidToken:
-		writeJSON(w, http.StatusOK, inactive)
+		endpoint.WriteJSON(w, http.StatusOK, inactive)
 		return
 	case refusal != nil:
 		a.refuse(w, r, refusal)
@@ -61,10 +62,10 @@ func (a *API) introspect(w http.ResponseWriter, r *http.Request) {
 	c := v.Claims
 	forAudience := func(aud string) bool { return slices.Contains(client.Audiences, aud) }
 	if c.ClientID != client.ID && !slices.ContainsFunc(c.Audience, forAudience) {
-		writeJSON(w, http.StatusOK, inactive)
+		endpoint.WriteJSON(w, http.StatusOK, inactive)
 		return
 	}
-	writeJSON(w, http.StatusOK, introspection{
+	endpoint.WriteJSON(w, http.StatusOK, introspection{
 		Active: true, Scope: strings.Join(c.Scopes, " "), ClientID: c.ClientID, Username: v.User.Name, TokenType: "Bearer",
 		Expires: c.Expires, IssuedAt: c.IssuedAt, Subject: c.Subject, Audience: c.Audience, Issuer: c.Issuer, ID: c.ID,
 	})

@@ -4,6 +4,9 @@ import (
 	"net/http"
 
 	"github.com/go-jose/go-jose/v4"
+
+	"github.com/caddy-sso/caddy-sso/endpoint"
+	"github.com/caddy-sso/caddy-sso/oauth"
 )
 
 // keys answers GET /oauth2/jwks: the public keys that tokens of any client are
@@ -16,10 +19,10 @@ func (a *API) keys(w http.ResponseWriter, r *http.Request) {
 	for _, alg := range a.Server.Clients.Algorithms() {
 		public, err := a.Server.Keys.Public(r.Context(), alg)
 		if err != nil {
-			a.refuse(w, r, internal(err))
+			a.refuse(w, r, oauth.Unavailable(err))
 			return
 		}
 		set.Keys = append(set.Keys, public...)
 	}
-	writePublic(w, "application/jwk-set+json", set)
+	endpoint.WritePublic(w, "application/jwk-set+json", set)
 }

@@ -1,23 +1,12 @@
 package oidc
 
 import (
-	"errors"
-	"fmt"
-	"io"
-	"mime"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 
+	"github.com/caddy-sso/caddy-sso/endpoint"
 	"github.com/caddy-sso/caddy-sso/oauth"
-)
-
-// Bounds on what a request may carry, in bytes.
-const (
-	maxQuery = 32 << 10 // what the hosted page takes
-	maxParam = 16 << 10
-	maxForm  = 64 << 10
 )
 
 // params are the parameters of a query or form that an endpoint knows; others
@@ -31,39 +20,19 @@ func parseParams(raw string, names []string) (params, *oauth.Error) {
 	for raw != "" {
 		var pair string
 		pair, raw, _ = strings.Cut(raw, "&")
-		name, value, _ := strings.Cut(pair, "=")
-		name, err := url.QueryUnescape(name)
-		if err != nil || !slices.Contains(names, name) {
+		i, value, refusal := endpoint.Param(pair, names)
+		if refusal != nil {
+			return nil, refusal
+		}
+		if i < 0 {
 			continue
 		}
-		value, err = url.QueryUnescape(value)
-		if err != nil || strings.Contains(pair, ";") {
-			return nil, badParam(name + " is not URL-encoded.")
+		if _, there := p[names[i]]; there {
+			return nil, oauth.Invalid(names[i] + " is there more than once.")
 		}
-		if len(value) > maxParam {
-			return nil, badParam(fmt.Sprintf("%s is longer than %d bytes.", name, maxParam))
-		}
-		if !oauth.CleanText(value) {
-			return nil, badParam(name + " has control characters or is not UTF-8.")
-		}
-		if _, there := p[name]; there {
-			return nil, badParam(name + " is there more than once.")
-		}
-		p[name] = value
+		p[names[i]] = value
 	}
 	return p, nil
-}
-
-// without leaves parameters out of a query, whose others stay as they are.
-func without(rawQuery string, names ...string) string {
-	var kept []string
-	for pair := range strings.SplitSeq(rawQuery, "&") {
-		name, _, _ := strings.Cut(pair, "=")
-		if name, err := url.QueryUnescape(name); err == nil && name != "" && !slices.Contains(names, name) {
-			kept = append(kept, pair)
-		}
-	}
-	return strings.Join(kept, "&")
 }
 
 // encode makes a query, or a fragment, of names and values, without those that
@@ -83,33 +52,12 @@ func encode(pairs ...string) string {
 	return b.String()
 }
 
-// readForm reads a urlencoded body, and says with which status it cannot be
-// taken.
-func readForm(w http.ResponseWriter, r *http.Request) (raw string, status int, refusal *oauth.Error) {
-	if !isForm(r) {
-		return "", http.StatusBadRequest, badParam("The body should be application/x-www-form-urlencoded.")
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxForm))
-	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
-		return "", http.StatusRequestEntityTooLarge, badParam("The body is too large.")
-	}
-	if err != nil {
-		return "", http.StatusBadRequest, badParam("The body could not be read.")
-	}
-	return string(body), http.StatusOK, nil
-}
-
-func isForm(r *http.Request) bool {
-	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	return err == nil && media == "application/x-www-form-urlencoded"
-}
-
 // form reads the named parameters of a body, and answers by itself where it
 // cannot.
 func (a *API) form(w http.ResponseWriter, r *http.Request, names []string) (params, bool) {
-	raw, status, refusal := readForm(w, r)
+	raw, status, refusal := endpoint.ReadForm(w, r)
 	if refusal != nil {
-		writeJSON(w, status, errorBody{"invalid_request", refusal.Description})
+		endpoint.WriteJSON(w, status, errorBody{"invalid_request", refusal.Description})
 		return nil, false
 	}
 	p, refusal := parseParams(raw, names)
@@ -127,38 +75,32 @@ func (a *API) navigated(w http.ResponseWriter, r *http.Request) bool {
 	switch r.Method {
 	case http.MethodGet:
 	case http.MethodPost:
-		raw, status, refusal := readForm(w, r)
+		raw, status, refusal := endpoint.ReadForm(w, r)
 		if refusal != nil {
 			a.showProblem(w, r, status, refusal)
 			return false
 		}
 		values, err := url.ParseQuery(raw)
 		if err != nil {
-			a.showRefusal(w, r, badParam("The form is not URL-encoded."))
+			a.showRefusal(w, r, oauth.Invalid("The form is not URL-encoded."))
 			return false
 		}
-		redirect(w, http.StatusSeeOther, r.URL.Path+"?"+values.Encode())
+		endpoint.Redirect(w, http.StatusSeeOther, r.URL.Path+"?"+values.Encode())
 		return false
 	default:
 		w.Header().Set("Allow", "GET, POST")
-		a.showProblem(w, r, http.StatusMethodNotAllowed, badParam("The request used a method that is not allowed here."))
+		a.showProblem(w, r, http.StatusMethodNotAllowed, oauth.Invalid("The request used a method that is not allowed here."))
 		return false
 	}
 	// What is asked for an image or a script would reach nobody (Fetch Metadata,
 	// section 2.2).
 	if r.Header.Get("Sec-Fetch-Mode") == "no-cors" {
-		a.showRefusal(w, r, badParam("This address is for navigations, not for an image or another part of a page."))
+		a.showRefusal(w, r, oauth.Invalid("This address is for navigations, not for an image or another part of a page."))
 		return false
 	}
-	if len(r.URL.RawQuery) > maxQuery {
-		a.showRefusal(w, r, errTooLong)
+	if len(r.URL.RawQuery) > endpoint.MaxQuery {
+		a.showRefusal(w, r, endpoint.ErrTooLong)
 		return false
 	}
 	return true
-}
-
-var errTooLong = badParam("The parameters are too long.")
-
-func badParam(description string) *oauth.Error {
-	return &oauth.Error{Kind: oauth.InvalidRequest, Description: description}
 }

@@ -2,9 +2,9 @@ package oidc
 
 import (
 	"net/http"
-	"net/url"
 	"strings"
 
+	"github.com/caddy-sso/caddy-sso/endpoint"
 	"github.com/caddy-sso/caddy-sso/oauth"
 )
 
@@ -42,7 +42,7 @@ func (a *API) token(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Pragma", "no-cache") // RFC 6749 section 5.1
-	writeJSON(w, http.StatusOK, tokenBody{
+	endpoint.WriteJSON(w, http.StatusOK, tokenBody{
 		AccessToken:  tokens.Access,
 		TokenType:    "Bearer",
 		ExpiresIn:    int64(tokens.ExpiresIn.Seconds()),
@@ -57,7 +57,7 @@ func (a *API) exchange(r *http.Request, client *oauth.Client, p params) (*oauth.
 	case "authorization_code":
 		for _, name := range []string{"code", "redirect_uri"} {
 			if p[name] == "" {
-				return nil, badParam(name + " is missing.")
+				return nil, oauth.Invalid(name + " is missing.")
 			}
 		}
 		return a.Server.ExchangeCode(r.Context(), oauth.CodeRequest{
@@ -65,7 +65,7 @@ func (a *API) exchange(r *http.Request, client *oauth.Client, p params) (*oauth.
 		})
 	case "refresh_token":
 		if p["refresh_token"] == "" {
-			return nil, badParam("refresh_token is missing.")
+			return nil, oauth.Invalid("refresh_token is missing.")
 		}
 		request := oauth.RefreshRequest{Client: client, Token: p["refresh_token"], IDToken: true, From: a.From(r)}
 		if p["scope"] != "" {
@@ -75,31 +75,12 @@ func (a *API) exchange(r *http.Request, client *oauth.Client, p params) (*oauth.
 	case "client_credentials":
 		return a.Server.ClientToken(r.Context(), client, oauth.SplitList(p["scope"]), oauth.SplitList(p["audience"]), a.From(r))
 	case "":
-		return nil, badParam("grant_type is missing.")
+		return nil, oauth.Invalid("grant_type is missing.")
 	}
 	return nil, &oauth.Error{Kind: oauth.UnsupportedGrantType, Description: "grant_type should be authorization_code, refresh_token or client_credentials."}
 }
 
-// authenticate finds the client by the body or by HTTP Basic, never by both
-// (RFC 6749 section 2.3).
+// authenticate finds the client that a form is from.
 func (a *API) authenticate(r *http.Request, p params) (*oauth.Client, *oauth.Error) {
-	if r.Header.Get("Authorization") == "" {
-		if p["client_id"] == "" {
-			return nil, &oauth.Error{Kind: oauth.ClientAuth, Description: "client_id is missing."}
-		}
-		return a.Server.Clients.Authenticate(p["client_id"], p["client_secret"])
-	}
-	id, secret, ok := r.BasicAuth()
-	if !ok {
-		return nil, &oauth.Error{Kind: oauth.ClientAuth, Description: "The Authorization header should be HTTP Basic."}
-	}
-	id, errID := url.QueryUnescape(id)
-	secret, errSecret := url.QueryUnescape(secret)
-	if errID != nil || errSecret != nil {
-		return nil, &oauth.Error{Kind: oauth.ClientAuth, Description: "The Authorization header is not URL-encoded (RFC 6749 section 2.3.1)."}
-	}
-	if p["client_secret"] != "" || (p["client_id"] != "" && p["client_id"] != id) {
-		return nil, badParam("The client should authenticate in the body or by HTTP Basic, not by both.")
-	}
-	return a.Server.Clients.Authenticate(id, secret)
+	return endpoint.Authenticate(r, a.Server.Clients, p["client_id"], p["client_secret"], oauth.ClientAuth)
 }

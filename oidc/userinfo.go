@@ -3,8 +3,8 @@ package oidc
 import (
 	"net/http"
 	"slices"
-	"strings"
 
+	"github.com/caddy-sso/caddy-sso/endpoint"
 	"github.com/caddy-sso/caddy-sso/oauth"
 )
 
@@ -39,22 +39,16 @@ func (a *API) userInfo(w http.ResponseWriter, r *http.Request) {
 		challenge(w, http.StatusForbidden, "insufficient_scope", "The token should have scope openid.")
 		return
 	}
-	writeJSON(w, http.StatusOK, userInfoBody{v.User.Subject, oauth.NewUserClaims(v.User, v.Claims.Scopes)})
+	endpoint.WriteJSON(w, http.StatusOK, userInfoBody{v.User.Subject, oauth.NewUserClaims(v.User, v.Claims.Scopes)})
 }
 
 // bearer finds the access token of a request (RFC 6750 section 2): in the
 // header, or in the body of a form, never in the query. It answers by itself
 // where there is none.
 func (a *API) bearer(w http.ResponseWriter, r *http.Request) (string, bool) {
-	token := ""
 	header := r.Header.Values("Authorization")
-	if len(header) == 1 {
-		scheme, credentials, _ := strings.Cut(header[0], " ")
-		if strings.EqualFold(scheme, "Bearer") {
-			token = strings.TrimSpace(credentials)
-		}
-	}
-	if r.Method == http.MethodPost && isForm(r) {
+	token := endpoint.Bearer(r)
+	if r.Method == http.MethodPost && endpoint.IsForm(r) {
 		p, ok := a.form(w, r, []string{"access_token"})
 		if !ok {
 			return "", false
@@ -83,8 +77,7 @@ func (a *API) bearer(w http.ResponseWriter, r *http.Request) (string, bool) {
 func challenge(w http.ResponseWriter, status int, code, description string) {
 	if code == "" {
 		w.Header().Set("Www-Authenticate", "Bearer")
-		noStore(w.Header())
-		w.WriteHeader(status)
+		endpoint.WriteEmpty(w, status)
 		return
 	}
 	value := `Bearer error="` + code + `", error_description="` + description + `"`
@@ -92,5 +85,5 @@ func challenge(w http.ResponseWriter, status int, code, description string) {
 		value += `, scope="openid"`
 	}
 	w.Header().Set("Www-Authenticate", value)
-	writeJSON(w, status, errorBody{code, description})
+	endpoint.WriteJSON(w, status, errorBody{code, description})
 }

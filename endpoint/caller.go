@@ -1,0 +1,67 @@
+package endpoint
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/caddy-sso/caddy-sso/oauth"
+	"github.com/caddy-sso/caddy-sso/session"
+)
+
+// SignedIn checks the SSO session of a request. Where there is none it returns
+// false and no error.
+func SignedIn(r *http.Request, server *oauth.Server, cookie session.Cookie) (oauth.SignedIn, bool, *oauth.Error) {
+	value, ok := cookie.Value(r)
+	if !ok {
+		return oauth.SignedIn{}, false, nil
+	}
+	in, err := server.SignedIn(r.Context(), value)
+	switch {
+	case err == nil:
+		return in, true, nil
+	case errors.Is(err, session.ErrNone):
+		return oauth.SignedIn{}, false, nil
+	}
+	return oauth.SignedIn{}, false, oauth.Unavailable(err)
+}
+
+// Bearer finds the access token in the header of a request (RFC 6750 section
+// 2.1), "" where there is none, or more than one header.
+func Bearer(r *http.Request) string {
+	lines := r.Header.Values("Authorization")
+	if len(lines) != 1 {
+		return ""
+	}
+	scheme, credentials, _ := strings.Cut(lines[0], " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	return strings.TrimSpace(credentials)
+}
+
+// Authenticate finds the client by the parameters client_id and client_secret
+// of a body or by HTTP Basic, never by both (RFC 6749 section 2.3). That nothing
+// names a client is an error of the kind unnamed.
+func Authenticate(r *http.Request, clients *oauth.Clients, clientID, clientSecret string, unnamed oauth.Kind) (*oauth.Client, *oauth.Error) {
+	if r.Header.Get("Authorization") == "" {
+		if clientID == "" {
+			return nil, &oauth.Error{Kind: unnamed, Description: "client_id is missing."}
+		}
+		return clients.Authenticate(clientID, clientSecret)
+	}
+	id, secret, ok := r.BasicAuth()
+	if !ok {
+		return nil, &oauth.Error{Kind: oauth.ClientAuth, Description: "The Authorization header should be HTTP Basic."}
+	}
+	id, errID := url.QueryUnescape(id)
+	secret, errSecret := url.QueryUnescape(secret)
+	if errID != nil || errSecret != nil {
+		return nil, &oauth.Error{Kind: oauth.ClientAuth, Description: "The Authorization header is not URL-encoded (RFC 6749 section 2.3.1)."}
+	}
+	if clientSecret != "" || (clientID != "" && clientID != id) {
+		return nil, oauth.Invalid("The client should authenticate in the body or by HTTP Basic, not by both.")
+	}
+	return clients.Authenticate(id, secret)
+}

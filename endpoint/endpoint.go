@@ -1,0 +1,71 @@
+// Package endpoint is what the endpoints of the faces have in common: which
+// methods and which origins they answer, how they read a bounded request and
+// whom it is from, and how they write JSON. The faces keep what is of their API
+// alone: its parameters and its error bodies.
+package endpoint
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/caddy-sso/caddy-sso/oauth"
+)
+
+// Path is a path whose slashes may be doubled: real clients append to a base URL
+// that ends in one.
+func Path(path string) string {
+	for strings.Contains(path, "//") {
+		path = strings.ReplaceAll(path, "//", "/")
+	}
+	return path
+}
+
+// Knows says whether an endpoint knows the method of a request. Where it does
+// not, the answer will name those that it does: the rest of a 405 is the
+// caller's.
+func Knows(w http.ResponseWriter, r *http.Request, methods ...string) bool {
+	if slices.Contains(methods, r.Method) {
+		return true
+	}
+	w.Header().Set("Allow", strings.Join(methods, ", "))
+	return false
+}
+
+// Scripts are those of other origins that may call an endpoint: of the origins
+// of registered redirect URIs, and of no other.
+type Scripts struct {
+	Clients *oauth.Clients
+
+	// Cookies says that they may send cookies (Fetch standard, section 3.3).
+	Cookies bool
+
+	// Headers are those of an answer that they may read.
+	Headers string
+}
+
+// Preflight adds CORS to the answer of an endpoint that scripts call. Where the
+// request is a preflight, it answers that and returns true.
+func (s Scripts) Preflight(w http.ResponseWriter, r *http.Request, methods ...string) bool {
+	header := w.Header()
+	header.Add("Vary", "Origin")
+	registered := false
+	if origin := r.Header.Get("Origin"); s.Clients.RegisteredOrigin(origin) {
+		registered = true
+		header.Set("Access-Control-Allow-Origin", origin)
+		header.Set("Access-Control-Expose-Headers", s.Headers)
+		if s.Cookies {
+			header.Set("Access-Control-Allow-Credentials", "true")
+		}
+	}
+	if r.Method != http.MethodOptions || r.Header.Get("Access-Control-Request-Method") == "" {
+		return false
+	}
+	if registered {
+		header.Set("Access-Control-Allow-Methods", strings.Join(methods, ", "))
+		header.Set("Access-Control-Allow-Headers", "Authorization, Content-Type")
+		header.Set("Access-Control-Max-Age", "600")
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return true
+}

@@ -1,0 +1,91 @@
+package endpoint
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/caddy-sso/caddy-sso/oauth"
+)
+
+// Bounds on what a request may carry, in bytes.
+const (
+	MaxQuery = 32 << 10 // what the hosted page takes, and the widget can seal
+	maxParam = 16 << 10
+	maxBody  = 64 << 10
+)
+
+// ErrTooLong is for a query that is longer than MaxQuery.
+var ErrTooLong = oauth.Invalid("The parameters are too long.")
+
+// Param reads one pair of a query or form: the place of its name among names,
+// and its value. A name that is not among them is -1, and no error (RFC 6749
+// section 3.1).
+func Param(pair string, names []string) (place int, value string, refusal *oauth.Error) {
+	name, value, _ := strings.Cut(pair, "=")
+	name, err := url.QueryUnescape(name)
+	if err != nil {
+		return -1, "", nil
+	}
+	place = slices.Index(names, name)
+	if place < 0 {
+		return -1, "", nil
+	}
+	value, err = url.QueryUnescape(value)
+	if err != nil || strings.Contains(pair, ";") {
+		return place, "", oauth.Invalid(name + " is not URL-encoded.")
+	}
+	if len(value) > maxParam {
+		return place, "", oauth.Invalid(fmt.Sprintf("%s is longer than %d bytes.", name, maxParam))
+	}
+	if !oauth.CleanText(value) {
+		return place, "", oauth.Invalid(name + " has control characters or is not UTF-8.")
+	}
+	return place, value, nil
+}
+
+// WithoutParams leaves parameters out of a query, whose others stay as they
+// are. What has no name goes, too.
+func WithoutParams(rawQuery string, names ...string) string {
+	var kept []string
+	for pair := range strings.SplitSeq(rawQuery, "&") {
+		name, _, _ := strings.Cut(pair, "=")
+		if name, err := url.QueryUnescape(name); err == nil && name != "" && !slices.Contains(names, name) {
+			kept = append(kept, pair)
+		}
+	}
+	return strings.Join(kept, "&")
+}
+
+// IsForm says whether the body of a request is urlencoded.
+func IsForm(r *http.Request) bool {
+	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	return err == nil && media == "application/x-www-form-urlencoded"
+}
+
+// ReadForm reads a urlencoded body, and says with which status it cannot be
+// taken.
+func ReadForm(w http.ResponseWriter, r *http.Request) (raw string, status int, refusal *oauth.Error) {
+	if !IsForm(r) {
+		return "", http.StatusBadRequest, oauth.Invalid("The body should be application/x-www-form-urlencoded.")
+	}
+	body, status, refusal := ReadBody(w, r)
+	return string(body), status, refusal
+}
+
+// ReadBody reads a bounded body, and says with which status it cannot be taken.
+func ReadBody(w http.ResponseWriter, r *http.Request) (body []byte, status int, refusal *oauth.Error) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
+		return nil, http.StatusRequestEntityTooLarge, oauth.Invalid("The body is too large.")
+	}
+	if err != nil {
+		return nil, http.StatusBadRequest, oauth.Invalid("The body could not be read.")
+	}
+	return body, http.StatusOK, nil
+}

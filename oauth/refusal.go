@@ -1,0 +1,10 @@
+package oauth
+
+// Unavailable is the refusal of a request that failed by no fault of its own:
+// because a store does not answer, or by anything that was not foreseen. What
+// went wrong is for the log alone.
+func Unavailable(err error) *Error { return unavailable(err) }
+
+// Invalid is the refusal of a request that is malformed or lacks something. The
+// description is for the caller: see [Error].
+func Invalid(description string) *Error { return invalid(description) }
