@@ -59,22 +59,47 @@ type attempt struct {
 // set, which has to be told at time now whether the attempt failed, or wait
 // says how long no other may begin.
 func (a *Attempts) begin(now time.Time, l AttemptLimits, who attempt) (done func(now time.Time, failed bool), wait time.Duration) {
-	type count struct {
-		key string
-		n   int
-	}
 	// The address comes first: one that has used up its attempts makes no more
 	// buckets for accounts, by which it could push out those of others.
-	counts := []count{{"address " + network(who.address), l.PerAddress}, {"account " + who.account, l.PerAccount}}
+	counts := []count{{"address " + network(who.address), l.PerAddress}, who.count(l)}
 	if who.browser != "" {
-		counts = []count{{"browser " + who.browser + " " + who.account, l.PerAccount}}
+		counts = counts[1:]
 	}
+	return a.enter(now, l.Every, counts)
+}
 
+// late counts an attempt at an account that was not known before it was made.
+// The wait is how long no other may be made there, and then this one does not
+// count either: its outcome is to be told to nobody.
+func (a *Attempts) late(now time.Time, l AttemptLimits, who attempt, failed bool) (wait time.Duration) {
+	done, wait := a.enter(now, l.Every, []count{who.count(l)})
+	if done != nil {
+		done(now, failed)
+	}
+	return wait
+}
+
+// A count is how many failures are allowed for what a key names.
+type count struct {
+	key string
+	n   int
+}
+
+// count is that of the account.
+func (who attempt) count(l AttemptLimits) count {
+	if who.browser != "" {
+		return count{"browser " + who.browser + " " + who.account, l.PerAccount}
+	}
+	return count{"account " + who.account, l.PerAccount}
+}
+
+// enter takes part in counts, as begin says.
+func (a *Attempts) enter(now time.Time, every time.Duration, counts []count) (done func(now time.Time, failed bool), wait time.Duration) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	buckets := make([]*bucket, 0, len(counts))
 	for _, c := range counts {
-		b := a.bucket(now, c.key, c.n, l.Every)
+		b := a.bucket(now, c.key, c.n, every)
 		if wait := b.wait(now); wait > 0 {
 			return nil, wait
 		}

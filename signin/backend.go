@@ -9,7 +9,11 @@ import (
 	"net/http"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
+
+	"golang.org/x/text/cases"
+	"golang.org/x/text/unicode/norm"
 
 	"github.com/caddy-sso/caddy-sso/oauth"
 	"github.com/caddy-sso/caddy-sso/session"
@@ -38,14 +42,27 @@ func (b *Backend) ID() string { return b.id }
 // Current implements [Way]: nobody tells us what became of a user since.
 func (b *Backend) Current(u session.User) (session.User, bool) { return u, true }
 
-// Account implements [Passwords]. What other names the account has, only the
-// backend knows.
+// Account implements [Passwords]. Which names are one account, only the backend
+// knows: what databases and mail servers are known not to look at does not count.
 func (b *Backend) Account(name string) string {
 	name = strings.TrimSpace(name)
-	if c, err := canonical(name); err == nil {
-		name = c
+	return deriveSubject("name", b.id+"\x00"+loosely(name[:min(len(name), maxName)]))
+}
+
+// loosely is a name without case, accents, width, punctuation, and what follows a
+// plus in an e-mail address.
+func loosely(name string) string {
+	if at := strings.LastIndexByte(name, '@'); at >= 0 {
+		local, _, _ := strings.Cut(name[:at], "+")
+		name = local + name[at:]
 	}
-	return deriveSubject("account", b.id+"\x00"+name[:min(len(name), maxName)])
+	letters := strings.Map(func(r rune) rune {
+		if !unicode.IsLetter(r) && !unicode.IsNumber(r) {
+			return -1
+		}
+		return r
+	}, cases.Fold().String(norm.NFKD.String(name)))
+	return cmp.Or(letters, name)
 }
 
 // credentialsQuestion is what a backend is asked. Members may be added.
@@ -72,22 +89,29 @@ func (b *Backend) Check(ctx context.Context, c Credentials) (session.User, error
 	}
 	switch status {
 	case http.StatusOK:
+		u, err := b.answered(answer)
+		if err != nil {
+			return session.User{}, b.down(err)
+		}
+		return u, nil
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound:
+		if u, err := b.answered(answer); err == nil && c.Whose != nil {
+			c.Whose(u.Subject)
+		}
 		return session.User{}, ErrWrong
-	default:
-		return session.User{}, b.down(fmt.Errorf("the answer was %d", status))
 	}
-	var right struct {
+	return session.User{}, b.down(fmt.Errorf("the answer was %d", status))
+}
+
+// answered is the user in an answer.
+func (b *Backend) answered(answer []byte) (session.User, error) {
+	var says struct {
 		User map[string]any `json:"user"`
 	}
-	if json.Unmarshal(answer, &right) != nil {
-		return session.User{}, b.down(errors.New("the answer was 200, but no JSON object with a user"))
+	if json.Unmarshal(answer, &says) != nil {
+		return session.User{}, errors.New("the answer is no JSON object with a user")
 	}
-	u, err := userOf(b.id, right.User)
-	if err != nil {
-		return session.User{}, b.down(err)
-	}
-	return u, nil
+	return userOf(b.id, says.User)
 }
 
 func (b *Backend) down(err error) error {

@@ -3,6 +3,7 @@ package signin
 import (
 	"errors"
 	"net/http"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -28,11 +29,11 @@ func (h *Hosted) SignIn(w http.ResponseWriter, r *http.Request, a *oauth.Authori
 	if !there {
 		b = newBrowser()
 	}
-	user, refusal := h.verify(r, b, passwords, a.Client, name, password)
+	user, b, refusal := h.verify(r, b, passwords, a.Client, name, password)
 	if refusal != nil {
 		return oauth.SignedIn{}, refusal
 	}
-	in, err := h.begin(w, r, session.SignIn{User: user}, b.remember(passwords.Account(name)), a.Client)
+	in, err := h.begin(w, r, session.SignIn{User: user}, b, a.Client)
 	if err != nil {
 		return oauth.SignedIn{}, failure(err)
 	}
@@ -48,22 +49,60 @@ func failure(err error) *oauth.Error {
 	return e
 }
 
-// verify checks the password within the limits of attempts. The client, which
-// may be nil, is for the audit log.
-func (h *Hosted) verify(r *http.Request, b browser, passwords Passwords, client *oauth.Client, name, password string) (session.User, *oauth.Error) {
+// spelling is what a browser remembers of a name that it signed in with, as it was
+// typed: others that are counted with it may be those of other accounts.
+func spelling(account, name string) string {
+	return deriveSubject("spelling", account+"\x00"+strings.TrimSpace(name))
+}
+
+// verify checks the password within the limits of attempts, and returns the
+// browser as it is after that. The client, which may be nil, is for the audit log.
+func (h *Hosted) verify(r *http.Request, b browser, passwords Passwords, client *oauth.Client, name, password string) (session.User, browser, *oauth.Error) {
 	account := passwords.Account(name)
+	typed := spelling(account, name)
 	who := attempt{account: account, address: string(h.From(r))}
-	if b.knows(account) {
+	if b.knows(account) || b.knows(typed) {
 		who.browser = b.ID
+	}
+	limited := func(wait time.Duration) *oauth.Error {
+		h.Server.Audit.Record(oauth.Event{What: oauth.SignInLimited, Client: client, From: h.From(r), User: session.User{Name: printable(name)}})
+		return &oauth.Error{Kind: oauth.TooManyAttempts, Description: "Too many attempts.", RetryAfter: wait}
 	}
 	done, wait := h.Attempts.begin(h.Now(), h.Limits, who)
 	if done == nil {
-		h.Server.Audit.Record(oauth.Event{What: oauth.SignInLimited, Client: client, From: h.From(r), User: session.User{Name: printable(name)}})
-		return session.User{}, &oauth.Error{Kind: oauth.TooManyAttempts, Description: "Too many attempts.", RetryAfter: wait}
+		return session.User{}, b, limited(wait)
 	}
-	u, err := passwords.Check(r.Context(), Credentials{Name: name, Password: password, From: h.From(r), Known: who.browser != ""})
+	var subjects []string // of the accounts that it turned out to be about
+	u, err := passwords.Check(r.Context(), Credentials{
+		Name: name, Password: password, From: h.From(r), Known: who.browser != "",
+		Whose: func(subject string) { subjects = append(subjects, subject) },
+	})
+	if err == nil && u.Subject != account {
+		subjects = []string{u.Subject}
+	}
 	wrong := errors.Is(err, ErrWrong)
-	done(h.Now(), wrong)
+	for _, subject := range subjects {
+		about := attempt{account: subject}
+		if b.knows(subject) {
+			about.browser = b.ID
+		}
+		wait = max(wait, h.Attempts.late(h.Now(), h.Limits, about, wrong))
+	}
+	done(h.Now(), wrong || wait > 0) // the same for a right password, which else could be told by it
+	if wait > 0 {
+		return session.User{}, b, limited(wait)
+	}
+	if err != nil {
+		return session.User{}, b, h.unverified(r, client, name, err)
+	}
+	if u.Subject != account {
+		b = b.remember(typed)
+	}
+	return u, b, nil
+}
+
+// unverified is what it means that a password was not found right.
+func (h *Hosted) unverified(r *http.Request, client *oauth.Client, name string, err error) *oauth.Error {
 	down := (*DownError)(nil)
 	switch {
 	case errors.As(err, &down): // though another way may have said that it is wrong
@@ -71,22 +110,20 @@ func (h *Hosted) verify(r *http.Request, b browser, passwords Passwords, client 
 		h.Server.Audit.Record(oauth.Event{
 			What: oauth.SignInFailed, Client: client, From: h.From(r), User: session.User{Name: printable(name)}, Why: down.Error(),
 		})
-		return session.User{}, &oauth.Error{
+		return &oauth.Error{
 			Kind: oauth.ProviderFailed, Description: "The password could not be checked.", RetryAfter: down.RetryAfter, Cause: err,
 		}
-	case wrong:
+	case errors.Is(err, ErrWrong):
 		h.Server.Audit.Record(oauth.Event{What: oauth.SignInFailed, Client: client, From: h.From(r), User: session.User{Name: printable(name)}})
-		return session.User{}, &oauth.Error{Kind: oauth.WrongPassword, Description: "Wrong username or password."}
+		return &oauth.Error{Kind: oauth.WrongPassword, Description: "Wrong username or password."}
 	case errors.Is(err, ErrBusy):
 		h.Server.Audit.Record(oauth.Event{
 			What: oauth.SignInLimited, Client: client, From: h.From(r), User: session.User{Name: printable(name)},
 			Why: "too many sign-ins at once",
 		})
-		return session.User{}, &oauth.Error{Kind: oauth.Internal, Description: "Too many sign-ins at once.", RetryAfter: 5 * time.Second, Cause: err}
-	case err != nil:
-		return session.User{}, &oauth.Error{Kind: oauth.Internal, Description: "Something went wrong.", Cause: err}
+		return &oauth.Error{Kind: oauth.Internal, Description: "Too many sign-ins at once.", RetryAfter: 5 * time.Second, Cause: err}
 	}
-	return u, nil
+	return &oauth.Error{Kind: oauth.Internal, Description: "Something went wrong.", Cause: err}
 }
 
 // begin begins a session with a new token in place of the one that the browser

@@ -163,7 +163,7 @@ func (h *Hosted) signIn(w http.ResponseWriter, r *http.Request) {
 		h.ask(w, r, http.StatusBadRequest, p, t.Another, again)
 		return
 	}
-	user, refusal := h.verify(r, b, passwords, p.client(), name, password)
+	user, b, refusal := h.verify(r, b, passwords, p.client(), name, password)
 	if refusal != nil {
 		if errors.Is(refusal, ErrBusy) {
 			again.RetryAfter = refusal.RetryAfter
@@ -207,7 +207,7 @@ func (h *Hosted) signIn(w http.ResponseWriter, r *http.Request) {
 		h.ask(w, r, http.StatusConflict, p, t.Another, again)
 		return
 	}
-	if _, err := h.begin(w, r, session.SignIn{User: user}, b.remember(passwords.Account(name)), p.client()); err != nil {
+	if _, err := h.begin(w, r, session.SignIn{User: user}, b, p.client()); err != nil {
 		h.failed(w, err)
 		return
 	}

@@ -44,7 +44,8 @@ type Passwords interface {
 	Way
 
 	// Account returns one name for an account however it was spelled, by user
-	// name or e-mail, known or not: attempts are counted by it.
+	// name or e-mail, known or not: attempts are counted by it. It is the user's
+	// subject, or may be that of several accounts.
 	Account(name string) string
 
 	// Check returns the user, or ErrWrong after the same work whatever was
@@ -61,6 +62,11 @@ type Credentials struct {
 	// Known says that this browser signed in to the account before: where others
 	// wait, it goes first.
 	Known bool
+
+	// Whose is told, before Check returns ErrWrong, the subject of the user whose
+	// password it was not, where the way learns that only by asking. It may be
+	// nil.
+	Whose func(subject string)
 }
 
 // Format keeps the password from being printed, under every verb.

@@ -1,0 +1,158 @@
+package signin
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+// guesses tries a wrong password under each name, and returns how many of them the
+// backend was asked about.
+func (f *fixture) guesses(b *ownBackend, names []string) int {
+	f.t.Helper()
+	b.questions()
+	for _, name := range names {
+		f.visitor().try(name, "guess")
+	}
+	return len(b.questions())
+}
+
+func TestClass18SpellingsThatABackendMayFoldAreOneCount(t *testing.T) {
+	for account, spellings := range map[string][]string{
+		"ada":                {"ada", "Ada", " ada ", "ＡＤＡ", "ádà", "a-d-a", "a d a", "ada\u00ad", "a\u200bda", "'ada'"},
+		"straße":             {"straße", "STRASSE", "strasse", "Straße."},
+		"ada smith":          {"ada smith", "Ada Smith", "ADA  SMITH", "ada\u00a0smith"},
+		"ada@game.example":   {"ada@game.example", "ADA@game.example", "ada+1@game.example", "ada+2+3@game.example", "a.d.a+@game.example"},
+		"a+d@a@game.example": {"a+d@a@game.example", "a+e@game.example"},
+		"!!!":                {"!!!"},
+	} {
+		f, b := newFixture(t), newOwnBackend(t)
+		f.use(f.hosted.Ways[0], b.way("accounts", time.Minute))
+		many := make([]string, 0, 40)
+		for i := range cap(many) {
+			many = append(many, spellings[i%len(spellings)])
+		}
+		if asked := f.guesses(b, many); asked != f.hosted.Limits.PerAccount {
+			t.Errorf("%s: %d guesses", account, asked)
+		}
+		if asked := f.guesses(b, []string{"somebody else", "else@game.example", "???"}); asked != 3 {
+			t.Errorf("%s: %d others could try", account, asked)
+		}
+	}
+}
+
+// knowing answers as a backend that has one account under every name, and says
+// whose password was wrong.
+func (b *ownBackend) knowing(subject, password string) {
+	b.answers(func(w http.ResponseWriter, _ *http.Request) {
+		b.mu.Lock()
+		right := b.asked[len(b.asked)-1].Password == password
+		b.mu.Unlock()
+		if !right {
+			w.WriteHeader(http.StatusUnauthorized)
+		}
+		json.NewEncoder(w).Encode(map[string]any{"user": map[string]string{"subject": subject}}) //nolint:errcheck,errchkjson // strings
+	})
+}
+
+func names(n int) []string {
+	all := make([]string, n)
+	for i := range all {
+		all[i] = fmt.Sprintf("name %d", i)
+	}
+	return all
+}
+
+func TestClass18TheAccountThatABackendNamesHasOneCountUnderAllItsNames(t *testing.T) {
+	f, b := newFixture(t), newOwnBackend(t)
+	f.use(f.hosted.Ways[0], b.way("accounts", time.Minute))
+	b.knowing("17", "right")
+	owner := f.visitor()
+	want(t, owner.try("zoe", "right"), http.StatusOK)
+	for i, name := range names(2 * f.hosted.Limits.PerAccount) {
+		status := http.StatusUnauthorized
+		if i >= f.hosted.Limits.PerAccount {
+			status = http.StatusTooManyRequests
+		}
+		w := f.visitor().try(name, "guess")
+		want(t, w, status)
+		if (w.Header().Get("Retry-After") != "") != (status == http.StatusTooManyRequests) {
+			t.Errorf("Retry-After %q", w.Header().Get("Retry-After"))
+		}
+	}
+	// The right password is told from others by nothing.
+	v := f.visitor()
+	want(t, v.try("a fresh name", "right"), http.StatusTooManyRequests)
+	if v.session() != "" {
+		t.Error("a stranger is signed in")
+	}
+	for range f.hosted.Limits.PerAccount - 1 {
+		want(t, f.visitor().try("a fresh name", "guess"), http.StatusTooManyRequests)
+	}
+	b.questions()
+	want(t, f.visitor().try("a fresh name", "guess"), http.StatusTooManyRequests)
+	if asked := b.questions(); len(asked) != 0 {
+		t.Error("the right password did not count where a wrong one does")
+	}
+	want(t, owner.try("another name", "right"), http.StatusOK)
+	f.clock.Advance(f.hosted.Limits.Every)
+	want(t, f.visitor().try("zoe", "right"), http.StatusOK)
+}
+
+func TestClass18AnAccountThatIsSpelledAlikeGivesNobodyACountOfTheirOwn(t *testing.T) {
+	for name, c := range map[string]struct {
+		names bool // whether the backend says whose password was wrong
+		typed string
+	}{
+		"under the other name":                    {false, "zoe"},
+		"under the other name, which it names":    {true, "zoe"},
+		"under a name of both, whichever it asks": {true, "zo-e"},
+	} {
+		f, b := newFixture(t), newOwnBackend(t)
+		f.use(b.way("accounts", time.Minute))
+		b.says(http.StatusOK, `{"user":{"subject":"66"}}`)
+		var mallory []*visitor
+		for range 4 {
+			v := f.visitor()
+			want(t, v.try("zo-e", "of mallory"), http.StatusOK)
+			mallory = append(mallory, v)
+		}
+		body := ""
+		if c.names {
+			body = `{"user":{"subject":"17"}}`
+		}
+		b.says(http.StatusUnauthorized, body)
+		told := 0
+		for i := range 80 {
+			if mallory[i%len(mallory)].try(c.typed, "guess").Code == http.StatusUnauthorized {
+				told++
+			}
+		}
+		if told != f.hosted.Limits.PerAccount {
+			t.Errorf("%s: %d guesses", name, told)
+		}
+	}
+}
+
+func TestWhatABackendSaysBesideAWrongPasswordChangesNothingElse(t *testing.T) {
+	for name, body := range map[string]string{
+		"prose": "wrong password", "a subject that is none": `{"user":{"subject":7}}`, "one too long": `{"user":{"subject":"` + strings.Repeat("x", 256) + `"}}`,
+		"null": "null", "a list": "[]",
+	} {
+		f, b := newFixture(t), newOwnBackend(t)
+		f.use(b.way("accounts", time.Minute))
+		b.answers(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusNotFound)
+			io.WriteString(w, body) //nolint:errcheck // a test that cares sees it
+		})
+		for _, spelled := range names(2 * f.hosted.Limits.PerAccount) {
+			if w := f.visitor().try(spelled, "guess"); w.Code != http.StatusUnauthorized {
+				t.Errorf("%s: status %d", name, w.Code)
+			}
+		}
+	}
+}
