@@ -4,11 +4,13 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -32,6 +34,11 @@ type Provider struct {
 	tb       testing.TB
 	callback string
 	cmd      *exec.Cmd
+	orders   io.Writer
+	done     chan struct{} // an order was followed
+
+	mu      sync.Mutex
+	renewed map[string]int
 }
 
 // What the provider knows the portal as.
@@ -72,6 +79,9 @@ func (p *Provider) Start() {
 	cmd.Dir = e2e
 	cmd.Env = append(os.Environ(), "NO_COLOR=1")
 	out, err := cmd.StdoutPipe()
+	if err == nil {
+		p.orders, err = cmd.StdinPipe()
+	}
 	if err != nil {
 		p.tb.Fatal(err)
 	}
@@ -80,12 +90,9 @@ func (p *Provider) Start() {
 	if err := cmd.Start(); err != nil {
 		p.tb.Fatal(err)
 	}
-	p.cmd = cmd
+	p.cmd, p.done, p.renewed = cmd, make(chan struct{}, 1), make(map[string]int)
 	ready := make(chan bool, 1)
-	go func() {
-		line, _ := bufio.NewReader(out).ReadString('\n') // "" where it ended
-		ready <- line == "ready\n"
-	}()
+	go p.listen(out, ready, p.done)
 	select {
 	case ok := <-ready:
 		if !ok {
@@ -95,6 +102,52 @@ func (p *Provider) Start() {
 	case <-time.After(Patience):
 		p.Stop()
 		p.tb.Fatalf("the provider does not come up: %s", &said)
+	}
+}
+
+// listen reads what it says, to the end.
+func (p *Provider) listen(out io.Reader, ready chan<- bool, done chan<- struct{}) {
+	lines := bufio.NewScanner(out)
+	for lines.Scan() {
+		switch word, account, _ := strings.Cut(lines.Text(), " "); word {
+		case "ready":
+			ready <- true
+		case "done":
+			done <- struct{}{}
+		case "renewed":
+			p.mu.Lock()
+			p.renewed[account]++
+			p.mu.Unlock()
+		}
+	}
+	select {
+	case ready <- false:
+	default: // it was, before
+	}
+}
+
+// Renewed is how many refresh tokens of an account it took.
+func (p *Provider) Renewed(account string) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.renewed[account]
+}
+
+// Disable has it know an account no more.
+func (p *Provider) Disable(account string) { p.order(map[string]any{"disable": account}) }
+
+// Down has it stop or begin to listen. It forgets nothing, as after Stop.
+func (p *Provider) Down(down bool) { p.order(map[string]any{"down": down}) }
+
+func (p *Provider) order(order map[string]any) {
+	p.tb.Helper()
+	if err := json.NewEncoder(p.orders).Encode(order); err != nil {
+		p.tb.Fatal(err)
+	}
+	select {
+	case <-p.done:
+	case <-time.After(Patience):
+		p.tb.Fatalf("the provider does not follow the order %v", order)
 	}
 }
 

@@ -2,7 +2,6 @@ package protocol
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"strings"
 	"sync"
@@ -15,56 +14,24 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage/redistest"
 )
 
-const storageKey = "a-storage-key-of-these-tests-0123456789"
-
 func onRedis(address string) func(*harness.Caddyfile) {
-	return func(c *harness.Caddyfile) {
-		c.Storage = fmt.Sprintf("redis %s {\nstorage_key %s\n}", address, storageKey)
-	}
+	return func(c *harness.Caddyfile) { c.Storage = harness.OnRedis(address) }
 }
 
-// A pair is two nodes behind one address: they listen on ports of their own,
-// and each browser is led to one of them or the other.
-type pair struct {
-	*harness.Caddyfile
-	backend *harness.Backend
-	nodes   [2]node
-}
+// A pair is two nodes behind one address. Each browser is led to one of them or
+// the other.
+type pair struct{ *harness.Pair }
 
-type node struct {
-	server       *harness.Server
-	portal, gate string // host:port
-}
-
-// startPair starts two nodes on one store, the first of them first: it makes
-// the keys.
 func startPair(t *testing.T, storage string) *pair {
 	t.Helper()
-	backend := harness.NewBackend(t)
-	p := &pair{Caddyfile: harness.Standard(t, backend.Addr), backend: backend}
-	onRedis(storage)(p.Caddyfile)
-	for i := range p.nodes {
-		own := *p.Caddyfile
-		n := &p.nodes[i]
-		n.portal, n.gate = fmt.Sprintf("localhost:%d", harness.Port(t)), fmt.Sprintf("localhost:%d", harness.Port(t))
-		own.Admin = fmt.Sprintf("127.0.0.1:%d", harness.Port(t))
-		own.PortalSite, own.GateSite = "http://"+n.portal, "http://"+n.gate
-		n.server = harness.Start(t, own.String())
-	}
-	return p
-}
-
-// lead leads a browser to a node.
-func (p *pair) lead(browser *harness.Client, node int) {
-	host := func(origin string) string { return strings.TrimPrefix(origin, "http://") }
-	browser.Route(host(p.Portal), p.nodes[node].portal, host(p.Gate), p.nodes[node].gate)
+	return &pair{harness.StartPair(t, harness.Standard(t, harness.NewBackend(t).Addr), storage)}
 }
 
 // browser is one that is led to a node.
 func (p *pair) browser(t *testing.T, node int) *harness.Client {
 	t.Helper()
 	browser := harness.NewClient(t)
-	p.lead(browser, node)
+	p.Lead(browser, node)
 	return browser
 }
 
@@ -101,7 +68,7 @@ func signInAcross(t *testing.T, p *pair) {
 	}
 	form.Values.Set("username", harness.Demo.Name)
 	form.Values.Set("password", harness.Demo.Password)
-	p.lead(browser, 1)
+	p.Lead(browser, 1)
 	page, err := browser.Submit(form)
 	if err != nil {
 		t.Fatal(err)
@@ -109,8 +76,8 @@ func signInAcross(t *testing.T, p *pair) {
 	if page.Status != http.StatusOK || page.URL.String() != p.Gate+"/deep/page?and=query" {
 		t.Fatalf("ended at %s with %d", page.URL, page.Status)
 	}
-	for node := range p.nodes {
-		p.lead(browser, node)
+	for node := range p.Nodes {
+		p.Lead(browser, node)
 		wantStatus(t, browser, p.Gate+"/", http.StatusOK)
 	}
 }
@@ -122,7 +89,7 @@ func codeAcross(t *testing.T, p *pair) {
 	// A node counts what the other one redeemed until it expires: stay below
 	// per_session.
 	for round := range 10 {
-		p.lead(browser, round%2)
+		p.Lead(browser, round%2)
 		if resp := clients[1-round%2].Post(g.Endpoint.TokenURL, g.form(g.codeOf(t, browser))); resp.Status != http.StatusOK {
 			t.Fatalf("the node that did not issue the code answered %d: %s", resp.Status, resp.Body)
 		}
@@ -161,7 +128,7 @@ func codeAcross(t *testing.T, p *pair) {
 
 func signOutAcross(t *testing.T, p *pair) {
 	browser, stays := p.signedIn(t, 0, harness.Demo), p.signedIn(t, 1, harness.Demo)
-	p.lead(browser, 1)
+	p.Lead(browser, 1)
 	wantStatus(t, browser, p.Gate+"/", http.StatusOK) // the second node knows it now
 	conn, _, err := websocket.Dial(context.Background(), p.Gate+"/ws", &websocket.DialOptions{HTTPClient: browser.HTTP()})
 	if err != nil {
@@ -170,9 +137,9 @@ func signOutAcross(t *testing.T, p *pair) {
 	defer func() { _ = conn.CloseNow() }()
 	ended := whenOver(func() { _, _, _ = conn.Read(context.Background()) })
 
-	p.lead(browser, 0)
+	p.Lead(browser, 0)
 	submit(t, browser, p.Portal+"/sso/account")
-	p.lead(browser, 1)
+	p.Lead(browser, 1)
 	harness.Eventually(t, "the other node's gate closes", func() bool {
 		return browser.Fetch(p.Gate+"/").Status == http.StatusUnauthorized
 	})
@@ -189,8 +156,8 @@ func signOutAcross(t *testing.T, p *pair) {
 
 func keysAcross(t *testing.T, p *pair) {
 	browser := p.signedIn(t, 0, harness.Demo)
-	for signer := range p.nodes {
-		p.lead(browser, signer)
+	for signer := range p.Nodes {
+		p.Lead(browser, signer)
 		g := newGame(t, p.Portal, "1", "email")
 		resp := browser.Post(g.Endpoint.TokenURL, g.form(g.codeOf(t, browser)))
 		var token struct {
@@ -208,7 +175,7 @@ func keysAcross(t *testing.T, p *pair) {
 // operatorAcross has a user of its own.
 func operatorAcross(t *testing.T, p *pair) {
 	browser := p.signedIn(t, 0, harness.Admin)
-	second := &rig{Caddyfile: p.Caddyfile, server: p.nodes[1].server}
+	second := &rig{Caddyfile: p.Caddyfile, server: p.Nodes[1].Server}
 	if out := second.server.SSO("user", "end", harness.Admin.Name); out != "1 ended\n" {
 		t.Errorf("the command said %q", out)
 	}

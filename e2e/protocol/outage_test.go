@@ -29,7 +29,7 @@ func TestAnOutageOfRedisSignsNobodyOut(t *testing.T) {
 			for range 3 {
 				wantStatus(t, known, p.Gate+"/", http.StatusOK)
 			}
-			p.lead(unknown, 0) // a node that never saw this session
+			p.Lead(unknown, 0) // a node that never saw this session
 			wantUnavailable(t, unknown.Fetch(p.Gate+"/"))
 			wantUnavailable(t, unknown.Open(p.Gate+"/"))
 			if resp := wantStatus(t, unknown, ssoCheck(p), http.StatusTeapot); errorCode(t, resp) != "004-001" {
@@ -54,7 +54,7 @@ func TestAnOutageOfRedisSignsNobodyOut(t *testing.T) {
 			})
 			// What changes is heard of again, on every node.
 			submit(t, known, p.Portal+"/sso/account")
-			p.lead(known, 1)
+			p.Lead(known, 1)
 			harness.Eventually(t, "a sign-out reaches the other node", func() bool {
 				return known.Fetch(p.Gate+"/").Status == http.StatusUnauthorized
 			})

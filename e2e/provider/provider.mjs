@@ -2,8 +2,15 @@
 // argument, JSON: issuer, clients, accounts (claims by name, as which anybody
 // may sign in), and settings of oidc-provider to lay over those below. Every
 // start makes a new signing key. Once it listens it prints "ready".
+//
+// Clients that may use refresh tokens get one, which works once. A line of JSON
+// that is written to it is an order: {"disable": account}, {"down": true or
+// false}, which it confirms by "done"; while it is down it does not listen, and
+// forgets nothing. It prints "renewed" and the account for each refresh token
+// that it took.
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { createServer } from 'node:http';
+import { createInterface } from 'node:readline';
 import Provider from 'oidc-provider';
 
 const told = JSON.parse(process.argv[2]);
@@ -23,6 +30,8 @@ const provider = new Provider(told.issuer, {
   },
   pkce: { required: () => true },
   discovery: { prompt_values_supported: ['none', 'login', 'consent'] },
+  issueRefreshToken: (_, client) => client.grantTypeAllowed('refresh_token'),
+  rotateRefreshToken: true,
   features: { devInteractions: { enabled: false } },
   ttl: { Session: 3600, Interaction: 600, Grant: 3600, AccessToken: 600, IdToken: 600 },
   interactions: { url: (_, interaction) => `/interaction/${interaction.uid}` },
@@ -78,4 +87,23 @@ const server = createServer((req, res) => {
   });
 });
 const { hostname, port } = new URL(told.issuer);
-server.listen(Number(port), hostname, () => console.log('ready'));
+const listen = (word) => server.listen(Number(port), hostname, () => console.log(word));
+listen('ready');
+
+provider.on('grant.success', (ctx) => {
+  if (ctx.oidc.params.grant_type === 'refresh_token') console.log(`renewed ${ctx.oidc.entities.Account.accountId}`);
+});
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const order = JSON.parse(line);
+  if (order.down === false) {
+    listen('done');
+    continue;
+  }
+  if (order.down) {
+    server.close();
+    server.closeAllConnections();
+  }
+  delete told.accounts[order.disable];
+  console.log('done');
+}
