@@ -24,7 +24,7 @@ var layers = [][]string{
 	{"caddymodule"},
 	{"storage/memory", "storage/file", "storage/redis"}, // by name for caddymodule alone
 	{"loginapi", "licenseapi", "oidc", "signin", "gate"},
-	{"endpoint", "page", "signed"},
+	{"endpoint", "page", "seldom", "signed"},
 	{"oauth"},
 	{"session", "codes", "keys"},
 	{"storage/storagetest", "storage/redistest", "storage/internal"},

@@ -20,6 +20,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/keys"
 	"github.com/caddy-sso/caddy-sso/oauth"
 	"github.com/caddy-sso/caddy-sso/page"
+	"github.com/caddy-sso/caddy-sso/seldom"
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
@@ -71,7 +72,7 @@ type Gate struct {
 	Now func() time.Time
 	Log *zap.Logger
 
-	unknownHosts, loops seldom
+	unknownHosts, loops seldom.Lines
 }
 
 // A Site is one origin that a gate serves.

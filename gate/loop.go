@@ -103,7 +103,7 @@ var diagnoses = map[cause]diagnosis{
 // inCircles ends a sign-in that was begun again and again.
 func (g *Gate) inCircles(w http.ResponseWriter, site *Site, why cause, t turn, returnTo string) {
 	d := diagnoses[why]
-	if n := g.loops.line(g.Now()); n > 0 {
+	if n := g.loops.Due(g.Now()); n > 0 {
 		g.Log.Warn("a sign-in was begun again and again: "+d.log, zap.String("setting", d.setting),
 			zapOrigin(site), zapClient(g.Client), zap.String("forwarded_host", printable(t.Named)),
 			zap.Duration("begun_ago", t.Age), zap.Int("sign_ins", n))

@@ -102,7 +102,7 @@ func (g *Gate) refusePath(w http.ResponseWriter, r *http.Request) {
 // has it once a minute only.
 func (g *Gate) unknownHost(w http.ResponseWriter, r *http.Request) {
 	const why = "This site is not set up for the host name that you used."
-	if n := g.unknownHosts.line(g.Now()); n > 0 {
+	if n := g.unknownHosts.Due(g.Now()); n > 0 {
 		g.Log.Error("no redirect_uri of the client is on this host; add one, or send browsers to a host that has one",
 			zap.String("host", printable(r.Host)), zapClient(g.Client), zap.Int("requests", n))
 	}

@@ -183,8 +183,9 @@ func TestGuessingAtOnceGainsNothing(t *testing.T) {
 func TestAReloadKeepsTheCountsAndChangesTheLimits(t *testing.T) {
 	f := newFixture(t)
 	f.guess("demo", 10)
-	reloaded := *f.hosted
-	f.hosted = &reloaded
+	reloaded := newFixture(t)
+	reloaded.hosted.Attempts = f.hosted.Attempts
+	f = reloaded
 	want(t, f.visitor().try("demo", "demo password"), http.StatusTooManyRequests)
 	f.hosted.Limits.Every = 15 * time.Second
 	want(t, f.visitor().try("demo", "demo password"), http.StatusTooManyRequests)

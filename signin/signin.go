@@ -22,6 +22,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/keys"
 	"github.com/caddy-sso/caddy-sso/oauth"
 	"github.com/caddy-sso/caddy-sso/page"
+	"github.com/caddy-sso/caddy-sso/seldom"
 	"github.com/caddy-sso/caddy-sso/session"
 	"github.com/caddy-sso/caddy-sso/storage"
 )
@@ -177,6 +178,8 @@ type Hosted struct {
 
 	Now func() time.Time
 	Log *zap.Logger
+
+	refusedLogouts, lostLogouts, refusedTickets seldom.Lines
 }
 
 // The paths of the hosted page, below the issuer.

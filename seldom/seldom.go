@@ -1,0 +1,29 @@
+// Package seldom keeps what strangers can bring about from filling the log.
+package seldom
+
+import (
+	"sync"
+	"time"
+)
+
+// Lines are the lines in the log about one kind of occasion: one a minute. The
+// zero value is ready.
+type Lines struct {
+	mu   sync.Mutex
+	last time.Time
+	held int // since the last line
+}
+
+// Due counts one occasion at time now. It returns how many there were since the
+// last line, this one included, or 0 where it is too early for another.
+func (l *Lines) Due(now time.Time) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.held++
+	if !l.last.IsZero() && now.Sub(l.last) < time.Minute {
+		return 0
+	}
+	n := l.held
+	l.last, l.held = now, 0
+	return n
+}

@@ -1,0 +1,60 @@
+package signin
+
+import (
+	"fmt"
+	"net/http"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+)
+
+// wantLines floods the portal, and wants one line a minute, which says how often
+// it happened.
+func (f *fixture) wantLines(flood func(i int)) {
+	f.t.Helper()
+	core, log := observer.New(zapcore.WarnLevel)
+	f.hosted.Log = zap.New(core)
+	for _, minute := range []struct{ requests, counted int }{{50, 1}, {20, 50}, {1, 20}} {
+		for i := range minute.requests {
+			flood(i)
+		}
+		lines := log.TakeAll()
+		if len(lines) != 1 || lines[0].ContextMap()["requests"] != int64(minute.counted) || lines[0].ContextMap()["from"] != string(f.from) {
+			f.t.Errorf("the log has %d lines, the last %v, and should count %d", len(lines), lines[max(len(lines)-1, 0):], minute.counted)
+		}
+		f.clock.Advance(time.Minute)
+	}
+}
+
+func TestClass24BadLogoutTokensDoNotFillTheLog(t *testing.T) {
+	f := newAtProvider(t)
+	f.wantLines(func(int) { want(t, f.logsOut("x.y.z"), http.StatusBadRequest) })
+	f.provider.set(func() { f.provider.handle["/jwks"] = http.NotFound })
+	f.wantLines(func(i int) {
+		want(t, f.logsOut(f.logoutToken(map[string]any{"sub": "ann", "jti": fmt.Sprint(i)})), http.StatusBadRequest)
+	})
+}
+
+func TestClass24BadRequestsForTicketsDoNotFillTheLog(t *testing.T) {
+	f := newTrustedFixture(t)
+	f.wantLines(func(i int) {
+		want(t, f.post("game", request("x", "17"), fmt.Sprintf("t=%d,v1=00", i)), http.StatusUnauthorized)
+	})
+}
+
+func TestALogoutThatFailsForOurFaultIsAlwaysLogged(t *testing.T) {
+	f := newAtProvider(t)
+	want(t, f.logsOut(f.logoutToken(map[string]any{"sub": "nobody"})), http.StatusOK) // the keys are known
+	core, log := observer.New(zapcore.WarnLevel)
+	f.hosted.Log = zap.New(core)
+	f.store.fail(always)
+	for i := range 3 {
+		want(t, f.logsOut(f.logoutToken(map[string]any{"sub": "ann", "jti": fmt.Sprint("j", i)})), http.StatusBadRequest)
+	}
+	if n := log.Len(); n != 3 {
+		t.Errorf("%d lines", n)
+	}
+}
