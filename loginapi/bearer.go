@@ -32,9 +32,7 @@ func (a *API) bearer(w http.ResponseWriter, r *http.Request) (*oauth.Verified, b
 func (a *API) verify(r *http.Request, token string) (*oauth.Verified, *oauth.Error) {
 	v, refusal := a.Server.VerifyAccess(r.Context(), token)
 	if refusal == nil && v.Claims.License != (oauth.License{}) {
-		return nil, errForeignToken
+		return nil, oauth.ForeignToken()
 	}
 	return v, refusal
 }
-
-var errForeignToken = &oauth.Error{Kind: oauth.InvalidToken, Description: "The token is not for this use."}

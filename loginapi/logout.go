@@ -30,11 +30,7 @@ func (a *API) logout(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	refusal = errForeignToken
-	if v.Claims.Grant != "" {
-		refusal = end(v)
-	}
-	if refusal != nil {
+	if refusal := end(v); refusal != nil {
 		a.refuse(w, refusal)
 		return
 	}

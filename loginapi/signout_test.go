@@ -11,7 +11,11 @@ import (
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
-const badToken = "The token is invalid, expired or was revoked."
+const (
+	badToken     = "The token is invalid, expired or was revoked."
+	foreignToken = "The token is not for this use."
+	notRevocable = "A token without a user, or one that was exchanged for another client's, cannot be revoked; it expires by itself."
+)
 
 // tokens are an access and a refresh token of client 1 for a session.
 func (w *world) tokens(cookie, scope string) (access, refresh string) {
@@ -129,7 +133,7 @@ func TestLogoutRefusesWithTheErrorsOfTheReference(t *testing.T) {
 		{"two tokens", "sessions=all", append(bearer(live), bearer(live)...), 401, "003-040", unauthorized, "Bearer"},
 		{"a token that is none", "sessions=all", bearer("x"), 401, "002-016", badToken, `Bearer error="invalid_token"`},
 		{"a cookie in its place", "sessions=all", []string{"Cookie", cookie}, 401, "003-040", unauthorized, "Bearer"},
-		{"a token of no user", "sessions=all", bearer(own), 401, "002-016", "The token is not for this use.", ""},
+		{"a token of no user", "sessions=all", bearer(own), 401, "002-016", foreignToken, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			a := w.send(http.MethodGet, "/api/oauth2/logout?"+tt.query, "", tt.headers...)
@@ -209,7 +213,7 @@ func TestWhatCannotBeRevoked(t *testing.T) {
 		{"what is no token", revoking("x"), 200, "", ""},
 		{"Class14 another client's refresh token", revoking(refresh, server...), 400, "010-023", "The token was issued to another client."},
 		{"Class14 another client's access token", revoking(access, server...), 400, "010-023", "The token was issued to another client."},
-		{"a client's own token", revoking(own, server...), 400, "0", "A token without a user cannot be revoked; it expires by itself."},
+		{"a client's own token", revoking(own, server...), 400, "0", notRevocable},
 		{"no token", revoking(""), 400, "0", "token is missing."},
 		{"no client", revoking(access, "client_id", "-"), 400, "0", "client_id is missing."},
 		{"an unknown client", revoking(access, "client_id", "99"), 400, "010-019", "Client authentication failed."},
@@ -309,10 +313,9 @@ func TestAnActivationTokenIsForNoEndpointOfThisAPI(t *testing.T) {
 	if refusal != nil {
 		t.Fatal(refusal)
 	}
-	const foreign = "The token is not for this use."
-	wantError(t, w.validate(tokens.Access), 401, "002-016", foreign)
-	wantError(t, w.send(http.MethodGet, "/api/users/me", "", bearer(tokens.Access)...), 401, "002-016", foreign)
-	wantError(t, w.send(http.MethodGet, "/api/oauth2/logout?sessions=all", "", bearer(tokens.Access)...), 401, "002-016", foreign)
+	wantError(t, w.validate(tokens.Access), 401, "002-016", foreignToken)
+	wantError(t, w.send(http.MethodGet, "/api/users/me", "", bearer(tokens.Access)...), 401, "002-016", foreignToken)
+	wantError(t, w.send(http.MethodGet, "/api/oauth2/logout?sessions=all", "", bearer(tokens.Access)...), 401, "002-016", foreignToken)
 }
 
 func TestAStoreThatIsDownIsATeapotAndSaysNothingOfTheToken(t *testing.T) {

@@ -31,7 +31,14 @@ type Claims struct {
 	ClientID  string       `json:"client_id"`
 	Grant     string       `json:"gid,omitempty"`
 	SessionID string       `json:"sid,omitempty"`
+	Actor     Actor        `json:"act,omitzero"`
 	License
+}
+
+// An Actor is the client that got a token for another client's (RFC 8693 section
+// 4.1). The zero value: the user signed in to the token's client itself.
+type Actor struct {
+	ClientID string `json:"sub"`
 }
 
 // License is what binds a token to licensed software.
@@ -66,6 +73,7 @@ func (s *Server) accessClaims(g given) extendedClaims {
 		UserID:   g.user.ProviderID,
 		ClientID: g.client.ID,
 		Grant:    g.grant,
+		Actor:    g.actor,
 		License:  License{Product: g.product, Account: g.account},
 	}
 	if g.grant == "" {

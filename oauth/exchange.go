@@ -42,10 +42,14 @@ func (s *Server) ExchangeToken(ctx context.Context, r ExchangeRequest) (*Tokens,
 	if refusal != nil {
 		return nil, refusal
 	}
+	actor := v.Claims.Actor
+	if !own {
+		actor = Actor{r.Client.ID}
+	}
 	key, _ := parseSessionID(v.Claims.SessionID)
 	tokens, refusal := s.sign(ctx, given{
 		client: r.Client, user: v.User, session: key, grant: v.Claims.Grant,
-		scopes: r.narrowScopes(v.Claims.Scopes), audience: audience, until: time.Unix(v.Claims.Expires, 0),
+		scopes: r.narrowScopes(v.Claims.Scopes), audience: audience, actor: actor, until: time.Unix(v.Claims.Expires, 0),
 	}, false)
 	if refusal == nil {
 		s.Audit.Record(Event{What: TokensIssued, User: v.User, Client: r.Client, Session: v.Session, Grant: v.Claims.Grant, From: r.From, Why: "token exchange"})

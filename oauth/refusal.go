@@ -8,3 +8,8 @@ func Unavailable(err error) *Error { return unavailable(err) }
 // Invalid is the refusal of a request that is malformed or lacks something. The
 // description is for the caller: see [Error].
 func Invalid(description string) *Error { return invalid(description) }
+
+// ForeignToken is the refusal of a token that counts, but not for this use.
+func ForeignToken() *Error {
+	return &Error{Kind: InvalidToken, Description: "The token is not for this use."}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/caddy-sso/caddy-sso/keys"
 	"github.com/caddy-sso/caddy-sso/session"
@@ -23,7 +24,7 @@ func (s *Server) Revoke(ctx context.Context, c *Client, token string, from Origi
 		s.Audit.Record(Event{What: TokenRefused, Client: c, Grant: grant, From: from, Why: "revocation by another client"})
 		return &Error{Kind: InvalidGrant, Description: "The token was issued to another client."}
 	case grant == "":
-		return invalid("A token without a user cannot be revoked; it expires by itself.")
+		return invalid("A token without a user, or one that was exchanged for another client's, cannot be revoked; it expires by itself.")
 	}
 	return s.endGrant(ctx, grant, Event{Client: c, From: from, Why: "revoked"})
 }
@@ -53,6 +54,9 @@ func (s *Server) revocable(ctx context.Context, token string) (grant, client str
 	case refusal != nil || !same(c.Issuer, s.Issuer) || c.Expires <= s.Now().Unix():
 		return "", "", nil
 	}
+	if c.Actor != (Actor{}) { // the grant is the other client's
+		return "", c.ClientID, nil
+	}
 	return c.Grant, c.ClientID, nil
 }
 
@@ -65,9 +69,13 @@ func (s *Server) endGrant(ctx context.Context, grant string, e Event) *Error {
 	return nil
 }
 
-// SignOutByToken ends the SSO session of an access token's user, which may have
-// ended before.
+// SignOutByToken ends the SSO session that an access token hangs on, which may
+// have ended before. The token has to be one of the client that the user signed
+// in to.
 func (s *Server) SignOutByToken(ctx context.Context, v *Verified, from Origin) *Error {
+	if v.Claims.Grant == "" || v.Claims.Actor != (Actor{}) {
+		return s.refuseSignOut(v, from)
+	}
 	key, _ := parseSessionID(v.Claims.SessionID)
 	if err := s.Sessions.End(ctx, key); err != nil {
 		return unavailable(fmt.Errorf("ending session: %w", err))
@@ -78,8 +86,13 @@ func (s *Server) SignOutByToken(ctx context.Context, v *Verified, from Origin) *
 
 // SignOutEverywhere ends all sessions of an access token's user, and all grants:
 // none of their tokens counts any more. Sessions come first, so that no code of
-// theirs becomes a grant meanwhile.
+// theirs becomes a grant meanwhile. As this reaches beyond what the token hangs
+// on, it has to be meant for its client itself: whoever was given one for another
+// audience cannot do it.
 func (s *Server) SignOutEverywhere(ctx context.Context, v *Verified, from Origin) *Error {
+	if v.Claims.Grant == "" || v.Claims.Actor != (Actor{}) || !slices.Contains(v.Claims.Audience, v.Client.defaultAudience()) {
+		return s.refuseSignOut(v, from)
+	}
 	sessions, err := s.Sessions.EndUser(ctx, v.User.Subject)
 	if err != nil {
 		return unavailable(fmt.Errorf("ending sessions: %w", err))
@@ -100,4 +113,12 @@ func (s *Server) SignOutEverywhere(ctx context.Context, v *Verified, from Origin
 		Why: fmt.Sprintf("signed out everywhere: %d sessions and %d lasting grants", sessions, grants),
 	})
 	return nil
+}
+
+func (s *Server) refuseSignOut(v *Verified, from Origin) *Error {
+	s.Audit.Record(Event{
+		What: TokenRefused, User: v.User, Client: v.Client, Session: v.Session, Grant: v.Claims.Grant, From: from,
+		Why: "signing out by a token that is not meant for it",
+	})
+	return ForeignToken()
 }

@@ -13,7 +13,7 @@ import (
 // Tokens of a client with HS256 are signed with a key that its backends have,
 // too. Who has it can write what they like, so no more of it counts than the
 // client may have, of grants that its tokens were given for: the grant travels
-// sealed, together with its user and session.
+// sealed, together with its user and session, and with how the client got it.
 
 // signShared makes an access token with the client's own key.
 func (s *Server) signShared(ctx context.Context, g given) (string, error) {
@@ -30,9 +30,11 @@ func (s *Server) signShared(ctx context.Context, g given) (string, error) {
 
 func sharedGrant(client string) string { return "grant in a token of client " + client }
 
-// grantOf is what is sealed of a token's grant. None of the three has a space
+// grantOf is what is sealed of a token's grant. None of the four has a space
 // but the subject, which comes last.
-func (c Claims) grantOf() string { return c.Grant + " " + c.SessionID + " " + c.Subject }
+func (c Claims) grantOf() string {
+	return c.Grant + " " + c.SessionID + " " + c.Actor.ClientID + " " + c.Subject
+}
 
 // openShared checks an access token that is signed with the key of the client
 // that it names, and with no other.

@@ -101,6 +101,7 @@ type given struct {
 	authTime time.Time
 	product  string
 	account  string
+	actor    Actor
 
 	// until is when the access token expires at the latest; zero: any time.
 	until time.Time
