@@ -221,10 +221,24 @@ func (b *tab) url() string  { return eval[string](b, "location.href") }
 // click presses the visible button or link with a text, with the mouse.
 func (b *tab) click(text string) {
 	b.t.Helper()
-	b.clickOn("[...document.querySelectorAll('a, button')].find(e => e.innerText.trim() === " + quote(text) + " && e.checkVisibility({visibilityProperty: true}))")
+	b.clickOn(labelled(text))
+}
+
+// labelled is the visible button or link with a text.
+func labelled(text string) string {
+	return "[...document.querySelectorAll('a, button')].find(e => e.innerText.trim() === " + quote(text) + " && e.checkVisibility({visibilityProperty: true}))"
 }
 
 func (b *tab) clickOn(expression string) {
+	b.t.Helper()
+	x, y := b.spot(expression)
+	if err := chromedp.Do(b.ctx, chromedp.MouseClickXY(x, y)); err != nil {
+		b.fatalf("clicking on %s: %v", expression, err)
+	}
+}
+
+// spot waits for an element, and returns where the mouse finds it.
+func (b *tab) spot(expression string) (x, y float64) {
 	b.t.Helper()
 	var at []float64
 	b.wait(expression, func() bool {
@@ -232,9 +246,7 @@ func (b *tab) clickOn(expression string) {
 		at = v
 		return err == nil && len(v) == 2
 	})
-	if err := chromedp.Do(b.ctx, chromedp.MouseClickXY(at[0], at[1])); err != nil {
-		b.fatalf("clicking on %s: %v", expression, err)
-	}
+	return at[0], at[1]
 }
 
 // fill types into a field.

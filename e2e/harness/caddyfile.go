@@ -178,6 +178,7 @@ var caddyfileTemplate = template.Must(template.New("").Funcs(template.FuncMap{
 				replace w REDACTED
 				replace handle REDACTED
 				replace id_token_hint REDACTED
+				replace ticket REDACTED
 			}
 			request>headers>Referer delete
 			resp_headers>Location delete

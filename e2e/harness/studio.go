@@ -257,7 +257,7 @@ func (s *Studio) cancel(w http.ResponseWriter, r *http.Request) {
 // back with it.
 func (s *Studio) goBack(w http.ResponseWriter, r *http.Request, in *studioSession) {
 	now := time.Now()
-	body, err := json.Marshal(map[string]any{"state": in.state, "user": StudioUsers[in.user], "auth_time": now.Unix()})
+	body, err := json.Marshal(map[string]any{"state": in.state, "user": StudioUsers[in.user], "auth_time": now.Unix(), "nonce": rand.Text()})
 	if err != nil {
 		s.tb.Error(err)
 		return
