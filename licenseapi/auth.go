@@ -228,9 +228,8 @@ func (a *API) authorizedByToken(w http.ResponseWriter, r *http.Request, date, to
 		write(w, errTokenMalformed)
 		return false
 	}
-	// The audience is the client's own, which it gets when it asks for none:
-	// whoever got a token that was meant for them alone cannot use it here.
-	if v.Claims.Grant != "" || !slices.Contains(a.BearerClients, v.Client.ID) || !slices.Contains(v.Claims.Audience, v.Client.Audiences[0]) {
+	// Whoever got a token that was meant for them alone cannot use it here.
+	if v.Claims.Grant != "" || !slices.Contains(a.BearerClients, v.Client.ID) || !v.ForItsClient() {
 		write(w, errInvalidHeaders)
 		return false
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/caddy-sso/caddy-sso/keys"
 	"github.com/caddy-sso/caddy-sso/session"
@@ -90,7 +89,7 @@ func (s *Server) SignOutByToken(ctx context.Context, v *Verified, from Origin) *
 // on, it has to be meant for its client itself: whoever was given one for another
 // audience cannot do it.
 func (s *Server) SignOutEverywhere(ctx context.Context, v *Verified, from Origin) *Error {
-	if v.Claims.Grant == "" || v.Claims.Actor != (Actor{}) || !slices.Contains(v.Claims.Audience, v.Client.defaultAudience()) {
+	if v.Claims.Grant == "" || v.Claims.Actor != (Actor{}) || !v.ForItsClient() {
 		return s.refuseSignOut(v, from)
 	}
 	sessions, err := s.Sessions.EndUser(ctx, v.User.Subject)

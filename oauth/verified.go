@@ -96,6 +96,12 @@ func (v *Verified) For(c *Client) bool {
 	})
 }
 
+// ForItsClient says whether it is meant for the client itself that it was issued
+// to: it has the audience of tokens that are asked for without one.
+func (v *Verified) ForItsClient() bool {
+	return slices.Contains(v.Claims.Audience, v.Client.defaultAudience())
+}
+
 // NewVerifiedCache returns a cache over store, which it does not close.
 func NewVerifiedCache(store storage.Store, o VerifiedOptions) *VerifiedCache {
 	if o.Capacity <= 0 {
