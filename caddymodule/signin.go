@@ -41,8 +41,9 @@ type SigninLocal struct {
 	Users []*UserConfig `json:"users,omitempty"`
 
 	// A file of more users, one JSON object a line, which is followed: see
-	// `caddy sso user`. It has to be there. Where a name or an e-mail address is
-	// also one of `users`, those win. Default: none.
+	// `caddy sso user`. It has to be there, and not empty: one without users has an
+	// empty line. Where a name or an e-mail address is also one of `users`, those
+	// win. Default: none.
 	UsersFile string `json:"users_file,omitempty"`
 
 	log *zap.Logger

@@ -92,6 +92,17 @@ func (d *directory) put(a Account) error {
 	return nil
 }
 
+// lacks is the name of an account that another directory has and this one has
+// not, or "".
+func (d *directory) lacks(other *directory) string {
+	for subject, a := range other.bySubject {
+		if d.bySubject[subject] == nil {
+			return a.user.Name
+		}
+	}
+	return ""
+}
+
 // find is the account of a user name or an e-mail address, nil if there is none.
 func (d *directory) find(name string) *account {
 	name = strings.TrimSpace(name)

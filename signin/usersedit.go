@@ -19,6 +19,7 @@ const editPatience = 5 * time.Second
 // stays as it is.
 type UsersText struct {
 	lines []userText
+	cut   bool // within the last line
 }
 
 type userText struct {
@@ -41,7 +42,9 @@ func ReadUsers(path string) (*UsersText, error) {
 			t.record, t.err = ParseUserRecord([]byte(blank))
 		}
 		u.lines = append(u.lines, t)
+		u.cut = t.err != nil
 	}
+	u.cut = u.cut && !bytes.HasSuffix(text, []byte("\n"))
 	return u, nil
 }
 
@@ -141,6 +144,9 @@ func EditUsers(path string, create bool, change func(*UsersText) error) (err err
 	}
 	if err != nil {
 		return err
+	}
+	if u.cut {
+		return fmt.Errorf("%s looks cut off, since its last line has no end; restore it, or remove that line", path)
 	}
 	if err := change(u); err != nil {
 		return err

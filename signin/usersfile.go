@@ -52,6 +52,7 @@ type usersFile struct {
 
 	hashes     map[string]Hash // of the version that counts, since reading one takes work
 	read, seen os.FileInfo     // the version that counts, and the one of the last look
+	unusable   os.FileInfo     // a version that was read, and whose content cannot count
 	looks      int             // since the file began to change, or came to rest
 	unfinished error           // what is wrong with a last line that may yet grow
 	failure    string          // of the last look, to log it once
@@ -94,6 +95,9 @@ func (l *Local) Watch(ctx context.Context) {
 func (l *Local) look() {
 	f := l.file
 	info, err := os.Stat(f.path)
+	if err == nil && sameVersion(f.unusable, info) {
+		return // as was logged
+	}
 	if err == nil && !sameVersion(f.read, info) {
 		if !sameVersion(f.seen, info) && f.looks < usersPatience {
 			f.seen, f.looks = info, f.looks+1
@@ -141,7 +145,7 @@ func (l *Local) load() error {
 	hashes := map[string]Hash{}
 	all := l.configured.clone()
 	var problems []error
-	f.unfinished = nil
+	var unfinished error
 	number, users := 0, 0
 	for line := range bytes.Lines(text) {
 		number++
@@ -150,18 +154,23 @@ func (l *Local) load() error {
 			continue
 		}
 		if users++; users > maxUsers {
+			f.unusable = info
 			return fmt.Errorf("%s has more than %d users", f.path, maxUsers)
 		}
 		record, err := ParseUserRecord(line)
 		if err == nil {
 			err = f.add(all, record, hashes)
 		} else if !whole {
-			f.unfinished = fmt.Errorf("%s:%d: %w", f.path, number, err)
+			unfinished = fmt.Errorf("%s:%d: %w", f.path, number, err)
 			continue
 		}
 		if err != nil {
 			problems = append(problems, fmt.Errorf("%s:%d: %w", f.path, number, err))
 		}
+	}
+	if lost := all.lacks(l.now.Load()); lost != "" && unfinished != nil {
+		f.unusable = info
+		return fmt.Errorf("%s looks cut off: user %q is gone, and its last line has no end; restore it, or remove that line", f.path, lost)
 	}
 	for i, problem := range problems {
 		if i == maxProblems {
@@ -170,7 +179,7 @@ func (l *Local) load() error {
 		}
 		f.log.Warn("a line of the file of users is left out", zap.Error(problem))
 	}
-	f.hashes, f.read, f.seen, f.looks = hashes, info, nil, 0
+	f.hashes, f.read, f.seen, f.looks, f.unfinished = hashes, info, nil, 0, unfinished
 	l.now.Store(all)
 	f.log.Info("the file of users was read", zap.String("file", f.path), zap.Int("users", users-len(problems)))
 	return nil
@@ -211,6 +220,9 @@ func readUsersFile(path string) ([]byte, os.FileInfo, error) {
 	text, err := io.ReadAll(io.LimitReader(file, maxUsersFile+1))
 	if err != nil {
 		return nil, nil, fmt.Errorf("the file of users: %w", err)
+	}
+	if len(text) == 0 {
+		return nil, nil, fmt.Errorf("%s is empty, as a file is that was cut off; restore it, or, if it is to have no user, write an empty line", path)
 	}
 	if len(text) > maxUsersFile {
 		return nil, nil, fmt.Errorf("%s is larger than %d MiB", path, maxUsersFile>>20)

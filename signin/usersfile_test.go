@@ -39,7 +39,7 @@ func newUsersFixture(t *testing.T, lines ...string) *usersFixture {
 	core, log := observer.New(zapcore.WarnLevel)
 	u.log = log
 	u.way.UseFile(u.path, Comparers{Bcrypt: u.work.compare}, zap.New(core))
-	u.write(strings.Join(lines, ""))
+	u.write(strings.Join(append(lines, "\n"), ""))
 	if err := u.way.Open(nil); err != nil {
 		t.Fatal(err)
 	}
@@ -209,11 +209,13 @@ func TestALastLineThatIsHalfWrittenIsNoErrorYet(t *testing.T) {
 	}
 	u.changed(ann, strings.TrimSuffix(bob, "\n"))
 	u.want("root", "ann", "bob")
-	u.changed(ann, bob[:len(bob)/2])
+	cat := u.line(UserRecord{Name: "cat"})
+	u.changed(ann, bob, cat[:len(cat)/2])
+	u.want("root", "ann", "bob")
 	for range 3 * usersPatience {
 		u.way.look()
 	}
-	if texts := u.logged(); len(texts) != 1 || !strings.HasPrefix(texts[0], u.path+":2: ") {
+	if texts := u.logged(); len(texts) != 1 || !strings.HasPrefix(texts[0], u.path+":3: ") {
 		t.Errorf("nobody finished it, and it logged %q", texts)
 	}
 }
@@ -235,6 +237,47 @@ func TestAFileThatIsWrittenInPlaceSignsNobodyOutMeanwhile(t *testing.T) {
 		u.way.look()
 	}
 	u.want("root", "ann")
+}
+
+func TestAFileThatIsCutOffLosesNobody(t *testing.T) {
+	for name, c := range map[string]struct {
+		cut  func(ann, bob string) string
+		want []string
+	}{
+		"empty":                       {func(string, string) string { return "" }, nil},
+		"within a line":               {func(ann, bob string) string { return ann + bob[:len(bob)/2] }, nil},
+		"within the first line":       {func(ann, _ string) string { return ann[:1] }, nil},
+		"overwritten with zeros":      {func(ann, bob string) string { return strings.Repeat("\x00", len(ann+bob)) }, nil},
+		"half, and nobody is missing": {func(ann, bob string) string { return ann + bob + ann[:9] }, nil},
+		"emptied by an empty line":    {func(string, string) string { return "\n" }, []string{"root"}},
+		"one whole line less":         {func(ann, _ string) string { return ann }, []string{"root", "ann"}},
+		"a whole line without an end": {func(ann, _ string) string { return strings.TrimSpace(ann) }, []string{"root", "ann"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			u := newUsersFixture(t)
+			ann, bob := u.line(UserRecord{Name: "ann"}), u.line(UserRecord{Name: "bob"})
+			u.changed(ann, bob)
+			session, _ := u.signsIn("bob", "bob")
+			u.changed(c.cut(ann, bob))
+			for range 3 * usersPatience {
+				u.way.look()
+			}
+			if c.want != nil {
+				u.want(c.want...)
+				return
+			}
+			u.want("root", "ann", "bob")
+			if _, ok := u.way.Current(session); !ok {
+				t.Error("bob was signed out")
+			}
+			if texts := u.logged(); len(texts) != 1 || !strings.Contains(texts[0], u.path) {
+				t.Errorf("logged %q", texts)
+			}
+			cat := u.line(UserRecord{Name: "cat"})
+			u.changed(ann, cat)
+			u.want("root", "ann", "cat")
+		})
+	}
 }
 
 func TestAFileThatIsReplacedCounts(t *testing.T) {
@@ -290,14 +333,40 @@ func TestAFileThatCannotBeReadLosesNobody(t *testing.T) {
 	}
 }
 
-func TestAFileThatIsNotThereIsSaidAtTheStart(t *testing.T) {
-	way, err := NewLocal("local", nil)
-	if err != nil {
+func TestAFileThatIsNotThereOrEmptyIsSaidAtTheStart(t *testing.T) {
+	empty := filepath.Join(t.TempDir(), "users")
+	if err := os.WriteFile(empty, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	way.UseFile(filepath.Join(t.TempDir(), "users"), Comparers{}, zap.NewNop())
-	if err := way.Open(nil); err == nil || !strings.Contains(err.Error(), "caddy sso user add") {
-		t.Errorf("got %v", err)
+	for path, want := range map[string]string{empty + ".gone": "caddy sso user add", empty: "is empty"} {
+		way, err := NewLocal("local", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		way.UseFile(path, Comparers{}, zap.NewNop())
+		if err := way.Open(nil); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v", err)
+		}
+	}
+}
+
+func TestAFileThatWasCutOffIsNotEdited(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "users")
+	for text, refusal := range map[string]string{
+		"": "is empty", `{"name":"an`: "looks cut off", "\n{": "looks cut off",
+		"\n": "", "not a user\n": "", `{"name":"ann","hash":"x"}`: "",
+	} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		edited := false
+		err := EditUsers(path, true, func(*UsersText) error { edited = true; return nil })
+		if (err == nil) != (refusal == "") || edited != (err == nil) || (err != nil && !strings.Contains(err.Error(), refusal)) {
+			t.Errorf("%q: edited %v, %v", text, edited, err)
+		}
+		if _, err := os.Stat(path + ".new"); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%q: what was begun is left: %v", text, err)
+		}
 	}
 }
 
