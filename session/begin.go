@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 )
 
 const (
@@ -115,9 +116,9 @@ func (s *Sessions) withdraw(ctx context.Context, begun *Session) {
 }
 
 // whole is a name that identifies somebody, and so may not be cut, or "" where it
-// cannot be kept.
+// cannot be kept. Nobody has to be able to print it.
 func whole(name string, most int) string {
-	if clean(name, most) != name {
+	if len(name) > most || !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) {
 		return ""
 	}
 	return name

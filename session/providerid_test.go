@@ -14,6 +14,7 @@ func TestASessionKeepsWhatAProviderCallsItsUserWholeOrNotAtAll(t *testing.T) {
 		"none":               {"", ""},
 		"the longest":        {strings.Repeat("x", 255), strings.Repeat("x", 255)},
 		"one that is longer": {strings.Repeat("x", 256), ""},
+		"spaces and signs":   {"eve\u00a0 smith\u3000\u200b\u00ad|\U0001f511", "eve\u00a0 smith\u3000\u200b\u00ad|\U0001f511"},
 		"one with a NUL":     {"eve\x00Mozilla", ""},
 		"one not in UTF-8":   {"eve\xff", ""},
 	} {
