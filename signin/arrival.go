@@ -60,7 +60,10 @@ func (h *Hosted) keep(ctx context.Context, way Way, a Arrival) (session.Upstream
 			return session.Upstream{}, fmt.Errorf("noting what a provider calls a session: %w", err)
 		}
 	}
-	up := session.Upstream{ID: a.SessionID}
+	up := session.Upstream{}
+	if a.SessionID != "" {
+		up.ID = known(way.ID(), "session", a.SessionID) // which it may have written as it likes
+	}
 	renewing, ok := way.(Renewing)
 	if !ok || a.RefreshToken == "" {
 		return up, nil

@@ -144,7 +144,7 @@ func (h *Hosted) endOf(ctx context.Context, way Way, l Logout, from oauth.Origin
 	ended := 0
 	for subject := range subjects {
 		list, err := h.Server.Sessions.OfUpstream(ctx, subject, func(u session.User, id string) bool {
-			return u.Signin == way.ID() && (l.Session == "" || id == l.Session) && (l.Sub == "" || u.ProviderID == l.Sub)
+			return u.Signin == way.ID() && (l.Session == "" || id == known(way.ID(), "session", l.Session)) && (l.Sub == "" || u.ProviderID == l.Sub)
 		})
 		if err != nil {
 			return ended, fmt.Errorf("finding sessions: %w", err)

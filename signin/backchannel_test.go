@@ -61,6 +61,52 @@ func TestALogoutTokenEndsTheSessionsThatItNames(t *testing.T) {
 	}
 }
 
+func TestAProviderMayWriteItsUsersAndSessionsAsItLikes(t *testing.T) {
+	for _, name := range []string{
+		"ann smith", "acme|ann", "안나\u3000김", "ann\u00a0smith", "ann\u200bsmith", "ann\u00ad", "\U0001f511", "ＡＮＮ", strings.Repeat("x", maxSubject),
+	} {
+		for what, claims := range map[string]map[string]any{
+			"by the user":    {"sub": name},
+			"by the session": {"sid": name},
+			"by both":        {"sub": name, "sid": name},
+		} {
+			for whose, f := range map[string]*atProvider{"of its own": newAtProvider(t), "of a local user": newAtProvider(t, linking)} {
+				begun := verifiedAs("demo@example.com")
+				begun["sub"], begun["sid"] = name, name
+				b := f.signsIn(begun)
+				begun["sub"], begun["sid"] = name+"2", name+"2"
+				if len(name) == maxSubject {
+					begun["sub"], begun["sid"] = name[1:], name[1:]
+				}
+				other := f.signsIn(begun)
+				want(t, f.logsOut(f.logoutToken(claims)), http.StatusOK)
+				if f.who(b.session()) != "" || f.who(other.session()) == "" {
+					t.Errorf("%.30q, a session %s, %s: as %q, the other as %q", name, whose, what, f.who(b.session()), f.who(other.session()))
+				}
+			}
+		}
+	}
+}
+
+func TestASessionOfAProviderMayHaveALongName(t *testing.T) {
+	f := newAtProvider(t)
+	for name, c := range map[string]struct {
+		sid  string
+		want int
+	}{
+		"the longest":            {strings.Repeat("s", maxSession), http.StatusOK},
+		"a line of its own":      {"a\nb\x00", http.StatusOK},
+		"one byte too long":      {strings.Repeat("s", maxSession+1), http.StatusBadRequest},
+		"as long as can be sent": {strings.Repeat("s", maxLogoutRequest/2), http.StatusBadRequest},
+	} {
+		b := f.signsIn(map[string]any{"sub": "ann", "sid": c.sid})
+		w := f.logsOut(f.logoutToken(map[string]any{"sid": c.sid, "jti": name}))
+		if over := f.who(b.session()) == ""; w.Code != c.want || over != (c.want == http.StatusOK) {
+			t.Errorf("%s: status %d, over: %v", name, w.Code, over)
+		}
+	}
+}
+
 func TestClass27AReplayedLogoutTokenEndsNothing(t *testing.T) {
 	f := newAtProvider(t)
 	b := f.signsIn(map[string]any{"sub": "ann"})

@@ -42,6 +42,7 @@ func (c *ProviderClaims) setDefaults() {
 // user.
 const (
 	maxSubject   = 255 // OpenID Connect Core section 2
+	maxSession   = 1 << 10
 	maxGroups    = 200
 	maxGroup     = 256
 	maxAllGroups = 8 << 10
@@ -136,7 +137,7 @@ func sessionID(id *oidc.IDToken) string {
 		return ""
 	}
 	sid, _ := claims.SessionID.(string)
-	if !name(sid) {
+	if len(sid) > maxSession {
 		return ""
 	}
 	return sid

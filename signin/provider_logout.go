@@ -178,8 +178,10 @@ func (p *Provider) wrongLogout(c logoutClaims, now time.Time) string {
 		return "events does not say that it is a logout token"
 	case c.Subject == nil && c.Session == nil:
 		return "it has neither sub nor sid"
-	case c.Subject != nil && !name(*c.Subject), c.Session != nil && !name(*c.Session):
-		return "sub or sid is empty, too long, or has control characters"
+	case c.Subject != nil && !name(*c.Subject):
+		return "sub is empty, too long, or has control characters"
+	case c.Session != nil && (*c.Session == "" || len(*c.Session) > maxSession):
+		return "sid is empty or too long"
 	}
 	return ""
 }
