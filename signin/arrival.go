@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
@@ -65,11 +67,16 @@ func (h *Hosted) keep(ctx context.Context, way Way, a Arrival) (session.Upstream
 		up.ID = known(way.ID(), "session", a.SessionID) // which it may have written as it likes
 	}
 	renewing, ok := way.(Renewing)
-	if !ok || a.RefreshToken == "" {
+	if !ok {
 		return up, nil
 	}
 	at, every := renewing.Renewal()
 	if every <= 0 {
+		return up, nil
+	}
+	if a.RefreshToken == "" {
+		h.Log.Warn("the provider gave no refresh token, so that recheck does nothing for a session that begins now; most give one for the scope offline_access",
+			zap.String("signin", way.ID()))
 		return up, nil
 	}
 	sealed, err := h.Keys.Seal(ctx, refreshPurpose(way, at), []byte(a.RefreshToken))

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/caddy-sso/caddy-sso/session"
 )
@@ -95,6 +96,27 @@ func TestAProviderIsAskedOnceInATimeWhateverTheTraffic(t *testing.T) {
 	}
 	if f.who(b.session()) == "" {
 		t.Error("the session ended")
+	}
+}
+
+func TestAProviderThatGivesNoRefreshTokenIsNamedInTheLog(t *testing.T) {
+	for name, c := range map[string]struct {
+		recheck time.Duration
+		token   map[string]any
+		lines   int
+	}{
+		"asked about, without a token": {time.Hour, nil, 1},
+		"asked about, with one":        {time.Hour, map[string]any{"refresh_token": "x"}, 0},
+		"not asked about":              {0, nil, 0},
+	} {
+		f := newAtProvider(t, func(o *ProviderOptions) { o.Recheck = c.recheck })
+		f.provider.token = c.token
+		core, log := observer.New(zap.WarnLevel)
+		f.hosted.Log = zap.New(core)
+		f.signsIn(map[string]any{"sub": "ann"})
+		if n := log.FilterMessageSnippet("gave no refresh token").FilterField(zap.String("signin", "acme")).Len(); n != c.lines {
+			t.Errorf("%s: %d lines: %v", name, n, log.All())
+		}
 	}
 }
 
