@@ -24,8 +24,8 @@ func newAtProvider(t testing.TB, change ...func(*ProviderOptions)) *atProvider {
 	return f
 }
 
-// comes signs in at the provider, with more claims than the usual.
-func (f *atProvider) comes(b *visitor, claims map[string]any) *httptest.ResponseRecorder {
+// leaves goes to the provider, and returns what the browser asks it for.
+func (f *atProvider) leaves(b *visitor) url.Values {
 	f.t.Helper()
 	to := links(b.open(SignInPath+"?switch=1"), StartPrefix+"acme?")
 	if len(to) != 1 {
@@ -37,14 +37,20 @@ func (f *atProvider) comes(b *visitor, claims map[string]any) *httptest.Response
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	now := f.clock.Now()
+	return u.Query()
+}
+
+// comes signs in at the provider, with more claims than the usual.
+func (f *atProvider) comes(b *visitor, claims map[string]any) *httptest.ResponseRecorder {
+	f.t.Helper()
+	asks, now := f.leaves(b), f.clock.Now()
 	f.provider.set(func() {
 		f.provider.claims = merged(map[string]any{
-			"nonce": u.Query().Get("nonce"), "iat": now.Unix(), "exp": now.Add(5 * time.Minute).Unix(),
+			"nonce": asks.Get("nonce"), "iat": now.Unix(), "exp": now.Add(5 * time.Minute).Unix(),
 		}, claims)
 		f.provider.userinfo = map[string]any{"sub": claims["sub"]}
 	})
-	return b.back("acme", u.Query().Get("state"), "good")
+	return b.back("acme", asks.Get("state"), "good")
 }
 
 // signsIn is a browser that signed in at the provider.

@@ -169,7 +169,7 @@ func (h *Hosted) comeBack(w http.ResponseWriter, r *http.Request, id string) {
 		h.finishedBefore(w, p)
 		return
 	}
-	arrival, err := arrive(r.Context(), way, h.departure(o), answer)
+	arrival, err := h.arrival(r, way, h.departure(o), answer)
 	if err != nil {
 		h.wrong(w, r, way, p, err)
 		return

@@ -179,6 +179,8 @@ type Hosted struct {
 	Now func() time.Time
 	Log *zap.Logger
 
+	returning returning
+
 	refusedLogouts, lostLogouts, refusedTickets seldom.Lines
 }
 
