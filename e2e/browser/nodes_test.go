@@ -11,10 +11,14 @@ import (
 
 // twoNodes are two nodes on one store, and a proxy before them that gives every
 // request to the other one than the request before.
-func twoNodes(t *testing.T) (*harness.Pair, *harness.Balancer, *backend) {
+func twoNodes(t *testing.T, vary ...func(*harness.Caddyfile)) (*harness.Pair, *harness.Balancer, *backend) {
 	t.Helper()
 	behind := newBackend(t)
-	p := harness.StartPair(t, harness.Standard(t, behind.addr), redistest.Start(t).URL())
+	c := harness.Standard(t, behind.addr)
+	for _, v := range vary {
+		v(c)
+	}
+	p := harness.StartPair(t, c, redistest.Start(t).URL())
 	return p, p.Balance(t), behind
 }
 
@@ -83,6 +87,28 @@ func TestAFormIsSentOnOnceThoughEachRequestIsAtAnotherNode(t *testing.T) {
 		got := behind.saw(b.t, p.Gate, "/save")
 		if n := behind.count(p.Gate, "/save"); n != sent || got.Method != http.MethodPost || got.body != "a=b+%26+c&a=again" || got.Header.Get("X-SSO-User") != demo.Name {
 			b.t.Errorf("the form arrived %d times, as %s %q of %q", n-sent+1, got.Method, got.body, got.Header.Get("X-SSO-User"))
+		}
+	})
+}
+
+// The request for a ticket and the way back with it are at two nodes, too.
+func TestATicketOfOneNodeIsTradedAtAnother(t *testing.T) {
+	var s *harness.Studio
+	p, balancer, behind := twoNodes(t, func(c *harness.Caddyfile) {
+		s = harness.NewStudio(t, c.Portal)
+		trustedBeside(c, s)
+	})
+	beginningAtEither(t, balancer, func(b *tab) {
+		back := b.ticketURL(p.Caddyfile, s, "zoe")
+		b.click("Go back")
+		b.at(p.Gate + "/play")
+		b.sees("Hello, zoe")
+		for range 2 { // at each node
+			b.open(back)
+			b.sees("This sign-in was finished before")
+		}
+		if user := behind.saw(b.t, p.Gate, "/play").Header.Get("X-SSO-User"); user != "zoe" {
+			b.t.Errorf("the backend saw %q", user)
 		}
 	})
 }

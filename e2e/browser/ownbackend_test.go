@@ -133,6 +133,31 @@ func TestTheStudiosOwnBackendChecksPasswords(t *testing.T) {
 	}
 }
 
+func TestTheStudiosBackendMayBeTheOnlyWayToSignIn(t *testing.T) {
+	c, s, server := byStudio(t, func(c *harness.Caddyfile, s *harness.Studio) {
+		c.NoLocal, c.Options = true, c.Options+s.Backend()
+	})
+	b := newTab(t)
+	b.open(c.Gate + homePage)
+	b.attempt(harness.Demo.Name, harness.Demo.Password) // who is known here no more
+	b.sees(wrong)
+	s.Down()
+	b.attempt("zoe", harness.StudioPassword)
+	b.sees(unasked)
+	s.Up()
+	b.attempt("zoe", harness.StudioPassword)
+	b.isAtBackend(c.Gate+homePage, map[string]string{"X-SSO-User": "zoe"})
+
+	s.Down() // which is nothing to who is signed in
+	b.open(c.Gate + "/again")
+	b.isAtBackend(c.Gate+"/again", map[string]string{"X-SSO-User": "zoe"})
+	if out := server.SSO("user", "end", "zoe"); out != "1 ended\n" {
+		t.Errorf("the command said %q", out)
+	}
+	b.open(c.Gate + "/play")
+	b.path(c.Portal + "/sso/sign_in")
+}
+
 func TestABackendThatIsDownOrHangsIsNoWrongPasswordAndCostsNoAttempt(t *testing.T) {
 	for name, end := range map[string]struct{ begin, over func(*harness.Studio) }{
 		"down":  {(*harness.Studio).Down, (*harness.Studio).Up},
