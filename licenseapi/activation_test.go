@@ -19,7 +19,7 @@ const jsonType = "application/json"
 
 // post sends an activation.
 func (w *world) post(target, body string, headers ...string) answer {
-	w.t.Helper()
+	w.T.Helper()
 	w.backend, w.activated = nil, nil
 	return w.send(http.MethodPost, target, body, append([]string{"Content-Type", jsonType}, headers...)...)
 }
@@ -45,27 +45,27 @@ func quoted(s string) string { return `"` + s + `"` }
 
 // wantBackend holds that the backend got the very bytes, and for whom.
 func (w *world) wantBackend(got answer, body, user string) {
-	w.t.Helper()
-	if got.status != http.StatusOK || got.body != "the backend" || len(w.backend) != 1 {
-		w.t.Fatalf("the backend was asked %d times: %d %s", len(w.backend), got.status, got.body)
+	w.T.Helper()
+	if got.Status != http.StatusOK || got.Body != "the backend" || len(w.backend) != 1 {
+		w.T.Fatalf("the backend was asked %d times: %d %s", len(w.backend), got.Status, got.Body)
 	}
 	r := w.backend[0].r
 	if w.backend[0].body != body || (body != "" && r.ContentLength != int64(len(body))) {
-		w.t.Errorf("the backend got %d bytes, of %d: %q", r.ContentLength, len(body), w.backend[0].body)
+		w.T.Errorf("the backend got %d bytes, of %d: %q", r.ContentLength, len(body), w.backend[0].body)
 	}
 	if user == "" && w.activated != nil {
-		w.t.Errorf("there is an identity: %v", w.activated.User)
+		w.T.Errorf("there is an identity: %v", w.activated.User)
 	}
 	if user != "" && (w.activated == nil || w.activated.User.Name != user || w.activated.Product != "demo" || w.activated.Account != "acme" || w.activated.Session == nil) {
-		w.t.Errorf("the identity is %+v, want %s", w.activated, user)
+		w.T.Errorf("the identity is %+v, want %s", w.activated, user)
 	}
 }
 
 func (w *world) wantRefused(got answer, status int, code, message string) {
-	w.t.Helper()
-	wantError(w.t, got, status, code, message)
+	w.T.Helper()
+	wantError(w.T, got, status, code, message)
 	if len(w.backend) != 0 {
-		w.t.Error("the backend was asked")
+		w.T.Error("the backend was asked")
 	}
 }
 
@@ -101,7 +101,7 @@ func TestATokenActivatesAsLongAsItCounts(t *testing.T) {
 			}
 		})
 	}
-	w.clock.Advance(oauth.TokenLifetime)
+	w.Clock.Advance(oauth.TokenLifetime)
 	w.wantRefused(w.post(activate, activation("id_token", quoted(tokens.ID))), 401, "invalid_id_token", badToken)
 }
 
@@ -213,12 +213,12 @@ func TestAWrongActivationIsRefused(t *testing.T) {
 		{"too large", `{"license_key":"` + strings.Repeat("k", 1<<20) + `"}`, 413, "request_too_large", "The body is larger than 1 MiB"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			w.t = t
+			w.T = t
 			w.wantRefused(w.post(activate, c.body), c.status, c.code, c.message)
 		})
 	}
 	// None of it has cost the owner anything.
-	w.t = t
+	w.T = t
 	body := activation("code", code, "redirect_uri", `"http://localhost"`)
 	w.wantBackend(w.post(activate, body), body, "ada")
 }
@@ -295,26 +295,26 @@ func TestARetriedActivationSucceedsOnceMore(t *testing.T) {
 	w.wantRefused(w.post(activate, body+" "), 400, "invalid_code", badCode)
 	w.wantRefused(w.post(activate+"?x=y", body), 400, "invalid_code", badCode)
 	w.wantRefused(w.post("/api/v4/activate_bundle", body), 400, "invalid_code", badCode)
-	w.clock.Advance(time.Minute)
+	w.Clock.Advance(time.Minute)
 	w.wantBackend(w.post(activate+"/", body), body, "ada")
 	w.wantRefused(w.post(activate, body), 400, "invalid_code", badCode)
 
 	body = activation("code", quoted(w.code()))
 	w.wantBackend(w.post(activate, body), body, "ada")
-	w.clock.Advance(time.Minute + time.Second)
+	w.Clock.Advance(time.Minute + time.Second)
 	w.wantRefused(w.post(activate, body), 400, "invalid_code", badCode)
 }
 
 func TestAStoreThatIsDownCostsNoCode(t *testing.T) {
 	w := newWorld(t)
 	token := w.tokens().ID
-	w.store.down.Store(true)
+	w.Store.Down(true)
 	got := w.post(activate, activation("id_token", quoted(token)))
 	w.wantRefused(got, 503, "service_unavailable", "Something went wrong; try again")
-	if got.header.Get("Retry-After") != "1" || w.log.Len() != 1 {
-		t.Errorf("Retry-After is %q; %d lines in the log", got.header.Get("Retry-After"), w.log.Len())
+	if got.Header.Get("Retry-After") != "1" || w.log.Len() != 1 {
+		t.Errorf("Retry-After is %q; %d lines in the log", got.Header.Get("Retry-After"), w.log.Len())
 	}
-	w.store.down.Store(false)
+	w.Store.Down(false)
 	w.wantBackend(w.post(activate, activation("id_token", quoted(token))), activation("id_token", quoted(token)), "ada")
 }
 
@@ -334,7 +334,7 @@ func TestABodyInChunksHasALengthBehindTheGate(t *testing.T) {
 		t.Fatal(err)
 	}
 	response.Body.Close()
-	w.wantBackend(answer{response.StatusCode, response.Header, "the backend"}, body, "ada")
+	w.wantBackend(answer{Status: response.StatusCode, Header: response.Header, Body: "the backend"}, body, "ada")
 	got := w.backend[0].r
 	if got.Header.Get("Content-Length") != strconv.Itoa(len(body)) || len(got.TransferEncoding) > 0 || len(got.Trailer) > 0 ||
 		got.Header.Get("Trailer") != "" || got.Header.Get("Expect") != "" {
@@ -373,7 +373,7 @@ func (broken) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 func TestASessionThatEndedEndsItsActivations(t *testing.T) {
 	w := newWorld(t)
 	code, tokens := w.code(), w.tokens()
-	if _, err := w.server.Sessions.EndMatching(t.Context(), func(*session.Session) bool { return true }); err != nil {
+	if _, err := w.Server.Sessions.EndMatching(t.Context(), func(*session.Session) bool { return true }); err != nil {
 		t.Fatal(err)
 	}
 	w.wantRefused(w.post(activate, activation("code", quoted(code))), 400, "invalid_code", badCode)
@@ -381,7 +381,7 @@ func TestASessionThatEndedEndsItsActivations(t *testing.T) {
 	w.wantRefused(w.post(activate, activation("id_token", quoted(tokens.Access))), 401, "invalid_id_token", badToken)
 	recorder := httptest.NewRecorder()
 	w.activation.Ended(recorder)
-	wantError(t, answer{recorder.Code, recorder.Header(), recorder.Body.String()}, 401, "invalid_id_token", badToken)
+	wantError(t, answer{Status: recorder.Code, Header: recorder.Header(), Body: recorder.Body.String()}, 401, "invalid_id_token", badToken)
 }
 
 // Whatever the body is, the backend sees the same bytes or none, and an
@@ -398,23 +398,23 @@ func FuzzActivationBody(f *testing.F) {
 	shared := newWorld(f)
 	f.Fuzz(func(t *testing.T, body []byte, rawQuery string) {
 		w := *shared
-		w.t = t
+		w.T = t
 		w.backend, w.activated = nil, nil
 		r := httptest.NewRequest(http.MethodPost, activate, bytes.NewReader(body))
 		r.URL.RawQuery = rawQuery
 		r.Header.Set("Content-Type", jsonType)
 		got := w.direct(r)
-		switch got.status {
+		switch got.Status {
 		case http.StatusOK:
 			if len(w.backend) != 1 || w.backend[0].body != string(body) || w.activated != nil {
 				t.Errorf("%q %q: %d %v %v", body, rawQuery, len(w.backend), w.activated, w.backend)
 			}
 		case http.StatusBadRequest, http.StatusUnauthorized, http.StatusRequestEntityTooLarge:
-			if len(w.backend) != 0 || !strings.HasPrefix(got.body, `{"status":`) {
-				t.Errorf("%q %q: %s", body, rawQuery, got.body)
+			if len(w.backend) != 0 || !strings.HasPrefix(got.Body, `{"status":`) {
+				t.Errorf("%q %q: %s", body, rawQuery, got.Body)
 			}
 		default:
-			t.Errorf("%q %q: %d %s", body, rawQuery, got.status, got.body)
+			t.Errorf("%q %q: %d %s", body, rawQuery, got.Status, got.Body)
 		}
 	})
 }

@@ -27,8 +27,8 @@ func TestEverySpellingOfTheAuthorizationIsTaken(t *testing.T) {
 		`algorithm="hmac-sha256", headers="date", version="2", signature="` + vector + `", apikey="key"`,
 	} {
 		got := w.send(http.MethodGet, ssoURL+"?"+query(), "", "Date", now, "Authorization", authorization)
-		if got.status != http.StatusOK {
-			t.Errorf("%s: %d %s", authorization, got.status, got.body)
+		if got.Status != http.StatusOK {
+			t.Errorf("%s: %d %s", authorization, got.Status, got.Body)
 		}
 	}
 }
@@ -117,8 +117,8 @@ func TestADateMayBeWrittenInAnyWayThatClientsDo(t *testing.T) {
 		now + strings.Repeat(" ", 64) + "x": false,
 	} {
 		got := w.send(http.MethodGet, ssoURL+"?"+query(), "", signedAt(date)...)
-		if taken && got.status != http.StatusOK {
-			t.Errorf("%s: %d %s", date, got.status, got.body)
+		if taken && got.Status != http.StatusOK {
+			t.Errorf("%s: %d %s", date, got.Status, got.Body)
 		}
 		if !taken {
 			wantError(t, got, 400, "authorization_invalid_headers", "Invalid headers value in authorization")
@@ -147,8 +147,8 @@ func TestClocksMayBeAQuarterOfAnHourApart(t *testing.T) {
 			w := newWorld(t)
 			w.api.ClockSkew = c.skew
 			got := w.send(http.MethodGet, ssoURL+"?"+query(), "", signedAt(start.Add(c.off).Format(http.TimeFormat))...)
-			if c.message == "" && got.status != http.StatusOK {
-				t.Errorf("%d %s", got.status, got.body)
+			if c.message == "" && got.Status != http.StatusOK {
+				t.Errorf("%d %s", got.Status, got.Body)
 			}
 			if c.message != "" {
 				wantError(t, got, 400, "date_header_diff", c.message)
@@ -170,23 +170,23 @@ func TestAReplayedSignatureGetsALinkOfItsOwnUntilItIsTooOld(t *testing.T) {
 	w := newWorld(t)
 	headers := w.signed()
 	first := w.send(http.MethodGet, ssoURL+"?"+query(), "", headers...)
-	w.clock.Advance(15 * time.Minute)
+	w.Clock.Advance(15 * time.Minute)
 	second := w.send(http.MethodGet, ssoURL+"?"+query(), "", headers...)
-	if first.status != http.StatusOK || second.status != http.StatusOK || first.body == second.body {
-		t.Errorf("%d %s\n%d %s", first.status, first.body, second.status, second.body)
+	if first.Status != http.StatusOK || second.Status != http.StatusOK || first.Body == second.Body {
+		t.Errorf("%d %s\n%d %s", first.Status, first.Body, second.Status, second.Body)
 	}
-	w.clock.Advance(time.Second)
+	w.Clock.Advance(time.Second)
 	wantError(t, w.send(http.MethodGet, ssoURL+"?"+query(), "", headers...), 400, "date_header_diff",
 		"The Date header is 15m1s behind the server's clock; at most 15m0s is accepted")
 }
 
 // bearer gets a client a token of its own.
 func (w *world) bearer(id string, audience ...string) string {
-	w.t.Helper()
-	c, _ := w.server.Clients.Get(id)
-	tokens, refusal := w.server.ClientToken(w.t.Context(), c, nil, audience, "192.0.2.1")
+	w.T.Helper()
+	c, _ := w.Server.Clients.Get(id)
+	tokens, refusal := w.Server.ClientToken(w.T.Context(), c, nil, audience, "192.0.2.1")
 	if refusal != nil {
-		w.t.Fatal(refusal)
+		w.T.Fatal(refusal)
 	}
 	return tokens.Access
 }
@@ -217,14 +217,14 @@ func TestAClientsOwnTokenCounts(t *testing.T) {
 		{"an expired token", "Bearer " + w.bearer("3"), "Tue, 07 Jun 2011 21:51:35 GMT", time.Hour, 401, "oauth_token_expired", "Provided OAuth token has expired"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			w.clock.Advance(c.advance)
+			w.Clock.Advance(c.advance)
 			r := httptest.NewRequest(http.MethodGet, ssoURL+"?"+query(), nil)
 			setHeaders(r.Header, []string{"Date", c.date, "Authorization", c.authorization})
 			got := w.direct(r)
 			if c.code != "" {
 				wantError(t, got, c.status, c.code, c.message)
-			} else if got.status != http.StatusOK {
-				t.Errorf("%d %s", got.status, got.body)
+			} else if got.Status != http.StatusOK {
+				t.Errorf("%d %s", got.Status, got.Body)
 			}
 		})
 	}
@@ -267,21 +267,21 @@ func FuzzAuthorization(f *testing.F) {
 	shared := newWorld(f)
 	f.Fuzz(func(t *testing.T, authorization, date string) {
 		w := *shared
-		w.t = t
+		w.T = t
 		r := httptest.NewRequest(http.MethodGet, ssoURL+"?"+query(), nil)
 		r.Header["Authorization"], r.Header["Date"] = []string{authorization}, []string{date}
 		got := w.direct(r)
-		switch got.status {
+		switch got.Status {
 		case http.StatusOK:
 			if !strings.Contains(authorization, base64.StdEncoding.EncodeToString(licenseapi.SignatureOf(sharedKey, date))) {
 				t.Errorf("%q %q was taken", authorization, date)
 			}
 		case http.StatusBadRequest, http.StatusUnauthorized:
-			if !strings.HasPrefix(got.body, `{"status":`) {
-				t.Errorf("%q: %s", authorization, got.body)
+			if !strings.HasPrefix(got.Body, `{"status":`) {
+				t.Errorf("%q: %s", authorization, got.Body)
 			}
 		default:
-			t.Errorf("%q %q: %d %s", authorization, date, got.status, got.body)
+			t.Errorf("%q %q: %d %s", authorization, date, got.Status, got.Body)
 		}
 	})
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/caddy-sso/caddy-sso/keys"
 	"github.com/caddy-sso/caddy-sso/licenseapi"
+	"github.com/caddy-sso/caddy-sso/storage"
 	"github.com/caddy-sso/caddy-sso/storage/memory"
 )
 
@@ -135,6 +136,8 @@ func TestAFolderThatCannotBeWrittenIsSaidSo(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+var errDown = fmt.Errorf("dialing: %w", storage.ErrUnavailable)
 
 // A vault that does not answer is asked again.
 func TestAVaultMayComeUpLater(t *testing.T) {

@@ -50,5 +50,5 @@ func (s *slowRequest) Read(p []byte) (int, error) {
 	if s.late {
 		return 0, os.ErrDeadlineExceeded
 	}
-	return s.body.Read(p)
+	return s.Body.Read(p)
 }

@@ -20,8 +20,8 @@ func TestThePublishedVectorSigns(t *testing.T) {
 		t.Errorf("got %s\nwant %s", got, want)
 	}
 	w := newWorld(t)
-	if got := w.send(http.MethodGet, ssoURL+"?"+query(), "", "Date", "Tue, 07 Jun 2011 20:51:35 GMT", "Authorization", want); got.status != http.StatusOK {
-		t.Errorf("%d %s", got.status, got.body)
+	if got := w.send(http.MethodGet, ssoURL+"?"+query(), "", "Date", "Tue, 07 Jun 2011 20:51:35 GMT", "Authorization", want); got.Status != http.StatusOK {
+		t.Errorf("%d %s", got.Status, got.Body)
 	}
 }
 
@@ -43,15 +43,15 @@ func TestALinkIsCompactJSONAndSigned(t *testing.T) {
 		for _, path := range []string{ssoURL, ssoURL + "/", "//api//v4/sso_url"} {
 			t.Run(c.name+" "+path, func(t *testing.T) {
 				got := w.send(http.MethodGet, path+"?"+c.query, "", w.signed()...)
-				if got.status != http.StatusOK || got.header.Get("Content-Type") != "application/json" || got.header.Get("Cache-Control") != "no-store" {
-					t.Fatalf("%d %v %s", got.status, got.header, got.body)
+				if got.Status != http.StatusOK || got.Header.Get("Content-Type") != "application/json" || got.Header.Get("Cache-Control") != "no-store" {
+					t.Fatalf("%d %v %s", got.Status, got.Header, got.Body)
 				}
 				w.wantSigned(got)
-				link, ok := strings.CutPrefix(got.body, `{"url":"`+issuer+`/oauth2/authorize?`)
+				link, ok := strings.CutPrefix(got.Body, `{"url":"`+issuer+`/oauth2/authorize?`)
 				link, end := strings.CutSuffix(link, `"}`)
 				pairs := strings.Split(link, "&")
 				if !ok || !end || len(pairs) != len(c.params) {
-					t.Fatal(got.body)
+					t.Fatal(got.Body)
 				}
 				for i, want := range c.params {
 					if name, _, _ := strings.Cut(pairs[i], "="); pairs[i] != want && name != want {
@@ -59,7 +59,7 @@ func TestALinkIsCompactJSONAndSigned(t *testing.T) {
 					}
 				}
 				var body struct{ URL string }
-				if err := json.Unmarshal([]byte(got.body), &body); err != nil {
+				if err := json.Unmarshal([]byte(got.Body), &body); err != nil {
 					t.Fatal(err)
 				}
 				r := httptest.NewRequest(http.MethodGet, body.URL, nil)
@@ -76,13 +76,13 @@ func TestALinkIsCompactJSONAndSigned(t *testing.T) {
 func TestTheBodyIsWhatJavaScriptPrints(t *testing.T) {
 	w := newWorld(t)
 	w.api.OpenIDConfiguration = true
-	w.server.Issuer = "https://<&>\u2028é\"\\\x01\b\f\n\r\t.example"
+	w.Server.Issuer = "https://<&>\u2028é\"\\\x01\b\f\n\r\t.example"
 	got := w.send(http.MethodGet, ssoURL+"?"+query(), "", w.signed()...)
 	printed := "https://<&>\u2028é" + `\"\\\u0001\b\f\n\r\t.example`
 	want := `,"openid_configuration":{"issuer":"` + printed + `","end_session_endpoint":"` + printed + `/oauth2/end_session","token_endpoint":"` +
 		printed + `/oauth2/token","introspection_endpoint":"` + printed + `/oauth2/introspect"}}`
-	if !strings.HasPrefix(got.body, `{"url":"`+printed+`/oauth2/authorize?`) || !strings.HasSuffix(got.body, want) {
-		t.Error(got.body)
+	if !strings.HasPrefix(got.Body, `{"url":"`+printed+`/oauth2/authorize?`) || !strings.HasSuffix(got.Body, want) {
+		t.Error(got.Body)
 	}
 	w.wantSigned(got)
 }
@@ -91,13 +91,13 @@ func TestOAuthURLSaysWhereTokensAre(t *testing.T) {
 	w := newWorld(t)
 	for _, target := range []string{"/api/v4/oauth_url?login_type=client_credentials", "/api/v4/oauth_url/?login_type=client_credentials", "/api/v4/oauth_url"} {
 		got := w.send(http.MethodGet, target, "")
-		if got.status != http.StatusOK || got.body != `{"url":"https://login.example/oauth2/token"}` {
-			t.Errorf("%s: %d %s", target, got.status, got.body)
+		if got.Status != http.StatusOK || got.Body != `{"url":"https://login.example/oauth2/token"}` {
+			t.Errorf("%s: %d %s", target, got.Status, got.Body)
 		}
 		w.wantSigned(got)
 	}
-	if got := w.send(http.MethodHead, "/api/v4/oauth_url", ""); got.status != http.StatusOK || got.body != "" || got.header.Get("LicenseSignature") == "" {
-		t.Errorf("HEAD: %d %v", got.status, got.header)
+	if got := w.send(http.MethodHead, "/api/v4/oauth_url", ""); got.Status != http.StatusOK || got.Body != "" || got.Header.Get("LicenseSignature") == "" {
+		t.Errorf("HEAD: %d %v", got.Status, got.Header)
 	}
 	wantError(t, w.send(http.MethodGet, "/api/v4/oauth_url?login_type=password", ""), 400, "validation_error", "login_type should be client_credentials")
 	wantError(t, w.send(http.MethodGet, "/api/v4/oauth_url?type=x", ""), 400, "validation_error", "There is a parameter that is not one of [login_type]")
@@ -106,10 +106,10 @@ func TestOAuthURLSaysWhereTokensAre(t *testing.T) {
 func TestThePublicKeyMayBeKept(t *testing.T) {
 	w := newWorld(t)
 	got := w.send(http.MethodGet, licenseapi.PublicKeyPath, "")
-	if got.status != http.StatusOK || got.header.Get("Cache-Control") != "public, max-age=300" || !strings.HasPrefix(got.header.Get("Content-Type"), "text/plain") {
-		t.Errorf("%d %v", got.status, got.header)
+	if got.Status != http.StatusOK || got.Header.Get("Cache-Control") != "public, max-age=300" || !strings.HasPrefix(got.Header.Get("Content-Type"), "text/plain") {
+		t.Errorf("%d %v", got.Status, got.Header)
 	}
-	if strings.Contains(got.body, "PRIVATE") {
+	if strings.Contains(got.Body, "PRIVATE") {
 		t.Fatal("the private half is served")
 	}
 }
@@ -122,13 +122,13 @@ func TestOtherMethodsAreNotAllowed(t *testing.T) {
 		for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodDelete, http.MethodOptions, "FROB"} {
 			got := w.send(method, target, "", w.signed()...)
 			wantError(t, got, 405, "method_not_allowed", "The method is not allowed")
-			if got.header.Get("Allow") != allow {
-				t.Errorf("%s %s: Allow is %q", method, target, got.header.Get("Allow"))
+			if got.Header.Get("Allow") != allow {
+				t.Errorf("%s %s: Allow is %q", method, target, got.Header.Get("Allow"))
 			}
 		}
 	}
-	if got := w.send(http.MethodHead, ssoURL+"?"+query(), "", w.signed()...); got.status != http.StatusMethodNotAllowed {
-		t.Errorf("HEAD: %d", got.status)
+	if got := w.send(http.MethodHead, ssoURL+"?"+query(), "", w.signed()...); got.Status != http.StatusMethodNotAllowed {
+		t.Errorf("HEAD: %d", got.Status)
 	}
 }
 
@@ -186,8 +186,8 @@ func TestOurOwnFaultIsA503(t *testing.T) {
 	for _, target := range []string{ssoURL + "?" + query(), "/api/v4/oauth_url", licenseapi.PublicKeyPath} {
 		got := w.send(http.MethodGet, target, "", w.signed()...)
 		wantError(t, got, 503, "service_unavailable", "Something went wrong; try again")
-		if got.header.Get("Retry-After") != "1" {
-			t.Errorf("Retry-After is %q", got.header.Get("Retry-After"))
+		if got.Header.Get("Retry-After") != "1" {
+			t.Errorf("Retry-After is %q", got.Header.Get("Retry-After"))
 		}
 	}
 	if w.log.Len() != 3 {
@@ -198,10 +198,10 @@ func TestOurOwnFaultIsA503(t *testing.T) {
 func TestALinkIsGoodForTenMinutes(t *testing.T) {
 	w := newWorld(t)
 	q := w.link()
-	w.clock.Advance(10 * time.Minute)
+	w.Clock.Advance(10 * time.Minute)
 	w.authorization(q)
-	w.clock.Advance(time.Second)
-	_, refusal := w.server.CheckOpenID(t.Context(), oauth.OpenIDRequest{
+	w.Clock.Advance(time.Second)
+	_, refusal := w.Server.CheckOpenID(t.Context(), oauth.OpenIDRequest{
 		ResponseType: "code", ClientID: "1", RedirectURI: "http://localhost", State: q.Get("state"), Handle: q.Get("handle"), CustomerAccount: "acme",
 	})
 	if refusal == nil || refusal.Kind != oauth.LinkSpent {

@@ -29,13 +29,13 @@ func TestAuthGoesToTheCallbackWithACodeAndTheStateUnchanged(t *testing.T) {
 	for redirect, before := range redirects {
 		for _, state := range states {
 			a := w.get(authPath+"?"+game("redirect_uri", redirect, "state", state).Encode(), cookie)
-			if a.status != http.StatusFound {
-				t.Fatalf("%s, state %q: %d %s", redirect, state, a.status, a.body)
+			if a.Status != http.StatusFound {
+				t.Fatalf("%s, state %q: %d %s", redirect, state, a.Status, a.Body)
 			}
-			rest, ok := strings.CutPrefix(a.header.Get("Location"), before)
+			rest, ok := strings.CutPrefix(a.Header.Get("Location"), before)
 			code, escaped, found := strings.Cut(rest, "&state=")
 			if !ok || !found || len(code) != 43 || strings.Trim(escaped, unreserved+"%") != "" {
-				t.Errorf("went to %q", a.header.Get("Location"))
+				t.Errorf("went to %q", a.Header.Get("Location"))
 			}
 			// What reads forms and what reads URIs find the same state.
 			for decoder, decode := range map[string]func(string) (string, error){"form": url.QueryUnescape, "URI": url.PathUnescape} {
@@ -73,8 +73,8 @@ func TestWhatRealClientsSendWorks(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			for _, accept := range []string{"", "text/html", "application/json"} {
 				a := w.get(path, cookie, "Accept", accept)
-				if a.status != http.StatusFound || !strings.Contains(a.header.Get("Location"), "?code=") {
-					t.Errorf("%d %s %s", a.status, a.header.Get("Location"), a.body)
+				if a.Status != http.StatusFound || !strings.Contains(a.Header.Get("Location"), "?code=") {
+					t.Errorf("%d %s %s", a.Status, a.Header.Get("Location"), a.Body)
 				}
 			}
 		})
@@ -140,7 +140,7 @@ func TestAuthRefusesWithTheErrorsOfTheReference(t *testing.T) {
 			}
 		})
 	}
-	if n := w.audit.FilterMessage(string(oauth.CodeIssued)).Len(); n != 0 {
+	if n := w.Audit.FilterMessage(string(oauth.CodeIssued)).Len(); n != 0 {
 		t.Errorf("%d codes were issued", n)
 	}
 }
@@ -154,12 +154,12 @@ func TestAnImageOfAPageUsesUpNobodysCodes(t *testing.T) {
 			wantError(t, a, 400, "0", "This address is for navigations and scripts, not for an image or another part of a page.")
 		}
 	}
-	if n := w.audit.FilterMessage(string(oauth.CodeIssued)).Len(); n != 0 {
+	if n := w.Audit.FilterMessage(string(oauth.CodeIssued)).Len(); n != 0 {
 		t.Errorf("%d codes were issued", n)
 	}
 	for _, mode := range []string{"navigate", "cors", "same-origin", ""} {
-		if a := w.get(authPath+"?"+game().Encode(), cookie, "Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", mode); a.status != http.StatusFound {
-			t.Errorf("mode %q: %d %s", mode, a.status, a.body)
+		if a := w.get(authPath+"?"+game().Encode(), cookie, "Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", mode); a.Status != http.StatusFound {
+			t.Errorf("mode %q: %d %s", mode, a.Status, a.Body)
 		}
 	}
 }
@@ -222,8 +222,8 @@ func TestTheQueryIsBoundedAsAWhole(t *testing.T) {
 	query := game().Encode() + "&unknown="
 	query += strings.Repeat("u", 32<<10-len(query))
 	for _, path := range []string{authPath, "/api/oauth2/sso"} {
-		if a := w.get(path+"?"+query, cookie); a.status >= http.StatusBadRequest {
-			t.Errorf("%d %s", a.status, a.body)
+		if a := w.get(path+"?"+query, cookie); a.Status >= http.StatusBadRequest {
+			t.Errorf("%d %s", a.Status, a.Body)
 		}
 		wantError(t, w.get(path+"?"+query+"u", cookie), 400, "0", "The parameters are too long.")
 	}
@@ -242,13 +242,13 @@ func TestOtherMethodsThanGetAreNotAllowed(t *testing.T) {
 			}
 			a := w.send(method, path+"?"+game().Encode(), "", "Cookie", cookie)
 			if method == "HEAD" {
-				a.body = `{"error":{"code":"0","description":"The method is not allowed.","details":{}}}` + "\n"
+				a.Body = `{"error":{"code":"0","description":"The method is not allowed.","details":{}}}` + "\n"
 			}
 			wantError(t, a, 405, "0", "The method is not allowed.")
 			wantHeaders(t, a, "Allow", allow)
 		}
 	}
-	if w.get(authPath+"?"+game().Encode(), cookie).status != http.StatusFound {
+	if w.get(authPath+"?"+game().Encode(), cookie).Status != http.StatusFound {
 		t.Error("the session is gone")
 	}
 }

@@ -25,16 +25,16 @@ func (d *discard) WriteHeader(status int)      { d.status = status }
 // a static redirect costs there.
 func BenchmarkAuth(b *testing.B) {
 	w := newWorld(b)
-	w.server.Audit = nil
+	w.Server.Audit = nil
 	cookie, _ := w.signIn(ada)
 	r := httptest.NewRequest(http.MethodGet, "/api/oauth2/auth?"+game().Encode(), nil)
 	r.Header.Set("Cookie", cookie)
-	w.server.Limits = codes.Limits{Capacity: 1 << 30, PerSession: 1 << 30}
+	w.Server.Limits = codes.Limits{Capacity: 1 << 30, PerSession: 1 << 30}
 	rw := &discard{header: http.Header{}}
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
 		if i%100_000 == 0 {
-			w.server.Codes = codes.NewMemory(codes.Options{})
+			w.Server.Codes = codes.NewMemory(codes.Options{})
 		}
 		clear(rw.header)
 		w.api.Endpoint(r.URL.Path)(rw, r)
@@ -57,8 +57,8 @@ func BenchmarkRedirect(b *testing.B) {
 // BenchmarkTokenES256 is the redemption of a code with PKCE, the signature included.
 func BenchmarkTokenES256(b *testing.B) {
 	w := newWorld(b)
-	w.server.Audit = nil
-	w.server.Limits = codes.Limits{Capacity: 1 << 30, PerSession: 1 << 30}
+	w.Server.Audit = nil
+	w.Server.Limits = codes.Limits{Capacity: 1 << 30, PerSession: 1 << 30}
 	cookie, _ := w.signIn(ada)
 	auth := httptest.NewRequest(http.MethodGet, "/api/oauth2/auth?"+game("client_id", "5").Encode(), nil)
 	auth.Header.Set("Cookie", cookie)
@@ -89,7 +89,7 @@ func BenchmarkTokenES256(b *testing.B) {
 // answer before: a signature, and a compare-and-swap in memory.
 func BenchmarkRefreshES256(b *testing.B) {
 	w := newWorld(b)
-	w.server.Audit = nil
+	w.Server.Audit = nil
 	cookie, _ := w.signIn(ada)
 	token := w.refreshToken(w.token(redemption(w.code(cookie, game("client_id", "5", "scope", "offline")), "client_id", "5")))
 	b.ReportAllocs()
@@ -101,7 +101,7 @@ func BenchmarkRefreshES256(b *testing.B) {
 		b.StartTimer()
 		w.api.Endpoint(r.URL.Path)(rw, r)
 		b.StopTimer()
-		token = w.refreshToken(answer{status: rw.Code, body: rw.Body.String()})
+		token = w.refreshToken(answer{Status: rw.Code, Body: rw.Body.String()})
 		b.StartTimer()
 	}
 }

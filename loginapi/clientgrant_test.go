@@ -37,7 +37,7 @@ func TestAServerGetsATokenOfItsOwn(t *testing.T) {
 				t.Errorf("scp %q, aud %q", claims.Scopes, claims.Audience)
 			}
 			var body map[string]any
-			if err := json.Unmarshal([]byte(a.body), &body); err != nil {
+			if err := json.Unmarshal([]byte(a.Body), &body); err != nil {
 				t.Fatal(err)
 			}
 			if body["expires_in"] != 3600.0 || body["refresh_token"] != "" || body["token_type"] != "bearer" || len(body) != 4 {
@@ -64,8 +64,8 @@ func TestATokenOfItsOwnIsRefusedWithTheErrorsOfThisAPI(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) { wantError(t, w.token(tt.form), tt.status, tt.code, tt.description) })
 	}
-	w.store.down.Store(true)
-	if a := w.token(clientGrant()); a.status != http.StatusOK {
-		t.Errorf("a token that needs no store: %d %s", a.status, a.body)
+	w.Store.Down(true)
+	if a := w.token(clientGrant()); a.Status != http.StatusOK {
+		t.Errorf("a token that needs no store: %d %s", a.Status, a.Body)
 	}
 }

@@ -67,9 +67,9 @@ func TestACodeExpires(t *testing.T) {
 	w := newWorld(t)
 	cookie, _ := w.signIn(ada)
 	code, late := w.code(cookie, game()), w.code(cookie, game())
-	w.clock.Advance(59 * time.Second)
+	w.Clock.Advance(59 * time.Second)
 	w.accessToken(w.token(redemption(code)), keys.RS256)
-	w.clock.Advance(time.Second)
+	w.Clock.Advance(time.Second)
 	wantError(t, w.token(redemption(late)), 400, "010-023", badGrant)
 }
 
@@ -89,10 +89,10 @@ func TestThousandsOfRedemptionsOfOneCodeSeeOneSuccess(t *testing.T) {
 			<-begin
 			a := w.direct(http.MethodPost, "/api/oauth2/token", "", body, "Content-Type", form)
 			switch {
-			case a.status == http.StatusOK:
+			case a.Status == http.StatusOK:
 				successes.Add(1)
 				token.Store(a)
-			case a.status == http.StatusBadRequest && strings.Contains(a.body, `"010-023"`):
+			case a.Status == http.StatusBadRequest && strings.Contains(a.Body, `"010-023"`):
 				refusals.Add(1)
 			}
 		})
@@ -104,7 +104,7 @@ func TestThousandsOfRedemptionsOfOneCodeSeeOneSuccess(t *testing.T) {
 	}
 	// The others were replays, so the grant has ended (RFC 9700 section 4.5).
 	claims := w.accessToken(token.Load().(answer), keys.ES256)
-	active, err := w.server.Grants.Active(t.Context(), oauth.Grant{ID: claims.Grant, Offline: true})
+	active, err := w.Server.Grants.Active(t.Context(), oauth.Grant{ID: claims.Grant, Offline: true})
 	if err != nil || active {
 		t.Errorf("the grant is active: %v, %v", active, err)
 	}
@@ -120,7 +120,7 @@ func TestClass19CodesOfTwoUsersNeverMix(t *testing.T) {
 		all.Go(func() {
 			for range 20 {
 				a := w.direct(http.MethodGet, authPath, game("client_id", "5", "state", state).Encode(), "", "Cookie", cookie)
-				location, err := url.Parse(a.header.Get("Location"))
+				location, err := url.Parse(a.Header.Get("Location"))
 				if err != nil || location.Query().Get("state") != state {
 					t.Errorf("%s went to %s", u.Name, location)
 					return
@@ -130,11 +130,11 @@ func TestClass19CodesOfTwoUsersNeverMix(t *testing.T) {
 					Token string `json:"access_token"`
 				}
 				var claims oauth.Claims
-				if err := json.Unmarshal([]byte(a.body), &body); err != nil {
+				if err := json.Unmarshal([]byte(a.Body), &body); err != nil {
 					t.Error(err)
 					return
 				}
-				payload, err := w.server.Keys.Verify(t.Context(), body.Token, keys.ES256)
+				payload, err := w.Server.Keys.Verify(t.Context(), body.Token, keys.ES256)
 				if err == nil {
 					err = json.Unmarshal(payload, &claims)
 				}
@@ -178,12 +178,12 @@ func TestNoSecretReachesALog(t *testing.T) {
 	w.token(backendRedemption(second, "client_secret", "wrong-secret"))
 	w.get("/api/oauth2/clear_sso", cookie)
 	w.token(backendRedemption(second))
-	w.store.down.Store(true)
-	w.replaceSessions()
+	w.Store.Down(true)
+	w.Restart()
 	w.get(authPath+"?"+game().Encode(), cookie)
 
 	var lines []string
-	for _, line := range append(w.audit.All(), w.log.All()...) {
+	for _, line := range append(w.Audit.All(), w.log.All()...) {
 		fields, err := json.Marshal(line.ContextMap())
 		if err != nil {
 			t.Fatal(err)
@@ -200,7 +200,7 @@ func TestNoSecretReachesALog(t *testing.T) {
 	key := sess.Key()
 	for what, not := range map[string]string{
 		"code": code, "second code": second, "cookie": token, "verifier": verifier, "challenge": oauth.Challenge(verifier), "secret": secret,
-		"wrong secret": "wrong-secret", "state": "secret-state", "access token": strings.Split(a.body, `"`)[3], "session key": fmt.Sprintf("%x", key[:]),
+		"wrong secret": "wrong-secret", "state": "secret-state", "access token": strings.Split(a.Body, `"`)[3], "session key": fmt.Sprintf("%x", key[:]),
 	} {
 		if strings.Contains(log, not) {
 			t.Errorf("the %s is in the log:\n%s", what, log)

@@ -32,7 +32,7 @@ func older(changes ...string) url.Values {
 
 // broad is a token of client 4 for two audiences and three scopes.
 func (w *world) broad() (string, oauth.Claims) {
-	w.t.Helper()
+	w.T.Helper()
 	cookie, _ := w.signIn(ada)
 	a := w.token(redemption(w.code(cookie, older()), "client_id", "4", "redirect_uri", "https://older.example/cb"))
 	token, _ := w.access(a)
@@ -58,7 +58,7 @@ func TestATokenIsExchangedForANarrowerOne(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t)
 			token, before := w.broad()
-			w.clock.Advance(10 * time.Minute)
+			w.Clock.Advance(10 * time.Minute)
 			a := w.token(exchanging(token, tt.changes...))
 			after := w.accessToken(a, keys.EdDSA)
 			if !slices.Equal(after.Audience, tt.audience) || !slices.Equal(after.Scopes, tt.scopes) {
@@ -71,8 +71,8 @@ func TestATokenIsExchangedForANarrowerOne(t *testing.T) {
 				t.Errorf("it expires %d s later", after.Expires-before.Expires)
 			}
 			want := `"expires_in":3000,"refresh_token":"","token_type":"bearer","issued_token_type":"` + tokenType + `"}` + "\n"
-			if !strings.HasSuffix(a.body, want) {
-				t.Errorf("got %s", a.body)
+			if !strings.HasSuffix(a.Body, want) {
+				t.Errorf("got %s", a.Body)
 			}
 		})
 	}
@@ -84,8 +84,8 @@ func TestAnExchangeIsRefused(t *testing.T) {
 	cookie, _ := w.signIn(ada)
 	games, refresh := w.tokens(cookie, "offline")
 	revoked, _ := w.broad()
-	if a := w.revoke(revoking(revoked, "client_id", "4")); a.status != http.StatusOK {
-		t.Fatalf("%d %s", a.status, a.body)
+	if a := w.revoke(revoking(revoked, "client_id", "4")); a.Status != http.StatusOK {
+		t.Fatalf("%d %s", a.Status, a.Body)
 	}
 	own, _ := w.access(w.token(clientGrant()))
 	server := []string{"client_id", "2", "client_secret", secret}
@@ -127,13 +127,13 @@ func TestABackendExchangesWhatWasMeantForIt(t *testing.T) {
 	a := w.token(exchanging(token, "client_id", "6", "client_secret", secret))
 	exchanged, _ := w.access(a)
 	me := w.send(http.MethodGet, "/api/users/me", "", bearer(exchanged)...)
-	if me.status != http.StatusOK {
-		t.Errorf("%d %s", me.status, me.body)
+	if me.Status != http.StatusOK {
+		t.Errorf("%d %s", me.Status, me.Body)
 	}
 	w.wantValid(true, exchanged)
 	// It is of the same grant.
-	if a := w.revoke(revoking(token)); a.status != http.StatusOK {
-		t.Fatalf("%d %s", a.status, a.body)
+	if a := w.revoke(revoking(token)); a.Status != http.StatusOK {
+		t.Fatalf("%d %s", a.Status, a.Body)
 	}
 	w.wantValid(false, exchanged)
 }
@@ -142,7 +142,7 @@ func TestABackendGetsNoTokenOfAUserWhoDoesNotCountForIt(t *testing.T) {
 	w := newWorld(t)
 	cookie, _ := w.signIn(ada)
 	token, _ := w.tokens(cookie, "email")
-	backend, _ := w.server.Clients.Get("6")
+	backend, _ := w.Server.Clients.Get("6")
 	exchange := func() answer { return w.token(exchanging(token, "client_id", "6", "client_secret", secret)) }
 	backend.Ways = []string{ada.Signin}
 	w.access(exchange())

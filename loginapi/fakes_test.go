@@ -26,7 +26,7 @@ func (w *world) passwordSignIn(rw http.ResponseWriter, r *http.Request, _ *oauth
 		return oauth.SignedIn{}, &oauth.Error{Kind: oauth.WrongPassword, Description: "Wrong username or password."}
 	}
 	before, _ := w.api.Cookie.Value(r)
-	token, s, err := w.server.BeginSession(r.Context(), session.SignIn{User: ada}, before)
+	token, s, err := w.Server.BeginSession(r.Context(), session.SignIn{User: ada}, before)
 	if err != nil {
 		return oauth.SignedIn{}, &oauth.Error{Kind: oauth.Internal, Description: "Something went wrong.", Cause: err}
 	}

@@ -29,20 +29,20 @@ func FuzzAuthQuery(f *testing.F) {
 		f.Add(seed, false)
 	}
 	shared := newWorld(f)
-	shared.server.Limits.Lifetime = time.Millisecond
+	shared.Server.Limits.Lifetime = time.Millisecond
 	cookie, _ := shared.signIn(ada)
 	f.Fuzz(func(t *testing.T, query string, signedIn bool) {
 		w := *shared
-		w.t = t
-		w.clock.Advance(time.Millisecond) // makes room for codes
+		w.T = t
+		w.Clock.Advance(time.Millisecond) // makes room for codes
 		headers := []string(nil)
 		if signedIn {
 			headers = []string{"Cookie", cookie}
 		}
 		for _, path := range []string{authPath, "/api/oauth2/sso"} {
 			a := w.direct(http.MethodGet, path, query, "", headers...)
-			locations := a.header["Location"]
-			switch a.status {
+			locations := a.Header["Location"]
+			switch a.Status {
 			case http.StatusFound:
 				if path != authPath || len(locations) != 1 || !mayGoTo(locations[0], signedIn) {
 					t.Errorf("%q: %s goes to %q", query, path, locations)
@@ -52,11 +52,11 @@ func FuzzAuthQuery(f *testing.F) {
 					t.Errorf("%q: %s answers 200", query, path)
 				}
 			case http.StatusBadRequest, http.StatusNotFound, http.StatusUnprocessableEntity, http.StatusUnauthorized:
-				if len(locations) != 0 || !strings.HasPrefix(a.body, `{"error":{"code":"`) {
-					t.Errorf("%q: %d %q %s", query, a.status, locations, a.body)
+				if len(locations) != 0 || !strings.HasPrefix(a.Body, `{"error":{"code":"`) {
+					t.Errorf("%q: %d %q %s", query, a.Status, locations, a.Body)
 				}
 			default:
-				t.Errorf("%q: %d %s", query, a.status, a.body)
+				t.Errorf("%q: %d %s", query, a.Status, a.Body)
 			}
 		}
 	})
@@ -98,15 +98,15 @@ func FuzzTokenForm(f *testing.F) {
 	shared := newWorld(f)
 	f.Fuzz(func(t *testing.T, body, contentType, authorization string) {
 		w := *shared
-		w.t = t
+		w.T = t
 		a := w.direct(http.MethodPost, "/api/oauth2/token", "", body, "Content-Type", contentType, "Authorization", authorization)
-		switch a.status {
+		switch a.Status {
 		case http.StatusBadRequest, http.StatusUnprocessableEntity, http.StatusRequestEntityTooLarge:
 		default:
-			t.Errorf("%q: %d %s", body, a.status, a.body)
+			t.Errorf("%q: %d %s", body, a.Status, a.Body)
 		}
-		if len(a.header["Location"]) != 0 || !strings.HasPrefix(a.body, `{"error":{"code":"`) {
-			t.Errorf("%q: %s %s", body, a.header, a.body)
+		if len(a.Header["Location"]) != 0 || !strings.HasPrefix(a.Body, `{"error":{"code":"`) {
+			t.Errorf("%q: %s %s", body, a.Header, a.Body)
 		}
 	})
 }

@@ -20,8 +20,8 @@ import (
 func keyList(t *testing.T, a answer) []map[string]string {
 	t.Helper()
 	var list []map[string]string
-	if err := json.Unmarshal([]byte(a.body), &list); err != nil || a.status != http.StatusOK || len(list) == 0 {
-		t.Fatalf("%d %s", a.status, a.body)
+	if err := json.Unmarshal([]byte(a.Body), &list); err != nil || a.Status != http.StatusOK || len(list) == 0 {
+		t.Fatalf("%d %s", a.Status, a.Body)
 	}
 	return list
 }
@@ -101,7 +101,7 @@ func TestTheKeysOfAProjectVerifyItsTokens(t *testing.T) {
 			var body struct {
 				Token string `json:"access_token"`
 			}
-			if err := json.Unmarshal([]byte(tt.token().body), &body); err != nil {
+			if err := json.Unmarshal([]byte(tt.token().Body), &body); err != nil {
 				t.Fatal(err)
 			}
 			signed, err := jose.ParseSignedCompact(body.Token, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(tt.alg)})
@@ -117,9 +117,9 @@ func TestTheKeysOfAProjectVerifyItsTokens(t *testing.T) {
 
 func TestTheActiveKeyComesFirstWhileKeysRotate(t *testing.T) {
 	w := newWorld(t)
-	w.server.Keys = keys.NewRing(keys.NewMemoryVault(), keys.Options{Now: w.clock.Now, Algorithms: []keys.Algorithm{keys.ES256}, Rotate: 48 * time.Hour, Overlap: 24 * time.Hour})
+	w.Server.Keys = keys.NewRing(keys.NewMemoryVault(), keys.Options{Now: w.Clock.Now, Algorithms: []keys.Algorithm{keys.ES256}, Rotate: 48 * time.Hour, Overlap: 24 * time.Hour})
 	ids := func() (kids []string) {
-		if err := w.server.Keys.Maintain(t.Context()); err != nil {
+		if err := w.Server.Keys.Maintain(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		for _, k := range keyList(t, w.get("/api/projects/2/keys", "")) {
@@ -128,9 +128,9 @@ func TestTheActiveKeyComesFirstWhileKeysRotate(t *testing.T) {
 		return kids
 	}
 	before := ids()
-	w.clock.Advance(25 * time.Hour)
+	w.Clock.Advance(25 * time.Hour)
 	announced := ids()
-	w.clock.Advance(24 * time.Hour)
+	w.Clock.Advance(24 * time.Hour)
 	after := ids()
 	if len(before) != 1 || len(announced) != 2 || announced[0] != before[0] || len(after) < 2 || after[0] != announced[1] {
 		t.Errorf("the keys were %v, then %v, then %v", before, announced, after)

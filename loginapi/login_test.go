@@ -18,7 +18,7 @@ const (
 
 // login posts credentials.
 func (w *world) login(path string, query url.Values, body string, headers ...string) answer {
-	w.t.Helper()
+	w.T.Helper()
 	return w.send(http.MethodPost, path+"?"+query.Encode(), body, append([]string{"Content-Type", "application/json"}, headers...)...)
 }
 
@@ -28,8 +28,8 @@ func TestAPasswordGivesTheCallbackAndASession(t *testing.T) {
 	var body struct {
 		URL string `json:"login_url"`
 	}
-	if err := json.Unmarshal([]byte(a.body), &body); err != nil || a.status != http.StatusOK {
-		t.Fatalf("%d %s", a.status, a.body)
+	if err := json.Unmarshal([]byte(a.Body), &body); err != nil || a.Status != http.StatusOK {
+		t.Fatalf("%d %s", a.Status, a.Body)
 	}
 	callbackURL, err := url.Parse(body.URL)
 	if err != nil || !strings.HasPrefix(body.URL, callback+"?code=") || callbackURL.Query().Get("state") != "12345678" {
@@ -39,11 +39,11 @@ func TestAPasswordGivesTheCallbackAndASession(t *testing.T) {
 	if claims.Subject != ada.Subject {
 		t.Errorf("the code is of %q", claims.Subject)
 	}
-	cookie, _, _ := strings.Cut(a.header.Get("Set-Cookie"), ";")
-	if got := w.get(authPath+"?"+game().Encode(), cookie); got.status != http.StatusFound || !strings.HasPrefix(got.header.Get("Location"), callback) {
-		t.Errorf("with its cookie: %d %s", got.status, got.header.Get("Location"))
+	cookie, _, _ := strings.Cut(a.Header.Get("Set-Cookie"), ";")
+	if got := w.get(authPath+"?"+game().Encode(), cookie); got.Status != http.StatusFound || !strings.HasPrefix(got.Header.Get("Location"), callback) {
+		t.Errorf("with its cookie: %d %s", got.Status, got.Header.Get("Location"))
 	}
-	if a.header.Get("Cache-Control") != "no-store" {
+	if a.Header.Get("Cache-Control") != "no-store" {
 		t.Error("it may be cached")
 	}
 }
@@ -81,11 +81,11 @@ func TestAPasswordGivesTokensAtOnceToAPublicClient(t *testing.T) {
 func TestASignInByPasswordEndsTheSessionBefore(t *testing.T) {
 	w := newWorld(t)
 	cookie, _ := w.signIn(ada)
-	if a := w.login(loginPath, game(), right, "Cookie", cookie); a.status != http.StatusOK {
-		t.Fatalf("%d %s", a.status, a.body)
+	if a := w.login(loginPath, game(), right, "Cookie", cookie); a.Status != http.StatusOK {
+		t.Fatalf("%d %s", a.Status, a.Body)
 	}
-	if a := w.get("/api/oauth2/sso?"+game().Encode(), cookie); a.status != http.StatusUnauthorized {
-		t.Errorf("the session before: %d", a.status)
+	if a := w.get("/api/oauth2/sso?"+game().Encode(), cookie); a.Status != http.StatusUnauthorized {
+		t.Errorf("the session before: %d", a.Status)
 	}
 }
 
@@ -130,8 +130,8 @@ func TestLoginRefusesWithTheErrorsOfTheReference(t *testing.T) {
 			if n := w.asked.Load(); n != tt.asked {
 				t.Errorf("%d passwords were looked at", n)
 			}
-			if want := map[string]string{"too many attempts": "90", "too many at once": "5"}[tt.name]; a.header.Get("Retry-After") != want {
-				t.Errorf("Retry-After %q", a.header.Get("Retry-After"))
+			if want := map[string]string{"too many attempts": "90", "too many at once": "5"}[tt.name]; a.Header.Get("Retry-After") != want {
+				t.Errorf("Retry-After %q", a.Header.Get("Retry-After"))
 			}
 		})
 	}
@@ -168,8 +168,8 @@ func TestTheBodyIsJSONWithOrWithoutCharset(t *testing.T) {
 		t.Run(contentType, func(t *testing.T) {
 			w := newWorld(t)
 			a := w.send(http.MethodPost, loginPath+"?"+game().Encode(), right, "Content-Type", contentType)
-			if ok && a.status != http.StatusOK {
-				t.Errorf("%d %s", a.status, a.body)
+			if ok && a.Status != http.StatusOK {
+				t.Errorf("%d %s", a.Status, a.Body)
 			}
 			if !ok {
 				wantError(t, a, 400, "0", "The body should be application/json, in UTF-8.")
@@ -181,8 +181,8 @@ func TestTheBodyIsJSONWithOrWithoutCharset(t *testing.T) {
 func TestUnknownMembersOfTheBodyAreIgnored(t *testing.T) {
 	w := newWorld(t)
 	body := `{"remember_me":false,"username":"ada","extra":{"username":["eve"]},"password":"right","payload":null} `
-	if a := w.login("/api//oauth2/login", game("projectId", "7"), body); a.status != http.StatusOK {
-		t.Errorf("%d %s", a.status, a.body)
+	if a := w.login("/api//oauth2/login", game("projectId", "7"), body); a.Status != http.StatusOK {
+		t.Errorf("%d %s", a.Status, a.Body)
 	}
 }
 
@@ -217,12 +217,12 @@ func TestClass22NoOtherSiteSignsAnybodyIn(t *testing.T) {
 				w := newWorld(t)
 				w.api.CrossSite = crossSite
 				a := w.login(path, game(), right, tt.headers...)
-				if tt.ok && a.status != http.StatusOK {
-					t.Errorf("%s at %s: %d %s", tt.name, path, a.status, a.body)
+				if tt.ok && a.Status != http.StatusOK {
+					t.Errorf("%s at %s: %d %s", tt.name, path, a.Status, a.Body)
 				}
 				if !tt.ok {
 					wantError(t, a, 401, "010-026", "Request denied: the origin is not registered.")
-					if w.asked.Load() != 0 || w.audit.FilterMessage(string(oauth.AccessDenied)).Len() != 1 {
+					if w.asked.Load() != 0 || w.Audit.FilterMessage(string(oauth.AccessDenied)).Len() != 1 {
 						t.Errorf("%s at %s: a password was looked at, or nothing was logged", tt.name, path)
 					}
 				}
@@ -233,13 +233,13 @@ func TestClass22NoOtherSiteSignsAnybodyIn(t *testing.T) {
 
 func TestTooManyCodesKeepTheSessionOfALogin(t *testing.T) {
 	w := newWorld(t)
-	w.server.Limits.Capacity = 1
-	if a := w.login(loginPath, game(), right); a.status != http.StatusOK {
-		t.Fatalf("%d %s", a.status, a.body)
+	w.Server.Limits.Capacity = 1
+	if a := w.login(loginPath, game(), right); a.Status != http.StatusOK {
+		t.Fatalf("%d %s", a.Status, a.Body)
 	}
 	a := w.login(loginPath, game(), right)
-	if a.status != http.StatusTooManyRequests || !strings.Contains(a.body, `"002-058"`) || a.header.Get("Retry-After") == "" || a.header.Get("Set-Cookie") == "" {
-		t.Errorf("%d %s %v", a.status, a.body, a.header)
+	if a.Status != http.StatusTooManyRequests || !strings.Contains(a.Body, `"002-058"`) || a.Header.Get("Retry-After") == "" || a.Header.Get("Set-Cookie") == "" {
+		t.Errorf("%d %s %v", a.Status, a.Body, a.Header)
 	}
 }
 
@@ -256,21 +256,21 @@ func FuzzLoginBody(f *testing.F) {
 	shared := newWorld(f)
 	f.Fuzz(func(t *testing.T, body string) {
 		w := *shared
-		w.t = t
+		w.T = t
 		for _, path := range []string{loginPath, loginPath + "/token"} {
 			a := w.direct(http.MethodPost, path, game().Encode(), body, "Content-Type", "application/json")
 			var read map[string]any
 			same := json.Unmarshal([]byte(body), &read) == nil && read["username"] == ada.Name && read["password"] == password
 			switch {
-			case a.status == http.StatusOK && same:
-			case a.status == http.StatusTooManyRequests && same: // codes run out
-			case a.status == http.StatusBadRequest, a.status == http.StatusUnauthorized, a.status == http.StatusRequestEntityTooLarge:
-				if !strings.HasPrefix(a.body, `{"error":{"code":"`) {
-					t.Errorf("%q: %d %s", body, a.status, a.body)
+			case a.Status == http.StatusOK && same:
+			case a.Status == http.StatusTooManyRequests && same: // codes run out
+			case a.Status == http.StatusBadRequest, a.Status == http.StatusUnauthorized, a.Status == http.StatusRequestEntityTooLarge:
+				if !strings.HasPrefix(a.Body, `{"error":{"code":"`) {
+					t.Errorf("%q: %d %s", body, a.Status, a.Body)
 				}
 			case strings.Contains(body, "limited"), strings.Contains(body, "busy"), strings.Contains(body, "providers"):
 			default:
-				t.Errorf("%q: %d %s", body, a.status, a.body)
+				t.Errorf("%q: %d %s", body, a.Status, a.Body)
 			}
 		}
 	})

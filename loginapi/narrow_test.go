@@ -9,7 +9,7 @@ import (
 )
 
 func (w *world) logout(sessions, token string) answer {
-	w.t.Helper()
+	w.T.Helper()
 	return w.send(http.MethodGet, "/api/oauth2/logout?sessions="+sessions, "", bearer(token)...)
 }
 
@@ -40,8 +40,8 @@ func TestClass26LogoutOfAllTakesATokenForItsOwnClient(t *testing.T) {
 			lasting, _ := w.tokens(elsewhere, "offline")
 			token := tt.token(w, cookie)
 			if tt.may {
-				if a := w.logout("all", token); a.status != http.StatusNoContent {
-					t.Errorf("%d %s", a.status, a.body)
+				if a := w.logout("all", token); a.Status != http.StatusNoContent {
+					t.Errorf("%d %s", a.Status, a.Body)
 				}
 				w.wantValid(false, token, lasting)
 				return
@@ -50,8 +50,8 @@ func TestClass26LogoutOfAllTakesATokenForItsOwnClient(t *testing.T) {
 			w.wantValid(true, token, lasting)
 			w.code(elsewhere, game())
 			// What it hangs on itself it may end.
-			if a := w.logout("sso", token); a.status != http.StatusNoContent {
-				t.Errorf("%d %s", a.status, a.body)
+			if a := w.logout("sso", token); a.Status != http.StatusNoContent {
+				t.Errorf("%d %s", a.Status, a.Body)
 			}
 			w.wantValid(false, token)
 			w.wantValid(true, lasting)
@@ -61,7 +61,7 @@ func TestClass26LogoutOfAllTakesATokenForItsOwnClient(t *testing.T) {
 
 // older is a token of client 4 for a session.
 func (w *world) older(cookie, audience string) string {
-	w.t.Helper()
+	w.T.Helper()
 	code := w.code(cookie, older("audience", audience, "scope", "email"))
 	token, _ := w.access(w.token(redemption(code, "client_id", "4", "redirect_uri", "https://older.example/cb")))
 	return token
@@ -73,7 +73,7 @@ func TestClass26ABackendsExchangedTokenSignsNobodyOut(t *testing.T) {
 	for id, name := range map[string]string{"2": "by a key of the portal", "6": "by a shared key"} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
-			backend, _ := w.server.Clients.Get(id)
+			backend, _ := w.Server.Clients.Get(id)
 			backend.Audiences = []string{"game"}
 			cookie, _ := w.signIn(ada)
 			token, refresh := w.tokens(cookie, "offline")
@@ -85,8 +85,8 @@ func TestClass26ABackendsExchangedTokenSignsNobodyOut(t *testing.T) {
 					wantError(t, w.logout(sessions, traded), 401, "002-016", foreignToken)
 				}
 				wantError(t, w.revoke(revoking(traded, form...)), 400, "0", notRevocable)
-				if a := w.send(http.MethodGet, "/api/users/me", "", bearer(traded)...); a.status != http.StatusOK {
-					t.Errorf("%d %s", a.status, a.body)
+				if a := w.send(http.MethodGet, "/api/users/me", "", bearer(traded)...); a.Status != http.StatusOK {
+					t.Errorf("%d %s", a.Status, a.Body)
 				}
 				header, payload := parts(t, traded)
 				if !strings.Contains(payload, `"act":{"sub":"`+id+`"}`) {
@@ -99,7 +99,7 @@ func TestClass26ABackendsExchangedTokenSignsNobodyOut(t *testing.T) {
 			w.wantValid(true, token, exchanged, again)
 			w.code(cookie, game())
 			w.refreshToken(w.token(refreshing(refresh)))
-			if refused := w.audit.FilterMessage(string(oauth.TokenRefused)).Len(); refused != 4 {
+			if refused := w.Audit.FilterMessage(string(oauth.TokenRefused)).Len(); refused != 4 {
 				t.Errorf("%d refusals in the audit log, want 4", refused)
 			}
 		})

@@ -36,11 +36,11 @@ func TestAHundredConcurrentRefreshesGiveOneFamily(t *testing.T) {
 	// All of them are the same token: when one was used, within the grace every
 	// other still leads to the same next one, and after it none does.
 	w.refreshToken(w.token(refreshing(successors[0])))
-	w.clock.Advance(oauth.RefreshGrace)
+	w.Clock.Advance(oauth.RefreshGrace)
 	w.refreshToken(w.token(refreshing(successors[99])))
-	w.clock.Advance(time.Millisecond)
+	w.Clock.Advance(time.Millisecond)
 	wantError(t, w.token(refreshing(successors[50])), 400, "010-023", badRefresh)
-	if n := w.audit.FilterMessage(string(oauth.GrantEnded)).Len(); n != 1 {
+	if n := w.Audit.FilterMessage(string(oauth.GrantEnded)).Len(); n != 1 {
 		t.Errorf("%d grants ended", n)
 	}
 }
@@ -51,12 +51,12 @@ func TestClass14ReuseEndsTheFamilyAndTheTokensItGave(t *testing.T) {
 	one, refresh := w.tokens(cookie, "offline")
 	two, next := w.access(w.token(refreshing(refresh)))
 	w.wantValid(true, one, two)
-	w.clock.Advance(oauth.RefreshGrace + time.Second)
+	w.Clock.Advance(oauth.RefreshGrace + time.Second)
 	wantError(t, w.token(refreshing(refresh)), 400, "010-023", badRefresh)
 	w.wantValid(false, one, two)
 	wantError(t, w.token(refreshing(next)), 400, "010-023", badRefresh)
-	if a := w.get("/api/oauth2/sso?"+game().Encode(), cookie); a.status != http.StatusOK {
-		t.Errorf("the session ended, too: %d %s", a.status, a.body)
+	if a := w.get("/api/oauth2/sso?"+game().Encode(), cookie); a.Status != http.StatusOK {
+		t.Errorf("the session ended, too: %d %s", a.Status, a.Body)
 	}
 }
 
@@ -75,10 +75,10 @@ func TestClass14WhatEndsARefreshToken(t *testing.T) {
 			w.send(http.MethodGet, "/api/oauth2/logout?sessions=all", "", bearer(access)...)
 		}, true},
 		{"revocation", func(w *world, _, access string) { w.revoke(revoking(access)) }, true},
-		{"its user is disabled", func(w *world, _, _ string) { w.people.gone.Store(ada.Subject, true) }, true},
-		{"its client is gone", func(w *world, _, _ string) { w.server.Clients = mustClients(w.t) }, true},
-		{"its time is over", func(w *world, _, _ string) { w.clock.Advance(oauth.RefreshLifetime + time.Second) }, true},
-		{"almost", func(w *world, _, _ string) { w.clock.Advance(oauth.RefreshLifetime - time.Second) }, false},
+		{"its user is disabled", func(w *world, _, _ string) { w.People.Remove(ada) }, true},
+		{"its client is gone", func(w *world, _, _ string) { w.Server.Clients = mustClients(w.T) }, true},
+		{"its time is over", func(w *world, _, _ string) { w.Clock.Advance(oauth.RefreshLifetime + time.Second) }, true},
+		{"almost", func(w *world, _, _ string) { w.Clock.Advance(oauth.RefreshLifetime - time.Second) }, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t)
@@ -86,8 +86,8 @@ func TestClass14WhatEndsARefreshToken(t *testing.T) {
 			access, refresh := w.tokens(cookie, "offline")
 			tt.happen(w, cookie, access)
 			a := w.token(refreshing(refresh))
-			if ended := a.status != http.StatusOK; ended != tt.ends {
-				t.Errorf("%d %s", a.status, a.body)
+			if ended := a.Status != http.StatusOK; ended != tt.ends {
+				t.Errorf("%d %s", a.Status, a.Body)
 			}
 		})
 	}
@@ -129,8 +129,8 @@ func TestQuirksOfRealClients(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if a := send(); a.status != http.StatusOK && a.status != http.StatusFound {
-				t.Errorf("%d %s", a.status, a.body)
+			if a := send(); a.Status != http.StatusOK && a.Status != http.StatusFound {
+				t.Errorf("%d %s", a.Status, a.Body)
 			}
 		})
 	}

@@ -18,12 +18,12 @@ func refreshing(token string, changes ...string) url.Values {
 }
 
 func (w *world) refreshToken(a answer) string {
-	w.t.Helper()
+	w.T.Helper()
 	var body struct {
 		Refresh *string `json:"refresh_token"`
 	}
-	if err := json.Unmarshal([]byte(a.body), &body); err != nil || a.status != 200 || body.Refresh == nil {
-		w.t.Fatalf("status %d, %s", a.status, a.body)
+	if err := json.Unmarshal([]byte(a.Body), &body); err != nil || a.Status != 200 || body.Refresh == nil {
+		w.T.Fatalf("status %d, %s", a.Status, a.Body)
 	}
 	return *body.Refresh
 }
@@ -34,7 +34,7 @@ func TestARefreshAnswersWithTheNextToken(t *testing.T) {
 	first := w.token(redemption(w.code(cookie, game("scope", "offline email"))))
 	token := w.refreshToken(first)
 	for range 3 {
-		w.clock.Advance(time.Hour)
+		w.Clock.Advance(time.Hour)
 		a := w.token(refreshing(token))
 		next := w.refreshToken(a)
 		if next == token || next == "" {
@@ -61,7 +61,7 @@ func TestRefreshErrorsOfTheReference(t *testing.T) {
 	live := w.refreshToken(w.token(redemption(w.code(cookie, game("scope", "offline")))))
 	spent := w.refreshToken(w.token(redemption(w.code(cookie, game("scope", "offline")))))
 	w.refreshToken(w.token(refreshing(spent)))
-	w.clock.Advance(oauth.RefreshGrace + time.Second)
+	w.Clock.Advance(oauth.RefreshGrace + time.Second)
 	for _, tt := range []struct {
 		name        string
 		form        url.Values

@@ -15,8 +15,8 @@ func TestWithoutASessionTheBrowserGoesToTheHostedPage(t *testing.T) {
 	w := newWorld(t)
 	query := game().Encode() + "&projectId=abc"
 	a := w.get(authPath+"?"+query, "")
-	if a.status != http.StatusFound {
-		t.Fatal(a.status, a.body)
+	if a.Status != http.StatusFound {
+		t.Fatal(a.Status, a.Body)
 	}
 	wantHeaders(t, a, "Location", issuer+"/sso/signin?"+query, "Cache-Control", "no-store", "Referrer-Policy", "no-referrer")
 }
@@ -31,10 +31,10 @@ func TestWithoutASessionTheFailAuthURLIsTold(t *testing.T) {
 	} {
 		query := "trackId=7&" + game("state", state, "fail_auth_url", requested, "popup", "true").Encode()
 		a := w.get(authPath+"?"+query, "")
-		location := a.header.Get("Location")
+		location := a.Header.Get("Location")
 		added, ok := strings.CutPrefix(location, before)
-		if a.status != http.StatusFound || !ok {
-			t.Fatalf("%d %s", a.status, location)
+		if a.Status != http.StatusFound || !ok {
+			t.Fatalf("%d %s", a.Status, location)
 		}
 		told, err := url.ParseQuery(added)
 		if err != nil {
@@ -59,12 +59,12 @@ func TestWithoutASessionTheFailAuthURLIsTold(t *testing.T) {
 		}
 		cookie, _ := w.signIn(ada)
 		on := w.get(resume.RequestURI(), cookie)
-		if on.status != http.StatusFound || !strings.HasPrefix(on.header.Get("Location"), issuer+"/sso/widget?to=") {
-			t.Errorf("resumed to %d %s", on.status, on.header.Get("Location"))
+		if on.Status != http.StatusFound || !strings.HasPrefix(on.Header.Get("Location"), issuer+"/sso/widget?to=") {
+			t.Errorf("resumed to %d %s", on.Status, on.Header.Get("Location"))
 		}
 		// Still without a session it ends at the hosted page, not here again.
-		if again := w.get(resume.RequestURI(), ""); !strings.HasPrefix(again.header.Get("Location"), issuer+"/sso/signin?") {
-			t.Errorf("without a session it goes to %s", again.header.Get("Location"))
+		if again := w.get(resume.RequestURI(), ""); !strings.HasPrefix(again.Header.Get("Location"), issuer+"/sso/signin?") {
+			t.Errorf("without a session it goes to %s", again.Header.Get("Location"))
 		}
 	}
 }
@@ -72,7 +72,7 @@ func TestWithoutASessionTheFailAuthURLIsTold(t *testing.T) {
 func TestAnEncodedFailAuthURLDoesNotComeBackInResume(t *testing.T) {
 	w := newWorld(t)
 	query := game().Encode() + "&fail%5Fauth%5Furl=https://fail.example/x"
-	location, err := url.Parse(w.get(authPath+"?"+query, "").header.Get("Location"))
+	location, err := url.Parse(w.get(authPath+"?"+query, "").Header.Get("Location"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +86,7 @@ func TestAPopupGoesByTheWidget(t *testing.T) {
 	w := newWorld(t)
 	cookie, _ := w.signIn(ada)
 	for _, flag := range []string{"true", "1"} {
-		location, err := url.Parse(w.get(authPath+"?"+game("popup", flag).Encode(), cookie).header.Get("Location"))
+		location, err := url.Parse(w.get(authPath+"?"+game("popup", flag).Encode(), cookie).Header.Get("Location"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -130,13 +130,13 @@ func TestClass09MalformedCookiesAreNoSession(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			a := w.send(http.MethodGet, authPath+"?"+game().Encode(), "", headers...)
-			if a.status != http.StatusFound || !strings.HasPrefix(a.header.Get("Location"), issuer+"/sso/signin?") {
-				t.Errorf("auth answers %d %s", a.status, a.header.Get("Location"))
+			if a.Status != http.StatusFound || !strings.HasPrefix(a.Header.Get("Location"), issuer+"/sso/signin?") {
+				t.Errorf("auth answers %d %s", a.Status, a.Header.Get("Location"))
 			}
 			a = w.send(http.MethodGet, "/api/oauth2/sso?"+game().Encode(), "", headers...)
 			wantError(t, a, 401, "003-040", "Unauthorized user.")
-			if a = w.send(http.MethodGet, "/api/oauth2/clear_sso", "", headers...); a.status != http.StatusNoContent {
-				t.Errorf("clear_sso answers %d %s", a.status, a.body)
+			if a = w.send(http.MethodGet, "/api/oauth2/clear_sso", "", headers...); a.Status != http.StatusNoContent {
+				t.Errorf("clear_sso answers %d %s", a.Status, a.Body)
 			}
 		})
 	}
@@ -144,7 +144,7 @@ func TestClass09MalformedCookiesAreNoSession(t *testing.T) {
 	for range 100 {
 		hundred = append(hundred, "Cookie", "another="+strings.Repeat("A", 43))
 	}
-	if a := w.send(http.MethodGet, authPath+"?"+game().Encode(), "", hundred...); !strings.HasPrefix(a.header.Get("Location"), callback) {
+	if a := w.send(http.MethodGet, authPath+"?"+game().Encode(), "", hundred...); !strings.HasPrefix(a.Header.Get("Location"), callback) {
 		t.Error("a hundred cookies of others hide the session")
 	}
 }
@@ -152,9 +152,9 @@ func TestClass09MalformedCookiesAreNoSession(t *testing.T) {
 func TestAUserWhoIsGoneHasNoSession(t *testing.T) {
 	w := newWorld(t)
 	cookie, _ := w.signIn(ada)
-	w.people.gone.Store(ada.Subject, true)
-	if a := w.get(authPath+"?"+game().Encode(), cookie); !strings.HasPrefix(a.header.Get("Location"), issuer+"/sso/signin?") {
-		t.Errorf("%d %s", a.status, a.header.Get("Location"))
+	w.People.Remove(ada)
+	if a := w.get(authPath+"?"+game().Encode(), cookie); !strings.HasPrefix(a.Header.Get("Location"), issuer+"/sso/signin?") {
+		t.Errorf("%d %s", a.Status, a.Header.Get("Location"))
 	}
 	wantError(t, w.get("/api/oauth2/sso?"+game().Encode(), cookie), 401, "003-040", "Unauthorized user.")
 }
@@ -162,15 +162,15 @@ func TestAUserWhoIsGoneHasNoSession(t *testing.T) {
 func TestAnExpiredSessionIsNone(t *testing.T) {
 	w := newWorld(t)
 	cookie, _ := w.signIn(ada)
-	w.clock.Advance(25 * time.Hour)
+	w.Clock.Advance(25 * time.Hour)
 	wantError(t, w.get("/api/oauth2/sso?"+game().Encode(), cookie), 401, "003-040", "Unauthorized user.")
 }
 
 func TestAStoreThatIsDownSignsNobodyOut(t *testing.T) {
 	w := newWorld(t)
 	cookie, _ := w.signIn(ada)
-	w.replaceSessions()
-	w.store.down.Store(true)
+	w.Restart()
+	w.Store.Down(true)
 	for _, path := range []string{authPath, "/api/oauth2/sso", "/api/oauth2/clear_sso"} {
 		a := w.get(path+"?"+game().Encode(), cookie)
 		wantError(t, a, 418, "004-001", "Something went wrong.")
@@ -184,19 +184,19 @@ func TestAStoreThatIsDownSignsNobodyOut(t *testing.T) {
 	if w.log.Len() != 3 {
 		t.Errorf("%d lines in the log", w.log.Len())
 	}
-	w.store.down.Store(false)
-	if a := w.get(authPath+"?"+game().Encode(), cookie); !strings.HasPrefix(a.header.Get("Location"), callback) {
-		t.Errorf("afterwards: %d %s", a.status, a.header.Get("Location"))
+	w.Store.Down(false)
+	if a := w.get(authPath+"?"+game().Encode(), cookie); !strings.HasPrefix(a.Header.Get("Location"), callback) {
+		t.Errorf("afterwards: %d %s", a.Status, a.Header.Get("Location"))
 	}
 }
 
 func TestClearSSOSaysNothingThatIsNotSo(t *testing.T) {
 	w := newWorld(t)
 	cookie, _ := w.signIn(ada)
-	if w.get("/api/oauth2/sso?"+game().Encode(), cookie).status != http.StatusOK {
+	if w.get("/api/oauth2/sso?"+game().Encode(), cookie).Status != http.StatusOK {
 		t.Fatal("no session")
 	}
-	w.store.down.Store(true) // the session is in memory, its end cannot be written
+	w.Store.Down(true) // the session is in memory, its end cannot be written
 	wantError(t, w.get("/api/oauth2/clear_sso", cookie), 418, "004-001", "Something went wrong.")
 }
 
@@ -207,13 +207,13 @@ func TestTooManyCodesAreTooMany(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			w := newWorld(t)
-			w.server.Limits = limits
+			w.Server.Limits = limits
 			cookie, _ := w.signIn(ada)
 			var issued []string
 			for range 3 {
 				issued = append(issued, w.code(cookie, game()))
 			}
-			w.clock.Advance(30*time.Second + time.Millisecond)
+			w.Clock.Advance(30*time.Second + time.Millisecond)
 			for _, path := range []string{authPath, "/api/oauth2/sso"} {
 				a := w.get(path+"?"+game().Encode(), cookie)
 				wantError(t, a, 429, "002-058", "Too many codes are waiting to be used.")
@@ -221,12 +221,12 @@ func TestTooManyCodesAreTooMany(t *testing.T) {
 			}
 			// None was dropped, and what is redeemed makes room.
 			for _, code := range issued {
-				if a := w.token(redemption(code)); a.status != http.StatusOK {
-					t.Errorf("%d %s", a.status, a.body)
+				if a := w.token(redemption(code)); a.Status != http.StatusOK {
+					t.Errorf("%d %s", a.Status, a.Body)
 				}
 			}
 			w.code(cookie, game())
-			if n := w.audit.FilterMessage(string(oauth.CodesExhausted)).Len(); n != 2 {
+			if n := w.Audit.FilterMessage(string(oauth.CodesExhausted)).Len(); n != 2 {
 				t.Errorf("%d lines in the audit log", n)
 			}
 		})

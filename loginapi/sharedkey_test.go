@@ -22,7 +22,7 @@ import (
 
 // legacy is a token of client 6, which is signed with HS256.
 func (w *world) legacy(u session.User, scope string) string {
-	w.t.Helper()
+	w.T.Helper()
 	cookie, _ := w.signIn(u)
 	code := w.code(cookie, game("client_id", "6", "redirect_uri", "https://legacy.example/cb", "scope", scope, "audience", "legacy"))
 	token, _ := w.access(w.token(redemption(code, "client_id", "6", "client_secret", secret, "redirect_uri", "https://legacy.example/cb")))
@@ -62,21 +62,21 @@ func TestAnOlderBackendVerifiesATokenByItsKey(t *testing.T) {
 		t.Errorf("header %s, or the signature is another", header)
 	}
 	w.wantValid(true, token)
-	if a := w.send(http.MethodGet, "/api/users/me", "", bearer(token)...); a.status != http.StatusOK {
-		t.Errorf("%d %s", a.status, a.body)
+	if a := w.send(http.MethodGet, "/api/users/me", "", bearer(token)...); a.Status != http.StatusOK {
+		t.Errorf("%d %s", a.Status, a.Body)
 	}
 	var claims oauth.Claims
 	if err := json.Unmarshal([]byte(payload), &claims); err != nil || claims.Expires-claims.IssuedAt != 15*60 {
 		t.Errorf("claims %+v: %v", claims, err)
 	}
-	w.clock.Advance(15 * time.Minute)
+	w.Clock.Advance(15 * time.Minute)
 	w.wantValid(false, token)
 }
 
 func TestAClientOfASharedKeyHasNoPublicKeys(t *testing.T) {
 	w := newWorld(t)
-	if a := w.get("/api/projects/6/keys", ""); a.status != http.StatusOK || a.body != "[]\n" {
-		t.Errorf("%d %s", a.status, a.body)
+	if a := w.get("/api/projects/6/keys", ""); a.Status != http.StatusOK || a.Body != "[]\n" {
+		t.Errorf("%d %s", a.Status, a.Body)
 	}
 }
 
@@ -89,7 +89,7 @@ func TestAlgorithmsAreNeverConfused(t *testing.T) {
 	cookie, _ := w.signIn(ada)
 	rs256, _ := w.tokens(cookie, "email")
 	rsHeader, rsPayload := parts(t, rs256)
-	public, err := ring().Public(t.Context(), keys.RS256)
+	public, err := w.Server.Keys.Public(t.Context(), keys.RS256)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,7 +183,7 @@ func TestClass26ASharedKeyOpensNothingOfOthers(t *testing.T) {
 
 func TestAClientHasClaimsOfItsOwn(t *testing.T) {
 	w := newWorld(t)
-	w.server.Outside = func(signin string) bool { return signin == "acme" }
+	w.Server.Outside = func(signin string) bool { return signin == "acme" }
 	tricky := session.User{Subject: "9a0d7dbb-8a4c-4b5f-9e63-0d3f3f0c2f11", Name: "{user.email}", Email: "eve@example.com", Avatar: "https://acme.example/eve.png", ProviderID: "eve at acme", Signin: "acme"}
 	for _, tt := range []struct {
 		name string

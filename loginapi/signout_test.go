@@ -19,18 +19,18 @@ const (
 
 // tokens are an access and a refresh token of client 1 for a session.
 func (w *world) tokens(cookie, scope string) (access, refresh string) {
-	w.t.Helper()
+	w.T.Helper()
 	return w.access(w.token(redemption(w.code(cookie, game("scope", scope)))))
 }
 
 func (w *world) access(a answer) (access, refresh string) {
-	w.t.Helper()
+	w.T.Helper()
 	var body struct {
 		Access  string `json:"access_token"`
 		Refresh string `json:"refresh_token"`
 	}
-	if err := json.Unmarshal([]byte(a.body), &body); err != nil || a.status != http.StatusOK {
-		w.t.Fatalf("no tokens: %d %s", a.status, a.body)
+	if err := json.Unmarshal([]byte(a.Body), &body); err != nil || a.Status != http.StatusOK {
+		w.T.Fatalf("no tokens: %d %s", a.Status, a.Body)
 	}
 	return body.Access, body.Refresh
 }
@@ -38,24 +38,24 @@ func (w *world) access(a answer) (access, refresh string) {
 func bearer(token string) []string { return []string{"Authorization", "Bearer " + token} }
 
 func (w *world) validate(token string) answer {
-	w.t.Helper()
+	w.T.Helper()
 	body, err := json.Marshal(map[string]string{"token": token})
 	if err != nil {
-		w.t.Fatal(err)
+		w.T.Fatal(err)
 	}
 	return w.send(http.MethodPost, "/api/token/validate", string(body), "Content-Type", "application/json")
 }
 
 // wantValid says which tokens count.
 func (w *world) wantValid(want bool, tokens ...string) {
-	w.t.Helper()
+	w.T.Helper()
 	for i, token := range tokens {
 		a := w.validate(token)
-		if want && (a.status != http.StatusNoContent || a.body != "") {
-			w.t.Errorf("token %d: %d %s", i, a.status, a.body)
+		if want && (a.Status != http.StatusNoContent || a.Body != "") {
+			w.T.Errorf("token %d: %d %s", i, a.Status, a.Body)
 		}
 		if !want {
-			wantError(w.t, a, 401, "002-016", badToken)
+			wantError(w.T, a, 401, "002-016", badToken)
 		}
 	}
 }
@@ -68,18 +68,18 @@ func TestLogoutOfTheSessionEndsWhatHangsOnIt(t *testing.T) {
 	lasting, refresh := w.tokens(cookie, "offline")
 	elsewhere, _ := w.tokens(other, "email")
 	a := w.send(http.MethodGet, "/api//oauth2/logout?sessions=sso", "", bearer(mine)...)
-	if a.status != http.StatusNoContent || a.body != "" || a.header.Get("Cache-Control") != "no-store" {
-		t.Fatalf("%d %s", a.status, a.body)
+	if a.Status != http.StatusNoContent || a.Body != "" || a.Header.Get("Cache-Control") != "no-store" {
+		t.Fatalf("%d %s", a.Status, a.Body)
 	}
 	w.wantValid(false, mine)
 	w.wantValid(true, lasting, elsewhere)
 	w.refreshToken(w.token(refreshing(refresh)))
-	if a := w.get("/api/oauth2/sso?"+game().Encode(), cookie); a.status != http.StatusUnauthorized {
-		t.Errorf("the session still lives: %d", a.status)
+	if a := w.get("/api/oauth2/sso?"+game().Encode(), cookie); a.Status != http.StatusUnauthorized {
+		t.Errorf("the session still lives: %d", a.Status)
 	}
 	// Once more, by a token that has outlived the session.
-	if a := w.send(http.MethodGet, "/api/oauth2/logout?sessions=sso", "", bearer(lasting)...); a.status != http.StatusNoContent {
-		t.Errorf("%d %s", a.status, a.body)
+	if a := w.send(http.MethodGet, "/api/oauth2/logout?sessions=sso", "", bearer(lasting)...); a.Status != http.StatusNoContent {
+		t.Errorf("%d %s", a.Status, a.Body)
 	}
 }
 
@@ -93,18 +93,18 @@ func TestClass16LogoutOfAllEndsEverySessionAndToken(t *testing.T) {
 	lasting, refresh := w.tokens(two, "offline")
 	his, _ := w.tokens(bobs, "offline")
 	unspent := w.code(one, game("scope", "offline"))
-	if a := w.send(http.MethodGet, "/api/oauth2/logout?sessions=all", "", bearer(first)...); a.status != http.StatusNoContent {
-		t.Fatalf("%d %s", a.status, a.body)
+	if a := w.send(http.MethodGet, "/api/oauth2/logout?sessions=all", "", bearer(first)...); a.Status != http.StatusNoContent {
+		t.Fatalf("%d %s", a.Status, a.Body)
 	}
 	w.wantValid(false, first, lasting)
 	w.wantValid(true, his)
 	wantError(t, w.token(refreshing(refresh)), 400, "010-023", badRefresh)
-	if a := w.token(redemption(unspent)); a.status != http.StatusBadRequest {
-		t.Errorf("a code that was waiting: %d %s", a.status, a.body)
+	if a := w.token(redemption(unspent)); a.Status != http.StatusBadRequest {
+		t.Errorf("a code that was waiting: %d %s", a.Status, a.Body)
 	}
 	for _, cookie := range []string{one, two} {
-		if a := w.get("/api/oauth2/sso?"+game().Encode(), cookie); a.status != http.StatusUnauthorized {
-			t.Errorf("a session still lives: %d", a.status)
+		if a := w.get("/api/oauth2/sso?"+game().Encode(), cookie); a.Status != http.StatusUnauthorized {
+			t.Errorf("a session still lives: %d", a.Status)
 		}
 	}
 }
@@ -151,7 +151,7 @@ func revoking(token string, changes ...string) url.Values {
 }
 
 func (w *world) revoke(form url.Values, headers ...string) answer {
-	w.t.Helper()
+	w.T.Helper()
 	return w.send(http.MethodPost, "/api/oauth2/token/revoke", form.Encode(), append([]string{"Content-Type", "application/x-www-form-urlencoded"}, headers...)...)
 }
 
@@ -169,14 +169,14 @@ func TestClass16RevocationEndsTheGrant(t *testing.T) {
 			access, refresh := w.tokens(cookie, "offline")
 			other, _ := w.tokens(cookie, "email")
 			a := w.revoke(which(access, refresh))
-			if a.status != http.StatusOK || a.body != "" {
-				t.Fatalf("%d %s", a.status, a.body)
+			if a.Status != http.StatusOK || a.Body != "" {
+				t.Fatalf("%d %s", a.Status, a.Body)
 			}
 			w.wantValid(false, access)
 			w.wantValid(true, other) // another grant
 			wantError(t, w.token(refreshing(refresh)), 400, "010-023", badRefresh)
-			if again := w.revoke(which(access, refresh)); again.status != http.StatusOK {
-				t.Errorf("once more: %d %s", again.status, again.body)
+			if again := w.revoke(which(access, refresh)); again.Status != http.StatusOK {
+				t.Errorf("once more: %d %s", again.Status, again.Body)
 			}
 		})
 	}
@@ -186,13 +186,13 @@ func TestRevocationWithoutScopeOfflineIsRefusedEverywhereAtOnce(t *testing.T) {
 	w := newWorld(t)
 	cookie, _ := w.signIn(ada)
 	access, _ := w.tokens(cookie, "email")
-	if a := w.revoke(revoking(access)); a.status != http.StatusOK {
-		t.Fatalf("%d %s", a.status, a.body)
+	if a := w.revoke(revoking(access)); a.Status != http.StatusOK {
+		t.Fatalf("%d %s", a.Status, a.Body)
 	}
 	w.wantValid(false, access)
 	wantError(t, w.send(http.MethodGet, "/api/users/me", "", bearer(access)...), 401, "002-016", badToken)
-	if a := w.get("/api/oauth2/sso?"+game().Encode(), cookie); a.status != http.StatusOK {
-		t.Errorf("the session ended, too: %d", a.status)
+	if a := w.get("/api/oauth2/sso?"+game().Encode(), cookie); a.Status != http.StatusOK {
+		t.Errorf("the session ended, too: %d", a.Status)
 	}
 }
 
@@ -222,8 +222,8 @@ func TestWhatCannotBeRevoked(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			a := w.revoke(tt.form)
 			if tt.status == http.StatusOK {
-				if a.status != http.StatusOK || a.body != "" {
-					t.Errorf("%d %s", a.status, a.body)
+				if a.Status != http.StatusOK || a.Body != "" {
+					t.Errorf("%d %s", a.Status, a.Body)
 				}
 				return
 			}
@@ -231,9 +231,9 @@ func TestWhatCannotBeRevoked(t *testing.T) {
 		})
 	}
 	w.wantValid(true, access, own)
-	w.clock.Advance(oauth.TokenLifetime)
-	if a := w.revoke(revoking(expired)); a.status != http.StatusOK {
-		t.Errorf("an expired token: %d %s", a.status, a.body)
+	w.Clock.Advance(oauth.TokenLifetime)
+	if a := w.revoke(revoking(expired)); a.Status != http.StatusOK {
+		t.Errorf("an expired token: %d %s", a.Status, a.Body)
 	}
 	w.refreshToken(w.token(refreshing(refresh)))
 }
@@ -242,11 +242,11 @@ func TestAUserWhoIsGoneCanBeRevokedAndDoesNotComeBack(t *testing.T) {
 	w := newWorld(t)
 	cookie, _ := w.signIn(ada)
 	access, _ := w.tokens(cookie, "email")
-	w.people.gone.Store(ada.Subject, true)
-	if a := w.revoke(revoking(access)); a.status != http.StatusOK {
-		t.Fatalf("%d %s", a.status, a.body)
+	w.People.Remove(ada)
+	if a := w.revoke(revoking(access)); a.Status != http.StatusOK {
+		t.Fatalf("%d %s", a.Status, a.Body)
 	}
-	w.people.gone.Delete(ada.Subject)
+	w.People.Restore(ada)
 	w.wantValid(false, access)
 }
 
@@ -264,9 +264,9 @@ func TestValidateTakesWhatCounts(t *testing.T) {
 	wantError(t, send(`{"token":{}}`), 400, "0", "token should be a string.")
 	wantError(t, send(`{"token":"a","token":"b"}`), 400, "0", badJSON)
 	wantError(t, w.send(http.MethodPost, "/api/token/validate", "token="+access, "Content-Type", form), 400, "0", "The body should be application/json, in UTF-8.")
-	w.clock.Advance(oauth.TokenLifetime - time.Second)
+	w.Clock.Advance(oauth.TokenLifetime - time.Second)
 	w.wantValid(true, access)
-	w.clock.Advance(time.Second)
+	w.Clock.Advance(time.Second)
 	w.wantValid(false, access)
 }
 
@@ -274,7 +274,7 @@ func TestClass14ADisabledUserIsBannedAtOnce(t *testing.T) {
 	w := newWorld(t)
 	cookie, _ := w.signIn(ada)
 	access, refresh := w.tokens(cookie, "offline")
-	w.people.gone.Store(ada.Subject, true)
+	w.People.Remove(ada)
 	wantError(t, w.validate(access), 401, "002-040", badToken)
 	wantError(t, w.send(http.MethodGet, "/api/users/me", "", bearer(access)...), 401, "002-040", badToken)
 	wantError(t, w.send(http.MethodGet, "/api/oauth2/logout?sessions=all", "", bearer(access)...), 401, "002-040", badToken)
@@ -288,13 +288,13 @@ func TestMeSaysWhoTheUserIsAsFarAsTheScopesGo(t *testing.T) {
 		access, _ := w.tokens(cookie, scope)
 		a := w.send(http.MethodGet, "/api/users/me", "", bearer(access)...)
 		var body map[string]any
-		if err := json.Unmarshal([]byte(a.body), &body); err != nil || a.status != http.StatusOK {
-			t.Fatalf("%d %s", a.status, a.body)
+		if err := json.Unmarshal([]byte(a.Body), &body); err != nil || a.Status != http.StatusOK {
+			t.Fatalf("%d %s", a.Status, a.Body)
 		}
 		got, _ := body["email"].(string)
 		list, _ := body["groups"].([]any)
 		if body["id"] != ada.Subject || body["username"] != "ada" || got != email || len(list) != 2 || list[0].(map[string]any)["is_default"] != true {
-			t.Errorf("scope %s: %s", scope, a.body)
+			t.Errorf("scope %s: %s", scope, a.Body)
 		}
 	}
 	own, _ := w.access(w.token(clientGrant()))
@@ -305,8 +305,8 @@ func TestMeSaysWhoTheUserIsAsFarAsTheScopesGo(t *testing.T) {
 func TestAnActivationTokenIsForNoEndpointOfThisAPI(t *testing.T) {
 	w := newWorld(t)
 	_, s := w.signIn(ada)
-	client, _ := w.server.Clients.Get("1")
-	tokens, refusal := w.server.IssueTokens(t.Context(), &oauth.Authorization{
+	client, _ := w.Server.Clients.Get("1")
+	tokens, refusal := w.Server.IssueTokens(t.Context(), &oauth.Authorization{
 		Client: client, Audience: []string{"game"}, Scopes: []string{"email"},
 		License: &oauth.LicenseRequest{Product: &oauth.Product{Code: "p"}, Account: &oauth.CustomerAccount{Code: "a"}},
 	}, oauth.SignedIn{Session: s, User: ada}, "")
@@ -322,7 +322,7 @@ func TestAStoreThatIsDownIsATeapotAndSaysNothingOfTheToken(t *testing.T) {
 	w := newWorld(t)
 	cookie, _ := w.signIn(ada)
 	access, refresh := w.tokens(cookie, "offline")
-	w.store.down.Store(true)
+	w.Store.Down(true)
 	for name, a := range map[string]answer{
 		"validate":               w.validate(access),
 		"me":                     w.send(http.MethodGet, "/api/users/me", "", bearer(access)...),
@@ -335,7 +335,7 @@ func TestAStoreThatIsDownIsATeapotAndSaysNothingOfTheToken(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) { wantError(t, a, 418, "004-001", "Something went wrong.") })
 	}
-	w.store.down.Store(false)
+	w.Store.Down(false)
 	w.wantValid(true, access)
 	w.refreshToken(w.token(refreshing(refresh)))
 }

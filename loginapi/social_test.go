@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-sso/caddy-sso/endpoint/endpointtest"
 	"github.com/caddy-sso/caddy-sso/oauth"
 )
 
@@ -18,16 +19,16 @@ func TestTheURLOfAProviderIsAnAddressOfThePortal(t *testing.T) {
 	var body struct {
 		URL string `json:"url"`
 	}
-	if err := json.Unmarshal([]byte(a.body), &body); err != nil || a.status != http.StatusOK {
-		t.Fatalf("%d %s", a.status, a.body)
+	if err := json.Unmarshal([]byte(a.Body), &body); err != nil || a.Status != http.StatusOK {
+		t.Fatalf("%d %s", a.Status, a.Body)
 	}
 	path, ok := strings.CutPrefix(body.URL, issuer)
 	if !ok || !strings.HasPrefix(path, social+"acme/login_redirect?") {
 		t.Fatalf("url %q", body.URL)
 	}
 	next := w.get(path, "")
-	if to := next.header.Get("Location"); next.status != http.StatusFound || !strings.HasPrefix(to, "https://acme.example/authorize?") {
-		t.Errorf("%d, to %q", next.status, to)
+	if to := next.Header.Get("Location"); next.Status != http.StatusFound || !strings.HasPrefix(to, "https://acme.example/authorize?") {
+		t.Errorf("%d, to %q", next.Status, to)
 	}
 	wantHeaders(t, next, "Cache-Control", "no-store", "Referrer-Policy", "no-referrer")
 }
@@ -43,9 +44,9 @@ func TestTheWayBackFromAProviderIsARequestOfAuth(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			a := w.get(social+"acme/login_redirect?"+query.Encode(), "")
-			to, err := url.Parse(a.header.Get("Location"))
-			if a.status != http.StatusFound || err != nil {
-				t.Fatalf("%d %s %v", a.status, a.body, err)
+			to, err := url.Parse(a.Header.Get("Location"))
+			if a.Status != http.StatusFound || err != nil {
+				t.Fatalf("%d %s %v", a.Status, a.Body, err)
 			}
 			goesOn := to.Query().Get("goes_on_with")
 			cookie, _ := w.signIn(ada)
@@ -57,8 +58,8 @@ func TestTheWayBackFromAProviderIsARequestOfAuth(t *testing.T) {
 			if query.Get("popup") == "1" {
 				want = issuer + "/sso/widget"
 			}
-			if back.status != http.StatusFound || !strings.HasPrefix(back.header.Get("Location"), want) {
-				t.Errorf("%d %s %s, with %s", back.status, back.header.Get("Location"), back.body, goesOn)
+			if back.Status != http.StatusFound || !strings.HasPrefix(back.Header.Get("Location"), want) {
+				t.Errorf("%d %s %s, with %s", back.Status, back.Header.Get("Location"), back.Body, goesOn)
 			}
 			if strings.Contains(goesOn, "locale") {
 				t.Errorf("what nobody knows goes along: %s", goesOn)
@@ -95,8 +96,8 @@ func TestProvidersRefuseWithTheErrorsOfTheReference(t *testing.T) {
 		})
 	}
 	for _, path := range []string{social, social + "acme", social + "acme/", social + "acme/link", social + "/login_url", social + "acme/login_url/x"} {
-		if a := w.get(path, ""); a.status != http.StatusNotFound || a.body != "not the API's" {
-			t.Errorf("%s: %d %s", path, a.status, a.body)
+		if a := w.get(path, ""); a.Status != http.StatusNotFound || a.Body != endpointtest.NotFound {
+			t.Errorf("%s: %d %s", path, a.Status, a.Body)
 		}
 	}
 }
@@ -115,8 +116,8 @@ func TestEveryEndpointForScriptsHasCredentialedCORS(t *testing.T) {
 				return w.send(http.MethodOptions, path, "", "Origin", origin, "Access-Control-Request-Method", method, "Access-Control-Request-Headers", "authorization,content-type")
 			}
 			a := preflight("https://game.example")
-			if a.status != http.StatusNoContent || a.body != "" {
-				t.Errorf("%d %s", a.status, a.body)
+			if a.Status != http.StatusNoContent || a.Body != "" {
+				t.Errorf("%d %s", a.Status, a.Body)
 			}
 			wantHeaders(t, a, "Access-Control-Allow-Origin", "https://game.example", "Access-Control-Allow-Credentials", "true",
 				"Access-Control-Allow-Methods", method, "Access-Control-Allow-Headers", "Authorization, Content-Type", "Vary", "Origin", "Location", "", "Set-Cookie", "")
@@ -129,12 +130,12 @@ func TestEveryEndpointForScriptsHasCredentialedCORS(t *testing.T) {
 			wantHeaders(t, a, "Access-Control-Allow-Origin", "https://game.example", "Access-Control-Allow-Credentials", "true",
 				"Access-Control-Expose-Headers", "Retry-After", "Location", "")
 			other := map[string]string{"GET": "POST", "POST": "GET"}[method]
-			if a := w.send(other, path, ""); a.status != http.StatusMethodNotAllowed || a.header.Get("Allow") != method {
-				t.Errorf("%s: %d, Allow %q", other, a.status, a.header.Get("Allow"))
+			if a := w.send(other, path, ""); a.Status != http.StatusMethodNotAllowed || a.Header.Get("Allow") != method {
+				t.Errorf("%s: %d, Allow %q", other, a.Status, a.Header.Get("Allow"))
 			}
 		})
 	}
-	if n := w.audit.FilterMessage(string(oauth.SignedInEvent)).Len(); n != 0 {
+	if n := w.Audit.FilterMessage(string(oauth.SignedInEvent)).Len(); n != 0 {
 		t.Errorf("%d signed in", n)
 	}
 }

@@ -16,8 +16,8 @@ import (
 func loginURL(t *testing.T, a answer) *url.URL {
 	t.Helper()
 	var body map[string]string
-	if err := json.Unmarshal([]byte(a.body), &body); err != nil || a.status != http.StatusOK || len(body) != 1 {
-		t.Fatalf("%d %s", a.status, a.body)
+	if err := json.Unmarshal([]byte(a.Body), &body); err != nil || a.Status != http.StatusOK || len(body) != 1 {
+		t.Fatalf("%d %s", a.Status, a.Body)
 	}
 	u, err := url.Parse(body["login_url"])
 	if err != nil {
@@ -32,13 +32,13 @@ func TestTheSessionCheckGivesTheCallbackAsData(t *testing.T) {
 	a := w.get("/api/oauth2/sso?"+game("redirect_uri", callback+"?track=7", "state", "a&b<c> 12").Encode(), cookie)
 	u := loginURL(t, a)
 	code := u.Query().Get("code")
-	if want := `{"login_url":"` + callback + `?track=7&code=` + code + `&state=a%26b%3Cc%3E%2012"}` + "\n"; a.body != want {
-		t.Errorf("got %s want %s", a.body, want)
+	if want := `{"login_url":"` + callback + `?track=7&code=` + code + `&state=a%26b%3Cc%3E%2012"}` + "\n"; a.Body != want {
+		t.Errorf("got %s want %s", a.Body, want)
 	}
 	wantHeaders(t, a, "Content-Type", "application/json", "Cache-Control", "no-store", "Referrer-Policy", "no-referrer",
 		"X-Content-Type-Options", "nosniff", "Vary", "Origin", "Access-Control-Allow-Origin", "", "Location", "")
-	if a := w.token(redemption(code, "redirect_uri", callback+"?track=7")); a.status != http.StatusOK {
-		t.Errorf("%d %s", a.status, a.body)
+	if a := w.token(redemption(code, "redirect_uri", callback+"?track=7")); a.Status != http.StatusOK {
+		t.Errorf("%d %s", a.Status, a.Body)
 	}
 }
 
@@ -141,8 +141,8 @@ func TestOnlyRegisteredOriginsReadTheAnswers(t *testing.T) {
 			wantHeaders(t, a, append(ours, "Access-Control-Allow-Origin", origin, "Access-Control-Allow-Methods", "")...)
 			a = w.send(http.MethodOptions, path, "", "Origin", origin, "Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "content-type")
 			wantHeaders(t, a, append(append(ours, preflight...), "Access-Control-Allow-Origin", origin, "Access-Control-Allow-Methods", method)...)
-			if a.status != http.StatusNoContent || a.body != "" {
-				t.Errorf("the preflight of %s answers %d %s", path, a.status, a.body)
+			if a.Status != http.StatusNoContent || a.Body != "" {
+				t.Errorf("the preflight of %s answers %d %s", path, a.Status, a.Body)
 			}
 		}
 	}
@@ -155,8 +155,8 @@ func TestOnlyRegisteredOriginsReadTheAnswers(t *testing.T) {
 			wantHeaders(t, w.send(method, path, "", "Origin", origin), none...)
 			a := w.send(http.MethodOptions, path, "", "Origin", origin, "Access-Control-Request-Method", method)
 			wantHeaders(t, a, none...)
-			if a.status != http.StatusNoContent {
-				t.Errorf("the preflight of %s answers %d", path, a.status)
+			if a.Status != http.StatusNoContent {
+				t.Errorf("the preflight of %s answers %d", path, a.Status)
 			}
 		}
 	}
@@ -192,13 +192,13 @@ func TestClass22ClearSSOIsNotForOtherSites(t *testing.T) {
 			after := w.get("/api/oauth2/sso?"+game().Encode(), cookie)
 			if !tt.ends {
 				wantError(t, a, 401, "010-026", "Request denied: the origin is not registered.")
-				if after.status != http.StatusOK {
+				if after.Status != http.StatusOK {
 					t.Error("the session has ended")
 				}
 				return
 			}
-			if a.status != http.StatusNoContent || a.body != "" || after.status != http.StatusUnauthorized {
-				t.Errorf("answers %d %s, the session %d", a.status, a.body, after.status)
+			if a.Status != http.StatusNoContent || a.Body != "" || after.Status != http.StatusUnauthorized {
+				t.Errorf("answers %d %s, the session %d", a.Status, a.Body, after.Status)
 			}
 			wantHeaders(t, a, "Cache-Control", "no-store", "Referrer-Policy", "no-referrer",
 				"Set-Cookie", w.api.Cookie.Name+"=; Path=/; Max-Age=0; HttpOnly; Secure; SameSite=Lax")
@@ -219,8 +219,8 @@ func TestClass22WhereTheCookieCrossesSitesOnlyRegisteredOriginsAreAnswered(t *te
 			for _, path := range []string{"/api/oauth2/sso?" + game().Encode(), "/api/oauth2/clear_sso"} {
 				wantError(t, w.get(path, cookie, headers...), 401, "010-026", "Request denied: the origin is not registered.")
 			}
-			if a := w.get("/api/oauth2/sso?"+game().Encode(), cookie, "Origin", "https://game.example", "Sec-Fetch-Site", "cross-site"); a.status != http.StatusOK {
-				t.Errorf("a registered origin gets %d %s", a.status, a.body)
+			if a := w.get("/api/oauth2/sso?"+game().Encode(), cookie, "Origin", "https://game.example", "Sec-Fetch-Site", "cross-site"); a.Status != http.StatusOK {
+				t.Errorf("a registered origin gets %d %s", a.Status, a.Body)
 			}
 		})
 	}
@@ -248,8 +248,8 @@ func TestClass26AScriptGetsNoCodeOfAnotherClient(t *testing.T) {
 			a := w.get("/api/oauth2/sso?"+tt.query.Encode(), cookie, "Origin", tt.origin, "Sec-Fetch-Site", "same-site", "Sec-Fetch-Mode", "cors")
 			if tt.status == 401 {
 				wantError(t, a, 401, "010-026", "Request denied: the origin is not registered.")
-			} else if a.status != tt.status {
-				t.Errorf("%s: %d %s", tt.origin, a.status, a.body)
+			} else if a.Status != tt.status {
+				t.Errorf("%s: %d %s", tt.origin, a.Status, a.Body)
 			}
 		}
 	}
@@ -262,7 +262,7 @@ func TestANeighbourUsesUpNobodysCodes(t *testing.T) {
 		a := w.get("/api/oauth2/sso?"+game().Encode(), cookie, "Sec-Fetch-Site", site, "Sec-Fetch-Mode", "no-cors", "Sec-Fetch-Dest", "empty")
 		wantError(t, a, 401, "010-026", "Request denied: the origin is not registered.")
 	}
-	if n := w.audit.FilterMessage(string(oauth.CodeIssued)).Len(); n != 0 {
+	if n := w.Audit.FilterMessage(string(oauth.CodeIssued)).Len(); n != 0 {
 		t.Errorf("%d codes were issued", n)
 	}
 }
@@ -270,12 +270,12 @@ func TestANeighbourUsesUpNobodysCodes(t *testing.T) {
 func TestClass16ClearSSOEndsTheSessionOfAUserWhoIsGone(t *testing.T) {
 	w := newWorld(t)
 	cookie, sess := w.signIn(ada)
-	w.people.gone.Store(ada.Subject, true)
-	if a := w.get("/api/oauth2/clear_sso", cookie); a.status != http.StatusNoContent {
-		t.Fatal(a.status, a.body)
+	w.People.Remove(ada)
+	if a := w.get("/api/oauth2/clear_sso", cookie); a.Status != http.StatusNoContent {
+		t.Fatal(a.Status, a.Body)
 	}
-	w.people.gone.Delete(ada.Subject)
-	if _, err := w.server.Sessions.Lookup(t.Context(), sess.Key()); err == nil {
+	w.People.Restore(ada)
+	if _, err := w.Server.Sessions.Lookup(t.Context(), sess.Key()); err == nil {
 		t.Error("the session came back with the user")
 	}
 }
@@ -287,10 +287,10 @@ func TestClass16SigningOutSpendsTheCodesOfTheSession(t *testing.T) {
 	code, kept := w.code(cookie, game("scope", "offline")), w.code(other, game())
 	w.get("/api/oauth2/clear_sso", cookie)
 	wantError(t, w.token(redemption(code)), 400, "010-023", badGrant)
-	if a := w.token(redemption(kept)); a.status != http.StatusOK {
-		t.Errorf("another session's code: %d %s", a.status, a.body)
+	if a := w.token(redemption(kept)); a.Status != http.StatusOK {
+		t.Errorf("another session's code: %d %s", a.Status, a.Body)
 	}
-	if n := w.audit.FilterMessage(string(oauth.SessionEnded)).Len(); n != 1 {
+	if n := w.Audit.FilterMessage(string(oauth.SessionEnded)).Len(); n != 1 {
 		t.Errorf("%d sessions ended", n)
 	}
 }
@@ -312,7 +312,7 @@ func TestARefusedOriginIsInTheAuditLog(t *testing.T) {
 			w := newWorld(t)
 			cookie, _ := w.signIn(ada)
 			wantError(t, w.get(tt.path, cookie, tt.headers...), 401, "010-026", "Request denied: the origin is not registered.")
-			lines := w.audit.FilterMessage(string(oauth.AccessDenied)).All()
+			lines := w.Audit.FilterMessage(string(oauth.AccessDenied)).All()
 			if len(lines) != 1 {
 				t.Fatalf("%d lines", len(lines))
 			}

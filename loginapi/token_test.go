@@ -39,10 +39,10 @@ func TestACodeBecomesTheTokenOfTheReference(t *testing.T) {
 	cookie, sess := w.signIn(ada)
 	audience := "game " + url.QueryEscape("https://api.example/a b+c")
 	code := w.code(cookie, game("scope", "offline email playfab", "audience", audience))
-	w.clock.Advance(10 * time.Second)
+	w.Clock.Advance(10 * time.Second)
 	a := w.token(redemption(code))
-	if shape := regexp.MustCompile(`^\{"access_token":"[\w-]+\.[\w-]+\.[\w-]+","expires_in":3600,"refresh_token":"[\w-]{100,}","token_type":"bearer"\}\n$`); !shape.MatchString(a.body) {
-		t.Errorf("got %s", a.body)
+	if shape := regexp.MustCompile(`^\{"access_token":"[\w-]+\.[\w-]+\.[\w-]+","expires_in":3600,"refresh_token":"[\w-]{100,}","token_type":"bearer"\}\n$`); !shape.MatchString(a.Body) {
+		t.Errorf("got %s", a.Body)
 	}
 	wantHeaders(t, a, "Content-Type", "application/json", "Cache-Control", "no-store", "Pragma", "no-cache",
 		"Referrer-Policy", "no-referrer", "X-Content-Type-Options", "nosniff", "Set-Cookie", "")
@@ -105,7 +105,7 @@ func TestTheTokensOfEachClientAreItsOwn(t *testing.T) {
 			var body struct {
 				Token string `json:"access_token"`
 			}
-			if err := json.Unmarshal([]byte(a.body), &body); err != nil {
+			if err := json.Unmarshal([]byte(a.Body), &body); err != nil {
 				t.Fatal(err)
 			}
 			signed, err := jose.ParseSignedCompact(body.Token, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(tt.alg)})
@@ -126,7 +126,7 @@ func TestAUserWithNoGroupsHasAnEmptyListOfThem(t *testing.T) {
 	bare.Groups = nil
 	cookie, _ := w.signIn(bare)
 	a := w.token(redemption(w.code(cookie, game("scope", ""))))
-	payload, err := base64.RawURLEncoding.DecodeString(strings.Split(a.body, ".")[1])
+	payload, err := base64.RawURLEncoding.DecodeString(strings.Split(a.Body, ".")[1])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -224,8 +224,8 @@ func TestWhatTheTokenEndpointTakes(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if a := send(); a.status != http.StatusOK {
-				t.Errorf("%d %s", a.status, a.body)
+			if a := send(); a.Status != http.StatusOK {
+				t.Errorf("%d %s", a.Status, a.Body)
 			}
 		})
 	}
@@ -253,8 +253,8 @@ func TestEveryParameterOfTheTokenEndpointIsHeldToItsForm(t *testing.T) {
 		wantError(t, a, 413, "0", "The body is too large.")
 	}
 	// None of it cost the code. A parameter in the query is none.
-	if a := w.send(http.MethodPost, "/api/oauth2/token?client_id=2", q.Encode()+"&"+q.Encode(), "Content-Type", form); a.status != http.StatusOK {
-		t.Errorf("%d %s", a.status, a.body)
+	if a := w.send(http.MethodPost, "/api/oauth2/token?client_id=2", q.Encode()+"&"+q.Encode(), "Content-Type", form); a.Status != http.StatusOK {
+		t.Errorf("%d %s", a.Status, a.Body)
 	}
 }
 
@@ -272,13 +272,13 @@ func TestAStoreThatIsDownDoesNotCostTheCode(t *testing.T) {
 	w := newWorld(t)
 	cookie, _ := w.signIn(ada)
 	code := w.code(cookie, game())
-	w.replaceSessions()
-	w.store.down.Store(true)
+	w.Restart()
+	w.Store.Down(true)
 	a := w.token(redemption(code))
 	wantError(t, a, 418, "004-001", "Something went wrong.")
 	wantHeaders(t, a, "Retry-After", "1")
-	w.store.down.Store(false)
-	if a := w.token(redemption(code)); a.status != http.StatusOK {
-		t.Errorf("%d %s", a.status, a.body)
+	w.Store.Down(false)
+	if a := w.token(redemption(code)); a.Status != http.StatusOK {
+		t.Errorf("%d %s", a.Status, a.Body)
 	}
 }

@@ -5,12 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -20,12 +18,12 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/caddy-sso/caddy-sso/codes"
+	"github.com/caddy-sso/caddy-sso/endpoint/endpointtest"
 	"github.com/caddy-sso/caddy-sso/keys"
 	"github.com/caddy-sso/caddy-sso/loginapi"
 	"github.com/caddy-sso/caddy-sso/oauth"
+	"github.com/caddy-sso/caddy-sso/oauth/oauthtest"
 	"github.com/caddy-sso/caddy-sso/session"
-	"github.com/caddy-sso/caddy-sso/storage"
-	"github.com/caddy-sso/caddy-sso/storage/memory"
 )
 
 const (
@@ -37,7 +35,7 @@ const (
 )
 
 var (
-	start    = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	start    = oauthtest.Start
 	verifier = strings.Repeat("v", 43)
 	ada      = session.User{
 		Subject: "7e0d7dbb-8a4c-4b5f-9e63-0d3f3f0c2f11", Name: "ada", Email: "ada@example.com",
@@ -45,57 +43,27 @@ var (
 	}
 )
 
-// ring is shared, since an RSA key takes long to make.
-var ring = sync.OnceValue(func() *keys.Ring {
-	return keys.NewRing(keys.NewMemoryVault(), keys.Options{
-		Now:        func() time.Time { return start },
-		Algorithms: []keys.Algorithm{keys.RS256, keys.ES256, keys.EdDSA},
-	})
-})
-
-// A world is an API with its store, clock and people, behind a real server.
+// A world is an API over an authorization server in memory, behind a real
+// server.
 type world struct {
-	t      testing.TB
-	clock  *clock
-	store  *store
-	people *people
-	server *oauth.Server
-	api    *loginapi.API
-	audit  *observer.ObservedLogs
-	log    *observer.ObservedLogs
-	asked  *atomic.Int64 // how often a password was checked
-	url    string
+	*oauthtest.World
+	api   *loginapi.API
+	log   *observer.ObservedLogs
+	asked *atomic.Int64 // how often a password was checked
+	url   string
 }
 
 func newWorld(t testing.TB) *world {
-	w := &world{t: t, clock: new(clock), people: new(people), asked: new(atomic.Int64)}
-	w.store = &store{Store: memory.New(memory.Options{Now: w.clock.Now})}
-	cache := session.NewCache(w.store, session.CacheOptions{Now: w.clock.Now})
-	t.Cleanup(cache.Close)
-	sessions := session.New(cache, session.Policy{})
-
-	auditCore, audit := observer.New(zapcore.InfoLevel)
+	w := &world{World: oauthtest.New(t, start, issuer, clients(t)), asked: new(atomic.Int64)}
+	w.Server.Limits = codes.Limits{PerSession: 100_000}
 	logCore, log := observer.New(zapcore.DebugLevel)
-	w.audit, w.log = audit, log
-	w.server = &oauth.Server{
-		Issuer:   issuer,
-		Clients:  clients(t),
-		Sessions: sessions,
-		Codes:    codes.NewMemory(codes.Options{Now: w.clock.Now}),
-		Limits:   codes.Limits{PerSession: 100_000},
-		Keys:     ring(),
-		Grants:   oauth.NewGrants(w.store, sessions),
-		Users:    w.people,
-		Store:    w.store,
-		Audit:    oauth.NewAudit(zap.New(auditCore)),
-		Now:      w.clock.Now,
-	}
+	w.log = log
 	portal, err := url.Parse(issuer)
 	if err != nil {
 		t.Fatal(err)
 	}
 	w.api = &loginapi.API{
-		Server:     w.server,
+		Server:     w.Server,
 		Cookie:     session.NewCookie("session", portal, ""),
 		HostedPage: func(rawQuery string) string { return issuer + "/sso/signin?" + rawQuery },
 		Widget: func(_ context.Context, a *oauth.Authorization, code string) (string, error) {
@@ -110,28 +78,18 @@ func newWorld(t testing.TB) *world {
 		From:     func(*http.Request) oauth.Origin { return "192.0.2.1" },
 		Log:      zap.New(logCore),
 	}
-	server := httptest.NewServer(w)
+	server := httptest.NewServer(endpointtest.Face(w.api.Endpoint))
 	t.Cleanup(server.Close)
 	w.url = server.URL
 	return w
 }
 
-// ServeHTTP does what the portal does: the API's paths, and 404 for the rest.
-func (w *world) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
-	if endpoint := w.api.Endpoint(r.URL.Path); endpoint != nil {
-		endpoint(rw, r)
-		return
-	}
-	rw.WriteHeader(http.StatusNotFound)
-	io.WriteString(rw, "not the API's") //nolint:errcheck // the client went away
-}
-
-func clients(t testing.TB) *oauth.Clients {
+func clients(t testing.TB) []*oauth.Client {
 	list := []*oauth.Client{
 		{
 			ID: "1", Name: "Game", Public: true, TokenAlg: keys.RS256,
 			RedirectURIs: redirectURIs(t, callback, "http://127.0.0.1/callback", callback+"?track=7", "com.example.game:/cb"),
-			FailAuthURLs: failAuthURLs(t, "https://game.example/signed-out?lang=en", "https://fail.example"),
+			FailAuthURLs: oauthtest.URIs(t, oauth.ParseFailAuthURL, "https://game.example/signed-out?lang=en", "https://fail.example"),
 			Audiences:    []string{"game", "https://api.example/a b+c"},
 			Scopes:       []string{"email", "offline"},
 		},
@@ -156,7 +114,7 @@ func clients(t testing.TB) *oauth.Clients {
 	if err != nil {
 		t.Fatal(err)
 	}
-	list = append(list, &oauth.Client{
+	return append(list, &oauth.Client{
 		ID: "6", Name: "Older backend", Secret: oauth.NewSecret(secret), TokenAlg: keys.HS256, HS256Key: shared,
 		RedirectURIs: redirectURIs(t, "https://legacy.example/cb"), Audiences: []string{"legacy", "game"}, Scopes: []string{"email", "offline"},
 		TokenLifetime: 15 * time.Minute,
@@ -168,128 +126,64 @@ func clients(t testing.TB) *oauth.Clients {
 			{Name: "way", Value: "{user.provider}"},
 		},
 	})
-	cs, err := oauth.NewClients(list)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return cs
 }
 
 func redirectURIs(t testing.TB, raws ...string) []oauth.RedirectURI {
-	var list []oauth.RedirectURI
-	for _, raw := range raws {
-		r, err := oauth.ParseRedirectURI(raw)
-		if err != nil {
-			t.Fatal(err)
-		}
-		list = append(list, r)
-	}
-	return list
-}
-
-func failAuthURLs(t testing.TB, raws ...string) []oauth.FailAuthURL {
-	var list []oauth.FailAuthURL
-	for _, raw := range raws {
-		f, err := oauth.ParseFailAuthURL(raw)
-		if err != nil {
-			t.Fatal(err)
-		}
-		list = append(list, f)
-	}
-	return list
+	return oauthtest.URIs(t, oauth.ParseRedirectURI, raws...)
 }
 
 // signIn begins a session, and returns the Cookie header for it.
 func (w *world) signIn(u session.User) (string, *session.Session) {
-	w.t.Helper()
-	token, s, err := w.server.Sessions.Begin(w.t.Context(), session.SignIn{User: u})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return w.api.Cookie.Name + "=" + token.Encode(), s
-}
-
-// replaceSessions forgets what is in memory, as a restart does.
-func (w *world) replaceSessions() {
-	cache := session.NewCache(w.store, session.CacheOptions{Now: w.clock.Now})
-	w.t.Cleanup(cache.Close)
-	w.server.Sessions = session.New(cache, session.Policy{})
+	w.T.Helper()
+	token, in := w.SignIn(u)
+	return w.api.Cookie.Name + "=" + token, in.Session
 }
 
 // An answer is a response, read to its end.
-type answer struct {
-	status int
-	header http.Header
-	body   string
-}
+type answer = endpointtest.Answer
+
+const form = endpointtest.Form
+
+var changed, wantHeaders = endpointtest.Changed, endpointtest.WantHeaders
 
 // get asks the server, and follows no redirect.
 func (w *world) get(path, cookie string, headers ...string) answer {
-	w.t.Helper()
+	w.T.Helper()
 	return w.send(http.MethodGet, path, "", append(headers, "Cookie", cookie)...)
 }
 
 func (w *world) send(method, path, body string, headers ...string) answer {
-	w.t.Helper()
-	r, err := http.NewRequestWithContext(w.t.Context(), method, w.url+path, strings.NewReader(body))
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	setHeaders(r, headers)
-	response, err := http.DefaultTransport.RoundTrip(r)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	defer response.Body.Close()
-	read, err := io.ReadAll(response.Body)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return answer{response.StatusCode, response.Header, string(read)}
+	w.T.Helper()
+	return endpointtest.Send(w.T, endpointtest.NewRequest(w.T, method, w.url+path, body, headers...))
 }
 
 // direct asks the API without a network, for what no client sends or no
 // server lets through.
 func (w *world) direct(method, path, rawQuery, body string, headers ...string) answer {
-	w.t.Helper()
-	r := httptest.NewRequestWithContext(w.t.Context(), method, path, strings.NewReader(body))
-	r.URL.RawQuery = rawQuery
-	setHeaders(r, headers)
-	recorder := httptest.NewRecorder()
-	w.ServeHTTP(recorder, r)
-	return answer{recorder.Code, recorder.Header(), recorder.Body.String()}
+	w.T.Helper()
+	return endpointtest.ServeRaw(w.T, endpointtest.Face(w.api.Endpoint), method, path, rawQuery, body, headers...)
 }
-
-func setHeaders(r *http.Request, headers []string) {
-	for i := 0; i < len(headers); i += 2 {
-		if headers[i+1] != "" {
-			r.Header.Add(headers[i], headers[i+1])
-		}
-	}
-}
-
-const form = "application/x-www-form-urlencoded"
 
 // token posts to the token endpoint.
 func (w *world) token(body url.Values, headers ...string) answer {
-	w.t.Helper()
+	w.T.Helper()
 	return w.send(http.MethodPost, "/api/oauth2/token", body.Encode(), append([]string{"Content-Type", form}, headers...)...)
 }
 
 // code gets a code from the authorization endpoint.
 func (w *world) code(cookie string, query url.Values) string {
-	w.t.Helper()
+	w.T.Helper()
 	a := w.get("/api/oauth2/auth?"+query.Encode(), cookie)
-	if a.status != http.StatusFound {
-		w.t.Fatalf("no code: %d %s", a.status, a.body)
+	if a.Status != http.StatusFound {
+		w.T.Fatalf("no code: %d %s", a.Status, a.Body)
 	}
-	location, err := url.Parse(a.header.Get("Location"))
+	location, err := url.Parse(a.Header.Get("Location"))
 	if err != nil {
-		w.t.Fatal(err)
+		w.T.Fatal(err)
 	}
 	code := location.Query().Get("code")
 	if code == "" {
-		w.t.Fatalf("no code in %s", location)
+		w.T.Fatalf("no code in %s", location)
 	}
 	return code
 }
@@ -312,104 +206,36 @@ func redemption(code string, changes ...string) url.Values {
 	}, changes)
 }
 
-func changed(v url.Values, changes []string) url.Values {
-	for i := 0; i < len(changes); i += 2 {
-		if changes[i+1] == "-" {
-			v.Del(changes[i])
-		} else {
-			v.Set(changes[i], changes[i+1])
-		}
-	}
-	return v
-}
-
 // wantError holds an answer to an error of the Login API, to the byte.
 func wantError(t testing.TB, a answer, status int, code, description string) {
 	t.Helper()
 	body := fmt.Sprintf(`{"error":{"code":%q,"description":%q,"details":{}}}`+"\n", code, description)
-	if a.status != status || a.body != body {
-		t.Errorf("got %d %s\nwant %d %s", a.status, a.body, status, body)
+	if a.Status != status || a.Body != body {
+		t.Errorf("got %d %s\nwant %d %s", a.Status, a.Body, status, body)
 	}
 	wantHeaders(t, a, "Content-Type", "application/json", "Cache-Control", "no-store",
 		"Referrer-Policy", "no-referrer", "X-Content-Type-Options", "nosniff", "Location", "", "Set-Cookie", "")
 }
 
-func wantHeaders(t testing.TB, a answer, headers ...string) {
-	t.Helper()
-	for i := 0; i < len(headers); i += 2 {
-		if got := strings.Join(a.header.Values(headers[i]), ", "); got != headers[i+1] {
-			t.Errorf("%s is %q, want %q", headers[i], got, headers[i+1])
-		}
-	}
-}
-
 // accessToken reads the answer of the token endpoint and verifies its token.
 func (w *world) accessToken(a answer, alg keys.Algorithm) oauth.Claims {
-	w.t.Helper()
-	if a.status != http.StatusOK {
-		w.t.Fatalf("no token: %d %s", a.status, a.body)
+	w.T.Helper()
+	if a.Status != http.StatusOK {
+		w.T.Fatalf("no token: %d %s", a.Status, a.Body)
 	}
 	var body struct {
 		Token string `json:"access_token"`
 	}
-	if err := json.Unmarshal([]byte(a.body), &body); err != nil {
-		w.t.Fatal(err)
+	if err := json.Unmarshal([]byte(a.Body), &body); err != nil {
+		w.T.Fatal(err)
 	}
-	payload, err := w.server.Keys.Verify(w.t.Context(), body.Token, alg)
+	payload, err := w.Server.Keys.Verify(w.T.Context(), body.Token, alg)
 	if err != nil {
-		w.t.Fatal(err)
+		w.T.Fatal(err)
 	}
 	var claims oauth.Claims
 	if err := json.Unmarshal(payload, &claims); err != nil {
-		w.t.Fatal(err)
+		w.T.Fatal(err)
 	}
 	return claims
-}
-
-// clock stands still until told otherwise.
-type clock struct{ passed atomic.Int64 }
-
-func (c *clock) Now() time.Time           { return start.Add(time.Duration(c.passed.Load())) }
-func (c *clock) Advance(by time.Duration) { c.passed.Add(int64(by)) }
-
-// store is one that can be down.
-type store struct {
-	storage.Store
-	down atomic.Bool
-}
-
-func (s *store) Get(ctx context.Context, key string) ([]byte, bool, error) {
-	if s.down.Load() {
-		return nil, false, fmt.Errorf("dialing: %w", storage.ErrUnavailable)
-	}
-	return s.Store.Get(ctx, key)
-}
-
-func (s *store) Put(ctx context.Context, key string, value []byte, lifetime time.Duration) error {
-	if s.down.Load() {
-		return fmt.Errorf("dialing: %w", storage.ErrUnavailable)
-	}
-	return s.Store.Put(ctx, key, value, lifetime)
-}
-
-func (s *store) Take(ctx context.Context, key string) ([]byte, bool, error) {
-	if s.down.Load() {
-		return nil, false, fmt.Errorf("dialing: %w", storage.ErrUnavailable)
-	}
-	return s.Store.Take(ctx, key)
-}
-
-func (s *store) CompareAndSwap(ctx context.Context, key string, old, next []byte, lifetime time.Duration) (bool, error) {
-	if s.down.Load() {
-		return false, fmt.Errorf("dialing: %w", storage.ErrUnavailable)
-	}
-	return s.Store.CompareAndSwap(ctx, key, old, next, lifetime)
-}
-
-// people are the users of now: all that sign in, but for those who are gone.
-type people struct{ gone sync.Map }
-
-func (p *people) Current(u session.User) (session.User, bool) {
-	_, gone := p.gone.Load(u.Subject)
-	return u, !gone
 }

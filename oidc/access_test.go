@@ -12,12 +12,12 @@ import (
 )
 
 func (w *world) userInfo(token string) answer {
-	w.t.Helper()
+	w.T.Helper()
 	return w.get("/oauth2/userinfo", "", "Authorization", "Bearer "+token)
 }
 
 func (w *world) introspect(token, client string) answer {
-	w.t.Helper()
+	w.T.Helper()
 	return w.post("/oauth2/introspect", url.Values{"token": {token}}, "Authorization", basic(client, secret))
 }
 
@@ -32,14 +32,14 @@ func TestClass26OneKindOfTokenIsNotTakenForTheOther(t *testing.T) {
 	cookie, sess := w.signIn(ada)
 	got := w.tokens(redemption(w.code(cookie, app("scope", "openid email groups"))))
 	wantInvalidToken(t, w.userInfo(got.ID))
-	if a := w.introspect(got.ID, "5"); a.body != `{"active":false}`+"\n" {
-		t.Errorf("introspection of an ID token: %s", a.body)
+	if a := w.introspect(got.ID, "5"); a.Body != `{"active":false}`+"\n" {
+		t.Errorf("introspection of an ID token: %s", a.Body)
 	}
 	asHint := "/oauth2/end_session?" + url.Values{"id_token_hint": {got.Access}}.Encode()
-	if a := w.get(asHint, cookie); a.location() != w.url+"/sign_out?" {
-		t.Errorf("an access token as a hint: %d %s", a.status, a.location())
+	if a := w.get(asHint, cookie); a.Location() != w.url+"/sign_out?" {
+		t.Errorf("an access token as a hint: %d %s", a.Status, a.Location())
 	}
-	if _, err := w.server.Sessions.Lookup(t.Context(), sess.Key()); err != nil {
+	if _, err := w.Server.Sessions.Lookup(t.Context(), sess.Key()); err != nil {
 		t.Error("an access token ended the session:", err)
 	}
 }
@@ -48,14 +48,14 @@ func TestTokensOfOthersAreNone(t *testing.T) {
 	w := newWorld(t)
 	cookie, _ := w.signIn(ada)
 	got := w.tokens(redemption(w.code(cookie, app())))
-	other := keys.NewRing(keys.NewMemoryVault(), keys.Options{Now: w.clock.Now, Algorithms: []keys.Algorithm{keys.ES256}})
+	other := keys.NewRing(keys.NewMemoryVault(), keys.Options{Now: w.Clock.Now, Algorithms: []keys.Algorithm{keys.ES256}})
 	forged, err := other.Sign(t.Context(), keys.ES256, payload(t, got.Access))
 	if err != nil {
 		t.Fatal(err)
 	}
 	claims := payload(t, got.Access)
 	claims["iss"] = "https://other.example"
-	foreign, err := ring().Sign(t.Context(), keys.RS256, claims)
+	foreign, err := w.Server.Keys.Sign(t.Context(), keys.RS256, claims)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,8 +74,8 @@ func TestTokensOfOthersAreNone(t *testing.T) {
 			if len(token) > 16<<10 {
 				return
 			}
-			if a := w.introspect(token, "5"); a.status != http.StatusOK || a.body != `{"active":false}`+"\n" {
-				t.Errorf("introspection: %d %s", a.status, a.body)
+			if a := w.introspect(token, "5"); a.Status != http.StatusOK || a.Body != `{"active":false}`+"\n" {
+				t.Errorf("introspection: %d %s", a.Status, a.Body)
 			}
 		})
 	}
@@ -84,14 +84,14 @@ func TestTokensOfOthersAreNone(t *testing.T) {
 func TestClass16WhatEndsASessionEndsItsTokensAtOnce(t *testing.T) {
 	for name, end := range map[string]func(*world, oauth.SignedIn){
 		"signing out": func(w *world, in oauth.SignedIn) {
-			if err := w.server.EndSession(w.t.Context(), in, ""); err != nil {
-				w.t.Fatal(err)
+			if err := w.Server.EndSession(w.T.Context(), in, ""); err != nil {
+				w.T.Fatal(err)
 			}
 		},
-		"the user is gone":      func(w *world, _ oauth.SignedIn) { w.people.gone.Store(ada.Subject, true) },
-		"the token has expired": func(w *world, _ oauth.SignedIn) { w.clock.Advance(oauth.TokenLifetime) },
+		"the user is gone":      func(w *world, _ oauth.SignedIn) { w.People.Remove(ada) },
+		"the token has expired": func(w *world, _ oauth.SignedIn) { w.Clock.Advance(oauth.TokenLifetime) },
 		"the client is disabled": func(w *world, _ oauth.SignedIn) {
-			c, _ := w.server.Clients.Get("1")
+			c, _ := w.Server.Clients.Get("1")
 			c.Disabled = true
 		},
 	} {
@@ -99,13 +99,13 @@ func TestClass16WhatEndsASessionEndsItsTokensAtOnce(t *testing.T) {
 			w := newWorld(t)
 			cookie, sess := w.signIn(ada)
 			got := w.tokens(redemption(w.code(cookie, app())))
-			if a := w.userInfo(got.Access); a.status != http.StatusOK {
-				t.Fatalf("%d %s", a.status, a.body)
+			if a := w.userInfo(got.Access); a.Status != http.StatusOK {
+				t.Fatalf("%d %s", a.Status, a.Body)
 			}
 			end(w, oauth.SignedIn{Session: sess, User: ada})
 			wantInvalidToken(t, w.userInfo(got.Access))
-			if a := w.introspect(got.Access, "5"); a.body != `{"active":false}`+"\n" {
-				t.Errorf("introspection: %s", a.body)
+			if a := w.introspect(got.Access, "5"); a.Body != `{"active":false}`+"\n" {
+				t.Errorf("introspection: %s", a.Body)
 			}
 		})
 	}
@@ -125,8 +125,8 @@ func TestHowUserInfoTakesATokenAndRefusesWithoutOne(t *testing.T) {
 		"POST":           w.send(http.MethodPost, "/oauth2/userinfo", "", bearer(token)...),
 		"POST, in body":  w.post("/oauth2/userinfo", inBody),
 	} {
-		if a.status != http.StatusOK || !strings.Contains(a.body, `"sub":"`+ada.Subject+`"`) {
-			t.Errorf("%s: %d %s", name, a.status, a.body)
+		if a.Status != http.StatusOK || !strings.Contains(a.Body, `"sub":"`+ada.Subject+`"`) {
+			t.Errorf("%s: %d %s", name, a.Status, a.Body)
 		}
 		wantHeaders(t, a, "Cache-Control", "no-store", "Content-Type", "application/json")
 	}
@@ -146,8 +146,8 @@ func TestHowUserInfoTakesATokenAndRefusesWithoutOne(t *testing.T) {
 		{"without openid", w.userInfo(plain), 403, `Bearer error="insufficient_scope", error_description="The token should have scope openid.", scope="openid"`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if tt.answer.status != tt.status || strings.Contains(tt.answer.body, ada.Subject) {
-				t.Errorf("got %d %s", tt.answer.status, tt.answer.body)
+			if tt.answer.Status != tt.status || strings.Contains(tt.answer.Body, ada.Subject) {
+				t.Errorf("got %d %s", tt.answer.Status, tt.answer.Body)
 			}
 			wantHeaders(t, tt.answer, "WWW-Authenticate", tt.challenge)
 		})
@@ -176,8 +176,8 @@ func TestClass26IntrospectionAnswersOnlyWhomATokenIsFor(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			a := w.introspect(tt.token, tt.client)
-			if a.status != http.StatusOK || (a.body != inactive) != tt.active {
-				t.Errorf("got %d %s", a.status, a.body)
+			if a.Status != http.StatusOK || (a.Body != inactive) != tt.active {
+				t.Errorf("got %d %s", a.Status, a.Body)
 			}
 			wantHeaders(t, a, "Cache-Control", "no-store")
 		})
@@ -200,16 +200,16 @@ func TestIntrospectionIsForClientsWithASecret(t *testing.T) {
 	ask := func(changes ...string) url.Values {
 		return changed(url.Values{"token": {token}, "client_id": {"5"}, "client_secret": {secret}}, changes)
 	}
-	if a := w.post("/oauth2/introspect", ask()); !strings.Contains(a.body, `"active":true`) {
-		t.Errorf("by the body: %s", a.body)
+	if a := w.post("/oauth2/introspect", ask()); !strings.Contains(a.Body, `"active":true`) {
+		t.Errorf("by the body: %s", a.Body)
 	}
 	wantError(t, w.post("/oauth2/introspect", ask("client_id", "1", "client_secret", "-")), 400, "invalid_client", "A public client cannot prove who it is.")
 	wantError(t, w.post("/oauth2/introspect", ask("client_secret", "wrong")), 400, "invalid_client", failed)
 	wantError(t, w.post("/oauth2/introspect", ask("client_id", "-", "client_secret", "-")), 400, "invalid_client", "client_id is missing.")
 	wantError(t, w.post("/oauth2/introspect", ask("client_id", "-", "client_secret", "-"), "Authorization", "Bearer "+token), 401, "invalid_client", "The Authorization header should be HTTP Basic.")
 	wantError(t, w.post("/oauth2/introspect", ask("token", "-")), 400, "invalid_request", "token is missing.")
-	if a := w.send(http.MethodGet, "/oauth2/introspect?"+ask().Encode(), ""); a.status != http.StatusMethodNotAllowed {
-		t.Errorf("GET: %d", a.status)
+	if a := w.send(http.MethodGet, "/oauth2/introspect?"+ask().Encode(), ""); a.Status != http.StatusMethodNotAllowed {
+		t.Errorf("GET: %d", a.Status)
 	}
 }
 
@@ -218,11 +218,11 @@ func TestATokenWithScopeOfflineOutlivesItsSession(t *testing.T) {
 	w := newWorld(t)
 	cookie, sess := w.signIn(ada)
 	got := w.tokens(serverRedemption(w.code(cookie, server("scope", "openid email offline"))))
-	w.clock.Advance(time.Minute)
-	if err := w.server.Sessions.End(t.Context(), sess.Key()); err != nil {
+	w.Clock.Advance(time.Minute)
+	if err := w.Server.Sessions.End(t.Context(), sess.Key()); err != nil {
 		t.Fatal(err)
 	}
-	if a := w.userInfo(got.Access); a.status != http.StatusOK || !strings.Contains(a.body, ada.Email) {
-		t.Errorf("%d %s", a.status, a.body)
+	if a := w.userInfo(got.Access); a.Status != http.StatusOK || !strings.Contains(a.Body, ada.Email) {
+		t.Errorf("%d %s", a.Status, a.Body)
 	}
 }

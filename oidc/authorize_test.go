@@ -12,7 +12,7 @@ import (
 )
 
 func (w *world) authorize(query url.Values, cookie string, headers ...string) answer {
-	w.t.Helper()
+	w.T.Helper()
 	return w.get("/oauth2/authorize?"+query.Encode(), cookie, headers...)
 }
 
@@ -21,12 +21,12 @@ func TestACodeComesWithTheUnchangedStateAndTheIssuer(t *testing.T) {
 	cookie, _ := w.signIn(ada)
 	for _, state := range []string{"", "x", "a state+1 & more=#/?", "žluťoučký"} {
 		a := w.authorize(app("state", state), cookie)
-		back := parameters(t, a.location())
-		if a.status != http.StatusFound || !strings.HasPrefix(a.location(), callback+"?code=") || back.Get("state") != state || back.Has("state") != (state != "") || back.Get("iss") != w.url || len(back["code"]) != 1 {
-			t.Errorf("state %q: %d %s", state, a.status, a.location())
+		back := parameters(t, a.Location())
+		if a.Status != http.StatusFound || !strings.HasPrefix(a.Location(), callback+"?code=") || back.Get("state") != state || back.Has("state") != (state != "") || back.Get("iss") != w.url || len(back["code"]) != 1 {
+			t.Errorf("state %q: %d %s", state, a.Status, a.Location())
 		}
-		if strings.Contains(a.location(), "+") {
-			t.Errorf("a plus sign means a space to some decoders only: %s", a.location())
+		if strings.Contains(a.Location(), "+") {
+			t.Errorf("a plus sign means a space to some decoders only: %s", a.Location())
 		}
 		wantHeaders(t, a, "Cache-Control", "no-store", "Referrer-Policy", "no-referrer", "Set-Cookie", "")
 	}
@@ -107,10 +107,10 @@ func TestErrorsGoToTheRegisteredRedirectURI(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			for name, cookie := range map[string]string{"with a session": cookie, "without": ""} {
 				a := w.authorize(tt.query, cookie)
-				back := parameters(t, a.location())
-				if a.status != http.StatusFound || !strings.HasPrefix(a.location(), tt.prefix) || back.Get("error") != tt.code || back.Get("error_description") == "" ||
+				back := parameters(t, a.Location())
+				if a.Status != http.StatusFound || !strings.HasPrefix(a.Location(), tt.prefix) || back.Get("error") != tt.code || back.Get("error_description") == "" ||
 					back.Get("state") != "a state+1" || back.Get("iss") != w.url || back.Has("code") || back.Has("access_token") {
-					t.Errorf("%s: %d %s", name, a.status, a.location())
+					t.Errorf("%s: %d %s", name, a.Status, a.Location())
 				}
 				wantHeaders(t, a, "Cache-Control", "no-store", "Referrer-Policy", "no-referrer")
 			}
@@ -131,7 +131,7 @@ func TestWhoHasToSignInIsSentToTheHostedPage(t *testing.T) {
 	w := newWorld(t)
 	now := "&auth_after=" + strconv.FormatInt(start.Add(time.Hour).UnixMilli(), 10)
 	cookie, _ := w.signIn(ada)
-	w.clock.Advance(time.Hour)
+	w.Clock.Advance(time.Hour)
 	for _, tt := range []struct {
 		name   string
 		query  string
@@ -153,8 +153,8 @@ func TestWhoHasToSignInIsSentToTheHostedPage(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			a := w.get("/oauth2/authorize?"+tt.query, tt.cookie)
-			if want := w.url + "/hosted?" + app().Encode() + tt.hosted; a.status != http.StatusFound || a.location() != want {
-				t.Errorf("got  %d %s\nwant %s", a.status, a.location(), want)
+			if want := w.url + "/hosted?" + app().Encode() + tt.hosted; a.Status != http.StatusFound || a.Location() != want {
+				t.Errorf("got  %d %s\nwant %s", a.Status, a.Location(), want)
 			}
 		})
 	}
@@ -163,30 +163,30 @@ func TestWhoHasToSignInIsSentToTheHostedPage(t *testing.T) {
 func TestTheRequestIsContentWithASessionThatBeganSince(t *testing.T) {
 	w := newWorld(t)
 	before, _ := w.signIn(ada)
-	w.clock.Advance(time.Minute)
-	hosted := w.authorize(app("prompt", "login", "max_age", "10"), before).location()
-	w.clock.Advance(time.Minute)
+	w.Clock.Advance(time.Minute)
+	hosted := w.authorize(app("prompt", "login", "max_age", "10"), before).Location()
+	w.Clock.Advance(time.Minute)
 	after, _ := w.signIn(ada)
-	w.clock.Advance(time.Hour) // the user is slow
+	w.Clock.Advance(time.Hour) // the user is slow
 	back := "/oauth2/authorize?" + strings.TrimPrefix(hosted, w.url+"/hosted?")
-	if a := w.get(back, after); !strings.HasPrefix(a.location(), callback+"?code=") {
-		t.Errorf("a fresh session: %d %s", a.status, a.location())
+	if a := w.get(back, after); !strings.HasPrefix(a.Location(), callback+"?code=") {
+		t.Errorf("a fresh session: %d %s", a.Status, a.Location())
 	}
-	if a := w.get(back, before); !strings.HasPrefix(a.location(), w.url+"/hosted?") {
-		t.Errorf("the one from before: %d %s", a.status, a.location())
+	if a := w.get(back, before); !strings.HasPrefix(a.Location(), w.url+"/hosted?") {
+		t.Errorf("the one from before: %d %s", a.Status, a.Location())
 	}
-	if a := w.authorize(app("max_age", "18446744073709551615"), before); a.status != http.StatusBadRequest {
-		t.Errorf("max_age of 64 bits: %d", a.status)
+	if a := w.authorize(app("max_age", "18446744073709551615"), before); a.Status != http.StatusBadRequest {
+		t.Errorf("max_age of 64 bits: %d", a.Status)
 	}
-	if a := w.authorize(app("max_age", "9223372036854775807"), before); !strings.HasPrefix(a.location(), callback+"?code=") {
-		t.Errorf("max_age of 63 bits: %d %s", a.status, a.location())
+	if a := w.authorize(app("max_age", "9223372036854775807"), before); !strings.HasPrefix(a.Location(), callback+"?code=") {
+		t.Errorf("max_age of 63 bits: %d %s", a.Status, a.Location())
 	}
 }
 
 func TestWherePromptIsNoneNothingIsShown(t *testing.T) {
 	w := newWorld(t)
 	cookie, _ := w.signIn(ada)
-	w.clock.Advance(time.Hour)
+	w.Clock.Advance(time.Hour)
 	for _, tt := range []struct {
 		name, cookie string
 		query        url.Values
@@ -200,20 +200,20 @@ func TestWherePromptIsNoneNothingIsShown(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			a := w.authorize(tt.query, tt.cookie)
 			if strings.HasPrefix(tt.query.Get("redirect_uri"), "com.") {
-				if a.status != http.StatusOK || !strings.Contains(a.body, "error=login_required") {
-					t.Errorf("got %d %s", a.status, a.body)
+				if a.Status != http.StatusOK || !strings.Contains(a.Body, "error=login_required") {
+					t.Errorf("got %d %s", a.Status, a.Body)
 				}
 				return
 			}
-			back := parameters(t, a.location())
-			if !strings.HasPrefix(a.location(), callback+"?") || back.Get("error") != tt.code || back.Has("code") == (tt.code != "") {
-				t.Errorf("got %d %s", a.status, a.location())
+			back := parameters(t, a.Location())
+			if !strings.HasPrefix(a.Location(), callback+"?") || back.Get("error") != tt.code || back.Has("code") == (tt.code != "") {
+				t.Errorf("got %d %s", a.Status, a.Location())
 			}
 		})
 	}
-	w.store.down.Store(true)
+	w.Store.Down(true)
 	unknown := w.api.Cookie.Name + "=" + strings.Repeat("A", 43)
-	if back := parameters(t, w.authorize(app("prompt", "none"), unknown).location()); back.Get("error") != "server_error" {
+	if back := parameters(t, w.authorize(app("prompt", "none"), unknown).Location()); back.Get("error") != "server_error" {
 		t.Errorf("a store that is down: %v", back)
 	}
 	a := w.authorize(app(), unknown)
@@ -226,11 +226,11 @@ func TestAnApplicationWithASchemeOfItsOwnGetsAPage(t *testing.T) {
 	cookie, _ := w.signIn(ada)
 	a := w.authorize(app("redirect_uri", "com.example.app:/cb", "state", `"><script>`), cookie)
 	for _, part := range []string{`content="0;url=com.example.app:/cb?code=`, `href="com.example.app:/cb?code=`, "state=%22%3E%3Cscript%3E&amp;iss=", "Return to <bdi>The &lt;App&gt;</bdi>"} {
-		if a.status != http.StatusOK || !strings.Contains(a.body, part) {
-			t.Errorf("%q is not in %d %s", part, a.status, a.body)
+		if a.Status != http.StatusOK || !strings.Contains(a.Body, part) {
+			t.Errorf("%q is not in %d %s", part, a.Status, a.Body)
 		}
 	}
-	if strings.Contains(a.body, "<script") {
+	if strings.Contains(a.Body, "<script") {
 		t.Error("there is a script")
 	}
 	wantHeaders(t, a, "Location", "", "Cache-Control", "no-store", "Referrer-Policy", "no-referrer")
@@ -241,16 +241,16 @@ func TestAPostIsTurnedIntoAGetThatHasTheCookie(t *testing.T) {
 	cookie, _ := w.signIn(ada)
 	for _, path := range []string{"/oauth2/authorize", "/oauth2/end_session"} {
 		a := w.post(path, app("state", "a#b c&d"), "Origin", "https://app.example")
-		if a.status != http.StatusSeeOther || a.location() != path+"?"+app("state", "a#b c&d").Encode() {
-			t.Errorf("got %d %s", a.status, a.location())
+		if a.Status != http.StatusSeeOther || a.Location() != path+"?"+app("state", "a#b c&d").Encode() {
+			t.Errorf("got %d %s", a.Status, a.Location())
 		}
 	}
 	a := w.post("/oauth2/authorize", app())
-	if back := parameters(t, w.get(a.location(), cookie).location()); !back.Has("code") {
+	if back := parameters(t, w.get(a.Location(), cookie).Location()); !back.Has("code") {
 		t.Errorf("came back with %v", back)
 	}
 	repeated := w.send(http.MethodPost, "/oauth2/authorize", app().Encode()+"&client_id=2", "Content-Type", form)
-	wantPage(t, w.get(repeated.location(), cookie), http.StatusBadRequest, "client_id is there more than once.")
+	wantPage(t, w.get(repeated.Location(), cookie), http.StatusBadRequest, "client_id is there more than once.")
 	wantPage(t, w.send(http.MethodPost, "/oauth2/authorize", app().Encode(), "Content-Type", "application/json"), http.StatusBadRequest, "application/x-www-form-urlencoded")
 	wantPage(t, w.send(http.MethodPost, "/oauth2/authorize", "a=%zz", "Content-Type", form), http.StatusBadRequest, "not URL-encoded")
 	wantPage(t, w.send(http.MethodPost, "/oauth2/authorize", strings.Repeat("x", 64<<10+1), "Content-Type", form), http.StatusRequestEntityTooLarge, "The body is too large.")
@@ -262,24 +262,24 @@ func TestOnlyANavigationGetsACode(t *testing.T) {
 	wantPage(t, w.authorize(app(), cookie, "Sec-Fetch-Mode", "no-cors", "Sec-Fetch-Dest", "image"), http.StatusBadRequest, "not for an image")
 	for _, method := range []string{http.MethodHead, http.MethodPut, http.MethodDelete, http.MethodOptions} {
 		a := w.send(method, "/oauth2/authorize?"+app().Encode(), "", "Cookie", cookie)
-		if a.status != http.StatusMethodNotAllowed {
-			t.Errorf("%s: %d", method, a.status)
+		if a.Status != http.StatusMethodNotAllowed {
+			t.Errorf("%s: %d", method, a.Status)
 		}
 		wantHeaders(t, a, "Allow", "GET, POST", "Location", "")
 	}
-	if issued := w.audit.FilterMessage(string(oauth.CodeIssued)).Len(); issued != 0 {
+	if issued := w.Audit.FilterMessage(string(oauth.CodeIssued)).Len(); issued != 0 {
 		t.Errorf("%d codes were issued", issued)
 	}
 }
 
 func TestTooManyCodesAreNoReasonToLoseOne(t *testing.T) {
 	w := newWorld(t)
-	w.server.Limits.PerSession = 1
+	w.Server.Limits.PerSession = 1
 	cookie, _ := w.signIn(ada)
 	code := w.code(cookie, app())
 	a := w.authorize(app(), cookie)
 	wantPage(t, a, http.StatusTooManyRequests, "There were many sign-ins at once.")
-	if a.header.Get("Retry-After") == "" {
+	if a.Header.Get("Retry-After") == "" {
 		t.Error("no Retry-After")
 	}
 	if got := w.tokens(redemption(code)); got.ID == "" {

@@ -13,7 +13,7 @@ func TestDiscoveryListsOnlyWhatWorks(t *testing.T) {
 	w := newWorld(t)
 	a := w.get("/.well-known/openid-configuration", "")
 	wantHeaders(t, a, "Content-Type", "application/json", "Cache-Control", "public, max-age=300", "Access-Control-Allow-Origin", "*")
-	if same := w.get("/.well-known/oauth-authorization-server", ""); same.body != a.body {
+	if same := w.get("/.well-known/oauth-authorization-server", ""); same.Body != a.Body {
 		t.Error("RFC 8414 has another document")
 	}
 	document := decode[map[string]any](t, a)
@@ -26,7 +26,7 @@ func TestDiscoveryListsOnlyWhatWorks(t *testing.T) {
 			continue
 		}
 		path, below := strings.CutPrefix(address, w.url)
-		if !below || w.send(http.MethodPost, path, "").status == http.StatusNotFound {
+		if !below || w.send(http.MethodPost, path, "").Status == http.StatusNotFound {
 			t.Errorf("%s: nothing answers %s", name, address)
 		}
 	}
@@ -54,7 +54,7 @@ func TestDiscoveryListsOnlyWhatWorks(t *testing.T) {
 			t.Errorf("%s: %v", name, document[name])
 		}
 	}
-	w.server.Licenses = nil
+	w.Server.Licenses = nil
 	document = decode[map[string]any](t, w.get("/.well-known/openid-configuration", ""))
 	if !equal(document["response_types_supported"], []any{"code"}) || slices.Contains(document["grant_types_supported"].([]any), any("implicit")) {
 		t.Errorf("without licensed software: %v", document)
@@ -99,12 +99,12 @@ func TestTheKeySetHasAllPublicKeysAndNoPrivateOne(t *testing.T) {
 func TestWhatIsPublicTakesGetAndHeadAlone(t *testing.T) {
 	w := newWorld(t)
 	for _, path := range []string{"/.well-known/openid-configuration", "/.well-known/oauth-authorization-server", "/oauth2/jwks"} {
-		if a := w.send(http.MethodHead, path, ""); a.status != http.StatusOK || a.body != "" {
-			t.Errorf("HEAD %s: %d", path, a.status)
+		if a := w.send(http.MethodHead, path, ""); a.Status != http.StatusOK || a.Body != "" {
+			t.Errorf("HEAD %s: %d", path, a.Status)
 		}
 		a := w.send(http.MethodPost, path, "")
-		if a.status != http.StatusMethodNotAllowed {
-			t.Errorf("POST %s: %d", path, a.status)
+		if a.Status != http.StatusMethodNotAllowed {
+			t.Errorf("POST %s: %d", path, a.Status)
 		}
 		wantHeaders(t, a, "Allow", "GET, HEAD")
 	}

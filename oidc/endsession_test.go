@@ -13,15 +13,15 @@ import (
 )
 
 func (w *world) endSession(cookie string, params ...string) answer {
-	w.t.Helper()
+	w.T.Helper()
 	return w.get("/oauth2/end_session?"+changed(url.Values{}, params).Encode(), cookie)
 }
 
 func (w *world) lives(s *session.Session) bool {
-	w.t.Helper()
-	_, err := w.server.Sessions.Lookup(w.t.Context(), s.Key())
+	w.T.Helper()
+	_, err := w.Server.Sessions.Lookup(w.T.Context(), s.Key())
 	if err != nil && !errors.Is(err, session.ErrNone) {
-		w.t.Fatal(err)
+		w.T.Fatal(err)
 	}
 	return err == nil
 }
@@ -41,22 +41,22 @@ func TestAHintThatNamesTheBrowsersSessionSignsOutAtOnce(t *testing.T) {
 			w := newWorld(t)
 			cookie, sess := w.signIn(ada)
 			got := w.tokens(redemption(w.code(cookie, app())))
-			w.clock.Advance(3 * time.Hour) // the hint has expired
+			w.Clock.Advance(3 * time.Hour) // the hint has expired
 			a := w.endSession(cookie, append(tt.params, "id_token_hint", got.ID)...)
 			if strings.HasPrefix(tt.back, "/") {
 				tt.back = w.url + tt.back
 			}
-			if a.status != http.StatusFound || a.location() != tt.back {
-				t.Errorf("got %d %s, want %s", a.status, a.location(), tt.back)
+			if a.Status != http.StatusFound || a.Location() != tt.back {
+				t.Errorf("got %d %s, want %s", a.Status, a.Location(), tt.back)
 			}
 			wantHeaders(t, a, "Cache-Control", "no-store", "Referrer-Policy", "no-referrer")
-			if !strings.HasPrefix(a.header.Get("Set-Cookie"), w.api.Cookie.Name+"=; Path=/; Max-Age=0") {
-				t.Errorf("the cookie stays: %s", a.header.Get("Set-Cookie"))
+			if !strings.HasPrefix(a.Header.Get("Set-Cookie"), w.api.Cookie.Name+"=; Path=/; Max-Age=0") {
+				t.Errorf("the cookie stays: %s", a.Header.Get("Set-Cookie"))
 			}
 			if w.lives(sess) {
 				t.Error("the session goes on")
 			}
-			if w.audit.FilterMessage(string(oauth.SessionEnded)).Len() != 1 {
+			if w.Audit.FilterMessage(string(oauth.SessionEnded)).Len() != 1 {
 				t.Error("it is not in the audit log")
 			}
 			wantInvalidToken(t, w.userInfo(got.Access))
@@ -89,8 +89,8 @@ func TestClass22OnlyTheHintOfThisSessionSignsOutWithoutAsking(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			a := w.endSession(cookie, tt.params...)
-			if want := w.url + "/sign_out?" + tt.ask; a.status != http.StatusFound || a.location() != want {
-				t.Errorf("got %d %s, want %s", a.status, a.location(), want)
+			if want := w.url + "/sign_out?" + tt.ask; a.Status != http.StatusFound || a.Location() != want {
+				t.Errorf("got %d %s, want %s", a.Status, a.Location(), want)
 			}
 			if !w.lives(sess) {
 				t.Fatal("the session has ended")
@@ -100,8 +100,8 @@ func TestClass22OnlyTheHintOfThisSessionSignsOutWithoutAsking(t *testing.T) {
 	image := w.get("/oauth2/end_session?"+url.Values{"id_token_hint": {hint}}.Encode(), cookie, "Sec-Fetch-Mode", "no-cors")
 	wantPage(t, image, http.StatusBadRequest, "not for an image")
 	head := w.send(http.MethodHead, "/oauth2/end_session?"+url.Values{"id_token_hint": {hint}}.Encode(), "", "Cookie", cookie)
-	if head.status != http.StatusMethodNotAllowed || !w.lives(sess) {
-		t.Errorf("HEAD: %d", head.status)
+	if head.Status != http.StatusMethodNotAllowed || !w.lives(sess) {
+		t.Errorf("HEAD: %d", head.Status)
 	}
 }
 
@@ -120,8 +120,8 @@ func TestClass10ASignOutLeadsNowhereThatIsNotRegistered(t *testing.T) {
 			"disabled client":  w.endSession("", "client_id", "3", "post_logout_redirect_uri", uri),
 			"the wrong client": w.endSession(cookie, "id_token_hint", hint, "client_id", "2", "post_logout_redirect_uri", uri),
 		} {
-			if a.status != http.StatusBadRequest || a.location() != "" || !strings.Contains(a.body, "You are not signed out yet") || strings.Contains(a.body, "evil") {
-				t.Errorf("%s, %s: %d %s", uri, name, a.status, a.location())
+			if a.Status != http.StatusBadRequest || a.Location() != "" || !strings.Contains(a.Body, "You are not signed out yet") || strings.Contains(a.Body, "evil") {
+				t.Errorf("%s, %s: %d %s", uri, name, a.Status, a.Location())
 			}
 		}
 	}
@@ -140,8 +140,8 @@ func TestWhoIsSignedOutAlreadyGoesBackAtOnce(t *testing.T) {
 		"by the client": w.endSession("", "client_id", "1", "post_logout_redirect_uri", "https://app.example/bye"),
 		"by the hint":   w.endSession("", "id_token_hint", hint, "post_logout_redirect_uri", "https://app.example/bye"),
 	} {
-		if a.status != http.StatusFound || a.location() != "https://app.example/bye" {
-			t.Errorf("%s: %d %s", name, a.status, a.location())
+		if a.Status != http.StatusFound || a.Location() != "https://app.example/bye" {
+			t.Errorf("%s: %d %s", name, a.Status, a.Location())
 		}
 	}
 }
@@ -150,7 +150,7 @@ func TestClass16TheSessionOfAUserWhoIsGoneCanBeEnded(t *testing.T) {
 	w := newWorld(t)
 	cookie, sess := w.signIn(ada)
 	hint := w.tokens(redemption(w.code(cookie, app()))).ID
-	w.people.gone.Store(ada.Subject, true)
+	w.People.Remove(ada)
 	w.endSession(cookie, "id_token_hint", hint)
 	if w.lives(sess) {
 		t.Error("it would come back with its user")
@@ -159,7 +159,7 @@ func TestClass16TheSessionOfAUserWhoIsGoneCanBeEnded(t *testing.T) {
 
 func TestAStoreThatIsDownIsNoSignOut(t *testing.T) {
 	w := newWorld(t)
-	w.store.down.Store(true)
+	w.Store.Down(true)
 	a := w.endSession(w.api.Cookie.Name+"="+strings.Repeat("A", 43), "client_id", "1", "post_logout_redirect_uri", "https://app.example/bye")
 	wantPage(t, a, http.StatusServiceUnavailable, "You have not been signed out.")
 	wantHeaders(t, a, "Set-Cookie", "")

@@ -17,23 +17,23 @@ func FuzzAuthorizeQuery(f *testing.F) {
 		f.Add(query)
 	}
 	w := newWorld(f)
-	w.server.Limits.PerSession = 1 << 20
-	w.server.Limits.Capacity = 1 << 20
+	w.Server.Limits.PerSession = 1 << 20
+	w.Server.Limits.Capacity = 1 << 20
 	cookie, _ := w.signIn(session.User{Subject: "s", Signin: "local"})
 	f.Fuzz(func(t *testing.T, query string) {
-		w.t = t
+		w.T = t
 		request, refusal := oidc.ParseAuthorize(query)
 		a := w.direct(http.MethodGet, "/oauth2/authorize", query, "", "Cookie", cookie)
-		if refusal != nil && a.status != http.StatusBadRequest {
-			t.Errorf("%v, and yet %d", refusal, a.status)
+		if refusal != nil && a.Status != http.StatusBadRequest {
+			t.Errorf("%v, and yet %d", refusal, a.Status)
 		}
-		if location := a.location(); location != "" && !strings.HasPrefix(location, w.url+"/hosted?") && !strings.HasPrefix(location, request.RedirectURI) {
+		if location := a.Location(); location != "" && !strings.HasPrefix(location, w.url+"/hosted?") && !strings.HasPrefix(location, request.RedirectURI) {
 			t.Errorf("leads to %q", location)
 		}
-		switch a.status {
+		switch a.Status {
 		case http.StatusFound, http.StatusOK, http.StatusBadRequest, http.StatusTooManyRequests:
 		default:
-			t.Errorf("status %d", a.status)
+			t.Errorf("status %d", a.Status)
 		}
 	})
 }

@@ -15,12 +15,12 @@ var grace = session.User{Subject: "aa6f6f4e-0c3b-4d52-8f0b-1d3c1e0b7c55", Name: 
 
 // link is the query of a link of the License API.
 func (w *world) link(product, responseType, redirectURI string) url.Values {
-	w.t.Helper()
-	q, refusal := w.server.LicenseLink(w.t.Context(), oauth.LicenseLinkRequest{
+	w.T.Helper()
+	q, refusal := w.Server.LicenseLink(w.T.Context(), oauth.LicenseLinkRequest{
 		Product: product, Account: "acme", ResponseType: responseType, RedirectURI: redirectURI,
 	})
 	if refusal != nil {
-		w.t.Fatal(refusal)
+		w.T.Fatal(refusal)
 	}
 	return q
 }
@@ -30,16 +30,16 @@ func TestALinkLeadsToACodeOnceThatNoTokenEndpointTakes(t *testing.T) {
 	cookie, _ := w.signIn(grace)
 	link := w.link("demo", "code", "")
 	a := w.authorize(link, cookie)
-	back := parameters(t, a.location())
-	if a.status != http.StatusFound || !strings.HasPrefix(a.location(), "https://licensed.example/cb?code=") || back.Get("state") != link.Get("state") || back.Get("iss") != w.url {
-		t.Fatalf("got %d %s", a.status, a.location())
+	back := parameters(t, a.Location())
+	if a.Status != http.StatusFound || !strings.HasPrefix(a.Location(), "https://licensed.example/cb?code=") || back.Get("state") != link.Get("state") || back.Get("iss") != w.url {
+		t.Fatalf("got %d %s", a.Status, a.Location())
 	}
 	wantError(t, w.post("/oauth2/token", url.Values{
 		"grant_type": {"authorization_code"}, "client_id": {"6"}, "code": {back.Get("code")}, "redirect_uri": {"https://licensed.example/cb"},
 	}), 400, "invalid_grant", badGrant)
 	wantPage(t, w.authorize(link, cookie), http.StatusGone, "Start again in the application, which makes a new link.")
 	activation := oauth.ActivationRequest{Product: "demo", Account: "acme", Code: back.Get("code")}
-	if _, refusal := w.server.Activate(t.Context(), activation); refusal != nil {
+	if _, refusal := w.Server.Activate(t.Context(), activation); refusal != nil {
 		t.Error(refusal)
 	}
 }
@@ -52,9 +52,9 @@ func TestALinkLeadsToTokensInTheFragment(t *testing.T) {
 	} {
 		link := w.link("demo", "token", uri)
 		a := w.authorize(link, cookie)
-		back := parameters(t, a.location())
-		if a.status != http.StatusFound || !strings.HasPrefix(a.location(), prefix) || back.Get("token_type") != "Bearer" || back.Get("expires_in") != "3600" || back.Get("state") != link.Get("state") || back.Get("iss") != w.url {
-			t.Fatalf("got %d %s", a.status, a.location())
+		back := parameters(t, a.Location())
+		if a.Status != http.StatusFound || !strings.HasPrefix(a.Location(), prefix) || back.Get("token_type") != "Bearer" || back.Get("expires_in") != "3600" || back.Get("state") != link.Get("state") || back.Get("iss") != w.url {
+			t.Fatalf("got %d %s", a.Status, a.Location())
 		}
 		wantHeaders(t, a, "Cache-Control", "no-store", "Referrer-Policy", "no-referrer")
 		id := payload(t, back.Get("id_token"))
@@ -62,11 +62,11 @@ func TestALinkLeadsToTokensInTheFragment(t *testing.T) {
 			t.Errorf("ID token %v", id)
 		}
 		// They are for activation alone.
-		if a := w.userInfo(back.Get("access_token")); a.status != http.StatusUnauthorized {
-			t.Errorf("user info: %d %s", a.status, a.body)
+		if a := w.userInfo(back.Get("access_token")); a.Status != http.StatusUnauthorized {
+			t.Errorf("user info: %d %s", a.Status, a.Body)
 		}
-		if a := w.introspect(back.Get("access_token"), "5"); a.body != `{"active":false}`+"\n" {
-			t.Errorf("introspection: %s", a.body)
+		if a := w.introspect(back.Get("access_token"), "5"); a.Body != `{"active":false}`+"\n" {
+			t.Errorf("introspection: %s", a.Body)
 		}
 		wantPage(t, w.authorize(link, cookie), http.StatusGone, "Start again in the application, which makes a new link.")
 	}
@@ -76,8 +76,8 @@ func TestAnApplicationGetsTheAnswerToItsLinkOnAPage(t *testing.T) {
 	w := newWorld(t)
 	cookie, _ := w.signIn(grace)
 	a := w.authorize(w.link("demo", "token", "acme-app:/callback"), cookie)
-	if a.status != http.StatusOK || !strings.Contains(a.body, `content="0;url=acme-app:/callback#access_token=`) || !strings.Contains(a.body, `href="acme-app:/callback#access_token=`) {
-		t.Errorf("got %d %s", a.status, a.body)
+	if a.Status != http.StatusOK || !strings.Contains(a.Body, `content="0;url=acme-app:/callback#access_token=`) || !strings.Contains(a.Body, `href="acme-app:/callback#access_token=`) {
+		t.Errorf("got %d %s", a.Status, a.Body)
 	}
 }
 
@@ -92,11 +92,11 @@ func TestClass11ALinkCannotBeTurned(t *testing.T) {
 		wantPage(t, w.authorize(link, cookie), http.StatusBadRequest, "The link was changed on its way")
 	}
 	link := w.link("demo", "code", "")
-	w.clock.Advance(oauth.LicenseLinkLifetime + time.Second)
+	w.Clock.Advance(oauth.LicenseLinkLifetime + time.Second)
 	wantPage(t, w.authorize(link, cookie), http.StatusGone, "It can be used once, within ten minutes.")
 	withoutHandle := w.link("demo", "code", "")
 	withoutHandle.Del("handle")
-	if back := parameters(t, w.authorize(withoutHandle, cookie).location()); back.Get("error") != "invalid_request" || !strings.Contains(back.Get("error_description"), "PKCE") {
+	if back := parameters(t, w.authorize(withoutHandle, cookie).Location()); back.Get("error") != "invalid_request" || !strings.Contains(back.Get("error_description"), "PKCE") {
 		t.Errorf("a public client without PKCE and without a link: %v", back)
 	}
 }
@@ -112,11 +112,11 @@ func TestClass17ALinkIsForTheUsersOfItsAccount(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			cookie, _ := w.signIn(u)
 			link := w.link("demo", "code", "")
-			if a := w.authorize(link, cookie); a.location() != w.url+"/hosted?"+link.Encode() {
-				t.Errorf("got %d %s", a.status, a.location())
+			if a := w.authorize(link, cookie); a.Location() != w.url+"/hosted?"+link.Encode() {
+				t.Errorf("got %d %s", a.Status, a.Location())
 			}
 			link.Set("prompt", "none")
-			if back := parameters(t, w.authorize(link, cookie).location()); back.Get("error") != "interaction_required" {
+			if back := parameters(t, w.authorize(link, cookie).Location()); back.Get("error") != "interaction_required" {
 				t.Errorf("came back with %v", back)
 			}
 		})
@@ -130,35 +130,35 @@ func TestALinkIsNotSpentOnWhatFails(t *testing.T) {
 	second, _ := w.signIn(grace)
 
 	seated := w.link("seated", "code", "")
-	if a := w.authorize(seated, second); a.location() != w.url+"/sessions?"+seated.Encode() {
-		t.Errorf("no seat: %d %s", a.status, a.location())
+	if a := w.authorize(seated, second); a.Location() != w.url+"/sessions?"+seated.Encode() {
+		t.Errorf("no seat: %d %s", a.Status, a.Location())
 	}
 	silent := changed(w.link("seated", "code", ""), []string{"prompt", "none"})
-	if back := parameters(t, w.authorize(silent, second).location()); back.Get("error") != "interaction_required" {
+	if back := parameters(t, w.authorize(silent, second).Location()); back.Get("error") != "interaction_required" {
 		t.Errorf("no seat, silently: %v", back)
 	}
-	if err := w.server.Sessions.End(t.Context(), sess.Key()); err != nil {
+	if err := w.Server.Sessions.End(t.Context(), sess.Key()); err != nil {
 		t.Fatal(err)
 	}
-	if back := parameters(t, w.authorize(seated, second).location()); !back.Has("code") {
+	if back := parameters(t, w.authorize(seated, second).Location()); !back.Has("code") {
 		t.Errorf("once a seat is free: %v", back)
 	}
 
 	unready := w.link("unready", "code", "")
 	a := w.authorize(unready, second)
 	wantPage(t, a, http.StatusServiceUnavailable, "Your license is not ready yet")
-	if a.header.Get("Retry-After") == "" || !strings.Contains(a.body, `href="/oauth2/authorize?`) {
+	if a.Header.Get("Retry-After") == "" || !strings.Contains(a.Body, `href="/oauth2/authorize?`) {
 		t.Error("there is no way to try again")
 	}
 	wantPage(t, w.authorize(unready, second), http.StatusServiceUnavailable, "Your license is not ready yet")
 
-	w.server.Limits.PerSession = 1
+	w.Server.Limits.PerSession = 1
 	third, _ := w.signIn(grace)
 	w.code(third, w.link("demo", "code", ""))
 	waiting := w.link("demo", "code", "")
 	wantPage(t, w.authorize(waiting, third), http.StatusTooManyRequests, "There were many sign-ins at once.")
-	w.clock.Advance(2 * time.Minute) // the code has expired
-	if back := parameters(t, w.authorize(waiting, third).location()); !back.Has("code") {
+	w.Clock.Advance(2 * time.Minute) // the code has expired
+	if back := parameters(t, w.authorize(waiting, third).Location()); !back.Has("code") {
 		t.Errorf("once there is room: %v", back)
 	}
 }
@@ -167,18 +167,18 @@ func TestALinkThatWasUsedTakesNobodysSeat(t *testing.T) {
 	w := newWorld(t)
 	first, sess := w.signIn(grace)
 	link := w.link("moving", "code", "")
-	if back := parameters(t, w.authorize(link, first).location()); !back.Has("code") {
+	if back := parameters(t, w.authorize(link, first).Location()); !back.Has("code") {
 		t.Fatalf("came back with %v", back)
 	}
 	second, _ := w.signIn(grace)
-	if a := w.authorize(link, second); a.location() != "" || !w.lives(sess) {
-		t.Errorf("got %d %s; the first session lives: %v", a.status, a.location(), w.lives(sess))
+	if a := w.authorize(link, second); a.Location() != "" || !w.lives(sess) {
+		t.Errorf("got %d %s; the first session lives: %v", a.Status, a.Location(), w.lives(sess))
 	}
 }
 
 func TestOfTwoTabsWithOneLinkOneGetsTheCode(t *testing.T) {
 	w := newWorld(t)
-	w.server.Limits.PerSession = 8
+	w.Server.Limits.PerSession = 8
 	cookie, _ := w.signIn(grace)
 	link := w.link("demo", "code", "")
 	answers := make(chan answer)
@@ -189,10 +189,10 @@ func TestOfTwoTabsWithOneLinkOneGetsTheCode(t *testing.T) {
 	codes := 0
 	for range tabs {
 		switch a := <-answers; {
-		case a.status == http.StatusFound && parameters(t, a.location()).Has("code"):
+		case a.Status == http.StatusFound && parameters(t, a.Location()).Has("code"):
 			codes++
-		case a.status != http.StatusGone:
-			t.Errorf("got %d %s", a.status, a.location())
+		case a.Status != http.StatusGone:
+			t.Errorf("got %d %s", a.Status, a.Location())
 		}
 	}
 	if codes != 1 {

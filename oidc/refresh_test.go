@@ -15,7 +15,7 @@ func TestARefreshGivesAnIDTokenOfTheSameSignIn(t *testing.T) {
 	if first.Refresh == "" || first.Scope != "openid email offline" {
 		t.Fatalf("scope %q, refresh token %q", first.Scope, first.Refresh)
 	}
-	w.clock.Advance(time.Hour)
+	w.Clock.Advance(time.Hour)
 	refreshing := func(token string) url.Values {
 		return changed(serverRedemption("-", "code", "-", "redirect_uri", "-", "grant_type", "refresh_token", "refresh_token", token), nil)
 	}
@@ -29,13 +29,13 @@ func TestARefreshGivesAnIDTokenOfTheSameSignIn(t *testing.T) {
 	if after["nonce"] != nil {
 		t.Error("a refreshed ID token has the nonce of another request")
 	}
-	if a := w.userInfo(second.Access); a.status != 200 {
-		t.Errorf("%d %s", a.status, a.body)
+	if a := w.userInfo(second.Access); a.Status != 200 {
+		t.Errorf("%d %s", a.Status, a.Body)
 	}
-	w.clock.Advance(oauth.RefreshGrace + time.Second)
+	w.Clock.Advance(oauth.RefreshGrace + time.Second)
 	wantError(t, w.post("/oauth2/token", refreshing(first.Refresh)), 400, "invalid_grant", badRefresh)
 	wantError(t, w.post("/oauth2/token", refreshing(second.Refresh)), 400, "invalid_grant", badRefresh)
-	if a := w.userInfo(second.Access); a.status != 401 {
-		t.Errorf("a token of an ended family: %d", a.status)
+	if a := w.userInfo(second.Access); a.Status != 401 {
+		t.Errorf("a token of an ended family: %d", a.Status)
 	}
 }

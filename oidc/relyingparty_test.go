@@ -36,7 +36,7 @@ func TestARelyingPartySignsInByDiscoveryAlone(t *testing.T) {
 			party.Scopes = []string{"openid", "profile", "email", "groups"}
 
 			cookie, sess := w.signIn(ada)
-			w.clock.Advance(30 * time.Second)
+			w.Clock.Advance(30 * time.Second)
 			options := []oauth2.AuthCodeOption{relying.Nonce("a nonce")}
 			var redeem []oauth2.AuthCodeOption
 			if party.ClientID != "4" {
@@ -47,7 +47,7 @@ func TestARelyingPartySignsInByDiscoveryAlone(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			back := parameters(t, w.get(asked.RequestURI(), cookie).location())
+			back := parameters(t, w.get(asked.RequestURI(), cookie).Location())
 			if back.Get("state") != "a state" || back.Get("iss") != w.url {
 				t.Fatalf("came back with %v", back)
 			}
@@ -57,7 +57,7 @@ func TestARelyingPartySignsInByDiscoveryAlone(t *testing.T) {
 			}
 			raw, _ := token.Extra("id_token").(string)
 			id, err := provider.Verifier(&relying.Config{
-				ClientID: party.ClientID, Now: w.clock.Now, SupportedSigningAlgs: []string{"RS256", "ES256", "EdDSA"},
+				ClientID: party.ClientID, Now: w.Clock.Now, SupportedSigningAlgs: []string{"RS256", "ES256", "EdDSA"},
 			}).Verify(ctx, raw)
 			if err != nil {
 				t.Fatal(err)

@@ -68,7 +68,7 @@ func TestTheTokenEndpointRefusesAsRFC6749Section52Says(t *testing.T) {
 			}
 			a := w.send(http.MethodPost, "/oauth2/token", tt.form.Encode(), headers...)
 			wantError(t, a, tt.status, tt.code, tt.description)
-			if challenged := strings.HasPrefix(a.header.Get("WWW-Authenticate"), "Basic "); challenged != (tt.status == 401) {
+			if challenged := strings.HasPrefix(a.Header.Get("WWW-Authenticate"), "Basic "); challenged != (tt.status == 401) {
 				t.Errorf("challenged: %v", challenged)
 			}
 		})
@@ -81,8 +81,8 @@ func TestTheTokenEndpointRefusesAsRFC6749Section52Says(t *testing.T) {
 	wantError(t, inQuery, 400, "invalid_client", "client_id is missing.")
 	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPut, http.MethodOptions} {
 		a := w.send(method, "/oauth2/token", "")
-		if a.status != http.StatusMethodNotAllowed {
-			t.Errorf("%s: %d", method, a.status)
+		if a.Status != http.StatusMethodNotAllowed {
+			t.Errorf("%s: %d", method, a.Status)
 		}
 		wantHeaders(t, a, "Allow", "POST")
 	}
@@ -115,8 +115,8 @@ func TestClass12And13ACodeIsForItsClientRedirectURIAndVerifier(t *testing.T) {
 			if tt.right == nil {
 				return
 			}
-			if a := w.post("/oauth2/token", tt.right(code)); a.status != http.StatusOK {
-				t.Errorf("its owner lost it: %d %s", a.status, a.body)
+			if a := w.post("/oauth2/token", tt.right(code)); a.Status != http.StatusOK {
+				t.Errorf("its owner lost it: %d %s", a.Status, a.Body)
 			}
 		})
 	}
@@ -128,16 +128,16 @@ func TestACodeThatIsUsedTwiceEndsItsGrantAndItsTokensAtOnce(t *testing.T) {
 	code, other := w.code(cookie, app()), w.code(cookie, app())
 	got, kept := w.tokens(redemption(code)), w.tokens(redemption(other))
 	wantError(t, w.post("/oauth2/token", serverRedemption(code)), 400, "invalid_grant", badGrant)
-	if a := w.userInfo(got.Access); a.status != http.StatusOK {
-		t.Fatalf("another client ended the grant: %d %s", a.status, a.body)
+	if a := w.userInfo(got.Access); a.Status != http.StatusOK {
+		t.Fatalf("another client ended the grant: %d %s", a.Status, a.Body)
 	}
 	wantError(t, w.post("/oauth2/token", redemption(code)), 400, "invalid_grant", badGrant)
 	wantInvalidToken(t, w.userInfo(got.Access))
-	if a := w.introspect(got.Access, "5"); a.body != `{"active":false}`+"\n" {
-		t.Errorf("introspection says %s", a.body)
+	if a := w.introspect(got.Access, "5"); a.Body != `{"active":false}`+"\n" {
+		t.Errorf("introspection says %s", a.Body)
 	}
-	if a := w.userInfo(kept.Access); a.status != http.StatusOK {
-		t.Errorf("the other grant ended, too: %d", a.status)
+	if a := w.userInfo(kept.Access); a.Status != http.StatusOK {
+		t.Errorf("the other grant ended, too: %d", a.Status)
 	}
 }
 
@@ -145,10 +145,10 @@ func TestACodeExpiresAndEndsWithItsSession(t *testing.T) {
 	w := newWorld(t)
 	cookie, sess := w.signIn(ada)
 	code := w.code(cookie, app())
-	w.clock.Advance(2 * time.Minute)
+	w.Clock.Advance(2 * time.Minute)
 	wantError(t, w.post("/oauth2/token", redemption(code)), 400, "invalid_grant", badGrant)
 	code = w.code(cookie, app())
-	if err := w.server.Sessions.End(t.Context(), sess.Key()); err != nil {
+	if err := w.Server.Sessions.End(t.Context(), sess.Key()); err != nil {
 		t.Fatal(err)
 	}
 	wantError(t, w.post("/oauth2/token", redemption(code)), 400, "invalid_grant", badGrant)
@@ -163,8 +163,8 @@ func TestScriptsOfRegisteredOriginsMayReadTokensAndUserInfo(t *testing.T) {
 			"https://app.example": "https://app.example", "https://evil.example": "", "null": "", "https://app.example.evil.example": "", "http://127.0.0.1": "",
 		} {
 			a := w.send(http.MethodOptions, tt.path, "", "Origin", origin, "Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "authorization")
-			if a.status != http.StatusNoContent {
-				t.Errorf("%s: preflight %d", tt.path, a.status)
+			if a.Status != http.StatusNoContent {
+				t.Errorf("%s: preflight %d", tt.path, a.Status)
 			}
 			wantHeaders(t, a, "Access-Control-Allow-Origin", allowed, "Vary", "Origin", "Access-Control-Allow-Credentials", "")
 			if allowed != "" {
@@ -180,18 +180,18 @@ func TestAStoreThatIsDownSpendsNothing(t *testing.T) {
 	w := newWorld(t)
 	cookie, _ := w.signIn(ada)
 	got := w.tokens(redemption(w.code(cookie, app())))
-	w.store.down.Store(true)
+	w.Store.Down(true)
 	for name, a := range map[string]answer{"user info": w.userInfo(got.Access), "introspection": w.introspect(got.Access, "5")} {
 		wantError(t, a, 503, "server_error", "Something went wrong.")
-		if a.header.Get("Retry-After") != "1" {
+		if a.Header.Get("Retry-After") != "1" {
 			t.Errorf("%s: no Retry-After", name)
 		}
 	}
 	if w.log.Len() == 0 {
 		t.Error("nothing is in the log")
 	}
-	w.store.down.Store(false)
-	if a := w.userInfo(got.Access); a.status != http.StatusOK {
-		t.Errorf("and back again: %d %s", a.status, a.body)
+	w.Store.Down(false)
+	if a := w.userInfo(got.Access); a.Status != http.StatusOK {
+		t.Errorf("and back again: %d %s", a.Status, a.Body)
 	}
 }

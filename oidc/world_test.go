@@ -3,26 +3,24 @@ package oidc_test
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/caddy-sso/caddy-sso/codes"
+	"github.com/caddy-sso/caddy-sso/endpoint/endpointtest"
 	"github.com/caddy-sso/caddy-sso/keys"
 	"github.com/caddy-sso/caddy-sso/oauth"
+	"github.com/caddy-sso/caddy-sso/oauth/oauthtest"
 	"github.com/caddy-sso/caddy-sso/oidc"
 	"github.com/caddy-sso/caddy-sso/page"
 	"github.com/caddy-sso/caddy-sso/session"
-	"github.com/caddy-sso/caddy-sso/storage/memory"
 )
 
 const (
@@ -31,7 +29,7 @@ const (
 )
 
 var (
-	start    = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	start    = oauthtest.Start
 	verifier = strings.Repeat("v", 43)
 	ada      = session.User{
 		Subject: "7e0d7dbb-8a4c-4b5f-9e63-0d3f3f0c2f11", Name: "ada", Email: "ada@example.com",
@@ -40,56 +38,25 @@ var (
 	eve = session.User{Subject: "0f8fad5b-d9cb-469f-a165-70867728950e", Name: "eve", Signin: "local"}
 )
 
-// ring is shared, since an RSA key takes long to make.
-var ring = sync.OnceValue(func() *keys.Ring {
-	return keys.NewRing(keys.NewMemoryVault(), keys.Options{
-		Now:        func() time.Time { return start },
-		Algorithms: []keys.Algorithm{keys.RS256, keys.ES256, keys.EdDSA},
-	})
-})
-
-// A world is an API with its store, clock and people, behind a real server
-// whose address is the issuer.
+// A world is an API over an authorization server in memory, behind a real
+// server whose address is the issuer.
 type world struct {
-	t      testing.TB
-	clock  *clock
-	store  *store
-	people *people
-	server *oauth.Server
-	api    *oidc.API
-	audit  *observer.ObservedLogs
-	log    *observer.ObservedLogs
-	url    string
+	*oauthtest.World
+	api *oidc.API
+	log *observer.ObservedLogs
+	url string
 }
 
 func newWorld(t testing.TB) *world {
-	w := &world{t: t, clock: new(clock), people: new(people)}
-	server := httptest.NewServer(w)
+	w := new(world)
+	server := httptest.NewServer(endpointtest.Face(func(path string) http.HandlerFunc { return w.api.Endpoint(path) }))
 	t.Cleanup(server.Close)
 	w.url = server.URL
-	w.store = &store{Store: memory.New(memory.Options{Now: w.clock.Now})}
-	cache := session.NewCache(w.store, session.CacheOptions{Now: w.clock.Now})
-	t.Cleanup(cache.Close)
-	sessions := session.New(cache, session.Policy{})
-
-	auditCore, audit := observer.New(zapcore.InfoLevel)
+	w.World = oauthtest.New(t, start, w.url, clients(t))
+	w.Server.Licenses = licenses(t, w.Server.Clients)
+	w.Server.Limits = codes.Limits{PerSession: 1000}
 	logCore, log := observer.New(zapcore.DebugLevel)
-	w.audit, w.log = audit, log
-	list := clients(t)
-	w.server = &oauth.Server{
-		Issuer:   w.url,
-		Clients:  list,
-		Licenses: licenses(t, list),
-		Sessions: sessions,
-		Codes:    codes.NewMemory(codes.Options{Now: w.clock.Now}),
-		Limits:   codes.Limits{PerSession: 1000},
-		Keys:     ring(),
-		Grants:   oauth.NewGrants(w.store, sessions),
-		Users:    w.people,
-		Store:    w.store,
-		Audit:    oauth.NewAudit(zap.New(auditCore)),
-		Now:      w.clock.Now,
-	}
+	w.log = log
 	portal, err := url.Parse(w.url)
 	if err != nil {
 		t.Fatal(err)
@@ -99,7 +66,7 @@ func newWorld(t testing.TB) *world {
 		t.Fatal(err)
 	}
 	w.api = &oidc.API{
-		Server:       w.server,
+		Server:       w.Server,
 		Cookie:       session.NewCookie("session", portal, ""),
 		HostedPage:   func(rawQuery string) string { return w.url + "/hosted?" + rawQuery },
 		SessionsPage: func(rawQuery string) string { return w.url + "/sessions?" + rawQuery },
@@ -111,69 +78,48 @@ func newWorld(t testing.TB) *world {
 	return w
 }
 
-// ServeHTTP does what the portal does: the API's paths, and 404 for the rest.
-func (w *world) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
-	if endpoint := w.api.Endpoint(r.URL.Path); endpoint != nil {
-		endpoint(rw, r)
-		return
-	}
-	rw.WriteHeader(http.StatusNotFound)
-}
-
-func clients(t testing.TB) *oauth.Clients {
-	cs, err := oauth.NewClients([]*oauth.Client{
+func clients(t testing.TB) []*oauth.Client {
+	return []*oauth.Client{
 		{
 			ID: "1", Name: "The <App>", Public: true, TokenAlg: keys.RS256,
-			RedirectURIs: uris(t, oauth.ParseRedirectURI, callback, "http://127.0.0.1/callback", callback+"?track=7", "com.example.app:/cb"),
-			FailAuthURLs: uris(t, oauth.ParseFailAuthURL, "https://fail.example"), Audiences: []string{"app", "other"},
-			PostLogoutRedirectURIs: uris(t, oauth.ParsePostLogoutRedirectURI, "https://app.example/bye"),
+			RedirectURIs: redirectURIs(t, callback, "http://127.0.0.1/callback", callback+"?track=7", "com.example.app:/cb"),
+			FailAuthURLs: oauthtest.URIs(t, oauth.ParseFailAuthURL, "https://fail.example"), Audiences: []string{"app", "other"},
+			PostLogoutRedirectURIs: oauthtest.URIs(t, oauth.ParsePostLogoutRedirectURI, "https://app.example/bye"),
 			Scopes:                 []string{"email", "profile", "groups"},
 		},
 		{
 			ID: "2", Name: "Server", Secret: oauth.NewSecret(secret), TokenAlg: keys.ES256,
-			RedirectURIs: uris(t, oauth.ParseRedirectURI, "https://server.example/cb"), Audiences: []string{"server"}, Scopes: []string{"email", "offline"},
-			PostLogoutRedirectURIs: uris(t, oauth.ParsePostLogoutRedirectURI, "https://server.example/bye"),
+			RedirectURIs: redirectURIs(t, "https://server.example/cb"), Audiences: []string{"server"}, Scopes: []string{"email", "offline"},
+			PostLogoutRedirectURIs: oauthtest.URIs(t, oauth.ParsePostLogoutRedirectURI, "https://server.example/bye"),
 		},
 		{
 			ID: "3", Name: "Closed", Public: true, Disabled: true, TokenAlg: keys.RS256,
-			RedirectURIs: uris(t, oauth.ParseRedirectURI, callback), Audiences: []string{"closed"},
+			RedirectURIs: redirectURIs(t, callback), Audiences: []string{"closed"},
 		},
 		{
 			ID: "4", Name: "Older", Public: true, AllowNoPKCE: true, TokenAlg: keys.EdDSA,
-			RedirectURIs: uris(t, oauth.ParseRedirectURI, callback), Audiences: []string{"older"}, Scopes: []string{"*"},
+			RedirectURIs: redirectURIs(t, callback), Audiences: []string{"older"}, Scopes: []string{"*"},
 		},
 		{
 			ID: "5", Name: "Resource server", Secret: oauth.NewSecret(secret), TokenAlg: keys.ES256,
-			RedirectURIs: uris(t, oauth.ParseRedirectURI, "https://resource.example/cb"), Audiences: []string{"app"}, Scopes: []string{"openid"},
+			RedirectURIs: redirectURIs(t, "https://resource.example/cb"), Audiences: []string{"app"}, Scopes: []string{"openid"},
 		},
 		{
 			ID: "6", Name: "Licensed", Public: true, TokenAlg: keys.ES256,
-			RedirectURIs: uris(t, oauth.ParseRedirectURI, "https://licensed.example/cb"), Audiences: []string{"6"},
+			RedirectURIs: redirectURIs(t, "https://licensed.example/cb"), Audiences: []string{"6"},
 		},
-	})
-	if err != nil {
-		t.Fatal(err)
 	}
-	return cs
 }
 
-func uris[U any](t testing.TB, parse func(string) (U, error), raws ...string) []U {
-	var list []U
-	for _, raw := range raws {
-		u, err := parse(raw)
-		if err != nil {
-			t.Fatal(err)
-		}
-		list = append(list, u)
-	}
-	return list
+func redirectURIs(t testing.TB, raws ...string) []oauth.RedirectURI {
+	return oauthtest.URIs(t, oauth.ParseRedirectURI, raws...)
 }
 
 func licenses(t testing.TB, cs *oauth.Clients) *oauth.Licenses {
 	client, _ := cs.Get("6")
 	product := func(code string, p oauth.Product) *oauth.Product {
 		p.Code, p.Client, p.Accounts, p.ResponseTypes = code, client, []string{"acme"}, []string{"code", "token"}
-		p.RedirectURIs = uris(t, oauth.ParseProductRedirectURI, "https://licensed.example/cb", "http://localhost", "acme-app:/callback")
+		p.RedirectURIs = oauthtest.URIs(t, oauth.ParseProductRedirectURI, "https://licensed.example/cb", "http://localhost", "acme-app:/callback")
 		return &p
 	}
 	l, err := oauth.NewLicenses([]*oauth.Product{
@@ -190,71 +136,38 @@ func licenses(t testing.TB, cs *oauth.Clients) *oauth.Licenses {
 
 // signIn begins a session, and returns the Cookie header for it.
 func (w *world) signIn(u session.User) (string, *session.Session) {
-	w.t.Helper()
-	token, s, err := w.server.Sessions.Begin(w.t.Context(), session.SignIn{User: u})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return w.api.Cookie.Name + "=" + token.Encode(), s
+	w.T.Helper()
+	token, in := w.SignIn(u)
+	return w.api.Cookie.Name + "=" + token, in.Session
 }
 
 // An answer is a response, read to its end.
-type answer struct {
-	status int
-	header http.Header
-	body   string
-}
+type answer = endpointtest.Answer
 
-func (a answer) location() string { return a.header.Get("Location") }
+const form = endpointtest.Form
+
+var changed, wantHeaders = endpointtest.Changed, endpointtest.WantHeaders
 
 // get asks the server, and follows no redirect.
 func (w *world) get(path, cookie string, headers ...string) answer {
-	w.t.Helper()
+	w.T.Helper()
 	return w.send(http.MethodGet, path, "", append(headers, "Cookie", cookie)...)
 }
 
 func (w *world) send(method, path, body string, headers ...string) answer {
-	w.t.Helper()
-	r, err := http.NewRequestWithContext(w.t.Context(), method, w.url+path, strings.NewReader(body))
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	setHeaders(r, headers)
-	response, err := http.DefaultTransport.RoundTrip(r)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	defer response.Body.Close()
-	read, err := io.ReadAll(response.Body)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return answer{response.StatusCode, response.Header, string(read)}
+	w.T.Helper()
+	return endpointtest.Send(w.T, endpointtest.NewRequest(w.T, method, w.url+path, body, headers...))
 }
 
-// direct asks the API without a network, for what no client sends.
+// direct asks the API without a network, for what no client sends or no
+// server lets through.
 func (w *world) direct(method, path, rawQuery, body string, headers ...string) answer {
-	w.t.Helper()
-	r := httptest.NewRequestWithContext(w.t.Context(), method, path, strings.NewReader(body))
-	r.URL.RawQuery = rawQuery
-	setHeaders(r, headers)
-	recorder := httptest.NewRecorder()
-	w.ServeHTTP(recorder, r)
-	return answer{recorder.Code, recorder.Header(), recorder.Body.String()}
+	w.T.Helper()
+	return endpointtest.ServeRaw(w.T, endpointtest.Face(w.api.Endpoint), method, path, rawQuery, body, headers...)
 }
-
-func setHeaders(r *http.Request, headers []string) {
-	for i := 0; i < len(headers); i += 2 {
-		if headers[i+1] != "" {
-			r.Header.Add(headers[i], headers[i+1])
-		}
-	}
-}
-
-const form = "application/x-www-form-urlencoded"
 
 func (w *world) post(path string, body url.Values, headers ...string) answer {
-	w.t.Helper()
+	w.T.Helper()
 	return w.send(http.MethodPost, path, body.Encode(), append([]string{"Content-Type", form}, headers...)...)
 }
 
@@ -284,24 +197,13 @@ func serverRedemption(code string, changes ...string) url.Values {
 	return changed(redemption(code, "client_id", "2", "client_secret", secret, "redirect_uri", "https://server.example/cb"), changes)
 }
 
-func changed(v url.Values, changes []string) url.Values {
-	for i := 0; i < len(changes); i += 2 {
-		if changes[i+1] == "-" {
-			v.Del(changes[i])
-		} else {
-			v.Set(changes[i], changes[i+1])
-		}
-	}
-	return v
-}
-
 // code gets a code from the authorization endpoint.
 func (w *world) code(cookie string, query url.Values) string {
-	w.t.Helper()
+	w.T.Helper()
 	a := w.get("/oauth2/authorize?"+query.Encode(), cookie)
-	code := parameters(w.t, a.location()).Get("code")
-	if a.status != http.StatusFound || code == "" {
-		w.t.Fatalf("no code: %d %s %s", a.status, a.location(), a.body)
+	code := parameters(w.T, a.Location()).Get("code")
+	if a.Status != http.StatusFound || code == "" {
+		w.T.Fatalf("no code: %d %s %s", a.Status, a.Location(), a.Body)
 	}
 	return code
 }
@@ -317,19 +219,19 @@ type tokens struct {
 
 // tokens redeems a code.
 func (w *world) tokens(redemption url.Values) tokens {
-	w.t.Helper()
+	w.T.Helper()
 	a := w.post("/oauth2/token", redemption)
-	if a.status != http.StatusOK {
-		w.t.Fatalf("no tokens: %d %s", a.status, a.body)
+	if a.Status != http.StatusOK {
+		w.T.Fatalf("no tokens: %d %s", a.Status, a.Body)
 	}
-	return decode[tokens](w.t, a)
+	return decode[tokens](w.T, a)
 }
 
 func decode[T any](t testing.TB, a answer) T {
 	t.Helper()
 	var v T
-	if err := json.Unmarshal([]byte(a.body), &v); err != nil {
-		t.Fatalf("%v: %s", err, a.body)
+	if err := json.Unmarshal([]byte(a.Body), &v); err != nil {
+		t.Fatalf("%v: %s", err, a.Body)
 	}
 	return v
 }
@@ -351,21 +253,12 @@ func parameters(t testing.TB, location string) url.Values {
 	return v
 }
 
-func wantHeaders(t testing.TB, a answer, headers ...string) {
-	t.Helper()
-	for i := 0; i < len(headers); i += 2 {
-		if got := strings.Join(a.header.Values(headers[i]), ", "); got != headers[i+1] {
-			t.Errorf("%s is %q, want %q", headers[i], got, headers[i+1])
-		}
-	}
-}
-
 // wantError holds an answer to an error as RFC 6749 section 5.2 has it.
 func wantError(t testing.TB, a answer, status int, code, description string) {
 	t.Helper()
 	body := fmt.Sprintf(`{"error":%q,"error_description":%q}`+"\n", code, description)
-	if a.status != status || a.body != body {
-		t.Errorf("got %d %s\nwant %d %s", a.status, a.body, status, body)
+	if a.Status != status || a.Body != body {
+		t.Errorf("got %d %s\nwant %d %s", a.Status, a.Body, status, body)
 	}
 	wantHeaders(t, a, "Content-Type", "application/json", "Cache-Control", "no-store", "X-Content-Type-Options", "nosniff", "Location", "", "Set-Cookie", "")
 }
@@ -373,10 +266,10 @@ func wantError(t testing.TB, a answer, status int, code, description string) {
 // wantPage holds an answer to a page in words, that leads nowhere by itself.
 func wantPage(t testing.TB, a answer, status int, words string) {
 	t.Helper()
-	if a.status != status || !strings.Contains(a.body, words) {
-		t.Errorf("got %d, want %d with %q: %s", a.status, status, words, a.body)
+	if a.Status != status || !strings.Contains(a.Body, words) {
+		t.Errorf("got %d, want %d with %q: %s", a.Status, status, words, a.Body)
 	}
-	if strings.Contains(a.body, "http-equiv") {
+	if strings.Contains(a.Body, "http-equiv") {
 		t.Error("the page leads on by itself")
 	}
 	wantHeaders(t, a, "Content-Type", "text/html; charset=utf-8", "Cache-Control", "no-store", "Referrer-Policy", "no-referrer", "Location", "")
