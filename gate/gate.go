@@ -89,6 +89,10 @@ type Site struct {
 	Cookie session.Cookie // the site session, or the SSO session on the portal
 	Binder session.Cookie // what sign-ins are bound to
 	Losses session.Cookie // how many sessions in a row were not found
+
+	// Visitor is who signed in last: what a form is compared by that was written
+	// before, and sent on after. It opens nothing.
+	Visitor session.Cookie
 }
 
 // NewSites returns the sites of a client. portal carries the SSO session on the
@@ -113,6 +117,7 @@ func newSite(u *url.URL, cookie session.Cookie, c *oauth.Client) *Site {
 	return &Site{
 		Origin: origin, Host: host, Cookie: cookie,
 		Binder: session.NewCookie("gate", u, c.ID), Losses: session.NewCookie("losses", u, c.ID),
+		Visitor: session.NewCookie("visitor", u, c.ID),
 	}
 }
 
@@ -199,7 +204,7 @@ func (g *Gate) apply(v *visit, w http.ResponseWriter, r *http.Request) (Pass, bo
 	case signIn:
 		g.beginPage(v, w, r, site)
 	case signInFirst:
-		g.beginForm(w, r, site)
+		g.beginForm(v, w, r, site)
 	case refuse:
 		g.refuse(w, site)
 	case refuseToken:

@@ -195,6 +195,7 @@ func (g *Gate) callback(v *visit, w http.ResponseWriter, r *http.Request, site *
 	}
 	site.Cookie.Set(w, token.Encode(), g.Lifetime)
 	site.remember(w, st.lost(), redeemed.Session.Key())
+	site.Visitor.Set(w, g.visitor(redeemed.User), visitorLifetime)
 	g.arrive(w, site, st)
 }
 

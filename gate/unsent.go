@@ -1,28 +1,46 @@
 package gate
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"io"
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/caddy-sso/caddy-sso/page"
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
-// maxForm bounds, in bytes, the form that is kept while its sender signs in.
-const maxForm = 64 << 10
+const (
+	// maxForm bounds, in bytes, the form that is kept while its sender signs in.
+	maxForm = 64 << 10
+
+	// visitorLifetime is how long a browser knows who signed in last.
+	visitorLifetime = 30 * 24 * time.Hour
+)
+
+// visitor tells users of this browser apart. It is the same at every sign-in,
+// and says nothing of who it is to others who see the page.
+func (g *Gate) visitor(u session.User) string {
+	sum := sha256.Sum256([]byte("visitor\x00" + g.Client.ID + "\x00" + u.Subject))
+	return base64.RawURLEncoding.EncodeToString(sum[:16])
+}
 
 // beginForm is for a person who sent a form and has no session. The form goes
 // back to the browser, which keeps it: nothing is stored for strangers.
-func (g *Gate) beginForm(w http.ResponseWriter, r *http.Request, site *Site) {
+func (g *Gate) beginForm(v *visit, w http.ResponseWriter, r *http.Request, site *Site) {
 	back := formPage(r, site)
 	unsent := page.UnsentForm{
 		App: g.Client.Name, SignInURL: SignInPath + "?" + url.Values{"return": {back}}.Encode(),
 	}
 	if unsent.Kept, unsent.Why = g.keep(r, site); unsent.Kept != nil {
 		unsent.Kept.ID = randomID()
+		if visitor, ok := v.cookie(site.Visitor); ok && validID(visitor) {
+			unsent.Kept.Visitor = visitor
+		}
 		unsent.Kept.NextURL = sendURL(unsent.Kept.ID, back)
 	}
 	g.Pages.UnsentForm(w, unsent)
@@ -94,7 +112,8 @@ func (g *Gate) send(v *visit, w http.ResponseWriter, r *http.Request, site *Site
 		g.refuse(w, site) // a page that is loaded ahead would send it, too
 		return
 	}
-	if _, err := g.identify(v, r, site); err != nil {
+	in, err := g.identify(v, r, site)
+	if err != nil {
 		if !errors.Is(err, session.ErrNone) {
 			g.failed(w, r, err)
 			return
@@ -102,5 +121,9 @@ func (g *Gate) send(v *visit, w http.ResponseWriter, r *http.Request, site *Site
 		g.beginPage(v, w, r, site)
 		return
 	}
-	g.Pages.SendForm(w, page.SendForm{App: g.Client.Name, ID: id, BackURL: site.Origin + back})
+	visitor := g.visitor(in.User)
+	site.Visitor.Set(w, visitor, visitorLifetime)
+	g.Pages.SendForm(w, page.SendForm{
+		App: g.Client.Name, ID: id, BackURL: site.Origin + back, Visitor: visitor, Person: personOf(in),
+	})
 }

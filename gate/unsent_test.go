@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/caddy-sso/caddy-sso/session"
 )
 
 // submission is what browsers send with a form of this site.
@@ -36,7 +38,7 @@ func (b *browser) send(path, body string, headers ...string) *httptest.ResponseR
 	return b.f.serve(r)
 }
 
-var keptAttributes = regexp.MustCompile(`data-(id|next|action|type|charset|fields)="([^"]*)"`)
+var keptAttributes = regexp.MustCompile(`data-(id|next|action|type|charset|fields|visitor)="([^"]*)"`)
 
 // keptIn is what a page keeps of a form, by attribute, or nil.
 func keptIn(w *httptest.ResponseRecorder) map[string]string {
@@ -88,6 +90,49 @@ func TestAFormWithoutASessionIsGivenBackToTheBrowserToKeep(t *testing.T) {
 	b.want(b.send("/save?x=1&y", "a=b", submission...), http.StatusOK)
 	if f.called != 1 {
 		t.Errorf("the upstream was called %d times", f.called)
+	}
+}
+
+func TestAFormSaysWhoWasSignedInWhenItWasWritten(t *testing.T) {
+	f := newFixture(t)
+	bob := session.User{Subject: "2f0d7dbb-8a4c-4b5f-9e63-0d3f3f0c2f11", Name: "bob", Signin: "local"}
+	f.users[bob.Subject] = bob
+	visitor := func(w *httptest.ResponseRecorder) string { return keptIn(w)["visitor"] }
+	// who signs in, and leaves no session behind.
+	left := func(b *browser, u session.User) {
+		sess := b.enter(u)
+		if err := f.gate.Server.Sessions.End(t.Context(), sess.Key()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stranger := f.browser()
+	if got := visitor(stranger.send("/save", "a=b", submission...)); got != "" {
+		t.Errorf("a browser that nobody signed in with has %q", got)
+	}
+	stranger.keep(siteOrigin, f.gate.Sites[1].Visitor.Name, `"><script>`)
+	if got := visitor(stranger.send("/save", "a=b", submission...)); got != "" {
+		t.Errorf("a word that is none of ours is %q", got)
+	}
+	b := f.browser()
+	left(b, demo)
+	kept := keptIn(b.send("/save", "a=b", submission...))
+	if kept["visitor"] == "" || strings.Contains(kept["visitor"], demo.Subject) {
+		t.Fatalf("kept %v", kept)
+	}
+	for _, tt := range []struct {
+		user session.User
+		same bool
+	}{{demo, true}, {bob, false}} {
+		delete(b.cookies[siteOrigin], f.gate.Sites[1].Cookie.Name)
+		b.enter(tt.user)
+		w := b.open(kept["next"])
+		b.want(w, http.StatusOK)
+		if got := visitor(w); got == "" || (got == kept["visitor"]) != tt.same {
+			t.Errorf("%s is %q, and wrote as %q", tt.user.Name, got, kept["visitor"])
+		}
+		if !strings.Contains(w.Body.String(), "Send it as <bdi>"+tt.user.Name) {
+			t.Errorf("it does not say as whom: %s", w.Body)
+		}
 	}
 }
 

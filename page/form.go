@@ -27,6 +27,11 @@ type KeptForm struct {
 	Type      string // its enctype
 	Charset   string // an encoding in which those bytes are text
 	Fields    []KeptField
+
+	// Visitor is who was signed in before, by a word that only stands for them;
+	// empty: nobody, as far as the browser knows. Where SendForm.Visitor is
+	// another, that one is asked first.
+	Visitor string
 }
 
 // A KeptField is a field of a form, or a file.
@@ -77,6 +82,8 @@ type SendForm struct {
 	App     string
 	ID      string
 	BackURL string // where it can be filled in once more
+	Visitor string // who is signed in now: see KeptForm.Visitor
+	Person  Person // the same, by name
 }
 
 // SendForm writes the page that sends a form on.

@@ -59,7 +59,7 @@ func everyPage() []any {
 				Fields: []page.KeptField{{Name: []byte("a"), Value: []byte("b c")}, {Name: []byte("f"), File: true, FileName: []byte("f.txt"), FileType: "text/plain"}},
 			},
 		},
-		&page.SendForm{App: "Acme", ID: "f-7f", BackURL: "/form"},
+		&page.SendForm{App: "Acme", ID: "f-7f", BackURL: "/form", Visitor: "v", Person: page.Person{Name: "ada", Email: "ada@example.com"}},
 		&page.Message{
 			App: "Acme", Title: "This sign-in has expired", Text: "It was left open for too long.", Next: "Start again.",
 			Link: &page.Link{Text: "Start again", URL: "/sso/sign-in"}, Reference: "7f3a",

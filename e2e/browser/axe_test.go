@@ -213,7 +213,7 @@ func TestEveryPageIsAccessibleInBothThemesAndAtBothWidths(t *testing.T) {
 		},
 		"account-with-an-application": func(b *tab) {
 			b.begin(w)
-			b.do("history.back()")
+			b.back()
 			b.sees("Continue to Demo game")
 		},
 		"sign-out": func(b *tab) {
@@ -271,6 +271,14 @@ func TestEveryPageIsAccessibleInBothThemesAndAtBothWidths(t *testing.T) {
 			b.stay(w.game + "/save*")
 			b.signIn(demo.Name, demo.Password)
 			b.sees("Sending what you wrote before…")
+		},
+		"form-of-somebody-else": func(b *tab) {
+			b.begin(w)
+			b.compose(`action="/save"`, `<input name="a" value="b">`)
+			b.signOutElsewhere(w)
+			b.click("Send")
+			b.signIn(root.Name, root.Password)
+			b.sees("Is it yours to send?")
 		},
 		"form-gone": func(b *tab) {
 			b.begin(w)

@@ -133,7 +133,7 @@ func TestBackAndReloadAfterSigningInAreNoErrorAndEndNoSession(t *testing.T) {
 			t.Fatalf("no callback on the way:\n%s", strings.Join(b.way(), "\n"))
 		}
 
-		b.do("history.back()")
+		b.back()
 		b.path(w.portal + "/sso/sign_in")
 		b.sees("You’re signed in", "demo", "Continue to Demo game")
 		b.click("Continue to Demo game")

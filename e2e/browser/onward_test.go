@@ -28,7 +28,7 @@ func TestAPageThatLeadsToAnotherOriginIsFollowedThereAfterSigningIn(t *testing.T
 		b.at(away)
 		b.sees("Backend")
 
-		b.do("history.back()")
+		b.back()
 		b.path(w.portal + "/sso/sign_in")
 		b.sees("You’re signed in", "Continue to Demo game")
 		b.click("Continue to Demo game")
@@ -51,7 +51,7 @@ func TestSigningOutByAFormLeadsToARegisteredAddressAndFromThereAnywhere(t *testi
 				b.click("Sign out")
 				b.at(away)
 
-				b.do("history.back()")
+				b.back()
 				b.path(w.portal + "/sso/sign_out") // nobody is signed in any more
 				b.sees("You’re signed out")
 			})
@@ -94,7 +94,7 @@ func TestTheButtonOfThePageInBetweenLeadsOn(t *testing.T) {
 	b.click("Continue")
 	b.at(w.game + "/play?level=3")
 	b.sees("Hello, demo")
-	b.do("history.back()")
+	b.back()
 	b.path(w.portal + "/sso/sign_in")
 }
 

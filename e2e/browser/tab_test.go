@@ -146,6 +146,13 @@ func (b *tab) open(url string) {
 	}
 }
 
+// back is the back button. Not history.back() itself: the page may be gone before
+// it has answered.
+func (b *tab) back() {
+	b.t.Helper()
+	b.do("setTimeout(() => history.back())")
+}
+
 // try evaluates an expression, as somebody at the console would: the page's
 // Content-Security-Policy does not apply.
 func try[T any](b *tab, expression string) (T, error) {

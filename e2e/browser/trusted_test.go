@@ -145,7 +145,7 @@ func TestBackAfterSigningInAtTheStudioIsNoErrorAndEndsNoSession(t *testing.T) {
 	b.isAtBackend(c.Gate+"/play", zoe)
 
 	// One step back is the studio's page with the state of before.
-	b.do("history.back()")
+	b.back()
 	b.until("location.origin !== " + quote(c.Gate))
 	b.sees("")
 	if strings.HasPrefix(b.url(), s.Origin) {

@@ -130,7 +130,7 @@ func TestAFormIsSentOnOnce(t *testing.T) {
 		arrived++
 		sent(t, arrived)
 		address := b.sendAddress(w)
-		b.do("history.back()")
+		b.back()
 		b.path(w.portal + "/sso/sign_in") // where signing in began, as without a form
 		sent(t, arrived)
 		b.open(address)
@@ -176,6 +176,34 @@ func TestAFormIsSentOnOnce(t *testing.T) {
 		arrived++
 		sent(t, arrived)
 	})
+	t.Run("one of somebody else", func(t *testing.T) {
+		b := newTab(t)
+		b.begin(w)
+		b.compose(`action="/save"`, `<input name="a" value="b">`)
+		b.signOutElsewhere(w)
+		b.click("Send")
+		b.signIn(root.Name, root.Password)
+		b.sees("It was written by somebody who was signed in here before.", "Send it as "+root.Name)
+		sent(t, arrived)
+		b.do("location.reload()")
+		b.sees("Is it yours to send?")
+		b.click("Send it as " + root.Name)
+		b.at(w.game + "/save")
+		b.sees("Hello, " + root.Name)
+		arrived++
+		sent(t, arrived)
+	})
+	t.Run("of the same person, who signed out in another tab", func(t *testing.T) {
+		b := newTab(t)
+		b.begin(w)
+		b.compose(`action="/save"`, `<input name="a" value="b">`)
+		b.signOutElsewhere(w)
+		b.click("Send")
+		b.signIn(demo.Name, demo.Password)
+		b.at(w.game + "/save")
+		arrived++
+		sent(t, arrived)
+	})
 	t.Run("one that is an hour old", func(t *testing.T) {
 		b := newTab(t)
 		b.write(w)
@@ -184,6 +212,16 @@ func TestAFormIsSentOnOnce(t *testing.T) {
 		b.sees(gone)
 		sent(t, arrived)
 	})
+}
+
+// signOutElsewhere signs out in another tab.
+func (b *tab) signOutElsewhere(w *world) {
+	b.t.Helper()
+	other := b.profile.tab()
+	other.open(w.game + "/oauth2/sign_out")
+	other.click("Sign out")
+	other.sees("signed out")
+	b.front()
 }
 
 // front shows the tab: what is behind another is not drawn.

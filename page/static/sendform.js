@@ -7,18 +7,22 @@
   const key = "caddy-sso:form:" + view.dataset.id;
   const lifetime = 60 * 60 * 1000;
 
-  // A tab that is duplicated has a copy, so what was sent is noted for all tabs.
-  const take = () => {
-    const kept = sessionStorage.getItem(key);
-    sessionStorage.removeItem(key);
+  const find = () => {
     for (const other of Object.keys(localStorage)) {
       if (other.startsWith("caddy-sso:form:") && !(Date.now() - localStorage.getItem(other) < 2 * lifetime)) localStorage.removeItem(other);
     }
-    if (!kept || localStorage.getItem(key)) return null;
-    localStorage.setItem(key, Date.now());
-    const form = JSON.parse(kept);
+    const form = JSON.parse(sessionStorage.getItem(key));
+    if (!form || localStorage.getItem(key)) return null;
     const ours = new URL(form.action, location.origin).origin === location.origin;
     return ours && Date.now() - form.time < lifetime ? form : null;
+  };
+
+  // A tab that is duplicated has a copy, so what was sent is noted for all tabs.
+  const take = () => {
+    const form = find();
+    sessionStorage.removeItem(key);
+    if (form) localStorage.setItem(key, Date.now());
+    return form;
   };
 
   const bytes = (part) => Uint8Array.from(atob(part.replaceAll("-", "+").replaceAll("_", "/")), (c) => c.charCodeAt(0));
@@ -53,14 +57,29 @@
     if (event.persisted) location.reload();
   });
 
-  let kept = null;
-  try {
-    kept = take();
-  } catch {
-    // Nothing may be stored here, so nothing was.
+  const whereStored = (read) => {
+    try {
+      return read();
+    } catch {
+      return null; // nothing may be stored here, so nothing was
+    }
+  };
+  const another = document.getElementById("another");
+  const sendOnce = () => {
+    const kept = whereStored(take);
+    another.hidden = true;
+    status.textContent = kept ? view.dataset.sending : view.dataset.gone;
+    if (!kept) return;
+    document.getElementById("back").hidden = true;
+    send(kept);
+  };
+
+  const visitor = whereStored(find)?.visitor;
+  if (!visitor || visitor === view.dataset.visitor) {
+    sendOnce();
+    return;
   }
-  status.textContent = kept ? view.dataset.sending : view.dataset.gone;
-  if (!kept) return;
-  document.getElementById("back").hidden = true;
-  send(kept);
+  status.textContent = view.dataset.another;
+  another.hidden = false;
+  document.getElementById("send").addEventListener("click", sendOnce);
 })();

@@ -3,14 +3,14 @@
   "use strict";
 
   const prefix = "caddy-sso:form:";
-  const { id, next, action, type, charset, fields } = document.getElementById("unsent-form").dataset;
+  const { id, next, action, type, charset, fields, visitor } = document.getElementById("unsent-form").dataset;
   try {
     for (const key of Object.keys(sessionStorage)) {
       if (key.startsWith(prefix)) sessionStorage.removeItem(key);
     }
     sessionStorage.setItem(prefix + id, JSON.stringify({
       action: action + location.hash, // which no server ever saw
-      type, charset, fields,
+      type, charset, fields, visitor,
       page: document.referrer,
       time: Date.now(),
     }));
