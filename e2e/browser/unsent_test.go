@@ -183,7 +183,7 @@ func TestAFormIsSentOnOnce(t *testing.T) {
 		b.signOutElsewhere(w)
 		b.click("Send")
 		b.signIn(root.Name, root.Password)
-		b.sees("It was written by somebody who was signed in here before.", "Send it as "+root.Name)
+		b.sees("A form was filled in here while somebody else was signed in", "Send it as "+root.Name)
 		sent(t, arrived)
 		b.do("location.reload()")
 		b.sees("Is it yours to send?")
