@@ -28,7 +28,7 @@ func TestAuthGoesToTheCallbackWithACodeAndTheStateUnchanged(t *testing.T) {
 	}
 	for redirect, before := range redirects {
 		for _, state := range states {
-			a := w.get(authPath+"?"+game("redirect_uri", redirect, "state", state).Encode(), cookie)
+			a := w.Get(authPath+"?"+game("redirect_uri", redirect, "state", state).Encode(), cookie)
 			if a.Status != http.StatusFound {
 				t.Fatalf("%s, state %q: %d %s", redirect, state, a.Status, a.Body)
 			}
@@ -72,7 +72,7 @@ func TestWhatRealClientsSendWorks(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, accept := range []string{"", "text/html", "application/json"} {
-				a := w.get(path, cookie, "Accept", accept)
+				a := w.Get(path, cookie, "Accept", accept)
 				if a.Status != http.StatusFound || !strings.Contains(a.Header.Get("Location"), "?code=") {
 					t.Errorf("%d %s %s", a.Status, a.Header.Get("Location"), a.Body)
 				}
@@ -136,7 +136,7 @@ func TestAuthRefusesWithTheErrorsOfTheReference(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			for _, c := range []string{cookie, ""} {
-				wantError(t, w.get(authPath+"?"+tt.query.Encode(), c), tt.status, tt.code, tt.description)
+				wantError(t, w.Get(authPath+"?"+tt.query.Encode(), c), tt.status, tt.code, tt.description)
 			}
 		})
 	}
@@ -150,7 +150,7 @@ func TestAnImageOfAPageUsesUpNobodysCodes(t *testing.T) {
 	cookie, _ := w.signIn(ada)
 	for _, site := range []string{"same-origin", "same-site", "cross-site"} {
 		for _, dest := range []string{"image", "script", "empty", "document"} {
-			a := w.get(authPath+"?"+game().Encode(), cookie, "Sec-Fetch-Site", site, "Sec-Fetch-Mode", "no-cors", "Sec-Fetch-Dest", dest)
+			a := w.Get(authPath+"?"+game().Encode(), cookie, "Sec-Fetch-Site", site, "Sec-Fetch-Mode", "no-cors", "Sec-Fetch-Dest", dest)
 			wantError(t, a, 400, "0", "This address is for navigations and scripts, not for an image or another part of a page.")
 		}
 	}
@@ -158,7 +158,7 @@ func TestAnImageOfAPageUsesUpNobodysCodes(t *testing.T) {
 		t.Errorf("%d codes were issued", n)
 	}
 	for _, mode := range []string{"navigate", "cors", "same-origin", ""} {
-		if a := w.get(authPath+"?"+game().Encode(), cookie, "Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", mode); a.Status != http.StatusFound {
+		if a := w.Get(authPath+"?"+game().Encode(), cookie, "Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", mode); a.Status != http.StatusFound {
 			t.Errorf("mode %q: %d %s", mode, a.Status, a.Body)
 		}
 	}
@@ -195,7 +195,7 @@ func TestEveryParameterOfAuthIsHeldToItsForm(t *testing.T) {
 			name + "=" + strings.Repeat("a", 16<<10+1): name + " is longer than 16384 bytes.",
 		} {
 			for _, query := range []string{broken + "&" + others.Encode(), others.Encode() + "&" + broken} {
-				wantError(t, w.get(authPath+"?"+query, cookie), 400, "0", description)
+				wantError(t, w.Get(authPath+"?"+query, cookie), 400, "0", description)
 			}
 		}
 		// What no server lets through is refused all the same.
@@ -204,7 +204,7 @@ func TestEveryParameterOfAuthIsHeldToItsForm(t *testing.T) {
 			name + "=\xff":                          name + dirty,
 			name + "=" + strings.Repeat("a", 1<<20): "The parameters are too long.",
 		} {
-			wantError(t, w.direct(http.MethodGet, authPath, raw+"&"+others.Encode(), "", "Cookie", cookie), 400, "0", description)
+			wantError(t, w.Direct(http.MethodGet, authPath, raw+"&"+others.Encode(), "", "Cookie", cookie), 400, "0", description)
 		}
 	}
 }
@@ -212,7 +212,7 @@ func TestEveryParameterOfAuthIsHeldToItsForm(t *testing.T) {
 func TestAParameterNameMayBeEncoded(t *testing.T) {
 	w := newWorld(t)
 	cookie, _ := w.signIn(ada)
-	a := w.get(authPath+"?"+game().Encode()+"&%73tate=another+state", cookie)
+	a := w.Get(authPath+"?"+game().Encode()+"&%73tate=another+state", cookie)
 	wantError(t, a, 400, "0", "state is there more than once, with different values.")
 }
 
@@ -222,10 +222,10 @@ func TestTheQueryIsBoundedAsAWhole(t *testing.T) {
 	query := game().Encode() + "&unknown="
 	query += strings.Repeat("u", 32<<10-len(query))
 	for _, path := range []string{authPath, "/api/oauth2/sso"} {
-		if a := w.get(path+"?"+query, cookie); a.Status >= http.StatusBadRequest {
+		if a := w.Get(path+"?"+query, cookie); a.Status >= http.StatusBadRequest {
 			t.Errorf("%d %s", a.Status, a.Body)
 		}
-		wantError(t, w.get(path+"?"+query+"u", cookie), 400, "0", "The parameters are too long.")
+		wantError(t, w.Get(path+"?"+query+"u", cookie), 400, "0", "The parameters are too long.")
 	}
 }
 
@@ -240,7 +240,7 @@ func TestOtherMethodsThanGetAreNotAllowed(t *testing.T) {
 			if strings.Contains(allow, method) {
 				continue
 			}
-			a := w.send(method, path+"?"+game().Encode(), "", "Cookie", cookie)
+			a := w.Send(method, path+"?"+game().Encode(), "", "Cookie", cookie)
 			if method == "HEAD" {
 				a.Body = `{"error":{"code":"0","description":"The method is not allowed.","details":{}}}` + "\n"
 			}
@@ -248,7 +248,7 @@ func TestOtherMethodsThanGetAreNotAllowed(t *testing.T) {
 			wantHeaders(t, a, "Allow", allow)
 		}
 	}
-	if w.get(authPath+"?"+game().Encode(), cookie).Status != http.StatusFound {
+	if w.Get(authPath+"?"+game().Encode(), cookie).Status != http.StatusFound {
 		t.Error("the session is gone")
 	}
 }

@@ -87,7 +87,7 @@ func TestThousandsOfRedemptionsOfOneCodeSeeOneSuccess(t *testing.T) {
 	for range attempts {
 		all.Go(func() {
 			<-begin
-			a := w.direct(http.MethodPost, "/api/oauth2/token", "", body, "Content-Type", form)
+			a := w.Direct(http.MethodPost, "/api/oauth2/token", "", body, "Content-Type", form)
 			switch {
 			case a.Status == http.StatusOK:
 				successes.Add(1)
@@ -119,13 +119,13 @@ func TestClass19CodesOfTwoUsersNeverMix(t *testing.T) {
 		state := fmt.Sprintf("state of %d", i)
 		all.Go(func() {
 			for range 20 {
-				a := w.direct(http.MethodGet, authPath, game("client_id", "5", "state", state).Encode(), "", "Cookie", cookie)
+				a := w.Direct(http.MethodGet, authPath, game("client_id", "5", "state", state).Encode(), "", "Cookie", cookie)
 				location, err := url.Parse(a.Header.Get("Location"))
 				if err != nil || location.Query().Get("state") != state {
 					t.Errorf("%s went to %s", u.Name, location)
 					return
 				}
-				a = w.direct(http.MethodPost, "/api/oauth2/token", "", redemption(location.Query().Get("code"), "client_id", "5").Encode(), "Content-Type", form)
+				a = w.Direct(http.MethodPost, "/api/oauth2/token", "", redemption(location.Query().Get("code"), "client_id", "5").Encode(), "Content-Type", form)
 				var body struct {
 					Token string `json:"access_token"`
 				}
@@ -176,11 +176,11 @@ func TestNoSecretReachesALog(t *testing.T) {
 	w.token(redemption(code))
 	w.token(redemption(second, "client_id", "5", "redirect_uri", callback))
 	w.token(backendRedemption(second, "client_secret", "wrong-secret"))
-	w.get("/api/oauth2/clear_sso", cookie)
+	w.Get("/api/oauth2/clear_sso", cookie)
 	w.token(backendRedemption(second))
 	w.Store.Down(true)
 	w.Restart()
-	w.get(authPath+"?"+game().Encode(), cookie)
+	w.Get(authPath+"?"+game().Encode(), cookie)
 
 	var lines []string
 	for _, line := range append(w.Audit.All(), w.log.All()...) {

@@ -126,7 +126,7 @@ func TestABackendExchangesWhatWasMeantForIt(t *testing.T) {
 	token, _ := w.access(w.token(redemption(w.code(cookie, game("audience", "game "+url.QueryEscape("https://api.example/a b+c"), "scope", "email offline")))))
 	a := w.token(exchanging(token, "client_id", "6", "client_secret", secret))
 	exchanged, _ := w.access(a)
-	me := w.send(http.MethodGet, "/api/users/me", "", bearer(exchanged)...)
+	me := w.Send(http.MethodGet, "/api/users/me", "", bearer(exchanged)...)
 	if me.Status != http.StatusOK {
 		t.Errorf("%d %s", me.Status, me.Body)
 	}

@@ -28,19 +28,17 @@ func FuzzAuthQuery(f *testing.F) {
 		f.Add(seed, true)
 		f.Add(seed, false)
 	}
-	shared := newWorld(f)
-	shared.Server.Limits.Lifetime = time.Millisecond
-	cookie, _ := shared.signIn(ada)
+	w := newWorld(f)
+	w.Server.Limits.Lifetime = time.Millisecond
+	cookie, _ := w.signIn(ada)
 	f.Fuzz(func(t *testing.T, query string, signedIn bool) {
-		w := *shared
-		w.T = t
 		w.Clock.Advance(time.Millisecond) // makes room for codes
 		headers := []string(nil)
 		if signedIn {
 			headers = []string{"Cookie", cookie}
 		}
 		for _, path := range []string{authPath, "/api/oauth2/sso"} {
-			a := w.direct(http.MethodGet, path, query, "", headers...)
+			a := w.Direct(http.MethodGet, path, query, "", headers...)
 			locations := a.Header["Location"]
 			switch a.Status {
 			case http.StatusFound:
@@ -95,11 +93,9 @@ func FuzzTokenForm(f *testing.F) {
 		f.Add(seed, form+"; charset=utf-8", basic("2", secret))
 		f.Add(seed, "application/json", "Bearer x")
 	}
-	shared := newWorld(f)
+	w := newWorld(f)
 	f.Fuzz(func(t *testing.T, body, contentType, authorization string) {
-		w := *shared
-		w.T = t
-		a := w.direct(http.MethodPost, "/api/oauth2/token", "", body, "Content-Type", contentType, "Authorization", authorization)
+		a := w.Direct(http.MethodPost, "/api/oauth2/token", "", body, "Content-Type", contentType, "Authorization", authorization)
 		switch a.Status {
 		case http.StatusBadRequest, http.StatusUnprocessableEntity, http.StatusRequestEntityTooLarge:
 		default:

@@ -91,7 +91,7 @@ func TestTheKeysOfAProjectVerifyItsTokens(t *testing.T) {
 		}},
 	} {
 		t.Run(id, func(t *testing.T) {
-			a := w.get("/api/projects/"+id+"/keys", "")
+			a := w.Get("/api/projects/"+id+"/keys", "")
 			wantHeaders(t, a, "Content-Type", "application/json", "Access-Control-Allow-Origin", "*",
 				"Cache-Control", "public, max-age=300", "X-Content-Type-Options", "nosniff")
 			first := keyList(t, a)[0]
@@ -122,7 +122,7 @@ func TestTheActiveKeyComesFirstWhileKeysRotate(t *testing.T) {
 		if err := w.Server.Keys.Maintain(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		for _, k := range keyList(t, w.get("/api/projects/2/keys", "")) {
+		for _, k := range keyList(t, w.Get("/api/projects/2/keys", "")) {
 			kids = append(kids, k["kid"])
 		}
 		return kids
@@ -140,6 +140,6 @@ func TestTheActiveKeyComesFirstWhileKeysRotate(t *testing.T) {
 func TestAProjectThatIsUnknownIsNotFound(t *testing.T) {
 	w := newWorld(t)
 	for _, id := range []string{"99", "01", "x", "%20", "-", "%2e%2e", "40db2ea4-5c1c-11e6-a3ff-005056a0e04b", "1%00"} {
-		wantError(t, w.get("/api/projects/"+id+"/keys", ""), 404, "003-019", "Project not found.")
+		wantError(t, w.Get("/api/projects/"+id+"/keys", ""), 404, "003-019", "Project not found.")
 	}
 }

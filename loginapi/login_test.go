@@ -19,7 +19,7 @@ const (
 // login posts credentials.
 func (w *world) login(path string, query url.Values, body string, headers ...string) answer {
 	w.T.Helper()
-	return w.send(http.MethodPost, path+"?"+query.Encode(), body, append([]string{"Content-Type", "application/json"}, headers...)...)
+	return w.Send(http.MethodPost, path+"?"+query.Encode(), body, append([]string{"Content-Type", "application/json"}, headers...)...)
 }
 
 func TestAPasswordGivesTheCallbackAndASession(t *testing.T) {
@@ -40,7 +40,7 @@ func TestAPasswordGivesTheCallbackAndASession(t *testing.T) {
 		t.Errorf("the code is of %q", claims.Subject)
 	}
 	cookie, _, _ := strings.Cut(a.Header.Get("Set-Cookie"), ";")
-	if got := w.get(authPath+"?"+game().Encode(), cookie); got.Status != http.StatusFound || !strings.HasPrefix(got.Header.Get("Location"), callback) {
+	if got := w.Get(authPath+"?"+game().Encode(), cookie); got.Status != http.StatusFound || !strings.HasPrefix(got.Header.Get("Location"), callback) {
 		t.Errorf("with its cookie: %d %s", got.Status, got.Header.Get("Location"))
 	}
 	if a.Header.Get("Cache-Control") != "no-store" {
@@ -84,7 +84,7 @@ func TestASignInByPasswordEndsTheSessionBefore(t *testing.T) {
 	if a := w.login(loginPath, game(), right, "Cookie", cookie); a.Status != http.StatusOK {
 		t.Fatalf("%d %s", a.Status, a.Body)
 	}
-	if a := w.get("/api/oauth2/sso?"+game().Encode(), cookie); a.Status != http.StatusUnauthorized {
+	if a := w.Get("/api/oauth2/sso?"+game().Encode(), cookie); a.Status != http.StatusUnauthorized {
 		t.Errorf("the session before: %d", a.Status)
 	}
 }
@@ -167,7 +167,7 @@ func TestTheBodyIsJSONWithOrWithoutCharset(t *testing.T) {
 	} {
 		t.Run(contentType, func(t *testing.T) {
 			w := newWorld(t)
-			a := w.send(http.MethodPost, loginPath+"?"+game().Encode(), right, "Content-Type", contentType)
+			a := w.Send(http.MethodPost, loginPath+"?"+game().Encode(), right, "Content-Type", contentType)
 			if ok && a.Status != http.StatusOK {
 				t.Errorf("%d %s", a.Status, a.Body)
 			}
@@ -258,7 +258,7 @@ func FuzzLoginBody(f *testing.F) {
 		w := *shared
 		w.T = t
 		for _, path := range []string{loginPath, loginPath + "/token"} {
-			a := w.direct(http.MethodPost, path, game().Encode(), body, "Content-Type", "application/json")
+			a := w.Direct(http.MethodPost, path, game().Encode(), body, "Content-Type", "application/json")
 			var read map[string]any
 			same := json.Unmarshal([]byte(body), &read) == nil && read["username"] == ada.Name && read["password"] == password
 			switch {

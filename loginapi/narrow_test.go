@@ -10,7 +10,7 @@ import (
 
 func (w *world) logout(sessions, token string) answer {
 	w.T.Helper()
-	return w.send(http.MethodGet, "/api/oauth2/logout?sessions="+sessions, "", bearer(token)...)
+	return w.Send(http.MethodGet, "/api/oauth2/logout?sessions="+sessions, "", bearer(token)...)
 }
 
 // A backend that was given a token for itself alone can act for the user there,
@@ -85,7 +85,7 @@ func TestClass26ABackendsExchangedTokenSignsNobodyOut(t *testing.T) {
 					wantError(t, w.logout(sessions, traded), 401, "002-016", foreignToken)
 				}
 				wantError(t, w.revoke(revoking(traded, form...)), 400, "0", notRevocable)
-				if a := w.send(http.MethodGet, "/api/users/me", "", bearer(traded)...); a.Status != http.StatusOK {
+				if a := w.Send(http.MethodGet, "/api/users/me", "", bearer(traded)...); a.Status != http.StatusOK {
 					t.Errorf("%d %s", a.Status, a.Body)
 				}
 				header, payload := parts(t, traded)

@@ -55,7 +55,7 @@ func TestClass14ReuseEndsTheFamilyAndTheTokensItGave(t *testing.T) {
 	wantError(t, w.token(refreshing(refresh)), 400, "010-023", badRefresh)
 	w.wantValid(false, one, two)
 	wantError(t, w.token(refreshing(next)), 400, "010-023", badRefresh)
-	if a := w.get("/api/oauth2/sso?"+game().Encode(), cookie); a.Status != http.StatusOK {
+	if a := w.Get("/api/oauth2/sso?"+game().Encode(), cookie); a.Status != http.StatusOK {
 		t.Errorf("the session ended, too: %d %s", a.Status, a.Body)
 	}
 }
@@ -67,12 +67,12 @@ func TestClass14WhatEndsARefreshToken(t *testing.T) {
 		ends   bool
 	}{
 		{"nothing", func(*world, string, string) {}, false},
-		{"the session ends", func(w *world, cookie, _ string) { w.get("/api/oauth2/clear_sso", cookie) }, false},
+		{"the session ends", func(w *world, cookie, _ string) { w.Get("/api/oauth2/clear_sso", cookie) }, false},
 		{"the session ends by its token", func(w *world, _, access string) {
-			w.send(http.MethodGet, "/api/oauth2/logout?sessions=sso", "", bearer(access)...)
+			w.Send(http.MethodGet, "/api/oauth2/logout?sessions=sso", "", bearer(access)...)
 		}, false},
 		{"signing out everywhere", func(w *world, _, access string) {
-			w.send(http.MethodGet, "/api/oauth2/logout?sessions=all", "", bearer(access)...)
+			w.Send(http.MethodGet, "/api/oauth2/logout?sessions=all", "", bearer(access)...)
 		}, true},
 		{"revocation", func(w *world, _, access string) { w.revoke(revoking(access)) }, true},
 		{"its user is disabled", func(w *world, _, _ string) { w.People.Remove(ada) }, true},
@@ -108,24 +108,24 @@ func TestQuirksOfRealClients(t *testing.T) {
 	cookie, _ := w.signIn(ada)
 	for name, send := range map[string]func() answer{
 		"response_type twice, and the project": func() answer {
-			return w.get(authPath+"?response_type=code&projectId=7&trackId=x&"+game().Encode(), cookie)
+			return w.Get(authPath+"?response_type=code&projectId=7&trackId=x&"+game().Encode(), cookie)
 		},
-		"a base URL that ends in a slash": func() answer { return w.get("/api//oauth2/auth?"+game().Encode(), cookie) },
+		"a base URL that ends in a slash": func() answer { return w.Get("/api//oauth2/auth?"+game().Encode(), cookie) },
 		"an empty refresh_token beside a code": func() answer {
 			return w.token(redemption(w.code(cookie, game()), "refresh_token", "", "scope", ""))
 		},
 		"a charset in the form": func() answer {
-			return w.send(http.MethodPost, "/api//oauth2/token", redemption(w.code(cookie, game())).Encode(), "Content-Type", form+"; charset=UTF-8")
+			return w.Send(http.MethodPost, "/api//oauth2/token", redemption(w.code(cookie, game())).Encode(), "Content-Type", form+"; charset=UTF-8")
 		},
 		"a login with client_id and scope alone": func() answer {
 			return w.login("/api/oauth2/login/token", url.Values{"client_id": {"1"}, "scope": {"offline"}}, right)
 		},
 		"a login with the charset": func() answer {
-			return w.send(http.MethodPost, loginPath+"?"+game().Encode(), `{"username":"ada","password":"right","remember_me":true}`, "Content-Type", "application/json;charset=UTF-8")
+			return w.Send(http.MethodPost, loginPath+"?"+game().Encode(), `{"username":"ada","password":"right","remember_me":true}`, "Content-Type", "application/json;charset=UTF-8")
 		},
 		"a login without the audience": func() answer { return w.login(loginPath, game("audience", "-", "scope", "-"), right) },
 		"cookies from another origin": func() answer {
-			return w.get("/api/oauth2/sso?"+game().Encode(), cookie, "Origin", "https://game.example")
+			return w.Get("/api/oauth2/sso?"+game().Encode(), cookie, "Origin", "https://game.example")
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -14,7 +14,7 @@ import (
 func TestWithoutASessionTheBrowserGoesToTheHostedPage(t *testing.T) {
 	w := newWorld(t)
 	query := game().Encode() + "&projectId=abc"
-	a := w.get(authPath+"?"+query, "")
+	a := w.Get(authPath+"?"+query, "")
 	if a.Status != http.StatusFound {
 		t.Fatal(a.Status, a.Body)
 	}
@@ -30,7 +30,7 @@ func TestWithoutASessionTheFailAuthURLIsTold(t *testing.T) {
 		"https://fail.example/any/where?x=1&":     "https://fail.example/any/where?x=1&",
 	} {
 		query := "trackId=7&" + game("state", state, "fail_auth_url", requested, "popup", "true").Encode()
-		a := w.get(authPath+"?"+query, "")
+		a := w.Get(authPath+"?"+query, "")
 		location := a.Header.Get("Location")
 		added, ok := strings.CutPrefix(location, before)
 		if a.Status != http.StatusFound || !ok {
@@ -58,12 +58,12 @@ func TestWithoutASessionTheFailAuthURLIsTold(t *testing.T) {
 			t.Errorf("goes on at %s", resume)
 		}
 		cookie, _ := w.signIn(ada)
-		on := w.get(resume.RequestURI(), cookie)
+		on := w.Get(resume.RequestURI(), cookie)
 		if on.Status != http.StatusFound || !strings.HasPrefix(on.Header.Get("Location"), issuer+"/sso/widget?to=") {
 			t.Errorf("resumed to %d %s", on.Status, on.Header.Get("Location"))
 		}
 		// Still without a session it ends at the hosted page, not here again.
-		if again := w.get(resume.RequestURI(), ""); !strings.HasPrefix(again.Header.Get("Location"), issuer+"/sso/signin?") {
+		if again := w.Get(resume.RequestURI(), ""); !strings.HasPrefix(again.Header.Get("Location"), issuer+"/sso/signin?") {
 			t.Errorf("without a session it goes to %s", again.Header.Get("Location"))
 		}
 	}
@@ -72,7 +72,7 @@ func TestWithoutASessionTheFailAuthURLIsTold(t *testing.T) {
 func TestAnEncodedFailAuthURLDoesNotComeBackInResume(t *testing.T) {
 	w := newWorld(t)
 	query := game().Encode() + "&fail%5Fauth%5Furl=https://fail.example/x"
-	location, err := url.Parse(w.get(authPath+"?"+query, "").Header.Get("Location"))
+	location, err := url.Parse(w.Get(authPath+"?"+query, "").Header.Get("Location"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +86,7 @@ func TestAPopupGoesByTheWidget(t *testing.T) {
 	w := newWorld(t)
 	cookie, _ := w.signIn(ada)
 	for _, flag := range []string{"true", "1"} {
-		location, err := url.Parse(w.get(authPath+"?"+game("popup", flag).Encode(), cookie).Header.Get("Location"))
+		location, err := url.Parse(w.Get(authPath+"?"+game("popup", flag).Encode(), cookie).Header.Get("Location"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -95,7 +95,7 @@ func TestAPopupGoesByTheWidget(t *testing.T) {
 			t.Errorf("popup=%s goes to %s", flag, location)
 		}
 	}
-	a := w.get(authPath+"?"+game("popup", "true", "state", "widget is broken").Encode(), cookie)
+	a := w.Get(authPath+"?"+game("popup", "true", "state", "widget is broken").Encode(), cookie)
 	wantError(t, a, 418, "004-001", "Something went wrong.")
 }
 
@@ -129,13 +129,13 @@ func TestClass09MalformedCookiesAreNoSession(t *testing.T) {
 		"not UTF-8":                {"Cookie", name + "=\xff\xfe\x80"},
 	} {
 		t.Run(what, func(t *testing.T) {
-			a := w.send(http.MethodGet, authPath+"?"+game().Encode(), "", headers...)
+			a := w.Send(http.MethodGet, authPath+"?"+game().Encode(), "", headers...)
 			if a.Status != http.StatusFound || !strings.HasPrefix(a.Header.Get("Location"), issuer+"/sso/signin?") {
 				t.Errorf("auth answers %d %s", a.Status, a.Header.Get("Location"))
 			}
-			a = w.send(http.MethodGet, "/api/oauth2/sso?"+game().Encode(), "", headers...)
+			a = w.Send(http.MethodGet, "/api/oauth2/sso?"+game().Encode(), "", headers...)
 			wantError(t, a, 401, "003-040", "Unauthorized user.")
-			if a = w.send(http.MethodGet, "/api/oauth2/clear_sso", "", headers...); a.Status != http.StatusNoContent {
+			if a = w.Send(http.MethodGet, "/api/oauth2/clear_sso", "", headers...); a.Status != http.StatusNoContent {
 				t.Errorf("clear_sso answers %d %s", a.Status, a.Body)
 			}
 		})
@@ -144,7 +144,7 @@ func TestClass09MalformedCookiesAreNoSession(t *testing.T) {
 	for range 100 {
 		hundred = append(hundred, "Cookie", "another="+strings.Repeat("A", 43))
 	}
-	if a := w.send(http.MethodGet, authPath+"?"+game().Encode(), "", hundred...); !strings.HasPrefix(a.Header.Get("Location"), callback) {
+	if a := w.Send(http.MethodGet, authPath+"?"+game().Encode(), "", hundred...); !strings.HasPrefix(a.Header.Get("Location"), callback) {
 		t.Error("a hundred cookies of others hide the session")
 	}
 }
@@ -153,17 +153,17 @@ func TestAUserWhoIsGoneHasNoSession(t *testing.T) {
 	w := newWorld(t)
 	cookie, _ := w.signIn(ada)
 	w.People.Remove(ada)
-	if a := w.get(authPath+"?"+game().Encode(), cookie); !strings.HasPrefix(a.Header.Get("Location"), issuer+"/sso/signin?") {
+	if a := w.Get(authPath+"?"+game().Encode(), cookie); !strings.HasPrefix(a.Header.Get("Location"), issuer+"/sso/signin?") {
 		t.Errorf("%d %s", a.Status, a.Header.Get("Location"))
 	}
-	wantError(t, w.get("/api/oauth2/sso?"+game().Encode(), cookie), 401, "003-040", "Unauthorized user.")
+	wantError(t, w.Get("/api/oauth2/sso?"+game().Encode(), cookie), 401, "003-040", "Unauthorized user.")
 }
 
 func TestAnExpiredSessionIsNone(t *testing.T) {
 	w := newWorld(t)
 	cookie, _ := w.signIn(ada)
 	w.Clock.Advance(25 * time.Hour)
-	wantError(t, w.get("/api/oauth2/sso?"+game().Encode(), cookie), 401, "003-040", "Unauthorized user.")
+	wantError(t, w.Get("/api/oauth2/sso?"+game().Encode(), cookie), 401, "003-040", "Unauthorized user.")
 }
 
 func TestAStoreThatIsDownSignsNobodyOut(t *testing.T) {
@@ -172,7 +172,7 @@ func TestAStoreThatIsDownSignsNobodyOut(t *testing.T) {
 	w.Restart()
 	w.Store.Down(true)
 	for _, path := range []string{authPath, "/api/oauth2/sso", "/api/oauth2/clear_sso"} {
-		a := w.get(path+"?"+game().Encode(), cookie)
+		a := w.Get(path+"?"+game().Encode(), cookie)
 		wantError(t, a, 418, "004-001", "Something went wrong.")
 		wantHeaders(t, a, "Retry-After", "1")
 	}
@@ -185,7 +185,7 @@ func TestAStoreThatIsDownSignsNobodyOut(t *testing.T) {
 		t.Errorf("%d lines in the log", w.log.Len())
 	}
 	w.Store.Down(false)
-	if a := w.get(authPath+"?"+game().Encode(), cookie); !strings.HasPrefix(a.Header.Get("Location"), callback) {
+	if a := w.Get(authPath+"?"+game().Encode(), cookie); !strings.HasPrefix(a.Header.Get("Location"), callback) {
 		t.Errorf("afterwards: %d %s", a.Status, a.Header.Get("Location"))
 	}
 }
@@ -193,11 +193,11 @@ func TestAStoreThatIsDownSignsNobodyOut(t *testing.T) {
 func TestClearSSOSaysNothingThatIsNotSo(t *testing.T) {
 	w := newWorld(t)
 	cookie, _ := w.signIn(ada)
-	if w.get("/api/oauth2/sso?"+game().Encode(), cookie).Status != http.StatusOK {
+	if w.Get("/api/oauth2/sso?"+game().Encode(), cookie).Status != http.StatusOK {
 		t.Fatal("no session")
 	}
 	w.Store.Down(true) // the session is in memory, its end cannot be written
-	wantError(t, w.get("/api/oauth2/clear_sso", cookie), 418, "004-001", "Something went wrong.")
+	wantError(t, w.Get("/api/oauth2/clear_sso", cookie), 418, "004-001", "Something went wrong.")
 }
 
 func TestTooManyCodesAreTooMany(t *testing.T) {
@@ -215,7 +215,7 @@ func TestTooManyCodesAreTooMany(t *testing.T) {
 			}
 			w.Clock.Advance(30*time.Second + time.Millisecond)
 			for _, path := range []string{authPath, "/api/oauth2/sso"} {
-				a := w.get(path+"?"+game().Encode(), cookie)
+				a := w.Get(path+"?"+game().Encode(), cookie)
 				wantError(t, a, 429, "002-058", "Too many codes are waiting to be used.")
 				wantHeaders(t, a, "Retry-After", "60")
 			}

@@ -62,7 +62,7 @@ func TestAnOlderBackendVerifiesATokenByItsKey(t *testing.T) {
 		t.Errorf("header %s, or the signature is another", header)
 	}
 	w.wantValid(true, token)
-	if a := w.send(http.MethodGet, "/api/users/me", "", bearer(token)...); a.Status != http.StatusOK {
+	if a := w.Send(http.MethodGet, "/api/users/me", "", bearer(token)...); a.Status != http.StatusOK {
 		t.Errorf("%d %s", a.Status, a.Body)
 	}
 	var claims oauth.Claims
@@ -75,7 +75,7 @@ func TestAnOlderBackendVerifiesATokenByItsKey(t *testing.T) {
 
 func TestAClientOfASharedKeyHasNoPublicKeys(t *testing.T) {
 	w := newWorld(t)
-	if a := w.get("/api/projects/6/keys", ""); a.Status != http.StatusOK || a.Body != "[]\n" {
+	if a := w.Get("/api/projects/6/keys", ""); a.Status != http.StatusOK || a.Body != "[]\n" {
 		t.Errorf("%d %s", a.Status, a.Body)
 	}
 }

@@ -43,7 +43,7 @@ func (w *world) validate(token string) answer {
 	if err != nil {
 		w.T.Fatal(err)
 	}
-	return w.send(http.MethodPost, "/api/token/validate", string(body), "Content-Type", "application/json")
+	return w.Send(http.MethodPost, "/api/token/validate", string(body), "Content-Type", "application/json")
 }
 
 // wantValid says which tokens count.
@@ -67,18 +67,18 @@ func TestLogoutOfTheSessionEndsWhatHangsOnIt(t *testing.T) {
 	mine, _ := w.tokens(cookie, "email")
 	lasting, refresh := w.tokens(cookie, "offline")
 	elsewhere, _ := w.tokens(other, "email")
-	a := w.send(http.MethodGet, "/api//oauth2/logout?sessions=sso", "", bearer(mine)...)
+	a := w.Send(http.MethodGet, "/api//oauth2/logout?sessions=sso", "", bearer(mine)...)
 	if a.Status != http.StatusNoContent || a.Body != "" || a.Header.Get("Cache-Control") != "no-store" {
 		t.Fatalf("%d %s", a.Status, a.Body)
 	}
 	w.wantValid(false, mine)
 	w.wantValid(true, lasting, elsewhere)
 	w.refreshToken(w.token(refreshing(refresh)))
-	if a := w.get("/api/oauth2/sso?"+game().Encode(), cookie); a.Status != http.StatusUnauthorized {
+	if a := w.Get("/api/oauth2/sso?"+game().Encode(), cookie); a.Status != http.StatusUnauthorized {
 		t.Errorf("the session still lives: %d", a.Status)
 	}
 	// Once more, by a token that has outlived the session.
-	if a := w.send(http.MethodGet, "/api/oauth2/logout?sessions=sso", "", bearer(lasting)...); a.Status != http.StatusNoContent {
+	if a := w.Send(http.MethodGet, "/api/oauth2/logout?sessions=sso", "", bearer(lasting)...); a.Status != http.StatusNoContent {
 		t.Errorf("%d %s", a.Status, a.Body)
 	}
 }
@@ -93,7 +93,7 @@ func TestClass16LogoutOfAllEndsEverySessionAndToken(t *testing.T) {
 	lasting, refresh := w.tokens(two, "offline")
 	his, _ := w.tokens(bobs, "offline")
 	unspent := w.code(one, game("scope", "offline"))
-	if a := w.send(http.MethodGet, "/api/oauth2/logout?sessions=all", "", bearer(first)...); a.Status != http.StatusNoContent {
+	if a := w.Send(http.MethodGet, "/api/oauth2/logout?sessions=all", "", bearer(first)...); a.Status != http.StatusNoContent {
 		t.Fatalf("%d %s", a.Status, a.Body)
 	}
 	w.wantValid(false, first, lasting)
@@ -103,7 +103,7 @@ func TestClass16LogoutOfAllEndsEverySessionAndToken(t *testing.T) {
 		t.Errorf("a code that was waiting: %d %s", a.Status, a.Body)
 	}
 	for _, cookie := range []string{one, two} {
-		if a := w.get("/api/oauth2/sso?"+game().Encode(), cookie); a.Status != http.StatusUnauthorized {
+		if a := w.Get("/api/oauth2/sso?"+game().Encode(), cookie); a.Status != http.StatusUnauthorized {
 			t.Errorf("a session still lives: %d", a.Status)
 		}
 	}
@@ -136,7 +136,7 @@ func TestLogoutRefusesWithTheErrorsOfTheReference(t *testing.T) {
 		{"a token of no user", "sessions=all", bearer(own), 401, "002-016", foreignToken, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			a := w.send(http.MethodGet, "/api/oauth2/logout?"+tt.query, "", tt.headers...)
+			a := w.Send(http.MethodGet, "/api/oauth2/logout?"+tt.query, "", tt.headers...)
 			wantError(t, a, tt.status, tt.code, tt.description)
 			wantHeaders(t, a, "Www-Authenticate", tt.authenticated)
 		})
@@ -152,7 +152,7 @@ func revoking(token string, changes ...string) url.Values {
 
 func (w *world) revoke(form url.Values, headers ...string) answer {
 	w.T.Helper()
-	return w.send(http.MethodPost, "/api/oauth2/token/revoke", form.Encode(), append([]string{"Content-Type", "application/x-www-form-urlencoded"}, headers...)...)
+	return w.Send(http.MethodPost, "/api/oauth2/token/revoke", form.Encode(), append([]string{"Content-Type", "application/x-www-form-urlencoded"}, headers...)...)
 }
 
 func TestClass16RevocationEndsTheGrant(t *testing.T) {
@@ -190,8 +190,8 @@ func TestRevocationWithoutScopeOfflineIsRefusedEverywhereAtOnce(t *testing.T) {
 		t.Fatalf("%d %s", a.Status, a.Body)
 	}
 	w.wantValid(false, access)
-	wantError(t, w.send(http.MethodGet, "/api/users/me", "", bearer(access)...), 401, "002-016", badToken)
-	if a := w.get("/api/oauth2/sso?"+game().Encode(), cookie); a.Status != http.StatusOK {
+	wantError(t, w.Send(http.MethodGet, "/api/users/me", "", bearer(access)...), 401, "002-016", badToken)
+	if a := w.Get("/api/oauth2/sso?"+game().Encode(), cookie); a.Status != http.StatusOK {
 		t.Errorf("the session ended, too: %d", a.Status)
 	}
 }
@@ -258,12 +258,12 @@ func TestValidateTakesWhatCounts(t *testing.T) {
 	w.wantValid(true, access, own)
 	w.wantValid(false, refresh, "x", access[:len(access)-4]+"AAAA", "eyJhbGciOiJub25lIn0.e30.")
 	send := func(body string) answer {
-		return w.send(http.MethodPost, "/api/token/validate", body, "Content-Type", "application/json; charset=utf-8")
+		return w.Send(http.MethodPost, "/api/token/validate", body, "Content-Type", "application/json; charset=utf-8")
 	}
 	wantError(t, send(`{}`), 400, "0", "token is missing.")
 	wantError(t, send(`{"token":{}}`), 400, "0", "token should be a string.")
 	wantError(t, send(`{"token":"a","token":"b"}`), 400, "0", badJSON)
-	wantError(t, w.send(http.MethodPost, "/api/token/validate", "token="+access, "Content-Type", form), 400, "0", "The body should be application/json, in UTF-8.")
+	wantError(t, w.Send(http.MethodPost, "/api/token/validate", "token="+access, "Content-Type", form), 400, "0", "The body should be application/json, in UTF-8.")
 	w.Clock.Advance(oauth.TokenLifetime - time.Second)
 	w.wantValid(true, access)
 	w.Clock.Advance(time.Second)
@@ -276,8 +276,8 @@ func TestClass14ADisabledUserIsBannedAtOnce(t *testing.T) {
 	access, refresh := w.tokens(cookie, "offline")
 	w.People.Remove(ada)
 	wantError(t, w.validate(access), 401, "002-040", badToken)
-	wantError(t, w.send(http.MethodGet, "/api/users/me", "", bearer(access)...), 401, "002-040", badToken)
-	wantError(t, w.send(http.MethodGet, "/api/oauth2/logout?sessions=all", "", bearer(access)...), 401, "002-040", badToken)
+	wantError(t, w.Send(http.MethodGet, "/api/users/me", "", bearer(access)...), 401, "002-040", badToken)
+	wantError(t, w.Send(http.MethodGet, "/api/oauth2/logout?sessions=all", "", bearer(access)...), 401, "002-040", badToken)
 	wantError(t, w.token(refreshing(refresh)), 400, "010-023", badRefresh)
 }
 
@@ -286,7 +286,7 @@ func TestMeSaysWhoTheUserIsAsFarAsTheScopesGo(t *testing.T) {
 	cookie, _ := w.signIn(ada)
 	for scope, email := range map[string]string{"email": ada.Email, "offline": ""} {
 		access, _ := w.tokens(cookie, scope)
-		a := w.send(http.MethodGet, "/api/users/me", "", bearer(access)...)
+		a := w.Send(http.MethodGet, "/api/users/me", "", bearer(access)...)
 		var body map[string]any
 		if err := json.Unmarshal([]byte(a.Body), &body); err != nil || a.Status != http.StatusOK {
 			t.Fatalf("%d %s", a.Status, a.Body)
@@ -298,8 +298,8 @@ func TestMeSaysWhoTheUserIsAsFarAsTheScopesGo(t *testing.T) {
 		}
 	}
 	own, _ := w.access(w.token(clientGrant()))
-	wantError(t, w.send(http.MethodGet, "/api/users/me", "", bearer(own)...), 403, "1901-0001", "Invalid token: it is of no user.")
-	wantError(t, w.send(http.MethodGet, "/api/users/me", ""), 401, "003-040", unauthorized)
+	wantError(t, w.Send(http.MethodGet, "/api/users/me", "", bearer(own)...), 403, "1901-0001", "Invalid token: it is of no user.")
+	wantError(t, w.Send(http.MethodGet, "/api/users/me", ""), 401, "003-040", unauthorized)
 }
 
 func TestAnActivationTokenIsForNoEndpointOfThisAPI(t *testing.T) {
@@ -314,8 +314,8 @@ func TestAnActivationTokenIsForNoEndpointOfThisAPI(t *testing.T) {
 		t.Fatal(refusal)
 	}
 	wantError(t, w.validate(tokens.Access), 401, "002-016", foreignToken)
-	wantError(t, w.send(http.MethodGet, "/api/users/me", "", bearer(tokens.Access)...), 401, "002-016", foreignToken)
-	wantError(t, w.send(http.MethodGet, "/api/oauth2/logout?sessions=all", "", bearer(tokens.Access)...), 401, "002-016", foreignToken)
+	wantError(t, w.Send(http.MethodGet, "/api/users/me", "", bearer(tokens.Access)...), 401, "002-016", foreignToken)
+	wantError(t, w.Send(http.MethodGet, "/api/oauth2/logout?sessions=all", "", bearer(tokens.Access)...), 401, "002-016", foreignToken)
 }
 
 func TestAStoreThatIsDownIsATeapotAndSaysNothingOfTheToken(t *testing.T) {
@@ -325,8 +325,8 @@ func TestAStoreThatIsDownIsATeapotAndSaysNothingOfTheToken(t *testing.T) {
 	w.Store.Down(true)
 	for name, a := range map[string]answer{
 		"validate":               w.validate(access),
-		"me":                     w.send(http.MethodGet, "/api/users/me", "", bearer(access)...),
-		"logout":                 w.send(http.MethodGet, "/api/oauth2/logout?sessions=all", "", bearer(access)...),
+		"me":                     w.Send(http.MethodGet, "/api/users/me", "", bearer(access)...),
+		"logout":                 w.Send(http.MethodGet, "/api/oauth2/logout?sessions=all", "", bearer(access)...),
 		"revoke":                 w.revoke(revoking(access)),
 		"revoke a refresh token": w.revoke(revoking(refresh)),
 		"refresh":                w.token(refreshing(refresh)),

@@ -15,7 +15,7 @@ const social = "/api/oauth2/social/"
 
 func TestTheURLOfAProviderIsAnAddressOfThePortal(t *testing.T) {
 	w := newWorld(t)
-	a := w.get("/api//oauth2/social/acme/login_url?"+game().Encode(), "", "Origin", "https://game.example")
+	a := w.Get("/api//oauth2/social/acme/login_url?"+game().Encode(), "", "Origin", "https://game.example")
 	var body struct {
 		URL string `json:"url"`
 	}
@@ -26,7 +26,7 @@ func TestTheURLOfAProviderIsAnAddressOfThePortal(t *testing.T) {
 	if !ok || !strings.HasPrefix(path, social+"acme/login_redirect?") {
 		t.Fatalf("url %q", body.URL)
 	}
-	next := w.get(path, "")
+	next := w.Get(path, "")
 	if to := next.Header.Get("Location"); next.Status != http.StatusFound || !strings.HasPrefix(to, "https://acme.example/authorize?") {
 		t.Errorf("%d, to %q", next.Status, to)
 	}
@@ -43,14 +43,14 @@ func TestTheWayBackFromAProviderIsARequestOfAuth(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
-			a := w.get(social+"acme/login_redirect?"+query.Encode(), "")
+			a := w.Get(social+"acme/login_redirect?"+query.Encode(), "")
 			to, err := url.Parse(a.Header.Get("Location"))
 			if a.Status != http.StatusFound || err != nil {
 				t.Fatalf("%d %s %v", a.Status, a.Body, err)
 			}
 			goesOn := to.Query().Get("goes_on_with")
 			cookie, _ := w.signIn(ada)
-			back := w.get(authPath+"?"+goesOn, cookie)
+			back := w.Get(authPath+"?"+goesOn, cookie)
 			want := callback
 			if query.Get("client_id") == "4" {
 				want = "https://older.example/cb?code="
@@ -91,12 +91,12 @@ func TestProvidersRefuseWithTheErrorsOfTheReference(t *testing.T) {
 		{"another site's script", "acme/login_url", game(), []string{"Origin", "https://evil.example"}, 401, "010-026", "Request denied: the origin is not registered."},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			a := w.get(social+tt.path+"?"+tt.query.Encode(), "", tt.headers...)
+			a := w.Get(social+tt.path+"?"+tt.query.Encode(), "", tt.headers...)
 			wantError(t, a, tt.status, tt.code, tt.description)
 		})
 	}
 	for _, path := range []string{social, social + "acme", social + "acme/", social + "acme/link", social + "/login_url", social + "acme/login_url/x"} {
-		if a := w.get(path, ""); a.Status != http.StatusNotFound || a.Body != endpointtest.NotFound {
+		if a := w.Get(path, ""); a.Status != http.StatusNotFound || a.Body != endpointtest.NotFound {
 			t.Errorf("%s: %d %s", path, a.Status, a.Body)
 		}
 	}
@@ -113,7 +113,7 @@ func TestEveryEndpointForScriptsHasCredentialedCORS(t *testing.T) {
 	} {
 		t.Run(path, func(t *testing.T) {
 			preflight := func(origin string) answer {
-				return w.send(http.MethodOptions, path, "", "Origin", origin, "Access-Control-Request-Method", method, "Access-Control-Request-Headers", "authorization,content-type")
+				return w.Send(http.MethodOptions, path, "", "Origin", origin, "Access-Control-Request-Method", method, "Access-Control-Request-Headers", "authorization,content-type")
 			}
 			a := preflight("https://game.example")
 			if a.Status != http.StatusNoContent || a.Body != "" {
@@ -123,14 +123,14 @@ func TestEveryEndpointForScriptsHasCredentialedCORS(t *testing.T) {
 				"Access-Control-Allow-Methods", method, "Access-Control-Allow-Headers", "Authorization, Content-Type", "Vary", "Origin", "Location", "", "Set-Cookie", "")
 			for _, origin := range []string{"https://evil.example", "null", "https://game.example.evil.example", "http://game.example"} {
 				wantHeaders(t, preflight(origin), "Access-Control-Allow-Origin", "", "Access-Control-Allow-Credentials", "", "Access-Control-Allow-Methods", "", "Vary", "Origin")
-				a := w.send(method, path, "", "Origin", origin)
+				a := w.Send(method, path, "", "Origin", origin)
 				wantHeaders(t, a, "Access-Control-Allow-Origin", "", "Vary", "Origin")
 			}
-			a = w.send(method, path, "", "Origin", "https://game.example")
+			a = w.Send(method, path, "", "Origin", "https://game.example")
 			wantHeaders(t, a, "Access-Control-Allow-Origin", "https://game.example", "Access-Control-Allow-Credentials", "true",
 				"Access-Control-Expose-Headers", "Retry-After", "Location", "")
 			other := map[string]string{"GET": "POST", "POST": "GET"}[method]
-			if a := w.send(other, path, ""); a.Status != http.StatusMethodNotAllowed || a.Header.Get("Allow") != method {
+			if a := w.Send(other, path, ""); a.Status != http.StatusMethodNotAllowed || a.Header.Get("Allow") != method {
 				t.Errorf("%s: %d, Allow %q", other, a.Status, a.Header.Get("Allow"))
 			}
 		})

@@ -29,7 +29,7 @@ func loginURL(t *testing.T, a answer) *url.URL {
 func TestTheSessionCheckGivesTheCallbackAsData(t *testing.T) {
 	w := newWorld(t)
 	cookie, _ := w.signIn(ada)
-	a := w.get("/api/oauth2/sso?"+game("redirect_uri", callback+"?track=7", "state", "a&b<c> 12").Encode(), cookie)
+	a := w.Get("/api/oauth2/sso?"+game("redirect_uri", callback+"?track=7", "state", "a&b<c> 12").Encode(), cookie)
 	u := loginURL(t, a)
 	code := u.Query().Get("code")
 	if want := `{"login_url":"` + callback + `?track=7&code=` + code + `&state=a%26b%3Cc%3E%2012"}` + "\n"; a.Body != want {
@@ -83,7 +83,7 @@ func TestTheSessionCheckDefaultsToWhatTheClientHas(t *testing.T) {
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			u := loginURL(t, w.get("/api/oauth2/sso?"+tt.query.Encode(), cookie))
+			u := loginURL(t, w.Get("/api/oauth2/sso?"+tt.query.Encode(), cookie))
 			if !strings.HasPrefix(u.String(), tt.redirect+"?code=") {
 				t.Errorf("%s", u)
 			}
@@ -116,10 +116,10 @@ func TestTheSessionCheckRefuses(t *testing.T) {
 		{"a flag that is none", game("popup", "perhaps"), 400, "0", "popup should be true or false."},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			wantError(t, w.get("/api/oauth2/sso?"+tt.query.Encode(), cookie), tt.status, tt.code, tt.description)
+			wantError(t, w.Get("/api/oauth2/sso?"+tt.query.Encode(), cookie), tt.status, tt.code, tt.description)
 		})
 	}
-	wantError(t, w.get("/api/oauth2/sso?"+game("fail_auth_url", "https://fail.example/").Encode(), ""), 401, "003-040", "Unauthorized user.")
+	wantError(t, w.Get("/api/oauth2/sso?"+game("fail_auth_url", "https://fail.example/").Encode(), ""), 401, "003-040", "Unauthorized user.")
 }
 
 func TestOnlyRegisteredOriginsReadTheAnswers(t *testing.T) {
@@ -137,9 +137,9 @@ func TestOnlyRegisteredOriginsReadTheAnswers(t *testing.T) {
 	methods := map[string]string{"/api/oauth2/sso": "GET", "/api/oauth2/token": "POST", "/api/oauth2/clear_sso": "GET"}
 	for _, origin := range []string{"https://game.example", "https://server.example", "https://older.example"} {
 		for path, method := range methods {
-			a := w.send(method, path, "", "Origin", origin, "Cookie", cookie)
+			a := w.Send(method, path, "", "Origin", origin, "Cookie", cookie)
 			wantHeaders(t, a, append(ours, "Access-Control-Allow-Origin", origin, "Access-Control-Allow-Methods", "")...)
-			a = w.send(http.MethodOptions, path, "", "Origin", origin, "Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "content-type")
+			a = w.Send(http.MethodOptions, path, "", "Origin", origin, "Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "content-type")
 			wantHeaders(t, a, append(append(ours, preflight...), "Access-Control-Allow-Origin", origin, "Access-Control-Allow-Methods", method)...)
 			if a.Status != http.StatusNoContent || a.Body != "" {
 				t.Errorf("the preflight of %s answers %d %s", path, a.Status, a.Body)
@@ -152,15 +152,15 @@ func TestOnlyRegisteredOriginsReadTheAnswers(t *testing.T) {
 		"http://127.0.0.1", "http://127.0.0.1:8080", "com.example.game:", "com.example.game://", issuer,
 	} {
 		for path, method := range methods {
-			wantHeaders(t, w.send(method, path, "", "Origin", origin), none...)
-			a := w.send(http.MethodOptions, path, "", "Origin", origin, "Access-Control-Request-Method", method)
+			wantHeaders(t, w.Send(method, path, "", "Origin", origin), none...)
+			a := w.Send(http.MethodOptions, path, "", "Origin", origin, "Access-Control-Request-Method", method)
 			wantHeaders(t, a, none...)
 			if a.Status != http.StatusNoContent {
 				t.Errorf("the preflight of %s answers %d", path, a.Status)
 			}
 		}
 	}
-	wantHeaders(t, w.send(http.MethodGet, authPath, "", "Origin", "https://game.example"), "Access-Control-Allow-Origin", "")
+	wantHeaders(t, w.Send(http.MethodGet, authPath, "", "Origin", "https://game.example"), "Access-Control-Allow-Origin", "")
 }
 
 func TestClass22ClearSSOIsNotForOtherSites(t *testing.T) {
@@ -188,8 +188,8 @@ func TestClass22ClearSSOIsNotForOtherSites(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t)
 			cookie, _ := w.signIn(ada)
-			a := w.get("/api/oauth2/clear_sso", cookie, tt.headers...)
-			after := w.get("/api/oauth2/sso?"+game().Encode(), cookie)
+			a := w.Get("/api/oauth2/clear_sso", cookie, tt.headers...)
+			after := w.Get("/api/oauth2/sso?"+game().Encode(), cookie)
 			if !tt.ends {
 				wantError(t, a, 401, "010-026", "Request denied: the origin is not registered.")
 				if after.Status != http.StatusOK {
@@ -217,9 +217,9 @@ func TestClass22WhereTheCookieCrossesSitesOnlyRegisteredOriginsAreAnswered(t *te
 			w.api.CrossSite = true
 			cookie, _ := w.signIn(ada)
 			for _, path := range []string{"/api/oauth2/sso?" + game().Encode(), "/api/oauth2/clear_sso"} {
-				wantError(t, w.get(path, cookie, headers...), 401, "010-026", "Request denied: the origin is not registered.")
+				wantError(t, w.Get(path, cookie, headers...), 401, "010-026", "Request denied: the origin is not registered.")
 			}
-			if a := w.get("/api/oauth2/sso?"+game().Encode(), cookie, "Origin", "https://game.example", "Sec-Fetch-Site", "cross-site"); a.Status != http.StatusOK {
+			if a := w.Get("/api/oauth2/sso?"+game().Encode(), cookie, "Origin", "https://game.example", "Sec-Fetch-Site", "cross-site"); a.Status != http.StatusOK {
 				t.Errorf("a registered origin gets %d %s", a.Status, a.Body)
 			}
 		})
@@ -245,7 +245,7 @@ func TestClass26AScriptGetsNoCodeOfAnotherClient(t *testing.T) {
 			{"https://evil.example", game(), 401},
 			{"null", game(), 401},
 		} {
-			a := w.get("/api/oauth2/sso?"+tt.query.Encode(), cookie, "Origin", tt.origin, "Sec-Fetch-Site", "same-site", "Sec-Fetch-Mode", "cors")
+			a := w.Get("/api/oauth2/sso?"+tt.query.Encode(), cookie, "Origin", tt.origin, "Sec-Fetch-Site", "same-site", "Sec-Fetch-Mode", "cors")
 			if tt.status == 401 {
 				wantError(t, a, 401, "010-026", "Request denied: the origin is not registered.")
 			} else if a.Status != tt.status {
@@ -259,7 +259,7 @@ func TestANeighbourUsesUpNobodysCodes(t *testing.T) {
 	w := newWorld(t)
 	cookie, _ := w.signIn(ada)
 	for _, site := range []string{"same-site", "cross-site"} {
-		a := w.get("/api/oauth2/sso?"+game().Encode(), cookie, "Sec-Fetch-Site", site, "Sec-Fetch-Mode", "no-cors", "Sec-Fetch-Dest", "empty")
+		a := w.Get("/api/oauth2/sso?"+game().Encode(), cookie, "Sec-Fetch-Site", site, "Sec-Fetch-Mode", "no-cors", "Sec-Fetch-Dest", "empty")
 		wantError(t, a, 401, "010-026", "Request denied: the origin is not registered.")
 	}
 	if n := w.Audit.FilterMessage(string(oauth.CodeIssued)).Len(); n != 0 {
@@ -271,7 +271,7 @@ func TestClass16ClearSSOEndsTheSessionOfAUserWhoIsGone(t *testing.T) {
 	w := newWorld(t)
 	cookie, sess := w.signIn(ada)
 	w.People.Remove(ada)
-	if a := w.get("/api/oauth2/clear_sso", cookie); a.Status != http.StatusNoContent {
+	if a := w.Get("/api/oauth2/clear_sso", cookie); a.Status != http.StatusNoContent {
 		t.Fatal(a.Status, a.Body)
 	}
 	w.People.Restore(ada)
@@ -285,7 +285,7 @@ func TestClass16SigningOutSpendsTheCodesOfTheSession(t *testing.T) {
 	cookie, _ := w.signIn(ada)
 	other, _ := w.signIn(session.User{Subject: "other", Name: "bob"})
 	code, kept := w.code(cookie, game("scope", "offline")), w.code(other, game())
-	w.get("/api/oauth2/clear_sso", cookie)
+	w.Get("/api/oauth2/clear_sso", cookie)
 	wantError(t, w.token(redemption(code)), 400, "010-023", badGrant)
 	if a := w.token(redemption(kept)); a.Status != http.StatusOK {
 		t.Errorf("another session's code: %d %s", a.Status, a.Body)
@@ -311,7 +311,7 @@ func TestARefusedOriginIsInTheAuditLog(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			cookie, _ := w.signIn(ada)
-			wantError(t, w.get(tt.path, cookie, tt.headers...), 401, "010-026", "Request denied: the origin is not registered.")
+			wantError(t, w.Get(tt.path, cookie, tt.headers...), 401, "010-026", "Request denied: the origin is not registered.")
 			lines := w.Audit.FilterMessage(string(oauth.AccessDenied)).All()
 			if len(lines) != 1 {
 				t.Fatalf("%d lines", len(lines))

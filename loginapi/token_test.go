@@ -183,11 +183,11 @@ func TestTheTokenEndpointRefusesWithTheErrorsOfTheReference(t *testing.T) {
 			if len(headers) == 0 || headers[0] != "Content-Type" {
 				headers = append(headers, "Content-Type", form)
 			}
-			a := w.send(http.MethodPost, "/api/oauth2/token", tt.form.Encode(), headers...)
+			a := w.Send(http.MethodPost, "/api/oauth2/token", tt.form.Encode(), headers...)
 			wantError(t, a, tt.status, tt.code, tt.description)
 		})
 	}
-	wantError(t, w.send(http.MethodPost, "/api/oauth2/token", redemption("x").Encode()), 400, "0", urlencoded)
+	wantError(t, w.Send(http.MethodPost, "/api/oauth2/token", redemption("x").Encode()), 400, "0", urlencoded)
 }
 
 func TestWhatTheTokenEndpointTakes(t *testing.T) {
@@ -210,13 +210,13 @@ func TestWhatTheTokenEndpointTakes(t *testing.T) {
 			return w.token(redemption(w.code(cookie, game()), "client_id", "-"), "Authorization", basic("1", ""))
 		},
 		"a content type with a charset": func() answer {
-			return w.send(http.MethodPost, "/api/oauth2/token", redemption(w.code(cookie, game())).Encode(), "Content-Type", "Application/X-WWW-Form-URLEncoded; charset=UTF-8")
+			return w.Send(http.MethodPost, "/api/oauth2/token", redemption(w.code(cookie, game())).Encode(), "Content-Type", "Application/X-WWW-Form-URLEncoded; charset=UTF-8")
 		},
 		"unknown parameters": func() answer {
 			return w.token(redemption(w.code(cookie, game()), "scope", "email", "client_assertion", "x"))
 		},
 		"two slashes after api": func() answer {
-			return w.send(http.MethodPost, "/api//oauth2/token", redemption(w.code(cookie, game())).Encode(), "Content-Type", form)
+			return w.Send(http.MethodPost, "/api//oauth2/token", redemption(w.code(cookie, game())).Encode(), "Content-Type", form)
 		},
 		"a loopback port": func() answer {
 			const native = "http://127.0.0.1:50123/callback"
@@ -246,14 +246,14 @@ func TestEveryParameterOfTheTokenEndpointIsHeldToItsForm(t *testing.T) {
 			name + "=%zz":              name + " is not URL-encoded.",
 			name + "=" + strings.Repeat("a", 16<<10+1): name + " is longer than 16384 bytes.",
 		} {
-			a := w.send(http.MethodPost, "/api/oauth2/token", broken+"&"+q.Encode(), "Content-Type", form)
+			a := w.Send(http.MethodPost, "/api/oauth2/token", broken+"&"+q.Encode(), "Content-Type", form)
 			wantError(t, a, 400, "0", description)
 		}
-		a := w.send(http.MethodPost, "/api/oauth2/token", q.Encode()+"&"+name+"="+strings.Repeat("a", 1<<20), "Content-Type", form)
+		a := w.Send(http.MethodPost, "/api/oauth2/token", q.Encode()+"&"+name+"="+strings.Repeat("a", 1<<20), "Content-Type", form)
 		wantError(t, a, 413, "0", "The body is too large.")
 	}
 	// None of it cost the code. A parameter in the query is none.
-	if a := w.send(http.MethodPost, "/api/oauth2/token?client_id=2", q.Encode()+"&"+q.Encode(), "Content-Type", form); a.Status != http.StatusOK {
+	if a := w.Send(http.MethodPost, "/api/oauth2/token?client_id=2", q.Encode()+"&"+q.Encode(), "Content-Type", form); a.Status != http.StatusOK {
 		t.Errorf("%d %s", a.Status, a.Body)
 	}
 }
@@ -264,8 +264,8 @@ func TestClass24BodiesAreBounded(t *testing.T) {
 		body := redemption("x").Encode() + "&pad="
 		return body + strings.Repeat("a", size-len(body))
 	}
-	wantError(t, w.send(http.MethodPost, "/api/oauth2/token", pad(64<<10), "Content-Type", form), 400, "010-023", badGrant)
-	wantError(t, w.send(http.MethodPost, "/api/oauth2/token", pad(64<<10+1), "Content-Type", form), 413, "0", "The body is too large.")
+	wantError(t, w.Send(http.MethodPost, "/api/oauth2/token", pad(64<<10), "Content-Type", form), 400, "010-023", badGrant)
+	wantError(t, w.Send(http.MethodPost, "/api/oauth2/token", pad(64<<10+1), "Content-Type", form), 413, "0", "The body is too large.")
 }
 
 func TestAStoreThatIsDownDoesNotCostTheCode(t *testing.T) {

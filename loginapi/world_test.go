@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"strings"
 	"sync/atomic"
@@ -47,10 +46,10 @@ var (
 // server.
 type world struct {
 	*oauthtest.World
+	*endpointtest.Face
 	api   *loginapi.API
 	log   *observer.ObservedLogs
 	asked *atomic.Int64 // how often a password was checked
-	url   string
 }
 
 func newWorld(t testing.TB) *world {
@@ -78,9 +77,7 @@ func newWorld(t testing.TB) *world {
 		From:     func(*http.Request) oauth.Origin { return "192.0.2.1" },
 		Log:      zap.New(logCore),
 	}
-	server := httptest.NewServer(endpointtest.Face(w.api.Endpoint))
-	t.Cleanup(server.Close)
-	w.url = server.URL
+	w.Face = endpointtest.NewFace(t, w.api.Endpoint)
 	return w
 }
 
@@ -146,34 +143,16 @@ const form = endpointtest.Form
 
 var changed, wantHeaders = endpointtest.Changed, endpointtest.WantHeaders
 
-// get asks the server, and follows no redirect.
-func (w *world) get(path, cookie string, headers ...string) answer {
-	w.T.Helper()
-	return w.send(http.MethodGet, path, "", append(headers, "Cookie", cookie)...)
-}
-
-func (w *world) send(method, path, body string, headers ...string) answer {
-	w.T.Helper()
-	return endpointtest.Send(w.T, endpointtest.NewRequest(w.T, method, w.url+path, body, headers...))
-}
-
-// direct asks the API without a network, for what no client sends or no
-// server lets through.
-func (w *world) direct(method, path, rawQuery, body string, headers ...string) answer {
-	w.T.Helper()
-	return endpointtest.ServeRaw(w.T, endpointtest.Face(w.api.Endpoint), method, path, rawQuery, body, headers...)
-}
-
 // token posts to the token endpoint.
 func (w *world) token(body url.Values, headers ...string) answer {
 	w.T.Helper()
-	return w.send(http.MethodPost, "/api/oauth2/token", body.Encode(), append([]string{"Content-Type", form}, headers...)...)
+	return w.Send(http.MethodPost, "/api/oauth2/token", body.Encode(), append([]string{"Content-Type", form}, headers...)...)
 }
 
 // code gets a code from the authorization endpoint.
 func (w *world) code(cookie string, query url.Values) string {
 	w.T.Helper()
-	a := w.get("/api/oauth2/auth?"+query.Encode(), cookie)
+	a := w.Get("/api/oauth2/auth?"+query.Encode(), cookie)
 	if a.Status != http.StatusFound {
 		w.T.Fatalf("no code: %d %s", a.Status, a.Body)
 	}

@@ -13,7 +13,7 @@ import (
 
 func (w *world) userInfo(token string) answer {
 	w.T.Helper()
-	return w.get("/oauth2/userinfo", "", "Authorization", "Bearer "+token)
+	return w.Get("/oauth2/userinfo", "", "Authorization", "Bearer "+token)
 }
 
 func (w *world) introspect(token, client string) answer {
@@ -36,7 +36,7 @@ func TestClass26OneKindOfTokenIsNotTakenForTheOther(t *testing.T) {
 		t.Errorf("introspection of an ID token: %s", a.Body)
 	}
 	asHint := "/oauth2/end_session?" + url.Values{"id_token_hint": {got.Access}}.Encode()
-	if a := w.get(asHint, cookie); a.Location() != w.url+"/sign_out?" {
+	if a := w.Get(asHint, cookie); a.Location() != w.URL+"/sign_out?" {
 		t.Errorf("an access token as a hint: %d %s", a.Status, a.Location())
 	}
 	if _, err := w.Server.Sessions.Lookup(t.Context(), sess.Key()); err != nil {
@@ -120,9 +120,9 @@ func TestHowUserInfoTakesATokenAndRefusesWithoutOne(t *testing.T) {
 	bearer := func(token string) []string { return []string{"Authorization", "Bearer " + token} }
 	inBody := url.Values{"access_token": {token}}
 	for name, a := range map[string]answer{
-		"GET":            w.get("/oauth2/userinfo", "", bearer(token)...),
-		"scheme in case": w.get("/oauth2/userinfo", "", "Authorization", "bearer "+token),
-		"POST":           w.send(http.MethodPost, "/oauth2/userinfo", "", bearer(token)...),
+		"GET":            w.Get("/oauth2/userinfo", "", bearer(token)...),
+		"scheme in case": w.Get("/oauth2/userinfo", "", "Authorization", "bearer "+token),
+		"POST":           w.Send(http.MethodPost, "/oauth2/userinfo", "", bearer(token)...),
 		"POST, in body":  w.post("/oauth2/userinfo", inBody),
 	} {
 		if a.Status != http.StatusOK || !strings.Contains(a.Body, `"sub":"`+ada.Subject+`"`) {
@@ -136,12 +136,12 @@ func TestHowUserInfoTakesATokenAndRefusesWithoutOne(t *testing.T) {
 		status    int
 		challenge string
 	}{
-		{"no token", w.get("/oauth2/userinfo", cookie), 401, "Bearer"},
-		{"an empty one", w.get("/oauth2/userinfo", "", "Authorization", "Bearer "), 401, "Bearer"},
-		{"Basic", w.get("/oauth2/userinfo", "", "Authorization", basic("2", secret)), 401, "Bearer"},
-		{"in the query", w.get("/oauth2/userinfo?access_token="+token, ""), 401, "Bearer"},
+		{"no token", w.Get("/oauth2/userinfo", cookie), 401, "Bearer"},
+		{"an empty one", w.Get("/oauth2/userinfo", "", "Authorization", "Bearer "), 401, "Bearer"},
+		{"Basic", w.Get("/oauth2/userinfo", "", "Authorization", basic("2", secret)), 401, "Bearer"},
+		{"in the query", w.Get("/oauth2/userinfo?access_token="+token, ""), 401, "Bearer"},
 		{"in both", w.post("/oauth2/userinfo", inBody, bearer(token)...), 400, `Bearer error="invalid_request", error_description="The token should be in the header or in the body, not in both."`},
-		{"two headers", w.get("/oauth2/userinfo", "", append(bearer(token), bearer(token)...)...), 400, `Bearer error="invalid_request", error_description="The Authorization header is there more than once."`},
+		{"two headers", w.Get("/oauth2/userinfo", "", append(bearer(token), bearer(token)...)...), 400, `Bearer error="invalid_request", error_description="The Authorization header is there more than once."`},
 		{"a client's own", w.userInfo(own), 401, `Bearer error="invalid_token", error_description="The token is of no user, or for the activation of a license."`},
 		{"without openid", w.userInfo(plain), 403, `Bearer error="insufficient_scope", error_description="The token should have scope openid.", scope="openid"`},
 	} {
@@ -186,7 +186,7 @@ func TestClass26IntrospectionAnswersOnlyWhomATokenIsFor(t *testing.T) {
 	got := decode[map[string]any](t, w.introspect(apps.Access, "5"))
 	want := map[string]any{
 		"active": true, "scope": "openid email", "client_id": "1", "username": "ada", "token_type": "Bearer", "sub": ada.Subject,
-		"aud": []any{"app", "other"}, "iss": w.url, "exp": claims["exp"], "iat": claims["iat"], "jti": claims["jti"],
+		"aud": []any{"app", "other"}, "iss": w.URL, "exp": claims["exp"], "iat": claims["iat"], "jti": claims["jti"],
 	}
 	if !equal(got, want) {
 		t.Errorf("got  %v\nwant %v", got, want)
@@ -208,7 +208,7 @@ func TestIntrospectionIsForClientsWithASecret(t *testing.T) {
 	wantError(t, w.post("/oauth2/introspect", ask("client_id", "-", "client_secret", "-")), 400, "invalid_client", "client_id is missing.")
 	wantError(t, w.post("/oauth2/introspect", ask("client_id", "-", "client_secret", "-"), "Authorization", "Bearer "+token), 401, "invalid_client", "The Authorization header should be HTTP Basic.")
 	wantError(t, w.post("/oauth2/introspect", ask("token", "-")), 400, "invalid_request", "token is missing.")
-	if a := w.send(http.MethodGet, "/oauth2/introspect?"+ask().Encode(), ""); a.Status != http.StatusMethodNotAllowed {
+	if a := w.Send(http.MethodGet, "/oauth2/introspect?"+ask().Encode(), ""); a.Status != http.StatusMethodNotAllowed {
 		t.Errorf("GET: %d", a.Status)
 	}
 }

@@ -13,7 +13,7 @@ import (
 
 func (w *world) authorize(query url.Values, cookie string, headers ...string) answer {
 	w.T.Helper()
-	return w.get("/oauth2/authorize?"+query.Encode(), cookie, headers...)
+	return w.Get("/oauth2/authorize?"+query.Encode(), cookie, headers...)
 }
 
 func TestACodeComesWithTheUnchangedStateAndTheIssuer(t *testing.T) {
@@ -22,7 +22,7 @@ func TestACodeComesWithTheUnchangedStateAndTheIssuer(t *testing.T) {
 	for _, state := range []string{"", "x", "a state+1 & more=#/?", "žluťoučký"} {
 		a := w.authorize(app("state", state), cookie)
 		back := parameters(t, a.Location())
-		if a.Status != http.StatusFound || !strings.HasPrefix(a.Location(), callback+"?code=") || back.Get("state") != state || back.Has("state") != (state != "") || back.Get("iss") != w.url || len(back["code"]) != 1 {
+		if a.Status != http.StatusFound || !strings.HasPrefix(a.Location(), callback+"?code=") || back.Get("state") != state || back.Has("state") != (state != "") || back.Get("iss") != w.URL || len(back["code"]) != 1 {
 			t.Errorf("state %q: %d %s", state, a.Status, a.Location())
 		}
 		if strings.Contains(a.Location(), "+") {
@@ -73,7 +73,7 @@ func TestClass10And11ErrorsNeverRedirectToWhatIsNotRegistered(t *testing.T) {
 		{"Class24 a parameter that is too long", app("state", strings.Repeat("x", 16<<10+1)).Encode(), 400, "state is longer than 16384 bytes."},
 		{"Class24 a query that is too long", strings.Repeat("x", 32<<10+1), 400, "The parameters are too long."},
 	} {
-		t.Run(tt.name, func(t *testing.T) { wantPage(t, w.get("/oauth2/authorize?"+tt.query, cookie), tt.status, tt.words) })
+		t.Run(tt.name, func(t *testing.T) { wantPage(t, w.Get("/oauth2/authorize?"+tt.query, cookie), tt.status, tt.words) })
 	}
 }
 
@@ -109,7 +109,7 @@ func TestErrorsGoToTheRegisteredRedirectURI(t *testing.T) {
 				a := w.authorize(tt.query, cookie)
 				back := parameters(t, a.Location())
 				if a.Status != http.StatusFound || !strings.HasPrefix(a.Location(), tt.prefix) || back.Get("error") != tt.code || back.Get("error_description") == "" ||
-					back.Get("state") != "a state+1" || back.Get("iss") != w.url || back.Has("code") || back.Has("access_token") {
+					back.Get("state") != "a state+1" || back.Get("iss") != w.URL || back.Has("code") || back.Has("access_token") {
 					t.Errorf("%s: %d %s", name, a.Status, a.Location())
 				}
 				wantHeaders(t, a, "Cache-Control", "no-store", "Referrer-Policy", "no-referrer")
@@ -152,8 +152,8 @@ func TestWhoHasToSignInIsSentToTheHostedPage(t *testing.T) {
 		{"other parameters stay as they are", app().Encode() + "&ui_locales=%64e&&login_hint=ada", "", "&ui_locales=%64e&login_hint=ada"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			a := w.get("/oauth2/authorize?"+tt.query, tt.cookie)
-			if want := w.url + "/hosted?" + app().Encode() + tt.hosted; a.Status != http.StatusFound || a.Location() != want {
+			a := w.Get("/oauth2/authorize?"+tt.query, tt.cookie)
+			if want := w.URL + "/hosted?" + app().Encode() + tt.hosted; a.Status != http.StatusFound || a.Location() != want {
 				t.Errorf("got  %d %s\nwant %s", a.Status, a.Location(), want)
 			}
 		})
@@ -168,11 +168,11 @@ func TestTheRequestIsContentWithASessionThatBeganSince(t *testing.T) {
 	w.Clock.Advance(time.Minute)
 	after, _ := w.signIn(ada)
 	w.Clock.Advance(time.Hour) // the user is slow
-	back := "/oauth2/authorize?" + strings.TrimPrefix(hosted, w.url+"/hosted?")
-	if a := w.get(back, after); !strings.HasPrefix(a.Location(), callback+"?code=") {
+	back := "/oauth2/authorize?" + strings.TrimPrefix(hosted, w.URL+"/hosted?")
+	if a := w.Get(back, after); !strings.HasPrefix(a.Location(), callback+"?code=") {
 		t.Errorf("a fresh session: %d %s", a.Status, a.Location())
 	}
-	if a := w.get(back, before); !strings.HasPrefix(a.Location(), w.url+"/hosted?") {
+	if a := w.Get(back, before); !strings.HasPrefix(a.Location(), w.URL+"/hosted?") {
 		t.Errorf("the one from before: %d %s", a.Status, a.Location())
 	}
 	if a := w.authorize(app("max_age", "18446744073709551615"), before); a.Status != http.StatusBadRequest {
@@ -246,14 +246,14 @@ func TestAPostIsTurnedIntoAGetThatHasTheCookie(t *testing.T) {
 		}
 	}
 	a := w.post("/oauth2/authorize", app())
-	if back := parameters(t, w.get(a.Location(), cookie).Location()); !back.Has("code") {
+	if back := parameters(t, w.Get(a.Location(), cookie).Location()); !back.Has("code") {
 		t.Errorf("came back with %v", back)
 	}
-	repeated := w.send(http.MethodPost, "/oauth2/authorize", app().Encode()+"&client_id=2", "Content-Type", form)
-	wantPage(t, w.get(repeated.Location(), cookie), http.StatusBadRequest, "client_id is there more than once.")
-	wantPage(t, w.send(http.MethodPost, "/oauth2/authorize", app().Encode(), "Content-Type", "application/json"), http.StatusBadRequest, "application/x-www-form-urlencoded")
-	wantPage(t, w.send(http.MethodPost, "/oauth2/authorize", "a=%zz", "Content-Type", form), http.StatusBadRequest, "not URL-encoded")
-	wantPage(t, w.send(http.MethodPost, "/oauth2/authorize", strings.Repeat("x", 64<<10+1), "Content-Type", form), http.StatusRequestEntityTooLarge, "The body is too large.")
+	repeated := w.Send(http.MethodPost, "/oauth2/authorize", app().Encode()+"&client_id=2", "Content-Type", form)
+	wantPage(t, w.Get(repeated.Location(), cookie), http.StatusBadRequest, "client_id is there more than once.")
+	wantPage(t, w.Send(http.MethodPost, "/oauth2/authorize", app().Encode(), "Content-Type", "application/json"), http.StatusBadRequest, "application/x-www-form-urlencoded")
+	wantPage(t, w.Send(http.MethodPost, "/oauth2/authorize", "a=%zz", "Content-Type", form), http.StatusBadRequest, "not URL-encoded")
+	wantPage(t, w.Send(http.MethodPost, "/oauth2/authorize", strings.Repeat("x", 64<<10+1), "Content-Type", form), http.StatusRequestEntityTooLarge, "The body is too large.")
 }
 
 func TestOnlyANavigationGetsACode(t *testing.T) {
@@ -261,7 +261,7 @@ func TestOnlyANavigationGetsACode(t *testing.T) {
 	cookie, _ := w.signIn(ada)
 	wantPage(t, w.authorize(app(), cookie, "Sec-Fetch-Mode", "no-cors", "Sec-Fetch-Dest", "image"), http.StatusBadRequest, "not for an image")
 	for _, method := range []string{http.MethodHead, http.MethodPut, http.MethodDelete, http.MethodOptions} {
-		a := w.send(method, "/oauth2/authorize?"+app().Encode(), "", "Cookie", cookie)
+		a := w.Send(method, "/oauth2/authorize?"+app().Encode(), "", "Cookie", cookie)
 		if a.Status != http.StatusMethodNotAllowed {
 			t.Errorf("%s: %d", method, a.Status)
 		}

@@ -11,13 +11,13 @@ import (
 
 func TestDiscoveryListsOnlyWhatWorks(t *testing.T) {
 	w := newWorld(t)
-	a := w.get("/.well-known/openid-configuration", "")
+	a := w.Get("/.well-known/openid-configuration", "")
 	wantHeaders(t, a, "Content-Type", "application/json", "Cache-Control", "public, max-age=300", "Access-Control-Allow-Origin", "*")
-	if same := w.get("/.well-known/oauth-authorization-server", ""); same.Body != a.Body {
+	if same := w.Get("/.well-known/oauth-authorization-server", ""); same.Body != a.Body {
 		t.Error("RFC 8414 has another document")
 	}
 	document := decode[map[string]any](t, a)
-	if document["issuer"] != w.url {
+	if document["issuer"] != w.URL {
 		t.Errorf("issuer %v", document["issuer"])
 	}
 	for name, value := range document {
@@ -25,8 +25,8 @@ func TestDiscoveryListsOnlyWhatWorks(t *testing.T) {
 		if !isAddress || name == "issuer" {
 			continue
 		}
-		path, below := strings.CutPrefix(address, w.url)
-		if !below || w.send(http.MethodPost, path, "").Status == http.StatusNotFound {
+		path, below := strings.CutPrefix(address, w.URL)
+		if !below || w.Send(http.MethodPost, path, "").Status == http.StatusNotFound {
 			t.Errorf("%s: nothing answers %s", name, address)
 		}
 	}
@@ -55,7 +55,7 @@ func TestDiscoveryListsOnlyWhatWorks(t *testing.T) {
 		}
 	}
 	w.Server.Licenses = nil
-	document = decode[map[string]any](t, w.get("/.well-known/openid-configuration", ""))
+	document = decode[map[string]any](t, w.Get("/.well-known/openid-configuration", ""))
 	if !equal(document["response_types_supported"], []any{"code"}) || slices.Contains(document["grant_types_supported"].([]any), any("implicit")) {
 		t.Errorf("without licensed software: %v", document)
 	}
@@ -63,7 +63,7 @@ func TestDiscoveryListsOnlyWhatWorks(t *testing.T) {
 
 func TestTheKeySetHasAllPublicKeysAndNoPrivateOne(t *testing.T) {
 	w := newWorld(t)
-	a := w.get("/oauth2/jwks", "")
+	a := w.Get("/oauth2/jwks", "")
 	wantHeaders(t, a, "Content-Type", "application/jwk-set+json", "Cache-Control", "public, max-age=300", "Access-Control-Allow-Origin", "*")
 	set := decode[jose.JSONWebKeySet](t, a)
 	found := map[string]bool{}
@@ -99,10 +99,10 @@ func TestTheKeySetHasAllPublicKeysAndNoPrivateOne(t *testing.T) {
 func TestWhatIsPublicTakesGetAndHeadAlone(t *testing.T) {
 	w := newWorld(t)
 	for _, path := range []string{"/.well-known/openid-configuration", "/.well-known/oauth-authorization-server", "/oauth2/jwks"} {
-		if a := w.send(http.MethodHead, path, ""); a.Status != http.StatusOK || a.Body != "" {
+		if a := w.Send(http.MethodHead, path, ""); a.Status != http.StatusOK || a.Body != "" {
 			t.Errorf("HEAD %s: %d", path, a.Status)
 		}
-		a := w.send(http.MethodPost, path, "")
+		a := w.Send(http.MethodPost, path, "")
 		if a.Status != http.StatusMethodNotAllowed {
 			t.Errorf("POST %s: %d", path, a.Status)
 		}

@@ -14,7 +14,7 @@ import (
 
 func (w *world) endSession(cookie string, params ...string) answer {
 	w.T.Helper()
-	return w.get("/oauth2/end_session?"+changed(url.Values{}, params).Encode(), cookie)
+	return w.Get("/oauth2/end_session?"+changed(url.Values{}, params).Encode(), cookie)
 }
 
 func (w *world) lives(s *session.Session) bool {
@@ -44,7 +44,7 @@ func TestAHintThatNamesTheBrowsersSessionSignsOutAtOnce(t *testing.T) {
 			w.Clock.Advance(3 * time.Hour) // the hint has expired
 			a := w.endSession(cookie, append(tt.params, "id_token_hint", got.ID)...)
 			if strings.HasPrefix(tt.back, "/") {
-				tt.back = w.url + tt.back
+				tt.back = w.URL + tt.back
 			}
 			if a.Status != http.StatusFound || a.Location() != tt.back {
 				t.Errorf("got %d %s, want %s", a.Status, a.Location(), tt.back)
@@ -89,7 +89,7 @@ func TestClass22OnlyTheHintOfThisSessionSignsOutWithoutAsking(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			a := w.endSession(cookie, tt.params...)
-			if want := w.url + "/sign_out?" + tt.ask; a.Status != http.StatusFound || a.Location() != want {
+			if want := w.URL + "/sign_out?" + tt.ask; a.Status != http.StatusFound || a.Location() != want {
 				t.Errorf("got %d %s, want %s", a.Status, a.Location(), want)
 			}
 			if !w.lives(sess) {
@@ -97,9 +97,9 @@ func TestClass22OnlyTheHintOfThisSessionSignsOutWithoutAsking(t *testing.T) {
 			}
 		})
 	}
-	image := w.get("/oauth2/end_session?"+url.Values{"id_token_hint": {hint}}.Encode(), cookie, "Sec-Fetch-Mode", "no-cors")
+	image := w.Get("/oauth2/end_session?"+url.Values{"id_token_hint": {hint}}.Encode(), cookie, "Sec-Fetch-Mode", "no-cors")
 	wantPage(t, image, http.StatusBadRequest, "not for an image")
-	head := w.send(http.MethodHead, "/oauth2/end_session?"+url.Values{"id_token_hint": {hint}}.Encode(), "", "Cookie", cookie)
+	head := w.Send(http.MethodHead, "/oauth2/end_session?"+url.Values{"id_token_hint": {hint}}.Encode(), "", "Cookie", cookie)
 	if head.Status != http.StatusMethodNotAllowed || !w.lives(sess) {
 		t.Errorf("HEAD: %d", head.Status)
 	}
@@ -128,7 +128,7 @@ func TestClass10ASignOutLeadsNowhereThatIsNotRegistered(t *testing.T) {
 	if !w.lives(sess) {
 		t.Error("the session has ended")
 	}
-	twice := w.get("/oauth2/end_session?client_id=1&client_id=2", cookie)
+	twice := w.Get("/oauth2/end_session?client_id=1&client_id=2", cookie)
 	wantPage(t, twice, http.StatusBadRequest, "client_id is there more than once.")
 }
 

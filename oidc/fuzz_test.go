@@ -21,13 +21,12 @@ func FuzzAuthorizeQuery(f *testing.F) {
 	w.Server.Limits.Capacity = 1 << 20
 	cookie, _ := w.signIn(session.User{Subject: "s", Signin: "local"})
 	f.Fuzz(func(t *testing.T, query string) {
-		w.T = t
 		request, refusal := oidc.ParseAuthorize(query)
-		a := w.direct(http.MethodGet, "/oauth2/authorize", query, "", "Cookie", cookie)
+		a := w.Direct(http.MethodGet, "/oauth2/authorize", query, "", "Cookie", cookie)
 		if refusal != nil && a.Status != http.StatusBadRequest {
 			t.Errorf("%v, and yet %d", refusal, a.Status)
 		}
-		if location := a.Location(); location != "" && !strings.HasPrefix(location, w.url+"/hosted?") && !strings.HasPrefix(location, request.RedirectURI) {
+		if location := a.Location(); location != "" && !strings.HasPrefix(location, w.URL+"/hosted?") && !strings.HasPrefix(location, request.RedirectURI) {
 			t.Errorf("leads to %q", location)
 		}
 		switch a.Status {

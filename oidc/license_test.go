@@ -31,7 +31,7 @@ func TestALinkLeadsToACodeOnceThatNoTokenEndpointTakes(t *testing.T) {
 	link := w.link("demo", "code", "")
 	a := w.authorize(link, cookie)
 	back := parameters(t, a.Location())
-	if a.Status != http.StatusFound || !strings.HasPrefix(a.Location(), "https://licensed.example/cb?code=") || back.Get("state") != link.Get("state") || back.Get("iss") != w.url {
+	if a.Status != http.StatusFound || !strings.HasPrefix(a.Location(), "https://licensed.example/cb?code=") || back.Get("state") != link.Get("state") || back.Get("iss") != w.URL {
 		t.Fatalf("got %d %s", a.Status, a.Location())
 	}
 	wantError(t, w.post("/oauth2/token", url.Values{
@@ -53,7 +53,7 @@ func TestALinkLeadsToTokensInTheFragment(t *testing.T) {
 		link := w.link("demo", "token", uri)
 		a := w.authorize(link, cookie)
 		back := parameters(t, a.Location())
-		if a.Status != http.StatusFound || !strings.HasPrefix(a.Location(), prefix) || back.Get("token_type") != "Bearer" || back.Get("expires_in") != "3600" || back.Get("state") != link.Get("state") || back.Get("iss") != w.url {
+		if a.Status != http.StatusFound || !strings.HasPrefix(a.Location(), prefix) || back.Get("token_type") != "Bearer" || back.Get("expires_in") != "3600" || back.Get("state") != link.Get("state") || back.Get("iss") != w.URL {
 			t.Fatalf("got %d %s", a.Status, a.Location())
 		}
 		wantHeaders(t, a, "Cache-Control", "no-store", "Referrer-Policy", "no-referrer")
@@ -112,7 +112,7 @@ func TestClass17ALinkIsForTheUsersOfItsAccount(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			cookie, _ := w.signIn(u)
 			link := w.link("demo", "code", "")
-			if a := w.authorize(link, cookie); a.Location() != w.url+"/hosted?"+link.Encode() {
+			if a := w.authorize(link, cookie); a.Location() != w.URL+"/hosted?"+link.Encode() {
 				t.Errorf("got %d %s", a.Status, a.Location())
 			}
 			link.Set("prompt", "none")
@@ -130,7 +130,7 @@ func TestALinkIsNotSpentOnWhatFails(t *testing.T) {
 	second, _ := w.signIn(grace)
 
 	seated := w.link("seated", "code", "")
-	if a := w.authorize(seated, second); a.Location() != w.url+"/sessions?"+seated.Encode() {
+	if a := w.authorize(seated, second); a.Location() != w.URL+"/sessions?"+seated.Encode() {
 		t.Errorf("no seat: %d %s", a.Status, a.Location())
 	}
 	silent := changed(w.link("seated", "code", ""), []string{"prompt", "none"})
@@ -184,7 +184,7 @@ func TestOfTwoTabsWithOneLinkOneGetsTheCode(t *testing.T) {
 	answers := make(chan answer)
 	const tabs = 8
 	for range tabs {
-		go func() { answers <- w.direct(http.MethodGet, "/oauth2/authorize", link.Encode(), "", "Cookie", cookie) }()
+		go func() { answers <- w.Direct(http.MethodGet, "/oauth2/authorize", link.Encode(), "", "Cookie", cookie) }()
 	}
 	codes := 0
 	for range tabs {

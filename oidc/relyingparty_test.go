@@ -26,7 +26,7 @@ func TestARelyingPartySignsInByDiscoveryAlone(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			ctx := relying.ClientContext(t.Context(), http.DefaultClient)
-			provider, err := relying.NewProvider(ctx, w.url)
+			provider, err := relying.NewProvider(ctx, w.URL)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -47,8 +47,8 @@ func TestARelyingPartySignsInByDiscoveryAlone(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			back := parameters(t, w.get(asked.RequestURI(), cookie).Location())
-			if back.Get("state") != "a state" || back.Get("iss") != w.url {
+			back := parameters(t, w.Get(asked.RequestURI(), cookie).Location())
+			if back.Get("state") != "a state" || back.Get("iss") != w.URL {
 				t.Fatalf("came back with %v", back)
 			}
 			token, err := party.Exchange(ctx, back.Get("code"), redeem...)
@@ -111,7 +111,7 @@ func TestClaimsGoByScopeAndRegistration(t *testing.T) {
 			if got.Scope != tt.scope || got.Type != "Bearer" || got.Expires != 3600 {
 				t.Errorf("got %+v", got)
 			}
-			info := decode[map[string]any](t, w.get("/oauth2/userinfo", "", "Authorization", "Bearer "+got.Access))
+			info := decode[map[string]any](t, w.Get("/oauth2/userinfo", "", "Authorization", "Bearer "+got.Access))
 			id := payload(t, got.ID)
 			for name, value := range everything {
 				wanted := slices.Contains(tt.claims, name)
@@ -139,7 +139,7 @@ func TestWithoutOpenIDItIsPlainOAuth(t *testing.T) {
 
 func TestATokenOfAClientOfItsOwn(t *testing.T) {
 	w := newWorld(t)
-	provider, err := relying.NewProvider(t.Context(), w.url)
+	provider, err := relying.NewProvider(t.Context(), w.URL)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -66,21 +66,21 @@ func TestTheTokenEndpointRefusesAsRFC6749Section52Says(t *testing.T) {
 			if len(headers) == 0 || headers[0] != "Content-Type" {
 				headers = append(headers, "Content-Type", form)
 			}
-			a := w.send(http.MethodPost, "/oauth2/token", tt.form.Encode(), headers...)
+			a := w.Send(http.MethodPost, "/oauth2/token", tt.form.Encode(), headers...)
 			wantError(t, a, tt.status, tt.code, tt.description)
 			if challenged := strings.HasPrefix(a.Header.Get("WWW-Authenticate"), "Basic "); challenged != (tt.status == 401) {
 				t.Errorf("challenged: %v", challenged)
 			}
 		})
 	}
-	repeated := w.send(http.MethodPost, "/oauth2/token", redemption("x").Encode()+"&code=y", "Content-Type", form)
+	repeated := w.Send(http.MethodPost, "/oauth2/token", redemption("x").Encode()+"&code=y", "Content-Type", form)
 	wantError(t, repeated, 400, "invalid_request", "code is there more than once.")
-	large := w.send(http.MethodPost, "/oauth2/token", strings.Repeat("x", 64<<10+1), "Content-Type", form)
+	large := w.Send(http.MethodPost, "/oauth2/token", strings.Repeat("x", 64<<10+1), "Content-Type", form)
 	wantError(t, large, 413, "invalid_request", "The body is too large.")
-	inQuery := w.send(http.MethodPost, "/oauth2/token?"+redemption("x").Encode(), "", "Content-Type", form)
+	inQuery := w.Send(http.MethodPost, "/oauth2/token?"+redemption("x").Encode(), "", "Content-Type", form)
 	wantError(t, inQuery, 400, "invalid_client", "client_id is missing.")
 	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPut, http.MethodOptions} {
-		a := w.send(method, "/oauth2/token", "")
+		a := w.Send(method, "/oauth2/token", "")
 		if a.Status != http.StatusMethodNotAllowed {
 			t.Errorf("%s: %d", method, a.Status)
 		}
@@ -162,7 +162,7 @@ func TestScriptsOfRegisteredOriginsMayReadTokensAndUserInfo(t *testing.T) {
 		for origin, allowed := range map[string]string{
 			"https://app.example": "https://app.example", "https://evil.example": "", "null": "", "https://app.example.evil.example": "", "http://127.0.0.1": "",
 		} {
-			a := w.send(http.MethodOptions, tt.path, "", "Origin", origin, "Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "authorization")
+			a := w.Send(http.MethodOptions, tt.path, "", "Origin", origin, "Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "authorization")
 			if a.Status != http.StatusNoContent {
 				t.Errorf("%s: preflight %d", tt.path, a.Status)
 			}

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -42,22 +41,20 @@ var (
 // server whose address is the issuer.
 type world struct {
 	*oauthtest.World
+	*endpointtest.Face
 	api *oidc.API
 	log *observer.ObservedLogs
-	url string
 }
 
 func newWorld(t testing.TB) *world {
 	w := new(world)
-	server := httptest.NewServer(endpointtest.Face(func(path string) http.HandlerFunc { return w.api.Endpoint(path) }))
-	t.Cleanup(server.Close)
-	w.url = server.URL
-	w.World = oauthtest.New(t, start, w.url, clients(t))
+	w.Face = endpointtest.NewFace(t, func(path string) http.HandlerFunc { return w.api.Endpoint(path) })
+	w.World = oauthtest.New(t, start, w.URL, clients(t))
 	w.Server.Licenses = licenses(t, w.Server.Clients)
 	w.Server.Limits = codes.Limits{PerSession: 1000}
 	logCore, log := observer.New(zapcore.DebugLevel)
 	w.log = log
-	portal, err := url.Parse(w.url)
+	portal, err := url.Parse(w.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,9 +65,9 @@ func newWorld(t testing.TB) *world {
 	w.api = &oidc.API{
 		Server:       w.Server,
 		Cookie:       session.NewCookie("session", portal, ""),
-		HostedPage:   func(rawQuery string) string { return w.url + "/hosted?" + rawQuery },
-		SessionsPage: func(rawQuery string) string { return w.url + "/sessions?" + rawQuery },
-		SignOutPage:  func(query url.Values) string { return w.url + "/sign_out?" + query.Encode() },
+		HostedPage:   func(rawQuery string) string { return w.URL + "/hosted?" + rawQuery },
+		SessionsPage: func(rawQuery string) string { return w.URL + "/sessions?" + rawQuery },
+		SignOutPage:  func(query url.Values) string { return w.URL + "/sign_out?" + query.Encode() },
 		Pages:        pages,
 		From:         func(*http.Request) oauth.Origin { return "192.0.2.1" },
 		Log:          zap.New(logCore),
@@ -148,27 +145,9 @@ const form = endpointtest.Form
 
 var changed, wantHeaders = endpointtest.Changed, endpointtest.WantHeaders
 
-// get asks the server, and follows no redirect.
-func (w *world) get(path, cookie string, headers ...string) answer {
-	w.T.Helper()
-	return w.send(http.MethodGet, path, "", append(headers, "Cookie", cookie)...)
-}
-
-func (w *world) send(method, path, body string, headers ...string) answer {
-	w.T.Helper()
-	return endpointtest.Send(w.T, endpointtest.NewRequest(w.T, method, w.url+path, body, headers...))
-}
-
-// direct asks the API without a network, for what no client sends or no
-// server lets through.
-func (w *world) direct(method, path, rawQuery, body string, headers ...string) answer {
-	w.T.Helper()
-	return endpointtest.ServeRaw(w.T, endpointtest.Face(w.api.Endpoint), method, path, rawQuery, body, headers...)
-}
-
 func (w *world) post(path string, body url.Values, headers ...string) answer {
 	w.T.Helper()
-	return w.send(http.MethodPost, path, body.Encode(), append([]string{"Content-Type", form}, headers...)...)
+	return w.Send(http.MethodPost, path, body.Encode(), append([]string{"Content-Type", form}, headers...)...)
 }
 
 // app is the query of client 1, changed as told: name, value, name, value; the
@@ -200,7 +179,7 @@ func serverRedemption(code string, changes ...string) url.Values {
 // code gets a code from the authorization endpoint.
 func (w *world) code(cookie string, query url.Values) string {
 	w.T.Helper()
-	a := w.get("/oauth2/authorize?"+query.Encode(), cookie)
+	a := w.Get("/oauth2/authorize?"+query.Encode(), cookie)
 	code := parameters(w.T, a.Location()).Get("code")
 	if a.Status != http.StatusFound || code == "" {
 		w.T.Fatalf("no code: %d %s %s", a.Status, a.Location(), a.Body)

@@ -38,41 +38,21 @@ func Send(t testing.TB, r *http.Request) Answer {
 	return Answer{response.StatusCode, response.Header, string(read)}
 }
 
-// NewRequest is a request with headers, which are pairs; an empty one is left
-// out.
-func NewRequest(t testing.TB, method, rawURL, body string, headers ...string) *http.Request {
+// NewRequest is a request of a client.
+func NewRequest(t testing.TB, method, rawURL, body string) *http.Request {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, rawURL, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
-	setHeaders(r, headers)
 	return r
 }
 
 // Serve hands a request to h without a network.
-func Serve(t testing.TB, h http.Handler, r *http.Request) Answer {
-	t.Helper()
+func Serve(h http.Handler, r *http.Request) Answer {
 	recorder := httptest.NewRecorder()
-	h.ServeHTTP(recorder, r.WithContext(t.Context()))
+	h.ServeHTTP(recorder, r)
 	return Answer{recorder.Code, recorder.Header(), recorder.Body.String()}
-}
-
-// ServeRaw is Serve for a query that no client sends or no server lets through.
-func ServeRaw(t testing.TB, h http.Handler, method, path, rawQuery, body string, headers ...string) Answer {
-	t.Helper()
-	r := httptest.NewRequest(method, path, strings.NewReader(body))
-	r.URL.RawQuery = rawQuery
-	setHeaders(r, headers)
-	return Serve(t, h, r)
-}
-
-func setHeaders(r *http.Request, headers []string) {
-	for i := 0; i < len(headers); i += 2 {
-		if headers[i+1] != "" {
-			r.Header.Add(headers[i], headers[i+1])
-		}
-	}
 }
 
 // Changed is v, changed as told: name, value, name, value. The value "-" leaves
@@ -96,20 +76,4 @@ func WantHeaders(t testing.TB, a Answer, headers ...string) {
 			t.Errorf("%s is %q, want %q", headers[i], got, headers[i+1])
 		}
 	}
-}
-
-// A Face finds its endpoints by their paths. It answers what is none of them
-// with NotFound, as the portal does in its own words.
-type Face func(path string) http.HandlerFunc
-
-// NotFound is the body of a 404.
-const NotFound = "not the API's"
-
-func (f Face) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if endpoint := f(r.URL.Path); endpoint != nil {
-		endpoint(w, r)
-		return
-	}
-	w.WriteHeader(http.StatusNotFound)
-	io.WriteString(w, NotFound) //nolint:errcheck // the client went away
 }
