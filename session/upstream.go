@@ -30,6 +30,10 @@ type Upstream struct {
 
 	// Asked is when that was last, in milliseconds since 1970.
 	Asked int64 `json:"asked,omitempty"`
+
+	// Sent is since when the refresh token is with the provider without an answer
+	// that is known, in milliseconds since 1970. Zero: it is not.
+	Sent int64 `json:"sent,omitempty"`
 }
 
 // begun is what a session keeps that begins now.
@@ -93,9 +97,10 @@ func (s *Sessions) Upstream(ctx context.Context, k Key) (*Session, Upstream, err
 // change of the one session succeed.
 const swaps = 100
 
-// Renew puts another refresh token in the place of one, and says whether it did:
-// not where the session has ended, or has another already.
-func (s *Sessions) Renew(ctx context.Context, k Key, old, next string, every time.Duration) (bool, error) {
+// Renew puts another refresh token, or the same, with its Every and Sent, in the
+// place of one, and says whether it did: not where the session has ended, or has
+// another already.
+func (s *Sessions) Renew(ctx context.Context, k Key, old string, next Upstream) (bool, error) {
 	key := k.in(sessionPrefix)
 	for range swaps {
 		value, ok, err := s.cache.store.Get(ctx, key)
@@ -113,8 +118,9 @@ func (s *Sessions) Renew(ctx context.Context, k Key, old, next string, every tim
 		if r.Upstream.Refresh != old || lifetime <= 0 {
 			return false, nil
 		}
-		if r.Upstream.Refresh, r.Upstream.Every = next, every; len(next) > longestRefresh {
-			r.Upstream = Upstream{ID: r.Upstream.ID}
+		up := &r.Upstream
+		if up.Refresh, up.Every, up.Sent = next.Refresh, next.Every, next.Sent; len(up.Refresh) > longestRefresh {
+			*up = Upstream{ID: up.ID}
 		}
 		changed, err := r.encode()
 		if err != nil {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"time"
@@ -26,7 +27,7 @@ func (p *Provider) Renewal() (at string, every time.Duration) {
 func (p *Provider) Renew(ctx context.Context, token string) (string, error) {
 	f, err := p.discovery(ctx)
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("%w: %w", ErrNotAsked, err)
 	}
 	ctx, cancel := context.WithTimeout(oidc.ClientContext(ctx, p.client), finishPatience)
 	defer cancel()
@@ -42,6 +43,9 @@ func (p *Provider) Renew(ctx context.Context, token string) (string, error) {
 func renewError(err error) error {
 	answered := (*oauth2.RetrieveError)(nil)
 	if !errors.As(err, &answered) {
+		if dialing := (*net.OpError)(nil); errors.As(err, &dialing) && dialing.Op == "dial" {
+			return &DownError{Cause: fmt.Errorf("%w: %w", ErrNotAsked, bounded("renewing", err))}
+		}
 		if unreachable := (*url.Error)(nil); errors.As(err, &unreachable) {
 			return &DownError{Cause: bounded("renewing", err)}
 		}

@@ -24,13 +24,19 @@ type Renewing interface {
 	Renewal() (at string, every time.Duration)
 
 	// Renew trades a refresh token for the next one, which may be the same.
-	// [ErrRevoked] says that it does not count any more. After any other error
-	// nothing is known.
+	// [ErrRevoked] says that it does not count any more; after an [ErrNotAsked] or
+	// a [RefusedError] it is what it was. After any other error nothing is known:
+	// the provider may have given a next one, which was lost on its way.
 	Renew(ctx context.Context, token string) (next string, err error)
 }
 
-// ErrRevoked says that a provider takes a refresh token no more.
-var ErrRevoked = errors.New("the provider takes the refresh token no more")
+var (
+	// ErrRevoked says that a provider takes a refresh token no more.
+	ErrRevoked = errors.New("the provider takes the refresh token no more")
+
+	// ErrNotAsked says that nothing reached a provider.
+	ErrNotAsked = errors.New("it could not be asked")
+)
 
 const (
 	// recheckers bounds how many providers' answers are waited for at once, and
@@ -42,6 +48,10 @@ const (
 	// storeTries bounds the attempts to store a refresh token in place of one that
 	// was spent, one second apart at first, then twice as long each time.
 	storeTries = 6
+
+	// doubt is for how long after an answer that was lost a refresh token may be
+	// refused because it was spent, and not because of the user.
+	doubt = 24 * time.Hour
 )
 
 // refreshPurpose is what a refresh token is sealed for.
@@ -133,38 +143,64 @@ func (r *Rechecks) check(ctx context.Context, k session.Key) error {
 	}
 	token, err := r.Keys.Unseal(ctx, refreshPurpose(way, at), up.Refresh)
 	if errors.Is(err, keys.ErrSealed) { // of a provider that was there before
-		_, err = r.Server.Sessions.Renew(ctx, k, up.Refresh, "", 0)
+		_, err = r.Server.Sessions.Renew(ctx, k, up.Refresh, session.Upstream{})
 	}
 	if err != nil || token == nil {
 		return err
 	}
-	next, err := way.Renew(ctx, string(token))
-	if errors.Is(err, ErrRevoked) {
-		return r.end(ctx, found, up.Refresh)
+	// Written down first: should this process die before the next token is stored,
+	// whoever asks again knows that this one may be spent.
+	sent := up
+	if sent.Sent == 0 {
+		sent.Sent = r.Server.Now().UnixMilli()
 	}
-	if err != nil {
+	if is, err := r.Server.Sessions.Renew(ctx, k, up.Refresh, sent); err != nil || !is {
+		return err
+	}
+	next, err := way.Renew(ctx, string(token))
+	refused := (*RefusedError)(nil)
+	switch {
+	case errors.Is(err, ErrRevoked):
+		return r.revoked(ctx, found, up)
+	case errors.Is(err, ErrNotAsked), errors.As(err, &refused):
+		_, undone := r.Server.Sessions.Renew(ctx, k, up.Refresh, up)
+		return errors.Join(fmt.Errorf("signin %s: %w", way.ID(), err), undone)
+	case err != nil:
 		return fmt.Errorf("signin %s: %w", way.ID(), err)
 	}
-	if next == string(token) && up.Every == every {
-		return nil
+	sealed := up.Refresh
+	if next != string(token) {
+		if sealed, err = r.Keys.Seal(ctx, refreshPurpose(way, at), []byte(next)); err != nil {
+			return fmt.Errorf("sealing a refresh token: %w", err)
+		}
 	}
-	sealed, err := r.Keys.Seal(ctx, refreshPurpose(way, at), []byte(next))
-	if err != nil {
-		return fmt.Errorf("sealing a refresh token: %w", err)
-	}
-	return r.store(ctx, k, up.Refresh, sealed, every)
+	return r.store(ctx, k, up.Refresh, session.Upstream{Refresh: sealed, Every: every})
 }
 
 // store puts the next refresh token in the place of one that was spent. It tries
 // for a while: without it the next answer would be that it was spent.
-func (r *Rechecks) store(ctx context.Context, k session.Key, old, next string, every time.Duration) error {
+func (r *Rechecks) store(ctx context.Context, k session.Key, old string, next session.Upstream) error {
 	for try := 0; ; try++ {
-		_, err := r.Server.Sessions.Renew(ctx, k, old, next, every)
+		_, err := r.Server.Sessions.Renew(ctx, k, old, next)
 		if err == nil || try == storeTries {
 			return err
 		}
 		r.pause(try)
 	}
+}
+
+// revoked ends a session whose refresh token was refused. If an answer to that
+// token was lost, the provider may have given another for it: nobody is signed out
+// for that, and the refusal counts when it comes again a day later.
+func (r *Rechecks) revoked(ctx context.Context, found *session.Session, up session.Upstream) error {
+	now := r.Server.Now()
+	if up.Sent == 0 || now.Sub(time.UnixMilli(up.Sent)) >= doubt {
+		return r.end(ctx, found, up.Refresh)
+	}
+	r.Log.Warn("a provider takes a refresh token no more, of which an earlier answer was lost; it is asked again in a day, and the session goes on until then",
+		zap.String("session", found.ID()), zap.String("signin", found.User().Signin), zap.Time("lost", time.UnixMilli(up.Sent)))
+	_, err := r.Server.Sessions.Renew(ctx, found.Key(), up.Refresh, session.Upstream{Refresh: up.Refresh, Every: doubt, Sent: up.Sent})
+	return err
 }
 
 // end ends a session whose refresh token was refused, unless that has another by
