@@ -6,12 +6,10 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"os"
-	"runtime"
 	"strings"
 	"time"
 )
@@ -29,25 +27,16 @@ const (
 
 // license measures the License API: a link beside its signature, and an
 // activation through the gate beside the same body through a bare proxy.
-func (r *run) license(ctx context.Context, rep *report) (err error) {
+func (r *run) license(ctx context.Context, rep *report) error {
 	l, err := r.startLicense(ctx)
 	if err != nil {
 		return err
 	}
 	defer l.close()
-	signatures, err := startSigner(ctx)
-	if err != nil {
-		return err
-	}
-	defer signatures.close()
-	if err := pinSelf(ctx, loadCore); err != nil {
-		return err
-	}
-	before := runtime.GOMAXPROCS(1)
-	defer func() {
-		runtime.GOMAXPROCS(before)
-		err = errors.Join(err, pinSelf(context.WithoutCancel(ctx), bothCores))
-	}()
+	return besideSigner(ctx, func(signatures *rawSigner) error { return r.measureLicense(l, signatures, rep) })
+}
+
+func (r *run) measureLicense(l *licensed, signatures *rawSigner, rep *report) error {
 	links := tokenRow{alg: "sso_url"}
 	cmp := &comparison{title: "An activation beside the same body through a bare proxy", rows: []row{
 		{name: "p", what: "bare `reverse_proxy`"},
@@ -62,20 +51,10 @@ func (r *run) license(ctx context.Context, rep *report) (err error) {
 	rounds := max(r.rounds/2, 1)
 	progress("%d rounds of links and %d rows", rounds, len(cmp.rows))
 	for round := range rounds {
-		raw, err := signatures.measure("RS256")
+		s, err := links.measure(signatures, "RS256", func() (slice, error) { return l.links(activations) })
 		if err != nil {
 			return err
 		}
-		links.before = append(links.before, raw.Seconds()*1e6)
-		s, err := l.links(activations)
-		if err != nil {
-			return err
-		}
-		if raw, err = signatures.measure("RS256"); err != nil {
-			return err
-		}
-		links.after = append(links.after, raw.Seconds()*1e6)
-		links.slices = append(links.slices, s)
 		r.record("license", round, "sso_url", s)
 		for _, i := range order(len(cmp.rows), round) {
 			if s, err = l.activate(cmp.rows[i].name); err != nil {

@@ -14,6 +14,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"runtime"
 	"time"
 )
 
@@ -116,4 +117,23 @@ func (s *rawSigner) measure(alg string) (time.Duration, error) {
 func (s *rawSigner) close() {
 	_ = s.in.Close()
 	_ = s.cmd.Wait()
+}
+
+// besideSigner measures with a signer on Caddy's core, and this program alone on
+// the other.
+func besideSigner(ctx context.Context, measure func(*rawSigner) error) (err error) {
+	signatures, err := startSigner(ctx)
+	if err != nil {
+		return err
+	}
+	defer signatures.close()
+	if err := pinSelf(ctx, loadCore); err != nil {
+		return err
+	}
+	before := runtime.GOMAXPROCS(1)
+	defer func() {
+		runtime.GOMAXPROCS(before)
+		err = errors.Join(err, pinSelf(context.WithoutCancel(ctx), bothCores))
+	}()
+	return measure(signatures)
 }

@@ -6,24 +6,20 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
 	"os"
-	"runtime"
 	"slices"
 	"strings"
 )
 
-const (
-	// tokenSessions are enough, at the default of per_session, for the codes
-	// of many slices.
-	tokenSessions = 20_000
-)
+// tokenSessions are enough, at the default of per_session, for the codes of many
+// slices.
+const tokenSessions = 20_000
 
-// A tokenRow is what redemptions with one algorithm cost.
+// A tokenRow is what answers with a signature by one algorithm cost.
 type tokenRow struct {
 	alg    string
 	slices []slice
@@ -34,19 +30,34 @@ type tokenRow struct {
 // raw is what a signature took around one slice.
 func (t tokenRow) raw(round int) float64 { return (t.before[round] + t.after[round]) / 2 }
 
+// measure adds a slice, between two raw signatures.
+func (t *tokenRow) measure(signatures *rawSigner, alg string, take func() (slice, error)) (slice, error) {
+	before, err := signatures.measure(alg)
+	if err != nil {
+		return slice{}, err
+	}
+	s, err := take()
+	if err != nil {
+		return slice{}, err
+	}
+	after, err := signatures.measure(alg)
+	if err != nil {
+		return slice{}, err
+	}
+	t.before = append(t.before, before.Seconds()*1e6)
+	t.slices = append(t.slices, s)
+	t.after = append(t.after, after.Seconds()*1e6)
+	return s, nil
+}
+
 // token redeems codes in timed slices, between raw signatures by the same kind
 // of key on the same core.
-func (r *run) token(ctx context.Context, rep *report) (err error) {
+func (r *run) token(ctx context.Context, rep *report) error {
 	p, err := r.startPortal(ctx, "token", tokenSessions)
 	if err != nil {
 		return err
 	}
 	defer p.close()
-	signatures, err := startSigner(ctx)
-	if err != nil {
-		return err
-	}
-	defer signatures.close()
 	text, err := os.ReadFile(p.cookies)
 	if err != nil {
 		return fmt.Errorf("reading the cookies: %w", err)
@@ -57,15 +68,10 @@ func (r *run) token(ctx context.Context, rep *report) (err error) {
 	}
 	defer portal.close()
 	load := &tokenLoad{conns: portal, cookies: strings.Fields(string(text))}
+	return besideSigner(ctx, func(signatures *rawSigner) error { return r.measureTokens(p, load, signatures, rep) })
+}
 
-	if err := pinSelf(ctx, loadCore); err != nil {
-		return err
-	}
-	before := runtime.GOMAXPROCS(1)
-	defer func() {
-		runtime.GOMAXPROCS(before)
-		err = errors.Join(err, pinSelf(context.WithoutCancel(ctx), bothCores))
-	}()
+func (r *run) measureTokens(p *portal, load *tokenLoad, signatures *rawSigner, rep *report) error {
 	clients := slices.Sorted(maps.Keys(algorithms))
 	rows, rates := map[string]*tokenRow{}, map[string]float64{}
 	for _, client := range clients {
@@ -82,21 +88,13 @@ func (r *run) token(ctx context.Context, rep *report) (err error) {
 		for _, i := range order(len(clients), round) {
 			client := clients[i]
 			t := rows[client]
-			raw, err := signatures.measure(t.alg)
-			if err != nil {
-				return err
-			}
-			t.before = append(t.before, raw.Seconds()*1e6)
-			s, err := r.redeem(p, load, client, max(int(rates[client]*r.slice.Seconds()), directConnections))
+			s, err := t.measure(signatures, t.alg, func() (slice, error) {
+				return r.redeem(p, load, client, max(int(rates[client]*r.slice.Seconds()), directConnections))
+			})
 			if err != nil {
 				return err
 			}
 			rates[client] = s.rate()
-			t.slices = append(t.slices, s)
-			if raw, err = signatures.measure(t.alg); err != nil {
-				return err
-			}
-			t.after = append(t.after, raw.Seconds()*1e6)
 			r.record("token", round, t.alg, s)
 		}
 	}
