@@ -46,25 +46,23 @@ func (h *Hosted) backchannelLogout(w http.ResponseWriter, r *http.Request, id st
 		return
 	}
 	ended, err := h.logout(r.Context(), way, token, h.From(r))
-	down, times := (*DownError)(nil), 1
+	down := (*DownError)(nil)
+	const failed = "a logout token of a provider ended no sessions"
+	fields := []zap.Field{zap.String("signin", id), zap.Error(err)}
 	switch {
 	case err == nil:
 		h.Log.Info("a provider ended sessions", zap.String("signin", id), zap.Int("sessions", ended))
 		w.Header().Set("Cache-Control", "no-store")
 		w.WriteHeader(http.StatusOK)
-		return
 	case errors.Is(err, ErrAnswer):
-		times = h.refusedLogouts.Due(h.Now())
+		h.warn(&h.refusedLogouts, r, failed, fields...)
 		refuseLogout(w, http.StatusBadRequest, "invalid_request", "The logout token is not valid.")
 	case errors.Is(err, ErrBusy), errors.As(err, &down):
-		times = h.lostLogouts.Due(h.Now())
+		h.warn(&h.lostLogouts, r, failed, fields...)
 		refuseLogout(w, http.StatusBadRequest, "temporarily_unavailable", "The logout token could not be checked; send it again.")
 	default: // no stranger gets here
+		h.Log.Warn(failed, fields...)
 		refuseLogout(w, http.StatusBadRequest, "server_error", "The sessions could not be ended; send the token again.")
-	}
-	if times > 0 {
-		h.Log.Warn("a logout token of a provider ended no sessions",
-			zap.String("signin", id), zap.String("from", string(h.From(r))), zap.Int("requests", times), zap.Error(err))
 	}
 }
 

@@ -3,6 +3,7 @@ package signin
 import (
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -43,6 +44,34 @@ func TestClass24BadRequestsForTicketsDoNotFillTheLog(t *testing.T) {
 	f.wantLines(func(i int) {
 		want(t, f.post("game", request("x", "17"), fmt.Sprintf("t=%d,v1=00", i)), http.StatusUnauthorized)
 	})
+}
+
+func TestClass24SignInsThatCannotWorkDoNotFillTheLog(t *testing.T) {
+	for name, flood := range map[string]func(f *outsideFixture, b *visitor){
+		"answers that are made up": func(_ *outsideFixture, b *visitor) {
+			want(t, b.open(CallbackPrefix+"acme?error=made_up&state="+b.leave(b.open(SignInPath), "acme")), http.StatusBadGateway)
+		},
+		"passwords for a backend that is down": func(_ *outsideFixture, b *visitor) {
+			want(t, b.try("zoe", "hunter2"), http.StatusServiceUnavailable)
+		},
+		"departures to a provider that is down": func(f *outsideFixture, _ *visitor) {
+			w, r := httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
+			if _, refusal := f.hosted.Leave(w, r, &f.asks, "", "down"); refusal == nil {
+				t.Error("it can be left for")
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f, own := newOutsideFixture(t), newOwnBackend(t)
+			own.says(http.StatusInternalServerError, "")
+			f.acme.endErr = ErrAnswer
+			down := newElsewhere("down")
+			down.startErr = &DownError{}
+			f.use(f.local, f.acme, down, own.way("accounts", time.Minute))
+			b := f.visitor()
+			f.wantLines(func(int) { flood(f, b) })
+		})
+	}
 }
 
 func TestALogoutThatFailsForOurFaultIsAlwaysLogged(t *testing.T) {

@@ -353,7 +353,7 @@ func (h *Hosted) wrong(w http.ResponseWriter, r *http.Request, way Redirecting, 
 		h.failed(w, fmt.Errorf("signing in by %s: %w", way.ID(), err))
 		return
 	}
-	h.Log.Warn("a sign-in at a provider was not finished", zap.String("signin", way.ID()), zap.Error(err))
+	h.warn(&h.notFinished, r, "a sign-in at a provider was not finished", zap.String("signin", way.ID()), zap.Error(err))
 	h.Server.Audit.Record(oauth.Event{What: what, Client: p.client(), From: h.From(r), Why: way.ID() + ": " + err.Error()})
 	h.Pages.Message(w, status, m)
 }

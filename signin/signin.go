@@ -182,6 +182,7 @@ type Hosted struct {
 	returning returning
 
 	refusedLogouts, lostLogouts, refusedTickets seldom.Lines
+	unchecked, notBegun, notFinished            seldom.Lines
 }
 
 // The paths of the hosted page, below the issuer.
@@ -295,6 +296,14 @@ func (h *Hosted) signedIn(w http.ResponseWriter, r *http.Request) (in oauth.Sign
 	}
 	h.failed(w, err)
 	return oauth.SignedIn{}, false, true
+}
+
+// warn logs what strangers can bring about, once a minute of its kind. The audit log
+// has each sign-in that failed.
+func (h *Hosted) warn(lines *seldom.Lines, r *http.Request, text string, fields ...zap.Field) {
+	if n := lines.Due(h.Now()); n > 0 {
+		h.Log.Warn(text, append(fields, zap.String("from", string(h.From(r))), zap.Int("requests", n))...)
+	}
 }
 
 // Unavailable answers for a page that cannot work yet, because of err. Of the

@@ -66,9 +66,7 @@ func (h *Hosted) giveTicket(w http.ResponseWriter, r *http.Request, id string) {
 	}
 	signature := r.Header.Get(signed.Header)
 	if err := way.secret.Verify(signature, body, h.Now(), ticketSkew); err != nil {
-		if n := h.refusedTickets.Due(h.Now()); n > 0 {
-			h.Log.Warn("a ticket was refused", zap.String("signin", id), zap.String("from", string(h.From(r))), zap.Int("requests", n), zap.Error(err))
-		}
+		h.warn(&h.refusedTickets, r, "a ticket was refused", zap.String("signin", id), zap.Error(err))
 		ticketError(w, http.StatusUnauthorized, "invalid_signature", "The request is refused: "+err.Error()+".")
 		return
 	}
