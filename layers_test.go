@@ -26,6 +26,7 @@ var layers = [][]string{
 	{"loginapi", "licenseapi", "oidc", "signin", "gate"},
 	{"endpoint", "page", "seldom", "signed", "endpoint/endpointtest", "oauth/oauthtest"},
 	{"oauth"},
+	{"keys/keystest"},
 	{"session", "codes", "keys"},
 	{"storage/storagetest", "storage/redistest", "storage/internal"},
 	{"storage"},
@@ -33,7 +34,7 @@ var layers = [][]string{
 
 // forTests are the folders that tests alone import, wherever those stand. They
 // may use the engines.
-var forTests = []string{"endpoint/endpointtest", "oauth/oauthtest", "storage/storagetest", "storage/redistest"}
+var forTests = []string{"endpoint/endpointtest", "keys/keystest", "oauth/oauthtest", "storage/storagetest", "storage/redistest"}
 
 // inCaddy are the only folders that reach Caddy.
 var inCaddy = []string{"cmd/caddy", ".", "caddymodule"}

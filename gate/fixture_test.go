@@ -18,6 +18,7 @@ import (
 
 	"github.com/caddy-sso/caddy-sso/codes"
 	"github.com/caddy-sso/caddy-sso/keys"
+	"github.com/caddy-sso/caddy-sso/keys/keystest"
 	"github.com/caddy-sso/caddy-sso/oauth"
 	"github.com/caddy-sso/caddy-sso/page"
 	"github.com/caddy-sso/caddy-sso/session"
@@ -130,7 +131,7 @@ func newFixture(t testing.TB) *fixture {
 		t.Fatal(err)
 	}
 	sessions := session.New(cache, session.Policy{})
-	ring := keys.NewRing(keys.NewMemoryVault(), keys.Options{Now: f.clock.Now, Algorithms: []keys.Algorithm{keys.EdDSA}})
+	ring := keys.NewRing(keystest.NewVault(), keys.Options{Now: f.clock.Now, Algorithms: []keys.Algorithm{keys.EdDSA}})
 	pages, err := page.New(page.Brand{Name: "Studio"}, page.Options{AssetPrefix: AssetPrefix, Failed: func(err error) { t.Error("a page could not be rendered:", err) }})
 	if err != nil {
 		t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/caddy-sso/caddy-sso/keys"
+	"github.com/caddy-sso/caddy-sso/keys/keystest"
 )
 
 // benchClaims is about what an access token claims.
@@ -25,7 +26,7 @@ var benchClaims = map[string]any{
 // number of bytes. The difference is JSON and base64.
 func BenchmarkSign(b *testing.B) {
 	for _, alg := range all {
-		vault := keys.NewMemoryVault()
+		vault := keystest.NewVault()
 		r := newRing(b, vault, newClock(), alg)
 		token, err := r.Sign(b.Context(), alg, benchClaims)
 		if err != nil {
@@ -83,7 +84,7 @@ func rawSigner(b *testing.B, vault keys.Vault, alg keys.Algorithm) func([]byte) 
 func BenchmarkVerify(b *testing.B) {
 	for _, alg := range all {
 		b.Run(string(alg), func(b *testing.B) {
-			r := newRing(b, keys.NewMemoryVault(), newClock(), alg)
+			r := newRing(b, keystest.NewVault(), newClock(), alg)
 			token, err := r.Sign(b.Context(), alg, benchClaims)
 			if err != nil {
 				b.Fatal(err)
@@ -99,7 +100,7 @@ func BenchmarkVerify(b *testing.B) {
 }
 
 func BenchmarkSeal(b *testing.B) {
-	r := newRing(b, keys.NewMemoryVault(), newClock())
+	r := newRing(b, keystest.NewVault(), newClock())
 	plaintext := make([]byte, 512)
 	b.ReportAllocs()
 	b.SetBytes(int64(len(plaintext)))
@@ -111,7 +112,7 @@ func BenchmarkSeal(b *testing.B) {
 }
 
 func BenchmarkUnseal(b *testing.B) {
-	r := newRing(b, keys.NewMemoryVault(), newClock())
+	r := newRing(b, keystest.NewVault(), newClock())
 	sealed := mustSeal(b, r, "sign-in", string(make([]byte, 512)))
 	b.ReportAllocs()
 	b.SetBytes(512)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/caddy-sso/caddy-sso/keys"
+	"github.com/caddy-sso/caddy-sso/keys/keystest"
 )
 
 const day = 24 * time.Hour
@@ -45,7 +46,7 @@ type fakeVault struct {
 var errVault = errors.New("the vault does not answer")
 
 func newFakeVault() *fakeVault {
-	return &fakeVault{Vault: keys.NewMemoryVault()}
+	return &fakeVault{Vault: keystest.NewVault()}
 }
 
 func (v *fakeVault) Load(ctx context.Context, name string) ([]byte, bool, error) {

@@ -6,11 +6,12 @@ import (
 	"testing"
 
 	"github.com/caddy-sso/caddy-sso/keys"
+	"github.com/caddy-sso/caddy-sso/keys/keystest"
 )
 
 // FuzzVerify: whatever is sent, what verifies is what was signed.
 func FuzzVerify(f *testing.F) {
-	r := newRing(f, keys.NewMemoryVault(), newClock(), keys.ES256, keys.EdDSA)
+	r := newRing(f, keystest.NewVault(), newClock(), keys.ES256, keys.EdDSA)
 	token := mustSign(f, r, keys.EdDSA)
 	parts := strings.Split(token, ".")
 	for _, seed := range []string{
@@ -37,7 +38,7 @@ func FuzzVerify(f *testing.F) {
 
 // FuzzUnseal: only the one spelling of a sealed value opens.
 func FuzzUnseal(f *testing.F) {
-	r := newRing(f, keys.NewMemoryVault(), newClock())
+	r := newRing(f, keystest.NewVault(), newClock())
 	sealed := mustSeal(f, r, "p", "plaintext")
 	for _, seed := range []string{
 		"", "A", sealed, sealed + "=", sealed[:10] + "\n" + sealed[10:], sealed[:32], sealed[:len(sealed)-1],

@@ -9,6 +9,7 @@ import (
 	"testing/iotest"
 
 	"github.com/caddy-sso/caddy-sso/keys"
+	"github.com/caddy-sso/caddy-sso/keys/keystest"
 	"github.com/caddy-sso/caddy-sso/storage/memory"
 )
 
@@ -79,7 +80,7 @@ func (v *blockedVault) Update(context.Context, string, func([]byte) ([]byte, err
 }
 
 func TestAnAlgorithmAddedLaterIsMadeThen(t *testing.T) {
-	clk, v := newClock(), keys.NewMemoryVault()
+	clk, v := newClock(), keystest.NewVault()
 	before := newRing(t, v, clk, keys.EdDSA)
 	token := mustSign(t, before, keys.EdDSA)
 	if _, ok, _ := v.Load(t.Context(), "signing-ES256"); ok {
@@ -93,7 +94,7 @@ func TestAnAlgorithmAddedLaterIsMadeThen(t *testing.T) {
 func TestBlobsThatAreMalformedAreLeftAlone(t *testing.T) {
 	for _, name := range []string{"signing-EdDSA", "sealing"} {
 		for _, rubbish := range []string{"{", "{}", `{"keys":[]}`, `{"keys":[{"pkcs8":"c2VjcmV0"}]}`, `{"root":"c2VjcmV0"}`} {
-			v := keys.NewMemoryVault()
+			v := keystest.NewVault()
 			if _, err := v.Update(t.Context(), name, func([]byte) ([]byte, error) { return []byte(rubbish), nil }); err != nil {
 				t.Fatal(err)
 			}
@@ -110,17 +111,16 @@ func TestBlobsThatAreMalformedAreLeftAlone(t *testing.T) {
 
 func TestARandomSourceThatFailsMakesNoKeys(t *testing.T) {
 	broken := errors.New("no entropy")
-	r := keys.NewRing(keys.NewMemoryVault(), keys.Options{Rand: iotest.ErrReader(broken)})
+	r := keys.NewRing(keystest.NewVault(), keys.Options{Rand: iotest.ErrReader(broken)})
 	if err := r.Load(t.Context()); !errors.Is(err, broken) {
 		t.Errorf("Load: %v, want the source's error", err)
 	}
 }
 
 func TestWhatHoldsKeysPrintsRedacted(t *testing.T) {
-	v := keys.NewMemoryVault()
-	r := newRing(t, v, newClock(), all...)
+	r := newRing(t, keystest.NewVault(), newClock(), all...)
 	stored := keys.NewStoreVault(memory.New(memory.Options{}), []byte(strings.Repeat("k", 32)), nil)
-	for _, value := range []any{r, v, stored, new(keys.Memory)} {
+	for _, value := range []any{r, stored, new(keys.Memory)} {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x", "%d"} {
 			if got := fmt.Sprintf(verb, value); got != "[redacted]" {
 				t.Errorf("%T prints as %.40q with %s", value, got, verb)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/caddy-sso/caddy-sso/keys"
+	"github.com/caddy-sso/caddy-sso/keys/keystest"
 )
 
 func wantPublished(t *testing.T, r *keys.Ring, want ...string) {
@@ -19,7 +20,7 @@ func wantPublished(t *testing.T, r *keys.Ring, want ...string) {
 
 func TestKeysRotateWithOverlap(t *testing.T) {
 	clk := newClock()
-	r := newRing(t, keys.NewMemoryVault(), clk, keys.EdDSA)
+	r := newRing(t, keystest.NewVault(), clk, keys.EdDSA)
 	first := published(t, r, keys.EdDSA)[0]
 	old := mustSign(t, r, keys.EdDSA)
 
@@ -62,7 +63,7 @@ func TestKeysRotateWithOverlap(t *testing.T) {
 }
 
 func TestAKeyIsPublishedBeforeItSignsEvenAfterALongPause(t *testing.T) {
-	clk, v := newClock(), keys.NewMemoryVault()
+	clk, v := newClock(), keystest.NewVault()
 	first := published(t, newRing(t, v, clk, keys.EdDSA), keys.EdDSA)[0]
 	clk.Advance(1000 * day)
 	r := newRing(t, v, clk, keys.EdDSA)
@@ -75,7 +76,7 @@ func TestAKeyIsPublishedBeforeItSignsEvenAfterALongPause(t *testing.T) {
 }
 
 func TestTheVaultForgetsKeysThatVerifyNoLonger(t *testing.T) {
-	clk, v := newClock(), keys.NewMemoryVault()
+	clk, v := newClock(), keystest.NewVault()
 	r := newRing(t, v, clk, keys.EdDSA)
 	for range 20 {
 		clk.Advance(45 * day)
@@ -92,7 +93,7 @@ func TestTheVaultForgetsKeysThatVerifyNoLonger(t *testing.T) {
 
 func TestAnOverlapLongerThanTheRotationMakesOneKeyAtATime(t *testing.T) {
 	clk := newClock()
-	r := keys.NewRing(keys.NewMemoryVault(), keys.Options{
+	r := keys.NewRing(keystest.NewVault(), keys.Options{
 		Now: clk.Now, Algorithms: []keys.Algorithm{keys.EdDSA}, Rotate: time.Hour, Overlap: day,
 	})
 	for range 5 {
@@ -106,7 +107,7 @@ func TestAnOverlapLongerThanTheRotationMakesOneKeyAtATime(t *testing.T) {
 
 func TestARingSignsWhileItIsMaintained(t *testing.T) {
 	clk := newClock()
-	r := keys.NewRing(keys.NewMemoryVault(), keys.Options{
+	r := keys.NewRing(keystest.NewVault(), keys.Options{
 		Now: clk.Now, Algorithms: []keys.Algorithm{keys.EdDSA}, Retain: 1000 * day,
 	})
 	var wg sync.WaitGroup
@@ -134,7 +135,7 @@ func TestARingSignsWhileItIsMaintained(t *testing.T) {
 }
 
 func TestNodesThatShareAVaultAgree(t *testing.T) {
-	clk, v := newClock(), keys.NewMemoryVault()
+	clk, v := newClock(), keystest.NewVault()
 	a, b := newRing(t, v, clk, all...), newRing(t, v, clk, all...)
 	for _, alg := range all {
 		mustVerify(t, b, mustSign(t, a, alg), alg)
@@ -160,7 +161,7 @@ func TestNodesThatShareAVaultAgree(t *testing.T) {
 }
 
 func TestANodeWithASlowClockSignsAllTheSame(t *testing.T) {
-	ahead, behind, v := newClock(), newClock(), keys.NewMemoryVault()
+	ahead, behind, v := newClock(), newClock(), keystest.NewVault()
 	ahead.Advance(5 * time.Second)
 	a, b := newRing(t, v, ahead, keys.EdDSA), newRing(t, v, behind, keys.EdDSA)
 	mustVerify(t, a, mustSign(t, b, keys.EdDSA), keys.EdDSA)
@@ -179,7 +180,7 @@ func TestAnUnknownKeyIDMakesOneLookIntoTheVault(t *testing.T) {
 
 	v.loads.Store(0)
 	v.updates.Store(0)
-	stranger := mustSign(t, newRing(t, keys.NewMemoryVault(), clk, keys.EdDSA), keys.EdDSA)
+	stranger := mustSign(t, newRing(t, keystest.NewVault(), clk, keys.EdDSA), keys.EdDSA)
 	for range 100 {
 		wantErrToken(t, b, stranger, keys.EdDSA)
 	}

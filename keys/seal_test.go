@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/caddy-sso/caddy-sso/keys"
+	"github.com/caddy-sso/caddy-sso/keys/keystest"
 )
 
 func mustSeal(t testing.TB, r *keys.Ring, purpose, plaintext string) string {
@@ -19,7 +20,7 @@ func mustSeal(t testing.TB, r *keys.Ring, purpose, plaintext string) string {
 }
 
 func TestASealedValueOpensForItsPurpose(t *testing.T) {
-	v := keys.NewMemoryVault()
+	v := keystest.NewVault()
 	a, b := newRing(t, v, newClock()), newRing(t, v, newClock())
 	for _, plaintext := range []string{"", "x", "return to https://app.example/", strings.Repeat("x", 40_000)} {
 		sealed := mustSeal(t, a, "sign-in", plaintext)
@@ -43,7 +44,7 @@ func decode(t testing.TB, s string) string {
 }
 
 func TestSealingTwiceGivesTwoValues(t *testing.T) {
-	r := newRing(t, keys.NewMemoryVault(), newClock())
+	r := newRing(t, keystest.NewVault(), newClock())
 	first, second := mustSeal(t, r, "sign-in", "x"), mustSeal(t, r, "sign-in", "x")
 	if first == second {
 		t.Error("the same value came twice")
@@ -51,8 +52,8 @@ func TestSealingTwiceGivesTwoValues(t *testing.T) {
 }
 
 func TestWhatIsNotOursDoesNotOpen(t *testing.T) {
-	r := newRing(t, keys.NewMemoryVault(), newClock())
-	stranger := newRing(t, keys.NewMemoryVault(), newClock())
+	r := newRing(t, keystest.NewVault(), newClock())
+	stranger := newRing(t, keystest.NewVault(), newClock())
 	sealed := mustSeal(t, r, "sign-in", "x")
 	raw := decode(t, sealed)
 
@@ -83,7 +84,7 @@ func TestWhatIsNotOursDoesNotOpen(t *testing.T) {
 }
 
 func TestAValueTooBigToUnsealIsNotSealed(t *testing.T) {
-	r := newRing(t, keys.NewMemoryVault(), newClock())
+	r := newRing(t, keystest.NewVault(), newClock())
 	const most = 64<<10/4*3 - 24 - 16
 	if _, err := r.Unseal(t.Context(), "p", mustSeal(t, r, "p", strings.Repeat("x", most))); err != nil {
 		t.Errorf("the biggest value: %v", err)
@@ -96,7 +97,7 @@ func TestAValueTooBigToUnsealIsNotSealed(t *testing.T) {
 // Values sealed before a restart hold after it, and after any number of
 // rotations.
 func TestSealedValuesOutliveRotation(t *testing.T) {
-	v, clk := keys.NewMemoryVault(), newClock()
+	v, clk := keystest.NewVault(), newClock()
 	r := newRing(t, v, clk, keys.EdDSA)
 	sealed := mustSeal(t, r, "p", "x")
 	for range 10 {

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/caddy-sso/caddy-sso/keys"
+	"github.com/caddy-sso/caddy-sso/keys/keystest"
 )
 
 func shared(t testing.TB, secret string) *keys.SharedKey {
@@ -27,7 +28,7 @@ func TestASharedKeyVerifiesWhatItSignedAndNothingElse(t *testing.T) {
 	if payload, err := k.Verify(token); err != nil || string(payload) != `{"sub":"ada"}` {
 		t.Errorf("verified as %s: %v", payload, err)
 	}
-	r := newRing(t, keys.NewMemoryVault(), newClock(), all...)
+	r := newRing(t, keystest.NewVault(), newClock(), all...)
 	if _, err := r.Verify(t.Context(), token, all...); !errors.Is(err, keys.ErrToken) {
 		t.Errorf("a ring: %v", err)
 	}

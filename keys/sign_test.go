@@ -20,10 +20,11 @@ import (
 	"github.com/go-jose/go-jose/v4/jwt"
 
 	"github.com/caddy-sso/caddy-sso/keys"
+	"github.com/caddy-sso/caddy-sso/keys/keystest"
 )
 
 func TestTokensVerifyWithJOSEFromThePublishedKey(t *testing.T) {
-	r := newRing(t, keys.NewMemoryVault(), newClock(), all...)
+	r := newRing(t, keystest.NewVault(), newClock(), all...)
 	for _, alg := range all {
 		set, err := r.Public(t.Context(), alg)
 		if err != nil {
@@ -56,7 +57,7 @@ func TestTokensVerifyWithJOSEFromThePublishedKey(t *testing.T) {
 }
 
 func TestTokensVerifyWithTheStandardLibrary(t *testing.T) {
-	r := newRing(t, keys.NewMemoryVault(), newClock(), all...)
+	r := newRing(t, keystest.NewVault(), newClock(), all...)
 	for _, alg := range all {
 		signed, signature := split(t, mustSign(t, r, alg))
 		digest := sha256.Sum256([]byte(signed))
@@ -94,7 +95,7 @@ func split(t *testing.T, token string) (signed string, signature []byte) {
 
 // RFC 7638: the key ID is the thumbprint, so that it can be checked.
 func TestTheHeaderNamesAlgorithmKeyAndType(t *testing.T) {
-	r := newRing(t, keys.NewMemoryVault(), newClock(), all...)
+	r := newRing(t, keystest.NewVault(), newClock(), all...)
 	for _, alg := range all {
 		header, err := base64.RawURLEncoding.DecodeString(strings.Split(mustSign(t, r, alg), ".")[0])
 		if err != nil {
@@ -120,7 +121,7 @@ func TestTheHeaderNamesAlgorithmKeyAndType(t *testing.T) {
 }
 
 func TestVerifyTakesOnlyTheListedAlgorithms(t *testing.T) {
-	r := newRing(t, keys.NewMemoryVault(), newClock(), all...)
+	r := newRing(t, keystest.NewVault(), newClock(), all...)
 	for _, alg := range all {
 		token := mustSign(t, r, alg)
 		mustVerify(t, r, token, alg)
@@ -139,8 +140,8 @@ func TestVerifyTakesOnlyTheListedAlgorithms(t *testing.T) {
 func b64(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
 
 func TestForgedTokensAreRefused(t *testing.T) {
-	r := newRing(t, keys.NewMemoryVault(), newClock(), all...)
-	stranger := newRing(t, keys.NewMemoryVault(), newClock(), all...)
+	r := newRing(t, keystest.NewVault(), newClock(), all...)
+	stranger := newRing(t, keystest.NewVault(), newClock(), all...)
 	kid := published(t, r, keys.RS256)[0]
 	ecKid := published(t, r, keys.ES256)[0]
 
@@ -195,7 +196,7 @@ func TestForgedTokensAreRefused(t *testing.T) {
 
 // A key that the sender brings along is never used (RFC 8725 §3.10).
 func TestAnEmbeddedKeyIsNotTrusted(t *testing.T) {
-	r := newRing(t, keys.NewMemoryVault(), newClock(), keys.EdDSA)
+	r := newRing(t, keystest.NewVault(), newClock(), keys.EdDSA)
 	public, private, err := ed25519.GenerateKey(nil)
 	if err != nil {
 		t.Fatal(err)
@@ -212,7 +213,7 @@ func TestAnEmbeddedKeyIsNotTrusted(t *testing.T) {
 
 // Advisory class 24: what is refused costs little, and is bounded.
 func TestTokensAreBoundedTo16KiB(t *testing.T) {
-	r := newRing(t, keys.NewMemoryVault(), newClock(), keys.EdDSA)
+	r := newRing(t, keystest.NewVault(), newClock(), keys.EdDSA)
 	for scope, fits := range map[int]bool{11_000: true, 13_000: false} {
 		token, err := r.Sign(t.Context(), keys.EdDSA, claims{Scope: strings.Repeat("x", scope)})
 		if err != nil {
@@ -225,7 +226,7 @@ func TestTokensAreBoundedTo16KiB(t *testing.T) {
 }
 
 func TestAnAlgorithmThatIsNotListedHasNoKeys(t *testing.T) {
-	r := newRing(t, keys.NewMemoryVault(), newClock(), keys.EdDSA)
+	r := newRing(t, keystest.NewVault(), newClock(), keys.EdDSA)
 	for _, alg := range []keys.Algorithm{keys.RS256, "none", "HS256", ""} {
 		if _, err := r.Sign(t.Context(), alg, claims{}); !errors.Is(err, keys.ErrAlgorithm) {
 			t.Errorf("Sign with %q: %v, want ErrAlgorithm", alg, err)
@@ -234,14 +235,14 @@ func TestAnAlgorithmThatIsNotListedHasNoKeys(t *testing.T) {
 			t.Errorf("Public of %q: %v, want ErrAlgorithm", alg, err)
 		}
 	}
-	none := keys.NewRing(keys.NewMemoryVault(), keys.Options{Algorithms: []keys.Algorithm{"none"}})
+	none := keys.NewRing(keystest.NewVault(), keys.Options{Algorithms: []keys.Algorithm{"none"}})
 	if err := none.Load(t.Context()); err == nil {
 		t.Error("a ring for the algorithm none was loaded")
 	}
 }
 
 func TestClaimsThatAreNoJSONAreAnError(t *testing.T) {
-	r := newRing(t, keys.NewMemoryVault(), newClock(), keys.EdDSA)
+	r := newRing(t, keystest.NewVault(), newClock(), keys.EdDSA)
 	if token, err := r.Sign(t.Context(), keys.EdDSA, make(chan int)); err == nil {
 		t.Errorf("signed %q", token)
 	}

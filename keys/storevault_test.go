@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/caddy-sso/caddy-sso/keys"
+	"github.com/caddy-sso/caddy-sso/keys/keystest"
 	"github.com/caddy-sso/caddy-sso/storage"
 	"github.com/caddy-sso/caddy-sso/storage/memory"
 )
@@ -234,7 +235,7 @@ func (goneStore) Get(context.Context, string) ([]byte, bool, error) { return nil
 
 func TestVaultsKeepTheContract(t *testing.T) {
 	for name, v := range map[string]keys.Vault{
-		"memory": keys.NewMemoryVault(),
+		"memory": keystest.NewVault(),
 		"store":  keys.NewStoreVault(memory.New(memory.Options{}), storageKey, nil),
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -1,11 +1,6 @@
 package keys
 
-import (
-	"context"
-	"fmt"
-	"slices"
-	"sync"
-)
+import "context"
 
 // A Vault keeps named blobs that hold keys. It is safe for concurrent use, by
 // several nodes if they share it. Blobs handed in and out are the caller's.
@@ -25,38 +20,4 @@ type Vault interface {
 // or by a vault before it, while it cannot be asked.
 type Recaller interface {
 	Recall(name string) (blob []byte, ok bool)
-}
-
-// NewMemoryVault returns a vault that lives and dies with this process.
-func NewMemoryVault() Vault {
-	return &memoryVault{blobs: make(map[string][]byte)}
-}
-
-type memoryVault struct {
-	mu    sync.Mutex
-	blobs map[string][]byte // guarded by mu
-}
-
-func (*memoryVault) Format(s fmt.State, _ rune) { redact(s) }
-
-func (v *memoryVault) Load(_ context.Context, name string) ([]byte, bool, error) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	blob, ok := v.blobs[name]
-	return slices.Clone(blob), ok, nil
-}
-
-func (v *memoryVault) Update(_ context.Context, name string, change func([]byte) ([]byte, error)) ([]byte, error) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	old := v.blobs[name]
-	next, err := change(slices.Clone(old))
-	if err != nil {
-		return nil, err
-	}
-	if next == nil {
-		return slices.Clone(old), nil
-	}
-	v.blobs[name] = slices.Clone(next)
-	return next, nil
 }

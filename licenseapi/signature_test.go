@@ -17,6 +17,7 @@ import (
 	"testing"
 
 	"github.com/caddy-sso/caddy-sso/keys"
+	"github.com/caddy-sso/caddy-sso/keys/keystest"
 	"github.com/caddy-sso/caddy-sso/licenseapi"
 	"github.com/caddy-sso/caddy-sso/storage"
 	"github.com/caddy-sso/caddy-sso/storage/memory"
@@ -32,7 +33,7 @@ func publicKey(t *testing.T, k *licenseapi.SignatureKey) string {
 }
 
 func TestASignatureKeyIsMadeOnceHoweverManyComeAtOnce(t *testing.T) {
-	shared := keys.NewMemoryVault()
+	shared := keystest.NewVault()
 	path := filepath.Join(t.TempDir(), "new", "folder", "key.pem")
 	for name, open := range map[string]func() *licenseapi.SignatureKey{
 		"in a file":  func() *licenseapi.SignatureKey { return licenseapi.SignatureKeyFile(path) },
@@ -141,7 +142,7 @@ var errDown = fmt.Errorf("dialing: %w", storage.ErrUnavailable)
 
 // A vault that does not answer is asked again.
 func TestAVaultMayComeUpLater(t *testing.T) {
-	v := &lateVault{Vault: keys.NewMemoryVault(), err: errDown}
+	v := &lateVault{Vault: keystest.NewVault(), err: errDown}
 	k := licenseapi.SignatureKeyVault(v)
 	if _, err := k.Public(t.Context()); !errors.Is(err, errDown) {
 		t.Fatal(err)
@@ -162,7 +163,7 @@ func TestTheKeyIsRenewedInItsVault(t *testing.T) {
 	if err := k.Maintain(t.Context()); err != nil || v.updates != 2 {
 		t.Errorf("%v after %d updates", err, v.updates)
 	}
-	lost := &lateVault{Vault: keys.NewMemoryVault()}
+	lost := &lateVault{Vault: keystest.NewVault()}
 	v.Vault = lost
 	if err := k.Maintain(t.Context()); err != nil || publicKey(t, k) != public || publicKey(t, licenseapi.SignatureKeyVault(lost)) != public {
 		t.Errorf("a vault that lost the key has another: %v", err)
@@ -179,7 +180,7 @@ func TestTheKeyIsRenewedInItsVault(t *testing.T) {
 
 // A node that comes up while the store is away signs with what its process saw.
 func TestAKeyIsRecalledWhileTheVaultIsAway(t *testing.T) {
-	v := &lateVault{Vault: keys.NewMemoryVault()}
+	v := &lateVault{Vault: keystest.NewVault()}
 	public := publicKey(t, licenseapi.SignatureKeyVault(v))
 	v.err = errDown
 	if got := publicKey(t, licenseapi.SignatureKeyVault(&recaller{v})); got != public {

@@ -23,6 +23,7 @@ import (
 
 	"github.com/caddy-sso/caddy-sso/endpoint/endpointtest"
 	"github.com/caddy-sso/caddy-sso/keys"
+	"github.com/caddy-sso/caddy-sso/keys/keystest"
 	"github.com/caddy-sso/caddy-sso/licenseapi"
 	"github.com/caddy-sso/caddy-sso/oauth"
 	"github.com/caddy-sso/caddy-sso/oauth/oauthtest"
@@ -43,7 +44,7 @@ var (
 
 // vault holds the signature key of all tests: making it takes longer than using
 // it.
-var vault = sync.OnceValue(keys.NewMemoryVault)
+var vault = sync.OnceValue(keystest.NewVault)
 
 // A world is the API and the check of activations, over an authorization server
 // in memory, before a backend that remembers what it got.

@@ -15,6 +15,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"github.com/caddy-sso/caddy-sso/keys"
+	"github.com/caddy-sso/caddy-sso/keys/keystest"
 )
 
 func keyList(t *testing.T, a answer) []map[string]string {
@@ -117,7 +118,7 @@ func TestTheKeysOfAProjectVerifyItsTokens(t *testing.T) {
 
 func TestTheActiveKeyComesFirstWhileKeysRotate(t *testing.T) {
 	w := newWorld(t)
-	w.Server.Keys = keys.NewRing(keys.NewMemoryVault(), keys.Options{Now: w.Clock.Now, Algorithms: []keys.Algorithm{keys.ES256}, Rotate: 48 * time.Hour, Overlap: 24 * time.Hour})
+	w.Server.Keys = keys.NewRing(keystest.NewVault(), keys.Options{Now: w.Clock.Now, Algorithms: []keys.Algorithm{keys.ES256}, Rotate: 48 * time.Hour, Overlap: 24 * time.Hour})
 	ids := func() (kids []string) {
 		if err := w.Server.Keys.Maintain(t.Context()); err != nil {
 			t.Fatal(err)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/caddy-sso/caddy-sso/codes"
 	"github.com/caddy-sso/caddy-sso/keys"
+	"github.com/caddy-sso/caddy-sso/keys/keystest"
 	"github.com/caddy-sso/caddy-sso/oauth"
 )
 
@@ -86,7 +87,7 @@ func TestATokenOfALicenseIsNotSignedWithASharedKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.client("1").TokenAlg, w.client("1").HS256Key = keys.HS256, key
-	w.Keys = keys.NewRing(keys.NewMemoryVault(), keys.Options{Now: w.clock.Now, Algorithms: w.Clients.Algorithms()})
+	w.Keys = keys.NewRing(keystest.NewVault(), keys.Options{Now: w.clock.Now, Algorithms: w.Clients.Algorithms()})
 	_, in := w.signIn(maker)
 	tokens := w.licenseTokens(in)
 	for _, token := range []string{tokens.Access, tokens.ID} {

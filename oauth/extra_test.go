@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/caddy-sso/caddy-sso/keys"
+	"github.com/caddy-sso/caddy-sso/keys/keystest"
 	"github.com/caddy-sso/caddy-sso/oauth"
 )
 
@@ -54,7 +55,7 @@ func TestSharedKeysAreForAccessTokensAlone(t *testing.T) {
 	if algs := w.Clients.Algorithms(); !slices.Equal(algs, []keys.Algorithm{keys.ES256, keys.RS256}) {
 		t.Errorf("the portal has keys for %q", algs)
 	}
-	w.Keys = keys.NewRing(keys.NewMemoryVault(), keys.Options{Now: w.clock.Now, Algorithms: w.Clients.Algorithms()})
+	w.Keys = keys.NewRing(keystest.NewVault(), keys.Options{Now: w.clock.Now, Algorithms: w.Clients.Algorithms()})
 	_, in := w.signIn(ada)
 	tokens, refusal := w.IssueTokens(t.Context(), &oauth.Authorization{Client: game, Scopes: []string{"openid"}, Audience: []string{"game"}}, in, "")
 	if refusal != nil {

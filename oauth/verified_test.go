@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/caddy-sso/caddy-sso/keys"
+	"github.com/caddy-sso/caddy-sso/keys/keystest"
 	"github.com/caddy-sso/caddy-sso/oauth"
 	"github.com/caddy-sso/caddy-sso/session"
 )
@@ -124,7 +125,7 @@ func TestClass16ARememberedTokenEndsAtOnce(t *testing.T) {
 // is seen.
 func TestATokenWhoseKeyIsGoneIsForgotten(t *testing.T) {
 	w, _ := remembering(t)
-	vault, others := keys.NewMemoryVault(), keys.NewMemoryVault()
+	vault, others := keystest.NewVault(), keystest.NewVault()
 	options := keys.Options{Now: w.clock.Now, Algorithms: []keys.Algorithm{keys.ES256}}
 	w.Keys = keys.NewRing(vault, options)
 	_, in := w.signIn(ada)
@@ -165,7 +166,7 @@ func TestAnotherConfigurationChecksTheSignatureAgain(t *testing.T) {
 		t.Errorf("the grant was read again, though it outlives the configuration")
 	}
 	w.Verified = oauth.NewVerifiedTokens(cache)
-	w.Keys = keys.NewRing(keys.NewMemoryVault(), keys.Options{Now: w.clock.Now, Algorithms: []keys.Algorithm{keys.ES256}})
+	w.Keys = keys.NewRing(keystest.NewVault(), keys.Options{Now: w.clock.Now, Algorithms: []keys.Algorithm{keys.ES256}})
 	if err := w.Keys.Load(t.Context()); err != nil { // as often as the other's
 		t.Fatal(err)
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/caddy-sso/caddy-sso/codes"
 	"github.com/caddy-sso/caddy-sso/keys"
+	"github.com/caddy-sso/caddy-sso/keys/keystest"
 	"github.com/caddy-sso/caddy-sso/oauth"
 	"github.com/caddy-sso/caddy-sso/session"
 	"github.com/caddy-sso/caddy-sso/storage"
@@ -52,7 +53,7 @@ func newWorld(t testing.TB) *world {
 		Issuer:  "https://login.example",
 		Clients: clients(t),
 		Codes:   codes.NewMemory(codes.Options{Now: w.clock.Now}),
-		Keys:    keys.NewRing(keys.NewMemoryVault(), keys.Options{Now: w.clock.Now, Algorithms: []keys.Algorithm{keys.ES256}}),
+		Keys:    keys.NewRing(keystest.NewVault(), keys.Options{Now: w.clock.Now, Algorithms: []keys.Algorithm{keys.ES256}}),
 		Users:   w.people,
 		Audit:   oauth.NewAudit(zap.New(core)),
 		Now:     w.clock.Now,

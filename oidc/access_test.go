@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/caddy-sso/caddy-sso/keys"
+	"github.com/caddy-sso/caddy-sso/keys/keystest"
 	"github.com/caddy-sso/caddy-sso/oauth"
 )
 
@@ -48,7 +49,7 @@ func TestTokensOfOthersAreNone(t *testing.T) {
 	w := newWorld(t)
 	cookie, _ := w.signIn(ada)
 	got := w.tokens(redemption(w.code(cookie, app())))
-	other := keys.NewRing(keys.NewMemoryVault(), keys.Options{Now: w.Clock.Now, Algorithms: []keys.Algorithm{keys.ES256}})
+	other := keys.NewRing(keystest.NewVault(), keys.Options{Now: w.Clock.Now, Algorithms: []keys.Algorithm{keys.ES256}})
 	forged, err := other.Sign(t.Context(), keys.ES256, payload(t, got.Access))
 	if err != nil {
 		t.Fatal(err)

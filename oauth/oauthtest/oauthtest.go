@@ -14,6 +14,7 @@ import (
 
 	"github.com/caddy-sso/caddy-sso/codes"
 	"github.com/caddy-sso/caddy-sso/keys"
+	"github.com/caddy-sso/caddy-sso/keys/keystest"
 	"github.com/caddy-sso/caddy-sso/oauth"
 	"github.com/caddy-sso/caddy-sso/session"
 	"github.com/caddy-sso/caddy-sso/storage/memory"
@@ -59,7 +60,7 @@ func New(t testing.TB, start time.Time, issuer string, clients []*oauth.Client) 
 // ring is shared, since an RSA key takes long to make. Its own clock stands
 // still, whatever the tests do to theirs, so that keys do not rotate.
 var ring = sync.OnceValue(func() *keys.Ring {
-	return keys.NewRing(keys.NewMemoryVault(), keys.Options{
+	return keys.NewRing(keystest.NewVault(), keys.Options{
 		Now:        func() time.Time { return Start },
 		Algorithms: []keys.Algorithm{keys.RS256, keys.ES256, keys.EdDSA},
 	})
