@@ -200,19 +200,30 @@ func TestABackendThatIsDownOrHangsIsNoWrongPasswordAndCostsNoAttempt(t *testing.
 // What costs an attempt is a password that the backend found wrong: this is what
 // the attempts of the test above are measured against.
 func TestClass18AttemptsAtTheStudiosBackendAreLimited(t *testing.T) {
-	c, s, _ := byStudio(t, ownBackend)
-	b := newTab(t)
-	b.open(c.Gate + homePage)
-	for range attempts {
-		b.attempt("zoe", "wrong")
-		b.sees(wrong)
+	for name, test := range map[string]struct {
+		names [attempts + 1]string
+		asked int
+	}{
+		"one name":             {[...]string{"zoe", "ZOE", "zoe"}, attempts},
+		"names of one account": {[...]string{"zoe", "+420 600 000 017", "zoe@game.example"}, attempts + 1},
+		"a name of nobody":     {[...]string{"nobody", "no.body", "nobody"}, attempts},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, s, _ := byStudio(t, ownBackend)
+			b := newTab(t)
+			b.open(c.Gate + homePage)
+			for _, typed := range test.names[:attempts] {
+				b.attempt(typed, "wrong")
+				b.sees(wrong)
+			}
+			b.attempt(test.names[attempts], harness.StudioPassword)
+			b.sees(tooMany)
+			b.status(http.StatusTooManyRequests)
+			if asked := len(s.Asked()); asked != test.asked {
+				t.Errorf("the backend was asked %d times", asked)
+			}
+			b.attempt("max", harness.StudioPassword) // another account
+			b.isAtBackend(c.Gate+homePage, map[string]string{"X-SSO-User": "max"})
+		})
 	}
-	b.attempt("zoe", harness.StudioPassword)
-	b.sees(tooMany)
-	b.status(http.StatusTooManyRequests)
-	if asked := len(s.Asked()); asked != attempts {
-		t.Errorf("the backend was asked %d times", asked)
-	}
-	b.attempt("max", harness.StudioPassword) // another account
-	b.isAtBackend(c.Gate+homePage, map[string]string{"X-SSO-User": "max"})
 }

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -138,6 +139,19 @@ func (p *Provider) Disable(account string) { p.order(map[string]any{"disable": a
 
 // Down has it stop or begin to listen. It forgets nothing, as after Stop.
 func (p *Provider) Down(down bool) { p.order(map[string]any{"down": down}) }
+
+// Freeze has it answer nothing until Thaw, and take then what was asked meanwhile.
+func (p *Provider) Freeze() { p.signal(syscall.SIGSTOP) }
+
+// Thaw ends what Freeze began.
+func (p *Provider) Thaw() { p.signal(syscall.SIGCONT) }
+
+func (p *Provider) signal(sig syscall.Signal) {
+	p.tb.Helper()
+	if err := p.cmd.Process.Signal(sig); err != nil {
+		p.tb.Fatal(err)
+	}
+}
 
 func (p *Provider) order(order map[string]any) {
 	p.tb.Helper()
