@@ -1,12 +1,9 @@
 package licenseapi_test
 
 import (
-	"bytes"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -318,58 +315,6 @@ func TestAStoreThatIsDownCostsNoCode(t *testing.T) {
 	w.wantBackend(w.post(activate, activation("id_token", quoted(token))), activation("id_token", quoted(token)), "ada")
 }
 
-// Chunks, trailers and Expect end here: the backend gets a body of known length.
-func TestABodyInChunksHasALengthBehindTheGate(t *testing.T) {
-	w := newWorld(t)
-	body := activation("code", quoted(w.code()))
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, w.url+activate, io.MultiReader(strings.NewReader(body[:10]), strings.NewReader(body[10:])))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Header.Set("Content-Type", jsonType)
-	r.Header.Set("Expect", "100-continue")
-	r.Trailer = http.Header{"X-Sso-User": {"admin"}}
-	response, err := http.DefaultTransport.RoundTrip(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	response.Body.Close()
-	w.wantBackend(answer{Status: response.StatusCode, Header: response.Header, Body: "the backend"}, body, "ada")
-	got := w.backend[0].r
-	if got.Header.Get("Content-Length") != strconv.Itoa(len(body)) || len(got.TransferEncoding) > 0 || len(got.Trailer) > 0 ||
-		got.Header.Get("Trailer") != "" || got.Header.Get("Expect") != "" {
-		t.Errorf("the backend got %v, %v, %v", got.Header, got.TransferEncoding, got.Trailer)
-	}
-}
-
-// A body that is refused by its length is not read.
-func TestABodyThatSaysItIsTooLargeIsNotRead(t *testing.T) {
-	w := newWorld(t)
-	r := httptest.NewRequest(http.MethodPost, activate, unread{t})
-	r.ContentLength = 1<<20 + 1
-	r.Header.Set("Content-Type", jsonType)
-	w.wantRefused(w.direct(r), 413, "request_too_large", "The body is larger than 1 MiB")
-}
-
-type unread struct{ t *testing.T }
-
-func (u unread) Read([]byte) (int, error) {
-	u.t.Error("the body is read")
-	return 0, io.EOF
-}
-
-func TestABodyThatBreaksOffIsRefused(t *testing.T) {
-	w := newWorld(t)
-	r := httptest.NewRequest(http.MethodPost, activate, io.MultiReader(strings.NewReader("{}"), broken{}))
-	r.ContentLength = 100
-	r.Header.Set("Content-Type", jsonType)
-	w.wantRefused(w.direct(r), 400, "validation_error", "The body could not be read")
-}
-
-type broken struct{}
-
-func (broken) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
-
 func TestASessionThatEndedEndsItsActivations(t *testing.T) {
 	w := newWorld(t)
 	code, tokens := w.code(), w.tokens()
@@ -382,39 +327,4 @@ func TestASessionThatEndedEndsItsActivations(t *testing.T) {
 	recorder := httptest.NewRecorder()
 	w.activation.Ended(recorder)
 	wantError(t, answer{Status: recorder.Code, Header: recorder.Header(), Body: recorder.Body.String()}, 401, "invalid_id_token", badToken)
-}
-
-// Whatever the body is, the backend sees the same bytes or none, and an
-// identity only for a code that was issued.
-func FuzzActivationBody(f *testing.F) {
-	for _, seed := range []string{
-		activation("code", `"x"`), activation("id_token", `"a.b.c"`), activation("license_key", `"k"`), `{"license_key":"k"}`,
-		`{"code":"a","\u0063ode":"b"}`, `{"Code":1}`, "{}", "[]", "", "{", `{"a":{"a":{"a":[1,2,{"b":null}]}}}`, "\xef\xbb\xbf{}", `{"a":1e999}`,
-		`{"code":null,"id_token":"","customer_account_code":null}`, "{\"a\":\"\xff\"}", `{"a":"\ud800"}`, `{"\ud800":1,"\udfff":2}`,
-	} {
-		f.Add([]byte(seed), "")
-		f.Add([]byte(seed), "code=x&product=demo")
-	}
-	shared := newWorld(f)
-	f.Fuzz(func(t *testing.T, body []byte, rawQuery string) {
-		w := *shared
-		w.T = t
-		w.backend, w.activated = nil, nil
-		r := httptest.NewRequest(http.MethodPost, activate, bytes.NewReader(body))
-		r.URL.RawQuery = rawQuery
-		r.Header.Set("Content-Type", jsonType)
-		got := w.direct(r)
-		switch got.Status {
-		case http.StatusOK:
-			if len(w.backend) != 1 || w.backend[0].body != string(body) || w.activated != nil {
-				t.Errorf("%q %q: %d %v %v", body, rawQuery, len(w.backend), w.activated, w.backend)
-			}
-		case http.StatusBadRequest, http.StatusUnauthorized, http.StatusRequestEntityTooLarge:
-			if len(w.backend) != 0 || !strings.HasPrefix(got.Body, `{"status":`) {
-				t.Errorf("%q %q: %s", body, rawQuery, got.Body)
-			}
-		default:
-			t.Errorf("%q %q: %d %s", body, rawQuery, got.Status, got.Body)
-		}
-	})
 }
