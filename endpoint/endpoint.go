@@ -12,9 +12,9 @@ import (
 	"github.com/caddy-sso/caddy-sso/oauth"
 )
 
-// Path is a path whose slashes may be doubled: real clients append to a base URL
-// that ends in one.
-func Path(path string) string {
+// SingleSlashes is a path without doubled slashes: real clients append to a base
+// URL that ends in one.
+func SingleSlashes(path string) string {
 	for strings.Contains(path, "//") {
 		path = strings.ReplaceAll(path, "//", "/")
 	}

@@ -74,7 +74,7 @@ func (a *API) auth(w http.ResponseWriter, r *http.Request) {
 		a.refuse(w, refusal)
 		return
 	}
-	in, ok, refusal := a.signedIn(r)
+	in, ok, refusal := endpoint.SignedIn(r, a.Server, a.Cookie)
 	if refusal != nil {
 		a.refuse(w, refusal)
 		return

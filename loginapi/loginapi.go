@@ -53,7 +53,7 @@ type API struct {
 // Endpoint returns what answers a path, or nil for a path that is not this
 // API's.
 func (a *API) Endpoint(path string) http.HandlerFunc {
-	path = endpoint.Path(path)
+	path = endpoint.SingleSlashes(path)
 	switch path {
 	case "/api/oauth2/auth":
 		return a.auth
@@ -102,10 +102,4 @@ func allowed(w http.ResponseWriter, r *http.Request, methods ...string) bool {
 func (a *API) allowedScript(w http.ResponseWriter, r *http.Request, method string) bool {
 	scripts := endpoint.Scripts{Clients: a.Server.Clients, Cookies: true, Headers: "Retry-After"}
 	return !scripts.Preflight(w, r, method) && allowed(w, r, method)
-}
-
-// signedIn checks the session of a request. Where there is none it returns
-// false and no error.
-func (a *API) signedIn(r *http.Request) (oauth.SignedIn, bool, *oauth.Error) {
-	return endpoint.SignedIn(r, a.Server, a.Cookie)
 }

@@ -27,7 +27,7 @@ func (a *API) sso(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	in, ok, refusal := a.signedIn(r)
+	in, ok, refusal := endpoint.SignedIn(r, a.Server, a.Cookie)
 	if refusal != nil {
 		a.refuse(w, refusal)
 		return

@@ -20,10 +20,6 @@ import (
 
 const badGrant = "The code is invalid, expired, used already, or was issued for another client or redirect_uri."
 
-func basic(id, secret string) string {
-	return "Basic " + base64.StdEncoding.EncodeToString([]byte(url.QueryEscape(id)+":"+url.QueryEscape(secret)))
-}
-
 // backend is the query of client 2, which has a secret.
 func backend(changes ...string) url.Values {
 	return changed(game("client_id", "2", "redirect_uri", "https://server.example/cb", "audience", "server",
@@ -48,7 +44,7 @@ func TestACodeBecomesTheTokenOfTheReference(t *testing.T) {
 		"Referrer-Policy", "no-referrer", "X-Content-Type-Options", "nosniff", "Set-Cookie", "")
 
 	claims := w.accessToken(a, keys.RS256)
-	if len(claims.ID) != 22 || len(claims.Grant) != 22 {
+	if len(claims.ID) != 22 || len(claims.Grant) != 24 || !strings.HasSuffix(claims.Grant, ".1") {
 		t.Errorf("jti %q, gid %q", claims.ID, claims.Grant)
 	}
 	key := sess.Key()

@@ -141,7 +141,7 @@ type answer = endpointtest.Answer
 
 const form = endpointtest.Form
 
-var changed, wantHeaders = endpointtest.Changed, endpointtest.WantHeaders
+var changed, wantHeaders, basic = endpointtest.Changed, endpointtest.WantHeaders, endpointtest.Basic
 
 // token posts to the token endpoint.
 func (w *world) token(body url.Values, headers ...string) answer {

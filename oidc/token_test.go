@@ -16,11 +16,6 @@ const (
 	failed   = "Client authentication failed."
 )
 
-// basic is the header of RFC 6749 section 2.3.1.
-func basic(id, secret string) string {
-	return "Basic " + base64.StdEncoding.EncodeToString([]byte(url.QueryEscape(id)+":"+url.QueryEscape(secret)))
-}
-
 const badRefresh = "The refresh token is invalid, expired, revoked, used already, or was issued to another client."
 
 func TestTheTokenEndpointRefusesAsRFC6749Section52Says(t *testing.T) {

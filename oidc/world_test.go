@@ -143,7 +143,7 @@ type answer = endpointtest.Answer
 
 const form = endpointtest.Form
 
-var changed, wantHeaders = endpointtest.Changed, endpointtest.WantHeaders
+var changed, wantHeaders, basic = endpointtest.Changed, endpointtest.WantHeaders, endpointtest.Basic
 
 func (w *world) post(path string, body url.Values, headers ...string) answer {
 	w.T.Helper()

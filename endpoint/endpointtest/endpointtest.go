@@ -2,6 +2,7 @@
 package endpointtest
 
 import (
+	"encoding/base64"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -53,6 +54,11 @@ func Serve(h http.Handler, r *http.Request) Answer {
 	recorder := httptest.NewRecorder()
 	h.ServeHTTP(recorder, r)
 	return Answer{recorder.Code, recorder.Header(), recorder.Body.String()}
+}
+
+// Basic is the Authorization header of a client (RFC 6749 section 2.3.1).
+func Basic(id, secret string) string {
+	return "Basic " + base64.StdEncoding.EncodeToString([]byte(url.QueryEscape(id)+":"+url.QueryEscape(secret)))
 }
 
 // Changed is v, changed as told: name, value, name, value. The value "-" leaves
