@@ -131,6 +131,10 @@ func TestABackendExchangesWhatWasMeantForIt(t *testing.T) {
 		t.Errorf("%d %s", me.Status, me.Body)
 	}
 	w.wantValid(true, exchanged)
+	games, _ := w.Server.Clients.Get("1")
+	games.Disabled = true
+	w.wantValid(false, token, exchanged)
+	games.Disabled = false
 	// It is of the same grant.
 	if a := w.revoke(revoking(token)); a.Status != http.StatusOK {
 		t.Fatalf("%d %s", a.Status, a.Body)

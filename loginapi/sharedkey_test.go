@@ -156,6 +156,8 @@ func TestClass26ASharedKeyOpensNothingOfOthers(t *testing.T) {
 		"a grant with scope offline": {"scp": []string{"email", "offline"}},
 		"a grant of another client":  {"gid": games.Grant},
 		"a user of another client":   {"gid": games.Grant, "sid": games.SessionID, "sub": games.Subject},
+		"a later end":                {"exp": 9000000000},
+		"an end an hour later":       {"exp": real["exp"].(float64) + 3600},
 		"a grant that is none":       {"gid": "AAAAAAAAAAAAAAAAAAAAAA"},
 		"a grant of another user":    {"gid": others["gid"]},
 		"another user with a grant of theirs, in another session": {"gid": others["gid"], "sub": others["sub"]},

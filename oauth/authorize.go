@@ -270,7 +270,7 @@ func (s *Server) IssueCode(ctx context.Context, a *Authorization, in SignedIn, f
 	if !a.AcceptsUser(in.User) {
 		return "", unaccepted()
 	}
-	grant := newID()
+	grant := newGrantID(a.Client)
 	code, err := s.Codes.Issue(ctx, codes.Record{
 		Client:      a.Client.ID,
 		RedirectURI: a.RedirectURI,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/caddy-sso/caddy-sso/session"
@@ -24,6 +25,16 @@ type Grant struct {
 	ID      string
 	Session session.Key
 	Offline bool // lives on when the session ends
+}
+
+// newGrantID names a grant after its client, so that each of its tokens tells,
+// whoever has exchanged it.
+func newGrantID(c *Client) string { return newID() + "." + c.ID }
+
+// grantedTo is the client that a grant was given to.
+func grantedTo(grant string) string {
+	_, client, _ := strings.Cut(grant, ".")
+	return client
 }
 
 // NewGrants keeps ended grants in store.

@@ -3,6 +3,7 @@ package oauth
 import (
 	"context"
 	"crypto/sha256"
+	"crypto/subtle"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddy-sso/caddy-sso/keys"
 	"github.com/caddy-sso/caddy-sso/session"
 	"github.com/caddy-sso/caddy-sso/storage"
 )
@@ -20,7 +22,8 @@ const maxOfflineGrants = 64
 
 // An offlineGrant is a grant with scope offline as it is stored: what its
 // tokens are made of, and the one refresh token that counts. The tokens that
-// descend from one another are its family; at most the last two are known.
+// descend from one another are its family; known are that one and those that
+// were used within the grace, in their order.
 type offlineGrant struct {
 	Version  int          `json:"v"`
 	Client   string       `json:"client"`
@@ -31,10 +34,10 @@ type offlineGrant struct {
 	AuthTime int64        `json:"auth_time"` // Unix seconds
 
 	Current [sha256.Size]byte `json:"current"` // hash of the refresh token's secret
-	Spent   *spentRefresh     `json:"spent,omitempty"`
+	Spent   []spentRefresh    `json:"spent,omitempty"`
 }
 
-// A spentRefresh is the refresh token before the current one. For tabs that
+// A spentRefresh is a refresh token that was used a moment ago. For tabs that
 // race it has its successor, sealed under itself.
 type spentRefresh struct {
 	Hash      [sha256.Size]byte `json:"hash"`
@@ -43,6 +46,43 @@ type spentRefresh struct {
 }
 
 const offlineVersion = 1
+
+// maxSpent bounds how many refresh tokens that were used within the grace are
+// known: no client that means well uses so many.
+const maxSpent = 16
+
+// spend makes current the hash of the token that counts. s was it until now.
+func (g *offlineGrant) spend(s spentRefresh, current [sha256.Size]byte) {
+	g.Current = current
+	g.Spent = slices.DeleteFunc(g.Spent, func(old spentRefresh) bool { return !old.usedAround(s.At) })
+	g.Spent = append(g.Spent[max(len(g.Spent)+1-maxSpent, 0):], s)
+}
+
+// succeed follows a token that was used within the grace to the one that counts
+// by now.
+func (g *offlineGrant) succeed(t refreshToken, now int64) (refreshToken, error) {
+	used := false
+	for _, s := range g.Spent {
+		if hash := t.hash(); subtle.ConstantTimeCompare(s.Hash[:], hash[:]) != 1 || !s.usedAround(now) {
+			continue
+		}
+		secret, err := keys.UnsealUnder(t.secret[:], successorPurpose, s.Successor)
+		if err != nil || len(secret) != len(t.secret) {
+			return t, errReused
+		}
+		t.secret, used = [32]byte(secret), true
+	}
+	if hash := t.hash(); !used || subtle.ConstantTimeCompare(g.Current[:], hash[:]) != 1 {
+		return t, errReused
+	}
+	return t, nil
+}
+
+// usedAround says whether the token was used within the grace. The clock of
+// another node may be a little ahead.
+func (s spentRefresh) usedAround(now int64) bool {
+	return max(now-s.At, s.At-now) <= RefreshGrace.Milliseconds()
+}
 
 func decodeOffline(stored []byte) (*offlineGrant, error) {
 	var g offlineGrant
@@ -85,7 +125,30 @@ func (g *Grants) begin(ctx context.Context, id string, grant *offlineGrant, life
 			return err
 		}
 	}
-	return nil
+	return g.confirm(ctx, id, grant)
+}
+
+var errEnded = errors.New("the grant has ended")
+
+// confirm ends a grant that was ended before it was stored, or with its session:
+// whoever did so has found nothing to take.
+func (g *Grants) confirm(ctx context.Context, id string, grant *offlineGrant) error {
+	ended, err := g.hasEnded(ctx, id)
+	if err != nil {
+		return err
+	}
+	if !ended {
+		key, _ := parseSessionID(grant.Session)
+		lives, err := g.sessions.Stored(ctx, key)
+		if err != nil {
+			return fmt.Errorf("looking up the session of a grant: %w", err)
+		}
+		ended = !lives
+	}
+	if !ended {
+		return nil
+	}
+	return errors.Join(errEnded, g.End(ctx, id))
 }
 
 // offline returns a stored grant, nil where it has ended.
@@ -107,23 +170,31 @@ func (g *Grants) offline(ctx context.Context, id string) (*offlineGrant, error) 
 // EndUser ends all grants of a user that outlive a session, and returns how
 // many there were.
 func (g *Grants) EndUser(ctx context.Context, subject string) (int, error) {
+	return g.endOthers(ctx, subject, "")
+}
+
+// endOthers is EndUser but for one grant.
+func (g *Grants) endOthers(ctx context.Context, subject, but string) (int, error) {
 	stored, _, err := g.store.Get(ctx, grantsOf(subject))
 	if err != nil {
 		return 0, fmt.Errorf("listing the grants of a user: %w", err)
 	}
 	ended := 0
 	for id := range strings.FieldsSeq(string(stored)) {
+		if id == but {
+			continue
+		}
 		grant, err := g.offline(ctx, id)
 		if err != nil {
 			return ended, err
 		}
-		if grant == nil {
-			continue
-		}
+		// One that is not there may be about to be stored.
 		if err := g.End(ctx, id); err != nil {
 			return ended, err
 		}
-		ended++
+		if grant != nil {
+			ended++
+		}
 	}
 	return ended, nil
 }

@@ -20,8 +20,6 @@ const (
 
 	refreshPurpose   = "refresh token"
 	successorPurpose = "refresh token's successor"
-
-	grantIDLength = 22 // see newID
 )
 
 // A RefreshRequest trades a refresh token for tokens (RFC 6749 section 6).
@@ -58,10 +56,11 @@ func (s *Server) openRefresh(ctx context.Context, sealed string) (refreshToken, 
 	if err != nil {
 		return refreshToken{}, err
 	}
-	if len(plain) != grantIDLength+len(refreshToken{}.secret) {
+	secret := len(plain) - len(refreshToken{}.secret)
+	if secret <= 0 {
 		return refreshToken{}, keys.ErrSealed
 	}
-	return refreshToken{string(plain[:grantIDLength]), [32]byte(plain[grantIDLength:])}, nil
+	return refreshToken{string(plain[:secret]), [32]byte(plain[secret:])}, nil
 }
 
 // beginOffline stores a grant with scope offline, and returns its first refresh
@@ -129,7 +128,7 @@ func (s *Server) unrefreshable(grant *offlineGrant, r RefreshRequest) string {
 	switch {
 	case !same(grant.Client, r.Client.ID):
 		return "issued to another client"
-	case len(r.Client.grantable(grant.Scopes)) < len(withoutOpenID(grant.Scopes)):
+	case len(r.Client.grantable(withoutOpenID(grant.Scopes))) < len(withoutOpenID(grant.Scopes)):
 		return "its client has lost a scope"
 	case slices.ContainsFunc(grant.Audience, func(a string) bool { return !slices.Contains(r.Client.Audiences, a) }):
 		return "its client has lost an audience"
@@ -151,7 +150,8 @@ func withoutOpenID(scopes []string) []string {
 }
 
 // rotate makes next the token that counts, where presented was; where it was
-// used within the grace, next becomes the successor that it got then.
+// used within the grace, next becomes the one that counts by now: its successor,
+// or what became of that.
 func (s *Server) rotate(grant *offlineGrant, presented refreshToken, next *refreshToken) (changed []byte, swap bool, err error) {
 	hash, now := presented.hash(), s.Now().UnixMilli()
 	if subtle.ConstantTimeCompare(grant.Current[:], hash[:]) == 1 {
@@ -159,19 +159,13 @@ func (s *Server) rotate(grant *offlineGrant, presented refreshToken, next *refre
 		if err != nil {
 			return nil, false, err
 		}
-		grant.Current, grant.Spent = next.hash(), &spentRefresh{Hash: hash, At: now, Successor: sealed}
+		grant.spend(spentRefresh{Hash: hash, At: now, Successor: sealed}, next.hash())
 		changed, err = grant.encode()
 		return changed, true, err
 	}
-	spent := grant.Spent
-	if spent == nil || subtle.ConstantTimeCompare(spent.Hash[:], hash[:]) != 1 || now-spent.At > RefreshGrace.Milliseconds() {
-		return nil, false, errReused
+	if *next, err = grant.succeed(presented, now); err != nil {
+		return nil, false, err
 	}
-	secret, err := keys.UnsealUnder(presented.secret[:], successorPurpose, spent.Successor)
-	if err != nil || len(secret) != len(next.secret) {
-		return nil, false, errReused
-	}
-	next.secret = [32]byte(secret)
 	return nil, false, nil
 }
 

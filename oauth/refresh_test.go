@@ -117,15 +117,73 @@ func TestClass14RefreshReuseEndsTheFamily(t *testing.T) {
 	}
 }
 
-func TestATokenOfTwoGenerationsAgoIsReusedEvenWithinTheGrace(t *testing.T) {
+// A tab may have gone on twice before another one comes with the token that both
+// had.
+func TestWithinTheGraceATokenOfGenerationsAgoGivesTheLatest(t *testing.T) {
 	w := newWorld(t)
 	_, in := w.signIn(ada)
 	first := w.offline(in)
-	third := w.mustRefresh(w.mustRefresh(first.Refresh).Refresh)
-	_, refusal := w.refresh(first.Refresh, nil)
+	latest := first.Refresh
+	for range 10 {
+		latest = w.mustRefresh(latest).Refresh
+		w.clock.Advance(time.Second)
+	}
+	late := w.mustRefresh(first.Refresh)
+	w.clock.Advance(time.Hour)
+	last := w.mustRefresh(late.Refresh)
+	w.clock.Advance(oauth.RefreshGrace + time.Second)
+	_, refusal := w.refresh(latest, nil) // which was the same as late
 	wantKind(t, refusal, oauth.InvalidGrant)
-	_, refusal = w.refresh(third.Refresh, nil)
+	_, refusal = w.refresh(last.Refresh, nil)
 	wantKind(t, refusal, oauth.InvalidGrant)
+}
+
+func TestClass14GenerationsAgoAfterTheGraceIsReuse(t *testing.T) {
+	for name, uses := range map[string]int{"used twice since": 2, "used more often than any client does": 40} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			_, in := w.signIn(ada)
+			first := w.offline(in)
+			latest := first.Refresh
+			for range uses {
+				latest = w.mustRefresh(latest).Refresh
+			}
+			if uses == 2 {
+				w.clock.Advance(oauth.RefreshGrace + time.Second)
+			}
+			_, refusal := w.refresh(first.Refresh, nil)
+			wantKind(t, refusal, oauth.InvalidGrant)
+			_, refusal = w.refresh(latest, nil)
+			wantKind(t, refusal, oauth.InvalidGrant)
+		})
+	}
+}
+
+func TestTabsRaceAtNodesWhoseClocksDiffer(t *testing.T) {
+	for name, test := range map[string]struct {
+		ahead time.Duration
+		reuse bool
+	}{
+		"a little ahead":            {5 * time.Second, false},
+		"a little behind":           {-5 * time.Second, false},
+		"a clock that was set back": {-time.Hour, true},
+		"a clock that is fast":      {time.Hour, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			_, in := w.signIn(ada)
+			first := w.offline(in)
+			w.mustRefresh(first.Refresh)
+			other := *w.Server
+			other.Now = func() time.Time { return w.clock.Now().Add(test.ahead) }
+			_, refusal := other.Refresh(t.Context(), oauth.RefreshRequest{Client: w.client("1"), Token: first.Refresh})
+			if test.reuse {
+				wantKind(t, refusal, oauth.InvalidGrant)
+			} else if refusal != nil {
+				t.Error(refusal)
+			}
+		})
+	}
 }
 
 func TestTabsThatRaceGetTheSameSuccessor(t *testing.T) {
@@ -174,6 +232,11 @@ func TestClass14WhatARefreshNeeds(t *testing.T) {
 		"a client that lost offline": func(w *world, r *oauth.RefreshRequest) {
 			c := *w.client("1")
 			c.Scopes = []string{"email"}
+			r.Client = &c
+		},
+		"a client that lost a scope, and has openid": func(w *world, r *oauth.RefreshRequest) {
+			c := *w.client("1")
+			c.Scopes = []string{"openid", "offline"}
 			r.Client = &c
 		},
 		"a client that lost the audience": func(w *world, r *oauth.RefreshRequest) {

@@ -84,32 +84,37 @@ func (s *Server) SignOutByToken(ctx context.Context, v *Verified, from Origin) *
 }
 
 // SignOutEverywhere ends all sessions of an access token's user, and all grants:
-// none of their tokens counts any more. Sessions come first, so that no code of
-// theirs becomes a grant meanwhile. As this reaches beyond what the token hangs
-// on, it has to be meant for its client itself: whoever was given one for another
-// audience cannot do it.
+// none of their tokens counts any more. What the token itself hangs on comes
+// last, so that it can be sent again where something could not be ended; and then
+// the grants that have begun meanwhile. As this reaches beyond what the token
+// hangs on, it has to be meant for its client itself: whoever was given one for
+// another audience cannot do it.
 func (s *Server) SignOutEverywhere(ctx context.Context, v *Verified, from Origin) *Error {
 	if v.Claims.Grant == "" || v.Claims.Actor != (Actor{}) || !v.ForItsClient() {
 		return s.refuseSignOut(v, from)
 	}
-	sessions, err := s.Sessions.EndUser(ctx, v.User.Subject)
+	grants, err := s.Grants.endOthers(ctx, v.User.Subject, v.Claims.Grant)
+	if err != nil {
+		return unavailable(fmt.Errorf("ending grants: %w", err))
+	}
+	key, _ := parseSessionID(v.Claims.SessionID)
+	sessions, err := s.Sessions.EndOthers(ctx, v.User.Subject, key)
 	if err != nil {
 		return unavailable(fmt.Errorf("ending sessions: %w", err))
 	}
-	// This one, though no list may have it.
 	if refusal := s.SignOutByToken(ctx, v, from); refusal != nil {
 		return refusal
 	}
 	if refusal := s.endGrant(ctx, v.Claims.Grant, Event{User: v.User, Client: v.Client, From: from, Why: "signed out everywhere"}); refusal != nil {
 		return refusal
 	}
-	grants, err := s.Grants.EndUser(ctx, v.User.Subject)
+	begun, err := s.Grants.EndUser(ctx, v.User.Subject)
 	if err != nil {
 		return unavailable(fmt.Errorf("ending grants: %w", err))
 	}
 	s.Audit.Record(Event{
 		What: SessionEnded, User: session.User{Name: v.User.Name, Subject: v.User.Subject}, Client: v.Client, From: from,
-		Why: fmt.Sprintf("signed out everywhere: %d sessions and %d lasting grants", sessions, grants),
+		Why: fmt.Sprintf("signed out everywhere: %d sessions and %d lasting grants", sessions+1, grants+begun),
 	})
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -13,7 +14,8 @@ import (
 // Tokens of a client with HS256 are signed with a key that its backends have,
 // too. Who has it can write what they like, so no more of it counts than the
 // client may have, of grants that its tokens were given for: the grant travels
-// sealed, together with its user and session, and with how the client got it.
+// sealed, together with its user and session, how the client got it, and for how
+// long.
 
 // signShared makes an access token with the client's own key.
 func (s *Server) signShared(ctx context.Context, g given) (string, error) {
@@ -30,10 +32,10 @@ func (s *Server) signShared(ctx context.Context, g given) (string, error) {
 
 func sharedGrant(client string) string { return "grant in a token of client " + client }
 
-// grantOf is what is sealed of a token's grant. None of the four has a space
-// but the subject, which comes last.
-func (c Claims) grantOf() string {
-	return c.Grant + " " + c.SessionID + " " + c.Actor.ClientID + " " + c.Subject
+// grantOf is what is sealed of a token's grant. Nothing of it has a space but the
+// subject, which comes last.
+func (c *Claims) grantOf() string {
+	return fmt.Sprintf("%s %s %s %d %t %s", c.Grant, c.SessionID, c.Actor.ClientID, c.Expires, c.offline(), c.Subject)
 }
 
 // openShared checks an access token that is signed with the key of the client
@@ -60,8 +62,11 @@ func (s *Server) openShared(ctx context.Context, token string, unverified []byte
 	if json.Unmarshal(payload, &claims) != nil {
 		return nil, invalidToken(errNotOurs)
 	}
-	if claims.Scopes == nil || claims.License != (License{}) {
+	switch {
+	case claims.Scopes == nil || claims.License != (License{}):
 		return nil, invalidToken(errors.New("HS256 is for access tokens, and not for those of licenses"))
+	case claims.Expires > s.Now().Add(MaxTokenLifetime).Unix():
+		return nil, invalidToken(errors.New("expires later than any token does"))
 	}
 	c := &claims.Claims
 	c.Scopes = *claims.Scopes

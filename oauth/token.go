@@ -2,6 +2,7 @@ package oauth
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -58,7 +59,7 @@ func (s *Server) IssueTokens(ctx context.Context, a *Authorization, in SignedIn,
 		return nil, unaccepted()
 	}
 	g := given{
-		client: a.Client, user: in.User, session: in.Session.Key(), grant: newID(),
+		client: a.Client, user: in.User, session: in.Session.Key(), grant: newGrantID(a.Client),
 		scopes: a.Scopes, audience: a.Audience, nonce: a.Nonce, authTime: in.Session.Begun(),
 		product: a.License.product(), account: a.License.account(),
 	}
@@ -123,7 +124,9 @@ func (s *Server) issue(ctx context.Context, g given, idToken bool) (*Tokens, *Er
 		return t, refusal
 	}
 	var err error
-	if t.Refresh, err = s.beginOffline(ctx, g); err != nil {
+	if t.Refresh, err = s.beginOffline(ctx, g); errors.Is(err, errEnded) {
+		return nil, invalidGrant(err)
+	} else if err != nil {
 		return nil, unavailable(err)
 	}
 	return t, nil

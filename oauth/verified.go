@@ -87,7 +87,7 @@ type knownGrant struct {
 func (g *knownGrant) over() bool { return g.ended || g.offline && g.user == nil }
 
 // offline says that the token's grant may outlive its session.
-func (v *Verified) offline() bool { return slices.Contains(v.Claims.Scopes, "offline") }
+func (c *Claims) offline() bool { return slices.Contains(c.Scopes, "offline") }
 
 // For says whether a token is meant for a client: one of its audiences is.
 func (v *Verified) For(c *Client) bool {

@@ -30,7 +30,7 @@ func (s *Server) Attach(ctx context.Context, v *Verified) (attached context.Cont
 	if s.Verified != nil {
 		release = s.Verified.attach(v, s.Sessions, cancel, release)
 	}
-	if v.offline() {
+	if v.Claims.offline() {
 		return attached, release
 	}
 	ended := release
@@ -57,7 +57,7 @@ func (s *Server) CloseRequests(match func(session.User) bool) {
 // attach makes cancel known for the grant of a token.
 func (t *VerifiedTokens) attach(v *Verified, sessions *session.Sessions, cancel context.CancelCauseFunc, release func()) func() {
 	c, id := t.cache, v.Claims.Grant
-	l := &liveGrant{sessions: sessions, user: v.User, offline: v.offline(), cancel: cancel}
+	l := &liveGrant{sessions: sessions, user: v.User, offline: v.Claims.offline(), cancel: cancel}
 	c.live.add(id, l)
 
 	// What ended between the check and now has ended unheard. Whatever ends

@@ -138,6 +138,9 @@ func (s *Server) verify(ctx context.Context, c Claims) (*Verified, *Error) {
 		}
 		return v, nil
 	}
+	if granted, known := s.Clients.Get(grantedTo(c.Grant)); !known || granted.Disabled {
+		return nil, invalidToken(errors.New("exchanged for one of a client that is gone or disabled"))
+	}
 	if refusal := s.verifyGrant(ctx, v); refusal != nil {
 		return v, refusal
 	}
@@ -153,7 +156,7 @@ func (s *Server) verifyGrant(ctx context.Context, v *Verified) *Error {
 	if !ok {
 		return invalidToken(errors.New("without a session"))
 	}
-	offline := v.offline()
+	offline := v.Claims.offline()
 	grant, err := s.grant(ctx, v.Claims.Grant, offline)
 	if err != nil {
 		return unavailable(err)

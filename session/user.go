@@ -173,6 +173,12 @@ func (s *Sessions) inStore(ctx context.Context, k *Key, now int64) (*Session, er
 	return s.decode(*k, value, now), nil
 }
 
+// Stored says whether a session is live in the store, whatever is in memory.
+func (s *Sessions) Stored(ctx context.Context, k Key) (bool, error) {
+	found, err := s.inStore(ctx, &k, s.cache.now())
+	return found != nil, err
+}
+
 // OfUser returns the live sessions of the user with that subject, the newest
 // first, each with its [Session.Agent] and [Session.From]. A session that began
 // under a version without lists is among them once its use was written down:
@@ -200,13 +206,20 @@ func (s *Sessions) OfUser(ctx context.Context, subject string) ([]*Session, erro
 // it ended. One that cannot be ended does not keep it from the others. A
 // sign-in that is under way may still succeed.
 func (s *Sessions) EndUser(ctx context.Context, subject string) (int, error) {
+	return s.EndOthers(ctx, subject, Key{})
+}
+
+// EndOthers is EndUser but for one session.
+func (s *Sessions) EndOthers(ctx context.Context, subject string, but Key) (int, error) {
 	stored, _, err := s.cache.store.Get(ctx, listOf(subject))
 	if err != nil {
 		return 0, unavailable("reading the sessions of a user", err)
 	}
 	var keys []Key
 	for _, e := range parseListing(stored) {
-		keys = append(keys, e.key)
+		if e.key != but {
+			keys = append(keys, e.key)
+		}
 	}
 	return s.endAll(ctx, keys)
 }
