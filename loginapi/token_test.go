@@ -44,7 +44,7 @@ func TestACodeBecomesTheTokenOfTheReference(t *testing.T) {
 		"Referrer-Policy", "no-referrer", "X-Content-Type-Options", "nosniff", "Set-Cookie", "")
 
 	claims := w.accessToken(a, keys.RS256)
-	if len(claims.ID) != 22 || len(claims.Grant) != 22 {
+	if len(claims.ID) != 22 || len(claims.Grant) != 24 || !strings.HasSuffix(claims.Grant, ".1") {
 		t.Errorf("jti %q, gid %q", claims.ID, claims.Grant)
 	}
 	key := sess.Key()
