@@ -146,11 +146,19 @@ func (b *tab) open(url string) {
 	}
 }
 
-// back is the back button. Not history.back() itself: the page may be gone before
-// it has answered.
+// back is the back button, which needs no script of the page.
 func (b *tab) back() {
 	b.t.Helper()
-	b.do("setTimeout(() => history.back())")
+	history, err := chromedp.Call(b.ctx, page.GetNavigationHistory, cdp.Empty{})
+	if err == nil && history.CurrentIndex == 0 {
+		b.fatalf("there is no page to go back to")
+	}
+	if err == nil {
+		_, err = chromedp.Call(b.ctx, page.NavigateToHistoryEntry, page.NavigateToHistoryEntryParams{EntryID: history.Entries[history.CurrentIndex-1].ID})
+	}
+	if err != nil {
+		b.fatalf("going back: %v", err)
+	}
 }
 
 // try evaluates an expression, as somebody at the console would: the page's
