@@ -141,7 +141,7 @@ func (s *Server) retried(ctx context.Context, spent *codes.SpentError, r Activat
 		return SignedIn{}, false, invalidGrant(err)
 	}
 	if err != nil {
-		return SignedIn{}, false, unavailable(err)
+		return SignedIn{}, false, Unavailable(err)
 	}
 	in, err := s.current(sess)
 	if err != nil {
@@ -150,7 +150,7 @@ func (s *Server) retried(ctx context.Context, spent *codes.SpentError, r Activat
 	// Last, so that no failure of ours uses it up.
 	first, err := s.Store.CompareAndSwap(ctx, retriedKey(r.Code), nil, []byte{1}, 2*retryFor)
 	if err != nil {
-		return SignedIn{}, false, unavailable(fmt.Errorf("trying an activation again: %w", err))
+		return SignedIn{}, false, Unavailable(fmt.Errorf("trying an activation again: %w", err))
 	}
 	return in, first, nil
 }

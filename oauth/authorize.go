@@ -115,24 +115,24 @@ func (cs *Clients) CheckAuthorize(r AuthorizeRequest) (*Authorization, *Error) {
 		return nil, refusal
 	}
 	if r.RedirectURI == "" {
-		return nil, invalid("redirect_uri is missing.")
+		return nil, Invalid("redirect_uri is missing.")
 	}
 	redirect, registered := c.RedirectURI(r.RedirectURI)
 	if !registered {
-		return nil, invalid("redirect_uri is not registered for this client.")
+		return nil, Invalid("redirect_uri is not registered for this client.")
 	}
 	switch r.ResponseType {
 	case "code":
 	case "":
-		return nil, invalid("response_type is missing.")
+		return nil, Invalid("response_type is missing.")
 	default:
-		return nil, invalid("response_type should be code.")
+		return nil, Invalid("response_type should be code.")
 	}
 	if utf8.RuneCountInString(r.State) < MinStateLength {
 		return nil, &Error{Kind: InvalidState, Description: "state should have at least 8 characters."}
 	}
 	if r.Scope == nil {
-		return nil, invalid("scope is missing.")
+		return nil, Invalid("scope is missing.")
 	}
 	audience, err := c.audience(r.Audience)
 	if err != nil {
@@ -142,7 +142,7 @@ func (cs *Clients) CheckAuthorize(r AuthorizeRequest) (*Authorization, *Error) {
 		return nil, err
 	}
 	if r.FailAuthURL != "" && !c.FailAuthURL(r.FailAuthURL) {
-		return nil, invalid("fail_auth_url is not registered for this client.")
+		return nil, Invalid("fail_auth_url is not registered for this client.")
 	}
 	return &Authorization{
 		Client:      c,
@@ -173,7 +173,7 @@ func (cs *Clients) CheckTokenLogin(r AuthorizeRequest) (*Authorization, *Error) 
 	}
 	redirect, registered := c.RedirectURI(r.RedirectURI)
 	if !registered {
-		return nil, invalid("redirect_uri is not registered for this client.")
+		return nil, Invalid("redirect_uri is not registered for this client.")
 	}
 	audience, refusal := c.audience(r.Audience)
 	if refusal != nil {
@@ -190,9 +190,9 @@ func (cs *Clients) enabled(id string) (*Client, *Error) {
 	c, known := cs.Get(id)
 	switch {
 	case id == "":
-		return nil, invalid("client_id is missing.")
+		return nil, Invalid("client_id is missing.")
 	case !known && !isInteger(id):
-		return nil, invalid("client_id should be an integer.")
+		return nil, Invalid("client_id should be an integer.")
 	case !known:
 		return nil, &Error{Kind: UnknownClient, Description: "Object not found."}
 	case c.Disabled:
@@ -230,14 +230,14 @@ func (c *Client) OnlineScopes() []string {
 // inside the list, since the separator is a space.
 func (c *Client) audience(asked []string) ([]string, *Error) {
 	if len(asked) == 0 {
-		return nil, invalid("audience is missing.")
+		return nil, Invalid("audience is missing.")
 	}
 	granted := make([]string, 0, len(asked))
 	for _, a := range asked {
 		if !slices.Contains(c.Audiences, a) {
 			decoded, err := url.QueryUnescape(a)
 			if err != nil || !slices.Contains(c.Audiences, decoded) {
-				return nil, invalid("audience is not registered for this client.")
+				return nil, Invalid("audience is not registered for this client.")
 			}
 			a = decoded
 		}
@@ -251,15 +251,15 @@ func (c *Client) audience(asked []string) ([]string, *Error) {
 func (c *Client) checkChallenge(challenge, method string) *Error {
 	switch {
 	case challenge == "" && method != "":
-		return invalid("code_challenge is missing.")
+		return Invalid("code_challenge is missing.")
 	case challenge == "" && c.Public && !c.AllowNoPKCE:
-		return invalid("code_challenge is missing: a public client has to use PKCE.")
+		return Invalid("code_challenge is missing: a public client has to use PKCE.")
 	case challenge == "":
 		return nil
 	case method != S256:
-		return invalid("code_challenge_method should be S256.")
+		return Invalid("code_challenge_method should be S256.")
 	case !validChallenge(challenge):
-		return invalid("code_challenge should be the base64url of a SHA-256 digest.")
+		return Invalid("code_challenge should be the base64url of a SHA-256 digest.")
 	}
 	return nil
 }
@@ -292,7 +292,7 @@ func (s *Server) IssueCode(ctx context.Context, a *Authorization, in SignedIn, f
 		s.Audit.Record(Event{What: CodesExhausted, User: in.User, Client: a.Client, Session: in.Session, From: from})
 		return "", &Error{Kind: TooManyCodes, Description: "Too many codes are waiting to be used.", RetryAfter: full.RetryAfter}
 	case err != nil:
-		return "", unavailable(err)
+		return "", Unavailable(err)
 	}
 	s.Audit.Record(Event{What: CodeIssued, User: in.User, Client: a.Client, Session: in.Session, Grant: grant, From: from})
 	return code, nil

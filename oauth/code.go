@@ -68,7 +68,7 @@ func (s *Server) redeem(ctx context.Context, client *Client, code string, from O
 	case errors.As(err, &spent):
 		return nil, invalidGrant(err)
 	}
-	return nil, unavailable(err)
+	return nil, Unavailable(err)
 }
 
 // replayed answers a second redemption. Only the client that the code was for
@@ -79,7 +79,7 @@ func (s *Server) replayed(ctx context.Context, client *Client, spent *codes.Spen
 		return invalidGrant(spent)
 	}
 	if err := s.Grants.End(ctx, spent.Grant); err != nil {
-		return unavailable(err)
+		return Unavailable(err)
 	}
 	s.Audit.Record(Event{What: GrantEnded, Client: client, Grant: spent.Grant, From: from, Why: "its code was used twice"})
 	return invalidGrant(spent)

@@ -80,7 +80,3 @@ func (e *Error) cause() error {
 	}
 	return e.Cause
 }
-
-func invalid(description string) *Error {
-	return &Error{Kind: InvalidRequest, Description: description}
-}

@@ -62,7 +62,7 @@ func (r ExchangeRequest) narrowAudience(had []string) ([]string, *Error) {
 	if len(r.Audience) == 0 {
 		narrowed := slices.DeleteFunc(slices.Clone(had), func(aud string) bool { return !slices.Contains(r.Client.Audiences, aud) })
 		if len(narrowed) == 0 {
-			return nil, invalid("audience is missing.")
+			return nil, Invalid("audience is missing.")
 		}
 		return narrowed, nil
 	}
@@ -71,7 +71,7 @@ func (r ExchangeRequest) narrowAudience(had []string) ([]string, *Error) {
 		return nil, refusal
 	}
 	if slices.ContainsFunc(asked, func(aud string) bool { return !slices.Contains(had, aud) }) {
-		return nil, invalid("audience should be one that the subject_token has.")
+		return nil, Invalid("audience should be one that the subject_token has.")
 	}
 	return asked, nil
 }

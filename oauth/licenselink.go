@@ -54,11 +54,11 @@ func (s *Server) LicenseLink(ctx context.Context, r LicenseLinkRequest) (url.Val
 		r.ResponseType = s.Licenses.Default
 	}
 	if knownResponseType(r.ResponseType) != nil || !slices.Contains(p.ResponseTypes, r.ResponseType) {
-		return nil, invalid("response_type is not one that the product allows.")
+		return nil, Invalid("response_type is not one that the product allows.")
 	}
 	_, redirectURI, registered := p.redirectURI(r.RedirectURI)
 	if !registered {
-		return nil, invalid("redirect_uri is not registered for this product.")
+		return nil, Invalid("redirect_uri is not registered for this product.")
 	}
 	link := licenseLink{
 		ID: newID(), Product: p.Code, Account: a.Code, RedirectURI: redirectURI,
@@ -75,11 +75,11 @@ func (s *Server) LicenseLink(ctx context.Context, r LicenseLinkRequest) (url.Val
 	}
 	plain, err := json.Marshal(link)
 	if err != nil {
-		return nil, unavailable(fmt.Errorf("encoding a link: %w", err))
+		return nil, Unavailable(fmt.Errorf("encoding a link: %w", err))
 	}
 	handle, err := s.Keys.Seal(ctx, licenseLinkPurpose, plain)
 	if err != nil {
-		return nil, unavailable(err)
+		return nil, Unavailable(err)
 	}
 	q.Set("handle", handle)
 	return q, nil
@@ -87,10 +87,10 @@ func (s *Server) LicenseLink(ctx context.Context, r LicenseLinkRequest) (url.Val
 
 // checkLink opens the handle of a link and holds the request against it.
 func (s *Server) checkLink(ctx context.Context, r OpenIDRequest) (*Authorization, *Error) {
-	tampered := invalid("The link was changed on its way, or is not one of ours.")
+	tampered := Invalid("The link was changed on its way, or is not one of ours.")
 	plain, err := s.Keys.Unseal(ctx, licenseLinkPurpose, r.Handle)
 	if err != nil && !errors.Is(err, keys.ErrSealed) {
-		return nil, unavailable(err)
+		return nil, Unavailable(err)
 	}
 	var link licenseLink
 	if err != nil || json.Unmarshal(plain, &link) != nil {
@@ -110,7 +110,7 @@ func (s *Server) checkLink(ctx context.Context, r OpenIDRequest) (*Authorization
 		r.State != link.State, r.Nonce != link.Nonce, r.ResponseType != responseType:
 		return nil, tampered
 	case !registered || (link.Token && !slices.Contains(p.ResponseTypes, LicenseToken)):
-		return nil, invalid("redirect_uri or response_type is not registered for this product any more.")
+		return nil, Invalid("redirect_uri or response_type is not registered for this product any more.")
 	case p.Client.Disabled:
 		return nil, clientDisabled()
 	case s.Now().Unix() > link.Expires:
@@ -120,7 +120,7 @@ func (s *Server) checkLink(ctx context.Context, r OpenIDRequest) (*Authorization
 	_, used, err := s.Store.Get(ctx, linkKey(link.ID))
 	switch {
 	case err != nil:
-		return nil, unavailable(fmt.Errorf("looking up a link: %w", err))
+		return nil, Unavailable(fmt.Errorf("looking up a link: %w", err))
 	case used:
 		return nil, linkSpent()
 	}
@@ -144,7 +144,7 @@ func linkKey(id string) string { return "link:" + id }
 func (s *Server) UseLink(ctx context.Context, r *LicenseRequest) *Error {
 	first, err := s.Store.CompareAndSwap(ctx, linkKey(r.ID), nil, []byte{1}, LicenseLinkLifetime+time.Minute)
 	if err != nil {
-		return unavailable(fmt.Errorf("using a link: %w", err))
+		return Unavailable(fmt.Errorf("using a link: %w", err))
 	}
 	if !first {
 		return linkSpent()

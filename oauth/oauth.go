@@ -118,13 +118,3 @@ func (s *Server) signOut(ctx context.Context, sess *session.Session, err error, 
 	}
 	return s.EndSession(ctx, SignedIn{Session: sess, User: sess.User()}, from)
 }
-
-// unavailable turns the failure of a store into the API's answer to it, and
-// everything unforeseen likewise: fail closed, blame ourselves.
-func unavailable(err error) *Error {
-	e := &Error{Kind: Internal, Description: "Something went wrong.", Cause: err}
-	if errors.Is(err, storage.ErrUnavailable) {
-		e.RetryAfter = time.Second
-	}
-	return e
-}

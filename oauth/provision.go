@@ -35,7 +35,7 @@ func (s *Server) provision(ctx context.Context, r *LicenseRequest, in SignedIn, 
 	key := "provisioned:" + r.Product.Code + ":" + r.Account.Code + ":" + in.User.Subject
 	_, known, err := s.Store.Get(ctx, key)
 	if err != nil {
-		return unavailable(fmt.Errorf("looking up a first sign-in: %w", err))
+		return Unavailable(fmt.Errorf("looking up a first sign-in: %w", err))
 	}
 	if known {
 		return nil
@@ -47,7 +47,7 @@ func (s *Server) provision(ctx context.Context, r *LicenseRequest, in SignedIn, 
 	}
 	s.Audit.Record(Event{What: Provisioned, User: in.User, Client: r.Product.Client, Session: in.Session, From: from, Why: "product " + r.Product.Code})
 	if err := s.Store.Put(ctx, key, []byte{1}, provisionedFor); err != nil {
-		return unavailable(fmt.Errorf("remembering a first sign-in: %w", err))
+		return Unavailable(fmt.Errorf("remembering a first sign-in: %w", err))
 	}
 	return nil
 }

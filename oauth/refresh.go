@@ -86,11 +86,11 @@ func (s *Server) Refresh(ctx context.Context, r RefreshRequest) (*Tokens, *Error
 		return nil, s.refuseRefresh(r, "", "not one of ours")
 	}
 	if err != nil {
-		return nil, unavailable(err)
+		return nil, Unavailable(err)
 	}
 	// A signing key that cannot be had must not cost the token.
 	if err := s.Keys.Load(ctx); err != nil {
-		return nil, unavailable(err)
+		return nil, Unavailable(err)
 	}
 	next := newRefreshToken(presented.grant)
 	var grant *offlineGrant
@@ -115,7 +115,7 @@ func (s *Server) Refresh(ctx context.Context, r RefreshRequest) (*Tokens, *Error
 	case errors.As(err, &refused):
 		return nil, s.refuseRefresh(r, presented.grant, refused.why)
 	case err != nil:
-		return nil, unavailable(err)
+		return nil, Unavailable(err)
 	}
 	return s.refreshed(ctx, r, grant, next)
 }
@@ -188,7 +188,7 @@ func (s *Server) refreshed(ctx context.Context, r RefreshRequest, grant *offline
 	}
 	var err error
 	if tokens.Refresh, err = s.sealRefresh(ctx, next); err != nil {
-		return nil, unavailable(err)
+		return nil, Unavailable(err)
 	}
 	s.Audit.Record(Event{What: TokensRefreshed, User: grant.User, Client: r.Client, Grant: next.grant, From: r.From})
 	return tokens, nil
@@ -199,7 +199,7 @@ func (s *Server) refreshed(ctx context.Context, r RefreshRequest, grant *offline
 func (s *Server) refreshReused(ctx context.Context, r RefreshRequest, grant string) *Error {
 	s.Audit.Record(Event{What: RefreshReused, Client: r.Client, Grant: grant, From: r.From})
 	if err := s.Grants.End(ctx, grant); err != nil {
-		return unavailable(err)
+		return Unavailable(err)
 	}
 	s.Audit.Record(Event{What: GrantEnded, Client: r.Client, Grant: grant, From: r.From, Why: "a refresh token was used twice"})
 	return invalidRefresh(errReused)

@@ -23,7 +23,7 @@ func (s *Server) Revoke(ctx context.Context, c *Client, token string, from Origi
 		s.Audit.Record(Event{What: TokenRefused, Client: c, Grant: grant, From: from, Why: "revocation by another client"})
 		return &Error{Kind: InvalidGrant, Description: "The token was issued to another client."}
 	case grant == "":
-		return invalid("A token without a user, or one that was exchanged for another client's, cannot be revoked; it expires by itself.")
+		return Invalid("A token without a user, or one that was exchanged for another client's, cannot be revoked; it expires by itself.")
 	}
 	return s.endGrant(ctx, grant, Event{Client: c, From: from, Why: "revoked"})
 }
@@ -36,7 +36,7 @@ func (s *Server) revocable(ctx context.Context, token string) (grant, client str
 	if err == nil {
 		stored, err := s.Grants.offline(ctx, refresh.grant)
 		if err != nil {
-			return "", "", unavailable(err)
+			return "", "", Unavailable(err)
 		}
 		if stored == nil {
 			return "", "", nil
@@ -44,7 +44,7 @@ func (s *Server) revocable(ctx context.Context, token string) (grant, client str
 		return refresh.grant, stored.Client, nil
 	}
 	if !errors.Is(err, keys.ErrSealed) {
-		return "", "", unavailable(err)
+		return "", "", Unavailable(err)
 	}
 	c, refusal := s.openAccess(ctx, token)
 	switch {
@@ -61,7 +61,7 @@ func (s *Server) revocable(ctx context.Context, token string) (grant, client str
 
 func (s *Server) endGrant(ctx context.Context, grant string, e Event) *Error {
 	if err := s.Grants.End(ctx, grant); err != nil {
-		return unavailable(err)
+		return Unavailable(err)
 	}
 	e.What, e.Grant = GrantEnded, grant
 	s.Audit.Record(e)
@@ -77,7 +77,7 @@ func (s *Server) SignOutByToken(ctx context.Context, v *Verified, from Origin) *
 	}
 	key, _ := parseSessionID(v.Claims.SessionID)
 	if err := s.Sessions.End(ctx, key); err != nil {
-		return unavailable(fmt.Errorf("ending session: %w", err))
+		return Unavailable(fmt.Errorf("ending session: %w", err))
 	}
 	s.Audit.Record(Event{What: SessionEnded, User: v.User, Client: v.Client, Session: v.Session, From: from})
 	return nil
@@ -95,12 +95,12 @@ func (s *Server) SignOutEverywhere(ctx context.Context, v *Verified, from Origin
 	}
 	grants, err := s.Grants.endOthers(ctx, v.User.Subject, v.Claims.Grant)
 	if err != nil {
-		return unavailable(fmt.Errorf("ending grants: %w", err))
+		return Unavailable(fmt.Errorf("ending grants: %w", err))
 	}
 	key, _ := parseSessionID(v.Claims.SessionID)
 	sessions, err := s.Sessions.EndOthers(ctx, v.User.Subject, key)
 	if err != nil {
-		return unavailable(fmt.Errorf("ending sessions: %w", err))
+		return Unavailable(fmt.Errorf("ending sessions: %w", err))
 	}
 	if refusal := s.SignOutByToken(ctx, v, from); refusal != nil {
 		return refusal
@@ -110,7 +110,7 @@ func (s *Server) SignOutEverywhere(ctx context.Context, v *Verified, from Origin
 	}
 	begun, err := s.Grants.EndUser(ctx, v.User.Subject)
 	if err != nil {
-		return unavailable(fmt.Errorf("ending grants: %w", err))
+		return Unavailable(fmt.Errorf("ending grants: %w", err))
 	}
 	s.Audit.Record(Event{
 		What: SessionEnded, User: session.User{Name: v.User.Name, Subject: v.User.Subject}, Client: v.Client, From: from,

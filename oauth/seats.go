@@ -79,7 +79,7 @@ func (s *Server) takeSeat(ctx context.Context, p *Product, in SignedIn, from Ori
 		return &Error{Kind: NoSeat, Description: fmt.Sprintf("All of your %d sessions for this product are in use.", p.Seats.Limit)}
 	}
 	if err != nil {
-		return unavailable(fmt.Errorf("taking a seat: %w", err))
+		return Unavailable(fmt.Errorf("taking a seat: %w", err))
 	}
 	return s.evict(ctx, p, in, live, evicted, from)
 }
@@ -91,7 +91,7 @@ func (s *Server) evict(ctx context.Context, p *Product, in SignedIn, live []*ses
 	for _, key := range evicted {
 		i := slices.IndexFunc(live, func(sess *session.Session) bool { return sess.Key() == key })
 		if err := s.Sessions.End(ctx, key); err != nil {
-			return unavailable(fmt.Errorf("ending the session of a seat: %w", err))
+			return Unavailable(fmt.Errorf("ending the session of a seat: %w", err))
 		}
 		s.Audit.Record(Event{What: SessionEnded, User: in.User, Client: p.Client, Session: live[i], From: from, Why: "a newer session took its seat for product " + p.Code})
 	}

@@ -99,7 +99,7 @@ func (s *Server) openGrant(ctx context.Context, c *Claims) *Error {
 	}
 	sealed, err := s.Keys.Unseal(ctx, sharedGrant(c.ClientID), c.Grant)
 	if err != nil && !errors.Is(err, keys.ErrSealed) {
-		return unavailable(err)
+		return Unavailable(err)
 	}
 	c.Grant, _, _ = strings.Cut(string(sealed), " ")
 	if err != nil || !same(string(sealed), c.grantOf()) {

@@ -39,7 +39,7 @@ type Tokens struct {
 func (s *Server) ExchangeCode(ctx context.Context, r CodeRequest) (*Tokens, *Error) {
 	// A signing key that cannot be had must not cost the code.
 	if err := s.Keys.Load(ctx); err != nil {
-		return nil, unavailable(err)
+		return nil, Unavailable(err)
 	}
 	redeemed, refusal := s.RedeemCode(ctx, r)
 	if refusal != nil {
@@ -127,7 +127,7 @@ func (s *Server) issue(ctx context.Context, g given, idToken bool) (*Tokens, *Er
 	if t.Refresh, err = s.beginOffline(ctx, g); errors.Is(err, errEnded) {
 		return nil, invalidGrant(err)
 	} else if err != nil {
-		return nil, unavailable(err)
+		return nil, Unavailable(err)
 	}
 	return t, nil
 }
@@ -136,12 +136,12 @@ func (s *Server) issue(ctx context.Context, g given, idToken bool) (*Tokens, *Er
 func (s *Server) sign(ctx context.Context, g given, idToken bool) (*Tokens, *Error) {
 	access, err := s.signAccess(ctx, g)
 	if err != nil {
-		return nil, unavailable(err)
+		return nil, Unavailable(err)
 	}
 	t := &Tokens{Access: access, ExpiresIn: g.lifetime(s.Now()), Scopes: g.scopes}
 	if idToken && slices.Contains(g.scopes, "openid") {
 		if t.ID, err = s.Keys.Sign(ctx, g.client.idTokenAlg(), s.idClaims(g, access)); err != nil {
-			return nil, unavailable(err)
+			return nil, Unavailable(err)
 		}
 	}
 	return t, nil

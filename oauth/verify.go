@@ -109,7 +109,7 @@ func (s *Server) openToken(ctx context.Context, token string, claims any) *Error
 		return invalidToken(err)
 	}
 	if err != nil {
-		return unavailable(err)
+		return Unavailable(err)
 	}
 	if err := json.Unmarshal(payload, claims); err != nil {
 		return invalidToken(errNotOurs)
@@ -159,7 +159,7 @@ func (s *Server) verifyGrant(ctx context.Context, v *Verified) *Error {
 	offline := v.Claims.offline()
 	grant, err := s.grant(ctx, v.Claims.Grant, offline)
 	if err != nil {
-		return unavailable(err)
+		return Unavailable(err)
 	}
 	if grant.over() {
 		return invalidToken(errors.New("of a grant that has ended"))
@@ -181,7 +181,7 @@ func (s *Server) verifyGrant(ctx context.Context, v *Verified) *Error {
 	case errors.Is(err, session.ErrNone):
 		return invalidToken(errors.New("of a session that has ended"))
 	}
-	return unavailable(err)
+	return Unavailable(err)
 }
 
 // verifyOffline finds the user of a grant that has outlived its session.
