@@ -24,6 +24,8 @@ package keys
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -106,7 +108,7 @@ type Ring struct {
 	o     Options
 
 	loaded   atomic.Pointer[keyring] // nil until loaded
-	version  atomic.Uint64           // how often that was
+	version  atomic.Uint64           // how often other keys were
 	loading  chan struct{}           // holds a token while somebody loads
 	reloaded atomic.Int64            // when an unknown key ID last caused a look, in Unix nanoseconds
 }
@@ -116,6 +118,7 @@ type keyring struct {
 	schedules map[Algorithm]schedule
 	byID      map[string]*signingKey
 	sealer    *sealer
+	digest    [sha256.Size]byte // of all that was read
 }
 
 // NewRing returns a ring over v. It reads nothing yet.
@@ -275,6 +278,7 @@ func signingName(alg Algorithm) string { return "signing-" + string(alg) }
 // puts it into use. The caller stands between begin and end.
 func (r *Ring) read(algs []Algorithm, get func(name string, step func([]byte) ([]byte, error)) ([]byte, error)) (*keyring, error) {
 	k := &keyring{schedules: make(map[Algorithm]schedule), byID: make(map[string]*signingKey)}
+	blobs := make(map[string][]byte) // in JSON their names are sorted
 	for _, alg := range algs {
 		blob, err := get(signingName(alg), func(old []byte) ([]byte, error) {
 			return r.stepSchedule(alg, old)
@@ -286,7 +290,7 @@ func (r *Ring) read(algs []Algorithm, get func(name string, step func([]byte) ([
 		if err != nil {
 			return nil, fmt.Errorf("%s keys: %w", alg, err)
 		}
-		k.schedules[alg] = s
+		k.schedules[alg], blobs[signingName(alg)] = s, blob
 		for _, key := range s {
 			k.byID[key.id] = key
 		}
@@ -298,11 +302,18 @@ func (r *Ring) read(algs []Algorithm, get func(name string, step func([]byte) ([
 	if k.sealer, err = decodeSealer(blob); err != nil {
 		return nil, fmt.Errorf("sealing key: %w", err)
 	}
-	r.loaded.Store(k)
-	r.version.Add(1)
+	blobs["sealing"] = blob
+	all, err := json.Marshal(blobs)
+	if err != nil {
+		return nil, err
+	}
+	k.digest = sha256.Sum256(all)
+	if before := r.loaded.Swap(k); before == nil || before.digest != k.digest {
+		r.version.Add(1)
+	}
 	return k, nil
 }
 
-// Version moves whenever the keys are read: what was verified under another
-// one is to be verified again, since a key may be gone.
+// Version moves whenever other keys are read than before: what was verified
+// under another one is to be verified again, since a key may be gone.
 func (r *Ring) Version() uint64 { return r.version.Load() }

@@ -203,3 +203,31 @@ func TestAnUnknownKeyIDMakesOneLookIntoTheVault(t *testing.T) {
 	}
 	mustVerify(t, b, token, keys.EdDSA)
 }
+
+func TestTheVersionMovesWithTheKeysAlone(t *testing.T) {
+	clk, v := newClock(), keystest.NewVault()
+	r, other := newRing(t, v, clk, keys.EdDSA), newRing(t, v, clk, keys.EdDSA)
+	mustVerify(t, r, mustSign(t, r, keys.EdDSA), keys.EdDSA)
+	foreign := mustSign(t, newRing(t, keystest.NewVault(), clk, keys.EdDSA), keys.EdDSA)
+	first := r.Version()
+	for range 3 { // of them each has the vault looked at
+		clk.Advance(time.Minute)
+		wantErrToken(t, r, foreign, keys.EdDSA)
+		maintain(t, r)
+	}
+	if r.Version() != first {
+		t.Error("it moved, and the keys are the same")
+	}
+	clk.Advance(89 * day)
+	maintain(t, other)
+	wantErrToken(t, r, foreign, keys.EdDSA)
+	second := r.Version()
+	if ids := published(t, r, keys.EdDSA); len(ids) != 2 || second == first {
+		t.Errorf("with %d keys it is %d, after %d", len(ids), second, first)
+	}
+	clk.Advance(4 * day)
+	maintain(t, r)
+	if r.Version() == second {
+		t.Error("it stayed, and the first key is gone")
+	}
+}
