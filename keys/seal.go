@@ -17,8 +17,8 @@ import (
 // maxSealed bounds a sealed value, in its encoding.
 const maxSealed = 64 << 10
 
-// sealedEncoding is strict, so that one sealed value has one spelling.
-var sealedEncoding = base64.RawURLEncoding.Strict()
+// strictBase64 is strict, so that one value has one spelling.
+var strictBase64 = base64.RawURLEncoding.Strict()
 
 // sealingBlob is how the sealing key lies in the vault.
 type sealingBlob struct {
@@ -41,14 +41,14 @@ func (r *Ring) Seal(ctx context.Context, purpose string, plaintext []byte) (stri
 		return "", err
 	}
 	raw := chacha20poly1305.NonceSizeX + len(plaintext) + chacha20poly1305.Overhead
-	if sealedEncoding.EncodedLen(raw) > maxSealed {
+	if strictBase64.EncodedLen(raw) > maxSealed {
 		return "", fmt.Errorf("sealing value: over %d bytes", maxSealed)
 	}
 	sealed, err := seal(k.sealer.aead, r.o.Rand, plaintext, purpose)
 	if err != nil {
 		return "", fmt.Errorf("sealing value: %w", err)
 	}
-	return sealedEncoding.EncodeToString(sealed), nil
+	return strictBase64.EncodeToString(sealed), nil
 }
 
 // Unseal returns what was sealed for purpose, or [ErrSealed].
@@ -60,9 +60,9 @@ func (r *Ring) Unseal(ctx context.Context, purpose, sealed string) ([]byte, erro
 	if len(sealed) > maxSealed {
 		return nil, ErrSealed
 	}
-	raw, err := sealedEncoding.DecodeString(sealed)
+	raw, err := strictBase64.DecodeString(sealed)
 	// The decoder passes over line breaks, so the length must be looked at too.
-	if err != nil || sealedEncoding.EncodedLen(len(raw)) != len(sealed) {
+	if err != nil || strictBase64.EncodedLen(len(raw)) != len(sealed) {
 		return nil, ErrSealed
 	}
 	plaintext, ok := unseal(k.sealer.aead, raw, purpose)

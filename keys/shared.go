@@ -77,12 +77,5 @@ func Unverified(token string) (payload []byte, ok bool) {
 }
 
 func parseShared(token string) (*jose.JSONWebSignature, error) {
-	if len(token) > maxToken {
-		return nil, fmt.Errorf("%w: over %d bytes", ErrToken, maxToken)
-	}
-	jws, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.HS256})
-	if err != nil || len(jws.Signatures) != 1 {
-		return nil, fmt.Errorf("%w: malformed, or signed with another algorithm", ErrToken)
-	}
-	return jws, nil
+	return parse(token, []jose.SignatureAlgorithm{jose.HS256})
 }

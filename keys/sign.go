@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/go-jose/go-jose/v4"
 )
@@ -43,17 +44,13 @@ func (r *Ring) Verify(ctx context.Context, token string, algs ...Algorithm) (pay
 	if len(algs) == 0 {
 		return nil, errors.New("verifying token: no algorithm is accepted")
 	}
-	if len(token) > maxToken {
-		return nil, fmt.Errorf("%w: over %d bytes", ErrToken, maxToken)
-	}
 	accepted := make([]jose.SignatureAlgorithm, len(algs))
 	for i, alg := range algs {
 		accepted[i] = jose.SignatureAlgorithm(alg)
 	}
-	// The errors of jose can quote the token, so they are not passed on.
-	jws, err := jose.ParseSignedCompact(token, accepted)
-	if err != nil || len(jws.Signatures) != 1 {
-		return nil, fmt.Errorf("%w: malformed, or signed with another algorithm", ErrToken)
+	jws, err := parse(token, accepted)
+	if err != nil {
+		return nil, err
 	}
 	header := jws.Signatures[0].Protected
 	key, err := r.verificationKey(ctx, header.KeyID)
@@ -71,6 +68,38 @@ func (r *Ring) Verify(ctx context.Context, token string, algs ...Algorithm) (pay
 		return nil, fmt.Errorf("%w: wrong signature", ErrToken)
 	}
 	return payload, nil
+}
+
+// parse reads a compact JWS that says it is signed with one of algs.
+func parse(token string, algs []jose.SignatureAlgorithm) (*jose.JSONWebSignature, error) {
+	if len(token) > maxToken {
+		return nil, fmt.Errorf("%w: over %d bytes", ErrToken, maxToken)
+	}
+	if !canonical(token) {
+		return nil, fmt.Errorf("%w: not spelled as it was signed", ErrToken)
+	}
+	// The errors of jose can quote the token, so they are not passed on.
+	jws, err := jose.ParseSignedCompact(token, algs)
+	if err != nil || len(jws.Signatures) != 1 {
+		return nil, fmt.Errorf("%w: malformed, or signed with another algorithm", ErrToken)
+	}
+	return jws, nil
+}
+
+// canonical says whether the parts of a token are spelled in the one way that
+// base64url has for them (RFC 7515 section 2): the decoder passes over line
+// breaks and the spare bits of a last character, so that one signature would
+// have any number of tokens, each to be remembered by itself.
+func canonical(token string) bool {
+	if strings.ContainsAny(token, "\r\n") {
+		return false
+	}
+	for part := range strings.SplitSeq(token, ".") {
+		if _, err := strictBase64.DecodeString(part[len(part)&^3:]); err != nil {
+			return false
+		}
+	}
+	return true
 }
 
 // verificationKey returns the key with an ID, nil if there is none. Another

@@ -4,9 +4,12 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/caddy-sso/caddy-sso/keys"
+	"github.com/caddy-sso/caddy-sso/keys/keystest"
 	"github.com/caddy-sso/caddy-sso/oauth"
 	"github.com/caddy-sso/caddy-sso/session"
 )
@@ -80,6 +83,16 @@ func TestLogoutOfTheSessionEndsWhatHangsOnIt(t *testing.T) {
 	// Once more, by a token that has outlived the session.
 	if a := w.Send(http.MethodGet, "/api/oauth2/logout?sessions=sso", "", bearer(lasting)...); a.Status != http.StatusNoContent {
 		t.Errorf("%d %s", a.Status, a.Body)
+	}
+}
+
+func TestATokenCountsAsItWasSpelledAlone(t *testing.T) {
+	w := newWorld(t)
+	cookie, _ := w.signIn(ada)
+	token, _ := w.tokens(cookie, "email")
+	for _, token := range []string{token, w.legacy(ada, "email")} {
+		w.wantValid(true, token)
+		w.wantValid(false, token+"\n", "\n"+token, token[:30]+"\r\n"+token[30:], strings.ReplaceAll(token, ".", "\n."), token+"=")
 	}
 }
 
@@ -338,4 +351,20 @@ func TestAStoreThatIsDownIsATeapotAndSaysNothingOfTheToken(t *testing.T) {
 	w.Store.Down(false)
 	w.wantValid(true, access)
 	w.refreshToken(w.token(refreshing(refresh)))
+}
+
+func TestATokenOfAKeyThatIsNotThereHasNothingVerifiedAgain(t *testing.T) {
+	w := newWorld(t)
+	w.Server.Keys = keys.NewRing(keystest.NewVault(), keys.Options{Algorithms: []keys.Algorithm{keys.ES256}, Now: w.Clock.Now})
+	if err := w.Server.Keys.Load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	before := w.Server.Keys.Version()
+	for range 2 {
+		w.Clock.Advance(time.Minute)
+		w.wantValid(false, "eyJhbGciOiJFUzI1NiIsImtpZCI6IngifQ.e30.AAAA")
+	}
+	if w.Server.Keys.Version() != before {
+		t.Error("what was verified before is to be verified again")
+	}
 }
