@@ -149,7 +149,7 @@ func TestOnlyRegisteredOriginsReadTheAnswers(t *testing.T) {
 	for _, origin := range []string{
 		"", "null", "*", "https://evil.example", "http://game.example", "https://game.example:8443", "https://game.example.", "https://GAME.example",
 		"https://game.example.evil.example", "https://evilgame.example", "https://sub.game.example", "https://game.example/", "https://fail.example",
-		"http://127.0.0.1", "http://127.0.0.1:8080", "com.example.game:", "com.example.game://", issuer,
+		"https://closed.example", "http://127.0.0.1", "http://127.0.0.1:8080", "com.example.game:", "com.example.game://", issuer,
 	} {
 		for path, method := range methods {
 			wantHeaders(t, w.Send(method, path, "", "Origin", origin), none...)
@@ -178,6 +178,7 @@ func TestClass22ClearSSOIsNotForOtherSites(t *testing.T) {
 		{"a script of another site", []string{"Origin", "https://evil.example", "Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "cors"}, false},
 		{"another site in a browser without fetch metadata", []string{"Origin", "https://evil.example"}, false},
 		{"a sandbox", []string{"Origin", "null", "Sec-Fetch-Site", "cross-site"}, false},
+		{"a script of a disabled client", []string{"Origin", "https://closed.example", "Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "cors"}, false},
 		{"the origin of a loopback registration", []string{"Origin", "http://127.0.0.1:8080", "Sec-Fetch-Site", "cross-site"}, false},
 		{"an image on another site", []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "no-cors", "Sec-Fetch-Dest", "image"}, false},
 		{"an image on a neighbour", []string{"Sec-Fetch-Site", "same-site", "Sec-Fetch-Mode", "no-cors", "Sec-Fetch-Dest", "image"}, false},

@@ -187,7 +187,7 @@ func (c *Client) grantable(asked []string) []string {
 type Clients struct {
 	byID      map[string]*Client
 	byProject map[string]*Client // one of those that share it
-	origins   map[string]bool
+	origins   map[string]bool    // of the clients that are enabled
 }
 
 // NewClients registers applications and refuses what cannot work, with the
@@ -209,7 +209,7 @@ func NewClients(list []*Client) (*Clients, error) {
 			cs.byProject[c.Project] = c
 		}
 		for _, r := range c.RedirectURIs {
-			if o := r.Origin(); o != "" {
+			if o := r.Origin(); o != "" && !c.Disabled {
 				cs.origins[o] = true
 			}
 		}
@@ -287,7 +287,7 @@ func (cs *Clients) ByProject(id string) (*Client, bool) {
 }
 
 // RegisteredOrigin says whether a web origin is that of a registered redirect
-// URI. Loopback addresses that match any port are no origin.
+// URI, of a client that is not disabled. Loopback addresses that match any port are no origin.
 func (cs *Clients) RegisteredOrigin(origin string) bool {
 	return cs.origins[origin]
 }
