@@ -28,6 +28,10 @@ func onRedis(t *testing.T) (one, two *world, server *redistest.Server) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { s.Close() })
+		until(t, "the node is connected", func() bool {
+			_, _, err := s.Get(t.Context(), "nothing")
+			return err == nil
+		})
 		w.store = &store{Store: s}
 		w.restart()
 		w.remember(session.Policy{}, oauth.VerifiedOptions{})
