@@ -102,15 +102,15 @@ type CodesConfig struct {
 	// ones are refused with 429; none is ever dropped. Default: 100000.
 	Capacity int `json:"capacity,omitempty"`
 
-	// How many of them may be of one session; a user may have sixteen sessions'
-	// worth. Default: 16.
+	// How many of them may be of one session; a user may have four sessions'
+	// worth. Default: 64.
 	PerSession int `json:"per_session,omitempty"`
 }
 
 func (c *CodesConfig) setDefaults() {
 	setDefault(&c.Lifetime, caddy.Duration(time.Minute))
 	setDefault(&c.Capacity, 100_000)
-	setDefault(&c.PerSession, 16)
+	setDefault(&c.PerSession, 64)
 }
 
 func (c *CodesConfig) validate() error {

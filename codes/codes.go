@@ -83,7 +83,7 @@ func (r *Record) clone() *Record {
 type Limits struct {
 	Lifetime   time.Duration // how long a code can be redeemed; default 60 s
 	Capacity   int           // live codes in all; default 100,000
-	PerSession int           // live codes of one session; default 16. One user has at most 16 sessions' worth.
+	PerSession int           // live codes of one session; default 64. One user has at most four sessions' worth.
 }
 
 func (l Limits) withDefaults() Limits {
@@ -94,7 +94,7 @@ func (l Limits) withDefaults() Limits {
 		l.Capacity = 100_000
 	}
 	if l.PerSession <= 0 {
-		l.PerSession = 16
+		l.PerSession = 64
 	}
 	return l
 }

@@ -47,7 +47,7 @@ func newLedger() *ledger {
 
 // sessionsPerSubject is how many sessions' worth of live codes one user may
 // have: whoever signs in again and again must not fill the capacity.
-const sessionsPerSubject = 16
+const sessionsPerSubject = 4
 
 // tally holds the expiry of each live code of a session, or of a user. Who has
 // none has no entry.
@@ -105,7 +105,7 @@ func (g *ledger) full(e entry, l Limits, now time.Time) *FullError {
 	if len(g.sessions[e.session]) >= l.PerSession {
 		return g.sessions.full(e.session, now)
 	}
-	// Divided, since the limit times sixteen may be out of an int's reach.
+	// Divided, since the limit times four may be out of an int's reach.
 	if len(g.subjects[e.subject])/sessionsPerSubject >= l.PerSession {
 		return g.subjects.full(e.subject, now)
 	}

@@ -60,11 +60,11 @@ func TestALiveCodeIsNeverLostForRoom(t *testing.T) {
 
 func TestDefaultLimits(t *testing.T) {
 	c := codes.NewMemory(codes.Options{Now: newClock().Now})
-	for range 16 {
+	for range 64 {
 		mustIssue(t, c, record(1), codes.Limits{})
 	}
 	wantFull(t, c, record(1), codes.Limits{}, codes.FullError{RetryAfter: time.Minute, PerSession: true})
-	for i := 16; i < 100_000; i++ {
+	for i := 64; i < 100_000; i++ {
 		rec := record(0)
 		rec.Session = [32]byte{2, byte(i), byte(i >> 8), byte(i >> 16)}
 		rec.Subject = strconv.Itoa(i)
@@ -79,7 +79,7 @@ func TestAUserHasABoundOverAllSessions(t *testing.T) {
 		l := codes.Limits{PerSession: 2}
 		first := mustIssue(t, c, record(0), l)
 		clk.Advance(20 * time.Second)
-		for i := 1; i < 32; i++ {
+		for i := 1; i < 8; i++ {
 			mustIssue(t, c, record(byte(i)), l)
 		}
 		wantFull(t, c, record(99), l, codes.FullError{RetryAfter: 40 * time.Second, PerSession: true})
@@ -91,7 +91,7 @@ func TestAUserHasABoundOverAllSessions(t *testing.T) {
 		mustIssue(t, c, record(0), l)
 		wantFull(t, c, record(99), l, codes.FullError{RetryAfter: time.Minute, PerSession: true})
 		clk.Advance(time.Minute)
-		for i := range 32 {
+		for i := range 8 {
 			mustIssue(t, c, record(byte(i)), l)
 		}
 		wantFull(t, c, record(99), l, codes.FullError{RetryAfter: time.Minute, PerSession: true})
@@ -148,7 +148,7 @@ func TestLimitsMayChangeBetweenCalls(t *testing.T) {
 func TestManyIssuesAtOnceStayWithinTheLimits(t *testing.T) {
 	clk := newClock()
 	c := codes.NewMemory(codes.Options{Now: clk.Now})
-	l := codes.Limits{Capacity: 100, PerSession: 7}
+	l := codes.Limits{Capacity: 100, PerSession: 25}
 	var issued, refused atomic.Int64
 	var wg sync.WaitGroup
 	for i := range 1000 {

@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"net/http"
@@ -49,9 +50,23 @@ func (t turn) cause() cause {
 	return noCookies
 }
 
+// crowded says that there may be other tabs, which were opened at once and replace
+// each other's cookies until all have been answered.
+func (t turn) crowded() bool { return t.Sent && !t.Bound }
+
+// crowdPause is how much longer each turn waits for the other tabs.
+const crowdPause = 200 * time.Millisecond
+
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
+
 // tooMany is the turn at which a sign-in is a loop.
 func (t turn) tooMany() int {
-	if t.cause() == notFound {
+	if t.cause() == notFound || t.crowded() {
 		return maxTurnsBound
 	}
 	return maxTurns

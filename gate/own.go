@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/caddy-sso/caddy-sso/keys"
 	"github.com/caddy-sso/caddy-sso/oauth"
@@ -165,6 +166,11 @@ func (g *Gate) callback(v *visit, w http.ResponseWriter, r *http.Request, site *
 	bound, _ := v.cookie(site.Binder)
 	if bound == "" || bound != st.Binder || g.Now().Unix()-st.Begun > int64(stateLifetime.Seconds()) {
 		g.discard(r, site, "its state is of another browser, or too old")
+		if hadSession && g.lives(r, old) {
+			// Another tab has signed in meanwhile. Nothing changes but the page.
+			g.arrive(w, site, st)
+			return
+		}
 		g.again(v, w, r, site, st)
 		return
 	}
@@ -177,6 +183,11 @@ func (g *Gate) callback(v *visit, w http.ResponseWriter, r *http.Request, site *
 			return
 		}
 		g.again(v, w, r, site, st)
+		return
+	}
+	if hadSession && g.isOf(r, old, redeemed.Session) {
+		// Another tab has begun it a moment ago, and goes on with it.
+		g.arrive(w, site, st)
 		return
 	}
 	token, err := g.Server.Sessions.BeginSite(r.Context(), redeemed.Session, g.Client.ID, st.ID)
@@ -199,6 +210,18 @@ func (g *Gate) callback(v *visit, w http.ResponseWriter, r *http.Request, site *
 	g.arrive(w, site, st)
 }
 
+// lives says whether there is a site session.
+func (g *Gate) lives(r *http.Request, cookie string) bool {
+	_, err := g.Server.SignedInAtSite(r.Context(), cookie, g.Client.ID)
+	return err == nil
+}
+
+// isOf says whether a site session is one of an SSO session.
+func (g *Gate) isOf(r *http.Request, cookie string, sso *session.Session) bool {
+	found, err := g.Server.Sessions.CheckSite(r.Context(), cookie, g.Client.ID)
+	return err == nil && found.Key() == sso.Key()
+}
+
 // arrive leads to the page first asked for, or tells the page that waits.
 func (g *Gate) arrive(w http.ResponseWriter, site *Site, st state) {
 	if st.Window != "" {
@@ -215,6 +238,9 @@ func (g *Gate) arrive(w http.ResponseWriter, site *Site, st state) {
 func (g *Gate) again(v *visit, w http.ResponseWriter, r *http.Request, site *Site, st state) {
 	t := g.turnOf(v, r, site, st)
 	if st.Turn+1 < t.tooMany() {
+		if t.crowded() {
+			pause(r.Context(), time.Duration(st.Turn)*crowdPause)
+		}
 		g.begin(v, w, r, site, beginning{returnTo: st.Return, window: st.Window, turn: st.Turn + 1, lost: st.lost()})
 		return
 	}

@@ -126,8 +126,9 @@ func navigates(h http.Header) bool {
 		return false
 	}
 	if mode := h.Get("Sec-Fetch-Mode"); mode != "" {
+		// A page that a service worker asks for, for the browser, is "empty".
 		dest := h.Get("Sec-Fetch-Dest")
-		return mode == "navigate" && (dest == "document" || dest == "")
+		return mode == "navigate" && (dest == "document" || dest == "empty" || dest == "")
 	}
 	return acceptsHTML(h)
 }

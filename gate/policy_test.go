@@ -57,6 +57,7 @@ func TestOnlyPagesAreRedirected(t *testing.T) {
 		"a navigation":                            {"GET", []string{"Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document", "Accept", html}, true},
 		"a navigation from another site":          {"GET", []string{"Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document", "Sec-Fetch-Site", "cross-site"}, true},
 		"a navigation that does not say for what": {"GET", []string{"Sec-Fetch-Mode", "navigate"}, true},
+		"a page by way of a service worker":       {"GET", []string{"Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "empty", "Accept", html}, true},
 		"HEAD of a page":                          {"HEAD", []string{"Accept", html}, true},
 		"an old browser":                          {"GET", []string{"Accept", html}, true},
 		"an old browser, in capitals":             {"GET", []string{"Accept", "TEXT/HTML"}, true},

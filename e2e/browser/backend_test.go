@@ -1,6 +1,7 @@
 package browser
 
 import (
+	"fmt"
 	"html/template"
 	"io"
 	"net/http"
@@ -80,6 +81,7 @@ func (b *backend) countHost(host, path string) int {
 //	/signed-out   what a fail_auth_url is: it leads to the address in resume
 //	/leads-away   redirects to the address in next
 //	/slow         answers the first request only when it is given up
+//	/worker.js    a service worker that gives each request the answer of the query
 //	else          who is signed in
 func (b *backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
@@ -101,8 +103,15 @@ func (b *backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, r.URL.Query().Get("next"), http.StatusFound)
 		return
 	}
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-cache")
+	if r.URL.Path == "/worker.js" {
+		w.Header().Set("Content-Type", "text/javascript")
+		_, _ = fmt.Fprintf(w, `addEventListener("install", () => skipWaiting());
+addEventListener("activate", (e) => e.waitUntil(clients.claim()));
+addEventListener("fetch", (e) => e.respondWith(%s));`, r.URL.Query().Get("answer"))
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	if policy := r.URL.Query().Get("coop"); policy != "" {
 		w.Header().Set("Cross-Origin-Opener-Policy", policy)
 	}

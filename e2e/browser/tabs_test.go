@@ -23,7 +23,7 @@ func TestTwentyTabsAllFinishOnTheirOwnPage(t *testing.T) {
 		b.at(fmt.Sprintf("%s/tab?n=%d", w.game, i))
 		b.sees("Hello, demo")
 	}
-	if n := len(p.cookies()); n != 4 {
+	if n := len(p.cookies()); n != 5 {
 		t.Errorf("twenty tabs left %d cookies", n)
 	}
 }
