@@ -13,6 +13,9 @@ type Account struct {
 	SwitchURL   string // to sign in with another account; may be empty
 	SessionsURL string // where else one is signed in; may be empty
 	SignOut     Form
+
+	WidgetOnly bool   // leaves out the brand
+	Opener     Opener // is told that the page is open or closed
 }
 
 // Account writes the account page.
@@ -22,8 +25,10 @@ func (p *Pages) Account(w http.ResponseWriter, v Account) {
 		status:   http.StatusOK,
 		title:    "Your account",
 		scripts:  []string{"signin.js"},
+		bare:     v.WidgetOnly,
 		view:     v,
 		policy:   policy{form: true},
+		opener:   told{Opener: v.Opener},
 	})
 }
 
@@ -103,6 +108,10 @@ type Message struct {
 
 	// RetryAfter is also sent as a header.
 	RetryAfter time.Duration
+
+	WidgetOnly bool   // leaves out the brand
+	Opener     Opener // is told what happened, and that the page is closed
+	Code       string // what the Login API calls it; for the Opener
 }
 
 // Message writes a page that says what happened and what to do next.
@@ -123,5 +132,12 @@ func (v Message) sheet(status int) sheet {
 	if v.App != "" {
 		title += " · " + v.App
 	}
-	return sheet{template: "message", status: status, title: title, view: messageView{v, status >= http.StatusInternalServerError}}
+	return sheet{
+		template: "message",
+		status:   status,
+		title:    title,
+		bare:     v.WidgetOnly,
+		view:     messageView{v, status >= http.StatusInternalServerError},
+		opener:   told{v.Opener, &Problem{Title: v.Title, Code: v.Code}},
+	}
 }

@@ -129,7 +129,7 @@ type sheet struct {
 	scripts  []string // by plain name
 	bare     bool     // without the brand and the card
 	leadsTo  string   // at once, without being asked; empty stays
-	opener   *told    // is told that this page shows
+	opener   told     // is told that this page shows
 	view     any
 	policy   policy
 }
@@ -145,12 +145,19 @@ type frame struct {
 	DarkCard   string
 	Bare       bool
 	LeadsTo    string
-	Opener     *told
+	Opener     told
 	View       any
 }
 
 // write renders s, or a 500 page if that cannot be done.
 func (p *Pages) write(w http.ResponseWriter, s sheet) {
+	if s.opener.Origin != "" {
+		if err := checkOrigin(s.opener.Origin); err != nil {
+			p.fail(w, s, fmt.Errorf("opener's origin %q: %w", s.opener.Origin, err))
+			return
+		}
+		s.scripts = append(s.scripts, "opener.js")
+	}
 	body, csp, err := p.render(s)
 	if err != nil {
 		p.fail(w, s, err)

@@ -235,7 +235,7 @@ func TestClass30ScriptsPostToAnExactOrigin(t *testing.T) {
 	}
 }
 
-func TestClass30WidgetAndSignInTellOnlyAnExactOrigin(t *testing.T) {
+func TestClass30PagesTellOnlyAnExactOrigin(t *testing.T) {
 	for _, origin := range []string{
 		"*", "/", "null", "https://*", "https://app.example/", "https://app.example/path", "https://app.example?x",
 		"https://u@app.example", "app.example", "acme-app:", "acme-app://x", "https://", "HTTPS://app.example",
@@ -251,10 +251,15 @@ func TestClass30WidgetAndSignInTellOnlyAnExactOrigin(t *testing.T) {
 			if w.Code != http.StatusInternalServerError || strings.Contains(w.Body.String(), "code=c") {
 				t.Errorf("status %d (%v)", w.Code, failure)
 			}
-			w = httptest.NewRecorder()
-			p.SignIn(w, http.StatusOK, page.SignIn{Form: page.Form{Action: "/sso/sign_in"}, Opener: page.Opener{Origin: origin, State: "12345678"}})
-			if w.Code != http.StatusInternalServerError || strings.Contains(w.Body.String(), "12345678") {
-				t.Errorf("sign-in: status %d (%v)", w.Code, failure)
+			opener := page.Opener{Origin: origin, State: "12345678"}
+			for _, view := range []any{
+				&page.SignIn{Form: page.Form{Action: "/sso/sign_in"}, Opener: opener}, &page.Account{Opener: opener}, &page.Message{Opener: opener},
+			} {
+				w := httptest.NewRecorder()
+				write(t, p, w, view)
+				if w.Code != http.StatusInternalServerError || strings.Contains(w.Body.String(), "12345678") {
+					t.Errorf("%s: status %d (%v)", nameOf(view), w.Code, failure)
+				}
 			}
 		})
 	}

@@ -88,17 +88,10 @@ func (p *Pages) SignIn(w http.ResponseWriter, status int, v SignIn) {
 		bare:     v.WidgetOnly,
 		view:     v,
 		policy:   policy{form: true},
+		opener:   told{v.Opener, v.Problem},
 	}
 	if v.Problem != nil {
 		s.title = v.Problem.Title + " · " + s.title // what a screen reader says first
-	}
-	if v.Opener.Origin != "" {
-		if err := checkOrigin(v.Opener.Origin); err != nil {
-			p.fail(w, s, fmt.Errorf("opener's origin %q: %w", v.Opener.Origin, err))
-			return
-		}
-		s.opener = &told{Opener: v.Opener, Problem: v.Problem}
-		s.scripts = append(s.scripts, "opener.js")
 	}
 	for _, provider := range v.Providers {
 		if provider.Icon != "" {

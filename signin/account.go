@@ -8,7 +8,7 @@ import (
 
 // showAccount says who is signed in.
 func (h *Hosted) showAccount(w http.ResponseWriter, r *http.Request) {
-	in, ok, done := h.signedIn(w, r)
+	in, ok, done := h.signedIn(w, r, purpose{})
 	if done {
 		return
 	}
@@ -23,7 +23,7 @@ func (h *Hosted) showAccount(w http.ResponseWriter, r *http.Request) {
 
 // showSignOut asks whether to sign out; only the form does it.
 func (h *Hosted) showSignOut(w http.ResponseWriter, r *http.Request) {
-	in, ok, done := h.signedIn(w, r)
+	in, ok, done := h.signedIn(w, r, purpose{})
 	if done {
 		return
 	}

@@ -24,7 +24,7 @@ func (h *Hosted) showSignIn(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, refusal)
 		return
 	}
-	in, signedIn, done := h.signedIn(w, r)
+	in, signedIn, done := h.signedIn(w, r, p)
 	if done {
 		return
 	}
@@ -45,7 +45,7 @@ func (h *Hosted) showSignIn(w http.ResponseWriter, r *http.Request) {
 	}
 	// With a session there is always a page, so that nothing goes in circles.
 	if ways := h.Ways.redirecting(p); !signedIn && !another && len(ways) == 1 && h.Ways.passwords(p) == nil {
-		if b, ok := h.thisBrowser(w, r); ok {
+		if b, ok := h.thisBrowser(w, r, p); ok {
 			h.depart(w, r, b, ways[0], p, false, false)
 		}
 		return
@@ -64,6 +64,8 @@ func (h *Hosted) already(w http.ResponseWriter, in oauth.SignedIn, p purpose) {
 		SwitchURL:   p.address(true),
 		SessionsURL: SessionsPath,
 		SignOut:     page.Form{Action: SignOutPath},
+		WidgetOnly:  p.widgetOnly(),
+		Opener:      p.opener(),
 	}
 	if p.request != nil || p.returnTo != "" {
 		v.ContinueURL = h.continueURL(p)
@@ -75,14 +77,14 @@ func person(u session.User) *page.Person { return &page.Person{Name: u.Name, Ema
 
 // thisBrowser is the browser that the cookie names, or a new one. It answers by
 // itself where it cannot tell.
-func (h *Hosted) thisBrowser(w http.ResponseWriter, r *http.Request) (browser, bool) {
+func (h *Hosted) thisBrowser(w http.ResponseWriter, r *http.Request, p purpose) (browser, bool) {
 	b, ok, err := h.browser(r)
 	if err == nil && !ok {
 		b = newBrowser()
 		err = h.setBrowser(r.Context(), w, b)
 	}
 	if err != nil {
-		h.failed(w, err)
+		h.failedFor(w, p, err)
 		return browser{}, false
 	}
 	return b, true
@@ -90,13 +92,13 @@ func (h *Hosted) thisBrowser(w http.ResponseWriter, r *http.Request) (browser, b
 
 // ask writes the sign-in page with a new transaction, and the ways that count.
 func (h *Hosted) ask(w http.ResponseWriter, r *http.Request, status int, p purpose, another bool, v page.SignIn) {
-	b, ok := h.thisBrowser(w, r)
+	b, ok := h.thisBrowser(w, r, p)
 	if !ok {
 		return
 	}
 	sealed, err := seal(r.Context(), h.Keys, transactionPurpose, h.newTransaction(b, p, another))
 	if err != nil {
-		h.failed(w, err)
+		h.failedFor(w, p, err)
 		return
 	}
 	v.App = p.app()
@@ -108,8 +110,8 @@ func (h *Hosted) ask(w http.ResponseWriter, r *http.Request, status int, p purpo
 		v.Providers = append(v.Providers, page.Provider{Name: name, Icon: icon, URL: startURL(way, sealed)})
 	}
 	if v.Form.Action == "" && v.Providers == nil {
-		h.Pages.Message(w, http.StatusForbidden, page.Message{
-			App: p.app(), Title: "There is no way to sign in", Text: "Of the ways to sign in here, none is for this application.",
+		h.message(w, http.StatusForbidden, p, page.Message{
+			Code: "003-022", Title: "There is no way to sign in", Text: "Of the ways to sign in here, none is for this application.",
 			Next: "Tell the people who run this site.",
 		})
 		return
@@ -130,18 +132,18 @@ func (h *Hosted) signIn(w http.ResponseWriter, r *http.Request) {
 		h.unreadable(w, err)
 		return
 	}
-	t, b, p, ok := h.begun(w, r, r.PostForm.Get("transaction"), purpose{page: r.URL.Path, query: r.URL.RawQuery}.address(false))
+	t, b, p, ok := h.begun(w, r, r.PostForm.Get("transaction"), purpose{page: r.URL.Path, query: r.URL.RawQuery})
 	if !ok {
 		return
 	}
 	passwords := h.Ways.passwords(p)
 	if passwords == nil {
-		h.startAgain(w, http.StatusBadRequest, "You cannot sign in this way", "A password does not do for this application.", p.address(false))
+		h.startAgain(w, http.StatusBadRequest, p, false, "You cannot sign in this way", "A password does not do for this application.")
 		return
 	}
 	name, password := r.PostForm.Get("username"), r.PostForm.Get("password")
 	again := page.SignIn{Username: printable(name)}
-	in, signedIn, done := h.signedIn(w, r)
+	in, signedIn, done := h.signedIn(w, r, p)
 	if done {
 		return
 	}
@@ -172,7 +174,7 @@ func (h *Hosted) signIn(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		if refusal.Kind == oauth.Internal {
-			h.failed(w, refusal)
+			h.failedFor(w, p, refusal)
 			return
 		}
 		status := http.StatusUnauthorized
@@ -199,7 +201,7 @@ func (h *Hosted) signIn(w http.ResponseWriter, r *http.Request) {
 	}
 	first, err := h.once(r.Context(), t)
 	if err != nil {
-		h.failed(w, err)
+		h.failedFor(w, p, err)
 		return
 	}
 	if !first {
@@ -208,7 +210,7 @@ func (h *Hosted) signIn(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if _, err := h.begin(w, r, session.SignIn{User: user}, b, p.client()); err != nil {
-		h.failed(w, err)
+		h.failedFor(w, p, err)
 		return
 	}
 	h.Pages.Continue(w, page.Continue{Title: "You’re signed in", App: p.app(), URL: h.continueURL(p), WidgetOnly: p.widgetOnly()})
@@ -216,7 +218,7 @@ func (h *Hosted) signIn(w http.ResponseWriter, r *http.Request) {
 
 // begun opens the transaction of a sign-in page and finds what it is for. It
 // answers by itself where that cannot be, and leads to again.
-func (h *Hosted) begun(w http.ResponseWriter, r *http.Request, sealed, again string) (t transaction, b browser, p purpose, ok bool) {
+func (h *Hosted) begun(w http.ResponseWriter, r *http.Request, sealed string, again purpose) (t transaction, b browser, p purpose, ok bool) {
 	plain, err := h.Keys.Unseal(r.Context(), transactionPurpose, sealed)
 	if err == nil {
 		err = json.Unmarshal(plain, &t)
@@ -226,7 +228,7 @@ func (h *Hosted) begun(w http.ResponseWriter, r *http.Request, sealed, again str
 			h.failed(w, err)
 			return t, b, p, false
 		}
-		h.startAgain(w, http.StatusBadRequest, "This sign-in cannot go on", "The form was changed, or comes from an older version of this page.", again)
+		h.startAgain(w, http.StatusBadRequest, again, false, "This sign-in cannot go on", "The form was changed, or comes from an older version of this page.")
 		return t, b, p, false
 	}
 	b, p, ok = h.bound(w, r, t)
@@ -236,24 +238,24 @@ func (h *Hosted) begun(w http.ResponseWriter, r *http.Request, sealed, again str
 // bound finds this browser, and what a transaction is for. It answers by itself
 // where that cannot be.
 func (h *Hosted) bound(w http.ResponseWriter, r *http.Request, t transaction) (b browser, p purpose, ok bool) {
-	b, there, err := h.browser(r)
-	if err != nil {
-		h.failed(w, err)
-		return b, p, false
-	}
-	if !there {
-		h.Pages.Message(w, http.StatusBadRequest, page.Message{
-			Title: "Your browser blocks cookies",
-			Text:  "Signing in needs a cookie, and your browser did not send it back.",
-			Next:  "Allow cookies for this site, then start again. A private window or an extension may block them.",
-			Link:  &page.Link{Text: "Start again", URL: purpose{page: t.Page, query: string(t.Query)}.address(false)},
-		})
-		return b, p, false
-	}
 	// The configuration may have changed since the page was shown.
 	p, refusal := h.purposeOf(r.Context(), t.Page, string(t.Query))
 	if refusal != nil {
 		h.refuse(w, refusal)
+		return b, p, false
+	}
+	b, there, err := h.browser(r)
+	if err != nil {
+		h.failedFor(w, p, err)
+		return b, p, false
+	}
+	if !there {
+		h.message(w, http.StatusBadRequest, p, page.Message{
+			Title: "Your browser blocks cookies",
+			Text:  "Signing in needs a cookie, and your browser did not send it back.",
+			Next:  "Allow cookies for this site, then start again. A private window or an extension may block them.",
+			Link:  &page.Link{Text: "Start again", URL: p.address(false)},
+		})
 		return b, p, false
 	}
 	return b, p, true
@@ -261,16 +263,16 @@ func (h *Hosted) bound(w http.ResponseWriter, r *http.Request, t transaction) (b
 
 func (h *Hosted) unreadable(w http.ResponseWriter, err error) {
 	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
-		h.startAgain(w, http.StatusRequestEntityTooLarge, "That was too much", "The form is larger than it can be.", SignInPath)
+		h.startAgain(w, http.StatusRequestEntityTooLarge, purpose{}, false, "That was too much", "The form is larger than it can be.")
 		return
 	}
-	h.startAgain(w, http.StatusBadRequest, "The form could not be read", "It arrived damaged.", SignInPath)
+	h.startAgain(w, http.StatusBadRequest, purpose{}, false, "The form could not be read", "It arrived damaged.")
 }
 
-func (h *Hosted) startAgain(w http.ResponseWriter, status int, title, text, link string) {
-	h.Pages.Message(w, status, page.Message{
+func (h *Hosted) startAgain(w http.ResponseWriter, status int, p purpose, another bool, title, text string) {
+	h.message(w, status, p, page.Message{
 		Title: title, Text: text, Next: "Start again from the sign-in page.",
-		Link: &page.Link{Text: "Start again", URL: link},
+		Link: &page.Link{Text: "Start again", URL: p.address(another)},
 	})
 }
 

@@ -54,7 +54,7 @@ func (h *Hosted) departure(o outside) Departure {
 func (h *Hosted) way(w http.ResponseWriter, id string, p purpose) (Redirecting, bool) {
 	way := h.Ways.provider(p, id)
 	if way == nil {
-		h.startAgain(w, http.StatusNotFound, "You cannot sign in this way", "There is no such way to sign in, or it is not for this application.", p.address(false))
+		h.startAgain(w, http.StatusNotFound, p, false, "You cannot sign in this way", "There is no such way to sign in, or it is not for this application.")
 		return nil, false
 	}
 	return way, true
@@ -63,7 +63,7 @@ func (h *Hosted) way(w http.ResponseWriter, id string, p purpose) (Redirecting, 
 // leave begins a sign-in at a provider, for what the transaction of a sign-in
 // page was for.
 func (h *Hosted) leave(w http.ResponseWriter, r *http.Request, id string) {
-	t, b, p, ok := h.begun(w, r, r.URL.Query().Get("t"), SignInPath)
+	t, b, p, ok := h.begun(w, r, r.URL.Query().Get("t"), purpose{})
 	if !ok {
 		return
 	}
@@ -72,7 +72,7 @@ func (h *Hosted) leave(w http.ResponseWriter, r *http.Request, id string) {
 		return
 	}
 	if t.expired(h.Now()) {
-		h.startAgain(w, http.StatusBadRequest, "This page was open for too long", "Signing in was not begun.", p.address(t.Another))
+		h.startAgain(w, http.StatusBadRequest, p, t.Another, "This page was open for too long", "Signing in was not begun.")
 		return
 	}
 	// Whose transaction it is does not matter, since it says what for, and whether
@@ -85,11 +85,11 @@ func (h *Hosted) depart(w http.ResponseWriter, r *http.Request, b browser, way R
 	to, err := h.start(r.Context(), b, way, p, another, asked)
 	if errors.Is(err, errStateTooLong) {
 		name, _ := way.Label()
-		h.Pages.Message(w, http.StatusRequestURITooLong, page.Message{
-			App: p.app(), Title: "The application asked for too much at once",
-			Text: "What it asked for is too long to take along to " + name + ".",
-			Next: "Sign in another way if there is one. If it happens again, tell the people who make the application.",
-			Link: &page.Link{Text: "Back to the sign-in page", URL: p.address(true)},
+		h.message(w, http.StatusRequestURITooLong, p, page.Message{
+			Title: "The application asked for too much at once",
+			Text:  "What it asked for is too long to take along to " + name + ".",
+			Next:  "Sign in another way if there is one. If it happens again, tell the people who make the application.",
+			Link:  &page.Link{Text: "Back to the sign-in page", URL: p.address(true)},
 		})
 		return
 	}
@@ -135,26 +135,25 @@ func (h *Hosted) start(ctx context.Context, b browser, way Redirecting, p purpos
 func (h *Hosted) comeBack(w http.ResponseWriter, r *http.Request, id string) {
 	answer, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		h.startAgain(w, http.StatusBadRequest, "Signing in was not finished", "The answer arrived damaged.", SignInPath)
+		h.startAgain(w, http.StatusBadRequest, purpose{}, false, "Signing in was not finished", "The answer arrived damaged.")
 		return
 	}
 	o, b, p, ok := h.returned(w, r, answer)
 	if !ok {
 		return
 	}
-	again := p.address(o.Another)
 	if o.Way != id {
-		h.startAgain(w, http.StatusBadRequest, "Signing in was not finished", "The answer belongs to another way to sign in.", again)
+		h.startAgain(w, http.StatusBadRequest, p, o.Another, "Signing in was not finished", "The answer belongs to another way to sign in.")
 		return
 	}
 	if o.Browser != b.ID {
 		// Somebody else's state, or that of a tab whose cookie another tab
 		// replaced: the two cannot be told apart.
-		h.startAgain(w, http.StatusBadRequest, "Signing in was not finished", "It was begun in another browser, or your cookies changed since.", again)
+		h.startAgain(w, http.StatusBadRequest, p, o.Another, "Signing in was not finished", "It was begun in another browser, or your cookies changed since.")
 		return
 	}
 	if o.expired(h.Now()) {
-		h.startAgain(w, http.StatusBadRequest, "Signing in took too long", "The answer is too old to be used.", again)
+		h.startAgain(w, http.StatusBadRequest, p, o.Another, "Signing in took too long", "The answer is too old to be used.")
 		return
 	}
 	way, ok := h.way(w, id, p)
@@ -163,7 +162,7 @@ func (h *Hosted) comeBack(w http.ResponseWriter, r *http.Request, id string) {
 	}
 	switch used, err := h.used(r.Context(), o.transaction); {
 	case err != nil:
-		h.failed(w, err)
+		h.failedFor(w, p, err)
 		return
 	case used:
 		h.finishedBefore(w, p)
@@ -191,7 +190,7 @@ func (h *Hosted) accept(w http.ResponseWriter, r *http.Request, o outside, b bro
 		h.unfit(w, r, b, way, p, user)
 		return
 	}
-	in, signedIn, done := h.signedIn(w, r)
+	in, signedIn, done := h.signedIn(w, r, p)
 	if done {
 		return
 	}
@@ -203,7 +202,7 @@ func (h *Hosted) accept(w http.ResponseWriter, r *http.Request, o outside, b bro
 	}
 	first, err := h.once(r.Context(), o.transaction)
 	if err != nil {
-		h.failed(w, err)
+		h.failedFor(w, p, err)
 		return
 	}
 	if !first {
@@ -212,11 +211,11 @@ func (h *Hosted) accept(w http.ResponseWriter, r *http.Request, o outside, b bro
 	}
 	up, err := h.keep(r.Context(), way, arrival)
 	if err != nil {
-		h.failed(w, err)
+		h.failedFor(w, p, err)
 		return
 	}
 	if _, err := h.begin(w, r, session.SignIn{User: user, Upstream: up}, b, p.client()); err != nil {
-		h.failed(w, err)
+		h.failedFor(w, p, err)
 		return
 	}
 	h.Pages.Continue(w, page.Continue{Title: "You’re signed in", App: p.app(), URL: h.continueURL(p), WidgetOnly: p.widgetOnly()})
@@ -238,7 +237,7 @@ func (h *Hosted) returned(w http.ResponseWriter, r *http.Request, answer url.Val
 			h.failed(w, err)
 			return o, b, p, false
 		}
-		h.startAgain(w, http.StatusBadRequest, "Signing in was not finished", "The answer is not one to a sign-in that was begun here.", SignInPath)
+		h.startAgain(w, http.StatusBadRequest, purpose{}, false, "Signing in was not finished", "The answer is not one to a sign-in that was begun here.")
 		return o, b, p, false
 	}
 	b, p, ok = h.bound(w, r, o.transaction)
@@ -255,8 +254,7 @@ func (h *Hosted) used(ctx context.Context, t transaction) (bool, error) {
 }
 
 func (h *Hosted) finishedBefore(w http.ResponseWriter, p purpose) {
-	h.Pages.Message(w, http.StatusConflict, page.Message{
-		App:   p.app(),
+	h.message(w, http.StatusConflict, p, page.Message{
 		Title: "This sign-in was finished before",
 		Text:  "Its answer can be used once.",
 		Next:  "Go on if you are signed in; if you are not, you are asked again.",
@@ -268,6 +266,7 @@ func (h *Hosted) finishedBefore(w http.ResponseWriter, p purpose) {
 func (h *Hosted) unfit(w http.ResponseWriter, r *http.Request, b browser, way Redirecting, p purpose, user session.User) {
 	name, _ := way.Label()
 	h.otherAccount(w, r, http.StatusForbidden, b, way, p, page.Message{
+		Code:  "010-026",
 		Title: "This account cannot be used here",
 		Text:  "At " + name + " you are signed in as " + calledBy(user) + ", which is no account for " + p.app() + ".",
 		Next:  "You have not been signed in here. Use another account, or ask the people who gave you the application.",
@@ -280,6 +279,7 @@ func (h *Hosted) unfit(w http.ResponseWriter, r *http.Request, b browser, way Re
 func (h *Hosted) somebodyElse(w http.ResponseWriter, r *http.Request, b browser, way Redirecting, p purpose, here, there session.User) {
 	name, _ := way.Label()
 	h.otherAccount(w, r, http.StatusConflict, b, way, p, page.Message{
+		Code:  "010-015",
 		Title: "You are signed in with another account",
 		Text:  "Here you are signed in as " + calledBy(here) + ", and " + name + " says that you are " + calledBy(there) + ".",
 		Next:  "Nothing has changed. Switch only if you wanted to sign in with " + name + ".",
@@ -292,11 +292,11 @@ func (h *Hosted) somebodyElse(w http.ResponseWriter, r *http.Request, b browser,
 func (h *Hosted) otherAccount(w http.ResponseWriter, r *http.Request, status int, b browser, way Redirecting, p purpose, m page.Message) {
 	sealed, err := seal(r.Context(), h.Keys, transactionPurpose, h.newTransaction(b, p, true))
 	if err != nil {
-		h.failed(w, err)
+		h.failedFor(w, p, err)
 		return
 	}
-	m.App, m.Link.URL = p.app(), startURL(way, sealed)
-	h.Pages.Message(w, status, m)
+	m.Link.URL = startURL(way, sealed)
+	h.message(w, status, p, m)
 }
 
 // calledBy is what a person calls their account by.
@@ -310,12 +310,13 @@ func startURL(way Way, transaction string) string {
 // wrong says why a sign-in at a provider was not finished, and what to do.
 func (h *Hosted) wrong(w http.ResponseWriter, r *http.Request, way Redirecting, p purpose, err error) {
 	name, _ := way.Label()
-	m := page.Message{App: p.app(), Link: &page.Link{Text: "Try again", URL: p.address(false)}}
+	m := page.Message{Code: "010-015", Link: &page.Link{Text: "Try again", URL: p.address(false)}}
 	status, what := http.StatusBadGateway, oauth.SignInFailed
 	down, refused := (*DownError)(nil), (*RefusedError)(nil)
 	switch {
 	case errors.Is(err, ErrBusy):
 		status, what, m.RetryAfter = http.StatusServiceUnavailable, oauth.SignInLimited, 5*time.Second
+		m.Code = "004-001"
 		m.Title = "Many people are signing in right now"
 		m.Text = "Signing in with " + name + " was not finished."
 	case errors.Is(err, ErrCancelled):
@@ -325,6 +326,7 @@ func (h *Hosted) wrong(w http.ResponseWriter, r *http.Request, way Redirecting, 
 		m.Next = "Try again, or go back to the application."
 	case errors.Is(err, errDisabled):
 		status = http.StatusForbidden
+		m.Code = "002-040"
 		m.Title = "Your account here is disabled"
 		m.Text = name + " knows you, but your account here may not sign in."
 		m.Next = "If that is not right, tell the people who run this site."
@@ -350,10 +352,10 @@ func (h *Hosted) wrong(w http.ResponseWriter, r *http.Request, way Redirecting, 
 			m.Next = "Try again in a moment."
 		}
 	default:
-		h.failed(w, fmt.Errorf("signing in by %s: %w", way.ID(), err))
+		h.failedFor(w, p, fmt.Errorf("signing in by %s: %w", way.ID(), err))
 		return
 	}
 	h.warn(&h.notFinished, r, "a sign-in at a provider was not finished", zap.String("signin", way.ID()), zap.Error(err))
 	h.Server.Audit.Record(oauth.Event{What: what, Client: p.client(), From: h.From(r), Why: way.ID() + ": " + err.Error()})
-	h.Pages.Message(w, status, m)
+	h.message(w, status, p, m)
 }

@@ -103,7 +103,7 @@ func (h *Hosted) endSessions(w http.ResponseWriter, r *http.Request) {
 // ownSessions finds who is signed in, and what the page was opened for. It
 // answers by itself where there is nobody.
 func (h *Hosted) ownSessions(w http.ResponseWriter, r *http.Request) (in oauth.SignedIn, p purpose, ok bool) {
-	in, ok, done := h.signedIn(w, r)
+	in, ok, done := h.signedIn(w, r, purpose{})
 	if done {
 		return in, p, false
 	}

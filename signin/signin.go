@@ -282,7 +282,7 @@ func (h *Hosted) guarded(submit http.HandlerFunc) http.HandlerFunc {
 
 // signedIn checks the session of a request. It answers by itself, and returns
 // false in done, where the store does not.
-func (h *Hosted) signedIn(w http.ResponseWriter, r *http.Request) (in oauth.SignedIn, ok, done bool) {
+func (h *Hosted) signedIn(w http.ResponseWriter, r *http.Request, p purpose) (in oauth.SignedIn, ok, done bool) {
 	cookie, there := h.Session.Value(r)
 	if !there {
 		return oauth.SignedIn{}, false, false
@@ -294,7 +294,7 @@ func (h *Hosted) signedIn(w http.ResponseWriter, r *http.Request) (in oauth.Sign
 	if errors.Is(err, session.ErrNone) {
 		return oauth.SignedIn{}, false, false
 	}
-	h.failed(w, err)
+	h.failedFor(w, p, err)
 	return oauth.SignedIn{}, false, true
 }
 
@@ -311,9 +311,13 @@ func (h *Hosted) warn(lines *seldom.Lines, r *http.Request, text string, fields 
 func (h *Hosted) Unavailable(w http.ResponseWriter, err error) { h.failed(w, err) }
 
 // failed answers what went wrong on our side. Nobody is signed out for it.
-func (h *Hosted) failed(w http.ResponseWriter, err error) {
+func (h *Hosted) failed(w http.ResponseWriter, err error) { h.failedFor(w, purpose{}, err) }
+
+// failedFor is failed where it is known what the sign-in is for.
+func (h *Hosted) failedFor(w http.ResponseWriter, p purpose, err error) {
 	h.Log.Error("answering the hosted page", zap.Error(err))
-	h.Pages.Message(w, http.StatusServiceUnavailable, page.Message{
+	h.message(w, http.StatusServiceUnavailable, p, page.Message{
+		Code:       "004-001",
 		Title:      "Just a moment",
 		Text:       "Signing in is not possible right now. You have not been signed out.",
 		Next:       "Wait a few seconds, then try again.",

@@ -1,6 +1,7 @@
 package signin
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -93,4 +94,12 @@ func (p purpose) opener() page.Opener {
 
 func (p purpose) widgetOnly() bool {
 	return p.authorization != nil && p.authorization.Presentation.WidgetOnly
+}
+
+// message says how a sign-in goes on, or why it does not; in a window of its
+// own its opener hears of it, too.
+func (h *Hosted) message(w http.ResponseWriter, status int, p purpose, m page.Message) {
+	m.App, m.Opener, m.WidgetOnly = p.app(), p.opener(), p.widgetOnly()
+	m.Code = cmp.Or(m.Code, "0")
+	h.Pages.Message(w, status, m)
 }

@@ -1,9 +1,13 @@
 package signin
 
 import (
+	"errors"
+	"html"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestAPopupTellsItsOpenerWhatBecomesOfTheSignIn(t *testing.T) {
@@ -46,6 +50,82 @@ func TestWidgetOnlyShowsNoBrandOnAnyPageOfTheWay(t *testing.T) {
 			if got := strings.Count(body, "<header"); got != headers {
 				t.Errorf("%s: %s: %d headers, want %d", query, name, got, headers)
 			}
+		}
+	}
+}
+
+func TestAPopupTellsItsOpenerOfWhateverEndsOnAPage(t *testing.T) {
+	popup := RedirectToSignIn("", authorization+"&popup=true&widget_only=true")
+	type outcome struct{ code, description string }
+	fails := func(err error) func(*outsideFixture, *visitor, string) *httptest.ResponseRecorder {
+		return func(f *outsideFixture, b *visitor, state string) *httptest.ResponseRecorder {
+			f.acme.endErr = err
+			return b.back("acme", state, "ann")
+		}
+	}
+	for name, c := range map[string]struct {
+		end  func(f *outsideFixture, b *visitor, state string) *httptest.ResponseRecorder
+		told outcome
+	}{
+		"cancelled": {fails(ErrCancelled), outcome{"010-015", "You were not signed in"}},
+		"down":      {fails(&DownError{RetryAfter: time.Second, Cause: errors.New("x")}), outcome{"010-015", "ACME does not answer"}},
+		"refused":   {fails(&RefusedError{Code: "x"}), outcome{"010-015", "Signing in with ACME does not work"}},
+		"busy":      {fails(ErrBusy), outcome{"004-001", "Many people are signing in right now"}},
+		"disabled":  {fails(errDisabled), outcome{"002-040", "Your account here is disabled"}},
+		"our fault": {fails(errors.New("x")), outcome{"004-001", "Just a moment"}},
+		"a way that does not count any more": {func(f *outsideFixture, b *visitor, state string) *httptest.ResponseRecorder {
+			f.use(f.local, f.umbrella)
+			return b.back("acme", state, "ann")
+		}, outcome{"0", "You cannot sign in this way"}},
+		"a store that does not answer": {func(f *outsideFixture, b *visitor, state string) *httptest.ResponseRecorder {
+			f.store.fail(always)
+			return b.back("acme", state, "ann")
+		}, outcome{"004-001", "Just a moment"}},
+		"another way's answer": {func(_ *outsideFixture, b *visitor, state string) *httptest.ResponseRecorder {
+			return b.back("umbrella", state, "ann")
+		}, outcome{"0", "Signing in was not finished"}},
+		"too late": {func(f *outsideFixture, b *visitor, state string) *httptest.ResponseRecorder {
+			f.clock.Advance(transactionLifetime + time.Second)
+			return b.back("acme", state, "ann")
+		}, outcome{"0", "Signing in took too long"}},
+		"twice": {func(_ *outsideFixture, b *visitor, state string) *httptest.ResponseRecorder {
+			want(t, b.back("acme", state, "ann"), http.StatusOK)
+			return b.back("acme", state, "ann")
+		}, outcome{"0", "This sign-in was finished before"}},
+		"without cookies": {func(f *outsideFixture, _ *visitor, state string) *httptest.ResponseRecorder {
+			return f.visitor().back("acme", state, "ann")
+		}, outcome{"0", "Your browser blocks cookies"}},
+		"nothing, for a session that there was": {func(_ *outsideFixture, b *visitor, state string) *httptest.ResponseRecorder {
+			want(t, b.back("acme", state, "ann"), http.StatusOK)
+			return b.open(popup)
+		}, outcome{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newOutsideFixture(t)
+			b := f.visitor()
+			w := c.end(f, b, b.leave(b.open(popup), "acme"))
+			told := `data-opener="https://game.example" data-state="12345678"`
+			if c.told.code != "" {
+				told += ` data-code="` + c.told.code + `" data-description="` + html.EscapeString(c.told.description) + `"`
+			}
+			wantText(t, w, told+">", "/opener.")
+			if strings.Contains(w.Body.String(), "<header") {
+				t.Error("with widget_only, the page has the brand")
+			}
+		})
+	}
+}
+
+// A state that is not the portal's names no request, and so no opener.
+func TestClass30AnAnswerToNothingTellsNobody(t *testing.T) {
+	f := newOutsideFixture(t)
+	b := f.visitor()
+	state := b.leave(b.open(RedirectToSignIn("", authorization+"&popup=true")), "acme")
+	for _, query := range []string{"", "state=" + state[1:], "state=" + state + "&state=" + state} {
+		w := b.open(CallbackPrefix + "acme?" + query)
+		want(t, w, http.StatusBadRequest)
+		if strings.Contains(w.Body.String(), "data-opener") {
+			t.Errorf("%q: the page tells somebody: %s", query, w.Body)
 		}
 	}
 }

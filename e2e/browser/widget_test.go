@@ -177,11 +177,12 @@ func TestLoginAPIPopupWithoutAnyCookiesSaysWhatToDo(t *testing.T) {
 	b.profile.clearCookies()
 	window.signIn(demo.Name, demo.Password)
 	window.sees("Your browser blocks cookies", "Allow cookies for this site, then start again.")
+	b.hears(w, "open", "login:error")
 	window.click("Start again")
 	window.sees("to continue to Partner")
 	window.signIn(demo.Name, demo.Password)
 	window.closed()
-	b.hears(w, "open", "open", "babka-login")
+	b.hears(w, "open", "login:error", "open", "babka-login")
 }
 
 func TestWidgetOnlyShowsNothingAroundTheForm(t *testing.T) {
@@ -245,12 +246,19 @@ func (b *tab) refuseThirdPartyCookies() {
 	}
 }
 
-func TestLoginAPIPopupGoesByAProviderAndStillKnowsItsOpener(t *testing.T) {
+// withProviders is a world of a portal with outside providers, and the partner.
+func withProviders(t *testing.T) (*world, *harness.Provider) {
+	t.Helper()
 	c, acme := providers(t)
 	w := &world{portal: c.Portal, partner: fmt.Sprintf("http://localhost:%d", harness.Port(t)), backend: newBackend(t)}
 	c.Clients = append(c.Clients, harness.Application{ID: "6", Lines: "name Partner\npublic\nredirect_uri " + w.partner + "/oauth2/callback\naudience game\nscope email"})
 	c.Sites += w.partner + " {\n\treverse_proxy " + w.backend.addr + "\n}\n"
-	harness.Start(t, c.String())
+	w.Server = harness.Start(t, c.String())
+	return w, acme
+}
+
+func TestLoginAPIPopupGoesByAProviderAndStillKnowsItsOpener(t *testing.T) {
+	w, acme := withProviders(t)
 	b := newTab(t)
 	window := b.opener(w, "", "enable_post_message_login")
 	window.click("Continue with Acme Inc.")
@@ -259,4 +267,52 @@ func TestLoginAPIPopupGoesByAProviderAndStillKnowsItsOpener(t *testing.T) {
 	window.click("Sign in at the provider")
 	window.closed()
 	b.hears(w, "open", "babka-login")
+}
+
+func TestLoginAPIPopupTellsOfAProviderThatFails(t *testing.T) {
+	w, acme := withProviders(t)
+	b := newTab(t)
+	window := b.opener(w, "", "enable_post_message_login", "widget_only")
+	ends := func(how, look string, heard ...string) {
+		t.Helper()
+		window.sees(how)
+		got := b.hears(w, heard...)
+		if e, _ := got[len(got)-1].Data["error"].(map[string]any); e["code"] != "010-015" || !strings.Contains(how, fmt.Sprint(e["description"])) {
+			t.Errorf("the opener heard of %v", e)
+		}
+		if n := eval[int](window, "document.querySelectorAll('header').length"); n != 0 {
+			t.Errorf("%s: %d headers", how, n)
+		}
+		window.look(look)
+	}
+	window.click("Continue with Acme Inc.")
+	window.wait("the provider", func() bool { return strings.HasPrefix(window.url(), acme.Issuer+"/interaction/") })
+	window.click("Cancel")
+	ends("You were not signed in", "message-cancelled-widget-only", "open", "login:error")
+	window.click("Try again")
+	window.sees("to continue to Partner")
+	b.hears(w, "open", "login:error", "open")
+	window.click("Continue with The Umbrella Corporation of Raccoon City and its many branches")
+	ends("The Umbrella Corporation of Raccoon City and its many branches does not answer", "message-down-widget-only", "open", "login:error", "open", "login:error")
+	window.close()
+	b.hears(w, "open", "login:error", "open", "login:error", "close")
+}
+
+// Another tab signed in meanwhile.
+func TestLoginAPIPopupThatIsLoadedAgainWithASessionIsStillOpen(t *testing.T) {
+	w := withTLS(t)
+	b := newTab(t)
+	window := b.opener(w, "", "widget_only")
+	window.sees("to continue to Partner")
+	b.profile.tab().begin(w)
+	window.do("location.reload()")
+	window.sees("You’re signed in", "Continue to Partner")
+	b.hears(w, "open", "close", "open")
+	if n := eval[int](window, "document.querySelectorAll('header').length"); n != 0 {
+		t.Errorf("%d headers", n)
+	}
+	window.look("account-widget-only")
+	window.click("Continue to Partner")
+	window.path(w.partner + "/oauth2/callback")
+	b.hears(w, "open", "close", "open", "login:success")
 }
