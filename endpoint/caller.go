@@ -45,23 +45,27 @@ func Bearer(r *http.Request) string {
 // of a body or by HTTP Basic, never by both (RFC 6749 section 2.3). That nothing
 // names a client is an error of the kind unnamed.
 func Authenticate(r *http.Request, clients *oauth.Clients, clientID, clientSecret string, unnamed oauth.Kind) (*oauth.Client, *oauth.Error) {
-	if r.Header.Get("Authorization") == "" {
-		if clientID == "" {
-			return nil, &oauth.Error{Kind: unnamed, Description: "client_id is missing."}
-		}
+	switch headers := r.Header.Values("Authorization"); {
+	case len(headers) > 1: // two programs could read two clients
+		return nil, oauth.Invalid("The Authorization header is there more than once.")
+	case len(headers) == 1 && headers[0] != "":
+	case clientID == "":
+		return nil, &oauth.Error{Kind: unnamed, Description: "client_id is missing."}
+	default:
 		return clients.Authenticate(clientID, clientSecret)
 	}
 	id, secret, ok := r.BasicAuth()
 	if !ok {
 		return nil, &oauth.Error{Kind: oauth.ClientAuth, Description: "The Authorization header should be HTTP Basic."}
 	}
-	id, errID := url.QueryUnescape(id)
-	secret, errSecret := url.QueryUnescape(secret)
-	if errID != nil || errSecret != nil {
-		return nil, &oauth.Error{Kind: oauth.ClientAuth, Description: "The Authorization header is not URL-encoded (RFC 6749 section 2.3.1)."}
-	}
 	if clientSecret != "" || (clientID != "" && clientID != id) {
 		return nil, oauth.Invalid("The client should authenticate in the body or by HTTP Basic, not by both.")
 	}
-	return clients.Authenticate(id, secret)
+	// RFC 6749 section 2.3.1 has it URL-encoded, and many clients send it as it
+	// is. An ID is of digits, which are the same in both.
+	decoded, err := url.QueryUnescape(secret)
+	if err != nil {
+		decoded = secret
+	}
+	return clients.Authenticate(id, secret, decoded)
 }

@@ -169,7 +169,9 @@ func TestTheTokenEndpointRefusesWithTheErrorsOfTheReference(t *testing.T) {
 		{"Basic and another client_id", redemption("x"), []string{"Authorization", basic("2", secret)}, 400, "0", both},
 		{"Bearer", redemption("x"), []string{"Authorization", "Bearer abc"}, 400, "010-019", "The Authorization header should be HTTP Basic."},
 		{"Basic that is no base64", redemption("x"), []string{"Authorization", "Basic %%%"}, 400, "010-019", "The Authorization header should be HTTP Basic."},
-		{"Basic that is not URL-encoded", redemption("x"), []string{"Authorization", "Basic " + base64.StdEncoding.EncodeToString([]byte("2:%zz"))}, 400, "010-019", "The Authorization header is not URL-encoded (RFC 6749 section 2.3.1)."},
+		{"Basic with a wrong secret that is not URL-encoded", redemption("x", "client_id", "-"), []string{"Authorization", rawBasic("2", "%zz")}, 400, "010-019", failed},
+		{"Basic of two clients", redemption("x", "client_id", "-"), []string{"Authorization", basic("2", secret), "Authorization", basic("5", secret)}, 400, "0", "The Authorization header is there more than once."},
+		{"Basic and Bearer", redemption("x", "client_id", "-"), []string{"Authorization", "Bearer x", "Authorization", basic("2", secret)}, 400, "0", "The Authorization header is there more than once."},
 		{"JSON", redemption("x"), []string{"Content-Type", "application/json"}, 400, "0", urlencoded},
 		{"multipart", redemption("x"), []string{"Content-Type", "multipart/form-data; boundary=x"}, 400, "0", urlencoded},
 		{"a broken content type", redemption("x"), []string{"Content-Type", form + "; ="}, 400, "0", urlencoded},
@@ -193,6 +195,9 @@ func TestWhatTheTokenEndpointTakes(t *testing.T) {
 		"a secret in the body": func() answer { return w.token(backendRedemption(w.code(cookie, backend()))) },
 		"a secret by Basic": func() answer {
 			return w.token(backendRedemption(w.code(cookie, backend()), "client_id", "-", "client_secret", "-"), "Authorization", basic("2", secret))
+		},
+		"a secret by Basic, as curl sends it": func() answer {
+			return w.token(backendRedemption(w.code(cookie, backend()), "client_id", "-", "client_secret", "-"), "Authorization", rawBasic("2", secret))
 		},
 		"Basic and the same ID": func() answer {
 			return w.token(backendRedemption(w.code(cookie, backend()), "client_secret", "-"), "Authorization", basic("2", secret))

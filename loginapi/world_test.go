@@ -28,7 +28,7 @@ import (
 const (
 	issuer    = "https://login.example"
 	callback  = "https://game.example/cb"
-	secret    = "s3cret+%:é"
+	secret    = "s3cret+%41:é, not to be guessed"
 	sharedKey = "the key of the older backend, 64 bytes long, is not a secret one"
 	project   = "40db2ea4-5c1c-11e6-a3ff-005056a0e04a"
 )
@@ -141,7 +141,7 @@ type answer = endpointtest.Answer
 
 const form = endpointtest.Form
 
-var changed, wantHeaders, basic = endpointtest.Changed, endpointtest.WantHeaders, endpointtest.Basic
+var changed, wantHeaders, basic, rawBasic = endpointtest.Changed, endpointtest.WantHeaders, endpointtest.Basic, endpointtest.RawBasic
 
 // token posts to the token endpoint.
 func (w *world) token(body url.Values, headers ...string) answer {

@@ -108,10 +108,15 @@ func NewSecret(s string) Secret {
 	return Secret{sum: sha256.Sum256([]byte(s)), set: s != ""}
 }
 
-// Equal compares in constant time.
-func (s Secret) Equal(presented string) bool {
-	sum := sha256.Sum256([]byte(presented))
-	return subtle.ConstantTimeCompare(s.sum[:], sum[:]) == 1 && s.set
+// Equal says whether one of those presented is the secret. It compares all of
+// them, in constant time.
+func (s Secret) Equal(presented ...string) bool {
+	equal := 0
+	for _, p := range presented {
+		sum := sha256.Sum256([]byte(p))
+		equal |= subtle.ConstantTimeCompare(s.sum[:], sum[:])
+	}
+	return equal == 1 && s.set
 }
 
 // Format keeps the digest from being printed, under every verb.
@@ -305,21 +310,21 @@ func (cs *Clients) Algorithms() []keys.Algorithm {
 	return algs
 }
 
-// Authenticate finds the client that a request to the token endpoint names,
-// and checks its secret (RFC 6749 section 2.3.1). An unknown client and a
-// wrong secret are the same error after the same work.
-func (cs *Clients) Authenticate(id, secret string) (*Client, *Error) {
+// Authenticate finds the client that a request names, and checks its secret
+// (RFC 6749 section 2.3.1), which may have come in either of several spellings.
+// An unknown client and a wrong secret are the same error after the same work.
+func (cs *Clients) Authenticate(id string, spellings ...string) (*Client, *Error) {
 	failed := &Error{Kind: ClientAuth, Description: "Client authentication failed."}
 	c, known := cs.byID[id]
 	if !known {
-		Secret{}.Equal(secret)
+		Secret{}.Equal(spellings...)
 		return nil, failed
 	}
 	if c.Public {
-		if secret != "" {
+		if slices.ContainsFunc(spellings, func(secret string) bool { return secret != "" }) {
 			return nil, &Error{Kind: ClientAuth, Description: "This client is public and has no secret; leave client_secret out."}
 		}
-	} else if !c.Secret.Equal(secret) {
+	} else if !c.Secret.Equal(spellings...) {
 		return nil, failed
 	}
 	if c.Disabled {

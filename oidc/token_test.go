@@ -1,7 +1,6 @@
 package oidc_test
 
 import (
-	"encoding/base64"
 	"net/http"
 	"net/url"
 	"strings"
@@ -49,7 +48,9 @@ func TestTheTokenEndpointRefusesAsRFC6749Section52Says(t *testing.T) {
 		{"Basic with an unknown client", redemption("x", "client_id", "-"), []string{"Authorization", basic("99", "x")}, 401, "invalid_client", failed},
 		{"Basic that is none", redemption("x"), []string{"Authorization", "Basic %%%"}, 401, "invalid_client", "The Authorization header should be HTTP Basic."},
 		{"Bearer", redemption("x"), []string{"Authorization", "Bearer abc"}, 401, "invalid_client", "The Authorization header should be HTTP Basic."},
-		{"Basic that is not URL-encoded", redemption("x"), []string{"Authorization", "Basic " + base64.StdEncoding.EncodeToString([]byte("2:%zz"))}, 401, "invalid_client", "The Authorization header is not URL-encoded (RFC 6749 section 2.3.1)."},
+		{"Basic with a wrong secret that is not URL-encoded", redemption("x", "client_id", "-"), []string{"Authorization", rawBasic("2", "%zz")}, 401, "invalid_client", failed},
+		{"Basic of two clients", redemption("x", "client_id", "-"), []string{"Authorization", basic("2", secret), "Authorization", basic("5", secret)}, 400, "invalid_request", "The Authorization header is there more than once."},
+		{"Basic and Bearer", redemption("x", "client_id", "-"), []string{"Authorization", "Bearer x", "Authorization", basic("2", secret)}, 400, "invalid_request", "The Authorization header is there more than once."},
 		{"Basic and client_secret", serverRedemption("x"), []string{"Authorization", basic("2", secret)}, 400, "invalid_request", both},
 		{"Basic and another client_id", redemption("x"), []string{"Authorization", basic("2", secret)}, 400, "invalid_request", both},
 		{"JSON", redemption("x"), []string{"Content-Type", "application/json"}, 400, "invalid_request", urlencoded},
@@ -80,6 +81,15 @@ func TestTheTokenEndpointRefusesAsRFC6749Section52Says(t *testing.T) {
 			t.Errorf("%s: %d", method, a.Status)
 		}
 		wantHeaders(t, a, "Allow", "POST")
+	}
+}
+
+func TestASecretByBasicIsURLEncodedOrAsItIs(t *testing.T) {
+	w := newWorld(t)
+	for _, header := range []string{basic("2", secret), rawBasic("2", secret)} {
+		if a := w.post("/oauth2/token", url.Values{"grant_type": {"client_credentials"}}, "Authorization", header); a.Status != http.StatusOK {
+			t.Errorf("%s: %d %s", header, a.Status, a.Body)
+		}
 	}
 }
 

@@ -24,7 +24,7 @@ import (
 
 const (
 	callback = "https://app.example/cb"
-	secret   = "s3cret+%:é"
+	secret   = "s3cret+%:é, not to be guessed"
 )
 
 var (
@@ -143,7 +143,7 @@ type answer = endpointtest.Answer
 
 const form = endpointtest.Form
 
-var changed, wantHeaders, basic = endpointtest.Changed, endpointtest.WantHeaders, endpointtest.Basic
+var changed, wantHeaders, basic, rawBasic = endpointtest.Changed, endpointtest.WantHeaders, endpointtest.Basic, endpointtest.RawBasic
 
 func (w *world) post(path string, body url.Values, headers ...string) answer {
 	w.T.Helper()

@@ -57,8 +57,11 @@ func Serve(h http.Handler, r *http.Request) Answer {
 }
 
 // Basic is the Authorization header of a client (RFC 6749 section 2.3.1).
-func Basic(id, secret string) string {
-	return "Basic " + base64.StdEncoding.EncodeToString([]byte(url.QueryEscape(id)+":"+url.QueryEscape(secret)))
+func Basic(id, secret string) string { return RawBasic(url.QueryEscape(id), url.QueryEscape(secret)) }
+
+// RawBasic is that of a client which does not URL-encode it.
+func RawBasic(id, secret string) string {
+	return "Basic " + base64.StdEncoding.EncodeToString([]byte(id+":"+secret))
 }
 
 // Changed is v, changed as told: name, value, name, value. The value "-" leaves
