@@ -61,6 +61,10 @@ type SigninOIDC struct {
 	// such a token: see `scopes`. Default: never.
 	Recheck caddy.Duration `json:"recheck,omitempty"`
 
+	// Parameters that the provider wants in an authorization request beside the
+	// standard ones: `access_type` for example. Default: none.
+	AuthorizeParams map[string]string `json:"authorize_params,omitempty"`
+
 	// The ID of a way whose users sign in by this provider, too, where the
 	// provider verified that they have their e-mail address: `local`. Whoever
 	// runs the provider can then sign in as any of them. Default: none.
@@ -114,9 +118,14 @@ func (s *SigninOIDC) provider() (*signin.Provider, error) {
 	if i := slices.IndexFunc(s.Scopes, func(scope string) bool { return scope == "" || strings.Contains(scope, " ") }); i >= 0 {
 		return nil, fmt.Errorf("scope %q is empty, or several in one; write each by itself", s.Scopes[i])
 	}
+	for name, value := range s.AuthorizeParams {
+		if !oauth.CleanText(name) || !oauth.CleanText(value) {
+			return nil, fmt.Errorf("authorize_param %q has control characters", name)
+		}
+	}
 	o := signin.ProviderOptions{
 		ID: s.ID, Name: s.Name, Icon: s.Icon, Issuer: s.Issuer, ClientID: s.ClientID, Secret: signin.NewProviderSecret(s.secret),
-		Scopes: s.Scopes, Recheck: time.Duration(s.Recheck), LinkEmail: s.LinkEmail, Log: s.log,
+		Scopes: s.Scopes, Params: s.AuthorizeParams, Recheck: time.Duration(s.Recheck), LinkEmail: s.LinkEmail, Log: s.log,
 	}
 	setDefault(&o.Name, s.ID)
 	known := map[string]*string{
@@ -139,15 +148,16 @@ func (s *SigninOIDC) provider() (*signin.Provider, error) {
 // UnmarshalCaddyfile sets up the provider from Caddyfile tokens. Syntax:
 //
 //	signin oidc <id> {
-//		issuer        <url>
-//		client_id     <id>
-//		client_secret <secret>
-//		name          <name>
-//		icon          <url>
-//		scope         <scope>...
-//		claim         username | email | email_verified | groups | avatar <claim>
-//		recheck       <duration>
-//		link_email    <way id>
+//		issuer          <url>
+//		client_id       <id>
+//		client_secret   <secret>
+//		name            <name>
+//		icon            <url>
+//		scope           <scope>...
+//		claim           username | email | email_verified | groups | avatar <claim>
+//		recheck         <duration>
+//		authorize_param <name> <value>
+//		link_email      <way id>
 //	}
 func (s *SigninOIDC) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
@@ -157,15 +167,16 @@ func (s *SigninOIDC) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	}
 	s.ID = d.Val()
 	err := options(d, map[string]func() error{
-		"issuer":        func() error { return checked(d, &s.Issuer, signin.CheckProviderIssuer) },
-		"client_id":     func() error { return one(d, &s.ClientID) },
-		"client_secret": func() error { return one(d, &s.ClientSecret) },
-		"name":          func() error { return one(d, &s.Name) },
-		"icon":          func() error { return checked(d, &s.Icon, page.CheckIcon) },
-		"scope":         func() error { return some(d, &s.Scopes) },
-		"claim":         func() error { return s.claim(d) },
-		"recheck":       func() error { return duration(d, &s.Recheck) },
-		"link_email":    func() error { return one(d, &s.LinkEmail) },
+		"issuer":          func() error { return checked(d, &s.Issuer, signin.CheckProviderIssuer) },
+		"client_id":       func() error { return one(d, &s.ClientID) },
+		"client_secret":   func() error { return one(d, &s.ClientSecret) },
+		"name":            func() error { return one(d, &s.Name) },
+		"icon":            func() error { return checked(d, &s.Icon, page.CheckIcon) },
+		"scope":           func() error { return some(d, &s.Scopes) },
+		"claim":           func() error { return s.claim(d) },
+		"recheck":         func() error { return duration(d, &s.Recheck) },
+		"link_email":      func() error { return one(d, &s.LinkEmail) },
+		"authorize_param": func() error { return s.authorizeParam(d) },
 	})
 	if err != nil {
 		return err
@@ -189,6 +200,22 @@ func (s *SigninOIDC) claim(d *caddyfile.Dispenser) error {
 	}
 	s.Claims[ours] = theirs
 	_, err := (&SigninOIDC{ID: "x", Issuer: "https://x", ClientID: "x", Claims: map[string]string{ours: theirs}}).provider()
+	return onLine(d, err)
+}
+
+func (s *SigninOIDC) authorizeParam(d *caddyfile.Dispenser) error {
+	var name, value string
+	if !d.Args(&name, &value) {
+		return d.Errf("authorize_param: expected a name and a value, such as: authorize_param access_type offline")
+	}
+	if _, twice := s.AuthorizeParams[name]; twice {
+		return d.Errf("authorize_param %s is there twice", name)
+	}
+	if s.AuthorizeParams == nil {
+		s.AuthorizeParams = map[string]string{}
+	}
+	s.AuthorizeParams[name] = value
+	_, err := (&SigninOIDC{ID: "x", Issuer: "https://x", ClientID: "x", AuthorizeParams: map[string]string{name: value}}).provider()
 	return onLine(d, err)
 }
 

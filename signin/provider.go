@@ -35,6 +35,9 @@ type ProviderOptions struct {
 	Secret   ProviderSecret // none: a public client, by PKCE alone
 	Scopes   []string       // beside openid; nil: profile and email
 
+	// Params are sent with an authorization request beside the standard ones.
+	Params map[string]string
+
 	Claims ProviderClaims
 
 	// Recheck is how often a session in use asks the provider, by its refresh
@@ -113,6 +116,11 @@ func NewProvider(o ProviderOptions) (*Provider, error) {
 	if !slices.Contains(o.Scopes, oidc.ScopeOpenID) {
 		o.Scopes = append([]string{oidc.ScopeOpenID}, o.Scopes...)
 	}
+	for name := range o.Params {
+		if slices.Contains(ownParams, name) {
+			return nil, fmt.Errorf("the parameter %s is ours to send; expected one that the provider adds, such as access_type", name)
+		}
+	}
 	o.Claims.setDefaults()
 	if o.Now == nil {
 		o.Now = time.Now
@@ -124,6 +132,13 @@ func NewProvider(o ProviderOptions) (*Provider, error) {
 		o: o, client: newProviderClient(), finishing: make(chan struct{}, maxFinishing), loggingOut: make(chan struct{}, maxLogouts),
 		keyReads: rate.NewLimiter(rate.Every(keysEvery), keysBurst),
 	}, nil
+}
+
+// ownParams are the parameters of an authorization request that no setting adds:
+// they bind the answer to the sign-in, or have a setting of their own.
+var ownParams = []string{
+	"", "response_type", "response_mode", "client_id", "redirect_uri", "scope", "state", "nonce", "code_challenge",
+	"code_challenge_method", "request", "request_uri", "login_hint", "max_age",
 }
 
 // CheckProviderIssuer refuses what is no issuer (OpenID Connect Discovery
@@ -170,16 +185,20 @@ func (p *Provider) Start(ctx context.Context, d Departure) (string, error) {
 	if d.LoginHint != "" {
 		options = append(options, oauth2.SetAuthURLParam("login_hint", d.LoginHint))
 	}
-	var prompt []string
+	for name, value := range p.o.Params {
+		options = append(options, oauth2.SetAuthURLParam(name, value))
+	}
+	prompt := strings.Fields(p.o.Params["prompt"])
 	if !d.AuthAfter.IsZero() {
 		age := max(p.o.Now().Sub(d.AuthAfter)/time.Second, 0)
 		options = append(options, oauth2.SetAuthURLParam("max_age", strconv.FormatInt(int64(age), 10)))
-		if age == 0 && f.prompts("login") {
+		if age == 0 && f.prompts("login") && !slices.Contains(prompt, "login") {
 			prompt = append(prompt, "login")
 		}
 	}
 	if d.SelectAccount {
 		switch {
+		case slices.Contains(prompt, "select_account"):
 		case f.prompts("select_account"):
 			prompt = append(prompt, "select_account")
 		case f.prompts("login") && len(prompt) == 0:

@@ -41,6 +41,7 @@ func TestANewSignInIsAskedOfTheProvider(t *testing.T) {
 		prompts       any
 		after         time.Duration
 		another       bool
+		set           string // in the configuration
 		prompt, atAge string
 	}{
 		"any sign-in will do":                      {},
@@ -49,6 +50,9 @@ func TestANewSignInIsAskedOfTheProvider(t *testing.T) {
 		"one of now, with another account":         {after: 1, another: true, prompt: "login select_account", atAge: "0"},
 		"a provider without prompts":               {after: 1, another: true, prompts: []string{"none"}, atAge: "0"},
 		"a provider that lets nobody choose":       {another: true, prompts: []string{"login", "none"}, prompt: "login"},
+		"as the configuration wants":               {set: "consent", prompt: "consent"},
+		"that, and one of now":                     {after: 1, another: true, set: "consent login", prompt: "consent login select_account", atAge: "0"},
+		"that, and another account":                {another: true, set: "select_account", prompt: "select_account"},
 		"a provider that lets nobody choose, anew": {after: 1, another: true, prompts: []string{"login"}, prompt: "login", atAge: "0"},
 	} {
 		f := newFakeProvider(t)
@@ -59,7 +63,12 @@ func TestANewSignInIsAskedOfTheProvider(t *testing.T) {
 		if c.after != 0 {
 			d.AuthAfter = now.Add(-c.after)
 		}
-		to, err := f.way(func(o *ProviderOptions) { o.Now = func() time.Time { return now } }).Start(t.Context(), d)
+		to, err := f.way(func(o *ProviderOptions) {
+			o.Now = func() time.Time { return now }
+			if o.Params = map[string]string{"access_type": "offline"}; c.set != "" {
+				o.Params["prompt"] = c.set
+			}
+		}).Start(t.Context(), d)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -67,7 +76,7 @@ func TestANewSignInIsAskedOfTheProvider(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if q := u.Query(); q.Get("prompt") != c.prompt || q.Get("max_age") != c.atAge {
+		if q := u.Query(); q.Get("prompt") != c.prompt || q.Get("max_age") != c.atAge || q.Get("access_type") != "offline" {
 			t.Errorf("%s: prompt %q, max_age %q", name, q.Get("prompt"), q.Get("max_age"))
 		}
 	}
