@@ -205,6 +205,7 @@ func (a *App) Start() error {
 	}
 	go a.maintain(ctx, c)
 	go c.rechecks.Run(ctx)
+	go c.disabled.Run(ctx)
 	for _, way := range a.ways {
 		if watcher, ok := way.(signin.Watcher); ok {
 			go watcher.Watch(ctx)

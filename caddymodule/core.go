@@ -57,6 +57,7 @@ type core struct {
 	audit  *oauth.Audit
 
 	rechecks *signin.Rechecks
+	disabled *signin.Disabled
 
 	license   *licenseapi.API // nil: there is none
 	signature *licenseapi.SignatureKey
@@ -155,6 +156,7 @@ func (a *App) newCore(s *state, identity string) *core {
 		},
 	}
 	c.rechecks = signin.NewRechecks(c.server, a.ways, a.log.Named("signin"))
+	c.disabled = &signin.Disabled{Server: c.server, Ways: a.ways, Log: a.log.Named("signin")}
 	c.license, c.signature = a.newLicenseAPI(c.server, vault)
 	c.users.Store(1)
 	return c

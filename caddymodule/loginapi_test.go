@@ -53,9 +53,11 @@ type tokens struct {
 	Expires int    `json:"expires_in"`
 }
 
-func (v *visitor) tokens() tokens {
+func (v *visitor) tokens() tokens { return v.tokensOf("demo", "demo") }
+
+func (v *visitor) tokensOf(name, password string) tokens {
 	v.t.Helper()
-	got := v.api("/api/oauth2/login/token?client_id=2&scope=offline", credentials{"demo", "demo"})
+	got := v.api("/api/oauth2/login/token?client_id=2&scope=offline", credentials{name, password})
 	var out tokens
 	if err := json.Unmarshal([]byte(got.body), &out); err != nil || got.StatusCode != http.StatusOK {
 		v.t.Fatalf("%s: %s", got.Status, got.body)
@@ -66,6 +68,12 @@ func (v *visitor) tokens() tokens {
 func (v *visitor) valid(token string) bool {
 	v.t.Helper()
 	return v.api("/api/token/validate", map[string]string{"token": token}).StatusCode == http.StatusNoContent
+}
+
+func (v *visitor) refresh(token string) answered {
+	v.t.Helper()
+	return v.send(v.request(http.MethodPost, "http://"+v.portal+"/api/oauth2/token",
+		url.Values{"grant_type": {"refresh_token"}, "client_id": {"2"}, "refresh_token": {token}}.Encode()))
 }
 
 func TestALauncherSignsInByTheLoginAPI(t *testing.T) {
@@ -96,8 +104,7 @@ func TestALauncherSignsInByTheLoginAPI(t *testing.T) {
 	if got := w.ask(http.MethodDelete, "/sso/users/demo"); strings.TrimSpace(got.body) != `{"ended":1,"grants":1}` {
 		t.Errorf("%s: %s", got.Status, got.body)
 	}
-	refreshed := v.send(v.request(http.MethodPost, "http://"+w.portal+"/api/oauth2/token",
-		url.Values{"grant_type": {"refresh_token"}, "client_id": {"2"}, "refresh_token": {got.Refresh}}.Encode()))
+	refreshed := v.refresh(got.Refresh)
 	if v.valid(got.Access) || refreshed.StatusCode != http.StatusBadRequest {
 		t.Errorf("the tokens live on: %s: %s", refreshed.Status, refreshed.body)
 	}

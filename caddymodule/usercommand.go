@@ -33,8 +33,8 @@ func userCommand() *cobra.Command {
 	users.AddCommand(
 		subcommand("end <name>", "Ends all sessions of a user", cobra.ExactArgs(1), endUser),
 		add, passwd,
-		usersFileCommand("disable <name>", "Signs a user out, and keeps the name", cobra.ExactArgs(1), switchUser(true)),
-		usersFileCommand("enable <name>", "Lets a user sign in again", cobra.ExactArgs(1), switchUser(false)),
+		usersFileCommand("disable <name>", "Signs a user out, and keeps the name", cobra.ExactArgs(1), disableUser),
+		usersFileCommand("enable <name>", "Lets a user sign in again", cobra.ExactArgs(1), enableUser),
 		usersFileCommand("list", "Lists the users of a file", cobra.NoArgs, listUsers),
 	)
 	return users
@@ -70,17 +70,37 @@ func changePassword(fl caddycmd.Flags) (int, error) {
 	if err != nil {
 		return caddy.ExitCodeFailedStartup, err
 	}
-	return edited(signin.EditUsers(fl.String("file"), false, func(u *signin.UsersText) error {
-		return u.Change(fl.Arg(0), func(r *signin.UserRecord) { r.Hash = hash })
-	}))
+	return changed(fl, func(r *signin.UserRecord) { r.Hash = hash }, passwordChanged)
 }
 
-func switchUser(disabled bool) func(caddycmd.Flags) (int, error) {
-	return func(fl caddycmd.Flags) (int, error) {
-		return edited(signin.EditUsers(fl.String("file"), false, func(u *signin.UsersText) error {
-			return u.Change(fl.Arg(0), func(r *signin.UserRecord) { r.Disabled = disabled })
-		}))
+// What becomes of the sessions of somebody, who is named first.
+const (
+	passwordChanged = "%s has a new password. Where Caddy uses the file, sessions and tokens from before are over within seconds."
+	disabled        = "%s is disabled. Where Caddy uses the file, all sessions and tokens are over within seconds, and do not come back."
+	enabled         = "%s can sign in again within seconds."
+)
+
+// changed changes a user of the file, and says what comes of it.
+func changed(fl caddycmd.Flags, change func(*signin.UserRecord), says string) (int, error) {
+	var name string
+	err := signin.EditUsers(fl.String("file"), false, func(u *signin.UsersText) error {
+		return u.Change(fl.Arg(0), func(r *signin.UserRecord) {
+			name = r.Name
+			change(r)
+		})
+	})
+	if err == nil {
+		fmt.Printf(says+"\n", name)
 	}
+	return edited(err)
+}
+
+func disableUser(fl caddycmd.Flags) (int, error) {
+	return changed(fl, func(r *signin.UserRecord) { r.Disabled = true }, disabled)
+}
+
+func enableUser(fl caddycmd.Flags) (int, error) {
+	return changed(fl, func(r *signin.UserRecord) { r.Disabled = false }, enabled)
 }
 
 func edited(err error) (int, error) {

@@ -20,6 +20,7 @@ const (
 	longestFrom   = 64
 
 	longestProviderID = 255 // OpenID Connect Core section 2
+	longestMark       = 64
 )
 
 // A SignIn is what a session begins with.
@@ -60,6 +61,9 @@ func (s *Sessions) begin(ctx context.Context, in SignIn) (Token, *Session, error
 	if u.Subject == "" {
 		return Token{}, nil, errors.New("the user has no subject")
 	}
+	if whole(u.Mark, longestMark) != u.Mark { // without it, no later credential would end the session
+		return Token{}, nil, errors.New("the mark of the user's credential cannot be kept")
+	}
 	if err := ctx.Err(); err != nil {
 		return Token{}, nil, err
 	}
@@ -73,7 +77,7 @@ func (s *Sessions) begin(ctx context.Context, in SignIn) (Token, *Session, error
 	r := record{
 		Version: version,
 		Subject: u.Subject, Name: u.Name, Email: u.Email, Groups: u.Groups, Avatar: clean(u.Avatar, longestAvatar), Signin: u.Signin,
-		ProviderID: whole(u.ProviderID, longestProviderID), Linked: u.Linked, Upstream: in.Upstream.begun(now),
+		ProviderID: whole(u.ProviderID, longestProviderID), Linked: u.Linked, Mark: u.Mark, Upstream: in.Upstream.begun(now),
 		Begun: now, Seen: now, Expires: now + s.terms.lifetime, Idle: s.terms.idle,
 		Agent: clean(in.Agent, longestAgent), From: clean(in.From, longestFrom),
 	}

@@ -22,6 +22,7 @@ type record struct {
 
 	ProviderID string `json:"provider_id,omitempty"`
 	Linked     string `json:"linked,omitempty"`
+	Mark       string `json:"mark,omitempty"`
 
 	Begun   int64  `json:"begun"` // milliseconds since 1970, as are all below
 	Expires int64  `json:"expires"`

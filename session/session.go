@@ -59,6 +59,10 @@ type User struct {
 	// Linked is the ID of the way whose user this is, where that is another than
 	// the one that signed the user in, or empty.
 	Linked string
+
+	// Mark tells the credential that the user had at the sign-in from any later
+	// one. It is no secret. Empty: the way to sign in does not tell.
+	Mark string
 }
 
 // A Session is one browser's sign-in. Its methods are safe for concurrent use.
@@ -67,8 +71,8 @@ type Session struct {
 
 	// All strings of the user share one backing string, and the ways of signing
 	// in are interned: of a million sessions, every byte counts. After the
-	// groups comes the avatar, then the provider's ID, and then, but not in
-	// sessions that are kept in memory, the device's agent and address, a NUL
+	// groups comes the avatar, then the provider's ID, the mark, and then, but not
+	// in sessions that are kept in memory, the device's agent and address, a NUL
 	// before each. kept is for how many seconds after its last use the session is
 	// stored; 0 is not known.
 	text      string
@@ -93,7 +97,8 @@ func (s *Session) ID() string { return s.key.ID() }
 // User returns who signed in. Callers must not modify Groups.
 func (s *Session) User() User {
 	avatar, rest, _ := strings.Cut(s.afterGroups(), "\x00")
-	providerID, _, _ := strings.Cut(rest, "\x00")
+	providerID, rest, _ := strings.Cut(rest, "\x00")
+	mark, _, _ := strings.Cut(rest, "\x00")
 	signin, linked := waysOf(s.signin.Value())
 	return User{
 		Subject: s.text[:s.nameAt],
@@ -105,6 +110,7 @@ func (s *Session) User() User {
 		ProviderID: providerID,
 		Signin:     signin,
 		Linked:     linked,
+		Mark:       mark,
 	}
 }
 
@@ -123,10 +129,11 @@ func (s *Session) From() string {
 }
 
 func (s *Session) device() (agent, from string) {
-	_, rest, _ := strings.Cut(s.afterGroups(), "\x00")
-	_, device, _ := strings.Cut(rest, "\x00")
-	agent, from, _ = strings.Cut(device, "\x00")
-	return agent, from
+	parts := strings.SplitN(s.afterGroups(), "\x00", 5)
+	if len(parts) < 5 {
+		return "", ""
+	}
+	return parts[3], parts[4]
 }
 
 func (s *Session) afterGroups() string {
@@ -164,8 +171,11 @@ func newSession(k Key, r record) *Session {
 	}
 	after := r.Avatar
 	device := r.Agent != "" || r.From != ""
-	if device || r.ProviderID != "" {
+	if device || r.ProviderID != "" || r.Mark != "" {
 		after += "\x00" + r.ProviderID
+	}
+	if device || r.Mark != "" {
+		after += "\x00" + r.Mark
 	}
 	if device {
 		after += "\x00" + r.Agent + "\x00" + r.From

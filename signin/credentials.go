@@ -126,6 +126,10 @@ func (h *Hosted) unverified(r *http.Request, client *oauth.Client, name string, 
 	return &oauth.Error{Kind: oauth.Internal, Description: "Something went wrong.", Cause: err}
 }
 
+// errNoLonger says that a user was disabled, or got another password, while they
+// signed in.
+var errNoLonger = errors.New("the user may no longer sign in")
+
 // begin begins a session with a new token in place of the one that the browser
 // had.
 func (h *Hosted) begin(w http.ResponseWriter, r *http.Request, in session.SignIn, b browser, client *oauth.Client) (oauth.SignedIn, error) {
@@ -138,6 +142,10 @@ func (h *Hosted) begin(w http.ResponseWriter, r *http.Request, in session.SignIn
 	token, sess, err := h.Server.BeginSession(r.Context(), in, before)
 	if err != nil {
 		return oauth.SignedIn{}, err
+	}
+	if _, may := h.Ways.Current(u); !may {
+		// Whoever ended what the user has open has not seen this one.
+		return oauth.SignedIn{}, errors.Join(errNoLonger, h.Server.Sessions.End(r.Context(), sess.Key()))
 	}
 	h.Session.Set(w, token.Encode(), h.Lifetime)
 	h.Server.Audit.Record(oauth.Event{What: oauth.SignedInEvent, User: u, Client: client, Session: sess, From: h.From(r)})

@@ -17,7 +17,8 @@ type directory struct {
 	byName    map[string]*account
 	byEmail   map[string]*account
 	bySubject map[string]*account
-	classes   []Hash // one decoy for each cost of hash among the accounts
+	disabled  []string // subjects
+	classes   []Hash   // one decoy for each cost of hash among the accounts
 }
 
 type account struct {
@@ -34,7 +35,7 @@ func newDirectory(way string) *directory {
 func (d *directory) clone() *directory {
 	return &directory{
 		way: d.way, byName: maps.Clone(d.byName), byEmail: maps.Clone(d.byEmail), bySubject: maps.Clone(d.bySubject),
-		classes: slices.Clone(d.classes),
+		disabled: slices.Clone(d.disabled), classes: slices.Clone(d.classes),
 	}
 }
 
@@ -70,7 +71,7 @@ func (d *directory) put(a Account) error {
 		return fmt.Errorf("subject %s is another user's", subject)
 	}
 	acc := &account{hash: a.Hash, disabled: a.Disabled, user: session.User{
-		Subject: subject, Name: a.Name, Email: a.Email, Groups: slices.Clone(a.Groups), Signin: d.way,
+		Subject: subject, Name: a.Name, Email: a.Email, Groups: slices.Clone(a.Groups), Signin: d.way, Mark: a.Hash.mark,
 	}}
 	if a.Email != "" {
 		email, err := CanonicalEmail(a.Email)
@@ -86,6 +87,9 @@ func (d *directory) put(a Account) error {
 		d.byEmail[email] = acc
 	}
 	d.byName[name], d.bySubject[subject] = acc, acc
+	if a.Disabled {
+		d.disabled = append(d.disabled, subject)
+	}
 	if !slices.ContainsFunc(d.classes, func(h Hash) bool { return h.class == a.Hash.class }) {
 		d.classes = append(d.classes, a.Hash.decoy())
 	}

@@ -81,6 +81,7 @@ func TestClass20AnEmailLinksNobodyUnlessItIsOneThatWasVerified(t *testing.T) {
 
 func TestALinkedUserIsThatOfNow(t *testing.T) {
 	demo := Account{Name: "demo", Email: "demo@example.com", Groups: []string{"players"}}
+	another := newFixture(t).work.hash(t, 11, "another password")
 	for name, c := range map[string]struct {
 		now  []Account
 		link string
@@ -91,15 +92,18 @@ func TestALinkedUserIsThatOfNow(t *testing.T) {
 		"disabled":               {[]Account{{Name: "demo", Email: "demo@example.com", Disabled: true}}, "local", ""},
 		"gone":                   {nil, "local", ""},
 		"with another address":   {[]Account{{Name: "demo", Email: "other@example.com"}}, "local", ""},
+		"with another password":  {[]Account{{Name: "demo", Email: "demo@example.com", Hash: another}}, "local", ""},
 		"without one":            {[]Account{{Name: "demo"}}, "local", ""},
 		"linked no more":         {[]Account{demo}, "", ""},
 		"linked to somebody new": {[]Account{{Name: "other", Email: "demo@example.com"}}, "local", ""},
 	} {
 		f := newAtProvider(t, linking)
-		hash := f.work.hash(t, 10, "demo password")
+		hash := f.hosted.Ways[0].(*Local).configured.find("demo").hash
 		b := f.signsIn(verifiedAs("demo@example.com"))
 		for i := range c.now {
-			c.now[i].Hash = hash
+			if c.now[i].Hash.encoded == "" {
+				c.now[i].Hash = hash
+			}
 		}
 		f.use(f.accounts(c.now...), f.provider.way(func(o *ProviderOptions) { o.LinkEmail, o.Now = c.link, f.clock.Now }))
 		if got := f.who(b.session()); got != c.who {

@@ -65,14 +65,19 @@ func (l *Local) Add(a Account) error { return l.configured.add(a) }
 // ID implements [Way].
 func (l *Local) ID() string { return l.id }
 
-// Current implements [Way]: what the configuration says of the user now.
+// Current implements [Way]: what the configuration says of the user now. Whoever
+// signed in when the user had another password is none, and may be another person,
+// since a subject comes from a name.
 func (l *Local) Current(u session.User) (session.User, bool) {
 	a := l.now.Load().bySubject[u.Subject]
-	if a == nil || a.disabled {
+	if a == nil || a.disabled || (u.Mark != "" && u.Mark != a.user.Mark) {
 		return session.User{}, false
 	}
 	return a.user, true
 }
+
+// Disabled implements [Disabling].
+func (l *Local) Disabled() []string { return l.now.Load().disabled }
 
 // Has implements [Named].
 func (l *Local) Has(name string) bool { return l.now.Load().find(name) != nil }

@@ -1,6 +1,8 @@
 package signin
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"strconv"
@@ -19,6 +21,7 @@ type Comparers struct {
 type Hash struct {
 	encoded string
 	class   string // algorithm and cost: hashes of one class take the same work
+	mark    string // tells the hash from others, and nothing of the password
 	compare Comparer
 }
 
@@ -36,6 +39,16 @@ const (
 
 // ParseHash reads a hash as `caddy hash-password` prints it.
 func ParseHash(encoded string, c Comparers) (Hash, error) {
+	h, err := parseHash(encoded, c)
+	if err != nil {
+		return Hash{}, err
+	}
+	sum := sha256.Sum256([]byte(encoded))
+	h.mark = base64.RawURLEncoding.EncodeToString(sum[:16])
+	return h, nil
+}
+
+func parseHash(encoded string, c Comparers) (Hash, error) {
 	parts := strings.Split(encoded, "$")
 	switch {
 	case len(parts) == 4 && (parts[1] == "2a" || parts[1] == "2b" || parts[1] == "2y"):

@@ -109,7 +109,8 @@ func (u *usersFixture) logged() []string {
 func TestUsersOfAFileSignInAsItSaysNow(t *testing.T) {
 	u := newUsersFixture(t)
 	u.want("root")
-	u.changed(u.line(UserRecord{Name: "ann", Email: "Ann@Game.example", Groups: []string{"players"}}), u.line(UserRecord{Name: "bob"}))
+	line := u.line(UserRecord{Name: "ann", Email: "Ann@Game.example", Groups: []string{"players"}})
+	u.changed(line, u.line(UserRecord{Name: "bob"}))
 	u.want("root", "ann", "bob")
 	ann, ok := u.signsIn(" ANN@game.example ", "ann")
 	if !ok || ann.Name != "ann" || !slices.Equal(ann.Groups, []string{"players"}) || ann.Signin != "local" {
@@ -118,7 +119,7 @@ func TestUsersOfAFileSignInAsItSaysNow(t *testing.T) {
 	if want := deriveSubject("local", "ann"); ann.Subject != want {
 		t.Errorf("in a file the subject is %s, in the configuration %s", ann.Subject, want)
 	}
-	u.changed(u.line(UserRecord{Name: "ann", Groups: []string{"staff"}}))
+	u.changed(strings.Replace(line, `"email":"Ann@Game.example","groups":["players"]`, `"groups":["staff"]`, 1))
 	u.want("root", "ann")
 	if now, ok := u.way.Current(ann); !ok || !slices.Equal(now.Groups, []string{"staff"}) || now.Email != "" {
 		t.Errorf("now she is %+v, %v", now, ok)

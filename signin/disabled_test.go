@@ -1,0 +1,128 @@
+package signin
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"testing"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/caddy-sso/caddy-sso/session"
+)
+
+// become makes other accounts count.
+func (f *fixture) become(accounts ...Account) {
+	f.hosted.Ways[0].(*Local).now.Store(f.accounts(accounts...).now.Load())
+}
+
+func (f *fixture) disabling() (*disabledOf, *observer.ObservedLogs) {
+	core, log := observer.New(zapcore.WarnLevel)
+	d := &Disabled{Server: f.hosted.Server, Ways: f.hosted.Ways, Log: zap.New(core)}
+	return &disabledOf{Disabled: d, way: f.hosted.Ways[0].(*Local)}, log
+}
+
+func TestClass14WhatADisabledUserHasIsEndedOnceTheStoreTakesIt(t *testing.T) {
+	f := newFixture(t)
+	demo := Account{Name: "demo", Hash: f.work.hash(t, 10, "demo password")}
+	ann := Account{Name: "Ann", Hash: f.work.hash(t, 10, "ann password")}
+	bob := Account{Name: "bob", Hash: f.work.hash(t, 10, "bob password")}
+	f.become(demo, ann, bob)
+	cookies := map[string]string{}
+	for _, a := range []Account{demo, ann, bob} {
+		v := f.visitor()
+		want(t, v.try(a.Name, f.work.passwords[a.Hash.encoded]), http.StatusOK)
+		cookies[a.Name] = v.session()
+	}
+	d, log := f.disabling()
+	d.look(t.Context())
+	disabled := []Account{demo, ann, bob}
+	disabled[0].Disabled, disabled[1].Disabled = true, true
+	f.become(disabled...)
+	f.store.fail(always)
+	for range 3 {
+		d.look(t.Context())
+	}
+	if n := log.Len(); n != 1 {
+		t.Errorf("%d lines in the log, not one", n)
+	}
+	f.store.fail(nil)
+	d.look(t.Context())
+	f.become(demo, ann, bob)
+	for name, there := range map[string]string{"demo": "", "Ann": "", "bob": "bob"} {
+		if got := f.who(cookies[name]); got != there {
+			t.Errorf("%s has the session of %q", name, got)
+		}
+	}
+
+	// Once a user was enabled, being disabled counts anew.
+	d.look(t.Context())
+	v := f.visitor()
+	want(t, v.try("demo", "demo password"), http.StatusOK)
+	f.become(disabled...)
+	d.look(t.Context())
+	f.become(demo)
+	if got := f.who(v.session()); got != "" {
+		t.Errorf("%s has a session the second time", got)
+	}
+}
+
+// meanwhile is a way during whose checks something happens.
+type meanwhile struct {
+	*Local
+	happens func()
+}
+
+func (m meanwhile) Check(ctx context.Context, c Credentials) (session.User, error) {
+	u, err := m.Local.Check(ctx, c)
+	m.happens()
+	return u, err
+}
+
+func TestClass14ASignInThatIsUnderWayWhenTheUserIsDisabledLeavesNothing(t *testing.T) {
+	f := newFixture(t)
+	d, _ := f.disabling()
+	demo := Account{Name: "demo", Hash: f.work.hash(t, 10, "demo password")}
+	off := demo
+	off.Disabled = true
+	f.become(demo)
+	local := f.hosted.Ways[0].(*Local)
+	f.use(meanwhile{local, func() {
+		local.now.Store(f.accounts(off).now.Load())
+		d.look(t.Context())
+	}})
+	v := f.visitor()
+	if w := v.try("demo", "demo password"); w.Code == http.StatusOK || v.session() != "" {
+		t.Errorf("status %d", w.Code)
+	}
+	left, err := f.hosted.Server.Sessions.OfUser(t.Context(), local.Account("demo"))
+	if err != nil || len(left) > 0 {
+		t.Errorf("%d sessions are left, %v", len(left), err)
+	}
+}
+
+func TestASessionKnowsTheCredentialThatItBeganWith(t *testing.T) {
+	f := newFixture(t)
+	local := f.hosted.Ways[0].(*Local)
+	now := local.now.Load().find("demo").user
+	for name, c := range map[string]struct {
+		mark string
+		may  bool
+	}{
+		"this one":       {now.Mark, true},
+		"another":        {local.now.Load().find("ann").user.Mark, false},
+		"one of before":  {"x", false},
+		"it was not one": {"", true},
+	} {
+		u := session.User{Subject: now.Subject, Signin: "local", Mark: c.mark}
+		got, may := f.hosted.Ways.Current(u)
+		if may != c.may || (may && got.Mark != now.Mark) {
+			t.Errorf("%s: %v, %+v", name, may, got)
+		}
+	}
+	if len(now.Mark) != 22 || slices.Contains([]string{now.Mark}, local.now.Load().find("costly").user.Mark) {
+		t.Errorf("the mark is %q", now.Mark)
+	}
+}
