@@ -24,10 +24,10 @@ var layers = [][]string{
 	{"caddymodule"},
 	{"storage/memory", "storage/file", "storage/redis"}, // by name for caddymodule alone
 	{"loginapi", "licenseapi", "oidc", "signin", "gate"},
-	{"endpoint", "page", "seldom", "signed", "endpoint/endpointtest", "oauth/oauthtest"},
+	{"endpoint", "page", "signed", "endpoint/endpointtest", "oauth/oauthtest"},
 	{"oauth"},
 	{"keys/keystest"},
-	{"session", "codes", "keys"},
+	{"session", "codes", "keys", "attempts", "seldom"},
 	{"storage/storagetest", "storage/redistest", "storage/internal"},
 	{"storage"},
 }

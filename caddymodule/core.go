@@ -11,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/caddy-sso/caddy-sso/attempts"
 	"github.com/caddy-sso/caddy-sso/codes"
 	"github.com/caddy-sso/caddy-sso/keys"
 	"github.com/caddy-sso/caddy-sso/licenseapi"
@@ -36,7 +37,7 @@ type state struct {
 	cache    *session.Cache
 	verified *oauth.VerifiedCache
 	codes    *codes.Codes
-	attempts *signin.Attempts
+	attempts *attempts.Counts
 	keys     keys.Memory // where the store keeps the signing keys, too
 }
 
@@ -113,7 +114,7 @@ func (a *App) newState() (*state, error) {
 		store:    store,
 		cache:    session.NewCache(store, session.CacheOptions{Capacity: a.Session.Cache, Logger: logStored}),
 		verified: oauth.NewVerifiedCache(store, oauth.VerifiedOptions{}),
-		attempts: signin.NewAttempts(),
+		attempts: attempts.New(),
 	}
 	if a.engine.Shared() {
 		s.codes = codes.NewStored(store, codes.Options{})

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-sso/caddy-sso/attempts"
 	"github.com/caddy-sso/caddy-sso/oauth"
 )
 
@@ -137,25 +138,25 @@ func TestAFailureOfOursCostsNoAttempt(t *testing.T) {
 
 func TestAttemptsThatAreUnderWayCount(t *testing.T) {
 	now, limits := time.Unix(1e9, 0), AttemptLimits{PerAccount: 3, PerAddress: 100, Every: time.Minute}
-	a := NewAttempts()
+	a := attempts.New()
 	who := attempt{account: "demo", address: "192.0.2.1"}
 	var ends []func(time.Time, bool)
 	for range 3 {
-		done, _ := a.begin(now, limits, who)
+		done, _ := limits.begin(a, now, who)
 		if done == nil {
 			t.Fatal("refused")
 		}
 		ends = append(ends, done)
 	}
-	if done, wait := a.begin(now, limits, who); done != nil || wait <= 0 {
+	if done, wait := limits.begin(a, now, who); done != nil || wait <= 0 {
 		t.Fatal("a fourth is let in beside three")
 	}
 	ends[0](now, true)
-	if done, _ := a.begin(now, limits, who); done != nil {
+	if done, _ := limits.begin(a, now, who); done != nil {
 		t.Fatal("a fourth is let in after a failure beside two")
 	}
 	ends[1](now, false)
-	done, _ := a.begin(now, limits, who)
+	done, _ := limits.begin(a, now, who)
 	if done == nil {
 		t.Fatal("refused although one was right")
 	}
@@ -200,10 +201,10 @@ func TestAReloadKeepsTheCountsAndChangesTheLimits(t *testing.T) {
 
 func TestClass18AttemptsThatCostNothingPushOutNobodysFailures(t *testing.T) {
 	now, limits := time.Unix(1e9, 0), AttemptLimits{PerAccount: 1, PerAddress: 5, Every: time.Hour}
-	a := NewAttempts()
+	a := attempts.New()
 	fail := func(account, address string) {
 		t.Helper()
-		done, _ := a.begin(now, limits, attempt{account: account, address: address})
+		done, _ := limits.begin(a, now, attempt{account: account, address: address})
 		if done == nil {
 			t.Fatal("refused")
 		}
@@ -211,20 +212,20 @@ func TestClass18AttemptsThatCostNothingPushOutNobodysFailures(t *testing.T) {
 	}
 	fail("victim", "192.0.2.1")
 	fail("decoy", "192.0.2.2")
-	for i := range maxBuckets {
+	for i := range attempts.MaxKeys {
 		address := fmt.Sprintf("10.%d.%d.%d", i>>16, i>>8&255, i&255)
-		if done, _ := a.begin(now, limits, attempt{account: "decoy", address: address}); done != nil {
+		if done, _ := limits.begin(a, now, attempt{account: "decoy", address: address}); done != nil {
 			t.Fatal("the decoy is let in")
 		}
 		// A client that goes away before its password was compared.
-		if done, _ := a.begin(now, limits, attempt{account: strconv.Itoa(i), address: "192.0.2.3"}); done != nil {
+		if done, _ := limits.begin(a, now, attempt{account: strconv.Itoa(i), address: "192.0.2.3"}); done != nil {
 			done(now, false)
 		}
 	}
-	if done, _ := a.begin(now, limits, attempt{account: "victim", address: "192.0.2.4"}); done != nil {
+	if done, _ := limits.begin(a, now, attempt{account: "victim", address: "192.0.2.4"}); done != nil {
 		t.Error("the failures were forgotten")
 	}
-	if n := a.buckets.Len(); n != 4 {
+	if n := a.Len(); n != 4 {
 		t.Errorf("%d buckets, not two accounts and two addresses", n)
 	}
 }
@@ -237,22 +238,22 @@ func TestClass24StrangersFillNoMemory(t *testing.T) {
 		t.Errorf("a key of %d bytes", len(key))
 	}
 	now, limits := time.Unix(1e9, 0), AttemptLimits{PerAccount: 1, PerAddress: 5, Every: time.Hour}
-	a := NewAttempts()
+	a := attempts.New()
 	for i := range 1000 {
-		if done, _ := a.begin(now, limits, attempt{account: strconv.Itoa(i), address: "192.0.2.1"}); done != nil {
+		if done, _ := limits.begin(a, now, attempt{account: strconv.Itoa(i), address: "192.0.2.1"}); done != nil {
 			done(now, true)
 		}
 	}
-	if n := a.buckets.Len(); n != 1+5 {
+	if n := a.Len(); n != 1+5 {
 		t.Errorf("one address made %d buckets", n)
 	}
 	limits.PerAddress = 1
-	for i := range maxBuckets {
-		if done, _ := a.begin(now, limits, attempt{account: strconv.Itoa(i), address: fmt.Sprintf("10.%d.%d.%d", i>>16, i>>8&255, i&255)}); done != nil {
+	for i := range attempts.MaxKeys {
+		if done, _ := limits.begin(a, now, attempt{account: strconv.Itoa(i), address: fmt.Sprintf("10.%d.%d.%d", i>>16, i>>8&255, i&255)}); done != nil {
 			done(now, true)
 		}
 	}
-	if n := a.buckets.Len(); n > maxBuckets {
+	if n := a.Len(); n > attempts.MaxKeys {
 		t.Errorf("%d buckets", n)
 	}
 }

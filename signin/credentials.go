@@ -68,7 +68,7 @@ func (h *Hosted) verify(r *http.Request, b browser, passwords Passwords, client 
 		h.Server.Audit.Record(oauth.Event{What: oauth.SignInLimited, Client: client, From: h.From(r), User: session.User{Name: printable(name)}})
 		return &oauth.Error{Kind: oauth.TooManyAttempts, Description: "Too many attempts.", RetryAfter: wait}
 	}
-	done, wait := h.Attempts.begin(h.Now(), h.Limits, who)
+	done, wait := h.Limits.begin(h.Attempts, h.Now(), who)
 	if done == nil {
 		return session.User{}, b, limited(wait)
 	}
@@ -86,7 +86,7 @@ func (h *Hosted) verify(r *http.Request, b browser, passwords Passwords, client 
 		if b.knows(subject) {
 			about.browser = b.ID
 		}
-		wait = max(wait, h.Attempts.late(h.Now(), h.Limits, about, wrong))
+		wait = max(wait, h.Limits.late(h.Attempts, h.Now(), about, wrong))
 	}
 	done(h.Now(), wrong || wait > 0) // the same for a right password, which else could be told by it
 	if wait > 0 {

@@ -16,6 +16,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/caddy-sso/caddy-sso/attempts"
 	"github.com/caddy-sso/caddy-sso/codes"
 	"github.com/caddy-sso/caddy-sso/keys"
 	"github.com/caddy-sso/caddy-sso/keys/keystest"
@@ -176,7 +177,7 @@ func newFixture(t testing.TB) *fixture {
 			Issuer: issuer, Clients: clients, Sessions: sessions, Codes: codes.NewMemory(codes.Options{Now: f.clock.Now}),
 			Keys: ring, Grants: oauth.NewGrants(f.store, sessions), Users: Ways{way}, Now: f.clock.Now,
 		},
-		Store: f.store, Keys: ring, Ways: Ways{way}, Attempts: NewAttempts(),
+		Store: f.store, Keys: ring, Ways: Ways{way}, Attempts: attempts.New(),
 		Limits: AttemptLimits{PerAccount: 10, PerAddress: 100, Every: 15 * time.Minute},
 		Pages:  pages, Session: session.NewCookie("session", portal, ""), Browser: session.NewCookie("browser", portal, ""),
 		Lifetime: 24 * time.Hour,

@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
+
+	"github.com/caddy-sso/caddy-sso/attempts"
 )
 
 // maxReturning bounds, for each way, how many answers that browsers at one address
@@ -20,7 +22,7 @@ type returning struct {
 
 // enter takes a place, which leave gives back, if there is one.
 func (c *returning) enter(way, address string) (leave func(), ok bool) {
-	key := way + " " + network(address)
+	key := way + " " + attempts.Network(address)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.at[key] == maxReturning {

@@ -19,6 +19,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/caddy-sso/caddy-sso/attempts"
 	"github.com/caddy-sso/caddy-sso/keys"
 	"github.com/caddy-sso/caddy-sso/oauth"
 	"github.com/caddy-sso/caddy-sso/page"
@@ -159,7 +160,7 @@ type Hosted struct {
 	Store    storage.Store
 	Keys     *keys.Ring
 	Ways     Ways
-	Attempts *Attempts
+	Attempts *attempts.Counts
 	Limits   AttemptLimits
 	Pages    *page.Pages
 
