@@ -34,6 +34,9 @@ func ReadUsers(path string) (*UsersText, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := misshapen(text); err != nil {
+		return nil, fmt.Errorf("%s %w", path, err)
+	}
 	u := new(UsersText)
 	for line := range strings.Lines(string(text)) {
 		line = strings.TrimSuffix(line, "\n")
@@ -147,6 +150,9 @@ func EditUsers(path string, create bool, change func(*UsersText) error) (err err
 	}
 	if u.cut {
 		return fmt.Errorf("%s looks cut off, since its last line has no end; restore it, or remove that line", path)
+	}
+	if records, problems := u.Records(); len(records) == 0 && len(problems) > 0 {
+		return noUser(fmt.Errorf("%s: %w", path, problems[0]))
 	}
 	if err := change(u); err != nil {
 		return err

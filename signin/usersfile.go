@@ -142,18 +142,22 @@ func (l *Local) load() error {
 	if err != nil {
 		return err
 	}
+	if err := misshapen(text); err != nil {
+		f.unusable = info
+		return fmt.Errorf("%s %w", f.path, err)
+	}
 	hashes := map[string]Hash{}
 	all := l.configured.clone()
 	var problems []error
 	var unfinished error
-	number, users := 0, 0
+	number, lines, users := 0, 0, 0
 	for line := range bytes.Lines(text) {
 		number++
 		whole := bytes.HasSuffix(line, []byte("\n"))
 		if line = bytes.TrimSpace(line); len(line) == 0 {
 			continue
 		}
-		if users++; users > maxUsers {
+		if lines++; lines > maxUsers {
 			f.unusable = info
 			return fmt.Errorf("%s has more than %d users", f.path, maxUsers)
 		}
@@ -166,11 +170,17 @@ func (l *Local) load() error {
 		}
 		if err != nil {
 			problems = append(problems, fmt.Errorf("%s:%d: %w", f.path, number, err))
+			continue
 		}
+		users++
 	}
 	if lost := all.lacks(l.now.Load()); lost != "" && unfinished != nil {
 		f.unusable = info
 		return fmt.Errorf("%s looks cut off: user %q is gone, and its last line has no end; restore it, or remove that line", f.path, lost)
+	}
+	if lines > 0 && len(hashes) == 0 {
+		f.unusable = info
+		return noUser(append(problems, unfinished)[0])
 	}
 	for i, problem := range problems {
 		if i == maxProblems {
@@ -181,7 +191,7 @@ func (l *Local) load() error {
 	}
 	f.hashes, f.read, f.seen, f.looks, f.unfinished = hashes, info, nil, 0, unfinished
 	l.now.Store(all)
-	f.log.Info("the file of users was read", zap.String("file", f.path), zap.Int("users", users-len(problems)))
+	f.log.Info("the file of users was read", zap.String("file", f.path), zap.Int("users", users))
 	return nil
 }
 
@@ -221,7 +231,7 @@ func readUsersFile(path string) ([]byte, os.FileInfo, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("the file of users: %w", err)
 	}
-	if len(text) == 0 {
+	if text = bytes.TrimPrefix(text, []byte(byteOrderMark)); len(text) == 0 {
 		return nil, nil, fmt.Errorf("%s is empty, as a file is that was cut off; restore it, or, if it is to have no user, write an empty line", path)
 	}
 	if len(text) > maxUsersFile {

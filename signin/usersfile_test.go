@@ -355,7 +355,7 @@ func TestAFileThatWasCutOffIsNotEdited(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "users")
 	for text, refusal := range map[string]string{
 		"": "is empty", `{"name":"an`: "looks cut off", "\n{": "looks cut off",
-		"\n": "", "not a user\n": "", `{"name":"ann","hash":"x"}`: "",
+		"\n": "", "not a user\n": "no line is a user", `{"name":"ann","hash":"x"}`: "",
 	} {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)

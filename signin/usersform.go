@@ -1,0 +1,30 @@
+package signin
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+)
+
+// byteOrderMark is what some editors begin UTF-8 with.
+const byteOrderMark = "\ufeff"
+
+// misshapen says that a text is no file of users at all, though a line of it may
+// look like one.
+func misshapen(text []byte) error {
+	switch trimmed := bytes.TrimSpace(text); {
+	case bytes.HasPrefix(text, []byte("\xff\xfe")), bytes.HasPrefix(text, []byte("\xfe\xff")), len(text) > 1 && (text[0] == 0) != (text[1] == 0):
+		return errors.New("is UTF-16, as PowerShell writes it; save it as UTF-8")
+	case bytes.HasPrefix(trimmed, []byte("[")):
+		return errors.New("is a JSON array; write one object a line, as this does: jq -c '.[]'")
+	case !bytes.Contains(text, []byte("\n")) && bytes.Contains(trimmed, []byte("\r")):
+		return errors.New("ends its lines in CR alone; let them end in LF")
+	}
+	return nil
+}
+
+// noUser says that a file in which somebody wrote something has no user: that is
+// hardly what they wanted.
+func noUser(first error) error {
+	return fmt.Errorf("no line is a user; expected UTF-8 with one JSON object a line (no UTF-16, no array, no indentation), or, if it is to have no user, an empty line: %w", first)
+}

@@ -1,0 +1,107 @@
+package signin
+
+import (
+	"encoding/binary"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"unicode/utf16"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+)
+
+func utf16of(text string, order binary.AppendByteOrder, mark bool) string {
+	var out []byte
+	if mark {
+		text = "\ufeff" + text
+	}
+	for _, unit := range utf16.Encode([]rune(text)) {
+		out = order.AppendUint16(out, unit)
+	}
+	return string(out)
+}
+
+// What other programs and editors make of a file of users.
+func TestAFileInAnotherFormLosesNobody(t *testing.T) {
+	for name, c := range map[string]struct {
+		write func(ann, bob string) string
+		want  string // in the log
+	}{
+		"UTF-16":                      {func(ann, bob string) string { return utf16of(ann+bob, binary.LittleEndian, true) }, "UTF-16"},
+		"UTF-16, the other way round": {func(ann, bob string) string { return utf16of(ann+bob, binary.BigEndian, true) }, "UTF-16"},
+		"UTF-16 without a mark":       {func(ann, bob string) string { return utf16of(ann+bob, binary.LittleEndian, false) }, "UTF-16"},
+		"an array": {func(ann, bob string) string {
+			return "[" + strings.TrimSpace(ann) + "," + strings.TrimSpace(bob) + "]\n"
+		}, "array"},
+		"an array, one a line":       {func(ann, bob string) string { return "[\n" + strings.TrimSpace(ann) + ",\n" + bob + "]\n" }, "array"},
+		"an array that is indented":  {func(string, string) string { return "[\n  {\n    \"name\": \"ann\"\n  }\n]\n" }, "array"},
+		"an array of nobody":         {func(string, string) string { return "[]\n" }, "array"},
+		"an array without an end":    {func(string, string) string { return " []" }, "array"},
+		"an object that is indented": {func(string, string) string { return "{\n  \"name\": \"ann\"\n}\n" }, ":1: "},
+		"lines that end in CR":       {func(ann, bob string) string { return strings.ReplaceAll(ann+bob, "\n", "\r") }, "CR"},
+		"a table":                    {func(string, string) string { return "name,hash\nann,x\n" }, ":1: "},
+		"no right hash":              {func(string, string) string { return `{"name":"ann","hash":"hunter2"}` + "\n" }, "caddy hash-password"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			u := newUsersFixture(t)
+			ann, bob := u.line(UserRecord{Name: "ann"}), u.line(UserRecord{Name: "bob"})
+			u.changed(ann, bob)
+			u.changed(c.write(ann, bob))
+			for range 3 * usersPatience {
+				u.way.look()
+			}
+			u.want("root", "ann", "bob")
+			if texts := u.logged(); len(texts) != 1 || !strings.Contains(texts[0], u.path) || !strings.Contains(texts[0], c.want) || strings.Contains(texts[0], "hunter2") {
+				t.Errorf("logged %q", texts)
+			}
+			if err := u.way.Open(nil); err == nil {
+				t.Error("a start takes it")
+			}
+			before, err := os.ReadFile(u.path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if name != "no right hash" { // which a command can mend
+				err = EditUsers(u.path, true, func(text *UsersText) error { return text.Add(UserRecord{Name: "cat"}) })
+				if after, readErr := os.ReadFile(u.path); err == nil || readErr != nil || !slices.Equal(after, before) {
+					t.Errorf("it was edited: %v, %v", err, readErr)
+				}
+			}
+			u.changed(u.line(UserRecord{Name: "cat"}))
+			u.want("root", "cat")
+		})
+	}
+}
+
+func TestAByteOrderMarkBeforeUTF8HidesNobody(t *testing.T) {
+	u := newUsersFixture(t)
+	u.changed("\ufeff", u.line(UserRecord{Name: "ann"}), strings.ReplaceAll(u.line(UserRecord{Name: "bob"}), "\n", "\r\n"))
+	u.want("root", "ann", "bob")
+	if err := EditUsers(u.path, false, func(text *UsersText) error {
+		return text.Change("ann", func(r *UserRecord) { r.Disabled = true })
+	}); err != nil {
+		t.Fatal(err)
+	}
+	u.way.look()
+	u.way.look()
+	u.want("root", "bob")
+	u.changed("\ufeff\n")
+	u.want("root")
+	u.changed(u.line(UserRecord{Name: "ann"}))
+	u.changed("\ufeff")
+	u.want("root", "ann")
+}
+
+func TestTheLogCountsTheUsersThatTheFileHas(t *testing.T) {
+	u := newUsersFixture(t)
+	core, log := observer.New(zapcore.InfoLevel)
+	u.way.file.log = zap.New(core)
+	u.changed(u.line(UserRecord{Name: "ann"}), "broken\n", "\n", u.line(UserRecord{Name: "Root"}), u.line(UserRecord{Name: "bob"}), `{"name":`)
+	read := log.FilterMessage("the file of users was read").All()
+	if len(read) != 1 || read[0].ContextMap()["users"] != int64(2) {
+		t.Errorf("logged %v", read)
+	}
+}
