@@ -38,7 +38,8 @@ type state struct {
 	verified *oauth.VerifiedCache
 	codes    *codes.Codes
 	attempts *attempts.Counts
-	keys     keys.Memory // where the store keeps the signing keys, too
+	secrets  *attempts.Counts // a count of its own, since a wrong secret costs next to nothing
+	keys     keys.Memory      // where the store keeps the signing keys, too
 }
 
 // Destruct implements caddy.Destructor.
@@ -115,6 +116,7 @@ func (a *App) newState() (*state, error) {
 		cache:    session.NewCache(store, session.CacheOptions{Capacity: a.Session.Cache, Logger: logStored}),
 		verified: oauth.NewVerifiedCache(store, oauth.VerifiedOptions{}),
 		attempts: attempts.New(),
+		secrets:  attempts.New(),
 	}
 	if a.engine.Shared() {
 		s.codes = codes.NewStored(store, codes.Options{})
@@ -152,6 +154,7 @@ func (a *App) newCore(s *state, identity string) *core {
 			Users:    a.ways,
 			Outside:  a.ways.Outside,
 			Store:    s.store,
+			Secrets:  s.secrets,
 			Audit:    audit,
 			Now:      time.Now,
 		},

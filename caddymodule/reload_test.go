@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"sync"
@@ -44,6 +45,32 @@ func TestAReloadKeepsStoreSessionsCodesAndAttempts(t *testing.T) {
 				t.Errorf("the attempts are forgotten: %s", got.Status)
 			}
 		})
+	}
+}
+
+func TestAReloadForgivesNoWrongSecret(t *testing.T) {
+	w := newWorld(t)
+	const server = "client 2 {\nsecret 0123456789abcdef\nredirect_uri https://server.example/cb\n}\n"
+	w.mustLoad(setup{global: server})
+	own := func(secret string) int {
+		r, err := http.PostForm("http://"+w.portal+"/oauth2/token", url.Values{ //nolint:noctx // a test
+			"grant_type": {"client_credentials"}, "client_id": {"2"}, "client_secret": {secret},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Body.Close()
+		return r.StatusCode
+	}
+	if got := own("0123456789abcdef"); got != http.StatusOK {
+		t.Fatal(got)
+	}
+	for range 30 {
+		own("wrong")
+	}
+	w.mustLoad(setup{global: server + "session {\nidle 1h\n}"})
+	if got := own("0123456789abcdef"); got != http.StatusTooManyRequests {
+		t.Errorf("a secret is looked at after 30 wrong ones: %d", got)
 	}
 }
 

@@ -44,7 +44,7 @@ func Bearer(r *http.Request) string {
 // Authenticate finds the client by the parameters client_id and client_secret
 // of a body or by HTTP Basic, never by both (RFC 6749 section 2.3). That nothing
 // names a client is an error of the kind unnamed.
-func Authenticate(r *http.Request, clients *oauth.Clients, clientID, clientSecret string, unnamed oauth.Kind) (*oauth.Client, *oauth.Error) {
+func Authenticate(r *http.Request, server *oauth.Server, from oauth.Origin, clientID, clientSecret string, unnamed oauth.Kind) (*oauth.Client, *oauth.Error) {
 	switch headers := r.Header.Values("Authorization"); {
 	case len(headers) > 1: // two programs could read two clients
 		return nil, oauth.Invalid("The Authorization header is there more than once.")
@@ -52,7 +52,7 @@ func Authenticate(r *http.Request, clients *oauth.Clients, clientID, clientSecre
 	case clientID == "":
 		return nil, &oauth.Error{Kind: unnamed, Description: "client_id is missing."}
 	default:
-		return clients.Authenticate(clientID, clientSecret)
+		return server.Authenticate(from, clientID, clientSecret)
 	}
 	id, secret, ok := r.BasicAuth()
 	if !ok {
@@ -67,5 +67,5 @@ func Authenticate(r *http.Request, clients *oauth.Clients, clientID, clientSecre
 	if err != nil {
 		decoded = secret
 	}
-	return clients.Authenticate(id, secret, decoded)
+	return server.Authenticate(from, id, secret, decoded)
 }

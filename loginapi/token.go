@@ -121,5 +121,5 @@ func (a *API) form(w http.ResponseWriter, r *http.Request, names []string) (*par
 
 // authenticate finds the client that a form is from.
 func (a *API) authenticate(r *http.Request, p *params) (*oauth.Client, *oauth.Error) {
-	return endpoint.Authenticate(r, a.Server.Clients, p.get("client_id"), p.get("client_secret"), oauth.InvalidRequest)
+	return endpoint.Authenticate(r, a.Server, a.From(r), p.get("client_id"), p.get("client_secret"), oauth.InvalidRequest)
 }

@@ -25,6 +25,8 @@ const (
 	SessionEnded   What = "session ended"
 	GrantEnded     What = "grant ended"
 	CodesExhausted What = "codes exhausted"
+	ClientRefused  What = "client refused" // it did not prove who it is
+	ClientLimited  What = "client limited"
 
 	TokensIssued       What = "tokens issued"
 	TokensRefreshed    What = "tokens refreshed"
@@ -75,7 +77,7 @@ func (a *Audit) Record(e Event) {
 	}
 	level := zapcore.InfoLevel
 	switch e.What {
-	case CodeReused, RefreshReused, CodesExhausted, SignInLimited, ProvisioningFailed:
+	case CodeReused, RefreshReused, CodesExhausted, SignInLimited, ClientLimited, ProvisioningFailed:
 		level = zapcore.WarnLevel
 	default:
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/caddy-sso/caddy-sso/keys"
+	"github.com/caddy-sso/caddy-sso/seldom"
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
@@ -193,12 +194,13 @@ type Clients struct {
 	byID      map[string]*Client
 	byProject map[string]*Client // one of those that share it
 	origins   map[string]bool    // of the clients that are enabled
+	refusals  map[refused]*seldom.Lines
 }
 
 // NewClients registers applications and refuses what cannot work, with the
 // client's ID and what would be right.
 func NewClients(list []*Client) (*Clients, error) {
-	cs := &Clients{byID: make(map[string]*Client, len(list)), byProject: map[string]*Client{}, origins: map[string]bool{}}
+	cs := &Clients{byID: make(map[string]*Client, len(list)), byProject: map[string]*Client{}, origins: map[string]bool{}, refusals: newRefusals(list)}
 	for _, c := range list {
 		if err := c.validate(); err != nil {
 			return nil, fmt.Errorf("client %s: %w", c.ID, err)
@@ -308,27 +310,4 @@ func (cs *Clients) Algorithms() []keys.Algorithm {
 	}
 	slices.Sort(algs)
 	return algs
-}
-
-// Authenticate finds the client that a request names, and checks its secret
-// (RFC 6749 section 2.3.1), which may have come in either of several spellings.
-// An unknown client and a wrong secret are the same error after the same work.
-func (cs *Clients) Authenticate(id string, spellings ...string) (*Client, *Error) {
-	failed := &Error{Kind: ClientAuth, Description: "Client authentication failed."}
-	c, known := cs.byID[id]
-	if !known {
-		Secret{}.Equal(spellings...)
-		return nil, failed
-	}
-	if c.Public {
-		if slices.ContainsFunc(spellings, func(secret string) bool { return secret != "" }) {
-			return nil, &Error{Kind: ClientAuth, Description: "This client is public and has no secret; leave client_secret out."}
-		}
-	} else if !c.Secret.Equal(spellings...) {
-		return nil, failed
-	}
-	if c.Disabled {
-		return nil, &Error{Kind: ClientDisabled, Description: "This client is disabled."}
-	}
-	return c, nil
 }

@@ -69,8 +69,8 @@ func TestClientsThatCannotWorkAreRefused(t *testing.T) {
 }
 
 func TestAClientProvesWhoItIs(t *testing.T) {
-	cs := clients(t)
-	unknown := authenticate(cs, "99", secret)
+	w := newWorld(t)
+	unknown := authenticate(w, "99", secret)
 	for _, tt := range []struct {
 		name, id, secret string
 		kind             oauth.Kind
@@ -83,24 +83,24 @@ func TestAClientProvesWhoItIs(t *testing.T) {
 		{"no ID", "", secret, oauth.ClientAuth},
 		{"a wrong secret of a disabled client", "5", "x", oauth.ClientAuth},
 	} {
-		refusal := authenticate(cs, tt.id, tt.secret)
+		refusal := authenticate(w, tt.id, tt.secret)
 		wantKind(t, refusal, tt.kind)
 		if refusal != nil && refusal.Description != unknown.Description {
 			t.Errorf("class 29: %s is told from an unknown client: %s", tt.name, refusal.Description)
 		}
 	}
-	wantKind(t, authenticate(cs, "1", "x"), oauth.ClientAuth)
-	wantKind(t, authenticate(cs, "3", ""), oauth.ClientDisabled)
-	wantKind(t, authenticate(cs, "5", secret), oauth.ClientDisabled)
+	wantKind(t, authenticate(w, "1", "x"), oauth.ClientAuth)
+	wantKind(t, authenticate(w, "3", ""), oauth.ClientDisabled)
+	wantKind(t, authenticate(w, "5", secret), oauth.ClientDisabled)
 	for id, s := range map[string]string{"1": "", "2": secret, "4": ""} {
-		if c, refusal := cs.Authenticate(id, s); refusal != nil || c.ID != id {
+		if c, refusal := w.Authenticate("192.0.2.1", id, s); refusal != nil || c.ID != id {
 			t.Errorf("client %s: %v", id, refusal)
 		}
 	}
 }
 
-func authenticate(cs *oauth.Clients, id, secret string) *oauth.Error {
-	_, refusal := cs.Authenticate(id, secret)
+func authenticate(w *world, id, secret string) *oauth.Error {
+	_, refusal := w.Authenticate("192.0.2.1", id, secret)
 	return refusal
 }
 
@@ -153,11 +153,12 @@ func TestTheAuditLogSaysWhoWhatAndWhere(t *testing.T) {
 	for _, what := range []oauth.What{
 		oauth.SignedInEvent, oauth.SignInFailed, oauth.SignInLimited, oauth.CodeIssued, oauth.CodeRedeemed, oauth.CodeReused,
 		oauth.CodeRefused, oauth.AccessDenied, oauth.SessionEnded, oauth.GrantEnded, oauth.CodesExhausted,
+		oauth.ClientRefused, oauth.ClientLimited,
 	} {
 		audit.Record(oauth.Event{What: what, User: ada, Client: w.client("1"), Session: in.Session, Grant: "g", From: "192.0.2.1", Why: "because"})
 		line := logs.TakeAll()[0]
 		level := zapcore.InfoLevel
-		if what == oauth.CodeReused || what == oauth.CodesExhausted || what == oauth.SignInLimited {
+		if what == oauth.CodeReused || what == oauth.CodesExhausted || what == oauth.SignInLimited || what == oauth.ClientLimited {
 			level = zapcore.WarnLevel
 		}
 		want := map[string]any{"user": "ada", "subject": ada.Subject, "client": "1", "session": in.Session.ID(), "grant": "g", "from": "192.0.2.1", "why": "because"}

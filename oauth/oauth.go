@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/caddy-sso/caddy-sso/attempts"
 	"github.com/caddy-sso/caddy-sso/codes"
 	"github.com/caddy-sso/caddy-sso/keys"
 	"github.com/caddy-sso/caddy-sso/session"
@@ -38,6 +39,7 @@ type Server struct {
 	Users    Users
 	Outside  func(signin string) bool // whether a way to sign in is a provider elsewhere; nil: none is
 	Store    storage.Store            // used links, taken seats, first sign-ins
+	Secrets  *attempts.Counts         // wrong secrets of clients
 	Audit    *Audit
 	Now      func() time.Time
 }

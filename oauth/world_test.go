@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
+	"github.com/caddy-sso/caddy-sso/attempts"
 	"github.com/caddy-sso/caddy-sso/codes"
 	"github.com/caddy-sso/caddy-sso/keys"
 	"github.com/caddy-sso/caddy-sso/keys/keystest"
@@ -54,6 +55,7 @@ func newWorld(t testing.TB) *world {
 		Clients: clients(t),
 		Codes:   codes.NewMemory(codes.Options{Now: w.clock.Now}),
 		Keys:    keys.NewRing(keystest.NewVault(), keys.Options{Now: w.clock.Now, Algorithms: []keys.Algorithm{keys.ES256}}),
+		Secrets: attempts.New(),
 		Users:   w.people,
 		Audit:   oauth.NewAudit(zap.New(core)),
 		Now:     w.clock.Now,

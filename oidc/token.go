@@ -82,5 +82,5 @@ func (a *API) exchange(r *http.Request, client *oauth.Client, p params) (*oauth.
 
 // authenticate finds the client that a form is from.
 func (a *API) authenticate(r *http.Request, p params) (*oauth.Client, *oauth.Error) {
-	return endpoint.Authenticate(r, a.Server.Clients, p["client_id"], p["client_secret"], oauth.ClientAuth)
+	return endpoint.Authenticate(r, a.Server, a.From(r), p["client_id"], p["client_secret"], oauth.ClientAuth)
 }

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
+	"github.com/caddy-sso/caddy-sso/attempts"
 	"github.com/caddy-sso/caddy-sso/codes"
 	"github.com/caddy-sso/caddy-sso/keys"
 	"github.com/caddy-sso/caddy-sso/keys/keystest"
@@ -48,6 +49,7 @@ func New(t testing.TB, start time.Time, issuer string, clients []*oauth.Client) 
 		Clients: registered,
 		Codes:   codes.NewMemory(codes.Options{Now: w.Clock.Now}),
 		Keys:    ring(),
+		Secrets: attempts.New(),
 		Users:   w.People,
 		Store:   w.Store,
 		Audit:   oauth.NewAudit(zap.New(core)),

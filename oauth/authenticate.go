@@ -1,0 +1,95 @@
+package oauth
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/caddy-sso/caddy-sso/attempts"
+	"github.com/caddy-sso/caddy-sso/seldom"
+)
+
+// How many wrong secrets of one client are looked at that come from one address
+// (RFC 6749 section 2.3.1): one more every half minute.
+const (
+	wrongSecrets      = 30
+	wrongSecretsEvery = 15 * time.Minute
+)
+
+// Authenticate finds the client that a request names, and checks its secret
+// (RFC 6749 section 2.3.1), which may have come in either of several spellings.
+// An unknown client and a wrong secret are the same error after the same work.
+func (s *Server) Authenticate(from Origin, id string, spellings ...string) (*Client, *Error) {
+	client, refusal := s.Clients.authenticate(id, spellings)
+	if client != nil && !client.Public {
+		// One client's count is no other's, so that nobody is kept out by what a
+		// neighbour does.
+		limit := attempts.Limit{Key: client.ID + " " + attempts.Network(string(from)), N: wrongSecrets, Every: wrongSecretsEvery}
+		if wait := s.Secrets.Made(s.Now(), limit, refusal != nil); wait > 0 {
+			s.refused(ClientLimited, client, from, "too many wrong secrets from this address")
+			return nil, &Error{Kind: TooManyAttempts, Description: "Too many attempts.", RetryAfter: wait}
+		}
+	}
+	switch {
+	case refusal != nil:
+		s.refused(ClientRefused, client, from, refusal.Description)
+		return nil, refusal
+	case client.Disabled:
+		return nil, &Error{Kind: ClientDisabled, Description: "This client is disabled."}
+	}
+	return client, nil
+}
+
+// authenticate returns the client even where it refuses it, nil where there is
+// none.
+func (cs *Clients) authenticate(id string, spellings []string) (*Client, *Error) {
+	failed := &Error{Kind: ClientAuth, Description: "Client authentication failed."}
+	c, known := cs.byID[id]
+	if !known {
+		Secret{}.Equal(spellings...)
+		return nil, failed
+	}
+	if c.Public {
+		if slices.ContainsFunc(spellings, func(secret string) bool { return secret != "" }) {
+			return c, &Error{Kind: ClientAuth, Description: "This client is public and has no secret; leave client_secret out."}
+		}
+		return c, nil
+	}
+	if !c.Secret.Equal(spellings...) {
+		return c, failed
+	}
+	return c, nil
+}
+
+// refused is one kind of refusal of one client; "" is every client that is
+// unknown.
+type refused struct {
+	what   What
+	client string
+}
+
+func newRefusals(list []*Client) map[refused]*seldom.Lines {
+	lines := map[refused]*seldom.Lines{{ClientRefused, ""}: new(seldom.Lines)}
+	for _, c := range list {
+		for _, what := range []What{ClientRefused, ClientLimited} {
+			lines[refused{what, c.ID}] = new(seldom.Lines)
+		}
+	}
+	return lines
+}
+
+// refused writes to the audit log that a client was refused: of each kind once a
+// minute, since anybody can bring it about.
+func (s *Server) refused(what What, client *Client, from Origin, why string) {
+	kind := refused{what: what}
+	if client != nil {
+		kind.client = client.ID
+	}
+	switch n := s.Clients.refusals[kind].Due(s.Now()); {
+	case n > 1:
+		why = fmt.Sprintf("%s (%d times since the last line)", why, n)
+		fallthrough
+	case n == 1:
+		s.Audit.Record(Event{What: what, Client: client, From: from, Why: why})
+	}
+}
