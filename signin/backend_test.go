@@ -250,8 +250,12 @@ func TestABackendIsNotAskedWhatNobodyCanHave(t *testing.T) {
 func TestThePasswordOfALocalUserGoesToNoBackend(t *testing.T) {
 	f, b := newFixture(t), newOwnBackend(t)
 	f.use(b.way("accounts", time.Minute), f.hosted.Ways[0])
+	f.hosted.Limits.PerAccount = 100
 	b.says(http.StatusOK, `{"user":{"subject":"17"}}`)
-	for _, name := range []string{"demo", "DEMO", " demo@example.com"} {
+	for _, name := range []string{
+		"demo", "DEMO", " demo@example.com", "demo\u200b", "\ufeffdemo", "de\u00admo", "\u202edemo\u202c", "d\u034femo", "demo\ufe0f", "dem\u3164o",
+		"demo \u2060", "ＤＥＭＯ", "ⅾemo", "ᵈᵉᵐᵒ\u200d", "demo@\u200bexample.com", "demo＠example.com",
+	} {
 		want(t, f.visitor().try(name, "a typo"), http.StatusUnauthorized)
 		want(t, f.visitor().try(name, "demo password"), http.StatusOK)
 	}

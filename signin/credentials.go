@@ -65,7 +65,7 @@ func (h *Hosted) verify(r *http.Request, b browser, passwords Passwords, client 
 		who.browser = b.ID
 	}
 	limited := func(wait time.Duration) *oauth.Error {
-		h.Server.Audit.Record(oauth.Event{What: oauth.SignInLimited, Client: client, From: h.From(r), User: session.User{Name: printable(name)}})
+		h.Server.Audit.Record(oauth.Event{What: oauth.SignInLimited, Client: client, From: h.From(r), User: session.User{Name: plain(printable(name))}})
 		return &oauth.Error{Kind: oauth.TooManyAttempts, Description: "Too many attempts.", RetryAfter: wait}
 	}
 	done, wait := h.Limits.begin(h.Attempts, h.Now(), who)
@@ -108,17 +108,17 @@ func (h *Hosted) unverified(r *http.Request, client *oauth.Client, name string, 
 	case errors.As(err, &down): // though another way may have said that it is wrong
 		h.warn(&h.unchecked, r, "a password could not be checked", zap.Error(err))
 		h.Server.Audit.Record(oauth.Event{
-			What: oauth.SignInFailed, Client: client, From: h.From(r), User: session.User{Name: printable(name)}, Why: down.Error(),
+			What: oauth.SignInFailed, Client: client, From: h.From(r), User: session.User{Name: plain(printable(name))}, Why: down.Error(),
 		})
 		return &oauth.Error{
 			Kind: oauth.ProviderFailed, Description: "The password could not be checked.", RetryAfter: down.RetryAfter, Cause: err,
 		}
 	case errors.Is(err, ErrWrong):
-		h.Server.Audit.Record(oauth.Event{What: oauth.SignInFailed, Client: client, From: h.From(r), User: session.User{Name: printable(name)}})
+		h.Server.Audit.Record(oauth.Event{What: oauth.SignInFailed, Client: client, From: h.From(r), User: session.User{Name: plain(printable(name))}})
 		return &oauth.Error{Kind: oauth.WrongPassword, Description: "Wrong username or password."}
 	case errors.Is(err, ErrBusy):
 		h.Server.Audit.Record(oauth.Event{
-			What: oauth.SignInLimited, Client: client, From: h.From(r), User: session.User{Name: printable(name)},
+			What: oauth.SignInLimited, Client: client, From: h.From(r), User: session.User{Name: plain(printable(name))},
 			Why: "too many sign-ins at once",
 		})
 		return &oauth.Error{Kind: oauth.Internal, Description: "Too many sign-ins at once.", RetryAfter: 5 * time.Second, Cause: err}

@@ -107,9 +107,21 @@ func (d *directory) lacks(other *directory) string {
 	return ""
 }
 
-// find is the account of a user name or an e-mail address, nil if there is none.
+// find is the account of a user name or an e-mail address as somebody typed it,
+// nil if there is none. One that only looks like it, by what cannot be seen, is
+// it, so that nobody else is asked about it.
 func (d *directory) find(name string) *account {
 	name = strings.TrimSpace(name)
+	if a := d.named(name); a != nil || len(name) > maxName {
+		return a
+	}
+	if c := compatible(name); c != name {
+		return d.named(c)
+	}
+	return nil
+}
+
+func (d *directory) named(name string) *account {
 	if email, err := CanonicalEmail(name); err == nil {
 		if a := d.byEmail[email]; a != nil {
 			return a

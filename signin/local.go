@@ -145,7 +145,7 @@ func canonical(name string) (string, error) {
 func CanonicalEmail(email string) (string, error) {
 	name, domain, found := strings.Cut(email, "@")
 	if !found || name == "" || domain == "" || strings.Contains(domain, "@") ||
-		strings.ContainsAny(email, " \t,;<>\"'()\\") || !oauth.CleanText(email) || len(email) > 254 {
+		strings.ContainsAny(email, " \t,;<>\"'()\\") || !oauth.CleanText(email) || !visible(email) || len(email) > 254 {
 		return "", fmt.Errorf("e-mail %q is no address such as player@game.example", email)
 	}
 	return oauth.LowerASCII(email), nil

@@ -101,13 +101,14 @@ func (s several) Check(ctx context.Context, c Credentials) (session.User, error)
 }
 
 // own makes a user one of a way: none that another way would have to vouch for,
-// and none whom a backend could take for a user of this configuration.
+// and none whom a backend, or a person, could take for a user of this
+// configuration.
 func (ws Ways) own(u session.User, way Way) session.User {
 	u.Signin = way.ID()
-	if ws.taken(u.Name) {
+	if !visible(u.Name) || ws.taken(u.Name) {
 		u.Name = u.Email
 	}
-	if u.Name == "" || ws.taken(u.Name) {
+	if u.Name == "" || !visible(u.Name) || ws.taken(u.Name) {
 		u.Name = u.Subject
 	}
 	return u
