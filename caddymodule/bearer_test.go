@@ -15,7 +15,7 @@ import (
 const backendClient = `
 	client 2 {
 		name Backend
-		secret s3cr3t
+		secret s3cr3ts3cr3ts3cr3t
 		redirect_uri https://backend.example/callback
 		audience 1 2
 		token_alg ES256
@@ -31,7 +31,7 @@ func (v *visitor) access() string {
 func (v *visitor) ownToken() string {
 	v.t.Helper()
 	return accessOf(v.t, v.send(v.request(http.MethodPost, "http://"+v.portal+"/api/oauth2/token", url.Values{
-		"grant_type": {"client_credentials"}, "client_id": {"2"}, "client_secret": {"s3cr3t"}, "audience": {"1"},
+		"grant_type": {"client_credentials"}, "client_id": {"2"}, "client_secret": {"s3cr3ts3cr3ts3cr3t"}, "audience": {"1"},
 	}.Encode())))
 }
 
@@ -185,11 +185,11 @@ func TestAWrongBearerIsRefusedOnItsLine(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			file := strings.Replace(spoil(t, "header_prefix X-SSO-", c.spoiled), "\t\tbrand {", `
 		client 2 {
-			secret s
+			secret s3cr3ts3cr3ts3cr3t
 			redirect_uri https://a.example/cb
 		}
 		client 3 {
-			secret s
+			secret s3cr3ts3cr3ts3cr3t
 			redirect_uri https://b.example/cb
 			audience 3 1
 		}

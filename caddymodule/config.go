@@ -168,7 +168,8 @@ type ClientConfig struct {
 	// has to use PKCE. Default: false.
 	Public bool `json:"public,omitempty"`
 
-	// The secret of a client that is not public. Placeholders are replaced.
+	// The secret of a client that is not public: at least 16 characters.
+	// Placeholders are replaced.
 	Secret string `json:"secret,omitempty"`
 
 	// Lets a public client leave PKCE out, which older clients need. Default:
@@ -243,10 +244,10 @@ func checkProject(project string) error {
 }
 
 // withoutSecret checks a client before it is known what placeholders in its
-// secret stand for. The result authenticates nobody.
+// secret stand for. The result is to be looked at alone.
 func (c *ClientConfig) withoutSecret() (*oauth.Client, error) {
 	known := *c
-	if c.Secret != "" {
+	if hasPlaceholder(c.Secret) {
 		known.Secret = rand.Text()
 	}
 	if c.HS256Key != "" {

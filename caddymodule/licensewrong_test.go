@@ -36,7 +36,7 @@ const rightLicense = `{
 			redirect_uri https://app.example/sso
 		}
 		client 3 {
-			secret s3cr3t
+			secret s3cr3ts3cr3ts3cr3t
 			redirect_uri https://back.example/
 		}
 	}

@@ -18,7 +18,7 @@ func TestARelyingPartySignsInAndOutAtThePortal(t *testing.T) {
 	w := newWorld(t)
 	w.mustLoad(setup{global: `client 2 {
 			name Wiki
-			secret "a secret"
+			secret "a secret of many letters"
 			redirect_uri https://wiki.example/cb
 			post_logout_redirect_uri https://wiki.example/bye
 			scope email groups
@@ -35,7 +35,7 @@ func TestARelyingPartySignsInAndOutAtThePortal(t *testing.T) {
 		t.Fatal(err)
 	}
 	party := oauth2.Config{
-		ClientID: "2", ClientSecret: "a secret", RedirectURL: "https://wiki.example/cb", Endpoint: provider.Endpoint(),
+		ClientID: "2", ClientSecret: "a secret of many letters", RedirectURL: "https://wiki.example/cb", Endpoint: provider.Endpoint(),
 		Scopes: []string{"openid", "email", "groups"},
 	}
 	browser := w.browser()

@@ -191,6 +191,7 @@ func TestAWrongCaddyfileIsRefusedOnItsLine(t *testing.T) {
 		{"a client twice", "brand {", "client 1 {\npublic\nredirect_uri https://b.example/cb\n}\nbrand {", "client 1 {\npublic", []string{"client 1: defined twice"}},
 		{"an unknown option of a client", "name Game", "title Game", "title", []string{`unknown option "title"`, "redirect_uri"}},
 		{"a client both public and with a secret", "name Game", "secret s3cr3t", "client 1 {", []string{"both public and has a secret", "remove one"}},
+		{"a client with a secret that can be guessed", "\t\t\tpublic\n", "secret s3cr3t\n", "client 1 {", []string{"the secret is shorter than 16 characters", "openssl"}},
 		{"a client neither public nor with a secret", "\t\t\tpublic\n", "", "client 1 {", []string{"neither a secret nor the word public"}},
 		{"a client that is public with an argument", "\t\t\tpublic\n", "public yes\n", "public", []string{`public: unexpected "yes"`}},
 		{"a client without a redirect URI", "\t\t\tredirect_uri https://game.example/oauth2/callback\n", "", "client 1 {", []string{"no redirect_uri"}},

@@ -184,7 +184,7 @@ func newClient(t testing.TB, id string) *oauth.Client {
 // newBackend is a client with tokens of its own.
 func newBackend(t testing.TB, id string) *oauth.Client {
 	c := newClient(t, id)
-	c.Public, c.Secret = false, oauth.NewSecret("a secret")
+	c.Public, c.Secret = false, oauth.NewSecret("a secret of many letters")
 	return c
 }
 

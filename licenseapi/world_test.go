@@ -95,8 +95,8 @@ func clients(t testing.TB) []*oauth.Client {
 	return []*oauth.Client{
 		{ID: "1", Public: true, TokenAlg: keys.ES256, RedirectURIs: redirectURIs(t, "https://app.example/sso"), Audiences: []string{"1"}},
 		{ID: "2", Public: true, TokenAlg: keys.ES256, RedirectURIs: redirectURIs(t, "https://off.example/sso"), Audiences: []string{"2"}, Disabled: true},
-		{ID: "3", Secret: oauth.NewSecret("s"), TokenAlg: keys.ES256, RedirectURIs: redirectURIs(t, "https://back.example/"), Audiences: []string{"3", "else"}},
-		{ID: "4", Secret: oauth.NewSecret("s"), TokenAlg: keys.ES256, RedirectURIs: redirectURIs(t, "https://back.example/"), Audiences: []string{"4"}},
+		{ID: "3", Secret: oauth.NewSecret("a secret of many letters"), TokenAlg: keys.ES256, RedirectURIs: redirectURIs(t, "https://back.example/"), Audiences: []string{"3", "else"}},
+		{ID: "4", Secret: oauth.NewSecret("a secret of many letters"), TokenAlg: keys.ES256, RedirectURIs: redirectURIs(t, "https://back.example/"), Audiences: []string{"4"}},
 	}
 }
 

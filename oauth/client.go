@@ -100,13 +100,18 @@ func (c *Client) Accepts(u session.User) bool {
 // A Secret is a client secret that cannot be printed. The zero value matches
 // nothing.
 type Secret struct {
-	sum [sha256.Size]byte
-	set bool
+	sum   [sha256.Size]byte
+	set   bool
+	short bool
 }
+
+// minSecret is how many bytes a secret has at least, so that it cannot be
+// guessed within any limit.
+const minSecret = 16
 
 // NewSecret keeps the digest of a client secret.
 func NewSecret(s string) Secret {
-	return Secret{sum: sha256.Sum256([]byte(s)), set: s != ""}
+	return Secret{sum: sha256.Sum256([]byte(s)), set: s != "", short: len(s) < minSecret}
 }
 
 // Equal says whether one of those presented is the secret. It compares all of
@@ -233,6 +238,9 @@ func (c *Client) validate() error {
 	}
 	if !c.Public && !c.Secret.set {
 		return fmt.Errorf("has neither a secret nor the word public; a game or browser client is public, a server has a secret")
+	}
+	if c.Secret.set && c.Secret.short {
+		return fmt.Errorf("the secret is shorter than %d characters; make one with: openssl rand -hex 32", minSecret)
 	}
 	if len(c.RedirectURIs) == 0 {
 		return fmt.Errorf("has no redirect_uri; add the URL that codes are sent to")

@@ -35,6 +35,7 @@ func TestClientsThatCannotWorkAreRefused(t *testing.T) {
 		{"both public and has a secret", []*oauth.Client{good(func(c *oauth.Client) { c.Secret = oauth.NewSecret("x") })}},
 		{"neither a secret nor", []*oauth.Client{good(func(c *oauth.Client) { c.Public = false })}},
 		{"neither a secret nor", []*oauth.Client{good(func(c *oauth.Client) { c.Public, c.Secret = false, oauth.NewSecret("") })}},
+		{"the secret is shorter than 16 characters", []*oauth.Client{good(func(c *oauth.Client) { c.Public, c.Secret = false, oauth.NewSecret("only fifteen ch") })}},
 		{"no redirect_uri", []*oauth.Client{good(func(c *oauth.Client) { c.RedirectURIs = nil })}},
 		{"token_alg", []*oauth.Client{good(func(c *oauth.Client) { c.TokenAlg = "HS256" })}},
 		{"token_alg", []*oauth.Client{good(func(c *oauth.Client) { c.TokenAlg = "none" })}},
@@ -75,8 +76,8 @@ func TestAClientProvesWhoItIs(t *testing.T) {
 		name, id, secret string
 		kind             oauth.Kind
 	}{
-		{"a wrong secret", "2", "a secret ", oauth.ClientAuth},
-		{"a secret in another case", "2", "A SECRET", oauth.ClientAuth},
+		{"a wrong secret", "2", secret + " ", oauth.ClientAuth},
+		{"a secret in another case", "2", strings.ToUpper(secret), oauth.ClientAuth},
 		{"no secret", "2", "", oauth.ClientAuth},
 		{"a very long secret", "2", strings.Repeat("x", 1<<20), oauth.ClientAuth},
 		{"an unknown client without a secret", "99", "", oauth.ClientAuth},

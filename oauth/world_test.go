@@ -26,7 +26,7 @@ import (
 
 const (
 	callback = "https://game.example/cb"
-	secret   = "a secret"
+	secret   = "a secret of many letters"
 )
 
 var (
