@@ -45,6 +45,7 @@ func TestAUserOfABackendOfOnesOwnIsThroughTheGate(t *testing.T) {
 			io.WriteString(rw, `{"user":{"subject":"17","name":"zoe","groups":["players"]}}`) //nolint:errcheck // the test sees it
 		default:
 			rw.WriteHeader(http.StatusUnauthorized)
+			io.WriteString(rw, `{"error":"wrong"}`) //nolint:errcheck // the test sees it
 		}
 	}))
 	defer backend.Close()

@@ -95,12 +95,25 @@ func (b *Backend) Check(ctx context.Context, c Credentials) (session.User, error
 		}
 		return u, nil
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound:
+		if !saysWrong(answer) { // a server also refuses a request so, or knows no such URL
+			return session.User{}, b.down(fmt.Errorf(`the answer was %d, and not {"error":"wrong"} or {"user":…}, by which it would say that the password is wrong; `+
+				"does it refuse the signature? Compare the url, the secret and the clock of both", status))
+		}
 		if u, err := b.answered(answer); err == nil && c.Whose != nil {
 			c.Whose(u.Subject)
 		}
 		return session.User{}, ErrWrong
 	}
 	return session.User{}, b.down(fmt.Errorf("the answer was %d", status))
+}
+
+// saysWrong says whether an answer is about the password.
+func saysWrong(answer []byte) bool {
+	var says struct {
+		Error any             `json:"error"`
+		User  json.RawMessage `json:"user"`
+	}
+	return json.Unmarshal(answer, &says) == nil && (says.Error == "wrong" || says.User != nil)
 }
 
 // answered is the user in an answer.

@@ -13,9 +13,16 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+
 	"github.com/caddy-sso/caddy-sso/session"
 	"github.com/caddy-sso/caddy-sso/signed"
 )
+
+// wrongPassword is what a backend answers of a password that is wrong.
+const wrongPassword = `{"error":"wrong"}`
 
 const sharedSecret = "a secret of some length"
 
@@ -35,7 +42,7 @@ func newOwnBackend(t testing.TB) *ownBackend {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.answers(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) })
+	b.says(http.StatusUnauthorized, wrongPassword)
 	b.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		if err != nil || r.Method != http.MethodPost || r.Header.Get("Content-Type") != "application/json" {
@@ -150,9 +157,18 @@ func TestAWrongPasswordIsToldApartFromABackendThatIsDown(t *testing.T) {
 		body   string
 		down   bool
 	}{
-		"401":                   {401, "", false},
+		"401":                   {401, wrongPassword, false},
 		"403":                   {403, `{"user":{"subject":"17"}}`, false},
-		"404":                   {404, "", false},
+		"404":                   {404, ` {"error":"wrong","more":1} `, false},
+		"404 of nobody":         {404, `{"user":null}`, false},
+		"401 without a body":    {401, "", true},
+		"401 of a proxy":        {401, "Unauthorized", true},
+		"401 of a framework":    {401, `{"detail":"Unauthorized"}`, true},
+		"403 for the signature": {403, `{"error":"signature"}`, true},
+		"403 with a list":       {403, `["wrong"]`, true},
+		"403 with a text":       {403, `"wrong"`, true},
+		"404 of another URL":    {404, "<html>not found</html>", true},
+		"404 with two objects":  {404, `{"error":"wrong"}{}`, true},
 		"204":                   {204, "", true},
 		"301":                   {301, "", true},
 		"307":                   {307, "", true},
@@ -202,6 +218,29 @@ func TestAWrongPasswordIsToldApartFromABackendThatIsDown(t *testing.T) {
 				t.Error("wrong passwords do not count")
 			}
 		})
+	}
+}
+
+// It has another secret, say, and then all passwords would look wrong.
+func TestABackendThatRefusesOurSignatureIsNamedInTheLog(t *testing.T) {
+	f, b := newFixture(t), newOwnBackend(t)
+	core, log := observer.New(zapcore.WarnLevel)
+	f.hosted.Log = zap.New(core)
+	f.use(f.hosted.Ways[0], b.way("accounts", time.Minute))
+	b.says(http.StatusUnauthorized, `{"error":"the signature is not right"}`)
+	want(t, f.visitor().try("zoe", "hunter2"), http.StatusServiceUnavailable)
+	entries := log.All()
+	if len(entries) != 1 {
+		t.Fatalf("%d lines in the log", len(entries))
+	}
+	text := fmt.Sprint(entries[0].ContextMap()["error"])
+	for _, has := range []string{"signin backend accounts", "401", "signature", "clock", `{"error":"wrong"}`} {
+		if !strings.Contains(text, has) {
+			t.Errorf("the log does not name %s: %s", has, text)
+		}
+	}
+	if strings.Contains(text, "hunter2") || strings.Contains(text, "private") {
+		t.Errorf("the log has a secret: %s", text)
 	}
 }
 
@@ -287,7 +326,7 @@ func TestWaysThatHaveToAskAreAskedInOrder(t *testing.T) {
 	}
 	// That one is down makes no guess at the other free.
 	first.says(http.StatusInternalServerError, "")
-	second.says(http.StatusUnauthorized, "")
+	second.says(http.StatusUnauthorized, wrongPassword)
 	v = f.visitor()
 	for range f.hosted.Limits.PerAccount {
 		want(t, v.try("zoe", "guess"), http.StatusServiceUnavailable)
@@ -301,7 +340,7 @@ func TestClass18ABrowserThatTheBackendSignedInHasACountOfItsOwn(t *testing.T) {
 	b.says(http.StatusOK, `{"user":{"subject":"17","name":"zoe"}}`)
 	owner, stranger := f.visitor(), f.visitor()
 	want(t, owner.try("zoe", "right"), http.StatusOK)
-	b.says(http.StatusUnauthorized, "")
+	b.says(http.StatusUnauthorized, wrongPassword)
 	for i := range f.hosted.Limits.PerAccount {
 		want(t, stranger.try([]string{"zoe", "ZOE", " zoe "}[i%3], "guess"), http.StatusUnauthorized)
 	}

@@ -198,10 +198,10 @@ func (s *Studio) check(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	if right := hmac.Equal([]byte(q.Password), []byte(StudioPassword)); user == nil || !right {
 		w.WriteHeader(http.StatusUnauthorized)
-		if user == nil {
-			return
+		answer = map[string]any{"error": "wrong"}
+		if user != nil {
+			answer["user"] = map[string]any{"subject": user["subject"]}
 		}
-		answer["user"] = map[string]any{"subject": user["subject"]}
 	}
 	_ = json.NewEncoder(w).Encode(answer) // the portal went away
 }
