@@ -27,6 +27,10 @@ func SignedIn(r *http.Request, server *oauth.Server, cookie session.Cookie) (oau
 	return oauth.SignedIn{}, false, oauth.Unavailable(err)
 }
 
+// BearerChallenge is for a request without an access token: it names no error,
+// and there has to be a parameter (RFC 6750 section 3).
+const BearerChallenge = `Bearer realm="sso"` //nolint:gosec // no credential
+
 // Bearer finds the access token in the header of a request (RFC 6750 section
 // 2.1), "" where there is none, or more than one header.
 func Bearer(r *http.Request) string {

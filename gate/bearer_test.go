@@ -359,7 +359,7 @@ func TestOtherSchemesAreNoTokens(t *testing.T) {
 		wantStatus(t, w, http.StatusFound)
 		w = f.call([]string{authorization})
 		wantStatus(t, w, http.StatusUnauthorized)
-		if got := w.Header().Get("Www-Authenticate"); got != "Bearer" || !strings.Contains(w.Body.String(), "login_url") {
+		if got := w.Header().Get("Www-Authenticate"); got != `Bearer realm="sso"` || !strings.Contains(w.Body.String(), "login_url") {
 			t.Errorf("%q: WWW-Authenticate %q: %s", authorization, got, w.Body)
 		}
 		f.untouched()

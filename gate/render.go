@@ -9,6 +9,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/caddy-sso/caddy-sso/endpoint"
 	"github.com/caddy-sso/caddy-sso/oauth"
 	"github.com/caddy-sso/caddy-sso/page"
 )
@@ -35,7 +36,7 @@ func writeProblem(w http.ResponseWriter, status int, p problem) {
 // could sign in.
 func (g *Gate) refuse(w http.ResponseWriter, site *Site) {
 	if g.Policy.Bearer {
-		w.Header().Set("Www-Authenticate", "Bearer") // and no error, since there was no token
+		w.Header().Set("Www-Authenticate", endpoint.BearerChallenge) // and no error, since there was no token
 	}
 	writeProblem(w, http.StatusUnauthorized, problem{
 		Error:       "login_required",

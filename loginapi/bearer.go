@@ -12,7 +12,7 @@ import (
 func (a *API) bearer(w http.ResponseWriter, r *http.Request) (*oauth.Verified, bool) {
 	token := endpoint.Bearer(r)
 	if token == "" {
-		w.Header().Set("Www-Authenticate", "Bearer")
+		w.Header().Set("Www-Authenticate", endpoint.BearerChallenge)
 		a.refuse(w, &oauth.Error{Kind: oauth.LoginRequired, Description: "Unauthorized user: the Authorization header should be Bearer and an access token."})
 		return nil, false
 	}

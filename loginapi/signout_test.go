@@ -140,12 +140,12 @@ func TestLogoutRefusesWithTheErrorsOfTheReference(t *testing.T) {
 		{"an empty value", "sessions=", bearer(live), 400, "0", sessions, ""},
 		{"no value", "", bearer(live), 400, "0", sessions, ""},
 		{"two values", "sessions=sso&sessions=all", bearer(live), 400, "0", "sessions is there more than once, with different values.", ""},
-		{"no token", "sessions=all", nil, 401, "003-040", unauthorized, "Bearer"},
-		{"another scheme", "sessions=all", []string{"Authorization", basic("1", live)}, 401, "003-040", unauthorized, "Bearer"},
-		{"an empty token", "sessions=all", bearer(""), 401, "003-040", unauthorized, "Bearer"},
-		{"two tokens", "sessions=all", append(bearer(live), bearer(live)...), 401, "003-040", unauthorized, "Bearer"},
+		{"no token", "sessions=all", nil, 401, "003-040", unauthorized, `Bearer realm="sso"`},
+		{"another scheme", "sessions=all", []string{"Authorization", basic("1", live)}, 401, "003-040", unauthorized, `Bearer realm="sso"`},
+		{"an empty token", "sessions=all", bearer(""), 401, "003-040", unauthorized, `Bearer realm="sso"`},
+		{"two tokens", "sessions=all", append(bearer(live), bearer(live)...), 401, "003-040", unauthorized, `Bearer realm="sso"`},
 		{"a token that is none", "sessions=all", bearer("x"), 401, "002-016", badToken, `Bearer error="invalid_token"`},
-		{"a cookie in its place", "sessions=all", []string{"Cookie", cookie}, 401, "003-040", unauthorized, "Bearer"},
+		{"a cookie in its place", "sessions=all", []string{"Cookie", cookie}, 401, "003-040", unauthorized, `Bearer realm="sso"`},
 		{"a token of no user", "sessions=all", bearer(own), 401, "002-016", foreignToken, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

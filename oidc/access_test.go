@@ -137,10 +137,10 @@ func TestHowUserInfoTakesATokenAndRefusesWithoutOne(t *testing.T) {
 		status    int
 		challenge string
 	}{
-		{"no token", w.Get("/oauth2/userinfo", cookie), 401, "Bearer"},
-		{"an empty one", w.Get("/oauth2/userinfo", "", "Authorization", "Bearer "), 401, "Bearer"},
-		{"Basic", w.Get("/oauth2/userinfo", "", "Authorization", basic("2", secret)), 401, "Bearer"},
-		{"in the query", w.Get("/oauth2/userinfo?access_token="+token, ""), 401, "Bearer"},
+		{"no token", w.Get("/oauth2/userinfo", cookie), 401, `Bearer realm="sso"`},
+		{"an empty one", w.Get("/oauth2/userinfo", "", "Authorization", "Bearer "), 401, `Bearer realm="sso"`},
+		{"Basic", w.Get("/oauth2/userinfo", "", "Authorization", basic("2", secret)), 401, `Bearer realm="sso"`},
+		{"in the query", w.Get("/oauth2/userinfo?access_token="+token, ""), 401, `Bearer realm="sso"`},
 		{"in both", w.post("/oauth2/userinfo", inBody, bearer(token)...), 400, `Bearer error="invalid_request", error_description="The token should be in the header or in the body, not in both."`},
 		{"two headers", w.Get("/oauth2/userinfo", "", append(bearer(token), bearer(token)...)...), 400, `Bearer error="invalid_request", error_description="The Authorization header is there more than once."`},
 		{"a client's own", w.userInfo(own), 401, `Bearer error="invalid_token", error_description="The token is of no user, or for the activation of a license."`},

@@ -76,7 +76,7 @@ func (a *API) bearer(w http.ResponseWriter, r *http.Request) (string, bool) {
 // nothing of errors to who sent none.
 func challenge(w http.ResponseWriter, status int, code, description string) {
 	if code == "" {
-		w.Header().Set("Www-Authenticate", "Bearer")
+		w.Header().Set("Www-Authenticate", endpoint.BearerChallenge)
 		endpoint.WriteEmpty(w, status)
 		return
 	}
