@@ -13,6 +13,7 @@ import (
 type policy struct {
 	form   bool     // the page posts to its own site
 	sends  bool     // the page posts what another page of its site would have
+	asks   bool     // a script of the page asks its own site
 	images []string // addresses of images beside the logo
 	opener opener
 }
@@ -68,6 +69,10 @@ func (p policy) contentSecurity(logoSource string) (string, error) {
 			images = append(images, s)
 		}
 	}
+	ask := ""
+	if p.asks {
+		ask = "; connect-src 'self'"
+	}
 	form := "; form-action 'none'"
 	switch {
 	case p.form:
@@ -79,7 +84,7 @@ func (p policy) contentSecurity(logoSource string) (string, error) {
 		form = ""
 	}
 	return "default-src 'none'; style-src 'self'; script-src 'self'; img-src " + strings.Join(images, " ") +
-		form + "; frame-ancestors 'none'; base-uri 'none'", nil
+		ask + form + "; frame-ancestors 'none'; base-uri 'none'", nil
 }
 
 var errSource = errors.New("want scheme://host or scheme://host:port, with the host in its ASCII form")

@@ -44,7 +44,7 @@ func everyPage() []any {
 		&page.SignedOut{App: "Acme", SignInURL: "/sso/sign-in", ContinueURL: "https://app.example/"},
 		&page.Widget{
 			App: "Acme", Callback: "acme-app://callback?code=c&state=s", Origin: "https://app.example",
-			State: "12345678",
+			State: "12345678", UsedURL: "/sso/widget?used=1",
 		},
 		&page.Denied{Person: ada, App: "Acme", Reason: "For operators.", SwitchURL: "/oauth2/switch", SignOut: form},
 		&page.PopupSignIn{

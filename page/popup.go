@@ -40,14 +40,20 @@ type Widget struct {
 
 	State string
 
-	// PostMessageLogin hands the callback to the opener and closes the window
-	// instead of following it. The message is
+	// UsedURL, where there is one, has the callback handed to the opener, and the
+	// window closed, instead of following it. The message is
 	//
 	//	{type: "@xsolla-login/sdk:babka-login", loginUri: Callback, params: {state: State}}
 	//
+	// A browser says of no message whether it arrived, and it does not where the
+	// opener went elsewhere meanwhile. So the window closes once the callback's
+	// code was redeemed, and before long has the way on, too. UsedURL is what it
+	// asks: an absolute path that answers 204 when the code was redeemed, and 410
+	// when it cannot be any more.
+	//
 	// Without an opener, the page says so and has the way on. Without an Origin,
 	// the callback is followed after all.
-	PostMessageLogin bool
+	UsedURL string
 
 	WidgetOnly bool // leaves out the brand
 }
@@ -61,6 +67,7 @@ func (p *Pages) Widget(w http.ResponseWriter, v Widget) {
 		scripts:  []string{"widget.js"},
 		bare:     v.WidgetOnly,
 		view:     v,
+		policy:   policy{asks: v.UsedURL != ""},
 	}
 	if v.Origin != "" {
 		if err := checkOrigin(v.Origin); err != nil {

@@ -13,11 +13,11 @@ import (
 func TestWidgetHandsItsScriptExactlyWhatItWasGiven(t *testing.T) {
 	const callback = "acme-app://callback?code=a%2Fb+c&state=x%20y"
 	_, doc := render(t, &page.Widget{
-		Callback: callback, Origin: "http://localhost:8081", State: "x y&amp;", PostMessageLogin: true,
+		Callback: callback, Origin: "http://localhost:8081", State: "x y&amp;", UsedURL: "/sso/widget?used=1&w=x",
 	})
 	view := byID(t, doc, "widget")
 	for key, want := range map[string]string{
-		"data-callback": callback, "data-origin": "http://localhost:8081", "data-state": "x y&amp;", "data-handover": "true",
+		"data-callback": callback, "data-origin": "http://localhost:8081", "data-state": "x y&amp;", "data-used": "/sso/widget?used=1&w=x",
 	} {
 		if got := attr(view, key); got != want {
 			t.Errorf("%s: %q, want %q", key, got, want)

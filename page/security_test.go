@@ -180,7 +180,7 @@ func TestClass30ClickjackingHeaders(t *testing.T) {
 		"Application": {policyWith(" https://cdn.example:8443", "'none'"), "no-referrer", ""},
 		"Continue":    {policyWith(" https://cdn.example:8443", "'none'"), "no-referrer", ""},
 		"SignedOut":   {policyWith(" https://cdn.example:8443", "'none'"), "no-referrer", "same-origin"},
-		"Widget":      {policyWith(" https://cdn.example:8443", "'none'"), "no-referrer", ""},
+		"Widget":      {policyWith(" https://cdn.example:8443; connect-src 'self'", "'none'"), "no-referrer", ""},
 		"Denied":      {policyWith(" https://cdn.example:8443", "'self'"), "same-origin", "same-origin"},
 		"PopupSignIn": {policyWith(" https://cdn.example:8443", "'none'"), "no-referrer", "same-origin-allow-popups"},
 		"PopupDone":   {policyWith(" https://cdn.example:8443", "'none'"), "no-referrer", ""},

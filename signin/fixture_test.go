@@ -190,7 +190,7 @@ func newFixture(t testing.TB) *fixture {
 				ResponseType: q.Get("response_type"), ClientID: q.Get("client_id"), RedirectURI: q.Get("redirect_uri"), State: q.Get("state"),
 				Scope: oauth.SplitList(q.Get("scope")), Audience: oauth.SplitList(q.Get("audience")),
 				CodeChallenge: q.Get("code_challenge"), CodeChallengeMethod: q.Get("code_challenge_method"),
-				Popup: q.Get("popup") == "true", WidgetOnly: q.Get("widget_only") == "true",
+				Popup: q.Get("popup") == "true", WidgetOnly: q.Get("widget_only") == "true", PostMessageLogin: q.Get("enable_post_message_login") == "true",
 			})
 		}}},
 		From: func(*http.Request) oauth.Origin { return f.from },

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/caddy-sso/caddy-sso/codes"
 	"github.com/caddy-sso/caddy-sso/keys"
 	"github.com/caddy-sso/caddy-sso/oauth"
 	"github.com/caddy-sso/caddy-sso/page"
@@ -59,9 +60,14 @@ func (h *Hosted) Widget(ctx context.Context, a *oauth.Authorization, code string
 	return h.Server.Issuer + WidgetPath + "?w=" + url.QueryEscape(sealed), nil
 }
 
+// usedParam asks, of a widget page, whether its code was redeemed.
+const usedParam = "used"
+
 func (h *Hosted) showWidget(w http.ResponseWriter, r *http.Request) {
 	var v widget
-	plain, err := h.Keys.Unseal(r.Context(), widgetPurpose, r.URL.Query().Get("w"))
+	query := r.URL.Query()
+	sealed := query.Get("w")
+	plain, err := h.Keys.Unseal(r.Context(), widgetPurpose, sealed)
 	if err != nil && !errors.Is(err, keys.ErrSealed) {
 		h.failed(w, err)
 		return
@@ -71,17 +77,46 @@ func (h *Hosted) showWidget(w http.ResponseWriter, r *http.Request) {
 	}
 	if err != nil || h.Now().Unix() > v.Expires {
 		h.Pages.Message(w, http.StatusBadRequest, page.Message{
-			Title: "This window is too old",
-			Text:  "Signing in was not finished in time.",
-			Next:  "Close this window and sign in again from the application.",
+			Title:      "This window is too old",
+			Text:       "Signing in was not finished in time.",
+			Next:       "Close this window and sign in again from the application.",
+			Opener:     page.Opener{Origin: v.Origin, State: string(v.State)},
+			Code:       "0",
+			WidgetOnly: v.WidgetOnly,
 		})
 		return
 	}
+	if query.Has(usedParam) {
+		h.widgetUsed(w, r, v.Code)
+		return
+	}
 	a := oauth.Authorization{RedirectURI: string(v.RedirectURI), State: string(v.State)}
-	h.Pages.Widget(w, page.Widget{
-		App: v.App, Callback: a.Callback(v.Code), Origin: v.Origin, State: a.State,
-		PostMessageLogin: v.PostMessageLogin, WidgetOnly: v.WidgetOnly,
-	})
+	view := page.Widget{App: v.App, Callback: a.Callback(v.Code), Origin: v.Origin, State: a.State, WidgetOnly: v.WidgetOnly}
+	if v.PostMessageLogin {
+		view.UsedURL = WidgetPath + "?" + usedParam + "=1&w=" + url.QueryEscape(sealed)
+	}
+	h.Pages.Widget(w, view)
+}
+
+// widgetUsed says what became of a code, and leaves it as it is: 204, it was
+// redeemed; 202, it can be; 410, it cannot be any more.
+func (h *Hosted) widgetUsed(w http.ResponseWriter, r *http.Request, code string) {
+	errLive := errors.New("the code can be redeemed")
+	_, err := h.Server.Codes.Redeem(r.Context(), code, func(*codes.Record) error { return errLive })
+	spent := (*codes.SpentError)(nil)
+	status := http.StatusNoContent
+	switch {
+	case errors.As(err, &spent):
+	case errors.Is(err, errLive):
+		status = http.StatusAccepted
+	case errors.Is(err, codes.ErrUnknown):
+		status = http.StatusGone
+	default:
+		h.failed(w, err)
+		return
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
 }
 
 // opener is who is told what becomes of a sign-in in a window of its own.

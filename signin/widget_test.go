@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/caddy-sso/caddy-sso/codes"
 )
 
 func TestAPopupTellsItsOpenerWhatBecomesOfTheSignIn(t *testing.T) {
@@ -127,5 +129,63 @@ func TestClass30AnAnswerToNothingTellsNobody(t *testing.T) {
 		if strings.Contains(w.Body.String(), "data-opener") {
 			t.Errorf("%q: the page tells somebody: %s", query, w.Body)
 		}
+	}
+}
+
+func TestAWindowHearsWhetherItsCodeWasRedeemed(t *testing.T) {
+	f := newFixture(t)
+	b := f.visitor()
+	widget := func(code, more string) (asks string) {
+		p, refusal := f.hosted.purposeOf(t.Context(), SignInPath, authorization+more)
+		if refusal != nil {
+			t.Fatal(refusal)
+		}
+		location, err := f.hosted.Widget(t.Context(), p.authorization, code)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := b.open(strings.TrimPrefix(location, issuer))
+		want(t, w, http.StatusOK)
+		_, rest, _ := strings.Cut(w.Body.String(), `data-used="`)
+		asks, _, _ = strings.Cut(rest, `"`)
+		return html.UnescapeString(asks)
+	}
+	issue := func() string {
+		code, err := f.hosted.Server.Codes.Issue(t.Context(), codes.Record{Client: "1"}, codes.Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return code
+	}
+	const handOver = "&popup=true&enable_post_message_login=true"
+	if asks := widget(issue(), "&popup=true"); asks != "" {
+		t.Errorf("a window that follows the callback asks %s", asks)
+	}
+
+	code := issue()
+	asks := widget(code, handOver)
+	for range 2 { // asking redeems nothing
+		want(t, b.open(asks), http.StatusAccepted)
+	}
+	if _, err := f.hosted.Server.Codes.Redeem(t.Context(), code, func(*codes.Record) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	w := b.open(asks)
+	want(t, w, http.StatusNoContent)
+	if got := w.Header().Get("Cache-Control"); got != "no-store" {
+		t.Errorf("Cache-Control: %q", got)
+	}
+
+	asks = widget(issue(), handOver)
+	f.clock.Advance(time.Minute + time.Second)
+	want(t, b.open(asks), http.StatusGone)
+	f.clock.Advance(widgetLifetime)
+	w = b.open(asks)
+	want(t, w, http.StatusBadRequest)
+	wantText(t, w, "This window is too old", `data-opener="https://game.example" data-state="12345678"`)
+	w = b.open(asks[:len(asks)-1])
+	want(t, w, http.StatusBadRequest)
+	if strings.Contains(w.Body.String(), "data-opener") {
+		t.Errorf("the page tells somebody: %s", w.Body)
 	}
 }

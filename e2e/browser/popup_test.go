@@ -175,10 +175,7 @@ func TestLoginAPIPopupTellsItsOpenerAndFollowsTheCallback(t *testing.T) {
 func TestLoginAPIPopupHandsTheCallbackToItsOpenerAndCloses(t *testing.T) {
 	w := withTLS(t)
 	b := newTab(t)
-	b.open(w.partner + "/opener")
-	b.sees("Opener")
-	b.do("target = " + quote(popupAuth(w, "enable_post_message_login")))
-	window := b.opens(func() { b.click("Open") })
+	window := b.opener(w, "", "enable_post_message_login")
 	window.signIn(demo.Name, demo.Password)
 	window.closed()
 	got := b.hears(w, "open", "babka-login")
@@ -202,11 +199,11 @@ func TestClass30LoginAPIPopupTellsNobodyOfAnotherOrigin(t *testing.T) {
 			window.sees("to continue to Partner")
 			window.expect("Failed to execute 'postMessage'")
 			window.signIn(demo.Name, demo.Password)
-			if more == nil {
-				window.path(w.partner + "/oauth2/callback")
-			} else {
-				b.until("opened.closed")
+			if more != nil {
+				window.sees("The page that you came from has not gone on.")
+				window.click("Continue")
 			}
+			window.path(w.partner + "/oauth2/callback")
 			if got := b.heard(); len(got) != 0 {
 				t.Errorf("the stranger heard %v", got)
 			}

@@ -23,13 +23,25 @@ func (b *tab) close() {
 	b.closed()
 }
 
-// opener opens the partner's page that waits for messages, and from there a
-// window to sign in.
-func (b *tab) opener(w *world, policy string, more ...string) *tab {
+// waits opens the partner's page that waits for messages, and redeems the code
+// of a callback that it is handed.
+func (b *tab) waits(w *world, policy string, more ...string) {
 	b.t.Helper()
 	b.open(w.partner + "/opener?coop=" + policy)
 	b.sees("Opener")
 	b.do("target = " + quote(popupAuth(w, more...)))
+	b.do(`addEventListener("message", ({data: {loginUri}}) => {
+		if (loginUri) fetch(` + quote(w.portal+"/api/oauth2/token") + `, {method: "POST", body: new URLSearchParams({
+			grant_type: "authorization_code", client_id: "6", redirect_uri: loginUri.split("?")[0],
+			code: new URL(loginUri).searchParams.get("code"), code_verifier: "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk",
+		})})
+	})`)
+}
+
+// opener opens that page, and from there a window to sign in.
+func (b *tab) opener(w *world, policy string, more ...string) *tab {
+	b.t.Helper()
+	b.waits(w, policy, more...)
 	return b.opens(func() { b.click("Open") })
 }
 
@@ -118,6 +130,45 @@ func TestLoginAPIPopupWhoseOpenerIsGoneSaysWhatToDo(t *testing.T) {
 	}
 }
 
+func TestLoginAPIPopupWhoseOpenerWentElsewhereStaysOpen(t *testing.T) {
+	w := withTLS(t)
+	for name, where := range map[string]string{"to another site": w.stranger + "/opener", "to another page": w.partner + "/opener"} {
+		t.Run(name, func(t *testing.T) {
+			b := newTab(t)
+			window := b.opener(w, "", "enable_post_message_login", "widget_only")
+			window.sees("to continue to Partner")
+			b.open(where)
+			b.sees("Opener")
+			window.expect("Failed to execute 'postMessage'")
+			window.signIn(demo.Name, demo.Password)
+			window.sees("You’re signed in", "The page that you came from has not gone on. Go on in this window, or close it and sign in there again.")
+			window.look("widget-silent")
+			before := w.backend.count(w.partner, "/oauth2/callback")
+			window.click("Continue")
+			window.path(w.partner + "/oauth2/callback")
+			if n := w.backend.count(w.partner, "/oauth2/callback") - before; n != 1 {
+				t.Errorf("the callback was followed %d times", n)
+			}
+		})
+	}
+}
+
+func TestLoginAPIPopupWhoseOpenerComesToNothingSaysSo(t *testing.T) {
+	w := withTLS(t)
+	b := newTab(t)
+	b.open(w.partner + "/opener")
+	b.sees("Opener")
+	b.do("target = " + quote(popupAuth(w, "enable_post_message_login")))
+	window := b.opens(func() { b.click("Open") })
+	window.signIn(demo.Name, demo.Password)
+	window.sees("The page that you came from has not gone on.")
+	window.expect("/sso/widget?used=1") // may be refused, and then is a 410
+	w.Restart()                         // codes are in memory
+	window.sees("The page that you came from did not go on in time. Close this window and sign in there again.")
+	window.seesNot("Continue")
+	window.look("widget-late")
+}
+
 func TestLoginAPIPopupKeepsAnOpenerThatAllowsPopups(t *testing.T) {
 	w := withTLS(t)
 	b := newTab(t)
@@ -146,8 +197,7 @@ func TestLoginAPIPopupNeedsNoThirdPartyCookies(t *testing.T) {
 	}
 	b.open(w.stranger + "/itself")
 	b.sees("Hello")
-	b.open(w.partner + "/opener")
-	b.sees("Opener")
+	b.waits(w, "", "enable_post_message_login")
 	b.do("fetch(" + quote(w.stranger+"/third") + ", {mode: 'no-cors', credentials: 'include'}).then(() => { window.fetched = true })")
 	b.until("window.fetched")
 	for address, want := range map[string]string{"/itself": "third=party", "/third": ""} {
@@ -156,7 +206,6 @@ func TestLoginAPIPopupNeedsNoThirdPartyCookies(t *testing.T) {
 		}
 	}
 
-	b.do("target = " + quote(popupAuth(w, "enable_post_message_login")))
 	window := b.opens(func() { b.click("Open") })
 	window.refuseThirdPartyCookies()
 	window.signIn(demo.Name, demo.Password)

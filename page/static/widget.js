@@ -5,7 +5,7 @@
   const view = document.getElementById("widget");
   const next = document.getElementById("next");
   const go = document.getElementById("continue");
-  const { callback, origin, state, handover, gone, done } = view.dataset;
+  const { callback, origin, state, used, wait, done, gone, silent, late } = view.dataset;
   const opener = origin && window.opener && !window.opener.closed ? window.opener : null;
 
   const tell = (name, more) => {
@@ -18,15 +18,41 @@
     }
   };
 
-  if (handover === "true" && origin) {
+  const say = (text, goes) => {
+    next.textContent = text;
+    go.hidden = !goes;
+    go.classList.remove("later");
+  };
+
+  // The opener follows the callback, and nobody else need, since its code works
+  // once. Whether the message arrived, the browser does not say: an opener that
+  // went elsewhere meanwhile gets none.
+  const closeOnceUsed = async (delay) => {
+    let status = 0;
+    try {
+      ({ status } = await fetch(used, { cache: "no-store" }));
+    } catch {
+      // The portal does not answer: it is asked again.
+    }
+    if (status === 204) {
+      say(done, false);
+      window.close();
+      return;
+    }
+    if (status >= 400 && status < 500) {
+      say(late, false);
+      return;
+    }
+    if (delay === 2000) say(silent, true);
+    setTimeout(closeOnceUsed, delay, Math.min(2 * delay, 2000));
+  };
+
+  if (used && origin) {
     if (opener && tell("babka-login", { loginUri: callback })) {
-      // The opener follows the callback. Nobody else may: its code works once.
-      go.hidden = true;
-      next.textContent = done;
-      setTimeout(() => window.close(), 50);
+      say(wait, false);
+      setTimeout(closeOnceUsed, 125, 250);
     } else {
-      next.textContent = gone;
-      go.classList.remove("later");
+      say(gone, true);
     }
     return;
   }
