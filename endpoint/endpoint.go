@@ -58,14 +58,37 @@ func (s Scripts) Preflight(w http.ResponseWriter, r *http.Request, methods ...st
 			header.Set("Access-Control-Allow-Credentials", "true")
 		}
 	}
-	if r.Method != http.MethodOptions || r.Header.Get("Access-Control-Request-Method") == "" {
+	if !isPreflight(r) {
 		return false
 	}
 	if registered {
-		header.Set("Access-Control-Allow-Methods", strings.Join(methods, ", "))
-		header.Set("Access-Control-Allow-Headers", "Authorization, Content-Type")
-		header.Set("Access-Control-Max-Age", "600")
+		allowScripts(header, methods, "Authorization, Content-Type")
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return true
+}
+
+// PublicPreflight answers a preflight of what [WritePublic] gives to scripts of
+// any origin, and returns true. Libraries that add a header of their own ask
+// one.
+func PublicPreflight(w http.ResponseWriter, r *http.Request, methods ...string) bool {
+	if !isPreflight(r) {
+		return false
+	}
+	w.Header().Set("Access-Control-Allow-Origin", "*")
+	allowScripts(w.Header(), methods, "*")
+	w.WriteHeader(http.StatusNoContent)
+	return true
+}
+
+// isPreflight says whether a browser asks what a script may send (Fetch
+// standard, section 3.3.2).
+func isPreflight(r *http.Request) bool {
+	return r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != ""
+}
+
+func allowScripts(header http.Header, methods []string, headers string) {
+	header.Set("Access-Control-Allow-Methods", strings.Join(methods, ", "))
+	header.Set("Access-Control-Allow-Headers", headers)
+	header.Set("Access-Control-Max-Age", "600")
 }

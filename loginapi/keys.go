@@ -32,7 +32,8 @@ type projectKey struct {
 // projectKeys answers GET /api/projects/{id}/keys: a bare array, the active key
 // first, since one client takes the first without looking at its ID.
 func (a *API) projectKeys(w http.ResponseWriter, r *http.Request, id string) {
-	if !allowed(w, r, http.MethodGet, http.MethodHead) {
+	methods := []string{http.MethodGet, http.MethodHead}
+	if endpoint.PublicPreflight(w, r, methods...) || !allowed(w, r, methods...) {
 		return
 	}
 	client, ok := a.Server.Clients.ByProject(id)

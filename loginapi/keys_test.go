@@ -144,3 +144,15 @@ func TestAProjectThatIsUnknownIsNotFound(t *testing.T) {
 		wantError(t, w.Get("/api/projects/"+id+"/keys", ""), 404, "003-019", "Project not found.")
 	}
 }
+
+func TestAScriptOfAnyOriginMayAskForKeys(t *testing.T) {
+	w := newWorld(t)
+	a := w.Send(http.MethodOptions, "/api/projects/1/keys", "", "Origin", "https://any.example", "Access-Control-Request-Method", "GET")
+	if a.Status != http.StatusNoContent {
+		t.Errorf("the preflight: %d %s", a.Status, a.Body)
+	}
+	wantHeaders(t, a, "Access-Control-Allow-Origin", "*", "Access-Control-Allow-Methods", "GET, HEAD",
+		"Access-Control-Allow-Headers", "*", "Access-Control-Allow-Credentials", "")
+	a = w.Send(http.MethodOptions, "/api/projects/1/keys", "", "Origin", "https://any.example")
+	wantError(t, a, 405, "0", "The method is not allowed.")
+}

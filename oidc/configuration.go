@@ -39,7 +39,7 @@ type metadata struct {
 // configuration answers GET /.well-known/openid-configuration, and the same at
 // /.well-known/oauth-authorization-server.
 func (a *API) configuration(w http.ResponseWriter, r *http.Request) {
-	if !allowed(w, r, http.MethodGet, http.MethodHead) {
+	if !allowedPublic(w, r) {
 		return
 	}
 	issuer := a.Server.Issuer

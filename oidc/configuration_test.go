@@ -107,6 +107,12 @@ func TestWhatIsPublicTakesGetAndHeadAlone(t *testing.T) {
 			t.Errorf("POST %s: %d", path, a.Status)
 		}
 		wantHeaders(t, a, "Allow", "GET, HEAD")
+		a = w.Send(http.MethodOptions, path, "", "Origin", "https://any.example", "Access-Control-Request-Method", "GET", "Access-Control-Request-Headers", "x-library")
+		if a.Status != http.StatusNoContent {
+			t.Errorf("the preflight of %s: %d", path, a.Status)
+		}
+		wantHeaders(t, a, "Access-Control-Allow-Origin", "*", "Access-Control-Allow-Methods", "GET, HEAD",
+			"Access-Control-Allow-Headers", "*", "Access-Control-Allow-Credentials", "")
 	}
 	for _, path := range []string{"/oauth2/", "/oauth2", "/oauth2/authorize/", "/oauth2/sign_in", "/.well-known/", "//oauth2/token", "/oauth2/TOKEN"} {
 		if w.api.Endpoint(path) != nil {

@@ -12,7 +12,7 @@ import (
 // keys answers GET /oauth2/jwks: the public keys that tokens of any client are
 // signed with (RFC 7517 section 5).
 func (a *API) keys(w http.ResponseWriter, r *http.Request) {
-	if !allowed(w, r, http.MethodGet, http.MethodHead) {
+	if !allowedPublic(w, r) {
 		return
 	}
 	set := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{}}

@@ -87,6 +87,13 @@ func allowed(w http.ResponseWriter, r *http.Request, methods ...string) bool {
 	return false
 }
 
+// allowedPublic is allowed for a document that anybody may read. It answers
+// preflights.
+func allowedPublic(w http.ResponseWriter, r *http.Request) bool {
+	methods := []string{http.MethodGet, http.MethodHead}
+	return !endpoint.PublicPreflight(w, r, methods...) && allowed(w, r, methods...)
+}
+
 // allowedScript is allowed for an endpoint that scripts on other origins call,
 // without cookies. It answers preflights.
 func (a *API) allowedScript(w http.ResponseWriter, r *http.Request, methods ...string) bool {
