@@ -68,6 +68,12 @@ func IsForm(r *http.Request) bool {
 	return err == nil && media == "application/x-www-form-urlencoded"
 }
 
+// IsUTF8 says whether a charset of a JSON body is the one that it has to have
+// (RFC 8259 section 8.1), however it is written; "" is no charset.
+func IsUTF8(charset string) bool {
+	return charset == "" || strings.EqualFold(charset, "utf-8") || strings.EqualFold(charset, "utf8")
+}
+
 // ReadForm reads a urlencoded body, and says with which status it cannot be
 // taken.
 func ReadForm(w http.ResponseWriter, r *http.Request) (raw string, status int, refusal *oauth.Error) {

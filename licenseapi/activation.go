@@ -15,6 +15,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/caddy-sso/caddy-sso/endpoint"
 	"github.com/caddy-sso/caddy-sso/oauth"
 )
 
@@ -145,8 +146,7 @@ func checkType(h http.Header) *refusal {
 		}
 	}
 	media, params, err := mime.ParseMediaType(h.Get("Content-Type"))
-	charset := params["charset"]
-	if err != nil || len(h["Content-Type"]) != 1 || media != "application/json" || (charset != "" && !strings.EqualFold(charset, "utf-8")) {
+	if err != nil || len(h["Content-Type"]) != 1 || media != "application/json" || !endpoint.IsUTF8(params["charset"]) {
 		return invalid("Content-Type should be application/json")
 	}
 	return nil

@@ -260,8 +260,10 @@ func TestABodyOfAnotherKindIsRefused(t *testing.T) {
 		w.backend = nil
 		w.wantRefused(w.send(method, activate, "x", "Content-Type", jsonType), 400, "invalid_json", "The body should be one JSON object in UTF-8, without duplicate keys")
 	}
-	w.backend = nil
-	w.wantBackend(w.send(http.MethodPut, activate, body, "Content-Type", "Application/JSON;charset=UTF-8", "Content-Encoding", "Identity"), body, "ada")
+	for _, charset := range []string{"UTF-8", "utf8"} {
+		w.backend = nil
+		w.wantBackend(w.send(http.MethodPut, activate, body, "Content-Type", "Application/JSON;charset="+charset, "Content-Encoding", "Identity"), body, "ada")
+	}
 }
 
 func TestClass06OnlyPathsAsTheAPIHasThemActivate(t *testing.T) {

@@ -23,7 +23,7 @@ var errBody = oauth.Invalid("The body should be one JSON object in UTF-8, withou
 // 2.2.2), so it is held to strictly.
 func (a *API) jsonBody(w http.ResponseWriter, r *http.Request, names ...string) (map[string]string, bool) {
 	media, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if charset := params["charset"]; err != nil || media != "application/json" || charset != "" && !strings.EqualFold(charset, "utf-8") {
+	if err != nil || media != "application/json" || !endpoint.IsUTF8(params["charset"]) {
 		a.refuse(w, oauth.Invalid("The body should be application/json, in UTF-8."))
 		return nil, false
 	}

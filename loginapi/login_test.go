@@ -156,6 +156,7 @@ func TestTheBodyIsJSONWithOrWithoutCharset(t *testing.T) {
 		"application/json":                    true,
 		"application/json; charset=utf-8":     true,
 		"application/json;charset=UTF-8":      true,
+		"application/json;charset=utf8":       true,
 		"Application/JSON; Charset=\"utf-8\"": true,
 		"application/json; charset=utf-16":    false,
 		"application/json-patch+json":         false,
