@@ -8,7 +8,7 @@ import (
 )
 
 // An OpenIDRequest is what a client asks of the OpenID Connect authorization
-// endpoint: well-formed, and otherwise unchecked.
+// endpoint: unchecked, and well-formed unless it says that it is not.
 type OpenIDRequest struct {
 	ResponseType string
 	ResponseMode string // "": the one that goes with the response type
@@ -34,6 +34,10 @@ type OpenIDRequest struct {
 	// those names, which are not supported (OpenID Connect Core section 6).
 	RequestObject, RequestURI bool
 
+	// Malformed is what was wrong first with parameters that could not be read,
+	// and are left out; nil: all could.
+	Malformed *Error
+
 	// Handle and CustomerAccount are those of a link of the License API.
 	Handle          string
 	CustomerAccount string
@@ -44,6 +48,9 @@ type OpenIDRequest struct {
 // section 4.1.2.1); without one it may only be shown to the user.
 func (s *Server) CheckOpenID(ctx context.Context, r OpenIDRequest) (*Authorization, *Error) {
 	if r.Handle != "" {
+		if r.Malformed != nil {
+			return nil, r.Malformed
+		}
 		a, refusal := s.checkLink(ctx, r)
 		if refusal != nil {
 			return nil, refusal
@@ -68,6 +75,9 @@ func (s *Server) CheckOpenID(ctx context.Context, r OpenIDRequest) (*Authorizati
 	a := &Authorization{
 		Client: c, Redirect: redirect, RedirectURI: r.RedirectURI, State: r.State,
 		OpenID: true, Nonce: r.Nonce, Challenge: r.CodeChallenge, Ways: c.Ways, Scopes: c.openIDScopes(r.Scope),
+	}
+	if r.Malformed != nil {
+		return a, r.Malformed
 	}
 	switch r.ResponseType {
 	case "code":

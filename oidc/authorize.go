@@ -1,6 +1,7 @@
 package oidc
 
 import (
+	"cmp"
 	"net/http"
 	"strconv"
 	"strings"
@@ -31,7 +32,7 @@ func ParseAuthorize(rawQuery string) (oauth.OpenIDRequest, *oauth.Error) {
 		return oauth.OpenIDRequest{}, endpoint.ErrTooLong
 	}
 	p, refusal := parseParams(rawQuery, authorizeParams)
-	if refusal != nil {
+	if refusal != nil && (p["client_id"] == "" || p["redirect_uri"] == "") {
 		return oauth.OpenIDRequest{}, refusal
 	}
 	r := oauth.OpenIDRequest{
@@ -51,11 +52,12 @@ func ParseAuthorize(rawQuery string) (oauth.OpenIDRequest, *oauth.Error) {
 		RequestURI:          p["request_uri"] != "",
 		Handle:              p["handle"],
 		CustomerAccount:     p["customer_account_code"],
+		Malformed:           refusal,
 	}
 	if s := p["max_age"]; s != "" {
 		seconds, err := strconv.ParseUint(s, 10, 63)
 		if err != nil {
-			return oauth.OpenIDRequest{}, oauth.Invalid("max_age should be a number of seconds.")
+			r.Malformed = cmp.Or(r.Malformed, oauth.Invalid("max_age should be a number of seconds."))
 		}
 		age := time.Duration(min(seconds, uint64(maxAge/time.Second))) * time.Second //nolint:gosec // bounded
 		r.MaxAge = &age
@@ -63,7 +65,7 @@ func ParseAuthorize(rawQuery string) (oauth.OpenIDRequest, *oauth.Error) {
 	if s := p[authAfterParam]; s != "" {
 		ms, err := strconv.ParseUint(s, 10, 53)
 		if err != nil {
-			return oauth.OpenIDRequest{}, oauth.Invalid("auth_after should be a time.")
+			r.Malformed = cmp.Or(r.Malformed, oauth.Invalid("auth_after should be a time."))
 		}
 		r.AuthAfter = time.UnixMilli(int64(ms)) //nolint:gosec // of 53 bits
 	}

@@ -63,14 +63,11 @@ func TestClass10And11ErrorsNeverRedirectToWhatIsNotRegistered(t *testing.T) {
 		{"a second redirect_uri", app().Encode() + "&redirect_uri=https%3A%2F%2Fevil.example", 400, "redirect_uri is there more than once."},
 		{"the same redirect_uri again", app().Encode() + "&redirect_uri=" + url.QueryEscape(callback), 400, "redirect_uri is there more than once."},
 		{"a second client_id, spelled otherwise", app().Encode() + "&client%5fid=2", 400, "client_id is there more than once."},
-		{"control characters", app("state", "a\r\nb").Encode(), 400, "state has control characters"},
-		{"not UTF-8", app().Encode() + "&login_hint=%ff", 400, "login_hint has control characters or is not UTF-8."},
-		{"not URL-encoded", app("state", "-").Encode() + "&state=%zz", 400, "state is not URL-encoded."},
-		{"a semicolon, which others read as &", app("state", "-").Encode() + "&state=a;redirect_uri=https://evil.example", 400, "state is not URL-encoded."},
-		{"max_age that is no number", app("max_age", "-1").Encode(), 400, "max_age should be a number of seconds."},
-		{"auth_after that is no time", app("auth_after", "now").Encode(), 400, "auth_after should be a time."},
 		{"a handle that is none", app("handle", "x").Encode(), 400, "The link was changed on its way, or is not one of ours."},
-		{"Class24 a parameter that is too long", app("state", strings.Repeat("x", 16<<10+1)).Encode(), 400, "state is longer than 16384 bytes."},
+		{"a state that is too long, and no redirect_uri", app("state", strings.Repeat("x", 16<<10+1), "redirect_uri", "-").Encode(), 400, "state is longer than 16384 bytes."},
+		{"a max_age of another's client", app("max_age", "-1", "client_id", "99").Encode(), 400, "The application is not known here."},
+		{"a max_age to nowhere", app("max_age", "-1", "redirect_uri", "https://evil.example").Encode(), 400, unregistered},
+		{"a handle and a max_age that is none", app("handle", "x", "max_age", "-1").Encode(), 400, "max_age should be a number of seconds."},
 		{"Class24 a query that is too long", strings.Repeat("x", 32<<10+1), 400, "The parameters are too long."},
 	} {
 		t.Run(tt.name, func(t *testing.T) { wantPage(t, w.Get("/oauth2/authorize?"+tt.query, cookie), tt.status, tt.words) })
@@ -113,6 +110,36 @@ func TestErrorsGoToTheRegisteredRedirectURI(t *testing.T) {
 					t.Errorf("%s: %d %s", name, a.Status, a.Location())
 				}
 				wantHeaders(t, a, "Cache-Control", "no-store", "Referrer-Policy", "no-referrer")
+			}
+		})
+	}
+}
+
+func TestParametersThatCannotBeReadGoToTheClient(t *testing.T) {
+	w := newWorld(t)
+	cookie, _ := w.signIn(ada)
+	for _, tt := range []struct{ name, query, state, description string }{
+		{"max_age below zero", app("max_age", "-1").Encode(), "a state+1", "max_age should be a number of seconds."},
+		{"max_age of 64 bits", app("max_age", "18446744073709551615").Encode(), "a state+1", "max_age should be a number of seconds."},
+		{"auth_after that is no time", app("auth_after", "now").Encode(), "a state+1", "auth_after should be a time."},
+		{"a second nonce", app().Encode() + "&nonce=x", "a state+1", "nonce is there more than once."},
+		{"a second state", app().Encode() + "&state=x", "", "state is there more than once."},
+		{"the same response_type again", app().Encode() + "&response_type=code", "a state+1", "response_type is there more than once."},
+		{"two errors", app("max_age", "x").Encode() + "&nonce=x&state=y", "", "nonce is there more than once."},
+		{"control characters", app("state", "a\r\nb").Encode(), "", "state has control characters or is not UTF-8."},
+		{"not UTF-8", app().Encode() + "&login_hint=%ff", "a state+1", "login_hint has control characters or is not UTF-8."},
+		{"not URL-encoded", app("state", "-").Encode() + "&state=%zz", "", "state is not URL-encoded."},
+		{"a semicolon, which others read as &", app("state", "-").Encode() + "&state=a;redirect_uri=https://evil.example", "", "state is not URL-encoded."},
+		{"Class24 a parameter that is too long", app("state", strings.Repeat("x", 16<<10+1)).Encode(), "", "state is longer than 16384 bytes."},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			for _, cookie := range []string{cookie, ""} {
+				a := w.Get("/oauth2/authorize?"+tt.query, cookie)
+				back := parameters(t, a.Location())
+				if a.Status != http.StatusFound || !strings.HasPrefix(a.Location(), callback+"?error=invalid_request&") || back.Get("error_description") != tt.description ||
+					back.Get("state") != tt.state || back.Get("iss") != w.URL || back.Has("code") {
+					t.Errorf("%d %s", a.Status, a.Location())
+				}
 			}
 		})
 	}
@@ -174,9 +201,6 @@ func TestTheRequestIsContentWithASessionThatBeganSince(t *testing.T) {
 	}
 	if a := w.Get(back, before); !strings.HasPrefix(a.Location(), w.URL+"/hosted?") {
 		t.Errorf("the one from before: %d %s", a.Status, a.Location())
-	}
-	if a := w.authorize(app("max_age", "18446744073709551615"), before); a.Status != http.StatusBadRequest {
-		t.Errorf("max_age of 64 bits: %d", a.Status)
 	}
 	if a := w.authorize(app("max_age", "9223372036854775807"), before); !strings.HasPrefix(a.Location(), callback+"?code=") {
 		t.Errorf("max_age of 63 bits: %d %s", a.Status, a.Location())

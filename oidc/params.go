@@ -1,6 +1,7 @@
 package oidc
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 	"strings"
@@ -14,25 +15,32 @@ import (
 type params map[string]string
 
 // parseParams reads the named parameters. None may be there twice (RFC 6749
-// section 3.1): another parser could take the other one.
+// section 3.1): another parser could take the other one. Where it refuses, it
+// says what was wrong first, and those that were right are there.
 func parseParams(raw string, names []string) (params, *oauth.Error) {
 	p := params{}
+	var first *oauth.Error
+	wrong := map[string]bool{}
 	for raw != "" {
 		var pair string
 		pair, raw, _ = strings.Cut(raw, "&")
 		i, value, refusal := endpoint.Param(pair, names)
-		if refusal != nil {
-			return nil, refusal
-		}
 		if i < 0 {
 			continue
 		}
-		if _, there := p[names[i]]; there {
-			return nil, oauth.Invalid(names[i] + " is there more than once.")
+		if _, there := p[names[i]]; there && refusal == nil {
+			refusal = oauth.Invalid(names[i] + " is there more than once.")
+		}
+		if refusal != nil {
+			wrong[names[i]] = true
+			first = cmp.Or(first, refusal)
 		}
 		p[names[i]] = value
 	}
-	return p, nil
+	for name := range wrong {
+		delete(p, name)
+	}
+	return p, first
 }
 
 // encode makes a query, or a fragment, of names and values, without those that
