@@ -6,12 +6,56 @@ import (
 	"net/url"
 
 	"github.com/caddy-sso/caddy-sso/endpoint"
+	"github.com/caddy-sso/caddy-sso/keys"
 	"github.com/caddy-sso/caddy-sso/oauth"
 	"github.com/caddy-sso/caddy-sso/page"
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
-var endSessionParams = []string{"id_token_hint", "client_id", "post_logout_redirect_uri", "state"}
+var endSessionParams = []string{hintParam, sealedHintParam, "client_id", "post_logout_redirect_uri", "state"}
+
+const (
+	hintParam = "id_token_hint"
+
+	// sealedHintParam is ours: a hint that came in the body of a form, sealed,
+	// since an ID token says who the user is, and addresses are logged.
+	sealedHintParam = "sealed_hint"
+
+	maxHint = 8 << 10 // bytes, so that it is no longer than a parameter may be, sealed
+)
+
+// sealHints takes the hints out of a form that becomes an address. Only that of
+// a sign-out is looked at.
+func (a *API) sealHints(r *http.Request, form url.Values) *oauth.Error {
+	hints := form[hintParam]
+	form.Del(hintParam)
+	if r.URL.Path != endSessionPath {
+		return nil
+	}
+	for _, hint := range hints {
+		if len(hint) > maxHint {
+			return oauth.Invalid(hintParam + " is too long.")
+		}
+		sealed, err := a.Server.Keys.Seal(r.Context(), sealedHintParam, []byte(hint))
+		if err != nil {
+			return oauth.Unavailable(err)
+		}
+		form.Add(sealedHintParam, sealed)
+	}
+	return nil
+}
+
+// hint returns the hint of a request, "" where there is none.
+func (a *API) hint(r *http.Request, p params) (string, *oauth.Error) {
+	if p[sealedHintParam] == "" {
+		return p[hintParam], nil
+	}
+	hint, err := a.Server.Keys.Unseal(r.Context(), sealedHintParam, p[sealedHintParam])
+	if err != nil && !errors.Is(err, keys.ErrSealed) {
+		return "", oauth.Unavailable(err)
+	}
+	return string(hint), nil
+}
 
 // endSession answers /oauth2/end_session (OpenID Connect RP-Initiated Logout
 // 1.0). It signs out at once only where the hint names the session of this
@@ -81,10 +125,11 @@ func (a *API) signOutClient(r *http.Request, p params) (*oauth.Client, *oauth.Hi
 	if !known || client.Disabled {
 		client = nil
 	}
-	if p["id_token_hint"] == "" {
-		return client, nil, nil
+	token, refusal := a.hint(r, p)
+	if refusal != nil || token == "" {
+		return client, nil, refusal
 	}
-	hint, refusal := a.Server.IDTokenHint(r.Context(), p["id_token_hint"])
+	hint, refusal := a.Server.IDTokenHint(r.Context(), token)
 	switch {
 	case refusal != nil && refusal.Kind != oauth.InvalidToken:
 		return nil, nil, refusal

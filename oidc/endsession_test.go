@@ -64,6 +64,36 @@ func TestAHintThatNamesTheBrowsersSessionSignsOutAtOnce(t *testing.T) {
 	}
 }
 
+func TestAHintInAFormIsInNoAddress(t *testing.T) {
+	w := newWorld(t)
+	cookie, sess := w.signIn(ada)
+	hint := w.tokens(redemption(w.code(cookie, app()))).ID
+	form := url.Values{"id_token_hint": {hint}, "post_logout_redirect_uri": {"https://app.example/bye"}, "state": {"s"}}
+	a := w.post("/oauth2/end_session", form)
+	_, payload, _ := strings.Cut(hint, ".")
+	if a.Status != http.StatusSeeOther || strings.Contains(a.Location(), payload[:40]) || strings.Contains(a.Location(), "id_token_hint") {
+		t.Fatalf("%d %s", a.Status, a.Location())
+	}
+	if got := w.Get(a.Location(), cookie); got.Location() != "https://app.example/bye?state=s" || w.lives(sess) {
+		t.Errorf("%d %s", got.Status, got.Location())
+	}
+	if got := w.Get(a.Location()+"&sealed_hint=x", cookie); got.Status != http.StatusBadRequest {
+		t.Errorf("two hints: %d %s", got.Status, got.Location())
+	}
+	cookie, sess = w.signIn(ada)
+	made := "/oauth2/end_session?" + url.Values{"sealed_hint": {hint}, "client_id": {"1"}}.Encode()
+	if got := w.Get(made, cookie); got.Location() != w.URL+"/sign_out?" || !w.lives(sess) {
+		t.Errorf("a hint that was not sealed here: %d %s", got.Status, got.Location())
+	}
+	form.Add("id_token_hint", hint)
+	wantPage(t, w.Get(w.post("/oauth2/end_session", form).Location(), cookie), http.StatusBadRequest, "sealed_hint is there more than once.")
+	form.Set("id_token_hint", strings.Repeat("x", 60_000))
+	wantPage(t, w.post("/oauth2/end_session", form), http.StatusBadRequest, "id_token_hint is too long.")
+	if authorize := w.post("/oauth2/authorize", url.Values{"id_token_hint": {hint}}); authorize.Location() != "/oauth2/authorize?" {
+		t.Errorf("the authorization endpoint: %s", authorize.Location())
+	}
+}
+
 func TestClass22OnlyTheHintOfThisSessionSignsOutWithoutAsking(t *testing.T) {
 	w := newWorld(t)
 	cookie, sess := w.signIn(ada)

@@ -93,6 +93,10 @@ func (a *API) navigated(w http.ResponseWriter, r *http.Request) bool {
 			a.showRefusal(w, r, oauth.Invalid("The form is not URL-encoded."))
 			return false
 		}
+		if refusal := a.sealHints(r, values); refusal != nil {
+			a.showRefusal(w, r, refusal)
+			return false
+		}
 		endpoint.Redirect(w, http.StatusSeeOther, r.URL.Path+"?"+values.Encode())
 		return false
 	default:
