@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"syscall"
 	"text/tabwriter"
 
 	"github.com/caddyserver/caddy/v2"
@@ -25,7 +26,10 @@ func userCommand() *cobra.Command {
 	users := &cobra.Command{Use: "user", Short: "Works on users: ends their sessions, and edits a file of them"}
 	add := usersFileCommand("add <name>", "Adds a user to a file, and asks for the password", cobra.ExactArgs(1), addUser)
 	add.Flags().String("email", "", "The e-mail address")
-	add.Flags().StringSlice("group", nil, "A group that the user is in; may be repeated")
+	add.Long = "Adds a user to a file, and asks for the password.\n\n" +
+		"The users of the Caddyfile are not known to this command. Where one of them has the name or the e-mail address, that\n" +
+		"one counts, and the log of Caddy says which line of the file is left out."
+	add.Flags().StringArray("group", nil, "A group that the user is in, or several with commas between them; may be repeated")
 	add.Flags().String("subject", "", "The UUID of a user who had another before")
 	algorithmFlag(add)
 	passwd := usersFileCommand("passwd <name>", "Asks for a new password of a user", cobra.ExactArgs(1), changePassword)
@@ -54,30 +58,39 @@ func algorithmFlag(cmd *cobra.Command) {
 }
 
 func addUser(fl caddycmd.Flags) (int, error) {
-	groups, err := fl.GetStringSlice("group")
-	if err != nil {
+	r := signin.UserRecord{Name: fl.Arg(0), Email: fl.String("email"), Subject: fl.String("subject")}
+	// GetStringArray takes one empty group for none.
+	for _, groups := range fl.Lookup("group").Value.(interface{ GetSlice() []string }).GetSlice() {
+		r.Groups = append(r.Groups, strings.Split(groups, ",")...)
+	}
+	path, add := fl.String("file"), func(u *signin.UsersText) error { return u.Add(r) }
+	if err := signin.CheckEdit(path, true, add); err != nil { // before anybody types a password
 		return caddy.ExitCodeFailedStartup, err
 	}
-	r := signin.UserRecord{Name: fl.Arg(0), Email: fl.String("email"), Groups: groups, Subject: fl.String("subject")}
+	var err error
 	if r.Hash, err = askForHash(fl); err != nil {
 		return caddy.ExitCodeFailedStartup, err
 	}
-	return edited(signin.EditUsers(fl.String("file"), true, func(u *signin.UsersText) error { return u.Add(r) }))
+	return edited(signin.EditUsers(path, true, add))
 }
 
 func changePassword(fl caddycmd.Flags) (int, error) {
+	there := func(u *signin.UsersText) error { return u.Change(fl.Arg(0), func(*signin.UserRecord) {}) }
+	if err := signin.CheckEdit(fl.String("file"), false, there); err != nil {
+		return caddy.ExitCodeFailedStartup, err
+	}
 	hash, err := askForHash(fl)
 	if err != nil {
 		return caddy.ExitCodeFailedStartup, err
 	}
-	return changed(fl, func(r *signin.UserRecord) { r.Hash = hash }, passwordChanged)
+	return changed(fl, func(r *signin.UserRecord) { r.Hash = hash }, newHash)
 }
 
 // What becomes of the sessions of somebody, who is named first.
 const (
-	passwordChanged = "%s has a new password. Where Caddy uses the file, sessions and tokens from before are over within seconds."
-	disabled        = "%s is disabled. Where Caddy uses the file, all sessions and tokens are over within seconds, and do not come back."
-	enabled         = "%s can sign in again within seconds."
+	newHash  = "%s has a new password. Where Caddy uses the file, sessions and tokens from before are over within seconds."
+	disabled = "%s is disabled. Where Caddy uses the file, all sessions and tokens are over within seconds, and do not come back."
+	enabled  = "%s can sign in again within seconds."
 )
 
 // changed changes a user of the file, and says what comes of it.
@@ -172,29 +185,49 @@ func askForPassword() ([]byte, error) {
 		}
 		return []byte(strings.TrimRight(line, "\r\n")), nil
 	}
-	state, err := term.GetState(fd)
+	restore, err := raw(fd)
 	if err != nil {
 		return nil, fmt.Errorf("asking for the password: %w", err)
 	}
-	interrupted := make(chan os.Signal, 1)
-	signal.Notify(interrupted, os.Interrupt)
-	defer signal.Stop(interrupted)
-	go func() {
-		<-interrupted
-		term.Restore(fd, state) //nolint:errcheck // the program ends
-		os.Exit(caddy.ExitCodeForceQuit)
-	}()
-	var typed [2][]byte
+	defer restore()
+	terminal := term.NewTerminal(struct {
+		io.Reader
+		io.Writer
+	}{os.Stdin, os.Stderr}, "")
+	var typed [2]string
 	for i, prompt := range []string{"Password: ", "Once more: "} {
-		fmt.Fprint(os.Stderr, prompt)
-		typed[i], err = term.ReadPassword(fd)
-		fmt.Fprintln(os.Stderr)
+		typed[i], err = terminal.ReadPassword(prompt)
+		if errors.Is(err, io.EOF) { // Ctrl-C or Ctrl-D
+			fmt.Fprint(os.Stderr, "\r\n")
+			return nil, errors.New("cancelled; nothing was changed")
+		}
 		if err != nil {
 			return nil, fmt.Errorf("asking for the password: %w", err)
 		}
 	}
-	if string(typed[0]) != string(typed[1]) {
+	if typed[0] != typed[1] {
 		return nil, errors.New("the two are not the same; nothing was changed")
 	}
-	return typed[0], nil
+	return []byte(typed[0]), nil
+}
+
+// raw has a terminal show nothing until restore, or until a signal ends the
+// program.
+func raw(fd int) (restore func(), err error) {
+	ending := make(chan os.Signal, 1)
+	signal.Notify(ending, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	state, err := term.MakeRaw(fd)
+	if err != nil {
+		signal.Stop(ending)
+		return nil, err
+	}
+	go func() {
+		<-ending
+		term.Restore(fd, state) //nolint:errcheck // the program ends
+		os.Exit(caddy.ExitCodeForceQuit)
+	}()
+	return func() {
+		term.Restore(fd, state) //nolint:errcheck // there is nothing else to do
+		signal.Stop(ending)
+	}, nil
 }

@@ -2,7 +2,6 @@ package caddymodule
 
 import (
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -75,10 +74,13 @@ func signsIn(t *testing.T, path, name, password string) bool {
 
 func TestUsersOfAFileAreEditedByCommand(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "users.jsonl")
-	mustSSO(t, "hunter2\n", "user", "add", "ann", "--file", path, "--email", "ann@game.example", "--group", "players", "--group", "staff")
+	mustSSO(t, "hunter2\n", "user", "add", "ann", "--file", path, "--email", "ann@game.example", "--group", "players", "--group", "staff,beta")
 	mustSSO(t, "swordfish", "user", "add", "bob", "-f", path, "--algorithm", "bcrypt")
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v, %v", info.Mode(), err)
+	}
+	if help := mustSSO(t, "", "user", "add", "--help"); !strings.Contains(help, "The users of the Caddyfile are not known") {
+		t.Errorf("its help is\n%s", help)
 	}
 	if !signsIn(t, path, "ann", "hunter2") || signsIn(t, path, "ann", "hunter3") || !signsIn(t, path, "bob", "swordfish") {
 		t.Error("a password is not the one that was given")
@@ -89,7 +91,7 @@ func TestUsersOfAFileAreEditedByCommand(t *testing.T) {
 		t.Error("what was changed is not in the file")
 	}
 	list := mustSSO(t, "", "user", "list", "--file", path)
-	if !strings.Contains(list, `"ann"  ann@game.example  ["players" "staff"]  yes`) || !strings.Contains(list, `"bob"                    []                   no`) || strings.Contains(list, "$") {
+	if !strings.Contains(list, `"ann"  ann@game.example  ["players" "staff" "beta"]  yes`) || !strings.Contains(list, `"bob"                    []                          no`) || strings.Contains(list, "$") {
 		t.Errorf("it lists\n%s", list)
 	}
 	mustSSO(t, "", "user", "enable", "bob", "--file", path)
@@ -119,6 +121,10 @@ func TestAnEditOfUsersThatCannotBeLeavesTheFileAsItWas(t *testing.T) {
 		"another algorithm":      {"x", "expected argon2id or bcrypt", []string{"add", "zoe", "--algorithm", "md5", "--file", path}},
 		"nobody to disable":      {"", "there is no user", []string{"disable", "zoe", "--file", path}},
 		"nobody with a password": {"x", "there is no user", []string{"passwd", "zoe", "--file", path}},
+		"a name with a space":    {"x", "without spaces", []string{"add", "ann lee", "--file", path}},
+		"a name not to be seen":  {"x", "cannot be used", []string{"add", "zo\u200be", "--file", path}},
+		"a group of nothing":     {"x", "is empty", []string{"add", "zoe", "--group", "", "--file", path}},
+		"a group of a comma":     {"x", "is empty", []string{"add", "zoe", "--group", "players", "--group", "staff,", "--file", path}},
 		"no file":                {"x", `required flag(s) "file"`, []string{"add", "zoe"}},
 		"a file not there":       {"x", "is not there", []string{"disable", "zoe", "--file", path + "x"}},
 		"a broken line":          {"", "line 2: ", []string{"list", "--file", path}},
@@ -194,53 +200,4 @@ func TestEditsOfUsersAtOnceLoseNothing(t *testing.T) {
 	if records, problems := u.Records(); len(records) != n || len(problems) > 0 {
 		t.Errorf("%d users, %v", len(records), problems)
 	}
-}
-
-// A real terminal: the password is asked twice, and not shown.
-func TestATerminalDoesNotShowThePassword(t *testing.T) {
-	script, err := exec.LookPath("script")
-	if err != nil {
-		t.Fatal("script is missing; install the Debian package bsdutils")
-	}
-	dir := t.TempDir()
-	path := filepath.Join(dir, "users.jsonl")
-	for _, second := range []string{"hunter2", "hunter3"} {
-		terminal := filepath.Join(dir, "tty-"+second)
-		cmd := exec.CommandContext(t.Context(), script, "-qec",
-			fmt.Sprintf("tty >%s.new && mv %s.new %s && exec %s user add ann --file %s", terminal, terminal, terminal, os.Args[0], path), "/dev/null")
-		cmd.Env = append(os.Environ(), asCommand+"=1", "SHELL=/bin/sh")
-		typing, err := cmd.StdinPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		var shown strings.Builder
-		cmd.Stdout, cmd.Stderr = &shown, &shown
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		var tty string
-		eventually(t, "the command has a terminal that shows nothing", func() bool {
-			name, err := os.ReadFile(terminal)
-			tty = strings.TrimSpace(string(name))
-			return err == nil && echoOff(t, tty)
-		})
-		io.WriteString(typing, "hunter2\r"+second+"\r") //nolint:errcheck // the command would fail
-		err = cmd.Wait()
-		typing.Close()
-		if same := second == "hunter2"; (err == nil) != same {
-			t.Errorf("%s: %v\n%s", second, err, &shown)
-		}
-		if text := shown.String(); strings.Contains(text, "hunter") || !strings.Contains(text, "Password: ") {
-			t.Errorf("the terminal shows %q", text)
-		}
-	}
-	if !signsIn(t, path, "ann", "hunter2") {
-		t.Error("the password is not the one that was typed")
-	}
-}
-
-func echoOff(t *testing.T, tty string) bool {
-	t.Helper()
-	out, err := exec.CommandContext(t.Context(), "stty", "-F", tty, "-a").Output()
-	return err == nil && strings.Contains(string(out), "-echo ")
 }

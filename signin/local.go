@@ -136,8 +136,14 @@ func canonical(name string) (string, error) {
 	if len(name) > maxName {
 		return "", fmt.Errorf("longer than %d bytes", maxName)
 	}
-	return precis.UsernameCaseMapped.CompareKey(name)
+	c, err := precis.UsernameCaseMapped.CompareKey(name)
+	if err != nil {
+		return "", errNoName // what PRECIS calls it tells people nothing
+	}
+	return c, nil
 }
+
+var errNoName = errors.New("expected letters of one script, digits and ASCII punctuation, without spaces, symbols and what cannot be seen")
 
 // CanonicalEmail is the form in which e-mail addresses are compared. An address
 // with two @ is none, since one program would read the first and another the

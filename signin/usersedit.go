@@ -141,20 +141,8 @@ func EditUsers(path string, create bool, change func(*UsersText) error) (err err
 		}
 	}()
 	defer beside.Close()
-	u, err := ReadUsers(path)
-	if create && errors.Is(err, os.ErrNotExist) {
-		u, err = new(UsersText), nil
-	}
+	u, err := edit(path, create, change)
 	if err != nil {
-		return err
-	}
-	if u.cut {
-		return fmt.Errorf("%s looks cut off, since its last line has no end; restore it, or remove that line", path)
-	}
-	if records, problems := u.Records(); len(records) == 0 && len(problems) > 0 {
-		return noUser(fmt.Errorf("%s: %w", path, problems[0]))
-	}
-	if err := change(u); err != nil {
 		return err
 	}
 	if info, err := os.Stat(path); err == nil {
@@ -171,6 +159,30 @@ func EditUsers(path string, create bool, change func(*UsersText) error) (err err
 		return fmt.Errorf("writing %s: %w", beside.Name(), err)
 	}
 	return os.Rename(beside.Name(), path)
+}
+
+// CheckEdit says what EditUsers would, and writes nothing.
+func CheckEdit(path string, create bool, change func(*UsersText) error) error {
+	_, err := edit(path, create, change)
+	return err
+}
+
+// edit changes what was read of a file.
+func edit(path string, create bool, change func(*UsersText) error) (*UsersText, error) {
+	u, err := ReadUsers(path)
+	if create && errors.Is(err, os.ErrNotExist) {
+		u, err = new(UsersText), nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if u.cut {
+		return nil, fmt.Errorf("%s looks cut off, since its last line has no end; restore it, or remove that line", path)
+	}
+	if records, problems := u.Records(); len(records) == 0 && len(problems) > 0 {
+		return nil, noUser(fmt.Errorf("%s: %w", path, problems[0]))
+	}
+	return u, change(u)
 }
 
 // lockUsers makes the file that will take the place of the other one, which
