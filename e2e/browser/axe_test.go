@@ -316,7 +316,7 @@ func TestEveryPageIsAccessibleInBothThemesAndAtBothWidths(t *testing.T) {
 		},
 		"widget-handed-over": func(b *tab) {
 			b.begin(w)
-			b.beforeScripts("window.close = () => {}; window.opener = {postMessage() {}}")
+			b.beforeScripts(redeem(w) + "window.close = () => {}; window.opener = {postMessage: redeem}")
 			b.open(popupAuth(w, "enable_post_message_login"))
 			b.sees("You can close this window.")
 		},

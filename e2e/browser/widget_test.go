@@ -30,12 +30,19 @@ func (b *tab) waits(w *world, policy string, more ...string) {
 	b.open(w.partner + "/opener?coop=" + policy)
 	b.sees("Opener")
 	b.do("target = " + quote(popupAuth(w, more...)))
-	b.do(`addEventListener("message", ({data: {loginUri}}) => {
+	b.do(redeem(w) + `addEventListener("message", ({data}) => redeem(data))`)
+}
+
+// redeem is a function for scripts that redeems the code of a callback, if a
+// message has one.
+func redeem(w *world) string {
+	return `function redeem({loginUri}) {
 		if (loginUri) fetch(` + quote(w.portal+"/api/oauth2/token") + `, {method: "POST", body: new URLSearchParams({
 			grant_type: "authorization_code", client_id: "6", redirect_uri: loginUri.split("?")[0],
 			code: new URL(loginUri).searchParams.get("code"), code_verifier: "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk",
-		})})
-	})`)
+		})});
+	}
+	`
 }
 
 // opener opens that page, and from there a window to sign in.
