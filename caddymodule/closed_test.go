@@ -41,6 +41,7 @@ func TestAPortalWithoutItsStoreAnswersByItself(t *testing.T) {
 		{"/elsewhere", http.StatusOK, "next", 0},
 	} {
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, tt.path+"?code=private", nil)
+		r.Header.Set("Sec-Fetch-Mode", "navigate")
 		rec := httptest.NewRecorder()
 		next := caddyhttp.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) error {
 			_, err := w.Write([]byte("next"))
@@ -54,6 +55,10 @@ func TestAPortalWithoutItsStoreAnswersByItself(t *testing.T) {
 		}
 		if tt.logged > 0 && rec.Header().Get("Retry-After") != "1" {
 			t.Errorf("%s: Retry-After is %q", tt.path, rec.Header().Get("Retry-After"))
+		}
+		// A page has a way to go on, and what is for programs is asked by them.
+		if refresh := rec.Header().Get("Refresh"); (refresh == "1") != (tt.path == "/api/oauth2/auth") {
+			t.Errorf("%s: Refresh is %q", tt.path, refresh)
 		}
 		entries := log.TakeAll()
 		if len(entries) != tt.logged {

@@ -94,7 +94,7 @@ func (p *Portal) closed(w http.ResponseWriter, r *http.Request, next caddyhttp.H
 	case p.app.License != nil && license.Endpoint(path) != nil:
 		license.Unavailable(w, err)
 	case login.Endpoint(path) != nil:
-		login.Unavailable(w, err)
+		login.Unavailable(w, r, err)
 	case standard.Endpoint(path) != nil:
 		standard.Unavailable(w, r, err)
 	case endpoint == nil:

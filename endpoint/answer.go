@@ -56,6 +56,18 @@ func Redirect(w http.ResponseWriter, status int, location string) {
 // not.
 func RetryAfter(h http.Header, d time.Duration) {
 	if d > 0 {
-		h.Set("Retry-After", strconv.FormatInt(int64((d+time.Second-1)/time.Second), 10))
+		h.Set("Retry-After", seconds(d))
 	}
+}
+
+// Refresh has a browser that came by a navigation try again by itself, where
+// trying again makes sense.
+func Refresh(h http.Header, r *http.Request, d time.Duration) {
+	if d > 0 && r.Header.Get("Sec-Fetch-Mode") == "navigate" {
+		h.Set("Refresh", seconds(d))
+	}
+}
+
+func seconds(d time.Duration) string {
+	return strconv.FormatInt(int64((d+time.Second-1)/time.Second), 10)
 }

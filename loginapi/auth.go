@@ -7,6 +7,8 @@ import (
 	"github.com/caddy-sso/caddy-sso/oauth"
 )
 
+const authPath = "/api/oauth2/auth"
+
 var authParams = []string{
 	"response_type", "client_id", "redirect_uri", "scope", "state", "audience",
 	"code_challenge", "code_challenge_method", "fail_auth_url",
@@ -76,7 +78,7 @@ func (a *API) auth(w http.ResponseWriter, r *http.Request) {
 	}
 	in, ok, refusal := endpoint.SignedIn(r, a.Server, a.Cookie)
 	if refusal != nil {
-		a.refuse(w, refusal)
+		a.refuseNow(w, r, refusal)
 		return
 	}
 	if !ok || !authorization.Accepts(in) {
@@ -89,7 +91,7 @@ func (a *API) auth(w http.ResponseWriter, r *http.Request) {
 	}
 	code, refusal := a.Server.IssueCode(r.Context(), authorization, in, a.From(r))
 	if refusal != nil {
-		a.refuse(w, refusal)
+		a.refuseNow(w, r, refusal)
 		return
 	}
 	if !authorization.Presentation.Popup {
@@ -98,10 +100,17 @@ func (a *API) auth(w http.ResponseWriter, r *http.Request) {
 	}
 	widget, err := a.Widget(r.Context(), authorization, code)
 	if err != nil {
-		a.refuse(w, oauth.Unavailable(err))
+		a.refuseNow(w, r, oauth.Unavailable(err))
 		return
 	}
 	endpoint.Redirect(w, http.StatusFound, widget)
+}
+
+// refuseNow is refuse for what a little later may be answered: the person whose
+// browser was sent here cannot do anything with JSON.
+func (a *API) refuseNow(w http.ResponseWriter, r *http.Request, e *oauth.Error) {
+	endpoint.Refresh(w.Header(), r, e.RetryAfter)
+	a.refuse(w, e)
 }
 
 var errNotANavigation = oauth.Invalid("This address is for navigations and scripts, not for an image or another part of a page.")
@@ -110,5 +119,5 @@ var errNotANavigation = oauth.Invalid("This address is for navigations and scrip
 // the same request, without its fail_auth_url, so that it ends at the hosted
 // page if there is still none.
 func (a *API) resume(rawQuery string) string {
-	return a.Server.Issuer + "/api/oauth2/auth?" + endpoint.WithoutParams(rawQuery, "fail_auth_url")
+	return a.Server.Issuer + authPath + "?" + endpoint.WithoutParams(rawQuery, "fail_auth_url")
 }

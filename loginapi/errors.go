@@ -64,9 +64,12 @@ func (a *API) refuse(w http.ResponseWriter, e *oauth.Error) {
 
 // Unavailable answers for an API that cannot work yet, because of err. Of the
 // fields it needs Log alone.
-func (a *API) Unavailable(w http.ResponseWriter, err error) {
+func (a *API) Unavailable(w http.ResponseWriter, r *http.Request, err error) {
 	refusal := oauth.Unavailable(err)
 	refusal.RetryAfter = time.Second
+	if endpoint.SingleSlashes(r.URL.Path) == authPath {
+		endpoint.Refresh(w.Header(), r, refusal.RetryAfter)
+	}
 	a.refuse(w, refusal)
 }
 

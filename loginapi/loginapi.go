@@ -55,7 +55,7 @@ type API struct {
 func (a *API) Endpoint(path string) http.HandlerFunc {
 	path = endpoint.SingleSlashes(path)
 	switch path {
-	case "/api/oauth2/auth":
+	case authPath:
 		return a.auth
 	case "/api/oauth2/token":
 		return a.token

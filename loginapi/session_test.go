@@ -190,6 +190,35 @@ func TestAStoreThatIsDownSignsNobodyOut(t *testing.T) {
 	}
 }
 
+func TestABrowserThatWasLedHereTriesAgainByItself(t *testing.T) {
+	w := newWorld(t)
+	w.Server.Limits = codes.Limits{Lifetime: 90 * time.Second, PerSession: 1}
+	cookie, _ := w.signIn(ada)
+	w.code(cookie, game())
+	for _, tt := range []struct {
+		name, path, mode, refresh string
+		status                    int
+		code, description         string
+	}{
+		{"a navigation", authPath + "?" + game().Encode(), "navigate", "90", 429, "002-058", "Too many codes are waiting to be used."},
+		{"a script", authPath + "?" + game().Encode(), "cors", "", 429, "002-058", "Too many codes are waiting to be used."},
+		{"a browser that does not say", authPath + "?" + game().Encode(), "", "", 429, "002-058", "Too many codes are waiting to be used."},
+		{"what will not be right later either", authPath + "?" + game("state", "-").Encode(), "navigate", "", 400, "010-022", "state should have at least 8 characters."},
+		{"another endpoint", "/api/oauth2/sso?" + game().Encode(), "navigate", "", 429, "002-058", "Too many codes are waiting to be used."},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			a := w.Get(tt.path, cookie, "Sec-Fetch-Mode", tt.mode, "Sec-Fetch-Site", "none")
+			wantError(t, a, tt.status, tt.code, tt.description)
+			wantHeaders(t, a, "Refresh", tt.refresh)
+		})
+	}
+	w.Restart()
+	w.Store.Down(true)
+	a := w.Get(authPath+"?"+game().Encode(), cookie, "Sec-Fetch-Mode", "navigate")
+	wantError(t, a, 418, "004-001", "Something went wrong.")
+	wantHeaders(t, a, "Refresh", "1", "Retry-After", "1")
+}
+
 func TestClearSSOSaysNothingThatIsNotSo(t *testing.T) {
 	w := newWorld(t)
 	cookie, _ := w.signIn(ada)
