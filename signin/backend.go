@@ -29,6 +29,7 @@ type Backend struct {
 	id, name string
 	server   *signed.Server
 	asking   queue
+	from     perAddress
 }
 
 // NewBackend asks a server. The name is what the log calls it.
@@ -78,6 +79,15 @@ func (b *Backend) Check(ctx context.Context, c Credentials) (session.User, error
 	if name == "" || !utf8.ValidString(name) || c.Password == "" || len(c.Password) > MaxPassword || !utf8.ValidString(c.Password) {
 		return session.User{}, ErrWrong
 	}
+	known := "" // has places of its own, as in the queue
+	if c.Known {
+		known = "known"
+	}
+	goAway, ok := b.from.enter(known, string(c.From))
+	if !ok {
+		return session.User{}, fmt.Errorf("waiting to ask %s: %w", b.id, ErrBusy)
+	}
+	defer goAway()
 	leave, err := b.asking.enter(ctx, c.Known)
 	if err != nil {
 		return session.User{}, fmt.Errorf("waiting to ask %s: %w", b.id, err)

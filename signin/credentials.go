@@ -113,15 +113,15 @@ func (h *Hosted) unverified(r *http.Request, client *oauth.Client, name string, 
 		return &oauth.Error{
 			Kind: oauth.ProviderFailed, Description: "The password could not be checked.", RetryAfter: down.RetryAfter, Cause: err,
 		}
-	case errors.Is(err, ErrWrong):
-		h.Server.Audit.Record(oauth.Event{What: oauth.SignInFailed, Client: client, From: h.From(r), User: session.User{Name: plain(printable(name))}})
-		return &oauth.Error{Kind: oauth.WrongPassword, Description: "Wrong username or password."}
-	case errors.Is(err, ErrBusy):
+	case errors.Is(err, ErrBusy): // as above
 		h.Server.Audit.Record(oauth.Event{
 			What: oauth.SignInLimited, Client: client, From: h.From(r), User: session.User{Name: plain(printable(name))},
 			Why: "too many sign-ins at once",
 		})
 		return &oauth.Error{Kind: oauth.Internal, Description: "Too many sign-ins at once.", RetryAfter: 5 * time.Second, Cause: err}
+	case errors.Is(err, ErrWrong):
+		h.Server.Audit.Record(oauth.Event{What: oauth.SignInFailed, Client: client, From: h.From(r), User: session.User{Name: plain(printable(name))}})
+		return &oauth.Error{Kind: oauth.WrongPassword, Description: "Wrong username or password."}
 	}
 	return &oauth.Error{Kind: oauth.Internal, Description: "Something went wrong.", Cause: err}
 }

@@ -8,24 +8,24 @@ import (
 	"github.com/caddy-sso/caddy-sso/attempts"
 )
 
-// maxReturning bounds, for each way, how many answers that browsers at one address
-// come back with are looked at a time: a provider has so many places, and anybody
-// can make answers up.
-const maxReturning = 4
+// maxPerAddress bounds, for each way, how many sign-ins of browsers at one address
+// wait at a time for somebody else's server, which has so many places: anybody can
+// make an answer of a provider up, or a password.
+const maxPerAddress = 4
 
-// returning are the answers that are looked at, by way and address. The zero value
-// is ready.
-type returning struct {
+// perAddress are the sign-ins that wait, by way and address. The zero value is
+// ready.
+type perAddress struct {
 	mu sync.Mutex
 	at map[string]int
 }
 
 // enter takes a place, which leave gives back, if there is one.
-func (c *returning) enter(way, address string) (leave func(), ok bool) {
+func (c *perAddress) enter(way, address string) (leave func(), ok bool) {
 	key := way + " " + attempts.Network(address)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.at[key] == maxReturning {
+	if c.at[key] == maxPerAddress {
 		return nil, false
 	}
 	if c.at == nil {

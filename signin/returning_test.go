@@ -2,6 +2,7 @@ package signin
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -57,7 +58,7 @@ func TestClass24OneAddressDoesNotHoldAllPlacesOfAProvider(t *testing.T) {
 		}
 	}
 	n := 0
-	for range maxReturning {
+	for range maxPerAddress {
 		inFlight("192.0.2.1", n)
 		n++
 	}
@@ -65,7 +66,7 @@ func TestClass24OneAddressDoesNotHoldAllPlacesOfAProvider(t *testing.T) {
 	busy("::ffff:192.0.2.1")
 	inFlight("192.0.2.2", n)
 	n++
-	for i := range maxReturning {
+	for i := range maxPerAddress {
 		inFlight(fmt.Sprintf("2001:db8::%d", i), n)
 		n++
 	}
@@ -81,8 +82,8 @@ func TestClass24OneAddressDoesNotHoldAllPlacesOfAProvider(t *testing.T) {
 }
 
 func TestOneWayDoesNotKeepAnAddressFromAnother(t *testing.T) {
-	var c returning
-	for range maxReturning {
+	var c perAddress
+	for range maxPerAddress {
 		if _, ok := c.enter("acme", "192.0.2.1"); !ok {
 			t.Fatal("refused")
 		}
@@ -93,4 +94,60 @@ func TestOneWayDoesNotKeepAnAddressFromAnother(t *testing.T) {
 	if _, ok := c.enter("umbrella", "192.0.2.1"); !ok {
 		t.Error("the other way is full, too")
 	}
+}
+
+func TestClass24OneAddressDoesNotHoldAllPlacesOfABackend(t *testing.T) {
+	f, b := newFixture(t), newOwnBackend(t)
+	way := b.way("accounts", time.Minute)
+	f.use(f.hosted.Ways[0], way)
+	let := make(chan struct{})
+	goOn := sync.OnceFunc(func() { close(let) })
+	t.Cleanup(goOn)
+	b.answers(func(w http.ResponseWriter, _ *http.Request) {
+		<-let
+		io.WriteString(w, `{"user":{"subject":"17","name":"zoe"}}`) //nolint:errcheck // the test sees it
+	})
+	var all sync.WaitGroup
+	waiting := 0
+	asks := func(from oauth.Origin, known bool) {
+		t.Helper()
+		all.Go(func() {
+			if _, err := way.Check(t.Context(), Credentials{Name: "zoe", Password: "x", From: from, Known: known}); err != nil {
+				t.Errorf("from %s: %v", from, err)
+			}
+		})
+		waiting++
+		for deadline := time.Now().Add(10 * time.Second); len(way.asking.cores) != waiting; time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("from %s: %d wait for the backend, not %d", from, len(way.asking.cores), waiting)
+			}
+		}
+	}
+	for range maxPerAddress {
+		asks("192.0.2.1", false)
+	}
+	for range 2 * f.hosted.Limits.PerAccount { // none of which is an attempt
+		w := f.visitor().try("zoe", "x")
+		want(t, w, http.StatusServiceUnavailable)
+		wantText(t, w, "Many people are signing in right now")
+	}
+	asks("192.0.2.1", true)
+	asks("192.0.2.2", false)
+	want(t, f.visitor().try("demo", "demo password"), http.StatusOK)
+	goOn()
+	all.Wait()
+	want(t, f.visitor().try("zoe", "x"), http.StatusOK)
+	if len(way.from.at) != 0 {
+		t.Errorf("%v is left", way.from.at)
+	}
+}
+
+func TestABackendThatHasNoPlaceIsNotOneThatFoundThePasswordWrong(t *testing.T) {
+	f, full, other := newFixture(t), newOwnBackend(t), newOwnBackend(t)
+	way := full.way("full", time.Minute)
+	f.use(way, other.way("other", time.Minute))
+	for range maxPerAddress {
+		way.from.enter("", string(f.from))
+	}
+	want(t, f.visitor().try("zoe", "x"), http.StatusServiceUnavailable)
 }

@@ -180,7 +180,7 @@ type Hosted struct {
 	Now func() time.Time
 	Log *zap.Logger
 
-	returning returning
+	returning perAddress
 
 	refusedLogouts, lostLogouts, refusedTickets seldom.Lines
 	unchecked, notBegun, notFinished            seldom.Lines
