@@ -101,6 +101,7 @@ type Message struct {
 	Text  string // what happened
 	Next  string // what to do about it
 	Link  *Link  // the way on, as a button; may be nil
+	Other *Link  // another way on, as a quiet button; may be nil
 
 	// Reference is what to quote to the people who run the site, such as a
 	// request ID; may be empty.

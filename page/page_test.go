@@ -62,7 +62,7 @@ func everyPage() []any {
 		&page.SendForm{App: "Acme", ID: "f-7f", BackURL: "/form", Visitor: "v", Person: page.Person{Name: "ada", Email: "ada@example.com"}},
 		&page.Message{
 			App: "Acme", Title: "This sign-in has expired", Text: "It was left open for too long.", Next: "Start again.",
-			Link: &page.Link{Text: "Start again", URL: "/sso/sign-in"}, Reference: "7f3a",
+			Link: &page.Link{Text: "Start again", URL: "/sso/sign-in"}, Other: &page.Link{Text: "Stay", URL: "/sso/stay"}, Reference: "7f3a",
 		},
 	}
 }

@@ -278,12 +278,15 @@ func (h *Hosted) unfit(w http.ResponseWriter, r *http.Request, b browser, way Re
 // only if its owner wants it to.
 func (h *Hosted) somebodyElse(w http.ResponseWriter, r *http.Request, b browser, way Redirecting, p purpose, here, there session.User) {
 	name, _ := way.Label()
+	stay := p
+	stay.query = without(p.query, switchParam)
 	h.otherAccount(w, r, http.StatusConflict, b, way, p, page.Message{
 		Code:  "010-015",
 		Title: "You are signed in with another account",
 		Text:  "Here you are signed in as " + calledBy(here) + ", and " + name + " says that you are " + calledBy(there) + ".",
 		Next:  "Nothing has changed. Switch only if you wanted to sign in with " + name + ".",
 		Link:  &page.Link{Text: "Switch to " + name},
+		Other: &page.Link{Text: "Stay signed in as " + calledBy(here), URL: stay.address(false)},
 	})
 }
 

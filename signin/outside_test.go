@@ -228,6 +228,11 @@ func TestClass22NobodyIsSwitchedToAnotherAccountUnasked(t *testing.T) {
 		if who := f.who(victim.session()); who != "demo" {
 			t.Fatalf("%s: %q is signed in", page, who)
 		}
+		stay := links(w, strings.Split(page, "?")[0])
+		if len(stay) != 1 || !strings.Contains(w.Body.String(), "Stay signed in as demo@") {
+			t.Fatalf("%s: no way to stay: %s", page, w.Body)
+		}
+		wantText(t, victim.open(stay[0]), "You’re signed in")
 		// Whoever wants to, can.
 		switched := links(w, StartPrefix+"umbrella?")
 		if len(switched) != 1 {

@@ -150,6 +150,8 @@ func TestClass15AnAttackersTicketSignsNobodyElseIn(t *testing.T) {
 	shopper.open(direct)
 	shopper.sees("You are signed in with another account", "Here you are signed in as", "Nothing has changed.")
 	shopper.look("message-another-account-at-the-studio")
+	shopper.click("Stay signed in as demo@example.com")
+	shopper.sees("You’re signed in", "demo@example.com")
 	shopper.open(c.Gate + "/play")
 	shopper.isAtBackend(c.Gate+"/play", map[string]string{"X-SSO-User": harness.Demo.Name})
 }
