@@ -69,6 +69,9 @@ type Authorization struct {
 	Ways         []string  // the IDs of the ways to sign in that count
 	EmailDomains []string  // in lower case
 	AuthAfter    time.Time // it began no earlier
+	anew         bool      // the user has to be asked for it first
+	asked        bool      // the user was asked for it since
+	authNot      string    // the ID of the session of before
 
 	// License is set where licensed software asked, by way of the License API.
 	License *LicenseRequest
@@ -77,7 +80,7 @@ type Authorization struct {
 // Accepts says whether a request is content with a live session. Where it is
 // not, the user signs in anew.
 func (a *Authorization) Accepts(in SignedIn) bool {
-	return a.AcceptsUser(in.User) && !in.Session.Begun().Before(a.AuthAfter)
+	return a.AcceptsUser(in.User) && a.fresh(in.Session)
 }
 
 // AcceptsUser says whether a request may be answered for a user who signed in

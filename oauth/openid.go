@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/caddy-sso/caddy-sso/session"
 )
 
 // An OpenIDRequest is what a client asks of the OpenID Connect authorization
@@ -28,7 +30,9 @@ type OpenIDRequest struct {
 
 	// AuthAfter is ours: what prompt=login and max_age become once the user
 	// was sent to sign in, so that the request is content with the outcome.
+	// AuthNot is the ID of the session that the browser had by then, "" for none.
 	AuthAfter time.Time
+	AuthNot   string
 
 	// RequestObject and RequestURI say that the request carries parameters of
 	// those names, which are not supported (OpenID Connect Core section 6).
@@ -131,7 +135,7 @@ func (a *Authorization) ask(r OpenIDRequest, now time.Time) *Error {
 		return Invalid("response_mode should be " + a.responseMode() + ".")
 	}
 	a.LoginHint = r.LoginHint
-	a.AuthAfter = r.AuthAfter
+	a.AuthAfter, a.authNot, a.asked = r.AuthAfter, r.AuthNot, !r.AuthAfter.IsZero()
 	if a.AuthAfter.After(now) { // no session would ever do
 		a.AuthAfter = now
 	}
@@ -140,7 +144,7 @@ func (a *Authorization) ask(r OpenIDRequest, now time.Time) *Error {
 		case "none":
 			a.Silent = true
 		case "login":
-			a.AuthAfter = now
+			a.AuthAfter, a.asked, a.anew = now, false, true
 		case "consent", "select_account":
 			a.Confirm = true
 		default:
@@ -152,10 +156,27 @@ func (a *Authorization) ask(r OpenIDRequest, now time.Time) *Error {
 	}
 	if r.MaxAge != nil {
 		if oldest := now.Add(-*r.MaxAge); oldest.After(a.AuthAfter) {
-			a.AuthAfter = oldest
+			a.AuthAfter, a.asked = oldest, false
 		}
 	}
 	return nil
+}
+
+// clockLeeway is how far the clocks of nodes may be apart.
+const clockLeeway = time.Minute
+
+// fresh says whether a session began since the user was to sign in anew. Another
+// node may have written down either time, by a clock of its own. Once the user
+// was asked, the session of before will not do, and any other has begun since,
+// whatever the clocks say: the browser had none.
+func (a *Authorization) fresh(s *session.Session) bool {
+	switch {
+	case a.anew, a.asked && s.ID() == a.authNot:
+		return false
+	case a.asked:
+		return !s.Begun().Before(a.AuthAfter.Add(-clockLeeway))
+	}
+	return !s.Begun().Before(a.AuthAfter)
 }
 
 // responseMode is how the answer travels (OAuth 2.0 Multiple Response Type

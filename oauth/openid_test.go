@@ -127,11 +127,19 @@ func TestWhatARequestWantsOfTheSession(t *testing.T) {
 		{"no age at all", age(0), false, false, false},
 		{"an age beyond all time", age(100 * 365 * 24 * time.Hour), true, false, false},
 		{"that it began since then", after(start), true, false, false},
-		{"that it began later", after(start.Add(time.Second)), false, false, false},
+		{"that it began later", after(start.Add(time.Minute + time.Millisecond)), false, false, false},
+		{"that it began later, by the clock of another node", after(start.Add(time.Minute)), true, false, false},
+		{"that it is another", func(r *oauth.OpenIDRequest) { r.AuthAfter, r.AuthNot = start.Add(time.Millisecond), in.Session.ID() }, false, false, false},
+		{"that it began later, and once more", func(r *oauth.OpenIDRequest) { r.AuthAfter, r.Prompt = start, []string{"login"} }, false, false, false},
+		{"that it began later, and an age", func(r *oauth.OpenIDRequest) {
+			age := time.Hour - time.Millisecond
+			r.AuthAfter, r.MaxAge = start, &age
+		}, false, false, false},
 		{"that it begins in the future", after(start.Add(1000 * time.Hour)), false, false, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			a, refusal := w.CheckOpenID(t.Context(), openID(tt.change))
+			asked := openID(tt.change)
+			a, refusal := w.CheckOpenID(t.Context(), asked)
 			if refusal != nil {
 				t.Fatal(refusal)
 			}
@@ -139,7 +147,7 @@ func TestWhatARequestWantsOfTheSession(t *testing.T) {
 				t.Errorf("accepts %v, silent %v, confirm %v", a.Accepts(in), a.Silent, a.Confirm)
 			}
 			_, fresh := w.signIn(ada)
-			if !a.Accepts(fresh) {
+			if again := slices.Contains(asked.Prompt, "login"); a.Accepts(fresh) == again {
 				t.Error("no session would ever do")
 			}
 		})

@@ -19,7 +19,7 @@ var authorizeParams = []string{
 }
 
 // authAfterParam is ours: when a sign-in was asked for anew, in milliseconds
-// since 1970.
+// since 1970, and, after a full stop, the ID of the session that there was.
 const authAfterParam = "auth_after"
 
 // maxAge bounds max_age: no session is older.
@@ -63,11 +63,12 @@ func ParseAuthorize(rawQuery string) (oauth.OpenIDRequest, *oauth.Error) {
 		r.MaxAge = &age
 	}
 	if s := p[authAfterParam]; s != "" {
-		ms, err := strconv.ParseUint(s, 10, 53)
+		since, not, _ := strings.Cut(s, ".")
+		ms, err := strconv.ParseUint(since, 10, 53)
 		if err != nil {
 			r.Malformed = cmp.Or(r.Malformed, oauth.Invalid("auth_after should be a time."))
 		}
-		r.AuthAfter = time.UnixMilli(int64(ms)) //nolint:gosec // of 53 bits
+		r.AuthAfter, r.AuthNot = time.UnixMilli(int64(ms)), not //nolint:gosec // of 53 bits
 	}
 	return r, nil
 }
@@ -108,7 +109,7 @@ func (a *API) authorize(w http.ResponseWriter, r *http.Request) {
 func (a *API) ask(w http.ResponseWriter, r *http.Request, authorization *oauth.Authorization, in oauth.SignedIn, signedIn bool) {
 	switch {
 	case !authorization.Silent:
-		endpoint.Redirect(w, http.StatusFound, a.HostedPage(contented(r.URL.RawQuery, authorization)))
+		endpoint.Redirect(w, http.StatusFound, a.HostedPage(contented(r.URL.RawQuery, authorization, in)))
 	case signedIn && !authorization.AcceptsUser(in.User):
 		a.tell(w, authorization, &oauth.Error{Kind: oauth.InteractionRequired, Description: "The user signed in by a way that does not count here."})
 	default:
@@ -119,10 +120,13 @@ func (a *API) ask(w http.ResponseWriter, r *http.Request, authorization *oauth.A
 // contented is the query of a request that is content once the user was asked:
 // what it wanted to be asked is left out, and that the sign-in has to be fresh
 // becomes a time that stays.
-func contented(rawQuery string, authorization *oauth.Authorization) string {
+func contented(rawQuery string, authorization *oauth.Authorization, in oauth.SignedIn) string {
 	query := endpoint.WithoutParams(rawQuery, "prompt", "max_age", authAfterParam)
 	if after := authorization.AuthAfter; !after.IsZero() {
 		query += "&" + authAfterParam + "=" + strconv.FormatInt(after.UnixMilli(), 10)
+		if in.Session != nil {
+			query += "." + in.Session.ID()
+		}
 	}
 	return query
 }

@@ -157,7 +157,8 @@ func TestAClientWithASecretMayLeavePKCEOut(t *testing.T) {
 func TestWhoHasToSignInIsSentToTheHostedPage(t *testing.T) {
 	w := newWorld(t)
 	now := "&auth_after=" + strconv.FormatInt(start.Add(time.Hour).UnixMilli(), 10)
-	cookie, _ := w.signIn(ada)
+	cookie, sess := w.signIn(ada)
+	than := "." + sess.ID()
 	w.Clock.Advance(time.Hour)
 	for _, tt := range []struct {
 		name   string
@@ -167,15 +168,15 @@ func TestWhoHasToSignInIsSentToTheHostedPage(t *testing.T) {
 	}{
 		{"no session", app().Encode(), "", ""},
 		{"a cookie that is none", app().Encode(), w.api.Cookie.Name + "=x", ""},
-		{"prompt=login", app().Encode() + "&prompt=login", cookie, now},
+		{"prompt=login", app().Encode() + "&prompt=login", cookie, now + than},
 		{"prompt=login without a session", app().Encode() + "&prompt=login", "", now},
-		{"max_age", app().Encode() + "&max_age=60", cookie, "&auth_after=" + strconv.FormatInt(start.Add(59*time.Minute).UnixMilli(), 10)},
-		{"max_age=0", app().Encode() + "&max_age=0", cookie, now},
+		{"max_age", app().Encode() + "&max_age=60", cookie, "&auth_after=" + strconv.FormatInt(start.Add(59*time.Minute).UnixMilli(), 10) + than},
+		{"max_age=0", app().Encode() + "&max_age=0", cookie, now + than},
 		{"select_account", app().Encode() + "&prompt=select_account", cookie, ""},
 		{"consent", app().Encode() + "&prompt=consent", cookie, ""},
-		{"login and consent, spelled otherwise", app().Encode() + "&promp%74=login+consent", cookie, now},
-		{"an earlier auth_after stays the only one", app().Encode() + "&auth_after=" + strconv.FormatInt(start.Add(time.Minute).UnixMilli(), 10), cookie, "&auth_after=" + strconv.FormatInt(start.Add(time.Minute).UnixMilli(), 10)},
-		{"an auth_after to come is now", app().Encode() + "&auth_after=9000000000000", cookie, now},
+		{"login and consent, spelled otherwise", app().Encode() + "&promp%74=login+consent", cookie, now + than},
+		{"an earlier auth_after stays the only one", app().Encode() + "&auth_after=" + strconv.FormatInt(start.Add(time.Minute).UnixMilli(), 10) + than, cookie, "&auth_after=" + strconv.FormatInt(start.Add(time.Minute).UnixMilli(), 10) + than},
+		{"an auth_after to come is now", app().Encode() + "&auth_after=9000000000000", cookie, now + than},
 		{"other parameters stay as they are", app().Encode() + "&ui_locales=%64e&&login_hint=ada", "", "&ui_locales=%64e&login_hint=ada"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -204,6 +205,24 @@ func TestTheRequestIsContentWithASessionThatBeganSince(t *testing.T) {
 	}
 	if a := w.authorize(app("max_age", "9223372036854775807"), before); !strings.HasPrefix(a.Location(), callback+"?code=") {
 		t.Errorf("max_age of 63 bits: %d %s", a.Status, a.Location())
+	}
+}
+
+func TestANodeWhoseClockIsBehindAsksOnce(t *testing.T) {
+	w := newWorld(t)
+	before, _ := w.signIn(ada)
+	for name, cookie := range map[string]string{"who was signed in": before, "who was not": ""} {
+		w.Clock.Advance(50 * time.Second) // a node that is ahead
+		hosted := w.authorize(app("prompt", "login"), cookie).Location()
+		w.Clock.Advance(-50 * time.Second)
+		back := "/oauth2/authorize?" + strings.TrimPrefix(hosted, w.URL+"/hosted?")
+		after, _ := w.signIn(ada)
+		if a := w.Get(back, after); !strings.HasPrefix(a.Location(), callback+"?code=") {
+			t.Errorf("%s: %d %s", name, a.Status, a.Location())
+		}
+		if a := w.Get(back, cookie); !strings.HasPrefix(a.Location(), w.URL+"/hosted?") {
+			t.Errorf("%s, as before: %d %s", name, a.Status, a.Location())
+		}
 	}
 }
 
