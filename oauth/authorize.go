@@ -224,9 +224,9 @@ func (cs *Clients) Defaults(r AuthorizeRequest) AuthorizeRequest {
 }
 
 // OnlineScopes are the client's scopes without offline, which outlives a
-// session and so has to be asked for.
+// session and so has to be asked for. They are never nil.
 func (c *Client) OnlineScopes() []string {
-	return slices.DeleteFunc(slices.Clone(c.Scopes), func(s string) bool { return s == "offline" || s == "*" })
+	return slices.DeleteFunc(append([]string{}, c.Scopes...), func(s string) bool { return s == "offline" || s == "*" })
 }
 
 // audience checks the values of the audience parameter. Each is URL-encoded

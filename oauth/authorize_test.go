@@ -233,3 +233,14 @@ func TestACodeThatCannotBeIssuedSaysWhenToTryAgain(t *testing.T) {
 		t.Errorf("in %v", refusal.RetryAfter)
 	}
 }
+
+func TestAClientWithoutScopesMayLeaveThemOut(t *testing.T) {
+	w := newWorld(t)
+	asked := request(func(r *oauth.AuthorizeRequest) {
+		r.ClientID, r.Scope, r.Audience = "2", nil, nil
+	})
+	a, refusal := w.Clients.CheckAuthorize(w.Clients.Defaults(asked))
+	if refusal != nil || len(a.Scopes) != 0 {
+		t.Errorf("%v: %v", a, refusal)
+	}
+}
