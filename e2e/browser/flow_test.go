@@ -112,7 +112,7 @@ func TestCookiesOfLoopbackOriginsAreHttpOnlyAndHaveNamesOfTheirOwn(t *testing.T)
 		}
 		names[c.Name] = true
 	}
-	if len(names) != 2+3*2 { // session and browser; site and gate three times
+	if len(names) != 2+3*3 { // session and browser; site, gate and visitor three times
 		t.Errorf("there are the cookies %v", names)
 	}
 }
