@@ -275,7 +275,7 @@ func TestEveryPageIsAccessibleInBothThemesAndAtBothWidths(t *testing.T) {
 		"form-of-somebody-else": func(b *tab) {
 			b.begin(w)
 			b.compose(`action="/save"`, `<input name="a" value="b">`)
-			b.signOutElsewhere(w)
+			b.signOutElsewhere(w.game + "/oauth2/sign_out")
 			b.click("Send")
 			b.signIn(root.Name, root.Password)
 			b.sees("Is it yours to send?")

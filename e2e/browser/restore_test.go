@@ -16,7 +16,7 @@ func TestAWindowOfThirtyTabsIsRestored(t *testing.T) {
 	w := withTLS(t)
 	for name, prepare := range map[string]func(b *tab){
 		"at a new site":             func(*tab) {},
-		"with a cookie from before": func(b *tab) { b.begin(w); b.signOutAtPortal(w) },
+		"with a cookie from before": func(b *tab) { b.begin(w); b.signOutElsewhere(w.portal + "/sso/sign_out") },
 	} {
 		for pages, address := range map[string]func(int) string{
 			"of one page":        func(int) string { return w.game + "/same" },
@@ -32,15 +32,6 @@ func TestAWindowOfThirtyTabsIsRestored(t *testing.T) {
 			})
 		}
 	}
-}
-
-func (b *tab) signOutAtPortal(w *world) {
-	b.t.Helper()
-	other := b.profile.tab()
-	other.open(w.portal + "/sso/sign_out")
-	other.click("Sign out")
-	other.sees("You’re signed out")
-	b.front()
 }
 
 // restores opens tabs at once, and waits until each is at its page.
