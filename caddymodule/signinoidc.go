@@ -187,36 +187,39 @@ func (s *SigninOIDC) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return nil
 }
 
+// claim reads ours and the provider's name for it.
 func (s *SigninOIDC) claim(d *caddyfile.Dispenser) error {
-	var ours, theirs string
-	if !d.Args(&ours, &theirs) {
-		return d.Errf("claim: expected ours and the provider's name for it, such as: claim groups roles")
+	name, theirs, err := pair(d, &s.Claims, "ours and the provider's name for it, such as: claim groups roles")
+	if err != nil {
+		return err
 	}
-	if s.Claims[ours] != "" {
-		return d.Errf("claim %s is there twice", ours)
-	}
-	if s.Claims == nil {
-		s.Claims = map[string]string{}
-	}
-	s.Claims[ours] = theirs
-	_, err := (&SigninOIDC{ID: "x", Issuer: "https://x", ClientID: "x", Claims: map[string]string{ours: theirs}}).provider()
+	_, err = (&SigninOIDC{ID: "x", Issuer: "https://x", ClientID: "x", Claims: map[string]string{name: theirs}}).provider()
 	return onLine(d, err)
 }
 
 func (s *SigninOIDC) authorizeParam(d *caddyfile.Dispenser) error {
-	var name, value string
-	if !d.Args(&name, &value) {
-		return d.Errf("authorize_param: expected a name and a value, such as: authorize_param access_type offline")
+	name, value, err := pair(d, &s.AuthorizeParams, "a name and a value, such as: authorize_param access_type offline")
+	if err != nil {
+		return err
 	}
-	if _, twice := s.AuthorizeParams[name]; twice {
-		return d.Errf("authorize_param %s is there twice", name)
-	}
-	if s.AuthorizeParams == nil {
-		s.AuthorizeParams = map[string]string{}
-	}
-	s.AuthorizeParams[name] = value
-	_, err := (&SigninOIDC{ID: "x", Issuer: "https://x", ClientID: "x", AuthorizeParams: map[string]string{name: value}}).provider()
+	_, err = (&SigninOIDC{ID: "x", Issuer: "https://x", ClientID: "x", AuthorizeParams: map[string]string{name: value}}).provider()
 	return onLine(d, err)
+}
+
+// pair reads two words into a map, each first word once.
+func pair(d *caddyfile.Dispenser, into *map[string]string, expected string) (name, value string, err error) {
+	option := d.Val()
+	if !d.Args(&name, &value) {
+		return "", "", d.Errf("%s: expected %s", option, expected)
+	}
+	if _, twice := (*into)[name]; twice {
+		return "", "", d.Errf("%s %s is there twice", option, name)
+	}
+	if *into == nil {
+		*into = map[string]string{}
+	}
+	(*into)[name] = value
+	return name, value, nil
 }
 
 // Interface guards
