@@ -81,6 +81,7 @@ var refusals = map[oauth.Kind]refusal{
 	oauth.UnknownAccount:          errAccount,
 	oauth.UnknownProvider:         errValidation,
 	oauth.ProviderFailed:          errUnavailable,
+	oauth.Misconfigured:           errUnavailable,
 	oauth.SubjectToken:            errIDToken,
 }
 

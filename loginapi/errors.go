@@ -34,6 +34,7 @@ var refusals = map[oauth.Kind]struct {
 	oauth.UnauthorizedClient:   {http.StatusUnprocessableEntity, "003-020"},
 	oauth.UnknownProvider:      {http.StatusNotFound, "003-061"},
 	oauth.ProviderFailed:       {http.StatusUnprocessableEntity, "010-015"},
+	oauth.Misconfigured:        {http.StatusUnprocessableEntity, "003-022"},
 	oauth.SubjectToken:         {http.StatusUnauthorized, "003-025"},
 	oauth.UnsupportedGrantType: {http.StatusBadRequest, "0"},
 

@@ -36,6 +36,7 @@ const (
 	UnknownAccount                      // no such customer account, or not one of the product's
 	UnknownProvider                     // no such way to sign in elsewhere, or none for this request
 	ProviderFailed                      // the provider to sign in at does not answer
+	Misconfigured                       // the operator has to mend a setting
 	SubjectToken                        // the token that another was asked for does not count
 	kinds                               // how many there are
 )

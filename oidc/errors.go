@@ -47,6 +47,7 @@ var refusals = map[oauth.Kind]struct {
 	// No endpoint of this API comes to these.
 	oauth.UnknownProvider: {http.StatusBadRequest, "invalid_request"},
 	oauth.ProviderFailed:  {http.StatusServiceUnavailable, "temporarily_unavailable"},
+	oauth.Misconfigured:   {http.StatusServiceUnavailable, "server_error"},
 	oauth.SubjectToken:    {http.StatusBadRequest, "invalid_grant"},
 }
 

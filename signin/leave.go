@@ -57,6 +57,9 @@ func (h *Hosted) Leave(w http.ResponseWriter, r *http.Request, a *oauth.Authoriz
 	case errors.As(err, &down):
 		h.warn(&h.notBegun, r, "a sign-in at a provider was not begun", zap.String("signin", id), zap.Error(err))
 		h.Server.Audit.Record(oauth.Event{What: oauth.SignInFailed, Client: a.Client, From: h.From(r), Why: id + ": " + err.Error()})
+		if errors.Is(err, errMisconfigured) {
+			return "", &oauth.Error{Kind: oauth.Misconfigured, Description: "Project misconfigured: the provider is another than its settings say.", Cause: err}
+		}
 		return "", &oauth.Error{Kind: oauth.ProviderFailed, Description: "The provider does not answer.", RetryAfter: down.RetryAfter, Cause: err}
 	}
 	return "", failure(err)
