@@ -72,7 +72,7 @@ type Gate struct {
 	Now func() time.Time
 	Log *zap.Logger
 
-	unknownHosts, loops seldom.Lines
+	unknownHosts, loops, notOpened seldom.Lines
 }
 
 // A Site is one origin that a gate serves.

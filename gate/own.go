@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/caddy-sso/caddy-sso/keys"
 	"github.com/caddy-sso/caddy-sso/oauth"
 	"github.com/caddy-sso/caddy-sso/page"
@@ -142,6 +144,10 @@ func (g *Gate) callback(v *visit, w http.ResponseWriter, r *http.Request, site *
 		if !errors.Is(err, keys.ErrSealed) {
 			g.failed(w, r, err)
 			return
+		}
+		if n := g.notOpened.Due(g.Now()); n > 0 {
+			g.Log.Warn("the state of an answer cannot be opened: if people meet this, the nodes that serve this site have different keys, and need the same storage",
+				zap.String("setting", "storage"), zapOrigin(site), zapClient(g.Client), zap.Int("requests", n))
 		}
 		g.discard(r, site, "its state is not one of ours")
 		g.unfinished(w, "The answer of the sign-in page was changed on its way, or is from another time.")

@@ -228,6 +228,7 @@ func (h *Hosted) begun(w http.ResponseWriter, r *http.Request, sealed string, ag
 			h.failed(w, err)
 			return t, b, p, false
 		}
+		h.cannotOpen(r)
 		h.startAgain(w, http.StatusBadRequest, again, false, "This sign-in cannot go on", "The form was changed, or comes from an older version of this page.")
 		return t, b, p, false
 	}

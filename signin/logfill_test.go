@@ -51,6 +51,9 @@ func TestClass24SignInsThatCannotWorkDoNotFillTheLog(t *testing.T) {
 		"answers that are made up": func(_ *outsideFixture, b *visitor) {
 			want(t, b.open(CallbackPrefix+"acme?error=made_up&state="+b.leave(b.open(SignInPath), "acme")), http.StatusBadGateway)
 		},
+		"answers that no node of ours sealed": func(_ *outsideFixture, b *visitor) {
+			want(t, b.open(CallbackPrefix+"acme?code=x&state=x"), http.StatusBadRequest)
+		},
 		"passwords for a backend that is down": func(_ *outsideFixture, b *visitor) {
 			want(t, b.try("zoe", "hunter2"), http.StatusServiceUnavailable)
 		},

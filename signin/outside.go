@@ -237,6 +237,7 @@ func (h *Hosted) returned(w http.ResponseWriter, r *http.Request, answer url.Val
 			h.failed(w, err)
 			return o, b, p, false
 		}
+		h.cannotOpen(r)
 		h.startAgain(w, http.StatusBadRequest, purpose{}, false, "Signing in was not finished", "The answer is not one to a sign-in that was begun here.")
 		return o, b, p, false
 	}

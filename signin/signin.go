@@ -183,7 +183,7 @@ type Hosted struct {
 	returning perAddress
 
 	refusedLogouts, lostLogouts, refusedTickets seldom.Lines
-	unchecked, notBegun, notFinished            seldom.Lines
+	unchecked, notBegun, notFinished, notOpened seldom.Lines
 }
 
 // The paths of the hosted page, below the issuer.
@@ -305,6 +305,13 @@ func (h *Hosted) warn(lines *seldom.Lines, r *http.Request, text string, fields 
 	if n := lines.Due(h.Now()); n > 0 {
 		h.Log.Warn(text, append(fields, zap.String("from", string(h.From(r))), zap.Int("requests", n))...)
 	}
+}
+
+// cannotOpen is for what was sealed for a sign-in and cannot be opened: it was made
+// up, or sealed by a node that has other keys.
+func (h *Hosted) cannotOpen(r *http.Request) {
+	h.warn(&h.notOpened, r, "what belongs to a sign-in cannot be opened: if people meet this, the nodes of this portal have different keys, and need the same storage",
+		zap.String("setting", "storage"))
 }
 
 // Unavailable answers for a page that cannot work yet, because of err. Of the
