@@ -131,6 +131,7 @@ func TestAWrongCaddyfileIsRefusedOnItsLine(t *testing.T) {
 		{"oidc that is asked too often", "signin local {", "signin oidc acme {\nissuer https://a.example\nclient_id x\nrecheck 5s\n}\nsignin local {", "signin oidc acme", []string{"recheck 5s is too often", "the shortest is 1m0s"}},
 		{"oidc that is asked for no time", "signin local {", "signin oidc acme {\nrecheck never\n}\nsignin local {", "recheck never", []string{"is no time such as"}},
 		{"oidc with a parameter that is ours", "signin local {", "signin oidc acme {\nauthorize_param state x\n}\nsignin local {", "authorize_param state", []string{"the parameter state is ours to send", "access_type"}},
+		{"oidc that is to ask nobody", "signin local {", "signin oidc acme {\nauthorize_param prompt \"login none\"\n}\nsignin local {", "authorize_param prompt", []string{"prompt none", "consent"}},
 		{"oidc with a parameter without a value", "signin local {", "signin oidc acme {\nauthorize_param prompt\n}\nsignin local {", "authorize_param prompt", []string{"expected a name and a value"}},
 		{"oidc that links to itself", "signin local {", "signin oidc acme {\nissuer https://a.example\nclient_id x\nlink_email acme\n}\nsignin local {", "signin oidc acme", []string{"link_email is this very way", "such as local"}},
 		{"oidc with scopes in one", "signin local {", "signin oidc acme {\nissuer https://a.example\nclient_id x\nscope \"email groups\"\n}\nsignin local {", "signin oidc acme", []string{`scope "email groups"`, "each by itself"}},

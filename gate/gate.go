@@ -198,6 +198,9 @@ func (g *Gate) apply(v *visit, w http.ResponseWriter, r *http.Request) (Pass, bo
 	facts.Client, facts.BadToken, facts.Preflight = clientOwn(token), wrong != nil, isPreflight(r)
 	switch g.Policy.decide(facts) {
 	case forward:
+		if site.Portal && token == nil && wantsPage(r) { // elsewhere the callback does it
+			g.visitor(v, w, r, site, in.User)
+		}
 		return g.forward(v, r, in, token), true
 	case letThrough:
 		return v.pass(r), true

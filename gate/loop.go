@@ -110,7 +110,7 @@ var diagnoses = map[cause]diagnosis{
 	notFound: {
 		text:    "This site does not find your sign-in, though it has only just been made.",
 		next:    "Try again in a while. If that does not help, tell the people who run this site.",
-		log:     "what was just stored is not found: all nodes that serve the portal and this site need the same storage redis, or lifetimes are too short",
+		log:     "what was just stored is not found: all nodes that serve the portal and this site need the same storage redis and the same users, with the same password hashes; or lifetimes are too short",
 		setting: "storage",
 	},
 }

@@ -212,7 +212,7 @@ func (g *Gate) callback(v *visit, w http.ResponseWriter, r *http.Request, site *
 	}
 	site.Cookie.Set(w, token.Encode(), g.Lifetime)
 	site.remember(w, st.lost(), redeemed.Session.Key())
-	site.Visitor.Set(w, g.visitor(redeemed.User), visitorLifetime)
+	g.visitor(v, w, r, site, redeemed.User)
 	g.arrive(w, site, st)
 }
 

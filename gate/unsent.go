@@ -1,33 +1,18 @@
 package gate
 
 import (
-	"crypto/sha256"
-	"encoding/base64"
 	"errors"
 	"io"
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 
 	"github.com/caddy-sso/caddy-sso/page"
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
-const (
-	// maxForm bounds, in bytes, the form that is kept while its sender signs in.
-	maxForm = 64 << 10
-
-	// visitorLifetime is how long a browser knows who signed in last.
-	visitorLifetime = 30 * 24 * time.Hour
-)
-
-// visitor tells users of this browser apart. It is the same at every sign-in,
-// and says nothing of who it is to others who see the page.
-func (g *Gate) visitor(u session.User) string {
-	sum := sha256.Sum256([]byte("visitor\x00" + g.Client.ID + "\x00" + u.Subject))
-	return base64.RawURLEncoding.EncodeToString(sum[:16])
-}
+// maxForm bounds, in bytes, the form that is kept while its sender signs in.
+const maxForm = 64 << 10
 
 // beginForm is for a person who sent a form and has no session. The form goes
 // back to the browser, which keeps it: nothing is stored for strangers.
@@ -38,9 +23,7 @@ func (g *Gate) beginForm(v *visit, w http.ResponseWriter, r *http.Request, site 
 	}
 	if unsent.Kept, unsent.Why = g.keep(r, site); unsent.Kept != nil {
 		unsent.Kept.ID = randomID()
-		if visitor, ok := v.cookie(site.Visitor); ok && validID(visitor) {
-			unsent.Kept.Visitor = visitor
-		}
+		unsent.Kept.Visitor = g.lastVisitor(v, site)
 		unsent.Kept.NextURL = sendURL(unsent.Kept.ID, back)
 	}
 	g.Pages.UnsentForm(w, unsent)
@@ -121,9 +104,7 @@ func (g *Gate) send(v *visit, w http.ResponseWriter, r *http.Request, site *Site
 		g.beginPage(v, w, r, site)
 		return
 	}
-	visitor := g.visitor(in.User)
-	site.Visitor.Set(w, visitor, visitorLifetime)
 	g.Pages.SendForm(w, page.SendForm{
-		App: g.Client.Name, ID: id, BackURL: site.Origin + back, Visitor: visitor, Person: personOf(in),
+		App: g.Client.Name, ID: id, BackURL: site.Origin + back, Visitor: g.visitor(v, w, r, site, in.User), Person: personOf(in),
 	})
 }

@@ -110,7 +110,7 @@ func TestAFormSaysWhoWasSignedInWhenItWasWritten(t *testing.T) {
 		t.Errorf("a browser that nobody signed in with has %q", got)
 	}
 	stranger.keep(siteOrigin, f.gate.Sites[1].Visitor.Name, `"><script>`)
-	if got := visitor(stranger.send("/save", "a=b", submission...)); got != "" {
+	if got := visitor(stranger.send("/save", "a=b", submission...)); len(got) != 22 {
 		t.Errorf("a word that is none of ours is %q", got)
 	}
 	b := f.browser()
@@ -355,5 +355,20 @@ func TestOnThePortalsOwnOriginAFormIsKeptAsWell(t *testing.T) {
 		t.Fatalf("signing in leads to %q, %v", back, err)
 	}
 	b.signIn(demo)
-	b.want(b.open(kept["next"]), http.StatusOK)
+	b.want(b.open("/x"), http.StatusOK)
+	w := b.open(kept["next"])
+	b.want(w, http.StatusOK)
+	word := keptIn(w)["visitor"]
+
+	// Who was there is known there, too.
+	delete(b.cookies[portalOrigin], portalCookie(t).Name)
+	if got := keptIn(b.send("/save", "a=b", with(submission, "Origin", portalOrigin)...))["visitor"]; word == "" || got != word {
+		t.Errorf("written as %q, want %q", got, word)
+	}
+	bob := session.User{Subject: "2f0d7dbb-8a4c-4b5f-9e63-0d3f3f0c2f11", Name: "bob", Signin: "local"}
+	f.users[bob.Subject] = bob
+	b.signIn(bob)
+	if got := keptIn(b.open(kept["next"]))["visitor"]; got == "" || got == word {
+		t.Errorf("sent on as %q, written as %q", got, word)
+	}
 }

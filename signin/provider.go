@@ -121,6 +121,9 @@ func NewProvider(o ProviderOptions) (*Provider, error) {
 			return nil, fmt.Errorf("the parameter %s is ours to send; expected one that the provider adds, such as access_type", name)
 		}
 	}
+	if slices.Contains(strings.Fields(o.Params["prompt"]), "none") {
+		return nil, errors.New("prompt none is an answer without a question, by which nobody can sign in; expected consent for example")
+	}
 	o.Claims.setDefaults()
 	if o.Now == nil {
 		o.Now = time.Now
@@ -138,7 +141,7 @@ func NewProvider(o ProviderOptions) (*Provider, error) {
 // they bind the answer to the sign-in, or have a setting of their own.
 var ownParams = []string{
 	"", "response_type", "response_mode", "client_id", "redirect_uri", "scope", "state", "nonce", "code_challenge",
-	"code_challenge_method", "request", "request_uri", "login_hint", "max_age",
+	"code_challenge_method", "request", "request_uri", "login_hint", "max_age", "client_secret", "id_token_hint",
 }
 
 // CheckProviderIssuer refuses what is no issuer (OpenID Connect Discovery
