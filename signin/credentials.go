@@ -72,23 +72,26 @@ func (h *Hosted) verify(r *http.Request, b browser, passwords Passwords, client 
 	if done == nil {
 		return session.User{}, b, limited(wait)
 	}
-	var subjects []string // of the accounts that it turned out to be about
+	type outcome struct {
+		subject string
+		failed  bool
+	}
+	var about []outcome // of the accounts that it turned out to be about
 	u, err := passwords.Check(r.Context(), Credentials{
 		Name: name, Password: password, From: h.From(r), Known: who.browser != "",
-		Whose: func(subject string) { subjects = append(subjects, subject) },
+		Whose: func(subject string) { about = append(about, outcome{subject, true}) },
 	})
 	if err == nil && u.Subject != account {
-		subjects = []string{u.Subject}
+		about = append(about, outcome{u.Subject, false})
 	}
-	wrong := errors.Is(err, ErrWrong)
-	for _, subject := range subjects {
-		about := attempt{account: subject}
-		if b.knows(subject) {
-			about.browser = b.ID
+	for _, o := range about {
+		late := attempt{account: o.subject}
+		if b.knows(o.subject) {
+			late.browser = b.ID
 		}
-		wait = max(wait, h.Limits.late(h.Attempts, h.Now(), about, wrong))
+		wait = max(wait, h.Limits.late(h.Attempts, h.Now(), late, o.failed))
 	}
-	done(h.Now(), wrong || wait > 0) // the same for a right password, which else could be told by it
+	done(h.Now(), errors.Is(err, ErrWrong) || wait > 0) // the same for a right password, which else could be told by it
 	if wait > 0 {
 		return session.User{}, b, limited(wait)
 	}

@@ -138,6 +138,27 @@ func TestClass18AnAccountThatIsSpelledAlikeGivesNobodyACountOfTheirOwn(t *testin
 	}
 }
 
+// A guess at somebody's account counts there, though it is the password of one's
+// own at another backend.
+func TestClass18AnAccountAtAnotherBackendMakesNoGuessFree(t *testing.T) {
+	f, first, second := newFixture(t), newOwnBackend(t), newOwnBackend(t)
+	f.use(first.way("first", time.Minute), second.way("second", time.Minute))
+	first.says(http.StatusUnauthorized, `{"user":{"subject":"17"}}`)
+	second.says(http.StatusOK, `{"user":{"subject":"66"}}`)
+	told := 0
+	for range 2 * f.hosted.Limits.PerAccount {
+		if f.visitor().try("zoe", "guess").Code == http.StatusOK {
+			told++
+		}
+	}
+	if told != f.hosted.Limits.PerAccount {
+		t.Errorf("%d guesses", told)
+	}
+	// It is of the first that they were.
+	first.says(http.StatusUnauthorized, wrongPassword)
+	want(t, f.visitor().try("another", "right"), http.StatusOK)
+}
+
 func TestWhatABackendSaysBesideAWrongPasswordChangesNothingElse(t *testing.T) {
 	for name, body := range map[string]string{
 		"a subject that is none": `{"user":{"subject":7}}`, "one too long": `{"user":{"subject":"` + strings.Repeat("x", 256) + `"}}`,
