@@ -106,8 +106,9 @@ func (b *Backend) Check(ctx context.Context, c Credentials) (session.User, error
 		return u, nil
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound:
 		if !saysWrong(answer) { // a server also refuses a request so, or knows no such URL
-			return session.User{}, b.down(fmt.Errorf(`the answer was %d, and not {"error":"wrong"} or {"user":…}, by which it would say that the password is wrong; `+
-				"does it refuse the signature? Compare the url, the secret and the clock of both", status))
+			// It may mean a wrong password all the same, so guesses are bounded.
+			return session.User{}, errors.Join(b.down(fmt.Errorf(`the answer was %d, and not {"error":"wrong"} or {"user":…}, by which it would say that the password is wrong; `+
+				"does it refuse the signature? Compare the url, the secret and the clock of both", status)), ErrWrong)
 		}
 		if u, err := b.answered(answer); err == nil && c.Whose != nil {
 			c.Whose(u.Subject)

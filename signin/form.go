@@ -187,7 +187,11 @@ func (h *Hosted) signIn(w http.ResponseWriter, r *http.Request) {
 		case oauth.ProviderFailed:
 			status = http.StatusServiceUnavailable
 			again.RetryAfter = refusal.RetryAfter
-			again.Problem = &page.Problem{Code: "010-015", Title: "Your password could not be checked", Next: "That is not your doing, and does not count as an attempt. The site’s own server does not answer right now."}
+			next := "That is not your doing, and does not count as an attempt. The site’s own server does not answer right now."
+			if errors.Is(refusal, ErrWrong) { // so it does count
+				next = "That is not your doing. The site’s own server does not answer as it should right now."
+			}
+			again.Problem = &page.Problem{Code: "010-015", Title: "Your password could not be checked", Next: next}
 		default:
 		}
 		h.ask(w, r, status, p, t.Another, again)
