@@ -79,16 +79,7 @@ func (b *Backend) Check(ctx context.Context, c Credentials) (session.User, error
 	if name == "" || !utf8.ValidString(name) || c.Password == "" || len(c.Password) > MaxPassword || !utf8.ValidString(c.Password) {
 		return session.User{}, ErrWrong
 	}
-	known := "" // has places of its own, as in the queue
-	if c.Known {
-		known = "known"
-	}
-	goAway, ok := b.from.enter(known, string(c.From))
-	if !ok {
-		return session.User{}, fmt.Errorf("waiting to ask %s: %w", b.id, ErrBusy)
-	}
-	defer goAway()
-	leave, err := b.asking.enter(ctx, c.Known)
+	leave, err := b.enter(ctx, c)
 	if err != nil {
 		return session.User{}, fmt.Errorf("waiting to ask %s: %w", b.id, err)
 	}
@@ -116,6 +107,29 @@ func (b *Backend) Check(ctx context.Context, c Credentials) (session.User, error
 		return session.User{}, ErrWrong
 	}
 	return session.User{}, b.down(fmt.Errorf("the answer was %d", status))
+}
+
+// enter waits for a place of the address, and then for one to ask by.
+func (b *Backend) enter(ctx context.Context, c Credentials) (leave func(), err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, longestWait, ErrBusy)
+	defer cancel()
+	known := "" // has places of its own, as in the queue
+	if c.Known {
+		known = "known"
+	}
+	goAway, err := b.from.enter(ctx, known, string(c.From))
+	if err != nil {
+		return nil, err
+	}
+	done, err := b.asking.enter(ctx, c.Known)
+	if err != nil {
+		goAway()
+		return nil, err
+	}
+	return func() {
+		done()
+		goAway()
+	}, nil
 }
 
 // saysWrong says whether an answer is about the password.

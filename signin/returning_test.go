@@ -1,14 +1,18 @@
 package signin
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/caddy-sso/caddy-sso/attempts"
 	"github.com/caddy-sso/caddy-sso/oauth"
 )
 
@@ -62,6 +66,7 @@ func TestClass24OneAddressDoesNotHoldAllPlacesOfAProvider(t *testing.T) {
 		inFlight("192.0.2.1", n)
 		n++
 	}
+	first := f.hosted.returning.crowd(t, "acme", "192.0.2.1")
 	busy("192.0.2.1")
 	busy("::ffff:192.0.2.1")
 	inFlight("192.0.2.2", n)
@@ -70,9 +75,12 @@ func TestClass24OneAddressDoesNotHoldAllPlacesOfAProvider(t *testing.T) {
 		inFlight(fmt.Sprintf("2001:db8::%d", i), n)
 		n++
 	}
+	second := f.hosted.returning.crowd(t, "acme", "2001:db8::ffff")
 	busy("2001:db8::ffff")
 	inFlight("2001:db8:0:1::1", n)
 
+	first()
+	second()
 	goOn()
 	all.Wait()
 	want(t, answers("192.0.2.1")(), http.StatusBadGateway)
@@ -83,16 +91,85 @@ func TestClass24OneAddressDoesNotHoldAllPlacesOfAProvider(t *testing.T) {
 
 func TestOneWayDoesNotKeepAnAddressFromAnother(t *testing.T) {
 	var c perAddress
-	for range maxPerAddress {
-		if _, ok := c.enter("acme", "192.0.2.1"); !ok {
-			t.Fatal("refused")
+	defer c.crowd(t, "acme", "192.0.2.1")()
+	if _, err := c.enter(t.Context(), "acme", "192.0.2.1"); !errors.Is(err, ErrBusy) {
+		t.Errorf("one too many: %v", err)
+	}
+	if _, err := c.enter(t.Context(), "umbrella", "192.0.2.1"); err != nil {
+		t.Error("the other way is full, too:", err)
+	}
+}
+
+func TestAnOfficeSignsInAtOnce(t *testing.T) {
+	f, b := newFixture(t), newOwnBackend(t)
+	f.use(f.hosted.Ways[0], b.way("accounts", time.Minute))
+	const people = 3 * maxPerAddress
+	let := make(chan struct{})
+	var asked, beyond atomic.Int32
+	b.answers(func(w http.ResponseWriter, _ *http.Request) {
+		if asked.Add(1) > maxPerAddress {
+			beyond.Add(1)
 		}
+		<-let
+		asked.Add(-1)
+		io.WriteString(w, `{"user":{"subject":"17"}}`) //nolint:errcheck // the test sees it
+	})
+	var all sync.WaitGroup
+	for i := range people {
+		v := f.visitor()
+		in := v.form(v.open(SignInPath))
+		all.Go(func() {
+			if w := v.submit(in, fmt.Sprint("colleague ", i), "right"); w.Code != http.StatusOK {
+				t.Errorf("status %d", w.Code)
+			}
+		})
 	}
-	if _, ok := c.enter("acme", "192.0.2.1"); ok {
-		t.Error("one too many")
+	way := f.hosted.Ways[1].(*Backend)
+	until(t, func() bool { return way.from.here("", string(f.from)) == people })
+	close(let)
+	all.Wait()
+	if beyond.Load() > 0 || way.from.here("", string(f.from)) != 0 {
+		t.Errorf("%d were asked about beside as many as may be, and %d are left", beyond.Load(), way.from.here("", string(f.from)))
 	}
-	if _, ok := c.enter("umbrella", "192.0.2.1"); !ok {
-		t.Error("the other way is full, too")
+}
+
+// crowd fills the places of an address, and those to wait in.
+func (c *perAddress) crowd(t *testing.T, way, address string) (disperse func()) {
+	t.Helper()
+	const full = maxPerAddress + maxWaitingPerAddress
+	ctx, cancel := context.WithCancel(t.Context())
+	var all sync.WaitGroup
+	for range full - c.here(way, address) {
+		all.Go(func() {
+			if leave, err := c.enter(ctx, way, address); err == nil {
+				<-ctx.Done()
+				leave()
+			}
+		})
+	}
+	until(t, func() bool { return c.here(way, address) == full })
+	return func() {
+		cancel()
+		all.Wait()
+	}
+}
+
+// here counts those with a place, and those who wait for one.
+func (c *perAddress) here(way, address string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if p := c.at[way+" "+attempts.Network(address)]; p != nil {
+		return p.here
+	}
+	return 0
+}
+
+func until(t *testing.T, is func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !is(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("it does not come to that")
+		}
 	}
 }
 
@@ -126,6 +203,7 @@ func TestClass24OneAddressDoesNotHoldAllPlacesOfABackend(t *testing.T) {
 	for range maxPerAddress {
 		asks("192.0.2.1", false)
 	}
+	disperse := way.from.crowd(t, "", "192.0.2.1")
 	for range 2 * f.hosted.Limits.PerAccount { // none of which is an attempt
 		w := f.visitor().try("zoe", "x")
 		want(t, w, http.StatusServiceUnavailable)
@@ -134,6 +212,7 @@ func TestClass24OneAddressDoesNotHoldAllPlacesOfABackend(t *testing.T) {
 	asks("192.0.2.1", true)
 	asks("192.0.2.2", false)
 	want(t, f.visitor().try("demo", "demo password"), http.StatusOK)
+	disperse()
 	goOn()
 	all.Wait()
 	want(t, f.visitor().try("zoe", "x"), http.StatusOK)
@@ -146,8 +225,6 @@ func TestABackendThatHasNoPlaceIsNotOneThatFoundThePasswordWrong(t *testing.T) {
 	f, full, other := newFixture(t), newOwnBackend(t), newOwnBackend(t)
 	way := full.way("full", time.Minute)
 	f.use(way, other.way("other", time.Minute))
-	for range maxPerAddress {
-		way.from.enter("", string(f.from))
-	}
+	defer way.from.crowd(t, "", string(f.from))()
 	want(t, f.visitor().try("zoe", "x"), http.StatusServiceUnavailable)
 }
