@@ -142,7 +142,8 @@ func (h *Hosted) endOf(ctx context.Context, way Way, l Logout, from oauth.Origin
 	ended := 0
 	for subject := range subjects {
 		list, err := h.Server.Sessions.OfUpstream(ctx, subject, func(u session.User, id string) bool {
-			return u.Signin == way.ID() && (l.Session == "" || id == known(way.ID(), "session", l.Session)) && (l.Sub == "" || u.ProviderID == l.Sub)
+			is := l.Session == "" || id == known(way.ID(), "session", l.Session) || id == l.Session // as sessions once kept it
+			return u.Signin == way.ID() && is && (l.Sub == "" || u.ProviderID == l.Sub)
 		})
 		if err != nil {
 			return ended, fmt.Errorf("finding sessions: %w", err)

@@ -14,7 +14,28 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+
+	"github.com/caddy-sso/caddy-sso/session"
 )
+
+// Sessions that are older than the key kept it so.
+func TestALogoutTokenEndsASessionThatKeepsItsNameAsTheProviderHasIt(t *testing.T) {
+	for name, claims := range map[string]map[string]any{"by the session": {"sid": "s1"}, "by both": {"sid": "s1", "sub": "ann"}} {
+		f := newAtProvider(t)
+		newer := f.signsIn(map[string]any{"sub": "ann", "sid": "s1"})
+		older, _, err := f.hosted.Server.BeginSession(t.Context(), session.SignIn{User: f.signedIn(newer), Upstream: session.Upstream{ID: "s1"}}, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f.who(older.Encode()) == "" {
+			t.Fatalf("%s: there is no session", name)
+		}
+		want(t, f.logsOut(f.logoutToken(claims)), http.StatusOK)
+		if f.who(older.Encode()) != "" || f.who(newer.session()) != "" {
+			t.Errorf("%s: somebody is still signed in", name)
+		}
+	}
+}
 
 // OpenID Connect Back-Channel Logout section 2.7.
 func TestALogoutTokenEndsTheSessionsThatItNames(t *testing.T) {
