@@ -34,6 +34,10 @@ type Upstream struct {
 	// Sent is since when the refresh token is with the provider without an answer
 	// that is known, in milliseconds since 1970. Zero: it is not.
 	Sent int64 `json:"sent,omitempty"`
+
+	// Refused is the Asked of when the provider first took such a token no more.
+	// Zero: it did not.
+	Refused int64 `json:"refused,omitempty"`
 }
 
 // begun is what a session keeps that begins now.
@@ -97,9 +101,9 @@ func (s *Sessions) Upstream(ctx context.Context, k Key) (*Session, Upstream, err
 // change of the one session succeed.
 const swaps = 100
 
-// Renew puts another refresh token, or the same, with its Every and Sent, in the
-// place of one, and says whether it did: not where the session has ended, or has
-// another already.
+// Renew puts another refresh token, or the same, with all that says of it but for
+// Asked, in the place of one, and says whether it did: not where the session has
+// ended, or has another already.
 func (s *Sessions) Renew(ctx context.Context, k Key, old string, next Upstream) (bool, error) {
 	key := k.in(sessionPrefix)
 	for range swaps {
@@ -119,7 +123,8 @@ func (s *Sessions) Renew(ctx context.Context, k Key, old string, next Upstream) 
 			return false, nil
 		}
 		up := &r.Upstream
-		if up.Refresh, up.Every, up.Sent = next.Refresh, next.Every, next.Sent; len(up.Refresh) > longestRefresh {
+		next.ID, next.Asked = up.ID, up.Asked
+		if *up = next; len(up.Refresh) > longestRefresh {
 			*up = Upstream{ID: up.ID}
 		}
 		changed, err := r.encode()

@@ -77,7 +77,7 @@ func TestARefreshTokenIsReplacedOnlyWhereItIsTheOne(t *testing.T) {
 		cookie, k := w.upstream(session.Upstream{ID: "s1", Refresh: "first", Every: time.Minute})
 		renew := func(old, next string, want bool) {
 			t.Helper()
-			if ok, err := w.Renew(t.Context(), k, old, session.Upstream{ID: "x", Refresh: next, Every: time.Hour, Asked: 1, Sent: 2}); ok != want || err != nil {
+			if ok, err := w.Renew(t.Context(), k, old, session.Upstream{ID: "x", Refresh: next, Every: time.Hour, Asked: 1, Sent: 2, Refused: 3}); ok != want || err != nil {
 				t.Errorf("from %.9q to %.9q: %v, %v", old, next, ok, err)
 			}
 		}
@@ -85,7 +85,7 @@ func TestARefreshTokenIsReplacedOnlyWhereItIsTheOne(t *testing.T) {
 		renew("first", "second", true)
 		renew("first", "x", false)
 		s, up, err := w.Upstream(t.Context(), k)
-		if err != nil || up.ID != "s1" || up.Refresh != "second" || up.Every != time.Hour || up.Asked != w.clock.Now().UnixMilli() || up.Sent != 2 || s.User().Subject != ada.Subject {
+		if err != nil || up.ID != "s1" || up.Refresh != "second" || up.Every != time.Hour || up.Asked != w.clock.Now().UnixMilli() || up.Sent != 2 || up.Refused != 3 || s.User().Subject != ada.Subject {
 			t.Errorf("%+v, %v", up, err)
 		}
 		renew("second", strings.Repeat("x", 9<<10), true)

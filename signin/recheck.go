@@ -49,8 +49,8 @@ const (
 	// was spent, one second apart at first, then twice as long each time.
 	storeTries = 6
 
-	// doubt is for how long after an answer that was lost a refresh token may be
-	// refused because it was spent, and not because of the user.
+	// doubt is for how long a refresh token that is refused after an answer was lost
+	// may have been spent, and nothing be wrong with the user.
 	doubt = 24 * time.Hour
 )
 
@@ -193,13 +193,16 @@ func (r *Rechecks) store(ctx context.Context, k session.Key, old string, next se
 // token was lost, the provider may have given another for it: nobody is signed out
 // for that, and the refusal counts when it comes again a day later.
 func (r *Rechecks) revoked(ctx context.Context, found *session.Session, up session.Upstream) error {
-	now := r.Server.Now()
-	if up.Sent == 0 || now.Sub(time.UnixMilli(up.Sent)) >= doubt {
+	if up.Sent == 0 || (up.Refused != 0 && r.Server.Now().Sub(time.UnixMilli(up.Refused)) >= doubt) {
 		return r.end(ctx, found, up.Refresh)
 	}
 	r.Log.Warn("a provider takes a refresh token no more, of which an earlier answer was lost; it is asked again in a day, and the session goes on until then",
 		zap.String("session", found.ID()), zap.String("signin", found.User().Signin), zap.Time("lost", time.UnixMilli(up.Sent)))
-	_, err := r.Server.Sessions.Renew(ctx, found.Key(), up.Refresh, session.Upstream{Refresh: up.Refresh, Every: doubt, Sent: up.Sent})
+	up.Every = doubt
+	if up.Refused == 0 {
+		up.Refused = up.Asked
+	}
+	_, err := r.Server.Sessions.Renew(ctx, found.Key(), up.Refresh, up)
 	return err
 }
 

@@ -141,16 +141,24 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-func TestAProviderThatAnswersNothingForADayIsBelievedAfterThat(t *testing.T) {
-	f := newAsked(t)
-	b := f.signsIn(map[string]any{"sub": "ann"})
-	f.answer = func(http.ResponseWriter, string) { panic(http.ErrAbortHandler) }
-	if n := f.uses(b, doubt+4*time.Hour); n < 8 || f.who(b.session()) == "" {
-		t.Fatalf("asked %d times; %q is signed in", n, f.who(b.session()))
-	}
-	f.answer = refuses(http.StatusBadRequest, "invalid_grant")
-	if f.uses(b, 4*time.Hour); f.who(b.session()) != "" {
-		t.Error("the session goes on")
+func TestARefusalCountsADayAfterTheFirstHoweverLongNoAnswerCame(t *testing.T) {
+	for name, silent := range map[string]func(http.ResponseWriter, string){
+		"a connection that breaks": func(http.ResponseWriter, string) { panic(http.ErrAbortHandler) },
+		"a proxy that answers":     refuses(http.StatusGatewayTimeout, "x"),
+	} {
+		f := newAsked(t)
+		b := f.signsIn(map[string]any{"sub": "ann"})
+		f.answer = silent
+		if n := f.uses(b, doubt+4*time.Hour); n < 8 || f.who(b.session()) == "" {
+			t.Fatalf("%s: asked %d times; %q is signed in", name, n, f.who(b.session()))
+		}
+		f.answer = refuses(http.StatusBadRequest, "invalid_grant")
+		if n := f.uses(b, doubt); n != 1 || f.who(b.session()) == "" {
+			t.Fatalf("%s: asked %d times in the day of the first refusal; %q is signed in", name, n, f.who(b.session()))
+		}
+		if f.uses(b, 4*time.Hour); f.who(b.session()) != "" {
+			t.Errorf("%s: the session goes on", name)
+		}
 	}
 }
 
