@@ -20,7 +20,7 @@ func (l *Lines) Due(now time.Time) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.held++
-	if !l.last.IsZero() && now.Sub(l.last) < time.Minute {
+	if d := now.Sub(l.last); d >= 0 && d < time.Minute { // else the clock was set back
 		return 0
 	}
 	n := l.held

@@ -23,6 +23,8 @@ func TestALineAMinuteSaysHowOftenItHappened(t *testing.T) {
 		{2*time.Minute - 1, 1, []int{0}},
 		{2 * time.Minute, 1, []int{3}},
 		{time.Hour, 2, []int{1, 0}},
+		{2 * time.Minute, 2, []int{2, 0}}, // the clock was set back
+		{3 * time.Minute, 1, []int{2}},
 	} {
 		for i := range c.times {
 			if n := lines.Due(start.Add(c.at)); n != c.want[i] {
