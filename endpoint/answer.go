@@ -2,6 +2,7 @@ package endpoint
 
 import (
 	"encoding/json"
+	"math/rand/v2"
 	"net/http"
 	"strconv"
 	"time"
@@ -61,10 +62,10 @@ func RetryAfter(h http.Header, d time.Duration) {
 }
 
 // Refresh has a browser that came by a navigation try again by itself, where
-// trying again makes sense.
+// trying again makes sense: a few seconds later, and not all browsers at once.
 func Refresh(h http.Header, r *http.Request, d time.Duration) {
 	if d > 0 && r.Header.Get("Sec-Fetch-Mode") == "navigate" {
-		h.Set("Refresh", seconds(d))
+		h.Set("Refresh", seconds(d+3*time.Second+rand.N(5*time.Second)))
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/caddy-sso/caddy-sso/oauth"
 	"github.com/caddy-sso/caddy-sso/page"
 	"github.com/caddy-sso/caddy-sso/session"
 )
@@ -35,12 +36,9 @@ type turn struct {
 	Age        time.Duration // of the sign-in; below zero by another node's clock
 }
 
-// clockLeeway is how far the clocks of nodes may be apart.
-const clockLeeway = time.Minute
-
 func (t turn) cause() cause {
 	switch {
-	case t.Bound && (t.Age > stateLifetime || t.Age < -clockLeeway):
+	case t.Bound && (t.Age > stateLifetime || t.Age < -oauth.ClockLeeway):
 		return wrongClock
 	case t.Bound:
 		return notFound

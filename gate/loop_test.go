@@ -9,6 +9,8 @@ import (
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/caddy-sso/caddy-sso/oauth"
 )
 
 func TestTheCauseOfALoopIsNamedAsFarAsItCanBeKnown(t *testing.T) {
@@ -25,7 +27,7 @@ func TestTheCauseOfALoopIsNamedAsFarAsItCanBeKnown(t *testing.T) {
 		"another cookie each time":                 {turn{Host: "game.example", Sent: true, Neighbours: true}, otherHost, 7},
 		"no cookie, and an hour ago":               {turn{Host: "game.example", Age: 2 * time.Hour}, noCookies, 3},
 		"too old at once":                          {but(bound, func(t *turn) { t.Age = stateLifetime + time.Second }), wrongClock, 3},
-		"from the future":                          {but(bound, func(t *turn) { t.Age = -clockLeeway - time.Second }), wrongClock, 3},
+		"from the future":                          {but(bound, func(t *turn) { t.Age = -oauth.ClockLeeway - time.Second }), wrongClock, 3},
 		"clocks that differ a little":              {but(bound, func(t *turn) { t.Age = -time.Second }), notFound, 7},
 		"a code that is not found":                 {bound, notFound, 7},
 		"the same, while a proxy has its own name": {but(bound, func(t *turn) { t.Named = "www.example" }), notFound, 7},
@@ -218,5 +220,36 @@ func TestLoopsOfManyBrowsersAreALineAMinute(t *testing.T) {
 	}
 	if n := logs.All()[1].ContextMap()["sign_ins"]; n != int64(3) {
 		t.Errorf("the second stands for %v sign-ins, want 3", n)
+	}
+}
+
+// Pages are served by a node that does not find the session, and callbacks by one
+// that does.
+func TestPagesAtAnotherNodeThanTheCallbackAreALoop(t *testing.T) {
+	f := newFixture(t)
+	logs := f.logged()
+	b := f.browser()
+	b.signIn(demo)
+	name, found := f.gate.Sites[1].Cookie.Name, ""
+	for n := 1; ; n++ {
+		if found != "" {
+			b.keep(siteOrigin, name, strings.Repeat("A", 43))
+		}
+		w := b.open("/x?y")
+		if w.Code != http.StatusFound {
+			b.want(w, http.StatusBadRequest)
+			break
+		}
+		if n > 10 {
+			t.Fatal("it goes on for ever")
+		}
+		if found != "" {
+			b.keep(siteOrigin, name, found)
+		}
+		b.want(b.open(b.portal(w.Header().Get("Location"))), http.StatusFound)
+		found = b.cookies[siteOrigin][name]
+	}
+	if got := settings(logs); got != "storage" {
+		t.Errorf("the log names %q", got)
 	}
 }

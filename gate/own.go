@@ -193,6 +193,7 @@ func (g *Gate) callback(v *visit, w http.ResponseWriter, r *http.Request, site *
 	}
 	if hadSession && g.isOf(r, old, redeemed.Session) {
 		// Another tab has begun it a moment ago, and goes on with it.
+		site.remember(w, st.lost(), redeemed.Session.Key())
 		g.arrive(w, site, st)
 		return
 	}

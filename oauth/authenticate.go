@@ -19,13 +19,15 @@ const (
 // Authenticate finds the client that a request names, and checks its secret
 // (RFC 6749 section 2.3.1), which may have come in either of several spellings.
 // An unknown client and a wrong secret are the same error after the same work.
+//
+// Beyond the limit wrong secrets are not told apart any more. The right one passes
+// all the same: it is too long to be guessed, and whoever shares an address with a
+// client, which behind a proxy may be everybody, must not be able to stop it.
 func (s *Server) Authenticate(from Origin, id string, spellings ...string) (*Client, *Error) {
 	client, refusal := s.Clients.authenticate(id, spellings)
-	if client != nil && !client.Public {
-		// One client's count is no other's, so that nobody is kept out by what a
-		// neighbour does.
+	if refusal != nil && client != nil && !client.Public {
 		limit := attempts.Limit{Key: client.ID + " " + attempts.Network(string(from)), N: wrongSecrets, Every: wrongSecretsEvery}
-		if wait := s.Secrets.Made(s.Now(), limit, refusal != nil); wait > 0 {
+		if wait := s.Secrets.Made(s.Now(), limit, true); wait > 0 {
 			s.refused(ClientLimited, client, from, "too many wrong secrets from this address")
 			return nil, &Error{Kind: TooManyAttempts, Description: "Too many attempts.", RetryAfter: wait}
 		}

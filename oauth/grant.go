@@ -31,7 +31,8 @@ type Grant struct {
 // whoever has exchanged it.
 func newGrantID(c *Client) string { return newID() + "." + c.ID }
 
-// grantedTo is the client that a grant was given to.
+// grantedTo is the client that a grant was given to; "" where the grant is older
+// than such names.
 func grantedTo(grant string) string {
 	_, client, _ := strings.Cut(grant, ".")
 	return client

@@ -34,7 +34,7 @@ type offlineGrant struct {
 	AuthTime int64        `json:"auth_time"` // Unix seconds
 
 	Current [sha256.Size]byte `json:"current"` // hash of the refresh token's secret
-	Spent   []spentRefresh    `json:"spent,omitempty"`
+	Spent   []spentRefresh    `json:"used,omitempty"`
 }
 
 // A spentRefresh is a refresh token that was used a moment ago. For tabs that

@@ -162,8 +162,8 @@ func (a *Authorization) ask(r OpenIDRequest, now time.Time) *Error {
 	return nil
 }
 
-// clockLeeway is how far the clocks of nodes may be apart.
-const clockLeeway = time.Minute
+// ClockLeeway is how far the clocks of nodes may be apart.
+const ClockLeeway = time.Minute
 
 // fresh says whether a session began since the user was to sign in anew. Another
 // node may have written down either time, by a clock of its own. Once the user
@@ -174,7 +174,7 @@ func (a *Authorization) fresh(s *session.Session) bool {
 	case a.anew, a.asked && s.ID() == a.authNot:
 		return false
 	case a.asked:
-		return !s.Begun().Before(a.AuthAfter.Add(-clockLeeway))
+		return !s.Begun().Before(a.AuthAfter.Add(-ClockLeeway))
 	}
 	return !s.Begun().Before(a.AuthAfter)
 }

@@ -12,11 +12,21 @@ import (
 )
 
 // meanwhile is a store in which something else happens just before a grant is
-// stored, and in which keys with a prefix cannot be read.
+// stored, or a session is taken out, and in which keys with a prefix cannot be
+// read.
 type meanwhile struct {
 	storage.Store
 	happens func()
+	ends    func()
 	fails   string
+}
+
+func (m *meanwhile) Take(ctx context.Context, key string) ([]byte, bool, error) {
+	if ends := m.ends; ends != nil && strings.HasPrefix(key, "session:") {
+		m.ends = nil
+		ends()
+	}
+	return m.Store.Take(ctx, key)
 }
 
 func (m *meanwhile) Put(ctx context.Context, key string, value []byte, lifetime time.Duration) error {
@@ -89,6 +99,24 @@ func TestClass16AGrantThatEndsWhileItBeginsHasNoTokens(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestSigningOutEverywhereEndsWhatBeginsMeanwhile(t *testing.T) {
+	w, m := newMeanwhile(t)
+	_, in := w.signIn(ada)
+	v, refusal := w.VerifyAccess(t.Context(), w.offline(in).Access)
+	if refusal != nil {
+		t.Fatal(refusal)
+	}
+	var begun *oauth.Tokens
+	m.ends = func() { begun = w.offline(in) }
+	if refusal := w.SignOutEverywhere(t.Context(), v, ""); refusal != nil {
+		t.Fatal(refusal)
+	}
+	_, refusal = w.VerifyAccess(t.Context(), begun.Access)
+	wantKind(t, refusal, oauth.InvalidToken)
+	_, refusal = w.refresh(begun.Refresh, nil)
+	wantKind(t, refusal, oauth.InvalidGrant)
 }
 
 func TestSigningOutEverywhereCanBeTriedAgain(t *testing.T) {

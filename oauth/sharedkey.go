@@ -2,40 +2,50 @@ package oauth
 
 import (
 	"context"
+	"crypto/sha256"
+	"crypto/subtle"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/caddy-sso/caddy-sso/keys"
 )
 
 // Tokens of a client with HS256 are signed with a key that its backends have,
-// too. Who has it can write what they like, so no more of it counts than the
-// client may have, of grants that its tokens were given for: the grant travels
-// sealed, together with its user and session, how the client got it, and for how
-// long.
+// too. Who has it can write what they like. So the grant of a user's token travels
+// sealed, together with all that the token says beside the client's extra claims;
+// and a token of the client's own says no more than the client may have.
+
+var errForged = errors.New("made by somebody who has the key of its client")
 
 // signShared makes an access token with the client's own key.
 func (s *Server) signShared(ctx context.Context, g given) (string, error) {
 	claims := s.accessClaims(g)
 	if claims.Grant != "" {
-		sealed, err := s.Keys.Seal(ctx, sharedGrant(g.client.ID), []byte(claims.grantOf()))
+		issued, err := claims.issued()
 		if err != nil {
 			return "", err
 		}
-		claims.Grant = sealed
+		if claims.Grant, err = s.Keys.Seal(ctx, sharedPurpose, issued); err != nil {
+			return "", err
+		}
 	}
 	return g.client.HS256Key.Sign(claims)
 }
 
-func sharedGrant(client string) string { return "grant in a token of client " + client }
+// sharedPurpose is what the grant of such a token is sealed for. Its client is among
+// the claims.
+const sharedPurpose = "grant in a token by a shared key"
 
-// grantOf is what is sealed of a token's grant. Nothing of it has a space but the
-// subject, which comes last.
-func (c *Claims) grantOf() string {
-	return fmt.Sprintf("%s %s %s %d %t %s", c.Grant, c.SessionID, c.Actor.ClientID, c.Expires, c.offline(), c.Subject)
+// issued is what is sealed of a token: a digest of its claims, then its grant.
+func (c *Claims) issued() ([]byte, error) {
+	said, err := json.Marshal(c)
+	if err != nil {
+		return nil, fmt.Errorf("encoding claims: %w", err)
+	}
+	sum := sha256.Sum256(said)
+	return append(sum[:], c.Grant...), nil
 }
 
 // openShared checks an access token that is signed with the key of the client
@@ -97,13 +107,16 @@ func (s *Server) openGrant(ctx context.Context, c *Claims) *Error {
 	if c.Grant == "" {
 		return nil
 	}
-	sealed, err := s.Keys.Unseal(ctx, sharedGrant(c.ClientID), c.Grant)
+	sealed, err := s.Keys.Unseal(ctx, sharedPurpose, c.Grant)
 	if err != nil && !errors.Is(err, keys.ErrSealed) {
 		return Unavailable(err)
 	}
-	c.Grant, _, _ = strings.Cut(string(sealed), " ")
-	if err != nil || !same(string(sealed), c.grantOf()) {
-		return invalidToken(errors.New("of a grant that no token of its client was given for"))
+	if err != nil || len(sealed) < sha256.Size {
+		return invalidToken(errForged)
+	}
+	c.Grant = string(sealed[sha256.Size:])
+	if issued, err := c.issued(); err != nil || subtle.ConstantTimeCompare(issued, sealed) != 1 {
+		return invalidToken(errForged)
 	}
 	return nil
 }

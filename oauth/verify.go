@@ -138,8 +138,10 @@ func (s *Server) verify(ctx context.Context, c Claims) (*Verified, *Error) {
 		}
 		return v, nil
 	}
-	if granted, known := s.Clients.Get(grantedTo(c.Grant)); !known || granted.Disabled {
-		return nil, invalidToken(errors.New("exchanged for one of a client that is gone or disabled"))
+	if id := grantedTo(c.Grant); id != "" {
+		if granted, known := s.Clients.Get(id); !known || granted.Disabled {
+			return nil, invalidToken(errors.New("exchanged for one of a client that is gone or disabled"))
+		}
 	}
 	if refusal := s.verifyGrant(ctx, v); refusal != nil {
 		return v, refusal
