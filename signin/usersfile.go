@@ -65,12 +65,20 @@ func (l *Local) UseFile(path string, c Comparers, log *zap.Logger) {
 	l.file = &usersFile{path: path, comparers: c, log: log}
 }
 
-// Open implements [Opener]: it reads the file of users.
+// Open implements [Opener]: it reads the file of users. There is no version of
+// before to tell who is missing, so one that is cut off within its last line is
+// none.
 func (l *Local) Open(storage.Store) error {
 	if l.file == nil {
 		return nil
 	}
-	return l.load()
+	if err := l.load(); err != nil {
+		return err
+	}
+	if err := l.file.unfinished; err != nil {
+		return fmt.Errorf("%s looks cut off, since its last line has no end; restore it, or remove that line: %w", l.file.path, err)
+	}
+	return nil
 }
 
 // Watch implements [Watcher]: it follows the file of users.
@@ -143,7 +151,7 @@ func (l *Local) load() error {
 		return err
 	}
 	if err := misshapen(text); err != nil {
-		f.unusable = info
+		f.reject(info)
 		return fmt.Errorf("%s %w", f.path, err)
 	}
 	hashes := map[string]Hash{}
@@ -158,13 +166,13 @@ func (l *Local) load() error {
 			continue
 		}
 		if lines++; lines > maxUsers {
-			f.unusable = info
+			f.reject(info)
 			return fmt.Errorf("%s has more than %d users", f.path, maxUsers)
 		}
 		record, err := ParseUserRecord(line)
 		if err == nil {
 			err = f.add(all, record, hashes)
-		} else if !whole {
+		} else if !whole && !json.Valid(line) {
 			unfinished = fmt.Errorf("%s:%d: %w", f.path, number, err)
 			continue
 		}
@@ -175,11 +183,11 @@ func (l *Local) load() error {
 		users++
 	}
 	if lost := all.lacks(l.now.Load()); lost != "" && unfinished != nil {
-		f.unusable = info
+		f.reject(info)
 		return fmt.Errorf("%s looks cut off: user %q is gone, and its last line has no end; restore it, or remove that line", f.path, lost)
 	}
 	if lines > 0 && len(hashes) == 0 {
-		f.unusable = info
+		f.reject(info)
 		return noUser(append(problems, unfinished)[0])
 	}
 	for i, problem := range problems {
@@ -194,6 +202,9 @@ func (l *Local) load() error {
 	f.log.Info("the file of users was read", zap.String("file", f.path), zap.Int("users", users))
 	return nil
 }
+
+// reject notes a version that cannot count. The next one is looked at anew.
+func (f *usersFile) reject(version os.FileInfo) { f.unusable, f.seen, f.looks = version, nil, 0 }
 
 func (f *usersFile) add(all *directory, r UserRecord, hashes map[string]Hash) error {
 	hash, known := f.hashes[r.Hash]

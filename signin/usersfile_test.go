@@ -334,41 +334,18 @@ func TestAFileThatCannotBeReadLosesNobody(t *testing.T) {
 	}
 }
 
-func TestAFileThatIsNotThereOrEmptyIsSaidAtTheStart(t *testing.T) {
-	empty := filepath.Join(t.TempDir(), "users")
-	if err := os.WriteFile(empty, nil, 0o600); err != nil {
-		t.Fatal(err)
+func TestAfterVersionsThatCannotCountTheNextIsLookedAtTwice(t *testing.T) {
+	u := newUsersFixture(t)
+	ann, bob := u.line(UserRecord{Name: "ann"}), u.line(UserRecord{Name: "bob"})
+	u.changed(ann, bob)
+	for i := range usersPatience {
+		u.changed("[" + strings.Repeat(" ", i) + "]\n")
 	}
-	for path, want := range map[string]string{empty + ".gone": "caddy sso user add", empty: "is empty"} {
-		way, err := NewLocal("local", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		way.UseFile(path, Comparers{}, zap.NewNop())
-		if err := way.Open(nil); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("got %v", err)
-		}
-	}
-}
-
-func TestAFileThatWasCutOffIsNotEdited(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "users")
-	for text, refusal := range map[string]string{
-		"": "is empty", `{"name":"an`: "looks cut off", "\n{": "looks cut off",
-		"\n": "", "not a user\n": "no line is a user", `{"name":"ann","hash":"x"}`: "",
-	} {
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		edited := false
-		err := EditUsers(path, true, func(*UsersText) error { edited = true; return nil })
-		if (err == nil) != (refusal == "") || edited != (err == nil) || (err != nil && !strings.Contains(err.Error(), refusal)) {
-			t.Errorf("%q: edited %v, %v", text, edited, err)
-		}
-		if _, err := os.Stat(path + ".new"); !errors.Is(err, os.ErrNotExist) {
-			t.Errorf("%q: what was begun is left: %v", text, err)
-		}
-	}
+	u.write(ann) // of which a program has written half
+	u.way.look()
+	u.want("root", "ann", "bob")
+	u.way.look()
+	u.want("root", "ann")
 }
 
 func TestClass29TheSameWorkForUsersOfTheFile(t *testing.T) {

@@ -2,7 +2,9 @@ package signin
 
 import (
 	"encoding/binary"
+	"errors"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -103,5 +105,54 @@ func TestTheLogCountsTheUsersThatTheFileHas(t *testing.T) {
 	read := log.FilterMessage("the file of users was read").All()
 	if len(read) != 1 || read[0].ContextMap()["users"] != int64(2) {
 		t.Errorf("logged %v", read)
+	}
+}
+
+func TestAFileThatIsNotWholeIsSaidAtTheStart(t *testing.T) {
+	u := newUsersFixture(t)
+	ann, bob := u.line(UserRecord{Name: "ann"}), u.line(UserRecord{Name: "bob"})
+	for name, c := range map[string]struct{ text, want string }{
+		"gone":                      {"", "caddy sso user add"},
+		"empty":                     {"", "is empty"},
+		"cut off":                   {ann + bob[:len(bob)/2], "looks cut off"},
+		"cut off in the first line": {ann[:len(ann)/2], "no line is a user"},
+		"an empty line":             {"\n", ""},
+		"no end, and whole":         {ann + strings.TrimSpace(bob), ""},
+		"no end, whole, and wrong":  {ann + `{"name":"bob"}`, ""},
+	} {
+		path := filepath.Join(t.TempDir(), "users")
+		if name != "gone" {
+			if err := os.WriteFile(path, []byte(c.text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		way, err := NewLocal("local", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		way.UseFile(path, Comparers{Bcrypt: u.work.compare}, zap.NewNop())
+		if err := way.Open(nil); (err == nil) != (c.want == "") || (err != nil && !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestAFileThatWasCutOffIsNotEdited(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "users")
+	for text, refusal := range map[string]string{
+		"": "is empty", `{"name":"an`: "looks cut off", "\n{": "looks cut off",
+		"\n": "", "not a user\n": "no line is a user", `{"name":"ann","hash":"x"}`: "",
+	} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		edited := false
+		err := EditUsers(path, true, func(*UsersText) error { edited = true; return nil })
+		if (err == nil) != (refusal == "") || edited != (err == nil) || (err != nil && !strings.Contains(err.Error(), refusal)) {
+			t.Errorf("%q: edited %v, %v", text, edited, err)
+		}
+		if _, err := os.Stat(path + ".new"); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%q: what was begun is left: %v", text, err)
+		}
 	}
 }
