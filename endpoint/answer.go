@@ -65,7 +65,7 @@ func RetryAfter(h http.Header, d time.Duration) {
 // trying again makes sense: a few seconds later, and not all browsers at once.
 func Refresh(h http.Header, r *http.Request, d time.Duration) {
 	if d > 0 && r.Header.Get("Sec-Fetch-Mode") == "navigate" {
-		h.Set("Refresh", seconds(d+3*time.Second+rand.N(5*time.Second)))
+		h.Set("Refresh", seconds(d+3*time.Second+rand.N(5*time.Second))) //nolint:gosec // nothing hangs on the number
 	}
 }
 

@@ -2,6 +2,7 @@ package oauth_test
 
 import (
 	"encoding/json"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -46,9 +47,7 @@ func forged(t *testing.T, token string, by *keys.SharedKey, change map[string]an
 	if err := json.Unmarshal(payload, &claims); err != nil {
 		t.Fatal(err)
 	}
-	for name, value := range change {
-		claims[name] = value
-	}
+	maps.Copy(claims, change)
 	made, err := by.Sign(claims)
 	if err != nil {
 		t.Fatal(err)
