@@ -27,3 +27,13 @@ func (l *Lines) Due(now time.Time) int {
 	l.last, l.held = now, 0
 	return n
 }
+
+// Kinds are the lines about several kinds of occasion, of which there are few. The
+// zero value is ready.
+type Kinds struct{ lines sync.Map }
+
+// Of returns the lines of one kind.
+func (k *Kinds) Of(kind string) *Lines {
+	lines, _ := k.lines.LoadOrStore(kind, new(Lines))
+	return lines.(*Lines)
+}

@@ -34,6 +34,18 @@ func TestALineAMinuteSaysHowOftenItHappened(t *testing.T) {
 	}
 }
 
+func TestKindsHaveLinesOfTheirOwn(t *testing.T) {
+	var kinds seldom.Kinds
+	now := time.Unix(1_700_000_000, 0)
+	for i, want := range []int{1, 0} {
+		for _, kind := range []string{"a", "b", ""} {
+			if n := kinds.Of(kind).Due(now); n != want {
+				t.Errorf("occasion %d of %q: %d, expected %d", i+1, kind, n, want)
+			}
+		}
+	}
+}
+
 func TestOccasionsAtOnceAreAllCounted(t *testing.T) {
 	var lines seldom.Lines
 	var counted, written atomic.Int64

@@ -55,10 +55,10 @@ func (h *Hosted) backchannelLogout(w http.ResponseWriter, r *http.Request, id st
 		w.Header().Set("Cache-Control", "no-store")
 		w.WriteHeader(http.StatusOK)
 	case errors.Is(err, ErrAnswer):
-		h.warn(&h.refusedLogouts, r, failed, fields...)
+		h.warn(h.refusedLogouts.Of(id), r, failed, fields...)
 		refuseLogout(w, http.StatusBadRequest, "invalid_request", "The logout token is not valid.")
 	case errors.Is(err, ErrBusy), errors.As(err, &down):
-		h.warn(&h.lostLogouts, r, failed, fields...)
+		h.warn(h.lostLogouts.Of(id), r, failed, fields...)
 		refuseLogout(w, http.StatusBadRequest, "temporarily_unavailable", "The logout token could not be checked; send it again.")
 	default: // no stranger gets here
 		h.Log.Warn(failed, fields...)

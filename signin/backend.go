@@ -153,7 +153,7 @@ func (b *Backend) answered(answer []byte) (session.User, error) {
 }
 
 func (b *Backend) down(err error) error {
-	return &DownError{RetryAfter: 5 * time.Second, Cause: fmt.Errorf("%s (signin backend %s): %w", b.name, b.id, err)}
+	return &DownError{Way: b.id, RetryAfter: 5 * time.Second, Cause: fmt.Errorf("%s (signin backend %s): %w", b.name, b.id, err)}
 }
 
 // userOf takes of what the operator's own server says of a user what may be

@@ -109,7 +109,7 @@ func (h *Hosted) unverified(r *http.Request, client *oauth.Client, name string, 
 	down := (*DownError)(nil)
 	switch {
 	case errors.As(err, &down): // though another way may have said that it is wrong
-		h.warn(&h.unchecked, r, "a password could not be checked", zap.Error(err))
+		h.warn(h.unchecked.Of(down.Way), r, "a password could not be checked", zap.Error(err))
 		h.Server.Audit.Record(oauth.Event{
 			What: oauth.SignInFailed, Client: client, From: h.From(r), User: session.User{Name: plain(printable(name))}, Why: down.Error(),
 		})

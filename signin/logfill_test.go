@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -74,6 +75,24 @@ func TestClass24SignInsThatCannotWorkDoNotFillTheLog(t *testing.T) {
 			b := f.visitor()
 			f.wantLines(func(int) { flood(f, b) })
 		})
+	}
+}
+
+func TestTheFaultOfOneWayDoesNotHideThatOfAnother(t *testing.T) {
+	f := newFixture(t)
+	core, log := observer.New(zapcore.WarnLevel)
+	f.hosted.Log = zap.New(core)
+	for id, status := range map[string]int{"first": http.StatusInternalServerError, "second": http.StatusUnauthorized} {
+		b := newOwnBackend(t)
+		b.says(status, "")
+		f.use(b.way(id, time.Minute))
+		for range 2 {
+			want(t, f.visitor().try("zoe", "hunter2"), http.StatusServiceUnavailable)
+		}
+		lines := log.TakeAll()
+		if len(lines) != 1 || !strings.Contains(fmt.Sprint(lines[0].ContextMap()["error"]), "signin backend "+id) {
+			t.Errorf("%s: the log has %v", id, lines)
+		}
 	}
 }
 

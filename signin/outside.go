@@ -359,7 +359,7 @@ func (h *Hosted) wrong(w http.ResponseWriter, r *http.Request, way Redirecting, 
 		h.failedFor(w, p, fmt.Errorf("signing in by %s: %w", way.ID(), err))
 		return
 	}
-	h.warn(&h.notFinished, r, "a sign-in at a provider was not finished", zap.String("signin", way.ID()), zap.Error(err))
+	h.warn(h.notFinished.Of(way.ID()), r, "a sign-in at a provider was not finished", zap.String("signin", way.ID()), zap.Error(err))
 	h.Server.Audit.Record(oauth.Event{What: what, Client: p.client(), From: h.From(r), Why: way.ID() + ": " + err.Error()})
 	h.message(w, status, p, m)
 }

@@ -60,6 +60,7 @@ var (
 type DownError struct {
 	RetryAfter time.Duration // zero: it is not known when it may
 	Cause      error
+	Way        string // by its ID; may be empty
 }
 
 func (e *DownError) Error() string {

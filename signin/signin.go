@@ -182,8 +182,10 @@ type Hosted struct {
 
 	returning perAddress
 
-	refusedLogouts, lostLogouts, refusedTickets seldom.Lines
-	unchecked, notBegun, notFinished, notOpened seldom.Lines
+	notOpened seldom.Lines
+
+	// Of each way there are lines of their own, so that none hides another's fault.
+	refusedLogouts, lostLogouts, refusedTickets, unchecked, notBegun, notFinished seldom.Kinds
 }
 
 // The paths of the hosted page, below the issuer.

@@ -66,7 +66,7 @@ func (h *Hosted) giveTicket(w http.ResponseWriter, r *http.Request, id string) {
 	}
 	signature := r.Header.Get(signed.Header)
 	if err := way.secret.Verify(signature, body, h.Now(), ticketSkew); err != nil {
-		h.warn(&h.refusedTickets, r, "a ticket was refused", zap.String("signin", id), zap.Error(err))
+		h.warn(h.refusedTickets.Of(id), r, "a ticket was refused", zap.String("signin", id), zap.Error(err))
 		ticketError(w, http.StatusUnauthorized, "invalid_signature", "The request is refused: "+err.Error()+".")
 		return
 	}
