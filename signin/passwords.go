@@ -104,7 +104,7 @@ func (s several) Check(ctx context.Context, c Credentials) (session.User, error)
 // and none whom a backend, or a person, could take for a user of this
 // configuration.
 func (ws Ways) own(u session.User, way Way) session.User {
-	u.Signin = way.ID()
+	u.Signin, u.Name = way.ID(), spaced(u.Name)
 	if !visible(u.Name) || ws.taken(u.Name) {
 		u.Name = u.Email
 	}

@@ -9,9 +9,22 @@ import (
 
 // invisible says whether a character shows nothing, or changes how others are
 // shown: what Unicode calls default-ignorable, and all of format, of which the
-// controls of direction are some.
+// controls of direction are some; and separators of lines, paragraphs and words but
+// for the plain space, with the blank of Braille, which is none of these.
 func invisible(r rune) bool {
-	return r > unicode.MaxASCII && unicode.In(r, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
+	return r > unicode.MaxASCII && (r == '\u2800' ||
+		unicode.In(r, unicode.Z, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector))
+}
+
+// spaced is a name in which spaces of any kind are plain ones, as some scripts have
+// others between the names of a person.
+func spaced(name string) string {
+	return strings.TrimSpace(strings.Map(func(r rune) rune {
+		if unicode.Is(unicode.Zs, r) {
+			return ' '
+		}
+		return r
+	}, name))
 }
 
 // visible says whether all characters of a name are. A name with others may look

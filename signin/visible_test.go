@@ -18,7 +18,8 @@ import (
 var unseen = map[string]string{
 	"a space of no width": "demo\u200b", "a joiner": "de\u200dmo", "a soft hyphen": "de\u00admo", "a mark of order": "\ufeffdemo",
 	"the other direction": "\u202eomed", "an isolate": "\u2066demo\u2069", "a grapheme joiner": "demo\u034f", "a filler": "demo\u3164",
-	"a variation": "demo\ufe0f", "a tag": "demo\U000e0041", "nothing else": "\u200b", "another's": "cy\u200brus",
+	"a variation": "demo\ufe0f", "a tag": "demo\U000e0041", "nothing else": "\u200b", "a blank of Braille": "demo\u2800",
+	"a wide space": "demo\u3000", "a space that does not break": "\u00a0demo", "another's": "cy\u200brus",
 }
 
 func TestANameOfAnotherWayWithWhatCannotBeSeenIsNotShown(t *testing.T) {
@@ -42,6 +43,30 @@ func TestANameOfAnotherWayWithWhatCannotBeSeenIsNotShown(t *testing.T) {
 					t.Errorf("%s, with %q: at %s %+v", what, email, where, u)
 				}
 			}
+		}
+	}
+}
+
+func TestSeparatorsButForThePlainSpaceAreNotVisible(t *testing.T) {
+	for _, r := range " a\u00e9\u0e33\u28ff\u2010" {
+		if !visible("de" + string(r) + "mo") {
+			t.Errorf("%U is not", r)
+		}
+	}
+	for _, r := range "\u00a0\u1680\u2003\u2028\u2029\u202f\u205f\u2800\u3000" {
+		if name := "de" + string(r) + "mo"; visible(name) || plain(name) != "demo" {
+			t.Errorf("%U is, or stays in %q", r, plain(name))
+		}
+	}
+}
+
+// They stand between the names of a person.
+func TestSpacesOfANameAreShownAsPlainOnes(t *testing.T) {
+	f := newAtProvider(t)
+	for name, shown := range map[string]string{"山田\u3000太郎": "山田 太郎", "Zoë\u00a0M.\u202fK.": "Zoë M. K.", " ann b ": "ann b"} {
+		b := f.signsIn(map[string]any{"sub": name, "preferred_username": name})
+		if got := f.who(b.session()); got != shown {
+			t.Errorf("%q is shown as %q", name, got)
 		}
 	}
 }
