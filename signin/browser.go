@@ -25,7 +25,7 @@ type browser struct {
 const (
 	browserPurpose  = "browser"
 	browserLifetime = 400 * 24 * time.Hour // the most that browsers keep a cookie
-	maxKnown        = 8
+	maxKnown        = 16                   // with two for each user of a backend: see spelling
 )
 
 // browser reads the cookie of a request. False means that there is none, or

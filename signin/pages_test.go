@@ -1,6 +1,7 @@
 package signin
 
 import (
+	"fmt"
 	"html"
 	"net/http"
 	"net/url"
@@ -242,14 +243,32 @@ func (f *fixture) visitorTransaction() string {
 	return url.QueryEscape(b.form(b.open(SignInPath)).transaction)
 }
 
-func TestTheBrowserCookieKnowsTheLastEightAccounts(t *testing.T) {
+func TestTheBrowserCookieKnowsTheLastAccounts(t *testing.T) {
 	b := newBrowser()
-	for _, account := range []string{"1", "2", "3", "4", "5", "6", "7", "8", "2", "9"} {
-		b = b.remember(account)
+	for i := range maxKnown {
+		b = b.remember(fmt.Sprint(i))
 	}
-	if got := strings.Join(b.Known, " "); got != "9 2 8 7 6 5 4 3" || b.knows("1") || !b.knows("3") {
-		t.Fatalf("knows %s", got)
+	b = b.remember("1").remember("new")
+	if len(b.Known) != maxKnown || b.Known[0] != "new" || b.Known[1] != "1" || b.knows("0") || !b.knows("2") {
+		t.Fatalf("knows %q", b.Known)
 	}
+}
+
+// Each is known as what they are, and by what they typed.
+func TestClass18EightUsersOfABackendMayShareABrowser(t *testing.T) {
+	f, own := newFixture(t), newOwnBackend(t)
+	f.use(own.way("accounts", time.Minute))
+	shared := f.visitor()
+	answer := func(i int) { own.says(http.StatusOK, fmt.Sprintf(`{"user":{"subject":"%d"}}`, i)) }
+	for i := range 8 {
+		answer(i)
+		want(t, shared.try(names(8)[i], "right"), http.StatusOK)
+	}
+	own.says(http.StatusUnauthorized, `{"user":{"subject":"0"}}`)
+	f.guess("name 0", f.hosted.Limits.PerAccount)
+	answer(0)
+	want(t, f.visitor().try("name 0", "right"), http.StatusTooManyRequests)
+	want(t, shared.try("name 0", "right"), http.StatusOK)
 }
 
 func TestSigningOutIsAskedForWhateverTheQueryHolds(t *testing.T) {
