@@ -169,8 +169,19 @@ func TestLoginAPIPopupWhoseOpenerComesToNothingSaysSo(t *testing.T) {
 	window := b.opens(func() { b.click("Open") })
 	window.signIn(demo.Name, demo.Password)
 	window.sees("The page that you came from has not gone on.")
-	window.expect("/sso/widget?used=1") // may be refused, and then is a 410
-	w.Restart()                         // codes are in memory
+	// Only what is said of the code is the end.
+	const unanswered = "This site does not answer right now, and cannot tell whether the page that you came from has gone on. If it has not, go on in this window."
+	window.do("window.asked = fetch; window.fetch = async () => ({status: 403})")
+	window.sees(unanswered, "Continue")
+	window.do("window.fetch = asked")
+	window.sees("The page that you came from has not gone on.")
+	window.expect("/sso/widget?used=1") // is refused, and then is a 410
+	w.Stop()
+	window.sees(unanswered, "Continue")
+	window.look("widget-unanswered")
+	if err := w.Up(); err != nil { // codes are in memory
+		t.Fatal(err)
+	}
 	window.sees("The page that you came from did not go on in time. Close this window and sign in there again.")
 	window.seesNot("Continue")
 	window.look("widget-late")

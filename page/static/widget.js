@@ -5,7 +5,7 @@
   const view = document.getElementById("widget");
   const next = document.getElementById("next");
   const go = document.getElementById("continue");
-  const { callback, origin, state, used, wait, done, gone, silent, late } = view.dataset;
+  const { callback, origin, state, used, wait, done, gone, silent, unanswered, late } = view.dataset;
   const opener = origin && window.opener && !window.opener.closed ? window.opener : null;
 
   const tell = (name, more) => {
@@ -39,11 +39,11 @@
       window.close();
       return;
     }
-    if (status >= 400 && status < 500) {
+    if (status === 400 || status === 410) { // this page is too old, or the code
       say(late, false);
       return;
     }
-    if (delay === 2000) say(silent, true);
+    if (delay === 2000) say(status === 202 ? silent : unanswered, true);
     setTimeout(closeOnceUsed, delay, Math.min(2 * delay, 2000));
   };
 
