@@ -21,6 +21,9 @@ type Disabling interface {
 	// Disabled are their subjects, in an order of their own. Callers must not
 	// modify it.
 	Disabled() []string
+
+	// NameOf is the name of a user with a subject, for the audit log.
+	NameOf(subject string) string
 }
 
 // disabledInterval is how often it is looked at who is disabled.
@@ -95,7 +98,7 @@ func (d *disabledOf) end(ctx context.Context, subject string) error {
 	grants, grantsErr := d.Server.Grants.EndUser(ctx, subject)
 	if sessions+grants > 0 {
 		d.Server.Audit.Record(oauth.Event{
-			What: oauth.SessionEnded, User: session.User{Subject: subject, Signin: d.way.ID()},
+			What: oauth.SessionEnded, User: session.User{Subject: subject, Name: d.way.NameOf(subject), Signin: d.way.ID()},
 			Why: fmt.Sprintf("the user is disabled: all %d, and %d lasting grants", sessions, grants),
 		})
 	}

@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
+	"github.com/caddy-sso/caddy-sso/oauth"
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
@@ -36,6 +37,11 @@ func TestClass14WhatADisabledUserHasIsEndedOnceTheStoreTakesIt(t *testing.T) {
 		want(t, v.try(a.Name, f.work.passwords[a.Hash.encoded]), http.StatusOK)
 		cookies[a.Name] = v.session()
 	}
+	client, _ := f.hosted.Server.Clients.Get("1")
+	client.Scopes = append(client.Scopes, "offline")
+	lasting := f.lasting(client, cookies["demo"])
+	core, audit := observer.New(zapcore.InfoLevel)
+	f.hosted.Server.Audit = oauth.NewAudit(zap.New(core))
 	d, log := f.disabling()
 	d.look(t.Context())
 	disabled := []Account{demo, ann, bob}
@@ -56,6 +62,16 @@ func TestClass14WhatADisabledUserHasIsEndedOnceTheStoreTakesIt(t *testing.T) {
 			t.Errorf("%s has the session of %q", name, got)
 		}
 	}
+	if _, refusal := f.hosted.Server.Refresh(t.Context(), oauth.RefreshRequest{Client: client, Token: lasting}); refusal == nil || refusal.Kind != oauth.InvalidGrant {
+		t.Errorf("the lasting grant: %v", refusal)
+	}
+	ended := map[any]any{}
+	for _, e := range audit.FilterMessage(string(oauth.SessionEnded)).All() {
+		ended[e.ContextMap()["user"]] = e.ContextMap()["why"]
+	}
+	if len(ended) != 2 || ended["demo"] != "the user is disabled: all 1, and 1 lasting grants" || ended["Ann"] == nil {
+		t.Errorf("the audit log has %v", ended)
+	}
 
 	// Once a user was enabled, being disabled counts anew.
 	d.look(t.Context())
@@ -67,6 +83,21 @@ func TestClass14WhatADisabledUserHasIsEndedOnceTheStoreTakesIt(t *testing.T) {
 	if got := f.who(v.session()); got != "" {
 		t.Errorf("%s has a session the second time", got)
 	}
+}
+
+// lasting is the refresh token of a grant with scope offline.
+func (f *fixture) lasting(client *oauth.Client, cookie string) string {
+	f.t.Helper()
+	in, err := f.hosted.Server.SignedIn(f.t.Context(), cookie)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	tokens, refusal := f.hosted.Server.IssueTokens(f.t.Context(),
+		&oauth.Authorization{Client: client, Scopes: []string{"offline"}, Audience: client.Audiences}, in, f.from)
+	if refusal != nil || tokens.Refresh == "" {
+		f.t.Fatalf("there is no refresh token: %v", refusal)
+	}
+	return tokens.Refresh
 }
 
 // meanwhile is a way during whose checks something happens.

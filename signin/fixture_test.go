@@ -174,7 +174,7 @@ func newFixture(t testing.TB) *fixture {
 	}
 	f.hosted = &Hosted{
 		Server: &oauth.Server{
-			Issuer: issuer, Clients: clients, Sessions: sessions, Codes: codes.NewMemory(codes.Options{Now: f.clock.Now}),
+			Issuer: issuer, Clients: clients, Store: f.store, Sessions: sessions, Codes: codes.NewMemory(codes.Options{Now: f.clock.Now}),
 			Keys: ring, Grants: oauth.NewGrants(f.store, sessions), Users: Ways{way}, Now: f.clock.Now,
 		},
 		Store: f.store, Keys: ring, Ways: Ways{way}, Attempts: attempts.New(),

@@ -79,6 +79,14 @@ func (l *Local) Current(u session.User) (session.User, bool) {
 // Disabled implements [Disabling].
 func (l *Local) Disabled() []string { return l.now.Load().disabled }
 
+// NameOf implements [Disabling].
+func (l *Local) NameOf(subject string) string {
+	if a := l.now.Load().bySubject[subject]; a != nil {
+		return a.user.Name
+	}
+	return ""
+}
+
 // Has implements [Named].
 func (l *Local) Has(name string) bool { return l.now.Load().find(name) != nil }
 
