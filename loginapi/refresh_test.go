@@ -51,7 +51,7 @@ func TestWithoutScopeOfflineTheRefreshTokenIsThereAndEmpty(t *testing.T) {
 	w := newWorld(t)
 	cookie, _ := w.signIn(ada)
 	if token := w.refreshToken(w.token(redemption(w.code(cookie, game("scope", "email"))))); token != "" {
-		t.Errorf("it is %q", token)
+		t.Errorf("it is %.10q", token)
 	}
 }
 

@@ -68,7 +68,7 @@ func TestOnlyScopeOfflineGivesARefreshToken(t *testing.T) {
 	code := w.code(in, nil)
 	tokens, refusal := w.ExchangeCode(t.Context(), oauth.CodeRequest{Client: w.client("1"), Code: code, RedirectURI: callback, Verifier: verifier})
 	if refusal != nil || tokens.Refresh != "" {
-		t.Errorf("%q without scope offline (%v)", tokens.Refresh, refusal)
+		t.Errorf("%.10q without scope offline (%v)", tokens.Refresh, refusal)
 	}
 }
 
