@@ -118,7 +118,7 @@ func TestAFileThatIsNotWholeIsSaidAtTheStart(t *testing.T) {
 		"cut off in the first line": {ann[:len(ann)/2], "no line is a user"},
 		"an empty line":             {"\n", ""},
 		"no end, and whole":         {ann + strings.TrimSpace(bob), ""},
-		"no end, whole, and wrong":  {ann + `{"name":"bob"}`, ""},
+		"no end, whole, and wrong":  {ann + `{"name":"bob","password":"x"}`, ""},
 	} {
 		path := filepath.Join(t.TempDir(), "users")
 		if name != "gone" {
