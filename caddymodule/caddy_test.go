@@ -183,10 +183,19 @@ func loadJSON(config map[string]any) error {
 	return caddy.Load(raw, false)
 }
 
+// mustLoad loads a configuration, and waits until that of before listens no more,
+// for which Caddy itself does not.
 func (w *world) mustLoad(s setup) {
 	w.t.Helper()
 	if err := w.load(s); err != nil {
 		w.t.Fatal(err)
+	}
+	for _, address := range []string{w.site, w.portal} {
+		_, port, err := net.SplitHostPort(address)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		eventually(w.t, "the servers of before are closed", func() bool { return caddy.ListenerUsage("tcp", ":"+port) < 2 })
 	}
 }
 
