@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"net/http"
 	"net/url"
 	"time"
 
@@ -49,7 +50,8 @@ func known(way, kind, name string) string {
 
 // keep notes whose session a provider knows by which name, and returns what the
 // session itself keeps.
-func (h *Hosted) keep(ctx context.Context, way Way, a Arrival) (session.Upstream, error) {
+func (h *Hosted) keep(r *http.Request, way Way, a Arrival) (session.Upstream, error) {
+	ctx := r.Context()
 	names := map[string]string{}
 	if a.SessionID != "" {
 		names[known(way.ID(), "session", a.SessionID)] = a.User.Subject
@@ -75,7 +77,7 @@ func (h *Hosted) keep(ctx context.Context, way Way, a Arrival) (session.Upstream
 		return up, nil
 	}
 	if a.RefreshToken == "" {
-		h.Log.Warn("the provider gave no refresh token, so that recheck does nothing for a session that begins now; most give one for the scope offline_access",
+		h.warn(h.noRefresh.Of(way.ID()), r, "the provider gave no refresh token, so that recheck does nothing for a session that begins now; most give one for the scope offline_access",
 			zap.String("signin", way.ID()))
 		return up, nil
 	}

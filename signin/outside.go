@@ -209,7 +209,7 @@ func (h *Hosted) accept(w http.ResponseWriter, r *http.Request, o outside, b bro
 		h.finishedBefore(w, p)
 		return
 	}
-	up, err := h.keep(r.Context(), way, arrival)
+	up, err := h.keep(r, way, arrival)
 	if err != nil {
 		h.failedFor(w, p, err)
 		return

@@ -185,7 +185,7 @@ type Hosted struct {
 	notOpened seldom.Lines
 
 	// Of each way there are lines of their own, so that none hides another's fault.
-	refusedLogouts, lostLogouts, refusedTickets, unchecked, notBegun, notFinished seldom.Kinds
+	refusedLogouts, lostLogouts, refusedTickets, unchecked, notBegun, notFinished, noRefresh seldom.Kinds
 }
 
 // The paths of the hosted page, below the issuer.
