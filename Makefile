@@ -3,7 +3,7 @@
 TAGS := nobadger,nomysql,nopgx
 CADDY := $(CURDIR)/bin/caddy
 
-.PHONY: run test unit e2e bench fuzz lint build
+.PHONY: run test unit e2e bench fuzz lint vulncheck build
 
 # The example: sign in at http://localhost:8081 as demo, with the password demo.
 run: build
@@ -47,3 +47,7 @@ lint:
 	go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0 run ./...
 	cd e2e && go vet ./...
 	cd bench && go vet ./...
+
+# Vulnerabilities in what is compiled in, by the Go vulnerability database.
+vulncheck:
+	go run golang.org/x/vuln/cmd/govulncheck@v1.9.0 -tags $(TAGS) ./...
