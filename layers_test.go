@@ -22,7 +22,7 @@ var layers = [][]string{
 	{"cmd/caddy"},
 	{"."},
 	{"caddymodule"},
-	{"storage/memory", "storage/file", "storage/redis"}, // by name for caddymodule alone
+	{"storage/memory", "storage/file", "storage/redis", "storage/endings"}, // by name for caddymodule alone
 	{"loginapi", "licenseapi", "oidc", "signin", "gate"},
 	{"endpoint", "page", "signed", "endpoint/endpointtest", "oauth/oauthtest"},
 	{"oauth"},

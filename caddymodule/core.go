@@ -19,6 +19,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/session"
 	"github.com/caddy-sso/caddy-sso/signin"
 	"github.com/caddy-sso/caddy-sso/storage"
+	"github.com/caddy-sso/caddy-sso/storage/endings"
 )
 
 var errUnavailable = storage.ErrUnavailable
@@ -111,6 +112,14 @@ func (a *App) newState() (*state, error) {
 	if err != nil {
 		return nil, err
 	}
+	if a.engine.Shared() {
+		store = endings.New(store, endings.Options{
+			Removed:      []string{session.Prefix, oauth.GrantPrefix},
+			Marks:        []string{oauth.EndedPrefix},
+			MarkLifetime: oauth.EndedFor,
+			Forgotten:    logForgotten,
+		})
+	}
 	s := &state{
 		store:    store,
 		cache:    session.NewCache(store, session.CacheOptions{Capacity: a.Session.Cache, Logger: logStored}),
@@ -130,6 +139,12 @@ func (a *App) newState() (*state, error) {
 // configuration, whose log may be closed by then.
 func logStored(what string, err error) {
 	caddy.Log().Named("sso").Warn("storage", zap.String("record", what), zap.Error(err))
+}
+
+// logForgotten writes that the store came back without its last endings.
+func logForgotten(endings int) {
+	caddy.Log().Named("sso").Warn("the store had forgotten sessions and grants that were ended in the last minutes, as it does at a failover to a replica that was behind; they were ended again",
+		zap.Int("endings", endings))
 }
 
 func (a *App) newCore(s *state, identity string) *core {

@@ -90,6 +90,16 @@ func (g *Grants) hasEnded(ctx context.Context, id string) (bool, error) {
 	return ended, nil
 }
 
+// What stored keys of grants begin with: EndedPrefix those of marks that a grant
+// has ended, which are kept for EndedFor, and GrantPrefix those of grants that
+// outlive their session, each of which is removed when it ends. None is ever used
+// again.
+const (
+	EndedPrefix = endedPrefix
+	EndedFor    = endedFor
+	GrantPrefix = grantPrefix
+)
+
 const (
 	endedPrefix = "ended:"
 	grantPrefix = "grant:"

@@ -75,6 +75,10 @@ func (k Key) ID() string { return hex.EncodeToString(k[:idLength/2]) }
 
 func (k Key) String() string { return k.ID() }
 
+// Prefix begins the keys of stored sessions. Whoever removes what is under one
+// ends a session; none is ever used again.
+const Prefix = sessionPrefix
+
 const (
 	sessionPrefix = "session:"
 	sitePrefix    = "site:"

@@ -2,10 +2,7 @@ package redis_test
 
 import (
 	"errors"
-	"io"
-	"net"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -13,67 +10,6 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage/redis"
 	"github.com/caddy-sso/caddy-sso/storage/redistest"
 )
-
-// A proxy is one address in front of several servers, as managed ones have it:
-// at a failover new connections lead elsewhere, and the old ones stay as they
-// are.
-type proxy struct {
-	listener net.Listener
-	mu       sync.Mutex
-	target   string // guarded by mu
-}
-
-func newProxy(t *testing.T, target *redistest.Server) *proxy {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &proxy{listener: listener, target: target.Addr()}
-	var pipes sync.WaitGroup
-	pipes.Go(func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			pipes.Go(func() { p.pipe(conn) })
-		}
-	})
-	t.Cleanup(func() {
-		listener.Close()
-		pipes.Wait() // the store and the servers, begun later or ended by kill, hang up
-	})
-	return p
-}
-
-func (p *proxy) pipe(client net.Conn) {
-	defer client.Close()
-	p.mu.Lock()
-	target := p.target
-	p.mu.Unlock()
-	server, err := net.Dial("tcp", target)
-	if err != nil {
-		return
-	}
-	defer server.Close()
-	var back sync.WaitGroup
-	back.Go(func() {
-		defer client.Close()
-		_, _ = io.Copy(client, server)
-	})
-	_, _ = io.Copy(server, client)
-	server.Close()
-	back.Wait()
-}
-
-func (p *proxy) url() string { return "redis://" + p.listener.Addr().String() }
-
-func (p *proxy) leadTo(s *redistest.Server) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.target = s.Addr()
-}
 
 func pair(t *testing.T) (first, second *redistest.Server) {
 	first, second = redistest.Start(t), redistest.Start(t)
@@ -102,8 +38,8 @@ func TestAFailoverBehindOneAddressNeedsNoHelp(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			first, second := pair(t)
-			p := newProxy(t, first)
-			s := open(t, p.url(), redis.Options{})
+			p := redistest.StartProxy(t, first)
+			s := open(t, p.URL(), redis.Options{})
 			eventually(t, "it works", func() bool { return works(t, s) })
 			mustPut(t, s, "a")
 			eventually(t, "the replica has it", func() bool {
@@ -112,7 +48,7 @@ func TestAFailoverBehindOneAddressNeedsNoHelp(t *testing.T) {
 				return err == nil && n == 1
 			})
 			c := watch(t, s)
-			p.leadTo(second)
+			p.LeadTo(second)
 			second.Promote()
 			if fail != nil {
 				fail(first)
@@ -159,9 +95,9 @@ func TestAServerThatBecameAReplicaIsUnavailableUntilItIsPromoted(t *testing.T) {
 // Somebody gives the replica's address, or is led there at first.
 func TestAStoreThatBeginsAtAReplicaFindsTheMasterLater(t *testing.T) {
 	first, second := pair(t)
-	p := newProxy(t, second)
-	s := open(t, p.url(), redis.Options{Timeout: 300 * time.Millisecond})
+	p := redistest.StartProxy(t, second)
+	s := open(t, p.URL(), redis.Options{Timeout: 300 * time.Millisecond})
 	wantUnavailable(t, s)
-	p.leadTo(first)
+	p.LeadTo(first)
 	eventually(t, "it works", func() bool { return works(t, s) })
 }

@@ -1,0 +1,142 @@
+package endings
+
+import (
+	"context"
+	"time"
+
+	"github.com/caddy-sso/caddy-sso/storage"
+)
+
+const (
+	againTimeout   = 5 * time.Second
+	firstBackoff   = 50 * time.Millisecond
+	longestBackoff = 2 * time.Second
+)
+
+// changed hears what the store tells. It may run inside a write of the store,
+// so it leaves all that asks the store to the worker.
+func (s *Store) changed(c storage.Change) {
+	switch {
+	case c.Lost:
+		s.work(func() { s.again = true })
+	case begins(c.Key, []string{Announced}):
+		if key := c.Key[len(Announced):]; begins(key, s.options.Removed) {
+			s.remember(key, ending{})
+		}
+	case begins(c.Key, s.options.Marks):
+		if _, known := s.known.Peek(c.Key); !known {
+			s.work(func() { s.learn = append(s.learn, c.Key) })
+		}
+	}
+}
+
+// work notes what is to be done, and sees that somebody does it.
+func (s *Store) work(note func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return
+	}
+	note()
+	if len(s.learn) > s.options.Capacity {
+		s.learn = s.learn[1:]
+	}
+	if !s.working {
+		s.working = true
+		s.running.Go(s.worker)
+	}
+}
+
+// worker comes and goes with the work. What fails is tried again until the
+// store is closed.
+func (s *Store) worker() {
+	backoff := time.Duration(0)
+	for {
+		keys, again, ok := s.next()
+		if !ok {
+			return
+		}
+		left, err := s.learnAll(keys)
+		if again && err == nil {
+			err = s.endAgain()
+		}
+		if err == nil {
+			backoff = 0
+			continue
+		}
+		s.work(func() {
+			s.learn = append(s.learn, left...)
+			s.again = s.again || again
+		})
+		backoff = min(max(2*backoff, firstBackoff), longestBackoff)
+		select {
+		case <-s.life.Done():
+		case <-time.After(backoff):
+		}
+	}
+}
+
+// next takes the work out. Without any, the worker is over.
+func (s *Store) next() (keys []string, again, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || !s.again && len(s.learn) == 0 {
+		s.working = false
+		return nil, false, false
+	}
+	keys, again = s.learn, s.again
+	s.learn, s.again = nil, false
+	return keys, again, true
+}
+
+// learnAll reads the marks of other nodes, and returns those that it could not
+// read.
+func (s *Store) learnAll(keys []string) (left []string, err error) {
+	ctx, cancel := context.WithTimeout(s.life, againTimeout)
+	defer cancel()
+	for i, key := range keys {
+		value, ok, err := s.Store.Get(ctx, key)
+		if err != nil {
+			return keys[i:], err
+		}
+		if ok {
+			s.marked(key, value)
+		}
+	}
+	return nil, nil
+}
+
+// endAgain writes the endings of the last minutes once more, for the nodes that
+// do not know of them.
+func (s *Store) endAgain() error {
+	forgotten := 0
+	for _, key := range s.known.Keys() {
+		e, known := s.known.Peek(key)
+		if !known || s.old(e) {
+			s.known.Remove(key)
+			continue
+		}
+		had, err := s.write(key, e)
+		if err != nil {
+			return err
+		}
+		if had {
+			forgotten++
+		}
+	}
+	if forgotten > 0 {
+		s.options.Forgotten(forgotten)
+	}
+	return nil
+}
+
+// write writes one ending again, and says whether the store had forgotten it.
+func (s *Store) write(key string, e ending) (forgotten bool, err error) {
+	ctx, cancel := context.WithTimeout(s.life, againTimeout)
+	defer cancel()
+	if e.mark == nil {
+		_, forgotten, err = s.Store.Take(ctx, key)
+		return forgotten, err
+	}
+	return s.Store.CompareAndSwap(ctx, key, nil, e.mark, s.options.MarkLifetime)
+}

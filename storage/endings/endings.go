@@ -1,0 +1,233 @@
+// Package endings keeps what was ended ended, over a store that can forget its
+// last writes: Redis replicates asynchronously, so a replica that becomes the
+// master may still have a session that the old master had removed.
+//
+// A [Store] stands between the store and its users. It remembers for some
+// minutes what was ended, here or on another node, answers by that, and ends it
+// again whenever the store was interrupted. Nodes tell each other by keys
+// that begin with [Announced], whose names alone matter. So an ending outlives a
+// failover as long as one node lives that knew of it. One whose announcement
+// and node were lost together with the master may come undone.
+package endings
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/caddy-sso/caddy-sso/storage"
+	lru "github.com/hashicorp/golang-lru/v2"
+)
+
+// Announced begins the keys by which nodes tell each other what was removed.
+const Announced = "gone:"
+
+const (
+	defaultKeep     = 10 * time.Minute
+	defaultCapacity = 50_000
+)
+
+// Options of a [Store].
+type Options struct {
+	// Removed are what keys begin with whose removal by Take ends something.
+	// Such a key is never used again, so that ending it once more ends nothing
+	// else.
+	Removed []string
+
+	// Marks are what keys begin with whose value says that something has ended.
+	// Such a value is never changed or removed.
+	Marks []string
+
+	// MarkLifetime is how long a mark is kept that has to be written again.
+	// It is as long as marks are kept at first, or longer. Required with Marks.
+	MarkLifetime time.Duration
+
+	// Keep is how long an ending is remembered: longer than a replica is
+	// behind its master. Default: 10 minutes.
+	Keep time.Duration
+
+	// Capacity is how many endings are remembered; the oldest are forgotten
+	// first. Default: 50 000.
+	Capacity int
+
+	// Now is the clock. Default: time.Now.
+	Now func() time.Time
+
+	// Forgotten is told how many endings the store had forgotten. It must not
+	// block. Default: nobody is.
+	Forgotten func(endings int)
+}
+
+// A Store is a store that forgets no ending. Methods that are not described
+// here are those of the store below.
+type Store struct {
+	storage.Store
+
+	options Options
+	known   *lru.Cache[string, ending]
+	stop    func()
+	life    context.Context // ends with Close
+	end     context.CancelFunc
+
+	mu      sync.Mutex
+	learn   []string // marks of other nodes whose value is to be read
+	again   bool     // all endings are to be written again
+	working bool
+	closed  bool
+	running sync.WaitGroup
+}
+
+// An ending is what is known of a key.
+type ending struct {
+	at   int64  // when it was heard of last, in milliseconds since 1970
+	mark []byte // the value of a mark; nil: the key was removed
+}
+
+// New returns a store over another one, which its Close closes.
+func New(store storage.Store, o Options) *Store {
+	if o.Keep <= 0 {
+		o.Keep = defaultKeep
+	}
+	if o.Capacity <= 0 {
+		o.Capacity = defaultCapacity
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Forgotten == nil {
+		o.Forgotten = func(int) {}
+	}
+	known, err := lru.New[string, ending](o.Capacity)
+	if err != nil {
+		panic(err) // the capacity is positive
+	}
+	s := &Store{Store: store, options: o, known: known}
+	s.life, s.end = context.WithCancel(context.Background())
+	s.stop = store.Watch(s.changed)
+	return s
+}
+
+// Get returns no value whose removal is known, and marks that the store has
+// forgotten.
+func (s *Store) Get(ctx context.Context, key string) ([]byte, bool, error) {
+	value, ok, err := s.Store.Get(ctx, key)
+	if err != nil {
+		return nil, false, err
+	}
+	e, known := s.ended(key)
+	switch {
+	case !known:
+		return value, ok, nil
+	case e.mark == nil:
+		return nil, false, nil
+	case !ok:
+		return slices.Clone(e.mark), true, nil
+	}
+	return value, ok, nil
+}
+
+// Put remembers marks. One that could not be stored is stored later.
+func (s *Store) Put(ctx context.Context, key string, value []byte, lifetime time.Duration) error {
+	if !begins(key, s.options.Marks) {
+		return s.Store.Put(ctx, key, value, lifetime)
+	}
+	s.marked(key, value)
+	return s.orLater(s.Store.Put(ctx, key, value, lifetime))
+}
+
+// Take announces a removal to the other nodes before it. Where the announcement
+// cannot be stored, it goes on: removing something may be what makes room. A
+// value that could not be removed counts as removed here, and is removed later.
+func (s *Store) Take(ctx context.Context, key string) ([]byte, bool, error) {
+	if !begins(key, s.options.Removed) {
+		return s.Store.Take(ctx, key)
+	}
+	s.remember(key, ending{})
+	// An error here is that of the removal, too, or one that it mends.
+	_ = s.Store.Put(ctx, Announced+key, []byte{1}, s.options.Keep)
+	value, ok, err := s.Store.Take(ctx, key)
+	return value, ok, s.orLater(err)
+}
+
+// orLater sees that an ending is written again that may not have been stored.
+func (s *Store) orLater(err error) error {
+	if errors.Is(err, storage.ErrUnavailable) {
+		s.work(func() { s.again = true })
+	}
+	return err
+}
+
+// CompareAndSwap changes nothing whose removal is known, and remembers marks.
+func (s *Store) CompareAndSwap(ctx context.Context, key string, old, next []byte, lifetime time.Duration) (bool, error) {
+	if e, known := s.ended(key); known && e.mark == nil {
+		return false, nil
+	}
+	swapped, err := s.Store.CompareAndSwap(ctx, key, old, next, lifetime)
+	if swapped && err == nil {
+		s.marked(key, next)
+	}
+	return swapped, err
+}
+
+// Scan leaves out what is known to be removed.
+func (s *Store) Scan(ctx context.Context, prefix string, fn func(key string, value []byte) error) error {
+	return s.Store.Scan(ctx, prefix, func(key string, value []byte) error {
+		if e, known := s.ended(key); known && e.mark == nil {
+			return nil
+		}
+		return fn(key, value)
+	})
+}
+
+// Close closes the store below, too.
+func (s *Store) Close() error {
+	s.stop()
+	s.end()
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	err := s.Store.Close()
+	s.running.Wait()
+	return err
+}
+
+// ended returns what is known of a key that has ended.
+func (s *Store) ended(key string) (ending, bool) {
+	if !begins(key, s.options.Removed) && !begins(key, s.options.Marks) {
+		return ending{}, false
+	}
+	e, known := s.known.Peek(key)
+	return e, known && !s.old(e)
+}
+
+// old says whether an ending was heard of so long ago that no replica can have
+// missed it.
+func (s *Store) old(e ending) bool {
+	return s.options.Now().UnixMilli()-e.at > s.options.Keep.Milliseconds()
+}
+
+// marked remembers a mark.
+func (s *Store) marked(key string, value []byte) {
+	if begins(key, s.options.Marks) {
+		s.remember(key, ending{mark: slices.Clip(slices.Clone(value))})
+	}
+}
+
+func (s *Store) remember(key string, e ending) {
+	e.at = s.options.Now().UnixMilli()
+	s.known.Add(key, e)
+}
+
+func begins(key string, prefixes []string) bool {
+	for _, p := range prefixes {
+		if strings.HasPrefix(key, p) {
+			return true
+		}
+	}
+	return false
+}
+
+var _ storage.Store = (*Store)(nil)

@@ -1,0 +1,74 @@
+//go:build unix
+
+package redistest
+
+import (
+	"io"
+	"net"
+	"sync"
+	"testing"
+)
+
+// A Proxy is one address in front of several servers, as managed ones have it:
+// at a failover new connections lead elsewhere, and the old ones stay as they
+// are.
+type Proxy struct {
+	listener net.Listener
+	mu       sync.Mutex
+	target   string // guarded by mu
+}
+
+// StartProxy starts a proxy that leads to a server. It ends with the test.
+func StartProxy(tb testing.TB, target *Server) *Proxy {
+	tb.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	p := &Proxy{listener: listener, target: target.Addr()}
+	var pipes sync.WaitGroup
+	pipes.Go(func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			pipes.Go(func() { p.pipe(conn) })
+		}
+	})
+	tb.Cleanup(func() {
+		listener.Close()
+		pipes.Wait() // the store and the servers, begun later or ended by kill, hang up
+	})
+	return p
+}
+
+func (p *Proxy) pipe(client net.Conn) {
+	defer client.Close()
+	p.mu.Lock()
+	target := p.target
+	p.mu.Unlock()
+	server, err := net.Dial("tcp", target)
+	if err != nil {
+		return
+	}
+	defer server.Close()
+	var back sync.WaitGroup
+	back.Go(func() {
+		defer client.Close()
+		_, _ = io.Copy(client, server)
+	})
+	_, _ = io.Copy(server, client)
+	server.Close()
+	back.Wait()
+}
+
+// URL is the proxy's address as a redis URL.
+func (p *Proxy) URL() string { return "redis://" + p.listener.Addr().String() }
+
+// LeadTo leads new connections to another server.
+func (p *Proxy) LeadTo(s *Server) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.target = s.Addr()
+}
