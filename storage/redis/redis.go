@@ -5,7 +5,8 @@
 //
 //   - Nothing that fails is reported as "not found". A server that does not
 //     answer, or answers with an error, is [storage.ErrUnavailable]: for Get at
-//     once while the watchdog reaches no master, else within Options.Timeout.
+//     once while the watchdog finds no master that reads for it, else within
+//     Options.Timeout.
 //   - Put is sent again when its connection dies, so it may be carried out
 //     twice. Take is sent again too; when an earlier try may have taken the
 //     value, finding nothing is ErrUnavailable, though the value is gone.
@@ -97,7 +98,11 @@ type Store struct {
 	down  atomic.Bool   // no master could be reached when the watchdog last looked
 	gap   atomic.Bool   // a connection was lost since the watchdog last looked
 	wake  chan struct{} // makes the watchdog look now
-	recut time.Time     // when the watchdog last cut off a replica; its own
+
+	// The watchdog's own: when it last cut off a replica, and how many
+	// connections to each node died one after the other.
+	recut  time.Time
+	deaths map[string]int
 }
 
 // Open returns a store for the server or cluster at address, one of
@@ -138,6 +143,7 @@ func Open(address string, o Options) (*Store, error) {
 		ready:   make(chan struct{}),
 		tried:   make(chan struct{}),
 		wake:    make(chan struct{}, 1),
+		deaths:  make(map[string]int),
 	}
 	s.life, s.end = context.WithCancel(context.Background())
 	option := s.clientOption(parsed)

@@ -15,6 +15,9 @@ const (
 	replica role = "replica"
 )
 
+// probe is the key that the watchdog reads. Nothing is ever stored there.
+const probe = "probe"
+
 // askRole asks a node for its role, with the command that every connection
 // begins with: unlike ROLE it is allowed to every user. What is no replica
 // takes writes, whatever it calls that.
@@ -28,4 +31,18 @@ func askRole(ctx context.Context, node rueidis.Client) (role, error) {
 		return replica, nil
 	}
 	return master, nil
+}
+
+// tryRole is askRole, and reads, too: a node that loads its data, runs a long
+// script or has lost its cluster says that it is a master, and reads nothing.
+func (s *Store) tryRole(ctx context.Context, node rueidis.Client) (role, error) {
+	role, err := askRole(ctx, node)
+	if err != nil || role != master {
+		return role, err
+	}
+	err = node.Do(ctx, node.B().Get().Key(s.options.Prefix+probe).Build()).Error()
+	if _, answered := rueidis.IsRedisErr(err); err == nil || rueidis.IsRedisNil(err) || answered && !refused(err) {
+		return master, nil
+	}
+	return away, err
 }

@@ -17,6 +17,10 @@ const (
 	firstConnectDelay = 50 * time.Millisecond
 	lastConnectDelay  = time.Second
 
+	// mostDeaths is how many connections to a node may die one after the other
+	// before it counts as away.
+	mostDeaths = 3
+
 	// recutInterval is how often a lone server that stays a replica is dialled
 	// again.
 	recutInterval = time.Second
@@ -129,11 +133,12 @@ func (s *Store) look(client rueidis.Client, nodes map[string]role) {
 	usable := 0 // nodes that may take a command
 	for addr, answer := range answers {
 		before, known := nodes[addr]
-		died := answer.err != nil && !cannotReach(answer.err)
+		died := answer.err != nil && !cannotReach(answer.err) && !refused(answer.err)
+		s.countDeath(addr, died)
 		if died && before == replica {
 			continue // cut off by ourselves; who is there now is yet to be seen
 		}
-		if died || answer.role == master {
+		if died && s.deaths[addr] < mostDeaths || answer.role == master {
 			usable++
 		}
 		nodes[addr] = answer.role
@@ -145,6 +150,7 @@ func (s *Store) look(client rueidis.Client, nodes map[string]role) {
 	for addr := range nodes {
 		if _, still := answers[addr]; !still {
 			delete(nodes, addr)
+			delete(s.deaths, addr)
 			lost = true
 		}
 	}
@@ -153,6 +159,16 @@ func (s *Store) look(client rueidis.Client, nodes map[string]role) {
 		s.feed.Send(storage.Change{Lost: true})
 	}
 	s.cutOff(client, answers)
+}
+
+// countDeath counts the connections to a node that died one after the other, as
+// where something before it takes connections and closes them.
+func (s *Store) countDeath(addr string, died bool) {
+	if !died {
+		delete(s.deaths, addr)
+		return
+	}
+	s.deaths[addr]++
 }
 
 func (s *Store) logAnswer(addr string, a answer) {
@@ -201,9 +217,9 @@ func (s *Store) ask(nodes map[string]rueidis.Client) map[string]answer {
 	answers := make(map[string]answer, len(nodes))
 	for addr, node := range nodes {
 		wg.Go(func() {
-			role, err := askRole(ctx, node)
+			role, err := s.tryRole(ctx, node)
 			for ctx.Err() == nil && ended(err) {
-				role, err = askRole(ctx, node)
+				role, err = s.tryRole(ctx, node)
 			}
 			mu.Lock()
 			defer mu.Unlock()
