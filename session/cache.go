@@ -16,6 +16,7 @@ import (
 
 const (
 	defaultCapacity = 250_000
+	defaultPatience = 100 * time.Millisecond
 
 	// keptLosses bounds how many interruptions of the feed are remembered. What
 	// was read before the oldest of them counts as lost long ago.
@@ -32,6 +33,10 @@ type CacheOptions struct {
 	// store again.
 	Capacity int
 
+	// Patience is how long a request waits for the store to confirm what is
+	// known in memory, before it goes on by that. Default: 100 milliseconds.
+	Patience time.Duration
+
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
 
@@ -46,10 +51,11 @@ type CacheOptions struct {
 // A Cache is what outlives a reload of the configuration: decoded sessions,
 // and the live requests tied to them. There is one for each store.
 type Cache struct {
-	store  storage.Store
-	clock  func() time.Time
-	random io.Reader
-	logger func(what string, err error)
+	store    storage.Store
+	patience time.Duration
+	clock    func() time.Time
+	random   io.Reader
+	logger   func(what string, err error)
 
 	sessions *table[Session]
 	sites    *table[site]
@@ -74,6 +80,9 @@ func NewCache(store storage.Store, o CacheOptions) *Cache {
 	if o.Capacity <= 0 {
 		o.Capacity = defaultCapacity
 	}
+	if o.Patience <= 0 {
+		o.Patience = defaultPatience
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -86,6 +95,7 @@ func NewCache(store storage.Store, o CacheOptions) *Cache {
 	ctx, stop := context.WithCancel(context.Background())
 	c := &Cache{
 		store:    store,
+		patience: o.Patience,
 		clock:    o.Now,
 		random:   o.Rand,
 		logger:   o.Logger,

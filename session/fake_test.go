@@ -34,6 +34,9 @@ type fake struct {
 	storage.Store
 
 	down  atomic.Bool // every call fails
+	hangs atomic.Bool // no call is answered before its context ends
+
+	hanging atomic.Int64 // calls that do so now
 	mute  atomic.Bool // the feed tells nothing
 	gets  atomic.Int64
 	swaps atomic.Int64 // those that wrote a session
@@ -61,8 +64,25 @@ func (f *fake) onCAS(fn func(key string)) { f.mu.Lock(); f.beforeCAS = fn; f.mu.
 func (f *fake) onPut(fn func(key string)) { f.mu.Lock(); f.beforePut = fn; f.mu.Unlock() }
 func (f *fake) failNextTakes(n int)       { f.mu.Lock(); f.failTakes = n; f.mu.Unlock() }
 
+// waits is what the context of a request carries that counts its calls.
+type waits struct{}
+
+func (f *fake) hang(ctx context.Context) {
+	if n, ok := ctx.Value(waits{}).(*atomic.Int64); ok {
+		n.Add(1)
+	}
+	if f.hangs.Load() {
+		f.hanging.Add(1)
+		<-ctx.Done()
+		f.hanging.Add(-1)
+	}
+}
+
 func (f *fake) Get(ctx context.Context, key string) ([]byte, bool, error) {
 	f.gets.Add(1)
+	if f.hang(ctx); ctx.Err() != nil {
+		return nil, false, ctx.Err()
+	}
 	if f.down.Load() {
 		return nil, false, errDown
 	}
@@ -162,9 +182,15 @@ func newWorld(t *testing.T, p session.Policy) *world {
 
 func worldOn(t *testing.T, p session.Policy, c *clock, inner storage.Store) *world {
 	t.Helper()
+	return patientWorld(t, p, c, inner, time.Minute)
+}
+
+// patientWorld is one in which requests wait for the store for so long.
+func patientWorld(t *testing.T, p session.Policy, c *clock, inner storage.Store, patience time.Duration) *world {
+	t.Helper()
 	w := &world{t: t, clock: c, store: newFake(inner)}
 	w.cache = session.NewCache(w.store, session.CacheOptions{
-		Now: c.Now, Logger: func(string, error) { w.logs.Add(1) },
+		Now: c.Now, Patience: patience, Logger: func(string, error) { w.logs.Add(1) },
 	})
 	w.Sessions = session.New(w.cache, p)
 	t.Cleanup(func() {

@@ -9,40 +9,49 @@ import (
 
 const (
 	// recheckers bounds how many goroutines ask the store at once.
-	recheckers = 8
+	recheckers = 16
 
 	recheckTimeout = 5 * time.Second
 	firstBackoff   = 50 * time.Millisecond
-	longestBackoff = 2 * time.Second
+	longestBackoff = 500 * time.Millisecond
 )
 
-// rechecks are the sessions of live requests that are to be read again, each
-// once, however often that was asked for. Nothing here waits for the store but
+// rechecks are the sessions and site sessions that are to be read again, each
+// once, however often that was asked for: those of live requests, and those that
+// were used while the store did not answer. Nothing here waits for the store but
 // the workers, which come and go with the work.
 type rechecks struct {
 	ctx   context.Context
 	cache *Cache
 
 	mu      sync.Mutex
-	tasks   map[Key]*recheck
-	queue   []Key
-	all     int64 // if not 0, all are to be queued: unverified since then
+	tasks   map[entry]*recheck
+	queue   []entry
+	all     int64 // if not 0, those of all live requests are to be queued: unverified since then
 	workers int
 	backoff time.Duration
+	wake    chan struct{} // closed when the store may be back
 	closed  bool
 	running sync.WaitGroup
 }
 
-// recheck is one session's.
+// An entry names what a cache holds: a session, or a site session.
+type entry struct {
+	key  Key
+	site bool
+}
+
+// recheck is one entry's.
 type recheck struct {
 	since   int64 // unverified since then; 0 if it only is to be extended
+	failed  bool  // the store did not answer
 	running bool
 	again   bool  // asked for again while running,
 	later   int64 // unverified since then
 }
 
 func newRechecks(ctx context.Context, c *Cache) *rechecks {
-	return &rechecks{ctx: ctx, cache: c, tasks: make(map[Key]*recheck)}
+	return &rechecks{ctx: ctx, cache: c, tasks: make(map[entry]*recheck), wake: make(chan struct{})}
 }
 
 // close waits for the workers. Their context must have ended.
@@ -66,11 +75,25 @@ func earlier(a, b int64) int64 {
 func (r *rechecks) add(k Key, since int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	task, ok := r.tasks[k]
+	r.addTask(entry{key: k}, since)
+}
+
+// unanswered asks for an entry to be read until the store answers, which did not
+// when a request asked.
+func (r *rechecks) unanswered(e entry, since int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.addTask(e, since)
+	r.tasks[e].failed = true
+}
+
+// addTask adds to the tasks; r.mu must be held.
+func (r *rechecks) addTask(e entry, since int64) {
+	task, ok := r.tasks[e]
 	switch {
 	case !ok:
-		r.tasks[k] = &recheck{since: since}
-		r.queue = append(r.queue, k)
+		r.tasks[e] = &recheck{since: since}
+		r.queue = append(r.queue, e)
 	case task.running:
 		task.again = true
 		task.later = earlier(task.later, since)
@@ -80,11 +103,30 @@ func (r *rechecks) add(k Key, since int64) {
 	r.work()
 }
 
-// addAll asks for all sessions that have live requests.
+// failing says whether the store did not answer when an entry was to be read,
+// and is being asked again.
+func (r *rechecks) failing(e entry) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	task, ok := r.tasks[e]
+	return ok && task.failed
+}
+
+// silent says whether the store did not answer when it was last asked here.
+func (r *rechecks) silent() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.backoff != 0
+}
+
+// addAll asks for all sessions that have live requests, and for all that waits
+// for the store at once.
 func (r *rechecks) addAll(since int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.all = earlier(r.all, since)
+	close(r.wake)
+	r.wake = make(chan struct{})
 	r.work()
 }
 
@@ -99,28 +141,30 @@ func (r *rechecks) work() {
 
 func (r *rechecks) worker() {
 	for {
-		k, ok := r.next()
+		e, used, ok := r.next()
 		if !ok {
 			return
 		}
 		ctx, cancel := context.WithTimeout(r.ctx, recheckTimeout)
-		err := r.cache.recheck(ctx, &k)
+		err := r.cache.recheck(ctx, e, used)
 		cancel()
-		pause := r.done(k, err)
+		pause, wake := r.done(e, err)
 		if pause == 0 {
 			continue
 		}
 		timer := time.NewTimer(pause)
 		select {
 		case <-r.ctx.Done():
+		case <-wake:
 		case <-timer.C:
 		}
 		timer.Stop()
 	}
 }
 
-// next takes a session from the queue. Without one, the worker is over.
-func (r *rechecks) next() (Key, bool) {
+// next takes an entry from the queue, and says whether a request has used it
+// while the store did not answer. Without one, the worker is over.
+func (r *rechecks) next() (e entry, used, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for r.all != 0 && r.ctx.Err() == nil {
@@ -135,38 +179,40 @@ func (r *rechecks) next() (Key, bool) {
 	}
 	if len(r.queue) == 0 || r.ctx.Err() != nil {
 		r.workers--
-		return Key{}, false
+		return entry{}, false, false
 	}
-	k := r.queue[0]
+	e = r.queue[0]
 	r.queue = r.queue[1:]
-	r.tasks[k].running = true
-	return k, true
+	r.tasks[e].running = true
+	return e, r.tasks[e].failed, true
 }
 
-// done notes the outcome, and says how long to wait before asking again.
-func (r *rechecks) done(k Key, err error) time.Duration {
+// done notes the outcome, and says how long to wait before asking again, unless
+// wake is closed before.
+func (r *rechecks) done(e entry, err error) (pause time.Duration, wake <-chan struct{}) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	task := r.tasks[k]
+	task := r.tasks[e]
 	switch {
 	case err != nil:
 		task.since = earlier(task.since, task.later)
+		task.failed = true
 		r.backoff = min(max(2*r.backoff, firstBackoff), longestBackoff)
 	case task.again:
-		task.since = task.later
+		task.since, task.failed = task.later, false
 		r.backoff = 0
 	default:
-		delete(r.tasks, k)
+		delete(r.tasks, e)
 		r.backoff = 0
-		return 0
+		return 0, nil
 	}
 	task.running, task.again, task.later = false, false, 0
-	r.queue = append(r.queue, k)
-	return r.backoff
+	r.queue = append(r.queue, e)
+	return r.backoff, r.wake
 }
 
 // unverified calls fn for every session that waits for a store that does not
-// answer. While it does, those that wait are simply not read yet.
+// answer. While the store answers, those that wait are simply not read yet.
 func (r *rechecks) unverified(fn func(k Key, since int64)) {
 	type waiting struct {
 		k     Key
@@ -175,9 +221,9 @@ func (r *rechecks) unverified(fn func(k Key, since int64)) {
 	var all []waiting
 	r.mu.Lock()
 	if r.backoff != 0 {
-		for k, task := range r.tasks {
-			if since := earlier(task.since, task.later); since != 0 {
-				all = append(all, waiting{k, since})
+		for e, task := range r.tasks {
+			if since := earlier(task.since, task.later); since != 0 && !e.site {
+				all = append(all, waiting{e.key, since})
 			}
 		}
 	}
@@ -187,11 +233,17 @@ func (r *rechecks) unverified(fn func(k Key, since int64)) {
 	}
 }
 
-// recheck reads a session that has live requests, ends those if it is gone,
-// and extends it if that is due. An error means that it is to be tried again.
-func (c *Cache) recheck(ctx context.Context, k *Key) error {
+// recheck reads an entry again. A session that is gone ends with its live
+// requests; one that has some is extended if that is due. An error means that it
+// is to be tried again. Nothing is read that has no live request, and was not
+// used.
+func (c *Cache) recheck(ctx context.Context, e entry, used bool) error {
+	k := &e.key
+	if e.site {
+		return c.recheckSite(ctx, k)
+	}
 	owner := c.live.strictest(k)
-	if owner == nil {
+	if owner == nil && !used {
 		return nil
 	}
 	found, value, err := c.load(ctx, k)
@@ -199,7 +251,7 @@ func (c *Cache) recheck(ctx context.Context, k *Key) error {
 		c.gone(k)
 		return nil
 	}
-	if err != nil {
+	if err != nil || owner == nil {
 		return err
 	}
 	if now := c.now(); owner.due(found, now) {
@@ -209,6 +261,15 @@ func (c *Cache) recheck(ctx context.Context, k *Key) error {
 	}
 	c.live.touched(k, found)
 	return nil
+}
+
+func (c *Cache) recheckSite(ctx context.Context, k *Key) error {
+	_, err := c.loadSite(ctx, k)
+	if errors.Is(err, ErrNone) {
+		c.sites.drop(k)
+		return nil
+	}
+	return err
 }
 
 func (c *Cache) sweepUntil(ctx context.Context) {

@@ -8,12 +8,8 @@ import (
 )
 
 const (
-	// reverifyTimeout bounds how long the use of an unverified session waits
-	// for a store that hangs, before it is served under the grace.
-	reverifyTimeout = 2 * time.Second
-
-	// extendTimeout bounds how long a request waits for the extension of its
-	// session, and retryExtend is how soon after a failure another one tries.
+	// extendTimeout bounds how long the extension of a session takes, and
+	// retryExtend is how soon after a failure another one tries.
 	extendTimeout = 2 * time.Second
 	retryExtend   = int64(time.Minute / time.Millisecond)
 )
@@ -83,20 +79,24 @@ func (s *Sessions) read(ctx context.Context, k *Key, now int64) (*Session, error
 	return found, nil
 }
 
-// reverify checks a session that was read before the feed was interrupted.
+// reverify checks a session that was read before the feed was interrupted. It
+// is believed for the outage grace while the store does not answer. Once that
+// was noticed, no request waits for the store: it is asked in the background,
+// until it answers.
 func (s *Sessions) reverify(ctx context.Context, k *Key, cached held[Session], now int64) (*Session, error) {
-	bounded, cancel := context.WithTimeout(ctx, reverifyTimeout)
-	defer cancel()
-	found, err := s.read(bounded, k, now)
-	if errors.Is(err, ErrNone) {
-		s.cache.sessions.drop(k)
-		return nil, err
-	}
-	if err == nil {
-		return found, nil
-	}
-	if !s.terms.withinGrace(s.cache.lostAt(cached.epoch), now) {
-		return nil, err
+	lost := s.cache.lostAt(cached.epoch)
+	inGrace := s.terms.withinGrace(lost, now)
+	if !inGrace || !s.cache.rechecks.failing(entry{key: *k}) {
+		bounded, cancel := context.WithTimeout(ctx, s.cache.patience)
+		defer cancel()
+		found, err := s.read(bounded, k, now)
+		if errors.Is(err, ErrNone) {
+			s.cache.sessions.drop(k)
+		}
+		if err == nil || errors.Is(err, ErrNone) || !inGrace {
+			return found, err
+		}
+		s.cache.rechecks.unanswered(entry{key: *k}, lost)
 	}
 	if !s.terms.alive(cached.value, now) {
 		return nil, ErrNone
@@ -110,26 +110,38 @@ func (s *Sessions) due(found *Session, now int64) bool {
 }
 
 // extendUsed extends a session because a request uses it. Of concurrent
-// requests one tries, and the others go on. The only error is ErrNone, when
-// the session turns out to be gone.
+// requests one tries, and the others go on; where it takes long, that one goes
+// on, too. The only error is ErrNone, when the session turns out to be gone.
 func (s *Sessions) extendUsed(ctx context.Context, found *Session, value []byte, now int64) (*Session, error) {
 	last := found.attempted.Load()
 	if last != 0 && now-last < min(s.terms.everyOf(found), retryExtend) {
 		return found, nil
 	}
-	if !found.attempted.CompareAndSwap(last, now) {
+	if !found.attempted.CompareAndSwap(last, now) || s.cache.rechecks.silent() {
 		return found, nil
 	}
-	// A client that goes away has still used its session.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), extendTimeout)
-	defer cancel()
-	err := s.extend(ctx, found, value, now)
-	if errors.Is(err, ErrNone) {
-		s.cache.gone(&found.key)
-		return nil, ErrNone
-	}
-	if err != nil {
-		s.cache.logger("session "+found.ID(), err)
+	done := make(chan error, 1)
+	go func() {
+		// A client that goes away has still used its session.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), extendTimeout)
+		defer cancel()
+		err := s.extend(ctx, found, value, now)
+		switch {
+		case errors.Is(err, ErrNone):
+			s.cache.gone(&found.key)
+		case err != nil:
+			s.cache.logger("session "+found.ID(), err)
+		}
+		done <- err
+	}()
+	patience := time.NewTimer(s.cache.patience)
+	defer patience.Stop()
+	select {
+	case err := <-done:
+		if errors.Is(err, ErrNone) {
+			return nil, ErrNone
+		}
+	case <-patience.C:
 	}
 	return found, nil
 }

@@ -115,17 +115,21 @@ func (c *Cache) site(ctx context.Context, k *Key, t terms) (*site, error) {
 	if cached.epoch == c.epoch.Load() {
 		return cached.value, nil
 	}
-	bounded, cancel := context.WithTimeout(ctx, reverifyTimeout)
-	defer cancel()
-	found, err := c.loadSite(bounded, k)
-	if errors.Is(err, ErrNone) {
-		c.sites.drop(k)
-		return nil, err
+	lost := c.lostAt(cached.epoch)
+	inGrace := t.withinGrace(lost, c.now())
+	if !inGrace || !c.rechecks.failing(entry{*k, true}) {
+		bounded, cancel := context.WithTimeout(ctx, c.patience)
+		defer cancel()
+		found, err := c.loadSite(bounded, k)
+		if errors.Is(err, ErrNone) {
+			c.sites.drop(k)
+		}
+		if err == nil || errors.Is(err, ErrNone) || !inGrace {
+			return found, err
+		}
+		c.rechecks.unanswered(entry{*k, true}, lost)
 	}
-	if err != nil && t.withinGrace(c.lostAt(cached.epoch), c.now()) {
-		return cached.value, nil
-	}
-	return found, err
+	return cached.value, nil
 }
 
 func (c *Cache) loadSite(ctx context.Context, k *Key) (*site, error) {

@@ -1,0 +1,115 @@
+package session_test
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/caddy-sso/caddy-sso/session"
+	"github.com/caddy-sso/caddy-sso/storage"
+	"github.com/caddy-sso/caddy-sso/storage/memory"
+)
+
+// silentWorld is one whose requests hardly wait, with a session and a site
+// session that are known.
+func silentWorld(t *testing.T, p session.Policy) (w *world, cookie, site string, sso *session.Session) {
+	t.Helper()
+	c := newClock()
+	w = patientWorld(t, p, c, memory.New(memory.Options{Now: c.Now}), time.Millisecond)
+	cookie, sso = w.known()
+	token, err := w.BeginSite(t.Context(), sso, "wiki", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	site = token.Encode()
+	if _, err := w.CheckSite(t.Context(), site, "wiki"); err != nil {
+		t.Fatal(err)
+	}
+	return w, cookie, site, sso
+}
+
+// Once one request has met the silence, no other asks the store.
+func TestNobodyWhoIsKnownWaitsForASilentStore(t *testing.T) {
+	w, cookie, site, _ := silentWorld(t, session.Policy{OutageGrace: time.Hour})
+	w.store.hangs.Store(true)
+	w.store.lose()
+	var asked atomic.Int64
+	ctx := context.WithValue(t.Context(), waits{}, &asked)
+	for range 100 {
+		if _, err := w.Check(ctx, cookie); err != nil {
+			t.Fatal("signed out:", err)
+		}
+		if _, err := w.CheckSite(ctx, site, "wiki"); err != nil {
+			t.Fatal("signed out at a site:", err)
+		}
+	}
+	if n := asked.Load(); n > 2 {
+		t.Errorf("requests asked the store %d times; want once for the session and once for the site session", n)
+	}
+	stranger := session.Token{9}
+	if _, err := w.Check(boundedBy(t, time.Millisecond), stranger.Encode()); !errors.Is(err, storage.ErrUnavailable) {
+		t.Error("an unknown session is", err)
+	}
+}
+
+func boundedBy(t *testing.T, d time.Duration) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), d)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// What ended unheard is noticed when the store answers, without another use.
+func TestWhatEndedDuringASilenceIsNoticedWhenTheStoreAnswers(t *testing.T) {
+	w, cookie, site, sso := silentWorld(t, session.Policy{OutageGrace: time.Hour})
+	w.store.mute.Store(true)
+	if err := w.store.Store.Put(t.Context(), "other", []byte("1"), time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := w.store.Store.Take(t.Context(), w.storeKey(sso)); err != nil {
+		t.Fatal(err)
+	}
+	w.store.down.Store(true)
+	w.store.lose()
+	w.check(cookie)
+	if _, err := w.CheckSite(t.Context(), site, "wiki"); err != nil {
+		t.Fatal(err)
+	}
+	w.store.down.Store(false)
+	eventually(t, "all was read again", w.cache.Settled)
+	if _, err := w.Check(t.Context(), cookie); err != session.ErrNone {
+		t.Error("the session goes on:", err)
+	}
+	if _, err := w.CheckSite(t.Context(), site, "wiki"); err != session.ErrNone {
+		t.Error("the site session goes on:", err)
+	}
+}
+
+// The grace counts from the interruption, however often the store is asked.
+func TestAFailedRecheckBuysNoTime(t *testing.T) {
+	w, cookie, _, _ := silentWorld(t, session.Policy{OutageGrace: 5 * time.Minute})
+	w.store.down.Store(true)
+	w.store.lose()
+	for range 5 {
+		w.check(cookie)
+		w.clock.Advance(time.Minute)
+	}
+	w.check(cookie)
+	w.clock.Advance(time.Millisecond)
+	if _, err := w.Check(t.Context(), cookie); !errors.Is(err, storage.ErrUnavailable) {
+		t.Error("past the grace:", err)
+	}
+}
+
+// Writing down that a session is in use holds nobody up.
+func TestAUseThatCannotBeWrittenDownHoldsNobodyUp(t *testing.T) {
+	w, cookie, _, _ := silentWorld(t, session.Policy{Idle: time.Hour})
+	w.clock.Advance(10 * time.Minute)
+	w.store.hangs.Store(true)
+	w.check(cookie)
+	if n := w.store.hanging.Load(); n != 1 {
+		t.Errorf("the check came back with %d calls of the store under way; want the one that it began", n)
+	}
+	eventually(t, "it gives up", func() bool { return w.store.hanging.Load() == 0 })
+}
