@@ -3,7 +3,6 @@ package oauth
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -15,10 +14,7 @@ import (
 
 const (
 	defaultVerified = 65_536
-
-	// reverifyTimeout bounds how long the use of an unverified grant waits for
-	// a store that hangs, before it is believed under the grace.
-	reverifyTimeout = 2 * time.Second
+	defaultPatience = 100 * time.Millisecond
 )
 
 // VerifiedOptions are what a [VerifiedCache] can be given. The zero value
@@ -27,6 +23,10 @@ type VerifiedOptions struct {
 	// Capacity is about how many tokens, and again how many grants, are kept.
 	// Default: 65 536. What does not fit is verified again.
 	Capacity int
+
+	// Patience is how long a request waits for the store to confirm what is
+	// known in memory, before it goes on by that. Default: 100 milliseconds.
+	Patience time.Duration
 
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
@@ -43,8 +43,9 @@ type VerifiedOptions struct {
 //     next used, and live requests that hang on them are looked at. While the
 //     store does not answer, they are believed for the outage grace of sessions.
 type VerifiedCache struct {
-	now    func() time.Time
-	stored *Grants
+	now      func() time.Time
+	patience time.Duration
+	stored   *Grants
 
 	tokens *table[[sha256.Size]byte, verifiedToken]
 	grants *table[string, knownGrant]
@@ -107,11 +108,14 @@ func NewVerifiedCache(store storage.Store, o VerifiedOptions) *VerifiedCache {
 	if o.Capacity <= 0 {
 		o.Capacity = defaultVerified
 	}
+	if o.Patience <= 0 {
+		o.Patience = defaultPatience
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
 	c := &VerifiedCache{
-		now:    o.Now,
+		now: o.Now, patience: o.Patience,
 		stored: NewGrants(store, nil),
 		tokens: newTable[[sha256.Size]byte, verifiedToken](o.Capacity),
 		grants: newTable[string, knownGrant](o.Capacity),
@@ -158,6 +162,7 @@ func (c *VerifiedCache) lost() {
 	for _, id := range c.live.grants() {
 		c.rechecks.add(id, now)
 	}
+	c.rechecks.hurry()
 }
 
 // read asks the store for a grant, and lets the answer into the cache if it
@@ -222,13 +227,20 @@ func (s *Server) grant(ctx context.Context, id string, offline bool) (*knownGran
 	if lost == 0 || known.over() {
 		return known, nil
 	}
-	bounded, cancel := context.WithTimeout(ctx, reverifyTimeout)
-	defer cancel()
-	found, err := c.read(bounded, id, offline)
-	if err != nil && errors.Is(err, storage.ErrUnavailable) && s.Sessions.WithinGrace(time.UnixMilli(lost)) {
+	if !s.Sessions.WithinGrace(time.UnixMilli(lost)) {
+		return c.read(ctx, id, offline)
+	}
+	if c.rechecks.failing(id) {
 		return known, nil
 	}
-	return found, err
+	bounded, cancel := context.WithTimeout(ctx, c.patience)
+	defer cancel()
+	found, err := c.read(bounded, id, offline)
+	if err == nil {
+		return found, nil
+	}
+	c.rechecks.unanswered(id, time.UnixMilli(lost), known.offline)
+	return known, nil
 }
 
 // read asks the store for a grant.

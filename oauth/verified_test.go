@@ -1,6 +1,7 @@
 package oauth_test
 
 import (
+	"context"
 	"crypto/sha256"
 	"fmt"
 	"reflect"
@@ -233,6 +234,49 @@ func TestAnInterruptedFeedMakesGrantsUnverified(t *testing.T) {
 			w.verified(goesOn)
 			w.store.down.Store(true)
 			w.verified(goesOn) // verified once, as before
+		})
+	}
+}
+
+// Once one request has met the silence, no other asks the store; what ended
+// unheard is noticed when it answers.
+func TestNoKnownTokenWaitsForASilentStore(t *testing.T) {
+	for _, offline := range []bool{false, true} {
+		t.Run(fmt.Sprint("offline ", offline), func(t *testing.T) {
+			w, h := remembering(t)
+			w.remember(session.Policy{OutageGrace: time.Hour}, oauth.VerifiedOptions{Patience: time.Millisecond})
+			_, in := w.signIn(ada)
+			token := w.openIDTokens(in, nil).Access
+			if offline {
+				token = w.offlineTokens(in).Access
+			}
+			grant := w.verified(token).Claims.Grant
+			h.mute.Store(true)
+			if err := w.Grants.End(t.Context(), grant); err != nil {
+				t.Fatal(err)
+			}
+			h.hangs.Store(true)
+			h.lose()
+			ctx := context.WithValue(t.Context(), ofRequest{}, true)
+			for range 100 {
+				if _, refusal := w.VerifyAccess(ctx, token); refusal != nil {
+					t.Fatal(refusal)
+				}
+			}
+			if n := h.asked.Load(); n > 2 {
+				t.Errorf("requests asked the store %d times; want once for the session and once for the grant", n)
+			}
+			h.hangs.Store(false)
+			h.lose() // as the store says when it is back
+			for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+				_, refusal := w.VerifyAccess(t.Context(), token)
+				if refusal != nil && refusal.Kind == oauth.InvalidToken {
+					return
+				}
+				if time.Now().After(deadline) {
+					t.Fatalf("the token of a grant that ended still counts: %v", refusal)
+				}
+			}
 		})
 	}
 }

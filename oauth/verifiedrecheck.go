@@ -10,26 +10,36 @@ import (
 const (
 	recheckTimeout = 5 * time.Second
 	firstBackoff   = 50 * time.Millisecond
-	longestBackoff = 2 * time.Second
+	longestBackoff = 500 * time.Millisecond
 )
 
-// grantRechecks are the grants of live requests that are to be read again. One
-// goroutine at a time does it, which comes and goes with the work.
+// grantRechecks are the grants that are to be read again: those of live requests,
+// and those that were used while the store did not answer. One goroutine at a
+// time does it, which comes and goes with the work.
 type grantRechecks struct {
 	ctx   context.Context
 	stop  context.CancelFunc
 	cache *VerifiedCache
 
 	mu      sync.Mutex
-	pending map[string]time.Time // unverified since then
+	pending map[string]grantRecheck
 	working bool
+	wake    chan struct{} // closed when the store may be back
 	closed  bool
 	running sync.WaitGroup
 }
 
+// A grantRecheck is what is known of a grant that is to be read again.
+type grantRecheck struct {
+	since   time.Time // unverified since then
+	failed  bool      // the store did not answer
+	offline bool      // it is looked for among those with scope offline, too
+	asked   int       // how often that was asked for
+}
+
 func newGrantRechecks(c *VerifiedCache) *grantRechecks {
 	ctx, stop := context.WithCancel(context.Background())
-	return &grantRechecks{ctx: ctx, stop: stop, cache: c, pending: make(map[string]time.Time)}
+	return &grantRechecks{ctx: ctx, stop: stop, cache: c, pending: make(map[string]grantRecheck), wake: make(chan struct{})}
 }
 
 func (r *grantRechecks) close() {
@@ -41,68 +51,109 @@ func (r *grantRechecks) close() {
 }
 
 // add asks for a grant to be read again, which is unverified since then.
-func (r *grantRechecks) add(id string, since time.Time) {
+func (r *grantRechecks) add(id string, since time.Time) { r.addAs(id, grantRecheck{since: since}) }
+
+// unanswered asks for a grant to be read until the store answers, which did not
+// when a request asked.
+func (r *grantRechecks) unanswered(id string, since time.Time, offline bool) {
+	r.addAs(id, grantRecheck{since: since, failed: true, offline: offline})
+}
+
+func (r *grantRechecks) addAs(id string, task grantRecheck) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed {
 		return
 	}
-	if before, ok := r.pending[id]; !ok || since.Before(before) {
-		r.pending[id] = since
+	if before, ok := r.pending[id]; ok {
+		if before.since.Before(task.since) {
+			task.since = before.since
+		}
+		task.failed, task.offline = task.failed || before.failed, task.offline || before.offline
+		task.asked = before.asked
 	}
+	task.asked++
+	r.pending[id] = task
 	if !r.working {
 		r.working = true
 		r.running.Go(r.work)
 	}
 }
 
+// failing says whether the store did not answer when a grant was to be read, and
+// is being asked again.
+func (r *grantRechecks) failing(id string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.pending[id].failed
+}
+
+// hurry asks at once for all that waits for the store.
+func (r *grantRechecks) hurry() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	close(r.wake)
+	r.wake = make(chan struct{})
+}
+
 func (r *grantRechecks) work() {
 	backoff := time.Duration(0)
 	for {
-		id, since, ok := r.next()
+		id, task, wake, ok := r.next()
 		if !ok {
 			return
 		}
-		if r.recheck(id) == nil {
+		if r.recheck(id, task) == nil {
+			r.done(id, task)
 			backoff = 0
 			continue
 		}
-		r.add(id, since)
+		r.unanswered(id, task.since, task.offline)
 		r.endUnverified()
 		backoff = min(max(2*backoff, firstBackoff), longestBackoff)
 		timer := time.NewTimer(backoff)
 		select {
 		case <-r.ctx.Done():
+		case <-wake:
 		case <-timer.C:
 		}
 		timer.Stop()
 	}
 }
 
-// next takes a grant out. Without one, the work is over.
-func (r *grantRechecks) next() (string, time.Time, bool) {
+// next returns a grant that is to be read. Without one, the work is over.
+func (r *grantRechecks) next() (id string, task grantRecheck, wake <-chan struct{}, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.ctx.Err() == nil {
-		for id, since := range r.pending {
-			delete(r.pending, id)
-			return id, since, true
+		for id, task := range r.pending {
+			return id, task, r.wake, true
 		}
 	}
 	r.working = false
-	return "", time.Time{}, false
+	return "", grantRecheck{}, nil, false
 }
 
-// recheck reads a grant that has live requests, and ends those if it has ended.
-// An error means that it is to be tried again.
-func (r *grantRechecks) recheck(id string) error {
+// done takes a grant out, unless it was asked for again meanwhile.
+func (r *grantRechecks) done(id string, task grantRecheck) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.pending[id] == task {
+		delete(r.pending, id)
+	}
+}
+
+// recheck reads a grant, and ends its live requests if it has ended. Nothing is
+// read that has no live request, and was not used. An error means that it is to
+// be tried again.
+func (r *grantRechecks) recheck(id string, task grantRecheck) error {
 	live, offline := r.cache.live.has(id)
-	if !live {
+	if !live && !task.failed {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(r.ctx, recheckTimeout)
 	defer cancel()
-	known, err := r.cache.read(ctx, id, offline)
+	known, err := r.cache.read(ctx, id, offline || task.offline)
 	if err != nil {
 		return err
 	}
@@ -118,7 +169,7 @@ func (r *grantRechecks) endUnverified() {
 	r.mu.Lock()
 	waiting := maps.Clone(r.pending)
 	r.mu.Unlock()
-	for id, since := range waiting {
-		r.cache.live.endIf(id, func(l *liveGrant) bool { return !l.sessions.WithinGrace(since) })
+	for id, task := range waiting {
+		r.cache.live.endIf(id, func(l *liveGrant) bool { return !l.sessions.WithinGrace(task.since) })
 	}
 }

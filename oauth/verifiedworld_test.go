@@ -21,13 +21,28 @@ type heard struct {
 	gets atomic.Int64
 	mute atomic.Bool // the feed tells nothing
 
+	hangs atomic.Bool  // no read is answered before its context ends
+	asked atomic.Int64 // reads of requests, as their context says
+
 	mu       sync.Mutex
 	watchers []func(storage.Change)
 	afterGet func(key string) // the value has been read, but not returned
 }
 
+// ofRequest is what the context of a request carries.
+type ofRequest struct{}
+
 func (h *heard) Get(ctx context.Context, key string) ([]byte, bool, error) {
 	h.gets.Add(1)
+	if ctx.Value(ofRequest{}) != nil {
+		h.asked.Add(1)
+	}
+	for h.hangs.Load() {
+		if ctx.Err() != nil {
+			return nil, false, ctx.Err()
+		}
+		time.Sleep(time.Millisecond)
+	}
 	value, ok, err := h.Store.Get(ctx, key)
 	h.mu.Lock()
 	after := h.afterGet
@@ -74,7 +89,7 @@ func remembering(t testing.TB) (*world, *heard) {
 // remember begins with an empty memory, under a policy of sessions.
 func (w *world) remember(p session.Policy, o oauth.VerifiedOptions) *oauth.VerifiedCache {
 	o.Now = w.clock.Now
-	sessions := session.NewCache(w.store, session.CacheOptions{Now: w.clock.Now})
+	sessions := session.NewCache(w.store, session.CacheOptions{Now: w.clock.Now, Patience: o.Patience})
 	w.t.Cleanup(sessions.Close)
 	w.Sessions = session.New(sessions, p)
 	w.Grants = oauth.NewGrants(w.store, w.Sessions)

@@ -37,9 +37,9 @@ type fake struct {
 	hangs atomic.Bool // no call is answered before its context ends
 
 	hanging atomic.Int64 // calls that do so now
-	mute  atomic.Bool // the feed tells nothing
-	gets  atomic.Int64
-	swaps atomic.Int64 // those that wrote a session
+	mute    atomic.Bool  // the feed tells nothing
+	gets    atomic.Int64
+	swaps   atomic.Int64 // those that wrote a session
 
 	mu        sync.Mutex
 	watcher   func(storage.Change)
