@@ -3,7 +3,7 @@
 TAGS := nobadger,nomysql,nopgx
 CADDY := $(CURDIR)/bin/caddy
 
-.PHONY: run test unit e2e bench fuzz lint vulncheck build
+.PHONY: run test unit e2e bench fuzz lint vulncheck faults build
 
 # The example: sign in at http://localhost:8081 as demo, with the password demo.
 run: build
@@ -25,6 +25,12 @@ e2e: build
 	cd e2e && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	cd e2e && go vet ./...
 	cd e2e && CADDY_SSO_BINARY=$(CADDY) go test -count=1 -timeout 25m ./...
+
+# What people see while the store fails, in times of what they see before: two
+# nodes under load. The tests run it, too, with shorter faults.
+faults: build
+	scripts/need.sh redis-server
+	cd e2e && CADDY_SSO_BINARY=$(CADDY) SSO_FAULT=20s go test -count=1 -v ./faults | grep -v '^ *{'
 
 # One run, one table, in ratios against bare Caddy. See bench/README.md.
 bench: build

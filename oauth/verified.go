@@ -3,6 +3,7 @@ package oauth
 import (
 	"context"
 	"crypto/sha256"
+	"fmt"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -221,6 +222,9 @@ func (s *Server) grant(ctx context.Context, id string, offline bool) (*knownGran
 	c := s.Verified.cache
 	known, ok := c.grants.get(id)
 	if !ok || offline && !known.offline {
+		if c.rechecks.silent.Load() {
+			return nil, errSilent
+		}
 		return c.read(ctx, id, offline)
 	}
 	lost := known.epoch.lost.Load()
@@ -230,18 +234,21 @@ func (s *Server) grant(ctx context.Context, id string, offline bool) (*knownGran
 	if !s.Sessions.WithinGrace(time.UnixMilli(lost)) {
 		return c.read(ctx, id, offline)
 	}
-	if c.rechecks.failing(id) {
+	if c.rechecks.unneeded(id, time.UnixMilli(lost), known.offline) {
 		return known, nil
 	}
 	bounded, cancel := context.WithTimeout(ctx, c.patience)
 	defer cancel()
 	found, err := c.read(bounded, id, offline)
-	if err == nil {
-		return found, nil
+	if err == nil || ctx.Err() != nil {
+		return found, err
 	}
 	c.rechecks.unanswered(id, time.UnixMilli(lost), known.offline)
 	return known, nil
 }
+
+// errSilent is why nobody waits for the store.
+var errSilent = fmt.Errorf("%w: it does not answer, and is being asked again", storage.ErrUnavailable)
 
 // read asks the store for a grant.
 func (g *Grants) read(ctx context.Context, id string, offline bool) (*knownGrant, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -24,6 +25,7 @@ type grantRechecks struct {
 	mu      sync.Mutex
 	pending map[string]grantRecheck
 	working bool
+	silent  atomic.Bool   // the store did not answer when it was last asked
 	wake    chan struct{} // closed when the store may be back
 	closed  bool
 	running sync.WaitGroup
@@ -56,6 +58,7 @@ func (r *grantRechecks) add(id string, since time.Time) { r.addAs(id, grantReche
 // unanswered asks for a grant to be read until the store answers, which did not
 // when a request asked.
 func (r *grantRechecks) unanswered(id string, since time.Time, offline bool) {
+	r.silent.Store(true)
 	r.addAs(id, grantRecheck{since: since, failed: true, offline: offline})
 }
 
@@ -80,12 +83,14 @@ func (r *grantRechecks) addAs(id string, task grantRecheck) {
 	}
 }
 
-// failing says whether the store did not answer when a grant was to be read, and
-// is being asked again.
-func (r *grantRechecks) failing(id string) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.pending[id].failed
+// unneeded says that a request need not ask for a grant, since the store is
+// silent, and sees that the grant is read once it answers.
+func (r *grantRechecks) unneeded(id string, since time.Time, offline bool) bool {
+	if !r.silent.Load() {
+		return false
+	}
+	r.unanswered(id, since, offline)
+	return true
 }
 
 // hurry asks at once for all that waits for the store.
@@ -104,6 +109,7 @@ func (r *grantRechecks) work() {
 			return
 		}
 		if r.recheck(id, task) == nil {
+			r.silent.Store(false)
 			r.done(id, task)
 			backoff = 0
 			continue

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"sync"
 	"time"
+
+	"github.com/caddy-sso/caddy-sso/storage"
 )
 
 const (
@@ -29,7 +31,7 @@ type rechecks struct {
 	queue   []entry
 	all     int64 // if not 0, those of all live requests are to be queued: unverified since then
 	workers int
-	backoff time.Duration
+	backoff time.Duration // 0: the store answered when it was last asked
 	wake    chan struct{} // closed when the store may be back
 	closed  bool
 	running sync.WaitGroup
@@ -83,8 +85,34 @@ func (r *rechecks) add(k Key, since int64) {
 func (r *rechecks) unanswered(e entry, since int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.backoff = max(r.backoff, firstBackoff)
 	r.addTask(e, since)
 	r.tasks[e].failed = true
+}
+
+// noticed notes that the store did not answer a request for what is not known
+// here. Until it does, it is asked for an entry that nobody has.
+func (r *rechecks) noticed(ctx context.Context, err error, now int64) {
+	if errors.Is(err, storage.ErrUnavailable) && ctx.Err() == nil {
+		r.unanswered(entry{}, now)
+	}
+}
+
+// unneeded says that a request need not ask for an entry, since the store is
+// silent, and sees that the entry is read once it answers.
+func (r *rechecks) unneeded(e entry, since int64) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	task, ok := r.tasks[e]
+	if ok && task.failed {
+		return true
+	}
+	if r.backoff == 0 {
+		return false
+	}
+	r.addTask(e, since)
+	r.tasks[e].failed = true
+	return true
 }
 
 // addTask adds to the tasks; r.mu must be held.
@@ -101,15 +129,6 @@ func (r *rechecks) addTask(e entry, since int64) {
 		task.since = earlier(task.since, since)
 	}
 	r.work()
-}
-
-// failing says whether the store did not answer when an entry was to be read,
-// and is being asked again.
-func (r *rechecks) failing(e entry) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	task, ok := r.tasks[e]
-	return ok && task.failed
 }
 
 // silent says whether the store did not answer when it was last asked here.

@@ -3,8 +3,11 @@ package session
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync/atomic"
 	"time"
+
+	"github.com/caddy-sso/caddy-sso/storage"
 )
 
 const (
@@ -47,7 +50,12 @@ func (s *Sessions) check(ctx context.Context, k *Key) (*Session, error) {
 	now := s.cache.now()
 	cached, ok := s.cache.sessions.get(k)
 	if !ok || cached.value.key != *k {
-		return s.read(ctx, k, now)
+		if s.cache.rechecks.silent() {
+			return nil, errSilent
+		}
+		found, err := s.read(ctx, k, now)
+		s.cache.rechecks.noticed(ctx, err, now)
+		return found, err
 	}
 	if cached.epoch != s.cache.epoch.Load() {
 		return s.reverify(ctx, k, cached, now)
@@ -60,6 +68,9 @@ func (s *Sessions) check(ctx context.Context, k *Key) (*Session, error) {
 	}
 	return cached.value, nil
 }
+
+// errSilent is why nobody waits for the store.
+var errSilent = fmt.Errorf("%w: it does not answer, and is being asked again", storage.ErrUnavailable)
 
 // read checks a session that is not in the cache.
 func (s *Sessions) read(ctx context.Context, k *Key, now int64) (*Session, error) {
@@ -86,14 +97,14 @@ func (s *Sessions) read(ctx context.Context, k *Key, now int64) (*Session, error
 func (s *Sessions) reverify(ctx context.Context, k *Key, cached held[Session], now int64) (*Session, error) {
 	lost := s.cache.lostAt(cached.epoch)
 	inGrace := s.terms.withinGrace(lost, now)
-	if !inGrace || !s.cache.rechecks.failing(entry{key: *k}) {
+	if !inGrace || !s.cache.rechecks.unneeded(entry{key: *k}, lost) {
 		bounded, cancel := context.WithTimeout(ctx, s.cache.patience)
 		defer cancel()
 		found, err := s.read(bounded, k, now)
 		if errors.Is(err, ErrNone) {
 			s.cache.sessions.drop(k)
 		}
-		if err == nil || errors.Is(err, ErrNone) || !inGrace {
+		if err == nil || errors.Is(err, ErrNone) || !inGrace || ctx.Err() != nil {
 			return found, err
 		}
 		s.cache.rechecks.unanswered(entry{key: *k}, lost)

@@ -110,21 +110,26 @@ func (s *Sessions) site(ctx context.Context, cookie, client string) (*site, erro
 func (c *Cache) site(ctx context.Context, k *Key, t terms) (*site, error) {
 	cached, ok := c.sites.get(k)
 	if !ok || cached.value.key != *k {
-		return c.loadSite(ctx, k)
+		if c.rechecks.silent() {
+			return nil, errSilent
+		}
+		found, err := c.loadSite(ctx, k)
+		c.rechecks.noticed(ctx, err, c.now())
+		return found, err
 	}
 	if cached.epoch == c.epoch.Load() {
 		return cached.value, nil
 	}
 	lost := c.lostAt(cached.epoch)
 	inGrace := t.withinGrace(lost, c.now())
-	if !inGrace || !c.rechecks.failing(entry{*k, true}) {
+	if !inGrace || !c.rechecks.unneeded(entry{*k, true}, lost) {
 		bounded, cancel := context.WithTimeout(ctx, c.patience)
 		defer cancel()
 		found, err := c.loadSite(bounded, k)
 		if errors.Is(err, ErrNone) {
 			c.sites.drop(k)
 		}
-		if err == nil || errors.Is(err, ErrNone) || !inGrace {
+		if err == nil || errors.Is(err, ErrNone) || !inGrace || ctx.Err() != nil {
 			return found, err
 		}
 		c.rechecks.unanswered(entry{*k, true}, lost)

@@ -50,8 +50,7 @@ func (s *Store) attempt(ctx context.Context, doing string, when repeat,
 			return reply, uncertain, s.failed(ctx, doing, errDown)
 		}
 		if err == nil {
-			reply = send(limited, client)
-			err = reply.Error()
+			reply, err = await(limited, func() rueidis.RedisResult { return send(limited, client) })
 		}
 		if err == nil || rueidis.IsRedisNil(err) {
 			if when != unlessDown && s.down.Load() {
@@ -68,6 +67,19 @@ func (s *Store) attempt(ctx context.Context, doing string, when repeat,
 		if !again || !wait(limited, delay) {
 			return reply, uncertain, s.failed(ctx, doing, err)
 		}
+	}
+}
+
+// await returns the reply of send, or the context's error as soon as it ends:
+// rueidis waits for a connection that is being opened, whatever the context says.
+func await(ctx context.Context, send func() rueidis.RedisResult) (rueidis.RedisResult, error) {
+	done := make(chan rueidis.RedisResult, 1)
+	go func() { done <- send() }()
+	select {
+	case reply := <-done:
+		return reply, reply.Error()
+	case <-ctx.Done():
+		return rueidis.RedisResult{}, ctx.Err()
 	}
 }
 
