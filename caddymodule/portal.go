@@ -141,16 +141,17 @@ func (p *Portal) newFaces(c *core) *portalFaces {
 		Log:  p.log,
 	}
 	return &portalFaces{hosted: hosted, oidc: p.newOpenID(c), login: &loginapi.API{
-		Server:     c.server,
-		Cookie:     a.sessionCookie(),
-		CrossSite:  a.Session.SameSite == sameSiteNone,
-		HostedPage: func(rawQuery string) string { return signin.RedirectToSignIn(a.Issuer, rawQuery) },
-		Widget:     hosted.Widget,
-		SignIn:     hosted.SignIn,
-		Provider:   hosted.Provider,
-		Leave:      hosted.Leave,
-		From:       from,
-		Log:        p.log,
+		Server:      c.server,
+		Cookie:      a.sessionCookie(),
+		CrossSite:   a.Session.SameSite == sameSiteNone,
+		HostedPage:  func(rawQuery string) string { return signin.RedirectToSignIn(a.Issuer, rawQuery) },
+		SignOutPage: a.Issuer + signin.SignOutPath,
+		Widget:      hosted.Widget,
+		SignIn:      hosted.SignIn,
+		Provider:    hosted.Provider,
+		Leave:       hosted.Leave,
+		From:        from,
+		Log:         p.log,
 	}}
 }
 

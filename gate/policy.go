@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/caddy-sso/caddy-sso/endpoint"
 	"github.com/caddy-sso/caddy-sso/oauth"
 	"github.com/caddy-sso/caddy-sso/session"
 )
@@ -122,7 +123,7 @@ func sendsForm(r *http.Request) bool {
 // prefetch, an event stream or a WebSocket (Fetch Metadata, sections 2.1 and
 // 2.2).
 func navigates(h http.Header) bool {
-	if h.Get("Upgrade") != "" || h.Get("X-Requested-With") != "" || prefetches(h) {
+	if h.Get("Upgrade") != "" || h.Get("X-Requested-With") != "" || endpoint.Prefetches(h) {
 		return false
 	}
 	if mode := h.Get("Sec-Fetch-Mode"); mode != "" {
@@ -130,21 +131,7 @@ func navigates(h http.Header) bool {
 		dest := h.Get("Sec-Fetch-Dest")
 		return mode == "navigate" && (dest == "document" || dest == "empty" || dest == "")
 	}
-	return acceptsHTML(h)
-}
-
-// prefetches says that a browser loads a page that nobody has asked for yet.
-func prefetches(h http.Header) bool {
-	return h.Get("Purpose") == "prefetch" || strings.Contains(h.Get("Sec-Purpose"), "prefetch") || h.Get("X-Moz") == "prefetch"
-}
-
-func acceptsHTML(h http.Header) bool {
-	for _, accept := range h["Accept"] {
-		if strings.Contains(strings.ToLower(accept), "text/html") {
-			return true
-		}
-	}
-	return false
+	return endpoint.AcceptsHTML(h)
 }
 
 // ambiguousPath finds what backends and matchers read differently: a target

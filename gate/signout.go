@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 
+	"github.com/caddy-sso/caddy-sso/endpoint"
 	"github.com/caddy-sso/caddy-sso/oauth"
 	"github.com/caddy-sso/caddy-sso/page"
 	"github.com/caddy-sso/caddy-sso/session"
@@ -21,7 +22,7 @@ func (g *Gate) signOut(v *visit, w http.ResponseWriter, r *http.Request, site *S
 			return
 		}
 	case http.MethodGet:
-		if r.Header.Get("Sec-Fetch-Site") != "same-origin" || prefetches(r.Header) || !asked(r.Header) {
+		if r.Header.Get("Sec-Fetch-Site") != "same-origin" || endpoint.Prefetches(r.Header) || !endpoint.Asked(r.Header) {
 			g.askSignOut(v, w, r, site)
 			return
 		}
@@ -68,17 +69,6 @@ func seeOther(w http.ResponseWriter, location string) {
 	w.WriteHeader(http.StatusSeeOther)
 }
 
-// asked says that a link or a script asked, not an image or a frame, which
-// people can put into what they write on many a site (Fetch Metadata, section
-// 2.1).
-func asked(h http.Header) bool {
-	switch h.Get("Sec-Fetch-Dest") {
-	case "", "document", "empty":
-		return true
-	}
-	return false
-}
-
 // endSession ends the session of a request, also that of a user who is gone and
 // might come back. It returns false where the browser may have an SSO session
 // that this site does not know: the site session is over, or there was none.
@@ -98,7 +88,7 @@ func wantsPageOrForm(r *http.Request) bool {
 	if mode := r.Header.Get("Sec-Fetch-Mode"); mode != "" {
 		return mode == "navigate"
 	}
-	return acceptsHTML(r.Header)
+	return endpoint.AcceptsHTML(r.Header)
 }
 
 // signedOutURL is where a person goes after signing out: what return names, if

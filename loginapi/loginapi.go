@@ -31,6 +31,9 @@ type API struct {
 	// query of the request that it comes back to.
 	HostedPage func(rawQuery string) string
 
+	// SignOutPage asks a person whether to sign out.
+	SignOutPage string
+
 	// Widget is the page that a popup goes by: it tells its opener, and then
 	// follows the callback with the code.
 	Widget func(ctx context.Context, a *oauth.Authorization, code string) (string, error)

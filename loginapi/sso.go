@@ -44,14 +44,19 @@ func (a *API) sso(w http.ResponseWriter, r *http.Request) {
 	endpoint.WriteJSON(w, http.StatusOK, loginURLBody{authorization.Callback(code)})
 }
 
-// clearSSO answers GET /api/oauth2/clear_sso: it ends the browser's session.
-// Another site may lead a person here, but may not do it behind their back, as
-// an image or a script.
+// clearSSO answers GET /api/oauth2/clear_sso: it ends the browser's session for
+// a program, a script of a registered origin, and a person whom such an origin
+// led here. Whom any other site led here is asked first, and no site does it
+// behind their back, as an image or a script.
 func (a *API) clearSSO(w http.ResponseWriter, r *http.Request) {
 	if !a.allowedScript(w, r, http.MethodGet) {
 		return
 	}
-	if a.forged(r) {
+	switch {
+	case a.led(r):
+		endpoint.Redirect(w, http.StatusFound, a.SignOutPage)
+		return
+	case a.forged(r):
 		a.denyOrigin(w, r, nil)
 		return
 	}
@@ -82,17 +87,46 @@ func (a *API) denyOrigin(w http.ResponseWriter, r *http.Request, client *oauth.C
 // maxLogged bounds, in bytes, what a request can bring into the log.
 const maxLogged = 256
 
+// led says whether a page of no registered origin may have led a person here, as
+// by a link, or the browser loads the page before anybody asked for it. Browsers
+// name no Origin when they navigate, so their Referer has to tell; a page that
+// keeps it from being sent is nobody's. Programs send none of these headers.
+func (a *API) led(r *http.Request) bool {
+	if endpoint.Prefetches(r.Header) {
+		return true
+	}
+	if r.Header.Get("Origin") != "" {
+		return false
+	}
+	referer := endpoint.RefererOrigin(r.Header)
+	registered := referer == a.Server.Issuer || a.Server.Clients.RegisteredOrigin(referer)
+	switch r.Header.Get("Sec-Fetch-Site") {
+	case "same-origin", "none":
+		return false
+	case "": // a browser without Fetch Metadata, or none
+		return !registered && (r.Header.Get("Referer") != "" || endpoint.AcceptsHTML(r.Header))
+	}
+	return !registered && navigates(r.Header)
+}
+
+// navigates says that a person goes to a page, by the word of the browser (Fetch
+// Metadata, section 2).
+func navigates(h http.Header) bool {
+	return h.Get("Sec-Fetch-Mode") == "navigate" && h.Get("Sec-Fetch-Dest") == "document"
+}
+
 // forged says whether a page of an unregistered origin sent the request as a
-// subresource (Fetch Metadata, section 2).
+// subresource, or any page as a part of itself that people can put into what
+// they write.
 func (a *API) forged(r *http.Request) bool {
 	if origin := r.Header.Get("Origin"); origin != "" {
 		return origin != a.Server.Issuer && !a.Server.Clients.RegisteredOrigin(origin)
 	}
 	switch r.Header.Get("Sec-Fetch-Site") {
 	case "same-origin", "none":
-		return false
+		return !endpoint.Asked(r.Header)
 	case "":
 		return a.CrossSite // nothing tells whose request it is
 	}
-	return r.Header.Get("Sec-Fetch-Mode") != "navigate" || r.Header.Get("Sec-Fetch-Dest") != "document"
+	return !navigates(r.Header)
 }

@@ -2,6 +2,7 @@ package loginapi_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"reflect"
@@ -163,47 +164,87 @@ func TestOnlyRegisteredOriginsReadTheAnswers(t *testing.T) {
 	wantHeaders(t, w.Send(http.MethodGet, authPath, "", "Origin", "https://game.example"), "Access-Control-Allow-Origin", "")
 }
 
-func TestClass22ClearSSOIsNotForOtherSites(t *testing.T) {
+func TestClass37OnlyWhoAsksIsSignedOutByClearSSO(t *testing.T) {
+	const (
+		ends    = http.StatusNoContent
+		asks    = http.StatusFound
+		refuses = http.StatusUnauthorized
+	)
+	to := func(site, mode, dest string, more ...string) []string {
+		return append([]string{"Sec-Fetch-Site", site, "Sec-Fetch-Mode", mode, "Sec-Fetch-Dest", dest}, more...)
+	}
 	for _, tt := range []struct {
 		name    string
 		headers []string
-		ends    bool
+		lax     int // the answer
+		none    int // where the cookie crosses sites
 	}{
-		{"no browser", nil, true},
-		{"typed into the address bar", []string{"Sec-Fetch-Site", "none", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document"}, true},
-		{"the portal's own script", []string{"Sec-Fetch-Site", "same-origin", "Sec-Fetch-Mode", "cors", "Sec-Fetch-Dest", "empty"}, true},
-		{"the portal's own script, with its origin", []string{"Origin", issuer, "Sec-Fetch-Site", "same-origin"}, true},
-		{"a script of a registered origin", []string{"Origin", "https://game.example", "Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "cors", "Sec-Fetch-Dest", "empty"}, true},
-		{"a link on another site", []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document"}, true},
-		{"a script of another site", []string{"Origin", "https://evil.example", "Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "cors"}, false},
-		{"another site in a browser without fetch metadata", []string{"Origin", "https://evil.example"}, false},
-		{"a sandbox", []string{"Origin", "null", "Sec-Fetch-Site", "cross-site"}, false},
-		{"a script of a disabled client", []string{"Origin", "https://closed.example", "Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "cors"}, false},
-		{"the origin of a loopback registration", []string{"Origin", "http://127.0.0.1:8080", "Sec-Fetch-Site", "cross-site"}, false},
-		{"an image on another site", []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "no-cors", "Sec-Fetch-Dest", "image"}, false},
-		{"an image on a neighbour", []string{"Sec-Fetch-Site", "same-site", "Sec-Fetch-Mode", "no-cors", "Sec-Fetch-Dest", "image"}, false},
-		{"a frame on another site", []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "iframe"}, false},
-		{"a prefetch that claims a document", []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "no-cors", "Sec-Fetch-Dest", "document"}, false},
-		{"a word that is not in the standard", []string{"Sec-Fetch-Site", "friendly"}, false},
+		{"a program", nil, ends, refuses},
+		{"a program that takes anything", []string{"Accept", "*/*"}, ends, refuses},
+		{"typed into the address bar", to("none", "navigate", "document"), ends, ends},
+		{"the portal's own script", to("same-origin", "cors", "empty"), ends, ends},
+		{"the portal's own script, with its origin", []string{"Origin", issuer, "Sec-Fetch-Site", "same-origin"}, ends, ends},
+		{"a link on the portal's origin", to("same-origin", "navigate", "document"), ends, ends},
+		{"a script of a registered origin", to("cross-site", "cors", "empty", "Origin", "https://game.example"), ends, ends},
+		{"a script of a registered origin in a browser without fetch metadata", []string{"Origin", "https://game.example", "Referer", "https://game.example/"}, ends, ends},
+		{"a registered origin leads here", to("cross-site", "navigate", "document", "Referer", "https://game.example/bye?x=y"), ends, ends},
+		{"a registered neighbour leads here", to("same-site", "navigate", "document", "Referer", "https://game.example/"), ends, ends},
+		{"a registered origin leads a browser without fetch metadata here", []string{"Accept", "text/html", "Referer", "https://game.example/"}, ends, refuses},
+
+		{"a link on another site", to("cross-site", "navigate", "document"), asks, asks},
+		{"a link on a neighbour", to("same-site", "navigate", "document"), asks, asks},
+		{"a link on another site that says which", to("cross-site", "navigate", "document", "Referer", "https://evil.example/"), asks, asks},
+		{"a link on a site that is called like a registered one", to("cross-site", "navigate", "document", "Referer", "https://game.example.evil.example/"), asks, asks},
+		{"a registered origin in what it is not", to("cross-site", "navigate", "document", "Referer", "https://game.example@evil.example/https://game.example/"), asks, asks},
+		{"a registered host by another scheme", to("cross-site", "navigate", "document", "Referer", "http://game.example/"), asks, asks},
+		{"a page of a disabled client", to("cross-site", "navigate", "document", "Referer", "https://closed.example/"), asks, asks},
+		{"a Referer that is none", to("cross-site", "navigate", "document", "Referer", "://"), asks, asks},
+		{"a browser without fetch metadata that does not say where from", []string{"Accept", "text/html,*/*;q=0.8"}, asks, asks},
+		{"another site in a browser without fetch metadata", []string{"Accept", "Text/HTML", "Referer", "https://evil.example/"}, asks, asks},
+		{"an image on a neighbour in a browser without fetch metadata", []string{"Accept", "image/webp", "Referer", "https://evil.example/"}, asks, asks},
+		{"a page that is loaded before it is asked for", to("none", "navigate", "document", "Sec-Purpose", "prefetch;prerender"), asks, asks},
+		{"a link of the portal's origin that is loaded early", to("same-origin", "no-cors", "empty", "Sec-Purpose", "prefetch"), asks, asks},
+		{"a link of a registered origin that an older browser loads early", []string{"X-Moz", "prefetch", "Referer", "https://game.example/"}, asks, asks},
+
+		{"a script of another site", to("cross-site", "cors", "empty", "Origin", "https://evil.example"), refuses, refuses},
+		{"a script of another site that wants no answer", to("cross-site", "no-cors", "empty"), refuses, refuses},
+		{"a script of a registered origin that wants no answer", to("cross-site", "no-cors", "empty", "Referer", "https://game.example/"), refuses, refuses},
+		{"a script of another site in a browser without fetch metadata", []string{"Origin", "https://evil.example"}, refuses, refuses},
+		{"a sandbox", []string{"Origin", "null", "Sec-Fetch-Site", "cross-site"}, refuses, refuses},
+		{"a script of a disabled client", to("cross-site", "cors", "empty", "Origin", "https://closed.example"), refuses, refuses},
+		{"the origin of a loopback registration", []string{"Origin", "http://127.0.0.1:8080", "Sec-Fetch-Site", "cross-site"}, refuses, refuses},
+		{"an image on another site", to("cross-site", "no-cors", "image"), refuses, refuses},
+		{"an image on a neighbour", to("same-site", "no-cors", "image"), refuses, refuses},
+		{"an image on the portal's origin", to("same-origin", "no-cors", "image"), refuses, refuses},
+		{"a frame on another site", to("cross-site", "navigate", "iframe"), refuses, refuses},
+		{"a frame on a registered origin", to("cross-site", "navigate", "iframe", "Referer", "https://game.example/"), refuses, refuses},
+		{"a frame on the portal's origin", to("same-origin", "navigate", "iframe"), refuses, refuses},
+		{"a prefetch that claims a document", to("cross-site", "no-cors", "document"), refuses, refuses},
+		{"a word that is not in the standard", []string{"Sec-Fetch-Site", "friendly"}, refuses, refuses},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			w := newWorld(t)
-			cookie, _ := w.signIn(ada)
-			a := w.Get("/api/oauth2/clear_sso", cookie, tt.headers...)
-			after := w.Get("/api/oauth2/sso?"+game().Encode(), cookie)
-			if !tt.ends {
-				wantError(t, a, 401, "010-026", "Request denied: the origin is not registered.")
-				if after.Status != http.StatusOK {
-					t.Error("the session has ended")
+		for crossSite, status := range map[bool]int{false: tt.lax, true: tt.none} {
+			t.Run(fmt.Sprintf("%s, same_site none: %v", tt.name, crossSite), func(t *testing.T) {
+				w := newWorld(t)
+				w.api.CrossSite = crossSite
+				cookie, sess := w.signIn(ada)
+				a := w.Get("/api/oauth2/clear_sso", cookie, tt.headers...)
+				if _, err := w.Server.Sessions.Lookup(t.Context(), sess.Key()); (err != nil) != (status == ends) {
+					t.Errorf("the session: %v", err)
 				}
-				return
-			}
-			if a.Status != http.StatusNoContent || a.Body != "" || after.Status != http.StatusUnauthorized {
-				t.Errorf("answers %d %s, the session %d", a.Status, a.Body, after.Status)
-			}
-			wantHeaders(t, a, "Cache-Control", "no-store", "Referrer-Policy", "no-referrer",
-				"Set-Cookie", w.api.Cookie.Name+"=; Path=/; Max-Age=0; HttpOnly; Secure; SameSite=Lax")
-		})
+				switch status {
+				case refuses:
+					wantError(t, a, 401, "010-026", "Request denied: the origin is not registered.")
+				case asks:
+					wantHeaders(t, a, "Location", issuer+"/sso/sign_out", "Set-Cookie", "", "Cache-Control", "no-store", "Referrer-Policy", "no-referrer")
+				case ends:
+					wantHeaders(t, a, "Cache-Control", "no-store", "Referrer-Policy", "no-referrer",
+						"Set-Cookie", w.api.Cookie.Name+"=; Path=/; Max-Age=0; HttpOnly; Secure; SameSite=Lax")
+				}
+				if a.Status != status || status != refuses && a.Body != "" {
+					t.Errorf("%d %q, want %d", a.Status, a.Body, status)
+				}
+			})
+		}
 	}
 }
 

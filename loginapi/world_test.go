@@ -62,9 +62,10 @@ func newWorld(t testing.TB) *world {
 		t.Fatal(err)
 	}
 	w.api = &loginapi.API{
-		Server:     w.Server,
-		Cookie:     session.NewCookie("session", portal, ""),
-		HostedPage: func(rawQuery string) string { return issuer + "/sso/signin?" + rawQuery },
+		Server:      w.Server,
+		Cookie:      session.NewCookie("session", portal, ""),
+		HostedPage:  func(rawQuery string) string { return issuer + "/sso/signin?" + rawQuery },
+		SignOutPage: issuer + "/sso/sign_out",
 		Widget: func(_ context.Context, a *oauth.Authorization, code string) (string, error) {
 			if a.State == "widget is broken" {
 				return "", errors.New("no widget today")

@@ -59,7 +59,8 @@ func (a *API) hint(r *http.Request, p params) (string, *oauth.Error) {
 
 // endSession answers /oauth2/end_session (OpenID Connect RP-Initiated Logout
 // 1.0). It signs out at once only where the hint names the session of this
-// browser, which no other site could; else the hosted page asks.
+// browser, which no other site could, and somebody goes there; else the hosted
+// page asks.
 func (a *API) endSession(w http.ResponseWriter, r *http.Request) {
 	if !a.navigated(w, r) {
 		return
@@ -102,7 +103,7 @@ func (a *API) endSession(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		a.showRefusal(w, r, oauth.Unavailable(err))
 		return
-	case hint == nil || !hint.Names(sess):
+	case hint == nil || !hint.Names(sess) || endpoint.Prefetches(r.Header): // a page of the client may have the browser load its link early
 		endpoint.Redirect(w, http.StatusFound, a.SignOutPage(ask))
 		return
 	default:
