@@ -29,9 +29,10 @@ func (a *App) loadClientWays() error {
 	return nil
 }
 
-// commonWays are the ways that count for every client; nil: all do. The outside
-// providers of customer accounts are left out: a customer decides who is in
-// theirs, and these people are to get at the customer's products alone.
+// commonWays are the ways that count for every client, and where no client asked;
+// nil: all do. The outside providers of customer accounts are left out: a customer
+// decides who is in theirs, and these people are to get at the customer's products
+// alone. Nor is it anybody's business who the customers are.
 func (a *App) commonWays() []string {
 	var common []string
 	for _, w := range a.ways {

@@ -219,7 +219,7 @@ func (g *Gate) newGate(c *core) *gate.Gate {
 		Headers:      g.headers,
 		AllowRawPath: g.AllowRawPath,
 		PortalSignIn: func(ctx context.Context, returnTo string) (string, error) {
-			sealed, err := c.server.Keys.Seal(ctx, signin.ReturnPurpose, []byte(returnTo))
+			sealed, err := c.server.Keys.Seal(ctx, signin.GatePurpose, []byte(g.client.ID+returnTo))
 			if err != nil {
 				return "", fmt.Errorf("sealing the way back: %w", err)
 			}

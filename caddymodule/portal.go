@@ -139,19 +139,22 @@ func (p *Portal) newFaces(c *core) *portalFaces {
 		From: from,
 		Now:  time.Now,
 		Log:  p.log,
+
+		CommonWays: a.commonWays(),
 	}
 	return &portalFaces{hosted: hosted, oidc: p.newOpenID(c), login: &loginapi.API{
-		Server:      c.server,
-		Cookie:      a.sessionCookie(),
-		CrossSite:   a.Session.SameSite == sameSiteNone,
-		HostedPage:  func(rawQuery string) string { return signin.RedirectToSignIn(a.Issuer, rawQuery) },
+		Server:     c.server,
+		Cookie:     a.sessionCookie(),
+		CrossSite:  a.Session.SameSite == sameSiteNone,
+		HostedPage: func(rawQuery string) string { return signin.RedirectToSignIn(a.Issuer, rawQuery) },
+		Widget:     hosted.Widget,
+		SignIn:     hosted.SignIn,
+		Provider:   hosted.Provider,
+		Leave:      hosted.Leave,
+		From:       from,
+		Log:        p.log,
+
 		SignOutPage: a.Issuer + signin.SignOutPath,
-		Widget:      hosted.Widget,
-		SignIn:      hosted.SignIn,
-		Provider:    hosted.Provider,
-		Leave:       hosted.Leave,
-		From:        from,
-		Log:         p.log,
 	}}
 }
 

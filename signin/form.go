@@ -110,10 +110,7 @@ func (h *Hosted) ask(w http.ResponseWriter, r *http.Request, status int, p purpo
 		v.Providers = append(v.Providers, page.Provider{Name: name, Icon: icon, URL: startURL(way, sealed)})
 	}
 	if v.Form.Action == "" && v.Providers == nil {
-		h.message(w, http.StatusForbidden, p, page.Message{
-			Code: "003-022", Title: "There is no way to sign in", Text: "Of the ways to sign in here, none is for this application.",
-			Next: "Tell the people who run this site.",
-		})
+		h.noWay(w, p)
 		return
 	}
 	if a := p.authorization; a != nil {
@@ -123,6 +120,19 @@ func (h *Hosted) ask(w http.ResponseWriter, r *http.Request, status int, p purpo
 		v.DisableSocials = a.Presentation.DisableSocials
 	}
 	h.Pages.SignIn(w, status, v)
+}
+
+// noWay says that nobody can sign in for this.
+func (h *Hosted) noWay(w http.ResponseWriter, p purpose) {
+	m := page.Message{
+		Code: "003-022", Title: "There is no way to sign in", Text: "Of the ways to sign in here, none is for this application.",
+		Next: "Tell the people who run this site.",
+	}
+	if p.authorization == nil {
+		m.Title, m.Text = "Sign in from your application", "On this page by itself nobody can sign in."
+		m.Next = "Start in the application that you want to use. It leads you to the sign-in of your organisation."
+	}
+	h.message(w, http.StatusForbidden, p, m)
 }
 
 // signIn takes the form: name, password and transaction.

@@ -16,7 +16,8 @@ func (h *Hosted) Provider(a *oauth.Authorization, id string) bool {
 	return h.Ways.provider(purpose{authorization: a}, id) != nil
 }
 
-// Outside says whether a way to sign in is a provider elsewhere.
+// Outside says whether a way to sign in is a provider elsewhere, whatever it counts
+// for.
 func (ws Ways) Outside(id string) bool { return ws.provider(purpose{}, id) != nil }
 
 // provider is the way with an ID that leads to a provider for p, nil where there

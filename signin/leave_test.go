@@ -89,3 +89,44 @@ func TestWhichWaysAreProvidersElsewhere(t *testing.T) {
 		t.Error("a request that takes acme alone gets another provider")
 	}
 }
+
+func TestWithoutAnApplicationOnlyTheCommonMethodsCount(t *testing.T) {
+	f := newOutsideFixture(t)
+	sealed, err := f.hosted.Keys.Seal(t.Context(), ReturnPurpose, []byte("/x?y=z"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := f.visitor()
+	state := before.leave(before.open(SignInPath), "acme") // under a configuration where it counted
+	transaction := strings.TrimPrefix(links(before.open(SignInPath), StartPrefix+"acme?")[0], StartPrefix+"acme")
+
+	f.hosted.CommonWays = []string{f.local.ID(), "umbrella"}
+	for _, address := range []string{SignInPath, SignInPath + "?switch=1", ReturnTo("", sealed)} {
+		w := f.visitor().open(address)
+		want(t, w, http.StatusOK)
+		if len(links(w, StartPrefix+"umbrella?")) != 1 || len(links(w, StartPrefix+"acme?")) != 0 {
+			t.Errorf("%s offers %q", address, links(w, StartPrefix))
+		}
+	}
+	want(t, before.open(StartPrefix+"acme"+transaction), http.StatusNotFound)
+	want(t, before.back("acme", state, "ann"), http.StatusNotFound)
+	if before.session() != "" || f.acme.ended != 0 {
+		t.Error("somebody got in")
+	}
+
+	f.use(f.acme, f.umbrella)
+	f.hosted.CommonWays = []string{"-"} // customers' methods alone
+	for _, address := range []string{SignInPath, ReturnTo("", sealed)} {
+		w := f.visitor().open(address)
+		want(t, w, http.StatusForbidden)
+		wantText(t, w, "Sign in from your application", "It leads you to the sign-in of your organisation.")
+		if strings.Contains(strings.ToLower(w.Body.String()), "acme") {
+			t.Errorf("%s names a method: %s", address, w.Body)
+		}
+	}
+	raw, err := url.QueryUnescape(strings.TrimPrefix(transaction, "?t="))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want(t, before.do("POST", SignInPath, url.Values{"transaction": {raw}, "username": {"demo"}, "password": {"demo password"}}, sameOrigin...), http.StatusBadRequest)
+}

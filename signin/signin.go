@@ -120,7 +120,11 @@ func (ws Ways) Current(u session.User) (session.User, bool) {
 
 // counts says whether one may sign in by a way for what a sign-in is for.
 func (p purpose) counts(w Way) bool {
-	return p.authorization == nil || len(p.authorization.Ways) == 0 || slices.Contains(p.authorization.Ways, w.ID())
+	ways := p.ways
+	if p.authorization != nil {
+		ways = p.authorization.Ways
+	}
+	return len(ways) == 0 || slices.Contains(ways, w.ID())
 }
 
 // redirecting are the ways that lead to a provider for p.
@@ -160,6 +164,11 @@ type Hosted struct {
 	Store    storage.Store
 	Keys     *keys.Ring
 	Ways     Ways
+
+	// CommonWays are the IDs of the ways to sign in that count where no
+	// application asked; empty: all do.
+	CommonWays []string
+
 	Attempts *attempts.Counts
 	Limits   AttemptLimits
 	Pages    *page.Pages

@@ -81,10 +81,15 @@ type purpose struct {
 
 	request       *Request // nil: no authorization request
 	authorization *oauth.Authorization
-	returnTo      string // a path on the portal's own origin, or ""
+	returnTo      string   // a path on the portal's own origin, or ""
+	ways          []string // without an authorization: the IDs of the ways that count; empty: all do
 }
 
-// ReturnPurpose seals a path on the portal's own origin for ReturnParam.
+// GatePurpose seals, for ReturnParam, the ID of a client whose gate stands on the
+// portal's own origin, and the path there, which begins with a slash.
+const GatePurpose = "return to a gate"
+
+// ReturnPurpose seals the path alone, as the release before did.
 const ReturnPurpose = "return"
 
 // The parameters of the sign-in page itself.
@@ -95,7 +100,7 @@ const (
 
 // purposeOf reads what a sign-in is for from the address of its page.
 func (h *Hosted) purposeOf(ctx context.Context, page, rawQuery string) (purpose, *oauth.Error) {
-	p := purpose{page: page, query: rawQuery}
+	p := purpose{page: page, query: rawQuery, ways: h.CommonWays}
 	values, err := url.ParseQuery(rawQuery)
 	switch {
 	case err != nil:
@@ -115,14 +120,21 @@ func (h *Hosted) purposeOf(ctx context.Context, page, rawQuery string) (purpose,
 		return p, nil
 	}
 	if sealed := values.Get(ReturnParam); sealed != "" {
-		plain, err := h.Keys.Unseal(ctx, ReturnPurpose, sealed)
+		plain, err := h.Keys.Unseal(ctx, GatePurpose, sealed)
+		if errors.Is(err, keys.ErrSealed) {
+			plain, err = h.Keys.Unseal(ctx, ReturnPurpose, sealed)
+		}
 		if errors.Is(err, keys.ErrSealed) {
 			return purpose{}, &oauth.Error{Kind: oauth.InvalidRequest, Description: "The address was changed on its way.", Cause: err}
 		}
 		if err != nil {
 			return purpose{}, &oauth.Error{Kind: oauth.Internal, Description: "Something went wrong.", Cause: err}
 		}
-		p.returnTo = string(plain)
+		id, path, _ := strings.Cut(string(plain), "/")
+		p.returnTo = "/" + path
+		if client, known := h.Server.Clients.Get(id); known {
+			p.ways = client.Ways
+		}
 	}
 	return p, nil
 }
