@@ -24,7 +24,7 @@ func init() {
 // adminAPI lets an operator see and end sessions:
 //
 //	GET    /sso/sessions        all live sessions, as a JSON array
-//	DELETE /sso/sessions/<id>   ends one
+//	DELETE /sso/sessions/<id>   ends one, and what was given in it and outlives it
 //	DELETE /sso/users/<name>    ends all of a user's, and what outlives them
 //	GET    /sso/license/url     a link of the License API
 type adminAPI struct{}
@@ -106,14 +106,14 @@ func (adminAPI) endSession(w http.ResponseWriter, r *http.Request) error {
 		if errors.Is(err, session.ErrNone) {
 			return adminError(http.StatusNotFound, errors.New("there is no such session; see: caddy sso session list"))
 		}
+		grants := 0
 		if err == nil {
-			err = c.server.Sessions.End(r.Context(), s.Key())
+			grants, err = c.server.EndSessionAndGrants(r.Context(), oauth.SignedIn{Session: s, User: s.User()}, "", "by the operator")
 		}
 		if err != nil {
 			return adminError(http.StatusServiceUnavailable, err)
 		}
-		c.audit.Record(oauth.Event{What: oauth.SessionEnded, User: s.User(), Session: s, Why: "by the operator"})
-		return answer(w, ended{Ended: 1})
+		return answer(w, ended{1, grants})
 	})
 }
 

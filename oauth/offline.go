@@ -33,6 +33,11 @@ type offlineGrant struct {
 	Audience []string     `json:"audience"`
 	AuthTime int64        `json:"auth_time"` // Unix seconds
 
+	// For its user to know it by. Zero in grants of before, and Used until the
+	// first refresh.
+	Begun int64 `json:"begun,omitempty"`     // Unix seconds
+	Used  int64 `json:"last_used,omitempty"` // Unix seconds
+
 	Current [sha256.Size]byte `json:"current"` // hash of the refresh token's secret
 	Spent   []spentRefresh    `json:"used,omitempty"`
 }
@@ -53,7 +58,7 @@ const maxSpent = 16
 
 // spend makes current the hash of the token that counts. s was it until now.
 func (g *offlineGrant) spend(s spentRefresh, current [sha256.Size]byte) {
-	g.Current = current
+	g.Current, g.Used = current, s.At/1000
 	g.Spent = slices.DeleteFunc(g.Spent, func(old spentRefresh) bool { return !old.usedAround(s.At) })
 	g.Spent = append(g.Spent[max(len(g.Spent)+1-maxSpent, 0):], s)
 }

@@ -69,7 +69,7 @@ func (s *Server) beginOffline(ctx context.Context, g given) (string, error) {
 	t := newRefreshToken(g.grant)
 	err := s.Grants.begin(ctx, g.grant, &offlineGrant{
 		Version: offlineVersion, Client: g.client.ID, User: g.user, Session: sessionID(g.session),
-		Scopes: g.scopes, Audience: g.audience, AuthTime: g.authTime.Unix(), Current: t.hash(),
+		Scopes: g.scopes, Audience: g.audience, AuthTime: g.authTime.Unix(), Begun: s.Now().Unix(), Current: t.hash(),
 	}, g.client.refreshLifetime())
 	if err != nil {
 		return "", err

@@ -39,6 +39,10 @@ func everyPage() []any {
 				{ID: "a1", Device: "Firefox on Linux", From: "192.0.2.7", Begun: time.Unix(1764000000, 0), Seen: time.Unix(1764000600, 0), Here: true},
 				{ID: "b2", Device: "Safari on iPhone", From: "2001:db8::1", Begun: time.Unix(1763000000, 0), Seen: time.Unix(1763500000, 0), Seat: true},
 			},
+			Access: []page.LastingAccess{
+				{ID: "c3", App: "Demo game", Begun: time.Unix(1764000000, 0), Used: time.Unix(1764000600, 0), Here: true},
+				{ID: "d4", App: "Launcher", Begun: time.Unix(1763000000, 0)},
+			},
 		},
 		&page.SignOut{Person: ada, App: "Acme", Form: form, CancelURL: "/sso/account"},
 		&page.SignedOut{App: "Acme", SignInURL: "/sso/sign-in", ContinueURL: "https://app.example/"},

@@ -6,11 +6,16 @@ import (
 )
 
 // Sessions is the page of where somebody is signed in, each with a button that
-// signs out there.
+// signs out there, and of the applications that may act for them while they are
+// away, each with a button that ends that.
 type Sessions struct {
 	Person Person
-	List   []OpenSession // this browser's first
-	Form   Form          // its buttons are named "end", their value is an ID, or "others"
+	List   []OpenSession   // this browser's first
+	Access []LastingAccess // may be empty
+
+	// The buttons of the form are named "end", with the ID of a session, or
+	// "others", as their value, and "access", with the ID of an access.
+	Form Form
 
 	// App is the application that the page was opened for, Seats how many
 	// sessions it allows. Full says that all are in use and this browser has
@@ -31,6 +36,20 @@ type OpenSession struct {
 	Seen   time.Time
 	Here   bool // it is this browser
 	Seat   bool // it takes one of the application's seats
+}
+
+// A LastingAccess is what an application was given that outlives the sign-in.
+type LastingAccess struct {
+	ID    string
+	App   string
+	Begun time.Time
+	Used  time.Time // zero: it is not known
+	Here  bool      // it was given in this browser's session
+}
+
+// Others says whether there is anything to sign out of but this browser.
+func (v Sessions) Others() bool {
+	return len(v.List) > 1 || len(v.Access) > 0
 }
 
 // Sessions writes the page of one's sessions.

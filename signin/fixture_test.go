@@ -151,7 +151,7 @@ func newFixture(t testing.TB) *fixture {
 		Account{Name: "costly", Hash: f.work.hash(t, 12, "costly password"), Email: "costly@example.com"},
 	)
 	client := &oauth.Client{
-		ID: "1", Name: "Demo game", Public: true, TokenAlg: keys.EdDSA, Audiences: []string{"game"}, Scopes: []string{"email"},
+		ID: "1", Name: "Demo game", Public: true, TokenAlg: keys.EdDSA, Audiences: []string{"game"}, Scopes: []string{"email", "offline"},
 	}
 	uri, err := oauth.ParseRedirectURI("https://game.example/oauth2/callback")
 	if err != nil {

@@ -17,13 +17,19 @@ const SessionsPath = "/sso/sessions"
 // endOthers is what the button says that ends all sessions but this one.
 const endOthers = "others"
 
-// showSessions lists the sessions of who is signed in.
+// showSessions lists the sessions of who is signed in, and the grants that outlive
+// them.
 func (h *Hosted) showSessions(w http.ResponseWriter, r *http.Request) {
 	in, p, ok := h.ownSessions(w, r)
 	if !ok {
 		return
 	}
 	live, err := h.Server.Sessions.OfUser(r.Context(), in.User.Subject)
+	if err != nil {
+		h.failed(w, err)
+		return
+	}
+	grants, err := h.Server.LastingGrants(r.Context(), in)
 	if err != nil {
 		h.failed(w, err)
 		return
@@ -50,6 +56,11 @@ func (h *Hosted) showSessions(w http.ResponseWriter, r *http.Request) {
 			Here: s.Key() == in.Session.Key(), Seat: slices.Contains(seats, s.Key()),
 		})
 	}
+	for _, g := range grants {
+		v.Access = append(v.Access, page.LastingAccess{
+			ID: g.ID, App: h.appNamed(g.Client), Begun: g.Begun, Used: g.Used, Here: g.Session == in.Session.Key(),
+		})
+	}
 	slices.SortStableFunc(v.List, func(a, b page.OpenSession) int {
 		switch {
 		case a.Here == b.Here:
@@ -62,7 +73,16 @@ func (h *Hosted) showSessions(w http.ResponseWriter, r *http.Request) {
 	h.Pages.Sessions(w, v)
 }
 
-// endSessions ends one of one's sessions, or all others.
+// appNamed is what people know an application by that may be there no longer.
+func (h *Hosted) appNamed(id string) string {
+	if c, known := h.Server.Clients.Get(id); known {
+		return c.Name
+	}
+	return "Application " + id + ", which is not used here any more"
+}
+
+// endSessions ends one of one's sessions, with the grants that were given in it;
+// or one grant; or all other sessions, and all grants.
 func (h *Hosted) endSessions(w http.ResponseWriter, r *http.Request) {
 	in, _, ok := h.ownSessions(w, r)
 	if !ok {
@@ -73,31 +93,43 @@ func (h *Hosted) endSessions(w http.ResponseWriter, r *http.Request) {
 		h.unreadable(w, err)
 		return
 	}
-	live, err := h.Server.Sessions.OfUser(r.Context(), in.User.Subject)
+	here, err := h.end(r, in)
 	if err != nil {
 		h.failed(w, err)
 		return
 	}
-	end := r.PostForm.Get("end")
-	for _, s := range live {
-		here := s.Key() == in.Session.Key()
-		if s.ID() != end && (end != endOthers || here) {
-			continue
-		}
-		if err := h.Server.EndSession(r.Context(), oauth.SignedIn{Session: s, User: in.User}, h.From(r)); err != nil {
-			h.failed(w, err)
-			return
-		}
-		if here {
-			h.Session.Clear(w)
-			h.signedOut(w, r)
-			return
-		}
+	if here {
+		h.Session.Clear(w)
+		h.signedOut(w, r)
+		return
 	}
-	// Whatever was not in the list has ended already.
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Location", withQuery(SessionsPath, r.URL.RawQuery))
 	w.WriteHeader(http.StatusSeeOther)
+}
+
+// end ends what a button of the page is for, and says whether it was this very
+// session. Whatever is not there has ended already.
+func (h *Hosted) end(r *http.Request, in oauth.SignedIn) (here bool, err error) {
+	const byUser = "ended by its user"
+	if access := r.PostForm.Get("access"); access != "" {
+		_, err := h.Server.EndLastingGrants(r.Context(), in.User, func(g oauth.LastingGrant) bool { return g.ID == access }, h.From(r), byUser)
+		return false, err
+	}
+	end := r.PostForm.Get("end")
+	if end == endOthers {
+		return false, h.Server.SignOutElsewhere(r.Context(), in, h.From(r))
+	}
+	live, err := h.Server.Sessions.OfUser(r.Context(), in.User.Subject)
+	if err != nil {
+		return false, err
+	}
+	i := slices.IndexFunc(live, func(s *session.Session) bool { return s.ID() == end })
+	if i < 0 {
+		return false, nil
+	}
+	_, err = h.Server.EndSessionAndGrants(r.Context(), oauth.SignedIn{Session: live[i], User: in.User}, h.From(r), byUser)
+	return live[i].Key() == in.Session.Key(), err
 }
 
 // ownSessions finds who is signed in, and what the page was opened for. It

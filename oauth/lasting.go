@@ -1,0 +1,133 @@
+package oauth
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/caddy-sso/caddy-sso/session"
+)
+
+// A LastingGrant is a grant with scope offline, which outlives its session, as its
+// user gets to see it.
+type LastingGrant struct {
+	ID      string
+	Client  string      // by its ID; it may be registered no more
+	Session session.Key // in which it was given
+	Begun   time.Time
+	Used    time.Time // when its refresh token was last traded; zero: never, or it was not written down
+
+	user session.User
+}
+
+// OfUser returns the grants of a user that outlive a session, the newest first.
+func (g *Grants) OfUser(ctx context.Context, subject string) ([]LastingGrant, error) {
+	stored, _, err := g.store.Get(ctx, grantsOf(subject))
+	if err != nil {
+		return nil, fmt.Errorf("listing the grants of a user: %w", err)
+	}
+	ids := strings.Fields(string(stored))
+	list := make([]LastingGrant, 0, len(ids))
+	for i := len(ids) - 1; i >= 0; i-- {
+		grant, err := g.offline(ctx, ids[i])
+		if err != nil {
+			return nil, err
+		}
+		if grant == nil {
+			continue
+		}
+		key, _ := parseSessionID(grant.Session)
+		l := LastingGrant{ID: ids[i], Client: grant.Client, Session: key, Begun: time.Unix(grant.AuthTime, 0), user: grant.User}
+		if grant.Begun != 0 {
+			l.Begun = time.Unix(grant.Begun, 0)
+		}
+		if grant.Used != 0 {
+			l.Used = time.Unix(grant.Used, 0)
+		}
+		list = append(list, l)
+	}
+	return list, nil
+}
+
+// LastingGrants returns what [Grants.OfUser] knows of who is signed in. It leaves
+// out those that count for nobody, such as of another password: they may be of
+// somebody who had the name before.
+func (s *Server) LastingGrants(ctx context.Context, in SignedIn) ([]LastingGrant, error) {
+	all, err := s.Grants.OfUser(ctx, in.User.Subject)
+	if err != nil {
+		return nil, err
+	}
+	var list []LastingGrant
+	for _, grant := range all {
+		if _, current := s.Users.Current(grant.user); current {
+			list = append(list, grant)
+		}
+	}
+	return list, nil
+}
+
+// EndLastingGrants ends those grants of a user that outlive a session and that
+// which picks, and returns how many there were.
+func (s *Server) EndLastingGrants(ctx context.Context, user session.User, which func(LastingGrant) bool, from Origin, why string) (int, error) {
+	all, err := s.Grants.OfUser(ctx, user.Subject)
+	if err != nil {
+		return 0, err
+	}
+	ended := 0
+	for _, grant := range all {
+		if !which(grant) {
+			continue
+		}
+		client, _ := s.Clients.Get(grant.Client)
+		if refusal := s.endGrant(ctx, grant.ID, Event{User: user, Client: client, From: from, Why: why}); refusal != nil {
+			return ended, refusal
+		}
+		ended++
+	}
+	return ended, nil
+}
+
+// SignOutElsewhere ends all sessions of who is signed in but this one, and all
+// grants that outlive a session: whoever was in one of those sessions may have had
+// them given, and whoever sat at this browser, too. An application that its user
+// has open here gets another by this session.
+func (s *Server) SignOutElsewhere(ctx context.Context, in SignedIn, from Origin) error {
+	live, err := s.Sessions.OfUser(ctx, in.User.Subject)
+	if err != nil {
+		return err
+	}
+	for _, other := range live {
+		if other.Key() == in.Session.Key() {
+			continue
+		}
+		if err := s.EndSession(ctx, SignedIn{Session: other, User: in.User}, from); err != nil {
+			return err
+		}
+	}
+	// After the sessions, so that no code of theirs becomes a grant meanwhile.
+	ended, err := s.Grants.EndUser(ctx, in.User.Subject)
+	if ended > 0 {
+		s.Audit.Record(Event{What: GrantEnded, User: in.User, Session: in.Session, From: from, Why: fmt.Sprintf("signed out everywhere else: %d lasting grants", ended)})
+	}
+	return err
+}
+
+// EndSessionAndGrants ends an SSO session and all that was given in it, also what
+// would outlive it, for somebody who wants no more of it: the session may have
+// been a thief's. It returns how many grants outlived the session. The grants come
+// before the session, so that it can be done again where one could not be ended;
+// and after it, for what has begun meanwhile.
+func (s *Server) EndSessionAndGrants(ctx context.Context, in SignedIn, from Origin, why string) (int, error) {
+	given := func(grant LastingGrant) bool { return grant.Session == in.Session.Key() }
+	before, err := s.EndLastingGrants(ctx, in.User, given, from, why)
+	if err != nil {
+		return before, err
+	}
+	if err := s.Sessions.End(ctx, in.Session.Key()); err != nil {
+		return before, fmt.Errorf("ending session: %w", err)
+	}
+	s.Audit.Record(Event{What: SessionEnded, User: in.User, Session: in.Session, From: from, Why: why})
+	since, err := s.EndLastingGrants(ctx, in.User, given, from, why)
+	return before + since, err
+}
