@@ -84,7 +84,7 @@ func TestNobodyLearnsWhoTheCustomersAre(t *testing.T) {
 		portal string
 		ways   []string // of the sign-in page of that gate
 	}{
-		"a gate on the portal's origin, for everybody":       {"sso_gate {\nclient 5\n}\nrespond ok", []string{"social"}},
+		"a gate on the portal's origin, for everybody":        {"sso_gate {\nclient 5\n}\nrespond ok", []string{"social"}},
 		"a gate on the portal's origin, for Acme's own alone": {"sso_gate {\nclient 4\n}\nrespond ok", []string{"acme-page"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -110,6 +110,58 @@ func TestALauncherSignsInByTheLoginAPI(t *testing.T) {
 	}
 }
 
+func TestClass16EndingASessionAsTheOperatorEndsWhatWasGivenInIt(t *testing.T) {
+	t.Setenv("SSO_TEST_HS256_KEY", hs256Key)
+	w := newWorld(t)
+	w.mustLoad(setup{global: loginClients})
+	thief := w.visitor().tokens()
+	id := w.sessions()[0].ID
+	v := w.visitor()
+	here := v.tokens()
+	if got := w.ask(http.MethodDelete, "/sso/sessions/"+id); strings.TrimSpace(got.body) != `{"ended":1,"grants":1}` {
+		t.Errorf("%s: %s", got.Status, got.body)
+	}
+	refreshed := v.refresh(thief.Refresh)
+	if v.valid(thief.Access) || refreshed.StatusCode != http.StatusBadRequest {
+		t.Errorf("the tokens live on: %s: %s", refreshed.Status, refreshed.body)
+	}
+	if got := v.refresh(here.Refresh); got.StatusCode != http.StatusOK {
+		t.Errorf("those of another session: %s: %s", got.Status, got.body)
+	}
+}
+
+func TestScopeOfflineOutlivesASignOutThatIsNoneElsewhere(t *testing.T) {
+	t.Setenv("SSO_TEST_HS256_KEY", hs256Key)
+	w := newWorld(t)
+	w.mustLoad(setup{global: loginClients})
+	for name, out := range map[string]func(v *visitor, access string) answered{
+		"clear_sso": func(v *visitor, _ string) answered { return v.getScript("/api/oauth2/clear_sso") },
+		"logout": func(v *visitor, access string) answered {
+			return v.getScript("/api/oauth2/logout?sessions=sso", "Authorization", "Bearer "+access)
+		},
+	} {
+		v := w.visitor()
+		got := v.tokens()
+		if a := out(v, got.Access); a.StatusCode != http.StatusNoContent || len(w.sessions()) != 0 {
+			t.Errorf("%s: %s: %s", name, a.Status, a.body)
+		}
+		if a := v.refresh(got.Refresh); a.StatusCode != http.StatusOK {
+			t.Errorf("%s: %s: %s", name, a.Status, a.body)
+		}
+	}
+}
+
+// getScript asks the portal as a program does.
+func (v *visitor) getScript(path string, headers ...string) answered {
+	v.t.Helper()
+	r := v.request(http.MethodGet, "http://"+v.portal+path, "")
+	r.Header.Set("Accept", "*/*")
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	return v.send(r)
+}
+
 func cutLast(s, sep string) (before, after string, found bool) {
 	i := strings.LastIndex(s, sep)
 	if i < 0 {
