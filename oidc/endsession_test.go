@@ -64,6 +64,24 @@ func TestAHintThatNamesTheBrowsersSessionSignsOutAtOnce(t *testing.T) {
 	}
 }
 
+func TestClass37AHintInAPageThatIsLoadedEarlyOnlyAsks(t *testing.T) {
+	w := newWorld(t)
+	cookie, sess := w.signIn(ada)
+	hint := w.tokens(redemption(w.code(cookie, app()))).ID
+	target := "/oauth2/end_session?" + url.Values{"id_token_hint": {hint}, "post_logout_redirect_uri": {"https://app.example/bye"}}.Encode()
+	for _, early := range [][]string{
+		{"Sec-Purpose", "prefetch"}, {"Sec-Purpose", "prefetch;prerender"}, {"Purpose", "prefetch"}, {"X-Moz", "prefetch"},
+	} {
+		a := w.Get(target, cookie, early...)
+		if !strings.HasPrefix(a.Location(), w.URL+"/sign_out?") || a.Header.Get("Set-Cookie") != "" || !w.lives(sess) {
+			t.Errorf("%s: %d %s", early, a.Status, a.Location())
+		}
+	}
+	if a := w.Get(target, cookie); a.Location() != "https://app.example/bye" || w.lives(sess) {
+		t.Errorf("%d %s", a.Status, a.Location())
+	}
+}
+
 func TestAHintInAFormIsInNoAddress(t *testing.T) {
 	w := newWorld(t)
 	cookie, sess := w.signIn(ada)
