@@ -3,6 +3,7 @@ package oauth
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,8 +30,8 @@ func (g *Grants) OfUser(ctx context.Context, subject string) ([]LastingGrant, er
 	}
 	ids := strings.Fields(string(stored))
 	list := make([]LastingGrant, 0, len(ids))
-	for i := len(ids) - 1; i >= 0; i-- {
-		grant, err := g.offline(ctx, ids[i])
+	for _, id := range slices.Backward(ids) {
+		grant, err := g.offline(ctx, id)
 		if err != nil {
 			return nil, err
 		}
@@ -38,7 +39,7 @@ func (g *Grants) OfUser(ctx context.Context, subject string) ([]LastingGrant, er
 			continue
 		}
 		key, _ := parseSessionID(grant.Session)
-		l := LastingGrant{ID: ids[i], Client: grant.Client, Session: key, Begun: time.Unix(grant.AuthTime, 0), user: grant.User}
+		l := LastingGrant{ID: id, Client: grant.Client, Session: key, Begun: time.Unix(grant.AuthTime, 0), user: grant.User}
 		if grant.Begun != 0 {
 			l.Begun = time.Unix(grant.Begun, 0)
 		}

@@ -160,10 +160,10 @@ type Request struct {
 // A Hosted answers the paths of the hosted page, all below /sso/. Its fields
 // are set once.
 type Hosted struct {
-	Server   *oauth.Server
-	Store    storage.Store
-	Keys     *keys.Ring
-	Ways     Ways
+	Server *oauth.Server
+	Store  storage.Store
+	Keys   *keys.Ring
+	Ways   Ways
 
 	// CommonWays are the IDs of the ways to sign in that count where no
 	// application asked; empty: all do.
