@@ -28,6 +28,9 @@ type Limit struct {
 	Key   string
 	N     int
 	Every time.Duration
+
+	// CountsOnly is for a limit that an attempt counts for and is not refused by.
+	CountsOnly bool
 }
 
 // A bucket holds the failures that are left. It is kept as long as some are
@@ -57,7 +60,7 @@ func (c *Counts) Begin(now time.Time, limits ...Limit) (done func(now time.Time,
 	buckets := make([]*bucket, 0, len(limits))
 	for _, l := range limits {
 		b := c.bucket(now, l)
-		if wait := b.wait(now); wait > 0 {
+		if wait := b.wait(now); wait > 0 && !l.CountsOnly {
 			return nil, wait
 		}
 		buckets = append(buckets, b)

@@ -52,13 +52,15 @@ type SigninLocal struct {
 // AttemptsConfig bounds failed sign-ins. What is used up comes back evenly
 // over the time. The counts are this node's own.
 type AttemptsConfig struct {
-	// Failures for one account. A browser that signed in to it before has a
-	// count of its own, so that a stranger's failures lock nobody out. Default:
-	// 10.
+	// Failures for one account: half of them by its user name, and half by its
+	// e-mail address. A browser in which its password was right before has a count
+	// of its own until the password changes, so that a stranger's failures lock
+	// nobody out. Default: 10.
 	PerAccount int `json:"per_account,omitempty"`
 
 	// Failures from one address, as Caddy's `client_ip` has it; an IPv6 /64
-	// counts as one. Default: 100.
+	// counts as one. Those of browsers that know their account count, too, but
+	// only as many failures of such browsers keep one of them out. Default: 100.
 	PerAddress int `json:"per_address,omitempty"`
 
 	// The time in which so many are allowed. Default: `15m`.

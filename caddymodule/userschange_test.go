@@ -90,7 +90,7 @@ func TestClass14WhoGetsANameAfterSomebodyElseHasNothingOfTheirs(t *testing.T) {
 	t.Setenv("SSO_TEST_HS256_KEY", hs256Key)
 	w := newWorld(t)
 	path := w.usersFile(ann)
-	w.mustLoad(setup{local: "users " + path, global: loginClients})
+	w.mustLoad(setup{local: "attempts {\nper_account 1000\n}\nusers " + path, global: loginClients}) // until the file is read
 	first := w.thief()
 	w.usersFile("\n")
 	eventually(t, "the first is signed out", func() bool { return !first.in() })

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/caddy-sso/caddy-sso/attempts"
+	"github.com/caddy-sso/caddy-sso/session"
 )
 
 // AttemptLimits bound how often a password may be tried. A bucket refills
@@ -16,36 +17,53 @@ type AttemptLimits struct {
 
 // An attempt is who tries to sign in.
 type attempt struct {
-	account string
+	// names are what was typed, as each way counts it. Nothing in them comes from
+	// the accounts that there are.
+	names   []string
 	address string
 
-	// browser is set where this browser signed in to this account before: then
-	// its own failures count, and no stranger's.
-	browser string
+	// browser is set where this browser knows the password that the account has:
+	// then its own failures count, and no stranger's. account is what it knows it as.
+	browser, account string
 }
+
+func (who attempt) known() bool { return who.browser != "" }
 
 // begin takes part in each count that an attempt falls under, as
 // [attempts.Counts.Begin] says.
 func (l AttemptLimits) begin(counts *attempts.Counts, now time.Time, who attempt) (done func(now time.Time, failed bool), wait time.Duration) {
-	if who.browser != "" {
-		return counts.Begin(now, l.of(who))
+	network := attempts.Network(who.address)
+	address := attempts.Limit{Key: "address " + network, N: l.PerAddress, Every: l.Every}
+	if who.known() {
+		// Strangers at its address cannot keep it out. Those who know as much can,
+		// or an address could guess with as many cookies as it collected.
+		address.CountsOnly = true
+		return counts.Begin(now,
+			attempts.Limit{Key: "known at " + network, N: l.PerAddress, Every: l.Every},
+			l.account("known at "+network+" "+who.account), l.account("browser "+who.browser+" "+who.account), address)
 	}
 	// The address comes first: one that has used up its attempts makes no more
-	// buckets for accounts, by which it could push out those of others.
-	return counts.Begin(now, attempts.Limit{Key: "address " + attempts.Network(who.address), N: l.PerAddress, Every: l.Every}, l.of(who))
-}
-
-// late counts an attempt at an account that was not known before it was made, as
-// [attempts.Counts.Made] says.
-func (l AttemptLimits) late(counts *attempts.Counts, now time.Time, who attempt, failed bool) (wait time.Duration) {
-	return counts.Made(now, l.of(who), failed)
-}
-
-// of is the limit of the account.
-func (l AttemptLimits) of(who attempt) attempts.Limit {
-	key := "account " + who.account
-	if who.browser != "" {
-		key = "browser " + who.browser + " " + who.account
+	// buckets for names, by which it could push out those of others.
+	limits := []attempts.Limit{address}
+	for _, name := range who.names {
+		// Half for each, since an account has two names: its e-mail address is one.
+		// A count of both would tell that they are of one account.
+		limits = append(limits, attempts.Limit{Key: "name " + name, N: max(l.PerAccount/2, 1), Every: l.Every})
 	}
+	return counts.Begin(now, limits...)
+}
+
+// late counts an attempt at an account once it is known whose it is, as
+// [attempts.Counts.Made] says. The browser is empty for one that does not know the
+// account.
+func (l AttemptLimits) late(counts *attempts.Counts, now time.Time, u session.User, browser string, failed bool) (wait time.Duration) {
+	limit := l.account("account " + u.Subject)
+	if browser != "" {
+		limit = l.account("browser " + browser + " " + knownAs(u))
+	}
+	return counts.Made(now, limit, failed)
+}
+
+func (l AttemptLimits) account(key string) attempts.Limit {
 	return attempts.Limit{Key: key, N: l.PerAccount, Every: l.Every}
 }

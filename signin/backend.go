@@ -29,7 +29,6 @@ type Backend struct {
 	id, name string
 	server   *signed.Server
 	asking   queue
-	from     perAddress
 }
 
 // NewBackend asks a server. The name is what the log calls it.
@@ -46,13 +45,13 @@ func (b *Backend) Current(u session.User) (session.User, bool) { return u, true 
 // Account implements [Passwords]. Which names are one account, only the backend
 // knows: what databases and mail servers are known not to look at does not count.
 func (b *Backend) Account(name string) string {
-	name = strings.TrimSpace(name)
-	return deriveSubject("name", b.id+"\x00"+loosely(name[:min(len(name), maxName)]))
+	return deriveSubject("name", b.id+"\x00"+loosely(name))
 }
 
-// loosely is a name without case, accents, width, punctuation, and what follows a
-// plus in an e-mail address.
+// loosely is a name without case, accents, width, punctuation, what cannot be seen,
+// and what follows a plus in an e-mail address.
 func loosely(name string) string {
+	name = spelled(name)
 	if at := strings.LastIndexByte(name, '@'); at >= 0 {
 		local, _, _ := strings.Cut(name[:at], "+")
 		name = local + name[at:]
@@ -79,7 +78,7 @@ func (b *Backend) Check(ctx context.Context, c Credentials) (session.User, error
 	if name == "" || !utf8.ValidString(name) || c.Password == "" || len(c.Password) > MaxPassword || !utf8.ValidString(c.Password) {
 		return session.User{}, ErrWrong
 	}
-	leave, err := b.enter(ctx, c)
+	leave, err := b.asking.enter(ctx, c)
 	if err != nil {
 		return session.User{}, fmt.Errorf("waiting to ask %s: %w", b.id, err)
 	}
@@ -102,34 +101,11 @@ func (b *Backend) Check(ctx context.Context, c Credentials) (session.User, error
 				"does it refuse the signature? Compare the url, the secret and the clock of both", status)), ErrWrong)
 		}
 		if u, err := b.answered(answer); err == nil && c.Whose != nil {
-			c.Whose(u.Subject)
+			c.Whose(u)
 		}
 		return session.User{}, ErrWrong
 	}
 	return session.User{}, b.down(fmt.Errorf("the answer was %d", status))
-}
-
-// enter waits for a place of the address, and then for one to ask by.
-func (b *Backend) enter(ctx context.Context, c Credentials) (leave func(), err error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, longestWait, ErrBusy)
-	defer cancel()
-	known := "" // has places of its own, as in the queue
-	if c.Known {
-		known = "known"
-	}
-	goAway, err := b.from.enter(ctx, known, string(c.From))
-	if err != nil {
-		return nil, err
-	}
-	done, err := b.asking.enter(ctx, c.Known)
-	if err != nil {
-		goAway()
-		return nil, err
-	}
-	return func() {
-		done()
-		goAway()
-	}, nil
 }
 
 // saysWrong says whether an answer is about the password.
@@ -149,7 +125,11 @@ func (b *Backend) answered(answer []byte) (session.User, error) {
 	if json.Unmarshal(answer, &says) != nil {
 		return session.User{}, errors.New("the answer is no JSON object with a user")
 	}
-	return userOf(b.id, says.User)
+	u, err := userOf(b.id, says.User)
+	if credential, _ := says.User["credential"].(string); err == nil && credential != "" {
+		u.Mark = markOf(credential)
+	}
+	return u, err
 }
 
 func (b *Backend) down(err error) error {

@@ -9,23 +9,38 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/caddy-sso/caddy-sso/keys"
+	"github.com/caddy-sso/caddy-sso/session"
 )
 
 // A browser is what one browser's cookie says, sealed: an ID that sign-in
-// transactions are bound to, and the accounts that signed in here before. The
-// latter keep a stranger's failures from locking their owner out.
+// transactions are bound to, and the accounts whose password was typed here before,
+// the latest first. The latter keep a stranger's failures from locking their owner
+// out. Cookies of before have some in "k", without a mark of the password; those
+// count for nothing.
 type browser struct {
-	ID    string   `json:"i"`
-	Known []string `json:"k,omitempty"`
+	ID    string     `json:"i"`
+	Known []knownOne `json:"a,omitempty"`
+}
+
+// A knownOne is an account that a browser knows the password of, as [knownAs] or
+// [knownBy] says, until so many Unix seconds.
+type knownOne struct {
+	As    string `json:"a"`
+	Until int64  `json:"u"`
 }
 
 const (
 	browserPurpose  = "browser"
 	browserLifetime = 400 * 24 * time.Hour // the most that browsers keep a cookie
-	maxKnown        = 16                   // with two for each user of a backend: see spelling
+	maxKnown        = 16                   // with two for each user of a backend
+
+	// unmarkedLifetime is how long an account is known of which nobody tells us
+	// when its password changes.
+	unmarkedLifetime = 30 * 24 * time.Hour
 )
 
 // browser reads the cookie of a request. False means that there is none, or
@@ -55,12 +70,25 @@ func newBrowser() browser {
 	return browser{ID: base64.RawURLEncoding.EncodeToString(id[:])}
 }
 
-// knows says whether an account signed in here before.
-func (b browser) knows(account string) bool { return slices.Contains(b.Known, account) }
+// knownAs is what a browser remembers of a user whose password was right: another
+// one for another password.
+func knownAs(u session.User) string {
+	return deriveSubject("known", u.Signin+"\x00"+u.Subject+"\x00"+u.Mark)
+}
 
-// remember adds an account, the latest first.
-func (b browser) remember(account string) browser {
-	known := append([]string{account}, slices.DeleteFunc(slices.Clone(b.Known), func(s string) bool { return s == account })...)
+// knownBy is what a browser remembers of a name that a backend found right, as it
+// was typed: others that are counted with it may be those of other accounts.
+func knownBy(spellings []string, name string) string {
+	return deriveSubject("spelling", spellings[len(spellings)-1]+"\x00"+strings.TrimSpace(name))
+}
+
+func (b browser) knows(as string, now time.Time) bool {
+	return slices.ContainsFunc(b.Known, func(k knownOne) bool { return k.As == as && now.Unix() < k.Until })
+}
+
+func (b browser) remember(as string, until time.Time) browser {
+	others := slices.DeleteFunc(slices.Clone(b.Known), func(k knownOne) bool { return k.As == as })
+	known := append([]knownOne{{as, until.Unix()}}, others...)
 	b.Known = known[:min(len(known), maxKnown)]
 	return b
 }

@@ -1,9 +1,10 @@
 package signin
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"net/http"
-	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -49,81 +50,110 @@ func failure(err error) *oauth.Error {
 	return e
 }
 
-// spelling is what a browser remembers of a name that it signed in with, as it was
-// typed: others that are counted with it may be those of other accounts.
-func spelling(account, name string) string {
-	return deriveSubject("spelling", account+"\x00"+strings.TrimSpace(name))
-}
+// errBeyond says that an account has no attempts left, though the name that was typed
+// has: it is refused as a wrong password is, or it would tell whose name that is.
+var errBeyond = fmt.Errorf("other names of this account have used up its attempts: %w", ErrWrong)
 
 // verify checks the password within the limits of attempts, and returns the
 // browser as it is after that. The client, which may be nil, is for the audit log.
-func (h *Hosted) verify(r *http.Request, b browser, passwords Passwords, client *oauth.Client, name, password string) (session.User, browser, *oauth.Error) {
-	account := passwords.Account(name)
-	typed := spelling(account, name)
-	who := attempt{account: account, address: string(h.From(r))}
-	if b.knows(account) || b.knows(typed) {
-		who.browser = b.ID
+func (h *Hosted) verify(r *http.Request, b browser, passwords *several, client *oauth.Client, name, password string) (session.User, browser, *oauth.Error) {
+	who, exists := h.attempt(r, b, passwords, name)
+	event := oauth.Event{Client: client, From: h.From(r), User: session.User{Name: logged(name, exists)}}
+	waiting, cancel := context.WithTimeoutCause(r.Context(), longestWait, ErrBusy)
+	defer cancel()
+	leave, err := h.turns.enter(waiting, who)
+	if err != nil {
+		return session.User{}, b, h.unverified(r, event, err)
 	}
-	limited := func(wait time.Duration) *oauth.Error {
-		h.Server.Audit.Record(oauth.Event{What: oauth.SignInLimited, Client: client, From: h.From(r), User: session.User{Name: plain(printable(name))}})
-		return &oauth.Error{Kind: oauth.TooManyAttempts, Description: "Too many attempts.", RetryAfter: wait}
-	}
+	defer leave()
 	done, wait := h.Limits.begin(h.Attempts, h.Now(), who)
 	if done == nil {
-		return session.User{}, b, limited(wait)
+		event.What = oauth.SignInLimited
+		h.Server.Audit.Record(event)
+		return session.User{}, b, &oauth.Error{Kind: oauth.TooManyAttempts, Description: "Too many attempts.", RetryAfter: wait}
 	}
-	type outcome struct {
-		subject string
-		failed  bool
-	}
-	var about []outcome // of the accounts that it turned out to be about
-	u, err := passwords.Check(r.Context(), Credentials{
-		Name: name, Password: password, From: h.From(r), Known: who.browser != "",
-		Whose: func(subject string) { about = append(about, outcome{subject, true}) },
+	var about []session.User // whose account it turned out to be
+	until, _ := waiting.Deadline()
+	u, err := passwords.check(r.Context(), Credentials{
+		Name: name, Password: password, From: h.From(r), Known: who.known(), until: until,
+		Whose: func(u session.User) { about = append(about, u) },
 	})
-	if err == nil && u.Subject != account {
-		about = append(about, outcome{u.Subject, false})
+	beyond := err == nil && h.late(b, who, u, false)
+	for _, other := range about {
+		beyond = h.late(b, who, other, true) || beyond
+		event.User.Name = logged(name, true)
 	}
-	for _, o := range about {
-		late := attempt{account: o.subject}
-		if b.knows(o.subject) {
-			late.browser = b.ID
-		}
-		wait = max(wait, h.Limits.late(h.Attempts, h.Now(), late, o.failed))
+	if beyond {
+		err = errors.Join(err, errBeyond)
 	}
-	done(h.Now(), errors.Is(err, ErrWrong) || wait > 0) // the same for a right password, which else could be told by it
-	if wait > 0 {
-		return session.User{}, b, limited(wait)
-	}
+	done(h.Now(), errors.Is(err, ErrWrong))
 	if err != nil {
-		return session.User{}, b, h.unverified(r, client, name, err)
+		return session.User{}, b, h.unverified(r, event, err)
 	}
-	if u.Subject != account {
-		b = b.remember(typed)
-	}
-	return u, b, nil
+	return u, h.remember(b, passwords, name, u), nil
 }
 
-// unverified is what it means that a password was not found right.
-func (h *Hosted) unverified(r *http.Request, client *oauth.Client, name string, err error) *oauth.Error {
+// attempt is who tries to sign in, and whether the account is known to exist.
+func (h *Hosted) attempt(r *http.Request, b browser, passwords *several, name string) (who attempt, exists bool) {
+	who = attempt{names: passwords.spellings(name), address: string(h.From(r))}
+	as := knownBy(who.names, name)
+	u, way := passwords.find(name)
+	if way != nil {
+		as = knownAs(u)
+	}
+	if b.knows(as, h.Now()) {
+		who.browser, who.account = b.ID, as
+	}
+	return who, way != nil || who.known()
+}
+
+// late counts an attempt at the account that it turned out to be about, and says
+// whether it was one too many.
+func (h *Hosted) late(b browser, who attempt, u session.User, failed bool) bool {
+	as, browser := knownAs(u), ""
+	if as == who.account {
+		return false // it was counted when it began
+	}
+	if b.knows(as, h.Now()) {
+		browser = b.ID
+	}
+	return h.Limits.late(h.Attempts, h.Now(), u, browser, failed) > 0
+}
+
+// remember is the browser once a password was right in it.
+func (h *Hosted) remember(b browser, passwords *several, name string, u session.User) browser {
+	lifetime := browserLifetime
+	if u.Mark == "" {
+		lifetime = unmarkedLifetime
+	}
+	if _, way := passwords.find(name); way == nil {
+		b = b.remember(knownBy(passwords.spellings(name), name), h.Now().Add(unmarkedLifetime))
+	}
+	return b.remember(knownAs(u), h.Now().Add(lifetime))
+}
+
+// unverified is what it means that a password was not found right. The event says
+// whose, for what and from where.
+func (h *Hosted) unverified(r *http.Request, event oauth.Event, err error) *oauth.Error {
 	down := (*DownError)(nil)
 	switch {
 	case errors.As(err, &down): // though another way may have said that it is wrong
 		h.warn(h.unchecked.Of(down.Way), r, "a password could not be checked", zap.Error(err))
-		h.Server.Audit.Record(oauth.Event{
-			What: oauth.SignInFailed, Client: client, From: h.From(r), User: session.User{Name: plain(printable(name))}, Why: down.Error(),
-		})
+		event.What, event.Why = oauth.SignInFailed, down.Error()
+		h.Server.Audit.Record(event)
 		return &oauth.Error{
 			Kind: oauth.ProviderFailed, Description: "The password could not be checked.", RetryAfter: down.RetryAfter, Cause: err,
 		}
 	case errors.Is(err, ErrBusy): // as above
-		h.Server.Audit.Record(oauth.Event{
-			What: oauth.SignInLimited, Client: client, From: h.From(r), User: session.User{Name: plain(printable(name))},
-			Why: "too many sign-ins at once",
-		})
+		event.What, event.Why = oauth.SignInLimited, "too many sign-ins at once"
+		h.Server.Audit.Record(event)
 		return &oauth.Error{Kind: oauth.Internal, Description: "Too many sign-ins at once.", RetryAfter: 5 * time.Second, Cause: err}
 	case errors.Is(err, ErrWrong):
-		h.Server.Audit.Record(oauth.Event{What: oauth.SignInFailed, Client: client, From: h.From(r), User: session.User{Name: plain(printable(name))}})
+		event.What = oauth.SignInFailed
+		if errors.Is(err, errBeyond) {
+			event.What, event.Why = oauth.SignInLimited, errBeyond.Error()
+		}
+		h.Server.Audit.Record(event)
 		return &oauth.Error{Kind: oauth.WrongPassword, Description: "Wrong username or password."}
 	}
 	return &oauth.Error{Kind: oauth.Internal, Description: "Something went wrong.", Cause: err}
@@ -138,7 +168,7 @@ var errNoLonger = errors.New("the user may no longer sign in")
 func (h *Hosted) begin(w http.ResponseWriter, r *http.Request, in session.SignIn, b browser, client *oauth.Client) (oauth.SignedIn, error) {
 	u := in.User
 	in.Agent, in.From = r.UserAgent(), string(h.From(r))
-	if err := h.setBrowser(r.Context(), w, b.remember(u.Subject)); err != nil {
+	if err := h.setBrowser(r.Context(), w, b); err != nil {
 		return oauth.SignedIn{}, err
 	}
 	before, _ := h.Session.Value(r)

@@ -7,6 +7,9 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/text/cases"
+	"golang.org/x/text/unicode/norm"
+
 	"github.com/caddy-sso/caddy-sso/oauth"
 	"github.com/caddy-sso/caddy-sso/session"
 )
@@ -119,6 +122,17 @@ func (d *directory) find(name string) *account {
 		return d.named(c)
 	}
 	return nil
+}
+
+// spelled is a name, or an e-mail address, in a form that all have which find takes
+// for the same. It is made of what was typed alone.
+func spelled(name string) string {
+	name = strings.TrimSpace(name)
+	name = compatible(name[:min(len(name), maxName)])
+	if c, err := canonical(name); err == nil {
+		return c
+	}
+	return norm.NFKC.String(cases.Fold().String(name)) // no name, but it may be an e-mail address
 }
 
 func (d *directory) named(name string) *account {

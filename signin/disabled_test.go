@@ -128,7 +128,8 @@ func TestClass14ASignInThatIsUnderWayWhenTheUserIsDisabledLeavesNothing(t *testi
 	if w := v.try("demo", "demo password"); w.Code == http.StatusOK || v.session() != "" {
 		t.Errorf("status %d", w.Code)
 	}
-	left, err := f.hosted.Server.Sessions.OfUser(t.Context(), local.Account("demo"))
+	u, _ := local.Find("demo")
+	left, err := f.hosted.Server.Sessions.OfUser(t.Context(), u.Subject)
 	if err != nil || len(left) > 0 {
 		t.Errorf("%d sessions are left, %v", len(left), err)
 	}

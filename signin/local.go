@@ -87,30 +87,42 @@ func (l *Local) NameOf(subject string) string {
 	return ""
 }
 
-// Has implements [Named].
-func (l *Local) Has(name string) bool { return l.now.Load().find(name) != nil }
+// Find implements [Named].
+func (l *Local) Find(name string) (session.User, bool) {
+	a := l.now.Load().find(name)
+	if a == nil {
+		return session.User{}, false
+	}
+	return a.user, true
+}
 
 // Account implements [Passwords].
 func (l *Local) Account(name string) string {
-	if a := l.now.Load().find(name); a != nil {
-		return a.user.Subject
-	}
-	name = strings.TrimSpace(name)
-	if c, err := canonical(name); err == nil {
-		name = c
-	}
-	return "unknown " + name[:min(len(name), maxName)]
+	return deriveSubject("name", l.id+"\x00"+spelled(name))
 }
 
 // Check implements [Passwords]. It compares one hash of every cost that there
 // is among the accounts, the user's own or a decoy, so the work tells nothing
 // of whether the user exists. At most one comparison a core runs at a time.
 func (l *Local) Check(ctx context.Context, c Credentials) (session.User, error) {
-	leave, err := l.checking.enter(ctx, c.Known)
+	leave, err := l.enter(ctx, c)
 	if err != nil {
-		return session.User{}, fmt.Errorf("waiting to check a password: %w", err)
+		return session.User{}, err
 	}
 	defer leave()
+	return l.compare(c)
+}
+
+// enter waits for a core to compare a password on, which leave gives back.
+func (l *Local) enter(ctx context.Context, c Credentials) (leave func(), err error) {
+	leave, err = l.checking.enter(ctx, c)
+	if err != nil {
+		return nil, fmt.Errorf("waiting to check a password: %w", err)
+	}
+	return leave, nil
+}
+
+func (l *Local) compare(c Credentials) (session.User, error) {
 	password, tooLong := c.Password, len(c.Password) > MaxPassword
 	if tooLong {
 		password = password[:MaxPassword] // for the same work
@@ -129,10 +141,13 @@ func (l *Local) Check(ctx context.Context, c Credentials) (session.User, error) 
 		}
 		right = right || (own && matches && !tooLong)
 	}
-	if !right || found.disabled {
-		return session.User{}, ErrWrong
+	if right && !found.disabled {
+		return found.user, nil
 	}
-	return found.user, nil
+	if found != nil && c.Whose != nil {
+		c.Whose(found.user)
+	}
+	return session.User{}, ErrWrong
 }
 
 // canonical is the form in which user names are compared (RFC 8265 section

@@ -23,6 +23,7 @@ var changing = regexp.MustCompile(`name="transaction" value="[^"]+"|name="userna
 
 func TestClass29KnownAndUnknownUsersAreAnsweredAlike(t *testing.T) {
 	f := newFixture(t)
+	f.hosted.Limits.PerAccount = 100
 	type answer struct {
 		status       int
 		header, body string
@@ -92,10 +93,10 @@ func TestAPasswordThatIsTooLongIsNeverRight(t *testing.T) {
 	f := newFixture(t)
 	long := strings.Repeat("x", MaxPassword)
 	f.hosted.Ways = Ways{f.accounts(Account{Name: "long", Hash: f.work.hash(t, 10, long)})}
-	if _, err := f.hosted.Ways.passwords(purpose{}).Check(t.Context(), Credentials{Name: "long", Password: long}); err != nil {
+	if _, err := f.hosted.Ways.passwords(purpose{}).check(t.Context(), Credentials{Name: "long", Password: long}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := f.hosted.Ways.passwords(purpose{}).Check(t.Context(), Credentials{Name: "long", Password: long + "x"}); !errors.Is(err, ErrWrong) {
+	if _, err := f.hosted.Ways.passwords(purpose{}).check(t.Context(), Credentials{Name: "long", Password: long + "x"}); !errors.Is(err, ErrWrong) {
 		t.Fatalf("got %v", err)
 	}
 }

@@ -43,9 +43,14 @@ func ParseHash(encoded string, c Comparers) (Hash, error) {
 	if err != nil {
 		return Hash{}, err
 	}
-	sum := sha256.Sum256([]byte(encoded))
-	h.mark = base64.RawURLEncoding.EncodeToString(sum[:16])
+	h.mark = markOf(encoded)
 	return h, nil
+}
+
+// markOf is a mark of what changes with a password.
+func markOf(credential string) string {
+	sum := sha256.Sum256([]byte(credential))
+	return base64.RawURLEncoding.EncodeToString(sum[:16])
 }
 
 func parseHash(encoded string, c Comparers) (Hash, error) {

@@ -1,6 +1,7 @@
 package signin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync"
@@ -8,10 +9,25 @@ import (
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
+// several ways take a password by one form. A name belongs to the way that
+// knows it, so nobody else gets to see its password; any other goes to the ways
+// that have to ask, in order.
+type several struct {
+	all     Ways
+	knowing []knower
+	asked   []Passwords
+}
+
+// A knower knows the names of its users.
+type knower struct {
+	Passwords
+	named Named
+}
+
 // passwords are the ways that take a password for p, as one; nil where none
 // does.
-func (ws Ways) passwords(p purpose) Passwords {
-	s := several{all: ws}
+func (ws Ways) passwords(p purpose) *several {
+	s := &several{all: ws}
 	for _, w := range ws {
 		way, ok := w.(Passwords)
 		if !ok || !p.counts(w) {
@@ -23,69 +39,66 @@ func (ws Ways) passwords(p purpose) Passwords {
 			s.asked = append(s.asked, way)
 		}
 	}
-	switch {
-	case len(s.asked) > 0:
-		return s
-	case len(s.knowing) == 1:
-		return s.knowing[0]
-	case len(s.knowing) > 1:
-		// For a name that no way knows the last one does the work of a wrong
-		// password.
-		s.asked = append(s.asked, s.knowing[len(s.knowing)-1])
-		s.knowing = s.knowing[:len(s.knowing)-1]
-		return s
+	if len(s.knowing)+len(s.asked) == 0 {
+		return nil
 	}
-	return nil
+	return s
 }
 
-// several ways take a password by one form. A name belongs to the way that
-// knows it, so nobody else gets to see its password; any other goes to the ways
-// that have to ask, in order.
-type several struct {
-	all     Ways
-	knowing []knower
-	asked   []Passwords // at least one
-}
-
-// A knower knows the names of its users.
-type knower struct {
-	Passwords
-	named Named
-}
-
-func (s several) ID() string { return s.asked[0].ID() }
-
-// Current implements [Way].
-func (s several) Current(u session.User) (session.User, bool) { return s.all.Current(u) }
-
-func (s several) knows(name string) Passwords {
-	for _, way := range s.knowing {
-		if way.named.Has(name) {
-			return way
+// find returns the user who is known to have a name, and the way that knows it.
+func (s *several) find(name string) (u session.User, way Passwords) {
+	for _, k := range s.knowing {
+		if u, there := k.named.Find(name); there {
+			return u, k.Passwords
 		}
 	}
-	return nil
+	return session.User{}, nil
 }
 
-// Account implements [Passwords].
-func (s several) Account(name string) string {
-	if way := s.knows(name); way != nil {
-		return way.Account(name)
+// spellings are what a name is counted by: at every way, though one may know it
+// and no other be asked, since that is nobody's to find out.
+func (s *several) spellings(name string) []string {
+	all := make([]string, 0, len(s.knowing)+len(s.asked))
+	for _, k := range s.knowing {
+		all = append(all, k.ID()+" "+k.Account(name))
 	}
-	return s.asked[0].Account(name)
+	for _, way := range s.asked {
+		all = append(all, way.ID()+" "+way.Account(name))
+	}
+	return all
 }
 
-// Check implements [Passwords]. For a name that no way knows, those that know
-// names do the work of a wrong password meanwhile. How long an answer takes then
-// tells of a name at most that somebody else was asked for it.
-func (s several) Check(ctx context.Context, c Credentials) (session.User, error) {
-	if way := s.knows(c.Name); way != nil {
+// check checks a password as [Passwords] does. For a name that no way knows, those
+// that know names do the work of a wrong password meanwhile. How long an answer takes
+// then tells of a name at most that somebody else was asked for it.
+func (s *several) check(ctx context.Context, c Credentials) (session.User, error) {
+	if _, way := s.find(c.Name); way != nil {
 		return way.Check(ctx, c)
 	}
+	decoy := c
+	decoy.Whose = nil
+	wrong := make([]error, len(s.knowing))
 	var meanwhile sync.WaitGroup
 	defer meanwhile.Wait()
-	for _, way := range s.knowing {
-		meanwhile.Go(func() { way.Check(ctx, c) }) //nolint:errcheck // it is wrong
+	for i, k := range s.knowing {
+		work := func() error {
+			_, err := k.Check(ctx, decoy)
+			return err
+		}
+		if local, ok := k.Passwords.(*Local); ok {
+			// Who has no place to wait in is told so before anybody is asked, as for
+			// a name that it knows.
+			leave, err := local.enter(ctx, decoy)
+			if err != nil {
+				return session.User{}, err
+			}
+			work = func() error {
+				defer leave()
+				_, err := local.compare(decoy)
+				return err
+			}
+		}
+		meanwhile.Go(func() { wrong[i] = cmp.Or(work(), ErrWrong) })
 	}
 	var failures []error
 	for _, way := range s.asked {
@@ -94,6 +107,10 @@ func (s several) Check(ctx context.Context, c Credentials) (session.User, error)
 			return s.all.own(u, way), nil
 		}
 		failures = append(failures, err)
+	}
+	if len(s.asked) == 0 {
+		meanwhile.Wait()
+		failures = wrong
 	}
 	// All of them: that one is down does not make what another found wrong count
 	// for nothing.

@@ -47,9 +47,9 @@ func newQueueOf(n int) queue {
 
 // enter waits for a core, which leave gives back. Where there is no place to
 // wait in, or the wait is too long, it returns ErrBusy.
-func (q queue) enter(ctx context.Context, known bool) (leave func(), err error) {
+func (q queue) enter(ctx context.Context, c Credentials) (leave func(), err error) {
 	places, door := q.known, (chan struct{})(nil)
-	if !known {
+	if !c.Known {
 		places, door = q.strangers, q.door
 	}
 	select {
@@ -58,7 +58,11 @@ func (q queue) enter(ctx context.Context, known bool) (leave func(), err error) 
 	default:
 		return nil, ErrBusy
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, longestWait, ErrBusy)
+	until := c.until
+	if until.IsZero() {
+		until = time.Now().Add(longestWait)
+	}
+	ctx, cancel := context.WithDeadlineCause(ctx, until, ErrBusy)
 	defer cancel()
 	if door != nil {
 		if err := acquire(ctx, door); err != nil {

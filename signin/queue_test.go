@@ -59,7 +59,10 @@ func (c *crowd) send(b *visitor, name, password string) *atomic.Pointer[httptest
 
 // fill takes every core and place that strangers can have.
 func (c *crowd) fill() (answers []*atomic.Pointer[httptest.ResponseRecorder]) {
+	own := c.from
+	defer func() { c.from = own }()
 	for i := range runtime.GOMAXPROCS(0) * (1 + placesPerCore) {
+		c.from = oauth.Origin(fmt.Sprint("198.51.100.", i))
 		a := c.send(c.visitor(), fmt.Sprint("nobody", i), "wrong")
 		if w := a.Load(); w != nil {
 			c.t.Fatalf("stranger %d: status %d", i, w.Code)
@@ -146,7 +149,7 @@ func TestWhoeverGivesUpLeavesNothingTaken(t *testing.T) {
 			q := newQueue()
 			var leave []func()
 			for range cap(q.cores) {
-				done, err := q.enter(t.Context(), ahead)
+				done, err := q.enter(t.Context(), Credentials{Known: ahead})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -156,7 +159,7 @@ func TestWhoeverGivesUpLeavesNothingTaken(t *testing.T) {
 			gone := make(chan error, 2*placesPerCore)
 			for i := range cap(gone) {
 				go func() {
-					_, err := q.enter(ctx, i%2 == 0)
+					_, err := q.enter(ctx, Credentials{Known: i%2 == 0})
 					gone <- err
 				}()
 			}

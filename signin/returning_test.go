@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddy-sso/caddy-sso/attempts"
 	"github.com/caddy-sso/caddy-sso/oauth"
 )
 
@@ -66,7 +65,7 @@ func TestClass24OneAddressDoesNotHoldAllPlacesOfAProvider(t *testing.T) {
 		inFlight("192.0.2.1", n)
 		n++
 	}
-	first := f.hosted.returning.crowd(t, "acme", "192.0.2.1")
+	first := f.hosted.returning.crowd(t, "acme 192.0.2.1", maxPerAddress)
 	busy("192.0.2.1")
 	busy("::ffff:192.0.2.1")
 	inFlight("192.0.2.2", n)
@@ -75,7 +74,7 @@ func TestClass24OneAddressDoesNotHoldAllPlacesOfAProvider(t *testing.T) {
 		inFlight(fmt.Sprintf("2001:db8::%d", i), n)
 		n++
 	}
-	second := f.hosted.returning.crowd(t, "acme", "2001:db8::ffff")
+	second := f.hosted.returning.crowd(t, "acme 2001:db8::/64", maxPerAddress)
 	busy("2001:db8::ffff")
 	inFlight("2001:db8:0:1::1", n)
 
@@ -84,18 +83,18 @@ func TestClass24OneAddressDoesNotHoldAllPlacesOfAProvider(t *testing.T) {
 	goOn()
 	all.Wait()
 	want(t, answers("192.0.2.1")(), http.StatusBadGateway)
-	if len(f.hosted.returning.at) != 0 {
-		t.Errorf("%v is left", f.hosted.returning.at)
+	if len(f.hosted.returning.of) != 0 {
+		t.Errorf("%v is left", f.hosted.returning.of)
 	}
 }
 
 func TestOneWayDoesNotKeepAnAddressFromAnother(t *testing.T) {
-	var c perAddress
-	defer c.crowd(t, "acme", "192.0.2.1")()
-	if _, err := c.enter(t.Context(), "acme", "192.0.2.1"); !errors.Is(err, ErrBusy) {
+	var l lines
+	defer l.crowd(t, "acme 192.0.2.1", maxPerAddress)()
+	if _, err := l.enter(t.Context(), "acme 192.0.2.1", maxPerAddress, maxWaitingPerAddress); !errors.Is(err, ErrBusy) {
 		t.Errorf("one too many: %v", err)
 	}
-	if _, err := c.enter(t.Context(), "umbrella", "192.0.2.1"); err != nil {
+	if _, err := l.enter(t.Context(), "umbrella 192.0.2.1", maxPerAddress, maxWaitingPerAddress); err != nil {
 		t.Error("the other way is full, too:", err)
 	}
 }
@@ -107,7 +106,7 @@ func TestAnOfficeSignsInAtOnce(t *testing.T) {
 	let := make(chan struct{})
 	var asked, beyond atomic.Int32
 	b.answers(func(w http.ResponseWriter, _ *http.Request) {
-		if asked.Add(1) > maxPerAddress {
+		if int(asked.Add(1)) > turnsPerAddress() {
 			beyond.Add(1)
 		}
 		<-let
@@ -124,30 +123,30 @@ func TestAnOfficeSignsInAtOnce(t *testing.T) {
 			}
 		})
 	}
-	way := f.hosted.Ways[1].(*Backend)
-	until(t, func() bool { return way.from.here("", string(f.from)) == people })
+	addresses := &f.hosted.turns.addresses
+	until(t, func() bool { return addresses.here(string(f.from)) == people })
 	close(let)
 	all.Wait()
-	if beyond.Load() > 0 || way.from.here("", string(f.from)) != 0 {
-		t.Errorf("%d were asked about beside as many as may be, and %d are left", beyond.Load(), way.from.here("", string(f.from)))
+	if beyond.Load() > 0 || addresses.here(string(f.from)) != 0 {
+		t.Errorf("%d were asked about beside as many as may be, and %d are left", beyond.Load(), addresses.here(string(f.from)))
 	}
 }
 
 // crowd fills the places of an address, and those to wait in.
-func (c *perAddress) crowd(t *testing.T, way, address string) (disperse func()) {
+func (l *lines) crowd(t *testing.T, kind string, places int) (disperse func()) {
 	t.Helper()
-	const full = maxPerAddress + maxWaitingPerAddress
+	full := places + maxWaitingPerAddress
 	ctx, cancel := context.WithCancel(t.Context())
 	var all sync.WaitGroup
-	for range full - c.here(way, address) {
+	for range full - l.here(kind) {
 		all.Go(func() {
-			if leave, err := c.enter(ctx, way, address); err == nil {
+			if leave, err := l.enter(ctx, kind, places, maxWaitingPerAddress); err == nil {
 				<-ctx.Done()
 				leave()
 			}
 		})
 	}
-	until(t, func() bool { return c.here(way, address) == full })
+	until(t, func() bool { return l.here(kind) == full })
 	return func() {
 		cancel()
 		all.Wait()
@@ -155,11 +154,11 @@ func (c *perAddress) crowd(t *testing.T, way, address string) (disperse func()) 
 }
 
 // here counts those with a place, and those who wait for one.
-func (c *perAddress) here(way, address string) int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if p := c.at[way+" "+attempts.Network(address)]; p != nil {
-		return p.here
+func (l *lines) here(kind string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if own := l.of[kind]; own != nil {
+		return own.here
 	}
 	return 0
 }
@@ -180,44 +179,51 @@ func TestClass24OneAddressDoesNotHoldAllPlacesOfABackend(t *testing.T) {
 	let := make(chan struct{})
 	goOn := sync.OnceFunc(func() { close(let) })
 	t.Cleanup(goOn)
+	var from atomic.Value
+	from.Store(f.from)
+	f.hosted.From = func(*http.Request) oauth.Origin { return from.Load().(oauth.Origin) }
+	owner := f.visitor()
+	b.says(http.StatusOK, `{"user":{"subject":"17","name":"zoe"}}`)
+	want(t, owner.try("zoe", "right"), http.StatusOK)
 	b.answers(func(w http.ResponseWriter, _ *http.Request) {
 		<-let
 		io.WriteString(w, `{"user":{"subject":"17","name":"zoe"}}`) //nolint:errcheck // the test sees it
 	})
 	var all sync.WaitGroup
 	waiting := 0
-	asks := func(from oauth.Origin, known bool) {
+	asks := func(v *visitor, address oauth.Origin, name string) {
 		t.Helper()
+		from.Store(address)
+		in := v.form(v.open(SignInPath + "?switch=1"))
 		all.Go(func() {
-			if _, err := way.Check(t.Context(), Credentials{Name: "zoe", Password: "x", From: from, Known: known}); err != nil {
-				t.Errorf("from %s: %v", from, err)
+			if w := v.submit(in, name, "right"); w.Code != http.StatusOK {
+				t.Errorf("%s from %s: %d", name, address, w.Code)
 			}
 		})
 		waiting++
-		for deadline := time.Now().Add(10 * time.Second); len(way.asking.cores) != waiting; time.Sleep(time.Millisecond) {
-			if time.Now().After(deadline) {
-				t.Fatalf("from %s: %d wait for the backend, not %d", from, len(way.asking.cores), waiting)
-			}
+		until(t, func() bool { return len(way.asking.cores) == waiting })
+	}
+	for i := range turnsPerAddress() {
+		asks(f.visitor(), "192.0.2.1", fmt.Sprint("colleague ", i))
+	}
+	disperse := f.hosted.turns.addresses.crowd(t, "192.0.2.1", turnsPerAddress())
+	for _, name := range []string{"zoe", "demo", "nobody"} { // which tells nothing of any
+		for range 2 * f.hosted.Limits.PerAccount { // none of which is an attempt
+			w := f.visitor().try(name, "x")
+			want(t, w, http.StatusServiceUnavailable)
+			wantText(t, w, "Many people are signing in right now")
 		}
 	}
-	for range maxPerAddress {
-		asks("192.0.2.1", false)
-	}
-	disperse := way.from.crowd(t, "", "192.0.2.1")
-	for range 2 * f.hosted.Limits.PerAccount { // none of which is an attempt
-		w := f.visitor().try("zoe", "x")
-		want(t, w, http.StatusServiceUnavailable)
-		wantText(t, w, "Many people are signing in right now")
-	}
-	asks("192.0.2.1", true)
-	asks("192.0.2.2", false)
+	asks(owner, "192.0.2.1", "zoe")
+	asks(f.visitor(), "192.0.2.2", "zoe")
 	want(t, f.visitor().try("demo", "demo password"), http.StatusOK)
 	disperse()
 	goOn()
 	all.Wait()
+	from.Store(oauth.Origin("192.0.2.1"))
 	want(t, f.visitor().try("zoe", "x"), http.StatusOK)
-	if len(way.from.at) != 0 {
-		t.Errorf("%v is left", way.from.at)
+	if left := len(f.hosted.turns.addresses.of) + len(f.hosted.turns.accounts.of); left != 0 {
+		t.Errorf("%d are left", left)
 	}
 }
 
@@ -225,6 +231,8 @@ func TestABackendThatHasNoPlaceIsNotOneThatFoundThePasswordWrong(t *testing.T) {
 	f, full, other := newFixture(t), newOwnBackend(t), newOwnBackend(t)
 	way := full.way("full", time.Minute)
 	f.use(way, other.way("other", time.Minute))
-	defer way.from.crowd(t, "", string(f.from))()
+	for range cap(way.asking.strangers) {
+		way.asking.strangers <- struct{}{}
+	}
 	want(t, f.visitor().try("zoe", "x"), http.StatusServiceUnavailable)
 }

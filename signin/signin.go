@@ -45,9 +45,10 @@ type Way interface {
 type Passwords interface {
 	Way
 
-	// Account returns one name for an account however it was spelled, by user
-	// name or e-mail, known or not: attempts are counted by it. It is the user's
-	// subject, or may be that of several accounts.
+	// Account returns one name for all spellings of a user name, or of an e-mail
+	// address, that may be one account's: attempts are counted by it. Whether there
+	// is such an account changes nothing about it, since anybody can find out which
+	// spellings are counted together.
 	Account(name string) string
 
 	// Check returns the user, or ErrWrong after the same work whatever was
@@ -65,10 +66,11 @@ type Credentials struct {
 	// wait, it goes first.
 	Known bool
 
-	// Whose is told, before Check returns ErrWrong, the subject of the user whose
-	// password it was not, where the way learns that only by asking. It may be
-	// nil.
-	Whose func(subject string)
+	// Whose is told, before Check returns ErrWrong, the user whose password it was
+	// not, where there is one. It may be nil.
+	Whose func(session.User)
+
+	until time.Time // when to stop waiting; zero: after the longest wait
 }
 
 // Format keeps the password from being printed, under every verb.
@@ -80,8 +82,9 @@ func (Credentials) Format(f fmt.State, _ rune) {
 type Named interface {
 	Way
 
-	// Has says whether a name, or an e-mail address, is one of its users'.
-	Has(name string) bool
+	// Find returns the user whose name, or e-mail address, was typed, and whether
+	// there is one. The user's Mark is that of the password of now.
+	Find(name string) (session.User, bool)
 }
 
 // An Opener is a way that needs more than its configuration. Open is called
@@ -142,7 +145,11 @@ func (ws Ways) redirecting(p purpose) []Redirecting {
 func (ws Ways) taken(name string) bool {
 	return slices.ContainsFunc(ws, func(w Way) bool {
 		named, ok := w.(Named)
-		return ok && named.Has(name)
+		if !ok {
+			return false
+		}
+		_, there := named.Find(name)
+		return there
 	})
 }
 
@@ -189,7 +196,8 @@ type Hosted struct {
 	Now func() time.Time
 	Log *zap.Logger
 
-	returning perAddress
+	returning lines // by way and address
+	turns     turns
 
 	notOpened seldom.Lines
 

@@ -1,0 +1,112 @@
+package signin
+
+import (
+	"fmt"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/caddy-sso/caddy-sso/oauth"
+)
+
+var eightDigits = regexp.MustCompile(`^[0-9a-f]{8}$`)
+
+// logs has all lines go to one log.
+func (f *fixture) logs() *observer.ObservedLogs {
+	core, log := observer.New(zapcore.DebugLevel)
+	f.hosted.Log = zap.New(core)
+	f.hosted.Server.Audit = oauth.NewAudit(zap.New(core))
+	return log
+}
+
+func TestATypedNameThatNobodyHasIsInNoLog(t *testing.T) {
+	const typed = "Correct-Horse-Battery"
+	for name, c := range map[string]struct {
+		backend int // its status; 0: there is none
+		status  int
+		body    string
+		what    oauth.What
+	}{
+		"where it is wrong":               {0, http.StatusUnauthorized, "", oauth.SignInFailed},
+		"where a backend finds it wrong":  {401, http.StatusUnauthorized, wrongPassword, oauth.SignInFailed},
+		"where the backend is down":       {500, http.StatusServiceUnavailable, "", oauth.SignInFailed},
+		"where the backend refuses us":    {401, http.StatusServiceUnavailable, typed, oauth.SignInFailed},
+		"beyond the limit":                {0, http.StatusTooManyRequests, "", oauth.SignInLimited},
+		"beyond the limit of the address": {0, http.StatusTooManyRequests, "", oauth.SignInLimited},
+		"where too many wait":             {0, http.StatusServiceUnavailable, "", oauth.SignInLimited},
+	} {
+		f := newFixture(t)
+		if c.backend != 0 {
+			own := newOwnBackend(t)
+			own.says(c.backend, c.body)
+			f.use(f.hosted.Ways[0], own.way("accounts", time.Minute))
+		}
+		switch name {
+		case "beyond the limit":
+			f.guess(typed, 5)
+		case "beyond the limit of the address":
+			f.hosted.Limits.PerAddress = 1
+			f.guess("nobody", 1)
+		case "where too many wait":
+			defer f.hosted.turns.addresses.crowd(t, string(f.from), turnsPerAddress())()
+		}
+		log := f.logs()
+		want(t, f.visitor().try(typed, "a guess"), c.status)
+		if _, refusal := f.visitor().api(strings.ToUpper(typed)+"\u200b", "a guess"); refusal == nil {
+			t.Fatal("somebody is signed in")
+		}
+		users := map[any]bool{}
+		for _, line := range log.All() {
+			if text := strings.ToLower(fmt.Sprint(line.Message, line.ContextMap())); strings.Contains(text, "horse") || strings.Contains(text, strings.ToLower(typedKey)) {
+				t.Errorf("%s: the log has %s", name, text)
+			}
+			if line.Message == string(c.what) {
+				users[line.ContextMap()["user"]] = true
+			}
+		}
+		for user := range users {
+			if text, _ := user.(string); len(users) != 1 || !eightDigits.MatchString(text) {
+				t.Errorf("%s: the users in the log are %v", name, users)
+			}
+		}
+		if len(users) == 0 {
+			t.Errorf("%s: the log has no %s", name, c.what)
+		}
+	}
+}
+
+func TestTheNameOfAnAccountIsLoggedAsItWasTyped(t *testing.T) {
+	f, own := newFixture(t), newOwnBackend(t)
+	log := f.logs()
+	logged := func() any {
+		t.Helper()
+		lines := log.TakeAll()
+		return lines[len(lines)-1].ContextMap()["user"]
+	}
+	for i := range 6 { // which the last is too many
+		f.visitor().try(" DEMO@example.com\u200b", "a guess")
+		if got := logged(); got != "DEMO@example.com" {
+			t.Errorf("attempt %d: %q", i+1, got)
+		}
+	}
+	f.use(f.hosted.Ways[0], own.way("accounts", time.Minute))
+	own.says(http.StatusOK, `{"user":{"subject":"17"}}`)
+	known := f.visitor()
+	want(t, known.try("zoe", "right"), http.StatusOK)
+	own.says(http.StatusUnauthorized, wrongPassword)
+	known.try("zoe", "a typo")
+	if got := logged(); got != "zoe" {
+		t.Errorf("a name that was right in this browser: %q", got)
+	}
+	own.says(http.StatusUnauthorized, `{"user":{"subject":"17"}}`)
+	f.visitor().try("zoe", "a guess")
+	if got := logged(); got != "zoe" {
+		t.Errorf("a name that the backend says is one: %q", got)
+	}
+}
