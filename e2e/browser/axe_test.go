@@ -151,7 +151,7 @@ func TestEveryPageIsAccessibleInBothThemesAndAtBothWidths(t *testing.T) {
 		},
 		"sign-in-too-many-attempts": func(b *tab) {
 			b.open(w.game + "/play")
-			for range perAccount + 1 {
+			for range perName + 1 {
 				b.signIn("a player whose name is long enough to need more than one line", "wrong")
 				b.sees("Sign in")
 				b.until("document.getElementById('problem')")

@@ -35,8 +35,8 @@ var (
 	root = harness.Admin // of the groups players and staff
 )
 
-// perAccount is how many failures an account has.
-const perAccount = 4
+// perName is how many failures a name has: half of an account's.
+const perName = 4
 
 // onLoopback is a world of http ports on localhost: one site to a browser, but
 // different origins.
@@ -147,7 +147,7 @@ func (w *world) caddyfile(t *testing.T) string {
 				per_address 1000
 				every 15m
 			}
-`, w.portal, perAccount)
+`, w.portal, 2*perName)
 	for _, u := range []harness.User{demo, root} {
 		fmt.Fprintf(&b, "\t\t\tuser %s %s {\n\t\t\t\temail %s\n\t\t\t\tgroup %s\n\t\t\t}\n", u.Name, hash(u), u.Email, strings.Join(u.Groups, " "))
 	}
