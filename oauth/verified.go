@@ -3,7 +3,6 @@ package oauth
 import (
 	"context"
 	"crypto/sha256"
-	"fmt"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -222,9 +221,6 @@ func (s *Server) grant(ctx context.Context, id string, offline bool) (*knownGran
 	c := s.Verified.cache
 	known, ok := c.grants.get(id)
 	if !ok || offline && !known.offline {
-		if c.rechecks.silent.Load() {
-			return nil, errSilent
-		}
 		return c.read(ctx, id, offline)
 	}
 	lost := known.epoch.lost.Load()
@@ -246,9 +242,6 @@ func (s *Server) grant(ctx context.Context, id string, offline bool) (*knownGran
 	c.rechecks.unanswered(id, time.UnixMilli(lost), known.offline)
 	return known, nil
 }
-
-// errSilent is why nobody waits for the store.
-var errSilent = fmt.Errorf("%w: it does not answer, and is being asked again", storage.ErrUnavailable)
 
 // read asks the store for a grant.
 func (g *Grants) read(ctx context.Context, id string, offline bool) (*knownGrant, error) {

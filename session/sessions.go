@@ -3,11 +3,8 @@ package session
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync/atomic"
 	"time"
-
-	"github.com/caddy-sso/caddy-sso/storage"
 )
 
 const (
@@ -50,10 +47,9 @@ func (s *Sessions) check(ctx context.Context, k *Key) (*Session, error) {
 	now := s.cache.now()
 	cached, ok := s.cache.sessions.get(k)
 	if !ok || cached.value.key != *k {
-		if s.cache.rechecks.silent() {
-			return nil, errSilent
-		}
-		found, err := s.read(ctx, k, now)
+		bounded, cancel := s.cache.impatient(ctx)
+		defer cancel()
+		found, err := s.read(bounded, k, now)
 		s.cache.rechecks.noticed(ctx, err, now)
 		return found, err
 	}
@@ -69,8 +65,14 @@ func (s *Sessions) check(ctx context.Context, k *Key) (*Session, error) {
 	return cached.value, nil
 }
 
-// errSilent is why nobody waits for the store.
-var errSilent = fmt.Errorf("%w: it does not answer, and is being asked again", storage.ErrUnavailable)
+// impatient bounds how long a request waits for a store that did not answer when
+// it was last asked. Another one is left its own time.
+func (c *Cache) impatient(ctx context.Context) (context.Context, context.CancelFunc) {
+	if !c.rechecks.silent() {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, c.patience)
+}
 
 // read checks a session that is not in the cache.
 func (s *Sessions) read(ctx context.Context, k *Key, now int64) (*Session, error) {

@@ -110,10 +110,9 @@ func (s *Sessions) site(ctx context.Context, cookie, client string) (*site, erro
 func (c *Cache) site(ctx context.Context, k *Key, t terms) (*site, error) {
 	cached, ok := c.sites.get(k)
 	if !ok || cached.value.key != *k {
-		if c.rechecks.silent() {
-			return nil, errSilent
-		}
-		found, err := c.loadSite(ctx, k)
+		bounded, cancel := c.impatient(ctx)
+		defer cancel()
+		found, err := c.loadSite(bounded, k)
 		c.rechecks.noticed(ctx, err, c.now())
 		return found, err
 	}
