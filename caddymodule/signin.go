@@ -78,7 +78,7 @@ type UserConfig struct {
 	// The e-mail address, with which the user can sign in, too.
 	Email string `json:"email,omitempty"`
 
-	// The groups that the user is in.
+	// The groups that the user is in. None has a comma in it.
 	Groups []string `json:"groups,omitempty"`
 
 	// The user's UUID, for one who had another before. Default: derived from

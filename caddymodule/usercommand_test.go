@@ -145,6 +145,26 @@ func TestAnEditOfUsersThatCannotBeLeavesTheFileAsItWas(t *testing.T) {
 	}
 }
 
+func TestClass38NoCommandWorksOnAUserWhoseGroupHasAComma(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "users.jsonl")
+	text := ann + strings.NewReplacer("ann", "eve", `"players"`, `"players,staff"`).Replace(ann)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"passwd", "eve"}, {"disable", "eve"}, {"enable", "eve"}} {
+		if out, err := sso(t, "x\n", append([]string{"user"}, append(args, "--file", path)...)...); err == nil || !strings.Contains(out, "see: caddy sso user list") {
+			t.Errorf("%s: %v\n%s", args[0], err, out)
+		}
+	}
+	out, err := sso(t, "", "user", "list", "--file", path)
+	if err == nil || !strings.Contains(out, `group \"players,staff\" has a comma in it; write each group by itself`) {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if after, err := os.ReadFile(path); err != nil || string(after) != text {
+		t.Errorf("the file is %q, %v", after, err)
+	}
+}
+
 func TestAnEditOfUsersKeepsModeAndLink(t *testing.T) {
 	dir := t.TempDir()
 	path, link := filepath.Join(dir, "users.jsonl"), filepath.Join(dir, "link")

@@ -61,10 +61,8 @@ func (d *directory) put(a Account) error {
 	if other, taken := d.byEmail[name]; taken {
 		return fmt.Errorf("the name is the e-mail address of user %q", other.user.Name)
 	}
-	for _, g := range a.Groups {
-		if g == "" || !oauth.CleanText(g) {
-			return fmt.Errorf("group %q is empty or has control characters", g)
-		}
+	if err := checkGroups(a.Groups); err != nil {
+		return err
 	}
 	subject := a.Subject
 	if subject == "" {
@@ -95,6 +93,19 @@ func (d *directory) put(a Account) error {
 	}
 	if !slices.ContainsFunc(d.classes, func(h Hash) bool { return h.class == a.Hash.class }) {
 		d.classes = append(d.classes, a.Hash.decoy())
+	}
+	return nil
+}
+
+// checkGroups checks the groups that are written down for a user.
+func checkGroups(groups []string) error {
+	for _, g := range groups {
+		switch {
+		case g == "" || !oauth.CleanText(g):
+			return fmt.Errorf("group %q is empty or has control characters", g)
+		case strings.Contains(g, ","):
+			return fmt.Errorf("group %q has a comma in it; write each group by itself, without commas", g)
+		}
 	}
 	return nil
 }

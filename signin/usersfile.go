@@ -273,5 +273,8 @@ func ParseUserRecord(line []byte) (UserRecord, error) {
 	case r.Subject != "" && !subjectUUID.MatchString(r.Subject):
 		return UserRecord{}, fmt.Errorf("user %q: subject %q is no UUID in lower case", r.Name, r.Subject)
 	}
+	if err := checkGroups(r.Groups); err != nil {
+		return UserRecord{}, fmt.Errorf("user %q: %w", r.Name, err)
+	}
 	return r, nil
 }

@@ -168,6 +168,7 @@ func TestABrokenLineIsReportedAndLosesNobodyElse(t *testing.T) {
 		"an e-mail with two @":     {`{"name":"x","hash":"` + hash + `","email":"a@b@c"}`, "is no address such as"},
 		"a subject that is none":   {`{"name":"x","hash":"` + hash + `","subject":"1"}`, "is no UUID"},
 		"a group that is none":     {`{"name":"x","hash":"` + hash + `","groups":[""]}`, "is empty"},
+		"a group with a comma":     {`{"name":"x","hash":"` + hash + `","groups":["a","b,c"]}`, `group "b,c" has a comma in it; write each group by itself`},
 		"a name of the Caddyfile":  {`{"name":"ROOT","hash":"` + hash + `"}`, "defined twice"},
 		"its e-mail address":       {`{"name":"x","hash":"` + hash + `","email":"ROOT@game.example"}`, "another user's"},
 		"its e-mail as a name":     {`{"name":"root@game.example","hash":"` + hash + `"}`, "is the e-mail address of"},
