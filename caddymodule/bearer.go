@@ -9,17 +9,12 @@ import (
 	"github.com/caddy-sso/caddy-sso/oauth"
 )
 
-const (
-	bearerOn  = "on"
-	bearerOff = "off"
-)
-
 // checkBearer checks which tokens a gate takes.
 func (g *Gate) checkBearer(get func(id string) (*oauth.Client, bool)) error {
-	if g.Bearer != "" && g.Bearer != bearerOn && g.Bearer != bearerOff {
-		return fmt.Errorf("bearer %q is unknown; expected on or off", g.Bearer)
+	if err := onOrOff("bearer", g.Bearer); err != nil {
+		return err
 	}
-	if g.Bearer == bearerOff && len(g.AllowClients) > 0 {
+	if g.Bearer == off && len(g.AllowClients) > 0 {
 		return errors.New("allow_client has no effect beside bearer off, since clients pass by tokens; remove one of the two")
 	}
 	client, _ := get(g.Client)

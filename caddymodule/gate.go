@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -29,8 +28,9 @@ func init() {
 // `X-SSO-Email` and `X-SSO-Groups` (percent-encoded, joined by commas), and
 // with the placeholders `{http.auth.user.id}` (the user name),
 // `{http.auth.user.subject}`, `{http.auth.user.email}` and
-// `{http.auth.user.groups}`. A page without a session is sent to sign in; any
-// other request gets 401.
+// `{http.auth.user.groups}`, all of which are empty where nobody is identified.
+// A connection may become a WebSocket, and what `allow_upgrade` names. A page
+// without a session is sent to sign in; any other request gets 401.
 //
 // The gate has to see every request of its site, to delete forged identity
 // headers and to serve its own paths (`/oauth2/sign_in`, `/oauth2/sign_out`
@@ -48,11 +48,13 @@ type Gate struct {
 	Popup bool `json:"popup,omitempty"`
 
 	// Where a browser without a session goes instead of the hosted page. It has
-	// to be registered for the client. The gate lets requests for it through,
-	// without identity, if it is on this site.
+	// to be registered for the client. If it is on this site, the gate lets GET
+	// and HEAD of this very page through, without identity; its query may have
+	// what the portal adds.
 	FailAuthURL string `json:"fail_auth_url,omitempty"`
 
-	// The groups of which a user needs at least one. Default: any user passes.
+	// The groups of which a user needs at least one. A name may have commas in
+	// it, as those of LDAP do. Default: any user passes.
 	Require []string `json:"require,omitempty"`
 
 	// Whether an access token of this portal in the header `Authorization:
@@ -74,10 +76,23 @@ type Gate struct {
 	// in any spelling, is deleted from every request. Default: `X-SSO-`.
 	HeaderPrefix string `json:"header_prefix,omitempty"`
 
-	// Lets through paths with dot segments, `;`, `\`, `%2f`, `%5c`, `%3f` or
-	// `%23`, which backends and matchers may read differently, where the gate
-	// has a matcher. Default: false: they are answered with 400.
+	// Lets through paths that begin with two slashes, or have dot segments, `;`,
+	// `\`, `%2f`, `%5c`, `%3f` or `%23` in them, which backends and matchers may
+	// read differently, where the gate has a matcher. Default: false: they are
+	// answered with 400.
 	AllowRawPath bool `json:"allow_raw_path,omitempty"`
+
+	// The protocols, beside WebSocket, that a connection may change to by the
+	// header `Upgrade`, such as `example` or `example/1.0`. What a client sends
+	// afterwards goes to the backend unseen, so none that carries HTTP is taken.
+	// Any other `Upgrade` is removed, from every request of the site; of several
+	// gates on one site each has to name a protocol. Default: none.
+	AllowUpgrade []string `json:"allow_upgrade,omitempty"`
+
+	// Whether the answer to a request with an identity gets `Cache-Control:
+	// private` where the backend sends no `Cache-Control`, so that no shared
+	// cache keeps it for others: `on` (default) or `off`.
+	CachePrivate string `json:"cache_private,omitempty"`
 
 	// Drops what a form sends without a session. Default: false: a form of up to
 	// 64 KiB that a page of the same origin sends is kept in its tab of the
@@ -123,8 +138,7 @@ func (g *Gate) Provision(ctx caddy.Context) error {
 	if g.client, known = g.app.clients.Get(g.Client); !known {
 		return unknownClient(g.Client)
 	}
-	setDefault(&g.HeaderPrefix, gate.DefaultHeaderPrefix)
-	if g.headers, err = gate.NewHeaders(g.HeaderPrefix); err != nil {
+	if err := g.provisionHeaders(); err != nil {
 		return err
 	}
 	if err := g.checkBearer(g.app.clients.Get); err != nil {
@@ -132,7 +146,7 @@ func (g *Gate) Provision(ctx caddy.Context) error {
 	}
 	g.policy = gate.Policy{
 		Groups: g.Require, Popup: g.Popup, DropForms: g.DropForms,
-		Bearer: g.Bearer != bearerOff, Clients: g.AllowClients, Preflight: g.AllowPreflight,
+		Bearer: g.Bearer != off, Clients: g.AllowClients, Preflight: g.AllowPreflight,
 	}
 	if g.FailAuthURL != "" {
 		if !g.client.FailAuthURL(g.FailAuthURL) {
@@ -154,6 +168,22 @@ func (g *Gate) Provision(ctx caddy.Context) error {
 	return nil
 }
 
+// provisionHeaders checks what a gate of either kind makes of headers.
+func (g *Gate) provisionHeaders() error {
+	for _, protocol := range g.AllowUpgrade {
+		if err := gate.CheckUpgrade(protocol); err != nil {
+			return err
+		}
+	}
+	if err := onOrOff("cache_private", g.CachePrivate); err != nil {
+		return err
+	}
+	setDefault(&g.HeaderPrefix, gate.DefaultHeaderPrefix)
+	var err error
+	g.headers, err = gate.NewHeaders(g.HeaderPrefix)
+	return err
+}
+
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	if g.LicenseActivation {
@@ -171,40 +201,12 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 		return nil
 	}
 	defer pass.Release()
-	if pass.User != nil {
-		identify(pass.Request, pass.User)
-	}
-	if err := next.ServeHTTP(w, pass.Request); !errors.Is(err, session.ErrEnded) {
+	identify(pass.Request, pass.User)
+	if err := next.ServeHTTP(g.private(w, pass), pass.Request); !errors.Is(err, session.ErrEnded) {
 		return err
 	}
 	gt.Ended(w, pass.Request)
 	return nil
-}
-
-// identify sets the placeholders that Caddy's own authentication sets. Values
-// are looked up once, and never expanded again.
-func identify(r *http.Request, u *session.User) {
-	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
-	if !ok {
-		return
-	}
-	repl.Map(func(key string) (any, bool) {
-		name, ours := strings.CutPrefix(key, "http.auth.user.")
-		if !ours {
-			return nil, false
-		}
-		switch name {
-		case "id", "name":
-			return u.Name, true
-		case "subject":
-			return u.Subject, true
-		case "email":
-			return u.Email, true
-		case "groups":
-			return strings.Join(u.Groups, ","), true
-		}
-		return nil, false
-	})
 }
 
 func (g *Gate) newGate(c *core) *gate.Gate {
@@ -218,6 +220,7 @@ func (g *Gate) newGate(c *core) *gate.Gate {
 		Policy:       g.policy,
 		Headers:      g.headers,
 		AllowRawPath: g.AllowRawPath,
+		AllowUpgrade: g.AllowUpgrade,
 		PortalSignIn: func(ctx context.Context, returnTo string) (string, error) {
 			sealed, err := c.server.Keys.Seal(ctx, signin.GatePurpose, []byte(g.client.ID+returnTo))
 			if err != nil {
@@ -258,6 +261,8 @@ func originalURI(r *http.Request) string {
 //		allow_preflight
 //		header_prefix  <prefix>
 //		allow_raw_path
+//		allow_upgrade  <protocol>...
+//		cache_private  on|off
 //		drop_forms
 //		license_activation
 //	}
@@ -301,6 +306,10 @@ func parseGate(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 		"fail_auth_url": func() error {
 			failLine = *d
 			return one(d, &g.FailAuthURL)
+		},
+		"allow_upgrade": func() error { return each(d, &g.AllowUpgrade, gate.CheckUpgrade) },
+		"cache_private": func() error {
+			return checked(d, &g.CachePrivate, func(value string) error { return onOrOff("cache_private", value) })
 		},
 		"header_prefix": func() error {
 			return checked(d, &g.HeaderPrefix, func(prefix string) error {

@@ -132,6 +132,7 @@ func TestAWrongJSONConfigurationIsRefused(t *testing.T) {
 		{"an e-mail with two @", inUser, "email", "a@b@c.example", []string{`user "demo"`, "is no address"}},
 		{"a subject that is no UUID", inUser, "subject", "1", []string{`user "demo"`, "no UUID"}},
 		{"an empty group", inUser, "groups", list{""}, []string{`user "demo"`, "empty"}},
+		{"a group with a comma", inUser, "groups", list{"players", "staff,admins"}, []string{`user "demo": group "staff,admins" has a comma in it`, "write each group by itself"}},
 
 		{"a client with ID 0", inClient, "id", "0", []string{"client 0", "positive integer"}},
 		{"a client without an ID", inClient, "id", nil, []string{"positive integer"}},
@@ -156,6 +157,8 @@ func TestAWrongJSONConfigurationIsRefused(t *testing.T) {
 		{"a gate with a client that is not there", inGate, "client", "2", []string{"http.handlers.sso_gate", `client "2" is unknown`}},
 		{"a gate with a fail_auth_url that is not registered", inGate, "fail_auth_url", "https://b.example/", []string{"http.handlers.sso_gate", "is not registered for client 1"}},
 		{"a gate with a bad prefix", inGate, "header_prefix", "X", []string{"http.handlers.sso_gate", "header_prefix"}},
+		{"a gate with an upgrade to HTTP/2", inGate, "allow_upgrade", list{"h2C"}, []string{"http.handlers.sso_gate", "allow_upgrade h2C", "leave it out"}},
+		{"a gate with another word for cache_private", inGate, "cache_private", "no", []string{"http.handlers.sso_gate", `cache_private "no"`}},
 		{"a gate with an unknown matcher", inGate, "match", list{map[string]any{"moon": list{}}}, []string{"http.handlers.sso_gate", "http.matchers.moon"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

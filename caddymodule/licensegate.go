@@ -28,10 +28,7 @@ func (g *Gate) provisionLicense(caddy.Context) error {
 	if g.app.License == nil {
 		return errNoLicense
 	}
-	setDefault(&g.HeaderPrefix, gate.DefaultHeaderPrefix)
-	var err error
-	g.headers, err = gate.NewHeaders(g.HeaderPrefix)
-	return err
+	return g.provisionHeaders()
 }
 
 var errNoLicense = errors.New("license_activation: there is no license in the sso option, which says who may activate what; add: license { … }")
@@ -73,7 +70,7 @@ func (g *Gate) parsedLicense(app *App, line *caddyfile.Dispenser) error {
 func (g *Gate) newLicenseFaces(c *core) *licenseFaces {
 	activation := &licenseapi.Activation{Server: c.server, AllowRawPath: g.AllowRawPath, From: from, Log: g.log}
 	return &licenseFaces{activation: activation, gate: gate.LicenseGate{
-		Sessions: c.server.Sessions, Headers: g.headers, Endpoint: c.license.Endpoint, Check: activation.Check,
+		Sessions: c.server.Sessions, Headers: g.headers, AllowUpgrade: g.AllowUpgrade, Endpoint: c.license.Endpoint, Check: activation.Check,
 	}}
 }
 
@@ -90,10 +87,8 @@ func (g *Gate) serveLicense(w http.ResponseWriter, r *http.Request, next caddyht
 		return nil
 	}
 	defer pass.Release()
-	if pass.User != nil {
-		identify(pass.Request, pass.User)
-	}
-	if err := next.ServeHTTP(w, pass.Request); !errors.Is(err, session.ErrEnded) {
+	identify(pass.Request, pass.User)
+	if err := next.ServeHTTP(g.private(w, pass), pass.Request); !errors.Is(err, session.ErrEnded) {
 		return err
 	}
 	faces.activation.Ended(w)

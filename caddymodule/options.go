@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -95,6 +96,20 @@ func flag(to *bool) func() error {
 		*to = true
 		return nil
 	}
+}
+
+// The values of a setting that is on unless it is turned off.
+const (
+	on  = "on"
+	off = "off"
+)
+
+// onOrOff checks such a setting; "" is its default.
+func onOrOff(setting, value string) error {
+	if value != "" && value != on && value != off {
+		return fmt.Errorf("%s %q is unknown; expected on or off", setting, value)
+	}
+	return nil
 }
 
 // positive reads a number above zero.

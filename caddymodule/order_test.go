@@ -118,7 +118,7 @@ func TestClass28GroupsAreNotExpandedOnTheirWayToAnAnswer(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := w.visitor().signIn("http://" + w.site + "/")
-	const literal = "{env.SSO_TEST_SECRET},{http.auth.user.email}"
+	const literal = "%7Benv.SSO_TEST_SECRET%7D,%7Bhttp.auth.user.email%7D"
 	if got.body != "demo "+literal+" " || got.Header.Get("X-Groups") != literal {
 		t.Errorf("%q, X-Groups %q", got.body, got.Header.Get("X-Groups"))
 	}

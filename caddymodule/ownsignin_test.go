@@ -130,3 +130,32 @@ func buttonOf(t *testing.T, page answered, prefix string) string {
 	}
 	return page.Request.URL.ResolveReference(u).String()
 }
+
+// Names of LDAP have commas in them. A group of such a name is one group
+// everywhere, and never opens what is for another.
+func TestClass38AGroupWithACommaIsOneGroup(t *testing.T) {
+	w := newWorld(t)
+	backend := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+		io.WriteString(rw, `{"user":{"subject":"17","name":"zoe","groups":["CN=x,admins","players"]}}`) //nolint:errcheck // the test sees it
+	}))
+	defer backend.Close()
+	s := setup{
+		gate:    `require group "CN=x,admins"`,
+		handler: `respond "{http.request.header.X-SSO-Groups} as {http.auth.user.groups}"`,
+		global:  "signin backend accounts {\nurl " + backend.URL + "\nsecret " + ownSecret + "\ntimeout 5s\n}",
+		options: "grace_period 10ms",
+	}
+	w.mustLoad(s)
+	site := "http://" + w.site + "/"
+	v := w.visitor()
+	if got := v.submit(v.get(site), "zoe", "hunter2"); got.body != "CN%3Dx%2Cadmins,players as CN%3Dx%2Cadmins,players" {
+		t.Errorf("%s: %s", got.Status, got.body)
+	}
+	for _, group := range []string{"admins", "CN=x", `"CN=x,admins,players"`} {
+		s.gate = "require group " + group
+		w.mustLoad(s)
+		if got := v.getOnce(site); got.StatusCode != http.StatusForbidden {
+			t.Errorf("group %s: %s", group, got.Status)
+		}
+	}
+}

@@ -30,7 +30,8 @@ func init() {
 // Portal signs people in, and answers the Login API and OpenID Connect. It
 // answers its own paths, below `/api/oauth2/`, `/api/projects/`, `/oauth2/`,
 // `/.well-known/` and `/sso/`, `/api/token/validate` and `/api/users/me`, and hands every other request to the next
-// handler, without the cookies that are its own. With `license` it answers
+// handler, without the cookies that are its own, and without an `Upgrade` to
+// another protocol than WebSocket. With `license` it answers
 // `/api/v4/sso_url` and `/api/v4/oauth_url`, too.
 type Portal struct {
 	app   *App
@@ -75,11 +76,21 @@ func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhtt
 	}
 	if endpoint == nil {
 		core.release()
-		return next.ServeHTTP(w, gate.Enter(r))
+		return handOn(w, r, next)
 	}
 	defer core.release()
 	endpoint(w, r)
 	return nil
+}
+
+// handOn is for a request that is none of the portal's.
+func handOn(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	entered := gate.Enter(w, r)
+	if entered == nil {
+		return nil
+	}
+	identify(entered, nil)
+	return next.ServeHTTP(w, entered)
 }
 
 // closed answers while the store cannot be opened. It returns no error of its
@@ -98,7 +109,7 @@ func (p *Portal) closed(w http.ResponseWriter, r *http.Request, next caddyhttp.H
 	case standard.Endpoint(path) != nil:
 		standard.Unavailable(w, r, err)
 	case endpoint == nil:
-		return next.ServeHTTP(w, gate.Enter(r))
+		return handOn(w, r, next)
 	case strings.HasPrefix(path, signin.AssetPrefix): // the page below needs them
 		endpoint(w, r)
 	default:

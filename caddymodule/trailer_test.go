@@ -22,9 +22,10 @@ func TestClass02NoTrailerOfOursReachesTheUpstream(t *testing.T) {
 		seen <- r.Trailer
 	}))
 	defer backend.Close()
+	open := freeAddr(t) // its gate's policy is for other paths
 	w.mustLoad(setup{
-		handler: "reverse_proxy " + strings.TrimPrefix(backend.URL, "http://"),
-		gate:    "fail_auth_url http://" + w.site + "/signed-out", // which passes without a session
+		global: "client 2 {\npublic\nredirect_uri http://" + open + "/cb\ntoken_alg ES256\n}",
+		sites:  "http://" + open + " {\nsso_gate /private/* {\nclient 2\n}\nreverse_proxy " + strings.TrimPrefix(backend.URL, "http://") + "\n}\n",
 	})
 	for announced, want := range map[string]bool{
 		"Trailer: X-Checksum\r\n":                          true,
@@ -33,7 +34,7 @@ func TestClass02NoTrailerOfOursReachesTheUpstream(t *testing.T) {
 		"":                                                 false,
 	} {
 		t.Run(announced, func(t *testing.T) {
-			conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", w.site)
+			conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", open)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -41,7 +42,7 @@ func TestClass02NoTrailerOfOursReachesTheUpstream(t *testing.T) {
 			if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
 				t.Fatal(err)
 			}
-			_, err = io.WriteString(conn, "POST /signed-out HTTP/1.1\r\nHost: "+w.site+"\r\nTransfer-Encoding: chunked\r\n"+announced+
+			_, err = io.WriteString(conn, "POST /public HTTP/1.1\r\nHost: "+open+"\r\nTransfer-Encoding: chunked\r\n"+announced+
 				"\r\n2\r\nhi\r\n0\r\nX-Checksum: 1\r\nX-SSO-User: admin\r\nX_SSO_Email: admin\r\nx-sso-groups: admin\r\n\r\n")
 			if err != nil {
 				t.Fatal(err)

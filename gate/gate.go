@@ -50,6 +50,10 @@ type Gate struct {
 	// Headers name the identity headers.
 	Headers Headers
 
+	// AllowUpgrade are the protocols, beside WebSocket, that a connection may
+	// change to.
+	AllowUpgrade []string
+
 	// Match says whether the policy is for a request; nil: it is for all.
 	Match func(*http.Request) (bool, error)
 
@@ -143,6 +147,9 @@ type Pass struct {
 	// where it is from a client.
 	User *session.User
 
+	// Known says that the request is from somebody: the user, or a client.
+	Known bool
+
 	// Release must be called when the request is over.
 	Release func()
 }
@@ -153,6 +160,10 @@ func nothing() {}
 func (g *Gate) Handle(w http.ResponseWriter, r *http.Request) (Pass, bool) {
 	visit := visitOf(r)
 	visit.scrub(g.Headers, r)
+	if !limitUpgrade(r, g.AllowUpgrade) {
+		noTunnel(w)
+		return Pass{}, false
+	}
 	if g.mayOwn(r) && g.serveOwn(visit, w, r) {
 		return Pass{}, false
 	}
@@ -227,7 +238,7 @@ func (g *Gate) apply(v *visit, w http.ResponseWriter, r *http.Request) (Pass, bo
 // forward sets the identity and ties the request to its session, or to the
 // token that it came with.
 func (g *Gate) forward(v *visit, r *http.Request, in *oauth.SignedIn, token *oauth.Verified) Pass {
-	pass := Pass{Request: r, Release: nothing}
+	pass := Pass{Request: r, Known: true, Release: nothing}
 	if own := clientOwn(token); own != "" {
 		g.Headers.setClient(r.Header, own)
 	} else {
@@ -266,13 +277,6 @@ func (g *Gate) Ended(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	g.refuse(w, site)
-}
-
-// failPage says whether a request is for the gate's own fail_auth_url, which
-// people without a session have to be able to see.
-func (g *Gate) failPage(r *http.Request, site *Site) bool {
-	u := g.Policy.FailAuthURL
-	return u != nil && oauth.OriginOf(u) == site.Origin && r.URL.Path == path(u) && r.URL.RawPath == u.RawPath
 }
 
 func path(u *url.URL) string {

@@ -83,3 +83,26 @@ func TestClass03AGateWhosePolicyIsForOtherPathsScrubsForAll(t *testing.T) {
 		}
 	}
 }
+
+// Every gate sees every request of its site, so that no protocol goes on past
+// one that does not name it.
+func TestClass31EachOfSeveralGatesHasToNameAProtocol(t *testing.T) {
+	f := newFixture(t)
+	f.gate.AllowUpgrade = []string{"first", "both"}
+	protects(f.gate, "/a")
+	second := f.second(func(g *Gate) {
+		g.AllowUpgrade = []string{"Both", "second"}
+		protects(g, "/b")
+	})
+	b := f.browser()
+	b.enterBelow("/a", demo)
+	b.gates = []*Gate{f.gate, second}
+	for _, path := range []string{"/a", "/b", "/c"} {
+		for protocol, want := range map[string]string{"first": "", "second": "", "both": "both", "websocket": "websocket", "h2c": ""} {
+			b.want(b.do("GET", path, "Connection", "Upgrade", "Upgrade", protocol), http.StatusOK)
+			if got := f.last.Header.Get("Upgrade"); got != want || f.last.Header.Get("Connection") == "" != (want == "") {
+				t.Errorf("%s, %s: Upgrade %q, Connection %q", path, protocol, got, f.last.Header.Get("Connection"))
+			}
+		}
+	}
+}

@@ -71,7 +71,8 @@ func fold(c byte) byte {
 	return '-'
 }
 
-// scrub deletes what looks like an identity header, from every request.
+// scrub deletes what looks like an identity header, and settings of HTTP/2, from
+// every request.
 func (v *visit) scrub(h Headers, r *http.Request) {
 	if slices.Contains(v.scrubbed, h.folded) {
 		return
@@ -82,7 +83,7 @@ func (v *visit) scrub(h Headers, r *http.Request) {
 
 func (h Headers) scrub(r *http.Request) {
 	for name := range r.Header {
-		if h.owns(name) {
+		if h.owns(name) || isHTTP2Settings(name) {
 			delete(r.Header, name)
 		}
 	}
@@ -92,9 +93,7 @@ func (h Headers) scrub(r *http.Request) {
 			r.Body = &scrubbedBody{r.Body, h, r.Trailer}
 		}
 	}
-	if lines, there := r.Header["Connection"]; there {
-		h.disconnect(r.Header, lines)
-	}
+	disconnect(r.Header, h.owns)
 }
 
 func (h Headers) scrubTrailer(trailer http.Header) {
@@ -122,10 +121,14 @@ func (b *scrubbedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// disconnect takes our names out of the Connection header, by which a client
-// could have a proxy remove what we set (RFC 9110 section 7.6.1).
-func (h Headers) disconnect(header http.Header, lines []string) {
-	named := func(token string) bool { return h.owns(strings.TrimSpace(token)) }
+// disconnect takes names out of the Connection header: by those of our headers
+// a client could have a proxy remove what we set (RFC 9110 section 7.6.1).
+func disconnect(header http.Header, owns func(name string) bool) {
+	lines, there := header["Connection"]
+	if !there {
+		return
+	}
+	named := func(token string) bool { return owns(strings.TrimSpace(token)) }
 	names := func(line string) bool {
 		for token := range strings.SplitSeq(line, ",") {
 			if named(token) {
@@ -165,14 +168,16 @@ func (h Headers) set(header http.Header, u *session.User) {
 	put(1, h.subject, u.Subject)
 	put(2, h.email, encode(u.Email, false))
 	if len(u.Groups) > 0 {
-		put(3, h.groups, joinGroups(u.Groups))
+		put(3, h.groups, JoinGroups(u.Groups))
 	}
 }
 
 // setClient writes the identity of a client, whose ID is decimal.
 func (h Headers) setClient(header http.Header, id string) { header[h.client] = []string{id} }
 
-func joinGroups(groups []string) string {
+// JoinGroups writes groups as the header has them: each percent-encoded, so that
+// a comma stands between two groups and never in one.
+func JoinGroups(groups []string) string {
 	if len(groups) == 1 {
 		return encode(groups[0], true)
 	}

@@ -17,6 +17,10 @@ type LicenseGate struct {
 	// Headers name the identity headers.
 	Headers Headers
 
+	// AllowUpgrade are the protocols, beside WebSocket, that a connection may
+	// change to.
+	AllowUpgrade []string
+
 	// Endpoint returns what answers a path in place of the backend, or nil:
 	// clients have one base URL for all of the API.
 	Endpoint func(path string) http.HandlerFunc
@@ -30,6 +34,10 @@ type LicenseGate struct {
 func (g *LicenseGate) Handle(w http.ResponseWriter, r *http.Request) (Pass, bool) {
 	v := visitOf(r)
 	v.scrub(g.Headers, r)
+	if !limitUpgrade(r, g.AllowUpgrade) {
+		noTunnel(w)
+		return Pass{}, false
+	}
 	if endpoint := g.Endpoint(r.URL.Path); endpoint != nil {
 		endpoint(w, r)
 		return Pass{}, false
@@ -49,7 +57,7 @@ func (g *LicenseGate) Handle(w http.ResponseWriter, r *http.Request) (Pass, bool
 	g.Headers.setLicense(r.Header, activated)
 	ctx, release := g.Sessions.Attach(v.enter(r.Context()), activated.Session)
 	v.attached = true
-	return Pass{Request: r.WithContext(ctx), User: &activated.User, Release: release}, true
+	return Pass{Request: r.WithContext(ctx), User: &activated.User, Known: true, Release: release}, true
 }
 
 // setLicense says what is activated. Both are plain ASCII.

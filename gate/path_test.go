@@ -40,7 +40,9 @@ func TestClass06PathsThatBackendsReadDifferentlyAreRefused(t *testing.T) {
 		"/public":                            through,
 		"/public/a.b/..c/...":                through,
 		"/":                                  through,
-		"//public":                           through,
+		"//public":                           bad,
+		"/public//x":                         through,
+		"/public/":                           through,
 		"/caf%C3%A9":                         through,
 		"/a%20b":                             through,
 		"/100%25":                            through,
@@ -54,7 +56,15 @@ func TestClass06PathsThatBackendsReadDifferentlyAreRefused(t *testing.T) {
 		"/admin/":                            unauthorized,
 		"/admin/x":                           unauthorized,
 		"/ADMIN":                             unauthorized,
-		"//admin":                            unauthorized,
+		"//admin":                            bad,
+		"//x/admin/users":                    bad,
+		"///x/admin":                         bad,
+		"/%2fx/admin":                        bad,
+		"/%252fx/admin":                      bad,
+		`/\x/admin`:                          bad,
+		"//":                                 bad,
+		"http://localhost:8081//x/admin":     bad,
+		"/admin//users":                      unauthorized,
 		"/%61dmin":                           unauthorized,
 		"/admin?x=/public":                   unauthorized,
 		"/public/../admin":                   bad,
@@ -109,6 +119,21 @@ func TestClass06PathsThatBackendsReadDifferentlyAreRefused(t *testing.T) {
 				f.untouched()
 			}
 		})
+	}
+}
+
+// Node's new URL(path, base), PHP's parse_url and Python's urlparse read a host
+// behind two slashes, and another path behind that.
+func TestClass33NoHostIsReadOutOfAPath(t *testing.T) {
+	for _, target := range []string{"//x/admin/users", "///admin", "//localhost:8081/admin", "/%2fx/admin", "http://localhost:8081//x/admin", "//x@y/admin?a=b"} {
+		f := newFixture(t)
+		protects(f.gate, "/admin")
+		wantStatus(t, f.serve(raw(t, "GET", target)), http.StatusBadRequest)
+		wantStatus(t, f.serve(raw(t, "POST", target)), http.StatusBadRequest)
+		f.untouched()
+		f.gate.AllowRawPath = true
+		f.gate.Match = func(*http.Request) (bool, error) { return false, nil }
+		wantStatus(t, f.serve(raw(t, "GET", target)), http.StatusOK)
 	}
 }
 

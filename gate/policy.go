@@ -135,12 +135,13 @@ func navigates(h http.Header) bool {
 }
 
 // ambiguousPath finds what backends and matchers read differently: a target
-// without a path, encoded separators (also those of query and fragment, behind
+// without a path, two slashes at its beginning (behind which parsers of URLs
+// find a host), encoded separators (also those of query and fragment, behind
 // which a suffix matches that the backend drops), what is encoded twice, backslashes, path
 // parameters, dot segments and control characters.
 func ambiguousPath(r *http.Request) bool {
 	p := r.URL.Path
-	if !strings.HasPrefix(p, "/") || r.URL.Opaque != "" || strings.ContainsAny(p, ";\\") || !oauth.CleanText(p) || hasDotSegment(p) {
+	if !strings.HasPrefix(p, "/") || strings.HasPrefix(p, "//") || r.URL.Opaque != "" || strings.ContainsAny(p, ";\\") || !oauth.CleanText(p) || hasDotSegment(p) {
 		return true
 	}
 	return hasEscape(p) || hasEncodedSeparator(r.URL.RawPath) || hasEncodedSeparator(r.URL.EscapedPath())

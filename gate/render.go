@@ -86,7 +86,7 @@ func (g *Gate) closed(w http.ResponseWriter, r *http.Request) {
 }
 
 func (g *Gate) refusePath(w http.ResponseWriter, r *http.Request) {
-	const why = `The path has dot segments, ; \ %2f %5c %3f %23 or a control character in it, or is encoded twice, which this site does not take.`
+	const why = `The path begins with two slashes, has dot segments, ; \ %2f %5c %3f %23 or a control character in it, or is encoded twice, which this site does not take.`
 	if !navigates(r.Header) {
 		writeProblem(w, http.StatusBadRequest, problem{Error: "invalid_request", Description: why})
 		return

@@ -58,8 +58,21 @@ func (v *visit) pass(r *http.Request) Pass {
 }
 
 // Enter takes the project's cookies out of a request that goes on past the
-// portal. Gates further on know them all the same.
-func Enter(r *http.Request) *http.Request { return visitOf(r).pass(r).Request }
+// portal, and what would change its protocol to another than WebSocket. Gates
+// further on know the cookies all the same. It returns nil where it answered.
+func Enter(w http.ResponseWriter, r *http.Request) *http.Request {
+	v := visitOf(r)
+	for name := range r.Header {
+		if isHTTP2Settings(name) {
+			delete(r.Header, name)
+		}
+	}
+	if !limitUpgrade(r, nil) {
+		noTunnel(w)
+		return nil
+	}
+	return v.pass(r).Request
+}
 
 // cookie reads one of the project's cookies, as the request had it.
 func (v *visit) cookie(c session.Cookie) (string, bool) {
