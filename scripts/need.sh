@@ -11,6 +11,7 @@ package_of() {
 	gcc) echo gcc libc6-dev ;;
 	wrk) echo wrk ;;
 	taskset) echo util-linux ;;
+	hypercorn) echo python3-hypercorn ;;
 	*) echo "$1" ;;
 	esac
 }
