@@ -10,6 +10,9 @@
 //   - A redemption whose bindings do not match spends nothing, so nobody can
 //     destroy a code that was meant for another client.
 //
+// A spent code says when it was redeemed, so that the caller can tell a request
+// that was sent twice from a replay.
+//
 // The codes themselves are kept nowhere: everything is filed under the SHA-256
 // of a code.
 //
@@ -26,6 +29,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -116,13 +120,28 @@ func (e *FullError) Error() string {
 	return "codes: too many live codes"
 }
 
-// A SpentError says that the code was redeemed before. Somebody else may have
-// it, so the grant that it gave should end.
+// A SpentError says that the code was redeemed before. Unless that is the very
+// same request, which came twice, somebody else may have it, so the grant that
+// it gave should end.
 type SpentError struct {
-	Grant  string `json:"grant"`
-	Client string `json:"client"` // the client that the code was issued to
+	Grant     string `json:"grant"`
+	Client    string `json:"client"`              // the client that the code was issued to
+	Challenge string `json:"challenge,omitempty"` // see [Record]
+
+	// At is when it was redeemed, in milliseconds since 1970; 0: by a version
+	// that did not say.
+	At int64 `json:"at,omitempty"`
 
 	Redemption string `json:"redemption,omitempty"` // see [Record]
+}
+
+// spent is what is remembered of a code that is redeemed now.
+func (r *Record) spent(now time.Time) SpentError {
+	return SpentError{
+		Grant: r.Grant, Client: r.Client, At: now.UnixMilli(),
+		// It outlives the record, and must not keep the query that it was read from.
+		Challenge: strings.Clone(r.Challenge),
+	}
 }
 
 func (e *SpentError) Error() string {
@@ -213,6 +232,20 @@ func (c *Codes) Redeem(ctx context.Context, code string, check func(*Record) err
 		return c.redeemHere(id, check)
 	}
 	return c.redeemStored(ctx, id, check)
+}
+
+// Discard removes a code that nobody is to redeem, where check, as that of
+// [Codes.Redeem], has no objection. It leaves no trace: the code gave nothing that could
+// end, so later on it is an unknown one.
+func (c *Codes) Discard(ctx context.Context, code string, check func(*Record) error) (*Record, error) {
+	id, ok := parse(code)
+	if !ok {
+		return nil, ErrUnknown
+	}
+	if c.store == nil {
+		return c.discardHere(id, check)
+	}
+	return c.discardStored(ctx, id, check)
 }
 
 // reserve enters a new code into the ledger, if there is room.

@@ -6,7 +6,7 @@ import (
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 )
 
-// spentCapacity bounds the memory that spent codes take, to some 20 MB. Beyond
+// spentCapacity bounds the memory that spent codes take, to some 30 MB. Beyond
 // 27 redemptions a second, sustained, the oldest are forgotten before
 // SpentRetention is over.
 const spentCapacity = 100_000
@@ -48,8 +48,28 @@ func (c *Codes) claim(id codeID, redemption string) error {
 		return err
 	}
 	c.ledger.remove(id)
-	c.spent.add(id, SpentError{Grant: e.record.Grant, Client: e.record.Client, Redemption: redemption}, now)
+	spent := e.record.spent(now)
+	spent.Redemption = redemption
+	c.spent.add(id, spent, now)
 	return nil
+}
+
+// discardHere removes a code whose record is in the ledger.
+func (c *Codes) discardHere(id codeID, check func(*Record) error) (*Record, error) {
+	rec, err := c.find(id)
+	if err != nil {
+		return nil, err
+	}
+	if err := check(rec); err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, err := c.liveOrSpent(id, c.now()); err != nil {
+		return nil, err
+	}
+	c.ledger.remove(id)
+	return rec, nil
 }
 
 // liveOrSpent returns the live code under id, or the error that says why there

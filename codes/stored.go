@@ -31,23 +31,12 @@ func (c *Codes) issueStored(ctx context.Context, id codeID, rec *Record, l Limit
 // says "spent" is what nodes race for, and it is there before the record goes:
 // so a replay never finds neither.
 func (c *Codes) redeemStored(ctx context.Context, id codeID, check func(*Record) error) (*Record, error) {
-	value, ok, err := c.store.Get(ctx, codeKey(id))
+	rec, now, err := c.readStored(ctx, id)
 	if err != nil {
-		return nil, fmt.Errorf("redeeming code: reading record: %w", err)
+		return nil, err
 	}
-	if !ok {
-		return nil, c.spentOrUnknown(ctx, id)
-	}
-	var rec Record
-	if err := json.Unmarshal(value, &rec); err != nil {
-		return nil, fmt.Errorf("redeeming code: decoding record: %w", err)
-	}
-	now := c.now()
-	if !now.Before(rec.Expires) {
-		return nil, c.spentOrUnknown(ctx, id)
-	}
-	spent := SpentError{Grant: rec.Grant, Client: rec.Client}
-	if err := check(&rec); err != nil {
+	spent := rec.spent(now)
+	if err := check(rec); err != nil {
 		return nil, err
 	}
 	spent.Redemption = rec.Redemption
@@ -69,7 +58,48 @@ func (c *Codes) redeemStored(ctx context.Context, id codeID, check func(*Record)
 	// The claim is made. A record that could not be removed expires by itself,
 	// and until then the marker stands before it.
 	c.store.Take(ctx, codeKey(id)) //nolint:errcheck // the marker is what counts
-	return &rec, nil
+	return rec, nil
+}
+
+// readStored returns the record of a live code, and when it was found to be one.
+func (c *Codes) readStored(ctx context.Context, id codeID) (*Record, time.Time, error) {
+	value, ok, err := c.store.Get(ctx, codeKey(id))
+	now := c.now()
+	if err != nil {
+		return nil, now, fmt.Errorf("redeeming code: reading record: %w", err)
+	}
+	if !ok {
+		return nil, now, c.spentOrUnknown(ctx, id)
+	}
+	var rec Record
+	if err := json.Unmarshal(value, &rec); err != nil {
+		return nil, now, fmt.Errorf("redeeming code: decoding record: %w", err)
+	}
+	if !now.Before(rec.Expires) {
+		return nil, now, c.spentOrUnknown(ctx, id)
+	}
+	return &rec, now, nil
+}
+
+// discardStored removes a code whose record is in the store. One that is being
+// redeemed at the same moment may be redeemed all the same.
+func (c *Codes) discardStored(ctx context.Context, id codeID, check func(*Record) error) (*Record, error) {
+	rec, _, err := c.readStored(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if err := check(rec); err != nil {
+		return nil, err
+	}
+	_, ok, err := c.store.Take(ctx, codeKey(id))
+	if err != nil {
+		return nil, fmt.Errorf("discarding code: %w", err)
+	}
+	if !ok {
+		return nil, c.spentOrUnknown(ctx, id)
+	}
+	c.release(id)
+	return rec, nil
 }
 
 // spentOrUnknown says why there is no live record of a code.

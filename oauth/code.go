@@ -3,6 +3,7 @@ package oauth
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/caddy-sso/caddy-sso/codes"
 	"github.com/caddy-sso/caddy-sso/session"
@@ -24,15 +25,42 @@ type Redeemed struct {
 	Record *codes.Record
 }
 
+// RedemptionGrace is for how long a redemption may come twice without harm: a
+// page that runs twice, a double click, and an HTTP client that sends again what
+// got no answer must not end the grant that the first of them was given.
+const RedemptionGrace = 10 * time.Second
+
 // RedeemCode redeems a code, once. Whoever presents a code without what it is
 // bound to is refused, and loses nothing for its owner. A second redemption
-// ends the grant that the first gave (RFC 9700 section 4.5).
+// ends the grant that the first gave (RFC 9700 section 4.5), unless it comes
+// within the grace and of the same client.
 func (s *Server) RedeemCode(ctx context.Context, r CodeRequest) (*Redeemed, *Error) {
 	redeemed, refusal := s.redeem(ctx, r.Client, r.Code, r.From, r.unbound)
-	if spent := (*codes.SpentError)(nil); errors.As(refusal.cause(), &spent) {
-		return nil, s.replayed(ctx, r.Client, spent, r.From)
+	spent := (*codes.SpentError)(nil)
+	if !errors.As(refusal.cause(), &spent) {
+		return redeemed, refusal
 	}
-	return redeemed, refusal
+	if r.repeats(spent, s.Now()) {
+		s.Audit.Record(Event{What: CodeRefused, Client: r.Client, Grant: spent.Grant, From: r.From, Why: "redeemed a moment ago by the same client, whose grant goes on"})
+		return nil, invalidGrant(spent)
+	}
+	return nil, s.replayed(ctx, r.Client, spent, r.From)
+}
+
+// repeats says whether a request for a spent code proves that it comes of the
+// client that redeemed it a moment ago: by the client's secret, which was looked
+// at, and by the verifier where the code has a challenge. The clock of another
+// node may be a little ahead.
+func (r CodeRequest) repeats(spent *codes.SpentError, now time.Time) bool {
+	client := same(spent.Client, r.Client.ID)
+	verified := validVerifier(r.Verifier) && same(spent.Challenge, Challenge(r.Verifier))
+	switch {
+	case spent.At == 0 || now.Sub(time.UnixMilli(spent.At)).Abs() > RedemptionGrace:
+		return false
+	case spent.Challenge == "":
+		return client && !r.Client.Public
+	}
+	return client && verified
 }
 
 // redeem spends a code of which unbound says nothing against the request.
@@ -85,12 +113,12 @@ func (s *Server) replayed(ctx context.Context, client *Client, spent *codes.Spen
 	return invalidGrant(spent)
 }
 
-// DiscardCode spends a code that nobody is to redeem, without its verifier. It
+// DiscardCode removes a code that nobody is to redeem, without its verifier. It
 // is for a client that lives in this process and was sent a code that it did
 // not ask for: left alive, it would use up what its user may have. It ends no
 // grant. Where it cannot be done, the code expires by itself.
 func (s *Server) DiscardCode(ctx context.Context, r CodeRequest, why string) {
-	record, err := s.Codes.Redeem(ctx, r.Code, func(rec *codes.Record) error {
+	record, err := s.Codes.Discard(ctx, r.Code, func(rec *codes.Record) error {
 		client, redirect := same(rec.Client, r.Client.ID), same(rec.RedirectURI, r.RedirectURI)
 		if !client || !redirect {
 			return &unboundError{"not of this client and redirect_uri"}
