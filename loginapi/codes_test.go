@@ -173,7 +173,7 @@ func TestNoSecretReachesALog(t *testing.T) {
 	code := w.code(cookie, game("state", "secret-state"))
 	second := w.code(cookie, backend())
 	a := w.token(redemption(code))
-	w.token(redemption(code))
+	w.token(redemption(code, "code_verifier", "-"))
 	w.token(redemption(second, "client_id", "5", "redirect_uri", callback))
 	w.token(backendRedemption(second, "client_secret", "wrong-secret"))
 	w.Get("/api/oauth2/clear_sso", cookie)

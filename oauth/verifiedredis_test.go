@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-sso/caddy-sso/codes"
 	"github.com/caddy-sso/caddy-sso/oauth"
 	"github.com/caddy-sso/caddy-sso/session"
 	"github.com/caddy-sso/caddy-sso/storage"
@@ -138,6 +139,28 @@ func TestANodeThatReadsWhileAnotherEndsForgetsNothing(t *testing.T) {
 			if time.Now().After(deadline) {
 				t.Fatal("an ended grant is remembered as one that counts")
 			}
+		}
+	}
+}
+
+// Of equal redemptions on two nodes at once one gives tokens, which count on both.
+func TestClass12OfEqualRedemptionsOnTwoNodesOneGivesTokensThatLive(t *testing.T) {
+	one, two, _ := onRedis(t)
+	for _, w := range []*world{one, two} {
+		w.Codes = codes.NewStored(w.Store, codes.Options{Now: w.clock.Now})
+	}
+	_, in := one.signIn(ada)
+	for i := range 20 {
+		code := one.code(in, func(r *oauth.AuthorizeRequest) { r.Scope = []string{"email", "offline"}[i%2:] })
+		given := atOnce(t, code, one, two)
+		if len(given) != 1 {
+			t.Fatalf("%d of them have tokens", len(given))
+		}
+		for _, w := range []*world{one, two} {
+			w.verified(given[0].Access)
+		}
+		if i%2 == 0 && given[0].Refresh == "" {
+			t.Error("there is no refresh token")
 		}
 	}
 }

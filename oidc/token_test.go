@@ -136,6 +136,7 @@ func TestACodeThatIsUsedTwiceEndsItsGrantAndItsTokensAtOnce(t *testing.T) {
 	if a := w.userInfo(got.Access); a.Status != http.StatusOK {
 		t.Fatalf("another client ended the grant: %d %s", a.Status, a.Body)
 	}
+	w.Clock.Advance(oauth.RedemptionGrace + time.Second)
 	wantError(t, w.post("/oauth2/token", redemption(code)), 400, "invalid_grant", badGrant)
 	wantInvalidToken(t, w.userInfo(got.Access))
 	if a := w.introspect(got.Access, "5"); a.Body != `{"active":false}`+"\n" {

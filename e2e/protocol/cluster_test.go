@@ -116,6 +116,9 @@ func codeAcross(t *testing.T, p *pair) {
 			switch {
 			case resp.Status == http.StatusOK:
 				won++
+				for _, c := range clients {
+					wantCounts(t, c, p.Portal, resp)
+				}
 			case resp.Status != http.StatusBadRequest || errorCode(t, resp) != "010-023":
 				t.Errorf("answered %d: %s", resp.Status, resp.Body)
 			}

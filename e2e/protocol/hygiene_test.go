@@ -169,7 +169,9 @@ func redeemWithMistakes(t *testing.T, r *rig, browser *harness.Client, s secrets
 		}
 		resp.JSON(t, &token)
 		s.add(t, "token", token.AccessToken)
-		wantRefused(t, browser.Post(g.Endpoint.TokenURL, form)) // a replay
+		form.Set("code_verifier", verifier)
+		wantRefused(t, browser.Post(g.Endpoint.TokenURL, form)) // a replay by somebody else
+		form.Set("code_verifier", g.verifier)
 		// Where nothing of it belongs.
 		req := formRequest(t, r.Gate+"/", form)
 		req.Header.Set("Authorization", "Bearer "+token.AccessToken)

@@ -60,6 +60,7 @@ func redeemInParallel(t *testing.T, r *rig, n int) {
 		switch {
 		case resp.Status == http.StatusOK:
 			won++
+			wantCounts(t, program, r.Portal, resp)
 		case resp.Status != http.StatusBadRequest || errorCode(t, resp) != "010-023":
 			t.Fatalf("answered %d: %s", resp.Status, resp.Body)
 		}
@@ -73,15 +74,36 @@ func redeemInParallel(t *testing.T, r *rig, n int) {
 		t.Fatalf("the audit log has %d redemptions: %v", len(redeemed), redeemed)
 	}
 	grant := redeemed[1]["grant"]
+	// Whoever has the code and not its verifier ends what it gave.
+	form := g.form(code)
+	form.Set("code_verifier", verifier)
+	wantRefused(t, program.Post(g.Endpoint.TokenURL, form))
 	for _, what := range []string{"code reused", "grant ended"} {
 		entries := r.server.Log.Audit(what)
-		if len(entries) == 0 {
-			t.Errorf("the audit log has no %q", what)
+		if len(entries) != 1 {
+			t.Errorf("the audit log has %d times %q", len(entries), what)
 		}
 		for _, e := range entries {
 			if e["grant"] != grant || e["client"] != "1" {
 				t.Errorf("%q names grant %v of client %v, redeemed was %v", what, e["grant"], e["client"], grant)
 			}
 		}
+	}
+}
+
+// wantCounts asks the portal who has the access token of an answer.
+func wantCounts(t *testing.T, c *harness.Client, portal string, answer *harness.Response) {
+	t.Helper()
+	var token struct {
+		AccessToken string `json:"access_token"`
+	}
+	answer.JSON(t, &token)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, portal+"/api/users/me", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+token.AccessToken)
+	if resp, err := c.Do(req); err != nil || resp.Status != http.StatusOK {
+		t.Errorf("the token does not count: %+v, %v", resp, err)
 	}
 }
