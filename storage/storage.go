@@ -3,9 +3,11 @@
 //
 // Three engines implement [Store]:
 //
-//   - storage/memory: a bounded LRU in this process; a restart forgets it.
+//   - storage/memory: a bounded LRU in this process, and beside it what is
+//     pinned; a restart forgets it.
 //   - storage/file: one bbolt file; survives restarts and kill -9.
-//   - storage/redis: Redis or Valkey, one server or a cluster, shared by nodes.
+//   - storage/redis: Redis or Valkey, one server or a cluster, shared by nodes;
+//     with maxmemory-policy noeviction, or it forgets what is pinned, too.
 //
 // One suite, storage/storagetest, holds all of them to the same contract.
 package storage
@@ -23,6 +25,9 @@ var (
 	// ErrUnavailable is returned, wrapped, when the store did not answer:
 	// nothing is known about the key. Callers fail closed and sign nobody out.
 	ErrUnavailable = errors.New("storage: unavailable")
+
+	// ErrFull is returned, wrapped, by Pin where there is no room.
+	ErrFull = errors.New("storage: no room for another pinned value; raise the store's capacity")
 )
 
 // A Store keeps values for a lifetime. All methods are safe for concurrent
@@ -38,6 +43,12 @@ type Store interface {
 	// Put stores value under key, replacing what is there. A lifetime that is
 	// not positive is an error.
 	Put(ctx context.Context, key string, value []byte, lifetime time.Duration) error
+
+	// Pin is Put for a value that is kept until its lifetime is over, whatever
+	// else comes: that something has ended, which would go on without it. Where
+	// there is no room, it returns [ErrFull] or [ErrUnavailable], and forgets no
+	// pinned value. What replaces a pinned value is pinned.
+	Pin(ctx context.Context, key string, value []byte, lifetime time.Duration) error
 
 	// Take returns the value under key and removes it, atomically: of any
 	// number of concurrent calls at most one gets it.

@@ -121,6 +121,11 @@ func (s *Store) Put(ctx context.Context, key string, value []byte, lifetime time
 	return nil
 }
 
+// Pin implements [storage.Store]. Nothing here is forgotten to make room.
+func (s *Store) Pin(ctx context.Context, key string, value []byte, lifetime time.Duration) error {
+	return s.Put(ctx, key, value, lifetime)
+}
+
 // Take implements [storage.Store].
 func (s *Store) Take(ctx context.Context, key string) ([]byte, bool, error) {
 	if err := s.ready(ctx); err != nil {

@@ -5,7 +5,7 @@ func (s *Store) Kept() (n int) {
 	for i := range s.shards {
 		sh := &s.shards[i]
 		sh.mu.Lock()
-		n += sh.lru.Len()
+		n += sh.lru.Len() + len(sh.pinned)
 		sh.mu.Unlock()
 	}
 	return n

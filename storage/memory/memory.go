@@ -1,5 +1,6 @@
 // Package memory keeps values in this process. A restart forgets them, and
 // when the store is full of live values the one not used for longest makes room.
+// Pinned values make no room, and take none of the others.
 package memory
 
 import (
@@ -25,9 +26,10 @@ const (
 
 // Options of a [Store]. The zero value is ready to use.
 type Options struct {
-	// Capacity is how many values are kept. Default: 1 000 000. Above some
-	// thousands it is spread over shards, so a store may begin to drop values
-	// a few percent before it is full.
+	// Capacity is how many values are kept, and how many pinned ones beside
+	// them. Default: 1 000 000. Above some thousands it is spread over shards,
+	// so a store may begin to drop values, and to refuse pinned ones, a few
+	// percent before it is full.
 	Capacity int
 
 	// Now is the clock. Default: time.Now.
@@ -95,6 +97,26 @@ func (s *Store) Put(ctx context.Context, key string, value []byte, lifetime time
 	evicted := sh.add(key, value, now, now.Add(lifetime))
 	sh.mu.Unlock()
 	s.changed(key, evicted)
+	return nil
+}
+
+// Pin implements [storage.Store].
+func (s *Store) Pin(ctx context.Context, key string, value []byte, lifetime time.Duration) error {
+	if err := s.ready(ctx); err != nil {
+		return err
+	}
+	if err := storage.CheckWrite(key, value, lifetime); err != nil {
+		return err
+	}
+	now := s.now()
+	sh := s.shard(key)
+	sh.mu.Lock()
+	pinned := sh.pin(key, value, now, now.Add(lifetime))
+	sh.mu.Unlock()
+	if !pinned {
+		return fmt.Errorf("pinning in the memory store: %w", storage.ErrFull)
+	}
+	s.changed(key, "")
 	return nil
 }
 

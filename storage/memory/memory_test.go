@@ -1,6 +1,7 @@
 package memory_test
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
 	"sync/atomic"
@@ -16,14 +17,17 @@ func TestContract(t *testing.T) {
 	storagetest.Run(t, func(t *testing.T) storagetest.Opened {
 		var elapsed atomic.Int64
 		start := time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
+		const capacity = 4096
 		s := memory.New(memory.Options{
-			Now: func() time.Time { return start.Add(time.Duration(elapsed.Load())) },
+			Capacity: capacity,
+			Now:      func() time.Time { return start.Add(time.Duration(elapsed.Load())) },
 		})
 		t.Cleanup(func() { s.Close() })
 		return storagetest.Opened{
 			Store: s,
 			Unit:  time.Minute,
 			Pass:  func(d time.Duration) { elapsed.Add(int64(d)) },
+			Crowd: capacity,
 		}
 	})
 }
@@ -94,6 +98,43 @@ func TestWhatHasExpiredGoesAsOthersAreWritten(t *testing.T) {
 	}
 	if n := s.Kept(); n > 80 {
 		t.Errorf("%d values are kept, of which 40 are of the last hour", n)
+	}
+}
+
+// A store that is full of what it may not forget says so.
+func TestClass35PinnedValuesAreRefusedBeforeOneIsForgotten(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
+	const capacity = 100
+	s := memory.New(memory.Options{Capacity: capacity, Now: func() time.Time { return now }})
+	defer s.Close()
+	pin := func(key string, lifetime time.Duration) error { return s.Pin(t.Context(), key, []byte("1"), lifetime) }
+	for i := range capacity {
+		put(t, s, "other "+fmt.Sprint(i))
+		if err := pin(fmt.Sprint(i), time.Duration(i+1)*time.Minute); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 {
+		if err := pin("one more", time.Hour); !errors.Is(err, storage.ErrFull) || errors.Is(err, storage.ErrUnavailable) {
+			t.Errorf("%v, want ErrFull", err)
+		}
+	}
+	if err := pin("7", time.Hour); err != nil {
+		t.Error("one that is pinned already is refused:", err)
+	}
+	for i := range capacity {
+		for _, key := range []string{fmt.Sprint(i), "other " + fmt.Sprint(i)} {
+			if _, ok, err := s.Get(t.Context(), key); !ok || err != nil {
+				t.Errorf("%s is gone: %v", key, err)
+			}
+		}
+	}
+	now = now.Add(time.Minute)
+	if err := pin("one more", time.Hour); err != nil {
+		t.Error("what has expired makes no room:", err)
+	}
+	if err := pin("and another", time.Hour); !errors.Is(err, storage.ErrFull) {
+		t.Errorf("%v, want ErrFull", err)
 	}
 }
 

@@ -10,12 +10,13 @@ import (
 )
 
 // A shard is an LRU that also knows which of its values expires first. What has
-// expired makes room before what is still live.
+// expired makes room before what is still live. Pinned values stand beside it.
 type shard struct {
 	mu       sync.Mutex
-	size     int
+	size     int // of the LRU, and of what is pinned
 	lru      *simplelru.LRU[string, *entry]
-	byExpiry byExpiry
+	pinned   map[string]*entry
+	byExpiry byExpiry // of both
 }
 
 type entry struct {
@@ -32,12 +33,21 @@ func (sh *shard) init(size int) {
 	if err != nil {
 		panic(err) // only a size that is not positive, which New rules out
 	}
-	sh.size, sh.lru = size, lru
+	sh.size, sh.lru, sh.pinned = size, lru, make(map[string]*entry)
+}
+
+// find returns what is under key, expired or not. It is a use.
+func (sh *shard) find(key string) (*entry, bool) {
+	e, ok := sh.lru.Get(key)
+	if !ok {
+		e, ok = sh.pinned[key]
+	}
+	return e, ok
 }
 
 // live returns the value under key, which stays the store's.
 func (sh *shard) live(key string, now time.Time) ([]byte, bool) {
-	e, ok := sh.lru.Get(key)
+	e, ok := sh.find(key)
 	if !ok {
 		return nil, false
 	}
@@ -51,16 +61,9 @@ func (sh *shard) live(key string, now time.Time) ([]byte, bool) {
 // add stores a copy of value and returns the key that had to go, if any. The
 // LRU would evict by itself, but not say which key.
 func (sh *shard) add(key string, value []byte, now, expires time.Time) (evicted string) {
-	// Two for each that comes, so that what has expired goes faster than it
-	// came, and no write waits for many.
-	for range 2 {
-		if len(sh.byExpiry) > 0 && sh.byExpiry[0].expired(now) {
-			sh.remove(sh.byExpiry[0])
-		}
-	}
-	if e, ok := sh.lru.Get(key); ok {
-		e.value, e.expires = clone(value), expires.UnixMilli()
-		heap.Fix(&sh.byExpiry, e.at)
+	sh.expire(now)
+	if e, ok := sh.find(key); ok {
+		sh.replace(e, value, expires)
 		return ""
 	}
 	if sh.lru.Len() >= sh.size {
@@ -75,14 +78,55 @@ func (sh *shard) add(key string, value []byte, now, expires time.Time) (evicted 
 	return evicted
 }
 
+// pin is add for a value that stands beside the LRU. It says whether there is
+// room.
+func (sh *shard) pin(key string, value []byte, now, expires time.Time) bool {
+	sh.expire(now)
+	e, ok := sh.pinned[key]
+	if ok {
+		sh.replace(e, value, expires)
+		return true
+	}
+	for len(sh.pinned) >= sh.size {
+		if !sh.byExpiry[0].expired(now) {
+			return false
+		}
+		sh.remove(sh.byExpiry[0])
+	}
+	if e, ok = sh.lru.Peek(key); ok {
+		sh.remove(e)
+	}
+	e = &entry{key: key, value: clone(value), expires: expires.UnixMilli()}
+	sh.pinned[key] = e
+	heap.Push(&sh.byExpiry, e)
+	return true
+}
+
+// expire removes what has expired: two for each that comes, so that it goes
+// faster than it came, and no write waits for many.
+func (sh *shard) expire(now time.Time) {
+	for range 2 {
+		if len(sh.byExpiry) > 0 && sh.byExpiry[0].expired(now) {
+			sh.remove(sh.byExpiry[0])
+		}
+	}
+}
+
+func (sh *shard) replace(e *entry, value []byte, expires time.Time) {
+	e.value, e.expires = clone(value), expires.UnixMilli()
+	heap.Fix(&sh.byExpiry, e.at)
+}
+
 func (sh *shard) remove(e *entry) {
-	sh.lru.Remove(e.key)
+	if !sh.lru.Remove(e.key) {
+		delete(sh.pinned, e.key)
+	}
 	heap.Remove(&sh.byExpiry, e.at)
 }
 
 func (sh *shard) take(key string, now time.Time) ([]byte, bool) {
 	value, ok := sh.live(key, now)
-	if e, there := sh.lru.Peek(key); ok && there {
+	if e, there := sh.find(key); ok && there {
 		sh.remove(e)
 	}
 	return value, ok
@@ -92,6 +136,7 @@ func (sh *shard) purge() {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	sh.lru.Purge()
+	clear(sh.pinned)
 	sh.byExpiry = nil
 }
 

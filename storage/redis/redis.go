@@ -186,6 +186,12 @@ func (s *Store) Put(ctx context.Context, key string, value []byte, lifetime time
 	return err
 }
 
+// Pin implements [storage.Store]. A server with maxmemory-policy noeviction
+// forgets nothing to make room, and one that is full refuses the write.
+func (s *Store) Pin(ctx context.Context, key string, value []byte, lifetime time.Duration) error {
+	return s.Put(ctx, key, value, lifetime)
+}
+
 // Take implements [storage.Store].
 func (s *Store) Take(ctx context.Context, key string) ([]byte, bool, error) {
 	if err := s.usable(ctx); err != nil {

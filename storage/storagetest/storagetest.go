@@ -22,6 +22,10 @@ type Opened struct {
 	// which nothing expires by accident while a test works.
 	Unit time.Duration
 
+	// Crowd is how many values written make the engine forget others; 0: none
+	// do. It has room for as many pinned ones.
+	Crowd int
+
 	// Second, where not nil, opens another handle on the same values, as
 	// another node would.
 	Second func(t *testing.T) storage.Store
@@ -46,6 +50,9 @@ func Run(t *testing.T, open func(t *testing.T) Opened) {
 		{"an expired value is not found", testExpiry},
 		{"every write begins a new lifetime", testLifetimeRenewed},
 		{"a lifetime must be positive", testLifetimeInvalid},
+		{"a pinned value is a value", testPin},
+		{"class 35: a pinned value outlives all that is written after it", testPinCrowd},
+		{"a pinned value goes when its lifetime is over", testPinExpiry},
 		{"an ended context is an error", testContext},
 		{"a closed store says so", testClosed},
 		{"what is too large is refused", testTooLarge},

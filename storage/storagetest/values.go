@@ -194,6 +194,7 @@ func each(ctx context.Context, s storage.Store, key string, value []byte) map[st
 	errs := make(map[string]error)
 	_, _, errs["Get"] = s.Get(ctx, key)
 	errs["Put"] = s.Put(ctx, key, value, long)
+	errs["Pin"] = s.Pin(ctx, key, value, long)
 	_, _, errs["Take"] = s.Take(ctx, key)
 	_, errs["CompareAndSwap creating"] = s.CompareAndSwap(ctx, key, nil, value, long)
 	_, errs["CompareAndSwap"] = s.CompareAndSwap(ctx, key, []byte("1"), value, long)

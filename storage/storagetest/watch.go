@@ -68,6 +68,7 @@ func testWatch(t *testing.T, o Opened) {
 		do   func() error
 	}{
 		{"put", func() error { return o.Store.Put(t.Context(), "a", []byte("1"), long) }},
+		{"pin", func() error { return o.Store.Pin(t.Context(), "a", []byte("1"), long) }},
 		{"put again", func() error { return o.Store.Put(t.Context(), "a", []byte("1"), long) }},
 		{"swap", func() error {
 			_, err := o.Store.CompareAndSwap(t.Context(), "a", []byte("1"), []byte("2"), long)
