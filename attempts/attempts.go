@@ -1,5 +1,6 @@
 // Package attempts counts what may fail so often and no oftener: guesses at
-// passwords and secrets.
+// passwords and secrets. What may be done so often and no oftener is counted as
+// if it had failed.
 package attempts
 
 import (

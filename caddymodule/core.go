@@ -40,6 +40,7 @@ type state struct {
 	codes    *codes.Codes
 	attempts *attempts.Counts
 	secrets  *attempts.Counts // a count of its own, since a wrong secret costs next to nothing
+	allowed  *attempts.Counts // and another, since it is of users, and not of strangers
 	keys     keys.Memory      // where the store keeps the signing keys, too
 }
 
@@ -126,6 +127,7 @@ func (a *App) newState() (*state, error) {
 		verified: oauth.NewVerifiedCache(store, oauth.VerifiedOptions{}),
 		attempts: attempts.New(),
 		secrets:  attempts.New(),
+		allowed:  attempts.New(),
 	}
 	if a.engine.Shared() {
 		s.codes = codes.NewStored(store, codes.Options{})
@@ -172,6 +174,8 @@ func (a *App) newCore(s *state, identity string) *core {
 			Secrets:  s.secrets,
 			Audit:    audit,
 			Now:      time.Now,
+
+			Allowance: s.allowed,
 		},
 	}
 	c.rechecks = signin.NewRechecks(c.server, a.ways, a.log.Named("signin"))

@@ -73,6 +73,13 @@ func (s *store) Put(ctx context.Context, key string, value []byte, lifetime time
 	return s.Store.Put(ctx, key, value, lifetime)
 }
 
+func (s *store) Pin(ctx context.Context, key string, value []byte, lifetime time.Duration) error {
+	if err := s.failure(); err != nil {
+		return err
+	}
+	return s.Store.Pin(ctx, key, value, lifetime)
+}
+
 func (s *store) Take(ctx context.Context, key string) ([]byte, bool, error) {
 	if err := s.failure(); err != nil {
 		return nil, false, err

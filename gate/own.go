@@ -188,6 +188,10 @@ func (g *Gate) callback(v *visit, w http.ResponseWriter, r *http.Request, site *
 			g.failed(w, r, refusal)
 			return
 		}
+		if refusal.Kind == oauth.TooManyCodes { // the code is as good as before
+			g.tooMany(w, refusal.RetryAfter)
+			return
+		}
 		g.again(v, w, r, site, st)
 		return
 	}

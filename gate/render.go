@@ -139,6 +139,16 @@ func (g *Gate) failed(w http.ResponseWriter, r *http.Request, err error) {
 	})
 }
 
+// tooMany is a callback of a user who has signed in to sites too often.
+func (g *Gate) tooMany(w http.ResponseWriter, after time.Duration) {
+	g.Pages.Message(w, http.StatusTooManyRequests, page.Message{
+		App: g.Client.Name, Title: "Just a moment",
+		Text:       "There were very many sign-ins within an hour. You have not been signed out.",
+		Next:       "Wait a few seconds, then reload the page.",
+		RetryAfter: after,
+	})
+}
+
 // unfinished is a callback that nothing can be made of.
 func (g *Gate) unfinished(w http.ResponseWriter, why string) {
 	g.Pages.Message(w, http.StatusBadRequest, page.Message{

@@ -66,6 +66,7 @@ func (r CodeRequest) repeats(spent *codes.SpentError, now time.Time) bool {
 // redeem spends a code of which unbound says nothing against the request.
 func (s *Server) redeem(ctx context.Context, client *Client, code string, from Origin, unbound func(*codes.Record) string) (*Redeemed, *Error) {
 	var in SignedIn
+	done := func(bool) {}
 	record, err := s.Codes.Redeem(ctx, code, func(rec *codes.Record) error {
 		if why := unbound(rec); why != "" {
 			return &unboundError{why}
@@ -74,15 +75,23 @@ func (s *Server) redeem(ctx context.Context, client *Client, code string, from O
 		if err != nil {
 			return err
 		}
-		in, err = s.current(sess)
-		return err
+		if in, err = s.current(sess); err != nil {
+			return err
+		}
+		begun, refusal := s.beginGrant(in.User, client, from)
+		if refusal != nil {
+			return refusal
+		}
+		done = begun
+		return nil
 	})
+	done(err == nil)
 
 	refusedFor := func(why string) (*Redeemed, *Error) {
 		s.Audit.Record(Event{What: CodeRefused, Client: client, From: from, Why: why})
 		return nil, invalidGrant(err)
 	}
-	refused, spent := (*unboundError)(nil), (*codes.SpentError)(nil)
+	refused, spent, tooMany := (*unboundError)(nil), (*codes.SpentError)(nil), (*Error)(nil)
 	switch {
 	case err == nil:
 		s.Audit.Record(Event{What: CodeRedeemed, User: in.User, Client: client, Session: in.Session, Grant: record.Grant, From: from})
@@ -95,6 +104,8 @@ func (s *Server) redeem(ctx context.Context, client *Client, code string, from O
 		return refusedFor("unknown or expired")
 	case errors.As(err, &spent):
 		return nil, invalidGrant(err)
+	case errors.As(err, &tooMany):
+		return nil, tooMany
 	}
 	return nil, Unavailable(err)
 }

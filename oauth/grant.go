@@ -43,13 +43,34 @@ func NewGrants(store storage.Store, sessions *session.Sessions) *Grants {
 	return &Grants{store: store, sessions: sessions}
 }
 
-// endedFor is how long the end of a grant is remembered: longer than any of its
-// access tokens lives. Its refresh tokens go by what is stored of the grant.
-const endedFor = MaxTokenLifetime + time.Hour
+const (
+	// endedFor is how long the end of a grant is remembered of which nothing is
+	// stored: longer than any of its tokens lives, whatever the token_lifetime of
+	// its client was when they were issued.
+	endedFor = MaxTokenLifetime + time.Hour
+
+	// endedStoredFor is how long that of a stored grant is, whose tokens end with
+	// what is stored: longer than it takes to store one, for whoever does that
+	// at the same moment.
+	endedStoredFor = 10 * beginTimeout
+)
 
 // End ends a grant: its tokens are refused from now on, everywhere.
 func (g *Grants) End(ctx context.Context, id string) error {
-	if err := g.store.Put(ctx, endedKey(id), []byte{1}, endedFor); err != nil {
+	_, stored, err := g.store.Get(ctx, grantKey(id))
+	if err != nil {
+		return fmt.Errorf("ending grant: %w", err)
+	}
+	if stored {
+		return g.end(ctx, id, endedStoredFor)
+	}
+	return g.end(ctx, id, endedFor)
+}
+
+// end pins the mark that a grant has ended, and then removes what is stored of
+// it: see [Grants.confirm].
+func (g *Grants) end(ctx context.Context, id string, remembered time.Duration) error {
+	if err := g.store.Pin(ctx, endedKey(id), []byte{1}, remembered); err != nil {
 		return fmt.Errorf("ending grant: %w", err)
 	}
 	value, ok, err := g.store.Take(ctx, grantKey(id))

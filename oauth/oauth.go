@@ -42,6 +42,9 @@ type Server struct {
 	Secrets  *attempts.Counts         // wrong secrets of clients
 	Audit    *Audit
 	Now      func() time.Time
+
+	// Allowance counts the grants and the sign-ins of each user; nil: nobody does.
+	Allowance *attempts.Counts
 }
 
 // Users knows the people who may sign in, as the configuration of this moment

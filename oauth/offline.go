@@ -105,9 +105,14 @@ func (g *offlineGrant) encode() ([]byte, error) {
 	return value, nil
 }
 
+// beginTimeout bounds how long a grant is being stored.
+const beginTimeout = 30 * time.Second
+
 // begin stores a grant with scope offline. The list of its user comes first, so
 // that none is ever left off it.
 func (g *Grants) begin(ctx context.Context, id string, grant *offlineGrant, lifetime time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, beginTimeout)
+	defer cancel()
 	value, err := grant.encode()
 	if err != nil {
 		return err
@@ -126,11 +131,24 @@ func (g *Grants) begin(ctx context.Context, id string, grant *offlineGrant, life
 		return fmt.Errorf("storing a grant: %w", err)
 	}
 	for _, old := range tooMany {
-		if err := g.End(ctx, old); err != nil {
+		if err := g.end(ctx, old, endedStoredFor); err != nil {
 			return err
 		}
 	}
 	return g.confirm(ctx, id, grant)
+}
+
+// keepListed sees that a grant in use is on the list of its user: a store that
+// forgets what was not used for longest would take that for unused, and whoever
+// ends all that a user has goes by it.
+func (g *Grants) keepListed(ctx context.Context, subject, id string) error {
+	return storage.Update(ctx, g.store, grantsOf(subject), listedFor, func(stored []byte) ([]byte, bool, error) {
+		ids := strings.Fields(string(stored))
+		if slices.Contains(ids, id) {
+			return nil, false, nil
+		}
+		return []byte(strings.Join(append([]string{id}, ids...), " ")), true, nil
+	})
 }
 
 var errEnded = errors.New("the grant has ended")
@@ -153,7 +171,7 @@ func (g *Grants) confirm(ctx context.Context, id string, grant *offlineGrant) er
 	if !ended {
 		return nil
 	}
-	return errors.Join(errEnded, g.End(ctx, id))
+	return errors.Join(errEnded, g.end(ctx, id, endedStoredFor))
 }
 
 // offline returns a stored grant, nil where it has ended.
@@ -194,7 +212,7 @@ func (g *Grants) endOthers(ctx context.Context, subject, but string) (int, error
 			return ended, err
 		}
 		// One that is not there may be about to be stored.
-		if err := g.End(ctx, id); err != nil {
+		if err := g.end(ctx, id, endedStoredFor); err != nil {
 			return ended, err
 		}
 		if grant != nil {
@@ -219,7 +237,7 @@ func (g *Grants) EndMatching(ctx context.Context, match func(session.User) bool)
 		return 0, fmt.Errorf("looking for grants: %w", err)
 	}
 	for i, id := range ids {
-		if err := g.End(ctx, id); err != nil {
+		if err := g.end(ctx, id, endedStoredFor); err != nil {
 			return i, err
 		}
 	}

@@ -117,6 +117,8 @@ func (s *Server) Refresh(ctx context.Context, r RefreshRequest) (*Tokens, *Error
 	case err != nil:
 		return nil, Unavailable(err)
 	}
+	// Should this fail, the next refresh makes up for it.
+	_ = s.Grants.keepListed(ctx, grant.User.Subject, presented.grant)
 	return s.refreshed(ctx, r, grant, next)
 }
 

@@ -63,7 +63,12 @@ func (s *Server) IssueTokens(ctx context.Context, a *Authorization, in SignedIn,
 		scopes: a.Scopes, audience: a.Audience, nonce: a.Nonce, authTime: in.Session.Begun(),
 		product: a.License.product(), account: a.License.account(),
 	}
+	done, refusal := s.beginGrant(in.User, a.Client, from)
+	if refusal != nil {
+		return nil, refusal
+	}
 	tokens, refusal := s.issue(ctx, g, true)
+	done(refusal == nil)
 	if refusal == nil {
 		s.Audit.Record(Event{What: TokensIssued, User: in.User, Client: a.Client, Session: in.Session, Grant: g.grant, From: from})
 	}

@@ -59,6 +59,8 @@ func newWorld(t testing.TB) *world {
 		Users:   w.people,
 		Audit:   oauth.NewAudit(zap.New(core)),
 		Now:     w.clock.Now,
+
+		Allowance: attempts.New(),
 	}
 	w.restart()
 	return w
@@ -215,6 +217,13 @@ func (s *store) Put(ctx context.Context, key string, value []byte, lifetime time
 	return s.Store.Put(ctx, key, value, lifetime)
 }
 
+func (s *store) Pin(ctx context.Context, key string, value []byte, lifetime time.Duration) error {
+	if s.down.Load() {
+		return fmt.Errorf("dialing: %w", storage.ErrUnavailable)
+	}
+	return s.Store.Pin(ctx, key, value, lifetime)
+}
+
 // people are the users of now: as they signed in, unless told otherwise.
 type people struct{ now sync.Map }
 
@@ -233,6 +242,10 @@ func (p *people) change(u session.User) { p.now.Store(u.Subject, u) }
 type unwritable struct{ storage.Store }
 
 func (unwritable) Put(context.Context, string, []byte, time.Duration) error {
+	return fmt.Errorf("dialing: %w", storage.ErrUnavailable)
+}
+
+func (unwritable) Pin(context.Context, string, []byte, time.Duration) error {
 	return fmt.Errorf("dialing: %w", storage.ErrUnavailable)
 }
 

@@ -25,6 +25,9 @@ type Sessions struct {
 // New returns the sessions of c under p.
 func New(c *Cache, p Policy) *Sessions { return &Sessions{cache: c, terms: p.terms()} }
 
+// PerUser is how many sessions a user may have: see [Policy].
+func (s *Sessions) PerUser() int { return s.terms.perUser }
+
 // Check returns the SSO session whose token is in the cookie. The error is
 // [ErrNone] where there is none, and wraps [storage.ErrUnavailable] where the
 // store would have to be asked and did not answer.

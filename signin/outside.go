@@ -200,6 +200,13 @@ func (h *Hosted) accept(w http.ResponseWriter, r *http.Request, o outside, b bro
 		h.somebodyElse(w, r, b, way, p, in.User, user)
 		return
 	}
+	if refusal := h.Server.CountSignIn(user, p.client(), h.From(r)); refusal != nil {
+		h.message(w, http.StatusTooManyRequests, p, page.Message{
+			Code: "002-057", Title: "Too many sign-ins", Text: "This account was signed in to very often within an hour.",
+			Next: "To keep the site up, signing in is paused.", RetryAfter: refusal.RetryAfter,
+		})
+		return
+	}
 	first, err := h.once(r.Context(), o.transaction)
 	if err != nil {
 		h.failedFor(w, p, err)

@@ -54,6 +54,8 @@ func New(t testing.TB, start time.Time, issuer string, clients []*oauth.Client) 
 		Store:   w.Store,
 		Audit:   oauth.NewAudit(zap.New(core)),
 		Now:     w.Clock.Now,
+
+		Allowance: attempts.New(),
 	}
 	w.Restart()
 	return w
