@@ -73,17 +73,23 @@ func (g *Grants) end(ctx context.Context, id string, remembered time.Duration) e
 	if err := g.store.Pin(ctx, endedKey(id), []byte{1}, remembered); err != nil {
 		return fmt.Errorf("ending grant: %w", err)
 	}
+	_, err := g.remove(ctx, id)
+	return err
+}
+
+// remove removes what is stored of a grant, and says whether that was there.
+func (g *Grants) remove(ctx context.Context, id string) (bool, error) {
 	value, ok, err := g.store.Take(ctx, grantKey(id))
 	if err != nil {
-		return fmt.Errorf("ending grant: %w", err)
+		return false, fmt.Errorf("ending grant: %w", err)
 	}
 	if !ok {
-		return nil
+		return false, nil
 	}
 	if grant, err := decodeOffline(value); err == nil {
 		g.delist(ctx, grant.User.Subject, id)
 	}
-	return nil
+	return true, nil
 }
 
 // Active says whether the tokens of a grant still count.

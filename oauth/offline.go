@@ -131,7 +131,11 @@ func (g *Grants) begin(ctx context.Context, id string, grant *offlineGrant, life
 		return fmt.Errorf("storing a grant: %w", err)
 	}
 	for _, old := range tooMany {
-		if err := g.end(ctx, old, endedStoredFor); err != nil {
+		removed, err := g.remove(ctx, old)
+		if err == nil && !removed { // it may be about to be stored
+			err = g.end(ctx, old, endedStoredFor)
+		}
+		if err != nil {
 			return err
 		}
 	}
