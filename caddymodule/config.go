@@ -38,7 +38,8 @@ type SessionConfig struct {
 	Cache int `json:"cache,omitempty"`
 
 	// How many sessions a user may have. The oldest ends, with all that hangs on
-	// it, when another begins. At most 10000. Default: 64.
+	// it, when another begins. A user may sign in 256 times in an hour, or four
+	// times as often as this where that is more. At most 10000. Default: 64.
 	PerUser int `json:"per_user,omitempty"`
 
 	// The SameSite attribute of the session cookie: `lax` (default), or `none`
@@ -103,7 +104,8 @@ type CodesConfig struct {
 	Capacity int `json:"capacity,omitempty"`
 
 	// How many of them may be of one session; a user may have four sessions'
-	// worth. Default: 64.
+	// worth, and redeem 640 in an hour, or ten times as many as this where that is
+	// more. Default: 64.
 	PerSession int `json:"per_session,omitempty"`
 }
 

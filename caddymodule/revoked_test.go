@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"net/url"
 	"testing"
+
+	"github.com/caddy-sso/caddy-sso/storage/redistest"
 )
 
 // A revoked token does not count again when the store is full of what came after
@@ -42,6 +44,55 @@ func TestClass35ARevokedTokenStaysRevokedInAStoreThatIsFull(t *testing.T) {
 	}
 	if got := r.refresh(v, offline.Refresh); got.StatusCode == http.StatusOK {
 		t.Error("a revoked refresh token counts again")
+	}
+}
+
+// One account that is given grants, and ends them, as fast as it can leaves room
+// in a small store for all others.
+func TestClass35OneAccountDoesNotFillTheStore(t *testing.T) {
+	server := redistest.Start(t, "--maxmemory", "12mb", "--maxmemory-policy", "noeviction")
+	used := func() int {
+		t.Helper()
+		reply := server.MustCommand("MEMORY", "STATS")
+		stats, err := reply.AsMap()
+		if err != nil {
+			t.Fatal(err)
+		}
+		dataset := stats["dataset.bytes"]
+		n, err := dataset.AsInt64()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return int(n)
+	}
+	w := newWorld(t)
+	w.mustLoad(setup{storage: "storage redis " + server.URL() + " " + redisKey, global: redeemers, local: "user eve HASH"})
+	v := w.visitor()
+	v.signIn("http://" + w.site + "/")
+	before := used()
+	r := redemption{"2", "", verifier, "/api/oauth2/auth", "/api/oauth2/token"}
+	given, refused := 0, answered{}
+	for range 2000 {
+		code := r.code(v, [...]string{"openid", "offline"}[given%2])
+		if got := r.redeem(v, code); got.StatusCode != http.StatusOK {
+			refused = got
+			break
+		}
+		given++
+		thief := r
+		thief.verifier = "another-verifier-of-at-least-forty-three-characters"
+		thief.redeem(v, code) // which ends the grant
+	}
+	if refused.Response == nil || refused.StatusCode != http.StatusTooManyRequests || refused.Header.Get("Retry-After") == "" {
+		t.Errorf("after %d grants: %+v", given, refused)
+	}
+	if grew := used() - before; grew > 1<<20 {
+		t.Errorf("%d grants take %d bytes", given, grew)
+	}
+	eve := w.visitor()
+	page := eve.get("http://" + w.site + "/")
+	if got := eve.submit(page, "eve", "demo"); got.body != "hello eve" {
+		t.Errorf("another user: %s: %s", got.Status, got.body)
 	}
 }
 

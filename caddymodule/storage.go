@@ -45,7 +45,8 @@ type Engine interface {
 // StorageMemory keeps everything in this process. A restart signs everybody
 // out; a reload does not.
 type StorageMemory struct {
-	// How many values are kept; the one used longest ago goes first. It takes
+	// How many values are kept; the one used longest ago goes first. As many marks
+	// of revoked tokens are kept beside them, and none is forgotten. It takes
 	// effect at a restart. Default: 1000000.
 	Capacity int `json:"capacity,omitempty"`
 }

@@ -1,0 +1,37 @@
+package redis_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/caddy-sso/caddy-sso/storage"
+	"github.com/caddy-sso/caddy-sso/storage/redis"
+	"github.com/caddy-sso/caddy-sso/storage/redistest"
+)
+
+// A server that is full refuses what comes, as it is told to, and forgets nothing
+// that is pinned.
+func TestClass35AServerThatIsFullForgetsNothingPinned(t *testing.T) {
+	server := redistest.Start(t, "--maxmemory", "4mb", "--maxmemory-policy", "noeviction")
+	s := open(t, server.URL(), redis.Options{Timeout: 10 * time.Second})
+	pinned := 0
+	for ; pinned < 1000; pinned++ {
+		err := s.Pin(t.Context(), fmt.Sprint(pinned), make([]byte, 16<<10), time.Hour)
+		if errors.Is(err, storage.ErrUnavailable) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if pinned == 0 || pinned == 1000 {
+		t.Fatalf("the server took %d", pinned)
+	}
+	for i := range pinned {
+		if _, ok, err := s.Get(t.Context(), fmt.Sprint(i)); !ok || err != nil {
+			t.Errorf("%d of %d: %v, %v", i, pinned, ok, err)
+		}
+	}
+}
