@@ -29,45 +29,45 @@ func TestClass35WhatOneUserMakesTheStoreKeepIsBounded(t *testing.T) {
 			w.T.Fatalf("%d %s", a.Status, a.Body)
 		}
 	}
-	for name, give := range map[string]func(w *world, cookie string) answer{
-		"codes": func(w *world, cookie string) answer {
+	for name, c := range map[string]struct {
+		stored bool // whether codes are in the store
+		give   func(w *world, cookie string) answer
+	}{
+		"codes in the store": {true, func(w *world, cookie string) answer {
 			return w.token(redemption(w.code(cookie, game(five...)), five...))
-		},
-		"codes with scope offline": func(w *world, cookie string) answer {
+		}},
+		"codes in memory, with scope offline": {false, func(w *world, cookie string) answer {
 			return w.token(redemption(w.code(cookie, game(append(five, "scope", "offline")...)), five...))
-		},
-		"name and password": func(w *world, _ string) answer {
+		}},
+		"name and password": {false, func(w *world, _ string) answer {
 			return w.login(loginPath+"/token", game(append(five, "scope", "offline")...), right)
-		},
+		}},
 	} {
-		for kind, stored := range map[string]bool{"in memory": false, "in the store": true} {
-			t.Run(name+", "+kind, func(t *testing.T) {
-				w := newWorld(t)
-				w.Server.Limits = codes.Limits{}
-				if stored {
-					w.Server.Codes = codes.NewStored(w.Store, codes.Options{Now: w.Clock.Now})
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.Server.Limits = codes.Limits{}
+			if c.stored {
+				w.Server.Codes = codes.NewStored(w.Store, codes.Options{Now: w.Clock.Now})
+			}
+			cookie, _ := w.signIn(ada)
+			for i := range most {
+				a := c.give(w, cookie)
+				if a.Status != http.StatusOK {
+					t.Fatalf("after %d: %d %s", i, a.Status, a.Body)
 				}
-				cookie, _ := w.signIn(ada)
-				for i := range most {
-					a := give(w, cookie)
-					if a.Status != http.StatusOK {
-						t.Fatalf("after %d: %d %s", i, a.Status, a.Body)
-					}
-					access, _ := w.access(a)
-					revoked(w, access)
-				}
-				a := give(w, cookie)
-				wantTooMany(t, a)
-				if n := w.stored(); n > 2*most+200 {
-					t.Errorf("the store holds %d values", n)
-				}
-				w.Clock.Advance(6 * time.Second)
-				if a := give(w, cookie); a.Status != http.StatusOK {
-					t.Errorf("after Retry-After: %d %s", a.Status, a.Body)
-				}
-				wantTooMany(t, give(w, cookie))
-			})
-		}
+				access, _ := w.access(a)
+				revoked(w, access)
+			}
+			wantTooMany(t, c.give(w, cookie))
+			if n := w.stored(); n > 2*most+200 {
+				t.Errorf("the store holds %d values", n)
+			}
+			w.Clock.Advance(6 * time.Second)
+			if a := c.give(w, cookie); a.Status != http.StatusOK {
+				t.Errorf("after Retry-After: %d %s", a.Status, a.Body)
+			}
+			wantTooMany(t, c.give(w, cookie))
+		})
 	}
 }
 
