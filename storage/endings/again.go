@@ -138,5 +138,9 @@ func (s *Store) write(key string, e ending) (forgotten bool, err error) {
 		_, forgotten, err = s.Store.Take(ctx, key)
 		return forgotten, err
 	}
-	return s.Store.CompareAndSwap(ctx, key, nil, e.mark, s.options.MarkLifetime)
+	_, there, err := s.Store.Get(ctx, key)
+	if there || err != nil {
+		return false, err
+	}
+	return true, s.Store.Pin(ctx, key, e.mark, s.options.MarkLifetime)
 }

@@ -131,11 +131,14 @@ func (s *Store) Get(ctx context.Context, key string) ([]byte, bool, error) {
 
 // Put remembers marks. One that could not be stored is stored later.
 func (s *Store) Put(ctx context.Context, key string, value []byte, lifetime time.Duration) error {
-	if !begins(key, s.options.Marks) {
-		return s.Store.Put(ctx, key, value, lifetime)
-	}
 	s.marked(key, value)
-	return s.orLater(s.Store.Put(ctx, key, value, lifetime))
+	return s.orLater(key, s.Store.Put(ctx, key, value, lifetime))
+}
+
+// Pin is Put for a value that is pinned.
+func (s *Store) Pin(ctx context.Context, key string, value []byte, lifetime time.Duration) error {
+	s.marked(key, value)
+	return s.orLater(key, s.Store.Pin(ctx, key, value, lifetime))
 }
 
 // Take announces a removal to the other nodes before it. Where the announcement
@@ -149,12 +152,12 @@ func (s *Store) Take(ctx context.Context, key string) ([]byte, bool, error) {
 	// An error here is that of the removal, too, or one that it mends.
 	_ = s.Store.Put(ctx, Announced+key, []byte{1}, s.options.Keep)
 	value, ok, err := s.Store.Take(ctx, key)
-	return value, ok, s.orLater(err)
+	return value, ok, s.orLater(key, err)
 }
 
 // orLater sees that an ending is written again that may not have been stored.
-func (s *Store) orLater(err error) error {
-	if errors.Is(err, storage.ErrUnavailable) {
+func (s *Store) orLater(key string, err error) error {
+	if _, known := s.ended(key); known && errors.Is(err, storage.ErrUnavailable) {
 		s.work(func() { s.again = true })
 	}
 	return err

@@ -187,7 +187,9 @@ func TestClass39AFailoverUndoesNoEnding(t *testing.T) {
 					t.Fatal(key, ok, err)
 				}
 			}
-			put(t, nodes[0], "ended:a")
+			if err := nodes[0].Pin(t.Context(), "ended:a", []byte("1"), time.Hour); err != nil {
+				t.Fatal(err)
+			}
 			eventually(t, "the other node has heard of it", func() bool { return has(t, nodes[1], "ended:a") })
 			if err := nodes[1-survivor].Close(); err != nil {
 				t.Fatal(err)
