@@ -228,6 +228,7 @@ func (g *Gate) newGate(c *core) *gate.Gate {
 			}
 			return signin.ReturnTo(a.Issuer, sealed), nil
 		},
+		Shared:      shared,
 		From:        from,
 		OriginalURI: originalURI,
 		Lifetime:    time.Duration(a.Session.Lifetime),
@@ -238,6 +239,12 @@ func (g *Gate) newGate(c *core) *gate.Gate {
 		made.Match = g.matchers.AnyMatchWithError
 	}
 	return made
+}
+
+// shared is Caddy's table of variables, which error routes have, too.
+func shared(ctx context.Context) map[string]any {
+	table, _ := ctx.Value(caddyhttp.VarsCtxKey).(map[string]any)
+	return table
 }
 
 // originalURI is what a request asked for before any rewrite.

@@ -70,7 +70,8 @@ func (g *Gate) parsedLicense(app *App, line *caddyfile.Dispenser) error {
 func (g *Gate) newLicenseFaces(c *core) *licenseFaces {
 	activation := &licenseapi.Activation{Server: c.server, AllowRawPath: g.AllowRawPath, From: from, Log: g.log}
 	return &licenseFaces{activation: activation, gate: gate.LicenseGate{
-		Sessions: c.server.Sessions, Headers: g.headers, AllowUpgrade: g.AllowUpgrade, Endpoint: c.license.Endpoint, Check: activation.Check,
+		Sessions: c.server.Sessions, Shared: shared, Headers: g.headers, AllowUpgrade: g.AllowUpgrade,
+		Endpoint: c.license.Endpoint, Check: activation.Check,
 	}}
 }
 

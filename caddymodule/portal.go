@@ -85,12 +85,11 @@ func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhtt
 
 // handOn is for a request that is none of the portal's.
 func handOn(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	entered := gate.Enter(w, r)
-	if entered == nil {
+	if !gate.Table(shared).Enter(w, r) {
 		return nil
 	}
-	identify(entered, nil)
-	return next.ServeHTTP(w, entered)
+	identify(r, nil)
+	return next.ServeHTTP(w, r)
 }
 
 // closed answers while the store cannot be opened. It returns no error of its

@@ -31,12 +31,13 @@ func BenchmarkHandle(b *testing.B) {
 		"Connection":         {"keep-alive"},
 		"User-Agent":         {"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"},
 	}
-	r := httptest.NewRequestWithContext(b.Context(), "GET", "/world/7?a=b", nil)
+	r := withTable(httptest.NewRequestWithContext(b.Context(), "GET", "/world/7?a=b", nil))
 	r.Host = "localhost:8081"
 	header := maps.Clone(sent)
 	w := httptest.NewRecorder()
 	b.ReportAllocs()
 	for b.Loop() {
+		clear(table(r.Context()))
 		header["Cookie"] = sent["Cookie"]
 		r.Header = header
 		pass, ok := f.gate.Handle(w, r)
@@ -61,12 +62,13 @@ func BenchmarkBearer(b *testing.B) {
 				"Authorization":   bearer(f.tokens(f.browser().signIn(demo)).Access),
 				"User-Agent":      {"game/1.0"},
 			}
-			r := httptest.NewRequestWithContext(b.Context(), "GET", "/api/inventory?a=b", nil)
+			r := withTable(httptest.NewRequestWithContext(b.Context(), "GET", "/api/inventory?a=b", nil))
 			r.Host = "localhost:8081"
 			header := maps.Clone(sent)
 			w := httptest.NewRecorder()
 			b.ReportAllocs()
 			for b.Loop() {
+				clear(table(r.Context()))
 				r.Header = header
 				pass, ok := f.gate.Handle(w, r)
 				if !ok {

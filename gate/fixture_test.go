@@ -156,6 +156,7 @@ func newFixture(t testing.TB) *fixture {
 			sealed, err := ring.Seal(ctx, "return", []byte(returnTo))
 			return portalOrigin + "/sso/sign_in?return=" + sealed, err
 		},
+		Shared:      table,
 		From:        func(*http.Request) oauth.Origin { return "192.0.2.1" },
 		OriginalURI: func(r *http.Request) string { return r.URL.RequestURI() },
 		Lifetime:    24 * time.Hour,
@@ -211,7 +212,7 @@ func (f *fixture) second(change func(*Gate)) *Gate {
 	g := &Gate{
 		Server: first.Server, Keys: first.Keys, Client: first.Client, Pages: first.Pages, Sites: first.Sites,
 		Policy: first.Policy, Headers: first.Headers, Match: first.Match, AllowRawPath: first.AllowRawPath,
-		PortalSignIn: first.PortalSignIn, From: first.From, OriginalURI: first.OriginalURI,
+		PortalSignIn: first.PortalSignIn, Shared: first.Shared, From: first.From, OriginalURI: first.OriginalURI,
 		Lifetime: first.Lifetime, Now: first.Now, Log: first.Log,
 	}
 	change(g)
@@ -234,6 +235,18 @@ func parse(t testing.TB, raw string) *url.URL {
 	return u
 }
 
+// table is what the handlers of a request share, as withTable gave it.
+func table(ctx context.Context) map[string]any {
+	shared, _ := ctx.Value(tableKey{}).(map[string]any)
+	return shared
+}
+
+type tableKey struct{}
+
+func withTable(r *http.Request) *http.Request {
+	return r.WithContext(context.WithValue(r.Context(), tableKey{}, map[string]any{}))
+}
+
 // serve sends a request through gates to the upstream.
 func (f *fixture) serve(r *http.Request, gates ...*Gate) *httptest.ResponseRecorder {
 	if len(gates) == 0 {
@@ -246,6 +259,7 @@ func (f *fixture) serve(r *http.Request, gates ...*Gate) *httptest.ResponseRecor
 
 func (f *fixture) through(gates []*Gate) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r = withTable(r)
 		for _, g := range gates {
 			pass, ok := g.Handle(w, r)
 			if !ok {
@@ -300,7 +314,7 @@ func (b *browser) request(path string) *http.Request {
 	if len(cookies) > 0 {
 		r.Header.Set("Cookie", strings.Join(cookies, "; "))
 	}
-	return r
+	return withTable(r)
 }
 
 // do sends a request to the origin that the browser is on. Headers are pairs.

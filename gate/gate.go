@@ -65,6 +65,9 @@ type Gate struct {
 	// own origin.
 	PortalSignIn func(ctx context.Context, returnTo string) (string, error)
 
+	// Shared finds what the gates of a request share.
+	Shared Table
+
 	// From says where a request comes from, OriginalURI what it asked for
 	// before any rewrite.
 	From        func(*http.Request) oauth.Origin
@@ -158,7 +161,7 @@ func nothing() {}
 
 // Handle answers a request, or returns the one that goes on to the upstream.
 func (g *Gate) Handle(w http.ResponseWriter, r *http.Request) (Pass, bool) {
-	visit := visitOf(r)
+	visit := g.Shared.visit(r)
 	visit.scrub(g.Headers, r)
 	if !limitUpgrade(r, g.AllowUpgrade) {
 		noTunnel(w)
@@ -178,7 +181,7 @@ func (g *Gate) Handle(w http.ResponseWriter, r *http.Request) (Pass, bool) {
 			return Pass{}, false
 		}
 		if !applies {
-			return visit.pass(r), true
+			return passOn(r), true
 		}
 	}
 	return g.apply(visit, w, r)
@@ -214,7 +217,7 @@ func (g *Gate) apply(v *visit, w http.ResponseWriter, r *http.Request) (Pass, bo
 		}
 		return g.forward(v, r, in, token), true
 	case letThrough:
-		return v.pass(r), true
+		return passOn(r), true
 	case signIn:
 		g.beginPage(v, w, r, site)
 	case signInFirst:
@@ -245,11 +248,10 @@ func (g *Gate) forward(v *visit, r *http.Request, in *oauth.SignedIn, token *oau
 		g.Headers.set(r.Header, &in.User)
 		pass.User = &in.User
 	}
-	if v.attached {
+	if v.attachedTo(r.Context()) {
 		return pass
 	}
-	v.attached = true
-	ctx := v.enter(r.Context())
+	ctx := v.attaching(r.Context())
 	if token != nil {
 		ctx, pass.Release = g.Server.Attach(ctx, token)
 	} else {
@@ -263,7 +265,7 @@ func (g *Gate) forward(v *visit, r *http.Request, in *oauth.SignedIn, token *oau
 // before the upstream answered: somebody signed out, or signed in again in
 // another tab, so that the browser has another session by now.
 func (g *Gate) Ended(w http.ResponseWriter, r *http.Request) {
-	if visitOf(r).token != nil {
+	if g.Shared.visit(r).token != nil {
 		g.challenged(w, errOver)
 		return
 	}

@@ -78,10 +78,12 @@ func (v *visit) scrub(h Headers, r *http.Request) {
 		return
 	}
 	v.scrubbed = append(v.scrubbed, h.folded)
-	h.scrub(r)
+	h.Scrub(r)
 }
 
-func (h Headers) scrub(r *http.Request) {
+// Scrub deletes what looks like an identity header from a request that no gate
+// may see.
+func (h Headers) Scrub(r *http.Request) {
 	for name := range r.Header {
 		if h.owns(name) || isHTTP2Settings(name) {
 			delete(r.Header, name)

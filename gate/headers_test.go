@@ -141,7 +141,7 @@ func TestClass04ConnectionCannotRemoveWhatWeSet(t *testing.T) {
 	} {
 		r := httptest.NewRequestWithContext(t.Context(), "GET", "/", nil)
 		r.Header["Connection"] = test.sent
-		headers(t, DefaultHeaderPrefix).scrub(r)
+		headers(t, DefaultHeaderPrefix).Scrub(r)
 		if got := r.Header["Connection"]; !slices.Equal(got, test.want) {
 			t.Errorf("%q became %q, expected %q", test.sent, got, test.want)
 		}
@@ -240,7 +240,7 @@ func FuzzIdentityHeaderNames(f *testing.F) {
 		r := httptest.NewRequestWithContext(t.Context(), "GET", "/", nil)
 		r.Header = http.Header{name: {"value"}, "Connection": {connection}}
 		r.Trailer = http.Header{name: {"value"}}
-		headers(t, DefaultHeaderPrefix).scrub(r)
+		headers(t, DefaultHeaderPrefix).Scrub(r)
 		_, left := r.Trailer[name]
 		if left == ours {
 			t.Fatalf("trailer %q: ours %v, left %v", name, ours, left)

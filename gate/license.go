@@ -14,6 +14,9 @@ import (
 type LicenseGate struct {
 	Sessions *session.Sessions
 
+	// Shared finds what the gates of a request share.
+	Shared Table
+
 	// Headers name the identity headers.
 	Headers Headers
 
@@ -32,7 +35,7 @@ type LicenseGate struct {
 
 // Handle answers a request, or returns the one that goes on to the upstream.
 func (g *LicenseGate) Handle(w http.ResponseWriter, r *http.Request) (Pass, bool) {
-	v := visitOf(r)
+	v := g.Shared.visit(r)
 	v.scrub(g.Headers, r)
 	if !limitUpgrade(r, g.AllowUpgrade) {
 		noTunnel(w)
@@ -47,16 +50,15 @@ func (g *LicenseGate) Handle(w http.ResponseWriter, r *http.Request) (Pass, bool
 		return Pass{}, false
 	}
 	if activated == nil {
-		return v.pass(r), true
+		return passOn(r), true
 	}
 	// Other gates of the site go by this identity, too, and none that they
 	// found remains.
-	v.asked, v.found, v.err = true, activated.SignedIn, nil
-	g.Headers.scrub(r)
+	v.asked, v.by, v.found, v.err = true, nil, activated.SignedIn, nil
+	g.Headers.Scrub(r)
 	g.Headers.set(r.Header, &activated.User)
 	g.Headers.setLicense(r.Header, activated)
-	ctx, release := g.Sessions.Attach(v.enter(r.Context()), activated.Session)
-	v.attached = true
+	ctx, release := g.Sessions.Attach(v.attaching(r.Context()), activated.Session)
 	return Pass{Request: r.WithContext(ctx), User: &activated.User, Known: true, Release: release}, true
 }
 

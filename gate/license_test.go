@@ -15,7 +15,7 @@ import (
 // is the one of demo, "bad" is refused.
 func licenseGate(f *fixture, in oauth.SignedIn) *LicenseGate {
 	return &LicenseGate{
-		Sessions: f.gate.Server.Sessions, Headers: headers(f.t, DefaultHeaderPrefix),
+		Sessions: f.gate.Server.Sessions, Headers: headers(f.t, DefaultHeaderPrefix), Shared: table,
 		Endpoint: func(path string) http.HandlerFunc {
 			if path != "/api/v4/sso_url" {
 				return nil

@@ -14,10 +14,10 @@ type visit struct {
 	cookies  []string // the Cookie headers, before ours were taken out
 	scrubbed []string // header prefixes that are clean already
 	room     [1]string
-	entered  bool // the visit is in the request's context
-	attached bool // the request ends with its session
+	attached bool // some request of this visit ended with its session
+	asked    bool // by whom the request is; the answer follows
 
-	asked bool
+	by    *oauth.Client // who asked; nil: the answer is for all
 	found oauth.SignedIn
 	err   error
 
@@ -28,40 +28,37 @@ type visit struct {
 	tokenErr      *oauth.Error
 }
 
-type visitKey struct{}
+// A Table finds what the handlers of one request share. It has to find the same
+// for the request that error routes get, which has neither the context nor the
+// cookies that a gate passed on.
+type Table func(context.Context) map[string]any
 
-func visitOf(r *http.Request) *visit {
-	if v, ok := r.Context().Value(visitKey{}).(*visit); ok {
+const visitKey = "sso_visit"
+
+// visit returns what is known of a request, and takes the project's cookies out
+// of it.
+func (t Table) visit(r *http.Request) *visit {
+	var shared map[string]any
+	if t != nil {
+		shared = t(r.Context())
+	}
+	if v, ok := shared[visitKey].(*visit); ok {
 		return v
 	}
 	v := &visit{cookies: r.Header["Cookie"], authorization: r.Header["Authorization"]}
 	v.scrubbed = v.room[:0]
 	session.StripOwn(r.Header)
+	if shared != nil {
+		shared[visitKey] = v
+	}
 	return v
-}
-
-// enter puts the visit into the context that later gates see.
-func (v *visit) enter(ctx context.Context) context.Context {
-	if v.entered {
-		return ctx
-	}
-	v.entered = true
-	return context.WithValue(ctx, visitKey{}, v)
-}
-
-// pass lets a request go on without an identity.
-func (v *visit) pass(r *http.Request) Pass {
-	if !v.entered {
-		r = r.WithContext(v.enter(r.Context()))
-	}
-	return Pass{Request: r, Release: nothing}
 }
 
 // Enter takes the project's cookies out of a request that goes on past the
 // portal, and what would change its protocol to another than WebSocket. Gates
-// further on know the cookies all the same. It returns nil where it answered.
-func Enter(w http.ResponseWriter, r *http.Request) *http.Request {
-	v := visitOf(r)
+// further on know the cookies all the same. It returns false where it answered.
+func (t Table) Enter(w http.ResponseWriter, r *http.Request) bool {
+	t.visit(r)
 	for name := range r.Header {
 		if isHTTP2Settings(name) {
 			delete(r.Header, name)
@@ -69,10 +66,30 @@ func Enter(w http.ResponseWriter, r *http.Request) *http.Request {
 	}
 	if !limitUpgrade(r, nil) {
 		noTunnel(w)
-		return nil
+		return false
 	}
-	return v.pass(r).Request
+	return true
 }
+
+// String keeps cookies out of whatever prints the table.
+func (*visit) String() string { return "[redacted]" }
+
+type attachedKey struct{}
+
+// attachedTo says whether a request ends with its session by now. One that an
+// error route gets does not, though the one before it did.
+func (v *visit) attachedTo(ctx context.Context) bool {
+	return v.attached && ctx.Value(attachedKey{}) != nil
+}
+
+// attaching marks the context of a request that is about to be attached.
+func (v *visit) attaching(ctx context.Context) context.Context {
+	v.attached = true
+	return context.WithValue(ctx, attachedKey{}, v)
+}
+
+// passOn lets a request go on without an identity.
+func passOn(r *http.Request) Pass { return Pass{Request: r, Release: nothing} }
 
 // cookie reads one of the project's cookies, as the request had it.
 func (v *visit) cookie(c session.Cookie) (string, bool) {
@@ -82,8 +99,8 @@ func (v *visit) cookie(c session.Cookie) (string, bool) {
 // identify finds out, once a request, who it is from. It returns nil and
 // session.ErrNone for nobody.
 func (g *Gate) identify(v *visit, r *http.Request, site *Site) (*oauth.SignedIn, error) {
-	if !v.asked {
-		v.asked = true
+	if !v.asked || v.by != nil && v.by != g.Client {
+		v.asked, v.by = true, g.Client
 		v.found, v.err = g.lookUp(v, r, site)
 	}
 	if v.err != nil {
