@@ -74,10 +74,15 @@ func fold(c byte) byte {
 // scrub deletes what looks like an identity header, and settings of HTTP/2, from
 // every request.
 func (v *visit) scrub(h Headers, r *http.Request) {
-	if slices.Contains(v.scrubbed, h.folded) {
-		return
+	for clean := range strings.SplitSeq(v.scrubbed, "\n") {
+		if clean == h.folded {
+			return
+		}
 	}
-	v.scrubbed = append(v.scrubbed, h.folded)
+	if v.scrubbed != "" {
+		v.scrubbed += "\n"
+	}
+	v.scrubbed += h.folded
 	h.Scrub(r)
 }
 

@@ -12,10 +12,9 @@ import (
 // leaves what it found, later ones use that, never the cookies again.
 type visit struct {
 	cookies  []string // the Cookie headers, before ours were taken out
-	scrubbed []string // header prefixes that are clean already
-	room     [1]string
-	attached bool // some request of this visit ended with its session
-	asked    bool // by whom the request is; the answer follows
+	scrubbed string   // header prefixes that are clean already, one a line
+	attached bool     // some request of this visit ended with its session
+	asked    bool     // by whom the request is; the answer follows
 
 	by    *oauth.Client // who asked; nil: the answer is for all
 	found oauth.SignedIn
@@ -46,7 +45,6 @@ func (t Table) visit(r *http.Request) *visit {
 		return v
 	}
 	v := &visit{cookies: r.Header["Cookie"], authorization: r.Header["Authorization"]}
-	v.scrubbed = v.room[:0]
 	session.StripOwn(r.Header)
 	if shared != nil {
 		shared[visitKey] = v
