@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
 	"github.com/caddy-sso/caddy-sso/keys"
@@ -65,8 +66,9 @@ type App struct {
 	limits  signin.AttemptLimits
 	pages   *page.Pages
 	vault   keys.Vault // where the engine is not shared by nodes
-	webApp  func() any // Caddy's HTTP app, once it is provisioned
 	log     *zap.Logger
+
+	scrubbed []*caddyhttp.Server // whose routes delete identity headers
 
 	opening sync.Mutex
 	closed  bool  // guarded by opening
@@ -87,7 +89,6 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 func (a *App) Provision(ctx caddy.Context) error {
 	a.log = ctx.Logger()
 	a.vault = newCaddyVault(ctx.Storage())
-	a.webApp = func() any { return webApp(ctx) }
 	var err error
 	if a.issuer, err = ParseIssuer(a.Issuer); err != nil {
 		return err
@@ -123,7 +124,10 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := a.loadLicense(); err != nil {
 		return err
 	}
-	return a.loadClientWays()
+	if err := a.loadClientWays(); err != nil {
+		return err
+	}
+	return a.checkPlacement(webApp(ctx)) // last, since gates that it provisions ask for the app
 }
 
 func (a *App) loadEngine(ctx caddy.Context) error {
@@ -183,11 +187,6 @@ func (a *App) loadSignin(ctx caddy.Context) error {
 // Start opens the storage and the keys, so that what is wrong with them is said
 // at once. A store on another machine may come up later than we do.
 func (a *App) Start() error {
-	places := placementOf(a.webApp())
-	if err := places.check(a); err != nil {
-		return err
-	}
-	places.warnOfHidden(a.log)
 	ctx, stop := context.WithCancel(context.Background())
 	a.stop = stop
 	c, err := a.core()

@@ -1,7 +1,6 @@
 package caddymodule
 
 import (
-	"errors"
 	"fmt"
 	"net/url"
 	"slices"
@@ -9,22 +8,19 @@ import (
 	"github.com/caddy-sso/caddy-sso/gate"
 )
 
-// check refuses what cannot work, or is not safe, because of where gates stand.
-func (p *placement) check(a *App) error {
-	return errors.Join(p.checkClients(a), p.checkPortal(a))
-}
-
 // checkClients refuses gates of several clients on one site: the first answers
 // the callback and the other paths of a gate for all of them.
-func (p *placement) checkClients(a *App) error {
+func (p *placement) checkClients() error {
 	for i, first := range p.gates {
 		for _, second := range p.gates[i+1:] {
-			if first.hidden || second.hidden || first.Client == second.Client || !first.sameSite(second.standing) {
+			if first.conditional() || second.conditional() && !second.inErrors() ||
+				first.Client == second.Client || !related(first.placed, second.placed) {
 				continue
 			}
-			others := siteHosts(a, second.Gate)
-			for _, host := range siteHosts(a, first.Gate) {
-				if slices.Contains(others, host) && first.serves(host) && second.serves(host) && takes(second.matchers, host) {
+			others := p.siteHosts(second)
+			for _, host := range p.siteHosts(first) {
+				name := hostname(host)
+				if slices.Contains(others, host) && first.forHost(name) && second.forHost(name) && takes(second.matchers, host) {
 					return fmt.Errorf("sso_gate: the gates of client %s and client %s stand on one site, and both clients have a redirect_uri on %s: the first gate answers the callback and /oauth2/ for both, so nobody could sign in at the second; give both gates the same client, or each client a host of its own",
 						first.Client, second.Client, host)
 				}
@@ -35,11 +31,11 @@ func (p *placement) checkClients(a *App) error {
 }
 
 // siteHosts are the hosts that a gate has a callback on, with their ports.
-func siteHosts(a *App, g *Gate) (hosts []string) {
-	if g.LicenseActivation { // has no callback
+func (p *placement) siteHosts(g placedGate) (hosts []string) {
+	if g.client == nil { // has no callback
 		return nil
 	}
-	for _, s := range gate.NewSites(a.issuer, a.sessionCookie(), g.client) {
+	for _, s := range gate.NewSites(p.app.issuer, p.app.sessionCookie(), g.client) {
 		if !s.Portal {
 			hosts = append(hosts, s.Host)
 		}
@@ -47,17 +43,20 @@ func siteHosts(a *App, g *Gate) (hosts []string) {
 	return hosts
 }
 
+// hostname is a host without its port.
+func hostname(host string) string { return (&url.URL{Host: host}).Hostname() }
+
 // checkPortal refuses gates on the portal's own origin where browsers send the
 // session cookie with requests of any site: the backend there could not tell
 // its own forms from those of strangers.
-func (p *placement) checkPortal(a *App) error {
-	if a.Session.SameSite != sameSiteNone {
+func (p *placement) checkPortal() error {
+	if p.app.Session.SameSite != sameSiteNone {
 		return nil
 	}
 	for _, g := range p.gates {
-		if !g.LicenseActivation && p.onPortal(a, g) {
+		if !g.LicenseActivation && p.onPortal(g) {
 			return fmt.Errorf("session: same_site none, and the gate of client %s stands on the portal's own origin, %s: browsers would send the session cookie there with the forms of any site, and the backend would take them for the user's; put that backend on an origin of its own, or set same_site lax",
-				g.Client, a.Issuer)
+				g.Client, p.app.Issuer)
 		}
 	}
 	return nil
@@ -65,21 +64,21 @@ func (p *placement) checkPortal(a *App) error {
 
 // onPortal says whether a gate's policy is for requests of the portal's origin:
 // for certain, since a host has many ports, of which one is the portal's.
-func (p *placement) onPortal(a *App, g placedGate) bool {
-	host := a.issuer.Hostname()
+func (p *placement) onPortal(g placedGate) bool {
+	host := p.app.issuer.Hostname()
 	if !g.serves(host) || !takes(g.matchers, host) {
 		return false
 	}
 	for _, portal := range p.portals {
-		if portal.sameSite(g.standing) && portal.serves(host) {
+		if related(portal, g.placed) && portal.serves(host) {
 			return true
 		}
 	}
-	if !g.namesHosts() {
+	if len(g.hosts()) == 0 {
 		return false
 	}
-	for _, other := range siteHosts(a, g.Gate) {
-		if (&url.URL{Host: other}).Hostname() == host {
+	for _, other := range p.siteHosts(g) {
+		if hostname(other) == host {
 			return false
 		}
 	}

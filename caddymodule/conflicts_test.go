@@ -3,30 +3,16 @@ package caddymodule
 import (
 	"strings"
 	"testing"
-
-	"github.com/caddyserver/caddy/v2"
 )
 
-// refusedPlaces provisions a Caddyfile, and returns why Start would refuse it.
+// refusedPlaces returns why a Caddyfile is refused.
 func refusedPlaces(t *testing.T, caddyfile string) error {
 	t.Helper()
 	config, err := adapt(caddyfile)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var c caddy.Config
-	if err := caddy.StrictUnmarshalJSON(config, &c); err != nil {
-		t.Fatal(err)
-	}
-	ctx, err := caddy.ProvisionContext(&c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	app, err := ctx.App("sso")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return placementOf(webApp(ctx)).check(app.(*App))
+	return validate(config)
 }
 
 // sitesOf is the right configuration with other sites.
@@ -54,6 +40,11 @@ func TestGatesOfTwoClientsOnOneSiteAreRefused(t *testing.T) {
 		"such a site beside another":      {samePath, ":8080 {\nGATE1 GATE2 respond ok\n}\nhttp://b.example:8080 {\nrespond ok\n}", true},
 		"a site with a wildcard":          {samePath, "*.example {\nGATE1 GATE2 respond ok\n}", true},
 		"a site with two hosts, one path": {samePath, "game.example, b.example {\nGATE1 GATE2 respond ok\n}", true},
+
+		"by name":                         {samePath, "&(one) {\nGATE1\n}\n&(two) {\nGATE2\n}\ngame.example {\ninvoke one\ninvoke two\nrespond ok\n}", true},
+		"by name, beside one of the site": {samePath, "&(two) {\nGATE2\n}\ngame.example {\nGATE1 invoke two\nrespond ok\n}", true},
+		"in route":                        {samePath, "game.example {\nroute {\nGATE1 GATE2 respond ok\n}\n}", true},
+		"the second for errors":           {samePath, "game.example {\nGATE1 respond ok\nhandle_errors 404 {\nGATE2 respond ok\n}\n}", true},
 
 		"the same client twice":              {samePath, "game.example {\nGATE1 sso_gate /admin/* {\nclient 1\nrequire group admins\n}\nrespond ok\n}", false},
 		"sites of their own":                 {elsewhere, "game.example {\nGATE1 respond ok\n}\nb.example {\nGATE2 respond ok\n}", false},
@@ -97,6 +88,9 @@ func TestClass22WhereTheCookieCrossesSitesNoBackendIsOnThePortalsOrigin(t *testi
 		"on a site for every host":       {":8080 {\nsso_portal\nGATE1 respond ok\n}", true},
 		"in handle of such a site":       {":8080 {\nsso_portal\nhandle /app/* {\nGATE1 respond ok\n}\n}", true},
 		"on a site with a wildcard":      {"*.example {\nsso_portal\nGATE1 respond ok\n}", true},
+		"by name":                        {"&(app) {\nGATE1\n}\nlogin.example {\nsso_portal\ninvoke app\nrespond ok\n}", true},
+		"the portal by name":             {"&(portal) {\nsso_portal\n}\nlogin.example {\ninvoke portal\nGATE1 respond ok\n}", true},
+		"for errors":                     {"login.example {\nsso_portal\nhandle_errors {\nGATE1 respond ok\n}\n}", true},
 		"on the host, behind a balancer": {"http://login.example:8080 {\nsso_portal\n}\nhttp://login.example:8081 {\nGATE1 respond ok\n}", true},
 
 		"on an origin of its own":             {"login.example {\nsso_portal\n}\ngame.example {\nGATE1 respond ok\n}", false},

@@ -128,6 +128,9 @@ func (g *Gate) Provision(ctx caddy.Context) error {
 	if g.app, err = appOf(ctx); err != nil {
 		return err
 	}
+	if err := g.app.scrubServer(ctx); err != nil {
+		return err
+	}
 	if g.LicenseActivation {
 		return g.provisionLicense(ctx)
 	}

@@ -1,167 +1,173 @@
 package caddymodule
 
 import (
-	"context"
-	"net/http"
+	"errors"
+	"fmt"
 	"slices"
+	"strings"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
+
+	"github.com/caddy-sso/caddy-sso/gate"
+	"github.com/caddy-sso/caddy-sso/oauth"
 )
 
-// A standing is where a handler stands among the routes of a server.
-type standing struct {
-	server string
-	site   *caddyhttp.Subroute     // nil: the server's own routes
-	within []caddyhttp.MatcherSets // what a request has matched to come here
-
-	// hidden says that it cannot see every request of its site: it is below a
-	// matcher other than the site's host, or in handle or route.
-	hidden bool
+// placement is where gates stand among the handlers of all sites.
+type placement struct {
+	app     *App
+	all     []*placed
+	gates   []placedGate
+	portals []*placed
 }
 
 // A placedGate is a gate and where it stands.
 type placedGate struct {
+	*placed
 	*Gate
-	standing
+	client   *oauth.Client          // nil: a gate of licensed software, or one that is wrong
+	matchers caddyhttp.MatcherSets // what its policy is for
 }
 
-// placement finds gates, and the sites that the portal is on.
-type placement struct {
-	gates   []placedGate
-	portals []standing
-}
-
-func placementOf(app any) *placement {
-	p := new(placement)
-	web, ok := app.(*caddyhttp.App)
-	if !ok {
-		return p
-	}
-	for name, server := range web.Servers {
-		p.walk(server.Routes, 0, standing{server: name})
+func (a *App) placementOf(all []*placed) *placement {
+	p := &placement{app: a, all: all}
+	for _, h := range all {
+		switch m := h.module.(type) {
+		case *Gate:
+			client, _ := a.clients.Get(m.Client)
+			p.gates = append(p.gates, placedGate{h, m, client, matchersOf(m.matchers, m.MatcherSetsRaw)})
+		case *Portal:
+			p.portals = append(p.portals, h)
+		}
 	}
 	return p
 }
 
-// walk looks below routes. A site is a subroute of the server's routes, or,
-// where it is for every host, those routes themselves.
-func (p *placement) walk(routes caddyhttp.RouteList, depth int, at standing) {
-	for _, route := range routes {
-		conditional := !forHosts(route.MatcherSets) || depth > 0 && len(route.MatcherSets) > 0
-		here := at
-		here.within = append(slices.Clip(at.within), route.MatcherSets)
-		here.hidden = depth > 1 || conditional
-		for _, h := range route.Handlers {
-			switch h := h.(type) {
-			case *Gate:
-				p.gates = append(p.gates, placedGate{h, here})
-			case *Portal:
-				p.portals = append(p.portals, here)
-			case *caddyhttp.Subroute:
-				below, next := here, depth+1
-				switch {
-				case conditional || (depth == 0 && !route.Terminal):
-					next++ // handle or route, not a site
-				case depth == 0:
-					below.site = h
-				}
-				p.walk(h.Routes, next, below)
-			}
-		}
-	}
-}
-
-// warnOfHidden warns of gates that cannot see every request of their site.
-func (p *placement) warnOfHidden(log *zap.Logger) {
-	for _, g := range p.gates {
-		if g.hidden {
-			log.Warn("sso_gate stands inside handle, route or a matcher, where it sees only their requests: forged identity headers reach other routes of the site, and its callback may not be served; put it at the site's own level, with a matcher of its own",
-				zap.String("server", g.server), zap.String("client", g.Client))
-		}
-	}
-}
-
-// sameSite says whether two handlers stand on one site.
-func (at standing) sameSite(other standing) bool {
-	return at.server == other.server && at.site == other.site
-}
-
-// serves says whether requests for a host come here for certain.
-func (at standing) serves(host string) bool {
-	for _, sets := range at.within {
-		if !takes(sets, host) {
-			return false
-		}
-	}
-	return true
-}
-
-// namesHosts says whether some matcher on the way here is for hosts.
-func (at standing) namesHosts() bool {
-	for _, sets := range at.within {
-		for _, set := range sets {
-			for _, m := range set {
-				if matcherID(m) == "http.matchers.host" {
-					return true
-				}
-			}
-		}
-	}
-	return false
-}
-
-// takes says whether matchers take some request for a host, for certain: those
-// that may look at the host in a way of their own do not count.
-func takes(sets caddyhttp.MatcherSets, host string) bool {
-	r := &http.Request{Host: host}
-	r = r.WithContext(context.WithValue(context.Background(), caddy.ReplacerCtxKey, caddy.NewReplacer()))
-	for _, set := range sets {
-		fits := true
-		for _, m := range set {
-			switch matcherID(m) {
-			case "http.matchers.host":
-				matches, err := m.(caddyhttp.RequestMatcherWithError).MatchWithError(r)
-				fits = fits && matches && err == nil
-			case "http.matchers.path", "http.matchers.path_regexp", "http.matchers.method", "http.matchers.query",
-				"http.matchers.protocol", "http.matchers.remote_ip", "http.matchers.client_ip":
-			default:
-				fits = false
-			}
-		}
-		if fits {
-			return true
-		}
-	}
-	return len(sets) == 0
-}
-
-// forHosts says whether matchers look at the host alone, as those of a site do.
-func forHosts(sets caddyhttp.MatcherSets) bool {
-	for _, set := range sets {
-		for _, m := range set {
-			if matcherID(m) != "http.matchers.host" {
-				return false
-			}
-		}
-	}
-	return true
-}
-
-func matcherID(m any) caddy.ModuleID {
-	module, ok := m.(caddy.Module)
-	if !ok {
-		return ""
-	}
-	return module.CaddyModule().ID
-}
-
-// webApp returns Caddy's HTTP app, if there is one.
-func webApp(ctx caddy.Context) any {
-	app, err := ctx.AppIfConfigured("http")
-	if err != nil {
+// checkPlacement refuses what is not safe because of where handlers stand, and
+// warns of what may not be. It comes with the app's Provision, so that `caddy
+// validate` says the same.
+func (a *App) checkPlacement(web *caddyhttp.App) error {
+	if web == nil {
 		return nil
 	}
-	return app
+	p := a.placementOf(placesOf(web))
+	if err := errors.Join(p.checkClients(), p.checkPortal(), p.checkBefore(), p.checkErrorRoutes()); err != nil {
+		return err
+	}
+	for _, w := range p.warnings() {
+		a.log.Warn(w.text, w.fields...)
+	}
+	return nil
+}
+
+// open says whether a request for a gate's hosts comes to a handler past this
+// gate and all others.
+func (p *placement) open(g placedGate, h *placed) bool {
+	return related(g.placed, h) && !slices.ContainsFunc(p.gates, func(other placedGate) bool {
+		return other.guards(h) && (other.covers(h) || other.covers(g.placed))
+	})
+}
+
+// checkBefore refuses proxies that come before a gate at its site's own level.
+func (p *placement) checkBefore() error {
+	var errs []error
+	for _, h := range p.all {
+		if h.kind() != proxies || h.inErrors() || h.asksOnly() {
+			continue
+		}
+		for _, g := range p.gates {
+			if g.atSite() && p.open(g, h) {
+				errs = append(errs, fmt.Errorf("sso_gate: %s comes before the gate of %s, which is not asked for its requests: whoever sends them reaches that backend unauthenticated; put sso_gate first (without an order option of your own it is), and give it a matcher if something is to stay public, such as: @private not path /public/*",
+					h, g.owner()))
+				break
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// checkErrorRoutes refuses to lead around a gate, by way of an error.
+func (p *placement) checkErrorRoutes() error {
+	var errs []error
+	for _, h := range p.all {
+		if h.kind() != proxies || !h.inErrors() {
+			continue
+		}
+		for _, g := range p.gates {
+			if p.open(g, h) && p.gatesUpstreamOf(g, h) {
+				errs = append(errs, fmt.Errorf("sso_gate: %s, in an error route, leads to an upstream that the gate of %s protects: error routes run outside that gate, so whoever brings about an error reaches it unauthenticated; put sso_gate before it in handle_errors, too, or answer errors with respond or file_server",
+					h, g.owner()))
+				break
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// gatesUpstreamOf says whether a gate, or one beside it, protects an upstream of
+// a proxy elsewhere on the site.
+func (p *placement) gatesUpstreamOf(g placedGate, h *placed) bool {
+	return slices.ContainsFunc(p.all, func(o *placed) bool {
+		return o.kind() == proxies && o != h && related(g.placed, o) && !p.open(g, o) && sharesUpstream(o.listed, h.listed)
+	})
+}
+
+// unscrubbed returns a proxy that no gate comes before.
+func (p *placement) unscrubbed(inErrors bool) *placed {
+	for _, h := range p.all {
+		if h.kind() == proxies && (h.way[0].via == onError) == inErrors &&
+			slices.ContainsFunc(p.gates, func(g placedGate) bool { return p.open(g, h) }) {
+			return h
+		}
+	}
+	return nil
+}
+
+// owner is whose a gate is, for a text.
+func (g placedGate) owner() string {
+	if g.LicenseActivation {
+		return "licensed software on " + g.site()
+	}
+	return "client " + g.Client + " on " + g.site()
+}
+
+func (g *Gate) prefix() string {
+	if g.HeaderPrefix == "" {
+		return gate.DefaultHeaderPrefix
+	}
+	return g.HeaderPrefix
+}
+
+// site names a handler's site.
+func (p *placed) site() string {
+	hosts, some := hostsOf(p.way[0].sets)
+	if !some {
+		return "the site for every host of " + strings.Join(p.listen, ", ")
+	}
+	return strings.Join(hosts, ", ")
+}
+
+// String says what a handler is and where, in the terms of a Caddyfile and of
+// JSON.
+func (p *placed) String() string {
+	where := []string{"on " + p.site()}
+	for i, s := range p.way {
+		for _, set := range s.sets {
+			for _, m := range set {
+				switch m := m.(type) {
+				case *caddyhttp.MatchPath:
+					where = append(where, "path "+strings.Join(*m, " "))
+				case *caddyhttp.MatchHost:
+					if i > 0 {
+						where = append(where, "host "+strings.Join(*m, " "))
+					}
+				}
+			}
+		}
+	}
+	return fmt.Sprintf("%s (%s; %s)", p.listed, strings.Join(where, ", "), p.path)
+}
+
+func (p *placed) fields() []zap.Field {
+	return []zap.Field{zap.String("server", p.server), zap.String("site", p.site()), zap.String("handler", p.String())}
 }

@@ -1,71 +1,274 @@
 package caddymodule
 
 import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/caddyserver/caddy/v2"
-	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
-	"go.uber.org/zap/zaptest/observer"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// warned provisions a Caddyfile and returns for which gates it warns.
-func warned(t *testing.T, config []byte) int {
+// said is what `caddy validate` says of a configuration: what our app warns of,
+// in order, and the error. It is said whichever app Caddy provisions first, for
+// which it has no order; so this asks several times.
+func said(t *testing.T, config []byte) (warnings []string, err error) {
 	t.Helper()
-	var c caddy.Config
-	if err := caddy.StrictUnmarshalJSON(config, &c); err != nil {
-		t.Fatal(err)
-	}
-	ctx, err := caddy.ProvisionContext(&c)
+	dir, err := os.MkdirTemp("", "said")
 	if err != nil {
 		t.Fatal(err)
 	}
-	core, logs := observer.New(zapcore.WarnLevel)
-	placementOf(webApp(ctx)).warnOfHidden(zap.New(core))
-	for _, e := range logs.All() {
-		if !strings.Contains(e.Message, "put it at the site's own level, with a matcher of its own") || e.ContextMap()["client"] != "1" {
-			t.Errorf("it warns of something else: %v", e)
+	defer os.RemoveAll(dir)
+	for i := range 6 {
+		log := filepath.Join(dir, strconv.Itoa(i))
+		c := object(t, config)
+		c["logging"] = map[string]any{"logs": map[string]any{"default": map[string]any{
+			"writer":  map[string]any{"output": "file", "filename": log},
+			"encoder": map[string]any{"format": "json"},
+			"include": []string{"sso"},
+		}}}
+		raw, marshalErr := json.Marshal(c)
+		if marshalErr != nil {
+			t.Fatal(marshalErr)
+		}
+		now := validate(raw)
+		lines := warningsIn(t, log)
+		if i > 0 && (!slices.Equal(lines, warnings) || (now == nil) != (err == nil)) {
+			t.Fatalf("it says one thing now, and another then:\n%q, %v\n%q, %v", lines, now, warnings, err)
+		}
+		warnings, err = lines, now
+	}
+	return warnings, err
+}
+
+// cache is a handler that nobody knows.
+type cache struct{}
+
+func init() {
+	caddy.RegisterModule(cache{})
+	httpcaddyfile.RegisterHandlerDirective("test_cache", func(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+		return cache{}, nil
+	})
+}
+
+func (cache) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.handlers.test_cache", New: func() caddy.Module { return new(cache) }}
+}
+
+func (cache) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	return next.ServeHTTP(w, r)
+}
+
+func warningsIn(t *testing.T, log string) (lines []string) {
+	t.Helper()
+	raw, err := os.ReadFile(log)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal(err)
+	}
+	for s := bufio.NewScanner(bytes.NewReader(raw)); s.Scan(); {
+		if line := object(t, s.Bytes()); line["level"] == "warn" {
+			handler, _ := line["handler"].(string)
+			lines = append(lines, line["msg"].(string)+" | "+handler)
 		}
 	}
-	return logs.Len()
+	return lines
+}
+
+// adaptSites adapts sites beside the right options; GATE stands for a gate.
+func adaptSites(t *testing.T, options, sites string) []byte {
+	t.Helper()
+	right, _, _ := strings.Cut(spoil(t, "", ""), "https://login.example {")
+	config, err := adapt(strings.Replace(right, "{\n", "{\nauto_https off\n"+options+"\n", 1) + strings.ReplaceAll(sites, "GATE", aGate) + "\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return config
 }
 
 const aGate = "sso_gate {\nclient 1\n}\n"
 
-func TestAGateThatCannotSeeItsSiteIsWarnedAbout(t *testing.T) {
-	for _, c := range []struct {
-		name, sites string
-		want        int
-	}{
-		{"a site with a host", "game.example {\n" + aGate + "respond ok\n}", 0},
-		{"a site with several hosts", "game.example, http://b.example:8080 {\n" + aGate + "respond ok\n}", 0},
-		{"a site for every host of a port", ":8080 {\n" + aGate + "respond ok\n}", 0},
-		{"a site for every host, beside one with a host", ":8080 {\n" + aGate + "}\nhttp://b.example:8080 {\n" + aGate + "}", 0},
-		{"two sites on one server", "http://a.example {\n" + aGate + "}\nhttp://b.example {\n" + aGate + "}", 0},
-		{"several gates with matchers", "game.example {\nsso_gate /a/* {\nclient 1\n}\nsso_gate /b/* {\nclient 1\n}\nrespond ok\n}", 0},
-		{"a gate of a snippet", "(gated) {\n" + aGate + "}\ngame.example {\nimport gated\n}", 0},
-		{"a site with a matcher of hosts in it", ":8080 {\n@b host b.example\nrespond @b no\n" + aGate + "}", 0},
+// heard says whether exactly these were said, each by some words of it.
+func heard(t *testing.T, got []string, want ...string) {
+	t.Helper()
+	if len(got) != len(want) {
+		t.Errorf("%d warnings, want %d: %q", len(got), len(want), got)
+		return
+	}
+	for i := range want {
+		if !strings.Contains(got[i], want[i]) {
+			t.Errorf("warning %q, want %q", got[i], want[i])
+		}
+	}
+}
 
-		{"in handle", "game.example {\nhandle {\n" + aGate + "}\n}", 1},
-		{"in handle with a path", "game.example {\nhandle /a/* {\n" + aGate + "}\n}", 1},
-		{"in handle_path", "game.example {\nhandle_path /a/* {\n" + aGate + "}\n}", 1},
-		{"in route", "game.example {\nroute {\n" + aGate + "}\n}", 1},
-		{"in route with a matcher", "game.example {\nroute /a/* {\n" + aGate + "}\n}", 1},
-		{"in handle of a site for every host", ":8080 {\nhandle {\n" + aGate + "}\n}", 1},
-		{"in route with a path, of a site for every host", ":8080 {\nroute /a/* {\n" + aGate + "}\n}", 1},
-		{"in handle in handle", "game.example {\nhandle /a/* {\nhandle /a/b/* {\n" + aGate + "}\n}\n}", 1},
-		{"one of two", "game.example {\n" + aGate + "handle /a/* {\n" + aGate + "}\n}", 1},
+const (
+	gatePassed   = "other routes of its site go past it"
+	unseen       = "so that nobody may be able to sign in"
+	unknownFirst = "is not known here comes before the gate"
+	authFirst    = "forward_auth comes before the gate"
+	neverAsked   = "answers every request before the gate is asked"
+	errorBackend = "a backend in an error route runs outside the gate"
+	leavesOpen   = "and leaves /admin open"
+)
+
+// What is right is neither refused nor warned about.
+func TestWhatIsRightIsSilent(t *testing.T) {
+	for name, c := range map[string]struct{ options, sites string }{
+		"a site":                           {"", "game.example {\nGATE reverse_proxy app:80\n}"},
+		"a site with several hosts":        {"", "game.example, http://b.example:8080 {\nGATE respond ok\n}"},
+		"a site for every host":            {"", ":8080 {\nGATE reverse_proxy app:80\n}"},
+		"the same, beside one with a host": {"", ":8080 {\nGATE reverse_proxy app:80\n}\nhttp://b.example:8080 {\nGATE reverse_proxy app:80\n}"},
+		"a site that is public, beside it": {"", "http://a.example:8080 {\nreverse_proxy app:80\n}\nhttp://game.example:8080 {\nGATE reverse_proxy app:80\n}"},
+		"a public host of a wildcard":      {"", "http://a.example:8080 {\nreverse_proxy app:80\n}\nhttp://*.example:8080 {\nGATE reverse_proxy app:80\n}"},
+		"a site that is public, after":     {"", ":8080 {\nreverse_proxy app:80\n}\nhttp://game.example:8080 {\nGATE reverse_proxy app:80\n}"},
+		"handles behind a gate":            {"", "game.example {\nGATE handle /api/* {\nreverse_proxy api:80\n}\nhandle_path /ws/* {\nreverse_proxy ws:80\n}\nhandle {\nroot * /srv\ntry_files {path} /index.html\nfile_server\n}\n}"},
+		"php behind a gate":                {"", "game.example {\nroot * /srv\nGATE encode gzip\nphp_fastcgi php:9000\nfile_server\n}"},
+		"a snippet":                        {"", "(gated) {\nGATE\n}\ngame.example {\nimport gated\nreverse_proxy app:80\n}"},
+		"gates with matchers":              {"", "game.example {\n@a path /a /a/*\nsso_gate @a {\nclient 1\n}\n@b path /b*\nsso_gate @b {\nclient 1\n}\nrespond ok\n}"},
+		"public paths of a gate":           {"", "game.example {\n@private not path /public/*\nsso_gate @private {\nclient 1\n}\nreverse_proxy app:80\n}"},
+		"what passes, before":              {"", "game.example {\nlog\ntracing {\nspan x\n}\nmap {host} {x} {\ndefault y\n}\nvars a b\nroot * /srv\nlog_append a b\nheader X-A b\nrequest_body {\nmax_size 1MB\n}\nGATE reverse_proxy app:80\n}"},
+		"what changes requests, after":     {"", "game.example {\nGATE redir /old /new\nmethod GET\nrewrite /a /b\nuri strip_prefix /c\nbasic_auth /d {\nann " + demoHash + "\n}\nrequest_header X-A b\nforward_auth auth:1 {\nuri /verify\n}\ntemplates\nreverse_proxy app:80\n}"},
+		"intercept, after":                 {"", "game.example {\nGATE intercept {\n@e status 500\nhandle_response @e {\nreverse_proxy errors:80\n}\n}\nreverse_proxy app:80\n}"},
+		"handle_response, after":           {"", "game.example {\nGATE reverse_proxy app:80 {\n@e status 500\nhandle_response @e {\nreverse_proxy errors:80\n}\n}\n}"},
+		"before respond by order":          {"order sso_gate before respond", "game.example {\nGATE respond ok\n}"},
+		"a public path by order":           {"order sso_gate before reverse_proxy", "game.example {\nGATE respond /health ok\nhandle /public/* {\nfile_server\n}\nreverse_proxy app:80\n}"},
+
+		"a gate in the only handle":            {"", "game.example {\nhandle {\nGATE reverse_proxy app:80\n}\n}"},
+		"a gate in the only route":             {"", "game.example {\nroute {\nGATE reverse_proxy app:80\n}\n}"},
+		"a gate in the only route, every host": {"", ":8080 {\nroute {\nGATE reverse_proxy app:80\n}\n}"},
+		"a public path first in route":         {"", "game.example {\nroute {\nrespond /health ok\nGATE reverse_proxy app:80\n}\n}"},
+		"a gate in every handle":               {"", "game.example {\nhandle /api/* {\nGATE reverse_proxy api:80\n}\nhandle {\nGATE reverse_proxy app:80\n}\n}"},
+		"a second gate in a handle":            {"", "game.example {\nGATE handle /admin* {\nsso_gate {\nclient 1\nrequire group admins\n}\nreverse_proxy app:80\n}\nhandle {\nreverse_proxy app:80\n}\n}"},
+		"a named route":                        {"", "&(app) {\nroute {\nGATE reverse_proxy app:80\n}\n}\ngame.example {\ninvoke app\n}"},
+		"the wildcard pattern":                 {"", "*.example {\n@game host game.example\nhandle @game {\nGATE reverse_proxy app:80\n}\n@pub host pub.example\nhandle @pub {\nreverse_proxy pub:80\n}\nhandle {\nabort\n}\n}"},
+		"the wildcard pattern with one host":   {"", "*.example {\n@game host game.example\nhandle @game {\nGATE reverse_proxy app:80\n}\nrespond 404\n}"},
+		"a public host before all others":      {"", "*.example {\n@pub host pub.example\nhandle @pub {\nreverse_proxy pub:80\n}\nhandle {\nGATE reverse_proxy app:80\n}\n}"},
+
+		"static error pages":            {"", "game.example {\nGATE reverse_proxy app:80\nhandle_errors {\nroot * /srv\nrewrite * /{err.status_code}.html\ntemplates\nfile_server\n}\n}"},
+		"a text for errors":             {"", "game.example {\nGATE reverse_proxy app:80\nhandle_errors 404 5xx {\nheader X-A b\nrespond \"{err.status_text}\"\n}\nhandle_errors {\nredir https://status.example\n}\n}"},
+		"a gate in handle_errors":       {"", "game.example {\nGATE reverse_proxy app:80\nhandle_errors {\nGATE reverse_proxy app:80\n}\n}"},
+		"error backends without a gate": {"", "a.example {\nreverse_proxy app:80\nhandle_errors {\nreverse_proxy app:80\n}\n}\ngame.example {\nGATE reverse_proxy app:80\n}"},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			options, _, _ := strings.Cut(spoil(t, "", ""), "https://login.example {")
-			config, err := adapt(options + c.sites + "\n")
+		t.Run(name, func(t *testing.T) {
+			warnings, err := said(t, adaptSites(t, c.options, c.sites))
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := warned(t, config); got != c.want {
-				t.Errorf("%d warnings, want %d", got, c.want)
+			heard(t, warnings)
+		})
+	}
+}
+
+func TestClass32WhatGoesAroundAGateIsRefused(t *testing.T) {
+	const (
+		first    = "comes before the gate of client 1 on game.example"
+		byErrors = "leads to an upstream that the gate of client 1 on game.example protects"
+	)
+	order := "order sso_gate before reverse_proxy"
+	for name, c := range map[string]struct{ options, sites, want, place string }{
+		"by order, in handle":              {order, "game.example {\nGATE handle {\nreverse_proxy app:80\n}\n}", first, "reverse_proxy to app:80 (on game.example; apps/http/servers/srv0/routes/0/handle/0/routes/0/handle/0/routes/0/handle/0)"},
+		"by order, in handle with a path":  {order, "game.example {\nGATE handle /api/* {\nreverse_proxy app:80\n}\n}", first, "path /api/*"},
+		"by order, in route":               {order, "game.example {\nGATE route {\nreverse_proxy app:80\n}\n}", first, "app:80"},
+		"by order, in invoke":              {order, "&(app) {\nreverse_proxy app:80\n}\ngame.example {\nGATE invoke app\n}", first, "srv0/named_routes/app/handle/0"},
+		"by order, in invoke of invoke":    {order, "&(a) {\ninvoke b\n}\n&(b) {\nreverse_proxy app:80\n}\ngame.example {\nGATE invoke a\n}", first, "srv0/named_routes/b/handle/0"},
+		"last of all":                      {"order sso_gate last", "game.example {\nGATE reverse_proxy /a/* app:80\n}", first, "path /a/*"},
+		"php first":                        {"order sso_gate after php_fastcgi", "game.example {\nGATE root * /srv\nphp_fastcgi php:9000\n}", first, "reverse_proxy to php:9000"},
+		"in handle_response of the first":  {"order sso_gate last", "game.example {\nGATE forward_auth auth:1 {\nuri /verify\nhandle_response {\nreverse_proxy app:80\n}\n}\n}", first, "handle_response/1/routes/0/handle/0"},
+		"forward_auth with any path":       {"order sso_gate last", "game.example {\nGATE forward_auth app:80 {\nuri {path}\n}\n}", first, "app:80"},
+		"in intercept before the gate":     {"order sso_gate last", "game.example {\nGATE intercept {\nhandle_response {\nreverse_proxy app:80\n}\n}\n}", first, "handle_response/0/routes/0/handle/0"},
+		"on a site for every host":         {order, ":8080 {\nGATE handle {\nreverse_proxy app:80\n}\n}", "the gate of client 1 on the site for every host of :8080", "app:80"},
+		"errors lead to the same upstream": {"", "game.example {\nGATE reverse_proxy app:80\nhandle_errors {\nreverse_proxy app:80\n}\n}", byErrors, "srv0/errors/routes/0"},
+		"errors of a status":               {"", "game.example {\nGATE reverse_proxy localhost:80\nhandle_errors 404 {\nhandle {\nreverse_proxy 127.0.0.1:80\n}\n}\n}", byErrors, "127.0.0.1:80"},
+		"errors lead to one of several":    {"", "game.example {\nGATE handle /a/* {\nreverse_proxy a:80 b:80\n}\nhandle_errors {\nreverse_proxy c:80 b:80\n}\n}", byErrors, "c:80, b:80"},
+		"errors lead to a placeholder":     {"", "game.example {\nGATE reverse_proxy app:80\nhandle_errors {\nreverse_proxy {vars.upstream}:80\n}\n}", byErrors, "{http.vars.upstream}:80"},
+		"the upstream is a placeholder":    {"", "game.example {\nGATE reverse_proxy {vars.upstream}\nhandle_errors {\nreverse_proxy app:80\n}\n}", byErrors, "app:80"},
+		"errors lead to dynamic upstreams": {"", "game.example {\nGATE reverse_proxy app:80\nhandle_errors {\nreverse_proxy {\ndynamic a app 80\n}\n}\n}", byErrors, "dynamic upstreams"},
+		"errors, by invoke":                {"", "&(app) {\nreverse_proxy app:80\n}\ngame.example {\nGATE invoke app\nhandle_errors {\ninvoke app\n}\n}", byErrors, "named_routes/app"},
+		"errors, with the gate in handle":  {"", "game.example {\nhandle {\nGATE reverse_proxy app:80\n}\nhandle_errors {\nreverse_proxy app:80\n}\n}", byErrors, "app:80"},
+		"errors, with the gate after":      {order, "game.example {\nGATE reverse_proxy app:80\nhandle_errors {\nhandle {\nreverse_proxy app:80\n}\nGATE\n}\n}", byErrors, "app:80"},
+		"errors of a wildcard site":        {"", "http://game.example:8080 {\nGATE reverse_proxy app:80\n}\nhttp://*.example:8080 {\nrespond ok\nhandle_errors {\nreverse_proxy app:80\n}\n}", byErrors, "on *.example"},
+		"php in an error route":            {"", "game.example {\nroot * /srv\nGATE php_fastcgi unix//run/php.sock\nhandle_errors {\nroot * /srv\nphp_fastcgi unix//run/php.sock\n}\n}", byErrors, "unix//run/php.sock"},
+		"only by name, for every host":     {"", "&(gated) {\nroute {\nGATE\n}\n}\n:8080 {\nheader X-A b\ninvoke /app* gated\nreverse_proxy app:80\n}", "could not be deleted there", "app:80"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := said(t, adaptSites(t, c.options, c.sites))
+			if err == nil {
+				t.Fatal("taken")
 			}
+			for _, want := range []string{c.want, c.place, "put sso_gate"} {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("%q is not in: %v", want, err)
+				}
+			}
+		})
+	}
+}
+
+func TestWhatMayBeWrongWithPlacesIsSaidOnce(t *testing.T) {
+	order := "order sso_gate before reverse_proxy"
+	for name, c := range map[string]struct {
+		options, sites string
+		want           []string
+	}{
+		"respond in handle, by order":         {order, "game.example {\nGATE handle {\nrespond ok\n}\n}", []string{neverAsked}},
+		"respond, by order":                   {order, "game.example {\nGATE respond ok\n}", []string{neverAsked}},
+		"handles that answer, by order":       {order, "game.example {\nGATE handle /a* {\nrespond a\n}\nhandle {\nrespond ok\n}\n}", []string{neverAsked}},
+		"an error, by order":                  {order, "game.example {\nGATE error 404\n}", []string{neverAsked}},
+		"forward_auth first":                  {"order sso_gate after forward_auth", "game.example {\nforward_auth auth:1 {\nuri /verify\ncopy_headers Remote-User\n}\nGATE reverse_proxy app:80\n}", []string{authFirst}},
+		"another handler, twice":              {"order sso_gate last\norder test_cache before handle", "game.example {\ntest_cache\nGATE GATE\nrespond /x ok\n}", []string{unknownFirst}},
+		"in a handle with a path":             {"", "game.example {\nhandle /a/* {\nGATE\n}\n}", []string{unseen}},
+		"in handle_path":                      {"", "game.example {\nhandle_path /a/* {\nGATE\n}\n}", []string{unseen}},
+		"in route with a matcher":             {"", "game.example {\nroute /a/* {\nGATE\n}\n}", []string{unseen}},
+		"in route with a path, of every host": {"", ":8080 {\nroute /a/* {\nGATE\n}\n}", []string{unseen}},
+		"in handle in handle":                 {"", "game.example {\nhandle /a/* {\nhandle /a/b/* {\nGATE\n}\n}\n}", []string{unseen}},
+		"in a handle beside another":          {"", "game.example {\nhandle /public/* {\nreverse_proxy a:80\n}\nhandle {\nGATE reverse_proxy app:80\n}\n}", []string{gatePassed}},
+		"in a handle beside a file server":    {"", "game.example {\n@app path /oauth2/* /app/*\nhandle @app {\nGATE reverse_proxy app:80\n}\nhandle {\nfile_server\n}\n}", []string{gatePassed}},
+		"in both ways":                        {"", "game.example {\nhandle /a/* {\nGATE reverse_proxy app:80\n}\nreverse_proxy app:80\n}", []string{gatePassed, unseen}},
+		"in invoke, beside a proxy":           {"", "&(app) {\nroute {\nGATE reverse_proxy app:80\n}\n}\n:8080 {\nhandle /b/* {\nreverse_proxy b:80\n}\nhandle {\ninvoke app\n}\n}", []string{gatePassed}},
+		"after a proxy in route":              {"", "game.example {\nroute {\nreverse_proxy /a/* a:80\nGATE reverse_proxy app:80\n}\n}", []string{gatePassed}},
+		"in handle_response":                  {"", "game.example {\nreverse_proxy auth:1 {\nhandle_response {\nGATE reverse_proxy app:80\n}\n}\n}", []string{gatePassed, unseen}},
+		"another host of a wildcard":          {"", "*.example {\n@game host game.example\nhandle @game {\nhandle /a* {\nreverse_proxy a:80\n}\nhandle {\nGATE\n}\n}\nhandle {\nabort\n}\n}", []string{gatePassed}},
+		"errors lead elsewhere":               {"", "game.example {\nGATE reverse_proxy app:80\nhandle_errors {\nreverse_proxy errors:80\n}\n}", []string{errorBackend}},
+		"errors lead elsewhere, twice":        {"", "&(e) {\nreverse_proxy errors:80\n}\ngame.example {\nGATE reverse_proxy app:80\nhandle_errors 404 {\ninvoke e\n}\nhandle_errors {\ninvoke e\n}\n}", []string{errorBackend}},
+		"a gate for errors alone":             {"", "game.example {\nrespond ok\nhandle_errors {\nGATE reverse_proxy app:80\n}\n}", []string{unseen}},
+		"a site with a path":                  {"", "game.example/a* {\nGATE reverse_proxy app:80\n}", []string{unseen}},
+		"below a path":                        {"", "game.example {\nsso_gate /admin/* {\nclient 1\n}\nrespond ok\n}", []string{leavesOpen}},
+		"below a path, for a method":          {"", "game.example {\n@a path /admin/*\nsso_gate @a {\nclient 1\n}\n@b {\nmethod PUT\npath /admin\n}\nsso_gate @b {\nclient 1\n}\nrespond ok\n}", []string{leavesOpen}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			warnings, err := said(t, adaptSites(t, c.options, c.sites))
+			if err != nil {
+				t.Fatal(err)
+			}
+			heard(t, warnings, c.want...)
+		})
+	}
+}
+
+func TestAPathBelowThatAnotherGateCoversIsSilent(t *testing.T) {
+	for name, sites := range map[string]string{
+		"the gate itself":          "@a path /admin /admin/*\nsso_gate @a {\nclient 1\n}",
+		"in another set":           "@a {\npath /admin/*\nmethod GET\n}\n@b {\npath /admin\nmethod GET\n}\nsso_gate @a {\nclient 1\n}\nsso_gate @b {\nclient 1\n}",
+		"another gate for all":     "GATE sso_gate /admin/* {\nclient 1\nrequire group admins\n}",
+		"another gate for the one": "sso_gate /admin/* {\nclient 1\n}\nsso_gate /adm* {\nclient 1\n}",
+		"everything":               "sso_gate /* {\nclient 1\n}",
+	} {
+		t.Run(name, func(t *testing.T) {
+			warnings, err := said(t, adaptSites(t, "", "game.example {\n"+sites+"\nrespond ok\n}"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			heard(t, warnings)
 		})
 	}
 }
@@ -73,25 +276,23 @@ func TestAGateThatCannotSeeItsSiteIsWarnedAbout(t *testing.T) {
 // Written in JSON, a gate can stand in a route with a matcher, which no
 // Caddyfile makes.
 func TestAGateInARouteWithAMatcherIsWarnedAbout(t *testing.T) {
-	for match, want := range map[string]int{
-		`{"host": ["game.example"]}`:                      0,
-		`{"path": ["/a/*"]}`:                              1,
-		`{"host": ["game.example"], "path": ["/a/*"]}`:    1,
-		`{"host": ["game.example"]}, {"method": ["PUT"]}`: 1,
+	for match, want := range map[string][]string{
+		`{"host": ["game.example"]}`:                      nil,
+		`{"path": ["/a/*"]}`:                              {unseen},
+		`{"host": ["game.example"], "path": ["/a/*"]}`:    {unseen},
+		`{"host": ["game.example"]}, {"method": ["PUT"]}`: nil,
 	} {
 		t.Run(match, func(t *testing.T) {
-			options, _, _ := strings.Cut(spoil(t, "", ""), "https://login.example {")
-			config, err := adapt(options + ":8080 {\nrespond ok\n" + aGate + "}\n")
+			config := string(adaptSites(t, "", ":8080 {\nrequest_header X-A b\nGATE\n}"))
+			with := strings.Replace(config, `{"handle":[{"client":"1"`, `{"match":[`+match+`],"handle":[{"client":"1"`, 1)
+			if with == config {
+				t.Fatalf("there is no gate in %s", config)
+			}
+			warnings, err := said(t, []byte(with))
 			if err != nil {
 				t.Fatal(err)
 			}
-			with := strings.Replace(string(config), `{"handle":[{"client":"1"`, `{"match":[`+match+`],"handle":[{"client":"1"`, 1)
-			if with == string(config) {
-				t.Fatalf("there is no gate in %s", config)
-			}
-			if got := warned(t, []byte(with)); got != want {
-				t.Errorf("%d warnings, want %d", got, want)
-			}
+			heard(t, warnings, want...)
 		})
 	}
 }

@@ -54,8 +54,10 @@ func (*Portal) CaddyModule() caddy.ModuleInfo {
 func (p *Portal) Provision(ctx caddy.Context) error {
 	p.log = ctx.Logger()
 	var err error
-	p.app, err = appOf(ctx)
-	return err
+	if p.app, err = appOf(ctx); err != nil {
+		return err
+	}
+	return p.app.scrubServer(ctx)
 }
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
