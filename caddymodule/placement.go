@@ -25,7 +25,7 @@ type placement struct {
 type placedGate struct {
 	*placed
 	*Gate
-	client   *oauth.Client          // nil: a gate of licensed software, or one that is wrong
+	client   *oauth.Client         // nil: a gate of licensed software, or one that is wrong
 	matchers caddyhttp.MatcherSets // what its policy is for
 }
 

@@ -56,6 +56,7 @@ type cache struct{}
 
 func init() {
 	caddy.RegisterModule(cache{})
+	caddy.RegisterModule(nest{})
 	httpcaddyfile.RegisterHandlerDirective("test_cache", func(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 		return cache{}, nil
 	})
@@ -67,6 +68,31 @@ func (cache) CaddyModule() caddy.ModuleInfo {
 
 func (cache) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	return next.ServeHTTP(w, r)
+}
+
+// nest is one with routes and handlers in it.
+type nest struct {
+	cache
+	Inner *struct {
+		Routes caddyhttp.RouteList `json:"routes"`
+	} `json:"inner"`
+	HandlersRaw []json.RawMessage             `json:"handle" caddy:"namespace=http.handlers inline_key=handler"`
+	Handlers    []caddyhttp.MiddlewareHandler `json:"-"`
+}
+
+func (nest) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.handlers.test_nest", New: func() caddy.Module { return new(nest) }}
+}
+
+func (n *nest) Provision(ctx caddy.Context) error {
+	handlers, err := ctx.LoadModule(n, "HandlersRaw")
+	if err != nil {
+		return err
+	}
+	for _, h := range handlers.([]any) {
+		n.Handlers = append(n.Handlers, h.(caddyhttp.MiddlewareHandler))
+	}
+	return nil
 }
 
 func warningsIn(t *testing.T, log string) (lines []string) {
@@ -225,6 +251,7 @@ func TestWhatMayBeWrongWithPlacesIsSaidOnce(t *testing.T) {
 		"handles that answer, by order":       {order, "game.example {\nGATE handle /a* {\nrespond a\n}\nhandle {\nrespond ok\n}\n}", []string{neverAsked}},
 		"an error, by order":                  {order, "game.example {\nGATE error 404\n}", []string{neverAsked}},
 		"forward_auth first":                  {"order sso_gate after forward_auth", "game.example {\nforward_auth auth:1 {\nuri /verify\ncopy_headers Remote-User\n}\nGATE reverse_proxy app:80\n}", []string{authFirst}},
+		"respond before the portal, by order": {"order sso_portal last", "login.example {\nsso_portal\nhandle {\nrespond ok\n}\n}", []string{"before sso_portal is asked"}},
 		"another handler, twice":              {"order sso_gate last\norder test_cache before handle", "game.example {\ntest_cache\nGATE GATE\nrespond /x ok\n}", []string{unknownFirst}},
 		"in a handle with a path":             {"", "game.example {\nhandle /a/* {\nGATE\n}\n}", []string{unseen}},
 		"in handle_path":                      {"", "game.example {\nhandle_path /a/* {\nGATE\n}\n}", []string{unseen}},
@@ -269,6 +296,62 @@ func TestAPathBelowThatAnotherGateCoversIsSilent(t *testing.T) {
 				t.Fatal(err)
 			}
 			heard(t, warnings)
+		})
+	}
+}
+
+// Caddy's handlers are known, so that what is right is silent after an update.
+func TestTheHandlersOfCaddyAreKnown(t *testing.T) {
+	for _, m := range caddy.GetModules("http.handlers") {
+		if name := m.ID.Name(); known[name] == unknown && !strings.HasPrefix(name, "test_") {
+			t.Errorf("is %s a handler that passes, answers or proxies?", name)
+		}
+	}
+}
+
+// A subroute with error routes of its own may go on past a gate inside it.
+func TestClass32AnErrorBeforeAGateMayLeadPastIt(t *testing.T) {
+	config := string(adaptSites(t, "", "game.example {\nroute {\nGATE\n}\nreverse_proxy app:80\n}"))
+	old := `{"handler":"subroute","routes":[{"handle":[{"client":"1","handler":"sso_gate"}]}]`
+	if strings.Count(config, old) != 1 {
+		t.Fatal(config)
+	}
+	warnings, err := said(t, []byte(config))
+	if err != nil {
+		t.Fatal(err)
+	}
+	heard(t, warnings)
+	config = strings.Replace(config, old, old+`,"errors":{"routes":[{"handle":[{"handler":"vars"}]}]}`, 1)
+	if warnings, err = said(t, []byte(config)); err != nil {
+		t.Fatal(err)
+	}
+	heard(t, warnings, gatePassed)
+}
+
+// A handler of somebody else's may have routes in it, and a named route may lead
+// back to itself.
+func TestClass32RoutesInsideOtherHandlersAreWalkedThrough(t *testing.T) {
+	const proxy = `{"handler":"reverse_proxy","upstreams":[{"dial":"app:80"}]}`
+	for name, handler := range map[string]string{
+		"routes":         `{"handler":"test_nest","inner":{"routes":[{"handle":[` + proxy + `]}]}}`,
+		"handlers":       `{"handler":"test_nest","handle":[` + proxy + `]}`,
+		"a named route":  `{"handler":"invoke","name":"a"}`,
+		"none such":      `{"handler":"invoke","name":"b"}`,
+		"in error route": `{"handler":"subroute","routes":[],"errors":{"routes":[{"handle":[` + proxy + `]}]}}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			config := object(t, adaptSites(t, "", "game.example {\nGATE reverse_proxy app:80\n}"))
+			server := config["apps"].(map[string]any)["http"].(map[string]any)["servers"].(map[string]any)["srv0"].(map[string]any)
+			server["named_routes"] = object(t, []byte(`{"a":{"handle":[{"handler":"invoke","name":"a"},`+proxy+`]}}`))
+			site := server["routes"].([]any)[0].(map[string]any)["handle"].([]any)[0].(map[string]any)
+			site["routes"] = append([]any{map[string]any{"handle": []any{object(t, []byte(handler))}}}, site["routes"].([]any)...)
+			raw, err := json.Marshal(config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := said(t, raw); (err == nil) != (name == "none such") {
+				t.Errorf("got %v", err)
+			}
 		})
 	}
 }

@@ -119,19 +119,20 @@ type branch struct {
 	path   string // below the handler
 	routes caddyhttp.RouteList
 	via    via
+	caught bool // an error in it may lead on past it
 }
 
 func branchesOf(handler any) []branch {
 	if s, ok := handler.(*caddyhttp.Subroute); ok {
-		all := []branch{{"/routes", s.Routes, inSequence}}
+		all := []branch{{"/routes", s.Routes, inSequence, s.Errors != nil}}
 		if s.Errors != nil {
-			all = append(all, branch{"/errors/routes", s.Errors.Routes, onError})
+			all = append(all, branch{"/errors/routes", s.Errors.Routes, onError, true})
 		}
 		return all
 	}
 	var all []branch
 	lookForRoutes(reflect.ValueOf(handler), "", 0, func(path string, routes caddyhttp.RouteList) {
-		all = append(all, branch{path, routes, ifAsked})
+		all = append(all, branch{path, routes, ifAsked, false})
 	})
 	return all
 }

@@ -23,6 +23,7 @@ type placed struct {
 type step struct {
 	list           *caddyhttp.RouteList // which list of routes; each visit has its own
 	via            via
+	caught         bool
 	route, handler int
 	sets           caddyhttp.MatcherSets
 	terminal       bool
@@ -43,9 +44,9 @@ func placesOf(web *caddyhttp.App) []*placed {
 // is inside them.
 func walk(name string, server *caddyhttp.Server) []*placed {
 	w := &walker{name: name, server: server, path: "apps/http/servers/" + name}
-	w.routes(server.Routes, w.path+"/routes", inSequence, nil)
+	w.routes(branch{path: w.path + "/routes", routes: server.Routes}, nil)
 	if server.Errors != nil {
-		w.routes(server.Errors.Routes, w.path+"/errors/routes", onError, nil)
+		w.routes(branch{path: w.path + "/errors/routes", routes: server.Errors.Routes, via: onError}, nil)
 	}
 	return w.all
 }
@@ -57,18 +58,19 @@ type walker struct {
 	all        []*placed
 }
 
-func (w *walker) routes(routes caddyhttp.RouteList, path string, via via, way []step) {
+func (w *walker) routes(b branch, way []step) {
+	routes := b.routes
 	groups := map[string]bool{}
 	for i := range routes {
 		route := &routes[i]
 		at := step{
-			list: &routes, via: via, route: i, sets: matchersOf(route.MatcherSets, route.MatcherSetsRaw),
+			list: &routes, via: b.via, caught: b.caught, route: i, sets: matchersOf(route.MatcherSets, route.MatcherSetsRaw),
 			terminal: route.Terminal, group: route.Group, first: !groups[route.Group],
 		}
 		groups[route.Group] = true
-		where := path
-		if via != byName {
-			where = jsonPath(path, i)
+		where := b.path
+		if b.via != byName {
+			where = jsonPath(where, i)
 		}
 		for j, h := range handlersOf(route) {
 			at.handler = j
@@ -80,8 +82,9 @@ func (w *walker) routes(routes caddyhttp.RouteList, path string, via via, way []
 			if invoke, ok := h.module.(*caddyhttp.Invoke); ok {
 				w.invoke(invoke.Name, p.way)
 			}
-			for _, b := range branchesOf(h.module) {
-				w.routes(b.routes, p.path+b.path, b.via, p.way)
+			for _, inside := range branchesOf(h.module) {
+				inside.path = p.path + inside.path
+				w.routes(inside, p.way)
 			}
 		}
 	}
@@ -95,7 +98,7 @@ func (w *walker) invoke(name string, way []step) {
 		return
 	}
 	w.invoked = append(w.invoked, name)
-	w.routes(caddyhttp.RouteList{*route}, w.path+"/named_routes/"+name, byName, way)
+	w.routes(branch{path: w.path + "/named_routes/" + name, routes: caddyhttp.RouteList{*route}, via: byName}, way)
 	w.invoked = w.invoked[:len(w.invoked)-1]
 }
 

@@ -57,6 +57,11 @@ func (p *placement) doubt(h *placed) string {
 			return "this answers every request before the gate is asked: the gate protects nothing behind it; put sso_gate first (without an order option of your own it is)"
 		}
 	}
+	if kind != passes && kind != unknown && slices.ContainsFunc(p.portals, func(portal *placed) bool {
+		return related(portal, h) && h.before(portal) && h.shadows(portal)
+	}) {
+		return "this answers every request before sso_portal is asked, so that nobody can sign in; put sso_portal first (without an order option of your own it is)"
+	}
 	return ""
 }
 

@@ -88,7 +88,7 @@ func (p *placed) guards(o *placed) bool {
 	}
 	for j, s := range p.way[i:] {
 		shared := j == 0 && s.route == o.way[i].route
-		if !shared && !s.always() || j > 0 && s.via != inSequence && s.via != byName {
+		if !shared && !s.always() || j > 0 && (s.caught || s.via == ifAsked || s.via == onError) {
 			return false
 		}
 	}
@@ -103,7 +103,7 @@ func (p *placed) apart(o *placed) (at step, apart bool) {
 		return step{}, false
 	}
 	a, b := p.way[i], o.way[i]
-	exclusive := a.terminal || a.group != "" && a.group == b.group
+	exclusive := a.terminal && (a.group == "" || a.first) || a.group != "" && a.group == b.group
 	return a, a.route < b.route && exclusive && forHosts(a.sets)
 }
 
