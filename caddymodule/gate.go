@@ -32,10 +32,10 @@ func init() {
 // A connection may become a WebSocket, and what `allow_upgrade` names. A page
 // without a session is sent to sign in; any other request gets 401.
 //
-// The gate has to see every request of its site, to delete forged identity
-// headers and to serve its own paths (`/oauth2/sign_in`, `/oauth2/sign_out`
-// and the callback). So it belongs to the site itself, and not into `handle`,
-// `route` or a route with a matcher; give it a matcher of its own instead.
+// The gate protects the requests that it sees, and has to serve its own paths
+// (`/oauth2/sign_in`, `/oauth2/sign_out` and the callback). So it belongs to the
+// site itself, and not into `handle`, `route` or a route with a matcher; give it
+// a matcher of its own instead. A `reverse_proxy` that goes around it is refused.
 type Gate struct {
 	// The requests that the policy is for. Default: all.
 	MatcherSetsRaw caddyhttp.RawMatcherSets `json:"match,omitempty" caddy:"namespace=http.matchers"`

@@ -41,7 +41,7 @@ func (h listed) kind() kind {
 
 // directives are names of handlers that a Caddyfile has others for.
 var directives = map[string]string{
-	"static_response": "respond, redir or abort", "headers": "header", "authentication": "basic_auth",
+	"static_response": "respond", "headers": "header", "authentication": "basic_auth",
 }
 
 // String is a handler as a Caddyfile has it, with the upstream of a proxy.
@@ -49,6 +49,12 @@ func (h listed) String() string {
 	name, ok := directives[h.id]
 	if !ok {
 		name = h.id
+	}
+	if static, ok := h.module.(*caddyhttp.StaticResponse); ok && (static.Abort || len(static.Headers["Location"]) > 0) {
+		name = "redir"
+		if static.Abort {
+			name = "abort"
+		}
 	}
 	if proxy, ok := h.module.(*reverseproxy.Handler); ok {
 		var dials []string

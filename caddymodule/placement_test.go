@@ -144,7 +144,7 @@ const (
 	authFirst    = "forward_auth comes before the gate"
 	neverAsked   = "answers every request before the gate is asked"
 	errorBackend = "a backend in an error route runs outside the gate"
-	leavesOpen   = "and leaves /admin open"
+	leavesOpen   = "and leaves /admin itself to whatever else there is; name both, such as: @private path /admin /admin/*"
 )
 
 // What is right is neither refused nor warned about.
@@ -270,6 +270,7 @@ func TestWhatMayBeWrongWithPlacesIsSaidOnce(t *testing.T) {
 		"a gate for errors alone":             {"", "game.example {\nrespond ok\nhandle_errors {\nGATE reverse_proxy app:80\n}\n}", []string{unseen}},
 		"a site with a path":                  {"", "game.example/a* {\nGATE reverse_proxy app:80\n}", []string{unseen}},
 		"below a path":                        {"", "game.example {\nsso_gate /admin/* {\nclient 1\n}\nrespond ok\n}", []string{leavesOpen}},
+		"below a path, for some":              {"", "game.example {\nGATE sso_gate /admin/* {\nclient 1\nrequire group admins\n}\nrespond ok\n}", []string{leavesOpen}},
 		"below a path, for a method":          {"", "game.example {\n@a path /admin/*\nsso_gate @a {\nclient 1\n}\n@b {\nmethod PUT\npath /admin\n}\nsso_gate @b {\nclient 1\n}\nrespond ok\n}", []string{leavesOpen}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -286,7 +287,8 @@ func TestAPathBelowThatAnotherGateCoversIsSilent(t *testing.T) {
 	for name, sites := range map[string]string{
 		"the gate itself":          "@a path /admin /admin/*\nsso_gate @a {\nclient 1\n}",
 		"in another set":           "@a {\npath /admin/*\nmethod GET\n}\n@b {\npath /admin\nmethod GET\n}\nsso_gate @a {\nclient 1\n}\nsso_gate @b {\nclient 1\n}",
-		"another gate for all":     "GATE sso_gate /admin/* {\nclient 1\nrequire group admins\n}",
+		"another gate for all":     "GATE sso_gate /admin/* {\nclient 1\n}",
+		"a stricter one":           "sso_gate /admin/* {\nclient 1\nrequire group admins staff\n}\nsso_gate /adm* {\nclient 1\nrequire group admins\n}",
 		"another gate for the one": "sso_gate /admin/* {\nclient 1\n}\nsso_gate /adm* {\nclient 1\n}",
 		"everything":               "sso_gate /* {\nclient 1\n}",
 	} {

@@ -150,16 +150,17 @@ func (p *placement) openPaths(g placedGate) string {
 	if len(open) == 0 {
 		return ""
 	}
-	return "the matcher of the gate is for what is below " + strings.Join(open, " and ") + ", and leaves " + strings.Join(open, " and ") +
-		" open; name both, such as: @private path " + open[0] + " " + open[0] + "/*"
+	return "the gate is for what is below " + strings.Join(open, " and ") + ", and leaves " + strings.Join(open, " and ") +
+		" itself to whatever else there is; name both, such as: @private path " + open[0] + " " + open[0] + "/*"
 }
 
-// covered says whether a gate of the site protects a path, at least where set,
-// which does not, takes a request.
+// covered says whether a gate of the site protects a path as well as this one
+// does what is below it, for the requests that set is for.
 func (p *placement) covered(g placedGate, set caddyhttp.MatcherSet, path string) bool {
 	r := requestFor("", path)
 	return slices.ContainsFunc(p.gates, func(o placedGate) bool {
-		if o.LicenseActivation || !related(g.placed, o.placed) || !o.covers(g.placed) || o.conditional() && o.placed != g.placed {
+		weaker := len(g.Require) > 0 && (len(o.Require) == 0 || slices.ContainsFunc(o.Require, func(group string) bool { return !slices.Contains(g.Require, group) }))
+		if weaker || o.LicenseActivation || !related(g.placed, o.placed) || !o.covers(g.placed) || o.conditional() && o.placed != g.placed {
 			return false
 		}
 		return len(o.matchers) == 0 || slices.ContainsFunc(o.matchers, func(theirs caddyhttp.MatcherSet) bool {
