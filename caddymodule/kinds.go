@@ -57,7 +57,7 @@ func (h listed) String() string {
 		}
 	}
 	if proxy, ok := h.module.(*reverseproxy.Handler); ok {
-		var dials []string
+		dials := make([]string, 0, len(proxy.Upstreams))
 		for _, u := range proxy.Upstreams {
 			dials = append(dials, u.Dial)
 		}

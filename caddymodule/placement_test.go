@@ -76,8 +76,9 @@ type nest struct {
 	Inner *struct {
 		Routes caddyhttp.RouteList `json:"routes"`
 	} `json:"inner"`
-	HandlersRaw []json.RawMessage             `json:"handle" caddy:"namespace=http.handlers inline_key=handler"`
-	Handlers    []caddyhttp.MiddlewareHandler `json:"-"`
+	Named       map[string]caddyhttp.RouteList `json:"named"`
+	HandlersRaw []json.RawMessage              `json:"handle" caddy:"namespace=http.handlers inline_key=handler"`
+	Handlers    []caddyhttp.MiddlewareHandler  `json:"-"`
 }
 
 func (nest) CaddyModule() caddy.ModuleInfo {
@@ -252,7 +253,7 @@ func TestWhatMayBeWrongWithPlacesIsSaidOnce(t *testing.T) {
 		"an error, by order":                  {order, "game.example {\nGATE error 404\n}", []string{neverAsked}},
 		"forward_auth first":                  {"order sso_gate after forward_auth", "game.example {\nforward_auth auth:1 {\nuri /verify\ncopy_headers Remote-User\n}\nGATE reverse_proxy app:80\n}", []string{authFirst}},
 		"respond before the portal, by order": {"order sso_portal last", "login.example {\nsso_portal\nhandle {\nrespond ok\n}\n}", []string{"before sso_portal is asked"}},
-		"another handler, twice":              {"order sso_gate last\norder test_cache before handle", "game.example {\ntest_cache\nGATE GATE\nrespond /x ok\n}", []string{unknownFirst}},
+		"another handler, twice":              {"order sso_gate last\norder test_cache before handle", "game.example {\ntest_cache\nGATE respond /x ok\nGATE\n}", []string{unknownFirst}},
 		"in a handle with a path":             {"", "game.example {\nhandle /a/* {\nGATE\n}\n}", []string{unseen}},
 		"in handle_path":                      {"", "game.example {\nhandle_path /a/* {\nGATE\n}\n}", []string{unseen}},
 		"in route with a matcher":             {"", "game.example {\nroute /a/* {\nGATE\n}\n}", []string{unseen}},
@@ -337,6 +338,7 @@ func TestClass32RoutesInsideOtherHandlersAreWalkedThrough(t *testing.T) {
 	for name, handler := range map[string]string{
 		"routes":         `{"handler":"test_nest","inner":{"routes":[{"handle":[` + proxy + `]}]}}`,
 		"handlers":       `{"handler":"test_nest","handle":[` + proxy + `]}`,
+		"named handlers": `{"handler":"test_nest","named":{"x":[{"handle":[` + proxy + `]}]}}`,
 		"a named route":  `{"handler":"invoke","name":"a"}`,
 		"none such":      `{"handler":"invoke","name":"b"}`,
 		"in error route": `{"handler":"subroute","routes":[],"errors":{"routes":[{"handle":[` + proxy + `]}]}}`,

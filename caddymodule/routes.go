@@ -149,10 +149,14 @@ func lookForRoutes(v reflect.Value, path string, depth int, yield func(string, c
 	if depth > 8 {
 		return
 	}
-	switch v.Kind() {
-	case reflect.Pointer:
+	switch kind := v.Kind(); {
+	case kind == reflect.Pointer:
 		lookForRoutes(v.Elem(), path, depth+1, yield)
-	case reflect.Slice:
+	case kind == reflect.Map:
+		for key, value := range v.Seq2() {
+			lookForRoutes(value, path+"/"+key.String(), depth+1, yield)
+		}
+	case kind == reflect.Slice:
 		switch {
 		case v.Type().ConvertibleTo(routeList):
 			yield(path, v.Convert(routeList).Interface().(caddyhttp.RouteList))
@@ -164,8 +168,8 @@ func lookForRoutes(v reflect.Value, path string, depth int, yield func(string, c
 		for i := range v.Len() {
 			lookForRoutes(v.Index(i), jsonPath(path, i), depth+1, yield)
 		}
-	case reflect.Struct:
-		if route, ok := v.Interface().(caddyhttp.Route); ok {
+	case kind == reflect.Struct:
+		if route, ok := reflect.TypeAssert[caddyhttp.Route](v); ok {
 			yield(path, caddyhttp.RouteList{route})
 			return
 		}

@@ -33,7 +33,7 @@ type step struct {
 
 // placesOf walks over all routes of all servers.
 func placesOf(web *caddyhttp.App) []*placed {
-	var all []*placed
+	all := make([]*placed, 0, len(web.Servers))
 	for _, name := range slices.Sorted(maps.Keys(web.Servers)) {
 		all = append(all, walk(name, web.Servers[name])...)
 	}
