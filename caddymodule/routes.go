@@ -149,14 +149,14 @@ func lookForRoutes(v reflect.Value, path string, depth int, yield func(string, c
 	if depth > 8 {
 		return
 	}
-	switch kind := v.Kind(); {
-	case kind == reflect.Pointer:
+	switch v.Kind() { //nolint:exhaustive // nothing else has routes in it
+	case reflect.Pointer:
 		lookForRoutes(v.Elem(), path, depth+1, yield)
-	case kind == reflect.Map:
+	case reflect.Map:
 		for key, value := range v.Seq2() {
 			lookForRoutes(value, path+"/"+key.String(), depth+1, yield)
 		}
-	case kind == reflect.Slice:
+	case reflect.Slice:
 		switch {
 		case v.Type().ConvertibleTo(routeList):
 			yield(path, v.Convert(routeList).Interface().(caddyhttp.RouteList))
@@ -168,7 +168,7 @@ func lookForRoutes(v reflect.Value, path string, depth int, yield func(string, c
 		for i := range v.Len() {
 			lookForRoutes(v.Index(i), jsonPath(path, i), depth+1, yield)
 		}
-	case kind == reflect.Struct:
+	case reflect.Struct:
 		if route, ok := reflect.TypeAssert[caddyhttp.Route](v); ok {
 			yield(path, caddyhttp.RouteList{route})
 			return
