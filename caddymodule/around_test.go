@@ -17,7 +17,7 @@ func echo(t *testing.T) (address string) {
 	backend := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var told []string
 		for name, values := range r.Header {
-			if strings.HasPrefix(name, "X-Sso-") && name == "X-Sso-User" || strings.HasPrefix(name, "X-Id-") {
+			if name == "X-Sso-User" || name == "Upgrade" || name == "Http2-Settings" || strings.HasPrefix(name, "X-Id-") {
 				told = append(told, name+"="+strings.Join(values, "|"))
 			}
 		}
@@ -55,6 +55,9 @@ func (a *around) forge(method, path string) answered {
 	r.Header.Set("Accept", "*/*")
 	r.Header.Set("X-SSO-User", "root")
 	r.Header.Set("X-Id-User", "root")
+	r.Header.Set("Connection", "Upgrade")
+	r.Header.Set("Upgrade", "h2c")
+	r.Header.Set("HTTP2-Settings", "AAMAAABkAAQAoAAAAAIAAAAA")
 	return v.send(r)
 }
 

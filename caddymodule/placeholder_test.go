@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"net/http/httptest"
@@ -47,8 +48,10 @@ func TestClass28AUserNameIsNeverExpanded(t *testing.T) {
 func TestClass34NoPlaceholderReachesABackendAsText(t *testing.T) {
 	w := newWorld(t)
 	var seen http.Header
-	backend := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { seen = r.Header.Clone() }))
+	remember := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { seen = r.Header.Clone() })
+	backend, another := httptest.NewServer(remember), httptest.NewServer(remember)
 	t.Cleanup(backend.Close)
+	t.Cleanup(another.Close)
 	const names = "id name subject email groups foo mail"
 	t.Setenv("LICENSE_TEST_SHARED_KEY", licenseShared)
 	open, license := freeAddr(t), freeAddr(t)
@@ -56,8 +59,8 @@ func TestClass34NoPlaceholderReachesABackendAsText(t *testing.T) {
 	for name := range strings.FieldsSeq(names) {
 		proxy += "header_up Remote-" + name + " \"<{http.auth.user." + name + "}>\"\n"
 	}
-	inErrors := "error /error 500\nhandle_errors {\n" + proxy + "}\n}\n"
 	proxy += "}\n"
+	inErrors := "error /error 500\nhandle_errors {\n" + strings.Replace(proxy, backend.URL[len("http://"):], another.URL[len("http://"):], 1) + "}\n"
 	w.mustLoad(setup{
 		handler: proxy + inErrors, portal: proxy + inErrors,
 		gate: "allow_preflight\nallow_client 9\nfail_auth_url http://" + w.site + "/signed-out\n",
@@ -68,6 +71,7 @@ func TestClass34NoPlaceholderReachesABackendAsText(t *testing.T) {
 	})
 	v := w.visitor()
 	v.signIn("http://" + w.portal + "/sso/sign_in")
+	var subject string
 	want := func(name, value string) {
 		t.Helper()
 		if seen == nil {
@@ -79,7 +83,8 @@ func TestClass34NoPlaceholderReachesABackendAsText(t *testing.T) {
 				want = map[string]string{"id": "<demo>", "name": "<demo>", "email": "<demo@example.com>", "groups": "<players>"}[placeholder]
 			}
 			if placeholder == "subject" && value != "" {
-				want = "<" + seen.Get("X-SSO-Subject") + ">"
+				subject = cmp.Or(seen.Get("X-SSO-Subject"), subject) // which error routes have not
+				want = "<" + subject + ">"
 			}
 			if want == "" { // there is none of this name
 				want = "<>"
@@ -103,6 +108,8 @@ func TestClass34NoPlaceholderReachesABackendAsText(t *testing.T) {
 		stranger.getOnce("http://" + target)
 		want(name, "")
 	}
+	stranger.send(stranger.request(anError, "http://"+open+"/a", ""))
+	want("an error before all gates", "")
 	r := stranger.request(http.MethodOptions, "http://"+w.site+"/a", "")
 	r.Header.Set("Origin", "https://a.example")
 	r.Header.Set("Access-Control-Request-Method", "POST")

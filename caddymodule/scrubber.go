@@ -12,12 +12,14 @@ import (
 )
 
 // A scrubber deletes identity headers from every request for hosts that have a
-// gate, before any handler of theirs has it: also in the routes that no gate
-// sees. It is a matcher, since the first matcher of the first route is the one
-// thing that comes before everything else in a list of routes.
+// gate, and what would change its protocol, before any handler of theirs has it:
+// also in the routes that no gate sees, where placeholders of a user are empty.
+// It is a matcher, since the first matcher of the first route is the one thing
+// that comes before everything else in a list of routes.
 type scrubber struct {
 	hosts   caddyhttp.MatchHost // nil: every host
 	headers []gate.Headers
+	upgrade []string // to which protocols some gate lets a connection change
 
 	// matches is what it says as a matcher. It is false where it is a set of its
 	// own, beside those of its route.
@@ -34,6 +36,8 @@ func (s *scrubber) MatchWithError(r *http.Request) (bool, error) {
 	for _, h := range s.headers {
 		h.Scrub(r)
 	}
+	gate.Defuse(r, s.upgrade)
+	identify(r, nil) // an error may lead past all gates
 	return s.matches, nil
 }
 
@@ -91,6 +95,7 @@ func (p *placement) scrubber() *scrubber {
 		if !slices.Contains(s.headers, headers) {
 			s.headers = append(s.headers, headers)
 		}
+		s.upgrade = append(s.upgrade, g.AllowUpgrade...)
 		hosts, some := hostsOf(g.way[0].sets)
 		if !some {
 			s.hosts = nil

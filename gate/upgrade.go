@@ -39,6 +39,14 @@ func limitUpgrade(r *http.Request, allowed []string) bool {
 	return r.Method != http.MethodConnect || mayConnect(r, allowed)
 }
 
+// Defuse is limitUpgrade for routes that no gate sees, where nobody answers a
+// tunnel: it has no body there, in which a backend could find another request.
+func Defuse(r *http.Request, allowed []string) {
+	if !limitUpgrade(r, allowed) {
+		r.Body, r.ContentLength, r.TransferEncoding = http.NoBody, 0, nil
+	}
+}
+
 func isUpgrade(name string) bool { return strings.EqualFold(name, "Upgrade") }
 
 // maySwitch says whether the lines of a list of protocols name known ones alone
