@@ -175,7 +175,11 @@ func withCore(w http.ResponseWriter, r *http.Request, method string, f func(*cor
 	if err != nil {
 		return adminError(http.StatusNotFound, errors.New("the active configuration has no sso"))
 	}
-	c, err := active.(*App).core()
+	app := active.(*App)
+	if meant := r.Header.Get(issuerHeader); meant != "" && meant != app.Issuer {
+		return adminError(http.StatusConflict, fmt.Errorf("the server here has the issuer %s, not %s: it runs another configuration", app.Issuer, meant))
+	}
+	c, err := app.core()
 	if err != nil {
 		return adminError(http.StatusServiceUnavailable, err)
 	}

@@ -23,16 +23,49 @@ func init() {
 of users.
 
 Subcommands that ask the server take --address, or find the admin address in
---config. "license sign" asks nobody, and all of "user" but "end" take --file.`,
+--config, and then ask no server whose sso has another issuer. Without both
+they ask the one at Caddy's default address. "license sign" asks nobody, and
+all of "user" but "end" take --file.`,
 		CobraFunc: func(cmd *cobra.Command) {
 			sessions := &cobra.Command{Use: "session", Short: "Sees and ends SSO sessions"}
-			sessions.AddCommand(
+			group(sessions,
 				subcommand("list", "Lists all live sessions", cobra.NoArgs, listSessions),
 				subcommand("end <id>", "Ends one session, and all that hangs on it", cobra.ExactArgs(1), endSession),
 			)
-			cmd.AddCommand(sessions, userCommand(), licenseCommand())
+			group(cmd, sessions, userCommand(), licenseCommand())
 		},
 	})
+}
+
+// group makes cmd a command that only has others below it. Cobra itself answers a
+// name that is none of them with help, and success.
+func group(cmd *cobra.Command, below ...*cobra.Command) {
+	cmd.AddCommand(below...)
+	cmd.SuggestionsMinimumDistance = 2 // what cobra has for its root
+	cmd.Args = cobra.ArbitraryArgs
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 || args[0] == "help" {
+			return cmd.Help()
+		}
+		return unknownCommand(cmd, args[0])
+	}
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		// The flags are those of the command that was meant.
+		if args := cmd.Flags().Args(); cmd.HasSubCommands() && len(args) > 0 {
+			return unknownCommand(cmd, args[0])
+		}
+		return err
+	})
+}
+
+func unknownCommand(cmd *cobra.Command, name string) error {
+	meant := cmd.SuggestionsFor(name)
+	if len(meant) == 0 {
+		for _, c := range cmd.Commands() {
+			meant = append(meant, c.Name())
+		}
+	}
+	return fmt.Errorf("unknown command %q for %q; did you mean %s?", name, cmd.CommandPath(), strings.Join(meant, ", or "))
 }
 
 func subcommand(use, short string, args cobra.PositionalArgs, run func(caddycmd.Flags) (int, error)) *cobra.Command {
@@ -92,13 +125,17 @@ func end(fl caddycmd.Flags, path string) (int, error) {
 
 // call asks the admin API, and hands its answer to read.
 func call(fl caddycmd.Flags, method, path string, read func(answer *json.Decoder) error) error {
-	address, err := caddycmd.DetermineAdminAPIAddress(fl.String("address"), nil, fl.String("config"), fl.String("adapter"))
+	server, err := serverOf(fl)
 	if err != nil {
-		return fmt.Errorf("finding the admin API: %w", err)
+		return fmt.Errorf("finding the admin API: %w; nothing was asked", err)
 	}
-	resp, err := caddycmd.AdminAPIRequest(address, method, path, nil, nil)
+	headers := http.Header{}
+	if server.issuer != "" {
+		headers.Set(issuerHeader, server.issuer)
+	}
+	resp, err := caddycmd.AdminAPIRequest(server.address, method, path, headers, nil)
 	if err != nil {
-		return fmt.Errorf("asking the admin API at %s: %w", address, err)
+		return fmt.Errorf("asking the admin API at %s: %w", server.address, err)
 	}
 	defer resp.Body.Close()
 	if err := read(json.NewDecoder(resp.Body)); err != nil {

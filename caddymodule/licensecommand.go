@@ -67,7 +67,7 @@ other users of the machine do not see it. No server is asked.`,
 	sign.Flags().String("api-key", "", "The API key")
 	sign.Flags().String("shared-key", "", "The shared key, if it is not in "+sharedKeyVariable)
 	sign.Flags().String("date", "", "The value of the Date header, if it is not now")
-	license.AddCommand(link, sign)
+	group(license, link, sign)
 	return license
 }
 

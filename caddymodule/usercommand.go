@@ -34,7 +34,7 @@ func userCommand() *cobra.Command {
 	algorithmFlag(add)
 	passwd := usersFileCommand("passwd <name>", "Asks for a new password of a user", cobra.ExactArgs(1), changePassword)
 	algorithmFlag(passwd)
-	users.AddCommand(
+	group(users,
 		subcommand("end <name>", "Ends all sessions of a user", cobra.ExactArgs(1), endUser),
 		add, passwd,
 		usersFileCommand("disable <name>", "Signs a user out, and keeps the name", cobra.ExactArgs(1), disableUser),

@@ -11,7 +11,6 @@ import (
 	"testing"
 
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
-	"github.com/spf13/cobra"
 
 	"github.com/caddy-sso/caddy-sso/signin"
 )
@@ -19,13 +18,10 @@ import (
 // asCommand in the environment makes the test binary run a `caddy sso`.
 const asCommand = "CADDY_SSO_TEST_COMMAND"
 
+// runCommand is Caddy's own main, which exits by itself where something went wrong.
 func runCommand(args []string) int {
-	cmd := &cobra.Command{Use: "sso", SilenceUsage: true}
-	caddycmd.Commands()["sso"].CobraFunc(cmd)
-	cmd.SetArgs(args)
-	if cmd.Execute() != nil {
-		return 1
-	}
+	os.Args = append([]string{"caddy", "sso"}, args...)
+	caddycmd.Main()
 	return 0
 }
 
