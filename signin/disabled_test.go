@@ -146,7 +146,7 @@ func TestASessionKnowsTheCredentialThatItBeganWith(t *testing.T) {
 		"this one":       {now.Mark, true},
 		"another":        {local.now.Load().find("ann").user.Mark, false},
 		"one of before":  {"x", false},
-		"it was not one": {"", true},
+		"nobody knows":   {"", false},
 	} {
 		u := session.User{Subject: now.Subject, Signin: "local", Mark: c.mark}
 		got, may := f.hosted.Ways.Current(u)

@@ -34,6 +34,10 @@ func TestAVerifiedEmailIsTheLocalUserWhoHasItWhereThatIsAllowed(t *testing.T) {
 		u.Signin != "acme" || u.Linked != "local" || u.ProviderID != "d" || u.Avatar != "https://acme.example/d.png" {
 		t.Errorf("signed in as %+v", u)
 	}
+	u.Mark = "" // as sessions began that know of none
+	if _, may := f.hosted.Ways.Current(u); !may {
+		t.Error("a linked session without a mark does not live on")
+	}
 	if u := f.signedIn(desk); u.Signin != "local" || u.Linked != "" {
 		t.Errorf("the local session became %+v", u)
 	}

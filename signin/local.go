@@ -67,10 +67,12 @@ func (l *Local) ID() string { return l.id }
 
 // Current implements [Way]: what the configuration says of the user now. Whoever
 // signed in when the user had another password is none, and may be another person,
-// since a subject comes from a name.
+// since a subject comes from a name. Nor is it known with which password a session
+// without a mark began, unless another way began it, and linked it.
 func (l *Local) Current(u session.User) (session.User, bool) {
 	a := l.now.Load().bySubject[u.Subject]
-	if a == nil || a.disabled || (u.Mark != "" && u.Mark != a.user.Mark) {
+	elsewhere := u.Mark == "" && u.Signin != l.id
+	if a == nil || a.disabled || (u.Mark != a.user.Mark && !elsewhere) {
 		return session.User{}, false
 	}
 	return a.user, true
