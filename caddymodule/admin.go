@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
+	"github.com/caddy-sso/caddy-sso/endpoint"
 	"github.com/caddy-sso/caddy-sso/oauth"
 	"github.com/caddy-sso/caddy-sso/session"
 )
@@ -167,6 +168,7 @@ func called(name string) func(session.User) bool {
 
 // withCore runs f over the store of the configuration that is active.
 func withCore(w http.ResponseWriter, r *http.Request, method string, f func(*core) error) error {
+	endpoint.Hurry(w, r) // nobody reads a body
 	if r.Method != method {
 		w.Header().Set("Allow", method)
 		return adminError(http.StatusMethodNotAllowed, fmt.Errorf("method not allowed; use %s", method))

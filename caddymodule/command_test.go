@@ -86,7 +86,9 @@ func TestClass40ACommandAsksTheServerThatIsMeantOrNone(t *testing.T) {
 		return path
 	}
 	off := file("off.caddyfile", ssoOption("admin off"))
-	sso40 := func(args ...string) (string, error) { return sso(t, "", append([]string{"user", "end", "bob"}, args...)...) }
+	sso40 := func(args ...string) (string, error) {
+		return sso(t, "", append([]string{"user", "end", "bob"}, args...)...)
+	}
 
 	for name, c := range map[string]struct {
 		args []string

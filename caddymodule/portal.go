@@ -14,6 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/caddy-sso/caddy-sso/endpoint"
 	"github.com/caddy-sso/caddy-sso/gate"
 	"github.com/caddy-sso/caddy-sso/licenseapi"
 	"github.com/caddy-sso/caddy-sso/loginapi"
@@ -66,22 +67,23 @@ func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhtt
 	if err != nil {
 		return p.closed(w, r, next, err)
 	}
-	endpoint := faces.login.Endpoint(r.URL.Path)
-	if endpoint == nil && core.license != nil {
-		endpoint = core.license.Endpoint(r.URL.Path)
+	serve := faces.login.Endpoint(r.URL.Path)
+	if serve == nil && core.license != nil {
+		serve = core.license.Endpoint(r.URL.Path)
 	}
-	if endpoint == nil {
-		endpoint = faces.oidc.Endpoint(r.URL.Path)
+	if serve == nil {
+		serve = faces.oidc.Endpoint(r.URL.Path)
 	}
-	if endpoint == nil {
-		endpoint = faces.hosted.Endpoint(r.URL.Path)
+	if serve == nil {
+		serve = faces.hosted.Endpoint(r.URL.Path)
 	}
-	if endpoint == nil {
+	if serve == nil {
 		core.release()
 		return handOn(w, r, next)
 	}
 	defer core.release()
-	endpoint(w, r)
+	endpoint.Hurry(w, r)
+	serve(w, r)
 	return nil
 }
 
@@ -102,17 +104,19 @@ func (p *Portal) closed(w http.ResponseWriter, r *http.Request, next caddyhttp.H
 	hosted := &signin.Hosted{Pages: p.app.pages, Log: p.log}
 	path := r.URL.Path
 	license := &licenseapi.API{Log: p.log}
-	switch endpoint := hosted.Endpoint(path); {
+	endpoint.Hurry(w, r)
+	switch serve := hosted.Endpoint(path); {
 	case p.app.License != nil && license.Endpoint(path) != nil:
 		license.Unavailable(w, err)
 	case login.Endpoint(path) != nil:
 		login.Unavailable(w, r, err)
 	case standard.Endpoint(path) != nil:
 		standard.Unavailable(w, r, err)
-	case endpoint == nil:
+	case serve == nil:
+		endpoint.Calm(w, r)
 		return handOn(w, r, next)
 	case strings.HasPrefix(path, signin.AssetPrefix): // the page below needs them
-		endpoint(w, r)
+		serve(w, r)
 	default:
 		hosted.Unavailable(w, err)
 	}

@@ -1,9 +1,7 @@
 package endpoint
 
 import (
-	"errors"
 	"fmt"
-	"io"
 	"mime"
 	"net/http"
 	"net/url"
@@ -17,7 +15,6 @@ import (
 const (
 	MaxQuery = 32 << 10 // what the hosted page takes, and the widget can seal
 	maxParam = 16 << 10
-	maxBody  = 64 << 10
 )
 
 // ErrTooLong is for a query that is longer than MaxQuery.
@@ -72,26 +69,4 @@ func IsForm(r *http.Request) bool {
 // (RFC 8259 section 8.1), however it is written; "" is no charset.
 func IsUTF8(charset string) bool {
 	return charset == "" || strings.EqualFold(charset, "utf-8") || strings.EqualFold(charset, "utf8")
-}
-
-// ReadForm reads a urlencoded body, and says with which status it cannot be
-// taken.
-func ReadForm(w http.ResponseWriter, r *http.Request) (raw string, status int, refusal *oauth.Error) {
-	if !IsForm(r) {
-		return "", http.StatusBadRequest, oauth.Invalid("The body should be application/x-www-form-urlencoded.")
-	}
-	body, status, refusal := ReadBody(w, r)
-	return string(body), status, refusal
-}
-
-// ReadBody reads a bounded body, and says with which status it cannot be taken.
-func ReadBody(w http.ResponseWriter, r *http.Request) (body []byte, status int, refusal *oauth.Error) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
-		return nil, http.StatusRequestEntityTooLarge, oauth.Invalid("The body is too large.")
-	}
-	if err != nil {
-		return nil, http.StatusBadRequest, oauth.Invalid("The body could not be read.")
-	}
-	return body, http.StatusOK, nil
 }

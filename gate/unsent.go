@@ -2,11 +2,11 @@ package gate
 
 import (
 	"errors"
-	"io"
 	"net/http"
 	"net/url"
 	"strings"
 
+	"github.com/caddy-sso/caddy-sso/endpoint"
 	"github.com/caddy-sso/caddy-sso/page"
 	"github.com/caddy-sso/caddy-sso/session"
 )
@@ -21,7 +21,7 @@ func (g *Gate) beginForm(v *visit, w http.ResponseWriter, r *http.Request, site 
 	unsent := page.UnsentForm{
 		App: g.Client.Name, SignInURL: SignInPath + "?" + url.Values{"return": {back}}.Encode(),
 	}
-	if unsent.Kept, unsent.Why = g.keep(r, site); unsent.Kept != nil {
+	if unsent.Kept, unsent.Why, unsent.Slow = g.keep(w, r, site); unsent.Kept != nil {
 		unsent.Kept.ID = randomID()
 		unsent.Kept.Visitor = g.lastVisitor(v, site)
 		unsent.Kept.NextURL = sendURL(unsent.Kept.ID, back)
@@ -33,30 +33,31 @@ func (g *Gate) beginForm(v *visit, w http.ResponseWriter, r *http.Request, site 
 // site sent never is: it would go on with the session of whoever signs in, as if
 // they had sent it. SameSite cookies even make a request of somebody who is
 // signed in come here.
-func (g *Gate) keep(r *http.Request, site *Site) (kept *page.KeptForm, why string) {
+func (g *Gate) keep(w http.ResponseWriter, r *http.Request, site *Site) (kept *page.KeptForm, why string, slow bool) {
 	const tooBig = "It is too big to be kept while you sign in."
 	action := g.OriginalURI(r)
 	switch {
 	case g.Policy.DropForms:
-		return nil, "It is not kept while you sign in."
+		return nil, "It is not kept while you sign in.", false
 	case !fromSameOrigin(r, site):
-		return nil, "It came from another site, which cannot send anything for you."
+		return nil, "It came from another site, which cannot send anything for you.", false
 	case r.ContentLength > maxForm:
-		return nil, tooBig
+		return nil, tooBig, false
 	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, maxForm+1))
+	body, err := endpoint.Body(w, r, maxForm)
 	if err != nil {
-		return nil, "It did not arrive whole."
-	}
-	if len(body) > maxForm {
-		return nil, tooBig
+		status := endpoint.BodyStatus(err)
+		if status == http.StatusRequestEntityTooLarge {
+			return nil, tooBig, false
+		}
+		return nil, "It did not arrive whole.", status == http.StatusRequestTimeout
 	}
 	form, ok := parseForm(r.Header.Get("Content-Type"), body)
 	if !ok || !localPath(action) || r.Header.Get("Content-Encoding") != "" {
-		return nil, "It cannot be kept while you sign in."
+		return nil, "It cannot be kept while you sign in.", false
 	}
 	form.ActionURL = site.Origin + action
-	return &form, ""
+	return &form, "", false
 }
 
 // fromSameOrigin says that a page of this very origin sent a form: by Fetch

@@ -3,7 +3,6 @@ package licenseapi
 import (
 	"bytes"
 	"crypto/sha256"
-	"errors"
 	"io"
 	"mime"
 	"net/http"
@@ -11,7 +10,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"go.uber.org/zap"
 
@@ -19,12 +17,9 @@ import (
 	"github.com/caddy-sso/caddy-sso/oauth"
 )
 
-// Bounds on the body of an activation, which is in memory until it is whole: how
-// many bytes it has, and how long it may take.
-const (
-	maxBody      = 1 << 20
-	bodyPatience = 30 * time.Second
-)
+// maxBody bounds, in bytes, the body of an activation, which is in memory until it
+// is whole.
+const maxBody = 1 << 20
 
 // An Activation checks the license credentials in requests to the License API's
 // own backend. Its fields are set once.
@@ -113,15 +108,14 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, *refusal) {
 	if r.ContentLength > maxBody {
 		return nil, &errTooLarge
 	}
-	// Where there can be no deadline, that of the server holds.
-	deadline := http.NewResponseController(w)
-	deadline.SetReadDeadline(time.Now().Add(bodyPatience)) //nolint:errcheck // see above
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	deadline.SetReadDeadline(time.Time{}) //nolint:errcheck // see above
-	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
-		return nil, &errTooLarge
-	}
+	body, err := endpoint.Body(w, r, maxBody)
 	if err != nil {
+		switch endpoint.BodyStatus(err) {
+		case http.StatusRequestEntityTooLarge:
+			return nil, &errTooLarge
+		case http.StatusRequestTimeout:
+			return nil, &errTooSlow
+		}
 		return nil, invalid("The body could not be read")
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))

@@ -45,6 +45,7 @@ var (
 	errValidation        = refusal{http.StatusBadRequest, "validation_error", ""}
 	errJSON              = refusal{http.StatusBadRequest, "invalid_json", "The body should be one JSON object in UTF-8, without duplicate keys"}
 	errTooLarge          = refusal{http.StatusRequestEntityTooLarge, "request_too_large", "The body is larger than 1 MiB"}
+	errTooSlow           = refusal{http.StatusRequestTimeout, "request_timeout", "The body took longer than 15 seconds"}
 	errMethod            = refusal{http.StatusMethodNotAllowed, "method_not_allowed", "The method is not allowed"}
 	errBusy              = refusal{http.StatusTooManyRequests, "too_many_requests", "Too many requests; try again later"}
 	errUnavailable       = refusal{http.StatusServiceUnavailable, "service_unavailable", "Something went wrong; try again"}

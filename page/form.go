@@ -16,6 +16,9 @@ type UnsentForm struct {
 	Why       string // a sentence on why it is not kept; empty where it is
 	SignInURL string
 	Kept      *KeptForm
+
+	// Slow says that the form did not arrive in time: the answer is 408.
+	Slow bool
 }
 
 // A KeptForm is a form in the bytes that the browser sent, whatever encoding
@@ -70,6 +73,9 @@ func (p *Pages) UnsentForm(w http.ResponseWriter, v UnsentForm) {
 		status:   http.StatusUnauthorized,
 		title:    forApp("Sign in", "to", v.App),
 		view:     v,
+	}
+	if v.Slow {
+		s.status = http.StatusRequestTimeout
 	}
 	if v.Kept != nil {
 		s.scripts = []string{"unsentform.js"}

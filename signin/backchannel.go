@@ -7,15 +7,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"mime"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"go.uber.org/zap"
 
+	"github.com/caddy-sso/caddy-sso/endpoint"
 	"github.com/caddy-sso/caddy-sso/oauth"
 	"github.com/caddy-sso/caddy-sso/session"
 )
@@ -40,9 +38,9 @@ func (h *Hosted) backchannelLogout(w http.ResponseWriter, r *http.Request, id st
 		refuseLogout(w, http.StatusMethodNotAllowed, "invalid_request", "A logout token is sent by POST.")
 		return
 	}
-	token, ok := logoutToken(w, r)
-	if !ok {
-		refuseLogout(w, http.StatusBadRequest, "invalid_request", "Expected a form with one logout_token.")
+	token, status := logoutToken(w, r)
+	if status != http.StatusOK {
+		refuseLogout(w, status, "invalid_request", "Expected a form with one logout_token, without delay.")
 		return
 	}
 	ended, err := h.logout(r.Context(), way, token, h.From(r))
@@ -66,20 +64,21 @@ func (h *Hosted) backchannelLogout(w http.ResponseWriter, r *http.Request, id st
 	}
 }
 
-// logoutToken reads the one parameter that counts.
-func logoutToken(w http.ResponseWriter, r *http.Request) (string, bool) {
-	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/x-www-form-urlencoded" {
-		return "", false
+// logoutToken reads the one parameter that counts, or says with which status it
+// cannot: 408, or 400, as whatever else is wrong.
+func logoutToken(w http.ResponseWriter, r *http.Request) (token string, status int) {
+	if !endpoint.IsForm(r) {
+		return "", http.StatusBadRequest
 	}
-	var body strings.Builder
-	if _, err := io.Copy(&body, http.MaxBytesReader(w, r.Body, maxLogoutRequest)); err != nil {
-		return "", false
+	body, err := endpoint.Body(w, r, maxLogoutRequest)
+	if endpoint.BodyStatus(err) == http.StatusRequestTimeout {
+		return "", http.StatusRequestTimeout
 	}
-	form, err := url.ParseQuery(body.String())
-	if err != nil || len(form["logout_token"]) != 1 || form.Get("logout_token") == "" {
-		return "", false
+	form, malformed := url.ParseQuery(string(body))
+	if err != nil || malformed != nil || len(form["logout_token"]) != 1 || form.Get("logout_token") == "" {
+		return "", http.StatusBadRequest
 	}
-	return form.Get("logout_token"), true
+	return form.Get("logout_token"), http.StatusOK
 }
 
 // refuseLogout answers a provider. Whatever kept sessions from being ended is 400

@@ -143,10 +143,10 @@ func TestASessionKnowsTheCredentialThatItBeganWith(t *testing.T) {
 		mark string
 		may  bool
 	}{
-		"this one":       {now.Mark, true},
-		"another":        {local.now.Load().find("ann").user.Mark, false},
-		"one of before":  {"x", false},
-		"nobody knows":   {"", false},
+		"this one":      {now.Mark, true},
+		"another":       {local.now.Load().find("ann").user.Mark, false},
+		"one of before": {"x", false},
+		"nobody knows":  {"", false},
 	} {
 		u := session.User{Subject: now.Subject, Signin: "local", Mark: c.mark}
 		got, may := f.hosted.Ways.Current(u)

@@ -1,11 +1,14 @@
 package signin
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"net/url"
 
+	"github.com/caddy-sso/caddy-sso/endpoint"
 	"github.com/caddy-sso/caddy-sso/keys"
 	"github.com/caddy-sso/caddy-sso/oauth"
 	"github.com/caddy-sso/caddy-sso/page"
@@ -137,9 +140,7 @@ func (h *Hosted) noWay(w http.ResponseWriter, p purpose) {
 
 // signIn takes the form: name, password and transaction.
 func (h *Hosted) signIn(w http.ResponseWriter, r *http.Request) {
-	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
-	if err := r.ParseForm(); err != nil {
-		h.unreadable(w, err)
+	if !h.readForm(w, r) {
 		return
 	}
 	t, b, p, ok := h.begun(w, r, r.PostForm.Get("transaction"), purpose{page: r.URL.Path, query: r.URL.RawQuery})
@@ -276,12 +277,25 @@ func (h *Hosted) bound(w http.ResponseWriter, r *http.Request, t transaction) (b
 	return b, p, true
 }
 
-func (h *Hosted) unreadable(w http.ResponseWriter, err error) {
-	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
-		h.startAgain(w, http.StatusRequestEntityTooLarge, purpose{}, false, "That was too much", "The form is larger than it can be.")
-		return
+// readForm reads the form of a page, and answers by itself where it cannot.
+func (h *Hosted) readForm(w http.ResponseWriter, r *http.Request) bool {
+	body, err := endpoint.Body(w, r, maxForm)
+	if err == nil {
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		err = r.ParseForm()
 	}
-	h.startAgain(w, http.StatusBadRequest, purpose{}, false, "The form could not be read", "It arrived damaged.")
+	if err == nil {
+		return true
+	}
+	switch status := endpoint.BodyStatus(err); status {
+	case http.StatusRequestEntityTooLarge:
+		h.startAgain(w, status, purpose{}, false, "That was too much", "The form is larger than it can be.")
+	case http.StatusRequestTimeout:
+		h.startAgain(w, status, purpose{}, false, "The form did not arrive", "It took too long on its way.")
+	default:
+		h.startAgain(w, status, purpose{}, false, "The form could not be read", "It arrived damaged.")
+	}
+	return false
 }
 
 func (h *Hosted) startAgain(w http.ResponseWriter, status int, p purpose, another bool, title, text string) {

@@ -88,9 +88,7 @@ func (h *Hosted) endSessions(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
-	if err := r.ParseForm(); err != nil {
-		h.unreadable(w, err)
+	if !h.readForm(w, r) {
 		return
 	}
 	here, err := h.end(r, in)

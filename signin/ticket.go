@@ -2,8 +2,6 @@ package signin
 
 import (
 	"encoding/json"
-	"errors"
-	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -11,6 +9,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/caddy-sso/caddy-sso/endpoint"
 	"github.com/caddy-sso/caddy-sso/signed"
 )
 
@@ -55,13 +54,9 @@ func (h *Hosted) giveTicket(w http.ResponseWriter, r *http.Request, id string) {
 		ticketError(w, http.StatusNotFound, "invalid_request", "This way to sign in gives no tickets.")
 		return
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxTicketRequest))
+	body, err := endpoint.Body(w, r, maxTicketRequest)
 	if err != nil {
-		status := http.StatusBadRequest
-		if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
-			status = http.StatusRequestEntityTooLarge
-		}
-		ticketError(w, status, "invalid_request", "The body could not be read, or is larger than 64 KiB.")
+		ticketError(w, endpoint.BodyStatus(err), "invalid_request", "The body could not be read, took too long, or is larger than 64 KiB.")
 		return
 	}
 	signature := r.Header.Get(signed.Header)
