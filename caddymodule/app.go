@@ -21,6 +21,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/keys"
 	"github.com/caddy-sso/caddy-sso/oauth"
 	"github.com/caddy-sso/caddy-sso/page"
+	"github.com/caddy-sso/caddy-sso/seldom"
 	"github.com/caddy-sso/caddy-sso/session"
 	"github.com/caddy-sso/caddy-sso/signin"
 )
@@ -70,6 +71,9 @@ type App struct {
 
 	scrubbed []*caddyhttp.Server // whose routes delete identity headers
 
+	storeLog *zap.Logger  // the store says once that it went, and once that it came
+	failures seldom.Kinds // lines about what does not work, of the app and its handlers
+
 	opening sync.Mutex
 	closed  bool  // guarded by opening
 	last    *core // what was open when closed; guarded by opening
@@ -87,7 +91,8 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 // Provision checks the configuration. It opens nothing: `caddy validate` comes
 // here too, beside a running server.
 func (a *App) Provision(ctx caddy.Context) error {
-	a.log = ctx.Logger()
+	a.storeLog = ctx.Logger()
+	a.log = a.failures.Logger(a.storeLog)
 	a.vault = newCaddyVault(ctx.Storage())
 	var err error
 	if a.issuer, err = ParseIssuer(a.Issuer); err != nil {
@@ -250,6 +255,9 @@ func (a *App) maintain(ctx context.Context, c *core) {
 func (a *App) Stop() error {
 	if a.stop != nil {
 		a.stop()
+	}
+	if c := a.opened.Load(); c != nil {
+		c.audit.Flush() // while there is a log to write to
 	}
 	return nil
 }

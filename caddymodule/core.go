@@ -16,6 +16,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/keys"
 	"github.com/caddy-sso/caddy-sso/licenseapi"
 	"github.com/caddy-sso/caddy-sso/oauth"
+	"github.com/caddy-sso/caddy-sso/seldom"
 	"github.com/caddy-sso/caddy-sso/session"
 	"github.com/caddy-sso/caddy-sso/signin"
 	"github.com/caddy-sso/caddy-sso/storage"
@@ -109,7 +110,7 @@ func (a *App) core() (*core, error) {
 }
 
 func (a *App) newState() (*state, error) {
-	store, err := a.engine.Open(a.log)
+	store, err := a.engine.Open(a.storeLog)
 	if err != nil {
 		return nil, err
 	}
@@ -123,7 +124,7 @@ func (a *App) newState() (*state, error) {
 	}
 	s := &state{
 		store:    store,
-		cache:    session.NewCache(store, session.CacheOptions{Capacity: a.Session.Cache, Logger: logStored}),
+		cache:    session.NewCache(store, session.CacheOptions{Capacity: a.Session.Cache, Logger: logStored(new(seldom.Kinds))}),
 		verified: oauth.NewVerifiedCache(store, oauth.VerifiedOptions{}),
 		attempts: attempts.New(),
 		secrets:  attempts.New(),
@@ -139,8 +140,10 @@ func (a *App) newState() (*state, error) {
 
 // logStored writes what went wrong with something in the store. It outlives the
 // configuration, whose log may be closed by then.
-func logStored(what string, err error) {
-	caddy.Log().Named("sso").Warn("storage", zap.String("record", what), zap.Error(err))
+func logStored(failures *seldom.Kinds) func(what string, err error) {
+	return func(what string, err error) {
+		failures.Logger(caddy.Log().Named("sso")).Warn("storage", zap.String("record", what), zap.Error(err))
+	}
 }
 
 // logForgotten writes that the store came back without its last endings.

@@ -124,11 +124,11 @@ func (*Gate) CaddyModule() caddy.ModuleInfo {
 
 // Provision checks the settings against the app's.
 func (g *Gate) Provision(ctx caddy.Context) error {
-	g.log = ctx.Logger()
 	var err error
 	if g.app, err = appOf(ctx); err != nil {
 		return err
 	}
+	g.log = g.app.failures.Logger(ctx.Logger())
 	if err := g.app.scrubServer(ctx); err != nil {
 		return err
 	}
@@ -209,7 +209,7 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	defer pass.Release()
 	identify(pass.Request, pass.User)
 	if err := next.ServeHTTP(g.private(w, pass), pass.Request); !errors.Is(err, session.ErrEnded) {
-		return err
+		return handled(w, r, err, g.log)
 	}
 	gt.Ended(w, pass.Request)
 	return nil

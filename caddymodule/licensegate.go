@@ -92,7 +92,7 @@ func (g *Gate) serveLicense(w http.ResponseWriter, r *http.Request, next caddyht
 	defer pass.Release()
 	identify(pass.Request, pass.User)
 	if err := next.ServeHTTP(g.private(w, pass), pass.Request); !errors.Is(err, session.ErrEnded) {
-		return err
+		return handled(w, r, err, g.log)
 	}
 	faces.activation.Ended(w)
 	return nil

@@ -53,11 +53,11 @@ func (*Portal) CaddyModule() caddy.ModuleInfo {
 
 // Provision finds the app.
 func (p *Portal) Provision(ctx caddy.Context) error {
-	p.log = ctx.Logger()
 	var err error
 	if p.app, err = appOf(ctx); err != nil {
 		return err
 	}
+	p.log = p.app.failures.Logger(ctx.Logger())
 	return p.app.scrubServer(ctx)
 }
 
@@ -79,7 +79,7 @@ func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhtt
 	}
 	if serve == nil {
 		core.release()
-		return handOn(w, r, next)
+		return handled(w, r, handOn(w, r, next), p.log)
 	}
 	defer core.release()
 	endpoint.Hurry(w, r)
@@ -114,7 +114,7 @@ func (p *Portal) closed(w http.ResponseWriter, r *http.Request, next caddyhttp.H
 		standard.Unavailable(w, r, err)
 	case serve == nil:
 		endpoint.Calm(w, r)
-		return handOn(w, r, next)
+		return handled(w, r, handOn(w, r, next), p.log)
 	case strings.HasPrefix(path, signin.AssetPrefix): // the page below needs them
 		serve(w, r)
 	default:

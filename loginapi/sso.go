@@ -73,14 +73,14 @@ func (a *API) clearSSO(w http.ResponseWriter, r *http.Request) {
 // denyOrigin refuses a request of a page that may not make it. The client is
 // nil where it was not looked at.
 func (a *API) denyOrigin(w http.ResponseWriter, r *http.Request, client *oauth.Client) {
-	why := "the request came from another site, or does not say from where"
-	if origin := r.Header.Get("Origin"); origin != "" {
+	why, origin := "the request came from another site, or does not say from where", r.Header.Get("Origin")
+	if origin != "" {
+		why = "the origin is not registered"
 		if len(origin) > maxLogged || !oauth.CleanText(origin) {
 			origin = "(unprintable)"
 		}
-		why = "the origin is not registered: " + origin
 	}
-	a.Server.Audit.Record(oauth.Event{What: oauth.AccessDenied, Client: client, From: a.From(r), Why: why})
+	a.Server.Audit.Record(oauth.Event{What: oauth.AccessDenied, Client: client, From: a.From(r), Why: why, Said: origin})
 	a.refuse(w, errDeniedOrigin)
 }
 

@@ -6,6 +6,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/caddy-sso/caddy-sso/seldom"
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
@@ -53,6 +54,10 @@ type Event struct {
 	Grant   string
 	From    Origin
 	Why     string
+
+	// Said is what the request, or another server, says of why. Unlike Why it may be
+	// anything, so that lines are not told apart by it.
+	Said string
 }
 
 // eventFields are used again, since an event is encoded before Write returns:
@@ -62,12 +67,35 @@ var eventFields = sync.Pool{New: func() any { return new([maxEventFields]zap.Fie
 const maxEventFields = 8
 
 // Audit writes the audit log. A nil Audit writes nothing.
+//
+// What requests bring about that have neither a session nor a client's secret has
+// ten lines a minute of each kind. Then comes one with the number of those that
+// were left out.
 type Audit struct {
 	log *zap.Logger
+	few seldom.Few[kind]
 }
 
+// A kind is what lines have in common of which there are few. Whose they are is
+// told apart where that is known, so that nobody's line is left out for those of
+// others.
+type kind struct {
+	what                What
+	client              *Client
+	why, grant, subject string
+}
+
+const fewLines = 10
+
 // NewAudit writes events to a logger.
-func NewAudit(log *zap.Logger) *Audit { return &Audit{log: log} }
+func NewAudit(log *zap.Logger) *Audit {
+	a := &Audit{log: log}
+	a.few.Most = fewLines
+	a.few.LeftOut = func(k kind, lines int) {
+		a.write(Event{What: k.what, Client: k.client, Why: k.why, Grant: k.grant, User: session.User{Subject: k.subject}}, lines)
+	}
+	return a
+}
 
 // Record writes one event: at level info, or warn for what an operator should
 // look into.
@@ -75,6 +103,33 @@ func (a *Audit) Record(e Event) {
 	if a == nil {
 		return
 	}
+	if e.byAnybody() && !a.few.Due(kind{e.What, e.Client, e.Why, e.Grant, e.User.Subject}) {
+		return
+	}
+	a.write(e, 0)
+}
+
+// Flush writes how many lines were left out until now.
+func (a *Audit) Flush() { a.few.Flush() }
+
+// byAnybody says whether it takes neither a session nor a client's secret to bring
+// an event about, as often as one likes: also codes and tokens are none that were
+// used, or that somebody else's client was given.
+func (e *Event) byAnybody() bool {
+	switch e.What {
+	case SignInLimited, CodeRefused, CodeReused, GrantEnded, ClientRefused, ClientLimited, TokenRefused, LicenseActivation, LicenseRefused:
+		return true
+	case SignInFailed: // else it counts as an attempt, of which there are few
+		return e.Why != "" || e.Said != ""
+	case AccessDenied: // else somebody is signed in
+		return e.User.Subject == ""
+	default:
+		return false
+	}
+}
+
+// write writes one event, or how many like it were left out.
+func (a *Audit) write(e Event, leftOut int) {
 	level := zapcore.InfoLevel
 	switch e.What {
 	case CodeReused, RefreshReused, CodesExhausted, SignInLimited, ClientLimited, ProvisioningFailed:
@@ -106,8 +161,15 @@ func (a *Audit) Record(e Event) {
 	if e.From != "" {
 		fields = append(fields, zap.String("from", string(e.From)))
 	}
-	if e.Why != "" {
-		fields = append(fields, zap.String("why", e.Why))
+	why := e.Why
+	if why != "" && e.Said != "" {
+		why += ": "
+	}
+	if why += e.Said; why != "" {
+		fields = append(fields, zap.String("why", why))
+	}
+	if leftOut > 0 {
+		fields = append(fields, zap.Int("left_out", leftOut))
 	}
 	entry.Write(fields...)
 }

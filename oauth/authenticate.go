@@ -1,12 +1,10 @@
 package oauth
 
 import (
-	"fmt"
 	"slices"
 	"time"
 
 	"github.com/caddy-sso/caddy-sso/attempts"
-	"github.com/caddy-sso/caddy-sso/seldom"
 )
 
 // How many wrong secrets of one client are looked at that come from one address
@@ -28,13 +26,13 @@ func (s *Server) Authenticate(from Origin, id string, spellings ...string) (*Cli
 	if refusal != nil && client != nil && !client.Public {
 		limit := attempts.Limit{Key: client.ID + " " + attempts.Network(string(from)), N: wrongSecrets, Every: wrongSecretsEvery}
 		if wait := s.Secrets.Made(s.Now(), limit, true); wait > 0 {
-			s.refused(ClientLimited, client, from, "too many wrong secrets from this address")
+			s.Audit.Record(Event{What: ClientLimited, Client: client, From: from, Why: "too many wrong secrets from this address"})
 			return nil, &Error{Kind: TooManyAttempts, Description: "Too many attempts.", RetryAfter: wait}
 		}
 	}
 	switch {
 	case refusal != nil:
-		s.refused(ClientRefused, client, from, refusal.Description)
+		s.Audit.Record(Event{What: ClientRefused, Client: client, From: from, Why: refusal.Description})
 		return nil, refusal
 	case client.Disabled:
 		return nil, &Error{Kind: ClientDisabled, Description: "This client is disabled."}
@@ -61,37 +59,4 @@ func (cs *Clients) authenticate(id string, spellings []string) (*Client, *Error)
 		return c, failed
 	}
 	return c, nil
-}
-
-// refused is one kind of refusal of one client; "" is every client that is
-// unknown.
-type refused struct {
-	what   What
-	client string
-}
-
-func newRefusals(list []*Client) map[refused]*seldom.Lines {
-	lines := map[refused]*seldom.Lines{{ClientRefused, ""}: new(seldom.Lines)}
-	for _, c := range list {
-		for _, what := range []What{ClientRefused, ClientLimited} {
-			lines[refused{what, c.ID}] = new(seldom.Lines)
-		}
-	}
-	return lines
-}
-
-// refused writes to the audit log that a client was refused: of each kind once a
-// minute, since anybody can bring it about.
-func (s *Server) refused(what What, client *Client, from Origin, why string) {
-	kind := refused{what: what}
-	if client != nil {
-		kind.client = client.ID
-	}
-	switch n := s.Clients.refusals[kind].Due(s.Now()); {
-	case n > 1:
-		why = fmt.Sprintf("%s (%d times since the last line)", why, n)
-		fallthrough
-	case n == 1:
-		s.Audit.Record(Event{What: what, Client: client, From: from, Why: why})
-	}
 }

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/caddy-sso/caddy-sso/keys"
-	"github.com/caddy-sso/caddy-sso/seldom"
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
@@ -199,13 +198,12 @@ type Clients struct {
 	byID      map[string]*Client
 	byProject map[string]*Client // one of those that share it
 	origins   map[string]bool    // of the clients that are enabled
-	refusals  map[refused]*seldom.Lines
 }
 
 // NewClients registers applications and refuses what cannot work, with the
 // client's ID and what would be right.
 func NewClients(list []*Client) (*Clients, error) {
-	cs := &Clients{byID: make(map[string]*Client, len(list)), byProject: map[string]*Client{}, origins: map[string]bool{}, refusals: newRefusals(list)}
+	cs := &Clients{byID: make(map[string]*Client, len(list)), byProject: map[string]*Client{}, origins: map[string]bool{}}
 	for _, c := range list {
 		if err := c.validate(); err != nil {
 			return nil, fmt.Errorf("client %s: %w", c.ID, err)

@@ -48,6 +48,7 @@ func TestClass12And13ACodeIsRedeemedWithAllThatItIsBoundTo(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			code := w.code(in, tt.issue)
+			w.Server.Audit.Flush()
 			w.audit.TakeAll()
 			for range 2 {
 				_, refusal := w.redeem(code, tt.wrong)

@@ -1,4 +1,5 @@
-// Package seldom keeps what strangers can bring about from filling the log.
+// Package seldom keeps what strangers, or an outage, can bring about from filling
+// the log.
 package seldom
 
 import (

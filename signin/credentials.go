@@ -142,7 +142,7 @@ func (h *Hosted) unverified(r *http.Request, event oauth.Event, err error) *oaut
 	switch {
 	case errors.As(err, &down): // though another way may have said that it is wrong
 		h.warn(h.unchecked.Of(down.Way), r, "a password could not be checked", zap.Error(err))
-		event.What, event.Why = oauth.SignInFailed, down.Error()
+		event.What, event.Said = oauth.SignInFailed, down.Error()
 		h.Server.Audit.Record(event)
 		return &oauth.Error{
 			Kind: oauth.ProviderFailed, Description: "The password could not be checked.", RetryAfter: down.RetryAfter, Cause: err,

@@ -367,6 +367,6 @@ func (h *Hosted) wrong(w http.ResponseWriter, r *http.Request, way Redirecting, 
 		return
 	}
 	h.warn(h.notFinished.Of(way.ID()), r, "a sign-in at a provider was not finished", zap.String("signin", way.ID()), zap.Error(err))
-	h.Server.Audit.Record(oauth.Event{What: what, Client: p.client(), From: h.From(r), Why: way.ID() + ": " + err.Error()})
+	h.Server.Audit.Record(oauth.Event{What: what, Client: p.client(), From: h.From(r), Why: way.ID(), Said: err.Error()})
 	h.message(w, status, p, m)
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/caddy-sso/caddy-sso/keys"
 	"github.com/caddy-sso/caddy-sso/oauth"
+	"github.com/caddy-sso/caddy-sso/seldom"
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
@@ -69,6 +70,9 @@ type Rechecks struct {
 
 	due   chan session.Key
 	pause func(try int) // between attempts to store
+
+	waiting seldom.Lines
+	unasked seldom.Kinds // of a provider that does not answer, or of all that else goes wrong
 }
 
 // NewRechecks asks nobody until Run. It hears of the sessions of s.
@@ -94,7 +98,9 @@ func (r *Rechecks) add(k session.Key) {
 	select {
 	case r.due <- k:
 	default:
-		r.Log.Warn("too many sessions wait for their provider to be asked; this one is asked about the next time", zap.String("session", k.ID()))
+		if n := r.waiting.Due(r.Server.Now()); n > 0 {
+			r.Log.Warn("too many sessions wait for their provider to be asked; they are asked about the next time", zap.String("session", k.ID()), zap.Int("sessions", n))
+		}
 	}
 }
 
@@ -111,8 +117,7 @@ func (r *Rechecks) Run(ctx context.Context) {
 				case k := <-r.due:
 					// A refresh token that was sent has to be followed by the next one.
 					if err := r.check(context.WithoutCancel(ctx), k); err != nil {
-						r.Log.Warn("a provider could not be asked whether a user may still sign in; it is asked again later",
-							zap.String("session", k.ID()), zap.Error(err))
+						r.notAsked(k, err)
 					}
 				}
 			}
@@ -121,6 +126,18 @@ func (r *Rechecks) Run(ctx context.Context) {
 	<-ctx.Done()
 	r.Server.Sessions.OnRecheck(nil)
 	workers.Wait()
+}
+
+// notAsked logs that a check failed. While a provider is away every one does.
+func (r *Rechecks) notAsked(k session.Key, err error) {
+	away, kind := (*DownError)(nil), ""
+	if errors.As(err, &away) {
+		kind = away.Way
+	}
+	if n := r.unasked.Of(kind).Due(r.Server.Now()); n > 0 {
+		r.Log.Warn("a provider could not be asked whether a user may still sign in; it is asked again later",
+			zap.String("session", k.ID()), zap.Error(err), zap.Int("sessions", n))
+	}
 }
 
 // check asks the provider of a session, and ends the session where it must.
