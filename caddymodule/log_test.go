@@ -252,3 +252,33 @@ func TestClass24ASecretInAnAddressIsNotLoggedWithAnError(t *testing.T) {
 		})
 	}
 }
+
+func TestTheExampleKeepsSecretsOutOfWhatCaddyLogs(t *testing.T) {
+	example, err := os.ReadFile("../Caddyfile.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, snippet, _ := strings.Cut(string(example), "\n(without_secrets) {\n")
+	filter, _, _ := strings.Cut(snippet, "\n}\n")
+	for _, level := range []string{"INFO", "DEBUG"} {
+		w, other := newWorld(t), freeAddr(t)
+		w.mustLoad(setup{
+			options: "log {\noutput file DIR/caddy.log\nlevel " + level + "\n" + filter + "\n}\n",
+			sites:   "http://" + other + " {\nlog\nreverse_proxy " + freeAddr(t) + "\n}\n", // no gate, no portal
+		})
+		query := url.Values{}
+		for _, name := range append([]string{"w"}, secretParams...) {
+			query.Set(name, "a-secret")
+		}
+		v := w.visitor()
+		r := v.request(http.MethodGet, "http://"+other+"/a?"+query.Encode(), "")
+		r.Header.Set("Referer", "http://"+other+"/b?"+query.Encode())
+		if got := v.send(r); got.StatusCode != http.StatusBadGateway {
+			t.Errorf("%s: %s", got.Status, got.body)
+		}
+		text, _ := w.logged()
+		if strings.Contains(text, "a-secret") || !strings.Contains(text, `"http.log.error"`) || !strings.Contains(text, `"http.log.access`) {
+			t.Errorf("at level %s the log is\n%s", level, text)
+		}
+	}
+}

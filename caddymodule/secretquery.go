@@ -15,7 +15,7 @@ import (
 // secretParams are the parameters of addresses that open something, or belong to
 // one browser alone.
 var secretParams = []string{
-	"access_token", "code", "handle", "id_token", "id_token_hint", "refresh_token", "resume", "state", "ticket", "token",
+	"access_token", "code", "handle", "id_token", "id_token_hint", "resume", "state", "ticket", "token",
 }
 
 // handled takes the error that a request ended with behind a handler of ours. Caddy

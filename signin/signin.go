@@ -318,8 +318,7 @@ func (h *Hosted) signedIn(w http.ResponseWriter, r *http.Request, p purpose) (in
 	return oauth.SignedIn{}, false, true
 }
 
-// warn logs what strangers can bring about, once a minute of its kind. The audit log
-// has each sign-in that failed.
+// warn logs what strangers can bring about, once a minute of its kind.
 func (h *Hosted) warn(lines *seldom.Lines, r *http.Request, text string, fields ...zap.Field) {
 	if n := lines.Due(h.Now()); n > 0 {
 		h.Log.Warn(text, append(fields, zap.String("from", string(h.From(r))), zap.Int("requests", n))...)
