@@ -11,7 +11,7 @@ import (
 
 // issuerHeader names, in a request to the admin API, the issuer of the portal that
 // it is meant for. At the address of one server another may listen.
-const issuerHeader = "X-SSO-Issuer"
+const issuerHeader = "X-Sso-Issuer"
 
 // A commandServer is which running server a command is meant for.
 type commandServer struct {

@@ -13,8 +13,13 @@ import (
 
 func TestOfEachKindThereAreFewLinesAMinuteAndThenTheNumberOfOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
 		left := map[string]int{}
-		few := &seldom.Few[string]{Most: 3, LeftOut: func(kind string, lines int) { left[kind] += lines }}
+		few := &seldom.Few[string]{Most: 3, LeftOut: func(kind string, lines int) {
+			mu.Lock()
+			defer mu.Unlock()
+			left[kind] += lines
+		}}
 		occasions := func(kind string, times, want int) {
 			t.Helper()
 			lines := 0
@@ -30,6 +35,8 @@ func TestOfEachKindThereAreFewLinesAMinuteAndThenTheNumberOfOthers(t *testing.T)
 		wantLeft := func(want string) {
 			t.Helper()
 			synctest.Wait()
+			mu.Lock()
+			defer mu.Unlock()
 			if got := fmt.Sprint(left); got != want {
 				t.Errorf("left out are %s, want %s", got, want)
 			}

@@ -2,6 +2,7 @@ package seldom
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -47,7 +48,7 @@ func (c *core) Write(e zapcore.Entry, fields []zapcore.Field) error {
 		if n == 0 {
 			return nil
 		}
-		fields = append(fields[:len(fields):len(fields)], zap.Int("times", n))
+		fields = append(slices.Clip(fields), zap.Int("times", n))
 	}
 	if checked := c.Core.Check(e, nil); checked != nil {
 		checked.Write(fields...)
