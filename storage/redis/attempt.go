@@ -53,6 +53,9 @@ func (s *Store) attempt(ctx context.Context, doing string, when repeat,
 			reply, err = await(limited, func() rueidis.RedisResult { return send(limited, client) })
 		}
 		if err == nil || rueidis.IsRedisNil(err) {
+			if !s.answered.Load() {
+				s.answered.Store(true)
+			}
 			if when != unlessDown && s.down.Load() {
 				s.down.Store(false) // only a master answers a write, so reads need not wait for the watchdog
 			}

@@ -94,10 +94,11 @@ type Store struct {
 	tried    chan struct{} // closed once the first attempt to connect failed
 	lastFail atomic.Pointer[string]
 
-	lines lines
-	down  atomic.Bool   // no master could be reached when the watchdog last looked
-	gap   atomic.Bool   // a connection was lost since the watchdog last looked
-	wake  chan struct{} // makes the watchdog look now
+	lines    lines
+	down     atomic.Bool   // no master could be reached when the watchdog last looked
+	gap      atomic.Bool   // a connection was lost since the watchdog last looked
+	answered atomic.Bool   // a command was answered since then
+	wake     chan struct{} // makes the watchdog look now
 
 	// The watchdog's own: when it last cut off a replica, and how many
 	// connections to each node died one after the other.

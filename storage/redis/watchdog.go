@@ -126,6 +126,7 @@ func (s *Store) lookNow() {
 // told after the answer, so that nothing can be missed after it.
 func (s *Store) look(client rueidis.Client, nodes map[string]role) {
 	lost := s.gap.Swap(false)
+	answered := s.answered.Swap(false)
 	answers := s.ask(client.Nodes())
 	if s.life.Err() != nil {
 		return
@@ -134,7 +135,7 @@ func (s *Store) look(client rueidis.Client, nodes map[string]role) {
 	for addr, answer := range answers {
 		before, known := nodes[addr]
 		died := answer.err != nil && !cannotReach(answer.err) && !refused(answer.err)
-		s.countDeath(addr, died)
+		s.countDeath(addr, died && !answered)
 		if died && before == replica {
 			continue // cut off by ourselves; who is there now is yet to be seen
 		}
@@ -161,8 +162,9 @@ func (s *Store) look(client rueidis.Client, nodes map[string]role) {
 	s.cutOff(client, answers)
 }
 
-// countDeath counts the connections to a node that died one after the other, as
-// where something before it takes connections and closes them.
+// countDeath counts the connections to a node that died one after the other
+// while no command was answered, as where something before it takes connections
+// and closes them.
 func (s *Store) countDeath(addr string, died bool) {
 	if !died {
 		delete(s.deaths, addr)
