@@ -1,21 +1,23 @@
 package redis
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"github.com/redis/rueidis"
 )
 
-// errAddress says nothing of what was wrong: any part of an address that
-// cannot be parsed may be part of its password.
-var errAddress = errors.New("cannot be parsed; it looks like redis://user:password@host:port, with " +
-	"special characters of user and password percent-encoded")
+const (
+	defaultPort         = "6379"
+	defaultSentinelPort = "26379"
+)
 
 // CheckAddress says whether [Open] takes an address, without connecting. The
 // error holds nothing of the address, which may have a password in it.
@@ -24,107 +26,181 @@ func CheckAddress(address string) error {
 	return err
 }
 
+// A scheme is what the first word of an address stands for.
+type scheme struct{ secure, sentinel, unix bool }
+
+var schemes = map[string]scheme{
+	"redis": {}, "valkey": {}, "unix": {unix: true},
+	"rediss": {secure: true}, "valkeys": {secure: true},
+	"redis+sentinel": {sentinel: true}, "valkey+sentinel": {sentinel: true},
+	"rediss+sentinel": {secure: true, sentinel: true}, "valkeys+sentinel": {secure: true, sentinel: true},
+}
+
+// Errors about an address say nothing of what was wrong with its value: any
+// part that cannot be parsed may be part of its password.
+var (
+	errAddress = errors.New("cannot be parsed; it looks like redis://user:password@host:port, with " +
+		"special characters of user and password percent-encoded")
+	errScheme = errors.New("its scheme is none of redis, rediss, valkey, valkeys, unix, redis+sentinel, " +
+		"rediss+sentinel, valkey+sentinel, valkeys+sentinel")
+	errParameter = errors.New("it has a parameter that is none of addr, db, skip_verify, and for Sentinel " +
+		"sentinel_user and sentinel_password; or one of them twice")
+	errHost     = errors.New("a host or port in it is none; ports are 1 to 65535")
+	errDatabase = errors.New("its database is no number such as 0 or 15")
+	errMaster   = errors.New("it does not name the master; for Sentinel it looks like redis+sentinel://host1,host2,host3/mymaster")
+	errCluster  = errors.New("several hosts have no databases to choose from, as a cluster has none; leave the database out")
+	errVerify   = errors.New("its skip_verify is neither true nor false")
+)
+
 // parseAddress reads an address in the forms that [Open] documents.
 func parseAddress(address string) (rueidis.ClientOption, error) {
-	var none rueidis.ClientOption
-	scheme, rest, ok := strings.Cut(address, "://")
+	option, err := parse(address)
+	if err != nil {
+		return rueidis.ClientOption{}, fmt.Errorf("parsing the redis address: %w", err)
+	}
+	return option, nil
+}
+
+func parse(address string) (o rueidis.ClientOption, err error) {
+	name, rest, ok := strings.Cut(address, "://")
 	if !ok {
-		return none, fmt.Errorf("parsing the redis address: %w", errAddress)
+		return o, errAddress
 	}
-	switch scheme {
-	case "redis", "rediss", "valkey", "valkeys", "unix":
-	default:
-		return none, errors.New("parsing the redis address: its scheme is none of redis, rediss, valkey, valkeys, unix")
+	kind, ok := schemes[name]
+	if !ok {
+		return o, errScheme
 	}
-	// net/url takes one host, so the others become parameters.
+	// net/url takes one host, so the hosts are read here.
 	end := strings.IndexAny(rest, "/?#")
 	if end < 0 {
 		end = len(rest)
 	}
 	at := strings.LastIndexByte(rest[:end], '@') + 1
-	hosts := strings.Split(rest[at:end], ",")
-	u, err := url.Parse(scheme + "://" + rest[:at] + hosts[0] + rest[end:])
-	if err != nil || u.Fragment != "" || scheme == "unix" && (u.Path == "" || len(hosts) > 1) {
-		return none, fmt.Errorf("parsing the redis address: %w", errAddress)
+	u, err := url.Parse("redis://" + rest[:at] + "host" + rest[end:])
+	if err != nil || u.Fragment != "" {
+		return o, errAddress
 	}
-	query, err := url.ParseQuery(u.RawQuery)
+	query, err := parameters(u.RawQuery, kind)
 	if err != nil {
-		return none, fmt.Errorf("parsing the redis address: %w", errAddress)
+		return o, err
 	}
-	for name := range query {
-		if name != "addr" && name != "db" && name != "skip_verify" {
-			return none, errors.New("parsing the redis address: it has a parameter other than addr, db and skip_verify")
+	o.Username = u.User.Username()
+	o.Password, _ = u.User.Password()
+	if kind.unix {
+		return o, unixSocket(&o, rest[at:end], u.Path, query)
+	}
+	if o.InitAddress, err = hosts(append(strings.Split(rest[at:end], ","), query["addr"]...), kind); err != nil {
+		return o, err
+	}
+	path := strings.TrimPrefix(u.Path, "/")
+	if kind.sentinel {
+		o.Sentinel.MasterSet, path, _ = strings.Cut(path, "/")
+		o.Sentinel.Username, o.Sentinel.Password = query.Get("sentinel_user"), query.Get("sentinel_password")
+		if o.Sentinel.MasterSet == "" {
+			return o, errMaster
 		}
 	}
-	for _, host := range hosts[1:] {
-		if host == "" {
-			return none, fmt.Errorf("parsing the redis address: %w", errAddress)
+	if o.SelectDB, err = database(path, query); err != nil {
+		return o, err
+	}
+	if o.SelectDB != 0 && len(o.InitAddress) > 1 && !kind.sentinel {
+		return o, errCluster
+	}
+	if kind.secure {
+		o.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+		if query.Has("skip_verify") {
+			o.TLSConfig.InsecureSkipVerify, err = strconv.ParseBool(cmp.Or(query.Get("skip_verify"), "true"))
 		}
-		query.Add("addr", withPort(host))
-	}
-	u.RawQuery = query.Encode()
-	option, err := rueidis.ParseURL(u.String())
-	if err != nil {
-		return none, fmt.Errorf("parsing the redis address: %w", errAddress)
-	}
-	if option.SelectDB != 0 && len(option.InitAddress) > 1 {
-		return none, errors.New("parsing the redis address: a cluster has no databases to choose from")
-	}
-	return option, nil
-}
-
-// withPort adds the default port: rueidis would take a bare host for the port.
-func withPort(host string) string {
-	if i := strings.LastIndexByte(host, ':'); i > strings.LastIndexByte(host, ']') {
-		return host
-	}
-	return host + ":6379"
-}
-
-// A dialError is one that came before anything was sent.
-type dialError struct{ error }
-
-func (e dialError) Unwrap() error { return e.error }
-
-// clientOption completes what parseAddress read with what the store relies on.
-func (s *Store) clientOption(option rueidis.ClientOption) rueidis.ClientOption {
-	option.Dialer.Timeout = s.options.DialTimeout
-	option.ConnWriteTimeout = s.options.Timeout
-	option.ClientName = "caddy-sso"
-	// Broadcast tracking: the server pushes every changed key with our prefix.
-	// DisableCache would silence the callback; nothing is cached by rueidis,
-	// since Get uses Do. More than one connection would repeat every message.
-	option.ClientTrackingOptions = []string{"PREFIX", s.options.Prefix, "BCAST"}
-	option.DisableCache = false
-	option.PipelineMultiplex = -1
-	option.OnInvalidations = s.invalidated
-	// What may be repeated is decided in attempt.go.
-	option.DisableRetry = true
-	option.ClusterOption.ShardsRefreshInterval = topologyInterval
-	network := "tcp"
-	if option.DialCtxFn != nil { // ParseURL sets it for unix sockets alone
-		network = "unix"
-	}
-	option.DialCtxFn = func(ctx context.Context, addr string, d *net.Dialer, c *tls.Config) (net.Conn, error) {
-		return s.dial(ctx, network, addr, d, c)
-	}
-	return option
-}
-
-// dial connects for rueidis. The attempt ends with the store.
-func (s *Store) dial(ctx context.Context, network, addr string, dialer *net.Dialer, secure *tls.Config) (net.Conn, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer context.AfterFunc(s.life, cancel)()
-	var conn net.Conn
-	var err error
-	if secure != nil {
-		conn, err = (&tls.Dialer{NetDialer: dialer, Config: secure}).DialContext(ctx, network, addr)
-	} else {
-		conn, err = dialer.DialContext(ctx, network, addr)
 	}
 	if err != nil {
-		return nil, dialError{err}
+		return o, errVerify
 	}
-	return s.lines.add(conn, addr), nil
+	return o, nil
+}
+
+// parameters reads what follows the question mark.
+func parameters(raw string, kind scheme) (url.Values, error) {
+	query, err := url.ParseQuery(raw)
+	if err != nil {
+		return nil, errAddress
+	}
+	for name, values := range query {
+		switch name {
+		case "addr":
+			if !kind.unix {
+				continue
+			}
+		case "db", "skip_verify":
+			if len(values) == 1 {
+				continue
+			}
+		case "sentinel_user", "sentinel_password":
+			if kind.sentinel && len(values) == 1 {
+				continue
+			}
+		}
+		return nil, errParameter
+	}
+	return query, nil
+}
+
+// unixSocket reads what is peculiar to the address of a socket.
+func unixSocket(o *rueidis.ClientOption, host, path string, query url.Values) (err error) {
+	if host != "" && host != "localhost" || path == "" || path == "/" {
+		return errors.New("a socket is an absolute path, as in unix:///run/redis.sock")
+	}
+	o.InitAddress = []string{strings.TrimSpace(path)}
+	o.DialCtxFn = func(ctx context.Context, addr string, d *net.Dialer, _ *tls.Config) (net.Conn, error) {
+		return d.DialContext(ctx, "unix", addr)
+	}
+	o.SelectDB, err = database("", query)
+	return err
+}
+
+// hosts completes hosts with the default port. One that is left out is this
+// machine, if it is the only one.
+func hosts(listed []string, kind scheme) ([]string, error) {
+	port := defaultPort
+	if kind.sentinel {
+		port = defaultSentinelPort
+	}
+	addrs := make([]string, len(listed))
+	for i, host := range listed {
+		u, err := url.Parse("//" + host)
+		if err != nil || u.Host != host || u.User != nil {
+			return nil, errHost
+		}
+		name, given := u.Hostname(), u.Port()
+		if name == "" && len(listed) > 1 {
+			return nil, errHost
+		}
+		if given == "" {
+			given = port
+		}
+		if n, err := strconv.ParseUint(given, 10, 16); err != nil || n == 0 {
+			return nil, errHost
+		}
+		if name == "" {
+			name = "localhost"
+		}
+		addrs[i] = net.JoinHostPort(name, given)
+	}
+	return addrs, nil
+}
+
+// database reads the number of a database from the path, or from the parameter.
+func database(path string, query url.Values) (int, error) {
+	if path != "" && query.Has("db") {
+		return 0, errDatabase
+	}
+	if query.Has("db") {
+		path = query.Get("db")
+	} else if path == "" {
+		return 0, nil
+	}
+	n, err := strconv.ParseUint(path, 10, 31)
+	if err != nil {
+		return 0, errDatabase
+	}
+	return int(n), nil
 }

@@ -1,5 +1,6 @@
-// Package redis keeps values in Redis (6.2 or newer) or Valkey, one server or
-// a cluster, so that several nodes share them.
+// Package redis keeps values in Redis (6.2 or newer) or Valkey: one server, a
+// master and its replicas, with Sentinel or without, or a cluster. So several
+// nodes share them.
 //
 // What a node should know of its behaviour under failure:
 //
@@ -14,8 +15,10 @@
 //     what was removed in between.
 //   - A server that became a replica counts as away: what it says may be old.
 //     Its connection is cut and the address dialled again, every second, so
-//     that a failover behind one address needs no help. What was read in the
-//     moment before the watchdog noticed is covered by the Lost that it sends.
+//     that a failover behind one address needs no help. Of several hosts the
+//     next is dialled then. With Sentinel nothing is cut: it names the new
+//     master. What was read in the moment before the watchdog noticed is covered
+//     by the Lost that it sends.
 //   - Changes are pushed by the server. When that connection is lost, watchers
 //     hear of it at once, and again when it is back, since what changed in
 //     between is not told.
@@ -37,8 +40,10 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage/internal/feed"
 )
 
+// DefaultPrefix stands before every key unless [Options] have another one.
+const DefaultPrefix = "sso:"
+
 const (
-	defaultPrefix      = "sso:"
 	defaultTimeout     = time.Second
 	defaultWatchdog    = 200 * time.Millisecond
 	defaultDialTimeout = 2 * time.Second
@@ -46,6 +51,13 @@ const (
 	// topologyInterval is how often a cluster is asked for its nodes when no
 	// command happens to be redirected.
 	topologyInterval = 10 * time.Second
+
+	// sentinelInterval is how often a Sentinel is asked for the master, if its
+	// word of a new one did not arrive.
+	sentinelInterval = 2 * time.Second
+
+	// clientName is what CLIENT LIST shows.
+	clientName = "caddy-sso"
 )
 
 // swapScript never creates: a key that is not there reads as false, which
@@ -58,8 +70,15 @@ return 1`
 
 // Options of a [Store]. The zero value is ready to use.
 type Options struct {
-	// Prefix stands before every key. Default: "sso:".
+	// Prefix stands before every key, so that several stores share a database.
+	// None may begin with another one. Default: [DefaultPrefix].
 	Prefix string
+
+	// TLS is for addresses that are spoken to over TLS.
+	TLS TLS
+
+	// Wait is what writes by the store that [Store.Confirmed] returns wait for.
+	Wait Wait
 
 	// Timeout is the longest that one operation takes, retries included.
 	// Default: 1 second.
@@ -94,7 +113,9 @@ type Store struct {
 	tried    chan struct{} // closed once the first attempt to connect failed
 	lastFail atomic.Pointer[string]
 
+	turn     turn // of several servers that are no cluster
 	lines    lines
+	waiter   waiter
 	down     atomic.Bool   // no master could be reached when the watchdog last looked
 	gap      atomic.Bool   // a connection was lost since the watchdog last looked
 	answered atomic.Bool   // a command was answered since then
@@ -111,16 +132,21 @@ type Store struct {
 //	redis://[user:password@]host[:port][,host[:port]...][/database]
 //	rediss://...   the same over TLS; ?skip_verify for tests
 //	unix://[user:password@]/path/to/socket[?db=database]
+//	redis+sentinel://[user:password@]host[:port][,host[:port]...]/master[/database]
+//	rediss+sentinel://...   the same over TLS, to the Sentinels, too
 //
 // valkey and valkeys are other names of redis and rediss. Every host after the
-// first is one more node to find a cluster by; ?addr=host:port names one too.
+// first is one more node to find a cluster by, or one more server of which one is
+// the master, or one more Sentinel; ?addr=host:port names one too. User and
+// password are those of the servers; ?sentinel_user=...&sentinel_password=... are
+// those of the Sentinels, if they have any.
 //
 // Open fails only on an address that cannot be right: connecting goes on in
 // the background for as long as it takes, and until then operations return
 // [storage.ErrUnavailable].
 func Open(address string, o Options) (*Store, error) {
 	if o.Prefix == "" {
-		o.Prefix = defaultPrefix
+		o.Prefix = DefaultPrefix
 	}
 	if o.Timeout <= 0 {
 		o.Timeout = defaultTimeout
@@ -134,12 +160,16 @@ func Open(address string, o Options) (*Store, error) {
 	if o.Logger == nil {
 		o.Logger = zap.NewNop()
 	}
+	if err := Check(address, o); err != nil {
+		return nil, err
+	}
 	parsed, err := parseAddress(address)
 	if err != nil {
 		return nil, err
 	}
 	s := &Store{
 		options: o,
+		turn:    turn{hosts: parsed.InitAddress},
 		swap:    rueidis.NewLuaScript(swapScript),
 		ready:   make(chan struct{}),
 		tried:   make(chan struct{}),
@@ -150,6 +180,36 @@ func Open(address string, o Options) (*Store, error) {
 	option := s.clientOption(parsed)
 	s.watchdog.Go(func() { s.connectAndWatch(option) })
 	return s, nil
+}
+
+// Check says whether [Open] takes an address and options, without connecting.
+func Check(address string, o Options) error {
+	parsed, err := parseAddress(address)
+	if err != nil {
+		return err
+	}
+	if err := checkPrefix(o.Prefix); err != nil {
+		return err
+	}
+	if err := o.Wait.check(); err != nil {
+		return err
+	}
+	return o.TLS.check(parsed.TLSConfig != nil)
+}
+
+// maxPrefix leaves most of a key to what is stored.
+const maxPrefix = 64
+
+func checkPrefix(prefix string) error {
+	if len(prefix) > maxPrefix {
+		return fmt.Errorf("the prefix of keys has %d bytes; at most %d are allowed", len(prefix), maxPrefix)
+	}
+	for _, r := range prefix {
+		if r <= ' ' || r > '~' {
+			return fmt.Errorf("the prefix of keys %q has a character other than ASCII's letters, digits and punctuation", prefix)
+		}
+	}
+	return nil
 }
 
 // Get implements [storage.Store].
@@ -171,6 +231,10 @@ func (s *Store) Get(ctx context.Context, key string) ([]byte, bool, error) {
 
 // Put implements [storage.Store].
 func (s *Store) Put(ctx context.Context, key string, value []byte, lifetime time.Duration) error {
+	return s.put(ctx, key, value, lifetime, once)
+}
+
+func (s *Store) put(ctx context.Context, key string, value []byte, lifetime time.Duration, send sender) error {
 	if err := s.usable(ctx); err != nil {
 		return err
 	}
@@ -179,7 +243,9 @@ func (s *Store) Put(ctx context.Context, key string, value []byte, lifetime time
 	}
 	text := string(value) // a command that times out is still in rueidis' queue
 	_, uncertain, err := s.attempt(ctx, "writing to redis", always, func(ctx context.Context, c rueidis.Client) rueidis.RedisResult {
-		return c.Do(ctx, c.B().Set().Key(s.options.Prefix+key).Value(text).PxMilliseconds(milliseconds(lifetime)).Build())
+		return send(ctx, c, func(b rueidis.Builder) rueidis.Completed {
+			return b.Set().Key(s.options.Prefix + key).Value(text).PxMilliseconds(milliseconds(lifetime)).Build()
+		})
 	})
 	if err == nil || uncertain {
 		s.feed.Send(storage.Change{Key: key})
@@ -195,6 +261,10 @@ func (s *Store) Pin(ctx context.Context, key string, value []byte, lifetime time
 
 // Take implements [storage.Store].
 func (s *Store) Take(ctx context.Context, key string) ([]byte, bool, error) {
+	return s.take(ctx, key, once)
+}
+
+func (s *Store) take(ctx context.Context, key string, send sender) ([]byte, bool, error) {
 	if err := s.usable(ctx); err != nil {
 		return nil, false, err
 	}
@@ -203,7 +273,9 @@ func (s *Store) Take(ctx context.Context, key string) ([]byte, bool, error) {
 	}
 	const doing = "taking from redis"
 	reply, uncertain, err := s.attempt(ctx, doing, always, func(ctx context.Context, c rueidis.Client) rueidis.RedisResult {
-		return c.Do(ctx, c.B().Getdel().Key(s.options.Prefix+key).Build())
+		return send(ctx, c, func(b rueidis.Builder) rueidis.Completed {
+			return b.Getdel().Key(s.options.Prefix + key).Build()
+		})
 	})
 	if uncertain {
 		s.feed.Send(storage.Change{Key: key})

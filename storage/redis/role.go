@@ -13,6 +13,9 @@ const (
 	away    role = "" // it says nothing
 	master  role = "master"
 	replica role = "replica"
+
+	// sentinel is no server at all: it watches over them.
+	sentinel role = "sentinel"
 )
 
 // probe is the key that the watchdog reads. Nothing is ever stored there.
@@ -25,6 +28,10 @@ func askRole(ctx context.Context, node rueidis.Client) (role, error) {
 	hello, err := node.Do(ctx, node.B().Arbitrary("HELLO", "3").Build()).AsMap()
 	if err != nil {
 		return away, err
+	}
+	mode := hello["mode"]
+	if text, err := mode.ToString(); err == nil && text == string(sentinel) {
+		return sentinel, nil
 	}
 	said := hello["role"]
 	if text, err := said.ToString(); err == nil && (text == string(replica) || text == "slave") {

@@ -48,7 +48,15 @@ func (s *Store) connected(ctx context.Context) (rueidis.Client, error) {
 
 // connectAndWatch runs from Open to Close.
 func (s *Store) connectAndWatch(option rueidis.ClientOption) {
-	client := s.connect(option)
+	client := s.connect(option, func(err error) {
+		text := err.Error()
+		if s.lastFail.Swap(&text) == nil {
+			close(s.tried)
+			if s.life.Err() == nil {
+				s.options.Logger.Warn("redis cannot be reached; trying again until it can", zap.Strings("addresses", option.InitAddress), zap.Error(err))
+			}
+		}
+	})
 	if client == nil {
 		return
 	}
@@ -57,6 +65,10 @@ func (s *Store) connectAndWatch(option rueidis.ClientOption) {
 	nodes := make(map[string]role)
 	s.look(client, nodes) // tracking every node is part of being connected
 	close(s.ready)
+	s.watchdog.Go(func() { s.checkServers(client) })
+	if s.options.Wait.Replicas > 0 {
+		s.watchdog.Go(func() { s.connectWaiter(option) })
+	}
 	ticker := time.NewTicker(s.options.Watchdog)
 	defer ticker.Stop()
 	for {
@@ -71,20 +83,13 @@ func (s *Store) connectAndWatch(option rueidis.ClientOption) {
 }
 
 // connect tries until it succeeds, or the store is closed: then it returns nil.
-func (s *Store) connect(option rueidis.ClientOption) rueidis.Client {
-	for delay, first := firstConnectDelay, true; s.life.Err() == nil; delay, first = min(2*delay, lastConnectDelay), false {
-		client, err := rueidis.NewClient(option)
+func (s *Store) connect(option rueidis.ClientOption, failed func(error)) rueidis.Client {
+	for delay := firstConnectDelay; s.life.Err() == nil; delay = min(2*delay, lastConnectDelay) {
+		client, err := s.newClient(option)
 		if err == nil {
 			return client
 		}
-		text := err.Error()
-		s.lastFail.Store(&text)
-		if first {
-			close(s.tried)
-			if s.life.Err() == nil {
-				s.options.Logger.Warn("redis cannot be reached; trying again until it can", zap.Strings("addresses", option.InitAddress), zap.Error(err))
-			}
-		}
+		failed(err)
 		wait(s.life, delay)
 	}
 	return nil
@@ -178,21 +183,29 @@ func (s *Store) logAnswer(addr string, a answer) {
 		s.options.Logger.Warn("redis does not answer", zap.String("address", addr), zap.Error(a.err))
 		return
 	}
+	if a.role == sentinel {
+		s.options.Logger.Warn("redis: what answers is a Sentinel, and no server; its address begins with redis+sentinel:// and names the master after the hosts",
+			zap.String("address", addr))
+		return
+	}
 	s.options.Logger.Info("redis answers", zap.String("address", addr), zap.String("role", string(a.role)))
 }
 
 // cutOff ends connections that lead to the wrong place, or nowhere: those to a
 // server that did not answer in time, and those to a lone server that is a
-// replica now, since its address may belong to the new master already. In a
-// cluster replicas are as they should be: they say where the master is.
+// replica now, since its address may belong to the new master already, or it is
+// the turn of the next. In a cluster replicas are as they should be: they say
+// where the master is. With Sentinel rueidis goes where that says.
 func (s *Store) cutOff(client rueidis.Client, answers map[string]answer) {
-	alone := client.Mode() != rueidis.ClientModeCluster
+	alone := client.Mode() != rueidis.ClientModeCluster && client.Mode() != rueidis.ClientModeSentinel
+	interval := recutInterval / time.Duration(len(s.turn.hosts)) // all of them have their turn
 	for addr, answer := range answers {
 		switch {
 		case ended(answer.err):
 			s.lines.cut(addr)
-		case alone && answer.role == replica && time.Since(s.recut) >= recutInterval:
+		case alone && answer.role == replica && time.Since(s.recut) >= interval:
 			s.recut = time.Now()
+			s.turn.pass(s.turn.host())
 			s.lines.cut(addr)
 		}
 	}

@@ -1,0 +1,143 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/rueidis"
+	"go.uber.org/zap"
+
+	"github.com/caddy-sso/caddy-sso/seldom"
+	"github.com/caddy-sso/caddy-sso/storage"
+)
+
+const (
+	longestWait = 10 * time.Second
+
+	// hurry is how long writes do not wait after one that waited in vain: ending
+	// all that a user has is many writes.
+	hurry = time.Second
+
+	// maxWaiting bounds the connections on which writes wait, to each server.
+	maxWaiting = 64
+)
+
+// A Wait says for what a write waits that must outlive a failover.
+type Wait struct {
+	// Replicas is how many have to have the write. Default: none, no waiting.
+	Replicas int
+
+	// Time is how long a write waits for them, 1 millisecond to 10 seconds.
+	Time time.Duration
+}
+
+func (w Wait) check() error {
+	if w == (Wait{}) || w.Replicas > 0 && w.Time >= time.Millisecond && w.Time <= longestWait {
+		return nil
+	}
+	return fmt.Errorf("waiting %s for %d replicas: expected at least 1 replica, and 1ms to %s", w.Time, w.Replicas, longestWait)
+}
+
+// A sender sends a command by a client, once.
+type sender func(context.Context, rueidis.Client, func(rueidis.Builder) rueidis.Completed) rueidis.RedisResult
+
+func once(ctx context.Context, c rueidis.Client, command func(rueidis.Builder) rueidis.Completed) rueidis.RedisResult {
+	return c.Do(ctx, command(c.B()))
+}
+
+// Confirmed returns the same store, of which Put and Take return when as many
+// replicas as [Options] say have what was written, or the time is up. Then it is
+// written to the master nevertheless, so that is no error: the log has a line a
+// minute. Closing either store closes both.
+func (s *Store) Confirmed() storage.Store {
+	if s.options.Wait.Replicas == 0 {
+		return s
+	}
+	return confirmed{s}
+}
+
+type confirmed struct{ *Store }
+
+// Put implements [storage.Store].
+func (c confirmed) Put(ctx context.Context, key string, value []byte, lifetime time.Duration) error {
+	return c.put(ctx, key, value, lifetime, c.waitForReplicas)
+}
+
+// Take implements [storage.Store].
+func (c confirmed) Take(ctx context.Context, key string) ([]byte, bool, error) {
+	return c.take(ctx, key, c.waitForReplicas)
+}
+
+// A waiter is what writes wait by. WAIT answers for the writes of its own
+// connection, and holds up all that comes after it there. So it has connections
+// of its own, which are not tracked: the feed is that of the other ones.
+type waiter struct {
+	client atomic.Pointer[rueidis.Client]
+	vain   atomic.Int64 // when waiting was in vain the last time, in milliseconds since 1970
+	log    seldom.Lines
+}
+
+// connectWaiter runs beside the watchdog, which ends it.
+func (s *Store) connectWaiter(option rueidis.ClientOption) {
+	option.DisableCache = true
+	option.ClientTrackingOptions, option.OnInvalidations = nil, nil
+	option.BlockingPoolSize = maxWaiting
+	if client := s.connect(option, func(error) {}); client != nil {
+		s.waiter.client.Store(&client)
+		<-s.life.Done()
+		client.Close()
+	}
+}
+
+// waitForReplicas is a sender that waits. What could not be sent on a connection
+// to wait on is sent without: an ending goes before its confirmation.
+func (s *Store) waitForReplicas(ctx context.Context, c rueidis.Client, command func(rueidis.Builder) rueidis.Completed) (reply rueidis.RedisResult) {
+	err := errors.New("not connected yet")
+	if waiting := s.waiter.client.Load(); waiting != nil {
+		_ = (*waiting).Dedicated(func(d rueidis.DedicatedClient) error { // its error is that of what follows
+			reply = d.Do(ctx, command(d.B()))
+			if err = reply.Error(); err == nil {
+				s.awaitReplicas(ctx, d)
+			}
+			return nil
+		})
+		// A server that refuses, such as one of a cluster that has handed the key
+		// on, has done nothing.
+		_, answered := rueidis.IsRedisErr(err)
+		if err == nil || rueidis.IsRedisNil(err) || !answered && !neverSent(ctx, err) {
+			return reply
+		}
+	}
+	reply = once(ctx, c, command)
+	if reply.Error() == nil {
+		s.unconfirmed(0, err)
+	}
+	return reply
+}
+
+// awaitReplicas waits even if the caller no longer does: the connection is of use
+// for as long as nobody leaves it in the middle.
+func (s *Store) awaitReplicas(ctx context.Context, d rueidis.DedicatedClient) {
+	want, patience := s.options.Wait.Replicas, s.options.Wait.Time
+	if now := time.Now().UnixMilli(); now-s.waiter.vain.Load() < hurry.Milliseconds() {
+		patience = time.Millisecond
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience+s.options.Timeout)
+	defer cancel()
+	have, err := d.Do(ctx, d.B().Wait().Numreplicas(int64(want)).Timeout(patience.Milliseconds()).Build()).AsInt64()
+	if err != nil || have < int64(want) {
+		s.waiter.vain.Store(time.Now().UnixMilli())
+		s.unconfirmed(have, err)
+	}
+}
+
+func (s *Store) unconfirmed(have int64, err error) {
+	if n := s.waiter.log.Due(time.Now()); n > 0 {
+		s.options.Logger.Warn("redis: endings were carried out, but too few replicas confirmed them in time; a failover may bring back what was ended",
+			zap.Int("endings", n), zap.Int64("confirmed", have), zap.Int("replicas", s.options.Wait.Replicas),
+			zap.Duration("time", s.options.Wait.Time), zap.Error(err))
+	}
+}

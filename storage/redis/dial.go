@@ -1,0 +1,124 @@
+package redis
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"strings"
+	"sync"
+
+	"github.com/redis/rueidis"
+)
+
+// A dialError is one that came before anything was sent.
+type dialError struct{ error }
+
+func (e dialError) Unwrap() error { return e.error }
+
+// clientOption completes what parseAddress read with what the store relies on.
+func (s *Store) clientOption(option rueidis.ClientOption) rueidis.ClientOption {
+	option.Dialer = net.Dialer{Timeout: s.options.DialTimeout, KeepAlive: rueidis.DefaultTCPKeepAlive}
+	option.ConnWriteTimeout = s.options.Timeout
+	option.ClientName = clientName
+	// Broadcast tracking: the server pushes every changed key with our prefix.
+	// DisableCache would silence the callback; nothing is cached by rueidis,
+	// since Get uses Do. More than one connection would repeat every message.
+	option.ClientTrackingOptions = []string{"PREFIX", s.options.Prefix, "BCAST"}
+	option.DisableCache = false
+	option.PipelineMultiplex = -1
+	option.OnInvalidations = s.invalidated
+	// What may be repeated is decided in attempt.go.
+	option.DisableRetry = true
+	option.ClusterOption.ShardsRefreshInterval = topologyInterval
+	option.Sentinel.Dialer = option.Dialer
+	option.Sentinel.TLSConfig = option.TLSConfig
+	option.Sentinel.ClientName = clientName
+	option.Sentinel.TopologyRefreshInterval = sentinelInterval
+	network := "tcp"
+	if option.DialCtxFn != nil { // parseAddress sets it for unix sockets alone
+		network = "unix"
+	}
+	option.DialCtxFn = func(ctx context.Context, addr string, d *net.Dialer, c *tls.Config) (net.Conn, error) {
+		conn, err := s.dial(ctx, network, addr, d, c)
+		if err != nil {
+			return nil, dialError{err}
+		}
+		return s.lines.add(conn, addr), nil
+	}
+	return option
+}
+
+// newClient connects. Several hosts that are no cluster are a master and its
+// replicas: they become one address, which leads to the master.
+func (s *Store) newClient(option rueidis.ClientOption) (rueidis.Client, error) {
+	client, err := rueidis.NewClient(option)
+	if err == nil || len(option.InitAddress) == 1 || option.Sentinel.MasterSet != "" || !noCluster(err) {
+		return client, err
+	}
+	option.InitAddress, option.ForceSingleClient = []string{strings.Join(option.InitAddress, ",")}, true
+	option.DialCtxFn = func(ctx context.Context, addr string, d *net.Dialer, c *tls.Config) (net.Conn, error) {
+		conn, err := s.turn.dial(func(host string) (net.Conn, error) { return s.dial(ctx, "tcp", host, d, c) })
+		if err != nil {
+			return nil, dialError{err}
+		}
+		return s.lines.add(conn, addr), nil
+	}
+	return rueidis.NewClient(option)
+}
+
+// noCluster says whether a server answered that it is part of none, or that it
+// does not even know the command.
+func noCluster(err error) bool {
+	answer, ok := rueidis.IsRedisErr(err)
+	return ok && strings.Contains(strings.ToUpper(answer.Error()), "CLUSTER")
+}
+
+// dial connects for rueidis. The attempt ends with the store.
+func (s *Store) dial(ctx context.Context, network, addr string, dialer *net.Dialer, secure *tls.Config) (net.Conn, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(s.life, cancel)()
+	if secure == nil {
+		return dialer.DialContext(ctx, network, addr)
+	}
+	secure, err := s.options.TLS.config(secure, addr, s.turn.hosts)
+	if err != nil {
+		return nil, err
+	}
+	return (&tls.Dialer{NetDialer: dialer, Config: secure}).DialContext(ctx, network, addr)
+}
+
+// A turn says which of several servers is dialled: the one that was reached
+// last, until it fails or turns out to be a replica.
+type turn struct {
+	hosts []string
+	mu    sync.Mutex
+	at    int // guarded by mu
+}
+
+func (t *turn) host() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.hosts[t.at]
+}
+
+// pass goes on to the next, unless somebody else has gone on from host.
+func (t *turn) pass(host string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.hosts[t.at] == host {
+		t.at = (t.at + 1) % len(t.hosts)
+	}
+}
+
+// dial tries each server at most once.
+func (t *turn) dial(dial func(host string) (net.Conn, error)) (conn net.Conn, err error) {
+	for range t.hosts {
+		host := t.host()
+		if conn, err = dial(host); err == nil {
+			return conn, nil
+		}
+		t.pass(host)
+	}
+	return nil, err
+}
