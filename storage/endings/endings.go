@@ -66,6 +66,10 @@ type Options struct {
 type Store struct {
 	storage.Store
 
+	// confirmed is the store that endings are written to: the same, or a view of it
+	// whose writes wait for replicas.
+	confirmed storage.Store
+
 	options Options
 	known   *lru.Cache[string, ending]
 	stop    func()
@@ -86,7 +90,14 @@ type ending struct {
 	mark []byte // the value of a mark; nil: the key was removed
 }
 
-// New returns a store over another one, which its Close closes.
+// A confirmer is a store that can wait until replicas have what it wrote.
+type confirmer interface {
+	// Confirmed returns the same store, whose Put and Take wait for that.
+	Confirmed() storage.Store
+}
+
+// New returns a store over another one, which its Close closes. What ends is
+// written so that replicas have it, where the other one can wait for them.
 func New(store storage.Store, o Options) *Store {
 	if o.Keep <= 0 {
 		o.Keep = defaultKeep
@@ -104,7 +115,10 @@ func New(store storage.Store, o Options) *Store {
 	if err != nil {
 		panic(err) // the capacity is positive
 	}
-	s := &Store{Store: store, options: o, known: known}
+	s := &Store{Store: store, confirmed: store, options: o, known: known}
+	if c, ok := store.(confirmer); ok {
+		s.confirmed = c.Confirmed()
+	}
 	s.life, s.end = context.WithCancel(context.Background())
 	s.stop = store.Watch(s.changed)
 	return s
@@ -132,13 +146,13 @@ func (s *Store) Get(ctx context.Context, key string) ([]byte, bool, error) {
 // Put remembers marks. One that could not be stored is stored later.
 func (s *Store) Put(ctx context.Context, key string, value []byte, lifetime time.Duration) error {
 	s.marked(key, value)
-	return s.orLater(key, s.Store.Put(ctx, key, value, lifetime))
+	return s.orLater(key, s.writer(key).Put(ctx, key, value, lifetime))
 }
 
 // Pin is Put for a value that is pinned.
 func (s *Store) Pin(ctx context.Context, key string, value []byte, lifetime time.Duration) error {
 	s.marked(key, value)
-	return s.orLater(key, s.Store.Pin(ctx, key, value, lifetime))
+	return s.orLater(key, s.writer(key).Pin(ctx, key, value, lifetime))
 }
 
 // Take announces a removal to the other nodes before it. Where the announcement
@@ -151,8 +165,16 @@ func (s *Store) Take(ctx context.Context, key string) ([]byte, bool, error) {
 	s.remember(key, ending{})
 	// An error here is that of the removal, too, or one that it mends.
 	_ = s.Store.Put(ctx, Announced+key, []byte{1}, s.options.Keep)
-	value, ok, err := s.Store.Take(ctx, key)
+	value, ok, err := s.confirmed.Take(ctx, key)
 	return value, ok, s.orLater(key, err)
+}
+
+// writer is what a key is written to: marks wait for replicas.
+func (s *Store) writer(key string) storage.Store {
+	if begins(key, s.options.Marks) {
+		return s.confirmed
+	}
+	return s.Store
 }
 
 // orLater sees that an ending is written again that may not have been stored.

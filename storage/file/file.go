@@ -41,6 +41,7 @@ type Options struct {
 // A Store is one open file.
 type Store struct {
 	db   *bbolt.DB
+	path string
 	now  func() time.Time
 	feed feed.Feed
 
@@ -73,7 +74,7 @@ func Open(path string, o Options) (*Store, error) {
 	if err := db.Update(createBuckets); err != nil {
 		return nil, errors.Join(fmt.Errorf("preparing %s: %w", path, err), db.Close())
 	}
-	s := &Store{db: db, now: o.Now, stop: make(chan struct{})}
+	s := &Store{db: db, path: path, now: o.Now, stop: make(chan struct{})}
 	s.sweeper.Go(s.sweepUntilClosed)
 	return s, nil
 }
@@ -201,6 +202,15 @@ func (s *Store) Close() error {
 		return fmt.Errorf("closing the file store: %w", err)
 	}
 	return nil
+}
+
+// Status says how large the file is.
+func (s *Store) Status(context.Context) storage.Status {
+	status := &storage.FileStatus{Path: s.path}
+	if found, err := os.Stat(s.path); err == nil {
+		status.Bytes = found.Size()
+	}
+	return storage.Status{File: status}
 }
 
 func (s *Store) ready(ctx context.Context) error {

@@ -195,6 +195,19 @@ func (s *Store) Close() error {
 	return nil
 }
 
+// Status says how full the store is.
+func (s *Store) Status(context.Context) storage.Status {
+	full := &storage.MemoryStatus{}
+	for i := range s.shards {
+		sh := &s.shards[i]
+		sh.mu.Lock()
+		full.Values += sh.lru.Len()
+		sh.mu.Unlock()
+		full.Capacity += sh.size
+	}
+	return storage.Status{Memory: full}
+}
+
 func (s *Store) ready(ctx context.Context) error {
 	if s.closed.Load() {
 		return storage.ErrClosed

@@ -41,11 +41,13 @@ func (w Wait) check() error {
 	return fmt.Errorf("waiting %s for %d replicas: expected at least 1 replica, and 1ms to %s", w.Time, w.Replicas, longestWait)
 }
 
-// A sender sends a command by a client, once.
-type sender func(context.Context, rueidis.Client, func(rueidis.Builder) rueidis.Completed) rueidis.RedisResult
+// A sender sends a command that writes name by a client, once.
+type sender func(ctx context.Context, c rueidis.Client, name string, command command) rueidis.RedisResult
 
-func once(ctx context.Context, c rueidis.Client, command func(rueidis.Builder) rueidis.Completed) rueidis.RedisResult {
-	return c.Do(ctx, command(c.B()))
+type command func(b rueidis.Builder, name string) rueidis.Completed
+
+func once(ctx context.Context, c rueidis.Client, name string, command command) rueidis.RedisResult {
+	return c.Do(ctx, command(c.B(), name))
 }
 
 // Confirmed returns the same store, of which Put and Take return when as many
@@ -92,26 +94,29 @@ func (s *Store) connectWaiter(option rueidis.ClientOption) {
 	}
 }
 
-// waitForReplicas is a sender that waits. What could not be sent on a connection
-// to wait on is sent without: an ending goes before its confirmation.
-func (s *Store) waitForReplicas(ctx context.Context, c rueidis.Client, command func(rueidis.Builder) rueidis.Completed) (reply rueidis.RedisResult) {
+// waitForReplicas is a sender that waits. What cannot be sent on a connection to
+// wait on is sent without: an ending goes before its confirmation.
+func (s *Store) waitForReplicas(ctx context.Context, c rueidis.Client, name string, command command) (reply rueidis.RedisResult) {
 	err := errors.New("not connected yet")
 	if waiting := s.waiter.client.Load(); waiting != nil {
 		_ = (*waiting).Dedicated(func(d rueidis.DedicatedClient) error { // its error is that of what follows
-			reply = d.Do(ctx, command(d.B()))
-			if err = reply.Error(); err == nil {
+			// Whether the connection works, and leads to whoever has the key.
+			err = d.Do(ctx, d.B().Get().Key(name).Build()).Error()
+			if err != nil && !rueidis.IsRedisNil(err) {
+				return nil
+			}
+			err = nil
+			reply = d.Do(ctx, command(d.B(), name))
+			if reply.Error() == nil {
 				s.awaitReplicas(ctx, d)
 			}
 			return nil
 		})
-		// A server that refuses, such as one of a cluster that has handed the key
-		// on, has done nothing.
-		_, answered := rueidis.IsRedisErr(err)
-		if err == nil || rueidis.IsRedisNil(err) || !answered && !neverSent(ctx, err) {
-			return reply
-		}
 	}
-	reply = once(ctx, c, command)
+	if err == nil {
+		return reply
+	}
+	reply = once(ctx, c, name, command)
 	if reply.Error() == nil {
 		s.unconfirmed(0, err)
 	}

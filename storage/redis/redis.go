@@ -243,8 +243,8 @@ func (s *Store) put(ctx context.Context, key string, value []byte, lifetime time
 	}
 	text := string(value) // a command that times out is still in rueidis' queue
 	_, uncertain, err := s.attempt(ctx, "writing to redis", always, func(ctx context.Context, c rueidis.Client) rueidis.RedisResult {
-		return send(ctx, c, func(b rueidis.Builder) rueidis.Completed {
-			return b.Set().Key(s.options.Prefix + key).Value(text).PxMilliseconds(milliseconds(lifetime)).Build()
+		return send(ctx, c, s.options.Prefix+key, func(b rueidis.Builder, name string) rueidis.Completed {
+			return b.Set().Key(name).Value(text).PxMilliseconds(milliseconds(lifetime)).Build()
 		})
 	})
 	if err == nil || uncertain {
@@ -273,8 +273,8 @@ func (s *Store) take(ctx context.Context, key string, send sender) ([]byte, bool
 	}
 	const doing = "taking from redis"
 	reply, uncertain, err := s.attempt(ctx, doing, always, func(ctx context.Context, c rueidis.Client) rueidis.RedisResult {
-		return send(ctx, c, func(b rueidis.Builder) rueidis.Completed {
-			return b.Getdel().Key(s.options.Prefix + key).Build()
+		return send(ctx, c, s.options.Prefix+key, func(b rueidis.Builder, name string) rueidis.Completed {
+			return b.Getdel().Key(name).Build()
 		})
 	})
 	if uncertain {

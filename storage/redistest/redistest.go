@@ -18,6 +18,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -37,18 +38,25 @@ type Server struct {
 	args []string
 	cmd  *exec.Cmd // nil while it does not run
 	log  *bytes.Buffer
+
+	config string // the path of a configuration file; "": none
 }
 
 // Start starts a server with args added to its command line, and ends it with
 // the test.
 func Start(tb testing.TB, args ...string) *Server {
 	tb.Helper()
+	return start(tb, &Server{args: args})
+}
+
+func start(tb testing.TB, s *Server) *Server {
+	tb.Helper()
 	// Not tb.TempDir: with a long test name the socket's path gets too long.
 	dir, err := os.MkdirTemp("", "redistest")
 	if err != nil {
 		tb.Fatal(err)
 	}
-	s := &Server{tb: tb, dir: dir, addr: freeAddr(tb), args: args}
+	s.tb, s.dir, s.addr = tb, dir, freeAddr(tb)
 	tb.Cleanup(func() {
 		s.Kill()
 		os.RemoveAll(dir)
@@ -94,10 +102,13 @@ func (s *Server) Restart() {
 		s.tb.Fatal(err)
 	}
 	s.log = new(bytes.Buffer)
-	cmd := exec.Command(bin, append([]string{
-		"--bind", host, "--port", port, "--dir", s.dir, "--save", "", "--appendonly", "no",
-		"--unixsocket", s.Socket(), "--repl-diskless-sync-delay", "0",
-	}, s.args...)...)
+	args := []string{"--bind", host, "--port", port, "--dir", s.dir}
+	if s.config != "" {
+		args = append([]string{s.config}, args...)
+	} else {
+		args = append(args, "--save", "", "--appendonly", "no", "--unixsocket", s.Socket(), "--repl-diskless-sync-delay", "0")
+	}
+	cmd := exec.Command(bin, append(args, s.args...)...)
 	cmd.Stdout, cmd.Stderr = s.log, s.log
 	if err := cmd.Start(); err != nil {
 		s.tb.Fatalf("starting redis-server: %v", err)
@@ -115,7 +126,7 @@ func (s *Server) Restart() {
 // Command runs one command on the server, over a connection of its own.
 func (s *Server) Command(args ...string) (rueidis.RedisMessage, error) {
 	client, err := rueidis.NewClient(rueidis.ClientOption{
-		InitAddress: []string{s.addr}, ForceSingleClient: true, DisableCache: true,
+		InitAddress: []string{s.addr}, ForceSingleClient: true, DisableCache: true, Password: s.password(),
 	})
 	if err != nil {
 		return rueidis.RedisMessage{}, fmt.Errorf("connecting to %s: %w", s.addr, err)
@@ -128,6 +139,14 @@ func (s *Server) Command(args ...string) (rueidis.RedisMessage, error) {
 		return reply, fmt.Errorf("%s on %s: %w", args[0], s.addr, err)
 	}
 	return reply, nil
+}
+
+// password is what --requirepass says.
+func (s *Server) password() string {
+	if i := slices.Index(s.args, "--requirepass"); i >= 0 {
+		return s.args[i+1]
+	}
+	return ""
 }
 
 // MustCommand is Command, and fails the test on an error.
@@ -239,4 +258,21 @@ func freeAddr(tb testing.TB) string {
 	}
 	tb.Fatal("found no free port on 127.0.0.1")
 	return ""
+}
+
+// Databases are the names of the databases that hold something.
+func (s *Server) Databases(tb testing.TB) string {
+	tb.Helper()
+	reply := s.MustCommand("INFO", "keyspace")
+	text, err := reply.ToString()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	var names []string
+	for line := range strings.Lines(text) {
+		if name, _, ok := strings.Cut(line, ":keys="); ok {
+			names = append(names, name)
+		}
+	}
+	return strings.Join(names, ",")
 }

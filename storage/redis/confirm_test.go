@@ -1,0 +1,135 @@
+package redis_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/caddy-sso/caddy-sso/storage"
+	"github.com/caddy-sso/caddy-sso/storage/redis"
+	"github.com/caddy-sso/caddy-sso/storage/redistest"
+)
+
+// waitingStore opens a store whose writes wait, once they can.
+func waitingStore(t *testing.T, address string, wait redis.Wait) (s *redis.Store, confirmed storage.Store, logged *observer.ObservedLogs) {
+	t.Helper()
+	core, logged := observer.New(zap.WarnLevel)
+	s = open(t, address, redis.Options{Wait: wait, Logger: zap.New(core)})
+	return s, s.Confirmed(), logged
+}
+
+const unconfirmed = "too few replicas confirmed"
+
+// told reads one line of INFO.
+func told(t *testing.T, server *redistest.Server, section, name string) string {
+	t.Helper()
+	reply := server.MustCommand("INFO", section)
+	text, err := reply.ToString()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(text, name+":")
+	value, _, _ := strings.Cut(rest, "\r\n")
+	return value
+}
+
+// connections counts the connections of clients with our name.
+func connections(t *testing.T, server *redistest.Server) int {
+	t.Helper()
+	reply := server.MustCommand("CLIENT", "LIST", "TYPE", "NORMAL")
+	text, err := reply.ToString()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Count(text, "name=caddy-sso")
+}
+
+func TestAConfirmedTakeReturnsWhenAReplicaHasIt(t *testing.T) {
+	first, second := pair(t)
+	s, confirmed, logged := waitingStore(t, first.URL(), redis.Wait{Replicas: 1, Time: 10 * time.Second})
+	eventually(t, "it works", func() bool { return works(t, s) })
+	eventually(t, "it has a connection to wait on", func() bool { return connections(t, first) >= 2 })
+	mustPut(t, s, "a")
+	eventually(t, "the replica has it", func() bool { return size(t, second) == 1 })
+	second.Freeze()
+	taken := make(chan error, 1)
+	go func() {
+		_, _, err := confirmed.Take(t.Context(), "a")
+		taken <- err
+	}()
+	eventually(t, "it waits", func() bool { return told(t, first, "clients", "blocked_clients") == "1" })
+	if size(t, first) != 0 {
+		t.Error("the master still has it")
+	}
+	// Nothing else waits meanwhile.
+	if _, _, err := s.Get(t.Context(), "b"); err != nil {
+		t.Error(err)
+	}
+	select {
+	case err := <-taken:
+		t.Errorf("it did not wait: %v", err)
+	default:
+	}
+	second.Thaw()
+	if err := <-taken; err != nil {
+		t.Error(err)
+	}
+	if size(t, second) != 0 {
+		t.Error("the replica still has it")
+	}
+	if logged.FilterMessageSnippet(unconfirmed).Len() > 0 {
+		t.Error("the log says that it was not confirmed")
+	}
+}
+
+// It is done, and every node knows it, so that an error would be wrong.
+func TestAnEndingThatNoReplicaConfirmsIsLoggedAndNoError(t *testing.T) {
+	server := redistest.Start(t)
+	s, confirmed, logged := waitingStore(t, server.URL(), redis.Wait{Replicas: 1, Time: time.Millisecond})
+	eventually(t, "it works", func() bool { return works(t, s) })
+	for range 3 {
+		mustPut(t, s, "a")
+		if _, ok, err := confirmed.Take(t.Context(), "a"); !ok || err != nil {
+			t.Errorf("%v, %v", ok, err)
+		}
+	}
+	if n := logged.FilterMessageSnippet(unconfirmed).Len(); n != 1 {
+		t.Errorf("%d lines in the log, want one a minute", n)
+	}
+}
+
+func TestConfirmedWritesWorkOnACluster(t *testing.T) {
+	cluster := redistest.StartCluster(t)
+	_, confirmed, logged := waitingStore(t, cluster.URL(), redis.Wait{Replicas: 1, Time: time.Millisecond})
+	for _, key := range []string{"a", "b", "c", "d", "e", "f"} {
+		eventually(t, "it works", func() bool { return confirmed.Put(t.Context(), key, []byte("1"), time.Hour) == nil })
+		if _, ok, err := confirmed.Take(t.Context(), key); !ok || err != nil {
+			t.Errorf("%s: %v, %v", key, ok, err)
+		}
+	}
+	if logged.FilterMessageSnippet(unconfirmed).Len() == 0 {
+		t.Error("nobody has waited")
+	}
+}
+
+// An ending goes before its confirmation.
+func TestAServerThatHasNoConnectionLeftToWaitOnStillTakesEndings(t *testing.T) {
+	server := redistest.Start(t)
+	plain := open(t, server.URL(), redis.Options{})
+	eventually(t, "it works", func() bool { return works(t, plain) })
+	_, confirmed, logged := waitingStore(t, server.URL(), redis.Wait{Replicas: 1, Time: time.Second})
+	eventually(t, "it has a connection to wait by", func() bool { return connections(t, server) == 3 })
+	server.MustCommand("CONFIG", "SET", "maxclients", "3")
+	for range 2 {
+		mustPut(t, plain, "a")
+		if _, ok, err := confirmed.Take(t.Context(), "a"); !ok || err != nil {
+			t.Errorf("%v, %v", ok, err)
+		}
+	}
+	if logged.FilterMessageSnippet(unconfirmed).Len() != 1 {
+		t.Error("the log says nothing")
+	}
+}
