@@ -30,7 +30,7 @@ type field struct {
 // configured are the structs that a configuration is made of.
 var configured = []string{
 	"App", "SessionConfig", "CodesConfig", "BrandConfig", "ClientConfig", "SigninLocal", "SigninOIDC", "SigninBackend", "SigninTrusted", "AttemptsConfig", "UserConfig",
-	"StorageMemory", "StorageFile", "StorageRedis", "Gate",
+	"StorageMemory", "StorageFile", "StorageRedis", "RevokeWaitConfig", "Gate",
 	"LicenseConfig", "APIKeyConfig", "CustomerAccountConfig", "ProductConfig", "ProvisionConfig",
 }
 

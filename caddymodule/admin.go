@@ -28,6 +28,7 @@ func init() {
 //	DELETE /sso/sessions/<id>   ends one, and what was given in it and outlives it
 //	DELETE /sso/users/<name>    ends all of a user's, and what outlives them
 //	GET    /sso/license/url     a link of the License API
+//	GET    /sso/storage         how the storage is
 type adminAPI struct{}
 
 // CaddyModule returns the Caddy module information.
@@ -41,6 +42,7 @@ func (a adminAPI) Routes() []caddy.AdminRoute {
 		{Pattern: "/sso/sessions", Handler: caddy.AdminHandlerFunc(a.list)},
 		{Pattern: "/sso/sessions/", Handler: caddy.AdminHandlerFunc(a.endSession)},
 		{Pattern: "/sso/users/", Handler: caddy.AdminHandlerFunc(a.endUser)},
+		{Pattern: "/sso/storage", Handler: caddy.AdminHandlerFunc(a.storageStatus)},
 		{Pattern: "/sso/license/url", Handler: caddy.AdminHandlerFunc(a.licenseURL)},
 	}
 }

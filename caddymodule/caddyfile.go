@@ -29,7 +29,7 @@ func init() {
 //
 //	sso {
 //		issuer  <origin>
-//		storage file [<path>] | memory | redis <url> { storage_key <key> }
+//		storage file [<path>] | memory | redis <url> { storage_key <key> … }
 //		session {
 //			idle         <duration>
 //			lifetime     <duration>

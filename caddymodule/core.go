@@ -36,6 +36,7 @@ var pooling sync.Mutex
 // A state is one store and what is kept in memory over it.
 type state struct {
 	store    storage.Store
+	engine   storage.Store // what store is over, or the same
 	cache    *session.Cache
 	verified *oauth.VerifiedCache
 	codes    *codes.Codes
@@ -58,6 +59,7 @@ func (s *state) Destruct() error {
 // A core is an open store under the policy of one configuration.
 type core struct {
 	state  *state
+	engine string // the name of the storage's module
 	server *oauth.Server
 	audit  *oauth.Audit
 
@@ -114,6 +116,7 @@ func (a *App) newState() (*state, error) {
 	if err != nil {
 		return nil, err
 	}
+	engine := store
 	if a.engine.Shared() {
 		store = endings.New(store, endings.Options{
 			Removed:      []string{session.Prefix, oauth.GrantPrefix},
@@ -124,6 +127,7 @@ func (a *App) newState() (*state, error) {
 	}
 	s := &state{
 		store:    store,
+		engine:   engine,
 		cache:    session.NewCache(store, session.CacheOptions{Capacity: a.Session.Cache, Logger: logStored(new(seldom.Kinds))}),
 		verified: oauth.NewVerifiedCache(store, oauth.VerifiedOptions{}),
 		attempts: attempts.New(),
@@ -161,6 +165,7 @@ func (a *App) newCore(s *state, identity string) *core {
 	audit := oauth.NewAudit(a.log.Named("audit"))
 	c := &core{
 		state: s, identity: identity, audit: audit,
+		engine: a.engine.(caddy.Module).CaddyModule().ID.Name(),
 		server: &oauth.Server{
 			Issuer:   a.Issuer,
 			Clients:  a.clients,

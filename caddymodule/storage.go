@@ -1,7 +1,6 @@
 package caddymodule
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -15,13 +14,11 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage"
 	"github.com/caddy-sso/caddy-sso/storage/file"
 	"github.com/caddy-sso/caddy-sso/storage/memory"
-	"github.com/caddy-sso/caddy-sso/storage/redis"
 )
 
 func init() {
 	caddy.RegisterModule(new(StorageMemory))
 	caddy.RegisterModule(new(StorageFile))
-	caddy.RegisterModule(new(StorageRedis))
 }
 
 // Engine is what a module below `sso.storage` does.
@@ -154,97 +151,6 @@ func (s *StorageFile) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return options(d, nil)
 }
 
-// StorageRedis keeps everything in Redis or Valkey, one server or a cluster,
-// so that several nodes share it.
-type StorageRedis struct {
-	// The server: `redis://[user:password@]host:port[/db]`, or `rediss://` for
-	// TLS. Placeholders are replaced. Required.
-	URL string `json:"url,omitempty"`
-
-	// What the signing keys are sealed with in the store, so that a stolen
-	// store signs nothing: at least 32 characters, the same on every node.
-	// Placeholders are replaced. Required.
-	StorageKey string `json:"storage_key,omitempty"`
-
-	url, key string
-}
-
-// CaddyModule returns the Caddy module information.
-func (*StorageRedis) CaddyModule() caddy.ModuleInfo {
-	return caddy.ModuleInfo{ID: "sso.storage.redis", New: func() caddy.Module { return new(StorageRedis) }}
-}
-
-// minStorageKey is 256 bits as hex or base64 is longer; a passphrase of this
-// length is the least that is taken.
-const minStorageKey = 32
-
-// Provision checks the settings, without connecting.
-func (s *StorageRedis) Provision(caddy.Context) error {
-	var err error
-	repl := caddy.NewReplacer()
-	if s.url, err = repl.ReplaceOrErr(s.URL, true, true); err != nil {
-		return fmt.Errorf("url: %w", err)
-	}
-	if s.key, err = repl.ReplaceOrErr(s.StorageKey, true, true); err != nil {
-		return fmt.Errorf("storage_key: %w", err)
-	}
-	if s.url == "" {
-		return errors.New("url is missing; expected for example redis://localhost:6379")
-	}
-	if err := redis.CheckAddress(s.url); err != nil {
-		return err
-	}
-	return checkStorageKey(s.key)
-}
-
-func checkStorageKey(key string) error {
-	if len(key) < minStorageKey {
-		return errors.New("storage_key is missing or shorter than 32 characters; make one with: openssl rand -base64 32")
-	}
-	return nil
-}
-
-// Identity implements Engine.
-func (s *StorageRedis) Identity() string { return "redis " + s.url }
-
-// Open implements Engine.
-func (s *StorageRedis) Open(log *zap.Logger) (storage.Store, error) {
-	return redis.Open(s.url, redis.Options{Logger: log.Named("redis")})
-}
-
-// Shared implements Engine.
-func (*StorageRedis) Shared() bool { return true }
-
-// Vault implements Engine.
-func (s *StorageRedis) Vault(store storage.Store, memory *keys.Memory) keys.Vault {
-	return keys.NewStoreVault(store, []byte(s.key), memory)
-}
-
-// UnmarshalCaddyfile sets up the engine from Caddyfile tokens. Syntax:
-//
-//	storage redis <url> {
-//		storage_key <key>
-//	}
-func (s *StorageRedis) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	d.Next()
-	line := *d
-	if err := one(d, &s.URL); err != nil {
-		return d.Errf("redis: expected: storage redis <url>, for example redis://localhost:6379")
-	}
-	if err := redis.CheckAddress(s.URL); err != nil && !hasPlaceholder(s.URL) {
-		return d.Errf("redis: %v", err)
-	}
-	if err := options(d, map[string]func() error{
-		"storage_key": func() error { return one(d, &s.StorageKey) },
-	}); err != nil {
-		return err
-	}
-	if err := checkStorageKey(s.StorageKey); err != nil && !hasPlaceholder(s.StorageKey) {
-		return line.Errf("redis: %v", err)
-	}
-	return nil
-}
-
 // hasPlaceholder says whether a value is only known when the server runs.
 func hasPlaceholder(s string) bool { return strings.Contains(s, "{") }
 
@@ -252,10 +158,7 @@ func hasPlaceholder(s string) bool { return strings.Contains(s, "{") }
 var (
 	_ Engine                = (*StorageMemory)(nil)
 	_ Engine                = (*StorageFile)(nil)
-	_ Engine                = (*StorageRedis)(nil)
 	_ caddy.Provisioner     = (*StorageFile)(nil)
-	_ caddy.Provisioner     = (*StorageRedis)(nil)
 	_ caddyfile.Unmarshaler = (*StorageMemory)(nil)
 	_ caddyfile.Unmarshaler = (*StorageFile)(nil)
-	_ caddyfile.Unmarshaler = (*StorageRedis)(nil)
 )

@@ -6,8 +6,9 @@
 //   - storage/memory: a bounded LRU in this process, and beside it what is
 //     pinned; a restart forgets it.
 //   - storage/file: one bbolt file; survives restarts and kill -9.
-//   - storage/redis: Redis or Valkey, one server or a cluster, shared by nodes;
-//     with maxmemory-policy noeviction, or it forgets what is pinned, too.
+//   - storage/redis: Redis or Valkey, one server, Sentinel or a cluster, shared
+//     by nodes; with maxmemory-policy noeviction, or it forgets what is pinned,
+//     too.
 //
 // One suite, storage/storagetest, holds all of them to the same contract.
 package storage

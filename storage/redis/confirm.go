@@ -8,9 +8,7 @@ import (
 	"time"
 
 	"github.com/redis/rueidis"
-	"go.uber.org/zap"
 
-	"github.com/caddy-sso/caddy-sso/seldom"
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
@@ -34,11 +32,12 @@ type Wait struct {
 	Time time.Duration
 }
 
-func (w Wait) check() error {
-	if w == (Wait{}) || w.Replicas > 0 && w.Time >= time.Millisecond && w.Time <= longestWait {
-		return nil
+// Check returns an error if a store cannot wait so.
+func (w Wait) Check() error {
+	if w.Replicas < 1 || w.Time < time.Millisecond || w.Time > longestWait {
+		return fmt.Errorf("waiting %s for %d replicas: expected at least 1 replica, and 1ms to %s", w.Time, w.Replicas, longestWait)
 	}
-	return fmt.Errorf("waiting %s for %d replicas: expected at least 1 replica, and 1ms to %s", w.Time, w.Replicas, longestWait)
+	return nil
 }
 
 // A sender sends a command that writes name by a client, once.
@@ -52,8 +51,8 @@ func once(ctx context.Context, c rueidis.Client, name string, command command) r
 
 // Confirmed returns the same store, of which Put and Take return when as many
 // replicas as [Options] say have what was written, or the time is up. Then it is
-// written to the master nevertheless, so that is no error: the log has a line a
-// minute. Closing either store closes both.
+// written to the master nevertheless, so that is no error: Options.Unconfirmed is
+// told. Closing either store closes both.
 func (s *Store) Confirmed() storage.Store {
 	if s.options.Wait.Replicas == 0 {
 		return s
@@ -68,6 +67,11 @@ func (c confirmed) Put(ctx context.Context, key string, value []byte, lifetime t
 	return c.put(ctx, key, value, lifetime, c.waitForReplicas)
 }
 
+// Pin implements [storage.Store].
+func (c confirmed) Pin(ctx context.Context, key string, value []byte, lifetime time.Duration) error {
+	return c.Put(ctx, key, value, lifetime)
+}
+
 // Take implements [storage.Store].
 func (c confirmed) Take(ctx context.Context, key string) ([]byte, bool, error) {
 	return c.take(ctx, key, c.waitForReplicas)
@@ -79,7 +83,6 @@ func (c confirmed) Take(ctx context.Context, key string) ([]byte, bool, error) {
 type waiter struct {
 	client atomic.Pointer[rueidis.Client]
 	vain   atomic.Int64 // when waiting was in vain the last time, in milliseconds since 1970
-	log    seldom.Lines
 }
 
 // connectWaiter runs beside the watchdog, which ends it.
@@ -140,9 +143,7 @@ func (s *Store) awaitReplicas(ctx context.Context, d rueidis.DedicatedClient) {
 }
 
 func (s *Store) unconfirmed(have int64, err error) {
-	if n := s.waiter.log.Due(time.Now()); n > 0 {
-		s.options.Logger.Warn("redis: endings were carried out, but too few replicas confirmed them in time; a failover may bring back what was ended",
-			zap.Int("endings", n), zap.Int64("confirmed", have), zap.Int("replicas", s.options.Wait.Replicas),
-			zap.Duration("time", s.options.Wait.Time), zap.Error(err))
+	if tell := s.options.Unconfirmed; tell != nil {
+		tell(have, err)
 	}
 }

@@ -80,6 +80,11 @@ type Options struct {
 	// Wait is what writes by the store that [Store.Confirmed] returns wait for.
 	Wait Wait
 
+	// Unconfirmed is told of each write that too few replicas confirmed in time:
+	// how many did, and what else went wrong, if anything. It must not block.
+	// Default: nobody is.
+	Unconfirmed func(replicas int64, err error)
+
 	// Timeout is the longest that one operation takes, retries included.
 	// Default: 1 second.
 	Timeout time.Duration
@@ -191,8 +196,10 @@ func Check(address string, o Options) error {
 	if err := checkPrefix(o.Prefix); err != nil {
 		return err
 	}
-	if err := o.Wait.check(); err != nil {
-		return err
+	if o.Wait != (Wait{}) {
+		if err := o.Wait.Check(); err != nil {
+			return err
+		}
 	}
 	return o.TLS.check(parsed.TLSConfig != nil)
 }

@@ -1,0 +1,129 @@
+package caddymodule
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	"github.com/spf13/cobra"
+
+	"github.com/caddy-sso/caddy-sso/storage"
+)
+
+// storageStatus is the answer of GET /sso/storage.
+type storageStatus struct {
+	Engine string `json:"engine"`
+	storage.Status
+}
+
+// storageStatus answers GET /sso/storage: how the storage is, even if it is away.
+func (adminAPI) storageStatus(w http.ResponseWriter, r *http.Request) error {
+	return withCore(w, r, http.MethodGet, func(c *core) error {
+		status := storageStatus{Engine: c.engine}
+		if engine, ok := c.state.engine.(interface {
+			Status(context.Context) storage.Status
+		}); ok {
+			status.Status = engine.Status(r.Context())
+		}
+		return answer(w, status)
+	})
+}
+
+func storageCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "storage", Short: "Shows how the storage is"}
+	group(cmd, subcommand("status", "Shows the storage of a running server: engine, version, role, latency, sizes", cobra.NoArgs, printStorageStatus))
+	return cmd
+}
+
+func printStorageStatus(fl caddycmd.Flags) (int, error) {
+	var s storageStatus
+	if err := call(fl, http.MethodGet, "/sso/storage", func(answer *json.Decoder) error { return answer.Decode(&s) }); err != nil {
+		return caddy.ExitCodeFailedStartup, err
+	}
+	if err := s.print(os.Stdout); err != nil {
+		return caddy.ExitCodeFailedStartup, err
+	}
+	return caddy.ExitCodeSuccess, nil
+}
+
+// print writes the status for people. It returns an error if the storage is away.
+func (s storageStatus) print(to io.Writer) error {
+	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
+	line := func(name string, values ...any) {
+		fmt.Fprintf(table, "%s:\t%s\n", name, strings.TrimSuffix(fmt.Sprintln(values...), "\n"))
+	}
+	line("engine", s.Engine)
+	var away error
+	switch {
+	case s.Memory != nil:
+		line("values", s.Memory.Values, "of at most", s.Memory.Capacity)
+	case s.File != nil:
+		line("path", s.File.Path)
+		line("size", bytesOf(s.File.Bytes))
+	case s.Redis != nil:
+		line("key prefix", s.Redis.Prefix)
+		if s.Redis.Topology != "" {
+			line("servers", s.Redis.Topology)
+		}
+		away = s.printServers(table)
+	}
+	if err := table.Flush(); err != nil {
+		return fmt.Errorf("printing the status: %w", err)
+	}
+	return away
+}
+
+// printServers writes a block for each server, and returns an error if none of
+// them is a master.
+func (s storageStatus) printServers(table io.Writer) error {
+	masters := 0
+	for _, server := range s.Redis.Servers {
+		line := func(name, value string) {
+			if value != "" {
+				fmt.Fprintf(table, "  %s:\t%s\n", name, value)
+			}
+		}
+		fmt.Fprintf(table, "%s\t\n", server.Address)
+		line("problem", server.Problem)
+		if server.Problem != "" {
+			continue
+		}
+		if server.Role == "master" {
+			masters++
+		}
+		line("role", server.Role)
+		line("version", server.Version)
+		line("latency", server.Latency.Round(time.Microsecond).String())
+		line("replicas", fmt.Sprint(server.Replicas))
+		line("keys in the database", fmt.Sprint(server.Keys))
+		line("memory", memoryOf(server))
+		line("persistence", server.Persistence)
+	}
+	if masters > 0 {
+		return nil
+	}
+	return errors.New("no server answers as master: " + cmp.Or(s.Redis.Problem, "see above"))
+}
+
+func memoryOf(server storage.ServerStatus) string {
+	if server.UsedMemory == 0 {
+		return ""
+	}
+	text := bytesOf(server.UsedMemory)
+	if server.MaxMemory > 0 {
+		text += " of " + bytesOf(server.MaxMemory)
+	}
+	return text + ", " + server.Policy
+}
+
+func bytesOf(n int64) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20)) }

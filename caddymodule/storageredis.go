@@ -1,0 +1,236 @@
+package caddymodule
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"go.uber.org/zap"
+
+	"github.com/caddy-sso/caddy-sso/keys"
+	"github.com/caddy-sso/caddy-sso/seldom"
+	"github.com/caddy-sso/caddy-sso/storage"
+	"github.com/caddy-sso/caddy-sso/storage/redis"
+)
+
+func init() {
+	caddy.RegisterModule(new(StorageRedis))
+}
+
+// StorageRedis keeps everything in Redis or Valkey, so that several nodes share
+// it: one server, a master and its replicas, with Sentinel or without, or a
+// cluster.
+type StorageRedis struct {
+	// The server: `redis://[user:password@]host:port[/db]`, or `rediss://` for
+	// TLS; several hosts stand with commas between them. With Sentinel:
+	// `redis+sentinel://[user:password@]host,host,host/master[/db]`, or
+	// `rediss+sentinel://`. Placeholders are replaced. Required.
+	URL string `json:"url,omitempty"`
+
+	// What the signing keys are sealed with in the store, so that a stolen
+	// store signs nothing: at least 32 characters, the same on every node.
+	// Placeholders are replaced. Required.
+	StorageKey string `json:"storage_key,omitempty"`
+
+	// What every key in the store begins with. Two portals with different
+	// prefixes can share a database; neither prefix may begin with the other.
+	// Placeholders are replaced. Default: `sso:`.
+	KeyPrefix string `json:"key_prefix,omitempty"`
+
+	// The path of a PEM file of the certificates that the servers' own are
+	// checked against; it is read at each connection. Placeholders are replaced.
+	// Default: those of the system.
+	TLSCA string `json:"tls_ca,omitempty"`
+
+	// The path of a PEM file with the client certificate that servers ask for; it
+	// is read at each connection. Placeholders are replaced. Default: none.
+	TLSClientCertificate string `json:"tls_client_certificate,omitempty"`
+
+	// The path of a PEM file with the key of the client certificate. Placeholders
+	// are replaced.
+	TLSClientKey string `json:"tls_client_key,omitempty"`
+
+	// For how many replicas the end of a session or grant waits, so that a
+	// failover to one of them does not bring it back. Default: no waiting.
+	RevokeWait *RevokeWaitConfig `json:"revoke_wait,omitempty"`
+
+	url, key string
+	options  redis.Options
+}
+
+// RevokeWaitConfig says what the end of a session or grant waits for. When the
+// time is up it counts as done, and the log says so, at most once a minute.
+type RevokeWaitConfig struct {
+	// How many replicas have to have it. Required.
+	Replicas int `json:"replicas,omitempty"`
+
+	// The longest wait, 1ms to 10s. For a second after a wait in vain the next
+	// ones last a millisecond. Required.
+	Time caddy.Duration `json:"time,omitempty"`
+}
+
+// CaddyModule returns the Caddy module information.
+func (*StorageRedis) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "sso.storage.redis", New: func() caddy.Module { return new(StorageRedis) }}
+}
+
+// minStorageKey is 256 bits as hex or base64 is longer; a passphrase of this
+// length is the least that is taken.
+const minStorageKey = 32
+
+// Provision checks the settings, without connecting.
+func (s *StorageRedis) Provision(caddy.Context) error {
+	setDefault(&s.KeyPrefix, redis.DefaultPrefix)
+	repl := caddy.NewReplacer()
+	for _, setting := range []struct {
+		name, raw string
+		to        *string
+	}{
+		{"url", s.URL, &s.url},
+		{"storage_key", s.StorageKey, &s.key},
+		{"key_prefix", s.KeyPrefix, &s.options.Prefix},
+		{"tls_ca", s.TLSCA, &s.options.TLS.CA},
+		{"tls_client_certificate", s.TLSClientCertificate, &s.options.TLS.Certificate},
+		{"tls_client_key", s.TLSClientKey, &s.options.TLS.Key},
+	} {
+		var err error
+		if *setting.to, err = repl.ReplaceOrErr(setting.raw, true, true); err != nil {
+			return fmt.Errorf("%s: %w", setting.name, err)
+		}
+	}
+	if s.url == "" {
+		return errors.New("url is missing; expected for example redis://localhost:6379")
+	}
+	if s.RevokeWait != nil {
+		s.options.Wait = s.RevokeWait.wait()
+		if err := s.options.Wait.Check(); err != nil {
+			return fmt.Errorf("revoke_wait: %w", err)
+		}
+	}
+	if err := redis.Check(s.url, s.options); err != nil {
+		return err
+	}
+	return checkStorageKey(s.key)
+}
+
+func (c RevokeWaitConfig) wait() redis.Wait {
+	return redis.Wait{Replicas: c.Replicas, Time: time.Duration(c.Time)}
+}
+
+func checkStorageKey(key string) error {
+	if len(key) < minStorageKey {
+		return errors.New("storage_key is missing or shorter than 32 characters; make one with: openssl rand -base64 32")
+	}
+	return nil
+}
+
+// Identity implements Engine. How a server is spoken to is part of it, so that a
+// change of that takes effect at a reload.
+func (s *StorageRedis) Identity() string {
+	return fmt.Sprintf("redis %s %q %q %v", s.url, s.options.Prefix, s.options.TLS, s.options.Wait)
+}
+
+// Open implements Engine.
+func (s *StorageRedis) Open(log *zap.Logger) (storage.Store, error) {
+	o := s.options
+	o.Logger = log.Named("redis")
+	o.Unconfirmed = new(unconfirmed).ending
+	return redis.Open(s.url, o)
+}
+
+// unconfirmed are the endings that too few replicas confirmed.
+type unconfirmed struct{ lines seldom.Lines }
+
+// ending writes that there was one. The store outlives the configuration, whose
+// log may be closed by then.
+func (u *unconfirmed) ending(replicas int64, err error) {
+	if n := u.lines.Due(time.Now()); n > 0 {
+		caddy.Log().Named("sso").Warn("sessions and grants were ended, but too few replicas confirmed that within the time of revoke_wait; a failover may bring them back if all nodes end with the master",
+			zap.Int("endings", n), zap.Int64("confirmed_by", replicas), zap.Error(err))
+	}
+}
+
+// Shared implements Engine.
+func (*StorageRedis) Shared() bool { return true }
+
+// Vault implements Engine.
+func (s *StorageRedis) Vault(store storage.Store, memory *keys.Memory) keys.Vault {
+	return keys.NewStoreVault(store, []byte(s.key), memory)
+}
+
+// UnmarshalCaddyfile sets up the engine from Caddyfile tokens. Syntax:
+//
+//	storage redis <url> {
+//		storage_key     <key>
+//		key_prefix      <prefix>
+//		tls_ca          <file>
+//		tls_client_auth <certificate> <key>
+//		revoke_wait     <replicas> <time>
+//	}
+func (s *StorageRedis) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next()
+	line := *d
+	if err := one(d, &s.URL); err != nil {
+		return d.Errf("redis: expected: storage redis <url>, for example redis://localhost:6379")
+	}
+	if err := redis.CheckAddress(s.URL); err != nil && !hasPlaceholder(s.URL) {
+		return d.Errf("redis: %v", err)
+	}
+	if err := options(d, map[string]func() error{
+		"storage_key": func() error { return one(d, &s.StorageKey) },
+		"key_prefix":  func() error { return one(d, &s.KeyPrefix) },
+		"tls_ca":      func() error { return one(d, &s.TLSCA) },
+		"tls_client_auth": func() error {
+			args := d.RemainingArgs()
+			if len(args) != 2 || s.TLSClientCertificate != "" {
+				return d.Err("tls_client_auth: expected one line with two files: tls_client_auth <certificate> <key>")
+			}
+			s.TLSClientCertificate, s.TLSClientKey = args[0], args[1]
+			return nil
+		},
+		"revoke_wait": func() error {
+			if s.RevokeWait != nil {
+				return d.Err("revoke_wait is there twice")
+			}
+			s.RevokeWait = new(RevokeWaitConfig)
+			return s.RevokeWait.unmarshal(d)
+		},
+	}); err != nil {
+		return err
+	}
+	if err := checkStorageKey(s.StorageKey); err != nil && !hasPlaceholder(s.StorageKey) {
+		return line.Errf("redis: %v", err)
+	}
+	return nil
+}
+
+// unmarshal reads revoke_wait <replicas> <time>.
+func (c *RevokeWaitConfig) unmarshal(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	if len(args) != 2 {
+		return d.Err("revoke_wait: expected how many replicas, and the longest wait: revoke_wait 1 500ms")
+	}
+	replicas, err := strconv.Atoi(args[0])
+	if err != nil {
+		return d.Errf("revoke_wait: %q is no number of replicas", args[0])
+	}
+	longest, err := caddy.ParseDuration(args[1])
+	if err != nil {
+		return d.Errf("revoke_wait: %q is no time such as 500ms or 1s", args[1])
+	}
+	c.Replicas, c.Time = replicas, caddy.Duration(longest)
+	if err := c.wait().Check(); err != nil {
+		return d.Errf("revoke_wait: %v", err)
+	}
+	return nil
+}
+
+// Interface guards
+var (
+	_ Engine                = (*StorageRedis)(nil)
+	_ caddy.Provisioner     = (*StorageRedis)(nil)
+	_ caddyfile.Unmarshaler = (*StorageRedis)(nil)
+)
