@@ -1,6 +1,7 @@
 package redis_test
 
 import (
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -99,15 +100,29 @@ func TestAnEndingThatNoReplicaConfirmsIsNoErrorButTold(t *testing.T) {
 
 func TestConfirmedWritesWorkOnACluster(t *testing.T) {
 	cluster := redistest.StartCluster(t)
-	_, confirmed, unconfirmed := waitingStore(t, cluster.URL(), redis.Wait{Replicas: 1, Time: time.Millisecond})
-	for _, key := range []string{"a", "b", "c", "d", "e", "f"} {
-		eventually(t, "it works", func() bool { return confirmed.Put(t.Context(), key, []byte("1"), time.Hour) == nil })
-		if _, ok, err := confirmed.Take(t.Context(), key); !ok || err != nil {
-			t.Errorf("%s: %v, %v", key, ok, err)
+	cluster.AddReplica(t, cluster.Servers[1])
+	_, confirmed, unconfirmed := waitingStore(t, cluster.URL(), redis.Wait{Replicas: 1, Time: 5 * time.Second})
+	confirms := func(key string) bool {
+		before := unconfirmed.Load()
+		if err := confirmed.Put(t.Context(), key, []byte("1"), time.Hour); err != nil {
+			return false
 		}
+		_, ok, err := confirmed.Take(t.Context(), key)
+		return ok && err == nil && unconfirmed.Load() == before
 	}
-	if unconfirmed.Load() < 6 { // nobody can
-		t.Error("somebody did not wait")
+	keyOf := map[bool]string{} // by whether its master has a replica
+	for i := range 100 {
+		key := "key" + strconv.Itoa(i)
+		reply := cluster.Servers[0].MustCommand("CLUSTER", "KEYSLOT", "sso:"+key)
+		slot, err := reply.AsInt64()
+		if err != nil {
+			t.Fatal(err)
+		}
+		keyOf[slot >= 16384/3+1 && slot < 16384*2/3-1] = key
+	}
+	eventually(t, "a replica confirms", func() bool { return confirms(keyOf[true]) })
+	if confirms(keyOf[false]) {
+		t.Error("a replica that there is not has confirmed")
 	}
 }
 

@@ -85,8 +85,15 @@ func TestStoresWithDifferentPrefixesDoNotMeet(t *testing.T) {
 	server := redistest.Start(t)
 	a := open(t, server.URL(), redis.Options{Timeout: 10 * time.Second})
 	b := open(t, server.URL(), redis.Options{Timeout: 10 * time.Second, Prefix: "other:"})
+	seenByA, seenByB := watch(t, a), watch(t, b)
+	mustPut(t, b, "other")
 	if err := a.Put(t.Context(), "key", []byte("1"), time.Hour); err != nil {
 		t.Fatal(err)
+	}
+	server.MustCommand("SET", "other:last", "1")
+	eventually(t, "its own changes are told", func() bool { return seenByB.saw("last") })
+	if seenByA.saw("other") || seenByB.saw("key") {
+		t.Error("a change of the other store was told")
 	}
 	if _, ok, err := b.Get(t.Context(), "key"); ok || err != nil {
 		t.Errorf("got the other store's value: %v, %v", ok, err)

@@ -12,6 +12,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -43,7 +44,7 @@ type Server struct {
 }
 
 // Start starts a server with args added to its command line, and ends it with
-// the test.
+// the test. With --tls-replication among them it speaks TLS alone.
 func Start(tb testing.TB, args ...string) *Server {
 	tb.Helper()
 	return start(tb, &Server{args: args})
@@ -69,7 +70,24 @@ func start(tb testing.TB, s *Server) *Server {
 func (s *Server) Addr() string { return s.addr }
 
 // URL is the server's address as a redis URL.
-func (s *Server) URL() string { return "redis://" + s.addr }
+func (s *Server) URL() string { return s.scheme() + "://" + s.addr }
+
+func (s *Server) scheme() string {
+	if s.secure() {
+		return "rediss"
+	}
+	return "redis"
+}
+
+func (s *Server) secure() bool { return s.arg("--tls-replication") != "" }
+
+// arg is what follows a name on the command line.
+func (s *Server) arg(name string) string {
+	if i := slices.Index(s.args, name); i >= 0 {
+		return s.args[i+1]
+	}
+	return ""
+}
 
 // Socket is the path of the server's Unix socket.
 func (s *Server) Socket() string { return filepath.Join(s.dir, "redis.sock") }
@@ -103,6 +121,9 @@ func (s *Server) Restart() {
 	}
 	s.log = new(bytes.Buffer)
 	args := []string{"--bind", host, "--port", port, "--dir", s.dir}
+	if s.secure() {
+		args = append(args, "--port", "0", "--tls-port", port)
+	}
 	if s.config != "" {
 		args = append([]string{s.config}, args...)
 	} else {
@@ -125,9 +146,17 @@ func (s *Server) Restart() {
 
 // Command runs one command on the server, over a connection of its own.
 func (s *Server) Command(args ...string) (rueidis.RedisMessage, error) {
-	client, err := rueidis.NewClient(rueidis.ClientOption{
-		InitAddress: []string{s.addr}, ForceSingleClient: true, DisableCache: true, Password: s.password(),
-	})
+	option := rueidis.ClientOption{
+		InitAddress: []string{s.addr}, ForceSingleClient: true, DisableCache: true, Password: s.arg("--requirepass"),
+	}
+	if s.secure() {
+		own, err := tls.LoadX509KeyPair(s.arg("--tls-cert-file"), s.arg("--tls-key-file"))
+		if err != nil {
+			return rueidis.RedisMessage{}, err
+		}
+		option.TLSConfig = &tls.Config{Certificates: []tls.Certificate{own}, InsecureSkipVerify: true} //nolint:gosec // it is our own
+	}
+	client, err := rueidis.NewClient(option)
 	if err != nil {
 		return rueidis.RedisMessage{}, fmt.Errorf("connecting to %s: %w", s.addr, err)
 	}
@@ -139,14 +168,6 @@ func (s *Server) Command(args ...string) (rueidis.RedisMessage, error) {
 		return reply, fmt.Errorf("%s on %s: %w", args[0], s.addr, err)
 	}
 	return reply, nil
-}
-
-// password is what --requirepass says.
-func (s *Server) password() string {
-	if i := slices.Index(s.args, "--requirepass"); i >= 0 {
-		return s.args[i+1]
-	}
-	return ""
 }
 
 // MustCommand is Command, and fails the test on an error.
@@ -204,6 +225,10 @@ func (s *Server) KillConnections() {
 }
 
 func (s *Server) answers() bool {
+	if s.secure() {
+		_, err := s.Command("PING")
+		return err == nil
+	}
 	conn, err := net.DialTimeout("tcp", s.addr, time.Second)
 	if err != nil {
 		return false

@@ -33,7 +33,7 @@ func StartSentinels(tb testing.TB, master *Server, replicas int, args ...string)
 		fmt.Sprintf("sentinel down-after-milliseconds %s 1000", MasterName),
 		fmt.Sprintf("sentinel failover-timeout %s 5000", MasterName),
 	}
-	if password := master.password(); password != "" {
+	if password := master.arg("--requirepass"); password != "" {
 		lines = append(lines, fmt.Sprintf("sentinel auth-pass %s %s", MasterName, password))
 	}
 	s := new(Sentinels)
@@ -70,7 +70,9 @@ func (s *Sentinels) Addrs() string {
 }
 
 // URL is the address of the master as a redis URL.
-func (s *Sentinels) URL() string { return "redis+sentinel://" + s.Addrs() + "/" + MasterName }
+func (s *Sentinels) URL() string {
+	return s.Servers[0].scheme() + "+sentinel://" + s.Addrs() + "/" + MasterName
+}
 
 // Failover makes a replica the master, in order.
 func (s *Sentinels) Failover(tb testing.TB) {
