@@ -39,16 +39,16 @@ var schemes = map[string]scheme{
 // Errors about an address say nothing of what was wrong with its value: any
 // part that cannot be parsed may be part of its password.
 var (
-	errAddress = errors.New("cannot be parsed; it looks like redis://user:password@host:port, with " +
-		"special characters of user and password percent-encoded")
-	errScheme = errors.New("its scheme is none of redis, rediss, valkey, valkeys, unix, redis+sentinel, " +
+	errAddress = errors.New("it cannot be parsed")
+	errScheme  = errors.New("its scheme is none of redis, rediss, valkey, valkeys, unix, redis+sentinel, " +
 		"rediss+sentinel, valkey+sentinel, valkeys+sentinel")
 	errParameter = errors.New("it has a parameter that is none of addr, db, skip_verify, and for Sentinel " +
 		"sentinel_user and sentinel_password; or one of them twice")
-	errHost     = errors.New("a host or port in it is none; ports are 1 to 65535")
+	errHost     = errors.New("a host or port in it cannot be parsed; ports are 1 to 65535")
 	errDatabase = errors.New("its database is no number such as 0 or 15")
-	errMaster   = errors.New("it does not name the master; for Sentinel it looks like redis+sentinel://host1,host2,host3/mymaster")
-	errCluster  = errors.New("several hosts have no databases to choose from, as a cluster has none; leave the database out")
+	errMaster   = errors.New("it does not name the master, as redis+sentinel://host1,host2,host3/mymaster does")
+	errCluster  = errors.New("with several hosts there are no databases to choose from, since a cluster has none; leave the database out")
+	errSocket   = errors.New("a socket is an absolute path, as in unix:///run/redis.sock")
 	errVerify   = errors.New("its skip_verify is neither true nor false")
 )
 
@@ -56,7 +56,8 @@ var (
 func parseAddress(address string) (rueidis.ClientOption, error) {
 	option, err := parse(address)
 	if err != nil {
-		return rueidis.ClientOption{}, fmt.Errorf("parsing the redis address: %w", err)
+		return rueidis.ClientOption{}, fmt.Errorf("parsing the redis address: %w (it looks like redis://user:password@host:port/database, "+
+			"with special characters of user and password percent-encoded)", err)
 	}
 	return option, nil
 }
@@ -147,7 +148,7 @@ func parameters(raw string, kind scheme) (url.Values, error) {
 // unixSocket reads what is peculiar to the address of a socket.
 func unixSocket(o *rueidis.ClientOption, host, path string, query url.Values) (err error) {
 	if host != "" && host != "localhost" || path == "" || path == "/" {
-		return errors.New("a socket is an absolute path, as in unix:///run/redis.sock")
+		return errSocket
 	}
 	o.InitAddress = []string{strings.TrimSpace(path)}
 	o.DialCtxFn = func(ctx context.Context, addr string, d *net.Dialer, _ *tls.Config) (net.Conn, error) {

@@ -67,10 +67,10 @@ func (s *Store) newClient(option rueidis.ClientOption) (rueidis.Client, error) {
 }
 
 // noCluster says whether a server answered that it is part of none, or that it
-// does not even know the command.
+// does not even know the command. Whom it merely forbids it may be part of one.
 func noCluster(err error) bool {
 	answer, ok := rueidis.IsRedisErr(err)
-	return ok && strings.Contains(strings.ToUpper(answer.Error()), "CLUSTER")
+	return ok && (strings.Contains(answer.Error(), "cluster support disabled") || strings.Contains(answer.Error(), "unknown command"))
 }
 
 // dial connects for rueidis. The attempt ends with the store.
