@@ -18,8 +18,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/caddy-sso/caddy-sso/storage"
 	lru "github.com/hashicorp/golang-lru/v2"
+
+	"github.com/caddy-sso/caddy-sso/storage"
 )
 
 // Announced begins the keys by which nodes tell each other what was removed.
