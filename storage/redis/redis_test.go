@@ -51,6 +51,23 @@ func TestContractOnACluster(t *testing.T) {
 	})
 }
 
+// Every write of this store waits for a replica.
+func TestContractWithSentinelAndWaiting(t *testing.T) {
+	first, _ := pair(t)
+	sentinels := redistest.StartSentinels(t, first, 1)
+	o := redis.Options{Timeout: 10 * time.Second, Wait: redis.Wait{Replicas: 1, Time: time.Second}}
+	waiting := func(t *testing.T) storage.Store { return open(t, sentinels.URL(), o).Confirmed() }
+	storagetest.Run(t, func(t *testing.T) storagetest.Opened {
+		first.MustCommand("FLUSHALL")
+		return storagetest.Opened{
+			Store:  waiting(t),
+			Unit:   500 * time.Millisecond,
+			Pass:   func(d time.Duration) { time.Sleep(d + 20*time.Millisecond) },
+			Second: waiting,
+		}
+	})
+}
+
 func TestOneNodeOfAClusterFindsTheOthers(t *testing.T) {
 	cluster := redistest.StartCluster(t)
 	s := open(t, cluster.Servers[1].URL(), redis.Options{Timeout: 10 * time.Second})
