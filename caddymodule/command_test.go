@@ -16,7 +16,7 @@ func TestAnUnknownCommandIsAnErrorThatSuggestsOne(t *testing.T) {
 	for _, c := range []struct {
 		line, want string
 	}{
-		{"foo", `unknown command "foo" for "caddy sso"; did you mean license, or session, or user?`},
+		{"foo", `unknown command "foo" for "caddy sso"; did you mean license, or session, or storage, or user?`},
 		{"sesion list", `unknown command "sesion" for "caddy sso"; did you mean session?`},
 		{"session lst", `unknown command "lst" for "caddy sso session"; did you mean list?`},
 		{"session x y z", `unknown command "x" for "caddy sso session"; did you mean end, or list?`},
@@ -26,6 +26,7 @@ func TestAnUnknownCommandIsAnErrorThatSuggestsOne(t *testing.T) {
 		{"license y", `unknown command "y" for "caddy sso license"; did you mean sign, or url?`},
 		{"license ulr --product demo", `unknown command "ulr" for "caddy sso license"; did you mean url?`},
 		{"session list all", `unknown command "all" for "caddy sso session list"`},
+		{"storage stats", `unknown command "stats" for "caddy sso storage"; did you mean status?`},
 		{"user list --fil x", `unknown flag: --fil`},
 	} {
 		if out, err := sso(t, "", strings.Fields(c.line)...); err == nil || !strings.Contains(out, c.want) {

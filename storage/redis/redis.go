@@ -126,10 +126,10 @@ type Store struct {
 	answered atomic.Bool   // a command was answered since then
 	wake     chan struct{} // makes the watchdog look now
 
-	// The watchdog's own: when it last cut off a replica, and how many
-	// connections to each node died one after the other.
-	recut  time.Time
-	deaths map[string]int
+	// The watchdog's own: when it last cut off a replica, and since when each
+	// connection to a node has died.
+	recut time.Time
+	dying map[string]time.Time
 }
 
 // Open returns a store for the server or cluster at address, one of
@@ -179,7 +179,7 @@ func Open(address string, o Options) (*Store, error) {
 		ready:   make(chan struct{}),
 		tried:   make(chan struct{}),
 		wake:    make(chan struct{}, 1),
-		deaths:  make(map[string]int),
+		dying:   make(map[string]time.Time),
 	}
 	s.life, s.end = context.WithCancel(context.Background())
 	option := s.clientOption(parsed)

@@ -17,9 +17,9 @@ const (
 	firstConnectDelay = 50 * time.Millisecond
 	lastConnectDelay  = time.Second
 
-	// mostDeaths is how many connections to a node may die one after the other
-	// before it counts as away.
-	mostDeaths = 3
+	// dying is for how many turns of the watchdog connections to a node may die,
+	// each of them, before it counts as away.
+	dying = 3
 
 	// recutInterval is how often a lone server that stays a replica is dialled
 	// again.
@@ -140,11 +140,11 @@ func (s *Store) look(client rueidis.Client, nodes map[string]role) {
 	for addr, answer := range answers {
 		before, known := nodes[addr]
 		died := answer.err != nil && !cannotReach(answer.err) && !refused(answer.err)
-		s.countDeath(addr, died && !answered)
+		gone := s.keepsDying(addr, died && !answered)
 		if died && before == replica {
 			continue // cut off by ourselves; who is there now is yet to be seen
 		}
-		if died && s.deaths[addr] < mostDeaths || answer.role == master {
+		if died && !gone || answer.role == master {
 			usable++
 		}
 		nodes[addr] = answer.role
@@ -156,7 +156,7 @@ func (s *Store) look(client rueidis.Client, nodes map[string]role) {
 	for addr := range nodes {
 		if _, still := answers[addr]; !still {
 			delete(nodes, addr)
-			delete(s.deaths, addr)
+			delete(s.dying, addr)
 			lost = true
 		}
 	}
@@ -167,15 +167,18 @@ func (s *Store) look(client rueidis.Client, nodes map[string]role) {
 	s.cutOff(client, answers)
 }
 
-// countDeath counts the connections to a node that died one after the other
-// while no command was answered, as where something before it takes connections
-// and closes them.
-func (s *Store) countDeath(addr string, died bool) {
-	if !died {
-		delete(s.deaths, addr)
-		return
+// keepsDying says whether connections to a node have died for long while no
+// command was answered, as where something before it takes connections and closes
+// them.
+func (s *Store) keepsDying(addr string, died bool) bool {
+	since, before := s.dying[addr]
+	switch {
+	case !died:
+		delete(s.dying, addr)
+	case !before:
+		s.dying[addr] = time.Now()
 	}
-	s.deaths[addr]++
+	return died && before && time.Since(since) > dying*s.options.Watchdog
 }
 
 func (s *Store) logAnswer(addr string, a answer) {
