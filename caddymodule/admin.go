@@ -127,18 +127,15 @@ func (adminAPI) endUser(w http.ResponseWriter, r *http.Request) error {
 	}
 	return withCore(w, r, http.MethodDelete, func(c *core) error {
 		n, err := endUserSessions(r.Context(), c.server.Sessions, name)
-		if err != nil {
-			return adminError(http.StatusServiceUnavailable, err)
-		}
 		// Sessions first, so that no code of theirs becomes a grant meanwhile.
-		grants, err := c.server.Grants.EndMatching(r.Context(), called(name))
-		if err != nil {
-			return adminError(http.StatusServiceUnavailable, err)
-		}
+		grants, grantsErr := c.server.Grants.EndMatching(r.Context(), called(name))
 		c.audit.Record(oauth.Event{
 			What: oauth.SessionEnded, User: session.User{Name: name},
 			Why: fmt.Sprintf("by the operator: all %d, and %d lasting grants", n, grants),
 		})
+		if err := errors.Join(err, grantsErr); err != nil {
+			return adminError(http.StatusServiceUnavailable, fmt.Errorf("%d sessions and %d grants have ended, not all; do it again: %w", n, grants, err))
+		}
 		return answer(w, ended{n, grants})
 	})
 }

@@ -67,9 +67,13 @@ func (g *Grants) End(ctx context.Context, id string) error {
 	return g.end(ctx, id, endedFor)
 }
 
-// end pins the mark that a grant has ended, and then removes what is stored of
-// it: see [Grants.confirm].
+// end removes what is stored of a grant. That comes first, since it works in a
+// store that is full. Where nothing is stored, it pins the mark that the grant has
+// ended, and looks again: see [Grants.confirm].
 func (g *Grants) end(ctx context.Context, id string, remembered time.Duration) error {
+	if removed, err := g.remove(ctx, id); removed || err != nil {
+		return err
+	}
 	if err := g.store.Pin(ctx, endedKey(id), []byte{1}, remembered); err != nil {
 		return fmt.Errorf("ending grant: %w", err)
 	}

@@ -195,7 +195,7 @@ func (g *Grants) offline(ctx context.Context, id string) (*offlineGrant, error) 
 }
 
 // EndUser ends all grants of a user that outlive a session, and returns how
-// many there were.
+// many there were. One that cannot be ended does not keep it from the others.
 func (g *Grants) EndUser(ctx context.Context, subject string) (int, error) {
 	return g.endOthers(ctx, subject, "")
 }
@@ -207,28 +207,29 @@ func (g *Grants) endOthers(ctx context.Context, subject, but string) (int, error
 		return 0, fmt.Errorf("listing the grants of a user: %w", err)
 	}
 	ended := 0
+	var errs []error
 	for id := range strings.FieldsSeq(string(stored)) {
 		if id == but {
 			continue
 		}
 		grant, err := g.offline(ctx, id)
-		if err != nil {
-			return ended, err
+		if err == nil {
+			err = g.end(ctx, id, endedStoredFor) // one that is not there may be about to be stored
 		}
-		// One that is not there may be about to be stored.
-		if err := g.end(ctx, id, endedStoredFor); err != nil {
-			return ended, err
-		}
-		if grant != nil {
+		switch {
+		case err != nil:
+			errs = append(errs, err)
+		case grant != nil:
 			ended++
 		}
 	}
-	return ended, nil
+	return ended, errors.Join(errs...)
 }
 
 // EndMatching ends all grants that outlive a session whose user, as of the
 // sign-in, is one that match wants, and returns how many it ended. It is for
-// administration: it reads all grants.
+// administration: it reads all grants. One that cannot be ended does not keep it
+// from the others.
 func (g *Grants) EndMatching(ctx context.Context, match func(session.User) bool) (int, error) {
 	var ids []string
 	err := g.store.Scan(ctx, grantPrefix, func(key string, value []byte) error {
@@ -240,12 +241,16 @@ func (g *Grants) EndMatching(ctx context.Context, match func(session.User) bool)
 	if err != nil {
 		return 0, fmt.Errorf("looking for grants: %w", err)
 	}
-	for i, id := range ids {
+	ended := 0
+	var errs []error
+	for _, id := range ids {
 		if err := g.end(ctx, id, endedStoredFor); err != nil {
-			return i, err
+			errs = append(errs, err)
+			continue
 		}
+		ended++
 	}
-	return len(ids), nil
+	return ended, errors.Join(errs...)
 }
 
 // delist takes a grant that has ended off the list of its user. Should this
