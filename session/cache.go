@@ -186,6 +186,9 @@ func (c *Cache) load(ctx context.Context, k *Key) (s *Session, value []byte, err
 	}
 	r.Agent, r.From = "", "" // nobody asks for them but to list sessions
 	s = newSession(*k, r)
+	if known, ok := c.sessions.peek(k); ok && known.value.key == *k {
+		s.attempted.Store(known.value.attempted.Load()) // which may not have been written down
+	}
 	c.sessions.fill(k, generation, held[Session]{s, epoch})
 	return s, value, nil
 }

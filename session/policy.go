@@ -79,9 +79,11 @@ func (p Policy) terms() terms {
 // end returns when a session is over whatever is done with it.
 func (t terms) end(begun, expires int64) int64 { return min(expires, begun+t.lifetime) }
 
-// alive says whether the session is neither too old nor idle.
+// alive says whether the session is neither too old nor idle. A use that could not
+// be written down, as in an outage, is one all the same.
 func (t terms) alive(s *Session, now int64) bool {
-	return now < t.end(s.begun, s.expires) && now < s.seen.Load()+t.idle
+	used := max(s.seen.Load(), s.attempted.Load())
+	return now < t.end(s.begun, s.expires) && now < used+t.idle
 }
 
 // every returns how often the use of a session is to be written down that is
@@ -97,10 +99,11 @@ func (t terms) every(kept int64) int64 {
 // everyOf is every for a session as it was read.
 func (t terms) everyOf(s *Session) int64 { return t.every(int64(s.kept) * 1000) }
 
-// stored returns how long a record written now is to be kept.
+// stored returns how long a record written now is to be kept: over an outage, too,
+// in which nobody can write down that the session is in use.
 func (t terms) stored(r record, now int64) time.Duration {
 	rest := time.Duration(t.end(r.Begun, r.Expires)-now) * time.Millisecond
-	return min(time.Duration(t.idle)*time.Millisecond+slack, rest)
+	return min(time.Duration(t.idle+max(t.grace, 0))*time.Millisecond+slack, rest)
 }
 
 // WithinGrace says whether what was known before the store's feed was

@@ -85,7 +85,7 @@ type Session struct {
 	begun     int64 // milliseconds since 1970, as are all below
 	expires   int64
 	seen      atomic.Int64 // moves when this process extends the session
-	attempted atomic.Int64 // when this process last tried to
+	attempted atomic.Int64 // when this process last tried to: when it was last used here
 }
 
 // Key returns the key under which the session is stored.

@@ -117,6 +117,9 @@ func (s *Sessions) reverify(ctx context.Context, k *Key, cached held[Session], n
 	if !s.terms.alive(cached.value, now) {
 		return nil, ErrNone
 	}
+	if s.due(cached.value, now) {
+		cached.value.attempted.Store(now) // it is used, and nobody can write that down
+	}
 	return cached.value, nil
 }
 

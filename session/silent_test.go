@@ -113,3 +113,50 @@ func TestAUseThatCannotBeWrittenDownHoldsNobodyUp(t *testing.T) {
 	}
 	eventually(t, "it gives up", func() bool { return w.store.hanging.Load() == 0 })
 }
+
+// Somebody clicks all the time while nothing can be written down for longer than
+// the idle time. They are in, and are in afterwards, at the sites as well.
+func TestWhoeverIsActiveInAnOutageIsNotIdle(t *testing.T) {
+	w, cookie, site, sso := silentWorld(t, session.Policy{Idle: 2 * time.Minute, OutageGrace: 10 * time.Minute})
+	checks := func(when string) {
+		t.Helper()
+		if _, err := w.Check(t.Context(), cookie); err != nil {
+			t.Fatal(when, err)
+		}
+		if _, err := w.CheckSite(t.Context(), site, "wiki"); err != nil {
+			t.Fatal(when, "at the site:", err)
+		}
+	}
+	w.store.down.Store(true)
+	w.store.lose()
+	for range 16 {
+		w.clock.Advance(30 * time.Second)
+		checks("in the outage:")
+	}
+	w.store.down.Store(false)
+	w.store.lose() // as the store says when it is back
+	eventually(t, "all was read again", w.cache.Settled)
+	w.clock.Advance(30 * time.Second)
+	checks("after it:")
+	w.clock.Advance(time.Minute) // and so it was written down
+	eventually(t, "the use was written down", func() bool {
+		w.check(cookie)
+		return w.stored(t, "session:") == 1 && w.stored(t, "site:") == 1
+	})
+
+	t.Run("whoever is not active is", func(t *testing.T) {
+		w.clock.Advance(2 * time.Minute)
+		if _, err := w.Check(t.Context(), cookie); err != session.ErrNone {
+			t.Error(err)
+		}
+		if _, err := w.CheckSite(t.Context(), site, "wiki"); err != session.ErrNone {
+			t.Error(err)
+		}
+		if n := w.stored(t, "site:"); n != 1 {
+			t.Error("a site session was removed whose session is stored")
+		}
+		if err := w.End(t.Context(), sso.Key()); err != nil {
+			t.Fatal(err)
+		}
+	})
+}

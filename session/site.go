@@ -54,14 +54,23 @@ func (s *Sessions) CheckSite(ctx context.Context, cookie, client string) (*Sessi
 	}
 	sso, err := s.check(ctx, &found.sso)
 	if errors.Is(err, ErrNone) {
-		// Nothing will ever open with it again, so it need not wait for its
-		// stored lifetime. Should this fail, it does.
-		if _, _, err := s.cache.store.Take(ctx, found.key.in(sitePrefix)); err != nil {
-			s.cache.logger("site session "+found.key.ID(), err)
-		}
-		s.cache.sites.drop(&found.key)
+		s.cache.dropSite(ctx, found)
 	}
 	return sso, err
+}
+
+// dropSite removes a site session whose SSO session is not stored any more: nothing
+// will ever open with it again, so it need not wait for its stored lifetime. Should
+// this fail, it does.
+func (c *Cache) dropSite(ctx context.Context, found *site) {
+	_, stored, err := c.store.Get(ctx, found.sso.in(sessionPrefix))
+	if err == nil && !stored {
+		_, _, err = c.store.Take(ctx, found.key.in(sitePrefix))
+		c.sites.drop(&found.key)
+	}
+	if err != nil {
+		c.logger("site session "+found.key.ID(), err)
+	}
 }
 
 // SiteTransaction returns the transaction that the site session began with. It
