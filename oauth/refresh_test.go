@@ -226,7 +226,7 @@ func TestClass14WhatARefreshNeeds(t *testing.T) {
 	tests := map[string]func(w *world, r *oauth.RefreshRequest){
 		"another client":  func(w *world, r *oauth.RefreshRequest) { r.Client = w.client("4") },
 		"a disabled user": func(w *world, _ *oauth.RefreshRequest) { w.people.remove(ada) },
-		"a changed token": func(_ *world, r *oauth.RefreshRequest) { r.Token = "A" + r.Token[1:] },
+		"a changed token": func(_ *world, r *oauth.RefreshRequest) { r.Token = r.Token[4:8] + r.Token[:4] + r.Token[8:] },
 		"an empty token":  func(_ *world, r *oauth.RefreshRequest) { r.Token = "" },
 		"a megabyte":      func(_ *world, r *oauth.RefreshRequest) { r.Token = strings.Repeat("a", 1<<20) },
 		"a client that lost offline": func(w *world, r *oauth.RefreshRequest) {
