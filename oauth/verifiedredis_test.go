@@ -86,6 +86,26 @@ func TestClass16AnEndOnOneNodeIsSeenOnTheOther(t *testing.T) {
 	}
 }
 
+// A server that is full refuses the mark. Removing what is stored of a lasting grant
+// ends it, too.
+func TestClass35ALastingGrantEndsWhileTheStoreIsFull(t *testing.T) {
+	one, two, server := onRedis(t)
+	_, in := one.signIn(ada)
+	tokens := one.offlineTokens(in)
+	two.verified(tokens.Access)
+	server.MustCommand("CONFIG", "SET", "maxmemory", "1")
+	if n, err := one.Grants.EndUser(t.Context(), ada.Subject); err != nil || n != 1 {
+		t.Errorf("%d grants ended (%v)", n, err)
+	}
+	one.refused(tokens.Access, oauth.InvalidToken)
+	until(t, "the other node refuses the token", func() bool {
+		_, refusal := two.VerifyAccess(t.Context(), tokens.Access)
+		return refusal != nil && refusal.Kind == oauth.InvalidToken
+	})
+	_, refusal := two.refresh(tokens.Refresh, nil)
+	wantKind(t, refusal, oauth.InvalidGrant)
+}
+
 // A node whose server is away believes what it knows, and asks again before
 // anything else once the server is back.
 func TestWhatEndsWhileANodeIsCutOffIsSeenWhenItIsBack(t *testing.T) {
