@@ -107,21 +107,29 @@ func (s *Store) learnAll(keys []string) (left []string, err error) {
 }
 
 // endAgain writes the endings of the last minutes once more, for the nodes that
-// do not know of them.
+// do not know of them: first the removals, which may make room for the marks.
 func (s *Store) endAgain() error {
 	forgotten := 0
-	for _, key := range s.known.Keys() {
-		e, known := s.known.Peek(key)
-		if !known || s.old(e) {
-			s.known.Remove(key)
-			continue
-		}
-		had, err := s.write(key, e)
-		if err != nil {
-			return err
-		}
-		if had {
-			forgotten++
+	for _, marks := range []bool{false, true} {
+		for _, key := range s.known.Keys() {
+			e, known := s.known.Peek(key)
+			if !known || s.old(e) {
+				s.known.Remove(key)
+				continue
+			}
+			if marks != (e.mark != nil) {
+				continue
+			}
+			missing, err := s.write(key, e)
+			switch {
+			case err != nil:
+				return err
+			case e.unstored:
+				e.unstored = false
+				s.known.Add(key, e)
+			case missing:
+				forgotten++
+			}
 		}
 	}
 	if forgotten > 0 {
@@ -130,13 +138,13 @@ func (s *Store) endAgain() error {
 	return nil
 }
 
-// write writes one ending again, and says whether the store had forgotten it.
-func (s *Store) write(key string, e ending) (forgotten bool, err error) {
+// write writes one ending again, and says whether the store did not have it.
+func (s *Store) write(key string, e ending) (missing bool, err error) {
 	ctx, cancel := context.WithTimeout(s.life, againTimeout)
 	defer cancel()
 	if e.mark == nil {
-		_, forgotten, err = s.Store.Take(ctx, key)
-		return forgotten, err
+		_, missing, err = s.Store.Take(ctx, key)
+		return missing, err
 	}
 	_, there, err := s.Store.Get(ctx, key)
 	if there || err != nil {

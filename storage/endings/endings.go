@@ -87,8 +87,9 @@ type Store struct {
 
 // An ending is what is known of a key.
 type ending struct {
-	at   int64  // when it was heard of last, in milliseconds since 1970
-	mark []byte // the value of a mark; nil: the key was removed
+	at       int64  // when it was heard of last, in milliseconds since 1970
+	mark     []byte // the value of a mark; nil: the key was removed
+	unstored bool   // the store may never have had it
 }
 
 // A confirmer is a store that can wait until replicas have what it wrote.
@@ -180,7 +181,9 @@ func (s *Store) writer(key string) storage.Store {
 
 // orLater sees that an ending is written again that may not have been stored.
 func (s *Store) orLater(key string, err error) error {
-	if _, known := s.ended(key); known && errors.Is(err, storage.ErrUnavailable) {
+	if e, known := s.ended(key); known && errors.Is(err, storage.ErrUnavailable) {
+		e.unstored = true
+		s.known.Add(key, e)
 		s.work(func() { s.again = true })
 	}
 	return err

@@ -36,6 +36,7 @@ type forgetful struct {
 	storage.Store
 	watcher func(storage.Change)
 	down    atomic.Bool
+	full    atomic.Bool
 }
 
 func (f *forgetful) Watch(fn func(storage.Change)) func() {
@@ -48,6 +49,13 @@ func (f *forgetful) Take(ctx context.Context, key string) ([]byte, bool, error) 
 		return nil, false, fmt.Errorf("taking: %w", storage.ErrUnavailable)
 	}
 	return f.Store.Take(ctx, key)
+}
+
+func (f *forgetful) Pin(ctx context.Context, key string, value []byte, lifetime time.Duration) error {
+	if f.full.Load() {
+		return fmt.Errorf("pinning: %w", storage.ErrUnavailable)
+	}
+	return f.Store.Pin(ctx, key, value, lifetime)
 }
 
 func open(t *testing.T, o endings.Options) (*endings.Store, *forgetful) {
@@ -130,7 +138,10 @@ func TestAnInterruptionEndsAgainWhatTheStoreForgot(t *testing.T) {
 }
 
 func TestAnEndingThatTheStoreDidNotTakeIsMadeUpFor(t *testing.T) {
-	s, below := open(t, options)
+	var forgotten atomic.Int64
+	o := options
+	o.Forgotten = func(endings int) { forgotten.Add(int64(endings)) }
+	s, below := open(t, o)
 	put(t, s, "session:a")
 	below.down.Store(true)
 	if _, _, err := s.Take(t.Context(), "session:a"); err == nil {
@@ -141,6 +152,35 @@ func TestAnEndingThatTheStoreDidNotTakeIsMadeUpFor(t *testing.T) {
 	}
 	below.down.Store(false)
 	eventually(t, "it is removed", func() bool { return !has(t, below, "session:a") })
+	// It had not been there to be forgotten; from now on it is.
+	put(t, below, "session:a")
+	below.watcher(storage.Change{Lost: true})
+	eventually(t, "it is removed again", func() bool { return !has(t, below, "session:a") })
+	if err := s.Close(); err != nil { // once the worker is over
+		t.Fatal(err)
+	}
+	if n := forgotten.Load(); n != 1 {
+		t.Errorf("the store is said to have forgotten %d endings", n)
+	}
+}
+
+// What cannot be marked for want of room keeps nothing from being removed, which
+// makes room.
+func TestWhileTheStoreIsFullWhatItForgotIsRemoved(t *testing.T) {
+	s, below := open(t, options)
+	below.full.Store(true)
+	if err := s.Pin(t.Context(), "ended:b", []byte("1"), time.Hour); err == nil {
+		t.Fatal("nobody was told that it may not be over")
+	}
+	put(t, s, "session:a")
+	if _, _, err := s.Take(t.Context(), "session:a"); err != nil {
+		t.Fatal(err)
+	}
+	put(t, below, "session:a")
+	below.watcher(storage.Change{Lost: true})
+	eventually(t, "it is removed", func() bool { return !has(t, below, "session:a") })
+	below.full.Store(false)
+	eventually(t, "the mark is there", func() bool { return has(t, below, "ended:b") })
 }
 
 func TestAnEndingIsForgottenWhenNoReplicaCanHaveMissedIt(t *testing.T) {
