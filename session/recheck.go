@@ -32,6 +32,7 @@ type rechecks struct {
 	all     int64 // if not 0, those of all live requests are to be queued: unverified since then
 	workers int
 	backoff time.Duration // 0: the store answered when it was last asked
+	away    bool          // it did not answer although it had its own time to
 	wake    chan struct{} // closed when the store may be back
 	closed  bool
 	running sync.WaitGroup
@@ -91,11 +92,16 @@ func (r *rechecks) unanswered(e entry, since int64) {
 }
 
 // noticed notes that the store did not answer a request for what is not known
-// here. Until it does, it is asked for an entry that nobody has.
+// here, which left it its own time. Until it does, it is asked for an entry that
+// nobody has.
 func (r *rechecks) noticed(ctx context.Context, err error, now int64) {
-	if errors.Is(err, storage.ErrUnavailable) && ctx.Err() == nil {
-		r.unanswered(entry{}, now)
+	if !errors.Is(err, storage.ErrUnavailable) || ctx.Err() != nil {
+		return
 	}
+	r.unanswered(entry{}, now)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.away = true
 }
 
 // unneeded says that a request need not ask for an entry, since the store is
@@ -131,11 +137,13 @@ func (r *rechecks) addTask(e entry, since int64) {
 	r.work()
 }
 
-// silent says whether the store did not answer when it was last asked here.
+// silent says whether the store did not answer when it was last left its own
+// time. One that is slow is not silent: it may take longer than a request waits
+// for what is known anyway.
 func (r *rechecks) silent() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.backoff != 0
+	return r.away
 }
 
 // addAll asks for all sessions that have live requests, and for all that waits
@@ -216,13 +224,13 @@ func (r *rechecks) done(e entry, err error) (pause time.Duration, wake <-chan st
 	case err != nil:
 		task.since = earlier(task.since, task.later)
 		task.failed = true
-		r.backoff = min(max(2*r.backoff, firstBackoff), longestBackoff)
+		r.backoff, r.away = min(max(2*r.backoff, firstBackoff), longestBackoff), true
 	case task.again:
 		task.since, task.failed = task.later, false
-		r.backoff = 0
+		r.backoff, r.away = 0, false
 	default:
 		delete(r.tasks, e)
-		r.backoff = 0
+		r.backoff, r.away = 0, false
 		return 0, nil
 	}
 	task.running, task.again, task.later = false, false, 0

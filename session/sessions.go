@@ -53,7 +53,9 @@ func (s *Sessions) check(ctx context.Context, k *Key) (*Session, error) {
 		bounded, cancel := s.cache.impatient(ctx)
 		defer cancel()
 		found, err := s.read(bounded, k, now)
-		s.cache.rechecks.noticed(ctx, err, now)
+		if bounded == ctx { // else the store may have had too little time
+			s.cache.rechecks.noticed(ctx, err, now)
+		}
 		return found, err
 	}
 	if cached.epoch != s.cache.epoch.Load() {
@@ -69,7 +71,7 @@ func (s *Sessions) check(ctx context.Context, k *Key) (*Session, error) {
 }
 
 // impatient bounds how long a request waits for a store that did not answer when
-// it was last asked. Another one is left its own time.
+// it was last asked. Another one is left its own time: the context is the same.
 func (c *Cache) impatient(ctx context.Context) (context.Context, context.CancelFunc) {
 	if !c.rechecks.silent() {
 		return ctx, func() {}

@@ -3,6 +3,7 @@ package session_test
 import (
 	"context"
 	"errors"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -159,4 +160,66 @@ func TestWhoeverIsActiveInAnOutageIsNotIdle(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
+}
+
+// distant is a store whose answers take longer than a request waits for what is
+// known, and that gives them to whoever waits.
+type distant struct{ storage.Store }
+
+func (d distant) Get(ctx context.Context, key string) ([]byte, bool, error) {
+	select {
+	case <-ctx.Done():
+		return nil, false, ctx.Err()
+	case <-time.After(20 * time.Millisecond):
+		return d.Store.Get(ctx, key)
+	}
+}
+
+func distantWorld(t *testing.T) *world {
+	c := newClock()
+	return patientWorld(t, session.Policy{OutageGrace: time.Hour}, c, distant{memory.New(memory.Options{Now: c.Now})}, time.Millisecond)
+}
+
+// A request that goes on by what is known does not make the store one that is
+// away for those who are not known.
+func TestAStoreThatIsSlowIsNotTakenForSilent(t *testing.T) {
+	w := distantWorld(t)
+	cookie, _ := w.known()
+	for range 10 {
+		w.store.lose()
+		w.check(cookie)
+		stranger := session.Token{9}
+		if _, err := w.Check(t.Context(), stranger.Encode()); !errors.Is(err, session.ErrNone) {
+			t.Fatal("an unknown session is", err)
+		}
+		eventually(t, "all was read again", w.cache.Settled)
+	}
+}
+
+// Requests that leave the store no time do not keep it from being found to answer.
+func TestRequestsThatHardlyWaitDoNotKeepTheStoreAway(t *testing.T) {
+	w := distantWorld(t)
+	w.store.down.Store(true)
+	stranger := session.Token{9}
+	if _, err := w.Check(t.Context(), stranger.Encode()); !errors.Is(err, storage.ErrUnavailable) {
+		t.Fatal(err)
+	}
+	w.store.down.Store(false)
+	var answered atomic.Int64 // one after the other
+	var all sync.WaitGroup
+	ctx, stop := context.WithCancel(t.Context())
+	for range 8 {
+		all.Go(func() {
+			for ctx.Err() == nil {
+				if _, err := w.Check(ctx, stranger.Encode()); errors.Is(err, session.ErrNone) {
+					answered.Add(1)
+				} else {
+					answered.Store(0)
+				}
+			}
+		})
+	}
+	eventually(t, "everybody is answered", func() bool { return answered.Load() > 100 })
+	stop()
+	all.Wait()
 }

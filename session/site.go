@@ -122,7 +122,9 @@ func (c *Cache) site(ctx context.Context, k *Key, t terms) (*site, error) {
 		bounded, cancel := c.impatient(ctx)
 		defer cancel()
 		found, err := c.loadSite(bounded, k)
-		c.rechecks.noticed(ctx, err, c.now())
+		if bounded == ctx { // else the store may have had too little time
+			c.rechecks.noticed(ctx, err, c.now())
+		}
 		return found, err
 	}
 	if cached.epoch == c.epoch.Load() {
