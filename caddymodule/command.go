@@ -44,7 +44,13 @@ func group(cmd *cobra.Command, below ...*cobra.Command) {
 	cmd.SuggestionsMinimumDistance = 2 // what cobra has for its root
 	cmd.Args = cobra.ArbitraryArgs
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if len(args) == 0 || args[0] == "help" {
+		if len(args) > 0 && args[0] == "help" {
+			args = args[1:]
+			if found, rest, err := cmd.Find(args); err == nil {
+				cmd, args = found, rest
+			}
+		}
+		if len(args) == 0 || !cmd.HasSubCommands() {
 			return cmd.Help()
 		}
 		return unknownCommand(cmd, args[0])

@@ -25,6 +25,8 @@ func TestAnUnknownCommandIsAnErrorThatSuggestsOne(t *testing.T) {
 		{"user --address localhost:1 ned bob", `unknown flag: --address`},
 		{"license y", `unknown command "y" for "caddy sso license"; did you mean sign, or url?`},
 		{"license ulr --product demo", `unknown command "ulr" for "caddy sso license"; did you mean url?`},
+		{"help usr", `unknown command "usr" for "caddy sso"; did you mean user?`},
+		{"user help ned", `unknown command "ned" for "caddy sso user"; did you mean end, or add?`},
 		{"session list all", `unknown command "all" for "caddy sso session list"`},
 		{"storage stats", `unknown command "stats" for "caddy sso storage"; did you mean status?`},
 		{"user list --fil x", `unknown flag: --fil`},
@@ -35,6 +37,11 @@ func TestAnUnknownCommandIsAnErrorThatSuggestsOne(t *testing.T) {
 	}
 	for _, line := range []string{"", "help", "--help", "user", "user help", "user --help", "session end --help"} {
 		if out := mustSSO(t, "", strings.Fields(line)...); !strings.Contains(out, "Usage:") {
+			t.Errorf("caddy sso %s prints\n%s", line, out)
+		}
+	}
+	for _, line := range []string{"help user end", "user help end"} {
+		if out := mustSSO(t, "", strings.Fields(line)...); !strings.Contains(out, "caddy sso user end <name>") {
 			t.Errorf("caddy sso %s prints\n%s", line, out)
 		}
 	}
