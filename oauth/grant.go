@@ -77,6 +77,7 @@ func (g *Grants) end(ctx context.Context, id string, remembered time.Duration) e
 	if err := g.store.Pin(ctx, endedKey(id), []byte{1}, remembered); err != nil {
 		return fmt.Errorf("ending grant: %w", err)
 	}
+	_, err := g.remove(ctx, id)
 	return err
 }
 
