@@ -51,7 +51,7 @@ func (a *App) checkPlacement(web *caddyhttp.App) error {
 		return nil
 	}
 	p := a.placementOf(placesOf(web))
-	if err := errors.Join(p.checkClients(), p.checkPortal(), p.checkBefore(), p.checkErrorRoutes()); err != nil {
+	if err := errors.Join(p.checkClients(), p.checkPortal(), p.checkGroups(), p.checkBefore(), p.checkErrorRoutes()); err != nil {
 		return err
 	}
 	for _, w := range p.warnings() {
@@ -79,6 +79,23 @@ func (p *placement) checkBefore() error {
 			if g.atSite() && p.open(g, h) {
 				errs = append(errs, fmt.Errorf("sso_gate: %s comes before the gate of %s, which is not asked for its requests: whoever sends them reaches that backend unauthenticated; put sso_gate first (without an order option of your own it is), and give it a matcher if something is to stay public, such as: @private not path /public/*",
 					h, g.owner()))
+				break
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// checkGroups refuses gates that no request comes to, since Caddy takes one route
+// of a group for each request, and has taken one when it comes to those inside it.
+// A Caddyfile gives handles in a named route groups that others have, too.
+func (p *placement) checkGroups() error {
+	var errs []error
+	for _, g := range p.gates {
+		for i, s := range g.way {
+			if s.group != "" && slices.ContainsFunc(g.way[:i], func(around step) bool { return around.group == s.group }) {
+				errs = append(errs, fmt.Errorf("sso_gate: the gate of %s is never asked: %s stands in a route of the group %q inside a route of the same group, of which Caddy takes one alone, so all requests go past it, unauthenticated; put sso_gate at the site's own level, or use a snippet and import in place of a named route and invoke",
+					g.owner(), g.placed, s.group))
 				break
 			}
 		}

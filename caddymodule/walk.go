@@ -28,7 +28,7 @@ type step struct {
 	sets           caddyhttp.MatcherSets
 	terminal       bool
 	group          string
-	first          bool // of its group
+	first          bool // of its group: no other keeps a request for its hosts out
 }
 
 // placesOf walks over all routes of all servers.
@@ -43,7 +43,7 @@ func placesOf(web *caddyhttp.App) []*placed {
 // walk walks over all routes of a server: its own, those of errors, and whatever
 // is inside them.
 func walk(name string, server *caddyhttp.Server) []*placed {
-	w := &walker{name: name, server: server, path: "apps/http/servers/" + name}
+	w := &walker{name: name, server: server, path: "apps/http/servers/" + name, groups: map[string][]*placed{}}
 	w.routes(branch{path: w.path + "/routes", routes: server.Routes}, nil)
 	if server.Errors != nil {
 		w.routes(branch{path: w.path + "/errors/routes", routes: server.Errors.Routes, via: onError}, nil)
@@ -54,20 +54,20 @@ func walk(name string, server *caddyhttp.Server) []*placed {
 type walker struct {
 	name, path string
 	server     *caddyhttp.Server
-	invoked    []string // the named routes that are being walked through
+	invoked    []string             // the named routes that are being walked through
+	groups     map[string][]*placed // the routes of each, as far as they were walked through
 	all        []*placed
 }
 
 func (w *walker) routes(b branch, way []step) {
 	routes := b.routes
-	groups := map[string]bool{}
 	for i := range routes {
 		route := &routes[i]
 		at := step{
 			list: &routes, via: b.via, caught: b.caught, route: i, sets: matchersOf(route.MatcherSets, route.MatcherSetsRaw),
-			terminal: route.Terminal, group: route.Group, first: !groups[route.Group],
+			terminal: route.Terminal, group: route.Group,
 		}
-		groups[route.Group] = true
+		at.first = w.first(append(slices.Clip(way), at))
 		where := b.path
 		if b.via != byName {
 			where = jsonPath(where, i)
@@ -88,6 +88,28 @@ func (w *walker) routes(b branch, way []step) {
 			}
 		}
 	}
+}
+
+// first says whether the route that a way ends at is the first of its group that
+// a request comes to. Caddy keeps the groups that a request was in for all of its
+// routes, also those of errors: one in another list keeps it out, too.
+func (w *walker) first(way []step) bool {
+	group := way[len(way)-1].group
+	if group == "" {
+		return true
+	}
+	route := &placed{server: w.name, way: way}
+	earlier := w.groups[group]
+	w.groups[group] = append(earlier, route)
+	return !slices.ContainsFunc(earlier, func(other *placed) bool {
+		i, forked := fork(other, route)
+		if !forked {
+			return overlap(other, route)
+		}
+		a, b := &other.way[i], &route.way[i]
+		beside := i == len(way)-1 // in one list
+		return beside || overlap(other, route) && !a.terminal && a.group != b.group
+	})
 }
 
 // invoke walks through a named route. One that is not there, or that comes back
