@@ -145,6 +145,7 @@ const (
 	authFirst    = "forward_auth comes before the gate"
 	neverAsked   = "answers every request before the gate is asked"
 	errorBackend = "a backend in an error route runs outside the gate"
+	errorFiles   = "serves the very file that was asked for"
 	leavesOpen   = "and leaves /admin itself to whatever else there is; name both, such as: @private path /admin /admin/*"
 )
 
@@ -182,6 +183,10 @@ func TestWhatIsRightIsSilent(t *testing.T) {
 		"a public host before all others":      {"", "*.example {\n@pub host pub.example\nhandle @pub {\nreverse_proxy pub:80\n}\nhandle {\nGATE reverse_proxy app:80\n}\n}"},
 
 		"static error pages":            {"", "game.example {\nGATE reverse_proxy app:80\nhandle_errors {\nroot * /srv\nrewrite * /{err.status_code}.html\ntemplates\nfile_server\n}\n}"},
+		"files for errors, of files":    {"", "game.example {\nroot * /srv\nGATE file_server\nhandle_errors {\n@page file /{err.status_code}.html /error.html\nhandle @page {\nrewrite * {file_match.relative}\nfile_server\n}\nrespond no\n}\n}"},
+		"the same, by try_files":        {"", "game.example {\nroot * /srv\nGATE file_server\nhandle_errors {\ntry_files /{err.status_code}.html /error.html\nfile_server\n}\n}"},
+		"the same, by rewrite":          {"", "game.example {\nroot * /srv\nGATE file_server\nhandle_errors 404 {\nrewrite /404.html\nfile_server\n}\n}"},
+		"any files, of a backend":       {"", "game.example {\nGATE reverse_proxy app:80\nhandle_errors {\nroot * /srv\nfile_server\n}\n}"},
 		"a text for errors":             {"", "game.example {\nGATE reverse_proxy app:80\nhandle_errors 404 5xx {\nheader X-A b\nrespond \"{err.status_text}\"\n}\nhandle_errors {\nredir https://status.example\n}\n}"},
 		"a gate in handle_errors":       {"", "game.example {\nGATE reverse_proxy app:80\nhandle_errors {\nGATE reverse_proxy app:80\n}\n}"},
 		"error backends without a gate": {"", "a.example {\nreverse_proxy app:80\nhandle_errors {\nreverse_proxy app:80\n}\n}\ngame.example {\nGATE reverse_proxy app:80\n}"},
@@ -268,6 +273,8 @@ func TestWhatMayBeWrongWithPlacesIsSaidOnce(t *testing.T) {
 		"another host of a wildcard":          {"", "*.example {\n@game host game.example\nhandle @game {\nhandle /a* {\nreverse_proxy a:80\n}\nhandle {\nGATE\n}\n}\nhandle {\nabort\n}\n}", []string{gatePassed}},
 		"errors lead elsewhere":               {"", "game.example {\nGATE reverse_proxy app:80\nhandle_errors {\nreverse_proxy errors:80\n}\n}", []string{errorBackend}},
 		"errors lead elsewhere, twice":        {"", "&(e) {\nreverse_proxy errors:80\n}\ngame.example {\nGATE reverse_proxy app:80\nhandle_errors 404 {\ninvoke e\n}\nhandle_errors {\ninvoke e\n}\n}", []string{errorBackend}},
+		"errors serve any file":               {"", "game.example {\nroot * /srv\nGATE file_server\nhandle_errors {\nroot * /srv\ntry_files {path} /404.html\nfile_server\n}\n}", []string{errorFiles}},
+		"errors of a status have a page":      {"", "game.example {\nroot * /srv\nGATE file_server\nhandle_errors {\n@404 expression {err.status_code} == 404\nrewrite @404 /404.html\nfile_server\n}\n}", []string{errorFiles}},
 		"a gate for errors alone":             {"", "game.example {\nrespond ok\nhandle_errors {\nGATE reverse_proxy app:80\n}\n}", []string{unseen}},
 		"a site with a path":                  {"", "game.example/a* {\nGATE reverse_proxy app:80\n}", []string{unseen}},
 		"below a path":                        {"", "game.example {\nsso_gate /admin/* {\nclient 1\n}\nrespond ok\n}", []string{leavesOpen}},

@@ -48,6 +48,8 @@ func (p *placement) doubt(h *placed) string {
 		switch {
 		case h.inErrors() && kind != answers:
 			return "a backend in an error route runs outside the gate of its site: it gets no identity, and whoever brings about an error reaches it; put sso_gate before it in handle_errors, too, if it is not public"
+		case h.inErrors() && p.servesFilesOf(g, h):
+			return "file_server in an error route serves the very file that was asked for, and runs outside the gate of its site, which protects files: whoever brings about an error may read them; put rewrite * /{err.status_code}.html before it, or sso_gate"
 		case h.inErrors() || !h.before(g.placed):
 		case kind == unknown:
 			return "a handler that is not known here comes before the gate: if it answers by itself, as a cache does, it answers unauthenticated requests, too; put sso_gate before it"
