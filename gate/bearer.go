@@ -3,7 +3,6 @@ package gate
 import (
 	"errors"
 	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/caddy-sso/caddy-sso/oauth"
@@ -94,13 +93,6 @@ func isPreflight(r *http.Request) bool {
 	}
 	has := func(name string) bool { return len(r.Header[name]) > 0 }
 	return has("Origin") && has("Access-Control-Request-Method") && !has("Authorization") && !disguised(r.Header)
-}
-
-// disguised says whether a request may be read as one of another method, or
-// becomes another protocol.
-func disguised(h http.Header) bool {
-	return slices.ContainsFunc([]string{"Upgrade", "X-Http-Method-Override", "X-Method-Override", "X-Http-Method"},
-		func(name string) bool { return len(h[name]) > 0 })
 }
 
 // challenged refuses a token.

@@ -101,18 +101,7 @@ func mayConnect(r *http.Request, allowed []string) bool {
 
 // isHTTP2Settings finds the settings of an upgrade to HTTP/2 in any spelling. A
 // proxy sends them on where Connection does not name them.
-func isHTTP2Settings(name string) bool {
-	const folded = "http2-settings"
-	if len(name) != len(folded) {
-		return false
-	}
-	for i := range len(name) {
-		if fold(name[i]) != folded[i] {
-			return false
-		}
-	}
-	return true
-}
+func isHTTP2Settings(name string) bool { return isFolded(name, "http2-settings") }
 
 // noTunnel answers a CONNECT.
 func noTunnel(w http.ResponseWriter) {
