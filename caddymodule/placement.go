@@ -61,11 +61,24 @@ func (a *App) checkPlacement(web *caddyhttp.App) error {
 }
 
 // open says whether a request for a gate's hosts comes to a handler past this
-// gate and all others.
+// gate and all others. In an error route a gate for some requests is none in place
+// of one for all.
 func (p *placement) open(g placedGate, h *placed) bool {
 	return related(g.placed, h) && !slices.ContainsFunc(p.gates, func(other placedGate) bool {
-		return other.guards(h) && (other.covers(h) || other.covers(g.placed))
+		return other.guards(h) && (other.covers(h) || other.covers(g.placed)) && !(h.inErrors() && other.leavesOut(g))
 	})
+}
+
+// leavesOut says that a gate lets requests through unauthenticated that another
+// one would not.
+func (g placedGate) leavesOut(other placedGate) bool {
+	return len(g.matchers) > 0 && len(other.matchers) == 0 || g.LicenseActivation && !other.LicenseActivation
+}
+
+// takesMore says that a gate has users pass whom another one would not.
+func (g placedGate) takesMore(other placedGate) bool {
+	return len(other.Require) > 0 && (len(g.Require) == 0 ||
+		slices.ContainsFunc(g.Require, func(group string) bool { return !slices.Contains(other.Require, group) }))
 }
 
 // checkBefore refuses proxies that come before a gate at its site's own level.

@@ -145,6 +145,7 @@ const (
 	authFirst    = "forward_auth comes before the gate"
 	neverAsked   = "answers every request before the gate is asked"
 	errorBackend = "a backend in an error route runs outside the gate"
+	errorUsers   = "has users pass whom the gate of its site does not"
 	errorFiles   = "serves the very file that was asked for"
 	leavesOpen   = "and leaves /admin itself to whatever else there is; name both, such as: @private path /admin /admin/*"
 )
@@ -189,6 +190,7 @@ func TestWhatIsRightIsSilent(t *testing.T) {
 		"any files, of a backend":       {"", "game.example {\nGATE reverse_proxy app:80\nhandle_errors {\nroot * /srv\nfile_server\n}\n}"},
 		"a text for errors":             {"", "game.example {\nGATE reverse_proxy app:80\nhandle_errors 404 5xx {\nheader X-A b\nrespond \"{err.status_text}\"\n}\nhandle_errors {\nredir https://status.example\n}\n}"},
 		"a gate in handle_errors":       {"", "game.example {\nGATE reverse_proxy app:80\nhandle_errors {\nGATE reverse_proxy app:80\n}\n}"},
+		"the same, for some":            {"", "game.example {\nsso_gate /x* {\nclient 1\nrequire group a b\n}\nreverse_proxy app:80\nhandle_errors {\nsso_gate /x* {\nclient 1\nrequire group b\n}\nreverse_proxy app:80\n}\n}"},
 		"error backends without a gate": {"", "a.example {\nreverse_proxy app:80\nhandle_errors {\nreverse_proxy app:80\n}\n}\ngame.example {\nGATE reverse_proxy app:80\n}"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -229,6 +231,7 @@ func TestClass32WhatGoesAroundAGateIsRefused(t *testing.T) {
 		"errors, with the gate in handle":  {"", "game.example {\nhandle {\nGATE reverse_proxy app:80\n}\nhandle_errors {\nreverse_proxy app:80\n}\n}", byErrors, "app:80"},
 		"errors, with the gate after":      {order, "game.example {\nGATE reverse_proxy app:80\nhandle_errors {\nhandle {\nreverse_proxy app:80\n}\nGATE\n}\n}", byErrors, "app:80"},
 		"errors of a wildcard site":        {"", "http://game.example:8080 {\nGATE reverse_proxy app:80\n}\nhttp://*.example:8080 {\nrespond ok\nhandle_errors {\nreverse_proxy app:80\n}\n}", byErrors, "on *.example"},
+		"errors, past a gate for some":     {"", "game.example {\nGATE reverse_proxy app:80\nhandle_errors {\nsso_gate /x* {\nclient 1\n}\nreverse_proxy app:80\n}\n}", byErrors, "app:80"},
 		"php in an error route":            {"", "game.example {\nroot * /srv\nGATE php_fastcgi unix//run/php.sock\nhandle_errors {\nroot * /srv\nphp_fastcgi unix//run/php.sock\n}\n}", byErrors, "unix//run/php.sock"},
 		"only by name, for every host":     {"", "&(gated) {\nroute {\nGATE\n}\n}\n:8080 {\nheader X-A b\ninvoke /app* gated\nreverse_proxy app:80\n}", "could not be deleted there", "app:80"},
 	} {
@@ -275,6 +278,7 @@ func TestWhatMayBeWrongWithPlacesIsSaidOnce(t *testing.T) {
 		"errors lead elsewhere, twice":        {"", "&(e) {\nreverse_proxy errors:80\n}\ngame.example {\nGATE reverse_proxy app:80\nhandle_errors 404 {\ninvoke e\n}\nhandle_errors {\ninvoke e\n}\n}", []string{errorBackend}},
 		"errors serve any file":               {"", "game.example {\nroot * /srv\nGATE file_server\nhandle_errors {\nroot * /srv\ntry_files {path} /404.html\nfile_server\n}\n}", []string{errorFiles}},
 		"errors of a status have a page":      {"", "game.example {\nroot * /srv\nGATE file_server\nhandle_errors {\n@404 expression {err.status_code} == 404\nrewrite @404 /404.html\nfile_server\n}\n}", []string{errorFiles}},
+		"errors lead users on":                {"", "game.example {\nGATE handle /admin* {\nsso_gate {\nclient 1\nrequire group admins\n}\nreverse_proxy admin:80\n}\nhandle_errors {\nGATE reverse_proxy admin:80\n}\n}", []string{errorUsers}},
 		"a gate for errors alone":             {"", "game.example {\nrespond ok\nhandle_errors {\nGATE reverse_proxy app:80\n}\n}", []string{unseen}},
 		"a site with a path":                  {"", "game.example/a* {\nGATE reverse_proxy app:80\n}", []string{unseen}},
 		"below a path":                        {"", "game.example {\nsso_gate /admin/* {\nclient 1\n}\nrespond ok\n}", []string{leavesOpen}},

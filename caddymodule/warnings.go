@@ -42,6 +42,9 @@ func (p *placement) warnings() []warning {
 func (p *placement) doubt(h *placed) string {
 	kind := h.kind()
 	for _, g := range p.gates {
+		if p.laxInErrors(g, h) {
+			return "the gate before this backend in an error route has users pass whom the gate of its site does not, by require group: whoever is signed in and brings about an error reaches it; give the gate in handle_errors the same groups"
+		}
 		if kind == passes || !p.open(g, h) {
 			continue
 		}
@@ -65,6 +68,13 @@ func (p *placement) doubt(h *placed) string {
 		return "this answers every request before sso_portal is asked, so that nobody can sign in; put sso_portal first (without an order option of your own it is)"
 	}
 	return ""
+}
+
+// laxInErrors says that a proxy of an error route leads users to an upstream of
+// the site whom its gate there would keep from it.
+func (p *placement) laxInErrors(g placedGate, h *placed) bool {
+	return h.kind() == proxies && h.inErrors() && !g.inErrors() && related(g.placed, h) && !p.open(g, h) && p.gatesUpstreamOf(g, h) &&
+		!slices.ContainsFunc(p.gates, func(o placedGate) bool { return o.guards(h) && !o.takesMore(g) })
 }
 
 // shadows says that a handler answers all requests before they come to another.
@@ -161,8 +171,7 @@ func (p *placement) openPaths(g placedGate) string {
 func (p *placement) covered(g placedGate, set caddyhttp.MatcherSet, path string) bool {
 	r := requestFor("", path)
 	return slices.ContainsFunc(p.gates, func(o placedGate) bool {
-		weaker := len(g.Require) > 0 && (len(o.Require) == 0 || slices.ContainsFunc(o.Require, func(group string) bool { return !slices.Contains(g.Require, group) }))
-		if weaker || o.LicenseActivation || !related(g.placed, o.placed) || !o.covers(g.placed) || o.conditional() && o.placed != g.placed {
+		if o.takesMore(g) || o.LicenseActivation || !related(g.placed, o.placed) || !o.covers(g.placed) || o.conditional() && o.placed != g.placed {
 			return false
 		}
 		return len(o.matchers) == 0 || slices.ContainsFunc(o.matchers, func(theirs caddyhttp.MatcherSet) bool {
