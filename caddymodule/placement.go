@@ -65,7 +65,7 @@ func (a *App) checkPlacement(web *caddyhttp.App) error {
 // of one for all.
 func (p *placement) open(g placedGate, h *placed) bool {
 	return related(g.placed, h) && !slices.ContainsFunc(p.gates, func(other placedGate) bool {
-		return other.guards(h) && (other.covers(h) || other.covers(g.placed)) && !(h.inErrors() && other.leavesOut(g))
+		return other.guards(h) && (other.covers(h) || other.covers(g.placed)) && (!h.inErrors() || !other.leavesOut(g))
 	})
 }
 
