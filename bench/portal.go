@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"fmt"
 	"maps"
 	"net/http"
@@ -62,7 +64,7 @@ func (r *run) startSeeded(ctx context.Context, name string, sessions int, ports 
 	users, subjects := make([]session.User, len(names)), make([]string, len(names))
 	for i, name := range names {
 		subjects[i] = fmt.Sprintf("00000000-0000-4000-8000-%012d", i)
-		users[i] = session.User{Subject: subjects[i], Name: name, Email: name + "@example.com", Groups: []string{"players"}, Signin: "local"}
+		users[i] = session.User{Subject: subjects[i], Name: name, Email: name + "@example.com", Groups: []string{"players"}, Signin: "local", Mark: markOf(hash)}
 	}
 	p := &portal{ports: ports, cookies: filepath.Join(r.dir, name+".cookies")}
 	dir := filepath.Join(r.dir, name)
@@ -82,6 +84,12 @@ func (r *run) startSeeded(ctx context.Context, name string, sessions int, ports 
 		"Codes": map[string]any{"Lifetime": codeLifetime, "Capacity": codeCapacity, "PerSession": codePerSession},
 	}, ports)
 	return p, err
+}
+
+// markOf is the mark that a local session has of its user's password hash.
+func markOf(hash string) string {
+	sum := sha256.Sum256([]byte(hash))
+	return base64.RawURLEncoding.EncodeToString(sum[:16])
 }
 
 // authState is the state of all authorization requests.
