@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/caddy-sso/caddy-sso/attempts"
@@ -88,6 +89,20 @@ func (s *Server) current(sess *session.Session) (SignedIn, error) {
 		return SignedIn{}, session.ErrNone
 	}
 	return SignedIn{Session: sess, User: u}, nil
+}
+
+// LiveSessions returns the sessions of who is signed in, the latest first. It leaves
+// out those that count for nobody, such as of another password: they may be of
+// somebody who had the name before.
+func (s *Server) LiveSessions(ctx context.Context, in SignedIn) ([]*session.Session, error) {
+	all, err := s.Sessions.OfUser(ctx, in.User.Subject)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(all, func(sess *session.Session) bool {
+		_, current := s.Users.Current(sess.User())
+		return !current
+	}), nil
 }
 
 // EndSession ends an SSO session and all that hangs on it.

@@ -53,7 +53,7 @@ func (s *Server) takeSeat(ctx context.Context, p *Product, in SignedIn, from Ori
 	err := storage.Update(ctx, s.Store, seatsKey(p, in.User.Subject), keep, func(stored []byte) (next []byte, changed bool, err error) {
 		evicted = nil
 		// After the list, so that whoever is on it and not here has ended.
-		if live, err = s.Sessions.OfUser(ctx, in.User.Subject); err != nil {
+		if live, err = s.LiveSessions(ctx, in); err != nil {
 			return nil, false, err
 		}
 		taken := liveSeats(stored, live)

@@ -89,6 +89,27 @@ func TestWhoHasNoSeatIsDeniedUntilOneIsFree(t *testing.T) {
 	}
 }
 
+func TestClass14ASessionThatCountsForNobodyHasNoSeat(t *testing.T) {
+	w := newWorld(t)
+	w.Users = byMark{}
+	r := w.product(1, true, nil)
+	before, now := ada, ada
+	before.Mark = "of another password"
+	_, first := w.signIn(before)
+	if refusal := w.Admit(t.Context(), r, first, ""); refusal != nil {
+		t.Fatal(refusal)
+	}
+	_, second := w.signIn(now)
+	if refusal := w.Admit(t.Context(), r, second, ""); refusal != nil {
+		t.Errorf("a session of before, which is nobody's, keeps its seat: %v", refusal)
+	}
+}
+
+// byMark are users who have no session of another password.
+type byMark struct{}
+
+func (byMark) Current(u session.User) (session.User, bool) { return u, u.Mark == ada.Mark }
+
 func TestSeatsAreEachUsersOwn(t *testing.T) {
 	w := newWorld(t)
 	r := w.product(1, true, nil)

@@ -24,7 +24,7 @@ func (h *Hosted) showSessions(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	live, err := h.Server.Sessions.OfUser(r.Context(), in.User.Subject)
+	live, err := h.Server.LiveSessions(r.Context(), in)
 	if err != nil {
 		h.failed(w, err)
 		return
@@ -118,7 +118,7 @@ func (h *Hosted) end(r *http.Request, in oauth.SignedIn) (here bool, err error) 
 	if end == endOthers {
 		return false, h.Server.SignOutElsewhere(r.Context(), in, h.From(r))
 	}
-	live, err := h.Server.Sessions.OfUser(r.Context(), in.User.Subject)
+	live, err := h.Server.LiveSessions(r.Context(), in)
 	if err != nil {
 		return false, err
 	}

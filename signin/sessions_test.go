@@ -79,3 +79,18 @@ func TestTheSessionsPageNeedsASession(t *testing.T) {
 		}
 	}
 }
+
+func TestClass14ThePageListsNoSessionsOfAnotherPassword(t *testing.T) {
+	f := newFixture(t)
+	f.from = "198.51.100.7"
+	before := f.visitor()
+	want(t, before.try("demo", "demo password"), http.StatusOK)
+	f.become(Account{Name: "demo", Hash: f.work.hash(t, 10, "another")})
+	f.from = "192.0.2.2"
+	now := f.visitor()
+	want(t, now.try("demo", "another"), http.StatusOK)
+	w := now.open(SessionsPath)
+	if body := w.Body.String(); len(listed(body)) != 1 || strings.Contains(body, "198.51.100.7") {
+		t.Errorf("whoever has the name now sees where somebody was who had it before: %s", body)
+	}
+}
