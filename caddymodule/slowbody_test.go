@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -202,4 +203,36 @@ func (w *world) comesBackLater(name string, client *http.Client) {
 			w.t.Errorf("%s: a connection: %s, %v", name, resp.Status, err)
 		}
 	}
+}
+
+// Whoever configures Caddy may bound bodies more tightly, and uploads at all.
+func TestClass24TheServersOwnBoundOfBodiesHolds(t *testing.T) {
+	w := newWorld(t)
+	backend := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body) //nolint:errcheck // it is cut off
+	}))
+	t.Cleanup(backend.Close)
+	upstream := "reverse_proxy " + strings.TrimPrefix(backend.URL, "http://")
+	open := freeAddr(t)
+	w.mustLoad(setup{
+		options: "servers {\nprotocols h1 h2c\ntimeouts {\nread_body 1s\nread_body_idle -1s\n}\n}",
+		handler: upstream,
+		sites:   "http://" + open + " {\n@closed path /closed\nsso_gate @closed {\nclient 1\n}\n" + upstream + "\n}\n",
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), endpoint.Patience)
+	defer cancel()
+	var all sync.WaitGroup
+	for _, s := range []slow{
+		{"a code", "POST", w.portal, "/api/oauth2/token", "application/x-www-form-urlencoded", 0, ""},
+		{"an upload through a gate", "POST", open, "/upload", "text/plain", 0, ""},
+	} {
+		for _, proto := range []int{1, 2} {
+			all.Go(func() {
+				if _, body, err := s.answerTo(ctx, proto); ctx.Err() != nil {
+					t.Errorf("%s, HTTP/%d: it lasts: %v: %.300s", s.name, proto, err, body)
+				}
+			})
+		}
+	}
+	all.Wait()
 }

@@ -1,6 +1,7 @@
 package endpoint
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"net/http"
@@ -20,22 +21,26 @@ const maxBody = 64 << 10
 // Hurry bounds how long the body of a request may take: also one that nobody
 // reads, since over HTTP/1.1 net/http reads it before the answer goes out. A
 // request that goes on to another handler needs [Calm] first.
-func Hurry(w http.ResponseWriter, r *http.Request) {
-	if r.ContentLength != 0 {
-		setReadDeadline(w, time.Now().Add(Patience))
-	}
-}
+func Hurry(w http.ResponseWriter, r *http.Request) { allowBody(w, r, Patience) }
 
 // Calm takes Hurry back: an upload may last, and what is left of a deadline would
 // end the connection, or the request, under whoever answers it.
-func Calm(w http.ResponseWriter, r *http.Request) {
-	if r.ContentLength != 0 {
-		setReadDeadline(w, time.Time{})
-	}
-}
+func Calm(w http.ResponseWriter, r *http.Request) { allowBody(w, r, 0) }
 
-func setReadDeadline(w http.ResponseWriter, t time.Time) {
-	http.NewResponseController(w).SetReadDeadline(t) //nolint:errcheck // where there can be none, that of the server holds
+// allowBody sets how long the body of a request may take from now on; 0: as long as
+// the server allows, whose own bound a deadline replaces.
+func allowBody(w http.ResponseWriter, r *http.Request, patience time.Duration) {
+	if r.ContentLength == 0 {
+		return
+	}
+	if server, ok := r.Context().Value(http.ServerContextKey).(*http.Server); ok && server.ReadTimeout > 0 {
+		patience = min(cmp.Or(patience, server.ReadTimeout), server.ReadTimeout)
+	}
+	deadline := time.Time{}
+	if patience > 0 {
+		deadline = time.Now().Add(patience)
+	}
+	http.NewResponseController(w).SetReadDeadline(deadline) //nolint:errcheck // where there can be none, that of the server holds
 }
 
 // Body reads a body of at most that many bytes. BodyStatus says what an error
