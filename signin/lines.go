@@ -79,8 +79,9 @@ const maxWaitingPerAccount = placesPerCore
 // waits for no more than one of them.
 func turnsPerAddress() int { return min(max(runtime.GOMAXPROCS(0), 2), maxPerAddress) }
 
-// turnsPerAccount leaves others of the same address half of its turns.
-func turnsPerAccount() int { return turnsPerAddress() / 2 }
+// turnsPerAccount is one, since each attempt under way may fail: of two that are
+// right, one would be refused where one failure is left.
+const turnsPerAccount = 1
 
 // enter waits for a turn, which leave ends. It does not matter whether there is an
 // account with the name. Browsers that know the account have turns of their own.
@@ -91,7 +92,7 @@ func (t *turns) enter(ctx context.Context, who attempt) (leave func(), err error
 	}
 	// The account comes first, so that who waits for it takes no place of the
 	// address.
-	leaveAccount, err := t.accounts.enter(ctx, account, turnsPerAccount(), maxWaitingPerAccount)
+	leaveAccount, err := t.accounts.enter(ctx, account, turnsPerAccount, maxWaitingPerAccount)
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -110,7 +111,7 @@ func TestClass24MoreSignInsThanCanWaitAreNoAttempts(t *testing.T) {
 	for _, name := range []string{"demo", "nobody"} { // which tells nothing of either
 		synctest.Test(t, func(t *testing.T) {
 			c := newCrowdOf(t, "demo")
-			places := turnsPerAccount() + maxWaitingPerAccount
+			places := turnsPerAccount + maxWaitingPerAccount
 			burst := c.burst(places, func(int) string { return name })
 			for _, a := range burst {
 				if w := a.Load(); w != nil {
@@ -130,6 +131,39 @@ func TestClass24MoreSignInsThanCanWaitAreNoAttempts(t *testing.T) {
 					if w := a.Load(); w == nil || w.Code != http.StatusOK {
 						t.Errorf("%d, whose password is right: %v", i, w)
 					}
+				}
+			}
+		})
+	}
+}
+
+// However many cores there are, and however few failures are left.
+func TestRightPasswordsAtOnceAreNotTooMany(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(8))
+	for _, known := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			c := newCrowdOf(t, "demo")
+			c.hosted.Limits.PerAccount = 1
+			c.slow.Store(false)
+			var all []*visitor
+			for range 4 {
+				v := c.visitor()
+				if known {
+					want(t, v.try("demo", "right"), http.StatusOK)
+					delete(v.cookies, c.hosted.Session.Name)
+				}
+				all = append(all, v)
+			}
+			c.slow.Store(true)
+			var answers []*atomic.Pointer[httptest.ResponseRecorder]
+			for _, v := range all {
+				answers = append(answers, c.send(v, "demo", "right"))
+			}
+			close(c.compare)
+			synctest.Wait()
+			for i, a := range answers {
+				if w := a.Load(); w == nil || w.Code != http.StatusOK {
+					t.Errorf("known %v, %d of 4: %v", known, i, w)
 				}
 			}
 		})
