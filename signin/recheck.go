@@ -72,7 +72,7 @@ type Rechecks struct {
 	pause func(try int) // between attempts to store
 
 	waiting seldom.Lines
-	unasked seldom.Kinds // of a provider that does not answer, or of all that else goes wrong
+	unasked seldom.Kinds // of one provider, or of what is none's fault
 }
 
 // NewRechecks asks nobody until Run. It hears of the sessions of s.
@@ -130,15 +130,25 @@ func (r *Rechecks) Run(ctx context.Context) {
 
 // notAsked logs that a check failed. While a provider is away every one does.
 func (r *Rechecks) notAsked(k session.Key, err error) {
-	away, kind := (*DownError)(nil), ""
-	if errors.As(err, &away) {
-		kind = away.Way
+	way, kind := (*wayError)(nil), ""
+	if errors.As(err, &way) {
+		kind = way.id
 	}
 	if n := r.unasked.Of(kind).Due(r.Server.Now()); n > 0 {
 		r.Log.Warn("a provider could not be asked whether a user may still sign in; it is asked again later",
 			zap.String("session", k.ID()), zap.Error(err), zap.Int("sessions", n))
 	}
 }
+
+// A wayError is a fault of the way with an ID.
+type wayError struct {
+	id    string
+	cause error
+}
+
+func (e *wayError) Error() string { return "signin " + e.id + ": " + e.cause.Error() }
+
+func (e *wayError) Unwrap() error { return e.cause }
 
 // check asks the provider of a session, and ends the session where it must.
 func (r *Rechecks) check(ctx context.Context, k session.Key) error {
@@ -181,9 +191,9 @@ func (r *Rechecks) check(ctx context.Context, k session.Key) error {
 		return r.revoked(ctx, found, up)
 	case errors.Is(err, ErrNotAsked), errors.As(err, &refused):
 		_, undone := r.Server.Sessions.Renew(ctx, k, up.Refresh, up)
-		return errors.Join(fmt.Errorf("signin %s: %w", way.ID(), err), undone)
+		return errors.Join(&wayError{way.ID(), err}, undone)
 	case err != nil:
-		return fmt.Errorf("signin %s: %w", way.ID(), err)
+		return &wayError{way.ID(), err}
 	}
 	sealed := up.Refresh
 	if next != string(token) {

@@ -270,3 +270,39 @@ func TestRechecksFinishWhatTheyHaveBegun(t *testing.T) {
 		t.Error(up.Asked, err)
 	}
 }
+
+// away is a provider that does not answer.
+type away struct{ id string }
+
+func (a away) ID() string                                { return a.id }
+func (away) Current(u session.User) (session.User, bool) { return u, true }
+func (a away) Renewal() (at string, every time.Duration) { return a.id, time.Hour }
+func (away) Renew(context.Context, string) (next string, err error) {
+	return "", &DownError{Cause: ErrNotAsked}
+}
+
+func TestEachProviderThatIsAwayIsNamedInTheLog(t *testing.T) {
+	f := newFixture(t)
+	f.use(away{"acme"}, away{"umbrella"})
+	core, log := observer.New(zap.WarnLevel)
+	r := NewRechecks(f.hosted.Server, f.hosted.Ways, zap.New(core))
+	for range 3 { // within a minute
+		for _, way := range f.hosted.Ways {
+			sealed, err := r.Keys.Seal(t.Context(), refreshPurpose(way, way.ID()), []byte("token"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, s, err := f.hosted.Server.Sessions.Begin(t.Context(), session.SignIn{
+				User: session.User{Subject: "ann", Signin: way.ID()}, Upstream: session.Upstream{Refresh: sealed, Every: time.Hour},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.notAsked(s.Key(), r.check(t.Context(), s.Key()))
+		}
+	}
+	said := log.FilterMessageSnippet("could not be asked").All()
+	if len(said) != 2 || !strings.Contains(fmt.Sprint(said[0].ContextMap()), "signin acme:") || !strings.Contains(fmt.Sprint(said[1].ContextMap()), "signin umbrella:") {
+		t.Errorf("the log says %v", said)
+	}
+}
