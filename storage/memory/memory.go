@@ -85,38 +85,34 @@ func (s *Store) Get(ctx context.Context, key string) ([]byte, bool, error) {
 
 // Put implements [storage.Store].
 func (s *Store) Put(ctx context.Context, key string, value []byte, lifetime time.Duration) error {
-	if err := s.ready(ctx); err != nil {
-		return err
-	}
-	if err := storage.CheckWrite(key, value, lifetime); err != nil {
-		return err
-	}
-	now := s.now()
-	sh := s.shard(key)
-	sh.mu.Lock()
-	evicted := sh.add(key, value, now, now.Add(lifetime))
-	sh.mu.Unlock()
-	s.changed(key, evicted)
-	return nil
+	return s.write(ctx, key, value, lifetime, false)
 }
 
 // Pin implements [storage.Store].
 func (s *Store) Pin(ctx context.Context, key string, value []byte, lifetime time.Duration) error {
+	return s.write(ctx, key, value, lifetime, true)
+}
+
+func (s *Store) write(ctx context.Context, key string, value []byte, lifetime time.Duration, pin bool) error {
 	if err := s.ready(ctx); err != nil {
 		return err
 	}
 	if err := storage.CheckWrite(key, value, lifetime); err != nil {
 		return err
 	}
-	now := s.now()
+	now, evicted, room := s.now(), "", true
 	sh := s.shard(key)
 	sh.mu.Lock()
-	pinned := sh.pin(key, value, now, now.Add(lifetime))
+	if pin {
+		room = sh.pin(key, value, now, now.Add(lifetime))
+	} else {
+		evicted = sh.add(key, value, now, now.Add(lifetime))
+	}
 	sh.mu.Unlock()
-	if !pinned {
+	if !room {
 		return fmt.Errorf("pinning in the memory store: %w", storage.ErrFull)
 	}
-	s.changed(key, "")
+	s.changed(key, evicted)
 	return nil
 }
 
