@@ -48,7 +48,7 @@ func hostname(host string) string { return (&url.URL{Host: host}).Hostname() }
 
 // checkPortal refuses gates on the portal's own origin where browsers send the
 // session cookie with requests of any site: the backend there could not tell
-// its own forms from those of strangers.
+// its own forms from those of other sites.
 func (p *placement) checkPortal() error {
 	if p.app.Session.SameSite != sameSiteNone {
 		return nil

@@ -42,7 +42,7 @@ type state struct {
 	codes    *codes.Codes
 	attempts *attempts.Counts
 	secrets  *attempts.Counts // a count of its own, since a wrong secret costs next to nothing
-	allowed  *attempts.Counts // and another, since it is of users, and not of strangers
+	allowed  *attempts.Counts // what users are given; a count of its own, too
 	keys     keys.Memory      // where the store keeps the signing keys, too
 }
 

@@ -1,4 +1,4 @@
-// Package seldom keeps what strangers, or an outage, can bring about from filling
+// Package seldom keeps what unauthenticated clients, or an outage, cause from filling
 // the log.
 package seldom
 
