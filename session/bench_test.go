@@ -36,7 +36,7 @@ type counting struct{ n uint64 }
 
 func (c *counting) Read(p []byte) (int, error) {
 	c.n++
-	binary.LittleEndian.PutUint64(p, c.n)
+	binary.LittleEndian.PutUint64(p[max(len(p)-8, 0):], c.n)
 	return len(p), nil
 }
 

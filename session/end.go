@@ -2,11 +2,12 @@ package session
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
+	"github.com/caddy-sso/caddy-sso/records"
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
@@ -34,13 +35,15 @@ func (s *Sessions) end(ctx context.Context, k *Key) (*Session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ending session %s: %w", k.ID(), err)
 	}
-	s.cache.endSites(ctx, k)
-	if !existed {
-		return nil, nil
+	var r record
+	if existed {
+		if r, err = decodeRecord(value); err != nil {
+			s.cache.logger("session "+k.ID(), err)
+			existed = false
+		}
 	}
-	r, err := decodeRecord(value)
-	if err != nil {
-		s.cache.logger("session "+k.ID(), err)
+	s.cache.endSites(ctx, k, r.Sites)
+	if !existed {
 		return nil, nil
 	}
 	s.delist(ctx, r.Subject, k)
@@ -69,38 +72,52 @@ func (c *Cache) take(ctx context.Context, key string) (value []byte, existed boo
 // returns an error, which List then returns. It reads the whole store. The
 // store is being read while fn runs, so fn must not call it.
 func (s *Sessions) List(ctx context.Context, fn func(*Session) error) error {
-	return s.scan(ctx, "", fn)
+	_, err := s.scan(ctx, nil, fn)
+	return err
 }
 
-// scan is List of the sessions whose key begins with id.
-func (s *Sessions) scan(ctx context.Context, id string, fn func(*Session) error) error {
+// scan is List of the sessions whose key begins with id. Those of a newer release
+// it leaves out, and says how many they are.
+func (s *Sessions) scan(ctx context.Context, id []byte, fn func(*Session) error) (newer int, err error) {
 	now := s.cache.now()
-	return s.cache.store.Scan(ctx, sessionPrefix+id, func(key string, value []byte) error {
-		k, ok := parseKey(strings.TrimPrefix(key, sessionPrefix))
-		if !ok {
-			return nil
+	for _, begin := range []string{sessionPrefix.long + hex.EncodeToString(id), sessionPrefix.short + string(id)} {
+		err := s.cache.store.Scan(ctx, begin, func(key string, value []byte) error {
+			k, ok := sessionPrefix.parse(key)
+			if !ok {
+				return nil
+			}
+			found, err := s.decode(k, value, now)
+			if err != nil {
+				newer++
+			}
+			if found == nil {
+				return nil
+			}
+			return fn(found)
+		})
+		if err != nil {
+			return newer, err
 		}
-		found := s.decode(k, value, now)
-		if found == nil {
-			return nil
-		}
-		return fn(found)
-	})
+	}
+	return newer, nil
 }
 
 // decode returns the session that was stored under k, or nil if it is none or
-// not alive.
-func (s *Sessions) decode(k Key, value []byte, now int64) *Session {
+// not alive. The only error is a [records.ErrVersion].
+func (s *Sessions) decode(k Key, value []byte, now int64) (*Session, error) {
 	r, err := decodeRecord(value)
 	if err != nil {
 		s.cache.logger("session "+k.ID(), err)
-		return nil
+		if err = unread(err); errors.Is(err, ErrNone) {
+			err = nil
+		}
+		return nil, err
 	}
 	found := newSession(k, r)
 	if !s.terms.alive(found, now) {
-		return nil
+		return nil, nil
 	}
-	return found
+	return found, nil
 }
 
 // EndMatching ends all sessions that match, and returns how many it ended. One
@@ -108,12 +125,15 @@ func (s *Sessions) decode(k Key, value []byte, now int64) *Session {
 // store; where the subject is known, [Sessions.EndUser] does not.
 func (s *Sessions) EndMatching(ctx context.Context, match func(*Session) bool) (int, error) {
 	var keys []Key
-	err := s.List(ctx, func(found *Session) error {
+	newer, err := s.scan(ctx, nil, func(found *Session) error {
 		if match(found) {
 			keys = append(keys, found.key)
 		}
 		return nil
 	})
+	if err == nil && newer > 0 {
+		err = fmt.Errorf("%d were left: %w", newer, records.ErrVersion)
+	}
 	if err != nil {
 		err = fmt.Errorf("listing sessions: %w", err)
 	}
@@ -140,11 +160,12 @@ func (s *Sessions) endAll(ctx context.Context, keys []Key) (ended int, err error
 // Find returns the live session with that [Session.ID]. The error is [ErrNone]
 // where there is none.
 func (s *Sessions) Find(ctx context.Context, id string) (*Session, error) {
-	if len(id) != idLength {
+	short, err := hex.DecodeString(id)
+	if err != nil || len(id) != idLength || hex.EncodeToString(short) != id {
 		return nil, ErrNone
 	}
 	var match *Session
-	err := s.scan(ctx, id, func(found *Session) error {
+	_, err = s.scan(ctx, short, func(found *Session) error {
 		match = found
 		return nil
 	})

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/caddy-sso/caddy-sso/records"
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
@@ -95,7 +96,7 @@ func (r *rechecks) unanswered(e entry, since int64) {
 // here, which left it its own time. Until it does, it is asked for an entry that
 // nobody has.
 func (r *rechecks) noticed(ctx context.Context, err error, now int64) {
-	if !errors.Is(err, storage.ErrUnavailable) || ctx.Err() != nil {
+	if answered(err) || !errors.Is(err, storage.ErrUnavailable) || ctx.Err() != nil {
 		return
 	}
 	r.unanswered(entry{}, now)
@@ -278,6 +279,9 @@ func (c *Cache) recheck(ctx context.Context, e entry, used bool) error {
 		c.gone(k)
 		return nil
 	}
+	if errors.Is(err, records.ErrVersion) {
+		return nil // it is there, and this release cannot tell more
+	}
 	if err != nil || owner == nil {
 		return err
 	}
@@ -294,6 +298,8 @@ func (c *Cache) recheckSite(ctx context.Context, k *Key) error {
 	_, err := c.loadSite(ctx, k)
 	if errors.Is(err, ErrNone) {
 		c.sites.drop(k)
+	}
+	if answered(err) {
 		return nil
 	}
 	return err

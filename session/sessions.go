@@ -111,7 +111,7 @@ func (s *Sessions) reverify(ctx context.Context, k *Key, cached held[Session], n
 		if errors.Is(err, ErrNone) {
 			s.cache.sessions.drop(k)
 		}
-		if err == nil || errors.Is(err, ErrNone) || !inGrace || ctx.Err() != nil {
+		if answered(err) || !inGrace || ctx.Err() != nil {
 			return found, err
 		}
 		s.cache.rechecks.unanswered(entry{key: *k}, lost)
@@ -212,7 +212,7 @@ func (s *Sessions) extend(ctx context.Context, found *Session, value []byte, now
 	}
 	if swapped {
 		found.seen.Store(now)
-		s.keepAlong(ctx, found)
+		s.keepAlong(ctx, found, r.Sites)
 		if tell != nil {
 			(*tell)(found.key)
 		}
@@ -223,11 +223,11 @@ func (s *Sessions) extend(ctx context.Context, found *Session, value []byte, now
 // keepAlong keeps what hangs on a session that is in use from being taken for
 // unused by the store. It also lists a session that is on no list, as one that
 // a version without lists began.
-func (s *Sessions) keepAlong(ctx context.Context, found *Session) {
+func (s *Sessions) keepAlong(ctx context.Context, found *Session, listed sites) {
 	if _, err := s.relist(ctx, found); err != nil {
 		s.cache.logger("sessions of the user of "+found.ID(), err)
 	}
-	if err := s.cache.readSites(ctx, &found.key); err != nil {
+	if err := s.cache.readSites(ctx, &found.key, listed); err != nil {
 		s.cache.logger("site sessions of "+found.ID(), err)
 	}
 }
