@@ -98,15 +98,15 @@ func FormatOf(stored []byte) Format {
 	return 0
 }
 
-// versioned is what every record has. One without a version is of the first.
+// versioned is what every record has.
 type versioned struct {
 	Version int `json:"v" cbor:"0,keyasint"`
 }
 
 // Decode reads what is stored into the struct that v points to, whose field for
-// the version is at version. In format 1 fields are named by their json tags, and
-// the version is "v"; in format 2 by their cbor tags, and the version is 0. An
-// error is an [ErrVersion] or an [ErrMalformed]. It quotes nothing of the record.
+// the version is at version. What is there before counts for a record that has
+// none. In format 1 fields are named by their json tags, and the version is "v"; in
+// format 2 by their cbor tags, and the version is 0. An error is an [ErrVersion] or an [ErrMalformed]. It quotes nothing of the record.
 func Decode(stored []byte, v any, version *int) error {
 	unmarshal := json.Unmarshal
 	switch FormatOf(stored) {
@@ -116,7 +116,6 @@ func Decode(stored []byte, v any, version *int) error {
 	default:
 		return ErrMalformed
 	}
-	*version = 0
 	if err := unmarshal(stored, v); err != nil {
 		// What a newer release wrote may have other types under the same names.
 		var newer versioned
@@ -126,7 +125,7 @@ func Decode(stored []byte, v any, version *int) error {
 		return ErrMalformed
 	}
 	if *version <= 0 {
-		*version = Version
+		return ErrMalformed
 	}
 	return CheckVersion(*version)
 }

@@ -72,7 +72,8 @@ func unpack(v any, format func([]byte) string) string {
 	return s
 }
 
-// packed as any: nil where there is nothing, so that it is left out.
+// packText is an any of s, which b spells, if it does. Nothing is nil, and so left
+// out.
 func packText(s string, b []byte, err error, format func([]byte) string) any {
 	switch {
 	case s == "":

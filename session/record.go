@@ -54,7 +54,7 @@ func decodeRecord(value []byte) (record, error) {
 	var r record
 	var err error
 	if records.FormatOf(value) == records.CBOR {
-		var p packed
+		p := packed{Version: records.Version}
 		if err = records.Decode(value, &p, &p.Version); err == nil {
 			r = p.unpack()
 		}
@@ -149,7 +149,7 @@ func encodeSite(sso *Key, client, transaction string) ([]byte, error) {
 func decodeSite(k Key, value []byte) (*site, error) {
 	s, ok, err := &site{key: k}, false, error(nil)
 	if records.FormatOf(value) == records.CBOR {
-		var p packedSite
+		p := packedSite{Version: records.Version}
 		err = records.Decode(value, &p, &p.Version)
 		s.sso, ok = keyOf(p.Session)
 		s.client, s.transaction = p.Client, unpack(p.Transaction, strict.EncodeToString)

@@ -32,7 +32,7 @@ const (
 func parseListing(short bool, stored []byte) (listing, error) {
 	size, keySize := longListed, len(Key{})
 	if short && len(stored) > 0 {
-		var r listRecord
+		r := listRecord{Version: records.Version}
 		if err := records.Decode(stored, &r, &r.Version); errors.Is(err, records.ErrVersion) {
 			return nil, fmt.Errorf("decoding the sessions of a user: %w", err)
 		}
@@ -66,10 +66,10 @@ func (l listing) encode(short bool, stored []byte) ([]byte, error) {
 	if !short {
 		return all, nil
 	}
-	var r listRecord
+	r := listRecord{Version: records.Version}
 	if len(stored) > 0 {
 		if err := records.Decode(stored, &r, &r.Version); err != nil {
-			r, stored = listRecord{}, nil // damaged
+			r, stored = listRecord{Version: records.Version}, nil // damaged
 		}
 	}
 	r.Version, r.Sessions = packVersion(r.Version), all
