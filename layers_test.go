@@ -28,6 +28,7 @@ var layers = [][]string{
 	{"oauth"},
 	{"keys/keystest"},
 	{"session", "codes", "keys", "attempts", "seldom"},
+	{"records"},
 	{"storage/storagetest", "storage/redistest", "storage/internal"},
 	{"storage"},
 }

@@ -30,6 +30,7 @@ func init() {
 //	sso {
 //		issuer  <origin>
 //		storage file [<path>] | memory | redis <url> { storage_key <key> … }
+//		record_format 1 | 2
 //		session {
 //			idle         <duration>
 //			lifetime     <duration>
@@ -77,6 +78,15 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 			raw, err := guest(d, "sso.storage.", "engine")
 			a.StorageRaw = raw
 			return err
+		},
+		"record_format": func() error {
+			if err := positive(d, &a.RecordFormat); err != nil {
+				return err
+			}
+			if err := checkRecordFormat(&a.RecordFormat); err != nil {
+				return d.WrapErr(err)
+			}
+			return nil
 		},
 		"session": func() error { return a.Session.unmarshal(d) },
 		"codes":   func() error { return a.Codes.unmarshal(d) },

@@ -16,6 +16,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/keys"
 	"github.com/caddy-sso/caddy-sso/licenseapi"
 	"github.com/caddy-sso/caddy-sso/oauth"
+	"github.com/caddy-sso/caddy-sso/records"
 	"github.com/caddy-sso/caddy-sso/seldom"
 	"github.com/caddy-sso/caddy-sso/session"
 	"github.com/caddy-sso/caddy-sso/signin"
@@ -119,7 +120,7 @@ func (a *App) newState() (*state, error) {
 	engine := store
 	if a.engine.Shared() {
 		store = endings.New(store, endings.Options{
-			Removed:      []string{session.Prefix, oauth.GrantPrefix},
+			Removed:      append(session.Prefixes(), oauth.GrantPrefix),
 			Marks:        []string{oauth.EndedPrefix},
 			MarkLifetime: oauth.EndedFor,
 			Forgotten:    logForgotten,
@@ -157,7 +158,8 @@ func logForgotten(endings int) {
 }
 
 func (a *App) newCore(s *state, identity string) *core {
-	sessions := session.New(s.cache, a.Session.policy())
+	format := records.Format(a.RecordFormat)
+	sessions := session.New(s.cache, a.Session.policy(format))
 	vault := a.vault
 	if own := a.engine.Vault(s.store, &s.keys); own != nil {
 		vault = own
@@ -172,7 +174,7 @@ func (a *App) newCore(s *state, identity string) *core {
 			Licenses: a.licensing.licenses,
 			Sessions: sessions,
 			Codes:    s.codes,
-			Limits:   a.Codes.limits(),
+			Limits:   a.Codes.limits(format),
 			Keys:     keys.NewRing(vault, keys.Options{Algorithms: a.clients.Algorithms(), Logger: a.log.Named("keys")}),
 			Grants:   oauth.NewGrants(s.store, sessions),
 			Verified: oauth.NewVerifiedTokens(s.verified),

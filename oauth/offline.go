@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	"github.com/caddy-sso/caddy-sso/keys"
+	"github.com/caddy-sso/caddy-sso/records"
 	"github.com/caddy-sso/caddy-sso/session"
 	"github.com/caddy-sso/caddy-sso/storage"
 )
@@ -25,32 +25,35 @@ const maxOfflineGrants = 64
 // descend from one another are its family; known are that one and those that
 // were used within the grace, in their order.
 type offlineGrant struct {
-	Version  int          `json:"v"`
-	Client   string       `json:"client"`
-	User     session.User `json:"user"` // as of the sign-in
-	Session  string       `json:"session"`
-	Scopes   []string     `json:"scopes"`
-	Audience []string     `json:"audience"`
-	AuthTime int64        `json:"auth_time"` // Unix seconds
+	Version  int          `json:"v" cbor:"0,keyasint"`
+	Client   string       `json:"client" cbor:"1,keyasint"`
+	User     session.User `json:"user" cbor:"2,keyasint"` // as of the sign-in
+	Session  string       `json:"session" cbor:"3,keyasint"`
+	Scopes   []string     `json:"scopes" cbor:"4,keyasint"`
+	Audience []string     `json:"audience" cbor:"5,keyasint"`
+	AuthTime int64        `json:"auth_time" cbor:"6,keyasint"` // Unix seconds
 
 	// For its user to know it by. Zero in grants of before, and Used until the
 	// first refresh.
-	Begun int64 `json:"begun,omitempty"`     // Unix seconds
-	Used  int64 `json:"last_used,omitempty"` // Unix seconds
+	Begun int64 `json:"begun,omitempty" cbor:"7,keyasint,omitempty"`     // Unix seconds
+	Used  int64 `json:"last_used,omitempty" cbor:"8,keyasint,omitempty"` // Unix seconds
 
-	Current [sha256.Size]byte `json:"current"` // hash of the refresh token's secret
-	Spent   []spentRefresh    `json:"used,omitempty"`
+	Current [sha256.Size]byte `json:"current" cbor:"9,keyasint"` // hash of the refresh token's secret
+	Spent   []spentRefresh    `json:"used,omitempty" cbor:"10,keyasint,omitempty"`
+
+	format records.Format // in which it is to be written
+	stored []byte         // what it was read from
 }
 
 // A spentRefresh is a refresh token that was used a moment ago. For tabs that
 // race it has its successor, sealed under itself.
 type spentRefresh struct {
-	Hash      [sha256.Size]byte `json:"hash"`
-	At        int64             `json:"at"` // milliseconds since 1970
-	Successor []byte            `json:"successor"`
+	Hash      [sha256.Size]byte `json:"hash" cbor:"1,keyasint"`
+	At        int64             `json:"at" cbor:"2,keyasint"` // milliseconds since 1970
+	Successor []byte            `json:"successor" cbor:"3,keyasint"`
 }
 
-const offlineVersion = 1
+const offlineVersion = records.Version
 
 // maxSpent bounds how many refresh tokens that were used within the grace are
 // known: no client that means well uses so many.
@@ -89,16 +92,20 @@ func (s spentRefresh) usedAround(now int64) bool {
 	return max(now-s.At, s.At-now) <= RefreshGrace.Milliseconds()
 }
 
-func decodeOffline(stored []byte) (*offlineGrant, error) {
-	var g offlineGrant
-	if json.Unmarshal(stored, &g) != nil || g.Version != offlineVersion || g.User.Subject == "" {
-		return nil, errors.New("decoding a grant: not of this version")
+// decode reads a stored grant. It is going to be written in the format of now.
+func (g *Grants) decode(stored []byte) (*offlineGrant, error) {
+	grant := &offlineGrant{format: g.format, stored: stored}
+	if err := records.Decode(stored, grant, &grant.Version); err != nil {
+		return nil, fmt.Errorf("decoding a grant: %w", err)
 	}
-	return &g, nil
+	if grant.User.Subject == "" {
+		return nil, errors.New("decoding a grant: incomplete")
+	}
+	return grant, nil
 }
 
 func (g *offlineGrant) encode() ([]byte, error) {
-	value, err := json.Marshal(g)
+	value, err := records.Encode(g.format, g, g.stored)
 	if err != nil {
 		return nil, fmt.Errorf("encoding a grant: %w", err)
 	}
@@ -113,6 +120,7 @@ const beginTimeout = 30 * time.Second
 func (g *Grants) begin(ctx context.Context, id string, grant *offlineGrant, lifetime time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, beginTimeout)
 	defer cancel()
+	grant.format = g.format
 	value, err := grant.encode()
 	if err != nil {
 		return err
@@ -187,9 +195,12 @@ func (g *Grants) offline(ctx context.Context, id string) (*offlineGrant, error) 
 	if !ok {
 		return nil, nil
 	}
-	grant, err := decodeOffline(value)
+	grant, err := g.decode(value)
+	if errors.Is(err, records.ErrVersion) {
+		return nil, err
+	}
 	if err != nil {
-		return nil, nil //nolint:nilerr // a grant of another version has ended
+		return nil, nil //nolint:nilerr // what cannot be read has ended
 	}
 	return grant, nil
 }
@@ -213,7 +224,7 @@ func (g *Grants) endOthers(ctx context.Context, subject, but string) (int, error
 			continue
 		}
 		grant, err := g.offline(ctx, id)
-		if err == nil {
+		if err == nil || errors.Is(err, records.ErrVersion) {
 			err = g.end(ctx, id, endedStoredFor) // one that is not there may be about to be stored
 		}
 		switch {
@@ -232,8 +243,13 @@ func (g *Grants) endOthers(ctx context.Context, subject, but string) (int, error
 // from the others.
 func (g *Grants) EndMatching(ctx context.Context, match func(session.User) bool) (int, error) {
 	var ids []string
+	newer := 0
 	err := g.store.Scan(ctx, grantPrefix, func(key string, value []byte) error {
-		if grant, err := decodeOffline(value); err == nil && match(grant.User) {
+		grant, err := g.decode(value)
+		if errors.Is(err, records.ErrVersion) {
+			newer++
+		}
+		if err == nil && match(grant.User) {
 			ids = append(ids, strings.TrimPrefix(key, grantPrefix))
 		}
 		return nil
@@ -243,6 +259,9 @@ func (g *Grants) EndMatching(ctx context.Context, match func(session.User) bool)
 	}
 	ended := 0
 	var errs []error
+	if newer > 0 {
+		errs = append(errs, fmt.Errorf("looking for grants: %d were left: %w", newer, records.ErrVersion))
+	}
 	for _, id := range ids {
 		if err := g.end(ctx, id, endedStoredFor); err != nil {
 			errs = append(errs, err)

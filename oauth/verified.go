@@ -3,11 +3,13 @@ package oauth
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
 
+	"github.com/caddy-sso/caddy-sso/records"
 	"github.com/caddy-sso/caddy-sso/session"
 	"github.com/caddy-sso/caddy-sso/storage"
 )
@@ -236,7 +238,7 @@ func (s *Server) grant(ctx context.Context, id string, offline bool) (*knownGran
 	bounded, cancel := context.WithTimeout(ctx, c.patience)
 	defer cancel()
 	found, err := c.read(bounded, id, offline)
-	if err == nil || ctx.Err() != nil {
+	if err == nil || errors.Is(err, records.ErrVersion) || ctx.Err() != nil {
 		return found, err
 	}
 	c.rechecks.unanswered(id, time.UnixMilli(lost), known.offline)
@@ -252,7 +254,8 @@ func (g *Grants) read(ctx context.Context, id string, offline bool) (*knownGrant
 	}
 	stored, err := g.offline(ctx, id)
 	if stored != nil {
-		known.user = &stored.User
+		user := stored.User // and no more of it stays in memory
+		known.user = &user
 	}
 	return known, err
 }

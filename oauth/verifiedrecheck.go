@@ -2,10 +2,13 @@ package oauth
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/caddy-sso/caddy-sso/records"
 )
 
 const (
@@ -160,6 +163,9 @@ func (r *grantRechecks) recheck(id string, task grantRecheck) error {
 	ctx, cancel := context.WithTimeout(r.ctx, recheckTimeout)
 	defer cancel()
 	known, err := r.cache.read(ctx, id, offline || task.offline)
+	if errors.Is(err, records.ErrVersion) {
+		return nil // it is there, and this release cannot tell more
+	}
 	if err != nil {
 		return err
 	}

@@ -36,7 +36,7 @@ type counting struct{ n uint64 }
 
 func (c *counting) Read(p []byte) (int, error) {
 	c.n++
-	binary.LittleEndian.PutUint64(p[max(len(p)-8, 0):], c.n)
+	binary.LittleEndian.PutUint64(p, c.n)
 	return len(p), nil
 }
 
@@ -127,11 +127,11 @@ func (a anySite) Get(ctx context.Context, key string) ([]byte, bool, error) {
 }
 
 func BenchmarkCheckSite(b *testing.B) {
-	key := session.Token{31: 1}.Key()
+	key := session.Token{1}.Key()
 	c := session.NewCache(anySite{sso: fmt.Sprintf("%x", key[:])}, session.CacheOptions{})
 	defer c.Close()
 	s := session.New(c, session.Policy{})
-	cookie := session.Token{31: 2}.Encode()
+	cookie := session.Token{2}.Encode()
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := s.CheckSite(b.Context(), cookie, "wiki"); err != nil {

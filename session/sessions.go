@@ -5,6 +5,8 @@ import (
 	"errors"
 	"sync/atomic"
 	"time"
+
+	"github.com/caddy-sso/caddy-sso/records"
 )
 
 const (
@@ -24,6 +26,15 @@ type Sessions struct {
 
 // New returns the sessions of c under p.
 func New(c *Cache, p Policy) *Sessions { return &Sessions{cache: c, terms: p.terms()} }
+
+// Format is that of records which begin: see [Policy]. Without sessions it is that
+// of all releases.
+func (s *Sessions) Format() records.Format {
+	if s == nil {
+		return records.JSON
+	}
+	return s.terms.format
+}
 
 // PerUser is how many sessions a user may have: see [Policy].
 func (s *Sessions) PerUser() int { return s.terms.perUser }

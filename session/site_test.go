@@ -167,7 +167,7 @@ func TestSiteRecordsThatDoNotDecodeAreNoSessions(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, session.Policy{})
 			_, sso := w.begin()
-			token := session.Token{4, 31: 4}
+			token := session.Token{4}
 			k, ssoKey := token.Key(), sso.Key()
 			if name != "not JSON" && name != "no session" && name != "a short key" {
 				value = fmt.Sprintf(value, ssoKey[:])

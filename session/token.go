@@ -12,13 +12,15 @@ import (
 const redacted = "[redacted]"
 
 // A token has 32 bytes, or 24 if its record is of format 2: then the rest of a
-// [Token] is zero, and so is the second half of its [Key]. So the token itself says
-// under which of two names its record is stored, and so does a key. That a token of
-// 32 bytes looks like one of 24 happens once in 2^64.
+// [Token] is shortTail, and the second half of its [Key] is zero. So the token itself
+// says under which of two names its record is stored, and so does a key. That a
+// token of 32 bytes looks like one of 24 happens once in 2^64.
 const (
 	shortToken = 24
 	shortKey   = 16
 )
+
+var shortTail = [len(Token{}) - shortToken]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
 
 // strict refuses unused bits that are set, so that every token has one
 // spelling only.
@@ -40,6 +42,9 @@ func ParseToken(s string) (Token, bool) {
 	default:
 		return Token{}, false
 	}
+	if size == shortToken {
+		copy(t[shortToken:], shortTail[:])
+	}
 	var in [43]byte
 	copy(in[:], s)
 	// The decoder skips line breaks, so a short result is a refusal too.
@@ -55,12 +60,15 @@ func newToken(random io.Reader, size int) (Token, error) {
 	if _, err := io.ReadFull(random, t[:size]); err != nil {
 		return Token{}, fmt.Errorf("drawing a token: %w", err)
 	}
+	if size == shortToken {
+		copy(t[shortToken:], shortTail[:])
+	}
 	return t, nil
 }
 
 // size is the number of bytes that were drawn.
 func (t *Token) size() int {
-	if [len(t) - shortToken]byte(t[shortToken:]) == [len(t) - shortToken]byte{} {
+	if [len(shortTail)]byte(t[shortToken:]) == shortTail {
 		return shortToken
 	}
 	return len(t)
