@@ -3,6 +3,7 @@ package session_test
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -10,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-sso/caddy-sso/records"
 	"github.com/caddy-sso/caddy-sso/session"
 	"github.com/caddy-sso/caddy-sso/storage"
 	"github.com/caddy-sso/caddy-sso/storage/file"
@@ -18,6 +20,16 @@ import (
 
 // clock is a clock that stands still until told otherwise.
 type clock struct{ ms atomic.Int64 }
+
+// format is that of sessions which begin. All tests run in both.
+var format = records.JSON
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	format = records.CBOR
+	fmt.Println("once more, in format 2:")
+	os.Exit(max(code, m.Run()))
+}
 
 func newClock() *clock {
 	c := new(clock)
@@ -87,7 +99,7 @@ func (f *fake) Get(ctx context.Context, key string) ([]byte, bool, error) {
 		return nil, false, errDown
 	}
 	value, ok, err := f.Store.Get(ctx, key)
-	if after, _ := f.hooks(); after != nil && !strings.HasPrefix(key, "user:") {
+	if after, _ := f.hooks(); after != nil && !under(key, "user:") {
 		after(key)
 	}
 	return value, ok, err
@@ -120,7 +132,7 @@ func (f *fake) Take(ctx context.Context, key string) ([]byte, bool, error) {
 }
 
 func (f *fake) CompareAndSwap(ctx context.Context, key string, old, next []byte, lifetime time.Duration) (bool, error) {
-	ofSession := strings.HasPrefix(key, "session:")
+	ofSession := under(key, "session:")
 	if _, before := f.hooks(); before != nil && ofSession {
 		before(key)
 	}
@@ -192,6 +204,9 @@ func patientWorld(t *testing.T, p session.Policy, c *clock, inner storage.Store,
 	w.cache = session.NewCache(w.store, session.CacheOptions{
 		Now: c.Now, Patience: patience, Logger: func(string, error) { w.logs.Add(1) },
 	})
+	if p.Format == 0 {
+		p.Format = format
+	}
 	w.Sessions = session.New(w.cache, p)
 	t.Cleanup(func() {
 		w.cache.Close()
@@ -242,22 +257,37 @@ func (w *world) check(cookie string) *session.Session {
 	return s
 }
 
-// stored counts the values in the store under a prefix.
+// short are the prefixes of keys in format 2.
+var short = map[string]string{"session:": "S", "site:": "T", "user:": "U"}
+
+// stored counts the values in the store under a prefix of either format.
 func (w *world) stored(t *testing.T, prefix string) (n int) {
 	t.Helper()
-	err := w.store.Scan(t.Context(), prefix, func(string, []byte) error {
-		n++
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
+	for _, prefix := range []string{prefix, short[prefix]} {
+		err := w.store.Scan(t.Context(), prefix, func(string, []byte) error {
+			n++
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 	return n
 }
 
-func (w *world) storeKey(s *session.Session) string {
-	k := s.Key()
-	return fmt.Sprintf("session:%x", k[:])
+func (w *world) storeKey(s *session.Session) string { return storeKey("session:", s.Key()) }
+
+// storeKey is what a record is stored under.
+func storeKey(prefix string, k session.Key) string {
+	if [16]byte(k[16:]) == [16]byte{} {
+		return short[prefix] + string(k[:16])
+	}
+	return fmt.Sprintf("%s%x", prefix, k[:])
+}
+
+// under says whether a store's key is under a prefix of either format.
+func under(key, prefix string) bool {
+	return strings.HasPrefix(key, prefix) || strings.HasPrefix(key, short[prefix])
 }
 
 // eventually waits for what other goroutines do.

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-sso/caddy-sso/records"
 	"github.com/caddy-sso/caddy-sso/session"
 	"github.com/caddy-sso/caddy-sso/storage"
 )
@@ -147,7 +148,11 @@ func TestTheStoreKnowsNoToken(t *testing.T) {
 		}
 		return nil
 	})
-	if err != nil || n != 4 {
+	want := 4
+	if format == records.CBOR {
+		want = 3 // the list of site sessions is in the session's own record
+	}
+	if err != nil || n != want {
 		t.Fatal(n, err)
 	}
 }

@@ -148,7 +148,7 @@ func TestASiteSessionEndedOnAnotherNodeIsNone(t *testing.T) {
 		t.Fatal(err)
 	}
 	k := site.Key()
-	if _, _, err := w.store.Store.Take(t.Context(), fmt.Sprintf("site:%x", k[:])); err != nil {
+	if _, _, err := w.store.Store.Take(t.Context(), storeKey("site:", k)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := w.CheckSite(t.Context(), site.Encode(), "wiki"); err != session.ErrNone {
@@ -172,7 +172,7 @@ func TestSiteRecordsThatDoNotDecodeAreNoSessions(t *testing.T) {
 			if name != "not JSON" && name != "no session" && name != "a short key" {
 				value = fmt.Sprintf(value, ssoKey[:])
 			}
-			if err := w.store.Put(t.Context(), fmt.Sprintf("site:%x", k[:]), []byte(value), time.Hour); err != nil {
+			if err := w.store.Put(t.Context(), storeKey("site:", k), []byte(value), time.Hour); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := w.CheckSite(t.Context(), token.Encode(), "wiki"); err != session.ErrNone {

@@ -42,13 +42,16 @@ func ParseToken(s string) (Token, bool) {
 	default:
 		return Token{}, false
 	}
-	if size == shortToken {
-		copy(t[shortToken:], shortTail[:])
-	}
 	var in [43]byte
 	copy(in[:], s)
 	// The decoder skips line breaks, so a short result is a refusal too.
-	if n, err := strict.Decode(t[:], in[:len(s)]); err != nil || n != size || t.size() != size {
+	if n, err := strict.Decode(t[:], in[:len(s)]); err != nil || n != size {
+		return Token{}, false
+	}
+	if size == shortToken {
+		copy(t[shortToken:], shortTail[:]) // the decoder may have written there
+	}
+	if t.size() != size {
 		return Token{}, false
 	}
 	return t, true
