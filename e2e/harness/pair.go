@@ -32,8 +32,8 @@ func OnRedis(address string) string {
 }
 
 // StartPair starts two nodes of a configuration on a Redis, the first of them
-// first: it makes the keys.
-func StartPair(tb testing.TB, c *Caddyfile, redis string) *Pair {
+// first: it makes the keys. Vary is what a node has of its own.
+func StartPair(tb testing.TB, c *Caddyfile, redis string, vary ...func(node int, own *Caddyfile)) *Pair {
 	tb.Helper()
 	p := &Pair{Caddyfile: c}
 	c.Storage = OnRedis(redis)
@@ -43,6 +43,9 @@ func StartPair(tb testing.TB, c *Caddyfile, redis string) *Pair {
 		n.Portal, n.Gate = fmt.Sprintf("localhost:%d", Port(tb)), fmt.Sprintf("localhost:%d", Port(tb))
 		own.Admin = fmt.Sprintf("127.0.0.1:%d", Port(tb))
 		own.PortalSite, own.GateSite = "http://"+n.Portal, "http://"+n.Gate
+		for _, v := range vary {
+			v(i, &own)
+		}
 		n.Server = Start(tb, own.String())
 	}
 	return p
