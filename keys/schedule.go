@@ -16,6 +16,8 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 	"go.uber.org/zap"
+
+	"github.com/caddy-sso/caddy-sso/records"
 )
 
 // rsaBits is what the Login API's clients expect of RS256.
@@ -24,12 +26,39 @@ const rsaBits = 2048
 // scheduleBlob is how the keys of one algorithm lie in the vault, in the order
 // in which they sign.
 type scheduleBlob struct {
-	Keys []scheduleBlobKey `json:"keys"`
+	Version int               `json:"v"`
+	Keys    []scheduleBlobKey `json:"keys"`
 }
 
 type scheduleBlobKey struct {
 	SignsFrom time.Time `json:"signs_from"`
 	PKCS8     []byte    `json:"pkcs8"`
+
+	stored []byte // what it was read from
+}
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (k *scheduleBlobKey) UnmarshalJSON(b []byte) error {
+	type plain scheduleBlobKey
+	err := json.Unmarshal(b, (*plain)(k))
+	k.stored = slices.Clone(b)
+	return err
+}
+
+// MarshalJSON implements [json.Marshaler]: what a newer release added stays.
+func (k scheduleBlobKey) MarshalJSON() ([]byte, error) {
+	type plain scheduleBlobKey
+	return records.Encode(records.JSON, plain(k), k.stored)
+}
+
+// parseSchedule reads a vault's blob. Such blobs once had no version.
+func parseSchedule(blob []byte) (scheduleBlob, error) {
+	b := scheduleBlob{Version: records.Version}
+	err := records.Decode(blob, &b, &b.Version)
+	if err != nil && !errors.Is(err, records.ErrVersion) {
+		err = errMalformed
+	}
+	return b, err
 }
 
 func (scheduleBlob) Format(s fmt.State, _ rune)    { redact(s) }
@@ -95,13 +124,14 @@ func (s schedule) public(now time.Time) []jose.JSONWebKey {
 // should be now. It returns nil if there is nothing to do. What it cannot use
 // it leaves as it is, for somebody to look at.
 func (r *Ring) stepSchedule(alg Algorithm, old []byte) ([]byte, error) {
-	var b scheduleBlob
+	b := scheduleBlob{Version: records.Version}
 	if old != nil {
 		if _, err := decodeSchedule(alg, old, r.o.Retain); err != nil {
 			return nil, err
 		}
-		if err := json.Unmarshal(old, &b); err != nil {
-			return nil, errMalformed
+		var err error
+		if b, err = parseSchedule(old); err != nil {
+			return nil, err
 		}
 	}
 	now := r.o.Now()
@@ -123,7 +153,8 @@ func (r *Ring) stepSchedule(alg Algorithm, old []byte) ([]byte, error) {
 		kept = append(kept, scheduleBlobKey{SignsFrom: signsFrom.UTC(), PKCS8: pkcs8})
 		r.o.Logger.Info("made signing key", zap.String("algorithm", string(alg)), zap.Time("signs_from", signsFrom))
 	}
-	return json.Marshal(scheduleBlob{Keys: kept})
+	b.Keys = kept
+	return records.Encode(records.JSON, b, old)
 }
 
 // nextKey says whether another key is due, and from when it is to sign.
@@ -168,8 +199,11 @@ var errMalformed = errors.New("what the vault holds is malformed")
 
 // decodeSchedule makes a vault's blob ready for use.
 func decodeSchedule(alg Algorithm, blob []byte, retain time.Duration) (schedule, error) {
-	var b scheduleBlob
-	if err := json.Unmarshal(blob, &b); err != nil || len(b.Keys) == 0 {
+	b, err := parseSchedule(blob)
+	if err != nil {
+		return nil, err
+	}
+	if len(b.Keys) == 0 {
 		return nil, errMalformed
 	}
 	s := make(schedule, 0, len(b.Keys))

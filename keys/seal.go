@@ -8,10 +8,13 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 
 	"golang.org/x/crypto/chacha20poly1305"
+
+	"github.com/caddy-sso/caddy-sso/records"
 )
 
 // maxSealed bounds a sealed value, in its encoding.
@@ -22,7 +25,8 @@ var strictBase64 = base64.RawURLEncoding.Strict()
 
 // sealingBlob is how the sealing key lies in the vault.
 type sealingBlob struct {
-	Root []byte `json:"root"` // 32 random bytes; everything is derived from it
+	Version int    `json:"v"`
+	Root    []byte `json:"root"` // 32 random bytes; everything is derived from it
 }
 
 func (sealingBlob) Format(s fmt.State, _ rune) { redact(s) }
@@ -106,13 +110,17 @@ func (r *Ring) stepSealing(old []byte) ([]byte, error) {
 	if _, err := io.ReadFull(r.o.Rand, root); err != nil {
 		return nil, fmt.Errorf("reading random bytes: %w", err)
 	}
-	return json.Marshal(sealingBlob{Root: root})
+	return json.Marshal(sealingBlob{Version: records.Version, Root: root})
 }
 
 // decodeSealer makes a vault's blob ready for use.
 func decodeSealer(blob []byte) (*sealer, error) {
-	var b sealingBlob
-	if err := json.Unmarshal(blob, &b); err != nil || len(b.Root) != chacha20poly1305.KeySize {
+	b := sealingBlob{Version: records.Version} // which it once did not have
+	err := records.Decode(blob, &b, &b.Version)
+	if errors.Is(err, records.ErrVersion) {
+		return nil, err
+	}
+	if err != nil || len(b.Root) != chacha20poly1305.KeySize {
 		return nil, errMalformed
 	}
 	aead, err := deriveAEAD(b.Root, "seal")

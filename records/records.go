@@ -72,8 +72,7 @@ func CheckVersion(version int) error {
 // may be no UTF-8.
 var (
 	decoding = must(cbor.DecOptions{
-		DupMapKey: cbor.DupMapKeyEnforcedAPF, IndefLength: cbor.IndefLengthForbidden,
-		MaxNestedLevels: 8, UTF8: cbor.UTF8DecodeInvalid,
+		IndefLength: cbor.IndefLengthForbidden, MaxNestedLevels: 8, UTF8: cbor.UTF8DecodeInvalid,
 	}.DecMode())
 	encoding = must(cbor.EncOptions{Sort: cbor.SortCoreDeterministic, Time: cbor.TimeRFC3339NanoUTC}.EncMode())
 )

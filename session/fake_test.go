@@ -2,6 +2,7 @@ package session_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -26,6 +27,9 @@ var format = records.JSON
 
 func TestMain(m *testing.M) {
 	code := m.Run()
+	if flag.Lookup("test.bench").Value.String() != "" {
+		os.Exit(code)
+	}
 	format = records.CBOR
 	fmt.Println("once more, in format 2:")
 	os.Exit(max(code, m.Run()))

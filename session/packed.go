@@ -51,7 +51,7 @@ func (p *packed) unpack() record {
 		Subject: unpack(p.Subject, formatUUID), Name: p.Name, Email: p.Email, Groups: p.Groups, Avatar: p.Avatar, Signin: p.Signin,
 		ProviderID: p.ProviderID, Linked: p.Linked, Mark: unpack(p.Mark, strict.EncodeToString),
 		Begun: p.Begun, Expires: p.Begun + p.Lasts, Seen: p.Begun + p.Seen, Idle: p.Idle,
-		Agent: clean(wholeAgent.Replace(p.Agent), longestAgent), From: unpack(p.From, formatAddress),
+		Agent: p.Agent, From: unpack(p.From, formatAddress),
 		Sites: p.Sites, Upstream: p.Upstream,
 	}
 }

@@ -25,8 +25,8 @@ type record struct {
 	Begun   int64  `json:"begun"` // milliseconds since 1970, as are all below
 	Expires int64  `json:"expires"`
 	Seen    int64  `json:"seen"`
-	Idle    int64  `json:"idle,omitempty"` // the idle time of the policy under which it was written
-	Agent   string `json:"agent,omitempty"`
+	Idle    int64  `json:"idle,omitempty"`  // the idle time of the policy under which it was written
+	Agent   string `json:"agent,omitempty"` // read from format 2, it is shortened: see agentParts
 	From    string `json:"from,omitempty"`
 
 	Upstream Upstream `json:"upstream,omitzero"`

@@ -26,6 +26,8 @@ import (
 	"sync/atomic"
 	"time"
 	"unique"
+
+	"github.com/caddy-sso/caddy-sso/records"
 )
 
 var (
@@ -168,6 +170,9 @@ func newSession(k Key, r record) *Session {
 	size := len(r.Subject) + len(r.Name) + len(r.Email)
 	for _, g := range r.Groups {
 		size += len(g)
+	}
+	if r.Agent != "" && r.format == records.CBOR {
+		r.Agent = clean(wholeAgent.Replace(r.Agent), longestAgent)
 	}
 	after := r.Avatar
 	device := r.Agent != "" || r.From != ""

@@ -158,11 +158,11 @@ func TestASiteSessionEndedOnAnotherNodeIsNone(t *testing.T) {
 
 func TestSiteRecordsThatDoNotDecodeAreNoSessions(t *testing.T) {
 	for name, value := range map[string]string{
-		"not JSON":        `x`,
-		"no client":       `{"v":1,"session":"%x"}`,
-		"no session":      `{"v":1,"client":"wiki"}`,
-		"a short key":     `{"v":1,"session":"00","client":"wiki"}`,
-		"no hex":          `{"v":1,"session":"zz%.31x","client":"wiki"}`,
+		"not JSON":    `x`,
+		"no client":   `{"v":1,"session":"%x"}`,
+		"no session":  `{"v":1,"client":"wiki"}`,
+		"a short key": `{"v":1,"session":"00","client":"wiki"}`,
+		"no hex":      `{"v":1,"session":"zz%.31x","client":"wiki"}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, session.Policy{})
