@@ -48,17 +48,17 @@ const (
 var (
 	// ErrVersion is returned, wrapped, for a record of a version that is not read.
 	// It is a [storage.ErrUnavailable], though the store has answered.
-	ErrVersion error = errVersion{}
+	ErrVersion error = versionError{}
 
 	// ErrMalformed is returned, wrapped, for a record that cannot be read at all.
 	ErrMalformed = errors.New("not JSON, and not CBOR, of the fields that it has to have")
 )
 
-type errVersion struct{}
+type versionError struct{}
 
-func (errVersion) Error() string { return "a newer release wrote it" }
+func (versionError) Error() string { return "a newer release wrote it" }
 
-func (errVersion) Is(target error) bool { return target == storage.ErrUnavailable }
+func (versionError) Is(target error) bool { return target == storage.ErrUnavailable }
 
 // CheckVersion returns an [ErrVersion] for a version that is not read.
 func CheckVersion(version int) error {

@@ -142,8 +142,7 @@ func knownTo(t reflect.Type, f Format) known {
 		return k.(known)
 	}
 	k := make(known)
-	for i := range t.NumField() {
-		field := t.Field(i)
+	for field := range t.Fields() {
 		name := nameOf(field, f)
 		switch {
 		case field.Anonymous && name == field.Name: // its fields are the struct's own

@@ -129,7 +129,7 @@ var agentParts = []string{
 var shortenAgent, wholeAgent = agentReplacers()
 
 func agentReplacers() (shorten, whole *strings.Replacer) {
-	var forth, back []string
+	forth, back := make([]string, 0, 2*len(agentParts)), make([]string, 0, 2*len(agentParts))
 	for i, part := range agentParts {
 		code := string(rune(i + 1))
 		forth, back = append(forth, part, code), append(back, code, part)

@@ -147,7 +147,9 @@ func encodeSite(sso *Key, client, transaction string) ([]byte, error) {
 }
 
 func decodeSite(k Key, value []byte) (*site, error) {
-	s, ok, err := &site{key: k}, false, error(nil)
+	s := &site{key: k}
+	var ok bool
+	var err error
 	if records.FormatOf(value) == records.CBOR {
 		p := packedSite{Version: records.Version}
 		err = records.Decode(value, &p, &p.Version)

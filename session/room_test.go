@@ -59,8 +59,8 @@ func TestFormat2TakesHalfTheRoom(t *testing.T) {
 	if format == records.CBOR {
 		t.Skip("it looks at both formats already")
 	}
-	for engine, room := range map[string]func(t *testing.T, f records.Format, agent string) (bytes, signins int){
-		"redis": func(t *testing.T, f records.Format, agent string) (bytes, signins int) {
+	for engine, room := range map[string]func(t *testing.T, f records.Format, agent string) (bytes, users int){
+		"redis": func(t *testing.T, f records.Format, agent string) (bytes, users int) {
 			server := redistest.Start(t)
 			store, err := redis.Open(server.URL(), redis.Options{})
 			if err != nil {
@@ -73,7 +73,7 @@ func TestFormat2TakesHalfTheRoom(t *testing.T) {
 			signIns(t, store, f, agent, n)
 			return usedMemory(t, server) - before, n
 		},
-		"file": func(t *testing.T, f records.Format, agent string) (bytes, signins int) {
+		"file": func(t *testing.T, f records.Format, agent string) (bytes, users int) {
 			const n = 1000
 			path := filepath.Join(t.TempDir(), "sso.db")
 			store, err := file.Open(path, file.Options{})
@@ -89,10 +89,10 @@ func TestFormat2TakesHalfTheRoom(t *testing.T) {
 	} {
 		for _, agent := range []string{program, browser} {
 			t.Run(engine, func(t *testing.T) {
-				bytes, signins := room(t, records.JSON, agent)
-				one := bytes / signins
-				bytes, signins = room(t, records.CBOR, agent)
-				two := bytes / signins
+				bytes, users := room(t, records.JSON, agent)
+				one := bytes / users
+				bytes, users = room(t, records.CBOR, agent)
+				two := bytes / users
 				t.Logf("%d bytes a sign-in in format 1, %d in format 2", one, two)
 				if 100*two > 52*one { // allocators differ a little
 					t.Errorf("a sign-in in format 2 takes %d bytes, more than half of the %d in format 1", two, one)
