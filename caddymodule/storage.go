@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-sso/caddy-sso/keys"
+	"github.com/caddy-sso/caddy-sso/session"
 	"github.com/caddy-sso/caddy-sso/storage"
 	"github.com/caddy-sso/caddy-sso/storage/file"
 	"github.com/caddy-sso/caddy-sso/storage/memory"
@@ -58,7 +59,7 @@ func (*StorageMemory) Identity() string { return "memory" }
 
 // Open implements Engine.
 func (s *StorageMemory) Open(*zap.Logger) (storage.Store, error) {
-	return memory.New(memory.Options{Capacity: s.Capacity}), nil
+	return memory.New(memory.Options{Capacity: s.Capacity, Seekable: session.Prefix}), nil
 }
 
 // Shared implements Engine.

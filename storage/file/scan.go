@@ -62,6 +62,9 @@ func (s *Store) Scan(ctx context.Context, prefix string, fn func(key string, val
 	}
 }
 
+// Seeks implements [storage.Seeker]: keys are in order.
+func (s *Store) Seeks(string) bool { return true }
+
 // sweepUntilClosed keeps the file from growing with what nobody asks for
 // again. A sweep that fails is not reported: no method relies on it, the next
 // one tries again, and a disk that fails shows in every write.

@@ -8,6 +8,7 @@ import (
 	"context"
 	"fmt"
 	"hash/maphash"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -32,9 +33,17 @@ type Options struct {
 	// percent before it is full.
 	Capacity int
 
+	// Seekable is what keys begin with that Scan finds by the 16 bytes after it
+	// without reading everything: those bytes have to differ as if they were
+	// random. Default: there are none.
+	Seekable string
+
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
 }
+
+// seekBytes are how many bytes after Options.Seekable say which shard a key is in.
+const seekBytes = 16
 
 // A Store is a sharded LRU. It starts no goroutine: expired values go when they
 // are next asked for, and as others are written.
@@ -42,6 +51,7 @@ type Store struct {
 	now    func() time.Time
 	seed   maphash.Seed
 	shards []shard
+	seek   string
 	feed   feed.Feed
 	closed atomic.Bool
 }
@@ -58,7 +68,7 @@ func New(o Options) *Store {
 	for n > 1 && o.Capacity/n < minShardSize {
 		n /= 2
 	}
-	s := &Store{now: o.Now, seed: maphash.MakeSeed(), shards: make([]shard, n)}
+	s := &Store{now: o.Now, seed: maphash.MakeSeed(), seek: o.Seekable, shards: make([]shard, n)}
 	for i := range s.shards {
 		s.shards[i].init((o.Capacity + n - 1) / n)
 	}
@@ -162,11 +172,16 @@ func (s *Store) CompareAndSwap(ctx context.Context, key string, old, next []byte
 // Scan implements [storage.Store]. It copies one shard at a time and calls fn
 // without a lock, so fn may use the store.
 func (s *Store) Scan(ctx context.Context, prefix string, fn func(key string, value []byte) error) error {
-	for i := range s.shards {
+	shards := s.shards
+	if s.Seeks(prefix) {
+		i := s.shardOf(prefix)
+		shards = s.shards[i : i+1]
+	}
+	for i := range shards {
 		if err := s.ready(ctx); err != nil {
 			return err
 		}
-		found := s.shards[i].matching(prefix, s.now())
+		found := shards[i].matching(prefix, s.now())
 		for key, value := range found {
 			if err := fn(key, value); err != nil {
 				return err
@@ -174,6 +189,11 @@ func (s *Store) Scan(ctx context.Context, prefix string, fn func(key string, val
 		}
 	}
 	return nil
+}
+
+// Seeks implements [storage.Seeker].
+func (s *Store) Seeks(prefix string) bool {
+	return s.seek != "" && strings.HasPrefix(prefix, s.seek) && len(prefix) >= len(s.seek)+seekBytes
 }
 
 // Watch implements [storage.Store].
@@ -214,8 +234,13 @@ func (s *Store) ready(ctx context.Context) error {
 	return nil
 }
 
-func (s *Store) shard(key string) *shard {
-	return &s.shards[maphash.String(s.seed, key)&uint64(len(s.shards)-1)]
+func (s *Store) shard(key string) *shard { return &s.shards[s.shardOf(key)] }
+
+func (s *Store) shardOf(key string) int {
+	if s.Seeks(key) {
+		key = key[:len(s.seek)+seekBytes]
+	}
+	return int(maphash.String(s.seed, key) & uint64(len(s.shards)-1))
 }
 
 // changed tells the watchers of key, and of the value that made room for it.
@@ -229,4 +254,7 @@ func (s *Store) changed(key, evicted string) {
 // clone never returns nil: an empty value is a value.
 func clone(value []byte) []byte { return append([]byte{}, value...) }
 
-var _ storage.Store = (*Store)(nil)
+var (
+	_ storage.Store  = (*Store)(nil)
+	_ storage.Seeker = (*Store)(nil)
+)

@@ -59,6 +59,7 @@ func Run(t *testing.T, open func(t *testing.T) Opened) {
 		{"keys may hold any bytes", testKeyBytes},
 		{"values are not shared with the caller", testNotShared},
 		{"scan sees every live value with its prefix", testScan},
+		{"a scan by the beginning of one key finds that", testScanSeek},
 		{"scan passes the callback's error on", testScanError},
 		{"the callback of scan may use the store", testScanReentrant},
 		{"every change reaches its watcher", testWatch},
