@@ -131,11 +131,7 @@ func (g *Grants) begin(ctx context.Context, id string, grant *offlineGrant, life
 		return fmt.Errorf("storing a grant: %w", err)
 	}
 	for _, old := range tooMany {
-		removed, err := g.remove(ctx, old)
-		if err == nil && !removed { // it may be about to be stored
-			err = g.end(ctx, old, endedStoredFor)
-		}
-		if err != nil {
+		if _, err := g.remove(ctx, old); err != nil { // one that is not stored yet ends when it is: see confirm
 			return err
 		}
 	}
@@ -158,11 +154,19 @@ func (g *Grants) keepListed(ctx context.Context, subject, id string) error {
 var errEnded = errors.New("the grant has ended")
 
 // confirm ends a grant that was ended before it was stored, or with its session:
-// whoever did so has found nothing to take.
+// whoever did so has found nothing to take. It was then marked as ended, or is off
+// the list of its user.
 func (g *Grants) confirm(ctx context.Context, id string, grant *offlineGrant) error {
 	ended, err := g.hasEnded(ctx, id)
 	if err != nil {
 		return err
+	}
+	if !ended {
+		listed, err := g.listed(ctx, grant.User.Subject)
+		if err != nil {
+			return err
+		}
+		ended = !slices.Contains(listed, id)
 	}
 	if !ended {
 		key, _ := parseSessionID(grant.Session)
@@ -175,7 +179,18 @@ func (g *Grants) confirm(ctx context.Context, id string, grant *offlineGrant) er
 	if !ended {
 		return nil
 	}
-	return errors.Join(errEnded, g.end(ctx, id, endedStoredFor))
+	_, err = g.remove(ctx, id)
+	return errors.Join(errEnded, err)
+}
+
+// listed are the grants on the list of a user, the oldest first. Some may have
+// ended.
+func (g *Grants) listed(ctx context.Context, subject string) ([]string, error) {
+	stored, _, err := g.store.Get(ctx, grantsOf(subject))
+	if err != nil {
+		return nil, fmt.Errorf("listing the grants of a user: %w", err)
+	}
+	return strings.Fields(string(stored)), nil
 }
 
 // offline returns a stored grant, nil where it has ended.
@@ -192,75 +207,6 @@ func (g *Grants) offline(ctx context.Context, id string) (*offlineGrant, error) 
 		return nil, nil //nolint:nilerr // a grant of another version has ended
 	}
 	return grant, nil
-}
-
-// EndUser ends all grants of a user that outlive a session, and returns how
-// many there were. One that cannot be ended does not keep it from the others.
-func (g *Grants) EndUser(ctx context.Context, subject string) (int, error) {
-	return g.endOthers(ctx, subject, "")
-}
-
-// endOthers is EndUser but for one grant.
-func (g *Grants) endOthers(ctx context.Context, subject, but string) (int, error) {
-	stored, _, err := g.store.Get(ctx, grantsOf(subject))
-	if err != nil {
-		return 0, fmt.Errorf("listing the grants of a user: %w", err)
-	}
-	ended := 0
-	var errs []error
-	for id := range strings.FieldsSeq(string(stored)) {
-		if id == but {
-			continue
-		}
-		grant, err := g.offline(ctx, id)
-		if err == nil {
-			err = g.end(ctx, id, endedStoredFor) // one that is not there may be about to be stored
-		}
-		switch {
-		case err != nil:
-			errs = append(errs, err)
-		case grant != nil:
-			ended++
-		}
-	}
-	return ended, errors.Join(errs...)
-}
-
-// EndMatching ends all grants that outlive a session whose user, as of the
-// sign-in, is one that match wants, and returns how many it ended. It is for
-// administration: it reads all grants. One that cannot be ended does not keep it
-// from the others.
-func (g *Grants) EndMatching(ctx context.Context, match func(session.User) bool) (int, error) {
-	var ids []string
-	err := g.store.Scan(ctx, grantPrefix, func(key string, value []byte) error {
-		if grant, err := decodeOffline(value); err == nil && match(grant.User) {
-			ids = append(ids, strings.TrimPrefix(key, grantPrefix))
-		}
-		return nil
-	})
-	if err != nil {
-		return 0, fmt.Errorf("looking for grants: %w", err)
-	}
-	ended := 0
-	var errs []error
-	for _, id := range ids {
-		if err := g.end(ctx, id, endedStoredFor); err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		ended++
-	}
-	return ended, errors.Join(errs...)
-}
-
-// delist takes a grant that has ended off the list of its user. Should this
-// fail, it stays there as one that has ended.
-func (g *Grants) delist(ctx context.Context, subject, id string) {
-	_ = storage.Update(ctx, g.store, grantsOf(subject), listedFor, func(stored []byte) ([]byte, bool, error) {
-		ids := strings.Fields(string(stored))
-		left := slices.DeleteFunc(slices.Clone(ids), func(other string) bool { return other == id })
-		return []byte(strings.Join(left, " ")), len(left) < len(ids), nil
-	})
 }
 
 // listedFor is how long a list of grants is kept: longer than anybody refreshes

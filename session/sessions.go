@@ -28,6 +28,11 @@ func New(c *Cache, p Policy) *Sessions { return &Sessions{cache: c, terms: p.ter
 // PerUser is how many sessions a user may have: see [Policy].
 func (s *Sessions) PerUser() int { return s.terms.perUser }
 
+// Lifetime is how long a session that begins now lives at most.
+func (s *Sessions) Lifetime() time.Duration {
+	return time.Duration(s.terms.lifetime) * time.Millisecond
+}
+
 // Check returns the SSO session whose token is in the cookie. The error is
 // [ErrNone] where there is none, and wraps [storage.ErrUnavailable] where the
 // store would have to be asked and did not answer.

@@ -73,6 +73,9 @@ const idLength = 16
 // characters of the key.
 func (k Key) ID() string { return hex.EncodeToString(k[:idLength/2]) }
 
+// Whole returns all of the key in hex: what [Key.ID] is the beginning of.
+func (k Key) Whole() string { return hex.EncodeToString(k[:]) }
+
 func (k Key) String() string { return k.ID() }
 
 // Prefix begins the keys of stored sessions. Whoever removes what is under one
@@ -87,7 +90,7 @@ const (
 )
 
 // in returns the store's key for k under prefix.
-func (k Key) in(prefix string) string { return prefix + hex.EncodeToString(k[:]) }
+func (k Key) in(prefix string) string { return prefix + k.Whole() }
 
 // parseKey reads the rest of a store's key after its prefix.
 func parseKey(s string) (Key, bool) {

@@ -57,8 +57,7 @@ func listOf(subject string) string { return Key(sha256.Sum256([]byte(subject))).
 
 // changeListing changes the list of a user.
 func (s *Sessions) changeListing(ctx context.Context, subject string, change func(listing) (next listing, changed bool, err error)) error {
-	lifetime := time.Duration(s.terms.lifetime) * time.Millisecond
-	err := storage.Update(ctx, s.cache.store, listOf(subject), lifetime, func(stored []byte) ([]byte, bool, error) {
+	err := storage.Update(ctx, s.cache.store, listOf(subject), s.Lifetime(), func(stored []byte) ([]byte, bool, error) {
 		next, changed, err := change(parseListing(stored))
 		if err == nil && len(next) > 2*MostPerUser {
 			err = errors.New("the list is full")
@@ -145,18 +144,19 @@ func (s *Sessions) relist(ctx context.Context, found *Session) (newer int, err e
 	return newer, err
 }
 
-// delist takes a session that has ended off the list of its user. Should this
-// fail, it stays there as one that has ended.
-func (s *Sessions) delist(ctx context.Context, subject string, k *Key) {
+// delist takes sessions that have ended off the list of their user. Should this
+// fail, they stay there as such.
+func (s *Sessions) delist(ctx context.Context, subject string, ended ...Key) {
+	over := make(map[Key]bool, len(ended))
+	for _, k := range ended {
+		over[k] = true
+	}
 	err := s.changeListing(ctx, subject, func(l listing) (listing, bool, error) {
-		at := l.index(k)
-		if at < 0 {
-			return nil, false, nil
-		}
-		return slices.Delete(l, at, at+1), true, nil
+		left := slices.DeleteFunc(slices.Clone(l), func(e listed) bool { return over[e.key] })
+		return left, len(left) < len(l), nil
 	})
 	if err != nil {
-		s.cache.logger("session "+k.ID(), err)
+		s.cache.logger("session "+ended[0].ID(), err)
 	}
 }
 
@@ -203,17 +203,18 @@ func (s *Sessions) OfUser(ctx context.Context, subject string) ([]*Session, erro
 }
 
 // EndUser ends all sessions that [Sessions.OfUser] knows, and returns how many
-// it ended. One that cannot be ended does not keep it from the others. A
-// sign-in that is under way may still succeed.
+// it ended. One that cannot be ended does not keep it from the others; the error
+// says how many are left. A sign-in that is under way may still succeed.
 func (s *Sessions) EndUser(ctx context.Context, subject string) (int, error) {
-	return s.EndOthers(ctx, subject, Key{})
+	ended, err := s.EndOthers(ctx, subject, Key{})
+	return len(ended), err
 }
 
-// EndOthers is EndUser but for one session.
-func (s *Sessions) EndOthers(ctx context.Context, subject string, but Key) (int, error) {
+// EndOthers is EndUser but for one session. It returns those that it ended.
+func (s *Sessions) EndOthers(ctx context.Context, subject string, but Key) ([]*Session, error) {
 	stored, _, err := s.cache.store.Get(ctx, listOf(subject))
 	if err != nil {
-		return 0, unavailable("reading the sessions of a user", err)
+		return nil, unavailable("reading the sessions of a user", err)
 	}
 	var keys []Key
 	for _, e := range parseListing(stored) {
@@ -221,5 +222,13 @@ func (s *Sessions) EndOthers(ctx context.Context, subject string, but Key) (int,
 			keys = append(keys, e.key)
 		}
 	}
-	return s.endAll(ctx, keys)
+	ended, err := s.endAll(ctx, keys)
+	if len(ended) > 0 {
+		over := make([]Key, len(ended))
+		for i, one := range ended {
+			over[i] = one.key
+		}
+		s.delist(ctx, subject, over...)
+	}
+	return ended, err
 }
