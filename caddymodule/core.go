@@ -39,6 +39,7 @@ type state struct {
 	engine   storage.Store // what store is over, or the same
 	cache    *session.Cache
 	verified *oauth.VerifiedCache
+	searches *oauth.Searches
 	codes    *codes.Codes
 	attempts *attempts.Counts
 	secrets  *attempts.Counts // a count of its own, since a wrong secret costs next to nothing
@@ -48,6 +49,7 @@ type state struct {
 
 // Destruct implements caddy.Destructor.
 func (s *state) Destruct() error {
+	s.searches.Close()
 	s.verified.Close()
 	s.cache.Close()
 	if err := s.store.Close(); err != nil {
@@ -130,6 +132,7 @@ func (a *App) newState() (*state, error) {
 		engine:   engine,
 		cache:    session.NewCache(store, session.CacheOptions{Capacity: a.Session.Cache, Logger: logStored(new(seldom.Kinds))}),
 		verified: oauth.NewVerifiedCache(store, oauth.VerifiedOptions{}),
+		searches: oauth.NewSearches(func() *zap.Logger { return caddy.Log().Named("sso") }),
 		attempts: attempts.New(),
 		secrets:  attempts.New(),
 		allowed:  attempts.New(),
@@ -177,6 +180,7 @@ func (a *App) newCore(s *state, identity string) *core {
 			Grants:   oauth.NewGrants(s.store, sessions),
 			Verified: oauth.NewVerifiedTokens(s.verified),
 			Users:    a.ways,
+			Named:    a.ways.Called,
 			Outside:  a.ways.Outside,
 			Store:    s.store,
 			Secrets:  s.secrets,

@@ -163,6 +163,9 @@ func (s *Server) TryReload(caddyfile string) error {
 	return nil
 }
 
+// AdminAddr is the host:port of the admin API.
+func (s *Server) AdminAddr() string { return s.admin }
+
 // SSO runs "caddy sso …" against this server and returns what it printed.
 func (s *Server) SSO(args ...string) string {
 	s.tb.Helper()
