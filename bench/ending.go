@@ -62,18 +62,17 @@ func (r *run) ending(ctx context.Context, rep *report) error {
 		return err
 	}
 	defer shared.Close()
-	for engine, store := range map[string]storage.Store{"file": onDisk, "redis": shared} {
-		progress("copying them to %s", engine)
-		if err := copied(ctx, seeded, store); err != nil {
-			return fmt.Errorf("%s: %w", engine, err)
-		}
-	}
-	for _, engine := range []struct {
+	for i, engine := range []struct {
 		name  string
 		store storage.Store
-	}{{"memory", seeded}, {"file", onDisk}, {"redis", shared}} {
-		progress("ending some in %s", engine.name)
-		rows, err := endIn(ctx, engine.name, engine.store, begun)
+	}{{"memory", seeded}, {"redis", shared}, {"file", onDisk}} {
+		if engine.store != seeded {
+			progress("copying them to %s", engine.name)
+			if err := copied(ctx, seeded, engine.store); err != nil {
+				return fmt.Errorf("%s: %w", engine.name, err)
+			}
+		}
+		rows, err := endIn(ctx, engine.name, engine.store, begun[i*endingUsers:]) // others than in the engines before
 		if err != nil {
 			return fmt.Errorf("%s: %w", engine.name, err)
 		}
@@ -133,6 +132,7 @@ func endIn(ctx context.Context, engine string, store storage.Store, begun []*ses
 				return e, fmt.Errorf("%s: %w", what, err)
 			}
 		}
+		progress("%s: %s: p50 %s, p99 %s", engine, what, e.at(50), e.at(99))
 		return e, nil
 	}
 	byID := func(id func(*session.Session) (id, user string)) func(one *session.Session) error {
@@ -176,6 +176,7 @@ func endIn(ctx context.Context, engine string, store storage.Store, begun []*ses
 		rows = append(rows, e)
 	}
 	search, err := searched(server)
+	progress("%s: %s: %s", engine, search.what, search.at(50))
 	return append(rows, ending{engine, search}), err
 }
 
@@ -201,7 +202,7 @@ func serverOver(store storage.Store) *oauth.Server {
 
 // fill begins n sessions, and returns one of each of some users.
 func fill(ctx context.Context, server *oauth.Server, n int) ([]*session.Session, error) {
-	ones, failures := make([]*session.Session, endingUsers), make([]error, seeders)
+	ones, failures := make([]*session.Session, 3*endingUsers), make([]error, seeders)
 	var all sync.WaitGroup
 	for worker := range seeders {
 		all.Go(func() {

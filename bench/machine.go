@@ -37,8 +37,8 @@ func (r *run) check() error {
 	if r.slice < time.Second || r.slice%time.Second != 0 {
 		return fmt.Errorf("-slice is %s; wrk takes whole seconds", r.slice)
 	}
-	if r.rounds < 1 || r.connections < 1 || r.sessions < 1 || r.stored < endingUsers {
-		return fmt.Errorf("-rounds, -connections and -sessions have to be positive, and -stored at least %d", endingUsers)
+	if r.rounds < 1 || r.connections < 1 || r.sessions < 1 || r.stored < 3*endingUsers*endingSessions {
+		return fmt.Errorf("-rounds, -connections and -sessions have to be positive, and -stored at least %d", 3*endingUsers*endingSessions)
 	}
 	switch r.only {
 	case "", "gate", "auth", "token", "license", "revoke", "ending", "go":
