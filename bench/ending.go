@@ -57,7 +57,7 @@ func (r *run) ending(ctx context.Context, rep *report) error {
 		return err
 	}
 	defer stop()
-	shared, err := redis.Open("redis://127.0.0.1:"+port, redis.Options{Timeout: 10 * time.Second})
+	shared, err := redis.Open("redis://127.0.0.1:"+port, redis.Options{Timeout: time.Minute})
 	if err != nil {
 		return err
 	}
