@@ -28,7 +28,7 @@ var layers = [][]string{
 	{"oauth"},
 	{"keys/keystest"},
 	{"session", "codes", "keys", "attempts", "seldom"},
-	{"storage/storagetest", "storage/redistest", "storage/internal"},
+	{"recheck", "storage/storagetest", "storage/redistest", "storage/internal"},
 	{"storage"},
 }
 

@@ -17,6 +17,7 @@ import (
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 
+	"github.com/caddy-sso/caddy-sso/recheck"
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
@@ -24,6 +25,10 @@ import (
 type storageStatus struct {
 	Engine string `json:"engine"`
 	storage.Status
+
+	// What interruptions of the storage came to, for sessions and tokens that this
+	// node knows.
+	Known recheck.Counts `json:"known"`
 }
 
 // storageStatus answers GET /sso/storage: how the storage is, even if it is away.
@@ -35,6 +40,8 @@ func (adminAPI) storageStatus(w http.ResponseWriter, r *http.Request) error {
 		}); ok {
 			status.Status = engine.Status(r.Context())
 		}
+		status.Known = c.state.cache.Counts()
+		status.Known.Add(c.state.verified.Counts())
 		return answer(w, status)
 	})
 }
@@ -76,6 +83,11 @@ func (s storageStatus) print(to io.Writer) error {
 			line("servers", s.Redis.Topology)
 		}
 		away = s.printServers(table)
+		fmt.Fprintf(table, "this node\t\n")
+		line("  interruptions", s.Known.Interruptions)
+		line("  requests served unchecked", s.Known.Unchecked)
+		line("  requests that waited in vain", s.Known.Waited)
+		line("  sessions and tokens to be checked", s.Known.Pending)
 	}
 	if err := table.Flush(); err != nil {
 		return fmt.Errorf("printing the status: %w", err)

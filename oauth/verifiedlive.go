@@ -65,12 +65,12 @@ func (t *VerifiedTokens) attach(v *Verified, sessions *session.Sessions, cancel 
 	known, ok := c.grants.get(id)
 	switch {
 	case !ok:
-		c.rechecks.add(id, c.now())
+		c.rechecks.Add(unverifiedGrant{id: id}, c.now().UnixMilli())
 	case known.over():
 		c.live.end(id)
 	default:
 		if lost := known.epoch.lost.Load(); lost != 0 {
-			c.rechecks.add(id, time.UnixMilli(lost))
+			c.rechecks.Add(unverifiedGrant{id: id}, lost)
 		}
 	}
 	return func() {

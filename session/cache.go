@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/caddy-sso/caddy-sso/recheck"
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
@@ -60,7 +61,7 @@ type Cache struct {
 	sessions *table[Session]
 	sites    *table[site]
 	live     *registry
-	rechecks *rechecks
+	rechecks *recheck.Queue[entry]
 
 	// epoch counts interruptions of the feed. lossMu guards what only those
 	// who meet an unverified entry look at: losses[i] is when epoch
@@ -104,7 +105,7 @@ func NewCache(store storage.Store, o CacheOptions) *Cache {
 		live:     newRegistry(),
 		stop:     stop,
 	}
-	c.rechecks = newRechecks(ctx, c)
+	c.rechecks = recheck.New(recheck.Options[entry]{Read: c.recheck, Live: c.entries, Now: c.now})
 	c.stopWatch = store.Watch(c.changed)
 	c.sweeper.Go(func() { c.sweepUntil(ctx) })
 	return c
@@ -116,8 +117,12 @@ func (c *Cache) Close() {
 	c.stopWatch()
 	c.stop()
 	c.sweeper.Wait()
-	c.rechecks.close()
+	c.rechecks.Close()
 }
+
+// Counts says what interruptions of the store came to, for requests with sessions
+// that are known.
+func (c *Cache) Counts() recheck.Counts { return c.rechecks.Counts() }
 
 func (c *Cache) now() int64 { return c.clock().UnixMilli() }
 
@@ -132,7 +137,7 @@ func (c *Cache) changed(change storage.Change) {
 		if k, ok := parseKey(rest); ok {
 			c.sessions.drop(&k)
 			if c.live.has(&k) {
-				c.rechecks.add(k, c.now())
+				c.rechecks.Add(entry{key: k}, c.now())
 			}
 		}
 		return
@@ -155,7 +160,7 @@ func (c *Cache) lost() {
 	c.losses = append(c.losses, now)
 	c.epoch.Add(1)
 	c.lossMu.Unlock()
-	c.rechecks.addAll(now)
+	c.rechecks.AddLive(now)
 }
 
 // lostAt returns when the epoch, which must be over, ended.

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"strings"
 
 	"github.com/redis/rueidis"
 )
@@ -48,6 +49,10 @@ func (s *Store) tryRole(ctx context.Context, node rueidis.Client) (role, error) 
 		return role, err
 	}
 	err = node.Do(ctx, node.B().Get().Key(s.options.Prefix+probe).Build()).Error()
+	if answer, ok := rueidis.IsRedisErr(err); ok && strings.HasPrefix(answer.Error(), "MOVED ") {
+		// It is another one's key, which a node says even while it loads.
+		err = node.Do(ctx, node.B().Dbsize().Build()).Error()
+	}
 	if _, answered := rueidis.IsRedisErr(err); err == nil || rueidis.IsRedisNil(err) || answered && !refused(err) {
 		return master, nil
 	}
