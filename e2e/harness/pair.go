@@ -48,6 +48,14 @@ func StartPair(tb testing.TB, c *Caddyfile, redis string) *Pair {
 	return p
 }
 
+// StartAlone starts one node on a file, which is in both places of a pair.
+func StartAlone(tb testing.TB, c *Caddyfile, file string) *Pair {
+	tb.Helper()
+	c.Storage = "file " + file
+	n := Node{Server: Start(tb, c.String()), Portal: host(c.Portal), Gate: host(c.Gate)}
+	return &Pair{Caddyfile: c, Nodes: [2]Node{n, n}}
+}
+
 // Lead leads a client to a node.
 func (p *Pair) Lead(c *Client, node int) {
 	c.Route(host(p.Portal), p.Nodes[node].Portal, host(p.Gate), p.Nodes[node].Gate)

@@ -100,6 +100,26 @@ func (s *Server) Up() error {
 	}
 }
 
+// Admin asks the admin API of the running server.
+func (s *Server) Admin(path string) *Response {
+	s.tb.Helper()
+	r, err := http.NewRequest(http.MethodGet, "http://"+s.admin+path, nil)
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+	resp, err := NewClient(s.tb).Do(r)
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+	if resp.Status != http.StatusOK {
+		s.tb.Fatalf("%s answered %d: %s", path, resp.Status, resp.Body)
+	}
+	return resp
+}
+
+// PID is that of the running process.
+func (s *Server) PID() int { return s.cmd.Process.Pid }
+
 // Stop ends the server in order.
 func (s *Server) Stop() { s.end(syscall.SIGTERM) }
 

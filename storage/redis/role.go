@@ -26,7 +26,13 @@ const probe = "probe"
 // begins with: unlike ROLE it is allowed to every user. What is no replica
 // takes writes, whatever it calls that.
 func askRole(ctx context.Context, node rueidis.Client) (role, error) {
-	hello, err := node.Do(ctx, node.B().Arbitrary("HELLO", "3").Build()).AsMap()
+	return roleIn(node.Do(ctx, hello(node)))
+}
+
+func hello(node rueidis.Client) rueidis.Completed { return node.B().Arbitrary("HELLO", "3").Build() }
+
+func roleIn(answer rueidis.RedisResult) (role, error) {
+	hello, err := answer.AsMap()
 	if err != nil {
 		return away, err
 	}
@@ -42,16 +48,17 @@ func askRole(ctx context.Context, node rueidis.Client) (role, error) {
 }
 
 // tryRole is askRole, and reads, too: a node that loads its data, runs a long
-// script or has lost its cluster says that it is a master, and reads nothing.
+// script or has lost its cluster says that it is a master, and reads nothing. All
+// of it is one turn, so that a node may take the time of one operation.
 func (s *Store) tryRole(ctx context.Context, node rueidis.Client) (role, error) {
-	role, err := askRole(ctx, node)
+	answers := node.DoMulti(ctx, hello(node), node.B().Get().Key(s.options.Prefix+probe).Build(), node.B().Dbsize().Build())
+	role, err := roleIn(answers[0])
 	if err != nil || role != master {
 		return role, err
 	}
-	err = node.Do(ctx, node.B().Get().Key(s.options.Prefix+probe).Build()).Error()
+	err = answers[1].Error()
 	if answer, ok := rueidis.IsRedisErr(err); ok && strings.HasPrefix(answer.Error(), "MOVED ") {
-		// It is another one's key, which a node says even while it loads.
-		err = node.Do(ctx, node.B().Dbsize().Build()).Error()
+		err = answers[2].Error() // it is another one's key, which a node says even while it loads
 	}
 	if _, answered := rueidis.IsRedisErr(err); err == nil || rueidis.IsRedisNil(err) || answered && !refused(err) {
 		return master, nil

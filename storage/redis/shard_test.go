@@ -22,7 +22,7 @@ func TestAMasterOfAClusterThatIsAwayFailsNothingButItsOwn(t *testing.T) {
 		"it runs forever": {runsForever, func(s *redistest.Server) { s.MustCommand("SCRIPT", "KILL") }},
 	} {
 		t.Run(name, func(t *testing.T) {
-			cluster := redistest.StartCluster(t, "--cluster-require-full-coverage", "no", "--cluster-node-timeout", "60000", "--appendonly", "yes",
+			cluster := redistest.StartCluster(t, "--cluster-require-full-coverage", "no", "--cluster-node-timeout", "60000", "--appendonly", "yes", "--appendfsync", "always",
 				"--enable-debug-command", "yes", "--busy-reply-threshold", "1", "--save", "3600 1", "--loading-process-events-interval-bytes", "1024")
 			s := open(t, cluster.URL(), redis.Options{})
 			keys := make([]string, 24) // enough for every master
@@ -66,6 +66,7 @@ func TestAMasterOfAClusterThatIsAwayFailsNothingButItsOwn(t *testing.T) {
 			eventually(t, "all is read again", func() bool {
 				for _, key := range keys {
 					if _, ok, err := s.Get(t.Context(), key); !ok || err != nil {
+						t.Logf("DEBUG %s %v %v", key, ok, err)
 						return false
 					}
 				}
