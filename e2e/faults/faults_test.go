@@ -41,24 +41,27 @@ var (
 	onlyWritesWait = map[who][]Kind{
 		known: {GoesOn}, unknown: {GoesOn}, newcomer: {GoesOn, TryAgain}, refresh: {GoesOn, TryAgain}, revoked: {SignedOut},
 	}
+	onlyWhoIsKnownGoesOn = map[who][]Kind{
+		known: {GoesOn}, unknown: {TryAgain}, newcomer: {TryAgain}, refresh: {TryAgain}, revoked: {SignedOut, TryAgain},
+	}
 	whoIsKnownGoesOn = map[who][]Kind{
 		known: {GoesOn}, unknown: {GoesOn, TryAgain}, newcomer: {GoesOn, TryAgain}, refresh: {GoesOn, TryAgain}, revoked: {SignedOut, TryAgain},
 	}
 )
 
 var faults = []fault{
-	{name: "Redis is killed, and comes back", on: one, begin: killed, end: restarted, may: whoIsKnownGoesOn},
-	{name: "Redis hangs", on: one, begin: frozen, end: thawed, may: whoIsKnownGoesOn},
+	{name: "Redis is killed, and comes back", on: one, begin: killed, end: restarted, may: onlyWhoIsKnownGoesOn},
+	{name: "Redis hangs", on: one, begin: frozen, end: thawed, may: onlyWhoIsKnownGoesOn},
 	{name: "Redis is busy with a script (`BUSY`)", on: one, begin: busy, end: scriptKilled, may: whoIsKnownGoesOn},
 	{name: "Redis loads its data (`LOADING`)", on: one, begin: loading, end: loaded, may: whoIsKnownGoesOn},
 	{name: "Redis is a replica (`READONLY`)", on: one, begin: demoted, end: promoted, may: whoIsKnownGoesOn},
 	{name: "Redis has no memory left (`OOM`)", on: one, begin: full, end: emptied, may: onlyWritesWait},
-	{name: "Redis takes no more clients (`maxclients`)", on: one, begin: crowded, end: undone, may: whoIsKnownGoesOn},
+	{name: "Redis takes no more clients (`maxclients`)", on: one, begin: crowded, end: undone, may: onlyWhoIsKnownGoesOn},
 	{name: "all connections die once", on: one, begin: disconnected, end: nothing, may: whoIsKnownGoesOn},
 
-	{name: "connections are closed as soon as they are open", on: one, begin: become(Closes), end: become(Passes), may: whoIsKnownGoesOn},
-	{name: "nothing that is sent arrives", on: one, begin: become(Swallows), end: become(Passes), may: whoIsKnownGoesOn},
-	{name: "answers of Redis are lost", on: one, begin: become(Mutes), end: become(Passes), may: whoIsKnownGoesOn},
+	{name: "connections are closed as soon as they are open", on: one, begin: become(Closes), end: become(Passes), may: onlyWhoIsKnownGoesOn},
+	{name: "nothing that is sent arrives", on: one, begin: become(Swallows), end: become(Passes), may: onlyWhoIsKnownGoesOn},
+	{name: "answers of Redis are lost", on: one, begin: become(Mutes), end: become(Passes), may: onlyWhoIsKnownGoesOn},
 	{name: "what is sent arrives up to 3 seconds late", on: one, begin: become(Trembles), end: become(Passes), may: whoIsKnownGoesOn},
 	{name: "what is sent arrives 300 milliseconds late", on: one, begin: become(Lags), end: become(Passes), may: whoIsKnownGoesOn},
 	{name: "what is sent arrives 1.5 seconds late", on: one, begin: become(Drags), end: become(Passes), may: whoIsKnownGoesOn, slow: true},

@@ -33,7 +33,7 @@ const (
 type crowd struct {
 	known, unknown []*harness.Client
 	families       []*family
-	tokens         []*family // of which nobody refreshes anything: a change would have to be read
+	tokens         []*family         // of which nobody refreshes anything: a change would have to be read
 	owners         []*harness.Client // who sign out,
 	thieves        []*harness.Client // and who have a copy of their cookies: one for each node
 	nobody         *harness.Client

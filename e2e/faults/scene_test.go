@@ -1,7 +1,6 @@
 package faults
 
 import (
-	"os"
 	"fmt"
 	"strconv"
 	"strings"
@@ -154,9 +153,6 @@ func (s *scene) run(t *testing.T, d time.Duration, begin func(*testing.T, *scene
 		case r.answers = <-done:
 		case <-time.After(100 * time.Millisecond):
 			r.goroutines = max(r.goroutines, s.goroutines(t))
-			if r.goroutines > 300 {
-				os.WriteFile("/tmp/goroutines.txt", []byte(s.Nodes[0].Admin("/debug/pprof/goroutine?debug=1").Body), 0o600)
-			}
 		}
 	}
 	after := s.gauge(t).Known

@@ -120,6 +120,7 @@ type Store struct {
 	lastFail atomic.Pointer[string]
 
 	turn     turn // of several servers that are no cluster
+	dials    dials
 	lines    lines
 	waiter   waiter
 	outage   atomic.Pointer[outage]

@@ -66,7 +66,6 @@ func TestAMasterOfAClusterThatIsAwayFailsNothingButItsOwn(t *testing.T) {
 			eventually(t, "all is read again", func() bool {
 				for _, key := range keys {
 					if _, ok, err := s.Get(t.Context(), key); !ok || err != nil {
-						t.Logf("DEBUG %s %v %v", key, ok, err)
 						return false
 					}
 				}
