@@ -65,13 +65,7 @@ func (s *scene) gather(t *testing.T) {
 		for node := range 2 {
 			thief := harness.NewClient(t)
 			s.Lead(thief, node)
-			for _, origin := range []string{s.Portal, s.Gate} {
-				u, err := url.Parse(origin)
-				if err != nil {
-					t.Fatal(err)
-				}
-				thief.Jar.SetCookies(u, owner.Jar.Cookies(u))
-			}
+			s.copyCookies(t, owner, thief)
 			if status := thief.Fetch(s.Gate + "/").Status; status != http.StatusOK {
 				t.Fatalf("a copy of the cookies gets %d", status)
 			}
@@ -90,6 +84,17 @@ func (s *scene) signedIn(t *testing.T, node int, u harness.User) *harness.Client
 		t.Fatalf("signing in ended at %s with %d", page.URL, page.Status)
 	}
 	return browser
+}
+
+func (s *scene) copyCookies(t *testing.T, from, to *harness.Client) {
+	t.Helper()
+	for _, origin := range []string{s.Portal, s.Gate} {
+		u, err := url.Parse(origin)
+		if err != nil {
+			t.Fatal(err)
+		}
+		to.Jar.SetCookies(u, from.Jar.Cookies(u))
+	}
 }
 
 // signOut is done before the answer comes, so it is acknowledged.
@@ -188,7 +193,14 @@ func (s *scene) signIn(t *testing.T, u harness.User, a *Answers) {
 	t.Helper()
 	began := time.Now()
 	browser := harness.NewClient(t)
+	defer browser.Close()
 	s.Lead(browser, 0)
+	kind := s.enter(browser, u)
+	a.add(kind, time.Since(began), nil)
+}
+
+// enter signs in where a page leads.
+func (s *scene) enter(browser *harness.Client, u harness.User) Kind {
 	answer, err := browser.TryOpen(s.Gate + "/")
 	if err == nil && answer.Status == http.StatusOK {
 		var form *harness.Form
@@ -200,12 +212,11 @@ func (s *scene) signIn(t *testing.T, u harness.User, a *Answers) {
 	}
 	switch {
 	case err != nil:
-		a.add(NoAnswer, time.Since(began), nil)
+		return NoAnswer
 	case answer.Status == http.StatusOK && answer.URL.String() != s.Gate+"/":
-		a.add(Kind("ended at "+answer.URL.Path), time.Since(began), nil)
-	default:
-		a.add(kindOf(answer.Status), time.Since(began), nil)
+		return Kind("ended at " + answer.URL.Path)
 	}
+	return kindOf(answer.Status)
 }
 
 func (s *scene) fetch(browser *harness.Client, a *Answers) {

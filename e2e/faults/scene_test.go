@@ -2,6 +2,7 @@ package faults
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -94,7 +95,7 @@ func newScene(t *testing.T, start func(*testing.T) *store) *scene {
 	t.Helper()
 	s := &scene{store: start(t)}
 	c := harness.Standard(t, harness.NewBackend(t).Addr)
-	c.Users = append(append(c.Users, refresher), newcomers...)
+	c.Users = slices.Concat(c.Users, []harness.User{refresher}, newcomers, visitors)
 	if strings.Contains(s.url, "://") {
 		s.Pair = harness.StartPair(t, c, s.url)
 	} else {
