@@ -74,14 +74,21 @@ type Balancer struct {
 // Balance starts one. It ends with the test.
 func (p *Pair) Balance(tb testing.TB) *Balancer {
 	tb.Helper()
+	first, second := p.Nodes[0], p.Nodes[1]
+	return Balance(tb, map[string][2]string{
+		p.Portal: {first.Portal, second.Portal}, p.Gate: {first.Gate, second.Gate},
+	})
+}
+
+// Balance starts a balancer at public origins, each of which is at these two
+// addresses.
+func Balance(tb testing.TB, sites map[string][2]string) *Balancer {
+	tb.Helper()
 	b := new(Balancer)
-	for origin, at := range map[string]func(Node) string{
-		p.Portal: func(n Node) string { return n.Portal },
-		p.Gate:   func(n Node) string { return n.Gate },
-	} {
+	for origin, addrs := range sites {
 		var proxies [2]*httputil.ReverseProxy
-		for i, n := range p.Nodes {
-			to := &url.URL{Scheme: "http", Host: at(n)}
+		for i, addr := range addrs {
+			to := &url.URL{Scheme: "http", Host: addr}
 			proxies[i] = &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
 				r.SetURL(to)
 				r.Out.Host = r.In.Host
@@ -108,6 +115,16 @@ func (b *Balancer) turn(path string) int {
 	b.next = 1 - node
 	b.taken = append(b.taken, [2]string{fmt.Sprint(node), path})
 	return node
+}
+
+// WantBoth fails the test unless each node took requests.
+func (b *Balancer) WantBoth(tb testing.TB) {
+	tb.Helper()
+	for node := range 2 {
+		if len(b.Took(node)) == 0 {
+			tb.Errorf("node %d took no request", node)
+		}
+	}
 }
 
 // StartAt has the next request go to a node.
