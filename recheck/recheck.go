@@ -118,9 +118,8 @@ type task struct {
 
 // New returns an empty queue.
 func New[K comparable](o Options[K]) *Queue[K] {
-	q := &Queue[K]{options: o, tasks: make(map[K]*task)}
-	q.life, q.end = context.WithCancel(context.Background())
-	return q
+	life, end := context.WithCancel(context.Background()) //nolint:gosec // Close calls end
+	return &Queue[K]{options: o, tasks: make(map[K]*task), life: life, end: end}
 }
 
 // Close ends the reading, and waits for it.

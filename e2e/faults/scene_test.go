@@ -37,8 +37,10 @@ var onDisk = []string{"--appendonly", "yes", "--appendfsync", "always"}
 // one is a server behind a proxy.
 func one(t *testing.T) *store {
 	t.Helper()
-	redis := redistest.Start(t, append([]string{"--enable-debug-command", "yes", "--busy-reply-threshold", "1",
-		"--loading-process-events-interval-bytes", "1024"}, onDisk...)...)
+	redis := redistest.Start(t, append([]string{
+		"--enable-debug-command", "yes", "--busy-reply-threshold", "1",
+		"--loading-process-events-interval-bytes", "1024",
+	}, onDisk...)...)
 	proxy := StartProxy(t, redis.Addr())
 	return &store{redis: redis, proxy: proxy, url: proxy.URL()}
 }

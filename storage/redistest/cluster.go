@@ -96,8 +96,10 @@ func (c *Cluster) join(tb testing.TB) *Server {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	s := Start(tb, append([]string{"--cluster-enabled", "yes", "--cluster-port", bus, "--cluster-node-timeout", "5000",
-		"--repl-ping-replica-period", "1"}, c.args...)...)
+	s := Start(tb, append([]string{
+		"--cluster-enabled", "yes", "--cluster-port", bus, "--cluster-node-timeout", "5000",
+		"--repl-ping-replica-period", "1",
+	}, c.args...)...)
 	c.Servers = append(c.Servers, s)
 	host, port, err := net.SplitHostPort(s.Addr())
 	if err != nil {
