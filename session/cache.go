@@ -19,10 +19,6 @@ const (
 	defaultCapacity = 250_000
 	defaultPatience = 100 * time.Millisecond
 
-	// keptLosses bounds how many interruptions of the feed are remembered. What
-	// was read before the oldest of them counts as lost long ago.
-	keptLosses = 4096
-
 	// sweepEvery is how often live requests are looked at.
 	sweepEvery = time.Second
 )
@@ -63,13 +59,10 @@ type Cache struct {
 	live     *registry
 	rechecks *recheck.Queue[entry]
 
-	// epoch counts interruptions of the feed. lossMu guards what only those
-	// who meet an unverified entry look at: losses[i] is when epoch
-	// firstLoss+i ended.
-	epoch     atomic.Uint64
-	lossMu    sync.Mutex
-	losses    []int64
-	firstLoss uint64
+	// epoch counts interruptions of the feed. losses is for those who meet an
+	// unverified entry.
+	epoch  atomic.Uint64
+	losses losses
 
 	stopWatch func()
 	stop      context.CancelFunc
@@ -152,26 +145,12 @@ func (c *Cache) changed(change storage.Change) {
 // lost begins a new epoch: all that was read before is unverified.
 func (c *Cache) lost() {
 	now := c.now()
-	c.lossMu.Lock()
-	if len(c.losses) == keptLosses {
-		c.losses = append(c.losses[:0], c.losses[1:]...)
-		c.firstLoss++
-	}
-	c.losses = append(c.losses, now)
-	c.epoch.Add(1)
-	c.lossMu.Unlock()
+	c.losses.add(&c.epoch, now)
 	c.rechecks.AddLive(now)
 }
 
 // lostAt returns when the epoch, which must be over, ended.
-func (c *Cache) lostAt(epoch uint64) int64 {
-	c.lossMu.Lock()
-	defer c.lossMu.Unlock()
-	if epoch < c.firstLoss {
-		return 1 // long ago; 0 would mean never
-	}
-	return c.losses[epoch-c.firstLoss]
-}
+func (c *Cache) lostAt(epoch uint64) int64 { return c.losses.at(epoch) }
 
 // load reads a session and lets it into the cache if it may. The value is what
 // was stored. An error is ErrNone, or wraps storage.ErrUnavailable.
