@@ -31,12 +31,12 @@ e2e: build
 # shorter and side by side. See docs/operating.md.
 faults: build
 	scripts/need.sh redis-server
-	cd e2e && CADDY_SSO_BINARY=$(CADDY) SSO_FAULT=12s go test -count=1 -timeout 60m -v -run '^TestAFault|^TestTheTable' ./faults | grep -v '^ *{'
+	cd e2e && CADDY_SSO_BINARY=$(CADDY) SSO_FAULT=12s go test -count=1 -timeout 60m -v -run '^TestAFault|^TestTheTable' ./faults | grep --line-buffered -v '^ *{'
 
 # Mixed traffic with faults, and what grows: make soak FOR=10m
 soak: build
 	scripts/need.sh redis-server
-	cd e2e && CADDY_SSO_BINARY=$(CADDY) SSO_SOAK=$(FOR) go test -count=1 -timeout 0 -v -run '^TestSoak$$' ./faults | grep -v '^ *{'
+	cd e2e && CADDY_SSO_BINARY=$(CADDY) SSO_SOAK=$(FOR) go test -count=1 -timeout 0 -v -run '^TestSoak$$' ./faults | grep --line-buffered -v '^ *{'
 
 # One run, one table, in ratios against bare Caddy. See bench/README.md.
 bench: build

@@ -63,9 +63,13 @@ func nodeBack(t *testing.T, s *scene) {
 	}
 }
 
-// onFullDisk is a file on a file system of its own, which is small. To mount one
-// takes root.
 func onFullDisk(t *testing.T) *store {
+	t.Helper()
+	return &store{url: filepath.Join(smallDisk(t), "sso.db")}
+}
+
+// smallDisk is a file system of its own. To mount one takes root.
+func smallDisk(t *testing.T) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "disk")
 	if err := os.Mkdir(dir, 0o700); err != nil {
@@ -79,13 +83,18 @@ func onFullDisk(t *testing.T) *store {
 			t.Errorf("unmounting %s: %v", dir, err)
 		}
 	})
-	return &store{url: filepath.Join(dir, "sso.db")}
+	return dir
 }
 
-// diskFull leaves not a byte.
 func diskFull(t *testing.T, s *scene) {
 	t.Helper()
-	path := filepath.Join(filepath.Dir(s.url), "filler")
+	s.undo = fill(t, filepath.Dir(s.url))
+}
+
+// fill leaves not a byte, until it is undone.
+func fill(t *testing.T, dir string) (undo func()) {
+	t.Helper()
+	path := filepath.Join(dir, "filler")
 	f, err := os.Create(path)
 	if err != nil {
 		t.Fatal(err)
@@ -99,5 +108,5 @@ func diskFull(t *testing.T, s *scene) {
 	if !errors.Is(err, syscall.ENOSPC) {
 		t.Fatalf("the disk is not full: %v", err)
 	}
-	s.undo = func() { _ = os.Remove(path) }
+	return func() { _ = os.Remove(path) }
 }
