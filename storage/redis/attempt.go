@@ -47,7 +47,11 @@ func (s *Store) attempt(ctx context.Context, doing, key string, when repeat,
 	for delay := firstRetryDelay; ; delay = min(2*delay, lastRetryDelay) {
 		client, err := s.connected(limited)
 		if err == nil && when == unlessDown && s.outage.Load().covers(client, s.options.Prefix+key) {
-			return reply, uncertain, s.failed(ctx, doing, errDown)
+			err = errDown
+			if delay > firstRetryDelay {
+				err = errWentDown
+			}
+			return reply, uncertain, s.failed(ctx, doing, err)
 		}
 		if err == nil {
 			reply, err = await(limited, func() rueidis.RedisResult { return send(limited, client) })

@@ -18,6 +18,9 @@ const clusterSlots = 16384
 // master.
 var errDown = fmt.Errorf("%w: no node answers as master", storage.ErrAway)
 
+// errWentDown is errDown for whoever has tried, and waited, already.
+var errWentDown = errors.New("no node answers as master")
+
 // An outage is what no master answers for, as far as the watchdog knows: nil is
 // nothing. Whoever asks for such a key gets an error at once, and does not wait
 // until the time is up; all others are asked as ever.
