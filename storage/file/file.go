@@ -45,6 +45,8 @@ type Store struct {
 	now  func() time.Time
 	feed feed.Feed
 
+	identity string // where the file is
+
 	closed  atomic.Bool
 	stop    chan struct{} // closed by Close
 	sweeper sync.WaitGroup
@@ -74,7 +76,10 @@ func Open(path string, o Options) (*Store, error) {
 	if err := db.Update(createBuckets); err != nil {
 		return nil, errors.Join(fmt.Errorf("preparing %s: %w", path, err), db.Close())
 	}
-	s := &Store{db: db, path: path, now: o.Now, stop: make(chan struct{})}
+	s := &Store{db: db, path: path, now: o.Now, stop: make(chan struct{}), identity: path}
+	if absolute, err := filepath.Abs(path); err == nil {
+		s.identity = absolute
+	}
 	s.sweeper.Go(s.sweepUntilClosed)
 	return s, nil
 }
@@ -190,6 +195,13 @@ func (s *Store) CompareAndSwap(ctx context.Context, key string, old, next []byte
 // file, so the feed is never lost.
 func (s *Store) Watch(fn func(storage.Change)) (stop func()) { return s.feed.Watch(fn) }
 
+// Identity implements [storage.Identified]. What a file has acknowledged is on the
+// disk, so it is the same for ever; that of a copy elsewhere is another one.
+func (s *Store) Identity(string) string { return s.identity }
+
+// AskIdentity implements [storage.Identified].
+func (s *Store) AskIdentity(context.Context, string) (string, error) { return s.identity, nil }
+
 // Close implements [storage.Store]. It waits for the calls that run.
 func (s *Store) Close() error {
 	if s.closed.Swap(true) {
@@ -231,4 +243,7 @@ func (s *Store) failed(doing string, err error) error {
 	return fmt.Errorf("%s: %w: %w", doing, storage.ErrUnavailable, err)
 }
 
-var _ storage.Store = (*Store)(nil)
+var (
+	_ storage.Store      = (*Store)(nil)
+	_ storage.Identified = (*Store)(nil)
+)

@@ -126,10 +126,16 @@ type Store struct {
 	answered atomic.Bool   // a command was answered since then
 	wake     chan struct{} // makes the watchdog look now
 
-	// The watchdog's own: when it last cut off a replica, and since when each
-	// connection to a node has died.
-	recut time.Time
-	dying map[string]time.Time
+	identities atomic.Pointer[identities] // nil: not known yet
+	untold     atomic.Bool                // no server tells its replication ID to this user
+
+	// The watchdog's own: when it last cut off a replica, since when each
+	// connection to a node has died, the replication ID that each master told, and
+	// when a cluster was last asked which slots each has.
+	recut  time.Time
+	dying  map[string]time.Time
+	told   map[string]string
+	mapped time.Time
 }
 
 // Open returns a store for the server or cluster at address, one of
@@ -180,6 +186,7 @@ func Open(address string, o Options) (*Store, error) {
 		tried:   make(chan struct{}),
 		wake:    make(chan struct{}, 1),
 		dying:   make(map[string]time.Time),
+		told:    make(map[string]string),
 	}
 	s.life, s.end = context.WithCancel(context.Background())
 	option := s.clientOption(parsed)

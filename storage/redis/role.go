@@ -41,15 +41,29 @@ func askRole(ctx context.Context, node rueidis.Client) (role, error) {
 }
 
 // tryRole is askRole, and reads, too: a node that loads its data, runs a long
-// script or has lost its cluster says that it is a master, and reads nothing.
-func (s *Store) tryRole(ctx context.Context, node rueidis.Client) (role, error) {
+// script or has lost its cluster says that it is a master, and reads nothing. One
+// that does is asked for its replication ID.
+func (s *Store) tryRole(ctx context.Context, node rueidis.Client) answer {
 	role, err := askRole(ctx, node)
 	if err != nil || role != master {
-		return role, err
+		return answer{role: role, err: err}
 	}
-	err = node.Do(ctx, node.B().Get().Key(s.options.Prefix+probe).Build()).Error()
-	if _, answered := rueidis.IsRedisErr(err); err == nil || rueidis.IsRedisNil(err) || answered && !refused(err) {
-		return master, nil
+	commands := rueidis.Commands{node.B().Get().Key(s.options.Prefix + probe).Build()}
+	if !s.untold.Load() {
+		commands = append(commands, askReplication(node.B()))
 	}
-	return away, err
+	replies := node.DoMulti(ctx, commands...)
+	err = replies[0].Error()
+	if _, answered := rueidis.IsRedisErr(err); err != nil && !rueidis.IsRedisNil(err) && (!answered || refused(err)) {
+		return answer{role: away, err: err}
+	}
+	if len(replies) == 1 {
+		return answer{role: master}
+	}
+	text, err := replies[1].ToString()
+	if forbidden(err) {
+		s.untold.Store(true) // so that its log of what it denied is not filled
+	}
+	identity, _ := replicationID(text)
+	return answer{role: master, identity: identity}
 }

@@ -68,38 +68,55 @@ func (s *Store) holdAllSlots(ctx context.Context, masters []rueidis.Client) bool
 		}
 		ours[id] = true
 	}
-	ranges, err := masters[0].Do(ctx, masters[0].B().ClusterSlots().Build()).ToArray()
+	ranges, err := askSlots(ctx, masters[0])
 	if err != nil {
 		return false
 	}
-	held := int64(0)
+	held := uint32(0)
 	for _, r := range ranges {
-		n, owner, err := slotRange(r)
-		if err != nil {
-			return false
-		}
-		if ours[owner] {
-			held += n
+		if ours[r.owner] {
+			held += uint32(r.last) - uint32(r.first) + 1
 		}
 	}
 	return held == clusterSlots
 }
 
-// slotRange reads one line of CLUSTER SLOTS: the first slot and the last, then
+// A slotRange is slots of a cluster that one master has.
+type slotRange struct {
+	first, last uint16
+	owner       string // the master's ID
+}
+
+// askSlots asks a node of a cluster who has which slots.
+func askSlots(ctx context.Context, node rueidis.Client) ([]slotRange, error) {
+	reply, err := node.Do(ctx, node.B().ClusterSlots().Build()).ToArray()
+	if err != nil {
+		return nil, err
+	}
+	ranges := make([]slotRange, len(reply))
+	for i, r := range reply {
+		if ranges[i], err = readSlots(r); err != nil {
+			return nil, err
+		}
+	}
+	return ranges, nil
+}
+
+// readSlots reads one line of CLUSTER SLOTS: the first slot and the last, then
 // the master's host, port and ID.
-func slotRange(r rueidis.RedisMessage) (n int64, owner string, err error) {
+func readSlots(r rueidis.RedisMessage) (slotRange, error) {
 	line, err := r.ToArray()
 	if err != nil || len(line) < 3 {
-		return 0, "", errSlots
+		return slotRange{}, errSlots
 	}
 	first, err1 := line[0].AsInt64()
 	last, err2 := line[1].AsInt64()
 	node, err3 := line[2].ToArray()
-	if errors.Join(err1, err2, err3) != nil || len(node) < 3 {
-		return 0, "", errSlots
+	if errors.Join(err1, err2, err3) != nil || len(node) < 3 || first < 0 || last < first || last >= clusterSlots {
+		return slotRange{}, errSlots
 	}
-	owner, err = node[2].ToString()
-	return last - first + 1, owner, err
+	owner, err := node[2].ToString()
+	return slotRange{uint16(first), uint16(last), owner}, err
 }
 
 var errSlots = errors.New("malformed answer to CLUSTER SLOTS")

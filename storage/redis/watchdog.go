@@ -161,7 +161,9 @@ func (s *Store) look(client rueidis.Client, nodes map[string]role) {
 		}
 	}
 	s.down.Store(usable == 0)
+	s.noteIdentities(client, answers, lost)
 	if lost {
+		s.untold.Store(false) // another server, or its user, may tell more
 		s.feed.Send(storage.Change{Lost: true})
 	}
 	s.cutOff(client, answers)
@@ -223,8 +225,9 @@ func cannotReach(err error) bool {
 
 // An answer is what a node said of itself, or why it said nothing.
 type answer struct {
-	role role
-	err  error
+	role     role
+	err      error
+	identity string // a master's replication ID, if it tells
 }
 
 func (s *Store) ask(nodes map[string]rueidis.Client) map[string]answer {
@@ -235,13 +238,13 @@ func (s *Store) ask(nodes map[string]rueidis.Client) map[string]answer {
 	answers := make(map[string]answer, len(nodes))
 	for addr, node := range nodes {
 		wg.Go(func() {
-			role, err := s.tryRole(ctx, node)
-			for ctx.Err() == nil && ended(err) {
-				role, err = s.tryRole(ctx, node)
+			a := s.tryRole(ctx, node)
+			for ctx.Err() == nil && ended(a.err) {
+				a = s.tryRole(ctx, node)
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			answers[addr] = answer{role, err}
+			answers[addr] = a
 		})
 	}
 	wg.Wait()
