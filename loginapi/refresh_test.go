@@ -60,7 +60,7 @@ func TestRefreshErrorsOfTheReference(t *testing.T) {
 	cookie, _ := w.signIn(ada)
 	live := w.refreshToken(w.token(redemption(w.code(cookie, game("scope", "offline")))))
 	spent := w.refreshToken(w.token(redemption(w.code(cookie, game("scope", "offline")))))
-	w.refreshToken(w.token(refreshing(spent)))
+	w.token(refreshing(w.refreshToken(w.token(refreshing(spent)))))
 	w.Clock.Advance(oauth.RefreshGrace + time.Second)
 	for _, tt := range []struct {
 		name        string

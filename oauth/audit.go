@@ -33,6 +33,7 @@ const (
 	TokensRefreshed    What = "tokens refreshed"
 	TokenRefused       What = "token refused"
 	RefreshReused      What = "refresh token reused"
+	RefreshAhead       What = "refresh token newer than the store"
 	SeatDenied         What = "seat denied"
 	Provisioned        What = "license user provisioned"
 	ProvisioningFailed What = "provisioning failed"
@@ -132,7 +133,7 @@ func (e *Event) byAnybody() bool {
 func (a *Audit) write(e Event, leftOut int) {
 	level := zapcore.InfoLevel
 	switch e.What {
-	case CodeReused, RefreshReused, CodesExhausted, SignInLimited, ClientLimited, ProvisioningFailed:
+	case CodeReused, RefreshReused, RefreshAhead, CodesExhausted, SignInLimited, ClientLimited, ProvisioningFailed:
 		level = zapcore.WarnLevel
 	default:
 	}

@@ -32,6 +32,7 @@ func TestARefreshGivesAnIDTokenOfTheSameSignIn(t *testing.T) {
 	if a := w.userInfo(second.Access); a.Status != 200 {
 		t.Errorf("%d %s", a.Status, a.Body)
 	}
+	w.tokens(refreshing(second.Refresh))
 	w.Clock.Advance(oauth.RefreshGrace + time.Second)
 	wantError(t, w.post("/oauth2/token", refreshing(first.Refresh)), 400, "invalid_grant", badRefresh)
 	wantError(t, w.post("/oauth2/token", refreshing(second.Refresh)), 400, "invalid_grant", badRefresh)

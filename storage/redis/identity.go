@@ -97,7 +97,9 @@ func (s *Store) AskIdentity(ctx context.Context, key string) (string, error) {
 	return identity, nil
 }
 
-func askReplication(b rueidis.Builder) rueidis.Completed { return b.Info().Section("replication").Build() }
+func askReplication(b rueidis.Builder) rueidis.Completed {
+	return b.Info().Section("replication").Build()
+}
 
 // replicationID reads the answer of INFO. That of a replica is its master's.
 func replicationID(text string) (identity string, isMaster bool) {
