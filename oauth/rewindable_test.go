@@ -3,7 +3,6 @@ package oauth_test
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"strings"
@@ -23,6 +22,7 @@ type rewindable struct {
 	seen   string   // the identity that nodes know of; it may be that of another server
 	swaps  int      // of grants
 
+	silent  bool // it does not say which server it is
 	lose    loss
 	between func() // happens before the next swap
 }
@@ -104,8 +104,8 @@ func (s *rewindable) Watch(func(storage.Change)) func() { return func() {} }
 func (s *rewindable) Identity(string) string { return s.seen }
 
 func (s *rewindable) AskIdentity(context.Context, string) (string, error) {
-	if s.identity == "" {
-		return "", errors.New("it has none")
+	if s.silent {
+		return "", errLost
 	}
 	return s.identity, nil
 }
@@ -127,3 +127,5 @@ func (w *world) onRewindable() *rewindable {
 	w.Store = s // the world's own store has no identity
 	return s
 }
+
+var _ storage.Identified = (*rewindable)(nil)
