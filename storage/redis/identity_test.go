@@ -7,6 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
 	"github.com/caddy-sso/caddy-sso/storage"
 	"github.com/caddy-sso/caddy-sso/storage/redis"
 	"github.com/caddy-sso/caddy-sso/storage/redistest"
@@ -84,8 +87,12 @@ func TestAReplicaTellsNoIdentity(t *testing.T) {
 func TestWhoMayNotAskForTheIdentityGoesOnWithoutOne(t *testing.T) {
 	server := redistest.Start(t)
 	server.MustCommand("ACL", "SETUSER", "sso", "on", ">secret", "~sso:*", "&*", "+@all", "-info")
-	s := open(t, "redis://sso:secret@"+server.Addr(), redis.Options{})
+	core, logged := observer.New(zap.InfoLevel)
+	s := open(t, "redis://sso:secret@"+server.Addr(), redis.Options{Logger: zap.New(core)})
 	eventually(t, "it works", func() bool { return works(t, s) })
+	if n := logged.FilterMessageSnippet("allow its user the command INFO").Len(); n != 1 {
+		t.Errorf("%d lines say why", n)
+	}
 	if identity, err := s.AskIdentity(t.Context(), "key"); identity != "" || err != nil {
 		t.Errorf("%q, %v", identity, err)
 	}

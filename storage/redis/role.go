@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/redis/rueidis"
+	"go.uber.org/zap"
 )
 
 // A role is what a node says that it is.
@@ -61,8 +62,9 @@ func (s *Store) tryRole(ctx context.Context, node rueidis.Client) answer {
 		return answer{role: master}
 	}
 	text, err := replies[1].ToString()
-	if forbidden(err) {
-		s.untold.Store(true) // so that its log of what it denied is not filled
+	if forbidden(err) && !s.untold.Swap(true) { // it is not asked again, so that its log of what it denied is not filled
+		s.options.Logger.Warn("redis does not tell its replication ID, so a failover may end grants whose last refresh it lost; allow its user the command INFO",
+			zap.Error(err))
 	}
 	identity, _ := replicationID(text)
 	return answer{role: master, identity: identity}
