@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -87,7 +88,7 @@ func (s *rewindable) CompareAndSwap(ctx context.Context, key string, old, next [
 		return false, nil
 	}
 	if ofGrant {
-		s.before = append(s.before[:len(s.before):len(s.before)], s.server)
+		s.before = append(slices.Clip(s.before), s.server)
 		s.swaps++
 	}
 	if err := s.Put(ctx, key, next, lifetime); err != nil {
