@@ -5,6 +5,7 @@ package oauth_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -194,19 +195,43 @@ func TestAFailoverToAReplicaThatIsBehindEndsNoFamily(t *testing.T) {
 	}
 }
 
+// A hooked store has something happen before each swap of a grant.
+type hooked struct {
+	*endings.Store
+	before func()
+}
+
+func (h *hooked) CompareAndSwap(ctx context.Context, key string, old, next []byte, lifetime time.Duration) (bool, error) {
+	if strings.HasPrefix(key, oauth.GrantPrefix) {
+		h.before()
+	}
+	return h.Store.CompareAndSwap(ctx, key, old, next, lifetime)
+}
+
 // Redis does what it is told, and its answers are lost.
 func TestAnswersThatAreLostOnTheWayFromRedisEndNoFamily(t *testing.T) {
 	server := redistest.Start(t)
 	proxy := redistest.StartProxy(t, server)
 	both := nodes(t, proxy.URL())
 	all := holders(t, both)
-	proxy.Swallow(true)
+	var reading sync.WaitGroup
+	reading.Add(families)
+	for _, w := range both {
+		w.Store = &hooked{w.Store.(*endings.Store), func() {
+			reading.Done()
+			reading.Wait() // for all, whose answers are still wanted
+			proxy.Swallow(true)
+		}}
+	}
 	allAtOnce(all, func(h *holder) {
 		if done, err := h.try(); done || err != nil {
 			t.Errorf("without an answer: %v, %v", done, err)
 		}
 	})
 	proxy.Swallow(false)
+	for _, w := range both {
+		w.Store = w.Store.(*hooked).Store
+	}
 	allAtOnce(all, func(h *holder) { h.must(t); h.must(t) })
 	if n := ended(both); n != 0 {
 		t.Errorf("%d of %d families ended", n, families)
