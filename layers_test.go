@@ -29,7 +29,7 @@ var layers = [][]string{
 	{"keys/keystest"},
 	{"session", "codes", "keys", "attempts", "seldom"},
 	{"storage/storagetest", "storage/redistest", "storage/internal"},
-	{"storage"},
+	{"storage", "fileaccess"},
 }
 
 // forTests are the folders that tests alone import, wherever those stand. They

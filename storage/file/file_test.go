@@ -110,9 +110,9 @@ func TestSweepRemovesWhatHasExpiredAndNothingElse(t *testing.T) {
 	var c clock
 	s := open(t, filepath.Join(t.TempDir(), "sso.db"), Options{Now: c.now})
 	const n = sweepBatch + 10
-	err := s.db.Update(func(tx *bbolt.Tx) error {
+	err := s.update(func(w *writing) error {
 		for i := range n {
-			if err := write(tx, fmt.Sprint(i), []byte("1"), c.now().Add(time.Minute)); err != nil {
+			if err := w.put(fmt.Sprint(i), []byte("1"), c.now().Add(time.Minute)); err != nil {
 				return err
 			}
 		}
@@ -201,7 +201,7 @@ func TestCallsThatRunWhileTheStoreClosesEndWell(t *testing.T) {
 
 func counts(t *testing.T, s *Store) (values, expiries int) {
 	t.Helper()
-	err := s.db.View(func(tx *bbolt.Tx) error {
+	err := s.open.db.View(func(tx *bbolt.Tx) error {
 		values = tx.Bucket(valuesBucket).Stats().KeyN
 		expiries = tx.Bucket(expiryBucket).Stats().KeyN
 		return nil
