@@ -131,7 +131,13 @@ func resolve(path string, links int) string {
 
 // Open implements Engine.
 func (s *StorageFile) Open(*zap.Logger) (storage.Store, error) {
-	return file.Open(s.Path, file.Options{})
+	return file.Open(s.Path, file.Options{Damaged: logDamaged})
+}
+
+// logDamaged writes that a file was found to be damaged. It outlives the
+// configuration, whose log may be closed by then.
+func logDamaged(err error) {
+	caddy.Log().Named("sso").Error("the storage is damaged; sessions that are known go on, and nothing new is written", zap.Error(err))
 }
 
 // Shared implements Engine.

@@ -169,6 +169,12 @@ func (r *Ring) keyring(ctx context.Context) (*keyring, error) {
 	if err == nil {
 		return k, nil
 	}
+	// What cannot be written, since a disk is full for example, takes no keys away
+	// that are there.
+	if k, readErr := r.readOnly(ctx); readErr == nil {
+		r.o.Logger.Warn("going on with the keys that are stored, since new ones cannot be written", zap.Error(err))
+		return k, nil
+	}
 	if errors.Is(err, storage.ErrUnavailable) {
 		if k, ok := r.recall(); ok {
 			r.o.Logger.Warn("going on with the keys of before", zap.Error(err))
@@ -237,14 +243,19 @@ func (r *Ring) reload(ctx context.Context) (*keyring, error) {
 		return nil, fmt.Errorf("reloading keys: %w", err)
 	}
 	defer r.end()
-	k, err := r.read(r.o.Algorithms, func(name string, _ func([]byte) ([]byte, error)) ([]byte, error) {
-		blob, _, err := r.vault.Load(ctx, name)
-		return blob, err
-	})
+	k, err := r.readOnly(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("reloading keys: %w", err)
 	}
 	return k, nil
+}
+
+// readOnly loads what is in the vault as it is.
+func (r *Ring) readOnly(ctx context.Context) (*keyring, error) {
+	return r.read(r.o.Algorithms, func(name string, _ func([]byte) ([]byte, error)) ([]byte, error) {
+		blob, _, err := r.vault.Load(ctx, name)
+		return blob, err
+	})
 }
 
 var errForgotten = errors.New("nothing is known of them")

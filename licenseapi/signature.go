@@ -67,6 +67,11 @@ func SignatureKeyVault(v keys.Vault) *SignatureKey {
 			}
 			return newKey()
 		})
+		if err != nil { // what cannot be renewed, since the disk is full, is there all the same
+			if stored, ok, loadErr := v.Load(ctx, vaultName); ok && loadErr == nil {
+				return stored, nil
+			}
+		}
 		if r, ok := v.(keys.Recaller); ok && errors.Is(err, storage.ErrUnavailable) {
 			if seen, known := r.Recall(vaultName); known {
 				return seen, nil
