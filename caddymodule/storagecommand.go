@@ -40,8 +40,12 @@ func (adminAPI) storageStatus(w http.ResponseWriter, r *http.Request) error {
 }
 
 func storageCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "storage", Short: "Shows how the storage is"}
-	group(cmd, subcommand("status", "Shows the storage of a running server: engine, version, role, latency, sizes", cobra.NoArgs, printStorageStatus))
+	cmd := &cobra.Command{Use: "storage", Short: "Shows how the storage is, verifies its file and makes it smaller"}
+	group(cmd,
+		subcommand("status", "Shows the storage of a running server: engine, version, role, latency, sizes", cobra.NoArgs, printStorageStatus),
+		fileTaskCommand("check", "Verifies that the file of storage file is not damaged"),
+		fileTaskCommand("compact", "Makes the file of storage file as small as what it has"),
+	)
 	return cmd
 }
 
@@ -70,6 +74,10 @@ func (s storageStatus) print(to io.Writer) error {
 	case s.File != nil:
 		line("path", s.File.Path)
 		line("size", bytesOf(s.File.Bytes))
+		line("unused", bytesOf(s.File.Unused))
+		if s.File.Problem != "" {
+			away = errors.New(s.File.Problem)
+		}
 	case s.Redis != nil:
 		line("key prefix", s.Redis.Prefix)
 		if s.Redis.Topology != "" {

@@ -26,8 +26,8 @@ func (p Progress) report(things string, done, total int64) {
 // A Checked is what a check has found.
 type Checked struct {
 	Values  int64 `json:"values"`
-	Expired int64 `json:"expired"` // of the values: those that wait for being swept
-	Bytes   int64 `json:"bytes"`   // of the file
+	Expired int64 `json:"expired"`        // of the values: those that wait for being swept
+	Bytes   int64 `json:"bytes"`          // of the file
 	Used    int64 `json:"used,omitempty"` // bytes of it that hold something; 0: not counted
 }
 

@@ -262,12 +262,8 @@ func (s *Store) replace(next *handle) (bool, error) {
 // shrink compacts a file of which most is unused. Where that fails, for example
 // since the disk is full, the file goes on as it is.
 func (s *Store) shrink() {
-	s.swap.RLock()
-	stats := s.open.db.Stats()
-	unused := int64(stats.FreePageN+stats.PendingPageN) * int64(s.open.pageSize)
-	s.swap.RUnlock()
 	info, err := os.Stat(s.path)
-	if err != nil || info.Size() < shrinkFrom || unused < info.Size()/4*3 {
+	if err != nil || info.Size() < shrinkFrom || s.unused() < info.Size()/4*3 {
 		return
 	}
 	_, _ = s.Compact(context.Background(), nil)

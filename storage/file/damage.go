@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"io/fs"
 	"os"
 	"runtime/debug"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -59,7 +61,14 @@ func openHandle(path string, o bbolt.Options) (*handle, error) {
 	if errors.Is(err, errDamaged) && h.file != nil {
 		h.file.Close()
 	}
-	return nil, err
+	var system *fs.PathError
+	var number syscall.Errno
+	switch {
+	case errors.Is(err, errDamaged), errors.Is(err, bolterrors.ErrTimeout), errors.As(err, &system), errors.As(err, &number):
+		return nil, err
+	default: // what bbolt says of meta pages
+		return nil, damagef("%v", err)
+	}
 }
 
 // The meta pages are the first two. Each has, after the header of a page:

@@ -269,13 +269,24 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// Status says how large the file is.
+// Status says how large the file is, and whether it was found to be damaged.
 func (s *Store) Status(context.Context) storage.Status {
-	status := &storage.FileStatus{Path: s.path}
+	status := &storage.FileStatus{Path: s.path, Unused: s.unused()}
 	if found, err := os.Stat(s.path); err == nil {
 		status.Bytes = found.Size()
 	}
+	if found := s.damage.Load(); found != nil {
+		status.Problem = found.err.Error()
+	}
 	return storage.Status{File: status}
+}
+
+// unused returns how many bytes of the file hold nothing.
+func (s *Store) unused() int64 {
+	s.swap.RLock()
+	defer s.swap.RUnlock()
+	stats := s.open.db.Stats()
+	return int64(stats.FreePageN+stats.PendingPageN) * int64(s.open.pageSize)
 }
 
 func (s *Store) ready(ctx context.Context) error {
