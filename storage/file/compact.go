@@ -1,6 +1,7 @@
 package file
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -77,6 +78,9 @@ func (s *Store) Compact(ctx context.Context, progress Progress) (Compacted, erro
 }
 
 func (s *Store) compact(ctx context.Context, progress Progress) (err error) {
+	if err := s.view((*tree).onlyKnown); err != nil {
+		return err
+	}
 	next, err := s.newCopy()
 	if err != nil {
 		return err
@@ -114,6 +118,16 @@ func (s *Store) compact(ctx context.Context, progress Progress) (err error) {
 		replaced, err = s.replace(next)
 		return err
 	}})
+}
+
+// onlyKnown returns an error for a file that has more than would be copied.
+func (t *tree) onlyKnown() error {
+	return t.walk(t.root, 0, bounds{}, nil, new([maxDepth][]byte), func(name, _ []byte) error {
+		if !bytes.Equal(name, valuesBucket) && !bytes.Equal(name, expiryBucket) {
+			return fmt.Errorf("it has a bucket %q, which a later release has made; compact it with that one", name)
+		}
+		return nil
+	})
 }
 
 // newCopy opens an empty file beside the store's.

@@ -56,6 +56,11 @@ func openHandle(path string, o bbolt.Options) (*handle, error) {
 	})
 	if err == nil {
 		h.pageSize = h.db.Info().PageSize
+		m, err := h.meta()
+		if err != nil {
+			return nil, errors.Join(err, h.close(true))
+		}
+		h.committed.Store(int64(m.tx)) //nolint:gosec // counted from 1
 		return h, nil
 	}
 	if errors.Is(err, errDamaged) && h.file != nil {
@@ -146,8 +151,8 @@ func (h *handle) begin(writable bool) (*bbolt.Tx, error) {
 	}
 	// bbolt goes by the older of the meta pages where the newer one is scrambled,
 	// and then takes pages for unused that are not.
-	if tx.ID() < least || writable && least > 0 && tx.ID() != least+1 {
-		return nil, errors.Join(damagef("a meta page is scrambled"), tx.Rollback())
+	if tx.ID() < least || writable && tx.ID() != least+1 {
+		return nil, errors.Join(damagef("a meta page is not the one that was written last"), tx.Rollback())
 	}
 	return tx, nil
 }

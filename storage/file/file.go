@@ -78,8 +78,11 @@ func Open(path string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		path = target // which a link may have had opened, and made
+	}
 	s := &Store{
-		path: opened.file.Name(), now: o.Now, damaged: o.Damaged, open: opened,
+		path: path, now: o.Now, damaged: o.Damaged, open: opened,
 		tasks: make(chan task), stop: make(chan struct{}),
 	}
 	s.running.Go(s.writeUntilClosed)
@@ -89,9 +92,6 @@ func Open(path string, o Options) (*Store, error) {
 
 // openFile verifies a file, and opens it.
 func openFile(path string, wait time.Duration) (*handle, error) {
-	if target, err := filepath.EvalSymlinks(path); err == nil {
-		path = target
-	}
 	err := verify(path, wait)
 	var opened *handle
 	if err == nil {

@@ -308,7 +308,7 @@ func (t *tree) eachIn(p page, i int, from []byte, fn func(key, value []byte) err
 	if root == 0 {
 		return inline.each(from, fn)
 	}
-	return t.walk(root, 0, bounds{}, from, fn)
+	return t.walk(root, 0, bounds{}, from, new([maxDepth][]byte), fn)
 }
 
 func (p page) each(from []byte, fn func(key, value []byte) error) error {
@@ -320,11 +320,11 @@ func (p page) each(from []byte, fn func(key, value []byte) error) error {
 	return nil
 }
 
-func (t *tree) walk(id uint64, depth int, b bounds, from []byte, fn func(key, value []byte) error) error {
+func (t *tree) walk(id uint64, depth int, b bounds, from []byte, bufs *[maxDepth][]byte, fn func(key, value []byte) error) error {
 	if depth == maxDepth {
 		return damagef("it has pages in a circle")
 	}
-	p, err := t.read(id, new([]byte), b)
+	p, err := t.read(id, &bufs[depth], b)
 	if err != nil {
 		return err
 	}
@@ -332,7 +332,7 @@ func (t *tree) walk(id uint64, depth int, b bounds, from []byte, fn func(key, va
 		return p.each(from, fn)
 	}
 	for i := p.branch(from); i < p.len; i++ {
-		if err := t.walk(p.child(i), depth+1, b.of(p, i), from, fn); err != nil {
+		if err := t.walk(p.child(i), depth+1, b.of(p, i), from, bufs, fn); err != nil {
 			return err
 		}
 	}
