@@ -57,7 +57,7 @@ func SignatureKeyFile(path string) *SignatureKey {
 // SignatureKeyVault is a key that all nodes which share the vault share.
 func SignatureKeyVault(v keys.Vault) *SignatureKey {
 	k := new(SignatureKey)
-	k.read = func(ctx context.Context) ([]byte, error) {
+	renew := func(ctx context.Context) ([]byte, error) {
 		text, err := v.Update(ctx, vaultName, func(old []byte) ([]byte, error) {
 			switch loaded := k.loaded.Load(); {
 			case old != nil:
@@ -67,11 +67,6 @@ func SignatureKeyVault(v keys.Vault) *SignatureKey {
 			}
 			return newKey()
 		})
-		if err != nil { // what cannot be renewed, since the disk is full, is there all the same
-			if stored, ok, loadErr := v.Load(ctx, vaultName); ok && loadErr == nil {
-				return stored, nil
-			}
-		}
 		if r, ok := v.(keys.Recaller); ok && errors.Is(err, storage.ErrUnavailable) {
 			if seen, known := r.Recall(vaultName); known {
 				return seen, nil
@@ -82,8 +77,18 @@ func SignatureKeyVault(v keys.Vault) *SignatureKey {
 		}
 		return text, nil
 	}
+	k.read = func(ctx context.Context) ([]byte, error) {
+		text, err := renew(ctx)
+		if err != nil {
+			// What cannot be renewed, since a disk is full, is there all the same.
+			if stored, ok, loadErr := v.Load(ctx, vaultName); ok && loadErr == nil {
+				return stored, nil
+			}
+		}
+		return text, err
+	}
 	k.maintain = func(ctx context.Context) error {
-		_, err := k.read(ctx)
+		_, err := renew(ctx)
 		return err
 	}
 	return k

@@ -188,6 +188,16 @@ func TestAKeyIsRecalledWhileTheVaultIsAway(t *testing.T) {
 	}
 }
 
+// A disk that is full takes no key away that is there.
+func TestAKeyThatIsStoredIsReadWhereItCannotBeRenewed(t *testing.T) {
+	v := &lateVault{Vault: keystest.NewVault()}
+	public := publicKey(t, licenseapi.SignatureKeyVault(v))
+	v.err = errDown
+	if got := publicKey(t, licenseapi.SignatureKeyVault(v)); got != public {
+		t.Error("it is another key")
+	}
+}
+
 type lateVault struct {
 	keys.Vault
 	err     error

@@ -200,8 +200,11 @@ func (h *handle) close(isDamaged bool) error {
 	if !isDamaged {
 		return h.db.Close()
 	}
-	closed := make(chan error, 1)
-	go func() { closed <- guarded(h.db.Close) }()
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		_ = guarded(h.db.Close) // a file that is damaged has been reported
+	}()
 	select {
 	case <-closed:
 	case <-time.After(closeTimeout):

@@ -187,6 +187,7 @@ func use(t *testing.T, s *Store, keys []string) {
 }
 
 func TestAFileThatIsDamagedWhileItIsOpenIsAnError(t *testing.T) {
+	t.Parallel()
 	eachDamage(t, func(t *testing.T, path string, keys []string, d damaging, r *rand.Rand) {
 		var told atomic.Int64
 		s, err := Open(path, Options{Damaged: func(err error) {
@@ -217,6 +218,7 @@ func TestAFileThatIsDamagedWhileItIsOpenIsAnError(t *testing.T) {
 }
 
 func TestAFileThatIsDamagedIsNotOpened(t *testing.T) {
+	t.Parallel()
 	eachDamage(t, func(t *testing.T, path string, keys []string, d damaging, r *rand.Rand) {
 		d.to(t, path, r)
 		_, checkErr := Check(path, nil)

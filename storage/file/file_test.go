@@ -147,6 +147,39 @@ func TestSweepRemovesWhatHasExpiredAndNothingElse(t *testing.T) {
 	}
 }
 
+func TestAnIndexThatIsWrongKeepsTheSweepFromNothing(t *testing.T) {
+	var c clock
+	s := open(t, filepath.Join(t.TempDir(), "sso.db"), Options{Now: c.now})
+	err := s.update(func(w *writing) error {
+		for i := range sweepBatch {
+			if err := w.Bucket(expiryBucket).Put(indexKey(fmt.Sprint("ghost-", i), c.now()), []byte{}); err != nil {
+				return err
+			}
+		}
+		if err := w.Bucket(expiryBucket).Put(indexKey("stays", c.now()), []byte{}); err != nil {
+			return err
+		}
+		if err := w.put("stays", []byte("1"), c.now().Add(time.Hour)); err != nil {
+			return err
+		}
+		return w.put("goes", []byte("1"), c.now().Add(time.Minute))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Check(t.Context(), nil); !errors.Is(err, storage.ErrUnavailable) {
+		t.Errorf("the check finds %v", err)
+	}
+	s.damage.Store(nil) // the sweep mends it
+	c.pass(time.Minute)
+	if err := s.sweep(); err != nil {
+		t.Fatal(err)
+	}
+	if values, expiries := counts(t, s); values != 1 || expiries != 1 {
+		t.Errorf("%d values and %d expiries are left, want one of each", values, expiries)
+	}
+}
+
 func TestTheExpiryIndexFollowsEveryWrite(t *testing.T) {
 	s := open(t, filepath.Join(t.TempDir(), "sso.db"), Options{})
 	ctx := t.Context()
