@@ -23,6 +23,9 @@ func (p Progress) report(things string, done, total int64) {
 	}
 }
 
+// errIndex is no damage that anything else goes by: values are found, and expire.
+var errIndex = errors.New("values and the index of their expiries differ; \"caddy sso storage compact\" makes the index anew")
+
 // A Checked is what a check has found.
 type Checked struct {
 	Values  int64 `json:"values"`
@@ -195,7 +198,7 @@ func (c *Checked) records(view func(func(*tree) error) error, now func() time.Ti
 			return err
 		}
 		if index == nil {
-			return damagef("a value is not in the index of expiries")
+			return errIndex
 		}
 		c.Values++
 		if expired(record, now()) {
@@ -213,7 +216,7 @@ func (c *Checked) records(view func(func(*tree) error) error, now func() time.Ti
 		}
 		record, err := t.get(valuesBucket, index[expirySize:])
 		if err == nil && !bytes.HasPrefix(record, index[:expirySize]) {
-			err = damagef("the index of expiries has a value that is not there")
+			err = errIndex
 		}
 		return err
 	})

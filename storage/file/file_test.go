@@ -167,10 +167,9 @@ func TestAnIndexThatIsWrongKeepsTheSweepFromNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Check(t.Context(), nil); !errors.Is(err, storage.ErrUnavailable) {
+	if _, err := s.Check(t.Context(), nil); !errors.Is(err, errIndex) {
 		t.Errorf("the check finds %v", err)
 	}
-	s.damage.Store(nil) // the sweep mends it
 	c.pass(time.Minute)
 	if err := s.sweep(); err != nil {
 		t.Fatal(err)
