@@ -32,6 +32,7 @@ type writing struct {
 	*bbolt.Tx
 	before  *tree               // what it began with
 	touched map[string]struct{} // keys that were written; nil: nobody asks
+	looked  string              // the key that sound looked at last
 }
 
 // update has do run in a transaction, with others that come at the same time. It
@@ -157,6 +158,9 @@ func probe(path string) error {
 
 // sound looks at all pages that a change of key reads, before bbolt does.
 func (w *writing) sound(key string) error {
+	if key == w.looked {
+		return nil
+	}
 	record, err := w.before.get(valuesBucket, []byte(key))
 	if err != nil || record == nil {
 		return err
@@ -164,7 +168,9 @@ func (w *writing) sound(key string) error {
 	if len(record) < expirySize {
 		return damagef("the value of a key has no expiry")
 	}
-	_, err = w.before.get(expiryBucket, append(record[:expirySize:expirySize], key...))
+	if _, err = w.before.get(expiryBucket, append(record[:expirySize:expirySize], key...)); err == nil {
+		w.looked = key
+	}
 	return err
 }
 
