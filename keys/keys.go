@@ -171,9 +171,11 @@ func (r *Ring) keyring(ctx context.Context) (*keyring, error) {
 	}
 	// What cannot be written, since a disk is full for example, takes no keys away
 	// that are there.
-	if k, readErr := r.readOnly(ctx); readErr == nil {
-		r.o.Logger.Warn("going on with the keys that are stored, since new ones cannot be written", zap.Error(err))
-		return k, nil
+	if ctx.Err() == nil {
+		if k, readErr := r.readOnly(ctx); readErr == nil {
+			r.o.Logger.Warn("going on with the keys that are stored, since new ones cannot be written", zap.Error(err))
+			return k, nil
+		}
 	}
 	if errors.Is(err, storage.ErrUnavailable) {
 		if k, ok := r.recall(); ok {

@@ -131,7 +131,7 @@ func (d damaging) to(t *testing.T, path string, r *rand.Rand) {
 	d(t, f, r)
 }
 
-const seeds = 8
+const seeds = 4
 
 // each runs a test with every kind of damage to a copy of one file.
 func eachDamage(t *testing.T, test func(t *testing.T, path string, keys []string, d damaging, r *rand.Rand)) {
