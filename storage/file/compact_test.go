@@ -60,7 +60,7 @@ func TestAFileOfWhichMostHasExpiredBecomesSmall(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.shrink()
-	s.compacting.Lock() // the store may have come to do it by itself, where a minute passed
+	s.compacting.Lock()   // the store may have come to do it by itself, where a minute passed
 	s.compacting.Unlock() //nolint:staticcheck // the wait is all
 	if after := fileSize(t, path); after > before/20 {
 		t.Errorf("it had %d bytes, and has %d", before, after)
