@@ -19,9 +19,18 @@
 // token that it signed has expired.
 //
 // The sealing key is not rotated: what was sealed under it must still open.
+//
+// # A vault that loses keys
+//
+// A ring writes back what its vault has lost of the keys that it knows: so a
+// store that comes back empty gets its keys from any node that lives, and where
+// another node has made new ones meanwhile, all nodes come to use both. A key that
+// is not known makes a ring look into the vault. A key that was withdrawn leaves
+// its ID in the vault, and no ring takes it or writes it back.
 package keys
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -60,10 +69,6 @@ var (
 	// ring and purpose.
 	ErrSealed = errors.New("keys: not a sealed value")
 )
-
-// reloadInterval is how often tokens with an unknown key ID may make a ring
-// look at its vault.
-const reloadInterval = 10 * time.Second
 
 // Options are the policy of a Ring, and what it needs from outside.
 type Options struct {
@@ -107,10 +112,10 @@ type Ring struct {
 	vault Vault
 	o     Options
 
-	loaded   atomic.Pointer[keyring] // nil until loaded
-	version  atomic.Uint64           // how often other keys were
-	loading  chan struct{}           // holds a token while somebody loads
-	reloaded atomic.Int64            // when an unknown key ID last caused a look, in Unix nanoseconds
+	loaded  atomic.Pointer[keyring] // nil until loaded
+	version atomic.Uint64           // how often other keys were
+	loading chan struct{}           // holds a token while somebody loads
+	unknown unknownKeys
 }
 
 // keyring is what a Ring read from its vault. It is never changed.
@@ -118,12 +123,13 @@ type keyring struct {
 	schedules map[Algorithm]schedule
 	byID      map[string]*signingKey
 	sealer    *sealer
-	digest    [sha256.Size]byte // of all that was read
+	blobs     map[string][]byte // what all was read from, by name
+	digest    [sha256.Size]byte // of the blobs
 }
 
 // NewRing returns a ring over v. It reads nothing yet.
 func NewRing(v Vault, o Options) *Ring {
-	return &Ring{vault: v, o: o.withDefaults(), loading: make(chan struct{}, 1)}
+	return &Ring{vault: v, o: o.withDefaults(), loading: make(chan struct{}, 1), unknown: newUnknownKeys()}
 }
 
 // Format keeps key material out of whatever prints the ring.
@@ -219,32 +225,65 @@ func (r *Ring) begin(ctx context.Context) error {
 
 func (r *Ring) end() { <-r.loading }
 
+// Refresh picks up what other nodes did, and writes back what the vault has lost
+// of the keys that are known here. It is meant to be called whenever the vault
+// may have changed. It writes nothing that is there, so that nodes which tell each
+// other of every write come to rest.
+func (r *Ring) Refresh(ctx context.Context) error {
+	if err := r.begin(ctx); err != nil {
+		return fmt.Errorf("refreshing keys: %w", err)
+	}
+	defer r.end()
+	if _, err := r.refresh(ctx); err != nil {
+		return fmt.Errorf("refreshing keys: %w", err)
+	}
+	return nil
+}
+
 // update takes every blob a step further in the vault, and loads the outcome.
 func (r *Ring) update(ctx context.Context) (*keyring, error) {
-	return r.read(r.o.Algorithms, func(name string, step func([]byte) ([]byte, error)) ([]byte, error) {
-		return r.vault.Update(ctx, name, step)
+	return r.read(r.o.Algorithms, func(name string, step step) ([]byte, error) {
+		return r.step(ctx, name, step, "")
 	})
 }
 
-// reload loads what is in the vault as it is, at most once in reloadInterval.
-// In between it returns the keys that are loaded.
-func (r *Ring) reload(ctx context.Context) (*keyring, error) {
-	now, last := r.o.Now().UnixNano(), r.reloaded.Load()
-	if now-last < int64(reloadInterval) || !r.reloaded.CompareAndSwap(last, now) {
-		return r.loaded.Load(), nil
-	}
-	if err := r.begin(ctx); err != nil {
-		return nil, fmt.Errorf("reloading keys: %w", err)
-	}
-	defer r.end()
-	k, err := r.read(r.o.Algorithms, func(name string, _ func([]byte) ([]byte, error)) ([]byte, error) {
-		blob, _, err := r.vault.Load(ctx, name)
-		return blob, err
+// step takes a blob a step further in the vault.
+func (r *Ring) step(ctx context.Context, name string, step step, withdraw string) ([]byte, error) {
+	known := r.known(name)
+	return r.vault.Update(ctx, name, func(old []byte) ([]byte, error) { return step(old, known, withdraw) })
+}
+
+// refresh is Refresh for who stands between begin and end.
+func (r *Ring) refresh(ctx context.Context) (*keyring, error) {
+	return r.read(r.o.Algorithms, func(name string, step step) ([]byte, error) {
+		known := r.known(name)
+		blob, ok, err := r.vault.Load(ctx, name)
+		if err != nil || ok && bytes.Equal(blob, known) {
+			return blob, err
+		}
+		if !ok {
+			blob = nil
+		}
+		next, err := step(blob, known, "")
+		if err != nil || next == nil {
+			return blob, err
+		}
+		return r.vault.Update(ctx, name, func(old []byte) ([]byte, error) { return step(old, known, "") })
 	})
-	if err != nil {
-		return nil, fmt.Errorf("reloading keys: %w", err)
+}
+
+// known returns what this process knows of a blob: what is loaded, or was by a
+// ring before. It is nil if nothing is known.
+func (r *Ring) known(name string) []byte {
+	if k := r.loaded.Load(); k != nil && k.blobs[name] != nil {
+		return k.blobs[name]
 	}
-	return k, nil
+	if vault, ok := r.vault.(Recaller); ok {
+		if blob, ok := vault.Recall(name); ok {
+			return blob
+		}
+	}
+	return nil
 }
 
 var errForgotten = errors.New("nothing is known of them")
@@ -262,7 +301,7 @@ func (r *Ring) recall() (*keyring, bool) {
 			algs = append(algs, alg)
 		}
 	}
-	k, err := r.read(algs, func(name string, _ func([]byte) ([]byte, error)) ([]byte, error) {
+	k, err := r.read(algs, func(name string, _ step) ([]byte, error) {
 		blob, ok := vault.Recall(name)
 		if !ok {
 			return nil, errForgotten
@@ -274,42 +313,59 @@ func (r *Ring) recall() (*keyring, bool) {
 
 func signingName(alg Algorithm) string { return "signing-" + string(alg) }
 
-// read makes a keyring of the sealing key and those of algs, got from get, and
+// sealingName is the sealing keys' blob in the vault.
+const sealingName = "sealing"
+
+// read makes a keyring of the sealing keys and those of algs, got from get, and
 // puts it into use. The caller stands between begin and end.
-func (r *Ring) read(algs []Algorithm, get func(name string, step func([]byte) ([]byte, error)) ([]byte, error)) (*keyring, error) {
-	k := &keyring{schedules: make(map[Algorithm]schedule), byID: make(map[string]*signingKey)}
+func (r *Ring) read(algs []Algorithm, get func(name string, step step) ([]byte, error)) (*keyring, error) {
 	blobs := make(map[string][]byte) // in JSON their names are sorted
 	for _, alg := range algs {
-		blob, err := get(signingName(alg), func(old []byte) ([]byte, error) {
-			return r.stepSchedule(alg, old)
-		})
+		blob, err := get(signingName(alg), r.stepSchedule(alg))
 		if err != nil {
 			return nil, fmt.Errorf("%s keys: %w", alg, err)
 		}
-		s, err := decodeSchedule(alg, blob, r.o.Retain)
-		if err != nil {
-			return nil, fmt.Errorf("%s keys: %w", alg, err)
-		}
-		k.schedules[alg], blobs[signingName(alg)] = s, blob
-		for _, key := range s {
-			k.byID[key.id] = key
-		}
+		blobs[signingName(alg)] = blob
 	}
-	blob, err := get("sealing", r.stepSealing)
+	blob, err := get(sealingName, r.stepSealing)
 	if err != nil {
 		return nil, fmt.Errorf("sealing key: %w", err)
 	}
-	if k.sealer, err = decodeSealer(blob); err != nil {
-		return nil, fmt.Errorf("sealing key: %w", err)
-	}
-	blobs["sealing"] = blob
+	blobs[sealingName] = blob
 	all, err := json.Marshal(blobs)
 	if err != nil {
 		return nil, err
 	}
-	k.digest = sha256.Sum256(all)
-	if before := r.loaded.Swap(k); before == nil || before.digest != k.digest {
-		r.version.Add(1)
+	digest := sha256.Sum256(all)
+	if k := r.loaded.Load(); k != nil && k.digest == digest {
+		return k, nil
+	}
+	k, err := r.decode(algs, blobs)
+	if err != nil {
+		return nil, err
+	}
+	k.digest = digest
+	r.loaded.Store(k)
+	r.version.Add(1)
+	return k, nil
+}
+
+// decode makes blobs ready for use.
+func (r *Ring) decode(algs []Algorithm, blobs map[string][]byte) (*keyring, error) {
+	k := &keyring{schedules: make(map[Algorithm]schedule), byID: make(map[string]*signingKey), blobs: blobs}
+	for _, alg := range algs {
+		s, err := decodeSchedule(alg, blobs[signingName(alg)], r.o.Retain)
+		if err != nil {
+			return nil, fmt.Errorf("%s keys: %w", alg, err)
+		}
+		k.schedules[alg] = s
+		for _, key := range s {
+			k.byID[key.id] = key
+		}
+	}
+	var err error
+	if k.sealer, err = decodeSealer(blobs[sealingName]); err != nil {
+		return nil, fmt.Errorf("sealing key: %w", err)
 	}
 	return k, nil
 }
