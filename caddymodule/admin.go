@@ -29,6 +29,8 @@ func init() {
 //	DELETE /sso/users/<name>    ends all of a user's, and what outlives them
 //	GET    /sso/license/url     a link of the License API
 //	GET    /sso/storage         how the storage is
+//	GET    /sso/keys            the keys that sign and seal, without themselves
+//	DELETE /sso/keys/<id>       withdraws one, and what it signed or sealed
 type adminAPI struct{}
 
 // CaddyModule returns the Caddy module information.
@@ -43,6 +45,8 @@ func (a adminAPI) Routes() []caddy.AdminRoute {
 		{Pattern: "/sso/sessions/", Handler: caddy.AdminHandlerFunc(a.endSession)},
 		{Pattern: "/sso/users/", Handler: caddy.AdminHandlerFunc(a.endUser)},
 		{Pattern: "/sso/storage", Handler: caddy.AdminHandlerFunc(a.storageStatus)},
+		{Pattern: "/sso/keys", Handler: caddy.AdminHandlerFunc(a.listKeys)},
+		{Pattern: "/sso/keys/", Handler: caddy.AdminHandlerFunc(a.withdrawKey)},
 		{Pattern: "/sso/license/url", Handler: caddy.AdminHandlerFunc(a.licenseURL)},
 	}
 }

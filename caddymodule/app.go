@@ -208,6 +208,7 @@ func (a *App) Start() error {
 		return err
 	}
 	go a.maintain(ctx, c)
+	go a.followKeys(ctx, c)
 	go c.rechecks.Run(ctx)
 	go c.disabled.Run(ctx)
 	for _, way := range a.ways {
@@ -248,6 +249,19 @@ func (a *App) maintain(ctx context.Context, c *core) {
 			}
 		}
 	}
+}
+
+// followKeys takes over at once what other nodes do to the keys, and gives a store
+// that has lost them those that are known here.
+func (a *App) followKeys(ctx context.Context, c *core) {
+	if c.state.store == c.state.engine { // no other node uses it
+		return
+	}
+	keys.Follow(ctx, c.state.store, c.refreshKeys, func(err error) {
+		if ctx.Err() == nil {
+			a.log.Warn("looking at the signing keys in the storage", zap.Error(err))
+		}
+	})
 }
 
 // Stop ends what Start began. The storage stays open for requests that still

@@ -173,7 +173,9 @@ func (a *App) newCore(s *state, identity string) *core {
 			Sessions: sessions,
 			Codes:    s.codes,
 			Limits:   a.Codes.limits(),
-			Keys:     keys.NewRing(vault, keys.Options{Algorithms: a.clients.Algorithms(), Logger: a.log.Named("keys")}),
+			Keys: keys.NewRing(vault, keys.Options{
+				Algorithms: a.clients.Algorithms(), Withdrawn: s.verified.CloseBearers, Logger: a.log.Named("keys"),
+			}),
 			Grants:   oauth.NewGrants(s.store, sessions),
 			Verified: oauth.NewVerifiedTokens(s.verified),
 			Users:    a.ways,

@@ -28,11 +28,14 @@ type step func(old, known []byte, withdraw string) (next []byte, err error)
 // leaves as it is, for somebody to look at.
 func (r *Ring) stepSchedule(alg Algorithm) step {
 	return func(old, known []byte, withdraw string) ([]byte, error) {
-		stored, err := parseSchedule(alg, old)
+		stored, err := parseSchedule(old)
 		if err != nil {
 			return nil, err
 		}
-		ours, err := parseSchedule(alg, known)
+		if _, err := stored.schedule(alg, r.o.Retain); err != nil {
+			return nil, err
+		}
+		ours, err := parseSchedule(known)
 		if err != nil {
 			return nil, err
 		}
@@ -70,20 +73,6 @@ func (r *Ring) addKey(alg Algorithm, b *scheduleBlob, signsFrom time.Time) error
 	b.sort()
 	r.o.Logger.Info("made signing key", zap.String("algorithm", string(alg)), zap.Time("signs_from", signsFrom))
 	return nil
-}
-
-// parseSchedule reads a blob that decodeSchedule can make ready for use, or none.
-func parseSchedule(alg Algorithm, blob []byte) (b scheduleBlob, err error) {
-	if blob == nil {
-		return b, nil
-	}
-	if _, err := decodeSchedule(alg, blob, 0); err != nil {
-		return b, err
-	}
-	if err := json.Unmarshal(blob, &b); err != nil {
-		return b, errMalformed
-	}
-	return b, nil
 }
 
 // merge returns the keys and the withdrawals of both.
@@ -179,21 +168,6 @@ func (r *Ring) stepSealing(old, known []byte, withdraw string) ([]byte, error) {
 	roots = roots[:min(len(roots), maxRoots)]
 	next.Root, next.Older = roots[0], roots[1:]
 	return changed(stored, next)
-}
-
-func parseSealing(blob []byte) (b sealingBlob, err error) {
-	if blob == nil {
-		return b, nil
-	}
-	if err := json.Unmarshal(blob, &b); err != nil {
-		return b, errMalformed
-	}
-	for _, root := range append([][]byte{b.Root}, b.Older...) {
-		if len(root) != chacha20poly1305.KeySize {
-			return b, errMalformed
-		}
-	}
-	return b, nil
 }
 
 // roots returns the key that seals, and behind it those that only open. Of no

@@ -131,12 +131,19 @@ func (r *Ring) generate(alg Algorithm) ([]byte, error) {
 // errMalformed stands in for errors of decoders, which may quote what they read.
 var errMalformed = errors.New("what the vault holds is malformed")
 
-// decodeSchedule makes a vault's blob ready for use.
-func decodeSchedule(alg Algorithm, blob []byte, retain time.Duration) (schedule, error) {
-	var b scheduleBlob
-	if err := json.Unmarshal(blob, &b); err != nil || len(b.Keys) == 0 {
-		return nil, errMalformed
+// parseSchedule reads a vault's blob. Nil is one without keys.
+func parseSchedule(blob []byte) (b scheduleBlob, err error) {
+	if blob == nil {
+		return b, nil
 	}
+	if err := json.Unmarshal(blob, &b); err != nil || len(b.Keys) == 0 {
+		return b, errMalformed
+	}
+	return b, nil
+}
+
+// schedule makes the keys ready for use.
+func (b scheduleBlob) schedule(alg Algorithm, retain time.Duration) (schedule, error) {
 	s := make(schedule, 0, len(b.Keys))
 	for i, stored := range b.Keys {
 		key, err := decodeKey(alg, stored.PKCS8)

@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"io"
 
@@ -129,10 +130,25 @@ func UnsealUnder(secret []byte, purpose string, sealed []byte) ([]byte, error) {
 	return plaintext, nil
 }
 
-// decodeSealer makes a vault's blob ready for use.
-func decodeSealer(blob []byte) (*sealer, error) {
-	b, err := parseSealing(blob)
-	if err != nil || b.Root == nil {
+// parseSealing reads a vault's blob. Nil is one without keys.
+func parseSealing(blob []byte) (b sealingBlob, err error) {
+	if blob == nil {
+		return b, nil
+	}
+	if err := json.Unmarshal(blob, &b); err != nil {
+		return b, errMalformed
+	}
+	for _, root := range append([][]byte{b.Root}, b.Older...) {
+		if len(root) != chacha20poly1305.KeySize {
+			return b, errMalformed
+		}
+	}
+	return b, nil
+}
+
+// sealer makes a vault's blob ready for use.
+func (b sealingBlob) sealer() (*sealer, error) {
+	if b.Root == nil {
 		return nil, errMalformed
 	}
 	s := new(sealer)

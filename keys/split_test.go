@@ -190,7 +190,9 @@ func TestAWithdrawnSigningKeyNeverComesBack(t *testing.T) {
 	for _, alg := range all {
 		clk := newClock()
 		store := memory.New(memory.Options{Now: clk.Now})
-		node := func() *keys.Ring { return newRing(t, keys.NewStoreVault(store, storageKey, new(keys.Memory)), clk, alg) }
+		node := func() *keys.Ring {
+			return newRing(t, keys.NewStoreVault(store, storageKey, new(keys.Memory)), clk, alg)
+		}
 		a, b, unaware := node(), node(), node()
 		token := mustSign(t, a, alg)
 		mustVerify(t, b, token, alg)

@@ -115,11 +115,6 @@ func (k *keyring) holder(id string) (name string, ok bool) {
 	if slices.Contains(k.sealer.ids, id) {
 		return sealingName, true
 	}
-	for alg := range k.schedules {
-		if b, err := parseSchedule(alg, k.blobs[signingName(alg)]); err == nil && slices.Contains(b.Withdrawn, id) {
-			return signingName(alg), true
-		}
-	}
-	b, err := parseSealing(k.blobs[sealingName])
-	return sealingName, err == nil && slices.Contains(b.Withdrawn, id)
+	name, ok = k.withdrawn[id]
+	return name, ok
 }

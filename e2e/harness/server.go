@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -166,7 +167,12 @@ func (s *Server) TryReload(caddyfile string) error {
 // SSO runs "caddy sso …" against this server and returns what it printed.
 func (s *Server) SSO(args ...string) string {
 	s.tb.Helper()
-	out, err := s.Command(append(append([]string{"sso"}, args...), "--address", s.admin)...)
+	end := slices.Index(args, "--") // behind it, nothing is a flag
+	if end < 0 {
+		end = len(args)
+	}
+	args = slices.Insert(slices.Clone(args), end, "--address", s.admin)
+	out, err := s.Command(append([]string{"sso"}, args...)...)
 	if err != nil {
 		s.tb.Fatal(err)
 	}
