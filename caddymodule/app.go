@@ -198,6 +198,7 @@ func (a *App) Start() error {
 	if err != nil {
 		return err
 	}
+	c.state.clock.Check(ctx, c.state.storeTime())
 	if err := c.server.Keys.Load(ctx); err != nil {
 		if !errors.Is(err, errUnavailable) {
 			return fmt.Errorf("loading the signing keys: %w", err)
@@ -254,7 +255,7 @@ func (a *App) maintain(ctx context.Context, c *core) {
 // followKeys takes over at once what other nodes do to the keys, and gives a store
 // that has lost them those that are known here.
 func (a *App) followKeys(ctx context.Context, c *core) {
-	if c.state.store == c.state.engine { // no other node uses it
+	if !a.engine.Shared() {
 		return
 	}
 	keys.Follow(ctx, c.state.store, c.refreshKeys, func(err error) {
