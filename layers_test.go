@@ -27,7 +27,7 @@ var layers = [][]string{
 	{"endpoint", "page", "signed", "endpoint/endpointtest", "oauth/oauthtest"},
 	{"oauth"},
 	{"keys/keystest"},
-	{"session", "codes", "keys", "attempts", "seldom"},
+	{"session", "codes", "keys", "attempts", "clock", "seldom"},
 	{"storage/storagetest", "storage/redistest", "storage/internal"},
 	{"storage", "fileaccess"},
 }

@@ -31,6 +31,8 @@ func init() {
 //	GET    /sso/storage         how the storage is
 //	POST   /sso/storage/check   verifies the file of the storage
 //	POST   /sso/storage/compact makes it as small as what it has
+//	GET    /sso/keys            the keys that sign and seal, without themselves
+//	DELETE /sso/keys/<id>       withdraws one, and what it signed or sealed
 type adminAPI struct{}
 
 // CaddyModule returns the Caddy module information.
@@ -47,6 +49,8 @@ func (a adminAPI) Routes() []caddy.AdminRoute {
 		{Pattern: "/sso/storage", Handler: caddy.AdminHandlerFunc(a.storageStatus)},
 		{Pattern: "/sso/storage/check", Handler: a.doFileTask("check")},
 		{Pattern: "/sso/storage/compact", Handler: a.doFileTask("compact")},
+		{Pattern: "/sso/keys", Handler: caddy.AdminHandlerFunc(a.listKeys)},
+		{Pattern: "/sso/keys/", Handler: caddy.AdminHandlerFunc(a.withdrawKey)},
 		{Pattern: "/sso/license/url", Handler: caddy.AdminHandlerFunc(a.licenseURL)},
 	}
 }

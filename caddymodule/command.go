@@ -18,7 +18,7 @@ import (
 func init() {
 	caddycmd.RegisterCommand(caddycmd.Command{
 		Name:  "sso",
-		Short: "Sees and ends sessions of single sign-on, edits users, tries the License API, and looks after the storage",
+		Short: "Sees and ends sessions of single sign-on, edits users, withdraws keys, tries the License API, and looks after the storage",
 		Long: `Works on the sessions of a running server, through its admin API, and on files
 of users.
 
@@ -33,7 +33,7 @@ on a file that no server has open with --file, and ask the server without it.`,
 				subcommand("list", "Lists all live sessions", cobra.NoArgs, listSessions),
 				subcommand("end <id>", "Ends one session, and all that hangs on it", cobra.ExactArgs(1), endSession),
 			)
-			group(cmd, sessions, userCommand(), licenseCommand(), storageCommand())
+			group(cmd, sessions, userCommand(), keysCommand(), licenseCommand(), storageCommand())
 		},
 	})
 }
