@@ -106,6 +106,7 @@ type Options struct {
 type Store struct {
 	options Options
 	swap    *rueidis.Lua
+	time    *rueidis.Lua
 	feed    feed.Feed
 	closed  atomic.Bool
 
@@ -182,6 +183,7 @@ func Open(address string, o Options) (*Store, error) {
 		options: o,
 		turn:    turn{hosts: parsed.InitAddress},
 		swap:    rueidis.NewLuaScript(swapScript),
+		time:    rueidis.NewLuaScript(timeScript),
 		ready:   make(chan struct{}),
 		tried:   make(chan struct{}),
 		wake:    make(chan struct{}, 1),
