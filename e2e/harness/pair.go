@@ -32,8 +32,8 @@ func OnRedis(address string) string {
 }
 
 // StartPair starts two nodes of a configuration on a Redis, the first of them
-// first: it makes the keys.
-func StartPair(tb testing.TB, c *Caddyfile, redis string) *Pair {
+// first: it makes the keys. Each has the option of its place, if there is one.
+func StartPair(tb testing.TB, c *Caddyfile, redis string, each ...func(*Server)) *Pair {
 	tb.Helper()
 	p := &Pair{Caddyfile: c}
 	c.Storage = OnRedis(redis)
@@ -43,7 +43,7 @@ func StartPair(tb testing.TB, c *Caddyfile, redis string) *Pair {
 		n.Portal, n.Gate = fmt.Sprintf("localhost:%d", Port(tb)), fmt.Sprintf("localhost:%d", Port(tb))
 		own.Admin = fmt.Sprintf("127.0.0.1:%d", Port(tb))
 		own.PortalSite, own.GateSite = "http://"+n.Portal, "http://"+n.Gate
-		n.Server = Start(tb, own.String())
+		n.Server = Start(tb, own.String(), each[min(i, len(each)):min(i+1, len(each))]...)
 	}
 	return p
 }

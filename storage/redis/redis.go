@@ -107,6 +107,7 @@ type Options struct {
 type Store struct {
 	options Options
 	swap    *rueidis.Lua
+	time    *rueidis.Lua
 	feed    feed.Feed
 	closed  atomic.Bool
 
@@ -128,10 +129,16 @@ type Store struct {
 	answered atomic.Bool   // a command was answered since then
 	wake     chan struct{} // makes the watchdog look now
 
-	// The watchdog's own: when it last cut off a replica, and since when each
-	// connection to a node has died.
-	recut time.Time
-	dying map[string]time.Time
+	identities atomic.Pointer[identities] // nil: not known yet
+	untold     atomic.Bool                // no server tells its replication ID to this user
+
+	// The watchdog's own: when it last cut off a replica, since when each
+	// connection to a node has died, the replication ID that each master told, and
+	// when a cluster was last asked which slots each has.
+	recut  time.Time
+	dying  map[string]time.Time
+	told   map[string]string
+	mapped time.Time
 }
 
 // Open returns a store for the server or cluster at address, one of
@@ -178,10 +185,12 @@ func Open(address string, o Options) (*Store, error) {
 		options: o,
 		turn:    turn{hosts: parsed.InitAddress},
 		swap:    rueidis.NewLuaScript(swapScript),
+		time:    rueidis.NewLuaScript(timeScript),
 		ready:   make(chan struct{}),
 		tried:   make(chan struct{}),
 		wake:    make(chan struct{}, 1),
 		dying:   make(map[string]time.Time),
+		told:    make(map[string]string),
 	}
 	s.life, s.end = context.WithCancel(context.Background())
 	option := s.clientOption(parsed)

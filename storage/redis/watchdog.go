@@ -168,7 +168,9 @@ func (s *Store) look(client rueidis.Client, nodes map[string]role) {
 		}
 	}
 	s.outage.Store(s.outageOf(client, masters, usable, silent))
+	s.noteIdentities(client, answers, lost)
 	if lost {
+		s.untold.Store(false) // another server, or its user, may tell more
 		s.feed.Send(storage.Change{Lost: true})
 	}
 	s.cutOff(client, answers)
@@ -230,9 +232,10 @@ func cannotReach(err error) bool {
 
 // An answer is what a node said of itself, or why it said nothing.
 type answer struct {
-	node rueidis.Client
-	role role
-	err  error
+	node     rueidis.Client
+	role     role
+	err      error
+	identity string // a master's replication ID, if it tells
 }
 
 func (s *Store) ask(nodes map[string]rueidis.Client) map[string]answer {
@@ -243,13 +246,14 @@ func (s *Store) ask(nodes map[string]rueidis.Client) map[string]answer {
 	answers := make(map[string]answer, len(nodes))
 	for addr, node := range nodes {
 		wg.Go(func() {
-			role, err := s.tryRole(ctx, node)
-			for ctx.Err() == nil && ended(err) {
-				role, err = s.tryRole(ctx, node)
+			a := s.tryRole(ctx, node)
+			for ctx.Err() == nil && ended(a.err) {
+				a = s.tryRole(ctx, node)
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			answers[addr] = answer{node, role, err}
+			a.node = node
+			answers[addr] = a
 		})
 	}
 	wg.Wait()
