@@ -29,6 +29,10 @@ func init() {
 //	DELETE /sso/users/<name>    ends all of a user's, and what outlives them
 //	GET    /sso/license/url     a link of the License API
 //	GET    /sso/storage         how the storage is
+//	POST   /sso/storage/check   verifies the file of the storage
+//	POST   /sso/storage/compact makes it as small as what it has
+//	GET    /sso/keys            the keys that sign and seal, without themselves
+//	DELETE /sso/keys/<id>       withdraws one, and what it signed or sealed
 type adminAPI struct{}
 
 // CaddyModule returns the Caddy module information.
@@ -43,6 +47,10 @@ func (a adminAPI) Routes() []caddy.AdminRoute {
 		{Pattern: "/sso/sessions/", Handler: caddy.AdminHandlerFunc(a.endSession)},
 		{Pattern: "/sso/users/", Handler: caddy.AdminHandlerFunc(a.endUser)},
 		{Pattern: "/sso/storage", Handler: caddy.AdminHandlerFunc(a.storageStatus)},
+		{Pattern: "/sso/storage/check", Handler: a.doFileTask("check")},
+		{Pattern: "/sso/storage/compact", Handler: a.doFileTask("compact")},
+		{Pattern: "/sso/keys", Handler: caddy.AdminHandlerFunc(a.listKeys)},
+		{Pattern: "/sso/keys/", Handler: caddy.AdminHandlerFunc(a.withdrawKey)},
 		{Pattern: "/sso/license/url", Handler: caddy.AdminHandlerFunc(a.licenseURL)},
 	}
 }

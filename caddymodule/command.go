@@ -19,14 +19,15 @@ import (
 func init() {
 	caddycmd.RegisterCommand(caddycmd.Command{
 		Name:  "sso",
-		Short: "Sees and ends sessions of single sign-on, edits users, tries the License API, and shows how the storage is",
+		Short: "Sees and ends sessions of single sign-on, edits users, withdraws keys, tries the License API, and looks after the storage",
 		Long: `Works on the sessions of a running server, through its admin API, and on files
 of users.
 
 Subcommands that ask the server take --address, or find the admin address in
 --config, and then ask no server whose sso has another issuer. Without both
 they ask the one at Caddy's default address. "license sign" asks nobody, and
-all of "user" but "end" take --file.`,
+all of "user" but "end" take --file. "storage check" and "storage compact" work
+on a file that no server has open with --file, and ask the server without it.`,
 		CobraFunc: func(cmd *cobra.Command) {
 			sessions := &cobra.Command{Use: "session", Short: "Sees and ends SSO sessions"}
 			end := subcommand("end <id>", "Ends one session, and all that hangs on it", cobra.ExactArgs(1), endSession)
@@ -35,7 +36,7 @@ all of "user" but "end" take --file.`,
 				"The ID is that of \"session list\", or its first 16 characters, as logs have them. By these alone Redis can find only\n" +
 				"what this node uses: it takes --user, or is searched in the background, and then the log says what was ended."
 			group(sessions, subcommand("list", "Lists all live sessions", cobra.NoArgs, listSessions), end)
-			group(cmd, sessions, userCommand(), licenseCommand(), storageCommand())
+			group(cmd, sessions, userCommand(), keysCommand(), licenseCommand(), storageCommand())
 		},
 	})
 }

@@ -1,17 +1,18 @@
 package caddymodule
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
 	"github.com/caddy-sso/caddy-sso/attempts"
+	"github.com/caddy-sso/caddy-sso/clock"
 	"github.com/caddy-sso/caddy-sso/codes"
 	"github.com/caddy-sso/caddy-sso/keys"
 	"github.com/caddy-sso/caddy-sso/licenseapi"
@@ -35,6 +36,8 @@ var pooling sync.Mutex
 
 // A state is one store and what is kept in memory over it.
 type state struct {
+	clock    *clock.Clock
+	stop     context.CancelFunc // ends what compares the clocks
 	store    storage.Store
 	engine   storage.Store // what store is over, or the same
 	cache    *session.Cache
@@ -49,6 +52,7 @@ type state struct {
 
 // Destruct implements caddy.Destructor.
 func (s *state) Destruct() error {
+	s.stop()
 	s.searches.Close()
 	s.verified.Close()
 	s.cache.Close()
@@ -114,7 +118,8 @@ func (a *App) core() (*core, error) {
 }
 
 func (a *App) newState() (*state, error) {
-	store, err := a.engine.Open(a.storeLog)
+	clk := clock.New(clock.Options{Wall: wallClock, Report: new(clockReports).report})
+	store, err := a.engine.Open(a.storeLog, clk)
 	if err != nil {
 		return nil, err
 	}
@@ -124,24 +129,29 @@ func (a *App) newState() (*state, error) {
 			Removed:      []string{session.Prefix, oauth.GrantPrefix},
 			Marks:        []string{oauth.EndedPrefix},
 			MarkLifetime: oauth.EndedFor,
+			Now:          clk.Now,
 			Forgotten:    logForgotten,
 		})
 	}
 	s := &state{
+		clock:    clk,
 		store:    store,
 		engine:   engine,
-		cache:    session.NewCache(store, session.CacheOptions{Capacity: a.Session.Cache, Logger: logStored(new(seldom.Kinds))}),
-		verified: oauth.NewVerifiedCache(store, oauth.VerifiedOptions{}),
+		cache:    session.NewCache(store, session.CacheOptions{Capacity: a.Session.Cache, Now: clk.Now, Logger: logStored(new(seldom.Kinds))}),
+		verified: oauth.NewVerifiedCache(store, oauth.VerifiedOptions{Now: clk.Now}),
 		searches: oauth.NewSearches(func() *zap.Logger { return caddy.Log().Named("sso") }),
 		attempts: attempts.New(),
 		secrets:  attempts.New(),
 		allowed:  attempts.New(),
 	}
 	if a.engine.Shared() {
-		s.codes = codes.NewStored(store, codes.Options{})
+		s.codes = codes.NewStored(store, codes.Options{Now: clk.Now})
 	} else {
-		s.codes = codes.NewMemory(codes.Options{})
+		s.codes = codes.NewMemory(codes.Options{Now: clk.Now})
 	}
+	ctx, stop := context.WithCancel(context.Background())
+	s.stop = stop
+	go clk.Run(ctx, s.storeTime())
 	return s, nil
 }
 
@@ -176,7 +186,9 @@ func (a *App) newCore(s *state, identity string) *core {
 			Sessions: sessions,
 			Codes:    s.codes,
 			Limits:   a.Codes.limits(),
-			Keys:     keys.NewRing(vault, keys.Options{Algorithms: a.clients.Algorithms(), Logger: a.log.Named("keys")}),
+			Keys: keys.NewRing(vault, keys.Options{
+				Now: s.clock.Now, Algorithms: a.clients.Algorithms(), Withdrawn: s.verified.CloseBearers, Logger: a.log.Named("keys"),
+			}),
 			Grants:   oauth.NewGrants(s.store, sessions),
 			Verified: oauth.NewVerifiedTokens(s.verified),
 			Users:    a.ways,
@@ -185,7 +197,8 @@ func (a *App) newCore(s *state, identity string) *core {
 			Store:    s.store,
 			Secrets:  s.secrets,
 			Audit:    audit,
-			Now:      time.Now,
+			Now:      s.clock.Now,
+			Stamp:    s.clock.Earlier,
 
 			Allowance: s.allowed,
 		},

@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
-	"go.uber.org/zap"
 )
 
 // rsaBits is what the Login API's clients expect of RS256.
@@ -24,7 +23,8 @@ const rsaBits = 2048
 // scheduleBlob is how the keys of one algorithm lie in the vault, in the order
 // in which they sign.
 type scheduleBlob struct {
-	Keys []scheduleBlobKey `json:"keys"`
+	Keys      []scheduleBlobKey `json:"keys"`
+	Withdrawn []string          `json:"withdrawn,omitempty"` // IDs of keys that are never to come back
 }
 
 type scheduleBlobKey struct {
@@ -91,41 +91,6 @@ func (s schedule) public(now time.Time) []jose.JSONWebKey {
 	return keys
 }
 
-// stepSchedule takes the keys of one algorithm from what they are to what they
-// should be now. It returns nil if there is nothing to do. What it cannot use
-// it leaves as it is, for somebody to look at.
-func (r *Ring) stepSchedule(alg Algorithm, old []byte) ([]byte, error) {
-	var b scheduleBlob
-	if old != nil {
-		if _, err := decodeSchedule(alg, old, r.o.Retain); err != nil {
-			return nil, err
-		}
-		if err := json.Unmarshal(old, &b); err != nil {
-			return nil, errMalformed
-		}
-	}
-	now := r.o.Now()
-	kept := b.Keys[:0:0]
-	for i, key := range b.Keys {
-		if until := b.verifiesUntil(i, r.o.Retain); until.IsZero() || now.Before(until) {
-			kept = append(kept, key)
-		}
-	}
-	signsFrom, due := r.nextKey(kept, now)
-	if !due && len(kept) == len(b.Keys) {
-		return nil, nil
-	}
-	if due {
-		pkcs8, err := r.generate(alg)
-		if err != nil {
-			return nil, fmt.Errorf("making key: %w", err)
-		}
-		kept = append(kept, scheduleBlobKey{SignsFrom: signsFrom.UTC(), PKCS8: pkcs8})
-		r.o.Logger.Info("made signing key", zap.String("algorithm", string(alg)), zap.Time("signs_from", signsFrom))
-	}
-	return json.Marshal(scheduleBlob{Keys: kept})
-}
-
 // nextKey says whether another key is due, and from when it is to sign.
 func (r *Ring) nextKey(keys []scheduleBlobKey, now time.Time) (signsFrom time.Time, due bool) {
 	if len(keys) == 0 {
@@ -166,12 +131,19 @@ func (r *Ring) generate(alg Algorithm) ([]byte, error) {
 // errMalformed stands in for errors of decoders, which may quote what they read.
 var errMalformed = errors.New("what the vault holds is malformed")
 
-// decodeSchedule makes a vault's blob ready for use.
-func decodeSchedule(alg Algorithm, blob []byte, retain time.Duration) (schedule, error) {
-	var b scheduleBlob
-	if err := json.Unmarshal(blob, &b); err != nil || len(b.Keys) == 0 {
-		return nil, errMalformed
+// parseSchedule reads a vault's blob. Nil is one without keys.
+func parseSchedule(blob []byte) (b scheduleBlob, err error) {
+	if blob == nil {
+		return b, nil
 	}
+	if err := json.Unmarshal(blob, &b); err != nil || len(b.Keys) == 0 {
+		return b, errMalformed
+	}
+	return b, nil
+}
+
+// schedule makes the keys ready for use.
+func (b scheduleBlob) schedule(alg Algorithm, retain time.Duration) (schedule, error) {
 	s := make(schedule, 0, len(b.Keys))
 	for i, stored := range b.Keys {
 		key, err := decodeKey(alg, stored.PKCS8)

@@ -45,6 +45,10 @@ type Server struct {
 	Audit    *Audit
 	Now      func() time.Time
 
+	// Stamp is the `iat` of tokens, which others hold against clocks of their own.
+	// Default: Now.
+	Stamp func() time.Time
+
 	// Allowance counts the grants and the sign-ins of each user; nil: nobody does.
 	Allowance *attempts.Counts
 }

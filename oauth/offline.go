@@ -3,7 +3,6 @@ package oauth
 import (
 	"context"
 	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/caddy-sso/caddy-sso/keys"
 	"github.com/caddy-sso/caddy-sso/session"
 	"github.com/caddy-sso/caddy-sso/storage"
 )
@@ -22,8 +20,8 @@ const maxOfflineGrants = 64
 
 // An offlineGrant is a grant with scope offline as it is stored: what its
 // tokens are made of, and the one refresh token that counts. The tokens that
-// descend from one another are its family; known are that one and those that
-// were used within the grace, in their order.
+// descend from one another are its family; known are that one, the one before,
+// and those that were used within the grace, in their order.
 type offlineGrant struct {
 	Version  int          `json:"v"`
 	Client   string       `json:"client"`
@@ -38,56 +36,21 @@ type offlineGrant struct {
 	Begun int64 `json:"begun,omitempty"`     // Unix seconds
 	Used  int64 `json:"last_used,omitempty"` // Unix seconds
 
-	Current [sha256.Size]byte `json:"current"` // hash of the refresh token's secret
+	Current [sha256.Size]byte `json:"current"`          // hash of the refresh token's secret
+	Number  uint32            `json:"number,omitempty"` // of that token; zero in grants of before
 	Spent   []spentRefresh    `json:"used,omitempty"`
 }
 
-// A spentRefresh is a refresh token that was used a moment ago. For tabs that
-// race it has its successor, sealed under itself.
+// A spentRefresh is a refresh token that was used. For tabs that race, and for
+// clients that had no answer, it has its successor, sealed under itself.
 type spentRefresh struct {
 	Hash      [sha256.Size]byte `json:"hash"`
 	At        int64             `json:"at"` // milliseconds since 1970
 	Successor []byte            `json:"successor"`
+	Copy      []byte            `json:"copy,omitempty"` // which one was used; nil: not written down
 }
 
 const offlineVersion = 1
-
-// maxSpent bounds how many refresh tokens that were used within the grace are
-// known: no client that means well uses so many.
-const maxSpent = 16
-
-// spend makes current the hash of the token that counts. s was it until now.
-func (g *offlineGrant) spend(s spentRefresh, current [sha256.Size]byte) {
-	g.Current, g.Used = current, s.At/1000
-	g.Spent = slices.DeleteFunc(g.Spent, func(old spentRefresh) bool { return !old.usedAround(s.At) })
-	g.Spent = append(g.Spent[max(len(g.Spent)+1-maxSpent, 0):], s)
-}
-
-// succeed follows a token that was used within the grace to the one that counts
-// by now.
-func (g *offlineGrant) succeed(t refreshToken, now int64) (refreshToken, error) {
-	used := false
-	for _, s := range g.Spent {
-		if hash := t.hash(); subtle.ConstantTimeCompare(s.Hash[:], hash[:]) != 1 || !s.usedAround(now) {
-			continue
-		}
-		secret, err := keys.UnsealUnder(t.secret[:], successorPurpose, s.Successor)
-		if err != nil || len(secret) != len(t.secret) {
-			return t, errReused
-		}
-		t.secret, used = [32]byte(secret), true
-	}
-	if hash := t.hash(); !used || subtle.ConstantTimeCompare(g.Current[:], hash[:]) != 1 {
-		return t, errReused
-	}
-	return t, nil
-}
-
-// usedAround says whether the token was used within the grace. The clock of
-// another node may be a little ahead.
-func (s spentRefresh) usedAround(now int64) bool {
-	return max(now-s.At, s.At-now) <= RefreshGrace.Milliseconds()
-}
 
 func decodeOffline(stored []byte) (*offlineGrant, error) {
 	var g offlineGrant

@@ -2,6 +2,7 @@ package session_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -48,6 +49,34 @@ type fake struct {
 	beforePut func(key string)
 	failTakes int    // how many Takes fail before one works
 	failing   string // the key that they are of
+
+	away    func(key string) bool // what a server keeps that is away; nil: nothing
+	awayErr error
+}
+
+// awayWith has reads of what is away end with err, which takes its time unless it
+// is known at once.
+func (f *fake) awayWith(away func(key string) bool, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.away, f.awayErr = away, err
+}
+
+func (f *fake) isAway(ctx context.Context, key string) error {
+	f.mu.Lock()
+	away, err := f.away, f.awayErr
+	f.mu.Unlock()
+	if away == nil || !away(key) {
+		return nil
+	}
+	if errors.Is(err, storage.ErrTimedOut) {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Second):
+		}
+	}
+	return err
 }
 
 func newFake(inner storage.Store) *fake { return &fake{Store: inner} }
@@ -91,6 +120,9 @@ func (f *fake) Get(ctx context.Context, key string) ([]byte, bool, error) {
 	}
 	if f.down.Load() {
 		return nil, false, errDown
+	}
+	if err := f.isAway(ctx, key); err != nil {
+		return nil, false, err
 	}
 	value, ok, err := f.Store.Get(ctx, key)
 	if after, _ := f.hooks(); after != nil && !strings.HasPrefix(key, "user:") {

@@ -100,7 +100,7 @@ func (h *Hosted) logout(ctx context.Context, way LoggingOut, token string, from 
 	}
 	sum := sha256.Sum256([]byte(way.ID() + "\x00" + l.ID))
 	used := "logout:" + hex.EncodeToString(sum[:])
-	remember := max(l.Until.Sub(h.Now()), 0) + time.Minute
+	remember := max(l.Until.Sub(h.Now()), 0) + betweenNodes + time.Minute
 	first, err := h.Store.CompareAndSwap(ctx, used, nil, []byte{1}, remember)
 	unmarked := err
 	if unmarked != nil { // the store may be full: what ends makes room

@@ -16,6 +16,7 @@ package storage
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -26,6 +27,15 @@ var (
 	// ErrUnavailable is returned, wrapped, when the store did not answer:
 	// nothing is known about the key. Callers fail closed and sign nobody out.
 	ErrUnavailable = errors.New("storage: unavailable")
+
+	// ErrAway is an ErrUnavailable that cost no time: the store knows that whoever
+	// keeps the key does not answer, and did not ask. Where several servers keep
+	// values, others may answer.
+	ErrAway = fmt.Errorf("%w, as is known", ErrUnavailable)
+
+	// ErrTimedOut is an ErrUnavailable that took all the time that the store gives
+	// one operation.
+	ErrTimedOut = fmt.Errorf("%w in time", ErrUnavailable)
 
 	// ErrFull is returned, wrapped, by Pin where there is no room.
 	ErrFull = errors.New("storage: no room for another pinned value; raise the store's capacity")

@@ -6,6 +6,7 @@ package memory
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"fmt"
 	"hash/maphash"
 	"strings"
@@ -54,6 +55,8 @@ type Store struct {
 	seek   string
 	feed   feed.Feed
 	closed atomic.Bool
+
+	identity string // one a process
 }
 
 // New returns an empty store.
@@ -68,7 +71,7 @@ func New(o Options) *Store {
 	for n > 1 && o.Capacity/n < minShardSize {
 		n /= 2
 	}
-	s := &Store{now: o.Now, seed: maphash.MakeSeed(), seek: o.Seekable, shards: make([]shard, n)}
+	s := &Store{now: o.Now, seed: maphash.MakeSeed(), seek: o.Seekable, shards: make([]shard, n), identity: rand.Text()}
 	for i := range s.shards {
 		s.shards[i].init((o.Capacity + n - 1) / n)
 	}
@@ -199,6 +202,12 @@ func (s *Store) Seeks(prefix string) bool {
 // Watch implements [storage.Store].
 func (s *Store) Watch(fn func(storage.Change)) (stop func()) { return s.feed.Watch(fn) }
 
+// Identity implements [storage.Identified].
+func (s *Store) Identity(string) string { return s.identity }
+
+// AskIdentity implements [storage.Identified].
+func (s *Store) AskIdentity(context.Context, string) (string, error) { return s.identity, nil }
+
 // Close implements [storage.Store]. The values are dropped.
 func (s *Store) Close() error {
 	if s.closed.Swap(true) {
@@ -255,6 +264,7 @@ func (s *Store) changed(key, evicted string) {
 func clone(value []byte) []byte { return append([]byte{}, value...) }
 
 var (
-	_ storage.Store  = (*Store)(nil)
-	_ storage.Seeker = (*Store)(nil)
+	_ storage.Store      = (*Store)(nil)
+	_ storage.Identified = (*Store)(nil)
+	_ storage.Seeker     = (*Store)(nil)
 )
