@@ -3,7 +3,7 @@
 TAGS := nobadger,nomysql,nopgx
 CADDY := $(CURDIR)/bin/caddy
 
-.PHONY: run test unit e2e bench fuzz lint vulncheck faults build
+.PHONY: run test unit e2e bench fuzz lint vulncheck faults soak build
 
 # The example: sign in at http://localhost:8081 as demo, with the password demo.
 run: build
@@ -26,11 +26,17 @@ e2e: build
 	cd e2e && go vet ./...
 	cd e2e && CADDY_SSO_BINARY=$(CADDY) go test -count=1 -timeout 25m ./...
 
-# What people see while the store fails, in times of what they see before: two
-# nodes under load. The tests run it, too, with shorter faults.
+# What users see while the store fails, one fault after the other, in times of
+# what they see without: two nodes under load. The tests run most of them, too,
+# shorter and side by side. See docs/operating.md.
 faults: build
 	scripts/need.sh redis-server
-	cd e2e && CADDY_SSO_BINARY=$(CADDY) SSO_FAULT=20s go test -count=1 -v ./faults | grep -v '^ *{'
+	cd e2e && CADDY_SSO_BINARY=$(CADDY) SSO_FAULT=12s go test -count=1 -timeout 60m -v -run '^TestAFault|^TestTheTable' ./faults | grep --line-buffered -v '^ *{'
+
+# Mixed traffic with faults, and what grows: make soak FOR=10m
+soak: build
+	scripts/need.sh redis-server
+	cd e2e && CADDY_SSO_BINARY=$(CADDY) SSO_SOAK=$(FOR) go test -count=1 -timeout 0 -v -run '^TestSoak$$' ./faults | grep --line-buffered -v '^ *{'
 
 # One run, one table, in ratios against bare Caddy. See bench/README.md.
 bench: build

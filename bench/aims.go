@@ -31,6 +31,18 @@ func (r *report) writeAims(b *strings.Builder) {
 		set := map[string]string{"ES256": "≤ 100 µs", "RS256": "≤ 1.15 × its signature"}[t.alg]
 		aims = append(aims, aim{"a token with " + t.alg, set, got})
 	}
+	for _, d := range r.revoked {
+		got := fmt.Sprintf("%.2f ms", millis(d.at(99)))
+		if d.late > 0 {
+			got = fmt.Sprintf("void: %d did not come", d.late)
+		}
+		aims = append(aims, aim{d.what + ", p99", fmt.Sprintf("≤ %.0f ms", millis(d.aim)), got})
+	}
+	for _, e := range r.endings {
+		if e.aim > 0 {
+			aims = append(aims, aim{e.engine + ": " + e.what + ", p99", fmt.Sprintf("≤ %.0f ms", millis(e.aim)), fmt.Sprintf("%.2f ms", millis(e.at(99)))})
+		}
+	}
 	for _, g := range r.benchmarks {
 		if set := benchmarkAims[g.pkg+" "+g.name]; set != "" && g.missing == "" {
 			got := fmt.Sprintf("%.0f ns, %.0f allocations", g.ns, g.allocs)

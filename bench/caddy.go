@@ -11,7 +11,7 @@ import (
 	"text/template"
 )
 
-//go:embed gate.Caddyfile portal.Caddyfile license.Caddyfile
+//go:embed gate.Caddyfile portal.Caddyfile license.Caddyfile nodes.Caddyfile
 var caddyfiles embed.FS
 
 // tags leave out what nobody here needs, as for every build of the project.

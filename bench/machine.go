@@ -26,7 +26,7 @@ type machine struct {
 
 // check says what is missing before anything is begun.
 func (r *run) check() error {
-	for tool, pkg := range map[string]string{"wrk": "wrk", "taskset": "util-linux"} {
+	for tool, pkg := range map[string]string{"wrk": "wrk", "taskset": "util-linux", "redis-server": "redis-server"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			return fmt.Errorf("%s is missing; install the Debian package %s", tool, pkg)
 		}
@@ -37,13 +37,13 @@ func (r *run) check() error {
 	if r.slice < time.Second || r.slice%time.Second != 0 {
 		return fmt.Errorf("-slice is %s; wrk takes whole seconds", r.slice)
 	}
-	if r.rounds < 1 || r.connections < 1 || r.sessions < 1 {
-		return errors.New("-rounds, -connections and -sessions have to be positive")
+	if r.rounds < 1 || r.connections < 1 || r.sessions < 1 || r.stored < 3*endingUsers*endingSessions {
+		return fmt.Errorf("-rounds, -connections and -sessions have to be positive, and -stored at least %d", 3*endingUsers*endingSessions)
 	}
 	switch r.only {
-	case "", "gate", "auth", "token", "license", "go":
+	case "", "gate", "auth", "token", "license", "revoke", "ending", "go":
 	default:
-		return fmt.Errorf("-only is %q; expected gate, auth, token, license or go", r.only)
+		return fmt.Errorf("-only is %q; expected gate, auth, token, license, revoke, ending or go", r.only)
 	}
 	if _, err := os.Stat("../cmd/caddy"); err != nil {
 		return errors.New("../cmd/caddy is not there; run this in the folder bench of the project")

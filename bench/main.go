@@ -35,6 +35,7 @@ type run struct {
 	slice       time.Duration
 	connections int
 	sessions    int // of the portal; the gate has users of them
+	stored      int // sessions in each engine, to end some of
 	only        string
 
 	dir   string // temporary
@@ -57,7 +58,8 @@ func main() {
 	flag.DurationVar(&r.slice, "slice", time.Second, "how long a row is measured in each round, in whole seconds")
 	flag.IntVar(&r.connections, "connections", 32, "connections of wrk")
 	flag.IntVar(&r.sessions, "sessions", 200_000, "live sessions of the portal")
-	flag.StringVar(&r.only, "only", "", "a part alone: gate, auth, token, license or go")
+	flag.IntVar(&r.stored, "stored", 1_000_000, "sessions in each storage engine, of which some are ended")
+	flag.StringVar(&r.only, "only", "", "a part alone: gate, auth, token, license, revoke, ending or go")
 	flag.StringVar(&r.caddy, "caddy", os.Getenv("CADDY_SSO_BINARY"), "a Caddy with caddy-sso in it; built where there is none")
 	flag.Parse()
 
@@ -106,6 +108,8 @@ func (r *run) all(ctx context.Context) (err error) {
 		{"auth", r.auth},
 		{"token", r.token},
 		{"license", r.license},
+		{"revoke", r.revoke},
+		{"ending", r.ending},
 		{"go", r.goBenchmarks},
 	} {
 		if r.only != "" && r.only != part.name {

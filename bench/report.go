@@ -21,6 +21,8 @@ type report struct {
 	tokens     []tokenRow
 	links      []tokenRow // of the License API
 	license    *comparison
+	revoked    []*delays
+	endings    []ending
 	benchmarks []goRow
 }
 
@@ -44,6 +46,12 @@ func (r *report) markdown() string {
 	}
 	if r.license != nil {
 		r.license.write(&b)
+	}
+	if r.revoked != nil {
+		writeRevoked(&b, r.revoked)
+	}
+	if r.endings != nil {
+		writeEndings(&b, r.endings, r.run.stored)
 	}
 	if r.benchmarks != nil {
 		writeBenchmarks(&b, r.benchmarks)

@@ -22,6 +22,9 @@ var identityHeaders = []string{"X-Sso-User", "X-Sso-Subject", "X-Sso-Email", "X-
 // so that each row can be looked at before it is measured.
 const headersPath = "/headers"
 
+// socketPath is where the upstream takes a WebSocket, and says nothing more.
+const socketPath = "/socket"
+
 // upstream is the server behind all routes, and at /check the one that
 // forward_auth asks. The address is in the environment.
 func upstream() error {
@@ -34,6 +37,16 @@ func upstream() error {
 	mux.HandleFunc("/", plain)
 	mux.HandleFunc(headersPath, func(w http.ResponseWriter, r *http.Request) {
 		_ = json.NewEncoder(w).Encode(r.Header)
+	})
+	mux.HandleFunc(socketPath, func(w http.ResponseWriter, _ *http.Request) {
+		conn, buffered, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		_, _ = buffered.WriteString("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+		_ = buffered.Flush()
+		_, _ = buffered.ReadByte() // until it is closed
 	})
 	mux.HandleFunc("/check", func(w http.ResponseWriter, _ *http.Request) {
 		h := w.Header()

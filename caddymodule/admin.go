@@ -1,7 +1,6 @@
 package caddymodule
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -25,10 +24,15 @@ func init() {
 // adminAPI lets an operator see and end sessions:
 //
 //	GET    /sso/sessions        all live sessions, as a JSON array
-//	DELETE /sso/sessions/<id>   ends one, and what was given in it and outlives it
+//	DELETE /sso/sessions/<id>   ends one, and what was given in it and outlives it;
+//	                            ?user=<name> finds it by a part of its ID at once
 //	DELETE /sso/users/<name>    ends all of a user's, and what outlives them
 //	GET    /sso/license/url     a link of the License API
 //	GET    /sso/storage         how the storage is
+//	POST   /sso/storage/check   verifies the file of the storage
+//	POST   /sso/storage/compact makes it as small as what it has
+//	GET    /sso/keys            the keys that sign and seal, without themselves
+//	DELETE /sso/keys/<id>       withdraws one, and what it signed or sealed
 type adminAPI struct{}
 
 // CaddyModule returns the Caddy module information.
@@ -43,6 +47,10 @@ func (a adminAPI) Routes() []caddy.AdminRoute {
 		{Pattern: "/sso/sessions/", Handler: caddy.AdminHandlerFunc(a.endSession)},
 		{Pattern: "/sso/users/", Handler: caddy.AdminHandlerFunc(a.endUser)},
 		{Pattern: "/sso/storage", Handler: caddy.AdminHandlerFunc(a.storageStatus)},
+		{Pattern: "/sso/storage/check", Handler: a.doFileTask("check")},
+		{Pattern: "/sso/storage/compact", Handler: a.doFileTask("compact")},
+		{Pattern: "/sso/keys", Handler: caddy.AdminHandlerFunc(a.listKeys)},
+		{Pattern: "/sso/keys/", Handler: caddy.AdminHandlerFunc(a.withdrawKey)},
 		{Pattern: "/sso/license/url", Handler: caddy.AdminHandlerFunc(a.licenseURL)},
 	}
 }
@@ -63,11 +71,17 @@ type sessionEntry struct {
 }
 
 // ended says how many sessions were ended, and how many grants that would have
-// outlived them.
+// outlived them, and whether the whole store is being searched for more, in the
+// background.
 type ended struct {
-	Ended  int `json:"ended"`
-	Grants int `json:"grants,omitempty"`
+	Ended     int  `json:"ended"`
+	Grants    int  `json:"grants,omitempty"`
+	Searching bool `json:"searching,omitempty"`
 }
+
+// searchPatience is how long an answer waits for a search of the whole store, which
+// a store of some thousand sessions takes.
+const searchPatience = 30 * time.Millisecond
 
 func (adminAPI) list(w http.ResponseWriter, r *http.Request) error {
 	return withCore(w, r, http.MethodGet, func(c *core) error {
@@ -83,7 +97,7 @@ func (adminAPI) list(w http.ResponseWriter, r *http.Request) error {
 			before = ","
 			u := s.User()
 			return listed.Encode(sessionEntry{
-				ID: s.ID(), User: u.Name, Subject: u.Subject, Email: u.Email, Groups: u.Groups, Signin: u.Signin,
+				ID: s.Key().Whole(), User: u.Name, Subject: u.Subject, Email: u.Email, Groups: u.Groups, Signin: u.Signin,
 				Agent: s.Agent(), From: s.From(),
 				Begun: s.Begun().UTC(), Seen: s.Seen().UTC(), Expires: s.Expires().UTC(),
 			})
@@ -103,21 +117,46 @@ func (adminAPI) list(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (adminAPI) endSession(w http.ResponseWriter, r *http.Request) error {
-	id := strings.TrimPrefix(r.URL.Path, "/sso/sessions/")
+	id, user := strings.TrimPrefix(r.URL.Path, "/sso/sessions/"), r.URL.Query().Get("user")
 	return withCore(w, r, http.MethodDelete, func(c *core) error {
-		s, err := c.server.Sessions.Find(r.Context(), id)
-		if errors.Is(err, session.ErrNone) {
-			return adminError(http.StatusNotFound, errors.New("there is no such session; see: caddy sso session list"))
-		}
-		grants := 0
-		if err == nil {
-			grants, err = c.server.EndSessionAndGrants(r.Context(), oauth.SignedIn{Session: s, User: s.User()}, "", "by the operator")
-		}
-		if err != nil {
+		s, err := c.server.FindSession(r.Context(), id, user)
+		switch {
+		case errors.Is(err, session.ErrSearch):
+			return searchSession(w, c, id)
+		case errors.Is(err, session.ErrNone):
+			return adminError(http.StatusNotFound, errNoSession)
+		case err != nil:
 			return adminError(http.StatusServiceUnavailable, err)
 		}
-		return answer(w, ended{1, grants})
+		grants, err := c.server.EndSessionAndGrants(r.Context(), oauth.SignedIn{Session: s, User: s.User()}, "", "by the operator")
+		if err != nil {
+			return adminError(http.StatusServiceUnavailable,
+				fmt.Errorf("%w; do it again, or end all that the user has with: caddy sso user end %s", err, s.User().Subject))
+		}
+		return answer(w, ended{Ended: 1, Grants: grants})
 	})
+}
+
+var errNoSession = errors.New("there is no such session; see: caddy sso session list")
+
+// searchSession ends a session that can only be found by reading all of the store.
+func searchSession(w http.ResponseWriter, c *core, id string) error {
+	search, err := c.state.searches.Session(c.server, id)
+	if err != nil {
+		return adminError(http.StatusServiceUnavailable, err)
+	}
+	over, sessions, grants, err := search.Wait(searchPatience)
+	switch {
+	case !over:
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusAccepted)
+		return answer(w, ended{Searching: true})
+	case err != nil:
+		return adminError(http.StatusServiceUnavailable, err)
+	case sessions == 0:
+		return adminError(http.StatusNotFound, errNoSession)
+	}
+	return answer(w, ended{Ended: sessions, Grants: grants})
 }
 
 func (adminAPI) endUser(w http.ResponseWriter, r *http.Request) error {
@@ -126,43 +165,32 @@ func (adminAPI) endUser(w http.ResponseWriter, r *http.Request) error {
 		return adminError(http.StatusBadRequest, errors.New("the name of the user is missing"))
 	}
 	return withCore(w, r, http.MethodDelete, func(c *core) error {
-		n, err := endUserSessions(r.Context(), c.server.Sessions, name)
-		// Sessions first, so that no code of theirs becomes a grant meanwhile.
-		grants, grantsErr := c.server.Grants.EndMatching(r.Context(), called(name))
+		n, grants, err := c.server.EndCalled(r.Context(), name)
 		c.audit.Record(oauth.Event{
 			What: oauth.SessionEnded, User: session.User{Name: name},
 			Why: fmt.Sprintf("by the operator: all %d, and %d lasting grants", n, grants),
 		})
-		if err := errors.Join(err, grantsErr); err != nil {
-			return adminError(http.StatusServiceUnavailable, fmt.Errorf("%d sessions and %d grants have ended, not all; do it again: %w", n, grants, err))
+		if err != nil {
+			return adminError(http.StatusServiceUnavailable, fmt.Errorf("%d sessions and %d lasting grants have ended, not all; do it again: %w", n, grants, err))
 		}
-		return answer(w, ended{n, grants})
+		return searchUser(w, c, name, ended{Ended: n, Grants: grants})
 	})
 }
 
-// endUserSessions ends all sessions of a name or subject. Users may have left
-// the configuration, and sessions may be older than the lists of them, so all
-// are looked at. What began while that was done is on the lists.
-func endUserSessions(ctx context.Context, sessions *session.Sessions, name string) (int, error) {
-	subjects := map[string]bool{name: true}
-	ended, err := sessions.EndMatching(ctx, func(s *session.Session) bool {
-		if !called(name)(s.User()) {
-			return false
-		}
-		subjects[s.User().Subject] = true
-		return true
-	})
-	for subject := range subjects {
-		n, listErr := sessions.EndUser(ctx, subject)
-		ended += n
-		err = errors.Join(err, listErr)
+// searchUser ends what a user has that is on no list: it began under a version
+// without lists, or the store has lost a list.
+func searchUser(w http.ResponseWriter, c *core, name string, before ended) error {
+	search, err := c.state.searches.User(c.server, name)
+	over, sessions, grants := false, 0, 0
+	if err == nil {
+		over, sessions, grants, err = search.Wait(searchPatience)
 	}
-	return ended, err
-}
-
-// called matches a user by name or subject.
-func called(name string) func(session.User) bool {
-	return func(u session.User) bool { return strings.EqualFold(u.Name, name) || u.Subject == name }
+	all := ended{before.Ended + sessions, before.Grants + grants, !over}
+	if err != nil {
+		return adminError(http.StatusServiceUnavailable,
+			fmt.Errorf("%d sessions and %d lasting grants have ended; the search for more, that is on no list, failed; do it again: %w", all.Ended, all.Grants, err))
+	}
+	return answer(w, all)
 }
 
 // withCore runs f over the store of the configuration that is active.

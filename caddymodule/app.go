@@ -206,6 +206,7 @@ func (a *App) Start() error {
 	if err != nil {
 		return err
 	}
+	c.state.clock.Check(ctx, c.state.storeTime())
 	if err := c.server.Keys.Load(ctx); err != nil {
 		if !errors.Is(err, errUnavailable) {
 			return fmt.Errorf("loading the signing keys: %w", err)
@@ -216,6 +217,7 @@ func (a *App) Start() error {
 		return err
 	}
 	go a.maintain(ctx, c)
+	go a.followKeys(ctx, c)
 	go c.rechecks.Run(ctx)
 	go c.disabled.Run(ctx)
 	for _, way := range a.ways {
@@ -256,6 +258,19 @@ func (a *App) maintain(ctx context.Context, c *core) {
 			}
 		}
 	}
+}
+
+// followKeys takes over at once what other nodes do to the keys, and gives a store
+// that has lost them those that are known here.
+func (a *App) followKeys(ctx context.Context, c *core) {
+	if !a.engine.Shared() {
+		return
+	}
+	keys.Follow(ctx, c.state.store, c.refreshKeys, func(err error) {
+		if ctx.Err() == nil {
+			a.log.Warn("looking at the signing keys in the storage", zap.Error(err))
+		}
+	})
 }
 
 // Stop ends what Start began. The storage stays open for requests that still

@@ -10,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/caddy-sso/caddy-sso/clock"
 	"github.com/caddy-sso/caddy-sso/oauth"
 	"github.com/caddy-sso/caddy-sso/page"
 	"github.com/caddy-sso/caddy-sso/storage"
@@ -41,8 +42,10 @@ func TestWhatStandsBehindThePortalGetsNoSessionCookie(t *testing.T) {
 // closedEngine is a store that cannot be opened.
 type closedEngine struct{ Engine }
 
-func (closedEngine) Identity() string                        { return "closed" }
-func (closedEngine) Open(*zap.Logger) (storage.Store, error) { return nil, errors.New("closed") }
+func (closedEngine) Identity() string { return "closed" }
+func (closedEngine) Open(*zap.Logger, *clock.Clock) (storage.Store, error) {
+	return nil, errors.New("closed")
+}
 
 func TestClass03AGateWithoutAStoreHandsNoRequestOn(t *testing.T) {
 	pages, err := page.New(page.Brand{}, page.Options{})

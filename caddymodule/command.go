@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -18,21 +19,24 @@ import (
 func init() {
 	caddycmd.RegisterCommand(caddycmd.Command{
 		Name:  "sso",
-		Short: "Sees and ends sessions of single sign-on, edits users, tries the License API, and shows how the storage is",
+		Short: "Sees and ends sessions of single sign-on, edits users, withdraws keys, tries the License API, and looks after the storage",
 		Long: `Works on the sessions of a running server, through its admin API, and on files
 of users.
 
 Subcommands that ask the server take --address, or find the admin address in
 --config, and then ask no server whose sso has another issuer. Without both
 they ask the one at Caddy's default address. "license sign" asks nobody, and
-all of "user" but "end" take --file.`,
+all of "user" but "end" take --file. "storage check" and "storage compact" work
+on a file that no server has open with --file, and ask the server without it.`,
 		CobraFunc: func(cmd *cobra.Command) {
 			sessions := &cobra.Command{Use: "session", Short: "Sees and ends SSO sessions"}
-			group(sessions,
-				subcommand("list", "Lists all live sessions", cobra.NoArgs, listSessions),
-				subcommand("end <id>", "Ends one session, and all that hangs on it", cobra.ExactArgs(1), endSession),
-			)
-			group(cmd, sessions, userCommand(), licenseCommand(), storageCommand())
+			end := subcommand("end <id>", "Ends one session, and all that hangs on it", cobra.ExactArgs(1), endSession)
+			end.Flags().String("user", "", "The name or subject of the user, for an ID that is cut off, as in logs")
+			end.Long = "Ends one session, and all that hangs on it.\n\n" +
+				"The ID is that of \"session list\", or its first 16 characters, as logs have them. By these alone Redis can find only\n" +
+				"what this node uses: it takes --user, or is searched in the background, and then the log says what was ended."
+			group(sessions, subcommand("list", "Lists all live sessions", cobra.NoArgs, listSessions), end)
+			group(cmd, sessions, userCommand(), keysCommand(), licenseCommand(), storageCommand())
 		},
 	})
 }
@@ -110,23 +114,37 @@ func listSessions(fl caddycmd.Flags) (int, error) {
 }
 
 func endSession(fl caddycmd.Flags) (int, error) {
-	return end(fl, "/sso/sessions/"+url.PathEscape(fl.Arg(0)))
+	path := "/sso/sessions/" + url.PathEscape(fl.Arg(0))
+	if user := fl.String("user"); user != "" {
+		path += "?" + url.Values{"user": {user}}.Encode()
+	}
+	n, err := end(fl, path)
+	if err == nil && n.Searching {
+		err = errors.New("the session is not ended yet: the whole store is being searched for it, and the log of Caddy says what was ended; " +
+			"by all of the ID, as caddy sso session list has it, or with --user, it ends at once")
+	}
+	return edited(err)
 }
 
 func endUser(fl caddycmd.Flags) (int, error) {
-	return end(fl, "/sso/users/"+url.PathEscape(fl.Arg(0)))
+	n, err := end(fl, "/sso/users/"+url.PathEscape(fl.Arg(0)))
+	if err == nil && n.Searching {
+		fmt.Fprintln(os.Stderr, "The whole store is being searched for more that is on no list of the user, such as of an earlier version; the log of Caddy says what was ended.")
+	}
+	return edited(err)
 }
 
-func end(fl caddycmd.Flags, path string) (int, error) {
-	var n ended
-	if err := call(fl, http.MethodDelete, path, func(answer *json.Decoder) error { return answer.Decode(&n) }); err != nil {
-		return caddy.ExitCodeFailedStartup, err
+// end asks for something to be ended, and prints how much that was.
+func end(fl caddycmd.Flags, path string) (n ended, err error) {
+	err = call(fl, http.MethodDelete, path, func(answer *json.Decoder) error { return answer.Decode(&n) })
+	if err != nil {
+		return n, err
 	}
 	fmt.Printf("%d ended\n", n.Ended)
 	if n.Grants > 0 {
 		fmt.Printf("%d lasting grants ended\n", n.Grants)
 	}
-	return caddy.ExitCodeSuccess, nil
+	return n, nil
 }
 
 // call asks the admin API, and hands its answer to read.

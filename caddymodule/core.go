@@ -1,17 +1,18 @@
 package caddymodule
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
 	"github.com/caddy-sso/caddy-sso/attempts"
+	"github.com/caddy-sso/caddy-sso/clock"
 	"github.com/caddy-sso/caddy-sso/codes"
 	"github.com/caddy-sso/caddy-sso/keys"
 	"github.com/caddy-sso/caddy-sso/licenseapi"
@@ -36,10 +37,13 @@ var pooling sync.Mutex
 
 // A state is one store and what is kept in memory over it.
 type state struct {
+	clock    *clock.Clock
+	stop     context.CancelFunc // ends what compares the clocks
 	store    storage.Store
 	engine   storage.Store // what store is over, or the same
 	cache    *session.Cache
 	verified *oauth.VerifiedCache
+	searches *oauth.Searches
 	codes    *codes.Codes
 	attempts *attempts.Counts
 	secrets  *attempts.Counts // a count of its own, since a wrong secret costs next to nothing
@@ -49,6 +53,8 @@ type state struct {
 
 // Destruct implements caddy.Destructor.
 func (s *state) Destruct() error {
+	s.stop()
+	s.searches.Close()
 	s.verified.Close()
 	s.cache.Close()
 	if err := s.store.Close(); err != nil {
@@ -113,7 +119,8 @@ func (a *App) core() (*core, error) {
 }
 
 func (a *App) newState() (*state, error) {
-	store, err := a.engine.Open(a.storeLog)
+	clk := clock.New(clock.Options{Wall: wallClock, Report: new(clockReports).report})
+	store, err := a.engine.Open(a.storeLog, clk)
 	if err != nil {
 		return nil, err
 	}
@@ -123,23 +130,29 @@ func (a *App) newState() (*state, error) {
 			Removed:      append(session.Prefixes(), oauth.GrantPrefix),
 			Marks:        []string{oauth.EndedPrefix},
 			MarkLifetime: oauth.EndedFor,
+			Now:          clk.Now,
 			Forgotten:    logForgotten,
 		})
 	}
 	s := &state{
+		clock:    clk,
 		store:    store,
 		engine:   engine,
-		cache:    session.NewCache(store, session.CacheOptions{Capacity: a.Session.Cache, Logger: logStored(new(seldom.Kinds))}),
-		verified: oauth.NewVerifiedCache(store, oauth.VerifiedOptions{}),
+		cache:    session.NewCache(store, session.CacheOptions{Capacity: a.Session.Cache, Now: clk.Now, Logger: logStored(new(seldom.Kinds))}),
+		verified: oauth.NewVerifiedCache(store, oauth.VerifiedOptions{Now: clk.Now}),
+		searches: oauth.NewSearches(func() *zap.Logger { return caddy.Log().Named("sso") }),
 		attempts: attempts.New(),
 		secrets:  attempts.New(),
 		allowed:  attempts.New(),
 	}
 	if a.engine.Shared() {
-		s.codes = codes.NewStored(store, codes.Options{})
+		s.codes = codes.NewStored(store, codes.Options{Now: clk.Now})
 	} else {
-		s.codes = codes.NewMemory(codes.Options{})
+		s.codes = codes.NewMemory(codes.Options{Now: clk.Now})
 	}
+	ctx, stop := context.WithCancel(context.Background())
+	s.stop = stop
+	go clk.Run(ctx, s.storeTime())
 	return s, nil
 }
 
@@ -175,15 +188,19 @@ func (a *App) newCore(s *state, identity string) *core {
 			Sessions: sessions,
 			Codes:    s.codes,
 			Limits:   a.Codes.limits(format),
-			Keys:     keys.NewRing(vault, keys.Options{Algorithms: a.clients.Algorithms(), Logger: a.log.Named("keys")}),
+			Keys: keys.NewRing(vault, keys.Options{
+				Now: s.clock.Now, Algorithms: a.clients.Algorithms(), Withdrawn: s.verified.CloseBearers, Logger: a.log.Named("keys"),
+			}),
 			Grants:   oauth.NewGrants(s.store, sessions),
 			Verified: oauth.NewVerifiedTokens(s.verified),
 			Users:    a.ways,
+			Named:    a.ways.Called,
 			Outside:  a.ways.Outside,
 			Store:    s.store,
 			Secrets:  s.secrets,
 			Audit:    audit,
-			Now:      time.Now,
+			Now:      s.clock.Now,
+			Stamp:    s.clock.Earlier,
 
 			Allowance: s.allowed,
 		},

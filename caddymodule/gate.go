@@ -238,7 +238,7 @@ func (g *Gate) newGate(c *core) *gate.Gate {
 		From:        from,
 		OriginalURI: originalURI,
 		Lifetime:    time.Duration(a.Session.Lifetime),
-		Now:         time.Now,
+		Now:         c.state.clock.Now,
 		Log:         g.log,
 	}
 	if len(g.matchers) > 0 {

@@ -244,7 +244,7 @@ func (p *ProductConfig) product(client *oauth.Client) (*oauth.Product, error) {
 	if err != nil {
 		return nil, fmt.Errorf("provision: secret: %w", err)
 	}
-	provisioner, err := licenseapi.NewProvisioner(p.Provision.URL, secret, time.Now)
+	provisioner, err := licenseapi.NewProvisioner(p.Provision.URL, secret, wallClock)
 	if err != nil {
 		return nil, fmt.Errorf("provision: %w", err)
 	}
@@ -319,7 +319,7 @@ func (a *App) newLicenseAPI(server *oauth.Server, vault keys.Vault) (*licenseapi
 		Server: server, Keys: a.licensing.keys, BearerClients: a.License.BearerClients,
 		ClockSkew: time.Duration(a.License.ClockSkew), OpenIDConfiguration: a.License.OpenIDConfiguration,
 		Sign: signature.Sign, PublicKey: signature.Public,
-		Now: time.Now, Log: a.log.Named("license"),
+		Now: wallClock, Log: a.log.Named("license"),
 	}, signature
 }
 

@@ -153,7 +153,8 @@ func (p *Portal) newFaces(c *core) *portalFaces {
 			}},
 		},
 		From: from,
-		Now:  time.Now,
+		Now:  c.state.clock.Now,
+		Wall: c.state.clock.Wall,
 		Log:  p.log,
 
 		CommonWays: a.commonWays(),

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-sso/caddy-sso/clock"
 )
 
 // A reload with another policy changes the policy, and nothing else.
@@ -181,7 +183,7 @@ func TestACircleOfLinksEnds(t *testing.T) {
 	if err := s.Provision(caddy.Context{}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Open(nil); err == nil {
+	if _, err := s.Open(nil, clock.New(clock.Options{})); err == nil {
 		t.Errorf("%s was opened", s.Identity())
 	}
 }

@@ -3,7 +3,6 @@ package caddymodule
 import (
 	"net/http"
 	"net/url"
-	"strings"
 	"testing"
 
 	"github.com/caddy-sso/caddy-sso/storage/redistest"
@@ -45,43 +44,6 @@ func TestClass35ARevokedTokenStaysRevokedInAStoreThatIsFull(t *testing.T) {
 	}
 	if got := r.refresh(v, offline.Refresh); got.StatusCode == http.StatusOK {
 		t.Error("a revoked refresh token counts again")
-	}
-}
-
-// A store that is full takes no mark, but gives up what it holds: a user who is
-// banned then is out, with all that outlives a session.
-func TestABanWorksInAStoreThatIsFull(t *testing.T) {
-	server := redistest.Start(t)
-	w := newWorld(t)
-	w.mustLoad(setup{storage: "storage redis " + server.URL() + " " + redisKey, global: redeemers})
-	v := w.visitor()
-	v.signIn("http://" + w.site + "/")
-	r := redemption{"2", "", verifier, "/api/oauth2/auth", "/api/oauth2/token"}
-	var refresh []string
-	for range 3 {
-		given := r.redeemAtOnce(v, r.code(v, "offline"), 1)
-		if len(given) != 1 {
-			t.Fatal("no tokens")
-		}
-		refresh = append(refresh, given[0].Refresh)
-	}
-	server.MustCommand("CONFIG", "SET", "maxmemory-policy", "noeviction")
-	server.MustCommand("CONFIG", "SET", "maxmemory", "1")
-	if _, err := server.Command("SET", "more", "1"); err == nil {
-		t.Fatal("the store is not full")
-	}
-	got := w.ask(http.MethodDelete, "/sso/users/demo")
-	if got.StatusCode != http.StatusOK || strings.TrimSpace(got.body) != `{"ended":1,"grants":3}` {
-		t.Errorf("%s: %s", got.Status, got.body)
-	}
-	server.MustCommand("CONFIG", "SET", "maxmemory", "0")
-	if got := v.getOnce("http://" + w.site + "/"); got.StatusCode != http.StatusFound {
-		t.Errorf("still signed in: %s", got.Status)
-	}
-	for _, token := range refresh {
-		if got := r.refresh(v, token); got.StatusCode == http.StatusOK {
-			t.Error("a refresh token of a user who is banned counts")
-		}
 	}
 }
 

@@ -85,7 +85,7 @@ func (s *SigninBackend) backend(secret string) (*signin.Backend, error) {
 	if !oauth.CleanText(name) {
 		return nil, fmt.Errorf("name %q has control characters", name)
 	}
-	server, err := signed.NewServer(s.URL, secret, time.Duration(timeout), time.Now)
+	server, err := signed.NewServer(s.URL, secret, time.Duration(timeout), wallClock)
 	if err != nil {
 		return nil, err
 	}

@@ -125,7 +125,7 @@ func (s *SigninOIDC) provider() (*signin.Provider, error) {
 	}
 	o := signin.ProviderOptions{
 		ID: s.ID, Name: s.Name, Icon: s.Icon, Issuer: s.Issuer, ClientID: s.ClientID, Secret: signin.NewProviderSecret(s.secret),
-		Scopes: s.Scopes, Params: s.AuthorizeParams, Recheck: time.Duration(s.Recheck), LinkEmail: s.LinkEmail, Log: s.log,
+		Scopes: s.Scopes, Params: s.AuthorizeParams, Recheck: time.Duration(s.Recheck), LinkEmail: s.LinkEmail, Now: wallClock, Log: s.log,
 	}
 	setDefault(&o.Name, s.ID)
 	known := map[string]*string{

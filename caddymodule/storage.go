@@ -10,7 +10,9 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"go.uber.org/zap"
 
+	"github.com/caddy-sso/caddy-sso/clock"
 	"github.com/caddy-sso/caddy-sso/keys"
+	"github.com/caddy-sso/caddy-sso/session"
 	"github.com/caddy-sso/caddy-sso/storage"
 	"github.com/caddy-sso/caddy-sso/storage/file"
 	"github.com/caddy-sso/caddy-sso/storage/memory"
@@ -27,8 +29,9 @@ type Engine interface {
 	// configurations with one identity share it over a reload.
 	Identity() string
 
-	// Open opens the store.
-	Open(*zap.Logger) (storage.Store, error)
+	// Open opens the store. What it keeps for a time counts that by the clock, and
+	// so does not go before its time where that of the machine has jumped.
+	Open(*zap.Logger, *clock.Clock) (storage.Store, error)
 
 	// Shared says whether other nodes use the same store.
 	Shared() bool
@@ -57,8 +60,8 @@ func (*StorageMemory) CaddyModule() caddy.ModuleInfo {
 func (*StorageMemory) Identity() string { return "memory" }
 
 // Open implements Engine.
-func (s *StorageMemory) Open(*zap.Logger) (storage.Store, error) {
-	return memory.New(memory.Options{Capacity: s.Capacity}), nil
+func (s *StorageMemory) Open(_ *zap.Logger, clk *clock.Clock) (storage.Store, error) {
+	return memory.New(memory.Options{Capacity: s.Capacity, Now: clk.Now, Seekable: session.Seekable()}), nil
 }
 
 // Shared implements Engine.
@@ -130,8 +133,14 @@ func resolve(path string, links int) string {
 }
 
 // Open implements Engine.
-func (s *StorageFile) Open(*zap.Logger) (storage.Store, error) {
-	return file.Open(s.Path, file.Options{})
+func (s *StorageFile) Open(_ *zap.Logger, clk *clock.Clock) (storage.Store, error) {
+	return file.Open(s.Path, file.Options{Now: clk.Now, Damaged: logDamaged})
+}
+
+// logDamaged writes that a file was found to be damaged. It outlives the
+// configuration, whose log may be closed by then.
+func logDamaged(err error) {
+	caddy.Log().Named("sso").Error("the storage is damaged; sessions that are known go on, and nothing new is written", zap.Error(err))
 }
 
 // Shared implements Engine.

@@ -17,31 +17,45 @@ import (
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 
+	"github.com/caddy-sso/caddy-sso/clock"
+	"github.com/caddy-sso/caddy-sso/recheck"
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
 // storageStatus is the answer of GET /sso/storage.
 type storageStatus struct {
-	Engine string `json:"engine"`
+	Engine string       `json:"engine"`
+	Clock  clock.Status `json:"clock"`
 	storage.Status
+
+	// What interruptions of the storage came to, for sessions and tokens that this
+	// node knows.
+	Known recheck.Counts `json:"known"`
 }
 
 // storageStatus answers GET /sso/storage: how the storage is, even if it is away.
 func (adminAPI) storageStatus(w http.ResponseWriter, r *http.Request) error {
 	return withCore(w, r, http.MethodGet, func(c *core) error {
-		status := storageStatus{Engine: c.engine}
+		c.state.clock.Check(r.Context(), c.state.storeTime())
+		status := storageStatus{Engine: c.engine, Clock: c.state.clock.Status()}
 		if engine, ok := c.state.engine.(interface {
 			Status(context.Context) storage.Status
 		}); ok {
 			status.Status = engine.Status(r.Context())
 		}
+		status.Known = c.state.cache.Counts()
+		status.Known.Add(c.state.verified.Counts())
 		return answer(w, status)
 	})
 }
 
 func storageCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "storage", Short: "Shows how the storage is"}
-	group(cmd, subcommand("status", "Shows the storage of a running server: engine, version, role, latency, sizes", cobra.NoArgs, printStorageStatus))
+	cmd := &cobra.Command{Use: "storage", Short: "Shows how the storage is, verifies its file and makes it smaller"}
+	group(cmd,
+		subcommand("status", "Shows the storage of a running server: engine, version, role, latency, sizes", cobra.NoArgs, printStorageStatus),
+		fileTaskCommand("check", "Verifies that the file of storage file is not damaged"),
+		fileTaskCommand("compact", "Makes the file of storage file as small as what it has"),
+	)
 	return cmd
 }
 
@@ -63,6 +77,7 @@ func (s storageStatus) print(to io.Writer) error {
 		fmt.Fprintf(table, "%s:\t%s\n", name, strings.TrimSuffix(fmt.Sprintln(values...), "\n"))
 	}
 	line("engine", s.Engine)
+	line("clock of this node", clockText(s.Clock))
 	var away error
 	switch {
 	case s.Memory != nil:
@@ -70,12 +85,21 @@ func (s storageStatus) print(to io.Writer) error {
 	case s.File != nil:
 		line("path", s.File.Path)
 		line("size", bytesOf(s.File.Bytes))
+		line("unused", bytesOf(s.File.Unused))
+		if s.File.Problem != "" {
+			away = errors.New(s.File.Problem)
+		}
 	case s.Redis != nil:
 		line("key prefix", s.Redis.Prefix)
 		if s.Redis.Topology != "" {
 			line("servers", s.Redis.Topology)
 		}
 		away = s.printServers(table)
+		fmt.Fprintf(table, "this node\t\n")
+		line("  interruptions", s.Known.Interruptions)
+		line("  requests served unchecked", s.Known.Unchecked)
+		line("  requests that waited in vain", s.Known.Waited)
+		line("  sessions and tokens to be checked", s.Known.Pending)
 	}
 	if err := table.Flush(); err != nil {
 		return fmt.Errorf("printing the status: %w", err)

@@ -10,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"go.uber.org/zap"
 
+	"github.com/caddy-sso/caddy-sso/clock"
 	"github.com/caddy-sso/caddy-sso/keys"
 	"github.com/caddy-sso/caddy-sso/seldom"
 	"github.com/caddy-sso/caddy-sso/storage"
@@ -134,7 +135,7 @@ func (s *StorageRedis) Identity() string {
 }
 
 // Open implements Engine.
-func (s *StorageRedis) Open(log *zap.Logger) (storage.Store, error) {
+func (s *StorageRedis) Open(log *zap.Logger, _ *clock.Clock) (storage.Store, error) {
 	o := s.options
 	o.Logger = log.Named("redis")
 	o.Unconfirmed = new(unconfirmed).ending

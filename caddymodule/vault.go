@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -34,8 +35,13 @@ func (v *caddyVault) Load(ctx context.Context, name string) ([]byte, bool, error
 	return blob, true, nil
 }
 
-// Update implements keys.Vault: alone among all who use the same storage.
+// Update implements keys.Vault: alone among all who use the same storage. Where
+// nothing is due it locks nothing, since a lock is a file, and the disk may be full.
 func (v *caddyVault) Update(ctx context.Context, name string, change func([]byte) ([]byte, error)) (_ []byte, err error) {
+	before, next, err := v.changed(ctx, name, change)
+	if err != nil || next == nil {
+		return before, err
+	}
 	lock := v.key(name) + ".lock"
 	if err := v.storage.Lock(ctx, lock); err != nil {
 		return nil, fmt.Errorf("locking %s in Caddy's storage: %w", name, err)
@@ -49,9 +55,10 @@ func (v *caddyVault) Update(ctx context.Context, name string, change func([]byte
 	if err != nil {
 		return nil, err
 	}
-	next, err := change(old)
-	if err != nil {
-		return nil, err
+	if !bytes.Equal(old, before) { // somebody was faster
+		if next, err = change(bytes.Clone(old)); err != nil {
+			return nil, err
+		}
 	}
 	if next == nil {
 		return old, nil
@@ -60,4 +67,15 @@ func (v *caddyVault) Update(ctx context.Context, name string, change func([]byte
 		return nil, fmt.Errorf("storing %s in Caddy's storage: %w", name, err)
 	}
 	return next, nil
+}
+
+// changed returns what is stored, and what change makes of it.
+func (v *caddyVault) changed(ctx context.Context, name string, change func([]byte) ([]byte, error)) (old, next []byte, err error) {
+	if old, _, err = v.Load(ctx, name); err != nil {
+		return nil, nil, err
+	}
+	if next, err = change(bytes.Clone(old)); err != nil {
+		return nil, nil, err
+	}
+	return old, next, nil
 }

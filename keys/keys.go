@@ -19,13 +19,19 @@
 // token that it signed has expired.
 //
 // The sealing key is not rotated: what was sealed under it must still open.
+//
+// # A vault that loses keys
+//
+// A ring writes back what its vault has lost of the keys that it knows: so a
+// store that comes back empty gets its keys from any node that lives, and where
+// another node has made new ones meanwhile, all nodes come to use both. A key that
+// is not known makes a ring look into the vault. A key that was withdrawn leaves
+// its ID in the vault, and no ring takes it or writes it back.
 package keys
 
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -61,10 +67,6 @@ var (
 	ErrSealed = errors.New("keys: not a sealed value")
 )
 
-// reloadInterval is how often tokens with an unknown key ID may make a ring
-// look at its vault.
-const reloadInterval = 10 * time.Second
-
 // Options are the policy of a Ring, and what it needs from outside.
 type Options struct {
 	Now  func() time.Time // default time.Now
@@ -76,6 +78,11 @@ type Options struct {
 	Retain     time.Duration // how long a key verifies after its use; must exceed the tokens' lifetime; default 48 h
 
 	Logger *zap.Logger // default none
+
+	// Withdrawn is told, after a key was withdrawn, here or at another node, that
+	// what is under way because of a token is to be looked at again. It must not
+	// block. Default: nobody is.
+	Withdrawn func()
 }
 
 func (o Options) withDefaults() Options {
@@ -97,6 +104,9 @@ func (o Options) withDefaults() Options {
 	if o.Logger == nil {
 		o.Logger = zap.NewNop()
 	}
+	if o.Withdrawn == nil {
+		o.Withdrawn = func() {}
+	}
 	return o
 }
 
@@ -107,23 +117,15 @@ type Ring struct {
 	vault Vault
 	o     Options
 
-	loaded   atomic.Pointer[keyring] // nil until loaded
-	version  atomic.Uint64           // how often other keys were
-	loading  chan struct{}           // holds a token while somebody loads
-	reloaded atomic.Int64            // when an unknown key ID last caused a look, in Unix nanoseconds
-}
-
-// keyring is what a Ring read from its vault. It is never changed.
-type keyring struct {
-	schedules map[Algorithm]schedule
-	byID      map[string]*signingKey
-	sealer    *sealer
-	digest    [sha256.Size]byte // of all that was read
+	loaded  atomic.Pointer[keyring] // nil until loaded
+	version atomic.Uint64           // how often other keys were
+	loading chan struct{}           // holds a token while somebody loads
+	unknown unknownKeys
 }
 
 // NewRing returns a ring over v. It reads nothing yet.
 func NewRing(v Vault, o Options) *Ring {
-	return &Ring{vault: v, o: o.withDefaults(), loading: make(chan struct{}, 1)}
+	return &Ring{vault: v, o: o.withDefaults(), loading: make(chan struct{}, 1), unknown: newUnknownKeys()}
 }
 
 // Format keeps key material out of whatever prints the ring.
@@ -168,6 +170,14 @@ func (r *Ring) keyring(ctx context.Context) (*keyring, error) {
 	k, err := r.update(ctx)
 	if err == nil {
 		return k, nil
+	}
+	// What cannot be written, since a disk is full for example, takes no keys away
+	// that are there.
+	if ctx.Err() == nil {
+		if k, readErr := r.readOnly(ctx); readErr == nil {
+			r.o.Logger.Warn("going on with the keys that are stored, since new ones cannot be written", zap.Error(err))
+			return k, nil
+		}
 	}
 	if errors.Is(err, storage.ErrUnavailable) {
 		if k, ok := r.recall(); ok {
@@ -219,99 +229,27 @@ func (r *Ring) begin(ctx context.Context) error {
 
 func (r *Ring) end() { <-r.loading }
 
-// update takes every blob a step further in the vault, and loads the outcome.
-func (r *Ring) update(ctx context.Context) (*keyring, error) {
-	return r.read(r.o.Algorithms, func(name string, step func([]byte) ([]byte, error)) ([]byte, error) {
-		return r.vault.Update(ctx, name, step)
-	})
-}
-
-// reload loads what is in the vault as it is, at most once in reloadInterval.
-// In between it returns the keys that are loaded.
-func (r *Ring) reload(ctx context.Context) (*keyring, error) {
-	now, last := r.o.Now().UnixNano(), r.reloaded.Load()
-	if now-last < int64(reloadInterval) || !r.reloaded.CompareAndSwap(last, now) {
-		return r.loaded.Load(), nil
-	}
+// Refresh picks up what other nodes did, and writes back what the vault has lost
+// of the keys that are known here. It is meant to be called whenever the vault
+// may have changed. It writes nothing that is there, so that nodes which tell each
+// other of every write come to rest.
+func (r *Ring) Refresh(ctx context.Context) error {
 	if err := r.begin(ctx); err != nil {
-		return nil, fmt.Errorf("reloading keys: %w", err)
+		return fmt.Errorf("refreshing keys: %w", err)
 	}
 	defer r.end()
-	k, err := r.read(r.o.Algorithms, func(name string, _ func([]byte) ([]byte, error)) ([]byte, error) {
+	if _, err := r.refresh(ctx); err != nil {
+		return fmt.Errorf("refreshing keys: %w", err)
+	}
+	return nil
+}
+
+// readOnly loads what is in the vault as it is.
+func (r *Ring) readOnly(ctx context.Context) (*keyring, error) {
+	return r.read(r.o.Algorithms, func(name string, _ step) ([]byte, error) {
 		blob, _, err := r.vault.Load(ctx, name)
 		return blob, err
 	})
-	if err != nil {
-		return nil, fmt.Errorf("reloading keys: %w", err)
-	}
-	return k, nil
-}
-
-var errForgotten = errors.New("nothing is known of them")
-
-// recall loads what the vault remembers: the sealing key at least, and the keys
-// of the algorithms that were in use before.
-func (r *Ring) recall() (*keyring, bool) {
-	vault, ok := r.vault.(Recaller)
-	if !ok {
-		return nil, false
-	}
-	var algs []Algorithm
-	for _, alg := range r.o.Algorithms {
-		if _, ok := vault.Recall(signingName(alg)); ok {
-			algs = append(algs, alg)
-		}
-	}
-	k, err := r.read(algs, func(name string, _ func([]byte) ([]byte, error)) ([]byte, error) {
-		blob, ok := vault.Recall(name)
-		if !ok {
-			return nil, errForgotten
-		}
-		return blob, nil
-	})
-	return k, err == nil
-}
-
-func signingName(alg Algorithm) string { return "signing-" + string(alg) }
-
-// read makes a keyring of the sealing key and those of algs, got from get, and
-// puts it into use. The caller stands between begin and end.
-func (r *Ring) read(algs []Algorithm, get func(name string, step func([]byte) ([]byte, error)) ([]byte, error)) (*keyring, error) {
-	k := &keyring{schedules: make(map[Algorithm]schedule), byID: make(map[string]*signingKey)}
-	blobs := make(map[string][]byte) // in JSON their names are sorted
-	for _, alg := range algs {
-		blob, err := get(signingName(alg), func(old []byte) ([]byte, error) {
-			return r.stepSchedule(alg, old)
-		})
-		if err != nil {
-			return nil, fmt.Errorf("%s keys: %w", alg, err)
-		}
-		s, err := decodeSchedule(alg, blob, r.o.Retain)
-		if err != nil {
-			return nil, fmt.Errorf("%s keys: %w", alg, err)
-		}
-		k.schedules[alg], blobs[signingName(alg)] = s, blob
-		for _, key := range s {
-			k.byID[key.id] = key
-		}
-	}
-	blob, err := get("sealing", r.stepSealing)
-	if err != nil {
-		return nil, fmt.Errorf("sealing key: %w", err)
-	}
-	if k.sealer, err = decodeSealer(blob); err != nil {
-		return nil, fmt.Errorf("sealing key: %w", err)
-	}
-	blobs["sealing"] = blob
-	all, err := json.Marshal(blobs)
-	if err != nil {
-		return nil, err
-	}
-	k.digest = sha256.Sum256(all)
-	if before := r.loaded.Swap(k); before == nil || before.digest != k.digest {
-		r.version.Add(1)
-	}
-	return k, nil
 }
 
 // Version moves whenever other keys are read than before: what was verified

@@ -51,7 +51,7 @@ func TestAVaultThatFailsThenRecovers(t *testing.T) {
 }
 
 func TestLoadingHeedsItsContext(t *testing.T) {
-	v := &blockedVault{entered: make(chan struct{}), leave: make(chan struct{})}
+	v := &blockedVault{Vault: keystest.NewVault(), entered: make(chan struct{}), leave: make(chan struct{})}
 	r := keys.NewRing(v, keys.Options{})
 	done := make(chan error)
 	go func() { done <- r.Load(t.Context()) }()

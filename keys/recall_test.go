@@ -86,23 +86,19 @@ func TestNothingIsRecalledThatIsNotOurs(t *testing.T) {
 	}
 }
 
-// Keys that are gone from the store are not brought back from memory.
-func TestWhatTheStoreLostIsForgotten(t *testing.T) {
-	store, clk := &outage{Store: memory.New(memory.Options{})}, newClock()
+// A ring that begins with a configuration knows what that of before did.
+func TestWhatTheStoreLostComesBack(t *testing.T) {
+	store, clk := memory.New(memory.Options{}), newClock()
 	shared := new(keys.Memory)
-	v := keys.NewStoreVault(store, storageKey, shared)
-	newRing(t, v, clk, keys.ES256)
-	for _, name := range []string{"sealing", "signing-ES256"} {
-		if _, ok, err := store.Take(t.Context(), "keys:"+name); !ok || err != nil {
-			t.Fatal(name, ok, err)
-		}
-		if _, ok, err := v.Load(t.Context(), name); ok || err != nil {
+	before := newRing(t, keys.NewStoreVault(store, storageKey, shared), clk, keys.ES256)
+	token, sealed := mustSign(t, before, keys.ES256), mustSeal(t, before, "p", "x")
+	for name := range dump(t, store) {
+		if _, ok, err := store.Take(t.Context(), name); !ok || err != nil {
 			t.Fatal(name, ok, err)
 		}
 	}
-	store.away.Store(true)
-	r := keys.NewRing(v, keys.Options{Now: clk.Now, Algorithms: []keys.Algorithm{keys.ES256}})
-	if err := r.Load(t.Context()); !errors.Is(err, storage.ErrUnavailable) {
-		t.Errorf("Load: %v", err)
-	}
+	newRing(t, keys.NewStoreVault(store, storageKey, shared), clk, keys.ES256)
+	elsewhere := newRing(t, keys.NewStoreVault(store, storageKey, nil), clk, keys.ES256)
+	mustVerify(t, elsewhere, token, keys.ES256)
+	mustUnseal(t, elsewhere, "p", sealed, "x")
 }

@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
-	"go.uber.org/zap"
 
 	"github.com/caddy-sso/caddy-sso/records"
 )
@@ -26,8 +25,9 @@ const rsaBits = 2048
 // scheduleBlob is how the keys of one algorithm lie in the vault, in the order
 // in which they sign.
 type scheduleBlob struct {
-	Version int               `json:"v"`
-	Keys    []scheduleBlobKey `json:"keys"`
+	Version   int               `json:"v"`
+	Keys      []scheduleBlobKey `json:"keys"`
+	Withdrawn []string          `json:"withdrawn,omitempty"` // IDs of keys that are never to come back
 }
 
 type scheduleBlobKey struct {
@@ -51,11 +51,15 @@ func (k scheduleBlobKey) MarshalJSON() ([]byte, error) {
 	return records.Encode(records.JSON, plain(k), k.stored)
 }
 
-// parseSchedule reads a vault's blob. Such blobs once had no version.
+// parseSchedule reads a vault's blob, which once had no version. Nil is one without
+// keys.
 func parseSchedule(blob []byte) (scheduleBlob, error) {
 	b := scheduleBlob{Version: records.Version}
+	if blob == nil {
+		return b, nil
+	}
 	err := records.Decode(blob, &b, &b.Version)
-	if err != nil && !errors.Is(err, records.ErrVersion) {
+	if err != nil && !errors.Is(err, records.ErrVersion) || err == nil && len(b.Keys) == 0 {
 		err = errMalformed
 	}
 	return b, err
@@ -120,43 +124,6 @@ func (s schedule) public(now time.Time) []jose.JSONWebKey {
 	return keys
 }
 
-// stepSchedule takes the keys of one algorithm from what they are to what they
-// should be now. It returns nil if there is nothing to do. What it cannot use
-// it leaves as it is, for somebody to look at.
-func (r *Ring) stepSchedule(alg Algorithm, old []byte) ([]byte, error) {
-	b := scheduleBlob{Version: records.Version}
-	if old != nil {
-		if _, err := decodeSchedule(alg, old, r.o.Retain); err != nil {
-			return nil, err
-		}
-		var err error
-		if b, err = parseSchedule(old); err != nil {
-			return nil, err
-		}
-	}
-	now := r.o.Now()
-	kept := b.Keys[:0:0]
-	for i, key := range b.Keys {
-		if until := b.verifiesUntil(i, r.o.Retain); until.IsZero() || now.Before(until) {
-			kept = append(kept, key)
-		}
-	}
-	signsFrom, due := r.nextKey(kept, now)
-	if !due && len(kept) == len(b.Keys) {
-		return nil, nil
-	}
-	if due {
-		pkcs8, err := r.generate(alg)
-		if err != nil {
-			return nil, fmt.Errorf("making key: %w", err)
-		}
-		kept = append(kept, scheduleBlobKey{SignsFrom: signsFrom.UTC(), PKCS8: pkcs8})
-		r.o.Logger.Info("made signing key", zap.String("algorithm", string(alg)), zap.Time("signs_from", signsFrom))
-	}
-	b.Keys = kept
-	return records.Encode(records.JSON, b, old)
-}
-
 // nextKey says whether another key is due, and from when it is to sign.
 func (r *Ring) nextKey(keys []scheduleBlobKey, now time.Time) (signsFrom time.Time, due bool) {
 	if len(keys) == 0 {
@@ -197,15 +164,8 @@ func (r *Ring) generate(alg Algorithm) ([]byte, error) {
 // errMalformed stands in for errors of decoders, which may quote what they read.
 var errMalformed = errors.New("what the vault holds is malformed")
 
-// decodeSchedule makes a vault's blob ready for use.
-func decodeSchedule(alg Algorithm, blob []byte, retain time.Duration) (schedule, error) {
-	b, err := parseSchedule(blob)
-	if err != nil {
-		return nil, err
-	}
-	if len(b.Keys) == 0 {
-		return nil, errMalformed
-	}
+// schedule makes the keys ready for use.
+func (b scheduleBlob) schedule(alg Algorithm, retain time.Duration) (schedule, error) {
 	s := make(schedule, 0, len(b.Keys))
 	for i, stored := range b.Keys {
 		key, err := decodeKey(alg, stored.PKCS8)

@@ -7,7 +7,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -23,16 +22,34 @@ const maxSealed = 64 << 10
 // strictBase64 is strict, so that one value has one spelling.
 var strictBase64 = base64.RawURLEncoding.Strict()
 
-// sealingBlob is how the sealing key lies in the vault.
+// sealingBlob is how the sealing keys lie in the vault. Each is 32 random bytes,
+// from which everything is derived.
 type sealingBlob struct {
-	Version int    `json:"v"`
-	Root    []byte `json:"root"` // 32 random bytes; everything is derived from it
+	Version   int      `json:"v"`
+	Root      []byte   `json:"root"`                // seals and opens
+	Older     [][]byte `json:"older,omitempty"`     // open what nodes sealed that had another Root
+	Withdrawn []string `json:"withdrawn,omitempty"` // IDs of keys that are never to come back
 }
 
 func (sealingBlob) Format(s fmt.State, _ rune) { redact(s) }
 
-// sealer is a sealing key ready for use.
-type sealer struct{ aead cipher.AEAD }
+// sealer is the sealing keys ready for use, the one that seals first.
+type sealer struct {
+	aeads []cipher.AEAD
+	ids   []string
+}
+
+// open returns what one of the keys sealed for one of the purposes.
+func (s *sealer) open(raw []byte, purposes []string) (plaintext []byte, ok bool) {
+	for _, aead := range s.aeads {
+		for _, purpose := range purposes {
+			if plaintext, ok := unseal(aead, raw, purpose); ok {
+				return plaintext, true
+			}
+		}
+	}
+	return nil, false
+}
 
 func (*sealer) Format(s fmt.State, _ rune) { redact(s) }
 
@@ -48,15 +65,21 @@ func (r *Ring) Seal(ctx context.Context, purpose string, plaintext []byte) (stri
 	if strictBase64.EncodedLen(raw) > maxSealed {
 		return "", fmt.Errorf("sealing value: over %d bytes", maxSealed)
 	}
-	sealed, err := seal(k.sealer.aead, r.o.Rand, plaintext, purpose)
+	sealed, err := seal(k.sealer.aeads[0], r.o.Rand, plaintext, purpose)
 	if err != nil {
 		return "", fmt.Errorf("sealing value: %w", err)
 	}
 	return strictBase64.EncodeToString(sealed), nil
 }
 
-// Unseal returns what was sealed for purpose, or [ErrSealed].
+// Unseal returns what was sealed for purpose, or [ErrSealed]. An error that does
+// not wrap [ErrSealed] says nothing about the value.
 func (r *Ring) Unseal(ctx context.Context, purpose, sealed string) ([]byte, error) {
+	return r.UnsealAny(ctx, sealed, purpose)
+}
+
+// UnsealAny returns what was sealed for one of several purposes, or [ErrSealed].
+func (r *Ring) UnsealAny(ctx context.Context, sealed string, purposes ...string) ([]byte, error) {
 	k, err := r.keyring(ctx)
 	if err != nil {
 		return nil, err
@@ -69,11 +92,20 @@ func (r *Ring) Unseal(ctx context.Context, purpose, sealed string) ([]byte, erro
 	if err != nil || strictBase64.EncodedLen(len(raw)) != len(sealed) {
 		return nil, ErrSealed
 	}
-	plaintext, ok := unseal(k.sealer.aead, raw, purpose)
-	if !ok {
+	if plaintext, ok := k.sealer.open(raw, purposes); ok {
+		return plaintext, nil
+	}
+	if len(raw) < chacha20poly1305.NonceSizeX+chacha20poly1305.Overhead {
 		return nil, ErrSealed
 	}
-	return plaintext, nil
+	// Another node may have sealed it with a key that is not known here yet.
+	if k, err = r.look(ctx, sealed); err != nil {
+		return nil, err
+	}
+	if plaintext, ok := k.sealer.open(raw, purposes); ok {
+		return plaintext, nil
+	}
+	return nil, ErrSealed
 }
 
 // SealUnder is sealing for whoever has a secret of high entropy, without a ring:
@@ -101,33 +133,42 @@ func UnsealUnder(secret []byte, purpose string, sealed []byte) ([]byte, error) {
 	return plaintext, nil
 }
 
-// stepSealing makes the sealing key if there is none.
-func (r *Ring) stepSealing(old []byte) ([]byte, error) {
-	if old != nil {
-		return nil, nil
+// parseSealing reads a vault's blob, which once had no version. Nil is one without
+// keys.
+func parseSealing(blob []byte) (sealingBlob, error) {
+	b := sealingBlob{Version: records.Version}
+	if blob == nil {
+		return b, nil
 	}
-	root := make([]byte, chacha20poly1305.KeySize)
-	if _, err := io.ReadFull(r.o.Rand, root); err != nil {
-		return nil, fmt.Errorf("reading random bytes: %w", err)
-	}
-	return json.Marshal(sealingBlob{Version: records.Version, Root: root})
-}
-
-// decodeSealer makes a vault's blob ready for use.
-func decodeSealer(blob []byte) (*sealer, error) {
-	b := sealingBlob{Version: records.Version} // which it once did not have
 	err := records.Decode(blob, &b, &b.Version)
 	if errors.Is(err, records.ErrVersion) {
-		return nil, err
+		return b, err
 	}
-	if err != nil || len(b.Root) != chacha20poly1305.KeySize {
+	if err != nil {
+		return b, errMalformed
+	}
+	for _, root := range append([][]byte{b.Root}, b.Older...) {
+		if len(root) != chacha20poly1305.KeySize {
+			return b, errMalformed
+		}
+	}
+	return b, nil
+}
+
+// sealer makes a vault's blob ready for use.
+func (b sealingBlob) sealer() (*sealer, error) {
+	if b.Root == nil {
 		return nil, errMalformed
 	}
-	aead, err := deriveAEAD(b.Root, "seal")
-	if err != nil {
-		return nil, err
+	s := new(sealer)
+	for _, root := range b.roots() {
+		aead, err := deriveAEAD(root, "seal")
+		if err != nil {
+			return nil, err
+		}
+		s.aeads, s.ids = append(s.aeads, aead), append(s.ids, sealingID(root))
 	}
-	return &sealer{aead}, nil
+	return s, nil
 }
 
 // deriveAEAD returns XChaCha20-Poly1305 under a key derived from secret. info

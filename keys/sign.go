@@ -103,7 +103,7 @@ func canonical(token string) bool {
 }
 
 // verificationKey returns the key with an ID, nil if there is none. Another
-// node may have made it just now, so it looks into the vault now and then.
+// node may have made it just now, so it looks into the vault.
 func (r *Ring) verificationKey(ctx context.Context, id string) (*signingKey, error) {
 	k, err := r.keyring(ctx)
 	if err != nil {
@@ -118,7 +118,7 @@ func (r *Ring) verificationKey(ctx context.Context, id string) (*signingKey, err
 	if key, ok := k.byID[id]; ok {
 		return key, nil
 	}
-	if k, err = r.reload(ctx); err != nil {
+	if k, err = r.look(ctx, id); err != nil {
 		return nil, err
 	}
 	return k.byID[id], nil

@@ -25,6 +25,10 @@ const (
 	vaultAttempts = 100
 )
 
+// StoredPrefix begins the keys of a store under which [NewStoreVault] keeps its
+// blobs. Whoever watches the store calls [Ring.Refresh] after their changes.
+const StoredPrefix = "keys:"
+
 var (
 	// ErrStorageKey is returned, wrapped, when blobs in the store do not open
 	// under the storage key.
@@ -65,17 +69,13 @@ type Memory struct {
 
 func (*Memory) Format(s fmt.State, _ rune) { redact(s) }
 
-// saw keeps what is stored under name; nil forgets it.
+// saw keeps what is stored under name.
 func (m *Memory) saw(name string, sealed []byte) {
 	if m == nil {
 		return
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if sealed == nil {
-		delete(m.sealed, name)
-		return
-	}
 	if m.sealed == nil {
 		m.sealed = make(map[string][]byte)
 	}
@@ -146,8 +146,7 @@ func (v *storeVault) read(ctx context.Context, name string) (sealed, blob []byte
 		return nil, nil, fmt.Errorf("reading keys: %w", err)
 	}
 	if !ok {
-		v.memory.saw(name, nil)
-		return nil, nil, nil
+		return nil, nil, nil // what was there is remembered, so that it can come back
 	}
 	blob, ok = unseal(v.aead, sealed, name)
 	if !ok {
@@ -165,4 +164,4 @@ func (v *storeVault) Recall(name string) ([]byte, bool) {
 	return unseal(v.aead, v.memory.get(name), name)
 }
 
-func vaultKey(name string) string { return "keys:" + name }
+func vaultKey(name string) string { return StoredPrefix + name }

@@ -17,7 +17,7 @@ type Vault interface {
 }
 
 // A Recaller is a vault that can tell what was last seen of its blobs, by it
-// or by a vault before it, while it cannot be asked.
+// or by a vault before it: for when it cannot be asked, or has lost them.
 type Recaller interface {
 	Recall(name string) (blob []byte, ok bool)
 }

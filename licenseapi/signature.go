@@ -1,6 +1,7 @@
 package licenseapi
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/rand"
@@ -16,6 +17,7 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/caddy-sso/caddy-sso/keys"
 	"github.com/caddy-sso/caddy-sso/storage"
@@ -25,11 +27,17 @@ import (
 // or made, when it is first needed. It is safe for concurrent use, and cannot
 // be printed.
 type SignatureKey struct {
-	read     func(context.Context) ([]byte, error)
-	maintain func(context.Context) error // nil: a file stays where it is
+	read           func(context.Context) ([]byte, error)
+	renew, refresh func(context.Context) error // nil: a file stays where it is
 
 	reading sync.Mutex
-	loaded  atomic.Pointer[rsa.PrivateKey]
+	loaded  atomic.Pointer[signatureKey]
+}
+
+// signatureKey is a key ready for use, and the PEM that it was read from.
+type signatureKey struct {
+	*rsa.PrivateKey
+	text []byte
 }
 
 // signatureBits is the size of a key that is made; those that are given are
@@ -54,45 +62,94 @@ func SignatureKeyFile(path string) *SignatureKey {
 	}}
 }
 
-// SignatureKeyVault is a key that all nodes which share the vault share.
+// SignatureKeyVault is a key that all nodes which share the vault share. Licensed
+// software has the public half built in, so the oldest key that a node knows is
+// the one that counts: should the vault lose it, that node writes it back, and a
+// node that has made another gives that up.
 func SignatureKeyVault(v keys.Vault) *SignatureKey {
 	k := new(SignatureKey)
-	k.read = func(ctx context.Context) ([]byte, error) {
+	update := func(ctx context.Context, known []byte) ([]byte, error) {
 		text, err := v.Update(ctx, vaultName, func(old []byte) ([]byte, error) {
-			switch loaded := k.loaded.Load(); {
+			switch {
+			case known != nil && (old == nil || made(known).Before(made(old))):
+				return known, nil
 			case old != nil:
 				return nil, nil
-			case loaded != nil: // of a vault that lost it
-				return encodeKey(loaded)
 			}
-			return newKey()
+			return newKey(map[string]string{madeHeader: time.Now().UTC().Format(time.RFC3339Nano)})
 		})
-		if r, ok := v.(keys.Recaller); ok && errors.Is(err, storage.ErrUnavailable) {
-			if seen, known := r.Recall(vaultName); known {
-				return seen, nil
-			}
-		}
 		if err != nil {
 			return nil, fmt.Errorf("the signature key: %w", err)
 		}
 		return text, nil
 	}
-	k.maintain = func(ctx context.Context) error {
-		_, err := k.read(ctx)
+	k.read = func(ctx context.Context) ([]byte, error) {
+		known := k.known(v)
+		text, err := update(ctx, known)
+		if err == nil {
+			return text, nil
+		}
+		// What cannot be renewed, since a disk is full, is there all the same.
+		if stored, ok, loadErr := v.Load(ctx, vaultName); ok && loadErr == nil {
+			return stored, nil
+		}
+		if known != nil && errors.Is(err, storage.ErrUnavailable) {
+			return known, nil
+		}
+		return nil, err
+	}
+	k.renew = func(ctx context.Context) error {
+		text, err := update(ctx, k.known(v))
+		if err != nil {
+			return err
+		}
+		_, err = k.use(text)
 		return err
+	}
+	k.refresh = func(ctx context.Context) error {
+		text, ok, err := v.Load(ctx, vaultName)
+		if err != nil {
+			return fmt.Errorf("refreshing the signature key: %w", err)
+		}
+		if loaded := k.loaded.Load(); ok && bytes.Equal(text, loaded.text) {
+			return nil
+		}
+		return k.renew(ctx)
 	}
 	return k
 }
 
 const vaultName = "license-signature"
 
+// known is the key that this process knows, nil if it knows none.
+func (k *SignatureKey) known(v keys.Vault) []byte {
+	if loaded := k.loaded.Load(); loaded != nil {
+		return loaded.text
+	}
+	if r, ok := v.(keys.Recaller); ok {
+		if seen, ok := r.Recall(vaultName); ok {
+			return seen
+		}
+	}
+	return nil
+}
+
 // Maintain renews the key where it is kept, which would forget it otherwise. It
 // is meant to be called hourly.
 func (k *SignatureKey) Maintain(ctx context.Context) error {
-	if k.maintain == nil || k.loaded.Load() == nil {
+	if k.renew == nil || k.loaded.Load() == nil {
 		return nil
 	}
-	return k.maintain(ctx)
+	return k.renew(ctx)
+}
+
+// Refresh picks up what other nodes did, and writes the key back where it was
+// lost. It is meant to be called whenever the vault may have changed.
+func (k *SignatureKey) Refresh(ctx context.Context) error {
+	if k.refresh == nil || k.loaded.Load() == nil {
+		return nil
+	}
+	return k.refresh(ctx)
 }
 
 // Format keeps the key out of whatever prints it.
@@ -131,22 +188,27 @@ func (k *SignatureKey) Public(ctx context.Context) ([]byte, error) {
 
 func (k *SignatureKey) key(ctx context.Context) (*rsa.PrivateKey, error) {
 	if key := k.loaded.Load(); key != nil {
-		return key, nil
+		return key.PrivateKey, nil
 	}
 	k.reading.Lock()
 	defer k.reading.Unlock()
 	if key := k.loaded.Load(); key != nil {
-		return key, nil
+		return key.PrivateKey, nil
 	}
 	text, err := k.read(ctx)
 	if err != nil {
 		return nil, err
 	}
+	return k.use(text)
+}
+
+// use signs with a key from now on.
+func (k *SignatureKey) use(text []byte) (*rsa.PrivateKey, error) {
 	key, err := parseKey(text)
 	if err != nil {
 		return nil, fmt.Errorf("signature_key: %w", err)
 	}
-	k.loaded.Store(key)
+	k.loaded.Store(&signatureKey{key, text})
 	return key, nil
 }
 
@@ -172,27 +234,34 @@ func parseKey(text []byte) (*rsa.PrivateKey, error) {
 	return key, nil
 }
 
-func newKey() ([]byte, error) {
+func newKey(headers map[string]string) ([]byte, error) {
 	key, err := rsa.GenerateKey(rand.Reader, signatureBits)
 	if err != nil {
 		return nil, fmt.Errorf("making a key: %w", err)
 	}
-	return encodeKey(key)
-}
-
-func encodeKey(key *rsa.PrivateKey) ([]byte, error) {
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
 		return nil, fmt.Errorf("encoding a key: %w", err)
 	}
-	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
+	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Headers: headers, Bytes: der}), nil
+}
+
+// madeHeader is the header of a PEM in a vault that says when the key was made.
+const madeHeader = "Made"
+
+// made says when a key was made. Those that do not tell are older than all others.
+func made(text []byte) (t time.Time) {
+	if block, _ := pem.Decode(text); block != nil {
+		t, _ = time.Parse(time.RFC3339Nano, block.Headers[madeHeader])
+	}
+	return t
 }
 
 // makeKeyFile writes a new key beside the path and links it there: a link never
 // takes the place of a file, so of two processes that come at once both read
 // the key of the first, and nobody reads half a file.
 func makeKeyFile(path string) ([]byte, error) {
-	text, err := newKey()
+	text, err := newKey(nil) // openssl reads no other headers than its own
 	if err != nil {
 		return nil, err
 	}

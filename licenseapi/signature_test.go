@@ -178,12 +178,47 @@ func TestTheKeyIsRenewedInItsVault(t *testing.T) {
 	}
 }
 
+// A store came back empty, and a node that started then has made a key before the
+// one that licensed software knows was written back.
+func TestTheOldestSignatureKeyIsThatOfAllNodes(t *testing.T) {
+	v := &lateVault{Vault: keystest.NewVault()}
+	lives := licenseapi.SignatureKeyVault(v)
+	public := publicKey(t, lives)
+	v.Vault = keystest.NewVault()
+	starts := licenseapi.SignatureKeyVault(v)
+	if publicKey(t, starts) == public {
+		t.Fatal("the vault lost nothing")
+	}
+	for _, k := range []*licenseapi.SignatureKey{starts, lives, starts, lives} {
+		if err := k.Refresh(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	if publicKey(t, lives) != public || publicKey(t, starts) != public || publicKey(t, licenseapi.SignatureKeyVault(v)) != public {
+		t.Error("the nodes sign with several keys, or with the wrong one")
+	}
+	written := v.updates
+	if err := errors.Join(lives.Refresh(t.Context()), starts.Refresh(t.Context())); err != nil || v.updates != written {
+		t.Errorf("%v after %d updates by nodes that agree", err, v.updates-written)
+	}
+}
+
 // A node that comes up while the store is away signs with what its process saw.
 func TestAKeyIsRecalledWhileTheVaultIsAway(t *testing.T) {
 	v := &lateVault{Vault: keystest.NewVault()}
 	public := publicKey(t, licenseapi.SignatureKeyVault(v))
 	v.err = errDown
 	if got := publicKey(t, licenseapi.SignatureKeyVault(&recaller{v})); got != public {
+		t.Error("it is another key")
+	}
+}
+
+// A disk that is full takes no key away that is there.
+func TestAKeyThatIsStoredIsReadWhereItCannotBeRenewed(t *testing.T) {
+	v := &lateVault{Vault: keystest.NewVault()}
+	public := publicKey(t, licenseapi.SignatureKeyVault(v))
+	v.err = errDown
+	if got := publicKey(t, licenseapi.SignatureKeyVault(v)); got != public {
 		t.Error("it is another key")
 	}
 }

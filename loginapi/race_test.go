@@ -50,10 +50,11 @@ func TestClass14ReuseEndsTheFamilyAndTheTokensItGave(t *testing.T) {
 	cookie, _ := w.signIn(ada)
 	one, refresh := w.tokens(cookie, "offline")
 	two, next := w.access(w.token(refreshing(refresh)))
-	w.wantValid(true, one, two)
+	three, next := w.access(w.token(refreshing(next)))
+	w.wantValid(true, one, two, three)
 	w.Clock.Advance(oauth.RefreshGrace + time.Second)
 	wantError(t, w.token(refreshing(refresh)), 400, "010-023", badRefresh)
-	w.wantValid(false, one, two)
+	w.wantValid(false, one, two, three)
 	wantError(t, w.token(refreshing(next)), 400, "010-023", badRefresh)
 	if a := w.Get("/api/oauth2/sso?"+game().Encode(), cookie); a.Status != http.StatusOK {
 		t.Errorf("the session ended, too: %d %s", a.Status, a.Body)

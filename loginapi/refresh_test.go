@@ -2,6 +2,7 @@ package loginapi_test
 
 import (
 	"encoding/json"
+	"net/http"
 	"net/url"
 	"testing"
 	"time"
@@ -60,7 +61,7 @@ func TestRefreshErrorsOfTheReference(t *testing.T) {
 	cookie, _ := w.signIn(ada)
 	live := w.refreshToken(w.token(redemption(w.code(cookie, game("scope", "offline")))))
 	spent := w.refreshToken(w.token(redemption(w.code(cookie, game("scope", "offline")))))
-	w.refreshToken(w.token(refreshing(spent)))
+	w.token(refreshing(w.refreshToken(w.token(refreshing(spent)))))
 	w.Clock.Advance(oauth.RefreshGrace + time.Second)
 	for _, tt := range []struct {
 		name        string
@@ -82,4 +83,23 @@ func TestRefreshErrorsOfTheReference(t *testing.T) {
 		})
 	}
 	w.refreshToken(w.token(refreshing(live))) // none of it cost the owner anything
+}
+
+// Whoever had no answer sends the same token again, whenever that is.
+func TestALostAnswerOfTheStoreCostsNoGrant(t *testing.T) {
+	w := newWorld(t)
+	cookie, _ := w.signIn(ada)
+	_, token := w.tokens(cookie, "offline")
+	for range 3 { // and of the successor as of the first one
+		w.Store.LoseAnswers(true)
+		if a := w.token(refreshing(token)); a.Status != http.StatusTeapot || a.Header.Get("Retry-After") == "" {
+			t.Errorf("without an answer of the store: %d, Retry-After %q: %s", a.Status, a.Header.Get("Retry-After"), a.Body)
+		}
+		w.Store.LoseAnswers(false)
+		w.Clock.Advance(oauth.RefreshGrace + 2*time.Second)
+		token = w.refreshToken(w.token(refreshing(token)))
+	}
+	if n := w.Audit.FilterMessage(string(oauth.GrantEnded)).Len(); n != 0 {
+		t.Errorf("%d grants ended", n)
+	}
 }

@@ -33,11 +33,14 @@ const (
 	TokensRefreshed    What = "tokens refreshed"
 	TokenRefused       What = "token refused"
 	RefreshReused      What = "refresh token reused"
+	RefreshAhead       What = "refresh token newer than the store"
 	SeatDenied         What = "seat denied"
 	Provisioned        What = "license user provisioned"
 	ProvisioningFailed What = "provisioning failed"
 	LicenseActivation  What = "license activation"
 	LicenseRefused     What = "license activation refused"
+
+	KeyWithdrawn What = "key withdrawn"
 )
 
 // Origin is where a request came from: the address of the client, as the
@@ -132,7 +135,7 @@ func (e *Event) byAnybody() bool {
 func (a *Audit) write(e Event, leftOut int) {
 	level := zapcore.InfoLevel
 	switch e.What {
-	case CodeReused, RefreshReused, CodesExhausted, SignInLimited, ClientLimited, ProvisioningFailed:
+	case CodeReused, RefreshReused, RefreshAhead, CodesExhausted, SignInLimited, ClientLimited, ProvisioningFailed, KeyWithdrawn:
 		level = zapcore.WarnLevel
 	default:
 	}

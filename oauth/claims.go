@@ -5,6 +5,7 @@ import (
 	"crypto/sha512"
 	"encoding/base64"
 	"slices"
+	"time"
 
 	"github.com/caddy-sso/caddy-sso/keys"
 	"github.com/caddy-sso/caddy-sso/session"
@@ -62,7 +63,7 @@ func (s *Server) accessClaims(g given) extendedClaims {
 		Subject:  g.user.Subject,
 		Audience: g.audience,
 		Expires:  now.Add(g.lifetime(now)).Unix(),
-		IssuedAt: now.Unix(),
+		IssuedAt: s.stamp().Unix(),
 		ID:       newID(),
 		Scopes:   append([]string{}, g.scopes...),
 		Groups:   GroupClaims(g.user.Groups),
@@ -85,6 +86,14 @@ func (s *Server) accessClaims(g given) extendedClaims {
 		}
 	}
 	return extendedClaims{claims, g.client.extraClaims(g.user, provider)}
+}
+
+// stamp is when a token is issued, as others are told.
+func (s *Server) stamp() time.Time {
+	if s.Stamp == nil {
+		return s.Now()
+	}
+	return s.Stamp()
 }
 
 // provider is the provider elsewhere that a user signed in at, "" for none.
@@ -138,10 +147,10 @@ func NewUserClaims(u session.User, scopes []string) UserClaims {
 }
 
 func (s *Server) idClaims(g given, access string) IDClaims {
-	now := s.Now()
+	now, issued := s.Now(), s.stamp().Unix()
 	return IDClaims{
 		Issuer: s.Issuer, Subject: g.user.Subject, Audience: g.client.ID,
-		Expires: now.Add(g.client.tokenLifetime()).Unix(), IssuedAt: now.Unix(), AuthTime: g.authTime.Unix(),
+		Expires: now.Add(g.client.tokenLifetime()).Unix(), IssuedAt: issued, AuthTime: min(g.authTime.Unix(), issued),
 		Nonce: g.nonce, AccessTokenHash: halfHash(g.client.idTokenAlg(), access),
 		Grant: g.grant, SessionID: sessionID(g.session),
 		License:    License{Product: g.product, Account: g.account},

@@ -46,57 +46,51 @@ func NewGrants(store storage.Store, sessions *session.Sessions) *Grants {
 	return &Grants{store: store, sessions: sessions, format: sessions.Format()}
 }
 
-const (
-	// endedFor is how long the end of a grant is remembered of which nothing is
-	// stored: longer than any of its tokens lives, whatever the token_lifetime of
-	// its client was when they were issued.
-	endedFor = MaxTokenLifetime + time.Hour
+// endedFor is how long the end of a grant is remembered of which nothing is
+// stored: longer than any of its tokens lives, whatever the token_lifetime of
+// its client was when they were issued.
+const endedFor = MaxTokenLifetime + time.Hour
 
-	// endedStoredFor is how long that of a stored grant is, whose tokens end with
-	// what is stored: longer than it takes to store one, for whoever does that
-	// at the same moment.
-	endedStoredFor = 10 * beginTimeout
-)
-
-// End ends a grant: its tokens are refused from now on, everywhere.
+// End ends a grant: its tokens are refused from now on, everywhere. What is stored
+// of one is removed, which works in a store that is full. Where nothing is stored,
+// End pins the mark that the grant has ended, and looks again: see
+// [Grants.confirm].
 func (g *Grants) End(ctx context.Context, id string) error {
 	_, stored, err := g.store.Get(ctx, grantKey(id))
 	if err != nil {
 		return fmt.Errorf("ending grant: %w", err)
 	}
 	if stored {
-		return g.end(ctx, id, endedStoredFor)
-	}
-	return g.end(ctx, id, endedFor)
-}
-
-// end removes what is stored of a grant. That comes first, since it works in a
-// store that is full. Where nothing is stored, it pins the mark that the grant has
-// ended, and looks again: see [Grants.confirm].
-func (g *Grants) end(ctx context.Context, id string, remembered time.Duration) error {
-	if removed, err := g.remove(ctx, id); removed || err != nil {
+		_, err := g.remove(ctx, id)
 		return err
 	}
-	if err := g.store.Pin(ctx, endedKey(id), []byte{1}, remembered); err != nil {
+	if err := g.store.Pin(ctx, endedKey(id), []byte{1}, endedFor); err != nil {
 		return fmt.Errorf("ending grant: %w", err)
 	}
-	_, err := g.remove(ctx, id)
+	_, err = g.remove(ctx, id)
 	return err
 }
 
-// remove removes what is stored of a grant, and says whether that was there.
+// remove removes what is stored of a grant, and says whether that was there. It
+// comes off the list of its user; should that fail, it stays there as one that has
+// ended.
 func (g *Grants) remove(ctx context.Context, id string) (bool, error) {
-	value, ok, err := g.store.Take(ctx, grantKey(id))
-	if err != nil {
-		return false, fmt.Errorf("ending grant: %w", err)
-	}
-	if !ok {
-		return false, nil
+	value, ok, err := g.take(ctx, id)
+	if err != nil || !ok {
+		return false, err
 	}
 	if grant, err := g.decode(value); err == nil {
-		g.delist(ctx, grant.User.Subject, id)
+		_ = g.unlist(ctx, grant.User.Subject, []string{id})
 	}
 	return true, nil
+}
+
+func (g *Grants) take(ctx context.Context, id string) (value []byte, ok bool, err error) {
+	value, ok, err = g.store.Take(ctx, grantKey(id))
+	if err != nil {
+		return nil, false, fmt.Errorf("ending grant: %w", err)
+	}
+	return value, ok, nil
 }
 
 // Active says whether the tokens of a grant still count.

@@ -2,9 +2,9 @@ package oauth
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/caddy-sso/caddy-sso/session"
@@ -24,11 +24,10 @@ type LastingGrant struct {
 
 // OfUser returns the grants of a user that outlive a session, the newest first.
 func (g *Grants) OfUser(ctx context.Context, subject string) ([]LastingGrant, error) {
-	stored, _, err := g.store.Get(ctx, grantsOf(subject))
+	ids, err := g.listed(ctx, subject)
 	if err != nil {
-		return nil, fmt.Errorf("listing the grants of a user: %w", err)
+		return nil, err
 	}
-	ids := strings.Fields(string(stored))
 	list := make([]LastingGrant, 0, len(ids))
 	for _, id := range slices.Backward(ids) {
 		grant, err := g.offline(ctx, id)
@@ -69,22 +68,27 @@ func (s *Server) LastingGrants(ctx context.Context, in SignedIn) ([]LastingGrant
 }
 
 // EndLastingGrants ends those grants of a user that outlive a session and that
-// which picks, and returns how many there were.
+// which picks, and returns how many there were. One that cannot be ended does not
+// keep it from the others.
 func (s *Server) EndLastingGrants(ctx context.Context, user session.User, which func(LastingGrant) bool, from Origin, why string) (int, error) {
 	all, err := s.Grants.OfUser(ctx, user.Subject)
 	if err != nil {
 		return 0, err
 	}
-	ended := 0
+	ended, left := 0, 0
 	for _, grant := range all {
 		if !which(grant) {
 			continue
 		}
 		client, _ := s.Clients.Get(grant.Client)
 		if refusal := s.endGrant(ctx, grant.ID, Event{User: user, Client: client, From: from, Why: why}); refusal != nil {
-			return ended, refusal
+			left, err = left+1, refusal
+			continue
 		}
 		ended++
+	}
+	if err != nil {
+		return ended, fmt.Errorf("%d lasting grants are left: %w", left, err)
 	}
 	return ended, nil
 }
@@ -94,41 +98,34 @@ func (s *Server) EndLastingGrants(ctx context.Context, user session.User, which 
 // them given, and whoever sat at this browser, too. An application that its user
 // has open here gets another by this session.
 func (s *Server) SignOutElsewhere(ctx context.Context, in SignedIn, from Origin) error {
-	live, err := s.Sessions.OfUser(ctx, in.User.Subject)
-	if err != nil {
-		return err
-	}
-	for _, other := range live {
-		if other.Key() == in.Session.Key() {
-			continue
-		}
-		if err := s.EndSession(ctx, SignedIn{Session: other, User: in.User}, from); err != nil {
-			return err
-		}
+	others, sessionsErr := s.Sessions.EndOthers(ctx, in.User.Subject, in.Session.Key())
+	for _, other := range others {
+		s.Audit.Record(Event{What: SessionEnded, User: in.User, Session: other, From: from})
 	}
 	// After the sessions, so that no code of theirs becomes a grant meanwhile.
 	ended, err := s.Grants.EndUser(ctx, in.User.Subject)
 	if ended > 0 {
 		s.Audit.Record(Event{What: GrantEnded, User: in.User, Session: in.Session, From: from, Why: fmt.Sprintf("signed out everywhere else: %d lasting grants", ended)})
 	}
-	return err
+	return errors.Join(sessionsErr, err)
 }
 
 // EndSessionAndGrants ends an SSO session and all that was given in it, also what
 // would outlive it, for somebody who wants no more of it: the session may have
 // been a thief's. It returns how many grants outlived the session. The grants come
-// before the session, so that it can be done again where one could not be ended;
-// and after it, for what has begun meanwhile.
+// before the session, so that it can be done again where the store does not answer;
+// and after it, for what has begun meanwhile, or could not be ended the first time.
+// A grant that cannot be ended does not keep the session from ending.
 func (s *Server) EndSessionAndGrants(ctx context.Context, in SignedIn, from Origin, why string) (int, error) {
 	given := func(grant LastingGrant) bool { return grant.Session == in.Session.Key() }
-	before, err := s.EndLastingGrants(ctx, in.User, given, from, why)
-	if err != nil {
-		return before, err
-	}
+	before, grantsErr := s.EndLastingGrants(ctx, in.User, given, from, why)
 	if err := s.Sessions.End(ctx, in.Session.Key()); err != nil {
-		return before, fmt.Errorf("ending session: %w", err)
+		return before, errors.Join(fmt.Errorf("ending session: %w", err), grantsErr)
 	}
 	s.Audit.Record(Event{What: SessionEnded, User: in.User, Session: in.Session, From: from, Why: why})
 	since, err := s.EndLastingGrants(ctx, in.User, given, from, why)
-	return before + since, err
+	if err != nil {
+		return before + since, fmt.Errorf("the session has ended, but not all that was given in it: %w", err)
+	}
+	return before + since, nil
 }

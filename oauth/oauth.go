@@ -38,11 +38,16 @@ type Server struct {
 	Grants   *Grants
 	Verified *VerifiedTokens // nil: every token is verified anew
 	Users    Users
-	Outside  func(signin string) bool // whether a way to sign in is a provider elsewhere; nil: none is
-	Store    storage.Store            // used links, taken seats, first sign-ins
-	Secrets  *attempts.Counts         // wrong secrets of clients
+	Named    func(name string) []session.User // whom the configuration may know by a name; nil: nobody
+	Outside  func(signin string) bool         // whether a way to sign in is a provider elsewhere; nil: none is
+	Store    storage.Store                    // used links, taken seats, first sign-ins
+	Secrets  *attempts.Counts                 // wrong secrets of clients
 	Audit    *Audit
 	Now      func() time.Time
+
+	// Stamp is the `iat` of tokens, which others hold against clocks of their own.
+	// Default: Now.
+	Stamp func() time.Time
 
 	// Allowance counts the grants and the sign-ins of each user; nil: nobody does.
 	Allowance *attempts.Counts

@@ -3,14 +3,12 @@ package oauth
 import (
 	"context"
 	"crypto/sha256"
-	"crypto/subtle"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/caddy-sso/caddy-sso/keys"
 	"github.com/caddy-sso/caddy-sso/records"
 	"github.com/caddy-sso/caddy-sso/session"
 	"github.com/caddy-sso/caddy-sso/storage"
@@ -22,8 +20,8 @@ const maxOfflineGrants = 64
 
 // An offlineGrant is a grant with scope offline as it is stored: what its
 // tokens are made of, and the one refresh token that counts. The tokens that
-// descend from one another are its family; known are that one and those that
-// were used within the grace, in their order.
+// descend from one another are its family; known are that one, the one before,
+// and those that were used within the grace, in their order.
 type offlineGrant struct {
 	Version  int          `json:"v" cbor:"0,keyasint"`
 	Client   string       `json:"client" cbor:"1,keyasint"`
@@ -40,57 +38,22 @@ type offlineGrant struct {
 
 	Current [sha256.Size]byte `json:"current" cbor:"9,keyasint"` // hash of the refresh token's secret
 	Spent   []spentRefresh    `json:"used,omitempty" cbor:"10,keyasint,omitempty"`
+	Number  uint32            `json:"number,omitempty" cbor:"11,keyasint,omitempty"` // of that token; zero in grants of before
 
 	format records.Format // in which it is to be written
 	stored []byte         // what it was read from
 }
 
-// A spentRefresh is a refresh token that was used a moment ago. For tabs that
-// race it has its successor, sealed under itself.
+// A spentRefresh is a refresh token that was used. For tabs that race, and for
+// clients that had no answer, it has its successor, sealed under itself.
 type spentRefresh struct {
 	Hash      [sha256.Size]byte `json:"hash" cbor:"1,keyasint"`
 	At        int64             `json:"at" cbor:"2,keyasint"` // milliseconds since 1970
 	Successor []byte            `json:"successor" cbor:"3,keyasint"`
+	Copy      []byte            `json:"copy,omitempty" cbor:"4,keyasint,omitempty"` // which one was used; nil: not written down
 }
 
 const offlineVersion = records.Version
-
-// maxSpent bounds how many refresh tokens that were used within the grace are
-// known: no client that means well uses so many.
-const maxSpent = 16
-
-// spend makes current the hash of the token that counts. s was it until now.
-func (g *offlineGrant) spend(s spentRefresh, current [sha256.Size]byte) {
-	g.Current, g.Used = current, s.At/1000
-	g.Spent = slices.DeleteFunc(g.Spent, func(old spentRefresh) bool { return !old.usedAround(s.At) })
-	g.Spent = append(g.Spent[max(len(g.Spent)+1-maxSpent, 0):], s)
-}
-
-// succeed follows a token that was used within the grace to the one that counts
-// by now.
-func (g *offlineGrant) succeed(t refreshToken, now int64) (refreshToken, error) {
-	used := false
-	for _, s := range g.Spent {
-		if hash := t.hash(); subtle.ConstantTimeCompare(s.Hash[:], hash[:]) != 1 || !s.usedAround(now) {
-			continue
-		}
-		secret, err := keys.UnsealUnder(t.secret[:], successorPurpose, s.Successor)
-		if err != nil || len(secret) != len(t.secret) {
-			return t, errReused
-		}
-		t.secret, used = [32]byte(secret), true
-	}
-	if hash := t.hash(); !used || subtle.ConstantTimeCompare(g.Current[:], hash[:]) != 1 {
-		return t, errReused
-	}
-	return t, nil
-}
-
-// usedAround says whether the token was used within the grace. The clock of
-// another node may be a little ahead.
-func (s spentRefresh) usedAround(now int64) bool {
-	return max(now-s.At, s.At-now) <= RefreshGrace.Milliseconds()
-}
 
 // decode reads a stored grant. It is going to be written in the format of now.
 func (g *Grants) decode(stored []byte) (*offlineGrant, error) {
@@ -139,11 +102,7 @@ func (g *Grants) begin(ctx context.Context, id string, grant *offlineGrant, life
 		return fmt.Errorf("storing a grant: %w", err)
 	}
 	for _, old := range tooMany {
-		removed, err := g.remove(ctx, old)
-		if err == nil && !removed { // it may be about to be stored
-			err = g.end(ctx, old, endedStoredFor)
-		}
-		if err != nil {
+		if _, err := g.remove(ctx, old); err != nil { // one that is not stored yet ends when it is: see confirm
 			return err
 		}
 	}
@@ -166,11 +125,19 @@ func (g *Grants) keepListed(ctx context.Context, subject, id string) error {
 var errEnded = errors.New("the grant has ended")
 
 // confirm ends a grant that was ended before it was stored, or with its session:
-// whoever did so has found nothing to take.
+// whoever did so has found nothing to take. It was then marked as ended, or is off
+// the list of its user.
 func (g *Grants) confirm(ctx context.Context, id string, grant *offlineGrant) error {
 	ended, err := g.hasEnded(ctx, id)
 	if err != nil {
 		return err
+	}
+	if !ended {
+		listed, err := g.listed(ctx, grant.User.Subject)
+		if err != nil {
+			return err
+		}
+		ended = !slices.Contains(listed, id)
 	}
 	if !ended {
 		key, _ := parseSessionID(grant.Session)
@@ -183,7 +150,18 @@ func (g *Grants) confirm(ctx context.Context, id string, grant *offlineGrant) er
 	if !ended {
 		return nil
 	}
-	return errors.Join(errEnded, g.end(ctx, id, endedStoredFor))
+	_, err = g.remove(ctx, id)
+	return errors.Join(errEnded, err)
+}
+
+// listed are the grants on the list of a user, the oldest first. Some may have
+// ended.
+func (g *Grants) listed(ctx context.Context, subject string) ([]string, error) {
+	stored, _, err := g.store.Get(ctx, grantsOf(subject))
+	if err != nil {
+		return nil, fmt.Errorf("listing the grants of a user: %w", err)
+	}
+	return strings.Fields(string(stored)), nil
 }
 
 // offline returns a stored grant, nil where it has ended.
@@ -203,83 +181,6 @@ func (g *Grants) offline(ctx context.Context, id string) (*offlineGrant, error) 
 		return nil, nil //nolint:nilerr // what cannot be read has ended
 	}
 	return grant, nil
-}
-
-// EndUser ends all grants of a user that outlive a session, and returns how
-// many there were. One that cannot be ended does not keep it from the others.
-func (g *Grants) EndUser(ctx context.Context, subject string) (int, error) {
-	return g.endOthers(ctx, subject, "")
-}
-
-// endOthers is EndUser but for one grant.
-func (g *Grants) endOthers(ctx context.Context, subject, but string) (int, error) {
-	stored, _, err := g.store.Get(ctx, grantsOf(subject))
-	if err != nil {
-		return 0, fmt.Errorf("listing the grants of a user: %w", err)
-	}
-	ended := 0
-	var errs []error
-	for id := range strings.FieldsSeq(string(stored)) {
-		if id == but {
-			continue
-		}
-		grant, err := g.offline(ctx, id)
-		if err == nil || errors.Is(err, records.ErrVersion) {
-			err = g.end(ctx, id, endedStoredFor) // one that is not there may be about to be stored
-		}
-		switch {
-		case err != nil:
-			errs = append(errs, err)
-		case grant != nil:
-			ended++
-		}
-	}
-	return ended, errors.Join(errs...)
-}
-
-// EndMatching ends all grants that outlive a session whose user, as of the
-// sign-in, is one that match wants, and returns how many it ended. It is for
-// administration: it reads all grants. One that cannot be ended does not keep it
-// from the others.
-func (g *Grants) EndMatching(ctx context.Context, match func(session.User) bool) (int, error) {
-	var ids []string
-	newer := 0
-	err := g.store.Scan(ctx, grantPrefix, func(key string, value []byte) error {
-		grant, err := g.decode(value)
-		if errors.Is(err, records.ErrVersion) {
-			newer++
-		}
-		if err == nil && match(grant.User) {
-			ids = append(ids, strings.TrimPrefix(key, grantPrefix))
-		}
-		return nil
-	})
-	if err != nil {
-		return 0, fmt.Errorf("looking for grants: %w", err)
-	}
-	ended := 0
-	var errs []error
-	if newer > 0 {
-		errs = append(errs, fmt.Errorf("looking for grants: %d were left: %w", newer, records.ErrVersion))
-	}
-	for _, id := range ids {
-		if err := g.end(ctx, id, endedStoredFor); err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		ended++
-	}
-	return ended, errors.Join(errs...)
-}
-
-// delist takes a grant that has ended off the list of its user. Should this
-// fail, it stays there as one that has ended.
-func (g *Grants) delist(ctx context.Context, subject, id string) {
-	_ = storage.Update(ctx, g.store, grantsOf(subject), listedFor, func(stored []byte) ([]byte, bool, error) {
-		ids := strings.Fields(string(stored))
-		left := slices.DeleteFunc(slices.Clone(ids), func(other string) bool { return other == id })
-		return []byte(strings.Join(left, " ")), len(left) < len(ids), nil
-	})
 }
 
 // listedFor is how long a list of grants is kept: longer than anybody refreshes

@@ -2,9 +2,6 @@ package oauth
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/sha256"
-	"crypto/subtle"
 	"errors"
 	"slices"
 	"time"
@@ -12,15 +9,6 @@ import (
 	"github.com/caddy-sso/caddy-sso/keys"
 	"github.com/caddy-sso/caddy-sso/records"
 	"github.com/caddy-sso/caddy-sso/storage"
-)
-
-const (
-	// RefreshGrace is for how long a refresh token that was just used gives the
-	// same successor once more, so that two tabs which race sign nobody out.
-	RefreshGrace = 10 * time.Second
-
-	refreshPurpose   = "refresh token"
-	successorPurpose = "refresh token's successor"
 )
 
 // A RefreshRequest trades a refresh token for tokens (RFC 6749 section 6).
@@ -32,45 +20,15 @@ type RefreshRequest struct {
 	From    Origin
 }
 
-// A refreshToken is what one holds: which grant it is for, and a secret of
-// which the store has the hash. It travels sealed, so that nobody who only
-// knows the grant can present one that looks used, and end it.
-type refreshToken struct {
-	grant  string
-	secret [32]byte
-}
-
-func newRefreshToken(grant string) refreshToken {
-	t := refreshToken{grant: grant}
-	rand.Read(t.secret[:]) //nolint:errcheck // never fails: crypto/rand aborts the program instead
-	return t
-}
-
-func (t refreshToken) hash() [sha256.Size]byte { return sha256.Sum256(t.secret[:]) }
-
-func (s *Server) sealRefresh(ctx context.Context, t refreshToken) (string, error) {
-	return s.Keys.Seal(ctx, refreshPurpose, append([]byte(t.grant), t.secret[:]...))
-}
-
-func (s *Server) openRefresh(ctx context.Context, sealed string) (refreshToken, error) {
-	plain, err := s.Keys.Unseal(ctx, refreshPurpose, sealed)
-	if err != nil {
-		return refreshToken{}, err
-	}
-	secret := len(plain) - len(refreshToken{}.secret)
-	if secret <= 0 {
-		return refreshToken{}, keys.ErrSealed
-	}
-	return refreshToken{string(plain[:secret]), [32]byte(plain[secret:])}, nil
-}
-
 // beginOffline stores a grant with scope offline, and returns its first refresh
 // token.
 func (s *Server) beginOffline(ctx context.Context, g given) (string, error) {
-	t := newRefreshToken(g.grant)
+	const first = 1
+	t := newRefreshToken(g.grant, place{first, tagOf(storage.Identity(s.Store, grantKey(g.grant)))})
 	err := s.Grants.begin(ctx, g.grant, &offlineGrant{
 		Version: offlineVersion, Client: g.client.ID, User: g.user, Session: sessionID(g.session),
-		Scopes: g.scopes, Audience: g.audience, AuthTime: g.authTime.Unix(), Begun: s.Now().Unix(), Current: t.hash(),
+		Scopes: g.scopes, Audience: g.audience, AuthTime: g.authTime.Unix(), Begun: s.Now().Unix(),
+		Current: t.hash(), Number: first,
 	}, g.client.refreshLifetime())
 	if err != nil {
 		return "", err
@@ -79,10 +37,14 @@ func (s *Server) beginOffline(ctx context.Context, g given) (string, error) {
 }
 
 // Refresh trades a refresh token, which works once, for tokens and the next
-// one. Whoever uses one again after the grace ends the grant: the owner or a
-// thief has another (RFC 9700 section 4.14.2).
+// one. Whoever uses one again ends the grant, but for those who may have had no
+// answer: see [offlineGrant.gives].
+//
+// A grant that the store does not have is invalid_grant, also where a failover
+// may have lost it: nobody can tell it from one that was ended, and it never comes
+// back (RFC 6749 section 5.2).
 func (s *Server) Refresh(ctx context.Context, r RefreshRequest) (*Tokens, *Error) {
-	presented, err := s.openRefresh(ctx, r.Token)
+	presented, err := s.openPresented(ctx, r.Token)
 	if errors.Is(err, keys.ErrSealed) {
 		return nil, s.refuseRefresh(r, "", "not one of ours")
 	}
@@ -93,9 +55,10 @@ func (s *Server) Refresh(ctx context.Context, r RefreshRequest) (*Tokens, *Error
 	if err := s.Keys.Load(ctx); err != nil {
 		return nil, Unavailable(err)
 	}
-	next := newRefreshToken(presented.grant)
 	var grant *offlineGrant
+	var done rotation
 	err = storage.Update(ctx, s.Store, grantKey(presented.grant), r.Client.refreshLifetime(), func(stored []byte) ([]byte, bool, error) {
+		done = rotation{}
 		if stored == nil {
 			return nil, false, &unboundError{"its grant has ended"}
 		}
@@ -110,12 +73,17 @@ func (s *Server) Refresh(ctx context.Context, r RefreshRequest) (*Tokens, *Error
 		if why := s.unrefreshable(grant, r); why != "" {
 			return nil, false, &unboundError{why}
 		}
-		return s.rotate(grant, presented, &next)
+		var changed []byte
+		done, changed, err = s.rotate(ctx, grant, presented)
+		return changed, changed != nil, err
 	})
-	refused := (*unboundError)(nil)
+	if done.ahead { // also where it is not known whether that was stored
+		s.Audit.Record(Event{What: RefreshAhead, User: grant.User, Client: r.Client, Grant: presented.grant, From: r.From, Why: "the store has lost its last writes"})
+	}
+	refused, reused := (*unboundError)(nil), (*reusedError)(nil)
 	switch {
-	case errors.Is(err, errReused):
-		return nil, s.refreshReused(ctx, r, presented.grant)
+	case errors.As(err, &reused):
+		return nil, s.refreshReused(ctx, r, presented.grant, reused)
 	case errors.As(err, &refused):
 		return nil, s.refuseRefresh(r, presented.grant, refused.why)
 	case err != nil:
@@ -123,10 +91,8 @@ func (s *Server) Refresh(ctx context.Context, r RefreshRequest) (*Tokens, *Error
 	}
 	// Should this fail, the next refresh makes up for it.
 	_ = s.Grants.keepListed(ctx, grant.User.Subject, presented.grant)
-	return s.refreshed(ctx, r, grant, next)
+	return s.refreshed(ctx, r, grant, done)
 }
-
-var errReused = errors.New("the refresh token was used before")
 
 // unrefreshable says why a grant gives no more tokens to a client, if it does
 // not.
@@ -155,31 +121,11 @@ func withoutOpenID(scopes []string) []string {
 	return slices.DeleteFunc(slices.Clone(scopes), func(s string) bool { return s == "openid" })
 }
 
-// rotate makes next the token that counts, where presented was; where it was
-// used within the grace, next becomes the one that counts by now: its successor,
-// or what became of that.
-func (s *Server) rotate(grant *offlineGrant, presented refreshToken, next *refreshToken) (changed []byte, swap bool, err error) {
-	hash, now := presented.hash(), s.Now().UnixMilli()
-	if subtle.ConstantTimeCompare(grant.Current[:], hash[:]) == 1 {
-		sealed, err := keys.SealUnder(presented.secret[:], successorPurpose, next.secret[:])
-		if err != nil {
-			return nil, false, err
-		}
-		grant.spend(spentRefresh{Hash: hash, At: now, Successor: sealed}, next.hash())
-		changed, err = grant.encode()
-		return changed, true, err
-	}
-	if *next, err = grant.succeed(presented, now); err != nil {
-		return nil, false, err
-	}
-	return nil, false, nil
-}
-
 // refreshed makes the tokens.
-func (s *Server) refreshed(ctx context.Context, r RefreshRequest, grant *offlineGrant, next refreshToken) (*Tokens, *Error) {
+func (s *Server) refreshed(ctx context.Context, r RefreshRequest, grant *offlineGrant, done rotation) (*Tokens, *Error) {
 	key, _ := parseSessionID(grant.Session)
 	g := given{
-		client: r.Client, user: grant.User, session: key, grant: next.grant,
+		client: r.Client, user: grant.User, session: key, grant: done.next.grant,
 		scopes: grant.Scopes, audience: grant.Audience, authTime: time.Unix(grant.AuthTime, 0),
 	}
 	if r.Scope != nil {
@@ -193,22 +139,26 @@ func (s *Server) refreshed(ctx context.Context, r RefreshRequest, grant *offline
 		return nil, refusal
 	}
 	var err error
-	if tokens.Refresh, err = s.sealRefresh(ctx, next); err != nil {
+	if tokens.Refresh, err = s.sealRefresh(ctx, done.next); err != nil {
 		return nil, Unavailable(err)
 	}
-	s.Audit.Record(Event{What: TokensRefreshed, User: grant.User, Client: r.Client, Grant: next.grant, From: r.From})
+	why := ""
+	if done.again {
+		why = "by a token that was used before: an answer was lost, or two tabs raced"
+	}
+	s.Audit.Record(Event{What: TokensRefreshed, User: grant.User, Client: r.Client, Grant: g.grant, From: r.From, Why: why})
 	return tokens, nil
 }
 
-// refreshReused ends the grant of a refresh token that was used twice. Only the
-// client that it is for can.
-func (s *Server) refreshReused(ctx context.Context, r RefreshRequest, grant string) *Error {
+// refreshReused ends the grant of a refresh token that somebody else has, too.
+// Only the client that it is for can.
+func (s *Server) refreshReused(ctx context.Context, r RefreshRequest, grant string, reused *reusedError) *Error {
 	s.Audit.Record(Event{What: RefreshReused, Client: r.Client, Grant: grant, From: r.From})
 	if err := s.Grants.End(ctx, grant); err != nil {
 		return Unavailable(err)
 	}
-	s.Audit.Record(Event{What: GrantEnded, Client: r.Client, Grant: grant, From: r.From, Why: "a refresh token was used twice"})
-	return invalidRefresh(errReused)
+	s.Audit.Record(Event{What: GrantEnded, Client: r.Client, Grant: grant, From: r.From, Why: reused.why})
+	return invalidRefresh(reused)
 }
 
 func (s *Server) refuseRefresh(r RefreshRequest, grant, why string) *Error {

@@ -102,13 +102,14 @@ func TestClass14RefreshReuseEndsTheFamily(t *testing.T) {
 	first := w.offline(in)
 	second := w.mustRefresh(first.Refresh)
 	third := w.mustRefresh(second.Refresh)
+	fourth := w.mustRefresh(third.Refresh)
 	w.clock.Advance(oauth.RefreshGrace + time.Second)
 
 	_, refusal := w.refresh(second.Refresh, nil)
 	wantKind(t, refusal, oauth.InvalidGrant)
-	_, refusal = w.refresh(third.Refresh, nil)
+	_, refusal = w.refresh(fourth.Refresh, nil)
 	wantKind(t, refusal, oauth.InvalidGrant)
-	for _, tokens := range []*oauth.Tokens{first, second, third} {
+	for _, tokens := range []*oauth.Tokens{first, second, third, fourth} {
 		_, refusal := w.VerifyAccess(t.Context(), tokens.Access)
 		wantKind(t, refusal, oauth.InvalidToken)
 	}
@@ -130,7 +131,7 @@ func TestWithinTheGraceATokenOfGenerationsAgoGivesTheLatest(t *testing.T) {
 	}
 	late := w.mustRefresh(first.Refresh)
 	w.clock.Advance(time.Hour)
-	last := w.mustRefresh(late.Refresh)
+	last := w.mustRefresh(w.mustRefresh(late.Refresh).Refresh)
 	w.clock.Advance(oauth.RefreshGrace + time.Second)
 	_, refusal := w.refresh(latest, nil) // which was the same as late
 	wantKind(t, refusal, oauth.InvalidGrant)
@@ -173,7 +174,7 @@ func TestTabsRaceAtNodesWhoseClocksDiffer(t *testing.T) {
 			w := newWorld(t)
 			_, in := w.signIn(ada)
 			first := w.offline(in)
-			w.mustRefresh(first.Refresh)
+			w.mustRefresh(w.mustRefresh(first.Refresh).Refresh)
 			other := *w.Server
 			other.Now = func() time.Time { return w.clock.Now().Add(test.ahead) }
 			_, refusal := other.Refresh(t.Context(), oauth.RefreshRequest{Client: w.client("1"), Token: first.Refresh})

@@ -84,23 +84,20 @@ func (s *Server) SignOutByToken(ctx context.Context, v *Verified, from Origin) *
 }
 
 // SignOutEverywhere ends all sessions of an access token's user, and all grants:
-// none of their tokens counts any more. What the token itself hangs on comes
-// last, so that it can be sent again where something could not be ended; and then
-// the grants that have begun meanwhile. As this reaches beyond what the token
+// none of their tokens counts any more. All of it is tried. What the token itself
+// hangs on comes last, so that it can be sent again where something could not be
+// ended; and then the grants that have begun meanwhile. As this reaches beyond what the token
 // hangs on, it has to be meant for its client itself: whoever was given one for
 // another audience cannot do it.
 func (s *Server) SignOutEverywhere(ctx context.Context, v *Verified, from Origin) *Error {
 	if v.Claims.Grant == "" || v.Claims.Actor != (Actor{}) || !v.ForItsClient() {
 		return s.refuseSignOut(v, from)
 	}
-	grants, err := s.Grants.endOthers(ctx, v.User.Subject, v.Claims.Grant)
-	if err != nil {
-		return Unavailable(fmt.Errorf("ending grants: %w", err))
-	}
+	grants, grantsErr := s.Grants.endOthers(ctx, v.User.Subject, v.Claims.Grant)
 	key, _ := parseSessionID(v.Claims.SessionID)
 	sessions, err := s.Sessions.EndOthers(ctx, v.User.Subject, key)
-	if err != nil {
-		return Unavailable(fmt.Errorf("ending sessions: %w", err))
+	if err := errors.Join(grantsErr, err); err != nil {
+		return Unavailable(fmt.Errorf("signing out everywhere: %w", err))
 	}
 	if refusal := s.SignOutByToken(ctx, v, from); refusal != nil {
 		return refusal
@@ -114,7 +111,7 @@ func (s *Server) SignOutEverywhere(ctx context.Context, v *Verified, from Origin
 	}
 	s.Audit.Record(Event{
 		What: SessionEnded, User: session.User{Name: v.User.Name, Subject: v.User.Subject}, Client: v.Client, From: from,
-		Why: fmt.Sprintf("signed out everywhere: %d other sessions and %d other lasting grants", sessions, grants+begun),
+		Why: fmt.Sprintf("signed out everywhere: %d other sessions and %d other lasting grants", len(sessions), grants+begun),
 	})
 	return nil
 }

@@ -128,6 +128,9 @@ func (s *Server) issue(ctx context.Context, g given, idToken bool) (*Tokens, *Er
 	if refusal != nil || g.grant == "" || !slices.Contains(g.scopes, "offline") {
 		return t, refusal
 	}
+	if err := s.noteName(ctx, g.user, listedFor); err != nil {
+		return nil, Unavailable(err)
+	}
 	var err error
 	if t.Refresh, err = s.beginOffline(ctx, g); errors.Is(err, errEnded) {
 		return nil, invalidGrant(err)

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/caddy-sso/caddy-sso/recheck"
 	"github.com/caddy-sso/caddy-sso/records"
 	"github.com/caddy-sso/caddy-sso/session"
 	"github.com/caddy-sso/caddy-sso/storage"
@@ -55,8 +57,10 @@ type VerifiedCache struct {
 	epoch  atomic.Pointer[epoch]
 	views  atomic.Uint64
 
-	rechecks  *grantRechecks
+	rechecks  *recheck.Queue[unverifiedGrant]
 	stopWatch func()
+	stop      context.CancelFunc
+	sweeper   sync.WaitGroup
 }
 
 // An epoch is a time in which the feed was not interrupted.
@@ -124,8 +128,11 @@ func NewVerifiedCache(store storage.Store, o VerifiedOptions) *VerifiedCache {
 		live:   newLiveGrants(),
 	}
 	c.epoch.Store(new(epoch))
-	c.rechecks = newGrantRechecks(c)
+	c.rechecks = recheck.New(recheck.Options[unverifiedGrant]{Read: c.recheck, Live: c.liveKeys, Now: func() int64 { return c.now().UnixMilli() }})
 	c.stopWatch = store.Watch(c.changed)
+	ctx, stop := context.WithCancel(context.Background())
+	c.stop = stop
+	c.sweeper.Go(func() { c.sweepUntil(ctx) })
 	return c
 }
 
@@ -133,8 +140,14 @@ func NewVerifiedCache(store storage.Store, o VerifiedOptions) *VerifiedCache {
 // attached go on, but the ends of their grants are no longer noticed.
 func (c *VerifiedCache) Close() {
 	c.stopWatch()
-	c.rechecks.close()
+	c.stop()
+	c.sweeper.Wait()
+	c.rechecks.Close()
 }
+
+// Counts says what interruptions of the store came to, for requests with tokens
+// that are known.
+func (c *VerifiedCache) Counts() recheck.Counts { return c.rechecks.Counts() }
 
 // changed hears what the store tells. It may run inside a write of the store,
 // so it asks the store nothing, and waits for nobody who does.
@@ -151,7 +164,7 @@ func (c *VerifiedCache) changed(change storage.Change) {
 	if id, ok := strings.CutPrefix(change.Key, grantPrefix); ok {
 		c.grants.drop(id)
 		if live, _ := c.live.has(id); live {
-			c.rechecks.add(id, c.now())
+			c.rechecks.Add(unverifiedGrant{id: id}, c.now().UnixMilli())
 		}
 	}
 }
@@ -161,10 +174,7 @@ func (c *VerifiedCache) lost() {
 	now := c.now()
 	c.epoch.Load().lost.CompareAndSwap(0, now.UnixMilli())
 	c.epoch.Store(new(epoch))
-	for _, id := range c.live.grants() {
-		c.rechecks.add(id, now)
-	}
-	c.rechecks.hurry()
+	c.rechecks.AddLive(now.UnixMilli())
 }
 
 // read asks the store for a grant, and lets the answer into the cache if it
@@ -232,7 +242,7 @@ func (s *Server) grant(ctx context.Context, id string, offline bool) (*knownGran
 	if !s.Sessions.WithinGrace(time.UnixMilli(lost)) {
 		return c.read(ctx, id, offline)
 	}
-	if c.rechecks.unneeded(id, time.UnixMilli(lost), known.offline) {
+	if c.rechecks.Unneeded(unverifiedGrant{id, known.offline}, lost) {
 		return known, nil
 	}
 	bounded, cancel := context.WithTimeout(ctx, c.patience)
@@ -241,7 +251,7 @@ func (s *Server) grant(ctx context.Context, id string, offline bool) (*knownGran
 	if err == nil || errors.Is(err, records.ErrVersion) || ctx.Err() != nil {
 		return found, err
 	}
-	c.rechecks.unanswered(id, time.UnixMilli(lost), known.offline)
+	c.rechecks.Unanswered(unverifiedGrant{id, known.offline}, lost, err)
 	return known, nil
 }
 

@@ -24,13 +24,10 @@ func (s *Server) Attach(ctx context.Context, v *Verified) (attached context.Cont
 		expiry.Stop()
 		cancel(nil)
 	}
-	if v.Claims.Grant == "" {
-		return attached, release
-	}
 	if s.Verified != nil {
 		release = s.Verified.attach(v, s.Sessions, cancel, release)
 	}
-	if v.Claims.offline() {
+	if v.Claims.Grant == "" || v.Claims.offline() {
 		return attached, release
 	}
 	ended := release
@@ -54,29 +51,41 @@ func (s *Server) CloseRequests(match func(session.User) bool) {
 	}
 }
 
+// CloseBearers ends all live requests that came with a token: one of the keys that
+// signed them counts no more. Who has a token that still does comes again with it.
+func (c *VerifiedCache) CloseBearers() {
+	for _, id := range append(c.live.grants(), "") {
+		c.live.end(id)
+	}
+}
+
 // attach makes cancel known for the grant of a token.
 func (t *VerifiedTokens) attach(v *Verified, sessions *session.Sessions, cancel context.CancelCauseFunc, release func()) func() {
 	c, id := t.cache, v.Claims.Grant
 	l := &liveGrant{sessions: sessions, user: v.User, offline: v.Claims.offline(), cancel: cancel}
 	c.live.add(id, l)
+	detach := func() {
+		c.live.remove(id, l)
+		release()
+	}
+	if id == "" {
+		return detach // a client's own token hangs on no grant
+	}
 
 	// What ended between the check and now has ended unheard. Whatever ends
 	// from here on finds the request among the live ones.
 	known, ok := c.grants.get(id)
 	switch {
 	case !ok:
-		c.rechecks.add(id, c.now())
+		c.rechecks.Add(unverifiedGrant{id: id}, c.now().UnixMilli())
 	case known.over():
 		c.live.end(id)
 	default:
 		if lost := known.epoch.lost.Load(); lost != 0 {
-			c.rechecks.add(id, time.UnixMilli(lost))
+			c.rechecks.Add(unverifiedGrant{id: id}, lost)
 		}
 	}
-	return func() {
-		c.live.remove(id, l)
-		release()
-	}
+	return detach
 }
 
 // A liveGrant is a request under way that hangs on a grant.
@@ -156,14 +165,17 @@ func (r *liveGrants) has(id string) (any, offline bool) {
 	return len(all) > 0, slices.ContainsFunc(all, func(l *liveGrant) bool { return l.offline })
 }
 
-// grants returns those that have live requests.
+// grants returns those that have live requests, but for those of clients' own
+// tokens, which hang on none.
 func (r *liveGrants) grants() []string {
 	var ids []string
 	for i := range r.shards {
 		sh := &r.shards[i]
 		sh.mu.Lock()
 		for id := range sh.byGrant {
-			ids = append(ids, id)
+			if id != "" {
+				ids = append(ids, id)
+			}
 		}
 		sh.mu.Unlock()
 	}

@@ -32,10 +32,39 @@ func TestARefreshGivesAnIDTokenOfTheSameSignIn(t *testing.T) {
 	if a := w.userInfo(second.Access); a.Status != 200 {
 		t.Errorf("%d %s", a.Status, a.Body)
 	}
+	w.tokens(refreshing(second.Refresh))
 	w.Clock.Advance(oauth.RefreshGrace + time.Second)
 	wantError(t, w.post("/oauth2/token", refreshing(first.Refresh)), 400, "invalid_grant", badRefresh)
 	wantError(t, w.post("/oauth2/token", refreshing(second.Refresh)), 400, "invalid_grant", badRefresh)
 	if a := w.userInfo(second.Access); a.Status != 401 {
 		t.Errorf("a token of an ended family: %d", a.Status)
+	}
+}
+
+// Whoever had no answer sends the same token again, whenever that is.
+func TestALostAnswerOfTheStoreCostsNoGrant(t *testing.T) {
+	for name, later := range map[string]time.Duration{
+		"at once": 0, "after the grace": oauth.RefreshGrace + 2*time.Second, "the next day": 24 * time.Hour,
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			cookie, _ := w.signIn(ada)
+			first := w.tokens(serverRedemption(w.code(cookie, server("scope", "openid email offline_access"))))
+			refreshing := func(token string) url.Values {
+				return changed(serverRedemption("-", "code", "-", "redirect_uri", "-", "grant_type", "refresh_token", "refresh_token", token), nil)
+			}
+			w.Store.LoseAnswers(true)
+			if a := w.post("/oauth2/token", refreshing(first.Refresh)); a.Status != 503 || a.Header.Get("Retry-After") == "" {
+				t.Errorf("without an answer of the store: %d, Retry-After %q: %s", a.Status, a.Header.Get("Retry-After"), a.Body)
+			}
+			w.Store.LoseAnswers(false)
+			w.Clock.Advance(later)
+			second := w.tokens(refreshing(first.Refresh))
+			w.Clock.Advance(time.Hour)
+			third := w.tokens(refreshing(second.Refresh))
+			if a := w.userInfo(third.Access); a.Status != 200 {
+				t.Errorf("%d %s", a.Status, a.Body)
+			}
+		})
 	}
 }

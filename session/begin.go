@@ -118,7 +118,7 @@ func (s *Sessions) withdraw(ctx context.Context, begun *Session) {
 	if _, _, err := s.cache.store.Take(ctx, begun.key.in(sessionPrefix)); err != nil {
 		s.cache.logger("session "+begun.ID(), err)
 	}
-	s.delist(ctx, begun.User().Subject, &begun.key)
+	s.delist(ctx, begun.User().Subject, begun.key)
 }
 
 // whole is a name that identifies somebody, and so may not be cut, or "" where it

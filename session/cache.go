@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/caddy-sso/caddy-sso/recheck"
 	"github.com/caddy-sso/caddy-sso/records"
 	"github.com/caddy-sso/caddy-sso/storage"
 )
@@ -17,10 +18,6 @@ import (
 const (
 	defaultCapacity = 250_000
 	defaultPatience = 100 * time.Millisecond
-
-	// keptLosses bounds how many interruptions of the feed are remembered. What
-	// was read before the oldest of them counts as lost long ago.
-	keptLosses = 4096
 
 	// sweepEvery is how often live requests are looked at.
 	sweepEvery = time.Second
@@ -60,15 +57,12 @@ type Cache struct {
 	sessions *table[Session]
 	sites    *table[site]
 	live     *registry
-	rechecks *rechecks
+	rechecks *recheck.Queue[entry]
 
-	// epoch counts interruptions of the feed. lossMu guards what only those
-	// who meet an unverified entry look at: losses[i] is when epoch
-	// firstLoss+i ended.
-	epoch     atomic.Uint64
-	lossMu    sync.Mutex
-	losses    []int64
-	firstLoss uint64
+	// epoch counts interruptions of the feed. losses is for those who meet an
+	// unverified entry.
+	epoch  atomic.Uint64
+	losses losses
 
 	stopWatch func()
 	stop      context.CancelFunc
@@ -104,7 +98,7 @@ func NewCache(store storage.Store, o CacheOptions) *Cache {
 		live:     newRegistry(),
 		stop:     stop,
 	}
-	c.rechecks = newRechecks(ctx, c)
+	c.rechecks = recheck.New(recheck.Options[entry]{Read: c.recheck, Live: c.entries, Now: c.now})
 	c.stopWatch = store.Watch(c.changed)
 	c.sweeper.Go(func() { c.sweepUntil(ctx) })
 	return c
@@ -116,8 +110,12 @@ func (c *Cache) Close() {
 	c.stopWatch()
 	c.stop()
 	c.sweeper.Wait()
-	c.rechecks.close()
+	c.rechecks.Close()
 }
+
+// Counts says what interruptions of the store came to, for requests with sessions
+// that are known.
+func (c *Cache) Counts() recheck.Counts { return c.rechecks.Counts() }
 
 func (c *Cache) now() int64 { return c.clock().UnixMilli() }
 
@@ -131,7 +129,7 @@ func (c *Cache) changed(change storage.Change) {
 	if k, ok := sessionPrefix.parse(change.Key); ok {
 		c.sessions.drop(&k)
 		if c.live.has(&k) {
-			c.rechecks.add(k, c.now())
+			c.rechecks.Add(entry{key: k}, c.now())
 		}
 		return
 	}
@@ -143,26 +141,12 @@ func (c *Cache) changed(change storage.Change) {
 // lost begins a new epoch: all that was read before is unverified.
 func (c *Cache) lost() {
 	now := c.now()
-	c.lossMu.Lock()
-	if len(c.losses) == keptLosses {
-		c.losses = append(c.losses[:0], c.losses[1:]...)
-		c.firstLoss++
-	}
-	c.losses = append(c.losses, now)
-	c.epoch.Add(1)
-	c.lossMu.Unlock()
-	c.rechecks.addAll(now)
+	c.losses.add(&c.epoch, now)
+	c.rechecks.AddLive(now)
 }
 
 // lostAt returns when the epoch, which must be over, ended.
-func (c *Cache) lostAt(epoch uint64) int64 {
-	c.lossMu.Lock()
-	defer c.lossMu.Unlock()
-	if epoch < c.firstLoss {
-		return 1 // long ago; 0 would mean never
-	}
-	return c.losses[epoch-c.firstLoss]
-}
+func (c *Cache) lostAt(epoch uint64) int64 { return c.losses.at(epoch) }
 
 // load reads a session and lets it into the cache if it may. The value is what
 // was stored. An error is ErrNone, or wraps storage.ErrUnavailable.

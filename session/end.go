@@ -2,9 +2,9 @@ package session
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/caddy-sso/caddy-sso/records"
@@ -30,6 +30,15 @@ func (s *Sessions) End(ctx context.Context, k Key) error {
 
 // end returns the session that it has ended, or nil if there was none.
 func (s *Sessions) end(ctx context.Context, k *Key) (*Session, error) {
+	ended, err := s.remove(ctx, k)
+	if ended != nil {
+		s.delist(ctx, ended.User().Subject, *k)
+	}
+	return ended, err
+}
+
+// remove is end without the list of the user.
+func (s *Sessions) remove(ctx context.Context, k *Key) (*Session, error) {
 	value, existed, err := s.cache.take(ctx, k.in(sessionPrefix))
 	s.cache.gone(k)
 	if err != nil {
@@ -46,7 +55,6 @@ func (s *Sessions) end(ctx context.Context, k *Key) (*Session, error) {
 	if !existed {
 		return nil, nil
 	}
-	s.delist(ctx, r.Subject, k)
 	return newSession(*k, r), nil
 }
 
@@ -80,7 +88,7 @@ func (s *Sessions) List(ctx context.Context, fn func(*Session) error) error {
 // it leaves out, and says how many they are.
 func (s *Sessions) scan(ctx context.Context, id []byte, fn func(*Session) error) (newer int, err error) {
 	now := s.cache.now()
-	for _, begin := range []string{sessionPrefix.long + hex.EncodeToString(id), sessionPrefix.short + string(id)} {
+	for _, begin := range sessionPrefix.begin(id) {
 		err := s.cache.store.Scan(ctx, begin, func(key string, value []byte) error {
 			k, ok := sessionPrefix.parse(key)
 			if !ok {
@@ -120,10 +128,10 @@ func (s *Sessions) decode(k Key, value []byte, now int64) (*Session, error) {
 	return found, nil
 }
 
-// EndMatching ends all sessions that match, and returns how many it ended. One
+// EndMatching ends all sessions that match, and returns those that it ended. One
 // that cannot be ended does not keep it from the others. It reads the whole
 // store; where the subject is known, [Sessions.EndUser] does not.
-func (s *Sessions) EndMatching(ctx context.Context, match func(*Session) bool) (int, error) {
+func (s *Sessions) EndMatching(ctx context.Context, match func(*Session) bool) ([]*Session, error) {
 	var keys []Key
 	newer, err := s.scan(ctx, nil, func(found *Session) error {
 		if match(found) {
@@ -138,42 +146,26 @@ func (s *Sessions) EndMatching(ctx context.Context, match func(*Session) bool) (
 		err = fmt.Errorf("listing sessions: %w", err)
 	}
 	ended, endErr := s.endAll(ctx, keys)
+	for _, one := range ended {
+		s.delist(ctx, one.User().Subject, one.key)
+	}
 	return ended, errors.Join(err, endErr)
 }
 
-// endAll returns how many it ended. One that cannot be ended does not keep it
-// from the others.
-func (s *Sessions) endAll(ctx context.Context, keys []Key) (ended int, err error) {
-	var errs []error
-	for i := range keys {
-		old, err := s.end(ctx, &keys[i])
-		if err != nil {
-			errs = append(errs, err)
-		}
-		if old != nil {
-			ended++
+// endAll removes sessions, some at the same time, and returns those that there
+// were. The error says how many are left.
+func (s *Sessions) endAll(ctx context.Context, keys []Key) ([]*Session, error) {
+	found, failures := make([]*Session, len(keys)), make([]error, len(keys))
+	storage.Each(len(keys), func(i int) { found[i], failures[i] = s.remove(ctx, &keys[i]) })
+	var err error
+	left := 0
+	for _, failure := range failures {
+		if failure != nil {
+			left, err = left+1, failure
 		}
 	}
-	return ended, errors.Join(errs...)
-}
-
-// Find returns the live session with that [Session.ID]. The error is [ErrNone]
-// where there is none.
-func (s *Sessions) Find(ctx context.Context, id string) (*Session, error) {
-	short, err := hex.DecodeString(id)
-	if err != nil || len(id) != idLength || hex.EncodeToString(short) != id {
-		return nil, ErrNone
-	}
-	var match *Session
-	_, err = s.scan(ctx, short, func(found *Session) error {
-		match = found
-		return nil
-	})
 	if err != nil {
-		return nil, fmt.Errorf("finding a session: %w", err)
+		err = fmt.Errorf("%d sessions are left: %w", left, err)
 	}
-	if match == nil {
-		return nil, ErrNone
-	}
-	return match, nil
+	return slices.DeleteFunc(found, func(one *Session) bool { return one == nil }), err
 }

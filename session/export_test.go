@@ -7,8 +7,4 @@ func (c *Cache) Sweep() { c.sweep() }
 func (c *Cache) Live() int { return len(c.live.keys(func(*live) bool { return true })) }
 
 // Settled says whether all live requests are known to be what they should be.
-func (c *Cache) Settled() bool {
-	c.rechecks.mu.Lock()
-	defer c.rechecks.mu.Unlock()
-	return c.rechecks.workers == 0
-}
+func (c *Cache) Settled() bool { return c.rechecks.Idle() }

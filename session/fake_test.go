@@ -2,6 +2,7 @@ package session_test
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -62,7 +63,36 @@ type fake struct {
 	afterGet  func(key string) // the value has been read, but not returned; no user's list
 	beforeCAS func(key string) // of a session
 	beforePut func(key string)
-	failTakes int // how many Takes fail before one works
+	failTakes int    // how many Takes fail before one works
+	failing   string // the key that they are of
+
+	away    func(key string) bool // what a server keeps that is away; nil: nothing
+	awayErr error
+}
+
+// awayWith has reads of what is away end with err, which takes its time unless it
+// is known at once.
+func (f *fake) awayWith(away func(key string) bool, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.away, f.awayErr = away, err
+}
+
+func (f *fake) isAway(ctx context.Context, key string) error {
+	f.mu.Lock()
+	away, err := f.away, f.awayErr
+	f.mu.Unlock()
+	if away == nil || !away(key) {
+		return nil
+	}
+	if errors.Is(err, storage.ErrTimedOut) {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Second):
+		}
+	}
+	return err
 }
 
 func newFake(inner storage.Store) *fake { return &fake{Store: inner} }
@@ -78,7 +108,12 @@ func (f *fake) hooks() (afterGet, beforeCAS func(string)) {
 func (f *fake) onGet(fn func(key string)) { f.mu.Lock(); f.afterGet = fn; f.mu.Unlock() }
 func (f *fake) onCAS(fn func(key string)) { f.mu.Lock(); f.beforeCAS = fn; f.mu.Unlock() }
 func (f *fake) onPut(fn func(key string)) { f.mu.Lock(); f.beforePut = fn; f.mu.Unlock() }
-func (f *fake) failNextTakes(n int)       { f.mu.Lock(); f.failTakes = n; f.mu.Unlock() }
+
+// failNextTakes makes so many Takes of one key fail, of the first that is taken.
+func (f *fake) failNextTakes(n int) { f.mu.Lock(); f.failTakes, f.failing = n, ""; f.mu.Unlock() }
+
+// Seeks implements [storage.Seeker].
+func (f *fake) Seeks(prefix string) bool { return storage.Seeks(f.Store, prefix) }
 
 // waits is what the context of a request carries that counts its calls.
 type waits struct{}
@@ -102,6 +137,9 @@ func (f *fake) Get(ctx context.Context, key string) ([]byte, bool, error) {
 	if f.down.Load() {
 		return nil, false, errDown
 	}
+	if err := f.isAway(ctx, key); err != nil {
+		return nil, false, err
+	}
 	value, ok, err := f.Store.Get(ctx, key)
 	if after, _ := f.hooks(); after != nil && !under(key, "user:") {
 		after(key)
@@ -124,7 +162,10 @@ func (f *fake) Put(ctx context.Context, key string, value []byte, lifetime time.
 
 func (f *fake) Take(ctx context.Context, key string) ([]byte, bool, error) {
 	f.mu.Lock()
-	fail := f.failTakes > 0
+	if f.failTakes > 0 && f.failing == "" {
+		f.failing = key
+	}
+	fail := f.failTakes > 0 && key == f.failing
 	if fail {
 		f.failTakes--
 	}
@@ -193,7 +234,7 @@ type world struct {
 func newWorld(t *testing.T, p session.Policy) *world {
 	t.Helper()
 	c := newClock()
-	return worldOn(t, p, c, memory.New(memory.Options{Now: c.Now}))
+	return worldOn(t, p, c, memory.New(memory.Options{Now: c.Now, Seekable: session.Seekable()}))
 }
 
 func worldOn(t *testing.T, p session.Policy, c *clock, inner storage.Store) *world {

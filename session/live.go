@@ -22,9 +22,9 @@ func (s *Sessions) Attach(ctx context.Context, sess *Session) (attached context.
 	cached, ok := c.sessions.peek(&sess.key)
 	switch {
 	case !ok:
-		c.rechecks.add(sess.key, c.now())
+		c.rechecks.Add(entry{key: sess.key}, c.now())
 	case cached.epoch != c.epoch.Load():
-		c.rechecks.add(sess.key, c.lostAt(cached.epoch))
+		c.rechecks.Add(entry{key: sess.key}, c.lostAt(cached.epoch))
 	}
 	return attached, func() {
 		c.live.remove(&sess.key, l, ticket)

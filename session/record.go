@@ -135,7 +135,7 @@ type site struct {
 }
 
 func encodeSite(sso *Key, client, transaction string) ([]byte, error) {
-	format, fields := records.JSON, any(siteRecord{records.Version, sso.hex(), client, transaction})
+	format, fields := records.JSON, any(siteRecord{records.Version, sso.Whole(), client, transaction})
 	if sso.short() {
 		format, fields = records.CBOR, packedSite{0, sso.bytes(), client, packBase64(transaction)}
 	}

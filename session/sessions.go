@@ -39,6 +39,11 @@ func (s *Sessions) Format() records.Format {
 // PerUser is how many sessions a user may have: see [Policy].
 func (s *Sessions) PerUser() int { return s.terms.perUser }
 
+// Lifetime is how long a session that begins now lives at most.
+func (s *Sessions) Lifetime() time.Duration {
+	return time.Duration(s.terms.lifetime) * time.Millisecond
+}
+
 // Check returns the SSO session whose token is in the cookie. The error is
 // [ErrNone] where there is none, and wraps [storage.ErrUnavailable] where the
 // store would have to be asked and did not answer.
@@ -65,7 +70,7 @@ func (s *Sessions) check(ctx context.Context, k *Key) (*Session, error) {
 		defer cancel()
 		found, err := s.read(bounded, k, now)
 		if bounded == ctx { // else the store may have had too little time
-			s.cache.rechecks.noticed(ctx, err, now)
+			s.cache.rechecks.Noticed(ctx, err, entry{}, now)
 		}
 		return found, err
 	}
@@ -84,7 +89,7 @@ func (s *Sessions) check(ctx context.Context, k *Key) (*Session, error) {
 // impatient bounds how long a request waits for a store that did not answer when
 // it was last asked. Another one is left its own time: the context is the same.
 func (c *Cache) impatient(ctx context.Context) (context.Context, context.CancelFunc) {
-	if !c.rechecks.silent() {
+	if !c.rechecks.Silent() {
 		return ctx, func() {}
 	}
 	return context.WithTimeout(ctx, c.patience)
@@ -115,7 +120,7 @@ func (s *Sessions) read(ctx context.Context, k *Key, now int64) (*Session, error
 func (s *Sessions) reverify(ctx context.Context, k *Key, cached held[Session], now int64) (*Session, error) {
 	lost := s.cache.lostAt(cached.epoch)
 	inGrace := s.terms.withinGrace(lost, now)
-	if !inGrace || !s.cache.rechecks.unneeded(entry{key: *k}, lost) {
+	if !inGrace || !s.cache.rechecks.Unneeded(entry{key: *k}, lost) {
 		bounded, cancel := context.WithTimeout(ctx, s.cache.patience)
 		defer cancel()
 		found, err := s.read(bounded, k, now)
@@ -125,7 +130,7 @@ func (s *Sessions) reverify(ctx context.Context, k *Key, cached held[Session], n
 		if answered(err) || !inGrace || ctx.Err() != nil {
 			return found, err
 		}
-		s.cache.rechecks.unanswered(entry{key: *k}, lost)
+		s.cache.rechecks.Unanswered(entry{key: *k}, lost, err)
 	}
 	if !s.terms.alive(cached.value, now) {
 		return nil, ErrNone
@@ -149,7 +154,7 @@ func (s *Sessions) extendUsed(ctx context.Context, found *Session, value []byte,
 	if last != 0 && now-last < min(s.terms.everyOf(found), retryExtend) {
 		return found, nil
 	}
-	if !found.attempted.CompareAndSwap(last, now) || s.cache.rechecks.silent() {
+	if !found.attempted.CompareAndSwap(last, now) || s.cache.rechecks.Silent() {
 		return found, nil
 	}
 	done := make(chan error, 1)

@@ -213,8 +213,8 @@ func TestListFindAndEndMatching(t *testing.T) {
 			t.Error(err)
 		}
 		n, err := w.EndMatching(t.Context(), func(s *session.Session) bool { return s.User().Subject == "bob" })
-		if n != 3 || err != nil {
-			t.Fatalf("ended %d, %v", n, err)
+		if len(n) != 3 || err != nil {
+			t.Fatalf("ended %d, %v", len(n), err)
 		}
 		for _, cookie := range bobs {
 			if _, err := w.Check(t.Context(), cookie); err != session.ErrNone {
@@ -238,8 +238,8 @@ func TestEndMatchingSaysWhatItCouldNotEnd(t *testing.T) {
 	w.begin()
 	w.store.failNextTakes(4) // one session's attempts
 	n, err := w.EndMatching(t.Context(), func(*session.Session) bool { return true })
-	if n != 1 || !errors.Is(err, storage.ErrUnavailable) {
-		t.Errorf("%d, %v", n, err)
+	if len(n) != 1 || !errors.Is(err, storage.ErrUnavailable) || !strings.Contains(err.Error(), "1 sessions are left") {
+		t.Errorf("%d, %v", len(n), err)
 	}
 }
 

@@ -120,7 +120,7 @@ func (c *Cache) site(ctx context.Context, k *Key, t terms) (*site, error) {
 		defer cancel()
 		found, err := c.loadSite(bounded, k)
 		if bounded == ctx { // else the store may have had too little time
-			c.rechecks.noticed(ctx, err, c.now())
+			c.rechecks.Noticed(ctx, err, entry{}, c.now())
 		}
 		return found, err
 	}
@@ -129,7 +129,7 @@ func (c *Cache) site(ctx context.Context, k *Key, t terms) (*site, error) {
 	}
 	lost := c.lostAt(cached.epoch)
 	inGrace := t.withinGrace(lost, c.now())
-	if !inGrace || !c.rechecks.unneeded(entry{*k, true}, lost) {
+	if !inGrace || !c.rechecks.Unneeded(entry{*k, true}, lost) {
 		bounded, cancel := context.WithTimeout(ctx, c.patience)
 		defer cancel()
 		found, err := c.loadSite(bounded, k)
@@ -139,7 +139,7 @@ func (c *Cache) site(ctx context.Context, k *Key, t terms) (*site, error) {
 		if answered(err) || !inGrace || ctx.Err() != nil {
 			return found, err
 		}
-		c.rechecks.unanswered(entry{*k, true}, lost)
+		c.rechecks.Unanswered(entry{*k, true}, lost, err)
 	}
 	return cached.value, nil
 }

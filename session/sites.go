@@ -70,7 +70,7 @@ func (s *Sessions) enlistSite(ctx context.Context, sso *Key, k Key, lifetime tim
 }
 
 // sitesOf is the store's key of the list of a session of format 1.
-func sitesOf(sso *Key) string { return sitesPrefix + sso.hex() }
+func sitesOf(sso *Key) string { return sitesPrefix + sso.Whole() }
 
 // readSites reads the site sessions of an SSO session that is in use. They are
 // never written again, so a store that drops what was not used for longest

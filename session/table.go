@@ -76,3 +76,15 @@ func (t *table[T]) drop(k *Key) {
 	s.generation++
 	s.lru.Remove(short(k[:16]))
 }
+
+// find returns the first value that matches, of those whose key begins with a byte.
+// It is no use of it.
+func (t *table[T]) find(first byte, match func(*T) bool) *T {
+	s := &t.shards[first%shards]
+	for _, key := range s.lru.Keys() {
+		if held, ok := s.lru.Peek(key); ok && match(held.value) {
+			return held.value
+		}
+	}
+	return nil
+}

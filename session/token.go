@@ -136,6 +136,9 @@ const idLength = 16
 // characters of the key.
 func (k Key) ID() string { return hex.EncodeToString(k[:idLength/2]) }
 
+// Whole returns all of the key in hex: what [Key.ID] is the beginning of.
+func (k Key) Whole() string { return hex.EncodeToString(k[:]) }
+
 func (k Key) String() string { return k.ID() }
 
 // A prefix begins the keys of one kind of record in the store: those of format 1,
@@ -156,12 +159,24 @@ const sitesPrefix = "sites:"
 // under one ends a session; none is ever used again.
 func Prefixes() []string { return []string{sessionPrefix.long, sessionPrefix.short} }
 
+// Seekable are the prefixes of stored sessions, and for each how many bytes behind
+// it, which are random, [Sessions.Find] has at least.
+func Seekable() map[string]int {
+	return map[string]int{sessionPrefix.long: idLength, sessionPrefix.short: idLength / 2}
+}
+
 // in returns the store's key for k under a prefix.
 func (k Key) in(p prefix) string {
 	if k.short() {
 		return p.short + string(k[:shortKey])
 	}
-	return p.long + hex.EncodeToString(k[:])
+	return p.long + k.Whole()
+}
+
+// begin is what the store's keys begin with whose Keys begin with first: one of each
+// format.
+func (p prefix) begin(first []byte) []string {
+	return []string{p.long + hex.EncodeToString(first), p.short + string(first[:min(len(first), shortKey)])}
 }
 
 // parse undoes [Key.in].
@@ -174,8 +189,6 @@ func (p prefix) parse(stored string) (k Key, ok bool) {
 	}
 	return Key{}, false
 }
-
-func (k *Key) hex() string { return hex.EncodeToString(k[:]) }
 
 // parseKey undoes hex.
 func parseKey(s string) (Key, bool) {

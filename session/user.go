@@ -38,7 +38,7 @@ func (s *Sessions) enlist(ctx context.Context, begun *Session, in SignIn) error 
 	if err != nil {
 		return err
 	}
-	err = s.changeListing(ctx, in.User.Subject, &begun.key, func(l listing) (listing, bool, error) {
+	err = s.changeListing(ctx, in.User.Subject, begun.key.short(), func(l listing) (listing, bool, error) {
 		tooMany = nil
 		if len(l)+len(elsewhere) >= s.terms.perUser {
 			all, err := s.living(ctx, merged(l, elsewhere), begun.begun, known)
@@ -97,7 +97,7 @@ func (s *Sessions) relist(ctx context.Context, found *Session) (newer int, err e
 	if err != nil {
 		return 0, err
 	}
-	err = s.changeListing(ctx, subject, &found.key, func(l listing) (listing, bool, error) {
+	err = s.changeListing(ctx, subject, found.key.short(), func(l listing) (listing, bool, error) {
 		at := l.index(&found.key)
 		if at >= 0 {
 			newer = len(l) - 1 - at
@@ -117,18 +117,32 @@ func (s *Sessions) relist(ctx context.Context, found *Session) (newer int, err e
 	return newer, err
 }
 
-// delist takes a session that has ended off the list of its user. Should this
-// fail, it stays there as one that has ended.
-func (s *Sessions) delist(ctx context.Context, subject string, k *Key) {
-	err := s.changeListing(ctx, subject, k, func(l listing) (listing, bool, error) {
-		at := l.index(k)
-		if at < 0 {
-			return nil, false, nil
+// delist takes sessions that have ended off the lists of their user. Should this
+// fail, they stay there as such.
+func (s *Sessions) delist(ctx context.Context, subject string, ended ...Key) {
+	for _, short := range []bool{false, true} {
+		over := make(map[Key]bool, len(ended))
+		for _, k := range ended {
+			if k.short() == short {
+				over[k] = true
+			}
 		}
-		return slices.Delete(l, at, at+1), true, nil
+		if len(over) > 0 {
+			s.delistOf(ctx, subject, short, over)
+		}
+	}
+}
+
+// delistOf is delist of the list of one format.
+func (s *Sessions) delistOf(ctx context.Context, subject string, short bool, over map[Key]bool) {
+	err := s.changeListing(ctx, subject, short, func(l listing) (listing, bool, error) {
+		left := slices.DeleteFunc(slices.Clone(l), func(e listed) bool { return over[e.key] })
+		return left, len(left) < len(l), nil
 	})
 	if err != nil {
-		s.cache.logger("session "+k.ID(), err)
+		for k := range over {
+			s.cache.logger("session "+k.ID(), err)
+		}
 	}
 }
 
@@ -175,23 +189,29 @@ func (s *Sessions) OfUser(ctx context.Context, subject string) ([]*Session, erro
 }
 
 // EndUser ends all sessions that [Sessions.OfUser] knows, and returns how many
-// it ended. One that cannot be ended does not keep it from the others. A
-// sign-in that is under way may still succeed.
+// it ended. One that cannot be ended does not keep it from the others; the error
+// says how many are left. A sign-in that is under way may still succeed.
 func (s *Sessions) EndUser(ctx context.Context, subject string) (int, error) {
-	return s.EndOthers(ctx, subject, Key{})
+	ended, err := s.EndOthers(ctx, subject, Key{})
+	return len(ended), err
 }
 
-// EndOthers is EndUser but for one session.
-func (s *Sessions) EndOthers(ctx context.Context, subject string, but Key) (int, error) {
-	listed, err := s.listing(ctx, subject)
-	if err != nil {
-		return 0, err
-	}
+// EndOthers is EndUser but for one session. It returns those that it ended.
+func (s *Sessions) EndOthers(ctx context.Context, subject string, but Key) ([]*Session, error) {
+	listed, listErr := s.listing(ctx, subject)
 	var keys []Key
 	for _, e := range listed {
 		if e.key != but {
 			keys = append(keys, e.key)
 		}
 	}
-	return s.endAll(ctx, keys)
+	ended, err := s.endAll(ctx, keys)
+	if len(ended) > 0 {
+		over := make([]Key, len(ended))
+		for i, one := range ended {
+			over[i] = one.key
+		}
+		s.delist(ctx, subject, over...)
+	}
+	return ended, errors.Join(listErr, err)
 }

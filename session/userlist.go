@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/caddy-sso/caddy-sso/records"
 	"github.com/caddy-sso/caddy-sso/storage"
@@ -95,17 +94,12 @@ func listOf(subject string, short bool) string {
 	return k.in(userPrefix)
 }
 
-// listing reads all sessions on the lists of a user.
+// listing reads all sessions on the lists of a user. With an error it returns those
+// of the list that could be read, if there is one.
 func (s *Sessions) listing(ctx context.Context, subject string) (listing, error) {
-	long, err := s.listed(ctx, subject, false)
-	if err != nil {
-		return nil, err
-	}
-	short, err := s.listed(ctx, subject, true)
-	if err != nil {
-		return nil, err
-	}
-	return merged(long, short), nil
+	long, longErr := s.listed(ctx, subject, false)
+	short, shortErr := s.listed(ctx, subject, true)
+	return merged(long, short), errors.Join(longErr, shortErr)
 }
 
 // listed reads those of one format.
@@ -117,11 +111,9 @@ func (s *Sessions) listed(ctx context.Context, subject string, short bool) (list
 	return parseListing(short, stored)
 }
 
-// changeListing changes that list of a user which k is to be on.
-func (s *Sessions) changeListing(ctx context.Context, subject string, k *Key, change func(listing) (next listing, changed bool, err error)) error {
-	short := k.short()
-	lifetime := time.Duration(s.terms.lifetime) * time.Millisecond
-	err := storage.Update(ctx, s.cache.store, listOf(subject, short), lifetime, func(stored []byte) ([]byte, bool, error) {
+// changeListing changes the list of one format of a user.
+func (s *Sessions) changeListing(ctx context.Context, subject string, short bool, change func(listing) (next listing, changed bool, err error)) error {
+	err := storage.Update(ctx, s.cache.store, listOf(subject, short), s.Lifetime(), func(stored []byte) ([]byte, bool, error) {
 		l, err := parseListing(short, stored)
 		if err != nil {
 			return nil, false, err

@@ -100,19 +100,30 @@ func (h *Hosted) logout(ctx context.Context, way LoggingOut, token string, from 
 	}
 	sum := sha256.Sum256([]byte(way.ID() + "\x00" + l.ID))
 	used := "logout:" + hex.EncodeToString(sum[:])
-	remember := max(l.Until.Sub(h.Now()), 0) + time.Minute
+	remember := max(l.Until.Sub(h.Now()), 0) + betweenNodes + time.Minute
 	first, err := h.Store.CompareAndSwap(ctx, used, nil, []byte{1}, remember)
-	if err != nil {
-		return 0, fmt.Errorf("marking a logout token: %w", err)
+	unmarked := err
+	if unmarked != nil { // the store may be full: what ends makes room
+		_, before, err := h.Store.Get(ctx, used)
+		if err != nil || before {
+			return 0, fmt.Errorf("marking a logout token: %w", unmarked)
+		}
+		first = true
 	}
 	if !first {
 		return 0, fmt.Errorf("%w: it was used before", ErrAnswer)
 	}
 	ended, err := h.endOf(ctx, way, l, from)
-	if err != nil {
+	switch {
+	case err != nil:
 		// It may come again, since it did not do its work.
 		if _, _, again := h.Store.Take(context.WithoutCancel(ctx), used); again != nil {
 			err = errors.Join(err, again)
+		}
+	case unmarked != nil:
+		// Should this fail, too, it may come again, and finds nothing.
+		if err := h.Store.Put(ctx, used, []byte{1}, remember); err != nil {
+			h.Log.Warn("a logout token of a provider is not marked as used", zap.String("signin", way.ID()), zap.Error(err))
 		}
 	}
 	return ended, err
@@ -145,7 +156,7 @@ func (h *Hosted) endOf(ctx context.Context, way Way, l Logout, from oauth.Origin
 			return u.Signin == way.ID() && is && (l.Sub == "" || u.ProviderID == l.Sub)
 		})
 		if err != nil {
-			return ended, fmt.Errorf("finding sessions: %w", err)
+			errs = append(errs, fmt.Errorf("finding sessions: %w", err))
 		}
 		for _, s := range list {
 			if err := h.Server.Sessions.End(ctx, s.Key()); err != nil {

@@ -1,6 +1,7 @@
 package signin
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -16,6 +17,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"github.com/caddy-sso/caddy-sso/session"
+	"github.com/caddy-sso/caddy-sso/storage"
 )
 
 // Sessions that are older than the key kept it so.
@@ -256,6 +258,33 @@ func TestALogoutTokenThatDidNotDoItsWorkMayComeAgain(t *testing.T) {
 		}
 	}
 	t.Error("the calls do not end")
+}
+
+// full is a store that takes nothing more, as Redis at its limit.
+type full struct{ storage.Store }
+
+func (full) Put(context.Context, string, []byte, time.Duration) error { return errDown }
+func (full) Pin(context.Context, string, []byte, time.Duration) error { return errDown }
+
+func (full) CompareAndSwap(context.Context, string, []byte, []byte, time.Duration) (bool, error) {
+	return false, errDown
+}
+
+func TestClass16ALogoutTokenEndsSessionsInAFullStore(t *testing.T) {
+	f := newAtProvider(t)
+	b := f.signsIn(map[string]any{"sub": "ann", "sid": "s1"})
+	room := f.store.Store
+	f.store.Store = full{room}
+	token := f.logoutToken(map[string]any{"sub": "ann", "sid": "s1"})
+	for range 2 {
+		want(t, f.logsOut(token), http.StatusOK)
+		if f.who(b.session()) != "" {
+			t.Error("the session is alive")
+		}
+	}
+	f.store.Store = room
+	want(t, f.logsOut(token), http.StatusOK)
+	want(t, f.logsOut(token), http.StatusBadRequest) // it is marked again
 }
 
 // Class 24: anybody can make up a token that only its signature gives away.

@@ -130,3 +130,23 @@ func (ws Ways) own(u session.User, way Way) session.User {
 	}
 	return u
 }
+
+// Called are those whom the configuration may know by a name: users of that name,
+// and who would have it as the subject, which comes from the name of a user who is
+// not in the configuration any more.
+func (ws Ways) Called(name string) []session.User {
+	var all []session.User
+	for _, w := range ws {
+		named, ok := w.(Named)
+		if !ok {
+			continue
+		}
+		if u, there := named.Find(name); there {
+			all = append(all, u)
+		}
+		if c, err := canonical(name); err == nil {
+			all = append(all, session.User{Subject: deriveSubject("local", c)})
+		}
+	}
+	return all
+}

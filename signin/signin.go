@@ -196,6 +196,10 @@ type Hosted struct {
 	Now func() time.Time
 	Log *zap.Logger
 
+	// Wall is the clock of this machine, where Now is that of the store: a server
+	// that signs its requests goes by neither. Default: Now.
+	Wall func() time.Time
+
 	returning lines // by way and address
 	turns     turns
 

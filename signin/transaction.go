@@ -120,10 +120,7 @@ func (h *Hosted) purposeOf(ctx context.Context, page, rawQuery string) (purpose,
 		return p, nil
 	}
 	if sealed := values.Get(ReturnParam); sealed != "" {
-		plain, err := h.Keys.Unseal(ctx, GatePurpose, sealed)
-		if errors.Is(err, keys.ErrSealed) {
-			plain, err = h.Keys.Unseal(ctx, ReturnPurpose, sealed)
-		}
+		plain, err := h.Keys.UnsealAny(ctx, sealed, GatePurpose, ReturnPurpose)
 		if errors.Is(err, keys.ErrSealed) {
 			return purpose{}, &oauth.Error{Kind: oauth.InvalidRequest, Description: "The address was changed on its way.", Cause: err}
 		}

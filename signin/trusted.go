@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"time"
 
+	storeclock "github.com/caddy-sso/caddy-sso/clock"
 	"github.com/caddy-sso/caddy-sso/oauth"
 	"github.com/caddy-sso/caddy-sso/records"
 	"github.com/caddy-sso/caddy-sso/session"
@@ -142,9 +143,13 @@ func (t *Trusted) issue(ctx context.Context, q ticketRequest) (string, error) {
 	return name, nil
 }
 
+// betweenNodes is how much later than here another node may take a request or a
+// token of another server for fresh: its clock is that much behind ours.
+const betweenNodes = 2 * storeclock.MaxDifference
+
 // fresh says whether a signed request comes for the first time.
 func (t *Trusted) fresh(ctx context.Context, signature string) (bool, error) {
-	first, err := t.store.CompareAndSwap(ctx, t.key("ticket-request", signature), nil, []byte{1}, 2*ticketSkew+time.Minute)
+	first, err := t.store.CompareAndSwap(ctx, t.key("ticket-request", signature), nil, []byte{1}, 2*ticketSkew+betweenNodes+time.Minute)
 	if err != nil {
 		return false, fmt.Errorf("marking a request for a ticket: %w", err)
 	}

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/caddy-sso/caddy-sso/fileaccess"
 )
 
 // editPatience is how long an edit waits for another one to end.
@@ -146,7 +148,7 @@ func EditUsers(path string, create bool, change func(*UsersText) error) (err err
 		return err
 	}
 	if info, err := os.Stat(path); err == nil {
-		if err := keepAccess(beside, info); err != nil {
+		if err := fileaccess.Keep(beside, info); err != nil {
 			return fmt.Errorf("keeping the mode and owner of %s: %w", path, err)
 		}
 	}

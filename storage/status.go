@@ -20,6 +20,10 @@ type MemoryStatus struct {
 type FileStatus struct {
 	Path  string `json:"path"`
 	Bytes int64  `json:"bytes"`
+
+	// Unused is how much of it holds nothing. What is written next goes there.
+	Unused  int64  `json:"unused"`
+	Problem string `json:"problem,omitempty"` // what is damaged
 }
 
 // A RedisStatus is that of a store on servers.

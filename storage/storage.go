@@ -16,6 +16,7 @@ package storage
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -26,6 +27,15 @@ var (
 	// ErrUnavailable is returned, wrapped, when the store did not answer:
 	// nothing is known about the key. Callers fail closed and sign nobody out.
 	ErrUnavailable = errors.New("storage: unavailable")
+
+	// ErrAway is an ErrUnavailable that cost no time: the store knows that whoever
+	// keeps the key does not answer, and did not ask. Where several servers keep
+	// values, others may answer.
+	ErrAway = fmt.Errorf("%w, as is known", ErrUnavailable)
+
+	// ErrTimedOut is an ErrUnavailable that took all the time that the store gives
+	// one operation.
+	ErrTimedOut = fmt.Errorf("%w in time", ErrUnavailable)
 
 	// ErrFull is returned, wrapped, by Pin where there is no room.
 	ErrFull = errors.New("storage: no room for another pinned value; raise the store's capacity")
@@ -64,7 +74,7 @@ type Store interface {
 	// Scan calls fn for every value whose key begins with prefix, in no
 	// particular order, until fn returns an error, which Scan then returns.
 	// Values that come or go meanwhile may or may not be seen. Scan is for
-	// administration: it reads everything.
+	// administration: it reads everything, unless the store is a [Seeker].
 	Scan(ctx context.Context, prefix string, fn func(key string, value []byte) error) error
 
 	// Watch calls fn after every change of a value, whoever made it, this
@@ -79,6 +89,20 @@ type Store interface {
 	// Close releases what the store holds. Calls that run are let finish or
 	// return ErrClosed.
 	Close() error
+}
+
+// A Seeker is a store that finds the values under some prefixes without reading
+// everything.
+type Seeker interface {
+	// Seeks says whether Scan reads little more than what it finds under prefix.
+	Seeks(prefix string) bool
+}
+
+// Seeks says whether Scan of a store reads little more than what it finds under
+// prefix.
+func Seeks(s Store, prefix string) bool {
+	seeker, ok := s.(Seeker)
+	return ok && seeker.Seeks(prefix)
 }
 
 // A Change says that the value under Key was written, removed or expired.

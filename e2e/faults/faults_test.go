@@ -1,127 +1,181 @@
 package faults
 
 import (
-	"net/http"
 	"os"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/caddy-sso/caddy-sso/e2e/harness"
-	"github.com/caddy-sso/caddy-sso/storage/redistest"
 )
 
 func TestMain(m *testing.M) { harness.Main(m) }
 
-// lasts is how long a fault lasts; `make faults` gives it longer.
-func lasts(t *testing.T) time.Duration {
+// lasts is how long a fault lasts; `make faults` gives it longer, and has one at
+// a time, since it prints how long answers took.
+func lasts(t *testing.T) (d time.Duration, whole bool) {
 	d, err := time.ParseDuration(os.Getenv("SSO_FAULT"))
 	if err != nil {
-		return 3 * time.Second
+		return 3 * time.Second, false
 	}
 	t.Logf("faults last %s", d)
-	return d
+	return d, true
 }
 
-// A scene is two nodes on a Redis behind a proxy. Some people are known to the
-// first node, others to the second alone.
-type scene struct {
-	*harness.Pair
-	redis *redistest.Server
-	proxy *Proxy
+// A fault is what befalls the store, and what users may see of it.
+type fault struct {
+	name       string // as docs/operating.md says it
+	on         func(*testing.T) *store
+	begin, end func(*testing.T, *scene)
 
-	known, unknown []*harness.Client
+	// may are the answers that users may get. A known session and a known token
+	// get the same; who has none gets none in, always.
+	may map[who][]Kind
+
+	slow  bool // it is for make faults alone
+	soaks bool // it may befall a soak
 }
 
-const people = 5
-
-func newScene(t *testing.T) *scene {
-	t.Helper()
-	redis := redistest.Start(t, "--appendonly", "yes", "--appendfsync", "always",
-		"--enable-debug-command", "yes", "--busy-reply-threshold", "1", "--loading-process-events-interval-bytes", "1024")
-	proxy := StartProxy(t, redis.Addr())
-	s := &scene{redis: redis, proxy: proxy}
-	s.Pair = harness.StartPair(t, harness.Standard(t, harness.NewBackend(t).Addr), proxy.URL())
-	for range people {
-		s.known = append(s.known, s.signedIn(t, 0))
-		s.unknown = append(s.unknown, s.signedIn(t, 1))
+var (
+	nobodyNotices = map[who][]Kind{
+		known: {GoesOn}, unknown: {GoesOn}, newcomer: {GoesOn}, refresh: {GoesOn}, revoked: {SignedOut},
 	}
+	onlyWritesWait = map[who][]Kind{
+		known: {GoesOn}, unknown: {GoesOn}, newcomer: {GoesOn, TryAgain}, refresh: {GoesOn, TryAgain}, revoked: {SignedOut},
+	}
+	onlyWhoIsKnownGoesOn = map[who][]Kind{
+		known: {GoesOn}, unknown: {TryAgain}, newcomer: {TryAgain}, refresh: {TryAgain}, revoked: {SignedOut, TryAgain},
+	}
+	whoIsKnownGoesOn = map[who][]Kind{
+		known: {GoesOn}, unknown: {GoesOn, TryAgain}, newcomer: {GoesOn, TryAgain}, refresh: {GoesOn, TryAgain}, revoked: {SignedOut, TryAgain},
+	}
+)
+
+var faults = []fault{
+	{name: "Redis is killed, and comes back", on: one, begin: killed, end: restarted, may: onlyWhoIsKnownGoesOn, soaks: true},
+	{name: "Redis hangs", on: one, begin: frozen, end: thawed, may: onlyWhoIsKnownGoesOn, soaks: true},
+	{name: "Redis is busy with a script (`BUSY`)", on: one, begin: busy, end: scriptKilled, may: whoIsKnownGoesOn, soaks: true},
+	{name: "Redis loads its data (`LOADING`)", on: one, begin: loading, end: loaded, may: whoIsKnownGoesOn},
+	{name: "Redis is a replica (`READONLY`)", on: one, begin: demoted, end: promoted, may: whoIsKnownGoesOn},
+	{name: "Redis has no memory left (`OOM`)", on: one, begin: full, end: emptied, may: onlyWritesWait, soaks: true},
+	{name: "Redis takes no more clients (`maxclients`)", on: one, begin: crowded, end: undone, may: onlyWhoIsKnownGoesOn, soaks: true},
+	{name: "all connections die once", on: one, begin: disconnected, end: nothing, may: whoIsKnownGoesOn, soaks: true},
+
+	{name: "connections are closed as soon as they are open", on: one, begin: become(Closes), end: become(Passes), may: onlyWhoIsKnownGoesOn, soaks: true},
+	{name: "nothing that is sent arrives", on: one, begin: become(Swallows), end: become(Passes), may: onlyWhoIsKnownGoesOn, soaks: true},
+	{name: "answers of Redis are lost", on: one, begin: become(Mutes), end: become(Passes), may: onlyWhoIsKnownGoesOn, soaks: true},
+	{name: "what is sent arrives up to 3 seconds late", on: one, begin: become(Trembles), end: become(Passes), may: whoIsKnownGoesOn, soaks: true},
+	{name: "what is sent arrives 300 milliseconds late", on: one, begin: become(Lags), end: become(Passes), may: whoIsKnownGoesOn, soaks: true},
+	{name: "what is sent arrives 1.5 seconds late", on: one, begin: become(Drags), end: become(Passes), may: whoIsKnownGoesOn, slow: true},
+
+	{name: "Sentinel fails over, as planned", on: watched, begin: failover, end: nothing, may: whoIsKnownGoesOn},
+	{name: "a master that Sentinel watches is killed", on: watched, begin: killed, end: nothing, may: whoIsKnownGoesOn},
+	{name: "a master is killed whose replica is 300 milliseconds behind", on: behind, begin: killed, end: replicaPromoted, may: whoIsKnownGoesOn},
+	{name: "a master of a cluster is killed, and comes back", on: cluster, begin: killed, end: restarted, may: whoIsKnownGoesOn},
+	{name: "a master of a cluster is killed, and its replica takes over", on: covered, begin: killed, end: nothing, may: whoIsKnownGoesOn, slow: true},
+
+	{name: "the disk of `storage file` is full", on: onFullDisk, begin: diskFull, end: undone, may: onlyWritesWait},
+
+	{name: "another node is killed", on: one, begin: nodeKilled, end: nodeBack, may: map[who][]Kind{
+		known: {GoesOn}, unknown: {GoesOn}, newcomer: {GoesOn}, refresh: {GoesOn, NoAnswer}, revoked: {SignedOut, NoAnswer},
+	}},
+}
+
+// Whatever befalls the store: whoever a node knows goes on, without ever waiting
+// until the store gives up; whoever it does not know keeps their cookie, and the
+// client its refresh token; whoever signed out stays out, and nobody else gets in.
+func TestAFaultSignsNobodyOutAndLetsNobodyIn(t *testing.T) {
+	d, whole := lasts(t)
+	for _, f := range faults {
+		if f.slow && !whole {
+			continue
+		}
+		t.Run(f.name, func(t *testing.T) {
+			if !whole {
+				t.Parallel()
+			}
+			f.test(t, d, whole)
+		})
+	}
+}
+
+func (f fault) test(t *testing.T, d time.Duration, whole bool) {
+	s := newScene(t, f.on)
+	calm := time.Second
+	if whole {
+		calm = d
+	}
+	quiet := s.run(t, calm, nothing)
+	for w, a := range quiet.answers {
+		a.only(t, w, kinds(nobodyNotices, w)...)
+	}
+
 	for _, browser := range s.unknown {
 		s.Lead(browser, 0)
 	}
-	return s
+	s.signOut(t)
+	during := s.run(t, d, f.begin)
+	f.end(t, s)
+	for w, a := range during.answers {
+		a.only(t, w, kinds(f.may, w)...)
+	}
+	if n := during.counts.TimedOut; n > 0 {
+		t.Errorf("%d uses of known sessions and tokens waited until the store gave up", n)
+	}
+	// Each is a session and a site session, or a token.
+	if n, most := during.counts.Waited, 3*people*max(during.counts.Interruptions, 1); n > most {
+		t.Errorf("%d uses of known sessions and tokens waited for the store in vain, in %d interruptions; want at most %d", n, during.counts.Interruptions, most)
+	}
+	during.against(t, quiet, f.name)
+	s.wantAsBefore(t)
 }
 
-func (s *scene) signedIn(t *testing.T, node int) *harness.Client {
+// kinds are the answers that somebody may get.
+func kinds(may map[who][]Kind, w who) []Kind {
+	switch w {
+	case tokens:
+		return may[known]
+	case stranger:
+		return []Kind{SignedOut}
+	}
+	return may[w]
+}
+
+// wantAsBefore wants everybody to have what they had, once the fault is over.
+func (s *scene) wantAsBefore(t *testing.T) {
 	t.Helper()
-	browser := harness.NewClient(t)
-	s.Lead(browser, node)
-	browser.SignIn(s.Gate+"/", harness.Demo)
-	return browser
-}
-
-// faults are what befalls the store, and what ends it.
-var faults = map[string]struct{ begin, end func(*scene) }{
-	"it is killed":   {func(s *scene) { s.redis.Kill() }, func(s *scene) { s.redis.Restart() }},
-	"it hangs":       {func(s *scene) { s.redis.Freeze() }, func(s *scene) { s.redis.Thaw() }},
-	"it is busy":     {busy, func(s *scene) { s.redis.MustCommand("SCRIPT", "KILL") }},
-	"it loads":       {loading, func(s *scene) { s.redis.MustCommand("CONFIG", "SET", "key-load-delay", "0") }},
-	"it is replaced": {func(s *scene) { s.redis.KillConnections() }, func(*scene) {}},
-
-	"connections are closed":   {become(Closes), become(Passes)},
-	"connections are silent":   {become(Swallows), become(Passes)},
-	"connections are unsteady": {become(Trembles), become(Passes)},
-}
-
-func become(l Line) func(*scene) { return func(s *scene) { s.proxy.Become(l) } }
-
-func busy(s *scene) {
-	go func() { _, _ = s.redis.Command("EVAL", "while true do end", "0") }() // until it is killed
-}
-
-func loading(s *scene) {
-	s.redis.MustCommand("DEBUG", "POPULATE", "20000")
-	s.redis.MustCommand("CONFIG", "SET", "key-load-delay", "1000")
-	go func() { _, _ = s.redis.Command("DEBUG", "RELOAD") }() // until the delay ends
-}
-
-// Whatever befalls the store, whoever a node knows goes on, whoever it does not
-// know keeps their cookie, and nobody else gets in.
-func TestAFaultOfTheStoreSignsNobodyOutAndLetsNobodyIn(t *testing.T) {
-	d := lasts(t)
-	for name, fault := range faults {
-		t.Run(name, func(t *testing.T) {
-			s := newScene(t)
-			page := s.Gate + "/"
-			stranger := harness.NewClient(t)
-			s.Lead(stranger, 0)
-			before := load(s.known, page, time.Second)
-			before.only(t, "the known, before", http.StatusOK)
-
-			fault.begin(s)
-			var known, unknown, strangers *Answers
-			var during sync.WaitGroup
-			during.Go(func() { known = load(s.known, page, d) })
-			during.Go(func() { unknown = load(s.unknown, page, d) })
-			during.Go(func() { strangers = load([]*harness.Client{stranger}, page, d) })
-			during.Wait()
-			fault.end(s)
-
-			known.only(t, "the known", http.StatusOK)
-			unknown.only(t, "the unknown", http.StatusOK, http.StatusServiceUnavailable)
-			strangers.only(t, "a stranger", http.StatusUnauthorized)
-			t.Logf("known: %s, p99 %s, %.1f times that of before; unknown: %s, p99 %s",
-				known, known.p99(), float64(known.p99())/float64(before.p99()), unknown, unknown.p99())
-
-			harness.Eventually(t, "the unknown are known again", func() bool {
-				for _, browser := range s.unknown {
-					if browser.Fetch(page).Status != http.StatusOK {
-						return false
-					}
-				}
-				return true
-			})
-			load(s.known, page, time.Second).only(t, "the known, after", http.StatusOK)
+	// settled waits for an answer that says more than to try again.
+	settled := func(w who, want Kind, ask func(*Answers)) {
+		t.Helper()
+		var kind Kind
+		harness.Eventually(t, string(w)+" gets an answer", func() bool {
+			a := new(Answers)
+			ask(a)
+			kind = Kind("")
+			for k := range a.kinds {
+				kind = k
+			}
+			return kind != TryAgain && kind != NoAnswer
 		})
+		if kind != want {
+			t.Errorf("%s, afterwards: %s; want %s", w, kind, want)
+		}
+	}
+	for node := range s.Nodes {
+		for _, browser := range append(s.known, s.unknown...) {
+			s.Lead(browser, node)
+			settled(unknown, GoesOn, func(a *Answers) { s.fetch(browser, a) })
+		}
+	}
+	for _, thief := range s.thieves {
+		if !s.signedOut {
+			break
+		}
+		settled(revoked, SignedOut, func(a *Answers) { s.fetch(thief, a) })
+	}
+	for _, u := range newcomers {
+		settled(newcomer, GoesOn, func(a *Answers) { s.signIn(t, u, a) })
+	}
+	for _, f := range s.families {
+		settled(refresh, GoesOn, func(a *Answers) { s.refresh(t, f, a) })
 	}
 }

@@ -1,5 +1,6 @@
-// Package faults holds two nodes on a Redis against what can befall it, under
-// load: it counts every answer by kind, and says what users may see.
+// Package faults holds two nodes on a store against what can befall it, under
+// load: it counts every answer by kind and by whom, and says what users may see.
+// docs/operating.md tells operators the same.
 package faults
 
 import (
@@ -17,11 +18,18 @@ const (
 	Passes   Line = iota // what is sent arrives
 	Closes               // connections are taken, and closed at once
 	Swallows             // connections stay open, and nothing arrives
+	Mutes                // what is asked arrives, and no answer comes back
 	Trembles             // what is sent arrives up to Tremor later
+	Lags                 // what is sent arrives Lag later
+	Drags                // what is sent arrives Drag later, when nobody waits any more
 )
 
-// Tremor is the longest that a line that trembles holds anything back.
-const Tremor = 3 * time.Second
+// How late what is sent arrives.
+const (
+	Tremor = 3 * time.Second
+	Lag    = 300 * time.Millisecond
+	Drag   = 1500 * time.Millisecond
+)
 
 // A Proxy stands before a server.
 type Proxy struct {
@@ -49,15 +57,18 @@ func StartProxy(tb testing.TB, target string) *Proxy {
 	return p
 }
 
-// URL is the proxy's address as a redis URL.
-func (p *Proxy) URL() string { return "redis://" + p.listener.Addr().String() }
+// Addr is the proxy's host:port, and URL the same as a redis URL.
+func (p *Proxy) Addr() string { return p.listener.Addr().String() }
+func (p *Proxy) URL() string  { return "redis://" + p.Addr() }
 
-// Become changes the line, for connections that are open as well.
+// Become changes the line, for connections that are open as well. Those that lost
+// answers are closed, since what comes next there answers something else.
 func (p *Proxy) Become(l Line) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	was := p.line
 	p.line = l
-	if l != Closes {
+	if l != Closes && was != Mutes {
 		return
 	}
 	for conn := range p.conns {
@@ -89,13 +100,13 @@ func (p *Proxy) serve() {
 		p.mu.Lock()
 		p.conns[client], p.conns[server] = struct{}{}, struct{}{}
 		p.mu.Unlock()
-		go p.pipe(client, server)
-		go p.pipe(server, client)
+		go p.pipe(server, client, false)
+		go p.pipe(client, server, true)
 	}
 }
 
 // pipe brings over what one side sends, as the line allows.
-func (p *Proxy) pipe(to, from net.Conn) {
+func (p *Proxy) pipe(to, from net.Conn, answers bool) {
 	defer func() {
 		to.Close()
 		from.Close()
@@ -103,22 +114,51 @@ func (p *Proxy) pipe(to, from net.Conn) {
 		delete(p.conns, from)
 		p.mu.Unlock()
 	}()
-	buffer := make([]byte, 64<<10)
-	for {
-		n, err := from.Read(buffer)
-		for p.is() == Swallows {
-			time.Sleep(10 * time.Millisecond)
-		}
-		if p.is() == Trembles {
-			time.Sleep(rand.N(Tremor))
-		}
-		if n > 0 {
-			if _, err := to.Write(buffer[:n]); err != nil {
+	sent := make(chan packet, 1<<10)
+	go func() {
+		defer close(sent)
+		for {
+			buffer := make([]byte, 16<<10)
+			n, err := from.Read(buffer)
+			if n > 0 {
+				sent <- packet{buffer[:n], time.Now().Add(p.is().late())}
+			}
+			if err != nil {
 				return
 			}
 		}
-		if err != nil {
+	}()
+	for next := range sent {
+		time.Sleep(time.Until(next.due))
+		for p.is() == Swallows {
+			time.Sleep(10 * time.Millisecond)
+		}
+		if answers && p.is() == Mutes {
+			continue
+		}
+		if _, err := to.Write(next.data); err != nil {
+			from.Close()
+			for range sent { // so that the reader ends
+			}
 			return
 		}
 	}
+}
+
+// A packet is what was sent at once, and when it is to arrive.
+type packet struct {
+	data []byte
+	due  time.Time
+}
+
+func (l Line) late() time.Duration {
+	switch l {
+	case Trembles:
+		return rand.N(Tremor)
+	case Lags:
+		return Lag
+	case Drags:
+		return Drag
+	}
+	return 0
 }

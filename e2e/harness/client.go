@@ -71,6 +71,9 @@ func (c *Client) route(addr string) string {
 	return addr
 }
 
+// Close ends the client's connections.
+func (c *Client) Close() { c.transport.CloseIdleConnections() }
+
 // HTTP is a client with the same cookies and routes that follows no redirect.
 func (c *Client) HTTP() *http.Client {
 	return &http.Client{

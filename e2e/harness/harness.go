@@ -30,12 +30,14 @@ const Patience = 30 * time.Second
 // Tags are the build tags of the product.
 const Tags = "nobadger,nomysql,nopgx"
 
-var built struct {
+type build struct {
 	sync.Once
 	dir  string // to be removed; "" unless we built
 	path string
 	err  error
 }
+
+var built build
 
 // Main runs the tests of a package, and removes the binary they built. atEnd is
 // called when all tests are over.
@@ -44,8 +46,10 @@ func Main(m *testing.M, atEnd ...func()) {
 	for _, end := range atEnd {
 		end()
 	}
-	if built.dir != "" {
-		os.RemoveAll(built.dir)
+	for _, dir := range []string{built.dir, clocked.dir} {
+		if dir != "" {
+			os.RemoveAll(dir)
+		}
 	}
 	os.Exit(code)
 }
@@ -53,35 +57,38 @@ func Main(m *testing.M, atEnd ...func()) {
 // Binary is the path of the server, which is built once for each test binary.
 func Binary(tb testing.TB) string {
 	tb.Helper()
-	built.Do(func() { built.path, built.err = build() })
+	built.Do(func() {
+		if path := os.Getenv("CADDY_SSO_BINARY"); path != "" {
+			built.path, built.err = filepath.Abs(path)
+			return
+		}
+		built.make(Tags)
+	})
 	if built.err != nil {
 		tb.Fatal(built.err)
 	}
 	return built.path
 }
 
-func build() (string, error) {
-	if path := os.Getenv("CADDY_SSO_BINARY"); path != "" {
-		return filepath.Abs(path)
-	}
+func (b *build) make(tags string) {
 	root, err := root()
+	if err == nil {
+		b.dir, err = os.MkdirTemp("", "caddy-sso-e2e")
+	}
 	if err != nil {
-		return "", err
+		b.err = fmt.Errorf("building the server: %w", err)
+		return
 	}
-	if built.dir, err = os.MkdirTemp("", "caddy-sso-e2e"); err != nil {
-		return "", fmt.Errorf("building the server: %w", err)
-	}
-	path := filepath.Join(built.dir, "caddy")
-	args := []string{"build", "-tags", Tags, "-o", path}
+	b.path = filepath.Join(b.dir, "caddy")
+	args := []string{"build", "-tags", tags, "-o", b.path}
 	if os.Getenv("CADDY_SSO_RACE") == "1" {
 		args = append(args, "-race")
 	}
 	cmd := exec.Command("go", append(args, "./cmd/caddy")...)
 	cmd.Dir = root
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("building the server: %w\n%s", err, out)
+		b.err = fmt.Errorf("building the server: %w\n%s", err, out)
 	}
-	return path, nil
 }
 
 // Root is the folder of the project.

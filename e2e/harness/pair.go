@@ -32,8 +32,15 @@ func OnRedis(address string) string {
 }
 
 // StartPair starts two nodes of a configuration on a Redis, the first of them
-// first: it makes the keys. Vary is what a node has of its own.
-func StartPair(tb testing.TB, c *Caddyfile, redis string, vary ...func(node int, own *Caddyfile)) *Pair {
+// first: it makes the keys. Each has the option of its place, if there is one.
+func StartPair(tb testing.TB, c *Caddyfile, redis string, each ...func(*Server)) *Pair {
+	tb.Helper()
+	return StartPairOf(tb, c, redis, func(int, *Caddyfile) {}, each...)
+}
+
+// StartPairOf is StartPair of nodes that differ: vary changes the configuration of
+// a node.
+func StartPairOf(tb testing.TB, c *Caddyfile, redis string, vary func(node int, own *Caddyfile), each ...func(*Server)) *Pair {
 	tb.Helper()
 	p := &Pair{Caddyfile: c}
 	c.Storage = OnRedis(redis)
@@ -43,12 +50,18 @@ func StartPair(tb testing.TB, c *Caddyfile, redis string, vary ...func(node int,
 		n.Portal, n.Gate = fmt.Sprintf("localhost:%d", Port(tb)), fmt.Sprintf("localhost:%d", Port(tb))
 		own.Admin = fmt.Sprintf("127.0.0.1:%d", Port(tb))
 		own.PortalSite, own.GateSite = "http://"+n.Portal, "http://"+n.Gate
-		for _, v := range vary {
-			v(i, &own)
-		}
-		n.Server = Start(tb, own.String())
+		vary(i, &own)
+		n.Server = Start(tb, own.String(), each[min(i, len(each)):min(i+1, len(each))]...)
 	}
 	return p
+}
+
+// StartAlone starts one node on a file, which is in both places of a pair.
+func StartAlone(tb testing.TB, c *Caddyfile, file string) *Pair {
+	tb.Helper()
+	c.Storage = "file " + file
+	n := Node{Server: Start(tb, c.String()), Portal: host(c.Portal), Gate: host(c.Gate)}
+	return &Pair{Caddyfile: c, Nodes: [2]Node{n, n}}
 }
 
 // Lead leads a client to a node.
@@ -69,14 +82,21 @@ type Balancer struct {
 // Balance starts one. It ends with the test.
 func (p *Pair) Balance(tb testing.TB) *Balancer {
 	tb.Helper()
+	first, second := p.Nodes[0], p.Nodes[1]
+	return Balance(tb, map[string][2]string{
+		p.Portal: {first.Portal, second.Portal}, p.Gate: {first.Gate, second.Gate},
+	})
+}
+
+// Balance starts a balancer at public origins, each of which is at these two
+// addresses.
+func Balance(tb testing.TB, sites map[string][2]string) *Balancer {
+	tb.Helper()
 	b := new(Balancer)
-	for origin, at := range map[string]func(Node) string{
-		p.Portal: func(n Node) string { return n.Portal },
-		p.Gate:   func(n Node) string { return n.Gate },
-	} {
+	for origin, addrs := range sites {
 		var proxies [2]*httputil.ReverseProxy
-		for i, n := range p.Nodes {
-			to := &url.URL{Scheme: "http", Host: at(n)}
+		for i, addr := range addrs {
+			to := &url.URL{Scheme: "http", Host: addr}
 			proxies[i] = &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
 				r.SetURL(to)
 				r.Out.Host = r.In.Host
@@ -103,6 +123,16 @@ func (b *Balancer) turn(path string) int {
 	b.next = 1 - node
 	b.taken = append(b.taken, [2]string{fmt.Sprint(node), path})
 	return node
+}
+
+// WantBoth fails the test unless each node took requests.
+func (b *Balancer) WantBoth(tb testing.TB) {
+	tb.Helper()
+	for node := range 2 {
+		if len(b.Took(node)) == 0 {
+			tb.Errorf("node %d took no request", node)
+		}
+	}
 }
 
 // StartAt has the next request go to a node.

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -25,19 +26,21 @@ type Server struct {
 	// Dir has the Caddyfile and Caddy's data and configuration folders.
 	Dir string
 
-	tb    testing.TB
-	admin string // host:port of the admin API
-	cmd   *exec.Cmd
-	ended chan struct{} // closed when cmd has ended
+	tb     testing.TB
+	binary string
+	env    []string
+	admin  string // host:port of the admin API
+	cmd    *exec.Cmd
+	ended  chan struct{} // closed when cmd has ended
 }
 
 var adminLine = regexp.MustCompile(`(?m)^\s*admin\s+(\S+)`)
 
 // Start starts a server with a Caddyfile that names an admin address, and waits
 // until it serves. It ends with the test.
-func Start(tb testing.TB, caddyfile string) *Server {
+func Start(tb testing.TB, caddyfile string, options ...func(*Server)) *Server {
 	tb.Helper()
-	s, err := Launch(tb, caddyfile, tb.TempDir())
+	s, err := Launch(tb, caddyfile, tb.TempDir(), options...)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -46,13 +49,19 @@ func Start(tb testing.TB, caddyfile string) *Server {
 
 // Launch is Start in a folder that may be another server's, and returns what
 // the process said where it did not come up.
-func Launch(tb testing.TB, caddyfile, dir string) (*Server, error) {
+func Launch(tb testing.TB, caddyfile, dir string, options ...func(*Server)) (*Server, error) {
 	tb.Helper()
 	found := adminLine.FindStringSubmatch(caddyfile)
 	if found == nil {
 		tb.Fatal("the Caddyfile names no admin address")
 	}
 	s := &Server{tb: tb, Dir: dir, Log: new(Log), admin: found[1]}
+	for _, option := range options {
+		option(s)
+	}
+	if s.binary == "" {
+		s.binary = Binary(tb)
+	}
 	s.write(caddyfile)
 	tb.Cleanup(func() {
 		s.Stop()
@@ -99,6 +108,26 @@ func (s *Server) Up() error {
 		}
 	}
 }
+
+// Admin asks the admin API of the running server.
+func (s *Server) Admin(path string) *Response {
+	s.tb.Helper()
+	r, err := http.NewRequest(http.MethodGet, "http://"+s.admin+path, nil)
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+	resp, err := NewClient(s.tb).Do(r)
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+	if resp.Status != http.StatusOK {
+		s.tb.Fatalf("%s answered %d: %s", path, resp.Status, resp.Body)
+	}
+	return resp
+}
+
+// PID is that of the running process.
+func (s *Server) PID() int { return s.cmd.Process.Pid }
 
 // Stop ends the server in order.
 func (s *Server) Stop() { s.end(syscall.SIGTERM) }
@@ -163,10 +192,18 @@ func (s *Server) TryReload(caddyfile string) error {
 	return nil
 }
 
+// AdminAddr is the host:port of the admin API.
+func (s *Server) AdminAddr() string { return s.admin }
+
 // SSO runs "caddy sso …" against this server and returns what it printed.
 func (s *Server) SSO(args ...string) string {
 	s.tb.Helper()
-	out, err := s.Command(append(append([]string{"sso"}, args...), "--address", s.admin)...)
+	end := slices.Index(args, "--") // behind it, nothing is a flag
+	if end < 0 {
+		end = len(args)
+	}
+	args = slices.Insert(slices.Clone(args), end, "--address", s.admin)
+	out, err := s.Command(append([]string{"sso"}, args...)...)
 	if err != nil {
 		s.tb.Fatal(err)
 	}
@@ -206,9 +243,9 @@ func (s *Server) Command(args ...string) (string, error) {
 // below it.
 func (s *Server) command(args ...string) *exec.Cmd {
 	s.tb.Helper()
-	cmd := exec.Command(Binary(s.tb), args...)
+	cmd := exec.Command(s.binary, args...)
 	cmd.Dir = Root(s.tb)
-	cmd.Env = append(os.Environ(),
+	cmd.Env = append(append(os.Environ(), s.env...),
 		"HOME="+s.Dir,
 		"XDG_DATA_HOME="+filepath.Join(s.Dir, "data"),
 		"XDG_CONFIG_HOME="+filepath.Join(s.Dir, "config"))

@@ -33,7 +33,11 @@ func (w *world) get(t *testing.T, target string, headers ...string) *harness.Res
 // TestAClientsOwnTokenStandsInForAnAPIKey asks where to get one, gets it, and
 // uses it.
 func TestAClientsOwnTokenStandsInForAnAPIKey(t *testing.T) {
-	t.Parallel()
+	onOneNodeAndTwo(t, aClientsOwnTokenStandsInForAnAPIKey)
+}
+
+func aClientsOwnTokenStandsInForAnAPIKey(t *testing.T, start starter) {
+	t.Helper()
 	w := start(t, func(_ *harness.Caddyfile, l *harness.License) { l.Lines = "bearer_client 2" })
 	var where struct {
 		URL string `json:"url"`

@@ -10,7 +10,11 @@ import (
 )
 
 func TestTheClientInGoActivatesByEitherGrant(t *testing.T) {
-	t.Parallel()
+	onOneNodeAndTwo(t, theClientInGoActivatesByEitherGrant)
+}
+
+func theClientInGoActivatesByEitherGrant(t *testing.T, start starter) {
+	t.Helper()
 	w := start(t)
 	for name, tt := range map[string]struct {
 		responseType string
@@ -46,8 +50,10 @@ func TestTheClientInGoActivatesByEitherGrant(t *testing.T) {
 }
 
 // TestTheAnswersOfTheTwoGrants holds what the application hears, and where.
-func TestTheAnswersOfTheTwoGrants(t *testing.T) {
-	t.Parallel()
+func TestTheAnswersOfTheTwoGrants(t *testing.T) { onOneNodeAndTwo(t, theAnswersOfTheTwoGrants) }
+
+func theAnswersOfTheTwoGrants(t *testing.T, start starter) {
+	t.Helper()
 	w := start(t)
 	a := w.app(t, harness.NewClient(t))
 	page := a.browser.SignIn(a.link(t, "code"), harness.Demo)
@@ -84,7 +90,11 @@ func TestTheAnswersOfTheTwoGrants(t *testing.T) {
 // TestTheClientInNodeActivatesByEitherGrant is the same with a client that
 // spells every detail in another way.
 func TestTheClientInNodeActivatesByEitherGrant(t *testing.T) {
-	t.Parallel()
+	onOneNodeAndTwo(t, theClientInNodeActivatesByEitherGrant)
+}
+
+func theClientInNodeActivatesByEitherGrant(t *testing.T, start starter) {
+	t.Helper()
 	w := start(t)
 	for _, responseType := range []string{"code", "token"} {
 		t.Run(responseType, func(t *testing.T) {

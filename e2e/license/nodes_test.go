@@ -24,9 +24,12 @@ type node struct {
 	portal, gate, backend string // host:port of the three sites
 }
 
-func startPair(t *testing.T) *pair {
+func startPair(t *testing.T, vary ...func(*harness.Caddyfile, *harness.License)) *pair {
 	t.Helper()
 	p := &pair{world: &world{Caddyfile: harness.Standard(t, harness.NewBackend(t).Addr), license: harness.WithLicense(t)}}
+	for _, v := range vary {
+		v(p.Caddyfile, p.license)
+	}
 	p.backend = p.license.Backend
 	p.Storage = fmt.Sprintf("redis %s {\nstorage_key a-storage-key-of-these-tests-0123456789\n}", redistest.Start(t).URL())
 	for i := range p.nodes {
@@ -42,6 +45,36 @@ func startPair(t *testing.T) *pair {
 		n.server = harness.Start(t, n.config.String())
 	}
 	return p
+}
+
+// A starter is start, or startTwo.
+type starter func(*testing.T, ...func(*harness.Caddyfile, *harness.License)) *world
+
+// startTwo is start on two nodes, of which each request goes to the other one than
+// the request before.
+func startTwo(t *testing.T, vary ...func(*harness.Caddyfile, *harness.License)) *world {
+	t.Helper()
+	p := startPair(t, vary...)
+	first, second := p.nodes[0], p.nodes[1]
+	balancer := harness.Balance(t, map[string][2]string{
+		p.Portal: {first.portal, second.portal}, p.Gate: {first.gate, second.gate}, p.license.Gate: {first.backend, second.backend},
+	})
+	t.Cleanup(func() { balancer.WantBoth(t) })
+	p.server = first.server
+	return p.world
+}
+
+// onOneNodeAndTwo runs a test of a published flow on one node, and on two.
+func onOneNodeAndTwo(t *testing.T, test func(*testing.T, starter)) {
+	t.Parallel()
+	t.Run("one node", func(t *testing.T) {
+		t.Parallel()
+		test(t, start)
+	})
+	t.Run("two nodes, each request at the other", func(t *testing.T) {
+		t.Parallel()
+		test(t, startTwo)
+	})
 }
 
 func (p *pair) lead(c *harness.Client, node int) {

@@ -89,7 +89,11 @@ func client2(c *harness.Caddyfile, _ *harness.License) {
 }
 
 func TestGoOIDCSignsInByDiscoveryAlone(t *testing.T) {
-	t.Parallel()
+	onOneNodeAndTwo(t, goOIDCSignsInByDiscoveryAlone)
+}
+
+func goOIDCSignsInByDiscoveryAlone(t *testing.T, start starter) {
+	t.Helper()
 	w := start(t, client2)
 	rp := w.relyingParty(t, "2", harness.Secret)
 	browser := harness.NewClient(t)
@@ -167,7 +171,11 @@ func TestClass26ACodeOfAnotherKindActivatesNothing(t *testing.T) {
 }
 
 func TestOpenIDClientSignsInByDiscoveryAlone(t *testing.T) {
-	t.Parallel()
+	onOneNodeAndTwo(t, openIDClientSignsInByDiscoveryAlone)
+}
+
+func openIDClientSignsInByDiscoveryAlone(t *testing.T, start starter) {
+	t.Helper()
 	w := start(t, client2, func(c *harness.Caddyfile, l *harness.License) {
 		c.Clients[0].Lines += "\npost_logout_redirect_uri http://127.0.0.1/bye"
 	})

@@ -24,7 +24,11 @@ type pair struct{ *harness.Pair }
 
 func startPair(t *testing.T, storage string, vary ...func(node int, own *harness.Caddyfile)) *pair {
 	t.Helper()
-	return &pair{harness.StartPair(t, harness.Standard(t, harness.NewBackend(t).Addr), storage, vary...)}
+	return &pair{harness.StartPairOf(t, harness.Standard(t, harness.NewBackend(t).Addr), storage, func(node int, own *harness.Caddyfile) {
+		for _, v := range vary {
+			v(node, own)
+		}
+	})}
 }
 
 // browser is one that is led to a node.

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/caddy-sso/caddy-sso/e2e/harness"
+	"github.com/caddy-sso/caddy-sso/storage/redistest"
 )
 
 func TestMain(m *testing.M) { harness.Main(m) }
@@ -29,6 +30,37 @@ func start(t *testing.T, vary ...func(*harness.Caddyfile)) *rig {
 		v(c)
 	}
 	return &rig{Caddyfile: c, server: harness.Start(t, c.String()), backend: backend}
+}
+
+// startTwo is start on two nodes on a Redis, of which each request goes to the other
+// one than the request before.
+func startTwo(t *testing.T, vary ...func(*harness.Caddyfile)) *rig {
+	t.Helper()
+	backend := harness.NewBackend(t)
+	c := harness.Standard(t, backend.Addr)
+	for _, v := range vary {
+		v(c)
+	}
+	p := harness.StartPair(t, c, redistest.Start(t).URL())
+	balancer := p.Balance(t)
+	t.Cleanup(func() { balancer.WantBoth(t) })
+	return &rig{Caddyfile: c, server: p.Nodes[0].Server, backend: backend}
+}
+
+// A starter is start, or startTwo.
+type starter func(*testing.T, ...func(*harness.Caddyfile)) *rig
+
+// onOneNodeAndTwo runs a test of a published flow on one node, and on two.
+func onOneNodeAndTwo(t *testing.T, test func(*testing.T, starter)) {
+	t.Parallel()
+	t.Run("one node", func(t *testing.T) {
+		t.Parallel()
+		test(t, start)
+	})
+	t.Run("two nodes, each request at the other", func(t *testing.T) {
+		t.Parallel()
+		test(t, startTwo)
+	})
 }
 
 // signedIn is a browser that went through the gate.

@@ -16,7 +16,11 @@ import (
 var uuid = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
 
 func TestAGameRedeemsItsCodeForATokenThatThePublishedKeysVerify(t *testing.T) {
-	t.Parallel()
+	onOneNodeAndTwo(t, aGameRedeemsItsCodeForATokenThatThePublishedKeysVerify)
+}
+
+func aGameRedeemsItsCodeForATokenThatThePublishedKeysVerify(t *testing.T, start starter) {
+	t.Helper()
 	r := start(t, func(c *harness.Caddyfile) {
 		c.Clients = append(c.Clients, harness.PublicClient("11", "ES256"), harness.PublicClient("12", "EdDSA"))
 	})
@@ -48,6 +52,18 @@ func TestAGameRedeemsItsCodeForATokenThatThePublishedKeysVerify(t *testing.T) {
 			}
 			claims := verify(t, token.AccessToken, tt.alg, publishedKeys(t, browser, r.Portal, tt.client))
 			wantClaims(t, claims, tt.client, r.Portal, before)
+			for range 3 { // as often as the token has expired
+				token.Expiry = time.Now().Add(-time.Minute)
+				next, err := g.TokenSource(t.Context(), token).Token()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if next.AccessToken == token.AccessToken || next.RefreshToken == token.RefreshToken {
+					t.Error("a refresh gave a token of before")
+				}
+				wantClaims(t, verify(t, next.AccessToken, tt.alg, publishedKeys(t, browser, r.Portal, tt.client)), tt.client, r.Portal, before)
+				token = next
+			}
 			// The gate knows the same person by the same subject.
 			browser.Open(r.Gate + "/")
 			if sub := r.echo(t, browser).Header.Get("X-SSO-Subject"); sub != claims["sub"] {
@@ -98,7 +114,11 @@ func wantClaims(t *testing.T, claims map[string]any, client, issuer string, befo
 }
 
 func TestAServerRedeemsItsCodeWithItsSecret(t *testing.T) {
-	t.Parallel()
+	onOneNodeAndTwo(t, aServerRedeemsItsCodeWithItsSecret)
+}
+
+func aServerRedeemsItsCodeWithItsSecret(t *testing.T, start starter) {
+	t.Helper()
 	r := start(t)
 	browser := r.signedIn(t, harness.Demo)
 	for name, style := range map[string]oauth2.AuthStyle{

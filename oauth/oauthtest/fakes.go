@@ -23,14 +23,17 @@ func (c *Clock) Now() time.Time { return c.start.Add(time.Duration(c.passed.Load
 // Advance moves it on.
 func (c *Clock) Advance(by time.Duration) { c.passed.Add(int64(by)) }
 
-// A Store is one that can be down.
+// A Store is one that can be down, or whose answers can be lost.
 type Store struct {
 	storage.Store
-	down atomic.Bool
+	down, mute atomic.Bool
 }
 
 // Down says whether it is down from now on.
 func (s *Store) Down(down bool) { s.down.Store(down) }
+
+// LoseAnswers says whether swaps are done from now on, and nobody hears of it.
+func (s *Store) LoseAnswers(lose bool) { s.mute.Store(lose) }
 
 func (s *Store) failure() error {
 	if s.down.Load() {
@@ -72,7 +75,11 @@ func (s *Store) CompareAndSwap(ctx context.Context, key string, old, next []byte
 	if err := s.failure(); err != nil {
 		return false, err
 	}
-	return s.Store.CompareAndSwap(ctx, key, old, next, lifetime)
+	swapped, err := s.Store.CompareAndSwap(ctx, key, old, next, lifetime)
+	if s.mute.Load() {
+		return false, fmt.Errorf("waiting for an answer: %w", storage.ErrUnavailable)
+	}
+	return swapped, err
 }
 
 // People are the users of now: all that sign in, but for those who are gone.

@@ -211,6 +211,14 @@ func (s *Store) Scan(ctx context.Context, prefix string, fn func(key string, val
 	})
 }
 
+// Identity implements [storage.Identified].
+func (s *Store) Identity(key string) string { return storage.Identity(s.Store, key) }
+
+// AskIdentity implements [storage.Identified].
+func (s *Store) AskIdentity(ctx context.Context, key string) (string, error) {
+	return storage.AskIdentity(ctx, s.Store, key)
+}
+
 // Close closes the store below, too.
 func (s *Store) Close() error {
 	s.stop()
@@ -259,4 +267,7 @@ func begins(key string, prefixes []string) bool {
 	return false
 }
 
-var _ storage.Store = (*Store)(nil)
+var (
+	_ storage.Store      = (*Store)(nil)
+	_ storage.Identified = (*Store)(nil)
+)

@@ -28,24 +28,21 @@ func createBuckets(tx *bbolt.Tx) error {
 	return nil
 }
 
-// live returns the value under key, valid until the transaction ends.
-func live(tx *bbolt.Tx, key string, now time.Time) ([]byte, bool) {
-	record := tx.Bucket(valuesBucket).Get([]byte(key))
-	if record == nil || expired(record, now) {
-		return nil, false
-	}
-	return record[expirySize:], true
+// indexKey is the key of a value in the index of expiries.
+func indexKey(key string, expires time.Time) []byte {
+	return append(binary.BigEndian.AppendUint64(make([]byte, 0, expirySize+len(key)), uint64(expires.UnixMilli())), key...)
 }
 
 func write(tx *bbolt.Tx, key string, value []byte, expires time.Time) error {
 	if err := remove(tx, key); err != nil {
 		return err
 	}
-	record := binary.BigEndian.AppendUint64(make([]byte, 0, expirySize+len(value)), uint64(expires.UnixMilli()))
-	if err := tx.Bucket(expiryBucket).Put(append(record[:expirySize:expirySize], key...), []byte{}); err != nil {
+	index := indexKey(key, expires)
+	if err := tx.Bucket(expiryBucket).Put(index, []byte{}); err != nil {
 		return fmt.Errorf("indexing expiry: %w", err)
 	}
-	if err := tx.Bucket(valuesBucket).Put([]byte(key), append(record, value...)); err != nil {
+	record := append(index[:expirySize:expirySize], value...)
+	if err := tx.Bucket(valuesBucket).Put([]byte(key), record); err != nil {
 		return fmt.Errorf("writing value: %w", err)
 	}
 	return nil
@@ -67,7 +64,11 @@ func remove(tx *bbolt.Tx, key string) error {
 
 // expired reads the expiry at the front of a record or of an index key.
 func expired(record []byte, now time.Time) bool {
-	return now.UnixMilli() >= int64(binary.BigEndian.Uint64(record))
+	return now.UnixMilli() >= expiryOf(record).UnixMilli()
+}
+
+func expiryOf(record []byte) time.Time {
+	return time.UnixMilli(int64(binary.BigEndian.Uint64(record)))
 }
 
 // clone never returns nil: an empty value is a value.

@@ -20,13 +20,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage/internal/feed"
 )
 
-const (
-	defaultLockTimeout = 5 * time.Second
-
-	// batchDelay is how long a write waits for others to share its fsync.
-	// bbolt's own default of 10 ms would be the whole cost of a lone sign-in.
-	batchDelay = time.Millisecond
-)
+const defaultLockTimeout = 5 * time.Second
 
 // Options of a [Store]. The zero value is ready to use.
 type Options struct {
@@ -36,22 +30,39 @@ type Options struct {
 	// LockTimeout is how long Open waits for another process to let go of
 	// the file. Default: 5 seconds.
 	LockTimeout time.Duration
+
+	// Damaged is told, once, that the file was found to be damaged. Default:
+	// nobody is told but those who get the errors.
+	Damaged func(error)
 }
 
 // A Store is one open file.
 type Store struct {
-	db   *bbolt.DB
-	path string
-	now  func() time.Time
-	feed feed.Feed
+	path    string // of the file itself, not of a link
+	now     func() time.Time
+	feed    feed.Feed
+	damaged func(error)
+	damage  atomic.Pointer[damage] // what was found first
+
+	swap sync.RWMutex // held for reading by who reads, for writing by who replaces open
+	open *handle
+
+	tasks   chan task
+	full    bool                // the last write failed; the writer's
+	touched map[string]struct{} // what was written since a compaction began; the writer's
+
+	compacting sync.Mutex
+
+	identity string // where the file is
 
 	closed  atomic.Bool
 	stop    chan struct{} // closed by Close
-	sweeper sync.WaitGroup
+	running sync.WaitGroup
 }
 
 // Open opens the file at path, and makes it and its folder where they are
 // missing, readable to this user alone. One process at a time can have it open.
+// A file that is damaged is an error.
 func Open(path string, o Options) (*Store, error) {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -59,24 +70,80 @@ func Open(path string, o Options) (*Store, error) {
 	if o.LockTimeout <= 0 {
 		o.LockTimeout = defaultLockTimeout
 	}
+	if o.Damaged == nil {
+		o.Damaged = func(error) {}
+	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil { //nolint:gosec // the operator chose the path
 		return nil, fmt.Errorf("making the folder of the store: %w", err)
 	}
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: o.LockTimeout, FreelistType: bbolt.FreelistMapType})
-	if errors.Is(err, bolterrors.ErrTimeout) {
-		return nil, fmt.Errorf("opening %s: still locked after %s: another process has the file open; "+
-			"stop that process, or give each process a file of its own: %w", path, o.LockTimeout, err)
-	}
+	opened, err := openFile(path, o.LockTimeout)
 	if err != nil {
+		return nil, err
+	}
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		path = target // which a link may have had opened, and made
+	}
+	s := &Store{
+		path: path, now: o.Now, damaged: o.Damaged, open: opened, identity: path,
+		tasks: make(chan task), stop: make(chan struct{}),
+	}
+	if absolute, err := filepath.Abs(path); err == nil {
+		s.identity = absolute
+	}
+	s.running.Go(s.writeUntilClosed)
+	s.running.Go(s.sweepUntilClosed)
+	return s, nil
+}
+
+// openFile verifies a file, and opens it.
+func openFile(path string, wait time.Duration) (*handle, error) {
+	err := verify(path, wait)
+	var opened *handle
+	if err == nil {
+		opened, err = openHandle(path, bbolt.Options{Timeout: wait, FreelistType: bbolt.FreelistMapType, NoFreelistSync: true})
+	}
+	if err == nil {
+		if err = opened.prepare(); err == nil {
+			return opened, nil
+		}
+		err = errors.Join(err, opened.close(errors.Is(err, errDamaged)))
+	}
+	switch {
+	case errors.Is(err, bolterrors.ErrTimeout):
+		return nil, fmt.Errorf("opening %s: still locked after %s: another process has the file open; "+
+			"stop that process, or give each process a file of its own: %w", path, wait, err)
+	case errors.Is(err, errDamaged):
+		return nil, fmt.Errorf("opening %s: %w; %s", path, err, remedy)
+	default:
 		return nil, fmt.Errorf("opening %s: %w", path, err)
 	}
-	db.MaxBatchDelay = batchDelay
-	if err := db.Update(createBuckets); err != nil {
-		return nil, errors.Join(fmt.Errorf("preparing %s: %w", path, err), db.Close())
+}
+
+// prepare makes the buckets. Where they are there it writes nothing, since the
+// disk may be full.
+func (h *handle) prepare() error {
+	missing := false
+	err := h.view(func(t *tree) error {
+		for _, name := range [][]byte{valuesBucket, expiryBucket} {
+			_, i, err := t.find(t.root, name, new([]byte))
+			if err != nil {
+				return err
+			}
+			missing = missing || i < 0
+		}
+		return nil
+	})
+	if err != nil || !missing {
+		return err
 	}
-	s := &Store{db: db, path: path, now: o.Now, stop: make(chan struct{})}
-	s.sweeper.Go(s.sweepUntilClosed)
-	return s, nil
+	return h.update(createBuckets)
+}
+
+// view runs do on what is written now.
+func (s *Store) view(do func(*tree) error) error {
+	s.swap.RLock()
+	defer s.swap.RUnlock()
+	return s.open.view(do)
 }
 
 // Get implements [storage.Store].
@@ -87,21 +154,21 @@ func (s *Store) Get(ctx context.Context, key string) ([]byte, bool, error) {
 	if err := storage.CheckKey(key); err != nil {
 		return nil, false, err
 	}
-	var found []byte
-	var ok bool
-	err := s.db.View(func(tx *bbolt.Tx) error {
-		var value []byte
-		value, ok = live(tx, key, s.now())
-		found = clone(value)
-		return nil
+	var record []byte
+	err := s.view(func(t *tree) (err error) {
+		record, err = t.get(valuesBucket, []byte(key))
+		return err
 	})
+	if err == nil && record != nil && len(record) < expirySize {
+		err = damagef("the value of a key has no expiry")
+	}
 	if err != nil {
 		return nil, false, s.failed("reading from the file store", err)
 	}
-	if !ok {
+	if record == nil || expired(record, s.now()) {
 		return nil, false, nil
 	}
-	return found, true, nil
+	return record[expirySize:], true, nil
 }
 
 // Put implements [storage.Store].
@@ -112,9 +179,7 @@ func (s *Store) Put(ctx context.Context, key string, value []byte, lifetime time
 	if err := storage.CheckWrite(key, value, lifetime); err != nil {
 		return err
 	}
-	err := s.db.Batch(func(tx *bbolt.Tx) error {
-		return write(tx, key, value, s.now().Add(lifetime))
-	})
+	err := s.update(func(w *writing) error { return w.put(key, value, s.now().Add(lifetime)) })
 	if err != nil {
 		return s.failed("writing to the file store", err)
 	}
@@ -143,11 +208,11 @@ func (s *Store) Take(ctx context.Context, key string) ([]byte, bool, error) {
 	var taken []byte
 	var ok bool
 	// The function may run twice, so it sets both anew each time.
-	err := s.db.Batch(func(tx *bbolt.Tx) error {
-		var value []byte
-		value, ok = live(tx, key, s.now())
-		taken = clone(value)
-		return remove(tx, key)
+	err := s.update(func(w *writing) (err error) {
+		if taken, ok, err = w.get(key, s.now()); err != nil {
+			return err
+		}
+		return w.remove(key)
 	})
 	if err != nil {
 		return nil, false, s.failed("taking from the file store", err)
@@ -168,14 +233,17 @@ func (s *Store) CompareAndSwap(ctx context.Context, key string, old, next []byte
 		return false, err
 	}
 	var swapped bool
-	err := s.db.Batch(func(tx *bbolt.Tx) error {
+	err := s.update(func(w *writing) error {
 		now := s.now()
-		value, ok := live(tx, key, now)
+		value, ok, err := w.get(key, now)
+		if err != nil {
+			return err
+		}
 		swapped = ok == (old != nil) && bytes.Equal(value, old)
 		if !swapped {
 			return nil
 		}
-		return write(tx, key, next, now.Add(lifetime))
+		return w.put(key, next, now.Add(lifetime))
 	})
 	if err != nil {
 		return false, s.failed("swapping in the file store", err)
@@ -190,6 +258,13 @@ func (s *Store) CompareAndSwap(ctx context.Context, key string, old, next []byte
 // file, so the feed is never lost.
 func (s *Store) Watch(fn func(storage.Change)) (stop func()) { return s.feed.Watch(fn) }
 
+// Identity implements [storage.Identified]. What a file has acknowledged is on the
+// disk, so it is the same for ever; that of a copy elsewhere is another one.
+func (s *Store) Identity(string) string { return s.identity }
+
+// AskIdentity implements [storage.Identified].
+func (s *Store) AskIdentity(context.Context, string) (string, error) { return s.identity, nil }
+
 // Close implements [storage.Store]. It waits for the calls that run.
 func (s *Store) Close() error {
 	if s.closed.Swap(true) {
@@ -197,20 +272,33 @@ func (s *Store) Close() error {
 	}
 	s.feed.Close()
 	close(s.stop)
-	s.sweeper.Wait()
-	if err := s.db.Close(); err != nil {
+	s.running.Wait()
+	s.swap.Lock() // once those who read are done
+	defer s.swap.Unlock()
+	if err := s.open.close(s.damage.Load() != nil); err != nil {
 		return fmt.Errorf("closing the file store: %w", err)
 	}
 	return nil
 }
 
-// Status says how large the file is.
+// Status says how large the file is, and whether it was found to be damaged.
 func (s *Store) Status(context.Context) storage.Status {
-	status := &storage.FileStatus{Path: s.path}
+	status := &storage.FileStatus{Path: s.path, Unused: s.unused()}
 	if found, err := os.Stat(s.path); err == nil {
 		status.Bytes = found.Size()
 	}
+	if found := s.damage.Load(); found != nil {
+		status.Problem = found.err.Error()
+	}
 	return storage.Status{File: status}
+}
+
+// unused returns how many bytes of the file hold nothing.
+func (s *Store) unused() int64 {
+	s.swap.RLock()
+	defer s.swap.RUnlock()
+	stats := s.open.db.Stats()
+	return int64(stats.FreePageN+stats.PendingPageN) * int64(s.open.pageSize)
 }
 
 func (s *Store) ready(ctx context.Context) error {
@@ -223,12 +311,7 @@ func (s *Store) ready(ctx context.Context) error {
 	return nil
 }
 
-// failed tells a store that was closed meanwhile from a disk that failed.
-func (s *Store) failed(doing string, err error) error {
-	if errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
-		return storage.ErrClosed
-	}
-	return fmt.Errorf("%s: %w: %w", doing, storage.ErrUnavailable, err)
-}
-
-var _ storage.Store = (*Store)(nil)
+var (
+	_ storage.Store      = (*Store)(nil)
+	_ storage.Identified = (*Store)(nil)
+)

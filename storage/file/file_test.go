@@ -110,9 +110,9 @@ func TestSweepRemovesWhatHasExpiredAndNothingElse(t *testing.T) {
 	var c clock
 	s := open(t, filepath.Join(t.TempDir(), "sso.db"), Options{Now: c.now})
 	const n = sweepBatch + 10
-	err := s.db.Update(func(tx *bbolt.Tx) error {
+	err := s.update(func(w *writing) error {
 		for i := range n {
-			if err := write(tx, fmt.Sprint(i), []byte("1"), c.now().Add(time.Minute)); err != nil {
+			if err := w.put(fmt.Sprint(i), []byte("1"), c.now().Add(time.Minute)); err != nil {
 				return err
 			}
 		}
@@ -144,6 +144,38 @@ func TestSweepRemovesWhatHasExpiredAndNothingElse(t *testing.T) {
 	}
 	if values, expiries := counts(t, s); values != 0 || expiries != 0 {
 		t.Errorf("%d values and %d expiries left, want none", values, expiries)
+	}
+}
+
+func TestAnIndexThatIsWrongKeepsTheSweepFromNothing(t *testing.T) {
+	var c clock
+	s := open(t, filepath.Join(t.TempDir(), "sso.db"), Options{Now: c.now})
+	err := s.update(func(w *writing) error {
+		for i := range sweepBatch {
+			if err := w.Bucket(expiryBucket).Put(indexKey(fmt.Sprint("ghost-", i), c.now()), []byte{}); err != nil {
+				return err
+			}
+		}
+		if err := w.Bucket(expiryBucket).Put(indexKey("stays", c.now()), []byte{}); err != nil {
+			return err
+		}
+		if err := w.put("stays", []byte("1"), c.now().Add(time.Hour)); err != nil {
+			return err
+		}
+		return w.put("goes", []byte("1"), c.now().Add(time.Minute))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Check(t.Context(), nil); !errors.Is(err, errIndex) {
+		t.Errorf("the check finds %v", err)
+	}
+	c.pass(time.Minute)
+	if err := s.sweep(); err != nil {
+		t.Fatal(err)
+	}
+	if values, expiries := counts(t, s); values != 1 || expiries != 1 {
+		t.Errorf("%d values and %d expiries are left, want one of each", values, expiries)
 	}
 }
 
@@ -201,7 +233,7 @@ func TestCallsThatRunWhileTheStoreClosesEndWell(t *testing.T) {
 
 func counts(t *testing.T, s *Store) (values, expiries int) {
 	t.Helper()
-	err := s.db.View(func(tx *bbolt.Tx) error {
+	err := s.open.db.View(func(tx *bbolt.Tx) error {
 		values = tx.Bucket(valuesBucket).Stats().KeyN
 		expiries = tx.Bucket(expiryBucket).Stats().KeyN
 		return nil

@@ -6,8 +6,10 @@ package memory
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"fmt"
 	"hash/maphash"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -32,6 +34,11 @@ type Options struct {
 	// percent before it is full.
 	Capacity int
 
+	// Seekable are prefixes of keys, and for each how many bytes behind it. By as many
+	// of them Scan finds such keys without reading everything: they have to differ
+	// as if they were random. Default: there are none.
+	Seekable map[string]int
+
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
 }
@@ -42,8 +49,18 @@ type Store struct {
 	now    func() time.Time
 	seed   maphash.Seed
 	shards []shard
+	seek   []seekable
 	feed   feed.Feed
 	closed atomic.Bool
+
+	identity string // one a process
+}
+
+// seekable is one of Options.Seekable: such keys are in the shard that their first
+// length bytes say.
+type seekable struct {
+	prefix string
+	length int
 }
 
 // New returns an empty store.
@@ -58,7 +75,10 @@ func New(o Options) *Store {
 	for n > 1 && o.Capacity/n < minShardSize {
 		n /= 2
 	}
-	s := &Store{now: o.Now, seed: maphash.MakeSeed(), shards: make([]shard, n)}
+	s := &Store{now: o.Now, seed: maphash.MakeSeed(), shards: make([]shard, n), identity: rand.Text()}
+	for prefix, behind := range o.Seekable {
+		s.seek = append(s.seek, seekable{prefix, len(prefix) + behind})
+	}
 	for i := range s.shards {
 		s.shards[i].init((o.Capacity + n - 1) / n)
 	}
@@ -162,11 +182,16 @@ func (s *Store) CompareAndSwap(ctx context.Context, key string, old, next []byte
 // Scan implements [storage.Store]. It copies one shard at a time and calls fn
 // without a lock, so fn may use the store.
 func (s *Store) Scan(ctx context.Context, prefix string, fn func(key string, value []byte) error) error {
-	for i := range s.shards {
+	shards := s.shards
+	if s.Seeks(prefix) {
+		i := s.shardOf(prefix)
+		shards = s.shards[i : i+1]
+	}
+	for i := range shards {
 		if err := s.ready(ctx); err != nil {
 			return err
 		}
-		found := s.shards[i].matching(prefix, s.now())
+		found := shards[i].matching(prefix, s.now())
 		for key, value := range found {
 			if err := fn(key, value); err != nil {
 				return err
@@ -176,8 +201,30 @@ func (s *Store) Scan(ctx context.Context, prefix string, fn func(key string, val
 	return nil
 }
 
+// Seeks implements [storage.Seeker].
+func (s *Store) Seeks(prefix string) bool {
+	_, ok := s.seekLength(prefix)
+	return ok
+}
+
+// seekLength is how much of a key, or of its beginning, says which shard it is in.
+func (s *Store) seekLength(key string) (length int, ok bool) {
+	for _, seek := range s.seek {
+		if len(key) >= seek.length && strings.HasPrefix(key, seek.prefix) {
+			return seek.length, true
+		}
+	}
+	return len(key), false
+}
+
 // Watch implements [storage.Store].
 func (s *Store) Watch(fn func(storage.Change)) (stop func()) { return s.feed.Watch(fn) }
+
+// Identity implements [storage.Identified].
+func (s *Store) Identity(string) string { return s.identity }
+
+// AskIdentity implements [storage.Identified].
+func (s *Store) AskIdentity(context.Context, string) (string, error) { return s.identity, nil }
 
 // Close implements [storage.Store]. The values are dropped.
 func (s *Store) Close() error {
@@ -214,8 +261,11 @@ func (s *Store) ready(ctx context.Context) error {
 	return nil
 }
 
-func (s *Store) shard(key string) *shard {
-	return &s.shards[maphash.String(s.seed, key)&uint64(len(s.shards)-1)]
+func (s *Store) shard(key string) *shard { return &s.shards[s.shardOf(key)] }
+
+func (s *Store) shardOf(key string) int {
+	length, _ := s.seekLength(key)
+	return int(maphash.String(s.seed, key[:length]) & uint64(len(s.shards)-1))
 }
 
 // changed tells the watchers of key, and of the value that made room for it.
@@ -229,4 +279,8 @@ func (s *Store) changed(key, evicted string) {
 // clone never returns nil: an empty value is a value.
 func clone(value []byte) []byte { return append([]byte{}, value...) }
 
-var _ storage.Store = (*Store)(nil)
+var (
+	_ storage.Store      = (*Store)(nil)
+	_ storage.Identified = (*Store)(nil)
+	_ storage.Seeker     = (*Store)(nil)
+)

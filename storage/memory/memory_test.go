@@ -1,6 +1,7 @@
 package memory_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"runtime"
@@ -20,6 +21,7 @@ func TestContract(t *testing.T) {
 		const capacity = 4096
 		s := memory.New(memory.Options{
 			Capacity: capacity,
+			Seekable: map[string]int{"session:": 16, "S": 8},
 			Now:      func() time.Time { return start.Add(time.Duration(elapsed.Load())) },
 		})
 		t.Cleanup(func() { s.Close() })
@@ -136,6 +138,34 @@ func TestClass35PinnedValuesAreRefusedBeforeOneIsForgotten(t *testing.T) {
 	if err := pin("and another", time.Hour); !errors.Is(err, storage.ErrFull) {
 		t.Errorf("%v, want ErrFull", err)
 	}
+}
+
+// Who looks for one value by the beginning of its key reads one shard.
+func TestASeekReadsOneShard(t *testing.T) {
+	s := memory.New(memory.Options{Seekable: map[string]int{"s:": 16}})
+	defer s.Close()
+	for prefix, seeks := range map[string]bool{"": false, "s:": false, "s:123456789012345": false, "s:1234567890123456": true, "s:12345678901234567": true, "r:12345678901234567": false} {
+		if storage.Seeks(s, prefix) != seeks {
+			t.Errorf("%q: %v", prefix, !seeks)
+		}
+	}
+	put(t, s, "s:1234567890123456 and more")
+	read := 0
+	ctx := countingContext{t.Context(), &read}
+	if err := s.Scan(ctx, "s:1234567890123456", func(string, []byte) error { return nil }); err != nil || read != 1 {
+		t.Errorf("%d shards are read, %v", read, err)
+	}
+}
+
+// countingContext counts how often it is looked at: once for each shard.
+type countingContext struct {
+	context.Context
+	looked *int
+}
+
+func (c countingContext) Err() error {
+	*c.looked++
+	return c.Context.Err()
 }
 
 func TestManyValuesStayWithinCapacity(t *testing.T) {

@@ -34,20 +34,24 @@ const (
 	unlessSent
 )
 
-// attempt sends what send sends until the server answers, within the time of
-// one operation. A reply of nil is an answer.
+// attempt sends what send sends for a key until the server answers, within the
+// time of one operation. A reply of nil is an answer.
 //
 // uncertain says that an earlier try, or the one that failed, may have been
 // carried out without its answer arriving.
-func (s *Store) attempt(ctx context.Context, doing string, when repeat,
+func (s *Store) attempt(ctx context.Context, doing, key string, when repeat,
 	send func(context.Context, rueidis.Client) rueidis.RedisResult,
 ) (reply rueidis.RedisResult, uncertain bool, err error) {
 	limited, cancel := context.WithTimeout(ctx, s.options.Timeout)
 	defer cancel()
 	for delay := firstRetryDelay; ; delay = min(2*delay, lastRetryDelay) {
 		client, err := s.connected(limited)
-		if when == unlessDown && s.down.Load() {
-			return reply, uncertain, s.failed(ctx, doing, errDown)
+		if err == nil && when == unlessDown && s.outage.Load().covers(client, s.options.Prefix+key) {
+			err = errDown
+			if delay > firstRetryDelay {
+				err = errWentDown
+			}
+			return reply, uncertain, s.failed(ctx, doing, err)
 		}
 		if err == nil {
 			reply, err = await(limited, func() rueidis.RedisResult { return send(limited, client) })
@@ -56,18 +60,21 @@ func (s *Store) attempt(ctx context.Context, doing string, when repeat,
 			if !s.answered.Load() {
 				s.answered.Store(true)
 			}
-			if when != unlessDown && s.down.Load() {
-				s.down.Store(false) // only a master answers a write, so reads need not wait for the watchdog
+			if when != unlessDown && s.outage.Load() != nil {
+				s.outage.Store(nil) // only a master answers a write, so reads need not wait for the watchdog
 			}
 			return reply, uncertain, nil
 		}
 		sent := client != nil && !neverSent(limited, err)
 		uncertain = uncertain || sent && !refused(err)
-		if demoted(err) && !s.down.Load() {
+		if demoted(err) && s.outage.Load() == nil {
 			s.lookNow()
 		}
 		again := limited.Err() == nil && client != nil && mayRepeat(when, sent, err)
 		if !again || !wait(limited, delay) {
+			if limited.Err() != nil {
+				err = fmt.Errorf("%w: %v", storage.ErrTimedOut, err)
+			}
 			return reply, uncertain, s.failed(ctx, doing, err)
 		}
 	}
@@ -85,8 +92,6 @@ func await(ctx context.Context, send func() rueidis.RedisResult) (rueidis.RedisR
 		return rueidis.RedisResult{}, ctx.Err()
 	}
 }
-
-var errDown = errors.New("no node answers as master")
 
 func mayRepeat(when repeat, sent bool, err error) bool {
 	if _, answered := rueidis.IsRedisErr(err); answered {

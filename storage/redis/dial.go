@@ -74,15 +74,16 @@ func noCluster(err error) bool {
 }
 
 // dial connects for rueidis. The attempt ends with the store.
-func (s *Store) dial(ctx context.Context, network, addr string, dialer *net.Dialer, secure *tls.Config) (net.Conn, error) {
+func (s *Store) dial(ctx context.Context, network, addr string, dialer *net.Dialer, secure *tls.Config) (conn net.Conn, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(s.life, cancel)()
+	s.dials.turn(ctx, addr)
+	defer func() { s.dials.ended(addr, err) }()
 	if secure == nil {
 		return dialer.DialContext(ctx, network, addr)
 	}
-	secure, err := s.options.TLS.config(secure, addr, s.turn.hosts)
-	if err != nil {
+	if secure, err = s.options.TLS.config(secure, addr, s.turn.hosts); err != nil {
 		return nil, err
 	}
 	return (&tls.Dialer{NetDialer: dialer, Config: secure}).DialContext(ctx, network, addr)

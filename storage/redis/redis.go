@@ -6,8 +6,9 @@
 //
 //   - Nothing that fails is reported as "not found". A server that does not
 //     answer, or answers with an error, is [storage.ErrUnavailable]: for Get at
-//     once while the watchdog finds no master that reads for it, else within
-//     Options.Timeout.
+//     once while the watchdog finds no master that reads for its key, else within
+//     Options.Timeout. So where one master of a cluster is away, reads of what the
+//     others keep go on, and those of what it keeps do not wait.
 //   - Put is sent again when its connection dies, so it may be carried out
 //     twice. Take is sent again too; when an earlier try may have taken the
 //     value, finding nothing is ErrUnavailable, though the value is gone.
@@ -106,6 +107,7 @@ type Options struct {
 type Store struct {
 	options Options
 	swap    *rueidis.Lua
+	time    *rueidis.Lua
 	feed    feed.Feed
 	closed  atomic.Bool
 
@@ -119,17 +121,24 @@ type Store struct {
 	lastFail atomic.Pointer[string]
 
 	turn     turn // of several servers that are no cluster
+	dials    dials
 	lines    lines
 	waiter   waiter
-	down     atomic.Bool   // no master could be reached when the watchdog last looked
+	outage   atomic.Pointer[outage]
 	gap      atomic.Bool   // a connection was lost since the watchdog last looked
 	answered atomic.Bool   // a command was answered since then
 	wake     chan struct{} // makes the watchdog look now
 
-	// The watchdog's own: when it last cut off a replica, and since when each
-	// connection to a node has died.
-	recut time.Time
-	dying map[string]time.Time
+	identities atomic.Pointer[identities] // nil: not known yet
+	untold     atomic.Bool                // no server tells its replication ID to this user
+
+	// The watchdog's own: when it last cut off a replica, since when each
+	// connection to a node has died, the replication ID that each master told, and
+	// when a cluster was last asked which slots each has.
+	recut  time.Time
+	dying  map[string]time.Time
+	told   map[string]string
+	mapped time.Time
 }
 
 // Open returns a store for the server or cluster at address, one of
@@ -176,10 +185,12 @@ func Open(address string, o Options) (*Store, error) {
 		options: o,
 		turn:    turn{hosts: parsed.InitAddress},
 		swap:    rueidis.NewLuaScript(swapScript),
+		time:    rueidis.NewLuaScript(timeScript),
 		ready:   make(chan struct{}),
 		tried:   make(chan struct{}),
 		wake:    make(chan struct{}, 1),
 		dying:   make(map[string]time.Time),
+		told:    make(map[string]string),
 	}
 	s.life, s.end = context.WithCancel(context.Background())
 	option := s.clientOption(parsed)
@@ -227,7 +238,7 @@ func (s *Store) Get(ctx context.Context, key string) ([]byte, bool, error) {
 	if err := storage.CheckKey(key); err != nil {
 		return nil, false, err
 	}
-	reply, _, err := s.attempt(ctx, "reading from redis", unlessDown, func(ctx context.Context, c rueidis.Client) rueidis.RedisResult {
+	reply, _, err := s.attempt(ctx, "reading from redis", key, unlessDown, func(ctx context.Context, c rueidis.Client) rueidis.RedisResult {
 		return c.Do(ctx, c.B().Get().Key(s.options.Prefix+key).Build())
 	})
 	if err != nil {
@@ -249,7 +260,7 @@ func (s *Store) put(ctx context.Context, key string, value []byte, lifetime time
 		return err
 	}
 	text := string(value) // a command that times out is still in rueidis' queue
-	_, uncertain, err := s.attempt(ctx, "writing to redis", always, func(ctx context.Context, c rueidis.Client) rueidis.RedisResult {
+	_, uncertain, err := s.attempt(ctx, "writing to redis", key, always, func(ctx context.Context, c rueidis.Client) rueidis.RedisResult {
 		return send(ctx, c, s.options.Prefix+key, func(b rueidis.Builder, name string) rueidis.Completed {
 			return b.Set().Key(name).Value(text).PxMilliseconds(milliseconds(lifetime)).Build()
 		})
@@ -279,7 +290,7 @@ func (s *Store) take(ctx context.Context, key string, send sender) ([]byte, bool
 		return nil, false, err
 	}
 	const doing = "taking from redis"
-	reply, uncertain, err := s.attempt(ctx, doing, always, func(ctx context.Context, c rueidis.Client) rueidis.RedisResult {
+	reply, uncertain, err := s.attempt(ctx, doing, key, always, func(ctx context.Context, c rueidis.Client) rueidis.RedisResult {
 		return send(ctx, c, s.options.Prefix+key, func(b rueidis.Builder, name string) rueidis.Completed {
 			return b.Getdel().Key(name).Build()
 		})
@@ -314,7 +325,7 @@ func (s *Store) CompareAndSwap(ctx context.Context, key string, old, next []byte
 	px := milliseconds(lifetime)
 	const doing = "swapping in redis"
 	oldText, nextText := string(old), string(next)
-	reply, uncertain, err := s.attempt(ctx, doing, unlessSent, func(ctx context.Context, c rueidis.Client) rueidis.RedisResult {
+	reply, uncertain, err := s.attempt(ctx, doing, key, unlessSent, func(ctx context.Context, c rueidis.Client) rueidis.RedisResult {
 		if old == nil {
 			return c.Do(ctx, c.B().Set().Key(s.options.Prefix+key).Value(nextText).Nx().PxMilliseconds(px).Build())
 		}

@@ -2,8 +2,10 @@ package redis
 
 import (
 	"context"
+	"strings"
 
 	"github.com/redis/rueidis"
+	"go.uber.org/zap"
 )
 
 // A role is what a node says that it is.
@@ -25,7 +27,13 @@ const probe = "probe"
 // begins with: unlike ROLE it is allowed to every user. What is no replica
 // takes writes, whatever it calls that.
 func askRole(ctx context.Context, node rueidis.Client) (role, error) {
-	hello, err := node.Do(ctx, node.B().Arbitrary("HELLO", "3").Build()).AsMap()
+	return roleIn(node.Do(ctx, hello(node)))
+}
+
+func hello(node rueidis.Client) rueidis.Completed { return node.B().Arbitrary("HELLO", "3").Build() }
+
+func roleIn(answer rueidis.RedisResult) (role, error) {
+	hello, err := answer.AsMap()
 	if err != nil {
 		return away, err
 	}
@@ -41,15 +49,34 @@ func askRole(ctx context.Context, node rueidis.Client) (role, error) {
 }
 
 // tryRole is askRole, and reads, too: a node that loads its data, runs a long
-// script or has lost its cluster says that it is a master, and reads nothing.
-func (s *Store) tryRole(ctx context.Context, node rueidis.Client) (role, error) {
-	role, err := askRole(ctx, node)
+// script or has lost its cluster says that it is a master, and reads nothing. All
+// of it is one turn, so that a node may take the time of one operation. A master
+// is asked for its replication ID, too.
+func (s *Store) tryRole(ctx context.Context, node rueidis.Client) answer {
+	commands := rueidis.Commands{hello(node), node.B().Get().Key(s.options.Prefix + probe).Build(), node.B().Dbsize().Build()}
+	if !s.untold.Load() {
+		commands = append(commands, askReplication(node.B()))
+	}
+	replies := node.DoMulti(ctx, commands...)
+	role, err := roleIn(replies[0])
 	if err != nil || role != master {
-		return role, err
+		return answer{role: role, err: err}
 	}
-	err = node.Do(ctx, node.B().Get().Key(s.options.Prefix+probe).Build()).Error()
-	if _, answered := rueidis.IsRedisErr(err); err == nil || rueidis.IsRedisNil(err) || answered && !refused(err) {
-		return master, nil
+	err = replies[1].Error()
+	if answer, ok := rueidis.IsRedisErr(err); ok && strings.HasPrefix(answer.Error(), "MOVED ") {
+		err = replies[2].Error() // it is another one's key, which a node says even while it loads
 	}
-	return away, err
+	if _, answered := rueidis.IsRedisErr(err); err != nil && !rueidis.IsRedisNil(err) && (!answered || refused(err)) {
+		return answer{role: away, err: err}
+	}
+	if len(replies) == 3 {
+		return answer{role: master}
+	}
+	text, err := replies[3].ToString()
+	if forbidden(err) && !s.untold.Swap(true) { // it is not asked again, so that its log of what it denied is not filled
+		s.options.Logger.Warn("redis does not tell its replication ID, so a failover may end grants whose last refresh it lost; allow its user the command INFO",
+			zap.Error(err))
+	}
+	identity, _ := replicationID(text)
+	return answer{role: master, identity: identity}
 }

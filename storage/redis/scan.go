@@ -2,17 +2,14 @@ package redis
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/redis/rueidis"
 )
 
-const (
-	scanBatch    = 500
-	clusterSlots = 16384
-)
+const scanBatch = 500
 
 // Scan implements [storage.Store]. The timeout is for each batch of keys.
 func (s *Store) Scan(ctx context.Context, prefix string, fn func(key string, value []byte) error) error {
@@ -58,51 +55,9 @@ func (s *Store) holdAllSlots(ctx context.Context, masters []rueidis.Client) bool
 	if len(masters) == 0 {
 		return false
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.options.Timeout)
-	defer cancel()
-	ours := make(map[string]bool)
-	for _, node := range masters {
-		id, err := node.Do(ctx, node.B().ClusterMyid().Build()).ToString()
-		if err != nil {
-			return false
-		}
-		ours[id] = true
-	}
-	ranges, err := masters[0].Do(ctx, masters[0].B().ClusterSlots().Build()).ToArray()
-	if err != nil {
-		return false
-	}
-	held := int64(0)
-	for _, r := range ranges {
-		n, owner, err := slotRange(r)
-		if err != nil {
-			return false
-		}
-		if ours[owner] {
-			held += n
-		}
-	}
-	return held == clusterSlots
+	served, err := s.slotsOf(ctx, masters)
+	return err == nil && !slices.Contains(served[:], false)
 }
-
-// slotRange reads one line of CLUSTER SLOTS: the first slot and the last, then
-// the master's host, port and ID.
-func slotRange(r rueidis.RedisMessage) (n int64, owner string, err error) {
-	line, err := r.ToArray()
-	if err != nil || len(line) < 3 {
-		return 0, "", errSlots
-	}
-	first, err1 := line[0].AsInt64()
-	last, err2 := line[1].AsInt64()
-	node, err3 := line[2].ToArray()
-	if errors.Join(err1, err2, err3) != nil || len(node) < 3 {
-		return 0, "", errSlots
-	}
-	owner, err = node[2].ToString()
-	return last - first + 1, owner, err
-}
-
-var errSlots = errors.New("malformed answer to CLUSTER SLOTS")
 
 func (s *Store) scanNode(ctx context.Context, client, node rueidis.Client, prefix string, seen map[string]bool,
 	fn func(key string, value []byte) error,

@@ -38,7 +38,7 @@ func (s *Store) connected(ctx context.Context) (rueidis.Client, error) {
 	case <-s.ready:
 		return s.redis, nil
 	case <-s.tried:
-		return nil, fmt.Errorf("%w: not connected yet: %s", storage.ErrUnavailable, *s.lastFail.Load())
+		return nil, fmt.Errorf("%w: not connected yet: %s", storage.ErrAway, *s.lastFail.Load())
 	case <-s.life.Done():
 		return nil, storage.ErrClosed
 	case <-ctx.Done():
@@ -136,7 +136,8 @@ func (s *Store) look(client rueidis.Client, nodes map[string]role) {
 	if s.life.Err() != nil {
 		return
 	}
-	usable := 0 // nodes that may take a command
+	var masters []rueidis.Client
+	usable, silent := 0, 0 // nodes that may take a command, and that do not answer
 	for addr, answer := range answers {
 		before, known := nodes[addr]
 		died := answer.err != nil && !cannotReach(answer.err) && !refused(answer.err)
@@ -144,8 +145,14 @@ func (s *Store) look(client rueidis.Client, nodes map[string]role) {
 		if died && before == replica {
 			continue // cut off by ourselves; who is there now is yet to be seen
 		}
-		if died && !gone || answer.role == master {
+		switch {
+		case answer.role == master:
+			masters = append(masters, answer.node)
 			usable++
+		case died && !gone:
+			usable++
+		case answer.err != nil:
+			silent++
 		}
 		nodes[addr] = answer.role
 		if !known || before != answer.role {
@@ -160,8 +167,10 @@ func (s *Store) look(client rueidis.Client, nodes map[string]role) {
 			lost = true
 		}
 	}
-	s.down.Store(usable == 0)
+	s.outage.Store(s.outageOf(client, masters, usable, silent))
+	s.noteIdentities(client, answers, lost)
 	if lost {
+		s.untold.Store(false) // another server, or its user, may tell more
 		s.feed.Send(storage.Change{Lost: true})
 	}
 	s.cutOff(client, answers)
@@ -223,8 +232,10 @@ func cannotReach(err error) bool {
 
 // An answer is what a node said of itself, or why it said nothing.
 type answer struct {
-	role role
-	err  error
+	node     rueidis.Client
+	role     role
+	err      error
+	identity string // a master's replication ID, if it tells
 }
 
 func (s *Store) ask(nodes map[string]rueidis.Client) map[string]answer {
@@ -235,13 +246,14 @@ func (s *Store) ask(nodes map[string]rueidis.Client) map[string]answer {
 	answers := make(map[string]answer, len(nodes))
 	for addr, node := range nodes {
 		wg.Go(func() {
-			role, err := s.tryRole(ctx, node)
-			for ctx.Err() == nil && ended(err) {
-				role, err = s.tryRole(ctx, node)
+			a := s.tryRole(ctx, node)
+			for ctx.Err() == nil && ended(a.err) {
+				a = s.tryRole(ctx, node)
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			answers[addr] = answer{role, err}
+			a.node = node
+			answers[addr] = a
 		})
 	}
 	wg.Wait()

@@ -21,12 +21,15 @@ const (
 // A Cluster is three masters without replicas, each with a third of the slots.
 type Cluster struct {
 	Servers []*Server
+
+	args []string
 }
 
-// StartCluster starts a cluster and waits until it takes commands.
-func StartCluster(tb testing.TB) *Cluster {
+// StartCluster starts a cluster, with args added to the command line of each
+// server, and waits until it takes commands.
+func StartCluster(tb testing.TB, args ...string) *Cluster {
 	tb.Helper()
-	c := new(Cluster)
+	c := &Cluster{args: args}
 	for i := range masters {
 		s := c.join(tb)
 		first, last := i*slots/masters, (i+1)*slots/masters-1
@@ -93,8 +96,10 @@ func (c *Cluster) join(tb testing.TB) *Server {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	s := Start(tb, "--cluster-enabled", "yes", "--cluster-port", bus, "--cluster-node-timeout", "5000",
-		"--repl-ping-replica-period", "1")
+	s := Start(tb, append([]string{
+		"--cluster-enabled", "yes", "--cluster-port", bus, "--cluster-node-timeout", "5000",
+		"--repl-ping-replica-period", "1",
+	}, c.args...)...)
 	c.Servers = append(c.Servers, s)
 	host, port, err := net.SplitHostPort(s.Addr())
 	if err != nil {
@@ -125,6 +130,16 @@ func (c *Cluster) URL() string {
 		addrs[i] = s.Addr()
 	}
 	return "redis://" + strings.Join(addrs, ",")
+}
+
+// Keeps says whether a server of a cluster is the one that keeps a key.
+func (s *Server) Keeps(key string) bool {
+	s.tb.Helper()
+	_, err := s.Command("EXISTS", key)
+	if err != nil && !strings.Contains(err.Error(), "MOVED ") {
+		s.tb.Fatal(err)
+	}
+	return err == nil
 }
 
 func (s *Server) sees(nodes int) bool {

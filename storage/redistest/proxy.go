@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 )
 
@@ -16,6 +17,8 @@ type Proxy struct {
 	listener net.Listener
 	mu       sync.Mutex
 	target   string // guarded by mu
+
+	swallowing atomic.Bool
 }
 
 // StartProxy starts a proxy that leads to a server. It ends with the test.
@@ -56,7 +59,7 @@ func (p *Proxy) pipe(client net.Conn) {
 	var back sync.WaitGroup
 	back.Go(func() {
 		defer client.Close()
-		_, _ = io.Copy(client, server)
+		_, _ = io.Copy(&answerWriter{Writer: client, proxy: p}, server)
 	})
 	_, _ = io.Copy(server, client)
 	server.Close()
@@ -71,4 +74,22 @@ func (p *Proxy) LeadTo(s *Server) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.target = s.Addr()
+}
+
+// Swallow says whether answers are lost from now on: commands arrive, and are
+// carried out. Nothing more comes by a connection on which an answer was lost.
+func (p *Proxy) Swallow(swallow bool) { p.swallowing.Store(swallow) }
+
+// An answerWriter writes the answers of one connection to its client.
+type answerWriter struct {
+	io.Writer
+	proxy *Proxy
+	lost  bool
+}
+
+func (w *answerWriter) Write(answer []byte) (int, error) {
+	if w.lost = w.lost || w.proxy.swallowing.Load(); w.lost {
+		return len(answer), nil
+	}
+	return w.Writer.Write(answer)
 }

@@ -1,6 +1,7 @@
 package storagetest
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"maps"
@@ -50,6 +51,35 @@ func testScan(t *testing.T, o Opened) {
 	wantScan(t, o.Store, "none", map[string]string{})
 	all["r:"], all["t:"] = "before", "after"
 	wantScan(t, o.Store, "", all)
+}
+
+// testScanSeek scans by what many engines have to read everything for, and a
+// [storage.Seeker] has not.
+func testScanSeek(t *testing.T, o Opened) {
+	all := make(map[string]string)
+	for i := range 500 {
+		key := fmt.Sprintf("session:%x", sha256.Sum256([]byte{byte(i), byte(i >> 8)}))
+		all[key] = fmt.Sprint(i)
+		put(t, o.Store, key, "before")
+		put(t, o.Store, key, all[key])
+	}
+	for key, value := range all {
+		for _, length := range []int{len("session:") + 16, len("session:") + 17, len(key)} {
+			wantScan(t, o.Store, key[:length], map[string]string{key: value})
+		}
+	}
+	for key := range all {
+		if _, ok, err := o.Store.Take(t.Context(), key); !ok || err != nil {
+			t.Fatalf("%s: %v, %v", key, ok, err)
+		}
+		wantScan(t, o.Store, key[:len("session:")+16], map[string]string{})
+		break
+	}
+	wantScan(t, o.Store, "session:0123456789abcdef", map[string]string{})
+	put(t, o.Store, "session:", "short")
+	if _, ok, err := o.Store.Get(t.Context(), "session:"); !ok || err != nil {
+		t.Errorf("a key that is no longer: %v, %v", ok, err)
+	}
 }
 
 func testScanError(t *testing.T, o Opened) {

@@ -59,6 +59,7 @@ func Run(t *testing.T, open func(t *testing.T) Opened) {
 		{"keys may hold any bytes", testKeyBytes},
 		{"values are not shared with the caller", testNotShared},
 		{"scan sees every live value with its prefix", testScan},
+		{"a scan by the beginning of one key finds that", testScanSeek},
 		{"scan passes the callback's error on", testScanError},
 		{"the callback of scan may use the store", testScanReentrant},
 		{"every change reaches its watcher", testWatch},
@@ -66,6 +67,7 @@ func Run(t *testing.T, open func(t *testing.T) Opened) {
 		{"what does not change a value is not reported", testWatchSilence},
 		{"a watcher may use the store and stop itself", testWatchReentrant},
 		{"a change reaches the watchers of another handle", testWatchSecond},
+		{"a store that loses nothing keeps its identity", testIdentity},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) { test.run(t, open(t)) })

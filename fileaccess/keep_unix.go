@@ -1,14 +1,14 @@
 //go:build unix
 
-package signin
+package fileaccess
 
 import (
 	"os"
 	"syscall"
 )
 
-// keepAccess gives a file the mode and the owner of another.
-func keepAccess(f *os.File, as os.FileInfo) error {
+// Keep gives a file the mode and the owner of another.
+func Keep(f *os.File, as os.FileInfo) error {
 	if owner, ok := as.Sys().(*syscall.Stat_t); ok {
 		now, err := f.Stat()
 		if err != nil {

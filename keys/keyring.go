@@ -1,0 +1,170 @@
+package keys
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+)
+
+// keyring is what a Ring read from its vault. It is never changed.
+type keyring struct {
+	schedules map[Algorithm]schedule
+	byID      map[string]*signingKey
+	sealer    *sealer
+	withdrawn map[string]string // the names of the blobs that have the marks, by ID
+	blobs     map[string][]byte // what all was read from, by name
+	digest    [sha256.Size]byte // of the blobs
+}
+
+// update takes every blob a step further in the vault, and loads the outcome.
+func (r *Ring) update(ctx context.Context) (*keyring, error) {
+	return r.read(r.o.Algorithms, func(name string, step step) ([]byte, error) {
+		return r.step(ctx, name, step, "")
+	})
+}
+
+// step takes a blob a step further in the vault.
+func (r *Ring) step(ctx context.Context, name string, step step, withdraw string) ([]byte, error) {
+	known := r.known(name)
+	return r.vault.Update(ctx, name, func(old []byte) ([]byte, error) { return step(old, known, withdraw) })
+}
+
+// refresh is Refresh for who stands between begin and end.
+func (r *Ring) refresh(ctx context.Context) (*keyring, error) {
+	return r.read(r.o.Algorithms, func(name string, step step) ([]byte, error) {
+		known := r.known(name)
+		blob, ok, err := r.vault.Load(ctx, name)
+		if err != nil || ok && bytes.Equal(blob, known) {
+			return blob, err
+		}
+		if !ok {
+			blob = nil
+		}
+		next, err := step(blob, known, "")
+		if err != nil || next == nil {
+			return blob, err
+		}
+		return r.vault.Update(ctx, name, func(old []byte) ([]byte, error) { return step(old, known, "") })
+	})
+}
+
+// known returns what this process knows of a blob: what is loaded, or was by a
+// ring before. It is nil if nothing is known.
+func (r *Ring) known(name string) []byte {
+	if k := r.loaded.Load(); k != nil && k.blobs[name] != nil {
+		return k.blobs[name]
+	}
+	if vault, ok := r.vault.(Recaller); ok {
+		if blob, ok := vault.Recall(name); ok {
+			return blob
+		}
+	}
+	return nil
+}
+
+var errForgotten = errors.New("nothing is known of them")
+
+// recall loads what the vault remembers: the sealing key at least, and the keys
+// of the algorithms that were in use before.
+func (r *Ring) recall() (*keyring, bool) {
+	vault, ok := r.vault.(Recaller)
+	if !ok {
+		return nil, false
+	}
+	var algs []Algorithm
+	for _, alg := range r.o.Algorithms {
+		if _, ok := vault.Recall(signingName(alg)); ok {
+			algs = append(algs, alg)
+		}
+	}
+	k, err := r.read(algs, func(name string, _ step) ([]byte, error) {
+		blob, ok := vault.Recall(name)
+		if !ok {
+			return nil, errForgotten
+		}
+		return blob, nil
+	})
+	return k, err == nil
+}
+
+func signingName(alg Algorithm) string { return "signing-" + string(alg) }
+
+// sealingName is the sealing keys' blob in the vault.
+const sealingName = "sealing"
+
+// read makes a keyring of the sealing keys and those of algs, got from get, and
+// puts it into use. The caller stands between begin and end.
+func (r *Ring) read(algs []Algorithm, get func(name string, step step) ([]byte, error)) (*keyring, error) {
+	blobs := make(map[string][]byte) // in JSON their names are sorted
+	for _, alg := range algs {
+		blob, err := get(signingName(alg), r.stepSchedule(alg))
+		if err != nil {
+			return nil, fmt.Errorf("%s keys: %w", alg, err)
+		}
+		blobs[signingName(alg)] = blob
+	}
+	blob, err := get(sealingName, r.stepSealing)
+	if err != nil {
+		return nil, fmt.Errorf("sealing key: %w", err)
+	}
+	blobs[sealingName] = blob
+	all, err := json.Marshal(blobs)
+	if err != nil {
+		return nil, err
+	}
+	digest := sha256.Sum256(all)
+	if k := r.loaded.Load(); k != nil && k.digest == digest {
+		return k, nil
+	}
+	k, err := r.decode(algs, blobs)
+	if err != nil {
+		return nil, err
+	}
+	k.digest = digest
+	before := r.loaded.Swap(k)
+	r.version.Add(1)
+	if before != nil && len(k.withdrawn) > len(before.withdrawn) {
+		r.o.Withdrawn()
+	}
+	return k, nil
+}
+
+// decode makes blobs ready for use.
+func (r *Ring) decode(algs []Algorithm, blobs map[string][]byte) (*keyring, error) {
+	k := &keyring{schedules: make(map[Algorithm]schedule), byID: make(map[string]*signingKey), withdrawn: make(map[string]string), blobs: blobs}
+	for _, alg := range algs {
+		name := signingName(alg)
+		b, err := parseSchedule(blobs[name])
+		if err == nil && len(b.Keys) == 0 {
+			err = errMalformed
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s keys: %w", alg, err)
+		}
+		if k.schedules[alg], err = b.schedule(alg, r.o.Retain); err != nil {
+			return nil, fmt.Errorf("%s keys: %w", alg, err)
+		}
+		for _, key := range k.schedules[alg] {
+			k.byID[key.id] = key
+		}
+		k.mark(name, b.Withdrawn)
+	}
+	b, err := parseSealing(blobs[sealingName])
+	if err != nil {
+		return nil, fmt.Errorf("sealing key: %w", err)
+	}
+	if k.sealer, err = b.sealer(); err != nil {
+		return nil, fmt.Errorf("sealing key: %w", err)
+	}
+	k.mark(sealingName, b.Withdrawn)
+	return k, nil
+}
+
+func (k *keyring) mark(name string, withdrawn []string) {
+	for _, id := range withdrawn {
+		k.withdrawn[id] = name
+	}
+}

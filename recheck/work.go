@@ -1,0 +1,136 @@
+package recheck
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/caddy-sso/caddy-sso/storage"
+)
+
+// add adds to the tasks; q.mu must be held, as for all below that say nothing else.
+func (q *Queue[K]) add(key K, since int64) *task {
+	t, ok := q.tasks[key]
+	switch {
+	case !ok:
+		t = &task{since: since}
+		q.tasks[key] = t
+		q.enqueue(key, t)
+	case t.running:
+		t.again = true
+		t.later = earlier(t.later, since)
+	default:
+		t.since = earlier(t.since, since)
+	}
+	return t
+}
+
+func (q *Queue[K]) enqueue(key K, t *task) {
+	t.queued = max(q.options.Now(), 1)
+	q.queue = append(q.queue, key)
+	q.work()
+}
+
+// proceed lets the first n of the keys that wait be read.
+func (q *Queue[K]) proceed(n int) {
+	for _, key := range q.waiting[:n] {
+		q.enqueue(key, q.tasks[key])
+	}
+	q.waiting = append(q.waiting[:0], q.waiting[n:]...)
+}
+
+// work sees that there is one more worker, up to their bound.
+func (q *Queue[K]) work() {
+	if q.closed || q.workers == workers {
+		return
+	}
+	q.workers++
+	q.running.Go(q.read)
+}
+
+// read is a worker. It takes q.mu by itself.
+func (q *Queue[K]) read() {
+	for {
+		key, used, ok := q.next()
+		if !ok {
+			return
+		}
+		ctx, cancel := context.WithTimeout(q.life, readTimeout)
+		err := q.options.Read(ctx, key, used)
+		cancel()
+		q.done(key, err)
+	}
+}
+
+// next takes a key from the queue. Without one, the worker is over. It takes q.mu
+// by itself.
+func (q *Queue[K]) next() (key K, used, ok bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for q.live != 0 && q.life.Err() == nil {
+		since := q.live
+		q.live = 0
+		q.mu.Unlock()
+		live := q.options.Live()
+		q.mu.Lock()
+		for _, key := range live {
+			q.add(key, since)
+		}
+	}
+	for len(q.queue) > 0 && q.life.Err() == nil {
+		key = q.queue[0]
+		q.queue = q.queue[1:]
+		if t := q.tasks[key]; t != nil && t.queued != 0 { // else it waits by now
+			t.running, t.queued = true, 0
+			return key, t.used, true
+		}
+	}
+	q.workers--
+	return key, false, false
+}
+
+// done notes what came of a read. It takes q.mu by itself.
+func (q *Queue[K]) done(key K, err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	t := q.tasks[key]
+	t.running = false
+	if err != nil {
+		t.since = earlier(t.since, t.later)
+		t.used, t.again, t.later = true, false, 0
+		if !errors.Is(err, storage.ErrAway) {
+			q.silent, q.away = true, true
+		}
+		q.wait(key, t)
+		return
+	}
+	q.silent, q.away = false, false
+	if t.failed {
+		q.pause = 0
+		q.proceed(len(q.waiting))
+	}
+	if !t.again {
+		delete(q.tasks, key)
+		return
+	}
+	*t = task{since: t.later}
+	q.enqueue(key, t)
+}
+
+// wait has a key wait, for which the store did not answer. A few of those that do
+// are read after a pause.
+func (q *Queue[K]) wait(key K, t *task) {
+	t.failed, t.queued = true, 0
+	q.waiting = append(q.waiting, key)
+	if q.pausing || q.closed {
+		return
+	}
+	q.pausing = true
+	q.pause = min(max(2*q.pause, firstPause), longestPause)
+	time.AfterFunc(q.pause, func() {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		q.pausing = false
+		q.proceed(min(workers, len(q.waiting)))
+	})
+}

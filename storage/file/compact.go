@@ -1,0 +1,284 @@
+package file
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/caddy-sso/caddy-sso/fileaccess"
+	"github.com/caddy-sso/caddy-sso/storage"
+)
+
+const (
+	// copySuffix is what the name of a copy has that is to take the place of the
+	// file. One that is left was never finished.
+	copySuffix = ".compact"
+
+	// copyBatch bounds how long a value that is written meanwhile waits.
+	copyBatch = 256
+
+	// fillPercent is how full pages of the copy are; the rest is for what is
+	// written to them later.
+	fillPercent = 0.9
+
+	// A file of this size is compacted by itself, once three quarters are unused,
+	// which is what a mass expiry leaves behind.
+	shrinkFrom = 32 << 20
+)
+
+var errCompacting = errors.New("the file is being compacted already")
+
+// A Compacted says how large the file was, and is.
+type Compacted struct {
+	Before int64 `json:"before"`
+	After  int64 `json:"after"`
+}
+
+// Compact makes a file that no server has open as small as what it has.
+func Compact(path string, progress Progress) (Compacted, error) {
+	if info, err := os.Stat(path); err != nil {
+		return Compacted{}, err
+	} else if info.Size() == 0 {
+		return Compacted{}, fmt.Errorf("%s: the file is empty", path)
+	}
+	s, err := Open(path, Options{LockTimeout: time.Second})
+	if err != nil {
+		return Compacted{}, inUse(path, err)
+	}
+	done, err := s.Compact(context.Background(), progress)
+	return done, errors.Join(err, s.Close())
+}
+
+// Compact makes the file as small as what it has, while it is used: it copies all
+// values, again those that were written meanwhile, and then has the copy take the
+// place of the file. Until then the file is as it was.
+func (s *Store) Compact(ctx context.Context, progress Progress) (Compacted, error) {
+	if !s.compacting.TryLock() {
+		return Compacted{}, errCompacting
+	}
+	defer s.compacting.Unlock()
+	before, err := os.Stat(s.path)
+	if err != nil {
+		return Compacted{}, fmt.Errorf("compacting: %w", err)
+	}
+	if err := s.compact(ctx, progress); err != nil {
+		return Compacted{}, s.failed("compacting "+s.path, err)
+	}
+	after, err := os.Stat(s.path)
+	if err != nil {
+		return Compacted{}, fmt.Errorf("compacting: %w", err)
+	}
+	return Compacted{before.Size(), after.Size()}, nil
+}
+
+func (s *Store) compact(ctx context.Context, progress Progress) (err error) {
+	if err := s.view((*tree).onlyKnown); err != nil {
+		return err
+	}
+	next, err := s.newCopy()
+	if err != nil {
+		return err
+	}
+	replaced := false
+	defer func() {
+		if !replaced {
+			err = errors.Join(err, next.close(false), os.Remove(next.file.Name()))
+		}
+	}()
+	// From here on the writer notes what it changes.
+	if _, err := s.touchedSince(); err != nil {
+		return err
+	}
+	defer func() { _ = s.submit(task{alone: func() error { s.touched = nil; return nil }}) }()
+	if err := s.copyAll(ctx, next, progress); err != nil {
+		return err
+	}
+	for range 10 {
+		touched, err := s.touchedSince()
+		if err != nil {
+			return err
+		}
+		if err := s.copyKeys(next, touched); err != nil {
+			return err
+		}
+		if len(touched) < copyBatch {
+			break
+		}
+	}
+	return s.submit(task{alone: func() error {
+		if err := s.copyKeys(next, keysOf(s.touched)); err != nil {
+			return err
+		}
+		replaced, err = s.replace(next)
+		return err
+	}})
+}
+
+// onlyKnown returns an error for a file that has more than would be copied.
+func (t *tree) onlyKnown() error {
+	return t.walk(t.root, 0, bounds{}, nil, new([maxDepth][]byte), func(name, _ []byte) error {
+		if !bytes.Equal(name, valuesBucket) && !bytes.Equal(name, expiryBucket) {
+			return fmt.Errorf("it has a bucket %q, which a later release has made; compact it with that one", name)
+		}
+		return nil
+	})
+}
+
+// newCopy opens an empty file beside the store's.
+func (s *Store) newCopy() (*handle, error) {
+	name := s.path + copySuffix
+	if err := os.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("removing a copy of before: %w", err)
+	}
+	// It is written to the disk as a whole, before it takes the place of the file.
+	next, err := openHandle(name, bbolt.Options{FreelistType: bbolt.FreelistMapType, NoFreelistSync: true, NoSync: true})
+	if err != nil {
+		return nil, fmt.Errorf("making %s: %w", name, err)
+	}
+	info, err := s.open.file.Stat()
+	if err == nil {
+		err = fileaccess.Keep(next.file, info)
+	}
+	if err == nil {
+		err = next.update(createBuckets)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("making %s: %w", name, err), next.close(false), os.Remove(name))
+	}
+	return next, nil
+}
+
+// touchedSince returns the keys that were written since it was last called, and
+// has the writer note the next.
+func (s *Store) touchedSince() (touched []string, err error) {
+	err = s.submit(task{alone: func() error {
+		touched = keysOf(s.touched)
+		s.touched = make(map[string]struct{})
+		return nil
+	}})
+	return touched, err
+}
+
+func keysOf(set map[string]struct{}) []string {
+	keys := make([]string, 0, len(set))
+	for key := range set {
+		keys = append(keys, key)
+	}
+	return keys
+}
+
+// copyAll copies what the file has, and rests between the steps as long as they
+// take, for the sake of those who wait for the disk.
+func (s *Store) copyAll(ctx context.Context, next *handle, progress Progress) error {
+	var from []byte
+	var copied int64
+	for more := true; more; {
+		if err := s.ready(ctx); err != nil {
+			return err
+		}
+		begun := time.Now()
+		var batch []record
+		more = false
+		err := s.view(func(t *tree) error {
+			return t.each(valuesBucket, from, func(k, v []byte) error {
+				if len(batch) == copyBatch {
+					from, more = clone(k), true
+					return errEnough
+				}
+				batch = append(batch, record{string(k), clone(v)})
+				return nil
+			})
+		})
+		if err != nil && !errors.Is(err, errEnough) {
+			return err
+		}
+		if err := next.copy(batch); err != nil {
+			return err
+		}
+		copied += int64(len(batch))
+		progress.report("values", copied, 0)
+		if !s.rest(time.Since(begun)) {
+			return storage.ErrClosed
+		}
+	}
+	return nil
+}
+
+// copyKeys copies what the file has under some keys.
+func (s *Store) copyKeys(next *handle, keys []string) error {
+	batch := make([]record, 0, len(keys))
+	err := s.view(func(t *tree) error {
+		for _, key := range keys {
+			value, err := t.get(valuesBucket, []byte(key))
+			if err != nil {
+				return err
+			}
+			batch = append(batch, record{key, value})
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return next.copy(batch)
+}
+
+// A record is what the file has under a key; nil: nothing.
+type record struct {
+	key   string
+	value []byte
+}
+
+func (h *handle) copy(batch []record) error {
+	return h.update(func(tx *bbolt.Tx) error {
+		tx.Bucket(valuesBucket).FillPercent = fillPercent
+		for _, r := range batch {
+			switch {
+			case r.value == nil:
+				if err := remove(tx, r.key); err != nil {
+					return err
+				}
+			case len(r.value) < expirySize:
+				return damagef("the value of a key has no expiry")
+			default:
+				if err := write(tx, r.key, r.value[expirySize:], expiryOf(r.value)); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+}
+
+// replace has a copy take the place of the file. It says whether it has.
+func (s *Store) replace(next *handle) (bool, error) {
+	if err := next.db.Sync(); err != nil {
+		return false, fmt.Errorf("writing the copy: %w", err)
+	}
+	next.db.NoSync = false
+	s.swap.Lock()
+	defer s.swap.Unlock()
+	if err := os.Rename(next.file.Name(), s.path); err != nil {
+		return false, fmt.Errorf("replacing the file: %w", err)
+	}
+	old := s.open
+	s.open = next
+	err := syncFolder(filepath.Dir(s.path))
+	return true, errors.Join(err, old.close(false))
+}
+
+// shrink compacts a file of which most is unused. Where that fails, for example
+// since the disk is full, the file goes on as it is.
+func (s *Store) shrink() {
+	info, err := os.Stat(s.path)
+	if err != nil || info.Size() < shrinkFrom || s.unused() < info.Size()/4*3 {
+		return
+	}
+	_, _ = s.Compact(context.Background(), nil)
+}

@@ -1,0 +1,123 @@
+package file
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/caddy-sso/caddy-sso/storage"
+)
+
+const (
+	sweepInterval = time.Minute
+
+	// sweepBatch bounds how long a sign-in may wait behind the sweep: each value
+	// is on a page of its own, most of the time, that is written anew.
+	sweepBatch = 100
+)
+
+// sweepUntilClosed keeps the file from growing with what nobody asks for
+// again. A sweep that fails is not reported: no method relies on it, the next
+// one tries again, and a disk that fails shows in every write.
+func (s *Store) sweepUntilClosed() {
+	ticker := time.NewTicker(sweepInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-s.stop:
+			return
+		case <-ticker.C:
+			_ = s.sweep()
+			s.shrink()
+		}
+	}
+}
+
+// sweep removes what has expired, a batch a transaction. Between them it rests as
+// long as they take, so that those who sign in have half of the disk at least.
+func (s *Store) sweep() error {
+	for {
+		begun := time.Now()
+		due, err := s.due()
+		if err != nil || len(due) == 0 {
+			return err
+		}
+		gone, err := s.sweepSome(due)
+		if err != nil {
+			return err
+		}
+		for _, key := range gone {
+			s.feed.Send(storage.Change{Key: key})
+		}
+		if len(due) < sweepBatch || !s.rest(time.Since(begun)) {
+			return nil
+		}
+	}
+}
+
+// rest waits. False: the store is closed.
+func (s *Store) rest(d time.Duration) bool {
+	over := time.NewTimer(d)
+	defer over.Stop()
+	select {
+	case <-s.stop:
+		return false
+	case <-over.C:
+		return true
+	}
+}
+
+// due returns what the index has first, if it has expired.
+func (s *Store) due() (indexed [][]byte, err error) {
+	now := s.now()
+	err = s.view(func(t *tree) error {
+		return t.each(expiryBucket, nil, func(k, _ []byte) error {
+			switch {
+			case len(k) <= expirySize:
+				return damagef("the index of expiries has a key that is too short")
+			case !expired(k, now) || len(indexed) == sweepBatch:
+				return errEnough
+			}
+			indexed = append(indexed, clone(k))
+			return nil
+		})
+	})
+	if errors.Is(err, errEnough) {
+		err = nil
+	}
+	if err != nil {
+		err = s.failed("sweeping the file store", err)
+	}
+	return indexed, err
+}
+
+// sweepSome removes what the index is right about, and from the index what it is
+// not.
+func (s *Store) sweepSome(indexed [][]byte) (gone []string, err error) {
+	err = s.update(func(w *writing) error {
+		gone = nil
+		for _, index := range indexed {
+			key := string(index[expirySize:])
+			if err := w.sound(key); err != nil {
+				return err
+			}
+			record := w.Bucket(valuesBucket).Get([]byte(key))
+			if !bytes.HasPrefix(record, index[:expirySize]) {
+				if err := w.Bucket(expiryBucket).Delete(index); err != nil {
+					return fmt.Errorf("removing an expiry: %w", err)
+				}
+				continue
+			}
+			if err := w.remove(key); err != nil {
+				return err
+			}
+			gone = append(gone, key)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, s.failed("sweeping the file store", err)
+	}
+	return gone, nil
+}

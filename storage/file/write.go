@@ -1,0 +1,213 @@
+package file
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/caddy-sso/caddy-sso/storage"
+)
+
+const (
+	// batchDelay is how long a write waits for others to share its fsync.
+	batchDelay = time.Millisecond
+
+	batchSize = 1000
+)
+
+// A task is one that writes. It may run more than once, and counts as done once
+// done has nil.
+type task struct {
+	do   func(*writing) error
+	done chan error
+	// alone: do gets no transaction, and runs while nobody else writes.
+	alone func() error
+}
+
+// writing is a transaction that writes.
+type writing struct {
+	*bbolt.Tx
+	before  *tree               // what it began with
+	touched map[string]struct{} // keys that were written; nil: nobody asks
+	looked  string              // the key that sound looked at last
+}
+
+// update has do run in a transaction, with others that come at the same time. It
+// returns once it is on the disk.
+func (s *Store) update(do func(*writing) error) error {
+	return s.submit(task{do: do})
+}
+
+func (s *Store) submit(t task) error {
+	if found := s.damage.Load(); found != nil {
+		return found.err
+	}
+	t.done = make(chan error, 1)
+	select {
+	case s.tasks <- t:
+		return <-t.done
+	case <-s.stop:
+		return storage.ErrClosed
+	}
+}
+
+// writeUntilClosed runs what update is given. It is the only one who writes.
+func (s *Store) writeUntilClosed() {
+	for {
+		select {
+		case t := <-s.tasks:
+			s.commit(s.gather(t))
+		case <-s.stop:
+			return
+		}
+	}
+}
+
+// gather returns the tasks that come with the first one.
+func (s *Store) gather(first task) []task {
+	batch := []task{first}
+	if first.alone != nil {
+		return batch
+	}
+	over := time.NewTimer(batchDelay)
+	defer over.Stop()
+	for len(batch) < batchSize {
+		select {
+		case t := <-s.tasks:
+			batch = append(batch, t)
+			if t.alone != nil {
+				return batch
+			}
+		case <-over.C:
+			return batch
+		}
+	}
+	return batch
+}
+
+// commit runs tasks in one transaction, or each in one of its own if one fails.
+func (s *Store) commit(batch []task) {
+	if last := batch[len(batch)-1]; last.alone != nil {
+		defer func() { last.done <- last.alone() }()
+		batch = batch[:len(batch)-1]
+	}
+	if len(batch) == 0 {
+		return
+	}
+	failed := false
+	err := s.transact(func(w *writing) error {
+		for _, t := range batch {
+			if err := t.do(w); err != nil {
+				failed = true
+				return err
+			}
+		}
+		return nil
+	})
+	for _, t := range batch {
+		if failed && len(batch) > 1 {
+			err = s.transact(t.do)
+		}
+		t.done <- err
+	}
+}
+
+// transact is called by the writer alone.
+func (s *Store) transact(do func(*writing) error) error {
+	if found := s.damage.Load(); found != nil {
+		return found.err
+	}
+	if s.full {
+		if err := probe(s.path); err != nil {
+			return err
+		}
+	}
+	committing := false
+	err := s.open.update(func(tx *bbolt.Tx) error {
+		err := do(&writing{Tx: tx, before: s.open.tree(tx), touched: s.touched})
+		committing = err == nil
+		return err
+	})
+	s.full = committing && err != nil
+	if errors.Is(err, errDamaged) {
+		s.harmed(err)
+	}
+	return err
+}
+
+// probeSize is more than most transactions write.
+const probeSize = 256 << 10
+
+// probe says whether the disk of a file takes more. After a write that failed
+// bbolt reads the whole file, so that is not tried again before.
+func probe(path string) error {
+	name := path + ".probe"
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return nil //nolint:nilerr // of the folder, which may be another's: the file itself will tell
+	}
+	_, err = f.Write(make([]byte, probeSize))
+	if err = errors.Join(err, f.Sync(), f.Close(), os.Remove(name)); err != nil {
+		return fmt.Errorf("the disk does not take more: %w", err)
+	}
+	return nil
+}
+
+// sound looks at all pages that a change of key reads, before bbolt does.
+func (w *writing) sound(key string) error {
+	if key == w.looked {
+		return nil
+	}
+	record, err := w.before.get(valuesBucket, []byte(key))
+	if err != nil || record == nil {
+		return err
+	}
+	if len(record) < expirySize {
+		return damagef("the value of a key has no expiry")
+	}
+	if _, err = w.before.get(expiryBucket, append(record[:expirySize:expirySize], key...)); err == nil {
+		w.looked = key
+	}
+	return err
+}
+
+// get returns a copy of the value under key.
+func (w *writing) get(key string, now time.Time) ([]byte, bool, error) {
+	if err := w.sound(key); err != nil {
+		return nil, false, err
+	}
+	record := w.Bucket(valuesBucket).Get([]byte(key))
+	if record == nil || expired(record, now) {
+		return nil, false, nil
+	}
+	return clone(record[expirySize:]), true, nil
+}
+
+// put writes a value.
+func (w *writing) put(key string, value []byte, expires time.Time) error {
+	if err := w.sound(key); err != nil {
+		return err
+	}
+	if _, err := w.before.get(expiryBucket, indexKey(key, expires)); err != nil {
+		return err
+	}
+	w.touch(key)
+	return write(w.Tx, key, value, expires)
+}
+
+func (w *writing) remove(key string) error {
+	if err := w.sound(key); err != nil {
+		return err
+	}
+	w.touch(key)
+	return remove(w.Tx, key)
+}
+
+func (w *writing) touch(key string) {
+	if w.touched != nil {
+		w.touched[key] = struct{}{}
+	}
+}

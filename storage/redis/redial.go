@@ -1,0 +1,41 @@
+package redis
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// redialInterval is how soon an address is dialled again that nobody took a
+// connection at. rueidis has no such bound with Sentinel: while the master is dead,
+// each failure makes it ask all Sentinels again, by more and more goroutines.
+const redialInterval = 100 * time.Millisecond
+
+// dials know when each address was last dialled in vain.
+type dials struct {
+	mu   sync.Mutex
+	vain map[string]time.Time // guarded by mu
+}
+
+// turn waits until an address may be dialled, or ctx ends.
+func (d *dials) turn(ctx context.Context, addr string) {
+	d.mu.Lock()
+	last, ok := d.vain[addr]
+	d.mu.Unlock()
+	if ok {
+		wait(ctx, redialInterval-time.Since(last))
+	}
+}
+
+func (d *dials) ended(addr string, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err == nil {
+		delete(d.vain, addr)
+		return
+	}
+	if d.vain == nil {
+		d.vain = make(map[string]time.Time)
+	}
+	d.vain[addr] = time.Now()
+}

@@ -1,0 +1,36 @@
+package redis_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/caddy-sso/caddy-sso/storage"
+	"github.com/caddy-sso/caddy-sso/storage/redis"
+	"github.com/caddy-sso/caddy-sso/storage/redistest"
+)
+
+func TestAServerTellsItsTime(t *testing.T) {
+	server := redistest.Start(t)
+	for name, url := range map[string]string{"one": server.URL(), "a cluster": redistest.StartCluster(t).URL()} {
+		t.Run(name, func(t *testing.T) {
+			s := open(t, url, redis.Options{Timeout: 10 * time.Second})
+			mustPut(t, s, "a")
+			before := time.Now()
+			told, err := s.Time(t.Context())
+			if err != nil || told.Before(before.Truncate(time.Microsecond)) || told.After(time.Now()) {
+				t.Errorf("%s, %v; asked at %s", told, err, before)
+			}
+		})
+	}
+	s := open(t, server.URL(), redis.Options{Timeout: time.Second})
+	eventually(t, "it works", func() bool { return works(t, s) })
+	server.MustCommand("ACL", "SETUSER", "default", "-time")
+	if _, err := s.Time(t.Context()); !errors.Is(err, storage.ErrUnavailable) {
+		t.Errorf("a server that may not tell: %v", err)
+	}
+	server.Stop()
+	if _, err := s.Time(t.Context()); !errors.Is(err, storage.ErrUnavailable) {
+		t.Errorf("a server that is away: %v", err)
+	}
+}
