@@ -184,6 +184,9 @@ func (a *App) loadSignin(ctx caddy.Context) error {
 			}
 		}
 		a.ways = append(a.ways, w)
+		if provider, ok := w.(*signin.Provider); ok && a.clients.UseAvatar() {
+			provider.UseAvatar()
+		}
 		if limiter, ok := m.(AttemptLimiter); ok && a.limits == (signin.AttemptLimits{}) {
 			a.limits = limiter.AttemptLimits()
 		}

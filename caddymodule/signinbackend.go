@@ -7,6 +7,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"go.uber.org/zap"
 
 	"github.com/caddy-sso/caddy-sso/oauth"
 	"github.com/caddy-sso/caddy-sso/signed"
@@ -38,6 +39,7 @@ type SigninBackend struct {
 	Name string `json:"name,omitempty"`
 
 	secret string
+	log    *zap.Logger
 }
 
 // CaddyModule returns the Caddy module information.
@@ -46,7 +48,8 @@ func (*SigninBackend) CaddyModule() caddy.ModuleInfo {
 }
 
 // Provision replaces placeholders. The backend is asked at the first sign-in.
-func (s *SigninBackend) Provision(caddy.Context) error {
+func (s *SigninBackend) Provision(ctx caddy.Context) error {
+	s.log = ctx.Logger()
 	secret, err := replaced(s.Secret)
 	if err != nil {
 		return fmt.Errorf("signin backend %s: secret: %w", s.ID, err)
@@ -89,7 +92,9 @@ func (s *SigninBackend) backend(secret string) (*signin.Backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	return signin.NewBackend(s.ID, name, server), nil
+	way := signin.NewBackend(s.ID, name, server)
+	way.LogTo(s.log)
+	return way, nil
 }
 
 var errMissingSecret = errors.New("secret is missing; make one with: openssl rand -base64 32")

@@ -53,8 +53,15 @@ type SigninOIDC struct {
 
 	// The provider's names for `username` (default: `preferred_username`),
 	// `email` (`email`), `email_verified` (`email_verified`), `avatar`
-	// (`picture`) and `groups` (no default: no groups are taken).
+	// (`picture`) and `groups` (no default: no groups are taken). What is within
+	// another claim is named by a path, such as `realm_access.roles`. `off` is what
+	// is not taken, and so not asked for.
 	Claims map[string]string `json:"claims,omitempty"`
+
+	// What separates the groups where their claim is one text, and no list:
+	// `comma`, `semicolon`, `space`, or `none`, which says that the text is one
+	// name. Default: `none`, and the log says where a text may be a list.
+	GroupSeparator string `json:"group_separator,omitempty"`
 
 	// How often a session in use asks the provider, by a refresh token, whether
 	// the user may still sign in there; at least `1m`. The provider has to give
@@ -125,7 +132,7 @@ func (s *SigninOIDC) provider() (*signin.Provider, error) {
 	}
 	o := signin.ProviderOptions{
 		ID: s.ID, Name: s.Name, Icon: s.Icon, Issuer: s.Issuer, ClientID: s.ClientID, Secret: signin.NewProviderSecret(s.secret),
-		Scopes: s.Scopes, Params: s.AuthorizeParams, Recheck: time.Duration(s.Recheck), LinkEmail: s.LinkEmail, Now: wallClock, Log: s.log,
+		Scopes: s.Scopes, Params: s.AuthorizeParams, Recheck: time.Duration(s.Recheck), LinkEmail: s.LinkEmail, GroupSeparator: s.GroupSeparator, Now: wallClock, Log: s.log,
 	}
 	setDefault(&o.Name, s.ID)
 	known := map[string]*string{
@@ -154,7 +161,8 @@ func (s *SigninOIDC) provider() (*signin.Provider, error) {
 //		name            <name>
 //		icon            <url>
 //		scope           <scope>...
-//		claim           username | email | email_verified | groups | avatar <claim>
+//		claim           username | email | email_verified | groups | avatar <claim> | off
+//		group_separator comma | semicolon | space | none
 //		recheck         <duration>
 //		authorize_param <name> <value>
 //		link_email      <way id>
@@ -174,6 +182,7 @@ func (s *SigninOIDC) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		"icon":            func() error { return checked(d, &s.Icon, page.CheckIcon) },
 		"scope":           func() error { return some(d, &s.Scopes) },
 		"claim":           func() error { return s.claim(d) },
+		"group_separator": func() error { return one(d, &s.GroupSeparator) },
 		"recheck":         func() error { return duration(d, &s.Recheck) },
 		"link_email":      func() error { return one(d, &s.LinkEmail) },
 		"authorize_param": func() error { return s.authorizeParam(d) },

@@ -6,6 +6,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"go.uber.org/zap"
 
 	"github.com/caddy-sso/caddy-sso/oauth"
 	"github.com/caddy-sso/caddy-sso/page"
@@ -39,6 +40,7 @@ type SigninTrusted struct {
 	Icon string `json:"icon,omitempty"`
 
 	secret string
+	log    *zap.Logger
 }
 
 // CaddyModule returns the Caddy module information.
@@ -47,7 +49,8 @@ func (*SigninTrusted) CaddyModule() caddy.ModuleInfo {
 }
 
 // Provision replaces placeholders.
-func (s *SigninTrusted) Provision(caddy.Context) error {
+func (s *SigninTrusted) Provision(ctx caddy.Context) error {
+	s.log = ctx.Logger()
 	secret, err := replaced(s.Secret)
 	if err != nil {
 		return fmt.Errorf("signin trusted %s: secret: %w", s.ID, err)
@@ -83,7 +86,7 @@ func (s *SigninTrusted) trusted(secret string) (*signin.Trusted, error) {
 	if !oauth.CleanText(s.Name) {
 		return nil, fmt.Errorf("name %q has control characters", s.Name)
 	}
-	o := signin.TrustedOptions{ID: s.ID, Name: s.Name, Icon: s.Icon, URL: s.URL, Secret: secret}
+	o := signin.TrustedOptions{ID: s.ID, Name: s.Name, Icon: s.Icon, URL: s.URL, Secret: secret, Log: s.log}
 	setDefault(&o.Name, s.ID)
 	return signin.NewTrusted(o)
 }

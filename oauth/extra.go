@@ -50,6 +50,16 @@ func (e ExtraClaim) validate() error {
 	return nil
 }
 
+// UseAvatar says whether a claim of some client has the user's picture.
+func (cs *Clients) UseAvatar() bool {
+	for _, c := range cs.byID {
+		if slices.ContainsFunc(c.Claims, func(e ExtraClaim) bool { return strings.Contains(e.Value, "{user.avatar}") }) {
+			return true
+		}
+	}
+	return false
+}
+
 // extraClaims are those of a client for a user, who may be nobody. What comes
 // out empty is left out.
 func (c *Client) extraClaims(u session.User, provider string) map[string]any {

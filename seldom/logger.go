@@ -14,7 +14,8 @@ import (
 // Logger returns a logger that writes what every request brings about, while
 // something of ours does not work, once a minute of its kind: lines at level error,
 // and warnings of a store that does not answer. The field times says how often it
-// happened since the last such line. Those that have a count of their own, requests,
+// happened since the last such line. Of one kind, each reason (the field error) has
+// lines of its own. Those that have a count of their own, requests,
 // stay as they are, and so does everything else.
 func (k *Kinds) Logger(log *zap.Logger) *zap.Logger {
 	return log.WithOptions(zap.WrapCore(func(c zapcore.Core) zapcore.Core { return &core{c, k} }))
@@ -42,9 +43,9 @@ func (c *core) Check(e zapcore.Entry, checked *zapcore.CheckedEntry) *zapcore.Ch
 // Write implements [zapcore.Core]. The core below is a tee of several most of the
 // time, of which Check knows which take the line.
 func (c *core) Write(e zapcore.Entry, fields []zapcore.Field) error {
-	kind, counts := kindOf(e, fields)
+	kind, reason, counts := kindOf(e, fields)
 	if counts {
-		n := c.kinds.Of(kind).Due(time.Now())
+		n := c.kinds.Due(kind, reason, time.Now())
 		if n == 0 {
 			return nil
 		}
@@ -56,20 +57,19 @@ func (c *core) Write(e zapcore.Entry, fields []zapcore.Field) error {
 	return nil
 }
 
-// kindOf is the kind of a line, of which there are few: the text, and whether the
-// store is to blame, so that an outage hides no other fault.
-func kindOf(e zapcore.Entry, fields []zapcore.Field) (kind string, counts bool) {
-	outage := false
+// kindOf is the kind of a line, its text, and the error that is its reason, so that
+// no fault hides another. An outage of the store is one reason, however it shows.
+func kindOf(e zapcore.Entry, fields []zapcore.Field) (kind string, reason error, counts bool) {
 	for _, f := range fields {
 		if f.Key == "requests" {
-			return "", false
+			return "", nil, false
 		}
 		if err, is := f.Interface.(error); is && f.Type == zapcore.ErrorType {
-			outage = errors.Is(err, storage.ErrUnavailable)
+			reason = err
 		}
 	}
-	if outage {
-		return "store\x00" + e.Message, true
+	if errors.Is(reason, storage.ErrUnavailable) {
+		return e.Message, storage.ErrUnavailable, true
 	}
-	return e.Message, e.Level >= zapcore.ErrorLevel
+	return e.Message, reason, e.Level >= zapcore.ErrorLevel
 }

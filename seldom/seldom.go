@@ -31,7 +31,12 @@ func (l *Lines) Due(now time.Time) int {
 
 // Kinds are the lines about several kinds of occasion, of which there are few. The
 // zero value is ready.
-type Kinds struct{ lines sync.Map }
+type Kinds struct {
+	lines sync.Map
+
+	mu      sync.Mutex
+	reasons map[string]map[string]*Lines // by kind, and by reason
+}
 
 // Of returns the lines of one kind.
 func (k *Kinds) Of(kind string) *Lines {

@@ -46,20 +46,19 @@ func (h *Hosted) backchannelLogout(w http.ResponseWriter, r *http.Request, id st
 	ended, err := h.logout(r.Context(), way, token, h.From(r))
 	down := (*DownError)(nil)
 	const failed = "a logout token of a provider ended no sessions"
-	fields := []zap.Field{zap.String("signin", id), zap.Error(err)}
 	switch {
 	case err == nil:
 		h.Log.Info("a provider ended sessions", zap.String("signin", id), zap.Int("sessions", ended))
 		w.Header().Set("Cache-Control", "no-store")
 		w.WriteHeader(http.StatusOK)
 	case errors.Is(err, ErrAnswer):
-		h.warn(h.refusedLogouts.Of(id), r, failed, fields...)
+		h.warnOf(&h.refusedLogouts, id, err, r, failed, zap.String("signin", id))
 		refuseLogout(w, http.StatusBadRequest, "invalid_request", "The logout token is not valid.")
 	case errors.Is(err, ErrBusy), errors.As(err, &down):
-		h.warn(h.lostLogouts.Of(id), r, failed, fields...)
+		h.warnOf(&h.lostLogouts, id, err, r, failed, zap.String("signin", id))
 		refuseLogout(w, http.StatusBadRequest, "temporarily_unavailable", "The logout token could not be checked; send it again.")
 	default: // no stranger gets here
-		h.Log.Warn(failed, fields...)
+		h.Log.Warn(failed, zap.String("signin", id), zap.Error(err))
 		refuseLogout(w, http.StatusBadRequest, "server_error", "The sessions could not be ended; send the token again.")
 	}
 }

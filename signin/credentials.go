@@ -7,8 +7,6 @@ import (
 	"net/http"
 	"time"
 
-	"go.uber.org/zap"
-
 	"github.com/caddy-sso/caddy-sso/oauth"
 	"github.com/caddy-sso/caddy-sso/session"
 	"github.com/caddy-sso/caddy-sso/storage"
@@ -141,7 +139,7 @@ func (h *Hosted) unverified(r *http.Request, event oauth.Event, err error) *oaut
 	down := (*DownError)(nil)
 	switch {
 	case errors.As(err, &down): // though another way may have said that it is wrong
-		h.warn(h.unchecked.Of(down.Way), r, "a password could not be checked", zap.Error(err))
+		h.warnOf(&h.unchecked, down.Way, err, r, "a password could not be checked")
 		event.What, event.Said = oauth.SignInFailed, down.Error()
 		h.Server.Audit.Record(event)
 		return &oauth.Error{

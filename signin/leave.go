@@ -56,7 +56,7 @@ func (h *Hosted) Leave(w http.ResponseWriter, r *http.Request, a *oauth.Authoriz
 	case errors.Is(err, errStateTooLong):
 		return "", &oauth.Error{Kind: oauth.InvalidRequest, Description: "The parameters are too long to take along to the provider."}
 	case errors.As(err, &down):
-		h.warn(h.notBegun.Of(id), r, "a sign-in at a provider was not begun", zap.String("signin", id), zap.Error(err))
+		h.warnOf(&h.notBegun, id, err, r, "a sign-in at a provider was not begun", zap.String("signin", id))
 		h.Server.Audit.Record(oauth.Event{What: oauth.SignInFailed, Client: a.Client, From: h.From(r), Why: id, Said: err.Error()})
 		if errors.Is(err, errMisconfigured) {
 			return "", &oauth.Error{Kind: oauth.Misconfigured, Description: "Project misconfigured: the provider is another than its settings say.", Cause: err}

@@ -366,7 +366,12 @@ func (h *Hosted) wrong(w http.ResponseWriter, r *http.Request, way Redirecting, 
 		h.failedFor(w, p, fmt.Errorf("signing in by %s: %w", way.ID(), err))
 		return
 	}
-	h.warn(h.notFinished.Of(way.ID()), r, "a sign-in at a provider was not finished", zap.String("signin", way.ID()), zap.Error(err))
+	// What anybody can make up does not crowd out what the provider says itself.
+	lines := &h.notFinished
+	if errors.Is(err, ErrAnswer) || refused != nil && refused.ByBrowser {
+		lines = &h.notBelieved
+	}
+	h.warnOf(lines, way.ID(), err, r, "a sign-in at a provider was not finished", zap.String("signin", way.ID()))
 	h.Server.Audit.Record(oauth.Event{What: what, Client: p.client(), From: h.From(r), Why: way.ID(), Said: err.Error()})
 	h.message(w, status, p, m)
 }

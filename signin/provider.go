@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
@@ -19,6 +20,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/caddy-sso/caddy-sso/oauth"
+	"github.com/caddy-sso/caddy-sso/seldom"
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
@@ -39,6 +41,10 @@ type ProviderOptions struct {
 	Params map[string]string
 
 	Claims ProviderClaims
+
+	// GroupSeparator is what separates the groups where the claim is one text: comma,
+	// semicolon, space, or none. Empty: none, and the log says where there may be one.
+	GroupSeparator string
 
 	// Recheck is how often a session in use asks the provider, by its refresh
 	// token, whether the user may still sign in there. Zero is never.
@@ -86,6 +92,10 @@ type Provider struct {
 	finishing  chan struct{} // places
 	loggingOut chan struct{} // places
 	keyReads   *rate.Limiter // for logout tokens
+	groups     groupReader
+	avatarUsed bool
+	lines      seldom.Kinds // in the log, of what a sign-in did without
+	keysDown   atomic.Pointer[DownError]
 
 	mu      sync.Mutex
 	found   *discovered   // nil: never
@@ -124,7 +134,13 @@ func NewProvider(o ProviderOptions) (*Provider, error) {
 	if slices.Contains(strings.Fields(o.Params["prompt"]), "none") {
 		return nil, errors.New("prompt none is an answer without a question, by which nobody can sign in; expected consent for example")
 	}
+	if _, known := separators[o.GroupSeparator]; !known && o.GroupSeparator != "" {
+		return nil, fmt.Errorf("group_separator %q is unknown; expected comma, semicolon, space or none", o.GroupSeparator)
+	}
 	o.Claims.setDefaults()
+	if o.LinkEmail != "" && o.Claims.Email == "" {
+		return nil, errors.New("link_email takes the e-mail address, which claim email off leaves out; remove one of them")
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -134,6 +150,7 @@ func NewProvider(o ProviderOptions) (*Provider, error) {
 	return &Provider{
 		o: o, client: newProviderClient(), finishing: make(chan struct{}, maxFinishing), loggingOut: make(chan struct{}, maxLogouts),
 		keyReads: rate.NewLimiter(rate.Every(keysEvery), keysBurst),
+		groups:   groupReader{way: o.ID, claim: o.Claims.Groups, separator: o.GroupSeparator, log: o.Log, now: o.Now},
 	}, nil
 }
 
@@ -281,7 +298,7 @@ func refusal(code string) error {
 	case "temporarily_unavailable", "server_error":
 		return &DownError{RetryAfter: 5 * time.Second, Cause: errors.New("it answered " + code)}
 	}
-	return &RefusedError{Code: errorCode(code)}
+	return &RefusedError{Code: errorCode(code), ByBrowser: true}
 }
 
 // errorCode is an error code as it may be shown and logged: one that nobody
@@ -369,19 +386,4 @@ func (p *Provider) verify(ctx context.Context, f *discovered, d Departure, token
 // all time.
 func unix(seconds float64) time.Time {
 	return time.Unix(int64(min(max(seconds, 0), 1<<40)), 0)
-}
-
-// watchedKeys notices that the keys could not be had, which the library does
-// not tell from a signature that is wrong.
-type watchedKeys struct {
-	oidc.KeySet
-	down error
-}
-
-func (k *watchedKeys) VerifySignature(ctx context.Context, jwt string) ([]byte, error) {
-	payload, err := k.KeySet.VerifySignature(ctx, jwt)
-	if err != nil && (strings.HasPrefix(err.Error(), "fetching keys") || ctx.Err() != nil) {
-		k.down = err
-	}
-	return payload, err
 }

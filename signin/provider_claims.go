@@ -3,20 +3,24 @@ package signin
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
+	"go.uber.org/zap"
 	"golang.org/x/oauth2"
 
 	"github.com/caddy-sso/caddy-sso/oauth"
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
-// ProviderClaims are the names that a provider gives to what is known of a
-// user.
+// ProviderClaims are the names that a provider gives to what is known of a user, or
+// paths to what is within another claim, such as realm_access.roles. [ClaimOff] is
+// what is not taken, and so not asked for.
 type ProviderClaims struct {
 	Username      string // default preferred_username
 	Email         string // default email
@@ -36,7 +40,18 @@ func (c *ProviderClaims) setDefaults() {
 			*field = name
 		}
 	}
+	for _, field := range []*string{&c.Username, &c.Email, &c.EmailVerified, &c.Avatar, &c.Groups} {
+		if *field == ClaimOff {
+			*field = ""
+		}
+	}
+	if c.Email == "" || c.EmailVerified == "" { // neither is good for anything alone
+		c.Email, c.EmailVerified = "", ""
+	}
 }
+
+// ClaimOff stands in place of a name for what is not taken.
+const ClaimOff = "off"
 
 // Bounds, in bytes but for the number of groups, on what a provider says of a
 // user.
@@ -52,22 +67,57 @@ const (
 // user makes a user of the claims. The userinfo endpoint is asked only for what
 // the ID token leaves out.
 func (p *Provider) user(ctx context.Context, f *discovered, id *oidc.IDToken, token *oauth2.Token) (session.User, error) {
-	var claims map[string]any
-	if err := id.Claims(&claims); err != nil {
+	var said map[string]any
+	if err := id.Claims(&said); err != nil {
 		return session.User{}, fmt.Errorf("%w: %w", ErrAnswer, bounded("reading the ID token", err))
 	}
+	claims, elsewhere := p.o.Claims.of(said), p.o.Claims.elsewhere(said)
 	if names := p.o.Claims.missing(claims); len(names) > 0 && f.provider.UserInfoEndpoint() != "" {
-		more, err := p.userInfo(ctx, f, id, token)
+		more, err := p.userInfo(ctx, f, id, token, names)
 		if err != nil {
 			return session.User{}, err
 		}
 		for _, name := range names {
-			if v, there := more[name]; there {
-				claims[name] = v
-			}
+			claims[name] = lookup(more, name)
+		}
+		elsewhere = elsewhere || p.o.Claims.elsewhere(more)
+	}
+	u := p.userOf(id.Subject, claims)
+	if p.o.Claims.Groups != "" && claims[p.o.Claims.Groups] == nil {
+		p.noGroups(u, elsewhere)
+	}
+	return u, nil
+}
+
+// noGroups logs that a claim with groups is not there. It is no fault where the
+// provider leaves it out for users without groups.
+func (p *Provider) noGroups(u session.User, elsewhere bool) {
+	if elsewhere {
+		p.groups.warn(u.Subject, errOverage)
+		return
+	}
+	if n := p.lines.Due("no groups", nil, p.o.Now()); n > 0 {
+		p.o.Log.Info("the provider says nothing of groups; if users have some there, compare the setting claim groups with what it sends",
+			zap.String("signin", p.o.ID), zap.String("claim", p.o.Claims.Groups), zap.String("subject", u.Subject), zap.Int("times", n))
+	}
+}
+
+// of takes the claims that count, by their names.
+func (c *ProviderClaims) of(said map[string]any) map[string]any {
+	claims := make(map[string]any)
+	for _, name := range []string{c.Username, c.Email, c.EmailVerified, c.Avatar, c.Groups} {
+		if name != "" {
+			claims[name] = lookup(said, name)
 		}
 	}
-	return p.userOf(id.Subject, claims), nil
+	return claims
+}
+
+// elsewhere says whether the groups are to be had somewhere else (OpenID Connect
+// Core section 5.6.2), where nothing is asked.
+func (c *ProviderClaims) elsewhere(said map[string]any) bool {
+	names, _ := said["_claim_names"].(map[string]any)
+	return names[c.Groups] != nil || c.Groups == "groups" && verified(said["hasgroups"])
 }
 
 // missing are the claims that are not there. An address and whether it was
@@ -82,16 +132,48 @@ func (c *ProviderClaims) missing(claims map[string]any) []string {
 	}
 	if lacks(c.Email) || lacks(c.EmailVerified) {
 		names = append(names, c.Email, c.EmailVerified)
-		delete(claims, c.Email)
-		delete(claims, c.EmailVerified)
 	}
 	return names
 }
 
-func (p *Provider) userInfo(ctx context.Context, f *discovered, id *oidc.IDToken, token *oauth2.Token) (map[string]any, error) {
+// optional says whether somebody can be signed in without these claims. A picture is
+// decoration, unless a client has it in a claim of its own; all else is in headers
+// that gates set, decides what a user may open, or is what backends know them by.
+func (p *Provider) optional(names []string) bool {
+	return !p.avatarUsed && !slices.ContainsFunc(names, func(name string) bool { return name != p.o.Claims.Avatar })
+}
+
+// UseAvatar says that a client's own claims have the picture, so that nobody is
+// signed in while it cannot be asked for.
+func (p *Provider) UseAvatar() { p.avatarUsed = true }
+
+// optionalPatience bounds how long a sign-in waits for what it can do without.
+const optionalPatience = 3 * time.Second
+
+// userInfo asks for claims. Where a sign-in can do without them, and they cannot be
+// had, there are none.
+func (p *Provider) userInfo(ctx context.Context, f *discovered, id *oidc.IDToken, token *oauth2.Token, names []string) (map[string]any, error) {
+	optional := p.optional(names)
+	if optional {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, optionalPatience)
+		defer cancel()
+	}
+	claims, err := askUserInfo(ctx, f, id, token)
+	if err == nil || !optional {
+		return claims, err
+	}
+	if n := p.lines.Due("userinfo", err, p.o.Now()); n > 0 {
+		p.o.Log.Warn("the userinfo endpoint of a provider does not answer as it should; users are signed in without what it alone tells",
+			zap.String("signin", p.o.ID), zap.Strings("claims", names), zap.Error(err), zap.Int("times", n))
+	}
+	return nil, nil
+}
+
+func askUserInfo(ctx context.Context, f *discovered, id *oidc.IDToken, token *oauth2.Token) (map[string]any, error) {
 	info, err := f.provider.UserInfo(ctx, oauth2.StaticTokenSource(token))
 	if err != nil {
-		return nil, &DownError{Cause: bounded("asking for user information", err)}
+		return nil, &DownError{Cause: userInfoError(err)}
 	}
 	if info.Subject != id.Subject { // OpenID Connect Core section 5.3.2
 		return nil, fmt.Errorf("%w: the user information is another user's", ErrAnswer)
@@ -103,13 +185,22 @@ func (p *Provider) userInfo(ctx context.Context, f *discovered, id *oidc.IDToken
 	return claims, nil
 }
 
+// userInfoError leaves out the body of an answer that is an error: it may repeat the
+// access token.
+func userInfoError(err error) error {
+	text := err.Error()
+	if len(text) > 3 && strings.Trim(text[:3], "0123456789") == "" {
+		status, _, _ := strings.Cut(text, ":")
+		return errors.New("asking for user information: status " + cut(status))
+	}
+	return bounded("asking for user information", err)
+}
+
 // userOf takes of the claims what may be shown, sent to backends and decided by.
 func (p *Provider) userOf(sub string, claims map[string]any) session.User {
 	c := p.o.Claims
-	u := session.User{
-		Subject: p.subject(sub), Signin: p.o.ID, ProviderID: sub,
-		Groups: groups(claims[c.Groups]), Avatar: avatar(claims[c.Avatar]),
-	}
+	u := session.User{Subject: p.subject(sub), Signin: p.o.ID, ProviderID: sub, Avatar: avatar(claims[c.Avatar])}
+	u.Groups = p.groups.read(claims[c.Groups], u.Subject)
 	if verified(claims[c.EmailVerified]) {
 		if email, _ := claims[c.Email].(string); email != "" {
 			if _, err := CanonicalEmail(email); err == nil {
@@ -154,31 +245,6 @@ func verified(claim any) bool {
 		return v == 1
 	}
 	return false
-}
-
-// groups reads a list, or the only one. What is beyond the bounds is left out:
-// it can open less then, never more.
-func groups(claim any) []string {
-	var list []any
-	switch v := claim.(type) {
-	case []any:
-		list = v
-	case string:
-		list = []any{v}
-	}
-	var names []string
-	size := 0
-	for _, v := range list {
-		name, _ := v.(string)
-		if name == "" || len(name) > maxGroup || !oauth.CleanText(name) || slices.Contains(names, name) {
-			continue
-		}
-		if size += len(name); size > maxAllGroups || len(names) == maxGroups {
-			break
-		}
-		names = append(names, name)
-	}
-	return names
 }
 
 // avatar reads the address of a picture.

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 	"unicode"
 
@@ -156,6 +157,21 @@ func (p *Provider) discover(ctx context.Context) (*discovered, error) {
 		return nil, errors.New("discovery: the provider takes no client_secret; of its token_endpoint_auth_methods_supported none is known")
 	}
 	return f, nil
+}
+
+// watchedKeys notices that the keys could not be had, which the library does
+// not tell from a signature that is wrong.
+type watchedKeys struct {
+	oidc.KeySet
+	down error
+}
+
+func (k *watchedKeys) VerifySignature(ctx context.Context, jwt string) ([]byte, error) {
+	payload, err := k.KeySet.VerifySignature(ctx, jwt)
+	if err != nil && (strings.HasPrefix(err.Error(), "fetching keys") || ctx.Err() != nil) {
+		k.down = err
+	}
+	return payload, err
 }
 
 // newProviderClient makes a client for what may be slow, endless or hostile.

@@ -106,8 +106,9 @@ func (p *Provider) Logout(ctx context.Context, token string) (Logout, error) {
 		ClientID: p.o.ClientID, SupportedSigningAlgs: f.algorithms, SkipExpiryCheck: true, // it may have none: looked at above
 	}).Verify(ctx, token)
 	if keys.down != nil {
-		return Logout{}, &DownError{RetryAfter: keysEvery, Cause: bounded("reading its keys", keys.down)}
+		return Logout{}, p.keysAreDown(keys.down)
 	}
+	p.keysDown.Store(nil)
 	if err != nil {
 		return Logout{}, fmt.Errorf("%w: %w", ErrAnswer, bounded("verifying the logout token", err))
 	}
@@ -192,6 +193,17 @@ func name(s string) bool { return s != "" && len(s) <= maxSubject && oauth.Clean
 // errKeysTooOften is what keeps strangers from having the keys read again for
 // every token that they make up.
 var errKeysTooOften = errors.New("its keys were read too often lately")
+
+// keysAreDown is why the keys cannot be had. While they may not be read again, it is
+// what was wrong when they were read.
+func (p *Provider) keysAreDown(err error) *DownError {
+	if before := p.keysDown.Load(); before != nil && strings.Contains(err.Error(), errKeysTooOften.Error()) {
+		return before
+	}
+	down := &DownError{RetryAfter: keysEvery, Cause: bounded("reading its keys", err)}
+	p.keysDown.Store(down)
+	return down
+}
 
 // limited is a client that may ask so often.
 func limited(client *http.Client, limit *rate.Limiter, now func() time.Time) *http.Client {

@@ -134,7 +134,7 @@ func (r *Rechecks) notAsked(k session.Key, err error) {
 	if errors.As(err, &way) {
 		kind = way.id
 	}
-	if n := r.unasked.Of(kind).Due(r.Server.Now()); n > 0 {
+	if n := r.unasked.Due(kind, err, r.Server.Now()); n > 0 {
 		r.Log.Warn("a provider could not be asked whether a user may still sign in; it is asked again later",
 			zap.String("session", k.ID()), zap.Error(err), zap.Int("sessions", n))
 	}

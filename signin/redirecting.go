@@ -76,6 +76,9 @@ func (e *DownError) Unwrap() error { return e.Cause }
 // wrong with how it is registered there.
 type RefusedError struct {
 	Code string // as it may be shown
+
+	// ByBrowser says that the browser brought the code, so anybody may have made it up.
+	ByBrowser bool
 }
 
 func (e *RefusedError) Error() string { return "the provider refuses: " + e.Code }

@@ -205,8 +205,9 @@ type Hosted struct {
 
 	notOpened seldom.Lines
 
-	// Of each way there are lines of their own, so that none hides another's fault.
-	refusedLogouts, lostLogouts, refusedTickets, unchecked, notBegun, notFinished, noRefresh seldom.Kinds
+	// Of each way there are lines of their own, and of each reason, so that none hides
+	// another's fault.
+	refusedLogouts, lostLogouts, refusedTickets, unchecked, notBegun, notFinished, notBelieved, noRefresh seldom.Kinds
 }
 
 // The paths of the hosted page, below the issuer.
@@ -325,8 +326,19 @@ func (h *Hosted) signedIn(w http.ResponseWriter, r *http.Request, p purpose) (in
 // warn logs what strangers can bring about, once a minute of its kind.
 func (h *Hosted) warn(lines *seldom.Lines, r *http.Request, text string, fields ...zap.Field) {
 	if n := lines.Due(h.Now()); n > 0 {
-		h.Log.Warn(text, append(fields, zap.String("from", string(h.From(r))), zap.Int("requests", n))...)
+		h.warning(n, r, text, fields...)
 	}
+}
+
+// warnOf is warn where something fails at a way, once a minute of each reason.
+func (h *Hosted) warnOf(kinds *seldom.Kinds, way string, err error, r *http.Request, text string, fields ...zap.Field) {
+	if n := kinds.Due(way, err, h.Now()); n > 0 {
+		h.warning(n, r, text, append(fields, zap.Error(err))...)
+	}
+}
+
+func (h *Hosted) warning(requests int, r *http.Request, text string, fields ...zap.Field) {
+	h.Log.Warn(text, append(fields, zap.String("from", string(h.From(r))), zap.Int("requests", requests))...)
 }
 
 // cannotOpen is for what was sealed for a sign-in and cannot be opened: it was made

@@ -62,7 +62,7 @@ func (h *Hosted) giveTicket(w http.ResponseWriter, r *http.Request, id string) {
 	}
 	signature := r.Header.Get(signed.Header)
 	if err := h.verifySigned(way.secret, signature, body); err != nil {
-		h.warn(h.refusedTickets.Of(id), r, "a ticket was refused", zap.String("signin", id), zap.Error(err))
+		h.warnOf(&h.refusedTickets, id, err, r, "a ticket was refused", zap.String("signin", id))
 		ticketError(w, http.StatusUnauthorized, "invalid_signature", "The request is refused: "+err.Error()+".")
 		return
 	}
@@ -71,7 +71,7 @@ func (h *Hosted) giveTicket(w http.ResponseWriter, r *http.Request, id string) {
 		ticketError(w, http.StatusBadRequest, "invalid_request", `Expected {"state":"…","user":{"subject":"…"}}, with the state that the page got.`)
 		return
 	}
-	if _, err := userOf(id, q.User); err != nil {
+	if _, err := userOf(id, q.User, nil); err != nil {
 		ticketError(w, http.StatusBadRequest, "invalid_request", "The user cannot be used: "+err.Error()+".")
 		return
 	}

@@ -10,6 +10,8 @@ import (
 	"net/url"
 	"time"
 
+	"go.uber.org/zap"
+
 	storeclock "github.com/caddy-sso/caddy-sso/clock"
 	"github.com/caddy-sso/caddy-sso/oauth"
 	"github.com/caddy-sso/caddy-sso/records"
@@ -28,6 +30,8 @@ type TrustedOptions struct {
 	// URL is the sign-in page: https, or http on loopback.
 	URL    string
 	Secret string
+
+	Log *zap.Logger // nil: nothing is logged
 }
 
 const (
@@ -48,6 +52,7 @@ type Trusted struct {
 	url    *url.URL
 	secret signed.Secret
 	store  storage.Store
+	groups groupReader
 }
 
 // NewTrusted refuses what cannot work, and says what would be right.
@@ -63,7 +68,7 @@ func NewTrusted(o TrustedOptions) (*Trusted, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Trusted{o: o, url: u, secret: secret}, nil
+	return &Trusted{o: o, url: u, secret: secret, groups: groupReader{way: o.ID, claim: "groups", log: o.Log, now: time.Now}}, nil
 }
 
 // CheckTrustedURL says what is wrong with the URL of a sign-in page.
@@ -190,5 +195,5 @@ func (t *Trusted) Finish(ctx context.Context, d Departure, answer url.Values) (s
 	} else if !first {
 		return session.User{}, fmt.Errorf("%w: the ticket was used", ErrAnswer)
 	}
-	return userOf(t.o.ID, kept.User)
+	return userOf(t.o.ID, kept.User, &t.groups)
 }
