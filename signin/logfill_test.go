@@ -109,3 +109,70 @@ func TestALogoutThatFailsForOurFaultIsAlwaysLogged(t *testing.T) {
 		t.Errorf("%d lines", n)
 	}
 }
+
+// reasons are the texts of the lines that a log has, each as often as it is there.
+func reasons(lines []observer.LoggedEntry) []string {
+	var texts []string
+	for _, l := range lines {
+		texts = append(texts, fmt.Sprint(l.ContextMap()["error"]))
+	}
+	return texts
+}
+
+func TestABackendThatFailsInFourWaysHasALineOfEach(t *testing.T) {
+	f, own := newFixture(t), newOwnBackend(t)
+	f.use(own.way("accounts", 10*time.Second))
+	core, log := observer.New(zapcore.WarnLevel)
+	f.hosted.Log = zap.New(core)
+	for range 3 {
+		for status, answer := range map[int]string{500: "", 502: "", 401: "who are you", 200: "no JSON"} {
+			own.says(status, answer)
+			want(t, f.visitor().try("zoe", "hunter2"), http.StatusServiceUnavailable)
+		}
+	}
+	if got := reasons(log.TakeAll()); len(got) != 4 {
+		t.Errorf("%d lines: %q", len(got), got)
+	}
+	own.says(500, "")
+	f.clock.Advance(time.Minute)
+	want(t, f.visitor().try("zoe", "hunter2"), http.StatusServiceUnavailable)
+	if lines := log.TakeAll(); len(lines) != 1 || lines[0].ContextMap()["requests"] != int64(3) {
+		t.Errorf("after a minute: %v", lines)
+	}
+}
+
+func TestAProviderThatFailsInFourWaysHasALineOfEach(t *testing.T) {
+	f := newAtProvider(t)
+	core, log := observer.New(zapcore.WarnLevel)
+	f.hosted.Log = zap.New(core)
+	b := f.visitor()
+	fails := func(answer http.HandlerFunc) {
+		t.Helper()
+		f.provider.set(func() { f.provider.handle["/token"] = answer })
+		if w := f.comes(b, map[string]any{"sub": "ann"}); w.Code < 500 {
+			t.Errorf("status %d", w.Code)
+		}
+	}
+	// What browsers made up beforehand takes no line from what the provider says.
+	for i := range 40 {
+		code := strings.Repeat("x", i+1)
+		want(t, b.open(CallbackPrefix+"acme?error="+code+"&state="+f.leaves(b).Get("state")), http.StatusBadGateway)
+	}
+	if n := len(log.TakeAll()); n > 17 {
+		t.Errorf("%d lines by browsers", n)
+	}
+	for range 3 {
+		fails(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "", 500) })
+		fails(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "", 503) })
+		for _, code := range []string{"invalid_client", "unauthorized_client"} {
+			fails(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", "application/json")
+				w.WriteHeader(http.StatusBadRequest)
+				fmt.Fprintf(w, `{"error":%q}`, code)
+			})
+		}
+	}
+	if got := reasons(log.TakeAll()); len(got) != 4 {
+		t.Errorf("%d lines: %q", len(got), got)
+	}
+}
