@@ -61,3 +61,18 @@ func TestWhatDoesNotWorkHasALineAMinuteOfItsKind(t *testing.T) {
 		}
 	})
 }
+
+func TestOfOneKindNoFaultHidesAnother(t *testing.T) {
+	core, logs := observer.New(zapcore.DebugLevel)
+	log := new(seldom.Kinds).Logger(zap.New(core))
+	for range 3 {
+		for _, fault := range []string{"status 500", "status 502", "connection refused", "no JSON"} {
+			log.Error("answering", zap.Error(errors.New(fault)))
+		}
+		log.Error("answering", zap.Error(storage.ErrTimedOut))
+		log.Error("answering", zap.Error(storage.ErrAway))
+	}
+	if n := logs.Len(); n != 5 { // an outage is one, however it shows
+		t.Errorf("%d lines: %v", n, logs.All())
+	}
+}

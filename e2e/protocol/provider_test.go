@@ -87,6 +87,27 @@ func TestAProviderSignsInThroughTheGate(t *testing.T) {
 	}
 }
 
+// As Keycloak sends them, and at the userinfo endpoint.
+func TestGroupsWithinAClaimOpenTheGate(t *testing.T) {
+	var p *harness.Provider
+	r := start(t, func(c *harness.Caddyfile) {
+		p = harness.NewProvider(t, c.Portal+callback)
+		p.Accounts = map[string]map[string]any{"ann": {
+			"preferred_username": "ann.acme", "realm_access": map[string]any{"roles": []string{"players", "staff"}},
+			"resource_access": map[string]any{"account": map[string]any{"roles": []string{"manage-account"}}},
+		}}
+		p.Settings = map[string]any{"claims": map[string]any{
+			"openid": []string{"sub"}, "profile": []string{"preferred_username"}, "email": []string{"email"}, "groups": []string{"realm_access", "resource_access"},
+		}}
+		c.Options += p.Caddyfile("acme", "scope profile groups", "claim groups realm_access.roles")
+		c.Users, c.NoLocal = nil, true
+	})
+	p.Start()
+	browser := harness.NewClient(t)
+	browser.SignInAt(browser.Open(r.Gate+"/"), "ann")
+	r.wantAtBackend(t, browser, map[string]string{"X-SSO-User": "ann.acme", "X-SSO-Groups": "players,staff"})
+}
+
 func TestAProviderStandsBesideThePasswordForm(t *testing.T) {
 	r, p := atProvider(t, false)
 	p.Start()
