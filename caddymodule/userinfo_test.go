@@ -5,6 +5,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -55,9 +56,7 @@ func brokenProvider(t *testing.T, claims map[string]any) *httptest.Server {
 	answer("/token", func() any {
 		now := time.Now()
 		all := map[string]any{"iss": server.URL, "aud": "sso", "sub": "ann", "nonce": nonce, "iat": now.Unix(), "exp": now.Add(time.Minute).Unix()}
-		for name, v := range claims {
-			all[name] = v
-		}
+		maps.Copy(all, claims)
 		payload, err := json.Marshal(all)
 		if err != nil {
 			t.Error(err)

@@ -162,8 +162,8 @@ func TestAProviderThatFailsInFourWaysHasALineOfEach(t *testing.T) {
 		t.Errorf("%d lines by browsers", n)
 	}
 	for range 3 {
-		fails(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "", 500) })
-		fails(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "", 503) })
+		fails(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "", http.StatusInternalServerError) })
+		fails(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "", http.StatusServiceUnavailable) })
 		for _, code := range []string{"invalid_client", "unauthorized_client"} {
 			fails(func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("Content-Type", "application/json")

@@ -306,3 +306,19 @@ func TestEachProviderThatIsAwayIsNamedInTheLog(t *testing.T) {
 		t.Errorf("the log says %v", said)
 	}
 }
+
+func TestAProviderThatRefusesInFourWaysHasALineOfEach(t *testing.T) {
+	a := newAsked(t)
+	core, log := observer.New(zap.WarnLevel)
+	a.rechecks.Log = zap.New(core)
+	for range 3 { // within a minute
+		for _, cause := range []error{
+			ErrNotAsked, &RefusedError{Code: "invalid_client"}, &DownError{Cause: fmt.Errorf("renewing: status %d", 500)}, &DownError{Cause: fmt.Errorf("renewing: status %d", 502)},
+		} {
+			a.rechecks.notAsked(session.Key{}, &wayError{"acme", cause})
+		}
+	}
+	if got := reasons(log.All()); len(got) != 4 {
+		t.Errorf("%d lines: %q", len(got), got)
+	}
+}
