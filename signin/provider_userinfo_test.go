@@ -21,9 +21,11 @@ func allButPicture() map[string]any {
 
 // brokenUserInfo are endpoints that do not tell what they should.
 var brokenUserInfo = map[string]http.HandlerFunc{
-	"a status": func(w http.ResponseWriter, r *http.Request) { http.Error(w, r.Header.Get("Authorization"), http.StatusInternalServerError) },
-	"another":  func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusForbidden) },
-	"no JSON":  func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "<html>") }, //nolint:errcheck // a test
+	"a status": func(w http.ResponseWriter, r *http.Request) {
+		http.Error(w, r.Header.Get("Authorization"), http.StatusInternalServerError)
+	},
+	"another": func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusForbidden) },
+	"no JSON": func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "<html>") }, //nolint:errcheck // a test
 	"another user": func(w http.ResponseWriter, _ *http.Request) {
 		io.WriteString(w, `{"sub":"bob","picture":"https://b.example/"}`)
 	}, //nolint:errcheck // a test
