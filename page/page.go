@@ -94,7 +94,7 @@ func (p *Pages) With(prefix string) *Pages {
 
 func parseTemplates() (map[string]*template.Template, error) {
 	layout, err := template.New("layout.html").Funcs(template.FuncMap{
-		"href":    linkURL,
+		"link":    link,
 		"action":  actionURL,
 		"image":   imageURL,
 		"refresh": refresh,
