@@ -192,7 +192,7 @@ func (g *Gate) callback(v *visit, w http.ResponseWriter, r *http.Request, site *
 			return
 		}
 		if refusal.Kind == oauth.TooManyCodes { // the code is as good as before
-			g.tooMany(w, refusal.RetryAfter)
+			g.tooMany(w, site, st.Return, refusal.RetryAfter)
 			return
 		}
 		g.again(v, w, r, site, st)

@@ -1,6 +1,9 @@
 package page
 
-import "net/http"
+import (
+	"net/http"
+	"strconv"
+)
 
 // Continue answers a form that was sent, and leads on by itself.
 //
@@ -34,13 +37,13 @@ func (p *Pages) Continue(w http.ResponseWriter, v Continue) {
 	})
 }
 
-// refresh is the content of <meta http-equiv="refresh"> that leads to a URL at
-// once. The URL is not quoted, and so goes to the end, whatever is in it: it
-// could only be cut short where it began with a quotation mark, and no link
-// that is let through does.
-func refresh(raw string) (string, error) {
+// refresh is the content of a declarative refresh, as <meta http-equiv="refresh">
+// or as a header, that leads to a URL after some seconds. The URL is not quoted,
+// and so goes to the end, whatever is in it: it could only be cut short where it
+// began with a quotation mark, and no link that is let through does.
+func refresh(seconds int, raw string) (string, error) {
 	if err := checkLink(raw); err != nil {
 		return "", err
 	}
-	return "0;url=" + raw, nil
+	return strconv.Itoa(seconds) + ";url=" + raw, nil
 }

@@ -100,6 +100,7 @@ func parseTemplates() (map[string]*template.Template, error) {
 		"refresh": refresh,
 		"initial": initial,
 		"inWords": inWords,
+		"soon":    soon,
 		"scope":   ScopeInWords,
 	}).ParseFS(files, "templates/layout.html", "templates/parts.html")
 	if err != nil {
@@ -180,6 +181,7 @@ func (p *Pages) fail(w http.ResponseWriter, s sheet, err error) {
 		return
 	}
 	w.Header().Del("Retry-After")
+	w.Header().Del("Refresh")
 	send(w, s, body, csp)
 }
 

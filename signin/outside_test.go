@@ -316,7 +316,7 @@ func TestWhatGoesWrongElsewhereIsSaidInWords(t *testing.T) {
 		texts  []string
 	}{
 		"cancelled": {ErrCancelled, http.StatusForbidden, []string{"You were not signed in", "was cancelled", "Try again"}},
-		"down":      {&DownError{RetryAfter: 8 * time.Second, Cause: errors.New("<b>secret")}, http.StatusServiceUnavailable, []string{"ACME does not answer", "Try again in 8 seconds"}},
+		"down":      {&DownError{RetryAfter: 8 * time.Second, Cause: errors.New("<b>secret")}, http.StatusServiceUnavailable, []string{"ACME does not answer", "tries again by itself in a few seconds"}},
 		"refused":   {&RefusedError{Code: "<b>"}, http.StatusBadGateway, []string{"does not work", "Reference: &lt;b&gt;"}},
 		"wrong":     {ErrAnswer, http.StatusBadGateway, []string{"cannot be used", "Try again"}},
 		"not anew":  {ErrNotAnew, http.StatusForbidden, []string{"sign in anew", "Sign out there"}},
