@@ -31,12 +31,20 @@ type answerWriter struct {
 	caddyhttp.ResponseWriterWrapper
 	begun bool
 
+	// vars are Caddy's table of variables, where it matters whether the end of all
+	// routes was reached. What stands before that, such as templates and
+	// intercept, makes 200 of an answer that nobody gave.
+	vars map[string]any
+
 	// private has `Cache-Control: private` added to a final answer that has no
 	// Cache-Control when its header is written (RFC 9111 section 5.2.2.7).
 	// Expires and Pragma do not say for whom an answer is, so they do not count.
 	private bool
 	value   [1]string // of the header, which other handlers may change in place
 }
+
+// unhandled is the variable that Caddy sets at the end of all routes.
+const unhandled = "unhandled"
 
 func newAnswerWriter(w http.ResponseWriter) *answerWriter {
 	return &answerWriter{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w}}
@@ -63,6 +71,8 @@ func (w *answerWriter) WriteHeader(status int) {
 	switch {
 	case status == http.StatusSwitchingProtocols:
 		w.begun = true
+	case status == http.StatusOK && !w.begun && w.vars[unhandled] == true:
+		return // until there is a body
 	case status >= http.StatusOK:
 		w.begin()
 	}

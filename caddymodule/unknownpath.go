@@ -22,15 +22,19 @@ func (p *Portal) handOn(w http.ResponseWriter, r, own *http.Request, next caddyh
 		return nil
 	}
 	identify(r, nil)
-	unknown := p.unknown(own.URL.Path) // which a handler behind may change
+	unknown := p.unknown(endpoint.SingleSlashes(r.URL.Path)) // which a handler behind may change
 	if unknown == nil {
 		return handled(w, r, next.ServeHTTP(w, r), p.log)
 	}
 	answer := newAnswerWriter(w)
+	answer.vars = shared(r.Context())
 	if err := next.ServeHTTP(answer, r); err != nil || answer.begun {
 		return handled(w, r, err, p.log)
 	}
-	caddyhttp.SetVar(r.Context(), "unhandled", nil) // or the access log would say NOP
+	caddyhttp.SetVar(r.Context(), unhandled, nil) // or the access log would say NOP
+	for _, name := range []string{"Content-Length", "Content-Encoding"} { // of what was made of nothing
+		w.Header().Del(name)
+	}
 	endpoint.Hurry(w, r)
 	unknown(w, own)
 	return nil

@@ -17,11 +17,16 @@ type Continue struct {
 	App   string // where URL leads to in the end; may be empty
 	URL   string
 
+	// Opens says that URL opens an application beside the browser in the end, so
+	// that this page stays. That is seen where URL itself does.
+	Opens bool
+
 	WidgetOnly bool // leaves out the brand
 }
 
 // Continue writes the page that leads on.
 func (p *Pages) Continue(w http.ResponseWriter, v Continue) {
+	v.Opens = v.Opens || opensApplication(v.URL)
 	title := v.Title
 	if v.App != "" {
 		title += " · " + v.App

@@ -52,6 +52,13 @@ func link(attribute, raw string) (template.HTMLAttr, error) {
 	return template.HTMLAttr(attribute + `="` + template.HTMLEscapeString(raw) + `"`), nil //nolint:gosec // checked and escaped
 }
 
+// opensApplication says whether a link opens an application beside the browser,
+// in which the page stays.
+func opensApplication(raw string) bool {
+	u, err := url.Parse(raw)
+	return err == nil && u.Scheme != "" && u.Scheme != "http" && u.Scheme != "https"
+}
+
 // actionURL checks where a form is posted to: form-action allows this site only.
 func actionURL(raw string) (template.URL, error) {
 	if !isLocalPath(raw) {

@@ -95,6 +95,7 @@ func (p *Pages) With(prefix string) *Pages {
 func parseTemplates() (map[string]*template.Template, error) {
 	layout, err := template.New("layout.html").Funcs(template.FuncMap{
 		"link":    link,
+		"opens":   opensApplication,
 		"action":  actionURL,
 		"image":   imageURL,
 		"refresh": refresh,

@@ -2,6 +2,7 @@ package signin
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"io"
@@ -43,6 +44,9 @@ func (h *Hosted) showSignIn(w http.ResponseWriter, r *http.Request) {
 		if !fit {
 			view.Unfit = !p.authorization.AcceptsUser(in.User)
 			view.Again = !view.Unfit
+			if view.Again && h.Ways.takesPassword(in.User.Signin, p) {
+				view.Username = printable(in.User.Name)
+			}
 			another = another || view.Unfit
 		}
 	}
@@ -54,7 +58,7 @@ func (h *Hosted) showSignIn(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if p.authorization != nil {
-		view.Username = printable(p.authorization.LoginHint)
+		view.Username = cmp.Or(printable(p.authorization.LoginHint), view.Username)
 	}
 	h.ask(w, r, http.StatusOK, p, another, view)
 }
@@ -228,7 +232,15 @@ func (h *Hosted) signIn(w http.ResponseWriter, r *http.Request) {
 		h.failedFor(w, r, p, err)
 		return
 	}
-	h.Pages.Continue(w, page.Continue{Title: "You’re signed in", App: p.app(), URL: h.continueURL(p), WidgetOnly: p.widgetOnly()})
+	h.goOn(w, p)
+}
+
+// goOn leads on with what somebody has signed in for.
+func (h *Hosted) goOn(w http.ResponseWriter, p purpose) {
+	h.Pages.Continue(w, page.Continue{
+		Title: "You’re signed in", App: p.app(), URL: h.continueURL(p), WidgetOnly: p.widgetOnly(),
+		Opens: p.authorization != nil && !p.authorization.Presentation.Popup && p.authorization.CustomScheme(),
+	})
 }
 
 // begun opens the transaction of a sign-in page and finds what it is for. It

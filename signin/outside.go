@@ -225,7 +225,7 @@ func (h *Hosted) accept(w http.ResponseWriter, r *http.Request, o outside, b bro
 		h.failedFor(w, r, p, err)
 		return
 	}
-	h.Pages.Continue(w, page.Continue{Title: "You’re signed in", App: p.app(), URL: h.continueURL(p), WidgetOnly: p.widgetOnly()})
+	h.goOn(w, p)
 }
 
 // returned opens the state of an answer and finds what the sign-in is for. It

@@ -193,6 +193,16 @@ func TestWithASessionTheOnlyProviderIsNotGoneToByItself(t *testing.T) {
 	}
 }
 
+// The name that somebody has at a provider is none to type here.
+func TestTheNameOfAProvidersUserIsNotFilledIn(t *testing.T) {
+	f := newOutsideFixture(t)
+	b := f.visitor()
+	want(t, b.back("acme", b.leave(b.open(openID), "acme"), "ann"), http.StatusOK)
+	f.clock.Advance(time.Minute)
+	f.asks.AuthAfter = f.clock.Now()
+	wantText(t, b.open(openID), "Sign in once more", `name="username" type="text" value=""`)
+}
+
 func TestClass15AProviderBeginsANewSession(t *testing.T) {
 	f := newOutsideFixture(t)
 	b := f.visitor()
