@@ -31,7 +31,7 @@ func (p *Portal) handOn(w http.ResponseWriter, r, own *http.Request, next caddyh
 	if err := next.ServeHTTP(answer, r); err != nil || answer.begun {
 		return handled(w, r, err, p.log)
 	}
-	caddyhttp.SetVar(r.Context(), unhandled, nil) // or the access log would say NOP
+	caddyhttp.SetVar(r.Context(), unhandled, nil)                         // or the access log would say NOP
 	for _, name := range []string{"Content-Length", "Content-Encoding"} { // of what was made of nothing
 		w.Header().Del(name)
 	}

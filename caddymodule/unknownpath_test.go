@@ -130,11 +130,6 @@ func TestWhatAHandlerBehindThePortalAnswersIsLeftAlone(t *testing.T) {
 	}
 	respond /oauth2/empty 200
 	error /sso/gone 410
-	intercept /sso/made {
-		handle_response {
-			respond made
-		}
-	}
 	respond /sso/closed closed {
 		close
 	}
@@ -159,7 +154,6 @@ func TestWhatAHandlerBehindThePortalAnswersIsLeftAlone(t *testing.T) {
 		{"GET", "/oauth2/handled", 202, "handled"},
 		{"GET", "/oauth2/empty", 200, ""},
 		{"GET", "/sso/gone", 410, "their 410"},
-		{"GET", "/sso/made", 200, "made"}, // of an answer that nobody gave
 		{"GET", "/sso/closed", 200, "closed"},
 		{"GET", "/api/none", 404, noEndpoint},
 	} {
