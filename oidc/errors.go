@@ -112,7 +112,8 @@ func (a *API) showProblem(w http.ResponseWriter, r *http.Request, status int, e 
 	default:
 	}
 	if m.Retry != nil && m.Retry.URL != "" { // a form, which is not sent again
-		m.Retry, m.Next = nil, "Go back to the application and start again."
+		endpoint.RetryAfter(w.Header(), m.RetryAfter)
+		m.Retry, m.RetryAfter, m.Next = nil, 0, "Wait a few seconds, then go back to the application and start again."
 	}
 	a.Pages.Message(w, status, m)
 }
