@@ -31,7 +31,8 @@ func init() {
 // answers its own paths, below `/api/oauth2/`, `/api/projects/`, `/oauth2/`,
 // `/.well-known/` and `/sso/`, `/api/token/validate` and `/api/users/me`, and hands every other request to the next
 // handler, without the cookies that are its own, and without an `Upgrade` to
-// another protocol than WebSocket. With `license` it answers
+// another protocol than WebSocket. Where nobody behind it answers a path below
+// `/api/`, `/oauth2/` or `/sso/`, it answers 404. With `license` it answers
 // `/api/v4/sso_url` and `/api/v4/oauth_url`, too.
 type Portal struct {
 	app   *App

@@ -31,7 +31,8 @@ func (g *Gate) misrouted(w http.ResponseWriter, r *http.Request, site *Site) boo
 			zap.String("path_asked_for", printable(asked)), zap.String("path_at_the_gate", printable(r.URL.Path)),
 			zapOrigin(site), zapClient(g.Client), zap.Int("sign_ins", n))
 	}
-	g.Pages.Message(w, http.StatusBadRequest, page.Message{
+	// Whatever changes the path keeps the assets of this site away, too.
+	g.Pages.WithAssetsOf(g.Server.Issuer).Message(w, http.StatusBadRequest, page.Message{
 		App: g.Client.Name, Title: "Signing in cannot be finished here",
 		Text:      "You signed in, but this site does not recognize the address that you were sent back to.",
 		Next:      "Tell the people who run this site, and quote the line below.",

@@ -55,6 +55,9 @@ type Pages struct {
 	names     map[string]string
 	templates map[string]*template.Template
 	prefix    string
+
+	assetSource string // of the assets, in a Content-Security-Policy
+
 	failed    func(error)
 }
 
@@ -88,8 +91,16 @@ func New(b Brand, o Options) (*Pages, error) {
 // absolute path.
 func (p *Pages) With(prefix string) *Pages {
 	moved := *p
-	moved.prefix = strings.TrimSuffix(prefix, "/") + "/"
+	moved.prefix, moved.assetSource = strings.TrimSuffix(prefix, "/")+"/", "'self'"
 	return &moved
+}
+
+// WithAssetsOf returns the same pages, linking to their assets at another origin,
+// which serves those of [DefaultAssetPrefix].
+func (p *Pages) WithAssetsOf(origin string) *Pages {
+	moved := p.With(origin + DefaultAssetPrefix)
+	moved.assetSource = origin
+	return moved
 }
 
 func parseTemplates() (map[string]*template.Template, error) {
@@ -196,7 +207,7 @@ func send(w http.ResponseWriter, s sheet, body []byte, csp string) {
 }
 
 func (p *Pages) render(s sheet) (body []byte, csp string, err error) {
-	csp, err = s.policy.contentSecurity(p.brand.logoSource)
+	csp, err = s.policy.contentSecurity(p.brand.logoSource, p.assetSource)
 	if err != nil {
 		return nil, "", err
 	}
