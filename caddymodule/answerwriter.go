@@ -29,18 +29,19 @@ func (g *Gate) private(w http.ResponseWriter, pass gate.Pass) http.ResponseWrite
 // An answerWriter knows whether anybody has begun to answer.
 type answerWriter struct {
 	caddyhttp.ResponseWriterWrapper
-	begun bool
 
 	// vars are Caddy's table of variables, where it matters whether the end of all
 	// routes was reached. What stands before that, such as templates and
 	// intercept, makes 200 of an answer that nobody gave.
 	vars map[string]any
 
+	value [1]string // of the header, which other handlers may change in place
+	begun bool
+
 	// private has `Cache-Control: private` added to a final answer that has no
 	// Cache-Control when its header is written (RFC 9111 section 5.2.2.7).
 	// Expires and Pragma do not say for whom an answer is, so they do not count.
 	private bool
-	value   [1]string // of the header, which other handlers may change in place
 }
 
 // unhandled is the variable that Caddy sets at the end of all routes.

@@ -247,12 +247,32 @@ func TestASlashAtTheEndOfAPathChangesNothing(t *testing.T) {
 	w.mustLoad(setup{global: strings.Replace(licensed, "PROVISION", "", 1), portal: "respond /.well-known/* theirs"})
 	v, portal := w.visitor(), "http://"+w.portal
 	for _, tt := range []struct{ method, path string }{
-		{"GET", "/api/oauth2/auth"}, {"POST", "/api/oauth2/token"}, {"GET", "/api/oauth2/sso"}, {"GET", "/api/users/me"},
-		{"HEAD", "/api/users/me"}, {"POST", "/api/token/validate"}, {"GET", "/api/projects/1/keys"}, {"GET", "/api/v4/sso_url"},
-		{"GET", "/api/v4/oauth_url"}, {"GET", "/oauth2/authorize"}, {"POST", "/oauth2/token"}, {"GET", "/oauth2/jwks"}, {"HEAD", "/oauth2/jwks"},
-		{"GET", "/oauth2/userinfo"}, {"POST", "/oauth2/introspect"}, {"GET", "/oauth2/end_session"}, {"GET", "/.well-known/openid-configuration"},
-		{"GET", "/sso"}, {"GET", "/sso/account"}, {"GET", "/sso/sign_in"}, {"GET", "/sso/sign_out"}, {"GET", "/sso/sessions"}, {"GET", "/sso/license_signature.pem"},
-		{"OPTIONS", "/api/oauth2/token"}, {"PATCH", "/api/oauth2/token"}, {"PATCH", "/oauth2/token"},
+		{"GET", "/api/oauth2/auth"},
+		{"POST", "/api/oauth2/token"},
+		{"GET", "/api/oauth2/sso"},
+		{"GET", "/api/users/me"},
+		{"HEAD", "/api/users/me"},
+		{"POST", "/api/token/validate"},
+		{"GET", "/api/projects/1/keys"},
+		{"GET", "/api/v4/sso_url"},
+		{"GET", "/api/v4/oauth_url"},
+		{"GET", "/oauth2/authorize"},
+		{"POST", "/oauth2/token"},
+		{"GET", "/oauth2/jwks"},
+		{"HEAD", "/oauth2/jwks"},
+		{"GET", "/oauth2/userinfo"},
+		{"POST", "/oauth2/introspect"},
+		{"GET", "/oauth2/end_session"},
+		{"GET", "/.well-known/openid-configuration"},
+		{"GET", "/sso"},
+		{"GET", "/sso/account"},
+		{"GET", "/sso/sign_in"},
+		{"GET", "/sso/sign_out"},
+		{"GET", "/sso/sessions"},
+		{"GET", "/sso/license_signature.pem"},
+		{"OPTIONS", "/api/oauth2/token"},
+		{"PATCH", "/api/oauth2/token"},
+		{"PATCH", "/oauth2/token"},
 	} {
 		want := v.ask(tt.method, portal+tt.path, "Authorization", "Bearer made-up")
 		if want.StatusCode == http.StatusNotFound {

@@ -49,22 +49,25 @@ func RetryOf(r *http.Request) *Retry {
 	return &Retry{URL: r.URL.RequestURI()}
 }
 
-// header is that of a page that tries again: a few seconds late, and not in all
-// browsers at once.
-func (v Retry) header(after time.Duration) (string, error) {
-	after += 3*time.Second + rand.N(5*time.Second) //nolint:gosec // nothing hangs on the number
+// header has a browser go there after some seconds. Where its address has a
+// fragment it would not load the same one again: there a script does, a little
+// earlier.
+func (v Retry) header(after int) (string, error) {
 	if v.URL == "" {
-		return strconv.Itoa(seconds(after)), nil
+		return strconv.Itoa(after + 2), nil
 	}
-	return refresh(seconds(after), v.URL)
+	return refresh(after, v.URL)
 }
 
 // Message writes a page that says what happened and what to do next.
 func (p *Pages) Message(w http.ResponseWriter, status int, v Message) {
+	// A few seconds late, and not in all browsers at once.
+	after := seconds(v.RetryAfter + 3*time.Second + rand.N(5*time.Second)) //nolint:gosec // nothing hangs on the number
 	s := v.sheet(status)
+	s.view = messageView{v, v.Retry != nil || status >= http.StatusInternalServerError, after}
 	retryAfter(w, v.RetryAfter)
 	if v.Retry != nil {
-		header, err := v.Retry.header(v.RetryAfter)
+		header, err := v.Retry.header(after)
 		if err != nil {
 			p.fail(w, s, err)
 			return
@@ -87,10 +90,11 @@ func (p *Pages) NotFound(w http.ResponseWriter, code string) {
 }
 
 // messageView adds whether it is this site that failed, which looks graver than
-// what the person can put right.
+// what the person can put right, and when the page tries again, in seconds.
 type messageView struct {
 	Message
 	Failed bool
+	After  int
 }
 
 func (v Message) sheet(status int) sheet {
@@ -103,7 +107,7 @@ func (v Message) sheet(status int) sheet {
 		status:   status,
 		title:    title,
 		bare:     v.WidgetOnly,
-		view:     messageView{v, v.Retry != nil || status >= http.StatusInternalServerError},
+		view:     messageView{v, status >= http.StatusInternalServerError, 0},
 		opener:   told{v.Opener, &Problem{Title: v.Title, Code: v.Code}},
 	}
 	if v.Retry != nil && v.Retry.URL == "" {

@@ -58,7 +58,7 @@ type Pages struct {
 
 	assetSource string // of the assets, in a Content-Security-Policy
 
-	failed    func(error)
+	failed func(error)
 }
 
 // New checks the brand and prepares its pages and assets.
