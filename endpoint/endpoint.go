@@ -21,13 +21,19 @@ func SingleSlashes(path string) string {
 	return path
 }
 
-// Canonical is a request whose path has no doubled slash and none at its end, as
-// all endpoints are named. It is the request itself where that is so.
-func Canonical(r *http.Request) *http.Request {
-	path := SingleSlashes(r.URL.Path)
+// CanonicalPath is a path without doubled slashes, and without one at its end, as
+// all endpoints are named.
+func CanonicalPath(path string) string {
+	path = SingleSlashes(path)
 	if len(path) > 1 {
 		path = strings.TrimSuffix(path, "/")
 	}
+	return path
+}
+
+// Canonical is a request for the canonical path: the request itself, where it is.
+func Canonical(r *http.Request) *http.Request {
+	path := CanonicalPath(r.URL.Path)
 	if path == r.URL.Path {
 		return r
 	}

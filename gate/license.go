@@ -42,7 +42,7 @@ func (g *LicenseGate) Handle(w http.ResponseWriter, r *http.Request) (Pass, bool
 		noTunnel(w)
 		return Pass{}, false
 	}
-	if answer := g.Endpoint(endpoint.Canonical(r).URL.Path); answer != nil {
+	if answer := g.Endpoint(endpoint.CanonicalPath(r.URL.Path)); answer != nil {
 		answer(w, r)
 		return Pass{}, false
 	}

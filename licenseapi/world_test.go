@@ -130,7 +130,7 @@ func redirectURIs(t testing.TB, raws ...string) []oauth.RedirectURI {
 
 // ServeHTTP does what the gate does, before a backend.
 func (w *world) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
-	if answer := w.api.Endpoint(endpoint.Canonical(r).URL.Path); answer != nil {
+	if answer := w.api.Endpoint(endpoint.CanonicalPath(r.URL.Path)); answer != nil {
 		answer(rw, r)
 		return
 	}

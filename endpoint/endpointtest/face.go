@@ -6,8 +6,6 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
-
-	"github.com/caddy-sso/caddy-sso/endpoint"
 )
 
 // A Face is an API behind a real server.
@@ -21,12 +19,11 @@ type Face struct {
 // NotFound answers what is no endpoint.
 const NotFound = "not the API's"
 
-// NewFace serves what find returns for a path, as the portal does, and 404 for
-// the rest.
-func NewFace(t testing.TB, find func(path string) http.HandlerFunc) *Face {
+// NewFace serves what endpoint finds by its path, and 404 for the rest, as the
+// portal does.
+func NewFace(t testing.TB, endpoint func(path string) http.HandlerFunc) *Face {
 	f := &Face{t: t, handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r = endpoint.Canonical(r)
-		if answers := find(r.URL.Path); answers != nil {
+		if answers := endpoint(r.URL.Path); answers != nil {
 			answers(w, r)
 			return
 		}
