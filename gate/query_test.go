@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -28,10 +29,8 @@ func attributes(w *httptest.ResponseRecorder, name string) []string {
 
 func wantAttribute(t *testing.T, w *httptest.ResponseRecorder, name, want string) {
 	t.Helper()
-	for _, got := range attributes(w, name) {
-		if got == want {
-			return
-		}
+	if slices.Contains(attributes(w, name), want) {
+		return
 	}
 	t.Errorf("no %s is %q, but %q (status %d)", name, want, attributes(w, name), w.Code)
 }
