@@ -21,6 +21,7 @@ import (
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
+	"github.com/caddy-sso/caddy-sso/endpoint"
 	"github.com/caddy-sso/caddy-sso/endpoint/endpointtest"
 	"github.com/caddy-sso/caddy-sso/keys"
 	"github.com/caddy-sso/caddy-sso/keys/keystest"
@@ -129,8 +130,8 @@ func redirectURIs(t testing.TB, raws ...string) []oauth.RedirectURI {
 
 // ServeHTTP does what the gate does, before a backend.
 func (w *world) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
-	if endpoint := w.api.Endpoint(r.URL.Path); endpoint != nil {
-		endpoint(rw, r)
+	if answer := w.api.Endpoint(endpoint.CanonicalPath(r.URL.Path)); answer != nil {
+		answer(rw, r)
 		return
 	}
 	activated, done := w.activation.Check(rw, r)

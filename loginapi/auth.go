@@ -57,23 +57,23 @@ func ParseAuthorize(rawQuery string) (oauth.AuthorizeRequest, *oauth.Error) {
 // auth answers GET /api/oauth2/auth: it checks the session and redirects with a
 // code. Errors never redirect.
 func (a *API) auth(w http.ResponseWriter, r *http.Request) {
-	if !allowed(w, r, http.MethodGet) {
+	if !a.allowed(w, r, http.MethodGet) {
 		return
 	}
 	// A code for an image or a script would reach nobody, and use up what a user
 	// may have (Fetch Metadata, section 2.2).
 	if r.Header.Get("Sec-Fetch-Mode") == "no-cors" {
-		a.refuse(w, errNotANavigation)
+		a.refuse(w, r, errNotANavigation)
 		return
 	}
 	request, refusal := ParseAuthorize(r.URL.RawQuery)
 	if refusal != nil {
-		a.refuse(w, refusal)
+		a.refuse(w, r, refusal)
 		return
 	}
 	authorization, refusal := a.Server.Clients.CheckAuthorize(request)
 	if refusal != nil {
-		a.refuse(w, refusal)
+		a.refuse(w, r, refusal)
 		return
 	}
 	in, ok, refusal := endpoint.SignedIn(r, a.Server, a.Cookie)
@@ -110,7 +110,7 @@ func (a *API) auth(w http.ResponseWriter, r *http.Request) {
 // browser was sent here cannot do anything with JSON.
 func (a *API) refuseNow(w http.ResponseWriter, r *http.Request, e *oauth.Error) {
 	endpoint.Refresh(w.Header(), r, e.RetryAfter)
-	a.refuse(w, e)
+	a.refuse(w, r, e)
 }
 
 var errNotANavigation = oauth.Invalid("This address is for navigations and scripts, not for an image or another part of a page.")

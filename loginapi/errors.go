@@ -9,6 +9,7 @@ import (
 
 	"github.com/caddy-sso/caddy-sso/endpoint"
 	"github.com/caddy-sso/caddy-sso/oauth"
+	"github.com/caddy-sso/caddy-sso/page"
 )
 
 // refusals are the status and code that each kind of error has in this API.
@@ -52,7 +53,7 @@ var refusals = map[oauth.Kind]struct {
 
 // refuse renders an error of the core. What is our own fault is logged here,
 // once, with its cause.
-func (a *API) refuse(w http.ResponseWriter, e *oauth.Error) {
+func (a *API) refuse(w http.ResponseWriter, r *http.Request, e *oauth.Error) {
 	refusal := refusals[e.Kind]
 	if e.Kind == oauth.InvalidToken && errors.Is(e, oauth.ErrUserGone) {
 		refusal.code = "002-040"
@@ -60,7 +61,7 @@ func (a *API) refuse(w http.ResponseWriter, e *oauth.Error) {
 	if e.Kind == oauth.Internal {
 		a.Log.Error("answering the Login API", zap.Error(e))
 	}
-	writeError(w, refusal.status, refusal.code, e.Description, e.RetryAfter)
+	a.writeError(w, r, refusal.status, refusal.code, e)
 }
 
 // Unavailable answers for an API that cannot work yet, because of err. Of the
@@ -68,10 +69,10 @@ func (a *API) refuse(w http.ResponseWriter, e *oauth.Error) {
 func (a *API) Unavailable(w http.ResponseWriter, r *http.Request, err error) {
 	refusal := oauth.Unavailable(err)
 	refusal.RetryAfter = time.Second
-	if endpoint.SingleSlashes(r.URL.Path) == authPath {
+	if r.URL.Path == authPath {
 		endpoint.Refresh(w.Header(), r, refusal.RetryAfter)
 	}
-	a.refuse(w, refusal)
+	a.refuse(w, r, refusal)
 }
 
 type errorBody struct {
@@ -84,7 +85,36 @@ type errorObject struct {
 	Details     struct{} `json:"details"`
 }
 
-func writeError(w http.ResponseWriter, status int, code, description string, after time.Duration) {
-	endpoint.RetryAfter(w.Header(), after)
-	endpoint.WriteJSON(w, status, errorBody{errorObject{Code: code, Description: description}})
+// writeError answers with an error, in the body that clients know; a person,
+// who cannot do anything with that, gets a page.
+func (a *API) writeError(w http.ResponseWriter, r *http.Request, status int, code string, e *oauth.Error) {
+	if endpoint.ByPerson(r.Header) {
+		a.showError(w, r, status, code, e)
+		return
+	}
+	endpoint.RetryAfter(w.Header(), e.RetryAfter)
+	endpoint.WriteJSON(w, status, errorBody{errorObject{Code: code, Description: e.Description}})
+}
+
+func (a *API) showError(w http.ResponseWriter, r *http.Request, status int, code string, e *oauth.Error) {
+	m := page.Message{
+		Title: "This request cannot be answered", Text: e.Description, RetryAfter: e.RetryAfter, Reference: code,
+		Next: "Go back to the application and start again. If it happens again, tell the people who make it, and quote the line below.",
+	}
+	switch e.Kind {
+	case oauth.Internal:
+		m.Title, m.Text, m.Next = "Just a moment", "Signing in is not possible right now. You have not been signed out.", ""
+		m.Retry = page.RetryOf(r)
+	case oauth.TooManyCodes:
+		m.Title, m.Text, m.Next = "Just a moment", "There were many sign-ins at once. You are still signed in.", ""
+		m.Retry = page.RetryOf(r)
+	case oauth.ClientDisabled:
+		m.Title, m.Next = "You cannot sign in to this application", "Ask the people who run this site."
+	default:
+	}
+	if m.Retry != nil && m.Retry.URL != "" { // a form, which is not sent again
+		endpoint.RetryAfter(w.Header(), m.RetryAfter)
+		m.Retry, m.RetryAfter, m.Next = nil, 0, "Wait a few seconds, then go back to the application and start again."
+	}
+	a.Pages.Message(w, status, m)
 }

@@ -17,18 +17,18 @@ var accessTokenTypes = []string{"", accessTokenType, "urn:ietf:params:oauth:toke
 func (a *API) exchangeGrant(w http.ResponseWriter, r *http.Request, client *oauth.Client, p *params) {
 	for _, name := range []string{"actor_token", "resource"} {
 		if p.get(name) != "" {
-			a.refuse(w, oauth.Invalid(name+" is not supported."))
+			a.refuse(w, r, oauth.Invalid(name+" is not supported."))
 			return
 		}
 	}
 	for _, name := range []string{"subject_token_type", "requested_token_type"} {
 		if !slices.Contains(accessTokenTypes, p.get(name)) {
-			a.refuse(w, oauth.Invalid(name+" should be "+accessTokenType+"."))
+			a.refuse(w, r, oauth.Invalid(name+" should be "+accessTokenType+"."))
 			return
 		}
 	}
 	if p.get("subject_token") == "" {
-		a.refuse(w, oauth.Invalid("subject_token is missing."))
+		a.refuse(w, r, oauth.Invalid("subject_token is missing."))
 		return
 	}
 	request := oauth.ExchangeRequest{
@@ -39,7 +39,7 @@ func (a *API) exchangeGrant(w http.ResponseWriter, r *http.Request, client *oaut
 	}
 	tokens, refusal := a.Server.ExchangeToken(r.Context(), request)
 	if refusal != nil {
-		a.refuse(w, refusal)
+		a.refuse(w, r, refusal)
 		return
 	}
 	writeTokens(w, tokens, accessTokenType)

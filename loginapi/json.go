@@ -24,17 +24,17 @@ var errBody = oauth.Invalid("The body should be one JSON object in UTF-8, withou
 func (a *API) jsonBody(w http.ResponseWriter, r *http.Request, names ...string) (map[string]string, bool) {
 	media, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || media != "application/json" || !endpoint.IsUTF8(params["charset"]) {
-		a.refuse(w, oauth.Invalid("The body should be application/json, in UTF-8."))
+		a.refuse(w, r, oauth.Invalid("The body should be application/json, in UTF-8."))
 		return nil, false
 	}
 	body, status, refusal := endpoint.ReadBody(w, r)
 	if refusal != nil {
-		writeError(w, status, "0", refusal.Description, 0)
+		a.writeError(w, r, status, "0", refusal)
 		return nil, false
 	}
 	members, refusal := parseObject(body, names)
 	if refusal != nil {
-		a.refuse(w, refusal)
+		a.refuse(w, r, refusal)
 		return nil, false
 	}
 	return members, true

@@ -15,7 +15,7 @@ func (a *API) logout(w http.ResponseWriter, r *http.Request) {
 	}
 	p, refusal := parseParams(r.URL.RawQuery, []string{"sessions"})
 	if refusal != nil {
-		a.refuse(w, refusal)
+		a.refuse(w, r, refusal)
 		return
 	}
 	end := map[string]func(*oauth.Verified) *oauth.Error{
@@ -23,7 +23,7 @@ func (a *API) logout(w http.ResponseWriter, r *http.Request) {
 		"all": func(v *oauth.Verified) *oauth.Error { return a.Server.SignOutEverywhere(r.Context(), v, a.From(r)) },
 	}[p.get("sessions")]
 	if end == nil {
-		a.refuse(w, oauth.Invalid("sessions in query should be one of [sso all]"))
+		a.refuse(w, r, oauth.Invalid("sessions in query should be one of [sso all]"))
 		return
 	}
 	v, ok := a.bearer(w, r)
@@ -31,7 +31,7 @@ func (a *API) logout(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if refusal := end(v); refusal != nil {
-		a.refuse(w, refusal)
+		a.refuse(w, r, refusal)
 		return
 	}
 	endpoint.WriteEmpty(w, http.StatusNoContent)

@@ -27,7 +27,7 @@ func (a *API) revoke(w http.ResponseWriter, r *http.Request) {
 		refusal = a.Server.Revoke(r.Context(), client, p.get("token"), a.From(r))
 	}
 	if refusal != nil {
-		a.refuse(w, refusal)
+		a.refuse(w, r, refusal)
 		return
 	}
 	endpoint.WriteEmpty(w, http.StatusOK)
@@ -43,7 +43,7 @@ func (a *API) validate(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if _, refusal := a.verify(r, body["token"]); refusal != nil {
-		a.refuse(w, refusal)
+		a.refuse(w, r, refusal)
 		return
 	}
 	endpoint.WriteEmpty(w, http.StatusNoContent)

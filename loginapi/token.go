@@ -34,7 +34,7 @@ func (a *API) token(w http.ResponseWriter, r *http.Request) {
 	}
 	client, refusal := a.authenticate(r, p)
 	if refusal != nil {
-		a.refuse(w, refusal)
+		a.refuse(w, r, refusal)
 		return
 	}
 	switch p.get("grant_type") {
@@ -44,20 +44,20 @@ func (a *API) token(w http.ResponseWriter, r *http.Request) {
 		a.refreshGrant(w, r, client, p)
 	case "client_credentials":
 		tokens, refusal := a.Server.ClientToken(r.Context(), client, oauth.SplitList(p.get("scope")), oauth.SplitList(p.get("audience")), a.From(r))
-		a.answer(w, tokens, refusal)
+		a.answer(w, r, tokens, refusal)
 	case "urn:ietf:params:oauth:grant-type:token_exchange", "urn:ietf:params:oauth:grant-type:token-exchange":
 		a.exchangeGrant(w, r, client, p)
 	case "":
-		a.refuse(w, oauth.Invalid("grant_type is missing."))
+		a.refuse(w, r, oauth.Invalid("grant_type is missing."))
 	default:
-		a.refuse(w, &oauth.Error{Kind: oauth.UnsupportedGrantType, Description: "grant_type should be one of [authorization_code refresh_token client_credentials urn:ietf:params:oauth:grant-type:token_exchange]."})
+		a.refuse(w, r, &oauth.Error{Kind: oauth.UnsupportedGrantType, Description: "grant_type should be one of [authorization_code refresh_token client_credentials urn:ietf:params:oauth:grant-type:token_exchange]."})
 	}
 }
 
 func (a *API) codeGrant(w http.ResponseWriter, r *http.Request, client *oauth.Client, p *params) {
 	for _, name := range []string{"code", "redirect_uri"} {
 		if p.get(name) == "" {
-			a.refuse(w, oauth.Invalid(name+" is missing."))
+			a.refuse(w, r, oauth.Invalid(name+" is missing."))
 			return
 		}
 	}
@@ -68,13 +68,13 @@ func (a *API) codeGrant(w http.ResponseWriter, r *http.Request, client *oauth.Cl
 		Verifier:    p.get("code_verifier"),
 		From:        a.From(r),
 	})
-	a.answer(w, tokens, refusal)
+	a.answer(w, r, tokens, refusal)
 }
 
 func (a *API) refreshGrant(w http.ResponseWriter, r *http.Request, client *oauth.Client, p *params) {
 	// Real clients send it empty, having got none.
 	if p.get("refresh_token") == "" {
-		a.refuse(w, oauth.Invalid("refresh_token is missing."))
+		a.refuse(w, r, oauth.Invalid("refresh_token is missing."))
 		return
 	}
 	request := oauth.RefreshRequest{Client: client, Token: p.get("refresh_token"), From: a.From(r)}
@@ -82,12 +82,12 @@ func (a *API) refreshGrant(w http.ResponseWriter, r *http.Request, client *oauth
 		request.Scope = oauth.SplitList(p.get("scope"))
 	}
 	tokens, refusal := a.Server.Refresh(r.Context(), request)
-	a.answer(w, tokens, refusal)
+	a.answer(w, r, tokens, refusal)
 }
 
-func (a *API) answer(w http.ResponseWriter, tokens *oauth.Tokens, refusal *oauth.Error) {
+func (a *API) answer(w http.ResponseWriter, r *http.Request, tokens *oauth.Tokens, refusal *oauth.Error) {
 	if refusal != nil {
-		a.refuse(w, refusal)
+		a.refuse(w, r, refusal)
 		return
 	}
 	writeTokens(w, tokens, "")
@@ -108,12 +108,12 @@ func writeTokens(w http.ResponseWriter, tokens *oauth.Tokens, issuedType string)
 func (a *API) form(w http.ResponseWriter, r *http.Request, names []string) (*params, bool) {
 	raw, status, refusal := endpoint.ReadForm(w, r)
 	if refusal != nil {
-		writeError(w, status, "0", refusal.Description, 0)
+		a.writeError(w, r, status, "0", refusal)
 		return nil, false
 	}
 	p, refusal := parseParams(raw, names)
 	if refusal != nil {
-		a.refuse(w, refusal)
+		a.refuse(w, r, refusal)
 		return nil, false
 	}
 	return &p, true

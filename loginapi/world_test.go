@@ -17,6 +17,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/caddy-sso/caddy-sso/codes"
+	"github.com/caddy-sso/caddy-sso/endpoint"
 	"github.com/caddy-sso/caddy-sso/endpoint/endpointtest"
 	"github.com/caddy-sso/caddy-sso/keys"
 	"github.com/caddy-sso/caddy-sso/loginapi"
@@ -78,7 +79,7 @@ func newWorld(t testing.TB) *world {
 		From:     func(*http.Request) oauth.Origin { return "192.0.2.1" },
 		Log:      zap.New(logCore),
 	}
-	w.Face = endpointtest.NewFace(t, w.api.Endpoint)
+	w.Face = endpointtest.NewFace(t, func(path string) http.HandlerFunc { return w.api.Endpoint(endpoint.CanonicalPath(path)) }) // as the portal
 	return w
 }
 

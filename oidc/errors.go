@@ -96,11 +96,11 @@ func (a *API) showProblem(w http.ResponseWriter, r *http.Request, status int, e 
 	}
 	switch e.Kind {
 	case oauth.Internal:
-		m.Title, m.Text, m.Next = "Just a moment", "Signing in is not possible right now. You have not been signed out.", "Wait a few seconds, then try again."
-		m.Link = again(r)
+		m.Title, m.Text, m.Next = "Just a moment", "Signing in is not possible right now. You have not been signed out.", ""
+		m.Retry = page.RetryOf(r)
 	case oauth.Unprovisioned:
 		m.Title, m.Text, m.Next = "Your license is not ready yet", "You are signed in, but your license could not be prepared.", ""
-		m.Link = again(r)
+		m.Retry = page.RetryOf(r)
 	case oauth.TooManyCodes:
 		m.Title, m.Text, m.Next = "Just a moment", "There were many sign-ins at once.", "You are still signed in."
 		m.Link = again(r)
@@ -110,6 +110,10 @@ func (a *API) showProblem(w http.ResponseWriter, r *http.Request, status int, e 
 	case oauth.ClientDisabled:
 		m.Title, m.Next = "You cannot sign in to this application", "Ask the people who run this site."
 	default:
+	}
+	if m.Retry != nil && m.Retry.URL != "" { // a form, which is not sent again
+		endpoint.RetryAfter(w.Header(), m.RetryAfter)
+		m.Retry, m.RetryAfter, m.Next = nil, 0, "Wait a few seconds, then go back to the application and start again."
 	}
 	a.Pages.Message(w, status, m)
 }

@@ -97,6 +97,9 @@ func allowedPublic(w http.ResponseWriter, r *http.Request) bool {
 // allowedScript is allowed for an endpoint that scripts on other origins call,
 // without cookies. It answers preflights.
 func (a *API) allowedScript(w http.ResponseWriter, r *http.Request, methods ...string) bool {
-	scripts := endpoint.Scripts{Clients: a.Server.Clients, Headers: "Retry-After, WWW-Authenticate"}
-	return !scripts.Preflight(w, r, methods...) && allowed(w, r, methods...)
+	return !a.scripts().Preflight(w, r, methods...) && allowed(w, r, methods...)
+}
+
+func (a *API) scripts() endpoint.Scripts {
+	return endpoint.Scripts{Clients: a.Server.Clients, Headers: "Retry-After, WWW-Authenticate"}
 }

@@ -55,8 +55,8 @@ func (p policy) set(h http.Header, csp string) {
 	}
 }
 
-func (p policy) contentSecurity(logoSource string) (string, error) {
-	images := []string{"'self'", "data:"}
+func (p policy) contentSecurity(logoSource, assetSource string) (string, error) {
+	images := []string{assetSource, "data:"}
 	if logoSource != "" {
 		images = append(images, logoSource)
 	}
@@ -83,7 +83,7 @@ func (p policy) contentSecurity(logoSource string) (string, error) {
 		// against it. The script sends to its own origin only.
 		form = ""
 	}
-	return "default-src 'none'; style-src 'self'; script-src 'self'; img-src " + strings.Join(images, " ") +
+	return "default-src 'none'; style-src " + assetSource + "; script-src " + assetSource + "; img-src " + strings.Join(images, " ") +
 		ask + form + "; frame-ancestors 'none'; base-uri 'none'", nil
 }
 

@@ -157,6 +157,14 @@ func inWords(d time.Duration) string {
 	return fmt.Sprintf("%d %ss", n, unit)
 }
 
+// soon is inWords for a time to which some seconds come.
+func soon(d time.Duration) string {
+	if d < 10*time.Second {
+		return "a few seconds"
+	}
+	return "about " + inWords(d)
+}
+
 // initial is the letter that stands for a person.
 func initial(name string) string {
 	r, _ := utf8.DecodeRuneInString(name)

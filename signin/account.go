@@ -44,7 +44,7 @@ func (h *Hosted) showSignOut(w http.ResponseWriter, r *http.Request) {
 func (h *Hosted) signOut(w http.ResponseWriter, r *http.Request) {
 	if cookie, there := h.Session.Value(r); there {
 		if err := h.Server.SignOut(r.Context(), cookie, h.From(r)); err != nil {
-			h.failed(w, err)
+			h.failed(w, r, err)
 			return
 		}
 	}

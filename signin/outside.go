@@ -162,7 +162,7 @@ func (h *Hosted) comeBack(w http.ResponseWriter, r *http.Request, id string) {
 	}
 	switch used, err := h.used(r.Context(), o.transaction); {
 	case err != nil:
-		h.failedFor(w, p, err)
+		h.failedFor(w, r, p, err)
 		return
 	case used:
 		h.finishedBefore(w, p)
@@ -209,7 +209,7 @@ func (h *Hosted) accept(w http.ResponseWriter, r *http.Request, o outside, b bro
 	}
 	first, err := h.once(r.Context(), o.transaction)
 	if err != nil {
-		h.failedFor(w, p, err)
+		h.failedFor(w, r, p, err)
 		return
 	}
 	if !first {
@@ -218,14 +218,14 @@ func (h *Hosted) accept(w http.ResponseWriter, r *http.Request, o outside, b bro
 	}
 	up, err := h.keep(r, way, arrival)
 	if err != nil {
-		h.failedFor(w, p, err)
+		h.failedFor(w, r, p, err)
 		return
 	}
 	if _, err := h.begin(w, r, session.SignIn{User: user, Upstream: up}, b, p.client()); err != nil {
-		h.failedFor(w, p, err)
+		h.failedFor(w, r, p, err)
 		return
 	}
-	h.Pages.Continue(w, page.Continue{Title: "You’re signed in", App: p.app(), URL: h.continueURL(p), WidgetOnly: p.widgetOnly()})
+	h.goOn(w, p)
 }
 
 // returned opens the state of an answer and finds what the sign-in is for. It
@@ -241,7 +241,7 @@ func (h *Hosted) returned(w http.ResponseWriter, r *http.Request, answer url.Val
 	}
 	if err != nil {
 		if !errors.Is(err, keys.ErrSealed) {
-			h.failed(w, err)
+			h.failed(w, r, err)
 			return o, b, p, false
 		}
 		h.cannotOpen(r)
@@ -303,7 +303,7 @@ func (h *Hosted) somebodyElse(w http.ResponseWriter, r *http.Request, b browser,
 func (h *Hosted) otherAccount(w http.ResponseWriter, r *http.Request, status int, b browser, way Redirecting, p purpose, m page.Message) {
 	sealed, err := seal(r.Context(), h.Keys, transactionPurpose, h.newTransaction(b, p, true))
 	if err != nil {
-		h.failedFor(w, p, err)
+		h.failedFor(w, r, p, err)
 		return
 	}
 	m.Link.URL = startURL(way, sealed)
@@ -359,14 +359,14 @@ func (h *Hosted) wrong(w http.ResponseWriter, r *http.Request, way Redirecting, 
 		status, m.RetryAfter = http.StatusServiceUnavailable, down.RetryAfter
 		m.Title = name + " does not answer"
 		m.Text = "You cannot sign in with " + name + " right now."
-		if down.RetryAfter == 0 {
-			m.Next = "Try again in a moment."
-		}
 	default:
-		h.failedFor(w, p, fmt.Errorf("signing in by %s: %w", way.ID(), err))
+		h.failedFor(w, r, p, fmt.Errorf("signing in by %s: %w", way.ID(), err))
 		return
 	}
 	h.warn(h.notFinished.Of(way.ID()), r, "a sign-in at a provider was not finished", zap.String("signin", way.ID()), zap.Error(err))
 	h.Server.Audit.Record(oauth.Event{What: what, Client: p.client(), From: h.From(r), Why: way.ID(), Said: err.Error()})
+	if status == http.StatusServiceUnavailable {
+		m.Retry, m.Link = &page.Retry{URL: m.Link.URL}, nil
+	}
 	h.message(w, status, p, m)
 }

@@ -236,7 +236,7 @@ func (h *Hosted) Endpoint(path string) http.HandlerFunc {
 		return h.methods(h.showSignIn, h.signIn)
 	case SignOutPath:
 		return h.methods(h.showSignOut, h.signOut)
-	case AccountPath, "/sso", "/sso/":
+	case AccountPath, "/sso":
 		return h.methods(h.showAccount, nil)
 	case SessionsPath:
 		return h.methods(h.showSessions, h.endSessions)
@@ -318,7 +318,7 @@ func (h *Hosted) signedIn(w http.ResponseWriter, r *http.Request, p purpose) (in
 	if errors.Is(err, session.ErrNone) {
 		return oauth.SignedIn{}, false, false
 	}
-	h.failedFor(w, p, err)
+	h.failedFor(w, r, p, err)
 	return oauth.SignedIn{}, false, true
 }
 
@@ -338,19 +338,30 @@ func (h *Hosted) cannotOpen(r *http.Request) {
 
 // Unavailable answers for a page that cannot work yet, because of err. Of the
 // fields it needs Pages and Log alone.
-func (h *Hosted) Unavailable(w http.ResponseWriter, err error) { h.failed(w, err) }
+func (h *Hosted) Unavailable(w http.ResponseWriter, r *http.Request, err error) { h.failed(w, r, err) }
+
+// NotFound answers a path below /sso/ that nobody else answers. Of the fields it
+// needs Pages alone.
+func (h *Hosted) NotFound(w http.ResponseWriter, _ *http.Request) { h.Pages.NotFound(w, "") }
 
 // failed answers what went wrong on our side. Nobody is signed out for it.
-func (h *Hosted) failed(w http.ResponseWriter, err error) { h.failedFor(w, purpose{}, err) }
+func (h *Hosted) failed(w http.ResponseWriter, r *http.Request, err error) {
+	h.failedFor(w, r, purpose{}, err)
+}
 
-// failedFor is failed where it is known what the sign-in is for.
-func (h *Hosted) failedFor(w http.ResponseWriter, p purpose, err error) {
+// failedFor is failed where it is known what the sign-in is for: it starts again
+// where it was under way, since an answer of a provider may be spent.
+func (h *Hosted) failedFor(w http.ResponseWriter, r *http.Request, p purpose, err error) {
 	h.Log.Error("answering the hosted page", zap.Error(err))
+	retry := page.RetryOf(r)
+	if p.page != "" && p.page != r.URL.Path {
+		retry = &page.Retry{URL: p.address(false)}
+	}
 	h.message(w, http.StatusServiceUnavailable, p, page.Message{
 		Code:       "004-001",
 		Title:      "Just a moment",
 		Text:       "Signing in is not possible right now. You have not been signed out.",
-		Next:       "Wait a few seconds, then try again.",
 		RetryAfter: time.Second,
+		Retry:      retry,
 	})
 }

@@ -69,7 +69,7 @@ func (h *Hosted) showWidget(w http.ResponseWriter, r *http.Request) {
 	sealed := query.Get("w")
 	plain, err := h.Keys.Unseal(r.Context(), widgetPurpose, sealed)
 	if err != nil && !errors.Is(err, keys.ErrSealed) {
-		h.failed(w, err)
+		h.failed(w, r, err)
 		return
 	}
 	if err == nil {
@@ -112,7 +112,7 @@ func (h *Hosted) widgetUsed(w http.ResponseWriter, r *http.Request, code string)
 	case errors.Is(err, codes.ErrUnknown):
 		status = http.StatusGone
 	default:
-		h.failed(w, err)
+		h.failed(w, r, err)
 		return
 	}
 	w.Header().Set("Cache-Control", "no-store")
