@@ -19,6 +19,7 @@ func TestAuthGoesToTheCallbackWithACodeAndTheStateUnchanged(t *testing.T) {
 		callback + "?track=7":             callback + "?track=7&code=",
 		"http://127.0.0.1/callback":       "http://127.0.0.1/callback?code=",
 		"http://127.0.0.1:49152/callback": "http://127.0.0.1:49152/callback?code=",
+		"http://localhost:49152/callback": "http://localhost:49152/callback?code=",
 		"com.example.game:/cb":            "com.example.game:/cb?code=",
 	}
 	states := []string{

@@ -86,7 +86,7 @@ func clients(t testing.TB) []*oauth.Client {
 	list := []*oauth.Client{
 		{
 			ID: "1", Name: "Game", Public: true, TokenAlg: keys.RS256,
-			RedirectURIs: redirectURIs(t, callback, "http://127.0.0.1/callback", callback+"?track=7", "com.example.game:/cb"),
+			RedirectURIs: redirectURIs(t, callback, "http://127.0.0.1/callback", "http://localhost/callback", callback+"?track=7", "com.example.game:/cb"),
 			FailAuthURLs: oauthtest.URIs(t, oauth.ParseFailAuthURL, "https://game.example/signed-out?lang=en", "https://fail.example"),
 			Audiences:    []string{"game", "https://api.example/a b+c"},
 			Scopes:       []string{"email", "offline"},
