@@ -205,6 +205,10 @@ type ClientConfig struct {
 	// the client's ID.
 	Audiences []string `json:"audiences,omitempty"`
 
+	// Lets a request of the Login API leave `audience` out: it is the first one
+	// then. OpenID Connect always does. Default: false.
+	DefaultAudience bool `json:"default_audience,omitempty"`
+
 	// What the client may ask for, such as `email` or `offline`; `*` is
 	// everything.
 	Scopes []string `json:"scopes,omitempty"`
@@ -274,7 +278,7 @@ func (c *ClientConfig) client() (*oauth.Client, error) {
 	}
 	out := &oauth.Client{
 		ID: c.ID, Name: c.Name, Public: c.Public, Secret: oauth.NewSecret(secret),
-		AllowNoPKCE: c.AllowNoPKCE, Disabled: c.Disabled,
+		AllowNoPKCE: c.AllowNoPKCE, DefaultAudience: c.DefaultAudience, Disabled: c.Disabled,
 		Audiences: c.Audiences, Scopes: c.Scopes,
 		TokenAlg: keys.Algorithm(c.TokenAlg), Project: c.Project,
 		TokenLifetime: time.Duration(c.TokenLifetime), RefreshLifetime: time.Duration(c.RefreshLifetime),

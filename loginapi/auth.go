@@ -16,15 +16,14 @@ var authParams = []string{
 }
 
 // ParseAuthorize reads the query of the authorization endpoint. The hosted page
-// reads the same query, to come back here when the user has signed in.
+// reads the same query, to come back here when the user has signed in. What is
+// wrong with single parameters is in the request, to be said with all else that
+// is wrong with it.
 func ParseAuthorize(rawQuery string) (oauth.AuthorizeRequest, *oauth.Error) {
 	if len(rawQuery) > endpoint.MaxQuery {
 		return oauth.AuthorizeRequest{}, endpoint.ErrTooLong
 	}
-	p, err := parseParams(rawQuery, authParams)
-	if err != nil {
-		return oauth.AuthorizeRequest{}, err
-	}
+	p, wrong := parseParams(rawQuery, authParams)
 	r := oauth.AuthorizeRequest{
 		ResponseType:        p.get("response_type"),
 		ClientID:            p.get("client_id"),
@@ -47,10 +46,11 @@ func ParseAuthorize(rawQuery string) (oauth.AuthorizeRequest, *oauth.Error) {
 		{"enable_post_message_login", &r.PostMessageLogin},
 		{"disable_socials", &r.DisableSocials},
 	} {
-		if *flag.value, err = p.flag(flag.name); err != nil {
-			return oauth.AuthorizeRequest{}, err
-		}
+		var refusal *oauth.Error
+		*flag.value, refusal = p.flag(flag.name)
+		wrong = wrong.And(refusal)
 	}
+	r.Malformed = wrong
 	return r, nil
 }
 
@@ -63,17 +63,17 @@ func (a *API) auth(w http.ResponseWriter, r *http.Request) {
 	// A code for an image or a script would reach nobody, and use up what a user
 	// may have (Fetch Metadata, section 2.2).
 	if r.Header.Get("Sec-Fetch-Mode") == "no-cors" {
-		a.refuse(w, errNotANavigation)
+		a.refuse(w, r, errNotANavigation)
 		return
 	}
 	request, refusal := ParseAuthorize(r.URL.RawQuery)
 	if refusal != nil {
-		a.refuse(w, refusal)
+		a.refuse(w, r, refusal)
 		return
 	}
 	authorization, refusal := a.Server.Clients.CheckAuthorize(request)
 	if refusal != nil {
-		a.refuse(w, refusal)
+		a.refuse(w, r, refusal)
 		return
 	}
 	in, ok, refusal := endpoint.SignedIn(r, a.Server, a.Cookie)
@@ -110,7 +110,7 @@ func (a *API) auth(w http.ResponseWriter, r *http.Request) {
 // browser was sent here cannot do anything with JSON.
 func (a *API) refuseNow(w http.ResponseWriter, r *http.Request, e *oauth.Error) {
 	endpoint.Refresh(w.Header(), r, e.RetryAfter)
-	a.refuse(w, e)
+	a.refuse(w, r, e)
 }
 
 var errNotANavigation = oauth.Invalid("This address is for navigations and scripts, not for an image or another part of a page.")

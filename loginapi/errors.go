@@ -52,7 +52,7 @@ var refusals = map[oauth.Kind]struct {
 
 // refuse renders an error of the core. What is our own fault is logged here,
 // once, with its cause.
-func (a *API) refuse(w http.ResponseWriter, e *oauth.Error) {
+func (a *API) refuse(w http.ResponseWriter, r *http.Request, e *oauth.Error) {
 	refusal := refusals[e.Kind]
 	if e.Kind == oauth.InvalidToken && errors.Is(e, oauth.ErrUserGone) {
 		refusal.code = "002-040"
@@ -60,7 +60,20 @@ func (a *API) refuse(w http.ResponseWriter, e *oauth.Error) {
 	if e.Kind == oauth.Internal {
 		a.Log.Error("answering the Login API", zap.Error(e))
 	}
-	writeError(w, refusal.status, refusal.code, e.Description, e.RetryAfter)
+	if e.Client != nil {
+		a.Server.AuditUnregistered(e, a.From(r))
+	}
+	endpoint.RetryAfter(w.Header(), e.RetryAfter)
+	writeError(w, refusal.status, errorObject{Code: refusal.code, Description: e.Description, Details: details(e)})
+}
+
+// details are what is wrong with each parameter that is at fault.
+func details(e *oauth.Error) map[string]string {
+	problems := make(map[string]string, len(e.Params))
+	for _, p := range e.Params {
+		problems[p.Name] = p.Problem
+	}
+	return problems
 }
 
 // Unavailable answers for an API that cannot work yet, because of err. Of the
@@ -71,7 +84,7 @@ func (a *API) Unavailable(w http.ResponseWriter, r *http.Request, err error) {
 	if endpoint.SingleSlashes(r.URL.Path) == authPath {
 		endpoint.Refresh(w.Header(), r, refusal.RetryAfter)
 	}
-	a.refuse(w, refusal)
+	a.refuse(w, r, refusal)
 }
 
 type errorBody struct {
@@ -79,12 +92,14 @@ type errorBody struct {
 }
 
 type errorObject struct {
-	Code        string   `json:"code"`
-	Description string   `json:"description"`
-	Details     struct{} `json:"details"`
+	Code        string            `json:"code"`
+	Description string            `json:"description"`
+	Details     map[string]string `json:"details"` // by the name of a parameter; an object in any case
 }
 
-func writeError(w http.ResponseWriter, status int, code, description string, after time.Duration) {
-	endpoint.RetryAfter(w.Header(), after)
-	endpoint.WriteJSON(w, status, errorBody{errorObject{Code: code, Description: description}})
+func writeError(w http.ResponseWriter, status int, e errorObject) {
+	if e.Details == nil {
+		e.Details = map[string]string{}
+	}
+	endpoint.WriteJSON(w, status, errorBody{e})
 }

@@ -96,7 +96,7 @@ func allowed(w http.ResponseWriter, r *http.Request, methods ...string) bool {
 	if endpoint.Knows(w, r, methods...) {
 		return true
 	}
-	writeError(w, http.StatusMethodNotAllowed, "0", "The method is not allowed.", 0)
+	writeError(w, http.StatusMethodNotAllowed, errorObject{Code: "0", Description: "The method is not allowed."})
 	return false
 }
 

@@ -26,7 +26,7 @@ func (a *API) me(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if v.Claims.Grant == "" {
-		writeError(w, http.StatusForbidden, "1901-0001", "Invalid token: it is of no user.", 0)
+		writeError(w, http.StatusForbidden, errorObject{Code: "1901-0001", Description: "Invalid token: it is of no user."})
 		return
 	}
 	endpoint.WriteJSON(w, http.StatusOK, userBody{

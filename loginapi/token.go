@@ -33,61 +33,57 @@ func (a *API) token(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	client, refusal := a.authenticate(r, p)
-	if refusal != nil {
-		a.refuse(w, refusal)
+	if refusal = refusal.And(checkGrant(p)); refusal != nil {
+		a.refuse(w, r, refusal)
 		return
 	}
 	switch p.get("grant_type") {
 	case "authorization_code":
-		a.codeGrant(w, r, client, p)
+		tokens, refusal := a.Server.ExchangeCode(r.Context(), oauth.CodeRequest{
+			Client:      client,
+			Code:        p.get("code"),
+			RedirectURI: p.get("redirect_uri"),
+			Verifier:    p.get("code_verifier"),
+			From:        a.From(r),
+		})
+		a.answer(w, r, tokens, refusal)
 	case "refresh_token":
-		a.refreshGrant(w, r, client, p)
+		request := oauth.RefreshRequest{Client: client, Token: p.get("refresh_token"), From: a.From(r)}
+		if p.get("scope") != "" {
+			request.Scope = oauth.SplitList(p.get("scope"))
+		}
+		tokens, refusal := a.Server.Refresh(r.Context(), request)
+		a.answer(w, r, tokens, refusal)
 	case "client_credentials":
 		tokens, refusal := a.Server.ClientToken(r.Context(), client, oauth.SplitList(p.get("scope")), oauth.SplitList(p.get("audience")), a.From(r))
-		a.answer(w, tokens, refusal)
-	case "urn:ietf:params:oauth:grant-type:token_exchange", "urn:ietf:params:oauth:grant-type:token-exchange":
-		a.exchangeGrant(w, r, client, p)
-	case "":
-		a.refuse(w, oauth.Invalid("grant_type is missing."))
+		a.answer(w, r, tokens, refusal)
 	default:
-		a.refuse(w, &oauth.Error{Kind: oauth.UnsupportedGrantType, Description: "grant_type should be one of [authorization_code refresh_token client_credentials urn:ietf:params:oauth:grant-type:token_exchange]."})
+		a.exchangeGrant(w, r, client, p)
 	}
 }
 
-func (a *API) codeGrant(w http.ResponseWriter, r *http.Request, client *oauth.Client, p *params) {
-	for _, name := range []string{"code", "redirect_uri"} {
-		if p.get(name) == "" {
-			a.refuse(w, oauth.Invalid(name+" is missing."))
-			return
-		}
+// checkGrant says what is wrong with a request before anything is looked up.
+func checkGrant(p *params) *oauth.Error {
+	switch p.get("grant_type") {
+	case "authorization_code":
+		return p.require("code", "redirect_uri")
+	case "refresh_token": // real clients send it empty, having got none
+		return p.require("refresh_token")
+	case "client_credentials":
+		return nil
+	case tokenExchange, publishedTokenExchange:
+		return checkExchange(p)
+	case "":
+		return oauth.MissingParam("grant_type")
 	}
-	tokens, refusal := a.Server.ExchangeCode(r.Context(), oauth.CodeRequest{
-		Client:      client,
-		Code:        p.get("code"),
-		RedirectURI: p.get("redirect_uri"),
-		Verifier:    p.get("code_verifier"),
-		From:        a.From(r),
-	})
-	a.answer(w, tokens, refusal)
+	unsupported := oauth.InvalidParam("grant_type", "should be one of [authorization_code refresh_token client_credentials "+publishedTokenExchange+"].")
+	unsupported.Kind = oauth.UnsupportedGrantType
+	return unsupported
 }
 
-func (a *API) refreshGrant(w http.ResponseWriter, r *http.Request, client *oauth.Client, p *params) {
-	// Real clients send it empty, having got none.
-	if p.get("refresh_token") == "" {
-		a.refuse(w, oauth.Invalid("refresh_token is missing."))
-		return
-	}
-	request := oauth.RefreshRequest{Client: client, Token: p.get("refresh_token"), From: a.From(r)}
-	if p.get("scope") != "" {
-		request.Scope = oauth.SplitList(p.get("scope"))
-	}
-	tokens, refusal := a.Server.Refresh(r.Context(), request)
-	a.answer(w, tokens, refusal)
-}
-
-func (a *API) answer(w http.ResponseWriter, tokens *oauth.Tokens, refusal *oauth.Error) {
+func (a *API) answer(w http.ResponseWriter, r *http.Request, tokens *oauth.Tokens, refusal *oauth.Error) {
 	if refusal != nil {
-		a.refuse(w, refusal)
+		a.refuse(w, r, refusal)
 		return
 	}
 	writeTokens(w, tokens, "")
@@ -108,12 +104,12 @@ func writeTokens(w http.ResponseWriter, tokens *oauth.Tokens, issuedType string)
 func (a *API) form(w http.ResponseWriter, r *http.Request, names []string) (*params, bool) {
 	raw, status, refusal := endpoint.ReadForm(w, r)
 	if refusal != nil {
-		writeError(w, status, "0", refusal.Description, 0)
+		writeError(w, status, errorObject{Code: "0", Description: refusal.Description})
 		return nil, false
 	}
 	p, refusal := parseParams(raw, names)
 	if refusal != nil {
-		a.refuse(w, refusal)
+		a.refuse(w, r, refusal)
 		return nil, false
 	}
 	return &p, true

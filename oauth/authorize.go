@@ -37,6 +37,14 @@ type AuthorizeRequest struct {
 	// of the hosted page.
 	FailAuthURL string
 
+	// Optional says that redirect_uri, scope and audience may be left out, though
+	// the client is not known by whose registration [Clients.Defaults] fills them in.
+	Optional bool
+
+	// Malformed is what was wrong with parameters that could not be read, and
+	// are left out; nil: all could.
+	Malformed *Error
+
 	// Popup leads by way of the widget page. The others change what the hosted
 	// page and the widget show, never the answer.
 	Popup            bool
@@ -110,42 +118,18 @@ type Presentation struct {
 const MinStateLength = 8
 
 // CheckAuthorize holds a request against the registration of its client. The
-// client and its redirect URI come first, so that no other error can be used
-// to learn about or redirect to what is not registered.
+// client and its redirect URI come first, so that no other error can be used to
+// learn about or redirect to what is not registered; what else is wrong is said
+// with the first error.
 func (cs *Clients) CheckAuthorize(r AuthorizeRequest) (*Authorization, *Error) {
 	c, refusal := cs.enabled(r.ClientID)
-	if refusal != nil {
-		return nil, refusal
-	}
-	if r.RedirectURI == "" {
-		return nil, Invalid("redirect_uri is missing.")
-	}
-	redirect, registered := c.RedirectURI(r.RedirectURI)
-	if !registered {
-		return nil, Invalid("redirect_uri is not registered for this client.")
-	}
-	switch r.ResponseType {
-	case "code":
-	case "":
-		return nil, Invalid("response_type is missing.")
-	default:
-		return nil, Invalid("response_type should be code.")
-	}
-	if utf8.RuneCountInString(r.State) < MinStateLength {
-		return nil, &Error{Kind: InvalidState, Description: "state should have at least 8 characters."}
-	}
-	if r.Scope == nil {
-		return nil, Invalid("scope is missing.")
-	}
-	audience, err := c.audience(r.Audience)
-	if err != nil {
-		return nil, err
-	}
-	if err := c.checkChallenge(r.CodeChallenge, r.CodeChallengeMethod); err != nil {
-		return nil, err
-	}
-	if r.FailAuthURL != "" && !c.FailAuthURL(r.FailAuthURL) {
-		return nil, Invalid("fail_auth_url is not registered for this client.")
+	wrong := r.Malformed.And(refusal)
+	redirect, refusal := c.checkRedirectURI(r.RedirectURI, r.Optional)
+	wrong = wrong.And(refusal).And(r.checkShape())
+	audience, refusal := c.audience(r.Audience, r.Optional)
+	wrong = wrong.And(refusal).And(c.checkChallenge(r.CodeChallenge, r.CodeChallengeMethod)).And(c.checkFailAuthURL(r.FailAuthURL))
+	if wrong != nil {
+		return nil, wrong
 	}
 	return &Authorization{
 		Client:      c,
@@ -164,23 +148,38 @@ func (cs *Clients) CheckAuthorize(r AuthorizeRequest) (*Authorization, *Error) {
 	}, nil
 }
 
+// checkShape checks what is the same for all clients.
+func (r *AuthorizeRequest) checkShape() *Error {
+	var wrong *Error
+	switch r.ResponseType {
+	case "code":
+	case "":
+		wrong = wrong.And(MissingParam("response_type"))
+	default:
+		wrong = wrong.And(InvalidParam("response_type", "should be code."))
+	}
+	if utf8.RuneCountInString(r.State) < MinStateLength {
+		wrong = wrong.And(ofParam(InvalidState, "state", "state should have at least 8 characters."))
+	}
+	if r.Scope == nil && !r.Optional {
+		wrong = wrong.And(MissingParam("scope"))
+	}
+	return wrong
+}
+
 // CheckTokenLogin is CheckAuthorize for a request that is answered with tokens
 // at once, to who sent the password: no redirect, state or PKCE.
 func (cs *Clients) CheckTokenLogin(r AuthorizeRequest) (*Authorization, *Error) {
 	c, refusal := cs.enabled(r.ClientID)
-	switch {
-	case refusal != nil:
-		return nil, refusal
-	case !c.Public:
-		return nil, &Error{Kind: UnauthorizedClient, Description: "This call is for public clients; one with a secret redeems a code."}
+	if c != nil && !c.Public {
+		refusal = &Error{Kind: UnauthorizedClient, Description: "This call is for public clients; one with a secret redeems a code."}
 	}
-	redirect, registered := c.RedirectURI(r.RedirectURI)
-	if !registered {
-		return nil, Invalid("redirect_uri is not registered for this client.")
-	}
-	audience, refusal := c.audience(r.Audience)
-	if refusal != nil {
-		return nil, refusal
+	wrong := r.Malformed.And(refusal)
+	redirect, refusal := c.checkRedirectURI(r.RedirectURI, r.Optional)
+	wrong = wrong.And(refusal)
+	audience, refusal := c.audience(r.Audience, r.Optional)
+	if wrong = wrong.And(refusal); wrong != nil {
+		return nil, wrong
 	}
 	return &Authorization{
 		Client: c, Redirect: redirect, RedirectURI: r.RedirectURI, State: r.State, Scopes: c.grantable(r.Scope), Audience: audience,
@@ -188,14 +187,15 @@ func (cs *Clients) CheckTokenLogin(r AuthorizeRequest) (*Authorization, *Error) 
 	}, nil
 }
 
-// enabled finds the client of a request.
+// enabled finds the client of a request: nil, with an error, where there is none
+// that may be asked about.
 func (cs *Clients) enabled(id string) (*Client, *Error) {
 	c, known := cs.Get(id)
 	switch {
 	case id == "":
-		return nil, Invalid("client_id is missing.")
+		return nil, MissingParam("client_id")
 	case !known && !isInteger(id):
-		return nil, Invalid("client_id should be an integer.")
+		return nil, InvalidParam("client_id", "should be an integer.")
 	case !known:
 		return nil, &Error{Kind: UnknownClient, Description: "Object not found."}
 	case c.Disabled:
@@ -209,6 +209,7 @@ func (cs *Clients) enabled(id string) (*Client, *Error) {
 func (cs *Clients) Defaults(r AuthorizeRequest) AuthorizeRequest {
 	c, known := cs.Get(r.ClientID)
 	if !known {
+		r.Optional = true
 		return r
 	}
 	if r.RedirectURI == "" {
@@ -229,18 +230,60 @@ func (c *Client) OnlineScopes() []string {
 	return slices.DeleteFunc(append([]string{}, c.Scopes...), func(s string) bool { return s == "offline" || s == "*" })
 }
 
+// checkRedirectURI finds the registration that a requested URI matches. Where the
+// client is not known, nothing is said but that it is missing.
+func (c *Client) checkRedirectURI(requested string, optional bool) (RedirectURI, *Error) {
+	switch {
+	case c == nil && (requested != "" || optional):
+		return RedirectURI{}, nil
+	case requested == "":
+		return RedirectURI{}, MissingParam("redirect_uri")
+	}
+	redirect, registered := c.RedirectURI(requested)
+	if !registered {
+		return RedirectURI{}, c.unregisteredURI(requested)
+	}
+	return redirect, nil
+}
+
+func (c *Client) unregisteredURI(requested string) *Error {
+	registered := make([]string, 0, len(c.RedirectURIs))
+	for _, r := range c.RedirectURIs {
+		registered = append(registered, r.Raw)
+	}
+	return unregistered(c, "redirect_uri", requested, registered)
+}
+
+func (c *Client) checkFailAuthURL(requested string) *Error {
+	if requested == "" || c == nil || c.FailAuthURL(requested) {
+		return nil
+	}
+	registered := make([]string, 0, len(c.FailAuthURLs))
+	for _, f := range c.FailAuthURLs {
+		registered = append(registered, f.Raw)
+	}
+	return unregistered(c, "fail_auth_url", requested, registered)
+}
+
 // audience checks the values of the audience parameter. Each is URL-encoded
-// inside the list, since the separator is a space.
-func (c *Client) audience(asked []string) ([]string, *Error) {
-	if len(asked) == 0 {
-		return nil, Invalid("audience is missing.")
+// inside the list, since the separator is a space. None is the first one that is
+// registered, where the client has it so. Where the client is not known, nothing is
+// said but that it is missing.
+func (c *Client) audience(asked []string, optional bool) ([]string, *Error) {
+	switch {
+	case c == nil && (len(asked) > 0 || optional):
+		return nil, nil
+	case len(asked) == 0 && c != nil && c.DefaultAudience:
+		return []string{c.defaultAudience()}, nil
+	case len(asked) == 0:
+		return nil, MissingParam("audience")
 	}
 	granted := make([]string, 0, len(asked))
 	for _, a := range asked {
 		if !slices.Contains(c.Audiences, a) {
 			decoded, err := url.QueryUnescape(a)
 			if err != nil || !slices.Contains(c.Audiences, decoded) {
-				return nil, Invalid("audience is not registered for this client.")
+				return nil, unregistered(c, "audience", a, c.Audiences)
 			}
 			a = decoded
 		}
@@ -251,20 +294,31 @@ func (c *Client) audience(asked []string) ([]string, *Error) {
 	return granted, nil
 }
 
+// checkChallenge checks PKCE, which a public client needs.
 func (c *Client) checkChallenge(challenge, method string) *Error {
 	switch {
+	case challenge == "" && method != "" && method != S256:
+		return MissingParam("code_challenge").And(invalidMethod())
 	case challenge == "" && method != "":
-		return Invalid("code_challenge is missing.")
-	case challenge == "" && c.Public && !c.AllowNoPKCE:
-		return Invalid("code_challenge is missing: a public client has to use PKCE.")
+		return MissingParam("code_challenge")
+	case challenge == "" && c != nil && c.Public && !c.AllowNoPKCE:
+		return InvalidParam("code_challenge", "is missing: a public client has to use PKCE.")
 	case challenge == "":
 		return nil
+	case method != S256 && !validChallenge(challenge):
+		return invalidMethod().And(invalidChallenge())
 	case method != S256:
-		return Invalid("code_challenge_method should be S256.")
+		return invalidMethod()
 	case !validChallenge(challenge):
-		return Invalid("code_challenge should be the base64url of a SHA-256 digest.")
+		return invalidChallenge()
 	}
 	return nil
+}
+
+func invalidMethod() *Error { return InvalidParam("code_challenge_method", "should be S256.") }
+
+func invalidChallenge() *Error {
+	return InvalidParam("code_challenge", "should be the base64url of a SHA-256 digest.")
 }
 
 // IssueCode gives the client of a checked authorization a code for the user of

@@ -47,6 +47,10 @@ type Client struct {
 	// default.
 	Audiences []string
 
+	// DefaultAudience lets requests of the Login API leave the audience out, too:
+	// it is the first one.
+	DefaultAudience bool
+
 	// Scopes are what it may ask for; "*" is everything.
 	Scopes []string
 

@@ -210,6 +210,15 @@ func (p *Product) redirectURI(requested string) (RedirectURI, string, bool) {
 	return RedirectURI{}, "", false
 }
 
+func (p *Product) unregisteredURI(requested string) *Error {
+	e := InvalidParam("redirect_uri", "is not registered for this product.")
+	e.Client, e.Params[0].Value = p.Client, requested
+	for _, r := range p.RedirectURIs {
+		e.Params[0].Registered = append(e.Params[0].Registered, r.Raw)
+	}
+	return e
+}
+
 // A LicenseRequest is what a link of the License API stands for.
 type LicenseRequest struct {
 	ID      string // single use

@@ -52,11 +52,11 @@ func (s *Server) LicenseLink(ctx context.Context, r LicenseLinkRequest) (url.Val
 	}
 	responseType, allowed := s.Licenses.responseType(p, r.ResponseType)
 	if !allowed {
-		return nil, Invalid("response_type is not one that the product allows.")
+		return nil, InvalidParam("response_type", "is not one that the product allows.")
 	}
 	_, redirectURI, registered := p.redirectURI(r.RedirectURI)
 	if !registered {
-		return nil, Invalid("redirect_uri is not registered for this product.")
+		return nil, p.unregisteredURI(r.RedirectURI)
 	}
 	link := licenseLink{
 		ID: newID(), Product: p.Code, Account: a.Code, RedirectURI: redirectURI,

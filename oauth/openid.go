@@ -64,17 +64,17 @@ func (s *Server) CheckOpenID(ctx context.Context, r OpenIDRequest) (*Authorizati
 	c, known := s.Clients.Get(r.ClientID)
 	switch {
 	case r.ClientID == "":
-		return nil, Invalid("client_id is missing.")
+		return nil, MissingParam("client_id")
 	case !known:
 		return nil, &Error{Kind: UnknownClient, Description: "The application is not known here."}
 	case c.Disabled:
 		return nil, &Error{Kind: ClientDisabled, Description: "This application is disabled."}
 	case r.RedirectURI == "":
-		return nil, Invalid("redirect_uri is missing.")
+		return nil, MissingParam("redirect_uri")
 	}
 	redirect, registered := c.RedirectURI(r.RedirectURI)
 	if !registered {
-		return nil, Invalid("redirect_uri is not registered for this client.")
+		return nil, c.unregisteredURI(r.RedirectURI)
 	}
 	a := &Authorization{
 		Client: c, Redirect: redirect, RedirectURI: r.RedirectURI, State: r.State,
@@ -86,7 +86,7 @@ func (s *Server) CheckOpenID(ctx context.Context, r OpenIDRequest) (*Authorizati
 	switch r.ResponseType {
 	case "code":
 	case "":
-		return a, Invalid("response_type is missing.")
+		return a, MissingParam("response_type")
 	case "token", "id_token", "id_token token", "token id_token":
 		a.Token = true // which is where the client looks for the error
 		return a, &Error{Kind: UnauthorizedClient, Description: "Tokens in a redirect are for licensed software only, by a link of the License API."}
@@ -99,7 +99,7 @@ func (s *Server) CheckOpenID(ctx context.Context, r OpenIDRequest) (*Authorizati
 	if len(r.Audience) == 0 {
 		a.Audience = []string{c.defaultAudience()}
 	} else {
-		audience, err := c.audience(r.Audience)
+		audience, err := c.audience(r.Audience, false)
 		if err != nil {
 			return a, err
 		}
@@ -132,7 +132,7 @@ func (a *Authorization) ask(r OpenIDRequest, now time.Time) *Error {
 	case r.RequestURI:
 		return &Error{Kind: RequestObjectURI, Description: "The parameter request_uri is not supported."}
 	case r.ResponseMode != "" && r.ResponseMode != a.responseMode():
-		return Invalid("response_mode should be " + a.responseMode() + ".")
+		return InvalidParam("response_mode", "should be "+a.responseMode()+".")
 	}
 	a.LoginHint = r.LoginHint
 	a.AuthAfter, a.authNot, a.asked = r.AuthAfter, r.AuthNot, !r.AuthAfter.IsZero()
@@ -148,11 +148,11 @@ func (a *Authorization) ask(r OpenIDRequest, now time.Time) *Error {
 		case "consent", "select_account":
 			a.Confirm = true
 		default:
-			return Invalid("prompt should be one of [none login consent select_account].")
+			return InvalidParam("prompt", "should be one of [none login consent select_account].")
 		}
 	}
 	if a.Silent && len(r.Prompt) > 1 {
-		return Invalid("prompt none goes with no other.")
+		return InvalidParam("prompt", "none goes with no other.")
 	}
 	if r.MaxAge != nil {
 		if oldest := now.Add(-*r.MaxAge); oldest.After(a.AuthAfter) {

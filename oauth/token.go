@@ -84,7 +84,7 @@ func (s *Server) ClientToken(ctx context.Context, c *Client, scope, audience []s
 	granted := []string{c.defaultAudience()}
 	if len(audience) > 0 {
 		var refusal *Error
-		if granted, refusal = c.audience(audience); refusal != nil {
+		if granted, refusal = c.audience(audience, false); refusal != nil {
 			return nil, refusal
 		}
 	}

@@ -57,7 +57,7 @@ func ParseAuthorize(rawQuery string) (oauth.OpenIDRequest, *oauth.Error) {
 	if s := p["max_age"]; s != "" {
 		seconds, err := strconv.ParseUint(s, 10, 63)
 		if err != nil {
-			r.Malformed = cmp.Or(r.Malformed, oauth.Invalid("max_age should be a number of seconds."))
+			r.Malformed = cmp.Or(r.Malformed, oauth.InvalidParam("max_age", "should be a number of seconds."))
 		}
 		age := time.Duration(min(seconds, uint64(maxAge/time.Second))) * time.Second //nolint:gosec // bounded
 		r.MaxAge = &age
@@ -66,7 +66,7 @@ func ParseAuthorize(rawQuery string) (oauth.OpenIDRequest, *oauth.Error) {
 		since, not, _ := strings.Cut(s, ".")
 		ms, err := strconv.ParseUint(since, 10, 53)
 		if err != nil {
-			r.Malformed = cmp.Or(r.Malformed, oauth.Invalid("auth_after should be a time."))
+			r.Malformed = cmp.Or(r.Malformed, oauth.InvalidParam(authAfterParam, "should be a time."))
 		}
 		r.AuthAfter, r.AuthNot = time.UnixMilli(int64(ms)), not //nolint:gosec // of 53 bits
 	}
@@ -87,7 +87,7 @@ func (a *API) authorize(w http.ResponseWriter, r *http.Request) {
 	authorization, refusal := a.Server.CheckOpenID(r.Context(), request)
 	switch {
 	case refusal != nil && authorization != nil:
-		a.tell(w, authorization, refusal)
+		a.tell(w, r, authorization, refusal)
 		return
 	case refusal != nil:
 		a.showRefusal(w, r, refusal)
@@ -111,9 +111,9 @@ func (a *API) ask(w http.ResponseWriter, r *http.Request, authorization *oauth.A
 	case !authorization.Silent:
 		endpoint.Redirect(w, http.StatusFound, a.HostedPage(contented(r.URL.RawQuery, authorization, in)))
 	case signedIn && !authorization.AcceptsUser(in.User):
-		a.tell(w, authorization, &oauth.Error{Kind: oauth.InteractionRequired, Description: "The user signed in by a way that does not count here."})
+		a.tell(w, r, authorization, &oauth.Error{Kind: oauth.InteractionRequired, Description: "The user signed in by a way that does not count here."})
 	default:
-		a.tell(w, authorization, &oauth.Error{Kind: oauth.LoginRequired, Description: "There is no session, or it is too old."})
+		a.tell(w, r, authorization, &oauth.Error{Kind: oauth.LoginRequired, Description: "There is no session, or it is too old."})
 	}
 }
 
@@ -184,7 +184,7 @@ func (a *API) issue(r *http.Request, authorization *oauth.Authorization, in oaut
 // the user, who can try again, unless nothing may be shown.
 func (a *API) failed(w http.ResponseWriter, r *http.Request, authorization *oauth.Authorization, e *oauth.Error) {
 	if authorization.Silent {
-		a.tell(w, authorization, e)
+		a.tell(w, r, authorization, e)
 		return
 	}
 	a.showRefusal(w, r, e)

@@ -34,7 +34,7 @@ func (a *API) sealHints(r *http.Request, form url.Values) *oauth.Error {
 	}
 	for _, hint := range hints {
 		if len(hint) > maxHint {
-			return oauth.Invalid(hintParam + " is too long.")
+			return oauth.InvalidParam(hintParam, "is too long.")
 		}
 		sealed, err := a.Server.Keys.Seal(r.Context(), sealedHintParam, []byte(hint))
 		if err != nil {

@@ -56,8 +56,12 @@ type errorBody struct {
 	Description string `json:"error_description"`
 }
 
-// logged writes what is our own fault to the log, once, with its cause.
-func (a *API) logged(e *oauth.Error) {
+// logged writes what is our own fault to the log, once, with its cause, and what
+// of a request is not registered.
+func (a *API) logged(r *http.Request, e *oauth.Error) {
+	if e.Client != nil {
+		a.Server.AuditUnregistered(e, a.From(r))
+	}
 	if e.Kind == oauth.Internal || e.Kind == oauth.Unprovisioned {
 		a.Log.Error("answering OpenID Connect", zap.Error(e))
 	}
@@ -65,7 +69,7 @@ func (a *API) logged(e *oauth.Error) {
 
 // refuse renders an error of the core as data.
 func (a *API) refuse(w http.ResponseWriter, r *http.Request, e *oauth.Error) {
-	a.logged(e)
+	a.logged(r, e)
 	refusal := refusals[e.Kind]
 	// A client that authenticates by HTTP is told by HTTP (RFC 6749 section 5.2).
 	if refusal.code == "invalid_client" && r.Header.Get("Authorization") != "" {
@@ -77,8 +81,8 @@ func (a *API) refuse(w http.ResponseWriter, r *http.Request, e *oauth.Error) {
 }
 
 // tell sends an error to the client that asked (RFC 6749 section 4.1.2.1).
-func (a *API) tell(w http.ResponseWriter, authorization *oauth.Authorization, e *oauth.Error) {
-	a.logged(e)
+func (a *API) tell(w http.ResponseWriter, r *http.Request, authorization *oauth.Authorization, e *oauth.Error) {
+	a.logged(r, e)
 	a.send(w, authorization, false, encode("error", refusals[e.Kind].code, "error_description", e.Description,
 		"state", authorization.State, "iss", a.Server.Issuer))
 }
@@ -89,7 +93,7 @@ func (a *API) showRefusal(w http.ResponseWriter, r *http.Request, e *oauth.Error
 }
 
 func (a *API) showProblem(w http.ResponseWriter, r *http.Request, status int, e *oauth.Error) {
-	a.logged(e)
+	a.logged(r, e)
 	m := page.Message{
 		Title: "This request cannot be answered", Text: e.Description, RetryAfter: e.RetryAfter,
 		Next: "Go back to the application and start again. If it happens again, tell the people who make it.",

@@ -47,7 +47,7 @@ func (a *API) introspect(w http.ResponseWriter, r *http.Request) {
 		a.refuse(w, r, &oauth.Error{Kind: oauth.ClientAuth, Description: "A public client cannot prove who it is."})
 		return
 	case p["token"] == "":
-		a.refuse(w, r, oauth.Invalid("token is missing."))
+		a.refuse(w, r, oauth.MissingParam("token"))
 		return
 	}
 	v, refusal := a.Server.VerifyAccess(r.Context(), p["token"])

@@ -29,7 +29,7 @@ func parseParams(raw string, names []string) (params, *oauth.Error) {
 			continue
 		}
 		if _, there := p[names[i]]; there && refusal == nil {
-			refusal = oauth.Invalid(names[i] + " is there more than once.")
+			refusal = oauth.InvalidParam(names[i], "is there more than once.")
 		}
 		if refusal != nil {
 			wrong[names[i]] = true
@@ -88,7 +88,7 @@ func (a *API) navigated(w http.ResponseWriter, r *http.Request) bool {
 			a.showProblem(w, r, status, refusal)
 			return false
 		}
-		values, err := url.ParseQuery(raw)
+		values, err := endpoint.ParseQuery(raw)
 		if err != nil {
 			a.showRefusal(w, r, oauth.Invalid("The form is not URL-encoded."))
 			return false

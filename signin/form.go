@@ -1,10 +1,8 @@
 package signin
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
-	"io"
 	"net/http"
 	"net/url"
 
@@ -280,9 +278,8 @@ func (h *Hosted) bound(w http.ResponseWriter, r *http.Request, t transaction) (b
 // readForm reads the form of a page, and answers by itself where it cannot.
 func (h *Hosted) readForm(w http.ResponseWriter, r *http.Request) bool {
 	body, err := endpoint.Body(w, r, maxForm)
-	if err == nil {
-		r.Body = io.NopCloser(bytes.NewReader(body))
-		err = r.ParseForm()
+	if err == nil && endpoint.IsForm(r) {
+		r.PostForm, err = endpoint.ParseQuery(string(body))
 	}
 	if err == nil {
 		return true

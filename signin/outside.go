@@ -13,6 +13,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/caddy-sso/caddy-sso/endpoint"
 	"github.com/caddy-sso/caddy-sso/keys"
 	"github.com/caddy-sso/caddy-sso/oauth"
 	"github.com/caddy-sso/caddy-sso/page"
@@ -133,7 +134,7 @@ func (h *Hosted) start(ctx context.Context, b browser, way Redirecting, p purpos
 
 // comeBack ends a sign-in at a provider.
 func (h *Hosted) comeBack(w http.ResponseWriter, r *http.Request, id string) {
-	answer, err := url.ParseQuery(r.URL.RawQuery)
+	answer, err := endpoint.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		h.startAgain(w, http.StatusBadRequest, purpose{}, false, "Signing in was not finished", "The answer arrived damaged.")
 		return
