@@ -36,6 +36,7 @@ var refusals = map[oauth.Kind]struct {
 	oauth.ProviderFailed:       {http.StatusUnprocessableEntity, "010-015"},
 	oauth.Misconfigured:        {http.StatusUnprocessableEntity, "003-022"},
 	oauth.SubjectToken:         {http.StatusUnauthorized, "003-025"},
+	oauth.UnsupportedTokenType: {http.StatusBadRequest, "0"},
 	oauth.UnsupportedGrantType: {http.StatusBadRequest, "0"},
 
 	// No endpoint of this API comes to these.

@@ -32,7 +32,7 @@ func (a *API) exchangeGrant(w http.ResponseWriter, r *http.Request, client *oaut
 		a.refuse(w, r, refusal)
 		return
 	}
-	writeTokens(w, tokens, accessTokenType)
+	writeTokens(w, tokenBody{AccessToken: tokens.Access, ExpiresIn: int64(tokens.ExpiresIn.Seconds()), IssuedType: accessTokenType})
 }
 
 func checkExchange(p *params) *oauth.Error {

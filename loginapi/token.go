@@ -13,14 +13,17 @@ var tokenParams = []string{
 	"subject_token", "subject_token_type", "requested_token_type", "actor_token", "resource",
 }
 
-// tokenBody is the answer to every grant. One public client crashes where
-// refresh_token is missing, so it is there, empty without scope offline.
+// tokenBody is the answer to every grant.
 type tokenBody struct {
-	AccessToken  string `json:"access_token"`
-	ExpiresIn    int64  `json:"expires_in"`
-	RefreshToken string `json:"refresh_token"`
-	TokenType    string `json:"token_type"`
-	IssuedType   string `json:"issued_token_type,omitempty"` // RFC 8693 section 2.2.1
+	AccessToken string `json:"access_token"`
+	ExpiresIn   int64  `json:"expires_in"`
+
+	// One public client crashes where refresh_token is missing, so it is there,
+	// empty without scope offline. Nil, of an exchanged token, is none.
+	RefreshToken *string `json:"refresh_token,omitempty"`
+
+	TokenType  string `json:"token_type"`
+	IssuedType string `json:"issued_token_type,omitempty"` // RFC 8693 section 2.2.1
 }
 
 // token answers POST /api/oauth2/token.
@@ -86,18 +89,13 @@ func (a *API) answer(w http.ResponseWriter, r *http.Request, tokens *oauth.Token
 		a.refuse(w, r, refusal)
 		return
 	}
-	writeTokens(w, tokens, "")
+	writeTokens(w, tokenBody{AccessToken: tokens.Access, ExpiresIn: int64(tokens.ExpiresIn.Seconds()), RefreshToken: &tokens.Refresh})
 }
 
-func writeTokens(w http.ResponseWriter, tokens *oauth.Tokens, issuedType string) {
+func writeTokens(w http.ResponseWriter, body tokenBody) {
+	body.TokenType = "bearer"
 	w.Header().Set("Pragma", "no-cache") // RFC 6749 section 5.1
-	endpoint.WriteJSON(w, http.StatusOK, tokenBody{
-		AccessToken:  tokens.Access,
-		ExpiresIn:    int64(tokens.ExpiresIn.Seconds()),
-		RefreshToken: tokens.Refresh,
-		TokenType:    "bearer",
-		IssuedType:   issuedType,
-	})
+	endpoint.WriteJSON(w, http.StatusOK, body)
 }
 
 // form reads a urlencoded body, and answers by itself where it cannot.

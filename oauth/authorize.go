@@ -71,9 +71,13 @@ type Authorization struct {
 	Nonce     string
 	LoginHint string
 	Silent    bool // prompt=none: nothing may be shown
-	Confirm   bool // the user is to be asked even though there is a session
+
+	// OfflineAccess says that scope offline was asked for as offline_access.
+	OfflineAccess bool
+	Confirm       bool // the user is to be asked even though there is a session
 
 	// What the session has to be like; zero values: any session will do.
+	Subject      string    // whose it is
 	Ways         []string  // the IDs of the ways to sign in that count
 	EmailDomains []string  // in lower case
 	AuthAfter    time.Time // it began no earlier
@@ -94,7 +98,7 @@ func (a *Authorization) Accepts(in SignedIn) bool {
 // AcceptsUser says whether a request may be answered for a user who signed in
 // as this one did.
 func (a *Authorization) AcceptsUser(u session.User) bool {
-	if len(a.Ways) > 0 && !slices.Contains(a.Ways, u.Signin) {
+	if len(a.Ways) > 0 && !slices.Contains(a.Ways, u.Signin) || !a.Expects(u) {
 		return false
 	}
 	if len(a.EmailDomains) == 0 {
@@ -104,6 +108,11 @@ func (a *Authorization) AcceptsUser(u session.User) bool {
 	// another the last.
 	name, domain, found := strings.Cut(u.Email, "@")
 	return found && name != "" && !strings.Contains(domain, "@") && slices.Contains(a.EmailDomains, LowerASCII(domain))
+}
+
+// Expects says whether a user is whom the request names, or it names nobody.
+func (a *Authorization) Expects(u session.User) bool {
+	return a.Subject == "" || same(a.Subject, u.Subject)
 }
 
 // Presentation is how the pages of a sign-in look and how the result travels.
@@ -338,9 +347,12 @@ func (s *Server) IssueCode(ctx context.Context, a *Authorization, in SignedIn, f
 		Scopes:      a.Scopes,
 		Audience:    a.Audience,
 		Nonce:       a.Nonce,
-		AuthTime:    in.Session.Begun(),
-		Product:     a.License.product(),
-		Account:     a.License.account(),
+
+		OfflineAccess: a.OfflineAccess,
+
+		AuthTime: in.Session.Begun(),
+		Product:  a.License.product(),
+		Account:  a.License.account(),
 	}, s.Limits)
 
 	var full *codes.FullError

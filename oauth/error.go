@@ -41,6 +41,7 @@ const (
 	UnknownProvider                     // no such way to sign in elsewhere, or none for this request
 	ProviderFailed                      // the provider to sign in at does not answer
 	Misconfigured                       // the operator has to mend a setting
+	UnsupportedTokenType                // the token is of a type that cannot be revoked
 	SubjectToken                        // the token that another was asked for does not count
 	kinds                               // how many there are
 )

@@ -34,6 +34,13 @@ type OpenIDRequest struct {
 	AuthAfter time.Time
 	AuthNot   string
 
+	// IDTokenHint is an ID token of the user who is expected. SealedHint is ours: the
+	// same, sealed, for the endpoint to open. So is Subject: whom it names, which
+	// it becomes once the user was sent to sign in.
+	IDTokenHint string
+	SealedHint  string
+	Subject     string
+
 	// RequestObject and RequestURI say that the request carries parameters of
 	// those names, which are not supported (OpenID Connect Core section 6).
 	RequestObject, RequestURI bool
@@ -59,7 +66,7 @@ func (s *Server) CheckOpenID(ctx context.Context, r OpenIDRequest) (*Authorizati
 		if refusal != nil {
 			return nil, refusal
 		}
-		return a, a.ask(r, s.Now())
+		return a, s.ask(ctx, a, r)
 	}
 	c, known := s.Clients.Get(r.ClientID)
 	switch {
@@ -79,6 +86,7 @@ func (s *Server) CheckOpenID(ctx context.Context, r OpenIDRequest) (*Authorizati
 	a := &Authorization{
 		Client: c, Redirect: redirect, RedirectURI: r.RedirectURI, State: r.State,
 		OpenID: true, Nonce: r.Nonce, Challenge: r.CodeChallenge, Ways: c.Ways, Scopes: c.openIDScopes(r.Scope),
+		OfflineAccess: slices.Contains(r.Scope, offlineAccess),
 	}
 	if r.Malformed != nil {
 		return a, r.Malformed
@@ -105,26 +113,33 @@ func (s *Server) CheckOpenID(ctx context.Context, r OpenIDRequest) (*Authorizati
 		}
 		a.Audience = audience
 	}
-	return a, a.ask(r, s.Now())
-}
-
-// openIDScopes are the scopes of a request that the client is registered for.
-// openid itself asks for no more than that the user signed in, and
-// offline_access is what OpenID Connect calls offline (Core section 11).
-func (c *Client) openIDScopes(asked []string) []string {
-	if i := slices.Index(asked, "offline_access"); i >= 0 {
-		asked = slices.Clone(asked)
-		asked[i] = "offline"
-	}
-	granted := c.grantable(asked)
-	if slices.Contains(asked, "openid") && !slices.Contains(granted, "openid") {
-		granted = append([]string{"openid"}, granted...)
-	}
-	return granted
+	return a, s.ask(ctx, a, r)
 }
 
 // ask takes what a request says of the sign-in itself (OpenID Connect Core
 // section 3.1.2.1).
+func (s *Server) ask(ctx context.Context, a *Authorization, r OpenIDRequest) *Error {
+	if refusal := a.ask(r, s.Now()); refusal != nil {
+		return refusal
+	}
+	a.Subject = r.Subject
+	if r.IDTokenHint == "" {
+		return nil
+	}
+	hint, refusal := s.IDTokenHint(ctx, r.IDTokenHint)
+	switch {
+	case refusal != nil && refusal.Kind != InvalidToken:
+		return refusal
+	case refusal == nil && hint.Client == a.Client:
+		a.Subject = hint.Subject
+	case a.Silent:
+		// Nobody knows who is expected, so nobody can be said to be signed in. The
+		// user is asked next, by a request that may show something.
+		return &Error{Kind: LoginRequired, Description: "The id_token_hint is not an ID token of this client that can be verified."}
+	}
+	return nil
+}
+
 func (a *Authorization) ask(r OpenIDRequest, now time.Time) *Error {
 	switch {
 	case r.RequestObject:

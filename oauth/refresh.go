@@ -69,7 +69,7 @@ func (s *Server) beginOffline(ctx context.Context, g given) (string, error) {
 	t := newRefreshToken(g.grant)
 	err := s.Grants.begin(ctx, g.grant, &offlineGrant{
 		Version: offlineVersion, Client: g.client.ID, User: g.user, Session: sessionID(g.session),
-		Scopes: g.scopes, Audience: g.audience, AuthTime: g.authTime.Unix(), Begun: s.Now().Unix(), Current: t.hash(),
+		Scopes: g.scopes, OfflineAccess: g.offlineAccess, Audience: g.audience, AuthTime: g.authTime.Unix(), Begun: s.Now().Unix(), Current: t.hash(),
 	}, g.client.refreshLifetime())
 	if err != nil {
 		return "", err
@@ -188,6 +188,7 @@ func (s *Server) refreshed(ctx context.Context, r RefreshRequest, grant *offline
 	if refusal != nil {
 		return nil, refusal
 	}
+	tokens.Scopes = grant.refreshedScopes(r.Scope)
 	var err error
 	if tokens.Refresh, err = s.sealRefresh(ctx, next); err != nil {
 		return nil, Unavailable(err)

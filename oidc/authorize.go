@@ -15,12 +15,15 @@ import (
 var authorizeParams = []string{
 	"response_type", "response_mode", "client_id", "redirect_uri", "scope", "state", "audience",
 	"code_challenge", "code_challenge_method", "nonce", "prompt", "max_age", "login_hint",
-	"request", "request_uri", authAfterParam, "handle", "customer_account_code",
+	"request", "request_uri", hintParam, sealedHintParam, authAfterParam, authSubjectParam, "handle", "customer_account_code",
 }
 
 // authAfterParam is ours: when a sign-in was asked for anew, in milliseconds
 // since 1970, and, after a full stop, the ID of the session that there was.
 const authAfterParam = "auth_after"
+
+// authSubjectParam is ours: the subject that an id_token_hint names.
+const authSubjectParam = "auth_subject"
 
 // maxAge bounds max_age: no session is older.
 const maxAge = 100 * 365 * 24 * time.Hour
@@ -48,6 +51,9 @@ func ParseAuthorize(rawQuery string) (oauth.OpenIDRequest, *oauth.Error) {
 		Nonce:               p["nonce"],
 		Prompt:              oauth.SplitList(p["prompt"]),
 		LoginHint:           p["login_hint"],
+		IDTokenHint:         p[hintParam],
+		SealedHint:          p[sealedHintParam],
+		Subject:             p[authSubjectParam],
 		RequestObject:       p["request"] != "",
 		RequestURI:          p["request_uri"] != "",
 		Handle:              p["handle"],
@@ -84,8 +90,19 @@ func (a *API) authorize(w http.ResponseWriter, r *http.Request) {
 		a.showRefusal(w, r, refusal)
 		return
 	}
+	if request.SealedHint != "" {
+		hint, refusal := a.unsealHint(r, request.SealedHint)
+		if refusal != nil {
+			a.showRefusal(w, r, refusal)
+			return
+		}
+		request.IDTokenHint = cmp.Or(hint, "none of ours")
+	}
 	authorization, refusal := a.Server.CheckOpenID(r.Context(), request)
 	switch {
+	case refusal != nil && authorization != nil && refusal.Kind == oauth.Internal:
+		a.failed(w, r, authorization, refusal)
+		return
 	case refusal != nil && authorization != nil:
 		a.tell(w, r, authorization, refusal)
 		return
@@ -110,6 +127,8 @@ func (a *API) ask(w http.ResponseWriter, r *http.Request, authorization *oauth.A
 	switch {
 	case !authorization.Silent:
 		endpoint.Redirect(w, http.StatusFound, a.HostedPage(contented(r.URL.RawQuery, authorization, in)))
+	case signedIn && !authorization.Expects(in.User):
+		a.tell(w, r, authorization, &oauth.Error{Kind: oauth.LoginRequired, Description: "Another user is signed in than the id_token_hint names."})
 	case signedIn && !authorization.AcceptsUser(in.User):
 		a.tell(w, r, authorization, &oauth.Error{Kind: oauth.InteractionRequired, Description: "The user signed in by a way that does not count here."})
 	default:
@@ -118,10 +137,14 @@ func (a *API) ask(w http.ResponseWriter, r *http.Request, authorization *oauth.A
 }
 
 // contented is the query of a request that is content once the user was asked:
-// what it wanted to be asked is left out, and that the sign-in has to be fresh
-// becomes a time that stays.
+// what it wanted to be asked is left out. That the sign-in has to be fresh becomes
+// a time that stays, and an ID token its subject, which is shorter and tells an
+// access log less.
 func contented(rawQuery string, authorization *oauth.Authorization, in oauth.SignedIn) string {
-	query := endpoint.WithoutParams(rawQuery, "prompt", "max_age", authAfterParam)
+	query := endpoint.WithoutParams(rawQuery, "prompt", "max_age", hintParam, sealedHintParam, authAfterParam, authSubjectParam)
+	if authorization.Subject != "" {
+		query += "&" + encode(authSubjectParam, authorization.Subject)
+	}
 	if after := authorization.AuthAfter; !after.IsZero() {
 		query += "&" + authAfterParam + "=" + strconv.FormatInt(after.UnixMilli(), 10)
 		if in.Session != nil {

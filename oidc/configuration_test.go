@@ -39,6 +39,7 @@ func TestDiscoveryListsOnlyWhatWorks(t *testing.T) {
 		"id_token_signing_alg_values_supported":         {"ES256", "EdDSA", "RS256"},
 		"token_endpoint_auth_methods_supported":         {"client_secret_basic", "client_secret_post", "none"},
 		"introspection_endpoint_auth_methods_supported": {"client_secret_basic", "client_secret_post"},
+		"revocation_endpoint_auth_methods_supported":    {"client_secret_basic", "client_secret_post", "none"},
 		"subject_types_supported":                       {"public"},
 		"prompt_values_supported":                       {"none", "login", "consent", "select_account"},
 	} {

@@ -35,6 +35,7 @@ var refusals = map[oauth.Kind]struct {
 	oauth.InvalidToken:            {http.StatusUnauthorized, "invalid_token"},
 	oauth.UnauthorizedClient:      {http.StatusBadRequest, "unauthorized_client"},
 	oauth.UnsupportedResponseType: {http.StatusBadRequest, "unsupported_response_type"},
+	oauth.UnsupportedTokenType:    {http.StatusBadRequest, "unsupported_token_type"},
 	oauth.UnsupportedGrantType:    {http.StatusBadRequest, "unsupported_grant_type"},
 	oauth.RequestObject:           {http.StatusBadRequest, "request_not_supported"},
 	oauth.RequestObjectURI:        {http.StatusBadRequest, "request_uri_not_supported"},

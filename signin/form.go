@@ -39,9 +39,10 @@ func (h *Hosted) showSignIn(w http.ResponseWriter, r *http.Request) {
 		}
 		view.SwitchFrom = person(in.User)
 		if !fit {
-			view.Unfit = !p.authorization.AcceptsUser(in.User)
-			view.Again = !view.Unfit
-			another = another || view.Unfit
+			view.Other = !p.authorization.Expects(in.User)
+			view.Unfit = !view.Other && !p.authorization.AcceptsUser(in.User)
+			view.Again = !view.Other && !view.Unfit
+			another = another || !view.Again
 		}
 	}
 	// With a session there is always a page, so that nothing goes in circles.
