@@ -66,6 +66,7 @@ func (s *Server) CheckOpenID(ctx context.Context, r OpenIDRequest) (*Authorizati
 		if refusal != nil {
 			return nil, refusal
 		}
+		a.setMode(r)
 		return a, s.ask(ctx, a, r)
 	}
 	c, known := s.Clients.Get(r.ClientID)
@@ -88,6 +89,7 @@ func (s *Server) CheckOpenID(ctx context.Context, r OpenIDRequest) (*Authorizati
 		OpenID: true, Nonce: r.Nonce, Challenge: r.CodeChallenge, Ways: c.Ways, Scopes: c.openIDScopes(r.Scope),
 		OfflineAccess: slices.Contains(r.Scope, offlineAccess),
 	}
+	a.setMode(r)
 	if r.Malformed != nil {
 		return a, r.Malformed
 	}
@@ -147,7 +149,7 @@ func (a *Authorization) ask(r OpenIDRequest, now time.Time) *Error {
 	case r.RequestURI:
 		return &Error{Kind: RequestObjectURI, Description: "The parameter request_uri is not supported."}
 	case r.ResponseMode != "" && r.ResponseMode != a.responseMode():
-		return InvalidParam("response_mode", "should be "+a.responseMode()+".")
+		return InvalidParam("response_mode", "should be one of ["+a.ownMode()+" "+formPost+"], and "+formPost+" with an http or https redirect_uri.")
 	}
 	a.LoginHint = r.LoginHint
 	a.AuthAfter, a.authNot, a.asked = r.AuthAfter, r.AuthNot, !r.AuthAfter.IsZero()
@@ -194,9 +196,27 @@ func (a *Authorization) fresh(s *session.Session) bool {
 	return !s.Begun().Before(a.AuthAfter)
 }
 
-// responseMode is how the answer travels (OAuth 2.0 Multiple Response Type
-// Encoding Practices section 2.1).
+// formPost is the response mode of OAuth 2.0 Form Post Response Mode.
+const formPost = "form_post"
+
+// setMode takes the response mode of a request, before anything else of it that may
+// be wrong: errors travel as answers do. A form cannot be posted to an application
+// with a scheme of its own.
+func (a *Authorization) setMode(r OpenIDRequest) {
+	a.FormPost = r.ResponseMode == formPost && !a.CustomScheme()
+}
+
+// responseMode is how the answer travels.
 func (a *Authorization) responseMode() string {
+	if a.FormPost {
+		return formPost
+	}
+	return a.ownMode()
+}
+
+// ownMode is how it travels where the request does not say (OAuth 2.0 Multiple
+// Response Type Encoding Practices section 2.1).
+func (a *Authorization) ownMode() string {
 	if a.Token {
 		return "fragment"
 	}

@@ -3,6 +3,7 @@ package oidc
 import (
 	"cmp"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -143,7 +144,7 @@ func (a *API) ask(w http.ResponseWriter, r *http.Request, authorization *oauth.A
 func contented(rawQuery string, authorization *oauth.Authorization, in oauth.SignedIn) string {
 	query := endpoint.WithoutParams(rawQuery, "prompt", "max_age", hintParam, sealedHintParam, authAfterParam, authSubjectParam)
 	if authorization.Subject != "" {
-		query += "&" + encode(authSubjectParam, authorization.Subject)
+		query += "&" + encode(page.Field{Name: authSubjectParam, Value: authorization.Subject})
 	}
 	if after := authorization.AuthAfter; !after.IsZero() {
 		query += "&" + authAfterParam + "=" + strconv.FormatInt(after.UnixMilli(), 10)
@@ -189,18 +190,22 @@ func (a *API) grant(w http.ResponseWriter, r *http.Request, authorization *oauth
 
 // issue makes the parameters of an answer, and returns the code that is in it,
 // if one is.
-func (a *API) issue(r *http.Request, authorization *oauth.Authorization, in oauth.SignedIn) (answer, code string, refusal *oauth.Error) {
+func (a *API) issue(r *http.Request, authorization *oauth.Authorization, in oauth.SignedIn) (answer []page.Field, code string, refusal *oauth.Error) {
+	own := []page.Field{{Name: "state", Value: authorization.State}, {Name: "iss", Value: a.Server.Issuer}}
 	if !authorization.Token {
 		code, refusal = a.Server.IssueCode(r.Context(), authorization, in, a.From(r))
-		return encode("code", code, "state", authorization.State, "iss", a.Server.Issuer), code, refusal
+		return append([]page.Field{{Name: "code", Value: code}}, own...), code, refusal
 	}
 	tokens, refusal := a.Server.IssueTokens(r.Context(), authorization, in, a.From(r))
 	if refusal != nil {
-		return "", "", refusal
+		return nil, "", refusal
 	}
-	return encode("access_token", tokens.Access, "token_type", "Bearer",
-		"expires_in", strconv.FormatInt(int64(tokens.ExpiresIn.Seconds()), 10), "id_token", tokens.ID,
-		"state", authorization.State, "iss", a.Server.Issuer), "", nil
+	return append([]page.Field{
+		{Name: "access_token", Value: tokens.Access},
+		{Name: "token_type", Value: "Bearer"},
+		{Name: "expires_in", Value: strconv.FormatInt(int64(tokens.ExpiresIn.Seconds()), 10)},
+		{Name: "id_token", Value: tokens.ID},
+	}, own...), "", nil
 }
 
 // failed answers what went wrong with a request that its client may make: to
@@ -213,14 +218,22 @@ func (a *API) failed(w http.ResponseWriter, r *http.Request, authorization *oaut
 	a.showRefusal(w, r, e)
 }
 
-// send leads the browser to the redirect URI with an answer. An application
-// with a scheme of its own opens beside the browser, whose page stays: so it
-// gets one, with the link on it, should the application not have opened.
-func (a *API) send(w http.ResponseWriter, authorization *oauth.Authorization, signedIn bool, answer string) {
-	location := authorization.Answer(answer)
-	if !authorization.CustomScheme() {
-		endpoint.Redirect(w, http.StatusFound, location)
-		return
+// send leads the browser to the redirect URI with an answer, whose empty fields are
+// left out: by a redirect, or, with response mode form_post, by a form. An
+// application with a scheme of its own opens beside the browser, whose page stays:
+// so it gets one, with the link on it, should the application not have opened.
+func (a *API) send(w http.ResponseWriter, authorization *oauth.Authorization, signedIn bool, answer []page.Field) {
+	answer = slices.DeleteFunc(answer, func(f page.Field) bool { return f.Value == "" })
+	app := page.Application{App: authorization.Client.Name, SignedIn: signedIn}
+	switch {
+	case authorization.FormPost:
+		a.Pages.FormPost(w, page.FormPost{
+			Title: app.Title(), App: app.App, ActionURL: authorization.RedirectURI, Fields: answer, Origins: authorization.Client.Origins(),
+		})
+	case authorization.CustomScheme():
+		app.URL = authorization.Answer(encode(answer...))
+		a.Pages.Application(w, app)
+	default:
+		endpoint.Redirect(w, http.StatusFound, authorization.Answer(encode(answer...)))
 	}
-	a.Pages.Application(w, page.Application{App: authorization.Client.Name, URL: location, SignedIn: signedIn})
 }

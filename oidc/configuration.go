@@ -61,7 +61,7 @@ func (a *API) configuration(w http.ResponseWriter, r *http.Request) {
 			"name", "preferred_username", "picture", "email", "email_verified", "groups",
 		},
 		ResponseTypes:        []string{"code"},
-		ResponseModes:        []string{"query"},
+		ResponseModes:        []string{"query", "form_post"},
 		GrantTypes:           []string{"authorization_code", "refresh_token", "client_credentials"},
 		Prompts:              []string{"none", "login", "consent", "select_account"},
 		SubjectTypes:         []string{"public"},

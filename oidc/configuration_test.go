@@ -32,7 +32,7 @@ func TestDiscoveryListsOnlyWhatWorks(t *testing.T) {
 	}
 	for name, want := range map[string][]any{
 		"response_types_supported":                      {"code", "id_token token"},
-		"response_modes_supported":                      {"query", "fragment"},
+		"response_modes_supported":                      {"query", "form_post", "fragment"},
 		"grant_types_supported":                         {"authorization_code", "refresh_token", "client_credentials", "implicit"},
 		"scopes_supported":                              {"openid", "profile", "email", "groups", "offline_access"},
 		"code_challenge_methods_supported":              {"S256"},

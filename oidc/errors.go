@@ -84,8 +84,12 @@ func (a *API) refuse(w http.ResponseWriter, r *http.Request, e *oauth.Error) {
 // tell sends an error to the client that asked (RFC 6749 section 4.1.2.1).
 func (a *API) tell(w http.ResponseWriter, r *http.Request, authorization *oauth.Authorization, e *oauth.Error) {
 	a.logged(r, e)
-	a.send(w, authorization, false, encode("error", refusals[e.Kind].code, "error_description", e.Description,
-		"state", authorization.State, "iss", a.Server.Issuer))
+	a.send(w, authorization, false, []page.Field{
+		{Name: "error", Value: refusals[e.Kind].code},
+		{Name: "error_description", Value: e.Description},
+		{Name: "state", Value: authorization.State},
+		{Name: "iss", Value: a.Server.Issuer},
+	})
 }
 
 // showRefusal renders an error of the core for people.
