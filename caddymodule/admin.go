@@ -29,6 +29,7 @@ func init() {
 //	DELETE /sso/users/<name>    ends all of a user's, and what outlives them
 //	GET    /sso/license/url     a link of the License API
 //	GET    /sso/storage         how the storage is
+//	POST   /sso/check           what an authorization URL, the body, would get
 type adminAPI struct{}
 
 // CaddyModule returns the Caddy module information.
@@ -43,6 +44,7 @@ func (a adminAPI) Routes() []caddy.AdminRoute {
 		{Pattern: "/sso/sessions/", Handler: caddy.AdminHandlerFunc(a.endSession)},
 		{Pattern: "/sso/users/", Handler: caddy.AdminHandlerFunc(a.endUser)},
 		{Pattern: "/sso/storage", Handler: caddy.AdminHandlerFunc(a.storageStatus)},
+		{Pattern: "/sso/check", Handler: caddy.AdminHandlerFunc(a.checkRequest)},
 		{Pattern: "/sso/license/url", Handler: caddy.AdminHandlerFunc(a.licenseURL)},
 	}
 }
@@ -167,7 +169,7 @@ func called(name string) func(session.User) bool {
 
 // withCore runs f over the store of the configuration that is active.
 func withCore(w http.ResponseWriter, r *http.Request, method string, f func(*core) error) error {
-	endpoint.Hurry(w, r) // nobody reads a body
+	endpoint.Hurry(w, r)
 	if r.Method != method {
 		w.Header().Set("Allow", method)
 		return adminError(http.StatusMethodNotAllowed, fmt.Errorf("method not allowed; use %s", method))

@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -18,7 +19,7 @@ import (
 func init() {
 	caddycmd.RegisterCommand(caddycmd.Command{
 		Name:  "sso",
-		Short: "Sees and ends sessions of single sign-on, edits users, tries the License API, and shows how the storage is",
+		Short: "Sees and ends sessions of single sign-on, edits users, tries the License API, explains authorization URLs, and shows how the storage is",
 		Long: `Works on the sessions of a running server, through its admin API, and on files
 of users.
 
@@ -32,7 +33,7 @@ all of "user" but "end" take --file.`,
 				subcommand("list", "Lists all live sessions", cobra.NoArgs, listSessions),
 				subcommand("end <id>", "Ends one session, and all that hangs on it", cobra.ExactArgs(1), endSession),
 			)
-			group(cmd, sessions, userCommand(), licenseCommand(), storageCommand())
+			group(cmd, sessions, userCommand(), licenseCommand(), storageCommand(), checkCommand())
 		},
 	})
 }
@@ -131,6 +132,11 @@ func end(fl caddycmd.Flags, path string) (int, error) {
 
 // call asks the admin API, and hands its answer to read.
 func call(fl caddycmd.Flags, method, path string, read func(answer *json.Decoder) error) error {
+	return send(fl, method, path, nil, read)
+}
+
+// send is call with a body.
+func send(fl caddycmd.Flags, method, path string, body io.Reader, read func(answer *json.Decoder) error) error {
 	server, err := serverOf(fl)
 	if err != nil {
 		return fmt.Errorf("finding the admin API: %w; nothing was asked", err)
@@ -139,7 +145,7 @@ func call(fl caddycmd.Flags, method, path string, read func(answer *json.Decoder
 	if server.issuer != "" {
 		headers.Set(issuerHeader, server.issuer)
 	}
-	resp, err := caddycmd.AdminAPIRequest(server.address, method, path, headers, nil)
+	resp, err := caddycmd.AdminAPIRequest(server.address, method, path, headers, body)
 	if err != nil {
 		return fmt.Errorf("asking the admin API at %s: %w", server.address, err)
 	}

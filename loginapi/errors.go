@@ -51,13 +51,19 @@ var refusals = map[oauth.Kind]struct {
 	oauth.UnknownAccount:          {http.StatusNotFound, "003-061"},
 }
 
-// refuse renders an error of the core. What is our own fault is logged here,
-// once, with its cause.
-func (a *API) refuse(w http.ResponseWriter, r *http.Request, e *oauth.Error) {
+// Refusal is the status and code that an error of the core has in this API.
+func Refusal(e *oauth.Error) (status int, code string) {
 	refusal := refusals[e.Kind]
 	if e.Kind == oauth.InvalidToken && errors.Is(e, oauth.ErrUserGone) {
 		refusal.code = "002-040"
 	}
+	return refusal.status, refusal.code
+}
+
+// refuse renders an error of the core. What is our own fault is logged here,
+// once, with its cause.
+func (a *API) refuse(w http.ResponseWriter, r *http.Request, e *oauth.Error) {
+	status, code := Refusal(e)
 	if e.Kind == oauth.Internal {
 		a.Log.Error("answering the Login API", zap.Error(e))
 	}
@@ -65,7 +71,7 @@ func (a *API) refuse(w http.ResponseWriter, r *http.Request, e *oauth.Error) {
 		a.Server.AuditUnregistered(e, a.From(r))
 	}
 	endpoint.RetryAfter(w.Header(), e.RetryAfter)
-	writeError(w, refusal.status, errorObject{Code: refusal.code, Description: e.Description, Details: details(e)})
+	writeError(w, status, errorObject{Code: code, Description: e.Description, Details: details(e)})
 }
 
 // details are what is wrong with each parameter that is at fault.

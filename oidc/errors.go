@@ -52,6 +52,11 @@ var refusals = map[oauth.Kind]struct {
 	oauth.SubjectToken:    {http.StatusBadRequest, "invalid_grant"},
 }
 
+// Refusal is the status and error code that an error of the core has in this API.
+func Refusal(e *oauth.Error) (status int, code string) {
+	return refusals[e.Kind].status, refusals[e.Kind].code
+}
+
 type errorBody struct {
 	Error       string `json:"error"`
 	Description string `json:"error_description"`
