@@ -39,7 +39,6 @@ func TestExpressSignsInByDiscoveryAndFormPost(t *testing.T) {
 			if !scripts {
 				b.path(c.Portal + "/oauth2/authorize")
 				b.sees("You’re signed in", "Continue to Demo server.")
-				b.look("form-post")
 				b.click("Continue")
 			}
 			b.at(app + "/wiki?page=1")
@@ -100,6 +99,7 @@ func TestAProviderThatPostsItsAnswerSignsIn(t *testing.T) {
 			harness.Start(t, c.String())
 			b := newTab(t)
 			b.scripts(scripts)
+			b.expect("issue: CookieIssue") // Lax cookies do not go with the provider's form: that is what this is about
 			b.open(c.Gate + "/play")
 			b.path(c.Portal + "/sso/sign_in")
 			b.click("Continue with Acme Inc.")
@@ -111,7 +111,6 @@ func TestAProviderThatPostsItsAnswerSignsIn(t *testing.T) {
 				b.click("Continue")
 				b.path(c.Portal + "/sso/callback/acme")
 				b.sees("Signing in", "One more step.")
-				b.look("form-post-of-a-provider")
 				b.click("Continue")
 			}
 			b.at(c.Gate + "/play")
