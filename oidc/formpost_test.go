@@ -84,3 +84,14 @@ func TestErrorsTravelAsAnswersDo(t *testing.T) {
 	}
 	wantPage(t, w.authorize(app("redirect_uri", "https://evil.example", "response_mode", "form_post"), cookie), http.StatusBadRequest, "not registered")
 }
+
+func TestALinkOfTheLicenseAPIMayBeAnsweredByAForm(t *testing.T) {
+	w := newWorld(t)
+	cookie, _ := w.signIn(grace)
+	link := w.link("demo", "token", "http://localhost:5127")
+	link.Set("response_mode", "form_post")
+	action, fields := posted(t, w.authorize(link, cookie))
+	if action != "http://localhost:5127" || fields.Get("id_token") == "" || fields.Get("access_token") == "" || fields.Get("state") != link.Get("state") {
+		t.Errorf("%s gets %v", action, fields)
+	}
+}
