@@ -37,20 +37,12 @@ func ParseAuthorize(rawQuery string) (oauth.AuthorizeRequest, *oauth.Error) {
 	if p.has("scope") {
 		r.Scope = oauth.SplitList(p.get("scope"))
 	}
-	for _, flag := range [...]struct {
-		name  string
-		value *bool
-	}{
-		{"popup", &r.Popup},
-		{"widget_only", &r.WidgetOnly},
-		{"enable_post_message_login", &r.PostMessageLogin},
-		{"disable_socials", &r.DisableSocials},
-	} {
-		var refusal *oauth.Error
-		*flag.value, refusal = p.flag(flag.name)
-		wrong = wrong.And(refusal)
-	}
-	r.Malformed = wrong
+	r.WidgetOnly = p.serviceFlag("widget_only")
+	r.PostMessageLogin = p.serviceFlag("enable_post_message_login")
+	r.DisableSocials = p.serviceFlag("disable_socials")
+	var refusal *oauth.Error
+	r.Popup, refusal = p.flag("popup")
+	r.Malformed = wrong.And(refusal)
 	return r, nil
 }
 

@@ -141,7 +141,7 @@ func TestTheTokenEndpointSaysAllThatIsMissing(t *testing.T) {
 	w := newWorld(t)
 	for _, tt := range []struct {
 		form    url.Values
-		missing []string // the first first
+		missing []string // in the order of today
 	}{
 		{url.Values{}, []string{"client_id", "grant_type"}},
 		{url.Values{"grant_type": {"authorization_code"}}, []string{"client_id", "code", "redirect_uri"}},

@@ -71,10 +71,6 @@ func (p *params) require(names ...string) *oauth.Error {
 	return wrong
 }
 
-// serviceFlags change what the pages show, and no answer of the API: what is no
-// boolean in them counts as false.
-var serviceFlags = []string{"widget_only", "enable_post_message_login", "disable_socials"}
-
 // flag reads a boolean: true and false in any case, 1 or 0. Missing and empty
 // mean false (RFC 6749 section 3.1: a parameter without a value counts as
 // omitted).
@@ -82,8 +78,15 @@ func (p *params) flag(name string) (bool, *oauth.Error) {
 	switch value := p.get(name); {
 	case strings.EqualFold(value, "true"), value == "1":
 		return true, nil
-	case strings.EqualFold(value, "false"), value == "0", value == "", slices.Contains(serviceFlags, name):
+	case strings.EqualFold(value, "false"), value == "0", value == "":
 		return false, nil
 	}
 	return false, oauth.InvalidParam(name, "should be true or false.")
+}
+
+// serviceFlag is flag for what changes the pages, and no answer of the API: there
+// what is no boolean counts as false.
+func (p *params) serviceFlag(name string) bool {
+	set, _ := p.flag(name)
+	return set
 }
