@@ -19,8 +19,8 @@ import (
 // LicenseConfig is the License API: which software is licensed, who its
 // customers are, and what requests are signed with.
 type LicenseConfig struct {
-	// The grant of a request that names none: `code` or `token`. Default:
-	// `code`.
+	// The grant of a request that names none: `code` or `token`. A product that
+	// does not have it gets the one that it has. Default: `code`.
 	DefaultResponseType string `json:"default_response_type,omitempty"`
 
 	// How far the Date header of a request may be off, both ways. Default:
@@ -228,7 +228,7 @@ func (p *ProductConfig) product(client *oauth.Client) (*oauth.Product, error) {
 		return nil, fmt.Errorf("when_full %q: expected evict_oldest or deny, and a number of seats", p.WhenFull)
 	}
 	for _, raw := range p.RedirectURIs {
-		r, err := oauth.ParseProductRedirectURI(raw)
+		r, err := oauth.ParseRedirectURI(raw)
 		if err != nil {
 			return nil, err
 		}

@@ -52,11 +52,15 @@ func unmarshalLicense(d *caddyfile.Dispenser, to **LicenseConfig) ([]named, erro
 	*to = l
 	var refs []named
 	err := options(d, map[string]func() error{
-		"default_response_type": func() error { return checked(d, &l.DefaultResponseType, checkResponseType) },
-		"clock_skew":            func() error { return duration(d, &l.ClockSkew) },
-		"openid_configuration":  flag(&l.OpenIDConfiguration),
-		"signature_key":         func() error { return one(d, &l.SignatureKey) },
-		"api_key":               func() error { return l.unmarshalAPIKey(d) },
+		"default_response_type": func() error {
+			err := checked(d, &l.DefaultResponseType, checkResponseType)
+			refs = append(refs, named{*d, func(*App) error { return l.checkDefaultResponseType() }})
+			return err
+		},
+		"clock_skew":           func() error { return duration(d, &l.ClockSkew) },
+		"openid_configuration": flag(&l.OpenIDConfiguration),
+		"signature_key":        func() error { return one(d, &l.SignatureKey) },
+		"api_key":              func() error { return l.unmarshalAPIKey(d) },
 		"bearer_client": func() error {
 			before := len(l.BearerClients)
 			err := some(d, &l.BearerClients)
@@ -86,6 +90,14 @@ func checkResponseType(t string) error {
 		return fmt.Errorf("response type %q is unknown; expected code or token", t)
 	}
 	return nil
+}
+
+func (l *LicenseConfig) checkDefaultResponseType() error {
+	lists := make([][]string, 0, len(l.Products))
+	for _, p := range l.Products {
+		lists = append(lists, p.ResponseTypes)
+	}
+	return oauth.CheckDefaultResponseType(l.DefaultResponseType, lists...)
 }
 
 func (l *LicenseConfig) unmarshalAPIKey(d *caddyfile.Dispenser) error {
@@ -174,7 +186,7 @@ func (l *LicenseConfig) unmarshalProduct(d *caddyfile.Dispenser, refs *[]named) 
 		},
 		"redirect_uri": func() error {
 			return each(d, &p.RedirectURIs, func(raw string) error {
-				_, err := oauth.ParseProductRedirectURI(raw)
+				_, err := oauth.ParseRedirectURI(raw)
 				return err
 			})
 		},

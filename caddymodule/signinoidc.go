@@ -62,7 +62,8 @@ type SigninOIDC struct {
 	Recheck caddy.Duration `json:"recheck,omitempty"`
 
 	// Parameters that the provider wants in an authorization request beside the
-	// standard ones: `access_type` for example. Default: none.
+	// standard ones: `access_type` for example, or `response_mode` with
+	// `form_post`. Default: none.
 	AuthorizeParams map[string]string `json:"authorize_params,omitempty"`
 
 	// The ID of a way whose users sign in by this provider, too, where the

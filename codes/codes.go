@@ -48,16 +48,21 @@ var encoding = base64.RawURLEncoding.Strict()
 
 // A Record is what a code stands for.
 type Record struct {
-	Client      string    `json:"client"`
-	RedirectURI string    `json:"redirect_uri"`
-	Challenge   string    `json:"challenge,omitempty"` // PKCE, method S256; empty without PKCE
-	Session     [32]byte  `json:"session"`             // key of the SSO session that the code came from
-	Subject     string    `json:"subject"`
-	Grant       string    `json:"grant"` // ID of the grant that redemption makes
-	Scopes      []string  `json:"scopes,omitempty"`
-	Audience    []string  `json:"audience,omitempty"`
-	Nonce       string    `json:"nonce,omitempty"`
-	AuthTime    time.Time `json:"auth_time"`
+	Client      string   `json:"client"`
+	RedirectURI string   `json:"redirect_uri"`
+	Challenge   string   `json:"challenge,omitempty"` // PKCE, method S256; empty without PKCE
+	Session     [32]byte `json:"session"`             // key of the SSO session that the code came from
+	Subject     string   `json:"subject"`
+	Grant       string   `json:"grant"` // ID of the grant that redemption makes
+	Scopes      []string `json:"scopes,omitempty"`
+	Audience    []string `json:"audience,omitempty"`
+	Nonce       string   `json:"nonce,omitempty"`
+
+	// OfflineAccess says that the scope offline was asked for by the name that
+	// it has in OpenID Connect, offline_access.
+	OfflineAccess bool `json:"offline_access,omitempty"`
+
+	AuthTime time.Time `json:"auth_time"`
 
 	// Product and Account are set on a code for the activation of licensed
 	// software, which is good for nothing else.

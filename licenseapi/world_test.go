@@ -67,7 +67,7 @@ type received struct {
 
 func newWorld(t testing.TB) *world {
 	w := &world{World: oauthtest.New(t, start, issuer, clients(t))}
-	w.Server.Licenses = licenses(t, w.Server.Clients)
+	w.Server.Licenses = licenses(t, w.Server.Clients, "")
 	core, log := observer.New(zapcore.DebugLevel)
 	w.log = log
 	signature := licenseapi.SignatureKeyVault(vault())
@@ -101,7 +101,7 @@ func clients(t testing.TB) []*oauth.Client {
 	}
 }
 
-func licenses(t testing.TB, cs *oauth.Clients) *oauth.Licenses {
+func licenses(t testing.TB, cs *oauth.Clients, defaultType string) *oauth.Licenses {
 	client := func(id string) *oauth.Client {
 		c, _ := cs.Get(id)
 		return c
@@ -115,7 +115,7 @@ func licenses(t testing.TB, cs *oauth.Clients) *oauth.Licenses {
 	}, []*oauth.CustomerAccount{
 		{Code: "acme", Ways: []string{"acme-azure"}, EmailDomains: []string{"acme.example"}},
 		{Code: "other", Ways: []string{"other-okta"}},
-	}, "")
+	}, defaultType)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,7 +124,7 @@ func licenses(t testing.TB, cs *oauth.Clients) *oauth.Licenses {
 
 func redirectURIs(t testing.TB, raws ...string) []oauth.RedirectURI {
 	return oauthtest.URIs(t, func(raw string) (oauth.RedirectURI, error) {
-		return oauth.ParseProductRedirectURI(strings.NewReplacer("<", "%3C", ">", "%3E").Replace(raw))
+		return oauth.ParseRedirectURI(strings.NewReplacer("<", "%3C", ">", "%3E").Replace(raw))
 	}, raws...)
 }
 

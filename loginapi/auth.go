@@ -16,15 +16,14 @@ var authParams = []string{
 }
 
 // ParseAuthorize reads the query of the authorization endpoint. The hosted page
-// reads the same query, to come back here when the user has signed in.
+// reads the same query, to come back here when the user has signed in. What is
+// wrong with single parameters is in the request, to be said with all else that
+// is wrong with it.
 func ParseAuthorize(rawQuery string) (oauth.AuthorizeRequest, *oauth.Error) {
 	if len(rawQuery) > endpoint.MaxQuery {
 		return oauth.AuthorizeRequest{}, endpoint.ErrTooLong
 	}
-	p, err := parseParams(rawQuery, authParams)
-	if err != nil {
-		return oauth.AuthorizeRequest{}, err
-	}
+	p, wrong := parseParams(rawQuery, authParams)
 	r := oauth.AuthorizeRequest{
 		ResponseType:        p.get("response_type"),
 		ClientID:            p.get("client_id"),
@@ -38,19 +37,12 @@ func ParseAuthorize(rawQuery string) (oauth.AuthorizeRequest, *oauth.Error) {
 	if p.has("scope") {
 		r.Scope = oauth.SplitList(p.get("scope"))
 	}
-	for _, flag := range [...]struct {
-		name  string
-		value *bool
-	}{
-		{"popup", &r.Popup},
-		{"widget_only", &r.WidgetOnly},
-		{"enable_post_message_login", &r.PostMessageLogin},
-		{"disable_socials", &r.DisableSocials},
-	} {
-		if *flag.value, err = p.flag(flag.name); err != nil {
-			return oauth.AuthorizeRequest{}, err
-		}
-	}
+	r.WidgetOnly = p.serviceFlag("widget_only")
+	r.PostMessageLogin = p.serviceFlag("enable_post_message_login")
+	r.DisableSocials = p.serviceFlag("disable_socials")
+	var refusal *oauth.Error
+	r.Popup, refusal = p.flag("popup")
+	r.Malformed = wrong.And(refusal)
 	return r, nil
 }
 

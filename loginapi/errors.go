@@ -37,6 +37,7 @@ var refusals = map[oauth.Kind]struct {
 	oauth.ProviderFailed:       {http.StatusUnprocessableEntity, "010-015"},
 	oauth.Misconfigured:        {http.StatusUnprocessableEntity, "003-022"},
 	oauth.SubjectToken:         {http.StatusUnauthorized, "003-025"},
+	oauth.UnsupportedTokenType: {http.StatusBadRequest, "0"},
 	oauth.UnsupportedGrantType: {http.StatusBadRequest, "0"},
 
 	// No endpoint of this API comes to these.
@@ -51,17 +52,35 @@ var refusals = map[oauth.Kind]struct {
 	oauth.UnknownAccount:          {http.StatusNotFound, "003-061"},
 }
 
-// refuse renders an error of the core. What is our own fault is logged here,
-// once, with its cause.
-func (a *API) refuse(w http.ResponseWriter, r *http.Request, e *oauth.Error) {
+// Refusal is the status and code that an error of the core has in this API.
+func Refusal(e *oauth.Error) (status int, code string) {
 	refusal := refusals[e.Kind]
 	if e.Kind == oauth.InvalidToken && errors.Is(e, oauth.ErrUserGone) {
 		refusal.code = "002-040"
 	}
+	return refusal.status, refusal.code
+}
+
+// refuse renders an error of the core. What is our own fault is logged here,
+// once, with its cause.
+func (a *API) refuse(w http.ResponseWriter, r *http.Request, e *oauth.Error) {
+	status, code := Refusal(e)
 	if e.Kind == oauth.Internal {
 		a.Log.Error("answering the Login API", zap.Error(e))
 	}
-	a.writeError(w, r, refusal.status, refusal.code, e)
+	if e.Client != nil {
+		a.Server.AuditUnregistered(e, a.From(r))
+	}
+	a.writeError(w, r, status, code, e)
+}
+
+// details are what is wrong with each parameter that is at fault.
+func details(e *oauth.Error) map[string]string {
+	problems := make(map[string]string, len(e.Params))
+	for _, p := range e.Params {
+		problems[p.Name] = p.Problem
+	}
+	return problems
 }
 
 // Unavailable answers for an API that cannot work yet, because of err. Of the
@@ -80,9 +99,9 @@ type errorBody struct {
 }
 
 type errorObject struct {
-	Code        string   `json:"code"`
-	Description string   `json:"description"`
-	Details     struct{} `json:"details"`
+	Code        string            `json:"code"`
+	Description string            `json:"description"`
+	Details     map[string]string `json:"details"` // by the name of a parameter; an object in any case
 }
 
 // writeError answers with an error, in the body that clients know; a person,
@@ -93,7 +112,7 @@ func (a *API) writeError(w http.ResponseWriter, r *http.Request, status int, cod
 		return
 	}
 	endpoint.RetryAfter(w.Header(), e.RetryAfter)
-	endpoint.WriteJSON(w, status, errorBody{errorObject{Code: code, Description: e.Description}})
+	endpoint.WriteJSON(w, status, errorBody{errorObject{Code: code, Description: e.Description, Details: details(e)}})
 }
 
 func (a *API) showError(w http.ResponseWriter, r *http.Request, status int, code string, e *oauth.Error) {

@@ -51,14 +51,15 @@ func parseObject(body []byte, names []string) (map[string]string, *oauth.Error) 
 		return nil, errBody
 	}
 	members := map[string]string{}
+	var wrong *oauth.Error
 	for d.More() {
 		name, err := d.Token()
 		if err != nil {
-			return nil, errBody
+			return nil, wrong.And(errBody)
 		}
 		var raw json.RawMessage
 		if err := d.Decode(&raw); err != nil {
-			return nil, errBody
+			return nil, wrong.And(errBody)
 		}
 		i := slices.IndexFunc(names, func(known string) bool { return strings.EqualFold(known, name.(string)) })
 		if i < 0 {
@@ -66,24 +67,25 @@ func parseObject(body []byte, names []string) (map[string]string, *oauth.Error) 
 		}
 		// A name that differs by case is one that another parser could take.
 		if _, twice := members[names[i]]; twice || names[i] != name {
-			return nil, errBody
+			return nil, wrong.And(errBody)
 		}
 		var value *string
 		if err := json.Unmarshal(raw, &value); err != nil || value == nil {
-			return nil, oauth.Invalid(names[i] + " should be a string.")
+			wrong = wrong.And(oauth.InvalidParam(names[i], "should be a string."))
+			value = new(string)
 		}
 		members[names[i]] = *value
 	}
 	if _, err := d.Token(); err != nil {
-		return nil, errBody
+		return nil, wrong.And(errBody)
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return nil, errBody
+		return nil, wrong.And(errBody)
 	}
 	for _, name := range names {
 		if members[name] == "" {
-			return nil, oauth.Invalid(name + " is missing.")
+			wrong = wrong.And(oauth.MissingParam(name))
 		}
 	}
-	return members, nil
+	return members, wrong
 }

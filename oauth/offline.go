@@ -31,6 +31,9 @@ type offlineGrant struct {
 	Audience []string     `json:"audience"`
 	AuthTime int64        `json:"auth_time"` // Unix seconds
 
+	// OfflineAccess says that scope offline was asked for as offline_access.
+	OfflineAccess bool `json:"offline_access,omitempty"`
+
 	// For its user to know it by. Zero in grants of before, and Used until the
 	// first refresh.
 	Begun int64 `json:"begun,omitempty"`     // Unix seconds

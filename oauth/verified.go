@@ -81,6 +81,8 @@ type knownGrant struct {
 	offline bool
 	user    *session.User
 
+	offlineAccess bool // its client calls the scope offline_access
+
 	// outlived is set once the grant has outlived its session, which cannot
 	// come back.
 	outlived atomic.Bool
@@ -262,7 +264,7 @@ func (g *Grants) read(ctx context.Context, id string, offline bool) (*knownGrant
 	}
 	stored, err := g.offline(ctx, id)
 	if stored != nil {
-		known.user = &stored.User
+		known.user, known.offlineAccess = &stored.User, stored.OfflineAccess
 	}
 	return known, err
 }

@@ -51,6 +51,7 @@ const (
 	tokenPath         = "/oauth2/token" //nolint:gosec // no credential
 	keysPath          = "/oauth2/jwks"
 	introspectPath    = "/oauth2/introspect"
+	revokePath        = "/oauth2/revoke"
 	userInfoPath      = "/oauth2/userinfo"
 	endSessionPath    = "/oauth2/end_session"
 )
@@ -69,6 +70,8 @@ func (a *API) Endpoint(path string) http.HandlerFunc {
 		return a.keys
 	case introspectPath:
 		return a.introspect
+	case revokePath:
+		return a.revoke
 	case userInfoPath:
 		return a.userInfo
 	case endSessionPath:

@@ -120,7 +120,7 @@ func parseTemplates() (map[string]*template.Template, error) {
 	}
 	templates := make(map[string]*template.Template)
 	for _, name := range []string{
-		"signin", "continue", "application", "account", "sessions", "signout", "signedout", "widget", "denied", "popupsignin", "popupdone", "unsentform", "sendform", "message",
+		"signin", "continue", "formpost", "application", "account", "sessions", "signout", "signedout", "widget", "denied", "popupsignin", "popupdone", "unsentform", "sendform", "message",
 	} {
 		t, err := layout.Clone()
 		if err == nil {

@@ -62,10 +62,11 @@ type SignIn struct {
 	RetryAfter time.Duration
 
 	// SwitchFrom is who is signed in now: when another account is to be used,
-	// with Unfit since this one will not do for the application, or, with Again,
-	// when the application asks for a new sign-in.
-	SwitchFrom   *Person
-	Unfit, Again bool
+	// with Unfit since this one will not do for the application, with Other since
+	// the application asks for another user, or, with Again, when the application
+	// asks for a new sign-in.
+	SwitchFrom          *Person
+	Unfit, Other, Again bool
 
 	Providers      []Provider
 	DisableSocials bool   // leaves the providers out, where there is a form

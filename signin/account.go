@@ -63,8 +63,9 @@ func (h *Hosted) signedOut(w http.ResponseWriter, r *http.Request) {
 			h.Pages.Continue(w, page.Continue{Title: "You’re signed out", App: client.Name, URL: uri})
 			return
 		}
-		if uri, registered := client.RedirectURI(q.Get("redirect_uri")); registered && uri.Origin() != "" {
-			v.App, v.SignInURL = client.Name, uri.Origin()+"/"
+		requested := q.Get("redirect_uri")
+		if uri, registered := client.RedirectURI(requested); registered && uri.OriginOfRequested(requested) != "" {
+			v.App, v.SignInURL = client.Name, uri.OriginOfRequested(requested)+"/"
 		}
 	}
 	h.Pages.SignedOut(w, v)

@@ -1,11 +1,9 @@
 package signin
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/json"
 	"errors"
-	"io"
 	"net/http"
 	"net/url"
 
@@ -42,12 +40,13 @@ func (h *Hosted) showSignIn(w http.ResponseWriter, r *http.Request) {
 		}
 		view.SwitchFrom = person(in.User)
 		if !fit {
-			view.Unfit = !p.authorization.AcceptsUser(in.User)
-			view.Again = !view.Unfit
+			view.Other = !p.authorization.Expects(in.User)
+			view.Unfit = !view.Other && !p.authorization.AcceptsUser(in.User)
+			view.Again = !view.Other && !view.Unfit
 			if view.Again && h.Ways.takesPassword(in.User.Signin, p) {
 				view.Username = printable(in.User.Name)
 			}
-			another = another || view.Unfit
+			another = another || !view.Again
 		}
 	}
 	// With a session there is always a page, so that nothing goes in circles.
@@ -292,9 +291,8 @@ func (h *Hosted) bound(w http.ResponseWriter, r *http.Request, t transaction) (b
 // readForm reads the form of a page, and answers by itself where it cannot.
 func (h *Hosted) readForm(w http.ResponseWriter, r *http.Request) bool {
 	body, err := endpoint.Body(w, r, maxForm)
-	if err == nil {
-		r.Body = io.NopCloser(bytes.NewReader(body))
-		err = r.ParseForm()
+	if err == nil && endpoint.IsForm(r) {
+		r.PostForm, err = endpoint.ParseQuery(string(body))
 	}
 	if err == nil {
 		return true

@@ -13,6 +13,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/caddy-sso/caddy-sso/endpoint"
 	"github.com/caddy-sso/caddy-sso/keys"
 	"github.com/caddy-sso/caddy-sso/oauth"
 	"github.com/caddy-sso/caddy-sso/page"
@@ -131,13 +132,19 @@ func (h *Hosted) start(ctx context.Context, b browser, way Redirecting, p purpos
 	return way.Start(ctx, d)
 }
 
-// comeBack ends a sign-in at a provider.
+// comeBack ends a sign-in at a provider, whose answer is in the query of the
+// callback.
 func (h *Hosted) comeBack(w http.ResponseWriter, r *http.Request, id string) {
-	answer, err := url.ParseQuery(r.URL.RawQuery)
+	answer, err := endpoint.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		h.startAgain(w, http.StatusBadRequest, purpose{}, false, "Signing in was not finished", "The answer arrived damaged.")
+		h.damaged(w)
 		return
 	}
+	h.finish(w, r, id, answer)
+}
+
+// finish ends a sign-in at a provider, given its answer.
+func (h *Hosted) finish(w http.ResponseWriter, r *http.Request, id string, answer url.Values) {
 	o, b, p, ok := h.returned(w, r, answer)
 	if !ok {
 		return

@@ -250,7 +250,10 @@ func (h *Hosted) Endpoint(path string) http.HandlerFunc {
 		return h.methods(func(w http.ResponseWriter, r *http.Request) { h.leave(w, r, id) }, nil)
 	}
 	if id, ok := strings.CutPrefix(path, CallbackPrefix); ok {
-		return h.methods(func(w http.ResponseWriter, r *http.Request) { h.comeBack(w, r, id) }, nil)
+		return h.unguarded(
+			func(w http.ResponseWriter, r *http.Request) { h.comeBack(w, r, id) },
+			func(w http.ResponseWriter, r *http.Request) { h.comeBackPosted(w, r, id) }, // another site's form, of which it believes nothing
+		)
 	}
 	if id, ok := strings.CutPrefix(path, BackchannelPrefix); ok {
 		return func(w http.ResponseWriter, r *http.Request) { h.backchannelLogout(w, r, id) }
@@ -261,14 +264,23 @@ func (h *Hosted) Endpoint(path string) http.HandlerFunc {
 	return nil
 }
 
-// methods answers GET and HEAD with show, POST with submit, and 405 otherwise.
+// methods answers GET and HEAD with show, POST of a form of this origin with
+// submit, and 405 otherwise.
 func (h *Hosted) methods(show, submit http.HandlerFunc) http.HandlerFunc {
+	if submit != nil {
+		submit = h.guarded(submit)
+	}
+	return h.unguarded(show, submit)
+}
+
+// unguarded is methods for forms of any origin.
+func (h *Hosted) unguarded(show, submit http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case r.Method == http.MethodGet, r.Method == http.MethodHead:
 			show(w, r)
 		case r.Method == http.MethodPost && submit != nil:
-			h.guarded(submit)(w, r)
+			submit(w, r)
 		default:
 			w.Header().Set("Allow", allowed(submit != nil))
 			h.Pages.Message(w, http.StatusMethodNotAllowed, page.Message{

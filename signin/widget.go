@@ -43,7 +43,7 @@ func (h *Hosted) Widget(ctx context.Context, a *oauth.Authorization, code string
 	plain, err := json.Marshal(widget{
 		App:              a.Client.Name,
 		Code:             code,
-		Origin:           a.Redirect.Origin(),
+		Origin:           a.Redirect.OriginOfRequested(a.RedirectURI),
 		PostMessageLogin: a.Presentation.PostMessageLogin,
 		WidgetOnly:       a.Presentation.WidgetOnly,
 		Expires:          h.Now().Add(widgetLifetime).Unix(),
@@ -124,7 +124,7 @@ func (p purpose) opener() page.Opener {
 	if p.authorization == nil || !p.authorization.Presentation.Popup {
 		return page.Opener{}
 	}
-	return page.Opener{Origin: p.authorization.Redirect.Origin(), State: p.authorization.State}
+	return page.Opener{Origin: p.authorization.Redirect.OriginOfRequested(p.authorization.RedirectURI), State: p.authorization.State}
 }
 
 func (p purpose) widgetOnly() bool {
