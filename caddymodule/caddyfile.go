@@ -244,7 +244,7 @@ func unmarshalClient(d *caddyfile.Dispenser) (*ClientConfig, error) {
 	err := options(d, map[string]func() error{
 		"name":          func() error { return one(d, &c.Name) },
 		"public":        flag(&c.Public),
-		"secret":        func() error { return one(d, &c.Secret) },
+		"secret":        func() error { return secretOption(d, &c.Secret) },
 		"allow_no_pkce": flag(&c.AllowNoPKCE),
 		"disabled":      flag(&c.Disabled),
 		"audience":      func() error { return some(d, &c.Audiences) },
@@ -277,7 +277,7 @@ func unmarshalClient(d *caddyfile.Dispenser) (*ClientConfig, error) {
 				return nil
 			})
 		},
-		"hs256_key":        func() error { return one(d, &c.HS256Key) },
+		"hs256_key":        func() error { return secretOption(d, &c.HS256Key) },
 		"token_lifetime":   func() error { return duration(d, &c.TokenLifetime) },
 		"refresh_lifetime": func() error { return duration(d, &c.RefreshLifetime) },
 		"claim":            func() error { return c.unmarshalClaim(d) },

@@ -278,7 +278,7 @@ func (c *ClientConfig) withoutSecret() (*oauth.Client, error) {
 
 // client checks what can be checked of one client alone.
 func (c *ClientConfig) client() (*oauth.Client, error) {
-	secret, err := caddy.NewReplacer().ReplaceOrErr(c.Secret, true, true)
+	secret, err := readSecret(c.Secret)
 	if err != nil {
 		return nil, fmt.Errorf("secret: %w", err)
 	}
@@ -340,7 +340,7 @@ func (c *ClientConfig) sharedKey() (*keys.SharedKey, error) {
 	if c.HS256Key == "" {
 		return nil, nil
 	}
-	key, err := caddy.NewReplacer().ReplaceOrErr(c.HS256Key, true, true)
+	key, err := readSecret(c.HS256Key)
 	if err != nil {
 		return nil, fmt.Errorf("hs256_key: %w", err)
 	}
