@@ -28,7 +28,7 @@ var layers = [][]string{
 	{"oauth"},
 	{"keys/keystest"},
 	{"session", "codes", "keys", "attempts", "clock", "seldom"},
-	{"recheck", "storage/storagetest", "storage/redistest", "storage/internal"},
+	{"records", "recheck", "storage/storagetest", "storage/redistest", "storage/internal"},
 	{"storage", "fileaccess"},
 }
 

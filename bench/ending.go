@@ -41,7 +41,7 @@ func (r *run) ending(ctx context.Context, rep *report) error {
 	ctx, cancel := context.WithTimeout(ctx, endingTimeout)
 	defer cancel()
 	progress("beginning %d sessions", r.stored)
-	seeded := memory.New(memory.Options{Capacity: 8 * r.stored, Seekable: session.Prefix})
+	seeded := memory.New(memory.Options{Capacity: 8 * r.stored, Seekable: session.Seekable()})
 	defer seeded.Close()
 	begun, err := fill(ctx, serverOver(seeded), r.stored)
 	if err != nil {

@@ -42,6 +42,11 @@ type App struct {
 	// `redis`. Default: `file`.
 	StorageRaw json.RawMessage `json:"storage,omitempty" caddy:"namespace=sso.storage inline_key=engine"`
 
+	// How sessions, grants and codes are written: `1`, as by all releases, or `2`,
+	// which takes about half the room. All nodes have to be of a release that reads
+	// it, which this one is the first of. Both are read. Default: 1.
+	RecordFormat int `json:"record_format,omitempty"`
+
 	// How long SSO sessions live.
 	Session SessionConfig `json:"session,omitzero"`
 
@@ -96,6 +101,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 	a.vault = newCaddyVault(ctx.Storage())
 	var err error
 	if a.issuer, err = ParseIssuer(a.Issuer); err != nil {
+		return err
+	}
+	if err := checkRecordFormat(&a.RecordFormat); err != nil {
 		return err
 	}
 	a.Session.setDefaults()

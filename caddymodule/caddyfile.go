@@ -30,6 +30,7 @@ func init() {
 //	sso {
 //		issuer  <origin>
 //		storage file [<path>] | memory | redis <url> { storage_key <key> … }
+//		record_format 1 | 2
 //		session {
 //			idle         <duration>
 //			lifetime     <duration>
@@ -77,6 +78,15 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 			raw, err := guest(d, "sso.storage.", "engine")
 			a.StorageRaw = raw
 			return err
+		},
+		"record_format": func() error {
+			if err := positive(d, &a.RecordFormat); err != nil {
+				return err
+			}
+			if err := checkRecordFormat(&a.RecordFormat); err != nil {
+				return d.WrapErr(err)
+			}
+			return nil
 		},
 		"session": func() error { return a.Session.unmarshal(d) },
 		"codes":   func() error { return a.Codes.unmarshal(d) },
@@ -235,7 +245,7 @@ func unmarshalClient(d *caddyfile.Dispenser) (*ClientConfig, error) {
 	err := options(d, map[string]func() error{
 		"name":             func() error { return one(d, &c.Name) },
 		"public":           flag(&c.Public),
-		"secret":           func() error { return one(d, &c.Secret) },
+		"secret":           func() error { return secretOption(d, &c.Secret) },
 		"allow_no_pkce":    flag(&c.AllowNoPKCE),
 		"default_audience": flag(&c.DefaultAudience),
 		"disabled":         flag(&c.Disabled),
@@ -269,7 +279,7 @@ func unmarshalClient(d *caddyfile.Dispenser) (*ClientConfig, error) {
 				return nil
 			})
 		},
-		"hs256_key":        func() error { return one(d, &c.HS256Key) },
+		"hs256_key":        func() error { return secretOption(d, &c.HS256Key) },
 		"token_lifetime":   func() error { return duration(d, &c.TokenLifetime) },
 		"refresh_lifetime": func() error { return duration(d, &c.RefreshLifetime) },
 		"claim":            func() error { return c.unmarshalClaim(d) },

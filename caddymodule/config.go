@@ -17,6 +17,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/keys"
 	"github.com/caddy-sso/caddy-sso/oauth"
 	"github.com/caddy-sso/caddy-sso/page"
+	"github.com/caddy-sso/caddy-sso/records"
 	"github.com/caddy-sso/caddy-sso/session"
 	"github.com/caddy-sso/caddy-sso/signin"
 )
@@ -87,11 +88,21 @@ func (s *SessionConfig) validateCookie(issuer *url.URL) error {
 	return nil
 }
 
-func (s *SessionConfig) policy() session.Policy {
+func (s *SessionConfig) policy(format records.Format) session.Policy {
 	return session.Policy{
-		Idle: time.Duration(s.Idle), Lifetime: time.Duration(s.Lifetime), OutageGrace: time.Duration(s.OutageGrace),
+		Format: format,
+		Idle:   time.Duration(s.Idle), Lifetime: time.Duration(s.Lifetime), OutageGrace: time.Duration(s.OutageGrace),
 		PerUser: s.PerUser,
 	}
+}
+
+// checkRecordFormat is for record_format; nothing is the default.
+func checkRecordFormat(format *int) error {
+	setDefault(format, int(records.JSON))
+	if *format != int(records.JSON) && *format != int(records.CBOR) {
+		return fmt.Errorf("record_format is %d; expected 1 or 2", *format)
+	}
+	return nil
 }
 
 // CodesConfig bounds authorization codes.
@@ -125,8 +136,8 @@ func (c *CodesConfig) validate() error {
 	return nil
 }
 
-func (c *CodesConfig) limits() codes.Limits {
-	return codes.Limits{Lifetime: time.Duration(c.Lifetime), Capacity: c.Capacity, PerSession: c.PerSession}
+func (c *CodesConfig) limits(format records.Format) codes.Limits {
+	return codes.Limits{Format: format, Lifetime: time.Duration(c.Lifetime), Capacity: c.Capacity, PerSession: c.PerSession}
 }
 
 // BrandConfig is how the pages look.
@@ -272,7 +283,7 @@ func (c *ClientConfig) withoutSecret() (*oauth.Client, error) {
 
 // client checks what can be checked of one client alone.
 func (c *ClientConfig) client() (*oauth.Client, error) {
-	secret, err := caddy.NewReplacer().ReplaceOrErr(c.Secret, true, true)
+	secret, err := readSecret(c.Secret)
 	if err != nil {
 		return nil, fmt.Errorf("secret: %w", err)
 	}
@@ -334,7 +345,7 @@ func (c *ClientConfig) sharedKey() (*keys.SharedKey, error) {
 	if c.HS256Key == "" {
 		return nil, nil
 	}
-	key, err := caddy.NewReplacer().ReplaceOrErr(c.HS256Key, true, true)
+	key, err := readSecret(c.HS256Key)
 	if err != nil {
 		return nil, fmt.Errorf("hs256_key: %w", err)
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/keys"
 	"github.com/caddy-sso/caddy-sso/licenseapi"
 	"github.com/caddy-sso/caddy-sso/oauth"
+	"github.com/caddy-sso/caddy-sso/records"
 	"github.com/caddy-sso/caddy-sso/seldom"
 	"github.com/caddy-sso/caddy-sso/session"
 	"github.com/caddy-sso/caddy-sso/signin"
@@ -126,7 +127,7 @@ func (a *App) newState() (*state, error) {
 	engine := store
 	if a.engine.Shared() {
 		store = endings.New(store, endings.Options{
-			Removed:      []string{session.Prefix, oauth.GrantPrefix},
+			Removed:      append(session.Prefixes(), oauth.GrantPrefix),
 			Marks:        []string{oauth.EndedPrefix},
 			MarkLifetime: oauth.EndedFor,
 			Now:          clk.Now,
@@ -170,7 +171,8 @@ func logForgotten(endings int) {
 }
 
 func (a *App) newCore(s *state, identity string) *core {
-	sessions := session.New(s.cache, a.Session.policy())
+	format := records.Format(a.RecordFormat)
+	sessions := session.New(s.cache, a.Session.policy(format))
 	vault := a.vault
 	if own := a.engine.Vault(s.store, &s.keys); own != nil {
 		vault = own
@@ -185,7 +187,7 @@ func (a *App) newCore(s *state, identity string) *core {
 			Licenses: a.licensing.licenses,
 			Sessions: sessions,
 			Codes:    s.codes,
-			Limits:   a.Codes.limits(),
+			Limits:   a.Codes.limits(format),
 			Keys: keys.NewRing(vault, keys.Options{
 				Now: s.clock.Now, Algorithms: a.clients.Algorithms(), Withdrawn: s.verified.CloseBearers, Logger: a.log.Named("keys"),
 			}),

@@ -117,6 +117,7 @@ func TestAWrongJSONConfigurationIsRefused(t *testing.T) {
 			map[string]any{"method": "oidc", "id": "acme", "issuer": "https://a.example", "client_id": "x"}, map[string]any{"method": "oidc", "id": "acme", "issuer": "https://b.example", "client_id": "x"},
 		}, []string{"signin acme: defined twice"}},
 
+		{"an unknown record_format", inApp, "record_format", 3, []string{"record_format is 3; expected 1 or 2"}},
 		{"a negative idle", inApp + " session", "idle", -1, []string{"session: idle is"}},
 		{"a lifetime shorter than idle", inApp + " session", "lifetime", "1h", []string{"no longer than lifetime"}},
 		{"a negative grace", inApp + " session", "outage_grace", -1, []string{"cannot be negative"}},

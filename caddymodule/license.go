@@ -240,7 +240,7 @@ func (p *ProductConfig) product(client *oauth.Client) (*oauth.Product, error) {
 	if p.Provision == nil {
 		return out, nil
 	}
-	secret, err := replaced(p.Provision.Secret)
+	secret, err := readSecret(p.Provision.Secret)
 	if err != nil {
 		return nil, fmt.Errorf("provision: secret: %w", err)
 	}
@@ -268,11 +268,11 @@ func apiKeys(list []*APIKeyConfig) (map[string]licenseapi.APIKey, error) {
 		if k == nil {
 			return nil, fmt.Errorf("api_keys: entry %d is null", i)
 		}
-		key, err := replaced(k.Key)
+		key, err := readSecret(k.Key)
 		if err != nil {
 			return nil, fmt.Errorf("api_key: %w", err)
 		}
-		shared, err := replaced(k.SharedKey)
+		shared, err := readSecret(k.SharedKey)
 		if err != nil {
 			return nil, fmt.Errorf("api_key: shared key: %w", err)
 		}
@@ -301,9 +301,6 @@ func checkAPIKey(key, shared string) error {
 	}
 	return nil
 }
-
-// replaced replaces the placeholders in a secret.
-func replaced(s string) (string, error) { return caddy.NewReplacer().ReplaceOrErr(s, true, true) }
 
 // newLicenseAPI makes the face and its signature key, where there is a License
 // API.

@@ -117,6 +117,11 @@ func (l *LicenseConfig) unmarshalAPIKey(d *caddyfile.Dispenser) error {
 			return d.Errf("api_key: unexpected %q; expected revoked or read_only", args[2])
 		}
 	}
+	for _, written := range []string{k.Key, k.SharedKey} {
+		if err := checkWrittenSecret(written); err != nil {
+			return d.Errf("api_key: %v", err)
+		}
+	}
 	if !hasPlaceholder(k.Key) && !hasPlaceholder(k.SharedKey) {
 		if err := checkAPIKey(k.Key, k.SharedKey); err != nil {
 			return d.Errf("api_key: %v", err)
@@ -269,6 +274,9 @@ func (p *ProductConfig) unmarshalProvision(d *caddyfile.Dispenser) error {
 		return d.Err("expected: provision <url> <secret>")
 	}
 	if err := signed.CheckURL(p.Provision.URL); err != nil {
+		return d.Errf("provision: %v", err)
+	}
+	if err := checkWrittenSecret(p.Provision.Secret); err != nil {
 		return d.Errf("provision: %v", err)
 	}
 	if hasPlaceholder(p.Provision.Secret) {

@@ -48,7 +48,7 @@ func (*SigninTrusted) CaddyModule() caddy.ModuleInfo {
 
 // Provision replaces placeholders.
 func (s *SigninTrusted) Provision(caddy.Context) error {
-	secret, err := replaced(s.Secret)
+	secret, err := readSecret(s.Secret)
 	if err != nil {
 		return fmt.Errorf("signin trusted %s: secret: %w", s.ID, err)
 	}
@@ -105,7 +105,7 @@ func (s *SigninTrusted) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	s.ID = d.Val()
 	err := options(d, map[string]func() error{
 		"url":    func() error { return checked(d, &s.URL, signin.CheckTrustedURL) },
-		"secret": func() error { return one(d, &s.Secret) },
+		"secret": func() error { return secretOption(d, &s.Secret) },
 		"name":   func() error { return one(d, &s.Name) },
 		"icon":   func() error { return checked(d, &s.Icon, page.CheckIcon) },
 	})

@@ -61,7 +61,7 @@ func (*StorageMemory) Identity() string { return "memory" }
 
 // Open implements Engine.
 func (s *StorageMemory) Open(_ *zap.Logger, clk *clock.Clock) (storage.Store, error) {
-	return memory.New(memory.Options{Capacity: s.Capacity, Now: clk.Now, Seekable: session.Prefix}), nil
+	return memory.New(memory.Options{Capacity: s.Capacity, Now: clk.Now, Seekable: session.Seekable()}), nil
 }
 
 // Shared implements Engine.

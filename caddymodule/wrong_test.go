@@ -99,6 +99,8 @@ func TestAWrongCaddyfileIsRefusedOnItsLine(t *testing.T) {
 		{"storage without a name", "storage memory", "storage", "storage", []string{"expected one of: [file memory redis]"}},
 		{"an unknown storage", "storage memory", "storage postgres", "storage postgres", []string{`unknown "postgres"`, "[file memory redis]"}},
 		{"storage twice", "storage memory", "storage memory\nstorage file", "storage file", []string{"storage is there twice"}},
+		{"an unknown record_format", "storage memory", "storage memory\nrecord_format 3", "record_format 3", []string{"record_format is 3; expected 1 or 2"}},
+		{"a record_format in words", "storage memory", "storage memory\nrecord_format cbor", "record_format cbor", []string{`"cbor" is no positive number`}},
 		{"a file with two paths", "storage memory", "storage file /a /b", "storage file", []string{`unexpected "/b"`}},
 		{"an unknown option of memory", "storage memory", "storage memory {\nsize 1\n}", "size 1", []string{`unknown option "size"`, "capacity"}},
 		{"redis without a URL", "storage memory", "storage redis", "storage redis", []string{"storage redis <url>", "redis://localhost:6379"}},

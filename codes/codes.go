@@ -33,6 +33,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/caddy-sso/caddy-sso/records"
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
@@ -48,34 +49,35 @@ var encoding = base64.RawURLEncoding.Strict()
 
 // A Record is what a code stands for.
 type Record struct {
-	Client      string   `json:"client"`
-	RedirectURI string   `json:"redirect_uri"`
-	Challenge   string   `json:"challenge,omitempty"` // PKCE, method S256; empty without PKCE
-	Session     [32]byte `json:"session"`             // key of the SSO session that the code came from
-	Subject     string   `json:"subject"`
-	Grant       string   `json:"grant"` // ID of the grant that redemption makes
-	Scopes      []string `json:"scopes,omitempty"`
-	Audience    []string `json:"audience,omitempty"`
-	Nonce       string   `json:"nonce,omitempty"`
+	Version int `json:"v" cbor:"0,keyasint"` // set by Issue
+
+	Client      string    `json:"client" cbor:"1,keyasint"`
+	RedirectURI string    `json:"redirect_uri" cbor:"2,keyasint"`
+	Challenge   string    `json:"challenge,omitempty" cbor:"3,keyasint,omitempty"` // PKCE, method S256; empty without PKCE
+	Session     [32]byte  `json:"session" cbor:"4,keyasint"`                       // key of the SSO session that the code came from
+	Subject     string    `json:"subject" cbor:"5,keyasint"`
+	Grant       string    `json:"grant" cbor:"6,keyasint"` // ID of the grant that redemption makes
+	Scopes      []string  `json:"scopes,omitempty" cbor:"7,keyasint,omitempty"`
+	Audience    []string  `json:"audience,omitempty" cbor:"8,keyasint,omitempty"`
+	Nonce       string    `json:"nonce,omitempty" cbor:"9,keyasint,omitempty"`
+	AuthTime    time.Time `json:"auth_time" cbor:"10,keyasint"`
 
 	// OfflineAccess says that the scope offline was asked for by the name that
 	// it has in OpenID Connect, offline_access.
-	OfflineAccess bool `json:"offline_access,omitempty"`
-
-	AuthTime time.Time `json:"auth_time"`
+	OfflineAccess bool `json:"offline_access,omitempty" cbor:"15,keyasint,omitempty"`
 
 	// Product and Account are set on a code for the activation of licensed
 	// software, which is good for nothing else.
-	Product string `json:"product,omitempty"`
-	Account string `json:"account,omitempty"`
+	Product string `json:"product,omitempty" cbor:"11,keyasint,omitempty"`
+	Account string `json:"account,omitempty" cbor:"12,keyasint,omitempty"`
 
 	// Redemption is what the check of Redeem says of the request that redeems
 	// the code; a [*SpentError] returns it.
-	Redemption string `json:"-"`
+	Redemption string `json:"-" cbor:"-"`
 
 	// Issued and Expires are set by Issue.
-	Issued  time.Time `json:"issued"`
-	Expires time.Time `json:"expires"`
+	Issued  time.Time `json:"issued" cbor:"13,keyasint"`
+	Expires time.Time `json:"expires" cbor:"14,keyasint"`
 }
 
 // clone returns a copy that shares nothing with r.
@@ -93,6 +95,8 @@ type Limits struct {
 	Lifetime   time.Duration // how long a code can be redeemed; default 60 s
 	Capacity   int           // live codes in all; default 100,000
 	PerSession int           // live codes of one session; default 64. One user has at most four sessions' worth.
+
+	Format records.Format // of what is stored; default [records.JSON]
 }
 
 func (l Limits) withDefaults() Limits {
@@ -104,6 +108,9 @@ func (l Limits) withDefaults() Limits {
 	}
 	if l.PerSession <= 0 {
 		l.PerSession = 64
+	}
+	if l.Format == 0 {
+		l.Format = records.JSON
 	}
 	return l
 }
@@ -129,21 +136,24 @@ func (e *FullError) Error() string {
 // same request, which came twice, somebody else may have it, so the grant that
 // it gave should end.
 type SpentError struct {
-	Grant     string `json:"grant"`
-	Client    string `json:"client"`              // the client that the code was issued to
-	Challenge string `json:"challenge,omitempty"` // see [Record]
+	Version int `json:"v" cbor:"0,keyasint"`
+
+	Grant     string `json:"grant" cbor:"1,keyasint"`
+	Client    string `json:"client" cbor:"2,keyasint"`                        // the client that the code was issued to
+	Challenge string `json:"challenge,omitempty" cbor:"3,keyasint,omitempty"` // see [Record]
 
 	// At is when it was redeemed, in milliseconds since 1970; 0: by a version
 	// that did not say.
-	At int64 `json:"at,omitempty"`
+	At int64 `json:"at,omitempty" cbor:"4,keyasint,omitempty"`
 
-	Redemption string `json:"redemption,omitempty"` // see [Record]
+	Redemption string `json:"redemption,omitempty" cbor:"5,keyasint,omitempty"` // see [Record]
 }
 
 // spent is what is remembered of a code that is redeemed now.
 func (r *Record) spent(now time.Time) SpentError {
 	return SpentError{
-		Grant: r.Grant, Client: r.Client, At: now.UnixMilli(),
+		Version: records.Version,
+		Grant:   r.Grant, Client: r.Client, At: now.UnixMilli(),
 		// It outlives the record, and must not keep the query that it was read from.
 		Challenge: strings.Clone(r.Challenge),
 	}
@@ -206,6 +216,7 @@ func (c *Codes) Issue(ctx context.Context, rec Record, l Limits) (code string, e
 	id := identify(raw[:])
 
 	issued := rec.clone()
+	issued.Version = records.Version
 	issued.Issued = c.now()
 	issued.Expires = issued.Issued.Add(l.Lifetime)
 	if c.store == nil {

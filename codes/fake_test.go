@@ -173,7 +173,7 @@ func wantSpent(t *testing.T, err error) {
 	if !errors.As(err, &spent) {
 		t.Fatalf("error is %v, want a SpentError", err)
 	}
-	want := codes.SpentError{Grant: "grant-1", Client: "42", Challenge: record(0).Challenge, At: spent.At}
+	want := codes.SpentError{Version: spent.Version, Grant: "grant-1", Client: "42", Challenge: record(0).Challenge, At: spent.At}
 	if *spent != want || spent.At == 0 {
 		t.Errorf("spent: %+v, want %+v, and when", *spent, want)
 	}

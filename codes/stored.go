@@ -3,9 +3,10 @@ package codes
 import (
 	"context"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"time"
+
+	"github.com/caddy-sso/caddy-sso/records"
 )
 
 func codeKey(id codeID) string  { return "code:" + hex.EncodeToString(id[:]) }
@@ -13,7 +14,7 @@ func spentKey(id codeID) string { return "spent:" + hex.EncodeToString(id[:]) }
 
 // issueStored reserves room in the ledger, then writes the record to the store.
 func (c *Codes) issueStored(ctx context.Context, id codeID, rec *Record, l Limits) error {
-	value, err := json.Marshal(rec)
+	value, err := records.Encode(l.Format, rec, nil)
 	if err != nil {
 		return fmt.Errorf("encoding record: %w", err)
 	}
@@ -31,7 +32,7 @@ func (c *Codes) issueStored(ctx context.Context, id codeID, rec *Record, l Limit
 // says "spent" is what nodes race for, and it is there before the record goes:
 // so a replay never finds neither.
 func (c *Codes) redeemStored(ctx context.Context, id codeID, check func(*Record) error) (*Record, error) {
-	rec, now, err := c.readStored(ctx, id)
+	rec, format, now, err := c.readStored(ctx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -41,7 +42,7 @@ func (c *Codes) redeemStored(ctx context.Context, id codeID, check func(*Record)
 	}
 	spent.Redemption = rec.Redemption
 
-	marker, err := json.Marshal(spent)
+	marker, err := records.Encode(format, spent, nil)
 	if err != nil {
 		return nil, fmt.Errorf("redeeming code: encoding marker: %w", err)
 	}
@@ -61,30 +62,31 @@ func (c *Codes) redeemStored(ctx context.Context, id codeID, check func(*Record)
 	return rec, nil
 }
 
-// readStored returns the record of a live code, and when it was found to be one.
-func (c *Codes) readStored(ctx context.Context, id codeID) (*Record, time.Time, error) {
+// readStored returns the record of a live code and its format, and when it was found
+// to be one.
+func (c *Codes) readStored(ctx context.Context, id codeID) (*Record, records.Format, time.Time, error) {
 	value, ok, err := c.store.Get(ctx, codeKey(id))
 	now := c.now()
 	if err != nil {
-		return nil, now, fmt.Errorf("redeeming code: reading record: %w", err)
+		return nil, 0, now, fmt.Errorf("redeeming code: reading record: %w", err)
 	}
 	if !ok {
-		return nil, now, c.spentOrUnknown(ctx, id)
+		return nil, 0, now, c.spentOrUnknown(ctx, id)
 	}
-	var rec Record
-	if err := json.Unmarshal(value, &rec); err != nil {
-		return nil, now, fmt.Errorf("redeeming code: decoding record: %w", err)
+	rec := Record{Version: records.Version} // which codes once did not have
+	if err := records.Decode(value, &rec, &rec.Version); err != nil {
+		return nil, 0, now, fmt.Errorf("redeeming code: decoding record: %w", err)
 	}
 	if !now.Before(rec.Expires) {
-		return nil, now, c.spentOrUnknown(ctx, id)
+		return nil, 0, now, c.spentOrUnknown(ctx, id)
 	}
-	return &rec, now, nil
+	return &rec, records.FormatOf(value), now, nil
 }
 
 // discardStored removes a code whose record is in the store. One that is being
 // redeemed at the same moment may be redeemed all the same.
 func (c *Codes) discardStored(ctx context.Context, id codeID, check func(*Record) error) (*Record, error) {
-	rec, _, err := c.readStored(ctx, id)
+	rec, _, _, err := c.readStored(ctx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -111,8 +113,8 @@ func (c *Codes) spentOrUnknown(ctx context.Context, id codeID) error {
 	if !ok {
 		return ErrUnknown
 	}
-	var spent SpentError
-	if err := json.Unmarshal(marker, &spent); err != nil {
+	spent := SpentError{Version: records.Version} // which they once did not have
+	if err := records.Decode(marker, &spent, &spent.Version); err != nil {
 		return fmt.Errorf("redeeming code: decoding marker: %w", err)
 	}
 	return &spent

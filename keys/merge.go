@@ -12,6 +12,8 @@ import (
 
 	"go.uber.org/zap"
 	"golang.org/x/crypto/chacha20poly1305"
+
+	"github.com/caddy-sso/caddy-sso/records"
 )
 
 // maxRoots bounds how many sealing keys open what was sealed. More come of a
@@ -60,7 +62,7 @@ func (r *Ring) stepSchedule(alg Algorithm) step {
 				return nil, err
 			}
 		}
-		return changed(stored, next)
+		return changed(stored, next, basis(old, known))
 	}
 }
 
@@ -77,7 +79,9 @@ func (r *Ring) addKey(alg Algorithm, b *scheduleBlob, signsFrom time.Time) error
 
 // merge returns the keys and the withdrawals of both.
 func (b scheduleBlob) merge(other scheduleBlob) scheduleBlob {
-	merged := scheduleBlob{Keys: slices.Clone(b.Keys), Withdrawn: union(b.Withdrawn, other.Withdrawn)}
+	merged := scheduleBlob{
+		Version: max(b.Version, other.Version), Keys: slices.Clone(b.Keys), Withdrawn: union(b.Withdrawn, other.Withdrawn),
+	}
 	for _, key := range other.Keys {
 		if !slices.ContainsFunc(merged.Keys, key.same) {
 			merged.Keys = append(merged.Keys, key)
@@ -146,7 +150,7 @@ func (r *Ring) stepSealing(old, known []byte, withdraw string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	next := sealingBlob{Withdrawn: union(stored.Withdrawn, ours.Withdrawn)}
+	next := sealingBlob{Version: max(stored.Version, ours.Version), Withdrawn: union(stored.Withdrawn, ours.Withdrawn)}
 	if withdraw != "" {
 		next.Withdrawn = union(next.Withdrawn, []string{withdraw})
 	}
@@ -167,7 +171,7 @@ func (r *Ring) stepSealing(old, known []byte, withdraw string) ([]byte, error) {
 	roots = slices.DeleteFunc(roots, withdrawn)
 	roots = roots[:min(len(roots), maxRoots)]
 	next.Root, next.Older = roots[0], roots[1:]
-	return changed(stored, next)
+	return changed(stored, next, basis(old, known))
 }
 
 // roots returns the key that seals, and behind it those that only open. Of no
@@ -185,8 +189,18 @@ func sealingID(root []byte) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// changed returns next, encoded, or nil if it is what is stored.
-func changed[B scheduleBlob | sealingBlob](stored, next B) ([]byte, error) {
+// basis returns the blob that a step goes on from: where the vault has lost it, the
+// one that is known.
+func basis(old, known []byte) []byte {
+	if old == nil {
+		return known
+	}
+	return old
+}
+
+// changed returns next, encoded with what a newer release added to old, or nil if
+// it is what is stored.
+func changed[B scheduleBlob | sealingBlob](stored, next B, old []byte) ([]byte, error) {
 	before, err := json.Marshal(stored)
 	if err != nil {
 		return nil, err
@@ -195,7 +209,7 @@ func changed[B scheduleBlob | sealingBlob](stored, next B) ([]byte, error) {
 	if err != nil || bytes.Equal(before, after) {
 		return nil, err
 	}
-	return after, nil
+	return records.Encode(records.JSON, next, old)
 }
 
 // union returns what is in one of two lists, sorted.

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+
+	"github.com/caddy-sso/caddy-sso/records"
 )
 
 // rsaBits is what the Login API's clients expect of RS256.
@@ -23,6 +25,7 @@ const rsaBits = 2048
 // scheduleBlob is how the keys of one algorithm lie in the vault, in the order
 // in which they sign.
 type scheduleBlob struct {
+	Version   int               `json:"v"`
 	Keys      []scheduleBlobKey `json:"keys"`
 	Withdrawn []string          `json:"withdrawn,omitempty"` // IDs of keys that are never to come back
 }
@@ -30,6 +33,36 @@ type scheduleBlob struct {
 type scheduleBlobKey struct {
 	SignsFrom time.Time `json:"signs_from"`
 	PKCS8     []byte    `json:"pkcs8"`
+
+	stored []byte // what it was read from
+}
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (k *scheduleBlobKey) UnmarshalJSON(b []byte) error {
+	type plain scheduleBlobKey
+	err := json.Unmarshal(b, (*plain)(k))
+	k.stored = slices.Clone(b)
+	return err
+}
+
+// MarshalJSON implements [json.Marshaler]: what a newer release added stays.
+func (k scheduleBlobKey) MarshalJSON() ([]byte, error) {
+	type plain scheduleBlobKey
+	return records.Encode(records.JSON, plain(k), k.stored)
+}
+
+// parseSchedule reads a vault's blob, which once had no version. Nil is one without
+// keys.
+func parseSchedule(blob []byte) (scheduleBlob, error) {
+	b := scheduleBlob{Version: records.Version}
+	if blob == nil {
+		return b, nil
+	}
+	err := records.Decode(blob, &b, &b.Version)
+	if err != nil && !errors.Is(err, records.ErrVersion) || err == nil && len(b.Keys) == 0 {
+		err = errMalformed
+	}
+	return b, err
 }
 
 func (scheduleBlob) Format(s fmt.State, _ rune)    { redact(s) }
@@ -130,17 +163,6 @@ func (r *Ring) generate(alg Algorithm) ([]byte, error) {
 
 // errMalformed stands in for errors of decoders, which may quote what they read.
 var errMalformed = errors.New("what the vault holds is malformed")
-
-// parseSchedule reads a vault's blob. Nil is one without keys.
-func parseSchedule(blob []byte) (b scheduleBlob, err error) {
-	if blob == nil {
-		return b, nil
-	}
-	if err := json.Unmarshal(blob, &b); err != nil || len(b.Keys) == 0 {
-		return b, errMalformed
-	}
-	return b, nil
-}
 
 // schedule makes the keys ready for use.
 func (b scheduleBlob) schedule(alg Algorithm, retain time.Duration) (schedule, error) {

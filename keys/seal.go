@@ -7,11 +7,13 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 
 	"golang.org/x/crypto/chacha20poly1305"
+
+	"github.com/caddy-sso/caddy-sso/records"
 )
 
 // maxSealed bounds a sealed value, in its encoding.
@@ -23,6 +25,7 @@ var strictBase64 = base64.RawURLEncoding.Strict()
 // sealingBlob is how the sealing keys lie in the vault. Each is 32 random bytes,
 // from which everything is derived.
 type sealingBlob struct {
+	Version   int      `json:"v"`
 	Root      []byte   `json:"root"`                // seals and opens
 	Older     [][]byte `json:"older,omitempty"`     // open what nodes sealed that had another Root
 	Withdrawn []string `json:"withdrawn,omitempty"` // IDs of keys that are never to come back
@@ -130,12 +133,18 @@ func UnsealUnder(secret []byte, purpose string, sealed []byte) ([]byte, error) {
 	return plaintext, nil
 }
 
-// parseSealing reads a vault's blob. Nil is one without keys.
-func parseSealing(blob []byte) (b sealingBlob, err error) {
+// parseSealing reads a vault's blob, which once had no version. Nil is one without
+// keys.
+func parseSealing(blob []byte) (sealingBlob, error) {
+	b := sealingBlob{Version: records.Version}
 	if blob == nil {
 		return b, nil
 	}
-	if err := json.Unmarshal(blob, &b); err != nil {
+	err := records.Decode(blob, &b, &b.Version)
+	if errors.Is(err, records.ErrVersion) {
+		return b, err
+	}
+	if err != nil {
 		return b, errMalformed
 	}
 	for _, root := range append([][]byte{b.Root}, b.Older...) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/caddy-sso/caddy-sso/records"
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
@@ -12,6 +13,9 @@ import (
 // could sign out of it.
 func (s *Server) BeginSession(ctx context.Context, in session.SignIn, before string) (session.Token, *session.Session, error) {
 	replaced, err := s.Sessions.Check(ctx, before)
+	if errors.Is(err, records.ErrVersion) {
+		return session.Token{}, nil, err // its cookie stays
+	}
 	if err != nil {
 		replaced = nil // a store that does not answer will not take the new one either
 	}

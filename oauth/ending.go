@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddy-sso/caddy-sso/records"
 	"github.com/caddy-sso/caddy-sso/session"
 	"github.com/caddy-sso/caddy-sso/storage"
 )
@@ -126,14 +127,22 @@ func (g *Grants) takeList(ctx context.Context, subject string) ([]string, error)
 // not. One that cannot be ended does not keep it from the others.
 func (g *Grants) EndMatching(ctx context.Context, match func(u session.User, begun time.Time) bool) (int, error) {
 	var ids []string
+	newer := 0
 	err := g.store.Scan(ctx, grantPrefix, func(key string, value []byte) error {
-		if grant, err := decodeOffline(value); err == nil && match(grant.User, time.Unix(grant.Begun, 0)) {
+		grant, err := g.decode(value)
+		if errors.Is(err, records.ErrVersion) {
+			newer++
+		}
+		if err == nil && match(grant.User, time.Unix(grant.Begun, 0)) {
 			ids = append(ids, strings.TrimPrefix(key, grantPrefix))
 		}
 		return nil
 	})
 	if err != nil {
 		err = fmt.Errorf("looking for grants: %w", err)
+	}
+	if newer > 0 {
+		err = errors.Join(err, fmt.Errorf("looking for grants: %d were left: %w", newer, records.ErrVersion))
 	}
 	removed, failures := make([]bool, len(ids)), make([]error, len(ids))
 	storage.Each(len(ids), func(i int) { removed[i], failures[i] = g.remove(ctx, ids[i]) })

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddy-sso/caddy-sso/records"
 	"github.com/caddy-sso/caddy-sso/session"
 	"github.com/caddy-sso/caddy-sso/storage"
 )
@@ -18,6 +19,7 @@ import (
 type Grants struct {
 	store    storage.Store
 	sessions *session.Sessions
+	format   records.Format
 }
 
 // A Grant is one user's consent turned into tokens: what a token says of it.
@@ -38,9 +40,10 @@ func grantedTo(grant string) string {
 	return client
 }
 
-// NewGrants keeps ended grants in store.
+// NewGrants keeps ended grants in store. Those with scope offline are stored in
+// the format of the sessions.
 func NewGrants(store storage.Store, sessions *session.Sessions) *Grants {
-	return &Grants{store: store, sessions: sessions}
+	return &Grants{store: store, sessions: sessions, format: sessions.Format()}
 }
 
 // endedFor is how long the end of a grant is remembered of which nothing is
@@ -76,7 +79,7 @@ func (g *Grants) remove(ctx context.Context, id string) (bool, error) {
 	if err != nil || !ok {
 		return false, err
 	}
-	if grant, err := decodeOffline(value); err == nil {
+	if grant, err := g.decode(value); err == nil {
 		_ = g.unlist(ctx, grant.User.Subject, []string{id})
 	}
 	return true, nil

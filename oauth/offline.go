@@ -3,13 +3,13 @@ package oauth
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/caddy-sso/caddy-sso/records"
 	"github.com/caddy-sso/caddy-sso/session"
 	"github.com/caddy-sso/caddy-sso/storage"
 )
@@ -23,48 +23,55 @@ const maxOfflineGrants = 64
 // descend from one another are its family; known are that one, the one before,
 // and those that were used within the grace, in their order.
 type offlineGrant struct {
-	Version  int          `json:"v"`
-	Client   string       `json:"client"`
-	User     session.User `json:"user"` // as of the sign-in
-	Session  string       `json:"session"`
-	Scopes   []string     `json:"scopes"`
-	Audience []string     `json:"audience"`
-	AuthTime int64        `json:"auth_time"` // Unix seconds
+	Version  int          `json:"v" cbor:"0,keyasint"`
+	Client   string       `json:"client" cbor:"1,keyasint"`
+	User     session.User `json:"user" cbor:"2,keyasint"` // as of the sign-in
+	Session  string       `json:"session" cbor:"3,keyasint"`
+	Scopes   []string     `json:"scopes" cbor:"4,keyasint"`
+	Audience []string     `json:"audience" cbor:"5,keyasint"`
+	AuthTime int64        `json:"auth_time" cbor:"6,keyasint"` // Unix seconds
 
 	// OfflineAccess says that scope offline was asked for as offline_access.
-	OfflineAccess bool `json:"offline_access,omitempty"`
+	OfflineAccess bool `json:"offline_access,omitempty" cbor:"12,keyasint,omitempty"`
 
 	// For its user to know it by. Zero in grants of before, and Used until the
 	// first refresh.
-	Begun int64 `json:"begun,omitempty"`     // Unix seconds
-	Used  int64 `json:"last_used,omitempty"` // Unix seconds
+	Begun int64 `json:"begun,omitempty" cbor:"7,keyasint,omitempty"`     // Unix seconds
+	Used  int64 `json:"last_used,omitempty" cbor:"8,keyasint,omitempty"` // Unix seconds
 
-	Current [sha256.Size]byte `json:"current"`          // hash of the refresh token's secret
-	Number  uint32            `json:"number,omitempty"` // of that token; zero in grants of before
-	Spent   []spentRefresh    `json:"used,omitempty"`
+	Current [sha256.Size]byte `json:"current" cbor:"9,keyasint"` // hash of the refresh token's secret
+	Spent   []spentRefresh    `json:"used,omitempty" cbor:"10,keyasint,omitempty"`
+	Number  uint32            `json:"number,omitempty" cbor:"11,keyasint,omitempty"` // of that token; zero in grants of before
+
+	format records.Format // in which it is to be written
+	stored []byte         // what it was read from
 }
 
 // A spentRefresh is a refresh token that was used. For tabs that race, and for
 // clients that had no answer, it has its successor, sealed under itself.
 type spentRefresh struct {
-	Hash      [sha256.Size]byte `json:"hash"`
-	At        int64             `json:"at"` // milliseconds since 1970
-	Successor []byte            `json:"successor"`
-	Copy      []byte            `json:"copy,omitempty"` // which one was used; nil: not written down
+	Hash      [sha256.Size]byte `json:"hash" cbor:"1,keyasint"`
+	At        int64             `json:"at" cbor:"2,keyasint"` // milliseconds since 1970
+	Successor []byte            `json:"successor" cbor:"3,keyasint"`
+	Copy      []byte            `json:"copy,omitempty" cbor:"4,keyasint,omitempty"` // which one was used; nil: not written down
 }
 
-const offlineVersion = 1
+const offlineVersion = records.Version
 
-func decodeOffline(stored []byte) (*offlineGrant, error) {
-	var g offlineGrant
-	if json.Unmarshal(stored, &g) != nil || g.Version != offlineVersion || g.User.Subject == "" {
-		return nil, errors.New("decoding a grant: not of this version")
+// decode reads a stored grant. It is going to be written in the format of now.
+func (g *Grants) decode(stored []byte) (*offlineGrant, error) {
+	grant := &offlineGrant{format: g.format, stored: stored}
+	if err := records.Decode(stored, grant, &grant.Version); err != nil {
+		return nil, fmt.Errorf("decoding a grant: %w", err)
 	}
-	return &g, nil
+	if grant.User.Subject == "" {
+		return nil, errors.New("decoding a grant: incomplete")
+	}
+	return grant, nil
 }
 
 func (g *offlineGrant) encode() ([]byte, error) {
-	value, err := json.Marshal(g)
+	value, err := records.Encode(g.format, g, g.stored)
 	if err != nil {
 		return nil, fmt.Errorf("encoding a grant: %w", err)
 	}
@@ -79,6 +86,7 @@ const beginTimeout = 30 * time.Second
 func (g *Grants) begin(ctx context.Context, id string, grant *offlineGrant, lifetime time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, beginTimeout)
 	defer cancel()
+	grant.format = g.format
 	value, err := grant.encode()
 	if err != nil {
 		return err
@@ -168,9 +176,12 @@ func (g *Grants) offline(ctx context.Context, id string) (*offlineGrant, error) 
 	if !ok {
 		return nil, nil
 	}
-	grant, err := decodeOffline(value)
+	grant, err := g.decode(value)
+	if errors.Is(err, records.ErrVersion) {
+		return nil, err
+	}
 	if err != nil {
-		return nil, nil //nolint:nilerr // a grant of another version has ended
+		return nil, nil //nolint:nilerr // what cannot be read has ended
 	}
 	return grant, nil
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/caddy-sso/caddy-sso/keys"
+	"github.com/caddy-sso/caddy-sso/records"
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
@@ -61,9 +62,12 @@ func (s *Server) Refresh(ctx context.Context, r RefreshRequest) (*Tokens, *Error
 		if stored == nil {
 			return nil, false, &unboundError{"its grant has ended"}
 		}
-		found, err := decodeOffline(stored)
+		found, err := s.Grants.decode(stored)
+		if errors.Is(err, records.ErrVersion) {
+			return nil, false, err
+		}
 		if err != nil {
-			return nil, false, &unboundError{"its grant is of another version"}
+			return nil, false, &unboundError{"its grant cannot be read"}
 		}
 		grant = found
 		if why := s.unrefreshable(grant, r); why != "" {

@@ -3,6 +3,7 @@ package oauth
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"slices"
 	"strings"
 	"sync"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/caddy-sso/caddy-sso/recheck"
+	"github.com/caddy-sso/caddy-sso/records"
 	"github.com/caddy-sso/caddy-sso/session"
 	"github.com/caddy-sso/caddy-sso/storage"
 )
@@ -248,7 +250,7 @@ func (s *Server) grant(ctx context.Context, id string, offline bool) (*knownGran
 	bounded, cancel := context.WithTimeout(ctx, c.patience)
 	defer cancel()
 	found, err := c.read(bounded, id, offline)
-	if err == nil || ctx.Err() != nil {
+	if err == nil || errors.Is(err, records.ErrVersion) || ctx.Err() != nil {
 		return found, err
 	}
 	c.rechecks.Unanswered(unverifiedGrant{id, known.offline}, lost, err)
@@ -264,7 +266,8 @@ func (g *Grants) read(ctx context.Context, id string, offline bool) (*knownGrant
 	}
 	stored, err := g.offline(ctx, id)
 	if stored != nil {
-		known.user, known.offlineAccess = &stored.User, stored.OfflineAccess
+		user := stored.User // and no more of it stays in memory
+		known.user, known.offlineAccess = &user, stored.OfflineAccess
 	}
 	return known, err
 }

@@ -2,7 +2,10 @@ package oauth
 
 import (
 	"context"
+	"errors"
 	"time"
+
+	"github.com/caddy-sso/caddy-sso/records"
 )
 
 // sweepEvery is how often live requests are looked at whose grants wait for the
@@ -33,6 +36,9 @@ func (c *VerifiedCache) recheck(ctx context.Context, key unverifiedGrant, used b
 		return nil
 	}
 	known, err := c.read(ctx, key.id, offline || key.offline)
+	if errors.Is(err, records.ErrVersion) {
+		return nil // it is there, and this release cannot tell more
+	}
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/caddy-sso/caddy-sso/records"
 )
 
 const (
@@ -69,13 +71,13 @@ func (s *Sessions) begin(ctx context.Context, in SignIn) (Token, *Session, error
 	}
 	ctx, cancel := context.WithTimeout(ctx, beginTimeout)
 	defer cancel()
-	t, err := newToken(s.cache.random)
+	t, err := newToken(s.cache.random, s.terms.tokenSize)
 	if err != nil {
 		return Token{}, nil, err
 	}
 	now := s.cache.now()
 	r := record{
-		Version: version,
+		Version: records.Version, format: s.terms.format,
 		Subject: u.Subject, Name: u.Name, Email: u.Email, Groups: u.Groups, Avatar: clean(u.Avatar, longestAvatar), Signin: u.Signin,
 		ProviderID: whole(u.ProviderID, longestProviderID), Linked: u.Linked, Mark: u.Mark, Upstream: in.Upstream.begun(now),
 		Begun: now, Seen: now, Expires: now + s.terms.lifetime, Idle: s.terms.idle,

@@ -6,12 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/caddy-sso/caddy-sso/recheck"
+	"github.com/caddy-sso/caddy-sso/records"
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
@@ -126,19 +126,15 @@ func (c *Cache) changed(change storage.Change) {
 		c.lost()
 		return
 	}
-	if rest, ok := strings.CutPrefix(change.Key, sessionPrefix); ok {
-		if k, ok := parseKey(rest); ok {
-			c.sessions.drop(&k)
-			if c.live.has(&k) {
-				c.rechecks.Add(entry{key: k}, c.now())
-			}
+	if k, ok := sessionPrefix.parse(change.Key); ok {
+		c.sessions.drop(&k)
+		if c.live.has(&k) {
+			c.rechecks.Add(entry{key: k}, c.now())
 		}
 		return
 	}
-	if rest, ok := strings.CutPrefix(change.Key, sitePrefix); ok {
-		if k, ok := parseKey(rest); ok {
-			c.sites.drop(&k)
-		}
+	if k, ok := sitePrefix.parse(change.Key); ok {
+		c.sites.drop(&k)
 	}
 }
 
@@ -166,7 +162,7 @@ func (c *Cache) load(ctx context.Context, k *Key) (s *Session, value []byte, err
 	r, err := decodeRecord(value)
 	if err != nil {
 		c.logger("session "+k.ID(), err)
-		return nil, nil, ErrNone
+		return nil, nil, unread(err)
 	}
 	r.Agent, r.From = "", "" // nobody asks for them but to list sessions
 	s = newSession(*k, r)
@@ -181,6 +177,21 @@ func (c *Cache) load(ctx context.Context, k *Key) (s *Session, value []byte, err
 func (c *Cache) gone(k *Key) {
 	c.sessions.drop(k)
 	c.live.end(k)
+}
+
+// unread is what a record counts as that does not decode: one of a newer release
+// as unavailable, and anything else as none.
+func unread(err error) error {
+	if errors.Is(err, records.ErrVersion) {
+		return err
+	}
+	return ErrNone
+}
+
+// answered says whether the store has answered, be it with a record of a newer
+// release.
+func answered(err error) bool {
+	return err == nil || errors.Is(err, ErrNone) || errors.Is(err, records.ErrVersion)
 }
 
 // unavailable wraps whatever kept the store from answering.

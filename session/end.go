@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
+	"github.com/caddy-sso/caddy-sso/records"
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
@@ -44,13 +44,15 @@ func (s *Sessions) remove(ctx context.Context, k *Key) (*Session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ending session %s: %w", k.ID(), err)
 	}
-	s.cache.endSites(ctx, k)
-	if !existed {
-		return nil, nil
+	var r record
+	if existed {
+		if r, err = decodeRecord(value); err != nil {
+			s.cache.logger("session "+k.ID(), err)
+			existed = false
+		}
 	}
-	r, err := decodeRecord(value)
-	if err != nil {
-		s.cache.logger("session "+k.ID(), err)
+	s.cache.endSites(ctx, k, r.Sites)
+	if !existed {
 		return nil, nil
 	}
 	return newSession(*k, r), nil
@@ -78,38 +80,52 @@ func (c *Cache) take(ctx context.Context, key string) (value []byte, existed boo
 // returns an error, which List then returns. It reads the whole store. The
 // store is being read while fn runs, so fn must not call it.
 func (s *Sessions) List(ctx context.Context, fn func(*Session) error) error {
-	return s.scan(ctx, "", fn)
+	_, err := s.scan(ctx, nil, fn)
+	return err
 }
 
-// scan is List of the sessions whose key begins with id, in hex.
-func (s *Sessions) scan(ctx context.Context, id string, fn func(*Session) error) error {
+// scan is List of the sessions whose key begins with id. Those of a newer release
+// it leaves out, and says how many they are.
+func (s *Sessions) scan(ctx context.Context, id []byte, fn func(*Session) error) (newer int, err error) {
 	now := s.cache.now()
-	return s.cache.store.Scan(ctx, sessionPrefix+id, func(key string, value []byte) error {
-		k, ok := parseKey(strings.TrimPrefix(key, sessionPrefix))
-		if !ok {
-			return nil
+	for _, begin := range sessionPrefix.begin(id) {
+		err := s.cache.store.Scan(ctx, begin, func(key string, value []byte) error {
+			k, ok := sessionPrefix.parse(key)
+			if !ok {
+				return nil
+			}
+			found, err := s.decode(k, value, now)
+			if err != nil {
+				newer++
+			}
+			if found == nil {
+				return nil
+			}
+			return fn(found)
+		})
+		if err != nil {
+			return newer, err
 		}
-		found := s.decode(k, value, now)
-		if found == nil {
-			return nil
-		}
-		return fn(found)
-	})
+	}
+	return newer, nil
 }
 
 // decode returns the session that was stored under k, or nil if it is none or
-// not alive.
-func (s *Sessions) decode(k Key, value []byte, now int64) *Session {
+// not alive. The only error is a [records.ErrVersion].
+func (s *Sessions) decode(k Key, value []byte, now int64) (*Session, error) {
 	r, err := decodeRecord(value)
 	if err != nil {
 		s.cache.logger("session "+k.ID(), err)
-		return nil
+		if err = unread(err); errors.Is(err, ErrNone) {
+			err = nil
+		}
+		return nil, err
 	}
 	found := newSession(k, r)
 	if !s.terms.alive(found, now) {
-		return nil
+		return nil, nil
 	}
-	return found
+	return found, nil
 }
 
 // EndMatching ends all sessions that match, and returns those that it ended. One
@@ -117,12 +133,15 @@ func (s *Sessions) decode(k Key, value []byte, now int64) *Session {
 // store; where the subject is known, [Sessions.EndUser] does not.
 func (s *Sessions) EndMatching(ctx context.Context, match func(*Session) bool) ([]*Session, error) {
 	var keys []Key
-	err := s.List(ctx, func(found *Session) error {
+	newer, err := s.scan(ctx, nil, func(found *Session) error {
 		if match(found) {
 			keys = append(keys, found.key)
 		}
 		return nil
 	})
+	if err == nil && newer > 0 {
+		err = fmt.Errorf("%d were left: %w", newer, records.ErrVersion)
+	}
 	if err != nil {
 		err = fmt.Errorf("listing sessions: %w", err)
 	}

@@ -3,7 +3,9 @@ package session_test
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -11,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-sso/caddy-sso/records"
 	"github.com/caddy-sso/caddy-sso/session"
 	"github.com/caddy-sso/caddy-sso/storage"
 	"github.com/caddy-sso/caddy-sso/storage/file"
@@ -19,6 +22,19 @@ import (
 
 // clock is a clock that stands still until told otherwise.
 type clock struct{ ms atomic.Int64 }
+
+// format is that of sessions which begin. All tests run in both.
+var format = records.JSON
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if flag.Lookup("test.bench").Value.String() != "" {
+		os.Exit(code)
+	}
+	format = records.CBOR
+	fmt.Println("once more, in format 2:")
+	os.Exit(max(code, m.Run()))
+}
 
 func newClock() *clock {
 	c := new(clock)
@@ -125,7 +141,7 @@ func (f *fake) Get(ctx context.Context, key string) ([]byte, bool, error) {
 		return nil, false, err
 	}
 	value, ok, err := f.Store.Get(ctx, key)
-	if after, _ := f.hooks(); after != nil && !strings.HasPrefix(key, "user:") {
+	if after, _ := f.hooks(); after != nil && !under(key, "user:") {
 		after(key)
 	}
 	return value, ok, err
@@ -161,7 +177,7 @@ func (f *fake) Take(ctx context.Context, key string) ([]byte, bool, error) {
 }
 
 func (f *fake) CompareAndSwap(ctx context.Context, key string, old, next []byte, lifetime time.Duration) (bool, error) {
-	ofSession := strings.HasPrefix(key, "session:")
+	ofSession := under(key, "session:")
 	if _, before := f.hooks(); before != nil && ofSession {
 		before(key)
 	}
@@ -218,7 +234,7 @@ type world struct {
 func newWorld(t *testing.T, p session.Policy) *world {
 	t.Helper()
 	c := newClock()
-	return worldOn(t, p, c, memory.New(memory.Options{Now: c.Now, Seekable: session.Prefix}))
+	return worldOn(t, p, c, memory.New(memory.Options{Now: c.Now, Seekable: session.Seekable()}))
 }
 
 func worldOn(t *testing.T, p session.Policy, c *clock, inner storage.Store) *world {
@@ -233,6 +249,9 @@ func patientWorld(t *testing.T, p session.Policy, c *clock, inner storage.Store,
 	w.cache = session.NewCache(w.store, session.CacheOptions{
 		Now: c.Now, Patience: patience, Logger: func(string, error) { w.logs.Add(1) },
 	})
+	if p.Format == 0 {
+		p.Format = format
+	}
 	w.Sessions = session.New(w.cache, p)
 	t.Cleanup(func() {
 		w.cache.Close()
@@ -283,22 +302,37 @@ func (w *world) check(cookie string) *session.Session {
 	return s
 }
 
-// stored counts the values in the store under a prefix.
+// short are the prefixes of keys in format 2.
+var short = map[string]string{"session:": "S", "site:": "T", "user:": "U"}
+
+// stored counts the values in the store under a prefix of either format.
 func (w *world) stored(t *testing.T, prefix string) (n int) {
 	t.Helper()
-	err := w.store.Scan(t.Context(), prefix, func(string, []byte) error {
-		n++
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
+	for _, prefix := range []string{prefix, short[prefix]} {
+		err := w.store.Scan(t.Context(), prefix, func(string, []byte) error {
+			n++
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 	return n
 }
 
-func (w *world) storeKey(s *session.Session) string {
-	k := s.Key()
-	return fmt.Sprintf("session:%x", k[:])
+func (w *world) storeKey(s *session.Session) string { return storeKey("session:", s.Key()) }
+
+// storeKey is what a record is stored under.
+func storeKey(prefix string, k session.Key) string {
+	if [16]byte(k[16:]) == [16]byte{} {
+		return short[prefix] + string(k[:16])
+	}
+	return fmt.Sprintf("%s%x", prefix, k[:])
+}
+
+// under says whether a store's key is under a prefix of either format.
+func under(key, prefix string) bool {
+	return strings.HasPrefix(key, prefix) || strings.HasPrefix(key, short[prefix])
 }
 
 // eventually waits for what other goroutines do.

@@ -33,12 +33,20 @@ func (s *Sessions) Find(ctx context.Context, id string) (*Session, error) {
 			return found, err
 		}
 	}
-	if !storage.Seeks(s.cache.store, sessionPrefix+id) {
-		return nil, ErrSearch
+	first, err := hex.DecodeString(id[:len(id)&^1])
+	if err != nil {
+		return nil, ErrNone
+	}
+	for _, begin := range sessionPrefix.begin(first) {
+		if !storage.Seeks(s.cache.store, begin) {
+			return nil, ErrSearch
+		}
 	}
 	var match *Session
-	err := s.scan(ctx, id, func(found *Session) error {
-		match = found
+	_, err = s.scan(ctx, first, func(found *Session) error {
+		if strings.HasPrefix(found.key.Whole(), id) {
+			match = found
+		}
 		return nil
 	})
 	if err != nil {
@@ -53,12 +61,12 @@ func (s *Sessions) Find(ctx context.Context, id string) (*Session, error) {
 // FindOfUser is Find among the sessions of one user, which every store does by the
 // user's list.
 func (s *Sessions) FindOfUser(ctx context.Context, subject, id string) (*Session, error) {
-	stored, _, err := s.cache.store.Get(ctx, listOf(subject))
+	listed, err := s.listing(ctx, subject)
 	if err != nil {
-		return nil, unavailable("reading the sessions of a user", err)
+		return nil, err
 	}
 	var keys []Key
-	for _, e := range parseListing(stored) {
+	for _, e := range listed {
 		if isID(id) && strings.HasPrefix(e.key.Whole(), id) {
 			keys = append(keys, e.key)
 		}

@@ -1,6 +1,10 @@
 package session
 
-import "time"
+import (
+	"time"
+
+	"github.com/caddy-sso/caddy-sso/records"
+)
 
 const (
 	defaultIdle        = 24 * time.Hour
@@ -42,12 +46,19 @@ type Policy struct {
 	// another begins. At most [MostPerUser]. Default (also for less than zero):
 	// 64.
 	PerUser int
+
+	// Format is that of sessions that begin. What is stored of those of
+	// [records.CBOR] takes about half the room; every node has to be of a release
+	// that reads them. Default: [records.JSON].
+	Format records.Format
 }
 
 // terms is a Policy with its defaults, in milliseconds.
 type terms struct {
 	idle, tenth, lifetime, grace int64
 	perUser                      int
+	format                       records.Format
+	tokenSize                    int
 }
 
 func (p Policy) terms() terms {
@@ -66,6 +77,12 @@ func (p Policy) terms() terms {
 	if p.PerUser <= 0 {
 		p.PerUser = defaultPerUser
 	}
+	tokenSize := len(Token{})
+	if p.Format == records.CBOR {
+		tokenSize = shortToken
+	} else {
+		p.Format = records.JSON
+	}
 	idle := max(p.Idle.Milliseconds(), 1)
 	return terms{
 		idle:     idle,
@@ -73,6 +90,9 @@ func (p Policy) terms() terms {
 		lifetime: max(p.Lifetime.Milliseconds(), 1),
 		grace:    p.OutageGrace.Milliseconds(),
 		perUser:  min(p.PerUser, MostPerUser),
+
+		format:    p.Format,
+		tokenSize: tokenSize,
 	}
 }
 

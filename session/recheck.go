@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/caddy-sso/caddy-sso/records"
 )
 
 // An entry names what a cache holds: a session, or a site session.
@@ -40,6 +42,9 @@ func (c *Cache) recheck(ctx context.Context, e entry, used bool) error {
 		c.gone(k)
 		return nil
 	}
+	if errors.Is(err, records.ErrVersion) {
+		return nil // it is there, and this release cannot tell more
+	}
 	if err != nil || owner == nil {
 		return err
 	}
@@ -56,6 +61,8 @@ func (c *Cache) recheckSite(ctx context.Context, k *Key) error {
 	_, err := c.loadSite(ctx, k)
 	if errors.Is(err, ErrNone) {
 		c.sites.drop(k)
+	}
+	if answered(err) {
 		return nil
 	}
 	return err

@@ -1,16 +1,14 @@
 package session
 
 import (
-	"encoding/json"
+	"context"
 	"errors"
 	"fmt"
+
+	"github.com/caddy-sso/caddy-sso/records"
 )
 
-// version is that of both kinds of records. A record of another version counts
-// as none.
-const version = 1
-
-// record is a stored session.
+// record is a stored session. In format 2 it is stored as a packed.
 type record struct {
 	Version int      `json:"v"`
 	Subject string   `json:"sub"`
@@ -27,15 +25,25 @@ type record struct {
 	Begun   int64  `json:"begun"` // milliseconds since 1970, as are all below
 	Expires int64  `json:"expires"`
 	Seen    int64  `json:"seen"`
-	Idle    int64  `json:"idle,omitempty"` // the idle time of the policy under which it was written
-	Agent   string `json:"agent,omitempty"`
+	Idle    int64  `json:"idle,omitempty"`  // the idle time of the policy under which it was written
+	Agent   string `json:"agent,omitempty"` // read from format 2, it is shortened: see agentParts
 	From    string `json:"from,omitempty"`
 
 	Upstream Upstream `json:"upstream,omitzero"`
+
+	// Sites are its site sessions. In format 1 they are on a list of their own.
+	Sites sites `json:"-"`
+
+	format records.Format
+	stored []byte // what it was read from
 }
 
-func (r record) encode() ([]byte, error) {
-	value, err := json.Marshal(r)
+func (r *record) encode() ([]byte, error) {
+	var fields any = r
+	if r.format == records.CBOR {
+		fields = r.pack()
+	}
+	value, err := records.Encode(r.format, fields, r.stored)
 	if err != nil {
 		return nil, fmt.Errorf("encoding a session: %w", err)
 	}
@@ -44,17 +52,62 @@ func (r record) encode() ([]byte, error) {
 
 func decodeRecord(value []byte) (record, error) {
 	var r record
-	if err := json.Unmarshal(value, &r); err != nil {
-		// The decoder's own error may quote what it read.
-		return record{}, errors.New("decoding a session: not the expected JSON")
+	var err error
+	if records.FormatOf(value) == records.CBOR {
+		p := packed{Version: records.Version}
+		if err = records.Decode(value, &p, &p.Version); err == nil {
+			r = p.unpack()
+		}
+	} else {
+		err = records.Decode(value, &r, &r.Version)
 	}
-	if r.Version != version {
-		return record{}, fmt.Errorf("decoding a session: version %d, not %d", r.Version, version)
+	if err != nil {
+		return record{}, fmt.Errorf("decoding a session: %w", err)
 	}
+	r.format, r.stored = records.FormatOf(value), value
 	if r.Subject == "" || r.Begun <= 0 || r.Expires <= r.Begun || r.Seen < r.Begun {
 		return record{}, errors.New("decoding a session: incomplete")
 	}
 	return r, nil
+}
+
+// changes bounds the attempts of [Sessions.change]: each that fails has seen
+// another change of the one session succeed.
+const changes = 100
+
+// change changes what is stored of a session by compare-and-swap, and says whether
+// it did: not where the session is over, or fn does not want to.
+func (s *Sessions) change(ctx context.Context, k *Key, fn func(*record) bool) (bool, error) {
+	key := k.in(sessionPrefix)
+	for range changes {
+		value, ok, err := s.cache.store.Get(ctx, key)
+		if err != nil {
+			return false, unavailable("changing a session", err)
+		}
+		if !ok {
+			return false, nil
+		}
+		r, err := decodeRecord(value)
+		if err != nil {
+			return false, err
+		}
+		lifetime := s.terms.stored(r, s.cache.now())
+		if lifetime <= 0 || !fn(&r) {
+			return false, nil
+		}
+		changed, err := r.encode()
+		if err != nil {
+			return false, err
+		}
+		swapped, err := s.cache.store.CompareAndSwap(ctx, key, value, changed, lifetime)
+		if err != nil {
+			return false, unavailable("changing a session", err)
+		}
+		if swapped {
+			return true, nil
+		}
+	}
+	return false, fmt.Errorf("changing session %s: others change it all the time", k.ID())
 }
 
 // siteRecord is a stored site session.
@@ -65,6 +118,14 @@ type siteRecord struct {
 	Transaction string `json:"transaction,omitempty"`
 }
 
+// packedSite is a site session in format 2.
+type packedSite struct {
+	Version     int    `cbor:"0,keyasint,omitempty"` // 0: the first
+	Session     []byte `cbor:"1,keyasint"`
+	Client      string `cbor:"2,keyasint"`
+	Transaction any    `cbor:"3,keyasint,omitempty"` // bytes: of base64url
+}
+
 // site is a decoded site session.
 type site struct {
 	key         Key
@@ -73,17 +134,38 @@ type site struct {
 	transaction string
 }
 
+func encodeSite(sso *Key, client, transaction string) ([]byte, error) {
+	format, fields := records.JSON, any(siteRecord{records.Version, sso.Whole(), client, transaction})
+	if sso.short() {
+		format, fields = records.CBOR, packedSite{0, sso.bytes(), client, packBase64(transaction)}
+	}
+	value, err := records.Encode(format, fields, nil)
+	if err != nil {
+		return nil, fmt.Errorf("encoding a site session: %w", err)
+	}
+	return value, nil
+}
+
 func decodeSite(k Key, value []byte) (*site, error) {
-	var r siteRecord
-	if err := json.Unmarshal(value, &r); err != nil {
-		return nil, errors.New("decoding a site session: not the expected JSON")
+	s := &site{key: k}
+	var ok bool
+	var err error
+	if records.FormatOf(value) == records.CBOR {
+		p := packedSite{Version: records.Version}
+		err = records.Decode(value, &p, &p.Version)
+		s.sso, ok = keyOf(p.Session)
+		s.client, s.transaction = p.Client, unpack(p.Transaction, strict.EncodeToString)
+	} else {
+		var r siteRecord
+		err = records.Decode(value, &r, &r.Version)
+		s.sso, ok = parseKey(r.Session)
+		s.client, s.transaction = r.Client, r.Transaction
 	}
-	if r.Version != version {
-		return nil, fmt.Errorf("decoding a site session: version %d, not %d", r.Version, version)
+	if err == nil && (!ok || s.client == "") {
+		err = errors.New("incomplete")
 	}
-	sso, ok := parseKey(r.Session)
-	if !ok || r.Client == "" {
-		return nil, errors.New("decoding a site session: incomplete")
+	if err != nil {
+		return nil, fmt.Errorf("decoding a site session: %w", err)
 	}
-	return &site{key: k, sso: sso, client: r.Client, transaction: r.Transaction}, nil
+	return s, nil
 }

@@ -26,6 +26,8 @@ import (
 	"sync/atomic"
 	"time"
 	"unique"
+
+	"github.com/caddy-sso/caddy-sso/records"
 )
 
 var (
@@ -41,28 +43,28 @@ var (
 // A User is who signed in.
 type User struct {
 	// Subject identifies the user for ever: a UUID. It may not be empty.
-	Subject string
-	Name    string
-	Email   string
-	Groups  []string
+	Subject string   `cbor:"1,keyasint"`
+	Name    string   `cbor:"2,keyasint,omitempty"`
+	Email   string   `cbor:"3,keyasint,omitempty"`
+	Groups  []string `cbor:"4,keyasint,omitempty"`
 
 	// Avatar is the address of a picture, or empty.
-	Avatar string
+	Avatar string `cbor:"5,keyasint,omitempty"`
 
 	// ProviderID is what the provider elsewhere that the user signed in at calls
 	// them, or empty.
-	ProviderID string
+	ProviderID string `cbor:"6,keyasint,omitempty"`
 
 	// Signin is the ID of the way that signed the user in, such as "local".
-	Signin string
+	Signin string `cbor:"7,keyasint,omitempty"`
 
 	// Linked is the ID of the way whose user this is, where that is another than
 	// the one that signed the user in, or empty.
-	Linked string
+	Linked string `cbor:"8,keyasint,omitempty"`
 
 	// Mark tells the credential that the user had at the sign-in from any later
 	// one. It is no secret. Empty: the way to sign in does not tell.
-	Mark string
+	Mark string `cbor:"9,keyasint,omitempty"`
 }
 
 // A Session is one browser's sign-in. Its methods are safe for concurrent use.
@@ -168,6 +170,9 @@ func newSession(k Key, r record) *Session {
 	size := len(r.Subject) + len(r.Name) + len(r.Email)
 	for _, g := range r.Groups {
 		size += len(g)
+	}
+	if r.Agent != "" && r.format == records.CBOR {
+		r.Agent = clean(wholeAgent.Replace(r.Agent), longestAgent)
 	}
 	after := r.Avatar
 	device := r.Agent != "" || r.From != ""

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"sync/atomic"
 	"time"
+
+	"github.com/caddy-sso/caddy-sso/records"
 )
 
 const (
@@ -24,6 +26,15 @@ type Sessions struct {
 
 // New returns the sessions of c under p.
 func New(c *Cache, p Policy) *Sessions { return &Sessions{cache: c, terms: p.terms()} }
+
+// Format is that of records which begin: see [Policy]. Without sessions it is that
+// of all releases.
+func (s *Sessions) Format() records.Format {
+	if s == nil {
+		return records.JSON
+	}
+	return s.terms.format
+}
 
 // PerUser is how many sessions a user may have: see [Policy].
 func (s *Sessions) PerUser() int { return s.terms.perUser }
@@ -116,7 +127,7 @@ func (s *Sessions) reverify(ctx context.Context, k *Key, cached held[Session], n
 		if errors.Is(err, ErrNone) {
 			s.cache.sessions.drop(k)
 		}
-		if err == nil || errors.Is(err, ErrNone) || !inGrace || ctx.Err() != nil {
+		if answered(err) || !inGrace || ctx.Err() != nil {
 			return found, err
 		}
 		s.cache.rechecks.Unanswered(entry{key: *k}, lost, err)
@@ -217,7 +228,7 @@ func (s *Sessions) extend(ctx context.Context, found *Session, value []byte, now
 	}
 	if swapped {
 		found.seen.Store(now)
-		s.keepAlong(ctx, found)
+		s.keepAlong(ctx, found, r.Sites)
 		if tell != nil {
 			(*tell)(found.key)
 		}
@@ -228,11 +239,11 @@ func (s *Sessions) extend(ctx context.Context, found *Session, value []byte, now
 // keepAlong keeps what hangs on a session that is in use from being taken for
 // unused by the store. It also lists a session that is on no list, as one that
 // a version without lists began.
-func (s *Sessions) keepAlong(ctx context.Context, found *Session) {
+func (s *Sessions) keepAlong(ctx context.Context, found *Session, listed sites) {
 	if _, err := s.relist(ctx, found); err != nil {
 		s.cache.logger("sessions of the user of "+found.ID(), err)
 	}
-	if err := s.cache.readSites(ctx, &found.key); err != nil {
+	if err := s.cache.readSites(ctx, &found.key, listed); err != nil {
 		s.cache.logger("site sessions of "+found.ID(), err)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-sso/caddy-sso/records"
 	"github.com/caddy-sso/caddy-sso/session"
 	"github.com/caddy-sso/caddy-sso/storage"
 )
@@ -147,7 +148,11 @@ func TestTheStoreKnowsNoToken(t *testing.T) {
 		}
 		return nil
 	})
-	if err != nil || n != 4 {
+	want := 4
+	if format == records.CBOR {
+		want = 3 // the list of site sessions is in the session's own record
+	}
+	if err != nil || n != want {
 		t.Fatal(n, err)
 	}
 }
@@ -156,7 +161,6 @@ func TestRecordsThatDoNotDecodeAreNoSessions(t *testing.T) {
 	for name, value := range map[string]string{
 		"empty":             ``,
 		"not JSON":          `{`,
-		"another version":   `{"v":2,"sub":"x","begun":1767323045000,"expires":1798859045000,"seen":1767323045000}`,
 		"no version":        `{"sub":"x","begun":1767323045000,"expires":1798859045000,"seen":1767323045000}`,
 		"no subject":        `{"v":1,"begun":1767323045000,"expires":1798859045000,"seen":1767323045000}`,
 		"no times":          `{"v":1,"sub":"x"}`,

@@ -2,7 +2,6 @@ package session
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -24,19 +23,17 @@ func (s *Sessions) BeginSite(ctx context.Context, sso *Session, client, transact
 	if rest <= 0 {
 		return Token{}, fmt.Errorf("beginning a site session: %w", ErrNone)
 	}
-	t, err := newToken(s.cache.random)
+	t, err := newToken(s.cache.random, sso.key.tokenSize())
 	if err != nil {
 		return Token{}, fmt.Errorf("beginning a site session: %w", err)
 	}
-	value, err := json.Marshal(siteRecord{
-		Version: version, Session: sso.key.in(""), Client: client, Transaction: transaction,
-	})
+	value, err := encodeSite(&sso.key, client, transaction)
 	if err != nil {
-		return Token{}, fmt.Errorf("encoding a site session: %w", err)
+		return Token{}, err
 	}
 	lifetime := time.Duration(rest) * time.Millisecond
-	if err := s.cache.enlistSite(ctx, &sso.key, t.Key(), lifetime); err != nil {
-		return Token{}, err
+	if err := s.enlistSite(ctx, &sso.key, t.Key(), lifetime); err != nil {
+		return Token{}, fmt.Errorf("listing a site session: %w", err)
 	}
 	if err := s.cache.store.Put(ctx, t.Key().in(sitePrefix), value, lifetime); err != nil {
 		return Token{}, fmt.Errorf("beginning a site session: %w", err)
@@ -139,7 +136,7 @@ func (c *Cache) site(ctx context.Context, k *Key, t terms) (*site, error) {
 		if errors.Is(err, ErrNone) {
 			c.sites.drop(k)
 		}
-		if err == nil || errors.Is(err, ErrNone) || !inGrace || ctx.Err() != nil {
+		if answered(err) || !inGrace || ctx.Err() != nil {
 			return found, err
 		}
 		c.rechecks.Unanswered(entry{*k, true}, lost, err)
@@ -159,7 +156,7 @@ func (c *Cache) loadSite(ctx context.Context, k *Key) (*site, error) {
 	found, err := decodeSite(*k, value)
 	if err != nil {
 		c.logger("site session "+k.ID(), err)
-		return nil, ErrNone
+		return nil, unread(err)
 	}
 	c.sites.fill(k, generation, held[site]{found, epoch})
 	return found, nil

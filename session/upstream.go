@@ -3,7 +3,6 @@ package session
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 )
@@ -18,26 +17,26 @@ const (
 type Upstream struct {
 	// ID is what the provider calls its session, or empty. One of more than 255
 	// bytes is not kept.
-	ID string `json:"id,omitempty"`
+	ID string `json:"id,omitempty" cbor:"1,keyasint,omitempty"`
 
 	// Refresh is a refresh token of the provider, sealed by the caller, or empty.
 	// One of more than 8 KiB is not kept.
-	Refresh string `json:"refresh,omitempty"`
+	Refresh string `json:"refresh,omitempty" cbor:"2,keyasint,omitempty"`
 
 	// Every is after how long a use of the session asks for the provider to be
 	// asked again: see [Sessions.OnRecheck]. Zero is never.
-	Every time.Duration `json:"every,omitempty"`
+	Every time.Duration `json:"every,omitempty" cbor:"3,keyasint,omitempty"`
 
 	// Asked is when that was last, in milliseconds since 1970.
-	Asked int64 `json:"asked,omitempty"`
+	Asked int64 `json:"asked,omitempty" cbor:"4,keyasint,omitempty"`
 
 	// Sent is since when the refresh token is with the provider without an answer
 	// that is known, in milliseconds since 1970. Zero: it is not.
-	Sent int64 `json:"sent,omitempty"`
+	Sent int64 `json:"sent,omitempty" cbor:"5,keyasint,omitempty"`
 
 	// Refused is the Asked of when the provider first took such a token no more.
 	// Zero: it did not.
-	Refused int64 `json:"refused,omitempty"`
+	Refused int64 `json:"refused,omitempty" cbor:"6,keyasint,omitempty"`
 }
 
 // begun is what a session keeps that begins now.
@@ -88,7 +87,7 @@ func (s *Sessions) Upstream(ctx context.Context, k Key) (*Session, Upstream, err
 	r, err := decodeRecord(value)
 	if err != nil {
 		s.cache.logger("session "+k.ID(), err)
-		return nil, Upstream{}, ErrNone
+		return nil, Upstream{}, unread(err)
 	}
 	found := newSession(k, r)
 	if !s.terms.alive(found, s.cache.now()) {
@@ -97,60 +96,32 @@ func (s *Sessions) Upstream(ctx context.Context, k Key) (*Session, Upstream, err
 	return found, r.Upstream, nil
 }
 
-// swaps bounds the attempts of [Sessions.Renew]: each that fails has seen another
-// change of the one session succeed.
-const swaps = 100
-
 // Renew puts another refresh token, or the same, with all that says of it but for
 // Asked, in the place of one, and says whether it did: not where the session has
 // ended, or has another already.
 func (s *Sessions) Renew(ctx context.Context, k Key, old string, next Upstream) (bool, error) {
-	key := k.in(sessionPrefix)
-	for range swaps {
-		value, ok, err := s.cache.store.Get(ctx, key)
-		if err != nil {
-			return false, unavailable("renewing what a session keeps", err)
-		}
-		if !ok {
-			return false, nil
-		}
-		r, err := decodeRecord(value)
-		if err != nil {
-			return false, err
-		}
-		lifetime := s.terms.stored(r, s.cache.now())
-		if r.Upstream.Refresh != old || lifetime <= 0 {
-			return false, nil
-		}
+	return s.change(ctx, &k, func(r *record) bool {
 		up := &r.Upstream
+		if up.Refresh != old {
+			return false
+		}
 		next.ID, next.Asked = up.ID, up.Asked
 		if *up = next; len(up.Refresh) > longestRefresh {
 			*up = Upstream{ID: up.ID}
 		}
-		changed, err := r.encode()
-		if err != nil {
-			return false, err
-		}
-		swapped, err := s.cache.store.CompareAndSwap(ctx, key, value, changed, lifetime)
-		if err != nil {
-			return false, unavailable("renewing what a session keeps", err)
-		}
-		if swapped {
-			return true, nil
-		}
-	}
-	return false, fmt.Errorf("renewing what session %s keeps: it changes all the time", k.ID())
+		return true
+	})
 }
 
 // OfUpstream returns the live sessions of a user that match: how they began, and
 // what the provider calls its session.
 func (s *Sessions) OfUpstream(ctx context.Context, subject string, match func(u User, id string) bool) ([]*Session, error) {
-	stored, _, err := s.cache.store.Get(ctx, listOf(subject))
+	listed, err := s.listing(ctx, subject)
 	if err != nil {
-		return nil, unavailable("reading the sessions of a user", err)
+		return nil, err
 	}
 	var all []*Session
-	for _, e := range parseListing(stored) {
+	for _, e := range listed {
 		found, up, err := s.Upstream(ctx, e.key)
 		if errors.Is(err, ErrNone) {
 			continue

@@ -2,14 +2,11 @@ package session
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/binary"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
-	"github.com/caddy-sso/caddy-sso/storage"
+	"github.com/caddy-sso/caddy-sso/records"
 )
 
 // settling is for how long after its beginning a session that is on its user's
@@ -22,52 +19,13 @@ type listed struct {
 	begun int64
 }
 
-const listedSize = len(Key{}) + 8
-
-// listing is the stored list of a user's sessions, in the order in which they
-// began, which clocks of several nodes may see differently: for each its key and
-// when it began. Some may have ended.
+// listing is the list of a user's sessions, in the order in which they began, which
+// clocks of several nodes may see differently: for each its key and when it began.
+// Some may have ended. It is stored as two lists: one for each format of sessions.
 type listing []listed
-
-func parseListing(stored []byte) listing {
-	all := entries(stored, listedSize)
-	l := make(listing, 0, len(all))
-	for _, entry := range all {
-		k := Key(entry[:len(Key{})])
-		l = append(l, listed{k, int64(binary.BigEndian.Uint64(entry[len(k):]))})
-	}
-	return l
-}
-
-func (l listing) encode() []byte {
-	stored := make([]byte, 0, len(l)*listedSize)
-	for _, e := range l {
-		stored = append(stored, e.key[:]...)
-		stored = binary.BigEndian.AppendUint64(stored, uint64(e.begun))
-	}
-	return stored
-}
 
 func (l listing) index(k *Key) int {
 	return slices.IndexFunc(l, func(e listed) bool { return e.key == *k })
-}
-
-// listOf is the store's key of a user's list. Subjects may be of any length.
-func listOf(subject string) string { return Key(sha256.Sum256([]byte(subject))).in(userPrefix) }
-
-// changeListing changes the list of a user.
-func (s *Sessions) changeListing(ctx context.Context, subject string, change func(listing) (next listing, changed bool, err error)) error {
-	err := storage.Update(ctx, s.cache.store, listOf(subject), s.Lifetime(), func(stored []byte) ([]byte, bool, error) {
-		next, changed, err := change(parseListing(stored))
-		if err == nil && len(next) > 2*MostPerUser {
-			err = errors.New("the list is full")
-		}
-		return next.encode(), changed, err
-	})
-	if err != nil {
-		return fmt.Errorf("sessions of a user: %w", err)
-	}
-	return nil
 }
 
 // enlist puts a session on the list of its user, and ends the oldest that are
@@ -76,14 +34,19 @@ func (s *Sessions) changeListing(ctx context.Context, subject string, change fun
 func (s *Sessions) enlist(ctx context.Context, begun *Session, in SignIn) error {
 	var tooMany listing
 	known := make(map[Key]bool)
-	err := s.changeListing(ctx, in.User.Subject, func(l listing) (listing, bool, error) {
+	elsewhere, err := s.listed(ctx, in.User.Subject, !begun.key.short())
+	if err != nil {
+		return err
+	}
+	err = s.changeListing(ctx, in.User.Subject, begun.key.short(), func(l listing) (listing, bool, error) {
 		tooMany = nil
-		if len(l) >= s.terms.perUser {
-			var err error
-			if l, err = s.living(ctx, l, begun.begun, known); err != nil {
+		if len(l)+len(elsewhere) >= s.terms.perUser {
+			all, err := s.living(ctx, merged(l, elsewhere), begun.begun, known)
+			if err != nil {
 				return nil, false, err
 			}
-			others := slices.DeleteFunc(slices.Clone(l), func(e listed) bool { return e.key == in.Replaces })
+			l = slices.DeleteFunc(slices.Clone(all), func(e listed) bool { return e.key.short() != begun.key.short() })
+			others := slices.DeleteFunc(all, func(e listed) bool { return e.key == in.Replaces })
 			tooMany = others[:max(len(others)+1-s.terms.perUser, 0)]
 		}
 		return append(l, listed{begun.key, begun.begun}), true, nil
@@ -112,10 +75,10 @@ func (s *Sessions) living(ctx context.Context, l listing, now int64, known map[K
 			alive = now-e.begun < settling.Milliseconds()
 			if !alive {
 				found, err := s.inStore(ctx, &e.key, now)
-				if err != nil {
+				if err != nil && !errors.Is(err, records.ErrVersion) {
 					return nil, err
 				}
-				alive = found != nil
+				alive = found != nil || err != nil
 			}
 			known[e.key] = alive
 		}
@@ -129,7 +92,12 @@ func (s *Sessions) living(ctx context.Context, l listing, now int64, known map[K
 // relist sees that a stored session is on the list of its user, and returns how
 // many began after it.
 func (s *Sessions) relist(ctx context.Context, found *Session) (newer int, err error) {
-	err = s.changeListing(ctx, found.User().Subject, func(l listing) (listing, bool, error) {
+	subject := found.User().Subject
+	elsewhere, err := s.listed(ctx, subject, !found.key.short())
+	if err != nil {
+		return 0, err
+	}
+	err = s.changeListing(ctx, subject, found.key.short(), func(l listing) (listing, bool, error) {
 		at := l.index(&found.key)
 		if at >= 0 {
 			newer = len(l) - 1 - at
@@ -141,22 +109,40 @@ func (s *Sessions) relist(ctx context.Context, found *Session) (newer int, err e
 		newer = len(l) - at
 		return slices.Insert(l, at, listed{found.key, found.begun}), true, nil
 	})
+	for _, e := range elsewhere {
+		if e.begun > found.begun {
+			newer++
+		}
+	}
 	return newer, err
 }
 
-// delist takes sessions that have ended off the list of their user. Should this
+// delist takes sessions that have ended off the lists of their user. Should this
 // fail, they stay there as such.
 func (s *Sessions) delist(ctx context.Context, subject string, ended ...Key) {
-	over := make(map[Key]bool, len(ended))
-	for _, k := range ended {
-		over[k] = true
+	for _, short := range []bool{false, true} {
+		over := make(map[Key]bool, len(ended))
+		for _, k := range ended {
+			if k.short() == short {
+				over[k] = true
+			}
+		}
+		if len(over) > 0 {
+			s.delistOf(ctx, subject, short, over)
+		}
 	}
-	err := s.changeListing(ctx, subject, func(l listing) (listing, bool, error) {
+}
+
+// delistOf is delist of the list of one format.
+func (s *Sessions) delistOf(ctx context.Context, subject string, short bool, over map[Key]bool) {
+	err := s.changeListing(ctx, subject, short, func(l listing) (listing, bool, error) {
 		left := slices.DeleteFunc(slices.Clone(l), func(e listed) bool { return over[e.key] })
 		return left, len(left) < len(l), nil
 	})
 	if err != nil {
-		s.cache.logger("session "+ended[0].ID(), err)
+		for k := range over {
+			s.cache.logger("session "+k.ID(), err)
+		}
 	}
 }
 
@@ -170,7 +156,7 @@ func (s *Sessions) inStore(ctx context.Context, k *Key, now int64) (*Session, er
 	if !ok {
 		return nil, nil
 	}
-	return s.decode(*k, value, now), nil
+	return s.decode(*k, value, now)
 }
 
 // Stored says whether a session is live in the store, whatever is in memory.
@@ -184,13 +170,13 @@ func (s *Sessions) Stored(ctx context.Context, k Key) (bool, error) {
 // under a version without lists is among them once its use was written down:
 // see [Policy].Idle.
 func (s *Sessions) OfUser(ctx context.Context, subject string) ([]*Session, error) {
-	stored, _, err := s.cache.store.Get(ctx, listOf(subject))
+	listed, err := s.listing(ctx, subject)
 	if err != nil {
-		return nil, unavailable("reading the sessions of a user", err)
+		return nil, err
 	}
 	now := s.cache.now()
 	var all []*Session
-	for _, e := range slices.Backward(parseListing(stored)) {
+	for _, e := range slices.Backward(listed) {
 		found, err := s.inStore(ctx, &e.key, now)
 		if err != nil {
 			return nil, err
@@ -212,12 +198,9 @@ func (s *Sessions) EndUser(ctx context.Context, subject string) (int, error) {
 
 // EndOthers is EndUser but for one session. It returns those that it ended.
 func (s *Sessions) EndOthers(ctx context.Context, subject string, but Key) ([]*Session, error) {
-	stored, _, err := s.cache.store.Get(ctx, listOf(subject))
-	if err != nil {
-		return nil, unavailable("reading the sessions of a user", err)
-	}
+	listed, listErr := s.listing(ctx, subject)
 	var keys []Key
-	for _, e := range parseListing(stored) {
+	for _, e := range listed {
 		if e.key != but {
 			keys = append(keys, e.key)
 		}
@@ -230,5 +213,5 @@ func (s *Sessions) EndOthers(ctx context.Context, subject string, but Key) ([]*S
 		}
 		s.delist(ctx, subject, over...)
 	}
-	return ended, err
+	return ended, errors.Join(listErr, err)
 }

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -13,6 +12,7 @@ import (
 
 	storeclock "github.com/caddy-sso/caddy-sso/clock"
 	"github.com/caddy-sso/caddy-sso/oauth"
+	"github.com/caddy-sso/caddy-sso/records"
 	"github.com/caddy-sso/caddy-sso/session"
 	"github.com/caddy-sso/caddy-sso/signed"
 	"github.com/caddy-sso/caddy-sso/storage"
@@ -113,6 +113,7 @@ func (t *Trusted) Start(_ context.Context, d Departure) (string, error) {
 
 // A ticket is what the store keeps of one, under its hash.
 type ticket struct {
+	Version  int            `json:"v"`
 	State    string         `json:"s"` // its hash
 	AuthTime int64          `json:"a,omitempty"`
 	User     map[string]any `json:"u"`
@@ -130,9 +131,9 @@ func hashed(s string) string {
 // issue keeps a ticket and returns its name.
 func (t *Trusted) issue(ctx context.Context, q ticketRequest) (string, error) {
 	name := rand.Text()
-	kept, err := json.Marshal(ticket{
-		State: hashed(q.State), AuthTime: q.AuthTime, User: q.User,
-	})
+	kept, err := records.Encode(records.JSON, ticket{
+		Version: records.Version, State: hashed(q.State), AuthTime: q.AuthTime, User: q.User,
+	}, nil)
 	if err != nil {
 		return "", fmt.Errorf("keeping a ticket: %w", err)
 	}
@@ -170,11 +171,13 @@ func (t *Trusted) Finish(ctx context.Context, d Departure, answer url.Values) (s
 	if err != nil {
 		return session.User{}, fmt.Errorf("reading a ticket: %w", err)
 	}
-	var kept ticket
+	kept := ticket{Version: records.Version} // which tickets once did not have
 	if there {
-		err = json.Unmarshal(raw, &kept)
+		err = records.Decode(raw, &kept, &kept.Version)
 	}
 	switch {
+	case errors.Is(err, records.ErrVersion):
+		return session.User{}, fmt.Errorf("reading a ticket: %w", err)
 	case !there || err != nil:
 		return session.User{}, fmt.Errorf("%w: the ticket is unknown, was used, or is too old", ErrAnswer)
 	case kept.State != hashed(answer.Get("state")):

@@ -35,6 +35,13 @@ func OnRedis(address string) string {
 // first: it makes the keys. Each has the option of its place, if there is one.
 func StartPair(tb testing.TB, c *Caddyfile, redis string, each ...func(*Server)) *Pair {
 	tb.Helper()
+	return StartPairOf(tb, c, redis, func(int, *Caddyfile) {}, each...)
+}
+
+// StartPairOf is StartPair of nodes that differ: vary changes the configuration of
+// a node.
+func StartPairOf(tb testing.TB, c *Caddyfile, redis string, vary func(node int, own *Caddyfile), each ...func(*Server)) *Pair {
+	tb.Helper()
 	p := &Pair{Caddyfile: c}
 	c.Storage = OnRedis(redis)
 	for i := range p.Nodes {
@@ -43,6 +50,7 @@ func StartPair(tb testing.TB, c *Caddyfile, redis string, each ...func(*Server))
 		n.Portal, n.Gate = fmt.Sprintf("localhost:%d", Port(tb)), fmt.Sprintf("localhost:%d", Port(tb))
 		own.Admin = fmt.Sprintf("127.0.0.1:%d", Port(tb))
 		own.PortalSite, own.GateSite = "http://"+n.Portal, "http://"+n.Gate
+		vary(i, &own)
 		n.Server = Start(tb, own.String(), each[min(i, len(each)):min(i+1, len(each))]...)
 	}
 	return p

@@ -22,9 +22,13 @@ func onRedis(address string) func(*harness.Caddyfile) {
 // the other.
 type pair struct{ *harness.Pair }
 
-func startPair(t *testing.T, storage string) *pair {
+func startPair(t *testing.T, storage string, vary ...func(node int, own *harness.Caddyfile)) *pair {
 	t.Helper()
-	return &pair{harness.StartPair(t, harness.Standard(t, harness.NewBackend(t).Addr), storage)}
+	return &pair{harness.StartPairOf(t, harness.Standard(t, harness.NewBackend(t).Addr), storage, func(node int, own *harness.Caddyfile) {
+		for _, v := range vary {
+			v(node, own)
+		}
+	})}
 }
 
 // browser is one that is led to a node.
@@ -44,7 +48,11 @@ func (p *pair) signedIn(t *testing.T, node int, u harness.User) *harness.Client 
 
 func TestTwoNodesOnOneRedis(t *testing.T) {
 	t.Parallel()
-	p := startPair(t, redistest.Start(t).URL())
+	onTwoNodes(t, startPair(t, redistest.Start(t).URL()))
+}
+
+func onTwoNodes(t *testing.T, p *pair) {
+	t.Helper()
 	for name, test := range map[string]func(*testing.T, *pair){
 		"a sign-in begun on one ends on the other":                    signInAcross,
 		"a code is redeemed once, on either":                          codeAcross,

@@ -34,17 +34,14 @@ type Options struct {
 	// percent before it is full.
 	Capacity int
 
-	// Seekable is what keys begin with that Scan finds by the 16 bytes after it
-	// without reading everything: those bytes have to differ as if they were
-	// random. Default: there are none.
-	Seekable string
+	// Seekable are prefixes of keys, and for each how many bytes behind it. By as many
+	// of them Scan finds such keys without reading everything: they have to differ
+	// as if they were random. Default: there are none.
+	Seekable map[string]int
 
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
 }
-
-// seekBytes are how many bytes after Options.Seekable say which shard a key is in.
-const seekBytes = 16
 
 // A Store is a sharded LRU. It starts no goroutine: expired values go when they
 // are next asked for, and as others are written.
@@ -52,11 +49,18 @@ type Store struct {
 	now    func() time.Time
 	seed   maphash.Seed
 	shards []shard
-	seek   string
+	seek   []seekable
 	feed   feed.Feed
 	closed atomic.Bool
 
 	identity string // one a process
+}
+
+// seekable is one of Options.Seekable: such keys are in the shard that their first
+// length bytes say.
+type seekable struct {
+	prefix string
+	length int
 }
 
 // New returns an empty store.
@@ -71,7 +75,10 @@ func New(o Options) *Store {
 	for n > 1 && o.Capacity/n < minShardSize {
 		n /= 2
 	}
-	s := &Store{now: o.Now, seed: maphash.MakeSeed(), seek: o.Seekable, shards: make([]shard, n), identity: rand.Text()}
+	s := &Store{now: o.Now, seed: maphash.MakeSeed(), shards: make([]shard, n), identity: rand.Text()}
+	for prefix, behind := range o.Seekable {
+		s.seek = append(s.seek, seekable{prefix, len(prefix) + behind})
+	}
 	for i := range s.shards {
 		s.shards[i].init((o.Capacity + n - 1) / n)
 	}
@@ -196,7 +203,18 @@ func (s *Store) Scan(ctx context.Context, prefix string, fn func(key string, val
 
 // Seeks implements [storage.Seeker].
 func (s *Store) Seeks(prefix string) bool {
-	return s.seek != "" && strings.HasPrefix(prefix, s.seek) && len(prefix) >= len(s.seek)+seekBytes
+	_, ok := s.seekLength(prefix)
+	return ok
+}
+
+// seekLength is how much of a key, or of its beginning, says which shard it is in.
+func (s *Store) seekLength(key string) (length int, ok bool) {
+	for _, seek := range s.seek {
+		if len(key) >= seek.length && strings.HasPrefix(key, seek.prefix) {
+			return seek.length, true
+		}
+	}
+	return len(key), false
 }
 
 // Watch implements [storage.Store].
@@ -246,10 +264,8 @@ func (s *Store) ready(ctx context.Context) error {
 func (s *Store) shard(key string) *shard { return &s.shards[s.shardOf(key)] }
 
 func (s *Store) shardOf(key string) int {
-	if s.Seeks(key) {
-		key = key[:len(s.seek)+seekBytes]
-	}
-	return int(maphash.String(s.seed, key) & uint64(len(s.shards)-1))
+	length, _ := s.seekLength(key)
+	return int(maphash.String(s.seed, key[:length]) & uint64(len(s.shards)-1))
 }
 
 // changed tells the watchers of key, and of the value that made room for it.

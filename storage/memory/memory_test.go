@@ -21,7 +21,7 @@ func TestContract(t *testing.T) {
 		const capacity = 4096
 		s := memory.New(memory.Options{
 			Capacity: capacity,
-			Seekable: "session:",
+			Seekable: map[string]int{"session:": 16, "S": 8},
 			Now:      func() time.Time { return start.Add(time.Duration(elapsed.Load())) },
 		})
 		t.Cleanup(func() { s.Close() })
@@ -142,7 +142,7 @@ func TestClass35PinnedValuesAreRefusedBeforeOneIsForgotten(t *testing.T) {
 
 // Who looks for one value by the beginning of its key reads one shard.
 func TestASeekReadsOneShard(t *testing.T) {
-	s := memory.New(memory.Options{Seekable: "s:"})
+	s := memory.New(memory.Options{Seekable: map[string]int{"s:": 16}})
 	defer s.Close()
 	for prefix, seeks := range map[string]bool{"": false, "s:": false, "s:123456789012345": false, "s:1234567890123456": true, "s:12345678901234567": true, "r:12345678901234567": false} {
 		if storage.Seeks(s, prefix) != seeks {

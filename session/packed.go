@@ -1,0 +1,138 @@
+package session
+
+import (
+	"encoding/hex"
+	"net/netip"
+	"strings"
+
+	"github.com/caddy-sso/caddy-sso/records"
+)
+
+// packed is a session in format 2: a record with shorter names and numbers. An any
+// is a string, or the bytes that the string spells.
+type packed struct {
+	Version int `cbor:"0,keyasint,omitempty"` // 0: the first
+
+	Subject    any      `cbor:"1,keyasint"` // bytes: of a UUID
+	Name       string   `cbor:"2,keyasint,omitempty"`
+	Email      string   `cbor:"3,keyasint,omitempty"`
+	Groups     []string `cbor:"4,keyasint,omitempty"`
+	Avatar     string   `cbor:"5,keyasint,omitempty"`
+	Signin     string   `cbor:"6,keyasint,omitempty"`
+	ProviderID string   `cbor:"7,keyasint,omitempty"`
+	Linked     string   `cbor:"8,keyasint,omitempty"`
+	Mark       any      `cbor:"9,keyasint,omitempty"` // bytes: of base64url
+
+	Begun int64  `cbor:"10,keyasint"`           // milliseconds since 1970
+	Lasts int64  `cbor:"11,keyasint,omitempty"` // milliseconds since it began, as is Seen
+	Seen  int64  `cbor:"12,keyasint,omitempty"`
+	Idle  int64  `cbor:"13,keyasint,omitempty"` // milliseconds
+	Agent string `cbor:"14,keyasint,omitempty"` // shortened: see agentParts
+	From  any    `cbor:"15,keyasint,omitempty"` // bytes: of an IP address
+
+	Sites    sites    `cbor:"16,keyasint,omitempty"`
+	Upstream Upstream `cbor:"17,keyasint,omitzero"`
+}
+
+func (r *record) pack() *packed {
+	return &packed{
+		Version: packVersion(r.Version),
+		Subject: packUUID(r.Subject), Name: r.Name, Email: r.Email, Groups: r.Groups, Avatar: r.Avatar, Signin: r.Signin,
+		ProviderID: r.ProviderID, Linked: r.Linked, Mark: packBase64(r.Mark),
+		Begun: r.Begun, Lasts: r.Expires - r.Begun, Seen: r.Seen - r.Begun, Idle: r.Idle,
+		Agent: shortenAgent.Replace(r.Agent), From: packAddress(r.From),
+		Sites: r.Sites, Upstream: r.Upstream,
+	}
+}
+
+func (p *packed) unpack() record {
+	return record{
+		Version: p.Version,
+		Subject: unpack(p.Subject, formatUUID), Name: p.Name, Email: p.Email, Groups: p.Groups, Avatar: p.Avatar, Signin: p.Signin,
+		ProviderID: p.ProviderID, Linked: p.Linked, Mark: unpack(p.Mark, strict.EncodeToString),
+		Begun: p.Begun, Expires: p.Begun + p.Lasts, Seen: p.Begun + p.Seen, Idle: p.Idle,
+		Agent: p.Agent, From: unpack(p.From, formatAddress),
+		Sites: p.Sites, Upstream: p.Upstream,
+	}
+}
+
+func packVersion(v int) int {
+	if v == records.Version {
+		return 0
+	}
+	return v
+}
+
+// unpack is the string of an any; format spells the bytes.
+func unpack(v any, format func([]byte) string) string {
+	if b, ok := v.([]byte); ok {
+		return format(b)
+	}
+	s, _ := v.(string)
+	return s
+}
+
+// packText is an any of s, which b spells, if it does. Nothing is nil, and so left
+// out.
+func packText(s string, b []byte, err error, format func([]byte) string) any {
+	switch {
+	case s == "":
+		return nil
+	case err == nil && format(b) == s:
+		return b
+	}
+	return s
+}
+
+func packBase64(s string) any {
+	b, err := strict.DecodeString(s)
+	return packText(s, b, err, strict.EncodeToString)
+}
+
+func packUUID(s string) any {
+	b, err := hex.DecodeString(strings.ReplaceAll(s, "-", ""))
+	return packText(s, b, err, formatUUID)
+}
+
+func formatUUID(b []byte) string {
+	h := hex.EncodeToString(b)
+	if len(h) != 32 {
+		return ""
+	}
+	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
+}
+
+func packAddress(s string) any {
+	a, err := netip.ParseAddr(s)
+	return packText(s, a.AsSlice(), err, formatAddress)
+}
+
+func formatAddress(b []byte) string {
+	a, ok := netip.AddrFromSlice(b)
+	if !ok {
+		return ""
+	}
+	return a.String()
+}
+
+// agentParts are what most browsers say of themselves, word for word. In a stored
+// session of format 2 each is one control character, by its place here, which an
+// agent never has. None may be moved or removed.
+var agentParts = []string{
+	"Mozilla/5.0 (", "Windows NT 10.0; Win64; x64", "Macintosh; Intel Mac OS X 10_15_7", "X11; Linux x86_64",
+	"Linux; Android 10; K", "iPhone; CPU iPhone OS ", " like Mac OS X", "; rv:",
+	") AppleWebKit/537.36 (KHTML, like Gecko) Chrome/", ".0.0.0 Safari/537.36", ".0.0.0 Mobile Safari/537.36",
+	") AppleWebKit/605.1.15 (KHTML, like Gecko) Version/", " Safari/605.1.15", " Mobile/15E148 Safari/604.1",
+	") Gecko/20100101 Firefox/", " Edg/",
+}
+
+var shortenAgent, wholeAgent = agentReplacers()
+
+func agentReplacers() (shorten, whole *strings.Replacer) {
+	forth, back := make([]string, 0, 2*len(agentParts)), make([]string, 0, 2*len(agentParts))
+	for i, part := range agentParts {
+		code := string(rune(i + 1))
+		forth, back = append(forth, part, code), append(back, code, part)
+	}
+	return strings.NewReplacer(forth...), strings.NewReplacer(back...)
+}
