@@ -40,7 +40,7 @@ var silent = map[string]string{
 	"groups, none of which is for it": "handle /api/other {\nrespond other\n}\nroute /oauth2/other {\nrespond other\n}",
 }
 
-func TestAPathOfAnAPIThatNobodyAnswersIsNotFound(t *testing.T) {
+func TestClass41APathOfAnAPIThatNobodyAnswersIsNotFound(t *testing.T) {
 	for name, behind := range silent {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
@@ -204,7 +204,7 @@ func TestAConnectionThatAHandlerTookOverIsAnswered(t *testing.T) {
 
 // A gate on the portal's own origin has paths below /oauth2/, too, and what it
 // lets through is nobody's but the portal's.
-func TestAGateBehindThePortalAnswersItsOwnPaths(t *testing.T) {
+func TestClass41AGateBehindThePortalAnswersItsOwnPaths(t *testing.T) {
 	w := newWorld(t)
 	w.mustLoad(setup{portal: "sso_gate /private/* {\nclient 1\n}\nsso_gate /api/private/* {\nclient 1\n}"})
 	v, portal := w.visitor(), "http://"+w.portal
