@@ -33,6 +33,7 @@ func init() {
 //	POST   /sso/storage/compact makes it as small as what it has
 //	GET    /sso/keys            the keys that sign and seal, without themselves
 //	DELETE /sso/keys/<id>       withdraws one, and what it signed or sealed
+//	POST   /sso/check           what an authorization URL, the body, would get
 type adminAPI struct{}
 
 // CaddyModule returns the Caddy module information.
@@ -51,6 +52,7 @@ func (a adminAPI) Routes() []caddy.AdminRoute {
 		{Pattern: "/sso/storage/compact", Handler: a.doFileTask("compact")},
 		{Pattern: "/sso/keys", Handler: caddy.AdminHandlerFunc(a.listKeys)},
 		{Pattern: "/sso/keys/", Handler: caddy.AdminHandlerFunc(a.withdrawKey)},
+		{Pattern: "/sso/check", Handler: caddy.AdminHandlerFunc(a.checkRequest)},
 		{Pattern: "/sso/license/url", Handler: caddy.AdminHandlerFunc(a.licenseURL)},
 	}
 }
@@ -195,7 +197,7 @@ func searchUser(w http.ResponseWriter, c *core, name string, before ended) error
 
 // withCore runs f over the store of the configuration that is active.
 func withCore(w http.ResponseWriter, r *http.Request, method string, f func(*core) error) error {
-	endpoint.Hurry(w, r) // nobody reads a body
+	endpoint.Hurry(w, r)
 	if r.Method != method {
 		w.Header().Set("Allow", method)
 		return adminError(http.StatusMethodNotAllowed, fmt.Errorf("method not allowed; use %s", method))

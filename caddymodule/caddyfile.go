@@ -232,6 +232,7 @@ func (c *CodesConfig) unmarshal(d *caddyfile.Dispenser) error {
 //		signin        <id>...
 //		post_logout_redirect_uri <uri>...
 //		allow_no_pkce
+//		default_audience
 //		disabled
 //	}
 func unmarshalClient(d *caddyfile.Dispenser) (*ClientConfig, error) {
@@ -242,15 +243,16 @@ func unmarshalClient(d *caddyfile.Dispenser) (*ClientConfig, error) {
 	c.ID = d.Val()
 	line := *d
 	err := options(d, map[string]func() error{
-		"name":          func() error { return one(d, &c.Name) },
-		"public":        flag(&c.Public),
-		"secret":        func() error { return one(d, &c.Secret) },
-		"allow_no_pkce": flag(&c.AllowNoPKCE),
-		"disabled":      flag(&c.Disabled),
-		"audience":      func() error { return some(d, &c.Audiences) },
-		"scope":         func() error { return some(d, &c.Scopes) },
-		"project":       func() error { return checked(d, &c.Project, checkProject) },
-		"signin":        func() error { return some(d, &c.Signin) },
+		"name":             func() error { return one(d, &c.Name) },
+		"public":           flag(&c.Public),
+		"secret":           func() error { return secretOption(d, &c.Secret) },
+		"allow_no_pkce":    flag(&c.AllowNoPKCE),
+		"default_audience": flag(&c.DefaultAudience),
+		"disabled":         flag(&c.Disabled),
+		"audience":         func() error { return some(d, &c.Audiences) },
+		"scope":            func() error { return some(d, &c.Scopes) },
+		"project":          func() error { return checked(d, &c.Project, checkProject) },
+		"signin":           func() error { return some(d, &c.Signin) },
 		"redirect_uri": func() error {
 			return each(d, &c.RedirectURIs, func(raw string) error {
 				_, err := oauth.ParseRedirectURI(raw)
@@ -277,7 +279,7 @@ func unmarshalClient(d *caddyfile.Dispenser) (*ClientConfig, error) {
 				return nil
 			})
 		},
-		"hs256_key":        func() error { return one(d, &c.HS256Key) },
+		"hs256_key":        func() error { return secretOption(d, &c.HS256Key) },
 		"token_lifetime":   func() error { return duration(d, &c.TokenLifetime) },
 		"refresh_lifetime": func() error { return duration(d, &c.RefreshLifetime) },
 		"claim":            func() error { return c.unmarshalClaim(d) },

@@ -56,8 +56,9 @@ func TestAPortalWithoutItsStoreAnswersByItself(t *testing.T) {
 		if tt.logged > 0 && rec.Header().Get("Retry-After") != "1" {
 			t.Errorf("%s: Retry-After is %q", tt.path, rec.Header().Get("Retry-After"))
 		}
-		// A page has a way to go on, and what is for programs is asked by them.
-		if refresh := rec.Header().Get("Refresh"); (refresh != "") != (tt.path == "/api/oauth2/auth") {
+		// A page tries again by itself, and what is for programs is asked by them.
+		page := tt.path == "/api/oauth2/auth" || strings.HasPrefix(rec.Header().Get("Content-Type"), "text/html")
+		if refresh := rec.Header().Get("Refresh"); (refresh != "") != page {
 			t.Errorf("%s: Refresh is %q", tt.path, refresh)
 		}
 		entries := log.TakeAll()

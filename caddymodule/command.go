@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -19,7 +20,7 @@ import (
 func init() {
 	caddycmd.RegisterCommand(caddycmd.Command{
 		Name:  "sso",
-		Short: "Sees and ends sessions of single sign-on, edits users, withdraws keys, tries the License API, and looks after the storage",
+		Short: "Sees and ends sessions of single sign-on, edits users, withdraws keys, tries the License API, explains authorization URLs, and looks after the storage",
 		Long: `Works on the sessions of a running server, through its admin API, and on files
 of users.
 
@@ -36,7 +37,7 @@ on a file that no server has open with --file, and ask the server without it.`,
 				"The ID is that of \"session list\", or its first 16 characters, as logs have them. By these alone Redis can find only\n" +
 				"what this node uses: it takes --user, or is searched in the background, and then the log says what was ended."
 			group(sessions, subcommand("list", "Lists all live sessions", cobra.NoArgs, listSessions), end)
-			group(cmd, sessions, userCommand(), keysCommand(), licenseCommand(), storageCommand())
+			group(cmd, sessions, userCommand(), keysCommand(), licenseCommand(), storageCommand(), checkCommand())
 		},
 	})
 }
@@ -149,6 +150,11 @@ func end(fl caddycmd.Flags, path string) (n ended, err error) {
 
 // call asks the admin API, and hands its answer to read.
 func call(fl caddycmd.Flags, method, path string, read func(answer *json.Decoder) error) error {
+	return send(fl, method, path, nil, read)
+}
+
+// send is call with a body.
+func send(fl caddycmd.Flags, method, path string, body io.Reader, read func(answer *json.Decoder) error) error {
 	server, err := serverOf(fl)
 	if err != nil {
 		return fmt.Errorf("finding the admin API: %w; nothing was asked", err)
@@ -157,7 +163,7 @@ func call(fl caddycmd.Flags, method, path string, read func(answer *json.Decoder
 	if server.issuer != "" {
 		headers.Set(issuerHeader, server.issuer)
 	}
-	resp, err := caddycmd.AdminAPIRequest(server.address, method, path, headers, nil)
+	resp, err := caddycmd.AdminAPIRequest(server.address, method, path, headers, body)
 	if err != nil {
 		return fmt.Errorf("asking the admin API at %s: %w", server.address, err)
 	}

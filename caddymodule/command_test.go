@@ -16,7 +16,7 @@ func TestAnUnknownCommandIsAnErrorThatSuggestsOne(t *testing.T) {
 	for _, c := range []struct {
 		line, want string
 	}{
-		{"foo", `unknown command "foo" for "caddy sso"; did you mean keys, or license, or session, or storage, or user?`},
+		{"foo", `unknown command "foo" for "caddy sso"; did you mean check, or keys, or license, or session, or storage, or user?`},
 		{"sesion list", `unknown command "sesion" for "caddy sso"; did you mean session?`},
 		{"session lst", `unknown command "lst" for "caddy sso session"; did you mean list?`},
 		{"session x y z", `unknown command "x" for "caddy sso session"; did you mean end, or list?`},

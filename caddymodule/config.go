@@ -200,7 +200,8 @@ type ClientConfig struct {
 
 	// The URLs that codes may be sent to, compared byte for byte. The loopback
 	// addresses `http://127.0.0.1/…` and `http://[::1]/…` match any port (RFC
-	// 8252 section 7.3). At least one.
+	// 8252 section 7.3), and so does `http://localhost/…` without a port. At
+	// least one.
 	RedirectURIs []string `json:"redirect_uris,omitempty"`
 
 	// The URLs that a browser without a session may be sent to. One without a
@@ -214,6 +215,10 @@ type ClientConfig struct {
 	// What the `aud` of its tokens may hold; the first is the default. Default:
 	// the client's ID.
 	Audiences []string `json:"audiences,omitempty"`
+
+	// Lets a request of the Login API leave `audience` out: it is the first one
+	// then. OpenID Connect always does. Default: false.
+	DefaultAudience bool `json:"default_audience,omitempty"`
 
 	// What the client may ask for, such as `email` or `offline`; `*` is
 	// everything.
@@ -278,13 +283,13 @@ func (c *ClientConfig) withoutSecret() (*oauth.Client, error) {
 
 // client checks what can be checked of one client alone.
 func (c *ClientConfig) client() (*oauth.Client, error) {
-	secret, err := caddy.NewReplacer().ReplaceOrErr(c.Secret, true, true)
+	secret, err := readSecret(c.Secret)
 	if err != nil {
 		return nil, fmt.Errorf("secret: %w", err)
 	}
 	out := &oauth.Client{
 		ID: c.ID, Name: c.Name, Public: c.Public, Secret: oauth.NewSecret(secret),
-		AllowNoPKCE: c.AllowNoPKCE, Disabled: c.Disabled,
+		AllowNoPKCE: c.AllowNoPKCE, DefaultAudience: c.DefaultAudience, Disabled: c.Disabled,
 		Audiences: c.Audiences, Scopes: c.Scopes,
 		TokenAlg: keys.Algorithm(c.TokenAlg), Project: c.Project,
 		TokenLifetime: time.Duration(c.TokenLifetime), RefreshLifetime: time.Duration(c.RefreshLifetime),
@@ -340,7 +345,7 @@ func (c *ClientConfig) sharedKey() (*keys.SharedKey, error) {
 	if c.HS256Key == "" {
 		return nil, nil
 	}
-	key, err := caddy.NewReplacer().ReplaceOrErr(c.HS256Key, true, true)
+	key, err := readSecret(c.HS256Key)
 	if err != nil {
 		return nil, fmt.Errorf("hs256_key: %w", err)
 	}

@@ -19,8 +19,8 @@ import (
 // LicenseConfig is the License API: which software is licensed, who its
 // customers are, and what requests are signed with.
 type LicenseConfig struct {
-	// The grant of a request that names none: `code` or `token`. Default:
-	// `code`.
+	// The grant of a request that names none: `code` or `token`. A product that
+	// does not have it gets the one that it has. Default: `code`.
 	DefaultResponseType string `json:"default_response_type,omitempty"`
 
 	// How far the Date header of a request may be off, both ways. Default:
@@ -228,7 +228,7 @@ func (p *ProductConfig) product(client *oauth.Client) (*oauth.Product, error) {
 		return nil, fmt.Errorf("when_full %q: expected evict_oldest or deny, and a number of seats", p.WhenFull)
 	}
 	for _, raw := range p.RedirectURIs {
-		r, err := oauth.ParseProductRedirectURI(raw)
+		r, err := oauth.ParseRedirectURI(raw)
 		if err != nil {
 			return nil, err
 		}
@@ -240,7 +240,7 @@ func (p *ProductConfig) product(client *oauth.Client) (*oauth.Product, error) {
 	if p.Provision == nil {
 		return out, nil
 	}
-	secret, err := replaced(p.Provision.Secret)
+	secret, err := readSecret(p.Provision.Secret)
 	if err != nil {
 		return nil, fmt.Errorf("provision: secret: %w", err)
 	}
@@ -268,11 +268,11 @@ func apiKeys(list []*APIKeyConfig) (map[string]licenseapi.APIKey, error) {
 		if k == nil {
 			return nil, fmt.Errorf("api_keys: entry %d is null", i)
 		}
-		key, err := replaced(k.Key)
+		key, err := readSecret(k.Key)
 		if err != nil {
 			return nil, fmt.Errorf("api_key: %w", err)
 		}
-		shared, err := replaced(k.SharedKey)
+		shared, err := readSecret(k.SharedKey)
 		if err != nil {
 			return nil, fmt.Errorf("api_key: shared key: %w", err)
 		}
@@ -301,9 +301,6 @@ func checkAPIKey(key, shared string) error {
 	}
 	return nil
 }
-
-// replaced replaces the placeholders in a secret.
-func replaced(s string) (string, error) { return caddy.NewReplacer().ReplaceOrErr(s, true, true) }
 
 // newLicenseAPI makes the face and its signature key, where there is a License
 // API.

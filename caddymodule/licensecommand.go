@@ -99,6 +99,10 @@ func printSignature(fl caddycmd.Flags) (int, error) {
 	if !oauth.CleanText(key) || !oauth.CleanText(date) {
 		return caddy.ExitCodeFailedStartup, errors.New("--api-key or --date has characters that cannot stand in a header")
 	}
+	shared = withoutLineEnd(shared)
+	if err := checkSurroundings("the shared key", shared); err != nil {
+		return caddy.ExitCodeFailedStartup, err
+	}
 	fmt.Printf("Date: %s\nAuthorization: %s\n", date, licenseapi.Authorization(key, licenseapi.NewSharedKey(shared), date))
 	return caddy.ExitCodeSuccess, nil
 }

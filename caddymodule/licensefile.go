@@ -52,11 +52,15 @@ func unmarshalLicense(d *caddyfile.Dispenser, to **LicenseConfig) ([]named, erro
 	*to = l
 	var refs []named
 	err := options(d, map[string]func() error{
-		"default_response_type": func() error { return checked(d, &l.DefaultResponseType, checkResponseType) },
-		"clock_skew":            func() error { return duration(d, &l.ClockSkew) },
-		"openid_configuration":  flag(&l.OpenIDConfiguration),
-		"signature_key":         func() error { return one(d, &l.SignatureKey) },
-		"api_key":               func() error { return l.unmarshalAPIKey(d) },
+		"default_response_type": func() error {
+			err := checked(d, &l.DefaultResponseType, checkResponseType)
+			refs = append(refs, named{*d, func(*App) error { return l.checkDefaultResponseType() }})
+			return err
+		},
+		"clock_skew":           func() error { return duration(d, &l.ClockSkew) },
+		"openid_configuration": flag(&l.OpenIDConfiguration),
+		"signature_key":        func() error { return one(d, &l.SignatureKey) },
+		"api_key":              func() error { return l.unmarshalAPIKey(d) },
 		"bearer_client": func() error {
 			before := len(l.BearerClients)
 			err := some(d, &l.BearerClients)
@@ -88,6 +92,14 @@ func checkResponseType(t string) error {
 	return nil
 }
 
+func (l *LicenseConfig) checkDefaultResponseType() error {
+	lists := make([][]string, 0, len(l.Products))
+	for _, p := range l.Products {
+		lists = append(lists, p.ResponseTypes)
+	}
+	return oauth.CheckDefaultResponseType(l.DefaultResponseType, lists...)
+}
+
 func (l *LicenseConfig) unmarshalAPIKey(d *caddyfile.Dispenser) error {
 	k := new(APIKeyConfig)
 	args := d.RemainingArgs()
@@ -103,6 +115,11 @@ func (l *LicenseConfig) unmarshalAPIKey(d *caddyfile.Dispenser) error {
 			k.ReadOnly = true
 		default:
 			return d.Errf("api_key: unexpected %q; expected revoked or read_only", args[2])
+		}
+	}
+	for _, written := range []string{k.Key, k.SharedKey} {
+		if err := checkWrittenSecret(written); err != nil {
+			return d.Errf("api_key: %v", err)
 		}
 	}
 	if !hasPlaceholder(k.Key) && !hasPlaceholder(k.SharedKey) {
@@ -174,7 +191,7 @@ func (l *LicenseConfig) unmarshalProduct(d *caddyfile.Dispenser, refs *[]named) 
 		},
 		"redirect_uri": func() error {
 			return each(d, &p.RedirectURIs, func(raw string) error {
-				_, err := oauth.ParseProductRedirectURI(raw)
+				_, err := oauth.ParseRedirectURI(raw)
 				return err
 			})
 		},
@@ -257,6 +274,9 @@ func (p *ProductConfig) unmarshalProvision(d *caddyfile.Dispenser) error {
 		return d.Err("expected: provision <url> <secret>")
 	}
 	if err := signed.CheckURL(p.Provision.URL); err != nil {
+		return d.Errf("provision: %v", err)
+	}
+	if err := checkWrittenSecret(p.Provision.Secret); err != nil {
 		return d.Errf("provision: %v", err)
 	}
 	if hasPlaceholder(p.Provision.Secret) {

@@ -62,13 +62,15 @@ func spoilLicense(t *testing.T, old, spoiled string) string {
 
 func TestTheRightLicenseIsTaken(t *testing.T) {
 	for name, spoiled := range map[string][2]string{
-		"as it is":         {"", ""},
-		"no seats":         {"seats 2 deny", ""},
-		"seats alone":      {"seats 2 deny", "seats 1"},
-		"evict_oldest":     {"seats 2 deny", "seats 3 evict_oldest"},
-		"no provision":     {"provision https://back.example/users 0123456789abcdef", ""},
-		"no response type": {"response_type code", ""},
-		"two gates":        {"https://licenses.example {\n", "https://licenses.example, https://app.example {\nsso_gate /x* {\nclient 2\n}\n"},
+		"as it is":                              {"", ""},
+		"no seats":                              {"seats 2 deny", ""},
+		"seats alone":                           {"seats 2 deny", "seats 1"},
+		"evict_oldest":                          {"seats 2 deny", "seats 3 evict_oldest"},
+		"no provision":                          {"provision https://back.example/users 0123456789abcdef", ""},
+		"no response type":                      {"response_type code", ""},
+		"a default that the product leaves out": {"clock_skew 10m", "default_response_type code"},
+		"a default that one product alone has":  {"product demo {", "default_response_type token\nproduct cad {\nclient 2\nredirect_uri http://localhost\nresponse_type token\ncustomer_account acme\n}\nproduct demo {"},
+		"two gates":                             {"https://licenses.example {\n", "https://licenses.example, https://app.example {\nsso_gate /x* {\nclient 2\n}\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			config, err := adapt(spoilLicense(t, spoiled[0], spoiled[1]))
@@ -109,6 +111,14 @@ func TestAWrongLicenseIsRefusedOnItsLine(t *testing.T) {
 		{"an unknown option", "clock_skew 10m", "skew 10m", "skew", []string{`unknown option "skew"`, "api_key, bearer_client, clock_skew"}},
 		{"a skew that is no time", "clock_skew 10m", "clock_skew much", "clock_skew", []string{"is no time such as"}},
 		{"an unknown default", "clock_skew 10m", "default_response_type implicit", "default_response_type", []string{`"implicit" is unknown; expected code or token`}},
+		{
+			"a default that no product has", "clock_skew 10m", "default_response_type token", "default_response_type",
+			[]string{`default_response_type "token": no product has this response_type`, "add response_type token to a product"},
+		},
+		{
+			"a default beside products without a list", "clock_skew 10m\n\t\t\tapi_key key kw4qSnpSwXzgiv5yxYpZZmFEd9QAeiKTQ6OuyMja", "default_response_type token\nproduct other {\nclient 2\nredirect_uri http://localhost\ncustomer_account acme\n}", "default_response_type",
+			[]string{`no product has this response_type`},
+		},
 		{"a flag with an argument", "clock_skew 10m", "openid_configuration yes", "openid_configuration", []string{`unexpected "yes"`}},
 		{"an api_key without a shared key", "api_key key kw4qSnpSwXzgiv5yxYpZZmFEd9QAeiKTQ6OuyMja", "api_key key", "api_key", []string{"api_key <key> <shared key> [revoked | read_only]"}},
 		{"a short shared key", "kw4qSnpSwXzgiv5yxYpZZmFEd9QAeiKTQ6OuyMja", "short", "api_key", []string{"shorter than 20"}},
@@ -195,6 +205,7 @@ func TestAWrongLicenseInJSONIsRefused(t *testing.T) {
 		{"a negative skew", inLicense, "clock_skew", -1, "clock_skew: expected a time up to 24h"},
 		{"a skew of days", inLicense, "clock_skew", "48h", "clock_skew: expected a time up to 24h"},
 		{"an unknown default", inLicense, "default_response_type", "x", `default_response_type: "x" is unknown`},
+		{"a default that no product has", inLicense, "default_response_type", "token", `default_response_type "token": no product has this response_type`},
 		{"an unknown bearer client", inLicense, "bearer_clients", list{"9"}, "bearer_client 9: is unknown"},
 		{"a null key", inLicense, "api_keys", list{nil}, "api_keys: entry 0 is null"},
 		{"a short shared key", inLicense, "api_keys", list{map[string]any{"key": "k", "shared_key": "s"}}, "api_key: the shared key is shorter than 20"},

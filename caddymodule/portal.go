@@ -15,7 +15,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-sso/caddy-sso/endpoint"
-	"github.com/caddy-sso/caddy-sso/gate"
 	"github.com/caddy-sso/caddy-sso/licenseapi"
 	"github.com/caddy-sso/caddy-sso/loginapi"
 	"github.com/caddy-sso/caddy-sso/oauth"
@@ -32,7 +31,8 @@ func init() {
 // answers its own paths, below `/api/oauth2/`, `/api/projects/`, `/oauth2/`,
 // `/.well-known/` and `/sso/`, `/api/token/validate` and `/api/users/me`, and hands every other request to the next
 // handler, without the cookies that are its own, and without an `Upgrade` to
-// another protocol than WebSocket. With `license` it answers
+// another protocol than WebSocket. Where nobody behind it answers a path below
+// `/api/`, `/oauth2/` or `/sso/`, it answers 404. With `license` it answers
 // `/api/v4/sso_url` and `/api/v4/oauth_url`, too.
 type Portal struct {
 	app   *App
@@ -67,58 +67,52 @@ func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhtt
 	if err != nil {
 		return p.closed(w, r, next, err)
 	}
-	serve := faces.login.Endpoint(r.URL.Path)
+	own := endpoint.Canonical(r)
+	path := own.URL.Path
+	serve := faces.login.Endpoint(path)
 	if serve == nil && core.license != nil {
-		serve = core.license.Endpoint(r.URL.Path)
+		serve = core.license.Endpoint(path)
 	}
 	if serve == nil {
-		serve = faces.oidc.Endpoint(r.URL.Path)
+		serve = faces.oidc.Endpoint(path)
 	}
 	if serve == nil {
-		serve = faces.hosted.Endpoint(r.URL.Path)
+		serve = faces.hosted.Endpoint(path)
 	}
 	if serve == nil {
 		core.release()
-		return handled(w, r, handOn(w, r, next), p.log)
+		return p.handOn(w, r, own, next)
 	}
 	defer core.release()
 	endpoint.Hurry(w, r)
-	serve(w, r)
+	serve(w, own)
 	return nil
-}
-
-// handOn is for a request that is none of the portal's.
-func handOn(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	if !gate.Table(shared).Enter(w, r) {
-		return nil
-	}
-	identify(r, nil)
-	return next.ServeHTTP(w, r)
 }
 
 // closed answers while the store cannot be opened. It returns no error of its
 // own, which Caddy would log with the query of the request.
 func (p *Portal) closed(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, err error) error {
-	login := &loginapi.API{Log: p.log}
+	login := &loginapi.API{Pages: p.app.pages, Log: p.log}
 	standard := &oidc.API{Pages: p.app.pages, Log: p.log}
 	hosted := &signin.Hosted{Pages: p.app.pages, Log: p.log}
-	path := r.URL.Path
+	own := endpoint.Canonical(r)
+	path := own.URL.Path
 	license := &licenseapi.API{Log: p.log}
 	endpoint.Hurry(w, r)
 	switch serve := hosted.Endpoint(path); {
 	case p.app.License != nil && license.Endpoint(path) != nil:
 		license.Unavailable(w, err)
 	case login.Endpoint(path) != nil:
-		login.Unavailable(w, r, err)
+		login.Unavailable(w, own, err)
 	case standard.Endpoint(path) != nil:
-		standard.Unavailable(w, r, err)
+		standard.Unavailable(w, own, err)
 	case serve == nil:
 		endpoint.Calm(w, r)
-		return handled(w, r, handOn(w, r, next), p.log)
+		return p.handOn(w, r, own, next)
 	case strings.HasPrefix(path, signin.AssetPrefix): // the page below needs them
-		serve(w, r)
+		serve(w, own)
 	default:
-		hosted.Unavailable(w, err)
+		hosted.Unavailable(w, own, err)
 	}
 	return nil
 }
@@ -168,6 +162,7 @@ func (p *Portal) newFaces(c *core) *portalFaces {
 		SignIn:     hosted.SignIn,
 		Provider:   hosted.Provider,
 		Leave:      hosted.Leave,
+		Pages:      a.pages,
 		From:       from,
 		Log:        p.log,
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -72,7 +73,8 @@ type UserConfig struct {
 	// The user name, compared without case. Required.
 	Name string `json:"name,omitempty"`
 
-	// A bcrypt or argon2id hash, as `caddy hash-password` prints it. Required.
+	// A bcrypt or argon2id hash, as `caddy hash-password` prints it. Placeholders
+	// are replaced. Required.
 	Hash string `json:"hash,omitempty"`
 
 	// The e-mail address, with which the user can sign in, too.
@@ -119,7 +121,11 @@ func (s *SigninLocal) Way() (signin.Way, error) {
 		return nil, fmt.Errorf("local: %w", err)
 	}
 	for _, u := range s.Users {
-		if err := u.addTo(way); err != nil {
+		hash, err := readSecret(u.Hash)
+		if err != nil {
+			return nil, fmt.Errorf("local: user %q: hash: %w", u.Name, err)
+		}
+		if err := u.addTo(way, hash); err != nil {
 			return nil, fmt.Errorf("local: %w", err)
 		}
 	}
@@ -129,8 +135,9 @@ func (s *SigninLocal) Way() (signin.Way, error) {
 	return way, nil
 }
 
-func (u *UserConfig) addTo(way *signin.Local) error {
-	hash, err := signin.ParseHash(u.Hash, comparers)
+// addTo adds the user, with the hash that placeholders stand for.
+func (u *UserConfig) addTo(way *signin.Local, encoded string) error {
+	hash, err := signin.ParseHash(encoded, comparers)
 	if err != nil {
 		return fmt.Errorf("user %q: %w", u.Name, err)
 	}
@@ -183,6 +190,9 @@ func (s *SigninLocal) attempts(d *caddyfile.Dispenser) error {
 	})
 }
 
+// someHash stands for a hash that is not known yet, to check the rest of a user.
+var someHash = "$2a$04$" + strings.Repeat("A", 53)
+
 func (s *SigninLocal) user(d *caddyfile.Dispenser, all *signin.Local) error {
 	u := new(UserConfig)
 	if !d.AllArgs(&u.Name, &u.Hash) {
@@ -203,7 +213,11 @@ func (s *SigninLocal) user(d *caddyfile.Dispenser, all *signin.Local) error {
 		return err
 	}
 	s.Users = append(s.Users, u)
-	return onLine(&line, u.addTo(all))
+	hash := u.Hash
+	if hasPlaceholder(hash) {
+		hash = someHash
+	}
+	return onLine(&line, u.addTo(all, hash))
 }
 
 // Interface guards

@@ -50,7 +50,7 @@ func (*SigninBackend) CaddyModule() caddy.ModuleInfo {
 // Provision replaces placeholders. The backend is asked at the first sign-in.
 func (s *SigninBackend) Provision(ctx caddy.Context) error {
 	s.log = ctx.Logger()
-	secret, err := replaced(s.Secret)
+	secret, err := readSecret(s.Secret)
 	if err != nil {
 		return fmt.Errorf("signin backend %s: secret: %w", s.ID, err)
 	}
@@ -136,7 +136,7 @@ func (s *SigninBackend) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	s.ID = d.Val()
 	err := options(d, map[string]func() error{
 		"url":     func() error { return checked(d, &s.URL, signed.CheckURL) },
-		"secret":  func() error { return one(d, &s.Secret) },
+		"secret":  func() error { return secretOption(d, &s.Secret) },
 		"timeout": func() error { return duration(d, &s.Timeout) },
 		"name":    func() error { return one(d, &s.Name) },
 	})

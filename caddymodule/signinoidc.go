@@ -69,7 +69,8 @@ type SigninOIDC struct {
 	Recheck caddy.Duration `json:"recheck,omitempty"`
 
 	// Parameters that the provider wants in an authorization request beside the
-	// standard ones: `access_type` for example. Default: none.
+	// standard ones: `access_type` for example, or `response_mode` with
+	// `form_post`. Default: none.
 	AuthorizeParams map[string]string `json:"authorize_params,omitempty"`
 
 	// The ID of a way whose users sign in by this provider, too, where the
@@ -89,7 +90,7 @@ func (*SigninOIDC) CaddyModule() caddy.ModuleInfo {
 // Provision checks the options. The provider is asked at the first sign-in.
 func (s *SigninOIDC) Provision(ctx caddy.Context) error {
 	s.log = ctx.Logger()
-	secret, err := caddy.NewReplacer().ReplaceOrErr(s.ClientSecret, true, true)
+	secret, err := readSecret(s.ClientSecret)
 	if err != nil {
 		return fmt.Errorf("signin oidc %s: client_secret: %w", s.ID, err)
 	}
@@ -177,7 +178,7 @@ func (s *SigninOIDC) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	err := options(d, map[string]func() error{
 		"issuer":          func() error { return checked(d, &s.Issuer, signin.CheckProviderIssuer) },
 		"client_id":       func() error { return one(d, &s.ClientID) },
-		"client_secret":   func() error { return one(d, &s.ClientSecret) },
+		"client_secret":   func() error { return secretOption(d, &s.ClientSecret) },
 		"name":            func() error { return one(d, &s.Name) },
 		"icon":            func() error { return checked(d, &s.Icon, page.CheckIcon) },
 		"scope":           func() error { return some(d, &s.Scopes) },

@@ -51,7 +51,7 @@ func (*SigninTrusted) CaddyModule() caddy.ModuleInfo {
 // Provision replaces placeholders.
 func (s *SigninTrusted) Provision(ctx caddy.Context) error {
 	s.log = ctx.Logger()
-	secret, err := replaced(s.Secret)
+	secret, err := readSecret(s.Secret)
 	if err != nil {
 		return fmt.Errorf("signin trusted %s: secret: %w", s.ID, err)
 	}
@@ -108,7 +108,7 @@ func (s *SigninTrusted) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	s.ID = d.Val()
 	err := options(d, map[string]func() error{
 		"url":    func() error { return checked(d, &s.URL, signin.CheckTrustedURL) },
-		"secret": func() error { return one(d, &s.Secret) },
+		"secret": func() error { return secretOption(d, &s.Secret) },
 		"name":   func() error { return one(d, &s.Name) },
 		"icon":   func() error { return checked(d, &s.Icon, page.CheckIcon) },
 	})

@@ -65,6 +65,7 @@ func slowRequests(w *world, licensedSite string) []slow {
 		{"a form that waits at the gate", "POST", w.site, "/form", form, 408, "It did not arrive whole."},
 		{"an activation", "POST", licensedSite, "/api/v4/activate_license", data, 408, `{"status":408,"code":"request_timeout",`},
 		{"what nobody reads at the portal", "GET", w.portal, "/sso/sign_in", form, 200, ""},
+		{"what nobody reads at an unknown path", "POST", w.portal, "/api/oauth2/user", data, 404, `"003-061"`},
 		{"what nobody reads at the gate", "PUT", w.site, "/file", data, 401, ""},
 	}
 }
@@ -75,6 +76,10 @@ func (s slow) answerTo(ctx context.Context, proto int) (status int, body string,
 	head := http.Header{
 		"Content-Type": {s.mime}, "Accept": {"text/html"}, "Origin": {"http://" + s.host}, "Sec-Fetch-Site": {"same-origin"},
 		"Sec-Fetch-Mode": {"navigate"}, "Sec-Fetch-Dest": {"document"},
+	}
+	if strings.HasPrefix(s.path, "/api/") { // a person would get a page
+		head.Set("Sec-Fetch-Mode", "cors")
+		head.Set("Sec-Fetch-Dest", "empty")
 	}
 	if proto == 2 {
 		reader, writer := io.Pipe()

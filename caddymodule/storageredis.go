@@ -59,6 +59,7 @@ type StorageRedis struct {
 	RevokeWait *RevokeWaitConfig `json:"revoke_wait,omitempty"`
 
 	url, key string
+	wholeKey string // key as the release before read it, with a line end; for one release
 	options  redis.Options
 }
 
@@ -85,20 +86,22 @@ const minStorageKey = 32
 // Provision checks the settings, without connecting.
 func (s *StorageRedis) Provision(caddy.Context) error {
 	setDefault(&s.KeyPrefix, redis.DefaultPrefix)
-	repl := caddy.NewReplacer()
+	replaced := func(raw string) (string, error) { return caddy.NewReplacer().ReplaceOrErr(raw, true, true) }
 	for _, setting := range []struct {
 		name, raw string
 		to        *string
+		read      func(string) (string, error)
 	}{
-		{"url", s.URL, &s.url},
-		{"storage_key", s.StorageKey, &s.key},
-		{"key_prefix", s.KeyPrefix, &s.options.Prefix},
-		{"tls_ca", s.TLSCA, &s.options.TLS.CA},
-		{"tls_client_certificate", s.TLSClientCertificate, &s.options.TLS.Certificate},
-		{"tls_client_key", s.TLSClientKey, &s.options.TLS.Key},
+		{"url", s.URL, &s.url, readSecret}, // which may have a password
+		{"storage_key", s.StorageKey, &s.key, readSecret},
+		{"storage_key", s.StorageKey, &s.wholeKey, replaced},
+		{"key_prefix", s.KeyPrefix, &s.options.Prefix, replaced},
+		{"tls_ca", s.TLSCA, &s.options.TLS.CA, replaced},
+		{"tls_client_certificate", s.TLSClientCertificate, &s.options.TLS.Certificate, replaced},
+		{"tls_client_key", s.TLSClientKey, &s.options.TLS.Key, replaced},
 	} {
 		var err error
-		if *setting.to, err = repl.ReplaceOrErr(setting.raw, true, true); err != nil {
+		if *setting.to, err = setting.read(setting.raw); err != nil {
 			return fmt.Errorf("%s: %w", setting.name, err)
 		}
 	}
@@ -159,7 +162,7 @@ func (*StorageRedis) Shared() bool { return true }
 
 // Vault implements Engine.
 func (s *StorageRedis) Vault(store storage.Store, memory *keys.Memory) keys.Vault {
-	return keys.NewStoreVault(store, []byte(s.key), memory)
+	return keys.NewStoreVault(store, []byte(s.key), memory, []byte(s.wholeKey))
 }
 
 // UnmarshalCaddyfile sets up the engine from Caddyfile tokens. Syntax:
@@ -181,7 +184,7 @@ func (s *StorageRedis) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return d.Errf("redis: %v", err)
 	}
 	if err := options(d, map[string]func() error{
-		"storage_key": func() error { return one(d, &s.StorageKey) },
+		"storage_key": func() error { return secretOption(d, &s.StorageKey) },
 		"key_prefix":  func() error { return one(d, &s.KeyPrefix) },
 		"tls_ca":      func() error { return one(d, &s.TLSCA) },
 		"tls_client_auth": func() error {

@@ -150,13 +150,15 @@ func askForHash(fl caddycmd.Flags) (string, error) {
 	if algorithm != "argon2id" && algorithm != "bcrypt" {
 		return "", fmt.Errorf("algorithm %q is unknown; expected argon2id or bcrypt", algorithm)
 	}
-	password, err := askForPassword()
+	typed, err := askForPassword()
 	if err != nil {
 		return "", err
 	}
-	if len(password) == 0 || len(password) > signin.MaxPassword {
-		return "", fmt.Errorf("expected a password of 1 to %d bytes", signin.MaxPassword)
+	normalized, err := signin.NormalizePassword(typed)
+	if err != nil {
+		return "", err
 	}
+	password := []byte(normalized)
 	if algorithm == "bcrypt" {
 		hash, err := caddyauth.BcryptHash{}.Hash(password)
 		return string(hash), err
@@ -176,18 +178,18 @@ func askForHash(fl caddycmd.Flags) (string, error) {
 
 // askForPassword reads a password twice from a terminal, which does not show
 // it, or else the first line of the standard input.
-func askForPassword() ([]byte, error) {
+func askForPassword() (string, error) {
 	fd := int(os.Stdin.Fd())
 	if !term.IsTerminal(fd) {
-		line, err := bufio.NewReader(io.LimitReader(os.Stdin, 2*signin.MaxPassword)).ReadString('\n')
+		line, err := bufio.NewReader(io.LimitReader(os.Stdin, 4*signin.MaxPassword)).ReadString('\n')
 		if err != nil && !errors.Is(err, io.EOF) {
-			return nil, fmt.Errorf("reading the password: %w", err)
+			return "", fmt.Errorf("reading the password: %w", err)
 		}
-		return []byte(strings.TrimRight(line, "\r\n")), nil
+		return strings.TrimRight(line, "\r\n"), nil
 	}
 	restore, err := raw(fd)
 	if err != nil {
-		return nil, fmt.Errorf("asking for the password: %w", err)
+		return "", fmt.Errorf("asking for the password: %w", err)
 	}
 	defer restore()
 	terminal := term.NewTerminal(struct {
@@ -199,16 +201,16 @@ func askForPassword() ([]byte, error) {
 		typed[i], err = terminal.ReadPassword(prompt)
 		if errors.Is(err, io.EOF) { // Ctrl-C or Ctrl-D
 			fmt.Fprint(os.Stderr, "\r\n")
-			return nil, errors.New("cancelled; nothing was changed")
+			return "", errors.New("cancelled; nothing was changed")
 		}
 		if err != nil {
-			return nil, fmt.Errorf("asking for the password: %w", err)
+			return "", fmt.Errorf("asking for the password: %w", err)
 		}
 	}
 	if typed[0] != typed[1] {
-		return nil, errors.New("the two are not the same; nothing was changed")
+		return "", errors.New("the two are not the same; nothing was changed")
 	}
-	return []byte(typed[0]), nil
+	return typed[0], nil
 }
 
 // raw has a terminal show nothing until restore, or until a signal ends the

@@ -142,6 +142,7 @@ func TestAWrongCaddyfileIsRefusedOnItsLine(t *testing.T) {
 		{"oidc with an icon that is none", "signin local {", "signin oidc acme {\nicon acme.svg\n}\nsignin local {", "icon acme.svg", []string{"https:// URL", "/logo.svg"}},
 		{"oidc that is asked too often", "signin local {", "signin oidc acme {\nissuer https://a.example\nclient_id x\nrecheck 5s\n}\nsignin local {", "signin oidc acme", []string{"recheck 5s is too often", "the shortest is 1m0s"}},
 		{"oidc that is asked for no time", "signin local {", "signin oidc acme {\nrecheck never\n}\nsignin local {", "recheck never", []string{"is no time such as"}},
+		{"oidc with a response mode that nobody reads", "signin local {", "signin oidc acme {\nissuer https://acme.example\nclient_id x\nauthorize_param response_mode fragment\n}\nsignin local {", "authorize_param response_mode", []string{"the parameter response_mode is ours to send"}},
 		{"oidc with a parameter that is ours", "signin local {", "signin oidc acme {\nauthorize_param state x\n}\nsignin local {", "authorize_param state", []string{"the parameter state is ours to send", "access_type"}},
 		{"oidc that is to ask nobody", "signin local {", "signin oidc acme {\nauthorize_param prompt \"login none\"\n}\nsignin local {", "authorize_param prompt", []string{"prompt none", "consent"}},
 		{"oidc with a parameter without a value", "signin local {", "signin oidc acme {\nauthorize_param prompt\n}\nsignin local {", "authorize_param prompt", []string{"expected a name and a value"}},

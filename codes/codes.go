@@ -62,6 +62,10 @@ type Record struct {
 	Nonce       string    `json:"nonce,omitempty" cbor:"9,keyasint,omitempty"`
 	AuthTime    time.Time `json:"auth_time" cbor:"10,keyasint"`
 
+	// OfflineAccess says that the scope offline was asked for by the name that
+	// it has in OpenID Connect, offline_access.
+	OfflineAccess bool `json:"offline_access,omitempty" cbor:"15,keyasint,omitempty"`
+
 	// Product and Account are set on a code for the activation of licensed
 	// software, which is good for nothing else.
 	Product string `json:"product,omitempty" cbor:"11,keyasint,omitempty"`

@@ -54,7 +54,9 @@ func Authenticate(r *http.Request, server *oauth.Server, from oauth.Origin, clie
 		return nil, oauth.Invalid("The Authorization header is there more than once.")
 	case len(headers) == 1 && headers[0] != "":
 	case clientID == "":
-		return nil, &oauth.Error{Kind: unnamed, Description: "client_id is missing."}
+		missing := oauth.MissingParam("client_id")
+		missing.Kind = unnamed
+		return nil, missing
 	default:
 		return server.Authenticate(from, clientID, clientSecret)
 	}

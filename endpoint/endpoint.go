@@ -21,6 +21,28 @@ func SingleSlashes(path string) string {
 	return path
 }
 
+// CanonicalPath is a path without doubled slashes, and without one at its end, as
+// all endpoints are named.
+func CanonicalPath(path string) string {
+	path = SingleSlashes(path)
+	if len(path) > 1 {
+		path = strings.TrimSuffix(path, "/")
+	}
+	return path
+}
+
+// Canonical is a request for the canonical path: the request itself, where it is.
+func Canonical(r *http.Request) *http.Request {
+	path := CanonicalPath(r.URL.Path)
+	if path == r.URL.Path {
+		return r
+	}
+	canonical, u := *r, *r.URL
+	u.Path, u.RawPath = path, ""
+	canonical.URL = &u
+	return &canonical
+}
+
 // Knows says whether an endpoint knows the method of a request. Where it does
 // not, the answer will name those that it does: the rest of a 405 is the
 // caller's.
@@ -66,6 +88,15 @@ func (s Scripts) Preflight(w http.ResponseWriter, r *http.Request, methods ...st
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return true
+}
+
+// Unknown is Preflight for a path that is no endpoint. There a preflight of an
+// origin that is not registered is answered as any other request is.
+func (s Scripts) Unknown(w http.ResponseWriter, r *http.Request) bool {
+	if isPreflight(r) && !s.Clients.RegisteredOrigin(r.Header.Get("Origin")) {
+		return false
+	}
+	return s.Preflight(w, r, http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete)
 }
 
 // PublicPreflight answers a preflight of what [WritePublic] gives to scripts of

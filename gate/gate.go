@@ -181,6 +181,9 @@ func (g *Gate) Handle(w http.ResponseWriter, r *http.Request) (Pass, bool) {
 			return Pass{}, false
 		}
 		if !applies {
+			if g.strayed(w, r) {
+				return Pass{}, false
+			}
 			if !g.AllowRawPath {
 				undisguise(r.Header)
 			}

@@ -3,6 +3,7 @@ package gate
 import (
 	"net/http"
 
+	"github.com/caddy-sso/caddy-sso/endpoint"
 	"github.com/caddy-sso/caddy-sso/oauth"
 	"github.com/caddy-sso/caddy-sso/session"
 )
@@ -41,8 +42,8 @@ func (g *LicenseGate) Handle(w http.ResponseWriter, r *http.Request) (Pass, bool
 		noTunnel(w)
 		return Pass{}, false
 	}
-	if endpoint := g.Endpoint(r.URL.Path); endpoint != nil {
-		endpoint(w, r)
+	if answer := g.Endpoint(endpoint.CanonicalPath(r.URL.Path)); answer != nil {
+		answer(w, r)
 		return Pass{}, false
 	}
 	activated, done := g.Check(w, r)

@@ -96,6 +96,9 @@ func validWindow(s string) bool { return len(s) <= 64 && oauth.CleanText(s) }
 
 // beginPage is for a person who asked for a page and has no session.
 func (g *Gate) beginPage(v *visit, w http.ResponseWriter, r *http.Request, site *Site) {
+	if g.misrouted(w, r, site) {
+		return
+	}
 	returnTo := g.OriginalURI(r)
 	if !localPath(returnTo) {
 		g.Pages.Message(w, http.StatusRequestURITooLong, page.Message{
@@ -149,12 +152,12 @@ func (g *Gate) callback(v *visit, w http.ResponseWriter, r *http.Request, site *
 			g.Log.Warn("the state of an answer cannot be opened: if people meet this, the nodes that serve this site have different keys, and need the same storage",
 				zap.String("setting", "storage"), zapOrigin(site), zapClient(g.Client), zap.Int("requests", n))
 		}
-		g.discard(r, site, "its state is not one of ours")
+		g.discard(r, site, q.Get("code"), "its state is not one of ours")
 		g.unfinished(w, "The answer of the sign-in page was changed on its way, or is from another time.")
 		return
 	}
 	if st.Client != g.Client.ID || st.Origin != site.Origin || !localPath(st.Return) {
-		g.discard(r, site, "its state is of another site")
+		g.discard(r, site, q.Get("code"), "its state is of another site")
 		g.unfinished(w, "The answer of the sign-in page belongs to another site.")
 		return
 	}
@@ -171,7 +174,7 @@ func (g *Gate) callback(v *visit, w http.ResponseWriter, r *http.Request, site *
 	}
 	bound, _ := v.cookie(site.Binder)
 	if bound == "" || bound != st.Binder || g.Now().Unix()-st.Begun > int64(stateLifetime.Seconds()) {
-		g.discard(r, site, "its state is of another browser, or too old")
+		g.discard(r, site, q.Get("code"), "its state is of another browser, or too old")
 		if hadSession && g.lives(r, old) {
 			// Another tab has signed in meanwhile. Nothing changes but the page.
 			g.arrive(w, site, st)
@@ -189,7 +192,7 @@ func (g *Gate) callback(v *visit, w http.ResponseWriter, r *http.Request, site *
 			return
 		}
 		if refusal.Kind == oauth.TooManyCodes { // the code is as good as before
-			g.tooMany(w, refusal.RetryAfter)
+			g.tooMany(w, site, st.Return, refusal.RetryAfter)
 			return
 		}
 		g.again(v, w, r, site, st)
@@ -265,8 +268,8 @@ func (g *Gate) again(v *visit, w http.ResponseWriter, r *http.Request, site *Sit
 // alive, those codes would fill the allowance of the user. A code comes here in
 // the one browser that it was sent to; whoever has it from elsewhere can cost
 // its owner no more than another turn.
-func (g *Gate) discard(r *http.Request, site *Site, why string) {
-	if code := r.URL.Query().Get("code"); code != "" {
+func (g *Gate) discard(r *http.Request, site *Site, code, why string) {
+	if code != "" {
 		g.Server.DiscardCode(r.Context(), oauth.CodeRequest{
 			Client: g.Client, Code: code, RedirectURI: site.URI, From: g.From(r),
 		}, why)

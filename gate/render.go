@@ -131,21 +131,26 @@ func (g *Gate) failed(w http.ResponseWriter, r *http.Request, err error) {
 		})
 		return
 	}
-	g.Pages.Message(w, http.StatusServiceUnavailable, page.Message{
+	m := page.Message{
 		App: g.Client.Name, Title: "Just a moment",
-		Text:       "Who is signed in cannot be told right now. You have not been signed out.",
-		Next:       "Wait a few seconds, then reload the page.",
-		RetryAfter: time.Second,
-	})
+		Text: "Who is signed in cannot be told right now. You have not been signed out.",
+	}
+	if wantsPage(r) {
+		m.Retry, m.RetryAfter = &page.Retry{}, time.Second
+	} else {
+		m.Next = "What you sent did not arrive. Wait a few seconds, then reload the page: that sends it once more."
+		m.Link = &page.Link{Text: "Go to the start page", URL: "/"}
+	}
+	g.Pages.Message(w, http.StatusServiceUnavailable, m)
 }
 
 // tooMany is a callback of a user who has signed in to sites too often.
-func (g *Gate) tooMany(w http.ResponseWriter, after time.Duration) {
+func (g *Gate) tooMany(w http.ResponseWriter, site *Site, returnTo string, after time.Duration) {
 	g.Pages.Message(w, http.StatusTooManyRequests, page.Message{
 		App: g.Client.Name, Title: "Just a moment",
 		Text:       "There were very many sign-ins within an hour. You have not been signed out.",
-		Next:       "Wait a few seconds, then reload the page.",
 		RetryAfter: after,
+		Link:       &page.Link{Text: "Try again", URL: site.Origin + returnTo},
 	})
 }
 

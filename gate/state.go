@@ -180,9 +180,14 @@ func (g *Gate) onPortal(r *http.Request, b beginning) (string, error) {
 
 // localPath says whether p is a path of this very origin: browsers read // and
 // /\ as the beginning of a host, and drop control characters before they look.
-// Nor has it a quotation mark, which no browser sends and sealing makes longer.
+// In a query a backslash has no such meaning, and browsers send it as it is (URL
+// standard, section 4.4); sealing writes it twice. Nor has p a quotation mark,
+// which no browser sends.
 func localPath(p string) bool {
-	if len(p) == 0 || p[0] != '/' || len(p) > maxReturn || strings.ContainsAny(p, `\"`) || !oauth.CleanText(p) {
+	if len(p) == 0 || p[0] != '/' || strings.Contains(p, `"`) || !oauth.CleanText(p) {
+		return false
+	}
+	if path, query, _ := strings.Cut(p, "?"); strings.Contains(path, `\`) || len(p)+strings.Count(query, `\`) > maxReturn {
 		return false
 	}
 	u, err := url.Parse("http://site.invalid" + p)

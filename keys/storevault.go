@@ -48,14 +48,24 @@ var (
 // may share, one after the other: a ring that begins while the store does not
 // answer goes on with that. It may be nil.
 //
+// Blobs that were sealed under a key of before are opened, too, and sealed anew under
+// storageKey by the next Update.
+//
 // store stays the caller's to close.
-func NewStoreVault(store storage.Store, storageKey []byte, memory *Memory) Vault {
+func NewStoreVault(store storage.Store, storageKey []byte, memory *Memory, before ...[]byte) Vault {
 	v := &storeVault{store: store, memory: memory}
 	if len(storageKey) < minStorageKey {
 		v.err = ErrStorageKeyTooShort
 		return v
 	}
-	v.aead, v.err = deriveAEAD(storageKey, "store vault")
+	for _, key := range append([][]byte{storageKey}, before...) {
+		aead, err := deriveAEAD(key, "store vault")
+		if err != nil {
+			v.err = err
+			return v
+		}
+		v.aeads = append(v.aeads, aead)
+	}
 	return v
 }
 
@@ -94,8 +104,8 @@ func (m *Memory) get(name string) []byte {
 type storeVault struct {
 	store  storage.Store
 	memory *Memory
-	aead   cipher.AEAD
-	err    error // why there is no aead
+	aeads  []cipher.AEAD // the first seals, all open
+	err    error         // why there is none
 }
 
 func (*storeVault) Format(s fmt.State, _ rune) { redact(s) }
@@ -118,11 +128,14 @@ func (v *storeVault) Update(ctx context.Context, name string, change func([]byte
 		if next == nil && blob == nil {
 			return nil, nil
 		}
-		written := old
-		if next == nil {
+		written, changed := old, next != nil
+		if !changed {
 			next = blob // the same again, for its lifetime's sake
-		} else if written, err = seal(v.aead, rand.Reader, next, name); err != nil {
-			return nil, fmt.Errorf("sealing keys: %w", err)
+		}
+		if _, current := unseal(v.aeads[0], old, name); changed || !current {
+			if written, err = seal(v.aeads[0], rand.Reader, next, name); err != nil {
+				return nil, fmt.Errorf("sealing keys: %w", err)
+			}
 		}
 		swapped, err := v.store.CompareAndSwap(ctx, vaultKey(name), old, written, vaultLifetime)
 		if err != nil {
@@ -148,8 +161,7 @@ func (v *storeVault) read(ctx context.Context, name string) (sealed, blob []byte
 	if !ok {
 		return nil, nil, nil // what was there is remembered, so that it can come back
 	}
-	blob, ok = unseal(v.aead, sealed, name)
-	if !ok {
+	if blob, ok = v.open(sealed, name); !ok {
 		return nil, nil, ErrStorageKey
 	}
 	v.memory.saw(name, sealed)
@@ -161,7 +173,17 @@ func (v *storeVault) Recall(name string) ([]byte, bool) {
 	if v.err != nil {
 		return nil, false
 	}
-	return unseal(v.aead, v.memory.get(name), name)
+	return v.open(v.memory.get(name), name)
+}
+
+// open returns what was sealed under one of the keys.
+func (v *storeVault) open(sealed []byte, name string) (blob []byte, ok bool) {
+	for _, aead := range v.aeads {
+		if blob, ok = unseal(aead, sealed, name); ok {
+			return blob, true
+		}
+	}
+	return nil, false
 }
 
 func vaultKey(name string) string { return StoredPrefix + name }

@@ -73,6 +73,7 @@ var refusals = map[oauth.Kind]refusal{
 	oauth.UnauthorizedClient:      errValidation,
 	oauth.UnsupportedResponseType: errValidation,
 	oauth.UnsupportedGrantType:    errValidation,
+	oauth.UnsupportedTokenType:    errValidation,
 	oauth.RequestObject:           errValidation,
 	oauth.RequestObjectURI:        errValidation,
 	oauth.LinkSpent:               errCode,

@@ -51,10 +51,10 @@ const PublicKeyPath = "/sso/license_signature.pem"
 // Endpoint returns what answers a path, or nil for a path that is not this
 // API's.
 func (a *API) Endpoint(path string) http.HandlerFunc {
-	switch endpoint.SingleSlashes(path) {
-	case "/api/v4/sso_url", "/api/v4/sso_url/":
+	switch path {
+	case "/api/v4/sso_url":
 		return a.ssoURL
-	case "/api/v4/oauth_url", "/api/v4/oauth_url/":
+	case "/api/v4/oauth_url":
 		return a.oauthURLs
 	case PublicKeyPath:
 		return a.publicKey

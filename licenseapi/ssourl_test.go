@@ -72,6 +72,21 @@ func TestALinkIsCompactJSONAndSigned(t *testing.T) {
 	}
 }
 
+func TestARequestWithoutAResponseTypeGetsOneThatTheProductHas(t *testing.T) {
+	w := newWorld(t)
+	for _, c := range []struct{ byDefault, product, want string }{
+		{"code", "demo", "response_type=code&"},
+		{"token", "demo", "response_type=id_token%20token&"},
+		{"token", "tool", "response_type=code&"}, // it has no other
+	} {
+		w.Server.Licenses = licenses(t, w.Server.Clients, c.byDefault)
+		got := w.send(http.MethodGet, ssoURL+"?"+query("product", c.product), "", w.signed()...)
+		if got.Status != http.StatusOK || !strings.Contains(got.Body, c.want) {
+			t.Errorf("by default %s, for %s: %d %s", c.byDefault, c.product, got.Status, got.Body)
+		}
+	}
+}
+
 // A client that verifies JSON.stringify of the parsed body sees the same bytes.
 func TestTheBodyIsWhatJavaScriptPrints(t *testing.T) {
 	w := newWorld(t)

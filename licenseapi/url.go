@@ -44,6 +44,7 @@ func (a *API) ssoURL(w http.ResponseWriter, r *http.Request) {
 		ResponseType: p["response_type"], RedirectURI: p["redirect_uri"],
 	})
 	if e != nil {
+		a.Server.AuditUnregistered(e, "") // whoever has an API key
 		refuse(w, a.Log, e)
 		return
 	}

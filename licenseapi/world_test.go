@@ -21,6 +21,7 @@ import (
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
+	"github.com/caddy-sso/caddy-sso/endpoint"
 	"github.com/caddy-sso/caddy-sso/endpoint/endpointtest"
 	"github.com/caddy-sso/caddy-sso/keys"
 	"github.com/caddy-sso/caddy-sso/keys/keystest"
@@ -66,7 +67,7 @@ type received struct {
 
 func newWorld(t testing.TB) *world {
 	w := &world{World: oauthtest.New(t, start, issuer, clients(t))}
-	w.Server.Licenses = licenses(t, w.Server.Clients)
+	w.Server.Licenses = licenses(t, w.Server.Clients, "")
 	core, log := observer.New(zapcore.DebugLevel)
 	w.log = log
 	signature := licenseapi.SignatureKeyVault(vault())
@@ -100,7 +101,7 @@ func clients(t testing.TB) []*oauth.Client {
 	}
 }
 
-func licenses(t testing.TB, cs *oauth.Clients) *oauth.Licenses {
+func licenses(t testing.TB, cs *oauth.Clients, defaultType string) *oauth.Licenses {
 	client := func(id string) *oauth.Client {
 		c, _ := cs.Get(id)
 		return c
@@ -114,7 +115,7 @@ func licenses(t testing.TB, cs *oauth.Clients) *oauth.Licenses {
 	}, []*oauth.CustomerAccount{
 		{Code: "acme", Ways: []string{"acme-azure"}, EmailDomains: []string{"acme.example"}},
 		{Code: "other", Ways: []string{"other-okta"}},
-	}, "")
+	}, defaultType)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,14 +124,14 @@ func licenses(t testing.TB, cs *oauth.Clients) *oauth.Licenses {
 
 func redirectURIs(t testing.TB, raws ...string) []oauth.RedirectURI {
 	return oauthtest.URIs(t, func(raw string) (oauth.RedirectURI, error) {
-		return oauth.ParseProductRedirectURI(strings.NewReplacer("<", "%3C", ">", "%3E").Replace(raw))
+		return oauth.ParseRedirectURI(strings.NewReplacer("<", "%3C", ">", "%3E").Replace(raw))
 	}, raws...)
 }
 
 // ServeHTTP does what the gate does, before a backend.
 func (w *world) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
-	if endpoint := w.api.Endpoint(r.URL.Path); endpoint != nil {
-		endpoint(rw, r)
+	if answer := w.api.Endpoint(endpoint.CanonicalPath(r.URL.Path)); answer != nil {
+		answer(rw, r)
 		return
 	}
 	activated, done := w.activation.Check(rw, r)

@@ -16,15 +16,14 @@ var authParams = []string{
 }
 
 // ParseAuthorize reads the query of the authorization endpoint. The hosted page
-// reads the same query, to come back here when the user has signed in.
+// reads the same query, to come back here when the user has signed in. What is
+// wrong with single parameters is in the request, to be said with all else that
+// is wrong with it.
 func ParseAuthorize(rawQuery string) (oauth.AuthorizeRequest, *oauth.Error) {
 	if len(rawQuery) > endpoint.MaxQuery {
 		return oauth.AuthorizeRequest{}, endpoint.ErrTooLong
 	}
-	p, err := parseParams(rawQuery, authParams)
-	if err != nil {
-		return oauth.AuthorizeRequest{}, err
-	}
+	p, wrong := parseParams(rawQuery, authParams)
 	r := oauth.AuthorizeRequest{
 		ResponseType:        p.get("response_type"),
 		ClientID:            p.get("client_id"),
@@ -38,42 +37,35 @@ func ParseAuthorize(rawQuery string) (oauth.AuthorizeRequest, *oauth.Error) {
 	if p.has("scope") {
 		r.Scope = oauth.SplitList(p.get("scope"))
 	}
-	for _, flag := range [...]struct {
-		name  string
-		value *bool
-	}{
-		{"popup", &r.Popup},
-		{"widget_only", &r.WidgetOnly},
-		{"enable_post_message_login", &r.PostMessageLogin},
-		{"disable_socials", &r.DisableSocials},
-	} {
-		if *flag.value, err = p.flag(flag.name); err != nil {
-			return oauth.AuthorizeRequest{}, err
-		}
-	}
+	r.WidgetOnly = p.serviceFlag("widget_only")
+	r.PostMessageLogin = p.serviceFlag("enable_post_message_login")
+	r.DisableSocials = p.serviceFlag("disable_socials")
+	var refusal *oauth.Error
+	r.Popup, refusal = p.flag("popup")
+	r.Malformed = wrong.And(refusal)
 	return r, nil
 }
 
 // auth answers GET /api/oauth2/auth: it checks the session and redirects with a
 // code. Errors never redirect.
 func (a *API) auth(w http.ResponseWriter, r *http.Request) {
-	if !allowed(w, r, http.MethodGet) {
+	if !a.allowed(w, r, http.MethodGet) {
 		return
 	}
 	// A code for an image or a script would reach nobody, and use up what a user
 	// may have (Fetch Metadata, section 2.2).
 	if r.Header.Get("Sec-Fetch-Mode") == "no-cors" {
-		a.refuse(w, errNotANavigation)
+		a.refuse(w, r, errNotANavigation)
 		return
 	}
 	request, refusal := ParseAuthorize(r.URL.RawQuery)
 	if refusal != nil {
-		a.refuse(w, refusal)
+		a.refuse(w, r, refusal)
 		return
 	}
 	authorization, refusal := a.Server.Clients.CheckAuthorize(request)
 	if refusal != nil {
-		a.refuse(w, refusal)
+		a.refuse(w, r, refusal)
 		return
 	}
 	in, ok, refusal := endpoint.SignedIn(r, a.Server, a.Cookie)
@@ -110,7 +102,7 @@ func (a *API) auth(w http.ResponseWriter, r *http.Request) {
 // browser was sent here cannot do anything with JSON.
 func (a *API) refuseNow(w http.ResponseWriter, r *http.Request, e *oauth.Error) {
 	endpoint.Refresh(w.Header(), r, e.RetryAfter)
-	a.refuse(w, e)
+	a.refuse(w, r, e)
 }
 
 var errNotANavigation = oauth.Invalid("This address is for navigations and scripts, not for an image or another part of a page.")

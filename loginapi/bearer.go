@@ -13,7 +13,7 @@ func (a *API) bearer(w http.ResponseWriter, r *http.Request) (*oauth.Verified, b
 	token := endpoint.Bearer(r)
 	if token == "" {
 		w.Header().Set("Www-Authenticate", endpoint.BearerChallenge)
-		a.refuse(w, &oauth.Error{Kind: oauth.LoginRequired, Description: "Unauthorized user: the Authorization header should be Bearer and an access token."})
+		a.refuse(w, r, &oauth.Error{Kind: oauth.LoginRequired, Description: "Unauthorized user: the Authorization header should be Bearer and an access token."})
 		return nil, false
 	}
 	v, refusal := a.verify(r, token)
@@ -21,7 +21,7 @@ func (a *API) bearer(w http.ResponseWriter, r *http.Request) (*oauth.Verified, b
 		if refusal.Kind == oauth.InvalidToken {
 			w.Header().Set("Www-Authenticate", `Bearer error="invalid_token"`)
 		}
-		a.refuse(w, refusal)
+		a.refuse(w, r, refusal)
 		return nil, false
 	}
 	return v, true

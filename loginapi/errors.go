@@ -9,6 +9,7 @@ import (
 
 	"github.com/caddy-sso/caddy-sso/endpoint"
 	"github.com/caddy-sso/caddy-sso/oauth"
+	"github.com/caddy-sso/caddy-sso/page"
 )
 
 // refusals are the status and code that each kind of error has in this API.
@@ -36,6 +37,7 @@ var refusals = map[oauth.Kind]struct {
 	oauth.ProviderFailed:       {http.StatusUnprocessableEntity, "010-015"},
 	oauth.Misconfigured:        {http.StatusUnprocessableEntity, "003-022"},
 	oauth.SubjectToken:         {http.StatusUnauthorized, "003-025"},
+	oauth.UnsupportedTokenType: {http.StatusBadRequest, "0"},
 	oauth.UnsupportedGrantType: {http.StatusBadRequest, "0"},
 
 	// No endpoint of this API comes to these.
@@ -50,17 +52,35 @@ var refusals = map[oauth.Kind]struct {
 	oauth.UnknownAccount:          {http.StatusNotFound, "003-061"},
 }
 
-// refuse renders an error of the core. What is our own fault is logged here,
-// once, with its cause.
-func (a *API) refuse(w http.ResponseWriter, e *oauth.Error) {
+// Refusal is the status and code that an error of the core has in this API.
+func Refusal(e *oauth.Error) (status int, code string) {
 	refusal := refusals[e.Kind]
 	if e.Kind == oauth.InvalidToken && errors.Is(e, oauth.ErrUserGone) {
 		refusal.code = "002-040"
 	}
+	return refusal.status, refusal.code
+}
+
+// refuse renders an error of the core. What is our own fault is logged here,
+// once, with its cause.
+func (a *API) refuse(w http.ResponseWriter, r *http.Request, e *oauth.Error) {
+	status, code := Refusal(e)
 	if e.Kind == oauth.Internal {
 		a.Log.Error("answering the Login API", zap.Error(e))
 	}
-	writeError(w, refusal.status, refusal.code, e.Description, e.RetryAfter)
+	if e.Client != nil {
+		a.Server.AuditUnregistered(e, a.From(r))
+	}
+	a.writeError(w, r, status, code, e)
+}
+
+// details are what is wrong with each parameter that is at fault.
+func details(e *oauth.Error) map[string]string {
+	problems := make(map[string]string, len(e.Params))
+	for _, p := range e.Params {
+		problems[p.Name] = p.Problem
+	}
+	return problems
 }
 
 // Unavailable answers for an API that cannot work yet, because of err. Of the
@@ -68,10 +88,10 @@ func (a *API) refuse(w http.ResponseWriter, e *oauth.Error) {
 func (a *API) Unavailable(w http.ResponseWriter, r *http.Request, err error) {
 	refusal := oauth.Unavailable(err)
 	refusal.RetryAfter = time.Second
-	if endpoint.SingleSlashes(r.URL.Path) == authPath {
+	if r.URL.Path == authPath {
 		endpoint.Refresh(w.Header(), r, refusal.RetryAfter)
 	}
-	a.refuse(w, refusal)
+	a.refuse(w, r, refusal)
 }
 
 type errorBody struct {
@@ -79,12 +99,41 @@ type errorBody struct {
 }
 
 type errorObject struct {
-	Code        string   `json:"code"`
-	Description string   `json:"description"`
-	Details     struct{} `json:"details"`
+	Code        string            `json:"code"`
+	Description string            `json:"description"`
+	Details     map[string]string `json:"details"` // by the name of a parameter; an object in any case
 }
 
-func writeError(w http.ResponseWriter, status int, code, description string, after time.Duration) {
-	endpoint.RetryAfter(w.Header(), after)
-	endpoint.WriteJSON(w, status, errorBody{errorObject{Code: code, Description: description}})
+// writeError answers with an error, in the body that clients know; a person,
+// who cannot do anything with that, gets a page.
+func (a *API) writeError(w http.ResponseWriter, r *http.Request, status int, code string, e *oauth.Error) {
+	if endpoint.ByPerson(r.Header) {
+		a.showError(w, r, status, code, e)
+		return
+	}
+	endpoint.RetryAfter(w.Header(), e.RetryAfter)
+	endpoint.WriteJSON(w, status, errorBody{errorObject{Code: code, Description: e.Description, Details: details(e)}})
+}
+
+func (a *API) showError(w http.ResponseWriter, r *http.Request, status int, code string, e *oauth.Error) {
+	m := page.Message{
+		Title: "This request cannot be answered", Text: e.Description, RetryAfter: e.RetryAfter, Reference: code,
+		Next: "Go back to the application and start again. If it happens again, tell the people who make it, and quote the line below.",
+	}
+	switch e.Kind {
+	case oauth.Internal:
+		m.Title, m.Text, m.Next = "Just a moment", "Signing in is not possible right now. You have not been signed out.", ""
+		m.Retry = page.RetryOf(r)
+	case oauth.TooManyCodes:
+		m.Title, m.Text, m.Next = "Just a moment", "There were many sign-ins at once. You are still signed in.", ""
+		m.Retry = page.RetryOf(r)
+	case oauth.ClientDisabled:
+		m.Title, m.Next = "You cannot sign in to this application", "Ask the people who run this site."
+	default:
+	}
+	if m.Retry != nil && m.Retry.URL != "" { // a form, which is not sent again
+		endpoint.RetryAfter(w.Header(), m.RetryAfter)
+		m.Retry, m.RetryAfter, m.Next = nil, 0, "Wait a few seconds, then go back to the application and start again."
+	}
+	a.Pages.Message(w, status, m)
 }

@@ -70,7 +70,7 @@ func TestATokenIsExchangedForANarrowerOne(t *testing.T) {
 			if after.Expires != before.Expires {
 				t.Errorf("it expires %d s later", after.Expires-before.Expires)
 			}
-			want := `"expires_in":3000,"refresh_token":"","token_type":"bearer","issued_token_type":"` + tokenType + `"}` + "\n"
+			want := `"expires_in":3000,"token_type":"bearer","issued_token_type":"` + tokenType + `"}` + "\n"
 			if !strings.HasSuffix(a.Body, want) {
 				t.Errorf("got %s", a.Body)
 			}

@@ -78,7 +78,7 @@ func mayGoTo(location string, signedIn bool) bool {
 	case "com.example.game://":
 		return signedIn && u.Path == "/cb"
 	}
-	return signedIn && u.Scheme == "http" && u.Hostname() == "127.0.0.1" && u.Path == "/callback"
+	return signedIn && u.Scheme == "http" && (u.Hostname() == "127.0.0.1" || u.Hostname() == "localhost") && u.Path == "/callback"
 }
 
 // Whatever the form is, nothing but a code that was issued gives a token.

@@ -24,17 +24,17 @@ var errBody = oauth.Invalid("The body should be one JSON object in UTF-8, withou
 func (a *API) jsonBody(w http.ResponseWriter, r *http.Request, names ...string) (map[string]string, bool) {
 	media, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || media != "application/json" || !endpoint.IsUTF8(params["charset"]) {
-		a.refuse(w, oauth.Invalid("The body should be application/json, in UTF-8."))
+		a.refuse(w, r, oauth.Invalid("The body should be application/json, in UTF-8."))
 		return nil, false
 	}
 	body, status, refusal := endpoint.ReadBody(w, r)
 	if refusal != nil {
-		writeError(w, status, "0", refusal.Description, 0)
+		a.writeError(w, r, status, "0", refusal)
 		return nil, false
 	}
 	members, refusal := parseObject(body, names)
 	if refusal != nil {
-		a.refuse(w, refusal)
+		a.refuse(w, r, refusal)
 		return nil, false
 	}
 	return members, true
@@ -51,14 +51,15 @@ func parseObject(body []byte, names []string) (map[string]string, *oauth.Error) 
 		return nil, errBody
 	}
 	members := map[string]string{}
+	var wrong *oauth.Error
 	for d.More() {
 		name, err := d.Token()
 		if err != nil {
-			return nil, errBody
+			return nil, wrong.And(errBody)
 		}
 		var raw json.RawMessage
 		if err := d.Decode(&raw); err != nil {
-			return nil, errBody
+			return nil, wrong.And(errBody)
 		}
 		i := slices.IndexFunc(names, func(known string) bool { return strings.EqualFold(known, name.(string)) })
 		if i < 0 {
@@ -66,24 +67,25 @@ func parseObject(body []byte, names []string) (map[string]string, *oauth.Error) 
 		}
 		// A name that differs by case is one that another parser could take.
 		if _, twice := members[names[i]]; twice || names[i] != name {
-			return nil, errBody
+			return nil, wrong.And(errBody)
 		}
 		var value *string
 		if err := json.Unmarshal(raw, &value); err != nil || value == nil {
-			return nil, oauth.Invalid(names[i] + " should be a string.")
+			wrong = wrong.And(oauth.InvalidParam(names[i], "should be a string."))
+			value = new(string)
 		}
 		members[names[i]] = *value
 	}
 	if _, err := d.Token(); err != nil {
-		return nil, errBody
+		return nil, wrong.And(errBody)
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return nil, errBody
+		return nil, wrong.And(errBody)
 	}
 	for _, name := range names {
 		if members[name] == "" {
-			return nil, oauth.Invalid(name + " is missing.")
+			wrong = wrong.And(oauth.MissingParam(name))
 		}
 	}
-	return members, nil
+	return members, wrong
 }

@@ -33,12 +33,12 @@ type projectKey struct {
 // first, since one client takes the first without looking at its ID.
 func (a *API) projectKeys(w http.ResponseWriter, r *http.Request, id string) {
 	methods := []string{http.MethodGet, http.MethodHead}
-	if endpoint.PublicPreflight(w, r, methods...) || !allowed(w, r, methods...) {
+	if endpoint.PublicPreflight(w, r, methods...) || !a.allowed(w, r, methods...) {
 		return
 	}
 	client, ok := a.Server.Clients.ByProject(id)
 	if !ok {
-		a.refuse(w, &oauth.Error{Kind: oauth.UnknownProject, Description: "Project not found."})
+		a.refuse(w, r, &oauth.Error{Kind: oauth.UnknownProject, Description: "Project not found."})
 		return
 	}
 	var public []jose.JSONWebKey // none, where the key is shared with the client's backends
@@ -47,7 +47,7 @@ func (a *API) projectKeys(w http.ResponseWriter, r *http.Request, id string) {
 		public, err = a.Server.Keys.Public(r.Context(), client.TokenAlg)
 	}
 	if err != nil {
-		a.refuse(w, oauth.Unavailable(err))
+		a.refuse(w, r, oauth.Unavailable(err))
 		return
 	}
 	list := make([]projectKey, 0, len(public))

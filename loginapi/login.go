@@ -16,7 +16,7 @@ func (a *API) login(w http.ResponseWriter, r *http.Request) {
 	}
 	code, refusal := a.Server.IssueCode(r.Context(), authorization, in, a.From(r))
 	if refusal != nil {
-		a.refuse(w, refusal)
+		a.refuse(w, r, refusal)
 		return
 	}
 	endpoint.WriteJSON(w, http.StatusOK, loginURLBody{authorization.Callback(code)})
@@ -30,7 +30,7 @@ func (a *API) loginToken(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	tokens, refusal := a.Server.IssueTokens(r.Context(), authorization, in, a.From(r))
-	a.answer(w, tokens, refusal)
+	a.answer(w, r, tokens, refusal)
 }
 
 // passwordLogin begins a session for a name and a password, once the request is
@@ -57,7 +57,7 @@ func (a *API) passwordLogin(
 	}
 	in, refusal := a.SignIn(w, r, authorization, credentials["username"], credentials["password"])
 	if refusal != nil {
-		a.refuse(w, refusal)
+		a.refuse(w, r, refusal)
 		return nil, oauth.SignedIn{}, false
 	}
 	return authorization, in, true
@@ -71,12 +71,12 @@ func (a *API) asked(
 ) (*oauth.Authorization, bool) {
 	request, refusal := ParseAuthorize(r.URL.RawQuery)
 	if refusal != nil {
-		a.refuse(w, refusal)
+		a.refuse(w, r, refusal)
 		return nil, false
 	}
 	authorization, refusal := check(a.Server.Clients.Defaults(request))
 	if refusal != nil {
-		a.refuse(w, refusal)
+		a.refuse(w, r, refusal)
 		return nil, false
 	}
 	// A redirect takes a code to the client's own page. Here whoever asked reads

@@ -13,6 +13,7 @@ import (
 
 	"github.com/caddy-sso/caddy-sso/endpoint"
 	"github.com/caddy-sso/caddy-sso/oauth"
+	"github.com/caddy-sso/caddy-sso/page"
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
@@ -47,6 +48,9 @@ type API struct {
 	Provider func(a *oauth.Authorization, id string) bool
 	Leave    func(w http.ResponseWriter, r *http.Request, a *oauth.Authorization, rawQuery, id string) (string, *oauth.Error)
 
+	// Pages show errors to people.
+	Pages *page.Pages
+
 	// From says where a request comes from, for the audit log.
 	From func(*http.Request) oauth.Origin
 
@@ -56,7 +60,6 @@ type API struct {
 // Endpoint returns what answers a path, or nil for a path that is not this
 // API's.
 func (a *API) Endpoint(path string) http.HandlerFunc {
-	path = endpoint.SingleSlashes(path)
 	switch path {
 	case authPath:
 		return a.auth
@@ -92,17 +95,33 @@ func (a *API) Endpoint(path string) http.HandlerFunc {
 
 // allowed says whether an endpoint knows the method of a request, and answers
 // 405 where it does not.
-func allowed(w http.ResponseWriter, r *http.Request, methods ...string) bool {
+func (a *API) allowed(w http.ResponseWriter, r *http.Request, methods ...string) bool {
 	if endpoint.Knows(w, r, methods...) {
 		return true
 	}
-	writeError(w, http.StatusMethodNotAllowed, "0", "The method is not allowed.", 0)
+	a.writeError(w, r, http.StatusMethodNotAllowed, "0", oauth.Invalid("The method is not allowed."))
 	return false
 }
 
 // allowedScript is allowed for an endpoint that scripts on other origins call,
 // with cookies, too. It answers preflights.
-func (a *API) allowedScript(w http.ResponseWriter, r *http.Request, method string) bool {
-	scripts := endpoint.Scripts{Clients: a.Server.Clients, Cookies: true, Headers: "Retry-After"}
-	return !scripts.Preflight(w, r, method) && allowed(w, r, method)
+func (a *API) allowedScript(w http.ResponseWriter, r *http.Request, methods ...string) bool {
+	return !a.scripts().Preflight(w, r, methods...) && a.allowed(w, r, methods...)
+}
+
+func (a *API) scripts() endpoint.Scripts {
+	return endpoint.Scripts{Clients: a.Server.Clients, Cookies: true, Headers: "Retry-After"}
+}
+
+// NotFound answers a path below /api/ that nobody else answers. Of the fields it
+// needs Pages and the server's clients alone.
+func (a *API) NotFound(w http.ResponseWriter, r *http.Request) {
+	const code = "003-061"
+	switch {
+	case a.scripts().Unknown(w, r):
+	case endpoint.ByPerson(r.Header):
+		a.Pages.NotFound(w, code)
+	default:
+		a.writeError(w, r, http.StatusNotFound, code, oauth.Invalid("Object not found: there is no such endpoint."))
+	}
 }

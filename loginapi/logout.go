@@ -7,6 +7,8 @@ import (
 	"github.com/caddy-sso/caddy-sso/oauth"
 )
 
+var errSessions = oauth.InvalidParam("sessions", "in query should be one of [sso all]")
+
 // logout answers GET /api/oauth2/logout for the user of an access token: it ends
 // the token's SSO session, or all sessions and tokens.
 func (a *API) logout(w http.ResponseWriter, r *http.Request) {
@@ -15,7 +17,7 @@ func (a *API) logout(w http.ResponseWriter, r *http.Request) {
 	}
 	p, refusal := parseParams(r.URL.RawQuery, []string{"sessions"})
 	if refusal != nil {
-		a.refuse(w, refusal)
+		a.refuse(w, r, refusal)
 		return
 	}
 	end := map[string]func(*oauth.Verified) *oauth.Error{
@@ -23,7 +25,7 @@ func (a *API) logout(w http.ResponseWriter, r *http.Request) {
 		"all": func(v *oauth.Verified) *oauth.Error { return a.Server.SignOutEverywhere(r.Context(), v, a.From(r)) },
 	}[p.get("sessions")]
 	if end == nil {
-		a.refuse(w, oauth.Invalid("sessions in query should be one of [sso all]"))
+		a.refuse(w, r, errSessions)
 		return
 	}
 	v, ok := a.bearer(w, r)
@@ -31,7 +33,7 @@ func (a *API) logout(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if refusal := end(v); refusal != nil {
-		a.refuse(w, refusal)
+		a.refuse(w, r, refusal)
 		return
 	}
 	endpoint.WriteEmpty(w, http.StatusNoContent)

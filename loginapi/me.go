@@ -16,9 +16,9 @@ type userBody struct {
 	Groups   []oauth.GroupClaim `json:"groups"`
 }
 
-// me answers GET /api/users/me: who the user of an access token is, now.
+// me answers GET and HEAD /api/users/me: who the user of an access token is, now.
 func (a *API) me(w http.ResponseWriter, r *http.Request) {
-	if !a.allowedScript(w, r, http.MethodGet) {
+	if !a.allowedScript(w, r, http.MethodGet, http.MethodHead) {
 		return
 	}
 	v, ok := a.bearer(w, r)
@@ -26,7 +26,7 @@ func (a *API) me(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if v.Claims.Grant == "" {
-		writeError(w, http.StatusForbidden, "1901-0001", "Invalid token: it is of no user.", 0)
+		a.writeError(w, r, http.StatusForbidden, "1901-0001", oauth.Invalid("Invalid token: it is of no user."))
 		return
 	}
 	endpoint.WriteJSON(w, http.StatusOK, userBody{

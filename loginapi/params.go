@@ -22,25 +22,32 @@ const maxNames = 14
 
 // parseParams reads the named parameters. A parameter may be repeated with the
 // same value, as real clients do; two different values are an error, since
-// another parser could take the other one.
+// another parser could take the other one. Where something is wrong, it says all
+// of that, and leaves those parameters out.
 func parseParams(raw string, names []string) (params, *oauth.Error) {
 	p := params{names: names}
+	var wrong *oauth.Error
 	for raw != "" {
 		var pair string
 		pair, raw, _ = strings.Cut(raw, "&")
 		i, value, refusal := endpoint.Param(pair, names)
-		if refusal != nil {
-			return p, refusal
+		switch {
+		case i < 0:
+		case refusal != nil:
+			wrong = wrong.And(refusal)
+		case p.there[i] && p.values[i] != value:
+			wrong = wrong.And(oauth.InvalidParam(names[i], "is there more than once, with different values."))
+		default:
+			p.values[i], p.there[i] = value, true
 		}
-		if i < 0 {
-			continue
-		}
-		if p.there[i] && p.values[i] != value {
-			return p, oauth.Invalid(names[i] + " is there more than once, with different values.")
-		}
-		p.values[i], p.there[i] = value, true
 	}
-	return p, nil
+	if wrong != nil {
+		for _, e := range wrong.Params {
+			i := slices.Index(names, e.Name)
+			p.values[i], p.there[i] = "", false
+		}
+	}
+	return p, wrong
 }
 
 // get returns the value of a parameter, "" where it is missing.
@@ -53,14 +60,33 @@ func (p *params) has(name string) bool {
 	return p.there[slices.Index(p.names, name)]
 }
 
-// flag reads a boolean: true, false, 1 or 0. Missing and empty mean false
-// (RFC 6749 section 3.1: a parameter without a value counts as omitted).
+// require says which of the parameters are missing, or empty.
+func (p *params) require(names ...string) *oauth.Error {
+	var wrong *oauth.Error
+	for _, name := range names {
+		if p.get(name) == "" {
+			wrong = wrong.And(oauth.MissingParam(name))
+		}
+	}
+	return wrong
+}
+
+// flag reads a boolean: true and false in any case, 1 or 0. Missing and empty
+// mean false (RFC 6749 section 3.1: a parameter without a value counts as
+// omitted).
 func (p *params) flag(name string) (bool, *oauth.Error) {
-	switch p.get(name) {
-	case "true", "1":
+	switch value := p.get(name); {
+	case strings.EqualFold(value, "true"), value == "1":
 		return true, nil
-	case "false", "0", "":
+	case strings.EqualFold(value, "false"), value == "0", value == "":
 		return false, nil
 	}
-	return false, oauth.Invalid(name + " should be true or false.")
+	return false, oauth.InvalidParam(name, "should be true or false.")
+}
+
+// serviceFlag is flag for what changes the pages, and no answer of the API: there
+// what is no boolean counts as false.
+func (p *params) serviceFlag(name string) bool {
+	set, _ := p.flag(name)
+	return set
 }

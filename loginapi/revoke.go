@@ -4,7 +4,6 @@ import (
 	"net/http"
 
 	"github.com/caddy-sso/caddy-sso/endpoint"
-	"github.com/caddy-sso/caddy-sso/oauth"
 )
 
 var revokeParams = []string{"token", "token_type_hint", "client_id", "client_secret"}
@@ -20,14 +19,12 @@ func (a *API) revoke(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	client, refusal := a.authenticate(r, p)
-	if refusal == nil && p.get("token") == "" {
-		refusal = oauth.Invalid("token is missing.")
-	}
+	refusal = refusal.And(p.require("token"))
 	if refusal == nil {
 		refusal = a.Server.Revoke(r.Context(), client, p.get("token"), a.From(r))
 	}
 	if refusal != nil {
-		a.refuse(w, refusal)
+		a.refuse(w, r, refusal)
 		return
 	}
 	endpoint.WriteEmpty(w, http.StatusOK)
@@ -43,7 +40,7 @@ func (a *API) validate(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if _, refusal := a.verify(r, body["token"]); refusal != nil {
-		a.refuse(w, refusal)
+		a.refuse(w, r, refusal)
 		return
 	}
 	endpoint.WriteEmpty(w, http.StatusNoContent)

@@ -46,7 +46,7 @@ func (a *API) socialURL(w http.ResponseWriter, r *http.Request, id string) {
 		return
 	}
 	if !a.Provider(authorization, id) {
-		a.refuse(w, errUnknownProvider)
+		a.refuse(w, r, errUnknownProvider)
 		return
 	}
 	endpoint.WriteJSON(w, http.StatusOK, urlBody{a.Server.Issuer + socialPrefix + url.PathEscape(id) + "/login_redirect?" + a.complete(r)})
@@ -56,11 +56,11 @@ func (a *API) socialURL(w http.ResponseWriter, r *http.Request, id string) {
 // sends the browser to the provider. When that sends it back, it goes on as from
 // the hosted page.
 func (a *API) socialRedirect(w http.ResponseWriter, r *http.Request, id string) {
-	if !allowed(w, r, http.MethodGet) {
+	if !a.allowed(w, r, http.MethodGet) {
 		return
 	}
 	if r.Header.Get("Sec-Fetch-Mode") == "no-cors" {
-		a.refuse(w, errNotANavigation)
+		a.refuse(w, r, errNotANavigation)
 		return
 	}
 	authorization, ok := a.asked(w, r, a.Server.Clients.CheckAuthorize)
@@ -69,7 +69,7 @@ func (a *API) socialRedirect(w http.ResponseWriter, r *http.Request, id string) 
 	}
 	to, refusal := a.Leave(w, r, authorization, a.complete(r), id)
 	if refusal != nil {
-		a.refuse(w, refusal)
+		a.refuse(w, r, refusal)
 		return
 	}
 	endpoint.Redirect(w, http.StatusFound, to)

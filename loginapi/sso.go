@@ -29,16 +29,16 @@ func (a *API) sso(w http.ResponseWriter, r *http.Request) {
 	}
 	in, ok, refusal := endpoint.SignedIn(r, a.Server, a.Cookie)
 	if refusal != nil {
-		a.refuse(w, refusal)
+		a.refuse(w, r, refusal)
 		return
 	}
 	if !ok || !authorization.Accepts(in) {
-		a.refuse(w, &oauth.Error{Kind: oauth.LoginRequired, Description: "Unauthorized user."})
+		a.refuse(w, r, &oauth.Error{Kind: oauth.LoginRequired, Description: "Unauthorized user."})
 		return
 	}
 	code, refusal := a.Server.IssueCode(r.Context(), authorization, in, a.From(r))
 	if refusal != nil {
-		a.refuse(w, refusal)
+		a.refuse(w, r, refusal)
 		return
 	}
 	endpoint.WriteJSON(w, http.StatusOK, loginURLBody{authorization.Callback(code)})
@@ -62,7 +62,7 @@ func (a *API) clearSSO(w http.ResponseWriter, r *http.Request) {
 	}
 	if cookie, ok := a.Cookie.Value(r); ok {
 		if err := a.Server.SignOut(r.Context(), cookie, a.From(r)); err != nil {
-			a.refuse(w, oauth.Unavailable(err))
+			a.refuse(w, r, oauth.Unavailable(err))
 			return
 		}
 	}
@@ -81,7 +81,7 @@ func (a *API) denyOrigin(w http.ResponseWriter, r *http.Request, client *oauth.C
 		}
 	}
 	a.Server.Audit.Record(oauth.Event{What: oauth.AccessDenied, Client: client, From: a.From(r), Why: why, Said: origin})
-	a.refuse(w, errDeniedOrigin)
+	a.refuse(w, r, errDeniedOrigin)
 }
 
 // maxLogged bounds, in bytes, what a request can bring into the log.

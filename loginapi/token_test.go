@@ -146,7 +146,6 @@ func TestTheTokenEndpointRefusesWithTheErrorsOfTheReference(t *testing.T) {
 		code        string
 		description string
 	}{
-		{"nothing", url.Values{}, nil, 400, "0", "client_id is missing."},
 		{"client_id missing", redemption("x", "client_id", "-"), nil, 400, "0", "client_id is missing."},
 		{"grant_type missing", redemption("x", "grant_type", "-"), nil, 400, "0", "grant_type is missing."},
 		{"grant_type empty", redemption("x", "grant_type", ""), nil, 400, "0", "grant_type is missing."},

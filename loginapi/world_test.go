@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -17,6 +18,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/caddy-sso/caddy-sso/codes"
+	"github.com/caddy-sso/caddy-sso/endpoint"
 	"github.com/caddy-sso/caddy-sso/endpoint/endpointtest"
 	"github.com/caddy-sso/caddy-sso/keys"
 	"github.com/caddy-sso/caddy-sso/loginapi"
@@ -78,7 +80,7 @@ func newWorld(t testing.TB) *world {
 		From:     func(*http.Request) oauth.Origin { return "192.0.2.1" },
 		Log:      zap.New(logCore),
 	}
-	w.Face = endpointtest.NewFace(t, w.api.Endpoint)
+	w.Face = endpointtest.NewFace(t, func(path string) http.HandlerFunc { return w.api.Endpoint(endpoint.CanonicalPath(path)) }) // as the portal
 	return w
 }
 
@@ -86,7 +88,7 @@ func clients(t testing.TB) []*oauth.Client {
 	list := []*oauth.Client{
 		{
 			ID: "1", Name: "Game", Public: true, TokenAlg: keys.RS256,
-			RedirectURIs: redirectURIs(t, callback, "http://127.0.0.1/callback", callback+"?track=7", "com.example.game:/cb"),
+			RedirectURIs: redirectURIs(t, callback, "http://127.0.0.1/callback", "http://localhost/callback", callback+"?track=7", "com.example.game:/cb"),
 			FailAuthURLs: oauthtest.URIs(t, oauth.ParseFailAuthURL, "https://game.example/signed-out?lang=en", "https://fail.example"),
 			Audiences:    []string{"game", "https://api.example/a b+c"},
 			Scopes:       []string{"email", "offline"},
@@ -186,10 +188,29 @@ func redemption(code string, changes ...string) url.Values {
 	}, changes)
 }
 
-// wantError holds an answer to an error of the Login API, to the byte.
+// aboutParam finds the parameter that the description of an error is about.
+var aboutParam = regexp.MustCompile(`^([a-z_]+) (is|should|has|in query) `)
+
+// wantError holds an answer to an error of the Login API, to the byte. Where a
+// parameter is at fault, the details are what is wrong with it and no other, for
+// which there is wantDetails.
 func wantError(t testing.TB, a answer, status int, code, description string) {
 	t.Helper()
-	body := fmt.Sprintf(`{"error":{"code":%q,"description":%q,"details":{}}}`+"\n", code, description)
+	details := map[string]string{}
+	if about := aboutParam.FindStringSubmatch(description); about != nil {
+		details[about[1]] = description
+	}
+	wantDetails(t, a, status, code, description, details)
+}
+
+// wantDetails is wantError where more than one parameter is wrong.
+func wantDetails(t testing.TB, a answer, status int, code, description string, details map[string]string) {
+	t.Helper()
+	object, err := json.Marshal(details)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := fmt.Sprintf(`{"error":{"code":%q,"description":%q,"details":%s}}`+"\n", code, description, object)
 	if a.Status != status || a.Body != body {
 		t.Errorf("got %d %s\nwant %d %s", a.Status, a.Body, status, body)
 	}

@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"strings"
 	"sync"
 
 	"go.uber.org/zap"
@@ -23,6 +24,7 @@ const (
 	CodeReused     What = "code reused"
 	CodeRefused    What = "code refused"
 	AccessDenied   What = "access denied"
+	RequestRefused What = "request refused" // it asks for what is not registered
 	SessionEnded   What = "session ended"
 	GrantEnded     What = "grant ended"
 	CodesExhausted What = "codes exhausted"
@@ -57,6 +59,9 @@ type Event struct {
 	Grant   string
 	From    Origin
 	Why     string
+
+	// Param is the parameter with a value that is not registered. Nil: none.
+	Param *ParamError
 
 	// Said is what the request, or another server, says of why. Unlike Why it may be
 	// anything, so that lines are not told apart by it.
@@ -120,7 +125,7 @@ func (a *Audit) Flush() { a.few.Flush() }
 // used, or that somebody else's client was given.
 func (e *Event) byAnybody() bool {
 	switch e.What {
-	case SignInLimited, CodeRefused, CodeReused, GrantEnded, ClientRefused, ClientLimited, TokenRefused, LicenseActivation, LicenseRefused:
+	case RequestRefused, SignInLimited, CodeRefused, CodeReused, GrantEnded, ClientRefused, ClientLimited, TokenRefused, LicenseActivation, LicenseRefused:
 		return true
 	case SignInFailed: // else it counts as an attempt, of which there are few
 		return e.Why != "" || e.Said != ""
@@ -171,8 +176,37 @@ func (a *Audit) write(e Event, leftOut int) {
 	if why += e.Said; why != "" {
 		fields = append(fields, zap.String("why", why))
 	}
+	if p := e.Param; p != nil {
+		fields = append(fields, zap.String("parameter", p.Name), zap.String("value", loggable(p.Value)), zap.Strings("registered", p.Registered))
+	}
 	if leftOut > 0 {
 		fields = append(fields, zap.Int("left_out", leftOut))
 	}
 	entry.Write(fields...)
+}
+
+// AuditUnregistered writes which values of a refused request are not registered,
+// and what is.
+func (s *Server) AuditUnregistered(e *Error, from Origin) {
+	for i := range e.Params {
+		if p := &e.Params[i]; p.Value != "" {
+			s.Audit.Record(Event{What: RequestRefused, Client: e.Client, From: from, Why: p.Problem, Param: p})
+		}
+	}
+}
+
+// maxLogged bounds, in bytes, a value of a request in the log.
+const maxLogged = 256
+
+// loggable is a value of a request as it may be logged: bounded, in clean text,
+// and without the values of a query, which may be anything.
+func loggable(value string) string {
+	uri, query, found := strings.Cut(value, "?")
+	if found && query != "" {
+		uri += "?…"
+	}
+	if len(uri) > maxLogged || !CleanText(uri) {
+		return "(unprintable)"
+	}
+	return uri
 }

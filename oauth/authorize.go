@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/caddy-sso/caddy-sso/codes"
 	"github.com/caddy-sso/caddy-sso/session"
@@ -37,6 +36,14 @@ type AuthorizeRequest struct {
 	// of the hosted page.
 	FailAuthURL string
 
+	// Optional says that redirect_uri, scope and audience may be left out, though
+	// the client is not known by whose registration [Clients.Defaults] fills them in.
+	Optional bool
+
+	// Malformed is what was wrong with parameters that could not be read, and
+	// are left out; nil: all could.
+	Malformed *Error
+
 	// Popup leads by way of the widget page. The others change what the hosted
 	// page and the widget show, never the answer.
 	Popup            bool
@@ -63,9 +70,17 @@ type Authorization struct {
 	Nonce     string
 	LoginHint string
 	Silent    bool // prompt=none: nothing may be shown
-	Confirm   bool // the user is to be asked even though there is a session
+
+	// FormPost says that the answer is posted to the redirect URI by a form (OAuth
+	// 2.0 Form Post Response Mode).
+	FormPost bool
+
+	// OfflineAccess says that scope offline was asked for as offline_access.
+	OfflineAccess bool
+	Confirm       bool // the user is to be asked even though there is a session
 
 	// What the session has to be like; zero values: any session will do.
+	Subject      string    // whose it is
 	Ways         []string  // the IDs of the ways to sign in that count
 	EmailDomains []string  // in lower case
 	AuthAfter    time.Time // it began no earlier
@@ -86,7 +101,7 @@ func (a *Authorization) Accepts(in SignedIn) bool {
 // AcceptsUser says whether a request may be answered for a user who signed in
 // as this one did.
 func (a *Authorization) AcceptsUser(u session.User) bool {
-	if len(a.Ways) > 0 && !slices.Contains(a.Ways, u.Signin) {
+	if len(a.Ways) > 0 && !slices.Contains(a.Ways, u.Signin) || !a.Expects(u) {
 		return false
 	}
 	if len(a.EmailDomains) == 0 {
@@ -96,6 +111,11 @@ func (a *Authorization) AcceptsUser(u session.User) bool {
 	// another the last.
 	name, domain, found := strings.Cut(u.Email, "@")
 	return found && name != "" && !strings.Contains(domain, "@") && slices.Contains(a.EmailDomains, LowerASCII(domain))
+}
+
+// Expects says whether a user is whom the request names, or it names nobody.
+func (a *Authorization) Expects(u session.User) bool {
+	return a.Subject == "" || same(a.Subject, u.Subject)
 }
 
 // Presentation is how the pages of a sign-in look and how the result travels.
@@ -110,42 +130,18 @@ type Presentation struct {
 const MinStateLength = 8
 
 // CheckAuthorize holds a request against the registration of its client. The
-// client and its redirect URI come first, so that no other error can be used
-// to learn about or redirect to what is not registered.
+// client and its redirect URI come first, so that no other error can be used to
+// learn about or redirect to what is not registered; what else is wrong is said
+// with the first error.
 func (cs *Clients) CheckAuthorize(r AuthorizeRequest) (*Authorization, *Error) {
 	c, refusal := cs.enabled(r.ClientID)
-	if refusal != nil {
-		return nil, refusal
-	}
-	if r.RedirectURI == "" {
-		return nil, Invalid("redirect_uri is missing.")
-	}
-	redirect, registered := c.RedirectURI(r.RedirectURI)
-	if !registered {
-		return nil, Invalid("redirect_uri is not registered for this client.")
-	}
-	switch r.ResponseType {
-	case "code":
-	case "":
-		return nil, Invalid("response_type is missing.")
-	default:
-		return nil, Invalid("response_type should be code.")
-	}
-	if utf8.RuneCountInString(r.State) < MinStateLength {
-		return nil, &Error{Kind: InvalidState, Description: "state should have at least 8 characters."}
-	}
-	if r.Scope == nil {
-		return nil, Invalid("scope is missing.")
-	}
-	audience, err := c.audience(r.Audience)
-	if err != nil {
-		return nil, err
-	}
-	if err := c.checkChallenge(r.CodeChallenge, r.CodeChallengeMethod); err != nil {
-		return nil, err
-	}
-	if r.FailAuthURL != "" && !c.FailAuthURL(r.FailAuthURL) {
-		return nil, Invalid("fail_auth_url is not registered for this client.")
+	wrong := r.Malformed.And(refusal)
+	redirect, refusal := c.checkRedirectURI(r.RedirectURI, r.Optional)
+	wrong = wrong.And(refusal).And(r.checkShape())
+	audience, refusal := c.audience(r.Audience, r.Optional)
+	wrong = wrong.And(refusal).And(c.checkChallenge(r.CodeChallenge, r.CodeChallengeMethod)).And(c.checkFailAuthURL(r.FailAuthURL))
+	if wrong != nil {
+		return nil, wrong
 	}
 	return &Authorization{
 		Client:      c,
@@ -168,19 +164,15 @@ func (cs *Clients) CheckAuthorize(r AuthorizeRequest) (*Authorization, *Error) {
 // at once, to who sent the password: no redirect, state or PKCE.
 func (cs *Clients) CheckTokenLogin(r AuthorizeRequest) (*Authorization, *Error) {
 	c, refusal := cs.enabled(r.ClientID)
-	switch {
-	case refusal != nil:
-		return nil, refusal
-	case !c.Public:
-		return nil, &Error{Kind: UnauthorizedClient, Description: "This call is for public clients; one with a secret redeems a code."}
+	if c != nil && !c.Public {
+		refusal = &Error{Kind: UnauthorizedClient, Description: "This call is for public clients; one with a secret redeems a code."}
 	}
-	redirect, registered := c.RedirectURI(r.RedirectURI)
-	if !registered {
-		return nil, Invalid("redirect_uri is not registered for this client.")
-	}
-	audience, refusal := c.audience(r.Audience)
-	if refusal != nil {
-		return nil, refusal
+	wrong := r.Malformed.And(refusal)
+	redirect, refusal := c.checkRedirectURI(r.RedirectURI, r.Optional)
+	wrong = wrong.And(refusal)
+	audience, refusal := c.audience(r.Audience, r.Optional)
+	if wrong = wrong.And(refusal); wrong != nil {
+		return nil, wrong
 	}
 	return &Authorization{
 		Client: c, Redirect: redirect, RedirectURI: r.RedirectURI, State: r.State, Scopes: c.grantable(r.Scope), Audience: audience,
@@ -188,14 +180,15 @@ func (cs *Clients) CheckTokenLogin(r AuthorizeRequest) (*Authorization, *Error) 
 	}, nil
 }
 
-// enabled finds the client of a request.
+// enabled finds the client of a request: nil, with an error, where there is none
+// that may be asked about.
 func (cs *Clients) enabled(id string) (*Client, *Error) {
 	c, known := cs.Get(id)
 	switch {
 	case id == "":
-		return nil, Invalid("client_id is missing.")
+		return nil, MissingParam("client_id")
 	case !known && !isInteger(id):
-		return nil, Invalid("client_id should be an integer.")
+		return nil, InvalidParam("client_id", "should be an integer.")
 	case !known:
 		return nil, &Error{Kind: UnknownClient, Description: "Object not found."}
 	case c.Disabled:
@@ -209,6 +202,7 @@ func (cs *Clients) enabled(id string) (*Client, *Error) {
 func (cs *Clients) Defaults(r AuthorizeRequest) AuthorizeRequest {
 	c, known := cs.Get(r.ClientID)
 	if !known {
+		r.Optional = true
 		return r
 	}
 	if r.RedirectURI == "" {
@@ -229,44 +223,6 @@ func (c *Client) OnlineScopes() []string {
 	return slices.DeleteFunc(append([]string{}, c.Scopes...), func(s string) bool { return s == "offline" || s == "*" })
 }
 
-// audience checks the values of the audience parameter. Each is URL-encoded
-// inside the list, since the separator is a space.
-func (c *Client) audience(asked []string) ([]string, *Error) {
-	if len(asked) == 0 {
-		return nil, Invalid("audience is missing.")
-	}
-	granted := make([]string, 0, len(asked))
-	for _, a := range asked {
-		if !slices.Contains(c.Audiences, a) {
-			decoded, err := url.QueryUnescape(a)
-			if err != nil || !slices.Contains(c.Audiences, decoded) {
-				return nil, Invalid("audience is not registered for this client.")
-			}
-			a = decoded
-		}
-		if !slices.Contains(granted, a) {
-			granted = append(granted, a)
-		}
-	}
-	return granted, nil
-}
-
-func (c *Client) checkChallenge(challenge, method string) *Error {
-	switch {
-	case challenge == "" && method != "":
-		return Invalid("code_challenge is missing.")
-	case challenge == "" && c.Public && !c.AllowNoPKCE:
-		return Invalid("code_challenge is missing: a public client has to use PKCE.")
-	case challenge == "":
-		return nil
-	case method != S256:
-		return Invalid("code_challenge_method should be S256.")
-	case !validChallenge(challenge):
-		return Invalid("code_challenge should be the base64url of a SHA-256 digest.")
-	}
-	return nil
-}
-
 // IssueCode gives the client of a checked authorization a code for the user of
 // a live session.
 func (s *Server) IssueCode(ctx context.Context, a *Authorization, in SignedIn, from Origin) (string, *Error) {
@@ -284,9 +240,12 @@ func (s *Server) IssueCode(ctx context.Context, a *Authorization, in SignedIn, f
 		Scopes:      a.Scopes,
 		Audience:    a.Audience,
 		Nonce:       a.Nonce,
-		AuthTime:    in.Session.Begun(),
-		Product:     a.License.product(),
-		Account:     a.License.account(),
+
+		OfflineAccess: a.OfflineAccess,
+
+		AuthTime: in.Session.Begun(),
+		Product:  a.License.product(),
+		Account:  a.License.account(),
 	}, s.Limits)
 
 	var full *codes.FullError

@@ -157,7 +157,7 @@ func TestDefaultsFillInWhatIsMissing(t *testing.T) {
 	if r := cs.Defaults(oauth.AuthorizeRequest{ClientID: "4"}); len(r.Scope) != 0 || r.Scope == nil {
 		t.Errorf("scope * became %q", r.Scope)
 	}
-	if r := cs.Defaults(oauth.AuthorizeRequest{ClientID: "99"}); !reflect.DeepEqual(r, oauth.AuthorizeRequest{ClientID: "99"}) {
+	if r := cs.Defaults(oauth.AuthorizeRequest{ClientID: "99"}); !reflect.DeepEqual(r, oauth.AuthorizeRequest{ClientID: "99", Optional: true}) {
 		t.Errorf("of an unknown client: %+v", r)
 	}
 	encoded, err := oauth.NewClients([]*oauth.Client{{ID: "1", Public: true, TokenAlg: keys.ES256, RedirectURIs: []oauth.RedirectURI{redirectURI(t, callback)}, Audiences: []string{"a b+c%d"}}})

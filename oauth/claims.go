@@ -124,6 +124,7 @@ type IDClaims struct {
 // UserClaims are what an ID token or the userinfo endpoint says of a user,
 // as far as the scopes allow (OpenID Connect Core section 5.4).
 type UserClaims struct {
+	Name          string   `json:"name,omitempty"`               // scope profile
 	Username      string   `json:"preferred_username,omitempty"` // scope profile
 	Picture       string   `json:"picture,omitempty"`            // scope profile
 	Email         string   `json:"email,omitempty"`              // scope email
@@ -135,7 +136,7 @@ type UserClaims struct {
 func NewUserClaims(u session.User, scopes []string) UserClaims {
 	var c UserClaims
 	if slices.Contains(scopes, "profile") {
-		c.Username, c.Picture = u.Name, u.Avatar
+		c.Name, c.Username, c.Picture = u.Name, u.Name, u.Avatar
 	}
 	if slices.Contains(scopes, "email") {
 		c.Email, c.EmailVerified = u.Email, u.Email != ""

@@ -47,6 +47,10 @@ type Client struct {
 	// default.
 	Audiences []string
 
+	// DefaultAudience lets requests of the Login API leave the audience out, too:
+	// it is the first one.
+	DefaultAudience bool
+
 	// Scopes are what it may ask for; "*" is everything.
 	Scopes []string
 
@@ -143,6 +147,23 @@ func (c *Client) RedirectURI(requested string) (RedirectURI, bool) {
 // URIs.
 func (c *Client) HasOrigin(origin string) bool {
 	return slices.ContainsFunc(c.RedirectURIs, func(r RedirectURI) bool { return r.Origin() != "" && r.Origin() == origin })
+}
+
+// Origins are the web origins of all that is registered for the client.
+func (c *Client) Origins() []string {
+	var origins []string
+	add := func(origin string) {
+		if origin != "" && !slices.Contains(origins, origin) {
+			origins = append(origins, origin)
+		}
+	}
+	for _, r := range slices.Concat(c.RedirectURIs, c.PostLogoutRedirectURIs) {
+		add(r.Origin())
+	}
+	for _, f := range c.FailAuthURLs {
+		add(OriginOf(f.URL))
+	}
+	return origins
 }
 
 // FailAuthURL says whether a browser without a session may be sent there.

@@ -1,6 +1,10 @@
 package oauth
 
-import "time"
+import (
+	"cmp"
+	"slices"
+	"time"
+)
 
 // A Kind says what was wrong, in terms of the protocol. Each face has its own
 // status and code for it.
@@ -37,6 +41,7 @@ const (
 	UnknownProvider                     // no such way to sign in elsewhere, or none for this request
 	ProviderFailed                      // the provider to sign in at does not answer
 	Misconfigured                       // the operator has to mend a setting
+	UnsupportedTokenType                // the token is of a type that cannot be revoked
 	SubjectToken                        // the token that another was asked for does not count
 	kinds                               // how many there are
 )
@@ -58,11 +63,49 @@ type Error struct {
 	// beyond names of parameters.
 	Description string
 
+	// Params are what is wrong with parameters of the request, once for each.
+	// Empty: no parameter is at fault.
+	Params []ParamError
+
+	// Client is whose request it was, where that is known. For the log alone.
+	Client *Client
+
 	// RetryAfter says when trying again makes sense; zero: it does not.
 	RetryAfter time.Duration
 
 	// Cause is for the log alone.
 	Cause error
+}
+
+// A ParamError is what is wrong with one parameter of a request.
+type ParamError struct {
+	Name    string
+	Problem string // a sentence for the caller
+
+	// Value is what was sent in place of a registered value, and Registered what
+	// could have been. For the log alone.
+	Value      string
+	Registered []string
+}
+
+// And is e together with what else is wrong with the same request: e stays what
+// the error is about. Either may be nil. Of each parameter the first fault counts.
+func (e *Error) And(other *Error) *Error {
+	switch {
+	case e == nil:
+		return other
+	case other == nil:
+		return e
+	}
+	both := *e
+	both.Params = slices.Clip(e.Params)
+	for _, p := range other.Params {
+		if !slices.ContainsFunc(both.Params, func(known ParamError) bool { return known.Name == p.Name }) {
+			both.Params = append(both.Params, p)
+		}
+	}
+	both.Client = cmp.Or(e.Client, other.Client)
+	return &both
 }
 
 func (e *Error) Error() string {

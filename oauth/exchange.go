@@ -62,16 +62,16 @@ func (r ExchangeRequest) narrowAudience(had []string) ([]string, *Error) {
 	if len(r.Audience) == 0 {
 		narrowed := slices.DeleteFunc(slices.Clone(had), func(aud string) bool { return !slices.Contains(r.Client.Audiences, aud) })
 		if len(narrowed) == 0 {
-			return nil, Invalid("audience is missing.")
+			return nil, MissingParam("audience")
 		}
 		return narrowed, nil
 	}
-	asked, refusal := r.Client.audience(r.Audience)
+	asked, refusal := r.Client.audience(r.Audience, false)
 	if refusal != nil {
 		return nil, refusal
 	}
 	if slices.ContainsFunc(asked, func(aud string) bool { return !slices.Contains(had, aud) }) {
-		return nil, Invalid("audience should be one that the subject_token has.")
+		return nil, InvalidParam("audience", "should be one that the subject_token has.")
 	}
 	return asked, nil
 }

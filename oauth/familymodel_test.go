@@ -104,8 +104,10 @@ func (f *family) pass(d time.Duration) bool {
 
 // send presents a token.
 func (m *model) send(f *family, token string, lose loss) (string, bool) {
-	m.now.rewindable = &f.store
 	m.clock.passed.Store(f.clock)
+	live := m.introspect(f, token)
+	undisturbed := lose == nothingLost && f.store.between == nil
+	m.now.rewindable = &f.store
 	f.rested, f.copied = false, false
 	f.store.lose = lose
 	swaps := f.store.swaps
@@ -114,6 +116,9 @@ func (m *model) send(f *family, token string, lose loss) (string, bool) {
 	if f.store.swaps > swaps {
 		f.heard = false
 		f.unseen = f.unseen || f.store.seen != f.store.identity
+	}
+	if undisturbed && live != (refusal == nil) {
+		m.t.Errorf("introspection said %t of a token, and its refresh %v:\n\t%s", live, refusal, strings.Join(m.path, "\n\t"))
 	}
 	if refusal == nil {
 		return tokens.Refresh, true
@@ -125,6 +130,19 @@ func (m *model) send(f *family, token string, lose loss) (string, bool) {
 		}
 	}
 	return "", false
+}
+
+// introspect says whether a token is active, by a store that is as that of the
+// family and is not seen again.
+func (m *model) introspect(f *family, token string) bool {
+	store := f.store
+	store.lose, store.between = nothingLost, nil
+	m.now.rewindable = &store
+	_, refusal := m.IntrospectRefresh(context.Background(), m.as, token)
+	if store.swaps > f.store.swaps {
+		m.t.Errorf("introspection has changed the grant:\n\t%s", strings.Join(m.path, "\n\t"))
+	}
+	return refusal == nil
 }
 
 func (m *model) owner(f *family, lose loss, arrives bool) bool {

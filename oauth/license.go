@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -64,19 +65,18 @@ type Licenses struct {
 	products map[string]*Product
 	accounts map[string]*CustomerAccount
 
-	// Default is the response type of a request that names none.
-	Default string
+	// byDefault is the response type of a request that names none, of a product
+	// that has both.
+	byDefault string
 }
 
 // NewLicenses refuses what cannot work, and says what would be right.
+// defaultType is the response type of a request that names none; empty: code.
 func NewLicenses(products []*Product, accounts []*CustomerAccount, defaultType string) (*Licenses, error) {
-	if defaultType == "" {
-		defaultType = LicenseCode
-	}
-	if err := knownResponseType(defaultType); err != nil {
+	l := &Licenses{products: map[string]*Product{}, accounts: map[string]*CustomerAccount{}, byDefault: cmp.Or(defaultType, LicenseCode)}
+	if err := knownResponseType(l.byDefault); err != nil {
 		return nil, fmt.Errorf("default_response_type: %w", err)
 	}
-	l := &Licenses{products: map[string]*Product{}, accounts: map[string]*CustomerAccount{}, Default: defaultType}
 	for _, a := range accounts {
 		if err := a.validate(); err != nil {
 			return nil, fmt.Errorf("customer_account %s: %w", a.Code, err)
@@ -95,7 +95,35 @@ func NewLicenses(products []*Product, accounts []*CustomerAccount, defaultType s
 		}
 		l.products[p.Code] = p
 	}
-	return l, nil
+	lists := make([][]string, 0, len(products))
+	for _, p := range products {
+		lists = append(lists, p.ResponseTypes)
+	}
+	return l, CheckDefaultResponseType(defaultType, lists...)
+}
+
+// CheckDefaultResponseType refuses a default that none of the products has among
+// its response types. An empty list of a product stands for code.
+func CheckDefaultResponseType(defaultType string, products ...[]string) error {
+	has := func(types []string) bool {
+		return slices.Contains(types, defaultType) || len(types) == 0 && defaultType == LicenseCode
+	}
+	if defaultType == "" || len(products) == 0 || slices.ContainsFunc(products, has) {
+		return nil
+	}
+	return fmt.Errorf("default_response_type %q: no product has this response_type, so it can never be used; add response_type %s to a product, or remove default_response_type", defaultType, defaultType)
+}
+
+// responseType is that of a request for a product: the one asked for, the
+// default, or, where the product does not have that, the one that it has.
+func (l *Licenses) responseType(p *Product, asked string) (string, bool) {
+	switch {
+	case asked != "":
+		return asked, slices.Contains(p.ResponseTypes, asked)
+	case slices.Contains(p.ResponseTypes, l.byDefault):
+		return l.byDefault, true
+	}
+	return p.ResponseTypes[0], true
 }
 
 func (a *CustomerAccount) validate() error {
@@ -168,20 +196,6 @@ func (l *Licenses) find(product, account string) (*Product, *CustomerAccount, *E
 	return p, a, nil
 }
 
-// ParseProductRedirectURI is [ParseRedirectURI] for a product, whose
-// http://localhost without a port matches any: what licensed software
-// registers, which listens on whatever port it got.
-func ParseProductRedirectURI(raw string) (RedirectURI, error) {
-	r, err := ParseRedirectURI(raw)
-	if err != nil || r.Loopback || r.URL.Scheme != "http" || !strings.EqualFold(r.URL.Host, "localhost") {
-		return r, err
-	}
-	r.Loopback = true
-	r.before = raw[:len("http://localhost")]
-	r.after = raw[len(r.before):]
-	return r, nil
-}
-
 // redirectURI returns the registration that a requested URI matches, or the
 // first where none is asked for.
 func (p *Product) redirectURI(requested string) (RedirectURI, string, bool) {
@@ -194,6 +208,15 @@ func (p *Product) redirectURI(requested string) (RedirectURI, string, bool) {
 		}
 	}
 	return RedirectURI{}, "", false
+}
+
+func (p *Product) unregisteredURI(requested string) *Error {
+	e := InvalidParam("redirect_uri", "is not registered for this product.")
+	e.Client, e.Params[0].Value = p.Client, requested
+	for _, r := range p.RedirectURIs {
+		e.Params[0].Registered = append(e.Params[0].Registered, r.Raw)
+	}
+	return e
 }
 
 // A LicenseRequest is what a link of the License API stands for.

@@ -23,7 +23,7 @@ func newLicensed(t testing.TB) *world {
 	w := newWorld(t)
 	w.Store = w.store
 	uri := func(raw string) oauth.RedirectURI {
-		r, err := oauth.ParseProductRedirectURI(raw)
+		r, err := oauth.ParseRedirectURI(raw)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -231,37 +231,3 @@ func TestLicensesThatCannotWorkAreRefused(t *testing.T) {
 }
 
 func second(_ *oauth.Licenses, err error) error { return err }
-
-func TestHTTPLocalhostMatchesAnyPortForProductsAlone(t *testing.T) {
-	product, err := oauth.ParseProductRedirectURI("http://localhost/cb?a=b")
-	if err != nil {
-		t.Fatal(err)
-	}
-	fixed, err := oauth.ParseProductRedirectURI("http://localhost:5127/cb")
-	if err != nil {
-		t.Fatal(err)
-	}
-	client := redirectURI(t, "http://localhost/cb?a=b")
-	for requested, matches := range map[string]bool{
-		"http://localhost/cb?a=b":                true,
-		"http://localhost:5127/cb?a=b":           true,
-		"http://localhost:65536/cb?a=b":          false,
-		"http://localhost:0/cb?a=b":              false,
-		"http://localhost:1@evil.example/cb?a=b": false,
-		"http://localhost.evil.example/cb?a=b":   false,
-		"http://localhost:5127/cb":               false,
-		"https://localhost:5127/cb?a=b":          false,
-		"http://127.0.0.1:5127/cb?a=b":           false,
-		"http://LOCALHOST:5127/cb?a=b":           false,
-	} {
-		if product.Matches(requested) != matches {
-			t.Errorf("%s matches: %v", requested, !matches)
-		}
-		if client.Matches(requested) != (requested == client.Raw) {
-			t.Errorf("%s matches for a client", requested)
-		}
-		if fixed.Matches(requested) != (requested == fixed.Raw) {
-			t.Errorf("%s matches a port", requested)
-		}
-	}
-}

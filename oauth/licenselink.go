@@ -50,15 +50,13 @@ func (s *Server) LicenseLink(ctx context.Context, r LicenseLinkRequest) (url.Val
 	if p.Client.Disabled {
 		return nil, clientDisabled()
 	}
-	if r.ResponseType == "" {
-		r.ResponseType = s.Licenses.Default
-	}
-	if knownResponseType(r.ResponseType) != nil || !slices.Contains(p.ResponseTypes, r.ResponseType) {
-		return nil, Invalid("response_type is not one that the product allows.")
+	responseType, allowed := s.Licenses.responseType(p, r.ResponseType)
+	if !allowed {
+		return nil, InvalidParam("response_type", "is not one that the product allows.")
 	}
 	_, redirectURI, registered := p.redirectURI(r.RedirectURI)
 	if !registered {
-		return nil, Invalid("redirect_uri is not registered for this product.")
+		return nil, p.unregisteredURI(r.RedirectURI)
 	}
 	link := licenseLink{
 		ID: newID(), Product: p.Code, Account: a.Code, RedirectURI: redirectURI,
@@ -68,7 +66,7 @@ func (s *Server) LicenseLink(ctx context.Context, r LicenseLinkRequest) (url.Val
 		"scope": {"openid"}, "response_type": {"code"}, "client_id": {p.Client.ID},
 		"redirect_uri": {redirectURI}, "customer_account_code": {a.Code}, "state": {link.State},
 	}
-	if r.ResponseType == LicenseToken {
+	if responseType == LicenseToken {
 		link.Token, link.Nonce = true, newID()
 		q.Set("response_type", "id_token token")
 		q.Set("nonce", link.Nonce)

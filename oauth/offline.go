@@ -31,6 +31,9 @@ type offlineGrant struct {
 	Audience []string     `json:"audience" cbor:"5,keyasint"`
 	AuthTime int64        `json:"auth_time" cbor:"6,keyasint"` // Unix seconds
 
+	// OfflineAccess says that scope offline was asked for as offline_access.
+	OfflineAccess bool `json:"offline_access,omitempty" cbor:"12,keyasint,omitempty"`
+
 	// For its user to know it by. Zero in grants of before, and Used until the
 	// first refresh.
 	Begun int64 `json:"begun,omitempty" cbor:"7,keyasint,omitempty"`     // Unix seconds

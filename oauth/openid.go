@@ -34,6 +34,13 @@ type OpenIDRequest struct {
 	AuthAfter time.Time
 	AuthNot   string
 
+	// IDTokenHint is an ID token of the user who is expected. SealedHint is ours: the
+	// same, sealed, for the endpoint to open. So is Subject: whom it names, which
+	// it becomes once the user was sent to sign in.
+	IDTokenHint string
+	SealedHint  string
+	Subject     string
+
 	// RequestObject and RequestURI say that the request carries parameters of
 	// those names, which are not supported (OpenID Connect Core section 6).
 	RequestObject, RequestURI bool
@@ -59,34 +66,37 @@ func (s *Server) CheckOpenID(ctx context.Context, r OpenIDRequest) (*Authorizati
 		if refusal != nil {
 			return nil, refusal
 		}
-		return a, a.ask(r, s.Now())
+		a.setMode(r)
+		return a, s.ask(ctx, a, r)
 	}
 	c, known := s.Clients.Get(r.ClientID)
 	switch {
 	case r.ClientID == "":
-		return nil, Invalid("client_id is missing.")
+		return nil, MissingParam("client_id")
 	case !known:
 		return nil, &Error{Kind: UnknownClient, Description: "The application is not known here."}
 	case c.Disabled:
 		return nil, &Error{Kind: ClientDisabled, Description: "This application is disabled."}
 	case r.RedirectURI == "":
-		return nil, Invalid("redirect_uri is missing.")
+		return nil, MissingParam("redirect_uri")
 	}
 	redirect, registered := c.RedirectURI(r.RedirectURI)
 	if !registered {
-		return nil, Invalid("redirect_uri is not registered for this client.")
+		return nil, c.unregisteredURI(r.RedirectURI)
 	}
 	a := &Authorization{
 		Client: c, Redirect: redirect, RedirectURI: r.RedirectURI, State: r.State,
 		OpenID: true, Nonce: r.Nonce, Challenge: r.CodeChallenge, Ways: c.Ways, Scopes: c.openIDScopes(r.Scope),
+		OfflineAccess: slices.Contains(r.Scope, offlineAccess),
 	}
+	a.setMode(r)
 	if r.Malformed != nil {
 		return a, r.Malformed
 	}
 	switch r.ResponseType {
 	case "code":
 	case "":
-		return a, Invalid("response_type is missing.")
+		return a, MissingParam("response_type")
 	case "token", "id_token", "id_token token", "token id_token":
 		a.Token = true // which is where the client looks for the error
 		return a, &Error{Kind: UnauthorizedClient, Description: "Tokens in a redirect are for licensed software only, by a link of the License API."}
@@ -99,32 +109,39 @@ func (s *Server) CheckOpenID(ctx context.Context, r OpenIDRequest) (*Authorizati
 	if len(r.Audience) == 0 {
 		a.Audience = []string{c.defaultAudience()}
 	} else {
-		audience, err := c.audience(r.Audience)
+		audience, err := c.audience(r.Audience, false)
 		if err != nil {
 			return a, err
 		}
 		a.Audience = audience
 	}
-	return a, a.ask(r, s.Now())
-}
-
-// openIDScopes are the scopes of a request that the client is registered for.
-// openid itself asks for no more than that the user signed in, and
-// offline_access is what OpenID Connect calls offline (Core section 11).
-func (c *Client) openIDScopes(asked []string) []string {
-	if i := slices.Index(asked, "offline_access"); i >= 0 {
-		asked = slices.Clone(asked)
-		asked[i] = "offline"
-	}
-	granted := c.grantable(asked)
-	if slices.Contains(asked, "openid") && !slices.Contains(granted, "openid") {
-		granted = append([]string{"openid"}, granted...)
-	}
-	return granted
+	return a, s.ask(ctx, a, r)
 }
 
 // ask takes what a request says of the sign-in itself (OpenID Connect Core
 // section 3.1.2.1).
+func (s *Server) ask(ctx context.Context, a *Authorization, r OpenIDRequest) *Error {
+	if refusal := a.ask(r, s.Now()); refusal != nil {
+		return refusal
+	}
+	a.Subject = r.Subject
+	if r.IDTokenHint == "" {
+		return nil
+	}
+	hint, refusal := s.IDTokenHint(ctx, r.IDTokenHint)
+	switch {
+	case refusal != nil && refusal.Kind != InvalidToken:
+		return refusal
+	case refusal == nil && hint.Client == a.Client:
+		a.Subject = hint.Subject
+	case a.Silent:
+		// Nobody knows who is expected, so nobody can be said to be signed in. The
+		// user is asked next, by a request that may show something.
+		return &Error{Kind: LoginRequired, Description: "The id_token_hint is not an ID token of this client that can be verified."}
+	}
+	return nil
+}
+
 func (a *Authorization) ask(r OpenIDRequest, now time.Time) *Error {
 	switch {
 	case r.RequestObject:
@@ -132,7 +149,7 @@ func (a *Authorization) ask(r OpenIDRequest, now time.Time) *Error {
 	case r.RequestURI:
 		return &Error{Kind: RequestObjectURI, Description: "The parameter request_uri is not supported."}
 	case r.ResponseMode != "" && r.ResponseMode != a.responseMode():
-		return Invalid("response_mode should be " + a.responseMode() + ".")
+		return InvalidParam("response_mode", "should be one of ["+a.ownMode()+" "+formPost+"], and "+formPost+" with an http or https redirect_uri.")
 	}
 	a.LoginHint = r.LoginHint
 	a.AuthAfter, a.authNot, a.asked = r.AuthAfter, r.AuthNot, !r.AuthAfter.IsZero()
@@ -148,11 +165,11 @@ func (a *Authorization) ask(r OpenIDRequest, now time.Time) *Error {
 		case "consent", "select_account":
 			a.Confirm = true
 		default:
-			return Invalid("prompt should be one of [none login consent select_account].")
+			return InvalidParam("prompt", "should be one of [none login consent select_account].")
 		}
 	}
 	if a.Silent && len(r.Prompt) > 1 {
-		return Invalid("prompt none goes with no other.")
+		return InvalidParam("prompt", "none goes with no other.")
 	}
 	if r.MaxAge != nil {
 		if oldest := now.Add(-*r.MaxAge); oldest.After(a.AuthAfter) {
@@ -179,9 +196,27 @@ func (a *Authorization) fresh(s *session.Session) bool {
 	return !s.Begun().Before(a.AuthAfter)
 }
 
-// responseMode is how the answer travels (OAuth 2.0 Multiple Response Type
-// Encoding Practices section 2.1).
+// formPost is the response mode of OAuth 2.0 Form Post Response Mode.
+const formPost = "form_post"
+
+// setMode takes the response mode of a request, before anything else of it that may
+// be wrong: errors travel as answers do. A form cannot be posted to an application
+// with a scheme of its own.
+func (a *Authorization) setMode(r OpenIDRequest) {
+	a.FormPost = r.ResponseMode == formPost && !a.CustomScheme()
+}
+
+// responseMode is how the answer travels.
 func (a *Authorization) responseMode() string {
+	if a.FormPost {
+		return formPost
+	}
+	return a.ownMode()
+}
+
+// ownMode is how it travels where the request does not say (OAuth 2.0 Multiple
+// Response Type Encoding Practices section 2.1).
+func (a *Authorization) ownMode() string {
 	if a.Token {
 		return "fragment"
 	}

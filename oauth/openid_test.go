@@ -45,7 +45,7 @@ func TestAnOpenIDRequestIsHeldAgainstTheRegistration(t *testing.T) {
 		{"response type of no kind", func(r *oauth.OpenIDRequest) { r.ResponseType = "code token" }, oauth.UnsupportedResponseType, true},
 		{"tokens without a link", func(r *oauth.OpenIDRequest) { r.ResponseType = "id_token token" }, oauth.UnauthorizedClient, true},
 		{"response mode of tokens", func(r *oauth.OpenIDRequest) { r.ResponseMode = "fragment" }, oauth.InvalidRequest, true},
-		{"response mode of no kind", func(r *oauth.OpenIDRequest) { r.ResponseMode = "form_post" }, oauth.InvalidRequest, true},
+		{"response mode of no kind", func(r *oauth.OpenIDRequest) { r.ResponseMode = "web_message" }, oauth.InvalidRequest, true},
 		{"request object", func(r *oauth.OpenIDRequest) { r.RequestObject = true }, oauth.RequestObject, true},
 		{"request object elsewhere", func(r *oauth.OpenIDRequest) { r.RequestURI = true }, oauth.RequestObjectURI, true},
 		{"Class13 no challenge of a public client", withoutPKCE("1"), oauth.InvalidRequest, true},

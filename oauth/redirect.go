@@ -20,8 +20,9 @@ type RedirectURI struct {
 	// URL is Raw, parsed.
 	URL *url.URL
 
-	// Loopback says that the host is 127.0.0.1 or [::1] over http, where an
-	// application listens on whatever port it got (RFC 8252 section 7.3).
+	// Loopback says that any port matches, since an application listens on
+	// whatever port it got: the host is 127.0.0.1 or [::1] over http (RFC 8252
+	// section 7.3), or localhost, where that is registered without a port.
 	Loopback bool
 
 	// for Loopback: what stands before and after the port
@@ -44,7 +45,7 @@ func ParseRedirectURI(raw string) (RedirectURI, error) {
 		if !IsLoopbackHost(u.Hostname()) {
 			return RedirectURI{}, fmt.Errorf("redirect_uri %q: http is for loopback only (localhost, 127.0.0.1, [::1]); use https", raw)
 		}
-		if host := u.Hostname(); host == "127.0.0.1" || host == "::1" {
+		if host := u.Hostname(); host == "127.0.0.1" || host == "::1" || strings.EqualFold(u.Host, "localhost") {
 			r.Loopback = true
 			r.before = "http://" + strings.TrimSuffix(u.Host, portSuffix(u))
 			r.after = strings.TrimPrefix(raw[len("http://"):], u.Host)
@@ -73,8 +74,8 @@ func portSuffix(u *url.URL) string {
 	return ""
 }
 
-// Matches says whether a requested URI is this one: byte for byte, or, for a
-// loopback address, up to the port.
+// Matches says whether a requested URI is this one: byte for byte, or, where
+// Loopback is true, up to the port.
 func (r RedirectURI) Matches(requested string) bool {
 	if requested == r.Raw {
 		return true
@@ -101,11 +102,23 @@ func (r RedirectURI) Matches(requested string) bool {
 
 // Origin returns the web origin of a registered URI, or "" where it has none
 // that means anything: a custom scheme, or a loopback address on any port.
+// http://localhost is the origin of a site on port 80, too, which a gate may
+// stand before.
 func (r RedirectURI) Origin() string {
-	if r.Loopback || (r.URL.Scheme != "https" && r.URL.Scheme != "http") {
+	site := !r.Loopback || strings.EqualFold(r.URL.Host, "localhost")
+	if !site || (r.URL.Scheme != "https" && r.URL.Scheme != "http") {
 		return ""
 	}
 	return OriginOf(r.URL)
+}
+
+// OriginOfRequested is the origin of a requested URI that matches r: "" where it
+// has another port than the registered one, which may be anybody's.
+func (r RedirectURI) OriginOfRequested(requested string) string {
+	if requested != r.Raw {
+		return ""
+	}
+	return r.Origin()
 }
 
 // OriginOf returns scheme, host and port the way browsers print an origin

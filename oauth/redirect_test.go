@@ -267,3 +267,31 @@ func FuzzRedirectURIMatch(f *testing.F) {
 func withoutPort(r oauth.RedirectURI) string {
 	return strings.Replace(r.Raw, r.URL.Host, strings.TrimSuffix(r.URL.Host, ":"+r.URL.Port()), 1)
 }
+
+func TestHTTPLocalhostWithoutAPortMatchesAnyPort(t *testing.T) {
+	any, fixed := redirectURI(t, "http://localhost/cb?a=b"), redirectURI(t, "http://localhost:5127/cb?a=b")
+	for requested, matches := range map[string]bool{
+		"http://localhost/cb?a=b":                true,
+		"http://localhost:5127/cb?a=b":           true,
+		"http://localhost:65536/cb?a=b":          false,
+		"http://localhost:0/cb?a=b":              false,
+		"http://localhost:/cb?a=b":               false,
+		"http://localhost:1@evil.example/cb?a=b": false,
+		"http://localhost.evil.example/cb?a=b":   false,
+		"http://localhost:5127/cb":               false,
+		"https://localhost:5127/cb?a=b":          false,
+		"http://127.0.0.1:5127/cb?a=b":           false,
+		"http://LOCALHOST:5127/cb?a=b":           false,
+	} {
+		if any.Matches(requested) != matches {
+			t.Errorf("%s matches: %v", requested, !matches)
+		}
+		if fixed.Matches(requested) != (requested == fixed.Raw) {
+			t.Errorf("%s matches a port", requested)
+		}
+	}
+	// A site on port 80 may stand there, with a gate; another port is anybody's.
+	if any.Origin() != "http://localhost" || any.OriginOfRequested("http://localhost/cb?a=b") != "http://localhost" || any.OriginOfRequested("http://localhost:5127/cb?a=b") != "" {
+		t.Errorf("origins %q and %q", any.Origin(), any.OriginOfRequested("http://localhost:5127/cb?a=b"))
+	}
+}

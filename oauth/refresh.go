@@ -27,7 +27,7 @@ func (s *Server) beginOffline(ctx context.Context, g given) (string, error) {
 	t := newRefreshToken(g.grant, place{first, tagOf(storage.Identity(s.Store, grantKey(g.grant)))})
 	err := s.Grants.begin(ctx, g.grant, &offlineGrant{
 		Version: offlineVersion, Client: g.client.ID, User: g.user, Session: sessionID(g.session),
-		Scopes: g.scopes, Audience: g.audience, AuthTime: g.authTime.Unix(), Begun: s.Now().Unix(),
+		Scopes: g.scopes, OfflineAccess: g.offlineAccess, Audience: g.audience, AuthTime: g.authTime.Unix(), Begun: s.Now().Unix(),
 		Current: t.hash(), Number: first,
 	}, g.client.refreshLifetime())
 	if err != nil {
@@ -138,6 +138,7 @@ func (s *Server) refreshed(ctx context.Context, r RefreshRequest, grant *offline
 	if refusal != nil {
 		return nil, refusal
 	}
+	tokens.Scopes = grant.refreshedScopes(r.Scope)
 	var err error
 	if tokens.Refresh, err = s.sealRefresh(ctx, done.next); err != nil {
 		return nil, Unavailable(err)

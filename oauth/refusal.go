@@ -24,6 +24,27 @@ func Invalid(description string) *Error {
 	return &Error{Kind: InvalidRequest, Description: description}
 }
 
+// InvalidParam is the refusal of a request for one of its parameters, whose name
+// the problem follows in a sentence.
+func InvalidParam(name, problem string) *Error {
+	return ofParam(InvalidRequest, name, name+" "+problem)
+}
+
+func ofParam(kind Kind, name, problem string) *Error {
+	return &Error{Kind: kind, Description: problem, Params: []ParamError{{Name: name, Problem: problem}}}
+}
+
+// MissingParam is the refusal of a request that lacks a parameter.
+func MissingParam(name string) *Error { return InvalidParam(name, "is missing.") }
+
+// unregistered is the refusal of a value that is not one of those registered for
+// a client.
+func unregistered(c *Client, name, value string, registered []string) *Error {
+	e := InvalidParam(name, "is not registered for this client.")
+	e.Client, e.Params[0].Value, e.Params[0].Registered = c, value, registered
+	return e
+}
+
 // ForeignToken is the refusal of a token that counts, but not for this use.
 func ForeignToken() *Error {
 	return &Error{Kind: InvalidToken, Description: "The token is not for this use."}

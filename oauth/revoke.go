@@ -23,7 +23,7 @@ func (s *Server) Revoke(ctx context.Context, c *Client, token string, from Origi
 		s.Audit.Record(Event{What: TokenRefused, Client: c, Grant: grant, From: from, Why: "revocation by another client"})
 		return &Error{Kind: InvalidGrant, Description: "The token was issued to another client."}
 	case grant == "":
-		return Invalid("A token without a user, or one that was exchanged for another client's, cannot be revoked; it expires by itself.")
+		return &Error{Kind: UnsupportedTokenType, Description: "A token without a user, or one that was exchanged for another client's, cannot be revoked; it expires by itself."}
 	}
 	return s.endGrant(ctx, grant, Event{Client: c, From: from, Why: "revoked"})
 }

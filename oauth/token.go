@@ -25,7 +25,7 @@ const (
 type Tokens struct {
 	Access    string
 	ExpiresIn time.Duration
-	Scopes    []string // granted
+	Scopes    []string // granted, as they were asked for
 
 	// Refresh is a refresh token, where scope offline was granted.
 	Refresh string
@@ -48,7 +48,7 @@ func (s *Server) ExchangeCode(ctx context.Context, r CodeRequest) (*Tokens, *Err
 	rec := redeemed.Record
 	return s.issue(ctx, given{
 		client: r.Client, user: redeemed.User, session: rec.Session, grant: rec.Grant,
-		scopes: rec.Scopes, audience: rec.Audience, nonce: rec.Nonce, authTime: rec.AuthTime,
+		scopes: rec.Scopes, offlineAccess: rec.OfflineAccess, audience: rec.Audience, nonce: rec.Nonce, authTime: rec.AuthTime,
 	}, r.IDToken)
 }
 
@@ -60,7 +60,7 @@ func (s *Server) IssueTokens(ctx context.Context, a *Authorization, in SignedIn,
 	}
 	g := given{
 		client: a.Client, user: in.User, session: in.Session.Key(), grant: newGrantID(a.Client),
-		scopes: a.Scopes, audience: a.Audience, nonce: a.Nonce, authTime: in.Session.Begun(),
+		scopes: a.Scopes, offlineAccess: a.OfflineAccess, audience: a.Audience, nonce: a.Nonce, authTime: in.Session.Begun(),
 		product: a.License.product(), account: a.License.account(),
 	}
 	done, refusal := s.beginGrant(in.User, a.Client, from)
@@ -84,7 +84,7 @@ func (s *Server) ClientToken(ctx context.Context, c *Client, scope, audience []s
 	granted := []string{c.defaultAudience()}
 	if len(audience) > 0 {
 		var refusal *Error
-		if granted, refusal = c.audience(audience); refusal != nil {
+		if granted, refusal = c.audience(audience, false); refusal != nil {
 			return nil, refusal
 		}
 	}
@@ -108,6 +108,8 @@ type given struct {
 	product  string
 	account  string
 	actor    Actor
+
+	offlineAccess bool // scope offline was asked for by that name
 
 	// until is when the access token expires at the latest; zero: any time.
 	until time.Time
@@ -146,7 +148,7 @@ func (s *Server) sign(ctx context.Context, g given, idToken bool) (*Tokens, *Err
 	if err != nil {
 		return nil, Unavailable(err)
 	}
-	t := &Tokens{Access: access, ExpiresIn: g.lifetime(s.Now()), Scopes: g.scopes}
+	t := &Tokens{Access: access, ExpiresIn: g.lifetime(s.Now()), Scopes: spelled(g.scopes, g.offlineAccess)}
 	if idToken && slices.Contains(g.scopes, "openid") {
 		if t.ID, err = s.Keys.Sign(ctx, g.client.idTokenAlg(), s.idClaims(g, access)); err != nil {
 			return nil, Unavailable(err)

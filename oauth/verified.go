@@ -83,6 +83,8 @@ type knownGrant struct {
 	offline bool
 	user    *session.User
 
+	offlineAccess bool // its client calls the scope offline_access
+
 	// outlived is set once the grant has outlived its session, which cannot
 	// come back.
 	outlived atomic.Bool
@@ -265,7 +267,7 @@ func (g *Grants) read(ctx context.Context, id string, offline bool) (*knownGrant
 	stored, err := g.offline(ctx, id)
 	if stored != nil {
 		user := stored.User // and no more of it stays in memory
-		known.user = &user
+		known.user, known.offlineAccess = &user, stored.OfflineAccess
 	}
 	return known, err
 }

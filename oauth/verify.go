@@ -25,10 +25,15 @@ type Verified struct {
 	Claims Claims
 	Client *Client
 
+	offlineAccess bool // its client calls the scope offline_access
+
 	// SignedIn is whose token it is: the zero value for a client's own token.
 	// Session is nil where the grant has outlived it.
 	SignedIn
 }
+
+// Scopes are those of the token, as they were asked for.
+func (v *Verified) Scopes() []string { return spelled(v.Claims.Scopes, v.offlineAccess) }
 
 // VerifyAccess checks an access token: that we signed it, that it has not
 // expired, that its client may still have it and its grant has not ended. Whom
@@ -166,6 +171,7 @@ func (s *Server) verifyGrant(ctx context.Context, v *Verified) *Error {
 	if grant.over() {
 		return invalidToken(errors.New("of a grant that has ended"))
 	}
+	v.offlineAccess = grant.offlineAccess
 	if offline && grant.outlived.Load() {
 		return s.verifyOffline(v, grant)
 	}

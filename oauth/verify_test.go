@@ -238,11 +238,11 @@ func TestAUsersClaimsGoByScope(t *testing.T) {
 	}{
 		{u, nil, oauth.UserClaims{}},
 		{u, []string{"openid", "offline", "*"}, oauth.UserClaims{}},
-		{u, []string{"profile"}, oauth.UserClaims{Username: "ada", Picture: u.Avatar}},
+		{u, []string{"profile"}, oauth.UserClaims{Name: "ada", Username: "ada", Picture: u.Avatar}},
 		{u, []string{"email"}, oauth.UserClaims{Email: u.Email, EmailVerified: true}},
 		{session.User{}, []string{"email"}, oauth.UserClaims{}},
 		{u, []string{"groups"}, oauth.UserClaims{Groups: u.Groups}},
-		{u, []string{"groups", "email", "profile"}, oauth.UserClaims{Username: "ada", Picture: u.Avatar, Email: u.Email, EmailVerified: true, Groups: u.Groups}},
+		{u, []string{"groups", "email", "profile"}, oauth.UserClaims{Name: "ada", Username: "ada", Picture: u.Avatar, Email: u.Email, EmailVerified: true, Groups: u.Groups}},
 	} {
 		if got := oauth.NewUserClaims(tt.user, tt.scopes); !reflect.DeepEqual(got, tt.want) {
 			t.Errorf("%q: %+v", tt.scopes, got)

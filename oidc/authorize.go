@@ -3,6 +3,7 @@ package oidc
 import (
 	"cmp"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,12 +16,15 @@ import (
 var authorizeParams = []string{
 	"response_type", "response_mode", "client_id", "redirect_uri", "scope", "state", "audience",
 	"code_challenge", "code_challenge_method", "nonce", "prompt", "max_age", "login_hint",
-	"request", "request_uri", authAfterParam, "handle", "customer_account_code",
+	"request", "request_uri", hintParam, sealedHintParam, authAfterParam, authSubjectParam, "handle", "customer_account_code",
 }
 
 // authAfterParam is ours: when a sign-in was asked for anew, in milliseconds
 // since 1970, and, after a full stop, the ID of the session that there was.
 const authAfterParam = "auth_after"
+
+// authSubjectParam is ours: the subject that an id_token_hint names.
+const authSubjectParam = "auth_subject"
 
 // maxAge bounds max_age: no session is older.
 const maxAge = 100 * 365 * 24 * time.Hour
@@ -48,6 +52,9 @@ func ParseAuthorize(rawQuery string) (oauth.OpenIDRequest, *oauth.Error) {
 		Nonce:               p["nonce"],
 		Prompt:              oauth.SplitList(p["prompt"]),
 		LoginHint:           p["login_hint"],
+		IDTokenHint:         p[hintParam],
+		SealedHint:          p[sealedHintParam],
+		Subject:             p[authSubjectParam],
 		RequestObject:       p["request"] != "",
 		RequestURI:          p["request_uri"] != "",
 		Handle:              p["handle"],
@@ -57,7 +64,7 @@ func ParseAuthorize(rawQuery string) (oauth.OpenIDRequest, *oauth.Error) {
 	if s := p["max_age"]; s != "" {
 		seconds, err := strconv.ParseUint(s, 10, 63)
 		if err != nil {
-			r.Malformed = cmp.Or(r.Malformed, oauth.Invalid("max_age should be a number of seconds."))
+			r.Malformed = cmp.Or(r.Malformed, oauth.InvalidParam("max_age", "should be a number of seconds."))
 		}
 		age := time.Duration(min(seconds, uint64(maxAge/time.Second))) * time.Second //nolint:gosec // bounded
 		r.MaxAge = &age
@@ -66,7 +73,7 @@ func ParseAuthorize(rawQuery string) (oauth.OpenIDRequest, *oauth.Error) {
 		since, not, _ := strings.Cut(s, ".")
 		ms, err := strconv.ParseUint(since, 10, 53)
 		if err != nil {
-			r.Malformed = cmp.Or(r.Malformed, oauth.Invalid("auth_after should be a time."))
+			r.Malformed = cmp.Or(r.Malformed, oauth.InvalidParam(authAfterParam, "should be a time."))
 		}
 		r.AuthAfter, r.AuthNot = time.UnixMilli(int64(ms)), not //nolint:gosec // of 53 bits
 	}
@@ -84,10 +91,21 @@ func (a *API) authorize(w http.ResponseWriter, r *http.Request) {
 		a.showRefusal(w, r, refusal)
 		return
 	}
+	if request.SealedHint != "" {
+		hint, refusal := a.unsealHint(r, request.SealedHint)
+		if refusal != nil {
+			a.showRefusal(w, r, refusal)
+			return
+		}
+		request.IDTokenHint = cmp.Or(hint, "none of ours")
+	}
 	authorization, refusal := a.Server.CheckOpenID(r.Context(), request)
 	switch {
+	case refusal != nil && authorization != nil && refusal.Kind == oauth.Internal:
+		a.failed(w, r, authorization, refusal)
+		return
 	case refusal != nil && authorization != nil:
-		a.tell(w, authorization, refusal)
+		a.tell(w, r, authorization, refusal)
 		return
 	case refusal != nil:
 		a.showRefusal(w, r, refusal)
@@ -110,18 +128,24 @@ func (a *API) ask(w http.ResponseWriter, r *http.Request, authorization *oauth.A
 	switch {
 	case !authorization.Silent:
 		endpoint.Redirect(w, http.StatusFound, a.HostedPage(contented(r.URL.RawQuery, authorization, in)))
+	case signedIn && !authorization.Expects(in.User):
+		a.tell(w, r, authorization, &oauth.Error{Kind: oauth.LoginRequired, Description: "Another user is signed in than the id_token_hint names."})
 	case signedIn && !authorization.AcceptsUser(in.User):
-		a.tell(w, authorization, &oauth.Error{Kind: oauth.InteractionRequired, Description: "The user signed in by a way that does not count here."})
+		a.tell(w, r, authorization, &oauth.Error{Kind: oauth.InteractionRequired, Description: "The user signed in by a way that does not count here."})
 	default:
-		a.tell(w, authorization, &oauth.Error{Kind: oauth.LoginRequired, Description: "There is no session, or it is too old."})
+		a.tell(w, r, authorization, &oauth.Error{Kind: oauth.LoginRequired, Description: "There is no session, or it is too old."})
 	}
 }
 
 // contented is the query of a request that is content once the user was asked:
-// what it wanted to be asked is left out, and that the sign-in has to be fresh
-// becomes a time that stays.
+// what it wanted to be asked is left out. That the sign-in has to be fresh becomes
+// a time that stays, and an ID token its subject, which is shorter and tells an
+// access log less.
 func contented(rawQuery string, authorization *oauth.Authorization, in oauth.SignedIn) string {
-	query := endpoint.WithoutParams(rawQuery, "prompt", "max_age", authAfterParam)
+	query := endpoint.WithoutParams(rawQuery, "prompt", "max_age", hintParam, sealedHintParam, authAfterParam, authSubjectParam)
+	if authorization.Subject != "" {
+		query += "&" + encode(page.Field{Name: authSubjectParam, Value: authorization.Subject})
+	}
 	if after := authorization.AuthAfter; !after.IsZero() {
 		query += "&" + authAfterParam + "=" + strconv.FormatInt(after.UnixMilli(), 10)
 		if in.Session != nil {
@@ -166,38 +190,50 @@ func (a *API) grant(w http.ResponseWriter, r *http.Request, authorization *oauth
 
 // issue makes the parameters of an answer, and returns the code that is in it,
 // if one is.
-func (a *API) issue(r *http.Request, authorization *oauth.Authorization, in oauth.SignedIn) (answer, code string, refusal *oauth.Error) {
+func (a *API) issue(r *http.Request, authorization *oauth.Authorization, in oauth.SignedIn) (answer []page.Field, code string, refusal *oauth.Error) {
+	own := []page.Field{{Name: "state", Value: authorization.State}, {Name: "iss", Value: a.Server.Issuer}}
 	if !authorization.Token {
 		code, refusal = a.Server.IssueCode(r.Context(), authorization, in, a.From(r))
-		return encode("code", code, "state", authorization.State, "iss", a.Server.Issuer), code, refusal
+		return append([]page.Field{{Name: "code", Value: code}}, own...), code, refusal
 	}
 	tokens, refusal := a.Server.IssueTokens(r.Context(), authorization, in, a.From(r))
 	if refusal != nil {
-		return "", "", refusal
+		return nil, "", refusal
 	}
-	return encode("access_token", tokens.Access, "token_type", "Bearer",
-		"expires_in", strconv.FormatInt(int64(tokens.ExpiresIn.Seconds()), 10), "id_token", tokens.ID,
-		"state", authorization.State, "iss", a.Server.Issuer), "", nil
+	return append([]page.Field{
+		{Name: "access_token", Value: tokens.Access},
+		{Name: "token_type", Value: "Bearer"},
+		{Name: "expires_in", Value: strconv.FormatInt(int64(tokens.ExpiresIn.Seconds()), 10)},
+		{Name: "id_token", Value: tokens.ID},
+	}, own...), "", nil
 }
 
 // failed answers what went wrong with a request that its client may make: to
 // the user, who can try again, unless nothing may be shown.
 func (a *API) failed(w http.ResponseWriter, r *http.Request, authorization *oauth.Authorization, e *oauth.Error) {
 	if authorization.Silent {
-		a.tell(w, authorization, e)
+		a.tell(w, r, authorization, e)
 		return
 	}
 	a.showRefusal(w, r, e)
 }
 
-// send leads the browser to the redirect URI with an answer. An application
-// with a scheme of its own opens beside the browser, whose page stays: so it
-// gets one, with the link on it, should the application not have opened.
-func (a *API) send(w http.ResponseWriter, authorization *oauth.Authorization, signedIn bool, answer string) {
-	location := authorization.Answer(answer)
-	if !authorization.CustomScheme() {
-		endpoint.Redirect(w, http.StatusFound, location)
-		return
+// send leads the browser to the redirect URI with an answer, whose empty fields are
+// left out: by a redirect, or, with response mode form_post, by a form. An
+// application with a scheme of its own opens beside the browser, whose page stays:
+// so it gets one, with the link on it, should the application not have opened.
+func (a *API) send(w http.ResponseWriter, authorization *oauth.Authorization, signedIn bool, answer []page.Field) {
+	answer = slices.DeleteFunc(answer, func(f page.Field) bool { return f.Value == "" })
+	app := page.Application{App: authorization.Client.Name, SignedIn: signedIn}
+	switch {
+	case authorization.FormPost:
+		a.Pages.FormPost(w, page.FormPost{
+			Title: app.Title(), App: app.App, ActionURL: authorization.RedirectURI, Fields: answer, Origins: authorization.Client.Origins(),
+		})
+	case authorization.CustomScheme():
+		app.URL = authorization.Answer(encode(answer...))
+		a.Pages.Application(w, app)
+	default:
+		endpoint.Redirect(w, http.StatusFound, authorization.Answer(encode(answer...)))
 	}
-	a.Pages.Application(w, page.Application{App: authorization.Client.Name, URL: location, SignedIn: signedIn})
 }

@@ -16,6 +16,7 @@ type metadata struct {
 	Keys          string `json:"jwks_uri"`
 	UserInfo      string `json:"userinfo_endpoint"`
 	Introspection string `json:"introspection_endpoint"`
+	Revocation    string `json:"revocation_endpoint"`
 	EndSession    string `json:"end_session_endpoint"`
 
 	Scopes               []string         `json:"scopes_supported"`
@@ -29,6 +30,7 @@ type metadata struct {
 	ChallengeMethods     []string         `json:"code_challenge_methods_supported"`
 	TokenMethods         []string         `json:"token_endpoint_auth_methods_supported"`
 	IntrospectionMethods []string         `json:"introspection_endpoint_auth_methods_supported"`
+	RevocationMethods    []string         `json:"revocation_endpoint_auth_methods_supported"`
 
 	ResponseIssuer bool `json:"authorization_response_iss_parameter_supported"`
 	RequestObject  bool `json:"request_parameter_supported"`
@@ -50,15 +52,16 @@ func (a *API) configuration(w http.ResponseWriter, r *http.Request) {
 		Keys:          issuer + keysPath,
 		UserInfo:      issuer + userInfoPath,
 		Introspection: issuer + introspectPath,
+		Revocation:    issuer + revokePath,
 		EndSession:    issuer + endSessionPath,
 
 		Scopes: []string{"openid", "profile", "email", "groups", "offline_access"},
 		Claims: []string{
-			"iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "at_hash", "sid",
-			"preferred_username", "picture", "email", "email_verified", "groups",
+			"iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "at_hash", "sid", "gid",
+			"name", "preferred_username", "picture", "email", "email_verified", "groups",
 		},
 		ResponseTypes:        []string{"code"},
-		ResponseModes:        []string{"query"},
+		ResponseModes:        []string{"query", "form_post"},
 		GrantTypes:           []string{"authorization_code", "refresh_token", "client_credentials"},
 		Prompts:              []string{"none", "login", "consent", "select_account"},
 		SubjectTypes:         []string{"public"},
@@ -66,6 +69,7 @@ func (a *API) configuration(w http.ResponseWriter, r *http.Request) {
 		ChallengeMethods:     []string{"S256"},
 		TokenMethods:         []string{"client_secret_basic", "client_secret_post", "none"},
 		IntrospectionMethods: []string{"client_secret_basic", "client_secret_post"},
+		RevocationMethods:    []string{"client_secret_basic", "client_secret_post", "none"},
 
 		ResponseIssuer: true,
 	}

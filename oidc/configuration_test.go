@@ -32,13 +32,14 @@ func TestDiscoveryListsOnlyWhatWorks(t *testing.T) {
 	}
 	for name, want := range map[string][]any{
 		"response_types_supported":                      {"code", "id_token token"},
-		"response_modes_supported":                      {"query", "fragment"},
+		"response_modes_supported":                      {"query", "form_post", "fragment"},
 		"grant_types_supported":                         {"authorization_code", "refresh_token", "client_credentials", "implicit"},
 		"scopes_supported":                              {"openid", "profile", "email", "groups", "offline_access"},
 		"code_challenge_methods_supported":              {"S256"},
 		"id_token_signing_alg_values_supported":         {"ES256", "EdDSA", "RS256"},
 		"token_endpoint_auth_methods_supported":         {"client_secret_basic", "client_secret_post", "none"},
 		"introspection_endpoint_auth_methods_supported": {"client_secret_basic", "client_secret_post"},
+		"revocation_endpoint_auth_methods_supported":    {"client_secret_basic", "client_secret_post", "none"},
 		"subject_types_supported":                       {"public"},
 		"prompt_values_supported":                       {"none", "login", "consent", "select_account"},
 	} {

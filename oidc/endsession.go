@@ -6,7 +6,6 @@ import (
 	"net/url"
 
 	"github.com/caddy-sso/caddy-sso/endpoint"
-	"github.com/caddy-sso/caddy-sso/keys"
 	"github.com/caddy-sso/caddy-sso/oauth"
 	"github.com/caddy-sso/caddy-sso/page"
 	"github.com/caddy-sso/caddy-sso/session"
@@ -14,54 +13,15 @@ import (
 
 var endSessionParams = []string{hintParam, sealedHintParam, "client_id", "post_logout_redirect_uri", "state"}
 
-const (
-	hintParam = "id_token_hint"
-
-	// sealedHintParam is ours: a hint that came in the body of a form, sealed,
-	// since an ID token says who the user is, and addresses are logged.
-	sealedHintParam = "sealed_hint"
-
-	maxHint = 8 << 10 // bytes, so that it is no longer than a parameter may be, sealed
-)
-
-// sealHints takes the hints out of a form that becomes an address. Only that of
-// a sign-out is looked at.
-func (a *API) sealHints(r *http.Request, form url.Values) *oauth.Error {
-	hints := form[hintParam]
-	form.Del(hintParam)
-	if r.URL.Path != endSessionPath {
-		return nil
-	}
-	for _, hint := range hints {
-		if len(hint) > maxHint {
-			return oauth.Invalid(hintParam + " is too long.")
-		}
-		sealed, err := a.Server.Keys.Seal(r.Context(), sealedHintParam, []byte(hint))
-		if err != nil {
-			return oauth.Unavailable(err)
-		}
-		form.Add(sealedHintParam, sealed)
-	}
-	return nil
-}
-
-// hint returns the hint of a request, "" where there is none.
-func (a *API) hint(r *http.Request, p params) (string, *oauth.Error) {
-	if p[sealedHintParam] == "" {
-		return p[hintParam], nil
-	}
-	hint, err := a.Server.Keys.Unseal(r.Context(), sealedHintParam, p[sealedHintParam])
-	if err != nil && !errors.Is(err, keys.ErrSealed) {
-		return "", oauth.Unavailable(err)
-	}
-	return string(hint), nil
-}
-
 // endSession answers /oauth2/end_session (OpenID Connect RP-Initiated Logout
 // 1.0). It signs out at once only where the hint names the session of this
 // browser, which no other site could, and somebody goes there; else the hosted
 // page asks.
 func (a *API) endSession(w http.ResponseWriter, r *http.Request) {
+	if _, there := a.Cookie.Value(r); !there && byProgram(r) {
+		nothingEnded(w)
+		return
+	}
 	if !a.navigated(w, r) {
 		return
 	}
@@ -99,6 +59,9 @@ func (a *API) endSession(w http.ResponseWriter, r *http.Request) {
 	cookie, _ := a.Cookie.Value(r)
 	sess, err := a.Server.Sessions.Check(r.Context(), cookie)
 	switch {
+	case errors.Is(err, session.ErrNone) && byProgram(r):
+		nothingEnded(w)
+		return
 	case errors.Is(err, session.ErrNone):
 	case err != nil:
 		a.showRefusal(w, r, oauth.Unavailable(err))
@@ -119,6 +82,21 @@ func (a *API) endSession(w http.ResponseWriter, r *http.Request) {
 	endpoint.Redirect(w, http.StatusFound, back)
 }
 
+// byProgram says that no browser which shows pages asks, but a program, such as the
+// server of an application.
+func byProgram(r *http.Request) bool {
+	return r.Header.Get("Sec-Fetch-Mode") == "" && r.Header.Get("Origin") == "" && !endpoint.AcceptsHTML(r.Header)
+}
+
+// nothingEnded tells a program so. A redirect would look as if the sign-out was
+// done, and the session is that of a browser which has not come.
+func nothingEnded(w http.ResponseWriter) {
+	endpoint.WriteJSON(w, http.StatusBadRequest, errorBody{
+		"invalid_request",
+		"No session was ended: only the browser of the user can do that here, with its cookie. Redirect it to this address. The tokens of the client end at the revocation_endpoint.",
+	})
+}
+
 // signOutClient finds out which client asks. A hint that is not one of ours, or
 // of another client than the one that is named, counts as none.
 func (a *API) signOutClient(r *http.Request, p params) (*oauth.Client, *oauth.Hint, *oauth.Error) {
@@ -126,7 +104,10 @@ func (a *API) signOutClient(r *http.Request, p params) (*oauth.Client, *oauth.Hi
 	if !known || client.Disabled {
 		client = nil
 	}
-	token, refusal := a.hint(r, p)
+	token, refusal := p[hintParam], (*oauth.Error)(nil)
+	if p[sealedHintParam] != "" {
+		token, refusal = a.unsealHint(r, p[sealedHintParam])
+	}
 	if refusal != nil || token == "" {
 		return client, nil, refusal
 	}

@@ -14,7 +14,7 @@ import (
 
 func (w *world) endSession(cookie string, params ...string) answer {
 	w.T.Helper()
-	return w.Get("/oauth2/end_session?"+changed(url.Values{}, params).Encode(), cookie)
+	return w.Get("/oauth2/end_session?"+changed(url.Values{}, params).Encode(), cookie, "Accept", "text/html")
 }
 
 func (w *world) lives(s *session.Session) bool {
@@ -87,7 +87,7 @@ func TestAHintInAFormIsInNoAddress(t *testing.T) {
 	cookie, sess := w.signIn(ada)
 	hint := w.tokens(redemption(w.code(cookie, app()))).ID
 	form := url.Values{"id_token_hint": {hint}, "post_logout_redirect_uri": {"https://app.example/bye"}, "state": {"s"}}
-	a := w.post("/oauth2/end_session", form)
+	a := w.post("/oauth2/end_session", form, "Origin", "https://app.example")
 	_, payload, _ := strings.Cut(hint, ".")
 	if a.Status != http.StatusSeeOther || strings.Contains(a.Location(), payload[:40]) || strings.Contains(a.Location(), "id_token_hint") {
 		t.Fatalf("%d %s", a.Status, a.Location())
@@ -104,11 +104,12 @@ func TestAHintInAFormIsInNoAddress(t *testing.T) {
 		t.Errorf("a hint that was not sealed here: %d %s", got.Status, got.Location())
 	}
 	form.Add("id_token_hint", hint)
-	wantPage(t, w.Get(w.post("/oauth2/end_session", form).Location(), cookie), http.StatusBadRequest, "sealed_hint is there more than once.")
+	wantPage(t, w.Get(w.post("/oauth2/end_session", form, "Origin", "https://app.example").Location(), cookie), http.StatusBadRequest, "sealed_hint is there more than once.")
 	form.Set("id_token_hint", strings.Repeat("x", 60_000))
-	wantPage(t, w.post("/oauth2/end_session", form), http.StatusBadRequest, "id_token_hint is too long.")
-	if authorize := w.post("/oauth2/authorize", url.Values{"id_token_hint": {hint}}); authorize.Location() != "/oauth2/authorize?" {
-		t.Errorf("the authorization endpoint: %s", authorize.Location())
+	wantPage(t, w.post("/oauth2/end_session", form, "Origin", "https://app.example"), http.StatusBadRequest, "id_token_hint is too long.")
+	asked := w.post("/oauth2/authorize", app("prompt", "none", "id_token_hint", hint))
+	if a := w.Get(asked.Location(), cookie); strings.Contains(asked.Location(), payload[:40]) || !parameters(t, a.Location()).Has("code") {
+		t.Errorf("the authorization endpoint: %s, %s", asked.Location(), a.Location())
 	}
 }
 
@@ -211,4 +212,23 @@ func TestAStoreThatIsDownIsNoSignOut(t *testing.T) {
 	a := w.endSession(w.api.Cookie.Name+"="+strings.Repeat("A", 43), "client_id", "1", "post_logout_redirect_uri", "https://app.example/bye")
 	wantPage(t, a, http.StatusServiceUnavailable, "You have not been signed out.")
 	wantHeaders(t, a, "Set-Cookie", "")
+}
+
+func TestAServerWithoutTheBrowsersCookieIsToldThatNothingEnded(t *testing.T) {
+	w := newWorld(t)
+	cookie, sess := w.signIn(ada)
+	hint := w.tokens(redemption(w.code(cookie, app()))).ID
+	form := url.Values{"id_token_hint": {hint}, "post_logout_redirect_uri": {"https://app.example/bye"}, "state": {"s"}}
+	const description = "No session was ended: only the browser of the user can do that here, with its cookie. Redirect it to this address. The tokens of the client end at the revocation_endpoint."
+	for name, a := range map[string]answer{
+		"GET":                            w.Get("/oauth2/end_session?"+form.Encode(), "", "Accept", "application/json"),
+		"GET, without a hint":            w.Get("/oauth2/end_session", "", "Accept", "*/*"),
+		"GET, with a cookie of the past": w.Get("/oauth2/end_session?"+form.Encode(), w.api.Cookie.Name+"="+strings.Repeat("A", 43)),
+		"POST":                           w.post("/oauth2/end_session", form, "Accept", "application/json"),
+	} {
+		t.Run(name, func(t *testing.T) { wantError(t, a, http.StatusBadRequest, "invalid_request", description) })
+	}
+	if !w.lives(sess) {
+		t.Error("the session has ended")
+	}
 }

@@ -35,6 +35,7 @@ var refusals = map[oauth.Kind]struct {
 	oauth.InvalidToken:            {http.StatusUnauthorized, "invalid_token"},
 	oauth.UnauthorizedClient:      {http.StatusBadRequest, "unauthorized_client"},
 	oauth.UnsupportedResponseType: {http.StatusBadRequest, "unsupported_response_type"},
+	oauth.UnsupportedTokenType:    {http.StatusBadRequest, "unsupported_token_type"},
 	oauth.UnsupportedGrantType:    {http.StatusBadRequest, "unsupported_grant_type"},
 	oauth.RequestObject:           {http.StatusBadRequest, "request_not_supported"},
 	oauth.RequestObjectURI:        {http.StatusBadRequest, "request_uri_not_supported"},
@@ -51,13 +52,22 @@ var refusals = map[oauth.Kind]struct {
 	oauth.SubjectToken:    {http.StatusBadRequest, "invalid_grant"},
 }
 
+// Refusal is the status and error code that an error of the core has in this API.
+func Refusal(e *oauth.Error) (status int, code string) {
+	return refusals[e.Kind].status, refusals[e.Kind].code
+}
+
 type errorBody struct {
 	Error       string `json:"error"`
 	Description string `json:"error_description"`
 }
 
-// logged writes what is our own fault to the log, once, with its cause.
-func (a *API) logged(e *oauth.Error) {
+// logged writes what is our own fault to the log, once, with its cause, and what
+// of a request is not registered.
+func (a *API) logged(r *http.Request, e *oauth.Error) {
+	if e.Client != nil {
+		a.Server.AuditUnregistered(e, a.From(r))
+	}
 	if e.Kind == oauth.Internal || e.Kind == oauth.Unprovisioned {
 		a.Log.Error("answering OpenID Connect", zap.Error(e))
 	}
@@ -65,7 +75,7 @@ func (a *API) logged(e *oauth.Error) {
 
 // refuse renders an error of the core as data.
 func (a *API) refuse(w http.ResponseWriter, r *http.Request, e *oauth.Error) {
-	a.logged(e)
+	a.logged(r, e)
 	refusal := refusals[e.Kind]
 	// A client that authenticates by HTTP is told by HTTP (RFC 6749 section 5.2).
 	if refusal.code == "invalid_client" && r.Header.Get("Authorization") != "" {
@@ -77,10 +87,14 @@ func (a *API) refuse(w http.ResponseWriter, r *http.Request, e *oauth.Error) {
 }
 
 // tell sends an error to the client that asked (RFC 6749 section 4.1.2.1).
-func (a *API) tell(w http.ResponseWriter, authorization *oauth.Authorization, e *oauth.Error) {
-	a.logged(e)
-	a.send(w, authorization, false, encode("error", refusals[e.Kind].code, "error_description", e.Description,
-		"state", authorization.State, "iss", a.Server.Issuer))
+func (a *API) tell(w http.ResponseWriter, r *http.Request, authorization *oauth.Authorization, e *oauth.Error) {
+	a.logged(r, e)
+	a.send(w, authorization, false, []page.Field{
+		{Name: "error", Value: refusals[e.Kind].code},
+		{Name: "error_description", Value: e.Description},
+		{Name: "state", Value: authorization.State},
+		{Name: "iss", Value: a.Server.Issuer},
+	})
 }
 
 // showRefusal renders an error of the core for people.
@@ -89,18 +103,18 @@ func (a *API) showRefusal(w http.ResponseWriter, r *http.Request, e *oauth.Error
 }
 
 func (a *API) showProblem(w http.ResponseWriter, r *http.Request, status int, e *oauth.Error) {
-	a.logged(e)
+	a.logged(r, e)
 	m := page.Message{
 		Title: "This request cannot be answered", Text: e.Description, RetryAfter: e.RetryAfter,
 		Next: "Go back to the application and start again. If it happens again, tell the people who make it.",
 	}
 	switch e.Kind {
 	case oauth.Internal:
-		m.Title, m.Text, m.Next = "Just a moment", "Signing in is not possible right now. You have not been signed out.", "Wait a few seconds, then try again."
-		m.Link = again(r)
+		m.Title, m.Text, m.Next = "Just a moment", "Signing in is not possible right now. You have not been signed out.", ""
+		m.Retry = page.RetryOf(r)
 	case oauth.Unprovisioned:
 		m.Title, m.Text, m.Next = "Your license is not ready yet", "You are signed in, but your license could not be prepared.", ""
-		m.Link = again(r)
+		m.Retry = page.RetryOf(r)
 	case oauth.TooManyCodes:
 		m.Title, m.Text, m.Next = "Just a moment", "There were many sign-ins at once.", "You are still signed in."
 		m.Link = again(r)
@@ -110,6 +124,10 @@ func (a *API) showProblem(w http.ResponseWriter, r *http.Request, status int, e 
 	case oauth.ClientDisabled:
 		m.Title, m.Next = "You cannot sign in to this application", "Ask the people who run this site."
 	default:
+	}
+	if m.Retry != nil && m.Retry.URL != "" { // a form, which is not sent again
+		endpoint.RetryAfter(w.Header(), m.RetryAfter)
+		m.Retry, m.RetryAfter, m.Next = nil, 0, "Wait a few seconds, then go back to the application and start again."
 	}
 	a.Pages.Message(w, status, m)
 }

@@ -47,26 +47,48 @@ func (a *API) introspect(w http.ResponseWriter, r *http.Request) {
 		a.refuse(w, r, &oauth.Error{Kind: oauth.ClientAuth, Description: "A public client cannot prove who it is."})
 		return
 	case p["token"] == "":
-		a.refuse(w, r, oauth.Invalid("token is missing."))
+		a.refuse(w, r, oauth.MissingParam("token"))
 		return
 	}
-	v, refusal := a.Server.VerifyAccess(r.Context(), p["token"])
+	said, refusal := a.introspected(r, client, p["token"])
 	switch {
 	case refusal != nil && refusal.Kind == oauth.InvalidToken:
 		endpoint.WriteJSON(w, http.StatusOK, inactive)
-		return
 	case refusal != nil:
 		a.refuse(w, r, refusal)
-		return
+	default:
+		endpoint.WriteJSON(w, http.StatusOK, said)
+	}
+}
+
+// introspected is what a token says to a client: an access token that was issued
+// to it or has one of its audiences, or a refresh token of its own.
+func (a *API) introspected(r *http.Request, client *oauth.Client, token string) (introspection, *oauth.Error) {
+	v, refusal := a.Server.VerifyAccess(r.Context(), token)
+	if refusal != nil && refusal.Kind == oauth.InvalidToken {
+		return a.introspectedRefresh(r, client, token)
+	}
+	if refusal != nil {
+		return inactive, refusal
 	}
 	c := v.Claims
 	forAudience := func(aud string) bool { return slices.Contains(client.Audiences, aud) }
 	if c.ClientID != client.ID && !slices.ContainsFunc(c.Audience, forAudience) {
-		endpoint.WriteJSON(w, http.StatusOK, inactive)
-		return
+		return inactive, nil
 	}
-	endpoint.WriteJSON(w, http.StatusOK, introspection{
-		Active: true, Scope: strings.Join(c.Scopes, " "), ClientID: c.ClientID, Username: v.User.Name, TokenType: "Bearer",
+	return introspection{
+		Active: true, Scope: strings.Join(v.Scopes(), " "), ClientID: c.ClientID, Username: v.User.Name, TokenType: "Bearer",
 		Expires: c.Expires, IssuedAt: c.IssuedAt, Subject: c.Subject, Audience: c.Audience, Issuer: c.Issuer, ID: c.ID,
-	})
+	}, nil
+}
+
+func (a *API) introspectedRefresh(r *http.Request, client *oauth.Client, token string) (introspection, *oauth.Error) {
+	live, refusal := a.Server.IntrospectRefresh(r.Context(), client, token)
+	if refusal != nil {
+		return inactive, refusal
+	}
+	return introspection{
+		Active: true, Scope: strings.Join(live.Scopes, " "), ClientID: client.ID, Username: live.User.Name,
+		Expires: live.Expires, IssuedAt: live.Issued, Subject: live.User.Subject, Audience: live.Audience, Issuer: a.Server.Issuer,
+	}, nil
 }

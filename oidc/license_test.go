@@ -147,7 +147,7 @@ func TestALinkIsNotSpentOnWhatFails(t *testing.T) {
 	unready := w.link("unready", "code", "")
 	a := w.authorize(unready, second)
 	wantPage(t, a, http.StatusServiceUnavailable, "Your license is not ready yet")
-	if a.Header.Get("Retry-After") == "" || !strings.Contains(a.Body, `href="/oauth2/authorize?`) {
+	if a.Header.Get("Retry-After") == "" || a.Header.Get("Refresh") == "" || !strings.Contains(a.Body, `id="retry"`) {
 		t.Error("there is no way to try again")
 	}
 	wantPage(t, w.authorize(unready, second), http.StatusServiceUnavailable, "Your license is not ready yet")

@@ -51,6 +51,7 @@ const (
 	tokenPath         = "/oauth2/token" //nolint:gosec // no credential
 	keysPath          = "/oauth2/jwks"
 	introspectPath    = "/oauth2/introspect"
+	revokePath        = "/oauth2/revoke"
 	userInfoPath      = "/oauth2/userinfo"
 	endSessionPath    = "/oauth2/end_session"
 )
@@ -69,6 +70,8 @@ func (a *API) Endpoint(path string) http.HandlerFunc {
 		return a.keys
 	case introspectPath:
 		return a.introspect
+	case revokePath:
+		return a.revoke
 	case userInfoPath:
 		return a.userInfo
 	case endSessionPath:
@@ -97,6 +100,9 @@ func allowedPublic(w http.ResponseWriter, r *http.Request) bool {
 // allowedScript is allowed for an endpoint that scripts on other origins call,
 // without cookies. It answers preflights.
 func (a *API) allowedScript(w http.ResponseWriter, r *http.Request, methods ...string) bool {
-	scripts := endpoint.Scripts{Clients: a.Server.Clients, Headers: "Retry-After, WWW-Authenticate"}
-	return !scripts.Preflight(w, r, methods...) && allowed(w, r, methods...)
+	return !a.scripts().Preflight(w, r, methods...) && allowed(w, r, methods...)
+}
+
+func (a *API) scripts() endpoint.Scripts {
+	return endpoint.Scripts{Clients: a.Server.Clients, Headers: "Retry-After, WWW-Authenticate"}
 }

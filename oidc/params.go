@@ -8,6 +8,7 @@ import (
 
 	"github.com/caddy-sso/caddy-sso/endpoint"
 	"github.com/caddy-sso/caddy-sso/oauth"
+	"github.com/caddy-sso/caddy-sso/page"
 )
 
 // params are the parameters of a query or form that an endpoint knows; others
@@ -29,7 +30,7 @@ func parseParams(raw string, names []string) (params, *oauth.Error) {
 			continue
 		}
 		if _, there := p[names[i]]; there && refusal == nil {
-			refusal = oauth.Invalid(names[i] + " is there more than once.")
+			refusal = oauth.InvalidParam(names[i], "is there more than once.")
 		}
 		if refusal != nil {
 			wrong[names[i]] = true
@@ -43,19 +44,15 @@ func parseParams(raw string, names []string) (params, *oauth.Error) {
 	return p, first
 }
 
-// encode makes a query, or a fragment, of names and values, without those that
-// are empty. A space becomes %20, which every decoder reads as a space.
-func encode(pairs ...string) string {
+// encode makes a query, or a fragment, of fields. A space becomes %20, which every
+// decoder reads as a space.
+func encode(fields ...page.Field) string {
 	var b strings.Builder
-	for ; len(pairs) > 1; pairs = pairs[2:] {
-		name, value := pairs[0], pairs[1]
-		if value == "" {
-			continue
-		}
-		if b.Len() > 0 {
+	for i, f := range fields {
+		if i > 0 {
 			b.WriteByte('&')
 		}
-		b.WriteString(name + "=" + strings.ReplaceAll(url.QueryEscape(value), "+", "%20"))
+		b.WriteString(f.Name + "=" + strings.ReplaceAll(url.QueryEscape(f.Value), "+", "%20"))
 	}
 	return b.String()
 }
@@ -88,7 +85,7 @@ func (a *API) navigated(w http.ResponseWriter, r *http.Request) bool {
 			a.showProblem(w, r, status, refusal)
 			return false
 		}
-		values, err := url.ParseQuery(raw)
+		values, err := endpoint.ParseQuery(raw)
 		if err != nil {
 			a.showRefusal(w, r, oauth.Invalid("The form is not URL-encoded."))
 			return false

@@ -91,7 +91,7 @@ func TestClaimsGoByScopeAndRegistration(t *testing.T) {
 	w := newWorld(t)
 	cookie, _ := w.signIn(ada)
 	everything := map[string]any{
-		"preferred_username": "ada", "picture": ada.Avatar, "email": ada.Email, "email_verified": true, "groups": []any{"players", "crew"},
+		"name": "ada", "preferred_username": "ada", "picture": ada.Avatar, "email": ada.Email, "email_verified": true, "groups": []any{"players", "crew"},
 	}
 	for _, tt := range []struct {
 		name   string
@@ -101,7 +101,7 @@ func TestClaimsGoByScopeAndRegistration(t *testing.T) {
 		scope  string
 	}{
 		{"openid alone", app("scope", "openid"), redemption, nil, "openid"},
-		{"profile", app("scope", "openid profile"), redemption, []string{"preferred_username", "picture"}, "openid profile"},
+		{"profile", app("scope", "openid profile"), redemption, []string{"name", "preferred_username", "picture"}, "openid profile"},
 		{"email", app("scope", "email openid email"), redemption, []string{"email", "email_verified"}, "openid email"},
 		{"groups", app("scope", "openid groups"), redemption, []string{"groups"}, "openid groups"},
 		{"what is not registered is left out", server("scope", "openid profile email groups"), serverRedemption, []string{"email", "email_verified"}, "openid email"},

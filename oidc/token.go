@@ -57,7 +57,7 @@ func (a *API) exchange(r *http.Request, client *oauth.Client, p params) (*oauth.
 	case "authorization_code":
 		for _, name := range []string{"code", "redirect_uri"} {
 			if p[name] == "" {
-				return nil, oauth.Invalid(name + " is missing.")
+				return nil, oauth.MissingParam(name)
 			}
 		}
 		return a.Server.ExchangeCode(r.Context(), oauth.CodeRequest{
@@ -65,7 +65,7 @@ func (a *API) exchange(r *http.Request, client *oauth.Client, p params) (*oauth.
 		})
 	case "refresh_token":
 		if p["refresh_token"] == "" {
-			return nil, oauth.Invalid("refresh_token is missing.")
+			return nil, oauth.MissingParam("refresh_token")
 		}
 		request := oauth.RefreshRequest{Client: client, Token: p["refresh_token"], IDToken: true, From: a.From(r)}
 		if p["scope"] != "" {
@@ -75,7 +75,7 @@ func (a *API) exchange(r *http.Request, client *oauth.Client, p params) (*oauth.
 	case "client_credentials":
 		return a.Server.ClientToken(r.Context(), client, oauth.SplitList(p["scope"]), oauth.SplitList(p["audience"]), a.From(r))
 	case "":
-		return nil, oauth.Invalid("grant_type is missing.")
+		return nil, oauth.MissingParam("grant_type")
 	}
 	return nil, &oauth.Error{Kind: oauth.UnsupportedGrantType, Description: "grant_type should be authorization_code, refresh_token or client_credentials."}
 }

@@ -116,7 +116,7 @@ func licenses(t testing.TB, cs *oauth.Clients) *oauth.Licenses {
 	client, _ := cs.Get("6")
 	product := func(code string, p oauth.Product) *oauth.Product {
 		p.Code, p.Client, p.Accounts, p.ResponseTypes = code, client, []string{"acme"}, []string{"code", "token"}
-		p.RedirectURIs = oauthtest.URIs(t, oauth.ParseProductRedirectURI, "https://licensed.example/cb", "http://localhost", "acme-app:/callback")
+		p.RedirectURIs = oauthtest.URIs(t, oauth.ParseRedirectURI, "https://licensed.example/cb", "http://localhost", "acme-app:/callback")
 		return &p
 	}
 	l, err := oauth.NewLicenses([]*oauth.Product{

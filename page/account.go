@@ -1,9 +1,6 @@
 package page
 
-import (
-	"net/http"
-	"time"
-)
+import "net/http"
 
 // Account is the page of somebody who is signed in already.
 type Account struct {
@@ -91,54 +88,4 @@ func (p *Pages) Denied(w http.ResponseWriter, v Denied) {
 		view:     v,
 		policy:   policy{form: true, opener: cutsOpener},
 	})
-}
-
-// Message is any other end: an expired transaction, blocked cookies, a failed
-// callback, a store that does not answer.
-type Message struct {
-	App   string // in the title; may be empty
-	Title string
-	Text  string // what happened
-	Next  string // what to do about it
-	Link  *Link  // the way on, as a button; may be nil
-	Other *Link  // another way on, as a quiet button; may be nil
-
-	// Reference is what to quote to the people who run the site, such as a
-	// request ID; may be empty.
-	Reference string
-
-	// RetryAfter is also sent as a header.
-	RetryAfter time.Duration
-
-	WidgetOnly bool   // leaves out the brand
-	Opener     Opener // is told what happened, and that the page is closed
-	Code       string // what the Login API calls it; for the Opener
-}
-
-// Message writes a page that says what happened and what to do next.
-func (p *Pages) Message(w http.ResponseWriter, status int, v Message) {
-	retryAfter(w, v.RetryAfter)
-	p.write(w, v.sheet(status))
-}
-
-// messageView adds whether it is this site that failed, which looks graver than
-// what the person can put right.
-type messageView struct {
-	Message
-	Failed bool
-}
-
-func (v Message) sheet(status int) sheet {
-	title := v.Title
-	if v.App != "" {
-		title += " · " + v.App
-	}
-	return sheet{
-		template: "message",
-		status:   status,
-		title:    title,
-		bare:     v.WidgetOnly,
-		view:     messageView{v, status >= http.StatusInternalServerError},
-		opener:   told{v.Opener, &Problem{Title: v.Title, Code: v.Code}},
-	}
 }

@@ -27,7 +27,9 @@ func buildAssets(accent rgb) (assets map[string]asset, names map[string]string, 
 		"page.css":       "text/css; charset=utf-8",
 		"mark.svg":       "image/svg+xml",
 		"continue.js":    "text/javascript; charset=utf-8",
+		"formpost.js":    "text/javascript; charset=utf-8",
 		"fragment.js":    "text/javascript; charset=utf-8",
+		"retry.js":       "text/javascript; charset=utf-8",
 		"sendform.js":    "text/javascript; charset=utf-8",
 		"sessions.js":    "text/javascript; charset=utf-8",
 		"signin.js":      "text/javascript; charset=utf-8",
@@ -88,7 +90,7 @@ func (p *Pages) ServeAsset(w http.ResponseWriter, r *http.Request, name string) 
 	h.Set("Content-Type", a.contentType)
 	h.Set("Cache-Control", "public, max-age=31536000, immutable")
 	h.Set("Etag", a.etag)
-	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set("Cross-Origin-Resource-Policy", "cross-origin") // the same for everybody; see WithAssetsOf
 	// The mark is a document of its own when opened by itself.
 	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(a.body))

@@ -48,8 +48,8 @@ func scripts(t *testing.T) map[string]string {
 			bodies[address] = get(p, http.MethodGet, address).Body.String()
 		}
 	}
-	if len(bodies) != 10 {
-		t.Fatalf("%d scripts, want 10", len(bodies))
+	if len(bodies) != 11 {
+		t.Fatalf("%d scripts, want 11", len(bodies))
 	}
 	return bodies
 }

@@ -1,6 +1,9 @@
 package page
 
-import "net/http"
+import (
+	"net/http"
+	"strconv"
+)
 
 // Continue answers a form that was sent, and leads on by itself.
 //
@@ -14,11 +17,16 @@ type Continue struct {
 	App   string // where URL leads to in the end; may be empty
 	URL   string
 
+	// Opens says that URL opens an application beside the browser in the end, so
+	// that this page stays. That is seen where URL itself does.
+	Opens bool
+
 	WidgetOnly bool // leaves out the brand
 }
 
 // Continue writes the page that leads on.
 func (p *Pages) Continue(w http.ResponseWriter, v Continue) {
+	v.Opens = v.Opens || opensApplication(v.URL)
 	title := v.Title
 	if v.App != "" {
 		title += " · " + v.App
@@ -34,13 +42,13 @@ func (p *Pages) Continue(w http.ResponseWriter, v Continue) {
 	})
 }
 
-// refresh is the content of <meta http-equiv="refresh"> that leads to a URL at
-// once. The URL is not quoted, and so goes to the end, whatever is in it: it
-// could only be cut short where it began with a quotation mark, and no link
-// that is let through does.
-func refresh(raw string) (string, error) {
+// refresh is the content of a declarative refresh, as <meta http-equiv="refresh">
+// or as a header, that leads to a URL after some seconds. The URL is not quoted,
+// and so goes to the end, whatever is in it: it could only be cut short where it
+// began with a quotation mark, and no link that is let through does.
+func refresh(seconds int, raw string) (string, error) {
 	if err := checkLink(raw); err != nil {
 		return "", err
 	}
-	return "0;url=" + raw, nil
+	return strconv.Itoa(seconds) + ";url=" + raw, nil
 }

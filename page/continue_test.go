@@ -64,6 +64,7 @@ func TestContinueLeadsToExactlyItsURL(t *testing.T) {
 		"https://app.example/?a=<script>&b=</meta>&amp;c=&quot;&lt",
 		"https://app.example/100%25?a=%27%22%3B+%20",
 		"https://app.example/`{|}^[]~",
+		`https://app.example/?q=\d+&path=C:\Users`,
 		"https://[::1]:8443/?x",
 		"acme-app:/callback?code=c;d",
 		"url:=x",

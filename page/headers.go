@@ -13,6 +13,7 @@ import (
 type policy struct {
 	form   bool     // the page posts to its own site
 	sends  bool     // the page posts what another page of its site would have
+	posts  []string // the page posts to these sources alone
 	asks   bool     // a script of the page asks its own site
 	images []string // addresses of images beside the logo
 	opener opener
@@ -42,8 +43,11 @@ func (p policy) set(h http.Header, csp string) {
 	// With no-referrer, browsers post forms with "Origin: null", which
 	// cross-origin protection must refuse.
 	h.Set("Referrer-Policy", "no-referrer")
-	if p.form || p.sends {
+	switch {
+	case p.form || p.sends:
 		h.Set("Referrer-Policy", "same-origin")
+	case p.posts != nil:
+		h.Set("Referrer-Policy", "origin")
 	}
 	switch p.opener {
 	case cutsOpener:
@@ -55,8 +59,8 @@ func (p policy) set(h http.Header, csp string) {
 	}
 }
 
-func (p policy) contentSecurity(logoSource string) (string, error) {
-	images := []string{"'self'", "data:"}
+func (p policy) contentSecurity(logoSource, assetSource string) (string, error) {
+	images := []string{assetSource, "data:"}
 	if logoSource != "" {
 		images = append(images, logoSource)
 	}
@@ -77,13 +81,15 @@ func (p policy) contentSecurity(logoSource string) (string, error) {
 	switch {
 	case p.form:
 		form = "; form-action 'self'"
+	case p.posts != nil:
+		form = "; form-action " + strings.Join(p.posts, " ")
 	case p.sends:
 		// The policy of the page whose form it is, which may have none, is for
 		// its application to choose: Chromium holds all redirects that follow
 		// against it. The script sends to its own origin only.
 		form = ""
 	}
-	return "default-src 'none'; style-src 'self'; script-src 'self'; img-src " + strings.Join(images, " ") +
+	return "default-src 'none'; style-src " + assetSource + "; script-src " + assetSource + "; img-src " + strings.Join(images, " ") +
 		ask + form + "; frame-ancestors 'none'; base-uri 'none'", nil
 }
 

@@ -42,13 +42,21 @@ func checkLink(raw string) error {
 	return nil
 }
 
-// linkURL is checkLink for templates, which on their own would refuse an
-// application's scheme.
-func linkURL(raw string) (template.URL, error) {
+// link is an attribute whose value is a link, byte for byte. A template on its
+// own would refuse an application's scheme, and percent-encode bytes that may
+// stand in a query as they are, such as a backslash or a parenthesis.
+func link(attribute, raw string) (template.HTMLAttr, error) {
 	if err := checkLink(raw); err != nil {
 		return "", err
 	}
-	return template.URL(raw), nil //nolint:gosec // checked above
+	return template.HTMLAttr(attribute + `="` + template.HTMLEscapeString(raw) + `"`), nil //nolint:gosec // checked and escaped
+}
+
+// opensApplication says whether a link opens an application beside the browser,
+// in which the page stays.
+func opensApplication(raw string) bool {
+	u, err := url.Parse(raw)
+	return err == nil && u.Scheme != "" && u.Scheme != "http" && u.Scheme != "https"
 }
 
 // actionURL checks where a form is posted to: form-action allows this site only.

@@ -55,7 +55,10 @@ type Pages struct {
 	names     map[string]string
 	templates map[string]*template.Template
 	prefix    string
-	failed    func(error)
+
+	assetSource string // of the assets, in a Content-Security-Policy
+
+	failed func(error)
 }
 
 // New checks the brand and prepares its pages and assets.
@@ -88,18 +91,28 @@ func New(b Brand, o Options) (*Pages, error) {
 // absolute path.
 func (p *Pages) With(prefix string) *Pages {
 	moved := *p
-	moved.prefix = strings.TrimSuffix(prefix, "/") + "/"
+	moved.prefix, moved.assetSource = strings.TrimSuffix(prefix, "/")+"/", "'self'"
 	return &moved
+}
+
+// WithAssetsOf returns the same pages, linking to their assets at another origin,
+// which serves those of [DefaultAssetPrefix].
+func (p *Pages) WithAssetsOf(origin string) *Pages {
+	moved := p.With(origin + DefaultAssetPrefix)
+	moved.assetSource = origin
+	return moved
 }
 
 func parseTemplates() (map[string]*template.Template, error) {
 	layout, err := template.New("layout.html").Funcs(template.FuncMap{
-		"href":    linkURL,
+		"link":    link,
+		"opens":   opensApplication,
 		"action":  actionURL,
 		"image":   imageURL,
 		"refresh": refresh,
 		"initial": initial,
 		"inWords": inWords,
+		"soon":    soon,
 		"scope":   ScopeInWords,
 	}).ParseFS(files, "templates/layout.html", "templates/parts.html")
 	if err != nil {
@@ -107,7 +120,7 @@ func parseTemplates() (map[string]*template.Template, error) {
 	}
 	templates := make(map[string]*template.Template)
 	for _, name := range []string{
-		"signin", "continue", "application", "account", "sessions", "signout", "signedout", "widget", "denied", "popupsignin", "popupdone", "unsentform", "sendform", "message",
+		"signin", "continue", "formpost", "application", "account", "sessions", "signout", "signedout", "widget", "denied", "popupsignin", "popupdone", "unsentform", "sendform", "message",
 	} {
 		t, err := layout.Clone()
 		if err == nil {
@@ -180,6 +193,7 @@ func (p *Pages) fail(w http.ResponseWriter, s sheet, err error) {
 		return
 	}
 	w.Header().Del("Retry-After")
+	w.Header().Del("Refresh")
 	send(w, s, body, csp)
 }
 
@@ -193,7 +207,7 @@ func send(w http.ResponseWriter, s sheet, body []byte, csp string) {
 }
 
 func (p *Pages) render(s sheet) (body []byte, csp string, err error) {
-	csp, err = s.policy.contentSecurity(p.brand.logoSource)
+	csp, err = s.policy.contentSecurity(p.brand.logoSource, p.assetSource)
 	if err != nil {
 		return nil, "", err
 	}

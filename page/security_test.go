@@ -179,6 +179,7 @@ func TestClass30ClickjackingHeaders(t *testing.T) {
 		"SignOut":     {policyWith(" https://cdn.example:8443", "'self'"), "same-origin", "same-origin"},
 		"Application": {policyWith(" https://cdn.example:8443", "'none'"), "no-referrer", ""},
 		"Continue":    {policyWith(" https://cdn.example:8443", "'none'"), "no-referrer", ""},
+		"FormPost":    {policyWith(" https://cdn.example:8443", "https://app.example"), "origin", ""},
 		"SignedOut":   {policyWith(" https://cdn.example:8443", "'none'"), "no-referrer", "same-origin"},
 		"Widget":      {policyWith(" https://cdn.example:8443; connect-src 'self'", "'none'"), "no-referrer", ""},
 		"Denied":      {policyWith(" https://cdn.example:8443", "'self'"), "same-origin", "same-origin"},

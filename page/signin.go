@@ -62,10 +62,11 @@ type SignIn struct {
 	RetryAfter time.Duration
 
 	// SwitchFrom is who is signed in now: when another account is to be used,
-	// with Unfit since this one will not do for the application, or, with Again,
-	// when the application asks for a new sign-in.
-	SwitchFrom   *Person
-	Unfit, Again bool
+	// with Unfit since this one will not do for the application, with Other since
+	// the application asks for another user, or, with Again, when the application
+	// asks for a new sign-in.
+	SwitchFrom          *Person
+	Unfit, Other, Again bool
 
 	Providers      []Provider
 	DisableSocials bool   // leaves the providers out, where there is a form
@@ -155,6 +156,14 @@ func inWords(d time.Duration) string {
 		return "1 " + unit
 	}
 	return fmt.Sprintf("%d %ss", n, unit)
+}
+
+// soon is inWords for a time to which some seconds come.
+func soon(d time.Duration) string {
+	if d < 10*time.Second {
+		return "a few seconds"
+	}
+	return "about " + inWords(d)
 }
 
 // initial is the letter that stands for a person.

@@ -44,7 +44,7 @@ func (h *Hosted) showSignOut(w http.ResponseWriter, r *http.Request) {
 func (h *Hosted) signOut(w http.ResponseWriter, r *http.Request) {
 	if cookie, there := h.Session.Value(r); there {
 		if err := h.Server.SignOut(r.Context(), cookie, h.From(r)); err != nil {
-			h.failed(w, err)
+			h.failed(w, r, err)
 			return
 		}
 	}
@@ -63,8 +63,9 @@ func (h *Hosted) signedOut(w http.ResponseWriter, r *http.Request) {
 			h.Pages.Continue(w, page.Continue{Title: "You’re signed out", App: client.Name, URL: uri})
 			return
 		}
-		if uri, registered := client.RedirectURI(q.Get("redirect_uri")); registered && uri.Origin() != "" {
-			v.App, v.SignInURL = client.Name, uri.Origin()+"/"
+		requested := q.Get("redirect_uri")
+		if uri, registered := client.RedirectURI(requested); registered && uri.OriginOfRequested(requested) != "" {
+			v.App, v.SignInURL = client.Name, uri.OriginOfRequested(requested)+"/"
 		}
 	}
 	h.Pages.SignedOut(w, v)

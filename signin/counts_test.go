@@ -85,6 +85,9 @@ func TestASessionThatDoesNotCountIsAskedForAnew(t *testing.T) {
 			t.Errorf("%s: leads on: %v: %s", name, goesOn, w.Body)
 		}
 		wantText(t, w, c.texts...)
+		if name := `name="username" type="text" value="demo"`; strings.Contains(w.Body.String(), name) != c.again {
+			t.Errorf("%s: the name is filled in: %v", name, !c.again)
+		}
 		if c.texts == nil {
 			wantText(t, w, "Use another account", `href="/sso/sign_in/oauth2?client_id=1&amp;prompt=consent&amp;x=%20y&amp;switch=1"`)
 			continue

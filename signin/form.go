@@ -1,10 +1,9 @@
 package signin
 
 import (
-	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
-	"io"
 	"net/http"
 	"net/url"
 
@@ -24,7 +23,7 @@ const maxForm = 256 << 10
 func (h *Hosted) showSignIn(w http.ResponseWriter, r *http.Request) {
 	p, refusal := h.purposeOf(r.Context(), r.URL.Path, r.URL.RawQuery)
 	if refusal != nil {
-		h.refuse(w, refusal)
+		h.refuse(w, r, refusal)
 		return
 	}
 	in, signedIn, done := h.signedIn(w, r, p)
@@ -41,9 +40,13 @@ func (h *Hosted) showSignIn(w http.ResponseWriter, r *http.Request) {
 		}
 		view.SwitchFrom = person(in.User)
 		if !fit {
-			view.Unfit = !p.authorization.AcceptsUser(in.User)
-			view.Again = !view.Unfit
-			another = another || view.Unfit
+			view.Other = !p.authorization.Expects(in.User)
+			view.Unfit = !view.Other && !p.authorization.AcceptsUser(in.User)
+			view.Again = !view.Other && !view.Unfit
+			if view.Again && h.Ways.takesPassword(in.User.Signin, p) {
+				view.Username = printable(in.User.Name)
+			}
+			another = another || !view.Again
 		}
 	}
 	// With a session there is always a page, so that nothing goes in circles.
@@ -54,7 +57,7 @@ func (h *Hosted) showSignIn(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if p.authorization != nil {
-		view.Username = printable(p.authorization.LoginHint)
+		view.Username = cmp.Or(printable(p.authorization.LoginHint), view.Username)
 	}
 	h.ask(w, r, http.StatusOK, p, another, view)
 }
@@ -87,7 +90,7 @@ func (h *Hosted) thisBrowser(w http.ResponseWriter, r *http.Request, p purpose) 
 		err = h.setBrowser(r.Context(), w, b)
 	}
 	if err != nil {
-		h.failedFor(w, p, err)
+		h.failedFor(w, r, p, err)
 		return browser{}, false
 	}
 	return b, true
@@ -101,7 +104,7 @@ func (h *Hosted) ask(w http.ResponseWriter, r *http.Request, status int, p purpo
 	}
 	sealed, err := seal(r.Context(), h.Keys, transactionPurpose, h.newTransaction(b, p, another))
 	if err != nil {
-		h.failedFor(w, p, err)
+		h.failedFor(w, r, p, err)
 		return
 	}
 	v.App = p.app()
@@ -185,7 +188,7 @@ func (h *Hosted) signIn(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		if refusal.Kind == oauth.Internal {
-			h.failedFor(w, p, refusal)
+			h.failedFor(w, r, p, refusal)
 			return
 		}
 		status := http.StatusUnauthorized
@@ -216,7 +219,7 @@ func (h *Hosted) signIn(w http.ResponseWriter, r *http.Request) {
 	}
 	first, err := h.once(r.Context(), t)
 	if err != nil {
-		h.failedFor(w, p, err)
+		h.failedFor(w, r, p, err)
 		return
 	}
 	if !first {
@@ -225,10 +228,18 @@ func (h *Hosted) signIn(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if _, err := h.begin(w, r, session.SignIn{User: user}, b, p.client()); err != nil {
-		h.failedFor(w, p, err)
+		h.failedFor(w, r, p, err)
 		return
 	}
-	h.Pages.Continue(w, page.Continue{Title: "You’re signed in", App: p.app(), URL: h.continueURL(p), WidgetOnly: p.widgetOnly()})
+	h.goOn(w, p)
+}
+
+// goOn leads on with what somebody has signed in for.
+func (h *Hosted) goOn(w http.ResponseWriter, p purpose) {
+	h.Pages.Continue(w, page.Continue{
+		Title: "You’re signed in", App: p.app(), URL: h.continueURL(p), WidgetOnly: p.widgetOnly(),
+		Opens: p.authorization != nil && !p.authorization.Presentation.Popup && p.authorization.CustomScheme(),
+	})
 }
 
 // begun opens the transaction of a sign-in page and finds what it is for. It
@@ -240,7 +251,7 @@ func (h *Hosted) begun(w http.ResponseWriter, r *http.Request, sealed string, ag
 	}
 	if err != nil {
 		if !errors.Is(err, keys.ErrSealed) {
-			h.failed(w, err)
+			h.failed(w, r, err)
 			return t, b, p, false
 		}
 		h.cannotOpen(r)
@@ -257,12 +268,12 @@ func (h *Hosted) bound(w http.ResponseWriter, r *http.Request, t transaction) (b
 	// The configuration may have changed since the page was shown.
 	p, refusal := h.purposeOf(r.Context(), t.Page, string(t.Query))
 	if refusal != nil {
-		h.refuse(w, refusal)
+		h.refuse(w, r, refusal)
 		return b, p, false
 	}
 	b, there, err := h.browser(r)
 	if err != nil {
-		h.failedFor(w, p, err)
+		h.failedFor(w, r, p, err)
 		return b, p, false
 	}
 	if !there {
@@ -280,9 +291,8 @@ func (h *Hosted) bound(w http.ResponseWriter, r *http.Request, t transaction) (b
 // readForm reads the form of a page, and answers by itself where it cannot.
 func (h *Hosted) readForm(w http.ResponseWriter, r *http.Request) bool {
 	body, err := endpoint.Body(w, r, maxForm)
-	if err == nil {
-		r.Body = io.NopCloser(bytes.NewReader(body))
-		err = r.ParseForm()
+	if err == nil && endpoint.IsForm(r) {
+		r.PostForm, err = endpoint.ParseQuery(string(body))
 	}
 	if err == nil {
 		return true
@@ -307,11 +317,11 @@ func (h *Hosted) startAgain(w http.ResponseWriter, status int, p purpose, anothe
 
 // refuse shows a refusal of an authorization request to a person. What is wrong
 // is the application's doing, so the page says whom to tell.
-func (h *Hosted) refuse(w http.ResponseWriter, e *oauth.Error) {
+func (h *Hosted) refuse(w http.ResponseWriter, r *http.Request, e *oauth.Error) {
 	status, reference := http.StatusBadRequest, e.Description
 	switch e.Kind {
 	case oauth.Internal:
-		h.failed(w, e)
+		h.failed(w, r, e)
 		return
 	case oauth.LinkSpent:
 		h.Pages.Message(w, http.StatusGone, page.Message{

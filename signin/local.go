@@ -38,12 +38,7 @@ type Local struct {
 	checking   queue
 }
 
-const (
-	// MaxPassword bounds a password, in bytes.
-	MaxPassword = 1024
-
-	maxName = 256 // bytes
-)
+const maxName = 256 // bytes
 
 // NewLocal makes the accounts.
 func NewLocal(id string, accounts []Account) (*Local, error) {
@@ -105,7 +100,8 @@ func (l *Local) Account(name string) string {
 
 // Check implements [Passwords]. It compares one hash of every cost that there
 // is among the accounts, the user's own or a decoy, so the work tells nothing
-// of whether the user exists. At most one comparison a core runs at a time.
+// of whether the user exists. A password that is not normalized takes the same twice.
+// At most one comparison a core runs at a time.
 func (l *Local) Check(ctx context.Context, c Credentials) (session.User, error) {
 	leave, err := l.enter(ctx, c)
 	if err != nil {
@@ -125,9 +121,10 @@ func (l *Local) enter(ctx context.Context, c Credentials) (leave func(), err err
 }
 
 func (l *Local) compare(c Credentials) (session.User, error) {
-	password, tooLong := c.Password, len(c.Password) > MaxPassword
-	if tooLong {
-		password = password[:MaxPassword] // for the same work
+	forms := passwordForms(c.Password)
+	never := len(forms) == 0
+	if never {
+		forms = []string{c.Password[:min(len(c.Password), MaxPassword)]} // for the same work
 	}
 	all := l.now.Load()
 	found := all.find(c.Name)
@@ -137,11 +134,13 @@ func (l *Local) compare(c Credentials) (session.User, error) {
 		if own {
 			hash = found.hash
 		}
-		matches, err := hash.Matches(password)
-		if err != nil {
-			return session.User{}, fmt.Errorf("comparing a password: %w", err)
+		for _, password := range forms { // all of them: who is disabled is told nothing by the time it takes
+			matches, err := hash.Matches(password)
+			if err != nil {
+				return session.User{}, fmt.Errorf("comparing a password: %w", err)
+			}
+			right = right || (own && matches && !never)
 		}
-		right = right || (own && matches && !tooLong)
 	}
 	if right && !found.disabled {
 		return found.user, nil

@@ -13,6 +13,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/caddy-sso/caddy-sso/endpoint"
 	"github.com/caddy-sso/caddy-sso/keys"
 	"github.com/caddy-sso/caddy-sso/oauth"
 	"github.com/caddy-sso/caddy-sso/page"
@@ -131,13 +132,19 @@ func (h *Hosted) start(ctx context.Context, b browser, way Redirecting, p purpos
 	return way.Start(ctx, d)
 }
 
-// comeBack ends a sign-in at a provider.
+// comeBack ends a sign-in at a provider, whose answer is in the query of the
+// callback.
 func (h *Hosted) comeBack(w http.ResponseWriter, r *http.Request, id string) {
-	answer, err := url.ParseQuery(r.URL.RawQuery)
+	answer, err := endpoint.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		h.startAgain(w, http.StatusBadRequest, purpose{}, false, "Signing in was not finished", "The answer arrived damaged.")
+		h.damaged(w)
 		return
 	}
+	h.finish(w, r, id, answer)
+}
+
+// finish ends a sign-in at a provider, given its answer.
+func (h *Hosted) finish(w http.ResponseWriter, r *http.Request, id string, answer url.Values) {
 	o, b, p, ok := h.returned(w, r, answer)
 	if !ok {
 		return
@@ -162,7 +169,7 @@ func (h *Hosted) comeBack(w http.ResponseWriter, r *http.Request, id string) {
 	}
 	switch used, err := h.used(r.Context(), o.transaction); {
 	case err != nil:
-		h.failedFor(w, p, err)
+		h.failedFor(w, r, p, err)
 		return
 	case used:
 		h.finishedBefore(w, p)
@@ -209,7 +216,7 @@ func (h *Hosted) accept(w http.ResponseWriter, r *http.Request, o outside, b bro
 	}
 	first, err := h.once(r.Context(), o.transaction)
 	if err != nil {
-		h.failedFor(w, p, err)
+		h.failedFor(w, r, p, err)
 		return
 	}
 	if !first {
@@ -218,14 +225,14 @@ func (h *Hosted) accept(w http.ResponseWriter, r *http.Request, o outside, b bro
 	}
 	up, err := h.keep(r, way, arrival)
 	if err != nil {
-		h.failedFor(w, p, err)
+		h.failedFor(w, r, p, err)
 		return
 	}
 	if _, err := h.begin(w, r, session.SignIn{User: user, Upstream: up}, b, p.client()); err != nil {
-		h.failedFor(w, p, err)
+		h.failedFor(w, r, p, err)
 		return
 	}
-	h.Pages.Continue(w, page.Continue{Title: "You’re signed in", App: p.app(), URL: h.continueURL(p), WidgetOnly: p.widgetOnly()})
+	h.goOn(w, p)
 }
 
 // returned opens the state of an answer and finds what the sign-in is for. It
@@ -241,7 +248,7 @@ func (h *Hosted) returned(w http.ResponseWriter, r *http.Request, answer url.Val
 	}
 	if err != nil {
 		if !errors.Is(err, keys.ErrSealed) {
-			h.failed(w, err)
+			h.failed(w, r, err)
 			return o, b, p, false
 		}
 		h.cannotOpen(r)
@@ -303,7 +310,7 @@ func (h *Hosted) somebodyElse(w http.ResponseWriter, r *http.Request, b browser,
 func (h *Hosted) otherAccount(w http.ResponseWriter, r *http.Request, status int, b browser, way Redirecting, p purpose, m page.Message) {
 	sealed, err := seal(r.Context(), h.Keys, transactionPurpose, h.newTransaction(b, p, true))
 	if err != nil {
-		h.failedFor(w, p, err)
+		h.failedFor(w, r, p, err)
 		return
 	}
 	m.Link.URL = startURL(way, sealed)
@@ -359,11 +366,8 @@ func (h *Hosted) wrong(w http.ResponseWriter, r *http.Request, way Redirecting, 
 		status, m.RetryAfter = http.StatusServiceUnavailable, down.RetryAfter
 		m.Title = name + " does not answer"
 		m.Text = "You cannot sign in with " + name + " right now."
-		if down.RetryAfter == 0 {
-			m.Next = "Try again in a moment."
-		}
 	default:
-		h.failedFor(w, p, fmt.Errorf("signing in by %s: %w", way.ID(), err))
+		h.failedFor(w, r, p, fmt.Errorf("signing in by %s: %w", way.ID(), err))
 		return
 	}
 	// What anybody can make up does not crowd out what the provider says itself.
@@ -373,5 +377,8 @@ func (h *Hosted) wrong(w http.ResponseWriter, r *http.Request, way Redirecting, 
 	}
 	h.warnOf(lines, way.ID(), err, r, "a sign-in at a provider was not finished", zap.String("signin", way.ID()))
 	h.Server.Audit.Record(oauth.Event{What: what, Client: p.client(), From: h.From(r), Why: way.ID(), Said: err.Error()})
+	if status == http.StatusServiceUnavailable {
+		m.Retry, m.Link = &page.Retry{URL: m.Link.URL}, nil
+	}
 	h.message(w, status, p, m)
 }

@@ -77,7 +77,7 @@ func newOutsideFixture(t testing.TB) *outsideFixture {
 	f.local = f.hosted.Ways[0]
 	f.use(f.local, f.acme, f.umbrella)
 	client, _ := f.hosted.Server.Clients.Get("1")
-	f.asks = oauth.Authorization{Client: client, OpenID: true}
+	f.asks = oauth.Authorization{Client: client, OpenID: true, Redirect: client.RedirectURIs[0]}
 	f.hosted.Requests = append(f.hosted.Requests, Request{
 		Page: OpenIDPath, Continue: "/oauth2/authorize",
 		Check: func(_ context.Context, rawQuery string) (*oauth.Authorization, *oauth.Error) {

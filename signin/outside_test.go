@@ -193,6 +193,16 @@ func TestWithASessionTheOnlyProviderIsNotGoneToByItself(t *testing.T) {
 	}
 }
 
+// The name that somebody has at a provider is none to type here.
+func TestTheNameOfAProvidersUserIsNotFilledIn(t *testing.T) {
+	f := newOutsideFixture(t)
+	b := f.visitor()
+	want(t, b.back("acme", b.leave(b.open(openID), "acme"), "ann"), http.StatusOK)
+	f.clock.Advance(time.Minute)
+	f.asks.AuthAfter = f.clock.Now()
+	wantText(t, b.open(openID), "Sign in once more", `name="username" type="text" value=""`)
+}
+
 func TestClass15AProviderBeginsANewSession(t *testing.T) {
 	f := newOutsideFixture(t)
 	b := f.visitor()
@@ -316,7 +326,7 @@ func TestWhatGoesWrongElsewhereIsSaidInWords(t *testing.T) {
 		texts  []string
 	}{
 		"cancelled": {ErrCancelled, http.StatusForbidden, []string{"You were not signed in", "was cancelled", "Try again"}},
-		"down":      {&DownError{RetryAfter: 8 * time.Second, Cause: errors.New("<b>secret")}, http.StatusServiceUnavailable, []string{"ACME does not answer", "Try again in 8 seconds"}},
+		"down":      {&DownError{RetryAfter: 8 * time.Second, Cause: errors.New("<b>secret")}, http.StatusServiceUnavailable, []string{"ACME does not answer", "tries again by itself in a few seconds"}},
 		"refused":   {&RefusedError{Code: "<b>"}, http.StatusBadGateway, []string{"does not work", "Reference: &lt;b&gt;"}},
 		"wrong":     {ErrAnswer, http.StatusBadGateway, []string{"cannot be used", "Try again"}},
 		"not anew":  {ErrNotAnew, http.StatusForbidden, []string{"sign in anew", "Sign out there"}},

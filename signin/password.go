@@ -7,7 +7,57 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/text/secure/precis"
 )
+
+// MaxPassword bounds a password, in bytes, as [NormalizePassword] returns it.
+const MaxPassword = 1024
+
+// maxTypedPassword is the most that a password of MaxPassword bytes has before it is
+// normalized: a Hangul syllable has a third of the bytes of its three letters.
+const maxTypedPassword = 3 * MaxPassword
+
+var (
+	errPasswordLength     = fmt.Errorf("expected a password of 1 to %d bytes", MaxPassword)
+	errPasswordCharacters = errors.New("the password is not UTF-8, or has a control character or one that cannot be seen, as some emoji have; leave it out (RFC 8265 section 4.2)")
+)
+
+// NormalizePassword returns the form in which a password is hashed (RFC 8265 section
+// 4.2, OpaqueString), so that it does not matter which of the forms of a character
+// a keyboard sends. No error of it holds a part of the password.
+func NormalizePassword(password string) (string, error) {
+	if password == "" || len(password) > maxTypedPassword {
+		return "", errPasswordLength
+	}
+	normalized, err := precis.OpaqueString.String(password)
+	if err != nil || !utf8.ValidString(password) { // it takes all bytes that are no UTF-8 for the same character
+		return "", errPasswordCharacters
+	}
+	if len(normalized) > MaxPassword {
+		return "", errPasswordLength
+	}
+	return normalized, nil
+}
+
+// passwordForms are what a hash may be of if a password is right: the normalized
+// form, and the bytes as they were typed, since hashes that an older release or
+// another program made are of those. It depends on the password alone how many there
+// are, so the work of comparing them tells nothing of an account. None: the password
+// is never right.
+func passwordForms(password string) []string {
+	normalized, err := NormalizePassword(password)
+	switch {
+	case err == nil && (normalized == password || len(password) > MaxPassword):
+		return []string{normalized}
+	case err == nil:
+		return []string{normalized, password}
+	case password != "" && len(password) <= MaxPassword:
+		return []string{password}
+	}
+	return nil
+}
 
 // A Comparer says whether a hash is of a password.
 type Comparer func(hashed, plaintext []byte) (bool, error)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"sync"
 
 	"github.com/caddy-sso/caddy-sso/session"
@@ -43,6 +44,14 @@ func (ws Ways) passwords(p purpose) *several {
 		return nil
 	}
 	return s
+}
+
+// takesPassword says whether the way with an ID takes a password for p.
+func (ws Ways) takesPassword(id string, p purpose) bool {
+	return slices.ContainsFunc(ws, func(w Way) bool {
+		_, ok := w.(Passwords)
+		return ok && w.ID() == id && p.counts(w)
+	})
 }
 
 // find returns the user who is known to have a name, and the way that knows it.

@@ -126,7 +126,10 @@ func NewProvider(o ProviderOptions) (*Provider, error) {
 	if !slices.Contains(o.Scopes, oidc.ScopeOpenID) {
 		o.Scopes = append([]string{oidc.ScopeOpenID}, o.Scopes...)
 	}
-	for name := range o.Params {
+	for name, value := range o.Params {
+		if name == "response_mode" && (value == "form_post" || value == "query") {
+			continue // any other comes where nobody reads it
+		}
 		if slices.Contains(ownParams, name) {
 			return nil, fmt.Errorf("the parameter %s is ours to send; expected one that the provider adds, such as access_type", name)
 		}

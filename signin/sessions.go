@@ -26,12 +26,12 @@ func (h *Hosted) showSessions(w http.ResponseWriter, r *http.Request) {
 	}
 	live, err := h.Server.LiveSessions(r.Context(), in)
 	if err != nil {
-		h.failed(w, err)
+		h.failed(w, r, err)
 		return
 	}
 	grants, err := h.Server.LastingGrants(r.Context(), in)
 	if err != nil {
-		h.failed(w, err)
+		h.failed(w, r, err)
 		return
 	}
 	v := page.Sessions{
@@ -43,7 +43,7 @@ func (h *Hosted) showSessions(w http.ResponseWriter, r *http.Request) {
 		v.ContinueURL = h.continueURL(p)
 		if license := p.authorization.License; license != nil {
 			if seats, err = h.Server.SeatsTaken(r.Context(), license.Product, live); err != nil {
-				h.failed(w, err)
+				h.failed(w, r, err)
 				return
 			}
 			v.Seats = license.Product.Seats.Limit
@@ -93,7 +93,7 @@ func (h *Hosted) endSessions(w http.ResponseWriter, r *http.Request) {
 	}
 	here, err := h.end(r, in)
 	if err != nil {
-		h.failed(w, err)
+		h.failed(w, r, err)
 		return
 	}
 	if here {
@@ -140,7 +140,7 @@ func (h *Hosted) ownSessions(w http.ResponseWriter, r *http.Request) (in oauth.S
 	if r.URL.RawQuery != "" {
 		var refusal *oauth.Error
 		if p, refusal = h.purposeOf(r.Context(), OpenIDPath, r.URL.RawQuery); refusal != nil {
-			h.refuse(w, refusal)
+			h.refuse(w, r, refusal)
 			return in, p, false
 		}
 	}

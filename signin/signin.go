@@ -237,7 +237,7 @@ func (h *Hosted) Endpoint(path string) http.HandlerFunc {
 		return h.methods(h.showSignIn, h.signIn)
 	case SignOutPath:
 		return h.methods(h.showSignOut, h.signOut)
-	case AccountPath, "/sso", "/sso/":
+	case AccountPath, "/sso":
 		return h.methods(h.showAccount, nil)
 	case SessionsPath:
 		return h.methods(h.showSessions, h.endSessions)
@@ -251,7 +251,10 @@ func (h *Hosted) Endpoint(path string) http.HandlerFunc {
 		return h.methods(func(w http.ResponseWriter, r *http.Request) { h.leave(w, r, id) }, nil)
 	}
 	if id, ok := strings.CutPrefix(path, CallbackPrefix); ok {
-		return h.methods(func(w http.ResponseWriter, r *http.Request) { h.comeBack(w, r, id) }, nil)
+		return h.unguarded(
+			func(w http.ResponseWriter, r *http.Request) { h.comeBack(w, r, id) },
+			func(w http.ResponseWriter, r *http.Request) { h.comeBackPosted(w, r, id) }, // another site's form, of which it believes nothing
+		)
 	}
 	if id, ok := strings.CutPrefix(path, BackchannelPrefix); ok {
 		return func(w http.ResponseWriter, r *http.Request) { h.backchannelLogout(w, r, id) }
@@ -262,14 +265,23 @@ func (h *Hosted) Endpoint(path string) http.HandlerFunc {
 	return nil
 }
 
-// methods answers GET and HEAD with show, POST with submit, and 405 otherwise.
+// methods answers GET and HEAD with show, POST of a form of this origin with
+// submit, and 405 otherwise.
 func (h *Hosted) methods(show, submit http.HandlerFunc) http.HandlerFunc {
+	if submit != nil {
+		submit = h.guarded(submit)
+	}
+	return h.unguarded(show, submit)
+}
+
+// unguarded is methods for forms of any origin.
+func (h *Hosted) unguarded(show, submit http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case r.Method == http.MethodGet, r.Method == http.MethodHead:
 			show(w, r)
 		case r.Method == http.MethodPost && submit != nil:
-			h.guarded(submit)(w, r)
+			submit(w, r)
 		default:
 			w.Header().Set("Allow", allowed(submit != nil))
 			h.Pages.Message(w, http.StatusMethodNotAllowed, page.Message{
@@ -319,7 +331,7 @@ func (h *Hosted) signedIn(w http.ResponseWriter, r *http.Request, p purpose) (in
 	if errors.Is(err, session.ErrNone) {
 		return oauth.SignedIn{}, false, false
 	}
-	h.failedFor(w, p, err)
+	h.failedFor(w, r, p, err)
 	return oauth.SignedIn{}, false, true
 }
 
@@ -350,19 +362,30 @@ func (h *Hosted) cannotOpen(r *http.Request) {
 
 // Unavailable answers for a page that cannot work yet, because of err. Of the
 // fields it needs Pages and Log alone.
-func (h *Hosted) Unavailable(w http.ResponseWriter, err error) { h.failed(w, err) }
+func (h *Hosted) Unavailable(w http.ResponseWriter, r *http.Request, err error) { h.failed(w, r, err) }
+
+// NotFound answers a path below /sso/ that nobody else answers. Of the fields it
+// needs Pages alone.
+func (h *Hosted) NotFound(w http.ResponseWriter, _ *http.Request) { h.Pages.NotFound(w, "") }
 
 // failed answers what went wrong on our side. Nobody is signed out for it.
-func (h *Hosted) failed(w http.ResponseWriter, err error) { h.failedFor(w, purpose{}, err) }
+func (h *Hosted) failed(w http.ResponseWriter, r *http.Request, err error) {
+	h.failedFor(w, r, purpose{}, err)
+}
 
-// failedFor is failed where it is known what the sign-in is for.
-func (h *Hosted) failedFor(w http.ResponseWriter, p purpose, err error) {
+// failedFor is failed where it is known what the sign-in is for: it starts again
+// where it was under way, since an answer of a provider may be spent.
+func (h *Hosted) failedFor(w http.ResponseWriter, r *http.Request, p purpose, err error) {
 	h.Log.Error("answering the hosted page", zap.Error(err))
+	retry := page.RetryOf(r)
+	if p.page != "" && p.page != r.URL.Path {
+		retry = &page.Retry{URL: p.address(false)}
+	}
 	h.message(w, http.StatusServiceUnavailable, p, page.Message{
 		Code:       "004-001",
 		Title:      "Just a moment",
 		Text:       "Signing in is not possible right now. You have not been signed out.",
-		Next:       "Wait a few seconds, then try again.",
 		RetryAfter: time.Second,
+		Retry:      retry,
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddy-sso/caddy-sso/endpoint"
 	"github.com/caddy-sso/caddy-sso/keys"
 	"github.com/caddy-sso/caddy-sso/oauth"
 )
@@ -101,7 +102,7 @@ const (
 // purposeOf reads what a sign-in is for from the address of its page.
 func (h *Hosted) purposeOf(ctx context.Context, page, rawQuery string) (purpose, *oauth.Error) {
 	p := purpose{page: page, query: rawQuery, ways: h.CommonWays}
-	values, err := url.ParseQuery(rawQuery)
+	values, err := endpoint.ParseQuery(rawQuery)
 	switch {
 	case err != nil:
 		return purpose{}, &oauth.Error{Kind: oauth.InvalidRequest, Description: "The address is not URL-encoded."}
@@ -183,7 +184,7 @@ func (p purpose) address(another bool) string {
 
 // switching says whether a sign-in page asks even though somebody is signed in.
 func switching(rawQuery string) bool {
-	values, err := url.ParseQuery(rawQuery)
+	values, err := endpoint.ParseQuery(rawQuery)
 	return err == nil && values.Get(switchParam) == "1"
 }
 

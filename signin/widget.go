@@ -43,7 +43,7 @@ func (h *Hosted) Widget(ctx context.Context, a *oauth.Authorization, code string
 	plain, err := json.Marshal(widget{
 		App:              a.Client.Name,
 		Code:             code,
-		Origin:           a.Redirect.Origin(),
+		Origin:           a.Redirect.OriginOfRequested(a.RedirectURI),
 		PostMessageLogin: a.Presentation.PostMessageLogin,
 		WidgetOnly:       a.Presentation.WidgetOnly,
 		Expires:          h.Now().Add(widgetLifetime).Unix(),
@@ -69,7 +69,7 @@ func (h *Hosted) showWidget(w http.ResponseWriter, r *http.Request) {
 	sealed := query.Get("w")
 	plain, err := h.Keys.Unseal(r.Context(), widgetPurpose, sealed)
 	if err != nil && !errors.Is(err, keys.ErrSealed) {
-		h.failed(w, err)
+		h.failed(w, r, err)
 		return
 	}
 	if err == nil {
@@ -112,7 +112,7 @@ func (h *Hosted) widgetUsed(w http.ResponseWriter, r *http.Request, code string)
 	case errors.Is(err, codes.ErrUnknown):
 		status = http.StatusGone
 	default:
-		h.failed(w, err)
+		h.failed(w, r, err)
 		return
 	}
 	w.Header().Set("Cache-Control", "no-store")
@@ -124,7 +124,7 @@ func (p purpose) opener() page.Opener {
 	if p.authorization == nil || !p.authorization.Presentation.Popup {
 		return page.Opener{}
 	}
-	return page.Opener{Origin: p.authorization.Redirect.Origin(), State: p.authorization.State}
+	return page.Opener{Origin: p.authorization.Redirect.OriginOfRequested(p.authorization.RedirectURI), State: p.authorization.State}
 }
 
 func (p purpose) widgetOnly() bool {

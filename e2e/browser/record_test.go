@@ -19,6 +19,7 @@ type record struct {
 	expected  []string
 	failures  []failure
 	documents []document
+	forms     int // that were sent
 }
 
 // A failure is a request that the console complains of.
@@ -58,6 +59,9 @@ func (r *record) watch(event any) {
 		}
 		r.faults = append(r.faults, fmt.Sprintf("issue: %s", e.Issue.Code))
 	case *network.EventRequestWillBeSent:
+		if e.Type == network.ResourceTypeDocument && e.Request.Method == "POST" && e.RedirectResponse == nil {
+			r.forms++
+		}
 		if e.Type == network.ResourceTypeDocument && e.RedirectResponse != nil {
 			r.arrived(e.RedirectResponse)
 		}
@@ -90,6 +94,13 @@ func (b *tab) last() document {
 		b.t.Fatal("no page was loaded")
 	}
 	return b.documents[len(b.documents)-1]
+}
+
+// sent is how many forms were sent.
+func (b *tab) sent() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.forms
 }
 
 // status waits for the page to have been answered with a status.

@@ -86,7 +86,7 @@ func mistakes(t *testing.T, w *world, provider *harness.Provider, users *userBac
 	})
 	page = a.browser.SignInAt(page, "ada") // nobody hears of the first sign-in
 	a.wantPage(t, page, w.Portal, http.StatusServiceUnavailable, "Your license is not ready yet")
-	again, err := page.LinkSaying("Try again")
+	again, err := page.LinkSaying("Try again now")
 	if err != nil {
 		t.Fatal(err)
 	}

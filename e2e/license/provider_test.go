@@ -232,7 +232,7 @@ func TestAProviderThatIsDownKeepsItsUsersWaitingAndNobodyElse(t *testing.T) {
 	a.Account = "acme"
 	page := a.browser.Open(a.link(t, "code"))
 	a.wantPage(t, page, w.Portal, http.StatusServiceUnavailable, "Acme Inc. does not answer")
-	again, err := page.LinkSaying("Try again")
+	again, err := page.LinkSaying("Try again now")
 	if err != nil {
 		t.Fatal(err)
 	}

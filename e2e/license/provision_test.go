@@ -115,7 +115,7 @@ func TestTheBackendHearsOnceOfEachUsersFirstSignIn(t *testing.T) {
 	// There is nobody to hear it.
 	page := a.browser.SignIn(a.link(t, "code"), harness.Demo)
 	a.wantPage(t, page, w.Portal, http.StatusServiceUnavailable, "Your license is not ready yet")
-	again, err := page.LinkSaying("Try again")
+	again, err := page.LinkSaying("Try again now")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -181,7 +181,7 @@ func TestClass22AnAnswerToAnotherRequestSignsNobodyIn(t *testing.T) {
 func TestAProviderMayBeDownAndComeUp(t *testing.T) {
 	r, p := atProvider(t, true) // it serves without the provider
 	browser := harness.NewClient(t)
-	wantPage(t, browser.Open(r.Gate+"/"), http.StatusServiceUnavailable, "Acme Inc. does not answer", "Try again in")
+	wantPage(t, browser.Open(r.Gate+"/"), http.StatusServiceUnavailable, "Acme Inc. does not answer", "This page tries again by itself in")
 	p.Start()
 	page := browser.Open(r.Gate + "/")
 	for page.Status == http.StatusServiceUnavailable {

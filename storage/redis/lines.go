@@ -16,12 +16,13 @@ type lines struct {
 // A line is a connection to the address that was dialled.
 type line struct {
 	net.Conn
-	addr  string
-	lines *lines
+	addr    string
+	lines   *lines
+	replies *replies
 }
 
 func (l *lines) add(conn net.Conn, addr string) net.Conn {
-	added := &line{Conn: conn, addr: addr, lines: l}
+	added := &line{Conn: conn, addr: addr, lines: l, replies: newReplies()}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.open == nil {
@@ -29,6 +30,24 @@ func (l *lines) add(conn net.Conn, addr string) net.Conn {
 	}
 	l.open[added] = struct{}{}
 	return added
+}
+
+// Read implements net.Conn. What rueidis must not see ends the connection.
+func (l *line) Read(p []byte) (int, error) {
+	n, err := l.Conn.Read(p)
+	if broken := l.replies.receiving(p[:n]); broken != nil {
+		l.cut()
+		return 0, broken
+	}
+	return n, err
+}
+
+// Write implements net.Conn.
+func (l *line) Write(p []byte) (int, error) {
+	if err := l.replies.sending(p); err != nil { // before the server can answer
+		return 0, err
+	}
+	return l.Conn.Write(p)
 }
 
 // Close implements net.Conn.
@@ -48,10 +67,15 @@ func (l *lines) cut(addr string) {
 		if open.addr != addr {
 			continue
 		}
-		conn := open.Conn
-		if secure, ok := conn.(*tls.Conn); ok {
-			conn = secure.NetConn() // TLS would first say goodbye, to somebody who may not listen
-		}
-		_ = conn.Close() // rueidis sees it, and closes its side
+		open.cut()
 	}
+}
+
+// cut ends the connection: rueidis sees it, and closes its side.
+func (l *line) cut() {
+	conn := l.Conn
+	if secure, ok := conn.(*tls.Conn); ok {
+		conn = secure.NetConn() // TLS would first say goodbye, to somebody who may not listen
+	}
+	_ = conn.Close()
 }

@@ -1,0 +1,225 @@
+package caddymodule
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	"github.com/spf13/cobra"
+
+	"github.com/caddy-sso/caddy-sso/endpoint"
+	"github.com/caddy-sso/caddy-sso/loginapi"
+	"github.com/caddy-sso/caddy-sso/oauth"
+	"github.com/caddy-sso/caddy-sso/oidc"
+	"github.com/caddy-sso/caddy-sso/signin"
+)
+
+// A requestCheck explains what an authorization URL would get. It is for the
+// operator: unlike an answer to the client it says what is registered.
+type requestCheck struct {
+	Lines   []string `json:"lines"`
+	Refused bool     `json:"refused,omitempty"`
+}
+
+func (c *requestCheck) say(format string, values ...any) {
+	c.Lines = append(c.Lines, fmt.Sprintf(format, values...))
+}
+
+// checkRequest answers POST /sso/check, whose body is a URL: it may have secrets,
+// and addresses are logged. Nothing is issued, stored or used up.
+func (adminAPI) checkRequest(w http.ResponseWriter, r *http.Request) error {
+	return withCore(w, r, http.MethodPost, func(c *core) error {
+		raw, err := endpoint.Body(w, r, endpoint.MaxQuery+1024)
+		if err != nil {
+			return adminError(endpoint.BodyStatus(err), errors.New("the URL could not be read, or is too long"))
+		}
+		u, err := url.Parse(strings.TrimSpace(string(raw)))
+		if err != nil {
+			return adminError(http.StatusBadRequest, errors.New("what was given is no URL; quote it for the shell, as in --request 'https://…'"))
+		}
+		check, err := c.check(r.Context(), u)
+		if err != nil {
+			return adminError(http.StatusBadRequest, err)
+		}
+		return answer(w, check)
+	})
+}
+
+// check explains what a URL would get.
+func (c *core) check(ctx context.Context, u *url.URL) (*requestCheck, error) {
+	check := new(requestCheck)
+	if u.Host != "" && oauth.OriginOf(u) != c.server.Issuer {
+		check.say("The URL is of %s, and the issuer is %s: requests come to this portal only where both are the same.", oauth.OriginOf(u), c.server.Issuer)
+	}
+	switch endpoint.CanonicalPath(u.Path) {
+	case "/api/oauth2/auth", signin.SignInPath:
+		c.checkLogin(check, u.RawQuery, false)
+	case "/api/oauth2/sso":
+		c.checkLogin(check, u.RawQuery, true)
+	case "/oauth2/authorize", signin.OpenIDPath:
+		c.checkOpenID(ctx, check, u.RawQuery)
+	default:
+		return nil, fmt.Errorf("%s is no address of an authorization request; expected /api/oauth2/auth, /api/oauth2/sso or /oauth2/authorize, with its query", u.Path)
+	}
+	return check, nil
+}
+
+func (c *core) checkLogin(check *requestCheck, rawQuery string, script bool) {
+	check.say("This is a request of the Login API.")
+	request, refusal := loginapi.ParseAuthorize(rawQuery)
+	if script {
+		request = c.server.Clients.Defaults(request)
+	}
+	var a *oauth.Authorization
+	if refusal == nil {
+		a, refusal = c.server.Clients.CheckAuthorize(request)
+	}
+	check.client(c.server.Clients, request.ClientID)
+	if refusal != nil {
+		status, code := loginapi.Refusal(refusal)
+		check.refuse(refusal, fmt.Sprintf("%d, code %s", status, code))
+		return
+	}
+	callback := a.Callback("…")
+	switch {
+	case script:
+		check.say("With a session: 200, with login_url %s", callback)
+		check.say("Without a session: 401, code 003-040.")
+	case a.Presentation.Popup:
+		check.say("With a session: 302 to the widget page, which leads to %s", callback)
+	default:
+		check.say("With a session: 302 to %s", callback)
+	}
+	switch {
+	case script:
+	case a.FailAuthURL != "":
+		check.say("Without a session: 302 to %s with error=login_required and resume.", a.FailAuthURL)
+	default:
+		check.say("Without a session: 302 to the sign-in page, %s", c.server.Issuer+signin.SignInPath)
+	}
+	check.granted(a, request.Scope)
+}
+
+func (c *core) checkOpenID(ctx context.Context, check *requestCheck, rawQuery string) {
+	check.say("This is a request of OpenID Connect.")
+	request, refusal := oidc.ParseAuthorize(rawQuery)
+	var a *oauth.Authorization
+	if refusal == nil {
+		a, refusal = c.server.CheckOpenID(ctx, request)
+	}
+	check.client(c.server.Clients, request.ClientID)
+	if refusal != nil {
+		status, code := oidc.Refusal(refusal)
+		answer := fmt.Sprintf("a page with status %d", status)
+		if a != nil {
+			answer = fmt.Sprintf("error=%s, told to %s", code, a.RedirectURI)
+		}
+		check.refuse(refusal, answer)
+		return
+	}
+	what := "code"
+	if a.Token {
+		what = "tokens"
+	}
+	how := "302 to " + a.RedirectURI
+	if a.FormPost {
+		how = "a page that posts to " + a.RedirectURI
+	}
+	check.say("With a session: %s with %s, state and iss.", how, what)
+	if a.Confirm || !a.AuthAfter.IsZero() {
+		check.say("The user is asked before that, since the request has prompt or max_age.")
+	}
+	if a.Silent {
+		check.say("Without a session: error=login_required, since prompt=none shows nothing.")
+	} else {
+		check.say("Without a session: 302 to the sign-in page, %s", c.server.Issuer+signin.OpenIDPath)
+	}
+	check.granted(a, request.Scope)
+}
+
+// client says whose request it is.
+func (c *requestCheck) client(clients *oauth.Clients, id string) {
+	if client, known := clients.Get(id); known {
+		kind := "with a secret"
+		if client.Public {
+			kind = "public"
+		}
+		c.say("The client is %s, %q, %s.", client.ID, client.Name, kind)
+	}
+}
+
+// refuse says what the request gets, and all that is wrong with it.
+func (c *requestCheck) refuse(e *oauth.Error, answer string) {
+	c.Refused = true
+	c.say("It is refused: %s. %s", answer, e.Description)
+	for _, p := range e.Params {
+		line := "  " + p.Name
+		if p.Value != "" {
+			line += fmt.Sprintf(" %q", p.Value)
+		}
+		line += ": " + p.Problem
+		if p.Value != "" {
+			line += " Registered: " + cmp.Or(strings.Join(p.Registered, ", "), "none") + "."
+		}
+		c.say("%s", line)
+	}
+}
+
+// granted says what tokens would hold, and by which ways people may sign in.
+func (c *requestCheck) granted(a *oauth.Authorization, asked []string) {
+	c.say("Scopes: %s", cmp.Or(strings.Join(a.Scopes, " "), "none"))
+	leftOut := slices.DeleteFunc(slices.Clone(asked), func(scope string) bool {
+		return slices.Contains(a.Scopes, scope) || scope == "offline_access" && a.OpenID && slices.Contains(a.Scopes, "offline")
+	})
+	if len(leftOut) > 0 {
+		c.say("Left out, since the client is not registered for them: %s", strings.Join(leftOut, " "))
+	}
+	c.say("Audience: %s", strings.Join(a.Audience, " "))
+	c.say("Ways to sign in: %s", cmp.Or(strings.Join(a.Ways, ", "), "all"))
+}
+
+func checkCommand() *cobra.Command {
+	cmd := subcommand("check", "Explains what an authorization URL would get, and why", cobra.NoArgs, printCheck)
+	cmd.Long = `Explains what an authorization URL would get from a running server, and why: what
+is wrong with it and what is registered, or where it leads and what is granted.
+It fails where the request would be refused. Nothing is issued, and nobody is
+signed in.
+
+  caddy sso check --request 'https://login.example.com/oauth2/authorize?client_id=…'`
+	cmd.Flags().String("request", "", "The URL that an application sends the browser to, in quotes")
+	return cmd
+}
+
+func printCheck(fl caddycmd.Flags) (int, error) {
+	request := fl.String("request")
+	if request == "" {
+		return caddy.ExitCodeFailedStartup, errors.New("--request is missing; give the URL that the application sends the browser to, in quotes")
+	}
+	var check requestCheck
+	err := send(fl, http.MethodPost, "/sso/check", strings.NewReader(request), func(answer *json.Decoder) error { return answer.Decode(&check) })
+	if err != nil {
+		return caddy.ExitCodeFailedStartup, err
+	}
+	var text bytes.Buffer
+	for _, line := range check.Lines {
+		fmt.Fprintln(&text, line)
+	}
+	if _, err := io.Copy(os.Stdout, &text); err != nil {
+		return caddy.ExitCodeFailedStartup, fmt.Errorf("printing: %w", err)
+	}
+	if check.Refused {
+		return caddy.ExitCodeFailedStartup, errors.New("the request would be refused")
+	}
+	return caddy.ExitCodeSuccess, nil
+}

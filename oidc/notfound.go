@@ -1,0 +1,19 @@
+package oidc
+
+import (
+	"net/http"
+
+	"github.com/caddy-sso/caddy-sso/endpoint"
+)
+
+// NotFound answers a path below /oauth2/ that nobody else answers. Of the fields
+// it needs Pages and the server's clients alone.
+func (a *API) NotFound(w http.ResponseWriter, r *http.Request) {
+	switch {
+	case a.scripts().Unknown(w, r):
+	case endpoint.ByPerson(r.Header):
+		a.Pages.NotFound(w, "")
+	default:
+		endpoint.WriteJSON(w, http.StatusNotFound, errorBody{"invalid_request", "There is no such endpoint."})
+	}
+}

@@ -1,0 +1,69 @@
+package page
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+)
+
+// FormPost sends fields on by a form that a script submits at once. Without
+// scripts a button does.
+type FormPost struct {
+	Title string // what has happened before
+	App   string // whose form it is; may be empty
+
+	// ActionURL is what takes the form: an absolute path of this site, or an http
+	// or https URL.
+	ActionURL string
+	Fields    []Field
+
+	// Origins are those that ActionURL may redirect to, beside its own: Chromium
+	// holds all redirects that follow a form against the policy of its page.
+	Origins []string
+}
+
+// A Field is one of a form.
+type Field struct{ Name, Value string }
+
+// FormPost writes the page that sends fields on.
+func (p *Pages) FormPost(w http.ResponseWriter, v FormPost) {
+	s := sheet{
+		template: "formpost",
+		status:   http.StatusOK,
+		title:    v.Title,
+		scripts:  []string{"formpost.js"},
+		view:     v,
+		policy:   policy{form: isLocalPath(v.ActionURL)},
+	}
+	if v.App != "" {
+		s.title += " · " + v.App
+	}
+	if !s.policy.form {
+		var err error
+		if s.policy.posts, err = formTargets(append([]string{v.ActionURL}, v.Origins...)); err != nil {
+			p.fail(w, s, err)
+			return
+		}
+	}
+	p.write(w, s)
+}
+
+// formTargets are the sources of form-action for URLs, each once.
+func formTargets(urls []string) ([]string, error) {
+	var targets []string
+	for _, raw := range urls {
+		u, err := url.Parse(raw)
+		if err != nil || u.User != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+			return nil, fmt.Errorf("a form can be posted to http and https alone") // the URL may hold a code
+		}
+		target, err := source(u)
+		if err != nil {
+			return nil, fmt.Errorf("where a form is posted to: %w", err)
+		}
+		if !slices.Contains(targets, target) {
+			targets = append(targets, target)
+		}
+	}
+	return targets, nil
+}

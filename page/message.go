@@ -1,0 +1,117 @@
+package page
+
+import (
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// Message is any other end: an expired transaction, blocked cookies, a failed
+// callback, a store that does not answer.
+type Message struct {
+	App   string // in the title; may be empty
+	Title string
+	Text  string // what happened
+	Next  string // what to do about it
+	Link  *Link  // the way on, as a button; may be nil
+	Other *Link  // another way on, as a quiet button; may be nil
+
+	// Reference is what to quote to the people who run the site, such as a
+	// request ID; may be empty.
+	Reference string
+
+	// RetryAfter is also sent as a header.
+	RetryAfter time.Duration
+
+	// Retry has the page try again by itself, with a button for whoever does not
+	// want to wait; nil: it stays. It says so in place of RetryAfter.
+	Retry *Retry
+
+	WidgetOnly bool   // leaves out the brand
+	Opener     Opener // is told what happened, and that the page is closed
+	Code       string // what the Login API calls it; for the Opener
+}
+
+// A Retry is where trying again leads, always by GET, so that no form is sent a
+// second time.
+type Retry struct {
+	// URL is empty for the address that the browser has asked for: that is loaded
+	// again, with the fragment that no server sees.
+	URL string
+}
+
+// RetryOf tries the address of a request again.
+func RetryOf(r *http.Request) *Retry {
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		return &Retry{}
+	}
+	return &Retry{URL: r.URL.RequestURI()}
+}
+
+// header has a browser go there after some seconds. Where its address has a
+// fragment it would not load the same one again: there a script does, a little
+// earlier.
+func (v Retry) header(after int) (string, error) {
+	if v.URL == "" {
+		return strconv.Itoa(after + 2), nil
+	}
+	return refresh(after, v.URL)
+}
+
+// Message writes a page that says what happened and what to do next.
+func (p *Pages) Message(w http.ResponseWriter, status int, v Message) {
+	// A few seconds late, and not in all browsers at once.
+	after := seconds(v.RetryAfter + 3*time.Second + rand.N(5*time.Second)) //nolint:gosec // nothing hangs on the number
+	s := v.sheet(status)
+	s.view = messageView{v, v.Retry != nil || status >= http.StatusInternalServerError, after}
+	retryAfter(w, v.RetryAfter)
+	if v.Retry != nil {
+		header, err := v.Retry.header(after)
+		if err != nil {
+			p.fail(w, s, err)
+			return
+		}
+		w.Header().Set("Refresh", header)
+	}
+	p.write(w, s)
+}
+
+// NotFound writes the page for an address of the portal at which there is
+// nothing. code is what the API calls that whose address it would be; it may be
+// empty.
+func (p *Pages) NotFound(w http.ResponseWriter, code string) {
+	p.Message(w, http.StatusNotFound, Message{
+		Title: "There is nothing at this address", Text: "This site has no page of this name. Nothing has changed for you.",
+		Next:      "Check the address, or go back to the application that led you here.",
+		Link:      &Link{Text: "Go to your account", URL: "/sso/account"},
+		Reference: code,
+	})
+}
+
+// messageView adds whether it is this site that failed, which looks graver than
+// what the person can put right, and when the page tries again, in seconds.
+type messageView struct {
+	Message
+	Failed bool
+	After  int
+}
+
+func (v Message) sheet(status int) sheet {
+	title := v.Title
+	if v.App != "" {
+		title += " · " + v.App
+	}
+	s := sheet{
+		template: "message",
+		status:   status,
+		title:    title,
+		bare:     v.WidgetOnly,
+		view:     messageView{v, status >= http.StatusInternalServerError, 0},
+		opener:   told{v.Opener, &Problem{Title: v.Title, Code: v.Code}},
+	}
+	if v.Retry != nil && v.Retry.URL == "" {
+		s.scripts = []string{"retry.js"}
+	}
+	return s
+}
