@@ -59,6 +59,9 @@ type tree struct {
 
 	// visit is told of every page that is read, with its overflow pages.
 	visit func(id, pages uint64) error
+
+	// beside has find read the pages beside those on its way, too.
+	beside bool
 }
 
 // tree returns what tx sees. It is valid until tx ends, and shows nothing that tx
@@ -76,6 +79,7 @@ type page struct {
 	data []byte
 	leaf bool
 	len  int
+	end  uint64 // of what the elements point to
 }
 
 func (p page) element(i int) []byte { return p.data[pageHeader+i*elementSize:][:elementSize] }
@@ -147,6 +151,7 @@ func checked(id uint64, data []byte, b bounds) (page, error) {
 		if key == 0 || at < begin || at+key+value > uint64(len(data)) {
 			return page{}, damagef("page %d has an element that points out of it", id)
 		}
+		p.end = max(p.end, at+key+value)
 		if i > 0 && bytes.Compare(p.key(i-1), p.key(i)) >= 0 {
 			return page{}, damagef("the keys of page %d are out of order", id)
 		}
@@ -163,7 +168,13 @@ func (t *tree) read(id uint64, buf *[]byte, b bounds) (page, error) {
 	if err != nil {
 		return page{}, err
 	}
-	return checked(id, data, b)
+	p, err := checked(id, data, b)
+	// bbolt takes no more overflow pages than it fills. Of a page that it gives up
+	// it believes their number, and writes to them, whose they are.
+	if filled := uint64(len(data) - t.pageSize); err == nil && filled > 0 && p.end < filled { //nolint:gosec // not negative
+		return page{}, damagef("page %d is too long", id)
+	}
+	return p, err
 }
 
 func (t *tree) raw(id uint64, buf *[]byte) ([]byte, error) {
@@ -214,14 +225,17 @@ func unreadable(what string, at int64, err error) error {
 // buffers hold pages while they are searched.
 var buffers = sync.Pool{New: func() any { return new([]byte) }}
 
+// giveBack keeps a buffer, unless it has held a large value.
+func giveBack(buf *[]byte) {
+	if cap(*buf) <= 1<<16 {
+		buffers.Put(buf)
+	}
+}
+
 // get returns a copy of what a bucket has under key; nil: nothing.
 func (t *tree) get(bucket, key []byte) ([]byte, error) {
 	buf := buffers.Get().(*[]byte)
-	defer func() {
-		if cap(*buf) <= 1<<16 { // those that have held a large value are not kept
-			buffers.Put(buf)
-		}
-	}()
+	defer giveBack(buf)
 	p, i, err := t.find(t.root, bucket, buf)
 	if err != nil || i < 0 {
 		return nil, err
@@ -259,11 +273,31 @@ func (t *tree) find(id uint64, key []byte, buf *[]byte) (page, int, error) {
 			return p, i, nil
 		}
 		i := p.branch(key)
+		if t.beside {
+			if err := t.readBeside(p, i, b); err != nil {
+				return page{}, -1, err
+			}
+		}
 		b = b.of(p, i)
 		id = p.child(i)
 		b = bounds{slices.Clone(b.least), slices.Clone(b.below)} // buf is read into again
 	}
 	return page{}, -1, damagef("it has pages in a circle")
+}
+
+// readBeside reads the children of a page that stand beside one of them.
+func (t *tree) readBeside(p page, i int, b bounds) error {
+	buf := buffers.Get().(*[]byte)
+	defer giveBack(buf)
+	for _, n := range []int{i - 1, i + 1} {
+		if n < 0 || n >= p.len {
+			continue
+		}
+		if _, err := t.read(p.child(n), buf, b.of(p, n)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // bucketIn returns where the bucket in an element has its root; 0: in the element

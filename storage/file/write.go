@@ -127,7 +127,9 @@ func (s *Store) transact(do func(*writing) error) error {
 	}
 	committing := false
 	err := s.open.update(func(tx *bbolt.Tx) error {
-		err := do(&writing{Tx: tx, before: s.open.tree(tx), touched: s.touched})
+		before := s.open.tree(tx)
+		before.beside = true
+		err := do(&writing{Tx: tx, before: before, touched: s.touched})
 		committing = err == nil
 		return err
 	})
@@ -156,7 +158,8 @@ func probe(path string) error {
 	return nil
 }
 
-// sound looks at all pages that a change of key reads, before bbolt does.
+// sound looks at all pages that a change of key reads, before bbolt does. What is
+// left of a page may go into the one beside it.
 func (w *writing) sound(key string) error {
 	if key == w.looked {
 		return nil
