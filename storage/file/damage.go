@@ -43,7 +43,29 @@ const remedy = "restore it from a backup, or move it away: then a new one is mad
 
 // openHandle opens a file that has been verified. A file that is damaged all the
 // same is an error, and not left locked.
+//
+// Who waits for the lock has the file open already. If a compacted copy took its
+// place meanwhile, what was locked is there no more, and is opened anew.
 func openHandle(path string, o bbolt.Options) (*handle, error) {
+	for {
+		h, err := openLocked(path, o)
+		if err != nil {
+			return nil, err
+		}
+		has, err := h.file.Stat()
+		if err != nil {
+			return nil, errors.Join(err, h.close(false))
+		}
+		if named, err := os.Stat(path); err == nil && os.SameFile(has, named) { //nolint:gosec // the operator chose the path
+			return h, nil
+		}
+		if err := h.close(false); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func openLocked(path string, o bbolt.Options) (*handle, error) {
 	h := new(handle)
 	o.OpenFile = func(name string, flag int, mode os.FileMode) (*os.File, error) {
 		f, err := os.OpenFile(name, flag, mode) //nolint:gosec // the operator chose the path
