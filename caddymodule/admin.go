@@ -173,7 +173,10 @@ func (adminAPI) endUser(w http.ResponseWriter, r *http.Request) error {
 			Why: fmt.Sprintf("by the operator: all %d, and %d lasting grants", n, grants),
 		})
 		if err != nil {
-			return adminError(http.StatusServiceUnavailable, fmt.Errorf("%d sessions and %d lasting grants have ended, not all; do it again: %w", n, grants, err))
+			// What the lists cannot tell, the search may find.
+			_, searchErr := c.state.searches.User(c.server, name)
+			return adminError(http.StatusServiceUnavailable,
+				fmt.Errorf("%d sessions and %d lasting grants have ended, not all; do it again: %w", n, grants, errors.Join(err, searchErr)))
 		}
 		return searchUser(w, c, name, ended{Ended: n, Grants: grants})
 	})

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/caddy-sso/caddy-sso/session"
 	"github.com/caddy-sso/caddy-sso/storage/redis"
@@ -287,4 +288,31 @@ func TestTheAnswerToABanSaysWhatIsLeft(t *testing.T) {
 	server.MustCommand("ACL", "SETUSER", "default", "+@all")
 	eventually(t, "it can be done again", func() bool { return w.ask(http.MethodDelete, "/sso/users/demo").StatusCode == http.StatusOK })
 	v.wantOut(refresh)
+}
+
+// A list that a newer release wrote is read by nobody here, and keeps nothing in
+// that can be found without it.
+func TestClass16ABanSearchesAlsoWhereAListCannotBeRead(t *testing.T) {
+	w := newWorld(t)
+	w.mustLoad(setup{global: "record_format 2"})
+	v := w.visitor()
+	v.signIn("http://" + w.site + "/")
+	store := w.running().opened.Load().state.store
+	var list string
+	err := store.Scan(t.Context(), "U", func(key string, _ []byte) error { list = key; return nil })
+	if err != nil || list == "" {
+		t.Fatalf("the list %q, %v", list, err)
+	}
+	newer := []byte("\xa1\x00\x18\x63") // {0: 99}
+	if err := store.Put(t.Context(), list, newer, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.ask(http.MethodDelete, "/sso/users/demo"); got.StatusCode != http.StatusServiceUnavailable || !strings.Contains(got.body, "do it again") {
+		t.Errorf("%s: %s", got.Status, got.body)
+	}
+	eventually(t, "the session has ended", func() bool { return len(w.sessions()) == 0 })
+	v.wantOut()
+	if stored, _, err := store.Get(t.Context(), list); err != nil || string(stored) != string(newer) {
+		t.Errorf("the list was touched: %q, %v", stored, err)
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/caddy-sso/caddy-sso/session"
+	"github.com/caddy-sso/caddy-sso/storage"
 )
 
 // A LastingGrant is a grant with scope offline, which outlives its session, as its
@@ -23,31 +24,35 @@ type LastingGrant struct {
 }
 
 // OfUser returns the grants of a user that outlive a session, the newest first.
+// With an error it returns those that could be read.
 func (g *Grants) OfUser(ctx context.Context, subject string) ([]LastingGrant, error) {
 	ids, err := g.listed(ctx, subject)
 	if err != nil {
 		return nil, err
 	}
+	slices.Reverse(ids)
+	found, failures := make([]*offlineGrant, len(ids)), make([]error, len(ids))
+	storage.Each(len(ids), func(i int) { found[i], failures[i] = g.offline(ctx, ids[i]) })
 	list := make([]LastingGrant, 0, len(ids))
-	for _, id := range slices.Backward(ids) {
-		grant, err := g.offline(ctx, id)
-		if err != nil {
-			return nil, err
+	for i, grant := range found {
+		if grant != nil {
+			list = append(list, grant.lasting(ids[i]))
 		}
-		if grant == nil {
-			continue
-		}
-		key, _ := parseSessionID(grant.Session)
-		l := LastingGrant{ID: id, Client: grant.Client, Session: key, Begun: time.Unix(grant.AuthTime, 0), user: grant.User}
-		if grant.Begun != 0 {
-			l.Begun = time.Unix(grant.Begun, 0)
-		}
-		if grant.Used != 0 {
-			l.Used = time.Unix(grant.Used, 0)
-		}
-		list = append(list, l)
 	}
-	return list, nil
+	return list, errors.Join(failures...)
+}
+
+// lasting is the grant as its user gets to see it.
+func (g *offlineGrant) lasting(id string) LastingGrant {
+	key, _ := parseSessionID(g.Session)
+	l := LastingGrant{ID: id, Client: g.Client, Session: key, Begun: time.Unix(g.AuthTime, 0), user: g.User}
+	if g.Begun != 0 {
+		l.Begun = time.Unix(g.Begun, 0)
+	}
+	if g.Used != 0 {
+		l.Used = time.Unix(g.Used, 0)
+	}
+	return l
 }
 
 // LastingGrants returns what [Grants.OfUser] knows of who is signed in. It leaves
@@ -68,13 +73,11 @@ func (s *Server) LastingGrants(ctx context.Context, in SignedIn) ([]LastingGrant
 }
 
 // EndLastingGrants ends those grants of a user that outlive a session and that
-// which picks, and returns how many there were. One that cannot be ended does not
-// keep it from the others.
+// which picks, and returns how many there were. One that cannot be read, or ended,
+// does not keep it from the others.
 func (s *Server) EndLastingGrants(ctx context.Context, user session.User, which func(LastingGrant) bool, from Origin, why string) (int, error) {
-	all, err := s.Grants.OfUser(ctx, user.Subject)
-	if err != nil {
-		return 0, err
-	}
+	all, listErr := s.Grants.OfUser(ctx, user.Subject)
+	var err error
 	ended, left := 0, 0
 	for _, grant := range all {
 		if !which(grant) {
@@ -88,9 +91,9 @@ func (s *Server) EndLastingGrants(ctx context.Context, user session.User, which 
 		ended++
 	}
 	if err != nil {
-		return ended, fmt.Errorf("%d lasting grants are left: %w", left, err)
+		err = fmt.Errorf("%d lasting grants are left: %w", left, err)
 	}
-	return ended, nil
+	return ended, errors.Join(listErr, err)
 }
 
 // SignOutElsewhere ends all sessions of who is signed in but this one, and all

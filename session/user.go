@@ -1,12 +1,14 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
 	"time"
 
 	"github.com/caddy-sso/caddy-sso/records"
+	"github.com/caddy-sso/caddy-sso/storage"
 )
 
 // settling is for how long after its beginning a session that is on its user's
@@ -168,24 +170,20 @@ func (s *Sessions) Stored(ctx context.Context, k Key) (bool, error) {
 // OfUser returns the live sessions of the user with that subject, the newest
 // first, each with its [Session.Agent] and [Session.From]. A session that began
 // under a version without lists is among them once its use was written down:
-// see [Policy].Idle.
+// see [Policy].Idle. With an error it returns those that could be read.
 func (s *Sessions) OfUser(ctx context.Context, subject string) ([]*Session, error) {
 	listed, err := s.listing(ctx, subject)
-	if err != nil {
-		return nil, err
-	}
+	slices.Reverse(listed)
 	now := s.cache.now()
+	found, failures := make([]*Session, len(listed)), make([]error, len(listed))
+	storage.Each(len(listed), func(i int) { found[i], failures[i] = s.inStore(ctx, &listed[i].key, now) })
 	var all []*Session
-	for _, e := range slices.Backward(listed) {
-		found, err := s.inStore(ctx, &e.key, now)
-		if err != nil {
-			return nil, err
-		}
-		if found != nil {
-			all = append(all, found)
+	for _, one := range found {
+		if one != nil {
+			all = append(all, one)
 		}
 	}
-	return all, nil
+	return all, cmp.Or(err, errors.Join(failures...))
 }
 
 // EndUser ends all sessions that [Sessions.OfUser] knows, and returns how many
