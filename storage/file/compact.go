@@ -139,7 +139,7 @@ func (s *Store) newCopy() (*handle, error) {
 	// It is written to the disk as a whole, before it takes the place of the file.
 	next, err := openHandle(name, bbolt.Options{FreelistType: bbolt.FreelistMapType, NoFreelistSync: true, NoSync: true})
 	if err != nil {
-		return nil, fmt.Errorf("making %s: %w", name, err)
+		return nil, errors.Join(fmt.Errorf("making %s: %w", name, err), os.RemoveAll(name))
 	}
 	info, err := s.open.file.Stat()
 	if err == nil {

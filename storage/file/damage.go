@@ -36,6 +36,7 @@ type handle struct {
 	pageSize int
 
 	committed atomic.Int64 // the number of the last transaction that was written
+	reserved  int64        // up to where the file is on the disk; the writer's, 0: not known
 }
 
 // remedy is what an operator does about a damaged file.

@@ -48,7 +48,7 @@ type Store struct {
 	open *handle
 
 	tasks   chan task
-	full    bool                // the last write failed; the writer's
+	full    bool                // the last write failed, though there seemed to be room; the writer's
 	touched map[string]struct{} // what was written since a compaction began; the writer's
 
 	compacting sync.Mutex
@@ -208,7 +208,7 @@ func (s *Store) Take(ctx context.Context, key string) ([]byte, bool, error) {
 	var taken []byte
 	var ok bool
 	// The function may run twice, so it sets both anew each time.
-	err := s.update(func(w *writing) (err error) {
+	err := s.free(func(w *writing) (err error) {
 		if taken, ok, err = w.get(key, s.now()); err != nil {
 			return err
 		}

@@ -95,7 +95,7 @@ func (s *Store) due() (indexed [][]byte, err error) {
 // sweepSome removes what the index is right about, and from the index what it is
 // not.
 func (s *Store) sweepSome(indexed [][]byte) (gone []string, err error) {
-	err = s.update(func(w *writing) error {
+	err = s.free(func(w *writing) error {
 		gone = nil
 		for _, index := range indexed {
 			key := string(index[expirySize:])

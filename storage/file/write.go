@@ -3,7 +3,7 @@ package file
 import (
 	"errors"
 	"fmt"
-	"os"
+	"slices"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -25,6 +25,7 @@ type task struct {
 	done chan error
 	// alone: do gets no transaction, and runs while nobody else writes.
 	alone func() error
+	frees bool // it only removes, and so is done on a full disk, too
 }
 
 // writing is a transaction that writes.
@@ -39,6 +40,11 @@ type writing struct {
 // returns once it is on the disk.
 func (s *Store) update(do func(*writing) error) error {
 	return s.submit(task{do: do})
+}
+
+// free is update for what only removes.
+func (s *Store) free(do func(*writing) error) error {
+	return s.submit(task{do: do, frees: true})
 }
 
 func (s *Store) submit(t task) error {
@@ -94,11 +100,20 @@ func (s *Store) commit(batch []task) {
 		defer func() { last.done <- last.alone() }()
 		batch = batch[:len(batch)-1]
 	}
+	full := s.room(false)
+	if full != nil { // what removes goes on, and makes room
+		batch = slices.DeleteFunc(batch, func(t task) bool {
+			if !t.frees {
+				t.done <- full
+			}
+			return !t.frees
+		})
+	}
 	if len(batch) == 0 {
 		return
 	}
 	failed := false
-	err := s.transact(func(w *writing) error {
+	err := s.transact(full != nil, func(w *writing) error {
 		for _, t := range batch {
 			if err := t.do(w); err != nil {
 				failed = true
@@ -107,23 +122,22 @@ func (s *Store) commit(batch []task) {
 		}
 		return nil
 	})
+	failed = failed || s.full // of one alone there may be room
 	for _, t := range batch {
 		if failed && len(batch) > 1 {
-			err = s.transact(t.do)
+			err = s.transact(t.frees, t.do)
 		}
 		t.done <- err
 	}
 }
 
 // transact is called by the writer alone.
-func (s *Store) transact(do func(*writing) error) error {
+func (s *Store) transact(frees bool, do func(*writing) error) error {
 	if found := s.damage.Load(); found != nil {
 		return found.err
 	}
-	if s.full {
-		if err := probe(s.path); err != nil {
-			return err
-		}
+	if err := s.room(frees); err != nil {
+		return err
 	}
 	committing := false
 	err := s.open.update(func(tx *bbolt.Tx) error {
@@ -134,27 +148,56 @@ func (s *Store) transact(do func(*writing) error) error {
 		return err
 	})
 	s.full = committing && err != nil
+	if s.full {
+		s.open.reserved = 0 // which was not there, or was not enough
+	}
 	if errors.Is(err, errDamaged) {
 		s.harmed(err)
 	}
 	return err
 }
 
-// probeSize is more than most transactions write.
-const probeSize = 256 << 10
+const (
+	// reserveSize is how many bytes the file has on the disk beyond what it uses:
+	// more than most transactions write.
+	reserveSize = 512 << 10
 
-// probe says whether the disk of a file takes more. After a write that failed
-// bbolt reads the whole file, so that is not tried again before.
-func probe(path string) error {
-	name := path + ".probe"
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	// As many unused pages in the file do for any transaction, or for one removal.
+	roomyPages   = reserveSize / 4096
+	removalPages = 12
+)
+
+// room says whether a transaction can be written. bbolt is not let find out: after
+// a write that failed it reads the whole file. What only removes has the reserve,
+// or what is unused in the file, so that on a full disk sessions can be ended.
+func (s *Store) room(frees bool) error {
+	err := s.open.reserve()
+	if err == nil {
+		return nil
+	}
+	stats := s.open.db.Stats()
+	unused := stats.FreePageN + stats.PendingPageN
+	if unused >= roomyPages || frees && (!s.full || unused >= removalPages) {
+		return nil
+	}
+	return fmt.Errorf("the disk does not take more: %w", err)
+}
+
+// reserve sees that the file has room on the disk behind the pages that it uses.
+func (h *handle) reserve() error {
+	m, err := h.meta()
 	if err != nil {
-		return nil //nolint:nilerr // of the folder, which may be another's: the file itself will tell
+		return err
 	}
-	_, err = f.Write(make([]byte, probeSize))
-	if err = errors.Join(err, f.Sync(), f.Close(), os.Remove(name)); err != nil {
-		return fmt.Errorf("the disk does not take more: %w", err)
+	used := int64(m.pages) * int64(h.pageSize) //nolint:gosec // sizes of a file
+	if h.reserved >= used+reserveSize/2 {
+		return nil
 	}
+	from := max(h.reserved, used)
+	if _, err := h.file.WriteAt(make([]byte, used+reserveSize-from), from); err != nil {
+		return err
+	}
+	h.reserved = used + reserveSize
 	return nil
 }
 
