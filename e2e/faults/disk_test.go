@@ -141,6 +141,21 @@ func TestAFullDiskChangesNothingForWhoIsSignedIn(t *testing.T) {
 		}
 	}
 	if d.mounted { // else the file itself can be written
+		refused := false
+		for i := 0; i < 100 && !refused; i++ { // some find room in the file
+			other := harness.NewClient(t)
+			form, err := other.Open(page).Form("password")
+			if err != nil {
+				t.Fatal(err)
+			}
+			form.Values.Set("username", harness.Demo.Name)
+			form.Values.Set("password", harness.Demo.Password)
+			got, err := other.Submit(form)
+			refused = err == nil && got.Status == http.StatusServiceUnavailable
+		}
+		if !refused {
+			t.Error("no sign-in was refused")
+		}
 		if got, err := waiting.Submit(form); err != nil || got.Status != http.StatusServiceUnavailable {
 			t.Errorf("a sign-in that cannot be written: %v, %+v", err, got)
 		}

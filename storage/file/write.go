@@ -162,6 +162,9 @@ const (
 	// more than most transactions write.
 	reserveSize = 512 << 10
 
+	// reserveStep is how much of that others may have used before it is made up for.
+	reserveStep = 32 << 10
+
 	// As many unused pages in the file do for any transaction, or for one removal.
 	roomyPages   = reserveSize / 4096
 	removalPages = 12
@@ -190,7 +193,7 @@ func (h *handle) reserve() error {
 		return err
 	}
 	used := int64(m.pages) * int64(h.pageSize) //nolint:gosec // sizes of a file
-	if h.reserved >= used+reserveSize/2 {
+	if h.reserved >= used+reserveSize-reserveStep {
 		return nil
 	}
 	from := max(h.reserved, used)
