@@ -245,3 +245,15 @@ func TestAFileOfAnEarlierReleaseIsTakenAndGoesBack(t *testing.T) {
 		}
 	}
 }
+
+// A copy that was never finished may be all that fills the disk.
+func TestWhatAKilledCompactionHasLeftGoesWhenTheFileIsOpened(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "sso.db")
+	if err := os.WriteFile(path+copySuffix, make([]byte, pageSize), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	open(t, path, Options{})
+	if _, err := os.Stat(path + copySuffix); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("it is left: %v", err)
+	}
+}
