@@ -52,6 +52,12 @@ func wantRights(t *testing.T, acl []string, url string, servers ...*redistest.Se
 	if err := s.Scan(t.Context(), "", func(string, []byte) error { return nil }); err != nil {
 		t.Error(err)
 	}
+	if _, err := s.Time(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if _, err := s.AskIdentity(t.Context(), "a"); err != nil {
+		t.Error(err)
+	}
 	for _, server := range s.Status(t.Context()).Redis.Servers {
 		if server.Version == "" || server.Persistence == "" {
 			t.Errorf("the status is %+v", server)
