@@ -22,14 +22,14 @@ type keyring struct {
 // update takes every blob a step further in the vault, and loads the outcome.
 func (r *Ring) update(ctx context.Context) (*keyring, error) {
 	return r.read(r.o.Algorithms, func(name string, step step) ([]byte, error) {
-		return r.step(ctx, name, step, "")
+		return r.step(ctx, name, step, task{forget: true})
 	})
 }
 
 // step takes a blob a step further in the vault.
-func (r *Ring) step(ctx context.Context, name string, step step, withdraw string) ([]byte, error) {
+func (r *Ring) step(ctx context.Context, name string, step step, do task) ([]byte, error) {
 	known := r.known(name)
-	return r.vault.Update(ctx, name, func(old []byte) ([]byte, error) { return step(old, known, withdraw) })
+	return r.vault.Update(ctx, name, func(old []byte) ([]byte, error) { return step(old, known, do) })
 }
 
 // refresh is Refresh for who stands between begin and end.
@@ -43,11 +43,11 @@ func (r *Ring) refresh(ctx context.Context) (*keyring, error) {
 		if !ok {
 			blob = nil
 		}
-		next, err := step(blob, known, "")
+		next, err := step(blob, known, task{})
 		if err != nil || next == nil {
 			return blob, err
 		}
-		return r.vault.Update(ctx, name, func(old []byte) ([]byte, error) { return step(old, known, "") })
+		return r.vault.Update(ctx, name, func(old []byte) ([]byte, error) { return step(old, known, task{}) })
 	})
 }
 

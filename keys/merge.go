@@ -22,14 +22,23 @@ const maxRoots = 16
 
 // A step takes a blob of the vault to what it should be now. known is what this
 // process knows of it, or nil: what the vault has lost of that comes back, unless
-// it was withdrawn. withdraw is the ID of a key to withdraw, or empty. A step
-// returns nil if there is nothing to change.
-type step func(old, known []byte, withdraw string) (next []byte, err error)
+// it was withdrawn. A step returns nil if there is nothing to change.
+type step func(old, known []byte, do task) (next []byte, err error)
+
+// A task is what a step does beside that.
+type task struct {
+	withdraw string // the ID of a key to withdraw, or empty
+
+	// forget has the vault drop keys that verify no longer. Nodes whose clocks
+	// differ do not agree on which: one writes back what the other has dropped. So
+	// it is no answer to what another node wrote.
+	forget bool
+}
 
 // stepSchedule is the step of the keys of one algorithm. What it cannot use it
 // leaves as it is, for somebody to look at.
 func (r *Ring) stepSchedule(alg Algorithm) step {
-	return func(old, known []byte, withdraw string) ([]byte, error) {
+	return func(old, known []byte, do task) ([]byte, error) {
 		stored, err := parseSchedule(old)
 		if err != nil {
 			return nil, err
@@ -44,19 +53,23 @@ func (r *Ring) stepSchedule(alg Algorithm) step {
 		now := r.o.Now()
 		next := stored.merge(ours)
 		signing := next.active(now)
-		if withdraw != "" {
-			next.Withdrawn = union(next.Withdrawn, []string{withdraw})
+		if do.withdraw != "" {
+			next.Withdrawn = union(next.Withdrawn, []string{do.withdraw})
 		}
 		if next.Keys, err = next.valid(alg); err != nil {
 			return nil, err
 		}
-		if withdraw != "" && !slices.ContainsFunc(next.Keys, signing.same) {
+		if do.withdraw != "" && !slices.ContainsFunc(next.Keys, signing.same) {
 			// No retired key is to sign again in its place.
 			if err := r.addKey(alg, &next, now); err != nil {
 				return nil, err
 			}
 		}
-		next.Keys = next.verifying(now, r.o.Retain)
+		spared := stored.Keys
+		if do.forget {
+			spared = nil
+		}
+		next.Keys = next.verifying(now, r.o.Retain, spared)
 		if signsFrom, due := r.nextKey(next.Keys, now); due {
 			if err := r.addKey(alg, &next, signsFrom); err != nil {
 				return nil, err
@@ -129,10 +142,10 @@ func (b scheduleBlob) valid(alg Algorithm) ([]scheduleBlobKey, error) {
 	return kept, nil
 }
 
-// verifying returns the keys that still verify.
-func (b scheduleBlob) verifying(now time.Time, retain time.Duration) (kept []scheduleBlobKey) {
+// verifying returns the keys that still verify, or are among those that are spared.
+func (b scheduleBlob) verifying(now time.Time, retain time.Duration, spared []scheduleBlobKey) (kept []scheduleBlobKey) {
 	for i, key := range b.Keys {
-		if until := b.verifiesUntil(i, retain); until.IsZero() || now.Before(until) {
+		if until := b.verifiesUntil(i, retain); until.IsZero() || now.Before(until) || slices.ContainsFunc(spared, key.same) {
 			kept = append(kept, key)
 		}
 	}
@@ -141,7 +154,7 @@ func (b scheduleBlob) verifying(now time.Time, retain time.Duration) (kept []sch
 
 // stepSealing is the step of the sealing keys. The first of them that the vault
 // has seals, at all nodes; what others sealed opens with the others.
-func (r *Ring) stepSealing(old, known []byte, withdraw string) ([]byte, error) {
+func (r *Ring) stepSealing(old, known []byte, do task) ([]byte, error) {
 	stored, err := parseSealing(old)
 	if err != nil {
 		return nil, err
@@ -151,8 +164,8 @@ func (r *Ring) stepSealing(old, known []byte, withdraw string) ([]byte, error) {
 		return nil, err
 	}
 	next := sealingBlob{Version: max(stored.Version, ours.Version), Withdrawn: union(stored.Withdrawn, ours.Withdrawn)}
-	if withdraw != "" {
-		next.Withdrawn = union(next.Withdrawn, []string{withdraw})
+	if do.withdraw != "" {
+		next.Withdrawn = union(next.Withdrawn, []string{do.withdraw})
 	}
 	withdrawn := func(root []byte) bool { return slices.Contains(next.Withdrawn, sealingID(root)) }
 	var roots [][]byte

@@ -77,10 +77,11 @@ func TestAKeyIsPublishedBeforeItSignsEvenAfterALongPause(t *testing.T) {
 
 func TestTheVaultForgetsKeysThatVerifyNoLonger(t *testing.T) {
 	clk, v := newClock(), keystest.NewVault()
-	r := newRing(t, v, clk, keys.EdDSA)
+	r, other := newRing(t, v, clk, keys.EdDSA), newRing(t, v, clk, keys.EdDSA)
 	for range 20 {
 		clk.Advance(45 * day)
 		maintain(t, r)
+		refresh(t, other, r) // as each hears of what the other wrote
 		blob, _, err := v.Load(t.Context(), "signing-EdDSA")
 		if err != nil {
 			t.Fatal(err)

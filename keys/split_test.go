@@ -157,6 +157,34 @@ func TestNodesWithKeysOfTheirOwnComeToUseBoth(t *testing.T) {
 	}
 }
 
+// A clock that is off says that a key has expired which others still use.
+func TestNodesWhoseClocksDifferComeToRest(t *testing.T) {
+	v, right, ahead := newFakeVault(), newClock(), newClock()
+	a, b := newRing(t, v, right, keys.EdDSA), newRing(t, v, ahead, keys.EdDSA)
+	old := mustSign(t, a, keys.EdDSA)
+	for _, clk := range []*clock{right, ahead} {
+		clk.Advance(89 * day)
+	}
+	maintain(t, a) // makes the next key
+	for _, clk := range []*clock{right, ahead} {
+		clk.Advance(day + 47*time.Hour)
+	}
+	ahead.Advance(2 * time.Hour) // the first key is over, by this one
+
+	refresh(t, a, b)
+	maintain(t, b)
+	refresh(t, a, b) // each hears of what the other wrote
+	v.updates.Store(0)
+	for range 5 {
+		refresh(t, a, b)
+	}
+	if n := v.updates.Load(); n != 0 {
+		t.Errorf("%d writes, want the nodes to come to rest", n)
+	}
+	mustVerify(t, a, old, keys.EdDSA)
+	wantErrToken(t, b, old, keys.EdDSA)
+}
+
 func TestMadeUpSealedValuesCostNoLooks(t *testing.T) {
 	clk, v := newClock(), newFakeVault()
 	r := newRing(t, v, clk, keys.EdDSA)

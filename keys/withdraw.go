@@ -96,7 +96,7 @@ func (r *Ring) withdraw(ctx context.Context, id string) error {
 	}
 	_, err = r.read(r.o.Algorithms, func(blob string, step step) ([]byte, error) {
 		if blob == name {
-			return r.step(ctx, blob, step, id)
+			return r.step(ctx, blob, step, task{withdraw: id})
 		}
 		return k.blobs[blob], nil
 	})
