@@ -51,6 +51,7 @@ type fake struct {
 	storage.Store
 
 	down  atomic.Bool // every call fails
+	full  atomic.Bool // every write fails
 	hangs atomic.Bool // no call is answered before its context ends
 
 	hanging atomic.Int64 // calls that do so now
@@ -148,7 +149,7 @@ func (f *fake) Get(ctx context.Context, key string) ([]byte, bool, error) {
 }
 
 func (f *fake) Put(ctx context.Context, key string, value []byte, lifetime time.Duration) error {
-	if f.down.Load() {
+	if f.down.Load() || f.full.Load() {
 		return errDown
 	}
 	f.mu.Lock()
@@ -181,7 +182,7 @@ func (f *fake) CompareAndSwap(ctx context.Context, key string, old, next []byte,
 	if _, before := f.hooks(); before != nil && ofSession {
 		before(key)
 	}
-	if f.down.Load() {
+	if f.down.Load() || f.full.Load() {
 		return false, errDown
 	}
 	swapped, err := f.Store.CompareAndSwap(ctx, key, old, next, lifetime)

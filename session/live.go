@@ -170,6 +170,16 @@ func (r *registry) touched(k *Key, s *Session) {
 	}
 }
 
+// postpone says when a session's use is to be written down that could not be.
+func (r *registry) postpone(k *Key, until int64) {
+	sh := r.shard(k)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	for l := sh.heads[*k]; l != nil; l = l.next {
+		l.touch = until
+	}
+}
+
 // keys returns the sessions that have requests of which one matches.
 func (r *registry) keys(match func(*live) bool) []Key {
 	var keys []Key

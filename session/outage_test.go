@@ -225,6 +225,33 @@ func TestLiveRequestsEndWhenTheOutageOutlastsTheirGrace(t *testing.T) {
 	}
 }
 
+// A store that is full answers reads: what it cannot write down ends nothing.
+func TestLiveRequestsGoOnWhileTheirUseCannotBeWrittenDown(t *testing.T) {
+	w := newWorld(t, session.Policy{Idle: time.Hour, OutageGrace: 5 * time.Minute})
+	_, sso := w.known()
+	unknown, _ := w.begin()
+	ctx, release := w.Attach(t.Context(), sso)
+	defer release()
+	w.store.full.Store(true)
+	w.clock.Advance(10 * time.Minute)
+	w.store.lose()
+	before := w.store.gets.Load()
+	eventually(t, "the session is read", func() bool { return w.store.gets.Load() > before })
+	for range 10 {
+		w.clock.Advance(time.Minute)
+		w.cache.Sweep()
+		eventually(t, "nothing is to be read", func() bool { return w.cache.Counts().Pending == 0 })
+	}
+	if err := ctx.Err(); err != nil {
+		t.Error("ended although the store has its session:", err)
+	}
+	w.check(unknown)
+	w.store.full.Store(false)
+	w.clock.Advance(time.Minute)
+	w.cache.Sweep()
+	eventually(t, "the use is written down", func() bool { return w.store.swaps.Load() > 0 })
+}
+
 func TestARequestThatAttachesDuringAnOutageIsVerifiedToo(t *testing.T) {
 	w := newWorld(t, session.Policy{})
 	cookie, sso := w.known()

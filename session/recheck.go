@@ -26,8 +26,8 @@ func (c *Cache) entries() []entry {
 
 // recheck reads an entry again. A session that is gone ends with its live
 // requests; one that has some is extended if that is due. An error means that it
-// is to be tried again. Nothing is read that has no live request, and was not
-// used.
+// could not be read, and is to be tried again. Nothing is read that has no live
+// request, and was not used.
 func (c *Cache) recheck(ctx context.Context, e entry, used bool) error {
 	k := &e.key
 	if e.site {
@@ -48,12 +48,20 @@ func (c *Cache) recheck(ctx context.Context, e entry, used bool) error {
 	if err != nil || owner == nil {
 		return err
 	}
-	if now := c.now(); owner.due(found, now) {
-		if err := owner.extend(ctx, found, value, now); err != nil {
-			return err
-		}
+	now := c.now()
+	if !owner.due(found, now) {
+		c.live.touched(k, found)
+		return nil
 	}
-	c.live.touched(k, found)
+	switch err := owner.extend(ctx, found, value, now); {
+	case errors.Is(err, ErrNone):
+		c.gone(k)
+	case err != nil: // it was read all the same, as from a store that is full
+		c.logger("session "+found.ID(), err)
+		c.live.postpone(k, now+min(owner.terms.everyOf(found), retryExtend))
+	default:
+		c.live.touched(k, found)
+	}
 	return nil
 }
 
