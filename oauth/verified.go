@@ -173,10 +173,15 @@ func (c *VerifiedCache) changed(change storage.Change) {
 
 // lost begins a new epoch: all that was read before is unverified.
 func (c *VerifiedCache) lost() {
-	now := c.now()
-	c.epoch.Load().lost.CompareAndSwap(0, now.UnixMilli())
-	c.epoch.Store(new(epoch))
-	c.rechecks.AddLive(now.UnixMilli())
+	now := c.now().UnixMilli()
+	for { // of interruptions at once each ends an epoch: something may have been read in it
+		over := c.epoch.Load()
+		over.lost.CompareAndSwap(0, now)
+		if c.epoch.CompareAndSwap(over, new(epoch)) {
+			break
+		}
+	}
+	c.rechecks.AddLive(now)
 }
 
 // read asks the store for a grant, and lets the answer into the cache if it

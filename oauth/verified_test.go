@@ -238,6 +238,29 @@ func TestAnInterruptedFeedMakesGrantsUnverified(t *testing.T) {
 
 // Once one request has met the silence, no other asks the store; what ended
 // unheard is noticed when it answers.
+// Every connection that ends is an interruption, and they end together.
+func TestOfInterruptionsAtOnceNoneIsLost(t *testing.T) {
+	w, store := remembering(t)
+	_, in := w.signIn(ada)
+	token := w.offlineTokens(in).Access
+	for range 5000 {
+		var all sync.WaitGroup
+		for range 4 {
+			all.Go(store.lose)
+			all.Go(func() { w.verified(token) })
+		}
+		all.Wait()
+		store.lose()
+		before := store.asked.Load()
+		if _, refusal := w.VerifyAccess(context.WithValue(t.Context(), ofRequest{}, true), token); refusal != nil {
+			t.Fatal(refusal)
+		}
+		if store.asked.Load() == before {
+			t.Fatal("a grant that was read before an interruption is believed")
+		}
+	}
+}
+
 func TestNoKnownTokenWaitsForASilentStore(t *testing.T) {
 	for _, offline := range []bool{false, true} {
 		t.Run(fmt.Sprint("offline ", offline), func(t *testing.T) {
