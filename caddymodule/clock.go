@@ -35,7 +35,7 @@ func (r *clockReports) report(s clock.Status) {
 			caddy.Log().Named("sso").Warn(text, append(fields, zap.Int("times", n))...)
 		}
 	}
-	if s.Asked && s.Difference.Abs() > clock.MaxDifference {
+	if s.Asked && !s.Followed {
 		warn(&r.far, "the clock of this node and that of the storage are too far apart for sign-ins that begin at one node and end at another; set both by NTP",
 			zap.Duration("ahead_of_storage", s.Difference), zap.Duration("at_most", clock.MaxDifference))
 	} else if s.Asked && s.Difference.Abs() >= clock.Notable {

@@ -10,8 +10,9 @@
 // # How far apart clocks may be
 //
 // The store is followed while its clock and that of the node are at most
-// [MaxDifference] apart. Beyond that one of them is badly wrong, nobody can tell
-// which, and each node goes by its own.
+// [MaxDifference] apart, or were and only the clock of the node was set since: the
+// monotonic clock tells. Else one of them is badly wrong, nobody can tell which, and
+// each node goes by its own.
 package clock
 
 import (
@@ -23,7 +24,8 @@ import (
 )
 
 const (
-	// MaxDifference is how far the clock of a node may be from that of its store.
+	// MaxDifference is how far the clock of a node may be from that of its store, if
+	// nobody has set it since the process began.
 	MaxDifference = 5 * time.Minute
 
 	// Notable is the least difference that is reported.
@@ -82,6 +84,7 @@ type Clock struct {
 	wall    func() time.Time
 	elapsed func() time.Duration
 	report  func(Status)
+	began   reading // the clock of this machine, as the process began
 
 	at     atomic.Pointer[reading]
 	status atomic.Pointer[Status]
@@ -118,14 +121,17 @@ func New(o Options) *Clock {
 	c := &Clock{wall: o.Wall, elapsed: o.Elapsed, report: o.Report}
 	c.status.Store(new(Status))
 	c.set(o.Wall())
+	c.began = *c.at.Load()
 	return c
 }
 
 // Now returns the time.
 func (c *Clock) Now() time.Time {
-	r := c.at.Load()
-	return r.time.Add(c.elapsed() - r.elapsed)
+	return c.at.Load().now(c.elapsed())
 }
+
+// now is the time by a reading, when so much has elapsed.
+func (r *reading) now(elapsed time.Duration) time.Time { return r.time.Add(elapsed - r.elapsed) }
 
 // Earlier returns the time by this clock or by that of this machine, whichever is
 // earlier: what is stamped with it is from the future to nobody whose clock is
@@ -189,7 +195,8 @@ func (c *Clock) Check(ctx context.Context, ask func(context.Context) (time.Time,
 	store = store.Add(trip / 2)
 	wall := c.wall()
 	status := Status{Asked: true, Difference: wall.Sub(store)}
-	status.Followed = status.Difference.Abs() <= MaxDifference
+	unset := c.began.now(c.elapsed()) // what it would be, had nobody set the clock
+	status.Followed = status.Difference.Abs() <= MaxDifference || unset.Sub(store).Abs() <= MaxDifference
 	if status.Followed {
 		wall = store
 	}

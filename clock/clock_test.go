@@ -109,6 +109,24 @@ func TestAClockThatJumpsForSecondsDoesNotCount(t *testing.T) {
 	}
 }
 
+// As where somebody sets the clock of one node wrong: sessions would be over there
+// that go on at all others.
+func TestANodeWhoseOwnClockIsSetWrongGoesOnByTheStore(t *testing.T) {
+	for _, by := range []time.Duration{6 * time.Minute, 3 * time.Hour, -3 * time.Hour, 400 * 24 * time.Hour} {
+		m := newMachine(t, time.Second)
+		m.pass(time.Minute, m.ask)
+		m.wall += by
+		m.pass(time.Hour, m.ask)
+		m.wantOff(0)
+		if s := m.Status(); !s.Followed || s.Difference != m.wall || len(m.reported) == 0 {
+			t.Errorf("by %s: the status is %+v, reported %d times", by, s, len(m.reported))
+		}
+		m.wall = 0
+		m.pass(time.Minute, m.ask)
+		m.wantOff(0)
+	}
+}
+
 // As after a machine was suspended, or when somebody has set a clock right.
 func TestAClockThatStaysWhereItJumpedCounts(t *testing.T) {
 	m := newMachine(t, 0)
