@@ -7,8 +7,9 @@
 //
 //   - A key for which the store does not answer waits, and holds up no other key:
 //     a store of several servers may answer for the others.
-//   - Of what waits, a few keys are tried after a pause. As soon as the store
-//     answers for one of them, or its feed is back, all that waits is read.
+//   - Of what waits, a few keys are tried after a pause, those of a server that is
+//     known to be away apart from the others. As soon as the store answers for one
+//     of them, or its feed is back, all that waits is read.
 //   - A request that uses such a key goes on by what the cache has, and does not
 //     ask the store. If the key has not had its turn within half a second, the
 //     request asks by itself. So nothing is believed unchecked for more than a
@@ -61,7 +62,8 @@ type Queue[K comparable] struct {
 	mu      sync.Mutex
 	tasks   map[K]*task
 	queue   []K   // to be read now
-	waiting []K   // the store did not answer for them
+	waiting []K   // the store did not answer for them,
+	apart   []K   // nor was it asked for these, since who keeps them is known to be away
 	live    int64 // if not 0, the keys of all live requests are to be queued: unverified since then
 	workers int
 	pause   time.Duration // the last one, since the store last answered for a key that waited
@@ -161,7 +163,7 @@ func (q *Queue[K]) AddLive(since int64) {
 	defer q.mu.Unlock()
 	q.counts.Interruptions++
 	q.live = earlier(q.live, since)
-	q.proceed(len(q.waiting))
+	q.proceedAll()
 	q.work()
 }
 
@@ -180,7 +182,7 @@ func (q *Queue[K]) Unanswered(key K, since int64, err error) {
 	t := q.add(key, since)
 	t.used = true
 	if t.queued != 0 {
-		q.wait(key, t)
+		q.wait(key, t, err)
 	}
 }
 

@@ -31,12 +31,18 @@ func (q *Queue[K]) enqueue(key K, t *task) {
 	q.work()
 }
 
-// proceed lets the first n of the keys that wait be read.
-func (q *Queue[K]) proceed(n int) {
-	for _, key := range q.waiting[:n] {
+// proceed lets the first keys of those that wait be read, n at most.
+func (q *Queue[K]) proceed(waiting *[]K, n int) {
+	n = min(n, len(*waiting))
+	for _, key := range (*waiting)[:n] {
 		q.enqueue(key, q.tasks[key])
 	}
-	q.waiting = append(q.waiting[:0], q.waiting[n:]...)
+	*waiting = append((*waiting)[:0], (*waiting)[n:]...)
+}
+
+func (q *Queue[K]) proceedAll() {
+	q.proceed(&q.waiting, len(q.waiting))
+	q.proceed(&q.apart, len(q.apart))
 }
 
 // work sees that there is one more worker, up to their bound.
@@ -101,13 +107,13 @@ func (q *Queue[K]) done(key K, err error) {
 		if !errors.Is(err, storage.ErrAway) {
 			q.silent, q.away = true, true
 		}
-		q.wait(key, t)
+		q.wait(key, t, err)
 		return
 	}
 	q.silent, q.away = false, false
 	if t.failed {
 		q.pause = 0
-		q.proceed(len(q.waiting))
+		q.proceedAll()
 	}
 	if !t.again {
 		delete(q.tasks, key)
@@ -118,10 +124,15 @@ func (q *Queue[K]) done(key K, err error) {
 }
 
 // wait has a key wait, for which the store did not answer. A few of those that do
-// are read after a pause.
-func (q *Queue[K]) wait(key K, t *task) {
+// are read after a pause: a key of a server that was slow does not wait until all
+// those of one that is away had their turn.
+func (q *Queue[K]) wait(key K, t *task, err error) {
 	t.failed, t.queued = true, 0
-	q.waiting = append(q.waiting, key)
+	if errors.Is(err, storage.ErrAway) {
+		q.apart = append(q.apart, key)
+	} else {
+		q.waiting = append(q.waiting, key)
+	}
 	if q.pausing || q.closed {
 		return
 	}
@@ -131,6 +142,7 @@ func (q *Queue[K]) wait(key K, t *task) {
 		q.mu.Lock()
 		defer q.mu.Unlock()
 		q.pausing = false
-		q.proceed(min(workers, len(q.waiting)))
+		q.proceed(&q.waiting, workers)
+		q.proceed(&q.apart, workers)
 	})
 }
