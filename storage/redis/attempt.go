@@ -60,7 +60,7 @@ func (s *Store) attempt(ctx context.Context, doing, key string, when repeat,
 			if !s.answered.Load() {
 				s.answered.Store(true)
 			}
-			if when != unlessDown && s.outage.Load() != nil {
+			if when != unlessDown && s.outage.Load().covers(client, s.options.Prefix+key) {
 				s.outage.Store(nil) // only a master answers a write, so reads need not wait for the watchdog
 			}
 			return reply, uncertain, nil
