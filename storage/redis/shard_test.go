@@ -3,6 +3,7 @@ package redis_test
 import (
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"testing"
 	"time"
@@ -16,7 +17,16 @@ import (
 // keeps are refused at once, as the store knows; what the others keep is read and
 // written as ever.
 func TestAMasterOfAClusterThatIsAwayFailsNothingButItsOwn(t *testing.T) {
+	var undo func()
 	for name, fault := range map[string]struct{ begin, end func(*redistest.Server) }{
+		"it takes no more clients": {
+			func(s *redistest.Server) { undo = s.RefuseClients() },
+			func(*redistest.Server) { undo() },
+		},
+		"what is before it closes each connection": {
+			func(s *redistest.Server) { s.Kill(); undo = closesConnections(t, s.Addr()) },
+			func(s *redistest.Server) { undo(); s.Restart() },
+		},
 		"it died":         {(*redistest.Server).Kill, (*redistest.Server).Restart},
 		"it is silent":    {(*redistest.Server).Freeze, (*redistest.Server).Thaw},
 		"it loads":        {loads, func(s *redistest.Server) { s.MustCommand("CONFIG", "SET", "key-load-delay", "0") }},
@@ -70,6 +80,25 @@ func TestAMasterOfAClusterThatIsAwayFailsNothingButItsOwn(t *testing.T) {
 			})
 		})
 	}
+}
+
+// closesConnections takes connections at an address, until it is undone.
+func closesConnections(t *testing.T, addr string) (undo func()) {
+	t.Helper()
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			conn.Close()
+		}
+	}()
+	return func() { listener.Close() }
 }
 
 func loads(s *redistest.Server) {

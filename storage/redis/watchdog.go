@@ -131,7 +131,8 @@ func (s *Store) lookNow() {
 // told after the answer, so that nothing can be missed after it.
 func (s *Store) look(client rueidis.Client, nodes map[string]role) {
 	lost := s.gap.Swap(false)
-	answered := s.answered.Swap(false)
+	// In a cluster another node may have answered, which says nothing of this one.
+	answered := s.answered.Swap(false) && client.Mode() != rueidis.ClientModeCluster
 	answers := s.ask(client.Nodes())
 	if s.life.Err() != nil {
 		return
@@ -176,8 +177,8 @@ func (s *Store) look(client rueidis.Client, nodes map[string]role) {
 	s.cutOff(client, answers)
 }
 
-// keepsDying says whether connections to a node have died for long while no
-// command was answered, as where something before it takes connections and closes
+// keepsDying says whether connections to a node have died for long while it
+// answered no command, as where something before it takes connections and closes
 // them.
 func (s *Store) keepsDying(addr string, died bool) bool {
 	since, before := s.dying[addr]
