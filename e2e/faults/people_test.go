@@ -213,6 +213,8 @@ func (s *scene) enter(browser *harness.Client, u harness.User) Kind {
 	switch {
 	case err != nil:
 		return NoAnswer
+	case answer.Status == http.StatusOK && answer.URL.Path == "/sso/sign_in":
+		return SignedOut // the page to sign in, once more
 	case answer.Status == http.StatusOK && answer.URL.String() != s.Gate+"/":
 		return Kind("ended at " + answer.URL.Path)
 	}
