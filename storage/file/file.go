@@ -83,7 +83,7 @@ func Open(path string, o Options) (*Store, error) {
 	if target, err := filepath.EvalSymlinks(path); err == nil {
 		path = target // which a link may have had opened, and made
 	}
-	_ = os.Remove(path + copySuffix) // of a compaction that was killed; it takes room alone
+	_ = os.Remove(path + copySuffix) //nolint:gosec // of a compaction that was killed, beside the path that the operator chose
 	s := &Store{
 		path: path, now: o.Now, damaged: o.Damaged, open: opened, identity: path,
 		tasks: make(chan task), stop: make(chan struct{}),
