@@ -18,7 +18,7 @@ test: unit e2e
 unit:
 	scripts/need.sh gcc redis-server
 	go vet -tags $(TAGS) ./...
-	go test -race -timeout 20m -tags $(TAGS) ./...
+	go test -race -timeout 20m -tags $(TAGS) ./storage/redis ./... # that one waits for servers, beside all others
 
 e2e: build
 	scripts/need.sh redis-server chromium npm hypercorn
