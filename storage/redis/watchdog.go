@@ -141,8 +141,9 @@ func (s *Store) look(client rueidis.Client, nodes map[string]role) {
 	usable, silent := 0, 0 // nodes that may take a command, and that do not answer
 	for addr, answer := range answers {
 		before, known := nodes[addr]
-		died := answer.err != nil && !cannotReach(answer.err) && !refused(answer.err)
-		gone := s.keepsDying(addr, died && !answered)
+		unreachable := cannotReach(answer.err)
+		died := answer.err != nil && !unreachable && !refused(answer.err)
+		gone := s.keepsDying(addr, died && !answered, unreachable)
 		if died && before == replica {
 			continue // cut off by ourselves; who is there now is yet to be seen
 		}
@@ -179,16 +180,22 @@ func (s *Store) look(client rueidis.Client, nodes map[string]role) {
 
 // keepsDying says whether connections to a node have died for long while it
 // answered no command, as where something before it takes connections and closes
-// them.
-func (s *Store) keepsDying(addr string, died bool) bool {
+// them. One that could not be reached, and has not answered since, has been away
+// for long enough: connections that die do not bring it back.
+func (s *Store) keepsDying(addr string, died, unreachable bool) bool {
 	since, before := s.dying[addr]
 	switch {
+	case unreachable:
+		s.dying[addr] = time.Time{}
+		return false
 	case !died:
 		delete(s.dying, addr)
+		return false
 	case !before:
 		s.dying[addr] = time.Now()
+		return false
 	}
-	return died && before && time.Since(since) > dying*s.options.Watchdog
+	return time.Since(since) > dying*s.options.Watchdog
 }
 
 func (s *Store) logAnswer(addr string, a answer) {
