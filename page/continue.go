@@ -42,8 +42,7 @@ func (p *Pages) Continue(w http.ResponseWriter, v Continue) {
 	})
 }
 
-// refresh is the content of a declarative refresh, as <meta http-equiv="refresh">
-// or as a header, that leads to a URL after some seconds. The URL is not quoted,
+// refresh is the content of a <meta http-equiv="refresh"> that leads to a URL after some seconds. The URL is not quoted,
 // and so goes to the end, whatever is in it: it could only be cut short where it
 // began with a quotation mark, and no link that is let through does.
 func refresh(seconds int, raw string) (string, error) {

@@ -49,16 +49,6 @@ func RetryOf(r *http.Request) *Retry {
 	return &Retry{URL: r.URL.RequestURI()}
 }
 
-// header has a browser go there after some seconds. Where its address has a
-// fragment it would not load the same one again: there a script does, a little
-// earlier.
-func (v Retry) header(after int) (string, error) {
-	if v.URL == "" {
-		return strconv.Itoa(after + 2), nil
-	}
-	return refresh(after, v.URL)
-}
-
 // Message writes a page that says what happened and what to do next.
 func (p *Pages) Message(w http.ResponseWriter, status int, v Message) {
 	// A few seconds late, and not in all browsers at once.
@@ -66,13 +56,14 @@ func (p *Pages) Message(w http.ResponseWriter, status int, v Message) {
 	s := v.sheet(status)
 	s.view = messageView{v, v.Retry != nil || status >= http.StatusInternalServerError, after}
 	retryAfter(w, v.RetryAfter)
-	if v.Retry != nil {
-		header, err := v.Retry.header(after)
-		if err != nil {
-			p.fail(w, s, err)
-			return
-		}
-		w.Header().Set("Refresh", header)
+	switch {
+	case v.Retry == nil:
+	case v.Retry.URL == "":
+		// Where its address has a fragment a browser would not load that again: there a
+		// script does, a little earlier.
+		w.Header().Set("Refresh", strconv.Itoa(after+2))
+	default: // not in a header, which access logs have: the address may have secrets
+		s.leadsTo, s.after = v.Retry.URL, after
 	}
 	p.write(w, s)
 }

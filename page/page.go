@@ -141,7 +141,8 @@ type sheet struct {
 	title    string   // of the document; the brand's name is added
 	scripts  []string // by plain name
 	bare     bool     // without the brand and the card
-	leadsTo  string   // at once, without being asked; empty stays
+	leadsTo  string   // without being asked, after
+	after    int      // seconds; empty stays
 	opener   told     // is told that this page shows
 	view     any
 	policy   policy
@@ -158,6 +159,7 @@ type frame struct {
 	DarkCard   string
 	Bare       bool
 	LeadsTo    string
+	LeadsAfter int
 	Opener     told
 	View       any
 }
@@ -220,6 +222,7 @@ func (p *Pages) render(s sheet) (body []byte, csp string, err error) {
 		DarkCard:   dark.card.String(),
 		Bare:       s.bare,
 		LeadsTo:    s.leadsTo,
+		LeadsAfter: s.after,
 		Opener:     s.opener,
 		View:       s.view,
 	}
