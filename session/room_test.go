@@ -56,9 +56,6 @@ func signIns(t *testing.T, store storage.Store, f records.Format, agent string, 
 
 // A sign-in is a session, a site session, and the lists that they are on.
 func TestFormat2TakesHalfTheRoom(t *testing.T) {
-	if format == records.CBOR {
-		t.Skip("it looks at both formats already")
-	}
 	for engine, room := range map[string]func(t *testing.T, f records.Format, agent string) (bytes, users int){
 		"redis": func(t *testing.T, f records.Format, agent string) (bytes, users int) {
 			server := redistest.Start(t)

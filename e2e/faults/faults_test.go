@@ -138,7 +138,7 @@ func kinds(may map[who][]Kind, w who) []Kind {
 	switch w {
 	case tokens:
 		return may[known]
-	case stranger:
+	case anonymous:
 		return []Kind{SignedOut}
 	}
 	return may[w]

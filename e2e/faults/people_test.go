@@ -20,7 +20,7 @@ const (
 	newcomer who = "new sign-in"
 	refresh  who = "refresh token"
 	revoked  who = "revoked session" // signed out as the fault begins
-	stranger who = "nobody"          // without a session
+	anonymous who = "nobody"          // without a session
 )
 
 const (
@@ -262,7 +262,7 @@ func (s *scene) load(t *testing.T, d time.Duration) map[who]*Answers {
 	for _, u := range newcomers {
 		every(time.Second, newcomer, func(a *Answers) { s.signIn(t, u, a) })
 	}
-	every(100*time.Millisecond, stranger, func(a *Answers) { s.fetch(s.nobody, a) })
+	every(100*time.Millisecond, anonymous, func(a *Answers) { s.fetch(s.nobody, a) })
 	if s.signedOut {
 		// Whoever is out would stay out: what matters is who comes back.
 		for _, thief := range s.thieves {

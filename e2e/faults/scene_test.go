@@ -179,7 +179,7 @@ func (r run) against(t *testing.T, quiet run, name string) {
 		name, r.answers[known].p99(), ratio(float64(r.answers[known].p99()), float64(quiet.answers[known].p99())),
 		r.goroutines, ratio(float64(r.goroutines), float64(quiet.goroutines)),
 		r.counts.Unchecked, r.counts.Waited, r.counts.TimedOut, r.counts.Interruptions)
-	for _, w := range []who{known, tokens, unknown, newcomer, refresh, revoked, stranger} {
+	for _, w := range []who{known, tokens, unknown, newcomer, refresh, revoked, anonymous} {
 		if a := r.answers[w]; a != nil {
 			t.Logf("  %-16s %s; p99 %s", w, a, a.p99())
 		}

@@ -175,3 +175,15 @@ func wait(ctx context.Context, delay time.Duration) bool {
 		return false
 	}
 }
+
+// swapped reads the answer of SET NX, which is nil for no, or of the script.
+func (s *Store) swapped(ctx context.Context, doing string, reply rueidis.RedisResult, creating bool) (bool, error) {
+	if creating {
+		return !rueidis.IsRedisNil(reply.Error()), nil
+	}
+	n, err := reply.AsInt64()
+	if err != nil {
+		return false, s.failed(ctx, doing, err)
+	}
+	return n == 1, nil
+}

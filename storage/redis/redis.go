@@ -381,18 +381,6 @@ func (s *Store) value(ctx context.Context, doing string, reply rueidis.RedisResu
 	return []byte(text), true, nil
 }
 
-// swapped reads the answer of SET NX, which is nil for no, or of the script.
-func (s *Store) swapped(ctx context.Context, doing string, reply rueidis.RedisResult, creating bool) (bool, error) {
-	if creating {
-		return !rueidis.IsRedisNil(reply.Error()), nil
-	}
-	n, err := reply.AsInt64()
-	if err != nil {
-		return false, s.failed(ctx, doing, err)
-	}
-	return n == 1, nil
-}
-
 // milliseconds is at least one, since Redis refuses none.
 func milliseconds(lifetime time.Duration) int64 { return max(1, lifetime.Milliseconds()) }
 
