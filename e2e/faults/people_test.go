@@ -14,12 +14,12 @@ import (
 type who string
 
 const (
-	known    who = "known session"   // of which the node has heard
-	tokens   who = "known token"     // the same, of access tokens
-	unknown  who = "unknown session" // which only the store and the other node know
-	newcomer who = "new sign-in"
-	refresh  who = "refresh token"
-	revoked  who = "revoked session" // signed out as the fault begins
+	known     who = "known session"   // of which the node has heard
+	tokens    who = "known token"     // the same, of access tokens
+	unknown   who = "unknown session" // which only the store and the other node know
+	newcomer  who = "new sign-in"
+	refresh   who = "refresh token"
+	revoked   who = "revoked session" // signed out as the fault begins
 	anonymous who = "nobody"          // without a session
 )
 
