@@ -127,13 +127,13 @@ func (g *Gate) failed(w http.ResponseWriter, r *http.Request, err error) {
 	w.Header().Set("Retry-After", "1")
 	if !navigates(r.Header) {
 		writeProblem(w, http.StatusServiceUnavailable, problem{
-			Error: "temporarily_unavailable", Description: "Who is signed in cannot be told right now. Try again.",
+			Error: "temporarily_unavailable", Description: "The session cannot be checked right now. Try again.",
 		})
 		return
 	}
 	m := page.Message{
 		App: g.Client.Name, Title: "Just a moment",
-		Text: "Who is signed in cannot be told right now. You have not been signed out.",
+		Text: "Your sign-in cannot be checked right now. You have not been signed out.",
 	}
 	if wantsPage(r) {
 		m.Retry, m.RetryAfter = &page.Retry{}, time.Second
