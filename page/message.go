@@ -62,7 +62,9 @@ func (p *Pages) Message(w http.ResponseWriter, status int, v Message) {
 		// Where its address has a fragment a browser would not load that again: there a
 		// script does, a little earlier.
 		w.Header().Set("Refresh", strconv.Itoa(after+2))
-	default: // not in a header, which access logs have: the address may have secrets
+	default:
+		// Not in a header, which access logs have: the address may have secrets. This is
+		// for browsers without scripts.
 		s.leadsTo, s.after = v.Retry.URL, after
 	}
 	p.write(w, s)
@@ -101,7 +103,7 @@ func (v Message) sheet(status int) sheet {
 		view:     messageView{v, status >= http.StatusInternalServerError, 0},
 		opener:   told{v.Opener, &Problem{Title: v.Title, Code: v.Code}},
 	}
-	if v.Retry != nil && v.Retry.URL == "" {
+	if v.Retry != nil {
 		s.scripts = []string{"retry.js"}
 	}
 	return s

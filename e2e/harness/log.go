@@ -3,30 +3,53 @@ package harness
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"testing"
 )
 
-// A Log is what a server wrote, line by line.
+// A Log is what a server wrote, line by line. The server writes into a file
+// itself, so what it wrote before it answered is there when the answer is.
 type Log struct {
+	file *os.File
+
 	mu    sync.Mutex
+	read  int64
 	lines []string
 	part  []byte // of a line that has no end yet
 }
 
-// Write implements [io.Writer].
-func (l *Log) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.part = append(l.part, p...)
+func newLog(tb testing.TB) *Log {
+	tb.Helper()
+	file, err := os.OpenFile(filepath.Join(tb.TempDir(), "log"), os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o600)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = file.Close() })
+	return &Log{file: file}
+}
+
+// catchUp reads what was written since.
+func (l *Log) catchUp() {
+	written, err := io.ReadAll(io.NewSectionReader(l.file, l.read, math.MaxInt64-l.read))
+	l.read += int64(len(written))
+	if err != nil {
+		written = fmt.Appendf(written, "the log cannot be read: %v\n", err)
+	}
+	l.part = append(l.part, written...)
 	for {
 		line, rest, complete := bytes.Cut(l.part, []byte("\n"))
 		if !complete {
-			return len(p), nil
+			return
 		}
 		l.lines = append(l.lines, string(line))
-		l.part = slices.Clone(rest)
+		l.part = rest
 	}
 }
 
@@ -34,6 +57,7 @@ func (l *Log) Write(p []byte) (int, error) {
 func (l *Log) Lines() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.catchUp()
 	return slices.Clone(l.lines)
 }
 
@@ -67,9 +91,7 @@ func (l *Log) Containing(text string) []string {
 }
 
 func (l *Log) has(from int, text string) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return slices.ContainsFunc(l.lines[from:], func(line string) bool { return strings.Contains(line, text) })
+	return slices.ContainsFunc(l.Lines()[from:], func(line string) bool { return strings.Contains(line, text) })
 }
 
 func (l *Log) tail(n int) string {

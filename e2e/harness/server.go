@@ -55,7 +55,7 @@ func Launch(tb testing.TB, caddyfile, dir string, options ...func(*Server)) (*Se
 	if found == nil {
 		tb.Fatal("the Caddyfile names no admin address")
 	}
-	s := &Server{tb: tb, Dir: dir, Log: new(Log), admin: found[1]}
+	s := &Server{tb: tb, Dir: dir, Log: newLog(tb), admin: found[1]}
 	for _, option := range options {
 		option(s)
 	}
@@ -83,7 +83,7 @@ func (s *Server) Up() error {
 	s.tb.Helper()
 	before := len(s.Log.Lines())
 	cmd := s.command("run", "--config", s.caddyfile(), "--adapter", "caddyfile")
-	cmd.Stdout, cmd.Stderr = s.Log, s.Log
+	cmd.Stdout, cmd.Stderr = s.Log.file, s.Log.file
 	if err := cmd.Start(); err != nil {
 		s.tb.Fatalf("starting the server: %v", err)
 	}
