@@ -13,6 +13,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/caddyserver/caddy/v2"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
@@ -32,8 +34,19 @@ type requestCheck struct {
 	Refused bool     `json:"refused,omitempty"`
 }
 
+// say adds a line. Who wrote the URL is not who reads that in a terminal, so what
+// cannot be seen does not come through.
 func (c *requestCheck) say(format string, values ...any) {
-	c.Lines = append(c.Lines, fmt.Sprintf(format, values...))
+	c.Lines = append(c.Lines, visible(fmt.Sprintf(format, values...)))
+}
+
+func visible(text string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return utf8.RuneError
+		}
+		return r
+	}, text)
 }
 
 // checkRequest answers POST /sso/check, whose body is a URL: it may have secrets,
@@ -70,7 +83,7 @@ func (c *core) check(ctx context.Context, u *url.URL) (*requestCheck, error) {
 	case "/oauth2/authorize", signin.OpenIDPath:
 		c.checkOpenID(ctx, check, u.RawQuery)
 	default:
-		return nil, fmt.Errorf("%s is no address of an authorization request; expected /api/oauth2/auth, /api/oauth2/sso or /oauth2/authorize, with its query", u.Path)
+		return nil, fmt.Errorf("%s is no address of an authorization request; expected /api/oauth2/auth, /api/oauth2/sso or /oauth2/authorize, with its query", visible(u.Path))
 	}
 	return check, nil
 }

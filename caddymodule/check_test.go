@@ -58,6 +58,10 @@ func TestCheckExplainsWhatAnAuthorizationURLWouldGet(t *testing.T) {
 		"OpenID Connect, by a base URL that ends in a slash": {portal + "/" + strings.Replace(openID, "?", "/?", 1), false, []string{
 			"With a session: 302 to https://wiki.example/cb with code, state and iss.",
 		}},
+		"what a terminal would obey, or hide": {"https://old%c2%9bexample" + openID + "+a%e2%80%aeb", false, []string{
+			"The URL is of https://old\ufffdexample, and the issuer is " + portal + ": requests come to this portal only where both are the same.",
+			"Left out, since the client is not registered for them: groups a\ufffdb",
+		}},
 		"another host": {"https://old.example" + login, false, []string{
 			"The URL is of https://old.example, and the issuer is " + portal + ": requests come to this portal only where both are the same.",
 		}},

@@ -68,3 +68,21 @@ func TestAnotherApplicationsCallbackGoesOn(t *testing.T) {
 		}
 	}
 }
+
+// The page of fail_auth_url gets the state of the gate, too.
+func TestTheFailPageOfAGateForOtherPathsIsShown(t *testing.T) {
+	w := newWorld(t)
+	site := "http://" + freeAddr(t)
+	w.mustLoad(setup{
+		global: "client 2 {\nname Studio\npublic\nredirect_uri " + site + "/oauth2/callback\nfail_auth_url " + site + "/start\n}",
+		sites:  site + " {\n@app path /app /app/*\nsso_gate @app {\nclient 2\nfail_auth_url " + site + "/start\n}\nrespond \"{http.request.uri.path} {http.request.header.X-SSO-User}\"\n}",
+	})
+	v := w.visitor()
+	got := v.get(site + "/app/x")
+	if got.body != "/start " || got.Request.URL.Query().Get("resume") == "" {
+		t.Fatalf("%s at %s: %s", got.Status, got.Request.URL, got.body)
+	}
+	if got = v.signIn(got.Request.URL.Query().Get("resume")); got.body != "/app/x demo" {
+		t.Errorf("%s at %s: %s", got.Status, got.Request.URL, got.body)
+	}
+}

@@ -13,11 +13,12 @@ import (
 // misrouted answers a callback that came by another path than that of the
 // redirect URI, as this gate sees it, and says whether it did. Something before
 // the gate strips or rewrites the path, so that the next sign-in would come back
-// to the same place, with this address in it, and so on until none fits.
+// to the same place, with this address in it, and so on until none fits. The page of
+// fail_auth_url gets the state of the gate, too, and no code.
 func (g *Gate) misrouted(w http.ResponseWriter, r *http.Request, site *Site) bool {
 	asked, rawQuery, _ := strings.Cut(g.OriginalURI(r), "?")
 	q, err := url.ParseQuery(rawQuery)
-	if err != nil || site.Callback == "" || !q.Has("state") {
+	if err != nil || site.Callback == "" || !q.Has("state") || q.Get("code") == "" {
 		return false
 	}
 	st, err := g.unseal(r.Context(), q.Get("state"))

@@ -9,6 +9,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/caddy-sso/caddy-sso/endpoint"
 	"github.com/caddy-sso/caddy-sso/keys"
 	"github.com/caddy-sso/caddy-sso/oauth"
 	"github.com/caddy-sso/caddy-sso/page"
@@ -42,6 +43,9 @@ func (g *Gate) serveOwn(v *visit, w http.ResponseWriter, r *http.Request) bool {
 	}
 	if name, ok := strings.CutPrefix(r.URL.Path, AssetPrefix); ok {
 		g.Pages.ServeAsset(w, r, name)
+		return true
+	}
+	if g.posted(w, r, site) {
 		return true
 	}
 	if site.calledBack(r) {
@@ -274,6 +278,22 @@ func (g *Gate) discard(r *http.Request, site *Site, code, why string) {
 			Client: g.Client, Code: code, RedirectURI: site.URI, From: g.From(r),
 		}, why)
 	}
+}
+
+// posted answers an answer that the portal's page posts (response mode form_post), and
+// says whether it did. No gate asks for one, but any page can have the portal make
+// it. A redirect URI without a path shares the start page with the backend, to which
+// the code is not to go.
+func (g *Gate) posted(w http.ResponseWriter, r *http.Request, site *Site) bool {
+	if r.Method != http.MethodPost || r.URL.Path != site.Callback || r.Header.Get("Origin") != g.Server.Issuer {
+		return false
+	}
+	if raw, _, refusal := endpoint.ReadForm(w, r); refusal == nil {
+		answer, _ := url.ParseQuery(raw)
+		g.discard(r, site, answer.Get("code"), "it was posted, which this gate does not ask for")
+	}
+	g.unfinished(w, "The answer of the sign-in page came in a form, for which this site did not ask.")
+	return true
 }
 
 // windowDone ends, on the portal's own origin, what a window was opened for.

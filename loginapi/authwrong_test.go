@@ -69,6 +69,18 @@ func TestAllThatIsWrongIsSaidAtOnce(t *testing.T) {
 	}
 }
 
+func TestWhatIsWrongWithABodyIsSaidWithWhatIsWrongWithTheQuery(t *testing.T) {
+	w := newWorld(t)
+	const (
+		state    = "state should have at least 8 characters."
+		password = "password is missing."
+	)
+	query := game("state", "short")
+	wantDetails(t, w.login(loginPath, query, `{"username":"ada"}`), 400, "010-022", state, map[string]string{"state": state, "password": password})
+	wantDetails(t, w.login(loginPath, query, `{`), 400, "010-022", state, map[string]string{"state": state})
+	wantDetails(t, w.login(loginPath, game(), `{"username":"ada"}`), 400, "0", password, map[string]string{"password": password})
+}
+
 func TestTheLogNamesWhatIsNotRegisteredAndWhatIs(t *testing.T) {
 	w := newWorld(t)
 	for _, tt := range []struct {

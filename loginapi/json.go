@@ -17,27 +17,32 @@ import (
 
 var errBody = oauth.Invalid("The body should be one JSON object in UTF-8, without duplicate names.")
 
-// jsonBody reads the named members of a JSON object, each a string that is not
-// empty, and answers by itself where it cannot. Others are ignored. No page of
-// another site can send this type without a preflight (Fetch standard, section
-// 2.2.2), so it is held to strictly.
+// jsonBody reads the named members of a JSON object, and answers by itself where it
+// cannot.
 func (a *API) jsonBody(w http.ResponseWriter, r *http.Request, names ...string) (map[string]string, bool) {
-	media, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || media != "application/json" || !endpoint.IsUTF8(params["charset"]) {
-		a.refuse(w, r, oauth.Invalid("The body should be application/json, in UTF-8."))
-		return nil, false
-	}
-	body, status, refusal := endpoint.ReadBody(w, r)
+	members, status, refusal := readJSON(w, r, names)
 	if refusal != nil {
 		a.writeError(w, r, status, "0", refusal)
 		return nil, false
 	}
-	members, refusal := parseObject(body, names)
-	if refusal != nil {
-		a.refuse(w, r, refusal)
-		return nil, false
-	}
 	return members, true
+}
+
+// readJSON reads the named members of a JSON object, each a string that is not
+// empty, and says with which status it cannot. Others are ignored. No page of
+// another site can send this type without a preflight (Fetch standard, section
+// 2.2.2), so it is held to strictly.
+func readJSON(w http.ResponseWriter, r *http.Request, names []string) (members map[string]string, status int, refusal *oauth.Error) {
+	media, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || media != "application/json" || !endpoint.IsUTF8(params["charset"]) {
+		return nil, http.StatusBadRequest, oauth.Invalid("The body should be application/json, in UTF-8.")
+	}
+	body, status, refusal := endpoint.ReadBody(w, r)
+	if refusal != nil {
+		return nil, status, refusal
+	}
+	members, refusal = parseObject(body, names)
+	return members, http.StatusBadRequest, refusal
 }
 
 // parseObject reads an object that any two parsers read alike, as far as the

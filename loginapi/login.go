@@ -47,12 +47,13 @@ func (a *API) passwordLogin(
 		a.denyOrigin(w, r, nil)
 		return nil, oauth.SignedIn{}, false
 	}
-	authorization, ok := a.asked(w, r, check)
+	credentials, status, wrong := readJSON(w, r, []string{"username", "password"})
+	authorization, ok := a.asked(w, r, check, wrong)
 	if !ok {
 		return nil, oauth.SignedIn{}, false
 	}
-	credentials, ok := a.jsonBody(w, r, "username", "password")
-	if !ok {
+	if wrong != nil {
+		a.writeError(w, r, status, "0", wrong)
 		return nil, oauth.SignedIn{}, false
 	}
 	in, refusal := a.SignIn(w, r, authorization, credentials["username"], credentials["password"])
@@ -65,18 +66,19 @@ func (a *API) passwordLogin(
 
 // asked reads the query of a script's request and holds it against the client's
 // registration, with the origin that the request came from. What the query may
-// leave out is the client's first.
+// leave out is the client's first. What is wrong with the body is said with what is
+// wrong with the query, and is otherwise the caller's to say.
 func (a *API) asked(
-	w http.ResponseWriter, r *http.Request, check func(oauth.AuthorizeRequest) (*oauth.Authorization, *oauth.Error),
+	w http.ResponseWriter, r *http.Request, check func(oauth.AuthorizeRequest) (*oauth.Authorization, *oauth.Error), ofBody *oauth.Error,
 ) (*oauth.Authorization, bool) {
 	request, refusal := ParseAuthorize(r.URL.RawQuery)
 	if refusal != nil {
-		a.refuse(w, r, refusal)
+		a.refuse(w, r, refusal.And(ofBody))
 		return nil, false
 	}
 	authorization, refusal := check(a.Server.Clients.Defaults(request))
 	if refusal != nil {
-		a.refuse(w, r, refusal)
+		a.refuse(w, r, refusal.And(ofBody))
 		return nil, false
 	}
 	// A redirect takes a code to the client's own page. Here whoever asked reads

@@ -86,7 +86,7 @@ func TestAnEncodedFailAuthURLDoesNotComeBackInResume(t *testing.T) {
 func TestAPopupGoesByTheWidget(t *testing.T) {
 	w := newWorld(t)
 	cookie, _ := w.signIn(ada)
-	for _, flag := range []string{"true", "1"} {
+	for _, flag := range []string{"true", "1", "True", "TRUE"} {
 		location, err := url.Parse(w.Get(authPath+"?"+game("popup", flag).Encode(), cookie).Header.Get("Location"))
 		if err != nil {
 			t.Fatal(err)

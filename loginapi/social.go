@@ -41,7 +41,7 @@ func (a *API) socialURL(w http.ResponseWriter, r *http.Request, id string) {
 	if !a.allowedScript(w, r, http.MethodGet) {
 		return
 	}
-	authorization, ok := a.asked(w, r, a.Server.Clients.CheckAuthorize)
+	authorization, ok := a.asked(w, r, a.Server.Clients.CheckAuthorize, nil)
 	if !ok {
 		return
 	}
@@ -63,7 +63,7 @@ func (a *API) socialRedirect(w http.ResponseWriter, r *http.Request, id string) 
 		a.refuse(w, r, errNotANavigation)
 		return
 	}
-	authorization, ok := a.asked(w, r, a.Server.Clients.CheckAuthorize)
+	authorization, ok := a.asked(w, r, a.Server.Clients.CheckAuthorize, nil)
 	if !ok {
 		return
 	}

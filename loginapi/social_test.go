@@ -68,6 +68,27 @@ func TestTheWayBackFromAProviderIsARequestOfAuth(t *testing.T) {
 	}
 }
 
+// The flags of the pages go along as they are read.
+func TestServiceFlagsAreReadInAnyCaseAndRubbishIsFalse(t *testing.T) {
+	w := newWorld(t)
+	for _, flag := range []string{"widget_only", "enable_post_message_login", "disable_socials"} {
+		for value, want := range map[string]string{
+			"true": "true", "True": "true", "TRUE": "true", "1": "true",
+			"false": "", "False": "", "0": "", "": "", "yes": "", "2": "", "null": "", "true ": "",
+		} {
+			a := w.Get(social+"acme/login_redirect?"+game(flag, value).Encode(), "")
+			to, err := url.Parse(a.Header.Get("Location"))
+			if a.Status != http.StatusFound || err != nil {
+				t.Fatalf("%s=%q: %d %s %v", flag, value, a.Status, a.Body, err)
+			}
+			goesOn, err := url.ParseQuery(to.Query().Get("goes_on_with"))
+			if err != nil || goesOn.Get(flag) != want {
+				t.Errorf("%s=%q goes on as %q", flag, value, goesOn.Get(flag))
+			}
+		}
+	}
+}
+
 func TestProvidersRefuseWithTheErrorsOfTheReference(t *testing.T) {
 	w := newWorld(t)
 	for _, tt := range []struct {

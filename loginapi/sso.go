@@ -23,7 +23,7 @@ func (a *API) sso(w http.ResponseWriter, r *http.Request) {
 		a.denyOrigin(w, r, nil)
 		return
 	}
-	authorization, ok := a.asked(w, r, a.Server.Clients.CheckAuthorize)
+	authorization, ok := a.asked(w, r, a.Server.Clients.CheckAuthorize, nil)
 	if !ok {
 		return
 	}

@@ -189,7 +189,8 @@ type ambiguous struct{}
 
 // lookup finds a claim by its name, or by a path of names with dots between them.
 // Names may have dots, too: the whole name counts first. A path goes on within each
-// entry of a list.
+// object of a list. Lists within lists have no meaning there, and a provider could
+// send so many that each of them costs as much as all that is in it.
 func lookup(within any, path string) any {
 	switch v := within.(type) {
 	case map[string]any:
@@ -213,7 +214,8 @@ func lookup(within any, path string) any {
 	case []any:
 		var all []any
 		for _, entry := range v {
-			switch found := lookup(entry, path).(type) {
+			object, _ := entry.(map[string]any)
+			switch found := lookup(object, path).(type) {
 			case nil:
 			case []any:
 				all = append(all, found...)

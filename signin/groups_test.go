@@ -101,6 +101,7 @@ func TestWhatCannotBeTakenOfGroupsIsLogged(t *testing.T) {
 		"a path to several claims":         {`{"a":{"b.c":["user"]},"a.b":{"c":["admin"]}}`, "a.b.c", nil, "leads to several claims"},
 		"a text that may be a list":        {`{"groups":"user,admin"}`, "groups", []string{"user,admin"}, "set group_separator"},
 		"a text with spaces":               {`{"groups":"user admin"}`, "groups", []string{"user admin"}, "set group_separator"},
+		"objects in a list in a list":      {`{"groups":[[{"display":"admin"}]]}`, "groups.display", nil, "compare the setting claim groups"},
 		"a claim that is not there":        {`{"realm_access":{"roles":["admin"]}}`, "realm_access.role", nil, "compare the setting claim groups"},
 		"Entra ID beyond 200":              {`{"_claim_names":{"groups":"src1"},"_claim_sources":{"src1":{"endpoint":"https://graph.example/"}}}`, "groups", nil, "refers to another place"},
 		"Entra ID, implicitly":             {`{"hasgroups":true}`, "groups", nil, "refers to another place"},

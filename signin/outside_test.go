@@ -3,7 +3,6 @@ package signin
 import (
 	"errors"
 	"net/http"
-	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -384,34 +383,5 @@ func TestASessionEndsWithItsWay(t *testing.T) {
 	f.use(f.local, f.umbrella)
 	if who := f.who(b.session()); who != "" {
 		t.Errorf("%q is signed in by a way that is gone", who)
-	}
-}
-
-func TestAStoreThatIsDownSignsNobodyInAndCostsNothing(t *testing.T) {
-	f := newOutsideFixture(t)
-	b := f.visitor()
-	state := b.leave(b.open(SignInPath), "acme")
-	for failing := 1; failing <= 2; failing++ {
-		f.store.fail(func(call int) bool { return call >= failing })
-		want(t, b.back("acme", state, "ann"), http.StatusServiceUnavailable)
-	}
-	f.store.fail(nil)
-	if b.session() != "" {
-		t.Fatal("somebody is signed in")
-	}
-	want(t, b.back("acme", state, "ann"), http.StatusOK)
-}
-
-func TestAParameterIsTakenOutAndTheRestStays(t *testing.T) {
-	for query, left := range map[string]string{
-		"prompt=login": "", "a=%20b&prompt=x&c": "a=%20b&c", "%70rompt=x&a=b": "a=b", "prompts=x": "prompts=x", "a=prompt": "a=prompt",
-		"prompt&a=+&prompt=": "a=+", "": "",
-	} {
-		if got := without(query, "prompt"); got != left {
-			t.Errorf("%q: %q", query, got)
-		}
-	}
-	if u, err := url.Parse(purpose{}.address(true)); err != nil || u.String() != SignInPath+"?switch=1" {
-		t.Errorf("%v, %v", u, err)
 	}
 }

@@ -282,3 +282,18 @@ func TestSigningOutIsAskedForWhateverTheQueryHolds(t *testing.T) {
 		wantText(t, w, `<form method="post" action="`+SignOutPath)
 	}
 }
+
+func TestAStoreThatIsDownSignsNobodyInAndCostsNothing(t *testing.T) {
+	f := newOutsideFixture(t)
+	b := f.visitor()
+	state := b.leave(b.open(SignInPath), "acme")
+	for failing := 1; failing <= 2; failing++ {
+		f.store.fail(func(call int) bool { return call >= failing })
+		want(t, b.back("acme", state, "ann"), http.StatusServiceUnavailable)
+	}
+	f.store.fail(nil)
+	if b.session() != "" {
+		t.Fatal("somebody is signed in")
+	}
+	want(t, b.back("acme", state, "ann"), http.StatusOK)
+}

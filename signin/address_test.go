@@ -1,0 +1,55 @@
+package signin
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+)
+
+func TestAnAddressMayBeLongAndNotTooLong(t *testing.T) {
+	f := newFixture(t)
+	room := maxPurpose - len(authorization) - len("&x=")
+	for filling, status := range map[string]int{
+		strings.Repeat("a", room): http.StatusOK, strings.Repeat("<", room): http.StatusOK,
+		strings.Repeat("a", room+1): http.StatusBadRequest, strings.Repeat("<", 60<<10): http.StatusBadRequest,
+	} {
+		b := f.visitor()
+		query := authorization + "&x=" + filling
+		w := b.open(SignInPath + "?" + query)
+		want(t, w, status)
+		if status != http.StatusOK {
+			continue
+		}
+		in := b.form(w)
+		in.action = SignInPath
+		if w = b.submit(in, "demo", "demo password"); leadsTo(w) != "/api/oauth2/auth?"+query {
+			t.Errorf("%.80s: status %d, led to %.200s", filling, w.Code, leadsTo(w))
+		}
+	}
+	// A path of the portal's own origin, as long as a gate takes it.
+	for _, path := range []string{"/" + strings.Repeat("&", 8<<10), "/?return=" + strings.Repeat("%26", 8<<10)} {
+		sealed, err := f.hosted.Keys.Seal(t.Context(), ReturnPurpose, []byte(path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := f.visitor()
+		if w := b.submit(b.form(b.open(ReturnTo("", sealed))), "demo", "demo password"); leadsTo(w) != issuer+path {
+			t.Errorf("%.80s: status %d, led to %.200s", path, w.Code, leadsTo(w))
+		}
+	}
+}
+
+func TestAParameterIsTakenOutAndTheRestStays(t *testing.T) {
+	for query, left := range map[string]string{
+		"prompt=login": "", "a=%20b&prompt=x&c": "a=%20b&c", "%70rompt=x&a=b": "a=b", "prompts=x": "prompts=x", "a=prompt": "a=prompt",
+		"prompt&a=+&prompt=": "a=+", "": "",
+	} {
+		if got := without(query, "prompt"); got != left {
+			t.Errorf("%q: %q", query, got)
+		}
+	}
+	if u, err := url.Parse(purpose{}.address(true)); err != nil || u.String() != SignInPath+"?switch=1" {
+		t.Errorf("%v, %v", u, err)
+	}
+}
