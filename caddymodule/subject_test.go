@@ -404,9 +404,15 @@ func TestClass19ARefusedSubjectOfAnotherServerIsSaidInWords(t *testing.T) {
 // file: the session and the grant of who had it count no longer.
 func TestClass19ALocalUserHasASubjectAloneWhoeverHadItBefore(t *testing.T) {
 	const subject = "0f8fad5b-d9cb-469f-a165-70867728950e"
+	file := filepath.Join(t.TempDir(), "users.jsonl")
+	line := fmt.Sprintf(`{"name":"filed","hash":%q,"subject":%q}`+"\n", demoHash, subject)
+	if err := os.WriteFile(file, []byte(line), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for name, local := range map[string]string{
 		"by subject": "user later HASH {\nsubject " + subject + "\n}",
 		"by name":    "user " + subject + " HASH",
+		"in a file":  "users " + file,
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
@@ -487,6 +493,20 @@ func TestSubjectOwnLeavesWhoIsSignedInAlone(t *testing.T) {
 	}
 	if got := old.refresh(held.Refresh); got.StatusCode == http.StatusOK {
 		t.Error("signed out everywhere else, and the grant of before gives tokens")
+	}
+	// Whoever is ended by the ID has nothing left of before either.
+	with("", "")
+	third := w.visitor()
+	third.submit(third.get(site), "zoe", "x")
+	with("subject own", "")
+	if got := w.ask(http.MethodDelete, "/sso/users/"+playersUUID); got.StatusCode != http.StatusOK {
+		t.Errorf("%s: %s", got.Status, got.body)
+	}
+	if third.getOnce(site).StatusCode == http.StatusOK || v.getOnce(site).StatusCode == http.StatusOK {
+		t.Error("a session of the user is left")
+	}
+	if got := v.submit(v.get(site), "zoe", "x"); got.body != playersUUID+" is zoe" {
+		t.Fatalf("%s: %s", got.Status, got.body)
 	}
 	// Turned off, nobody is signed out either; where another way has it, whose users
 	// may have the same IDs, these sessions count no longer.

@@ -68,7 +68,7 @@ var (
 
 // checkOwnSubject says what is wrong with a subject by itself.
 func checkOwnSubject(subject string) error {
-	if subject == "" || len(subject) > maxSubject || strings.ContainsFunc(subject, func(r rune) bool { return r <= ' ' || r > '~' }) {
+	if subject == "" || len(subject) > maxSubject || !printableASCII(subject) {
 		return errSubjectText
 	}
 	if isDerived(uuidOf(subject)) {
@@ -88,12 +88,14 @@ func uuidOf(text string) string {
 // of version 5. IDs of 32 digits without hyphens do not count, since many are hashes,
 // of which some would look like one.
 func isDerived(subject string) bool {
-	if len(subject) != 36 || subject[14] != '5' || !strings.ContainsRune("89ab", rune(subject[19])) {
+	if len(subject) != 36 || subject[14] != '5' || subject[19] != '8' && subject[19] != '9' && subject[19] != 'a' && subject[19] != 'b' {
 		return false
 	}
 	for i := range len(subject) {
+		c := subject[i]
 		hyphen := i == 8 || i == 13 || i == 18 || i == 23
-		if hyphen != (subject[i] == '-') || !hyphen && !strings.ContainsRune("0123456789abcdef", rune(subject[i])) {
+		digit := c >= '0' && c <= '9' || c >= 'a' && c <= 'f'
+		if hyphen != (c == '-') || hyphen == digit {
 			return false
 		}
 	}

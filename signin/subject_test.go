@@ -78,3 +78,25 @@ func TestClass18ABackendUsesUpNoAttemptsOfALocalUser(t *testing.T) {
 		t.Error("the local user was kept out")
 	}
 }
+
+// So that names in ASCII, which are looked up at every request, need no PRECIS.
+func TestPRECISChangesNothingOfPrintableASCIIButTheCase(t *testing.T) {
+	check := func(name string) {
+		t.Helper()
+		if c, err := canonical(name); err != nil || c != strings.ToLower(name) {
+			t.Errorf("%q becomes %q, %v", name, c, err)
+		}
+		if c := compatible(name); c != name {
+			t.Errorf("%q is the same as %q", name, c)
+		}
+	}
+	all := ""
+	for c := '!'; c <= '~'; c++ {
+		all += string(c)
+		check(string(c))
+	}
+	check(all)
+	for i := range len(all) {
+		check(all[i:] + all[:i])
+	}
+}
