@@ -75,35 +75,35 @@ func (s *Server) LastingGrants(ctx context.Context, in SignedIn) ([]LastingGrant
 // grantsOf is [Grants.OfUser] for all subjects of a user.
 func (s *Server) grantsOf(ctx context.Context, u session.User) ([]LastingGrant, error) {
 	var all []LastingGrant
-	var errs []error
+	var err error
 	for _, subject := range s.subjects(u) {
-		some, err := s.Grants.OfUser(ctx, subject)
-		all, errs = append(all, some...), append(errs, err)
+		some, oneErr := s.Grants.OfUser(ctx, subject)
+		all, err = append(all, some...), errors.Join(err, oneErr)
 	}
-	return all, errors.Join(errs...)
+	return all, err
 }
 
 // endOthers ends all sessions of a user but one, and returns those that it ended.
 func (s *Server) endOthers(ctx context.Context, u session.User, but session.Key) ([]*session.Session, error) {
 	var all []*session.Session
-	var errs []error
+	var err error
 	for _, subject := range s.subjects(u) {
-		some, err := s.Sessions.EndOthers(ctx, subject, but)
-		all, errs = append(all, some...), append(errs, err)
+		some, oneErr := s.Sessions.EndOthers(ctx, subject, but)
+		all, err = append(all, some...), errors.Join(err, oneErr)
 	}
-	return all, errors.Join(errs...)
+	return all, err
 }
 
 // endOtherGrants ends all lasting grants of a user but one, and returns how many
 // there were. An empty but is none.
 func (s *Server) endOtherGrants(ctx context.Context, u session.User, but string) (int, error) {
 	ended := 0
-	var errs []error
+	var err error
 	for _, subject := range s.subjects(u) {
-		n, err := s.Grants.endOthers(ctx, subject, but)
-		ended, errs = ended+n, append(errs, err)
+		n, oneErr := s.Grants.endOthers(ctx, subject, but)
+		ended, err = ended+n, errors.Join(err, oneErr)
 	}
-	return ended, errors.Join(errs...)
+	return ended, err
 }
 
 // EndLastingGrants ends those grants of a user that outlive a session and that

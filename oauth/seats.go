@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"time"
 
@@ -57,7 +58,10 @@ func (s *Server) seatLists(ctx context.Context, p *Product, live []*session.Sess
 	return lists, nil
 }
 
-func seatsKey(p *Product, subject string) string { return "seats:" + p.Code + ":" + subject }
+// seatsKey ends in a subject without colons, since a code may have some.
+func seatsKey(p *Product, subject string) string {
+	return "seats:" + p.Code + ":" + url.QueryEscape(subject)
+}
 
 // takeSeat gives a session one of the seats that its user has for a product.
 func (s *Server) takeSeat(ctx context.Context, p *Product, in SignedIn, from Origin) *Error {
