@@ -38,8 +38,8 @@ type SigninBackend struct {
 	// What the log calls the backend. Default: the ID.
 	Name string `json:"name,omitempty"`
 
-	// `own` takes what the backend calls a user as the subject of a user, as it is, for
-	// one way of a portal at most. Whoever runs that backend then says who users are.
+	// `own` takes the subject that the backend answers as the user's subject, as it
+	// is. At most one way has it, and whoever runs that way says who users are.
 	// Default: a UUID that is derived from it and the ID of the way.
 	Subject string `json:"subject,omitempty"`
 

@@ -78,9 +78,9 @@ type SigninOIDC struct {
 	// runs the provider can then sign in as any of them. Default: none.
 	LinkEmail string `json:"link_email,omitempty"`
 
-	// `own` takes what the provider calls a user (`sub`) as the subject of a user, as it is, for
-	// one way of a portal at most. Whoever runs that provider then says who users are.
-	// Default: a UUID that is derived from it and the issuer.
+	// `own` takes the provider's `sub` as the user's subject, as it is. At most one
+	// way has it, and whoever runs that way says who users are. Default: a UUID that
+	// is derived from it and the issuer.
 	Subject string `json:"subject,omitempty"`
 
 	secret string

@@ -39,8 +39,8 @@ type SigninTrusted struct {
 	// an https URL. Default: none.
 	Icon string `json:"icon,omitempty"`
 
-	// `own` takes what your page's server calls a user as the subject of a user, as it is, for
-	// one way of a portal at most. Whoever runs that server then says who users are.
+	// `own` takes the subject that your server says as the user's subject, as it is.
+	// At most one way has it, and whoever runs that way says who users are.
 	// Default: a UUID that is derived from it and the ID of the way.
 	Subject string `json:"subject,omitempty"`
 
