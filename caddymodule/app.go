@@ -165,6 +165,9 @@ func (a *App) loadSignin(ctx caddy.Context) error {
 	if len(a.SigninRaw) == 0 {
 		return errNoSignin
 	}
+	if err := checkNaming(a.SigninRaw); err != nil {
+		return err
+	}
 	ms, err := ctx.LoadModule(a, "SigninRaw")
 	if err != nil {
 		return fmt.Errorf("signin: %w", err)

@@ -91,9 +91,13 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 		"session": func() error { return a.Session.unmarshal(d) },
 		"codes":   func() error { return a.Codes.unmarshal(d) },
 		"signin": func() error {
+			line := *d
 			raw, err := guest(d, "sso.signin.", "method")
+			if err != nil {
+				return err
+			}
 			a.SigninRaw = append(a.SigninRaw, raw)
-			return err
+			return onLine(&line, checkNaming(a.SigninRaw))
 		},
 		"client": func() error {
 			line := *d

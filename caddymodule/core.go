@@ -196,13 +196,15 @@ func (a *App) newCore(s *state, identity string) *core {
 			Users:    a.ways,
 			Named:    a.ways.Called,
 			Outside:  a.ways.Outside,
+			OwnID:    a.ways.OwnID,
 			Store:    s.store,
 			Secrets:  s.secrets,
 			Audit:    audit,
 			Now:      s.clock.Now,
 			Stamp:    s.clock.Earlier,
 
-			Allowance: s.allowed,
+			OtherSubject: a.ways.OtherSubject,
+			Allowance:    s.allowed,
 		},
 	}
 	c.rechecks = signin.NewRechecks(c.server, a.ways, a.log.Named("signin"))

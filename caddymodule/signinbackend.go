@@ -38,6 +38,11 @@ type SigninBackend struct {
 	// What the log calls the backend. Default: the ID.
 	Name string `json:"name,omitempty"`
 
+	// `own` takes the subject that the backend answers as the user's subject, as it
+	// is. At most one way has it, and whoever runs that way says who users are.
+	// Default: a UUID that is derived from it and the ID of the way.
+	Subject string `json:"subject,omitempty"`
+
 	secret string
 	log    *zap.Logger
 }
@@ -88,12 +93,19 @@ func (s *SigninBackend) backend(secret string) (*signin.Backend, error) {
 	if !oauth.CleanText(name) {
 		return nil, fmt.Errorf("name %q has control characters", name)
 	}
+	own, err := ownSubjects(s.Subject)
+	if err != nil {
+		return nil, err
+	}
 	server, err := signed.NewServer(s.URL, secret, time.Duration(timeout), wallClock)
 	if err != nil {
 		return nil, err
 	}
 	way := signin.NewBackend(s.ID, name, server)
 	way.LogTo(s.log)
+	if own {
+		way.UseOwnSubjects()
+	}
 	return way, nil
 }
 
@@ -126,6 +138,7 @@ func checkable(secret string) string {
 //		secret  <secret>
 //		timeout <duration>
 //		name    <name>
+//		subject own
 //	}
 func (s *SigninBackend) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
@@ -139,6 +152,7 @@ func (s *SigninBackend) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		"secret":  func() error { return secretOption(d, &s.Secret) },
 		"timeout": func() error { return duration(d, &s.Timeout) },
 		"name":    func() error { return one(d, &s.Name) },
+		"subject": func() error { return subjectOption(d, &s.Subject) },
 	})
 	if err != nil {
 		return err

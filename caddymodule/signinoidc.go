@@ -78,6 +78,11 @@ type SigninOIDC struct {
 	// runs the provider can then sign in as any of them. Default: none.
 	LinkEmail string `json:"link_email,omitempty"`
 
+	// `own` takes the provider's `sub` as the user's subject, as it is. At most one
+	// way has it, and whoever runs that way says who users are. Default: a UUID that
+	// is derived from it and the issuer.
+	Subject string `json:"subject,omitempty"`
+
 	secret string
 	log    *zap.Logger
 }
@@ -131,9 +136,13 @@ func (s *SigninOIDC) provider() (*signin.Provider, error) {
 			return nil, fmt.Errorf("authorize_param %q has control characters", name)
 		}
 	}
+	own, err := ownSubjects(s.Subject)
+	if err != nil {
+		return nil, err
+	}
 	o := signin.ProviderOptions{
 		ID: s.ID, Name: s.Name, Icon: s.Icon, Issuer: s.Issuer, ClientID: s.ClientID, Secret: signin.NewProviderSecret(s.secret),
-		Scopes: s.Scopes, Params: s.AuthorizeParams, Recheck: time.Duration(s.Recheck), LinkEmail: s.LinkEmail, GroupSeparator: s.GroupSeparator, Now: wallClock, Log: s.log,
+		Scopes: s.Scopes, Params: s.AuthorizeParams, Recheck: time.Duration(s.Recheck), LinkEmail: s.LinkEmail, GroupSeparator: s.GroupSeparator, OwnSubjects: own, Now: wallClock, Log: s.log,
 	}
 	setDefault(&o.Name, s.ID)
 	known := map[string]*string{
@@ -167,6 +176,7 @@ func (s *SigninOIDC) provider() (*signin.Provider, error) {
 //		recheck         <duration>
 //		authorize_param <name> <value>
 //		link_email      <way id>
+//		subject         own
 //	}
 func (s *SigninOIDC) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
@@ -186,6 +196,7 @@ func (s *SigninOIDC) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		"group_separator": func() error { return one(d, &s.GroupSeparator) },
 		"recheck":         func() error { return duration(d, &s.Recheck) },
 		"link_email":      func() error { return one(d, &s.LinkEmail) },
+		"subject":         func() error { return subjectOption(d, &s.Subject) },
 		"authorize_param": func() error { return s.authorizeParam(d) },
 	})
 	if err != nil {

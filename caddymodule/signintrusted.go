@@ -39,6 +39,11 @@ type SigninTrusted struct {
 	// an https URL. Default: none.
 	Icon string `json:"icon,omitempty"`
 
+	// `own` takes the subject that your server says as the user's subject, as it is.
+	// At most one way has it, and whoever runs that way says who users are.
+	// Default: a UUID that is derived from it and the ID of the way.
+	Subject string `json:"subject,omitempty"`
+
 	secret string
 	log    *zap.Logger
 }
@@ -86,7 +91,11 @@ func (s *SigninTrusted) trusted(secret string) (*signin.Trusted, error) {
 	if !oauth.CleanText(s.Name) {
 		return nil, fmt.Errorf("name %q has control characters", s.Name)
 	}
-	o := signin.TrustedOptions{ID: s.ID, Name: s.Name, Icon: s.Icon, URL: s.URL, Secret: secret, Log: s.log}
+	own, err := ownSubjects(s.Subject)
+	if err != nil {
+		return nil, err
+	}
+	o := signin.TrustedOptions{ID: s.ID, Name: s.Name, Icon: s.Icon, URL: s.URL, Secret: secret, OwnSubjects: own, Log: s.log}
 	setDefault(&o.Name, s.ID)
 	return signin.NewTrusted(o)
 }
@@ -94,10 +103,11 @@ func (s *SigninTrusted) trusted(secret string) (*signin.Trusted, error) {
 // UnmarshalCaddyfile sets up the page from Caddyfile tokens. Syntax:
 //
 //	signin trusted <id> {
-//		url    <url>
-//		secret <secret>
-//		name   <name>
-//		icon   <url>
+//		url     <url>
+//		secret  <secret>
+//		name    <name>
+//		icon    <url>
+//		subject own
 //	}
 func (s *SigninTrusted) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
@@ -107,10 +117,11 @@ func (s *SigninTrusted) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	}
 	s.ID = d.Val()
 	err := options(d, map[string]func() error{
-		"url":    func() error { return checked(d, &s.URL, signin.CheckTrustedURL) },
-		"secret": func() error { return secretOption(d, &s.Secret) },
-		"name":   func() error { return one(d, &s.Name) },
-		"icon":   func() error { return checked(d, &s.Icon, page.CheckIcon) },
+		"url":     func() error { return checked(d, &s.URL, signin.CheckTrustedURL) },
+		"secret":  func() error { return secretOption(d, &s.Secret) },
+		"name":    func() error { return one(d, &s.Name) },
+		"icon":    func() error { return checked(d, &s.Icon, page.CheckIcon) },
+		"subject": func() error { return subjectOption(d, &s.Subject) },
 	})
 	if err != nil {
 		return err

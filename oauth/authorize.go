@@ -80,13 +80,14 @@ type Authorization struct {
 	Confirm       bool // the user is to be asked even though there is a session
 
 	// What the session has to be like; zero values: any session will do.
-	Subject      string    // whose it is
-	Ways         []string  // the IDs of the ways to sign in that count
-	EmailDomains []string  // in lower case
-	AuthAfter    time.Time // it began no earlier
-	anew         bool      // the user has to be asked for it first
-	asked        bool      // the user was asked for it since
-	authNot      string    // the ID of the session of before
+	Subject      string                    // whose it is
+	other        func(session.User) string // another subject of theirs; nil: nobody has one
+	Ways         []string                  // the IDs of the ways to sign in that count
+	EmailDomains []string                  // in lower case
+	AuthAfter    time.Time                 // it began no earlier
+	anew         bool                      // the user has to be asked for it first
+	asked        bool                      // the user was asked for it since
+	authNot      string                    // the ID of the session of before
 
 	// License is set where licensed software asked, by way of the License API.
 	License *LicenseRequest
@@ -115,7 +116,7 @@ func (a *Authorization) AcceptsUser(u session.User) bool {
 
 // Expects says whether a user is whom the request names, or it names nobody.
 func (a *Authorization) Expects(u session.User) bool {
-	return a.Subject == "" || same(a.Subject, u.Subject)
+	return a.Subject == "" || same(a.Subject, u.Subject) || a.other != nil && same(a.Subject, a.other(u))
 }
 
 // Presentation is how the pages of a sign-in look and how the result travels.

@@ -71,11 +71,13 @@ func (s *Server) accessClaims(g given) extendedClaims {
 		Username: g.user.Name,
 		Avatar:   g.user.Avatar,
 		Provider: provider,
-		UserID:   g.user.ProviderID,
 		ClientID: g.client.ID,
 		Grant:    g.grant,
 		Actor:    g.actor,
 		License:  License{Product: g.product, Account: g.account},
+	}
+	if provider != "" {
+		claims.UserID = g.user.ProviderID
 	}
 	if g.grant == "" {
 		claims.Subject = g.client.ID
@@ -85,7 +87,15 @@ func (s *Server) accessClaims(g given) extendedClaims {
 			claims.Email = g.user.Email
 		}
 	}
-	return extendedClaims{claims, g.client.extraClaims(g.user, provider)}
+	return extendedClaims{claims, g.client.extraClaims(g.user, s.ownID(g.user), provider)}
+}
+
+// ownID is what the way to sign in calls a user.
+func (s *Server) ownID(u session.User) string {
+	if s.OwnID == nil {
+		return u.ProviderID
+	}
+	return s.OwnID(u)
 }
 
 // stamp is when a token is issued, as others are told.

@@ -20,7 +20,7 @@ const (
 )
 
 // userPlaceholders are those that may stand within a text.
-var userPlaceholders = []string{"{user.name}", "{user.email}", "{user.avatar}", "{user.provider}"}
+var userPlaceholders = []string{"{user.id}", "{user.name}", "{user.email}", "{user.avatar}", "{user.provider}"}
 
 var anyPlaceholder = regexp.MustCompile(`\{[^{}]*\}`)
 
@@ -62,10 +62,10 @@ func (cs *Clients) UseAvatar() bool {
 
 // extraClaims are those of a client for a user, who may be nobody. What comes
 // out empty is left out.
-func (c *Client) extraClaims(u session.User, provider string) map[string]any {
+func (c *Client) extraClaims(u session.User, id, provider string) map[string]any {
 	extra := make(map[string]any, len(c.Claims))
 	// Once over the text, so that no placeholder in a name is taken for one.
-	fill := strings.NewReplacer("{user.name}", u.Name, "{user.email}", u.Email, "{user.avatar}", u.Avatar, "{user.provider}", provider)
+	fill := strings.NewReplacer("{user.id}", id, "{user.name}", u.Name, "{user.email}", u.Email, "{user.avatar}", u.Avatar, "{user.provider}", provider)
 	for _, e := range c.Claims {
 		switch {
 		case u.Subject == "" && anyPlaceholder.MatchString(e.Value):

@@ -59,7 +59,7 @@ func (g *offlineGrant) lasting(id string) LastingGrant {
 // out those that count for nobody, such as of another password: they may be of
 // somebody who had the name before.
 func (s *Server) LastingGrants(ctx context.Context, in SignedIn) ([]LastingGrant, error) {
-	all, err := s.Grants.OfUser(ctx, in.User.Subject)
+	all, err := s.grantsOf(ctx, in.User)
 	if err != nil {
 		return nil, err
 	}
@@ -72,11 +72,45 @@ func (s *Server) LastingGrants(ctx context.Context, in SignedIn) ([]LastingGrant
 	return list, nil
 }
 
+// grantsOf is [Grants.OfUser] for all subjects of a user.
+func (s *Server) grantsOf(ctx context.Context, u session.User) ([]LastingGrant, error) {
+	var all []LastingGrant
+	var err error
+	for _, subject := range s.subjects(u) {
+		some, oneErr := s.Grants.OfUser(ctx, subject)
+		all, err = append(all, some...), errors.Join(err, oneErr)
+	}
+	return all, err
+}
+
+// endOthers ends all sessions of a user but one, and returns those that it ended.
+func (s *Server) endOthers(ctx context.Context, u session.User, but session.Key) ([]*session.Session, error) {
+	var all []*session.Session
+	var err error
+	for _, subject := range s.subjects(u) {
+		some, oneErr := s.Sessions.EndOthers(ctx, subject, but)
+		all, err = append(all, some...), errors.Join(err, oneErr)
+	}
+	return all, err
+}
+
+// endOtherGrants ends all lasting grants of a user but one, and returns how many
+// there were. An empty but is none.
+func (s *Server) endOtherGrants(ctx context.Context, u session.User, but string) (int, error) {
+	ended := 0
+	var err error
+	for _, subject := range s.subjects(u) {
+		n, oneErr := s.Grants.endOthers(ctx, subject, but)
+		ended, err = ended+n, errors.Join(err, oneErr)
+	}
+	return ended, err
+}
+
 // EndLastingGrants ends those grants of a user that outlive a session and that
 // which picks, and returns how many there were. One that cannot be read, or ended,
 // does not keep it from the others.
 func (s *Server) EndLastingGrants(ctx context.Context, user session.User, which func(LastingGrant) bool, from Origin, why string) (int, error) {
-	all, listErr := s.Grants.OfUser(ctx, user.Subject)
+	all, listErr := s.grantsOf(ctx, user)
 	var err error
 	ended, left := 0, 0
 	for _, grant := range all {
@@ -101,12 +135,12 @@ func (s *Server) EndLastingGrants(ctx context.Context, user session.User, which 
 // them given, and whoever sat at this browser, too. An application that its user
 // has open here gets another by this session.
 func (s *Server) SignOutElsewhere(ctx context.Context, in SignedIn, from Origin) error {
-	others, sessionsErr := s.Sessions.EndOthers(ctx, in.User.Subject, in.Session.Key())
+	others, sessionsErr := s.endOthers(ctx, in.User, in.Session.Key())
 	for _, other := range others {
 		s.Audit.Record(Event{What: SessionEnded, User: in.User, Session: other, From: from})
 	}
 	// After the sessions, so that no code of theirs becomes a grant meanwhile.
-	ended, err := s.Grants.EndUser(ctx, in.User.Subject)
+	ended, err := s.endOtherGrants(ctx, in.User, "")
 	if ended > 0 {
 		s.Audit.Record(Event{What: GrantEnded, User: in.User, Session: in.Session, From: from, Why: fmt.Sprintf("signed out everywhere else: %d lasting grants", ended)})
 	}

@@ -40,6 +40,7 @@ type Server struct {
 	Users    Users
 	Named    func(name string) []session.User // whom the configuration may know by a name; nil: nobody
 	Outside  func(signin string) bool         // whether a way to sign in is a provider elsewhere; nil: none is
+	OwnID    func(session.User) string        // what the way to sign in calls a user; nil: their ProviderID
 	Store    storage.Store                    // used links, taken seats, first sign-ins
 	Secrets  *attempts.Counts                 // wrong secrets of clients
 	Audit    *Audit
@@ -48,6 +49,10 @@ type Server struct {
 	// Stamp is the `iat` of tokens, which others hold against clocks of their own.
 	// Default: Now.
 	Stamp func() time.Time
+
+	// OtherSubject is another subject that the same user has sessions and grants
+	// under, "" for none; nil: nobody has.
+	OtherSubject func(session.User) string
 
 	// Allowance counts the grants and the sign-ins of each user; nil: nobody does.
 	Allowance *attempts.Counts
@@ -96,13 +101,31 @@ func (s *Server) current(sess *session.Session) (SignedIn, error) {
 	return SignedIn{Session: sess, User: u}, nil
 }
 
+// subjects are those under which a user has sessions and grants, that of now first.
+func (s *Server) subjects(u session.User) []string {
+	if s.OtherSubject != nil {
+		if other := s.OtherSubject(u); other != "" {
+			return []string{u.Subject, other}
+		}
+	}
+	return []string{u.Subject}
+}
+
 // LiveSessions returns the sessions of who is signed in, the latest first. It leaves
 // out those that count for nobody, such as of another password: they may be of
 // somebody who had the name before.
 func (s *Server) LiveSessions(ctx context.Context, in SignedIn) ([]*session.Session, error) {
-	all, err := s.Sessions.OfUser(ctx, in.User.Subject)
-	if err != nil {
-		return nil, err
+	subjects := s.subjects(in.User)
+	var all []*session.Session
+	for _, subject := range subjects {
+		some, err := s.Sessions.OfUser(ctx, subject)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, some...)
+	}
+	if len(subjects) > 1 {
+		slices.SortStableFunc(all, func(a, b *session.Session) int { return b.Begun().Compare(a.Begun()) })
 	}
 	return slices.DeleteFunc(all, func(sess *session.Session) bool {
 		_, current := s.Users.Current(sess.User())

@@ -124,7 +124,7 @@ func (s *Server) ask(ctx context.Context, a *Authorization, r OpenIDRequest) *Er
 	if refusal := a.ask(r, s.Now()); refusal != nil {
 		return refusal
 	}
-	a.Subject = r.Subject
+	a.Subject, a.other = r.Subject, s.OtherSubject
 	if r.IDTokenHint == "" {
 		return nil
 	}

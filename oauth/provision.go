@@ -3,6 +3,7 @@ package oauth
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"time"
 
 	"github.com/caddy-sso/caddy-sso/session"
@@ -32,7 +33,7 @@ func (s *Server) provision(ctx context.Context, r *LicenseRequest, in SignedIn, 
 	if r.Product.Provision == nil {
 		return nil
 	}
-	key := "provisioned:" + r.Product.Code + ":" + r.Account.Code + ":" + in.User.Subject
+	key := "provisioned:" + r.Product.Code + ":" + r.Account.Code + ":" + url.QueryEscape(in.User.Subject)
 	_, known, err := s.Store.Get(ctx, key)
 	if err != nil {
 		return Unavailable(fmt.Errorf("looking up a first sign-in: %w", err))

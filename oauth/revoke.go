@@ -93,9 +93,9 @@ func (s *Server) SignOutEverywhere(ctx context.Context, v *Verified, from Origin
 	if v.Claims.Grant == "" || v.Claims.Actor != (Actor{}) || !v.ForItsClient() {
 		return s.refuseSignOut(v, from)
 	}
-	grants, grantsErr := s.Grants.endOthers(ctx, v.User.Subject, v.Claims.Grant)
+	grants, grantsErr := s.endOtherGrants(ctx, v.User, v.Claims.Grant)
 	key, _ := parseSessionID(v.Claims.SessionID)
-	sessions, err := s.Sessions.EndOthers(ctx, v.User.Subject, key)
+	sessions, err := s.endOthers(ctx, v.User, key)
 	if err := errors.Join(grantsErr, err); err != nil {
 		return Unavailable(fmt.Errorf("signing out everywhere: %w", err))
 	}
@@ -105,7 +105,7 @@ func (s *Server) SignOutEverywhere(ctx context.Context, v *Verified, from Origin
 	if refusal := s.endGrant(ctx, v.Claims.Grant, Event{User: v.User, Client: v.Client, From: from, Why: "signed out everywhere"}); refusal != nil {
 		return refusal
 	}
-	begun, err := s.Grants.EndUser(ctx, v.User.Subject)
+	begun, err := s.endOtherGrants(ctx, v.User, "")
 	if err != nil {
 		return Unavailable(fmt.Errorf("ending grants: %w", err))
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"time"
 
@@ -27,18 +28,40 @@ func (s *Server) SeatsTaken(ctx context.Context, p *Product, live []*session.Ses
 	if len(live) == 0 {
 		return nil, nil
 	}
-	list, _, err := s.Store.Get(ctx, seatsKey(p, live[0].User().Subject))
+	lists, err := s.seatLists(ctx, p, live, "")
 	if err != nil {
-		return nil, fmt.Errorf("listing seats: %w", err)
+		return nil, err
 	}
-	taken := liveSeats(list, live)
+	taken := liveSeats(live, lists...)
 	if !p.Seats.Deny { // those before are about to end
 		taken = taken[max(len(taken)-p.Seats.Limit, 0):]
 	}
 	return taken, nil
 }
 
-func seatsKey(p *Product, subject string) string { return "seats:" + p.Code + ":" + subject }
+// seatLists are the lists of seats of a user with these sessions, but for that of one
+// subject.
+func (s *Server) seatLists(ctx context.Context, p *Product, live []*session.Session, but string) ([][]byte, error) {
+	var lists [][]byte
+	read := []string{but}
+	for _, sess := range live {
+		subject := sess.User().Subject
+		if slices.Contains(read, subject) {
+			continue
+		}
+		list, _, err := s.Store.Get(ctx, seatsKey(p, subject))
+		if err != nil {
+			return nil, fmt.Errorf("listing seats: %w", err)
+		}
+		read, lists = append(read, subject), append(lists, list)
+	}
+	return lists, nil
+}
+
+// seatsKey ends in a subject without colons, since a code may have some.
+func seatsKey(p *Product, subject string) string {
+	return "seats:" + p.Code + ":" + url.QueryEscape(subject)
+}
 
 // takeSeat gives a session one of the seats that its user has for a product.
 func (s *Server) takeSeat(ctx context.Context, p *Product, in SignedIn, from Origin) *Error {
@@ -56,7 +79,11 @@ func (s *Server) takeSeat(ctx context.Context, p *Product, in SignedIn, from Ori
 		if live, err = s.LiveSessions(ctx, in); err != nil {
 			return nil, false, err
 		}
-		taken := liveSeats(stored, live)
+		lists, err := s.seatLists(ctx, p, live, in.User.Subject)
+		if err != nil {
+			return nil, false, err
+		}
+		taken := liveSeats(live, append(lists, stored)...)
 		seated := slices.Contains(taken, in.Session.Key())
 		if p.Seats.Deny && !seated && len(taken) >= p.Seats.Limit {
 			return nil, false, errNoSeat
@@ -98,16 +125,18 @@ func (s *Server) evict(ctx context.Context, p *Product, in SignedIn, live []*ses
 	return nil
 }
 
-// liveSeats are the sessions on a list, the oldest seat first, that still live.
-func liveSeats(list []byte, live []*session.Session) []session.Key {
+// liveSeats are the sessions on lists, the oldest seat of each first, that still live.
+func liveSeats(live []*session.Session, lists ...[]byte) []session.Key {
 	var keys []session.Key
-	for chunk := range slices.Chunk(list, len(session.Key{})) {
-		if len(chunk) != len(session.Key{}) {
-			continue
-		}
-		key := session.Key(chunk)
-		if slices.ContainsFunc(live, func(sess *session.Session) bool { return sess.Key() == key }) {
-			keys = append(keys, key)
+	for _, list := range lists {
+		for chunk := range slices.Chunk(list, len(session.Key{})) {
+			if len(chunk) != len(session.Key{}) {
+				continue
+			}
+			key := session.Key(chunk)
+			if !slices.Contains(keys, key) && slices.ContainsFunc(live, func(sess *session.Session) bool { return sess.Key() == key }) {
+				keys = append(keys, key)
+			}
 		}
 	}
 	return keys

@@ -42,7 +42,8 @@ var (
 
 // A User is who signed in.
 type User struct {
-	// Subject identifies the user for ever: a UUID. It may not be empty.
+	// Subject identifies the user for ever: a UUID, or the ID that one way to sign in
+	// has for its users. It may not be empty.
 	Subject string   `cbor:"1,keyasint"`
 	Name    string   `cbor:"2,keyasint,omitempty"`
 	Email   string   `cbor:"3,keyasint,omitempty"`
@@ -51,8 +52,8 @@ type User struct {
 	// Avatar is the address of a picture, or empty.
 	Avatar string `cbor:"5,keyasint,omitempty"`
 
-	// ProviderID is what the provider elsewhere that the user signed in at calls
-	// them, or empty.
+	// ProviderID is what the provider or the server elsewhere that the user signed in
+	// by calls them, or empty.
 	ProviderID string `cbor:"6,keyasint,omitempty"`
 
 	// Signin is the ID of the way that signed the user in, such as "local".

@@ -57,7 +57,7 @@ func (l AttemptLimits) begin(counts *attempts.Counts, now time.Time, who attempt
 // [attempts.Counts.Made] says. The browser is empty for one that does not know the
 // account.
 func (l AttemptLimits) late(counts *attempts.Counts, now time.Time, u session.User, browser string, failed bool) (wait time.Duration) {
-	limit := l.account("account " + u.Subject)
+	limit := l.account("account " + u.Signin + " " + u.Subject)
 	if browser != "" {
 		limit = l.account("browser " + browser + " " + knownAs(u))
 	}

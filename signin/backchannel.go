@@ -132,8 +132,8 @@ func (h *Hosted) logout(ctx context.Context, way LoggingOut, token string, from 
 // from the others.
 func (h *Hosted) endOf(ctx context.Context, way Way, l Logout, from oauth.Origin) (int, error) {
 	subjects := map[string]bool{}
-	if l.Subject != "" {
-		subjects[l.Subject] = true
+	if l.Sub != "" { // a session may be from before the way got own subjects, or since
+		subjects[l.Subject], subjects[l.Sub] = true, true
 	}
 	for kind, name := range map[string]string{"session": l.Session, "user": l.Sub} {
 		if name == "" {

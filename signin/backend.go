@@ -31,12 +31,19 @@ type Backend struct {
 	server   *signed.Server
 	asking   queue
 	groups   groupReader
+	subjects
 }
 
 // NewBackend asks a server. The name is what the log calls it.
 func NewBackend(id, name string, server *signed.Server) *Backend {
-	return &Backend{id: id, name: name, server: server, asking: newQueueOf(maxAsking), groups: groupReader{way: id, claim: "groups", now: time.Now}}
+	return &Backend{
+		id: id, name: name, server: server, asking: newQueueOf(maxAsking), groups: groupReader{way: id, claim: "groups", now: time.Now},
+		subjects: subjects{kind: "way", within: id},
+	}
 }
+
+// UseOwnSubjects has users known by the backend's own subjects.
+func (b *Backend) UseOwnSubjects() { b.own = true }
 
 // LogTo has what cannot be taken of a user's groups logged.
 func (b *Backend) LogTo(log *zap.Logger) { b.groups.log = log }
@@ -130,7 +137,7 @@ func (b *Backend) answered(answer []byte) (session.User, error) {
 	if json.Unmarshal(answer, &says) != nil {
 		return session.User{}, errors.New("the answer is no JSON object with a user")
 	}
-	u, err := userOf(b.id, says.User, &b.groups)
+	u, err := userOf(b.id, says.User, b.subjects, &b.groups)
 	if credential, _ := says.User["credential"].(string); err == nil && credential != "" {
 		u.Mark = markOf(credential)
 	}
@@ -143,13 +150,13 @@ func (b *Backend) down(err error) error {
 
 // userOf takes of what the operator's own server says of a user what may be
 // shown, sent to backends and decided by.
-func userOf(way string, said map[string]any, groups *groupReader) (session.User, error) {
+func userOf(way string, said map[string]any, known subjects, groups *groupReader) (session.User, error) {
 	sub, _ := said["subject"].(string)
 	if sub == "" || len(sub) > maxSubject || !oauth.CleanText(sub) {
 		return session.User{}, errors.New("the user's subject is missing, no text, too long, or has control characters")
 	}
 	u := session.User{
-		Subject: deriveSubject("way", way+"\x00"+sub), Signin: way, Avatar: avatar(said["avatar"]),
+		Subject: known.of(sub), ProviderID: sub, Signin: way, Avatar: avatar(said["avatar"]),
 	}
 	u.Groups = groups.read(said["groups"], u.Subject)
 	if email, _ := said["email"].(string); verified(said["email_verified"]) {

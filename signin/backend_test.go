@@ -142,7 +142,7 @@ func TestWhatABackendSaysOfAUserIsNotBelievedBlindly(t *testing.T) {
 	} {
 		b.says(http.StatusOK, `{"user":`+c.user+`}`)
 		u, err := f.hosted.Ways.passwords(purpose{}).check(t.Context(), Credentials{Name: "x", Password: "y"})
-		c.want.Subject, c.want.Signin = subject, "accounts"
+		c.want.Subject, c.want.ProviderID, c.want.Signin = subject, "17", "accounts"
 		if err != nil || fmt.Sprint(u) != fmt.Sprint(c.want) {
 			t.Errorf("%s: %+v, %v", name, u, err)
 		}

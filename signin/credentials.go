@@ -88,6 +88,9 @@ func (h *Hosted) verify(r *http.Request, b browser, passwords *several, client *
 	if err != nil {
 		return session.User{}, b, h.unverified(r, event, err)
 	}
+	if refusal := h.admit(r, u, client); refusal != nil {
+		return session.User{}, b, refusal
+	}
 	if refusal := h.Server.CountSignIn(u, client, h.From(r)); refusal != nil {
 		return session.User{}, b, refusal
 	}

@@ -1,6 +1,7 @@
 package signin
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -126,6 +127,11 @@ func (d *directory) lacks(other *directory) string {
 // it, so that nobody else is asked about it.
 func (d *directory) find(name string) *account {
 	name = strings.TrimSpace(name)
+	if printableASCII(name) {
+		// PRECIS leaves it as it is but for the case. It is asked about at every request.
+		key := strings.ToLower(name)
+		return cmp.Or(d.byEmail[key], d.byName[key])
+	}
 	if a := d.named(name); a != nil || len(name) > maxName {
 		return a
 	}
@@ -133,6 +139,16 @@ func (d *directory) find(name string) *account {
 		return d.named(c)
 	}
 	return nil
+}
+
+// printableASCII says whether all of a text is ASCII that can be seen.
+func printableASCII(text string) bool {
+	for i := range len(text) {
+		if text[i] <= ' ' || text[i] > '~' {
+			return false
+		}
+	}
+	return true
 }
 
 // spelled is a name, or an e-mail address, in a form that all have which find takes

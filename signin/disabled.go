@@ -16,14 +16,11 @@ import (
 
 // Disabling is a way that knows users who may not sign in for now.
 type Disabling interface {
-	Way
+	Named
 
 	// Disabled are their subjects, in an order of their own. Callers must not
 	// modify it.
 	Disabled() []string
-
-	// NameOf is the name of a user with a subject, for the audit log.
-	NameOf(subject string) string
 }
 
 // disabledInterval is how often it is looked at who is disabled.

@@ -206,6 +206,12 @@ func (h *Hosted) signIn(w http.ResponseWriter, r *http.Request) {
 				next = "That is not your doing. The site’s own server does not answer as it should right now."
 			}
 			again.Problem = &page.Problem{Code: "010-015", Title: "Your password could not be checked", Next: next}
+		case oauth.Denied:
+			status = http.StatusForbidden
+			again.Problem = &page.Problem{
+				Code: "010-026", Title: "This account cannot be used here",
+				Next: "Your password is right, but the ID of your account belongs to somebody else here, or cannot be used. You have not been signed in. Tell the people who run this site.",
+			}
 		default:
 		}
 		h.ask(w, r, status, p, t.Another, again)

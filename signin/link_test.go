@@ -77,7 +77,7 @@ func TestClass20AnEmailLinksNobodyUnlessItIsOneThatWasVerified(t *testing.T) {
 	} {
 		f := newAtProvider(t, c.change)
 		u := f.signedIn(f.signsIn(c.claims))
-		if u.Subject != f.acme.subject("d") || u.Linked != "" || u.Name == "demo" || slices.Contains(u.Groups, "players") {
+		if u.Subject != f.acme.Derived("d") || u.Linked != "" || u.Name == "demo" || slices.Contains(u.Groups, "players") {
 			t.Errorf("an address %s: %+v", name, u)
 		}
 	}
@@ -152,9 +152,9 @@ func TestAUserOfThisSiteTakesTheirNameFromSessionsThatHadIt(t *testing.T) {
 		f.use(f.accounts(chief), f.acme)
 		want := c.then
 		if want == "" {
-			want = f.acme.subject("d")
+			want = f.acme.Derived("d")
 		}
-		if u := f.signedIn(b); u.Name != want || u.Subject != f.acme.subject("d") {
+		if u := f.signedIn(b); u.Name != want || u.Subject != f.acme.Derived("d") {
 			t.Errorf("then called by %s: %+v", name, u)
 		}
 	}

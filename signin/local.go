@@ -76,7 +76,7 @@ func (l *Local) Current(u session.User) (session.User, bool) {
 // Disabled implements [Disabling].
 func (l *Local) Disabled() []string { return l.now.Load().disabled }
 
-// NameOf implements [Disabling].
+// NameOf implements [Named].
 func (l *Local) NameOf(subject string) string {
 	if a := l.now.Load().bySubject[subject]; a != nil {
 		return a.user.Name

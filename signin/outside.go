@@ -192,6 +192,10 @@ func (h *Hosted) accept(w http.ResponseWriter, r *http.Request, o outside, b bro
 		return
 	}
 	arrival.User = user
+	if refusal := h.admit(r, user, p.client()); refusal != nil {
+		h.notAdmitted(w, r, b, way, p, user)
+		return
+	}
 	if p.authorization != nil && !p.authorization.AcceptsUser(user) {
 		h.Server.Audit.Record(oauth.Event{What: oauth.AccessDenied, User: user, Client: p.client(), From: h.From(r), Why: "the account does not count for this request"})
 		h.unfit(w, r, b, way, p, user)
@@ -201,7 +205,7 @@ func (h *Hosted) accept(w http.ResponseWriter, r *http.Request, o outside, b bro
 	if done {
 		return
 	}
-	if signedIn && !o.Asked && in.User.Subject != user.Subject {
+	if signedIn && !o.Asked && in.User.Subject != user.Subject && in.User.Subject != h.Ways.OtherSubject(user) {
 		// Any site can send a browser to a provider, and a provider can answer
 		// without asking anybody: that replaces no session.
 		h.somebodyElse(w, r, b, way, p, in.User, user)

@@ -142,10 +142,13 @@ func (ws Ways) own(u session.User, way Way) session.User {
 
 // Called are those whom the configuration may know by a name: users of that name,
 // and who would have it as the subject, which comes from the name of a user who is
-// not in the configuration any more.
+// not in the configuration any more, or is now an own subject.
 func (ws Ways) Called(name string) []session.User {
 	var all []session.User
 	for _, w := range ws {
+		if naming, ok := w.(Naming); ok && naming.OwnSubjects() {
+			all = append(all, session.User{Subject: naming.Derived(name), Name: name})
+		}
 		named, ok := w.(Named)
 		if !ok {
 			continue

@@ -54,6 +54,9 @@ type ProviderOptions struct {
 	// the provider verified that they have their e-mail address. Empty: none.
 	LinkEmail string
 
+	// OwnSubjects says that users are known by their sub as it is.
+	OwnSubjects bool
+
 	Now func() time.Time // nil: time.Now
 	Log *zap.Logger      // nil: nothing is logged
 }
@@ -93,6 +96,7 @@ type Provider struct {
 	loggingOut chan struct{} // places
 	keyReads   *rate.Limiter // for logout tokens
 	groups     groupReader
+	subjects
 	avatarUsed bool
 	lines      seldom.Kinds // in the log, of what a sign-in did without
 	keysDown   atomic.Pointer[DownError]
@@ -153,6 +157,7 @@ func NewProvider(o ProviderOptions) (*Provider, error) {
 	return &Provider{
 		o: o, client: newProviderClient(), finishing: make(chan struct{}, maxFinishing), loggingOut: make(chan struct{}, maxLogouts),
 		keyReads: rate.NewLimiter(rate.Every(keysEvery), keysBurst),
+		subjects: subjects{own: o.OwnSubjects, kind: "oidc", within: o.Issuer},
 		groups:   groupReader{way: o.ID, claim: o.Claims.Groups, separator: o.GroupSeparator, log: o.Log, now: o.Now},
 	}, nil
 }

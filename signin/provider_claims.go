@@ -199,7 +199,7 @@ func userInfoError(err error) error {
 // userOf takes of the claims what may be shown, sent to backends and decided by.
 func (p *Provider) userOf(sub string, claims map[string]any) session.User {
 	c := p.o.Claims
-	u := session.User{Subject: p.subject(sub), Signin: p.o.ID, ProviderID: sub, Avatar: avatar(claims[c.Avatar])}
+	u := session.User{Subject: p.of(sub), Signin: p.o.ID, ProviderID: sub, Avatar: avatar(claims[c.Avatar])}
 	u.Groups = p.groups.read(claims[c.Groups], u.Subject)
 	if verified(claims[c.EmailVerified]) {
 		if email, _ := claims[c.Email].(string); email != "" {
@@ -211,11 +211,6 @@ func (p *Provider) userOf(sub string, claims map[string]any) session.User {
 	name, _ := claims[c.Username].(string)
 	u.Name = cmp.Or(printable(strings.TrimSpace(name)), u.Email, sub)
 	return u
-}
-
-// subject is what the provider's user with that sub is known by here.
-func (p *Provider) subject(sub string) string {
-	return deriveSubject("oidc", p.o.Issuer+"\x00"+sub)
 }
 
 // sessionID is what the provider calls its session, where it says so (OpenID

@@ -38,7 +38,7 @@ type Logout struct {
 	Until   time.Time // when the token is too old in any case
 	Session string    // what the provider calls its session; "": all
 	Sub     string    // what it calls the user; "": it says the session alone
-	Subject string    // the user of that name here, where they are no other way's
+	Subject string    // the subject that is derived from it
 }
 
 // LoggingOut is a way whose provider says when its sessions are over (OpenID
@@ -117,7 +117,7 @@ func (p *Provider) Logout(ctx context.Context, token string) (Logout, error) {
 		l.Session = *claims.Session
 	}
 	if claims.Subject != nil {
-		l.Sub, l.Subject = *claims.Subject, p.subject(*claims.Subject)
+		l.Sub, l.Subject = *claims.Subject, p.Derived(*claims.Subject)
 	}
 	return l, nil
 }

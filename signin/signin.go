@@ -85,6 +85,10 @@ type Named interface {
 	// Find returns the user whose name, or e-mail address, was typed, and whether
 	// there is one. The user's Mark is that of the password of now.
 	Find(name string) (session.User, bool)
+
+	// NameOf is the name of the user with a subject, who may be disabled; "" where
+	// there is none.
+	NameOf(subject string) string
 }
 
 // An Opener is a way that needs more than its configuration. Open is called
@@ -113,6 +117,9 @@ func (ws Ways) Current(u session.User) (session.User, bool) {
 			}
 			now, may := w.Current(u)
 			if _, named := w.(Named); may && !named {
+				if ws.clash(now.Subject, w) != nil { // another user has the subject since
+					return session.User{}, false
+				}
 				now = ws.own(now, w) // the name may have become another user's since
 			}
 			return now, may
@@ -207,7 +214,7 @@ type Hosted struct {
 
 	// Of each way there are lines of their own, and of each reason, so that none hides
 	// another's fault.
-	refusedLogouts, lostLogouts, refusedTickets, unchecked, notBegun, notFinished, notBelieved, noRefresh seldom.Kinds
+	refusedLogouts, lostLogouts, refusedTickets, refusedSubjects, unchecked, notBegun, notFinished, notBelieved, noRefresh seldom.Kinds
 }
 
 // The paths of the hosted page, below the issuer.

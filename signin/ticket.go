@@ -71,7 +71,7 @@ func (h *Hosted) giveTicket(w http.ResponseWriter, r *http.Request, id string) {
 		ticketError(w, http.StatusBadRequest, "invalid_request", `Expected {"state":"…","user":{"subject":"…"}}, with the state that the page got.`)
 		return
 	}
-	if _, err := userOf(id, q.User, nil); err != nil {
+	if err := way.check(q.User); err != nil {
 		ticketError(w, http.StatusBadRequest, "invalid_request", "The user cannot be used: "+err.Error()+".")
 		return
 	}

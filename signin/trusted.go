@@ -31,6 +31,8 @@ type TrustedOptions struct {
 	URL    string
 	Secret string
 
+	OwnSubjects bool // users are known by the subjects that its server says
+
 	Log *zap.Logger // nil: nothing is logged
 }
 
@@ -53,6 +55,7 @@ type Trusted struct {
 	secret signed.Secret
 	store  storage.Store
 	groups groupReader
+	subjects
 }
 
 // NewTrusted refuses what cannot work, and says what would be right.
@@ -68,7 +71,10 @@ func NewTrusted(o TrustedOptions) (*Trusted, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Trusted{o: o, url: u, secret: secret, groups: groupReader{way: o.ID, claim: "groups", log: o.Log, now: time.Now}}, nil
+	return &Trusted{
+		o: o, url: u, secret: secret, groups: groupReader{way: o.ID, claim: "groups", log: o.Log, now: time.Now},
+		subjects: subjects{own: o.OwnSubjects, kind: "way", within: o.ID},
+	}, nil
 }
 
 // CheckTrustedURL says what is wrong with the URL of a sign-in page.
@@ -152,6 +158,18 @@ func (t *Trusted) issue(ctx context.Context, q ticketRequest) (string, error) {
 // token of another server for fresh: its clock is that much behind ours.
 const betweenNodes = 2 * storeclock.MaxDifference
 
+// check says why what its server says of a user cannot be used.
+func (t *Trusted) check(said map[string]any) error {
+	u, err := userOf(t.o.ID, said, t.subjects, nil)
+	if err != nil || !t.own {
+		return err
+	}
+	if err := checkOwnSubject(u.Subject); err != nil {
+		return fmt.Errorf("the user's subject cannot be taken as it is: %w", err)
+	}
+	return nil
+}
+
 // fresh says whether a signed request comes for the first time.
 func (t *Trusted) fresh(ctx context.Context, signature string) (bool, error) {
 	first, err := t.store.CompareAndSwap(ctx, t.key("ticket-request", signature), nil, []byte{1}, 2*ticketSkew+betweenNodes+time.Minute)
@@ -195,5 +213,5 @@ func (t *Trusted) Finish(ctx context.Context, d Departure, answer url.Values) (s
 	} else if !first {
 		return session.User{}, fmt.Errorf("%w: the ticket was used", ErrAnswer)
 	}
-	return userOf(t.o.ID, kept.User, &t.groups)
+	return userOf(t.o.ID, kept.User, t.subjects, &t.groups)
 }
