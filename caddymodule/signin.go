@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/caddyauth"
 	"go.uber.org/zap"
 
+	"github.com/caddy-sso/caddy-sso/oauth"
 	"github.com/caddy-sso/caddy-sso/signin"
 )
 
@@ -47,7 +48,8 @@ type SigninLocal struct {
 	// win. Default: none.
 	UsersFile string `json:"users_file,omitempty"`
 
-	log *zap.Logger
+	log    *zap.Logger
+	groups oauth.ConfiguredGroups // of the users that were read from a Caddyfile
 }
 
 // AttemptsConfig bounds failed sign-ins. What is used up comes back evenly
@@ -206,7 +208,9 @@ func (s *SigninLocal) user(d *caddyfile.Dispenser, all *signin.Local) error {
 				return err
 			})
 		},
-		"group":   func() error { return some(d, &u.Groups) },
+		"group": func() error {
+			return each(d, &u.Groups, func(name string) error { return s.groups.Add(name, u.names()) })
+		},
 		"subject": func() error { return one(d, &u.Subject) },
 	})
 	if err != nil {
