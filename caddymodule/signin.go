@@ -88,6 +88,10 @@ type UserConfig struct {
 	// The user's UUID, for one who had another before. Default: derived from
 	// the name, the same after a restart and on every node.
 	Subject string `json:"subject,omitempty"`
+
+	// When the account was made, as `2019-04-27` or `2019-04-27T12:41:02Z`: the
+	// Login API's `registered`. Default: when the user signed in.
+	Registered string `json:"registered,omitempty"`
 }
 
 // CaddyModule returns the Caddy module information.
@@ -146,7 +150,11 @@ func (u *UserConfig) addTo(way *signin.Local, encoded string) error {
 	if u.Subject != "" && !uuid.MatchString(u.Subject) {
 		return fmt.Errorf("user %q: subject %q is no UUID in lower case", u.Name, u.Subject)
 	}
-	return way.Add(signin.Account{Name: u.Name, Hash: hash, Email: u.Email, Groups: u.Groups, Subject: u.Subject})
+	registered, err := signin.ParseRegistered(u.Registered)
+	if err != nil {
+		return fmt.Errorf("user %q: %w", u.Name, err)
+	}
+	return way.Add(signin.Account{Name: u.Name, Hash: hash, Email: u.Email, Groups: u.Groups, Subject: u.Subject, Registered: registered})
 }
 
 // AttemptLimits implements AttemptLimiter.
@@ -165,9 +173,10 @@ func (s *SigninLocal) AttemptLimits() signin.AttemptLimits {
 //			every       <duration>
 //		}
 //		user <name> <hash> {
-//			email   <address>
-//			group   <name>...
-//			subject <uuid>
+//			email      <address>
+//			group      <name>...
+//			subject    <uuid>
+//			registered <date>
 //		}
 //		users <path>
 //	}
@@ -212,6 +221,12 @@ func (s *SigninLocal) user(d *caddyfile.Dispenser, all *signin.Local) error {
 			return each(d, &u.Groups, func(name string) error { return s.groups.Add(name, u.names()) })
 		},
 		"subject": func() error { return one(d, &u.Subject) },
+		"registered": func() error {
+			return checked(d, &u.Registered, func(text string) error {
+				_, err := signin.ParseRegistered(text)
+				return err
+			})
+		},
 	})
 	if err != nil {
 		return err

@@ -157,6 +157,7 @@ func userOf(way string, said map[string]any, groups *groupReader) (session.User,
 			u.Email = email
 		}
 	}
+	u.Registered = groups.registered(said["registered"], u.Subject)
 	name, _ := said["name"].(string)
 	u.Name = cmp.Or(printable(strings.TrimSpace(name)), u.Email, sub)
 	return u, nil
