@@ -160,7 +160,7 @@ func (w *world) caddyfile(t *testing.T) string {
 			more = "redirect_uri " + w.partner + "/try\n"
 		}
 		if c.name == "Older partner" { // which has no PKCE
-			more = "allow_no_pkce\ndefault_audience\n"
+			more = "allow_no_pkce\n"
 		}
 		fmt.Fprintf(&b, `		client %d {
 			name "%s"
