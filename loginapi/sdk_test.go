@@ -28,12 +28,13 @@ var userModels = map[string]model{
 		"email": optional(text), "name": optional(text), "nickname": optional(text), "picture": optional(text), "external_id": optional(text),
 	},
 	"Unity": {
-		"id": text, "username": text, "groups": list(model{"id": int32s, "name": text, "is_default": defaulted(boolean), "is_deletable": defaulted(boolean)}),
-		"registered": text, "last_login": text, "is_anonymous": optional(boolean), "email": optional(text), "picture": optional(text),
+		"id": optional(text), "username": optional(text),
+		"groups":     optional(list(model{"id": defaulted(int32s), "name": optional(text), "is_default": defaulted(boolean), "is_deletable": defaulted(boolean)})),
+		"registered": optional(text), "last_login": optional(text), "is_anonymous": optional(boolean), "email": optional(text), "picture": optional(text),
 	},
 	"Unreal": {
-		"id": text, "groups": list(model{"id": int32s, "name": text, "is_default": defaulted(boolean), "is_deletable": defaulted(boolean)}),
-		"last_login": text, "registered": text, "ban": defaulted(object(model{})),
+		"id": defaulted(text), "groups": defaulted(list(model{"id": defaulted(int32s), "name": defaulted(text), "is_default": defaulted(boolean), "is_deletable": defaulted(boolean)})),
+		"last_login": defaulted(text), "registered": defaulted(text), "ban": defaulted(object(model{})),
 		"email": defaulted(text), "name": defaulted(text), "nickname": defaulted(text), "picture": defaulted(text), "external_id": defaulted(text),
 	},
 	"Cocos": {
@@ -201,10 +202,10 @@ func TestEveryPublishedSDKCanReadTheOtherAnswers(t *testing.T) {
 	wantDecoded(t, w.Get("/api/oauth2/sso?"+game().Encode(), cookie), map[string]model{"each": loginURLModel})
 	wantDecoded(t, w.Get("/api/oauth2/social/acme/login_url?"+game().Encode(), ""), map[string]model{"each": socialURLModel})
 	for name, a := range map[string]answer{
-		"400": w.login(loginPath, game("state", "short"), right),
-		"401": w.login(loginPath, game(), `{"username":"ada","password":"wrong"}`),
-		"404": w.login(loginPath, game("client_id", "77"), right),
-		"422": w.login(loginPath, game("client_id", "3", "redirect_uri", "https://closed.example/cb", "audience", "closed"), right),
+		"400":                     w.login(loginPath, game("state", "short"), right),
+		"401":                     w.login(loginPath, game(), `{"username":"ada","password":"wrong"}`),
+		"404":                     w.login(loginPath, game("client_id", "77"), right),
+		"422":                     w.login(loginPath, game("client_id", "3", "redirect_uri", "https://closed.example/cb", "audience", "closed"), right),
 		"of a token that is none": w.Send(http.MethodGet, "/api/users/me", "", bearer("none")...),
 		"of a spent code":         w.token(redemption("none")),
 	} {
