@@ -69,6 +69,7 @@ type App struct {
 	clients *oauth.Clients
 	engine  Engine
 	ways    signin.Ways
+	groups  oauth.ConfiguredGroups
 	limits  signin.AttemptLimits
 	pages   *page.Pages
 	vault   keys.Vault // where the engine is not shared by nodes
@@ -187,6 +188,11 @@ func (a *App) loadSignin(ctx caddy.Context) error {
 			}
 		}
 		a.ways = append(a.ways, w)
+		if local, ok := m.(*SigninLocal); ok {
+			if err := local.nameGroups(&a.groups); err != nil {
+				return fmt.Errorf("signin local: %w", err)
+			}
+		}
 		if provider, ok := w.(*signin.Provider); ok && a.clients.UseAvatar() {
 			provider.UseAvatar()
 		}

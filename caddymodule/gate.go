@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
@@ -147,6 +148,11 @@ func (g *Gate) Provision(ctx caddy.Context) error {
 	}
 	if err := g.checkBearer(g.app.clients.Get); err != nil {
 		return err
+	}
+	for _, name := range g.Require {
+		if err := g.app.groups.Add(name, g.requires()); err != nil {
+			return err
+		}
 	}
 	g.policy = gate.Policy{
 		Groups: g.Require, Popup: g.Popup, DropForms: g.DropForms,
@@ -292,6 +298,7 @@ func parseGate(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	}
 	d := h.Dispenser
 	line, clientLine, failLine, bearerLine := *d, *d, *d, *d
+	var requireLines []caddyfile.Dispenser // by group
 	err = options(d, map[string]func() error{
 		"client": func() error {
 			clientLine = *d
@@ -305,7 +312,11 @@ func parseGate(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 			if !d.NextArg() || d.Val() != "group" {
 				return d.Errf("require: expected: require group <name>...")
 			}
-			return some(d, &g.Require)
+			err := some(d, &g.Require)
+			for len(requireLines) < len(g.Require) {
+				requireLines = append(requireLines, *d)
+			}
+			return err
 		},
 		"allow_preflight": flag(&g.AllowPreflight),
 		"bearer": func() error {
@@ -360,6 +371,15 @@ func parseGate(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	}
 	if err := g.checkBearer(app.knownClient); err != nil {
 		return nil, bearerLine.WrapErr(err)
+	}
+	groups, err := app.configuredGroups(h.State)
+	if err != nil {
+		return nil, err
+	}
+	for i, name := range g.Require {
+		if err := groups.Add(name, g.requires()); err != nil {
+			return nil, requireLines[i].WrapErr(err)
+		}
 	}
 	return h.NewRoute(nil, g), nil
 }

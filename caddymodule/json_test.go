@@ -133,6 +133,9 @@ func TestAWrongJSONConfigurationIsRefused(t *testing.T) {
 		{"an e-mail with two @", inUser, "email", "a@b@c.example", []string{`user "demo"`, "is no address"}},
 		{"a subject that is no UUID", inUser, "subject", "1", []string{`user "demo"`, "no UUID"}},
 		{"an empty group", inUser, "groups", list{""}, []string{`user "demo"`, "empty"}},
+		{"groups of one number", inUser, "groups", list{"players", likePlayers}, []string{`group "players" (user "demo")`, `group "ptattrm" (user "demo")`, "rename one"}},
+		{"a gate that requires a group of a user's number", inGate, "require", list{likePlayers}, []string{`group "players" (user "demo")`, "require group of the gate of client 1", "rename one"}},
+		{"a date that is none", inUser, "registered", "soon", []string{`user "demo": registered "soon"`, "such as 2019-04-27"}},
 		{"a group with a comma", inUser, "groups", list{"players", "staff,admins"}, []string{`user "demo": group "staff,admins" has a comma in it`, "write each group by itself"}},
 
 		{"a client with ID 0", inClient, "id", "0", []string{"client 0", "positive integer"}},

@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/caddyauth"
 	"go.uber.org/zap"
 
+	"github.com/caddy-sso/caddy-sso/oauth"
 	"github.com/caddy-sso/caddy-sso/signin"
 )
 
@@ -47,7 +48,8 @@ type SigninLocal struct {
 	// win. Default: none.
 	UsersFile string `json:"users_file,omitempty"`
 
-	log *zap.Logger
+	log    *zap.Logger
+	groups oauth.ConfiguredGroups // of the users that were read from a Caddyfile
 }
 
 // AttemptsConfig bounds failed sign-ins. What is used up comes back evenly
@@ -86,6 +88,10 @@ type UserConfig struct {
 	// The user's UUID, for one who had another before. Default: derived from
 	// the name, the same after a restart and on every node.
 	Subject string `json:"subject,omitempty"`
+
+	// When the account was made, as `2019-04-27` or `2019-04-27T12:41:02Z`: the
+	// Login API's `registered`. Default: when the user signed in.
+	Registered string `json:"registered,omitempty"`
 }
 
 // CaddyModule returns the Caddy module information.
@@ -144,7 +150,11 @@ func (u *UserConfig) addTo(way *signin.Local, encoded string) error {
 	if u.Subject != "" && !uuid.MatchString(u.Subject) {
 		return fmt.Errorf("user %q: subject %q is no UUID in lower case", u.Name, u.Subject)
 	}
-	return way.Add(signin.Account{Name: u.Name, Hash: hash, Email: u.Email, Groups: u.Groups, Subject: u.Subject})
+	registered, err := signin.ParseRegistered(u.Registered)
+	if err != nil {
+		return fmt.Errorf("user %q: %w", u.Name, err)
+	}
+	return way.Add(signin.Account{Name: u.Name, Hash: hash, Email: u.Email, Groups: u.Groups, Subject: u.Subject, Registered: registered})
 }
 
 // AttemptLimits implements AttemptLimiter.
@@ -163,9 +173,10 @@ func (s *SigninLocal) AttemptLimits() signin.AttemptLimits {
 //			every       <duration>
 //		}
 //		user <name> <hash> {
-//			email   <address>
-//			group   <name>...
-//			subject <uuid>
+//			email      <address>
+//			group      <name>...
+//			subject    <uuid>
+//			registered <date>
 //		}
 //		users <path>
 //	}
@@ -206,8 +217,16 @@ func (s *SigninLocal) user(d *caddyfile.Dispenser, all *signin.Local) error {
 				return err
 			})
 		},
-		"group":   func() error { return some(d, &u.Groups) },
+		"group": func() error {
+			return each(d, &u.Groups, func(name string) error { return s.groups.Add(name, u.names()) })
+		},
 		"subject": func() error { return one(d, &u.Subject) },
+		"registered": func() error {
+			return checked(d, &u.Registered, func(text string) error {
+				_, err := signin.ParseRegistered(text)
+				return err
+			})
+		},
 	})
 	if err != nil {
 		return err

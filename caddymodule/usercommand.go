@@ -31,6 +31,7 @@ func userCommand() *cobra.Command {
 		"one counts, and the log of Caddy says which line of the file is left out."
 	add.Flags().StringArray("group", nil, "A group that the user is in, or several with commas between them; may be repeated")
 	add.Flags().String("subject", "", "The UUID of a user who had another before")
+	add.Flags().String("registered", "", "When the account was made, such as 2019-04-27")
 	algorithmFlag(add)
 	passwd := usersFileCommand("passwd <name>", "Asks for a new password of a user", cobra.ExactArgs(1), changePassword)
 	algorithmFlag(passwd)
@@ -58,7 +59,7 @@ func algorithmFlag(cmd *cobra.Command) {
 }
 
 func addUser(fl caddycmd.Flags) (int, error) {
-	r := signin.UserRecord{Name: fl.Arg(0), Email: fl.String("email"), Subject: fl.String("subject")}
+	r := signin.UserRecord{Name: fl.Arg(0), Email: fl.String("email"), Subject: fl.String("subject"), Registered: fl.String("registered")}
 	// GetStringArray takes one empty group for none.
 	for _, groups := range fl.Lookup("group").Value.(interface{ GetSlice() []string }).GetSlice() {
 		r.Groups = append(r.Groups, strings.Split(groups, ",")...)

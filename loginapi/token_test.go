@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"hash/fnv"
+	"math"
 	"net/http"
 	"net/url"
 	"reflect"
@@ -52,7 +53,7 @@ func TestACodeBecomesTheTokenOfTheReference(t *testing.T) {
 	want := oauth.Claims{
 		Issuer: issuer, Subject: ada.Subject, Audience: []string{"game", "https://api.example/a b+c"},
 		Expires: start.Unix() + 3610, IssuedAt: start.Unix() + 10, Scopes: []string{"offline", "email"},
-		Groups:  []oauth.GroupClaim{{ID: fnv1a("players"), Name: "players", IsDefault: true}, {ID: fnv1a("crew"), Name: "crew"}},
+		Groups:  []oauth.GroupClaim{{ID: low31("players"), Name: "players", IsDefault: true}, {ID: low31("crew"), Name: "crew"}},
 		Project: "1", Username: "ada", Email: ada.Email, ClientID: "1", SessionID: base64.RawURLEncoding.EncodeToString(key[:]),
 	}
 	if !reflect.DeepEqual(claims, want) {
@@ -60,10 +61,11 @@ func TestACodeBecomesTheTokenOfTheReference(t *testing.T) {
 	}
 }
 
-func fnv1a(s string) uint32 {
+// low31 is what clients that read a signed integer of 32 bits can read of a hash.
+func low31(s string) uint32 {
 	h := fnv.New32a()
 	h.Write([]byte(s))
-	return h.Sum32()
+	return h.Sum32() & math.MaxInt32
 }
 
 func TestTheTokensOfEachClientAreItsOwn(t *testing.T) {

@@ -48,13 +48,6 @@ type License struct {
 	Account string `json:"license_customer_account,omitempty"`
 }
 
-// A GroupClaim is a group as the Login API's tokens have it.
-type GroupClaim struct {
-	ID        uint32 `json:"id"`
-	Name      string `json:"name"`
-	IsDefault bool   `json:"is_default"`
-}
-
 func (s *Server) accessClaims(g given) extendedClaims {
 	now := s.Now()
 	provider := s.provider(g.user)
@@ -189,19 +182,4 @@ func parseSessionID(s string) (session.Key, bool) {
 		return session.Key{}, false
 	}
 	return session.Key(raw), true
-}
-
-// GroupClaims numbers groups by a hash of their names (FNV-1a), since the
-// Login API has integers there and ours have only names: the number is the
-// same on every node and after every restart.
-func GroupClaims(names []string) []GroupClaim {
-	groups := make([]GroupClaim, 0, len(names))
-	for i, name := range names {
-		id := uint32(2166136261)
-		for j := range len(name) {
-			id = (id ^ uint32(name[j])) * 16777619
-		}
-		groups = append(groups, GroupClaim{ID: id, Name: name, IsDefault: i == 0})
-	}
-	return groups
 }

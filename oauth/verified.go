@@ -83,6 +83,8 @@ type knownGrant struct {
 	offline bool
 	user    *session.User
 
+	signedIn int64 // of an offline grant, in Unix seconds: when its user signed in
+
 	offlineAccess bool // its client calls the scope offline_access
 
 	// outlived is set once the grant has outlived its session, which cannot
@@ -272,7 +274,7 @@ func (g *Grants) read(ctx context.Context, id string, offline bool) (*knownGrant
 	stored, err := g.offline(ctx, id)
 	if stored != nil {
 		user := stored.User // and no more of it stays in memory
-		known.user, known.offlineAccess = &user, stored.OfflineAccess
+		known.user, known.signedIn, known.offlineAccess = &user, stored.AuthTime, stored.OfflineAccess
 	}
 	return known, err
 }

@@ -25,11 +25,20 @@ type Verified struct {
 	Claims Claims
 	Client *Client
 
-	offlineAccess bool // its client calls the scope offline_access
+	offlineAccess bool  // its client calls the scope offline_access
+	signedIn      int64 // of a grant that has outlived its session, in Unix seconds
 
 	// SignedIn is whose token it is: the zero value for a client's own token.
 	// Session is nil where the grant has outlived it.
 	SignedIn
+}
+
+// SignInTime is when the user of the token signed in.
+func (v *Verified) SignInTime() time.Time {
+	if v.Session == nil {
+		return time.Unix(v.signedIn, 0)
+	}
+	return v.Session.Begun()
 }
 
 // Scopes are those of the token, as they were asked for.
@@ -198,7 +207,7 @@ func (s *Server) verifyOffline(v *Verified, grant *knownGrant) *Error {
 	if !ok {
 		return invalidToken(ErrUserGone)
 	}
-	v.User = user
+	v.User, v.signedIn = user, grant.signedIn
 	return v.checkSubject()
 }
 

@@ -79,7 +79,7 @@ func (s *Sessions) begin(ctx context.Context, in SignIn) (Token, *Session, error
 	r := record{
 		Version: records.Version, format: s.terms.format,
 		Subject: u.Subject, Name: u.Name, Email: u.Email, Groups: u.Groups, Avatar: clean(u.Avatar, longestAvatar), Signin: u.Signin,
-		ProviderID: whole(u.ProviderID, longestProviderID), Linked: u.Linked, Mark: u.Mark, Upstream: in.Upstream.begun(now),
+		ProviderID: whole(u.ProviderID, longestProviderID), Linked: u.Linked, Mark: u.Mark, Registered: u.Registered, Upstream: in.Upstream.begun(now),
 		Begun: now, Seen: now, Expires: now + s.terms.lifetime, Idle: s.terms.idle,
 		Agent: clean(in.Agent, longestAgent), From: clean(in.From, longestFrom),
 	}

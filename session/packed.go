@@ -32,6 +32,8 @@ type packed struct {
 
 	Sites    sites    `cbor:"16,keyasint,omitempty"`
 	Upstream Upstream `cbor:"17,keyasint,omitzero"`
+
+	Registered int64 `cbor:"18,keyasint,omitempty"` // Unix seconds
 }
 
 func (r *record) pack() *packed {
@@ -41,7 +43,7 @@ func (r *record) pack() *packed {
 		ProviderID: r.ProviderID, Linked: r.Linked, Mark: packBase64(r.Mark),
 		Begun: r.Begun, Lasts: r.Expires - r.Begun, Seen: r.Seen - r.Begun, Idle: r.Idle,
 		Agent: shortenAgent.Replace(r.Agent), From: packAddress(r.From),
-		Sites: r.Sites, Upstream: r.Upstream,
+		Sites: r.Sites, Upstream: r.Upstream, Registered: r.Registered,
 	}
 }
 
@@ -52,7 +54,7 @@ func (p *packed) unpack() record {
 		ProviderID: p.ProviderID, Linked: p.Linked, Mark: unpack(p.Mark, strict.EncodeToString),
 		Begun: p.Begun, Expires: p.Begun + p.Lasts, Seen: p.Begun + p.Seen, Idle: p.Idle,
 		Agent: p.Agent, From: unpack(p.From, formatAddress),
-		Sites: p.Sites, Upstream: p.Upstream,
+		Sites: p.Sites, Upstream: p.Upstream, Registered: p.Registered,
 	}
 }
 

@@ -21,6 +21,7 @@ type record struct {
 	ProviderID string `json:"provider_id,omitempty"`
 	Linked     string `json:"linked,omitempty"`
 	Mark       string `json:"mark,omitempty"`
+	Registered int64  `json:"registered,omitempty"` // Unix seconds
 
 	Begun   int64  `json:"begun"` // milliseconds since 1970, as are all below
 	Expires int64  `json:"expires"`

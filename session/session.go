@@ -22,6 +22,7 @@ package session
 import (
 	"errors"
 	"math"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -66,6 +67,9 @@ type User struct {
 	// Mark tells the credential that the user had at the sign-in from any later
 	// one. It is no secret. Empty: the way to sign in does not tell.
 	Mark string `cbor:"9,keyasint,omitempty"`
+
+	// Registered is when the account was made, in Unix seconds; 0: that is not known.
+	Registered int64 `cbor:"10,keyasint,omitempty" json:",omitempty"`
 }
 
 // A Session is one browser's sign-in. Its methods are safe for concurrent use.
@@ -74,9 +78,9 @@ type Session struct {
 
 	// All strings of the user share one backing string, and the ways of signing
 	// in are interned: of a million sessions, every byte counts. After the
-	// groups comes the avatar, then the provider's ID, the mark, and then, but not
-	// in sessions that are kept in memory, the device's agent and address, a NUL
-	// before each. kept is for how many seconds after its last use the session is
+	// groups comes the avatar, then the provider's ID, the mark, when the account was
+	// made, and then, but not in sessions that are kept in memory, the device's agent
+	// and address, a NUL before each. kept is for how many seconds after its last use the session is
 	// stored; 0 is not known.
 	text      string
 	groups    []string
@@ -101,7 +105,8 @@ func (s *Session) ID() string { return s.key.ID() }
 func (s *Session) User() User {
 	avatar, rest, _ := strings.Cut(s.afterGroups(), "\x00")
 	providerID, rest, _ := strings.Cut(rest, "\x00")
-	mark, _, _ := strings.Cut(rest, "\x00")
+	mark, rest, _ := strings.Cut(rest, "\x00")
+	registered, _, _ := strings.Cut(rest, "\x00")
 	signin, linked := waysOf(s.signin.Value())
 	return User{
 		Subject: s.text[:s.nameAt],
@@ -114,7 +119,25 @@ func (s *Session) User() User {
 		Signin:     signin,
 		Linked:     linked,
 		Mark:       mark,
+		Registered: parseRegistered(registered),
 	}
+}
+
+// parseRegistered is the inverse of formatRegistered.
+func parseRegistered(text string) int64 {
+	if text == "" { // of most sessions
+		return 0
+	}
+	seconds, _ := strconv.ParseInt(text, 36, 64)
+	return seconds
+}
+
+// formatRegistered spells when an account was made; "" is not known.
+func formatRegistered(seconds int64) string {
+	if seconds == 0 {
+		return ""
+	}
+	return strconv.FormatInt(seconds, 36)
 }
 
 // Agent returns what the browser called itself when the user signed in: at most
@@ -132,11 +155,11 @@ func (s *Session) From() string {
 }
 
 func (s *Session) device() (agent, from string) {
-	parts := strings.SplitN(s.afterGroups(), "\x00", 5)
-	if len(parts) < 5 {
+	parts := strings.SplitN(s.afterGroups(), "\x00", 6)
+	if len(parts) < 6 {
 		return "", ""
 	}
-	return parts[3], parts[4]
+	return parts[4], parts[5]
 }
 
 func (s *Session) afterGroups() string {
@@ -176,12 +199,16 @@ func newSession(k Key, r record) *Session {
 		r.Agent = clean(wholeAgent.Replace(r.Agent), longestAgent)
 	}
 	after := r.Avatar
+	registered := formatRegistered(r.Registered)
 	device := r.Agent != "" || r.From != ""
-	if device || r.ProviderID != "" || r.Mark != "" {
+	if device || r.ProviderID != "" || r.Mark != "" || registered != "" {
 		after += "\x00" + r.ProviderID
 	}
-	if device || r.Mark != "" {
+	if device || r.Mark != "" || registered != "" {
 		after += "\x00" + r.Mark
+	}
+	if device || registered != "" {
+		after += "\x00" + registered
 	}
 	if device {
 		after += "\x00" + r.Agent + "\x00" + r.From

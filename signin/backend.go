@@ -164,6 +164,7 @@ func userOf(way string, said map[string]any, known subjects, groups *groupReader
 			u.Email = email
 		}
 	}
+	u.Registered = groups.registered(said["registered"], u.Subject)
 	name, _ := said["name"].(string)
 	u.Name = cmp.Or(printable(strings.TrimSpace(name)), u.Email, sub)
 	return u, nil

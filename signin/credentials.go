@@ -180,11 +180,12 @@ func (h *Hosted) begin(w http.ResponseWriter, r *http.Request, in session.SignIn
 	if err != nil {
 		return oauth.SignedIn{}, err
 	}
-	if _, may := h.Ways.Current(u); !may {
+	now, may := h.Server.Users.Current(u)
+	if !may {
 		// Whoever ended what the user has open has not seen this one.
 		return oauth.SignedIn{}, errors.Join(errNoLonger, h.Server.Sessions.End(r.Context(), sess.Key()))
 	}
 	h.Session.Set(w, token.Encode(), h.Lifetime)
 	h.Server.Audit.Record(oauth.Event{What: oauth.SignedInEvent, User: u, Client: client, Session: sess, From: h.From(r)})
-	return oauth.SignedIn{Session: sess, User: u}, nil
+	return oauth.SignedIn{Session: sess, User: now}, nil
 }

@@ -73,7 +73,7 @@ func (d *directory) put(a Account) error {
 		return fmt.Errorf("subject %s is another user's", subject)
 	}
 	acc := &account{hash: a.Hash, disabled: a.Disabled, user: session.User{
-		Subject: subject, Name: a.Name, Email: a.Email, Groups: slices.Clone(a.Groups), Signin: d.way, Mark: a.Hash.mark,
+		Subject: subject, Name: a.Name, Email: a.Email, Groups: slices.Clone(a.Groups), Signin: d.way, Mark: a.Hash.mark, Registered: a.Registered,
 	}}
 	if a.Email != "" {
 		email, err := CanonicalEmail(a.Email)

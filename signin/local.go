@@ -25,6 +25,9 @@ type Account struct {
 	// the same after a restart and on every node.
 	Subject string
 
+	// Registered is when the account was made, in Unix seconds; 0: that is not known.
+	Registered int64
+
 	// Disabled keeps the user from signing in, and the name from anybody else.
 	Disabled bool
 }

@@ -25,6 +25,9 @@ type UserRecord struct {
 	Groups   []string `json:"groups,omitempty"`
 	Subject  string   `json:"subject,omitempty"`
 	Disabled bool     `json:"disabled,omitempty"`
+
+	// Registered is when the account was made: see [ParseRegistered].
+	Registered string `json:"registered,omitempty"`
 }
 
 const (
@@ -215,7 +218,13 @@ func (f *usersFile) add(all *directory, r UserRecord, hashes map[string]Hash) er
 		}
 	}
 	hashes[hash.encoded] = hash
-	return all.add(Account{Name: r.Name, Hash: hash, Email: r.Email, Groups: r.Groups, Subject: r.Subject, Disabled: r.Disabled})
+	registered, err := ParseRegistered(r.Registered)
+	if err != nil {
+		return fmt.Errorf("user %q: %w", r.Name, err)
+	}
+	return all.add(Account{
+		Name: r.Name, Hash: hash, Email: r.Email, Groups: r.Groups, Subject: r.Subject, Registered: registered, Disabled: r.Disabled,
+	})
 }
 
 // readUsersFile reads a bounded regular file: any other might never end.
@@ -273,7 +282,8 @@ func ParseUserRecord(line []byte) (UserRecord, error) {
 	case r.Subject != "" && !subjectUUID.MatchString(r.Subject):
 		return UserRecord{}, fmt.Errorf("user %q: subject %q is no UUID in lower case", r.Name, r.Subject)
 	}
-	if err := checkGroups(r.Groups); err != nil {
+	_, err = ParseRegistered(r.Registered)
+	if err := errors.Join(checkGroups(r.Groups), err); err != nil {
 		return UserRecord{}, fmt.Errorf("user %q: %w", r.Name, err)
 	}
 	return r, nil

@@ -153,11 +153,14 @@ func (w *world) caddyfile(t *testing.T) string {
 	}
 	b.WriteString("\t\t}\n")
 	for i, c := range []struct{ name, origin string }{
-		{"Demo game", w.game}, {"Night club", w.club}, {"Arena", w.arena}, {"Staff room", w.staff}, {"Shop", w.shop}, {"Partner", w.partner},
+		{"Demo game", w.game}, {"Night club", w.club}, {"Arena", w.arena}, {"Staff room", w.staff}, {"Shop", w.shop}, {"Partner", w.partner}, {"Older partner", w.partner},
 	} {
 		more := ""
 		if c.origin == w.partner {
 			more = "redirect_uri " + w.partner + "/try\n"
+		}
+		if c.name == "Older partner" { // which has no PKCE
+			more = "allow_no_pkce\n"
 		}
 		fmt.Fprintf(&b, `		client %d {
 			name "%s"

@@ -1,0 +1,53 @@
+package caddymodule
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/caddy-sso/caddy-sso/oauth"
+)
+
+// nameGroups adds the groups that the configuration names for users. Those of a
+// file change, and are looked at when its users come.
+func (s *SigninLocal) nameGroups(all *oauth.ConfiguredGroups) error {
+	for _, u := range s.Users {
+		for _, name := range u.Groups {
+			if err := all.Add(name, u.names()); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// names is where a group of the user is named, for an error.
+func (u *UserConfig) names() string { return fmt.Sprintf("user %q", u.Name) }
+
+// requires is where a group is named that the gate asks for.
+func (g *Gate) requires() string { return "require group of the gate of client " + g.Client }
+
+// groupsState is where the groups that were named so far are kept while a Caddyfile
+// is read.
+const groupsState = "sso.groups"
+
+// configuredGroups are those of the option's users, and of all gates before.
+func (a *App) configuredGroups(state map[string]any) (*oauth.ConfiguredGroups, error) {
+	if groups, ok := state[groupsState].(*oauth.ConfiguredGroups); ok {
+		return groups, nil
+	}
+	groups := new(oauth.ConfiguredGroups)
+	for _, raw := range a.SigninRaw {
+		var way struct {
+			Method string `json:"method"`
+			SigninLocal
+		}
+		if err := json.Unmarshal(raw, &way); err != nil || way.Method != "local" {
+			continue // of another kind
+		}
+		if err := way.nameGroups(groups); err != nil {
+			return nil, err
+		}
+	}
+	state[groupsState] = groups
+	return groups, nil
+}
