@@ -1,5 +1,5 @@
-// Package signin is the hosted page: where people sign in, see who they are,
-// switch user and sign out, and the widget that a popup goes by. It also holds
+// Package signin is the hosted page: where people sign in, are asked for their consent,
+// see who they are, switch user and sign out, and the widget that a popup goes by. It also holds
 // the ways to sign in; local accounts are one, and others can be added from
 // outside by what implements [Way].
 //
@@ -159,9 +159,16 @@ type Request struct {
 	// with it. Both take its query.
 	Page, Continue string
 
+	// Consent is the path of its consent page, which takes the same query.
+	Consent string
+
 	// Check parses the query and holds it against the client's registration.
 	// What is wrong is shown, not redirected.
 	Check func(ctx context.Context, rawQuery string) (*oauth.Authorization, *oauth.Error)
+
+	// Deny answers the form of the consent page where the user does not allow what
+	// is asked for.
+	Deny func(w http.ResponseWriter, r *http.Request, a *oauth.Authorization)
 }
 
 // A Hosted answers the paths of the hosted page, all below /sso/. Its fields
@@ -235,6 +242,8 @@ func (h *Hosted) Endpoint(path string) http.HandlerFunc {
 	switch path {
 	case SignInPath, OpenIDPath:
 		return h.methods(h.showSignIn, h.signIn)
+	case ConsentPath, OpenIDConsentPath:
+		return h.methods(h.showConsent, h.answerConsent)
 	case SignOutPath:
 		return h.methods(h.showSignOut, h.signOut)
 	case AccountPath, "/sso":
