@@ -387,7 +387,7 @@ func (h *Hosted) failed(w http.ResponseWriter, r *http.Request, err error) {
 func (h *Hosted) failedFor(w http.ResponseWriter, r *http.Request, p purpose, err error) {
 	h.Log.Error("answering the hosted page", zap.Error(err))
 	retry := page.RetryOf(r)
-	if p.page != "" && p.page != r.URL.Path {
+	if p.page != "" && p.page != r.URL.Path && (p.request == nil || p.request.Consent != r.URL.Path) {
 		retry = &page.Retry{URL: p.address(false)}
 	}
 	h.message(w, http.StatusServiceUnavailable, p, page.Message{
