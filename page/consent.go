@@ -19,8 +19,8 @@ type Consent struct {
 	SwitchURL string   // to sign in with another account
 	Problem   *Problem // why the page shows again
 
-	// WithdrawURL is where the user can withdraw it, where it is remembered; else empty.
-	WithdrawURL string
+	// Remembered says that the user is not asked again, and can withdraw it.
+	Remembered bool
 
 	WidgetOnly bool   // leaves out the brand
 	Opener     Opener // is told that the page is open or closed

@@ -30,7 +30,7 @@ func everyPage() []any {
 		&page.Consent{
 			App: "Acme", Person: ada, Scopes: []page.Scope{{Name: "email"}, {Name: "inventory", Text: "trade your items", New: true}}, Site: "app.example",
 			Form: form, SwitchURL: "/sso/sign_in?switch=1", Problem: &page.Problem{Title: "Something changed", Next: "Answer once more."},
-			WithdrawURL: "/sso/sessions", Opener: page.Opener{Origin: "https://app.example", State: "12345678"},
+			Remembered: true, Opener: page.Opener{Origin: "https://app.example", State: "12345678"},
 		},
 		&page.Continue{Title: "You’re signed in", App: "Acme", URL: "https://app.example/"},
 		&page.FormPost{

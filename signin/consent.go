@@ -86,6 +86,7 @@ func (h *Hosted) askConsent(w http.ResponseWriter, r *http.Request, status int, 
 		return
 	}
 	v := page.Consent{
+		Remembered: a.Client.Consent == oauth.ConsentFirst,
 		App: p.app(), Person: *person(in.User), Scopes: scopesOf(a.Client, a.Scopes), Problem: problem,
 		Form:      page.Form{Action: withQuery(r.URL.Path, r.URL.RawQuery), Transaction: sealed},
 		SwitchURL: p.address(true), WidgetOnly: p.widgetOnly(), Opener: p.opener(),
@@ -95,9 +96,6 @@ func (h *Hosted) askConsent(w http.ResponseWriter, r *http.Request, status int, 
 	}
 	if !a.CustomScheme() {
 		v.Site = a.Redirect.URL.Host
-	}
-	if a.Client.Consent == oauth.ConsentFirst {
-		v.WithdrawURL = SessionsPath
 	}
 	h.Pages.Consent(w, status, v)
 }
