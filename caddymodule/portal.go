@@ -179,9 +179,9 @@ func (p *Portal) newLogin(c *core) *loginapi.API {
 func (p *Portal) newOpenID(c *core) *oidc.API {
 	a := p.app
 	return &oidc.API{
-		Server:       c.server,
-		Cookie:       a.sessionCookie(),
-		HostedPage:   func(rawQuery string) string { return signin.RedirectToOpenID(a.Issuer, rawQuery) },
+		Server:     c.server,
+		Cookie:     a.sessionCookie(),
+		HostedPage: func(rawQuery string) string { return signin.RedirectToOpenID(a.Issuer, rawQuery) },
 		ConsentPage: func(rawQuery string) string {
 			return signin.RedirectToConsent(a.Issuer, signin.OpenIDConsentPath, rawQuery)
 		},

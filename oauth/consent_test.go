@@ -227,4 +227,3 @@ func TestAUserAnswersNoMoreThanSoOftenInAnHour(t *testing.T) {
 		t.Error(refusal)
 	}
 }
-

@@ -87,7 +87,7 @@ func (h *Hosted) askConsent(w http.ResponseWriter, r *http.Request, status int, 
 	}
 	v := page.Consent{
 		Remembered: a.Client.Consent == oauth.ConsentFirst,
-		App: p.app(), Person: *person(in.User), Scopes: scopesOf(a.Client, a.Scopes), Problem: problem,
+		App:        p.app(), Person: *person(in.User), Scopes: scopesOf(a.Client, a.Scopes), Problem: problem,
 		Form:      page.Form{Action: withQuery(r.URL.Path, r.URL.RawQuery), Transaction: sealed},
 		SwitchURL: p.address(true), WidgetOnly: p.widgetOnly(), Opener: p.opener(),
 	}

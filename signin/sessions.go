@@ -41,7 +41,7 @@ func (h *Hosted) showSessions(w http.ResponseWriter, r *http.Request) {
 	}
 	v := page.Sessions{
 		Allowed: allowed,
-		Person: *person(in.User), App: p.app(), ContinueURL: AccountPath,
+		Person:  *person(in.User), App: p.app(), ContinueURL: AccountPath,
 		Form: page.Form{Action: withQuery(SessionsPath, r.URL.RawQuery)},
 	}
 	var seats []session.Key
