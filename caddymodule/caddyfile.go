@@ -227,6 +227,8 @@ func (c *CodesConfig) unmarshal(d *caddyfile.Dispenser) error {
 //		fail_auth_url <url>...
 //		audience      <audience>...
 //		scope         <scope>...
+//		scope_text    <scope> <words>
+//		consent       first | always | never
 //		token_alg     RS256 | ES256 | EdDSA | HS256
 //		hs256_key     <key>
 //		token_lifetime   <duration>
@@ -287,6 +289,10 @@ func unmarshalClient(d *caddyfile.Dispenser) (*ClientConfig, error) {
 		"token_lifetime":   func() error { return duration(d, &c.TokenLifetime) },
 		"refresh_lifetime": func() error { return duration(d, &c.RefreshLifetime) },
 		"claim":            func() error { return c.unmarshalClaim(d) },
+		"scope_text":       func() error { return c.unmarshalScopeText(d) },
+		"consent": func() error {
+			return checked(d, &c.Consent, func(mode string) error { return oauth.ConsentMode(mode).Check() })
+		},
 	})
 	if err != nil {
 		return nil, err
@@ -295,6 +301,22 @@ func unmarshalClient(d *caddyfile.Dispenser) (*ClientConfig, error) {
 		return nil, line.WrapErr(err)
 	}
 	return c, nil
+}
+
+// unmarshalScopeText reads one line: the scope, and the words for it.
+func (c *ClientConfig) unmarshalScopeText(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	if len(args) != 2 {
+		return d.Err("scope_text: expected a scope and words in quotes that follow \"will be able to\", such as: scope_text inventory \"see what is in your inventory\"")
+	}
+	if _, twice := c.ScopeTexts[args[0]]; twice {
+		return d.Errf("scope_text %s is there twice", args[0])
+	}
+	if c.ScopeTexts == nil {
+		c.ScopeTexts = map[string]string{}
+	}
+	c.ScopeTexts[args[0]] = args[1]
+	return nil
 }
 
 // unmarshalClaim reads one line: the claim, and what it says.

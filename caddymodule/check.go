@@ -105,6 +105,7 @@ func (c *core) checkLogin(check *requestCheck, rawQuery string, script bool) {
 		return
 	}
 	callback := a.Callback("…")
+	check.consent(a, script)
 	switch {
 	case script:
 		check.say("With a session: 200, with login_url %s", callback)
@@ -141,6 +142,7 @@ func (c *core) checkOpenID(ctx context.Context, check *requestCheck, rawQuery st
 		check.refuse(refusal, answer)
 		return
 	}
+	check.consent(a, a.Silent)
 	what := "code"
 	if a.Token {
 		what = "tokens"
@@ -186,6 +188,20 @@ func (c *requestCheck) refuse(e *oauth.Error, answer string) {
 			line += " Registered: " + cmp.Or(strings.Join(p.Registered, ", "), "none") + "."
 		}
 		c.say("%s", line)
+	}
+}
+
+// consent says whether the user is asked before a code. Silent: nothing can be shown.
+func (c *requestCheck) consent(a *oauth.Authorization, silent bool) {
+	when := "the consent page shows before the code"
+	if silent {
+		when = "nothing can be shown, so the answer is that consent is missing (consent_required, or code 003-040)"
+	}
+	switch {
+	case a.PromptConsent, a.Client.Consent == oauth.ConsentAlways:
+		c.say("The user is asked for consent each time: %s.", when)
+	case a.Client.Consent == oauth.ConsentFirst:
+		c.say("The user is asked for consent once, and for each new scope: until then, %s.", when)
 	}
 }
 

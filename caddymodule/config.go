@@ -224,6 +224,16 @@ type ClientConfig struct {
 	// everything.
 	Scopes []string `json:"scopes,omitempty"`
 
+	// Words for scopes, which pages show after "will be able to". Default: words for
+	// the scopes of OpenID Connect and the Login API, and `use <scope>` for others.
+	ScopeTexts map[string]string `json:"scope_texts,omitempty"`
+
+	// When users are asked whether the client may have what it asks for, before it
+	// gets a code: `first` (once for each user and scope, until the user withdraws
+	// it, for a year at most), `always` (each time) or `never`, for applications of
+	// your own. A client of a gate never asks. Default: `never`.
+	Consent string `json:"consent,omitempty"`
+
 	// What its tokens are signed with: `RS256` (default), `ES256` or `EdDSA`; or
 	// `HS256`, for older backends, with the key below. That is for access tokens;
 	// its ID tokens are signed with RS256 then.
@@ -290,7 +300,7 @@ func (c *ClientConfig) client() (*oauth.Client, error) {
 	out := &oauth.Client{
 		ID: c.ID, Name: c.Name, Public: c.Public, Secret: oauth.NewSecret(secret),
 		AllowNoPKCE: c.AllowNoPKCE, DefaultAudience: c.DefaultAudience, Disabled: c.Disabled,
-		Audiences: c.Audiences, Scopes: c.Scopes,
+		Audiences: c.Audiences, Scopes: c.Scopes, ScopeTexts: c.ScopeTexts, Consent: oauth.ConsentMode(c.Consent),
 		TokenAlg: keys.Algorithm(c.TokenAlg), Project: c.Project,
 		TokenLifetime: time.Duration(c.TokenLifetime), RefreshLifetime: time.Duration(c.RefreshLifetime),
 	}

@@ -200,6 +200,7 @@ func (a *App) newCore(s *state, identity string) *core {
 			Store:    s.store,
 			Secrets:  s.secrets,
 			Audit:    audit,
+			LeftOut:  oauth.NewLeftOutScopes(a.log),
 			Now:      s.clock.Now,
 			Stamp:    s.clock.Earlier,
 

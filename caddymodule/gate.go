@@ -143,6 +143,9 @@ func (g *Gate) Provision(ctx caddy.Context) error {
 	if g.client, known = g.app.clients.Get(g.Client); !known {
 		return unknownClient(g.Client)
 	}
+	if g.client.AsksConsent() {
+		return asksConsent(g.client)
+	}
 	if err := g.provisionHeaders(); err != nil {
 		return err
 	}
@@ -366,6 +369,9 @@ func parseGate(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	if err != nil {
 		return nil, err
 	}
+	if client.AsksConsent() {
+		return nil, clientLine.WrapErr(asksConsent(client))
+	}
 	if g.FailAuthURL != "" && !client.FailAuthURL(g.FailAuthURL) {
 		return nil, failLine.WrapErr(unregistered(g.FailAuthURL, g.Client))
 	}
@@ -388,6 +394,10 @@ var errNoClient = errors.New("client is missing; name one of those of the sso op
 
 func unknownClient(id string) error {
 	return fmt.Errorf("client %q is unknown; add it to the sso option, or name one that is there", id)
+}
+
+func asksConsent(c *oauth.Client) error {
+	return fmt.Errorf("client %q has consent %s, and a gate never asks: the site is your own; remove consent from the client, or give the gate another one", c.ID, c.Consent)
 }
 
 func unregistered(failAuthURL, client string) error {

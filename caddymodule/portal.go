@@ -119,6 +119,7 @@ func (p *Portal) closed(w http.ResponseWriter, r *http.Request, next caddyhttp.H
 
 func (p *Portal) newFaces(c *core) *portalFaces {
 	a := p.app
+	login, standard := p.newLogin(c), p.newOpenID(c)
 	hosted := &signin.Hosted{
 		Server:   c.server,
 		Store:    c.state.store,
@@ -131,14 +132,14 @@ func (p *Portal) newFaces(c *core) *portalFaces {
 		Browser:  session.NewCookie("browser", a.issuer, ""),
 		Lifetime: time.Duration(a.Session.Lifetime),
 		Requests: []signin.Request{
-			{Page: signin.SignInPath, Continue: "/api/oauth2/auth", Check: func(_ context.Context, rawQuery string) (*oauth.Authorization, *oauth.Error) {
+			{Page: signin.SignInPath, Continue: "/api/oauth2/auth", Consent: signin.ConsentPath, Deny: login.Deny, Check: func(_ context.Context, rawQuery string) (*oauth.Authorization, *oauth.Error) {
 				request, refusal := loginapi.ParseAuthorize(rawQuery)
 				if refusal != nil {
 					return nil, refusal
 				}
 				return a.clients.CheckAuthorize(request)
 			}},
-			{Page: signin.OpenIDPath, Continue: "/oauth2/authorize", Check: func(ctx context.Context, rawQuery string) (*oauth.Authorization, *oauth.Error) {
+			{Page: signin.OpenIDPath, Continue: "/oauth2/authorize", Consent: signin.OpenIDConsentPath, Deny: standard.Deny, Check: func(ctx context.Context, rawQuery string) (*oauth.Authorization, *oauth.Error) {
 				request, refusal := oidc.ParseAuthorize(rawQuery)
 				if refusal != nil {
 					return nil, refusal
@@ -153,29 +154,37 @@ func (p *Portal) newFaces(c *core) *portalFaces {
 
 		CommonWays: a.commonWays(),
 	}
-	return &portalFaces{hosted: hosted, oidc: p.newOpenID(c), login: &loginapi.API{
+	login.Widget, login.SignIn, login.Provider, login.Leave = hosted.Widget, hosted.SignIn, hosted.Provider, hosted.Leave
+	return &portalFaces{hosted: hosted, oidc: standard, login: login}
+}
+
+// newLogin is the Login API, but for what the hosted page does for it.
+func (p *Portal) newLogin(c *core) *loginapi.API {
+	a := p.app
+	return &loginapi.API{
 		Server:     c.server,
 		Cookie:     a.sessionCookie(),
 		CrossSite:  a.Session.SameSite == sameSiteNone,
 		HostedPage: func(rawQuery string) string { return signin.RedirectToSignIn(a.Issuer, rawQuery) },
-		Widget:     hosted.Widget,
-		SignIn:     hosted.SignIn,
-		Provider:   hosted.Provider,
-		Leave:      hosted.Leave,
-		Pages:      a.pages,
-		From:       from,
-		Log:        p.log,
-
+		ConsentPage: func(rawQuery string) string {
+			return signin.RedirectToConsent(a.Issuer, signin.ConsentPath, rawQuery)
+		},
 		SignOutPage: a.Issuer + signin.SignOutPath,
-	}}
+		Pages:       a.pages,
+		From:        from,
+		Log:         p.log,
+	}
 }
 
 func (p *Portal) newOpenID(c *core) *oidc.API {
 	a := p.app
 	return &oidc.API{
-		Server:       c.server,
-		Cookie:       a.sessionCookie(),
-		HostedPage:   func(rawQuery string) string { return signin.RedirectToOpenID(a.Issuer, rawQuery) },
+		Server:     c.server,
+		Cookie:     a.sessionCookie(),
+		HostedPage: func(rawQuery string) string { return signin.RedirectToOpenID(a.Issuer, rawQuery) },
+		ConsentPage: func(rawQuery string) string {
+			return signin.RedirectToConsent(a.Issuer, signin.OpenIDConsentPath, rawQuery)
+		},
 		SessionsPage: func(rawQuery string) string { return a.Issuer + signin.SessionsPath + "?" + rawQuery },
 		SignOutPage: func(query url.Values) string {
 			return strings.TrimSuffix(a.Issuer+signin.SignOutPath+"?"+query.Encode(), "?")

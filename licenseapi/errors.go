@@ -85,6 +85,7 @@ var refusals = map[oauth.Kind]refusal{
 	oauth.ProviderFailed:          errUnavailable,
 	oauth.Misconfigured:           errUnavailable,
 	oauth.SubjectToken:            errIDToken,
+	oauth.ConsentRequired:         errIDToken,
 }
 
 // refuse renders an error of the core. What is our own fault is logged here,

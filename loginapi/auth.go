@@ -5,6 +5,7 @@ import (
 
 	"github.com/caddy-sso/caddy-sso/endpoint"
 	"github.com/caddy-sso/caddy-sso/oauth"
+	"github.com/caddy-sso/caddy-sso/page"
 )
 
 const authPath = "/api/oauth2/auth"
@@ -82,7 +83,11 @@ func (a *API) auth(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	code, refusal := a.Server.IssueCode(r.Context(), authorization, in, a.From(r))
-	if refusal != nil {
+	switch {
+	case refusal != nil && refusal.Kind == oauth.ConsentRequired:
+		endpoint.Redirect(w, http.StatusFound, a.ConsentPage(r.URL.RawQuery))
+		return
+	case refusal != nil:
 		a.refuseNow(w, r, refusal)
 		return
 	}
@@ -96,6 +101,22 @@ func (a *API) auth(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	endpoint.Redirect(w, http.StatusFound, widget)
+}
+
+// Deny answers a request that its user does not allow: the callback is told, and in
+// a window of its own the opener, too. It answers the form of the consent page, so it
+// leads on by a page: see [page.Continue].
+func (a *API) Deny(w http.ResponseWriter, r *http.Request, authorization *oauth.Authorization) {
+	if !authorization.Presentation.Popup {
+		a.Pages.Continue(w, page.Continue{Title: page.OutcomeNotAllowed.Title(), App: authorization.Client.Name, URL: authorization.DeniedCallback()})
+		return
+	}
+	widget, err := a.Widget(r.Context(), authorization, "")
+	if err != nil {
+		a.refuseNow(w, r, oauth.Unavailable(err))
+		return
+	}
+	endpoint.Redirect(w, http.StatusSeeOther, widget)
 }
 
 // refuseNow is refuse for what a little later may be answered: the person whose

@@ -36,6 +36,7 @@ var refusals = map[oauth.Kind]struct {
 	oauth.UnknownProvider:      {http.StatusNotFound, "003-061"},
 	oauth.ProviderFailed:       {http.StatusUnprocessableEntity, "010-015"},
 	oauth.Misconfigured:        {http.StatusUnprocessableEntity, "003-022"},
+	oauth.ConsentRequired:      {http.StatusUnauthorized, "003-040"}, // auth leads to the consent page
 	oauth.SubjectToken:         {http.StatusUnauthorized, "003-025"},
 	oauth.UnsupportedTokenType: {http.StatusBadRequest, "0"},
 	oauth.UnsupportedGrantType: {http.StatusBadRequest, "0"},

@@ -2,24 +2,45 @@ package loginapi
 
 import (
 	"net/http"
+	"net/url"
+	"strings"
 
 	"github.com/caddy-sso/caddy-sso/endpoint"
 	"github.com/caddy-sso/caddy-sso/oauth"
 )
 
 // login answers POST /api/oauth2/login: name and password for the redirect URI
-// with a code, as data. The browser gets the cookie of a new session.
+// with a code, as data. The browser gets the cookie of a new session. Where the user
+// has to be asked for consent, it is the URL that leads to the consent page instead.
 func (a *API) login(w http.ResponseWriter, r *http.Request) {
 	authorization, in, ok := a.passwordLogin(w, r, a.Server.Clients.CheckAuthorize)
 	if !ok {
 		return
 	}
 	code, refusal := a.Server.IssueCode(r.Context(), authorization, in, a.From(r))
-	if refusal != nil {
+	switch {
+	case refusal != nil && refusal.Kind == oauth.ConsentRequired:
+		endpoint.WriteJSON(w, http.StatusOK, loginURLBody{a.asks(r.URL.RawQuery, authorization)})
+		return
+	case refusal != nil:
 		a.refuse(w, r, refusal)
 		return
 	}
 	endpoint.WriteJSON(w, http.StatusOK, loginURLBody{authorization.Callback(code)})
+}
+
+// asks is the portal URL at which a person is asked whether the client may have what
+// it asks for: the same request, with what it left out.
+func (a *API) asks(rawQuery string, authorization *oauth.Authorization) string {
+	audience := make([]string, 0, len(authorization.Audience))
+	for _, aud := range authorization.Audience {
+		audience = append(audience, url.QueryEscape(aud)) // once more within the list
+	}
+	return a.resume(endpoint.WithoutParams(rawQuery, "redirect_uri", "scope", "audience") + "&" + url.Values{
+		"redirect_uri": {authorization.RedirectURI},
+		"scope":        {strings.Join(authorization.Scopes, " ")},
+		"audience":     {strings.Join(audience, " ")},
+	}.Encode())
 }
 
 // loginToken answers POST /api/oauth2/login/token: name and password for tokens

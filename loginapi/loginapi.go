@@ -32,11 +32,16 @@ type API struct {
 	// query of the request that it comes back to.
 	HostedPage func(rawQuery string) string
 
+	// ConsentPage is where a person is asked whether a client may have what it asks
+	// for, given the query of the request that it comes back to.
+	ConsentPage func(rawQuery string) string
+
 	// SignOutPage asks a person whether to sign out.
 	SignOutPage string
 
 	// Widget is the page that a popup goes by: it tells its opener, and then
-	// follows the callback with the code.
+	// follows the callback with the code. Without a code, the user does not allow what
+	// was asked for.
 	Widget func(ctx context.Context, a *oauth.Authorization, code string) (string, error)
 
 	// SignIn begins a session for a name and a password, and sets its cookie.

@@ -67,6 +67,7 @@ func newWorld(t testing.TB) *world {
 		Server:      w.Server,
 		Cookie:      session.NewCookie("session", portal, ""),
 		HostedPage:  func(rawQuery string) string { return issuer + "/sso/signin?" + rawQuery },
+		ConsentPage: func(rawQuery string) string { return issuer + "/sso/consent?" + rawQuery },
 		SignOutPage: issuer + "/sso/sign_out",
 		Widget: func(_ context.Context, a *oauth.Authorization, code string) (string, error) {
 			if a.State == "widget is broken" {

@@ -44,6 +44,20 @@ func (s *Server) beginGrant(u session.User, c *Client, from Origin) (done func(b
 	return func(begun bool) { made(s.Now(), begun) }, nil
 }
 
+// CountConsent counts an answer on the consent page, which leaves a mark, as
+// sign-ins are counted.
+func (s *Server) CountConsent(in SignedIn, c *Client, from Origin) *Error {
+	if s.Allowance == nil {
+		return nil
+	}
+	wait := s.Allowance.Made(s.Now(), attempts.Limit{Key: "consents " + in.User.Subject, N: leastSignIns, Every: allowanceEvery}, true)
+	if wait == 0 {
+		return nil
+	}
+	s.Audit.Record(Event{What: SignInLimited, User: in.User, Client: c, From: from, Why: "the user has answered too often within an hour what applications ask for"})
+	return &Error{Kind: TooManyAttempts, Description: "Too many attempts.", RetryAfter: wait}
+}
+
 // CountSignIn counts a sign-in of a user who has proved who they are. It comes
 // before anything is stored for it.
 func (s *Server) CountSignIn(u session.User, c *Client, from Origin) *Error {

@@ -42,6 +42,9 @@ const (
 	LicenseActivation  What = "license activation"
 	LicenseRefused     What = "license activation refused"
 
+	ConsentGiven     What = "consent given"
+	ConsentWithdrawn What = "consent withdrawn"
+
 	KeyWithdrawn What = "key withdrawn"
 )
 

@@ -59,6 +59,7 @@ type Authorization struct {
 	RedirectURI  string      // as requested; differs from Redirect.Raw by a loopback port at most
 	State        string
 	Scopes       []string // granted: asked for and registered
+	LeftOut      []string // asked for and not registered
 	Audience     []string
 	Challenge    string
 	FailAuthURL  string
@@ -78,6 +79,7 @@ type Authorization struct {
 	// OfflineAccess says that scope offline was asked for as offline_access.
 	OfflineAccess bool
 	Confirm       bool // the user is to be asked even though there is a session
+	PromptConsent bool // prompt=consent: the consent page shows in any case
 
 	// What the session has to be like; zero values: any session will do.
 	Subject      string                    // whose it is
@@ -144,12 +146,14 @@ func (cs *Clients) CheckAuthorize(r AuthorizeRequest) (*Authorization, *Error) {
 	if wrong != nil {
 		return nil, wrong
 	}
+	scopes := c.grantable(r.Scope)
 	return &Authorization{
 		Client:      c,
 		Redirect:    redirect,
 		RedirectURI: r.RedirectURI,
 		State:       r.State,
-		Scopes:      c.grantable(r.Scope),
+		Scopes:      scopes,
+		LeftOut:     leftOut(r.Scope, scopes),
 		Audience:    audience,
 		Challenge:   r.CodeChallenge,
 		FailAuthURL: r.FailAuthURL,
@@ -168,6 +172,9 @@ func (cs *Clients) CheckTokenLogin(r AuthorizeRequest) (*Authorization, *Error) 
 	if c != nil && !c.Public {
 		refusal = &Error{Kind: UnauthorizedClient, Description: "This call is for public clients; one with a secret redeems a code."}
 	}
+	if c != nil && c.AsksConsent() {
+		refusal = &Error{Kind: UnauthorizedClient, Description: "This client asks its users for their consent on a page, which this call has none of: use a code."}
+	}
 	wrong := r.Malformed.And(refusal)
 	redirect, refusal := c.checkRedirectURI(r.RedirectURI, r.Optional)
 	wrong = wrong.And(refusal)
@@ -175,8 +182,9 @@ func (cs *Clients) CheckTokenLogin(r AuthorizeRequest) (*Authorization, *Error) 
 	if wrong = wrong.And(refusal); wrong != nil {
 		return nil, wrong
 	}
+	scopes := c.grantable(r.Scope)
 	return &Authorization{
-		Client: c, Redirect: redirect, RedirectURI: r.RedirectURI, State: r.State, Scopes: c.grantable(r.Scope), Audience: audience,
+		Client: c, Redirect: redirect, RedirectURI: r.RedirectURI, State: r.State, Scopes: scopes, LeftOut: leftOut(r.Scope, scopes), Audience: audience,
 		Ways: c.Ways,
 	}, nil
 }
@@ -225,11 +233,16 @@ func (c *Client) OnlineScopes() []string {
 }
 
 // IssueCode gives the client of a checked authorization a code for the user of
-// a live session.
+// a live session. Where that user has to be asked first, it is refused with
+// [ConsentRequired].
 func (s *Server) IssueCode(ctx context.Context, a *Authorization, in SignedIn, from Origin) (string, *Error) {
 	if !a.AcceptsUser(in.User) {
 		return "", unaccepted()
 	}
+	if refusal := s.useConsent(ctx, a, in); refusal != nil {
+		return "", refusal
+	}
+	s.noteLeftOut(a.Client, a.LeftOut, from)
 	grant := newGrantID(a.Client)
 	code, err := s.Codes.Issue(ctx, codes.Record{
 		Client:      a.Client.ID,
@@ -271,6 +284,13 @@ func unaccepted() *Error {
 // escaping, and the unchanged state.
 func (a *Authorization) Callback(code string) string {
 	return a.RedirectURI + querySeparator(a.RedirectURI) + "code=" + code + "&state=" + escape(a.State)
+}
+
+// DeniedCallback is the redirect URI, told that the user does not allow what was
+// asked for.
+func (a *Authorization) DeniedCallback() string {
+	return a.RedirectURI + querySeparator(a.RedirectURI) + "error=access_denied&error_code=010-026&error_description=" +
+		escape(NotAllowed().Description) + "&state=" + escape(a.State)
 }
 
 // FailCallback is the fail_auth_url, told why and how to go on: resume

@@ -5,8 +5,10 @@ import (
 	"crypto/subtle"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/caddy-sso/caddy-sso/keys"
@@ -53,6 +55,13 @@ type Client struct {
 
 	// Scopes are what it may ask for; "*" is everything.
 	Scopes []string
+
+	// ScopeTexts are the operator's words for scopes, on pages. They follow "will be
+	// able to".
+	ScopeTexts map[string]string
+
+	// Consent says when users are asked on the consent page; empty: never.
+	Consent ConsentMode
 
 	// TokenAlg signs its tokens. HS256 is for access tokens alone, by HS256Key;
 	// its ID tokens are signed with RS256, since OpenID Connect's HS256 has
@@ -219,6 +228,7 @@ type Clients struct {
 	byID      map[string]*Client
 	byProject map[string]*Client // one of those that share it
 	origins   map[string]bool    // of the clients that are enabled
+	asking    []*Client          // whose users are asked for their consent
 }
 
 // NewClients registers applications and refuses what cannot work, with the
@@ -233,6 +243,9 @@ func NewClients(list []*Client) (*Clients, error) {
 			return nil, fmt.Errorf("client %s: defined twice; every client has an ID of its own", c.ID)
 		}
 		cs.byID[c.ID] = c
+		if c.AsksConsent() {
+			cs.asking = append(cs.asking, c)
+		}
 		if c.Project != "" {
 			if other, taken := cs.byProject[c.Project]; taken && other.TokenAlg != c.TokenAlg {
 				return nil, fmt.Errorf("client %s: shares project %s with client %s, so both need the same token_alg", c.ID, c.Project, other.ID)
@@ -270,6 +283,25 @@ func (c *Client) validate() error {
 	for _, v := range slices.Concat(c.Audiences, c.Scopes) {
 		if v == "" || !CleanText(v) {
 			return fmt.Errorf("audience or scope %q is empty or has control characters", v)
+		}
+	}
+	return c.validateConsent()
+}
+
+// maxScopeText bounds, in bytes, the words for a scope.
+const maxScopeText = 200
+
+func (c *Client) validateConsent() error {
+	if err := c.Consent.Check(); err != nil {
+		return err
+	}
+	for _, scope := range slices.Sorted(maps.Keys(c.ScopeTexts)) {
+		text := c.ScopeTexts[scope]
+		switch {
+		case scope != "openid" && len(c.grantable([]string{scope})) == 0:
+			return fmt.Errorf("scope_text %q: the client has no such scope; add: scope %s", scope, scope)
+		case strings.TrimSpace(text) == "" || len(text) > maxScopeText || !CleanText(text):
+			return fmt.Errorf("scope_text %q: %q is empty, longer than %d bytes, or has control characters; expected words that follow \"will be able to\"", scope, text, maxScopeText)
 		}
 	}
 	return nil

@@ -14,7 +14,8 @@ import (
 )
 
 // EndCalled ends all sessions, and all grants that outlive a session, of those who
-// have a name, or have it for their subject, and returns how many. It goes by the
+// have a name, or have it for their subject, and returns how many. What they have
+// allowed is withdrawn. It goes by the
 // lists of these users, whatever else the store holds. All of it is tried; the error
 // says what is left.
 func (s *Server) EndCalled(ctx context.Context, name string) (sessions, grants int, err error) {
@@ -23,7 +24,7 @@ func (s *Server) EndCalled(ctx context.Context, name string) (sessions, grants i
 		// Sessions first, so that no code of theirs becomes a grant meanwhile.
 		n, sessionsErr := s.Sessions.EndUser(ctx, subject)
 		m, grantsErr := s.Grants.EndUser(ctx, subject)
-		sessions, grants, err = sessions+n, grants+m, errors.Join(err, sessionsErr, grantsErr)
+		sessions, grants, err = sessions+n, grants+m, errors.Join(err, sessionsErr, grantsErr, s.forgetAll(ctx, subject))
 	}
 	return sessions, grants, err
 }

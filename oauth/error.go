@@ -43,6 +43,7 @@ const (
 	Misconfigured                       // the operator has to mend a setting
 	UnsupportedTokenType                // the token is of a type that cannot be revoked
 	SubjectToken                        // the token that another was asked for does not count
+	ConsentRequired                     // the user has to be asked on the consent page first
 	kinds                               // how many there are
 )
 

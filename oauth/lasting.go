@@ -133,7 +133,8 @@ func (s *Server) EndLastingGrants(ctx context.Context, user session.User, which 
 // SignOutElsewhere ends all sessions of who is signed in but this one, and all
 // grants that outlive a session: whoever was in one of those sessions may have had
 // them given, and whoever sat at this browser, too. An application that its user
-// has open here gets another by this session.
+// has open here gets another by this session. What the user has allowed is withdrawn
+// for the same reason.
 func (s *Server) SignOutElsewhere(ctx context.Context, in SignedIn, from Origin) error {
 	others, sessionsErr := s.endOthers(ctx, in.User, in.Session.Key())
 	for _, other := range others {
@@ -144,11 +145,11 @@ func (s *Server) SignOutElsewhere(ctx context.Context, in SignedIn, from Origin)
 	if ended > 0 {
 		s.Audit.Record(Event{What: GrantEnded, User: in.User, Session: in.Session, From: from, Why: fmt.Sprintf("signed out everywhere else: %d lasting grants", ended)})
 	}
-	return errors.Join(sessionsErr, err)
+	return errors.Join(sessionsErr, err, s.forgetAll(ctx, in.User.Subject))
 }
 
-// EndSessionAndGrants ends an SSO session and all that was given in it, also what
-// would outlive it, for somebody who wants no more of it: the session may have
+// EndSessionAndGrants ends an SSO session and all that was given and allowed in it,
+// also what would outlive it, for somebody who wants no more of it: the session may have
 // been a thief's. It returns how many grants outlived the session. The grants come
 // before the session, so that it can be done again where the store does not answer;
 // and after it, for what has begun meanwhile, or could not be ended the first time.
@@ -156,12 +157,13 @@ func (s *Server) SignOutElsewhere(ctx context.Context, in SignedIn, from Origin)
 func (s *Server) EndSessionAndGrants(ctx context.Context, in SignedIn, from Origin, why string) (int, error) {
 	given := func(grant LastingGrant) bool { return grant.Session == in.Session.Key() }
 	before, grantsErr := s.EndLastingGrants(ctx, in.User, given, from, why)
+	allowedErr := s.forgetGiven(ctx, in.User, in.Session.Key())
 	if err := s.Sessions.End(ctx, in.Session.Key()); err != nil {
-		return before, errors.Join(fmt.Errorf("ending session: %w", err), grantsErr)
+		return before, errors.Join(fmt.Errorf("ending session: %w", err), grantsErr, allowedErr)
 	}
 	s.Audit.Record(Event{What: SessionEnded, User: in.User, Session: in.Session, From: from, Why: why})
 	since, err := s.EndLastingGrants(ctx, in.User, given, from, why)
-	if err != nil {
+	if err = errors.Join(err, allowedErr); err != nil {
 		return before + since, fmt.Errorf("the session has ended, but not all that was given in it: %w", err)
 	}
 	return before + since, nil

@@ -46,6 +46,9 @@ type Server struct {
 	Audit    *Audit
 	Now      func() time.Time
 
+	// LeftOut is told of scopes that clients ask for and do not get; nil: nobody is.
+	LeftOut *LeftOutScopes
+
 	// Stamp is the `iat` of tokens, which others hold against clocks of their own.
 	// Default: Now.
 	Stamp func() time.Time

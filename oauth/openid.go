@@ -89,6 +89,7 @@ func (s *Server) CheckOpenID(ctx context.Context, r OpenIDRequest) (*Authorizati
 		OpenID: true, Nonce: r.Nonce, Challenge: r.CodeChallenge, Ways: c.Ways, Scopes: c.openIDScopes(r.Scope),
 		OfflineAccess: slices.Contains(r.Scope, offlineAccess),
 	}
+	a.LeftOut = leftOut(r.Scope, a.Scopes)
 	a.setMode(r)
 	if r.Malformed != nil {
 		return a, r.Malformed
@@ -162,7 +163,9 @@ func (a *Authorization) ask(r OpenIDRequest, now time.Time) *Error {
 			a.Silent = true
 		case "login":
 			a.AuthAfter, a.asked, a.anew = now, false, true
-		case "consent", "select_account":
+		case "consent":
+			a.PromptConsent = true
+		case "select_account":
 			a.Confirm = true
 		default:
 			return InvalidParam("prompt", "should be one of [none login consent select_account].")

@@ -119,9 +119,9 @@ func TestWhatARequestWantsOfTheSession(t *testing.T) {
 		{"nothing", nil, true, false, false},
 		{"none", prompt("none"), true, true, false},
 		{"login", prompt("login"), false, false, false},
-		{"consent", prompt("consent"), true, false, true},
+		{"consent", prompt("consent"), true, false, false},
 		{"select_account", prompt("select_account"), true, false, true},
-		{"login and consent", prompt("login", "consent"), false, false, true},
+		{"login and consent", prompt("login", "consent"), false, false, false},
 		{"an age that it has", age(time.Hour), true, false, false},
 		{"an age that it has not", age(time.Hour - time.Second), false, false, false},
 		{"no age at all", age(0), false, false, false},
@@ -145,6 +145,9 @@ func TestWhatARequestWantsOfTheSession(t *testing.T) {
 			}
 			if a.Accepts(in) != tt.accepts || a.Silent != tt.silent || a.Confirm != tt.confirm {
 				t.Errorf("accepts %v, silent %v, confirm %v", a.Accepts(in), a.Silent, a.Confirm)
+			}
+			if a.PromptConsent != slices.Contains(asked.Prompt, "consent") {
+				t.Errorf("prompt=consent %v", a.PromptConsent)
 			}
 			_, fresh := w.signIn(ada)
 			if again := slices.Contains(asked.Prompt, "login"); a.Accepts(fresh) == again {

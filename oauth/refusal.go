@@ -45,6 +45,11 @@ func unregistered(c *Client, name, value string, registered []string) *Error {
 	return e
 }
 
+// NotAllowed is the refusal of a request whose user does not allow it.
+func NotAllowed() *Error {
+	return &Error{Kind: Denied, Description: "The user did not allow it."}
+}
+
 // ForeignToken is the refusal of a token that counts, but not for this use.
 func ForeignToken() *Error {
 	return &Error{Kind: InvalidToken, Description: "The token is not for this use."}

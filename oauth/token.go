@@ -58,6 +58,10 @@ func (s *Server) IssueTokens(ctx context.Context, a *Authorization, in SignedIn,
 	if !a.AcceptsUser(in.User) {
 		return nil, unaccepted()
 	}
+	if refusal := s.useConsent(ctx, a, in); refusal != nil {
+		return nil, refusal
+	}
+	s.noteLeftOut(a.Client, a.LeftOut, from)
 	g := given{
 		client: a.Client, user: in.User, session: in.Session.Key(), grant: newGrantID(a.Client),
 		scopes: a.Scopes, offlineAccess: a.OfflineAccess, audience: a.Audience, nonce: a.Nonce, authTime: in.Session.Begun(),
@@ -88,7 +92,9 @@ func (s *Server) ClientToken(ctx context.Context, c *Client, scope, audience []s
 			return nil, refusal
 		}
 	}
-	tokens, refusal := s.issue(ctx, given{client: c, scopes: c.grantable(scope), audience: granted}, false)
+	scopes := c.grantable(scope)
+	s.noteLeftOut(c, leftOut(scope, scopes), from)
+	tokens, refusal := s.issue(ctx, given{client: c, scopes: scopes, audience: granted}, false)
 	if refusal == nil {
 		s.Audit.Record(Event{What: TokensIssued, Client: c, From: from, Why: "client credentials"})
 	}

@@ -138,11 +138,14 @@ func (a *API) ask(w http.ResponseWriter, r *http.Request, authorization *oauth.A
 }
 
 // contented is the query of a request that is content once the user was asked:
-// what it wanted to be asked is left out. That the sign-in has to be fresh becomes
+// what it wanted to be asked is left out, but for consent. That the sign-in has to be fresh becomes
 // a time that stays, and an ID token its subject, which is shorter and tells an
 // access log less.
 func contented(rawQuery string, authorization *oauth.Authorization, in oauth.SignedIn) string {
 	query := endpoint.WithoutParams(rawQuery, "prompt", "max_age", hintParam, sealedHintParam, authAfterParam, authSubjectParam)
+	if authorization.PromptConsent {
+		query += "&prompt=consent" // which the consent page is for
+	}
 	if authorization.Subject != "" {
 		query += "&" + encode(page.Field{Name: authSubjectParam, Value: authorization.Subject})
 	}
@@ -159,7 +162,10 @@ func contented(rawQuery string, authorization *oauth.Authorization, in oauth.Sig
 // that can fail has been asked.
 func (a *API) grant(w http.ResponseWriter, r *http.Request, authorization *oauth.Authorization, in oauth.SignedIn) {
 	if link := authorization.License; link != nil {
-		refusal := a.Server.Admit(r.Context(), link, in, a.From(r))
+		refusal := a.Server.CheckConsent(r.Context(), authorization, in)
+		if refusal == nil {
+			refusal = a.Server.Admit(r.Context(), link, in, a.From(r))
+		}
 		if refusal != nil && refusal.Kind == oauth.NoSeat && !authorization.Silent {
 			endpoint.Redirect(w, http.StatusFound, a.SessionsPage(r.URL.RawQuery))
 			return
@@ -185,7 +191,7 @@ func (a *API) grant(w http.ResponseWriter, r *http.Request, authorization *oauth
 			return
 		}
 	}
-	a.send(w, authorization, true, answer)
+	a.send(w, authorization, page.OutcomeSignedIn, answer)
 }
 
 // issue makes the parameters of an answer, and returns the code that is in it,
@@ -208,32 +214,39 @@ func (a *API) issue(r *http.Request, authorization *oauth.Authorization, in oaut
 	}, own...), "", nil
 }
 
-// failed answers what went wrong with a request that its client may make: to
-// the user, who can try again, unless nothing may be shown.
+// failed answers what went wrong with a request that its client may make, or what
+// the user has to be asked before: to the user, unless nothing may be shown.
 func (a *API) failed(w http.ResponseWriter, r *http.Request, authorization *oauth.Authorization, e *oauth.Error) {
-	if authorization.Silent {
+	switch {
+	case authorization.Silent:
 		a.tell(w, r, authorization, e)
-		return
+	case e.Kind == oauth.ConsentRequired:
+		endpoint.Redirect(w, http.StatusFound, a.ConsentPage(r.URL.RawQuery))
+	default:
+		a.showRefusal(w, r, e)
 	}
-	a.showRefusal(w, r, e)
 }
 
 // send leads the browser to the redirect URI with an answer, whose empty fields are
 // left out: by a redirect, or, with response mode form_post, by a form. An
 // application with a scheme of its own opens beside the browser, whose page stays:
 // so it gets one, with the link on it, should the application not have opened.
-func (a *API) send(w http.ResponseWriter, authorization *oauth.Authorization, signedIn bool, answer []page.Field) {
-	answer = slices.DeleteFunc(answer, func(f page.Field) bool { return f.Value == "" })
-	app := page.Application{App: authorization.Client.Name, SignedIn: signedIn}
+func (a *API) send(w http.ResponseWriter, authorization *oauth.Authorization, outcome page.Outcome, answer []page.Field) {
+	answer = present(answer)
+	app := authorization.Client.Name
 	switch {
 	case authorization.FormPost:
 		a.Pages.FormPost(w, page.FormPost{
-			Title: app.Title(), App: app.App, ActionURL: authorization.RedirectURI, Fields: answer, Origins: authorization.Client.Origins(),
+			Title: outcome.Title(), App: app, ActionURL: authorization.RedirectURI, Fields: answer, Origins: authorization.Client.Origins(),
 		})
 	case authorization.CustomScheme():
-		app.URL = authorization.Answer(encode(answer...))
-		a.Pages.Application(w, app)
+		a.Pages.Application(w, page.Application{Outcome: outcome, App: app, URL: authorization.Answer(encode(answer...))})
 	default:
 		endpoint.Redirect(w, http.StatusFound, authorization.Answer(encode(answer...)))
 	}
+}
+
+// present are the fields of an answer that are not empty.
+func present(answer []page.Field) []page.Field {
+	return slices.DeleteFunc(answer, func(f page.Field) bool { return f.Value == "" })
 }

@@ -28,6 +28,7 @@ var refusals = map[oauth.Kind]struct {
 	oauth.InvalidGrant:            {http.StatusBadRequest, "invalid_grant"},
 	oauth.LoginRequired:           {http.StatusUnauthorized, "login_required"},
 	oauth.InteractionRequired:     {http.StatusUnauthorized, "interaction_required"},
+	oauth.ConsentRequired:         {http.StatusForbidden, "consent_required"},
 	oauth.WrongPassword:           {http.StatusUnauthorized, "access_denied"},
 	oauth.Denied:                  {http.StatusForbidden, "access_denied"},
 	oauth.TooManyAttempts:         {http.StatusTooManyRequests, "temporarily_unavailable"},
@@ -89,12 +90,28 @@ func (a *API) refuse(w http.ResponseWriter, r *http.Request, e *oauth.Error) {
 // tell sends an error to the client that asked (RFC 6749 section 4.1.2.1).
 func (a *API) tell(w http.ResponseWriter, r *http.Request, authorization *oauth.Authorization, e *oauth.Error) {
 	a.logged(r, e)
-	a.send(w, authorization, false, []page.Field{
+	a.send(w, authorization, page.OutcomeRefused, a.refusal(authorization, e))
+}
+
+// refusal is the answer that has an error.
+func (a *API) refusal(authorization *oauth.Authorization, e *oauth.Error) []page.Field {
+	return []page.Field{
 		{Name: "error", Value: refusals[e.Kind].code},
 		{Name: "error_description", Value: e.Description},
 		{Name: "state", Value: authorization.State},
 		{Name: "iss", Value: a.Server.Issuer},
-	})
+	}
+}
+
+// Deny tells the client that the user does not allow what it asks for. It answers the
+// form of the consent page, so it leads on by a page: see [page.Continue].
+func (a *API) Deny(w http.ResponseWriter, _ *http.Request, authorization *oauth.Authorization) {
+	answer := present(a.refusal(authorization, oauth.NotAllowed()))
+	if authorization.FormPost || authorization.CustomScheme() {
+		a.send(w, authorization, page.OutcomeNotAllowed, answer)
+		return
+	}
+	a.Pages.Continue(w, page.Continue{Title: page.OutcomeNotAllowed.Title(), App: authorization.Client.Name, URL: authorization.Answer(encode(answer...))})
 }
 
 // showRefusal renders an error of the core for people.

@@ -28,6 +28,10 @@ type API struct {
 	// that it comes back to.
 	HostedPage func(rawQuery string) string
 
+	// ConsentPage is where a person is asked whether a client may have what it asks
+	// for, given the same.
+	ConsentPage func(rawQuery string) string
+
 	// SessionsPage is where a user ends sessions to free a seat, given the same.
 	SessionsPage func(rawQuery string) string
 

@@ -66,6 +66,7 @@ func newWorld(t testing.TB) *world {
 		Server:       w.Server,
 		Cookie:       session.NewCookie("session", portal, ""),
 		HostedPage:   func(rawQuery string) string { return w.URL + "/hosted?" + rawQuery },
+		ConsentPage:  func(rawQuery string) string { return w.URL + "/consent?" + rawQuery },
 		SessionsPage: func(rawQuery string) string { return w.URL + "/sessions?" + rawQuery },
 		SignOutPage:  func(query url.Values) string { return w.URL + "/sign_out?" + query.Encode() },
 		Pages:        pages,

@@ -14,7 +14,7 @@ func TestAnApplicationIsLedToByARefreshAndByALinkWithoutAScript(t *testing.T) {
 		"acme-app:/callback#access_token=a.b-c_d&id_token=e.f.g&expires_in=3600",
 		"acme-app:/its;url=https:evil.example",
 	} {
-		w, doc := render(t, &page.Application{App: "Acme <&> Studio", URL: address, SignedIn: true})
+		w, doc := render(t, &page.Application{App: "Acme <&> Studio", URL: address, Outcome: page.OutcomeSignedIn})
 		if _, to := refreshed(refreshOf(t, doc)); to != address {
 			t.Errorf("leads to %q, want %q", to, address)
 		}

@@ -113,14 +113,13 @@ func parseTemplates() (map[string]*template.Template, error) {
 		"initial": initial,
 		"inWords": inWords,
 		"soon":    soon,
-		"scope":   ScopeInWords,
 	}).ParseFS(files, "templates/layout.html", "templates/parts.html")
 	if err != nil {
 		return nil, fmt.Errorf("page: parsing the layout: %w", err)
 	}
 	templates := make(map[string]*template.Template)
 	for _, name := range []string{
-		"signin", "continue", "formpost", "application", "account", "sessions", "signout", "signedout", "widget", "denied", "popupsignin", "popupdone", "unsentform", "sendform", "message",
+		"signin", "consent", "continue", "formpost", "application", "account", "sessions", "signout", "signedout", "widget", "denied", "popupsignin", "popupdone", "unsentform", "sendform", "message",
 	} {
 		t, err := layout.Clone()
 		if err == nil {

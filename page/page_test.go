@@ -21,18 +21,23 @@ func everyPage() []any {
 	ada := page.Person{Name: "ada", Email: "ada@example.com"}
 	return []any{
 		&page.SignIn{
-			App: "Acme", Form: form, Scopes: []string{"email", "inventory"}, Username: "ada",
+			App: "Acme", Form: form, Scopes: scopes("email", "inventory"), Username: "ada",
 			Problem: &page.Problem{Title: "Wrong password", Next: "Try again.", Code: "003-001"}, SwitchFrom: &ada,
 			Providers: []page.Provider{{Name: "Forge", URL: "/sso/social/forge", Icon: "https://forge.example/icon.svg"}},
 			CancelURL: "https://app.example/cancelled",
 			Opener:    page.Opener{Origin: "https://app.example", State: "12345678"},
+		},
+		&page.Consent{
+			App: "Acme", Person: ada, Scopes: []page.Scope{{Name: "email"}, {Name: "inventory", Text: "trade your items", New: true}}, Site: "app.example",
+			Form: form, SwitchURL: "/sso/sign_in?switch=1", Problem: &page.Problem{Title: "Something changed", Next: "Answer once more."},
+			Remembered: true, Opener: page.Opener{Origin: "https://app.example", State: "12345678"},
 		},
 		&page.Continue{Title: "You’re signed in", App: "Acme", URL: "https://app.example/"},
 		&page.FormPost{
 			Title: "You’re signed in", App: "Acme", ActionURL: "https://app.example/cb?track=7",
 			Fields: []page.Field{{Name: "code", Value: "c"}, {Name: "state", Value: "s"}},
 		},
-		&page.Application{App: "Acme", URL: "acme-app:/callback?code=c", SignedIn: true},
+		&page.Application{App: "Acme", URL: "acme-app:/callback?code=c", Outcome: page.OutcomeSignedIn},
 		&page.Account{
 			Person: ada, App: "Acme", ContinueURL: "https://app.example/", SwitchURL: "/sso/switch",
 			SessionsURL: "/sso/sessions", SignOut: form,
@@ -47,12 +52,13 @@ func everyPage() []any {
 				{ID: "c3", App: "Demo game", Begun: time.Unix(1764000000, 0), Used: time.Unix(1764000600, 0), Here: true},
 				{ID: "d4", App: "Launcher", Begun: time.Unix(1763000000, 0)},
 			},
+			Allowed: []page.AllowedApp{{ID: "7", App: "Acme", Scopes: scopes("email", "inventory"), Since: time.Unix(1764000000, 0)}},
 		},
 		&page.SignOut{Person: ada, App: "Acme", Form: form, CancelURL: "/sso/account"},
 		&page.SignedOut{App: "Acme", SignInURL: "/sso/sign-in", ContinueURL: "https://app.example/"},
 		&page.Widget{
 			App: "Acme", Callback: "acme-app://callback?code=c&state=s", Origin: "https://app.example",
-			State: "12345678", UsedURL: "/sso/widget?used=1",
+			State: "12345678", UsedURL: "/sso/widget?used=1", Scopes: scopes("email", "inventory"),
 		},
 		&page.Denied{Person: ada, App: "Acme", Reason: "For operators.", SwitchURL: "/oauth2/switch", SignOut: form},
 		&page.PopupSignIn{
@@ -75,11 +81,22 @@ func everyPage() []any {
 	}
 }
 
+// scopes are those of names alone.
+func scopes(names ...string) []page.Scope {
+	list := make([]page.Scope, 0, len(names))
+	for _, name := range names {
+		list = append(list, page.Scope{Name: name})
+	}
+	return list
+}
+
 func write(t *testing.T, p *page.Pages, w http.ResponseWriter, view any) {
 	t.Helper()
 	switch v := view.(type) {
 	case *page.SignIn:
 		p.SignIn(w, http.StatusOK, *v)
+	case *page.Consent:
+		p.Consent(w, http.StatusOK, *v)
 	case *page.Continue:
 		p.Continue(w, *v)
 	case *page.FormPost:

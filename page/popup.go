@@ -55,6 +55,15 @@ type Widget struct {
 	// the callback is followed after all.
 	UsedURL string
 
+	// Scopes are what the application was given.
+	Scopes []Scope
+
+	// Denied is set where the user does not allow what the application asks for: the
+	// opener is told that, as [Opener] has it, and Callback says so, too. With
+	// Closes the window is closed instead of following it.
+	Denied *Problem
+	Closes bool
+
 	WidgetOnly bool // leaves out the brand
 }
 
@@ -68,6 +77,9 @@ func (p *Pages) Widget(w http.ResponseWriter, v Widget) {
 		bare:     v.WidgetOnly,
 		view:     v,
 		policy:   policy{asks: v.UsedURL != ""},
+	}
+	if v.Denied != nil {
+		s.title = v.Denied.Title
 	}
 	if v.Origin != "" {
 		if err := checkOrigin(v.Origin); err != nil {

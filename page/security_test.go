@@ -177,6 +177,7 @@ func TestClass30ClickjackingHeaders(t *testing.T) {
 		"Account":     {policyWith(" https://cdn.example:8443", "'self'"), "same-origin", ""},
 		"Sessions":    {policyWith(" https://cdn.example:8443", "'self'"), "same-origin", "same-origin"},
 		"SignOut":     {policyWith(" https://cdn.example:8443", "'self'"), "same-origin", "same-origin"},
+		"Consent":     {policyWith(" https://cdn.example:8443", "'self'"), "same-origin", ""},
 		"Application": {policyWith(" https://cdn.example:8443", "'none'"), "no-referrer", ""},
 		"Continue":    {policyWith(" https://cdn.example:8443", "'none'"), "no-referrer", ""},
 		"FormPost":    {policyWith(" https://cdn.example:8443", "https://app.example"), "origin", ""},

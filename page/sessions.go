@@ -13,8 +13,13 @@ type Sessions struct {
 	List   []OpenSession   // this browser's first
 	Access []LastingAccess // may be empty
 
+	// Allowed are the applications that the user has allowed what they asked for; may be
+	// empty.
+	Allowed []AllowedApp
+
 	// The buttons of the form are named "end", with the ID of a session, or
-	// "others", as their value, and "access", with the ID of an access.
+	// "others", as their value, "access", with the ID of an access, and "withdraw",
+	// with the ID of an application.
 	Form Form
 
 	// App is the application that the page was opened for, Seats how many
@@ -47,9 +52,17 @@ type LastingAccess struct {
 	Here  bool      // it was given in this browser's session
 }
 
+// An AllowedApp is an application that the user has allowed what it asked for.
+type AllowedApp struct {
+	ID     string
+	App    string
+	Scopes []Scope
+	Since  time.Time // the last time
+}
+
 // Others says whether there is anything to sign out of but this browser.
 func (v Sessions) Others() bool {
-	return len(v.List) > 1 || len(v.Access) > 0
+	return len(v.List) > 1 || len(v.Access) > 0 || len(v.Allowed) > 0
 }
 
 // Sessions writes the page of one's sessions.

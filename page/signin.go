@@ -50,9 +50,8 @@ type SignIn struct {
 	App  string // the application's name; empty if there is none
 	Form Form   // without an action there is none, only the providers
 
-	// Scopes are what the application asks for, as in the request. The page
-	// says them in words.
-	Scopes []string
+	// Scopes are what the application asks for. The page says them in words.
+	Scopes []Scope
 
 	Username string   // what was typed before
 	Problem  *Problem // why the last attempt failed
@@ -106,24 +105,6 @@ func (p *Pages) SignIn(w http.ResponseWriter, status int, v SignIn) {
 func CheckIcon(raw string) error {
 	_, err := imageSource(raw)
 	return err
-}
-
-// ScopeInWords says what an application may do with a scope, to follow
-// "will be able to".
-func ScopeInWords(scope string) string {
-	switch scope {
-	case "openid":
-		return "know who you are"
-	case "profile":
-		return "see your name and profile"
-	case "email":
-		return "see your e-mail address"
-	case "offline", "offline_access":
-		return "stay signed in when you are away"
-	case "playfab":
-		return "connect your PlayFab account"
-	}
-	return "use " + scope
 }
 
 // forApp is the sentence about an application, or its beginning without one.

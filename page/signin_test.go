@@ -119,7 +119,7 @@ func TestWaitingTimesAreSaidAndSent(t *testing.T) {
 
 func TestSignInShowsTheRequestedScopesInWords(t *testing.T) {
 	_, doc := render(t, &page.SignIn{
-		App: "Acme", Form: page.Form{Action: "/s"}, Scopes: []string{"email", "offline", "playfab", "inventory"},
+		App: "Acme", Form: page.Form{Action: "/s"}, Scopes: scopes("email", "offline", "playfab", "inventory"),
 	})
 	var got []string
 	for _, item := range elements(doc, "li") {
@@ -192,7 +192,7 @@ func TestDeniedSaysWhoWhereAndWhatNext(t *testing.T) {
 
 func TestSignInWithoutAFormHasItsProviders(t *testing.T) {
 	_, doc := render(t, &page.SignIn{
-		App: "Acme", Scopes: []string{"email"}, DisableSocials: true, // which would leave nobody a way
+		App: "Acme", Scopes: scopes("email"), DisableSocials: true, // which would leave nobody a way
 		Providers: []page.Provider{{Name: "Forge", URL: "/sso/with/forge?t=x"}},
 	})
 	if len(elements(doc, "form")) != 0 || len(elements(doc, "input")) != 0 {

@@ -120,7 +120,7 @@ func (h *Hosted) ask(w http.ResponseWriter, r *http.Request, status int, p purpo
 		return
 	}
 	if a := p.authorization; a != nil {
-		v.Scopes = a.Scopes
+		v.Scopes = scopesOf(a.Client, a.Scopes)
 		v.WidgetOnly = p.widgetOnly()
 		v.Opener = p.opener()
 		v.DisableSocials = a.Presentation.DisableSocials
@@ -366,6 +366,11 @@ func printable(name string) string {
 // Login API.
 func RedirectToSignIn(issuer, rawQuery string) string {
 	return issuer + SignInPath + "?" + rawQuery
+}
+
+// RedirectToConsent is the consent page of a path for an authorization request.
+func RedirectToConsent(issuer, path, rawQuery string) string {
+	return issuer + path + "?" + rawQuery
 }
 
 // RedirectToOpenID is the sign-in page for an authorization request of OpenID

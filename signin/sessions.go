@@ -34,8 +34,14 @@ func (h *Hosted) showSessions(w http.ResponseWriter, r *http.Request) {
 		h.failed(w, r, err)
 		return
 	}
+	allowed, err := h.allowedApps(r, in)
+	if err != nil {
+		h.failed(w, r, err)
+		return
+	}
 	v := page.Sessions{
-		Person: *person(in.User), App: p.app(), ContinueURL: AccountPath,
+		Allowed: allowed,
+		Person:  *person(in.User), App: p.app(), ContinueURL: AccountPath,
 		Form: page.Form{Action: withQuery(SessionsPath, r.URL.RawQuery)},
 	}
 	var seats []session.Key
@@ -82,7 +88,8 @@ func (h *Hosted) appNamed(id string) string {
 }
 
 // endSessions ends one of one's sessions, with the grants that were given in it;
-// or one grant; or all other sessions, and all grants.
+// or one grant; or what an application was allowed, with its grants; or all other
+// sessions, and all of that.
 func (h *Hosted) endSessions(w http.ResponseWriter, r *http.Request) {
 	in, _, ok := h.ownSessions(w, r)
 	if !ok {
@@ -111,8 +118,10 @@ func (h *Hosted) endSessions(w http.ResponseWriter, r *http.Request) {
 func (h *Hosted) end(r *http.Request, in oauth.SignedIn) (here bool, err error) {
 	const byUser = "ended by its user"
 	if access := r.PostForm.Get("access"); access != "" {
-		_, err := h.Server.EndLastingGrants(r.Context(), in.User, func(g oauth.LastingGrant) bool { return g.ID == access }, h.From(r), byUser)
-		return false, err
+		return false, h.Server.EndAccess(r.Context(), in, access, h.From(r), byUser)
+	}
+	if client := r.PostForm.Get("withdraw"); client != "" {
+		return false, h.Server.Withdraw(r.Context(), in, client, h.From(r), byUser)
 	}
 	end := r.PostForm.Get("end")
 	if end == endOthers {

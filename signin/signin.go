@@ -1,5 +1,5 @@
-// Package signin is the hosted page: where people sign in, see who they are,
-// switch user and sign out, and the widget that a popup goes by. It also holds
+// Package signin is the hosted page: where people sign in, are asked for their consent,
+// see who they are, switch user and sign out, and the widget that a popup goes by. It also holds
 // the ways to sign in; local accounts are one, and others can be added from
 // outside by what implements [Way].
 //
@@ -160,17 +160,6 @@ func (ws Ways) taken(name string) bool {
 	})
 }
 
-// A Request is a kind of authorization request that people sign in for.
-type Request struct {
-	// Page is the path of its sign-in page, and Continue the one that goes on
-	// with it. Both take its query.
-	Page, Continue string
-
-	// Check parses the query and holds it against the client's registration.
-	// What is wrong is shown, not redirected.
-	Check func(ctx context.Context, rawQuery string) (*oauth.Authorization, *oauth.Error)
-}
-
 // A Hosted answers the paths of the hosted page, all below /sso/. Its fields
 // are set once.
 type Hosted struct {
@@ -242,6 +231,8 @@ func (h *Hosted) Endpoint(path string) http.HandlerFunc {
 	switch path {
 	case SignInPath, OpenIDPath:
 		return h.methods(h.showSignIn, h.signIn)
+	case ConsentPath, OpenIDConsentPath:
+		return h.methods(h.showConsent, h.answerConsent)
 	case SignOutPath:
 		return h.methods(h.showSignOut, h.signOut)
 	case AccountPath, "/sso":
@@ -385,7 +376,7 @@ func (h *Hosted) failed(w http.ResponseWriter, r *http.Request, err error) {
 func (h *Hosted) failedFor(w http.ResponseWriter, r *http.Request, p purpose, err error) {
 	h.Log.Error("answering the hosted page", zap.Error(err))
 	retry := page.RetryOf(r)
-	if p.page != "" && p.page != r.URL.Path {
+	if p.page != "" && p.page != r.URL.Path && (p.request == nil || p.request.Consent != r.URL.Path) {
 		retry = &page.Retry{URL: p.address(false)}
 	}
 	h.message(w, http.StatusServiceUnavailable, p, page.Message{

@@ -143,8 +143,12 @@ func (h *Hosted) continueURL(p purpose) string {
 	case p.request != nil:
 		query := p.query
 		if p.authorization.OpenID {
-			// The user was asked. To ask again would go on for ever.
+			// The user was asked. To ask again would go on for ever. The consent page comes
+			// after this one.
 			query = without(query, "prompt")
+			if p.authorization.PromptConsent {
+				query += "&prompt=consent"
+			}
 		}
 		return p.request.Continue + "?" + query
 	case p.returnTo != "":

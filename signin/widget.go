@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/caddy-sso/caddy-sso/codes"
@@ -25,7 +26,8 @@ const (
 // the portal lead to a callback that it did not give out itself.
 type widget struct {
 	App              string `json:"a"`
-	Code             string `json:"c"`
+	Client           string `json:"i,omitempty"` // by its ID
+	Code             string `json:"c"`           // empty: the user does not allow what was asked for
 	Origin           string `json:"o,omitempty"` // of the registered redirect URI
 	PostMessageLogin bool   `json:"p,omitempty"`
 	WidgetOnly       bool   `json:"b,omitempty"`
@@ -35,13 +37,16 @@ type widget struct {
 	// whatever they are, so that all that a request may carry can be sealed.
 	RedirectURI []byte `json:"r"`
 	State       []byte `json:"s"`
+	Scopes      []byte `json:"g,omitempty"` // that were granted, with spaces between
 }
 
 // Widget returns the address of the page that ends a popup: it tells its opener
-// and then follows the callback with the code.
+// and then follows the callback with the code. Without one, both are told that the
+// user does not allow what was asked for.
 func (h *Hosted) Widget(ctx context.Context, a *oauth.Authorization, code string) (string, error) {
 	plain, err := json.Marshal(widget{
 		App:              a.Client.Name,
+		Client:           a.Client.ID,
 		Code:             code,
 		Origin:           a.Redirect.OriginOfRequested(a.RedirectURI),
 		PostMessageLogin: a.Presentation.PostMessageLogin,
@@ -49,6 +54,7 @@ func (h *Hosted) Widget(ctx context.Context, a *oauth.Authorization, code string
 		Expires:          h.Now().Add(widgetLifetime).Unix(),
 		RedirectURI:      []byte(a.RedirectURI),
 		State:            []byte(a.State),
+		Scopes:           []byte(strings.Join(a.Scopes, " ")),
 	})
 	if err != nil {
 		return "", fmt.Errorf("sealing a widget: %w", err)
@@ -92,6 +98,15 @@ func (h *Hosted) showWidget(w http.ResponseWriter, r *http.Request) {
 	}
 	a := oauth.Authorization{RedirectURI: string(v.RedirectURI), State: string(v.State)}
 	view := page.Widget{App: v.App, Callback: a.Callback(v.Code), Origin: v.Origin, State: a.State, WidgetOnly: v.WidgetOnly}
+	switch client, known := h.Server.Clients.Get(v.Client); {
+	case v.Code == "":
+		view.Callback, view.Closes = a.DeniedCallback(), v.PostMessageLogin
+		view.Denied = &page.Problem{Code: "010-026", Title: page.OutcomeNotAllowed.Title()}
+		h.Pages.Widget(w, view)
+		return
+	case known:
+		view.Scopes = scopesOf(client, oauth.SplitList(string(v.Scopes)))
+	}
 	if v.PostMessageLogin {
 		view.UsedURL = WidgetPath + "?" + usedParam + "=1&w=" + url.QueryEscape(sealed)
 	}

@@ -5,7 +5,7 @@
   const view = document.getElementById("widget");
   const next = document.getElementById("next");
   const go = document.getElementById("continue");
-  const { callback, origin, state, used, wait, done, gone, silent, unanswered, late } = view.dataset;
+  const { callback, origin, state, used, code, description, closes, wait, done, gone, silent, unanswered, late } = view.dataset;
   const opener = origin && window.opener && !window.opener.closed ? window.opener : null;
 
   const tell = (name, more) => {
@@ -47,6 +47,16 @@
     setTimeout(closeOnceUsed, delay, Math.min(2 * delay, 2000));
   };
 
+  if (description) {
+    const told = opener && tell("login:error", { error: { code, description } });
+    if (told && closes !== undefined) {
+      say(done, true);
+      window.close();
+    } else {
+      window.location.replace(callback);
+    }
+    return;
+  }
   if (used && origin) {
     if (opener && tell("babka-login", { loginUri: callback })) {
       say(wait, false);

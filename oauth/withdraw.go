@@ -1,0 +1,103 @@
+package oauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/caddy-sso/caddy-sso/session"
+	"github.com/caddy-sso/caddy-sso/storage"
+)
+
+// A Consent is what a user has allowed a client, as the user gets to see it.
+type Consent struct {
+	Client *Client
+	Scopes []string
+	Given  time.Time // the last time
+
+	session session.Key // in which that was
+}
+
+// Consents returns what who is signed in has allowed which clients, of those that
+// ask. With an error it returns those that could be read.
+func (s *Server) Consents(ctx context.Context, user session.User) ([]Consent, error) {
+	clients := s.Clients.asking
+	found, failures := make([]*consent, len(clients)), make([]error, len(clients))
+	storage.Each(len(clients), func(i int) {
+		stored, _, err := s.Store.Get(ctx, consentKey(user.Subject, clients[i]))
+		if err == nil {
+			found[i], err = readConsent(stored, user.Mark)
+		}
+		failures[i] = err
+	})
+	var list []Consent
+	for i, given := range found {
+		if given != nil {
+			key, _ := parseSessionID(given.Session)
+			list = append(list, Consent{clients[i], given.Scopes, time.Unix(given.Given, 0), key})
+		}
+	}
+	if err := errors.Join(failures...); err != nil {
+		return list, fmt.Errorf("looking up consents: %w", err)
+	}
+	return list, nil
+}
+
+// Withdraw takes back what who is signed in has allowed a client, and ends its grants
+// that outlive a session. The consent goes first, so that the client gets no other
+// grant meanwhile.
+func (s *Server) Withdraw(ctx context.Context, in SignedIn, client string, from Origin, why string) error {
+	err := s.forget(ctx, in.User.Subject, func(c *Client) bool { return c.ID == client })
+	_, grantsErr := s.EndLastingGrants(ctx, in.User, func(g LastingGrant) bool { return g.Client == client }, from, why)
+	c, _ := s.Clients.Get(client)
+	s.Audit.Record(Event{What: ConsentWithdrawn, User: in.User, Client: c, Session: in.Session, From: from, Why: why})
+	return errors.Join(err, grantsErr)
+}
+
+// EndAccess ends one grant of who is signed in that outlives a session. Its client
+// asks anew before it gets another.
+func (s *Server) EndAccess(ctx context.Context, in SignedIn, grant string, from Origin, why string) error {
+	all, err := s.Grants.OfUser(ctx, in.User.Subject)
+	for _, g := range all {
+		if g.ID == grant {
+			err = errors.Join(err, s.forget(ctx, in.User.Subject, func(c *Client) bool { return c.ID == g.Client }))
+		}
+	}
+	_, grantsErr := s.EndLastingGrants(ctx, in.User, func(g LastingGrant) bool { return g.ID == grant }, from, why)
+	return errors.Join(err, grantsErr)
+}
+
+// forget removes what a user has allowed those clients that which picks. That works
+// in a store that is full.
+func (s *Server) forget(ctx context.Context, subject string, which func(*Client) bool) error {
+	clients := s.Clients.asking
+	failures := make([]error, len(clients))
+	storage.Each(len(clients), func(i int) {
+		if which(clients[i]) {
+			_, _, failures[i] = s.Store.Take(ctx, consentKey(subject, clients[i]))
+		}
+	})
+	if err := errors.Join(failures...); err != nil {
+		return fmt.Errorf("withdrawing consents: %w", err)
+	}
+	return nil
+}
+
+// forgetAll removes all that a user has allowed.
+func (s *Server) forgetAll(ctx context.Context, subject string) error {
+	return s.forget(ctx, subject, func(*Client) bool { return true })
+}
+
+// forgetGiven removes what was allowed in a session that its user wants to be rid of.
+func (s *Server) forgetGiven(ctx context.Context, user session.User, in session.Key) error {
+	given, err := s.Consents(ctx, user)
+	return errors.Join(err, s.forget(ctx, user.Subject, func(c *Client) bool {
+		for _, g := range given {
+			if g.Client == c && g.session == in {
+				return true
+			}
+		}
+		return false
+	}))
+}
