@@ -29,11 +29,15 @@ var moreLines = map[string]string{
 
 // otherProtocols are what services speak that are no OpenID Connect providers.
 var otherProtocols = map[string]string{
-	"github": "OAuth 2.0 without OpenID Connect", "bitbucket": "OAuth 2.0 without OpenID Connect", "reddit": "OAuth 2.0 without OpenID Connect",
-	"twitter": "OAuth 2.0 without OpenID Connect", "x": "OAuth 2.0 without OpenID Connect", "patreon": "OAuth 2.0 without OpenID Connect",
-	"steam": "OpenID 2.0, which is not OpenID Connect", "saml": "not OpenID Connect", "ldap": "not OpenID Connect", "radius": "not OpenID Connect",
-	"xbox": "a protocol of its own", "playstation": "a protocol of its own", "psn": "a protocol of its own", "nintendo": "a protocol of its own",
+	"github": plainOAuth, "bitbucket": plainOAuth, "reddit": plainOAuth, "twitter": plainOAuth, "x": plainOAuth, "patreon": plainOAuth,
+	"steam": "OpenID 2.0, which is another protocol", "saml": "SAML", "ldap": "LDAP", "radius": "RADIUS",
+	"xbox": ownProtocol, "playstation": ownProtocol, "psn": ownProtocol, "nintendo": ownProtocol,
 }
+
+const (
+	plainOAuth  = "OAuth 2.0 alone, which does not say who somebody is"
+	ownProtocol = "a protocol of its own"
+)
 
 // providerAdvice says how to sign in by a service that is no method by its name; empty:
 // it is not known.
@@ -42,7 +46,7 @@ func providerAdvice(name string) string {
 		return fmt.Sprintf("it is an OpenID Connect provider: write `signin oidc %s {`, `issuer %s`, `client_id <ID>`, `client_secret <secret>`, %s`}`, each on its line", name, issuer, moreLines[name])
 	}
 	if protocol, ok := otherProtocols[name]; ok {
-		return fmt.Sprintf("it speaks %s, so it cannot be used directly: put a provider of OpenID Connect in between that signs in by it, such as Keycloak or authentik, as signin oidc; or sign people in by a page of your own, as signin trusted", protocol)
+		return fmt.Sprintf("it is no OpenID Connect provider: it has %s; sign in by an OpenID Connect provider that uses it, such as Keycloak or authentik (signin oidc), or by a page of your own (signin trusted)", protocol)
 	}
 	if name == "openid" || name == "oauth" || name == "oauth2" || name == "sso" {
 		return "expected for example: signin oidc acme { … }"

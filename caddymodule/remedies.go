@@ -24,23 +24,39 @@ func blockName(d *caddyfile.Dispenser) string {
 	return name
 }
 
-// unexpectedArgument is about a word where a block or the end of the line is expected.
+// unexpectedArgument is about a word where a block or the end of the line is expected. It
+// shows the block.
 func unexpectedArgument(d *caddyfile.Dispenser, block string, known map[string]func() error) error {
 	if len(known) == 0 {
 		return d.Errf("%s: unexpected %q; expected the end of the line", block, d.Val())
 	}
-	written := d.Val()
-	if _, setting := known[written]; setting {
-		written = strings.Join(append([]string{written}, d.RemainingArgs()...), " ")
-	} else {
-		written = "<setting>"
-	}
-	matcher := ""
+	first := block
 	if block == "sso_gate" {
-		matcher = " [@<matcher> | /<path>]"
+		first += " [@<matcher> | /<path>]"
 	}
-	return d.Errf("%s: unexpected %q; expected a block with a setting on each line: `%s%s {`, `%s`, `}`; its settings are: %s",
-		block, d.Val(), block, matcher, written, names(known))
+	lines := []string{"`" + first + " {`"}
+	for _, name := range slices.Sorted(maps.Keys(known)) {
+		lines = append(lines, "`"+strings.TrimSpace(name+" "+argument(name))+"`")
+	}
+	return d.Errf("%s: unexpected %q; expected a block, of which each of these stands on a line of its own: %s `}`", block, d.Val(), strings.Join(lines, " "))
+}
+
+// argument is what follows the name of a setting, for a reader.
+func argument(setting string) string {
+	for argument, settings := range map[string]string{
+		"":                "public popup allow_raw_path drop_forms license_activation allow_preflight allow_no_pkce default_audience disabled openid_configuration",
+		"<duration>":      "idle lifetime outage_grace every timeout recheck token_lifetime refresh_lifetime clock_skew",
+		"<number>":        "cache per_user capacity per_session per_account per_address",
+		"on | off":        "bearer cache_private",
+		"group <name>...": "require",
+		"<id>":            "client client_id",
+		"<url>":           "issuer url logo icon redirect_uri fail_auth_url post_logout_redirect_uri",
+	} {
+		if slices.Contains(strings.Fields(settings), setting) {
+			return argument
+		}
+	}
+	return "…"
 }
 
 // unknownSetting is about a name that a block does not have.
