@@ -26,7 +26,7 @@ func options(d *caddyfile.Dispenser, known map[string]func() error) error {
 			return err
 		}
 		if d.NextArg() {
-			return d.Errf("%s: unexpected %q; expected the end of the line (a value with blanks stands in quotes)", name, d.Val())
+			return unexpectedValue(d, name)
 		}
 	}
 	return nil

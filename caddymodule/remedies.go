@@ -41,6 +41,14 @@ func unexpectedArgument(d *caddyfile.Dispenser, block string, known map[string]f
 	return d.Errf("%s: unexpected %q; expected a block, of which each of these stands on a line of its own: %s `}`", block, d.Val(), strings.Join(lines, " "))
 }
 
+// unexpectedValue is about a word after all that a setting takes.
+func unexpectedValue(d *caddyfile.Dispenser, setting string) error {
+	if argument(setting) == "" {
+		return d.Errf("%s: unexpected %q; it takes no value: leave that out", setting, d.Val())
+	}
+	return d.Errf("%s: unexpected %q; expected the end of the line (a value with blanks in it stands in quotes)", setting, d.Val())
+}
+
 // argument is what follows the name of a setting, for a reader.
 func argument(setting string) string {
 	for argument, settings := range map[string]string{

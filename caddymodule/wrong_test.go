@@ -250,7 +250,7 @@ func TestAWrongCaddyfileIsRefusedOnItsLine(t *testing.T) {
 		{"cache_private with another word", "header_prefix X-SSO-", "cache_private no", "cache_private", []string{`cache_private "no" is unknown; expected on or off`}},
 		{"require without the word group", "header_prefix X-SSO-", "require players", "require", []string{"require group <name>..."}},
 		{"require without a group", "header_prefix X-SSO-", "require group", "require", []string{"expected at least one value"}},
-		{"a popup with an argument", "header_prefix X-SSO-", "popup small", "popup", []string{`popup: unexpected "small"`}},
+		{"a popup with an argument", "header_prefix X-SSO-", "popup small", "popup", []string{`popup: unexpected "small"`, "takes no value: leave that out"}},
 	} {
 		t.Run(c.name, func(t *testing.T) { refusedOnItsLine(t, c.old, c.spoiled, c.line, c.want) })
 	}
