@@ -51,7 +51,7 @@ func TestAConfigurationThatWorksIsLoadedWithoutAWarning(t *testing.T) {
 		"a site on plain http of this machine":   {with("https://game.example/oauth2/callback", "http://localhost:8081/cb"), onPortal + "http://localhost:8081 {\nGATE respond ok\n}\n"},
 		"a group of a user":                      {with(), onPortal + "game.example {\n" + strings.Replace(anyGroup, "GROUP", "players", 1) + "}\n"},
 		"a group that a file of users may give":  {with("attempts {", "users nowhere.jsonl\nattempts {"), required},
-		"a group that a provider may give":       {with("signin local {", "signin oidc acme {\nissuer https://acme.example\nclient_id x\nclaim groups groups\n}\nsignin local {"), required},
+		"a group that a provider may give":       {with("signin local {", "signin oidc acme {\nissuer https://acme.example\nclient_id x\nclaim groups roles\n}\nsignin local {"), required},
 		"a group that a backend may give":        {with("signin local {", "signin backend own {\nurl https://own.example\nsecret "+someSecret+"\n}\nsignin local {"), required},
 		"a group that a page may give":           {with("signin local {", "signin trusted own {\nurl https://own.example\nsecret "+someSecret+"\n}\nsignin local {"), required},
 		"a gate for clients, whose users cannot": {with("brand {", "client 9 {\naudience 1\nsecret "+someSecret+"\nredirect_uri https://x.example/cb\n}\nbrand {"), strings.Replace(required, "require", "allow_client 9\nrequire", 1)},

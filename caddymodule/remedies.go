@@ -85,7 +85,7 @@ func unknownSetting(d *caddyfile.Dispenser, block string, known map[string]func(
 }
 
 // elsewhere says where settings belong that are looked for in another block.
-var elsewhere = map[string]string{
+var elsewhere = map[string]string{ //nolint:gosec // names of settings, no credentials
 	"user": "signin local { … }", "hash": "signin local { user <name> <hash> }", "password": "signin local { user <name> <hash> }",
 	"idle": "session { … }", "outage_grace": "session { … }", "same_site": "session { … }",
 	"redirect_uri": "client <id> { … }", "token_alg": "client <id> { … }", "storage_key": "storage redis <url> { … }",

@@ -85,7 +85,7 @@ func (p *placement) portalWarnings() (all []warning) {
 			}
 		}
 	case len(elsewhere) > 0:
-		all = append(all, warning{fmt.Sprintf("sso_portal: no site here is for %s, the host of the issuer, where browsers are sent to sign in, and the portal is on %s; %s",
+		all = append(all, warning{fmt.Sprintf("sso_portal: no site here is for %s, the host of the issuer, where browsers are sent to sign in, and the portal is on %s, so that their requests do not come there unless a server in front changes the host; %s",
 			host, elsewhere[0].site(), remedy), elsewhere[0].fields()})
 	case len(p.gates) > 0 && !p.app.engine.Shared():
 		all = append(all, warning{fmt.Sprintf("sso_portal: there is none for %s, the host of the issuer, and no other node can have it, since this storage belongs to this node alone: nobody can sign in; %s, or use storage redis together with the node that has the portal",

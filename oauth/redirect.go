@@ -235,6 +235,9 @@ type FailAuthURL struct {
 // ParseFailAuthURL reads a URL to register.
 func ParseFailAuthURL(raw string) (FailAuthURL, error) {
 	u, err := parseRegistered(raw)
+	if errors.Is(err, errWildcard) {
+		err = fmt.Errorf("%w; one without a path stands for its whole origin", err)
+	}
 	if err != nil {
 		return FailAuthURL{}, fmt.Errorf("fail_auth_url %q: %w", raw, err)
 	}

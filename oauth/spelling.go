@@ -177,12 +177,14 @@ func encoded(s, others string) string {
 	return b.String()
 }
 
+var errWildcard = errors.New("has a wildcard (*); each is registered by itself, in full")
+
 // parseRegistered parses an absolute URL that is registered. What comes from
 // applications is compared with it as bytes, and what comes from browsers has their
 // spelling.
 func parseRegistered(raw string) (*url.URL, error) {
 	if _, afterScheme, _ := strings.Cut(raw, ":"); strings.Contains(withoutQuery(afterScheme), "*") {
-		return nil, errors.New("has a wildcard (*); every redirect URI is registered by itself, in full")
+		return nil, errWildcard
 	}
 	if utf8.ValidString(raw) && CleanText(raw) && !strings.ContainsAny(raw, neverInURLs) {
 		right, err := BrowserSpelling(raw)

@@ -18,7 +18,7 @@ func notAHash(text string) error {
 	inBase64 := err == nil && (strings.HasPrefix(string(decoded), "$2") || strings.HasPrefix(string(decoded), "$argon2id$"))
 	_, err = hex.DecodeString(text)
 	inHex := err == nil && len(text) >= 32
-	what := ""
+	var what string
 	switch {
 	case strings.Contains(text, "$$"):
 		return fmt.Errorf("%w; this one has $$, as files of Docker Compose have it: write every $ once", errNoHash)
