@@ -168,7 +168,10 @@ func guest(d *caddyfile.Dispenser, namespace, inlineKey string) (json.RawMessage
 	}
 	name := d.Val()
 	if !slices.Contains(guests(namespace), name) {
-		return nil, d.Errf("%s: unknown %q; expected one of: %v", option, name, guests(namespace))
+		if option == "signin" && providerAdvice(name) != "" {
+			return nil, d.Errf("signin: unknown %q; %s", name, providerAdvice(name))
+		}
+		return nil, d.Errf("%s: unknown %q; %sexpected one of: %v", option, name, didYouMean(name, guests(namespace)), guests(namespace))
 	}
 	module, err := caddyfile.UnmarshalModule(d, namespace+name)
 	if err != nil {
@@ -327,6 +330,9 @@ func (c *ClientConfig) unmarshalClaim(d *caddyfile.Dispenser) error {
 	}
 	if _, twice := c.Claims[args[0]]; twice {
 		return d.Errf("claim %s is there twice", args[0])
+	}
+	if err := checkReplaced(d, "claim", args[1]); err != nil {
+		return err
 	}
 	if c.Claims == nil {
 		c.Claims = map[string]string{}

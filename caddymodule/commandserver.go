@@ -67,7 +67,7 @@ func serverIn(file, adapter string) (commandServer, error) {
 		return commandServer{}, fmt.Errorf("there is no sso in %s; name the configuration of the portal", file)
 	}
 	// As Caddy reads it when it begins to listen.
-	address, err := caddy.NewReplacer().ReplaceOrErr(config.Admin.Listen, true, true)
+	address, err := replaced(config.Admin.Listen)
 	if err != nil {
 		return commandServer{}, fmt.Errorf("the admin address %q of %s: %w; set the variable as the server has it, or give --address", config.Admin.Listen, file, err)
 	}

@@ -372,15 +372,19 @@ func ParseIssuer(raw string) (*url.URL, error) {
 	if raw == "" {
 		return nil, errors.New("issuer is missing; " + right)
 	}
-	u, err := url.Parse(raw)
+	spelled, err := oauth.BrowserSpelling(raw)
+	if err != nil {
+		return nil, fmt.Errorf("issuer %q %w; %s", raw, err, right)
+	}
+	u, err := url.Parse(spelled)
 	if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Hostname() == "" {
 		return nil, fmt.Errorf("issuer %q is no web origin; %s", raw, right)
 	}
 	if u.User != nil || u.Path != "" || u.RawQuery != "" || strings.ContainsAny(raw, "?#") {
 		return nil, fmt.Errorf("issuer %q has more than scheme, host and port; %s", raw, right)
 	}
-	if raw != oauth.OriginOf(u) {
-		return nil, fmt.Errorf("issuer %q is not written the way browsers write origins; expected %s", raw, oauth.OriginOf(u))
+	if raw != spelled {
+		return nil, fmt.Errorf("issuer %q is not written the way browsers write origins; expected %s", raw, spelled)
 	}
 	if u.Scheme == "http" && !oauth.IsLoopbackHost(u.Hostname()) {
 		return nil, fmt.Errorf("issuer %q is http, which is for loopback only (localhost, 127.0.0.1, [::1]); use https, also where TLS ends at a server in front", raw)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -126,7 +127,7 @@ func (*Gate) CaddyModule() caddy.ModuleInfo {
 // Provision checks the settings against the app's.
 func (g *Gate) Provision(ctx caddy.Context) error {
 	var err error
-	if g.app, err = appOf(ctx); err != nil {
+	if g.app, err = appOf(ctx); err != nil || g.app == nil {
 		return err
 	}
 	g.log = g.app.failures.Logger(ctx.Logger())
@@ -292,7 +293,7 @@ func parseGate(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	h.Next()
 	matcher, err := h.ExtractMatcherSet()
 	if err != nil {
-		return nil, h.WrapErr(err)
+		return nil, wrongMatcher(h, err)
 	}
 	h.Next()
 	g := new(Gate)
@@ -313,7 +314,7 @@ func parseGate(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 		"license_activation": flag(&g.LicenseActivation),
 		"require": func() error {
 			if !d.NextArg() || d.Val() != "group" {
-				return d.Errf("require: expected: require group <name>...")
+				return d.Errf("require %s: only groups can be required; expected: require group <name>...", d.Val())
 			}
 			err := some(d, &g.Require)
 			for len(requireLines) < len(g.Require) {
@@ -388,6 +389,14 @@ func parseGate(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 		}
 	}
 	return h.NewRoute(nil, g), nil
+}
+
+// wrongMatcher adds what to do to Caddy's error about a matcher.
+func wrongMatcher(h httpcaddyfile.Helper, err error) error {
+	if name, unknown := strings.CutPrefix(err.Error(), "unrecognized matcher name: "); unknown {
+		err = fmt.Errorf("%w; define it on this site, for example: %s path /admin /admin/*", err, name)
+	}
+	return h.WrapErr(err)
 }
 
 var errNoClient = errors.New("client is missing; name one of those of the sso option, such as: client 1")

@@ -222,7 +222,7 @@ func TestAWrongLicenseInJSONIsRefused(t *testing.T) {
 		{"negative seats", inProduct, "seats", -1, "seats cannot be negative"},
 		{"an unknown policy of seats", inProduct, "when_full", "wait", `when_full "wait": expected evict_oldest or deny`},
 		{"a policy of no seats", inProduct, "seats", nil, `when_full "deny": expected evict_oldest or deny, and a number of seats`},
-		{"a backend over http", inProduct, "provision", map[string]any{"url": "http://back.example", "secret": "0123456789abcdef"}, "provision: expected https"},
+		{"a backend over http", inProduct, "provision", map[string]any{"url": "http://back.example", "secret": "0123456789abcdef"}, "provision: http://back.example: expected https"},
 		{"no license at all", "apps sso", "license", nil, "license_activation: there is no license in the sso option"},
 		{"a gate with a client", inGate, "client", "2", "license_activation: client has no effect"},
 		{"a gate with a bad prefix", inGate, "header_prefix", "X", "header_prefix"},

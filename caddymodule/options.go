@@ -2,8 +2,6 @@ package caddymodule
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -14,30 +12,37 @@ import (
 // options reads a block of options by name. Each reads its own arguments; what
 // it leaves on the line is an error, and so is an option that there is not.
 func options(d *caddyfile.Dispenser, known map[string]func() error) error {
+	block := blockName(d)
 	if d.NextArg() {
-		return d.Errf("unexpected %q", d.Val())
+		return unexpectedArgument(d, block, known)
 	}
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		name := d.Val()
 		read, ok := known[name]
 		if !ok {
-			if len(known) == 0 {
-				return d.Errf("unknown option %q; there are none here", name)
-			}
-			return d.Errf("unknown option %q; expected one of: %s", name, strings.Join(slices.Sorted(maps.Keys(known)), ", "))
+			return unknownSetting(d, block, known)
 		}
 		if err := read(); err != nil {
 			return err
 		}
 		if d.NextArg() {
-			return d.Errf("%s: unexpected %q", name, d.Val())
+			return unexpectedValue(d, name)
 		}
 	}
 	return nil
 }
 
-// one reads an option with exactly one argument.
+// one reads an option with exactly one argument, in which no placeholder is replaced.
 func one(d *caddyfile.Dispenser, to *string) error {
+	name := d.Val()
+	if err := oneReplaced(d, to); err != nil {
+		return err
+	}
+	return checkReplaced(d, name, *to)
+}
+
+// oneReplaced is one for a setting whose placeholders are replaced when it is used.
+func oneReplaced(d *caddyfile.Dispenser, to *string) error {
 	name := d.Val()
 	if !d.NextArg() || d.Val() == "" {
 		return d.Errf("%s: expected a value", name)
@@ -57,15 +62,20 @@ func some(d *caddyfile.Dispenser, to *[]string) error {
 		return d.Errf("%s: expected at least one value", name)
 	}
 	*to = append(*to, args...)
-	return nil
+	return checkReplaced(d, name, strings.Join(args, " "))
 }
 
 // checked reads an option with exactly one argument that check takes.
 func checked(d *caddyfile.Dispenser, to *string, check func(string) error) error {
+	name := d.Val()
 	if err := one(d, to); err != nil {
 		return err
 	}
-	return onLine(d, check(*to))
+	err := check(*to)
+	if err != nil && !strings.Contains(err.Error(), name) {
+		err = fmt.Errorf("%s: %w", name, err)
+	}
+	return onLine(d, err)
 }
 
 // each reads an option with arguments of which check takes every one.
@@ -141,6 +151,9 @@ func duration(d *caddyfile.Dispenser, to *caddy.Duration) error {
 		return d.Errf("%s is there twice", name)
 	}
 	v, err := caddy.ParseDuration(s)
+	if n, noUnit := strconv.Atoi(s); noUnit == nil && n > 0 {
+		return d.Errf("%s: %q has no unit; write for example %ss, %sm, %sh or %sd", name, s, s, s, s, s)
+	}
 	if err != nil || v <= 0 {
 		return d.Errf("%s: %q is no time such as 90s, 15m, 24h or 30d", name, s)
 	}

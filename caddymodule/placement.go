@@ -16,6 +16,7 @@ import (
 // placement is where gates stand among the handlers of all sites.
 type placement struct {
 	app     *App
+	web     *caddyhttp.App
 	all     []*placed
 	gates   []placedGate
 	portals []*placed
@@ -51,10 +52,11 @@ func (a *App) checkPlacement(web *caddyhttp.App) error {
 		return nil
 	}
 	p := a.placementOf(placesOf(web))
-	if err := errors.Join(p.checkClients(), p.checkPortal(), p.checkGroups(), p.checkBefore(), p.checkErrorRoutes()); err != nil {
+	p.web = web
+	if err := errors.Join(p.checkClients(), p.checkPortal(), p.checkIssuerHost(), p.checkGroups(), p.checkBefore(), p.checkErrorRoutes()); err != nil {
 		return err
 	}
-	for _, w := range p.warnings() {
+	for _, w := range append(p.warnings(), p.siteWarnings()...) {
 		a.log.Warn(w.text, w.fields...)
 	}
 	return nil

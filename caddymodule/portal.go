@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -54,7 +55,7 @@ func (*Portal) CaddyModule() caddy.ModuleInfo {
 // Provision finds the app.
 func (p *Portal) Provision(ctx caddy.Context) error {
 	var err error
-	if p.app, err = appOf(ctx); err != nil {
+	if p.app, err = appOf(ctx); err != nil || p.app == nil {
 		return err
 	}
 	p.log = p.app.failures.Logger(ctx.Logger())
@@ -245,13 +246,19 @@ func (l *lazy[T]) get(a *App, build func(*core) *T) (*T, *core, error) {
 	return m.value, m.core, nil
 }
 
-// appOf finds the sso app of a configuration.
+var errNoApp = errors.New(`the app "sso" is missing, which says who may sign in, and for which clients; add it to the apps of the configuration`)
+
+// appOf finds the sso app of a configuration. Where that is wrong it returns nil
+// without an error: Caddy refuses the configuration for the app itself, in a message of
+// two words and what is wrong. As an error of a handler it would come after the names of
+// all that is around the handler.
 func appOf(ctx caddy.Context) (*App, error) {
-	a, err := ctx.App("sso")
-	if err != nil {
-		return nil, err
+	a, err := ctx.AppIfConfigured("sso")
+	if errors.Is(err, caddy.ErrNotConfigured) {
+		return nil, errNoApp
 	}
-	return a.(*App), nil
+	app, _ := a.(*App)
+	return app, nil
 }
 
 // Interface guards

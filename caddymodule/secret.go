@@ -34,6 +34,16 @@ func readSecret(setting string) (string, error) {
 	return secret, checkSurroundings("the secret", secret)
 }
 
+// replaced replaces the placeholders of a setting that is no secret.
+func replaced(setting string) (string, error) {
+	return caddy.NewReplacer().ReplaceFunc(setting, func(name string, value any) (any, error) {
+		if _, err := placeholderText(name, value); err != nil {
+			return nil, err
+		}
+		return value, nil
+	})
+}
+
 // placeholderText is what a placeholder stands for, without one line end.
 func placeholderText(name string, value any) (string, error) {
 	isFile := strings.HasPrefix(name, "file.")
@@ -94,8 +104,11 @@ func described(r rune) string {
 // in it stand for is not known yet.
 func secretOption(d *caddyfile.Dispenser, to *string) error {
 	name := d.Val()
-	if err := one(d, to); err != nil {
+	if err := oneReplaced(d, to); err != nil {
 		return err
+	}
+	if d.NextArg() {
+		return d.Errf("%s: expected one value; a secret with blanks in it stands in quotes", name)
 	}
 	if err := checkWrittenSecret(*to); err != nil {
 		return d.Errf("%s: %v", name, err)

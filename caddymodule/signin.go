@@ -189,7 +189,9 @@ func (s *SigninLocal) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return options(d, map[string]func() error{
 		"attempts": func() error { return s.attempts(d) },
 		"user":     func() error { return s.user(d, all) },
-		"users":    func() error { return one(d, &s.UsersFile) },
+		"users": func() error {
+			return checked(d, &s.UsersFile, signin.CheckUsersFile)
+		},
 	})
 }
 
@@ -206,8 +208,16 @@ var someHash = "$2a$04$" + strings.Repeat("A", 53)
 
 func (s *SigninLocal) user(d *caddyfile.Dispenser, all *signin.Local) error {
 	u := new(UserConfig)
-	if !d.AllArgs(&u.Name, &u.Hash) {
+	switch args := d.RemainingArgs(); len(args) {
+	case 2:
+		u.Name, u.Hash = args[0], args[1]
+	case 0, 1:
 		return d.Errf("expected: user <name> <hash>; make the hash with: caddy hash-password")
+	default:
+		return d.Errf("expected: user <name> <hash>; a name with blanks in it stands in quotes, such as: user \"Ada Lovelace\" <hash>")
+	}
+	if err := checkReplaced(d, "user", u.Name); err != nil {
+		return err
 	}
 	line := *d
 	err := options(d, map[string]func() error{

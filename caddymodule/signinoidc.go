@@ -236,6 +236,9 @@ func pair(d *caddyfile.Dispenser, into *map[string]string, expected string) (nam
 	if _, twice := (*into)[name]; twice {
 		return "", "", d.Errf("%s %s is there twice", option, name)
 	}
+	if err := checkReplaced(d, option, value); err != nil {
+		return "", "", err
+	}
 	if *into == nil {
 		*into = map[string]string{}
 	}

@@ -134,7 +134,11 @@ func resolve(path string, links int) string {
 
 // Open implements Engine.
 func (s *StorageFile) Open(_ *zap.Logger, clk *clock.Clock) (storage.Store, error) {
-	return file.Open(s.Path, file.Options{Now: clk.Now, Damaged: logDamaged})
+	store, err := file.Open(s.Path, file.Options{Now: clk.Now, Damaged: logDamaged})
+	if err != nil {
+		return nil, fmt.Errorf("storage file %s: %w", s.Path, err)
+	}
+	return store, nil
 }
 
 // logDamaged writes that a file was found to be damaged. It outlives the
@@ -156,6 +160,9 @@ func (s *StorageFile) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
 	if d.NextArg() {
 		s.Path = d.Val()
+		if err := checkReplaced(d, "storage file", s.Path); err != nil {
+			return err
+		}
 	}
 	return options(d, nil)
 }

@@ -86,7 +86,6 @@ const minStorageKey = 32
 // Provision checks the settings, without connecting.
 func (s *StorageRedis) Provision(caddy.Context) error {
 	setDefault(&s.KeyPrefix, redis.DefaultPrefix)
-	replaced := func(raw string) (string, error) { return caddy.NewReplacer().ReplaceOrErr(raw, true, true) }
 	for _, setting := range []struct {
 		name, raw string
 		to        *string
@@ -177,7 +176,7 @@ func (s *StorageRedis) Vault(store storage.Store, memory *keys.Memory) keys.Vaul
 func (s *StorageRedis) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
 	line := *d
-	if err := one(d, &s.URL); err != nil {
+	if err := oneReplaced(d, &s.URL); err != nil {
 		return d.Errf("redis: expected: storage redis <url>, for example redis://localhost:6379")
 	}
 	if err := redis.CheckAddress(s.URL); err != nil && !hasPlaceholder(s.URL) {
@@ -185,8 +184,8 @@ func (s *StorageRedis) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	}
 	if err := options(d, map[string]func() error{
 		"storage_key": func() error { return secretOption(d, &s.StorageKey) },
-		"key_prefix":  func() error { return one(d, &s.KeyPrefix) },
-		"tls_ca":      func() error { return one(d, &s.TLSCA) },
+		"key_prefix":  func() error { return oneReplaced(d, &s.KeyPrefix) },
+		"tls_ca":      func() error { return oneReplaced(d, &s.TLSCA) },
 		"tls_client_auth": func() error {
 			args := d.RemainingArgs()
 			if len(args) != 2 || s.TLSClientCertificate != "" {

@@ -17,8 +17,7 @@ type warning struct {
 }
 
 // warnings are about what works, and may not be meant so.
-func (p *placement) warnings() []warning {
-	var all []warning
+func (p *placement) warnings() (all []warning) {
 	said := map[string]bool{} // by place
 	for _, h := range p.all {
 		if text := p.doubt(h); text != "" && !said[h.path] {

@@ -187,7 +187,7 @@ func TestAWrongCaddyfileIsRefusedOnItsLine(t *testing.T) {
 		{"an unknown option of codes", "capacity 100", "size 100", "size", []string{`unknown option "size"`}},
 
 		{"signin without a name", "signin local {", "signin {", "signin", []string{"expected one of: [backend local oidc trusted]"}},
-		{"an unknown way to sign in", "signin local {", "signin ldap {", "signin", []string{`unknown "ldap"`, "[backend local oidc trusted]"}},
+		{"an unknown way to sign in", "signin local {", "signin ldap {", "signin", []string{`unknown "ldap"`, "no OpenID Connect provider", "signin trusted"}},
 		{"an unknown option of local", "attempts {", "attempt {", "attempt", []string{`unknown option "attempt"`, "attempts, user, users"}},
 		{"an unknown option of attempts", "per_account 10", "per_user 10", "per_user", []string{`unknown option "per_user"`, "every, per_account, per_address"}},
 		{"attempts in no time", "per_account 10", "every 0s", "every", []string{"is no time such as"}},
@@ -258,23 +258,28 @@ func TestAWrongCaddyfileIsRefusedOnItsLine(t *testing.T) {
 		{"cache_private with another word", "header_prefix X-SSO-", "cache_private no", "cache_private", []string{`cache_private "no" is unknown; expected on or off`}},
 		{"require without the word group", "header_prefix X-SSO-", "require players", "require", []string{"require group <name>..."}},
 		{"require without a group", "header_prefix X-SSO-", "require group", "require", []string{"expected at least one value"}},
-		{"a popup with an argument", "header_prefix X-SSO-", "popup small", "popup", []string{`popup: unexpected "small"`}},
+		{"a popup with an argument", "header_prefix X-SSO-", "popup small", "popup", []string{`popup: unexpected "small"`, "takes no value: leave that out"}},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			file := spoil(t, c.old, c.spoiled)
-			_, err := adapt(file)
-			if err == nil {
-				t.Fatal("the adapter took it")
-			}
-			for _, want := range c.want {
-				if !strings.Contains(err.Error(), want) {
-					t.Errorf("the error does not say %q:\n%v", want, err)
-				}
-			}
-			if !onLineThatBegins(file, c.line, err) {
-				t.Errorf("the error is not on the line %q:\n%v", c.line, err)
-			}
-		})
+		t.Run(c.name, func(t *testing.T) { refusedOnItsLine(t, c.old, c.spoiled, c.line, c.want) })
+	}
+}
+
+// refusedOnItsLine says that the right configuration with another text in the place of one
+// is refused by the adapter, on the line that begins so, in such words.
+func refusedOnItsLine(t *testing.T, old, spoiled, line string, want []string) {
+	t.Helper()
+	file := spoil(t, old, spoiled)
+	_, err := adapt(file)
+	if err == nil {
+		t.Fatal("the adapter took it")
+	}
+	for _, want := range want {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("the error does not say %q:\n%v", want, err)
+		}
+	}
+	if !onLineThatBegins(file, line, err) {
+		t.Errorf("the error is not on the line %q:\n%v", line, err)
 	}
 }
 

@@ -34,7 +34,7 @@ var forbiddenSchemes = []string{"javascript", "data", "vbscript", "file", "blob"
 
 // ParseRedirectURI reads a URI to register. The error says what would be right.
 func ParseRedirectURI(raw string) (RedirectURI, error) {
-	u, err := parseAbsolute(raw)
+	u, err := parseRegistered(raw)
 	if err != nil {
 		return RedirectURI{}, fmt.Errorf("redirect_uri %q: %w", raw, err)
 	}
@@ -143,6 +143,9 @@ func IsLoopbackHost(host string) bool {
 	return ip != nil && ip.IsLoopback()
 }
 
+// neverInURLs are characters of ASCII that stand in no URL as they are.
+const neverInURLs = " \\\"<>^`{|}"
+
 // parseAbsolute parses what has to be an absolute URL without tricks: what one
 // parser takes for the host and another for the path has no place in a
 // registration.
@@ -150,7 +153,7 @@ func parseAbsolute(raw string) (*url.URL, error) {
 	if raw == "" {
 		return nil, errors.New("is empty; expected an absolute URL such as https://game.example/callback")
 	}
-	if !isASCIIText(raw) || strings.ContainsAny(raw, " \\\"<>^`{|}") {
+	if !isASCIIText(raw) || strings.ContainsAny(raw, neverInURLs) {
 		return nil, errors.New("has characters that no URL has; percent-encode them")
 	}
 	u, err := url.Parse(raw)
@@ -165,9 +168,6 @@ func parseAbsolute(raw string) (*url.URL, error) {
 	}
 	if u.User != nil {
 		return nil, errors.New("has user information before the host; leave out the part up to @")
-	}
-	if strings.Contains(u.Host, "*") {
-		return nil, errors.New("has a wildcard; every redirect URI is registered by itself")
 	}
 	if (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() == "" {
 		return nil, errors.New("has no host")
@@ -234,7 +234,10 @@ type FailAuthURL struct {
 
 // ParseFailAuthURL reads a URL to register.
 func ParseFailAuthURL(raw string) (FailAuthURL, error) {
-	u, err := parseAbsolute(raw)
+	u, err := parseRegistered(raw)
+	if errors.Is(err, errWildcard) {
+		err = fmt.Errorf("%w; one without a path stands for its whole origin", err)
+	}
 	if err != nil {
 		return FailAuthURL{}, fmt.Errorf("fail_auth_url %q: %w", raw, err)
 	}

@@ -47,7 +47,7 @@ func CheckURL(raw string) error {
 		return errors.New("expected the URL of your backend, such as https://backend.example/sso")
 	}
 	if u.Scheme != "https" && (u.Scheme != "http" || !oauth.IsLoopbackHost(u.Hostname())) {
-		return errors.New("expected https, or http on loopback")
+		return fmt.Errorf("%s://%s: expected https, or http on loopback (localhost, 127.0.0.1, [::1])", u.Scheme, u.Host)
 	}
 	return nil
 }

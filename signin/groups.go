@@ -230,3 +230,48 @@ func lookup(within any, path string) any {
 	}
 	return nil
 }
+
+// Grouping is what a way is that knows which groups its users can have. Those of another
+// way may have any.
+type Grouping interface {
+	Way
+
+	// Groups are the groups that users are known to have; open: they may have others.
+	Groups() (names []string, open bool)
+}
+
+// Groups implements [Grouping]. A file of users may get any group while it is followed.
+func (l *Local) Groups() (names []string, open bool) {
+	for _, a := range l.configured.bySubject {
+		names = append(names, a.user.Groups...)
+	}
+	return names, l.file != nil
+}
+
+// Groups implements [Grouping]: a provider's users have groups if a claim has them.
+func (p *Provider) Groups() (names []string, open bool) { return nil, p.o.Claims.Groups != "" }
+
+// Groups are those that users have who sign in by one of some ways, or, without any, by
+// all; open: they may have others.
+func (ws Ways) Groups(ids []string) (names []string, open bool) {
+	add := func(way Way) {
+		grouping, knows := way.(Grouping)
+		if !knows {
+			open = true
+			return
+		}
+		more, others := grouping.Groups()
+		names, open = append(names, more...), open || others
+	}
+	for _, way := range ws {
+		if len(ids) > 0 && !slices.Contains(ids, way.ID()) {
+			continue
+		}
+		add(way)
+		if linked := ws.linkedTo(way); linked != nil {
+			add(linked)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names), open
+}

@@ -90,6 +90,9 @@ const (
 // ParseHash reads a hash as `caddy hash-password` prints it.
 func ParseHash(encoded string, c Comparers) (Hash, error) {
 	h, err := parseHash(encoded, c)
+	if errors.Is(err, errNoHash) {
+		return Hash{}, notAHash(encoded)
+	}
 	if err != nil {
 		return Hash{}, err
 	}

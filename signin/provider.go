@@ -183,6 +183,12 @@ func CheckProviderIssuer(raw string) error {
 	if u.User != nil || strings.ContainsAny(raw, "?#") {
 		return fmt.Errorf("issuer %q has user information, a query or a fragment; %s", raw, right)
 	}
+	if issuer, _, found := strings.Cut(raw, "/.well-known"); found {
+		if strings.HasSuffix(u.Hostname(), ".auth0.com") {
+			issuer += "/"
+		}
+		return fmt.Errorf("issuer %q is the address of the provider's discovery document; expected what that says as issuer, which is likely: %s", raw, issuer)
+	}
 	if !secure(u) {
 		return fmt.Errorf("issuer %q is http, which is for loopback only (localhost, 127.0.0.1, [::1]); use https", raw)
 	}

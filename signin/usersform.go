@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 )
 
 // byteOrderMark is what some editors begin UTF-8 with.
@@ -19,6 +20,22 @@ func misshapen(text []byte) error {
 		return errors.New("is a JSON array; write one object a line, as this does: jq -c '.[]'")
 	case !bytes.Contains(text, []byte("\n")) && bytes.Contains(trimmed, []byte("\r")):
 		return errors.New("ends its lines in CR alone; let them end in LF")
+	}
+	return nil
+}
+
+// CheckUsersFile says what is wrong with a file of users as a whole, so that nobody could
+// be read from it. What cannot be looked at from here may be right.
+func CheckUsersFile(path string) error {
+	text, _, err := readUsersFile(path)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := misshapen(text); err != nil {
+		return fmt.Errorf("%s %w", path, err)
 	}
 	return nil
 }

@@ -74,7 +74,7 @@ func Open(path string, o Options) (*Store, error) {
 		o.Damaged = func(error) {}
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil { //nolint:gosec // the operator chose the path
-		return nil, fmt.Errorf("making the folder of the store: %w", err)
+		return nil, fmt.Errorf("making its folder: %w; name a path where the user of Caddy may write", err)
 	}
 	opened, err := openFile(path, o.LockTimeout)
 	if err != nil {
