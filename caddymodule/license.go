@@ -194,7 +194,7 @@ func (l *LicenseConfig) licenses(a *App) (*oauth.Licenses, error) {
 		}
 		products = append(products, product)
 	}
-	return oauth.NewLicenses(products, accounts, l.DefaultResponseType)
+	return oauth.NewLicenses(products, accounts, nil, l.DefaultResponseType)
 }
 
 func (a *App) hasWay(id string) bool {

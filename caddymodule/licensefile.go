@@ -159,7 +159,7 @@ func (l *LicenseConfig) unmarshalAccount(d *caddyfile.Dispenser, refs *[]named) 
 		return line.Errf("customer_account %s: defined twice", c.Code)
 	}
 	l.CustomerAccounts = append(l.CustomerAccounts, c)
-	_, err = oauth.NewLicenses(nil, []*oauth.CustomerAccount{c.account()}, "")
+	_, err = oauth.NewLicenses(nil, []*oauth.CustomerAccount{c.account()}, nil, "")
 	return onLine(&line, err)
 }
 
@@ -240,7 +240,7 @@ func (p *ProductConfig) checkAlone() error {
 	for _, code := range slices.Compact(slices.Sorted(slices.Values(p.CustomerAccounts))) {
 		accounts = append(accounts, &oauth.CustomerAccount{Code: code, Ways: []string{"any"}})
 	}
-	_, err = oauth.NewLicenses([]*oauth.Product{product}, accounts, "")
+	_, err = oauth.NewLicenses([]*oauth.Product{product}, accounts, nil, "")
 	return err
 }
 

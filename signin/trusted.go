@@ -31,6 +31,8 @@ type TrustedOptions struct {
 	URL    string
 	Secret string
 
+	Mark string // as in [ProviderOptions]
+
 	Log *zap.Logger // nil: nothing is logged
 }
 
@@ -90,7 +92,7 @@ func (*Trusted) Format(f fmt.State, verb rune) { signed.Secret{}.Format(f, verb)
 func (t *Trusted) ID() string { return t.o.ID }
 
 // Current implements [Way]: nobody tells us what became of a user since.
-func (t *Trusted) Current(u session.User) (session.User, bool) { return u, true }
+func (t *Trusted) Current(u session.User) (session.User, bool) { return u, marked(u, t.o.Mark) }
 
 // Label implements [Redirecting].
 func (t *Trusted) Label() (name, icon string) { return t.o.Name, t.o.Icon }
@@ -195,5 +197,7 @@ func (t *Trusted) Finish(ctx context.Context, d Departure, answer url.Values) (s
 	} else if !first {
 		return session.User{}, fmt.Errorf("%w: the ticket was used", ErrAnswer)
 	}
-	return userOf(t.o.ID, kept.User, &t.groups)
+	u, err := userOf(t.o.ID, kept.User, &t.groups)
+	u.Mark = t.o.Mark
+	return u, err
 }
