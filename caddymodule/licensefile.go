@@ -31,6 +31,7 @@ type named struct {
 //		signature_key         <file>
 //		api_key               <key> <shared key> [revoked | read_only]
 //		bearer_client         <id>...
+//		customers             <file>
 //		customer_account <code> {
 //			signin       <id>...
 //			email_domain <domain>...
@@ -69,6 +70,7 @@ func unmarshalLicense(d *caddyfile.Dispenser, to **LicenseConfig) ([]named, erro
 			}
 			return err
 		},
+		"customers":        func() error { return one(d, &l.CustomersFile) },
 		"customer_account": func() error { return l.unmarshalAccount(d, &refs) },
 		"product":          func() error { return l.unmarshalProduct(d, &refs) },
 	})
@@ -219,13 +221,13 @@ func (l *LicenseConfig) unmarshalProduct(d *caddyfile.Dispenser, refs *[]named) 
 		return line.Errf("product %s: defined twice", p.Code)
 	}
 	l.Products = append(l.Products, p)
-	*refs = append(*refs, named{line, func(*App) error { return p.checkAlone() }})
+	*refs = append(*refs, named{line, func(*App) error { return p.checkAlone(l.changing(nil)) }})
 	return nil
 }
 
 // checkAlone checks a product before it is known what placeholders stand for,
 // and who its client is.
-func (p *ProductConfig) checkAlone() error {
+func (p *ProductConfig) checkAlone(changing oauth.Accounts) error {
 	known := *p
 	known.Provision = nil
 	var client *oauth.Client
@@ -240,7 +242,7 @@ func (p *ProductConfig) checkAlone() error {
 	for _, code := range slices.Compact(slices.Sorted(slices.Values(p.CustomerAccounts))) {
 		accounts = append(accounts, &oauth.CustomerAccount{Code: code, Ways: []string{"any"}})
 	}
-	_, err = oauth.NewLicenses([]*oauth.Product{product}, accounts, nil, "")
+	_, err = oauth.NewLicenses([]*oauth.Product{product}, accounts, changing, "")
 	return err
 }
 

@@ -79,6 +79,7 @@ type SigninOIDC struct {
 	LinkEmail string `json:"link_email,omitempty"`
 
 	secret string
+	mark   string // of a provider that comes and goes
 	log    *zap.Logger
 }
 
@@ -133,7 +134,7 @@ func (s *SigninOIDC) provider() (*signin.Provider, error) {
 	}
 	o := signin.ProviderOptions{
 		ID: s.ID, Name: s.Name, Icon: s.Icon, Issuer: s.Issuer, ClientID: s.ClientID, Secret: signin.NewProviderSecret(s.secret),
-		Scopes: s.Scopes, Params: s.AuthorizeParams, Recheck: time.Duration(s.Recheck), LinkEmail: s.LinkEmail, GroupSeparator: s.GroupSeparator, Now: wallClock, Log: s.log,
+		Scopes: s.Scopes, Params: s.AuthorizeParams, Recheck: time.Duration(s.Recheck), LinkEmail: s.LinkEmail, GroupSeparator: s.GroupSeparator, Mark: s.mark, Now: wallClock, Log: s.log,
 	}
 	setDefault(&o.Name, s.ID)
 	known := map[string]*string{

@@ -40,6 +40,7 @@ type SigninTrusted struct {
 	Icon string `json:"icon,omitempty"`
 
 	secret string
+	mark   string // of a page that comes and goes
 	log    *zap.Logger
 }
 
@@ -86,7 +87,7 @@ func (s *SigninTrusted) trusted(secret string) (*signin.Trusted, error) {
 	if !oauth.CleanText(s.Name) {
 		return nil, fmt.Errorf("name %q has control characters", s.Name)
 	}
-	o := signin.TrustedOptions{ID: s.ID, Name: s.Name, Icon: s.Icon, URL: s.URL, Secret: secret, Log: s.log}
+	o := signin.TrustedOptions{ID: s.ID, Name: s.Name, Icon: s.Icon, URL: s.URL, Secret: secret, Mark: s.mark, Log: s.log}
 	setDefault(&o.Name, s.ID)
 	return signin.NewTrusted(o)
 }
