@@ -109,7 +109,7 @@ func customerProviderOf(fl caddycmd.Flags, code string) (json.RawMessage, error)
 		p.Claims[ours] = theirs
 	}
 	if p.Issuer == "" && p.ClientID == "" {
-		if p.ID+p.ClientSecret+p.Name != "" || p.Scopes != nil || p.Claims != nil {
+		if p.ID+p.ClientSecret+p.Name != "" || len(p.Scopes)+len(p.Claims) > 0 {
 			return nil, errors.New("expected --issuer and --client-id of the provider that the other flags are about")
 		}
 		return nil, nil
