@@ -155,6 +155,29 @@ func TestASignInThatIsUnderWayEndsAsTheFileSaysThen(t *testing.T) {
 	}
 }
 
+// The provider takes its time, and the customer goes meanwhile.
+func TestACustomerWhoGoesWhileItsProviderAnswersSignsNobodyIn(t *testing.T) {
+	provider := brokenProvider(t, annOfAcme)
+	c := customersOf(t, customerAt("acme", "acme", provider, ""))
+	followed, answering := c.running().customers, provider.Config.Handler
+	provider.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/token" {
+			c.write("\n")
+			for deadline := time.Now().Add(8 * time.Second); followed.Account("acme") != nil && time.Now().Before(deadline); {
+				time.Sleep(10 * time.Millisecond)
+			}
+		}
+		answering.ServeHTTP(w, r)
+	})
+	at, page := c.visitor().towards(c.sso("acme", "code").link(t), "app.example")
+	if at != nil || page.StatusCode != http.StatusNotFound || !strings.Contains(page.body, "Your organisation cannot sign in here") {
+		t.Errorf("the browser is sent to %v; %s: %s", at, page.Status, page.body)
+	}
+	if n := len(c.sessions()); n != 0 {
+		t.Errorf("%d sessions have begun", n)
+	}
+}
+
 func TestNothingOfADisabledCustomerCounts(t *testing.T) {
 	provider := brokenProvider(t, annOfAcme)
 	c := customersOf(t, customerAt("acme", "acme", provider, ""), `{"code":"branch","products":["demo"],"signin":["local"]}`+"\n")

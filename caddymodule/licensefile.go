@@ -204,7 +204,11 @@ func (l *LicenseConfig) unmarshalProduct(d *caddyfile.Dispenser, refs *[]named) 
 			for _, code := range p.CustomerAccounts[before:] {
 				*refs = append(*refs, named{*d, func(*App) error {
 					if l.account(code) == nil {
-						return fmt.Errorf("customer_account %s is not defined; add: customer_account %s { … }", code, code)
+						err := fmt.Errorf("customer_account %s is not defined; add: customer_account %s { … }", code, code)
+						if l.CustomersFile != "" {
+							err = fmt.Errorf("%w; a customer in the file of customers says itself which products it has", err)
+						}
+						return err
 					}
 					return nil
 				}})
