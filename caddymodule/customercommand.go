@@ -17,7 +17,7 @@ import (
 
 // customerSecretVariable keeps a client secret out of the arguments, which other users
 // of the machine can see.
-const customerSecretVariable = "SSO_CLIENT_SECRET"
+const customerSecretVariable = "SSO_CLIENT_SECRET" //nolint:gosec // a name
 
 type customersText = linefile.Text[customerRecord]
 
@@ -116,7 +116,7 @@ func customerProviderOf(fl caddycmd.Flags, code string) (json.RawMessage, error)
 	}
 	setDefault(&p.ID, code)
 	setDefault(&p.ClientSecret, os.Getenv(customerSecretVariable))
-	return json.Marshal(p)
+	return json.Marshal(p) //nolint:gosec // for the file, where the secret belongs
 }
 
 // findCustomer is the line of a code, compared as for a file that is used.

@@ -36,9 +36,6 @@ type customerProvider struct {
 	text   string // as on the line
 	secret string // as on the line: with placeholders
 
-	// mark tells it from another customer's method that has the ID at another time.
-	mark string
-
 	make func(secret string, log *zap.Logger) (signin.Way, error)
 }
 
@@ -167,7 +164,8 @@ func parseCustomerProvider(code string, raw json.RawMessage) (customerProvider, 
 	return p, err
 }
 
-// customerMark is on the users of a customer's own provider.
+// customerMark is on the users of a customer's own provider. It tells it from another
+// customer's that has the ID at another time.
 func customerMark(parts ...string) string {
 	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
 	return base64.RawURLEncoding.EncodeToString(sum[:12])

@@ -208,7 +208,8 @@ func (l *LicenseConfig) licenses(a *App) (*oauth.Licenses, error) {
 	return oauth.NewLicenses(products, accounts, l.changing(a.customers), l.DefaultResponseType)
 }
 
-// changing are the customers of the file, nil where there is none.
+// changing are the customers of the file, nil where there is none. Before they are
+// made it says only whether there will be some.
 func (l *LicenseConfig) changing(c *customers) oauth.Accounts {
 	if l.CustomersFile == "" {
 		return nil
