@@ -28,7 +28,7 @@ var layers = [][]string{
 	{"oauth"},
 	{"keys/keystest"},
 	{"session", "codes", "keys", "attempts", "clock", "seldom"},
-	{"records", "recheck", "storage/storagetest", "storage/redistest", "storage/internal"},
+	{"records", "recheck", "linefile", "storage/storagetest", "storage/redistest", "storage/internal"},
 	{"storage", "fileaccess"},
 }
 

@@ -86,7 +86,8 @@ type App struct {
 	opened  atomic.Pointer[core]
 	stop    context.CancelFunc
 
-	licensing licensing // where there is a License API
+	licensing licensing  // where there is a License API
+	customers *customers // of its file; nil: there is none
 }
 
 // CaddyModule returns the Caddy module information.
@@ -232,6 +233,9 @@ func (a *App) Start() error {
 	go a.followKeys(ctx, c)
 	go c.rechecks.Run(ctx)
 	go c.disabled.Run(ctx)
+	if a.customers != nil {
+		go a.customers.endDisabled(ctx, c)
+	}
 	for _, way := range a.ways {
 		if watcher, ok := way.(signin.Watcher); ok {
 			go watcher.Watch(ctx)

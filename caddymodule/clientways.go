@@ -36,6 +36,9 @@ func (a *App) loadClientWays() error {
 func (a *App) commonWays() []string {
 	var common []string
 	for _, w := range a.ways {
+		if _, changing := w.(signin.Changing); changing {
+			continue // customers' own
+		}
 		if _, outside := w.(signin.Redirecting); !outside || !a.License.isCustomers(w.ID()) {
 			common = append(common, w.ID())
 		}

@@ -20,15 +20,16 @@ import (
 func init() {
 	caddycmd.RegisterCommand(caddycmd.Command{
 		Name:  "sso",
-		Short: "Sees and ends sessions of single sign-on, edits users, withdraws keys, tries the License API, explains authorization URLs, and looks after the storage",
+		Short: "Sees and ends sessions of single sign-on, edits users, withdraws keys, tries the License API and edits its customers, explains authorization URLs, and looks after the storage",
 		Long: `Works on the sessions of a running server, through its admin API, and on files
-of users.
+of users and customers.
 
 Subcommands that ask the server take --address, or find the admin address in
 --config, and then ask no server whose sso has another issuer. Without both
-they ask the one at Caddy's default address. "license sign" asks nobody, and
-all of "user" but "end" take --file. "storage check" and "storage compact" work
-on a file that no server has open with --file, and ask the server without it.`,
+they ask the one at Caddy's default address. "license sign" asks nobody. All of
+"user" but "end", and all of "license customer", take --file. "storage check"
+and "storage compact" work on a file that no server has open with --file, and
+ask the server without it.`,
 		CobraFunc: func(cmd *cobra.Command) {
 			sessions := &cobra.Command{Use: "session", Short: "Sees and ends SSO sessions"}
 			end := subcommand("end <id>", "Ends one session, and all that hangs on it", cobra.ExactArgs(1), endSession)

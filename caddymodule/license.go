@@ -45,6 +45,12 @@ type LicenseConfig struct {
 	// The customers.
 	CustomerAccounts []*CustomerAccountConfig `json:"customer_accounts,omitempty"`
 
+	// A file of more customers, with their providers, one JSON object a line, which
+	// is followed: see `caddy sso license customer`. It has to be there, and not
+	// empty: one without customers has an empty line. Where a code is also one of
+	// `customer_accounts`, that one wins. Default: none.
+	CustomersFile string `json:"customers_file,omitempty"`
+
 	// The licensed software.
 	Products []*ProductConfig `json:"products,omitempty"`
 }
@@ -93,7 +99,8 @@ type ProductConfig struct {
 	// The grants that it may ask for: `code`, `token`. Default: `code`.
 	ResponseTypes []string `json:"response_types,omitempty"`
 
-	// The codes of the customers that have it. At least one.
+	// The codes of the customers that have it. At least one, unless there is
+	// `customers_file`, whose customers say which products they have.
 	CustomerAccounts []string `json:"customer_accounts,omitempty"`
 
 	// How many live sessions a user may have for it. Default: any number.
@@ -153,6 +160,10 @@ func (l *LicenseConfig) provision(a *App) (licensing, error) {
 		}
 	}
 	made := licensing{}
+	if l.CustomersFile != "" {
+		a.customers = newCustomers(a, l.CustomersFile)
+		a.ways = append(a.ways, a.customers)
+	}
 	var err error
 	if made.keys, err = apiKeys(l.APIKeys); err != nil {
 		return licensing{}, err
@@ -194,7 +205,16 @@ func (l *LicenseConfig) licenses(a *App) (*oauth.Licenses, error) {
 		}
 		products = append(products, product)
 	}
-	return oauth.NewLicenses(products, accounts, l.DefaultResponseType)
+	return oauth.NewLicenses(products, accounts, l.changing(a.customers), l.DefaultResponseType)
+}
+
+// changing are the customers of the file, nil where there is none. Before they are
+// made it says only whether there will be some.
+func (l *LicenseConfig) changing(c *customers) oauth.Accounts {
+	if l.CustomersFile == "" {
+		return nil
+	}
+	return c
 }
 
 func (a *App) hasWay(id string) bool {

@@ -48,7 +48,7 @@ func (adminAPI) licenseURL(w http.ResponseWriter, r *http.Request) error {
 const sharedKeyVariable = "SSO_SHARED_KEY"
 
 func licenseCommand() *cobra.Command {
-	license := &cobra.Command{Use: "license", Short: "Tries the License API"}
+	license := &cobra.Command{Use: "license", Short: "Tries the License API, and edits its customers"}
 	link := subcommand("url", "Prints a URL where a license user signs in", cobra.NoArgs, printLicenseURL)
 	link.Flags().String("product", "", "The code of the product")
 	link.Flags().String("customer-account", "", "The code of the customer account")
@@ -67,7 +67,7 @@ other users of the machine do not see it. No server is asked.`,
 	sign.Flags().String("api-key", "", "The API key")
 	sign.Flags().String("shared-key", "", "The shared key, if it is not in "+sharedKeyVariable)
 	sign.Flags().String("date", "", "The value of the Date header, if it is not now")
-	group(license, link, sign)
+	group(license, link, sign, customerCommand())
 	return license
 }
 

@@ -31,6 +31,7 @@ type named struct {
 //		signature_key         <file>
 //		api_key               <key> <shared key> [revoked | read_only]
 //		bearer_client         <id>...
+//		customers             <file>
 //		customer_account <code> {
 //			signin       <id>...
 //			email_domain <domain>...
@@ -69,6 +70,7 @@ func unmarshalLicense(d *caddyfile.Dispenser, to **LicenseConfig) ([]named, erro
 			}
 			return err
 		},
+		"customers":        func() error { return checked(d, &l.CustomersFile, customersKind.Check) },
 		"customer_account": func() error { return l.unmarshalAccount(d, &refs) },
 		"product":          func() error { return l.unmarshalProduct(d, &refs) },
 	})
@@ -159,7 +161,7 @@ func (l *LicenseConfig) unmarshalAccount(d *caddyfile.Dispenser, refs *[]named) 
 		return line.Errf("customer_account %s: defined twice", c.Code)
 	}
 	l.CustomerAccounts = append(l.CustomerAccounts, c)
-	_, err = oauth.NewLicenses(nil, []*oauth.CustomerAccount{c.account()}, "")
+	_, err = oauth.NewLicenses(nil, []*oauth.CustomerAccount{c.account()}, nil, "")
 	return onLine(&line, err)
 }
 
@@ -202,7 +204,11 @@ func (l *LicenseConfig) unmarshalProduct(d *caddyfile.Dispenser, refs *[]named) 
 			for _, code := range p.CustomerAccounts[before:] {
 				*refs = append(*refs, named{*d, func(*App) error {
 					if l.account(code) == nil {
-						return fmt.Errorf("customer_account %s is not defined; add: customer_account %s { … }", code, code)
+						err := fmt.Errorf("customer_account %s is not defined; add: customer_account %s { … }", code, code)
+						if l.CustomersFile != "" {
+							err = fmt.Errorf("%w; a customer in the file of customers says itself which products it has", err)
+						}
+						return err
 					}
 					return nil
 				}})
@@ -219,13 +225,13 @@ func (l *LicenseConfig) unmarshalProduct(d *caddyfile.Dispenser, refs *[]named) 
 		return line.Errf("product %s: defined twice", p.Code)
 	}
 	l.Products = append(l.Products, p)
-	*refs = append(*refs, named{line, func(*App) error { return p.checkAlone() }})
+	*refs = append(*refs, named{line, func(*App) error { return p.checkAlone(l.changing(nil)) }})
 	return nil
 }
 
 // checkAlone checks a product before it is known what placeholders stand for,
 // and who its client is.
-func (p *ProductConfig) checkAlone() error {
+func (p *ProductConfig) checkAlone(changing oauth.Accounts) error {
 	known := *p
 	known.Provision = nil
 	var client *oauth.Client
@@ -240,7 +246,7 @@ func (p *ProductConfig) checkAlone() error {
 	for _, code := range slices.Compact(slices.Sorted(slices.Values(p.CustomerAccounts))) {
 		accounts = append(accounts, &oauth.CustomerAccount{Code: code, Ways: []string{"any"}})
 	}
-	_, err = oauth.NewLicenses([]*oauth.Product{product}, accounts, "")
+	_, err = oauth.NewLicenses([]*oauth.Product{product}, accounts, changing, "")
 	return err
 }
 

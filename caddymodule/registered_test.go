@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// me asks users/me who a token is of.
-func (v *visitor) me(token string) (said struct {
+// details asks users/me who a token is of.
+func (v *visitor) details(token string) (said struct {
 	Name       string    `json:"name"`
 	LastLogin  time.Time `json:"last_login"`
 	Registered time.Time `json:"registered"`
@@ -43,7 +43,7 @@ func TestRegisteredIsWhatTheConfigurationAFileOrABackendSays(t *testing.T) {
 		"old": "2019-04-27T15:41:02Z", "ann": "2020-02-29T00:00:00Z", "zoe": "2021-07-03T20:10:00Z", "demo": "",
 	} {
 		v := w.visitor()
-		said := v.me(v.tokensOf(name, "demo").Access)
+		said := v.details(v.tokensOf(name, "demo").Access)
 		if said.Name != name || said.LastLogin.Before(before) || said.LastLogin.After(time.Now()) {
 			t.Errorf("%s: %+v", name, said)
 		}

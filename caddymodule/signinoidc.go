@@ -84,6 +84,7 @@ type SigninOIDC struct {
 	Subject string `json:"subject,omitempty"`
 
 	secret string
+	mark   string // of a provider that comes and goes
 	log    *zap.Logger
 }
 
@@ -142,7 +143,7 @@ func (s *SigninOIDC) provider() (*signin.Provider, error) {
 	}
 	o := signin.ProviderOptions{
 		ID: s.ID, Name: s.Name, Icon: s.Icon, Issuer: s.Issuer, ClientID: s.ClientID, Secret: signin.NewProviderSecret(s.secret),
-		Scopes: s.Scopes, Params: s.AuthorizeParams, Recheck: time.Duration(s.Recheck), LinkEmail: s.LinkEmail, GroupSeparator: s.GroupSeparator, OwnSubjects: own, Now: wallClock, Log: s.log,
+		Scopes: s.Scopes, Params: s.AuthorizeParams, Recheck: time.Duration(s.Recheck), LinkEmail: s.LinkEmail, GroupSeparator: s.GroupSeparator, OwnSubjects: own, Mark: s.mark, Now: wallClock, Log: s.log,
 	}
 	setDefault(&o.Name, s.ID)
 	known := map[string]*string{

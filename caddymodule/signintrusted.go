@@ -45,6 +45,7 @@ type SigninTrusted struct {
 	Subject string `json:"subject,omitempty"`
 
 	secret string
+	mark   string // of a page that comes and goes
 	log    *zap.Logger
 }
 
@@ -95,7 +96,7 @@ func (s *SigninTrusted) trusted(secret string) (*signin.Trusted, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := signin.TrustedOptions{ID: s.ID, Name: s.Name, Icon: s.Icon, URL: s.URL, Secret: secret, OwnSubjects: own, Log: s.log}
+	o := signin.TrustedOptions{ID: s.ID, Name: s.Name, Icon: s.Icon, URL: s.URL, Secret: secret, OwnSubjects: own, Mark: s.mark, Log: s.log}
 	setDefault(&o.Name, s.ID)
 	return signin.NewTrusted(o)
 }

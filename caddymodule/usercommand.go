@@ -64,7 +64,7 @@ func addUser(fl caddycmd.Flags) (int, error) {
 	for _, groups := range fl.Lookup("group").Value.(interface{ GetSlice() []string }).GetSlice() {
 		r.Groups = append(r.Groups, strings.Split(groups, ",")...)
 	}
-	path, add := fl.String("file"), func(u *signin.UsersText) error { return u.Add(r) }
+	path, add := fl.String("file"), func(u signin.UsersText) error { return u.Add(r) }
 	if err := signin.CheckEdit(path, true, add); err != nil { // before anybody types a password
 		return caddy.ExitCodeFailedStartup, err
 	}
@@ -76,7 +76,7 @@ func addUser(fl caddycmd.Flags) (int, error) {
 }
 
 func changePassword(fl caddycmd.Flags) (int, error) {
-	there := func(u *signin.UsersText) error { return u.Change(fl.Arg(0), func(*signin.UserRecord) {}) }
+	there := func(u signin.UsersText) error { return u.Change(fl.Arg(0), func(*signin.UserRecord) {}) }
 	if err := signin.CheckEdit(fl.String("file"), false, there); err != nil {
 		return caddy.ExitCodeFailedStartup, err
 	}
@@ -97,7 +97,7 @@ const (
 // changed changes a user of the file, and says what comes of it.
 func changed(fl caddycmd.Flags, change func(*signin.UserRecord), says string) (int, error) {
 	var name string
-	err := signin.EditUsers(fl.String("file"), false, func(u *signin.UsersText) error {
+	err := signin.EditUsers(fl.String("file"), false, func(u signin.UsersText) error {
 		return u.Change(fl.Arg(0), func(r *signin.UserRecord) {
 			name = r.Name
 			change(r)

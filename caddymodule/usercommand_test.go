@@ -203,7 +203,7 @@ func TestEditsOfUsersAtOnceLoseNothing(t *testing.T) {
 	for i := range n {
 		editing.Go(func() {
 			r := signin.UserRecord{Name: fmt.Sprintf("user%d", i), Hash: demoHash}
-			if err := signin.EditUsers(path, true, func(u *signin.UsersText) error { return u.Add(r) }); err != nil {
+			if err := signin.EditUsers(path, true, func(u signin.UsersText) error { return u.Add(r) }); err != nil {
 				t.Error(err)
 			}
 		})

@@ -115,7 +115,7 @@ func licenses(t testing.TB, cs *oauth.Clients, defaultType string) *oauth.Licens
 	}, []*oauth.CustomerAccount{
 		{Code: "acme", Ways: []string{"acme-azure"}, EmailDomains: []string{"acme.example"}},
 		{Code: "other", Ways: []string{"other-okta"}},
-	}, defaultType)
+	}, nil, defaultType)
 	if err != nil {
 		t.Fatal(err)
 	}

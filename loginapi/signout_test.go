@@ -319,9 +319,18 @@ func TestAnActivationTokenIsForNoEndpointOfThisAPI(t *testing.T) {
 	w := newWorld(t)
 	_, s := w.signIn(ada)
 	client, _ := w.Server.Clients.Get("1")
+	account := &oauth.CustomerAccount{Code: "a", Ways: []string{ada.Signin}}
+	product := &oauth.Product{
+		Code: "p", Client: client, RedirectURIs: client.RedirectURIs, ResponseTypes: []string{oauth.LicenseToken}, Accounts: []string{"a"},
+	}
+	licenses, err := oauth.NewLicenses([]*oauth.Product{product}, []*oauth.CustomerAccount{account}, nil, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Server.Licenses = licenses
 	tokens, refusal := w.Server.IssueTokens(t.Context(), &oauth.Authorization{
 		Client: client, Audience: []string{"game"}, Scopes: []string{"email"},
-		License: &oauth.LicenseRequest{Product: &oauth.Product{Code: "p"}, Account: &oauth.CustomerAccount{Code: "a"}},
+		License: &oauth.LicenseRequest{Product: product, Account: account},
 	}, oauth.SignedIn{Session: s, User: ada}, "")
 	if refusal != nil {
 		t.Fatal(refusal)

@@ -59,7 +59,7 @@ func (s *Server) Activate(ctx context.Context, r ActivationRequest) (*Activation
 		in, refusal = s.activateByToken(ctx, p, r)
 	}
 	// Whom the account trusts may have changed since.
-	if refusal == nil && !(&Authorization{Ways: a.Ways, EmailDomains: a.EmailDomains}).AcceptsUser(in.User) {
+	if refusal == nil && !a.accepts(in.User) {
 		refusal = invalidToken(errors.New("of a user whom the customer account does not accept"))
 		if r.Code != "" {
 			refusal = invalidGrant(errors.New("of a user whom the customer account does not accept"))

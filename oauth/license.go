@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/caddy-sso/caddy-sso/session"
 )
 
 // A Product is licensed software, as the License API knows it.
@@ -24,7 +26,8 @@ type Product struct {
 	// ResponseTypes are "code" and "token", or one of them.
 	ResponseTypes []string
 
-	// Accounts are the customer accounts that have it.
+	// Accounts are the customer accounts that have it, beside those that come and
+	// go, which say so themselves.
 	Accounts []string
 
 	Seats Seats
@@ -51,6 +54,15 @@ type CustomerAccount struct {
 
 	// EmailDomains say who may; empty: everybody who can sign in.
 	EmailDomains []string
+
+	// Products are the codes of those that it has, beside the products that name it.
+	Products []string
+}
+
+// Accounts are customer accounts that come and go while the configuration stays.
+type Accounts interface {
+	// Account returns the account with a code, nil where there is none now.
+	Account(code string) *CustomerAccount
 }
 
 // The response types of the License API.
@@ -64,6 +76,7 @@ const (
 type Licenses struct {
 	products map[string]*Product
 	accounts map[string]*CustomerAccount
+	changing Accounts // nil: none come and go
 
 	// byDefault is the response type of a request that names none, of a product
 	// that has both.
@@ -71,14 +84,17 @@ type Licenses struct {
 }
 
 // NewLicenses refuses what cannot work, and says what would be right.
+// Beside accounts there may be others that come and go; nil: there are none.
 // defaultType is the response type of a request that names none; empty: code.
-func NewLicenses(products []*Product, accounts []*CustomerAccount, defaultType string) (*Licenses, error) {
-	l := &Licenses{products: map[string]*Product{}, accounts: map[string]*CustomerAccount{}, byDefault: cmp.Or(defaultType, LicenseCode)}
+func NewLicenses(products []*Product, accounts []*CustomerAccount, changing Accounts, defaultType string) (*Licenses, error) {
+	l := &Licenses{
+		products: map[string]*Product{}, accounts: map[string]*CustomerAccount{}, changing: changing, byDefault: cmp.Or(defaultType, LicenseCode),
+	}
 	if err := knownResponseType(l.byDefault); err != nil {
 		return nil, fmt.Errorf("default_response_type: %w", err)
 	}
 	for _, a := range accounts {
-		if err := a.validate(); err != nil {
+		if err := a.Validate(); err != nil {
 			return nil, fmt.Errorf("customer_account %s: %w", a.Code, err)
 		}
 		if l.accounts[a.Code] != nil {
@@ -126,7 +142,8 @@ func (l *Licenses) responseType(p *Product, asked string) (string, bool) {
 	return p.ResponseTypes[0], true
 }
 
-func (a *CustomerAccount) validate() error {
+// Validate says what is wrong with an account by itself.
+func (a *CustomerAccount) Validate() error {
 	if !validLicenseName(a.Code) {
 		return errors.New("expected a short code without spaces, such as acme")
 	}
@@ -149,7 +166,7 @@ func (l *Licenses) validate(p *Product) error {
 		return errors.New("has no client; add the ID of the client that its codes are for, such as: client 2")
 	case len(p.RedirectURIs) == 0:
 		return errors.New("has no redirect_uri; add the URL that codes are sent to")
-	case len(p.Accounts) == 0:
+	case len(p.Accounts) == 0 && l.changing == nil:
 		return errors.New("has no customer_account; add the accounts that have it")
 	case p.Seats.Limit < 0:
 		return errors.New("seats cannot be negative")
@@ -189,11 +206,34 @@ func (l *Licenses) find(product, account string) (*Product, *CustomerAccount, *E
 	if p == nil {
 		return nil, nil, &Error{Kind: UnknownProduct, Description: "Provided product was not found"}
 	}
-	a := l.accounts[account]
-	if a == nil || !slices.Contains(p.Accounts, account) {
+	a := l.account(account)
+	if a == nil || !slices.Contains(p.Accounts, account) && !slices.Contains(a.Products, product) {
 		return nil, nil, &Error{Kind: UnknownAccount, Description: "Provided customer account was not found, or has no SSO"}
 	}
 	return p, a, nil
+}
+
+// account is the one with a code, nil where there is none now.
+func (l *Licenses) account(code string) *CustomerAccount {
+	if a := l.accounts[code]; a != nil || l.changing == nil {
+		return a
+	}
+	return l.changing.Account(code)
+}
+
+// HasProduct says whether there is a product with a code.
+func (l *Licenses) HasProduct(code string) bool { return l != nil && l.products[code] != nil }
+
+// accepts says whether a user may get at a product by a customer account, both by
+// their codes, as they are now.
+func (l *Licenses) accepts(product, account string, u session.User) bool {
+	_, a, refusal := l.find(product, account)
+	return refusal == nil && a.accepts(u)
+}
+
+// accepts says whether a user signed in as the account has it.
+func (a *CustomerAccount) accepts(u session.User) bool {
+	return (&Authorization{Ways: a.Ways, EmailDomains: a.EmailDomains}).AcceptsUser(u)
 }
 
 // redirectURI returns the registration that a requested URI matches, or the

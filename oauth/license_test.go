@@ -38,7 +38,7 @@ func newLicensed(t testing.TB) *world {
 	}, []*oauth.CustomerAccount{
 		{Code: "acme", Ways: []string{"acme-azure"}, EmailDomains: []string{"acme.example"}},
 		{Code: "other", Ways: []string{"other-okta"}},
-	}, "")
+	}, nil, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +153,7 @@ func TestALinkGoesByTheConfigurationOfNow(t *testing.T) {
 		"a disabled client":    {[]*oauth.Product{{Code: "demo", Client: &oauth.Client{ID: "1", Disabled: true}, RedirectURIs: []oauth.RedirectURI{redirectURI(t, "http://localhost")}, ResponseTypes: []string{"token"}, Accounts: []string{"acme"}}}, oauth.ClientDisabled},
 	} {
 		t.Run(name, func(t *testing.T) {
-			licenses, err := oauth.NewLicenses(c.products, []*oauth.CustomerAccount{{Code: "acme", Ways: []string{"a"}}, {Code: "other", Ways: []string{"b"}}}, "")
+			licenses, err := oauth.NewLicenses(c.products, []*oauth.CustomerAccount{{Code: "acme", Ways: []string{"a"}}, {Code: "other", Ways: []string{"b"}}}, nil, "")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -215,14 +215,14 @@ func TestLicensesThatCannotWorkAreRefused(t *testing.T) {
 	} {
 		p, a := right, account
 		change(&p, &a)
-		if _, err := oauth.NewLicenses([]*oauth.Product{&p}, []*oauth.CustomerAccount{&a}, ""); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := oauth.NewLicenses([]*oauth.Product{&p}, []*oauth.CustomerAccount{&a}, nil, ""); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)
 		}
 	}
 	for want, err := range map[string]error{
-		"product demo: defined twice":          second(oauth.NewLicenses([]*oauth.Product{&right, &right}, []*oauth.CustomerAccount{&account}, "")),
-		"customer_account acme: defined twice": second(oauth.NewLicenses(nil, []*oauth.CustomerAccount{&account, &account}, "")),
-		"default_response_type":                second(oauth.NewLicenses(nil, nil, "implicit")),
+		"product demo: defined twice":          second(oauth.NewLicenses([]*oauth.Product{&right, &right}, []*oauth.CustomerAccount{&account}, nil, "")),
+		"customer_account acme: defined twice": second(oauth.NewLicenses(nil, []*oauth.CustomerAccount{&account, &account}, nil, "")),
+		"default_response_type":                second(oauth.NewLicenses(nil, nil, nil, "implicit")),
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)

@@ -34,10 +34,12 @@ type Searches struct {
 	waiting []*Search
 }
 
-// A Search is for all that a user has, or for one session.
+// A Search is for all that a user has, for one session, or for all of those who
+// signed in by some ways.
 type Search struct {
 	server *Server
 	user   string    // a name or a subject
+	ways   []string  // IDs of ways to sign in
 	id     string    // or the beginning of a session's ID
 	before time.Time // what a user has begun since then goes on
 
@@ -64,6 +66,12 @@ func (s *Searches) Close() {
 // the subject, and ends it.
 func (s *Searches) User(server *Server, name string) (*Search, error) {
 	return s.begin(&Search{server: server, user: name})
+}
+
+// Ways begins a search for what those have who signed in by ways with these IDs, and
+// ends it.
+func (s *Searches) Ways(server *Server, ids []string) (*Search, error) {
+	return s.begin(&Search{server: server, ways: ids})
 }
 
 // Session begins a search for a session by the beginning of its ID, as
@@ -154,7 +162,7 @@ func searchAll(ctx context.Context, wanted []*Search) (sessions, grants int, err
 		search.grants += n
 		errs = append(errs, err)
 	}
-	if len(all.users) > 0 {
+	if len(all.users)+len(all.ways) > 0 {
 		// After the sessions, so that no code of theirs becomes a grant meanwhile.
 		_, err := server.Grants.EndMatching(ctx, func(u session.User, begun time.Time) bool {
 			of := all.of(u, begun)
@@ -183,15 +191,22 @@ func searchAll(ctx context.Context, wanted []*Search) (sessions, grants int, err
 // that is.
 type wanted struct {
 	users map[string][]*Search // by folded name, or by subject
+	ways  map[string][]*Search // by the ID of a way to sign in
 	ids   map[string][]*Search // by as much as every ID has
 }
 
 func newWanted(searches []*Search) wanted {
-	w := wanted{map[string][]*Search{}, map[string][]*Search{}}
+	w := wanted{map[string][]*Search{}, map[string][]*Search{}, map[string][]*Search{}}
 	for _, search := range searches {
-		if search.user == "" {
+		for _, way := range search.ways {
+			w.ways[way] = append(w.ways[way], search)
+		}
+		if search.user == "" && search.ways == nil {
 			short := search.id[:min(len(search.id), len(session.Key{}.ID()))]
 			w.ids[short] = append(w.ids[short], search)
+			continue
+		}
+		if search.user == "" {
 			continue
 		}
 		name := folded(search.user)
@@ -203,7 +218,7 @@ func newWanted(searches []*Search) wanted {
 	return w
 }
 
-// of are the searches for a user who began something.
+// of are the searches for a user who began something, or signed in as this one.
 func (w wanted) of(u session.User, begun time.Time) []*Search {
 	var of []*Search
 	for _, name := range []string{folded(u.Name), u.Subject} {
@@ -211,6 +226,11 @@ func (w wanted) of(u session.User, begun time.Time) []*Search {
 			if Called(search.user)(u) && begun.Before(search.before) {
 				of = append(of, search)
 			}
+		}
+	}
+	for _, search := range w.ways[u.Signin] {
+		if begun.Before(search.before) {
+			of = append(of, search)
 		}
 	}
 	return of

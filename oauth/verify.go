@@ -160,8 +160,11 @@ func (s *Server) verify(ctx context.Context, c Claims) (*Verified, *Error) {
 	if refusal := s.verifyGrant(ctx, v); refusal != nil {
 		return v, refusal
 	}
-	if c.License == (License{}) && !client.Accepts(v.User) {
+	switch {
+	case c.License == (License{}) && !client.Accepts(v.User):
 		return v, invalidToken(errors.New("of a user who signed in by a way that does not count for its client"))
+	case c.License != (License{}) && !s.Licenses.accepts(c.Product, c.Account, v.User):
+		return v, invalidToken(errors.New("of a user whom its customer account does not accept, or the account has not the product any more"))
 	}
 	return v, nil
 }

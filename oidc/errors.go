@@ -138,6 +138,8 @@ func (a *API) showProblem(w http.ResponseWriter, r *http.Request, status int, e 
 	case oauth.LinkSpent:
 		m.Title, m.Text = "This link cannot be used any more", "It can be used once, within ten minutes."
 		m.Next = "Start again in the application, which makes a new link. You can close this page."
+	case oauth.UnknownAccount:
+		m = page.NoCustomer()
 	case oauth.ClientDisabled:
 		m.Title, m.Next = "You cannot sign in to this application", "Ask the people who run this site."
 	default:

@@ -125,7 +125,7 @@ func licenses(t testing.TB, cs *oauth.Clients) *oauth.Licenses {
 		product("seated", oauth.Product{Seats: oauth.Seats{Limit: 1, Deny: true}}),
 		product("moving", oauth.Product{Seats: oauth.Seats{Limit: 1}}),
 		product("unready", oauth.Product{Provision: unready{}}),
-	}, []*oauth.CustomerAccount{{Code: "acme", Ways: []string{"acme"}, EmailDomains: []string{"acme.example"}}}, "")
+	}, []*oauth.CustomerAccount{{Code: "acme", Ways: []string{"acme"}, EmailDomains: []string{"acme.example"}}}, nil, "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -172,10 +172,6 @@ func (h *Hosted) endOf(ctx context.Context, way Way, l Logout, from oauth.Origin
 // loggingOut is the way with an ID, nil where there is none whose provider says
 // that sessions are over.
 func (ws Ways) loggingOut(id string) LoggingOut {
-	for _, w := range ws {
-		if way, ok := w.(LoggingOut); ok && w.ID() == id {
-			return way
-		}
-	}
-	return nil
+	way, _ := ws.find(id).(LoggingOut)
+	return way
 }

@@ -339,7 +339,10 @@ func (h *Hosted) refuse(w http.ResponseWriter, r *http.Request, e *oauth.Error) 
 	case oauth.UnknownClient:
 		status = http.StatusNotFound
 		reference = "client_id is unknown."
-	case oauth.UnknownProduct, oauth.UnknownAccount:
+	case oauth.UnknownAccount:
+		h.Pages.Message(w, http.StatusNotFound, page.NoCustomer())
+		return
+	case oauth.UnknownProduct:
 		status = http.StatusNotFound
 	case oauth.ClientDisabled:
 		status = http.StatusUnprocessableEntity

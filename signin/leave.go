@@ -3,7 +3,6 @@ package signin
 import (
 	"errors"
 	"net/http"
-	"slices"
 
 	"go.uber.org/zap"
 
@@ -23,12 +22,11 @@ func (ws Ways) Outside(id string) bool { return ws.provider(purpose{}, id) != ni
 // provider is the way with an ID that leads to a provider for p, nil where there
 // is none.
 func (ws Ways) provider(p purpose, id string) Redirecting {
-	ways := ws.redirecting(p)
-	i := slices.IndexFunc(ways, func(way Redirecting) bool { return way.ID() == id })
-	if i < 0 {
+	way, ok := ws.find(id).(Redirecting)
+	if !ok || !p.counts(way) {
 		return nil
 	}
-	return ways[i]
+	return way
 }
 
 // Leave returns where at a provider the browser goes to sign in for a request of

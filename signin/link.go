@@ -60,12 +60,8 @@ func (ws Ways) CheckLinks() error {
 
 // addressed is the way with an ID, nil where there is none that knows addresses.
 func (ws Ways) addressed(id string) Addressed {
-	for _, w := range ws {
-		if way, ok := w.(Addressed); ok && w.ID() == id {
-			return way
-		}
-	}
-	return nil
+	way, _ := ws.find(id).(Addressed)
+	return way
 }
 
 // linkedTo is the way that another signs users in to by their e-mail address, nil

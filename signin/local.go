@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/text/secure/precis"
 
+	"github.com/caddy-sso/caddy-sso/linefile"
 	"github.com/caddy-sso/caddy-sso/oauth"
 	"github.com/caddy-sso/caddy-sso/session"
 )
@@ -37,7 +38,7 @@ type Local struct {
 	id         string
 	configured *directory
 	now        atomic.Pointer[directory] // which does not change any more
-	file       *usersFile                // nil: there is none
+	file       *linefile.File            // nil: there is none
 	checking   queue
 }
 

@@ -196,6 +196,10 @@ func (h *Hosted) accept(w http.ResponseWriter, r *http.Request, o outside, b bro
 		h.notAdmitted(w, r, b, way, p, user)
 		return
 	}
+	if _, may := h.Ways.Current(user); !may { // the way went while its provider answered
+		h.Pages.Message(w, http.StatusNotFound, page.NoCustomer())
+		return
+	}
 	if p.authorization != nil && !p.authorization.AcceptsUser(user) {
 		h.Server.Audit.Record(oauth.Event{What: oauth.AccessDenied, User: user, Client: p.client(), From: h.From(r), Why: "the account does not count for this request"})
 		h.unfit(w, r, b, way, p, user)

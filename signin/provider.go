@@ -57,6 +57,11 @@ type ProviderOptions struct {
 	// OwnSubjects says that users are known by their sub as it is.
 	OwnSubjects bool
 
+	// Mark is on every user, and only users with it are the provider's: it tells
+	// this one from another that has the ID at another time. It is base64url, of at
+	// most 64 bytes. Empty: whoever signed in by the ID is.
+	Mark string
+
 	Now func() time.Time // nil: time.Now
 	Log *zap.Logger      // nil: nothing is logged
 }
@@ -204,7 +209,7 @@ func secure(u *url.URL) bool {
 func (p *Provider) ID() string { return p.o.ID }
 
 // Current implements [Way]: nobody tells us what became of a user since.
-func (p *Provider) Current(u session.User) (session.User, bool) { return u, true }
+func (p *Provider) Current(u session.User) (session.User, bool) { return u, marked(u, p.o.Mark) }
 
 // Label implements [Redirecting].
 func (p *Provider) Label() (name, icon string) { return p.o.Name, p.o.Icon }

@@ -199,7 +199,7 @@ func userInfoError(err error) error {
 // userOf takes of the claims what may be shown, sent to backends and decided by.
 func (p *Provider) userOf(sub string, claims map[string]any) session.User {
 	c := p.o.Claims
-	u := session.User{Subject: p.of(sub), Signin: p.o.ID, ProviderID: sub, Avatar: avatar(claims[c.Avatar])}
+	u := session.User{Subject: p.of(sub), Signin: p.o.ID, ProviderID: sub, Avatar: avatar(claims[c.Avatar]), Mark: p.o.Mark}
 	u.Groups = p.groups.read(claims[c.Groups], u.Subject)
 	if verified(claims[c.EmailVerified]) {
 		if email, _ := claims[c.Email].(string); email != "" {

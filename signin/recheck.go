@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -81,17 +82,23 @@ func NewRechecks(s *oauth.Server, ways Ways, log *zap.Logger) *Rechecks {
 		Server: s, Ways: ways, Keys: s.Keys, Log: log, due: make(chan session.Key, maxRechecks),
 		pause: func(try int) { time.Sleep(time.Second << try) },
 	}
-	for _, way := range ways {
-		renewing, ok := way.(Renewing)
-		if !ok {
-			continue
-		}
-		if _, every := renewing.Renewal(); every > 0 {
-			s.Sessions.OnRecheck(r.add)
-			return r
-		}
+	if slices.ContainsFunc(ways, mayRecheck) {
+		s.Sessions.OnRecheck(r.add)
 	}
 	return r
+}
+
+// mayRecheck says whether a way asks its provider, or one may come that does.
+func mayRecheck(way Way) bool {
+	if _, changing := way.(Changing); changing {
+		return true
+	}
+	renewing, ok := way.(Renewing)
+	if !ok {
+		return false
+	}
+	_, every := renewing.Renewal()
+	return every > 0
 }
 
 func (r *Rechecks) add(k session.Key) {
@@ -253,10 +260,6 @@ func (r *Rechecks) end(ctx context.Context, found *session.Session, refused stri
 
 // renewing is the way with an ID, nil where there is none that can tell.
 func (ws Ways) renewing(id string) Renewing {
-	for _, w := range ws {
-		if way, ok := w.(Renewing); ok && w.ID() == id {
-			return way
-		}
-	}
-	return nil
+	way, _ := ws.find(id).(Renewing)
+	return way
 }

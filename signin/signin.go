@@ -110,31 +110,35 @@ type Ways []Way
 
 // Current implements [oauth.Users].
 func (ws Ways) Current(u session.User) (session.User, bool) {
-	for _, w := range ws {
-		if w.ID() == u.Signin {
-			if u.Linked != "" {
-				return ws.current(u, w)
-			}
-			now, may := w.Current(u)
-			if _, named := w.(Named); may && !named {
-				if ws.clash(now.Subject, w) != nil { // another user has the subject since
-					return session.User{}, false
-				}
-				now = ws.own(now, w) // the name may have become another user's since
-			}
-			return now, may
-		}
+	w := ws.find(u.Signin)
+	if w == nil {
+		return session.User{}, false
 	}
-	return session.User{}, false
+	if u.Linked != "" {
+		return ws.current(u, w)
+	}
+	now, may := w.Current(u)
+	if _, named := w.(Named); may && !named {
+		if ws.clash(now.Subject, w) != nil { // another user has the subject since
+			return session.User{}, false
+		}
+		now = ws.own(now, w) // the name may have become another user's since
+	}
+	return now, may
 }
 
 // counts says whether one may sign in by a way for what a sign-in is for.
 func (p purpose) counts(w Way) bool {
-	ways := p.ways
-	if p.authorization != nil {
-		ways = p.authorization.Ways
-	}
+	ways := p.named()
 	return len(ways) == 0 || slices.Contains(ways, w.ID())
+}
+
+// named are the IDs of the ways that count for what a sign-in is for; empty: all do.
+func (p purpose) named() []string {
+	if p.authorization != nil {
+		return p.authorization.Ways
+	}
+	return p.ways
 }
 
 // redirecting are the ways that lead to a provider for p.
@@ -142,6 +146,11 @@ func (ws Ways) redirecting(p purpose) []Redirecting {
 	var list []Redirecting
 	for _, w := range ws {
 		if provider, ok := w.(Redirecting); ok && p.counts(w) {
+			list = append(list, provider)
+		}
+	}
+	for _, id := range p.named() {
+		if provider, ok := ws.changing(id).(Redirecting); ok {
 			list = append(list, provider)
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 
 	"go.uber.org/zap"
@@ -45,12 +44,12 @@ func (h *Hosted) giveTicket(w http.ResponseWriter, r *http.Request, id string) {
 		ticketError(w, http.StatusMethodNotAllowed, "invalid_request", "Use POST.")
 		return
 	}
-	i := slices.IndexFunc(h.Ways, func(way Way) bool { return way.ID() == id })
-	if i < 0 {
+	found := h.Ways.find(id)
+	if found == nil {
 		ticketError(w, http.StatusNotFound, "invalid_request", "There is no such way to sign in.")
 		return
 	}
-	way, ok := h.Ways[i].(*Trusted)
+	way, ok := found.(*Trusted)
 	if !ok {
 		ticketError(w, http.StatusNotFound, "invalid_request", "This way to sign in gives no tickets.")
 		return

@@ -32,6 +32,7 @@ type TrustedOptions struct {
 	Secret string
 
 	OwnSubjects bool // users are known by the subjects that its server says
+	Mark string // as in [ProviderOptions]
 
 	Log *zap.Logger // nil: nothing is logged
 }
@@ -96,7 +97,7 @@ func (*Trusted) Format(f fmt.State, verb rune) { signed.Secret{}.Format(f, verb)
 func (t *Trusted) ID() string { return t.o.ID }
 
 // Current implements [Way]: nobody tells us what became of a user since.
-func (t *Trusted) Current(u session.User) (session.User, bool) { return u, true }
+func (t *Trusted) Current(u session.User) (session.User, bool) { return u, marked(u, t.o.Mark) }
 
 // Label implements [Redirecting].
 func (t *Trusted) Label() (name, icon string) { return t.o.Name, t.o.Icon }
@@ -213,5 +214,7 @@ func (t *Trusted) Finish(ctx context.Context, d Departure, answer url.Values) (s
 	} else if !first {
 		return session.User{}, fmt.Errorf("%w: the ticket was used", ErrAnswer)
 	}
-	return userOf(t.o.ID, kept.User, t.subjects, &t.groups)
+	u, err := userOf(t.o.ID, kept.User, t.subjects, &t.groups)
+	u.Mark = t.o.Mark
+	return u, err
 }

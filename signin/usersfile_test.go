@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
+	"github.com/caddy-sso/caddy-sso/linefile"
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
@@ -74,8 +75,8 @@ func (u *usersFixture) write(text string) {
 func (u *usersFixture) changed(lines ...string) {
 	u.t.Helper()
 	u.write(strings.Join(lines, ""))
-	u.way.look()
-	u.way.look()
+	u.way.file.Look()
+	u.way.file.Look()
 }
 
 func (u *usersFixture) signsIn(name, password string) (session.User, bool) {
@@ -196,7 +197,7 @@ func TestTheLogOfManyBrokenLinesIsBounded(t *testing.T) {
 	u := newUsersFixture(t)
 	u.changed(strings.Repeat("x\n", 1000), u.line(UserRecord{Name: "ann"}))
 	u.want("root", "ann")
-	if n := len(u.logged()); n != maxProblems+1 {
+	if n := len(u.logged()); n != linefile.MaxProblems+1 {
 		t.Errorf("%d lines logged", n)
 	}
 }
@@ -214,8 +215,8 @@ func TestALastLineThatIsHalfWrittenIsNoErrorYet(t *testing.T) {
 	cat := u.line(UserRecord{Name: "cat"})
 	u.changed(ann, bob, cat[:len(cat)/2])
 	u.want("root", "ann", "bob")
-	for range 3 * usersPatience {
-		u.way.look()
+	for range 3 * linefile.Patience {
+		u.way.file.Look()
 	}
 	if texts := u.logged(); len(texts) != 1 || !strings.HasPrefix(texts[0], u.path+":3: ") {
 		t.Errorf("nobody finished it, and it logged %q", texts)
@@ -227,16 +228,16 @@ func TestAFileThatIsWrittenInPlaceSignsNobodyOutMeanwhile(t *testing.T) {
 	ann := u.line(UserRecord{Name: "ann"})
 	u.changed(ann)
 	u.write("") // truncated, to be written anew
-	u.way.look()
+	u.way.file.Look()
 	u.want("root", "ann")
 	u.write(ann + u.line(UserRecord{Name: "bob"}))
-	u.way.look()
+	u.way.file.Look()
 	u.want("root", "ann")
-	u.way.look()
+	u.way.file.Look()
 	u.want("root", "ann", "bob")
-	for i := range 2 * usersPatience { // one that never rests is read, too
+	for i := range 2 * linefile.Patience { // one that never rests is read, too
 		u.write(ann + strings.Repeat("\n", i))
-		u.way.look()
+		u.way.file.Look()
 	}
 	u.want("root", "ann")
 }
@@ -261,8 +262,8 @@ func TestAFileThatIsCutOffLosesNobody(t *testing.T) {
 			u.changed(ann, bob)
 			session, _ := u.signsIn("bob", "bob")
 			u.changed(c.cut(ann, bob))
-			for range 3 * usersPatience {
-				u.way.look()
+			for range 3 * linefile.Patience {
+				u.way.file.Look()
 			}
 			if c.want != nil {
 				u.want(c.want...)
@@ -301,8 +302,8 @@ func TestAFileThatIsReplacedCounts(t *testing.T) {
 	if err := os.Rename(beside, u.path); err != nil {
 		t.Fatal(err)
 	}
-	u.way.look()
-	u.way.look()
+	u.way.file.Look()
+	u.way.file.Look()
 	u.want("root", "bob")
 }
 
@@ -310,8 +311,10 @@ func TestAFileThatCannotBeReadLosesNobody(t *testing.T) {
 	for name, spoil := range map[string]func(path string) error{
 		"gone":      os.Remove,
 		"a folder":  func(path string) error { return errors.Join(os.Remove(path), os.Mkdir(path, 0o700)) },
-		"too large": func(path string) error { return os.Truncate(path, maxUsersFile+1) },
-		"too many":  func(path string) error { return os.WriteFile(path, []byte(strings.Repeat("x\n", maxUsers+1)), 0o600) },
+		"too large": func(path string) error { return os.Truncate(path, linefile.MaxBytes+1) },
+		"too many": func(path string) error {
+			return os.WriteFile(path, []byte(strings.Repeat("x\n", usersKind.MaxLines+1)), 0o600)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			u := newUsersFixture(t)
@@ -320,7 +323,7 @@ func TestAFileThatCannotBeReadLosesNobody(t *testing.T) {
 				t.Fatal(err)
 			}
 			for range 5 {
-				u.way.look()
+				u.way.file.Look()
 			}
 			u.want("root", "ann")
 			if texts := u.logged(); len(texts) != 1 {
@@ -339,13 +342,13 @@ func TestAfterVersionsThatCannotCountTheNextIsLookedAtTwice(t *testing.T) {
 	u := newUsersFixture(t)
 	ann, bob := u.line(UserRecord{Name: "ann"}), u.line(UserRecord{Name: "bob"})
 	u.changed(ann, bob)
-	for i := range usersPatience {
+	for i := range linefile.Patience {
 		u.changed("[" + strings.Repeat(" ", i) + "]\n")
 	}
 	u.write(ann) // of which a program has written half
-	u.way.look()
+	u.way.file.Look()
 	u.want("root", "ann", "bob")
-	u.way.look()
+	u.way.file.Look()
 	u.want("root", "ann")
 }
 

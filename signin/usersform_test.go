@@ -13,6 +13,8 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/caddy-sso/caddy-sso/linefile"
 )
 
 func utf16of(text string, order binary.AppendByteOrder, mark bool) string {
@@ -52,8 +54,8 @@ func TestAFileInAnotherFormLosesNobody(t *testing.T) {
 			ann, bob := u.line(UserRecord{Name: "ann"}), u.line(UserRecord{Name: "bob"})
 			u.changed(ann, bob)
 			u.changed(c.write(ann, bob))
-			for range 3 * usersPatience {
-				u.way.look()
+			for range 3 * linefile.Patience {
+				u.way.file.Look()
 			}
 			u.want("root", "ann", "bob")
 			if texts := u.logged(); len(texts) != 1 || !strings.Contains(texts[0], u.path) || !strings.Contains(texts[0], c.want) || strings.Contains(texts[0], "hunter2") {
@@ -67,7 +69,7 @@ func TestAFileInAnotherFormLosesNobody(t *testing.T) {
 				t.Fatal(err)
 			}
 			if name != "no right hash" { // which a command can mend
-				err = EditUsers(u.path, true, func(text *UsersText) error { return text.Add(UserRecord{Name: "cat"}) })
+				err = EditUsers(u.path, true, func(text UsersText) error { return text.Add(UserRecord{Name: "cat"}) })
 				if after, readErr := os.ReadFile(u.path); err == nil || readErr != nil || !slices.Equal(after, before) {
 					t.Errorf("it was edited: %v, %v", err, readErr)
 				}
@@ -82,13 +84,13 @@ func TestAByteOrderMarkBeforeUTF8HidesNobody(t *testing.T) {
 	u := newUsersFixture(t)
 	u.changed("\ufeff", u.line(UserRecord{Name: "ann"}), strings.ReplaceAll(u.line(UserRecord{Name: "bob"}), "\n", "\r\n"))
 	u.want("root", "ann", "bob")
-	if err := EditUsers(u.path, false, func(text *UsersText) error {
+	if err := EditUsers(u.path, false, func(text UsersText) error {
 		return text.Change("ann", func(r *UserRecord) { r.Disabled = true })
 	}); err != nil {
 		t.Fatal(err)
 	}
-	u.way.look()
-	u.way.look()
+	u.way.file.Look()
+	u.way.file.Look()
 	u.want("root", "bob")
 	u.changed("\ufeff\n")
 	u.want("root")
@@ -100,7 +102,7 @@ func TestAByteOrderMarkBeforeUTF8HidesNobody(t *testing.T) {
 func TestTheLogCountsTheUsersThatTheFileHas(t *testing.T) {
 	u := newUsersFixture(t)
 	core, log := observer.New(zapcore.InfoLevel)
-	u.way.file.log = zap.New(core)
+	u.way.UseFile(u.path, Comparers{Bcrypt: u.work.compare}, zap.New(core))
 	u.changed(u.line(UserRecord{Name: "ann"}), "broken\n", "\n", u.line(UserRecord{Name: "Root"}), u.line(UserRecord{Name: "bob"}), `{"name":`)
 	read := log.FilterMessage("the file of users was read").All()
 	if len(read) != 1 || read[0].ContextMap()["users"] != int64(2) {
@@ -147,7 +149,7 @@ func TestAFileThatWasCutOffIsNotEdited(t *testing.T) {
 			t.Fatal(err)
 		}
 		edited := false
-		err := EditUsers(path, true, func(*UsersText) error { edited = true; return nil })
+		err := EditUsers(path, true, func(UsersText) error { edited = true; return nil })
 		if (err == nil) != (refusal == "") || edited != (err == nil) || (err != nil && !strings.Contains(err.Error(), refusal)) {
 			t.Errorf("%q: edited %v, %v", text, edited, err)
 		}

@@ -1,4 +1,4 @@
-package signin
+package linefile
 
 import (
 	"bytes"
@@ -10,7 +10,7 @@ import (
 // byteOrderMark is what some editors begin UTF-8 with.
 const byteOrderMark = "\ufeff"
 
-// misshapen says that a text is no file of users at all, though a line of it may
+// misshapen says that a text is no file of lines at all, though a line of it may
 // look like one.
 func misshapen(text []byte) error {
 	switch trimmed := bytes.TrimSpace(text); {
@@ -24,10 +24,10 @@ func misshapen(text []byte) error {
 	return nil
 }
 
-// CheckUsersFile says what is wrong with a file of users as a whole, so that nobody could
-// be read from it. What cannot be looked at from here may be right.
-func CheckUsersFile(path string) error {
-	text, _, err := readUsersFile(path)
+// Check says what is wrong with a file as a whole, so that no line could be read from
+// it. What cannot be looked at from here may be right.
+func (k Kind) Check(path string) error {
+	text, _, err := k.read(path)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
 		return nil
 	}
@@ -40,8 +40,8 @@ func CheckUsersFile(path string) error {
 	return nil
 }
 
-// noUser says that a file in which somebody wrote something has no user: that is
+// none says that a file in which somebody wrote something has no right line: that is
 // hardly what they wanted.
-func noUser(first error) error {
-	return fmt.Errorf("no line is a user; expected UTF-8 with one JSON object a line (no UTF-16, no array, no indentation), or, if it is to have no user, an empty line: %w", first)
+func (k Kind) none(first error) error {
+	return fmt.Errorf("no line is a %s; expected UTF-8 with one JSON object a line (no UTF-16, no array, no indentation), or, if it is to have no %s, an empty line: %w", k.One, k.One, first)
 }

@@ -1,0 +1,172 @@
+package caddymodule
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"go.uber.org/zap"
+
+	"github.com/caddy-sso/caddy-sso/linefile"
+	"github.com/caddy-sso/caddy-sso/oauth"
+	"github.com/caddy-sso/caddy-sso/signin"
+)
+
+// A customerRecord is one line of a file of customers: a customer account, the
+// products that it has, and the sign-in methods that are its own.
+type customerRecord struct {
+	Code         string            `json:"code"`
+	Products     []string          `json:"products"`
+	Providers    []json.RawMessage `json:"providers,omitempty"`
+	Signin       []string          `json:"signin,omitempty"`
+	EmailDomains []string          `json:"email_domains,omitempty"`
+	Disabled     bool              `json:"disabled,omitempty"`
+
+	own []customerProvider // what Providers say
+}
+
+// A customerProvider is a sign-in method of a customer's own, whose secret is not
+// read yet.
+type customerProvider struct {
+	id     string
+	text   string // as on the line
+	secret string // as on the line: with placeholders
+
+	make func(secret string, log *zap.Logger) (signin.Way, error)
+}
+
+// maxCustomerProviders bounds the sign-in methods of one customer.
+const maxCustomerProviders = 16
+
+// customersKind is what a file of customers is.
+var customersKind = linefile.Kind{
+	One: "customer", Many: "customers",
+	Example:  `{"code":"acme","products":["demo"],"providers":[{"id":"acme","issuer":"https://login.acme.example","client_id":"…","client_secret":"{env.ACME_SECRET}"}]}`,
+	Create:   "caddy sso license customer add <code>",
+	MaxLines: 20_000,
+}
+
+// customersFormat is how a file of customers is edited.
+var customersFormat = linefile.Format[customerRecord]{Kind: customersKind, Parse: parseCustomer}
+
+// parseCustomer reads a line, as far as it can be checked without the Caddyfile and
+// without secrets. No error of it holds a part of a secret.
+func parseCustomer(line []byte) (customerRecord, error) {
+	var c customerRecord
+	if err := customersKind.Decode(line, &c); err != nil {
+		return customerRecord{}, err
+	}
+	if c.Code == "" {
+		return customerRecord{}, errors.New("code is missing")
+	}
+	if err := c.check(); err != nil {
+		return customerRecord{}, fmt.Errorf("customer %q: %w", c.Code, err)
+	}
+	return c, nil
+}
+
+func (c *customerRecord) check() error {
+	if len(c.Providers) > maxCustomerProviders {
+		return fmt.Errorf("has %d providers; expected at most %d", len(c.Providers), maxCustomerProviders)
+	}
+	for i, raw := range c.Providers {
+		p, err := parseCustomerProvider(c.Code, raw)
+		if err != nil {
+			return fmt.Errorf("provider %d: %w", i+1, err)
+		}
+		if slices.ContainsFunc(c.own, func(o customerProvider) bool { return strings.EqualFold(o.id, p.id) }) {
+			return fmt.Errorf("provider %q is there twice; IDs are compared without case", p.id)
+		}
+		c.own = append(c.own, p)
+	}
+	if len(c.Products) == 0 {
+		return errors.New("has no products; add the codes of those that it has, such as: \"products\":[\"demo\"]")
+	}
+	if slices.Contains(c.Products, "") || slices.Contains(c.Signin, "") {
+		return errors.New("an entry of products or signin is empty")
+	}
+	if len(c.own)+len(c.Signin) == 0 {
+		return errors.New("has no way to sign in; add one of its own to providers, or to signin the ID of one of the Caddyfile")
+	}
+	return c.account().Validate()
+}
+
+// account is the customer account, with all ways to sign in that count for it.
+func (c *customerRecord) account() *oauth.CustomerAccount {
+	a := &oauth.CustomerAccount{Code: c.Code, EmailDomains: c.EmailDomains, Products: c.Products, Ways: c.Signin}
+	a.Ways = append(slices.Clone(c.Signin), c.providerIDs()...)
+	return a
+}
+
+func (c *customerRecord) providerIDs() []string {
+	ids := make([]string, 0, len(c.own))
+	for _, p := range c.own {
+		ids = append(ids, p.id)
+	}
+	return ids
+}
+
+// parseCustomerProvider reads a sign-in method: as the JSON configuration has it, of
+// the kind that method says, which is oidc where it says none.
+func parseCustomerProvider(code string, raw json.RawMessage) (customerProvider, error) {
+	var kind struct {
+		Method string `json:"method"`
+	}
+	if err := json.Unmarshal(raw, &kind); err != nil {
+		return customerProvider{}, errors.New(`cannot be read; expected for example {"id":"acme","issuer":"https://login.acme.example","client_id":"…"}`)
+	}
+	p := customerProvider{text: string(raw)}
+	var err error
+	switch kind.Method {
+	case "", "oidc":
+		var s struct {
+			Method string `json:"method"`
+			SigninOIDC
+		}
+		if err = linefile.DecodeStrictly(raw, &s); err != nil {
+			break
+		}
+		s.mark = customerMark(code, "oidc", s.Issuer, s.ClientID)
+		p.id, p.secret = s.ID, s.ClientSecret
+		p.make = func(secret string, log *zap.Logger) (signin.Way, error) {
+			made := s.SigninOIDC
+			made.secret, made.log = secret, log
+			return made.Way()
+		}
+	case "trusted":
+		var s struct {
+			Method string `json:"method"`
+			SigninTrusted
+		}
+		if err = linefile.DecodeStrictly(raw, &s); err != nil {
+			break
+		}
+		s.mark = customerMark(code, "trusted", s.URL, "")
+		p.id, p.secret = s.ID, s.Secret
+		p.make = func(secret string, log *zap.Logger) (signin.Way, error) {
+			made := s.SigninTrusted
+			made.secret, made.log = secret, log
+			return made.Way()
+		}
+	default:
+		err = fmt.Errorf("method %q is unknown; expected oidc or trusted", kind.Method)
+	}
+	if err == nil {
+		err = checkWrittenSecret(p.secret)
+	}
+	if err == nil {
+		_, err = p.make(checkable(p.secret), nil)
+	}
+	return p, err
+}
+
+// customerMark is on the users of a customer's own provider. It tells it from another
+// customer's that has the ID at another time.
+func customerMark(parts ...string) string {
+	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
+	return base64.RawURLEncoding.EncodeToString(sum[:12])
+}

@@ -1,0 +1,56 @@
+package signin
+
+import (
+	"net/http"
+
+	"github.com/caddy-sso/caddy-sso/session"
+)
+
+// Changing is a member of [Ways] that stands for ways which come and go while the
+// configuration stays. They count only where they are named, by their IDs: never
+// where all ways do. No way has the ID of the member itself, and nobody signs in by
+// it.
+type Changing interface {
+	Way
+
+	// ByID returns the way with an ID, nil where there is none now.
+	ByID(id string) Way
+}
+
+// find is the way with an ID, nil where there is none.
+func (ws Ways) find(id string) Way {
+	for _, w := range ws {
+		if w.ID() == id {
+			return w
+		}
+	}
+	return ws.changing(id)
+}
+
+// changing is the way with an ID among those that come and go.
+func (ws Ways) changing(id string) Way {
+	for _, w := range ws {
+		if changing, ok := w.(Changing); ok {
+			if found := changing.ByID(id); found != nil {
+				return found
+			}
+		}
+	}
+	return nil
+}
+
+// marked says whether a user signed in by a way with this mark, where it has one: an
+// ID may have been another customer's way before. A user of another way, to whom
+// this one leads, has a mark of that.
+func marked(u session.User, mark string) bool {
+	return mark == "" || u.Linked != "" || u.Mark == mark
+}
+
+// Close lets go of the provider's idle connections, once nobody begins to sign in by
+// it any more. What is under way goes on.
+func (p *Provider) Close() { p.client.CloseIdleConnections() }
+
+// CloseIdleConnections has [http.Client] reach the connections.
+func (b boundedAnswers) CloseIdleConnections() {
+	(&http.Client{Transport: b.RoundTripper}).CloseIdleConnections()
+}
