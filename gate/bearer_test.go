@@ -156,6 +156,14 @@ func TestABearerPassesWithTheIdentityOfItsSession(t *testing.T) {
 // What a token is worth, whatever the request waits for.
 func TestClass26WhatIsNoTokenForThisGateDoesNotPass(t *testing.T) {
 	f := newFixture(t)
+	client, _ := f.gate.Server.Clients.Get("1")
+	licenses, err := oauth.NewLicenses([]*oauth.Product{{
+		Code: "demo", Client: client, RedirectURIs: client.RedirectURIs, ResponseTypes: []string{oauth.LicenseToken}, Accounts: []string{"acme"},
+	}}, []*oauth.CustomerAccount{{Code: "acme", Ways: []string{demo.Signin}}}, nil, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.gate.Server.Licenses = licenses
 	sess := f.browser().signIn(demo)
 	tokens := f.tokens(sess)
 	good := tokens.Access
@@ -169,7 +177,7 @@ func TestClass26WhatIsNoTokenForThisGateDoesNotPass(t *testing.T) {
 	}{
 		"an ID token":                         {bearer(tokens.ID), "not one of this portal's access tokens"},
 		"a license token":                     {bearer(f.changed(good, set{"license_product": "demo", "license_customer_account": "acme"})), "activation of a license"},
-		"a license token without its account": {bearer(f.changed(good, set{"license_product": "demo"})), "activation of a license"},
+		"a license token without its account": {bearer(f.changed(good, set{"license_product": "demo"})), "not one of this portal's"},
 		"another issuer's":                    {bearer(f.changed(good, set{"iss": "https://other.example"})), "not one of this portal's"},
 		"another portal's":                    {bearer(elsewhere.tokens(elsewhere.browser().signIn(demo)).Access), "not one of this portal's"},
 		"for another audience":                {bearer(f.changed(good, set{"aud": []string{"other"}})), "another audience"},
