@@ -153,10 +153,8 @@ func (g *Gate) Provision(ctx caddy.Context) error {
 	if err := g.checkBearer(g.app.clients.Get); err != nil {
 		return err
 	}
-	for _, name := range g.Require {
-		if err := g.app.groups.Add(name, g.requires()); err != nil {
-			return err
-		}
+	if _, err := g.nameGroups(&g.app.groups); err != nil {
+		return err
 	}
 	g.policy = gate.Policy{
 		Groups: g.Require, Popup: g.Popup, DropForms: g.DropForms,
@@ -383,10 +381,8 @@ func parseGate(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	if err != nil {
 		return nil, err
 	}
-	for i, name := range g.Require {
-		if err := groups.Add(name, g.requires()); err != nil {
-			return nil, requireLines[i].WrapErr(err)
-		}
+	if i, err := g.nameGroups(groups); err != nil {
+		return nil, requireLines[i].WrapErr(err)
 	}
 	return h.NewRoute(nil, g), nil
 }

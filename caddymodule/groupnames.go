@@ -23,8 +23,16 @@ func (s *SigninLocal) nameGroups(all *oauth.ConfiguredGroups) error {
 // names is where a group of the user is named, for an error.
 func (u *UserConfig) names() string { return fmt.Sprintf("user %q", u.Name) }
 
-// requires is where a group is named that the gate asks for.
-func (g *Gate) requires() string { return "require group of the gate of client " + g.Client }
+// nameGroups adds the groups that the gate asks for. With an error it returns which
+// of them is at fault.
+func (g *Gate) nameGroups(all *oauth.ConfiguredGroups) (which int, err error) {
+	for i, name := range g.Require {
+		if err := all.Add(name, "require group of the gate of client "+g.Client); err != nil {
+			return i, err
+		}
+	}
+	return 0, nil
+}
 
 // groupsState is where the groups that were named so far are kept while a Caddyfile
 // is read.
