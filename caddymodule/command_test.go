@@ -23,7 +23,7 @@ func TestAnUnknownCommandIsAnErrorThatSuggestsOne(t *testing.T) {
 		{"user dsable bob", `unknown command "dsable" for "caddy sso user"; did you mean disable, or enable?`},
 		{"user dsable bob --file users.jsonl", `unknown command "dsable" for "caddy sso user"; did you mean disable, or enable?`},
 		{"user --address localhost:1 ned bob", `unknown flag: --address`},
-		{"license y", `unknown command "y" for "caddy sso license"; did you mean sign, or url?`},
+		{"license y", `unknown command "y" for "caddy sso license"; did you mean customer, or sign, or url?`},
 		{"license ulr --product demo", `unknown command "ulr" for "caddy sso license"; did you mean url?`},
 		{"help usr", `unknown command "usr" for "caddy sso"; did you mean user?`},
 		{"user help ned", `unknown command "ned" for "caddy sso user"; did you mean end, or add?`},
