@@ -50,7 +50,7 @@ func TestClass22AnAnswerCountsForTheVeryRequestAndSessionThatWereAsked(t *testin
 			wantAskedAgain(t, thief.answer(page, "allow"), somethingChanged)
 			wantAskedAgain(t, w.allowing().answer(page, "allow"), somethingChanged)
 
-			// After another user has signed in in another tab, and after a sign-out.
+			// After another tab has signed another user in, and after a sign-out.
 			v.submit(v.get("http://"+w.portal+"/sso/sign_in?switch=1"), "eve", "demo")
 			again := v.answer(page, "allow")
 			wantAskedAgain(t, again, somethingChanged)

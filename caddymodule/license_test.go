@@ -398,7 +398,7 @@ func TestATokenForActivationIsOverWhenItsCustomerHasTheProductNoMore(t *testing.
 		t.Fatal(said)
 	}
 	w.mustLoad(setup{global: strings.Replace(global, "customer_account acme strangers", "customer_account strangers", 1)})
-	if said := introspected(); strings.TrimSpace(said) != `{"active":false}` {
+	if said := introspected(); !strings.Contains(said, `"active":false`) {
 		t.Errorf("it still counts: %s", said)
 	}
 }

@@ -39,6 +39,14 @@ func (ws Ways) changing(id string) Way {
 	return nil
 }
 
+// named are the IDs of the ways that count for what a sign-in is for; empty: all do.
+func (p purpose) named() []string {
+	if p.authorization != nil {
+		return p.authorization.Ways
+	}
+	return p.ways
+}
+
 // marked says whether a user signed in by a way with this mark, where it has one: an
 // ID may have been another customer's way before. A user of another way, to whom
 // this one leads, has a mark of that.

@@ -133,14 +133,6 @@ func (p purpose) counts(w Way) bool {
 	return len(ways) == 0 || slices.Contains(ways, w.ID())
 }
 
-// named are the IDs of the ways that count for what a sign-in is for; empty: all do.
-func (p purpose) named() []string {
-	if p.authorization != nil {
-		return p.authorization.Ways
-	}
-	return p.ways
-}
-
 // redirecting are the ways that lead to a provider for p.
 func (ws Ways) redirecting(p purpose) []Redirecting {
 	var list []Redirecting
