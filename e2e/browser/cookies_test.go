@@ -9,6 +9,7 @@ import (
 )
 
 func TestWithoutTheCookieOfThePageSigningInSaysWhatToDoAndItsLinkWorks(t *testing.T) {
+	t.Parallel()
 	inBothWorlds(t, func(t *testing.T, w *world) {
 		b := newTab(t)
 		b.open(w.game + "/play?level=3")
@@ -27,6 +28,7 @@ func TestWithoutTheCookieOfThePageSigningInSaysWhatToDoAndItsLinkWorks(t *testin
 
 // The page of the first visit is bound to a cookie that the second replaced.
 func TestWithTheCookieOfAnotherVisitSigningInStillFinishes(t *testing.T) {
+	t.Parallel()
 	w := withTLS(t)
 	b := newTab(t)
 	b.open(w.game + "/play?level=3")
@@ -41,6 +43,7 @@ func TestWithTheCookieOfAnotherVisitSigningInStillFinishes(t *testing.T) {
 }
 
 func TestCookiesOfTheSiteDeletedOnTheWayCostNothing(t *testing.T) {
+	t.Parallel()
 	w := withTLS(t)
 	b := newTab(t)
 	b.open(w.game + "/play?level=3")
@@ -59,6 +62,7 @@ func TestCookiesOfTheSiteDeletedOnTheWayCostNothing(t *testing.T) {
 
 // A browser that keeps no cookie of a site must not be sent round for ever.
 func TestASiteWhoseCookiesAreBlockedEndsAtAPageThatSaysSo(t *testing.T) {
+	t.Parallel()
 	w := withTLS(t)
 	b := newTab(t)
 	b.open(w.portal + "/sso/sign_in")
@@ -80,6 +84,7 @@ func TestASiteWhoseCookiesAreBlockedEndsAtAPageThatSaysSo(t *testing.T) {
 }
 
 func TestAChangedFormSaysWhatToDo(t *testing.T) {
+	t.Parallel()
 	w := onLoopback(t)
 	b := newTab(t)
 	b.open(w.game + "/play")

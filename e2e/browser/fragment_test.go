@@ -3,6 +3,7 @@ package browser
 import "testing"
 
 func TestAFragmentSurvivesSigningIn(t *testing.T) {
+	t.Parallel()
 	inBothWorlds(t, func(t *testing.T, w *world) {
 		const page = "/play?level=3#part/2?x=1&y=%C3%A9"
 		for name, test := range map[string]struct {
@@ -55,6 +56,7 @@ func TestAFragmentSurvivesSigningIn(t *testing.T) {
 
 // The script that carries a fragment leads to the same place as the refresh.
 func TestAFragmentGoesByThePageInBetweenWithoutBeingAskedForTwice(t *testing.T) {
+	t.Parallel()
 	w := onLoopback(t)
 	b := newTab(t)
 	b.open(w.game + "/play#part")

@@ -9,6 +9,7 @@ import (
 )
 
 func TestOnThePortalsOwnOriginThereIsNoDetour(t *testing.T) {
+	t.Parallel()
 	inBothWorlds(t, func(t *testing.T, w *world) {
 		b := newTab(t)
 		b.open(w.portal + "/welcome")
@@ -40,6 +41,7 @@ func TestOnThePortalsOwnOriginThereIsNoDetour(t *testing.T) {
 }
 
 func TestSeveralGatesOnOneSiteLetAPermittedUserThroughAll(t *testing.T) {
+	t.Parallel()
 	w := withTLS(t)
 	b := newTab(t)
 	b.open(w.shop + "/window")
@@ -68,6 +70,7 @@ func TestSeveralGatesOnOneSiteLetAPermittedUserThroughAll(t *testing.T) {
 
 // A script of the site's own origin sends the headers, which no other could.
 func TestClass03SpoofedHeadersAreScrubbedWhereNoGateIsFor(t *testing.T) {
+	t.Parallel()
 	w := withTLS(t)
 	b := newTab(t)
 	b.open(w.shop + "/window")

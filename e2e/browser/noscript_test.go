@@ -17,6 +17,7 @@ func (b *tab) scripts(on bool) {
 }
 
 func TestWithoutJavaScriptTheWholeFlowWorks(t *testing.T) {
+	t.Parallel()
 	inBothWorlds(t, func(t *testing.T, w *world) {
 		b := newTab(t)
 		b.scripts(false)
@@ -34,6 +35,7 @@ func TestWithoutJavaScriptTheWholeFlowWorks(t *testing.T) {
 }
 
 func TestWithoutJavaScriptThePopupPageIsAnOrdinaryLink(t *testing.T) {
+	t.Parallel()
 	w := withTLS(t)
 	b := newTab(t)
 	b.scripts(false)
@@ -47,6 +49,7 @@ func TestWithoutJavaScriptThePopupPageIsAnOrdinaryLink(t *testing.T) {
 }
 
 func TestWithoutJavaScriptTheWidgetLeadsToTheCallback(t *testing.T) {
+	t.Parallel()
 	w := withTLS(t)
 	b := newTab(t)
 	b.scripts(false)
@@ -59,6 +62,7 @@ func TestWithoutJavaScriptTheWidgetLeadsToTheCallback(t *testing.T) {
 }
 
 func TestKeyboardAloneSignsInWithVisibleFocus(t *testing.T) {
+	t.Parallel()
 	w := onLoopback(t)
 	b := newTab(t)
 	b.open(w.game + "/play")

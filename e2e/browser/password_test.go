@@ -7,6 +7,7 @@ import (
 )
 
 func TestAWrongPasswordSaysWhatToDoAndKeepsTheName(t *testing.T) {
+	t.Parallel()
 	inBothWorlds(t, func(t *testing.T, w *world) {
 		b := newTab(t)
 		b.open(w.game + "/play?level=3")
@@ -34,6 +35,7 @@ func TestAWrongPasswordSaysWhatToDoAndKeepsTheName(t *testing.T) {
 }
 
 func TestClass18TooManyAttemptsLockOutAStrangerButNoBrowserThatSignedInBefore(t *testing.T) {
+	t.Parallel()
 	w := withTLS(t)
 	owner := newTab(t)
 	owner.open(w.game + "/play")

@@ -59,6 +59,7 @@ func (b *tab) lastingHere(w *world) {
 const staying = "Applications that stay signed in"
 
 func TestClass16TheSessionsPageEndsWhatApplicationsGotElsewhere(t *testing.T) {
+	t.Parallel()
 	w := onLoopback(t)
 	for name, scripts := range map[string]bool{"with scripts": true, "without scripts": false} {
 		t.Run(name, func(t *testing.T) {
@@ -95,6 +96,7 @@ func TestClass16TheSessionsPageEndsWhatApplicationsGotElsewhere(t *testing.T) {
 }
 
 func TestTheSessionsPageWithApplicationsIsAccessible(t *testing.T) {
+	t.Parallel()
 	w := onLoopback(t)
 	b := newTab(t)
 	b.begin(w)
@@ -122,6 +124,7 @@ func (w *world) signedIn(t *testing.T) bool {
 }
 
 func TestClass37OnlyARegisteredSiteSignsOutByANavigation(t *testing.T) {
+	t.Parallel()
 	inBothWorlds(t, func(t *testing.T, w *world) {
 		b := newTab(t)
 		clear := "location.href = " + quote(w.portal+"/api/oauth2/clear_sso")

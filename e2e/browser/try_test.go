@@ -43,6 +43,7 @@ func withPageOfItsOwn(t *testing.T) *world {
 }
 
 func TestThePageOfTheDocsSignsInInAWindow(t *testing.T) {
+	t.Parallel()
 	inBothWorlds(t, func(t *testing.T, w *world) {
 		w.backend.try = tryPage(t, w.portal, "game")
 		b := newTab(t)
@@ -62,6 +63,7 @@ func TestThePageOfTheDocsSignsInInAWindow(t *testing.T) {
 }
 
 func TestThePageOfTheDocsSaysThatItsWindowWasClosed(t *testing.T) {
+	t.Parallel()
 	w := withTLS(t)
 	w.backend.try = tryPage(t, w.portal, "game")
 	b := newTab(t)
@@ -77,6 +79,7 @@ func TestThePageOfTheDocsSaysThatItsWindowWasClosed(t *testing.T) {
 }
 
 func TestThePageOfTheDocsSignsInByItselfWhereWindowsAreBlocked(t *testing.T) {
+	t.Parallel()
 	w := withTLS(t)
 	w.backend.try = tryPage(t, w.portal, "game")
 	b := newTab(t)
@@ -90,6 +93,7 @@ func TestThePageOfTheDocsSignsInByItselfWhereWindowsAreBlocked(t *testing.T) {
 }
 
 func TestThePageOfTheDocsNeedsNoAudienceAndMindsNoQuery(t *testing.T) {
+	t.Parallel()
 	w := withPageOfItsOwn(t)
 	b := newTab(t)
 	b.open(w.partner + "/try?utm_source=x&code=7")
@@ -102,6 +106,7 @@ func TestThePageOfTheDocsNeedsNoAudienceAndMindsNoQuery(t *testing.T) {
 }
 
 func TestThePageOfTheDocsSaysWhatToDoWhenSigningInFails(t *testing.T) {
+	t.Parallel()
 	w := withPageOfItsOwn(t)
 	b := newTab(t)
 	callback := func(state string) { b.open(w.partner + "/try?code=c&state=" + state) }

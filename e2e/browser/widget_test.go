@@ -53,6 +53,7 @@ func (b *tab) opener(w *world, policy string, more ...string) *tab {
 }
 
 func TestLoginAPIPopupOfSomebodyWithASessionOnlyEnds(t *testing.T) {
+	t.Parallel()
 	inBothWorlds(t, func(t *testing.T, w *world) {
 		b := newTab(t)
 		b.begin(w)
@@ -68,6 +69,7 @@ func TestLoginAPIPopupOfSomebodyWithASessionOnlyEnds(t *testing.T) {
 }
 
 func TestLoginAPIPopupTellsOfEachAttemptThatFails(t *testing.T) {
+	t.Parallel()
 	w := withTLS(t)
 	b := newTab(t)
 	window := b.opener(w, "")
@@ -83,6 +85,7 @@ func TestLoginAPIPopupTellsOfEachAttemptThatFails(t *testing.T) {
 }
 
 func TestLoginAPIPopupThatIsClosedHalfWaySaysSo(t *testing.T) {
+	t.Parallel()
 	w := withTLS(t)
 	b := newTab(t)
 	window := b.opener(w, "", "enable_post_message_login")
@@ -102,6 +105,7 @@ func TestLoginAPIPopupThatIsClosedHalfWaySaysSo(t *testing.T) {
 }
 
 func TestLoginAPIPopupWhoseOpenerIsGoneSaysWhatToDo(t *testing.T) {
+	t.Parallel()
 	for name, leave := range map[string]func(b *tab){
 		"closed":              func(b *tab) { b.close() },
 		"cut off by a policy": nil,
@@ -138,6 +142,7 @@ func TestLoginAPIPopupWhoseOpenerIsGoneSaysWhatToDo(t *testing.T) {
 }
 
 func TestLoginAPIPopupWhoseOpenerWentElsewhereStaysOpen(t *testing.T) {
+	t.Parallel()
 	w := withTLS(t)
 	for name, where := range map[string]string{"to another site": w.stranger + "/opener", "to another page": w.partner + "/opener"} {
 		t.Run(name, func(t *testing.T) {
@@ -161,6 +166,7 @@ func TestLoginAPIPopupWhoseOpenerWentElsewhereStaysOpen(t *testing.T) {
 }
 
 func TestLoginAPIPopupWhoseOpenerComesToNothingSaysSo(t *testing.T) {
+	t.Parallel()
 	w := withTLS(t)
 	b := newTab(t)
 	b.open(w.partner + "/opener")
@@ -188,6 +194,7 @@ func TestLoginAPIPopupWhoseOpenerComesToNothingSaysSo(t *testing.T) {
 }
 
 func TestLoginAPIPopupKeepsAnOpenerThatAllowsPopups(t *testing.T) {
+	t.Parallel()
 	w := withTLS(t)
 	b := newTab(t)
 	window := b.opener(w, "same-origin-allow-popups", "enable_post_message_login")
@@ -197,6 +204,7 @@ func TestLoginAPIPopupKeepsAnOpenerThatAllowsPopups(t *testing.T) {
 }
 
 func TestLoginAPIPopupThatIsBlockedGoesOnInTheSameWindow(t *testing.T) {
+	t.Parallel()
 	w := withTLS(t)
 	b := newTab(t)
 	b.open(popupAuth(w)) // what a page does where open gives null
@@ -205,6 +213,7 @@ func TestLoginAPIPopupThatIsBlockedGoesOnInTheSameWindow(t *testing.T) {
 }
 
 func TestLoginAPIPopupNeedsNoThirdPartyCookies(t *testing.T) {
+	t.Parallel()
 	w := withTLS(t)
 	b := newTab(t)
 	b.refuseThirdPartyCookies()
@@ -237,6 +246,7 @@ func TestLoginAPIPopupNeedsNoThirdPartyCookies(t *testing.T) {
 }
 
 func TestLoginAPIPopupWithoutAnyCookiesSaysWhatToDo(t *testing.T) {
+	t.Parallel()
 	w := withTLS(t)
 	b := newTab(t)
 	window := b.opener(w, "", "enable_post_message_login")
@@ -253,6 +263,7 @@ func TestLoginAPIPopupWithoutAnyCookiesSaysWhatToDo(t *testing.T) {
 }
 
 func TestWidgetOnlyShowsNothingAroundTheForm(t *testing.T) {
+	t.Parallel()
 	w := withTLS(t)
 	b := newTab(t)
 	const header = "document.querySelectorAll('header').length"
@@ -272,6 +283,7 @@ func TestWidgetOnlyShowsNothingAroundTheForm(t *testing.T) {
 }
 
 func TestWidgetOnlyWidgetsShowNothingAroundThem(t *testing.T) {
+	t.Parallel()
 	w := withTLS(t)
 	for name, more := range map[string][]string{"widget-gone": nil, "widget-gone-widget-only": {"widget_only"}} {
 		t.Run(name, func(t *testing.T) {
@@ -288,6 +300,7 @@ func TestWidgetOnlyWidgetsShowNothingAroundThem(t *testing.T) {
 }
 
 func TestDisableSocialsLeavesTheButtonsOfProvidersOut(t *testing.T) {
+	t.Parallel()
 	c, _ := providers(t)
 	harness.Start(t, c.String())
 	b := newTab(t)
@@ -325,6 +338,7 @@ func withProviders(t *testing.T) (*world, *harness.Provider) {
 }
 
 func TestLoginAPIPopupGoesByAProviderAndStillKnowsItsOpener(t *testing.T) {
+	t.Parallel()
 	w, acme := withProviders(t)
 	b := newTab(t)
 	window := b.opener(w, "", "enable_post_message_login")
@@ -337,6 +351,7 @@ func TestLoginAPIPopupGoesByAProviderAndStillKnowsItsOpener(t *testing.T) {
 }
 
 func TestLoginAPIPopupTellsOfAProviderThatFails(t *testing.T) {
+	t.Parallel()
 	w, acme := withProviders(t)
 	b := newTab(t)
 	window := b.opener(w, "", "enable_post_message_login", "widget_only")
@@ -367,6 +382,7 @@ func TestLoginAPIPopupTellsOfAProviderThatFails(t *testing.T) {
 
 // Another tab signed in meanwhile.
 func TestLoginAPIPopupThatIsLoadedAgainWithASessionIsStillOpen(t *testing.T) {
+	t.Parallel()
 	w := withTLS(t)
 	b := newTab(t)
 	window := b.opener(w, "", "widget_only")
