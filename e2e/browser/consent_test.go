@@ -33,6 +33,7 @@ func partnerAuth(w *world, scope string) string {
 }
 
 func TestAUserIsAskedForConsentAndCanSayNoAndWithdrawIt(t *testing.T) {
+	t.Parallel()
 	for name, scripts := range map[string]bool{"with scripts": true, "without scripts": false} {
 		t.Run(name, func(t *testing.T) {
 			w := withConsent(t)
@@ -67,6 +68,7 @@ func TestAUserIsAskedForConsentAndCanSayNoAndWithdrawIt(t *testing.T) {
 }
 
 func TestAPopupAsksForConsentAndTellsItsOpenerOfANo(t *testing.T) {
+	t.Parallel()
 	w := withConsent(t)
 	b := newTab(t)
 	window := b.opener(w, "", "enable_post_message_login", "widget_only")
@@ -97,6 +99,7 @@ func TestAPopupAsksForConsentAndTellsItsOpenerOfANo(t *testing.T) {
 }
 
 func TestTheConsentPageIsAccessibleAndWorksByKeyboardAlone(t *testing.T) {
+	t.Parallel()
 	w := withConsent(t)
 	b := newTab(t)
 	b.open(w.portal + "/sso/sign_in")

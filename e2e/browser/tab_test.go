@@ -22,7 +22,7 @@ import (
 )
 
 // patience is how long a page may take to become what a test waits for.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // A profile is a browser with cookies of its own.
 type profile struct {
