@@ -193,7 +193,7 @@ func (a *App) newCore(s *state, identity string) *core {
 			}),
 			Grants:   oauth.NewGrants(s.store, sessions),
 			Verified: oauth.NewVerifiedTokens(s.verified),
-			Users:    a.groups.Distinct(a.ways, a.log.Named("signin")),
+			Users:    a.groups.Distinct(a.ways.Apart(a.clients), a.log.Named("signin")),
 			Named:    a.ways.Called,
 			Outside:  a.ways.Outside,
 			OwnID:    a.ways.OwnID,

@@ -68,6 +68,16 @@ func TestAWrongLineOfCustomersIsLoggedAndLosesNobodyElse(t *testing.T) {
 			[]string{"link_email none: there is no such way"},
 			false,
 		},
+		"a provider that says who users are": {
+			strings.Replace(oidc, "PROVIDER", `{"id":"x","issuer":"https://acme.example","client_id":"sso","subject":"own"}`, 1),
+			[]string{"subject own is not for a provider of a customer"},
+			false,
+		},
+		"a page that says who users are": {
+			strings.Replace(oidc, "PROVIDER", `{"id":"x","method":"trusted","url":"https://acme.example","secret":"sixteen-letters-or-more","subject":"own"}`, 1),
+			[]string{"subject own is not for a provider of a customer"},
+			false,
+		},
 		"a line without end": {`{"code":"` + strings.Repeat("x", 1<<20) + `"}`, []string{"it has more than 1048576 bytes"}, false},
 	} {
 		t.Run(name, func(t *testing.T) {

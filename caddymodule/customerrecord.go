@@ -119,7 +119,7 @@ func parseCustomerProvider(code string, raw json.RawMessage) (customerProvider, 
 	if err := json.Unmarshal(raw, &kind); err != nil {
 		return customerProvider{}, errors.New(`cannot be read; expected for example {"id":"acme","issuer":"https://login.acme.example","client_id":"…"}`)
 	}
-	p := customerProvider{text: string(raw)}
+	p, subject := customerProvider{text: string(raw)}, ""
 	var err error
 	switch kind.Method {
 	case "", "oidc":
@@ -131,7 +131,7 @@ func parseCustomerProvider(code string, raw json.RawMessage) (customerProvider, 
 			break
 		}
 		s.mark = customerMark(code, "oidc", s.Issuer, s.ClientID)
-		p.id, p.secret = s.ID, s.ClientSecret
+		p.id, p.secret, subject = s.ID, s.ClientSecret, s.Subject
 		p.make = func(secret string, log *zap.Logger) (signin.Way, error) {
 			made := s.SigninOIDC
 			made.secret, made.log = secret, log
@@ -146,7 +146,7 @@ func parseCustomerProvider(code string, raw json.RawMessage) (customerProvider, 
 			break
 		}
 		s.mark = customerMark(code, "trusted", s.URL, "")
-		p.id, p.secret = s.ID, s.Secret
+		p.id, p.secret, subject = s.ID, s.Secret, s.Subject
 		p.make = func(secret string, log *zap.Logger) (signin.Way, error) {
 			made := s.SigninTrusted
 			made.secret, made.log = secret, log
@@ -154,6 +154,9 @@ func parseCustomerProvider(code string, raw json.RawMessage) (customerProvider, 
 		}
 	default:
 		err = fmt.Errorf("method %q is unknown; expected oidc or trusted", kind.Method)
+	}
+	if err == nil && subject != "" { // by which it could name users of others
+		err = fmt.Errorf("subject %s is not for a provider of a customer; leave it out, and let a claim of the clients have {user.id}", subject)
 	}
 	if err == nil {
 		err = checkWrittenSecret(p.secret)

@@ -22,6 +22,7 @@ func refusedSubjects(local string) map[string]struct{ subject, why string } {
 		"nobodyyet":  {"9d4e1e23-8d8f-5b0c-9f6a-2b1e5a2f3c4d", "UUID of version 5"},
 		"configured": {"0f8fad5b-d9cb-469f-a165-70867728950e", "that of a user of signin local"},
 		"uppercase":  {"0F8FAD5B-D9CB-469F-A165-70867728950E", "that of a user of signin local"},
+		"digits":     {"0F8FAD5Bd9cb469fa16570867728950e", "that of a user of signin local"},
 		"fromfile":   {"1f8fad5b-d9cb-469f-a165-70867728950e", "that of a user of signin local"},
 		"name":       {"Demo", "the name or the e-mail address of a user of signin local"},
 		"address":    {"demo@Example.com", "the name or the e-mail address of a user of signin local"},
@@ -162,5 +163,65 @@ func TestClass19ALocalUserHasASubjectAloneWhoeverHadItBefore(t *testing.T) {
 				t.Error("signed in anew")
 			}
 		})
+	}
+}
+
+// Before the way had own subjects any ID was good there, also one that is the subject
+// of somebody else: it does not make their sessions its user's.
+func TestClass19WhoHasAnothersSubjectForAnIDHasNothingOfTheirs(t *testing.T) {
+	const written = "0f8fad5b-d9cb-469f-a165-70867728950e"
+	for name, local := range map[string]string{"derived": "", "written down": "user later HASH {\nsubject " + written + "\n}"} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			subjects := map[string]string{"mallory": written}
+			backend := accounts(t, subjects)
+			site, page := "http://"+w.site+"/", "http://"+w.portal+"/sso/sessions"
+			with := func(own string) {
+				w.mustLoad(setup{
+					local: local, handler: showSubject, options: "grace_period 10ms", global: subjectClients + backendBlock("accounts", backend, own),
+				})
+			}
+			with("")
+			victim, mallory := w.visitor(), w.visitor()
+			user := map[bool]string{true: "demo", false: "later"}[local == ""]
+			subject, _, _ := strings.Cut(victim.submit(victim.get(site), user, "demo").body, " ")
+			subjects["mallory"] = subject
+			if got := mallory.submit(mallory.get(site), "mallory", "x"); got.StatusCode != http.StatusOK {
+				t.Fatalf("%s: %s", got.Status, got.body)
+			}
+			held := victim.tokensFrom("offline")
+			with("subject own")
+			if list := mallory.get(page).body; strings.Count(list, `name="end" value="`) != 1 || strings.Contains(list, "Launcher") {
+				t.Errorf("what somebody else has is on the page of sessions: %s", list)
+			}
+			mallory.send(mallory.request(http.MethodPost, page, "end=others"))
+			if got := victim.getOnce(site); got.body != subject+" is "+user {
+				t.Errorf("somebody else is signed out: %s", got.Status)
+			}
+			victim.refreshed(held.Refresh)
+		})
+	}
+}
+
+func TestClass19AClientHasItsIDAloneWhoeverHadItForASubjectBefore(t *testing.T) {
+	w := newWorld(t)
+	s := setup{handler: showSubject, options: "grace_period 10ms", global: subjectClients + backendBlock("accounts", accounts(t, map[string]string{"zoe": "17"}), "subject own")}
+	w.mustLoad(s)
+	v := w.visitor()
+	v.submit(v.get("http://"+w.site+"/"), "zoe", "x")
+	held := v.tokensFrom("offline")
+	if got := v.getOnce("http://" + w.site + "/"); got.body != "17 is zoe" || !v.valid(held.Access) {
+		t.Fatal(got.body)
+	}
+	s.global += "client 17 {\nsecret 0123456789abcdef\nredirect_uri https://shop.example/cb\n}\n"
+	w.mustLoad(s)
+	if got := v.getOnce("http://" + w.site + "/"); got.StatusCode == http.StatusOK {
+		t.Errorf("still signed in: %s", got.body)
+	}
+	if got := v.refresh(held.Refresh); got.StatusCode == http.StatusOK {
+		t.Error("still refreshed")
+	}
+	if v.valid(held.Access) {
+		t.Error("the token still counts")
 	}
 }

@@ -66,18 +66,21 @@ func userGroups(names []string) []userGroup {
 	return groups
 }
 
-// afternoon is the offset of dates with an hour that the iOS SDK cannot read in UTC.
-var afternoon = time.FixedZone("", -12*60*60)
-
 // dateTime writes a time as all published SDKs read it (RFC 3339): in whole seconds,
-// with a numeric offset, since the iOS SDK takes no fraction, and with an hour below
-// 12, since it reads the hour by the pattern hh, of the 12-hour clock, which refuses
-// 13 and takes 12 for midnight. So what is 15:04:05+00:00 is written as
-// 03:04:05-12:00, the same moment.
+// with a numeric offset, since the iOS SDK takes no fraction, and with an hour from 1
+// to 11, since it reads the hour by the pattern hh, of the 12-hour clock. That has no
+// 13 and no 0, which a strict parser refuses, and takes 12 for midnight. So what is
+// 15:04:05+00:00 is written as 03:04:05-12:00, the same moment.
 func dateTime(t time.Time) string {
 	t = t.UTC()
-	if t.Hour() >= 12 {
-		t = t.In(afternoon)
+	offset := 0
+	switch hour := t.Hour(); {
+	case hour == 0:
+		offset = 1
+	case hour == 12:
+		offset = -11
+	case hour > 12:
+		offset = -12
 	}
-	return t.Format("2006-01-02T15:04:05-07:00")
+	return t.In(time.FixedZone("", offset*60*60)).Format("2006-01-02T15:04:05-07:00")
 }

@@ -112,15 +112,15 @@ func iosDate(value json.RawMessage) error {
 var iosPattern = regexp.MustCompile(`^(\d{4}-\d\d-\d\dT)(\d\d)(:\d\d:\d\d)([+-]\d\d):?(\d\d)$`)
 
 // parseIOSDate returns the moment that a date is taken for. hh is the hour of a clock
-// with twelve, which begins with 12; there is no 13.
+// with twelve, which begins with 12; there is no 0, and no 13.
 func parseIOSDate(s string) (time.Time, error) {
 	m := iosPattern.FindStringSubmatch(s)
 	if m == nil {
 		return time.Time{}, fmt.Errorf("%q has not the form of the pattern", s)
 	}
 	hour, _ := strconv.Atoi(m[2])
-	if hour > 12 {
-		return time.Time{}, fmt.Errorf("%q has an hour above 12", s)
+	if hour < 1 || hour > 12 {
+		return time.Time{}, fmt.Errorf("%q has an hour that a clock with twelve has not", s)
 	}
 	return time.Parse("2006-01-02T15:04:05-07:00", fmt.Sprintf("%s%02d%s%s:%s", m[1], hour%12, m[3], m[4], m[5]))
 }

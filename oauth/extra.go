@@ -69,6 +69,7 @@ func (c *Client) extraClaims(u session.User, id, provider string) map[string]any
 	for _, e := range c.Claims {
 		switch {
 		case u.Subject == "" && anyPlaceholder.MatchString(e.Value):
+		case id == "" && strings.Contains(e.Value, "{user.id}"): // what is around it would be one user to whoever reads it
 		case e.Value == groupsPlaceholder:
 			extra[e.Name] = append([]string{}, u.Groups...)
 		default:

@@ -79,3 +79,24 @@ func TestSharedKeysAreForAccessTokensAlone(t *testing.T) {
 	_, refusal = w.VerifyAccess(t.Context(), tokens.Access)
 	wantKind(t, refusal, oauth.InvalidToken)
 }
+
+// A text around an ID that is not known would be the same for all such users.
+func TestAClaimWithAnIDThatIsNotKnownIsLeftOut(t *testing.T) {
+	w := newWorld(t)
+	game := w.client("1")
+	game.Claims = []oauth.ExtraClaim{{Name: "player", Value: "steam-{user.id}"}, {Name: "greeting", Value: "hello {user.name}"}}
+	for id, want := range map[string]any{"": nil, "17": "steam-17"} {
+		user := ada
+		user.ProviderID = id
+		_, in := w.signIn(user)
+		tokens, refusal := w.IssueTokens(t.Context(), &oauth.Authorization{Client: game, Audience: []string{"game"}}, in, "")
+		if refusal != nil {
+			t.Fatal(refusal)
+		}
+		payload, err := w.Keys.Verify(t.Context(), tokens.Access, w.Clients.Algorithms()...)
+		var claims map[string]any
+		if err != nil || json.Unmarshal(payload, &claims) != nil || claims["player"] != want || claims["greeting"] != "hello "+ada.Name {
+			t.Errorf("ID %q: %s: %v", id, payload, err)
+		}
+	}
+}

@@ -108,19 +108,21 @@ func (d *distinctGroups) collide(names []string) bool {
 	return false
 }
 
-// distinct is the groups of a user without those that collide.
+// distinct is the groups of a user without those that collide. It comes with every
+// request of such a user, who may have chosen the groups, and so numbers each once.
 func (d *distinctGroups) distinct(u session.User) []string {
-	kept := make([]string, 0, len(u.Groups))
+	kept, ids := make([]string, 0, len(u.Groups)), make([]uint32, 0, len(u.Groups))
 	for _, name := range u.Groups {
 		if other, collides := d.configured.collision(name); collides {
 			d.leftOut(u, fmt.Errorf("group %q has the number of group %q (%s), which the configuration names; rename one of them", name, other.name, other.where))
 			continue
 		}
-		if i := slices.IndexFunc(kept, func(other string) bool { return GroupID(other) == GroupID(name) && other != name }); i >= 0 {
+		id := GroupID(name)
+		if i := slices.Index(ids, id); i >= 0 && kept[i] != name {
 			d.leftOut(u, fmt.Errorf("group %q has the number of the user's group %q; rename one of them", name, kept[i]))
 			continue
 		}
-		kept = append(kept, name)
+		kept, ids = append(kept, name), append(ids, id)
 	}
 	return kept
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 
 	"go.uber.org/zap"
@@ -84,6 +83,15 @@ func uuidOf(text string) string {
 	return strings.TrimSuffix(strings.TrimPrefix(text, "{"), "}")
 }
 
+// hyphened is a UUID with its hyphens, of which many programs do not need any; any
+// other text comes back.
+func hyphened(text string) string {
+	if len(text) != 32 {
+		return text
+	}
+	return text[:8] + "-" + text[8:12] + "-" + text[12:16] + "-" + text[16:20] + "-" + text[20:]
+}
+
 // isDerived says whether a subject has the form of those of [deriveSubject]: a UUID
 // of version 5. IDs of 32 digits without hyphens do not count, since many are hashes,
 // of which some would look like one.
@@ -120,7 +128,7 @@ func (ws Ways) clash(subject string, way Way) error {
 		if !ok {
 			continue
 		}
-		if named.NameOf(uuidOf(subject)) != "" {
+		if named.NameOf(hyphened(uuidOf(subject))) != "" {
 			return fmt.Errorf("it is that of a user of signin %s", w.ID())
 		}
 		if _, there := named.Find(subject); there {
@@ -130,23 +138,52 @@ func (ws Ways) clash(subject string, way Way) error {
 	return nil
 }
 
+// checkOwn says what is wrong with a subject that a way with own subjects gives.
+func (ws Ways) checkOwn(subject string, way Way) error {
+	if err := checkOwnSubject(subject); err != nil {
+		return err
+	}
+	return ws.clash(subject, way)
+}
+
+// Apart are the users of these ways, but for those whose subject is the ID of a client
+// that has come since: its own tokens have it for theirs.
+func (ws Ways) Apart(from *oauth.Clients) oauth.Users { return apart{ws, from} }
+
+type apart struct {
+	ways Ways
+	from *oauth.Clients
+}
+
+// Current implements [oauth.Users].
+func (a apart) Current(u session.User) (session.User, bool) {
+	now, may := a.ways.Current(u)
+	if may && isClient(a.from, now.Subject) {
+		return session.User{}, false
+	}
+	return now, may
+}
+
+// isClient says whether a subject is that of a client's own tokens.
+func isClient(clients *oauth.Clients, subject string) bool {
+	client, known := clients.Get(subject)
+	return known && !client.Public
+}
+
 // checkSubject refuses the subject that a way gave a user who signs in.
 func (h *Hosted) checkSubject(u session.User) error {
-	i := slices.IndexFunc(h.Ways, func(w Way) bool { return w.ID() == u.Signin })
-	if i < 0 || u.Linked != "" {
+	way := h.Ways.find(u.Signin)
+	if way == nil || u.Linked != "" {
 		return nil
 	}
-	way := h.Ways[i]
 	if _, named := way.(Named); named {
 		return nil
 	}
-	if naming, ok := way.(Naming); ok && naming.OwnSubjects() {
-		if err := checkOwnSubject(u.Subject); err != nil {
-			return err
-		}
-	}
-	if client, known := h.Server.Clients.Get(u.Subject); known && !client.Public {
+	if isClient(h.Server.Clients, u.Subject) {
 		return errSubjectClient
+	}
+	if naming, ok := way.(Naming); ok && naming.OwnSubjects() {
+		return h.Ways.checkOwn(u.Subject, way)
 	}
 	return h.Ways.clash(u.Subject, way)
 }
@@ -195,7 +232,8 @@ func (ws Ways) OwnID(u session.User) string {
 }
 
 // OtherSubject is the subject under which the same user may have sessions and grants
-// from before their way got own subjects, or since; "" where there is none.
+// from before their way got own subjects, or since; "" where there is none. An ID that
+// could not be the user's subject now is somebody else's.
 func (ws Ways) OtherSubject(u session.User) string {
 	way := ws.naming(u.Signin)
 	switch {
@@ -203,7 +241,7 @@ func (ws Ways) OtherSubject(u session.User) string {
 		return ""
 	case !isDerived(u.Subject):
 		return way.Derived(u.Subject)
-	case u.ProviderID != "" && way.Derived(u.ProviderID) == u.Subject:
+	case u.ProviderID != "" && way.Derived(u.ProviderID) == u.Subject && ws.checkOwn(u.ProviderID, way) == nil:
 		return u.ProviderID
 	}
 	return ""
