@@ -298,6 +298,14 @@ func TestWhoSaysNoIsLedBackWithThatAnswer(t *testing.T) {
 	wants("OpenID Connect", deny(w.asks(openIDDoor, "7", "openid")), "https://third.example/cb?error=access_denied&"+notAllowed+iss)
 	wants("an application", deny(w.asks(openIDDoor, "7", "openid", "redirect_uri", "third-app:/cb")), "third-app:/cb?error=access_denied&"+notAllowed+iss)
 
+	// What is left in the browser does not look like a yes.
+	for _, door := range []string{loginDoor, openIDDoor} {
+		at := v.answer(v.consentPage(w.asks(door, "7", "email", "redirect_uri", "third-app:/cb")), "deny")
+		if !strings.Contains(at.body, `class="sign stop"`) || !strings.Contains(reads(at), "Return to The <third> party") {
+			t.Errorf("%s: %s", door, at.body)
+		}
+	}
+
 	posted := v.answer(v.consentPage(w.asks(openIDDoor, "7", "openid", "response_mode", "form_post")), "deny")
 	for _, want := range []string{`action="https://third.example/cb"`, `name="error" value="access_denied"`, `name="state" value="a state&#43;1"`} {
 		if !strings.Contains(posted.body, want) {

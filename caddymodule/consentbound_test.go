@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 )
 
 // wantAskedAgain wants the consent page again, and nothing given away.
@@ -109,6 +110,49 @@ func transactionOf(t *testing.T, page answered) string {
 	}
 	t.Fatalf("no transaction: %s", page.body)
 	return ""
+}
+
+// The session was fresh when the request came. What its user reads is not to be read
+// against the clock.
+func TestAUserMayLookAtTheConsentPageForLongerThanMaxAge(t *testing.T) {
+	w := newWorld(t)
+	w.mustLoad(setup{global: asking})
+	v := w.allowing()
+	page := v.consentPage(w.asks(openIDDoor, "8", "openid", "max_age", "2"))
+	time.Sleep(2100 * time.Millisecond)
+	at, outside := v.decide(page, "allow")
+	wantCode(t, at, outside)
+
+	// The next request has to be fresh by itself, and any session is young enough for
+	// one that goes back before 1970.
+	if at, _ := v.walk(w.asks(openIDDoor, "8", "openid", "max_age", "2")); !strings.Contains(at.body, `name="password"`) {
+		t.Errorf("%s: %s", at.Status, reads(at))
+	}
+	const long = "2147483647"
+	wantCode(t, answered{}, second(v.decide(v.consentPage(w.asks(openIDDoor, "8", "openid", "max_age", long)), "allow")))
+	stranger := w.visitor()
+	page, _ = stranger.walk(w.asks(openIDDoor, "9", "openid", "max_age", long))
+	at, outside = stranger.walkAfter(stranger.submitOnly(page, "demo", "demo"))
+	wantCode(t, at, outside)
+}
+
+func TestTheConsentPageNamesTheAddressThatAClaimTells(t *testing.T) {
+	w := newWorld(t)
+	w.mustLoad(setup{global: strings.Replace(asking, "consent first", "claim contact {user.email}\nconsent first", 1)})
+	page := w.allowing().consentPage(w.asks(loginDoor, "7", "inventory"))
+	if text := reads(page); !strings.Contains(text, "see your e-mail address trade the items in your inventory Allow") {
+		t.Errorf("the page says %s", text)
+	}
+}
+
+// Who the user is belongs to every consent, so the other API asks for nothing more.
+func TestOpenIDAloneIsNoNewScope(t *testing.T) {
+	w := newWorld(t)
+	w.mustLoad(setup{global: asking})
+	v := w.allowing()
+	wantCode(t, answered{}, second(v.decide(v.consentPage(w.asks(loginDoor, "7", "email")), "allow")))
+	wantCode(t, answered{}, second(v.walk(w.asks(openIDDoor, "7", "openid email"))))
+	v.consentPage(w.asks(openIDDoor, "7", "openid profile"))
 }
 
 // Where one provider is the only method, the browser goes straight there.

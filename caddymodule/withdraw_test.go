@@ -22,14 +22,20 @@ func (v *visitor) thirdParty() string {
 		at, outside = v.decide(at, "allow")
 	}
 	wantCode(v.t, at, outside)
-	got := v.send(v.request(http.MethodPost, "http://"+v.portal+"/api/oauth2/token", url.Values{
-		"grant_type": {"authorization_code"}, "client_id": {"7"}, "redirect_uri": {callbacks["7"]}, "code": {outside.Query().Get("code")}, "code_verifier": {verifier},
-	}.Encode()))
+	got := v.redeemed(outside)
 	var given tokens
 	if err := json.Unmarshal([]byte(got.body), &given); err != nil || given.Refresh == "" {
 		v.t.Fatalf("%s: %s", got.Status, got.body)
 	}
 	return given.Refresh
+}
+
+// redeemed redeems the code of client 7 that a callback got.
+func (v *visitor) redeemed(callback *url.URL) answered {
+	v.t.Helper()
+	return v.send(v.request(http.MethodPost, "http://"+v.portal+"/api/oauth2/token", url.Values{
+		"grant_type": {"authorization_code"}, "client_id": {"7"}, "redirect_uri": {callbacks["7"]}, "code": {callback.Query().Get("code")}, "code_verifier": {verifier},
+	}.Encode()))
 }
 
 // refreshes trades a refresh token of client 7, which never asks.
@@ -61,6 +67,7 @@ func TestClass16WhoWithdrawsAConsentIsAskedAgainAndEndsWhatWasGivenByIt(t *testi
 			} {
 				refresh := v.thirdParty()
 				refresh, ok := v.refreshes(refresh)
+				_, waiting := v.walk(w.asks(loginDoor, "7", "email offline"))
 				page := v.openSessions()
 				if text := reads(page); !ok || !strings.Contains(text, "Applications that you allowed") || !strings.Contains(text, "The <third> party Can see your e-mail address Can stay signed in") {
 					t.Fatalf("%s: %s", name, text)
@@ -68,6 +75,9 @@ func TestClass16WhoWithdrawsAConsentIsAskedAgainAndEndsWhatWasGivenByIt(t *testi
 				v.answer(page, "", button(page)...)
 				if _, ok := v.refreshes(refresh); ok {
 					t.Errorf("%s: the grant lives on", name)
+				}
+				if got := v.redeemed(waiting); got.StatusCode == http.StatusOK {
+					t.Errorf("%s: a code that was waiting became a grant", name)
 				}
 				if text := reads(v.openSessions()); strings.Contains(text, "Applications that you allowed") {
 					t.Errorf("%s: %s", name, text)
@@ -114,6 +124,33 @@ func TestClass16WhatWasAllowedInASessionGoesWithIt(t *testing.T) {
 			w.allowing().consentPage(w.asks(loginDoor, "7", "email"))
 		})
 	}
+}
+
+// What was added to it since, in other sessions, does not keep it.
+func TestClass16WhatAThiefAllowedGoesThoughItsOwnerAllowedMore(t *testing.T) {
+	w := newWorld(t)
+	w.mustLoad(setup{global: asking})
+	known := map[string]bool{}
+	allow := func(scope string) (session string) {
+		v := w.allowing()
+		for _, s := range w.sessions() {
+			if !known[s.ID] {
+				known[s.ID], session = true, s.ID[:16]
+			}
+		}
+		wantCode(t, answered{}, second(v.decide(v.consentPage(w.asks(loginDoor, "7", scope)), "allow")))
+		return session
+	}
+	thief := allow("inventory")
+	owner := allow("email")
+	v := w.allowing()
+	v.answer(v.openSessions(), "", "end", thief)
+	v.consentPage(w.asks(loginDoor, "7", "inventory"))
+
+	// Nor is it withdrawn with a session in which nothing was added.
+	allow("inventory")
+	v.answer(v.openSessions(), "", "end", owner)
+	wantCode(t, answered{}, second(v.walk(w.asks(loginDoor, "7", "inventory"))))
 }
 
 // The name may be another person's by then.

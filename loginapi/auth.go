@@ -107,7 +107,12 @@ func (a *API) auth(w http.ResponseWriter, r *http.Request) {
 // a window of its own the opener, too. It answers the form of the consent page, so it
 // leads on by a page: see [page.Continue].
 func (a *API) Deny(w http.ResponseWriter, r *http.Request, authorization *oauth.Authorization) {
-	if !authorization.Presentation.Popup {
+	switch {
+	case authorization.Presentation.Popup:
+	case authorization.CustomScheme():
+		a.Pages.Application(w, page.Application{Outcome: page.OutcomeNotAllowed, App: authorization.Client.Name, URL: authorization.DeniedCallback()})
+		return
+	default:
 		a.Pages.Continue(w, page.Continue{Title: page.OutcomeNotAllowed.Title(), App: authorization.Client.Name, URL: authorization.DeniedCallback()})
 		return
 	}

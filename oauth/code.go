@@ -78,6 +78,9 @@ func (s *Server) redeem(ctx context.Context, client *Client, code string, from O
 		if in, err = s.current(sess); err != nil {
 			return err
 		}
+		if err := s.stillAllowed(ctx, client, in.User); err != nil {
+			return err
+		}
 		begun, refusal := s.beginGrant(in.User, client, from)
 		if refusal != nil {
 			return refusal
@@ -100,6 +103,8 @@ func (s *Server) redeem(ctx context.Context, client *Client, code string, from O
 		return refusedFor(refused.why)
 	case errors.Is(err, session.ErrNone):
 		return refusedFor("its session has ended")
+	case errors.Is(err, errWithdrawn):
+		return refusedFor("its user has withdrawn what they allowed the client")
 	case errors.Is(err, codes.ErrUnknown):
 		return refusedFor("unknown or expired")
 	case errors.As(err, &spent):

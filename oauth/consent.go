@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/caddy-sso/caddy-sso/records"
+	"github.com/caddy-sso/caddy-sso/session"
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
@@ -52,8 +54,11 @@ const (
 type consent struct {
 	Version int      `json:"v" cbor:"0,keyasint"`
 	Scopes  []string `json:"scopes" cbor:"1,keyasint"`
-	Given   int64    `json:"given" cbor:"2,keyasint"`   // Unix seconds, the last time
-	Session string   `json:"session" cbor:"3,keyasint"` // in which that was
+	Given   int64    `json:"given" cbor:"2,keyasint"` // Unix seconds, the last time
+
+	// Session has the IDs of the sessions in each of which something was added to it,
+	// separated by spaces, the latest first.
+	Session string `json:"session" cbor:"3,keyasint"`
 
 	// Mark is that of the user's password of then: with another password, the name
 	// may be another person's.
@@ -86,7 +91,7 @@ func (s *Server) consented(
 	if !a.asksConsent() {
 		return nil
 	}
-	given, err := s.remembered(ctx, a, in)
+	given, err := s.remembered(ctx, a.Client, in.User)
 	if err != nil {
 		return Unavailable(err)
 	}
@@ -111,23 +116,38 @@ func (a *Authorization) remembers() bool {
 // NewScopes are those scopes of a request that the user has not allowed its client
 // before.
 func (s *Server) NewScopes(ctx context.Context, a *Authorization, in SignedIn) ([]string, error) {
-	given, err := s.remembered(ctx, a, in)
+	given, err := s.remembered(ctx, a.Client, in.User)
 	if err != nil {
 		return nil, err
 	}
 	return slices.DeleteFunc(slices.Clone(a.Scopes), func(scope string) bool { return given.covers([]string{scope}) }), nil
 }
 
-// remembered is what the user of a request has allowed its client, nil for nothing.
-func (s *Server) remembered(ctx context.Context, a *Authorization, in SignedIn) (*consent, error) {
-	if a.Client.Consent != ConsentFirst {
+// remembered is what a user has allowed a client, nil for nothing.
+func (s *Server) remembered(ctx context.Context, c *Client, u session.User) (*consent, error) {
+	if c.Consent != ConsentFirst {
 		return nil, nil
 	}
-	stored, _, err := s.Store.Get(ctx, consentKey(in.User.Subject, a.Client))
+	stored, _, err := s.Store.Get(ctx, consentKey(u.Subject, c))
 	if err != nil {
 		return nil, fmt.Errorf("looking up a consent: %w", err)
 	}
-	return readConsent(stored, in.User.Mark)
+	return readConsent(stored, u.Mark)
+}
+
+var errWithdrawn = fmt.Errorf("%w: its user does not allow the client anything now", errEnded)
+
+// stillAllowed is errWithdrawn where a user has withdrawn what they allowed a client
+// since it got its code.
+func (s *Server) stillAllowed(ctx context.Context, c *Client, u session.User) error {
+	if c.Consent != ConsentFirst {
+		return nil
+	}
+	given, err := s.remembered(ctx, c, u)
+	if err == nil && given == nil {
+		return errWithdrawn
+	}
+	return err
 }
 
 // readConsent reads what is stored: nil where nothing is, or it cannot be read, or it
@@ -143,8 +163,10 @@ func readConsent(stored []byte, mark string) (*consent, error) {
 	return given, nil
 }
 
+// covers says whether scopes are allowed. With openid the client gets nothing that is
+// not part of any consent: who the user is.
 func (c *consent) covers(scopes []string) bool {
-	return c != nil && !slices.ContainsFunc(scopes, func(scope string) bool { return !slices.Contains(c.Scopes, scope) })
+	return c != nil && !slices.ContainsFunc(scopes, func(scope string) bool { return scope != "openid" && !slices.Contains(c.Scopes, scope) })
 }
 
 // Allow notes that the user of a session allows what a request asks for: for this
@@ -177,8 +199,11 @@ func (s *Server) remember(ctx context.Context, a *Authorization, in SignedIn) (c
 		if given == nil {
 			given, stored = &consent{Version: records.Version}, nil
 		}
+		if stored == nil || !given.covers(a.Scopes) {
+			given.addSession(sessionID(in.Session.Key()))
+		}
 		given.Scopes = boundScopes(slices.Concat(a.Scopes, given.Scopes))
-		given.Given, given.Session, given.Mark = s.Now().Unix(), sessionID(in.Session.Key()), in.User.Mark
+		given.Given, given.Mark = s.Now().Unix(), in.User.Mark
 		covered = given.covers(a.Scopes)
 		value, err := records.Encode(s.Sessions.Format(), given, stored)
 		return value, true, err
@@ -187,6 +212,12 @@ func (s *Server) remember(ctx context.Context, a *Authorization, in SignedIn) (c
 		return false, fmt.Errorf("remembering a consent: %w", err)
 	}
 	return covered, nil
+}
+
+// addSession notes a session in which something was added, once.
+func (c *consent) addSession(id string) {
+	ids := slices.DeleteFunc(strings.Fields(c.Session), func(other string) bool { return other == id })
+	c.Session = strings.Join(slices.Insert(ids, 0, id)[:min(len(ids)+1, maxConsentScopes)], " ")
 }
 
 // boundScopes are scopes, each once, up to what is remembered of one client.

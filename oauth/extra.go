@@ -60,6 +60,12 @@ func (cs *Clients) UseAvatar() bool {
 	return false
 }
 
+// TellsEmail says whether a claim of the client has the user's e-mail address, for
+// which it needs no scope then.
+func (c *Client) TellsEmail() bool {
+	return slices.ContainsFunc(c.Claims, func(e ExtraClaim) bool { return strings.Contains(e.Value, "{user.email}") })
+}
+
 // extraClaims are those of a client for a user, who may be nobody. What comes
 // out empty is left out.
 func (c *Client) extraClaims(u session.User, id, provider string) map[string]any {

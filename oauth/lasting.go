@@ -136,6 +136,8 @@ func (s *Server) EndLastingGrants(ctx context.Context, user session.User, which 
 // has open here gets another by this session. What the user has allowed is withdrawn
 // for the same reason.
 func (s *Server) SignOutElsewhere(ctx context.Context, in SignedIn, from Origin) error {
+	// Before the grants, so that no code of this session becomes one without a question.
+	allowedErr := s.forgetAll(ctx, s.subjects(in.User)...)
 	others, sessionsErr := s.endOthers(ctx, in.User, in.Session.Key())
 	for _, other := range others {
 		s.Audit.Record(Event{What: SessionEnded, User: in.User, Session: other, From: from})
@@ -145,7 +147,7 @@ func (s *Server) SignOutElsewhere(ctx context.Context, in SignedIn, from Origin)
 	if ended > 0 {
 		s.Audit.Record(Event{What: GrantEnded, User: in.User, Session: in.Session, From: from, Why: fmt.Sprintf("signed out everywhere else: %d lasting grants", ended)})
 	}
-	return errors.Join(sessionsErr, err, s.forgetAll(ctx, in.User.Subject))
+	return errors.Join(allowedErr, sessionsErr, err)
 }
 
 // EndSessionAndGrants ends an SSO session and all that was given and allowed in it,

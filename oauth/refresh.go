@@ -33,6 +33,11 @@ func (s *Server) beginOffline(ctx context.Context, g given) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	// Whoever withdrew it since the code was redeemed may have found no grant to end.
+	if err := s.stillAllowed(ctx, g.client, g.user); err != nil {
+		_, removeErr := s.Grants.remove(ctx, g.grant)
+		return "", errors.Join(err, removeErr)
+	}
 	return s.sealRefresh(ctx, t)
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/caddy-sso/caddy-sso/session"
@@ -16,7 +18,7 @@ type Consent struct {
 	Scopes []string
 	Given  time.Time // the last time
 
-	session session.Key // in which that was
+	sessions []string // the IDs of those in which something was added
 }
 
 // Consents returns what who is signed in has allowed which clients, of those that
@@ -34,8 +36,7 @@ func (s *Server) Consents(ctx context.Context, user session.User) ([]Consent, er
 	var list []Consent
 	for i, given := range found {
 		if given != nil {
-			key, _ := parseSessionID(given.Session)
-			list = append(list, Consent{clients[i], given.Scopes, time.Unix(given.Given, 0), key})
+			list = append(list, Consent{clients[i], given.Scopes, time.Unix(given.Given, 0), strings.Fields(given.Session)})
 		}
 	}
 	if err := errors.Join(failures...); err != nil {
@@ -48,7 +49,7 @@ func (s *Server) Consents(ctx context.Context, user session.User) ([]Consent, er
 // that outlive a session. The consent goes first, so that the client gets no other
 // grant meanwhile.
 func (s *Server) Withdraw(ctx context.Context, in SignedIn, client string, from Origin, why string) error {
-	err := s.forget(ctx, in.User.Subject, func(c *Client) bool { return c.ID == client })
+	err := s.forget(ctx, s.subjects(in.User), func(c *Client) bool { return c.ID == client })
 	_, grantsErr := s.EndLastingGrants(ctx, in.User, func(g LastingGrant) bool { return g.Client == client }, from, why)
 	c, _ := s.Clients.Get(client)
 	s.Audit.Record(Event{What: ConsentWithdrawn, User: in.User, Client: c, Session: in.Session, From: from, Why: why})
@@ -58,26 +59,29 @@ func (s *Server) Withdraw(ctx context.Context, in SignedIn, client string, from 
 // EndAccess ends one grant of who is signed in that outlives a session. Its client
 // asks anew before it gets another.
 func (s *Server) EndAccess(ctx context.Context, in SignedIn, grant string, from Origin, why string) error {
-	all, err := s.Grants.OfUser(ctx, in.User.Subject)
+	all, err := s.grantsOf(ctx, in.User)
 	for _, g := range all {
 		if g.ID == grant {
-			err = errors.Join(err, s.forget(ctx, in.User.Subject, func(c *Client) bool { return c.ID == g.Client }))
+			err = errors.Join(err, s.forget(ctx, s.subjects(in.User), func(c *Client) bool { return c.ID == g.Client }))
 		}
 	}
 	_, grantsErr := s.EndLastingGrants(ctx, in.User, func(g LastingGrant) bool { return g.ID == grant }, from, why)
 	return errors.Join(err, grantsErr)
 }
 
-// forget removes what a user has allowed those clients that which picks. That works
-// in a store that is full.
-func (s *Server) forget(ctx context.Context, subject string, which func(*Client) bool) error {
-	clients := s.Clients.asking
-	failures := make([]error, len(clients))
-	storage.Each(len(clients), func(i int) {
-		if which(clients[i]) {
-			_, _, failures[i] = s.Store.Take(ctx, consentKey(subject, clients[i]))
+// forget removes what a user has allowed those clients that which picks, under all
+// subjects of theirs. That works in a store that is full.
+func (s *Server) forget(ctx context.Context, subjects []string, which func(*Client) bool) error {
+	var keys []string
+	for _, c := range s.Clients.asking {
+		for _, subject := range subjects {
+			if which(c) {
+				keys = append(keys, consentKey(subject, c))
+			}
 		}
-	})
+	}
+	failures := make([]error, len(keys))
+	storage.Each(len(keys), func(i int) { _, _, failures[i] = s.Store.Take(ctx, keys[i]) })
 	if err := errors.Join(failures...); err != nil {
 		return fmt.Errorf("withdrawing consents: %w", err)
 	}
@@ -85,19 +89,20 @@ func (s *Server) forget(ctx context.Context, subject string, which func(*Client)
 }
 
 // forgetAll removes all that a user has allowed.
-func (s *Server) forgetAll(ctx context.Context, subject string) error {
-	return s.forget(ctx, subject, func(*Client) bool { return true })
+func (s *Server) forgetAll(ctx context.Context, subjects ...string) error {
+	return s.forget(ctx, subjects, func(*Client) bool { return true })
 }
 
-// forgetGiven removes what was allowed in a session that its user wants to be rid of.
+// forgetGiven removes what was allowed, be it a part of it, in a session that its user
+// wants to be rid of.
 func (s *Server) forgetGiven(ctx context.Context, user session.User, in session.Key) error {
-	given, err := s.Consents(ctx, user)
-	return errors.Join(err, s.forget(ctx, user.Subject, func(c *Client) bool {
-		for _, g := range given {
-			if g.Client == c && g.session == in {
-				return true
-			}
-		}
-		return false
-	}))
+	var failures error
+	for _, subject := range s.subjects(user) {
+		user.Subject = subject
+		given, err := s.Consents(ctx, user)
+		failures = errors.Join(failures, err, s.forget(ctx, []string{subject}, func(c *Client) bool {
+			return slices.ContainsFunc(given, func(g Consent) bool { return g.Client == c && slices.Contains(g.sessions, sessionID(in)) })
+		}))
+	}
+	return failures
 }

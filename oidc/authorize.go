@@ -150,12 +150,25 @@ func contented(rawQuery string, authorization *oauth.Authorization, in oauth.Sig
 		query += "&" + encode(page.Field{Name: authSubjectParam, Value: authorization.Subject})
 	}
 	if after := authorization.AuthAfter; !after.IsZero() {
-		query += "&" + authAfterParam + "=" + strconv.FormatInt(after.UnixMilli(), 10)
+		query += "&" + authAfterParam + "=" + milliseconds(after)
 		if in.Session != nil {
 			query += "." + in.Session.ID()
 		}
 	}
 	return query
+}
+
+// milliseconds is a time as authAfterParam has it, which knows none before 1970.
+func milliseconds(t time.Time) string { return strconv.FormatInt(max(t.UnixMilli(), 0), 10) }
+
+// settled is the query of a request whose session will do, however long its user
+// looks at the consent page: max_age becomes a time that stays.
+func settled(rawQuery string, authorization *oauth.Authorization) string {
+	query := endpoint.WithoutParams(rawQuery, "max_age")
+	if query == rawQuery || authorization.AuthAfter.IsZero() {
+		return rawQuery
+	}
+	return endpoint.WithoutParams(query, authAfterParam) + "&" + authAfterParam + "=" + milliseconds(authorization.AuthAfter)
 }
 
 // grant answers a request with what it asked for. Nothing is spent before all
@@ -221,7 +234,7 @@ func (a *API) failed(w http.ResponseWriter, r *http.Request, authorization *oaut
 	case authorization.Silent:
 		a.tell(w, r, authorization, e)
 	case e.Kind == oauth.ConsentRequired:
-		endpoint.Redirect(w, http.StatusFound, a.ConsentPage(r.URL.RawQuery))
+		endpoint.Redirect(w, http.StatusFound, a.ConsentPage(settled(r.URL.RawQuery, authorization)))
 	default:
 		a.showRefusal(w, r, e)
 	}

@@ -100,9 +100,13 @@ func (h *Hosted) askConsent(w http.ResponseWriter, r *http.Request, status int, 
 	h.Pages.Consent(w, status, v)
 }
 
-// scopesOf are scopes of a client for a page.
+// scopesOf are scopes of a client for a page, with the e-mail address where a claim
+// tells it to the client anyway.
 func scopesOf(c *oauth.Client, names []string) []page.Scope {
-	scopes := make([]page.Scope, 0, len(names))
+	scopes := make([]page.Scope, 0, len(names)+1)
+	if c.TellsEmail() && !slices.Contains(names, "email") {
+		scopes = append(scopes, page.Scope{Name: "email"})
+	}
 	for _, name := range names {
 		scopes = append(scopes, page.Scope{Name: name, Text: c.ScopeTexts[name]})
 	}
@@ -121,7 +125,11 @@ func (h *Hosted) answerConsent(w http.ResponseWriter, r *http.Request) {
 	a := p.authorization
 	if !signedIn {
 		// By a page, since the way there may lead to other origins.
-		h.Pages.Continue(w, page.Continue{Title: "You’re signed out", App: p.app(), URL: p.request.Continue + "?" + p.query, WidgetOnly: p.widgetOnly()})
+		title := "You’re signed out"
+		if in.Session != nil { // as another user in another tab, who does not count here
+			title = "Sign in again"
+		}
+		h.Pages.Continue(w, page.Continue{Title: title, App: p.app(), URL: p.request.Continue + "?" + p.query, WidgetOnly: p.widgetOnly()})
 		return
 	}
 	q, problem, err := h.openQuestion(r, a, in)
