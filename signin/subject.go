@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 
 	"go.uber.org/zap"
@@ -132,11 +131,10 @@ func (ws Ways) clash(subject string, way Way) error {
 
 // checkSubject refuses the subject that a way gave a user who signs in.
 func (h *Hosted) checkSubject(u session.User) error {
-	i := slices.IndexFunc(h.Ways, func(w Way) bool { return w.ID() == u.Signin })
-	if i < 0 || u.Linked != "" {
+	way := h.Ways.find(u.Signin)
+	if way == nil || u.Linked != "" {
 		return nil
 	}
-	way := h.Ways[i]
 	if _, named := way.(Named); named {
 		return nil
 	}
