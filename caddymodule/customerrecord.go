@@ -130,6 +130,9 @@ func parseCustomerProvider(code string, raw json.RawMessage) (customerProvider, 
 		if err = linefile.DecodeStrictly(raw, &s); err != nil {
 			break
 		}
+		if err = checkDerived(s.Subject); err != nil {
+			break
+		}
 		s.mark = customerMark(code, "oidc", s.Issuer, s.ClientID)
 		p.id, p.secret, subject = s.ID, s.ClientSecret, s.Subject
 		p.make = func(secret string, log *zap.Logger) (signin.Way, error) {
@@ -143,6 +146,9 @@ func parseCustomerProvider(code string, raw json.RawMessage) (customerProvider, 
 			SigninTrusted
 		}
 		if err = linefile.DecodeStrictly(raw, &s); err != nil {
+			break
+		}
+		if err = checkDerived(s.Subject); err != nil {
 			break
 		}
 		s.mark = customerMark(code, "trusted", s.URL, "")
@@ -165,6 +171,15 @@ func parseCustomerProvider(code string, raw json.RawMessage) (customerProvider, 
 		_, err = p.make(checkable(p.secret), nil)
 	}
 	return p, err
+}
+
+// checkDerived refuses a customer's provider that says itself who users are: it could
+// say those of any other method, or of another customer.
+func checkDerived(subject string) error {
+	if subject != "" {
+		return errors.New("subject own is for a signin of the Caddyfile; leave it out")
+	}
+	return nil
 }
 
 // customerMark is on the users of a customer's own provider. It tells it from another

@@ -2,12 +2,16 @@ package caddymodule
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/caddy-sso/caddy-sso/storage"
 )
 
 const (
@@ -24,13 +28,13 @@ const (
 // got into its provider is out. While a customer is disabled nothing of it counts in
 // any case. It works until the context ends.
 func (c *customers) endDisabled(ctx context.Context, on *core) {
-	ended := map[string]bool{} // by code
+	e := &customersEnding{customers: c, on: on}
 	ticker := time.NewTicker(disabledEvery)
 	defer ticker.Stop()
 	failed := ""
-	for start := true; ; start = false {
+	for {
 		failure := ""
-		if err := c.endNewlyDisabled(ctx, on, ended, start); err != nil && ctx.Err() == nil {
+		if err := e.look(ctx); err != nil && ctx.Err() == nil {
 			failure = err.Error()
 			if failure != failed {
 				c.log.Warn("what the users of a disabled customer have could not be ended; nobody can use it, and it is tried again", zap.Error(err))
@@ -45,45 +49,60 @@ func (c *customers) endDisabled(ctx context.Context, on *core) {
 	}
 }
 
-func (c *customers) endNewlyDisabled(ctx context.Context, on *core, ended map[string]bool, start bool) error {
-	disabled := c.now.Load().disabled
-	for code := range ended {
-		if _, still := disabled[code]; still {
-			continue
+// customersEnding knows of which disabled customers everything was ended.
+type customersEnding struct {
+	*customers
+	on *core
+
+	ended      map[string]bool // by code and IDs; nil: the store was not asked yet
+	remembered string          // by the store: all who are disabled, as a sum; "" where nobody is
+}
+
+// look ends what is there of customers who are newly disabled. The store remembers
+// all of them in one value: whoever was enabled meanwhile, even while no server ran,
+// makes it another one.
+func (e *customersEnding) look(ctx context.Context) error {
+	store, disabled := e.on.state.store, e.now.Load().disabled
+	names := make(map[string]bool, len(disabled))
+	for code, ids := range disabled {
+		names[disabledName(code, ids)] = true
+	}
+	sum := disabledSum(names)
+	if e.ended == nil { // another process may have ended it
+		stored, _, err := store.Get(ctx, disabledKey)
+		if err != nil {
+			return fmt.Errorf("looking up which customers were disabled: %w", err)
 		}
-		if _, _, err := on.state.store.Take(ctx, disabledKey(code)); err != nil {
-			return fmt.Errorf("forgetting that customer %q was disabled: %w", code, err)
+		if e.ended, e.remembered = map[string]bool{}, string(stored); e.remembered == sum {
+			e.ended = names
 		}
-		delete(ended, code)
 	}
 	var codes, ids []string
 	for _, code := range slices.Sorted(maps.Keys(disabled)) {
-		if ended[code] {
-			continue
+		if !e.ended[disabledName(code, disabled[code])] {
+			codes, ids = append(codes, code), append(ids, disabled[code]...)
 		}
-		if start { // another process may have ended it
-			_, marked, err := on.state.store.Get(ctx, disabledKey(code))
-			if err != nil {
-				return fmt.Errorf("looking up customer %q: %w", code, err)
-			}
-			if ended[code] = marked; marked {
-				continue
-			}
-		}
-		codes, ids = append(codes, code), append(ids, disabled[code]...)
 	}
-	if len(codes) == 0 {
-		return nil
-	}
-	if err := c.endWays(ctx, on, codes, ids); err != nil {
+	if err := e.endWays(ctx, e.on, codes, ids); err != nil {
 		return err
 	}
-	for _, code := range codes {
-		if err := on.state.store.Put(ctx, disabledKey(code), []byte{1}, disabledMark); err != nil {
-			return fmt.Errorf("remembering that customer %q is disabled: %w", code, err)
-		}
-		ended[code] = true
+	e.ended = names
+	return e.remember(ctx, store, sum)
+}
+
+func (e *customersEnding) remember(ctx context.Context, store storage.Store, sum string) (err error) {
+	switch {
+	case sum == e.remembered:
+		return nil
+	case sum == "":
+		_, _, err = store.Take(ctx, disabledKey)
+	default:
+		err = store.Put(ctx, disabledKey, []byte(sum), disabledMark)
 	}
+	if err != nil {
+		return fmt.Errorf("remembering which customers are disabled: %w", err)
+	}
+	e.remembered = sum
 	return nil
 }
 
@@ -109,4 +128,14 @@ func (c *customers) endWays(ctx context.Context, on *core, codes, ids []string) 
 	return err
 }
 
-func disabledKey(code string) string { return "customer-disabled:" + code }
+const disabledKey = "customers-disabled"
+
+func disabledName(code string, ids []string) string { return code + " " + strings.Join(ids, " ") }
+
+func disabledSum(names map[string]bool) string {
+	if len(names) == 0 {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(strings.Join(slices.Sorted(maps.Keys(names)), "\n")))
+	return string(sum[:])
+}

@@ -39,6 +39,12 @@ func (h listed) kind() kind {
 	return known[h.id]
 }
 
+// aborts says that a handler closes the connection, and tells nobody anything.
+func (h listed) aborts() bool {
+	static, ok := h.module.(*caddyhttp.StaticResponse)
+	return ok && static.Abort
+}
+
 // directives are names of handlers that a Caddyfile has others for.
 var directives = map[string]string{
 	"static_response": "respond", "headers": "header", "authentication": "basic_auth",
@@ -52,7 +58,7 @@ func (h listed) String() string {
 	}
 	if static, ok := h.module.(*caddyhttp.StaticResponse); ok && (static.Abort || len(static.Headers["Location"]) > 0) {
 		name = "redir"
-		if static.Abort {
+		if h.aborts() {
 			name = "abort"
 		}
 	}

@@ -57,6 +57,10 @@ func TestAConfigurationThatWorksIsLoadedWithoutAWarning(t *testing.T) {
 		"a gate for clients, whose users cannot": {with("brand {", "client 9 {\naudience 1\nsecret "+someSecret+"\nredirect_uri https://x.example/cb\n}\nbrand {"), strings.Replace(required, "require", "allow_client 9\nrequire", 1)},
 		"basic_auth where the gate is not":       {with(), onPortal + "game.example {\n@app not path /metrics\nsso_gate @app {\nclient 1\n}\nbasic_auth /metrics {\nann " + demoHash + "\n}\nrespond ok\n}\n"},
 		"forward_auth where the gate is not":     {with(), onPortal + "game.example {\n@app not path /api/*\nsso_gate @app {\nclient 1\n}\nforward_auth /api/* auth:1 {\nuri /verify\n}\nrespond ok\n}\n"},
+		"a host that another handle answers":     {with(), onPortal + "game.example, wiki.example {\n@wiki host wiki.example\nhandle @wiki {\nrespond public\n}\nhandle {\nGATE respond ok\n}\n}\n"},
+		"a pattern without the portal":           {with("https://game.example/oauth2/callback", "https://game.example/oauth2/callback https://wiki.example/cb"), onPortal + "*.example {\nGATE respond ok\n}\n"},
+		"a portal in a handle for all":           {with(), "login.example {\nhandle {\nsso_portal\n}\n}\n" + oneGate},
+		"a portal in a handle for each API":      {with(), "login.example {\nhandle /sso/* {\nsso_portal\n}\nhandle /api/* {\nsso_portal\n}\nhandle {\nrespond ok\n}\n}\n" + oneGate},
 		"basic_auth of another site":             {with(), onPortal + oneGate + "b.example {\nbasic_auth {\nann " + demoHash + "\n}\nrespond ok\n}\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -90,6 +94,10 @@ func TestAConfigurationThatCannotWorkIsWarnedAbout(t *testing.T) {
 		"one of two hosts":                          {with(), onPortal + "game.example, wiki.example {\nGATE respond ok\n}\n", "redirect_uri https://wiki.example/oauth2/callback"},
 		"a gate below a wildcard":                   {with(), onPortal + "*.example {\n@wiki host wiki.example\nhandle @wiki {\nGATE respond ok\n}\n}\n", noURI + "wiki.example"},
 		"a pattern of other hosts":                  {with(), onPortal + "*.wiki.example {\nGATE respond ok\n}\n", noURI + "*.wiki.example"},
+		"a pattern beside the portal":               {with("https://game.example/oauth2/callback", "https://app.other.example/cb"), onPortal + "*.example {\nGATE respond ok\n}\n", noURI + "*.example"},
+		"on the port of the site":                   {with("issuer https://login.example", "issuer https://login.example:8443"), "login.example:8443 {\nsso_portal\n}\nwiki.example:9443 {\nGATE respond ok\n}\n", "redirect_uri https://wiki.example:9443/oauth2/callback"},
+		"a portal in handle_path":                   {with(), "login.example {\nhandle_path /auth/* {\nsso_portal\n}\n}\n" + oneGate, "sso_portal: it stands in handle_path"},
+		"a portal below a matcher":                  {with(), "login.example {\nhandle /sso/* {\nsso_portal\n}\n}\n" + oneGate, "it does not see /api/oauth2/auth"},
 		"the redirect_uri on the portal":            {with("https://game.example/oauth2/callback", "https://login.example/oauth2/callback"), onPortal + oneGate, noURI + "game.example"},
 		"a redirect_uri of an application":          {with("https://game.example/oauth2/callback", "http://127.0.0.1:8081/cb"), onPortal + "http://127.0.0.1:8081 {\nGATE respond ok\n}\n", "use http://localhost for the site"},
 		"http alone, where the site is https":       {with("https://game.example/oauth2/callback", "http://localhost:8443/cb"), onPortal + "https://localhost:8443 {\nGATE respond ok\n}\n", "register instead: https://localhost:8443/cb"},

@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-sso/caddy-sso/oauth"
+	"github.com/caddy-sso/caddy-sso/signin"
 )
 
 // Which site is for which host, and whom gates ask for: what cannot work as it is
@@ -76,6 +77,9 @@ func (p *placement) portalWarnings() (all []warning) {
 	host := p.app.issuer.Hostname()
 	onIssuer, elsewhere := p.portalSites()
 	remedy := "put sso_portal on a site for " + host + ", or correct issuer"
+	if path := p.unseenPortal(onIssuer); path != "" {
+		all = append(all, warning{"sso_portal: it stands in handle_path, or in handle, route or invoke below a matcher, where it does not see " + path + ", so that nobody can sign in; put sso_portal at the site's own level: it answers its own paths alone, and leaves all others to what comes after it", onIssuer[0].fields()})
+	}
 	switch {
 	case len(onIssuer) > 0:
 		for _, portal := range append(onIssuer, elsewhere...) {
@@ -92,6 +96,24 @@ func (p *placement) portalWarnings() (all []warning) {
 			host, remedy), p.gates[0].fields()})
 	}
 	return all
+}
+
+// unseenPortal is a path that browsers are sent to, and no portal on the issuer's host
+// sees.
+func (p *placement) unseenPortal(onIssuer []*placed) string {
+	if len(onIssuer) == 0 {
+		return ""
+	}
+	paths := []string{signin.SignInPath}
+	if len(p.gates) > 0 {
+		paths = append(paths, "/api/oauth2/auth")
+	}
+	for _, path := range paths {
+		if !slices.ContainsFunc(onIssuer, func(portal *placed) bool { return portal.sees(p.app.issuer.Hostname(), path) }) {
+			return path
+		}
+	}
+	return ""
 }
 
 // otherHosts are the hosts that a handler's site names beside one.
@@ -127,6 +149,9 @@ func (p *placement) noRedirectURI(g placedGate) string {
 		return ""
 	}
 	origins := []*url.URL{p.app.issuer}
+	if p.portalElsewhere(g) {
+		origins = nil // for a pattern here the host of the issuer is none
+	}
 	for _, r := range g.client.RedirectURIs {
 		if r.Origin() != "" {
 			origins = append(origins, r.URL)
@@ -139,7 +164,7 @@ func (p *placement) noRedirectURI(g placedGate) string {
 		}
 	}
 	for _, host := range hosts {
-		if !strings.ContainsAny(host, "*{") && !takes(g.matchers, host) {
+		if !strings.ContainsAny(host, "*{") && (!takes(g.matchers, host) || p.takenBefore(g, host)) {
 			continue
 		}
 		var here []*url.URL
@@ -153,8 +178,8 @@ func (p *placement) noRedirectURI(g placedGate) string {
 				g.Client, host)
 		}
 		if len(here) == 0 {
-			return fmt.Sprintf("client %s has no redirect_uri on %s, so nobody can sign in there; add to the client, for example: redirect_uri https://%s/oauth2/callback",
-				g.Client, host, strings.Replace(host, "*", "app", 1))
+			return fmt.Sprintf("client %s has no redirect_uri on %s, so nobody can sign in there; add to the client, for example: redirect_uri %s/oauth2/callback (or leave the host out by the gate's matcher, if it is not to be protected)",
+				g.Client, host, p.originOf(g, strings.Replace(host, "*", "app", 1)))
 		}
 		secure := slices.ContainsFunc(here, func(u *url.URL) bool { return u.Scheme == "https" || u == p.app.issuer })
 		if !secure && p.speaksTLS(g.server) {
@@ -163,6 +188,41 @@ func (p *placement) noRedirectURI(g placedGate) string {
 		}
 	}
 	return ""
+}
+
+// takenBefore says that requests for a host never come to a gate, since a route before
+// it, for that host, ends them.
+func (p *placement) takenBefore(g placedGate, host string) bool {
+	return slices.ContainsFunc(p.all, func(h *placed) bool {
+		at, apart := h.apart(g.placed)
+		hosts, some := hostsOf(at.sets)
+		return apart && some && slices.ContainsFunc(hosts, func(pattern string) bool { return sameHost(pattern, host, false) })
+	})
+}
+
+// portalElsewhere says that the portal has a site of its own, beside a gate's that is
+// for a pattern of hosts.
+func (p *placement) portalElsewhere(g placedGate) bool {
+	host := p.app.issuer.Hostname()
+	onIssuer, _ := p.portalSites()
+	return p.takenBefore(g, host) && len(onIssuer) > 0 &&
+		!slices.ContainsFunc(onIssuer, func(portal *placed) bool { return portal.server == g.server && portal.way[0].route == g.way[0].route })
+}
+
+// originOf is likely the origin of a gate's site: a port that the issuer has none beside
+// it may be one that a server in front does not show.
+func (p *placement) originOf(g placedGate, host string) string {
+	scheme, port := "https", ""
+	if listen := p.web.Servers[g.server].Listen; p.app.issuer.Port() != "" && len(listen) > 0 {
+		port = ":" + listen[0][strings.LastIndexByte(listen[0], ':')+1:]
+	}
+	if p.app.issuer.Scheme == "http" {
+		scheme = "http"
+	}
+	if port == ":443" && scheme == "https" || port == ":80" && scheme == "http" {
+		port = ""
+	}
+	return scheme + "://" + host + port
 }
 
 // speaksTLS says whether a server takes TLS for certain.

@@ -88,7 +88,7 @@ func (p *placement) passedBy(g placedGate) string {
 	}
 	var beside []string
 	for _, h := range p.all {
-		if h.kind() == passes || h.inErrors() || h.asksOnly() || !p.open(g, h) {
+		if h.kind() == passes || h.aborts() || h.inErrors() || h.asksOnly() || !p.open(g, h) {
 			continue
 		}
 		if first := h.before(g.placed); first && h.kind() != proxies {

@@ -241,13 +241,32 @@ func takes(sets caddyhttp.MatcherSets, host string) bool {
 	return len(sets) == 0
 }
 
-// sees says whether a GET of a page comes here for certain.
+// sees says whether a GET of a page comes here for certain, of somebody of whom other
+// requests do.
 func (p *placed) sees(host, path string) bool {
 	r := requestFor(host, path)
 	return !slices.ContainsFunc(p.way, func(s step) bool {
-		matches, known := matchesRequest(s.sets, r)
+		matches, known := matchesRequest(ofRequests(s.sets), r)
 		return !matches || !known || s.via == ifAsked || s.via == onError
 	})
+}
+
+// ofRequests are matchers without those of whoever sends a request: their address, how
+// they connect, and what their browser or a server in front always sends.
+func ofRequests(sets caddyhttp.MatcherSets) caddyhttp.MatcherSets {
+	rest := make(caddyhttp.MatcherSets, 0, len(sets))
+	for _, set := range sets {
+		rest = append(rest, slices.DeleteFunc(slices.Clone(set), func(m any) bool {
+			switch m := m.(type) {
+			case *caddyhttp.MatchRemoteIP, *caddyhttp.MatchClientIP, *caddyhttp.MatchProtocol, *caddyhttp.MatchHeader, *caddyhttp.MatchHeaderRE:
+				return true
+			case *caddyhttp.MatchNot:
+				return !slices.ContainsFunc(m.MatcherSets, func(not caddyhttp.MatcherSet) bool { return len(ofRequests(caddyhttp.MatcherSets{not})[0]) > 0 })
+			}
+			return false
+		}))
+	}
+	return rest
 }
 
 // matchesRequest holds a request against matchers of known kinds.

@@ -47,9 +47,17 @@ func (p purpose) named() []string {
 	return p.ways
 }
 
+// wayMark is the mark of a way that comes and goes, "" of any other.
+func wayMark(way Way) string {
+	if provider, ok := way.(*Provider); ok {
+		return provider.o.Mark
+	}
+	return ""
+}
+
 // marked says whether a user signed in by a way with this mark, where it has one: an
-// ID may have been another customer's way before. A user of another way, to whom
-// this one leads, has a mark of that.
+// ID may have been another customer's way before. Whether a user of another way, to
+// whom this one leads, has is seen where both are known.
 func marked(u session.User, mark string) bool {
 	return mark == "" || u.Linked != "" || u.Mark == mark
 }

@@ -1,6 +1,8 @@
 package signin
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
 
@@ -99,16 +101,26 @@ func (ws Ways) current(u session.User, way Way) (session.User, bool) {
 	if _, may := way.Current(u); !may {
 		return session.User{}, false
 	}
-	linked, may := to.Current(u)
+	asked := u
+	if wayMark(way) != "" {
+		asked.Mark = "" // it is that of both, which is compared below
+	}
+	linked, may := to.Current(asked)
 	if !may || linked.Email != u.Email { // by which they came
 		return session.User{}, false
 	}
-	return as(linked, u, way, to), true
+	now := as(linked, u, way, to)
+	return now, wayMark(way) == "" || now.Mark == u.Mark
 }
 
-// as is a user of another way, who signed in by way as u.
+// as is a user of another way, who signed in by way as u. Where that way comes and
+// goes, the mark is of both: a later way with its ID is another.
 func as(linked, u session.User, way, to Way) session.User {
 	linked.Signin, linked.Linked, linked.ProviderID = way.ID(), to.ID(), u.ProviderID
+	if mark := wayMark(way); mark != "" {
+		sum := sha256.Sum256([]byte(linked.Mark + "\x00" + mark))
+		linked.Mark = base64.RawURLEncoding.EncodeToString(sum[:12])
+	}
 	if linked.Avatar == "" {
 		linked.Avatar = u.Avatar
 	}
