@@ -161,11 +161,20 @@ func (a *App) loadEngine(ctx caddy.Context) error {
 	return nil
 }
 
-var errNoSignin = errors.New("signin: there is no way to sign in; add for example: signin local { user <name> <hash> }")
+var errNoSignin = errors.New("signin: there is no way to sign in; add for example: signin local { user <name> <hash> }; or, where all who sign in are those of customers of the License API: license { customers <file> … }")
+
+// checkSignin refuses a configuration by which nobody can ever sign in. Customers
+// of a file bring providers of their own.
+func (a *App) checkSignin() error {
+	if len(a.SigninRaw) == 0 && (a.License == nil || a.License.CustomersFile == "") {
+		return errNoSignin
+	}
+	return nil
+}
 
 func (a *App) loadSignin(ctx caddy.Context) error {
-	if len(a.SigninRaw) == 0 {
-		return errNoSignin
+	if err := a.checkSignin(); err != nil {
+		return err
 	}
 	if err := checkNaming(a.SigninRaw); err != nil {
 		return err

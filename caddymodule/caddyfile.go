@@ -130,8 +130,8 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 	if a.Issuer == "" {
 		return nil, d.Err("sso: issuer is missing; add the portal's public origin, such as: issuer https://login.example.com")
 	}
-	if len(a.SigninRaw) == 0 {
-		return nil, d.Err("sso: " + errNoSignin.Error())
+	if err := a.checkSignin(); err != nil {
+		return nil, d.Err("sso: " + err.Error())
 	}
 	if err := checkNamed(a, refs); err != nil {
 		return nil, err

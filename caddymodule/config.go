@@ -201,7 +201,7 @@ type ClientConfig struct {
 	// The URLs that codes may be sent to, compared byte for byte. The loopback
 	// addresses `http://127.0.0.1/…` and `http://[::1]/…` match any port (RFC
 	// 8252 section 7.3), and so does `http://localhost/…` without a port. At
-	// least one.
+	// least one, but for a client with a secret that gets no codes.
 	RedirectURIs []string `json:"redirect_uris,omitempty"`
 
 	// The URLs that a browser without a session may be sent to. One without a

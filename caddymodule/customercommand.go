@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -88,6 +89,9 @@ func addCustomer(fl caddycmd.Flags) (int, error) {
 	})
 	if err == nil {
 		fmt.Printf("%s is in the file. Where Caddy uses it, its users can sign in within seconds.\n", r.Code)
+		if provider != nil {
+			fmt.Printf("At its provider, register the redirect URI <issuer of the portal>/sso/callback/%s\n", cmp.Or(fl.String("id"), r.Code))
+		}
 	}
 	return edited(err)
 }

@@ -55,8 +55,11 @@ func parseGate(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 		"drop_forms":         flag(&g.DropForms),
 		"license_activation": flag(&g.LicenseActivation),
 		"require": func() error {
-			if !d.NextArg() || d.Val() != "group" {
-				return d.Errf("require %s: only groups can be required; expected: require group <name>...", d.Val())
+			if !d.NextArg() {
+				return d.Err("require: expected the groups of which a user needs one; write: require group <name>...")
+			}
+			if d.Val() != "group" {
+				return d.Errf("require %s: what can be required is a group; write: require group <name>...", d.Val())
 			}
 			err := some(d, &g.Require)
 			for len(requireLines) < len(g.Require) {

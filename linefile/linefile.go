@@ -81,6 +81,9 @@ func (k Kind) read(path string) ([]byte, os.FileInfo, error) {
 		return nil, nil, fmt.Errorf("%s is no regular file", path)
 	}
 	file, err := os.Open(path)
+	if errors.Is(err, os.ErrPermission) {
+		return nil, nil, fmt.Errorf("the file of %s may not be read by the user that this process runs as; make that user its owner, or have it run the commands on the file: %w", k.Many, err)
+	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("the file of %s: %w", k.Many, err)
 	}

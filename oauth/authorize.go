@@ -214,7 +214,7 @@ func (cs *Clients) Defaults(r AuthorizeRequest) AuthorizeRequest {
 		r.Optional = true
 		return r
 	}
-	if r.RedirectURI == "" {
+	if r.RedirectURI == "" && len(c.RedirectURIs) > 0 {
 		r.RedirectURI = c.RedirectURIs[0].Raw
 	}
 	if r.Scope == nil {

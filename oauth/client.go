@@ -274,7 +274,7 @@ func (c *Client) validate() error {
 	if c.Secret.set && c.Secret.short {
 		return fmt.Errorf("the secret is shorter than %d characters; make one with: openssl rand -hex 32", minSecret)
 	}
-	if len(c.RedirectURIs) == 0 {
+	if c.Public && len(c.RedirectURIs) == 0 { // a server may want tokens of its own alone
 		return fmt.Errorf("has no redirect_uri; add the URL that codes are sent to")
 	}
 	if err := c.validateTokens(); err != nil {

@@ -142,7 +142,7 @@ func (h *Hosted) unverified(r *http.Request, event oauth.Event, err error) *oaut
 	down := (*DownError)(nil)
 	switch {
 	case errors.As(err, &down): // though another way may have said that it is wrong
-		h.warnOf(&h.unchecked, down.Way, err, r, "a password could not be checked")
+		h.warnOf(&h.unchecked, down.Way, down, r, "a password could not be checked")
 		event.What, event.Said = oauth.SignInFailed, down.Error()
 		h.Server.Audit.Record(event)
 		return &oauth.Error{

@@ -65,9 +65,9 @@ type DownError struct {
 
 func (e *DownError) Error() string {
 	if e.Cause == nil {
-		return "the provider does not answer"
+		return "the provider does not answer as it should"
 	}
-	return "the provider does not answer: " + e.Cause.Error()
+	return "the provider does not answer as it should: " + e.Cause.Error()
 }
 
 func (e *DownError) Unwrap() error { return e.Cause }

@@ -1,0 +1,118 @@
+package sso_test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+)
+
+// An example is a Caddyfile, or a part of one, that people paste.
+type example struct{ at, text string }
+
+var (
+	fenced   = regexp.MustCompile("(?ms)^([ \t]*)```caddyfile\n(.*?)^[ \t]*```$")
+	variable = regexp.MustCompile(`\{env\.(\w+)\}`)
+)
+
+// readExamples are those of all pages. A syntax (`<id>`, `{ … }`) is none.
+func readExamples(t *testing.T) []example {
+	t.Helper()
+	paths, err := filepath.Glob("docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []example
+	for _, path := range append(paths, "README.md") {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, block := range fenced.FindAllStringSubmatch(string(text), -1) {
+			first, _, _ := strings.Cut(strings.TrimSpace(block[2]), "\n")
+			body := strings.ReplaceAll("\n"+block[2], "\n"+block[1], "\n")[1:]
+			if !strings.Contains(body, "<id>") && body != "sso_portal\n" {
+				list = append(list, example{path + ": " + first, body})
+			}
+		}
+	}
+	return list
+}
+
+const (
+	exampleSite   = "play.example.com {\n"
+	exampleClient = "client 1 {\npublic\nredirect_uri https://play.example.com/oauth2/callback https://app.example.com/oauth2/callback https://example.com/oauth2/callback\nfail_auth_url https://play.example.com/sign-in.html\n}\n"
+	exampleUsers  = "signin local {\nuser ada <hash> {\ngroup players admins\n}\n}\n"
+	examplePortal = "login.example.com {\nsso_portal\n}\n"
+)
+
+// whole makes a Caddyfile of an example: what is around it comes from the README.
+func (e example) whole() string {
+	option := func(more string) string {
+		clients := exampleClient
+		if regexp.MustCompile(`(?m)^client 1 \{`).MatchString(more) {
+			clients = ""
+		}
+		if strings.Contains(e.text, "license_activation") {
+			more = "license {\ncustomers customers.jsonl\nproduct demo {\nclient 1\nredirect_uri https://app.example.com/sso\n}\n}\n"
+		}
+		if strings.Contains(more, "client 2\n") && !strings.Contains(more, "client 2 {") {
+			clients += "client 2 {\npublic\nredirect_uri https://app.example.com/sso\n}\n"
+		}
+		if !strings.Contains(more, "signin local {") {
+			more += "\n" + exampleUsers
+		}
+		return "{\nsso {\nissuer https://login.example.com\n" + clients + more + "\n}\n}\n"
+	}
+	word, _, _ := strings.Cut(e.text, " ")
+	switch {
+	case strings.HasPrefix(e.text, "{\n") && strings.Contains(e.text, "sso {"):
+		return e.text
+	case strings.HasPrefix(e.text, "{\n"):
+		return strings.TrimSuffix(strings.TrimSpace(e.text), "}") + strings.TrimPrefix(option(""), "{\n") + examplePortal
+	case word == "storage" || word == "signin" || word == "license" || word == "client":
+		return option(e.text) + examplePortal
+	case strings.Contains(strings.Split(e.text, "\n")[0], "."): // a site
+		return option("") + examplePortal + e.text
+	case strings.Contains(e.text, "sso_gate"):
+		return option("") + examplePortal + exampleSite + e.text + "\nrespond ok\n}\n"
+	}
+	return option("") + examplePortal + exampleSite + "sso_gate {\nclient 1\n}\n" + e.text + "\nrespond ok\n}\n"
+}
+
+func TestEveryExampleOfTheDocumentationIsTaken(t *testing.T) {
+	hash := "$2a$04$tNK7Vrf/o2nWI84RKhns8.o/g8e1YQp0JT3kozd3LHKEzqbSyTBmm"
+	list := readExamples(t)
+	if len(list) < 15 {
+		t.Fatalf("only %d examples were found", len(list))
+	}
+	for _, e := range list {
+		t.Run(e.at, func(t *testing.T) {
+			if formatted := string(caddyfile.Format([]byte(e.text))); formatted != e.text {
+				t.Errorf("caddy fmt writes it otherwise:\n%s", formatted)
+			}
+			for _, name := range variable.FindAllStringSubmatch(e.text, -1) {
+				t.Setenv(name[1], "0123456789abcdef0123456789abcdef")
+			}
+			text := strings.ReplaceAll(e.whole(), "<hash>", hash)
+			config, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(text), map[string]any{"filename": "Caddyfile"})
+			if err != nil {
+				t.Fatalf("%v\n%s", err, text)
+			}
+			var c caddy.Config
+			if err := json.Unmarshal(config, &c); err != nil {
+				t.Fatal(err)
+			}
+			c.StorageRaw = caddyconfig.JSON(map[string]string{"module": "file_system", "root": t.TempDir()}, nil)
+			if err := caddy.Validate(&c); err != nil {
+				t.Errorf("%v\n%s", err, text)
+			}
+		})
+	}
+}
