@@ -86,8 +86,13 @@ func (c *customerRecord) check() error {
 	if len(c.Products) == 0 {
 		return errors.New("has no products; add the codes of those that it has, such as: \"products\":[\"demo\"]")
 	}
-	if slices.Contains(c.Products, "") || slices.Contains(c.Signin, "") {
-		return errors.New("an entry of products or signin is empty")
+	for _, name := range slices.Concat(c.Products, c.Signin) {
+		if name == "" {
+			return errors.New("an entry of products or signin is empty")
+		}
+		if !oauth.CleanText(name) { // it would come to a terminal
+			return fmt.Errorf("%q has control characters", name)
+		}
 	}
 	if len(c.own)+len(c.Signin) == 0 {
 		return errors.New("has no way to sign in; add one of its own to providers, or to signin the ID of one of the Caddyfile")

@@ -182,6 +182,9 @@ func CheckProviderIssuer(raw string) error {
 		return errors.New("issuer is missing; " + right)
 	}
 	u, err := url.Parse(raw)
+	if at := strings.LastIndexByte(raw, '@'); at >= 0 && (err != nil || u.User != nil) {
+		raw = "…" + raw[at:] // a password may be before it
+	}
 	if err != nil || u.Hostname() == "" || (u.Scheme != "https" && u.Scheme != "http") {
 		return fmt.Errorf("issuer %q is no web address; %s", raw, right)
 	}
