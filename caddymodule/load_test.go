@@ -59,6 +59,8 @@ func TestAConfigurationThatWorksIsLoadedWithoutAWarning(t *testing.T) {
 		"forward_auth where the gate is not":     {with(), onPortal + "game.example {\n@app not path /api/*\nsso_gate @app {\nclient 1\n}\nforward_auth /api/* auth:1 {\nuri /verify\n}\nrespond ok\n}\n"},
 		"a host that another handle answers":     {with(), onPortal + "game.example, wiki.example {\n@wiki host wiki.example\nhandle @wiki {\nrespond public\n}\nhandle {\nGATE respond ok\n}\n}\n"},
 		"a pattern without the portal":           {with("https://game.example/oauth2/callback", "https://game.example/oauth2/callback https://wiki.example/cb"), onPortal + "*.example {\nGATE respond ok\n}\n"},
+		"a gate for some addresses alone":        {with(), onPortal + "game.example {\n@lan remote_ip private_ranges\nhandle @lan {\nGATE reverse_proxy app:80\n}\nhandle {\nabort\n}\n}"},
+		"what comes by a server in front":        {with(), onPortal + "game.example {\n@front {\nheader X-Front *\nnot client_ip 192.0.2.1\nprotocol http\n}\nhandle @front {\nGATE reverse_proxy app:80\n}\nabort\n}"},
 		"a portal in a handle for all":           {with(), "login.example {\nhandle {\nsso_portal\n}\n}\n" + oneGate},
 		"a portal in a handle for each API":      {with(), "login.example {\nhandle /sso/* {\nsso_portal\n}\nhandle /api/* {\nsso_portal\n}\nhandle {\nrespond ok\n}\n}\n" + oneGate},
 		"basic_auth of another site":             {with(), onPortal + oneGate + "b.example {\nbasic_auth {\nann " + demoHash + "\n}\nrespond ok\n}\n"},

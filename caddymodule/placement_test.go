@@ -187,9 +187,6 @@ func TestWhatIsRightIsSilent(t *testing.T) {
 		"the wildcard pattern with one host":   {"", "*.example {\n@game host game.example\nhandle @game {\nGATE reverse_proxy app:80\n}\nrespond 404\n}"},
 		"a public host before all others":      {"", "*.example {\n@pub host pub.example\nhandle @pub {\nreverse_proxy pub:80\n}\nhandle {\nGATE reverse_proxy app:80\n}\n}"},
 
-		"a gate for some addresses alone": {"", "game.example {\n@lan remote_ip private_ranges\nhandle @lan {\nGATE reverse_proxy app:80\n}\nhandle {\nabort\n}\n}"},
-		"what comes by a server in front": {"", "game.example {\n@front {\nheader X-Front *\nnot client_ip 192.0.2.1\nprotocol http\n}\nhandle @front {\nGATE reverse_proxy app:80\n}\nabort\n}"},
-
 		"static error pages":            {"", "game.example {\nGATE reverse_proxy app:80\nhandle_errors {\nroot * /srv\nrewrite * /{err.status_code}.html\ntemplates\nfile_server\n}\n}"},
 		"files for errors, of files":    {"", "game.example {\nroot * /srv\nGATE file_server\nhandle_errors {\n@page file /{err.status_code}.html /error.html\nhandle @page {\nrewrite * {file_match.relative}\nfile_server\n}\nrespond no\n}\n}"},
 		"the same, by try_files":        {"", "game.example {\nroot * /srv\nGATE file_server\nhandle_errors {\ntry_files /{err.status_code}.html /error.html\nfile_server\n}\n}"},
