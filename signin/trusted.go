@@ -31,8 +31,8 @@ type TrustedOptions struct {
 	URL    string
 	Secret string
 
-	OwnSubjects bool // users are known by the subjects that its server says
-	Mark string // as in [ProviderOptions]
+	OwnSubjects bool   // users are known by the subjects that its server says
+	Mark        string // as in [ProviderOptions]
 
 	Log *zap.Logger // nil: nothing is logged
 }
