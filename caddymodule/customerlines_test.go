@@ -239,7 +239,10 @@ func TestCustomersAreEditedByCommand(t *testing.T) {
 		return append([]string{"license", "customer", "add", code, "--file", path, "--product", "demo"}, more...)
 	}
 	t.Setenv(customerSecretVariable, "hunter2")
-	mustSSO(t, "", add("acme", "--product", "tool", "--issuer", "https://login.acme.example", "--client-id", "sso", "--claim", "groups=roles", "--email-domain", "acme.example")...)
+	out := mustSSO(t, "", add("acme", "--product", "tool", "--issuer", "https://login.acme.example", "--client-id", "sso", "--claim", "groups=roles", "--email-domain", "acme.example")...)
+	if !strings.Contains(out, "register the redirect URI <issuer of the portal>/sso/callback/acme\n") {
+		t.Errorf("what to register is not said: %s", out)
+	}
 	mustSSO(t, "", add("blue", "--signin", "local")...)
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v, %v", info, err)

@@ -241,6 +241,9 @@ func TestABackendThatRefusesOurSignatureIsNamedInTheLog(t *testing.T) {
 			t.Errorf("the log does not name %s: %s", has, text)
 		}
 	}
+	if strings.Contains(text, "\n") || !strings.Contains(text, "does not answer as it should") {
+		t.Errorf("the log gives another reason, too: %s", text)
+	}
 	if strings.Contains(text, "hunter2") || strings.Contains(text, "private") {
 		t.Errorf("the log has a secret: %s", text)
 	}
