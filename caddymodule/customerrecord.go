@@ -135,9 +135,6 @@ func parseCustomerProvider(code string, raw json.RawMessage) (customerProvider, 
 		if err = linefile.DecodeStrictly(raw, &s); err != nil {
 			break
 		}
-		if err = checkDerived(s.Subject); err != nil {
-			break
-		}
 		s.mark = customerMark(code, "oidc", s.Issuer, s.ClientID)
 		p.id, p.secret, subject = s.ID, s.ClientSecret, s.Subject
 		p.make = func(secret string, log *zap.Logger) (signin.Way, error) {
@@ -153,9 +150,6 @@ func parseCustomerProvider(code string, raw json.RawMessage) (customerProvider, 
 		if err = linefile.DecodeStrictly(raw, &s); err != nil {
 			break
 		}
-		if err = checkDerived(s.Subject); err != nil {
-			break
-		}
 		s.mark = customerMark(code, "trusted", s.URL, "")
 		p.id, p.secret, subject = s.ID, s.Secret, s.Subject
 		p.make = func(secret string, log *zap.Logger) (signin.Way, error) {
@@ -166,7 +160,7 @@ func parseCustomerProvider(code string, raw json.RawMessage) (customerProvider, 
 	default:
 		err = fmt.Errorf("method %q is unknown; expected oidc or trusted", kind.Method)
 	}
-	if err == nil && subject != "" { // by which it could name users of others
+	if err == nil && subject != "" { // by which it could name the users of any other method
 		err = fmt.Errorf("subject %s is not for a provider of a customer; leave it out, and let a claim of the clients have {user.id}", subject)
 	}
 	if err == nil {
@@ -176,15 +170,6 @@ func parseCustomerProvider(code string, raw json.RawMessage) (customerProvider, 
 		_, err = p.make(checkable(p.secret), nil)
 	}
 	return p, err
-}
-
-// checkDerived refuses a customer's provider that says itself who users are: it could
-// say those of any other method, or of another customer.
-func checkDerived(subject string) error {
-	if subject != "" {
-		return errors.New("subject own is for a signin of the Caddyfile; leave it out")
-	}
-	return nil
 }
 
 // customerMark is on the users of a customer's own provider. It tells it from another

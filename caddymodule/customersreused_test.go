@@ -31,7 +31,7 @@ func TestClass14AProviderOfAFileOfCustomersSaysNotWhoUsersAre(t *testing.T) {
 		}
 	}
 	log, _ := c.logged()
-	for _, want := range []string{"customers.jsonl:1: ", "customers.jsonl:2: ", "subject own is for a signin of the Caddyfile; leave it out"} {
+	for _, want := range []string{"customers.jsonl:1: ", "customers.jsonl:2: ", "subject own is not for a provider of a customer"} {
 		if !strings.Contains(log, want) {
 			t.Errorf("the log does not say %s", want)
 		}
