@@ -68,6 +68,14 @@ func DecodeStrictly(raw []byte, to any) error {
 	return nil
 }
 
+// unreadable says whose a file has to be, where that is why it cannot be read.
+func (k Kind) unreadable(err error) error {
+	if errors.Is(err, os.ErrPermission) {
+		return fmt.Errorf("the file of %s may not be read by the user that this process runs as; make that user the owner of the file, and its folder one that the user may enter; or have that user run the commands on the file: %w", k.Many, err)
+	}
+	return fmt.Errorf("the file of %s: %w", k.Many, err)
+}
+
 // read reads a bounded regular file: any other might never end.
 func (k Kind) read(path string) ([]byte, os.FileInfo, error) {
 	info, err := os.Stat(path)
@@ -75,17 +83,14 @@ func (k Kind) read(path string) ([]byte, os.FileInfo, error) {
 		return nil, nil, fmt.Errorf("the file of %s is not there; make it with: %s --file %s: %w", k.Many, k.Create, path, err)
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("the file of %s: %w", k.Many, err)
+		return nil, nil, k.unreadable(err)
 	}
 	if !info.Mode().IsRegular() {
 		return nil, nil, fmt.Errorf("%s is no regular file", path)
 	}
 	file, err := os.Open(path)
-	if errors.Is(err, os.ErrPermission) {
-		return nil, nil, fmt.Errorf("the file of %s may not be read by the user that this process runs as; make that user its owner, or have it run the commands on the file: %w", k.Many, err)
-	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("the file of %s: %w", k.Many, err)
+		return nil, nil, k.unreadable(err)
 	}
 	defer file.Close()
 	if info, err = file.Stat(); err != nil {

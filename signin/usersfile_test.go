@@ -338,19 +338,6 @@ func TestAFileThatCannotBeReadLosesNobody(t *testing.T) {
 	}
 }
 
-func TestAFileOfAnotherOwnerIsRefusedWithWhatToDo(t *testing.T) {
-	if os.Geteuid() == 0 {
-		t.Skip("root reads every file")
-	}
-	u := newUsersFixture(t)
-	if err := os.Chmod(u.path, 0); err != nil {
-		t.Fatal(err)
-	}
-	if err := u.way.Open(nil); err == nil || !strings.Contains(err.Error(), "make that user its owner") {
-		t.Error(err)
-	}
-}
-
 func TestAfterVersionsThatCannotCountTheNextIsLookedAtTwice(t *testing.T) {
 	u := newUsersFixture(t)
 	ann, bob := u.line(UserRecord{Name: "ann"}), u.line(UserRecord{Name: "bob"})
