@@ -91,10 +91,10 @@ func (e *customersEnding) look(ctx context.Context) error {
 }
 
 func (e *customersEnding) remember(ctx context.Context, store storage.Store, sum string) (err error) {
-	switch {
-	case sum == e.remembered:
+	switch sum {
+	case e.remembered:
 		return nil
-	case sum == "":
+	case "":
 		_, _, err = store.Take(ctx, disabledKey)
 	default:
 		err = store.Put(ctx, disabledKey, []byte(sum), disabledMark)
