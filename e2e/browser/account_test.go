@@ -6,7 +6,6 @@ import (
 )
 
 func TestSomebodyWhoIsSignedInCanGoOnSwitchAndSignOut(t *testing.T) {
-	t.Parallel()
 	w := withTLS(t)
 	b := newTab(t)
 	b.open(w.portal + "/sso/account")
@@ -49,7 +48,6 @@ func TestSomebodyWhoIsSignedInCanGoOnSwitchAndSignOut(t *testing.T) {
 }
 
 func TestADeniedPageNamesWhoIsSignedInAndSwitchingGetsThrough(t *testing.T) {
-	t.Parallel()
 	inBothWorlds(t, func(t *testing.T, w *world) {
 		b := newTab(t)
 		b.open(w.staff + "/files?page=2")
@@ -69,7 +67,6 @@ func TestADeniedPageNamesWhoIsSignedInAndSwitchingGetsThrough(t *testing.T) {
 }
 
 func TestADeniedPageSignsOut(t *testing.T) {
-	t.Parallel()
 	w := withTLS(t)
 	b := newTab(t)
 	b.open(w.staff + "/files")
@@ -83,7 +80,6 @@ func TestADeniedPageSignsOut(t *testing.T) {
 }
 
 func TestAFailAuthURLIsShownAndItsResumeLeadsToThePageFirstAskedFor(t *testing.T) {
-	t.Parallel()
 	inBothWorlds(t, func(t *testing.T, w *world) {
 		b := newTab(t)
 		b.open(w.arena + "/match?round=2")

@@ -112,7 +112,6 @@ func (b *tab) accessible(name string) {
 
 // TestAxeFindsWhatIsWrong holds that axe-core runs at all.
 func TestAxeFindsWhatIsWrong(t *testing.T) {
-	t.Parallel()
 	w := onLoopback(t)
 	b := newTab(t)
 	b.open(w.game + "/play")
@@ -133,7 +132,6 @@ func TestAxeFindsWhatIsWrong(t *testing.T) {
 }
 
 func TestEveryPageIsAccessibleInBothThemesAndAtBothWidths(t *testing.T) {
-	t.Parallel()
 	w := onLoopback(t)
 	for name, visit := range map[string]func(*tab){
 		"sign-in": func(b *tab) {

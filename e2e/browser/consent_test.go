@@ -33,7 +33,6 @@ func partnerAuth(w *world, scope string) string {
 }
 
 func TestAUserIsAskedForConsentAndCanSayNoAndWithdrawIt(t *testing.T) {
-	t.Parallel()
 	for name, scripts := range map[string]bool{"with scripts": true, "without scripts": false} {
 		t.Run(name, func(t *testing.T) {
 			w := withConsent(t)
@@ -68,7 +67,6 @@ func TestAUserIsAskedForConsentAndCanSayNoAndWithdrawIt(t *testing.T) {
 }
 
 func TestAPopupAsksForConsentAndTellsItsOpenerOfANo(t *testing.T) {
-	t.Parallel()
 	w := withConsent(t)
 	b := newTab(t)
 	window := b.opener(w, "", "enable_post_message_login", "widget_only")
@@ -99,7 +97,6 @@ func TestAPopupAsksForConsentAndTellsItsOpenerOfANo(t *testing.T) {
 }
 
 func TestTheConsentPageIsAccessibleAndWorksByKeyboardAlone(t *testing.T) {
-	t.Parallel()
 	w := withConsent(t)
 	b := newTab(t)
 	b.open(w.portal + "/sso/sign_in")

@@ -9,7 +9,6 @@ import (
 )
 
 func TestWithoutTheCookieOfThePageSigningInSaysWhatToDoAndItsLinkWorks(t *testing.T) {
-	t.Parallel()
 	inBothWorlds(t, func(t *testing.T, w *world) {
 		b := newTab(t)
 		b.open(w.game + "/play?level=3")
@@ -28,7 +27,6 @@ func TestWithoutTheCookieOfThePageSigningInSaysWhatToDoAndItsLinkWorks(t *testin
 
 // The page of the first visit is bound to a cookie that the second replaced.
 func TestWithTheCookieOfAnotherVisitSigningInStillFinishes(t *testing.T) {
-	t.Parallel()
 	w := withTLS(t)
 	b := newTab(t)
 	b.open(w.game + "/play?level=3")
@@ -43,7 +41,6 @@ func TestWithTheCookieOfAnotherVisitSigningInStillFinishes(t *testing.T) {
 }
 
 func TestCookiesOfTheSiteDeletedOnTheWayCostNothing(t *testing.T) {
-	t.Parallel()
 	w := withTLS(t)
 	b := newTab(t)
 	b.open(w.game + "/play?level=3")
@@ -62,7 +59,6 @@ func TestCookiesOfTheSiteDeletedOnTheWayCostNothing(t *testing.T) {
 
 // A browser that keeps no cookie of a site must not be sent round for ever.
 func TestASiteWhoseCookiesAreBlockedEndsAtAPageThatSaysSo(t *testing.T) {
-	t.Parallel()
 	w := withTLS(t)
 	b := newTab(t)
 	b.open(w.portal + "/sso/sign_in")
@@ -84,7 +80,6 @@ func TestASiteWhoseCookiesAreBlockedEndsAtAPageThatSaysSo(t *testing.T) {
 }
 
 func TestAChangedFormSaysWhatToDo(t *testing.T) {
-	t.Parallel()
 	w := onLoopback(t)
 	b := newTab(t)
 	b.open(w.game + "/play")

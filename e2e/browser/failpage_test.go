@@ -39,7 +39,6 @@ func failPage(t *testing.T, c *harness.Caddyfile) string {
 }
 
 func TestTheFailAuthURLPageOfTheDocumentationSignsIn(t *testing.T) {
-	t.Parallel()
 	c := harness.Standard(t, harness.NewBackend(t).Addr)
 	c.Attempts = "per_account 4\nper_address 100\nevery 15m"
 	address := failPage(t, c)
@@ -91,7 +90,6 @@ func TestTheFailAuthURLPageOfTheDocumentationSignsIn(t *testing.T) {
 }
 
 func TestTheFailAuthURLPageGivesNobodyElseThePassword(t *testing.T) {
-	t.Parallel()
 	c := harness.Standard(t, harness.NewBackend(t).Addr)
 	address := failPage(t, c)
 	server := harness.Start(t, c.String())

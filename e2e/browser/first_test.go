@@ -8,7 +8,6 @@ import (
 
 // What a page loads may reach the gate before anybody asks for a page.
 func TestOnlyAPageIsWhereSigningInLeadsBackTo(t *testing.T) {
-	t.Parallel()
 	inBothWorlds(t, func(t *testing.T, w *world) {
 		b := newTab(t)
 		for _, path := range []string{"logo.png", "app.js", "style.css", "manifest.json", "icon.png", "next", "frame", "data", "sw.js"} {

@@ -8,7 +8,6 @@ import (
 )
 
 func TestTheWholeFlowFromTheGateToTheBackendAndOut(t *testing.T) {
-	t.Parallel()
 	inBothWorlds(t, func(t *testing.T, w *world) {
 		b := newTab(t)
 		const asked = "/play/level%203?seed=4&name=a%2Fb&empty="
@@ -60,7 +59,6 @@ func TestTheWholeFlowFromTheGateToTheBackendAndOut(t *testing.T) {
 }
 
 func TestSigningInAgainAfterSigningOutLeadsBackToTheApplication(t *testing.T) {
-	t.Parallel()
 	inBothWorlds(t, func(t *testing.T, w *world) {
 		b := newTab(t)
 		b.open(w.game + "/play")
@@ -77,7 +75,6 @@ func TestSigningInAgainAfterSigningOutLeadsBackToTheApplication(t *testing.T) {
 }
 
 func TestCookiesOfHTTPSOriginsAreSecureAndHaveTheHostPrefix(t *testing.T) {
-	t.Parallel()
 	w := withTLS(t)
 	b := newTab(t)
 	b.open(w.game + "/play")
@@ -99,7 +96,6 @@ func TestCookiesOfHTTPSOriginsAreSecureAndHaveTheHostPrefix(t *testing.T) {
 }
 
 func TestCookiesOfLoopbackOriginsAreHttpOnlyAndHaveNamesOfTheirOwn(t *testing.T) {
-	t.Parallel()
 	w := onLoopback(t)
 	b := newTab(t)
 	for _, site := range []string{w.game, w.shop + "/members", w.staff} {
@@ -122,7 +118,6 @@ func TestCookiesOfLoopbackOriginsAreHttpOnlyAndHaveNamesOfTheirOwn(t *testing.T)
 }
 
 func TestBackAndReloadAfterSigningInAreNoErrorAndEndNoSession(t *testing.T) {
-	t.Parallel()
 	inBothWorlds(t, func(t *testing.T, w *world) {
 		b := newTab(t)
 		b.open(w.game + "/play?level=3")

@@ -27,7 +27,6 @@ func expressApp(t *testing.T) (c *harness.Caddyfile, origin string) {
 }
 
 func TestExpressSignsInByDiscoveryAndFormPost(t *testing.T) {
-	t.Parallel()
 	for name, scripts := range map[string]bool{"with scripts": true, "without scripts, by the button": false} {
 		t.Run(name, func(t *testing.T) {
 			c, app := expressApp(t)
@@ -52,7 +51,6 @@ func TestExpressSignsInByDiscoveryAndFormPost(t *testing.T) {
 // Chromium holds the redirects that follow a form against the policy of its page:
 // a callback may lead on to what is registered for the same client.
 func TestACallbackMayLeadOnToAnotherOriginOfItsClient(t *testing.T) {
-	t.Parallel()
 	page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
 		w.Write([]byte("<!doctype html><title>Application</title><link rel=icon href=data:,><p>The application.")) //nolint:errcheck // the browser went away
@@ -90,7 +88,6 @@ func TestACallbackMayLeadOnToAnotherOriginOfItsClient(t *testing.T) {
 // As Apple does. The provider is of another site than the portal, so that browsers
 // send no cookie that is SameSite=Lax with its form.
 func TestAProviderThatPostsItsAnswerSignsIn(t *testing.T) {
-	t.Parallel()
 	for name, scripts := range map[string]bool{"with scripts": true, "without scripts, by the buttons": false} {
 		t.Run(name, func(t *testing.T) {
 			c := harness.Standard(t, harness.NewBackend(t).Addr)

@@ -3,7 +3,6 @@ package browser
 import "testing"
 
 func TestAFragmentSurvivesSigningIn(t *testing.T) {
-	t.Parallel()
 	inBothWorlds(t, func(t *testing.T, w *world) {
 		const page = "/play?level=3#part/2?x=1&y=%C3%A9"
 		for name, test := range map[string]struct {
@@ -56,7 +55,6 @@ func TestAFragmentSurvivesSigningIn(t *testing.T) {
 
 // The script that carries a fragment leads to the same place as the refresh.
 func TestAFragmentGoesByThePageInBetweenWithoutBeingAskedForTwice(t *testing.T) {
-	t.Parallel()
 	w := onLoopback(t)
 	b := newTab(t)
 	b.open(w.game + "/play#part")

@@ -9,7 +9,6 @@ import (
 )
 
 func TestOnThePortalsOwnOriginThereIsNoDetour(t *testing.T) {
-	t.Parallel()
 	inBothWorlds(t, func(t *testing.T, w *world) {
 		b := newTab(t)
 		b.open(w.portal + "/welcome")
@@ -41,7 +40,6 @@ func TestOnThePortalsOwnOriginThereIsNoDetour(t *testing.T) {
 }
 
 func TestSeveralGatesOnOneSiteLetAPermittedUserThroughAll(t *testing.T) {
-	t.Parallel()
 	w := withTLS(t)
 	b := newTab(t)
 	b.open(w.shop + "/window")
@@ -70,7 +68,6 @@ func TestSeveralGatesOnOneSiteLetAPermittedUserThroughAll(t *testing.T) {
 
 // A script of the site's own origin sends the headers, which no other could.
 func TestClass03SpoofedHeadersAreScrubbedWhereNoGateIsFor(t *testing.T) {
-	t.Parallel()
 	w := withTLS(t)
 	b := newTab(t)
 	b.open(w.shop + "/window")

@@ -101,7 +101,6 @@ product unready {
 }
 
 func TestEveryPageOfALicenseUserIsAccessibleInBothThemesAndAtBothWidths(t *testing.T) {
-	t.Parallel()
 	w := newLicensed(t, withProducts(t))
 	for name, visit := range map[string]func(*tab){
 		"sign-in-no-account-of-it": func(b *tab) {

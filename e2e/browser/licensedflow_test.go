@@ -90,7 +90,6 @@ func (w *licensed) activated(t *testing.T, body string, u harness.User, account 
 }
 
 func TestALicenseUserSignsInAtTheCustomersProviderAndActivates(t *testing.T) {
-	t.Parallel()
 	w, provider := newCustomer(t)
 	for _, responseType := range []string{"code", "token"} {
 		t.Run("software in Go, "+responseType, func(t *testing.T) {
@@ -139,7 +138,6 @@ func TestALicenseUserSignsInAtTheCustomersProviderAndActivates(t *testing.T) {
 }
 
 func TestALicenseUserChoosesAmongTheWaysOfTheAccount(t *testing.T) {
-	t.Parallel()
 	w, provider := newCustomer(t)
 	b, a := newTab(t), w.application(t)
 	a.Account = "both"
@@ -170,7 +168,6 @@ func TestALicenseUserChoosesAmongTheWaysOfTheAccount(t *testing.T) {
 }
 
 func TestAnAccountOfTheProviderThatIsNotAllowedIsToldSo(t *testing.T) {
-	t.Parallel()
 	w, provider := newCustomer(t)
 	b := newTab(t)
 	b.open(w.linkFor(t, "demo", "strict"))
@@ -183,7 +180,6 @@ func TestAnAccountOfTheProviderThatIsNotAllowedIsToldSo(t *testing.T) {
 }
 
 func TestALinkOfOneUserIsNoUseInAnothersBrowser(t *testing.T) {
-	t.Parallel()
 	w, provider := newCustomer(t)
 	ours, theirs, a := newTab(t), newTab(t), w.application(t)
 	theirs.enter(w.linkFor(t, "demo", "other"))
@@ -204,7 +200,6 @@ func TestALinkOfOneUserIsNoUseInAnothersBrowser(t *testing.T) {
 }
 
 func TestAnApplicationWithASchemeOfItsOwnHasAPageWithTheLink(t *testing.T) {
-	t.Parallel()
 	w := newLicensed(t, withProducts(t))
 	b := newTab(t)
 	b.expect("acme-app:") // nothing on this machine opens it
@@ -224,7 +219,6 @@ func TestAnApplicationWithASchemeOfItsOwnHasAPageWithTheLink(t *testing.T) {
 }
 
 func TestSomebodyWithoutASeatEndsAnotherSessionAndGoesOn(t *testing.T) {
-	t.Parallel()
 	w := newLicensed(t, withProducts(t))
 	first, second := newTab(t), newTab(t)
 	first.enter(w.linkFor(t, "seated", "other"))

@@ -13,7 +13,6 @@ import (
 
 // A browser sends a backslash in a query as it is.
 func TestAQueryComesBackByteForByteThroughSigningIn(t *testing.T) {
-	t.Parallel()
 	const query = `?q=\d+&path=C:\Users\ada&f=(a|b)^{c}'d'&x=100%`
 	inBothWorlds(t, func(t *testing.T, w *world) {
 		sent := strings.ReplaceAll(query, "'", "%27") // as browsers write it
@@ -72,7 +71,6 @@ func misled(t *testing.T, storage string) *harness.Caddyfile {
 }
 
 func TestWhatPeopleMeetWhereTheyAreLost(t *testing.T) {
-	t.Parallel()
 	c := misled(t, "memory")
 	harness.Start(t, c.String())
 	b := newTab(t)
@@ -118,7 +116,6 @@ func TestWhatPeopleMeetWhereTheyAreLost(t *testing.T) {
 // A page of an outage leads in the end, without anybody who does anything, to the
 // page that was asked for, fragment and all. No form is sent a second time.
 func TestAPageOfAnOutageTriesAgainByItself(t *testing.T) {
-	t.Parallel()
 	store := redistest.Start(t, "--appendonly", "yes", "--appendfsync", "always")
 	c := misled(t, harness.OnRedis(store.URL()))
 	server := harness.Start(t, c.String())
@@ -165,7 +162,6 @@ func (b *tab) remain() {
 
 // The button does at once what the page would do.
 func TestTheButtonOfAnOutageKeepsTheFragment(t *testing.T) {
-	t.Parallel()
 	store := redistest.Start(t, "--appendonly", "yes", "--appendfsync", "always")
 	c := misled(t, harness.OnRedis(store.URL()))
 	server := harness.Start(t, c.String())

@@ -40,7 +40,6 @@ func beginningAtEither(t *testing.T, p *harness.Balancer, test func(*tab)) {
 }
 
 func TestABrowserThatEachRequestBringsToAnotherNodeSignsInAndOut(t *testing.T) {
-	t.Parallel()
 	p, balancer, behind := twoNodes(t)
 	beginningAtEither(t, balancer, func(b *tab) {
 		b.open(p.Gate + "/play?level=3#part")
@@ -68,7 +67,6 @@ func TestABrowserThatEachRequestBringsToAnotherNodeSignsInAndOut(t *testing.T) {
 }
 
 func TestAFormIsSentOnOnceThoughEachRequestIsAtAnotherNode(t *testing.T) {
-	t.Parallel()
 	p, balancer, behind := twoNodes(t)
 	sent := 0
 	beginningAtEither(t, balancer, func(b *tab) {
@@ -95,7 +93,6 @@ func TestAFormIsSentOnOnceThoughEachRequestIsAtAnotherNode(t *testing.T) {
 
 // The request for a ticket and the way back with it are at two nodes, too.
 func TestATicketOfOneNodeIsTradedAtAnother(t *testing.T) {
-	t.Parallel()
 	var s *harness.Studio
 	p, balancer, behind := twoNodes(t, func(c *harness.Caddyfile) {
 		s = harness.NewStudio(t, c.Portal)
@@ -119,7 +116,6 @@ func TestATicketOfOneNodeIsTradedAtAnother(t *testing.T) {
 // The turns of a sign-in that goes round in circles are counted in what the
 // browser carries, so that nodes need not know each other's.
 func TestALoopEndsThoughEachTurnIsAtAnotherNode(t *testing.T) {
-	t.Parallel()
 	p, balancer, behind := twoNodes(t)
 	beginningAtEither(t, balancer, func(b *tab) {
 		b.open(p.Portal + "/sso/sign_in")

@@ -17,7 +17,6 @@ func (b *tab) scripts(on bool) {
 }
 
 func TestWithoutJavaScriptTheWholeFlowWorks(t *testing.T) {
-	t.Parallel()
 	inBothWorlds(t, func(t *testing.T, w *world) {
 		b := newTab(t)
 		b.scripts(false)
@@ -35,7 +34,6 @@ func TestWithoutJavaScriptTheWholeFlowWorks(t *testing.T) {
 }
 
 func TestWithoutJavaScriptThePopupPageIsAnOrdinaryLink(t *testing.T) {
-	t.Parallel()
 	w := withTLS(t)
 	b := newTab(t)
 	b.scripts(false)
@@ -49,7 +47,6 @@ func TestWithoutJavaScriptThePopupPageIsAnOrdinaryLink(t *testing.T) {
 }
 
 func TestWithoutJavaScriptTheWidgetLeadsToTheCallback(t *testing.T) {
-	t.Parallel()
 	w := withTLS(t)
 	b := newTab(t)
 	b.scripts(false)
@@ -62,7 +59,6 @@ func TestWithoutJavaScriptTheWidgetLeadsToTheCallback(t *testing.T) {
 }
 
 func TestKeyboardAloneSignsInWithVisibleFocus(t *testing.T) {
-	t.Parallel()
 	w := onLoopback(t)
 	b := newTab(t)
 	b.open(w.game + "/play")

@@ -19,7 +19,6 @@ import (
 // Browsers hold all that follows the answer of a form against the form-action
 // of the page that it was on, which can know nothing of a third origin.
 func TestAPageThatLeadsToAnotherOriginIsFollowedThereAfterSigningIn(t *testing.T) {
-	t.Parallel()
 	inBothWorlds(t, func(t *testing.T, w *world) {
 		b := newTab(t)
 		away := w.stranger + "/arrived?x=1"
@@ -39,7 +38,6 @@ func TestAPageThatLeadsToAnotherOriginIsFollowedThereAfterSigningIn(t *testing.T
 
 // What is registered may lead on as well.
 func TestSigningOutByAFormLeadsToARegisteredAddressAndFromThereAnywhere(t *testing.T) {
-	t.Parallel()
 	inBothWorlds(t, func(t *testing.T, w *world) {
 		away := w.stranger + "/arrived?x=1"
 		signOut := w.game + "/oauth2/sign_out?return=" + url.QueryEscape(w.partner+"/leads-away?next="+url.QueryEscape(away))
@@ -63,7 +61,6 @@ func TestSigningOutByAFormLeadsToARegisteredAddressAndFromThereAnywhere(t *testi
 
 // The buttons of other pages sign out as well.
 func TestSigningOutOnAnyPageStaysWithinItsPolicy(t *testing.T) {
-	t.Parallel()
 	w := withTLS(t)
 	for name, start := range map[string]string{
 		"a page without access": w.staff + "/files", "the account": w.portal + "/sso/account", "the question": w.portal + "/sso/sign_out",
@@ -84,7 +81,6 @@ func TestSigningOutOnAnyPageStaysWithinItsPolicy(t *testing.T) {
 
 // Without a refresh, somebody who looks at the page in between has a button.
 func TestTheButtonOfThePageInBetweenLeadsOn(t *testing.T) {
-	t.Parallel()
 	w := onLoopback(t)
 	b := newTab(t)
 	b.open(w.game + "/play?level=3")
@@ -104,7 +100,6 @@ func TestTheButtonOfThePageInBetweenLeadsOn(t *testing.T) {
 
 // Chromium's reading of the page, held against its reading of the URL itself.
 func TestThePageInBetweenLeadsToExactlyItsURL(t *testing.T) {
-	t.Parallel()
 	pages, err := page.New(page.Brand{}, page.Options{Failed: func(err error) { t.Error(err) }})
 	if err != nil {
 		t.Fatal(err)

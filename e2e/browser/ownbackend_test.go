@@ -67,7 +67,6 @@ const (
 )
 
 func TestTheStudiosOwnBackendChecksPasswords(t *testing.T) {
-	t.Parallel()
 	c, s, server := byStudio(t, ownBackend)
 	b := newTab(t)
 	b.open(c.Gate + homePage)
@@ -135,7 +134,6 @@ func TestTheStudiosOwnBackendChecksPasswords(t *testing.T) {
 }
 
 func TestTheStudiosBackendMayBeTheOnlyWayToSignIn(t *testing.T) {
-	t.Parallel()
 	c, s, server := byStudio(t, func(c *harness.Caddyfile, s *harness.Studio) {
 		c.NoLocal, c.Options = true, c.Options+s.Backend()
 	})
@@ -161,7 +159,6 @@ func TestTheStudiosBackendMayBeTheOnlyWayToSignIn(t *testing.T) {
 }
 
 func TestABackendThatIsDownOrHangsIsNoWrongPasswordAndCostsNoAttempt(t *testing.T) {
-	t.Parallel()
 	for name, end := range map[string]struct{ begin, over func(*harness.Studio) }{
 		"down":  {(*harness.Studio).Down, (*harness.Studio).Up},
 		"hangs": {func(s *harness.Studio) { s.Hang(true) }, func(s *harness.Studio) { s.Hang(false) }},
@@ -203,7 +200,6 @@ func TestABackendThatIsDownOrHangsIsNoWrongPasswordAndCostsNoAttempt(t *testing.
 // What costs an attempt is a password that the backend found wrong: this is what
 // the attempts of the test above are measured against.
 func TestClass18AttemptsAtTheStudiosBackendAreLimited(t *testing.T) {
-	t.Parallel()
 	for name, test := range map[string]struct {
 		wrong  []string
 		right  string

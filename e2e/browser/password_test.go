@@ -7,7 +7,6 @@ import (
 )
 
 func TestAWrongPasswordSaysWhatToDoAndKeepsTheName(t *testing.T) {
-	t.Parallel()
 	inBothWorlds(t, func(t *testing.T, w *world) {
 		b := newTab(t)
 		b.open(w.game + "/play?level=3")
@@ -35,7 +34,6 @@ func TestAWrongPasswordSaysWhatToDoAndKeepsTheName(t *testing.T) {
 }
 
 func TestClass18TooManyAttemptsLockOutAStrangerButNoBrowserThatSignedInBefore(t *testing.T) {
-	t.Parallel()
 	w := withTLS(t)
 	owner := newTab(t)
 	owner.open(w.game + "/play")

@@ -12,7 +12,6 @@ import (
 )
 
 func TestPopupSignsInInAWindowAndThePageGoesOnByItself(t *testing.T) {
-	t.Parallel()
 	inBothWorlds(t, func(t *testing.T, w *world) {
 		b := newTab(t)
 		b.open(w.club + "/floor?table=7#bar")
@@ -35,7 +34,6 @@ func TestPopupSignsInInAWindowAndThePageGoesOnByItself(t *testing.T) {
 }
 
 func TestPopupWithItsOpenerCutTellsThePageOverABroadcastChannel(t *testing.T) {
-	t.Parallel()
 	for name, cut := range map[string]func(w *world, window *tab){
 		"by a script": func(_ *world, window *tab) { window.do("window.opener = null") },
 		"by a page on the way": func(w *world, window *tab) {
@@ -64,7 +62,6 @@ func TestPopupWithItsOpenerCutTellsThePageOverABroadcastChannel(t *testing.T) {
 }
 
 func TestPopupThatIsBlockedFallsBackToARedirect(t *testing.T) {
-	t.Parallel()
 	w := withTLS(t)
 	b := newTab(t)
 	b.beforeScripts("window.open = () => null")
@@ -77,7 +74,6 @@ func TestPopupThatIsBlockedFallsBackToARedirect(t *testing.T) {
 }
 
 func TestPopupThatIsClosedCanBeOpenedAgain(t *testing.T) {
-	t.Parallel()
 	w := withTLS(t)
 	b := newTab(t)
 	b.open(w.club + "/floor")
@@ -93,7 +89,6 @@ func TestPopupThatIsClosedCanBeOpenedAgain(t *testing.T) {
 }
 
 func TestPopupPageAlsoSignsInInItsOwnWindow(t *testing.T) {
-	t.Parallel()
 	w := withTLS(t)
 	b := newTab(t)
 	b.open(w.club + "/floor")
@@ -103,7 +98,6 @@ func TestPopupPageAlsoSignsInInItsOwnWindow(t *testing.T) {
 }
 
 func TestPopupOfSomebodyWithASessionNeedsNoPassword(t *testing.T) {
-	t.Parallel()
 	w := withTLS(t)
 	b := newTab(t)
 	b.open(w.game + "/play")
@@ -161,7 +155,6 @@ func (b *tab) hears(w *world, names ...string) []heard {
 }
 
 func TestLoginAPIPopupTellsItsOpenerAndFollowsTheCallback(t *testing.T) {
-	t.Parallel()
 	inBothWorlds(t, func(t *testing.T, w *world) {
 		b := newTab(t)
 		b.open(w.partner + "/opener")
@@ -180,7 +173,6 @@ func TestLoginAPIPopupTellsItsOpenerAndFollowsTheCallback(t *testing.T) {
 }
 
 func TestLoginAPIPopupHandsTheCallbackToItsOpenerAndCloses(t *testing.T) {
-	t.Parallel()
 	w := withTLS(t)
 	b := newTab(t)
 	window := b.opener(w, "", "enable_post_message_login")
@@ -196,7 +188,6 @@ func TestLoginAPIPopupHandsTheCallbackToItsOpenerAndCloses(t *testing.T) {
 }
 
 func TestClass30LoginAPIPopupTellsNobodyOfAnotherOrigin(t *testing.T) {
-	t.Parallel()
 	w := withTLS(t)
 	for name, more := range map[string][]string{"success": nil, "hand-over": {"enable_post_message_login"}} {
 		t.Run(name, func(t *testing.T) {

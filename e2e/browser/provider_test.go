@@ -23,7 +23,6 @@ func providers(t *testing.T) (*harness.Caddyfile, *harness.Provider) {
 }
 
 func TestAProviderSignsInInABrowser(t *testing.T) {
-	t.Parallel()
 	c, acme := providers(t)
 	harness.Start(t, c.String())
 	b := newTab(t)
@@ -46,7 +45,6 @@ func TestAProviderSignsInInABrowser(t *testing.T) {
 }
 
 func TestWhereAProviderIsTheOnlyWayThereIsNoForm(t *testing.T) {
-	t.Parallel()
 	c, acme := providers(t)
 	c.NoLocal = true
 	harness.Start(t, c.String())

@@ -13,7 +13,6 @@ import (
 // never was, while the portal's goes on: nobody has to do anything, and no tab
 // takes the others for a loop.
 func TestAWindowOfThirtyTabsIsRestored(t *testing.T) {
-	t.Parallel()
 	w := withTLS(t)
 	for name, prepare := range map[string]func(b *tab){
 		"at a new site":             func(*tab) {},

@@ -6,7 +6,6 @@ import "testing"
 // application has one, is a navigation all the same, though its Fetch Metadata
 // do not say for what.
 func TestAServiceWorkerIsNotInTheWayOfSigningIn(t *testing.T) {
-	t.Parallel()
 	w := withTLS(t)
 	for name, answer := range map[string]string{
 		"that passes requests on": "fetch(e.request)",
@@ -39,7 +38,6 @@ func TestAServiceWorkerIsNotInTheWayOfSigningIn(t *testing.T) {
 }
 
 func TestClass22AFormOfAnotherSiteIsNotSentOnByWayOfAServiceWorker(t *testing.T) {
-	t.Parallel()
 	w := withTLS(t)
 	b := newTab(t)
 	b.begin(w)

@@ -59,7 +59,6 @@ func (b *tab) lastingHere(w *world) {
 const staying = "Applications that stay signed in"
 
 func TestClass16TheSessionsPageEndsWhatApplicationsGotElsewhere(t *testing.T) {
-	t.Parallel()
 	w := onLoopback(t)
 	for name, scripts := range map[string]bool{"with scripts": true, "without scripts": false} {
 		t.Run(name, func(t *testing.T) {
@@ -96,7 +95,6 @@ func TestClass16TheSessionsPageEndsWhatApplicationsGotElsewhere(t *testing.T) {
 }
 
 func TestTheSessionsPageWithApplicationsIsAccessible(t *testing.T) {
-	t.Parallel()
 	w := onLoopback(t)
 	b := newTab(t)
 	b.begin(w)
@@ -124,7 +122,6 @@ func (w *world) signedIn(t *testing.T) bool {
 }
 
 func TestClass37OnlyARegisteredSiteSignsOutByANavigation(t *testing.T) {
-	t.Parallel()
 	inBothWorlds(t, func(t *testing.T, w *world) {
 		b := newTab(t)
 		clear := "location.href = " + quote(w.portal+"/api/oauth2/clear_sso")

@@ -68,9 +68,10 @@ func (p *profile) attach(options ...chromedp.ContextOption) *tab {
 		case err == nil:
 			p.t.Cleanup(b.check)
 			return b
-		case again == 0 || !strings.Contains(err.Error(), "Inspected target navigated or closed"):
+		case again == 0 || !strings.Contains(err.Error(), "Inspected target navigated or closed") && !strings.Contains(err.Error(), "No target with given id found"):
 			p.t.Fatalf("opening a tab: %v", err)
 		}
+		time.Sleep(20 * time.Millisecond)
 	}
 }
 

@@ -10,7 +10,6 @@ import (
 const manyTabs = 20
 
 func TestTwentyTabsAllFinishOnTheirOwnPage(t *testing.T) {
-	t.Parallel()
 	w := withTLS(t)
 	p := newProfile(t)
 	tabs := make([]*tab, manyTabs)
@@ -31,7 +30,6 @@ func TestTwentyTabsAllFinishOnTheirOwnPage(t *testing.T) {
 
 // A page that is still loading when its session ends must not become an error.
 func TestAPageThatLoadsWhileAnotherTabSignsInAgainIsLoadedAgain(t *testing.T) {
-	t.Parallel()
 	w := onLoopback(t)
 	b := newTab(t)
 	b.begin(w)
@@ -47,7 +45,6 @@ func TestAPageThatLoadsWhileAnotherTabSignsInAgainIsLoadedAgain(t *testing.T) {
 }
 
 func TestAPageThatLoadsWhileAnotherTabSignsOutAsksToSignIn(t *testing.T) {
-	t.Parallel()
 	w := onLoopback(t)
 	b := newTab(t)
 	b.begin(w)
@@ -67,7 +64,6 @@ func TestAPageThatLoadsWhileAnotherTabSignsOutAsksToSignIn(t *testing.T) {
 // cookie yet. All forms are sent at once, too, so that each sign-in replaces
 // the session that another has just begun.
 func TestTwentyTabsAtOnceOnAFreshProfileAllFinish(t *testing.T) {
-	t.Parallel()
 	w := onLoopback(t)
 	p := newProfile(t)
 	tabs := make([]*tab, manyTabs)

@@ -44,7 +44,6 @@ func (b *tab) nobody(c *harness.Caddyfile) {
 }
 
 func TestClass27ATicketIsOfOneBrowserAndOfOneUse(t *testing.T) {
-	t.Parallel()
 	c, s, server := byStudio(t, trustedBeside)
 	b := newTab(t)
 	back := b.ticketURL(c, s, "zoe")
@@ -94,7 +93,6 @@ func TestClass27ATicketIsOfOneBrowserAndOfOneUse(t *testing.T) {
 // Login CSRF: an attacker has a ticket of their own opened by somebody else, who
 // would then use the attacker's account.
 func TestClass15AnAttackersTicketSignsNobodyElseIn(t *testing.T) {
-	t.Parallel()
 	c, s, _ := byStudio(t, trustedBeside)
 	for name, begin := range map[string]func(*tab){
 		"who has never been here":    func(*tab) {},
@@ -159,7 +157,6 @@ func TestClass15AnAttackersTicketSignsNobodyElseIn(t *testing.T) {
 }
 
 func TestATicketThatIsNoneEndsAtAPageThatLeadsOn(t *testing.T) {
-	t.Parallel()
 	c, s, _ := byStudio(t, trustedBeside)
 	b := newTab(t)
 	back := b.ticketURL(c, s, "zoe")

@@ -33,7 +33,6 @@ func (b *tab) atShop(s *harness.Studio, name string) {
 }
 
 func TestTheStudiosOwnPageSignsPeopleIn(t *testing.T) {
-	t.Parallel()
 	for name, test := range map[string]struct {
 		ways   func(*harness.Caddyfile, *harness.Studio)
 		button bool
@@ -76,7 +75,6 @@ func TestTheStudiosOwnPageSignsPeopleIn(t *testing.T) {
 }
 
 func TestWhoDoesNotWantToSignInAtTheStudioIsToldAndMayTryAgain(t *testing.T) {
-	t.Parallel()
 	c, s, _ := byStudio(t, trustedAlone)
 	b := newTab(t)
 	b.open(c.Gate + "/play")
@@ -90,7 +88,6 @@ func TestWhoDoesNotWantToSignInAtTheStudioIsToldAndMayTryAgain(t *testing.T) {
 }
 
 func TestAStudioWhoseSecretIsAnotherSignsNobodyIn(t *testing.T) {
-	t.Parallel()
 	c, s, server := byStudio(t, trustedAlone)
 	s.SignWith("another-secret-0123456789")
 	b := newTab(t)
@@ -124,7 +121,6 @@ func (b *tab) doubleClick(text string) {
 }
 
 func TestADoubleClickOnTheWayToTheStudioAndBackSignsInOnce(t *testing.T) {
-	t.Parallel()
 	c, s, server := byStudio(t, trustedBeside)
 	b := newTab(t)
 	b.open(c.Gate + "/play")
@@ -146,7 +142,6 @@ func TestADoubleClickOnTheWayToTheStudioAndBackSignsInOnce(t *testing.T) {
 }
 
 func TestBackAfterSigningInAtTheStudioIsNoErrorAndEndsNoSession(t *testing.T) {
-	t.Parallel()
 	c, s, _ := byStudio(t, trustedBeside)
 	b := newTab(t)
 	b.open(c.Gate + "/play")

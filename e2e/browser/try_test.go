@@ -43,7 +43,6 @@ func withPageOfItsOwn(t *testing.T) *world {
 }
 
 func TestThePageOfTheDocsSignsInInAWindow(t *testing.T) {
-	t.Parallel()
 	inBothWorlds(t, func(t *testing.T, w *world) {
 		w.backend.try = tryPage(t, w.portal, "game")
 		b := newTab(t)
@@ -63,7 +62,6 @@ func TestThePageOfTheDocsSignsInInAWindow(t *testing.T) {
 }
 
 func TestThePageOfTheDocsSaysThatItsWindowWasClosed(t *testing.T) {
-	t.Parallel()
 	w := withTLS(t)
 	w.backend.try = tryPage(t, w.portal, "game")
 	b := newTab(t)
@@ -79,7 +77,6 @@ func TestThePageOfTheDocsSaysThatItsWindowWasClosed(t *testing.T) {
 }
 
 func TestThePageOfTheDocsSignsInByItselfWhereWindowsAreBlocked(t *testing.T) {
-	t.Parallel()
 	w := withTLS(t)
 	w.backend.try = tryPage(t, w.portal, "game")
 	b := newTab(t)
@@ -93,7 +90,6 @@ func TestThePageOfTheDocsSignsInByItselfWhereWindowsAreBlocked(t *testing.T) {
 }
 
 func TestThePageOfTheDocsNeedsNoAudienceAndMindsNoQuery(t *testing.T) {
-	t.Parallel()
 	w := withPageOfItsOwn(t)
 	b := newTab(t)
 	b.open(w.partner + "/try?utm_source=x&code=7")
@@ -106,7 +102,6 @@ func TestThePageOfTheDocsNeedsNoAudienceAndMindsNoQuery(t *testing.T) {
 }
 
 func TestThePageOfTheDocsSaysWhatToDoWhenSigningInFails(t *testing.T) {
-	t.Parallel()
 	w := withPageOfItsOwn(t)
 	b := newTab(t)
 	callback := func(state string) { b.open(w.partner + "/try?code=c&state=" + state) }

@@ -30,7 +30,6 @@ d.items.add(new File([new Uint8Array([0, 255, 10, 13, 34, 45, 45])], 'zpr\u00e1v
 document.querySelector('input[type=file][name=f]').files = d.files`
 
 func TestAFormComesThroughSigningInByteForByte(t *testing.T) {
-	t.Parallel()
 	const fields = `<input name="b" value="1 &amp; 2=3+4 %41 ~*-._"><input name="a&quot;b&#10;c" value="&quot;'&lt;\">` +
 		`<textarea name="text">` + "\nline one\nline two\n\n</textarea>" +
 		`<input name="b" value="again"><input name="" value="x"><input name="empty"><input type="checkbox" name="on" checked>` +
@@ -114,7 +113,6 @@ func (b *tab) write(w *world) {
 const gone = "What you wrote before is not here any more."
 
 func TestAFormIsSentOnOnce(t *testing.T) {
-	t.Parallel()
 	w := onLoopback(t)
 	sent := func(t *testing.T, want int) {
 		t.Helper()
@@ -249,7 +247,6 @@ func (b *tab) sendAddress(w *world) string {
 }
 
 func TestAFormThatTheBackendAnswersWithARedirectIsFollowedAnywhere(t *testing.T) {
-	t.Parallel()
 	w := onLoopback(t)
 	b := newTab(t)
 	b.begin(w)
@@ -262,7 +259,6 @@ func TestAFormThatTheBackendAnswersWithARedirectIsFollowedAnywhere(t *testing.T)
 }
 
 func TestAFormComesThroughSigningInInAWindow(t *testing.T) {
-	t.Parallel()
 	inBothWorlds(t, func(t *testing.T, w *world) {
 		b := newTab(t)
 		b.open(w.club + "/floor")
@@ -285,7 +281,6 @@ func TestAFormComesThroughSigningInInAWindow(t *testing.T) {
 }
 
 func TestAFormOnThePortalsOwnOriginComesThrough(t *testing.T) {
-	t.Parallel()
 	w := onLoopback(t)
 	b := newTab(t)
 	b.open(w.portal + "/private/page")
@@ -302,7 +297,6 @@ func TestAFormOnThePortalsOwnOriginComesThrough(t *testing.T) {
 }
 
 func TestWithoutJavaScriptAPageSaysThatAFormIsLost(t *testing.T) {
-	t.Parallel()
 	w := onLoopback(t)
 	b := newTab(t)
 	b.begin(w)
@@ -321,7 +315,6 @@ func TestWithoutJavaScriptAPageSaysThatAFormIsLost(t *testing.T) {
 }
 
 func TestWhereNothingMayBeStoredAPageSaysThatAFormIsLost(t *testing.T) {
-	t.Parallel()
 	w := onLoopback(t)
 	b := newTab(t)
 	b.begin(w)
@@ -334,7 +327,6 @@ func TestWhereNothingMayBeStoredAPageSaysThatAFormIsLost(t *testing.T) {
 
 // The session cookie stays away from such a form, though somebody is signed in.
 func TestClass22AFormOfAnotherSiteIsNeverSentOn(t *testing.T) {
-	t.Parallel()
 	w := withTLS(t)
 	b := newTab(t)
 	b.begin(w)
@@ -354,7 +346,6 @@ func TestClass22AFormOfAnotherSiteIsNeverSentOn(t *testing.T) {
 // What is too big to be kept is not read either, and the page arrives all the
 // same.
 func TestAFormThatIsTooBigMeetsAPageThatSaysSo(t *testing.T) {
-	t.Parallel()
 	inBothWorlds(t, func(t *testing.T, w *world) {
 		for name, size := range map[string]int{"by a byte": 64<<10 - 1, "by megabytes": 8 << 20} {
 			t.Run(name, func(t *testing.T) {

@@ -53,7 +53,6 @@ func (b *tab) opener(w *world, policy string, more ...string) *tab {
 }
 
 func TestLoginAPIPopupOfSomebodyWithASessionOnlyEnds(t *testing.T) {
-	t.Parallel()
 	inBothWorlds(t, func(t *testing.T, w *world) {
 		b := newTab(t)
 		b.begin(w)
@@ -69,7 +68,6 @@ func TestLoginAPIPopupOfSomebodyWithASessionOnlyEnds(t *testing.T) {
 }
 
 func TestLoginAPIPopupTellsOfEachAttemptThatFails(t *testing.T) {
-	t.Parallel()
 	w := withTLS(t)
 	b := newTab(t)
 	window := b.opener(w, "")
@@ -85,7 +83,6 @@ func TestLoginAPIPopupTellsOfEachAttemptThatFails(t *testing.T) {
 }
 
 func TestLoginAPIPopupThatIsClosedHalfWaySaysSo(t *testing.T) {
-	t.Parallel()
 	w := withTLS(t)
 	b := newTab(t)
 	window := b.opener(w, "", "enable_post_message_login")
@@ -105,7 +102,6 @@ func TestLoginAPIPopupThatIsClosedHalfWaySaysSo(t *testing.T) {
 }
 
 func TestLoginAPIPopupWhoseOpenerIsGoneSaysWhatToDo(t *testing.T) {
-	t.Parallel()
 	for name, leave := range map[string]func(b *tab){
 		"closed":              func(b *tab) { b.close() },
 		"cut off by a policy": nil,
@@ -142,7 +138,6 @@ func TestLoginAPIPopupWhoseOpenerIsGoneSaysWhatToDo(t *testing.T) {
 }
 
 func TestLoginAPIPopupWhoseOpenerWentElsewhereStaysOpen(t *testing.T) {
-	t.Parallel()
 	w := withTLS(t)
 	for name, where := range map[string]string{"to another site": w.stranger + "/opener", "to another page": w.partner + "/opener"} {
 		t.Run(name, func(t *testing.T) {
@@ -166,7 +161,6 @@ func TestLoginAPIPopupWhoseOpenerWentElsewhereStaysOpen(t *testing.T) {
 }
 
 func TestLoginAPIPopupWhoseOpenerComesToNothingSaysSo(t *testing.T) {
-	t.Parallel()
 	w := withTLS(t)
 	b := newTab(t)
 	b.open(w.partner + "/opener")
@@ -194,7 +188,6 @@ func TestLoginAPIPopupWhoseOpenerComesToNothingSaysSo(t *testing.T) {
 }
 
 func TestLoginAPIPopupKeepsAnOpenerThatAllowsPopups(t *testing.T) {
-	t.Parallel()
 	w := withTLS(t)
 	b := newTab(t)
 	window := b.opener(w, "same-origin-allow-popups", "enable_post_message_login")
@@ -204,7 +197,6 @@ func TestLoginAPIPopupKeepsAnOpenerThatAllowsPopups(t *testing.T) {
 }
 
 func TestLoginAPIPopupThatIsBlockedGoesOnInTheSameWindow(t *testing.T) {
-	t.Parallel()
 	w := withTLS(t)
 	b := newTab(t)
 	b.open(popupAuth(w)) // what a page does where open gives null
@@ -213,7 +205,6 @@ func TestLoginAPIPopupThatIsBlockedGoesOnInTheSameWindow(t *testing.T) {
 }
 
 func TestLoginAPIPopupNeedsNoThirdPartyCookies(t *testing.T) {
-	t.Parallel()
 	w := withTLS(t)
 	b := newTab(t)
 	b.refuseThirdPartyCookies()
@@ -246,7 +237,6 @@ func TestLoginAPIPopupNeedsNoThirdPartyCookies(t *testing.T) {
 }
 
 func TestLoginAPIPopupWithoutAnyCookiesSaysWhatToDo(t *testing.T) {
-	t.Parallel()
 	w := withTLS(t)
 	b := newTab(t)
 	window := b.opener(w, "", "enable_post_message_login")
@@ -263,7 +253,6 @@ func TestLoginAPIPopupWithoutAnyCookiesSaysWhatToDo(t *testing.T) {
 }
 
 func TestWidgetOnlyShowsNothingAroundTheForm(t *testing.T) {
-	t.Parallel()
 	w := withTLS(t)
 	b := newTab(t)
 	const header = "document.querySelectorAll('header').length"
@@ -283,7 +272,6 @@ func TestWidgetOnlyShowsNothingAroundTheForm(t *testing.T) {
 }
 
 func TestWidgetOnlyWidgetsShowNothingAroundThem(t *testing.T) {
-	t.Parallel()
 	w := withTLS(t)
 	for name, more := range map[string][]string{"widget-gone": nil, "widget-gone-widget-only": {"widget_only"}} {
 		t.Run(name, func(t *testing.T) {
@@ -300,7 +288,6 @@ func TestWidgetOnlyWidgetsShowNothingAroundThem(t *testing.T) {
 }
 
 func TestDisableSocialsLeavesTheButtonsOfProvidersOut(t *testing.T) {
-	t.Parallel()
 	c, _ := providers(t)
 	harness.Start(t, c.String())
 	b := newTab(t)
@@ -338,7 +325,6 @@ func withProviders(t *testing.T) (*world, *harness.Provider) {
 }
 
 func TestLoginAPIPopupGoesByAProviderAndStillKnowsItsOpener(t *testing.T) {
-	t.Parallel()
 	w, acme := withProviders(t)
 	b := newTab(t)
 	window := b.opener(w, "", "enable_post_message_login")
@@ -351,7 +337,6 @@ func TestLoginAPIPopupGoesByAProviderAndStillKnowsItsOpener(t *testing.T) {
 }
 
 func TestLoginAPIPopupTellsOfAProviderThatFails(t *testing.T) {
-	t.Parallel()
 	w, acme := withProviders(t)
 	b := newTab(t)
 	window := b.opener(w, "", "enable_post_message_login", "widget_only")
@@ -382,7 +367,6 @@ func TestLoginAPIPopupTellsOfAProviderThatFails(t *testing.T) {
 
 // Another tab signed in meanwhile.
 func TestLoginAPIPopupThatIsLoadedAgainWithASessionIsStillOpen(t *testing.T) {
-	t.Parallel()
 	w := withTLS(t)
 	b := newTab(t)
 	window := b.opener(w, "", "widget_only")
