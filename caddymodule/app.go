@@ -161,7 +161,7 @@ func (a *App) loadEngine(ctx caddy.Context) error {
 	return nil
 }
 
-var errNoSignin = errors.New("signin: there is no way to sign in; add for example: signin local { user <name> <hash> }; or, where all who sign in are those of customers of the License API: license { customers <file> … }")
+var errNoSignin = errors.New("signin: no sign-in method is configured; add for example: signin local { user <name> <hash> }; or, where all who sign in are those of customers of the License API: license { customers <file> … }")
 
 // checkSignin refuses a configuration by which nobody can ever sign in. Customers
 // of a file bring providers of their own.

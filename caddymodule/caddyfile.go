@@ -313,7 +313,7 @@ func (c *ClientConfig) unmarshalScopeText(d *caddyfile.Dispenser) error {
 		return d.Err("scope_text: expected a scope and words in quotes that follow \"will be able to\", such as: scope_text inventory \"see what is in your inventory\"")
 	}
 	if _, twice := c.ScopeTexts[args[0]]; twice {
-		return d.Errf("scope_text %s is there twice", args[0])
+		return d.Errf("duplicate option: scope_text %s", args[0])
 	}
 	if c.ScopeTexts == nil {
 		c.ScopeTexts = map[string]string{}

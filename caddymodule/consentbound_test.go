@@ -130,9 +130,9 @@ func TestAUserMayLookAtTheConsentPageForLongerThanMaxAge(t *testing.T) {
 	}
 	const long = "2147483647"
 	wantCode(t, answered{}, second(v.decide(v.consentPage(w.asks(openIDDoor, "8", "openid", "max_age", long)), "allow")))
-	stranger := w.visitor()
-	page, _ = stranger.walk(w.asks(openIDDoor, "9", "openid", "max_age", long))
-	at, outside = stranger.walkAfter(stranger.submitOnly(page, "demo", "demo"))
+	newcomer := w.visitor()
+	page, _ = newcomer.walk(w.asks(openIDDoor, "9", "openid", "max_age", long))
+	at, outside = newcomer.walkAfter(newcomer.submitOnly(page, "demo", "demo"))
 	wantCode(t, at, outside)
 }
 

@@ -40,7 +40,7 @@ counts, and the log of Caddy says which line of the file is left out. For whatev
 a provider needs, edit the line: its members are those of the JSON configuration.`
 	flags := add.Flags()
 	flags.StringArray("product", nil, "The code of a product that the customer has; may be repeated")
-	flags.StringArray("signin", nil, "The ID of a way to sign in of the Caddyfile, such as local; may be repeated")
+	flags.StringArray("signin", nil, "The ID of a sign-in method in the Caddyfile, such as local; may be repeated")
 	flags.StringArray("email-domain", nil, "A domain of the e-mail addresses that may; may be repeated")
 	flags.String("id", "", "The ID of the customer's provider, if it is not the code")
 	flags.String("issuer", "", "The issuer of the customer's OpenID Connect provider")

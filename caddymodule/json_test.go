@@ -98,7 +98,7 @@ func TestAWrongJSONConfigurationIsRefused(t *testing.T) {
 		{"redis without a storage_key", inApp, "storage", map[string]any{"engine": "redis", "url": "redis://localhost"}, []string{"sso.storage.redis", "storage_key is missing"}},
 		{"redis with a bad URL", inApp, "storage", map[string]any{"engine": "redis", "url": "redis://h:x", "storage_key": strings.Repeat("k", 32)}, []string{"sso.storage.redis", "cannot be parsed"}},
 		{"redis with an unknown placeholder", inApp, "storage", map[string]any{"engine": "redis", "url": "{env.THERE_IS_NO_SUCH_VARIABLE}", "storage_key": "x"}, []string{"url", "env.THERE_IS_NO_SUCH_VARIABLE"}},
-		{"no way to sign in", inApp, "signin", nil, []string{"no way to sign in"}},
+		{"no way to sign in", inApp, "signin", nil, []string{"no sign-in method is configured"}},
 		{"an unknown way to sign in", inApp, "signin", list{map[string]any{"method": "ldap"}}, []string{"signin", "unknown module", "sso.signin.ldap"}},
 		{"a way to sign in twice", inApp, "signin", list{map[string]any{"method": "local"}, map[string]any{"method": "local"}}, []string{"signin local: defined twice"}},
 

@@ -209,7 +209,7 @@ func TestAGateNeverAsks(t *testing.T) {
 		"words for no scope":           {"token_alg RS256", `scope_text inventory "trade items"`, `scope_text "inventory": the client has no such scope; add: scope inventory`},
 		"words that are none":          {"token_alg RS256", "scope inventory\nscope_text inventory \" \"", `scope_text "inventory": " " is empty`},
 		"a scope without words":        {"token_alg RS256", "scope inventory\nscope_text inventory", "scope_text: expected a scope and words"},
-		"words for a scope, and again": {"token_alg RS256", "scope a\nscope_text a b\nscope_text a c", "scope_text a is there twice"},
+		"words for a scope, and again": {"token_alg RS256", "scope a\nscope_text a b\nscope_text a c", "duplicate option: scope_text a"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			config, err := adapt(spoil(t, c.from, c.to))

@@ -310,7 +310,7 @@ func TestHandlersWithoutTheOptionAreRefused(t *testing.T) {
 
 func TestNoWayToSignInIsRefused(t *testing.T) {
 	_, err := adapt("{\nsso {\nissuer https://login.example\n}\n}\n")
-	if err == nil || !strings.Contains(err.Error(), "there is no way to sign in; add for example: signin local") {
+	if err == nil || !strings.Contains(err.Error(), "no sign-in method is configured; add for example: signin local") {
 		t.Error(err)
 	}
 }
