@@ -170,7 +170,7 @@ func TestEverySettingIsInAGolden(t *testing.T) {
 	}
 }
 
-// The names of storages and ways to sign in are settings, too.
+// The names of storages and sign-in methods are settings, too.
 func TestEveryModuleIsDocumented(t *testing.T) {
 	documentation, err := os.ReadFile("docs/settings.md")
 	if err != nil {

@@ -16,9 +16,9 @@ import (
 // goes first.
 const MaxKeys = 100_000
 
-// Counts are the failures of many keys. They outlive a reload, so that reloading
+// Limiter are the failures of many keys. They outlive a reload, so that reloading
 // forgives nobody.
-type Counts struct {
+type Limiter struct {
 	mu      sync.Mutex
 	buckets *simplelru.LRU[string, *bucket]
 }
@@ -43,19 +43,19 @@ type bucket struct {
 }
 
 // New returns a count of nothing.
-func New() *Counts {
+func New() *Limiter {
 	buckets, err := simplelru.NewLRU[string, *bucket](MaxKeys, nil)
 	if err != nil {
 		panic(err) // the size is a positive constant
 	}
-	return &Counts{buckets: buckets}
+	return &Limiter{buckets: buckets}
 }
 
 // Begin takes part in several counts with one attempt. Either done is set, which
 // has to be told at time now whether the attempt failed, or wait says how long
 // no other may begin. The first limit that is reached keeps the attempt out of
 // the others, which it makes no buckets for.
-func (c *Counts) Begin(now time.Time, limits ...Limit) (done func(now time.Time, failed bool), wait time.Duration) {
+func (c *Limiter) Begin(now time.Time, limits ...Limit) (done func(now time.Time, failed bool), wait time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	buckets := make([]*bucket, 0, len(limits))
@@ -86,7 +86,7 @@ func (c *Counts) Begin(now time.Time, limits ...Limit) (done func(now time.Time,
 // Made counts an attempt whose outcome is known already. The wait is how long no
 // other may be made, and then this one does not count either: its outcome is to
 // be told to nobody.
-func (c *Counts) Made(now time.Time, l Limit, failed bool) (wait time.Duration) {
+func (c *Limiter) Made(now time.Time, l Limit, failed bool) (wait time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	b := c.bucket(now, l)
@@ -101,7 +101,7 @@ func (c *Counts) Made(now time.Time, l Limit, failed bool) (wait time.Duration) 
 }
 
 // Len is for how many keys failures are remembered.
-func (c *Counts) Len() int {
+func (c *Limiter) Len() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.buckets.Len()
@@ -109,7 +109,7 @@ func (c *Counts) Len() int {
 
 // settle forgets a bucket that is full, so that only failures, each of which
 // takes the work of a comparison, can push out those of others.
-func (c *Counts) settle(now time.Time, b *bucket) {
+func (c *Limiter) settle(now time.Time, b *bucket) {
 	kept, there := c.buckets.Peek(b.key)
 	full := b.trying == 0 && b.limiter.TokensAt(now) >= float64(b.limiter.Burst())
 	switch {
@@ -121,7 +121,7 @@ func (c *Counts) settle(now time.Time, b *bucket) {
 }
 
 // bucket returns the bucket of a limit, or a full one, which is not kept yet.
-func (c *Counts) bucket(now time.Time, l Limit) *bucket {
+func (c *Limiter) bucket(now time.Time, l Limit) *bucket {
 	refill := rate.Every(l.Every / time.Duration(l.N))
 	if b, ok := c.buckets.Get(l.Key); ok {
 		if b.limiter.Limit() != refill || b.limiter.Burst() != l.N {

@@ -86,7 +86,7 @@ type ended struct {
 const searchPatience = 30 * time.Millisecond
 
 func (adminAPI) list(w http.ResponseWriter, r *http.Request) error {
-	return withCore(w, r, http.MethodGet, func(c *core) error {
+	return withRuntime(w, r, http.MethodGet, func(c *appRuntime) error {
 		// One by one: there may be millions, and this is the server itself.
 		listed, before := json.NewEncoder(w), "["
 		err := c.server.Sessions.List(r.Context(), func(s *session.Session) error {
@@ -108,7 +108,7 @@ func (adminAPI) list(w http.ResponseWriter, r *http.Request) error {
 		case before == "[" && err != nil:
 			return adminError(http.StatusServiceUnavailable, err)
 		case before == "[":
-			return answer(w, []sessionEntry{})
+			return writeAnswer(w, []sessionEntry{})
 		case err != nil:
 			caddy.Log().Named("sso").Error("listing sessions", zap.Error(err))
 			panic(http.ErrAbortHandler) // half a list must not look like a whole one
@@ -120,7 +120,7 @@ func (adminAPI) list(w http.ResponseWriter, r *http.Request) error {
 
 func (adminAPI) endSession(w http.ResponseWriter, r *http.Request) error {
 	id, user := strings.TrimPrefix(r.URL.Path, "/sso/sessions/"), r.URL.Query().Get("user")
-	return withCore(w, r, http.MethodDelete, func(c *core) error {
+	return withRuntime(w, r, http.MethodDelete, func(c *appRuntime) error {
 		s, err := c.server.FindSession(r.Context(), id, user)
 		switch {
 		case errors.Is(err, session.ErrSearch):
@@ -135,14 +135,14 @@ func (adminAPI) endSession(w http.ResponseWriter, r *http.Request) error {
 			return adminError(http.StatusServiceUnavailable,
 				fmt.Errorf("%w; do it again, or end all that the user has with: caddy sso user end %s", err, s.User().Subject))
 		}
-		return answer(w, ended{Ended: 1, Grants: grants})
+		return writeAnswer(w, ended{Ended: 1, Grants: grants})
 	})
 }
 
 var errNoSession = errors.New("there is no such session; see: caddy sso session list")
 
 // searchSession ends a session that can only be found by reading all of the store.
-func searchSession(w http.ResponseWriter, c *core, id string) error {
+func searchSession(w http.ResponseWriter, c *appRuntime, id string) error {
 	search, err := c.state.searches.Session(c.server, id)
 	if err != nil {
 		return adminError(http.StatusServiceUnavailable, err)
@@ -152,13 +152,13 @@ func searchSession(w http.ResponseWriter, c *core, id string) error {
 	case !over:
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(http.StatusAccepted)
-		return answer(w, ended{Searching: true})
+		return writeAnswer(w, ended{Searching: true})
 	case err != nil:
 		return adminError(http.StatusServiceUnavailable, err)
 	case sessions == 0:
 		return adminError(http.StatusNotFound, errNoSession)
 	}
-	return answer(w, ended{Ended: sessions, Grants: grants})
+	return writeAnswer(w, ended{Ended: sessions, Grants: grants})
 }
 
 func (adminAPI) endUser(w http.ResponseWriter, r *http.Request) error {
@@ -166,7 +166,7 @@ func (adminAPI) endUser(w http.ResponseWriter, r *http.Request) error {
 	if name == "" {
 		return adminError(http.StatusBadRequest, errors.New("the name of the user is missing"))
 	}
-	return withCore(w, r, http.MethodDelete, func(c *core) error {
+	return withRuntime(w, r, http.MethodDelete, func(c *appRuntime) error {
 		n, grants, err := c.server.EndCalled(r.Context(), name)
 		c.audit.Record(oauth.Event{
 			What: oauth.SessionEnded, User: session.User{Name: name},
@@ -184,7 +184,7 @@ func (adminAPI) endUser(w http.ResponseWriter, r *http.Request) error {
 
 // searchUser ends what a user has that is on no list: it began under a version
 // without lists, or the store has lost a list.
-func searchUser(w http.ResponseWriter, c *core, name string, before ended) error {
+func searchUser(w http.ResponseWriter, c *appRuntime, name string, before ended) error {
 	search, err := c.state.searches.User(c.server, name)
 	over, sessions, grants := false, 0, 0
 	if err == nil {
@@ -195,12 +195,12 @@ func searchUser(w http.ResponseWriter, c *core, name string, before ended) error
 		return adminError(http.StatusServiceUnavailable,
 			fmt.Errorf("%d sessions and %d lasting grants have ended; the search for more, that is on no list, failed; do it again: %w", all.Ended, all.Grants, err))
 	}
-	return answer(w, all)
+	return writeAnswer(w, all)
 }
 
-// withCore runs f over the store of the configuration that is active.
-func withCore(w http.ResponseWriter, r *http.Request, method string, f func(*core) error) error {
-	endpoint.Hurry(w, r)
+// withRuntime runs f over the store of the configuration that is active.
+func withRuntime(w http.ResponseWriter, r *http.Request, method string, f func(*appRuntime) error) error {
+	endpoint.LimitBodyTime(w, r)
 	if r.Method != method {
 		w.Header().Set("Allow", method)
 		return adminError(http.StatusMethodNotAllowed, fmt.Errorf("method not allowed; use %s", method))
@@ -213,7 +213,7 @@ func withCore(w http.ResponseWriter, r *http.Request, method string, f func(*cor
 	if meant := r.Header.Get(issuerHeader); meant != "" && meant != app.Issuer {
 		return adminError(http.StatusConflict, fmt.Errorf("the server here has the issuer %s, not %s: it runs another configuration", app.Issuer, meant))
 	}
-	c, err := app.core()
+	c, err := app.runtime()
 	if err != nil {
 		return adminError(http.StatusServiceUnavailable, err)
 	}
@@ -226,7 +226,7 @@ func withCore(w http.ResponseWriter, r *http.Request, method string, f func(*cor
 
 func adminError(status int, err error) error { return caddy.APIError{HTTPStatus: status, Err: err} }
 
-func answer(w http.ResponseWriter, v any) error {
+func writeAnswer(w http.ResponseWriter, v any) error {
 	w.Header().Set("Content-Type", "application/json")
 	return json.NewEncoder(w).Encode(v)
 }

@@ -53,7 +53,7 @@ type App struct {
 	// How long authorization codes live, and how many there may be.
 	Codes CodesConfig `json:"codes,omitzero"`
 
-	// The ways to sign in.
+	// The sign-in methods.
 	SigninRaw []json.RawMessage `json:"signin,omitempty" caddy:"namespace=sso.signin inline_key=method"`
 
 	// The registered applications.
@@ -68,7 +68,7 @@ type App struct {
 	issuer  *url.URL
 	clients *oauth.Clients
 	engine  Engine
-	ways    signin.Ways
+	methods signin.Methods
 	groups  oauth.ConfiguredGroups
 	limits  signin.AttemptLimits
 	pages   *page.Pages
@@ -77,13 +77,13 @@ type App struct {
 
 	scrubbed []*caddyhttp.Server // whose routes delete identity headers
 
-	storeLog *zap.Logger  // the store says once that it went, and once that it came
-	failures seldom.Kinds // lines about what does not work, of the app and its handlers
+	storeLog *zap.Logger   // the store says once that it went, and once that it came
+	failures seldom.ByKind // lines about what does not work, of the app and its handlers
 
 	opening sync.Mutex
-	closed  bool  // guarded by opening
-	last    *core // what was open when closed; guarded by opening
-	opened  atomic.Pointer[core]
+	closed  bool        // guarded by opening
+	last    *appRuntime // what was open when closed; guarded by opening
+	opened  atomic.Pointer[appRuntime]
 	stop    context.CancelFunc
 
 	licensing licensing  // where there is a License API
@@ -139,7 +139,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := a.loadLicense(); err != nil {
 		return err
 	}
-	if err := a.loadClientWays(); err != nil {
+	if err := a.loadClientMethods(); err != nil {
 		return err
 	}
 	return a.checkPlacement(webApp(ctx)) // last, since gates that it provisions ask for the app
@@ -184,20 +184,20 @@ func (a *App) loadSignin(ctx caddy.Context) error {
 		return fmt.Errorf("signin: %w", err)
 	}
 	for _, m := range ms.([]any) {
-		way, ok := m.(WayModule)
+		method, ok := m.(MethodModule)
 		if !ok {
-			return fmt.Errorf("signin: module %T is no way to sign in", m)
+			return fmt.Errorf("signin: module %T is no sign-in method", m)
 		}
-		w, err := way.Way()
+		w, err := method.Method()
 		if err != nil {
 			return fmt.Errorf("signin: %w", err)
 		}
-		for _, other := range a.ways {
+		for _, other := range a.methods {
 			if other.ID() == w.ID() {
 				return fmt.Errorf("signin %s: defined twice; every way has an ID of its own", w.ID())
 			}
 		}
-		a.ways = append(a.ways, w)
+		a.methods = append(a.methods, w)
 		if local, ok := m.(*SigninLocal); ok {
 			if err := local.nameGroups(&a.groups); err != nil {
 				return fmt.Errorf("signin local: %w", err)
@@ -210,7 +210,7 @@ func (a *App) loadSignin(ctx caddy.Context) error {
 			a.limits = limiter.AttemptLimits()
 		}
 	}
-	if err := a.ways.CheckLinks(); err != nil {
+	if err := a.methods.CheckLinks(); err != nil {
 		return err
 	}
 	if a.limits == (signin.AttemptLimits{}) { // of ways that do not say
@@ -224,7 +224,7 @@ func (a *App) loadSignin(ctx caddy.Context) error {
 func (a *App) Start() error {
 	ctx, stop := context.WithCancel(context.Background())
 	a.stop = stop
-	c, err := a.core()
+	c, err := a.runtime()
 	if err != nil {
 		return err
 	}
@@ -245,8 +245,8 @@ func (a *App) Start() error {
 	if a.customers != nil {
 		go a.customers.endDisabled(ctx, c)
 	}
-	for _, way := range a.ways {
-		if watcher, ok := way.(signin.Watcher); ok {
+	for _, method := range a.methods {
+		if watcher, ok := method.(signin.Watcher); ok {
 			go watcher.Watch(ctx)
 		}
 	}
@@ -258,7 +258,7 @@ const reviewEvery = 2 * time.Second
 
 // maintain rotates the signing keys, and closes what users who are gone have
 // open: a reload or an edited file may have taken them out.
-func (a *App) maintain(ctx context.Context, c *core) {
+func (a *App) maintain(ctx context.Context, c *appRuntime) {
 	ticker, review := time.NewTicker(time.Hour), time.NewTicker(reviewEvery)
 	defer ticker.Stop()
 	defer review.Stop()
@@ -268,7 +268,7 @@ func (a *App) maintain(ctx context.Context, c *core) {
 			return
 		case <-review.C:
 			c.server.CloseRequests(func(u session.User) bool {
-				_, current := a.ways.Current(u)
+				_, current := a.methods.Current(u)
 				return !current
 			})
 		case <-ticker.C:
@@ -287,7 +287,7 @@ func (a *App) maintain(ctx context.Context, c *core) {
 
 // followKeys takes over at once what other nodes do to the keys, and gives a store
 // that has lost them those that are known here.
-func (a *App) followKeys(ctx context.Context, c *core) {
+func (a *App) followKeys(ctx context.Context, c *appRuntime) {
 	if !a.engine.Shared() {
 		return
 	}

@@ -60,13 +60,13 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 		return nil, d.Err("the option sso is there twice; put all into one")
 	}
 	var refs []named
-	err := options(d, map[string]func() error{
+	err := parseOptions(d, map[string]func() error{
 		"license": func() (err error) {
 			refs, err = unmarshalLicense(d, &a.License)
 			return err
 		},
 		"issuer": func() error {
-			return checked(d, &a.Issuer, func(raw string) error {
+			return checkedArg(d, &a.Issuer, func(raw string) error {
 				_, err := ParseIssuer(raw)
 				return err
 			})
@@ -97,7 +97,7 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 				return err
 			}
 			a.SigninRaw = append(a.SigninRaw, raw)
-			return onLine(&line, checkNaming(a.SigninRaw))
+			return withLine(&line, checkNaming(a.SigninRaw))
 		},
 		"client": func() error {
 			line := *d
@@ -112,14 +112,14 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 			return nil
 		},
 		"brand": func() error {
-			return options(d, map[string]func() error{
-				"name": func() error { return one(d, &a.Brand.Name) },
-				"logo": func() error { return checked(d, &a.Brand.Logo, func(string) error { return a.Brand.check() }) },
+			return parseOptions(d, map[string]func() error{
+				"name": func() error { return textArg(d, &a.Brand.Name) },
+				"logo": func() error { return checkedArg(d, &a.Brand.Logo, func(string) error { return a.Brand.check() }) },
 				"accent": func() error {
 					if d.CountRemainingArgs() == 0 {
 						return d.Err(`accent: expected a colour in quotes, such as "#7a3ff2"; without them # begins a comment`)
 					}
-					return checked(d, &a.Brand.Accent, func(string) error { return a.Brand.check() })
+					return checkedArg(d, &a.Brand.Accent, func(string) error { return a.Brand.check() })
 				},
 			})
 		},
@@ -191,24 +191,24 @@ func guests(namespace string) []string {
 }
 
 func (s *SessionConfig) unmarshal(d *caddyfile.Dispenser) error {
-	err := options(d, map[string]func() error{
+	err := parseOptions(d, map[string]func() error{
 		"idle":         func() error { return duration(d, &s.Idle) },
 		"lifetime":     func() error { return duration(d, &s.Lifetime) },
 		"outage_grace": func() error { return duration(d, &s.OutageGrace) },
 		"cache":        func() error { return positive(d, &s.Cache) },
 		"per_user":     func() error { return positive(d, &s.PerUser) },
-		"same_site":    func() error { return one(d, &s.SameSite) },
+		"same_site":    func() error { return textArg(d, &s.SameSite) },
 	})
 	if err != nil {
 		return err
 	}
 	checked := *s
 	checked.setDefaults()
-	return onLine(d, checked.validate())
+	return withLine(d, checked.validate())
 }
 
 func (c *CodesConfig) unmarshal(d *caddyfile.Dispenser) error {
-	err := options(d, map[string]func() error{
+	err := parseOptions(d, map[string]func() error{
 		"lifetime":    func() error { return duration(d, &c.Lifetime) },
 		"capacity":    func() error { return positive(d, &c.Capacity) },
 		"per_session": func() error { return positive(d, &c.PerSession) },
@@ -218,7 +218,7 @@ func (c *CodesConfig) unmarshal(d *caddyfile.Dispenser) error {
 	}
 	checked := *c
 	checked.setDefaults()
-	return onLine(d, checked.validate())
+	return withLine(d, checked.validate())
 }
 
 // unmarshalClient reads a client. Syntax:
@@ -251,37 +251,37 @@ func unmarshalClient(d *caddyfile.Dispenser) (*ClientConfig, error) {
 	}
 	c.ID = d.Val()
 	line := *d
-	err := options(d, map[string]func() error{
-		"name":             func() error { return one(d, &c.Name) },
-		"public":           flag(&c.Public),
+	err := parseOptions(d, map[string]func() error{
+		"name":             func() error { return textArg(d, &c.Name) },
+		"public":           boolOption(&c.Public),
 		"secret":           func() error { return secretOption(d, &c.Secret) },
-		"allow_no_pkce":    flag(&c.AllowNoPKCE),
-		"default_audience": flag(&c.DefaultAudience),
-		"disabled":         flag(&c.Disabled),
-		"audience":         func() error { return some(d, &c.Audiences) },
-		"scope":            func() error { return some(d, &c.Scopes) },
-		"project":          func() error { return checked(d, &c.Project, checkProject) },
-		"signin":           func() error { return some(d, &c.Signin) },
+		"allow_no_pkce":    boolOption(&c.AllowNoPKCE),
+		"default_audience": boolOption(&c.DefaultAudience),
+		"disabled":         boolOption(&c.Disabled),
+		"audience":         func() error { return textArgs(d, &c.Audiences) },
+		"scope":            func() error { return textArgs(d, &c.Scopes) },
+		"project":          func() error { return checkedArg(d, &c.Project, checkProject) },
+		"signin":           func() error { return textArgs(d, &c.Signin) },
 		"redirect_uri": func() error {
-			return each(d, &c.RedirectURIs, func(raw string) error {
+			return eachArg(d, &c.RedirectURIs, func(raw string) error {
 				_, err := oauth.ParseRedirectURI(raw)
 				return err
 			})
 		},
 		"fail_auth_url": func() error {
-			return each(d, &c.FailAuthURLs, func(raw string) error {
+			return eachArg(d, &c.FailAuthURLs, func(raw string) error {
 				_, err := oauth.ParseFailAuthURL(raw)
 				return err
 			})
 		},
 		"post_logout_redirect_uri": func() error {
-			return each(d, &c.PostLogoutRedirectURIs, func(raw string) error {
+			return eachArg(d, &c.PostLogoutRedirectURIs, func(raw string) error {
 				_, err := oauth.ParsePostLogoutRedirectURI(raw)
 				return err
 			})
 		},
 		"token_alg": func() error {
-			return checked(d, &c.TokenAlg, func(alg string) error {
+			return checkedArg(d, &c.TokenAlg, func(alg string) error {
 				if !slices.Contains(oauth.TokenAlgs, keys.Algorithm(alg)) {
 					return fmt.Errorf("token_alg %q is unknown; use RS256, ES256, EdDSA or HS256", alg)
 				}
@@ -294,7 +294,7 @@ func unmarshalClient(d *caddyfile.Dispenser) (*ClientConfig, error) {
 		"claim":            func() error { return c.unmarshalClaim(d) },
 		"scope_text":       func() error { return c.unmarshalScopeText(d) },
 		"consent": func() error {
-			return checked(d, &c.Consent, func(mode string) error { return oauth.ConsentMode(mode).Check() })
+			return checkedArg(d, &c.Consent, func(mode string) error { return oauth.ConsentMode(mode).Check() })
 		},
 	})
 	if err != nil {

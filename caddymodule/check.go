@@ -37,10 +37,10 @@ type requestCheck struct {
 // say adds a line. Who wrote the URL is not who reads that in a terminal, so what
 // cannot be seen does not come through.
 func (c *requestCheck) say(format string, values ...any) {
-	c.Lines = append(c.Lines, visible(fmt.Sprintf(format, values...)))
+	c.Lines = append(c.Lines, printableText(fmt.Sprintf(format, values...)))
 }
 
-func visible(text string) string {
+func printableText(text string) string {
 	return strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
 			return utf8.RuneError
@@ -52,7 +52,7 @@ func visible(text string) string {
 // checkRequest answers POST /sso/check, whose body is a URL: it may have secrets,
 // and addresses are logged. Nothing is issued, stored or used up.
 func (adminAPI) checkRequest(w http.ResponseWriter, r *http.Request) error {
-	return withCore(w, r, http.MethodPost, func(c *core) error {
+	return withRuntime(w, r, http.MethodPost, func(c *appRuntime) error {
 		raw, err := endpoint.Body(w, r, endpoint.MaxQuery+1024)
 		if err != nil {
 			return adminError(endpoint.BodyStatus(err), errors.New("the URL could not be read, or is too long"))
@@ -65,12 +65,12 @@ func (adminAPI) checkRequest(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return adminError(http.StatusBadRequest, err)
 		}
-		return answer(w, check)
+		return writeAnswer(w, check)
 	})
 }
 
 // check explains what a URL would get.
-func (c *core) check(ctx context.Context, u *url.URL) (*requestCheck, error) {
+func (c *appRuntime) check(ctx context.Context, u *url.URL) (*requestCheck, error) {
 	check := new(requestCheck)
 	if u.Host != "" && oauth.OriginOf(u) != c.server.Issuer {
 		check.say("The URL is of %s, and the issuer is %s: requests come to this portal only where both are the same.", oauth.OriginOf(u), c.server.Issuer)
@@ -83,12 +83,12 @@ func (c *core) check(ctx context.Context, u *url.URL) (*requestCheck, error) {
 	case "/oauth2/authorize", signin.OpenIDPath:
 		c.checkOpenID(ctx, check, u.RawQuery)
 	default:
-		return nil, fmt.Errorf("%s is no address of an authorization request; expected /api/oauth2/auth, /api/oauth2/sso or /oauth2/authorize, with its query", visible(u.Path))
+		return nil, fmt.Errorf("%s is no address of an authorization request; expected /api/oauth2/auth, /api/oauth2/sso or /oauth2/authorize, with its query", printableText(u.Path))
 	}
 	return check, nil
 }
 
-func (c *core) checkLogin(check *requestCheck, rawQuery string, script bool) {
+func (c *appRuntime) checkLogin(check *requestCheck, rawQuery string, script bool) {
 	check.say("This is a request of the Login API.")
 	request, refusal := loginapi.ParseAuthorize(rawQuery)
 	if script {
@@ -125,7 +125,7 @@ func (c *core) checkLogin(check *requestCheck, rawQuery string, script bool) {
 	check.granted(a, request.Scope)
 }
 
-func (c *core) checkOpenID(ctx context.Context, check *requestCheck, rawQuery string) {
+func (c *appRuntime) checkOpenID(ctx context.Context, check *requestCheck, rawQuery string) {
 	check.say("This is a request of OpenID Connect.")
 	request, refusal := oidc.ParseAuthorize(rawQuery)
 	var a *oauth.Authorization
@@ -215,7 +215,7 @@ func (c *requestCheck) granted(a *oauth.Authorization, asked []string) {
 		c.say("Left out, since the client is not registered for them: %s", strings.Join(leftOut, " "))
 	}
 	c.say("Audience: %s", strings.Join(a.Audience, " "))
-	c.say("Ways to sign in: %s", cmp.Or(strings.Join(a.Ways, ", "), "all"))
+	c.say("Sign-in methods: %s", cmp.Or(strings.Join(a.Methods, ", "), "all"))
 }
 
 func checkCommand() *cobra.Command {
@@ -236,7 +236,7 @@ func printCheck(fl caddycmd.Flags) (int, error) {
 		return caddy.ExitCodeFailedStartup, errors.New("--request is missing; give the URL that the application sends the browser to, in quotes")
 	}
 	var check requestCheck
-	err := send(fl, http.MethodPost, "/sso/check", strings.NewReader(request), func(answer *json.Decoder) error { return answer.Decode(&check) })
+	err := sendAdmin(fl, http.MethodPost, "/sso/check", strings.NewReader(request), func(answer *json.Decoder) error { return answer.Decode(&check) })
 	if err != nil {
 		return caddy.ExitCodeFailedStartup, err
 	}

@@ -27,7 +27,7 @@ func TestCheckExplainsWhatAnAuthorizationURLWouldGet(t *testing.T) {
 		"taken": {portal + login, false, []string{
 			`The client is 2, "Wiki", with a secret.`, "With a session: 302 to https://wiki.example/cb?code=…&state=12345678",
 			"Without a session: 302 to the sign-in page, " + portal + "/sso/sign_in", "Scopes: email",
-			"Left out, since the client is not registered for them: playfab", "Audience: wiki", "Ways to sign in: all",
+			"Left out, since the client is not registered for them: playfab", "Audience: wiki", "Sign-in methods: all",
 		}},
 		"by a fail_auth_url": {portal + login + "&fail_auth_url=https://wiki.example/signed-out", false, []string{
 			"Without a session: 302 to https://wiki.example/signed-out with error=login_required and resume.",

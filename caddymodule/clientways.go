@@ -7,52 +7,52 @@ import (
 	"github.com/caddy-sso/caddy-sso/signin"
 )
 
-// nobody is the ID of no way to sign in.
-const nobody = "-"
+// noMethods is the ID of no sign-in method.
+const noMethods = "-"
 
-// loadClientWays says for each client which ways to sign in count: those that it
+// loadClientMethods says for each client which sign-in methods count: those that it
 // names, or else all but the customers' own.
-func (a *App) loadClientWays() error {
-	common := a.commonWays()
+func (a *App) loadClientMethods() error {
+	common := a.commonMethods()
 	for _, c := range a.Clients {
 		for _, id := range c.Signin {
-			if !a.hasWay(id) {
-				return fmt.Errorf("client %s: %w", c.ID, unknownWay(id))
+			if !a.hasMethod(id) {
+				return fmt.Errorf("client %s: %w", c.ID, unknownMethod(id))
 			}
 		}
 		client, _ := a.clients.Get(c.ID)
-		client.Ways = c.Signin
+		client.Methods = c.Signin
 		if len(c.Signin) == 0 {
-			client.Ways = common
+			client.Methods = common
 		}
 	}
 	return nil
 }
 
-// commonWays are the ways that count for every client, and where no client asked;
+// commonMethods are the ways that count for every client, and where no client asked;
 // nil: all do. The outside providers of customer accounts are left out: a customer
 // decides who is in theirs, and these people are to get at the customer's products
 // alone. Nor is it anybody's business who the customers are.
-func (a *App) commonWays() []string {
+func (a *App) commonMethods() []string {
 	var common []string
-	for _, w := range a.ways {
-		if _, changing := w.(signin.Changing); changing {
+	for _, w := range a.methods {
+		if _, changing := w.(signin.DynamicMethods); changing {
 			continue // customers' own
 		}
-		if _, outside := w.(signin.Redirecting); !outside || !a.License.isCustomers(w.ID()) {
+		if _, outside := w.(signin.ProviderMethod); !outside || !a.License.isCustomers(w.ID()) {
 			common = append(common, w.ID())
 		}
 	}
 	switch len(common) {
-	case len(a.ways):
+	case len(a.methods):
 		return nil
 	case 0:
-		return []string{nobody}
+		return []string{noMethods}
 	}
 	return common
 }
 
-// isCustomers says whether a way to sign in is one of a customer account's.
+// isCustomers says whether a sign-in method is one of a customer account's.
 func (l *LicenseConfig) isCustomers(id string) bool {
 	return l != nil && slices.ContainsFunc(l.CustomerAccounts, func(c *CustomerAccountConfig) bool { return slices.Contains(c.Signin, id) })
 }

@@ -9,14 +9,14 @@ import (
 	"github.com/caddy-sso/caddy-sso/signin"
 )
 
-// password and outside are ways to sign in that only have an ID.
+// password and outside are sign-in methods that only have an ID.
 type password string
 
 func (w password) ID() string                                  { return string(w) }
 func (w password) Current(u session.User) (session.User, bool) { return u, true }
 
 type outside struct {
-	signin.Redirecting
+	signin.ProviderMethod
 	id string
 }
 
@@ -29,16 +29,16 @@ func TestCustomersProvidersCountForTheirProductsAlone(t *testing.T) {
 	local, acme, social := password("local"), outside{id: "acme"}, outside{id: "social"}
 	for name, test := range map[string]struct {
 		license *LicenseConfig
-		ways    signin.Ways
+		ways    signin.Methods
 		named   []string
 		want    []string
 	}{
-		"no License API":                     {nil, signin.Ways{local, acme}, nil, nil},
-		"a customer's provider":              {customers("acme"), signin.Ways{local, acme, social}, nil, []string{"local", "social"}},
-		"a customer who signs in locally":    {customers("local"), signin.Ways{local, social}, nil, nil},
-		"the client names the provider":      {customers("acme"), signin.Ways{local, acme}, []string{"acme"}, []string{"acme"}},
-		"there is nobody but customers":      {customers("acme"), signin.Ways{acme}, nil, []string{nobody}},
-		"the client names fewer than it may": {nil, signin.Ways{local, acme}, []string{"local"}, []string{"local"}},
+		"no License API":                     {nil, signin.Methods{local, acme}, nil, nil},
+		"a customer's provider":              {customers("acme"), signin.Methods{local, acme, social}, nil, []string{"local", "social"}},
+		"a customer who signs in locally":    {customers("local"), signin.Methods{local, social}, nil, nil},
+		"the client names the provider":      {customers("acme"), signin.Methods{local, acme}, []string{"acme"}, []string{"acme"}},
+		"there is nobody but customers":      {customers("acme"), signin.Methods{acme}, nil, []string{noMethods}},
+		"the client names fewer than it may": {nil, signin.Methods{local, acme}, []string{"local"}, []string{"local"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			uri, err := oauth.ParseRedirectURI("https://game.example/cb")
@@ -50,12 +50,12 @@ func TestCustomersProvidersCountForTheirProductsAlone(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			a := &App{License: test.license, ways: test.ways, clients: clients, Clients: []*ClientConfig{{ID: "1", Signin: test.named}}}
-			if err := a.loadClientWays(); err != nil {
+			a := &App{License: test.license, methods: test.ways, clients: clients, Clients: []*ClientConfig{{ID: "1", Signin: test.named}}}
+			if err := a.loadClientMethods(); err != nil {
 				t.Fatal(err)
 			}
-			if !slices.Equal(client.Ways, test.want) {
-				t.Errorf("ways %q, want %q", client.Ways, test.want)
+			if !slices.Equal(client.Methods, test.want) {
+				t.Errorf("ways %q, want %q", client.Methods, test.want)
 			}
 		})
 	}

@@ -27,10 +27,10 @@ func (s *state) storeTime() func(context.Context) (time.Time, error) {
 
 // clockReports are what an operator is told of the clocks, once a minute of each
 // kind. The clock outlives the configuration, whose log may be closed by then.
-type clockReports struct{ apart, far, jumped, unknown seldom.Lines }
+type clockReports struct{ apart, far, jumped, unknown seldom.Throttle }
 
 func (r *clockReports) report(s clock.Status) {
-	warn := func(lines *seldom.Lines, text string, fields ...zap.Field) {
+	warn := func(lines *seldom.Throttle, text string, fields ...zap.Field) {
 		if n := lines.Due(time.Now()); n > 0 {
 			caddy.Log().Named("sso").Warn(text, append(fields, zap.Int("times", n))...)
 		}

@@ -37,15 +37,15 @@ ask the server without it.`,
 			end.Long = "Ends one session, and all that hangs on it.\n\n" +
 				"The ID is that of \"session list\", or its first 16 characters, as logs have them. By these alone Redis can find only\n" +
 				"what this node uses: it takes --user, or is searched in the background, and then the log says what was ended."
-			group(sessions, subcommand("list", "Lists all live sessions", cobra.NoArgs, listSessions), end)
-			group(cmd, sessions, userCommand(), keysCommand(), licenseCommand(), storageCommand(), checkCommand())
+			commandGroup(sessions, subcommand("list", "Lists all live sessions", cobra.NoArgs, listSessions), end)
+			commandGroup(cmd, sessions, userCommand(), keysCommand(), licenseCommand(), storageCommand(), checkCommand())
 		},
 	})
 }
 
-// group makes cmd a command that only has others below it. Cobra itself answers a
+// commandGroup makes cmd a command that only has others below it. Cobra itself answers a
 // name that is none of them with help, and success.
-func group(cmd *cobra.Command, below ...*cobra.Command) {
+func commandGroup(cmd *cobra.Command, below ...*cobra.Command) {
 	cmd.AddCommand(below...)
 	cmd.SuggestionsMinimumDistance = 2 // what cobra has for its root
 	cmd.Args = cobra.ArbitraryArgs
@@ -91,7 +91,7 @@ func subcommand(use, short string, args cobra.PositionalArgs, run func(caddycmd.
 func listSessions(fl caddycmd.Flags) (int, error) {
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "ID\tUSER\tGROUPS\tBEGUN\tLAST SEEN\tFROM\tENDS AT THE LATEST")
-	err := call(fl, http.MethodGet, "/sso/sessions", func(answer *json.Decoder) error {
+	err := callAdmin(fl, http.MethodGet, "/sso/sessions", func(answer *json.Decoder) error {
 		if _, err := answer.Token(); err != nil {
 			return err
 		}
@@ -120,25 +120,25 @@ func endSession(fl caddycmd.Flags) (int, error) {
 	if user := fl.String("user"); user != "" {
 		path += "?" + url.Values{"user": {user}}.Encode()
 	}
-	n, err := end(fl, path)
+	n, err := endAtAdmin(fl, path)
 	if err == nil && n.Searching {
 		err = errors.New("the session is not ended yet: the whole store is being searched for it, and the log of Caddy says what was ended; " +
 			"by all of the ID, as caddy sso session list has it, or with --user, it ends at once")
 	}
-	return edited(err)
+	return editedExit(err)
 }
 
 func endUser(fl caddycmd.Flags) (int, error) {
-	n, err := end(fl, "/sso/users/"+url.PathEscape(fl.Arg(0)))
+	n, err := endAtAdmin(fl, "/sso/users/"+url.PathEscape(fl.Arg(0)))
 	if err == nil && n.Searching {
 		fmt.Fprintln(os.Stderr, "The whole store is being searched for more that is on no list of the user, such as of an earlier version; the log of Caddy says what was ended.")
 	}
-	return edited(err)
+	return editedExit(err)
 }
 
-// end asks for something to be ended, and prints how much that was.
-func end(fl caddycmd.Flags, path string) (n ended, err error) {
-	err = call(fl, http.MethodDelete, path, func(answer *json.Decoder) error { return answer.Decode(&n) })
+// endAtAdmin asks for something to be ended, and prints how much that was.
+func endAtAdmin(fl caddycmd.Flags, path string) (n ended, err error) {
+	err = callAdmin(fl, http.MethodDelete, path, func(answer *json.Decoder) error { return answer.Decode(&n) })
 	if err != nil {
 		return n, err
 	}
@@ -149,13 +149,13 @@ func end(fl caddycmd.Flags, path string) (n ended, err error) {
 	return n, nil
 }
 
-// call asks the admin API, and hands its answer to read.
-func call(fl caddycmd.Flags, method, path string, read func(answer *json.Decoder) error) error {
-	return send(fl, method, path, nil, read)
+// callAdmin asks the admin API, and hands its answer to read.
+func callAdmin(fl caddycmd.Flags, method, path string, read func(answer *json.Decoder) error) error {
+	return sendAdmin(fl, method, path, nil, read)
 }
 
-// send is call with a body.
-func send(fl caddycmd.Flags, method, path string, body io.Reader, read func(answer *json.Decoder) error) error {
+// sendAdmin is call with a body.
+func sendAdmin(fl caddycmd.Flags, method, path string, body io.Reader, read func(answer *json.Decoder) error) error {
 	server, err := serverOf(fl)
 	if err != nil {
 		return fmt.Errorf("finding the admin API: %w; nothing was asked", err)

@@ -189,7 +189,7 @@ type ClientConfig struct {
 	// false.
 	AllowNoPKCE bool `json:"allow_no_pkce,omitempty"`
 
-	// The IDs of the ways to sign in that count for the client and its gates.
+	// The IDs of the sign-in methods that count for the client and its gates.
 	// Default: all but the outside providers of the License API's customer
 	// accounts, whose users are to get at their products alone.
 	Signin []string `json:"signin,omitempty"`
@@ -308,7 +308,7 @@ func (c *ClientConfig) client() (*oauth.Client, error) {
 		return nil, err
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Claims)) {
-		out.Claims = append(out.Claims, oauth.ExtraClaim{Name: name, Value: c.Claims[name]})
+		out.Claims = append(out.Claims, oauth.CustomClaim{Name: name, Value: c.Claims[name]})
 	}
 	setDefault(&out.Name, "Application "+c.ID)
 	setDefault(&out.TokenAlg, keys.RS256)

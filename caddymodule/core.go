@@ -31,9 +31,9 @@ var errUnavailable = storage.ErrUnavailable
 // Policy stays outside: it may change with every reload.
 var states = caddy.NewUsagePool()
 
-// pooling is held while the pool is entered: a constructor that fails would
+// poolMutex is held while the pool is entered: a constructor that fails would
 // fail for whoever comes at the same time, too.
-var pooling sync.Mutex
+var poolMutex sync.Mutex
 
 // A state is one store and what is kept in memory over it.
 type state struct {
@@ -45,10 +45,10 @@ type state struct {
 	verified *oauth.VerifiedCache
 	searches *oauth.Searches
 	codes    *codes.Codes
-	attempts *attempts.Counts
-	secrets  *attempts.Counts // a count of its own, since a wrong secret costs next to nothing
-	allowed  *attempts.Counts // what users are given; a count of its own, too
-	keys     keys.Memory      // where the store keeps the signing keys, too
+	attempts *attempts.Limiter
+	secrets  *attempts.Limiter // a count of its own, since a wrong secret costs next to nothing
+	allowed  *attempts.Limiter // what users are given; a count of its own, too
+	keys     keys.Memory       // where the store keeps the signing keys, too
 }
 
 // Destruct implements caddy.Destructor.
@@ -63,8 +63,8 @@ func (s *state) Destruct() error {
 	return nil
 }
 
-// A core is an open store under the policy of one configuration.
-type core struct {
+// A appRuntime is an open store under the policy of one configuration.
+type appRuntime struct {
 	state  *state
 	engine string // the name of the storage's module
 	server *oauth.Server
@@ -80,9 +80,9 @@ type core struct {
 	users    atomic.Int64 // requests that hold the store, and the app itself
 }
 
-// core opens the store, once. An app that failed to tries again at the next
+// runtime opens the store, once. An app that failed to tries again at the next
 // request, since apps start in no fixed order and stores come and go.
-func (a *App) core() (*core, error) {
+func (a *App) runtime() (*appRuntime, error) {
 	if c := a.opened.Load(); c != nil {
 		return c, nil
 	}
@@ -99,18 +99,18 @@ func (a *App) core() (*core, error) {
 		return nil, errUnavailable
 	}
 	identity := a.engine.Identity()
-	pooling.Lock()
+	poolMutex.Lock()
 	v, _, err := states.LoadOrNew(identity, func() (caddy.Destructor, error) { return a.newState() })
-	pooling.Unlock()
+	poolMutex.Unlock()
 	if err != nil {
 		return nil, fmt.Errorf("opening the storage: %w", err)
 	}
-	c := a.newCore(v.(*state), identity)
-	for _, way := range a.ways {
-		if opener, ok := way.(signin.Opener); ok {
+	c := a.newRuntime(v.(*state), identity)
+	for _, method := range a.methods {
+		if opener, ok := method.(signin.Opener); ok {
 			if err := opener.Open(c.state.store); err != nil {
 				c.release()
-				return nil, fmt.Errorf("signin %s: %w", way.ID(), err)
+				return nil, fmt.Errorf("signin %s: %w", method.ID(), err)
 			}
 		}
 	}
@@ -138,7 +138,7 @@ func (a *App) newState() (*state, error) {
 		clock:    clk,
 		store:    store,
 		engine:   engine,
-		cache:    session.NewCache(store, session.CacheOptions{Capacity: a.Session.Cache, Now: clk.Now, Logger: logStored(new(seldom.Kinds))}),
+		cache:    session.NewCache(store, session.CacheOptions{Capacity: a.Session.Cache, Now: clk.Now, Logger: logStored(new(seldom.ByKind))}),
 		verified: oauth.NewVerifiedCache(store, oauth.VerifiedOptions{Now: clk.Now}),
 		searches: oauth.NewSearches(func() *zap.Logger { return caddy.Log().Named("sso") }),
 		attempts: attempts.New(),
@@ -158,7 +158,7 @@ func (a *App) newState() (*state, error) {
 
 // logStored writes what went wrong with something in the store. It outlives the
 // configuration, whose log may be closed by then.
-func logStored(failures *seldom.Kinds) func(what string, err error) {
+func logStored(failures *seldom.ByKind) func(what string, err error) {
 	return func(what string, err error) {
 		failures.Logger(caddy.Log().Named("sso")).Warn("storage", zap.String("record", what), zap.Error(err))
 	}
@@ -170,7 +170,7 @@ func logForgotten(endings int) {
 		zap.Int("endings", endings))
 }
 
-func (a *App) newCore(s *state, identity string) *core {
+func (a *App) newRuntime(s *state, identity string) *appRuntime {
 	format := records.Format(a.RecordFormat)
 	sessions := session.New(s.cache, a.Session.policy(format))
 	vault := a.vault
@@ -178,7 +178,7 @@ func (a *App) newCore(s *state, identity string) *core {
 		vault = own
 	}
 	audit := oauth.NewAudit(a.log.Named("audit"))
-	c := &core{
+	c := &appRuntime{
 		state: s, identity: identity, audit: audit,
 		engine: a.engine.(caddy.Module).CaddyModule().ID.Name(),
 		server: &oauth.Server{
@@ -193,30 +193,30 @@ func (a *App) newCore(s *state, identity string) *core {
 			}),
 			Grants:   oauth.NewGrants(s.store, sessions),
 			Verified: oauth.NewVerifiedTokens(s.verified),
-			Users:    a.groups.Distinct(a.ways.Apart(a.clients), a.log.Named("signin")),
-			Named:    a.ways.Called,
-			Outside:  a.ways.Outside,
-			OwnID:    a.ways.OwnID,
+			Users:    a.groups.Distinct(a.methods.Apart(a.clients), a.log.Named("signin")),
+			Named:    a.methods.Called,
+			Outside:  a.methods.Providers,
+			OwnID:    a.methods.OwnID,
 			Store:    s.store,
 			Secrets:  s.secrets,
 			Audit:    audit,
-			LeftOut:  oauth.NewLeftOutScopes(a.log),
+			LeftOut:  oauth.NewDroppedScopes(a.log),
 			Now:      s.clock.Now,
 			Stamp:    s.clock.Earlier,
 
-			OtherSubject: a.ways.OtherSubject,
+			OtherSubject: a.methods.OtherSubject,
 			Allowance:    s.allowed,
 		},
 	}
-	c.rechecks = signin.NewRechecks(c.server, a.ways, a.log.Named("signin"))
-	c.disabled = &signin.Disabled{Server: c.server, Ways: a.ways, Log: a.log.Named("signin")}
+	c.rechecks = signin.NewRechecks(c.server, a.methods, a.log.Named("signin"))
+	c.disabled = &signin.Disabled{Server: c.server, Methods: a.methods, Log: a.log.Named("signin")}
 	c.license, c.signature = a.newLicenseAPI(c.server, vault)
 	c.users.Store(1)
 	return c
 }
 
 // hold keeps the store open for a request. False means that it is closed.
-func (c *core) hold() bool {
+func (c *appRuntime) hold() bool {
 	for {
 		n := c.users.Load()
 		if n == 0 {
@@ -231,9 +231,9 @@ func (c *core) hold() bool {
 // rejoin is hold for a late request: Caddy cleans a configuration up while its
 // servers still read from connections that they have. Such a request goes by
 // the old configuration, on the store that the next one has open.
-func (c *core) rejoin() bool {
-	pooling.Lock()
-	defer pooling.Unlock()
+func (c *appRuntime) rejoin() bool {
+	poolMutex.Lock()
+	defer poolMutex.Unlock()
 	if _, open := states.References(c.identity); !open {
 		return false
 	}
@@ -253,13 +253,13 @@ func (c *core) rejoin() bool {
 
 // release ends a hold; the last one closes the store, unless another
 // configuration uses it.
-func (c *core) release() {
+func (c *appRuntime) release() {
 	if c.users.Add(-1) == 0 {
 		c.leave()
 	}
 }
 
-func (c *core) leave() {
+func (c *appRuntime) leave() {
 	if _, err := states.Delete(c.identity); err != nil {
 		caddy.Log().Named("sso").Error("closing the storage", zap.Error(err))
 	}
@@ -274,8 +274,8 @@ func (a *App) sessionCookie() session.Cookie {
 	return c
 }
 
-// from is where Caddy believes a request to come from.
-func from(r *http.Request) oauth.Origin {
+// requestOrigin is where Caddy believes a request to come from.
+func requestOrigin(r *http.Request) oauth.Origin {
 	ip, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
 	return oauth.Origin(ip)
 }

@@ -49,7 +49,7 @@ a provider needs, edit the line: its members are those of the JSON configuration
 	flags.String("name", "", "What the button calls the provider, if it is not its ID")
 	flags.StringArray("scope", nil, "What the provider is asked for, if it is not profile and email; may be repeated")
 	flags.StringArray("claim", nil, "Ours=theirs: the provider's name for a claim, such as groups=roles; may be repeated")
-	group(customer, add,
+	commandGroup(customer, add,
 		customersFileCommand("disable <code>", "Lets nobody sign in for a customer, and keeps the line", cobra.ExactArgs(1), disableCustomer),
 		customersFileCommand("enable <code>", "Lets a customer's users sign in again", cobra.ExactArgs(1), enableCustomer),
 		customersFileCommand("remove <code>", "Removes a customer's line", cobra.ExactArgs(1), removeCustomer),
@@ -67,13 +67,13 @@ func customersFileCommand(use, short string, args cobra.PositionalArgs, run func
 	return cmd
 }
 
-// list is a flag that may be repeated. GetStringArray takes one empty value for none.
-func list(fl caddycmd.Flags, name string) []string {
+// listArg is a flag that may be repeated. GetStringArray takes one empty value for none.
+func listArg(fl caddycmd.Flags, name string) []string {
 	return fl.Lookup(name).Value.(interface{ GetSlice() []string }).GetSlice()
 }
 
 func addCustomer(fl caddycmd.Flags) (int, error) {
-	r := customerRecord{Code: fl.Arg(0), Products: list(fl, "product"), Signin: list(fl, "signin"), EmailDomains: list(fl, "email-domain")}
+	r := customerRecord{Code: fl.Arg(0), Products: listArg(fl, "product"), Signin: listArg(fl, "signin"), EmailDomains: listArg(fl, "email-domain")}
 	provider, err := customerProviderOf(fl, r.Code)
 	if err != nil {
 		return caddy.ExitCodeFailedStartup, err
@@ -93,16 +93,16 @@ func addCustomer(fl caddycmd.Flags) (int, error) {
 			fmt.Printf("At its provider, register the redirect URI <issuer of the portal>/sso/callback/%s\n", cmp.Or(fl.String("id"), r.Code))
 		}
 	}
-	return edited(err)
+	return editedExit(err)
 }
 
 // customerProviderOf is the provider that the flags describe, nil where they do not.
 func customerProviderOf(fl caddycmd.Flags, code string) (json.RawMessage, error) {
 	p := SigninOIDC{
 		ID: fl.String("id"), Issuer: fl.String("issuer"), ClientID: fl.String("client-id"), ClientSecret: fl.String("client-secret"),
-		Name: fl.String("name"), Scopes: list(fl, "scope"),
+		Name: fl.String("name"), Scopes: listArg(fl, "scope"),
 	}
-	for _, claim := range list(fl, "claim") {
+	for _, claim := range listArg(fl, "claim") {
 		ours, theirs, ok := strings.Cut(claim, "=")
 		if !ok {
 			return nil, fmt.Errorf("--claim %q: expected ours=theirs, such as groups=roles", claim)
@@ -148,7 +148,7 @@ func changedCustomer(fl caddycmd.Flags, says string, change func(t *customersTex
 	if err == nil {
 		fmt.Printf(says+"\n", code)
 	}
-	return edited(err)
+	return editedExit(err)
 }
 
 func disableCustomer(fl caddycmd.Flags) (int, error) {
@@ -183,10 +183,10 @@ func listCustomers(fl caddycmd.Flags) (int, error) {
 		if r.Disabled {
 			may = "no"
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", r.Code, strings.Join(r.Products, " "), strings.Join(r.account().Ways, " "), strings.Join(r.EmailDomains, " "), may)
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", r.Code, strings.Join(r.Products, " "), strings.Join(r.account().Methods, " "), strings.Join(r.EmailDomains, " "), may)
 	}
 	if err := table.Flush(); err != nil {
 		return caddy.ExitCodeFailedStartup, fmt.Errorf("printing customers: %w", err)
 	}
-	return edited(errors.Join(problems...))
+	return editedExit(errors.Join(problems...))
 }

@@ -34,7 +34,7 @@ func TestAWrongLineOfCustomersIsLoggedAndLosesNobodyElse(t *testing.T) {
 		"a code with blanks":           {`{"code":"a b","products":["demo"],"signin":["local"]}`, []string{`customer \"a b\"`, "short code without spaces"}, false},
 		"a code with another alphabet": {`{"code":"аcme","products":["demo"],"signin":["local"]}`, []string{"short code without spaces"}, false},
 		"no products":                  {`{"code":"x","signin":["local"]}`, []string{"has no products"}, false},
-		"no way to sign in":            {`{"code":"x","products":["demo"]}`, []string{"has no way to sign in"}, false},
+		"no sign-in method":            {`{"code":"x","products":["demo"]}`, []string{"has no sign-in method"}, false},
 		"a domain that is none":        {`{"code":"x","products":["demo"],"signin":["local"],"email_domains":["@acme"]}`, []string{`email_domain \"@acme\"`}, false},
 		"a way that is unknown":        {`{"code":"x","products":["demo"],"signin":["google"]}`, []string{`signin \"google\" is unknown`}, false},
 		"a provider for everybody":     {`{"code":"x","products":["demo"],"signin":["shared-page"]}`, []string{`signin \"shared-page\" is a provider of the Caddyfile that counts for every client`}, false},
@@ -121,7 +121,7 @@ type customersFixture struct {
 func newCustomersFixture(t *testing.T, text string) *customersFixture {
 	t.Helper()
 	a := &App{License: new(LicenseConfig), log: zap.NewNop()}
-	a.ways = signin.Ways{mustLocal(t)}
+	a.methods = signin.Methods{mustLocal(t)}
 	var err error
 	if a.clients, err = oauth.NewClients(nil); err != nil {
 		t.Fatal(err)
@@ -171,7 +171,7 @@ func TestCustomersWhoComeAndGoLeaveNothingRunning(t *testing.T) {
 	for i := range 200 {
 		f.changed(customerAt("acme", fmt.Sprintf("acme%d", i%3), provider, "") + customerAt("other", "other", provider, fmt.Sprintf(`,"email_domains":["%d.example"]`, i)))
 		for _, id := range []string{fmt.Sprintf("acme%d", i%3), "other"} {
-			if _, err := f.ByID(id).(signin.Redirecting).Start(t.Context(), signin.Departure{State: "s", Nonce: "n", Verifier: strings.Repeat("v", 43)}); err != nil {
+			if _, err := f.ByID(id).(signin.ProviderMethod).Start(t.Context(), signin.ProviderRequest{State: "s", Nonce: "n", Verifier: strings.Repeat("v", 43)}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -258,7 +258,7 @@ func TestCustomersAreEditedByCommand(t *testing.T) {
 		want string
 	}{
 		"a code twice":         {add("ACME", "--signin", "local"), `there is a customer \"ACME\" in the file`},
-		"no way to sign in":    {add("red"), "has no way to sign in"},
+		"no sign-in method":    {add("red"), "has no sign-in method"},
 		"no product":           {[]string{"license", "customer", "add", "red", "--file", path, "--signin", "local"}, "has no products"},
 		"half a provider":      {add("red", "--issuer", "https://login.red.example"), "client_id is missing"},
 		"a provider's flag":    {add("red", "--signin", "local", "--scope", "email"), "expected --issuer and --client-id"},

@@ -36,7 +36,7 @@ type customerProvider struct {
 	text   string // as on the line
 	secret string // as on the line: with placeholders
 
-	make func(secret string, log *zap.Logger) (signin.Way, error)
+	make func(secret string, log *zap.Logger) (signin.Method, error)
 }
 
 // maxCustomerProviders bounds the sign-in methods of one customer.
@@ -95,15 +95,15 @@ func (c *customerRecord) check() error {
 		}
 	}
 	if len(c.own)+len(c.Signin) == 0 {
-		return errors.New("has no way to sign in; add one of its own to providers, or to signin the ID of one of the Caddyfile")
+		return errors.New("has no sign-in method; add one of its own to providers, or to signin the ID of one of the Caddyfile")
 	}
 	return c.account().Validate()
 }
 
-// account is the customer account, with all ways to sign in that count for it.
+// account is the customer account, with all sign-in methods that count for it.
 func (c *customerRecord) account() *oauth.CustomerAccount {
-	a := &oauth.CustomerAccount{Code: c.Code, EmailDomains: c.EmailDomains, Products: c.Products, Ways: c.Signin}
-	a.Ways = append(slices.Clone(c.Signin), c.providerIDs()...)
+	a := &oauth.CustomerAccount{Code: c.Code, EmailDomains: c.EmailDomains, Products: c.Products, Methods: c.Signin}
+	a.Methods = append(slices.Clone(c.Signin), c.providerIDs()...)
 	return a
 }
 
@@ -137,10 +137,10 @@ func parseCustomerProvider(code string, raw json.RawMessage) (customerProvider, 
 		}
 		s.mark = customerMark(code, "oidc", s.Issuer, s.ClientID)
 		p.id, p.secret, subject = s.ID, s.ClientSecret, s.Subject
-		p.make = func(secret string, log *zap.Logger) (signin.Way, error) {
+		p.make = func(secret string, log *zap.Logger) (signin.Method, error) {
 			made := s.SigninOIDC
 			made.secret, made.log = secret, log
-			return made.Way()
+			return made.Method()
 		}
 	case "trusted":
 		var s struct {
@@ -152,10 +152,10 @@ func parseCustomerProvider(code string, raw json.RawMessage) (customerProvider, 
 		}
 		s.mark = customerMark(code, "trusted", s.URL, "")
 		p.id, p.secret, subject = s.ID, s.Secret, s.Subject
-		p.make = func(secret string, log *zap.Logger) (signin.Way, error) {
+		p.make = func(secret string, log *zap.Logger) (signin.Method, error) {
 			made := s.SigninTrusted
 			made.secret, made.log = secret, log
-			return made.Way()
+			return made.Method()
 		}
 	default:
 		err = fmt.Errorf("method %q is unknown; expected oidc or trusted", kind.Method)

@@ -111,9 +111,9 @@ func TestNobodyLearnsWhoTheCustomersAre(t *testing.T) {
 				v := w.visitor()
 				got := v.get(page.url)
 				offered := starts(got)
-				for _, way := range page.ways {
-					if offered[way] == "" {
-						t.Errorf("%s: %s is not offered: %s", where, way, got.body)
+				for _, method := range page.ways {
+					if offered[method] == "" {
+						t.Errorf("%s: %s is not offered: %s", where, method, got.body)
 					}
 				}
 				if len(offered) != len(page.ways) {

@@ -27,7 +27,7 @@ const (
 // disabled: so that it is not back when a customer is enabled again, and whoever had
 // got into its provider is out. While a customer is disabled nothing of it counts in
 // any case. It works until the context ends.
-func (c *customers) endDisabled(ctx context.Context, on *core) {
+func (c *customers) endDisabled(ctx context.Context, on *appRuntime) {
 	e := &customersEnding{customers: c, on: on}
 	ticker := time.NewTicker(disabledEvery)
 	defer ticker.Stop()
@@ -52,7 +52,7 @@ func (c *customers) endDisabled(ctx context.Context, on *core) {
 // customersEnding knows of which disabled customers everything was ended.
 type customersEnding struct {
 	*customers
-	on *core
+	on *appRuntime
 
 	ended      map[string]bool // by code and IDs; nil: the store was not asked yet
 	remembered string          // by the store: all who are disabled, as a sum; "" where nobody is
@@ -83,7 +83,7 @@ func (e *customersEnding) look(ctx context.Context) error {
 			codes, ids = append(codes, code), append(ids, disabled[code]...)
 		}
 	}
-	if err := e.endWays(ctx, e.on, codes, ids); err != nil {
+	if err := e.endMethods(ctx, e.on, codes, ids); err != nil {
 		return err
 	}
 	e.ended = names
@@ -106,12 +106,12 @@ func (e *customersEnding) remember(ctx context.Context, store storage.Store, sum
 	return nil
 }
 
-// endWays ends all sessions and lasting grants that began by ways to sign in.
-func (c *customers) endWays(ctx context.Context, on *core, codes, ids []string) error {
+// endMethods ends all sessions and lasting grants that began by sign-in methods.
+func (c *customers) endMethods(ctx context.Context, on *appRuntime, codes, ids []string) error {
 	if len(ids) == 0 {
 		return nil // who signs in by a way of the Caddyfile is not the customer's alone
 	}
-	search, err := on.state.searches.Ways(on.server, ids)
+	search, err := on.state.searches.Methods(on.server, ids)
 	if err != nil {
 		return err
 	}

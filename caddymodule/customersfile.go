@@ -31,17 +31,17 @@ type customers struct {
 // A customerSet is the customers of one version of the file. It does not change.
 type customerSet struct {
 	accounts map[string]*oauth.CustomerAccount // by code; without those that are disabled
-	ways     map[string]customerWay            // theirs, by ID
+	methods  map[string]customerMethod         // theirs, by ID
 
 	codes    map[string]string   // of all lines: the code, by its lower case
 	ids      map[string]string   // of the providers of all lines, in lower case: whose each is
 	disabled map[string][]string // the IDs of the providers of who is disabled, by code
 }
 
-// A customerWay is a way to sign in with what it was made of, so that it is made anew
+// A customerMethod is a sign-in method with what it was made of, so that it is made anew
 // only where that has changed.
-type customerWay struct {
-	signin.Way
+type customerMethod struct {
+	signin.Method
 	whose string
 	text  string
 	sum   [sha256.Size]byte // of the secret
@@ -49,7 +49,7 @@ type customerWay struct {
 
 func newCustomerSet() *customerSet {
 	return &customerSet{
-		accounts: map[string]*oauth.CustomerAccount{}, ways: map[string]customerWay{},
+		accounts: map[string]*oauth.CustomerAccount{}, methods: map[string]customerMethod{},
 		codes: map[string]string{}, ids: map[string]string{}, disabled: map[string][]string{},
 	}
 }
@@ -66,16 +66,16 @@ func newCustomers(a *App, path string) *customers {
 // customersID is no way's: it has blanks. An error at the start names it.
 const customersID = "of customers"
 
-// ID implements [signin.Way].
+// ID implements [signin.Method].
 func (c *customers) ID() string { return customersID }
 
-// Current implements [signin.Way]: nobody signs in by what stands for others.
+// Current implements [signin.Method]: nobody signs in by what stands for others.
 func (c *customers) Current(u session.User) (session.User, bool) { return u, false }
 
-// ByID implements [signin.Changing].
-func (c *customers) ByID(id string) signin.Way {
-	if way, there := c.now.Load().ways[id]; there {
-		return way.Way
+// ByID implements [signin.DynamicMethods].
+func (c *customers) ByID(id string) signin.Method {
+	if method, there := c.now.Load().methods[id]; there {
+		return method.Method
 	}
 	return nil
 }
@@ -92,14 +92,14 @@ func (c *customers) Open(store storage.Store) error {
 // Watch implements [signin.Watcher]: it follows the file.
 func (c *customers) Watch(ctx context.Context) {
 	c.file.Watch(ctx)
-	for _, way := range c.now.Load().ways {
-		way.close()
+	for _, method := range c.now.Load().methods {
+		method.close()
 	}
 }
 
 // close lets go of what a way has open. Sign-ins that are under way go on.
-func (w customerWay) close() {
-	if closing, ok := w.Way.(interface{ Close() }); ok {
+func (w customerMethod) close() {
+	if closing, ok := w.Method.(interface{ Close() }); ok {
 		closing.Close()
 	}
 }
@@ -128,14 +128,14 @@ func (d *customersDraft) add(r *customerRecord) error {
 	if err := d.checkNames(r); err != nil {
 		return err
 	}
-	ways := make([]customerWay, 0, len(r.own))
+	methods := make([]customerMethod, 0, len(r.own))
 	if !r.Disabled {
 		for _, p := range r.own {
-			way, err := d.way(r.Code, p)
+			method, err := d.method(r.Code, p)
 			if err != nil {
 				return fmt.Errorf("provider %q: %w", p.id, err)
 			}
-			ways = append(ways, way)
+			methods = append(methods, method)
 		}
 	}
 	d.set.codes[strings.ToLower(r.Code)] = r.Code
@@ -146,8 +146,8 @@ func (d *customersDraft) add(r *customerRecord) error {
 		d.set.disabled[r.Code] = r.providerIDs()
 		return nil
 	}
-	for _, way := range ways {
-		d.set.ways[way.ID()] = way
+	for _, method := range methods {
+		d.set.methods[method.ID()] = method
 	}
 	d.set.accounts[r.Code] = r.account()
 	for _, product := range r.Products {
@@ -158,7 +158,7 @@ func (d *customersDraft) add(r *customerRecord) error {
 	return nil
 }
 
-// checkNames refuses codes and IDs that others have, and ways to sign in that a line
+// checkNames refuses codes and IDs that others have, and sign-in methods that a line
 // cannot name. Those that differ in case alone are hardly meant to be two.
 func (d *customersDraft) checkNames(r *customerRecord) error {
 	for _, c := range d.app.License.CustomerAccounts {
@@ -173,7 +173,7 @@ func (d *customersDraft) checkNames(r *customerRecord) error {
 		if whose, taken := d.set.ids[strings.ToLower(p.id)]; taken {
 			return fmt.Errorf("provider %q is one of customer %q; give each an ID of its own", p.id, whose)
 		}
-		if slices.ContainsFunc(d.app.ways, func(w signin.Way) bool { return strings.EqualFold(w.ID(), p.id) }) {
+		if slices.ContainsFunc(d.app.methods, func(w signin.Method) bool { return strings.EqualFold(w.ID(), p.id) }) {
 			return fmt.Errorf("provider %q: the Caddyfile has a signin of this ID; choose another", p.id)
 		}
 	}
@@ -189,19 +189,19 @@ func (d *customersDraft) checkNames(r *customerRecord) error {
 // Caddyfile. An outside provider there counts for every client, unless it is a
 // customer's already: its users would get at more than the customer's products.
 func (a *App) checkShared(id string) error {
-	i := slices.IndexFunc(a.ways, func(w signin.Way) bool { return w.ID() == id && id != customersID })
+	i := slices.IndexFunc(a.methods, func(w signin.Method) bool { return w.ID() == id && id != customersID })
 	if i < 0 {
-		return unknownWay(id)
+		return unknownMethod(id)
 	}
-	if _, outside := a.ways[i].(signin.Redirecting); outside && !a.License.isCustomers(id) {
+	if _, outside := a.methods[i].(signin.ProviderMethod); outside && !a.License.isCustomers(id) {
 		return fmt.Errorf("signin %q is a provider of the Caddyfile that counts for every client; put it into providers of this line instead", id)
 	}
 	return nil
 }
 
-// way is a provider of the line: that of before, where it has not changed.
-func (d *customersDraft) way(code string, p customerProvider) (customerWay, error) {
-	before, there := d.before.ways[p.id]
+// method is a provider of the line: that of before, where it has not changed.
+func (d *customersDraft) method(code string, p customerProvider) (customerMethod, error) {
+	before, there := d.before.methods[p.id]
 	same := there && before.whose == code && before.text == p.text
 	secret, err := readSecret(p.secret)
 	if err != nil && same {
@@ -209,7 +209,7 @@ func (d *customersDraft) way(code string, p customerProvider) (customerWay, erro
 		return before, nil
 	}
 	if err != nil {
-		return customerWay{}, fmt.Errorf("secret: %w", err)
+		return customerMethod{}, fmt.Errorf("secret: %w", err)
 	}
 	sum := sha256.Sum256([]byte(secret))
 	if same && before.sum == sum {
@@ -217,10 +217,10 @@ func (d *customersDraft) way(code string, p customerProvider) (customerWay, erro
 	}
 	made, err := p.make(secret, d.log)
 	if err != nil {
-		return customerWay{}, err
+		return customerMethod{}, err
 	}
-	if err := append(slices.Clone(d.app.ways), made).CheckLinks(); err != nil {
-		return customerWay{}, err
+	if err := append(slices.Clone(d.app.methods), made).CheckLinks(); err != nil {
+		return customerMethod{}, err
 	}
 	if provider, ok := made.(*signin.Provider); ok && d.app.clients.UseAvatar() {
 		provider.UseAvatar()
@@ -228,7 +228,7 @@ func (d *customersDraft) way(code string, p customerProvider) (customerWay, erro
 	if opener, ok := made.(signin.Opener); ok {
 		err = opener.Open(d.store)
 	}
-	return customerWay{Way: made, whose: code, text: p.text, sum: sum}, err
+	return customerMethod{Method: made, whose: code, text: p.text, sum: sum}, err
 }
 
 // Lost implements [linefile.Draft].
@@ -244,9 +244,9 @@ func (d *customersDraft) Lost() string {
 // Commit implements [linefile.Draft].
 func (d *customersDraft) Commit() {
 	d.now.Store(d.set)
-	for id, way := range d.before.ways {
-		if d.set.ways[id].Way != way.Way {
-			way.close()
+	for id, method := range d.before.methods {
+		if d.set.methods[id].Method != method.Method {
+			method.close()
 		}
 	}
 	for i, note := range d.notes {
@@ -260,8 +260,8 @@ func (d *customersDraft) Commit() {
 
 // Interface guards
 var (
-	_ signin.Changing = (*customers)(nil)
-	_ signin.Opener   = (*customers)(nil)
-	_ signin.Watcher  = (*customers)(nil)
-	_ oauth.Accounts  = (*customers)(nil)
+	_ signin.DynamicMethods = (*customers)(nil)
+	_ signin.Opener         = (*customers)(nil)
+	_ signin.Watcher        = (*customers)(nil)
+	_ oauth.Accounts        = (*customers)(nil)
 )

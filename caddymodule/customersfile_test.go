@@ -102,7 +102,7 @@ func TestACustomerWhoIsAddedWhileCaddyRunsActivatesByBothGrants(t *testing.T) {
 	if got := c.activate("acme", "id_token", access); got.body != "the backend" {
 		t.Errorf("by token: %s: %s", got.Status, got.body)
 	}
-	// It is nobody else's way to sign in.
+	// It is nobody else's sign-in method.
 	for _, path := range []string{"/sso/sign_in", "/sso/account", "/sso/sign_in?" + authorize("1", "http://"+c.site+"/oauth2/callback")} {
 		if got := c.visitor().get("http://" + c.portal + path); strings.Contains(strings.ToLower(got.body), "acme") {
 			t.Errorf("%s names the customer: %s", path, got.body)

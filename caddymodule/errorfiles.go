@@ -33,7 +33,7 @@ func (p *placed) fixesPath(h *placed) bool {
 	if !strings.Contains(r.URI, "{http.matchers.file.") {
 		return p.guards(h)
 	}
-	for _, s := range p.way { // as try_files does
+	for _, s := range p.steps { // as try_files does
 		for _, set := range s.sets {
 			for _, m := range set {
 				if file, ok := m.(*fileserver.MatchFile); ok {

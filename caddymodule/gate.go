@@ -113,7 +113,7 @@ type Gate struct {
 	headers  gate.Headers
 	client   *oauth.Client
 	gate     lazy[gate.Gate]
-	license  lazy[licenseFaces]
+	license  lazy[licenseAPIs]
 }
 
 // CaddyModule returns the Caddy module information.
@@ -195,7 +195,7 @@ func (g *Gate) provisionHeaders() error {
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	endpoint.Hurry(w, r)
+	endpoint.LimitBodyTime(w, r)
 	if g.LicenseActivation {
 		return g.serveLicense(w, r, next)
 	}
@@ -210,17 +210,17 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	if !ok {
 		return nil
 	}
-	endpoint.Calm(w, r)
+	endpoint.UnlimitBodyTime(w, r)
 	defer pass.Release()
 	identify(pass.Request, pass.User)
 	if err := next.ServeHTTP(g.private(w, pass), pass.Request); !errors.Is(err, session.ErrEnded) {
-		return handled(w, r, err, g.log)
+		return handledError(w, r, err, g.log)
 	}
 	gt.Ended(w, pass.Request)
 	return nil
 }
 
-func (g *Gate) newGate(c *core) *gate.Gate {
+func (g *Gate) newGate(c *appRuntime) *gate.Gate {
 	a := g.app
 	made := &gate.Gate{
 		Server:       c.server,
@@ -233,14 +233,14 @@ func (g *Gate) newGate(c *core) *gate.Gate {
 		AllowRawPath: g.AllowRawPath,
 		AllowUpgrade: g.AllowUpgrade,
 		PortalSignIn: func(ctx context.Context, returnTo string) (string, error) {
-			sealed, err := c.server.Keys.Seal(ctx, signin.GatePurpose, []byte(g.client.ID+returnTo))
+			sealed, err := c.server.Keys.Seal(ctx, signin.GateReturnLabel, []byte(g.client.ID+returnTo))
 			if err != nil {
 				return "", fmt.Errorf("sealing the way back: %w", err)
 			}
 			return signin.ReturnTo(a.Issuer, sealed), nil
 		},
-		Shared:      shared,
-		From:        from,
+		Shared:      requestTable,
+		From:        requestOrigin,
 		OriginalURI: originalURI,
 		Lifetime:    time.Duration(a.Session.Lifetime),
 		Now:         c.state.clock.Now,
@@ -252,8 +252,8 @@ func (g *Gate) newGate(c *core) *gate.Gate {
 	return made
 }
 
-// shared is Caddy's table of variables, which error routes have, too.
-func shared(ctx context.Context) map[string]any {
+// requestTable is Caddy's table of variables, which error routes have, too.
+func requestTable(ctx context.Context) map[string]any {
 	table, _ := ctx.Value(caddyhttp.VarsCtxKey).(map[string]any)
 	return table
 }

@@ -45,15 +45,15 @@ func parseGate(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	d := h.Dispenser
 	line, clientLine, failLine, bearerLine := *d, *d, *d, *d
 	var requireLines []caddyfile.Dispenser // by group
-	err = options(d, map[string]func() error{
+	err = parseOptions(d, map[string]func() error{
 		"client": func() error {
 			clientLine = *d
-			return one(d, &g.Client)
+			return textArg(d, &g.Client)
 		},
-		"popup":              flag(&g.Popup),
-		"allow_raw_path":     flag(&g.AllowRawPath),
-		"drop_forms":         flag(&g.DropForms),
-		"license_activation": flag(&g.LicenseActivation),
+		"popup":              boolOption(&g.Popup),
+		"allow_raw_path":     boolOption(&g.AllowRawPath),
+		"drop_forms":         boolOption(&g.DropForms),
+		"license_activation": boolOption(&g.LicenseActivation),
 		"require": func() error {
 			if !d.NextArg() {
 				return d.Err("require: expected the groups of which a user needs one; write: require group <name>...")
@@ -61,31 +61,31 @@ func parseGate(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 			if d.Val() != "group" {
 				return d.Errf("require %s: what can be required is a group; write: require group <name>...", d.Val())
 			}
-			err := some(d, &g.Require)
+			err := textArgs(d, &g.Require)
 			for len(requireLines) < len(g.Require) {
 				requireLines = append(requireLines, *d)
 			}
 			return err
 		},
-		"allow_preflight": flag(&g.AllowPreflight),
+		"allow_preflight": boolOption(&g.AllowPreflight),
 		"bearer": func() error {
 			bearerLine = *d
-			return one(d, &g.Bearer)
+			return textArg(d, &g.Bearer)
 		},
 		"allow_client": func() error {
 			bearerLine = *d
-			return some(d, &g.AllowClients)
+			return textArgs(d, &g.AllowClients)
 		},
 		"fail_auth_url": func() error {
 			failLine = *d
-			return one(d, &g.FailAuthURL)
+			return textArg(d, &g.FailAuthURL)
 		},
-		"allow_upgrade": func() error { return each(d, &g.AllowUpgrade, gate.CheckUpgrade) },
+		"allow_upgrade": func() error { return eachArg(d, &g.AllowUpgrade, gate.CheckUpgrade) },
 		"cache_private": func() error {
-			return checked(d, &g.CachePrivate, func(value string) error { return onOrOff("cache_private", value) })
+			return checkedArg(d, &g.CachePrivate, func(value string) error { return onOrOff("cache_private", value) })
 		},
 		"header_prefix": func() error {
-			return checked(d, &g.HeaderPrefix, func(prefix string) error {
+			return checkedArg(d, &g.HeaderPrefix, func(prefix string) error {
 				_, err := gate.NewHeaders(prefix)
 				return err
 			})

@@ -45,14 +45,14 @@ func (a *App) configuredGroups(state map[string]any) (*oauth.ConfiguredGroups, e
 	}
 	groups := new(oauth.ConfiguredGroups)
 	for _, raw := range a.SigninRaw {
-		var way struct {
+		var method struct {
 			Method string `json:"method"`
 			SigninLocal
 		}
-		if err := json.Unmarshal(raw, &way); err != nil || way.Method != "local" {
+		if err := json.Unmarshal(raw, &method); err != nil || method.Method != "local" {
 			continue // of another kind
 		}
-		if err := way.nameGroups(groups); err != nil {
+		if err := method.nameGroups(groups); err != nil {
 			return nil, err
 		}
 	}

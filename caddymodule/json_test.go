@@ -98,9 +98,9 @@ func TestAWrongJSONConfigurationIsRefused(t *testing.T) {
 		{"redis without a storage_key", inApp, "storage", map[string]any{"engine": "redis", "url": "redis://localhost"}, []string{"sso.storage.redis", "storage_key is missing"}},
 		{"redis with a bad URL", inApp, "storage", map[string]any{"engine": "redis", "url": "redis://h:x", "storage_key": strings.Repeat("k", 32)}, []string{"sso.storage.redis", "cannot be parsed"}},
 		{"redis with an unknown placeholder", inApp, "storage", map[string]any{"engine": "redis", "url": "{env.THERE_IS_NO_SUCH_VARIABLE}", "storage_key": "x"}, []string{"url", "env.THERE_IS_NO_SUCH_VARIABLE"}},
-		{"no way to sign in", inApp, "signin", nil, []string{"no sign-in method is configured"}},
-		{"an unknown way to sign in", inApp, "signin", list{map[string]any{"method": "ldap"}}, []string{"signin", "unknown module", "sso.signin.ldap"}},
-		{"a way to sign in twice", inApp, "signin", list{map[string]any{"method": "local"}, map[string]any{"method": "local"}}, []string{"signin local: defined twice"}},
+		{"no sign-in method", inApp, "signin", nil, []string{"no sign-in method is configured"}},
+		{"an unknown sign-in method", inApp, "signin", list{map[string]any{"method": "ldap"}}, []string{"signin", "unknown module", "sso.signin.ldap"}},
+		{"a sign-in method twice", inApp, "signin", list{map[string]any{"method": "local"}, map[string]any{"method": "local"}}, []string{"signin local: defined twice"}},
 
 		{"an unknown field of oidc", inApp, "signin", list{map[string]any{"method": "oidc", "secret": "x"}}, []string{"sso.signin.oidc", "unknown field", "secret"}},
 		{"oidc without an ID", inApp, "signin", list{map[string]any{"method": "oidc", "issuer": "https://a.example", "client_id": "x"}}, []string{"signin: oidc", "is not of letters, digits"}},
@@ -153,7 +153,7 @@ func TestAWrongJSONConfigurationIsRefused(t *testing.T) {
 		{"a user twice", inLocal, "users", list{demo, demo}, []string{`user "demo"`, "defined twice"}},
 		{"a client that is null", inApp, "clients", list{game, nil}, []string{"clients: entry 1 is null"}},
 		{"a user that is null", inLocal, "users", list{nil, demo}, []string{"users: entry 0 is null"}},
-		{"a way to sign in that is null", inApp, "signin", list{nil}, []string{"signin"}},
+		{"a sign-in method that is null", inApp, "signin", list{nil}, []string{"signin"}},
 		{"a storage that is null", inApp, "storage", json.RawMessage("null"), []string{"storage"}},
 		{"an accent that is none", inApp + " brand", "accent", "blue", []string{"brand", `"blue"`}},
 

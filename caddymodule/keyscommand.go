@@ -21,7 +21,7 @@ import (
 )
 
 // refreshKeys takes over what other nodes did to the keys.
-func (c *core) refreshKeys(ctx context.Context) error {
+func (c *appRuntime) refreshKeys(ctx context.Context) error {
 	err := c.server.Keys.Refresh(ctx)
 	if c.signature == nil {
 		return err
@@ -31,19 +31,19 @@ func (c *core) refreshKeys(ctx context.Context) error {
 
 // listKeys answers GET /sso/keys.
 func (adminAPI) listKeys(w http.ResponseWriter, r *http.Request) error {
-	return withCore(w, r, http.MethodGet, func(c *core) error {
+	return withRuntime(w, r, http.MethodGet, func(c *appRuntime) error {
 		all, err := c.server.Keys.List(r.Context())
 		if err != nil {
 			return adminError(http.StatusServiceUnavailable, err)
 		}
-		return answer(w, all)
+		return writeAnswer(w, all)
 	})
 }
 
 // withdrawKey answers DELETE /sso/keys/<id> with the keys that are left.
 func (a adminAPI) withdrawKey(w http.ResponseWriter, r *http.Request) error {
 	id := strings.TrimPrefix(r.URL.Path, "/sso/keys/")
-	return withCore(w, r, http.MethodDelete, func(c *core) error {
+	return withRuntime(w, r, http.MethodDelete, func(c *appRuntime) error {
 		err := c.server.Keys.Withdraw(r.Context(), id)
 		if errors.Is(err, keys.ErrNoKey) {
 			return adminError(http.StatusNotFound, errors.New("no key has this ID; see: caddy sso keys list"))
@@ -56,7 +56,7 @@ func (a adminAPI) withdrawKey(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return adminError(http.StatusServiceUnavailable, fmt.Errorf("the key is withdrawn; listing those that are left: %w", err))
 		}
-		return answer(w, all)
+		return writeAnswer(w, all)
 	})
 }
 
@@ -67,7 +67,7 @@ func keysCommand() *cobra.Command {
 		"on, at any node: tokens of a signing key; refresh tokens and sign-ins under way of the sealing key. A new key\n" +
 		"takes the place of one that is in use. Nobody is signed out at the portal. No node writes the key back.\n\n" +
 		"An ID that begins with a hyphen stands behind two more: caddy sso keys withdraw -- -abc"
-	group(cmd, subcommand("list", "Lists the keys: ID, use, state", cobra.NoArgs, listKeys), withdraw)
+	commandGroup(cmd, subcommand("list", "Lists the keys: ID, use, state", cobra.NoArgs, listKeys), withdraw)
 	return cmd
 }
 
@@ -83,7 +83,7 @@ func withdrawKey(fl caddycmd.Flags) (int, error) {
 // printKeys prints the keys in an answer of the admin API, below a title.
 func printKeys(fl caddycmd.Flags, method, path, title string) (int, error) {
 	var all []keys.Description
-	if err := call(fl, method, path, func(answer *json.Decoder) error { return answer.Decode(&all) }); err != nil {
+	if err := callAdmin(fl, method, path, func(answer *json.Decoder) error { return answer.Decode(&all) }); err != nil {
 		return caddy.ExitCodeFailedStartup, err
 	}
 	fmt.Print(title)

@@ -15,14 +15,14 @@ import (
 type kind int
 
 const (
-	unknown kind = iota // nobody here can tell
-	passes              // hands it on, or refuses it
-	answers             // answers it by itself: no backend is asked
-	proxies             // hands it to a backend
+	unknownKind kind = iota // nobody here can tell
+	passes                  // hands it on, or refuses it
+	answers                 // answers it by itself: no backend is asked
+	proxies                 // hands it to a backend
 )
 
-// known are Caddy's own handlers, and ours.
-var known = map[string]kind{
+// knownHandlers are Caddy's own handlers, and ours.
+var knownHandlers = map[string]kind{
 	"authentication": passes, "copy_response_headers": passes, "encode": passes, "headers": passes, "intercept": passes,
 	"invoke": passes, "log_append": passes, "map": passes, "push": passes, "request_body": passes, "rewrite": passes,
 	"subroute": passes, "templates": passes, "timeouts": passes, "tracing": passes, "vars": passes,
@@ -36,7 +36,7 @@ func (h listed) kind() kind {
 	if files, ok := h.module.(*fileserver.FileServer); ok && files.PassThru {
 		return passes
 	}
-	return known[h.id]
+	return knownHandlers[h.id]
 }
 
 // aborts says that a handler closes the connection, and tells nobody anything.

@@ -15,7 +15,7 @@ func TestALateRequestOfTheOldConfigurationUsesTheStoreOfTheNewOne(t *testing.T) 
 		t.Fatal("the old configuration was not cleaned up")
 	}
 
-	first, err := old.core() // by a handler that served nobody before
+	first, err := old.runtime() // by a handler that served nobody before
 	if err != nil || first != handled {
 		t.Fatalf("a late request finds no store: %v", err)
 	}

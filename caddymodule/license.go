@@ -76,7 +76,7 @@ type CustomerAccountConfig struct {
 	// The short code that requests name. Required.
 	Code string `json:"code,omitempty"`
 
-	// The IDs of the ways to sign in that count for it. At least one.
+	// The IDs of the sign-in methods that count for it. At least one.
 	Signin []string `json:"signin,omitempty"`
 
 	// The domains of the e-mail addresses that may. Default: everybody who can
@@ -162,7 +162,7 @@ func (l *LicenseConfig) provision(a *App) (licensing, error) {
 	made := licensing{}
 	if l.CustomersFile != "" {
 		a.customers = newCustomers(a, l.CustomersFile)
-		a.ways = append(a.ways, a.customers)
+		a.methods = append(a.methods, a.customers)
 	}
 	var err error
 	if made.keys, err = apiKeys(l.APIKeys); err != nil {
@@ -184,8 +184,8 @@ func (l *LicenseConfig) licenses(a *App) (*oauth.Licenses, error) {
 			return nil, fmt.Errorf("customer_accounts: entry %d is null", i)
 		}
 		for _, id := range c.Signin {
-			if !a.hasWay(id) {
-				return nil, fmt.Errorf("customer_account %s: %w", c.Code, unknownWay(id))
+			if !a.hasMethod(id) {
+				return nil, fmt.Errorf("customer_account %s: %w", c.Code, unknownMethod(id))
 			}
 		}
 		accounts = append(accounts, c.account())
@@ -217,8 +217,8 @@ func (l *LicenseConfig) changing(c *customers) oauth.Accounts {
 	return c
 }
 
-func (a *App) hasWay(id string) bool {
-	for _, w := range a.ways {
+func (a *App) hasMethod(id string) bool {
+	for _, w := range a.methods {
 		if w.ID() == id {
 			return true
 		}
@@ -226,12 +226,12 @@ func (a *App) hasWay(id string) bool {
 	return false
 }
 
-func unknownWay(id string) error {
+func unknownMethod(id string) error {
 	return fmt.Errorf("signin %q is unknown; add it to the sso option, or name one that is there", id)
 }
 
 func (c *CustomerAccountConfig) account() *oauth.CustomerAccount {
-	return &oauth.CustomerAccount{Code: c.Code, Ways: c.Signin, EmailDomains: c.EmailDomains}
+	return &oauth.CustomerAccount{Code: c.Code, Methods: c.Signin, EmailDomains: c.EmailDomains}
 }
 
 // product checks what can be checked of one product alone. client is nil where
@@ -342,7 +342,7 @@ func (a *App) newLicenseAPI(server *oauth.Server, vault keys.Vault) (*licenseapi
 
 // startLicense reads the signature key, so that what is wrong with it is said
 // at once.
-func (a *App) startLicense(ctx context.Context, c *core) error {
+func (a *App) startLicense(ctx context.Context, c *appRuntime) error {
 	if c.license == nil {
 		return nil
 	}

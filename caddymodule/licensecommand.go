@@ -25,7 +25,7 @@ type licenseLink struct {
 // licenseURL answers GET /sso/license/url: a link for a license user.
 func (adminAPI) licenseURL(w http.ResponseWriter, r *http.Request) error {
 	q := r.URL.Query()
-	return withCore(w, r, http.MethodGet, func(c *core) error {
+	return withRuntime(w, r, http.MethodGet, func(c *appRuntime) error {
 		if c.license == nil {
 			return adminError(http.StatusNotFound, errors.New("the active configuration has no license"))
 		}
@@ -35,7 +35,7 @@ func (adminAPI) licenseURL(w http.ResponseWriter, r *http.Request) error {
 		})
 		switch {
 		case refusal == nil:
-			return answer(w, licenseLink{link})
+			return writeAnswer(w, licenseLink{link})
 		case refusal.Kind == oauth.Internal:
 			return adminError(http.StatusServiceUnavailable, refusal)
 		}
@@ -67,7 +67,7 @@ other users of the machine do not see it. No server is asked.`,
 	sign.Flags().String("api-key", "", "The API key")
 	sign.Flags().String("shared-key", "", "The shared key, if it is not in "+sharedKeyVariable)
 	sign.Flags().String("date", "", "The value of the Date header, if it is not now")
-	group(license, link, sign, customerCommand())
+	commandGroup(license, link, sign, customerCommand())
 	return license
 }
 
@@ -81,7 +81,7 @@ func printLicenseURL(fl caddycmd.Flags) (int, error) {
 		}
 	}
 	var link licenseLink
-	err := call(fl, http.MethodGet, "/sso/license/url?"+query.Encode(), func(answer *json.Decoder) error { return answer.Decode(&link) })
+	err := callAdmin(fl, http.MethodGet, "/sso/license/url?"+query.Encode(), func(answer *json.Decoder) error { return answer.Decode(&link) })
 	if err != nil {
 		return caddy.ExitCodeFailedStartup, err
 	}

@@ -52,25 +52,25 @@ func unmarshalLicense(d *caddyfile.Dispenser, to **LicenseConfig) ([]named, erro
 	l := new(LicenseConfig)
 	*to = l
 	var refs []named
-	err := options(d, map[string]func() error{
+	err := parseOptions(d, map[string]func() error{
 		"default_response_type": func() error {
-			err := checked(d, &l.DefaultResponseType, checkResponseType)
+			err := checkedArg(d, &l.DefaultResponseType, checkResponseType)
 			refs = append(refs, named{*d, func(*App) error { return l.checkDefaultResponseType() }})
 			return err
 		},
 		"clock_skew":           func() error { return duration(d, &l.ClockSkew) },
-		"openid_configuration": flag(&l.OpenIDConfiguration),
-		"signature_key":        func() error { return one(d, &l.SignatureKey) },
+		"openid_configuration": boolOption(&l.OpenIDConfiguration),
+		"signature_key":        func() error { return textArg(d, &l.SignatureKey) },
 		"api_key":              func() error { return l.unmarshalAPIKey(d) },
 		"bearer_client": func() error {
 			before := len(l.BearerClients)
-			err := some(d, &l.BearerClients)
+			err := textArgs(d, &l.BearerClients)
 			for _, id := range l.BearerClients[before:] {
 				refs = append(refs, named{*d, func(a *App) error { return a.checkBearerClient(id) }})
 			}
 			return err
 		},
-		"customers":        func() error { return checked(d, &l.CustomersFile, customersKind.Check) },
+		"customers":        func() error { return checkedArg(d, &l.CustomersFile, customersKind.Check) },
 		"customer_account": func() error { return l.unmarshalAccount(d, &refs) },
 		"product":          func() error { return l.unmarshalProduct(d, &refs) },
 	})
@@ -143,16 +143,16 @@ func (l *LicenseConfig) unmarshalAccount(d *caddyfile.Dispenser, refs *[]named) 
 	}
 	c.Code = d.Val()
 	line := *d
-	err := options(d, map[string]func() error{
+	err := parseOptions(d, map[string]func() error{
 		"signin": func() error {
 			before := len(c.Signin)
-			err := some(d, &c.Signin)
+			err := textArgs(d, &c.Signin)
 			for _, id := range c.Signin[before:] {
-				*refs = append(*refs, named{*d, func(a *App) error { return a.checkWayID(id) }})
+				*refs = append(*refs, named{*d, func(a *App) error { return a.checkMethodID(id) }})
 			}
 			return err
 		},
-		"email_domain": func() error { return some(d, &c.EmailDomains) },
+		"email_domain": func() error { return textArgs(d, &c.EmailDomains) },
 	})
 	if err != nil {
 		return err
@@ -162,7 +162,7 @@ func (l *LicenseConfig) unmarshalAccount(d *caddyfile.Dispenser, refs *[]named) 
 	}
 	l.CustomerAccounts = append(l.CustomerAccounts, c)
 	_, err = oauth.NewLicenses(nil, []*oauth.CustomerAccount{c.account()}, nil, "")
-	return onLine(&line, err)
+	return withLine(&line, err)
 }
 
 func (l *LicenseConfig) account(code string) *CustomerAccountConfig {
@@ -180,9 +180,9 @@ func (l *LicenseConfig) unmarshalProduct(d *caddyfile.Dispenser, refs *[]named) 
 	}
 	p.Code = d.Val()
 	line := *d
-	err := options(d, map[string]func() error{
+	err := parseOptions(d, map[string]func() error{
 		"client": func() error {
-			err := one(d, &p.Client)
+			err := textArg(d, &p.Client)
 			*refs = append(*refs, named{*d, func(a *App) error {
 				if a.client(p.Client) == nil {
 					return unknownClient(p.Client)
@@ -192,15 +192,15 @@ func (l *LicenseConfig) unmarshalProduct(d *caddyfile.Dispenser, refs *[]named) 
 			return err
 		},
 		"redirect_uri": func() error {
-			return each(d, &p.RedirectURIs, func(raw string) error {
+			return eachArg(d, &p.RedirectURIs, func(raw string) error {
 				_, err := oauth.ParseRedirectURI(raw)
 				return err
 			})
 		},
-		"response_type": func() error { return each(d, &p.ResponseTypes, checkResponseType) },
+		"response_type": func() error { return eachArg(d, &p.ResponseTypes, checkResponseType) },
 		"customer_account": func() error {
 			before := len(p.CustomerAccounts)
-			err := some(d, &p.CustomerAccounts)
+			err := textArgs(d, &p.CustomerAccounts)
 			for _, code := range p.CustomerAccounts[before:] {
 				*refs = append(*refs, named{*d, func(*App) error {
 					if l.account(code) == nil {
@@ -244,7 +244,7 @@ func (p *ProductConfig) checkAlone(changing oauth.Accounts) error {
 	}
 	accounts := make([]*oauth.CustomerAccount, 0, len(p.CustomerAccounts))
 	for _, code := range slices.Compact(slices.Sorted(slices.Values(p.CustomerAccounts))) {
-		accounts = append(accounts, &oauth.CustomerAccount{Code: code, Ways: []string{"any"}})
+		accounts = append(accounts, &oauth.CustomerAccount{Code: code, Methods: []string{"any"}})
 	}
 	_, err = oauth.NewLicenses([]*oauth.Product{product}, accounts, changing, "")
 	return err
@@ -305,23 +305,23 @@ func (a *App) checkBearerClient(id string) error {
 	return nil
 }
 
-// checkWayID looks for a way to sign in by its ID: that of a module which has
+// checkMethodID looks for a sign-in method by its ID: that of a module which has
 // one, or its name. What modules from outside are called is known only later.
-func (a *App) checkWayID(id string) error {
+func (a *App) checkMethodID(id string) error {
 	for _, raw := range a.SigninRaw {
-		var way struct {
+		var method struct {
 			Method string `json:"method"`
 			ID     string `json:"id"`
 		}
-		if err := json.Unmarshal(raw, &way); err != nil {
+		if err := json.Unmarshal(raw, &method); err != nil {
 			return errors.New("signin: cannot be read")
 		}
-		if id == way.ID || (way.ID == "" && id == way.Method) || !slices.Contains(ownWays, way.Method) {
+		if id == method.ID || (method.ID == "" && id == method.Method) || !slices.Contains(ownMethods, method.Method) {
 			return nil
 		}
 	}
-	return unknownWay(strings.TrimSpace(id))
+	return unknownMethod(strings.TrimSpace(id))
 }
 
-// ownWays are the ways to sign in of this module.
-var ownWays = []string{"local", "oidc"}
+// ownMethods are the sign-in methods of this module.
+var ownMethods = []string{"local", "oidc"}

@@ -15,8 +15,8 @@ import (
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
-// licenseFaces are what a gate before a license backend answers with.
-type licenseFaces struct {
+// licenseAPIs are what a gate before a license backend answers with.
+type licenseAPIs struct {
 	gate       gate.LicenseGate
 	activation *licenseapi.Activation
 }
@@ -68,32 +68,32 @@ func (g *Gate) parsedLicense(app *App, line *caddyfile.Dispenser) error {
 	return nil
 }
 
-func (g *Gate) newLicenseFaces(c *core) *licenseFaces {
-	activation := &licenseapi.Activation{Server: c.server, AllowRawPath: g.AllowRawPath, From: from, Log: g.log}
-	return &licenseFaces{activation: activation, gate: gate.LicenseGate{
-		Sessions: c.server.Sessions, Shared: shared, Headers: g.headers, AllowUpgrade: g.AllowUpgrade,
+func (g *Gate) newLicenseAPIs(c *appRuntime) *licenseAPIs {
+	activation := &licenseapi.Activation{Server: c.server, AllowRawPath: g.AllowRawPath, From: requestOrigin, Log: g.log}
+	return &licenseAPIs{activation: activation, gate: gate.LicenseGate{
+		Sessions: c.server.Sessions, Shared: requestTable, Headers: g.headers, AllowUpgrade: g.AllowUpgrade,
 		Endpoint: c.license.Endpoint, Check: activation.Check,
 	}}
 }
 
 // serveLicense is ServeHTTP of a gate that verifies activations.
 func (g *Gate) serveLicense(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	faces, core, err := g.license.get(g.app, g.newLicenseFaces)
+	apis, core, err := g.license.get(g.app, g.newLicenseAPIs)
 	if err != nil {
 		(&licenseapi.API{Log: g.log}).Unavailable(w, err)
 		return nil
 	}
 	defer core.release()
-	pass, ok := faces.gate.Handle(w, r)
+	pass, ok := apis.gate.Handle(w, r)
 	if !ok {
 		return nil
 	}
-	endpoint.Calm(w, r)
+	endpoint.UnlimitBodyTime(w, r)
 	defer pass.Release()
 	identify(pass.Request, pass.User)
 	if err := next.ServeHTTP(g.private(w, pass), pass.Request); !errors.Is(err, session.ErrEnded) {
-		return handled(w, r, err, g.log)
+		return handledError(w, r, err, g.log)
 	}
-	faces.activation.Ended(w)
+	apis.activation.Ended(w)
 	return nil
 }

@@ -91,7 +91,7 @@ func TestTheLastRequestKeepsItsStoreOpen(t *testing.T) {
 	eventually(t, "the store is closed after the last request", func() bool { return references(identity) == 0 && openable(t, path) })
 
 	// A late request of the old configuration cannot open it again.
-	if _, err := old.core(); err == nil {
+	if _, err := old.runtime(); err == nil {
 		t.Error("the old configuration opened the store once more")
 	}
 	if references(identity) != 0 {

@@ -9,9 +9,9 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 )
 
-// options reads a block of options by name. Each reads its own arguments; what
+// parseOptions reads a block of options by name. Each reads its own arguments; what
 // it leaves on the line is an error, and so is an option that there is not.
-func options(d *caddyfile.Dispenser, known map[string]func() error) error {
+func parseOptions(d *caddyfile.Dispenser, known map[string]func() error) error {
 	block := blockName(d)
 	if d.NextArg() {
 		return unexpectedArgument(d, block, known)
@@ -32,17 +32,17 @@ func options(d *caddyfile.Dispenser, known map[string]func() error) error {
 	return nil
 }
 
-// one reads an option with exactly one argument, in which no placeholder is replaced.
-func one(d *caddyfile.Dispenser, to *string) error {
+// textArg reads an option with exactly one argument, in which no placeholder is replaced.
+func textArg(d *caddyfile.Dispenser, to *string) error {
 	name := d.Val()
-	if err := oneReplaced(d, to); err != nil {
+	if err := replacedArg(d, to); err != nil {
 		return err
 	}
 	return checkReplaced(d, name, *to)
 }
 
-// oneReplaced is one for a setting whose placeholders are replaced when it is used.
-func oneReplaced(d *caddyfile.Dispenser, to *string) error {
+// replacedArg is one for a setting whose placeholders are replaced when it is used.
+func replacedArg(d *caddyfile.Dispenser, to *string) error {
 	name := d.Val()
 	if !d.NextArg() || d.Val() == "" {
 		return d.Errf("%s: expected a value", name)
@@ -54,8 +54,8 @@ func oneReplaced(d *caddyfile.Dispenser, to *string) error {
 	return nil
 }
 
-// some reads an option with one argument or more.
-func some(d *caddyfile.Dispenser, to *[]string) error {
+// textArgs reads an option with one argument or more.
+func textArgs(d *caddyfile.Dispenser, to *[]string) error {
 	name := d.Val()
 	args := d.RemainingArgs()
 	if len(args) == 0 {
@@ -65,43 +65,43 @@ func some(d *caddyfile.Dispenser, to *[]string) error {
 	return checkReplaced(d, name, strings.Join(args, " "))
 }
 
-// checked reads an option with exactly one argument that check takes.
-func checked(d *caddyfile.Dispenser, to *string, check func(string) error) error {
+// checkedArg reads an option with exactly one argument that check takes.
+func checkedArg(d *caddyfile.Dispenser, to *string, check func(string) error) error {
 	name := d.Val()
-	if err := one(d, to); err != nil {
+	if err := textArg(d, to); err != nil {
 		return err
 	}
 	err := check(*to)
 	if err != nil && !strings.Contains(err.Error(), name) {
 		err = fmt.Errorf("%s: %w", name, err)
 	}
-	return onLine(d, err)
+	return withLine(d, err)
 }
 
-// each reads an option with arguments of which check takes every one.
-func each(d *caddyfile.Dispenser, to *[]string, check func(string) error) error {
+// eachArg reads an option with arguments of which check takes every one.
+func eachArg(d *caddyfile.Dispenser, to *[]string, check func(string) error) error {
 	before := len(*to)
-	if err := some(d, to); err != nil {
+	if err := textArgs(d, to); err != nil {
 		return err
 	}
 	for _, v := range (*to)[before:] {
-		if err := onLine(d, check(v)); err != nil {
+		if err := withLine(d, check(v)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// onLine adds the line that was read last to an error, if it is one.
-func onLine(d *caddyfile.Dispenser, err error) error {
+// withLine adds the line that was read last to an error, if it is one.
+func withLine(d *caddyfile.Dispenser, err error) error {
 	if err == nil {
 		return nil
 	}
 	return d.WrapErr(err)
 }
 
-// flag reads an option without arguments.
-func flag(to *bool) func() error {
+// boolOption reads an option without arguments.
+func boolOption(to *bool) func() error {
 	return func() error {
 		*to = true
 		return nil
@@ -126,7 +126,7 @@ func onOrOff(setting, value string) error {
 func positive(d *caddyfile.Dispenser, to *int) error {
 	name := d.Val()
 	var s string
-	if err := one(d, &s); err != nil {
+	if err := textArg(d, &s); err != nil {
 		return err
 	}
 	if *to != 0 {
@@ -144,7 +144,7 @@ func positive(d *caddyfile.Dispenser, to *int) error {
 func duration(d *caddyfile.Dispenser, to *caddy.Duration) error {
 	name := d.Val()
 	var s string
-	if err := one(d, &s); err != nil {
+	if err := textArg(d, &s); err != nil {
 		return err
 	}
 	if *to != 0 {

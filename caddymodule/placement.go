@@ -107,8 +107,8 @@ func (p *placement) checkBefore() error {
 func (p *placement) checkGroups() error {
 	var errs []error
 	for _, g := range p.gates {
-		for i, s := range g.way {
-			if s.group != "" && slices.ContainsFunc(g.way[:i], func(around step) bool { return around.group == s.group }) {
+		for i, s := range g.steps {
+			if s.group != "" && slices.ContainsFunc(g.steps[:i], func(around step) bool { return around.group == s.group }) {
 				errs = append(errs, fmt.Errorf("sso_gate: the gate of %s is never asked: %s stands in a route of the group %q inside a route of the same group, of which Caddy takes one alone, so all requests go past it, unauthenticated; put sso_gate at the site's own level, or use a snippet and import in place of a named route and invoke",
 					g.owner(), g.placed, s.group))
 				break
@@ -147,7 +147,7 @@ func (p *placement) gatesUpstreamOf(g placedGate, h *placed) bool {
 // unscrubbed returns a proxy that no gate comes before.
 func (p *placement) unscrubbed(inErrors bool) *placed {
 	for _, h := range p.all {
-		if h.kind() == proxies && (h.way[0].via == onError) == inErrors &&
+		if h.kind() == proxies && (h.steps[0].via == onError) == inErrors &&
 			slices.ContainsFunc(p.gates, func(g placedGate) bool { return p.open(g, h) }) {
 			return h
 		}
@@ -172,7 +172,7 @@ func (g *Gate) prefix() string {
 
 // site names a handler's site.
 func (p *placed) site() string {
-	hosts, some := hostsOf(p.way[0].sets)
+	hosts, some := hostsOf(p.steps[0].sets)
 	if !some {
 		return "the site for every host of " + strings.Join(p.listen, ", ")
 	}
@@ -183,7 +183,7 @@ func (p *placed) site() string {
 // JSON.
 func (p *placed) String() string {
 	where := []string{"on " + p.site()}
-	for i, s := range p.way {
+	for i, s := range p.steps {
 		for _, set := range s.sets {
 			for _, m := range set {
 				switch m := m.(type) {

@@ -321,7 +321,7 @@ func TestAPathBelowThatAnotherGateCoversIsSilent(t *testing.T) {
 // Caddy's handlers are known, so that what is right is silent after an update.
 func TestTheHandlersOfCaddyAreKnown(t *testing.T) {
 	for _, m := range caddy.GetModules("http.handlers") {
-		if name := m.ID.Name(); known[name] == unknown && !strings.HasPrefix(name, "test_") {
+		if name := m.ID.Name(); knownHandlers[name] == unknownKind && !strings.HasPrefix(name, "test_") {
 			t.Errorf("is %s a handler that passes, answers or proxies?", name)
 		}
 	}

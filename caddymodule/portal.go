@@ -36,12 +36,12 @@ func init() {
 // `/api/`, `/oauth2/` or `/sso/`, it answers 404. With `license` it answers
 // `/api/v4/sso_url` and `/api/v4/oauth_url`, too.
 type Portal struct {
-	app   *App
-	log   *zap.Logger
-	faces lazy[portalFaces]
+	app  *App
+	log  *zap.Logger
+	apis lazy[portalAPIs]
 }
 
-type portalFaces struct {
+type portalAPIs struct {
 	login  *loginapi.API
 	oidc   *oidc.API
 	hosted *signin.Hosted
@@ -64,28 +64,28 @@ func (p *Portal) Provision(ctx caddy.Context) error {
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	faces, core, err := p.faces.get(p.app, p.newFaces)
+	apis, core, err := p.apis.get(p.app, p.newAPIs)
 	if err != nil {
 		return p.closed(w, r, next, err)
 	}
 	own := endpoint.Canonical(r)
 	path := own.URL.Path
-	serve := faces.login.Endpoint(path)
+	serve := apis.login.Endpoint(path)
 	if serve == nil && core.license != nil {
 		serve = core.license.Endpoint(path)
 	}
 	if serve == nil {
-		serve = faces.oidc.Endpoint(path)
+		serve = apis.oidc.Endpoint(path)
 	}
 	if serve == nil {
-		serve = faces.hosted.Endpoint(path)
+		serve = apis.hosted.Endpoint(path)
 	}
 	if serve == nil {
 		core.release()
 		return p.handOn(w, r, own, next)
 	}
 	defer core.release()
-	endpoint.Hurry(w, r)
+	endpoint.LimitBodyTime(w, r)
 	serve(w, own)
 	return nil
 }
@@ -99,7 +99,7 @@ func (p *Portal) closed(w http.ResponseWriter, r *http.Request, next caddyhttp.H
 	own := endpoint.Canonical(r)
 	path := own.URL.Path
 	license := &licenseapi.API{Log: p.log}
-	endpoint.Hurry(w, r)
+	endpoint.LimitBodyTime(w, r)
 	switch serve := hosted.Endpoint(path); {
 	case p.app.License != nil && license.Endpoint(path) != nil:
 		license.Unavailable(w, err)
@@ -108,7 +108,7 @@ func (p *Portal) closed(w http.ResponseWriter, r *http.Request, next caddyhttp.H
 	case standard.Endpoint(path) != nil:
 		standard.Unavailable(w, own, err)
 	case serve == nil:
-		endpoint.Calm(w, r)
+		endpoint.UnlimitBodyTime(w, r)
 		return p.handOn(w, r, own, next)
 	case strings.HasPrefix(path, signin.AssetPrefix): // the page below needs them
 		serve(w, own)
@@ -118,14 +118,14 @@ func (p *Portal) closed(w http.ResponseWriter, r *http.Request, next caddyhttp.H
 	return nil
 }
 
-func (p *Portal) newFaces(c *core) *portalFaces {
+func (p *Portal) newAPIs(c *appRuntime) *portalAPIs {
 	a := p.app
 	login, standard := p.newLogin(c), p.newOpenID(c)
 	hosted := &signin.Hosted{
 		Server:   c.server,
 		Store:    c.state.store,
 		Keys:     c.server.Keys,
-		Ways:     a.ways,
+		Methods:  a.methods,
 		Attempts: c.state.attempts,
 		Limits:   a.limits,
 		Pages:    a.pages,
@@ -148,19 +148,19 @@ func (p *Portal) newFaces(c *core) *portalFaces {
 				return c.server.CheckOpenID(ctx, request)
 			}},
 		},
-		From: from,
+		From: requestOrigin,
 		Now:  c.state.clock.Now,
 		Wall: c.state.clock.Wall,
 		Log:  p.log,
 
-		CommonWays: a.commonWays(),
+		CommonMethods: a.commonMethods(),
 	}
-	login.Widget, login.SignIn, login.Provider, login.Leave = hosted.Widget, hosted.SignIn, hosted.Provider, hosted.Leave
-	return &portalFaces{hosted: hosted, oidc: standard, login: login}
+	login.Widget, login.SignIn, login.Provider, login.Leave = hosted.Widget, hosted.SignIn, hosted.Provider, hosted.StartAtProvider
+	return &portalAPIs{hosted: hosted, oidc: standard, login: login}
 }
 
 // newLogin is the Login API, but for what the hosted page does for it.
-func (p *Portal) newLogin(c *core) *loginapi.API {
+func (p *Portal) newLogin(c *appRuntime) *loginapi.API {
 	a := p.app
 	return &loginapi.API{
 		Server:     c.server,
@@ -172,12 +172,12 @@ func (p *Portal) newLogin(c *core) *loginapi.API {
 		},
 		SignOutPage: a.Issuer + signin.SignOutPath,
 		Pages:       a.pages,
-		From:        from,
+		From:        requestOrigin,
 		Log:         p.log,
 	}
 }
 
-func (p *Portal) newOpenID(c *core) *oidc.API {
+func (p *Portal) newOpenID(c *appRuntime) *oidc.API {
 	a := p.app
 	return &oidc.API{
 		Server:     c.server,
@@ -191,7 +191,7 @@ func (p *Portal) newOpenID(c *core) *oidc.API {
 			return strings.TrimSuffix(a.Issuer+signin.SignOutPath+"?"+query.Encode(), "?")
 		},
 		Pages: a.pages,
-		From:  from,
+		From:  requestOrigin,
 		Log:   p.log,
 	}
 }
@@ -204,7 +204,7 @@ func parsePortal(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	if h.NextArg() {
 		return nil, h.Errf("sso_portal takes no argument, and no matcher: it knows its own paths")
 	}
-	if err := options(h.Dispenser, nil); err != nil {
+	if err := parseOptions(h.Dispenser, nil); err != nil {
 		return nil, err
 	}
 	if _, err := optionOf(h); err != nil {
@@ -222,17 +222,17 @@ type lazy[T any] struct {
 
 type made[T any] struct {
 	value *T
-	core  *core
+	core  *appRuntime
 }
 
 // get returns the value, and holds the core, which the caller releases.
-func (l *lazy[T]) get(a *App, build func(*core) *T) (*T, *core, error) {
+func (l *lazy[T]) get(a *App, build func(*appRuntime) *T) (*T, *appRuntime, error) {
 	m := l.value.Load()
 	if m == nil {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		if m = l.value.Load(); m == nil {
-			c, err := a.core()
+			c, err := a.runtime()
 			if err != nil {
 				return nil, nil, err
 			}

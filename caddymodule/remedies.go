@@ -81,7 +81,7 @@ func unknownSetting(d *caddyfile.Dispenser, block string, known map[string]func(
 	case block == "sso_gate" && matcherErr == nil:
 		return d.Errf("unknown option %q; it is a matcher: write `@private %s …` on the site, and `sso_gate @private {`", name, name)
 	}
-	return d.Errf("unknown option %q; %sexpected one of: %s", name, didYouMean(name, slices.Collect(maps.Keys(known))), names(known))
+	return d.Errf("unknown option %q; %sexpected one of: %s", name, didYouMean(name, slices.Collect(maps.Keys(known))), settingNames(known))
 }
 
 // elsewhere says where settings belong that are looked for in another block.
@@ -94,7 +94,7 @@ var elsewhere = map[string]string{ //nolint:gosec // names of settings, no crede
 	"api_key": "license { … }", "customer_account": "license { … }", "product": "license { … }", "require": "sso_gate { … }",
 }
 
-func names(known map[string]func() error) string {
+func settingNames(known map[string]func() error) string {
 	return strings.Join(slices.Sorted(maps.Keys(known)), ", ")
 }
 

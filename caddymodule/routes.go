@@ -42,7 +42,7 @@ func handlersOf(r *caddyhttp.Route) []listed {
 func matchersOf(sets caddyhttp.MatcherSets, raw caddyhttp.RawMatcherSets) caddyhttp.MatcherSets {
 	var all caddyhttp.MatcherSets
 	for _, set := range sets {
-		if e, ours := first(set).(*scrubber); ours {
+		if e, ours := firstMatcher(set).(*scrubber); ours {
 			if !e.matches {
 				continue
 			}
@@ -60,7 +60,7 @@ func matchersOf(sets caddyhttp.MatcherSets, raw caddyhttp.RawMatcherSets) caddyh
 	return all
 }
 
-func first(set caddyhttp.MatcherSet) any {
+func firstMatcher(set caddyhttp.MatcherSet) any {
 	if len(set) == 0 {
 		return nil
 	}

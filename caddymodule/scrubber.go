@@ -96,7 +96,7 @@ func (p *placement) scrubber() *scrubber {
 			s.headers = append(s.headers, headers)
 		}
 		s.upgrade = append(s.upgrade, g.AllowUpgrade...)
-		hosts, some := hostsOf(g.way[0].sets)
+		hosts, some := hostsOf(g.steps[0].sets)
 		if !some {
 			s.hosts = nil
 		}

@@ -77,16 +77,16 @@ func checkSurroundings(what, secret string) error {
 		return fmt.Errorf("%s is UTF-16, as PowerShell and some editors write it; save it as UTF-8", what)
 	case first == '\ufeff':
 		return fmt.Errorf("%s begins with a byte order mark; save it as UTF-8 without one", what)
-	case invisible(first):
+	case isInvisible(first):
 		return fmt.Errorf("%s begins with %s; remove it", what, described(first))
-	case invisible(last):
+	case isInvisible(last):
 		return fmt.Errorf("%s ends with %s; remove it", what, described(last))
 	}
 	return nil
 }
 
-// invisible says whether a character is a blank, a line end, or shows nothing.
-func invisible(r rune) bool {
+// isInvisible says whether a character is a blank, a line end, or shows nothing.
+func isInvisible(r rune) bool {
 	return unicode.IsSpace(r) || unicode.IsControl(r) || unicode.Is(unicode.Cf, r)
 }
 
@@ -104,7 +104,7 @@ func described(r rune) string {
 // in it stand for is not known yet.
 func secretOption(d *caddyfile.Dispenser, to *string) error {
 	name := d.Val()
-	if err := oneReplaced(d, to); err != nil {
+	if err := replacedArg(d, to); err != nil {
 		return err
 	}
 	if d.NextArg() {

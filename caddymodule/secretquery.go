@@ -18,11 +18,11 @@ var secretParams = []string{
 	"access_token", "code", "handle", "id_token", "id_token_hint", "resume", "state", "ticket", "token",
 }
 
-// handled takes the error that a request ended with behind a handler of ours. Caddy
+// handledError takes the error that a request ended with behind a handler of ours. Caddy
 // would log it together with the whole address that was asked for, whatever becomes
 // of the request meanwhile. So where that has a secret in it, the error is dealt
 // with here, as Caddy's server does, and logged without the query.
-func handled(w http.ResponseWriter, r *http.Request, err error, log *zap.Logger) error {
+func handledError(w http.ResponseWriter, r *http.Request, err error, log *zap.Logger) error {
 	server, served := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	original, known := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
 	if err == nil || !served || !known {
@@ -51,8 +51,8 @@ func handled(w http.ResponseWriter, r *http.Request, err error, log *zap.Logger)
 	}
 	log.Log(level, "a request ended with an error; its query has a secret, and is not logged",
 		zap.Int("status", status.StatusCode), zap.String("err_id", status.ID), zap.String("err_trace", status.Trace),
-		zap.String("cause", without(status.Err, secrets)), zap.String("method", original.Method),
-		zap.String("host", r.Host), zap.String("path", original.URL.EscapedPath()), zap.String("from", string(from(r))))
+		zap.String("cause", redactSecrets(status.Err, secrets)), zap.String("method", original.Method),
+		zap.String("host", r.Host), zap.String("path", original.URL.EscapedPath()), zap.String("from", string(requestOrigin(r))))
 	return nil
 }
 
@@ -86,8 +86,8 @@ func secretsOf(rawQuery string) []string {
 	return values
 }
 
-// without is the text of an error, if none of the secrets is in it.
-func without(err error, secrets []string) string {
+// redactSecrets is the text of an error, if none of the secrets is in it.
+func redactSecrets(err error, secrets []string) string {
 	switch {
 	case err == nil:
 		return ""

@@ -20,11 +20,11 @@ func init() {
 	caddy.RegisterModule(new(SigninLocal))
 }
 
-// WayModule is what a module below `sso.signin` does.
-type WayModule interface {
-	// Way makes the way to sign in. It is called once, after Provision, and
+// MethodModule is what a module below `sso.signin` does.
+type MethodModule interface {
+	// Method makes the sign-in method. It is called once, after Provision, and
 	// connects to nothing.
-	Way() (signin.Way, error)
+	Method() (signin.Method, error)
 }
 
 // AttemptLimiter is what a module below `sso.signin` is, too, if it takes
@@ -120,9 +120,9 @@ var comparers = signin.Comparers{
 	Argon2id: caddyauth.Argon2idHash{}.Compare,
 }
 
-// Way implements WayModule.
-func (s *SigninLocal) Way() (signin.Way, error) {
-	way, err := signin.NewLocal("local", nil)
+// Method implements MethodModule.
+func (s *SigninLocal) Method() (signin.Method, error) {
+	method, err := signin.NewLocal("local", nil)
 	if err != nil {
 		return nil, fmt.Errorf("local: %w", err)
 	}
@@ -131,18 +131,18 @@ func (s *SigninLocal) Way() (signin.Way, error) {
 		if err != nil {
 			return nil, fmt.Errorf("local: user %q: hash: %w", u.Name, err)
 		}
-		if err := u.addTo(way, hash); err != nil {
+		if err := u.addTo(method, hash); err != nil {
 			return nil, fmt.Errorf("local: %w", err)
 		}
 	}
 	if s.UsersFile != "" {
-		way.UseFile(s.UsersFile, comparers, s.log)
+		method.UseFile(s.UsersFile, comparers, s.log)
 	}
-	return way, nil
+	return method, nil
 }
 
 // addTo adds the user, with the hash that placeholders stand for.
-func (u *UserConfig) addTo(way *signin.Local, encoded string) error {
+func (u *UserConfig) addTo(method *signin.Local, encoded string) error {
 	hash, err := signin.ParseHash(encoded, comparers)
 	if err != nil {
 		return fmt.Errorf("user %q: %w", u.Name, err)
@@ -154,7 +154,7 @@ func (u *UserConfig) addTo(way *signin.Local, encoded string) error {
 	if err != nil {
 		return fmt.Errorf("user %q: %w", u.Name, err)
 	}
-	return way.Add(signin.Account{Name: u.Name, Hash: hash, Email: u.Email, Groups: u.Groups, Subject: u.Subject, Registered: registered})
+	return method.Add(signin.Account{Name: u.Name, Hash: hash, Email: u.Email, Groups: u.Groups, Subject: u.Subject, Registered: registered})
 }
 
 // AttemptLimits implements AttemptLimiter.
@@ -186,17 +186,17 @@ func (s *SigninLocal) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if err != nil {
 		return err
 	}
-	return options(d, map[string]func() error{
+	return parseOptions(d, map[string]func() error{
 		"attempts": func() error { return s.attempts(d) },
 		"user":     func() error { return s.user(d, all) },
 		"users": func() error {
-			return checked(d, &s.UsersFile, signin.CheckUsersFile)
+			return checkedArg(d, &s.UsersFile, signin.CheckUsersFile)
 		},
 	})
 }
 
 func (s *SigninLocal) attempts(d *caddyfile.Dispenser) error {
-	return options(d, map[string]func() error{
+	return parseOptions(d, map[string]func() error{
 		"per_account": func() error { return positive(d, &s.Attempts.PerAccount) },
 		"per_address": func() error { return positive(d, &s.Attempts.PerAddress) },
 		"every":       func() error { return duration(d, &s.Attempts.Every) },
@@ -220,19 +220,19 @@ func (s *SigninLocal) user(d *caddyfile.Dispenser, all *signin.Local) error {
 		return err
 	}
 	line := *d
-	err := options(d, map[string]func() error{
+	err := parseOptions(d, map[string]func() error{
 		"email": func() error {
-			return checked(d, &u.Email, func(email string) error {
+			return checkedArg(d, &u.Email, func(email string) error {
 				_, err := signin.CanonicalEmail(email)
 				return err
 			})
 		},
 		"group": func() error {
-			return each(d, &u.Groups, func(name string) error { return s.groups.Add(name, u.names()) })
+			return eachArg(d, &u.Groups, func(name string) error { return s.groups.Add(name, u.names()) })
 		},
-		"subject": func() error { return one(d, &u.Subject) },
+		"subject": func() error { return textArg(d, &u.Subject) },
 		"registered": func() error {
-			return checked(d, &u.Registered, func(text string) error {
+			return checkedArg(d, &u.Registered, func(text string) error {
 				_, err := signin.ParseRegistered(text)
 				return err
 			})
@@ -246,12 +246,12 @@ func (s *SigninLocal) user(d *caddyfile.Dispenser, all *signin.Local) error {
 	if hasPlaceholder(hash) {
 		hash = someHash
 	}
-	return onLine(&line, u.addTo(all, hash))
+	return withLine(&line, u.addTo(all, hash))
 }
 
 // Interface guards
 var (
-	_ WayModule             = (*SigninLocal)(nil)
+	_ MethodModule          = (*SigninLocal)(nil)
 	_ AttemptLimiter        = (*SigninLocal)(nil)
 	_ caddy.Provisioner     = (*SigninLocal)(nil)
 	_ caddyfile.Unmarshaler = (*SigninLocal)(nil)

@@ -21,7 +21,7 @@ func init() {
 // SigninBackend signs in the users of your own backend, which is asked whether
 // a password is right.
 type SigninBackend struct {
-	// The ID, unique among the ways to sign in: letters, digits, `-` and `_`.
+	// The ID, unique among the sign-in methods: letters, digits, `-` and `_`.
 	// Sessions remember it, and the users' subjects depend on it. Required.
 	ID string `json:"id,omitempty"`
 
@@ -63,19 +63,19 @@ func (s *SigninBackend) Provision(ctx caddy.Context) error {
 	return nil
 }
 
-// Way implements WayModule.
-func (s *SigninBackend) Way() (signin.Way, error) {
-	way, err := s.backend(s.secret)
+// Method implements MethodModule.
+func (s *SigninBackend) Method() (signin.Method, error) {
+	method, err := s.backend(s.secret)
 	if err != nil {
 		return nil, fmt.Errorf("backend %s: %w", s.ID, err)
 	}
-	return way, nil
+	return method, nil
 }
 
 const maxBackendTimeout = caddy.Duration(10 * time.Second)
 
 func (s *SigninBackend) backend(secret string) (*signin.Backend, error) {
-	if err := checkWayID("backend", s.ID); err != nil {
+	if err := checkMethodIDText("backend", s.ID); err != nil {
 		return nil, err
 	}
 	if s.URL == "" {
@@ -97,23 +97,23 @@ func (s *SigninBackend) backend(secret string) (*signin.Backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	server, err := signed.NewServer(s.URL, secret, time.Duration(timeout), wallClock)
+	server, err := signed.NewClient(s.URL, secret, time.Duration(timeout), wallClock)
 	if err != nil {
 		return nil, err
 	}
-	way := signin.NewBackend(s.ID, name, server)
-	way.LogTo(s.log)
+	method := signin.NewBackend(s.ID, name, server)
+	method.LogTo(s.log)
 	if own {
-		way.UseOwnSubjects()
+		method.UseOwnSubjects()
 	}
-	return way, nil
+	return method, nil
 }
 
 var errMissingSecret = errors.New("secret is missing; make one with: openssl rand -base64 32")
 
-// checkWayID refuses what cannot be the ID of a way to sign in.
-func checkWayID(method, id string) error {
-	if !wayID.MatchString(id) {
+// checkMethodID refuses what cannot be the ID of a sign-in method.
+func checkMethodIDText(method, id string) error {
+	if !methodIDPattern.MatchString(id) {
 		return fmt.Errorf("the ID %q is not of letters, digits, - and _, at most 64; write for example: signin %s acme", id, method)
 	}
 	if id == "local" {
@@ -147,11 +147,11 @@ func (s *SigninBackend) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return d.Errf("expected: signin backend <id> { … }, for example: signin backend accounts { … }")
 	}
 	s.ID = d.Val()
-	err := options(d, map[string]func() error{
-		"url":     func() error { return checked(d, &s.URL, signed.CheckURL) },
+	err := parseOptions(d, map[string]func() error{
+		"url":     func() error { return checkedArg(d, &s.URL, signed.CheckURL) },
 		"secret":  func() error { return secretOption(d, &s.Secret) },
 		"timeout": func() error { return duration(d, &s.Timeout) },
-		"name":    func() error { return one(d, &s.Name) },
+		"name":    func() error { return textArg(d, &s.Name) },
 		"subject": func() error { return subjectOption(d, &s.Subject) },
 	})
 	if err != nil {
@@ -165,7 +165,7 @@ func (s *SigninBackend) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 
 // Interface guards
 var (
-	_ WayModule             = (*SigninBackend)(nil)
+	_ MethodModule          = (*SigninBackend)(nil)
 	_ caddy.Provisioner     = (*SigninBackend)(nil)
 	_ caddyfile.Unmarshaler = (*SigninBackend)(nil)
 )

@@ -25,7 +25,7 @@ func init() {
 // provider, the redirect URI is the portal's issuer and `/sso/callback/<id>`, and
 // the address of back-channel logout that and `/sso/backchannel_logout/<id>`.
 type SigninOIDC struct {
-	// The ID, unique among the ways to sign in: letters, digits, `-` and `_`.
+	// The ID, unique among the sign-in methods: letters, digits, `-` and `_`.
 	// Sessions remember it, and it is part of the redirect URI. Required.
 	ID string `json:"id,omitempty"`
 
@@ -104,19 +104,19 @@ func (s *SigninOIDC) Provision(ctx caddy.Context) error {
 	return nil
 }
 
-// Way implements WayModule.
-func (s *SigninOIDC) Way() (signin.Way, error) {
-	way, err := s.provider()
+// Method implements MethodModule.
+func (s *SigninOIDC) Method() (signin.Method, error) {
+	method, err := s.provider()
 	if err != nil {
 		return nil, fmt.Errorf("oidc %s: %w", s.ID, err)
 	}
-	return way, nil
+	return method, nil
 }
 
-var wayID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+var methodIDPattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 
 func (s *SigninOIDC) provider() (*signin.Provider, error) {
-	if err := checkWayID("oidc", s.ID); err != nil {
+	if err := checkMethodIDText("oidc", s.ID); err != nil {
 		return nil, err
 	}
 	if s.Icon != "" {
@@ -186,17 +186,17 @@ func (s *SigninOIDC) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return d.Errf("expected: signin oidc <id> { … }, for example: signin oidc acme { … }")
 	}
 	s.ID = d.Val()
-	err := options(d, map[string]func() error{
-		"issuer":          func() error { return checked(d, &s.Issuer, signin.CheckProviderIssuer) },
-		"client_id":       func() error { return one(d, &s.ClientID) },
+	err := parseOptions(d, map[string]func() error{
+		"issuer":          func() error { return checkedArg(d, &s.Issuer, signin.CheckProviderIssuer) },
+		"client_id":       func() error { return textArg(d, &s.ClientID) },
 		"client_secret":   func() error { return secretOption(d, &s.ClientSecret) },
-		"name":            func() error { return one(d, &s.Name) },
-		"icon":            func() error { return checked(d, &s.Icon, page.CheckIcon) },
-		"scope":           func() error { return some(d, &s.Scopes) },
+		"name":            func() error { return textArg(d, &s.Name) },
+		"icon":            func() error { return checkedArg(d, &s.Icon, page.CheckIcon) },
+		"scope":           func() error { return textArgs(d, &s.Scopes) },
 		"claim":           func() error { return s.claim(d) },
-		"group_separator": func() error { return one(d, &s.GroupSeparator) },
+		"group_separator": func() error { return textArg(d, &s.GroupSeparator) },
 		"recheck":         func() error { return duration(d, &s.Recheck) },
-		"link_email":      func() error { return one(d, &s.LinkEmail) },
+		"link_email":      func() error { return textArg(d, &s.LinkEmail) },
 		"subject":         func() error { return subjectOption(d, &s.Subject) },
 		"authorize_param": func() error { return s.authorizeParam(d) },
 	})
@@ -211,25 +211,25 @@ func (s *SigninOIDC) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 
 // claim reads ours and the provider's name for it.
 func (s *SigninOIDC) claim(d *caddyfile.Dispenser) error {
-	name, theirs, err := pair(d, &s.Claims, "ours and the provider's name for it, such as: claim groups roles")
+	name, theirs, err := nameAndValue(d, &s.Claims, "ours and the provider's name for it, such as: claim groups roles")
 	if err != nil {
 		return err
 	}
 	_, err = (&SigninOIDC{ID: "x", Issuer: "https://x", ClientID: "x", Claims: map[string]string{name: theirs}}).provider()
-	return onLine(d, err)
+	return withLine(d, err)
 }
 
 func (s *SigninOIDC) authorizeParam(d *caddyfile.Dispenser) error {
-	name, value, err := pair(d, &s.AuthorizeParams, "a name and a value, such as: authorize_param access_type offline")
+	name, value, err := nameAndValue(d, &s.AuthorizeParams, "a name and a value, such as: authorize_param access_type offline")
 	if err != nil {
 		return err
 	}
 	_, err = (&SigninOIDC{ID: "x", Issuer: "https://x", ClientID: "x", AuthorizeParams: map[string]string{name: value}}).provider()
-	return onLine(d, err)
+	return withLine(d, err)
 }
 
-// pair reads two words into a map, each first word once.
-func pair(d *caddyfile.Dispenser, into *map[string]string, expected string) (name, value string, err error) {
+// nameAndValue reads two words into a map, each first word once.
+func nameAndValue(d *caddyfile.Dispenser, into *map[string]string, expected string) (name, value string, err error) {
 	option := d.Val()
 	if !d.Args(&name, &value) {
 		return "", "", d.Errf("%s: expected %s", option, expected)
@@ -249,7 +249,7 @@ func pair(d *caddyfile.Dispenser, into *map[string]string, expected string) (nam
 
 // Interface guards
 var (
-	_ WayModule             = (*SigninOIDC)(nil)
+	_ MethodModule          = (*SigninOIDC)(nil)
 	_ caddy.Provisioner     = (*SigninOIDC)(nil)
 	_ caddyfile.Unmarshaler = (*SigninOIDC)(nil)
 )

@@ -21,7 +21,7 @@ func init() {
 // server trades a signed request for a ticket at `/sso/trusted/<id>/ticket`, with
 // which it sends the browser back.
 type SigninTrusted struct {
-	// The ID, unique among the ways to sign in: letters, digits, `-` and `_`.
+	// The ID, unique among the sign-in methods: letters, digits, `-` and `_`.
 	// Sessions remember it, and the users' subjects depend on it. Required.
 	ID string `json:"id,omitempty"`
 
@@ -65,17 +65,17 @@ func (s *SigninTrusted) Provision(ctx caddy.Context) error {
 	return nil
 }
 
-// Way implements WayModule.
-func (s *SigninTrusted) Way() (signin.Way, error) {
-	way, err := s.trusted(s.secret)
+// Method implements MethodModule.
+func (s *SigninTrusted) Method() (signin.Method, error) {
+	method, err := s.trusted(s.secret)
 	if err != nil {
 		return nil, fmt.Errorf("trusted %s: %w", s.ID, err)
 	}
-	return way, nil
+	return method, nil
 }
 
 func (s *SigninTrusted) trusted(secret string) (*signin.Trusted, error) {
-	if err := checkWayID("trusted", s.ID); err != nil {
+	if err := checkMethodIDText("trusted", s.ID); err != nil {
 		return nil, err
 	}
 	if s.URL == "" {
@@ -117,11 +117,11 @@ func (s *SigninTrusted) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return d.Errf("expected: signin trusted <id> { … }, for example: signin trusted game { … }")
 	}
 	s.ID = d.Val()
-	err := options(d, map[string]func() error{
-		"url":     func() error { return checked(d, &s.URL, signin.CheckTrustedURL) },
+	err := parseOptions(d, map[string]func() error{
+		"url":     func() error { return checkedArg(d, &s.URL, signin.CheckTrustedURL) },
 		"secret":  func() error { return secretOption(d, &s.Secret) },
-		"name":    func() error { return one(d, &s.Name) },
-		"icon":    func() error { return checked(d, &s.Icon, page.CheckIcon) },
+		"name":    func() error { return textArg(d, &s.Name) },
+		"icon":    func() error { return checkedArg(d, &s.Icon, page.CheckIcon) },
 		"subject": func() error { return subjectOption(d, &s.Subject) },
 	})
 	if err != nil {
@@ -135,7 +135,7 @@ func (s *SigninTrusted) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 
 // Interface guards
 var (
-	_ WayModule             = (*SigninTrusted)(nil)
+	_ MethodModule          = (*SigninTrusted)(nil)
 	_ caddy.Provisioner     = (*SigninTrusted)(nil)
 	_ caddyfile.Unmarshaler = (*SigninTrusted)(nil)
 )

@@ -206,7 +206,9 @@ func (p *placement) portalElsewhere(g placedGate) bool {
 	host := p.app.issuer.Hostname()
 	onIssuer, _ := p.portalSites()
 	return p.takenBefore(g, host) && len(onIssuer) > 0 &&
-		!slices.ContainsFunc(onIssuer, func(portal *placed) bool { return portal.server == g.server && portal.way[0].route == g.way[0].route })
+		!slices.ContainsFunc(onIssuer, func(portal *placed) bool {
+			return portal.server == g.server && portal.steps[0].route == g.steps[0].route
+		})
 }
 
 // originOf is likely the origin of a gate's site: a port that the issuer has none beside
@@ -237,7 +239,7 @@ func (p *placement) speaksTLS(name string) bool {
 // requiredInVain says which groups a gate asks for that no user can have. A gate for
 // clients' own tokens may ask for what nobody has.
 func (p *placement) requiredInVain(g placedGate) string {
-	known, open := p.app.ways.Groups(g.client.Ways)
+	known, open := p.app.methods.Groups(g.client.Methods)
 	if open {
 		return ""
 	}
@@ -290,7 +292,7 @@ func (g placedGate) leavesOutAll(h *placed) bool {
 		host = hosts[0]
 	}
 	paths := []string{"/"}
-	for _, s := range h.way {
+	for _, s := range h.steps {
 		for _, set := range s.sets {
 			for _, m := range set {
 				switch m := m.(type) {

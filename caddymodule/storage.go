@@ -77,7 +77,7 @@ func (*StorageMemory) Vault(storage.Store, *keys.Memory) keys.Vault { return nil
 //	}
 func (s *StorageMemory) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
-	return options(d, map[string]func() error{
+	return parseOptions(d, map[string]func() error{
 		"capacity": func() error { return positive(d, &s.Capacity) },
 	})
 }
@@ -164,7 +164,7 @@ func (s *StorageFile) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return err
 		}
 	}
-	return options(d, nil)
+	return parseOptions(d, nil)
 }
 
 // hasPlaceholder says whether a value is only known when the server runs.

@@ -35,7 +35,7 @@ type storageStatus struct {
 
 // storageStatus answers GET /sso/storage: how the storage is, even if it is away.
 func (adminAPI) storageStatus(w http.ResponseWriter, r *http.Request) error {
-	return withCore(w, r, http.MethodGet, func(c *core) error {
+	return withRuntime(w, r, http.MethodGet, func(c *appRuntime) error {
 		c.state.clock.Check(r.Context(), c.state.storeTime())
 		status := storageStatus{Engine: c.engine, Clock: c.state.clock.Status()}
 		if engine, ok := c.state.engine.(interface {
@@ -45,13 +45,13 @@ func (adminAPI) storageStatus(w http.ResponseWriter, r *http.Request) error {
 		}
 		status.Known = c.state.cache.Counts()
 		status.Known.Add(c.state.verified.Counts())
-		return answer(w, status)
+		return writeAnswer(w, status)
 	})
 }
 
 func storageCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "storage", Short: "Shows how the storage is, verifies its file and makes it smaller"}
-	group(cmd,
+	commandGroup(cmd,
 		subcommand("status", "Shows the storage of a running server: engine, version, role, latency, sizes", cobra.NoArgs, printStorageStatus),
 		fileTaskCommand("check", "Verifies that the file of storage file is not damaged"),
 		fileTaskCommand("compact", "Makes the file of storage file as small as what it has"),
@@ -61,7 +61,7 @@ func storageCommand() *cobra.Command {
 
 func printStorageStatus(fl caddycmd.Flags) (int, error) {
 	var s storageStatus
-	if err := call(fl, http.MethodGet, "/sso/storage", func(answer *json.Decoder) error { return answer.Decode(&s) }); err != nil {
+	if err := callAdmin(fl, http.MethodGet, "/sso/storage", func(answer *json.Decoder) error { return answer.Decode(&s) }); err != nil {
 		return caddy.ExitCodeFailedStartup, err
 	}
 	if err := s.print(os.Stdout); err != nil {

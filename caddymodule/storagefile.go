@@ -77,8 +77,8 @@ var fileTasks = map[string]fileTask{
 	},
 }
 
-// seldomProgress hands on what a task tells, once in a while.
-func seldomProgress(tell func(fileTaskLine)) file.Progress {
+// throttledProgress hands on what a task tells, once in a while.
+func throttledProgress(tell func(fileTaskLine)) file.Progress {
 	last := time.Now()
 	return func(things string, done, total int64) {
 		if now := time.Now(); now.Sub(last) >= progressEvery {
@@ -92,14 +92,14 @@ func seldomProgress(tell func(fileTaskLine)) file.Progress {
 // line while the task runs.
 func (adminAPI) doFileTask(name string) caddy.AdminHandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		return withCore(w, r, http.MethodPost, func(c *core) error {
+		return withRuntime(w, r, http.MethodPost, func(c *appRuntime) error {
 			store, ok := c.state.engine.(*file.Store)
 			if !ok {
 				return adminError(http.StatusBadRequest, fmt.Errorf("the storage is %s; storage %s is for storage file", c.engine, name))
 			}
 			w.Header().Set("Content-Type", "application/x-ndjson")
 			out := json.NewEncoder(w)
-			last, err := fileTasks[name].open(store, r, seldomProgress(func(l fileTaskLine) {
+			last, err := fileTasks[name].open(store, r, throttledProgress(func(l fileTaskLine) {
 				if out.Encode(l) == nil {
 					_ = http.NewResponseController(w).Flush() // who went away has ended the request
 				}
@@ -130,13 +130,13 @@ func runFileTask(fl caddycmd.Flags, name string) error {
 		if fl.String("file") == "" {
 			return errors.New("--file is empty; give its value, or leave it out for the storage of a running server")
 		}
-		last, err := fileTasks[name].path(fl.String("file"), seldomProgress(func(l fileTaskLine) { _ = l.print() }))
+		last, err := fileTasks[name].path(fl.String("file"), throttledProgress(func(l fileTaskLine) { _ = l.print() }))
 		if err != nil {
 			return err
 		}
 		return last.print()
 	}
-	return call(fl, http.MethodPost, "/sso/storage/"+name, func(answer *json.Decoder) error {
+	return callAdmin(fl, http.MethodPost, "/sso/storage/"+name, func(answer *json.Decoder) error {
 		for {
 			var line fileTaskLine
 			err := answer.Decode(&line)

@@ -145,7 +145,7 @@ func (s *StorageRedis) Open(log *zap.Logger, _ *clock.Clock) (storage.Store, err
 }
 
 // unconfirmed are the endings that too few replicas confirmed.
-type unconfirmed struct{ lines seldom.Lines }
+type unconfirmed struct{ lines seldom.Throttle }
 
 // ending writes that there was one. The store outlives the configuration, whose
 // log may be closed by then.
@@ -176,16 +176,16 @@ func (s *StorageRedis) Vault(store storage.Store, memory *keys.Memory) keys.Vaul
 func (s *StorageRedis) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
 	line := *d
-	if err := oneReplaced(d, &s.URL); err != nil {
+	if err := replacedArg(d, &s.URL); err != nil {
 		return d.Errf("redis: expected: storage redis <url>, for example redis://localhost:6379")
 	}
 	if err := redis.CheckAddress(s.URL); err != nil && !hasPlaceholder(s.URL) {
 		return d.Errf("redis: %v", err)
 	}
-	if err := options(d, map[string]func() error{
+	if err := parseOptions(d, map[string]func() error{
 		"storage_key": func() error { return secretOption(d, &s.StorageKey) },
-		"key_prefix":  func() error { return oneReplaced(d, &s.KeyPrefix) },
-		"tls_ca":      func() error { return oneReplaced(d, &s.TLSCA) },
+		"key_prefix":  func() error { return replacedArg(d, &s.KeyPrefix) },
+		"tls_ca":      func() error { return replacedArg(d, &s.TLSCA) },
 		"tls_client_auth": func() error {
 			args := d.RemainingArgs()
 			if len(args) != 2 || s.TLSClientCertificate != "" {

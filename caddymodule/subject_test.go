@@ -138,9 +138,9 @@ func (v *visitor) openID(more url.Values) (id, userinfo, raw string) {
 }
 
 // by signs in by the button of a way, and goes where that leads.
-func (v *visitor) by(way string) answered {
+func (v *visitor) by(method string) answered {
 	v.t.Helper()
-	done := v.get(buttonOf(v.t, v.get("http://"+v.site+"/"), "/sso/with/"+way))
+	done := v.get(buttonOf(v.t, v.get("http://"+v.site+"/"), "/sso/with/"+method))
 	if onward := refresh.FindStringSubmatch(done.body); onward != nil {
 		return v.get(v.resolve(done, onward[1]))
 	}

@@ -18,24 +18,24 @@ import (
 // portal reads it. Where nobody behind answers a path that is as those of an API
 // here, the API does: Caddy would answer 200, which programs take for success.
 func (p *Portal) handOn(w http.ResponseWriter, r, own *http.Request, next caddyhttp.Handler) error {
-	if !gate.Table(shared).Enter(w, r) {
+	if !gate.Table(requestTable).Enter(w, r) {
 		return nil
 	}
 	identify(r, nil)
 	unknown := p.unknown(endpoint.SingleSlashes(r.URL.Path)) // which a handler behind may change
 	if unknown == nil {
-		return handled(w, r, next.ServeHTTP(w, r), p.log)
+		return handledError(w, r, next.ServeHTTP(w, r), p.log)
 	}
 	answer := newAnswerWriter(w)
-	answer.vars = shared(r.Context())
+	answer.vars = requestTable(r.Context())
 	if err := next.ServeHTTP(answer, r); err != nil || answer.begun {
-		return handled(w, r, err, p.log)
+		return handledError(w, r, err, p.log)
 	}
 	caddyhttp.SetVar(r.Context(), unhandled, nil)                         // or the access log would say NOP
 	for _, name := range []string{"Content-Length", "Content-Encoding"} { // of what was made of nothing
 		w.Header().Del(name)
 	}
-	endpoint.Hurry(w, r)
+	endpoint.LimitBodyTime(w, r)
 	unknown(w, own)
 	return nil
 }

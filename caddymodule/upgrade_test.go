@@ -135,9 +135,9 @@ func (w *world) loadWays(backend, secure *switcher, gate, options string) map[st
 func TestClass31NoUpgradeButWebSocketGoesOn(t *testing.T) {
 	w := newWorld(t)
 	backend, secure := newSwitcher(t, httptest.NewServer), newSwitcher(t, httptest.NewTLSServer)
-	ways := w.loadWays(backend, secure, "", "")
+	methods := w.loadWays(backend, secure, "", "")
 	const settings = "HTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n"
-	for name, c := range ways {
+	for name, c := range methods {
 		for _, headers := range []string{
 			"Connection: Upgrade\r\nUpgrade: h2c\r\n" + settings,
 			"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n" + settings,
@@ -188,20 +188,20 @@ func TestClass31NoUpgradeButWebSocketGoesOn(t *testing.T) {
 func TestClass31AllowedProtocolsGoOn(t *testing.T) {
 	w := newWorld(t)
 	backend, secure := newSwitcher(t, httptest.NewServer), newSwitcher(t, httptest.NewTLSServer)
-	ways := w.loadWays(backend, secure, "allow_upgrade example Example-2/1.0\nallow_upgrade third", "")
+	methods := w.loadWays(backend, secure, "allow_upgrade example Example-2/1.0\nallow_upgrade third", "")
 	const through, plain = http.StatusSwitchingProtocols, http.StatusOK
 	for upgrade, want := range map[string]int{
 		"example": through, "EXAMPLE": through, "example-2/1.0": through, "third": through, "third, websocket, example": through,
 		"example-2": plain, "example/1.0": plain, "example-2/1.1": plain, "third, fourth": plain, "h2c": plain, "third\r\nUpgrade: h2c": plain,
 	} {
 		for _, name := range []string{"with a session", "with a token", "a path without a policy", "a path over https", "a path of the license gate"} {
-			c := ways[name]
+			c := methods[name]
 			if resp := exchange(t, c.address, c.with("Connection: Upgrade\r\nUpgrade: "+upgrade+"\r\n")); resp.StatusCode != want {
 				t.Errorf("%s, %q: %s, want %d", name, upgrade, resp.Status, want)
 			}
 		}
 		// The portal has no setting.
-		c := ways["what the portal does not own"]
+		c := methods["what the portal does not own"]
 		if resp := exchange(t, c.address, c.with("Connection: Upgrade\r\nUpgrade: "+upgrade+"\r\n")); resp.StatusCode != plain {
 			t.Errorf("the portal, %q: %s", upgrade, resp.Status)
 		}
@@ -213,7 +213,7 @@ func TestClass31AllowedProtocolsGoOn(t *testing.T) {
 func TestClass31AConnectHidesNoRequestInItsBody(t *testing.T) {
 	w := newWorld(t)
 	backend, secure := newSwitcher(t, httptest.NewServer), newSwitcher(t, httptest.NewTLSServer)
-	ways := w.loadWays(backend, secure, "", "servers {\nprotocols h1 h2c\n}")
+	methods := w.loadWays(backend, secure, "", "servers {\nprotocols h1 h2c\n}")
 	over := new(http.Protocols)
 	over.SetUnencryptedHTTP2(true)
 	transport := &http.Transport{Protocols: over}
@@ -221,7 +221,7 @@ func TestClass31AConnectHidesNoRequestInItsBody(t *testing.T) {
 	const hidden = "GET /hidden HTTP/1.1\r\nHost: a.example\r\nX-SSO-User: root\r\n\r\n"
 	for _, name := range []string{"with a session", "with a token", "a path of the license gate", "what the portal does not own"} {
 		backend.take()
-		c := ways[name]
+		c := methods[name]
 		body, feed := io.Pipe()
 		go io.WriteString(feed, hidden) //nolint:errcheck // nobody reads it where it is refused
 		r := (&http.Request{Method: http.MethodConnect, URL: &url.URL{Scheme: "http", Host: c.address}, Header: http.Header{}, Body: body, ContentLength: -1}).WithContext(t.Context())
@@ -248,7 +248,7 @@ func TestClass31AConnectHidesNoRequestInItsBody(t *testing.T) {
 		}
 	}
 	// By HTTP/1.1 it has framing, and is refused all the same.
-	for name, c := range ways {
+	for name, c := range methods {
 		_, path, _ := strings.Cut(c.line, " ")
 		c.line = "CONNECT " + path
 		if resp := exchange(t, c.address, c.with("")); resp.StatusCode != http.StatusNotImplemented {

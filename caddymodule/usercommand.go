@@ -35,7 +35,7 @@ func userCommand() *cobra.Command {
 	algorithmFlag(add)
 	passwd := usersFileCommand("passwd <name>", "Asks for a new password of a user", cobra.ExactArgs(1), changePassword)
 	algorithmFlag(passwd)
-	group(users,
+	commandGroup(users,
 		subcommand("end <name>", "Ends all sessions of a user", cobra.ExactArgs(1), endUser),
 		add, passwd,
 		usersFileCommand("disable <name>", "Signs a user out, and keeps the name", cobra.ExactArgs(1), disableUser),
@@ -72,7 +72,7 @@ func addUser(fl caddycmd.Flags) (int, error) {
 	if r.Hash, err = askForHash(fl); err != nil {
 		return caddy.ExitCodeFailedStartup, err
 	}
-	return edited(signin.EditUsers(path, true, add))
+	return editedExit(signin.EditUsers(path, true, add))
 }
 
 func changePassword(fl caddycmd.Flags) (int, error) {
@@ -84,7 +84,7 @@ func changePassword(fl caddycmd.Flags) (int, error) {
 	if err != nil {
 		return caddy.ExitCodeFailedStartup, err
 	}
-	return changed(fl, func(r *signin.UserRecord) { r.Hash = hash }, newHash)
+	return changeUser(fl, func(r *signin.UserRecord) { r.Hash = hash }, newHash)
 }
 
 // What becomes of the sessions of somebody, who is named first.
@@ -94,8 +94,8 @@ const (
 	enabled  = "%s can sign in again within seconds."
 )
 
-// changed changes a user of the file, and says what comes of it.
-func changed(fl caddycmd.Flags, change func(*signin.UserRecord), says string) (int, error) {
+// changeUser changes a user of the file, and says what comes of it.
+func changeUser(fl caddycmd.Flags, change func(*signin.UserRecord), says string) (int, error) {
 	var name string
 	err := signin.EditUsers(fl.String("file"), false, func(u signin.UsersText) error {
 		return u.Change(fl.Arg(0), func(r *signin.UserRecord) {
@@ -106,18 +106,18 @@ func changed(fl caddycmd.Flags, change func(*signin.UserRecord), says string) (i
 	if err == nil {
 		fmt.Printf(says+"\n", name)
 	}
-	return edited(err)
+	return editedExit(err)
 }
 
 func disableUser(fl caddycmd.Flags) (int, error) {
-	return changed(fl, func(r *signin.UserRecord) { r.Disabled = true }, disabled)
+	return changeUser(fl, func(r *signin.UserRecord) { r.Disabled = true }, disabled)
 }
 
 func enableUser(fl caddycmd.Flags) (int, error) {
-	return changed(fl, func(r *signin.UserRecord) { r.Disabled = false }, enabled)
+	return changeUser(fl, func(r *signin.UserRecord) { r.Disabled = false }, enabled)
 }
 
-func edited(err error) (int, error) {
+func editedExit(err error) (int, error) {
 	if err != nil {
 		return caddy.ExitCodeFailedStartup, err
 	}
@@ -142,7 +142,7 @@ func listUsers(fl caddycmd.Flags) (int, error) {
 	if err := table.Flush(); err != nil {
 		return caddy.ExitCodeFailedStartup, fmt.Errorf("printing users: %w", err)
 	}
-	return edited(errors.Join(problems...))
+	return editedExit(errors.Join(problems...))
 }
 
 // askForHash asks for a password, and hashes it as Caddy does.
@@ -188,7 +188,7 @@ func askForPassword() (string, error) {
 		}
 		return strings.TrimRight(line, "\r\n"), nil
 	}
-	restore, err := raw(fd)
+	restore, err := rawTerminal(fd)
 	if err != nil {
 		return "", fmt.Errorf("asking for the password: %w", err)
 	}
@@ -214,9 +214,9 @@ func askForPassword() (string, error) {
 	return typed[0], nil
 }
 
-// raw has a terminal show nothing until restore, or until a signal ends the
+// rawTerminal has a terminal show nothing until restore, or until a signal ends the
 // program.
-func raw(fd int) (restore func(), err error) {
+func rawTerminal(fd int) (restore func(), err error) {
 	ending := make(chan os.Signal, 1)
 	signal.Notify(ending, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	state, err := term.MakeRaw(fd)

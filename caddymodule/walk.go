@@ -16,7 +16,7 @@ type placed struct {
 	server string
 	listen []string
 	path   string // in the JSON
-	way    []step // from the server's own routes down to it
+	steps  []step // from the server's own routes down to it
 }
 
 // A step is a handler of a route, on the way to what is inside it.
@@ -59,7 +59,7 @@ type walker struct {
 	all        []*placed
 }
 
-func (w *walker) routes(b branch, way []step) {
+func (w *walker) routes(b branch, method []step) {
 	routes := b.routes
 	for i := range routes {
 		route := &routes[i]
@@ -67,7 +67,7 @@ func (w *walker) routes(b branch, way []step) {
 			list: &routes, via: b.via, caught: b.caught, route: i, sets: matchersOf(route.MatcherSets, route.MatcherSetsRaw),
 			terminal: route.Terminal, group: route.Group,
 		}
-		at.first = w.first(append(slices.Clip(way), at))
+		at.first = w.first(append(slices.Clip(method), at))
 		where := b.path
 		if b.via != byName {
 			where = jsonPath(where, i)
@@ -76,15 +76,15 @@ func (w *walker) routes(b branch, way []step) {
 			at.handler = j
 			p := &placed{
 				listed: h, server: w.name, listen: w.server.Listen,
-				path: jsonPath(where+"/handle", j), way: append(slices.Clip(way), at),
+				path: jsonPath(where+"/handle", j), steps: append(slices.Clip(method), at),
 			}
 			w.all = append(w.all, p)
 			if invoke, ok := h.module.(*caddyhttp.Invoke); ok {
-				w.invoke(invoke.Name, p.way)
+				w.invoke(invoke.Name, p.steps)
 			}
 			for _, inside := range branchesOf(h.module) {
 				inside.path = p.path + inside.path
-				w.routes(inside, p.way)
+				w.routes(inside, p.steps)
 			}
 		}
 	}
@@ -93,12 +93,12 @@ func (w *walker) routes(b branch, way []step) {
 // first says whether the route that a way ends at is the first of its group that
 // a request comes to. Caddy keeps the groups that a request was in for all of its
 // routes, also those of errors: one in another list keeps it out, too.
-func (w *walker) first(way []step) bool {
-	group := way[len(way)-1].group
+func (w *walker) first(method []step) bool {
+	group := method[len(method)-1].group
 	if group == "" {
 		return true
 	}
-	route := &placed{server: w.name, way: way}
+	route := &placed{server: w.name, steps: method}
 	earlier := w.groups[group]
 	w.groups[group] = append(earlier, route)
 	return !slices.ContainsFunc(earlier, func(other *placed) bool {
@@ -106,21 +106,21 @@ func (w *walker) first(way []step) bool {
 		if !forked {
 			return overlap(other, route)
 		}
-		a, b := &other.way[i], &route.way[i]
-		beside := i == len(way)-1 // in one list
+		a, b := &other.steps[i], &route.steps[i]
+		beside := i == len(method)-1 // in one list
 		return beside || overlap(other, route) && !a.terminal && a.group != b.group
 	})
 }
 
 // invoke walks through a named route. One that is not there, or that comes back
 // to itself, ends in an error of Caddy's for each request.
-func (w *walker) invoke(name string, way []step) {
+func (w *walker) invoke(name string, method []step) {
 	route := w.server.NamedRoutes[name]
 	if route == nil || slices.Contains(w.invoked, name) {
 		return
 	}
 	w.invoked = append(w.invoked, name)
-	w.routes(branch{path: w.path + "/named_routes/" + name, routes: caddyhttp.RouteList{*route}, via: byName}, way)
+	w.routes(branch{path: w.path + "/named_routes/" + name, routes: caddyhttp.RouteList{*route}, via: byName}, method)
 	w.invoked = w.invoked[:len(w.invoked)-1]
 }
 

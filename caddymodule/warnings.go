@@ -53,7 +53,7 @@ func (p *placement) doubt(h *placed) string {
 		case h.inErrors() && p.servesFilesOf(g, h):
 			return "file_server in an error route serves the very file that was asked for, and runs outside the gate of its site, which protects files: whoever brings about an error may read them; put rewrite * /{err.status_code}.html before it, or sso_gate"
 		case h.inErrors() || !h.before(g.placed):
-		case kind == unknown:
+		case kind == unknownKind:
 			return "a handler that is not known here comes before the gate: if it answers by itself, as a cache does, it answers unauthenticated requests, too; put sso_gate before it"
 		case kind == proxies && h.asksOnly():
 			return "forward_auth comes before the gate: it is asked for requests that are not authenticated yet; put sso_gate before it, or leave one of the two out"
@@ -61,7 +61,7 @@ func (p *placement) doubt(h *placed) string {
 			return "this answers every request before the gate is asked: the gate protects nothing behind it; put sso_gate first (without an order option of your own it is)"
 		}
 	}
-	if kind != passes && kind != unknown && slices.ContainsFunc(p.portals, func(portal *placed) bool {
+	if kind != passes && kind != unknownKind && slices.ContainsFunc(p.portals, func(portal *placed) bool {
 		return related(portal, h) && h.before(portal) && h.shadows(portal)
 	}) {
 		return "this answers every request before sso_portal is asked, so that nobody can sign in; put sso_portal first (without an order option of your own it is)"
@@ -78,7 +78,7 @@ func (p *placement) laxInErrors(g placedGate, h *placed) bool {
 
 // shadows says that a handler answers all requests before they come to another.
 func (p *placed) shadows(o *placed) bool {
-	return p.covers(o) && !slices.ContainsFunc(p.way, func(s step) bool { return !forHosts(s.sets) || s.via == ifAsked })
+	return p.covers(o) && !slices.ContainsFunc(p.steps, func(s step) bool { return !forHosts(s.sets) || s.via == ifAsked })
 }
 
 // passedBy says which routes a gate in handle, route or invoke does not see.

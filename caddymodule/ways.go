@@ -13,7 +13,7 @@ import (
 
 // inErrors says whether a handler runs for requests that ended in an error.
 func (p *placed) inErrors() bool {
-	return slices.ContainsFunc(p.way, func(s step) bool { return s.via == onError })
+	return slices.ContainsFunc(p.steps, func(s step) bool { return s.via == onError })
 }
 
 // always says whether a step is taken by every request for its hosts.
@@ -21,16 +21,16 @@ func (s step) always() bool { return forHosts(s.sets) && (s.group == "" || s.fir
 
 // conditional says that a handler does not see all requests for its hosts.
 func (p *placed) conditional() bool {
-	return slices.ContainsFunc(p.way, func(s step) bool { return !s.always() || s.via == ifAsked || s.via == onError })
+	return slices.ContainsFunc(p.steps, func(s step) bool { return !s.always() || s.via == ifAsked || s.via == onError })
 }
 
 // atSite says that a handler stands at its site's own level. A site is a
 // subroute of the server's routes, or, where it is for every host, those routes.
 func (p *placed) atSite() bool {
-	if p.conditional() || len(p.way) > 2 {
+	if p.conditional() || len(p.steps) > 2 {
 		return false
 	}
-	return len(p.way) == 1 || p.way[1].via == inSequence && p.way[0].isSite()
+	return len(p.steps) == 1 || p.steps[1].via == inSequence && p.steps[0].isSite()
 }
 
 // isSite says whether a step is a site of its own, as adapters make them.
@@ -41,8 +41,8 @@ func fork(p, o *placed) (at int, ok bool) {
 	if p.server != o.server {
 		return 0, false
 	}
-	for i := range min(len(p.way), len(o.way)) {
-		a, b := &p.way[i], &o.way[i]
+	for i := range min(len(p.steps), len(o.steps)) {
+		a, b := &p.steps[i], &o.steps[i]
 		if a.list != b.list {
 			return 0, false
 		}
@@ -62,7 +62,7 @@ func (p *placed) before(o *placed) bool {
 	if !ok {
 		return false
 	}
-	a, b := p.way[i], o.way[i]
+	a, b := p.steps[i], o.steps[i]
 	if a.route != b.route {
 		return a.route < b.route && (a.group == "" || a.group != b.group)
 	}
@@ -71,11 +71,11 @@ func (p *placed) before(o *placed) bool {
 
 // contains says whether o is inside p.
 func (p *placed) contains(o *placed) bool {
-	last := len(p.way) - 1
-	if p.server != o.server || len(o.way) <= len(p.way) {
+	last := len(p.steps) - 1
+	if p.server != o.server || len(o.steps) <= len(p.steps) {
 		return false
 	}
-	a, b := &p.way[last], &o.way[last]
+	a, b := &p.steps[last], &o.steps[last]
 	return a.list == b.list && a.route == b.route && a.handler == b.handler
 }
 
@@ -86,8 +86,8 @@ func (p *placed) guards(o *placed) bool {
 	if !ok || !p.before(o) {
 		return false
 	}
-	for j, s := range p.way[i:] {
-		shared := j == 0 && s.route == o.way[i].route
+	for j, s := range p.steps[i:] {
+		shared := j == 0 && s.route == o.steps[i].route
 		if !shared && !s.always() || j > 0 && (s.caught || s.via == ifAsked || s.via == onError) {
 			return false
 		}
@@ -102,7 +102,7 @@ func (p *placed) apart(o *placed) (at step, apart bool) {
 	if !ok {
 		return step{}, false
 	}
-	a, b := p.way[i], o.way[i]
+	a, b := p.steps[i], o.steps[i]
 	exclusive := a.terminal && (a.group == "" || a.first) || a.group != "" && a.group == b.group
 	return a, a.route < b.route && exclusive && forHosts(a.sets)
 }
@@ -126,7 +126,7 @@ func related(p, o *placed) bool {
 // step that has some.
 func (p *placed) hosts() [][]string {
 	var all [][]string
-	for _, s := range p.way {
+	for _, s := range p.steps {
 		if hosts, some := hostsOf(s.sets); some {
 			all = append(all, hosts)
 		}
@@ -216,7 +216,7 @@ func isHost(m any) bool {
 
 // serves says whether requests for a host come here for certain.
 func (p *placed) serves(host string) bool {
-	return !slices.ContainsFunc(p.way, func(s step) bool { return !takes(s.sets, host) })
+	return !slices.ContainsFunc(p.steps, func(s step) bool { return !takes(s.sets, host) })
 }
 
 // takes says whether matchers take some request for a host, for certain: those
@@ -245,7 +245,7 @@ func takes(sets caddyhttp.MatcherSets, host string) bool {
 // requests do.
 func (p *placed) sees(host, path string) bool {
 	r := requestFor(host, path)
-	return !slices.ContainsFunc(p.way, func(s step) bool {
+	return !slices.ContainsFunc(p.steps, func(s step) bool {
 		matches, known := matchesRequest(ofRequests(s.sets), r)
 		return !matches || !known || s.via == ifAsked || s.via == onError
 	})

@@ -187,7 +187,7 @@ func TestAWrongCaddyfileIsRefusedOnItsLine(t *testing.T) {
 		{"an unknown option of codes", "capacity 100", "size 100", "size", []string{`unknown option "size"`}},
 
 		{"signin without a name", "signin local {", "signin {", "signin", []string{"expected one of: [backend local oidc trusted]"}},
-		{"an unknown way to sign in", "signin local {", "signin ldap {", "signin", []string{`unknown "ldap"`, "no OpenID Connect provider", "signin trusted"}},
+		{"an unknown sign-in method", "signin local {", "signin ldap {", "signin", []string{`unknown "ldap"`, "no OpenID Connect provider", "signin trusted"}},
 		{"an unknown option of local", "attempts {", "attempt {", "attempt", []string{`unknown option "attempt"`, "attempts, user, users"}},
 		{"an unknown option of attempts", "per_account 10", "per_user 10", "per_user", []string{`unknown option "per_user"`, "every, per_account, per_address"}},
 		{"attempts in no time", "per_account 10", "every 0s", "every", []string{"is no time such as"}},

@@ -11,21 +11,21 @@ import (
 	"github.com/caddy-sso/caddy-sso/oauth"
 )
 
-// Patience is how long the body of a request may take to arrive that we answer
+// BodyTimeout is how long the body of a request may take to arrive that we answer
 // ourselves. Whoever sends it more slowly is told so, and the connection ends.
-const Patience = 15 * time.Second
+const BodyTimeout = 15 * time.Second
 
 // maxBody bounds a body, in bytes, of which nobody says otherwise.
 const maxBody = 64 << 10
 
-// Hurry bounds how long the body of a request may take: also one that nobody
+// LimitBodyTime bounds how long the body of a request may take: also one that nobody
 // reads, since over HTTP/1.1 net/http reads it before the answer goes out. A
-// request that goes on to another handler needs [Calm] first.
-func Hurry(w http.ResponseWriter, r *http.Request) { allowBody(w, r, Patience) }
+// request that goes on to another handler needs [UnlimitBodyTime] first.
+func LimitBodyTime(w http.ResponseWriter, r *http.Request) { allowBody(w, r, BodyTimeout) }
 
-// Calm takes Hurry back: an upload may last, and what is left of a deadline would
+// UnlimitBodyTime takes Hurry back: an upload may last, and what is left of a deadline would
 // end the connection, or the request, under whoever answers it.
-func Calm(w http.ResponseWriter, r *http.Request) { allowBody(w, r, 0) }
+func UnlimitBodyTime(w http.ResponseWriter, r *http.Request) { allowBody(w, r, 0) }
 
 // allowBody sets how long the body of a request may take from now on; 0: as long as
 // the server allows, whose own bound a deadline replaces.
@@ -46,10 +46,10 @@ func allowBody(w http.ResponseWriter, r *http.Request, patience time.Duration) {
 // Body reads a body of at most that many bytes. BodyStatus says what an error
 // means.
 func Body(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
-	Hurry(w, r)
+	LimitBodyTime(w, r)
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 	if err == nil {
-		Calm(w, r) // else net/http is not to wait for the rest
+		UnlimitBodyTime(w, r) // else net/http is not to wait for the rest
 	}
 	return body, err
 }

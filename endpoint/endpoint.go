@@ -43,10 +43,10 @@ func Canonical(r *http.Request) *http.Request {
 	return &canonical
 }
 
-// Knows says whether an endpoint knows the method of a request. Where it does
+// AllowMethods says whether an endpoint knows the method of a request. Where it does
 // not, the answer will name those that it does: the rest of a 405 is the
 // caller's.
-func Knows(w http.ResponseWriter, r *http.Request, methods ...string) bool {
+func AllowMethods(w http.ResponseWriter, r *http.Request, methods ...string) bool {
 	if slices.Contains(methods, r.Method) {
 		return true
 	}
@@ -54,9 +54,9 @@ func Knows(w http.ResponseWriter, r *http.Request, methods ...string) bool {
 	return false
 }
 
-// Scripts are those of other origins that may call an endpoint: of the origins
+// CORS are those of other origins that may call an endpoint: of the origins
 // of registered redirect URIs, and of no other.
-type Scripts struct {
+type CORS struct {
 	Clients *oauth.Clients
 
 	// Cookies says that they may send cookies (Fetch standard, section 3.3).
@@ -68,7 +68,7 @@ type Scripts struct {
 
 // Preflight adds CORS to the answer of an endpoint that scripts call. Where the
 // request is a preflight, it answers that and returns true.
-func (s Scripts) Preflight(w http.ResponseWriter, r *http.Request, methods ...string) bool {
+func (s CORS) Preflight(w http.ResponseWriter, r *http.Request, methods ...string) bool {
 	header := w.Header()
 	header.Add("Vary", "Origin")
 	registered := false
@@ -92,7 +92,7 @@ func (s Scripts) Preflight(w http.ResponseWriter, r *http.Request, methods ...st
 
 // Unknown is Preflight for a path that is no endpoint. There a preflight of an
 // origin that is not registered is answered as any other request is.
-func (s Scripts) Unknown(w http.ResponseWriter, r *http.Request) bool {
+func (s CORS) Unknown(w http.ResponseWriter, r *http.Request) bool {
 	if isPreflight(r) && !s.Clients.RegisteredOrigin(r.Header.Get("Origin")) {
 		return false
 	}

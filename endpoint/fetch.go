@@ -11,16 +11,16 @@ func Prefetches(h http.Header) bool {
 	return h.Get("Purpose") == "prefetch" || strings.Contains(h.Get("Sec-Purpose"), "prefetch") || h.Get("X-Moz") == "prefetch"
 }
 
-// ByPerson says that a person sees the answer: a browser navigates to it. Whoever
+// IsNavigation says that a person sees the answer: a browser navigates to it. Whoever
 // says nothing of that, as web views do, is taken for a program.
-func ByPerson(h http.Header) bool {
+func IsNavigation(h http.Header) bool {
 	return h.Get("Sec-Fetch-Mode") == "navigate" && h.Get("Sec-Fetch-Dest") == "document"
 }
 
-// Asked says that a link or a script asked, not an image or a frame, which
+// IsNavigationOrScript says that a link or a script asked, not an image or a frame, which
 // people can put into what they write on many a site (Fetch Metadata, section
 // 2.1).
-func Asked(h http.Header) bool {
+func IsNavigationOrScript(h http.Header) bool {
 	switch h.Get("Sec-Fetch-Dest") {
 	case "", "document", "empty":
 		return true

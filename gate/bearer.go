@@ -26,14 +26,14 @@ var (
 	errAudience  = &challenge{http.StatusUnauthorized, "invalid_token", "The token is for another audience."}
 	errLicense   = &challenge{http.StatusUnauthorized, "invalid_token", "The token is for the activation of a license."}
 	errGroup     = &challenge{http.StatusForbidden, "insufficient_scope", "This user is in none of the groups that may do this."}
-	errWay       = &challenge{http.StatusForbidden, "insufficient_scope", "The way in which this user signed in does not count here."}
+	errMethod    = &challenge{http.StatusForbidden, "insufficient_scope", "The way in which this user signed in does not count here."}
 	errClient    = &challenge{http.StatusForbidden, "insufficient_scope", "The token is a client's own, and this client may not do this."}
 	errOver      = &challenge{http.StatusUnauthorized, "invalid_token", "The token has expired, or was revoked."}
 )
 
 // bearer finds out what the Authorization header of a request that has no
 // session is worth here. All three are nil where no token is in it.
-func (g *Gate) bearer(v *visit, r *http.Request) (*oauth.Verified, *challenge, error) {
+func (g *Gate) bearer(v *request, r *http.Request) (*oauth.Verified, *challenge, error) {
 	token, there := bearerToken(v.authorization)
 	switch {
 	case !g.Policy.Bearer || !there:
@@ -111,7 +111,7 @@ func (g *Gate) forbidToken(w http.ResponseWriter, r *http.Request, token *oauth.
 	if own := clientOwn(token); own != "" {
 		e.Why, c = "client "+own+" is not allowed here", errClient
 	} else if !g.Client.Accepts(token.User) {
-		e.Why, c = "signed in by "+token.User.Signin+", which does not count here", errWay
+		e.Why, c = "signed in by "+token.User.Signin+", which does not count here", errMethod
 	}
 	g.Server.Audit.Record(e)
 	g.challenged(w, c)

@@ -159,7 +159,7 @@ func TestClass26WhatIsNoTokenForThisGateDoesNotPass(t *testing.T) {
 	client, _ := f.gate.Server.Clients.Get("1")
 	licenses, err := oauth.NewLicenses([]*oauth.Product{{
 		Code: "demo", Client: client, RedirectURIs: client.RedirectURIs, ResponseTypes: []string{oauth.LicenseToken}, Accounts: []string{"acme"},
-	}}, []*oauth.CustomerAccount{{Code: "acme", Ways: []string{demo.Signin}}}, nil, "")
+	}}, []*oauth.CustomerAccount{{Code: "acme", Methods: []string{demo.Signin}}}, nil, "")
 	if err != nil {
 		t.Fatal(err)
 	}

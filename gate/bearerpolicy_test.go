@@ -18,18 +18,18 @@ func TestWhatATokenIsWorthByThePolicy(t *testing.T) {
 		"a bad token":                             {anyone, facts{BadToken: true}, refuseToken},
 		"a bad token for a page":                  {anyone, facts{BadToken: true, Page: true}, refuseToken},
 		"a bad token with a form":                 {anyone, facts{BadToken: true, Form: true}, refuseToken},
-		"a bad token on the fail_auth_url":        {anyone, facts{BadToken: true, FailPage: true}, letThrough},
+		"a bad token on the fail_auth_url":        {anyone, facts{BadToken: true, FailPage: true}, passAnonymous},
 		"a bad token, and the store is down":      {anyone, facts{BadToken: true, Unavailable: true}, unavailable},
 		"a bad token in what looks a preflight":   {scripts, facts{BadToken: true, Preflight: true}, refuseToken},
 		"a client":                                {anyone, facts{SignedIn: true, Client: "3"}, forbid},
 		"a client that is allowed":                {backends, facts{SignedIn: true, Client: "4"}, forward},
 		"a client that is not":                    {backends, facts{SignedIn: true, Client: "34"}, forbid},
 		"a client, whatever groups":               {staff, facts{SignedIn: true, Client: "3", Groups: []string{"staff"}}, forbid},
-		"a client on the fail_auth_url":           {anyone, facts{SignedIn: true, Client: "3", FailPage: true}, letThrough},
+		"a client on the fail_auth_url":           {anyone, facts{SignedIn: true, Client: "3", FailPage: true}, passAnonymous},
 		"a user where clients are allowed":        {backends, facts{SignedIn: true, Groups: []string{"players"}}, forbid},
 		"a user whose group is a client's ID":     {backends, facts{SignedIn: true, Groups: []string{"3"}}, forbid},
 		"a preflight":                             {anyone, facts{Preflight: true}, refuse},
-		"a preflight that is let through":         {scripts, facts{Preflight: true}, letThrough},
+		"a preflight that is let through":         {scripts, facts{Preflight: true}, passAnonymous},
 		"a preflight, and the store is down":      {scripts, facts{Preflight: true, Unavailable: true}, unavailable},
 		"a preflight of somebody":                 {scripts, facts{Preflight: true, SignedIn: true}, forward},
 		"anything else where preflights may pass": {scripts, facts{}, refuse},
@@ -97,14 +97,14 @@ func TestATokenOfAnotherWayToSignInDoesNotSuffice(t *testing.T) {
 	f := newFixture(t)
 	token := f.tokens(f.browser().signIn(demo)).Access
 	f.use(f.client("2"))
-	f.client("2").Ways = []string{"acme"}
+	f.client("2").Methods = []string{"acme"}
 	w := f.call(bearer(token), navigation...)
 	wantChallenge(t, w, http.StatusForbidden, "insufficient_scope")
 	f.untouched()
 	if !strings.Contains(w.Body.String(), "does not count here") {
 		t.Error(w.Body)
 	}
-	f.client("2").Ways = []string{"acme", demo.Signin}
+	f.client("2").Methods = []string{"acme", demo.Signin}
 	wantStatus(t, f.call(bearer(token)), http.StatusOK)
 }
 

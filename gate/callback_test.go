@@ -118,7 +118,7 @@ func TestCallbacksThatAreNoAnswerAreRendered(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	notJSON, err := f.gate.Keys.Seal(t.Context(), statePurpose, []byte(`{`))
+	notJSON, err := f.gate.Keys.Seal(t.Context(), stateLabel, []byte(`{`))
 	if err != nil {
 		t.Fatal(err)
 	}

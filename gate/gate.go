@@ -79,7 +79,7 @@ type Gate struct {
 	Now func() time.Time
 	Log *zap.Logger
 
-	unknownHosts, loops, notOpened seldom.Lines
+	unknownHosts, loops, notOpened seldom.Throttle
 }
 
 // A Site is one origin that a gate serves.
@@ -161,13 +161,13 @@ func nothing() {}
 
 // Handle answers a request, or returns the one that goes on to the upstream.
 func (g *Gate) Handle(w http.ResponseWriter, r *http.Request) (Pass, bool) {
-	visit := g.Shared.visit(r)
-	visit.scrub(g.Headers, r)
+	req := g.Shared.request(r)
+	req.scrub(g.Headers, r)
 	if !limitUpgrade(r, g.AllowUpgrade) {
 		noTunnel(w)
 		return Pass{}, false
 	}
-	if g.mayOwn(r) && g.serveOwn(visit, w, r) {
+	if g.mayBeEndpoint(r) && g.serveEndpoint(req, w, r) {
 		return Pass{}, false
 	}
 	if g.Match != nil {
@@ -190,11 +190,11 @@ func (g *Gate) Handle(w http.ResponseWriter, r *http.Request) (Pass, bool) {
 			return passOn(r), true
 		}
 	}
-	return g.apply(visit, w, r)
+	return g.apply(req, w, r)
 }
 
 // apply holds a request against the policy.
-func (g *Gate) apply(v *visit, w http.ResponseWriter, r *http.Request) (Pass, bool) {
+func (g *Gate) apply(v *request, w http.ResponseWriter, r *http.Request) (Pass, bool) {
 	site := g.site(r.Host)
 	if site == nil {
 		g.unknownHost(w, r)
@@ -214,15 +214,15 @@ func (g *Gate) apply(v *visit, w http.ResponseWriter, r *http.Request) (Pass, bo
 	}
 	facts := factsOf(r, in, err)
 	facts.FailPage = g.failPage(r, site)
-	facts.Unfit = in != nil && clientOwn(token) == "" && !g.Client.Accepts(in.User)
+	facts.SignInMethodRefused = in != nil && clientOwn(token) == "" && !g.Client.Accepts(in.User)
 	facts.Client, facts.BadToken, facts.Preflight = clientOwn(token), wrong != nil, isPreflight(r)
 	switch g.Policy.decide(facts) {
 	case forward:
 		if site.Portal && token == nil && wantsPage(r) { // elsewhere the callback does it
-			g.visitor(v, w, r, site, in.User)
+			g.formOwner(v, w, r, site, in.User)
 		}
 		return g.forward(v, r, in, token), true
-	case letThrough:
+	case passAnonymous:
 		return passOn(r), true
 	case signIn:
 		g.beginPage(v, w, r, site)
@@ -246,7 +246,7 @@ func (g *Gate) apply(v *visit, w http.ResponseWriter, r *http.Request) (Pass, bo
 
 // forward sets the identity and ties the request to its session, or to the
 // token that it came with.
-func (g *Gate) forward(v *visit, r *http.Request, in *oauth.SignedIn, token *oauth.Verified) Pass {
+func (g *Gate) forward(v *request, r *http.Request, in *oauth.SignedIn, token *oauth.Verified) Pass {
 	pass := Pass{Request: r, Known: true, Release: nothing}
 	if own := clientOwn(token); own != "" {
 		g.Headers.setClient(r.Header, own)
@@ -271,7 +271,7 @@ func (g *Gate) forward(v *visit, r *http.Request, in *oauth.SignedIn, token *oau
 // before the upstream answered: somebody signed out, or signed in again in
 // another tab, so that the browser has another session by now.
 func (g *Gate) Ended(w http.ResponseWriter, r *http.Request) {
-	if g.Shared.visit(r).token != nil {
+	if g.Shared.request(r).token != nil {
 		g.challenged(w, errOver)
 		return
 	}

@@ -73,7 +73,7 @@ func fold(c byte) byte {
 
 // scrub deletes what looks like an identity header, and settings of HTTP/2, from
 // every request.
-func (v *visit) scrub(h Headers, r *http.Request) {
+func (v *request) scrub(h Headers, r *http.Request) {
 	for clean := range strings.SplitSeq(v.scrubbed, "\n") {
 		if clean == h.folded {
 			return

@@ -36,7 +36,7 @@ type LicenseGate struct {
 
 // Handle answers a request, or returns the one that goes on to the upstream.
 func (g *LicenseGate) Handle(w http.ResponseWriter, r *http.Request) (Pass, bool) {
-	v := g.Shared.visit(r)
+	v := g.Shared.request(r)
 	v.scrub(g.Headers, r)
 	if !limitUpgrade(r, g.AllowUpgrade) {
 		noTunnel(w)

@@ -26,8 +26,8 @@ const (
 	notFound                // what one node stores, the next does not find
 )
 
-// A turn is what is known where a sign-in has to begin again.
-type turn struct {
+// A attempt is what is known where a sign-in has to begin again.
+type attempt struct {
 	Sent       bool          // the browser sent a cookie to bind sign-ins to
 	Bound      bool          // and this sign-in is bound to it
 	Neighbours bool          // it sent cookies of other gates
@@ -36,7 +36,7 @@ type turn struct {
 	Age        time.Duration // of the sign-in; below zero by another node's clock
 }
 
-func (t turn) cause() cause {
+func (t attempt) cause() cause {
 	switch {
 	case t.Bound && (t.Age > stateLifetime || t.Age < -oauth.ClockLeeway):
 		return wrongClock
@@ -50,7 +50,7 @@ func (t turn) cause() cause {
 
 // crowded says that there may be other tabs, which were opened at once and replace
 // each other's cookies until all have been answered.
-func (t turn) crowded() bool { return t.Sent && !t.Bound }
+func (t attempt) crowded() bool { return t.Sent && !t.Bound }
 
 // crowdPause is how much longer each turn waits for the other tabs.
 const crowdPause = 200 * time.Millisecond
@@ -63,17 +63,17 @@ func pause(ctx context.Context, d time.Duration) {
 }
 
 // tooMany is the turn at which a sign-in is a loop.
-func (t turn) tooMany() int {
+func (t attempt) tooMany() int {
 	if t.cause() == notFound || t.crowded() {
 		return maxTurnsBound
 	}
 	return maxTurns
 }
 
-func (g *Gate) turnOf(v *visit, r *http.Request, site *Site, st state) turn {
+func (g *Gate) attemptOf(v *request, r *http.Request, site *Site, st state) attempt {
 	id, sent := v.cookie(site.Binder)
 	named, _, _ := strings.Cut(r.Header.Get("X-Forwarded-Host"), ",")
-	return turn{
+	return attempt{
 		Sent: sent && id != "", Bound: sent && id != "" && id == st.Binder, Neighbours: session.HasOwn(v.cookies),
 		Host: site.Host, Named: strings.TrimSuffix(strings.TrimSuffix(strings.TrimSpace(named), ":443"), ":80"),
 		Age: g.Now().Sub(time.Unix(st.Begun, 0)),
@@ -113,8 +113,8 @@ var diagnoses = map[cause]diagnosis{
 	},
 }
 
-// inCircles ends a sign-in that was begun again and again.
-func (g *Gate) inCircles(w http.ResponseWriter, site *Site, why cause, t turn, returnTo string) {
+// redirectLoop ends a sign-in that was begun again and again.
+func (g *Gate) redirectLoop(w http.ResponseWriter, site *Site, why cause, t attempt, returnTo string) {
 	d := diagnoses[why]
 	if n := g.loops.Due(g.Now()); n > 0 {
 		g.Log.Warn("a sign-in was begun again and again: "+d.log, zap.String("setting", d.setting),
@@ -146,7 +146,7 @@ func mark(s string) string {
 
 // lost counts that a page has a cookie and no session. The first time is none
 // to speak of: any session ends.
-func (v *visit) lost(site *Site, returnTo string) losses {
+func (v *request) lost(site *Site, returnTo string) losses {
 	if _, had := v.cookie(site.Cookie); !had || site.Portal {
 		return losses{}
 	}

@@ -14,23 +14,23 @@ import (
 )
 
 func TestTheCauseOfALoopIsNamedAsFarAsItCanBeKnown(t *testing.T) {
-	bound := turn{Sent: true, Bound: true, Host: "game.example", Age: time.Second}
+	bound := attempt{Sent: true, Bound: true, Host: "game.example", Age: time.Second}
 	for name, test := range map[string]struct {
-		turn  turn
+		turn  attempt
 		want  cause
 		turns int
 	}{
-		"no cookie":                                {turn{Host: "game.example"}, noCookies, 3},
-		"no cookie, the same host by a proxy":      {turn{Host: "game.example", Named: "Game.Example"}, noCookies, 3},
-		"no cookie, another host by a proxy":       {turn{Host: "game.example", Named: "www.example"}, otherHost, 3},
-		"cookies of other gates alone":             {turn{Host: "game.example", Neighbours: true}, otherHost, 3},
-		"another cookie each time":                 {turn{Host: "game.example", Sent: true, Neighbours: true}, otherHost, 7},
-		"no cookie, and an hour ago":               {turn{Host: "game.example", Age: 2 * time.Hour}, noCookies, 3},
-		"too old at once":                          {but(bound, func(t *turn) { t.Age = stateLifetime + time.Second }), wrongClock, 3},
-		"from the future":                          {but(bound, func(t *turn) { t.Age = -oauth.ClockLeeway - time.Second }), wrongClock, 3},
-		"clocks that differ a little":              {but(bound, func(t *turn) { t.Age = -time.Second }), notFound, 7},
+		"no cookie":                                {attempt{Host: "game.example"}, noCookies, 3},
+		"no cookie, the same host by a proxy":      {attempt{Host: "game.example", Named: "Game.Example"}, noCookies, 3},
+		"no cookie, another host by a proxy":       {attempt{Host: "game.example", Named: "www.example"}, otherHost, 3},
+		"cookies of other gates alone":             {attempt{Host: "game.example", Neighbours: true}, otherHost, 3},
+		"another cookie each time":                 {attempt{Host: "game.example", Sent: true, Neighbours: true}, otherHost, 7},
+		"no cookie, and an hour ago":               {attempt{Host: "game.example", Age: 2 * time.Hour}, noCookies, 3},
+		"too old at once":                          {but(bound, func(t *attempt) { t.Age = stateLifetime + time.Second }), wrongClock, 3},
+		"from the future":                          {but(bound, func(t *attempt) { t.Age = -oauth.ClockLeeway - time.Second }), wrongClock, 3},
+		"clocks that differ a little":              {but(bound, func(t *attempt) { t.Age = -time.Second }), notFound, 7},
 		"a code that is not found":                 {bound, notFound, 7},
-		"the same, while a proxy has its own name": {but(bound, func(t *turn) { t.Named = "www.example" }), notFound, 7},
+		"the same, while a proxy has its own name": {but(bound, func(t *attempt) { t.Named = "www.example" }), notFound, 7},
 	} {
 		if got, turns := test.turn.cause(), test.turn.tooMany(); got != test.want || turns != test.turns {
 			t.Errorf("%s: cause %d at turn %d, want %d at turn %d", name, got, turns, test.want, test.turns)
@@ -38,7 +38,7 @@ func TestTheCauseOfALoopIsNamedAsFarAsItCanBeKnown(t *testing.T) {
 	}
 }
 
-func but(t turn, change func(*turn)) turn {
+func but(t attempt, change func(*attempt)) attempt {
 	change(&t)
 	return t
 }

@@ -16,8 +16,8 @@ import (
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
-// mayOwn says whether a path may be one of the gate's own.
-func (g *Gate) mayOwn(r *http.Request) bool {
+// mayBeEndpoint says whether a path may be one of the gate's own.
+func (g *Gate) mayBeEndpoint(r *http.Request) bool {
 	if strings.HasPrefix(r.URL.Path, "/oauth2/") {
 		return true
 	}
@@ -35,8 +35,8 @@ func (s *Site) calledBack(r *http.Request) bool {
 	return s.Callback != "" && r.URL.Path == s.Callback && (s.Callback != "/" || r.URL.Query().Has("state"))
 }
 
-// serveOwn answers the gate's own paths, and says whether it did.
-func (g *Gate) serveOwn(v *visit, w http.ResponseWriter, r *http.Request) bool {
+// serveEndpoint answers the gate's own paths, and says whether it did.
+func (g *Gate) serveEndpoint(v *request, w http.ResponseWriter, r *http.Request) bool {
 	site := g.site(r.Host)
 	if site == nil {
 		return false
@@ -77,7 +77,7 @@ func (g *Gate) get(w http.ResponseWriter, r *http.Request, h func()) {
 
 // startSignIn begins a sign-in for a page that asks for it: return is where it
 // wants to come back to, popup the nonce of a page that waits for a window.
-func (g *Gate) startSignIn(v *visit, w http.ResponseWriter, r *http.Request, site *Site) {
+func (g *Gate) startSignIn(v *request, w http.ResponseWriter, r *http.Request, site *Site) {
 	q := r.URL.Query()
 	b := beginning{returnTo: q.Get("return"), window: q.Get("popup"), another: q.Get("switch") == "1"}
 	if b.returnTo == "" {
@@ -99,7 +99,7 @@ func (g *Gate) startSignIn(v *visit, w http.ResponseWriter, r *http.Request, sit
 func validWindow(s string) bool { return len(s) <= 64 && oauth.CleanText(s) }
 
 // beginPage is for a person who asked for a page and has no session.
-func (g *Gate) beginPage(v *visit, w http.ResponseWriter, r *http.Request, site *Site) {
+func (g *Gate) beginPage(v *request, w http.ResponseWriter, r *http.Request, site *Site) {
 	if g.misrouted(w, r, site) {
 		return
 	}
@@ -117,7 +117,7 @@ func (g *Gate) beginPage(v *visit, w http.ResponseWriter, r *http.Request, site 
 		lost := v.lost(site, returnTo)
 		if lost.n >= maxTurns {
 			site.Losses.Clear(w)
-			g.inCircles(w, site, notFound, turn{}, returnTo)
+			g.redirectLoop(w, site, notFound, attempt{}, returnTo)
 			return
 		}
 		g.begin(v, w, r, site, beginning{returnTo: returnTo, lost: lost})
@@ -140,7 +140,7 @@ const channel = "caddy_sso"
 // callback ends a sign-in: it redeems the code and begins the site session.
 // Whatever can be mended by asking the portal again is, a few times; no code
 // that this browser did not ask for begins a session in it.
-func (g *Gate) callback(v *visit, w http.ResponseWriter, r *http.Request, site *Site) {
+func (g *Gate) callback(v *request, w http.ResponseWriter, r *http.Request, site *Site) {
 	q, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil || len(q["state"]) != 1 || len(q["code"]) > 1 {
 		g.unfinished(w, "The answer of the sign-in page arrived damaged.")
@@ -224,7 +224,7 @@ func (g *Gate) callback(v *visit, w http.ResponseWriter, r *http.Request, site *
 	}
 	site.Cookie.Set(w, token.Encode(), g.Lifetime)
 	site.remember(w, st.lost(), redeemed.Session.Key())
-	g.visitor(v, w, r, site, redeemed.User)
+	g.formOwner(v, w, r, site, redeemed.User)
 	g.arrive(w, site, st)
 }
 
@@ -253,8 +253,8 @@ func (g *Gate) arrive(w http.ResponseWriter, site *Site, st state) {
 
 // again begins a sign-in once more, which costs a person nothing while the
 // portal has a session. A browser that keeps no cookie would go on for ever.
-func (g *Gate) again(v *visit, w http.ResponseWriter, r *http.Request, site *Site, st state) {
-	t := g.turnOf(v, r, site, st)
+func (g *Gate) again(v *request, w http.ResponseWriter, r *http.Request, site *Site, st state) {
+	t := g.attemptOf(v, r, site, st)
 	if st.Turn+1 < t.tooMany() {
 		if t.crowded() {
 			pause(r.Context(), time.Duration(st.Turn)*crowdPause)
@@ -262,7 +262,7 @@ func (g *Gate) again(v *visit, w http.ResponseWriter, r *http.Request, site *Sit
 		g.begin(v, w, r, site, beginning{returnTo: st.Return, window: st.Window, turn: st.Turn + 1, lost: st.lost()})
 		return
 	}
-	g.inCircles(w, site, t.cause(), t, st.Return)
+	g.redirectLoop(w, site, t.cause(), t, st.Return)
 }
 
 // discard spends the code of an answer that this browser did not ask for. Tabs
@@ -297,7 +297,7 @@ func (g *Gate) posted(w http.ResponseWriter, r *http.Request, site *Site) bool {
 }
 
 // windowDone ends, on the portal's own origin, what a window was opened for.
-func (g *Gate) windowDone(v *visit, w http.ResponseWriter, r *http.Request, site *Site) {
+func (g *Gate) windowDone(v *request, w http.ResponseWriter, r *http.Request, site *Site) {
 	q := r.URL.Query()
 	back := q.Get("return")
 	if !site.Portal || !localPath(back) || !validWindow(q.Get("window")) {

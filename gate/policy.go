@@ -43,42 +43,42 @@ type Policy struct {
 
 // facts are what a decision is made from.
 type facts struct {
-	SignedIn    bool
-	Unavailable bool // the store could not be asked
-	Groups      []string
-	Client      string // whose own token it is; "": a user's, or none
-	BadToken    bool   // a token does not count
-	Unfit       bool   // the way in which the user signed in does not count here
-	Preflight   bool
-	Page        bool // a person waits for a page
-	Form        bool // a person has sent a form
-	FailPage    bool // the request is for the gate's own fail_auth_url
+	SignedIn            bool
+	Unavailable         bool // the store could not be asked
+	Groups              []string
+	Client              string // whose own token it is; "": a user's, or none
+	BadToken            bool   // a token does not count
+	SignInMethodRefused bool   // the way in which the user signed in does not count here
+	Preflight           bool
+	Page                bool // a person waits for a page
+	Form                bool // a person has sent a form
+	FailPage            bool // the request is for the gate's own fail_auth_url
 }
 
 type verdict int
 
 const (
-	refuse      verdict = iota // 401: sign in first
-	forward                    // with an identity
-	letThrough                 // without one
-	signIn                     // a person: to the sign-in page
-	signInFirst                // a person's form: it has to wait
-	refuseToken                // 401: the token does not count
-	forbid                     // 403: signed in, and not allowed
-	unavailable                // 503: nobody is signed out for our own fault
+	refuse        verdict = iota // 401: sign in first
+	forward                      // with an identity
+	passAnonymous                // without one
+	signIn                       // a person: to the sign-in page
+	signInFirst                  // a person's form: it has to wait
+	refuseToken                  // 401: the token does not count
+	forbid                       // 403: signed in, and not allowed
+	unavailable                  // 503: nobody is signed out for our own fault
 )
 
 // decide is the gate's decision. What is not clearly allowed is refused.
 func (p Policy) decide(f facts) verdict {
 	switch {
-	case f.Unfit && f.FailPage:
-		return letThrough
-	case f.Unfit:
+	case f.SignInMethodRefused && f.FailPage:
+		return passAnonymous
+	case f.SignInMethodRefused:
 		return forbid
 	case f.Client != "" && slices.Contains(p.Clients, f.Client), f.Client == "" && f.SignedIn && p.allows(f.Groups):
 		return forward
 	case f.FailPage:
-		return letThrough
+		return passAnonymous
 	case f.SignedIn:
 		return forbid
 	case f.Unavailable:
@@ -86,7 +86,7 @@ func (p Policy) decide(f facts) verdict {
 	case f.BadToken:
 		return refuseToken
 	case f.Preflight && p.Preflight:
-		return letThrough
+		return passAnonymous
 	case f.Page:
 		return signIn
 	case f.Form:

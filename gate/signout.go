@@ -14,7 +14,7 @@ import (
 // signOut ends site session and SSO session. A form of this site does it, or a
 // link on this site; for any other request it asks first, since another site
 // could have sent it.
-func (g *Gate) signOut(v *visit, w http.ResponseWriter, r *http.Request, site *Site) {
+func (g *Gate) signOut(v *request, w http.ResponseWriter, r *http.Request, site *Site) {
 	switch r.Method {
 	case http.MethodPost:
 		if err := http.NewCrossOriginProtection().Check(r); err != nil {
@@ -22,7 +22,7 @@ func (g *Gate) signOut(v *visit, w http.ResponseWriter, r *http.Request, site *S
 			return
 		}
 	case http.MethodGet:
-		if r.Header.Get("Sec-Fetch-Site") != "same-origin" || endpoint.Prefetches(r.Header) || !endpoint.Asked(r.Header) {
+		if r.Header.Get("Sec-Fetch-Site") != "same-origin" || endpoint.Prefetches(r.Header) || !endpoint.IsNavigationOrScript(r.Header) {
 			g.askSignOut(v, w, r, site)
 			return
 		}
@@ -72,7 +72,7 @@ func seeOther(w http.ResponseWriter, location string) {
 // endSession ends the session of a request, also that of a user who is gone and
 // might come back. It returns false where the browser may have an SSO session
 // that this site does not know: the site session is over, or there was none.
-func (g *Gate) endSession(v *visit, r *http.Request, site *Site) (ended bool, err error) {
+func (g *Gate) endSession(v *request, r *http.Request, site *Site) (ended bool, err error) {
 	cookie, ok := v.cookie(site.Cookie)
 	switch {
 	case !ok:
@@ -114,7 +114,7 @@ func (g *Gate) portalSignOutURL(site *Site) string {
 	return out + "?" + url.Values{"client_id": {g.Client.ID}, "redirect_uri": {site.URI}}.Encode()
 }
 
-func (g *Gate) askSignOut(v *visit, w http.ResponseWriter, r *http.Request, site *Site) {
+func (g *Gate) askSignOut(v *request, w http.ResponseWriter, r *http.Request, site *Site) {
 	in, err := g.identify(v, r, site)
 	if err != nil {
 		if !errors.Is(err, session.ErrNone) {

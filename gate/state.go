@@ -34,7 +34,7 @@ type state struct {
 func (s state) lost() losses { return losses{n: s.Losses, page: mark(s.Return), session: s.Session} }
 
 const (
-	statePurpose  = "gate state"
+	stateLabel    = "gate state"
 	stateLifetime = time.Hour
 
 	// maxTurns is when a sign-in that is begun again and again is a loop.
@@ -59,7 +59,7 @@ func (g *Gate) seal(ctx context.Context, s state) (string, error) {
 	if err := enc.Encode(s); err != nil {
 		return "", fmt.Errorf("sealing the state: %w", err)
 	}
-	sealed, err := g.Keys.Seal(ctx, statePurpose, plain.Bytes())
+	sealed, err := g.Keys.Seal(ctx, stateLabel, plain.Bytes())
 	if err != nil {
 		return "", fmt.Errorf("sealing the state: %w", err)
 	}
@@ -68,7 +68,7 @@ func (g *Gate) seal(ctx context.Context, s state) (string, error) {
 
 func (g *Gate) unseal(ctx context.Context, sealed string) (state, error) {
 	var s state
-	plain, err := g.Keys.Unseal(ctx, statePurpose, sealed)
+	plain, err := g.Keys.Unseal(ctx, stateLabel, sealed)
 	if err != nil {
 		return s, fmt.Errorf("opening the state: %w", err)
 	}
@@ -86,7 +86,7 @@ func randomID() string {
 
 // binder returns what the browser's sign-ins are bound to, the same in all its
 // tabs, and sends it where the browser has none.
-func (g *Gate) binder(v *visit, w http.ResponseWriter, site *Site) string {
+func (g *Gate) binder(v *request, w http.ResponseWriter, site *Site) string {
 	if id, ok := v.cookie(site.Binder); ok && validID(id) {
 		return id
 	}
@@ -101,7 +101,7 @@ func validID(id string) bool {
 }
 
 // begin sends a browser to the portal, to come back to a path of this site.
-func (g *Gate) begin(v *visit, w http.ResponseWriter, r *http.Request, site *Site, b beginning) {
+func (g *Gate) begin(v *request, w http.ResponseWriter, r *http.Request, site *Site, b beginning) {
 	target, err := g.portalURL(v, w, r, site, b)
 	if err != nil {
 		g.failed(w, r, err)
@@ -119,7 +119,7 @@ type beginning struct {
 	another  bool // ask even though somebody is signed in
 }
 
-func (g *Gate) portalURL(v *visit, w http.ResponseWriter, r *http.Request, site *Site, b beginning) (string, error) {
+func (g *Gate) portalURL(v *request, w http.ResponseWriter, r *http.Request, site *Site, b beginning) (string, error) {
 	if site.Portal {
 		return g.onPortal(r, b)
 	}
@@ -155,7 +155,7 @@ func (g *Gate) portalURL(v *visit, w http.ResponseWriter, r *http.Request, site 
 	return g.Server.Issuer + "/api/oauth2/auth?" + q.Encode(), nil
 }
 
-// onPortal is the way to sign in on the portal's own origin, where there is no
+// onPortal is the sign-in method on the portal's own origin, where there is no
 // code and no callback.
 func (g *Gate) onPortal(r *http.Request, b beginning) (string, error) {
 	if b.window != "" {

@@ -16,14 +16,14 @@ const maxForm = 64 << 10
 
 // beginForm is for a person who sent a form and has no session. The form goes
 // back to the browser, which keeps it: nothing is stored for strangers.
-func (g *Gate) beginForm(v *visit, w http.ResponseWriter, r *http.Request, site *Site) {
+func (g *Gate) beginForm(v *request, w http.ResponseWriter, r *http.Request, site *Site) {
 	back := formPage(r, site)
 	unsent := page.UnsentForm{
 		App: g.Client.Name, SignInURL: SignInPath + "?" + url.Values{"return": {back}}.Encode(),
 	}
 	if unsent.Kept, unsent.Why, unsent.Slow = g.keep(w, r, site); unsent.Kept != nil {
 		unsent.Kept.ID = randomID()
-		unsent.Kept.Visitor = g.lastVisitor(v, site)
+		unsent.Kept.Visitor = g.lastFormOwner(v, site)
 		unsent.Kept.NextURL = sendURL(unsent.Kept.ID, back)
 	}
 	g.Pages.UnsentForm(w, unsent)
@@ -85,7 +85,7 @@ func sendURL(id, back string) string {
 }
 
 // send is where a form is sent on from, once its sender has a session.
-func (g *Gate) send(v *visit, w http.ResponseWriter, r *http.Request, site *Site) {
+func (g *Gate) send(v *request, w http.ResponseWriter, r *http.Request, site *Site) {
 	q := r.URL.Query()
 	id, back := q.Get("form"), q.Get("return")
 	if !validID(id) || !localPath(back) {
@@ -106,6 +106,6 @@ func (g *Gate) send(v *visit, w http.ResponseWriter, r *http.Request, site *Site
 		return
 	}
 	g.Pages.SendForm(w, page.SendForm{
-		App: g.Client.Name, ID: id, BackURL: site.Origin + back, Visitor: g.visitor(v, w, r, site, in.User), Person: personOf(in),
+		App: g.Client.Name, ID: id, BackURL: site.Origin + back, Visitor: g.formOwner(v, w, r, site, in.User), Person: personOf(in),
 	})
 }

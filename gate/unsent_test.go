@@ -66,7 +66,7 @@ func TestAFormWithoutASessionIsGivenBackToTheBrowserToKeep(t *testing.T) {
 		t.Errorf("goes on to %q, want %q", kept["next"], want)
 	}
 	if !strings.Contains(w.Body.String(), `href="`+SignInPath+`?return=%2Fcontact%3Ftopic%3D1"`) {
-		t.Errorf("there is no way to sign in without scripts: %s", w.Body)
+		t.Errorf("there is no sign-in method without scripts: %s", w.Body)
 	}
 	if again := keptIn(b.send("/save", "a=b", submission...)); again["id"] == kept["id"] || len(kept["id"]) != 22 {
 		t.Errorf("a form has the ID %q, the next %q", kept["id"], again["id"])

@@ -8,9 +8,9 @@ import (
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
-// A visit is what the gates of one site share about one request: the first
+// A request is what the gates of one site share about one request: the first
 // leaves what it found, later ones use that, never the cookies again.
-type visit struct {
+type request struct {
 	cookies  []string // the Cookie headers, before ours were taken out
 	scrubbed string   // header prefixes that are clean already, one a line
 	attached bool     // some request of this visit ended with its session
@@ -32,22 +32,22 @@ type visit struct {
 // cookies that a gate passed on.
 type Table func(context.Context) map[string]any
 
-const visitKey = "sso_visit"
+const requestKey = "sso_visit"
 
-// visit returns what is known of a request, and takes the project's cookies out
+// request returns what is known of a request, and takes the project's cookies out
 // of it.
-func (t Table) visit(r *http.Request) *visit {
+func (t Table) request(r *http.Request) *request {
 	var shared map[string]any
 	if t != nil {
 		shared = t(r.Context())
 	}
-	if v, ok := shared[visitKey].(*visit); ok {
+	if v, ok := shared[requestKey].(*request); ok {
 		return v
 	}
-	v := &visit{cookies: r.Header["Cookie"], authorization: r.Header["Authorization"]}
+	v := &request{cookies: r.Header["Cookie"], authorization: r.Header["Authorization"]}
 	session.StripOwn(r.Header)
 	if shared != nil {
-		shared[visitKey] = v
+		shared[requestKey] = v
 	}
 	return v
 }
@@ -56,7 +56,7 @@ func (t Table) visit(r *http.Request) *visit {
 // portal, and what would change its protocol to another than WebSocket. Gates
 // further on know the cookies all the same. It returns false where it answered.
 func (t Table) Enter(w http.ResponseWriter, r *http.Request) bool {
-	t.visit(r)
+	t.request(r)
 	for name := range r.Header {
 		if isHTTP2Settings(name) {
 			delete(r.Header, name)
@@ -70,18 +70,18 @@ func (t Table) Enter(w http.ResponseWriter, r *http.Request) bool {
 }
 
 // String keeps cookies out of whatever prints the table.
-func (*visit) String() string { return "[redacted]" }
+func (*request) String() string { return "[redacted]" }
 
 type attachedKey struct{}
 
 // attachedTo says whether a request ends with its session by now. One that an
 // error route gets does not, though the one before it did.
-func (v *visit) attachedTo(ctx context.Context) bool {
+func (v *request) attachedTo(ctx context.Context) bool {
 	return v.attached && ctx.Value(attachedKey{}) != nil
 }
 
 // attaching marks the context of a request that is about to be attached.
-func (v *visit) attaching(ctx context.Context) context.Context {
+func (v *request) attaching(ctx context.Context) context.Context {
 	v.attached = true
 	return context.WithValue(ctx, attachedKey{}, v)
 }
@@ -90,13 +90,13 @@ func (v *visit) attaching(ctx context.Context) context.Context {
 func passOn(r *http.Request) Pass { return Pass{Request: r, Release: nothing} }
 
 // cookie reads one of the project's cookies, as the request had it.
-func (v *visit) cookie(c session.Cookie) (string, bool) {
+func (v *request) cookie(c session.Cookie) (string, bool) {
 	return c.In(v.cookies)
 }
 
 // identify finds out, once a request, who it is from. It returns nil and
 // session.ErrNone for nobody.
-func (g *Gate) identify(v *visit, r *http.Request, site *Site) (*oauth.SignedIn, error) {
+func (g *Gate) identify(v *request, r *http.Request, site *Site) (*oauth.SignedIn, error) {
 	if !v.asked || v.by != nil && v.by != g.Client {
 		v.asked, v.by = true, g.Client
 		v.found, v.err = g.lookUp(v, r, site)
@@ -107,7 +107,7 @@ func (g *Gate) identify(v *visit, r *http.Request, site *Site) (*oauth.SignedIn,
 	return &v.found, nil
 }
 
-func (g *Gate) lookUp(v *visit, r *http.Request, site *Site) (oauth.SignedIn, error) {
+func (g *Gate) lookUp(v *request, r *http.Request, site *Site) (oauth.SignedIn, error) {
 	cookie, ok := v.cookie(site.Cookie)
 	if !ok {
 		return oauth.SignedIn{}, session.ErrNone

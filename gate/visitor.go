@@ -13,28 +13,28 @@ import (
 // as one person is not sent on as another. It opens nothing. Pages have a word for
 // it, which says no more than whether that is still the same.
 
-// visitorLifetime is how long a browser knows who signed in last.
-const visitorLifetime = 30 * 24 * time.Hour
+// formOwnerLifetime is how long a browser knows who signed in last.
+const formOwnerLifetime = 30 * 24 * time.Hour
 
-func (g *Gate) visitorPurpose() string { return "visitor of client " + g.Client.ID }
+func (g *Gate) formOwnerLabel() string { return "visitor of client " + g.Client.ID }
 
-// visitor returns the word for a user who is signed in, and has the browser keep
+// formOwner returns the word for a user who is signed in, and has the browser keep
 // it.
-func (g *Gate) visitor(v *visit, w http.ResponseWriter, r *http.Request, site *Site, u session.User) string {
+func (g *Gate) formOwner(v *request, w http.ResponseWriter, r *http.Request, site *Site, u session.User) string {
 	kept, _ := v.cookie(site.Visitor)
-	if subject, err := g.Keys.Unseal(r.Context(), g.visitorPurpose(), kept); err == nil && string(subject) == u.Subject {
+	if subject, err := g.Keys.Unseal(r.Context(), g.formOwnerLabel(), kept); err == nil && string(subject) == u.Subject {
 		return wordFor(kept)
 	}
-	sealed, err := g.Keys.Seal(r.Context(), g.visitorPurpose(), []byte(u.Subject))
+	sealed, err := g.Keys.Seal(r.Context(), g.formOwnerLabel(), []byte(u.Subject))
 	if err != nil {
 		return "" // nobody: the page asks
 	}
-	site.Visitor.Set(w, sealed, visitorLifetime)
+	site.Visitor.Set(w, sealed, formOwnerLifetime)
 	return wordFor(sealed)
 }
 
-// lastVisitor is the word for who signed in last, "" for nobody.
-func (g *Gate) lastVisitor(v *visit, site *Site) string {
+// lastFormOwner is the word for who signed in last, "" for nobody.
+func (g *Gate) lastFormOwner(v *request, site *Site) string {
 	kept, ok := v.cookie(site.Visitor)
 	if !ok {
 		return ""

@@ -40,10 +40,10 @@ type sealer struct {
 }
 
 // open returns what one of the keys sealed for one of the purposes.
-func (s *sealer) open(raw []byte, purposes []string) (plaintext []byte, ok bool) {
+func (s *sealer) open(raw []byte, labels []string) (plaintext []byte, ok bool) {
 	for _, aead := range s.aeads {
-		for _, purpose := range purposes {
-			if plaintext, ok := unseal(aead, raw, purpose); ok {
+		for _, label := range labels {
+			if plaintext, ok := unseal(aead, raw, label); ok {
 				return plaintext, true
 			}
 		}
@@ -56,7 +56,7 @@ func (*sealer) Format(s fmt.State, _ rune) { redact(s) }
 // Seal encrypts and authenticates plaintext for one purpose, with
 // XChaCha20-Poly1305, into base64url. Sealing the same twice gives two
 // different values.
-func (r *Ring) Seal(ctx context.Context, purpose string, plaintext []byte) (string, error) {
+func (r *Ring) Seal(ctx context.Context, label string, plaintext []byte) (string, error) {
 	k, err := r.keyring(ctx)
 	if err != nil {
 		return "", err
@@ -65,7 +65,7 @@ func (r *Ring) Seal(ctx context.Context, purpose string, plaintext []byte) (stri
 	if strictBase64.EncodedLen(raw) > maxSealed {
 		return "", fmt.Errorf("sealing value: over %d bytes", maxSealed)
 	}
-	sealed, err := seal(k.sealer.aeads[0], r.o.Rand, plaintext, purpose)
+	sealed, err := seal(k.sealer.aeads[0], r.o.Rand, plaintext, label)
 	if err != nil {
 		return "", fmt.Errorf("sealing value: %w", err)
 	}
@@ -74,12 +74,12 @@ func (r *Ring) Seal(ctx context.Context, purpose string, plaintext []byte) (stri
 
 // Unseal returns what was sealed for purpose, or [ErrSealed]. An error that does
 // not wrap [ErrSealed] says nothing about the value.
-func (r *Ring) Unseal(ctx context.Context, purpose, sealed string) ([]byte, error) {
-	return r.UnsealAny(ctx, sealed, purpose)
+func (r *Ring) Unseal(ctx context.Context, label, sealed string) ([]byte, error) {
+	return r.UnsealAny(ctx, sealed, label)
 }
 
 // UnsealAny returns what was sealed for one of several purposes, or [ErrSealed].
-func (r *Ring) UnsealAny(ctx context.Context, sealed string, purposes ...string) ([]byte, error) {
+func (r *Ring) UnsealAny(ctx context.Context, sealed string, labels ...string) ([]byte, error) {
 	k, err := r.keyring(ctx)
 	if err != nil {
 		return nil, err
@@ -92,7 +92,7 @@ func (r *Ring) UnsealAny(ctx context.Context, sealed string, purposes ...string)
 	if err != nil || strictBase64.EncodedLen(len(raw)) != len(sealed) {
 		return nil, ErrSealed
 	}
-	if plaintext, ok := k.sealer.open(raw, purposes); ok {
+	if plaintext, ok := k.sealer.open(raw, labels); ok {
 		return plaintext, nil
 	}
 	if len(raw) < chacha20poly1305.NonceSizeX+chacha20poly1305.Overhead {
@@ -102,7 +102,7 @@ func (r *Ring) UnsealAny(ctx context.Context, sealed string, purposes ...string)
 	if k, err = r.look(ctx, sealed); err != nil {
 		return nil, err
 	}
-	if plaintext, ok := k.sealer.open(raw, purposes); ok {
+	if plaintext, ok := k.sealer.open(raw, labels); ok {
 		return plaintext, nil
 	}
 	return nil, ErrSealed
@@ -111,22 +111,22 @@ func (r *Ring) UnsealAny(ctx context.Context, sealed string, purposes ...string)
 // SealUnder is sealing for whoever has a secret of high entropy, without a ring:
 // what is stored can be opened by the one who brings the secret, and by nobody
 // who has the store.
-func SealUnder(secret []byte, purpose string, plaintext []byte) ([]byte, error) {
-	aead, err := deriveAEAD(secret, "under:"+purpose)
+func SealUnder(secret []byte, label string, plaintext []byte) ([]byte, error) {
+	aead, err := deriveAEAD(secret, "under:"+label)
 	if err != nil {
 		return nil, fmt.Errorf("sealing value: %w", err)
 	}
-	return seal(aead, rand.Reader, plaintext, purpose)
+	return seal(aead, rand.Reader, plaintext, label)
 }
 
 // UnsealUnder returns what was sealed under the secret for purpose, or
 // [ErrSealed].
-func UnsealUnder(secret []byte, purpose string, sealed []byte) ([]byte, error) {
-	aead, err := deriveAEAD(secret, "under:"+purpose)
+func UnsealUnder(secret []byte, label string, sealed []byte) ([]byte, error) {
+	aead, err := deriveAEAD(secret, "under:"+label)
 	if err != nil {
 		return nil, fmt.Errorf("unsealing value: %w", err)
 	}
-	plaintext, ok := unseal(aead, sealed, purpose)
+	plaintext, ok := unseal(aead, sealed, label)
 	if !ok {
 		return nil, ErrSealed
 	}

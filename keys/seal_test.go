@@ -10,9 +10,9 @@ import (
 	"github.com/caddy-sso/caddy-sso/keys/keystest"
 )
 
-func mustSeal(t testing.TB, r *keys.Ring, purpose, plaintext string) string {
+func mustSeal(t testing.TB, r *keys.Ring, label, plaintext string) string {
 	t.Helper()
-	sealed, err := r.Seal(t.Context(), purpose, []byte(plaintext))
+	sealed, err := r.Seal(t.Context(), label, []byte(plaintext))
 	if err != nil {
 		t.Fatalf("Seal: %v", err)
 	}

@@ -15,16 +15,16 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage/redistest"
 )
 
-func mustUnseal(t testing.TB, r *keys.Ring, purpose, sealed, want string) {
+func mustUnseal(t testing.TB, r *keys.Ring, label, sealed, want string) {
 	t.Helper()
-	if got, err := r.Unseal(t.Context(), purpose, sealed); err != nil || string(got) != want {
+	if got, err := r.Unseal(t.Context(), label, sealed); err != nil || string(got) != want {
 		t.Errorf("Unseal: %q, %v; want %q", got, err, want)
 	}
 }
 
-func wantErrSealed(t testing.TB, r *keys.Ring, purpose, sealed string) {
+func wantErrSealed(t testing.TB, r *keys.Ring, label, sealed string) {
 	t.Helper()
-	if got, err := r.Unseal(t.Context(), purpose, sealed); !errors.Is(err, keys.ErrSealed) {
+	if got, err := r.Unseal(t.Context(), label, sealed); !errors.Is(err, keys.ErrSealed) {
 		t.Errorf("Unseal: %q, %v; want ErrSealed", got, err)
 	}
 }

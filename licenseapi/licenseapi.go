@@ -82,7 +82,7 @@ func (a *API) publicKey(w http.ResponseWriter, r *http.Request) {
 // allowed says whether an endpoint knows the method of a request, and answers
 // 405 where it does not.
 func allowed(w http.ResponseWriter, r *http.Request, methods ...string) bool {
-	if endpoint.Knows(w, r, methods...) {
+	if endpoint.AllowMethods(w, r, methods...) {
 		return true
 	}
 	write(w, errMethod)

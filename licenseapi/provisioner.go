@@ -13,12 +13,12 @@ const provisionTimeout = 5 * time.Second
 
 // A Provisioner tells a vendor's backend of first sign-ins over HTTP. It
 // implements [oauth.Provisioner].
-type Provisioner struct{ backend *signed.Server }
+type Provisioner struct{ backend *signed.Client }
 
 // NewProvisioner posts to a URL, signed with a secret of at least 16
 // characters.
 func NewProvisioner(rawURL, secret string, now func() time.Time) (*Provisioner, error) {
-	backend, err := signed.NewServer(rawURL, secret, provisionTimeout, now)
+	backend, err := signed.NewClient(rawURL, secret, provisionTimeout, now)
 	if err != nil {
 		return nil, err
 	}

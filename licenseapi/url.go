@@ -31,7 +31,7 @@ func (a *API) ssoURL(w http.ResponseWriter, r *http.Request) {
 	if wrong == nil {
 		wrong = p.require("product", "customer_account_code")
 	}
-	// One customer account has one way to sign in for all bundles of a product.
+	// One customer account has one sign-in method for all bundles of a product.
 	if wrong == nil && len(p["bundle_code"]) > maxBundleCode {
 		wrong = invalid("bundle_code is too long")
 	}

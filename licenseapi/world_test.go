@@ -113,8 +113,8 @@ func licenses(t testing.TB, cs *oauth.Clients, defaultType string) *oauth.Licens
 		{Code: "back", Client: client("3"), RedirectURIs: redirectURIs(t, "http://localhost"), ResponseTypes: both, Accounts: []string{"acme"}},
 		{Code: "off", Client: client("2"), RedirectURIs: redirectURIs(t, "https://off.example/sso"), ResponseTypes: both, Accounts: []string{"acme"}},
 	}, []*oauth.CustomerAccount{
-		{Code: "acme", Ways: []string{"acme-azure"}, EmailDomains: []string{"acme.example"}},
-		{Code: "other", Ways: []string{"other-okta"}},
+		{Code: "acme", Methods: []string{"acme-azure"}, EmailDomains: []string{"acme.example"}},
+		{Code: "other", Methods: []string{"other-okta"}},
 	}, nil, defaultType)
 	if err != nil {
 		t.Fatal(err)

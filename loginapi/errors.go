@@ -108,7 +108,7 @@ type errorObject struct {
 // writeError answers with an error, in the body that clients know; a person,
 // who cannot do anything with that, gets a page.
 func (a *API) writeError(w http.ResponseWriter, r *http.Request, status int, code string, e *oauth.Error) {
-	if endpoint.ByPerson(r.Header) {
+	if endpoint.IsNavigation(r.Header) {
 		a.showError(w, r, status, code, e)
 		return
 	}

@@ -148,8 +148,8 @@ func TestABackendGetsNoTokenOfAUserWhoDoesNotCountForIt(t *testing.T) {
 	token, _ := w.tokens(cookie, "email")
 	backend, _ := w.Server.Clients.Get("6")
 	exchange := func() answer { return w.token(exchanging(token, "client_id", "6", "client_secret", secret)) }
-	backend.Ways = []string{ada.Signin}
+	backend.Methods = []string{ada.Signin}
 	w.access(exchange())
-	backend.Ways = []string{"acme"}
+	backend.Methods = []string{"acme"}
 	wantError(t, exchange(), 401, "003-025", badSubject)
 }

@@ -101,7 +101,7 @@ func (a *API) Endpoint(path string) http.HandlerFunc {
 // allowed says whether an endpoint knows the method of a request, and answers
 // 405 where it does not.
 func (a *API) allowed(w http.ResponseWriter, r *http.Request, methods ...string) bool {
-	if endpoint.Knows(w, r, methods...) {
+	if endpoint.AllowMethods(w, r, methods...) {
 		return true
 	}
 	a.writeError(w, r, http.StatusMethodNotAllowed, "0", oauth.Invalid("The method is not allowed."))
@@ -114,8 +114,8 @@ func (a *API) allowedScript(w http.ResponseWriter, r *http.Request, methods ...s
 	return !a.scripts().Preflight(w, r, methods...) && a.allowed(w, r, methods...)
 }
 
-func (a *API) scripts() endpoint.Scripts {
-	return endpoint.Scripts{Clients: a.Server.Clients, Cookies: true, Headers: "Retry-After"}
+func (a *API) scripts() endpoint.CORS {
+	return endpoint.CORS{Clients: a.Server.Clients, Cookies: true, Headers: "Retry-After"}
 }
 
 // NotFound answers a path below /api/ that nobody else answers. Of the fields it
@@ -124,7 +124,7 @@ func (a *API) NotFound(w http.ResponseWriter, r *http.Request) {
 	const code = "003-061"
 	switch {
 	case a.scripts().Unknown(w, r):
-	case endpoint.ByPerson(r.Header):
+	case endpoint.IsNavigation(r.Header):
 		a.Pages.NotFound(w, code)
 	default:
 		a.writeError(w, r, http.StatusNotFound, code, oauth.Invalid("Object not found: there is no such endpoint."))

@@ -319,7 +319,7 @@ func TestAnActivationTokenIsForNoEndpointOfThisAPI(t *testing.T) {
 	w := newWorld(t)
 	_, s := w.signIn(ada)
 	client, _ := w.Server.Clients.Get("1")
-	account := &oauth.CustomerAccount{Code: "a", Ways: []string{ada.Signin}}
+	account := &oauth.CustomerAccount{Code: "a", Methods: []string{ada.Signin}}
 	product := &oauth.Product{
 		Code: "p", Client: client, RedirectURIs: client.RedirectURIs, ResponseTypes: []string{oauth.LicenseToken}, Accounts: []string{"a"},
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/oauth"
 )
 
-// socialPrefix is followed by the ID of a way to sign in and by what is wanted.
+// socialPrefix is followed by the ID of a sign-in method and by what is wanted.
 const socialPrefix = "/api/oauth2/social/"
 
 type urlBody struct {

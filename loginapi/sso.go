@@ -124,7 +124,7 @@ func (a *API) forged(r *http.Request) bool {
 	}
 	switch r.Header.Get("Sec-Fetch-Site") {
 	case "same-origin", "none":
-		return !endpoint.Asked(r.Header)
+		return !endpoint.IsNavigationOrScript(r.Header)
 	case "":
 		return a.CrossSite // nothing tells whose request it is
 	}

@@ -48,7 +48,7 @@ var (
 // server.
 type world struct {
 	*oauthtest.World
-	*endpointtest.Face
+	*endpointtest.API
 	api   *loginapi.API
 	log   *observer.ObservedLogs
 	asked *atomic.Int64 // how often a password was checked
@@ -81,7 +81,7 @@ func newWorld(t testing.TB) *world {
 		From:     func(*http.Request) oauth.Origin { return "192.0.2.1" },
 		Log:      zap.New(logCore),
 	}
-	w.Face = endpointtest.NewFace(t, func(path string) http.HandlerFunc { return w.api.Endpoint(endpoint.CanonicalPath(path)) }) // as the portal
+	w.API = endpointtest.NewAPI(t, func(path string) http.HandlerFunc { return w.api.Endpoint(endpoint.CanonicalPath(path)) }) // as the portal
 	return w
 }
 
@@ -119,7 +119,7 @@ func clients(t testing.TB) []*oauth.Client {
 		ID: "6", Name: "Older backend", Secret: oauth.NewSecret(secret), TokenAlg: keys.HS256, HS256Key: shared,
 		RedirectURIs: redirectURIs(t, "https://legacy.example/cb"), Audiences: []string{"legacy", "game"}, Scopes: []string{"email", "offline"},
 		TokenLifetime: 15 * time.Minute,
-		Claims: []oauth.ExtraClaim{
+		Claims: []oauth.CustomClaim{
 			{Name: "studio", Value: "The studio"},
 			{Name: "roles", Value: "{user.groups}"},
 			{Name: "display", Value: "{user.name} <{user.email}>"},

@@ -11,41 +11,41 @@ import (
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
-// What happened, as the audit log names it.
-type What string
+// EventType happened, as the audit log names it.
+type EventType string
 
 // The events of the audit log.
 const (
-	SignedInEvent  What = "sign-in"
-	SignInFailed   What = "sign-in failed"
-	SignInLimited  What = "sign-in limited"
-	CodeIssued     What = "code issued"
-	CodeRedeemed   What = "code redeemed"
-	CodeReused     What = "code reused"
-	CodeRefused    What = "code refused"
-	AccessDenied   What = "access denied"
-	RequestRefused What = "request refused" // it asks for what is not registered
-	SessionEnded   What = "session ended"
-	GrantEnded     What = "grant ended"
-	CodesExhausted What = "codes exhausted"
-	ClientRefused  What = "client refused" // it did not prove who it is
-	ClientLimited  What = "client limited"
+	SignedInEvent  EventType = "sign-in"
+	SignInFailed   EventType = "sign-in failed"
+	SignInLimited  EventType = "sign-in limited"
+	CodeIssued     EventType = "code issued"
+	CodeRedeemed   EventType = "code redeemed"
+	CodeReused     EventType = "code reused"
+	CodeRefused    EventType = "code refused"
+	AccessDenied   EventType = "access denied"
+	RequestRefused EventType = "request refused" // it asks for what is not registered
+	SessionEnded   EventType = "session ended"
+	GrantEnded     EventType = "grant ended"
+	CodesExhausted EventType = "codes exhausted"
+	ClientRefused  EventType = "client refused" // it did not prove who it is
+	ClientLimited  EventType = "client limited"
 
-	TokensIssued       What = "tokens issued"
-	TokensRefreshed    What = "tokens refreshed"
-	TokenRefused       What = "token refused"
-	RefreshReused      What = "refresh token reused"
-	RefreshAhead       What = "refresh token newer than the store"
-	SeatDenied         What = "seat denied"
-	Provisioned        What = "license user provisioned"
-	ProvisioningFailed What = "provisioning failed"
-	LicenseActivation  What = "license activation"
-	LicenseRefused     What = "license activation refused"
+	TokensIssued       EventType = "tokens issued"
+	TokensRefreshed    EventType = "tokens refreshed"
+	TokenRefused       EventType = "token refused"
+	RefreshReused      EventType = "refresh token reused"
+	RefreshAhead       EventType = "refresh token newer than the store"
+	SeatDenied         EventType = "seat denied"
+	Provisioned        EventType = "license user provisioned"
+	ProvisioningFailed EventType = "provisioning failed"
+	LicenseActivation  EventType = "license activation"
+	LicenseRefused     EventType = "license activation refused"
 
-	ConsentGiven     What = "consent given"
-	ConsentWithdrawn What = "consent withdrawn"
+	ConsentGiven     EventType = "consent given"
+	ConsentWithdrawn EventType = "consent withdrawn"
 
-	KeyWithdrawn What = "key withdrawn"
+	KeyWithdrawn EventType = "key withdrawn"
 )
 
 // Origin is where a request came from: the address of the client, as the
@@ -55,7 +55,7 @@ type Origin string
 // An Event is one line of the audit log. It has no room for a token, code,
 // cookie or password.
 type Event struct {
-	What    What
+	What    EventType
 	User    session.User
 	Client  *Client
 	Session *session.Session // logged as a short hash
@@ -84,14 +84,14 @@ const maxEventFields = 8
 // were left out.
 type Audit struct {
 	log *zap.Logger
-	few seldom.Few[kind]
+	few seldom.ByKey[kind]
 }
 
 // A kind is what lines have in common of which there are few. Whose they are is
 // told apart where that is known, so that nobody's line is left out for those of
 // others.
 type kind struct {
-	what                What
+	what                EventType
 	client              *Client
 	why, grant, subject string
 }

@@ -84,10 +84,10 @@ type Authorization struct {
 	// What the session has to be like; zero values: any session will do.
 	Subject      string                    // whose it is
 	other        func(session.User) string // another subject of theirs; nil: nobody has one
-	Ways         []string                  // the IDs of the ways to sign in that count
+	Methods      []string                  // the IDs of the sign-in methods that count
 	EmailDomains []string                  // in lower case
 	AuthAfter    time.Time                 // it began no earlier
-	anew         bool                      // the user has to be asked for it first
+	again        bool                      // the user has to be asked for it first
 	asked        bool                      // the user was asked for it since
 	authNot      string                    // the ID of the session of before
 
@@ -104,7 +104,7 @@ func (a *Authorization) Accepts(in SignedIn) bool {
 // AcceptsUser says whether a request may be answered for a user who signed in
 // as this one did.
 func (a *Authorization) AcceptsUser(u session.User) bool {
-	if len(a.Ways) > 0 && !slices.Contains(a.Ways, u.Signin) || !a.Expects(u) {
+	if len(a.Methods) > 0 && !slices.Contains(a.Methods, u.Signin) || !a.Expects(u) {
 		return false
 	}
 	if len(a.EmailDomains) == 0 {
@@ -153,11 +153,11 @@ func (cs *Clients) CheckAuthorize(r AuthorizeRequest) (*Authorization, *Error) {
 		RedirectURI: r.RedirectURI,
 		State:       r.State,
 		Scopes:      scopes,
-		LeftOut:     leftOut(r.Scope, scopes),
+		LeftOut:     droppedScopes(r.Scope, scopes),
 		Audience:    audience,
 		Challenge:   r.CodeChallenge,
 		FailAuthURL: r.FailAuthURL,
-		Ways:        c.Ways,
+		Methods:     c.Methods,
 		Presentation: Presentation{
 			Popup: r.Popup, WidgetOnly: r.WidgetOnly,
 			PostMessageLogin: r.PostMessageLogin, DisableSocials: r.DisableSocials,
@@ -184,8 +184,8 @@ func (cs *Clients) CheckTokenLogin(r AuthorizeRequest) (*Authorization, *Error) 
 	}
 	scopes := c.grantable(r.Scope)
 	return &Authorization{
-		Client: c, Redirect: redirect, RedirectURI: r.RedirectURI, State: r.State, Scopes: scopes, LeftOut: leftOut(r.Scope, scopes), Audience: audience,
-		Ways: c.Ways,
+		Client: c, Redirect: redirect, RedirectURI: r.RedirectURI, State: r.State, Scopes: scopes, LeftOut: droppedScopes(r.Scope, scopes), Audience: audience,
+		Methods: c.Methods,
 	}, nil
 }
 
@@ -242,7 +242,7 @@ func (s *Server) IssueCode(ctx context.Context, a *Authorization, in SignedIn, f
 	if refusal := s.useConsent(ctx, a, in); refusal != nil {
 		return "", refusal
 	}
-	s.noteLeftOut(a.Client, a.LeftOut, from)
+	s.noteDropped(a.Client, a.LeftOut, from)
 	grant := newGrantID(a.Client)
 	code, err := s.Codes.Issue(ctx, codes.Record{
 		Client:      a.Client.ID,

@@ -48,7 +48,7 @@ type License struct {
 	Account string `json:"license_customer_account,omitempty"`
 }
 
-func (s *Server) accessClaims(g given) extendedClaims {
+func (s *Server) accessClaims(g tokenParams) extendedClaims {
 	now := s.Now()
 	provider := s.provider(g.user)
 	claims := Claims{
@@ -80,10 +80,10 @@ func (s *Server) accessClaims(g given) extendedClaims {
 			claims.Email = g.user.Email
 		}
 	}
-	return extendedClaims{claims, g.client.extraClaims(g.user, s.ownID(g.user), provider)}
+	return extendedClaims{claims, g.client.customClaims(g.user, s.ownID(g.user), provider)}
 }
 
-// ownID is what the way to sign in calls a user.
+// ownID is what the sign-in method calls a user.
 func (s *Server) ownID(u session.User) string {
 	if s.OwnID == nil {
 		return u.ProviderID
@@ -150,7 +150,7 @@ func NewUserClaims(u session.User, scopes []string) UserClaims {
 	return c
 }
 
-func (s *Server) idClaims(g given, access string) IDClaims {
+func (s *Server) idClaims(g tokenParams, access string) IDClaims {
 	now, issued := s.Now(), s.stamp().Unix()
 	return IDClaims{
 		Issuer: s.Issuer, Subject: g.user.Subject, Audience: g.client.ID,

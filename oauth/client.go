@@ -31,9 +31,9 @@ type Client struct {
 	// AllowNoPKCE lets a public client leave PKCE out, which older clients need.
 	AllowNoPKCE bool
 
-	// Ways are the IDs of the ways to sign in that count for it; empty: all do.
+	// Methods are the IDs of the sign-in methods that count for it; empty: all do.
 	// A product of licensed software goes by its customer account's instead.
-	Ways []string
+	Methods []string
 
 	// Disabled refuses every request of the client.
 	Disabled bool
@@ -75,7 +75,7 @@ type Client struct {
 	RefreshLifetime time.Duration
 
 	// Claims are what its access tokens have beside those of the Login API.
-	Claims []ExtraClaim
+	Claims []CustomClaim
 
 	// Project is a UUID for `xsolla_login_project_id` and the keys endpoint;
 	// empty: the ID stands for it.
@@ -106,7 +106,7 @@ func (c *Client) refreshLifetime() time.Duration {
 
 // Accepts says whether a user who signed in as this one did counts here.
 func (c *Client) Accepts(u session.User) bool {
-	return len(c.Ways) == 0 || slices.Contains(c.Ways, u.Signin)
+	return len(c.Methods) == 0 || slices.Contains(c.Methods, u.Signin)
 }
 
 // A Secret is a client secret that cannot be printed. The zero value matches
@@ -330,7 +330,7 @@ func (c *Client) validateTokens() error {
 		if err := e.validate(); err != nil {
 			return err
 		}
-		if slices.ContainsFunc(c.Claims[:i], func(other ExtraClaim) bool { return other.Name == e.Name }) {
+		if slices.ContainsFunc(c.Claims[:i], func(other CustomClaim) bool { return other.Name == e.Name }) {
 			return fmt.Errorf("claim %s is there twice", e.Name)
 		}
 	}

@@ -151,7 +151,7 @@ func TestTheAuditLogSaysWhoWhatAndWhere(t *testing.T) {
 	_, in := w.signIn(ada)
 	core, logs := observer.New(zapcore.InfoLevel)
 	audit := oauth.NewAudit(zap.New(core))
-	for _, what := range []oauth.What{
+	for _, what := range []oauth.EventType{
 		oauth.SignedInEvent, oauth.SignInFailed, oauth.SignInLimited, oauth.CodeIssued, oauth.CodeRedeemed, oauth.CodeReused,
 		oauth.CodeRefused, oauth.AccessDenied, oauth.SessionEnded, oauth.GrantEnded, oauth.CodesExhausted,
 		oauth.ClientRefused, oauth.ClientLimited,

@@ -38,7 +38,7 @@ const (
 	Unprovisioned                       // the vendor's backend did not take the new user
 	UnknownProduct                      // no such product
 	UnknownAccount                      // no such customer account, or not one of the product's
-	UnknownProvider                     // no such way to sign in elsewhere, or none for this request
+	UnknownProvider                     // no such sign-in method elsewhere, or none for this request
 	ProviderFailed                      // the provider to sign in at does not answer
 	Misconfigured                       // the operator has to mend a setting
 	UnsupportedTokenType                // the token is of a type that cannot be revoked

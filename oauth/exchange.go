@@ -47,7 +47,7 @@ func (s *Server) ExchangeToken(ctx context.Context, r ExchangeRequest) (*Tokens,
 		actor = Actor{r.Client.ID}
 	}
 	key, _ := parseSessionID(v.Claims.SessionID)
-	tokens, refusal := s.sign(ctx, given{
+	tokens, refusal := s.sign(ctx, tokenParams{
 		client: r.Client, user: v.User, session: key, grant: v.Claims.Grant,
 		scopes: r.narrowScopes(v.Claims.Scopes), audience: audience, actor: actor, until: time.Unix(v.Claims.Expires, 0),
 	}, false)

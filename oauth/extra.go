@@ -10,13 +10,13 @@ import (
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
-// An ExtraClaim is one that a client's access tokens have beyond those of the
+// An CustomClaim is one that a client's access tokens have beyond those of the
 // Login API: a text in which placeholders stand for what is known of the user.
-type ExtraClaim struct{ Name, Value string }
+type CustomClaim struct{ Name, Value string }
 
 const (
 	groupsPlaceholder = "{user.groups}" // alone: a list of names
-	maxExtraClaim     = 1 << 10         // bytes, of name and of value
+	maxCustomClaim    = 1 << 10         // bytes, of name and of value
 )
 
 // userPlaceholders are those that may stand within a text.
@@ -31,13 +31,13 @@ var reservedClaims = []string{
 	"act", "may_act", "acr", "amr", "azp", "auth_time", "nonce", "at_hash", "c_hash", "s_hash", "cnf", "crit", "events",
 }
 
-func (e ExtraClaim) validate() error {
+func (e CustomClaim) validate() error {
 	switch {
-	case e.Name == "" || len(e.Name) > maxExtraClaim || !CleanText(e.Name):
+	case e.Name == "" || len(e.Name) > maxCustomClaim || !CleanText(e.Name):
 		return fmt.Errorf("claim %q: the name is empty, too long or has control characters", e.Name)
 	case slices.Contains(reservedClaims, strings.ToLower(e.Name)):
 		return fmt.Errorf("claim %s: the name is taken; these are: %s", e.Name, strings.Join(reservedClaims, ", "))
-	case e.Value == "" || len(e.Value) > maxExtraClaim || !CleanText(e.Value):
+	case e.Value == "" || len(e.Value) > maxCustomClaim || !CleanText(e.Value):
 		return fmt.Errorf("claim %s: the value is empty, too long or has control characters", e.Name)
 	case e.Value == groupsPlaceholder:
 		return nil
@@ -53,7 +53,7 @@ func (e ExtraClaim) validate() error {
 // UseAvatar says whether a claim of some client has the user's picture.
 func (cs *Clients) UseAvatar() bool {
 	for _, c := range cs.byID {
-		if slices.ContainsFunc(c.Claims, func(e ExtraClaim) bool { return strings.Contains(e.Value, "{user.avatar}") }) {
+		if slices.ContainsFunc(c.Claims, func(e CustomClaim) bool { return strings.Contains(e.Value, "{user.avatar}") }) {
 			return true
 		}
 	}
@@ -63,12 +63,12 @@ func (cs *Clients) UseAvatar() bool {
 // TellsEmail says whether a claim of the client has the user's e-mail address, for
 // which it needs no scope then.
 func (c *Client) TellsEmail() bool {
-	return slices.ContainsFunc(c.Claims, func(e ExtraClaim) bool { return strings.Contains(e.Value, "{user.email}") })
+	return slices.ContainsFunc(c.Claims, func(e CustomClaim) bool { return strings.Contains(e.Value, "{user.email}") })
 }
 
-// extraClaims are those of a client for a user, who may be nobody. What comes
+// customClaims are those of a client for a user, who may be nobody. What comes
 // out empty is left out.
-func (c *Client) extraClaims(u session.User, id, provider string) map[string]any {
+func (c *Client) customClaims(u session.User, id, provider string) map[string]any {
 	extra := make(map[string]any, len(c.Claims))
 	// Once over the text, so that no placeholder in a name is taken for one.
 	fill := strings.NewReplacer("{user.id}", id, "{user.name}", u.Name, "{user.email}", u.Email, "{user.avatar}", u.Avatar, "{user.provider}", provider)

@@ -36,7 +36,7 @@ func TestNoClaimOfOursCanBeReplacedByAClientsOwn(t *testing.T) {
 	for _, name := range append(names, "nbf", "cnf", "act", "SUB", "Exp") {
 		_, err := oauth.NewClients([]*oauth.Client{{
 			ID: "1", Public: true, TokenAlg: keys.ES256, RedirectURIs: []oauth.RedirectURI{redirectURI(t, callback)},
-			Claims: []oauth.ExtraClaim{{Name: name, Value: "x"}},
+			Claims: []oauth.CustomClaim{{Name: name, Value: "x"}},
 		}})
 		if err == nil || !strings.Contains(err.Error(), "claim "+name+": the name is taken") {
 			t.Errorf("claim %s: %v", name, err)
@@ -84,7 +84,7 @@ func TestSharedKeysAreForAccessTokensAlone(t *testing.T) {
 func TestAClaimWithAnIDThatIsNotKnownIsLeftOut(t *testing.T) {
 	w := newWorld(t)
 	game := w.client("1")
-	game.Claims = []oauth.ExtraClaim{{Name: "player", Value: "steam-{user.id}"}, {Name: "greeting", Value: "hello {user.name}"}}
+	game.Claims = []oauth.CustomClaim{{Name: "player", Value: "steam-{user.id}"}, {Name: "greeting", Value: "hello {user.name}"}}
 	for id, want := range map[string]any{"": nil, "17": "steam-17"} {
 		user := ada
 		user.ProviderID = id

@@ -89,7 +89,7 @@ func (t refreshToken) is(hash [sha256.Size]byte) bool {
 
 // spend makes next the token that counts, where p was.
 func (g *offlineGrant) spend(p presentedRefresh, next refreshToken) error {
-	sealed, err := keys.SealUnder(p.secret[:], successorPurpose, next.secret[:])
+	sealed, err := keys.SealUnder(p.secret[:], successorLabel, next.secret[:])
 	if err != nil {
 		return err
 	}
@@ -116,7 +116,7 @@ func (g *offlineGrant) succeed(p presentedRefresh) (next refreshToken, known boo
 		if !known && !g.gives(i, p) {
 			return next, true, errReused
 		}
-		secret, err := keys.UnsealUnder(next.secret[:], successorPurpose, s.Successor)
+		secret, err := keys.UnsealUnder(next.secret[:], successorLabel, s.Successor)
 		if err != nil || len(secret) != len(next.secret) {
 			return next, true, errReused
 		}

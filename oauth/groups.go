@@ -79,7 +79,7 @@ type distinctGroups struct {
 	Users
 	configured *ConfiguredGroups
 	log        *zap.Logger
-	lines      seldom.Kinds
+	lines      seldom.ByKind
 }
 
 // Current implements [Users].

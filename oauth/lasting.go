@@ -11,9 +11,9 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
-// A LastingGrant is a grant with scope offline, which outlives its session, as its
+// A PersistentGrant is a grant with scope offline, which outlives its session, as its
 // user gets to see it.
-type LastingGrant struct {
+type PersistentGrant struct {
 	ID      string
 	Client  string      // by its ID; it may be registered no more
 	Session session.Key // in which it was given
@@ -25,7 +25,7 @@ type LastingGrant struct {
 
 // OfUser returns the grants of a user that outlive a session, the newest first.
 // With an error it returns those that could be read.
-func (g *Grants) OfUser(ctx context.Context, subject string) ([]LastingGrant, error) {
+func (g *Grants) OfUser(ctx context.Context, subject string) ([]PersistentGrant, error) {
 	ids, err := g.listed(ctx, subject)
 	if err != nil {
 		return nil, err
@@ -33,19 +33,19 @@ func (g *Grants) OfUser(ctx context.Context, subject string) ([]LastingGrant, er
 	slices.Reverse(ids)
 	found, failures := make([]*offlineGrant, len(ids)), make([]error, len(ids))
 	storage.Each(len(ids), func(i int) { found[i], failures[i] = g.offline(ctx, ids[i]) })
-	list := make([]LastingGrant, 0, len(ids))
+	list := make([]PersistentGrant, 0, len(ids))
 	for i, grant := range found {
 		if grant != nil {
-			list = append(list, grant.lasting(ids[i]))
+			list = append(list, grant.persistent(ids[i]))
 		}
 	}
 	return list, errors.Join(failures...)
 }
 
-// lasting is the grant as its user gets to see it.
-func (g *offlineGrant) lasting(id string) LastingGrant {
+// persistent is the grant as its user gets to see it.
+func (g *offlineGrant) persistent(id string) PersistentGrant {
 	key, _ := parseSessionID(g.Session)
-	l := LastingGrant{ID: id, Client: g.Client, Session: key, Begun: time.Unix(g.AuthTime, 0), user: g.User}
+	l := PersistentGrant{ID: id, Client: g.Client, Session: key, Begun: time.Unix(g.AuthTime, 0), user: g.User}
 	if g.Begun != 0 {
 		l.Begun = time.Unix(g.Begun, 0)
 	}
@@ -55,15 +55,15 @@ func (g *offlineGrant) lasting(id string) LastingGrant {
 	return l
 }
 
-// LastingGrants returns what [Grants.OfUser] knows of who is signed in. It leaves
+// PersistentGrants returns what [Grants.OfUser] knows of who is signed in. It leaves
 // out those that count for nobody, such as of another password: they may be of
 // somebody who had the name before.
-func (s *Server) LastingGrants(ctx context.Context, in SignedIn) ([]LastingGrant, error) {
+func (s *Server) PersistentGrants(ctx context.Context, in SignedIn) ([]PersistentGrant, error) {
 	all, err := s.grantsOf(ctx, in.User)
 	if err != nil {
 		return nil, err
 	}
-	var list []LastingGrant
+	var list []PersistentGrant
 	for _, grant := range all {
 		if _, current := s.Users.Current(grant.user); current {
 			list = append(list, grant)
@@ -73,8 +73,8 @@ func (s *Server) LastingGrants(ctx context.Context, in SignedIn) ([]LastingGrant
 }
 
 // grantsOf is [Grants.OfUser] for all subjects of a user.
-func (s *Server) grantsOf(ctx context.Context, u session.User) ([]LastingGrant, error) {
-	var all []LastingGrant
+func (s *Server) grantsOf(ctx context.Context, u session.User) ([]PersistentGrant, error) {
+	var all []PersistentGrant
 	var err error
 	for _, subject := range s.subjects(u) {
 		some, oneErr := s.Grants.OfUser(ctx, subject)
@@ -106,10 +106,10 @@ func (s *Server) endOtherGrants(ctx context.Context, u session.User, but string)
 	return ended, err
 }
 
-// EndLastingGrants ends those grants of a user that outlive a session and that
+// EndPersistentGrants ends those grants of a user that outlive a session and that
 // which picks, and returns how many there were. One that cannot be read, or ended,
 // does not keep it from the others.
-func (s *Server) EndLastingGrants(ctx context.Context, user session.User, which func(LastingGrant) bool, from Origin, why string) (int, error) {
+func (s *Server) EndPersistentGrants(ctx context.Context, user session.User, which func(PersistentGrant) bool, from Origin, why string) (int, error) {
 	all, listErr := s.grantsOf(ctx, user)
 	var err error
 	ended, left := 0, 0
@@ -157,14 +157,14 @@ func (s *Server) SignOutElsewhere(ctx context.Context, in SignedIn, from Origin)
 // and after it, for what has begun meanwhile, or could not be ended the first time.
 // A grant that cannot be ended does not keep the session from ending.
 func (s *Server) EndSessionAndGrants(ctx context.Context, in SignedIn, from Origin, why string) (int, error) {
-	given := func(grant LastingGrant) bool { return grant.Session == in.Session.Key() }
-	before, grantsErr := s.EndLastingGrants(ctx, in.User, given, from, why)
+	given := func(grant PersistentGrant) bool { return grant.Session == in.Session.Key() }
+	before, grantsErr := s.EndPersistentGrants(ctx, in.User, given, from, why)
 	allowedErr := s.forgetGiven(ctx, in.User, in.Session.Key())
 	if err := s.Sessions.End(ctx, in.Session.Key()); err != nil {
 		return before, errors.Join(fmt.Errorf("ending session: %w", err), grantsErr, allowedErr)
 	}
 	s.Audit.Record(Event{What: SessionEnded, User: in.User, Session: in.Session, From: from, Why: why})
-	since, err := s.EndLastingGrants(ctx, in.User, given, from, why)
+	since, err := s.EndPersistentGrants(ctx, in.User, given, from, why)
 	if err = errors.Join(err, allowedErr); err != nil {
 		return before + since, fmt.Errorf("the session has ended, but not all that was given in it: %w", err)
 	}

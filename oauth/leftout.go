@@ -9,9 +9,9 @@ import (
 	"github.com/caddy-sso/caddy-sso/seldom"
 )
 
-// leftOut are the scopes that were asked for and are not granted, since the client is
+// droppedScopes are the scopes that were asked for and are not granted, since the client is
 // not registered for them; nil where there are none.
-func leftOut(asked, granted []string) []string {
+func droppedScopes(asked, granted []string) []string {
 	if len(asked) == len(granted) {
 		return nil
 	}
@@ -24,17 +24,17 @@ func leftOut(asked, granted []string) []string {
 	return out
 }
 
-// LeftOutScopes logs the scopes that clients ask for and are not granted, once a
+// DroppedScopes logs the scopes that clients ask for and are not granted, once a
 // minute of each client.
-type LeftOutScopes struct {
+type DroppedScopes struct {
 	log   *zap.Logger
-	lines seldom.Kinds // by client
+	lines seldom.ByKind // by client
 }
 
-// NewLeftOutScopes writes them to a logger.
-func NewLeftOutScopes(log *zap.Logger) *LeftOutScopes { return &LeftOutScopes{log: log} }
+// NewDroppedScopes writes them to a logger.
+func NewDroppedScopes(log *zap.Logger) *DroppedScopes { return &DroppedScopes{log: log} }
 
-func (s *Server) noteLeftOut(c *Client, scopes []string, from Origin) {
+func (s *Server) noteDropped(c *Client, scopes []string, from Origin) {
 	if len(scopes) == 0 || s.LeftOut == nil {
 		return
 	}

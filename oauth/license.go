@@ -49,8 +49,8 @@ type Seats struct {
 type CustomerAccount struct {
 	Code string
 
-	// Ways are the IDs of the ways to sign in that count for it.
-	Ways []string
+	// Methods are the IDs of the sign-in methods that count for it.
+	Methods []string
 
 	// EmailDomains say who may; empty: everybody who can sign in.
 	EmailDomains []string
@@ -147,8 +147,8 @@ func (a *CustomerAccount) Validate() error {
 	if !validLicenseName(a.Code) {
 		return errors.New("expected a short code without spaces, such as acme")
 	}
-	if len(a.Ways) == 0 {
-		return errors.New("has no signin; add the ID of a way to sign in, such as: signin acme-azure")
+	if len(a.Methods) == 0 {
+		return errors.New("has no signin; add the ID of a sign-in method, such as: signin acme-azure")
 	}
 	for _, d := range a.EmailDomains {
 		if d == "" || d != strings.ToLower(d) || strings.ContainsAny(d, "@ *") || !strings.Contains(d, ".") {
@@ -233,7 +233,7 @@ func (l *Licenses) accepts(product, account string, u session.User) bool {
 
 // accepts says whether a user signed in as the account has it.
 func (a *CustomerAccount) accepts(u session.User) bool {
-	return (&Authorization{Ways: a.Ways, EmailDomains: a.EmailDomains}).AcceptsUser(u)
+	return (&Authorization{Methods: a.Methods, EmailDomains: a.EmailDomains}).AcceptsUser(u)
 }
 
 // redirectURI returns the registration that a requested URI matches, or the

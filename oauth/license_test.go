@@ -36,8 +36,8 @@ func newLicensed(t testing.TB) *world {
 		{Code: "served", Client: w.client("2"), RedirectURIs: []oauth.RedirectURI{uri("http://localhost")}, ResponseTypes: []string{"code"}, Accounts: []string{"acme"}},
 		{Code: "off", Client: w.client("3"), RedirectURIs: []oauth.RedirectURI{uri("http://localhost")}, ResponseTypes: []string{"code"}, Accounts: []string{"acme"}},
 	}, []*oauth.CustomerAccount{
-		{Code: "acme", Ways: []string{"acme-azure"}, EmailDomains: []string{"acme.example"}},
-		{Code: "other", Ways: []string{"other-okta"}},
+		{Code: "acme", Methods: []string{"acme-azure"}, EmailDomains: []string{"acme.example"}},
+		{Code: "other", Methods: []string{"other-okta"}},
 	}, nil, "")
 	if err != nil {
 		t.Fatal(err)
@@ -84,7 +84,7 @@ func (w *world) followed(q url.Values) *oauth.Authorization {
 func TestALinkLeadsToItsProductAlone(t *testing.T) {
 	w := newLicensed(t)
 	a := w.followed(w.link(nil))
-	if a.License.Product.Code != "demo" || a.License.Account.Code != "acme" || a.Token || a.RedirectURI != "http://localhost" || a.Challenge != "" || a.Ways[0] != "acme-azure" {
+	if a.License.Product.Code != "demo" || a.License.Account.Code != "acme" || a.Token || a.RedirectURI != "http://localhost" || a.Challenge != "" || a.Methods[0] != "acme-azure" {
 		t.Errorf("it leads to %+v", a)
 	}
 	other := w.link(func(r *oauth.LicenseLinkRequest) { r.Account = "other" })
@@ -153,7 +153,7 @@ func TestALinkGoesByTheConfigurationOfNow(t *testing.T) {
 		"a disabled client":    {[]*oauth.Product{{Code: "demo", Client: &oauth.Client{ID: "1", Disabled: true}, RedirectURIs: []oauth.RedirectURI{redirectURI(t, "http://localhost")}, ResponseTypes: []string{"token"}, Accounts: []string{"acme"}}}, oauth.ClientDisabled},
 	} {
 		t.Run(name, func(t *testing.T) {
-			licenses, err := oauth.NewLicenses(c.products, []*oauth.CustomerAccount{{Code: "acme", Ways: []string{"a"}}, {Code: "other", Ways: []string{"b"}}}, nil, "")
+			licenses, err := oauth.NewLicenses(c.products, []*oauth.CustomerAccount{{Code: "acme", Methods: []string{"a"}}, {Code: "other", Methods: []string{"b"}}}, nil, "")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -198,7 +198,7 @@ func TestLicensesThatCannotWorkAreRefused(t *testing.T) {
 	client := &oauth.Client{ID: "1"}
 	uris := []oauth.RedirectURI{redirectURI(t, "https://app.example/")}
 	right := oauth.Product{Code: "demo", Client: client, RedirectURIs: uris, ResponseTypes: []string{"code"}, Accounts: []string{"acme"}}
-	account := oauth.CustomerAccount{Code: "acme", Ways: []string{"local"}}
+	account := oauth.CustomerAccount{Code: "acme", Methods: []string{"local"}}
 	for want, change := range map[string]func(*oauth.Product, *oauth.CustomerAccount){
 		"short code without spaces, such as demo": func(p *oauth.Product, _ *oauth.CustomerAccount) { p.Code = "a b" },
 		"has no client":                           func(p *oauth.Product, _ *oauth.CustomerAccount) { p.Client = nil },
@@ -209,7 +209,7 @@ func TestLicensesThatCannotWorkAreRefused(t *testing.T) {
 		`"id_token" is unknown`:                   func(p *oauth.Product, _ *oauth.CustomerAccount) { p.ResponseTypes = []string{"id_token"} },
 		"customer_account other is not defined":   func(p *oauth.Product, _ *oauth.CustomerAccount) { p.Accounts = []string{"other"} },
 		"short code without spaces, such as acme": func(_ *oauth.Product, a *oauth.CustomerAccount) { a.Code = "" },
-		"has no signin":                           func(_ *oauth.Product, a *oauth.CustomerAccount) { a.Ways = nil },
+		"has no signin":                           func(_ *oauth.Product, a *oauth.CustomerAccount) { a.Methods = nil },
 		`"@acme.example" is no domain`:            func(_ *oauth.Product, a *oauth.CustomerAccount) { a.EmailDomains = []string{"@acme.example"} },
 		`"ACME.example" is no domain`:             func(_ *oauth.Product, a *oauth.CustomerAccount) { a.EmailDomains = []string{"ACME.example"} },
 	} {

@@ -16,7 +16,7 @@ const (
 	// LicenseLinkLifetime is how long a link of the License API is good for.
 	LicenseLinkLifetime = 10 * time.Minute
 
-	licenseLinkPurpose = "license link"
+	licenseLinkLabel = "license link"
 )
 
 // A LicenseLinkRequest is what licensed software asks of the License API.
@@ -75,7 +75,7 @@ func (s *Server) LicenseLink(ctx context.Context, r LicenseLinkRequest) (url.Val
 	if err != nil {
 		return nil, Unavailable(fmt.Errorf("encoding a link: %w", err))
 	}
-	handle, err := s.Keys.Seal(ctx, licenseLinkPurpose, plain)
+	handle, err := s.Keys.Seal(ctx, licenseLinkLabel, plain)
 	if err != nil {
 		return nil, Unavailable(err)
 	}
@@ -86,7 +86,7 @@ func (s *Server) LicenseLink(ctx context.Context, r LicenseLinkRequest) (url.Val
 // checkLink opens the handle of a link and holds the request against it.
 func (s *Server) checkLink(ctx context.Context, r OpenIDRequest) (*Authorization, *Error) {
 	tampered := Invalid("The link was changed on its way, or is not one of ours.")
-	plain, err := s.Keys.Unseal(ctx, licenseLinkPurpose, r.Handle)
+	plain, err := s.Keys.Unseal(ctx, licenseLinkLabel, r.Handle)
 	if err != nil && !errors.Is(err, keys.ErrSealed) {
 		return nil, Unavailable(err)
 	}
@@ -127,7 +127,7 @@ func (s *Server) checkLink(ctx context.Context, r OpenIDRequest) (*Authorization
 		OpenID: true, Token: link.Token, Scopes: []string{"openid"},
 		// Its tokens are for activation: no other audience takes them.
 		Audience: []string{p.Client.ID},
-		Ways:     a.Ways, EmailDomains: a.EmailDomains,
+		Methods:  a.Methods, EmailDomains: a.EmailDomains,
 		License: &LicenseRequest{ID: link.ID, Product: p, Account: a, Expires: time.Unix(link.Expires, 0)},
 	}, nil
 }

@@ -165,5 +165,5 @@ func (s *Server) isCalled(ctx context.Context, subject string, called func(sessi
 		return true, nil
 	}
 	grants, grantsErr := s.Grants.OfUser(ctx, subject)
-	return slices.ContainsFunc(grants, func(one LastingGrant) bool { return called(one.user) }), errors.Join(err, grantsErr)
+	return slices.ContainsFunc(grants, func(one PersistentGrant) bool { return called(one.user) }), errors.Join(err, grantsErr)
 }

@@ -39,15 +39,15 @@ type Server struct {
 	Verified *VerifiedTokens // nil: every token is verified anew
 	Users    Users
 	Named    func(name string) []session.User // whom the configuration may know by a name; nil: nobody
-	Outside  func(signin string) bool         // whether a way to sign in is a provider elsewhere; nil: none is
-	OwnID    func(session.User) string        // what the way to sign in calls a user; nil: their ProviderID
+	Outside  func(signin string) bool         // whether a sign-in method is a provider elsewhere; nil: none is
+	OwnID    func(session.User) string        // what the sign-in method calls a user; nil: their ProviderID
 	Store    storage.Store                    // used links, taken seats, first sign-ins
-	Secrets  *attempts.Counts                 // wrong secrets of clients
+	Secrets  *attempts.Limiter                // wrong secrets of clients
 	Audit    *Audit
 	Now      func() time.Time
 
 	// LeftOut is told of scopes that clients ask for and do not get; nil: nobody is.
-	LeftOut *LeftOutScopes
+	LeftOut *DroppedScopes
 
 	// Stamp is the `iat` of tokens, which others hold against clocks of their own.
 	// Default: Now.
@@ -58,7 +58,7 @@ type Server struct {
 	OtherSubject func(session.User) string
 
 	// Allowance counts the grants and the sign-ins of each user; nil: nobody does.
-	Allowance *attempts.Counts
+	Allowance *attempts.Limiter
 }
 
 // Users knows the people who may sign in, as the configuration of this moment
@@ -66,7 +66,7 @@ type Server struct {
 type Users interface {
 	// Current returns what is known now of a user who once signed in: groups
 	// may have changed since. False means that the user is disabled, removed
-	// or came by a way to sign in that is no longer there.
+	// or came by a sign-in method that is no longer there.
 	Current(session.User) (session.User, bool)
 }
 

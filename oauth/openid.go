@@ -86,10 +86,10 @@ func (s *Server) CheckOpenID(ctx context.Context, r OpenIDRequest) (*Authorizati
 	}
 	a := &Authorization{
 		Client: c, Redirect: redirect, RedirectURI: r.RedirectURI, State: r.State,
-		OpenID: true, Nonce: r.Nonce, Challenge: r.CodeChallenge, Ways: c.Ways, Scopes: c.openIDScopes(r.Scope),
+		OpenID: true, Nonce: r.Nonce, Challenge: r.CodeChallenge, Methods: c.Methods, Scopes: c.openIDScopes(r.Scope),
 		OfflineAccess: slices.Contains(r.Scope, offlineAccess),
 	}
-	a.LeftOut = leftOut(r.Scope, a.Scopes)
+	a.LeftOut = droppedScopes(r.Scope, a.Scopes)
 	a.setMode(r)
 	if r.Malformed != nil {
 		return a, r.Malformed
@@ -162,7 +162,7 @@ func (a *Authorization) ask(r OpenIDRequest, now time.Time) *Error {
 		case "none":
 			a.Silent = true
 		case "login":
-			a.AuthAfter, a.asked, a.anew = now, false, true
+			a.AuthAfter, a.asked, a.again = now, false, true
 		case "consent":
 			a.PromptConsent = true
 		case "select_account":
@@ -191,7 +191,7 @@ const ClockLeeway = time.Minute
 // whatever the clocks say: the browser had none.
 func (a *Authorization) fresh(s *session.Session) bool {
 	switch {
-	case a.anew, a.asked && s.ID() == a.authNot:
+	case a.again, a.asked && s.ID() == a.authNot:
 		return false
 	case a.asked:
 		return !s.Begun().Before(a.AuthAfter.Add(-ClockLeeway))

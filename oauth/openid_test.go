@@ -175,7 +175,7 @@ func TestClass17And20WhoseSessionCounts(t *testing.T) {
 		{"no e-mail", session.User{Signin: "acme"}, false},
 		{"another domain with a lower case that is ours", session.User{Signin: "acme", Email: "x@\u212akit.example"}, false},
 	} {
-		a := &oauth.Authorization{Ways: []string{"acme"}, EmailDomains: []string{"acme.example", "kkit.example"}}
+		a := &oauth.Authorization{Methods: []string{"acme"}, EmailDomains: []string{"acme.example", "kkit.example"}}
 		if got := a.AcceptsUser(tt.user); got != tt.accepts {
 			t.Errorf("%s: %v", tt.name, got)
 		}

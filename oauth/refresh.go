@@ -22,7 +22,7 @@ type RefreshRequest struct {
 
 // beginOffline stores a grant with scope offline, and returns its first refresh
 // token.
-func (s *Server) beginOffline(ctx context.Context, g given) (string, error) {
+func (s *Server) beginOffline(ctx context.Context, g tokenParams) (string, error) {
 	const first = 1
 	t := newRefreshToken(g.grant, place{first, tagOf(storage.Identity(s.Store, grantKey(g.grant)))})
 	err := s.Grants.begin(ctx, g.grant, &offlineGrant{
@@ -129,7 +129,7 @@ func withoutOpenID(scopes []string) []string {
 // refreshed makes the tokens.
 func (s *Server) refreshed(ctx context.Context, r RefreshRequest, grant *offlineGrant, done rotation) (*Tokens, *Error) {
 	key, _ := parseSessionID(grant.Session)
-	g := given{
+	g := tokenParams{
 		client: r.Client, user: grant.User, session: key, grant: done.next.grant,
 		scopes: grant.Scopes, audience: grant.Audience, authTime: time.Unix(grant.AuthTime, 0),
 	}

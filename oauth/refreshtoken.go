@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	refreshPurpose   = "refresh token"
-	successorPurpose = "refresh token's successor"
+	refreshLabel   = "refresh token"
+	successorLabel = "refresh token's successor"
 )
 
 // A refreshToken is what one holds: which grant it is for, and a secret of
@@ -71,11 +71,11 @@ func (t refreshToken) place() (p place, ok bool) {
 func (t refreshToken) hash() [sha256.Size]byte { return sha256.Sum256(t.secret[:]) }
 
 func (s *Server) sealRefresh(ctx context.Context, t refreshToken) (string, error) {
-	return s.Keys.Seal(ctx, refreshPurpose, append([]byte(t.grant), t.secret[:]...))
+	return s.Keys.Seal(ctx, refreshLabel, append([]byte(t.grant), t.secret[:]...))
 }
 
 func (s *Server) openRefresh(ctx context.Context, sealed string) (refreshToken, error) {
-	plain, err := s.Keys.Unseal(ctx, refreshPurpose, sealed)
+	plain, err := s.Keys.Unseal(ctx, refreshLabel, sealed)
 	if err != nil {
 		return refreshToken{}, err
 	}

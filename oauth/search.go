@@ -37,11 +37,11 @@ type Searches struct {
 // A Search is for all that a user has, for one session, or for all of those who
 // signed in by some ways.
 type Search struct {
-	server *Server
-	user   string    // a name or a subject
-	ways   []string  // IDs of ways to sign in
-	id     string    // or the beginning of a session's ID
-	before time.Time // what a user has begun since then goes on
+	server  *Server
+	user    string    // a name or a subject
+	methods []string  // IDs of sign-in methods
+	id      string    // or the beginning of a session's ID
+	before  time.Time // what a user has begun since then goes on
 
 	done     chan struct{}
 	sessions int
@@ -68,10 +68,10 @@ func (s *Searches) User(server *Server, name string) (*Search, error) {
 	return s.begin(&Search{server: server, user: name})
 }
 
-// Ways begins a search for what those have who signed in by ways with these IDs, and
+// Methods begins a search for what those have who signed in by ways with these IDs, and
 // ends it.
-func (s *Searches) Ways(server *Server, ids []string) (*Search, error) {
-	return s.begin(&Search{server: server, ways: ids})
+func (s *Searches) Methods(server *Server, ids []string) (*Search, error) {
+	return s.begin(&Search{server: server, methods: ids})
 }
 
 // Session begins a search for a session by the beginning of its ID, as
@@ -162,7 +162,7 @@ func searchAll(ctx context.Context, wanted []*Search) (sessions, grants int, err
 		search.grants += n
 		errs = append(errs, err)
 	}
-	if len(all.users)+len(all.ways) > 0 {
+	if len(all.users)+len(all.methods) > 0 {
 		// After the sessions, so that no code of theirs becomes a grant meanwhile.
 		_, err := server.Grants.EndMatching(ctx, func(u session.User, begun time.Time) bool {
 			of := all.of(u, begun)
@@ -190,18 +190,18 @@ func searchAll(ctx context.Context, wanted []*Search) (sessions, grants int, err
 // wanted is what is searched for, so that each session costs the same however much
 // that is.
 type wanted struct {
-	users map[string][]*Search // by folded name, or by subject
-	ways  map[string][]*Search // by the ID of a way to sign in
-	ids   map[string][]*Search // by as much as every ID has
+	users   map[string][]*Search // by folded name, or by subject
+	methods map[string][]*Search // by the ID of a sign-in method
+	ids     map[string][]*Search // by as much as every ID has
 }
 
 func newWanted(searches []*Search) wanted {
 	w := wanted{map[string][]*Search{}, map[string][]*Search{}, map[string][]*Search{}}
 	for _, search := range searches {
-		for _, way := range search.ways {
-			w.ways[way] = append(w.ways[way], search)
+		for _, method := range search.methods {
+			w.methods[method] = append(w.methods[method], search)
 		}
-		if search.user == "" && search.ways == nil {
+		if search.user == "" && search.methods == nil {
 			short := search.id[:min(len(search.id), len(session.Key{}.ID()))]
 			w.ids[short] = append(w.ids[short], search)
 			continue
@@ -228,7 +228,7 @@ func (w wanted) of(u session.User, begun time.Time) []*Search {
 			}
 		}
 	}
-	for _, search := range w.ways[u.Signin] {
+	for _, search := range w.methods[u.Signin] {
 		if begun.Before(search.before) {
 			of = append(of, search)
 		}

@@ -20,23 +20,23 @@ import (
 var errForged = errors.New("made by somebody who has the key of its client")
 
 // signShared makes an access token with the client's own key.
-func (s *Server) signShared(ctx context.Context, g given) (string, error) {
+func (s *Server) signShared(ctx context.Context, g tokenParams) (string, error) {
 	claims := s.accessClaims(g)
 	if claims.Grant != "" {
 		issued, err := claims.issued()
 		if err != nil {
 			return "", err
 		}
-		if claims.Grant, err = s.Keys.Seal(ctx, sharedPurpose, issued); err != nil {
+		if claims.Grant, err = s.Keys.Seal(ctx, sharedKeyLabel, issued); err != nil {
 			return "", err
 		}
 	}
 	return g.client.HS256Key.Sign(claims)
 }
 
-// sharedPurpose is what the grant of such a token is sealed for. Its client is among
+// sharedKeyLabel is what the grant of such a token is sealed for. Its client is among
 // the claims.
-const sharedPurpose = "grant in a token by a shared key"
+const sharedKeyLabel = "grant in a token by a shared key"
 
 // issued is what is sealed of a token: a digest of its claims, then its grant.
 func (c *Claims) issued() ([]byte, error) {
@@ -107,7 +107,7 @@ func (s *Server) openGrant(ctx context.Context, c *Claims) *Error {
 	if c.Grant == "" {
 		return nil
 	}
-	sealed, err := s.Keys.Unseal(ctx, sharedPurpose, c.Grant)
+	sealed, err := s.Keys.Unseal(ctx, sharedKeyLabel, c.Grant)
 	if err != nil && !errors.Is(err, keys.ErrSealed) {
 		return Unavailable(err)
 	}

@@ -47,7 +47,7 @@ func TestSeatsOfBothSubjectsOfAUserCount(t *testing.T) {
 func TestAnIDThatIsNotKnownIsNoClaim(t *testing.T) {
 	w := newWorld(t)
 	client := w.client("1")
-	client.Claims = []oauth.ExtraClaim{{Name: "player_id", Value: "{user.id}"}, {Name: "called", Value: "{user.name}"}}
+	client.Claims = []oauth.CustomClaim{{Name: "player_id", Value: "{user.id}"}, {Name: "called", Value: "{user.name}"}}
 	for id, want := range map[string]any{"": nil, "17": "17", "{user.email}": "{user.email}"} {
 		u := ada
 		u.ProviderID, u.Name, u.Email = id, "{user.id}", "ada@example.com"

@@ -46,7 +46,7 @@ func (s *Server) ExchangeCode(ctx context.Context, r CodeRequest) (*Tokens, *Err
 		return nil, refusal
 	}
 	rec := redeemed.Record
-	return s.issue(ctx, given{
+	return s.issue(ctx, tokenParams{
 		client: r.Client, user: redeemed.User, session: rec.Session, grant: rec.Grant,
 		scopes: rec.Scopes, offlineAccess: rec.OfflineAccess, audience: rec.Audience, nonce: rec.Nonce, authTime: rec.AuthTime,
 	}, r.IDToken)
@@ -61,8 +61,8 @@ func (s *Server) IssueTokens(ctx context.Context, a *Authorization, in SignedIn,
 	if refusal := s.useConsent(ctx, a, in); refusal != nil {
 		return nil, refusal
 	}
-	s.noteLeftOut(a.Client, a.LeftOut, from)
-	g := given{
+	s.noteDropped(a.Client, a.LeftOut, from)
+	g := tokenParams{
 		client: a.Client, user: in.User, session: in.Session.Key(), grant: newGrantID(a.Client),
 		scopes: a.Scopes, offlineAccess: a.OfflineAccess, audience: a.Audience, nonce: a.Nonce, authTime: in.Session.Begun(),
 		product: a.License.product(), account: a.License.account(),
@@ -93,16 +93,16 @@ func (s *Server) ClientToken(ctx context.Context, c *Client, scope, audience []s
 		}
 	}
 	scopes := c.grantable(scope)
-	s.noteLeftOut(c, leftOut(scope, scopes), from)
-	tokens, refusal := s.issue(ctx, given{client: c, scopes: scopes, audience: granted}, false)
+	s.noteDropped(c, droppedScopes(scope, scopes), from)
+	tokens, refusal := s.issue(ctx, tokenParams{client: c, scopes: scopes, audience: granted}, false)
 	if refusal == nil {
 		s.Audit.Record(Event{What: TokensIssued, Client: c, From: from, Why: "client credentials"})
 	}
 	return tokens, refusal
 }
 
-// given is what tokens are made of.
-type given struct {
+// tokenParams is what tokens are made of.
+type tokenParams struct {
 	client   *Client
 	user     session.User // the zero value: the client's own token
 	session  session.Key
@@ -122,7 +122,7 @@ type given struct {
 }
 
 // lifetime is how long the access token is good for.
-func (g given) lifetime(now time.Time) time.Duration {
+func (g tokenParams) lifetime(now time.Time) time.Duration {
 	life := g.client.tokenLifetime()
 	if !g.until.IsZero() {
 		life = min(life, g.until.Sub(now))
@@ -131,7 +131,7 @@ func (g given) lifetime(now time.Time) time.Duration {
 }
 
 // issue makes the first tokens of a grant.
-func (s *Server) issue(ctx context.Context, g given, idToken bool) (*Tokens, *Error) {
+func (s *Server) issue(ctx context.Context, g tokenParams, idToken bool) (*Tokens, *Error) {
 	t, refusal := s.sign(ctx, g, idToken)
 	if refusal != nil || g.grant == "" || !slices.Contains(g.scopes, "offline") {
 		return t, refusal
@@ -149,7 +149,7 @@ func (s *Server) issue(ctx context.Context, g given, idToken bool) (*Tokens, *Er
 }
 
 // sign makes an access token and, where it is wanted, an ID token.
-func (s *Server) sign(ctx context.Context, g given, idToken bool) (*Tokens, *Error) {
+func (s *Server) sign(ctx context.Context, g tokenParams, idToken bool) (*Tokens, *Error) {
 	access, err := s.signAccess(ctx, g)
 	if err != nil {
 		return nil, Unavailable(err)
@@ -163,7 +163,7 @@ func (s *Server) sign(ctx context.Context, g given, idToken bool) (*Tokens, *Err
 	return t, nil
 }
 
-func (s *Server) signAccess(ctx context.Context, g given) (string, error) {
+func (s *Server) signAccess(ctx context.Context, g tokenParams) (string, error) {
 	// One of a license is for us alone to verify, and for no backend to make.
 	if g.client.TokenAlg == keys.HS256 && g.product == "" {
 		return s.signShared(ctx, g)

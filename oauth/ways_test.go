@@ -16,7 +16,7 @@ func TestAClientGoesByTheWaysToSignInThatItNames(t *testing.T) {
 	_, ours := w.signIn(own)
 	earlier := w.offline(theirs) // while all ways counted
 
-	w.client("1").Ways = []string{"local"}
+	w.client("1").Methods = []string{"local"}
 	a, refusal := w.Clients.CheckAuthorize(request(nil))
 	if refusal != nil {
 		t.Fatal(refusal)

@@ -50,7 +50,7 @@ func (s *Server) Consents(ctx context.Context, user session.User) ([]Consent, er
 // grant meanwhile.
 func (s *Server) Withdraw(ctx context.Context, in SignedIn, client string, from Origin, why string) error {
 	err := s.forget(ctx, s.subjects(in.User), func(c *Client) bool { return c.ID == client })
-	_, grantsErr := s.EndLastingGrants(ctx, in.User, func(g LastingGrant) bool { return g.Client == client }, from, why)
+	_, grantsErr := s.EndPersistentGrants(ctx, in.User, func(g PersistentGrant) bool { return g.Client == client }, from, why)
 	c, _ := s.Clients.Get(client)
 	s.Audit.Record(Event{What: ConsentWithdrawn, User: in.User, Client: c, Session: in.Session, From: from, Why: why})
 	return errors.Join(err, grantsErr)
@@ -65,7 +65,7 @@ func (s *Server) EndAccess(ctx context.Context, in SignedIn, grant string, from 
 			err = errors.Join(err, s.forget(ctx, s.subjects(in.User), func(c *Client) bool { return c.ID == g.Client }))
 		}
 	}
-	_, grantsErr := s.EndLastingGrants(ctx, in.User, func(g LastingGrant) bool { return g.ID == grant }, from, why)
+	_, grantsErr := s.EndPersistentGrants(ctx, in.User, func(g PersistentGrant) bool { return g.ID == grant }, from, why)
 	return errors.Join(err, grantsErr)
 }
 

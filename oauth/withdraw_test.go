@@ -35,7 +35,7 @@ func TestClass16NoGrantOutlivesAConsentThatIsWithdrawnWhileItBegins(t *testing.T
 			}
 			_, refusal := w.ExchangeCode(t.Context(), code)
 			wantKind(t, refusal, oauth.InvalidGrant)
-			if left, err := w.LastingGrants(t.Context(), in); err != nil || len(left) > 0 {
+			if left, err := w.PersistentGrants(t.Context(), in); err != nil || len(left) > 0 {
 				t.Errorf("%d lasting grants are left, %v", len(left), err)
 			}
 			if w.gives(w.asks("email"), in) {
@@ -87,7 +87,7 @@ func TestClass16AConsentIsWithdrawnUnderBothSubjectsOfItsUser(t *testing.T) {
 				t.Fatal(refusal)
 			}
 			_, in := w.signIn(ada)
-			grants, err := w.LastingGrants(t.Context(), in)
+			grants, err := w.PersistentGrants(t.Context(), in)
 			if err != nil || len(grants) != 1 {
 				t.Fatalf("%d grants, %v", len(grants), err)
 			}

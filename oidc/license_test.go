@@ -104,7 +104,7 @@ func TestClass11ALinkCannotBeTurned(t *testing.T) {
 func TestClass17ALinkIsForTheUsersOfItsAccount(t *testing.T) {
 	w := newWorld(t)
 	for name, u := range map[string]session.User{
-		"another way to sign in": {Subject: "1", Email: "x@acme.example", Signin: "local"},
+		"another sign-in method": {Subject: "1", Email: "x@acme.example", Signin: "local"},
 		"another domain":         {Subject: "2", Email: "x@other.example", Signin: "acme"},
 		"Class20 two @":          {Subject: "3", Email: "x@other.example@acme.example", Signin: "acme"},
 		"no e-mail":              {Subject: "4", Signin: "acme"},

@@ -11,7 +11,7 @@ import (
 func (a *API) NotFound(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case a.scripts().Unknown(w, r):
-	case endpoint.ByPerson(r.Header):
+	case endpoint.IsNavigation(r.Header):
 		a.Pages.NotFound(w, "")
 	default:
 		endpoint.WriteJSON(w, http.StatusNotFound, errorBody{"invalid_request", "There is no such endpoint."})

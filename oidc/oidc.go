@@ -87,7 +87,7 @@ func (a *API) Endpoint(path string) http.HandlerFunc {
 // allowed says whether an endpoint knows the method of a request, and answers
 // 405 where it does not.
 func allowed(w http.ResponseWriter, r *http.Request, methods ...string) bool {
-	if endpoint.Knows(w, r, methods...) {
+	if endpoint.AllowMethods(w, r, methods...) {
 		return true
 	}
 	endpoint.WriteJSON(w, http.StatusMethodNotAllowed, errorBody{"invalid_request", "The method is not allowed."})
@@ -107,6 +107,6 @@ func (a *API) allowedScript(w http.ResponseWriter, r *http.Request, methods ...s
 	return !a.scripts().Preflight(w, r, methods...) && allowed(w, r, methods...)
 }
 
-func (a *API) scripts() endpoint.Scripts {
-	return endpoint.Scripts{Clients: a.Server.Clients, Headers: "Retry-After, WWW-Authenticate"}
+func (a *API) scripts() endpoint.CORS {
+	return endpoint.CORS{Clients: a.Server.Clients, Headers: "Retry-After, WWW-Authenticate"}
 }

@@ -41,14 +41,14 @@ var (
 // server whose address is the issuer.
 type world struct {
 	*oauthtest.World
-	*endpointtest.Face
+	*endpointtest.API
 	api *oidc.API
 	log *observer.ObservedLogs
 }
 
 func newWorld(t testing.TB) *world {
 	w := new(world)
-	w.Face = endpointtest.NewFace(t, func(path string) http.HandlerFunc { return w.api.Endpoint(path) })
+	w.API = endpointtest.NewAPI(t, func(path string) http.HandlerFunc { return w.api.Endpoint(path) })
 	w.World = oauthtest.New(t, start, w.URL, clients(t))
 	w.Server.Licenses = licenses(t, w.Server.Clients)
 	w.Server.Limits = codes.Limits{PerSession: 1000}
@@ -125,7 +125,7 @@ func licenses(t testing.TB, cs *oauth.Clients) *oauth.Licenses {
 		product("seated", oauth.Product{Seats: oauth.Seats{Limit: 1, Deny: true}}),
 		product("moving", oauth.Product{Seats: oauth.Seats{Limit: 1}}),
 		product("unready", oauth.Product{Provision: unready{}}),
-	}, []*oauth.CustomerAccount{{Code: "acme", Ways: []string{"acme"}, EmailDomains: []string{"acme.example"}}}, nil, "")
+	}, []*oauth.CustomerAccount{{Code: "acme", Methods: []string{"acme"}, EmailDomains: []string{"acme.example"}}}, nil, "")
 	if err != nil {
 		t.Fatal(err)
 	}

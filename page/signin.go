@@ -64,8 +64,8 @@ type SignIn struct {
 	// with Unfit since this one will not do for the application, with Other since
 	// the application asks for another user, or, with Again, when the application
 	// asks for a new sign-in.
-	SwitchFrom          *Person
-	Unfit, Other, Again bool
+	SwitchFrom                  *Person
+	MethodRefused, Other, Again bool
 
 	Providers      []Provider
 	DisableSocials bool   // leaves the providers out, where there is a form

@@ -210,7 +210,7 @@ func TestSignInWithoutAFormHasItsProviders(t *testing.T) {
 func TestSignInSaysWhyItAsksWhoIsSignedIn(t *testing.T) {
 	for want, view := range map[string]page.SignIn{
 		"You are signed in as ada. Sign in below to use another account.":                   {},
-		"You are signed in as ada, which is no account for Acme. Sign in with another one.": {Unfit: true},
+		"You are signed in as ada, which is no account for Acme. Sign in with another one.": {MethodRefused: true},
 		"You are signed in as ada. Sign in once more: Acme asks for it.":                    {Again: true},
 	} {
 		view.App, view.SwitchFrom, view.Form = "Acme", &page.Person{Name: "ada"}, page.Form{Action: "/s"}

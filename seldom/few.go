@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// A Few lets through a few lines a minute of each kind, and counts the others. The
+// A ByKey lets through a few lines a minute of each kind, and counts the others. The
 // minute is the same for all kinds, and begins with the first line in it.
-type Few[K comparable] struct {
+type ByKey[K comparable] struct {
 	// Most is how many lines of a kind a minute has.
 	Most int
 
@@ -25,7 +25,7 @@ type Few[K comparable] struct {
 const maxKinds = 1 << 14
 
 // Due counts one occasion, and says whether it gets a line.
-func (f *Few[K]) Due(kind K) bool {
+func (f *ByKey[K]) Due(kind K) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	now := time.Now() // and no clock of the caller's: Flush has to come by itself
@@ -51,13 +51,13 @@ func (f *Few[K]) Due(kind K) bool {
 }
 
 // Flush ends the minute: what was left out is told now.
-func (f *Few[K]) Flush() {
+func (f *ByKey[K]) Flush() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.flush()
 }
 
-func (f *Few[K]) flush() {
+func (f *ByKey[K]) flush() {
 	for kind, n := range f.kinds {
 		if n > f.Most {
 			f.LeftOut(kind, n-f.Most)

@@ -15,7 +15,7 @@ func TestOfEachKindThereAreFewLinesAMinuteAndThenTheNumberOfOthers(t *testing.T)
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
 		left := map[string]int{}
-		few := &seldom.Few[string]{Most: 3, LeftOut: func(kind string, lines int) {
+		few := &seldom.ByKey[string]{Most: 3, LeftOut: func(kind string, lines int) {
 			mu.Lock()
 			defer mu.Unlock()
 			left[kind] += lines
@@ -58,7 +58,7 @@ func TestOfEachKindThereAreFewLinesAMinuteAndThenTheNumberOfOthers(t *testing.T)
 }
 
 func TestManyKindsAreNotKept(t *testing.T) {
-	few := &seldom.Few[int]{Most: 1, LeftOut: func(kind, lines int) { t.Errorf("of kind %d %d are left out", kind, lines) }}
+	few := &seldom.ByKey[int]{Most: 1, LeftOut: func(kind, lines int) { t.Errorf("of kind %d %d are left out", kind, lines) }}
 	for kind := range 100_000 {
 		if !few.Due(kind) {
 			t.Fatalf("kind %d has no line", kind)
@@ -69,7 +69,7 @@ func TestManyKindsAreNotKept(t *testing.T) {
 
 func TestLinesAtOnceAreAllCounted(t *testing.T) {
 	var lines, left atomic.Int64
-	few := &seldom.Few[string]{Most: 10, LeftOut: func(_ string, n int) { left.Add(int64(n)) }}
+	few := &seldom.ByKey[string]{Most: 10, LeftOut: func(_ string, n int) { left.Add(int64(n)) }}
 	var all sync.WaitGroup
 	for range 100 {
 		all.Go(func() {

@@ -17,13 +17,13 @@ import (
 // happened since the last such line. Of one kind, each reason (the field error) has
 // lines of its own. Those that have a count of their own, requests,
 // stay as they are, and so does everything else.
-func (k *Kinds) Logger(log *zap.Logger) *zap.Logger {
+func (k *ByKind) Logger(log *zap.Logger) *zap.Logger {
 	return log.WithOptions(zap.WrapCore(func(c zapcore.Core) zapcore.Core { return &core{c, k} }))
 }
 
 type core struct {
 	zapcore.Core
-	kinds *Kinds
+	kinds *ByKind
 }
 
 // With implements [zapcore.Core].

@@ -19,7 +19,7 @@ func TestWhatDoesNotWorkHasALineAMinuteOfItsKind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		core, logs := observer.New(zapcore.DebugLevel)
 		loud, few := observer.New(zapcore.ErrorLevel)
-		log := new(seldom.Kinds).Logger(zap.New(zapcore.NewTee(core, loud))).Named("sso").With(zap.String("node", "a"))
+		log := new(seldom.ByKind).Logger(zap.New(zapcore.NewTee(core, loud))).Named("sso").With(zap.String("node", "a"))
 		outage := zap.Error(fmt.Errorf("reading a session: %w", storage.ErrUnavailable))
 		minute := func(want ...string) {
 			t.Helper()
@@ -64,7 +64,7 @@ func TestWhatDoesNotWorkHasALineAMinuteOfItsKind(t *testing.T) {
 
 func TestOfOneKindNoFaultHidesAnother(t *testing.T) {
 	core, logs := observer.New(zapcore.DebugLevel)
-	log := new(seldom.Kinds).Logger(zap.New(core))
+	log := new(seldom.ByKind).Logger(zap.New(core))
 	for range 3 {
 		for _, fault := range []string{"status 500", "status 502", "connection refused", "no JSON"} {
 			log.Error("answering", zap.Error(errors.New(fault)))

@@ -13,16 +13,16 @@ const maxReasons = 16
 // Due counts one occasion of a kind at time now, whose reason is err. It returns how
 // many there were for this reason since the last line about it, this one included,
 // or 0 where it is too early for another: no reason hides another.
-func (k *Kinds) Due(kind string, err error, now time.Time) int {
+func (k *ByKind) Due(kind string, err error, now time.Time) int {
 	reason := Reason(err)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.reasons == nil {
-		k.reasons = make(map[string]map[string]*Lines)
+		k.reasons = make(map[string]map[string]*Throttle)
 	}
 	of := k.reasons[kind]
 	if of == nil {
-		of = make(map[string]*Lines)
+		of = make(map[string]*Throttle)
 		k.reasons[kind] = of
 	}
 	if of[reason] == nil && len(of) >= maxReasons {
@@ -37,14 +37,14 @@ func (k *Kinds) Due(kind string, err error, now time.Time) int {
 	}
 	lines := of[reason]
 	if lines == nil {
-		lines = new(Lines)
+		lines = new(Throttle)
 		of[reason] = lines
 	}
 	return lines.Due(now)
 }
 
 // idle says that nothing happened that a line would have to tell.
-func (l *Lines) idle(now time.Time) bool {
+func (l *Throttle) idle(now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return now.Sub(l.last) >= time.Minute

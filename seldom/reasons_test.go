@@ -11,7 +11,7 @@ import (
 )
 
 func TestEachReasonHasLinesOfItsOwn(t *testing.T) {
-	var kinds seldom.Kinds
+	var kinds seldom.ByKind
 	now := time.Unix(1_700_000_000, 0)
 	for i, want := range []int{1, 0} {
 		for _, kind := range []string{"a", "b"} {
@@ -43,7 +43,7 @@ func TestWhatDiffersEachTimeIsOneReason(t *testing.T) {
 }
 
 func TestReasonsThatOthersMakeUpAreBounded(t *testing.T) {
-	var kinds seldom.Kinds
+	var kinds seldom.ByKind
 	now := time.Unix(1_700_000_000, 0)
 	for minute := range 3 {
 		lines, counted := 0, 0

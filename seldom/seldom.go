@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// Lines are the lines in the log about one kind of occasion: one a minute. The
+// Throttle are the lines in the log about one kind of occasion: one a minute. The
 // zero value is ready.
-type Lines struct {
+type Throttle struct {
 	mu   sync.Mutex
 	last time.Time
 	held int // since the last line
@@ -17,7 +17,7 @@ type Lines struct {
 
 // Due counts one occasion at time now. It returns how many there were since the
 // last line, this one included, or 0 where it is too early for another.
-func (l *Lines) Due(now time.Time) int {
+func (l *Throttle) Due(now time.Time) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.held++
@@ -29,17 +29,17 @@ func (l *Lines) Due(now time.Time) int {
 	return n
 }
 
-// Kinds are the lines about several kinds of occasion, of which there are few. The
+// ByKind are the lines about several kinds of occasion, of which there are few. The
 // zero value is ready.
-type Kinds struct {
-	lines sync.Map
+type ByKind struct {
+	throttles sync.Map
 
 	mu      sync.Mutex
-	reasons map[string]map[string]*Lines // by kind, and by reason
+	reasons map[string]map[string]*Throttle // by kind, and by reason
 }
 
 // Of returns the lines of one kind.
-func (k *Kinds) Of(kind string) *Lines {
-	lines, _ := k.lines.LoadOrStore(kind, new(Lines))
-	return lines.(*Lines)
+func (k *ByKind) Of(kind string) *Throttle {
+	lines, _ := k.throttles.LoadOrStore(kind, new(Throttle))
+	return lines.(*Throttle)
 }

@@ -10,7 +10,7 @@ import (
 )
 
 func TestALineAMinuteSaysHowOftenItHappened(t *testing.T) {
-	var lines seldom.Lines
+	var lines seldom.Throttle
 	start := time.Unix(1_700_000_000, 0)
 	for _, c := range []struct {
 		at    time.Duration
@@ -35,7 +35,7 @@ func TestALineAMinuteSaysHowOftenItHappened(t *testing.T) {
 }
 
 func TestKindsHaveLinesOfTheirOwn(t *testing.T) {
-	var kinds seldom.Kinds
+	var kinds seldom.ByKind
 	now := time.Unix(1_700_000_000, 0)
 	for i, want := range []int{1, 0} {
 		for _, kind := range []string{"a", "b", ""} {
@@ -47,7 +47,7 @@ func TestKindsHaveLinesOfTheirOwn(t *testing.T) {
 }
 
 func TestOccasionsAtOnceAreAllCounted(t *testing.T) {
-	var lines seldom.Lines
+	var lines seldom.Throttle
 	var counted, written atomic.Int64
 	now := time.Unix(1_700_000_000, 0)
 	var all sync.WaitGroup

@@ -36,7 +36,7 @@ type SignIn struct {
 	From  string
 
 	// Upstream is what the session keeps of the provider's, but for Asked.
-	Upstream Upstream
+	Upstream ProviderSession
 
 	// Replaces is a session that the caller ends after this one has begun, and
 	// so takes no place among the user's. The zero Key is none.

@@ -241,7 +241,7 @@ func TestASessionOfANewerReleaseIsLeftAlone(t *testing.T) {
 	if _, err := w.Stored(ctx, s.Key()); !errors.Is(err, storage.ErrUnavailable) {
 		t.Errorf("asking for it: %v", err)
 	}
-	if _, _, err := w.Upstream(ctx, s.Key()); !errors.Is(err, storage.ErrUnavailable) {
+	if _, _, err := w.ProviderSession(ctx, s.Key()); !errors.Is(err, storage.ErrUnavailable) {
 		t.Errorf("asking for what it keeps: %v", err)
 	}
 	if _, err := w.EndMatching(ctx, func(*session.Session) bool { return false }); !errors.Is(err, records.ErrVersion) {

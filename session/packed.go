@@ -30,8 +30,8 @@ type packed struct {
 	Agent string `cbor:"14,keyasint,omitempty"` // shortened: see agentParts
 	From  any    `cbor:"15,keyasint,omitempty"` // bytes: of an IP address
 
-	Sites    sites    `cbor:"16,keyasint,omitempty"`
-	Upstream Upstream `cbor:"17,keyasint,omitzero"`
+	Sites    sites           `cbor:"16,keyasint,omitempty"`
+	Upstream ProviderSession `cbor:"17,keyasint,omitzero"`
 
 	Registered int64 `cbor:"18,keyasint,omitempty"` // Unix seconds
 }

@@ -30,7 +30,7 @@ type record struct {
 	Agent   string `json:"agent,omitempty"` // read from format 2, it is shortened: see agentParts
 	From    string `json:"from,omitempty"`
 
-	Upstream Upstream `json:"upstream,omitzero"`
+	Upstream ProviderSession `json:"upstream,omitzero"`
 
 	// Sites are its site sessions. In format 1 they are on a list of their own.
 	Sites sites `json:"-"`

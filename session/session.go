@@ -43,7 +43,7 @@ var (
 
 // A User is who signed in.
 type User struct {
-	// Subject identifies the user for ever: a UUID, or the ID that one way to sign in
+	// Subject identifies the user for ever: a UUID, or the ID that one sign-in method
 	// has for its users. It may not be empty.
 	Subject string   `cbor:"1,keyasint"`
 	Name    string   `cbor:"2,keyasint,omitempty"`
@@ -65,7 +65,7 @@ type User struct {
 	Linked string `cbor:"8,keyasint,omitempty"`
 
 	// Mark tells the credential that the user had at the sign-in from any later
-	// one. It is no secret. Empty: the way to sign in does not tell.
+	// one. It is no secret. Empty: the sign-in method does not tell.
 	Mark string `cbor:"9,keyasint,omitempty"`
 
 	// Registered is when the account was made, in Unix seconds; 0: that is not known.
@@ -107,7 +107,7 @@ func (s *Session) User() User {
 	providerID, rest, _ := strings.Cut(rest, "\x00")
 	mark, rest, _ := strings.Cut(rest, "\x00")
 	registered, _, _ := strings.Cut(rest, "\x00")
-	signin, linked := waysOf(s.signin.Value())
+	signin, linked := methodsOf(s.signin.Value())
 	return User{
 		Subject: s.text[:s.nameAt],
 		Name:    s.text[s.nameAt:s.emailAt],
@@ -184,7 +184,7 @@ func (s *Session) Expires() time.Time { return time.UnixMilli(s.expires) }
 func newSession(k Key, r record) *Session {
 	s := &Session{
 		key:     k,
-		signin:  unique.Make(ways(r.Signin, r.Linked)),
+		signin:  unique.Make(methods(r.Signin, r.Linked)),
 		begun:   r.Begun,
 		expires: r.Expires,
 		kept:    uint32(min(max(r.kept(), 0)/1000, math.MaxUint32)),

@@ -12,9 +12,9 @@ const (
 	longestRefresh    = 8 << 10
 )
 
-// An Upstream is what a session keeps of the session at a provider elsewhere
+// An ProviderSession is what a session keeps of the session at a provider elsewhere
 // that it began with: in the store alone, and for as long as it lives.
-type Upstream struct {
+type ProviderSession struct {
 	// ID is what the provider calls its session, or empty. One of more than 255
 	// bytes is not kept.
 	ID string `json:"id,omitempty" cbor:"1,keyasint,omitempty"`
@@ -40,17 +40,17 @@ type Upstream struct {
 }
 
 // begun is what a session keeps that begins now.
-func (u Upstream) begun(now int64) Upstream {
+func (u ProviderSession) begun(now int64) ProviderSession {
 	u.ID = whole(u.ID, longestUpstreamID)
 	if u.Refresh == "" || len(u.Refresh) > longestRefresh || u.Every <= 0 {
-		return Upstream{ID: u.ID}
+		return ProviderSession{ID: u.ID}
 	}
 	u.Asked = now
 	return u
 }
 
 // due says whether the provider is to be asked.
-func (u Upstream) due(now int64) bool {
+func (u ProviderSession) due(now int64) bool {
 	return u.Refresh != "" && now-u.Asked >= u.Every.Milliseconds()
 }
 
@@ -64,7 +64,7 @@ func (r record) kept() int64 {
 }
 
 // OnRecheck says who is told, at a use of a session, that its provider is to be
-// asked: on one node, and once in [Upstream].Every. fn must not block. Nil is
+// asked: on one node, and once in [ProviderSession].Every. fn must not block. Nil is
 // nobody, and leaves it to other nodes and configurations.
 func (s *Sessions) OnRecheck(fn func(Key)) {
 	if fn == nil {
@@ -74,24 +74,24 @@ func (s *Sessions) OnRecheck(fn func(Key)) {
 	s.recheck.Store(&fn)
 }
 
-// Upstream reads what a live session keeps, and whose it is. The error is
+// ProviderSession reads what a live session keeps, and whose it is. The error is
 // [ErrNone] where there is no such session.
-func (s *Sessions) Upstream(ctx context.Context, k Key) (*Session, Upstream, error) {
+func (s *Sessions) ProviderSession(ctx context.Context, k Key) (*Session, ProviderSession, error) {
 	value, ok, err := s.cache.store.Get(ctx, k.in(sessionPrefix))
 	if err != nil {
-		return nil, Upstream{}, unavailable("reading a session", err)
+		return nil, ProviderSession{}, unavailable("reading a session", err)
 	}
 	if !ok {
-		return nil, Upstream{}, ErrNone
+		return nil, ProviderSession{}, ErrNone
 	}
 	r, err := decodeRecord(value)
 	if err != nil {
 		s.cache.logger("session "+k.ID(), err)
-		return nil, Upstream{}, unread(err)
+		return nil, ProviderSession{}, unread(err)
 	}
 	found := newSession(k, r)
 	if !s.terms.alive(found, s.cache.now()) {
-		return nil, Upstream{}, ErrNone
+		return nil, ProviderSession{}, ErrNone
 	}
 	return found, r.Upstream, nil
 }
@@ -99,7 +99,7 @@ func (s *Sessions) Upstream(ctx context.Context, k Key) (*Session, Upstream, err
 // Renew puts another refresh token, or the same, with all that says of it but for
 // Asked, in the place of one, and says whether it did: not where the session has
 // ended, or has another already.
-func (s *Sessions) Renew(ctx context.Context, k Key, old string, next Upstream) (bool, error) {
+func (s *Sessions) Renew(ctx context.Context, k Key, old string, next ProviderSession) (bool, error) {
 	return s.change(ctx, &k, func(r *record) bool {
 		up := &r.Upstream
 		if up.Refresh != old {
@@ -107,22 +107,22 @@ func (s *Sessions) Renew(ctx context.Context, k Key, old string, next Upstream) 
 		}
 		next.ID, next.Asked = up.ID, up.Asked
 		if *up = next; len(up.Refresh) > longestRefresh {
-			*up = Upstream{ID: up.ID}
+			*up = ProviderSession{ID: up.ID}
 		}
 		return true
 	})
 }
 
-// OfUpstream returns the live sessions of a user that match: how they began, and
+// OfProviderSession returns the live sessions of a user that match: how they began, and
 // what the provider calls its session.
-func (s *Sessions) OfUpstream(ctx context.Context, subject string, match func(u User, id string) bool) ([]*Session, error) {
+func (s *Sessions) OfProviderSession(ctx context.Context, subject string, match func(u User, id string) bool) ([]*Session, error) {
 	listed, err := s.listing(ctx, subject)
 	if err != nil {
 		return nil, err
 	}
 	var all []*Session
 	for _, e := range listed {
-		found, up, err := s.Upstream(ctx, e.key)
+		found, up, err := s.ProviderSession(ctx, e.key)
 		if errors.Is(err, ErrNone) {
 			continue
 		}
@@ -136,15 +136,15 @@ func (s *Sessions) OfUpstream(ctx context.Context, subject string, match func(u 
 	return all, nil
 }
 
-// ways is how the ways of a session are interned, as one; waysOf undoes it.
-func ways(signin, linked string) string {
+// methods is how the ways of a session are interned, as one; methodsOf undoes it.
+func methods(signin, linked string) string {
 	if linked == "" {
 		return signin
 	}
 	return signin + "\x00" + linked
 }
 
-func waysOf(interned string) (signin, linked string) {
+func methodsOf(interned string) (signin, linked string) {
 	signin, linked, _ = strings.Cut(interned, "\x00")
 	return signin, linked
 }

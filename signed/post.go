@@ -17,16 +17,16 @@ import (
 // maxAnswer bounds, in bytes, what is read of an answer.
 const maxAnswer = 64 << 10
 
-// A Server is one of the operator's own, which gets signed requests.
-type Server struct {
+// A Client is one of the operator's own, which gets signed requests.
+type Client struct {
 	url    string
 	secret Secret
 	now    func() time.Time
 	client *http.Client
 }
 
-// NewServer posts to a URL, and waits for an answer as long as the timeout.
-func NewServer(rawURL, secret string, timeout time.Duration, now func() time.Time) (*Server, error) {
+// NewClient posts to a URL, and waits for an answer as long as the timeout.
+func NewClient(rawURL, secret string, timeout time.Duration, now func() time.Time) (*Client, error) {
 	if err := CheckURL(rawURL); err != nil {
 		return nil, err
 	}
@@ -34,7 +34,7 @@ func NewServer(rawURL, secret string, timeout time.Duration, now func() time.Tim
 	if err != nil {
 		return nil, err
 	}
-	return &Server{url: rawURL, secret: s, now: now, client: &http.Client{
+	return &Client{url: rawURL, secret: s, now: now, client: &http.Client{
 		Timeout:       timeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}, nil
@@ -53,14 +53,14 @@ func CheckURL(raw string) error {
 }
 
 // Format keeps the secret out of whatever prints it.
-func (*Server) Format(f fmt.State, _ rune) {
+func (*Client) Format(f fmt.State, _ rune) {
 	io.WriteString(f, "[redacted]") //nolint:errcheck // fmt has nowhere to report it
 }
 
 // Post sends v as JSON, and returns the status and the first 64 KiB of the
 // answer. No redirect is followed. No error holds the URL, whose query may be a
 // secret.
-func (s *Server) Post(ctx context.Context, v any) (status int, answer []byte, err error) {
+func (s *Client) Post(ctx context.Context, v any) (status int, answer []byte, err error) {
 	body, err := json.Marshal(v)
 	if err != nil {
 		return 0, nil, fmt.Errorf("encoding a request: %w", err)

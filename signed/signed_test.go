@@ -98,7 +98,7 @@ func TestAnAnswerIsReadAsFarAsItIsBounded(t *testing.T) {
 		io.WriteString(w, strings.Repeat("x", 1<<20)) //nolint:errcheck // nobody reads it all
 	}))
 	defer server.Close()
-	s, err := signed.NewServer(server.URL, secret, time.Minute, func() time.Time { return now })
+	s, err := signed.NewClient(server.URL, secret, time.Minute, func() time.Time { return now })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,7 +22,7 @@ func TestAServerThatHangsIsNotWaitedForBeyondTheTimeout(t *testing.T) {
 			}))
 			t.Cleanup(hangs.Close)
 			t.Cleanup(func() { close(over) })
-			server, err := signed.NewServer(hangs.URL, "a secret of sixteen characters", 50*time.Millisecond, time.Now)
+			server, err := signed.NewClient(hangs.URL, "a secret of sixteen characters", 50*time.Millisecond, time.Now)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -8,7 +8,7 @@ import (
 
 // showAccount says who is signed in.
 func (h *Hosted) showAccount(w http.ResponseWriter, r *http.Request) {
-	in, ok, done := h.signedIn(w, r, purpose{})
+	in, ok, done := h.signedIn(w, r, signInContext{})
 	if done {
 		return
 	}
@@ -18,12 +18,12 @@ func (h *Hosted) showAccount(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusSeeOther)
 		return
 	}
-	h.already(w, in, purpose{})
+	h.already(w, in, signInContext{})
 }
 
 // showSignOut asks whether to sign out; only the form does it.
 func (h *Hosted) showSignOut(w http.ResponseWriter, r *http.Request) {
-	in, ok, done := h.signedIn(w, r, purpose{})
+	in, ok, done := h.signedIn(w, r, signInContext{})
 	if done {
 		return
 	}

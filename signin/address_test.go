@@ -9,7 +9,7 @@ import (
 
 func TestAnAddressMayBeLongAndNotTooLong(t *testing.T) {
 	f := newFixture(t)
-	room := maxPurpose - len(authorization) - len("&x=")
+	room := maxContext - len(authorization) - len("&x=")
 	for filling, status := range map[string]int{
 		strings.Repeat("a", room): http.StatusOK, strings.Repeat("<", room): http.StatusOK,
 		strings.Repeat("a", room+1): http.StatusBadRequest, strings.Repeat("<", 60<<10): http.StatusBadRequest,
@@ -29,7 +29,7 @@ func TestAnAddressMayBeLongAndNotTooLong(t *testing.T) {
 	}
 	// A path of the portal's own origin, as long as a gate takes it.
 	for _, path := range []string{"/" + strings.Repeat("&", 8<<10), "/?return=" + strings.Repeat("%26", 8<<10)} {
-		sealed, err := f.hosted.Keys.Seal(t.Context(), ReturnPurpose, []byte(path))
+		sealed, err := f.hosted.Keys.Seal(t.Context(), ReturnLabel, []byte(path))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -49,7 +49,7 @@ func TestAParameterIsTakenOutAndTheRestStays(t *testing.T) {
 			t.Errorf("%q: %q", query, got)
 		}
 	}
-	if u, err := url.Parse(purpose{}.address(true)); err != nil || u.String() != SignInPath+"?switch=1" {
+	if u, err := url.Parse(signInContext{}.address(true)); err != nil || u.String() != SignInPath+"?switch=1" {
 		t.Errorf("%v, %v", u, err)
 	}
 }

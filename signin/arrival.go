@@ -14,61 +14,61 @@ import (
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
-// An Arrival is who came back from a provider, and what it gave of its own
+// An ProviderSignIn is who came back from a provider, and what it gave of its own
 // session.
-type Arrival struct {
+type ProviderSignIn struct {
 	User session.User
 
 	SessionID    string // what the provider calls its session; may be empty
 	RefreshToken string // may be empty
 }
 
-// Keeping is a way whose sessions keep what the provider gave of its own
+// ProviderSessionMethod is a way whose sessions keep what the provider gave of its own
 // session.
-type Keeping interface {
-	Redirecting
+type ProviderSessionMethod interface {
+	ProviderMethod
 
-	// Arrive is Finish, with all of it.
-	Arrive(ctx context.Context, d Departure, answer url.Values) (Arrival, error)
+	// FinishSession is Finish, with all of it.
+	FinishSession(ctx context.Context, d ProviderRequest, answer url.Values) (ProviderSignIn, error)
 }
 
-// arrive finishes a sign-in at a provider.
-func arrive(ctx context.Context, way Redirecting, d Departure, answer url.Values) (Arrival, error) {
-	if keeping, ok := way.(Keeping); ok {
-		return keeping.Arrive(ctx, d, answer)
+// finishSession finishes a sign-in at a provider.
+func finishSession(ctx context.Context, method ProviderMethod, d ProviderRequest, answer url.Values) (ProviderSignIn, error) {
+	if keeping, ok := method.(ProviderSessionMethod); ok {
+		return keeping.FinishSession(ctx, d, answer)
 	}
-	u, err := way.Finish(ctx, d, answer)
-	return Arrival{User: u}, err
+	u, err := method.Finish(ctx, d, answer)
+	return ProviderSignIn{User: u}, err
 }
 
 // known is the store's key of what a way calls a session or a user; under it is
 // whose sessions those are.
-func known(way, kind, name string) string {
-	sum := sha256.Sum256([]byte(way + "\x00" + kind + "\x00" + name))
+func known(method, kind, name string) string {
+	sum := sha256.Sum256([]byte(method + "\x00" + kind + "\x00" + name))
 	return "provider:" + hex.EncodeToString(sum[:])
 }
 
 // keep notes whose session a provider knows by which name, and returns what the
 // session itself keeps.
-func (h *Hosted) keep(r *http.Request, way Way, a Arrival) (session.Upstream, error) {
+func (h *Hosted) keep(r *http.Request, method Method, a ProviderSignIn) (session.ProviderSession, error) {
 	ctx := r.Context()
 	names := map[string]string{}
 	if a.SessionID != "" {
-		names[known(way.ID(), "session", a.SessionID)] = a.User.Subject
+		names[known(method.ID(), "session", a.SessionID)] = a.User.Subject
 	}
 	if a.User.Linked != "" {
-		names[known(way.ID(), "user", a.User.ProviderID)] = a.User.Subject
+		names[known(method.ID(), "user", a.User.ProviderID)] = a.User.Subject
 	}
 	for key, subject := range names {
 		if err := h.Store.Put(ctx, key, []byte(subject), max(h.Lifetime, time.Minute)); err != nil {
-			return session.Upstream{}, fmt.Errorf("noting what a provider calls a session: %w", err)
+			return session.ProviderSession{}, fmt.Errorf("noting what a provider calls a session: %w", err)
 		}
 	}
-	up := session.Upstream{}
+	up := session.ProviderSession{}
 	if a.SessionID != "" {
-		up.ID = known(way.ID(), "session", a.SessionID) // which it may have written as it likes
+		up.ID = known(method.ID(), "session", a.SessionID) // which it may have written as it likes
 	}
-	renewing, ok := way.(Renewing)
+	renewing, ok := method.(Renewer)
 	if !ok {
 		return up, nil
 	}
@@ -77,13 +77,13 @@ func (h *Hosted) keep(r *http.Request, way Way, a Arrival) (session.Upstream, er
 		return up, nil
 	}
 	if a.RefreshToken == "" {
-		h.warn(h.noRefresh.Of(way.ID()), r, "the provider gave no refresh token, so that recheck does nothing for a session that begins now; most give one for the scope offline_access",
-			zap.String("signin", way.ID()))
+		h.warn(h.noRefresh.Of(method.ID()), r, "the provider gave no refresh token, so that recheck does nothing for a session that begins now; most give one for the scope offline_access",
+			zap.String("signin", method.ID()))
 		return up, nil
 	}
-	sealed, err := h.Keys.Seal(ctx, refreshPurpose(way, at), []byte(a.RefreshToken))
+	sealed, err := h.Keys.Seal(ctx, refreshLabel(method, at), []byte(a.RefreshToken))
 	if err != nil {
-		return session.Upstream{}, fmt.Errorf("sealing a refresh token of a provider: %w", err)
+		return session.ProviderSession{}, fmt.Errorf("sealing a refresh token of a provider: %w", err)
 	}
 	up.Refresh, up.Every = sealed, every
 	return up, nil

@@ -20,7 +20,7 @@ func newAtProvider(t testing.TB, change ...func(*ProviderOptions)) *atProvider {
 	t.Helper()
 	f := &atProvider{fixture: newFixture(t), provider: newFakeProvider(t)}
 	f.acme = f.provider.way(append(change, func(o *ProviderOptions) { o.Now = f.clock.Now })...)
-	f.use(f.hosted.Ways[0], f.acme)
+	f.use(f.hosted.Methods[0], f.acme)
 	return f
 }
 

@@ -30,8 +30,8 @@ type attempt struct {
 func (who attempt) known() bool { return who.browser != "" }
 
 // begin takes part in each count that an attempt falls under, as
-// [attempts.Counts.Begin] says.
-func (l AttemptLimits) begin(counts *attempts.Counts, now time.Time, who attempt) (done func(now time.Time, failed bool), wait time.Duration) {
+// [attempts.Limiter.Begin] says.
+func (l AttemptLimits) begin(counts *attempts.Limiter, now time.Time, who attempt) (done func(now time.Time, failed bool), wait time.Duration) {
 	network := attempts.Network(who.address)
 	address := attempts.Limit{Key: "address " + network, N: l.PerAddress, Every: l.Every}
 	if who.known() {
@@ -54,9 +54,9 @@ func (l AttemptLimits) begin(counts *attempts.Counts, now time.Time, who attempt
 }
 
 // late counts an attempt at an account once it is known whose it is, as
-// [attempts.Counts.Made] says. The browser is empty for one that does not know the
+// [attempts.Limiter.Made] says. The browser is empty for one that does not know the
 // account.
-func (l AttemptLimits) late(counts *attempts.Counts, now time.Time, u session.User, browser string, failed bool) (wait time.Duration) {
+func (l AttemptLimits) late(counts *attempts.Limiter, now time.Time, u session.User, browser string, failed bool) (wait time.Duration) {
 	limit := l.account("account " + u.Signin + " " + u.Subject)
 	if browser != "" {
 		limit = l.account("browser " + browser + " " + knownAs(u))

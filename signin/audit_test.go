@@ -25,7 +25,7 @@ func TestTheAuditLogNamesTheClientThatASignInIsFor(t *testing.T) {
 			f.hosted.Limits.PerAccount = 1
 			for _, attempt := range []struct {
 				name, password string
-				what           oauth.What
+				what           oauth.EventType
 			}{
 				{"demo", "wrong", oauth.SignInFailed},
 				{"demo", "demo password", oauth.SignInLimited},

@@ -28,8 +28,8 @@ const maxLogoutRequest = 16 << 10
 // backchannelLogout ends the sessions that a provider says are over (OpenID
 // Connect Back-Channel Logout section 2.5).
 func (h *Hosted) backchannelLogout(w http.ResponseWriter, r *http.Request, id string) {
-	way := h.Ways.loggingOut(id)
-	if way == nil {
+	method := h.Methods.logoutReceiver(id)
+	if method == nil {
 		refuseLogout(w, http.StatusNotFound, "invalid_request", "There is no such provider here.")
 		return
 	}
@@ -43,7 +43,7 @@ func (h *Hosted) backchannelLogout(w http.ResponseWriter, r *http.Request, id st
 		refuseLogout(w, status, "invalid_request", "Expected a form with one logout_token, without delay.")
 		return
 	}
-	ended, err := h.logout(r.Context(), way, token, h.From(r))
+	ended, err := h.logout(r.Context(), method, token, h.From(r))
 	down := (*DownError)(nil)
 	const failed = "a logout token of a provider ended no sessions"
 	switch {
@@ -92,12 +92,12 @@ func refuseLogout(w http.ResponseWriter, status int, code, description string) {
 
 // logout ends what a logout token says is over, and returns how many sessions
 // that were.
-func (h *Hosted) logout(ctx context.Context, way LoggingOut, token string, from oauth.Origin) (int, error) {
-	l, err := way.Logout(ctx, token)
+func (h *Hosted) logout(ctx context.Context, method LogoutReceiver, token string, from oauth.Origin) (int, error) {
+	l, err := method.Logout(ctx, token)
 	if err != nil {
 		return 0, err
 	}
-	sum := sha256.Sum256([]byte(way.ID() + "\x00" + l.ID))
+	sum := sha256.Sum256([]byte(method.ID() + "\x00" + l.ID))
 	used := "logout:" + hex.EncodeToString(sum[:])
 	remember := max(l.Until.Sub(h.Now()), 0) + betweenNodes + time.Minute
 	first, err := h.Store.CompareAndSwap(ctx, used, nil, []byte{1}, remember)
@@ -112,7 +112,7 @@ func (h *Hosted) logout(ctx context.Context, way LoggingOut, token string, from 
 	if !first {
 		return 0, fmt.Errorf("%w: it was used before", ErrAnswer)
 	}
-	ended, err := h.endOf(ctx, way, l, from)
+	ended, err := h.endOf(ctx, method, l, from)
 	switch {
 	case err != nil:
 		// It may come again, since it did not do its work.
@@ -122,7 +122,7 @@ func (h *Hosted) logout(ctx context.Context, way LoggingOut, token string, from 
 	case unmarked != nil:
 		// Should this fail, too, it may come again, and finds nothing.
 		if err := h.Store.Put(ctx, used, []byte{1}, remember); err != nil {
-			h.Log.Warn("a logout token of a provider is not marked as used", zap.String("signin", way.ID()), zap.Error(err))
+			h.Log.Warn("a logout token of a provider is not marked as used", zap.String("signin", method.ID()), zap.Error(err))
 		}
 	}
 	return ended, err
@@ -130,7 +130,7 @@ func (h *Hosted) logout(ctx context.Context, way LoggingOut, token string, from 
 
 // endOf ends the sessions of a logout. One that cannot be ended does not keep it
 // from the others.
-func (h *Hosted) endOf(ctx context.Context, way Way, l Logout, from oauth.Origin) (int, error) {
+func (h *Hosted) endOf(ctx context.Context, method Method, l Logout, from oauth.Origin) (int, error) {
 	subjects := map[string]bool{}
 	if l.Sub != "" { // a session may be from before the way got own subjects, or since
 		subjects[l.Subject], subjects[l.Sub] = true, true
@@ -139,7 +139,7 @@ func (h *Hosted) endOf(ctx context.Context, way Way, l Logout, from oauth.Origin
 		if name == "" {
 			continue
 		}
-		subject, there, err := h.Store.Get(ctx, known(way.ID(), kind, name))
+		subject, there, err := h.Store.Get(ctx, known(method.ID(), kind, name))
 		if err != nil {
 			return 0, fmt.Errorf("finding a provider's session: %w", err)
 		}
@@ -150,9 +150,9 @@ func (h *Hosted) endOf(ctx context.Context, way Way, l Logout, from oauth.Origin
 	var errs []error
 	ended := 0
 	for subject := range subjects {
-		list, err := h.Server.Sessions.OfUpstream(ctx, subject, func(u session.User, id string) bool {
-			is := l.Session == "" || id == known(way.ID(), "session", l.Session) || id == l.Session // as sessions once kept it
-			return u.Signin == way.ID() && is && (l.Sub == "" || u.ProviderID == l.Sub)
+		list, err := h.Server.Sessions.OfProviderSession(ctx, subject, func(u session.User, id string) bool {
+			is := l.Session == "" || id == known(method.ID(), "session", l.Session) || id == l.Session // as sessions once kept it
+			return u.Signin == method.ID() && is && (l.Sub == "" || u.ProviderID == l.Sub)
 		})
 		if err != nil {
 			errs = append(errs, fmt.Errorf("finding sessions: %w", err))
@@ -163,15 +163,15 @@ func (h *Hosted) endOf(ctx context.Context, way Way, l Logout, from oauth.Origin
 				continue
 			}
 			ended++
-			h.Server.Audit.Record(oauth.Event{What: oauth.SessionEnded, User: s.User(), Session: s, From: from, Why: way.ID() + " says so"})
+			h.Server.Audit.Record(oauth.Event{What: oauth.SessionEnded, User: s.User(), Session: s, From: from, Why: method.ID() + " says so"})
 		}
 	}
 	return ended, errors.Join(errs...)
 }
 
-// loggingOut is the way with an ID, nil where there is none whose provider says
+// logoutReceiver is the way with an ID, nil where there is none whose provider says
 // that sessions are over.
-func (ws Ways) loggingOut(id string) LoggingOut {
-	way, _ := ws.find(id).(LoggingOut)
-	return way
+func (ws Methods) logoutReceiver(id string) LogoutReceiver {
+	method, _ := ws.find(id).(LogoutReceiver)
+	return method
 }

@@ -25,7 +25,7 @@ func TestALogoutTokenEndsASessionThatKeepsItsNameAsTheProviderHasIt(t *testing.T
 	for name, claims := range map[string]map[string]any{"by the session": {"sid": "s1"}, "by both": {"sid": "s1", "sub": "ann"}} {
 		f := newAtProvider(t)
 		newer := f.signsIn(map[string]any{"sub": "ann", "sid": "s1"})
-		older, _, err := f.hosted.Server.BeginSession(t.Context(), session.SignIn{User: f.signedIn(newer), Upstream: session.Upstream{ID: "s1"}}, "")
+		older, _, err := f.hosted.Server.BeginSession(t.Context(), session.SignIn{User: f.signedIn(newer), Upstream: session.ProviderSession{ID: "s1"}}, "")
 		if err != nil {
 			t.Fatal(err)
 		}

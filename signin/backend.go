@@ -28,16 +28,16 @@ const maxAsking = 32
 // whether a password is right.
 type Backend struct {
 	id, name string
-	server   *signed.Server
-	asking   queue
+	server   *signed.Client
+	asking   hashLimit
 	groups   groupReader
 	subjects
 }
 
 // NewBackend asks a server. The name is what the log calls it.
-func NewBackend(id, name string, server *signed.Server) *Backend {
+func NewBackend(id, name string, server *signed.Client) *Backend {
 	return &Backend{
-		id: id, name: name, server: server, asking: newQueueOf(maxAsking), groups: groupReader{way: id, claim: "groups", now: time.Now},
+		id: id, name: name, server: server, asking: newHashLimitOf(maxAsking), groups: groupReader{method: id, claim: "groups", now: time.Now},
 		subjects: subjects{kind: "way", within: id},
 	}
 }
@@ -48,13 +48,13 @@ func (b *Backend) UseOwnSubjects() { b.own = true }
 // LogTo has what cannot be taken of a user's groups logged.
 func (b *Backend) LogTo(log *zap.Logger) { b.groups.log = log }
 
-// ID implements [Way].
+// ID implements [Method].
 func (b *Backend) ID() string { return b.id }
 
-// Current implements [Way]: nobody tells us what became of a user since.
+// Current implements [Method]: nobody tells us what became of a user since.
 func (b *Backend) Current(u session.User) (session.User, bool) { return u, true }
 
-// Account implements [Passwords]. Which names are one account, only the backend
+// Account implements [PasswordMethod]. Which names are one account, only the backend
 // knows: what databases and mail servers are known not to look at does not count.
 func (b *Backend) Account(name string) string {
 	return deriveSubject("name", b.id+"\x00"+loosely(name))
@@ -84,7 +84,7 @@ type credentialsQuestion struct {
 	Address  string `json:"address"`
 }
 
-// Check implements [Passwords].
+// Check implements [PasswordMethod].
 func (b *Backend) Check(ctx context.Context, c Credentials) (session.User, error) {
 	name := printable(strings.TrimSpace(c.Name))
 	if name == "" || !utf8.ValidString(name) || c.Password == "" || len(c.Password) > MaxPassword || !utf8.ValidString(c.Password) {
@@ -145,18 +145,18 @@ func (b *Backend) answered(answer []byte) (session.User, error) {
 }
 
 func (b *Backend) down(err error) error {
-	return &DownError{Way: b.id, RetryAfter: 5 * time.Second, Cause: fmt.Errorf("%s (signin backend %s): %w", b.name, b.id, err)}
+	return &DownError{Method: b.id, RetryAfter: 5 * time.Second, Cause: fmt.Errorf("%s (signin backend %s): %w", b.name, b.id, err)}
 }
 
 // userOf takes of what the operator's own server says of a user what may be
 // shown, sent to backends and decided by.
-func userOf(way string, said map[string]any, known subjects, groups *groupReader) (session.User, error) {
+func userOf(method string, said map[string]any, known subjects, groups *groupReader) (session.User, error) {
 	sub, _ := said["subject"].(string)
 	if sub == "" || len(sub) > maxSubject || !oauth.CleanText(sub) {
 		return session.User{}, errors.New("the user's subject is missing, no text, too long, or has control characters")
 	}
 	u := session.User{
-		Subject: known.of(sub), ProviderID: sub, Signin: way, Avatar: avatar(said["avatar"]),
+		Subject: known.of(sub), ProviderID: sub, Signin: method, Avatar: avatar(said["avatar"]),
 	}
 	u.Groups = groups.read(said["groups"], u.Subject)
 	if email, _ := said["email"].(string); verified(said["email_verified"]) {

@@ -89,22 +89,22 @@ func (b *ownBackend) questions() []credentialsQuestion {
 
 func (b *ownBackend) way(id string, timeout time.Duration) *Backend {
 	b.t.Helper()
-	server, err := signed.NewServer(b.URL+"/sign-in?a=private", sharedSecret, timeout, time.Now)
+	server, err := signed.NewClient(b.URL+"/sign-in?a=private", sharedSecret, timeout, time.Now)
 	if err != nil {
 		b.t.Fatal(err)
 	}
 	return NewBackend(id, "Accounts", server)
 }
 
-// use configures the ways to sign in.
-func (f *fixture) use(ways ...Way) {
-	f.hosted.Ways = ways
-	f.hosted.Server.Users = Ways(ways)
+// use configures the sign-in methods.
+func (f *fixture) use(methods ...Method) {
+	f.hosted.Methods = methods
+	f.hosted.Server.Users = Methods(methods)
 }
 
 func TestABackendSignsItsUsersIn(t *testing.T) {
 	f, b := newFixture(t), newOwnBackend(t)
-	f.use(f.hosted.Ways[0], b.way("accounts", time.Minute))
+	f.use(f.hosted.Methods[0], b.way("accounts", time.Minute))
 	b.says(http.StatusOK, `{"user":{"subject":"17","name":"Zoë","email":"zoe@game.example","email_verified":true,"groups":["players","x","x"],"avatar":"https://a.example/z.png","more":1},"more":{}}`)
 	v := f.visitor()
 	want(t, v.try(" zoë ", "hunter2"), http.StatusOK)
@@ -124,7 +124,7 @@ func TestABackendSignsItsUsersIn(t *testing.T) {
 
 func TestWhatABackendSaysOfAUserIsNotBelievedBlindly(t *testing.T) {
 	f, b := newFixture(t), newOwnBackend(t)
-	f.use(f.hosted.Ways[0], b.way("accounts", time.Minute))
+	f.use(f.hosted.Methods[0], b.way("accounts", time.Minute))
 	subject := deriveSubject("way", "accounts\x0017")
 	for name, c := range map[string]struct {
 		user string
@@ -141,7 +141,7 @@ func TestWhatABackendSaysOfAUserIsNotBelievedBlindly(t *testing.T) {
 		"a way and a subject of ours": {`{"subject":"17","signin":"local","Subject":"x"}`, session.User{Name: "17"}},
 	} {
 		b.says(http.StatusOK, `{"user":`+c.user+`}`)
-		u, err := f.hosted.Ways.passwords(purpose{}).check(t.Context(), Credentials{Name: "x", Password: "y"})
+		u, err := f.hosted.Methods.passwordMethods(signInContext{}).check(t.Context(), Credentials{Name: "x", Password: "y"})
 		c.want.Subject, c.want.ProviderID, c.want.Signin = subject, "17", "accounts"
 		if err != nil || fmt.Sprint(u) != fmt.Sprint(c.want) {
 			t.Errorf("%s: %+v, %v", name, u, err)
@@ -188,7 +188,7 @@ func TestAWrongPasswordIsToldApartFromABackendThatIsDown(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f, b := newFixture(t), newOwnBackend(t)
-			f.use(f.hosted.Ways[0], b.way("accounts", time.Minute))
+			f.use(f.hosted.Methods[0], b.way("accounts", time.Minute))
 			b.answers(func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("Location", elsewhere.URL)
 				w.WriteHeader(c.status)
@@ -228,7 +228,7 @@ func TestABackendThatRefusesOurSignatureIsNamedInTheLog(t *testing.T) {
 	f, b := newFixture(t), newOwnBackend(t)
 	core, log := observer.New(zapcore.WarnLevel)
 	f.hosted.Log = zap.New(core)
-	f.use(f.hosted.Ways[0], b.way("accounts", time.Minute))
+	f.use(f.hosted.Methods[0], b.way("accounts", time.Minute))
 	b.says(http.StatusUnauthorized, `{"error":"the signature is not right"}`)
 	want(t, f.visitor().try("zoe", "hunter2"), http.StatusServiceUnavailable)
 	entries := log.All()
@@ -256,9 +256,9 @@ func TestABackendThatIsAwayOrSlowIsDown(t *testing.T) {
 	slow := b.way("accounts", time.Millisecond)
 	away := newOwnBackend(t)
 	away.Close()
-	for name, way := range map[string]*Backend{"slow": slow, "away": away.way("accounts", time.Minute)} {
+	for name, method := range map[string]*Backend{"slow": slow, "away": away.way("accounts", time.Minute)} {
 		down := (*DownError)(nil)
-		if _, err := way.Check(t.Context(), Credentials{Name: "zoe", Password: "hunter2"}); !errors.As(err, &down) || errors.Is(err, ErrWrong) ||
+		if _, err := method.Check(t.Context(), Credentials{Name: "zoe", Password: "hunter2"}); !errors.As(err, &down) || errors.Is(err, ErrWrong) ||
 			strings.Contains(err.Error(), "hunter2") || strings.Contains(err.Error(), "private") {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -268,7 +268,7 @@ func TestABackendThatIsAwayOrSlowIsDown(t *testing.T) {
 
 func TestABackendIsNotAskedWhatNobodyCanHave(t *testing.T) {
 	b := newOwnBackend(t)
-	way := b.way("accounts", time.Minute)
+	method := b.way("accounts", time.Minute)
 	for _, c := range []Credentials{
 		{Name: "", Password: "x"},
 		{Name: " ", Password: "x"},
@@ -279,7 +279,7 @@ func TestABackendIsNotAskedWhatNobodyCanHave(t *testing.T) {
 		{Name: "x", Password: "\xff"},
 		{Name: "x", Password: strings.Repeat("x", MaxPassword+1)},
 	} {
-		if _, err := way.Check(t.Context(), c); !errors.Is(err, ErrWrong) {
+		if _, err := method.Check(t.Context(), c); !errors.Is(err, ErrWrong) {
 			t.Errorf("%q: %v", c.Name, err)
 		}
 	}
@@ -293,7 +293,7 @@ func TestABackendIsNotAskedWhatNobodyCanHave(t *testing.T) {
 
 func TestThePasswordOfALocalUserGoesToNoBackend(t *testing.T) {
 	f, b := newFixture(t), newOwnBackend(t)
-	f.use(b.way("accounts", time.Minute), f.hosted.Ways[0])
+	f.use(b.way("accounts", time.Minute), f.hosted.Methods[0])
 	f.hosted.Limits.PerAccount = 100
 	b.says(http.StatusOK, `{"user":{"subject":"17"}}`)
 	for _, name := range []string{
@@ -310,7 +310,7 @@ func TestThePasswordOfALocalUserGoesToNoBackend(t *testing.T) {
 
 func TestClass29AUserOfABackendTakesTheWorkOfALocalOne(t *testing.T) {
 	f, b := newFixture(t), newOwnBackend(t)
-	f.use(f.hosted.Ways[0], b.way("accounts", time.Minute))
+	f.use(f.hosted.Methods[0], b.way("accounts", time.Minute))
 	for _, name := range []string{"demo", "zoe"} {
 		w := f.visitor().try(name, "wrong")
 		want(t, w, http.StatusUnauthorized)

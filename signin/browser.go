@@ -16,12 +16,12 @@ import (
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
-// A browser is what one browser's cookie says, sealed: an ID that sign-in
+// A knownDevice is what one browser's cookie says, sealed: an ID that sign-in
 // transactions are bound to, and the accounts whose password was typed here before,
 // the latest first. The latter keep a stranger's failures from locking their owner
 // out. Cookies of before have some in "k", without a mark of the password; those
 // count for nothing.
-type browser struct {
+type knownDevice struct {
 	ID    string     `json:"i"`
 	Known []knownOne `json:"a,omitempty"`
 }
@@ -34,7 +34,7 @@ type knownOne struct {
 }
 
 const (
-	browserPurpose  = "browser"
+	deviceLabel     = "browser"
 	browserLifetime = 400 * 24 * time.Hour // the most that browsers keep a cookie
 	maxKnown        = 16                   // with two for each user of a backend
 
@@ -43,15 +43,15 @@ const (
 	unmarkedLifetime = 30 * 24 * time.Hour
 )
 
-// browser reads the cookie of a request. False means that there is none, or
+// deviceOf reads the cookie of a request. False means that there is none, or
 // none of ours.
-func (h *Hosted) browser(r *http.Request) (browser, bool, error) {
-	var b browser
+func (h *Hosted) deviceOf(r *http.Request) (knownDevice, bool, error) {
+	var b knownDevice
 	value, ok := h.Browser.Value(r)
 	if !ok {
 		return b, false, nil
 	}
-	plain, err := h.Keys.Unseal(r.Context(), browserPurpose, value)
+	plain, err := h.Keys.Unseal(r.Context(), deviceLabel, value)
 	if errors.Is(err, keys.ErrSealed) {
 		return b, false, nil
 	}
@@ -59,15 +59,15 @@ func (h *Hosted) browser(r *http.Request) (browser, bool, error) {
 		return b, false, fmt.Errorf("reading the browser cookie: %w", err)
 	}
 	if err := json.Unmarshal(plain, &b); err != nil || b.ID == "" {
-		return browser{}, false, nil //nolint:nilerr // a cookie of another version is none
+		return knownDevice{}, false, nil //nolint:nilerr // a cookie of another version is none
 	}
 	return b, true, nil
 }
 
-func newBrowser() browser {
+func newDevice() knownDevice {
 	var id [16]byte
 	rand.Read(id[:]) //nolint:errcheck // never fails: crypto/rand aborts the program instead
-	return browser{ID: base64.RawURLEncoding.EncodeToString(id[:])}
+	return knownDevice{ID: base64.RawURLEncoding.EncodeToString(id[:])}
 }
 
 // knownAs is what a browser remembers of a user whose password was right: another
@@ -82,23 +82,23 @@ func knownBy(spellings []string, name string) string {
 	return deriveSubject("spelling", spellings[len(spellings)-1]+"\x00"+strings.TrimSpace(name))
 }
 
-func (b browser) knows(as string, now time.Time) bool {
+func (b knownDevice) knows(as string, now time.Time) bool {
 	return slices.ContainsFunc(b.Known, func(k knownOne) bool { return k.As == as && now.Unix() < k.Until })
 }
 
-func (b browser) remember(as string, until time.Time) browser {
+func (b knownDevice) remember(as string, until time.Time) knownDevice {
 	others := slices.DeleteFunc(slices.Clone(b.Known), func(k knownOne) bool { return k.As == as })
 	known := append([]knownOne{{as, until.Unix()}}, others...)
 	b.Known = known[:min(len(known), maxKnown)]
 	return b
 }
 
-func (h *Hosted) setBrowser(ctx context.Context, w http.ResponseWriter, b browser) error {
+func (h *Hosted) setDevice(ctx context.Context, w http.ResponseWriter, b knownDevice) error {
 	plain, err := json.Marshal(b)
 	if err != nil {
 		return fmt.Errorf("writing the browser cookie: %w", err)
 	}
-	sealed, err := h.Keys.Seal(ctx, browserPurpose, plain)
+	sealed, err := h.Keys.Seal(ctx, deviceLabel, plain)
 	if err != nil {
 		return fmt.Errorf("writing the browser cookie: %w", err)
 	}

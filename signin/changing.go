@@ -6,31 +6,31 @@ import (
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
-// Changing is a member of [Ways] that stands for ways which come and go while the
+// DynamicMethods is a member of [Methods] that stands for ways which come and go while the
 // configuration stays. They count only where they are named, by their IDs: never
 // where all ways do. No way has the ID of the member itself, and nobody signs in by
 // it.
-type Changing interface {
-	Way
+type DynamicMethods interface {
+	Method
 
 	// ByID returns the way with an ID, nil where there is none now.
-	ByID(id string) Way
+	ByID(id string) Method
 }
 
 // find is the way with an ID, nil where there is none.
-func (ws Ways) find(id string) Way {
+func (ws Methods) find(id string) Method {
 	for _, w := range ws {
 		if w.ID() == id {
 			return w
 		}
 	}
-	return ws.changing(id)
+	return ws.dynamic(id)
 }
 
-// changing is the way with an ID among those that come and go.
-func (ws Ways) changing(id string) Way {
+// dynamic is the way with an ID among those that come and go.
+func (ws Methods) dynamic(id string) Method {
 	for _, w := range ws {
-		if changing, ok := w.(Changing); ok {
+		if changing, ok := w.(DynamicMethods); ok {
 			if found := changing.ByID(id); found != nil {
 				return found
 			}
@@ -40,16 +40,16 @@ func (ws Ways) changing(id string) Way {
 }
 
 // named are the IDs of the ways that count for what a sign-in is for; empty: all do.
-func (p purpose) named() []string {
+func (p signInContext) named() []string {
 	if p.authorization != nil {
-		return p.authorization.Ways
+		return p.authorization.Methods
 	}
-	return p.ways
+	return p.methods
 }
 
-// wayMark is the mark of a way that comes and goes, "" of any other.
-func wayMark(way Way) string {
-	if provider, ok := way.(*Provider); ok {
+// methodMark is the mark of a way that comes and goes, "" of any other.
+func methodMark(method Method) string {
+	if provider, ok := method.(*Provider); ok {
 		return provider.o.Mark
 	}
 	return ""

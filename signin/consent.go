@@ -25,7 +25,7 @@ type question struct {
 	Asked [sha256.Size]byte `json:"a"`
 }
 
-const questionPurpose = "consent page"
+const consentLabel = "consent page"
 
 // showConsent asks whether an application may have what it asks for. Only the form's
 // POST says so.
@@ -52,13 +52,13 @@ func (h *Hosted) showConsent(w http.ResponseWriter, r *http.Request) {
 
 // consentFor is what a consent page is for, and who is signed in. It answers by
 // itself, and returns done, where that cannot be told.
-func (h *Hosted) consentFor(w http.ResponseWriter, r *http.Request) (p purpose, in oauth.SignedIn, signedIn, done bool) {
+func (h *Hosted) consentFor(w http.ResponseWriter, r *http.Request) (p signInContext, in oauth.SignedIn, signedIn, done bool) {
 	i := slices.IndexFunc(h.Requests, func(q Request) bool { return q.Consent == r.URL.Path })
 	if i < 0 {
 		h.NotFound(w, r)
 		return p, in, false, true
 	}
-	p, refusal := h.purposeOf(r.Context(), h.Requests[i].Page, r.URL.RawQuery)
+	p, refusal := h.contextOf(r.Context(), h.Requests[i].Page, r.URL.RawQuery)
 	if refusal == nil && p.request == nil {
 		refusal = oauth.MissingParam("client_id")
 	}
@@ -71,15 +71,15 @@ func (h *Hosted) consentFor(w http.ResponseWriter, r *http.Request) (p purpose, 
 }
 
 // askConsent writes the consent page, with a question of its own.
-func (h *Hosted) askConsent(w http.ResponseWriter, r *http.Request, status int, p purpose, in oauth.SignedIn, problem *page.Problem) {
+func (h *Hosted) askConsent(w http.ResponseWriter, r *http.Request, status int, p signInContext, in oauth.SignedIn, problem *page.Problem) {
 	a := p.authorization
 	unknown, err := h.Server.NewScopes(r.Context(), a, in)
 	if err != nil {
 		h.failedFor(w, r, p, err)
 		return
 	}
-	sealed, err := seal(r.Context(), h.Keys, questionPurpose, question{
-		transaction{ID: newBrowser().ID, Begun: h.Now().Unix()}, oauth.Asked(a, in),
+	sealed, err := seal(r.Context(), h.Keys, consentLabel, question{
+		transaction{ID: newDevice().ID, Begun: h.Now().Unix()}, oauth.Asked(a, in),
 	})
 	if err != nil {
 		h.failedFor(w, r, p, err)
@@ -151,7 +151,7 @@ func (h *Hosted) answerConsent(w http.ResponseWriter, r *http.Request) {
 }
 
 // allow notes that the user allows what was asked, and leads on.
-func (h *Hosted) allow(w http.ResponseWriter, r *http.Request, p purpose, in oauth.SignedIn, q question) {
+func (h *Hosted) allow(w http.ResponseWriter, r *http.Request, p signInContext, in oauth.SignedIn, q question) {
 	if refusal := h.Server.CountConsent(in, p.client(), h.From(r)); refusal != nil {
 		h.message(w, http.StatusTooManyRequests, p, page.Message{
 			Code: "002-057", Title: "Too many answers", Text: "This account has answered very often within an hour what applications ask for.",
@@ -186,7 +186,7 @@ func (h *Hosted) allow(w http.ResponseWriter, r *http.Request, p purpose, in oau
 // openQuestion opens the question of a form, or says why the page has to show again:
 // an answer that somebody made up, or that is to another question, counts for nothing.
 func (h *Hosted) openQuestion(r *http.Request, a *oauth.Authorization, in oauth.SignedIn) (q question, problem *page.Problem, err error) {
-	plain, err := h.Keys.Unseal(r.Context(), questionPurpose, r.PostForm.Get("transaction"))
+	plain, err := h.Keys.Unseal(r.Context(), consentLabel, r.PostForm.Get("transaction"))
 	if err == nil {
 		err = json.Unmarshal(plain, &q)
 	} else if !errors.Is(err, keys.ErrSealed) {

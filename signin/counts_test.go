@@ -12,7 +12,7 @@ import (
 
 func TestWhoDoesNotCountGetsNoSessionAndAnotherTry(t *testing.T) {
 	f := newOutsideFixture(t)
-	f.asks.Ways, f.asks.EmailDomains = []string{"acme"}, []string{"acme.example"}
+	f.asks.Methods, f.asks.EmailDomains = []string{"acme"}, []string{"acme.example"}
 	b := f.visitor()
 	w := b.back("acme", b.away(b.open(openID)), "bob")
 	want(t, w, http.StatusForbidden)
@@ -61,7 +61,7 @@ func TestASessionThatDoesNotCountIsAskedForAnew(t *testing.T) {
 		"any will do":          {asks: func(*oauth.Authorization, time.Time) {}},
 		"the user is to agree": {asks: func(a *oauth.Authorization, _ time.Time) { a.Confirm = true }},
 		"another way": {
-			asks:  func(a *oauth.Authorization, _ time.Time) { a.Ways = []string{"acme"} },
+			asks:  func(a *oauth.Authorization, _ time.Time) { a.Methods = []string{"acme"} },
 			texts: []string{"You are signed in as <strong><bdi>demo</bdi></strong>, which is no account for <bdi>Demo game</bdi>."},
 		},
 		"another address": {

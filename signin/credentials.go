@@ -17,16 +17,16 @@ import (
 // the browser's cookie tells; the session's cookie is set as there. Whether the
 // request may come from where it does is the caller's to check.
 func (h *Hosted) SignIn(w http.ResponseWriter, r *http.Request, a *oauth.Authorization, name, password string) (oauth.SignedIn, *oauth.Error) {
-	passwords := h.Ways.passwords(purpose{authorization: a})
+	passwords := h.Methods.passwordMethods(signInContext{authorization: a})
 	if passwords == nil {
 		return oauth.SignedIn{}, &oauth.Error{Kind: oauth.UnauthorizedClient, Description: "This call is not available for the project: nobody signs in with a password."}
 	}
-	b, there, err := h.browser(r)
+	b, there, err := h.deviceOf(r)
 	if err != nil {
 		return oauth.SignedIn{}, failure(err)
 	}
 	if !there {
-		b = newBrowser()
+		b = newDevice()
 	}
 	user, b, refusal := h.verify(r, b, passwords, a.Client, name, password)
 	if refusal != nil {
@@ -54,7 +54,7 @@ var errBeyond = fmt.Errorf("other names of this account have used up its attempt
 
 // verify checks the password within the limits of attempts, and returns the
 // browser as it is after that. The client, which may be nil, is for the audit log.
-func (h *Hosted) verify(r *http.Request, b browser, passwords *several, client *oauth.Client, name, password string) (session.User, browser, *oauth.Error) {
+func (h *Hosted) verify(r *http.Request, b knownDevice, passwords *passwordChain, client *oauth.Client, name, password string) (session.User, knownDevice, *oauth.Error) {
 	who, exists := h.attempt(r, b, passwords, name)
 	event := oauth.Event{Client: client, From: h.From(r), User: session.User{Name: logged(name, exists)}}
 	waiting, cancel := context.WithTimeoutCause(r.Context(), longestWait, ErrBusy)
@@ -98,22 +98,22 @@ func (h *Hosted) verify(r *http.Request, b browser, passwords *several, client *
 }
 
 // attempt is who tries to sign in, and whether the account is known to exist.
-func (h *Hosted) attempt(r *http.Request, b browser, passwords *several, name string) (who attempt, exists bool) {
+func (h *Hosted) attempt(r *http.Request, b knownDevice, passwords *passwordChain, name string) (who attempt, exists bool) {
 	who = attempt{names: passwords.spellings(name), address: string(h.From(r))}
 	as := knownBy(who.names, name)
-	u, way := passwords.find(name)
-	if way != nil {
+	u, method := passwords.find(name)
+	if method != nil {
 		as = knownAs(u)
 	}
 	if b.knows(as, h.Now()) {
 		who.browser, who.account = b.ID, as
 	}
-	return who, way != nil || who.known()
+	return who, method != nil || who.known()
 }
 
 // late counts an attempt at the account that it turned out to be about, and says
 // whether it was one too many.
-func (h *Hosted) late(b browser, who attempt, u session.User, failed bool) bool {
+func (h *Hosted) late(b knownDevice, who attempt, u session.User, failed bool) bool {
 	as, browser := knownAs(u), ""
 	if as == who.account {
 		return false // it was counted when it began
@@ -125,12 +125,12 @@ func (h *Hosted) late(b browser, who attempt, u session.User, failed bool) bool 
 }
 
 // remember is the browser once a password was right in it.
-func (h *Hosted) remember(b browser, passwords *several, name string, u session.User) browser {
+func (h *Hosted) remember(b knownDevice, passwords *passwordChain, name string, u session.User) knownDevice {
 	lifetime := browserLifetime
 	if u.Mark == "" {
 		lifetime = unmarkedLifetime
 	}
-	if _, way := passwords.find(name); way == nil {
+	if _, method := passwords.find(name); method == nil {
 		b = b.remember(knownBy(passwords.spellings(name), name), h.Now().Add(unmarkedLifetime))
 	}
 	return b.remember(knownAs(u), h.Now().Add(lifetime))
@@ -142,7 +142,7 @@ func (h *Hosted) unverified(r *http.Request, event oauth.Event, err error) *oaut
 	down := (*DownError)(nil)
 	switch {
 	case errors.As(err, &down): // though another way may have said that it is wrong
-		h.warnOf(&h.unchecked, down.Way, down, r, "a password could not be checked")
+		h.warnOf(&h.unchecked, down.Method, down, r, "a password could not be checked")
 		event.What, event.Said = oauth.SignInFailed, down.Error()
 		h.Server.Audit.Record(event)
 		return &oauth.Error{
@@ -169,10 +169,10 @@ var errNoLonger = errors.New("the user may no longer sign in")
 
 // begin begins a session with a new token in place of the one that the browser
 // had.
-func (h *Hosted) begin(w http.ResponseWriter, r *http.Request, in session.SignIn, b browser, client *oauth.Client) (oauth.SignedIn, error) {
+func (h *Hosted) begin(w http.ResponseWriter, r *http.Request, in session.SignIn, b knownDevice, client *oauth.Client) (oauth.SignedIn, error) {
 	u := in.User
 	in.Agent, in.From = r.UserAgent(), string(h.From(r))
-	if err := h.setBrowser(r.Context(), w, b); err != nil {
+	if err := h.setDevice(r.Context(), w, b); err != nil {
 		return oauth.SignedIn{}, err
 	}
 	before, _ := h.Session.Value(r)

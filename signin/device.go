@@ -2,9 +2,9 @@ package signin
 
 import "strings"
 
-// device says in a few words what a browser calls itself, for people to
+// deviceName says in a few words what a browser calls itself, for people to
 // recognise their own. It decides nothing: anybody can call themselves anything.
-func device(agent string) string {
+func deviceName(agent string) string {
 	browser, system := named(agent, browsers), named(agent, systems)
 	switch {
 	case browser != "" && system != "":

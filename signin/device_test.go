@@ -13,7 +13,7 @@ func TestDevicesAreNamedInWords(t *testing.T) {
 		"curl/8.5.0":                        "curl/8.5.0",
 		"":                                  "Unknown device",
 	} {
-		if got := device(agent); got != want {
+		if got := deviceName(agent); got != want {
 			t.Errorf("device(%q) is %q, want %q", agent, got, want)
 		}
 	}

@@ -15,9 +15,9 @@ import (
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
-// A directory is all accounts of a way at one time.
-type directory struct {
-	way       string
+// A userIndex is all accounts of a way at one time.
+type userIndex struct {
+	method    string
 	byName    map[string]*account
 	byEmail   map[string]*account
 	bySubject map[string]*account
@@ -31,27 +31,27 @@ type account struct {
 	disabled bool
 }
 
-func newDirectory(way string) *directory {
-	return &directory{way: way, byName: map[string]*account{}, byEmail: map[string]*account{}, bySubject: map[string]*account{}}
+func newUserIndex(method string) *userIndex {
+	return &userIndex{method: method, byName: map[string]*account{}, byEmail: map[string]*account{}, bySubject: map[string]*account{}}
 }
 
 // clone is a directory of the same accounts, to which others can be added.
-func (d *directory) clone() *directory {
-	return &directory{
-		way: d.way, byName: maps.Clone(d.byName), byEmail: maps.Clone(d.byEmail), bySubject: maps.Clone(d.bySubject),
+func (d *userIndex) clone() *userIndex {
+	return &userIndex{
+		method: d.method, byName: maps.Clone(d.byName), byEmail: maps.Clone(d.byEmail), bySubject: maps.Clone(d.bySubject),
 		disabled: slices.Clone(d.disabled), classes: slices.Clone(d.classes),
 	}
 }
 
 // add adds an account, none of whose names may be another's.
-func (d *directory) add(a Account) error {
+func (d *userIndex) add(a Account) error {
 	if err := d.put(a); err != nil {
 		return fmt.Errorf("user %q: %w", a.Name, err)
 	}
 	return nil
 }
 
-func (d *directory) put(a Account) error {
+func (d *userIndex) put(a Account) error {
 	name, err := canonical(a.Name)
 	if err != nil {
 		return fmt.Errorf("the name cannot be used: %w", err)
@@ -73,7 +73,7 @@ func (d *directory) put(a Account) error {
 		return fmt.Errorf("subject %s is another user's", subject)
 	}
 	acc := &account{hash: a.Hash, disabled: a.Disabled, user: session.User{
-		Subject: subject, Name: a.Name, Email: a.Email, Groups: slices.Clone(a.Groups), Signin: d.way, Mark: a.Hash.mark, Registered: a.Registered,
+		Subject: subject, Name: a.Name, Email: a.Email, Groups: slices.Clone(a.Groups), Signin: d.method, Mark: a.Hash.mark, Registered: a.Registered,
 	}}
 	if a.Email != "" {
 		email, err := CanonicalEmail(a.Email)
@@ -113,7 +113,7 @@ func checkGroups(groups []string) error {
 
 // lacks is the name of an account that another directory has and this one has
 // not, or "".
-func (d *directory) lacks(other *directory) string {
+func (d *userIndex) lacks(other *userIndex) string {
 	for subject, a := range other.bySubject {
 		if d.bySubject[subject] == nil {
 			return a.user.Name
@@ -125,7 +125,7 @@ func (d *directory) lacks(other *directory) string {
 // find is the account of a user name or an e-mail address as somebody typed it,
 // nil if there is none. One that only looks like it, by what cannot be seen, is
 // it, so that nobody else is asked about it.
-func (d *directory) find(name string) *account {
+func (d *userIndex) find(name string) *account {
 	name = strings.TrimSpace(name)
 	if printableASCII(name) {
 		// PRECIS leaves it as it is but for the case. It is asked about at every request.
@@ -162,7 +162,7 @@ func spelled(name string) string {
 	return norm.NFKC.String(cases.Fold().String(name)) // no name, but it may be an e-mail address
 }
 
-func (d *directory) named(name string) *account {
+func (d *userIndex) named(name string) *account {
 	if email, err := CanonicalEmail(name); err == nil {
 		if a := d.byEmail[email]; a != nil {
 			return a

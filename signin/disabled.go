@@ -14,9 +14,9 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
-// Disabling is a way that knows users who may not sign in for now.
-type Disabling interface {
-	Named
+// DisabledLister is a way that knows users who may not sign in for now.
+type DisabledLister interface {
+	NameFinder
 
 	// Disabled are their subjects, in an order of their own. Callers must not
 	// modify it.
@@ -30,17 +30,17 @@ const disabledInterval = time.Second
 // whoever had got into an account is not back in it when it is enabled again.
 // What the store does not take is tried again. Its fields are set once.
 type Disabled struct {
-	Server *oauth.Server
-	Ways   Ways
-	Log    *zap.Logger
+	Server  *oauth.Server
+	Methods Methods
+	Log     *zap.Logger
 }
 
 // Run works until the context ends.
 func (d *Disabled) Run(ctx context.Context) {
 	var all []*disabledOf
-	for _, way := range d.Ways {
-		if disabling, ok := way.(Disabling); ok {
-			all = append(all, &disabledOf{Disabled: d, way: disabling})
+	for _, method := range d.Methods {
+		if disabling, ok := method.(DisabledLister); ok {
+			all = append(all, &disabledOf{Disabled: d, method: disabling})
 		}
 	}
 	ticker := time.NewTicker(disabledInterval)
@@ -60,15 +60,15 @@ func (d *Disabled) Run(ctx context.Context) {
 // disabledOf are the users of one way.
 type disabledOf struct {
 	*Disabled
-	way   Disabling
-	seen  []string
-	ended map[string]bool // whether nothing of theirs is left, by subject
-	left  error           // what went wrong at the last look
+	method DisabledLister
+	seen   []string
+	ended  map[string]bool // whether nothing of theirs is left, by subject
+	left   error           // what went wrong at the last look
 }
 
 // look ends what those have who are newly disabled.
 func (d *disabledOf) look(ctx context.Context) {
-	now := d.way.Disabled()
+	now := d.method.Disabled()
 	if d.left == nil && slices.Equal(now, d.seen) {
 		return
 	}
@@ -95,7 +95,7 @@ func (d *disabledOf) end(ctx context.Context, subject string) error {
 	grants, grantsErr := d.Server.Grants.EndUser(ctx, subject)
 	if sessions+grants > 0 {
 		d.Server.Audit.Record(oauth.Event{
-			What: oauth.SessionEnded, User: session.User{Subject: subject, Name: d.way.NameOf(subject), Signin: d.way.ID()},
+			What: oauth.SessionEnded, User: session.User{Subject: subject, Name: d.method.NameOf(subject), Signin: d.method.ID()},
 			Why: fmt.Sprintf("the user is disabled: all %d, and %d lasting grants", sessions, grants),
 		})
 	}

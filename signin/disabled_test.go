@@ -16,13 +16,13 @@ import (
 
 // become makes other accounts count.
 func (f *fixture) become(accounts ...Account) {
-	f.hosted.Ways[0].(*Local).now.Store(f.accounts(accounts...).now.Load())
+	f.hosted.Methods[0].(*Local).now.Store(f.accounts(accounts...).now.Load())
 }
 
 func (f *fixture) disabling() (*disabledOf, *observer.ObservedLogs) {
 	core, log := observer.New(zapcore.WarnLevel)
-	d := &Disabled{Server: f.hosted.Server, Ways: f.hosted.Ways, Log: zap.New(core)}
-	return &disabledOf{Disabled: d, way: f.hosted.Ways[0].(*Local)}, log
+	d := &Disabled{Server: f.hosted.Server, Methods: f.hosted.Methods, Log: zap.New(core)}
+	return &disabledOf{Disabled: d, method: f.hosted.Methods[0].(*Local)}, log
 }
 
 func TestClass14WhatADisabledUserHasIsEndedOnceTheStoreTakesIt(t *testing.T) {
@@ -119,7 +119,7 @@ func TestClass14ASignInThatIsUnderWayWhenTheUserIsDisabledLeavesNothing(t *testi
 	off := demo
 	off.Disabled = true
 	f.become(demo)
-	local := f.hosted.Ways[0].(*Local)
+	local := f.hosted.Methods[0].(*Local)
 	f.use(meanwhile{local, func() {
 		local.now.Store(f.accounts(off).now.Load())
 		d.look(t.Context())
@@ -137,7 +137,7 @@ func TestClass14ASignInThatIsUnderWayWhenTheUserIsDisabledLeavesNothing(t *testi
 
 func TestASessionKnowsTheCredentialThatItBeganWith(t *testing.T) {
 	f := newFixture(t)
-	local := f.hosted.Ways[0].(*Local)
+	local := f.hosted.Methods[0].(*Local)
 	now := local.now.Load().find("demo").user
 	for name, c := range map[string]struct {
 		mark string
@@ -149,7 +149,7 @@ func TestASessionKnowsTheCredentialThatItBeganWith(t *testing.T) {
 		"nobody knows":  {"", false},
 	} {
 		u := session.User{Subject: now.Subject, Signin: "local", Mark: c.mark}
-		got, may := f.hosted.Ways.Current(u)
+		got, may := f.hosted.Methods.Current(u)
 		if may != c.may || (may && got.Mark != now.Mark) {
 			t.Errorf("%s: %v, %+v", name, may, got)
 		}

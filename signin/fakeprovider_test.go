@@ -166,7 +166,7 @@ func (f *fakeProvider) way(change ...func(*ProviderOptions)) *Provider {
 
 const fakeSecret = "a secret of 32 bytes and of more"
 
-var fakeDeparture = Departure{
+var fakeDeparture = ProviderRequest{
 	RedirectURI: issuer + "/sso/callback/acme", Nonce: "the nonce", Verifier: "the-verifier-which-is-at-least-43-characters-long",
 }
 

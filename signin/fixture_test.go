@@ -152,7 +152,7 @@ func newFixture(t testing.TB) *fixture {
 		cache.Close()
 		f.store.Close()
 	})
-	way := f.accounts(
+	method := f.accounts(
 		Account{Name: "demo", Hash: f.work.hash(t, 10, "demo password"), Email: "demo@example.com", Groups: []string{"players"}},
 		Account{Name: "Ann", Hash: f.work.hash(t, 10, "ann password")},
 		Account{Name: "costly", Hash: f.work.hash(t, 12, "costly password"), Email: "costly@example.com"},
@@ -182,9 +182,9 @@ func newFixture(t testing.TB) *fixture {
 	f.hosted = &Hosted{
 		Server: &oauth.Server{
 			Issuer: issuer, Clients: clients, Store: f.store, Sessions: sessions, Codes: codes.NewMemory(codes.Options{Now: f.clock.Now}),
-			Keys: ring, Grants: oauth.NewGrants(f.store, sessions), Users: Ways{way}, Now: f.clock.Now,
+			Keys: ring, Grants: oauth.NewGrants(f.store, sessions), Users: Methods{method}, Now: f.clock.Now,
 		},
-		Store: f.store, Keys: ring, Ways: Ways{way}, Attempts: attempts.New(),
+		Store: f.store, Keys: ring, Methods: Methods{method}, Attempts: attempts.New(),
 		Limits: AttemptLimits{PerAccount: 10, PerAddress: 100, Every: 15 * time.Minute},
 		Pages:  pages, Session: session.NewCookie("session", portal, ""), Browser: session.NewCookie("browser", portal, ""),
 		Lifetime: 24 * time.Hour,
@@ -208,11 +208,11 @@ func newFixture(t testing.TB) *fixture {
 }
 
 func (f *fixture) accounts(accounts ...Account) *Local {
-	way, err := NewLocal("local", accounts)
+	method, err := NewLocal("local", accounts)
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	return way
+	return method
 }
 
 // authorization is the query of a good authorization request.

@@ -21,7 +21,7 @@ const maxForm = 256 << 10
 // showSignIn is the sign-in page; for somebody who is signed in already, the
 // way on; and where a provider is the only way, the way there.
 func (h *Hosted) showSignIn(w http.ResponseWriter, r *http.Request) {
-	p, refusal := h.purposeOf(r.Context(), r.URL.Path, r.URL.RawQuery)
+	p, refusal := h.contextOf(r.Context(), r.URL.Path, r.URL.RawQuery)
 	if refusal != nil {
 		h.refuse(w, r, refusal)
 		return
@@ -41,18 +41,18 @@ func (h *Hosted) showSignIn(w http.ResponseWriter, r *http.Request) {
 		view.SwitchFrom = person(in.User)
 		if !fit {
 			view.Other = !p.authorization.Expects(in.User)
-			view.Unfit = !view.Other && !p.authorization.AcceptsUser(in.User)
-			view.Again = !view.Other && !view.Unfit
-			if view.Again && h.Ways.takesPassword(in.User.Signin, p) {
+			view.MethodRefused = !view.Other && !p.authorization.AcceptsUser(in.User)
+			view.Again = !view.Other && !view.MethodRefused
+			if view.Again && h.Methods.acceptsPassword(in.User.Signin, p) {
 				view.Username = printable(in.User.Name)
 			}
 			another = another || !view.Again
 		}
 	}
 	// With a session there is always a page, so that nothing goes in circles.
-	if ways := h.Ways.redirecting(p); !signedIn && !another && len(ways) == 1 && h.Ways.passwords(p) == nil {
+	if methods := h.Methods.providerMethods(p); !signedIn && !another && len(methods) == 1 && h.Methods.passwordMethods(p) == nil {
 		if b, ok := h.thisBrowser(w, r, p); ok {
-			h.depart(w, r, b, ways[0], p, false, false)
+			h.sendToProvider(w, r, b, methods[0], p, false, false)
 		}
 		return
 	}
@@ -63,7 +63,7 @@ func (h *Hosted) showSignIn(w http.ResponseWriter, r *http.Request) {
 }
 
 // already shows who is signed in, with the way on and a way to switch.
-func (h *Hosted) already(w http.ResponseWriter, in oauth.SignedIn, p purpose) {
+func (h *Hosted) already(w http.ResponseWriter, in oauth.SignedIn, p signInContext) {
 	v := page.Account{
 		Person:      *person(in.User),
 		App:         p.app(),
@@ -83,40 +83,40 @@ func person(u session.User) *page.Person { return &page.Person{Name: u.Name, Ema
 
 // thisBrowser is the browser that the cookie names, or a new one. It answers by
 // itself where it cannot tell.
-func (h *Hosted) thisBrowser(w http.ResponseWriter, r *http.Request, p purpose) (browser, bool) {
-	b, ok, err := h.browser(r)
+func (h *Hosted) thisBrowser(w http.ResponseWriter, r *http.Request, p signInContext) (knownDevice, bool) {
+	b, ok, err := h.deviceOf(r)
 	if err == nil && !ok {
-		b = newBrowser()
-		err = h.setBrowser(r.Context(), w, b)
+		b = newDevice()
+		err = h.setDevice(r.Context(), w, b)
 	}
 	if err != nil {
 		h.failedFor(w, r, p, err)
-		return browser{}, false
+		return knownDevice{}, false
 	}
 	return b, true
 }
 
 // ask writes the sign-in page with a new transaction, and the ways that count.
-func (h *Hosted) ask(w http.ResponseWriter, r *http.Request, status int, p purpose, another bool, v page.SignIn) {
+func (h *Hosted) ask(w http.ResponseWriter, r *http.Request, status int, p signInContext, another bool, v page.SignIn) {
 	b, ok := h.thisBrowser(w, r, p)
 	if !ok {
 		return
 	}
-	sealed, err := seal(r.Context(), h.Keys, transactionPurpose, h.newTransaction(b, p, another))
+	sealed, err := seal(r.Context(), h.Keys, transactionLabel, h.newTransaction(b, p, another))
 	if err != nil {
 		h.failedFor(w, r, p, err)
 		return
 	}
 	v.App = p.app()
-	if h.Ways.passwords(p) != nil {
+	if h.Methods.passwordMethods(p) != nil {
 		v.Form = page.Form{Action: p.address(false), Transaction: sealed}
 	}
-	for _, way := range h.Ways.redirecting(p) {
-		name, icon := way.Label()
-		v.Providers = append(v.Providers, page.Provider{Name: name, Icon: icon, URL: startURL(way, sealed)})
+	for _, method := range h.Methods.providerMethods(p) {
+		name, icon := method.Label()
+		v.Providers = append(v.Providers, page.Provider{Name: name, Icon: icon, URL: startURL(method, sealed)})
 	}
 	if v.Form.Action == "" && v.Providers == nil {
-		h.noWay(w, p)
+		h.noMethod(w, p)
 		return
 	}
 	if a := p.authorization; a != nil {
@@ -128,10 +128,10 @@ func (h *Hosted) ask(w http.ResponseWriter, r *http.Request, status int, p purpo
 	h.Pages.SignIn(w, status, v)
 }
 
-// noWay says that nobody can sign in for this.
-func (h *Hosted) noWay(w http.ResponseWriter, p purpose) {
+// noMethod says that nobody can sign in for this.
+func (h *Hosted) noMethod(w http.ResponseWriter, p signInContext) {
 	m := page.Message{
-		Code: "003-022", Title: "There is no way to sign in", Text: "Of the ways to sign in here, none is for this application.",
+		Code: "003-022", Title: "There is no sign-in method", Text: "Of the sign-in methods here, none is for this application.",
 		Next: "Tell the people who run this site.",
 	}
 	if p.authorization == nil {
@@ -146,11 +146,11 @@ func (h *Hosted) signIn(w http.ResponseWriter, r *http.Request) {
 	if !h.readForm(w, r) {
 		return
 	}
-	t, b, p, ok := h.begun(w, r, r.PostForm.Get("transaction"), purpose{page: r.URL.Path, query: r.URL.RawQuery})
+	t, b, p, ok := h.begun(w, r, r.PostForm.Get("transaction"), signInContext{page: r.URL.Path, query: r.URL.RawQuery})
 	if !ok {
 		return
 	}
-	passwords := h.Ways.passwords(p)
+	passwords := h.Methods.passwordMethods(p)
 	if passwords == nil {
 		h.startAgain(w, http.StatusBadRequest, p, false, "You cannot sign in this way", "A password does not do for this application.")
 		return
@@ -237,11 +237,11 @@ func (h *Hosted) signIn(w http.ResponseWriter, r *http.Request) {
 		h.failedFor(w, r, p, err)
 		return
 	}
-	h.goOn(w, p)
+	h.redirectBack(w, p)
 }
 
-// goOn leads on with what somebody has signed in for.
-func (h *Hosted) goOn(w http.ResponseWriter, p purpose) {
+// redirectBack leads on with what somebody has signed in for.
+func (h *Hosted) redirectBack(w http.ResponseWriter, p signInContext) {
 	h.Pages.Continue(w, page.Continue{
 		Title: "You’re signed in", App: p.app(), URL: h.continueURL(p), WidgetOnly: p.widgetOnly(),
 		Opens: p.authorization != nil && !p.authorization.Presentation.Popup && p.authorization.CustomScheme(),
@@ -250,8 +250,8 @@ func (h *Hosted) goOn(w http.ResponseWriter, p purpose) {
 
 // begun opens the transaction of a sign-in page and finds what it is for. It
 // answers by itself where that cannot be, and leads to again.
-func (h *Hosted) begun(w http.ResponseWriter, r *http.Request, sealed string, again purpose) (t transaction, b browser, p purpose, ok bool) {
-	plain, err := h.Keys.Unseal(r.Context(), transactionPurpose, sealed)
+func (h *Hosted) begun(w http.ResponseWriter, r *http.Request, sealed string, again signInContext) (t transaction, b knownDevice, p signInContext, ok bool) {
+	plain, err := h.Keys.Unseal(r.Context(), transactionLabel, sealed)
 	if err == nil {
 		err = json.Unmarshal(plain, &t)
 	}
@@ -270,14 +270,14 @@ func (h *Hosted) begun(w http.ResponseWriter, r *http.Request, sealed string, ag
 
 // bound finds this browser, and what a transaction is for. It answers by itself
 // where that cannot be.
-func (h *Hosted) bound(w http.ResponseWriter, r *http.Request, t transaction) (b browser, p purpose, ok bool) {
+func (h *Hosted) bound(w http.ResponseWriter, r *http.Request, t transaction) (b knownDevice, p signInContext, ok bool) {
 	// The configuration may have changed since the page was shown.
-	p, refusal := h.purposeOf(r.Context(), t.Page, string(t.Query))
+	p, refusal := h.contextOf(r.Context(), t.Page, string(t.Query))
 	if refusal != nil {
 		h.refuse(w, r, refusal)
 		return b, p, false
 	}
-	b, there, err := h.browser(r)
+	b, there, err := h.deviceOf(r)
 	if err != nil {
 		h.failedFor(w, r, p, err)
 		return b, p, false
@@ -305,16 +305,16 @@ func (h *Hosted) readForm(w http.ResponseWriter, r *http.Request) bool {
 	}
 	switch status := endpoint.BodyStatus(err); status {
 	case http.StatusRequestEntityTooLarge:
-		h.startAgain(w, status, purpose{}, false, "That was too much", "The form is larger than it can be.")
+		h.startAgain(w, status, signInContext{}, false, "That was too much", "The form is larger than it can be.")
 	case http.StatusRequestTimeout:
-		h.startAgain(w, status, purpose{}, false, "The form did not arrive", "It took too long on its way.")
+		h.startAgain(w, status, signInContext{}, false, "The form did not arrive", "It took too long on its way.")
 	default:
-		h.startAgain(w, status, purpose{}, false, "The form could not be read", "It arrived damaged.")
+		h.startAgain(w, status, signInContext{}, false, "The form could not be read", "It arrived damaged.")
 	}
 	return false
 }
 
-func (h *Hosted) startAgain(w http.ResponseWriter, status int, p purpose, another bool, title, text string) {
+func (h *Hosted) startAgain(w http.ResponseWriter, status int, p signInContext, another bool, title, text string) {
 	h.message(w, status, p, page.Message{
 		Title: title, Text: text, Next: "Start again from the sign-in page.",
 		Link: &page.Link{Text: "Start again", URL: p.address(another)},

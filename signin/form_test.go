@@ -13,7 +13,7 @@ import (
 
 func TestSigningInLeadsOnToWhatItWasFor(t *testing.T) {
 	f := newFixture(t)
-	sealed, err := f.hosted.Keys.Seal(t.Context(), ReturnPurpose, []byte("/x?y=z"))
+	sealed, err := f.hosted.Keys.Seal(t.Context(), ReturnLabel, []byte("/x?y=z"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,23 +68,23 @@ func TestThePageNamesTheApplicationAndWhatItAsksFor(t *testing.T) {
 
 func TestClass10AReturnIsAPathOfThisOriginOnly(t *testing.T) {
 	f := newFixture(t)
-	sealed := func(purpose, to string) string {
-		s, err := f.hosted.Keys.Seal(t.Context(), purpose, []byte(to))
+	sealed := func(signInContext, to string) string {
+		s, err := f.hosted.Keys.Seal(t.Context(), signInContext, []byte(to))
 		if err != nil {
 			t.Fatal(err)
 		}
 		return s
 	}
-	for _, to := range []string{"/x", "//evil.example", "https://evil.example/", "javascript:alert(1)", sealed("widget", "/x"), sealed(ReturnPurpose, "/x")[1:]} {
+	for _, to := range []string{"/x", "//evil.example", "https://evil.example/", "javascript:alert(1)", sealed("widget", "/x"), sealed(ReturnLabel, "/x")[1:]} {
 		want(t, f.visitor().open(SignInPath+"?"+url.Values{ReturnParam: {to}}.Encode()), http.StatusBadRequest)
 	}
 	for _, to := range []string{"//evil.example/", "/@evil.example", "/http://evil.example"} {
 		b := f.visitor()
-		w := b.submit(b.form(b.open(ReturnTo("", sealed(ReturnPurpose, to)))), "demo", "demo password")
+		w := b.submit(b.form(b.open(ReturnTo("", sealed(ReturnLabel, to)))), "demo", "demo password")
 		if got := leadsTo(w); got != issuer+to {
 			t.Errorf("%q led to %q", to, got)
 		}
-		wantText(t, b.open(ReturnTo("", sealed(ReturnPurpose, to))), `href="`+issuer+to+`"`)
+		wantText(t, b.open(ReturnTo("", sealed(ReturnLabel, to))), `href="`+issuer+to+`"`)
 	}
 }
 
@@ -288,7 +288,7 @@ func TestTamperedAndMissingTransactionsStartAgain(t *testing.T) {
 	f := newFixture(t)
 	b := f.visitor()
 	in := b.form(b.open(SignInPath))
-	other, err := f.hosted.Keys.Seal(t.Context(), ReturnPurpose, []byte(`{"i":"x"}`))
+	other, err := f.hosted.Keys.Seal(t.Context(), ReturnLabel, []byte(`{"i":"x"}`))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,12 +19,12 @@ import (
 // A groupReader reads in which groups a user is, and logs what cannot be taken, once
 // a minute of each reason. One without a log only reads.
 type groupReader struct {
-	way       string
+	method    string
 	claim     string // where the groups are
 	separator string // as in [ProviderOptions]
 	log       *zap.Logger
 	now       func() time.Time
-	lines     seldom.Kinds
+	lines     seldom.ByKind
 }
 
 // read returns the groups of the user with a subject.
@@ -45,7 +45,7 @@ func (g *groupReader) warn(subject string, problem error) {
 		return
 	}
 	if n := g.lines.Due("", problem, g.now()); n > 0 {
-		g.log.Warn("groups of a user were not taken as they are", zap.String("signin", g.way), zap.String("claim", g.claim),
+		g.log.Warn("groups of a user were not taken as they are", zap.String("signin", g.method), zap.String("claim", g.claim),
 			zap.String("subject", subject), zap.Error(problem), zap.Int("times", n))
 	}
 }
@@ -231,16 +231,16 @@ func lookup(within any, path string) any {
 	return nil
 }
 
-// Grouping is what a way is that knows which groups its users can have. Those of another
+// GroupLister is what a way is that knows which groups its users can have. Those of another
 // way may have any.
-type Grouping interface {
-	Way
+type GroupLister interface {
+	Method
 
 	// Groups are the groups that users are known to have; open: they may have others.
 	Groups() (names []string, open bool)
 }
 
-// Groups implements [Grouping]. A file of users may get any group while it is followed.
+// Groups implements [GroupLister]. A file of users may get any group while it is followed.
 func (l *Local) Groups() (names []string, open bool) {
 	for _, a := range l.configured.bySubject {
 		names = append(names, a.user.Groups...)
@@ -248,14 +248,14 @@ func (l *Local) Groups() (names []string, open bool) {
 	return names, l.file != nil
 }
 
-// Groups implements [Grouping]: a provider's users have groups if a claim has them.
+// Groups implements [GroupLister]: a provider's users have groups if a claim has them.
 func (p *Provider) Groups() (names []string, open bool) { return nil, p.o.Claims.Groups != "" }
 
 // Groups are those that users have who sign in by one of some ways, or, without any, by
 // all; open: they may have others.
-func (ws Ways) Groups(ids []string) (names []string, open bool) {
-	add := func(way Way) {
-		grouping, knows := way.(Grouping)
+func (ws Methods) Groups(ids []string) (names []string, open bool) {
+	add := func(method Method) {
+		grouping, knows := method.(GroupLister)
 		if !knows {
 			open = true
 			return
@@ -263,12 +263,12 @@ func (ws Ways) Groups(ids []string) (names []string, open bool) {
 		more, others := grouping.Groups()
 		names, open = append(names, more...), open || others
 	}
-	for _, way := range ws {
-		if len(ids) > 0 && !slices.Contains(ids, way.ID()) {
+	for _, method := range ws {
+		if len(ids) > 0 && !slices.Contains(ids, method.ID()) {
 			continue
 		}
-		add(way)
-		if linked := ws.linkedTo(way); linked != nil {
+		add(method)
+		if linked := ws.linkedTo(method); linked != nil {
 			add(linked)
 		}
 	}

@@ -136,13 +136,13 @@ func TestTooManyGroupsAreLogged(t *testing.T) {
 func TestThoseOfAUsersOwnServerAreReadAlike(t *testing.T) {
 	core, log := observer.New(zapcore.WarnLevel)
 	own := newOwnBackend(t)
-	way := own.way("accounts", time.Minute)
-	way.LogTo(zap.New(core))
+	method := own.way("accounts", time.Minute)
+	method.LogTo(zap.New(core))
 	for said, want := range map[string][]string{
 		`[{"name":"players"}]`: {"players"}, `{"players":true}`: {"players"}, `[17]`: {"17"}, `["players"]`: {"players"}, `[true]`: nil,
 	} {
 		own.says(200, `{"user":{"subject":"17","groups":`+said+`}}`)
-		u, err := way.Check(t.Context(), Credentials{Name: "zoe", Password: "hunter2"})
+		u, err := method.Check(t.Context(), Credentials{Name: "zoe", Password: "hunter2"})
 		if err != nil || !slices.Equal(u.Groups, want) {
 			t.Errorf("%s: groups %q, expected %q, %v", said, u.Groups, want, err)
 		}

@@ -97,12 +97,12 @@ func TestClass36AKnownBrowserCountsAtItsAddressWhichDoesNotKeepItOut(t *testing.
 
 func TestClass36ACookieWithoutAMarkIsThatOfNoKnownBrowser(t *testing.T) {
 	f := newFixture(t)
-	u, _ := f.hosted.Ways[0].(*Local).Find("demo")
+	u, _ := f.hosted.Methods[0].(*Local).Find("demo")
 	plain, err := json.Marshal(map[string]any{"i": "an-id", "k": []string{u.Subject}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	sealed, err := f.hosted.Keys.Seal(t.Context(), browserPurpose, plain)
+	sealed, err := f.hosted.Keys.Seal(t.Context(), deviceLabel, plain)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,9 +118,9 @@ func TestClass36ACookieWithoutAMarkIsThatOfNoKnownBrowser(t *testing.T) {
 }
 
 // cookie is what the cookie of a browser says.
-func (f *fixture) cookie(v *visitor) (b browser) {
+func (f *fixture) cookie(v *visitor) (b knownDevice) {
 	f.t.Helper()
-	plain, err := f.hosted.Keys.Unseal(f.t.Context(), browserPurpose, v.cookies[f.hosted.Browser.Name])
+	plain, err := f.hosted.Keys.Unseal(f.t.Context(), deviceLabel, v.cookies[f.hosted.Browser.Name])
 	if err == nil {
 		err = json.Unmarshal(plain, &b)
 	}

@@ -12,41 +12,41 @@ import (
 // Provider says whether a sign-in for a request may go by the way with an ID,
 // which leads to a provider elsewhere.
 func (h *Hosted) Provider(a *oauth.Authorization, id string) bool {
-	return h.Ways.provider(purpose{authorization: a}, id) != nil
+	return h.Methods.provider(signInContext{authorization: a}, id) != nil
 }
 
-// Outside says whether a way to sign in is a provider elsewhere, whatever it counts
+// Providers says whether a sign-in method is a provider elsewhere, whatever it counts
 // for.
-func (ws Ways) Outside(id string) bool { return ws.provider(purpose{}, id) != nil }
+func (ws Methods) Providers(id string) bool { return ws.provider(signInContext{}, id) != nil }
 
 // provider is the way with an ID that leads to a provider for p, nil where there
 // is none.
-func (ws Ways) provider(p purpose, id string) Redirecting {
-	way, ok := ws.find(id).(Redirecting)
-	if !ok || !p.counts(way) {
+func (ws Methods) provider(p signInContext, id string) ProviderMethod {
+	method, ok := ws.find(id).(ProviderMethod)
+	if !ok || !p.allowed(method) {
 		return nil
 	}
-	return way
+	return method
 }
 
-// Leave returns where at a provider the browser goes to sign in for a request of
+// StartAtProvider returns where at a provider the browser goes to sign in for a request of
 // the Login API, whose query is rawQuery. It may set the browser's cookie, which
 // the answer of the provider is bound to.
-func (h *Hosted) Leave(w http.ResponseWriter, r *http.Request, a *oauth.Authorization, rawQuery, id string) (string, *oauth.Error) {
-	p := purpose{page: SignInPath, query: rawQuery, authorization: a}
-	way := h.Ways.provider(p, id)
-	if way == nil {
+func (h *Hosted) StartAtProvider(w http.ResponseWriter, r *http.Request, a *oauth.Authorization, rawQuery, id string) (string, *oauth.Error) {
+	p := signInContext{page: SignInPath, query: rawQuery, authorization: a}
+	method := h.Methods.provider(p, id)
+	if method == nil {
 		return "", &oauth.Error{Kind: oauth.UnknownProvider, Description: "Object not found: there is no such provider."}
 	}
-	b, there, err := h.browser(r)
+	b, there, err := h.deviceOf(r)
 	if err == nil && !there {
-		b = newBrowser()
-		err = h.setBrowser(r.Context(), w, b)
+		b = newDevice()
+		err = h.setDevice(r.Context(), w, b)
 	}
 	if err != nil {
 		return "", failure(err)
 	}
-	to, err := h.start(r.Context(), b, way, p, false, false)
+	to, err := h.start(r.Context(), b, method, p, false, false)
 	down := (*DownError)(nil)
 	switch {
 	case err == nil:

@@ -21,7 +21,7 @@ func (b *visitor) depart(id, rawQuery string) (*url.URL, *oauth.Error) {
 		r.AddCookie(&http.Cookie{Name: name, Value: value})
 	}
 	w := httptest.NewRecorder()
-	to, refusal := b.f.hosted.Leave(w, r, &oauth.Authorization{Client: client}, rawQuery, id)
+	to, refusal := b.f.hosted.StartAtProvider(w, r, &oauth.Authorization{Client: client}, rawQuery, id)
 	for _, c := range w.Result().Cookies() {
 		b.cookies[c.Name] = c.Value
 	}
@@ -80,11 +80,11 @@ func TestWhereAnAPICannotSendBrowsers(t *testing.T) {
 func TestWhichWaysAreProvidersElsewhere(t *testing.T) {
 	f := newOutsideFixture(t)
 	for id, outside := range map[string]bool{"acme": true, "umbrella": true, "local": false, "": false, "github": false} {
-		if f.hosted.Ways.Outside(id) != outside {
+		if f.hosted.Methods.Providers(id) != outside {
 			t.Errorf("%q is one: %v", id, !outside)
 		}
 	}
-	narrow := &oauth.Authorization{Ways: []string{"acme", "local"}}
+	narrow := &oauth.Authorization{Methods: []string{"acme", "local"}}
 	if !f.hosted.Provider(narrow, "acme") || f.hosted.Provider(narrow, "umbrella") || f.hosted.Provider(narrow, "local") {
 		t.Error("a request that takes acme alone gets another provider")
 	}
@@ -92,7 +92,7 @@ func TestWhichWaysAreProvidersElsewhere(t *testing.T) {
 
 func TestWithoutAnApplicationOnlyTheCommonMethodsCount(t *testing.T) {
 	f := newOutsideFixture(t)
-	sealed, err := f.hosted.Keys.Seal(t.Context(), ReturnPurpose, []byte("/x?y=z"))
+	sealed, err := f.hosted.Keys.Seal(t.Context(), ReturnLabel, []byte("/x?y=z"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +100,7 @@ func TestWithoutAnApplicationOnlyTheCommonMethodsCount(t *testing.T) {
 	state := before.leave(before.open(SignInPath), "acme") // under a configuration where it counted
 	transaction := strings.TrimPrefix(links(before.open(SignInPath), StartPrefix+"acme?")[0], StartPrefix+"acme")
 
-	f.hosted.CommonWays = []string{f.local.ID(), "umbrella"}
+	f.hosted.CommonMethods = []string{f.local.ID(), "umbrella"}
 	for _, address := range []string{SignInPath, SignInPath + "?switch=1", ReturnTo("", sealed)} {
 		w := f.visitor().open(address)
 		want(t, w, http.StatusOK)
@@ -115,7 +115,7 @@ func TestWithoutAnApplicationOnlyTheCommonMethodsCount(t *testing.T) {
 	}
 
 	f.use(f.acme, f.umbrella)
-	f.hosted.CommonWays = []string{"-"} // customers' methods alone
+	f.hosted.CommonMethods = []string{"-"} // customers' methods alone
 	for _, address := range []string{SignInPath, ReturnTo("", sealed)} {
 		w := f.visitor().open(address)
 		want(t, w, http.StatusForbidden)

@@ -9,18 +9,18 @@ import (
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
-// Linking is a way that signs in users of another way, who have the e-mail
+// EmailLinker is a way that signs in users of another way, who have the e-mail
 // address that the provider verified.
-type Linking interface {
-	Way
+type EmailLinker interface {
+	Method
 
 	// LinkEmail is the ID of the other way, or empty.
 	LinkEmail() string
 }
 
-// Addressed is a way that knows its users' e-mail addresses.
-type Addressed interface {
-	Way
+// EmailFinder is a way that knows its users' e-mail addresses.
+type EmailFinder interface {
+	Method
 
 	// ByEmail returns the user with an address, and whether there is one. One who
 	// may not sign in is there, and is not the way's Current.
@@ -30,10 +30,10 @@ type Addressed interface {
 // errDisabled says that a user of this very site may not sign in.
 var errDisabled = errors.New("the user with that e-mail address may not sign in here")
 
-// LinkEmail implements [Linking].
+// LinkEmail implements [EmailLinker].
 func (p *Provider) LinkEmail() string { return p.o.LinkEmail }
 
-// ByEmail implements [Addressed].
+// ByEmail implements [EmailFinder].
 func (l *Local) ByEmail(email string) (session.User, bool) {
 	canonical, err := CanonicalEmail(email)
 	if err != nil {
@@ -47,77 +47,77 @@ func (l *Local) ByEmail(email string) (session.User, bool) {
 }
 
 // CheckLinks refuses ways that link to what is not there.
-func (ws Ways) CheckLinks() error {
-	for _, way := range ws {
-		linking, ok := way.(Linking)
+func (ws Methods) CheckLinks() error {
+	for _, method := range ws {
+		linking, ok := method.(EmailLinker)
 		if !ok || linking.LinkEmail() == "" {
 			continue
 		}
-		if ws.addressed(linking.LinkEmail()) == nil {
-			return fmt.Errorf("signin %s: link_email %s: there is no such way to sign in that knows its users' e-mail addresses; expected: local", way.ID(), linking.LinkEmail())
+		if ws.emailFinder(linking.LinkEmail()) == nil {
+			return fmt.Errorf("signin %s: link_email %s: there is no such sign-in method that knows its users' e-mail addresses; expected: local", method.ID(), linking.LinkEmail())
 		}
 	}
 	return nil
 }
 
-// addressed is the way with an ID, nil where there is none that knows addresses.
-func (ws Ways) addressed(id string) Addressed {
-	way, _ := ws.find(id).(Addressed)
-	return way
+// emailFinder is the way with an ID, nil where there is none that knows addresses.
+func (ws Methods) emailFinder(id string) EmailFinder {
+	method, _ := ws.find(id).(EmailFinder)
+	return method
 }
 
 // linkedTo is the way that another signs users in to by their e-mail address, nil
 // where there is none.
-func (ws Ways) linkedTo(way Way) Addressed {
-	linking, ok := way.(Linking)
+func (ws Methods) linkedTo(method Method) EmailFinder {
+	linking, ok := method.(EmailLinker)
 	if !ok || linking.LinkEmail() == "" {
 		return nil
 	}
-	return ws.addressed(linking.LinkEmail())
+	return ws.emailFinder(linking.LinkEmail())
 }
 
 // whose is the user that somebody who signed in by a way is here.
-func (ws Ways) whose(u session.User, way Way) (session.User, error) {
-	to := ws.linkedTo(way)
+func (ws Methods) whose(u session.User, method Method) (session.User, error) {
+	to := ws.linkedTo(method)
 	if to == nil || u.Email == "" {
-		return ws.own(u, way), nil
+		return ws.own(u, method), nil
 	}
 	linked, there := to.ByEmail(u.Email)
 	if !there {
-		return ws.own(u, way), nil
+		return ws.own(u, method), nil
 	}
 	if _, may := to.Current(linked); !may {
 		return session.User{}, errDisabled
 	}
-	return as(linked, u, way, to), nil
+	return as(linked, u, method, to), nil
 }
 
 // current is what is known now of a user of another way who signed in by way.
-func (ws Ways) current(u session.User, way Way) (session.User, bool) {
-	to := ws.linkedTo(way)
+func (ws Methods) current(u session.User, method Method) (session.User, bool) {
+	to := ws.linkedTo(method)
 	if to == nil || to.ID() != u.Linked {
 		return session.User{}, false
 	}
-	if _, may := way.Current(u); !may {
+	if _, may := method.Current(u); !may {
 		return session.User{}, false
 	}
 	asked := u
-	if wayMark(way) != "" {
+	if methodMark(method) != "" {
 		asked.Mark = "" // it is that of both, which is compared below
 	}
 	linked, may := to.Current(asked)
 	if !may || linked.Email != u.Email { // by which they came
 		return session.User{}, false
 	}
-	now := as(linked, u, way, to)
-	return now, wayMark(way) == "" || now.Mark == u.Mark
+	now := as(linked, u, method, to)
+	return now, methodMark(method) == "" || now.Mark == u.Mark
 }
 
 // as is a user of another way, who signed in by way as u. Where that way comes and
 // goes, the mark is of both: a later way with its ID is another.
-func as(linked, u session.User, way, to Way) session.User {
-	linked.Signin, linked.Linked, linked.ProviderID = way.ID(), to.ID(), u.ProviderID
-	if mark := wayMark(way); mark != "" {
+func as(linked, u session.User, method, to Method) session.User {
+	linked.Signin, linked.Linked, linked.ProviderID = method.ID(), to.ID(), u.ProviderID
+	if mark := methodMark(method); mark != "" {
 		sum := sha256.Sum256([]byte(linked.Mark + "\x00" + mark))
 		linked.Mark = base64.RawURLEncoding.EncodeToString(sum[:12])
 	}

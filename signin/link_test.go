@@ -35,7 +35,7 @@ func TestAVerifiedEmailIsTheLocalUserWhoHasItWhereThatIsAllowed(t *testing.T) {
 		t.Errorf("signed in as %+v", u)
 	}
 	u.Mark = "" // as sessions began that know of none
-	if _, may := f.hosted.Ways.Current(u); !may {
+	if _, may := f.hosted.Methods.Current(u); !may {
 		t.Error("a linked session without a mark does not live on")
 	}
 	if u := f.signedIn(desk); u.Signin != "local" || u.Linked != "" {
@@ -102,7 +102,7 @@ func TestALinkedUserIsThatOfNow(t *testing.T) {
 		"linked to somebody new": {[]Account{{Name: "other", Email: "demo@example.com"}}, "local", ""},
 	} {
 		f := newAtProvider(t, linking)
-		hash := f.hosted.Ways[0].(*Local).configured.find("demo").hash
+		hash := f.hosted.Methods[0].(*Local).configured.find("demo").hash
 		b := f.signsIn(verifiedAs("demo@example.com"))
 		for i := range c.now {
 			if c.now[i].Hash.encoded == "" {

@@ -36,17 +36,17 @@ type Account struct {
 // Local signs in the users of the configuration, and of a file if it has one.
 type Local struct {
 	id         string
-	configured *directory
-	now        atomic.Pointer[directory] // which does not change any more
+	configured *userIndex
+	now        atomic.Pointer[userIndex] // which does not change any more
 	file       *linefile.File            // nil: there is none
-	checking   queue
+	checking   hashLimit
 }
 
 const maxName = 256 // bytes
 
 // NewLocal makes the accounts.
 func NewLocal(id string, accounts []Account) (*Local, error) {
-	l := &Local{id: id, configured: newDirectory(id), checking: newQueue()}
+	l := &Local{id: id, configured: newUserIndex(id), checking: newHashLimit()}
 	l.now.Store(l.configured)
 	for _, a := range accounts {
 		if err := l.Add(a); err != nil {
@@ -61,10 +61,10 @@ func NewLocal(id string, accounts []Account) (*Local, error) {
 // an error it was not added.
 func (l *Local) Add(a Account) error { return l.configured.add(a) }
 
-// ID implements [Way].
+// ID implements [Method].
 func (l *Local) ID() string { return l.id }
 
-// Current implements [Way]: what the configuration says of the user now. Whoever
+// Current implements [Method]: what the configuration says of the user now. Whoever
 // signed in when the user had another password is none, and may be another person,
 // since a subject comes from a name. Nor is it known with which password a session
 // without a mark began, unless another way began it, and linked it.
@@ -77,10 +77,10 @@ func (l *Local) Current(u session.User) (session.User, bool) {
 	return a.user, true
 }
 
-// Disabled implements [Disabling].
+// Disabled implements [DisabledLister].
 func (l *Local) Disabled() []string { return l.now.Load().disabled }
 
-// NameOf implements [Named].
+// NameOf implements [NameFinder].
 func (l *Local) NameOf(subject string) string {
 	if a := l.now.Load().bySubject[subject]; a != nil {
 		return a.user.Name
@@ -88,7 +88,7 @@ func (l *Local) NameOf(subject string) string {
 	return ""
 }
 
-// Find implements [Named].
+// Find implements [NameFinder].
 func (l *Local) Find(name string) (session.User, bool) {
 	a := l.now.Load().find(name)
 	if a == nil {
@@ -97,12 +97,12 @@ func (l *Local) Find(name string) (session.User, bool) {
 	return a.user, true
 }
 
-// Account implements [Passwords].
+// Account implements [PasswordMethod].
 func (l *Local) Account(name string) string {
 	return deriveSubject("name", l.id+"\x00"+spelled(name))
 }
 
-// Check implements [Passwords]. It compares one hash of every cost that there
+// Check implements [PasswordMethod]. It compares one hash of every cost that there
 // is among the accounts, the user's own or a decoy, so the work tells nothing
 // of whether the user exists. A password that is not normalized takes the same twice.
 // At most one comparison a core runs at a time.
@@ -191,10 +191,10 @@ func CanonicalEmail(email string) (string, error) {
 var subjectNamespace = [16]byte{0x4c, 0x1d, 0x8e, 0x0a, 0x6b, 0x2f, 0x4d, 0x33, 0x9a, 0x57, 0xe1, 0xc0, 0x73, 0x18, 0xbd, 0x26}
 
 // deriveSubject is a UUIDv5 (RFC 9562 section 5.5).
-func deriveSubject(way, name string) string {
+func deriveSubject(method, name string) string {
 	h := sha1.New() //nolint:gosec // see the import
 	h.Write(subjectNamespace[:])
-	h.Write([]byte(way + "\x00" + name))
+	h.Write([]byte(method + "\x00" + name))
 	u := h.Sum(nil)[:16]
 	u[6] = u[6]&0x0f | 0x50
 	u[8] = u[8]&0x3f | 0x80

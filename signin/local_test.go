@@ -92,11 +92,11 @@ func TestClass20AnAddressWithLettersThatFoldToASCIIIsAnother(t *testing.T) {
 func TestAPasswordThatIsTooLongIsNeverRight(t *testing.T) {
 	f := newFixture(t)
 	long := strings.Repeat("x", MaxPassword)
-	f.hosted.Ways = Ways{f.accounts(Account{Name: "long", Hash: f.work.hash(t, 10, long)})}
-	if _, err := f.hosted.Ways.passwords(purpose{}).check(t.Context(), Credentials{Name: "long", Password: long}); err != nil {
+	f.hosted.Methods = Methods{f.accounts(Account{Name: "long", Hash: f.work.hash(t, 10, long)})}
+	if _, err := f.hosted.Methods.passwordMethods(signInContext{}).check(t.Context(), Credentials{Name: "long", Password: long}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := f.hosted.Ways.passwords(purpose{}).check(t.Context(), Credentials{Name: "long", Password: long + "x"}); !errors.Is(err, ErrWrong) {
+	if _, err := f.hosted.Methods.passwordMethods(signInContext{}).check(t.Context(), Credentials{Name: "long", Password: long + "x"}); !errors.Is(err, ErrWrong) {
 		t.Fatalf("got %v", err)
 	}
 }
@@ -112,14 +112,14 @@ func TestUsersAreTheSameAfterARestartAndCurrentAfterAReload(t *testing.T) {
 	if !regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-5[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`).MatchString(old.Subject) {
 		t.Errorf("subject %q is no UUIDv5", old.Subject)
 	}
-	now, ok := Ways{after}.Current(old)
+	now, ok := Methods{after}.Current(old)
 	if !ok || now.Subject != old.Subject || !slices.Equal(now.Groups, []string{"staff"}) {
 		t.Errorf("got %v, %v", now, ok)
 	}
-	if _, ok := (Ways{after}).Current(session.User{Subject: old.Subject, Signin: "removed"}); ok {
+	if _, ok := (Methods{after}).Current(session.User{Subject: old.Subject, Signin: "removed"}); ok {
 		t.Error("a user came by a way that is no longer there")
 	}
-	if _, ok := (Ways{f.accounts()}).Current(old); ok {
+	if _, ok := (Methods{f.accounts()}).Current(old); ok {
 		t.Error("a removed user is still one")
 	}
 }
@@ -192,20 +192,20 @@ func TestHashesOfAllKinds(t *testing.T) {
 		}
 		accounts = append(accounts, Account{Name: fmt.Sprintf("user%d", i), Hash: h})
 	}
-	way, err := NewLocal("local", accounts)
+	method, err := NewLocal("local", accounts)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"user0", "user1"} {
-		if u, err := way.Check(t.Context(), Credentials{Name: name, Password: "secret"}); err != nil || u.Name != name {
+		if u, err := method.Check(t.Context(), Credentials{Name: name, Password: "secret"}); err != nil || u.Name != name {
 			t.Errorf("%s: %v", name, err)
 		}
-		if _, err := way.Check(t.Context(), Credentials{Name: name, Password: "Secret"}); !errors.Is(err, ErrWrong) {
+		if _, err := method.Check(t.Context(), Credentials{Name: name, Password: "Secret"}); !errors.Is(err, ErrWrong) {
 			t.Errorf("%s with a wrong password: %v", name, err)
 		}
 	}
 	for _, password := range []string{"secret", "", "\x00"} {
-		if _, err := way.Check(t.Context(), Credentials{Name: "nobody", Password: password}); !errors.Is(err, ErrWrong) {
+		if _, err := method.Check(t.Context(), Credentials{Name: "nobody", Password: password}); !errors.Is(err, ErrWrong) {
 			t.Errorf("nobody: %v", err)
 		}
 	}

@@ -60,7 +60,7 @@ func TestClass24SignInsThatCannotWorkDoNotFillTheLog(t *testing.T) {
 		},
 		"departures to a provider that is down": func(f *outsideFixture, _ *visitor) {
 			w, r := httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
-			if _, refusal := f.hosted.Leave(w, r, &f.asks, "", "down"); refusal == nil {
+			if _, refusal := f.hosted.StartAtProvider(w, r, &f.asks, "", "down"); refusal == nil {
 				t.Error("it can be left for")
 			}
 		},

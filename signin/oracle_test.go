@@ -55,13 +55,13 @@ func wide(name string) string {
 }
 
 func TestClass29NoSpellingTellsWhetherThereIsAnAccount(t *testing.T) {
-	for setup, ways := range map[string]func(f *fixture) []Way{
-		"local users alone": func(f *fixture) []Way { return f.hosted.Ways },
-		"a backend beside them": func(f *fixture) []Way {
+	for setup, methods := range map[string]func(f *fixture) []Method{
+		"local users alone": func(f *fixture) []Method { return f.hosted.Methods },
+		"a backend beside them": func(f *fixture) []Method {
 			own := newOwnBackend(t)
-			return append(slices.Clone(f.hosted.Ways), own.way("accounts", time.Minute))
+			return append(slices.Clone(f.hosted.Methods), own.way("accounts", time.Minute))
 		},
-		"a backend that names its accounts": func(f *fixture) []Way {
+		"a backend that names its accounts": func(f *fixture) []Method {
 			own := newOwnBackend(t)
 			own.answers(func(w http.ResponseWriter, _ *http.Request) {
 				own.mu.Lock()
@@ -74,12 +74,12 @@ func TestClass29NoSpellingTellsWhetherThereIsAnAccount(t *testing.T) {
 				}
 				fmt.Fprint(w, wrongPassword)
 			})
-			return []Way{own.way("accounts", time.Minute)}
+			return []Method{own.way("accounts", time.Minute)}
 		},
 	} {
 		f := newFixture(t)
 		f.hosted.Limits.PerAddress = 1000
-		f.use(ways(f)...)
+		f.use(methods(f)...)
 		for i := range spellingsOf("demo") {
 			sequence := func(name string) []string {
 				f.hosted.Attempts = attempts.New()
@@ -145,7 +145,7 @@ func TestClass18EverySpellingOfAnAccountIsCountedByItsNameOrItsEMail(t *testing.
 	hash := f.work.hash(t, 10, "x")
 	found := 0
 	for range 20 {
-		all := newDirectory("local")
+		all := newUserIndex("local")
 		for range 200 {
 			a := Account{Name: name(), Hash: hash}
 			if random.IntN(2) == 0 {
@@ -163,9 +163,9 @@ func TestClass18EverySpellingOfAnAccountIsCountedByItsNameOrItsEMail(t *testing.
 				continue
 			}
 			found++
-			for way, key := range map[string]func(string) string{"exactly": spelled, "loosely": loosely} {
+			for method, key := range map[string]func(string) string{"exactly": spelled, "loosely": loosely} {
 				if k := key(typed); k != key(a.user.Name) && k != key(a.user.Email) {
-					t.Errorf("%s: %q is %q, and counted as %q, not %q or %q", way, typed, a.user.Name, k, key(a.user.Name), key(a.user.Email))
+					t.Errorf("%s: %q is %q, and counted as %q, not %q or %q", method, typed, a.user.Name, k, key(a.user.Name), key(a.user.Email))
 				}
 			}
 		}
@@ -180,7 +180,7 @@ func TestClass18EverySpellingOfAnAccountIsCountedByItsNameOrItsEMail(t *testing.
 func TestClass29AFullQueueTellsNotWhoseNameItIs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, own := newCrowd(t), new(asking)
-		c.use(c.hosted.Ways[0], own)
+		c.use(c.hosted.Methods[0], own)
 		c.slow.Store(true)
 		c.fill()
 		own.asked.Store(false)

@@ -20,11 +20,11 @@ import (
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
-// outside is a transaction at a provider. It travels sealed as the state, and
+// providerFlow is a transaction at a provider. It travels sealed as the state, and
 // so comes back with the answer.
-type outside struct {
+type providerFlow struct {
 	transaction
-	Way       string `json:"w"`
+	Method    string `json:"w"`
 	Nonce     string `json:"n"`
 	Verifier  string `json:"v"`
 	AuthAfter int64  `json:"a,omitempty"` // Unix milliseconds; 0: whenever
@@ -34,41 +34,41 @@ type outside struct {
 }
 
 const (
-	outsidePurpose = "sign-in at a provider"
+	providerFlowLabel = "sign-in at a provider"
 
 	// maxState bounds a state, in bytes: many servers take no address beyond 8
 	// KiB, and the provider adds a code to it.
 	maxState = 6 << 10
 )
 
-// departure is what the way gets, but for what only Start needs.
-func (h *Hosted) departure(o outside) Departure {
-	d := Departure{RedirectURI: h.Server.Issuer + CallbackPrefix + o.Way, Nonce: o.Nonce, Verifier: o.Verifier}
+// providerRequest is what the way gets, but for what only Start needs.
+func (h *Hosted) providerRequest(o providerFlow) ProviderRequest {
+	d := ProviderRequest{RedirectURI: h.Server.Issuer + CallbackPrefix + o.Method, Nonce: o.Nonce, Verifier: o.Verifier}
 	if o.AuthAfter != 0 {
 		d.AuthAfter = time.UnixMilli(o.AuthAfter)
 	}
 	return d
 }
 
-// way finds the way with an ID that counts for p. It answers by itself where
+// method finds the way with an ID that counts for p. It answers by itself where
 // there is none.
-func (h *Hosted) way(w http.ResponseWriter, id string, p purpose) (Redirecting, bool) {
-	way := h.Ways.provider(p, id)
-	if way == nil {
-		h.startAgain(w, http.StatusNotFound, p, false, "You cannot sign in this way", "There is no such way to sign in, or it is not for this application.")
+func (h *Hosted) method(w http.ResponseWriter, id string, p signInContext) (ProviderMethod, bool) {
+	method := h.Methods.provider(p, id)
+	if method == nil {
+		h.startAgain(w, http.StatusNotFound, p, false, "You cannot sign in this way", "There is no such sign-in method, or it is not for this application.")
 		return nil, false
 	}
-	return way, true
+	return method, true
 }
 
-// leave begins a sign-in at a provider, for what the transaction of a sign-in
+// startAtProvider begins a sign-in at a provider, for what the transaction of a sign-in
 // page was for.
-func (h *Hosted) leave(w http.ResponseWriter, r *http.Request, id string) {
-	t, b, p, ok := h.begun(w, r, r.URL.Query().Get("t"), purpose{})
+func (h *Hosted) startAtProvider(w http.ResponseWriter, r *http.Request, id string) {
+	t, b, p, ok := h.begun(w, r, r.URL.Query().Get("t"), signInContext{})
 	if !ok {
 		return
 	}
-	way, ok := h.way(w, id, p)
+	method, ok := h.method(w, id, p)
 	if !ok {
 		return
 	}
@@ -78,14 +78,14 @@ func (h *Hosted) leave(w http.ResponseWriter, r *http.Request, id string) {
 	}
 	// Whose transaction it is does not matter, since it says what for, and whether
 	// this browser was asked; what the provider gets is bound to this browser.
-	h.depart(w, r, b, way, p, t.Another, t.Browser == b.ID)
+	h.sendToProvider(w, r, b, method, p, t.Another, t.Browser == b.ID)
 }
 
-// depart sends the browser to a provider.
-func (h *Hosted) depart(w http.ResponseWriter, r *http.Request, b browser, way Redirecting, p purpose, another, asked bool) {
-	to, err := h.start(r.Context(), b, way, p, another, asked)
+// sendToProvider sends the browser to a provider.
+func (h *Hosted) sendToProvider(w http.ResponseWriter, r *http.Request, b knownDevice, method ProviderMethod, p signInContext, another, asked bool) {
+	to, err := h.start(r.Context(), b, method, p, another, asked)
 	if errors.Is(err, errStateTooLong) {
-		name, _ := way.Label()
+		name, _ := method.Label()
 		h.message(w, http.StatusRequestURITooLong, p, page.Message{
 			Title: "The application asked for too much at once",
 			Text:  "What it asked for is too long to take along to " + name + ".",
@@ -95,7 +95,7 @@ func (h *Hosted) depart(w http.ResponseWriter, r *http.Request, b browser, way R
 		return
 	}
 	if err != nil {
-		h.wrong(w, r, way, p, err)
+		h.wrong(w, r, method, p, err)
 		return
 	}
 	header := w.Header()
@@ -108,9 +108,9 @@ func (h *Hosted) depart(w http.ResponseWriter, r *http.Request, b browser, way R
 var errStateTooLong = errors.New("what a sign-in is for is too long to take along to a provider")
 
 // start returns where at a provider a browser goes to sign in.
-func (h *Hosted) start(ctx context.Context, b browser, way Redirecting, p purpose, another, asked bool) (string, error) {
-	o := outside{
-		transaction: h.newTransaction(b, p, another), Way: way.ID(), Nonce: rand.Text(), Verifier: rand.Text() + rand.Text(),
+func (h *Hosted) start(ctx context.Context, b knownDevice, method ProviderMethod, p signInContext, another, asked bool) (string, error) {
+	o := providerFlow{
+		transaction: h.newTransaction(b, p, another), Method: method.ID(), Nonce: rand.Text(), Verifier: rand.Text() + rand.Text(),
 		Asked: asked,
 	}
 	hint := ""
@@ -120,21 +120,21 @@ func (h *Hosted) start(ctx context.Context, b browser, way Redirecting, p purpos
 			o.AuthAfter = a.AuthAfter.UnixMilli()
 		}
 	}
-	state, err := seal(ctx, h.Keys, outsidePurpose, o)
+	state, err := seal(ctx, h.Keys, providerFlowLabel, o)
 	if err != nil {
 		return "", err
 	}
 	if len(state) > maxState {
 		return "", errStateTooLong
 	}
-	d := h.departure(o)
+	d := h.providerRequest(o)
 	d.State, d.LoginHint, d.SelectAccount = state, hint, another
-	return way.Start(ctx, d)
+	return method.Start(ctx, d)
 }
 
-// comeBack ends a sign-in at a provider, whose answer is in the query of the
+// finishAtCallback ends a sign-in at a provider, whose answer is in the query of the
 // callback.
-func (h *Hosted) comeBack(w http.ResponseWriter, r *http.Request, id string) {
+func (h *Hosted) finishAtCallback(w http.ResponseWriter, r *http.Request, id string) {
 	answer, err := endpoint.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		h.damaged(w)
@@ -149,8 +149,8 @@ func (h *Hosted) finish(w http.ResponseWriter, r *http.Request, id string, answe
 	if !ok {
 		return
 	}
-	if o.Way != id {
-		h.startAgain(w, http.StatusBadRequest, p, o.Another, "Signing in was not finished", "The answer belongs to another way to sign in.")
+	if o.Method != id {
+		h.startAgain(w, http.StatusBadRequest, p, o.Another, "Signing in was not finished", "The answer belongs to another sign-in method.")
 		return
 	}
 	if o.Browser != b.ID {
@@ -163,7 +163,7 @@ func (h *Hosted) finish(w http.ResponseWriter, r *http.Request, id string, answe
 		h.startAgain(w, http.StatusBadRequest, p, o.Another, "Signing in took too long", "The answer is too old to be used.")
 		return
 	}
-	way, ok := h.way(w, id, p)
+	method, ok := h.method(w, id, p)
 	if !ok {
 		return
 	}
@@ -175,44 +175,44 @@ func (h *Hosted) finish(w http.ResponseWriter, r *http.Request, id string, answe
 		h.finishedBefore(w, p)
 		return
 	}
-	arrival, err := h.arrival(r, way, h.departure(o), answer)
+	arrival, err := h.callbackTurn(r, method, h.providerRequest(o), answer)
 	if err != nil {
-		h.wrong(w, r, way, p, err)
+		h.wrong(w, r, method, p, err)
 		return
 	}
-	h.accept(w, r, o, b, way, p, arrival)
+	h.accept(w, r, o, b, method, p, arrival)
 }
 
 // accept begins the session of a user who came back, if what the sign-in is for
 // takes this one.
-func (h *Hosted) accept(w http.ResponseWriter, r *http.Request, o outside, b browser, way Redirecting, p purpose, arrival Arrival) {
-	user, err := h.Ways.whose(arrival.User, way)
+func (h *Hosted) accept(w http.ResponseWriter, r *http.Request, o providerFlow, b knownDevice, method ProviderMethod, p signInContext, arrival ProviderSignIn) {
+	user, err := h.Methods.whose(arrival.User, method)
 	if err != nil {
-		h.wrong(w, r, way, p, err)
+		h.wrong(w, r, method, p, err)
 		return
 	}
 	arrival.User = user
 	if refusal := h.admit(r, user, p.client()); refusal != nil {
-		h.notAdmitted(w, r, b, way, p, user)
+		h.notAdmitted(w, r, b, method, p, user)
 		return
 	}
-	if _, may := h.Ways.Current(user); !may { // the way went while its provider answered
+	if _, may := h.Methods.Current(user); !may { // the way went while its provider answered
 		h.Pages.Message(w, http.StatusNotFound, page.NoCustomer())
 		return
 	}
 	if p.authorization != nil && !p.authorization.AcceptsUser(user) {
 		h.Server.Audit.Record(oauth.Event{What: oauth.AccessDenied, User: user, Client: p.client(), From: h.From(r), Why: "the account does not count for this request"})
-		h.unfit(w, r, b, way, p, user)
+		h.methodRefused(w, r, b, method, p, user)
 		return
 	}
 	in, signedIn, done := h.signedIn(w, r, p)
 	if done {
 		return
 	}
-	if signedIn && !o.Asked && in.User.Subject != user.Subject && in.User.Subject != h.Ways.OtherSubject(user) {
+	if signedIn && !o.Asked && in.User.Subject != user.Subject && in.User.Subject != h.Methods.OtherSubject(user) {
 		// Any site can send a browser to a provider, and a provider can answer
 		// without asking anybody: that replaces no session.
-		h.somebodyElse(w, r, b, way, p, in.User, user)
+		h.anotherUser(w, r, b, method, p, in.User, user)
 		return
 	}
 	if refusal := h.Server.CountSignIn(user, p.client(), h.From(r)); refusal != nil {
@@ -231,7 +231,7 @@ func (h *Hosted) accept(w http.ResponseWriter, r *http.Request, o outside, b bro
 		h.finishedBefore(w, p)
 		return
 	}
-	up, err := h.keep(r, way, arrival)
+	up, err := h.keep(r, method, arrival)
 	if err != nil {
 		h.failedFor(w, r, p, err)
 		return
@@ -240,16 +240,16 @@ func (h *Hosted) accept(w http.ResponseWriter, r *http.Request, o outside, b bro
 		h.failedFor(w, r, p, err)
 		return
 	}
-	h.goOn(w, p)
+	h.redirectBack(w, p)
 }
 
 // returned opens the state of an answer and finds what the sign-in is for. It
 // answers by itself where that cannot be.
-func (h *Hosted) returned(w http.ResponseWriter, r *http.Request, answer url.Values) (o outside, b browser, p purpose, ok bool) {
+func (h *Hosted) returned(w http.ResponseWriter, r *http.Request, answer url.Values) (o providerFlow, b knownDevice, p signInContext, ok bool) {
 	state := answer.Get("state")
 	plain, err := []byte(nil), keys.ErrSealed
 	if len(state) <= maxState && len(answer["state"]) == 1 {
-		plain, err = h.Keys.Unseal(r.Context(), outsidePurpose, state)
+		plain, err = h.Keys.Unseal(r.Context(), providerFlowLabel, state)
 	}
 	if err == nil {
 		err = json.Unmarshal(plain, &o)
@@ -260,7 +260,7 @@ func (h *Hosted) returned(w http.ResponseWriter, r *http.Request, answer url.Val
 			return o, b, p, false
 		}
 		h.cannotOpen(r)
-		h.startAgain(w, http.StatusBadRequest, purpose{}, false, "Signing in was not finished", "The answer is not one to a sign-in that was begun here.")
+		h.startAgain(w, http.StatusBadRequest, signInContext{}, false, "Signing in was not finished", "The answer is not one to a sign-in that was begun here.")
 		return o, b, p, false
 	}
 	b, p, ok = h.bound(w, r, o.transaction)
@@ -276,7 +276,7 @@ func (h *Hosted) used(ctx context.Context, t transaction) (bool, error) {
 	return used, nil
 }
 
-func (h *Hosted) finishedBefore(w http.ResponseWriter, p purpose) {
+func (h *Hosted) finishedBefore(w http.ResponseWriter, p signInContext) {
 	h.message(w, http.StatusConflict, p, page.Message{
 		Title: "This sign-in was finished before",
 		Text:  "Its answer can be used once.",
@@ -285,10 +285,10 @@ func (h *Hosted) finishedBefore(w http.ResponseWriter, p purpose) {
 	})
 }
 
-// unfit says that an account will not do, and leads to the provider for another.
-func (h *Hosted) unfit(w http.ResponseWriter, r *http.Request, b browser, way Redirecting, p purpose, user session.User) {
-	name, _ := way.Label()
-	h.otherAccount(w, r, http.StatusForbidden, b, way, p, page.Message{
+// methodRefused says that an account will not do, and leads to the provider for another.
+func (h *Hosted) methodRefused(w http.ResponseWriter, r *http.Request, b knownDevice, method ProviderMethod, p signInContext, user session.User) {
+	name, _ := method.Label()
+	h.otherAccount(w, r, http.StatusForbidden, b, method, p, page.Message{
 		Code:  "010-026",
 		Title: "This account cannot be used here",
 		Text:  "At " + name + " you are signed in as " + calledBy(user) + ", which is no account for " + p.app() + ".",
@@ -297,13 +297,13 @@ func (h *Hosted) unfit(w http.ResponseWriter, r *http.Request, b browser, way Re
 	})
 }
 
-// somebodyElse says that the browser has a session of another user, which ends
+// anotherUser says that the browser has a session of another user, which ends
 // only if its owner wants it to.
-func (h *Hosted) somebodyElse(w http.ResponseWriter, r *http.Request, b browser, way Redirecting, p purpose, here, there session.User) {
-	name, _ := way.Label()
+func (h *Hosted) anotherUser(w http.ResponseWriter, r *http.Request, b knownDevice, method ProviderMethod, p signInContext, here, there session.User) {
+	name, _ := method.Label()
 	stay := p
 	stay.query = without(p.query, switchParam)
-	h.otherAccount(w, r, http.StatusConflict, b, way, p, page.Message{
+	h.otherAccount(w, r, http.StatusConflict, b, method, p, page.Message{
 		Code:  "010-015",
 		Title: "You are signed in with another account",
 		Text:  "Here you are signed in as " + calledBy(here) + ", and " + name + " says that you are " + calledBy(there) + ".",
@@ -315,13 +315,13 @@ func (h *Hosted) somebodyElse(w http.ResponseWriter, r *http.Request, b browser,
 
 // otherAccount shows a message whose link leads to the provider for another
 // account.
-func (h *Hosted) otherAccount(w http.ResponseWriter, r *http.Request, status int, b browser, way Redirecting, p purpose, m page.Message) {
-	sealed, err := seal(r.Context(), h.Keys, transactionPurpose, h.newTransaction(b, p, true))
+func (h *Hosted) otherAccount(w http.ResponseWriter, r *http.Request, status int, b knownDevice, method ProviderMethod, p signInContext, m page.Message) {
+	sealed, err := seal(r.Context(), h.Keys, transactionLabel, h.newTransaction(b, p, true))
 	if err != nil {
 		h.failedFor(w, r, p, err)
 		return
 	}
-	m.Link.URL = startURL(way, sealed)
+	m.Link.URL = startURL(method, sealed)
 	h.message(w, status, p, m)
 }
 
@@ -329,13 +329,13 @@ func (h *Hosted) otherAccount(w http.ResponseWriter, r *http.Request, status int
 func calledBy(u session.User) string { return cmp.Or(u.Email, u.Name) }
 
 // startURL is where a sign-in by a way starts.
-func startURL(way Way, transaction string) string {
-	return StartPrefix + way.ID() + "?t=" + url.QueryEscape(transaction)
+func startURL(method Method, transaction string) string {
+	return StartPrefix + method.ID() + "?t=" + url.QueryEscape(transaction)
 }
 
 // wrong says why a sign-in at a provider was not finished, and what to do.
-func (h *Hosted) wrong(w http.ResponseWriter, r *http.Request, way Redirecting, p purpose, err error) {
-	name, _ := way.Label()
+func (h *Hosted) wrong(w http.ResponseWriter, r *http.Request, method ProviderMethod, p signInContext, err error) {
+	name, _ := method.Label()
 	m := page.Message{Code: "010-015", Link: &page.Link{Text: "Try again", URL: p.address(false)}}
 	status, what := http.StatusBadGateway, oauth.SignInFailed
 	down, refused := (*DownError)(nil), (*RefusedError)(nil)
@@ -356,7 +356,7 @@ func (h *Hosted) wrong(w http.ResponseWriter, r *http.Request, way Redirecting, 
 		m.Title = "Your account here is disabled"
 		m.Text = name + " knows you, but your account here may not sign in."
 		m.Next = "If that is not right, tell the people who run this site."
-	case errors.Is(err, ErrNotAnew):
+	case errors.Is(err, ErrNotReauthenticated):
 		status = http.StatusForbidden
 		m.Title = "You have to sign in anew"
 		m.Text = "The application asks you to prove again who you are, and " + name + " did not ask you."
@@ -375,7 +375,7 @@ func (h *Hosted) wrong(w http.ResponseWriter, r *http.Request, way Redirecting, 
 		m.Title = name + " does not answer"
 		m.Text = "You cannot sign in with " + name + " right now."
 	default:
-		h.failedFor(w, r, p, fmt.Errorf("signing in by %s: %w", way.ID(), err))
+		h.failedFor(w, r, p, fmt.Errorf("signing in by %s: %w", method.ID(), err))
 		return
 	}
 	// What anybody can make up does not crowd out what the provider says itself.
@@ -383,8 +383,8 @@ func (h *Hosted) wrong(w http.ResponseWriter, r *http.Request, way Redirecting, 
 	if errors.Is(err, ErrAnswer) || refused != nil && refused.ByBrowser {
 		lines = &h.notBelieved
 	}
-	h.warnOf(lines, way.ID(), err, r, "a sign-in at a provider was not finished", zap.String("signin", way.ID()))
-	h.Server.Audit.Record(oauth.Event{What: what, Client: p.client(), From: h.From(r), Why: way.ID(), Said: err.Error()})
+	h.warnOf(lines, method.ID(), err, r, "a sign-in at a provider was not finished", zap.String("signin", method.ID()))
+	h.Server.Audit.Record(oauth.Event{What: what, Client: p.client(), From: h.From(r), Why: method.ID(), Said: err.Error()})
 	if status == http.StatusServiceUnavailable {
 		m.Retry, m.Link = &page.Retry{URL: m.Link.URL}, nil
 	}

@@ -21,7 +21,7 @@ type elsewhere struct {
 	users     map[string]session.User
 	startErr  error
 	endErr    error
-	left      []Departure
+	left      []ProviderRequest
 	ended     int
 	meanwhile func() // at the next Finish
 }
@@ -30,12 +30,12 @@ func (e *elsewhere) ID() string                                  { return e.id }
 func (e *elsewhere) Current(u session.User) (session.User, bool) { return u, true }
 func (e *elsewhere) Label() (name, icon string)                  { return strings.ToUpper(e.id), "" }
 
-func (e *elsewhere) Start(_ context.Context, d Departure) (string, error) {
+func (e *elsewhere) Start(_ context.Context, d ProviderRequest) (string, error) {
 	e.left = append(e.left, d)
 	return "https://" + e.id + ".example/auth?state=" + url.QueryEscape(d.State), e.startErr
 }
 
-func (e *elsewhere) Finish(_ context.Context, d Departure, answer url.Values) (session.User, error) {
+func (e *elsewhere) Finish(_ context.Context, d ProviderRequest, answer url.Values) (session.User, error) {
 	e.ended++
 	if then := e.meanwhile; then != nil {
 		e.meanwhile = nil
@@ -44,7 +44,7 @@ func (e *elsewhere) Finish(_ context.Context, d Departure, answer url.Values) (s
 	if e.endErr != nil {
 		return session.User{}, e.endErr
 	}
-	last := e.left[slices.IndexFunc(e.left, func(l Departure) bool { return l.Nonce == d.Nonce })]
+	last := e.left[slices.IndexFunc(e.left, func(l ProviderRequest) bool { return l.Nonce == d.Nonce })]
 	if d.Verifier != last.Verifier || d.RedirectURI != last.RedirectURI || !d.AuthAfter.Equal(last.AuthAfter) {
 		return session.User{}, fmt.Errorf("%w: %+v left, %+v came back", ErrAnswer, last, d)
 	}
@@ -62,7 +62,7 @@ func newElsewhere(id string) *elsewhere {
 // requests of OpenID Connect, too.
 type outsideFixture struct {
 	*fixture
-	local          Way
+	local          Method
 	acme, umbrella *elsewhere
 
 	// asks is what an OpenID Connect request asks for, and refusal what is wrong
@@ -74,7 +74,7 @@ type outsideFixture struct {
 func newOutsideFixture(t testing.TB) *outsideFixture {
 	t.Helper()
 	f := &outsideFixture{fixture: newFixture(t), acme: newElsewhere("acme"), umbrella: newElsewhere("umbrella")}
-	f.local = f.hosted.Ways[0]
+	f.local = f.hosted.Methods[0]
 	f.use(f.local, f.acme, f.umbrella)
 	client, _ := f.hosted.Server.Clients.Get("1")
 	f.asks = oauth.Authorization{Client: client, OpenID: true, Redirect: client.RedirectURIs[0]}

@@ -13,7 +13,7 @@ import (
 
 func TestAProviderSignsInForWhateverThePageWasFor(t *testing.T) {
 	f := newOutsideFixture(t)
-	sealed, err := f.hosted.Keys.Seal(t.Context(), ReturnPurpose, []byte("/x?y=z"))
+	sealed, err := f.hosted.Keys.Seal(t.Context(), ReturnLabel, []byte("/x?y=z"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +71,7 @@ func TestThePageShowsTheWaysThatCount(t *testing.T) {
 		if !c.local {
 			f.use(f.acme, f.umbrella)
 		}
-		f.asks.Ways, f.asks.Presentation.DisableSocials = c.ways, c.socials
+		f.asks.Methods, f.asks.Presentation.DisableSocials = c.ways, c.socials
 		b := f.visitor()
 		w := b.open(openID)
 		if c.away {
@@ -84,7 +84,7 @@ func TestThePageShowsTheWaysThatCount(t *testing.T) {
 		}
 		if !c.form && c.buttons == 0 {
 			want(t, w, http.StatusForbidden)
-			wantText(t, w, "There is no way to sign in")
+			wantText(t, w, "There is no sign-in method")
 		}
 	}
 }
@@ -95,7 +95,7 @@ func TestAWayThatDoesNotCountIsRefused(t *testing.T) {
 	b := f.visitor()
 	page := b.open(openID)
 	form, state := b.form(page), b.leave(page, "umbrella")
-	f.asks.Ways = []string{"acme"}
+	f.asks.Methods = []string{"acme"}
 	w := b.submit(form, "demo", "demo password")
 	want(t, w, http.StatusBadRequest)
 	wantText(t, w, "You cannot sign in this way")
@@ -137,7 +137,7 @@ func TestClass22OnlyTheAnswerToThisBrowserSignsIn(t *testing.T) {
 	}
 	w := b.back("umbrella", state, "ann")
 	want(t, w, http.StatusBadRequest)
-	wantText(t, w, "belongs to another way to sign in", `href="/sso/sign_in/oauth2?client_id=1`)
+	wantText(t, w, "belongs to another sign-in method", `href="/sso/sign_in/oauth2?client_id=1`)
 	want(t, b.back("gone", state, "ann"), http.StatusBadRequest)
 	if b.session() != "" {
 		t.Fatal("somebody is signed in")
@@ -328,7 +328,7 @@ func TestWhatGoesWrongElsewhereIsSaidInWords(t *testing.T) {
 		"down":      {&DownError{RetryAfter: 8 * time.Second, Cause: errors.New("<b>secret")}, http.StatusServiceUnavailable, []string{"ACME does not answer", "tries again by itself in a few seconds"}},
 		"refused":   {&RefusedError{Code: "<b>"}, http.StatusBadGateway, []string{"does not work", "Reference: &lt;b&gt;"}},
 		"wrong":     {ErrAnswer, http.StatusBadGateway, []string{"cannot be used", "Try again"}},
-		"not anew":  {ErrNotAnew, http.StatusForbidden, []string{"sign in anew", "Sign out there"}},
+		"not anew":  {ErrNotReauthenticated, http.StatusForbidden, []string{"sign in anew", "Sign out there"}},
 		"busy":      {ErrBusy, http.StatusServiceUnavailable, []string{"Many people are signing in"}},
 		"our fault": {errors.New("<b>secret"), http.StatusServiceUnavailable, []string{"Just a moment"}},
 	} {

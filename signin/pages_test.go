@@ -73,7 +73,7 @@ func TestClass16ARemovedUserIsSignedInNoMore(t *testing.T) {
 	b := f.visitor()
 	b.try("demo", "demo password")
 	token, known := b.session(), f.hosted.Server.Users
-	f.hosted.Server.Users = Ways{f.accounts()}
+	f.hosted.Server.Users = Methods{f.accounts()}
 	want(t, b.open(AccountPath), http.StatusSeeOther)
 	b.form(b.open(SignInPath))
 	want(t, b.do("POST", SignOutPath, nil, sameOrigin...), http.StatusOK)
@@ -245,7 +245,7 @@ func (f *fixture) visitorTransaction() string {
 
 func TestTheBrowserCookieKnowsTheLastAccounts(t *testing.T) {
 	now := time.Unix(1e9, 0)
-	b, until := newBrowser(), now.Add(time.Minute)
+	b, until := newDevice(), now.Add(time.Minute)
 	for i := range maxKnown {
 		b = b.remember(fmt.Sprint(i), until)
 	}

@@ -39,8 +39,8 @@ func TestAPasswordIsRightInWhateverFormItIsTyped(t *testing.T) {
 		{"nothing", "", "", false},
 	} {
 		f := newFixture(t)
-		f.hosted.Ways = Ways{f.accounts(Account{Name: "zoe", Hash: f.work.hash(t, 10, c.hashed)})}
-		_, err := f.hosted.Ways.passwords(purpose{}).check(t.Context(), Credentials{Name: "zoe", Password: c.typed})
+		f.hosted.Methods = Methods{f.accounts(Account{Name: "zoe", Hash: f.work.hash(t, 10, c.hashed)})}
+		_, err := f.hosted.Methods.passwordMethods(signInContext{}).check(t.Context(), Credentials{Name: "zoe", Password: c.typed})
 		if (err == nil) != c.right || (err != nil && !errors.Is(err, ErrWrong)) {
 			t.Errorf("%s: %v", c.name, err)
 		}

@@ -10,34 +10,34 @@ import (
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
-// several ways take a password by one form. A name belongs to the way that
+// passwordChain ways take a password by one form. A name belongs to the way that
 // knows it, so nobody else gets to see its password; any other goes to the ways
 // that have to ask, in order.
-type several struct {
-	all     Ways
+type passwordChain struct {
+	all     Methods
 	knowing []knower
-	asked   []Passwords
+	asked   []PasswordMethod
 }
 
 // A knower knows the names of its users.
 type knower struct {
-	Passwords
-	named Named
+	PasswordMethod
+	named NameFinder
 }
 
-// passwords are the ways that take a password for p, as one; nil where none
+// passwordMethods are the ways that take a password for p, as one; nil where none
 // does.
-func (ws Ways) passwords(p purpose) *several {
-	s := &several{all: ws}
+func (ws Methods) passwordMethods(p signInContext) *passwordChain {
+	s := &passwordChain{all: ws}
 	for _, w := range ws {
-		way, ok := w.(Passwords)
-		if !ok || !p.counts(w) {
+		method, ok := w.(PasswordMethod)
+		if !ok || !p.allowed(w) {
 			continue
 		}
-		if named, ok := w.(Named); ok {
-			s.knowing = append(s.knowing, knower{way, named})
+		if named, ok := w.(NameFinder); ok {
+			s.knowing = append(s.knowing, knower{method, named})
 		} else {
-			s.asked = append(s.asked, way)
+			s.asked = append(s.asked, method)
 		}
 	}
 	if len(s.knowing)+len(s.asked) == 0 {
@@ -46,19 +46,19 @@ func (ws Ways) passwords(p purpose) *several {
 	return s
 }
 
-// takesPassword says whether the way with an ID takes a password for p.
-func (ws Ways) takesPassword(id string, p purpose) bool {
-	return slices.ContainsFunc(ws, func(w Way) bool {
-		_, ok := w.(Passwords)
-		return ok && w.ID() == id && p.counts(w)
+// acceptsPassword says whether the way with an ID takes a password for p.
+func (ws Methods) acceptsPassword(id string, p signInContext) bool {
+	return slices.ContainsFunc(ws, func(w Method) bool {
+		_, ok := w.(PasswordMethod)
+		return ok && w.ID() == id && p.allowed(w)
 	})
 }
 
 // find returns the user who is known to have a name, and the way that knows it.
-func (s *several) find(name string) (u session.User, way Passwords) {
+func (s *passwordChain) find(name string) (u session.User, method PasswordMethod) {
 	for _, k := range s.knowing {
 		if u, there := k.named.Find(name); there {
-			return u, k.Passwords
+			return u, k.PasswordMethod
 		}
 	}
 	return session.User{}, nil
@@ -66,23 +66,23 @@ func (s *several) find(name string) (u session.User, way Passwords) {
 
 // spellings are what a name is counted by: at every way, though one may know it
 // and no other be asked, since that is nobody's to find out.
-func (s *several) spellings(name string) []string {
+func (s *passwordChain) spellings(name string) []string {
 	all := make([]string, 0, len(s.knowing)+len(s.asked))
 	for _, k := range s.knowing {
 		all = append(all, k.ID()+" "+k.Account(name))
 	}
-	for _, way := range s.asked {
-		all = append(all, way.ID()+" "+way.Account(name))
+	for _, method := range s.asked {
+		all = append(all, method.ID()+" "+method.Account(name))
 	}
 	return all
 }
 
-// check checks a password as [Passwords] does. For a name that no way knows, those
+// check checks a password as [PasswordMethod] does. For a name that no way knows, those
 // that know names do the work of a wrong password meanwhile. How long an answer takes
 // then tells of a name at most that somebody else was asked for it.
-func (s *several) check(ctx context.Context, c Credentials) (session.User, error) {
-	if _, way := s.find(c.Name); way != nil {
-		return way.Check(ctx, c)
+func (s *passwordChain) check(ctx context.Context, c Credentials) (session.User, error) {
+	if _, method := s.find(c.Name); method != nil {
+		return method.Check(ctx, c)
 	}
 	decoy := c
 	decoy.Whose = nil
@@ -94,7 +94,7 @@ func (s *several) check(ctx context.Context, c Credentials) (session.User, error
 			_, err := k.Check(ctx, decoy)
 			return err
 		}
-		if local, ok := k.Passwords.(*Local); ok {
+		if local, ok := k.PasswordMethod.(*Local); ok {
 			// Who has no place to wait in is told so before anybody is asked, as for
 			// a name that it knows.
 			leave, err := local.enter(ctx, decoy)
@@ -110,10 +110,10 @@ func (s *several) check(ctx context.Context, c Credentials) (session.User, error
 		meanwhile.Go(func() { wrong[i] = cmp.Or(work(), ErrWrong) })
 	}
 	var failures []error
-	for _, way := range s.asked {
-		u, err := way.Check(ctx, c)
+	for _, method := range s.asked {
+		u, err := method.Check(ctx, c)
 		if err == nil {
-			return s.all.own(u, way), nil
+			return s.all.own(u, method), nil
 		}
 		failures = append(failures, err)
 	}
@@ -129,8 +129,8 @@ func (s *several) check(ctx context.Context, c Credentials) (session.User, error
 // own makes a user one of a way: none that another way would have to vouch for,
 // and none whom a backend, or a person, could take for a user of this
 // configuration.
-func (ws Ways) own(u session.User, way Way) session.User {
-	u.Signin, u.Name = way.ID(), spaced(u.Name)
+func (ws Methods) own(u session.User, method Method) session.User {
+	u.Signin, u.Name = method.ID(), spaced(u.Name)
 	if !visible(u.Name) || ws.taken(u.Name) {
 		u.Name = u.Email
 	}
@@ -143,13 +143,13 @@ func (ws Ways) own(u session.User, way Way) session.User {
 // Called are those whom the configuration may know by a name: users of that name,
 // and who would have it as the subject, which comes from the name of a user who is
 // not in the configuration any more, or is now an own subject.
-func (ws Ways) Called(name string) []session.User {
+func (ws Methods) Called(name string) []session.User {
 	var all []session.User
 	for _, w := range ws {
-		if naming, ok := w.(Naming); ok && naming.OwnSubjects() {
+		if naming, ok := w.(SubjectNamer); ok && naming.OwnSubjects() {
 			all = append(all, session.User{Subject: naming.Derived(name), Name: name})
 		}
-		named, ok := w.(Named)
+		named, ok := w.(NameFinder)
 		if !ok {
 			continue
 		}

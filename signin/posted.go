@@ -19,17 +19,17 @@ const (
 	maxAnswerFields = 64
 )
 
-// comeBackPosted is comeBack for a provider that posts its answer (OAuth 2.0 Form
+// finishPosted is finishAtCallback for a provider that posts its answer (OAuth 2.0 Form
 // Post Response Mode), as Apple does. The browser sends none of our cookies with
 // the form of another site, since they are SameSite=Lax. So it gets a page that
 // posts the same fields once more, from this origin: in a body again, so that no
 // address and no access log has them. What the answer is bound to is looked at then,
 // as in any other. Who sends the second form alone, from another site, comes
 // without cookies.
-func (h *Hosted) comeBackPosted(w http.ResponseWriter, r *http.Request, id string) {
+func (h *Hosted) finishPosted(w http.ResponseWriter, r *http.Request, id string) {
 	raw, status, refusal := endpoint.ReadForm(w, r)
 	if refusal != nil {
-		h.startAgain(w, status, purpose{}, false, "Signing in was not finished", refusal.Description)
+		h.startAgain(w, status, signInContext{}, false, "Signing in was not finished", refusal.Description)
 		return
 	}
 	answer, err := endpoint.ParseQuery(raw)
@@ -45,8 +45,8 @@ func (h *Hosted) comeBackPosted(w http.ResponseWriter, r *http.Request, id strin
 		h.finish(w, r, id, answer)
 		return
 	}
-	if h.Ways.provider(purpose{}, id) == nil {
-		h.way(w, id, purpose{}) // which says so
+	if h.Methods.provider(signInContext{}, id) == nil {
+		h.method(w, id, signInContext{}) // which says so
 		return
 	}
 	h.Pages.FormPost(w, page.FormPost{
@@ -66,5 +66,5 @@ func fieldsOf(form url.Values) []page.Field {
 }
 
 func (h *Hosted) damaged(w http.ResponseWriter) {
-	h.startAgain(w, http.StatusBadRequest, purpose{}, false, "Signing in was not finished", "The answer arrived damaged.")
+	h.startAgain(w, http.StatusBadRequest, signInContext{}, false, "Signing in was not finished", "The answer arrived damaged.")
 }

@@ -103,7 +103,7 @@ type Provider struct {
 	groups     groupReader
 	subjects
 	avatarUsed bool
-	lines      seldom.Kinds // in the log, of what a sign-in did without
+	lines      seldom.ByKind // in the log, of what a sign-in did without
 	keysDown   atomic.Pointer[DownError]
 
 	mu      sync.Mutex
@@ -163,7 +163,7 @@ func NewProvider(o ProviderOptions) (*Provider, error) {
 		o: o, client: newProviderClient(), finishing: make(chan struct{}, maxFinishing), loggingOut: make(chan struct{}, maxLogouts),
 		keyReads: rate.NewLimiter(rate.Every(keysEvery), keysBurst),
 		subjects: subjects{own: o.OwnSubjects, kind: "oidc", within: o.Issuer},
-		groups:   groupReader{way: o.ID, claim: o.Claims.Groups, separator: o.GroupSeparator, log: o.Log, now: o.Now},
+		groups:   groupReader{method: o.ID, claim: o.Claims.Groups, separator: o.GroupSeparator, log: o.Log, now: o.Now},
 	}, nil
 }
 
@@ -208,17 +208,17 @@ func secure(u *url.URL) bool {
 	return u.Scheme == "https" || (u.Scheme == "http" && oauth.IsLoopbackHost(u.Hostname()))
 }
 
-// ID implements [Way].
+// ID implements [Method].
 func (p *Provider) ID() string { return p.o.ID }
 
-// Current implements [Way]: nobody tells us what became of a user since.
+// Current implements [Method]: nobody tells us what became of a user since.
 func (p *Provider) Current(u session.User) (session.User, bool) { return u, marked(u, p.o.Mark) }
 
-// Label implements [Redirecting].
+// Label implements [ProviderMethod].
 func (p *Provider) Label() (name, icon string) { return p.o.Name, p.o.Icon }
 
-// Start implements [Redirecting].
-func (p *Provider) Start(ctx context.Context, d Departure) (string, error) {
+// Start implements [ProviderMethod].
+func (p *Provider) Start(ctx context.Context, d ProviderRequest) (string, error) {
 	f, err := p.discovery(ctx)
 	if err != nil {
 		return "", err
@@ -253,68 +253,68 @@ func (p *Provider) Start(ctx context.Context, d Departure) (string, error) {
 	return p.config(f, d).AuthCodeURL(d.State, options...), nil
 }
 
-func (p *Provider) config(f *discovered, d Departure) *oauth2.Config {
+func (p *Provider) config(f *discovered, d ProviderRequest) *oauth2.Config {
 	return &oauth2.Config{
 		ClientID: p.o.ClientID, ClientSecret: p.o.Secret.value, Endpoint: f.endpoint, RedirectURL: d.RedirectURI, Scopes: p.o.Scopes,
 	}
 }
 
-// Finish implements [Redirecting].
-func (p *Provider) Finish(ctx context.Context, d Departure, answer url.Values) (session.User, error) {
-	a, err := p.Arrive(ctx, d, answer)
+// Finish implements [ProviderMethod].
+func (p *Provider) Finish(ctx context.Context, d ProviderRequest, answer url.Values) (session.User, error) {
+	a, err := p.FinishSession(ctx, d, answer)
 	return a.User, err
 }
 
-// Arrive implements [Keeping].
-func (p *Provider) Arrive(ctx context.Context, d Departure, answer url.Values) (Arrival, error) {
+// FinishSession implements [ProviderSessionMethod].
+func (p *Provider) FinishSession(ctx context.Context, d ProviderRequest, answer url.Values) (ProviderSignIn, error) {
 	for name, values := range answer {
 		if len(values) > 1 {
-			return Arrival{}, fmt.Errorf("%w: %q is there more than once", ErrAnswer, cut(name))
+			return ProviderSignIn{}, fmt.Errorf("%w: %q is there more than once", ErrAnswer, cut(name))
 		}
 	}
 	f, err := p.discovery(ctx)
 	if err != nil {
-		return Arrival{}, err
+		return ProviderSignIn{}, err
 	}
 	// Before all else, so that no other provider's answer is taken for this
 	// one's, not even its errors (RFC 9207 section 2.4).
 	iss, named := answer.Get("iss"), answer.Has("iss")
 	if (named && iss != p.o.Issuer) || (!named && f.namesItself) {
-		return Arrival{}, fmt.Errorf("%w: it comes from issuer %q", ErrAnswer, cut(iss))
+		return ProviderSignIn{}, fmt.Errorf("%w: it comes from issuer %q", ErrAnswer, cut(iss))
 	}
 	if code := answer.Get("error"); code != "" {
-		return Arrival{}, refusal(code)
+		return ProviderSignIn{}, refusal(code)
 	}
 	code := answer.Get("code")
 	if code == "" || len(code) > maxCode {
-		return Arrival{}, fmt.Errorf("%w: a code of %d bytes", ErrAnswer, len(code))
+		return ProviderSignIn{}, fmt.Errorf("%w: a code of %d bytes", ErrAnswer, len(code))
 	}
 	select {
 	case p.finishing <- struct{}{}:
 		defer func() { <-p.finishing }()
 	default:
-		return Arrival{}, ErrBusy
+		return ProviderSignIn{}, ErrBusy
 	}
 	ctx, cancel := context.WithTimeout(oidc.ClientContext(ctx, p.client), finishPatience)
 	defer cancel()
 	token, err := p.config(f, d).Exchange(ctx, code, oauth2.VerifierOption(d.Verifier))
 	if err != nil {
-		return Arrival{}, exchangeError(err)
+		return ProviderSignIn{}, exchangeError(err)
 	}
 	id, err := p.verify(ctx, f, d, token)
 	if err != nil {
-		return Arrival{}, err
+		return ProviderSignIn{}, err
 	}
 	user, err := p.user(ctx, f, id, token)
 	if err != nil {
-		return Arrival{}, err
+		return ProviderSignIn{}, err
 	}
-	return Arrival{User: user, SessionID: sessionID(id), RefreshToken: token.RefreshToken}, nil
+	return ProviderSignIn{User: user, SessionID: sessionID(id), RefreshToken: token.RefreshToken}, nil
 }
 
 // verify checks the ID token of an answer (OpenID Connect Core section
 // 3.1.3.7).
-func (p *Provider) verify(ctx context.Context, f *discovered, d Departure, token *oauth2.Token) (*oidc.IDToken, error) {
+func (p *Provider) verify(ctx context.Context, f *discovered, d ProviderRequest, token *oauth2.Token) (*oidc.IDToken, error) {
 	raw, _ := token.Extra("id_token").(string)
 	if raw == "" {
 		return nil, fmt.Errorf("%w: there is no ID token in it", ErrAnswer)
@@ -359,7 +359,7 @@ func (p *Provider) verify(ctx context.Context, f *discovered, d Departure, token
 		return nil, fmt.Errorf("%w: %s", ErrAnswer, wrong)
 	}
 	if !d.AuthAfter.IsZero() && (more.AuthTime == nil || unix(*more.AuthTime).Before(d.AuthAfter.Add(-clockSkew))) {
-		return nil, fmt.Errorf("%w: auth_time is missing, or from before", ErrNotAnew)
+		return nil, fmt.Errorf("%w: auth_time is missing, or from before", ErrNotReauthenticated)
 	}
 	return id, nil
 }

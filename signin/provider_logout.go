@@ -41,10 +41,10 @@ type Logout struct {
 	Subject string    // the subject that is derived from it
 }
 
-// LoggingOut is a way whose provider says when its sessions are over (OpenID
+// LogoutReceiver is a way whose provider says when its sessions are over (OpenID
 // Connect Back-Channel Logout 1.0).
-type LoggingOut interface {
-	Way
+type LogoutReceiver interface {
+	Method
 
 	// Logout believes a logout token, or says why not: an [ErrAnswer], an
 	// [ErrBusy], or a [DownError]. Whether it was used before is for the caller.
@@ -75,7 +75,7 @@ func (a *audience) UnmarshalJSON(raw []byte) error {
 	return json.Unmarshal(raw, (*[]string)(a))
 }
 
-// Logout implements [LoggingOut].
+// Logout implements [LogoutReceiver].
 func (p *Provider) Logout(ctx context.Context, token string) (Logout, error) {
 	// What anybody can see to be wrong costs neither a signature nor a key.
 	if err := checkLogoutHeader(token); err != nil {

@@ -17,12 +17,12 @@ import (
 // ShortestRecheck is the shortest time between two questions about a session.
 const ShortestRecheck = time.Minute
 
-// Renewal implements [Renewing].
+// Renewal implements [Renewer].
 func (p *Provider) Renewal() (at string, every time.Duration) {
 	return p.o.Issuer + "\x00" + p.o.ClientID, p.o.Recheck
 }
 
-// Renew implements [Renewing]. Of the answer nothing is believed but that there
+// Renew implements [Renewer]. Of the answer nothing is believed but that there
 // is one: what is known of the user is what was known at the sign-in.
 func (p *Provider) Renew(ctx context.Context, token string) (string, error) {
 	f, err := p.discovery(ctx)
@@ -31,7 +31,7 @@ func (p *Provider) Renew(ctx context.Context, token string) (string, error) {
 	}
 	ctx, cancel := context.WithTimeout(oidc.ClientContext(ctx, p.client), finishPatience)
 	defer cancel()
-	next, err := p.config(f, Departure{}).TokenSource(ctx, &oauth2.Token{RefreshToken: token}).Token()
+	next, err := p.config(f, ProviderRequest{}).TokenSource(ctx, &oauth2.Token{RefreshToken: token}).Token()
 	if err != nil {
 		return "", renewError(err)
 	}

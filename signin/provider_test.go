@@ -121,7 +121,7 @@ func TestClass26AnIDTokenThatIsNotForThisSignInIsRefused(t *testing.T) {
 		claims claims
 		token  claims
 		sign   func(f *fakeProvider) func([]byte) string
-		d      Departure
+		d      ProviderRequest
 		want   error // nil: it is taken
 	}{
 		"as it should be":                          {},
@@ -147,8 +147,8 @@ func TestClass26AnIDTokenThatIsNotForThisSignInIsRefused(t *testing.T) {
 		"signed with the client secret":            {want: ErrAnswer, sign: func(f *fakeProvider) func([]byte) string { return hs256(f) }},
 		"not signed":                               {want: ErrAnswer, sign: func(*fakeProvider) func([]byte) string { return unsigned }},
 		"signed with a key that is not published":  {want: ErrAnswer, sign: func(f *fakeProvider) func([]byte) string { return newFakeProvider(f.t).es256 }},
-		"a sign-in from before, where one is anew": {d: anew, claims: claims{"auth_time": now.Add(-2 * time.Minute).Unix()}, want: ErrNotAnew},
-		"an unknown sign-in, where one is anew":    {d: anew, want: ErrNotAnew},
+		"a sign-in from before, where one is anew": {d: anew, claims: claims{"auth_time": now.Add(-2 * time.Minute).Unix()}, want: ErrNotReauthenticated},
+		"an unknown sign-in, where one is anew":    {d: anew, want: ErrNotReauthenticated},
 		"a new sign-in":                            {d: anew, claims: claims{"auth_time": now.Unix()}},
 	} {
 		t.Run(name, func(t *testing.T) {

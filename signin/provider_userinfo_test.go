@@ -37,12 +37,12 @@ func TestAUserinfoEndpointThatFailsCostsAPictureAndNoSignIn(t *testing.T) {
 	core, log := observer.New(zapcore.InfoLevel)
 	f := newFakeProvider(t)
 	now := time.Now()
-	way := f.way(func(o *ProviderOptions) { o.Log, o.Now = zap.New(core), func() time.Time { return now } })
+	method := f.way(func(o *ProviderOptions) { o.Log, o.Now = zap.New(core), func() time.Time { return now } })
 	for range 2 {
 		for name, broken := range brokenUserInfo {
 			f.set(func() { f.claims, f.handle["/userinfo"] = allButPicture(), broken })
 			for range 3 {
-				u, err := way.Finish(t.Context(), fakeDeparture, goodAnswer)
+				u, err := method.Finish(t.Context(), fakeDeparture, goodAnswer)
 				if err != nil || u.Name != "Ann" || u.Email != "ann@acme.example" || len(u.Groups) != 1 || u.Avatar != "" {
 					t.Errorf("%s: %+v, %v", name, u, err)
 				}
@@ -69,11 +69,11 @@ func TestWithoutAClaimThatCountsNobodySignsIn(t *testing.T) {
 			claims := allButPicture()
 			delete(claims, needed)
 			f.claims, f.handle["/userinfo"] = claims, broken
-			way := f.way()
+			method := f.way()
 			if needed == "picture" {
-				way.UseAvatar()
+				method.UseAvatar()
 			}
-			u, err := way.Finish(t.Context(), fakeDeparture, goodAnswer)
+			u, err := method.Finish(t.Context(), fakeDeparture, goodAnswer)
 			down := (*DownError)(nil)
 			if !errors.As(err, &down) && !errors.Is(err, ErrAnswer) {
 				t.Errorf("%s is missing, %s: %+v, %v", needed, name, u, err)

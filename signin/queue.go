@@ -21,10 +21,10 @@ const (
 	longestWait = 10 * time.Second
 )
 
-// A queue is before the comparing of passwords, which keeps a core busy for as
+// A hashLimit is before the comparing of passwords, which keeps a core busy for as
 // long as the hashes were made to. One comparison a core runs at a time, and a
 // bounded number waits.
-type queue struct {
+type hashLimit struct {
 	cores chan struct{}
 
 	// Strangers come to the cores by a door of their own, as few at a time as
@@ -32,25 +32,25 @@ type queue struct {
 	// behind no more of them than that, however many there are.
 	door chan struct{}
 
-	strangers, known chan struct{} // places to wait in
+	unknownDevices, known chan struct{} // places to wait in
 }
 
-func newQueue() queue { return newQueueOf(runtime.GOMAXPROCS(0)) }
+func newHashLimit() hashLimit { return newHashLimitOf(runtime.GOMAXPROCS(0)) }
 
-// newQueueOf is a queue before n of something else than cores.
-func newQueueOf(n int) queue {
-	return queue{
+// newHashLimitOf is a queue before n of something else than cores.
+func newHashLimitOf(n int) hashLimit {
+	return hashLimit{
 		cores: make(chan struct{}, n), door: make(chan struct{}, n),
-		strangers: make(chan struct{}, n*placesPerCore), known: make(chan struct{}, n*placesPerCore),
+		unknownDevices: make(chan struct{}, n*placesPerCore), known: make(chan struct{}, n*placesPerCore),
 	}
 }
 
 // enter waits for a core, which leave gives back. Where there is no place to
 // wait in, or the wait is too long, it returns ErrBusy.
-func (q queue) enter(ctx context.Context, c Credentials) (leave func(), err error) {
+func (q hashLimit) enter(ctx context.Context, c Credentials) (leave func(), err error) {
 	places, door := q.known, (chan struct{})(nil)
 	if !c.Known {
-		places, door = q.strangers, q.door
+		places, door = q.unknownDevices, q.door
 	}
 	select {
 	case places <- struct{}{}:

@@ -40,7 +40,7 @@ func newCrowd(t *testing.T) *crowd {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.hosted.Ways = Ways{c.accounts(Account{Name: "demo", Hash: hash})}
+	c.hosted.Methods = Methods{c.accounts(Account{Name: "demo", Hash: hash})}
 	c.hosted.Limits = AttemptLimits{PerAccount: 1, PerAddress: 10_000, Every: 15 * time.Minute}
 	core, log := observer.New(zapcore.InfoLevel)
 	c.log = log
@@ -146,7 +146,7 @@ func TestClass18ACrowdOfStrangersKeepsNobodyOutOfTheirOwnBrowser(t *testing.T) {
 func TestWhoeverGivesUpLeavesNothingTaken(t *testing.T) {
 	for _, ahead := range []bool{false, true} { // strangers then wait at the door, or at the cores
 		synctest.Test(t, func(t *testing.T) {
-			q := newQueue()
+			q := newHashLimit()
 			var leave []func()
 			for range cap(q.cores) {
 				done, err := q.enter(t.Context(), Credentials{Known: ahead})
@@ -173,8 +173,8 @@ func TestWhoeverGivesUpLeavesNothingTaken(t *testing.T) {
 			for _, done := range leave {
 				done()
 			}
-			if len(q.cores)+len(q.door)+len(q.strangers)+len(q.known) != 0 {
-				t.Errorf("cores %d, door %d, strangers %d, known %d are still taken", len(q.cores), len(q.door), len(q.strangers), len(q.known))
+			if len(q.cores)+len(q.door)+len(q.unknownDevices)+len(q.known) != 0 {
+				t.Errorf("cores %d, door %d, strangers %d, known %d are still taken", len(q.cores), len(q.door), len(q.unknownDevices), len(q.known))
 			}
 		})
 	}

@@ -16,10 +16,10 @@ import (
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
-// Renewing is a way whose provider tells, by a refresh token, whether a user may
+// Renewer is a way whose provider tells, by a refresh token, whether a user may
 // still sign in there.
-type Renewing interface {
-	Way
+type Renewer interface {
+	Method
 
 	// Renewal names who a refresh token is for, so that it is never sent to
 	// anybody else, and says how often a session in use asks. Zero is never.
@@ -56,44 +56,44 @@ const (
 	doubt = 24 * time.Hour
 )
 
-// refreshPurpose is what a refresh token is sealed for.
-func refreshPurpose(way Way, at string) string {
-	return "refresh token of a provider\x00" + way.ID() + "\x00" + at
+// refreshLabel is what a refresh token is sealed for.
+func refreshLabel(method Method, at string) string {
+	return "refresh token of a provider\x00" + method.ID() + "\x00" + at
 }
 
 // Rechecks ask providers, in the background, whether the users of sessions in use
 // may still sign in there. Its fields are set once.
 type Rechecks struct {
-	Server *oauth.Server
-	Ways   Ways
-	Keys   *keys.Ring
-	Log    *zap.Logger
+	Server  *oauth.Server
+	Methods Methods
+	Keys    *keys.Ring
+	Log     *zap.Logger
 
 	due   chan session.Key
 	pause func(try int) // between attempts to store
 
-	waiting seldom.Lines
-	unasked seldom.Kinds // of one provider, or of what is none's fault
+	waiting seldom.Throttle
+	unasked seldom.ByKind // of one provider, or of what is none's fault
 }
 
 // NewRechecks asks nobody until Run. It hears of the sessions of s.
-func NewRechecks(s *oauth.Server, ways Ways, log *zap.Logger) *Rechecks {
+func NewRechecks(s *oauth.Server, methods Methods, log *zap.Logger) *Rechecks {
 	r := &Rechecks{
-		Server: s, Ways: ways, Keys: s.Keys, Log: log, due: make(chan session.Key, maxRechecks),
+		Server: s, Methods: methods, Keys: s.Keys, Log: log, due: make(chan session.Key, maxRechecks),
 		pause: func(try int) { time.Sleep(time.Second << try) },
 	}
-	if slices.ContainsFunc(ways, mayRecheck) {
+	if slices.ContainsFunc(methods, mayRecheck) {
 		s.Sessions.OnRecheck(r.add)
 	}
 	return r
 }
 
 // mayRecheck says whether a way asks its provider, or one may come that does.
-func mayRecheck(way Way) bool {
-	if _, changing := way.(Changing); changing {
+func mayRecheck(method Method) bool {
+	if _, changing := method.(DynamicMethods); changing {
 		return true
 	}
-	renewing, ok := way.(Renewing)
+	renewing, ok := method.(Renewer)
 	if !ok {
 		return false
 	}
@@ -137,9 +137,9 @@ func (r *Rechecks) Run(ctx context.Context) {
 
 // notAsked logs that a check failed. While a provider is away every one does.
 func (r *Rechecks) notAsked(k session.Key, err error) {
-	way, kind := (*wayError)(nil), ""
-	if errors.As(err, &way) {
-		kind = way.id
+	method, kind := (*methodError)(nil), ""
+	if errors.As(err, &method) {
+		kind = method.id
 	}
 	if n := r.unasked.Due(kind, err, r.Server.Now()); n > 0 {
 		r.Log.Warn("a provider could not be asked whether a user may still sign in; it is asked again later",
@@ -147,19 +147,19 @@ func (r *Rechecks) notAsked(k session.Key, err error) {
 	}
 }
 
-// A wayError is a fault of the way with an ID.
-type wayError struct {
+// A methodError is a fault of the way with an ID.
+type methodError struct {
 	id    string
 	cause error
 }
 
-func (e *wayError) Error() string { return "signin " + e.id + ": " + e.cause.Error() }
+func (e *methodError) Error() string { return "signin " + e.id + ": " + e.cause.Error() }
 
-func (e *wayError) Unwrap() error { return e.cause }
+func (e *methodError) Unwrap() error { return e.cause }
 
 // check asks the provider of a session, and ends the session where it must.
 func (r *Rechecks) check(ctx context.Context, k session.Key) error {
-	found, up, err := r.Server.Sessions.Upstream(ctx, k)
+	found, up, err := r.Server.Sessions.ProviderSession(ctx, k)
 	if errors.Is(err, session.ErrNone) {
 		return nil
 	}
@@ -167,17 +167,17 @@ func (r *Rechecks) check(ctx context.Context, k session.Key) error {
 		return err
 	}
 	user := found.User()
-	way := r.Ways.renewing(user.Signin)
-	if way == nil || up.Refresh == "" {
+	method := r.Methods.renewer(user.Signin)
+	if method == nil || up.Refresh == "" {
 		return nil
 	}
-	at, every := way.Renewal()
+	at, every := method.Renewal()
 	if every <= 0 {
 		return nil
 	}
-	token, err := r.Keys.Unseal(ctx, refreshPurpose(way, at), up.Refresh)
+	token, err := r.Keys.Unseal(ctx, refreshLabel(method, at), up.Refresh)
 	if errors.Is(err, keys.ErrSealed) { // of a provider that was there before
-		_, err = r.Server.Sessions.Renew(ctx, k, up.Refresh, session.Upstream{})
+		_, err = r.Server.Sessions.Renew(ctx, k, up.Refresh, session.ProviderSession{})
 	}
 	if err != nil || token == nil {
 		return err
@@ -191,29 +191,29 @@ func (r *Rechecks) check(ctx context.Context, k session.Key) error {
 	if is, err := r.Server.Sessions.Renew(ctx, k, up.Refresh, sent); err != nil || !is {
 		return err
 	}
-	next, err := way.Renew(ctx, string(token))
+	next, err := method.Renew(ctx, string(token))
 	refused := (*RefusedError)(nil)
 	switch {
 	case errors.Is(err, ErrRevoked):
 		return r.revoked(ctx, found, up)
 	case errors.Is(err, ErrNotAsked), errors.As(err, &refused):
 		_, undone := r.Server.Sessions.Renew(ctx, k, up.Refresh, up)
-		return errors.Join(&wayError{way.ID(), err}, undone)
+		return errors.Join(&methodError{method.ID(), err}, undone)
 	case err != nil:
-		return &wayError{way.ID(), err}
+		return &methodError{method.ID(), err}
 	}
 	sealed := up.Refresh
 	if next != string(token) {
-		if sealed, err = r.Keys.Seal(ctx, refreshPurpose(way, at), []byte(next)); err != nil {
+		if sealed, err = r.Keys.Seal(ctx, refreshLabel(method, at), []byte(next)); err != nil {
 			return fmt.Errorf("sealing a refresh token: %w", err)
 		}
 	}
-	return r.store(ctx, k, up.Refresh, session.Upstream{Refresh: sealed, Every: every})
+	return r.store(ctx, k, up.Refresh, session.ProviderSession{Refresh: sealed, Every: every})
 }
 
 // store puts the next refresh token in the place of one that was spent. It tries
 // for a while: without it the next answer would be that it was spent.
-func (r *Rechecks) store(ctx context.Context, k session.Key, old string, next session.Upstream) error {
+func (r *Rechecks) store(ctx context.Context, k session.Key, old string, next session.ProviderSession) error {
 	for try := 0; ; try++ {
 		_, err := r.Server.Sessions.Renew(ctx, k, old, next)
 		if err == nil || try == storeTries {
@@ -226,7 +226,7 @@ func (r *Rechecks) store(ctx context.Context, k session.Key, old string, next se
 // revoked ends a session whose refresh token was refused. If an answer to that
 // token was lost, the provider may have given another for it: nobody is signed out
 // for that, and the refusal counts when it comes again a day later.
-func (r *Rechecks) revoked(ctx context.Context, found *session.Session, up session.Upstream) error {
+func (r *Rechecks) revoked(ctx context.Context, found *session.Session, up session.ProviderSession) error {
 	if up.Sent == 0 || (up.Refused != 0 && r.Server.Now().Sub(time.UnixMilli(up.Refused)) >= doubt) {
 		return r.end(ctx, found, up.Refresh)
 	}
@@ -243,7 +243,7 @@ func (r *Rechecks) revoked(ctx context.Context, found *session.Session, up sessi
 // end ends a session whose refresh token was refused, unless that has another by
 // now.
 func (r *Rechecks) end(ctx context.Context, found *session.Session, refused string) error {
-	_, up, err := r.Server.Sessions.Upstream(ctx, found.Key())
+	_, up, err := r.Server.Sessions.ProviderSession(ctx, found.Key())
 	if errors.Is(err, session.ErrNone) || (err == nil && up.Refresh != refused) {
 		return nil
 	}
@@ -258,8 +258,8 @@ func (r *Rechecks) end(ctx context.Context, found *session.Session, refused stri
 	return nil
 }
 
-// renewing is the way with an ID, nil where there is none that can tell.
-func (ws Ways) renewing(id string) Renewing {
-	way, _ := ws.find(id).(Renewing)
-	return way
+// renewer is the way with an ID, nil where there is none that can tell.
+func (ws Methods) renewer(id string) Renewer {
+	method, _ := ws.find(id).(Renewer)
+	return method
 }

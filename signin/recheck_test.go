@@ -30,7 +30,7 @@ func newAsked(t *testing.T) *asked {
 	t.Helper()
 	a := &asked{atProvider: newAtProvider(t, func(o *ProviderOptions) { o.Recheck = time.Hour })}
 	a.provider.token = map[string]any{"refresh_token": "token 0"}
-	a.rechecks = NewRechecks(a.hosted.Server, a.hosted.Ways, zap.NewNop())
+	a.rechecks = NewRechecks(a.hosted.Server, a.hosted.Methods, zap.NewNop())
 	a.rechecks.pause = func(int) {}
 	return a
 }
@@ -168,11 +168,11 @@ func TestARefusalOfATokenThatWasReplacedMeanwhileEndsNothing(t *testing.T) {
 	f.who(b.session())
 	key := f.key(b)
 	f.answer = func(w http.ResponseWriter, token string) { // as another node would
-		_, up, err := f.hosted.Server.Sessions.Upstream(t.Context(), key)
+		_, up, err := f.hosted.Server.Sessions.ProviderSession(t.Context(), key)
 		if err != nil {
 			t.Error(err)
 		}
-		if ok, err := f.hosted.Server.Sessions.Renew(t.Context(), key, up.Refresh, session.Upstream{Refresh: up.Refresh + "x", Every: up.Every}); !ok || err != nil {
+		if ok, err := f.hosted.Server.Sessions.Renew(t.Context(), key, up.Refresh, session.ProviderSession{Refresh: up.Refresh + "x", Every: up.Every}); !ok || err != nil {
 			t.Error(ok, err)
 		}
 		refuses(http.StatusBadRequest, "invalid_grant")(w, token)
@@ -229,8 +229,8 @@ func TestATokenOfAProviderIsSealedAndGoesToNobodyElse(t *testing.T) {
 	}
 	// The same ID, and another provider.
 	other := newFakeProvider(t)
-	f.use(f.hosted.Ways[0], other.way(func(o *ProviderOptions) { o.Recheck, o.Now = time.Hour, f.clock.Now }))
-	f.rechecks.Ways = f.hosted.Ways
+	f.use(f.hosted.Methods[0], other.way(func(o *ProviderOptions) { o.Recheck, o.Now = time.Hour, f.clock.Now }))
+	f.rechecks.Methods = f.hosted.Methods
 	f.clock.Advance(2 * time.Hour)
 	f.who(b.session())
 	if f.ask() != 1 || other.times("/token") != 0 || len(f.tokens) != 0 || f.who(b.session()) == "" {
@@ -266,7 +266,7 @@ func TestRechecksFinishWhatTheyHaveBegun(t *testing.T) {
 	if told != 1 || f.ask() != 0 {
 		t.Errorf("the other was told %d times", told)
 	}
-	if _, up, err := f.hosted.Server.Sessions.Upstream(t.Context(), f.key(b)); err != nil || up.Asked != f.clock.Now().UnixMilli() {
+	if _, up, err := f.hosted.Server.Sessions.ProviderSession(t.Context(), f.key(b)); err != nil || up.Asked != f.clock.Now().UnixMilli() {
 		t.Error(up.Asked, err)
 	}
 }
@@ -285,15 +285,15 @@ func TestEachProviderThatIsAwayIsNamedInTheLog(t *testing.T) {
 	f := newFixture(t)
 	f.use(away{"acme"}, away{"umbrella"})
 	core, log := observer.New(zap.WarnLevel)
-	r := NewRechecks(f.hosted.Server, f.hosted.Ways, zap.New(core))
+	r := NewRechecks(f.hosted.Server, f.hosted.Methods, zap.New(core))
 	for range 3 { // within a minute
-		for _, way := range f.hosted.Ways {
-			sealed, err := r.Keys.Seal(t.Context(), refreshPurpose(way, way.ID()), []byte("token"))
+		for _, method := range f.hosted.Methods {
+			sealed, err := r.Keys.Seal(t.Context(), refreshLabel(method, method.ID()), []byte("token"))
 			if err != nil {
 				t.Fatal(err)
 			}
 			_, s, err := f.hosted.Server.Sessions.Begin(t.Context(), session.SignIn{
-				User: session.User{Subject: "ann", Signin: way.ID()}, Upstream: session.Upstream{Refresh: sealed, Every: time.Hour},
+				User: session.User{Subject: "ann", Signin: method.ID()}, Upstream: session.ProviderSession{Refresh: sealed, Every: time.Hour},
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -315,7 +315,7 @@ func TestAProviderThatRefusesInFourWaysHasALineOfEach(t *testing.T) {
 		for _, cause := range []error{
 			ErrNotAsked, &RefusedError{Code: "invalid_client"}, &DownError{Cause: fmt.Errorf("renewing: status %d", 500)}, &DownError{Cause: fmt.Errorf("renewing: status %d", 502)},
 		} {
-			a.rechecks.notAsked(session.Key{}, &wayError{"acme", cause})
+			a.rechecks.notAsked(session.Key{}, &methodError{"acme", cause})
 		}
 	}
 	if got := reasons(log.All()); len(got) != 4 {

@@ -9,25 +9,25 @@ import (
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
-// Redirecting is a way that sends the browser to a provider elsewhere, which
+// ProviderMethod is a way that sends the browser to a provider elsewhere, which
 // sends it back to the callback of the way with an answer.
-type Redirecting interface {
-	Way
+type ProviderMethod interface {
+	Method
 
 	// Label is what its button says, and the address of an icon, which may be
 	// empty: see [page.Provider].
 	Label() (name, icon string)
 
 	// Start returns where at the provider the browser goes.
-	Start(ctx context.Context, d Departure) (string, error)
+	Start(ctx context.Context, d ProviderRequest) (string, error)
 
 	// Finish returns who came back, given the query of the callback, in which
 	// the state was checked already. It believes nothing else in it.
-	Finish(ctx context.Context, d Departure, answer url.Values) (session.User, error)
+	Finish(ctx context.Context, d ProviderRequest, answer url.Values) (session.User, error)
 }
 
-// A Departure is what one browser leaves for a provider with.
-type Departure struct {
+// A ProviderRequest is what one browser leaves for a provider with.
+type ProviderRequest struct {
 	State       string // comes back unchanged; Start alone has it
 	RedirectURI string // where it comes back to
 
@@ -52,15 +52,15 @@ var (
 	// ErrAnswer says that the answer is not to be believed.
 	ErrAnswer = errors.New("the answer of the provider is not right")
 
-	// ErrNotAnew says that the user did not prove anew who they are.
-	ErrNotAnew = errors.New("the provider did not ask the user to sign in anew")
+	// ErrNotReauthenticated says that the user did not prove anew who they are.
+	ErrNotReauthenticated = errors.New("the provider did not ask the user to sign in anew")
 )
 
 // A DownError says that a provider does not answer as it should.
 type DownError struct {
 	RetryAfter time.Duration // zero: it is not known when it may
 	Cause      error
-	Way        string // by its ID; may be empty
+	Method     string // by its ID; may be empty
 }
 
 func (e *DownError) Error() string {

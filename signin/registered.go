@@ -37,7 +37,7 @@ func (g *groupReader) registered(said any, subject string) int64 {
 		return seconds
 	}
 	if n := g.lines.Due("registered", err, g.now()); n > 0 {
-		g.log.Warn("when the account of a user was made cannot be read", zap.String("signin", g.way),
+		g.log.Warn("when the account of a user was made cannot be read", zap.String("signin", g.method),
 			zap.String("subject", subject), zap.Error(err), zap.Int("times", n))
 	}
 	return 0

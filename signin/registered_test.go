@@ -49,12 +49,12 @@ func TestAFileOfUsersSaysWhenAccountsWereMade(t *testing.T) {
 func TestAServerOfOnesOwnSaysWhenAccountsWereMade(t *testing.T) {
 	core, log := observer.New(zapcore.WarnLevel)
 	own := newOwnBackend(t)
-	way := own.way("accounts", time.Minute)
-	way.LogTo(zap.New(core))
+	method := own.way("accounts", time.Minute)
+	method.LogTo(zap.New(core))
 	at := time.Date(2019, 4, 27, 12, 41, 2, 0, time.UTC).Unix()
 	for said, want := range map[string]int64{`"2019-04-27T12:41:02Z"`: at, `null`: 0, `""`: 0, `1556368862`: 0, `"long ago"`: 0, `"for ages"`: 0} {
 		own.says(200, `{"user":{"subject":"17","registered":`+said+`}}`)
-		u, err := way.Check(t.Context(), Credentials{Name: "zoe", Password: "hunter2"})
+		u, err := method.Check(t.Context(), Credentials{Name: "zoe", Password: "hunter2"})
 		if err != nil || u.Registered != want {
 			t.Errorf("%s: %d, want %d, %v", said, u.Registered, want, err)
 		}

@@ -16,12 +16,12 @@ const (
 	maxWaitingPerAddress = 32
 )
 
-// arrival is who came back with an answer.
-func (h *Hosted) arrival(r *http.Request, way Redirecting, d Departure, answer url.Values) (Arrival, error) {
-	leave, err := h.returning.enter(r.Context(), way.ID()+" "+attempts.Network(string(h.From(r))), maxPerAddress, maxWaitingPerAddress)
+// callbackTurn is who came back with an answer.
+func (h *Hosted) callbackTurn(r *http.Request, method ProviderMethod, d ProviderRequest, answer url.Values) (ProviderSignIn, error) {
+	leave, err := h.returning.enter(r.Context(), method.ID()+" "+attempts.Network(string(h.From(r))), maxPerAddress, maxWaitingPerAddress)
 	if err != nil {
-		return Arrival{}, err
+		return ProviderSignIn{}, err
 	}
 	defer leave()
-	return arrive(r.Context(), way, d, answer)
+	return finishSession(r.Context(), method, d, answer)
 }

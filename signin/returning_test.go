@@ -101,7 +101,7 @@ func TestOneWayDoesNotKeepAnAddressFromAnother(t *testing.T) {
 
 func TestAnOfficeSignsInAtOnce(t *testing.T) {
 	f, b := newFixture(t), newOwnBackend(t)
-	f.use(f.hosted.Ways[0], b.way("accounts", time.Minute))
+	f.use(f.hosted.Methods[0], b.way("accounts", time.Minute))
 	const people = 3 * maxPerAddress
 	let := make(chan struct{})
 	var asked, beyond atomic.Int32
@@ -174,8 +174,8 @@ func until(t *testing.T, is func() bool) {
 
 func TestClass24OneAddressDoesNotHoldAllPlacesOfABackend(t *testing.T) {
 	f, b := newFixture(t), newOwnBackend(t)
-	way := b.way("accounts", time.Minute)
-	f.use(f.hosted.Ways[0], way)
+	method := b.way("accounts", time.Minute)
+	f.use(f.hosted.Methods[0], method)
 	let := make(chan struct{})
 	goOn := sync.OnceFunc(func() { close(let) })
 	t.Cleanup(goOn)
@@ -201,7 +201,7 @@ func TestClass24OneAddressDoesNotHoldAllPlacesOfABackend(t *testing.T) {
 			}
 		})
 		waiting++
-		until(t, func() bool { return len(way.asking.cores) == waiting })
+		until(t, func() bool { return len(method.asking.cores) == waiting })
 	}
 	for i := range turnsPerAddress() {
 		asks(f.visitor(), "192.0.2.1", fmt.Sprint("colleague ", i))
@@ -229,10 +229,10 @@ func TestClass24OneAddressDoesNotHoldAllPlacesOfABackend(t *testing.T) {
 
 func TestABackendThatHasNoPlaceIsNotOneThatFoundThePasswordWrong(t *testing.T) {
 	f, full, other := newFixture(t), newOwnBackend(t), newOwnBackend(t)
-	way := full.way("full", time.Minute)
-	f.use(way, other.way("other", time.Minute))
-	for range cap(way.asking.strangers) {
-		way.asking.strangers <- struct{}{}
+	method := full.way("full", time.Minute)
+	f.use(method, other.way("other", time.Minute))
+	for range cap(method.asking.unknownDevices) {
+		method.asking.unknownDevices <- struct{}{}
 	}
 	want(t, f.visitor().try("zoe", "x"), http.StatusServiceUnavailable)
 }

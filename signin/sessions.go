@@ -29,7 +29,7 @@ func (h *Hosted) showSessions(w http.ResponseWriter, r *http.Request) {
 		h.failed(w, r, err)
 		return
 	}
-	grants, err := h.Server.LastingGrants(r.Context(), in)
+	grants, err := h.Server.PersistentGrants(r.Context(), in)
 	if err != nil {
 		h.failed(w, r, err)
 		return
@@ -58,7 +58,7 @@ func (h *Hosted) showSessions(w http.ResponseWriter, r *http.Request) {
 	}
 	for _, s := range live {
 		v.List = append(v.List, page.OpenSession{
-			ID: s.ID(), Device: device(s.Agent()), From: s.From(), Begun: s.Begun(), Seen: s.Seen(),
+			ID: s.ID(), Device: deviceName(s.Agent()), From: s.From(), Begun: s.Begun(), Seen: s.Seen(),
 			Here: s.Key() == in.Session.Key(), Seat: slices.Contains(seats, s.Key()),
 		})
 	}
@@ -141,14 +141,14 @@ func (h *Hosted) end(r *http.Request, in oauth.SignedIn) (here bool, err error) 
 
 // ownSessions finds who is signed in, and what the page was opened for. It
 // answers by itself where there is nobody.
-func (h *Hosted) ownSessions(w http.ResponseWriter, r *http.Request) (in oauth.SignedIn, p purpose, ok bool) {
-	in, ok, done := h.signedIn(w, r, purpose{})
+func (h *Hosted) ownSessions(w http.ResponseWriter, r *http.Request) (in oauth.SignedIn, p signInContext, ok bool) {
+	in, ok, done := h.signedIn(w, r, signInContext{})
 	if done {
 		return in, p, false
 	}
 	if r.URL.RawQuery != "" {
 		var refusal *oauth.Error
-		if p, refusal = h.purposeOf(r.Context(), OpenIDPath, r.URL.RawQuery); refusal != nil {
+		if p, refusal = h.contextOf(r.Context(), OpenIDPath, r.URL.RawQuery); refusal != nil {
 			h.refuse(w, r, refusal)
 			return in, p, false
 		}
@@ -162,7 +162,7 @@ func (h *Hosted) ownSessions(w http.ResponseWriter, r *http.Request) (in oauth.S
 	return in, p, true
 }
 
-func signInAddress(p purpose) string {
+func signInAddress(p signInContext) string {
 	if p.request == nil {
 		return SignInPath
 	}

@@ -1,7 +1,7 @@
 // Package signin is the hosted page: where people sign in, are asked for their consent,
 // see who they are, switch user and sign out, and the widget that a popup goes by. It also holds
-// the ways to sign in; local accounts are one, and others can be added from
-// outside by what implements [Way].
+// the sign-in methods; local accounts are one, and others can be added from
+// outside by what implements [Method].
 //
 // Until credentials arrive nothing is stored: a sign-in transaction is a sealed
 // value in the form, bound to one cookie that all tabs of a browser share.
@@ -31,8 +31,8 @@ import (
 // ErrWrong says that user name or password is wrong, and not which.
 var ErrWrong = errors.New("user name or password is wrong")
 
-// A Way is a way to sign in.
-type Way interface {
+// A Method is a sign-in method.
+type Method interface {
 	// ID is the name that the configuration gives it; sessions remember it.
 	ID() string
 
@@ -41,9 +41,9 @@ type Way interface {
 	Current(session.User) (session.User, bool)
 }
 
-// Passwords is a way that checks a name and a password.
-type Passwords interface {
-	Way
+// PasswordMethod is a way that checks a name and a password.
+type PasswordMethod interface {
+	Method
 
 	// Account returns one name for all spellings of a user name, or of an e-mail
 	// address, that may be one account's: attempts are counted by it. Whether there
@@ -78,9 +78,9 @@ func (Credentials) Format(f fmt.State, _ rune) {
 	io.WriteString(f, "[redacted]") //nolint:errcheck // fmt has nowhere to report it
 }
 
-// Named is a way that knows the names of its users.
-type Named interface {
-	Way
+// NameFinder is a way that knows the names of its users.
+type NameFinder interface {
+	Method
 
 	// Find returns the user whose name, or e-mail address, was typed, and whether
 	// there is one. The user's Mark is that of the password of now.
@@ -94,22 +94,22 @@ type Named interface {
 // An Opener is a way that needs more than its configuration. Open is called
 // once, before the first request, with the store of the configuration.
 type Opener interface {
-	Way
+	Method
 	Open(store storage.Store) error
 }
 
 // A Watcher is a way that follows what may change. Watch returns when the
 // context ends.
 type Watcher interface {
-	Way
+	Method
 	Watch(ctx context.Context)
 }
 
-// Ways are all ways of a configuration.
-type Ways []Way
+// Methods are all ways of a configuration.
+type Methods []Method
 
 // Current implements [oauth.Users].
-func (ws Ways) Current(u session.User) (session.User, bool) {
+func (ws Methods) Current(u session.User) (session.User, bool) {
 	w := ws.find(u.Signin)
 	if w == nil {
 		return session.User{}, false
@@ -118,7 +118,7 @@ func (ws Ways) Current(u session.User) (session.User, bool) {
 		return ws.current(u, w)
 	}
 	now, may := w.Current(u)
-	if _, named := w.(Named); may && !named {
+	if _, named := w.(NameFinder); may && !named {
 		if ws.clash(now.Subject, w) != nil { // another user has the subject since
 			return session.User{}, false
 		}
@@ -127,22 +127,22 @@ func (ws Ways) Current(u session.User) (session.User, bool) {
 	return now, may
 }
 
-// counts says whether one may sign in by a way for what a sign-in is for.
-func (p purpose) counts(w Way) bool {
-	ways := p.named()
-	return len(ways) == 0 || slices.Contains(ways, w.ID())
+// allowed says whether one may sign in by a way for what a sign-in is for.
+func (p signInContext) allowed(w Method) bool {
+	methods := p.named()
+	return len(methods) == 0 || slices.Contains(methods, w.ID())
 }
 
-// redirecting are the ways that lead to a provider for p.
-func (ws Ways) redirecting(p purpose) []Redirecting {
-	var list []Redirecting
+// providerMethods are the ways that lead to a provider for p.
+func (ws Methods) providerMethods(p signInContext) []ProviderMethod {
+	var list []ProviderMethod
 	for _, w := range ws {
-		if provider, ok := w.(Redirecting); ok && p.counts(w) {
+		if provider, ok := w.(ProviderMethod); ok && p.allowed(w) {
 			list = append(list, provider)
 		}
 	}
 	for _, id := range p.named() {
-		if provider, ok := ws.changing(id).(Redirecting); ok {
+		if provider, ok := ws.dynamic(id).(ProviderMethod); ok {
 			list = append(list, provider)
 		}
 	}
@@ -150,9 +150,9 @@ func (ws Ways) redirecting(p purpose) []Redirecting {
 }
 
 // taken says whether a name is that of a user of some way.
-func (ws Ways) taken(name string) bool {
-	return slices.ContainsFunc(ws, func(w Way) bool {
-		named, ok := w.(Named)
+func (ws Methods) taken(name string) bool {
+	return slices.ContainsFunc(ws, func(w Method) bool {
+		named, ok := w.(NameFinder)
 		if !ok {
 			return false
 		}
@@ -164,16 +164,16 @@ func (ws Ways) taken(name string) bool {
 // A Hosted answers the paths of the hosted page, all below /sso/. Its fields
 // are set once.
 type Hosted struct {
-	Server *oauth.Server
-	Store  storage.Store
-	Keys   *keys.Ring
-	Ways   Ways
+	Server  *oauth.Server
+	Store   storage.Store
+	Keys    *keys.Ring
+	Methods Methods
 
-	// CommonWays are the IDs of the ways to sign in that count where no
+	// CommonMethods are the IDs of the sign-in methods that count where no
 	// application asked; empty: all do.
-	CommonWays []string
+	CommonMethods []string
 
-	Attempts *attempts.Counts
+	Attempts *attempts.Limiter
 	Limits   AttemptLimits
 	Pages    *page.Pages
 
@@ -200,11 +200,11 @@ type Hosted struct {
 	returning lines // by way and address
 	turns     turns
 
-	notOpened seldom.Lines
+	notOpened seldom.Throttle
 
 	// Of each way there are lines of their own, and of each reason, so that none hides
 	// another's fault.
-	refusedLogouts, lostLogouts, refusedTickets, refusedSubjects, unchecked, notBegun, notFinished, notBelieved, noRefresh seldom.Kinds
+	refusedLogouts, lostLogouts, refusedTickets, refusedSubjects, unchecked, notBegun, notFinished, notBelieved, noRefresh seldom.ByKind
 }
 
 // The paths of the hosted page, below the issuer.
@@ -247,12 +247,12 @@ func (h *Hosted) Endpoint(path string) http.HandlerFunc {
 		return h.methods(func(w http.ResponseWriter, r *http.Request) { h.Pages.ServeAsset(w, r, name) }, nil)
 	}
 	if id, ok := strings.CutPrefix(path, StartPrefix); ok {
-		return h.methods(func(w http.ResponseWriter, r *http.Request) { h.leave(w, r, id) }, nil)
+		return h.methods(func(w http.ResponseWriter, r *http.Request) { h.startAtProvider(w, r, id) }, nil)
 	}
 	if id, ok := strings.CutPrefix(path, CallbackPrefix); ok {
 		return h.unguarded(
-			func(w http.ResponseWriter, r *http.Request) { h.comeBack(w, r, id) },
-			func(w http.ResponseWriter, r *http.Request) { h.comeBackPosted(w, r, id) }, // another site's form, of which it believes nothing
+			func(w http.ResponseWriter, r *http.Request) { h.finishAtCallback(w, r, id) },
+			func(w http.ResponseWriter, r *http.Request) { h.finishPosted(w, r, id) }, // another site's form, of which it believes nothing
 		)
 	}
 	if id, ok := strings.CutPrefix(path, BackchannelPrefix); ok {
@@ -318,7 +318,7 @@ func (h *Hosted) guarded(submit http.HandlerFunc) http.HandlerFunc {
 
 // signedIn checks the session of a request. It answers by itself, and returns
 // false in done, where the store does not.
-func (h *Hosted) signedIn(w http.ResponseWriter, r *http.Request, p purpose) (in oauth.SignedIn, ok, done bool) {
+func (h *Hosted) signedIn(w http.ResponseWriter, r *http.Request, p signInContext) (in oauth.SignedIn, ok, done bool) {
 	cookie, there := h.Session.Value(r)
 	if !there {
 		return oauth.SignedIn{}, false, false
@@ -335,15 +335,15 @@ func (h *Hosted) signedIn(w http.ResponseWriter, r *http.Request, p purpose) (in
 }
 
 // warn logs what strangers can bring about, once a minute of its kind.
-func (h *Hosted) warn(lines *seldom.Lines, r *http.Request, text string, fields ...zap.Field) {
+func (h *Hosted) warn(lines *seldom.Throttle, r *http.Request, text string, fields ...zap.Field) {
 	if n := lines.Due(h.Now()); n > 0 {
 		h.warning(n, r, text, fields...)
 	}
 }
 
 // warnOf is warn where something fails at a way, once a minute of each reason.
-func (h *Hosted) warnOf(kinds *seldom.Kinds, way string, err error, r *http.Request, text string, fields ...zap.Field) {
-	if n := kinds.Due(way, err, h.Now()); n > 0 {
+func (h *Hosted) warnOf(kinds *seldom.ByKind, method string, err error, r *http.Request, text string, fields ...zap.Field) {
+	if n := kinds.Due(method, err, h.Now()); n > 0 {
 		h.warning(n, r, text, append(fields, zap.Error(err))...)
 	}
 }
@@ -369,12 +369,12 @@ func (h *Hosted) NotFound(w http.ResponseWriter, _ *http.Request) { h.Pages.NotF
 
 // failed answers what went wrong on our side. Nobody is signed out for it.
 func (h *Hosted) failed(w http.ResponseWriter, r *http.Request, err error) {
-	h.failedFor(w, r, purpose{}, err)
+	h.failedFor(w, r, signInContext{}, err)
 }
 
 // failedFor is failed where it is known what the sign-in is for: it starts again
 // where it was under way, since an answer of a provider may be spent.
-func (h *Hosted) failedFor(w http.ResponseWriter, r *http.Request, p purpose, err error) {
+func (h *Hosted) failedFor(w http.ResponseWriter, r *http.Request, p signInContext, err error) {
 	h.Log.Error("answering the hosted page", zap.Error(err))
 	retry := page.RetryOf(r)
 	if p.page != "" && p.page != r.URL.Path && (p.request == nil || p.request.Consent != r.URL.Path) {

@@ -31,7 +31,7 @@ func TestClass18SpellingsThatABackendMayFoldAreOneCount(t *testing.T) {
 		"!!!":                {"!!!", "！！！"},
 	} {
 		f, b := newFixture(t), newOwnBackend(t)
-		f.use(f.hosted.Ways[0], b.way("accounts", time.Minute))
+		f.use(f.hosted.Methods[0], b.way("accounts", time.Minute))
 		many := make([]string, 0, 40)
 		for i := range cap(many) {
 			many = append(many, spellings[i%len(spellings)])
@@ -69,7 +69,7 @@ func names(n int) []string {
 
 func TestClass18TheAccountThatABackendNamesHasOneCountUnderAllItsNames(t *testing.T) {
 	f, b := newFixture(t), newOwnBackend(t)
-	f.use(f.hosted.Ways[0], b.way("accounts", time.Minute))
+	f.use(f.hosted.Methods[0], b.way("accounts", time.Minute))
 	b.knowing("17", "right")
 	owner := f.visitor()
 	want(t, owner.try("zoe", "right"), http.StatusOK)

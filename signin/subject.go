@@ -20,10 +20,10 @@ type subjects struct {
 	kind, within string // what subjects are derived of, beside the ID
 }
 
-// OwnSubjects implements [Naming].
+// OwnSubjects implements [SubjectNamer].
 func (s subjects) OwnSubjects() bool { return s.own }
 
-// Derived implements [Naming].
+// Derived implements [SubjectNamer].
 func (s subjects) Derived(id string) string { return deriveSubject(s.kind, s.within+"\x00"+id) }
 
 func (s subjects) of(id string) string {
@@ -33,9 +33,9 @@ func (s subjects) of(id string) string {
 	return s.Derived(id)
 }
 
-// Naming is a way that has an ID for each of its users.
-type Naming interface {
-	Way
+// SubjectNamer is a way that has an ID for each of its users.
+type SubjectNamer interface {
+	Method
 
 	// OwnSubjects says whether that ID is the user's subject. If not, the subject
 	// is derived from it. At most one way of a configuration has own subjects.
@@ -45,11 +45,11 @@ type Naming interface {
 	Derived(id string) string
 }
 
-// naming is the way with an ID, nil where there is none that is [Naming].
-func (ws Ways) naming(id string) Naming {
+// subjectNamer is the way with an ID, nil where there is none that is [SubjectNamer].
+func (ws Methods) subjectNamer(id string) SubjectNamer {
 	for _, w := range ws {
-		if way, ok := w.(Naming); ok && w.ID() == id {
-			return way
+		if method, ok := w.(SubjectNamer); ok && w.ID() == id {
+			return method
 		}
 	}
 	return nil
@@ -113,18 +113,18 @@ func isDerived(subject string) bool {
 // clash says what is wrong with a subject that a way gave beside the other ways: it is
 // not that of a user of this configuration, nor the name or e-mail address of one, by
 // which commands and attempts go; and only one way gives subjects of its own.
-func (ws Ways) clash(subject string, way Way) error {
+func (ws Methods) clash(subject string, method Method) error {
 	if isDerived(subject) {
 		return nil
 	}
 	for _, w := range ws {
-		if w.ID() == way.ID() {
+		if w.ID() == method.ID() {
 			continue
 		}
-		if other, ok := w.(Naming); ok && other.OwnSubjects() {
+		if other, ok := w.(SubjectNamer); ok && other.OwnSubjects() {
 			return errSubjectOwned
 		}
-		named, ok := w.(Named)
+		named, ok := w.(NameFinder)
 		if !ok {
 			continue
 		}
@@ -139,25 +139,25 @@ func (ws Ways) clash(subject string, way Way) error {
 }
 
 // checkOwn says what is wrong with a subject that a way with own subjects gives.
-func (ws Ways) checkOwn(subject string, way Way) error {
+func (ws Methods) checkOwn(subject string, method Method) error {
 	if err := checkOwnSubject(subject); err != nil {
 		return err
 	}
-	return ws.clash(subject, way)
+	return ws.clash(subject, method)
 }
 
 // Apart are the users of these ways, but for those whose subject is the ID of a client
 // that has come since: its own tokens have it for theirs.
-func (ws Ways) Apart(from *oauth.Clients) oauth.Users { return apart{ws, from} }
+func (ws Methods) Apart(from *oauth.Clients) oauth.Users { return apart{ws, from} }
 
 type apart struct {
-	ways Ways
-	from *oauth.Clients
+	methods Methods
+	from    *oauth.Clients
 }
 
 // Current implements [oauth.Users].
 func (a apart) Current(u session.User) (session.User, bool) {
-	now, may := a.ways.Current(u)
+	now, may := a.methods.Current(u)
 	if may && isClient(a.from, now.Subject) {
 		return session.User{}, false
 	}
@@ -172,20 +172,20 @@ func isClient(clients *oauth.Clients, subject string) bool {
 
 // checkSubject refuses the subject that a way gave a user who signs in.
 func (h *Hosted) checkSubject(u session.User) error {
-	way := h.Ways.find(u.Signin)
-	if way == nil || u.Linked != "" {
+	method := h.Methods.find(u.Signin)
+	if method == nil || u.Linked != "" {
 		return nil
 	}
-	if _, named := way.(Named); named {
+	if _, named := method.(NameFinder); named {
 		return nil
 	}
 	if isClient(h.Server.Clients, u.Subject) {
 		return errSubjectClient
 	}
-	if naming, ok := way.(Naming); ok && naming.OwnSubjects() {
-		return h.Ways.checkOwn(u.Subject, way)
+	if naming, ok := method.(SubjectNamer); ok && naming.OwnSubjects() {
+		return h.Methods.checkOwn(u.Subject, method)
 	}
-	return h.Ways.clash(u.Subject, way)
+	return h.Methods.clash(u.Subject, method)
 }
 
 // errSubject says that somebody was refused for their subject.
@@ -208,9 +208,9 @@ func (h *Hosted) admit(r *http.Request, u session.User, client *oauth.Client) *o
 }
 
 // notAdmitted says that an account has an ID that nobody can have here.
-func (h *Hosted) notAdmitted(w http.ResponseWriter, r *http.Request, b browser, way Redirecting, p purpose, user session.User) {
-	name, _ := way.Label()
-	h.otherAccount(w, r, http.StatusForbidden, b, way, p, page.Message{
+func (h *Hosted) notAdmitted(w http.ResponseWriter, r *http.Request, b knownDevice, method ProviderMethod, p signInContext, user session.User) {
+	name, _ := method.Label()
+	h.otherAccount(w, r, http.StatusForbidden, b, method, p, page.Message{
 		Code:  "010-026",
 		Title: "This account cannot be used here",
 		Text:  "At " + name + " you are signed in as " + calledBy(user) + ". The ID of that account belongs to somebody else here, or cannot be used.",
@@ -221,10 +221,10 @@ func (h *Hosted) notAdmitted(w http.ResponseWriter, r *http.Request, b browser, 
 
 // OwnID is what the way whose user somebody is calls them, "" where that is not
 // known. Users of this configuration have no other ID than the subject.
-func (ws Ways) OwnID(u session.User) string {
+func (ws Methods) OwnID(u session.User) string {
 	whose := cmp.Or(u.Linked, u.Signin)
 	for _, w := range ws {
-		if _, named := w.(Named); named && w.ID() == whose {
+		if _, named := w.(NameFinder); named && w.ID() == whose {
 			return u.Subject
 		}
 	}
@@ -234,14 +234,14 @@ func (ws Ways) OwnID(u session.User) string {
 // OtherSubject is the subject under which the same user may have sessions and grants
 // from before their way got own subjects, or since; "" where there is none. An ID that
 // could not be the user's subject now is somebody else's.
-func (ws Ways) OtherSubject(u session.User) string {
-	way := ws.naming(u.Signin)
+func (ws Methods) OtherSubject(u session.User) string {
+	method := ws.subjectNamer(u.Signin)
 	switch {
-	case way == nil || u.Linked != "" || !way.OwnSubjects():
+	case method == nil || u.Linked != "" || !method.OwnSubjects():
 		return ""
 	case !isDerived(u.Subject):
-		return way.Derived(u.Subject)
-	case u.ProviderID != "" && way.Derived(u.ProviderID) == u.Subject && ws.checkOwn(u.ProviderID, way) == nil:
+		return method.Derived(u.Subject)
+	case u.ProviderID != "" && method.Derived(u.ProviderID) == u.Subject && ws.checkOwn(u.ProviderID, method) == nil:
 		return u.ProviderID
 	}
 	return ""

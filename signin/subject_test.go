@@ -46,7 +46,7 @@ func TestClass16AProviderEndsWhatBeganUnderEitherSubject(t *testing.T) {
 		signIn := merged(claims, map[string]any{"preferred_username": "dora"})
 		before := f.signsIn(signIn)
 		f.acme = f.provider.way(owning, func(o *ProviderOptions) { o.Now = f.clock.Now })
-		f.use(f.hosted.Ways[0], f.acme)
+		f.use(f.hosted.Methods[0], f.acme)
 		since := f.signsIn(signIn)
 		if old, now := f.signedIn(before).Subject, f.signedIn(since).Subject; old == now || now != "d|1" {
 			t.Fatalf("the subjects are %s and %s", old, now)
@@ -63,9 +63,9 @@ func TestClass16AProviderEndsWhatBeganUnderEitherSubject(t *testing.T) {
 // another way has its attempts used up.
 func TestClass18ABackendUsesUpNoAttemptsOfALocalUser(t *testing.T) {
 	f, b := newFixture(t), newOwnBackend(t)
-	way := b.way("accounts", time.Minute)
-	way.UseOwnSubjects()
-	f.use(f.hosted.Ways[0], way)
+	method := b.way("accounts", time.Minute)
+	method.UseOwnSubjects()
+	f.use(f.hosted.Methods[0], method)
 	b.says(http.StatusUnauthorized, fmt.Sprintf(`{"error":"wrong","user":{"subject":%q}}`, deriveSubject("local", "demo")))
 	for i := range 20 {
 		f.from = "192.0.2.7"

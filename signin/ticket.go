@@ -44,14 +44,14 @@ func (h *Hosted) giveTicket(w http.ResponseWriter, r *http.Request, id string) {
 		ticketError(w, http.StatusMethodNotAllowed, "invalid_request", "Use POST.")
 		return
 	}
-	found := h.Ways.find(id)
+	found := h.Methods.find(id)
 	if found == nil {
-		ticketError(w, http.StatusNotFound, "invalid_request", "There is no such way to sign in.")
+		ticketError(w, http.StatusNotFound, "invalid_request", "There is no such sign-in method.")
 		return
 	}
-	way, ok := found.(*Trusted)
+	method, ok := found.(*Trusted)
 	if !ok {
-		ticketError(w, http.StatusNotFound, "invalid_request", "This way to sign in gives no tickets.")
+		ticketError(w, http.StatusNotFound, "invalid_request", "This sign-in method gives no tickets.")
 		return
 	}
 	body, err := endpoint.Body(w, r, maxTicketRequest)
@@ -60,7 +60,7 @@ func (h *Hosted) giveTicket(w http.ResponseWriter, r *http.Request, id string) {
 		return
 	}
 	signature := r.Header.Get(signed.Header)
-	if err := h.verifySigned(way.secret, signature, body); err != nil {
+	if err := h.verifySigned(method.secret, signature, body); err != nil {
 		h.warnOf(&h.refusedTickets, id, err, r, "a ticket was refused", zap.String("signin", id))
 		ticketError(w, http.StatusUnauthorized, "invalid_signature", "The request is refused: "+err.Error()+".")
 		return
@@ -70,14 +70,14 @@ func (h *Hosted) giveTicket(w http.ResponseWriter, r *http.Request, id string) {
 		ticketError(w, http.StatusBadRequest, "invalid_request", `Expected {"state":"…","user":{"subject":"…"}}, with the state that the page got.`)
 		return
 	}
-	if err := way.check(q.User); err != nil {
+	if err := method.check(q.User); err != nil {
 		ticketError(w, http.StatusBadRequest, "invalid_request", "The user cannot be used: "+err.Error()+".")
 		return
 	}
-	first, err := way.fresh(r.Context(), signature)
+	first, err := method.fresh(r.Context(), signature)
 	name := ""
 	if err == nil && first {
-		name, err = way.issue(r.Context(), q)
+		name, err = method.issue(r.Context(), q)
 	}
 	switch {
 	case err != nil:

@@ -32,28 +32,28 @@ type transaction struct {
 }
 
 const (
-	transactionPurpose  = "sign-in transaction"
+	transactionLabel    = "sign-in transaction"
 	transactionLifetime = time.Hour
 
-	// maxPurpose bounds, in bytes, the query that the hosted page remembers: a
+	// maxContext bounds, in bytes, the query that the hosted page remembers: a
 	// sealed value has a bound, too. A path of the portal's own, as long as a
 	// gate takes it, fits sealed.
-	maxPurpose = 34 << 10
+	maxContext = 34 << 10
 )
 
-func (h *Hosted) newTransaction(b browser, p purpose, another bool) transaction {
+func (h *Hosted) newTransaction(b knownDevice, p signInContext, another bool) transaction {
 	return transaction{
-		ID: newBrowser().ID, Browser: b.ID, Begun: h.Now().Unix(), Page: p.page, Query: []byte(p.query), Another: another,
+		ID: newDevice().ID, Browser: b.ID, Begun: h.Now().Unix(), Page: p.page, Query: []byte(p.query), Another: another,
 	}
 }
 
 // seal seals a transaction, or one at a provider.
-func seal(ctx context.Context, ring *keys.Ring, purpose string, t any) (string, error) {
+func seal(ctx context.Context, ring *keys.Ring, signInContext string, t any) (string, error) {
 	plain, err := json.Marshal(t)
 	if err != nil {
 		return "", fmt.Errorf("sealing a transaction: %w", err)
 	}
-	sealed, err := ring.Seal(ctx, purpose, plain)
+	sealed, err := ring.Seal(ctx, signInContext, plain)
 	if err != nil {
 		return "", fmt.Errorf("sealing a transaction: %w", err)
 	}
@@ -76,22 +76,22 @@ func (h *Hosted) once(ctx context.Context, t transaction) (bool, error) {
 	return first, nil
 }
 
-// A purpose is what a sign-in is for, as its page and its end need it.
-type purpose struct {
+// A signInContext is what a sign-in is for, as its page and its end need it.
+type signInContext struct {
 	page, query string // of the sign-in page
 
 	request       *Request // nil: no authorization request
 	authorization *oauth.Authorization
 	returnTo      string   // a path on the portal's own origin, or ""
-	ways          []string // without an authorization: the IDs of the ways that count; empty: all do
+	methods       []string // without an authorization: the IDs of the ways that count; empty: all do
 }
 
-// GatePurpose seals, for ReturnParam, the ID of a client whose gate stands on the
+// GateReturnLabel seals, for ReturnParam, the ID of a client whose gate stands on the
 // portal's own origin, and the path there, which begins with a slash.
-const GatePurpose = "return to a gate"
+const GateReturnLabel = "return to a gate"
 
-// ReturnPurpose seals the path alone, as the release before did.
-const ReturnPurpose = "return"
+// ReturnLabel seals the path alone, as the release before did.
+const ReturnLabel = "return"
 
 // The parameters of the sign-in page itself.
 const (
@@ -99,46 +99,46 @@ const (
 	switchParam = "switch" // 1: ask even though somebody is signed in
 )
 
-// purposeOf reads what a sign-in is for from the address of its page.
-func (h *Hosted) purposeOf(ctx context.Context, page, rawQuery string) (purpose, *oauth.Error) {
-	p := purpose{page: page, query: rawQuery, ways: h.CommonWays}
+// contextOf reads what a sign-in is for from the address of its page.
+func (h *Hosted) contextOf(ctx context.Context, page, rawQuery string) (signInContext, *oauth.Error) {
+	p := signInContext{page: page, query: rawQuery, methods: h.CommonMethods}
 	values, err := endpoint.ParseQuery(rawQuery)
 	switch {
 	case err != nil:
-		return purpose{}, &oauth.Error{Kind: oauth.InvalidRequest, Description: "The address is not URL-encoded."}
-	case len(rawQuery) > maxPurpose:
-		return purpose{}, &oauth.Error{Kind: oauth.InvalidRequest, Description: "The address is too long."}
+		return signInContext{}, &oauth.Error{Kind: oauth.InvalidRequest, Description: "The address is not URL-encoded."}
+	case len(rawQuery) > maxContext:
+		return signInContext{}, &oauth.Error{Kind: oauth.InvalidRequest, Description: "The address is too long."}
 	case page != SignInPath || values.Has("client_id"):
 		i := slices.IndexFunc(h.Requests, func(r Request) bool { return r.Page == page })
 		if i < 0 {
-			return purpose{}, &oauth.Error{Kind: oauth.InvalidRequest, Description: "Such requests are not taken here."}
+			return signInContext{}, &oauth.Error{Kind: oauth.InvalidRequest, Description: "Such requests are not taken here."}
 		}
 		authorization, refusal := h.Requests[i].Check(ctx, rawQuery)
 		if refusal != nil {
-			return purpose{}, refusal
+			return signInContext{}, refusal
 		}
 		p.request, p.authorization = &h.Requests[i], authorization
 		return p, nil
 	}
 	if sealed := values.Get(ReturnParam); sealed != "" {
-		plain, err := h.Keys.UnsealAny(ctx, sealed, GatePurpose, ReturnPurpose)
+		plain, err := h.Keys.UnsealAny(ctx, sealed, GateReturnLabel, ReturnLabel)
 		if errors.Is(err, keys.ErrSealed) {
-			return purpose{}, &oauth.Error{Kind: oauth.InvalidRequest, Description: "The address was changed on its way.", Cause: err}
+			return signInContext{}, &oauth.Error{Kind: oauth.InvalidRequest, Description: "The address was changed on its way.", Cause: err}
 		}
 		if err != nil {
-			return purpose{}, &oauth.Error{Kind: oauth.Internal, Description: "Something went wrong.", Cause: err}
+			return signInContext{}, &oauth.Error{Kind: oauth.Internal, Description: "Something went wrong.", Cause: err}
 		}
 		id, path, _ := strings.Cut(string(plain), "/")
 		p.returnTo = "/" + path
 		if client, known := h.Server.Clients.Get(id); known {
-			p.ways = client.Ways
+			p.methods = client.Methods
 		}
 	}
 	return p, nil
 }
 
 // continueURL is where the browser goes when it has a session.
-func (h *Hosted) continueURL(p purpose) string {
+func (h *Hosted) continueURL(p signInContext) string {
 	switch {
 	case p.request != nil:
 		query := p.query
@@ -172,7 +172,7 @@ func without(query, name string) string {
 
 // address is that of the sign-in page for the same purpose, with another to
 // sign in with another account.
-func (p purpose) address(another bool) string {
+func (p signInContext) address(another bool) string {
 	page, query := p.page, p.query
 	if page == "" {
 		page = SignInPath
@@ -193,14 +193,14 @@ func switching(rawQuery string) bool {
 }
 
 // client is the application that asked, nil where none did.
-func (p purpose) client() *oauth.Client {
+func (p signInContext) client() *oauth.Client {
 	if p.authorization == nil {
 		return nil
 	}
 	return p.authorization.Client
 }
 
-func (p purpose) app() string {
+func (p signInContext) app() string {
 	if c := p.client(); c != nil {
 		return c.Name
 	}

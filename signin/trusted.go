@@ -73,7 +73,7 @@ func NewTrusted(o TrustedOptions) (*Trusted, error) {
 		return nil, err
 	}
 	return &Trusted{
-		o: o, url: u, secret: secret, groups: groupReader{way: o.ID, claim: "groups", log: o.Log, now: time.Now},
+		o: o, url: u, secret: secret, groups: groupReader{method: o.ID, claim: "groups", log: o.Log, now: time.Now},
 		subjects: subjects{own: o.OwnSubjects, kind: "way", within: o.ID},
 	}, nil
 }
@@ -93,13 +93,13 @@ func CheckTrustedURL(raw string) error {
 // Format keeps the secret out of whatever prints it.
 func (*Trusted) Format(f fmt.State, verb rune) { signed.Secret{}.Format(f, verb) }
 
-// ID implements [Way].
+// ID implements [Method].
 func (t *Trusted) ID() string { return t.o.ID }
 
-// Current implements [Way]: nobody tells us what became of a user since.
+// Current implements [Method]: nobody tells us what became of a user since.
 func (t *Trusted) Current(u session.User) (session.User, bool) { return u, marked(u, t.o.Mark) }
 
-// Label implements [Redirecting].
+// Label implements [ProviderMethod].
 func (t *Trusted) Label() (name, icon string) { return t.o.Name, t.o.Icon }
 
 // Open implements [Opener]: tickets are kept in the store.
@@ -108,8 +108,8 @@ func (t *Trusted) Open(store storage.Store) error {
 	return nil
 }
 
-// Start implements [Redirecting].
-func (t *Trusted) Start(_ context.Context, d Departure) (string, error) {
+// Start implements [ProviderMethod].
+func (t *Trusted) Start(_ context.Context, d ProviderRequest) (string, error) {
 	query := url.Values{"state": {d.State}}
 	if d.LoginHint != "" {
 		query.Set("login_hint", d.LoginHint)
@@ -180,8 +180,8 @@ func (t *Trusted) fresh(ctx context.Context, signature string) (bool, error) {
 	return first, nil
 }
 
-// Finish implements [Redirecting]: it trades a ticket for its user.
-func (t *Trusted) Finish(ctx context.Context, d Departure, answer url.Values) (session.User, error) {
+// Finish implements [ProviderMethod]: it trades a ticket for its user.
+func (t *Trusted) Finish(ctx context.Context, d ProviderRequest, answer url.Values) (session.User, error) {
 	for name, values := range answer {
 		if len(values) > 1 {
 			return session.User{}, fmt.Errorf("%w: %q is there more than once", ErrAnswer, cut(name))
@@ -207,7 +207,7 @@ func (t *Trusted) Finish(ctx context.Context, d Departure, answer url.Values) (s
 	case kept.State != hashed(answer.Get("state")):
 		return session.User{}, fmt.Errorf("%w: the ticket is for another state", ErrAnswer)
 	case !d.AuthAfter.IsZero() && time.Unix(kept.AuthTime, 0).Before(d.AuthAfter.Add(-clockSkew)):
-		return session.User{}, fmt.Errorf("%w: auth_time is missing, or from before", ErrNotAnew)
+		return session.User{}, fmt.Errorf("%w: auth_time is missing, or from before", ErrNotReauthenticated)
 	}
 	if _, first, err := t.store.Take(ctx, t.key("ticket", name)); err != nil {
 		return session.User{}, fmt.Errorf("taking a ticket: %w", err)

@@ -29,20 +29,20 @@ func newTrustedFixture(t testing.TB) *trustedFixture {
 	if f.secret, err = signed.NewSecret(sharedSecret); err != nil {
 		t.Fatal(err)
 	}
-	f.use(f.hosted.Ways[0], f.trusted("game"), f.trusted("shop"))
+	f.use(f.hosted.Methods[0], f.trusted("game"), f.trusted("shop"))
 	return f
 }
 
 func (f *trustedFixture) trusted(id string) *Trusted {
 	f.t.Helper()
-	way, err := NewTrusted(TrustedOptions{ID: id, Name: "The " + id, URL: "https://www." + id + ".example/sign-in?a=b", Secret: sharedSecret})
+	method, err := NewTrusted(TrustedOptions{ID: id, Name: "The " + id, URL: "https://www." + id + ".example/sign-in?a=b", Secret: sharedSecret})
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	if err := way.Open(f.store); err != nil {
+	if err := method.Open(f.store); err != nil {
 		f.t.Fatal(err)
 	}
-	return way
+	return method
 }
 
 // post sends a request to the portal as a server does, without cookies.
@@ -137,9 +137,9 @@ func mix(back, state string) string {
 
 func TestARaceForATicketHasOneWinner(t *testing.T) {
 	f := newTrustedFixture(t)
-	way := f.hosted.Ways[1].(*Trusted)
+	method := f.hosted.Methods[1].(*Trusted)
 	for range 50 {
-		name, err := way.issue(t.Context(), ticketRequest{State: "s", User: map[string]any{"subject": "17"}})
+		name, err := method.issue(t.Context(), ticketRequest{State: "s", User: map[string]any{"subject": "17"}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -147,7 +147,7 @@ func TestARaceForATicketHasOneWinner(t *testing.T) {
 		var racing sync.WaitGroup
 		for range 8 {
 			racing.Go(func() {
-				if _, err := way.Finish(t.Context(), Departure{}, url.Values{"ticket": {name}, "state": {"s"}}); err == nil {
+				if _, err := method.Finish(t.Context(), ProviderRequest{}, url.Values{"ticket": {name}, "state": {"s"}}); err == nil {
 					won.Add(1)
 				}
 			})
@@ -166,7 +166,7 @@ func (f *trustedFixture) spend(back string) {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	if _, err := f.hosted.Ways[1].(*Trusted).Finish(f.t.Context(), Departure{}, u.Query()); err != nil {
+	if _, err := f.hosted.Methods[1].(*Trusted).Finish(f.t.Context(), ProviderRequest{}, u.Query()); err != nil {
 		f.t.Fatal(err)
 	}
 }
@@ -287,24 +287,24 @@ func TestAStoreThatIsAwayGivesAndTakesNoTicket(t *testing.T) {
 
 func TestAPageOfOnesOwnIsAskedForWhatTheRequestDemands(t *testing.T) {
 	f := newTrustedFixture(t)
-	way := f.hosted.Ways[1].(*Trusted)
+	method := f.hosted.Methods[1].(*Trusted)
 	now := f.clock.Now()
-	for want, d := range map[string]Departure{
+	for want, d := range map[string]ProviderRequest{
 		"state=s":                       {State: "s"},
 		"login_hint=zoe&state=s":        {State: "s", LoginHint: "zoe"},
 		"prompt=select_account&state=s": {State: "s", SelectAccount: true},
 		"prompt=login&state=s":          {State: "s", AuthAfter: now, SelectAccount: true},
 	} {
-		if to, err := way.Start(t.Context(), d); err != nil || to != "https://www.game.example/sign-in?a=b&"+want {
+		if to, err := method.Start(t.Context(), d); err != nil || to != "https://www.game.example/sign-in?a=b&"+want {
 			t.Errorf("%s: %s, %v", want, to, err)
 		}
 	}
 	for authTime, fits := range map[int64]bool{0: false, now.Unix() - 3600: false, now.Unix(): true} {
-		name, err := way.issue(t.Context(), ticketRequest{State: "s", AuthTime: authTime, User: map[string]any{"subject": "17"}})
+		name, err := method.issue(t.Context(), ticketRequest{State: "s", AuthTime: authTime, User: map[string]any{"subject": "17"}})
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = way.Finish(t.Context(), Departure{AuthAfter: now}, url.Values{"ticket": {name}, "state": {"s"}})
+		_, err = method.Finish(t.Context(), ProviderRequest{AuthAfter: now}, url.Values{"ticket": {name}, "state": {"s"}})
 		if (err == nil) != fits {
 			t.Errorf("auth_time %d: %v", authTime, err)
 		}
@@ -326,11 +326,11 @@ func TestATrustedPageIsOneThatKeepsAState(t *testing.T) {
 			t.Errorf("%q: %v", raw, err)
 		}
 	}
-	way, err := NewTrusted(TrustedOptions{ID: "x", URL: "https://a.example", Secret: sharedSecret})
+	method, err := NewTrusted(TrustedOptions{ID: "x", URL: "https://a.example", Secret: sharedSecret})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := fmt.Sprintf("%v %+v %#v %s", way, way, way, way); strings.Contains(got, sharedSecret) {
+	if got := fmt.Sprintf("%v %+v %#v %s", method, method, method, method); strings.Contains(got, sharedSecret) {
 		t.Errorf("it prints as %s", got)
 	}
 	if _, err := NewTrusted(TrustedOptions{ID: "x", URL: "https://a.example", Secret: "short"}); err == nil {

@@ -36,7 +36,7 @@ func (c *crowd) compared(n int) {
 
 func newCrowdOf(t *testing.T, names ...string) *crowd {
 	c := newCrowd(t)
-	hash := c.hosted.Ways[0].(*Local).now.Load().find("demo").hash
+	hash := c.hosted.Methods[0].(*Local).now.Load().find("demo").hash
 	accounts := make([]Account, len(names))
 	for i, name := range names {
 		accounts[i] = Account{Name: name, Hash: hash}

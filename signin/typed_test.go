@@ -31,7 +31,7 @@ func TestATypedNameThatNobodyHasIsInNoLog(t *testing.T) {
 		backend int // its status; 0: there is none
 		status  int
 		body    string
-		what    oauth.What
+		what    oauth.EventType
 	}{
 		"where it is wrong":               {0, http.StatusUnauthorized, "", oauth.SignInFailed},
 		"where a backend finds it wrong":  {401, http.StatusUnauthorized, wrongPassword, oauth.SignInFailed},
@@ -45,7 +45,7 @@ func TestATypedNameThatNobodyHasIsInNoLog(t *testing.T) {
 		if c.backend != 0 {
 			own := newOwnBackend(t)
 			own.says(c.backend, c.body)
-			f.use(f.hosted.Ways[0], own.way("accounts", time.Minute))
+			f.use(f.hosted.Methods[0], own.way("accounts", time.Minute))
 		}
 		switch name {
 		case "beyond the limit":
@@ -95,7 +95,7 @@ func TestTheNameOfAnAccountIsLoggedAsItWasTyped(t *testing.T) {
 			t.Errorf("attempt %d: %q", i+1, got)
 		}
 	}
-	f.use(f.hosted.Ways[0], own.way("accounts", time.Minute))
+	f.use(f.hosted.Methods[0], own.way("accounts", time.Minute))
 	own.says(http.StatusOK, `{"user":{"subject":"17"}}`)
 	known := f.visitor()
 	want(t, known.try("zoe", "right"), http.StatusOK)

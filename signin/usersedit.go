@@ -32,7 +32,7 @@ func CheckEdit(path string, create bool, change func(UsersText) error) error {
 
 // Add adds a user, whose names nobody else has.
 func (u UsersText) Add(r UserRecord) error {
-	all := newDirectory("local")
+	all := newUserIndex("local")
 	records, _ := u.Records()
 	for _, other := range append(records, r) {
 		// What is compared is names alone.

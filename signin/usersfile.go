@@ -43,7 +43,7 @@ var usersKind = linefile.Kind{
 func (l *Local) UseFile(path string, c Comparers, log *zap.Logger) {
 	hashes := map[string]Hash{} // of the version that counts, since reading one takes work
 	l.file = linefile.Follow(usersKind, path, func() linefile.Draft {
-		return &usersDraft{way: l, comparers: c, before: &hashes, all: l.configured.clone(), hashes: map[string]Hash{}}
+		return &usersDraft{method: l, comparers: c, before: &hashes, all: l.configured.clone(), hashes: map[string]Hash{}}
 	}, log)
 }
 
@@ -64,11 +64,11 @@ func (l *Local) Watch(ctx context.Context) {
 
 // usersDraft is a version of the file of users.
 type usersDraft struct {
-	way       *Local
+	method    *Local
 	comparers Comparers
 	before    *map[string]Hash
 	hashes    map[string]Hash
-	all       *directory
+	all       *userIndex
 }
 
 // Add implements [linefile.Draft].
@@ -94,12 +94,12 @@ func (d *usersDraft) Add(line []byte) (known bool, err error) {
 }
 
 // Lost implements [linefile.Draft].
-func (d *usersDraft) Lost() string { return d.all.lacks(d.way.now.Load()) }
+func (d *usersDraft) Lost() string { return d.all.lacks(d.method.now.Load()) }
 
 // Commit implements [linefile.Draft].
 func (d *usersDraft) Commit() {
 	*d.before = d.hashes
-	d.way.now.Store(d.all)
+	d.method.now.Store(d.all)
 }
 
 var subjectUUID = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)

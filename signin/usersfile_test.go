@@ -149,7 +149,7 @@ func TestWhoLeavesTheFileOrIsDisabledIsSignedOut(t *testing.T) {
 				t.Error("she still has her session")
 			}
 			u.want("root", "bob")
-			if taken := (Ways{u.way}).taken("ANN"); taken != (name == "disabled") {
+			if taken := (Methods{u.way}).taken("ANN"); taken != (name == "disabled") {
 				t.Errorf("her name is kept from others: %v", taken)
 			}
 		})

@@ -128,12 +128,12 @@ func TestAFileThatIsNotWholeIsSaidAtTheStart(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		way, err := NewLocal("local", nil)
+		method, err := NewLocal("local", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		way.UseFile(path, Comparers{Bcrypt: u.work.compare}, zap.NewNop())
-		if err := way.Open(nil); (err == nil) != (c.want == "") || (err != nil && !strings.Contains(err.Error(), c.want)) {
+		method.UseFile(path, Comparers{Bcrypt: u.work.compare}, zap.NewNop())
+		if err := method.Open(nil); (err == nil) != (c.want == "") || (err != nil && !strings.Contains(err.Error(), c.want)) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -26,7 +26,7 @@ func TestANameOfAnotherWayWithWhatCannotBeSeenIsNotShown(t *testing.T) {
 	for what, name := range unseen {
 		f := newAtProvider(t, func(*ProviderOptions) {})
 		b := newOwnBackend(t)
-		f.use(f.hosted.Ways[0], f.acme, b.way("accounts", time.Minute))
+		f.use(f.hosted.Methods[0], f.acme, b.way("accounts", time.Minute))
 		for _, email := range []string{"", "eve@example.com", "demo@example.com", "ev\u200be@example.com"} {
 			b.says(http.StatusOK, `{"user":{"subject":"`+name+`","name":"`+name+`","email":"`+email+`","email_verified":true}}`)
 			v := f.visitor()

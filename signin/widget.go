@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	widgetPurpose  = "widget"
+	widgetLabel    = "widget"
 	widgetLifetime = 5 * time.Minute
 )
 
@@ -59,7 +59,7 @@ func (h *Hosted) Widget(ctx context.Context, a *oauth.Authorization, code string
 	if err != nil {
 		return "", fmt.Errorf("sealing a widget: %w", err)
 	}
-	sealed, err := h.Keys.Seal(ctx, widgetPurpose, plain)
+	sealed, err := h.Keys.Seal(ctx, widgetLabel, plain)
 	if err != nil {
 		return "", fmt.Errorf("sealing a widget: %w", err)
 	}
@@ -73,7 +73,7 @@ func (h *Hosted) showWidget(w http.ResponseWriter, r *http.Request) {
 	var v widget
 	query := r.URL.Query()
 	sealed := query.Get("w")
-	plain, err := h.Keys.Unseal(r.Context(), widgetPurpose, sealed)
+	plain, err := h.Keys.Unseal(r.Context(), widgetLabel, sealed)
 	if err != nil && !errors.Is(err, keys.ErrSealed) {
 		h.failed(w, r, err)
 		return
@@ -135,20 +135,20 @@ func (h *Hosted) widgetUsed(w http.ResponseWriter, r *http.Request, code string)
 }
 
 // opener is who is told what becomes of a sign-in in a window of its own.
-func (p purpose) opener() page.Opener {
+func (p signInContext) opener() page.Opener {
 	if p.authorization == nil || !p.authorization.Presentation.Popup {
 		return page.Opener{}
 	}
 	return page.Opener{Origin: p.authorization.Redirect.OriginOfRequested(p.authorization.RedirectURI), State: p.authorization.State}
 }
 
-func (p purpose) widgetOnly() bool {
+func (p signInContext) widgetOnly() bool {
 	return p.authorization != nil && p.authorization.Presentation.WidgetOnly
 }
 
 // message says how a sign-in goes on, or why it does not; in a window of its
 // own its opener hears of it, too.
-func (h *Hosted) message(w http.ResponseWriter, status int, p purpose, m page.Message) {
+func (h *Hosted) message(w http.ResponseWriter, status int, p signInContext, m page.Message) {
 	m.App, m.Opener, m.WidgetOnly = p.app(), p.opener(), p.widgetOnly()
 	m.Code = cmp.Or(m.Code, "0")
 	h.Pages.Message(w, status, m)

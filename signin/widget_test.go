@@ -37,7 +37,7 @@ func TestWidgetOnlyShowsNoBrandOnAnyPageOfTheWay(t *testing.T) {
 		done := b.submit(b.form(wrong), "demo", "demo password")
 		want(t, done, http.StatusOK)
 
-		p, refusal := f.hosted.purposeOf(t.Context(), SignInPath, query)
+		p, refusal := f.hosted.contextOf(t.Context(), SignInPath, query)
 		if refusal != nil {
 			t.Fatal(refusal)
 		}
@@ -136,7 +136,7 @@ func TestAWindowHearsWhetherItsCodeWasRedeemed(t *testing.T) {
 	f := newFixture(t)
 	b := f.visitor()
 	widget := func(code, more string) (asks string) {
-		p, refusal := f.hosted.purposeOf(t.Context(), SignInPath, authorization+more)
+		p, refusal := f.hosted.contextOf(t.Context(), SignInPath, authorization+more)
 		if refusal != nil {
 			t.Fatal(refusal)
 		}

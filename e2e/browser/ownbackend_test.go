@@ -11,11 +11,11 @@ import (
 
 // byStudio is the standard configuration beside a studio's own server, which
 // signs people in by what ways gives of it.
-func byStudio(t *testing.T, ways func(*harness.Caddyfile, *harness.Studio)) (*harness.Caddyfile, *harness.Studio, *harness.Server) {
+func byStudio(t *testing.T, methods func(*harness.Caddyfile, *harness.Studio)) (*harness.Caddyfile, *harness.Studio, *harness.Server) {
 	t.Helper()
 	c := harness.Standard(t, harness.NewBackend(t).Addr)
 	s := harness.NewStudio(t, c.Portal)
-	ways(c, s)
+	methods(c, s)
 	return c, s, harness.Start(t, c.String())
 }
 

@@ -175,7 +175,7 @@ func (p *Provider) Stop() {
 	p.cmd = nil
 }
 
-// Caddyfile is the way to sign in by the provider, with further lines.
+// Caddyfile is the sign-in method by the provider, with further lines.
 func (p *Provider) Caddyfile(id string, lines ...string) string {
 	return fmt.Sprintf("signin oidc %s {\n\tissuer %s\n\tclient_id %s\n\tclient_secret %s\n\t%s\n}\n",
 		id, p.Issuer, ProviderClient, ProviderSecret, strings.Join(lines, "\n\t"))

@@ -142,12 +142,12 @@ func (s *Studio) Asked() []Question {
 	return slices.Clone(s.asked)
 }
 
-// Backend is the way to sign in by its passwords, with further lines.
+// Backend is the sign-in method by its passwords, with further lines.
 func (s *Studio) Backend(lines ...string) string {
 	return fmt.Sprintf("signin backend accounts {\n\turl %s/check\n\tsecret %s\n\t%s\n}\n", s.Origin, StudioSecret, strings.Join(lines, "\n\t"))
 }
 
-// Trusted is the way to sign in by its page.
+// Trusted is the sign-in method by its page.
 func (s *Studio) Trusted() string {
 	return fmt.Sprintf("signin trusted shop {\n\turl %s/sign-in\n\tsecret %s\n\tname \"The shop\"\n}\n", s.Origin, StudioSecret)
 }

@@ -21,7 +21,7 @@ var accounts = map[string]map[string]any{
 
 const callback = "/sso/callback/acme"
 
-// atProvider is a rig beside a provider, which is the only way to sign in where
+// atProvider is a rig beside a provider, which is the only sign-in method where
 // alone is set. It is not started.
 func atProvider(t *testing.T, alone bool) (*rig, *harness.Provider) {
 	t.Helper()

@@ -11,7 +11,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/e2e/harness"
 )
 
-// atStudio is a rig whose only way to sign in is a studio's own page.
+// atStudio is a rig whose only sign-in method is a studio's own page.
 func atStudio(t *testing.T) (*rig, *harness.Studio) {
 	t.Helper()
 	var s *harness.Studio

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// A Face is an API behind a real server.
-type Face struct {
+// A API is an API behind a real server.
+type API struct {
 	URL string
 
 	t       testing.TB
@@ -19,10 +19,10 @@ type Face struct {
 // NotFound answers what is no endpoint.
 const NotFound = "not the API's"
 
-// NewFace serves what endpoint finds by its path, and 404 for the rest, as the
+// NewAPI serves what endpoint finds by its path, and 404 for the rest, as the
 // portal does.
-func NewFace(t testing.TB, endpoint func(path string) http.HandlerFunc) *Face {
-	f := &Face{t: t, handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+func NewAPI(t testing.TB, endpoint func(path string) http.HandlerFunc) *API {
+	f := &API{t: t, handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if answers := endpoint(r.URL.Path); answers != nil {
 			answers(w, r)
 			return
@@ -37,13 +37,13 @@ func NewFace(t testing.TB, endpoint func(path string) http.HandlerFunc) *Face {
 }
 
 // Get asks the server, and follows no redirect. Headers are pairs.
-func (f *Face) Get(path, cookie string, headers ...string) Answer {
+func (f *API) Get(path, cookie string, headers ...string) Answer {
 	f.t.Helper()
 	return f.Send(http.MethodGet, path, "", append(headers, "Cookie", cookie)...)
 }
 
 // Send is Get for any method.
-func (f *Face) Send(method, path, body string, headers ...string) Answer {
+func (f *API) Send(method, path, body string, headers ...string) Answer {
 	f.t.Helper()
 	r := NewRequest(f.t, method, f.URL+path, body)
 	setHeaders(r, headers)
@@ -52,7 +52,7 @@ func (f *Face) Send(method, path, body string, headers ...string) Answer {
 
 // Direct asks without a network, for what no client sends or no server lets
 // through. It may be called in a fuzz target.
-func (f *Face) Direct(method, path, rawQuery, body string, headers ...string) Answer {
+func (f *API) Direct(method, path, rawQuery, body string, headers ...string) Answer {
 	r := httptest.NewRequest(method, path, strings.NewReader(body))
 	r.URL.RawQuery = rawQuery
 	setHeaders(r, headers)
