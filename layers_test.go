@@ -22,19 +22,29 @@ var layers = [][]string{
 	{"cmd/caddy"},
 	{"."},
 	{"caddymodule"},
-	{"storage/memory", "storage/file", "storage/redis", "storage/endings"}, // by name for caddymodule alone
-	{"loginapi", "licenseapi", "oidc", "signin", "gate"},
-	{"endpoint", "page", "signed", "endpoint/endpointtest", "oauth/oauthtest"},
-	{"oauth"},
-	{"keys/keystest"},
-	{"session", "codes", "keys", "attempts", "clock", "seldom"},
-	{"records", "recheck", "linefile", "storage/storagetest", "storage/redistest", "storage/internal"},
-	{"storage", "fileaccess"},
+	{"storage/memory", "storage/file", "storage/redis", "internal/endings"}, // by name for caddymodule alone
+	{"internal/loginapi", "internal/licenseapi", "internal/oidc", "signin", "internal/gate"},
+	{"internal/httpapi", "internal/page", "internal/signedhttp", "internal/httpapi/httpapitest", "internal/oauth/oauthtest"},
+	{"internal/oauth"},
+	{"internal/keys/keystest"},
+	{"session", "codes", "internal/keys", "internal/attemptlimit", "internal/sharedclock", "internal/logthrottle"},
+	{"internal/records", "internal/recheck", "internal/jsonlines", "storage/storagetest", "internal/redistest"},
+	{"internal/storagefeed"},
+	{"storage", "internal/fileaccess"},
 }
 
 // forTests are the folders that tests alone import, wherever those stand. They
 // may use the engines.
-var forTests = []string{"endpoint/endpointtest", "keys/keystest", "oauth/oauthtest", "storage/storagetest", "storage/redistest"}
+var forTests = []string{"internal/httpapi/httpapitest", "internal/keys/keystest", "internal/oauth/oauthtest", "storage/storagetest", "internal/redistest"}
+
+// public are the folders that programs outside this module may import.
+var public = []string{"cmd/caddy", ".", "caddymodule", "session", "codes", "signin", "storage", "storage/memory", "storage/file", "storage/redis", "storage/storagetest"}
+
+// engines are the folders that caddymodule alone knows by name.
+var engines = []string{"storage/memory", "storage/file", "storage/redis", "internal/endings"}
+
+// engineImports are the folders that a storage engine may import.
+var engineImports = []string{"storage", "internal/fileaccess", "internal/storagefeed"}
 
 // inCaddy are the only folders that reach Caddy.
 var inCaddy = []string{"cmd/caddy", ".", "caddymodule"}
@@ -80,9 +90,6 @@ func folder(importPath string) (string, bool) {
 
 // layerOf is the number of a folder's layer, counted from the top.
 func layerOf(folder string) (int, bool) {
-	if strings.HasPrefix(folder, "storage/internal/") {
-		folder = "storage/internal"
-	}
 	i := slices.IndexFunc(layers, func(l []string) bool { return slices.Contains(l, folder) })
 	return i, i >= 0
 }
@@ -94,11 +101,11 @@ func upward(from, to string) string {
 	switch {
 	case !known || !alsoKnown:
 		return fmt.Sprintf("%s imports %s: one of the two stands in no layer; give it one, here and in docs/architecture.md", from, to)
-	case strings.HasPrefix(from, "storage/"):
-		if to != "storage" && to != "fileaccess" && !strings.HasPrefix(to, "storage/internal/") {
-			return fmt.Sprintf("%s imports %s: what is under storage imports storage, storage/internal and fileaccess alone", from, to)
+	case slices.Contains(engines, from) || strings.HasPrefix(from, "storage/"):
+		if !slices.Contains(engineImports, to) {
+			return fmt.Sprintf("%s imports %s: a storage engine imports only %s", from, to, strings.Join(engineImports, ", "))
 		}
-	case strings.HasPrefix(to, "storage/") && from != "caddymodule":
+	case slices.Contains(engines, to) && from != "caddymodule":
 		return fmt.Sprintf("%s imports %s: only caddymodule knows the engines by name", from, to)
 	case above == below:
 		return fmt.Sprintf("%s imports %s, which stands beside it", from, to)
@@ -123,7 +130,7 @@ func TestAPackageImportsOnlyWhatStandsBelowIt(t *testing.T) {
 			to, ours := folder(imported)
 			testing := slices.Contains(forTests, from)
 			switch {
-			case !ours || testing && strings.HasPrefix(to, "storage/"):
+			case !ours || testing && slices.Contains(engines, to):
 				continue
 			case !testing && slices.Contains(forTests, to):
 				t.Errorf("%s imports %s, which is for tests", from, to)
@@ -135,7 +142,7 @@ func TestAPackageImportsOnlyWhatStandsBelowIt(t *testing.T) {
 	}
 	for _, layer := range layers {
 		for _, folder := range layer {
-			if !seen[folder] && folder != "storage/internal" {
+			if !seen[folder] {
 				t.Errorf("%s is in the picture, but not in the module", folder)
 			}
 		}
@@ -151,12 +158,22 @@ func TestTestsImportNothingFromAbove(t *testing.T) {
 		}
 		for _, imported := range slices.Concat(p.TestImports, p.XTestImports) {
 			to, ours := folder(imported)
-			if !ours || to == from || to == "storage" || strings.HasPrefix(to, "storage/") || slices.Contains(forTests, to) {
+			if !ours || to == from || to == "storage" || slices.Contains(engines, to) || slices.Contains(forTests, to) {
 				continue
 			}
 			if wrong := upward(from, to); wrong != "" {
 				t.Errorf("a test of %s", wrong)
 			}
+		}
+	}
+}
+
+// What is public can no longer change freely, so each public folder is a decision.
+func TestPublicFoldersAreThoseThatOthersHaveToImport(t *testing.T) {
+	for importPath := range list(t) {
+		from, ours := folder(importPath)
+		if ours && !strings.HasPrefix(from, "internal/") && !slices.Contains(public, from) {
+			t.Errorf("%s is public: move it below internal, or name it here and in docs/architecture.md", from)
 		}
 	}
 }
@@ -193,7 +210,7 @@ func TestOnlyTheTopReachesCaddy(t *testing.T) {
 
 func TestPageNeedsTheStandardLibraryAlone(t *testing.T) {
 	packages := list(t)
-	for _, imported := range packages[module+"/page"].Imports {
+	for _, imported := range packages[module+"/internal/page"].Imports {
 		if !packages[imported].Standard {
 			t.Errorf("page imports %s", imported)
 		}
@@ -207,12 +224,14 @@ func TestThePictureNamesEveryFolder(t *testing.T) {
 	}
 	for _, layer := range layers {
 		for _, folder := range layer {
-			name, _, _ := strings.Cut(folder, "/")
-			switch folder {
-			case ".":
+			name := folder
+			switch {
+			case folder == ".":
 				name = "sso.go"
-			case "cmd/caddy":
-				name = folder
+			case slices.Contains(engines, folder) && strings.HasPrefix(folder, "storage/"):
+				name = "storage"
+			case slices.Contains(forTests, folder):
+				continue
 			}
 			if !regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(name) + `(/|\s)`).Match(text) {
 				t.Errorf("docs/architecture.md does not say what %s is for", name)

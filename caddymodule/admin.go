@@ -12,8 +12,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
-	"github.com/caddy-sso/caddy-sso/endpoint"
-	"github.com/caddy-sso/caddy-sso/oauth"
+	"github.com/caddy-sso/caddy-sso/internal/httpapi"
+	"github.com/caddy-sso/caddy-sso/internal/oauth"
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
@@ -200,7 +200,7 @@ func searchUser(w http.ResponseWriter, c *appRuntime, name string, before ended)
 
 // withRuntime runs f over the store of the configuration that is active.
 func withRuntime(w http.ResponseWriter, r *http.Request, method string, f func(*appRuntime) error) error {
-	endpoint.LimitBodyTime(w, r)
+	httpapi.LimitBodyTime(w, r)
 	if r.Method != method {
 		w.Header().Set("Allow", method)
 		return adminError(http.StatusMethodNotAllowed, fmt.Errorf("method not allowed; use %s", method))

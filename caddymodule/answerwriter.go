@@ -8,7 +8,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
-	"github.com/caddy-sso/caddy-sso/gate"
+	"github.com/caddy-sso/caddy-sso/internal/gate"
 )
 
 // private returns the writer for the answer to a request that passed: one that

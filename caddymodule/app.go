@@ -18,10 +18,10 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
-	"github.com/caddy-sso/caddy-sso/keys"
-	"github.com/caddy-sso/caddy-sso/oauth"
-	"github.com/caddy-sso/caddy-sso/page"
-	"github.com/caddy-sso/caddy-sso/seldom"
+	"github.com/caddy-sso/caddy-sso/internal/keys"
+	"github.com/caddy-sso/caddy-sso/internal/logthrottle"
+	"github.com/caddy-sso/caddy-sso/internal/oauth"
+	"github.com/caddy-sso/caddy-sso/internal/page"
 	"github.com/caddy-sso/caddy-sso/session"
 	"github.com/caddy-sso/caddy-sso/signin"
 )
@@ -77,8 +77,8 @@ type App struct {
 
 	scrubbed []*caddyhttp.Server // whose routes delete identity headers
 
-	storeLog *zap.Logger   // the store says once that it went, and once that it came
-	failures seldom.ByKind // lines about what does not work, of the app and its handlers
+	storeLog *zap.Logger        // the store says once that it went, and once that it came
+	failures logthrottle.ByKind // lines about what does not work, of the app and its handlers
 
 	opening sync.Mutex
 	closed  bool        // guarded by opening

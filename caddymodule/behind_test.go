@@ -10,9 +10,9 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
-	"github.com/caddy-sso/caddy-sso/clock"
-	"github.com/caddy-sso/caddy-sso/oauth"
-	"github.com/caddy-sso/caddy-sso/page"
+	"github.com/caddy-sso/caddy-sso/internal/oauth"
+	"github.com/caddy-sso/caddy-sso/internal/page"
+	"github.com/caddy-sso/caddy-sso/internal/sharedclock"
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
@@ -43,7 +43,7 @@ func TestWhatStandsBehindThePortalGetsNoSessionCookie(t *testing.T) {
 type closedEngine struct{ Engine }
 
 func (closedEngine) Identity() string { return "closed" }
-func (closedEngine) Open(*zap.Logger, *clock.Clock) (storage.Store, error) {
+func (closedEngine) Open(*zap.Logger, *sharedclock.Clock) (storage.Store, error) {
 	return nil, errors.New("closed")
 }
 

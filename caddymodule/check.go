@@ -20,10 +20,10 @@ import (
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 
-	"github.com/caddy-sso/caddy-sso/endpoint"
-	"github.com/caddy-sso/caddy-sso/loginapi"
-	"github.com/caddy-sso/caddy-sso/oauth"
-	"github.com/caddy-sso/caddy-sso/oidc"
+	"github.com/caddy-sso/caddy-sso/internal/httpapi"
+	"github.com/caddy-sso/caddy-sso/internal/loginapi"
+	"github.com/caddy-sso/caddy-sso/internal/oauth"
+	"github.com/caddy-sso/caddy-sso/internal/oidc"
 	"github.com/caddy-sso/caddy-sso/signin"
 )
 
@@ -53,9 +53,9 @@ func printableText(text string) string {
 // and addresses are logged. Nothing is issued, stored or used up.
 func (adminAPI) checkRequest(w http.ResponseWriter, r *http.Request) error {
 	return withRuntime(w, r, http.MethodPost, func(c *appRuntime) error {
-		raw, err := endpoint.Body(w, r, endpoint.MaxQuery+1024)
+		raw, err := httpapi.Body(w, r, httpapi.MaxQuery+1024)
 		if err != nil {
-			return adminError(endpoint.BodyStatus(err), errors.New("the URL could not be read, or is too long"))
+			return adminError(httpapi.BodyStatus(err), errors.New("the URL could not be read, or is too long"))
 		}
 		u, err := url.Parse(strings.TrimSpace(string(raw)))
 		if err != nil {
@@ -75,7 +75,7 @@ func (c *appRuntime) check(ctx context.Context, u *url.URL) (*requestCheck, erro
 	if u.Host != "" && oauth.OriginOf(u) != c.server.Issuer {
 		check.say("The URL is of %s, and the issuer is %s: requests come to this portal only where both are the same.", oauth.OriginOf(u), c.server.Issuer)
 	}
-	switch endpoint.CanonicalPath(u.Path) {
+	switch httpapi.CanonicalPath(u.Path) {
 	case "/api/oauth2/auth", signin.SignInPath:
 		c.checkLogin(check, u.RawQuery, false)
 	case "/api/oauth2/sso":

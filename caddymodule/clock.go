@@ -8,8 +8,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
-	"github.com/caddy-sso/caddy-sso/clock"
-	"github.com/caddy-sso/caddy-sso/seldom"
+	"github.com/caddy-sso/caddy-sso/internal/logthrottle"
+	"github.com/caddy-sso/caddy-sso/internal/sharedclock"
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
@@ -27,22 +27,22 @@ func (s *state) storeTime() func(context.Context) (time.Time, error) {
 
 // clockReports are what an operator is told of the clocks, once a minute of each
 // kind. The clock outlives the configuration, whose log may be closed by then.
-type clockReports struct{ apart, far, jumped, unknown seldom.Throttle }
+type clockReports struct{ apart, far, jumped, unknown logthrottle.Throttle }
 
-func (r *clockReports) report(s clock.Status) {
-	warn := func(lines *seldom.Throttle, text string, fields ...zap.Field) {
+func (r *clockReports) report(s sharedclock.Status) {
+	warn := func(lines *logthrottle.Throttle, text string, fields ...zap.Field) {
 		if n := lines.Due(time.Now()); n > 0 {
 			caddy.Log().Named("sso").Warn(text, append(fields, zap.Int("times", n))...)
 		}
 	}
 	if s.Asked && !s.Followed {
 		warn(&r.far, "the clock of this node and that of the storage are too far apart for sign-ins that begin at one node and end at another; set both by NTP",
-			zap.Duration("ahead_of_storage", s.Difference), zap.Duration("at_most", clock.MaxDifference))
-	} else if s.Asked && s.Difference.Abs() >= clock.Notable {
+			zap.Duration("ahead_of_storage", s.Difference), zap.Duration("at_most", sharedclock.MaxDifference))
+	} else if s.Asked && s.Difference.Abs() >= sharedclock.Notable {
 		warn(&r.apart, "the clock of this node and that of the storage are apart, and the one of the storage counts; set both by NTP",
 			zap.Duration("ahead_of_storage", s.Difference))
 	}
-	if s.Jump.Abs() >= clock.Notable {
+	if s.Jump.Abs() >= sharedclock.Notable {
 		warn(&r.jumped, "a clock has jumped, and counts only if it stays so for half a minute", zap.Duration("by", s.Jump))
 	}
 	if s.Problem != "" && !s.Asked {
@@ -51,7 +51,7 @@ func (r *clockReports) report(s clock.Status) {
 }
 
 // clockText is what caddy sso storage status says of the clocks.
-func clockText(s clock.Status) string {
+func clockText(s sharedclock.Status) string {
 	text := "no other than that of this node"
 	if s.Asked {
 		by, direction := s.Difference.Round(time.Millisecond), "ahead of"
@@ -60,7 +60,7 @@ func clockText(s clock.Status) string {
 		}
 		text = fmt.Sprintf("%s %s that of the storage, which counts", by.Abs(), direction)
 		if !s.Followed {
-			text = fmt.Sprintf("%s %s that of the storage: more than %s, so each node goes by its own", by.Abs(), direction, clock.MaxDifference)
+			text = fmt.Sprintf("%s %s that of the storage: more than %s, so each node goes by its own", by.Abs(), direction, sharedclock.MaxDifference)
 		}
 	}
 	if s.Jump != 0 {

@@ -5,7 +5,7 @@ import (
 	"net/url"
 	"slices"
 
-	"github.com/caddy-sso/caddy-sso/gate"
+	"github.com/caddy-sso/caddy-sso/internal/gate"
 )
 
 // checkClients refuses gates of several clients on one site: the first answers

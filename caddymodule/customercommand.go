@@ -13,14 +13,14 @@ import (
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 
-	"github.com/caddy-sso/caddy-sso/linefile"
+	"github.com/caddy-sso/caddy-sso/internal/jsonlines"
 )
 
 // customerSecretVariable keeps a client secret out of the arguments, which other users
 // of the machine can see.
 const customerSecretVariable = "SSO_CLIENT_SECRET" //nolint:gosec // a name
 
-type customersText = linefile.Text[customerRecord]
+type customersText = jsonlines.Text[customerRecord]
 
 func customerCommand() *cobra.Command {
 	customer := &cobra.Command{Use: "customer", Short: "Edits a file of customers"}

@@ -11,8 +11,8 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/caddy-sso/caddy-sso/linefile"
-	"github.com/caddy-sso/caddy-sso/oauth"
+	"github.com/caddy-sso/caddy-sso/internal/jsonlines"
+	"github.com/caddy-sso/caddy-sso/internal/oauth"
 	"github.com/caddy-sso/caddy-sso/signin"
 )
 
@@ -43,7 +43,7 @@ type customerProvider struct {
 const maxCustomerProviders = 16
 
 // customersKind is what a file of customers is.
-var customersKind = linefile.Kind{
+var customersKind = jsonlines.Kind{
 	One: "customer", Many: "customers",
 	Example:  `{"code":"acme","products":["demo"],"providers":[{"id":"acme","issuer":"https://login.acme.example","client_id":"…","client_secret":"{env.ACME_SECRET}"}]}`,
 	Create:   "caddy sso license customer add <code>",
@@ -51,7 +51,7 @@ var customersKind = linefile.Kind{
 }
 
 // customersFormat is how a file of customers is edited.
-var customersFormat = linefile.Format[customerRecord]{Kind: customersKind, Parse: parseCustomer}
+var customersFormat = jsonlines.Format[customerRecord]{Kind: customersKind, Parse: parseCustomer}
 
 // parseCustomer reads a line, as far as it can be checked without the Caddyfile and
 // without secrets. No error of it holds a part of a secret.
@@ -132,7 +132,7 @@ func parseCustomerProvider(code string, raw json.RawMessage) (customerProvider, 
 			Method string `json:"method"`
 			SigninOIDC
 		}
-		if err = linefile.DecodeStrictly(raw, &s); err != nil {
+		if err = jsonlines.DecodeStrictly(raw, &s); err != nil {
 			break
 		}
 		s.mark = customerMark(code, "oidc", s.Issuer, s.ClientID)
@@ -147,7 +147,7 @@ func parseCustomerProvider(code string, raw json.RawMessage) (customerProvider, 
 			Method string `json:"method"`
 			SigninTrusted
 		}
-		if err = linefile.DecodeStrictly(raw, &s); err != nil {
+		if err = jsonlines.DecodeStrictly(raw, &s); err != nil {
 			break
 		}
 		s.mark = customerMark(code, "trusted", s.URL, "")

@@ -10,8 +10,8 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/caddy-sso/caddy-sso/linefile"
-	"github.com/caddy-sso/caddy-sso/oauth"
+	"github.com/caddy-sso/caddy-sso/internal/jsonlines"
+	"github.com/caddy-sso/caddy-sso/internal/oauth"
 	"github.com/caddy-sso/caddy-sso/session"
 	"github.com/caddy-sso/caddy-sso/signin"
 	"github.com/caddy-sso/caddy-sso/storage"
@@ -22,7 +22,7 @@ import (
 // configuration stays.
 type customers struct {
 	app   *App
-	file  *linefile.File
+	file  *jsonlines.File
 	log   *zap.Logger
 	store storage.Store // from Open on
 	now   atomic.Pointer[customerSet]
@@ -57,7 +57,7 @@ func newCustomerSet() *customerSet {
 func newCustomers(a *App, path string) *customers {
 	c := &customers{app: a, log: a.log.Named("license")}
 	c.now.Store(newCustomerSet())
-	c.file = linefile.Follow(customersKind, path, func() linefile.Draft {
+	c.file = jsonlines.Follow(customersKind, path, func() jsonlines.Draft {
 		return &customersDraft{customers: c, before: c.now.Load(), set: newCustomerSet()}
 	}, c.log)
 	return c
@@ -111,7 +111,7 @@ type customersDraft struct {
 	notes       []error // what is wrong, and costs no line
 }
 
-// Add implements [linefile.Draft].
+// Add implements [jsonlines.Draft].
 func (d *customersDraft) Add(line []byte) (known bool, err error) {
 	r, err := parseCustomer(line)
 	if err != nil {
@@ -231,7 +231,7 @@ func (d *customersDraft) method(code string, p customerProvider) (customerMethod
 	return customerMethod{Method: made, whose: code, text: p.text, sum: sum}, err
 }
 
-// Lost implements [linefile.Draft].
+// Lost implements [jsonlines.Draft].
 func (d *customersDraft) Lost() string {
 	for folded, code := range d.before.codes {
 		if _, there := d.set.codes[folded]; !there {
@@ -241,7 +241,7 @@ func (d *customersDraft) Lost() string {
 	return ""
 }
 
-// Commit implements [linefile.Draft].
+// Commit implements [jsonlines.Draft].
 func (d *customersDraft) Commit() {
 	d.now.Store(d.set)
 	for id, method := range d.before.methods {
@@ -250,7 +250,7 @@ func (d *customersDraft) Commit() {
 		}
 	}
 	for i, note := range d.notes {
-		if i == linefile.MaxProblems {
+		if i == jsonlines.MaxProblems {
 			d.log.Warn("more of the file of customers is wrong", zap.Int("times", len(d.notes)-i))
 			break
 		}

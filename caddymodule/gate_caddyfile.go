@@ -9,8 +9,8 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
-	"github.com/caddy-sso/caddy-sso/gate"
-	"github.com/caddy-sso/caddy-sso/oauth"
+	"github.com/caddy-sso/caddy-sso/internal/gate"
+	"github.com/caddy-sso/caddy-sso/internal/oauth"
 )
 
 // parseGate reads the directive. Its matcher becomes part of the handler, since

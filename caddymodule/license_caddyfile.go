@@ -10,9 +10,9 @@ import (
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
-	"github.com/caddy-sso/caddy-sso/licenseapi"
-	"github.com/caddy-sso/caddy-sso/oauth"
-	"github.com/caddy-sso/caddy-sso/signed"
+	"github.com/caddy-sso/caddy-sso/internal/licenseapi"
+	"github.com/caddy-sso/caddy-sso/internal/oauth"
+	"github.com/caddy-sso/caddy-sso/internal/signedhttp"
 )
 
 // A named is what an option names that another one defines, and its line.
@@ -279,7 +279,7 @@ func (p *ProductConfig) unmarshalProvision(d *caddyfile.Dispenser) error {
 	if !d.AllArgs(&p.Provision.URL, &p.Provision.Secret) {
 		return d.Err("expected: provision <url> <secret>")
 	}
-	if err := signed.CheckURL(p.Provision.URL); err != nil {
+	if err := signedhttp.CheckURL(p.Provision.URL); err != nil {
 		return d.Errf("provision: %v", err)
 	}
 	if err := checkWrittenSecret(p.Provision.Secret); err != nil {

@@ -20,7 +20,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
-	"github.com/caddy-sso/caddy-sso/licenseapi"
+	"github.com/caddy-sso/caddy-sso/internal/licenseapi"
 )
 
 const (

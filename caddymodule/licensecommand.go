@@ -13,8 +13,8 @@ import (
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 
-	"github.com/caddy-sso/caddy-sso/licenseapi"
-	"github.com/caddy-sso/caddy-sso/oauth"
+	"github.com/caddy-sso/caddy-sso/internal/licenseapi"
+	"github.com/caddy-sso/caddy-sso/internal/oauth"
 )
 
 // licenseLink is the answer of GET /sso/license/url.

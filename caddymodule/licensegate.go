@@ -9,9 +9,9 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
-	"github.com/caddy-sso/caddy-sso/endpoint"
-	"github.com/caddy-sso/caddy-sso/gate"
-	"github.com/caddy-sso/caddy-sso/licenseapi"
+	"github.com/caddy-sso/caddy-sso/internal/gate"
+	"github.com/caddy-sso/caddy-sso/internal/httpapi"
+	"github.com/caddy-sso/caddy-sso/internal/licenseapi"
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
@@ -88,7 +88,7 @@ func (g *Gate) serveLicense(w http.ResponseWriter, r *http.Request, next caddyht
 	if !ok {
 		return nil
 	}
-	endpoint.UnlimitBodyTime(w, r)
+	httpapi.UnlimitBodyTime(w, r)
 	defer pass.Release()
 	identify(pass.Request, pass.User)
 	if err := next.ServeHTTP(g.private(w, pass), pass.Request); !errors.Is(err, session.ErrEnded) {

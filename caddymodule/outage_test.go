@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-sso/caddy-sso/internal/redistest"
 	"github.com/caddy-sso/caddy-sso/storage"
-	"github.com/caddy-sso/caddy-sso/storage/redistest"
 )
 
 // A configuration that is loaded while Redis is away has the keys of the one

@@ -12,14 +12,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddy-sso/caddy-sso/signed"
+	"github.com/caddy-sso/caddy-sso/internal/signedhttp"
 )
 
 const ownSecret = "0123456789abcdef"
 
-func ownSigner(t *testing.T) signed.Secret {
+func ownSigner(t *testing.T) signedhttp.Secret {
 	t.Helper()
-	secret, err := signed.NewSecret(ownSecret)
+	secret, err := signedhttp.NewSecret(ownSecret)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,7 +32,7 @@ func TestAUserOfABackendOfOnesOwnIsThroughTheGate(t *testing.T) {
 	backend := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		if err == nil {
-			err = ownSigner(t).Verify(r.Header.Get(signed.Header), body, time.Now(), time.Minute)
+			err = ownSigner(t).Verify(r.Header.Get(signedhttp.Header), body, time.Now(), time.Minute)
 		}
 		var asked struct{ Username, Password, Address string }
 		if err != nil || json.Unmarshal(body, &asked) != nil || asked.Address == "" {

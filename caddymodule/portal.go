@@ -15,11 +15,11 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
-	"github.com/caddy-sso/caddy-sso/endpoint"
-	"github.com/caddy-sso/caddy-sso/licenseapi"
-	"github.com/caddy-sso/caddy-sso/loginapi"
-	"github.com/caddy-sso/caddy-sso/oauth"
-	"github.com/caddy-sso/caddy-sso/oidc"
+	"github.com/caddy-sso/caddy-sso/internal/httpapi"
+	"github.com/caddy-sso/caddy-sso/internal/licenseapi"
+	"github.com/caddy-sso/caddy-sso/internal/loginapi"
+	"github.com/caddy-sso/caddy-sso/internal/oauth"
+	"github.com/caddy-sso/caddy-sso/internal/oidc"
 	"github.com/caddy-sso/caddy-sso/session"
 	"github.com/caddy-sso/caddy-sso/signin"
 )
@@ -68,7 +68,7 @@ func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhtt
 	if err != nil {
 		return p.closed(w, r, next, err)
 	}
-	own := endpoint.Canonical(r)
+	own := httpapi.Canonical(r)
 	path := own.URL.Path
 	serve := apis.login.Endpoint(path)
 	if serve == nil && core.license != nil {
@@ -85,7 +85,7 @@ func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhtt
 		return p.handOn(w, r, own, next)
 	}
 	defer core.release()
-	endpoint.LimitBodyTime(w, r)
+	httpapi.LimitBodyTime(w, r)
 	serve(w, own)
 	return nil
 }
@@ -96,10 +96,10 @@ func (p *Portal) closed(w http.ResponseWriter, r *http.Request, next caddyhttp.H
 	login := &loginapi.API{Pages: p.app.pages, Log: p.log}
 	standard := &oidc.API{Pages: p.app.pages, Log: p.log}
 	hosted := &signin.Hosted{Pages: p.app.pages, Log: p.log}
-	own := endpoint.Canonical(r)
+	own := httpapi.Canonical(r)
 	path := own.URL.Path
 	license := &licenseapi.API{Log: p.log}
-	endpoint.LimitBodyTime(w, r)
+	httpapi.LimitBodyTime(w, r)
 	switch serve := hosted.Endpoint(path); {
 	case p.app.License != nil && license.Endpoint(path) != nil:
 		license.Unavailable(w, err)
@@ -108,7 +108,7 @@ func (p *Portal) closed(w http.ResponseWriter, r *http.Request, next caddyhttp.H
 	case standard.Endpoint(path) != nil:
 		standard.Unavailable(w, own, err)
 	case serve == nil:
-		endpoint.UnlimitBodyTime(w, r)
+		httpapi.UnlimitBodyTime(w, r)
 		return p.handOn(w, r, own, next)
 	case strings.HasPrefix(path, signin.AssetPrefix): // the page below needs them
 		serve(w, own)

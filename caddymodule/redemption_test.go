@@ -8,8 +8,8 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/caddy-sso/caddy-sso/oauth"
-	"github.com/caddy-sso/caddy-sso/storage/redistest"
+	"github.com/caddy-sso/caddy-sso/internal/oauth"
+	"github.com/caddy-sso/caddy-sso/internal/redistest"
 )
 
 // redeemers are clients whose codes are redeemed by several at once: one that

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caddy-sso/caddy-sso/storage/redistest"
+	"github.com/caddy-sso/caddy-sso/internal/redistest"
 )
 
 const redisKey = "{\nstorage_key 0123456789abcdef0123456789abcdef\n}"

@@ -11,7 +11,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
-	"github.com/caddy-sso/caddy-sso/clock"
+	"github.com/caddy-sso/caddy-sso/internal/sharedclock"
 )
 
 // A reload with another policy changes the policy, and nothing else.
@@ -183,7 +183,7 @@ func TestACircleOfLinksEnds(t *testing.T) {
 	if err := s.Provision(caddy.Context{}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Open(nil, clock.New(clock.Options{})); err == nil {
+	if _, err := s.Open(nil, sharedclock.New(sharedclock.Options{})); err == nil {
 		t.Errorf("%s was opened", s.Identity())
 	}
 }

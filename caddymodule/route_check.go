@@ -9,8 +9,8 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
-	"github.com/caddy-sso/caddy-sso/gate"
-	"github.com/caddy-sso/caddy-sso/oauth"
+	"github.com/caddy-sso/caddy-sso/internal/gate"
+	"github.com/caddy-sso/caddy-sso/internal/oauth"
 )
 
 // placement is where gates stand among the handlers of all sites.

@@ -7,7 +7,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
-	"github.com/caddy-sso/caddy-sso/gate"
+	"github.com/caddy-sso/caddy-sso/internal/gate"
 )
 
 // A warning is said once, whichever of several gates it is about.

@@ -11,18 +11,18 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
-	"github.com/caddy-sso/caddy-sso/attempts"
-	"github.com/caddy-sso/caddy-sso/clock"
 	"github.com/caddy-sso/caddy-sso/codes"
-	"github.com/caddy-sso/caddy-sso/keys"
-	"github.com/caddy-sso/caddy-sso/licenseapi"
-	"github.com/caddy-sso/caddy-sso/oauth"
-	"github.com/caddy-sso/caddy-sso/records"
-	"github.com/caddy-sso/caddy-sso/seldom"
+	"github.com/caddy-sso/caddy-sso/internal/attemptlimit"
+	"github.com/caddy-sso/caddy-sso/internal/endings"
+	"github.com/caddy-sso/caddy-sso/internal/keys"
+	"github.com/caddy-sso/caddy-sso/internal/licenseapi"
+	"github.com/caddy-sso/caddy-sso/internal/logthrottle"
+	"github.com/caddy-sso/caddy-sso/internal/oauth"
+	"github.com/caddy-sso/caddy-sso/internal/records"
+	"github.com/caddy-sso/caddy-sso/internal/sharedclock"
 	"github.com/caddy-sso/caddy-sso/session"
 	"github.com/caddy-sso/caddy-sso/signin"
 	"github.com/caddy-sso/caddy-sso/storage"
-	"github.com/caddy-sso/caddy-sso/storage/endings"
 )
 
 var errUnavailable = storage.ErrUnavailable
@@ -37,7 +37,7 @@ var poolMutex sync.Mutex
 
 // A state is one store and what is kept in memory over it.
 type state struct {
-	clock    *clock.Clock
+	clock    *sharedclock.Clock
 	stop     context.CancelFunc // ends what compares the clocks
 	store    storage.Store
 	engine   storage.Store // what store is over, or the same
@@ -45,10 +45,10 @@ type state struct {
 	verified *oauth.VerifiedCache
 	searches *oauth.Searches
 	codes    *codes.Codes
-	attempts *attempts.Limiter
-	secrets  *attempts.Limiter // a count of its own, since a wrong secret costs next to nothing
-	allowed  *attempts.Limiter // what users are given; a count of its own, too
-	keys     keys.Memory       // where the store keeps the signing keys, too
+	attempts *attemptlimit.Limiter
+	secrets  *attemptlimit.Limiter // a count of its own, since a wrong secret costs next to nothing
+	allowed  *attemptlimit.Limiter // what users are given; a count of its own, too
+	keys     keys.Memory           // where the store keeps the signing keys, too
 }
 
 // Destruct implements caddy.Destructor.
@@ -119,7 +119,7 @@ func (a *App) runtime() (*appRuntime, error) {
 }
 
 func (a *App) newState() (*state, error) {
-	clk := clock.New(clock.Options{Wall: wallClock, Report: new(clockReports).report})
+	clk := sharedclock.New(sharedclock.Options{Wall: wallClock, Report: new(clockReports).report})
 	store, err := a.engine.Open(a.storeLog, clk)
 	if err != nil {
 		return nil, err
@@ -138,12 +138,12 @@ func (a *App) newState() (*state, error) {
 		clock:    clk,
 		store:    store,
 		engine:   engine,
-		cache:    session.NewCache(store, session.CacheOptions{Capacity: a.Session.Cache, Now: clk.Now, Logger: logStored(new(seldom.ByKind))}),
+		cache:    session.NewCache(store, session.CacheOptions{Capacity: a.Session.Cache, Now: clk.Now, Logger: logStored(new(logthrottle.ByKind))}),
 		verified: oauth.NewVerifiedCache(store, oauth.VerifiedOptions{Now: clk.Now}),
 		searches: oauth.NewSearches(func() *zap.Logger { return caddy.Log().Named("sso") }),
-		attempts: attempts.New(),
-		secrets:  attempts.New(),
-		allowed:  attempts.New(),
+		attempts: attemptlimit.New(),
+		secrets:  attemptlimit.New(),
+		allowed:  attemptlimit.New(),
 	}
 	if a.engine.Shared() {
 		s.codes = codes.NewStored(store, codes.Options{Now: clk.Now})
@@ -158,7 +158,7 @@ func (a *App) newState() (*state, error) {
 
 // logStored writes what went wrong with something in the store. It outlives the
 // configuration, whose log may be closed by then.
-func logStored(failures *seldom.ByKind) func(what string, err error) {
+func logStored(failures *logthrottle.ByKind) func(what string, err error) {
 	return func(what string, err error) {
 		failures.Logger(caddy.Log().Named("sso")).Warn("storage", zap.String("record", what), zap.Error(err))
 	}

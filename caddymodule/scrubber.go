@@ -8,7 +8,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
-	"github.com/caddy-sso/caddy-sso/gate"
+	"github.com/caddy-sso/caddy-sso/internal/gate"
 )
 
 // A scrubber deletes identity headers from every request for hosts that have a

@@ -11,9 +11,9 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
-	"github.com/caddy-sso/caddy-sso/keys"
+	"github.com/caddy-sso/caddy-sso/internal/keys"
+	"github.com/caddy-sso/caddy-sso/internal/redistest"
 	"github.com/caddy-sso/caddy-sso/storage/redis"
-	"github.com/caddy-sso/caddy-sso/storage/redistest"
 )
 
 // A secret of 40 characters is long enough for every setting.

@@ -9,8 +9,8 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"go.uber.org/zap"
 
-	"github.com/caddy-sso/caddy-sso/oauth"
-	"github.com/caddy-sso/caddy-sso/signed"
+	"github.com/caddy-sso/caddy-sso/internal/oauth"
+	"github.com/caddy-sso/caddy-sso/internal/signedhttp"
 	"github.com/caddy-sso/caddy-sso/signin"
 )
 
@@ -97,7 +97,7 @@ func (s *SigninBackend) backend(secret string) (*signin.Backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	server, err := signed.NewClient(s.URL, secret, time.Duration(timeout), wallClock)
+	server, err := signedhttp.NewClient(s.URL, secret, time.Duration(timeout), wallClock)
 	if err != nil {
 		return nil, err
 	}
@@ -148,7 +148,7 @@ func (s *SigninBackend) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	}
 	s.ID = d.Val()
 	err := parseOptions(d, map[string]func() error{
-		"url":     func() error { return checkedArg(d, &s.URL, signed.CheckURL) },
+		"url":     func() error { return checkedArg(d, &s.URL, signedhttp.CheckURL) },
 		"secret":  func() error { return secretOption(d, &s.Secret) },
 		"timeout": func() error { return duration(d, &s.Timeout) },
 		"name":    func() error { return textArg(d, &s.Name) },

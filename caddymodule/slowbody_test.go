@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddy-sso/caddy-sso/endpoint"
+	"github.com/caddy-sso/caddy-sso/internal/httpapi"
 )
 
 // slowWorld runs everything that reads a body, and returns a licensed gate.
@@ -141,7 +141,7 @@ func overHTTP2() *http.Client {
 // One test for all, at once, since each waits out the patience.
 func TestClass24ABodyThatDoesNotArriveHoldsNoConnection(t *testing.T) {
 	w, licensedSite := slowWorld(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 2*endpoint.BodyTimeout)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*httpapi.BodyTimeout)
 	defer cancel()
 	var all sync.WaitGroup
 	for _, s := range slowRequests(w, licensedSite) {
@@ -171,7 +171,7 @@ func (w *world) uploadsSlowly(name string, client *http.Client, licensedSite str
 	reader, writer := io.Pipe()
 	go func() {
 		io.WriteString(writer, "begin") //nolint:errcheck // the answer tells
-		time.Sleep(endpoint.BodyTimeout + time.Second)
+		time.Sleep(httpapi.BodyTimeout + time.Second)
 		io.WriteString(writer, " end") //nolint:errcheck // the answer tells
 		writer.Close()
 	}()
@@ -195,7 +195,7 @@ func (w *world) uploadsSlowly(name string, client *http.Client, licensedSite str
 func (w *world) comesBackLater(name string, client *http.Client) {
 	for later := range 2 {
 		if later > 0 {
-			time.Sleep(endpoint.BodyTimeout + time.Second)
+			time.Sleep(httpapi.BodyTimeout + time.Second)
 		}
 		resp, err := client.Post("http://"+w.portal+"/api/oauth2/token", "application/x-www-form-urlencoded", strings.NewReader("grant_type=x&client_id=1"))
 		if err != nil {
@@ -224,7 +224,7 @@ func TestClass24TheServersOwnBoundOfBodiesHolds(t *testing.T) {
 		handler: upstream,
 		sites:   "http://" + open + " {\n@closed path /closed\nsso_gate @closed {\nclient 1\n}\n" + upstream + "\n}\n",
 	})
-	ctx, cancel := context.WithTimeout(t.Context(), endpoint.BodyTimeout)
+	ctx, cancel := context.WithTimeout(t.Context(), httpapi.BodyTimeout)
 	defer cancel()
 	var all sync.WaitGroup
 	for _, s := range []slow{

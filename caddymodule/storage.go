@@ -10,8 +10,8 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"go.uber.org/zap"
 
-	"github.com/caddy-sso/caddy-sso/clock"
-	"github.com/caddy-sso/caddy-sso/keys"
+	"github.com/caddy-sso/caddy-sso/internal/keys"
+	"github.com/caddy-sso/caddy-sso/internal/sharedclock"
 	"github.com/caddy-sso/caddy-sso/session"
 	"github.com/caddy-sso/caddy-sso/storage"
 	"github.com/caddy-sso/caddy-sso/storage/file"
@@ -31,7 +31,7 @@ type Engine interface {
 
 	// Open opens the store. What it keeps for a time counts that by the clock, and
 	// so does not go before its time where that of the machine has jumped.
-	Open(*zap.Logger, *clock.Clock) (storage.Store, error)
+	Open(*zap.Logger, *sharedclock.Clock) (storage.Store, error)
 
 	// Shared says whether other nodes use the same store.
 	Shared() bool
@@ -60,7 +60,7 @@ func (*StorageMemory) CaddyModule() caddy.ModuleInfo {
 func (*StorageMemory) Identity() string { return "memory" }
 
 // Open implements Engine.
-func (s *StorageMemory) Open(_ *zap.Logger, clk *clock.Clock) (storage.Store, error) {
+func (s *StorageMemory) Open(_ *zap.Logger, clk *sharedclock.Clock) (storage.Store, error) {
 	return memory.New(memory.Options{Capacity: s.Capacity, Now: clk.Now, Seekable: session.Seekable()}), nil
 }
 
@@ -133,7 +133,7 @@ func resolve(path string, links int) string {
 }
 
 // Open implements Engine.
-func (s *StorageFile) Open(_ *zap.Logger, clk *clock.Clock) (storage.Store, error) {
+func (s *StorageFile) Open(_ *zap.Logger, clk *sharedclock.Clock) (storage.Store, error) {
 	store, err := file.Open(s.Path, file.Options{Now: clk.Now, Damaged: logDamaged})
 	if err != nil {
 		return nil, fmt.Errorf("storage file %s: %w", s.Path, err)

@@ -17,15 +17,15 @@ import (
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 
-	"github.com/caddy-sso/caddy-sso/clock"
-	"github.com/caddy-sso/caddy-sso/recheck"
+	"github.com/caddy-sso/caddy-sso/internal/recheck"
+	"github.com/caddy-sso/caddy-sso/internal/sharedclock"
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
 // storageStatus is the answer of GET /sso/storage.
 type storageStatus struct {
-	Engine string       `json:"engine"`
-	Clock  clock.Status `json:"clock"`
+	Engine string             `json:"engine"`
+	Clock  sharedclock.Status `json:"clock"`
 	storage.Status
 
 	// What interruptions of the storage came to, for sessions and tokens that this

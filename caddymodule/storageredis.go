@@ -10,9 +10,9 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"go.uber.org/zap"
 
-	"github.com/caddy-sso/caddy-sso/clock"
-	"github.com/caddy-sso/caddy-sso/keys"
-	"github.com/caddy-sso/caddy-sso/seldom"
+	"github.com/caddy-sso/caddy-sso/internal/keys"
+	"github.com/caddy-sso/caddy-sso/internal/logthrottle"
+	"github.com/caddy-sso/caddy-sso/internal/sharedclock"
 	"github.com/caddy-sso/caddy-sso/storage"
 	"github.com/caddy-sso/caddy-sso/storage/redis"
 )
@@ -137,7 +137,7 @@ func (s *StorageRedis) Identity() string {
 }
 
 // Open implements Engine.
-func (s *StorageRedis) Open(log *zap.Logger, _ *clock.Clock) (storage.Store, error) {
+func (s *StorageRedis) Open(log *zap.Logger, _ *sharedclock.Clock) (storage.Store, error) {
 	o := s.options
 	o.Logger = log.Named("redis")
 	o.Unconfirmed = new(unconfirmed).ending
@@ -145,7 +145,7 @@ func (s *StorageRedis) Open(log *zap.Logger, _ *clock.Clock) (storage.Store, err
 }
 
 // unconfirmed are the endings that too few replicas confirmed.
-type unconfirmed struct{ lines seldom.Throttle }
+type unconfirmed struct{ lines logthrottle.Throttle }
 
 // ending writes that there was one. The store outlives the configuration, whose
 // log may be closed by then.

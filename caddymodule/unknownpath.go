@@ -6,11 +6,11 @@ import (
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
-	"github.com/caddy-sso/caddy-sso/endpoint"
-	"github.com/caddy-sso/caddy-sso/gate"
-	"github.com/caddy-sso/caddy-sso/loginapi"
-	"github.com/caddy-sso/caddy-sso/oauth"
-	"github.com/caddy-sso/caddy-sso/oidc"
+	"github.com/caddy-sso/caddy-sso/internal/gate"
+	"github.com/caddy-sso/caddy-sso/internal/httpapi"
+	"github.com/caddy-sso/caddy-sso/internal/loginapi"
+	"github.com/caddy-sso/caddy-sso/internal/oauth"
+	"github.com/caddy-sso/caddy-sso/internal/oidc"
 	"github.com/caddy-sso/caddy-sso/signin"
 )
 
@@ -22,7 +22,7 @@ func (p *Portal) handOn(w http.ResponseWriter, r, own *http.Request, next caddyh
 		return nil
 	}
 	identify(r, nil)
-	unknown := p.unknown(endpoint.SingleSlashes(r.URL.Path)) // which a handler behind may change
+	unknown := p.unknown(httpapi.SingleSlashes(r.URL.Path)) // which a handler behind may change
 	if unknown == nil {
 		return handledError(w, r, next.ServeHTTP(w, r), p.log)
 	}
@@ -35,7 +35,7 @@ func (p *Portal) handOn(w http.ResponseWriter, r, own *http.Request, next caddyh
 	for _, name := range []string{"Content-Length", "Content-Encoding"} { // of what was made of nothing
 		w.Header().Del(name)
 	}
-	endpoint.LimitBodyTime(w, r)
+	httpapi.LimitBodyTime(w, r)
 	unknown(w, own)
 	return nil
 }

@@ -10,7 +10,7 @@ import (
 
 	"github.com/caddyserver/certmagic"
 
-	"github.com/caddy-sso/caddy-sso/keys"
+	"github.com/caddy-sso/caddy-sso/internal/keys"
 )
 
 // caddyVault keeps signing keys in Caddy's own storage, where its certificates

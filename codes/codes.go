@@ -33,7 +33,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/caddy-sso/caddy-sso/records"
+	"github.com/caddy-sso/caddy-sso/internal/records"
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 

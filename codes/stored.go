@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/caddy-sso/caddy-sso/records"
+	"github.com/caddy-sso/caddy-sso/internal/records"
 )
 
 func codeKey(id codeID) string  { return "code:" + hex.EncodeToString(id[:]) }

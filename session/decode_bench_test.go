@@ -3,7 +3,7 @@ package session
 import (
 	"testing"
 
-	"github.com/caddy-sso/caddy-sso/records"
+	"github.com/caddy-sso/caddy-sso/internal/records"
 )
 
 func BenchmarkDecode(b *testing.B) {

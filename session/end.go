@@ -7,7 +7,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/caddy-sso/caddy-sso/records"
+	"github.com/caddy-sso/caddy-sso/internal/records"
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 

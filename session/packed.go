@@ -5,7 +5,7 @@ import (
 	"net/netip"
 	"strings"
 
-	"github.com/caddy-sso/caddy-sso/records"
+	"github.com/caddy-sso/caddy-sso/internal/records"
 )
 
 // packed is a session in format 2: a record with shorter names and numbers. An any

@@ -3,7 +3,7 @@ package session
 import (
 	"time"
 
-	"github.com/caddy-sso/caddy-sso/records"
+	"github.com/caddy-sso/caddy-sso/internal/records"
 )
 
 const (

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"time"
 
-	"github.com/caddy-sso/caddy-sso/records"
+	"github.com/caddy-sso/caddy-sso/internal/records"
 )
 
 // An entry names what a cache holds: a session, or a site session.

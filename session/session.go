@@ -28,7 +28,7 @@ import (
 	"time"
 	"unique"
 
-	"github.com/caddy-sso/caddy-sso/records"
+	"github.com/caddy-sso/caddy-sso/internal/records"
 )
 
 var (

@@ -8,7 +8,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/caddy-sso/caddy-sso/records"
+	"github.com/caddy-sso/caddy-sso/internal/records"
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 

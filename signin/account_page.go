@@ -3,7 +3,7 @@ package signin
 import (
 	"net/http"
 
-	"github.com/caddy-sso/caddy-sso/page"
+	"github.com/caddy-sso/caddy-sso/internal/page"
 )
 
 // showAccount says who is signed in.

@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddy-sso/caddy-sso/attempts"
-	"github.com/caddy-sso/caddy-sso/oauth"
+	"github.com/caddy-sso/caddy-sso/internal/attemptlimit"
+	"github.com/caddy-sso/caddy-sso/internal/oauth"
 )
 
 // Each sign-in leaves a mark that it was finished, so one account may not sign in
@@ -37,7 +37,7 @@ func TestClass35SignInsOfOneUserAreBounded(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newOutsideFixture(t)
-			f.hosted.Server.Allowance = attempts.New()
+			f.hosted.Server.Allowance = attemptlimit.New()
 			for i := range most {
 				if status, _, body := signIn(f); status != http.StatusOK {
 					t.Fatalf("after %d: %d %s", i, status, body)

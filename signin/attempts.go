@@ -3,7 +3,7 @@ package signin
 import (
 	"time"
 
-	"github.com/caddy-sso/caddy-sso/attempts"
+	"github.com/caddy-sso/caddy-sso/internal/attemptlimit"
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
@@ -30,33 +30,33 @@ type attempt struct {
 func (who attempt) known() bool { return who.browser != "" }
 
 // begin takes part in each count that an attempt falls under, as
-// [attempts.Limiter.Begin] says.
-func (l AttemptLimits) begin(counts *attempts.Limiter, now time.Time, who attempt) (done func(now time.Time, failed bool), wait time.Duration) {
-	network := attempts.Network(who.address)
-	address := attempts.Limit{Key: "address " + network, N: l.PerAddress, Every: l.Every}
+// [attemptlimit.Limiter.Begin] says.
+func (l AttemptLimits) begin(counts *attemptlimit.Limiter, now time.Time, who attempt) (done func(now time.Time, failed bool), wait time.Duration) {
+	network := attemptlimit.Network(who.address)
+	address := attemptlimit.Limit{Key: "address " + network, N: l.PerAddress, Every: l.Every}
 	if who.known() {
 		// Strangers at its address cannot keep it out. Those who know as much can,
 		// or an address could guess with as many cookies as it collected.
 		address.CountsOnly = true
 		return counts.Begin(now,
-			attempts.Limit{Key: "known at " + network, N: l.PerAddress, Every: l.Every},
+			attemptlimit.Limit{Key: "known at " + network, N: l.PerAddress, Every: l.Every},
 			l.account("known at "+network+" "+who.account), l.account("browser "+who.browser+" "+who.account), address)
 	}
 	// The address comes first: one that has used up its attempts makes no more
 	// buckets for names, by which it could push out those of others.
-	limits := []attempts.Limit{address}
+	limits := []attemptlimit.Limit{address}
 	for _, name := range who.names {
 		// Half for each, since an account has two names: its e-mail address is one.
 		// A count of both would tell that they are of one account.
-		limits = append(limits, attempts.Limit{Key: "name " + name, N: max(l.PerAccount/2, 1), Every: l.Every})
+		limits = append(limits, attemptlimit.Limit{Key: "name " + name, N: max(l.PerAccount/2, 1), Every: l.Every})
 	}
 	return counts.Begin(now, limits...)
 }
 
 // late counts an attempt at an account once it is known whose it is, as
-// [attempts.Limiter.Made] says. The browser is empty for one that does not know the
+// [attemptlimit.Limiter.Made] says. The browser is empty for one that does not know the
 // account.
-func (l AttemptLimits) late(counts *attempts.Limiter, now time.Time, u session.User, browser string, failed bool) (wait time.Duration) {
+func (l AttemptLimits) late(counts *attemptlimit.Limiter, now time.Time, u session.User, browser string, failed bool) (wait time.Duration) {
 	limit := l.account("account " + u.Signin + " " + u.Subject)
 	if browser != "" {
 		limit = l.account("browser " + browser + " " + knownAs(u))
@@ -64,6 +64,6 @@ func (l AttemptLimits) late(counts *attempts.Limiter, now time.Time, u session.U
 	return counts.Made(now, limit, failed)
 }
 
-func (l AttemptLimits) account(key string) attempts.Limit {
-	return attempts.Limit{Key: key, N: l.PerAccount, Every: l.Every}
+func (l AttemptLimits) account(key string) attemptlimit.Limit {
+	return attemptlimit.Limit{Key: key, N: l.PerAccount, Every: l.Every}
 }

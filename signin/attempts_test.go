@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddy-sso/caddy-sso/attempts"
-	"github.com/caddy-sso/caddy-sso/oauth"
+	"github.com/caddy-sso/caddy-sso/internal/attemptlimit"
+	"github.com/caddy-sso/caddy-sso/internal/oauth"
 )
 
 // guess sends wrong passwords from a browser that nobody knows.
@@ -139,7 +139,7 @@ func TestAFailureOfOursCostsNoAttempt(t *testing.T) {
 
 func TestAttemptsThatAreUnderWayCount(t *testing.T) {
 	now, limits := time.Unix(1e9, 0), AttemptLimits{PerAccount: 6, PerAddress: 100, Every: time.Minute}
-	a := attempts.New()
+	a := attemptlimit.New()
 	who := attempt{names: []string{"demo"}, address: "192.0.2.1"}
 	var ends []func(time.Time, bool)
 	for range 3 {
@@ -202,7 +202,7 @@ func TestAReloadKeepsTheCountsAndChangesTheLimits(t *testing.T) {
 
 func TestClass18AttemptsThatCostNothingPushOutNobodysFailures(t *testing.T) {
 	now, limits := time.Unix(1e9, 0), AttemptLimits{PerAccount: 1, PerAddress: 5, Every: time.Hour}
-	a := attempts.New()
+	a := attemptlimit.New()
 	fail := func(account, address string) {
 		t.Helper()
 		done, _ := limits.begin(a, now, attempt{names: []string{account}, address: address})
@@ -213,7 +213,7 @@ func TestClass18AttemptsThatCostNothingPushOutNobodysFailures(t *testing.T) {
 	}
 	fail("victim", "192.0.2.1")
 	fail("decoy", "192.0.2.2")
-	for i := range attempts.MaxKeys {
+	for i := range attemptlimit.MaxKeys {
 		address := fmt.Sprintf("10.%d.%d.%d", i>>16, i>>8&255, i&255)
 		if done, _ := limits.begin(a, now, attempt{names: []string{"decoy"}, address: address}); done != nil {
 			t.Fatal("the decoy is let in")
@@ -239,7 +239,7 @@ func TestClass24StrangersFillNoMemory(t *testing.T) {
 		t.Errorf("keys %.100q", keys)
 	}
 	now, limits := time.Unix(1e9, 0), AttemptLimits{PerAccount: 1, PerAddress: 5, Every: time.Hour}
-	a := attempts.New()
+	a := attemptlimit.New()
 	for i := range 1000 {
 		if done, _ := limits.begin(a, now, attempt{names: []string{strconv.Itoa(i)}, address: "192.0.2.1"}); done != nil {
 			done(now, true)
@@ -249,12 +249,12 @@ func TestClass24StrangersFillNoMemory(t *testing.T) {
 		t.Errorf("one address made %d buckets", n)
 	}
 	limits.PerAddress = 1
-	for i := range attempts.MaxKeys {
+	for i := range attemptlimit.MaxKeys {
 		if done, _ := limits.begin(a, now, attempt{names: []string{strconv.Itoa(i)}, address: fmt.Sprintf("10.%d.%d.%d", i>>16, i>>8&255, i&255)}); done != nil {
 			done(now, true)
 		}
 	}
-	if n := a.Len(); n > attempts.MaxKeys {
+	if n := a.Len(); n > attemptlimit.MaxKeys {
 		t.Errorf("%d buckets", n)
 	}
 }

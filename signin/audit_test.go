@@ -7,7 +7,7 @@ import (
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
-	"github.com/caddy-sso/caddy-sso/oauth"
+	"github.com/caddy-sso/caddy-sso/internal/oauth"
 )
 
 func TestTheAuditLogNamesTheClientThatASignInIsFor(t *testing.T) {

@@ -13,8 +13,8 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/caddy-sso/caddy-sso/endpoint"
-	"github.com/caddy-sso/caddy-sso/oauth"
+	"github.com/caddy-sso/caddy-sso/internal/httpapi"
+	"github.com/caddy-sso/caddy-sso/internal/oauth"
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
@@ -66,11 +66,11 @@ func (h *Hosted) backchannelLogout(w http.ResponseWriter, r *http.Request, id st
 // logoutToken reads the one parameter that counts, or says with which status it
 // cannot: 408, or 400, as whatever else is wrong.
 func logoutToken(w http.ResponseWriter, r *http.Request) (token string, status int) {
-	if !endpoint.IsForm(r) {
+	if !httpapi.IsForm(r) {
 		return "", http.StatusBadRequest
 	}
-	body, err := endpoint.Body(w, r, maxLogoutRequest)
-	if endpoint.BodyStatus(err) == http.StatusRequestTimeout {
+	body, err := httpapi.Body(w, r, maxLogoutRequest)
+	if httpapi.BodyStatus(err) == http.StatusRequestTimeout {
 		return "", http.StatusRequestTimeout
 	}
 	form, malformed := url.ParseQuery(string(body))

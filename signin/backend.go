@@ -16,9 +16,9 @@ import (
 	"golang.org/x/text/cases"
 	"golang.org/x/text/unicode/norm"
 
-	"github.com/caddy-sso/caddy-sso/oauth"
+	"github.com/caddy-sso/caddy-sso/internal/oauth"
+	"github.com/caddy-sso/caddy-sso/internal/signedhttp"
 	"github.com/caddy-sso/caddy-sso/session"
-	"github.com/caddy-sso/caddy-sso/signed"
 )
 
 // maxAsking bounds the passwords that one backend is asked about at a time.
@@ -28,14 +28,14 @@ const maxAsking = 32
 // whether a password is right.
 type Backend struct {
 	id, name string
-	server   *signed.Client
+	server   *signedhttp.Client
 	asking   hashLimit
 	groups   groupReader
 	subjects
 }
 
 // NewBackend asks a server. The name is what the log calls it.
-func NewBackend(id, name string, server *signed.Client) *Backend {
+func NewBackend(id, name string, server *signedhttp.Client) *Backend {
 	return &Backend{
 		id: id, name: name, server: server, asking: newHashLimitOf(maxAsking), groups: groupReader{method: id, claim: "groups", now: time.Now},
 		subjects: subjects{kind: "way", within: id},

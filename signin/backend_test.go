@@ -17,8 +17,8 @@ import (
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
+	"github.com/caddy-sso/caddy-sso/internal/signedhttp"
 	"github.com/caddy-sso/caddy-sso/session"
-	"github.com/caddy-sso/caddy-sso/signed"
 )
 
 // wrongPassword is what a backend answers of a password that is wrong.
@@ -38,7 +38,7 @@ type ownBackend struct {
 
 func newOwnBackend(t testing.TB) *ownBackend {
 	b := &ownBackend{t: t}
-	secret, err := signed.NewSecret(sharedSecret)
+	secret, err := signedhttp.NewSecret(sharedSecret)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +48,7 @@ func newOwnBackend(t testing.TB) *ownBackend {
 		if err != nil || r.Method != http.MethodPost || r.Header.Get("Content-Type") != "application/json" {
 			t.Errorf("%s %s: %v", r.Method, r.URL, err)
 		}
-		if err := secret.Verify(r.Header.Get(signed.Header), body, time.Now(), time.Minute); err != nil {
+		if err := secret.Verify(r.Header.Get(signedhttp.Header), body, time.Now(), time.Minute); err != nil {
 			t.Error(err)
 		}
 		var q credentialsQuestion
@@ -89,7 +89,7 @@ func (b *ownBackend) questions() []credentialsQuestion {
 
 func (b *ownBackend) way(id string, timeout time.Duration) *Backend {
 	b.t.Helper()
-	server, err := signed.NewClient(b.URL+"/sign-in?a=private", sharedSecret, timeout, time.Now)
+	server, err := signedhttp.NewClient(b.URL+"/sign-in?a=private", sharedSecret, timeout, time.Now)
 	if err != nil {
 		b.t.Fatal(err)
 	}

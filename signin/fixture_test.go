@@ -16,12 +16,12 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/caddy-sso/caddy-sso/attempts"
 	"github.com/caddy-sso/caddy-sso/codes"
-	"github.com/caddy-sso/caddy-sso/keys"
-	"github.com/caddy-sso/caddy-sso/keys/keystest"
-	"github.com/caddy-sso/caddy-sso/oauth"
-	"github.com/caddy-sso/caddy-sso/page"
+	"github.com/caddy-sso/caddy-sso/internal/attemptlimit"
+	"github.com/caddy-sso/caddy-sso/internal/keys"
+	"github.com/caddy-sso/caddy-sso/internal/keys/keystest"
+	"github.com/caddy-sso/caddy-sso/internal/oauth"
+	"github.com/caddy-sso/caddy-sso/internal/page"
 	"github.com/caddy-sso/caddy-sso/session"
 	"github.com/caddy-sso/caddy-sso/storage"
 	"github.com/caddy-sso/caddy-sso/storage/memory"
@@ -184,7 +184,7 @@ func newFixture(t testing.TB) *fixture {
 			Issuer: issuer, Clients: clients, Store: f.store, Sessions: sessions, Codes: codes.NewMemory(codes.Options{Now: f.clock.Now}),
 			Keys: ring, Grants: oauth.NewGrants(f.store, sessions), Users: Methods{method}, Now: f.clock.Now,
 		},
-		Store: f.store, Keys: ring, Methods: Methods{method}, Attempts: attempts.New(),
+		Store: f.store, Keys: ring, Methods: Methods{method}, Attempts: attemptlimit.New(),
 		Limits: AttemptLimits{PerAccount: 10, PerAddress: 100, Every: 15 * time.Minute},
 		Pages:  pages, Session: session.NewCookie("session", portal, ""), Browser: session.NewCookie("browser", portal, ""),
 		Lifetime: 24 * time.Hour,

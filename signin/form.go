@@ -7,10 +7,10 @@ import (
 	"net/http"
 	"net/url"
 
-	"github.com/caddy-sso/caddy-sso/endpoint"
-	"github.com/caddy-sso/caddy-sso/keys"
-	"github.com/caddy-sso/caddy-sso/oauth"
-	"github.com/caddy-sso/caddy-sso/page"
+	"github.com/caddy-sso/caddy-sso/internal/httpapi"
+	"github.com/caddy-sso/caddy-sso/internal/keys"
+	"github.com/caddy-sso/caddy-sso/internal/oauth"
+	"github.com/caddy-sso/caddy-sso/internal/page"
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
@@ -296,14 +296,14 @@ func (h *Hosted) bound(w http.ResponseWriter, r *http.Request, t transaction) (b
 
 // readForm reads the form of a page, and answers by itself where it cannot.
 func (h *Hosted) readForm(w http.ResponseWriter, r *http.Request) bool {
-	body, err := endpoint.Body(w, r, maxForm)
-	if err == nil && endpoint.IsForm(r) {
-		r.PostForm, err = endpoint.ParseQuery(string(body))
+	body, err := httpapi.Body(w, r, maxForm)
+	if err == nil && httpapi.IsForm(r) {
+		r.PostForm, err = httpapi.ParseQuery(string(body))
 	}
 	if err == nil {
 		return true
 	}
-	switch status := endpoint.BodyStatus(err); status {
+	switch status := httpapi.BodyStatus(err); status {
 	case http.StatusRequestEntityTooLarge:
 		h.startAgain(w, status, signInContext{}, false, "That was too much", "The form is larger than it can be.")
 	case http.StatusRequestTimeout:

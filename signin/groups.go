@@ -12,8 +12,8 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/caddy-sso/caddy-sso/oauth"
-	"github.com/caddy-sso/caddy-sso/seldom"
+	"github.com/caddy-sso/caddy-sso/internal/logthrottle"
+	"github.com/caddy-sso/caddy-sso/internal/oauth"
 )
 
 // A groupReader reads in which groups a user is, and logs what cannot be taken, once
@@ -24,7 +24,7 @@ type groupReader struct {
 	separator string // as in [ProviderOptions]
 	log       *zap.Logger
 	now       func() time.Time
-	lines     seldom.ByKind
+	lines     logthrottle.ByKind
 }
 
 // read returns the groups of the user with a subject.

@@ -5,7 +5,7 @@ import (
 	"runtime"
 	"sync"
 
-	"github.com/caddy-sso/caddy-sso/attempts"
+	"github.com/caddy-sso/caddy-sso/internal/attemptlimit"
 )
 
 // lines are where those wait who have something in common, such as an address: a
@@ -86,7 +86,7 @@ const turnsPerAccount = 1
 // enter waits for a turn, which leave ends. It does not matter whether there is an
 // account with the name. Browsers that know the account have turns of their own.
 func (t *turns) enter(ctx context.Context, who attempt) (leave func(), err error) {
-	account, address := "name "+who.names[len(who.names)-1], attempts.Network(who.address)
+	account, address := "name "+who.names[len(who.names)-1], attemptlimit.Network(who.address)
 	if who.known() {
 		account, address = "known "+who.account, "known "+address
 	}

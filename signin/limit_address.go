@@ -4,7 +4,7 @@ import (
 	"net/http"
 	"net/url"
 
-	"github.com/caddy-sso/caddy-sso/attempts"
+	"github.com/caddy-sso/caddy-sso/internal/attemptlimit"
 )
 
 // maxPerAddress bounds how many sign-ins of browsers at one address are checked at
@@ -18,7 +18,7 @@ const (
 
 // callbackTurn is who came back with an answer.
 func (h *Hosted) callbackTurn(r *http.Request, method ProviderMethod, d ProviderRequest, answer url.Values) (ProviderSignIn, error) {
-	leave, err := h.returning.enter(r.Context(), method.ID()+" "+attempts.Network(string(h.From(r))), maxPerAddress, maxWaitingPerAddress)
+	leave, err := h.returning.enter(r.Context(), method.ID()+" "+attemptlimit.Network(string(h.From(r))), maxPerAddress, maxWaitingPerAddress)
 	if err != nil {
 		return ProviderSignIn{}, err
 	}

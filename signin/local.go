@@ -10,8 +10,8 @@ import (
 
 	"golang.org/x/text/secure/precis"
 
-	"github.com/caddy-sso/caddy-sso/linefile"
-	"github.com/caddy-sso/caddy-sso/oauth"
+	"github.com/caddy-sso/caddy-sso/internal/jsonlines"
+	"github.com/caddy-sso/caddy-sso/internal/oauth"
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
@@ -38,7 +38,7 @@ type Local struct {
 	id         string
 	configured *userIndex
 	now        atomic.Pointer[userIndex] // which does not change any more
-	file       *linefile.File            // nil: there is none
+	file       *jsonlines.File           // nil: there is none
 	checking   hashLimit
 }
 

@@ -12,8 +12,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/caddy-sso/caddy-sso/attempts"
-	"github.com/caddy-sso/caddy-sso/oauth"
+	"github.com/caddy-sso/caddy-sso/internal/attemptlimit"
+	"github.com/caddy-sso/caddy-sso/internal/oauth"
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
@@ -82,7 +82,7 @@ func TestClass29NoSpellingTellsWhetherThereIsAnAccount(t *testing.T) {
 		f.use(methods(f)...)
 		for i := range spellingsOf("demo") {
 			sequence := func(name string) []string {
-				f.hosted.Attempts = attempts.New()
+				f.hosted.Attempts = attemptlimit.New()
 				spelled := spellingsOf(name)[i]
 				names := slices.Repeat([]string{name}, 11)
 				return f.answers(append(names, spelled, name+"@example.com", spelled, "somebody else", spelled))

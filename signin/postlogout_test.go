@@ -5,7 +5,7 @@ import (
 	"net/url"
 	"testing"
 
-	"github.com/caddy-sso/caddy-sso/oauth"
+	"github.com/caddy-sso/caddy-sso/internal/oauth"
 )
 
 func TestASignOutThatAnApplicationAskedForLeadsBackToItOnceDone(t *testing.T) {

@@ -19,8 +19,8 @@ import (
 	"golang.org/x/oauth2"
 	"golang.org/x/time/rate"
 
-	"github.com/caddy-sso/caddy-sso/oauth"
-	"github.com/caddy-sso/caddy-sso/seldom"
+	"github.com/caddy-sso/caddy-sso/internal/logthrottle"
+	"github.com/caddy-sso/caddy-sso/internal/oauth"
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
@@ -103,7 +103,7 @@ type Provider struct {
 	groups     groupReader
 	subjects
 	avatarUsed bool
-	lines      seldom.ByKind // in the log, of what a sign-in did without
+	lines      logthrottle.ByKind // in the log, of what a sign-in did without
 	keysDown   atomic.Pointer[DownError]
 
 	mu      sync.Mutex

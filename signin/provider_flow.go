@@ -13,10 +13,10 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/caddy-sso/caddy-sso/endpoint"
-	"github.com/caddy-sso/caddy-sso/keys"
-	"github.com/caddy-sso/caddy-sso/oauth"
-	"github.com/caddy-sso/caddy-sso/page"
+	"github.com/caddy-sso/caddy-sso/internal/httpapi"
+	"github.com/caddy-sso/caddy-sso/internal/keys"
+	"github.com/caddy-sso/caddy-sso/internal/oauth"
+	"github.com/caddy-sso/caddy-sso/internal/page"
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
@@ -135,7 +135,7 @@ func (h *Hosted) start(ctx context.Context, b knownDevice, method ProviderMethod
 // finishAtCallback ends a sign-in at a provider, whose answer is in the query of the
 // callback.
 func (h *Hosted) finishAtCallback(w http.ResponseWriter, r *http.Request, id string) {
-	answer, err := endpoint.ParseQuery(r.URL.RawQuery)
+	answer, err := httpapi.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		h.damaged(w)
 		return

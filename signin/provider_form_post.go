@@ -6,8 +6,8 @@ import (
 	"net/url"
 	"slices"
 
-	"github.com/caddy-sso/caddy-sso/endpoint"
-	"github.com/caddy-sso/caddy-sso/page"
+	"github.com/caddy-sso/caddy-sso/internal/httpapi"
+	"github.com/caddy-sso/caddy-sso/internal/page"
 )
 
 const (
@@ -27,12 +27,12 @@ const (
 // as in any other. Who sends the second form alone, from another site, comes
 // without cookies.
 func (h *Hosted) finishPosted(w http.ResponseWriter, r *http.Request, id string) {
-	raw, status, refusal := endpoint.ReadForm(w, r)
+	raw, status, refusal := httpapi.ReadForm(w, r)
 	if refusal != nil {
 		h.startAgain(w, status, signInContext{}, false, "Signing in was not finished", refusal.Description)
 		return
 	}
-	answer, err := endpoint.ParseQuery(raw)
+	answer, err := httpapi.ParseQuery(raw)
 	fields := 0
 	for values := range maps.Values(answer) {
 		fields += len(values)

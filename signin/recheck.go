@@ -10,9 +10,9 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/caddy-sso/caddy-sso/keys"
-	"github.com/caddy-sso/caddy-sso/oauth"
-	"github.com/caddy-sso/caddy-sso/seldom"
+	"github.com/caddy-sso/caddy-sso/internal/keys"
+	"github.com/caddy-sso/caddy-sso/internal/logthrottle"
+	"github.com/caddy-sso/caddy-sso/internal/oauth"
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
@@ -72,8 +72,8 @@ type Rechecks struct {
 	due   chan session.Key
 	pause func(try int) // between attempts to store
 
-	waiting seldom.Throttle
-	unasked seldom.ByKind // of one provider, or of what is none's fault
+	waiting logthrottle.Throttle
+	unasked logthrottle.ByKind // of one provider, or of what is none's fault
 }
 
 // NewRechecks asks nobody until Run. It hears of the sessions of s.

@@ -19,11 +19,11 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/caddy-sso/caddy-sso/attempts"
-	"github.com/caddy-sso/caddy-sso/keys"
-	"github.com/caddy-sso/caddy-sso/oauth"
-	"github.com/caddy-sso/caddy-sso/page"
-	"github.com/caddy-sso/caddy-sso/seldom"
+	"github.com/caddy-sso/caddy-sso/internal/attemptlimit"
+	"github.com/caddy-sso/caddy-sso/internal/keys"
+	"github.com/caddy-sso/caddy-sso/internal/logthrottle"
+	"github.com/caddy-sso/caddy-sso/internal/oauth"
+	"github.com/caddy-sso/caddy-sso/internal/page"
 	"github.com/caddy-sso/caddy-sso/session"
 	"github.com/caddy-sso/caddy-sso/storage"
 )
@@ -173,7 +173,7 @@ type Hosted struct {
 	// application asked; empty: all do.
 	CommonMethods []string
 
-	Attempts *attempts.Limiter
+	Attempts *attemptlimit.Limiter
 	Limits   AttemptLimits
 	Pages    *page.Pages
 
@@ -200,11 +200,11 @@ type Hosted struct {
 	returning lines // by way and address
 	turns     turns
 
-	notOpened seldom.Throttle
+	notOpened logthrottle.Throttle
 
 	// Of each way there are lines of their own, and of each reason, so that none hides
 	// another's fault.
-	refusedLogouts, lostLogouts, refusedTickets, refusedSubjects, unchecked, notBegun, notFinished, notBelieved, noRefresh seldom.ByKind
+	refusedLogouts, lostLogouts, refusedTickets, refusedSubjects, unchecked, notBegun, notFinished, notBelieved, noRefresh logthrottle.ByKind
 }
 
 // The paths of the hosted page, below the issuer.
@@ -335,14 +335,14 @@ func (h *Hosted) signedIn(w http.ResponseWriter, r *http.Request, p signInContex
 }
 
 // warn logs what strangers can bring about, once a minute of its kind.
-func (h *Hosted) warn(lines *seldom.Throttle, r *http.Request, text string, fields ...zap.Field) {
+func (h *Hosted) warn(lines *logthrottle.Throttle, r *http.Request, text string, fields ...zap.Field) {
 	if n := lines.Due(h.Now()); n > 0 {
 		h.warning(n, r, text, fields...)
 	}
 }
 
 // warnOf is warn where something fails at a way, once a minute of each reason.
-func (h *Hosted) warnOf(kinds *seldom.ByKind, method string, err error, r *http.Request, text string, fields ...zap.Field) {
+func (h *Hosted) warnOf(kinds *logthrottle.ByKind, method string, err error, r *http.Request, text string, fields ...zap.Field) {
 	if n := kinds.Due(method, err, h.Now()); n > 0 {
 		h.warning(n, r, text, append(fields, zap.Error(err))...)
 	}

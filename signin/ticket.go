@@ -9,8 +9,8 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/caddy-sso/caddy-sso/endpoint"
-	"github.com/caddy-sso/caddy-sso/signed"
+	"github.com/caddy-sso/caddy-sso/internal/httpapi"
+	"github.com/caddy-sso/caddy-sso/internal/signedhttp"
 )
 
 // maxTicketRequest bounds, in bytes, a request for a ticket.
@@ -54,12 +54,12 @@ func (h *Hosted) giveTicket(w http.ResponseWriter, r *http.Request, id string) {
 		ticketError(w, http.StatusNotFound, "invalid_request", "This sign-in method gives no tickets.")
 		return
 	}
-	body, err := endpoint.Body(w, r, maxTicketRequest)
+	body, err := httpapi.Body(w, r, maxTicketRequest)
 	if err != nil {
-		ticketError(w, endpoint.BodyStatus(err), "invalid_request", "The body could not be read, took too long, or is larger than 64 KiB.")
+		ticketError(w, httpapi.BodyStatus(err), "invalid_request", "The body could not be read, took too long, or is larger than 64 KiB.")
 		return
 	}
-	signature := r.Header.Get(signed.Header)
+	signature := r.Header.Get(signedhttp.Header)
 	if err := h.verifySigned(method.secret, signature, body); err != nil {
 		h.warnOf(&h.refusedTickets, id, err, r, "a ticket was refused", zap.String("signin", id))
 		ticketError(w, http.StatusUnauthorized, "invalid_signature", "The request is refused: "+err.Error()+".")
@@ -94,9 +94,9 @@ func (h *Hosted) giveTicket(w http.ResponseWriter, r *http.Request, id string) {
 
 // verifySigned takes a request that is fresh by the clock of the store or by that
 // of this machine: if one of them is off, that is no fault of the server that signed.
-func (h *Hosted) verifySigned(secret signed.Secret, signature string, body []byte) error {
+func (h *Hosted) verifySigned(secret signedhttp.Secret, signature string, body []byte) error {
 	err := secret.Verify(signature, body, h.Now(), ticketSkew)
-	if h.Wall != nil && errors.Is(err, signed.ErrTime) {
+	if h.Wall != nil && errors.Is(err, signedhttp.ErrTime) {
 		return secret.Verify(signature, body, h.Wall(), ticketSkew)
 	}
 	return err

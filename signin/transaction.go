@@ -10,9 +10,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/caddy-sso/caddy-sso/endpoint"
-	"github.com/caddy-sso/caddy-sso/keys"
-	"github.com/caddy-sso/caddy-sso/oauth"
+	"github.com/caddy-sso/caddy-sso/internal/httpapi"
+	"github.com/caddy-sso/caddy-sso/internal/keys"
+	"github.com/caddy-sso/caddy-sso/internal/oauth"
 )
 
 // A transaction is one sign-in attempt in one tab. It travels sealed in the
@@ -102,7 +102,7 @@ const (
 // contextOf reads what a sign-in is for from the address of its page.
 func (h *Hosted) contextOf(ctx context.Context, page, rawQuery string) (signInContext, *oauth.Error) {
 	p := signInContext{page: page, query: rawQuery, methods: h.CommonMethods}
-	values, err := endpoint.ParseQuery(rawQuery)
+	values, err := httpapi.ParseQuery(rawQuery)
 	switch {
 	case err != nil:
 		return signInContext{}, &oauth.Error{Kind: oauth.InvalidRequest, Description: "The address is not URL-encoded."}
@@ -188,7 +188,7 @@ func (p signInContext) address(another bool) string {
 
 // switching says whether a sign-in page asks even though somebody is signed in.
 func switching(rawQuery string) bool {
-	values, err := endpoint.ParseQuery(rawQuery)
+	values, err := httpapi.ParseQuery(rawQuery)
 	return err == nil && values.Get(switchParam) == "1"
 }
 

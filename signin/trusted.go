@@ -12,11 +12,11 @@ import (
 
 	"go.uber.org/zap"
 
-	storeclock "github.com/caddy-sso/caddy-sso/clock"
-	"github.com/caddy-sso/caddy-sso/oauth"
-	"github.com/caddy-sso/caddy-sso/records"
+	"github.com/caddy-sso/caddy-sso/internal/oauth"
+	"github.com/caddy-sso/caddy-sso/internal/records"
+	storeclock "github.com/caddy-sso/caddy-sso/internal/sharedclock"
+	"github.com/caddy-sso/caddy-sso/internal/signedhttp"
 	"github.com/caddy-sso/caddy-sso/session"
-	"github.com/caddy-sso/caddy-sso/signed"
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
@@ -53,7 +53,7 @@ const (
 type Trusted struct {
 	o      TrustedOptions
 	url    *url.URL
-	secret signed.Secret
+	secret signedhttp.Secret
 	store  storage.Store
 	groups groupReader
 	subjects
@@ -68,7 +68,7 @@ func NewTrusted(o TrustedOptions) (*Trusted, error) {
 	if err != nil {
 		return nil, err
 	}
-	secret, err := signed.NewSecret(o.Secret)
+	secret, err := signedhttp.NewSecret(o.Secret)
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +91,7 @@ func CheckTrustedURL(raw string) error {
 }
 
 // Format keeps the secret out of whatever prints it.
-func (*Trusted) Format(f fmt.State, verb rune) { signed.Secret{}.Format(f, verb) }
+func (*Trusted) Format(f fmt.State, verb rune) { signedhttp.Secret{}.Format(f, verb) }
 
 // ID implements [Method].
 func (t *Trusted) ID() string { return t.o.ID }

@@ -12,21 +12,21 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddy-sso/caddy-sso/signed"
+	"github.com/caddy-sso/caddy-sso/internal/signedhttp"
 )
 
 // trustedFixture has local accounts and the sign-in page "game" of the
 // operator's own, whose server the test plays.
 type trustedFixture struct {
 	*fixture
-	secret signed.Secret
+	secret signedhttp.Secret
 }
 
 func newTrustedFixture(t testing.TB) *trustedFixture {
 	t.Helper()
 	f := &trustedFixture{fixture: newFixture(t)}
 	var err error
-	if f.secret, err = signed.NewSecret(sharedSecret); err != nil {
+	if f.secret, err = signedhttp.NewSecret(sharedSecret); err != nil {
 		t.Fatal(err)
 	}
 	f.use(f.hosted.Methods[0], f.trusted("game"), f.trusted("shop"))
@@ -50,7 +50,7 @@ func (f *trustedFixture) post(id, body, signature string) *httptest.ResponseReco
 	f.t.Helper()
 	r := httptest.NewRequestWithContext(f.t.Context(), http.MethodPost, TrustedPrefix+id+"/ticket", strings.NewReader(body))
 	r.Header.Set("Content-Type", "application/json")
-	r.Header.Set(signed.Header, signature)
+	r.Header.Set(signedhttp.Header, signature)
 	w := httptest.NewRecorder()
 	f.hosted.Endpoint(r.URL.Path)(w, r)
 	return w
@@ -202,7 +202,7 @@ func TestClass22NobodyGetsATicketWithoutTheSecret(t *testing.T) {
 	b := f.visitor()
 	body := request(b.leave(b.open(SignInPath), "game"), "17")
 	right := f.secret.Sign([]byte(body), f.clock.Now())
-	stranger, err := signed.NewSecret("another secret of some length")
+	stranger, err := signedhttp.NewSecret("another secret of some length")
 	if err != nil {
 		t.Fatal(err)
 	}

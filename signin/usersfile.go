@@ -8,7 +8,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/caddy-sso/caddy-sso/linefile"
+	"github.com/caddy-sso/caddy-sso/internal/jsonlines"
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
@@ -30,7 +30,7 @@ type UserRecord struct {
 func CheckUsersFile(path string) error { return usersKind.Check(path) }
 
 // usersKind is what a file of users is.
-var usersKind = linefile.Kind{
+var usersKind = jsonlines.Kind{
 	One: "user", Many: "users",
 	Example:  `{"name":"ann","hash":"$argon2id$…","email":"ann@game.example","groups":["players"]}`,
 	Create:   "caddy sso user add <name>",
@@ -42,7 +42,7 @@ var usersKind = linefile.Kind{
 // Open.
 func (l *Local) UseFile(path string, c Comparers, log *zap.Logger) {
 	hashes := map[string]Hash{} // of the version that counts, since reading one takes work
-	l.file = linefile.Follow(usersKind, path, func() linefile.Draft {
+	l.file = jsonlines.Follow(usersKind, path, func() jsonlines.Draft {
 		return &usersDraft{method: l, comparers: c, before: &hashes, all: l.configured.clone(), hashes: map[string]Hash{}}
 	}, log)
 }
@@ -71,7 +71,7 @@ type usersDraft struct {
 	all       *userIndex
 }
 
-// Add implements [linefile.Draft].
+// Add implements [jsonlines.Draft].
 func (d *usersDraft) Add(line []byte) (known bool, err error) {
 	r, err := ParseUserRecord(line)
 	if err != nil {
@@ -93,10 +93,10 @@ func (d *usersDraft) Add(line []byte) (known bool, err error) {
 	})
 }
 
-// Lost implements [linefile.Draft].
+// Lost implements [jsonlines.Draft].
 func (d *usersDraft) Lost() string { return d.all.lacks(d.method.now.Load()) }
 
-// Commit implements [linefile.Draft].
+// Commit implements [jsonlines.Draft].
 func (d *usersDraft) Commit() {
 	*d.before = d.hashes
 	d.method.now.Store(d.all)

@@ -4,15 +4,15 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/caddy-sso/caddy-sso/linefile"
+	"github.com/caddy-sso/caddy-sso/internal/jsonlines"
 )
 
 // usersFormat is how a file of users is edited.
-var usersFormat = linefile.Format[UserRecord]{Kind: usersKind, Parse: ParseUserRecord}
+var usersFormat = jsonlines.Format[UserRecord]{Kind: usersKind, Parse: ParseUserRecord}
 
 // A UsersText is a file of users that is edited. What is wrong with a line
 // stays as it is.
-type UsersText struct{ *linefile.Text[UserRecord] }
+type UsersText struct{ *jsonlines.Text[UserRecord] }
 
 // ReadUsers reads a file of users.
 func ReadUsers(path string) (UsersText, error) {
@@ -20,14 +20,14 @@ func ReadUsers(path string) (UsersText, error) {
 	return UsersText{text}, err
 }
 
-// EditUsers changes a file of users, as [linefile.Format.Edit] does.
+// EditUsers changes a file of users, as [jsonlines.Format.Edit] does.
 func EditUsers(path string, create bool, change func(UsersText) error) error {
-	return usersFormat.Edit(path, create, func(t *linefile.Text[UserRecord]) error { return change(UsersText{t}) })
+	return usersFormat.Edit(path, create, func(t *jsonlines.Text[UserRecord]) error { return change(UsersText{t}) })
 }
 
 // CheckEdit says what EditUsers would, and writes nothing.
 func CheckEdit(path string, create bool, change func(UsersText) error) error {
-	return usersFormat.Check(path, create, func(t *linefile.Text[UserRecord]) error { return change(UsersText{t}) })
+	return usersFormat.Check(path, create, func(t *jsonlines.Text[UserRecord]) error { return change(UsersText{t}) })
 }
 
 // Add adds a user, whose names nobody else has.

@@ -14,7 +14,7 @@ import (
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
-	"github.com/caddy-sso/caddy-sso/linefile"
+	"github.com/caddy-sso/caddy-sso/internal/jsonlines"
 )
 
 func utf16of(text string, order binary.AppendByteOrder, mark bool) string {
@@ -54,7 +54,7 @@ func TestAFileInAnotherFormLosesNobody(t *testing.T) {
 			ann, bob := u.line(UserRecord{Name: "ann"}), u.line(UserRecord{Name: "bob"})
 			u.changed(ann, bob)
 			u.changed(c.write(ann, bob))
-			for range 3 * linefile.Patience {
+			for range 3 * jsonlines.Patience {
 				u.way.file.Look()
 			}
 			u.want("root", "ann", "bob")

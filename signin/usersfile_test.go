@@ -15,7 +15,7 @@ import (
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
-	"github.com/caddy-sso/caddy-sso/linefile"
+	"github.com/caddy-sso/caddy-sso/internal/jsonlines"
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
@@ -197,7 +197,7 @@ func TestTheLogOfManyBrokenLinesIsBounded(t *testing.T) {
 	u := newUsersFixture(t)
 	u.changed(strings.Repeat("x\n", 1000), u.line(UserRecord{Name: "ann"}))
 	u.want("root", "ann")
-	if n := len(u.logged()); n != linefile.MaxProblems+1 {
+	if n := len(u.logged()); n != jsonlines.MaxProblems+1 {
 		t.Errorf("%d lines logged", n)
 	}
 }
@@ -215,7 +215,7 @@ func TestALastLineThatIsHalfWrittenIsNoErrorYet(t *testing.T) {
 	cat := u.line(UserRecord{Name: "cat"})
 	u.changed(ann, bob, cat[:len(cat)/2])
 	u.want("root", "ann", "bob")
-	for range 3 * linefile.Patience {
+	for range 3 * jsonlines.Patience {
 		u.way.file.Look()
 	}
 	if texts := u.logged(); len(texts) != 1 || !strings.HasPrefix(texts[0], u.path+":3: ") {
@@ -235,7 +235,7 @@ func TestAFileThatIsWrittenInPlaceSignsNobodyOutMeanwhile(t *testing.T) {
 	u.want("root", "ann")
 	u.way.file.Look()
 	u.want("root", "ann", "bob")
-	for i := range 2 * linefile.Patience { // one that never rests is read, too
+	for i := range 2 * jsonlines.Patience { // one that never rests is read, too
 		u.write(ann + strings.Repeat("\n", i))
 		u.way.file.Look()
 	}
@@ -262,7 +262,7 @@ func TestAFileThatIsCutOffLosesNobody(t *testing.T) {
 			u.changed(ann, bob)
 			session, _ := u.signsIn("bob", "bob")
 			u.changed(c.cut(ann, bob))
-			for range 3 * linefile.Patience {
+			for range 3 * jsonlines.Patience {
 				u.way.file.Look()
 			}
 			if c.want != nil {
@@ -311,7 +311,7 @@ func TestAFileThatCannotBeReadLosesNobody(t *testing.T) {
 	for name, spoil := range map[string]func(path string) error{
 		"gone":      os.Remove,
 		"a folder":  func(path string) error { return errors.Join(os.Remove(path), os.Mkdir(path, 0o700)) },
-		"too large": func(path string) error { return os.Truncate(path, linefile.MaxBytes+1) },
+		"too large": func(path string) error { return os.Truncate(path, jsonlines.MaxBytes+1) },
 		"too many": func(path string) error {
 			return os.WriteFile(path, []byte(strings.Repeat("x\n", usersKind.MaxLines+1)), 0o600)
 		},
@@ -342,7 +342,7 @@ func TestAfterVersionsThatCannotCountTheNextIsLookedAtTwice(t *testing.T) {
 	u := newUsersFixture(t)
 	ann, bob := u.line(UserRecord{Name: "ann"}), u.line(UserRecord{Name: "bob"})
 	u.changed(ann, bob)
-	for i := range linefile.Patience {
+	for i := range jsonlines.Patience {
 		u.changed("[" + strings.Repeat(" ", i) + "]\n")
 	}
 	u.write(ann) // of which a program has written half

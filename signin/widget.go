@@ -12,9 +12,9 @@ import (
 	"time"
 
 	"github.com/caddy-sso/caddy-sso/codes"
-	"github.com/caddy-sso/caddy-sso/keys"
-	"github.com/caddy-sso/caddy-sso/oauth"
-	"github.com/caddy-sso/caddy-sso/page"
+	"github.com/caddy-sso/caddy-sso/internal/keys"
+	"github.com/caddy-sso/caddy-sso/internal/oauth"
+	"github.com/caddy-sso/caddy-sso/internal/page"
 )
 
 const (

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/caddy-sso/caddy-sso/e2e/harness"
-	"github.com/caddy-sso/caddy-sso/storage/redistest"
+	"github.com/caddy-sso/caddy-sso/internal/redistest"
 )
 
 // A browser sends a backslash in a query as it is.

@@ -13,7 +13,7 @@ import (
 	"github.com/chromedp/cdproto/fetch"
 	"github.com/chromedp/chromedp"
 
-	"github.com/caddy-sso/caddy-sso/page"
+	"github.com/caddy-sso/caddy-sso/internal/page"
 )
 
 // Browsers hold all that follows the answer of a form against the form-action

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/caddy-sso/caddy-sso/e2e/harness"
-	"github.com/caddy-sso/caddy-sso/storage/redistest"
+	"github.com/caddy-sso/caddy-sso/internal/redistest"
 )
 
 // longer is beyond the ten seconds in which a refresh token may come twice.

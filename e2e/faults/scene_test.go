@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/caddy-sso/caddy-sso/e2e/harness"
-	"github.com/caddy-sso/caddy-sso/recheck"
-	"github.com/caddy-sso/caddy-sso/storage/redistest"
+	"github.com/caddy-sso/caddy-sso/internal/recheck"
+	"github.com/caddy-sso/caddy-sso/internal/redistest"
 )
 
 var (

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/caddy-sso/caddy-sso/e2e/harness"
-	"github.com/caddy-sso/caddy-sso/storage/redistest"
+	"github.com/caddy-sso/caddy-sso/internal/redistest"
 )
 
 func startPairApart(t *testing.T, one, other *harness.Clock) *pair {

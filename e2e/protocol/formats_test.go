@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/caddy-sso/caddy-sso/e2e/harness"
-	"github.com/caddy-sso/caddy-sso/storage/redistest"
+	"github.com/caddy-sso/caddy-sso/internal/redistest"
 )
 
 // Each node writes a record format of its own: as while the setting is changed, on

@@ -11,7 +11,7 @@ import (
 	"testing"
 
 	"github.com/caddy-sso/caddy-sso/e2e/harness"
-	"github.com/caddy-sso/caddy-sso/storage/redistest"
+	"github.com/caddy-sso/caddy-sso/internal/redistest"
 )
 
 // A Redis at its limit, under noeviction, refuses what takes room. Whoever is banned

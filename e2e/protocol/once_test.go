@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/caddy-sso/caddy-sso/e2e/harness"
-	"github.com/caddy-sso/caddy-sso/storage/redistest"
+	"github.com/caddy-sso/caddy-sso/internal/redistest"
 )
 
 func TestOneCodeUnder500ParallelRedemptionsIsRedeemedOnce(t *testing.T) {

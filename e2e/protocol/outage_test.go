@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/caddy-sso/caddy-sso/e2e/harness"
-	"github.com/caddy-sso/caddy-sso/storage/redistest"
+	"github.com/caddy-sso/caddy-sso/internal/redistest"
 )
 
 func TestAnOutageOfRedisSignsNobodyOut(t *testing.T) {

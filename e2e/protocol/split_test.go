@@ -10,7 +10,7 @@ import (
 	"github.com/coder/websocket"
 
 	"github.com/caddy-sso/caddy-sso/e2e/harness"
-	"github.com/caddy-sso/caddy-sso/storage/redistest"
+	"github.com/caddy-sso/caddy-sso/internal/redistest"
 )
 
 // A Redis comes back empty, and one node restarts: everybody has to sign in again,

@@ -11,7 +11,7 @@ import (
 
 	"go.etcd.io/bbolt"
 
-	"github.com/caddy-sso/caddy-sso/fileaccess"
+	"github.com/caddy-sso/caddy-sso/internal/fileaccess"
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 

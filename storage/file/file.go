@@ -16,8 +16,8 @@ import (
 	"go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
 
+	"github.com/caddy-sso/caddy-sso/internal/storagefeed"
 	"github.com/caddy-sso/caddy-sso/storage"
-	"github.com/caddy-sso/caddy-sso/storage/internal/feed"
 )
 
 const defaultLockTimeout = 5 * time.Second
@@ -40,7 +40,7 @@ type Options struct {
 type Store struct {
 	path    string // of the file itself, not of a link
 	now     func() time.Time
-	feed    feed.Feed
+	feed    storagefeed.Feed
 	damaged func(error)
 	damage  atomic.Pointer[damage] // what was found first
 

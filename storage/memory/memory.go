@@ -13,8 +13,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/caddy-sso/caddy-sso/internal/storagefeed"
 	"github.com/caddy-sso/caddy-sso/storage"
-	"github.com/caddy-sso/caddy-sso/storage/internal/feed"
 )
 
 const (
@@ -50,7 +50,7 @@ type Store struct {
 	seed   maphash.Seed
 	shards []shard
 	seek   []seekable
-	feed   feed.Feed
+	feed   storagefeed.Feed
 	closed atomic.Bool
 
 	identity string // one a process

@@ -7,9 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-sso/caddy-sso/internal/redistest"
 	"github.com/caddy-sso/caddy-sso/storage"
 	"github.com/caddy-sso/caddy-sso/storage/redis"
-	"github.com/caddy-sso/caddy-sso/storage/redistest"
 )
 
 // waitingStore opens a store whose writes wait, once they can.

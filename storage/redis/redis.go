@@ -37,8 +37,8 @@ import (
 	"github.com/redis/rueidis"
 	"go.uber.org/zap"
 
+	"github.com/caddy-sso/caddy-sso/internal/storagefeed"
 	"github.com/caddy-sso/caddy-sso/storage"
-	"github.com/caddy-sso/caddy-sso/storage/internal/feed"
 )
 
 // DefaultPrefix stands before every key unless [Options] have another one.
@@ -108,7 +108,7 @@ type Store struct {
 	options Options
 	swap    *rueidis.Lua
 	time    *rueidis.Lua
-	feed    feed.Feed
+	feed    storagefeed.Feed
 	closed  atomic.Bool
 
 	life     context.Context // ends with Close

@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-sso/caddy-sso/internal/redistest"
 	"github.com/caddy-sso/caddy-sso/storage/redis"
-	"github.com/caddy-sso/caddy-sso/storage/redistest"
 )
 
 // atOnce wants reads to be refused without waiting for the server, and then to

@@ -7,8 +7,8 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
+	"github.com/caddy-sso/caddy-sso/internal/redistest"
 	"github.com/caddy-sso/caddy-sso/storage/redis"
-	"github.com/caddy-sso/caddy-sso/storage/redistest"
 )
 
 func TestAFailoverBySentinelNeedsNoHelp(t *testing.T) {

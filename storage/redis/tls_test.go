@@ -15,9 +15,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-sso/caddy-sso/internal/redistest"
 	"github.com/caddy-sso/caddy-sso/storage"
 	"github.com/caddy-sso/caddy-sso/storage/redis"
-	"github.com/caddy-sso/caddy-sso/storage/redistest"
 )
 
 func TestTLSIsSpokenAndTheCertificateChecked(t *testing.T) {

@@ -1,0 +1,270 @@
+package endings_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/caddy-sso/caddy-sso/internal/endings"
+	"github.com/caddy-sso/caddy-sso/internal/redistest"
+	"github.com/caddy-sso/caddy-sso/storage"
+	"github.com/caddy-sso/caddy-sso/storage/memory"
+	"github.com/caddy-sso/caddy-sso/storage/redis"
+	"github.com/caddy-sso/caddy-sso/storage/storagetest"
+)
+
+var options = endings.Options{Removed: []string{"session:"}, Marks: []string{"ended:"}, MarkLifetime: time.Hour}
+
+func TestContract(t *testing.T) {
+	storagetest.Run(t, func(t *testing.T) storagetest.Opened {
+		var elapsed atomic.Int64
+		start := time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
+		now := func() time.Time { return start.Add(time.Duration(elapsed.Load())) }
+		o := options
+		o.Now = now
+		s := endings.New(memory.New(memory.Options{Now: now}), o)
+		t.Cleanup(func() { s.Close() })
+		return storagetest.Opened{Store: s, Unit: time.Minute, Pass: func(d time.Duration) { elapsed.Add(int64(d)) }}
+	})
+}
+
+// A forgetful store is one that an old copy can be put in the place of.
+type forgetful struct {
+	storage.Store
+	watcher func(storage.Change)
+	down    atomic.Bool
+	full    atomic.Bool
+}
+
+func (f *forgetful) Watch(fn func(storage.Change)) func() {
+	f.watcher = fn
+	return f.Store.Watch(fn)
+}
+
+func (f *forgetful) Take(ctx context.Context, key string) ([]byte, bool, error) {
+	if f.down.Load() {
+		return nil, false, fmt.Errorf("taking: %w", storage.ErrUnavailable)
+	}
+	return f.Store.Take(ctx, key)
+}
+
+func (f *forgetful) Pin(ctx context.Context, key string, value []byte, lifetime time.Duration) error {
+	if f.full.Load() {
+		return fmt.Errorf("pinning: %w", storage.ErrUnavailable)
+	}
+	return f.Store.Pin(ctx, key, value, lifetime)
+}
+
+func open(t *testing.T, o endings.Options) (*endings.Store, *forgetful) {
+	t.Helper()
+	below := &forgetful{Store: memory.New(memory.Options{})}
+	s := endings.New(below, o)
+	t.Cleanup(func() { s.Close() })
+	return s, below
+}
+
+func put(t *testing.T, s storage.Store, keys ...string) {
+	t.Helper()
+	for _, key := range keys {
+		if err := s.Put(t.Context(), key, []byte(key), time.Hour); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func has(t *testing.T, s storage.Store, key string) bool {
+	t.Helper()
+	_, ok, err := s.Get(t.Context(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ok
+}
+
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !holds(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not in time: %s", what)
+		}
+	}
+}
+
+func TestWhatComesBackIsNotThereForAnybody(t *testing.T) {
+	s, below := open(t, options)
+	put(t, s, "session:a", "session:b", "other:a")
+	for _, key := range []string{"session:a", "other:a"} {
+		if _, ok, err := s.Take(t.Context(), key); !ok || err != nil {
+			t.Fatal(key, ok, err)
+		}
+	}
+	put(t, below, "session:a", "other:a")
+	for key, want := range map[string]bool{"session:a": false, "session:b": true, "other:a": true} {
+		if got := has(t, s, key); got != want {
+			t.Errorf("%s is there: %v", key, got)
+		}
+	}
+	if swapped, err := s.CompareAndSwap(t.Context(), "session:a", []byte("session:a"), []byte("longer"), time.Hour); swapped || err != nil {
+		t.Errorf("it was changed: %v, %v", swapped, err)
+	}
+	var seen []string
+	err := s.Scan(t.Context(), "session:", func(key string, _ []byte) error {
+		seen = append(seen, key)
+		return nil
+	})
+	if err != nil || !slices.Equal(seen, []string{"session:b"}) {
+		t.Errorf("scanned %v, %v", seen, err)
+	}
+}
+
+func TestAnInterruptionEndsAgainWhatTheStoreForgot(t *testing.T) {
+	s, below := open(t, options)
+	put(t, s, "session:a", "ended:b")
+	if _, _, err := s.Take(t.Context(), "session:a"); err != nil {
+		t.Fatal(err)
+	}
+	put(t, below, "session:a")
+	if _, _, err := below.Store.Take(t.Context(), "ended:b"); err != nil {
+		t.Fatal(err)
+	}
+	if !has(t, s, "ended:b") {
+		t.Error("a mark is forgotten")
+	}
+	below.watcher(storage.Change{Lost: true})
+	eventually(t, "other nodes see it, too", func() bool { return !has(t, below, "session:a") && has(t, below, "ended:b") })
+}
+
+func TestAnEndingThatTheStoreDidNotTakeIsMadeUpFor(t *testing.T) {
+	var forgotten atomic.Int64
+	o := options
+	o.Forgotten = func(endings int) { forgotten.Add(int64(endings)) }
+	s, below := open(t, o)
+	put(t, s, "session:a")
+	below.down.Store(true)
+	if _, _, err := s.Take(t.Context(), "session:a"); err == nil {
+		t.Fatal("nobody was told that it may not be over")
+	}
+	if has(t, s, "session:a") {
+		t.Error("it goes on here")
+	}
+	below.down.Store(false)
+	eventually(t, "it is removed", func() bool { return !has(t, below, "session:a") })
+	// It had not been there to be forgotten; from now on it is.
+	put(t, below, "session:a")
+	below.watcher(storage.Change{Lost: true})
+	eventually(t, "it is removed again", func() bool { return !has(t, below, "session:a") })
+	if err := s.Close(); err != nil { // once the worker is over
+		t.Fatal(err)
+	}
+	if n := forgotten.Load(); n != 1 {
+		t.Errorf("the store is said to have forgotten %d endings", n)
+	}
+}
+
+// What cannot be marked for want of room keeps nothing from being removed, which
+// makes room.
+func TestWhileTheStoreIsFullWhatItForgotIsRemoved(t *testing.T) {
+	s, below := open(t, options)
+	below.full.Store(true)
+	if err := s.Pin(t.Context(), "ended:b", []byte("1"), time.Hour); err == nil {
+		t.Fatal("nobody was told that it may not be over")
+	}
+	put(t, s, "session:a")
+	if _, _, err := s.Take(t.Context(), "session:a"); err != nil {
+		t.Fatal(err)
+	}
+	put(t, below, "session:a")
+	below.watcher(storage.Change{Lost: true})
+	eventually(t, "it is removed", func() bool { return !has(t, below, "session:a") })
+	below.full.Store(false)
+	eventually(t, "the mark is there", func() bool { return has(t, below, "ended:b") })
+}
+
+func TestAnEndingIsForgottenWhenNoReplicaCanHaveMissedIt(t *testing.T) {
+	var elapsed atomic.Int64
+	o := options
+	o.Now = func() time.Time { return time.UnixMilli(1_700_000_000_000 + elapsed.Load()) }
+	s, below := open(t, o)
+	if _, _, err := s.Take(t.Context(), "session:a"); err != nil {
+		t.Fatal(err)
+	}
+	elapsed.Store(10*60_000 + 1)
+	put(t, below, "session:a")
+	if !has(t, s, "session:a") {
+		t.Error("it is remembered for ever")
+	}
+}
+
+// A failover to a replica that was behind: it has what was ended, and not the
+// marks. Whichever node lives knows better.
+func TestClass39AFailoverUndoesNoEnding(t *testing.T) {
+	for survivor, name := range []string{"the node that ended them lives", "another node lives"} {
+		t.Run(name, func(t *testing.T) {
+			first, second := redistest.Start(t), redistest.Start(t)
+			second.Follow(first)
+			proxy := redistest.StartProxy(t, first)
+			var nodes [2]*endings.Store
+			for i := range nodes {
+				below, err := redis.Open(proxy.URL(), redis.Options{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				nodes[i] = endings.New(below, options)
+				t.Cleanup(func() { nodes[i].Close() })
+			}
+			var ended []string
+			for i := range 100 {
+				ended = append(ended, fmt.Sprintf("session:%d", i))
+			}
+			put(t, nodes[0], append(ended, "session:on")...)
+			eventually(t, "the replica has them", func() bool { return exists(t, second, append(ended, "session:on")...) == 101 })
+			second.Promote() // from here on it is behind
+			for _, key := range ended {
+				if _, ok, err := nodes[0].Take(t.Context(), key); !ok || err != nil {
+					t.Fatal(key, ok, err)
+				}
+			}
+			if err := nodes[0].Pin(t.Context(), "ended:a", []byte("1"), time.Hour); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, "the other node has heard of it", func() bool { return has(t, nodes[1], "ended:a") })
+			if err := nodes[1-survivor].Close(); err != nil {
+				t.Fatal(err)
+			}
+			proxy.LeadTo(second)
+			first.Kill()
+			node := nodes[survivor]
+			eventually(t, "it works on the new master", func() bool {
+				return node.Put(t.Context(), "works", []byte("1"), time.Hour) == nil
+			})
+			for _, key := range ended {
+				if has(t, node, key) {
+					t.Fatalf("%s is back", key)
+				}
+			}
+			if !has(t, node, "ended:a") || !has(t, node, "session:on") {
+				t.Error("something else is not as it was")
+			}
+			eventually(t, "the new master knows it, too", func() bool {
+				return exists(t, second, ended...) == 0 && exists(t, second, "ended:a", "session:on") == 2
+			})
+		})
+	}
+}
+
+func exists(t *testing.T, server *redistest.Server, keys ...string) int64 {
+	t.Helper()
+	args := []string{"EXISTS"}
+	for _, key := range keys {
+		args = append(args, "sso:"+key)
+	}
+	reply := server.MustCommand(args...)
+	n, err := reply.AsInt64()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}

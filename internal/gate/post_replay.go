@@ -1,0 +1,111 @@
+package gate
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/caddy-sso/caddy-sso/internal/httpapi"
+	"github.com/caddy-sso/caddy-sso/internal/page"
+	"github.com/caddy-sso/caddy-sso/session"
+)
+
+// maxForm bounds, in bytes, the form that is kept while its sender signs in.
+const maxForm = 64 << 10
+
+// beginForm is for a person who sent a form and has no session. The form goes
+// back to the browser, which keeps it: nothing is stored for strangers.
+func (g *Gate) beginForm(v *request, w http.ResponseWriter, r *http.Request, site *Site) {
+	back := formPage(r, site)
+	unsent := page.UnsentForm{
+		App: g.Client.Name, SignInURL: SignInPath + "?" + url.Values{"return": {back}}.Encode(),
+	}
+	if unsent.Kept, unsent.Why, unsent.Slow = g.keep(w, r, site); unsent.Kept != nil {
+		unsent.Kept.ID = randomID()
+		unsent.Kept.Visitor = g.lastFormOwner(v, site)
+		unsent.Kept.NextURL = sendURL(unsent.Kept.ID, back)
+	}
+	g.Pages.UnsentForm(w, unsent)
+}
+
+// keep returns the form of a request, or says why it is not kept. What another
+// site sent never is: it would go on with the session of whoever signs in, as if
+// they had sent it. SameSite cookies even make a request of somebody who is
+// signed in come here.
+func (g *Gate) keep(w http.ResponseWriter, r *http.Request, site *Site) (kept *page.KeptForm, why string, slow bool) {
+	const tooBig = "It is too big to be kept while you sign in."
+	action := g.OriginalURI(r)
+	switch {
+	case g.Policy.DropForms:
+		return nil, "It is not kept while you sign in.", false
+	case !fromSameOrigin(r, site):
+		return nil, "It came from another site, which cannot send anything for you.", false
+	case r.ContentLength > maxForm:
+		return nil, tooBig, false
+	}
+	body, err := httpapi.Body(w, r, maxForm)
+	if err != nil {
+		status := httpapi.BodyStatus(err)
+		if status == http.StatusRequestEntityTooLarge {
+			return nil, tooBig, false
+		}
+		return nil, "It did not arrive whole.", status == http.StatusRequestTimeout
+	}
+	form, ok := parseForm(r.Header.Get("Content-Type"), body)
+	if !ok || !localPath(action) || r.Header.Get("Content-Encoding") != "" {
+		return nil, "It cannot be kept while you sign in.", false
+	}
+	form.ActionURL = site.Origin + action
+	return &form, "", false
+}
+
+// fromSameOrigin says that a page of this very origin sent a form: by Fetch
+// Metadata, or by Origin where a browser has none. Unlike
+// http.CrossOriginProtection it takes nothing that has neither.
+func fromSameOrigin(r *http.Request, site *Site) bool {
+	if from := r.Header.Get("Sec-Fetch-Site"); from != "" {
+		return from == "same-origin"
+	}
+	return r.Header.Get("Origin") == site.Origin
+}
+
+// formPage is the path of the page that a form was on.
+func formPage(r *http.Request, site *Site) string {
+	p, here := strings.CutPrefix(r.Referer(), site.Origin)
+	p, _, _ = strings.Cut(p, "#")
+	if !here || !localPath(p) || strings.HasPrefix(p, "/oauth2/") || !localPath(sendURL(randomID(), p)) {
+		return "/"
+	}
+	return p
+}
+
+func sendURL(id, back string) string {
+	return SendPath + "?" + url.Values{"form": {id}, "return": {back}}.Encode()
+}
+
+// send is where a form is sent on from, once its sender has a session.
+func (g *Gate) send(v *request, w http.ResponseWriter, r *http.Request, site *Site) {
+	q := r.URL.Query()
+	id, back := q.Get("form"), q.Get("return")
+	if !validID(id) || !localPath(back) {
+		g.unfinished(w, "The address was changed on its way.")
+		return
+	}
+	if !wantsPage(r) {
+		g.refuse(w, site) // a page that is loaded ahead would send it, too
+		return
+	}
+	in, err := g.identify(v, r, site)
+	if err != nil {
+		if !errors.Is(err, session.ErrNone) {
+			g.failed(w, r, err)
+			return
+		}
+		g.beginPage(v, w, r, site)
+		return
+	}
+	g.Pages.SendForm(w, page.SendForm{
+		App: g.Client.Name, ID: id, BackURL: site.Origin + back, Visitor: g.formOwner(v, w, r, site, in.User), Person: personOf(in),
+	})
+}

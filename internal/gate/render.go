@@ -1,0 +1,182 @@
+package gate
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/caddy-sso/caddy-sso/internal/httpapi"
+	"github.com/caddy-sso/caddy-sso/internal/oauth"
+	"github.com/caddy-sso/caddy-sso/internal/page"
+)
+
+// A problem is the JSON that scripts get, in the words of RFC 6749 section 5.2.
+type problem struct {
+	Error       string `json:"error"`
+	Description string `json:"error_description"`
+	LoginURL    string `json:"login_url,omitempty"`
+}
+
+func writeProblem(w http.ResponseWriter, status int, p problem) {
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Type", "application/json")
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.Encode(p) //nolint:errcheck // the client went away
+}
+
+// refuse is for a request that cannot follow a redirect: it says where a page
+// could sign in.
+func (g *Gate) refuse(w http.ResponseWriter, site *Site) {
+	if g.Policy.Bearer {
+		w.Header().Set("Www-Authenticate", httpapi.BearerChallenge) // and no error, since there was no token
+	}
+	writeProblem(w, http.StatusUnauthorized, problem{
+		Error:       "login_required",
+		Description: "There is no session. Open login_url in a page, with return set to the path to come back to.",
+		LoginURL:    site.Origin + SignInPath,
+	})
+}
+
+// forbid is for somebody who is signed in and may not pass.
+func (g *Gate) forbid(w http.ResponseWriter, r *http.Request, in *oauth.SignedIn) {
+	why, description := "in none of the groups "+strings.Join(g.Policy.Groups, ", "), "This user is in none of the groups that may do this."
+	reason := "This page is for members of " + strings.Join(g.Policy.Groups, " or ") + "."
+	if !g.Client.Accepts(in.User) {
+		why, description = "signed in by "+in.User.Signin+", which does not count here", "The way in which this user signed in does not count here."
+		reason = "You are signed in with an account that cannot be used here."
+	}
+	g.Server.Audit.Record(oauth.Event{What: oauth.AccessDenied, User: in.User, Client: g.Client, Session: in.Session, From: g.From(r), Why: why})
+	if !navigates(r.Header) {
+		writeProblem(w, http.StatusForbidden, problem{Error: "access_denied", Description: description})
+		return
+	}
+	again := url.Values{"switch": {"1"}, "return": {"/"}}
+	if back := g.OriginalURI(r); localPath(back) {
+		again.Set("return", back)
+	}
+	denied := page.Denied{
+		Person:    personOf(in),
+		App:       g.Client.Name,
+		Reason:    reason,
+		SwitchURL: SignInPath + "?" + again.Encode(),
+		SignOut:   page.Form{Action: SignOutPath},
+	}
+	g.Pages.Denied(w, denied)
+}
+
+// closed is for everybody while the client is disabled.
+func (g *Gate) closed(w http.ResponseWriter, r *http.Request) {
+	const why = "This application is switched off."
+	if !navigates(r.Header) {
+		writeProblem(w, http.StatusForbidden, problem{Error: "access_denied", Description: why})
+		return
+	}
+	g.Pages.Message(w, http.StatusForbidden, page.Message{
+		App: g.Client.Name, Title: "Closed", Text: why,
+		Next: "Try again later, or ask the people who run it.",
+	})
+}
+
+func (g *Gate) refusePath(w http.ResponseWriter, r *http.Request) {
+	const why = `The path begins with two slashes, has dot segments, ; \ %2f %5c %3f %23 or a control character in it, or is encoded twice, which this site does not take.`
+	if !navigates(r.Header) {
+		writeProblem(w, http.StatusBadRequest, problem{Error: "invalid_request", Description: why})
+		return
+	}
+	g.Pages.Message(w, http.StatusBadRequest, page.Message{
+		App: g.Client.Name, Title: "This address does not work", Text: why,
+		Next: "Check the address, or go to the start page.",
+		Link: &page.Link{Text: "Go to the start page", URL: "/"},
+	})
+}
+
+// unknownHost is a fault of the configuration: no redirect_uri of the client
+// is on the host that the browser used. Or somebody made the host up, so the log
+// has it once a minute only.
+func (g *Gate) unknownHost(w http.ResponseWriter, r *http.Request) {
+	const why = "This site is not set up for the host name that you used."
+	if n := g.unknownHosts.Due(g.Now()); n > 0 {
+		g.Log.Error("no redirect_uri of the client is on this host; add one, or send browsers to a host that has one",
+			zap.String("host", printable(r.Host)), zapClient(g.Client), zap.Int("requests", n))
+	}
+	if !navigates(r.Header) {
+		writeProblem(w, http.StatusMisdirectedRequest, problem{Error: "invalid_request", Description: why})
+		return
+	}
+	g.Pages.Message(w, http.StatusMisdirectedRequest, page.Message{
+		App: g.Client.Name, Title: "Wrong host name", Text: why,
+		Next: "Use the address that you were given, or tell the people who run this site.",
+	})
+}
+
+// Unavailable answers a request for which the store could not be opened. No
+// other handler may see it: its headers are as the client sent them.
+func (g *Gate) Unavailable(w http.ResponseWriter, r *http.Request, err error) { g.failed(w, r, err) }
+
+// failed is our own fault. Nobody is signed out for it: the cookie stays.
+func (g *Gate) failed(w http.ResponseWriter, r *http.Request, err error) {
+	g.Log.Error("a gate could not decide", zap.Error(err))
+	w.Header().Set("Retry-After", "1")
+	if !navigates(r.Header) {
+		writeProblem(w, http.StatusServiceUnavailable, problem{
+			Error: "temporarily_unavailable", Description: "The session cannot be checked right now. Try again.",
+		})
+		return
+	}
+	m := page.Message{
+		App: g.Client.Name, Title: "Just a moment",
+		Text: "Your sign-in cannot be checked right now. You have not been signed out.",
+	}
+	if wantsPage(r) {
+		m.Retry, m.RetryAfter = &page.Retry{}, time.Second
+	} else {
+		m.Next = "What you sent did not arrive. Wait a few seconds, then reload the page: that sends it once more."
+		m.Link = &page.Link{Text: "Go to the start page", URL: "/"}
+	}
+	g.Pages.Message(w, http.StatusServiceUnavailable, m)
+}
+
+// tooMany is a callback of a user who has signed in to sites too often.
+func (g *Gate) tooMany(w http.ResponseWriter, site *Site, returnTo string, after time.Duration) {
+	g.Pages.Message(w, http.StatusTooManyRequests, page.Message{
+		App: g.Client.Name, Title: "Just a moment",
+		Text:       "There were very many sign-ins within an hour. You have not been signed out.",
+		RetryAfter: after,
+		Link:       &page.Link{Text: "Try again", URL: site.Origin + returnTo},
+	})
+}
+
+// unfinished is a callback that nothing can be made of.
+func (g *Gate) unfinished(w http.ResponseWriter, why string) {
+	g.Pages.Message(w, http.StatusBadRequest, page.Message{
+		App: g.Client.Name, Title: "Signing in was not finished", Text: why,
+		Next: "Start again from the page you wanted.",
+		Link: &page.Link{Text: "Go to the start page", URL: "/"},
+	})
+}
+
+func (g *Gate) notAllowed(w http.ResponseWriter, r *http.Request, allow string) {
+	w.Header().Set("Allow", allow)
+	writeProblem(w, http.StatusMethodNotAllowed, problem{
+		Error: "invalid_request", Description: "The method is not allowed; use one of " + allow + ".",
+	})
+}
+
+func zapClient(c *oauth.Client) zap.Field { return zap.String("client", c.ID) }
+func zapOrigin(s *Site) zap.Field         { return zap.String("site", s.Origin) }
+
+// printable bounds what a request brought into the log.
+func printable(s string) string {
+	if len(s) > 256 || !oauth.CleanText(s) {
+		return "(unprintable)"
+	}
+	return s
+}

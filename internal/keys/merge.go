@@ -1,0 +1,233 @@
+package keys
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/crypto/chacha20poly1305"
+
+	"github.com/caddy-sso/caddy-sso/internal/records"
+)
+
+// maxRoots bounds how many sealing keys open what was sealed. More come of a
+// vault that lost its keys more often than that, each time while a node started.
+const maxRoots = 16
+
+// A step takes a blob of the vault to what it should be now. known is what this
+// process knows of it, or nil: what the vault has lost of that comes back, unless
+// it was withdrawn. A step returns nil if there is nothing to change.
+type step func(old, known []byte, do task) (next []byte, err error)
+
+// A task is what a step does beside that.
+type task struct {
+	withdraw string // the ID of a key to withdraw, or empty
+
+	// forget has the vault drop keys that verify no longer. Nodes whose clocks
+	// differ do not agree on which: one writes back what the other has dropped. So
+	// it is no answer to what another node wrote.
+	forget bool
+}
+
+// stepSchedule is the step of the keys of one algorithm. What it cannot use it
+// leaves as it is, for somebody to look at.
+func (r *Ring) stepSchedule(alg Algorithm) step {
+	return func(old, known []byte, do task) ([]byte, error) {
+		stored, err := parseSchedule(old)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := stored.schedule(alg, r.o.Retain); err != nil {
+			return nil, err
+		}
+		ours, err := parseSchedule(known)
+		if err != nil {
+			return nil, err
+		}
+		now := r.o.Now()
+		next := stored.merge(ours)
+		signing := next.active(now)
+		if do.withdraw != "" {
+			next.Withdrawn = union(next.Withdrawn, []string{do.withdraw})
+		}
+		if next.Keys, err = next.valid(alg); err != nil {
+			return nil, err
+		}
+		if do.withdraw != "" && !slices.ContainsFunc(next.Keys, signing.same) {
+			// No retired key is to sign again in its place.
+			if err := r.addKey(alg, &next, now); err != nil {
+				return nil, err
+			}
+		}
+		spared := stored.Keys
+		if do.forget {
+			spared = nil
+		}
+		next.Keys = next.verifying(now, r.o.Retain, spared)
+		if signsFrom, due := r.nextKey(next.Keys, now); due {
+			if err := r.addKey(alg, &next, signsFrom); err != nil {
+				return nil, err
+			}
+		}
+		return changed(stored, next, basis(old, known))
+	}
+}
+
+func (r *Ring) addKey(alg Algorithm, b *scheduleBlob, signsFrom time.Time) error {
+	pkcs8, err := r.generate(alg)
+	if err != nil {
+		return fmt.Errorf("making key: %w", err)
+	}
+	b.Keys = append(b.Keys, scheduleBlobKey{SignsFrom: signsFrom.UTC(), PKCS8: pkcs8})
+	b.sort()
+	r.o.Logger.Info("made signing key", zap.String("algorithm", string(alg)), zap.Time("signs_from", signsFrom))
+	return nil
+}
+
+// merge returns the keys and the withdrawals of both.
+func (b scheduleBlob) merge(other scheduleBlob) scheduleBlob {
+	merged := scheduleBlob{
+		Version: max(b.Version, other.Version), Keys: slices.Clone(b.Keys), Withdrawn: union(b.Withdrawn, other.Withdrawn),
+	}
+	for _, key := range other.Keys {
+		if !slices.ContainsFunc(merged.Keys, key.same) {
+			merged.Keys = append(merged.Keys, key)
+		}
+	}
+	merged.sort()
+	return merged
+}
+
+func (k scheduleBlobKey) same(other scheduleBlobKey) bool { return bytes.Equal(k.PKCS8, other.PKCS8) }
+
+// sort puts the keys into the order in which they sign.
+func (b *scheduleBlob) sort() {
+	slices.SortStableFunc(b.Keys, func(x, y scheduleBlobKey) int { return x.SignsFrom.Compare(y.SignsFrom) })
+}
+
+// active returns the key that signs at a time; the zero key if there is none.
+func (b scheduleBlob) active(now time.Time) scheduleBlobKey {
+	for _, key := range slices.Backward(b.Keys) {
+		if !now.Before(key.SignsFrom) {
+			return key
+		}
+	}
+	if len(b.Keys) == 0 {
+		return scheduleBlobKey{}
+	}
+	return b.Keys[0]
+}
+
+// valid returns the keys that are not withdrawn.
+func (b scheduleBlob) valid(alg Algorithm) ([]scheduleBlobKey, error) {
+	if len(b.Withdrawn) == 0 {
+		return b.Keys, nil
+	}
+	var kept []scheduleBlobKey
+	for _, stored := range b.Keys {
+		key, err := decodeKey(alg, stored.PKCS8)
+		if err != nil {
+			return nil, err
+		}
+		if !slices.Contains(b.Withdrawn, key.id) {
+			kept = append(kept, stored)
+		}
+	}
+	return kept, nil
+}
+
+// verifying returns the keys that still verify, or are among those that are spared.
+func (b scheduleBlob) verifying(now time.Time, retain time.Duration, spared []scheduleBlobKey) (kept []scheduleBlobKey) {
+	for i, key := range b.Keys {
+		if until := b.verifiesUntil(i, retain); until.IsZero() || now.Before(until) || slices.ContainsFunc(spared, key.same) {
+			kept = append(kept, key)
+		}
+	}
+	return kept
+}
+
+// stepSealing is the step of the sealing keys. The first of them that the vault
+// has seals, at all nodes; what others sealed opens with the others.
+func (r *Ring) stepSealing(old, known []byte, do task) ([]byte, error) {
+	stored, err := parseSealing(old)
+	if err != nil {
+		return nil, err
+	}
+	ours, err := parseSealing(known)
+	if err != nil {
+		return nil, err
+	}
+	next := sealingBlob{Version: max(stored.Version, ours.Version), Withdrawn: union(stored.Withdrawn, ours.Withdrawn)}
+	if do.withdraw != "" {
+		next.Withdrawn = union(next.Withdrawn, []string{do.withdraw})
+	}
+	withdrawn := func(root []byte) bool { return slices.Contains(next.Withdrawn, sealingID(root)) }
+	var roots [][]byte
+	for _, root := range append(stored.roots(), ours.roots()...) {
+		if !slices.ContainsFunc(roots, func(known []byte) bool { return bytes.Equal(known, root) }) {
+			roots = append(roots, root)
+		}
+	}
+	if len(roots) == 0 || withdrawn(roots[0]) { // no older one is to seal again in its place
+		root := make([]byte, chacha20poly1305.KeySize)
+		if _, err := io.ReadFull(r.o.Rand, root); err != nil {
+			return nil, fmt.Errorf("reading random bytes: %w", err)
+		}
+		roots = slices.Insert(roots, 0, root)
+	}
+	roots = slices.DeleteFunc(roots, withdrawn)
+	roots = roots[:min(len(roots), maxRoots)]
+	next.Root, next.Older = roots[0], roots[1:]
+	return changed(stored, next, basis(old, known))
+}
+
+// roots returns the key that seals, and behind it those that only open. Of no
+// blob there are none.
+func (b sealingBlob) roots() [][]byte {
+	if b.Root == nil {
+		return nil
+	}
+	return append([][]byte{b.Root}, b.Older...)
+}
+
+// sealingID names a sealing key. It tells nothing of it.
+func sealingID(root []byte) string {
+	sum := sha256.Sum256(append([]byte("ID of a sealing key\x00"), root...))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+// basis returns the blob that a step goes on from: where the vault has lost it, the
+// one that is known.
+func basis(old, known []byte) []byte {
+	if old == nil {
+		return known
+	}
+	return old
+}
+
+// changed returns next, encoded with what a newer release added to old, or nil if
+// it is what is stored.
+func changed[B scheduleBlob | sealingBlob](stored, next B, old []byte) ([]byte, error) {
+	before, err := json.Marshal(stored)
+	if err != nil {
+		return nil, err
+	}
+	after, err := json.Marshal(next)
+	if err != nil || bytes.Equal(before, after) {
+		return nil, err
+	}
+	return records.Encode(records.JSON, next, old)
+}
+
+// union returns what is in one of two lists, sorted.
+func union(a, b []string) []string {
+	all := slices.Concat(a, b)
+	slices.Sort(all)
+	return slices.Compact(all)
+}

@@ -1,0 +1,104 @@
+package keys_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/caddy-sso/caddy-sso/internal/keys"
+	"github.com/caddy-sso/caddy-sso/storage"
+	"github.com/caddy-sso/caddy-sso/storage/memory"
+)
+
+// outage is a store that can be away.
+type outage struct {
+	storage.Store
+	away atomic.Bool
+}
+
+var errAway = fmt.Errorf("dialing: %w", storage.ErrUnavailable)
+
+func (o *outage) Get(ctx context.Context, key string) ([]byte, bool, error) {
+	if o.away.Load() {
+		return nil, false, errAway
+	}
+	return o.Store.Get(ctx, key)
+}
+
+func (o *outage) CompareAndSwap(ctx context.Context, key string, old, next []byte, lifetime time.Duration) (bool, error) {
+	if o.away.Load() {
+		return false, errAway
+	}
+	return o.Store.CompareAndSwap(ctx, key, old, next, lifetime)
+}
+
+func TestARingThatBeginsInAnOutageHasTheKeysOfTheOneBefore(t *testing.T) {
+	store, clk := &outage{Store: memory.New(memory.Options{})}, newClock()
+	shared := new(keys.Memory)
+	before := newRing(t, keys.NewStoreVault(store, storageKey, shared), clk, keys.ES256)
+	token, sealed := mustSign(t, before, keys.ES256), mustSeal(t, before, "p", "x")
+
+	store.away.Store(true)
+	after := newRing(t, keys.NewStoreVault(store, storageKey, shared), clk, keys.ES256, keys.EdDSA)
+	mustVerify(t, after, token, keys.ES256)
+	mustVerify(t, before, mustSign(t, after, keys.ES256), keys.ES256)
+	if got, err := after.Unseal(t.Context(), "p", sealed); string(got) != "x" || err != nil {
+		t.Errorf("what was sealed before: %q, %v", got, err)
+	}
+
+	// Of the algorithm that is new nothing is known.
+	elsewhere := newRing(t, keys.NewStoreVault(store.Store, storageKey, nil), clk, keys.EdDSA)
+	foreign := mustSign(t, elsewhere, keys.EdDSA)
+	_, signErr := after.Sign(t.Context(), keys.EdDSA, claims{})
+	_, publicErr := after.Public(t.Context(), keys.EdDSA)
+	_, verifyErr := after.Verify(t.Context(), foreign, keys.EdDSA)
+	for what, err := range map[string]error{"Sign": signErr, "Public": publicErr, "Verify": verifyErr} {
+		if !errors.Is(err, storage.ErrUnavailable) || errors.Is(err, keys.ErrToken) || errors.Is(err, keys.ErrAlgorithm) {
+			t.Errorf("%s with an algorithm whose keys are out of reach: %v", what, err)
+		}
+	}
+	if err := after.Maintain(t.Context()); !errors.Is(err, storage.ErrUnavailable) {
+		t.Errorf("Maintain in the outage: %v", err)
+	}
+	store.away.Store(false)
+	mustVerify(t, after, foreign, keys.EdDSA)
+	mustVerify(t, elsewhere, mustSign(t, after, keys.EdDSA), keys.EdDSA)
+}
+
+func TestNothingIsRecalledThatIsNotOurs(t *testing.T) {
+	store, clk := &outage{Store: memory.New(memory.Options{})}, newClock()
+	shared := new(keys.Memory)
+	newRing(t, keys.NewStoreVault(store, storageKey, shared), clk, keys.ES256)
+	store.away.Store(true)
+	for name, v := range map[string]keys.Vault{
+		"another storage key": keys.NewStoreVault(store, anotherKey, shared),
+		"a key too short":     keys.NewStoreVault(store, storageKey[:31], shared),
+		"another store":       keys.NewStoreVault(store, storageKey, new(keys.Memory)),
+		"no memory":           keys.NewStoreVault(store, storageKey, nil),
+	} {
+		r := keys.NewRing(v, keys.Options{Now: clk.Now, Algorithms: []keys.Algorithm{keys.ES256}})
+		if sealed, err := r.Seal(t.Context(), "p", []byte("x")); err == nil {
+			t.Errorf("%s: sealed %q", name, sealed)
+		}
+	}
+}
+
+// A ring that begins with a configuration knows what that of before did.
+func TestWhatTheStoreLostComesBack(t *testing.T) {
+	store, clk := memory.New(memory.Options{}), newClock()
+	shared := new(keys.Memory)
+	before := newRing(t, keys.NewStoreVault(store, storageKey, shared), clk, keys.ES256)
+	token, sealed := mustSign(t, before, keys.ES256), mustSeal(t, before, "p", "x")
+	for name := range dump(t, store) {
+		if _, ok, err := store.Take(t.Context(), name); !ok || err != nil {
+			t.Fatal(name, ok, err)
+		}
+	}
+	newRing(t, keys.NewStoreVault(store, storageKey, shared), clk, keys.ES256)
+	elsewhere := newRing(t, keys.NewStoreVault(store, storageKey, nil), clk, keys.ES256)
+	mustVerify(t, elsewhere, token, keys.ES256)
+	mustUnseal(t, elsewhere, "p", sealed, "x")
+}

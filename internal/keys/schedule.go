@@ -1,0 +1,214 @@
+package keys
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"github.com/caddy-sso/caddy-sso/internal/records"
+)
+
+// rsaBits is what the Login API's clients expect of RS256.
+const rsaBits = 2048
+
+// scheduleBlob is how the keys of one algorithm lie in the vault, in the order
+// in which they sign.
+type scheduleBlob struct {
+	Version   int               `json:"v"`
+	Keys      []scheduleBlobKey `json:"keys"`
+	Withdrawn []string          `json:"withdrawn,omitempty"` // IDs of keys that are never to come back
+}
+
+type scheduleBlobKey struct {
+	SignsFrom time.Time `json:"signs_from"`
+	PKCS8     []byte    `json:"pkcs8"`
+
+	stored []byte // what it was read from
+}
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (k *scheduleBlobKey) UnmarshalJSON(b []byte) error {
+	type plain scheduleBlobKey
+	err := json.Unmarshal(b, (*plain)(k))
+	k.stored = slices.Clone(b)
+	return err
+}
+
+// MarshalJSON implements [json.Marshaler]: what a newer release added stays.
+func (k scheduleBlobKey) MarshalJSON() ([]byte, error) {
+	type plain scheduleBlobKey
+	return records.Encode(records.JSON, plain(k), k.stored)
+}
+
+// parseSchedule reads a vault's blob, which once had no version. Nil is one without
+// keys.
+func parseSchedule(blob []byte) (scheduleBlob, error) {
+	b := scheduleBlob{Version: records.Version}
+	if blob == nil {
+		return b, nil
+	}
+	err := records.Decode(blob, &b, &b.Version)
+	if err != nil && !errors.Is(err, records.ErrVersion) || err == nil && len(b.Keys) == 0 {
+		err = errMalformed
+	}
+	return b, err
+}
+
+func (scheduleBlob) Format(s fmt.State, _ rune)    { redact(s) }
+func (scheduleBlobKey) Format(s fmt.State, _ rune) { redact(s) }
+
+// verifiesUntil returns when key i verifies no longer; zero if that is open,
+// because it has no successor yet.
+func (b scheduleBlob) verifiesUntil(i int, retain time.Duration) time.Time {
+	if i+1 == len(b.Keys) {
+		return time.Time{}
+	}
+	return b.Keys[i+1].SignsFrom.Add(retain)
+}
+
+// signingKey is a key ready for use.
+type signingKey struct {
+	id            string // RFC 7638 thumbprint
+	algorithm     Algorithm
+	signsFrom     time.Time
+	verifiesUntil time.Time // zero: open
+	public        jose.JSONWebKey
+	signer        jose.Signer
+}
+
+func (*signingKey) Format(s fmt.State, _ rune) { redact(s) }
+
+func (k *signingKey) verifiesAt(now time.Time) bool {
+	return k.verifiesUntil.IsZero() || now.Before(k.verifiesUntil)
+}
+
+// schedule is the keys of one algorithm in the order in which they sign. It
+// has at least one.
+type schedule []*signingKey
+
+// active returns the index of the key that signs at a time. Before the time of
+// the first key that is the first key all the same: the clock of the node that
+// made it may be ahead of ours.
+func (s schedule) active(now time.Time) int {
+	i := len(s) - 1
+	for i > 0 && now.Before(s[i].signsFrom) {
+		i--
+	}
+	return i
+}
+
+// public returns the keys to publish: the active one, what comes next, then
+// the retired ones that still verify, the latest first.
+func (s schedule) public(now time.Time) []jose.JSONWebKey {
+	active := s.active(now)
+	var keys []jose.JSONWebKey
+	for _, key := range s[active:] {
+		keys = append(keys, key.public)
+	}
+	for _, key := range slices.Backward(s[:active]) {
+		if key.verifiesAt(now) {
+			keys = append(keys, key.public)
+		}
+	}
+	return keys
+}
+
+// nextKey says whether another key is due, and from when it is to sign.
+func (r *Ring) nextKey(keys []scheduleBlobKey, now time.Time) (signsFrom time.Time, due bool) {
+	if len(keys) == 0 {
+		return now, true
+	}
+	last := keys[len(keys)-1].SignsFrom
+	signsFrom = last.Add(r.o.Rotate)
+	if now.Before(last) || now.Before(signsFrom.Add(-r.o.Overlap)) {
+		return time.Time{}, false
+	}
+	// Nobody ran for a while: the new key is still published first.
+	if earliest := now.Add(r.o.Overlap); signsFrom.Before(earliest) {
+		signsFrom = earliest
+	}
+	return signsFrom, true
+}
+
+// generate makes a private key, in PKCS #8.
+func (r *Ring) generate(alg Algorithm) ([]byte, error) {
+	var key crypto.PrivateKey
+	var err error
+	switch alg {
+	case RS256:
+		key, err = rsa.GenerateKey(r.o.Rand, rsaBits)
+	case ES256:
+		key, err = ecdsa.GenerateKey(elliptic.P256(), r.o.Rand)
+	case EdDSA:
+		_, key, err = ed25519.GenerateKey(r.o.Rand)
+	default:
+		err = fmt.Errorf("unknown algorithm %q", alg)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return x509.MarshalPKCS8PrivateKey(key)
+}
+
+// errMalformed stands in for errors of decoders, which may quote what they read.
+var errMalformed = errors.New("what the vault holds is malformed")
+
+// schedule makes the keys ready for use.
+func (b scheduleBlob) schedule(alg Algorithm, retain time.Duration) (schedule, error) {
+	s := make(schedule, 0, len(b.Keys))
+	for i, stored := range b.Keys {
+		key, err := decodeKey(alg, stored.PKCS8)
+		if err != nil {
+			return nil, err
+		}
+		key.signsFrom = stored.SignsFrom
+		key.verifiesUntil = b.verifiesUntil(i, retain)
+		s = append(s, key)
+	}
+	return s, nil
+}
+
+func decodeKey(alg Algorithm, pkcs8 []byte) (*signingKey, error) {
+	private, err := x509.ParsePKCS8PrivateKey(pkcs8)
+	if err != nil || !fits(alg, private) {
+		return nil, errMalformed
+	}
+	jwk := jose.JSONWebKey{Key: private, Algorithm: string(alg), Use: "sig"}
+	thumbprint, err := jwk.Thumbprint(crypto.SHA256)
+	if err != nil {
+		return nil, fmt.Errorf("key thumbprint: %w", err)
+	}
+	jwk.KeyID = base64.RawURLEncoding.EncodeToString(thumbprint)
+	signer, err := jose.NewSigner(
+		jose.SigningKey{Algorithm: jose.SignatureAlgorithm(alg), Key: jwk},
+		(&jose.SignerOptions{}).WithType("JWT"),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("key's signer: %w", err)
+	}
+	return &signingKey{id: jwk.KeyID, algorithm: alg, public: jwk.Public(), signer: signer}, nil
+}
+
+// fits says whether a key is of the kind that an algorithm takes.
+func fits(alg Algorithm, private any) bool {
+	switch key := private.(type) {
+	case *rsa.PrivateKey:
+		return alg == RS256 && key.N.BitLen() >= rsaBits
+	case *ecdsa.PrivateKey:
+		return alg == ES256 && key.Curve == elliptic.P256()
+	case ed25519.PrivateKey:
+		return alg == EdDSA
+	}
+	return false
+}

@@ -1,0 +1,202 @@
+package keys
+
+import (
+	"context"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+
+	"golang.org/x/crypto/chacha20poly1305"
+
+	"github.com/caddy-sso/caddy-sso/internal/records"
+)
+
+// maxSealed bounds a sealed value, in its encoding.
+const maxSealed = 64 << 10
+
+// strictBase64 is strict, so that one value has one spelling.
+var strictBase64 = base64.RawURLEncoding.Strict()
+
+// sealingBlob is how the sealing keys lie in the vault. Each is 32 random bytes,
+// from which everything is derived.
+type sealingBlob struct {
+	Version   int      `json:"v"`
+	Root      []byte   `json:"root"`                // seals and opens
+	Older     [][]byte `json:"older,omitempty"`     // open what nodes sealed that had another Root
+	Withdrawn []string `json:"withdrawn,omitempty"` // IDs of keys that are never to come back
+}
+
+func (sealingBlob) Format(s fmt.State, _ rune) { redact(s) }
+
+// sealer is the sealing keys ready for use, the one that seals first.
+type sealer struct {
+	aeads []cipher.AEAD
+	ids   []string
+}
+
+// open returns what one of the keys sealed for one of the purposes.
+func (s *sealer) open(raw []byte, labels []string) (plaintext []byte, ok bool) {
+	for _, aead := range s.aeads {
+		for _, label := range labels {
+			if plaintext, ok := unseal(aead, raw, label); ok {
+				return plaintext, true
+			}
+		}
+	}
+	return nil, false
+}
+
+func (*sealer) Format(s fmt.State, _ rune) { redact(s) }
+
+// Seal encrypts and authenticates plaintext for one purpose, with
+// XChaCha20-Poly1305, into base64url. Sealing the same twice gives two
+// different values.
+func (r *Ring) Seal(ctx context.Context, label string, plaintext []byte) (string, error) {
+	k, err := r.keyring(ctx)
+	if err != nil {
+		return "", err
+	}
+	raw := chacha20poly1305.NonceSizeX + len(plaintext) + chacha20poly1305.Overhead
+	if strictBase64.EncodedLen(raw) > maxSealed {
+		return "", fmt.Errorf("sealing value: over %d bytes", maxSealed)
+	}
+	sealed, err := seal(k.sealer.aeads[0], r.o.Rand, plaintext, label)
+	if err != nil {
+		return "", fmt.Errorf("sealing value: %w", err)
+	}
+	return strictBase64.EncodeToString(sealed), nil
+}
+
+// Unseal returns what was sealed for purpose, or [ErrSealed]. An error that does
+// not wrap [ErrSealed] says nothing about the value.
+func (r *Ring) Unseal(ctx context.Context, label, sealed string) ([]byte, error) {
+	return r.UnsealAny(ctx, sealed, label)
+}
+
+// UnsealAny returns what was sealed for one of several purposes, or [ErrSealed].
+func (r *Ring) UnsealAny(ctx context.Context, sealed string, labels ...string) ([]byte, error) {
+	k, err := r.keyring(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if len(sealed) > maxSealed {
+		return nil, ErrSealed
+	}
+	raw, err := strictBase64.DecodeString(sealed)
+	// The decoder passes over line breaks, so the length must be looked at too.
+	if err != nil || strictBase64.EncodedLen(len(raw)) != len(sealed) {
+		return nil, ErrSealed
+	}
+	if plaintext, ok := k.sealer.open(raw, labels); ok {
+		return plaintext, nil
+	}
+	if len(raw) < chacha20poly1305.NonceSizeX+chacha20poly1305.Overhead {
+		return nil, ErrSealed
+	}
+	// Another node may have sealed it with a key that is not known here yet.
+	if k, err = r.look(ctx, sealed); err != nil {
+		return nil, err
+	}
+	if plaintext, ok := k.sealer.open(raw, labels); ok {
+		return plaintext, nil
+	}
+	return nil, ErrSealed
+}
+
+// SealUnder is sealing for whoever has a secret of high entropy, without a ring:
+// what is stored can be opened by the one who brings the secret, and by nobody
+// who has the store.
+func SealUnder(secret []byte, label string, plaintext []byte) ([]byte, error) {
+	aead, err := deriveAEAD(secret, "under:"+label)
+	if err != nil {
+		return nil, fmt.Errorf("sealing value: %w", err)
+	}
+	return seal(aead, rand.Reader, plaintext, label)
+}
+
+// UnsealUnder returns what was sealed under the secret for purpose, or
+// [ErrSealed].
+func UnsealUnder(secret []byte, label string, sealed []byte) ([]byte, error) {
+	aead, err := deriveAEAD(secret, "under:"+label)
+	if err != nil {
+		return nil, fmt.Errorf("unsealing value: %w", err)
+	}
+	plaintext, ok := unseal(aead, sealed, label)
+	if !ok {
+		return nil, ErrSealed
+	}
+	return plaintext, nil
+}
+
+// parseSealing reads a vault's blob, which once had no version. Nil is one without
+// keys.
+func parseSealing(blob []byte) (sealingBlob, error) {
+	b := sealingBlob{Version: records.Version}
+	if blob == nil {
+		return b, nil
+	}
+	err := records.Decode(blob, &b, &b.Version)
+	if errors.Is(err, records.ErrVersion) {
+		return b, err
+	}
+	if err != nil {
+		return b, errMalformed
+	}
+	for _, root := range append([][]byte{b.Root}, b.Older...) {
+		if len(root) != chacha20poly1305.KeySize {
+			return b, errMalformed
+		}
+	}
+	return b, nil
+}
+
+// sealer makes a vault's blob ready for use.
+func (b sealingBlob) sealer() (*sealer, error) {
+	if b.Root == nil {
+		return nil, errMalformed
+	}
+	s := new(sealer)
+	for _, root := range b.roots() {
+		aead, err := deriveAEAD(root, "seal")
+		if err != nil {
+			return nil, err
+		}
+		s.aeads, s.ids = append(s.aeads, aead), append(s.ids, sealingID(root))
+	}
+	return s, nil
+}
+
+// deriveAEAD returns XChaCha20-Poly1305 under a key derived from secret. info
+// keeps the uses of one secret apart.
+func deriveAEAD(secret []byte, info string) (cipher.AEAD, error) {
+	key, err := hkdf.Key(sha256.New, secret, nil, info, chacha20poly1305.KeySize)
+	if err != nil {
+		return nil, fmt.Errorf("deriving key: %w", err)
+	}
+	return chacha20poly1305.NewX(key)
+}
+
+// seal returns a random nonce and, behind it, the ciphertext, which holds only
+// together with name.
+func seal(aead cipher.AEAD, random io.Reader, plaintext []byte, name string) ([]byte, error) {
+	nonce := make([]byte, aead.NonceSize(), aead.NonceSize()+len(plaintext)+aead.Overhead())
+	if _, err := io.ReadFull(random, nonce); err != nil {
+		return nil, fmt.Errorf("reading random bytes: %w", err)
+	}
+	return aead.Seal(nonce, nonce, plaintext, []byte(name)), nil
+}
+
+// unseal undoes seal.
+func unseal(aead cipher.AEAD, sealed []byte, name string) ([]byte, bool) {
+	if len(sealed) < aead.NonceSize() {
+		return nil, false
+	}
+	nonce, ciphertext := sealed[:aead.NonceSize()], sealed[aead.NonceSize():]
+	plaintext, err := aead.Open([]byte{}, nonce, ciphertext, []byte(name))
+	return plaintext, err == nil
+}

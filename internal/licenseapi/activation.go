@@ -1,0 +1,261 @@
+package licenseapi
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"go.uber.org/zap"
+
+	"github.com/caddy-sso/caddy-sso/internal/httpapi"
+	"github.com/caddy-sso/caddy-sso/internal/oauth"
+)
+
+// maxBody bounds, in bytes, the body of an activation, which is in memory until it
+// is whole.
+const maxBody = 1 << 20
+
+// An Activation checks the license credentials in requests to the License API's
+// own backend. Its fields are set once.
+type Activation struct {
+	Server *oauth.Server
+
+	// AllowRawPath lets through, without an identity, paths that become one of
+	// the routes below only when a backend normalises them.
+	AllowRawPath bool
+
+	// From says where a request comes from, for the audit log.
+	From func(*http.Request) oauth.Origin
+
+	Log *zap.Logger
+}
+
+// routes are those whose requests may carry a credential of ours, each also
+// with a trailing slash.
+var routes = []string{
+	"/api/v4/activate_license", "/api/v4/activate_bundle",
+	"/api/v4/floating/borrow", "/api/v4/floating/feature_borrow",
+	"/api/v4/user_licenses",
+}
+
+// Check verifies the credential of a request. It answers what it refuses: then
+// done is true, and no backend may see the request. A request without one of
+// our credentials may go on, without an identity; one that had a body has the
+// identical bytes in a new one.
+func (a *Activation) Check(w http.ResponseWriter, r *http.Request) (activated *oauth.Activation, done bool) {
+	route, exact := routeOf(r.URL)
+	if route == "" || (!exact && a.AllowRawPath) {
+		return nil, false
+	}
+	if !exact {
+		write(w, *invalid("The path is not written as the API has it"))
+		return nil, true
+	}
+	body, wrong := readBody(w, r)
+	if wrong != nil {
+		write(w, *wrong)
+		return nil, true
+	}
+	c, wrong := credentialOf(r, body)
+	if wrong == nil && c.present() {
+		wrong = c.check()
+	}
+	if wrong != nil {
+		write(w, *wrong)
+		return nil, true
+	}
+	if !c.present() {
+		return nil, false
+	}
+	activated, e := a.Server.Activate(r.Context(), oauth.ActivationRequest{
+		Product: c.text("product"), Account: c.text("customer_account_code"),
+		Code: c.text("code"), Token: c.text("id_token"), RedirectURI: c.text("redirect_uri"),
+		Body: fingerprint(route, r.URL.RawQuery, body), From: a.From(r),
+	})
+	if e != nil {
+		refuse(w, a.Log, e)
+		return nil, true
+	}
+	return activated, false
+}
+
+// Ended answers a request whose session ended before the backend answered.
+func (*Activation) Ended(w http.ResponseWriter) { write(w, errIDToken) }
+
+// fingerprint is what a retry has in common with the request that it repeats.
+func fingerprint(route, query string, body []byte) [sha256.Size]byte {
+	h := sha256.New()
+	h.Write([]byte(route + "?" + query + "\n"))
+	h.Write(body)
+	return [sha256.Size]byte(h.Sum(nil))
+}
+
+// readBody reads what a request carries and puts it back, with its length known
+// and nothing behind it. nil: there is no body.
+func readBody(w http.ResponseWriter, r *http.Request) ([]byte, *refusal) {
+	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
+		return nil, nil
+	}
+	if wrong := checkType(r.Header); wrong != nil {
+		return nil, wrong
+	}
+	if r.ContentLength > maxBody {
+		return nil, &errTooLarge
+	}
+	body, err := httpapi.Body(w, r, maxBody)
+	if err != nil {
+		switch httpapi.BodyStatus(err) {
+		case http.StatusRequestEntityTooLarge:
+			return nil, &errTooLarge
+		case http.StatusRequestTimeout:
+			return nil, &errTooSlow
+		}
+		return nil, invalid("The body could not be read")
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	r.ContentLength = int64(len(body))
+	r.TransferEncoding, r.Trailer = nil, nil
+	r.Header.Set("Content-Length", strconv.Itoa(len(body))) // what FastCGI goes by
+	r.Header.Del("Trailer")
+	r.Header.Del("Expect") // the body is here
+	if len(body) == 0 {
+		r.Body = http.NoBody
+	}
+	return body, nil
+}
+
+// checkType refuses bodies that a backend would read and we cannot.
+func checkType(h http.Header) *refusal {
+	for _, line := range h["Content-Encoding"] {
+		for coding := range strings.SplitSeq(line, ",") {
+			if coding = strings.TrimSpace(coding); coding != "" && !strings.EqualFold(coding, "identity") {
+				return invalid("Content-Encoding should be identity")
+			}
+		}
+	}
+	media, params, err := mime.ParseMediaType(h.Get("Content-Type"))
+	if err != nil || len(h["Content-Type"]) != 1 || media != "application/json" || !httpapi.IsUTF8(params["charset"]) {
+		return invalid("Content-Type should be application/json")
+	}
+	return nil
+}
+
+// A credential is what a request says of who it is from.
+type credential map[string]any
+
+// names are the members that a credential is made of.
+var names = []string{"id_token", "code", "customer_account_code", "product", "redirect_uri", "license_key", "username"}
+
+// credentialOf reads the body, or, as user_licenses has it, the query.
+func credentialOf(r *http.Request, body []byte) (credential, *refusal) {
+	if len(body) == 0 {
+		return parseQuery(r.URL.RawQuery)
+	}
+	members, err := parseObject(body)
+	if err != nil {
+		return nil, &errJSON
+	}
+	c := credential{}
+	for key, value := range members {
+		if nearly(key, names) {
+			return nil, invalid("There is a key that is nearly one of [" + strings.Join(names, " ") + "]")
+		}
+		if slices.Contains(names, key) {
+			c[key] = value
+		}
+	}
+	inQuery, wrong := parseQuery(r.URL.RawQuery)
+	if wrong == nil && len(inQuery) > 0 {
+		wrong = invalid("Of body and query, one should have the parameters")
+	}
+	return c, wrong
+}
+
+// parseQuery reads the parameters that a credential is made of, each once.
+func parseQuery(raw string) (credential, *refusal) {
+	c := credential{}
+	for pair := range strings.SplitSeq(raw, "&") {
+		name, value, _ := strings.Cut(pair, "=")
+		name, errName := url.QueryUnescape(name)
+		value, errValue := url.QueryUnescape(value)
+		if errName != nil || errValue != nil || strings.Contains(pair, ";") {
+			return nil, invalid("The parameters are not URL-encoded")
+		}
+		if nearlyParam(name) {
+			return nil, invalid("There is a parameter that is nearly one of [" + strings.Join(names, " ") + "]")
+		}
+		if !slices.Contains(names, name) {
+			continue
+		}
+		if _, twice := c[name]; twice {
+			return nil, invalid(name + " is there twice")
+		}
+		c[name] = value
+	}
+	return c, nil
+}
+
+// nearlyParam says whether a framework could take the name of a parameter for
+// one of the names: some read code[] and [code] as code, and PHP trims what
+// stands before a name and makes _ of spaces, dots and a bracket left open.
+func nearlyParam(name string) bool {
+	if slices.Contains(names, name) {
+		return false
+	}
+	trimmed := strings.Trim(name, " \t\r\n\v\f[]")
+	first, _, _ := strings.Cut(strings.ReplaceAll(trimmed, "]", "["), "[")
+	for _, read := range [...]string{first, trimmed} {
+		read = strings.Map(func(r rune) rune {
+			if strings.ContainsRune(" .[", r) {
+				return '_'
+			}
+			return r
+		}, read)
+		if slices.Contains(names, read) || nearly(read, names) {
+			return true
+		}
+	}
+	return false
+}
+
+// has says that a member is there: null and "" are as good as none.
+func (c credential) has(name string) bool { return c[name] != nil && c[name] != "" }
+
+// text is the value of a member that is a string, or "".
+func (c credential) text(name string) string {
+	s, _ := c[name].(string)
+	return s
+}
+
+// present says whether a request has something of a credential of ours.
+func (c credential) present() bool {
+	return c.has("id_token") || c.has("code") || c.has("customer_account_code")
+}
+
+// check holds what is there to be one whole credential, and no other.
+func (c credential) check() *refusal {
+	for _, name := range []string{"id_token", "code", "customer_account_code", "product", "redirect_uri"} {
+		if _, text := c[name].(string); c.has(name) && !text {
+			return invalid(name + " should be a string")
+		}
+	}
+	switch {
+	case c.has("id_token") && c.has("code"):
+		return invalid("There should be one of id_token and code")
+	case c.has("license_key") || c.has("username"):
+		return invalid("There should be one of license_key, username, id_token and code")
+	case !c.has("id_token") && !c.has("code"):
+		return missingParams("code")
+	case !c.has("customer_account_code"):
+		return missingParams("customer_account_code")
+	case !c.has("product"):
+		return missingParams("product")
+	}
+	return nil
+}

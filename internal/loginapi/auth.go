@@ -1,0 +1,141 @@
+package loginapi
+
+import (
+	"net/http"
+
+	"github.com/caddy-sso/caddy-sso/internal/httpapi"
+	"github.com/caddy-sso/caddy-sso/internal/oauth"
+	"github.com/caddy-sso/caddy-sso/internal/page"
+)
+
+const authPath = "/api/oauth2/auth"
+
+var authParams = []string{
+	"response_type", "client_id", "redirect_uri", "scope", "state", "audience",
+	"code_challenge", "code_challenge_method", "fail_auth_url",
+	"popup", "widget_only", "enable_post_message_login", "disable_socials",
+}
+
+// ParseAuthorize reads the query of the authorization endpoint. The hosted page
+// reads the same query, to come back here when the user has signed in. What is
+// wrong with single parameters is in the request, to be said with all else that
+// is wrong with it.
+func ParseAuthorize(rawQuery string) (oauth.AuthorizeRequest, *oauth.Error) {
+	if len(rawQuery) > httpapi.MaxQuery {
+		return oauth.AuthorizeRequest{}, httpapi.ErrTooLong
+	}
+	p, wrong := parseParams(rawQuery, authParams)
+	r := oauth.AuthorizeRequest{
+		ResponseType:        p.get("response_type"),
+		ClientID:            p.get("client_id"),
+		RedirectURI:         p.get("redirect_uri"),
+		State:               p.get("state"),
+		Audience:            oauth.SplitList(p.get("audience")),
+		CodeChallenge:       p.get("code_challenge"),
+		CodeChallengeMethod: p.get("code_challenge_method"),
+		FailAuthURL:         p.get("fail_auth_url"),
+	}
+	if p.has("scope") {
+		r.Scope = oauth.SplitList(p.get("scope"))
+	}
+	r.WidgetOnly = p.serviceFlag("widget_only")
+	r.PostMessageLogin = p.serviceFlag("enable_post_message_login")
+	r.DisableSocials = p.serviceFlag("disable_socials")
+	var refusal *oauth.Error
+	r.Popup, refusal = p.flag("popup")
+	r.Malformed = wrong.And(refusal)
+	return r, nil
+}
+
+// auth answers GET /api/oauth2/auth: it checks the session and redirects with a
+// code. Errors never redirect.
+func (a *API) auth(w http.ResponseWriter, r *http.Request) {
+	if !a.allowed(w, r, http.MethodGet) {
+		return
+	}
+	// A code for an image or a script would reach nobody, and use up what a user
+	// may have (Fetch Metadata, section 2.2).
+	if r.Header.Get("Sec-Fetch-Mode") == "no-cors" {
+		a.refuse(w, r, errNotANavigation)
+		return
+	}
+	request, refusal := ParseAuthorize(r.URL.RawQuery)
+	if refusal != nil {
+		a.refuse(w, r, refusal)
+		return
+	}
+	authorization, refusal := a.Server.Clients.CheckAuthorize(request)
+	if refusal != nil {
+		a.refuse(w, r, refusal)
+		return
+	}
+	in, ok, refusal := httpapi.SignedIn(r, a.Server, a.Cookie)
+	if refusal != nil {
+		a.refuseNow(w, r, refusal)
+		return
+	}
+	if !ok || !authorization.Accepts(in) {
+		if authorization.FailAuthURL != "" {
+			httpapi.Redirect(w, http.StatusFound, authorization.FailCallback(a.resume(r.URL.RawQuery)))
+			return
+		}
+		httpapi.Redirect(w, http.StatusFound, a.HostedPage(r.URL.RawQuery))
+		return
+	}
+	code, refusal := a.Server.IssueCode(r.Context(), authorization, in, a.From(r))
+	switch {
+	case refusal != nil && refusal.Kind == oauth.ConsentRequired:
+		httpapi.Redirect(w, http.StatusFound, a.ConsentPage(r.URL.RawQuery))
+		return
+	case refusal != nil:
+		a.refuseNow(w, r, refusal)
+		return
+	}
+	if !authorization.Presentation.Popup {
+		httpapi.Redirect(w, http.StatusFound, authorization.Callback(code))
+		return
+	}
+	widget, err := a.Widget(r.Context(), authorization, code)
+	if err != nil {
+		a.refuseNow(w, r, oauth.Unavailable(err))
+		return
+	}
+	httpapi.Redirect(w, http.StatusFound, widget)
+}
+
+// Deny answers a request that its user does not allow: the callback is told, and in
+// a window of its own the opener, too. It answers the form of the consent page, so it
+// leads on by a page: see [page.Continue].
+func (a *API) Deny(w http.ResponseWriter, r *http.Request, authorization *oauth.Authorization) {
+	switch {
+	case authorization.Presentation.Popup:
+	case authorization.CustomScheme():
+		a.Pages.Application(w, page.Application{Outcome: page.OutcomeNotAllowed, App: authorization.Client.Name, URL: authorization.DeniedCallback()})
+		return
+	default:
+		a.Pages.Continue(w, page.Continue{Title: page.OutcomeNotAllowed.Title(), App: authorization.Client.Name, URL: authorization.DeniedCallback()})
+		return
+	}
+	widget, err := a.Widget(r.Context(), authorization, "")
+	if err != nil {
+		a.refuseNow(w, r, oauth.Unavailable(err))
+		return
+	}
+	httpapi.Redirect(w, http.StatusSeeOther, widget)
+}
+
+// refuseNow is refuse for what a little later may be answered: the person whose
+// browser was sent here cannot do anything with JSON.
+func (a *API) refuseNow(w http.ResponseWriter, r *http.Request, e *oauth.Error) {
+	httpapi.Refresh(w.Header(), r, e.RetryAfter)
+	a.refuse(w, r, e)
+}
+
+var errNotANavigation = oauth.Invalid("This address is for navigations and scripts, not for an image or another part of a page.")
+
+// resume is the portal URL that continues a request once there is a session:
+// the same request, without its fail_auth_url, so that it ends at the hosted
+// page if there is still none.
+func (a *API) resume(rawQuery string) string {
+	return a.Server.Issuer + authPath + "?" + httpapi.WithoutParams(rawQuery, "fail_auth_url")
+}

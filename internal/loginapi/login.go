@@ -1,0 +1,118 @@
+package loginapi
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/caddy-sso/caddy-sso/internal/httpapi"
+	"github.com/caddy-sso/caddy-sso/internal/oauth"
+)
+
+// login answers POST /api/oauth2/login: name and password for the redirect URI
+// with a code, as data. The browser gets the cookie of a new session. Where the user
+// has to be asked for consent, it is the URL that leads to the consent page instead.
+func (a *API) login(w http.ResponseWriter, r *http.Request) {
+	authorization, in, ok := a.passwordLogin(w, r, a.Server.Clients.CheckAuthorize)
+	if !ok {
+		return
+	}
+	code, refusal := a.Server.IssueCode(r.Context(), authorization, in, a.From(r))
+	switch {
+	case refusal != nil && refusal.Kind == oauth.ConsentRequired:
+		httpapi.WriteJSON(w, http.StatusOK, loginURLBody{a.asks(r.URL.RawQuery, authorization)})
+		return
+	case refusal != nil:
+		a.refuse(w, r, refusal)
+		return
+	}
+	httpapi.WriteJSON(w, http.StatusOK, loginURLBody{authorization.Callback(code)})
+}
+
+// asks is the portal URL at which a person is asked whether the client may have what
+// it asks for: the same request, with what it left out.
+func (a *API) asks(rawQuery string, authorization *oauth.Authorization) string {
+	audience := make([]string, 0, len(authorization.Audience))
+	for _, aud := range authorization.Audience {
+		audience = append(audience, url.QueryEscape(aud)) // once more within the list
+	}
+	return a.resume(httpapi.WithoutParams(rawQuery, "redirect_uri", "scope", "audience") + "&" + url.Values{
+		"redirect_uri": {authorization.RedirectURI},
+		"scope":        {strings.Join(authorization.Scopes, " ")},
+		"audience":     {strings.Join(audience, " ")},
+	}.Encode())
+}
+
+// loginToken answers POST /api/oauth2/login/token: name and password for tokens
+// at once. It is for public clients, and needs no more than client_id and scope.
+func (a *API) loginToken(w http.ResponseWriter, r *http.Request) {
+	authorization, in, ok := a.passwordLogin(w, r, a.Server.Clients.CheckTokenLogin)
+	if !ok {
+		return
+	}
+	tokens, refusal := a.Server.IssueTokens(r.Context(), authorization, in, a.From(r))
+	a.answer(w, r, tokens, refusal)
+}
+
+// passwordLogin begins a session for a name and a password, once the request is
+// known to be in order. It answers by itself where it is not.
+func (a *API) passwordLogin(
+	w http.ResponseWriter, r *http.Request, check func(oauth.AuthorizeRequest) (*oauth.Authorization, *oauth.Error),
+) (*oauth.Authorization, oauth.SignedIn, bool) {
+	if !a.allowedScript(w, r, http.MethodPost) {
+		return nil, oauth.SignedIn{}, false
+	}
+	// Otherwise any page could sign its visitor in as somebody else, or try
+	// passwords from their address.
+	if byBrowser(r) && a.forged(r) {
+		a.denyOrigin(w, r, nil)
+		return nil, oauth.SignedIn{}, false
+	}
+	credentials, status, wrong := readJSON(w, r, []string{"username", "password"})
+	authorization, ok := a.asked(w, r, check, wrong)
+	if !ok {
+		return nil, oauth.SignedIn{}, false
+	}
+	if wrong != nil {
+		a.writeError(w, r, status, "0", wrong)
+		return nil, oauth.SignedIn{}, false
+	}
+	in, refusal := a.SignIn(w, r, authorization, credentials["username"], credentials["password"])
+	if refusal != nil {
+		a.refuse(w, r, refusal)
+		return nil, oauth.SignedIn{}, false
+	}
+	return authorization, in, true
+}
+
+// asked reads the query of a script's request and holds it against the client's
+// registration, with the origin that the request came from. What the query may
+// leave out is the client's first. What is wrong with the body is said with what is
+// wrong with the query, and is otherwise the caller's to say.
+func (a *API) asked(
+	w http.ResponseWriter, r *http.Request, check func(oauth.AuthorizeRequest) (*oauth.Authorization, *oauth.Error), ofBody *oauth.Error,
+) (*oauth.Authorization, bool) {
+	request, refusal := ParseAuthorize(r.URL.RawQuery)
+	if refusal != nil {
+		a.refuse(w, r, refusal.And(ofBody))
+		return nil, false
+	}
+	authorization, refusal := check(a.Server.Clients.Defaults(request))
+	if refusal != nil {
+		a.refuse(w, r, refusal.And(ofBody))
+		return nil, false
+	}
+	// A redirect takes a code to the client's own page. Here whoever asked reads
+	// it, and has chosen the code_challenge.
+	if origin := r.Header.Get("Origin"); origin != "" && origin != a.Server.Issuer && !authorization.Client.HasOrigin(origin) {
+		a.denyOrigin(w, r, authorization.Client)
+		return nil, false
+	}
+	return authorization, true
+}
+
+// byBrowser says whether a browser sent a request. Games and launchers send
+// neither header, and no site can make a browser leave both out of a POST.
+func byBrowser(r *http.Request) bool {
+	return r.Header.Get("Origin") != "" || r.Header.Get("Sec-Fetch-Site") != ""
+}

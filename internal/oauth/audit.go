@@ -1,0 +1,215 @@
+package oauth
+
+import (
+	"strings"
+	"sync"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/caddy-sso/caddy-sso/internal/logthrottle"
+	"github.com/caddy-sso/caddy-sso/session"
+)
+
+// EventType happened, as the audit log names it.
+type EventType string
+
+// The events of the audit log.
+const (
+	SignedInEvent  EventType = "sign-in"
+	SignInFailed   EventType = "sign-in failed"
+	SignInLimited  EventType = "sign-in limited"
+	CodeIssued     EventType = "code issued"
+	CodeRedeemed   EventType = "code redeemed"
+	CodeReused     EventType = "code reused"
+	CodeRefused    EventType = "code refused"
+	AccessDenied   EventType = "access denied"
+	RequestRefused EventType = "request refused" // it asks for what is not registered
+	SessionEnded   EventType = "session ended"
+	GrantEnded     EventType = "grant ended"
+	CodesExhausted EventType = "codes exhausted"
+	ClientRefused  EventType = "client refused" // it did not prove who it is
+	ClientLimited  EventType = "client limited"
+
+	TokensIssued       EventType = "tokens issued"
+	TokensRefreshed    EventType = "tokens refreshed"
+	TokenRefused       EventType = "token refused"
+	RefreshReused      EventType = "refresh token reused"
+	RefreshAhead       EventType = "refresh token newer than the store"
+	SeatDenied         EventType = "seat denied"
+	Provisioned        EventType = "license user provisioned"
+	ProvisioningFailed EventType = "provisioning failed"
+	LicenseActivation  EventType = "license activation"
+	LicenseRefused     EventType = "license activation refused"
+
+	ConsentGiven     EventType = "consent given"
+	ConsentWithdrawn EventType = "consent withdrawn"
+
+	KeyWithdrawn EventType = "key withdrawn"
+)
+
+// Origin is where a request came from: the address of the client, as the
+// server that stands in front was configured to believe it.
+type Origin string
+
+// An Event is one line of the audit log. It has no room for a token, code,
+// cookie or password.
+type Event struct {
+	What    EventType
+	User    session.User
+	Client  *Client
+	Session *session.Session // logged as a short hash
+	Grant   string
+	From    Origin
+	Why     string
+
+	// Param is the parameter with a value that is not registered. Nil: none.
+	Param *ParamError
+
+	// Said is what the request, or another server, says of why. Unlike Why it may be
+	// anything, so that lines are not told apart by it.
+	Said string
+}
+
+// eventFields are used again, since an event is encoded before Write returns:
+// they would be a fifth of what issuing a code allocates.
+var eventFields = sync.Pool{New: func() any { return new([maxEventFields]zap.Field) }}
+
+const maxEventFields = 8
+
+// Audit writes the audit log. A nil Audit writes nothing.
+//
+// What requests bring about that have neither a session nor a client's secret has
+// ten lines a minute of each kind. Then comes one with the number of those that
+// were left out.
+type Audit struct {
+	log *zap.Logger
+	few logthrottle.ByKey[kind]
+}
+
+// A kind is what lines have in common of which there are few. Whose they are is
+// told apart where that is known, so that nobody's line is left out for those of
+// others.
+type kind struct {
+	what                EventType
+	client              *Client
+	why, grant, subject string
+}
+
+const fewLines = 10
+
+// NewAudit writes events to a logger.
+func NewAudit(log *zap.Logger) *Audit {
+	a := &Audit{log: log}
+	a.few.Most = fewLines
+	a.few.LeftOut = func(k kind, lines int) {
+		a.write(Event{What: k.what, Client: k.client, Why: k.why, Grant: k.grant, User: session.User{Subject: k.subject}}, lines)
+	}
+	return a
+}
+
+// Record writes one event: at level info, or warn for what an operator should
+// look into.
+func (a *Audit) Record(e Event) {
+	if a == nil {
+		return
+	}
+	if e.byAnybody() && !a.few.Due(kind{e.What, e.Client, e.Why, e.Grant, e.User.Subject}) {
+		return
+	}
+	a.write(e, 0)
+}
+
+// Flush writes how many lines were left out until now.
+func (a *Audit) Flush() { a.few.Flush() }
+
+// byAnybody says whether it takes neither a session nor a client's secret to bring
+// an event about, as often as one likes: also codes and tokens are none that were
+// used, or that somebody else's client was given.
+func (e *Event) byAnybody() bool {
+	switch e.What {
+	case RequestRefused, SignInLimited, CodeRefused, CodeReused, GrantEnded, ClientRefused, ClientLimited, TokenRefused, LicenseActivation, LicenseRefused:
+		return true
+	case SignInFailed: // else it counts as an attempt, of which there are few
+		return e.Why != "" || e.Said != ""
+	case AccessDenied: // else somebody is signed in
+		return e.User.Subject == ""
+	default:
+		return false
+	}
+}
+
+// write writes one event, or how many like it were left out.
+func (a *Audit) write(e Event, leftOut int) {
+	level := zapcore.InfoLevel
+	switch e.What {
+	case CodeReused, RefreshReused, RefreshAhead, CodesExhausted, SignInLimited, ClientLimited, ProvisioningFailed, KeyWithdrawn:
+		level = zapcore.WarnLevel
+	default:
+	}
+	entry := a.log.Check(level, string(e.What))
+	if entry == nil {
+		return
+	}
+	room := eventFields.Get().(*[maxEventFields]zap.Field)
+	defer eventFields.Put(room)
+	fields := room[:0]
+	if e.User.Name != "" {
+		fields = append(fields, zap.String("user", e.User.Name))
+	}
+	if e.User.Subject != "" {
+		fields = append(fields, zap.String("subject", e.User.Subject))
+	}
+	if e.Client != nil {
+		fields = append(fields, zap.String("client", e.Client.ID))
+	}
+	if e.Session != nil {
+		fields = append(fields, zap.String("session", e.Session.ID()))
+	}
+	if e.Grant != "" {
+		fields = append(fields, zap.String("grant", e.Grant))
+	}
+	if e.From != "" {
+		fields = append(fields, zap.String("from", string(e.From)))
+	}
+	why := e.Why
+	if why != "" && e.Said != "" {
+		why += ": "
+	}
+	if why += e.Said; why != "" {
+		fields = append(fields, zap.String("why", why))
+	}
+	if p := e.Param; p != nil {
+		fields = append(fields, zap.String("parameter", p.Name), zap.String("value", loggable(p.Value)), zap.Strings("registered", p.Registered))
+	}
+	if leftOut > 0 {
+		fields = append(fields, zap.Int("left_out", leftOut))
+	}
+	entry.Write(fields...)
+}
+
+// AuditUnregistered writes which values of a refused request are not registered,
+// and what is.
+func (s *Server) AuditUnregistered(e *Error, from Origin) {
+	for i := range e.Params {
+		if p := &e.Params[i]; p.Value != "" {
+			s.Audit.Record(Event{What: RequestRefused, Client: e.Client, From: from, Why: p.Problem, Param: p})
+		}
+	}
+}
+
+// maxLogged bounds, in bytes, a value of a request in the log.
+const maxLogged = 256
+
+// loggable is a value of a request as it may be logged: bounded, in clean text,
+// and without the values of a query, which may be anything.
+func loggable(value string) string {
+	uri, query, found := strings.Cut(value, "?")
+	if found && query != "" {
+		uri += "?…"
+	}
+	if len(uri) > maxLogged || !CleanText(uri) {
+		return "(unprintable)"
+	}
+	return uri
+}

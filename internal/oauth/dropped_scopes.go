@@ -1,0 +1,59 @@
+package oauth
+
+import (
+	"slices"
+	"strings"
+
+	"go.uber.org/zap"
+
+	"github.com/caddy-sso/caddy-sso/internal/logthrottle"
+)
+
+// droppedScopes are the scopes that were asked for and are not granted, since the client is
+// not registered for them; nil where there are none.
+func droppedScopes(asked, granted []string) []string {
+	if len(asked) == len(granted) {
+		return nil
+	}
+	var out []string
+	for _, scope := range asked {
+		if !slices.Contains(granted, scope) && (scope != offlineAccess || !slices.Contains(granted, offline)) {
+			out = append(out, scope)
+		}
+	}
+	return out
+}
+
+// DroppedScopes logs the scopes that clients ask for and are not granted, once a
+// minute of each client.
+type DroppedScopes struct {
+	log   *zap.Logger
+	lines logthrottle.ByKind // by client
+}
+
+// NewDroppedScopes writes them to a logger.
+func NewDroppedScopes(log *zap.Logger) *DroppedScopes { return &DroppedScopes{log: log} }
+
+func (s *Server) noteDropped(c *Client, scopes []string, from Origin) {
+	if len(scopes) == 0 || s.LeftOut == nil {
+		return
+	}
+	n := s.LeftOut.lines.Of(c.ID).Due(s.Now())
+	if n == 0 {
+		return // it is too early for another line
+	}
+	s.LeftOut.log.Warn("a client asks for scopes that it is not registered for, which are left out: add them to its setting scope, or have it not ask for them",
+		zap.String("client", c.ID), zap.String("name", c.Name), zap.String("scopes", loggableText(strings.Join(scopes, " "))),
+		zap.String("from", string(from)), zap.Int("requests", n))
+}
+
+// loggableText is a text of a request as it may be logged: bounded, and clean.
+func loggableText(text string) string {
+	if !CleanText(text) {
+		return "(unprintable)"
+	}
+	if len(text) > maxLogged {
+		return strings.ToValidUTF8(text[:maxLogged], "") + "…"
+	}
+	return text
+}

@@ -1,0 +1,157 @@
+package oauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caddy-sso/caddy-sso/internal/records"
+	"github.com/caddy-sso/caddy-sso/session"
+	"github.com/caddy-sso/caddy-sso/storage"
+)
+
+// EndCalled ends all sessions, and all grants that outlive a session, of those who
+// have a name, or have it for their subject, and returns how many. What they have
+// allowed is withdrawn. It goes by the
+// lists of these users, whatever else the store holds. All of it is tried; the error
+// says what is left.
+func (s *Server) EndCalled(ctx context.Context, name string) (sessions, grants int, err error) {
+	subjects, err := s.subjectsOf(ctx, name)
+	for _, subject := range subjects {
+		// Sessions first, so that no code of theirs becomes a grant meanwhile.
+		n, sessionsErr := s.Sessions.EndUser(ctx, subject)
+		m, grantsErr := s.Grants.EndUser(ctx, subject)
+		sessions, grants, err = sessions+n, grants+m, errors.Join(err, sessionsErr, grantsErr, s.forgetAll(ctx, subject))
+	}
+	return sessions, grants, err
+}
+
+// FindSession is [session.Sessions.Find], by the user, too, where one is named.
+func (s *Server) FindSession(ctx context.Context, id, user string) (*session.Session, error) {
+	if user == "" {
+		return s.Sessions.Find(ctx, id)
+	}
+	subjects, err := s.subjectsOf(ctx, user)
+	for _, subject := range subjects {
+		found, findErr := s.Sessions.FindOfUser(ctx, subject, id)
+		if found != nil {
+			return found, nil
+		}
+		if !errors.Is(findErr, session.ErrNone) {
+			err = errors.Join(err, findErr)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return nil, session.ErrNone
+}
+
+// EndUser ends all grants of a user that outlive a session, and returns how
+// many there were. One that cannot be ended does not keep it from the others; the
+// error says how many are left.
+func (g *Grants) EndUser(ctx context.Context, subject string) (int, error) {
+	return g.endOthers(ctx, subject, "")
+}
+
+// endOthers is EndUser but for one grant. It needs no room in the store: first it
+// removes what is stored, then it takes all of them off the list. A grant that is
+// not stored yet ends by that: see [Grants.confirm].
+func (g *Grants) endOthers(ctx context.Context, subject, but string) (int, error) {
+	ids, err := g.listed(ctx, subject)
+	if err != nil {
+		return 0, err
+	}
+	ids = slices.DeleteFunc(ids, func(id string) bool { return id == but })
+	ended, left, absent, err := g.takeAll(ctx, ids)
+	if len(absent) > 0 || ended > 0 {
+		over := slices.DeleteFunc(ids, func(id string) bool { return slices.Contains(left, id) })
+		var listErr error
+		if g.unlist(ctx, subject, over) != nil && but == "" && len(left) == 0 {
+			// The store is too full to shorten the list, so it goes with what is new on it.
+			var others []string
+			others, listErr = g.takeList(ctx, subject)
+			absent = append(absent, others...)
+		}
+		// One may have been stored before it came off the list.
+		late, unended, _, lateErr := g.takeAll(ctx, absent)
+		ended, left, err = ended+late, append(left, unended...), errors.Join(err, listErr, lateErr)
+	}
+	if err != nil {
+		return ended, fmt.Errorf("%d lasting grants are left: %w", len(left), err)
+	}
+	return ended, nil
+}
+
+// takeAll removes what is stored of grants. It returns how many there were, those
+// that could not be removed, with one of the reasons, and those that were not there.
+func (g *Grants) takeAll(ctx context.Context, ids []string) (ended int, left, absent []string, err error) {
+	found, failures := make([]bool, len(ids)), make([]error, len(ids))
+	storage.Each(len(ids), func(i int) { _, found[i], failures[i] = g.take(ctx, ids[i]) })
+	for i, id := range ids {
+		switch {
+		case failures[i] != nil:
+			left, err = append(left, id), failures[i]
+		case found[i]:
+			ended++
+		default:
+			absent = append(absent, id)
+		}
+	}
+	return ended, left, absent, err
+}
+
+// unlist takes grants that have ended off the list of their user.
+func (g *Grants) unlist(ctx context.Context, subject string, over []string) error {
+	return storage.Update(ctx, g.store, grantsOf(subject), listedFor, func(stored []byte) ([]byte, bool, error) {
+		ids := strings.Fields(string(stored))
+		left := slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return slices.Contains(over, id) })
+		return []byte(strings.Join(left, " ")), len(left) < len(ids), nil
+	})
+}
+
+// takeList removes the list of a user itself, and returns what was on it.
+func (g *Grants) takeList(ctx context.Context, subject string) ([]string, error) {
+	stored, _, err := g.store.Take(ctx, grantsOf(subject))
+	if err != nil {
+		return nil, fmt.Errorf("removing the list of a user's grants: %w", err)
+	}
+	return strings.Fields(string(stored)), nil
+}
+
+// EndMatching ends all grants that outlive a session and that match: the user, as
+// of the sign-in, and when the grant began, if it says so. It returns how many it
+// ended. It reads all grants; where the subject is known, [Grants.EndUser] does
+// not. One that cannot be ended does not keep it from the others.
+func (g *Grants) EndMatching(ctx context.Context, match func(u session.User, begun time.Time) bool) (int, error) {
+	var ids []string
+	newer := 0
+	err := g.store.Scan(ctx, grantPrefix, func(key string, value []byte) error {
+		grant, err := g.decode(value)
+		if errors.Is(err, records.ErrVersion) {
+			newer++
+		}
+		if err == nil && match(grant.User, time.Unix(grant.Begun, 0)) {
+			ids = append(ids, strings.TrimPrefix(key, grantPrefix))
+		}
+		return nil
+	})
+	if err != nil {
+		err = fmt.Errorf("looking for grants: %w", err)
+	}
+	if newer > 0 {
+		err = errors.Join(err, fmt.Errorf("looking for grants: %d were left: %w", newer, records.ErrVersion))
+	}
+	removed, failures := make([]bool, len(ids)), make([]error, len(ids))
+	storage.Each(len(ids), func(i int) { removed[i], failures[i] = g.remove(ctx, ids[i]) })
+	ended := 0
+	for _, one := range removed {
+		if one {
+			ended++
+		}
+	}
+	return ended, errors.Join(err, errors.Join(failures...))
+}

@@ -1,0 +1,305 @@
+package oauth_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/caddy-sso/caddy-sso/internal/oauth"
+	"github.com/caddy-sso/caddy-sso/session"
+	"github.com/caddy-sso/caddy-sso/storage"
+)
+
+// A crippled store fails as it is told to.
+type crippled struct {
+	storage.Store
+	full   bool                    // nothing can be written that takes room, as with Redis at its limit
+	refuse func(taken string) bool // what cannot be taken; nil: nothing
+	scans  func(prefix string)     // nil: the store cannot be searched
+}
+
+func (c *crippled) room() error {
+	if c.full {
+		return fmt.Errorf("OOM command not allowed: %w", storage.ErrUnavailable)
+	}
+	return nil
+}
+
+func (c *crippled) Put(ctx context.Context, key string, value []byte, lifetime time.Duration) error {
+	if err := c.room(); err != nil {
+		return err
+	}
+	return c.Store.Put(ctx, key, value, lifetime)
+}
+
+func (c *crippled) Pin(ctx context.Context, key string, value []byte, lifetime time.Duration) error {
+	if err := c.room(); err != nil {
+		return err
+	}
+	return c.Store.Pin(ctx, key, value, lifetime)
+}
+
+func (c *crippled) CompareAndSwap(ctx context.Context, key string, old, next []byte, lifetime time.Duration) (bool, error) {
+	if err := c.room(); err != nil {
+		return false, err
+	}
+	return c.Store.CompareAndSwap(ctx, key, old, next, lifetime)
+}
+
+func (c *crippled) Take(ctx context.Context, key string) ([]byte, bool, error) {
+	if c.refuse != nil && c.refuse(key) {
+		return nil, false, fmt.Errorf("dialing: %w", storage.ErrUnavailable)
+	}
+	return c.Store.Take(ctx, key)
+}
+
+func (c *crippled) Scan(ctx context.Context, prefix string, fn func(key string, value []byte) error) error {
+	if c.scans == nil {
+		return fmt.Errorf("scanning: %w", storage.ErrUnavailable)
+	}
+	c.scans(prefix)
+	return c.Store.Scan(ctx, prefix, fn)
+}
+
+// newCrippled is a world whose store cannot be searched.
+func newCrippled(t *testing.T) (*world, *crippled) {
+	w := newWorld(t)
+	c := &crippled{Store: w.store.Store}
+	w.store.Store = c
+	w.restart()
+	return w, c
+}
+
+// only refuses what begins with a prefix, but for the first of it.
+func only(prefix string) func(string) bool {
+	var mu sync.Mutex
+	first := ""
+	return func(key string) bool {
+		mu.Lock()
+		defer mu.Unlock()
+		if !strings.HasPrefix(key, prefix) {
+			return false
+		}
+		if first == "" {
+			first = key
+		}
+		return key != first
+	}
+}
+
+// A store that takes nothing more gives up what it holds: whatever ends then can be
+// ended again, and again, and completes.
+func TestClass16WhatEndsInAFullStoreCanBeEndedAgain(t *testing.T) {
+	for name, end := range map[string]func(w *world, in oauth.SignedIn, access string) error{
+		"a ban": func(w *world, _ oauth.SignedIn, _ string) error {
+			_, _, err := w.EndCalled(w.t.Context(), "ADA")
+			return err
+		},
+		"everywhere else": func(w *world, in oauth.SignedIn, _ string) error {
+			return w.SignOutElsewhere(w.t.Context(), in, "")
+		},
+		"everywhere": func(w *world, _ oauth.SignedIn, access string) error {
+			v, refusal := w.VerifyAccess(w.t.Context(), access)
+			if refusal != nil {
+				return nil // it was its own, too
+			}
+			if refusal := w.SignOutEverywhere(w.t.Context(), v, ""); refusal != nil {
+				return refusal
+			}
+			return nil
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, c := newCrippled(t)
+			var lasting []*oauth.Tokens
+			for range 3 {
+				_, other := w.signIn(ada)
+				lasting = append(lasting, w.offline(other))
+			}
+			_, in := w.signIn(ada)
+			own := w.offline(in)
+			c.full = true
+			for i := range 3 {
+				c.refuse = nil
+				if i == 0 {
+					c.refuse = only("grant:")
+				}
+				if err := end(w, in, own.Access); (err != nil) != (i == 0) {
+					t.Fatalf("time %d: %v", i+1, err)
+				}
+			}
+			c.full = false
+			for _, tokens := range append(lasting, own) {
+				_, refusal := w.refresh(tokens.Refresh, nil)
+				wantKind(t, refusal, oauth.InvalidGrant)
+			}
+		})
+	}
+}
+
+// One part that cannot be ended keeps nothing else alive, and the error counts
+// what is left.
+func TestClass16EveryPartOfAnEndingIsTriedAndTheErrorSaysWhatIsLeft(t *testing.T) {
+	for _, c := range []struct {
+		name, refused string
+		end           func(w *world, in oauth.SignedIn) error
+		left          string
+		sessions      int // that live on
+		grants        int
+	}{
+		{"a ban, sessions", "session:", func(w *world, _ oauth.SignedIn) error {
+			_, _, err := w.EndCalled(w.t.Context(), "ada")
+			return err
+		}, "2 sessions are left", 2, 0},
+		{"a ban, grants", "grant:", func(w *world, _ oauth.SignedIn) error {
+			_, _, err := w.EndCalled(w.t.Context(), ada.Subject)
+			return err
+		}, "3 lasting grants are left", 0, 3},
+		{"everywhere else, sessions", "session:", func(w *world, in oauth.SignedIn) error {
+			return w.SignOutElsewhere(w.t.Context(), in, "")
+		}, "1 sessions are left", 2, 0},
+		{"one session", "grant:", func(w *world, in oauth.SignedIn) error {
+			_, err := w.EndSessionAndGrants(w.t.Context(), in, "", "")
+			return err
+		}, "1 lasting grants are left", 2, 3},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w, store := newCrippled(t)
+			var in oauth.SignedIn
+			for range 3 {
+				_, in = w.signIn(ada)
+				w.offline(in)
+			}
+			w.offline(in)
+			store.refuse = only(c.refused)
+			err := c.end(w, in)
+			if err == nil || !errors.Is(err, storage.ErrUnavailable) || !strings.Contains(err.Error(), c.left) {
+				t.Errorf("%v; want %q", err, c.left)
+			}
+			sessions, err := w.Sessions.OfUser(t.Context(), ada.Subject)
+			if err != nil || len(sessions) != c.sessions {
+				t.Errorf("%d sessions live on, not %d (%v)", len(sessions), c.sessions, err)
+			}
+			grants, err := w.Grants.OfUser(t.Context(), ada.Subject)
+			if err != nil || len(grants) != c.grants {
+				t.Errorf("%d grants live on, not %d (%v)", len(grants), c.grants, err)
+			}
+			store.refuse = nil
+			if err := c.end(w, in); err != nil {
+				t.Error("once more:", err)
+			}
+		})
+	}
+}
+
+// Ending somebody by a name reads that user's lists, and never the whole store.
+func TestAUserIsEndedByNameWithoutASearch(t *testing.T) {
+	w, _ := newCrippled(t)
+	var all []session.User
+	for i, subject := range []string{"of one provider", "of another"} { // who have the same name
+		u := session.User{Subject: subject, Name: []string{"Ǆordana", "ǆORDANA"}[i], Signin: subject}
+		w.begins(u)
+		all = append(all, u)
+	}
+	w.begins(ada)
+	renamed := session.User{Subject: "renamed", Name: "Ǆordana"}
+	_, before := w.begins(renamed)
+	renamed.Name = "somebody else"
+	w.begins(renamed)
+	if err := w.Sessions.End(t.Context(), before.Session.Key()); err != nil {
+		t.Fatal(err)
+	}
+	sessions, grants, err := w.EndCalled(t.Context(), "ǅordana")
+	if sessions != 2 || grants != 0 || err != nil {
+		t.Errorf("%d sessions and %d grants, %v", sessions, grants, err)
+	}
+	for _, u := range all {
+		if n := w.live(u.Subject); n != 0 {
+			t.Errorf("%s has %d sessions left", u.Subject, n)
+		}
+	}
+	for _, other := range []session.User{ada, renamed} {
+		if n := w.live(other.Subject); n != 1 {
+			t.Errorf("%s, who is called %s, has %d sessions", other.Subject, other.Name, n)
+		}
+	}
+}
+
+// A grant that outlives all sessions is found by the name, too, years later.
+func TestALastingGrantIsEndedByTheNameLongAfterItsSession(t *testing.T) {
+	w, _ := newCrippled(t)
+	_, in := w.begins(ada)
+	tokens := w.offline(in)
+	for range 30 {
+		w.clock.Advance(80 * 24 * time.Hour)
+		tokens = w.mustRefresh(tokens.Refresh)
+	}
+	if n := w.live(ada.Subject); n != 0 {
+		t.Fatal("the session goes on")
+	}
+	if _, grants, err := w.EndCalled(t.Context(), "Ada"); grants != 1 || err != nil {
+		t.Errorf("%d grants, %v", grants, err)
+	}
+}
+
+func TestANameIsForgottenWithTheLastSessionAndHasABoundedNumberOfUsers(t *testing.T) {
+	w, c := newCrippled(t)
+	c.scans = func(string) {}
+	notes := func() (n, size int) {
+		t.Helper()
+		if err := w.store.Scan(t.Context(), "name:", func(_ string, value []byte) error { n++; size += len(value); return nil }); err != nil {
+			t.Fatal(err)
+		}
+		return n, size
+	}
+	for i := range 300 {
+		w.begins(session.User{Subject: fmt.Sprintf("00000000-0000-4000-8000-%012d", i), Name: "admin"})
+	}
+	if n, size := notes(); n != 1 || size > 64*64 {
+		t.Errorf("%d notes of %d bytes", n, size)
+	}
+	for i := range 3 { // sign-ins of one user seldom write
+		w.begins(ada)
+		w.clock.Advance(time.Hour)
+		if i == 0 {
+			c.Store = notesOnce{c.Store}
+		}
+	}
+	w.clock.Advance(40 * 24 * time.Hour)
+	if n, _ := notes(); n != 0 {
+		t.Errorf("%d notes are left of users who have nothing", n)
+	}
+	// Whom the configuration knows needs none.
+	w.Named = func(name string) []session.User { return []session.User{{Subject: ada.Subject, Name: "ada"}} }
+	w.begins(ada)
+	if n, _ := notes(); n != 0 {
+		t.Error("a user of the configuration is noted")
+	}
+	if sessions, _, err := w.EndCalled(t.Context(), "ADA"); sessions != 1 || err != nil {
+		t.Errorf("%d, %v", sessions, err)
+	}
+}
+
+// notesOnce takes no other note of a name.
+type notesOnce struct{ storage.Store }
+
+func (n notesOnce) CompareAndSwap(ctx context.Context, key string, old, next []byte, lifetime time.Duration) (bool, error) {
+	if strings.HasPrefix(key, "name:") {
+		return false, errors.New("noted again")
+	}
+	return n.Store.CompareAndSwap(ctx, key, old, next, lifetime)
+}
+
+// begins is signIn as the hosted page does it.
+func (w *world) begins(u session.User) (string, oauth.SignedIn) {
+	w.t.Helper()
+	token, s, err := w.BeginSession(w.t.Context(), session.SignIn{User: u}, "")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return token.Encode(), oauth.SignedIn{Session: s, User: u}
+}

@@ -1,0 +1,122 @@
+package oauth
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/caddy-sso/caddy-sso/internal/keys"
+)
+
+// Tokens of a client with HS256 are signed with a key that its backends have,
+// too. Who has it can write what they like. So the grant of a user's token travels
+// sealed, together with all that the token says beside the client's extra claims;
+// and a token of the client's own says no more than the client may have.
+
+var errForged = errors.New("made by somebody who has the key of its client")
+
+// signShared makes an access token with the client's own key.
+func (s *Server) signShared(ctx context.Context, g tokenParams) (string, error) {
+	claims := s.accessClaims(g)
+	if claims.Grant != "" {
+		issued, err := claims.issued()
+		if err != nil {
+			return "", err
+		}
+		if claims.Grant, err = s.Keys.Seal(ctx, sharedKeyLabel, issued); err != nil {
+			return "", err
+		}
+	}
+	return g.client.HS256Key.Sign(claims)
+}
+
+// sharedKeyLabel is what the grant of such a token is sealed for. Its client is among
+// the claims.
+const sharedKeyLabel = "grant in a token by a shared key"
+
+// issued is what is sealed of a token: a digest of its claims, then its grant.
+func (c *Claims) issued() ([]byte, error) {
+	said, err := json.Marshal(c)
+	if err != nil {
+		return nil, fmt.Errorf("encoding claims: %w", err)
+	}
+	sum := sha256.Sum256(said)
+	return append(sum[:], c.Grant...), nil
+}
+
+// openShared checks an access token that is signed with the key of the client
+// that it names, and with no other.
+func (s *Server) openShared(ctx context.Context, token string, unverified []byte) (*Claims, *Error) {
+	var named struct {
+		ClientID string `json:"client_id"`
+	}
+	if json.Unmarshal(unverified, &named) != nil {
+		return nil, invalidToken(errNotOurs)
+	}
+	client, known := s.Clients.Get(named.ClientID)
+	if !known || client.TokenAlg != keys.HS256 {
+		return nil, invalidToken(errors.New("HS256 is not for this client"))
+	}
+	payload, err := client.HS256Key.Verify(token)
+	if err != nil {
+		return nil, invalidToken(err)
+	}
+	var claims struct {
+		Claims
+		Scopes *[]string `json:"scp"`
+	}
+	if json.Unmarshal(payload, &claims) != nil {
+		return nil, invalidToken(errNotOurs)
+	}
+	switch {
+	case claims.Scopes == nil || claims.License != (License{}):
+		return nil, invalidToken(errors.New("HS256 is for access tokens, and not for those of licenses"))
+	case claims.Expires > s.Now().Add(MaxTokenLifetime).Unix():
+		return nil, invalidToken(errors.New("expires later than any token does"))
+	}
+	c := &claims.Claims
+	c.Scopes = *claims.Scopes
+	if err := client.mayHave(c); err != nil {
+		return nil, invalidToken(err)
+	}
+	return c, s.openGrant(ctx, c)
+}
+
+// mayHave holds what a token says to what its client is registered for.
+func (c *Client) mayHave(claims *Claims) error {
+	foreign := func(aud string) bool { return !slices.Contains(c.Audiences, aud) && aud != c.defaultAudience() }
+	// Both of these say what the grant is, not what the token may do.
+	beyond := func(scope string) bool {
+		return scope != "openid" && scope != "offline" && len(c.grantable([]string{scope})) == 0
+	}
+	switch {
+	case slices.ContainsFunc(claims.Audience, foreign):
+		return errors.New("of an audience that its client has not")
+	case slices.ContainsFunc(claims.Scopes, beyond):
+		return errors.New("of a scope that its client has not")
+	}
+	return nil
+}
+
+// openGrant puts the grant of a token in the place of the sealed one.
+func (s *Server) openGrant(ctx context.Context, c *Claims) *Error {
+	if c.Grant == "" {
+		return nil
+	}
+	sealed, err := s.Keys.Unseal(ctx, sharedKeyLabel, c.Grant)
+	if err != nil && !errors.Is(err, keys.ErrSealed) {
+		return Unavailable(err)
+	}
+	if err != nil || len(sealed) < sha256.Size {
+		return invalidToken(errForged)
+	}
+	c.Grant = string(sealed[sha256.Size:])
+	if issued, err := c.issued(); err != nil || subtle.ConstantTimeCompare(issued, sealed) != 1 {
+		return invalidToken(errForged)
+	}
+	return nil
+}

@@ -1,0 +1,68 @@
+package oauth
+
+import (
+	"context"
+	"errors"
+
+	"github.com/caddy-sso/caddy-sso/internal/keys"
+	"github.com/caddy-sso/caddy-sso/session"
+)
+
+// A LiveRefreshToken is what is known of a refresh token that would be taken now.
+type LiveRefreshToken struct {
+	User     session.User
+	Scopes   []string // as they were asked for
+	Audience []string // of the tokens that it gives
+
+	// Issued and Expires are in seconds since 1970; 0 of one of an older release
+	// that was never used.
+	Issued, Expires int64
+}
+
+// IntrospectRefresh says what is known of a refresh token to the client that it was
+// issued to (RFC 7662). It refuses, as an [InvalidToken], what [Server.Refresh]
+// would refuse, and uses nothing up.
+func (s *Server) IntrospectRefresh(ctx context.Context, c *Client, token string) (*LiveRefreshToken, *Error) {
+	presented, err := s.openPresented(ctx, token)
+	if errors.Is(err, keys.ErrSealed) {
+		return nil, invalidToken(err)
+	}
+	if err != nil {
+		return nil, Unavailable(err)
+	}
+	grant, err := s.Grants.offline(ctx, presented.grant)
+	switch {
+	case err != nil:
+		return nil, Unavailable(err)
+	case grant == nil:
+		return nil, invalidToken(errors.New("of a grant that has ended"))
+	}
+	if why := s.unrefreshable(grant, RefreshRequest{Client: c}); why != "" {
+		return nil, invalidToken(&unboundError{why})
+	}
+	reused := (*reusedError)(nil)
+	switch err := s.takes(ctx, grant, presented); {
+	case errors.As(err, &reused):
+		return nil, invalidToken(err)
+	case err != nil:
+		return nil, Unavailable(err)
+	}
+	live := &LiveRefreshToken{User: grant.User, Scopes: spelled(grant.Scopes, grant.OfflineAccess), Audience: grant.Audience}
+	if live.Issued = max(grant.Begun, grant.Used); live.Issued > 0 {
+		live.Expires = live.Issued + int64(c.refreshLifetime().Seconds())
+	}
+	return live, nil
+}
+
+// takes returns why a refresh by a token would not give another one, nil where it
+// would: see [Server.rotate].
+func (s *Server) takes(ctx context.Context, grant *offlineGrant, p presentedRefresh) error {
+	if grant.counts(p.refreshToken) {
+		return nil
+	}
+	if _, known, err := grant.succeed(p); known || err != nil {
+		return err
+	}
+	_, err := s.checkAhead(ctx, grant, p)
+	return err
+}

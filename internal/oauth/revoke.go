@@ -1,0 +1,125 @@
+package oauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/caddy-sso/caddy-sso/internal/keys"
+	"github.com/caddy-sso/caddy-sso/session"
+)
+
+// Revoke ends the grant of a refresh or access token for the client that it was
+// issued to (RFC 7009). Of a token that is none, or counts no longer, there is
+// nothing to end.
+func (s *Server) Revoke(ctx context.Context, c *Client, token string, from Origin) *Error {
+	grant, owner, refusal := s.revocable(ctx, token)
+	switch {
+	case refusal != nil:
+		return refusal
+	case owner == "":
+		return nil
+	case !same(owner, c.ID):
+		s.Audit.Record(Event{What: TokenRefused, Client: c, Grant: grant, From: from, Why: "revocation by another client"})
+		return &Error{Kind: InvalidGrant, Description: "The token was issued to another client."}
+	case grant == "":
+		return &Error{Kind: UnsupportedTokenType, Description: "A token without a user, or one that was exchanged for another client's, cannot be revoked; it expires by itself."}
+	}
+	return s.endGrant(ctx, grant, Event{Client: c, From: from, Why: "revoked"})
+}
+
+// revocable finds the grant of a token and the client that it was issued to, ""
+// for a token that counts for nothing. Whether its user may still sign in does
+// not matter here.
+func (s *Server) revocable(ctx context.Context, token string) (grant, client string, refusal *Error) {
+	refresh, err := s.openRefresh(ctx, token)
+	if err == nil {
+		stored, err := s.Grants.offline(ctx, refresh.grant)
+		if err != nil {
+			return "", "", Unavailable(err)
+		}
+		if stored == nil {
+			return "", "", nil
+		}
+		return refresh.grant, stored.Client, nil
+	}
+	if !errors.Is(err, keys.ErrSealed) {
+		return "", "", Unavailable(err)
+	}
+	c, refusal := s.openAccess(ctx, token)
+	switch {
+	case refusal != nil && refusal.Kind != InvalidToken:
+		return "", "", refusal
+	case refusal != nil || !same(c.Issuer, s.Issuer) || c.Expires <= s.Now().Unix():
+		return "", "", nil
+	}
+	if c.Actor != (Actor{}) { // the grant is the other client's
+		return "", c.ClientID, nil
+	}
+	return c.Grant, c.ClientID, nil
+}
+
+func (s *Server) endGrant(ctx context.Context, grant string, e Event) *Error {
+	if err := s.Grants.End(ctx, grant); err != nil {
+		return Unavailable(err)
+	}
+	e.What, e.Grant = GrantEnded, grant
+	s.Audit.Record(e)
+	return nil
+}
+
+// SignOutByToken ends the SSO session that an access token hangs on, which may
+// have ended before. The token has to be one of the client that the user signed
+// in to.
+func (s *Server) SignOutByToken(ctx context.Context, v *Verified, from Origin) *Error {
+	if v.Claims.Grant == "" || v.Claims.Actor != (Actor{}) {
+		return s.refuseSignOut(v, from)
+	}
+	key, _ := parseSessionID(v.Claims.SessionID)
+	if err := s.Sessions.End(ctx, key); err != nil {
+		return Unavailable(fmt.Errorf("ending session: %w", err))
+	}
+	s.Audit.Record(Event{What: SessionEnded, User: v.User, Client: v.Client, Session: v.Session, From: from})
+	return nil
+}
+
+// SignOutEverywhere ends all sessions of an access token's user, and all grants:
+// none of their tokens counts any more. All of it is tried. What the token itself
+// hangs on comes last, so that it can be sent again where something could not be
+// ended; and then the grants that have begun meanwhile. As this reaches beyond what the token
+// hangs on, it has to be meant for its client itself: whoever was given one for
+// another audience cannot do it.
+func (s *Server) SignOutEverywhere(ctx context.Context, v *Verified, from Origin) *Error {
+	if v.Claims.Grant == "" || v.Claims.Actor != (Actor{}) || !v.ForItsClient() {
+		return s.refuseSignOut(v, from)
+	}
+	grants, grantsErr := s.endOtherGrants(ctx, v.User, v.Claims.Grant)
+	key, _ := parseSessionID(v.Claims.SessionID)
+	sessions, err := s.endOthers(ctx, v.User, key)
+	if err := errors.Join(grantsErr, err); err != nil {
+		return Unavailable(fmt.Errorf("signing out everywhere: %w", err))
+	}
+	if refusal := s.SignOutByToken(ctx, v, from); refusal != nil {
+		return refusal
+	}
+	if refusal := s.endGrant(ctx, v.Claims.Grant, Event{User: v.User, Client: v.Client, From: from, Why: "signed out everywhere"}); refusal != nil {
+		return refusal
+	}
+	begun, err := s.endOtherGrants(ctx, v.User, "")
+	if err != nil {
+		return Unavailable(fmt.Errorf("ending grants: %w", err))
+	}
+	s.Audit.Record(Event{
+		What: SessionEnded, User: session.User{Name: v.User.Name, Subject: v.User.Subject}, Client: v.Client, From: from,
+		Why: fmt.Sprintf("signed out everywhere: %d other sessions and %d other lasting grants", len(sessions), grants+begun),
+	})
+	return nil
+}
+
+func (s *Server) refuseSignOut(v *Verified, from Origin) *Error {
+	s.Audit.Record(Event{
+		What: TokenRefused, User: v.User, Client: v.Client, Session: v.Session, Grant: v.Claims.Grant, From: from,
+		Why: "signing out by a token that is not meant for it",
+	})
+	return ForeignToken()
+}

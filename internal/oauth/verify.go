@@ -1,0 +1,227 @@
+package oauth
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/caddy-sso/caddy-sso/internal/keys"
+	"github.com/caddy-sso/caddy-sso/session"
+)
+
+// ErrTokenExpired is the cause of an [InvalidToken] that was valid once.
+var ErrTokenExpired = errors.New("the token has expired")
+
+var errNotOurs = errors.New("claims that are not ours")
+
+// ErrUserGone is the cause of an [InvalidToken] whose user is disabled or gone.
+var ErrUserGone = errors.New("of a user who is disabled or gone")
+
+// A Verified is a token of ours that still counts.
+type Verified struct {
+	Claims Claims
+	Client *Client
+
+	offlineAccess bool  // its client calls the scope offline_access
+	signedIn      int64 // of a grant that has outlived its session, in Unix seconds
+
+	// SignedIn is whose token it is: the zero value for a client's own token.
+	// Session is nil where the grant has outlived it.
+	SignedIn
+}
+
+// SignInTime is when the user of the token signed in.
+func (v *Verified) SignInTime() time.Time {
+	if v.Session == nil {
+		return time.Unix(v.signedIn, 0)
+	}
+	return v.Session.Begun()
+}
+
+// Scopes are those of the token, as they were asked for.
+func (v *Verified) Scopes() []string { return spelled(v.Claims.Scopes, v.offlineAccess) }
+
+// VerifyAccess checks an access token: that we signed it, that it has not
+// expired, that its client may still have it and its grant has not ended. Whom
+// it is meant for (`aud`) is the caller's to check.
+func (s *Server) VerifyAccess(ctx context.Context, token string) (*Verified, *Error) {
+	sum, version := sha256.Sum256([]byte(token)), s.Keys.Version()
+	claims, ok := s.Verified.claims(sum, version)
+	if !ok {
+		var refusal *Error
+		if claims, refusal = s.openAccess(ctx, token); refusal != nil {
+			return nil, refusal
+		}
+		s.Verified.remember(sum, version, claims)
+	}
+	return s.verify(ctx, *claims)
+}
+
+// openAccess checks the signature of an access token, and reads its claims.
+func (s *Server) openAccess(ctx context.Context, token string) (*Claims, *Error) {
+	if unverified, ok := keys.Unverified(token); ok {
+		return s.openShared(ctx, token, unverified)
+	}
+	var claims struct {
+		Claims
+		Scopes *[]string `json:"scp"`
+	}
+	if refusal := s.openToken(ctx, token, &claims); refusal != nil {
+		return nil, refusal
+	}
+	if claims.Scopes == nil {
+		return nil, invalidToken(errors.New("not an access token"))
+	}
+	claims.Claims.Scopes = *claims.Scopes
+	return &claims.Claims, nil
+}
+
+// A Hint is what an ID token of ours says when a client shows it to us: whom
+// it is about, and in which session.
+type Hint struct {
+	Client  *Client
+	Subject string
+	Session session.Key
+}
+
+// IDTokenHint reads an ID token that a client shows as a hint. It may have
+// expired (OpenID Connect RP-Initiated Logout section 2); it opens nothing.
+func (s *Server) IDTokenHint(ctx context.Context, token string) (*Hint, *Error) {
+	var claims struct {
+		IDClaims
+		Scopes *[]string `json:"scp"`
+	}
+	if refusal := s.openToken(ctx, token, &claims); refusal != nil {
+		return nil, refusal
+	}
+	client, known := s.Clients.Get(claims.Audience)
+	key, ok := parseSessionID(claims.SessionID)
+	switch {
+	case claims.Scopes != nil || !ok:
+		return nil, invalidToken(errors.New("not an ID token"))
+	case !same(claims.Issuer, s.Issuer):
+		return nil, invalidToken(errors.New("of another issuer"))
+	case !known || client.Disabled:
+		return nil, invalidToken(errors.New("of a client that is gone or disabled"))
+	}
+	return &Hint{Client: client, Subject: claims.Subject, Session: key}, nil
+}
+
+// Names says whether a hint is about a session.
+func (h *Hint) Names(sess *session.Session) bool {
+	return h.Session == sess.Key() && same(h.Subject, sess.User().Subject)
+}
+
+// openToken checks the signature of a token by a key of ours, and reads its
+// claims.
+func (s *Server) openToken(ctx context.Context, token string, claims any) *Error {
+	payload, err := s.Keys.Verify(ctx, token, s.Clients.Algorithms()...)
+	if errors.Is(err, keys.ErrToken) {
+		return invalidToken(err)
+	}
+	if err != nil {
+		return Unavailable(err)
+	}
+	if err := json.Unmarshal(payload, claims); err != nil {
+		return invalidToken(errNotOurs)
+	}
+	return nil
+}
+
+// verify checks what all tokens have in common.
+func (s *Server) verify(ctx context.Context, c Claims) (*Verified, *Error) {
+	client, known := s.Clients.Get(c.ClientID)
+	now := s.Now()
+	switch {
+	case !same(c.Issuer, s.Issuer):
+		return nil, invalidToken(errors.New("of another issuer"))
+	case c.Expires <= now.Unix():
+		return nil, invalidToken(ErrTokenExpired)
+	case c.IssuedAt > now.Add(time.Minute).Unix():
+		return nil, invalidToken(errors.New("issued in the future"))
+	case !known || client.Disabled:
+		return nil, invalidToken(errors.New("of a client that is gone or disabled"))
+	}
+	v := &Verified{Claims: c, Client: client}
+	if c.Grant == "" {
+		if client.Public || c.Subject != client.ID {
+			return nil, invalidToken(errors.New("without a grant"))
+		}
+		return v, nil
+	}
+	if id := grantedTo(c.Grant); id != "" {
+		if granted, known := s.Clients.Get(id); !known || granted.Disabled {
+			return nil, invalidToken(errors.New("exchanged for one of a client that is gone or disabled"))
+		}
+	}
+	if refusal := s.verifyGrant(ctx, v); refusal != nil {
+		return v, refusal
+	}
+	switch {
+	case c.License == (License{}) && !client.Accepts(v.User):
+		return v, invalidToken(errors.New("of a user who signed in by a way that does not count for its client"))
+	case c.License != (License{}) && !s.Licenses.accepts(c.Product, c.Account, v.User):
+		return v, invalidToken(errors.New("of a user whom its customer account does not accept, or the account has not the product any more"))
+	}
+	return v, nil
+}
+
+// verifyGrant checks the grant of a user's token, and finds the user.
+func (s *Server) verifyGrant(ctx context.Context, v *Verified) *Error {
+	key, ok := parseSessionID(v.Claims.SessionID)
+	if !ok {
+		return invalidToken(errors.New("without a session"))
+	}
+	offline := v.Claims.offline()
+	grant, err := s.grant(ctx, v.Claims.Grant, offline)
+	if err != nil {
+		return Unavailable(err)
+	}
+	if grant.over() {
+		return invalidToken(errors.New("of a grant that has ended"))
+	}
+	v.offlineAccess = grant.offlineAccess
+	if offline && grant.outlived.Load() {
+		return s.verifyOffline(v, grant)
+	}
+	sess, err := s.Sessions.Lookup(ctx, key)
+	switch {
+	case err == nil:
+		v.SignedIn, err = s.current(sess)
+		if err != nil {
+			return invalidToken(ErrUserGone)
+		}
+		return v.checkSubject()
+	case errors.Is(err, session.ErrNone) && offline:
+		grant.outlived.Store(true)
+		return s.verifyOffline(v, grant)
+	case errors.Is(err, session.ErrNone):
+		return invalidToken(errors.New("of a session that has ended"))
+	}
+	return Unavailable(err)
+}
+
+// verifyOffline finds the user of a grant that has outlived its session.
+func (s *Server) verifyOffline(v *Verified, grant *knownGrant) *Error {
+	user, ok := s.Users.Current(*grant.user)
+	if !ok {
+		return invalidToken(ErrUserGone)
+	}
+	v.User, v.signedIn = user, grant.signedIn
+	return v.checkSubject()
+}
+
+// checkSubject holds what a token says of its user to whom its grant is of.
+func (v *Verified) checkSubject() *Error {
+	if !same(v.Claims.Subject, v.User.Subject) {
+		return invalidToken(errors.New("of another user than its session"))
+	}
+	return nil
+}
+
+func invalidToken(cause error) *Error {
+	return &Error{Kind: InvalidToken, Description: "The token is invalid, expired or was revoked.", Cause: fmt.Errorf("verifying a token: %w", cause)}
+}

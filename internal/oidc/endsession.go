@@ -1,0 +1,126 @@
+package oidc
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+
+	"github.com/caddy-sso/caddy-sso/internal/httpapi"
+	"github.com/caddy-sso/caddy-sso/internal/oauth"
+	"github.com/caddy-sso/caddy-sso/internal/page"
+	"github.com/caddy-sso/caddy-sso/session"
+)
+
+var endSessionParams = []string{hintParam, sealedHintParam, "client_id", "post_logout_redirect_uri", "state"}
+
+// endSession answers /oauth2/end_session (OpenID Connect RP-Initiated Logout
+// 1.0). It signs out at once only where the hint names the session of this
+// browser, which no other site could, and somebody goes there; else the hosted
+// page asks.
+func (a *API) endSession(w http.ResponseWriter, r *http.Request) {
+	if _, there := a.Cookie.Value(r); !there && byProgram(r) {
+		nothingEnded(w)
+		return
+	}
+	if !a.navigated(w, r) {
+		return
+	}
+	p, refusal := parseParams(r.URL.RawQuery, endSessionParams)
+	if refusal != nil {
+		a.showRefusal(w, r, refusal)
+		return
+	}
+	client, hint, refusal := a.signOutClient(r, p)
+	if refusal != nil {
+		a.showRefusal(w, r, refusal)
+		return
+	}
+	ask := url.Values{}
+	back := ""
+	if requested := p["post_logout_redirect_uri"]; requested != "" {
+		registered := false
+		if client != nil {
+			back, registered = client.AfterSignOut(requested, p["state"])
+		}
+		if !registered {
+			a.Pages.Message(w, http.StatusBadRequest, page.Message{
+				Title: "You are not signed out yet",
+				Text:  "The application asked to go on, after the sign-out, to an address that is not registered for it.",
+				Next:  "You can sign out here.",
+				Link:  &page.Link{Text: "Sign out", URL: a.SignOutPage(nil)},
+			})
+			return
+		}
+		ask = url.Values{"client_id": {client.ID}, "post_logout_redirect_uri": {requested}}
+		if p["state"] != "" {
+			ask.Set("state", p["state"])
+		}
+	}
+	cookie, _ := a.Cookie.Value(r)
+	sess, err := a.Server.Sessions.Check(r.Context(), cookie)
+	switch {
+	case errors.Is(err, session.ErrNone) && byProgram(r):
+		nothingEnded(w)
+		return
+	case errors.Is(err, session.ErrNone):
+	case err != nil:
+		a.showRefusal(w, r, oauth.Unavailable(err))
+		return
+	case hint == nil || !hint.Names(sess) || httpapi.Prefetches(r.Header): // a page of the client may have the browser load its link early
+		httpapi.Redirect(w, http.StatusFound, a.SignOutPage(ask))
+		return
+	default:
+		if err := a.Server.SignOut(r.Context(), cookie, a.From(r)); err != nil {
+			a.showRefusal(w, r, oauth.Unavailable(err))
+			return
+		}
+		a.Cookie.Clear(w)
+	}
+	if back == "" {
+		back = a.SignOutPage(nil) // which says that nobody is signed in
+	}
+	httpapi.Redirect(w, http.StatusFound, back)
+}
+
+// byProgram says that no browser which shows pages asks, but a program, such as the
+// server of an application.
+func byProgram(r *http.Request) bool {
+	return r.Header.Get("Sec-Fetch-Mode") == "" && r.Header.Get("Origin") == "" && !httpapi.AcceptsHTML(r.Header)
+}
+
+// nothingEnded tells a program so. A redirect would look as if the sign-out was
+// done, and the session is that of a browser which has not come.
+func nothingEnded(w http.ResponseWriter) {
+	httpapi.WriteJSON(w, http.StatusBadRequest, errorBody{
+		"invalid_request",
+		"No session was ended: only the browser of the user can do that here, with its cookie. Redirect it to this address. The tokens of the client end at the revocation_endpoint.",
+	})
+}
+
+// signOutClient finds out which client asks. A hint that is not one of ours, or
+// of another client than the one that is named, counts as none.
+func (a *API) signOutClient(r *http.Request, p params) (*oauth.Client, *oauth.Hint, *oauth.Error) {
+	client, known := a.Server.Clients.Get(p["client_id"])
+	if !known || client.Disabled {
+		client = nil
+	}
+	token, refusal := p[hintParam], (*oauth.Error)(nil)
+	if p[sealedHintParam] != "" {
+		token, refusal = a.unsealHint(r, p[sealedHintParam])
+	}
+	if refusal != nil || token == "" {
+		return client, nil, refusal
+	}
+	hint, refusal := a.Server.IDTokenHint(r.Context(), token)
+	switch {
+	case refusal != nil && refusal.Kind != oauth.InvalidToken:
+		return nil, nil, refusal
+	case refusal != nil:
+		return client, nil, nil
+	case p["client_id"] == "":
+		return hint.Client, hint, nil
+	case client != hint.Client:
+		return nil, nil, nil
+	}
+	return client, hint, nil
+}

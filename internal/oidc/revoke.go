@@ -1,0 +1,34 @@
+package oidc
+
+import (
+	"net/http"
+
+	"github.com/caddy-sso/caddy-sso/internal/httpapi"
+	"github.com/caddy-sso/caddy-sso/internal/oauth"
+)
+
+var revokeParams = []string{"token", "token_type_hint", "client_id", "client_secret"}
+
+// revoke answers POST /oauth2/revoke (RFC 7009): it ends the grant of a refresh or
+// access token. A token that is none of ours is as good as revoked.
+func (a *API) revoke(w http.ResponseWriter, r *http.Request) {
+	if !a.allowedScript(w, r, http.MethodPost) {
+		return
+	}
+	p, ok := a.form(w, r, revokeParams)
+	if !ok {
+		return
+	}
+	client, refusal := a.authenticate(r, p)
+	if refusal == nil && p["token"] == "" {
+		refusal = oauth.MissingParam("token")
+	}
+	if refusal == nil {
+		refusal = a.Server.Revoke(r.Context(), client, p["token"], a.From(r))
+	}
+	if refusal != nil {
+		a.refuse(w, r, refusal)
+		return
+	}
+	httpapi.WriteEmpty(w, http.StatusOK)
+}

@@ -1,0 +1,243 @@
+// Package sharedclock tells the time by which the nodes of one store go. It is the time
+// of the store, where that can be asked, so that what one node has stamped is
+// neither expired nor from the future at another whose own clock is off.
+//
+// A [Clock] runs on the processor's monotonic clock, which nobody sets. So a wall
+// clock that jumps, here or at the store, changes nothing at first: only what it
+// still says after half a minute counts. What jumps back before has expired
+// nothing and deleted nothing.
+//
+// # How far apart clocks may be
+//
+// The store is followed while its clock and that of the node are at most
+// [MaxDifference] apart, or were and only the clock of the node was set since: the
+// monotonic clock tells. Else one of them is badly wrong, nobody can tell which, and
+// each node goes by its own.
+package sharedclock
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// MaxDifference is how far the clock of a node may be from that of its store, if
+	// nobody has set it since the process began.
+	MaxDifference = 5 * time.Minute
+
+	// Notable is the least difference that is reported.
+	Notable = 10 * time.Second
+
+	// checkInterval is how often the clocks are compared, and firstInterval how
+	// often until the store has answered once.
+	checkInterval = 5 * time.Second
+	firstInterval = time.Second
+
+	// settling is for how long a clock that has jumped has to stay where it is
+	// before it counts. jump is the least that is one: less is drift.
+	settling = 30 * time.Second
+	jump     = time.Second
+
+	// longestTrip is the longest that the store may take to answer. Its time is
+	// known to half of that.
+	longestTrip = time.Second
+)
+
+// Options of a [Clock]. The zero value is ready to use.
+type Options struct {
+	// Wall is the clock of this machine. Default: time.Now.
+	Wall func() time.Time
+
+	// Elapsed is how much time has passed since some moment, by a clock that
+	// nobody sets. Default: the monotonic clock of the process.
+	Elapsed func() time.Duration
+
+	// Report is told what an operator should look into: that the clocks are apart,
+	// that one has jumped, that the store has not told its time yet. It must not
+	// block. Default: nobody is.
+	Report func(Status)
+}
+
+// A Status says how the clocks are.
+type Status struct {
+	// Asked says that the store has told its time, and Difference how far the
+	// clock of this node is ahead of that; below zero it is behind.
+	Asked      bool          `json:"asked"`
+	Difference time.Duration `json:"difference_ns"`
+
+	// Followed says that the store's time counts here, and not that of this node.
+	Followed bool `json:"followed"`
+
+	// Jump is how far the clock that is followed has jumped ahead just now, or
+	// back if it is below zero. It does not count yet.
+	Jump time.Duration `json:"jump_ns,omitempty"`
+
+	// Problem is why the store does not tell its time.
+	Problem string `json:"problem,omitempty"`
+}
+
+// A Clock is safe for concurrent use.
+type Clock struct {
+	wall    func() time.Time
+	elapsed func() time.Duration
+	report  func(Status)
+	began   reading // the clock of this machine, as the process began
+
+	at     atomic.Pointer[reading]
+	status atomic.Pointer[Status]
+
+	mu      sync.Mutex // one check at a time
+	settled bool       // a clock is followed that need not be the first
+	jumped  *jumped    // nil: none is waited for
+}
+
+// A reading is what time it was when so much had elapsed.
+type reading struct {
+	time    time.Time
+	elapsed time.Duration
+}
+
+// jumped is a jump, and when it was first seen.
+type jumped struct {
+	by    time.Duration
+	since time.Duration
+}
+
+// New returns a clock that goes by that of this machine until it is checked.
+func New(o Options) *Clock {
+	if o.Wall == nil {
+		o.Wall = time.Now
+	}
+	if o.Elapsed == nil {
+		begun := time.Now()
+		o.Elapsed = func() time.Duration { return time.Since(begun) }
+	}
+	if o.Report == nil {
+		o.Report = func(Status) {}
+	}
+	c := &Clock{wall: o.Wall, elapsed: o.Elapsed, report: o.Report}
+	c.status.Store(new(Status))
+	c.set(o.Wall())
+	c.began = *c.at.Load()
+	return c
+}
+
+// Now returns the time.
+func (c *Clock) Now() time.Time {
+	return c.at.Load().now(c.elapsed())
+}
+
+// now is the time by a reading, when so much has elapsed.
+func (r *reading) now(elapsed time.Duration) time.Time { return r.time.Add(elapsed - r.elapsed) }
+
+// Earlier returns the time by this clock or by that of this machine, whichever is
+// earlier: what is stamped with it is from the future to nobody whose clock is
+// right, if one of the two is.
+func (c *Clock) Earlier() time.Time {
+	now := c.Now()
+	if wall := c.wall().Round(0); wall.Before(now) && now.Sub(wall) <= MaxDifference {
+		return wall
+	}
+	return now
+}
+
+// Wall returns the time by the clock of this machine.
+func (c *Clock) Wall() time.Time { return c.wall() }
+
+// Status returns what the last check found.
+func (c *Clock) Status() Status { return *c.status.Load() }
+
+// Run checks the clock until ctx ends. ask returns the time of the store; nil:
+// there is none but that of this machine.
+func (c *Clock) Run(ctx context.Context, ask func(context.Context) (time.Time, error)) {
+	for {
+		c.Check(ctx, ask)
+		interval := checkInterval
+		if ask != nil && !c.Status().Asked {
+			interval = firstInterval
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(interval):
+		}
+	}
+}
+
+// Check compares the clocks once, as [Clock.Run] does.
+func (c *Clock) Check(ctx context.Context, ask func(context.Context) (time.Time, error)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if ask == nil {
+		c.settled = true // it began with this clock
+		c.conclude(ctx, Status{}, c.wall(), 0)
+		return
+	}
+	begun := c.elapsed()
+	store, err := ask(ctx)
+	trip := c.elapsed() - begun
+	if err == nil && trip > longestTrip {
+		err = fmt.Errorf("it took %s to answer", trip.Round(time.Millisecond))
+	}
+	if err != nil {
+		status := c.Status()
+		status.Problem = err.Error()
+		if !status.Asked { // nothing else is known
+			c.conclude(ctx, status, c.wall(), 0)
+			return
+		}
+		c.tell(ctx, status)
+		return
+	}
+	store = store.Add(trip / 2)
+	wall := c.wall()
+	status := Status{Asked: true, Difference: wall.Sub(store)}
+	unset := c.began.now(c.elapsed()) // what it would be, had nobody set the clock
+	status.Followed = status.Difference.Abs() <= MaxDifference || unset.Sub(store).Abs() <= MaxDifference
+	if status.Followed {
+		wall = store
+	}
+	c.conclude(ctx, status, wall, trip)
+}
+
+// conclude follows a clock whose time is known to a margin, unless it has just
+// jumped.
+func (c *Clock) conclude(ctx context.Context, status Status, to time.Time, margin time.Duration) {
+	by := to.Sub(c.Now())
+	switch {
+	case by.Abs() <= margin: // it cannot tell any better
+		c.jumped = nil
+	case by.Abs() <= jump, status.Asked && !c.settled:
+		c.jumped = nil
+		c.set(to)
+	case c.jumped == nil || (by-c.jumped.by).Abs() > jump:
+		c.jumped = &jumped{by, c.elapsed()}
+	case c.elapsed()-c.jumped.since >= settling:
+		c.jumped = nil
+		c.set(to)
+	}
+	if status.Asked {
+		c.settled = true
+	}
+	if c.jumped != nil {
+		status.Jump = by
+	}
+	c.tell(ctx, status)
+}
+
+// set makes it a time now. Its monotonic reading, which would count in
+// comparisons, goes.
+func (c *Clock) set(now time.Time) {
+	c.at.Store(&reading{now.Round(0), c.elapsed()})
+}
+
+func (c *Clock) tell(ctx context.Context, status Status) {
+	c.status.Store(&status)
+	unknown := status.Problem != "" && !status.Asked // else it is an outage, of which others tell
+	if ctx.Err() == nil && (unknown || status.Jump != 0 || status.Difference.Abs() >= Notable) {
+		c.report(status)
+	}
+}
