@@ -216,7 +216,7 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	if err := next.ServeHTTP(g.private(w, pass), pass.Request); !errors.Is(err, session.ErrEnded) {
 		return handledError(w, r, err, g.log)
 	}
-	gt.Ended(w, pass.Request)
+	gt.AnswerEnded(w, pass.Request)
 	return nil
 }
 

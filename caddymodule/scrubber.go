@@ -36,7 +36,7 @@ func (s *scrubber) MatchWithError(r *http.Request) (bool, error) {
 	for _, h := range s.headers {
 		h.Scrub(r)
 	}
-	gate.Defuse(r, s.upgrade)
+	gate.LimitUpgrade(r, s.upgrade)
 	identify(r, nil) // an error may lead past all gates
 	return s.matches, nil
 }

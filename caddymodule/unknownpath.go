@@ -18,7 +18,7 @@ import (
 // portal reads it. Where nobody behind answers a path that is as those of an API
 // here, the API does: Caddy would answer 200, which programs take for success.
 func (p *Portal) handOn(w http.ResponseWriter, r, own *http.Request, next caddyhttp.Handler) error {
-	if !gate.Table(requestTable).Enter(w, r) {
+	if !gate.SharedTable(requestTable).Enter(w, r) {
 		return nil
 	}
 	identify(r, nil)

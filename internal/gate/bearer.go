@@ -8,11 +8,11 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
 )
 
-// maxBearer bounds the tokens that are looked at.
+// maxBearer bounds the length of a token, in bytes.
 const maxBearer = 16 << 10
 
-// A challenge is why a token in the Authorization header does not count (RFC
-// 6750 section 3).
+// A challenge says why a token in the Authorization header is refused (RFC 6750
+// section 3).
 type challenge struct {
 	status      int
 	code        string
@@ -20,19 +20,19 @@ type challenge struct {
 }
 
 var (
-	errTwoTokens = &challenge{http.StatusBadRequest, "invalid_request", "The Authorization header is there more than once."}
-	errToken     = &challenge{http.StatusUnauthorized, "invalid_token", "The token is not one of this portal's access tokens, or it was revoked."}
+	errTwoTokens = &challenge{http.StatusBadRequest, "invalid_request", "The request has more than one Authorization header."}
+	errToken     = &challenge{http.StatusUnauthorized, "invalid_token", "The token is not an access token of this portal, or it was revoked."}
 	errExpired   = &challenge{http.StatusUnauthorized, "invalid_token", "The token has expired."}
 	errAudience  = &challenge{http.StatusUnauthorized, "invalid_token", "The token is for another audience."}
 	errLicense   = &challenge{http.StatusUnauthorized, "invalid_token", "The token is for the activation of a license."}
-	errGroup     = &challenge{http.StatusForbidden, "insufficient_scope", "This user is in none of the groups that may do this."}
-	errMethod    = &challenge{http.StatusForbidden, "insufficient_scope", "The way in which this user signed in does not count here."}
-	errClient    = &challenge{http.StatusForbidden, "insufficient_scope", "The token is a client's own, and this client may not do this."}
+	errGroup     = &challenge{http.StatusForbidden, "insufficient_scope", "The user is in none of the allowed groups."}
+	errMethod    = &challenge{http.StatusForbidden, "insufficient_scope", "The sign-in method of this user is not accepted here."}
+	errClient    = &challenge{http.StatusForbidden, "insufficient_scope", "The token is a client's own token, and this client is not allowed here."}
 	errOver      = &challenge{http.StatusUnauthorized, "invalid_token", "The token has expired, or was revoked."}
 )
 
-// bearer finds out what the Authorization header of a request that has no
-// session is worth here. All three are nil where no token is in it.
+// bearer verifies the token in the Authorization header of a request without a
+// session. All three results are nil if there is no token.
 func (g *Gate) bearer(v *request, r *http.Request) (*oauth.Verified, *challenge, error) {
 	token, there := bearerToken(v.authorization)
 	switch {
@@ -64,8 +64,8 @@ func (g *Gate) bearer(v *request, r *http.Request) (*oauth.Verified, *challenge,
 	return v.token, nil, nil
 }
 
-// bearerToken reads a token out of an Authorization header (RFC 6750 section
-// 2.1). Other schemes are other people's.
+// bearerToken reads the token from the Authorization header (RFC 6750 section 2.1). It
+// ignores other schemes, which belong to the backend.
 func bearerToken(lines []string) (token string, there bool) {
 	for _, line := range lines {
 		scheme, credentials, _ := strings.Cut(line, " ")
@@ -76,7 +76,8 @@ func bearerToken(lines []string) (token string, there bool) {
 	return "", false
 }
 
-// clientOwn is the client whose own token it is, "" for a user's.
+// clientOwn is the client whose own token it is (client credentials grant); "" for a
+// user's token.
 func clientOwn(token *oauth.Verified) string {
 	if token != nil && token.Claims.Grant == "" {
 		return token.Client.ID
@@ -84,24 +85,23 @@ func clientOwn(token *oauth.Verified) string {
 	return ""
 }
 
-// isPreflight says whether a browser asks what a script of another origin may
-// send (Fetch, section 3.3.2): without credentials, a body, or another method
-// in disguise.
+// isPreflight reports whether a request is a CORS preflight (Fetch, section 3.3.2):
+// without credentials, without a body, and without a header that overrides the method.
 func isPreflight(r *http.Request) bool {
 	if r.Method != http.MethodOptions || r.ContentLength != 0 {
 		return false
 	}
 	has := func(name string) bool { return len(r.Header[name]) > 0 }
-	return has("Origin") && has("Access-Control-Request-Method") && !has("Authorization") && !disguised(r.Header)
+	return has("Origin") && has("Access-Control-Request-Method") && !has("Authorization") && !hasOverride(r.Header)
 }
 
-// challenged refuses a token.
+// challenged refuses a token with a challenge.
 func (g *Gate) challenged(w http.ResponseWriter, c *challenge) {
 	w.Header().Set("Www-Authenticate", `Bearer error="`+c.code+`", error_description="`+c.description+`"`)
 	writeProblem(w, c.status, problem{Error: c.code, Description: c.description})
 }
 
-// forbidToken is for a token that counts, and does not suffice.
+// forbidToken refuses a valid token whose user or client is not allowed.
 func (g *Gate) forbidToken(w http.ResponseWriter, r *http.Request, token *oauth.Verified) {
 	e := oauth.Event{
 		What: oauth.AccessDenied, User: token.User, Client: g.Client, Session: token.Session, Grant: token.Claims.Grant, From: g.From(r),
@@ -111,7 +111,7 @@ func (g *Gate) forbidToken(w http.ResponseWriter, r *http.Request, token *oauth.
 	if own := clientOwn(token); own != "" {
 		e.Why, c = "client "+own+" is not allowed here", errClient
 	} else if !g.Client.Accepts(token.User) {
-		e.Why, c = "signed in by "+token.User.Signin+", which does not count here", errMethod
+		e.Why, c = "signed in with "+token.User.Signin+", which this client does not accept", errMethod
 	}
 	g.Server.Audit.Record(e)
 	g.challenged(w, c)

@@ -227,7 +227,7 @@ func TestATokenThatEndsBeforeTheAnswerIsChallenged(t *testing.T) {
 	}
 	pass.Release()
 	w := httptest.NewRecorder()
-	f.gate.Ended(w, pass.Request)
+	f.gate.AnswerEnded(w, pass.Request)
 	wantChallenge(t, w, http.StatusUnauthorized, "invalid_token")
 }
 

@@ -101,7 +101,7 @@ func TestATokenOfAnotherWayToSignInDoesNotSuffice(t *testing.T) {
 	w := f.call(bearer(token), navigation...)
 	wantChallenge(t, w, http.StatusForbidden, "insufficient_scope")
 	f.untouched()
-	if !strings.Contains(w.Body.String(), "does not count here") {
+	if !strings.Contains(w.Body.String(), "is not accepted here") {
 		t.Error(w.Body)
 	}
 	f.client("2").Methods = []string{"acme", demo.Signin}

@@ -8,23 +8,22 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
 )
 
-// failPage says whether a request is for the gate's own fail_auth_url, which
-// people without a session have to be able to see: for the page itself, and as
-// the portal sends them there. Whatever else the backend does at that path is
-// protected.
+// failPage reports whether a request is for the page of the gate's own fail_auth_url,
+// which unauthenticated users must see: for the registered URL, and for the URL that
+// the portal redirects to. Every other request for that path is protected.
 func (g *Gate) failPage(r *http.Request, site *Site) bool {
 	u := g.Policy.FailAuthURL
 	return u != nil && r.URL.Path == path(u) && r.URL.RawPath == u.RawPath && oauth.OriginOf(u) == site.Origin &&
-		(r.Method == http.MethodGet || r.Method == http.MethodHead) && r.ContentLength == 0 && !disguised(r.Header) &&
+		(r.Method == http.MethodGet || r.Method == http.MethodHead) && r.ContentLength == 0 && !hasOverride(r.Header) &&
 		failQuery(asSent(r.URL.RawQuery), asSent(u.RawQuery))
 }
 
 // asSent writes a query as browsers do (URL standard, section 1.3).
 func asSent(query string) string { return strings.ReplaceAll(query, "'", "%27") }
 
-// failQuery says whether a query is the registered one with nothing behind it
-// but what the portal adds, each once. Names count as the portal writes them,
-// and no value may be two for a backend that splits at semicolons.
+// failQuery reports whether a query is the registered one, followed only by the
+// parameters that the portal adds, each at most once. Their names must be spelled as
+// the portal spells them. A semicolon is refused, since some backends split there.
 func failQuery(query, registered string) bool {
 	added, ok := strings.CutPrefix(query, registered)
 	if !ok {

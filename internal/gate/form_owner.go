@@ -9,40 +9,40 @@ import (
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
-// A browser keeps, sealed, who signed in last at a site, so that what was written
-// as one person is not sent on as another. It opens nothing. Pages have a word for
-// it, which says no more than whether that is still the same.
+// A sealed cookie names the user who signed in last at a site, so that a form which
+// one user wrote is not sent for another. The cookie authorizes nothing. Pages get a
+// hash of it, which tells only whether the user is still the same.
 
-// formOwnerLifetime is how long a browser knows who signed in last.
+// formOwnerLifetime is how long the browser keeps the cookie.
 const formOwnerLifetime = 30 * 24 * time.Hour
 
 func (g *Gate) formOwnerLabel() string { return "visitor of client " + g.Client.ID }
 
-// formOwner returns the word for a user who is signed in, and has the browser keep
-// it.
+// formOwner sets the cookie for the signed-in user, and returns its tag.
 func (g *Gate) formOwner(v *request, w http.ResponseWriter, r *http.Request, site *Site, u session.User) string {
-	kept, _ := v.cookie(site.Visitor)
+	kept, _ := v.cookie(site.FormOwner)
 	if subject, err := g.Keys.Unseal(r.Context(), g.formOwnerLabel(), kept); err == nil && string(subject) == u.Subject {
-		return wordFor(kept)
+		return ownerTag(kept)
 	}
 	sealed, err := g.Keys.Seal(r.Context(), g.formOwnerLabel(), []byte(u.Subject))
 	if err != nil {
-		return "" // nobody: the page asks
+		return "" // no owner: the page asks before it sends the form
 	}
-	site.Visitor.Set(w, sealed, formOwnerLifetime)
-	return wordFor(sealed)
+	site.FormOwner.Set(w, sealed, formOwnerLifetime)
+	return ownerTag(sealed)
 }
 
-// lastFormOwner is the word for who signed in last, "" for nobody.
+// lastFormOwner is the tag of the user who signed in last; "" if there is none.
 func (g *Gate) lastFormOwner(v *request, site *Site) string {
-	kept, ok := v.cookie(site.Visitor)
+	kept, ok := v.cookie(site.FormOwner)
 	if !ok {
 		return ""
 	}
-	return wordFor(kept)
+	return ownerTag(kept)
 }
 
-func wordFor(cookie string) string {
+// ownerTag is a hash that says nothing about the user.
+func ownerTag(cookie string) string {
 	sum := sha256.Sum256([]byte(cookie))
 	return base64.RawURLEncoding.EncodeToString(sum[:16])
 }

@@ -1,10 +1,10 @@
-// Package gate decides what becomes of a request to a protected route: it is
-// forwarded with a trustworthy identity, sent to sign in, or denied.
+// Package gate decides what happens to a request to a protected route: the gate
+// forwards it with a trustworthy identity, sends the browser to sign in, or denies it.
 //
-// A gate sees every request of its site. On each it first deletes what looks
-// like an identity header, takes the project's cookies out, and answers its own
-// few paths below /oauth2/; then it applies its policy where its matcher says
-// so. It redeems codes and reads sessions in process, without a second request.
+// A gate sees every request of its site. First it deletes every header that looks like
+// an identity header, removes the project's cookies, and answers its own endpoints
+// below /oauth2/. Then, if its matcher matches, it applies its policy. It redeems codes
+// and reads sessions in process, without a second request.
 package gate
 
 import (
@@ -24,13 +24,13 @@ import (
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
-// The paths that a gate answers on its site, beside the callback, whose path
-// the client's redirect URI has.
+// The gate's own endpoints. Another one is the callback, whose path is that of the
+// client's redirect URI.
 const (
 	SignInPath   = "/oauth2/sign_in"   // begins a sign-in; return: the path to come back to
 	SignOutPath  = "/oauth2/sign_out"  // ends site and SSO session
-	SignedInPath = "/oauth2/signed_in" // where a window on the portal's own origin ends
-	SendPath     = "/oauth2/send"      // sends on, after signing in, what a form would have sent
+	SignedInPath = "/oauth2/signed_in" // ends a sign-in in a window on the portal's own origin
+	SendPath     = "/oauth2/send"      // sends a kept form after the sign-in
 	AssetPrefix  = "/oauth2/assets/"
 )
 
@@ -50,30 +50,30 @@ type Gate struct {
 	// Headers name the identity headers.
 	Headers Headers
 
-	// AllowUpgrade are the protocols, beside WebSocket, that a connection may
-	// change to.
+	// AllowUpgrade are the protocols that a connection may be upgraded to, beside
+	// WebSocket.
 	AllowUpgrade []string
 
-	// Match says whether the policy is for a request; nil: it is for all.
+	// Match reports whether the policy applies to a request. Nil: it applies to all.
 	Match func(*http.Request) (bool, error)
 
-	// AllowRawPath lets through paths that backends and matchers may read
-	// differently, where the policy is not for all requests.
+	// AllowRawPath passes on paths that backends and matchers may read differently,
+	// if the policy does not apply to all requests.
 	AllowRawPath bool
 
-	// PortalSignIn is the hosted page that comes back to a path of the portal's
-	// own origin.
+	// PortalSignIn returns the URL of the hosted sign-in page that leads back to a
+	// path of the portal's own origin.
 	PortalSignIn func(ctx context.Context, returnTo string) (string, error)
 
-	// Shared finds what the gates of a request share.
-	Shared Table
+	// Shared returns the values that the gates of a request share.
+	Shared SharedTable
 
-	// From says where a request comes from, OriginalURI what it asked for
-	// before any rewrite.
+	// From returns where a request comes from, OriginalURI its URI before any
+	// rewrite.
 	From        func(*http.Request) oauth.Origin
 	OriginalURI func(*http.Request) string
 
-	// Lifetime is the longest a session lives: how long its cookie is kept.
+	// Lifetime is the longest lifetime of a session, and so that of its cookie.
 	Lifetime time.Duration
 
 	Now func() time.Time
@@ -93,17 +93,17 @@ type Site struct {
 	// is read directly.
 	Portal bool
 
-	Cookie session.Cookie // the site session, or the SSO session on the portal
-	Binder session.Cookie // what sign-ins are bound to
-	Losses session.Cookie // how many sessions in a row were not found
+	Cookie   session.Cookie // the site session, or the SSO session on the portal
+	Binder   session.Cookie // binds sign-ins to the browser
+	NotFound session.Cookie // counts how many sessions in a row were not found
 
-	// Visitor is who signed in last: what a form is compared by that was written
-	// before, and sent on after. It opens nothing.
-	Visitor session.Cookie
+	// FormOwner names the user who signed in last. A form that was kept during the
+	// sign-in is compared with it. It authorizes nothing.
+	FormOwner session.Cookie
 }
 
-// NewSites returns the sites of a client. portal carries the SSO session on the
-// issuer's own origin.
+// NewSites returns the sites of a client. The cookie portal is that of the SSO session
+// on the issuer's origin.
 func NewSites(issuer *url.URL, portal session.Cookie, c *oauth.Client) []*Site {
 	sites := []*Site{newSite(issuer, portal, c)}
 	sites[0].Portal = true
@@ -123,12 +123,12 @@ func newSite(u *url.URL, cookie session.Cookie, c *oauth.Client) *Site {
 	_, host, _ := strings.Cut(origin, "://")
 	return &Site{
 		Origin: origin, Host: host, Cookie: cookie,
-		Binder: session.NewCookie("gate", u, c.ID), Losses: session.NewCookie("losses", u, c.ID),
-		Visitor: session.NewCookie("visitor", u, c.ID),
+		Binder: session.NewCookie("gate", u, c.ID), NotFound: session.NewCookie("losses", u, c.ID),
+		FormOwner: session.NewCookie("visitor", u, c.ID),
 	}
 }
 
-// site finds the site of a request by its Host, never by a forwarded header.
+// site finds the site of a request by its Host header, never by a forwarded header.
 func (g *Gate) site(host string) *Site {
 	for range 2 {
 		for _, s := range g.Sites {
@@ -146,25 +146,26 @@ func (g *Gate) site(host string) *Site {
 type Pass struct {
 	Request *http.Request
 
-	// User is who the request is from; nil where the policy does not apply, and
-	// where it is from a client.
+	// User is the user of the request. It is nil if the policy does not apply, or
+	// if the request is from a client.
 	User *session.User
 
-	// Known says that the request is from somebody: the user, or a client.
+	// Known reports whether the request is from a known user or client.
 	Known bool
 
 	// Release must be called when the request is over.
 	Release func()
 }
 
-func nothing() {}
+func noRelease() {}
 
-// Handle answers a request, or returns the one that goes on to the upstream.
+// Handle answers a request and returns false, or returns the request that goes on to
+// the upstream.
 func (g *Gate) Handle(w http.ResponseWriter, r *http.Request) (Pass, bool) {
 	req := g.Shared.request(r)
 	req.scrub(g.Headers, r)
 	if !limitUpgrade(r, g.AllowUpgrade) {
-		noTunnel(w)
+		refuseTunnel(w)
 		return Pass{}, false
 	}
 	if g.mayBeEndpoint(r) && g.serveEndpoint(req, w, r) {
@@ -181,11 +182,11 @@ func (g *Gate) Handle(w http.ResponseWriter, r *http.Request) (Pass, bool) {
 			return Pass{}, false
 		}
 		if !applies {
-			if g.strayed(w, r) {
+			if g.misroutedElsewhere(w, r) {
 				return Pass{}, false
 			}
 			if !g.AllowRawPath {
-				undisguise(r.Header)
+				deleteOverrides(r.Header)
 			}
 			return passOn(r), true
 		}
@@ -193,7 +194,7 @@ func (g *Gate) Handle(w http.ResponseWriter, r *http.Request) (Pass, bool) {
 	return g.apply(req, w, r)
 }
 
-// apply holds a request against the policy.
+// apply applies the policy to a request.
 func (g *Gate) apply(v *request, w http.ResponseWriter, r *http.Request) (Pass, bool) {
 	site := g.site(r.Host)
 	if site == nil {
@@ -201,7 +202,7 @@ func (g *Gate) apply(v *request, w http.ResponseWriter, r *http.Request) (Pass, 
 		return Pass{}, false
 	}
 	if g.Client.Disabled {
-		g.closed(w, r)
+		g.clientDisabled(w, r)
 		return Pass{}, false
 	}
 	in, err := g.identify(v, r, site)
@@ -218,7 +219,7 @@ func (g *Gate) apply(v *request, w http.ResponseWriter, r *http.Request) (Pass, 
 	facts.Client, facts.BadToken, facts.Preflight = clientOwn(token), wrong != nil, isPreflight(r)
 	switch g.Policy.decide(facts) {
 	case forward:
-		if site.Portal && token == nil && wantsPage(r) { // elsewhere the callback does it
+		if site.Portal && token == nil && wantsPage(r) { // on other sites the callback does it
 			g.formOwner(v, w, r, site, in.User)
 		}
 		return g.forward(v, r, in, token), true
@@ -244,10 +245,10 @@ func (g *Gate) apply(v *request, w http.ResponseWriter, r *http.Request) (Pass, 
 	return Pass{}, false
 }
 
-// forward sets the identity and ties the request to its session, or to the
-// token that it came with.
+// forward sets the identity headers. The request's context ends with its session, or
+// with its token.
 func (g *Gate) forward(v *request, r *http.Request, in *oauth.SignedIn, token *oauth.Verified) Pass {
-	pass := Pass{Request: r, Known: true, Release: nothing}
+	pass := Pass{Request: r, Known: true, Release: noRelease}
 	if own := clientOwn(token); own != "" {
 		g.Headers.setClient(r.Header, own)
 	} else {
@@ -267,10 +268,10 @@ func (g *Gate) forward(v *request, r *http.Request, in *oauth.SignedIn, token *o
 	return pass
 }
 
-// Ended answers a request, as it was passed on, whose session or token ended
-// before the upstream answered: somebody signed out, or signed in again in
-// another tab, so that the browser has another session by now.
-func (g *Gate) Ended(w http.ResponseWriter, r *http.Request) {
+// AnswerEnded answers a request that was passed on, and whose session or token ended
+// before the upstream answered. The user signed out, or signed in again in another tab
+// so that the browser has another session now.
+func (g *Gate) AnswerEnded(w http.ResponseWriter, r *http.Request) {
 	if g.Shared.request(r).token != nil {
 		g.challenged(w, errOver)
 		return

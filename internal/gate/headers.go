@@ -46,9 +46,9 @@ func NewHeaders(prefix string) (Headers, error) {
 
 const headerLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-"
 
-// owns says whether a header name is one of ours in any spelling: what servers
-// hand on as HTTP_X_SSO_USER may have been X-SSO-User, x_sso_user, X.SSO.User,
-// and with some X!SSO!User, too (RFC 3875 section 4.1.18).
+// owns reports whether a header name is an identity header in any spelling. Servers
+// that make environment variables of headers (RFC 3875 section 4.1.18) read X-SSO-User,
+// x_sso_user and X.SSO.User, and some even X!SSO!User, as HTTP_X_SSO_USER.
 func (h Headers) owns(name string) bool {
 	if len(name) < len(h.folded) {
 		return false
@@ -71,8 +71,7 @@ func fold(c byte) byte {
 	return '-'
 }
 
-// scrub deletes what looks like an identity header, and settings of HTTP/2, from
-// every request.
+// scrub calls Scrub once for each prefix.
 func (v *request) scrub(h Headers, r *http.Request) {
 	for clean := range strings.SplitSeq(v.scrubbed, "\n") {
 		if clean == h.folded {
@@ -86,8 +85,8 @@ func (v *request) scrub(h Headers, r *http.Request) {
 	h.Scrub(r)
 }
 
-// Scrub deletes what looks like an identity header from a request that no gate
-// may see.
+// Scrub deletes everything that looks like an identity header, and settings of HTTP/2,
+// from a request.
 func (h Headers) Scrub(r *http.Request) {
 	for name := range r.Header {
 		if h.owns(name) || isHTTP2Settings(name) {
@@ -111,9 +110,9 @@ func (h Headers) scrubTrailer(trailer http.Header) {
 	}
 }
 
-// A scrubbedBody deletes from the trailer once more when the body ends: only
-// then its values are there, and with them fields that the Trailer header did
-// not announce.
+// A scrubbedBody deletes identity headers from the trailer again when the body ends.
+// Only then the trailer has its values, and fields that the Trailer header did not
+// announce.
 type scrubbedBody struct {
 	io.ReadCloser
 	headers Headers
@@ -128,8 +127,9 @@ func (b *scrubbedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// disconnect takes names out of the Connection header: by those of our headers
-// a client could have a proxy remove what we set (RFC 9110 section 7.6.1).
+// disconnect removes names from the Connection header. With the name of an identity
+// header there, a client could make a proxy remove the header that we set (RFC 9110
+// section 7.6.1).
 func disconnect(header http.Header, owns func(name string) bool) {
 	lines, there := header["Connection"]
 	if !there {

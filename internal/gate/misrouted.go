@@ -10,11 +10,11 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/page"
 )
 
-// misrouted answers a callback that came by another path than that of the
-// redirect URI, as this gate sees it, and says whether it did. Something before
-// the gate strips or rewrites the path, so that the next sign-in would come back
-// to the same place, with this address in it, and so on until none fits. The page of
-// fail_auth_url gets the state of the gate, too, and no code.
+// misrouted answers a callback whose path, as this gate sees it, is not that of the
+// redirect URI. It returns false for any other request. Something before the gate
+// strips or rewrites the path. Without this page, each new sign-in would come back to
+// the same place with a longer URL. The page of fail_auth_url gets the gate's state,
+// too, but no code.
 func (g *Gate) misrouted(w http.ResponseWriter, r *http.Request, site *Site) bool {
 	asked, rawQuery, _ := strings.Cut(g.OriginalURI(r), "?")
 	q, err := url.ParseQuery(rawQuery)
@@ -27,12 +27,12 @@ func (g *Gate) misrouted(w http.ResponseWriter, r *http.Request, site *Site) boo
 	}
 	g.discard(r, site, q.Get("code"), "it came by another path than that of its redirect URI")
 	if n := g.loops.Due(g.Now()); n > 0 {
-		g.Log.Warn("a sign-in came back by another path than that of redirect_uri: a proxy in front, or handle_path, uri or rewrite before the gate, changes the path; take that away, or set redirect_uri to an address whose path reaches the gate unchanged",
+		g.Log.Warn("a sign-in came back with another path than redirect_uri has: a proxy in front, or handle_path, uri or rewrite before the gate, changes the path; remove that, or set redirect_uri to a URL whose path reaches the gate unchanged",
 			zap.String("setting", "redirect_uri"), zap.String("redirect_uri", site.URI),
 			zap.String("path_asked_for", printable(asked)), zap.String("path_at_the_gate", printable(r.URL.Path)),
 			zapOrigin(site), zapClient(g.Client), zap.Int("sign_ins", n))
 	}
-	// Whatever changes the path keeps the assets of this site away, too.
+	// The assets of this site are not reachable either if its path is changed.
 	g.Pages.WithAssetsOf(g.Server.Issuer).Message(w, http.StatusBadRequest, page.Message{
 		App: g.Client.Name, Title: "Signing in cannot be finished here",
 		Text:      "You signed in, but this site does not recognize the address that you were sent back to.",
@@ -43,9 +43,9 @@ func (g *Gate) misrouted(w http.ResponseWriter, r *http.Request, site *Site) boo
 	return true
 }
 
-// strayed is misrouted for a request that the policy is not for, whose code the
-// backend would get.
-func (g *Gate) strayed(w http.ResponseWriter, r *http.Request) bool {
+// misroutedElsewhere is misrouted for a request that the policy does not apply to. The
+// backend would get its code.
+func (g *Gate) misroutedElsewhere(w http.ResponseWriter, r *http.Request) bool {
 	if !strings.Contains(r.URL.RawQuery, "state=") || !wantsPage(r) {
 		return false
 	}

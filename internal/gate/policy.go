@@ -12,63 +12,63 @@ import (
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
-// A Policy says who may pass.
+// A Policy decides which requests may pass.
 type Policy struct {
-	// Groups are those of which a user needs at least one; none: any user may
-	// pass.
+	// Groups are the groups of which a user needs at least one. Empty: any user
+	// may pass.
 	Groups []string
 
-	// FailAuthURL is where a browser without a session goes instead of the
-	// hosted page; nil: to the hosted page.
+	// FailAuthURL is where a browser without a session is sent. Nil: the hosted
+	// sign-in page.
 	FailAuthURL *url.URL
 
-	// Popup makes signing in take a window of its own.
+	// Popup opens a window for the sign-in.
 	Popup bool
 
-	// Bearer lets access tokens stand for a session where there is none.
+	// Bearer accepts an access token if there is no session.
 	Bearer bool
 
-	// Clients are the IDs of those that pass by a token of their own. They are
-	// in no group.
+	// Clients are the IDs of the clients that may pass with their own token (client
+	// credentials grant). They are in no group.
 	Clients []string
 
-	// Preflight lets CORS preflights, which have no credentials, pass without
-	// an identity.
+	// Preflight passes CORS preflights on without an identity. They have no
+	// credentials.
 	Preflight bool
 
-	// DropForms lets what a form sends without a session get lost, instead of
-	// sending it on after signing in.
+	// DropForms discards a form that was sent without a session. If it is false,
+	// the browser sends the form after the sign-in.
 	DropForms bool
 }
 
-// facts are what a decision is made from.
+// facts are the input of a decision.
 type facts struct {
 	SignedIn            bool
 	Unavailable         bool // the store could not be asked
 	Groups              []string
-	Client              string // whose own token it is; "": a user's, or none
-	BadToken            bool   // a token does not count
-	SignInMethodRefused bool   // the way in which the user signed in does not count here
+	Client              string // the client whose own token it is; "": a user's token, or none
+	BadToken            bool   // the token is not valid here
+	SignInMethodRefused bool   // the client does not accept the user's sign-in method
 	Preflight           bool
-	Page                bool // a person waits for a page
-	Form                bool // a person has sent a form
+	Page                bool // a browser navigates to a page
+	Form                bool // a browser navigates by sending a form
 	FailPage            bool // the request is for the gate's own fail_auth_url
 }
 
 type verdict int
 
 const (
-	refuse        verdict = iota // 401: sign in first
+	refuse        verdict = iota // 401: not signed in
 	forward                      // with an identity
-	passAnonymous                // without one
-	signIn                       // a person: to the sign-in page
-	signInFirst                  // a person's form: it has to wait
-	refuseToken                  // 401: the token does not count
-	forbid                       // 403: signed in, and not allowed
-	unavailable                  // 503: nobody is signed out for our own fault
+	passAnonymous                // without an identity
+	signIn                       // redirect to the sign-in page
+	signInFirst                  // keep the form in the browser, then sign in
+	refuseToken                  // 401: the token is not valid here
+	forbid                       // 403: signed in, but not allowed
+	unavailable                  // 503: the session could not be checked, and stays
 )
 
-// decide is the gate's decision. What is not clearly allowed is refused.
+// decide is the gate's decision. It refuses what is not clearly allowed.
 func (p Policy) decide(f facts) verdict {
 	switch {
 	case f.SignInMethodRefused && f.FailPage:
@@ -109,12 +109,13 @@ func factsOf(r *http.Request, in *oauth.SignedIn, err error) facts {
 	return f
 }
 
-// wantsPage says whether a person asks for a page, and would follow a redirect.
+// wantsPage reports whether a browser navigates to a page, so that it follows
+// redirects.
 func wantsPage(r *http.Request) bool {
 	return (r.Method == http.MethodGet || r.Method == http.MethodHead) && navigates(r.Header)
 }
 
-// sendsForm says whether a person has sent a form, and waits for a page.
+// sendsForm reports whether a browser navigates by sending a form.
 func sendsForm(r *http.Request) bool {
 	return r.Method == http.MethodPost && navigates(r.Header)
 }
@@ -134,11 +135,11 @@ func navigates(h http.Header) bool {
 	return httpapi.AcceptsHTML(h)
 }
 
-// ambiguousPath finds what backends and matchers read differently: a target
-// without a path, two slashes at its beginning (behind which parsers of URLs
-// find a host), encoded separators (also those of query and fragment, behind
-// which a suffix matches that the backend drops), what is encoded twice, backslashes, path
-// parameters, dot segments and control characters.
+// ambiguousPath reports whether backends and matchers may read a path differently. It
+// finds: a target without a path; two slashes at the beginning, after which URL parsers
+// expect a host; encoded separators (also of query and fragment: a matcher for a suffix
+// matches what stands after them, and the backend drops that); double encoding;
+// backslashes; path parameters; dot segments; and control characters.
 func ambiguousPath(r *http.Request) bool {
 	p := r.URL.Path
 	if !strings.HasPrefix(p, "/") || strings.HasPrefix(p, "//") || r.URL.Opaque != "" || strings.ContainsAny(p, ";\\") || !oauth.CleanText(p) || hasDotSegment(p) {
@@ -147,8 +148,7 @@ func ambiguousPath(r *http.Request) bool {
 	return hasEscape(p) || hasEncodedSeparator(r.URL.RawPath) || hasEncodedSeparator(r.URL.EscapedPath())
 }
 
-// hasEscape says whether a path that was decoded would change if it were
-// decoded once more.
+// hasEscape reports whether decoding a decoded path again would change it.
 func hasEscape(p string) bool {
 	for i := 0; i+2 < len(p); i++ {
 		if p[i] == '%' && isHex(p[i+1]) && isHex(p[i+2]) {

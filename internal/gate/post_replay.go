@@ -11,11 +11,11 @@ import (
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
-// maxForm bounds, in bytes, the form that is kept while its sender signs in.
+// maxForm bounds, in bytes, a form that is kept during the sign-in.
 const maxForm = 64 << 10
 
-// beginForm is for a person who sent a form and has no session. The form goes
-// back to the browser, which keeps it: nothing is stored for strangers.
+// beginForm answers a form that was sent without a session. The browser gets the form
+// back and keeps it: the server stores nothing for unauthenticated users.
 func (g *Gate) beginForm(v *request, w http.ResponseWriter, r *http.Request, site *Site) {
 	back := formPage(r, site)
 	unsent := page.UnsentForm{
@@ -29,10 +29,10 @@ func (g *Gate) beginForm(v *request, w http.ResponseWriter, r *http.Request, sit
 	g.Pages.UnsentForm(w, unsent)
 }
 
-// keep returns the form of a request, or says why it is not kept. What another
-// site sent never is: it would go on with the session of whoever signs in, as if
-// they had sent it. SameSite cookies even make a request of somebody who is
-// signed in come here.
+// keep returns the form of a request, or says why it is not kept. A form that another
+// site sent is never kept: after the sign-in it would be sent for the user, who did not
+// write it. Because of SameSite cookies, even a signed-in user's request from another
+// site comes here without a session.
 func (g *Gate) keep(w http.ResponseWriter, r *http.Request, site *Site) (kept *page.KeptForm, why string, slow bool) {
 	const tooBig = "It is too big to be kept while you sign in."
 	action := g.OriginalURI(r)
@@ -60,9 +60,9 @@ func (g *Gate) keep(w http.ResponseWriter, r *http.Request, site *Site) (kept *p
 	return &form, "", false
 }
 
-// fromSameOrigin says that a page of this very origin sent a form: by Fetch
-// Metadata, or by Origin where a browser has none. Unlike
-// http.CrossOriginProtection it takes nothing that has neither.
+// fromSameOrigin reports whether a page of this very origin sent the form: by Fetch
+// Metadata, or by Origin if the browser does not send that. Unlike
+// http.CrossOriginProtection it accepts nothing without either.
 func fromSameOrigin(r *http.Request, site *Site) bool {
 	if from := r.Header.Get("Sec-Fetch-Site"); from != "" {
 		return from == "same-origin"
@@ -84,7 +84,7 @@ func sendURL(id, back string) string {
 	return SendPath + "?" + url.Values{"form": {id}, "return": {back}}.Encode()
 }
 
-// send is where a form is sent on from, once its sender has a session.
+// send shows the page that sends a kept form once the user has a session.
 func (g *Gate) send(v *request, w http.ResponseWriter, r *http.Request, site *Site) {
 	q := r.URL.Query()
 	id, back := q.Get("form"), q.Get("return")
@@ -93,7 +93,7 @@ func (g *Gate) send(v *request, w http.ResponseWriter, r *http.Request, site *Si
 		return
 	}
 	if !wantsPage(r) {
-		g.refuse(w, site) // a page that is loaded ahead would send it, too
+		g.refuse(w, site) // a prefetched page would send the form
 		return
 	}
 	in, err := g.identify(v, r, site)

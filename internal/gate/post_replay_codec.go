@@ -185,7 +185,7 @@ func multipartField(part []byte) (f page.KeptField, ok bool) {
 	return f, ok && isFileType(f.FileType)
 }
 
-// isFileType says whether a file can be made that has the type (File API,
+// isFileType reports whether a file can be made that has the type (File API,
 // section 3.1).
 func isFileType(s string) bool {
 	for i := range len(s) {

@@ -109,7 +109,7 @@ func TestAFormSaysWhoWasSignedInWhenItWasWritten(t *testing.T) {
 	if got := visitor(stranger.send("/save", "a=b", submission...)); got != "" {
 		t.Errorf("a browser that nobody signed in with has %q", got)
 	}
-	stranger.keep(siteOrigin, f.gate.Sites[1].Visitor.Name, `"><script>`)
+	stranger.keep(siteOrigin, f.gate.Sites[1].FormOwner.Name, `"><script>`)
 	if got := visitor(stranger.send("/save", "a=b", submission...)); len(got) != 22 {
 		t.Errorf("a word that is none of ours is %q", got)
 	}

@@ -16,24 +16,24 @@ import (
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
-// A cause is why a sign-in goes round in circles, as far as that can be known.
+// A cause is the probable reason of a redirect loop.
 type cause int
 
 const (
-	noCookies  cause = iota // the browser keeps none
-	otherHost               // browsers use another address than that of redirect_uri
-	wrongClock              // of this node, or of another
-	notFound                // what one node stores, the next does not find
+	noCookies  cause = iota // the browser keeps no cookies
+	otherHost               // browsers use another address than redirect_uri has
+	wrongClock              // the clock of this node, or of another one, is wrong
+	notFound                // one node does not find what another node stored
 )
 
-// A attempt is what is known where a sign-in has to begin again.
+// An attempt is what the gate knows about a sign-in that has to begin again.
 type attempt struct {
-	Sent       bool          // the browser sent a cookie to bind sign-ins to
-	Bound      bool          // and this sign-in is bound to it
-	Neighbours bool          // it sent cookies of other gates
-	Host       string        // that of the redirect URI
-	Named      string        // that which a proxy says the browser uses; may be empty
-	Age        time.Duration // of the sign-in; below zero by another node's clock
+	Sent       bool          // the browser sent the cookie that binds sign-ins to it
+	Bound      bool          // this sign-in is bound to that cookie
+	Neighbours bool          // the browser sent cookies of other gates
+	Host       string        // the host of the redirect URI
+	Named      string        // the host in X-Forwarded-Host; may be empty
+	Age        time.Duration // of the sign-in; negative if another node's clock is ahead
 }
 
 func (t attempt) cause() cause {
@@ -48,11 +48,11 @@ func (t attempt) cause() cause {
 	return noCookies
 }
 
-// crowded says that there may be other tabs, which were opened at once and replace
-// each other's cookies until all have been answered.
+// crowded reports whether other tabs may be signing in at the same time. They replace
+// each other's cookies until each has been answered.
 func (t attempt) crowded() bool { return t.Sent && !t.Bound }
 
-// crowdPause is how much longer each turn waits for the other tabs.
+// crowdPause is how much longer each attempt waits for the other tabs.
 const crowdPause = 200 * time.Millisecond
 
 func pause(ctx context.Context, d time.Duration) {
@@ -62,12 +62,12 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// tooMany is the turn at which a sign-in is a loop.
+// tooMany is the number of attempts at which a sign-in counts as a loop.
 func (t attempt) tooMany() int {
 	if t.cause() == notFound || t.crowded() {
-		return maxTurnsBound
+		return maxAttemptsBound
 	}
-	return maxTurns
+	return maxAttempts
 }
 
 func (g *Gate) attemptOf(v *request, r *http.Request, site *Site, st state) attempt {
@@ -80,7 +80,7 @@ func (g *Gate) attemptOf(v *request, r *http.Request, site *Site, st state) atte
 	}
 }
 
-// A diagnosis is a cause in words: for the person, and for the operator.
+// A diagnosis explains a cause to the user, and to the operator.
 type diagnosis struct {
 	text, next   string
 	log, setting string
@@ -90,7 +90,7 @@ var diagnoses = map[cause]diagnosis{
 	noCookies: {
 		text:    "Your browser does not seem to keep the cookie that signing in needs.",
 		next:    "Allow cookies for this site, and try again. A private window or an extension may block them.",
-		log:     "the browser sends no cookie back; if none does, redirect_uri has another scheme or host than the address that they use",
+		log:     "the browser sends no cookie back; if this happens with every browser, redirect_uri has another scheme or host than the address that they use",
 		setting: "redirect_uri",
 	},
 	otherHost: {
@@ -108,16 +108,16 @@ var diagnoses = map[cause]diagnosis{
 	notFound: {
 		text:    "This site does not find your sign-in, though it has only just been made.",
 		next:    "Try again in a while. If that does not help, tell the people who run this site.",
-		log:     "what was just stored is not found: all nodes that serve the portal and this site need the same storage redis and the same users, with the same password hashes; or lifetimes are too short",
+		log:     "the sign-in was stored, but is not found: all nodes that serve the portal and this site need the same storage redis and the same users, with the same password hashes; or lifetimes are too short",
 		setting: "storage",
 	},
 }
 
-// redirectLoop ends a sign-in that was begun again and again.
+// redirectLoop ends a sign-in that was begun too many times.
 func (g *Gate) redirectLoop(w http.ResponseWriter, site *Site, why cause, t attempt, returnTo string) {
 	d := diagnoses[why]
 	if n := g.loops.Due(g.Now()); n > 0 {
-		g.Log.Warn("a sign-in was begun again and again: "+d.log, zap.String("setting", d.setting),
+		g.Log.Warn("redirect loop: "+d.log, zap.String("setting", d.setting),
 			zapOrigin(site), zapClient(g.Client), zap.String("forwarded_host", printable(t.Named)),
 			zap.Duration("begun_ago", t.Age), zap.Int("sign_ins", n))
 	}
@@ -127,14 +127,14 @@ func (g *Gate) redirectLoop(w http.ResponseWriter, site *Site, why cause, t atte
 	})
 }
 
-// lossLifetime is how long a gate remembers that it did not find a session: the
-// time that a turn may take which nobody has to do anything in.
+// lossLifetime is how long a gate remembers that it did not find a session. An attempt
+// takes less time if the user has to do nothing.
 const lossLifetime = 10 * time.Second
 
-// losses are how often in a row a page did not find the session that had just
-// begun for it, though the SSO session was the same. Tabs that get in each
-// other's way are told apart by both.
-type losses struct {
+// lostSessions counts how often in a row the site session of a page was not found just
+// after it had begun, while the SSO session stayed the same. The marks of page and SSO
+// session tell several tabs apart.
+type lostSessions struct {
 	n             int
 	page, session string // marks
 }
@@ -144,26 +144,26 @@ func mark(s string) string {
 	return hex.EncodeToString(sum[:4])
 }
 
-// lost counts that a page has a cookie and no session. The first time is none
-// to speak of: any session ends.
-func (v *request) lost(site *Site, returnTo string) losses {
+// lost counts a request for a page that has a cookie but no session. The first time
+// proves nothing: every session ends some day.
+func (v *request) lost(site *Site, returnTo string) lostSessions {
 	if _, had := v.cookie(site.Cookie); !had || site.Portal {
-		return losses{}
+		return lostSessions{}
 	}
-	l := losses{n: 1, page: mark(returnTo)}
-	value, _ := v.cookie(site.Losses)
+	l := lostSessions{n: 1, page: mark(returnTo)}
+	value, _ := v.cookie(site.NotFound)
 	switch before := strings.Split(value, "."); {
 	case len(before) != 3 || before[1] != l.page:
 	case before[0] == "1":
 		l.n, l.session = 2, before[2]
 	case before[0] == "2":
-		l.n, l.session = maxTurns, before[2]
+		l.n, l.session = maxAttempts, before[2]
 	}
 	return l
 }
 
-// remember keeps losses for the next turn, in a browser that had any.
-func (s *Site) remember(w http.ResponseWriter, l losses, sso session.Key) {
+// remember keeps the count for the next attempt, if there is one.
+func (s *Site) remember(w http.ResponseWriter, l lostSessions, sso session.Key) {
 	if l.n == 0 {
 		return
 	}
@@ -171,5 +171,5 @@ func (s *Site) remember(w http.ResponseWriter, l losses, sso session.Key) {
 	if l.session != now {
 		l.n = 1
 	}
-	s.Losses.Set(w, strconv.Itoa(l.n)+"."+l.page+"."+now, lossLifetime)
+	s.NotFound.Set(w, strconv.Itoa(l.n)+"."+l.page+"."+now, lossLifetime)
 }

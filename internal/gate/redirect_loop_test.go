@@ -187,12 +187,12 @@ func TestSessionsThatEndAfterAWhileAreNoLoop(t *testing.T) {
 		w = b.open(b.portal(w.Header().Get("Location")))
 		b.want(w, http.StatusFound)
 		for _, c := range w.Result().Cookies() {
-			if c.Name == f.gate.Sites[1].Losses.Name && c.MaxAge != int(lossLifetime.Seconds()) {
+			if c.Name == f.gate.Sites[1].NotFound.Name && c.MaxAge != int(lossLifetime.Seconds()) {
 				t.Errorf("losses are remembered for %d s", c.MaxAge)
 			}
 		}
 		b.want(b.open("/"), http.StatusOK)
-		delete(b.cookies[siteOrigin], f.gate.Sites[1].Losses.Name) // its time is over
+		delete(b.cookies[siteOrigin], f.gate.Sites[1].NotFound.Name) // its time is over
 		b.keep(siteOrigin, f.gate.Sites[1].Cookie.Name, strings.Repeat("A", 43))
 	}
 }

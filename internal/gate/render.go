@@ -14,7 +14,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/page"
 )
 
-// A problem is the JSON that scripts get, in the words of RFC 6749 section 5.2.
+// A problem is the JSON body of an error, in the form of RFC 6749 section 5.2.
 type problem struct {
 	Error       string `json:"error"`
 	Description string `json:"error_description"`
@@ -32,11 +32,11 @@ func writeProblem(w http.ResponseWriter, status int, p problem) {
 	enc.Encode(p) //nolint:errcheck // the client went away
 }
 
-// refuse is for a request that cannot follow a redirect: it says where a page
-// could sign in.
+// refuse answers a request that cannot follow a redirect. It names the URL at which a
+// page can begin a sign-in.
 func (g *Gate) refuse(w http.ResponseWriter, site *Site) {
 	if g.Policy.Bearer {
-		w.Header().Set("Www-Authenticate", httpapi.BearerChallenge) // and no error, since there was no token
+		w.Header().Set("Www-Authenticate", httpapi.BearerChallenge) // without an error code, since there was no token
 	}
 	writeProblem(w, http.StatusUnauthorized, problem{
 		Error:       "login_required",
@@ -45,12 +45,12 @@ func (g *Gate) refuse(w http.ResponseWriter, site *Site) {
 	})
 }
 
-// forbid is for somebody who is signed in and may not pass.
+// forbid answers a signed-in user who may not pass.
 func (g *Gate) forbid(w http.ResponseWriter, r *http.Request, in *oauth.SignedIn) {
-	why, description := "in none of the groups "+strings.Join(g.Policy.Groups, ", "), "This user is in none of the groups that may do this."
+	why, description := "in none of the groups "+strings.Join(g.Policy.Groups, ", "), "The user is in none of the allowed groups."
 	reason := "This page is for members of " + strings.Join(g.Policy.Groups, " or ") + "."
 	if !g.Client.Accepts(in.User) {
-		why, description = "signed in by "+in.User.Signin+", which does not count here", "The way in which this user signed in does not count here."
+		why, description = "signed in with "+in.User.Signin+", which this client does not accept", "The sign-in method of this user is not accepted here."
 		reason = "You are signed in with an account that cannot be used here."
 	}
 	g.Server.Audit.Record(oauth.Event{What: oauth.AccessDenied, User: in.User, Client: g.Client, Session: in.Session, From: g.From(r), Why: why})
@@ -72,8 +72,8 @@ func (g *Gate) forbid(w http.ResponseWriter, r *http.Request, in *oauth.SignedIn
 	g.Pages.Denied(w, denied)
 }
 
-// closed is for everybody while the client is disabled.
-func (g *Gate) closed(w http.ResponseWriter, r *http.Request) {
+// clientDisabled answers every request while the client is disabled.
+func (g *Gate) clientDisabled(w http.ResponseWriter, r *http.Request) {
 	const why = "This application is switched off."
 	if !navigates(r.Header) {
 		writeProblem(w, http.StatusForbidden, problem{Error: "access_denied", Description: why})
@@ -98,9 +98,9 @@ func (g *Gate) refusePath(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// unknownHost is a fault of the configuration: no redirect_uri of the client
-// is on the host that the browser used. Or somebody made the host up, so the log
-// has it once a minute only.
+// unknownHost answers a request for a host that no redirect_uri of the client has.
+// The configuration is wrong, or the client invented the host. So the log has it only
+// once a minute.
 func (g *Gate) unknownHost(w http.ResponseWriter, r *http.Request) {
 	const why = "This site is not set up for the host name that you used."
 	if n := g.unknownHosts.Due(g.Now()); n > 0 {
@@ -117,11 +117,12 @@ func (g *Gate) unknownHost(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// Unavailable answers a request for which the store could not be opened. No
-// other handler may see it: its headers are as the client sent them.
+// Unavailable answers a request if the store could not be opened. No other handler
+// may see the request: its headers are as the client sent them.
 func (g *Gate) Unavailable(w http.ResponseWriter, r *http.Request, err error) { g.failed(w, r, err) }
 
-// failed is our own fault. Nobody is signed out for it: the cookie stays.
+// failed answers a request that the gate could not decide. The cookie stays, so the
+// user stays signed in.
 func (g *Gate) failed(w http.ResponseWriter, r *http.Request, err error) {
 	g.Log.Error("a gate could not decide", zap.Error(err))
 	w.Header().Set("Retry-After", "1")
@@ -144,7 +145,7 @@ func (g *Gate) failed(w http.ResponseWriter, r *http.Request, err error) {
 	g.Pages.Message(w, http.StatusServiceUnavailable, m)
 }
 
-// tooMany is a callback of a user who has signed in to sites too often.
+// tooMany answers the callback of a user who began too many site sessions.
 func (g *Gate) tooMany(w http.ResponseWriter, site *Site, returnTo string, after time.Duration) {
 	g.Pages.Message(w, http.StatusTooManyRequests, page.Message{
 		App: g.Client.Name, Title: "Just a moment",
@@ -154,7 +155,7 @@ func (g *Gate) tooMany(w http.ResponseWriter, site *Site, returnTo string, after
 	})
 }
 
-// unfinished is a callback that nothing can be made of.
+// unfinished answers a request that is no valid step of a sign-in.
 func (g *Gate) unfinished(w http.ResponseWriter, why string) {
 	g.Pages.Message(w, http.StatusBadRequest, page.Message{
 		App: g.Client.Name, Title: "Signing in was not finished", Text: why,
@@ -173,7 +174,7 @@ func (g *Gate) notAllowed(w http.ResponseWriter, r *http.Request, allow string) 
 func zapClient(c *oauth.Client) zap.Field { return zap.String("client", c.ID) }
 func zapOrigin(s *Site) zap.Field         { return zap.String("site", s.Origin) }
 
-// printable bounds what a request brought into the log.
+// printable bounds text that a request brings into the log.
 func printable(s string) string {
 	if len(s) > 256 || !oauth.CleanText(s) {
 		return "(unprintable)"

@@ -8,35 +8,35 @@ import (
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
-// A request is what the gates of one site share about one request: the first
-// leaves what it found, later ones use that, never the cookies again.
+// A request is what the gates of one site share about one HTTP request. The first
+// gate stores what it found, and later gates use that instead of the cookies.
 type request struct {
-	cookies  []string // the Cookie headers, before ours were taken out
-	scrubbed string   // header prefixes that are clean already, one a line
-	attached bool     // some request of this visit ended with its session
-	asked    bool     // by whom the request is; the answer follows
+	cookies    []string // the Cookie headers, before our cookies were removed
+	scrubbed   string   // prefixes of identity headers that were deleted already, one a line
+	attached   bool     // the request's context ends with its session
+	identified bool     // identify has run; its result follows
 
-	by    *oauth.Client // who asked; nil: the answer is for all
-	found oauth.SignedIn
-	err   error
+	identifiedFor *oauth.Client // the client that identify ran for; nil: the result holds for all clients
+	found         oauth.SignedIn
+	err           error
 
-	// authorization is the header as the request had it, and token what was made
-	// of it where there was no session.
+	// authorization is the header as the client sent it. token is the result of its
+	// verification, if there was no session.
 	authorization []string
 	token         *oauth.Verified
 	tokenErr      *oauth.Error
 }
 
-// A Table finds what the handlers of one request share. It has to find the same
-// for the request that error routes get, which has neither the context nor the
-// cookies that a gate passed on.
-type Table func(context.Context) map[string]any
+// A SharedTable returns the values that the handlers of one request share. It must
+// return the same values for the request that error routes get, which has neither the
+// context nor the cookies that a gate passed on.
+type SharedTable func(context.Context) map[string]any
 
 const requestKey = "sso_visit"
 
-// request returns what is known of a request, and takes the project's cookies out
-// of it.
-func (t Table) request(r *http.Request) *request {
+// request returns what the gates know about a request, and removes the project's
+// cookies from it.
+func (t SharedTable) request(r *http.Request) *request {
 	var shared map[string]any
 	if t != nil {
 		shared = t(r.Context())
@@ -52,10 +52,10 @@ func (t Table) request(r *http.Request) *request {
 	return v
 }
 
-// Enter takes the project's cookies out of a request that goes on past the
-// portal, and what would change its protocol to another than WebSocket. Gates
-// further on know the cookies all the same. It returns false where it answered.
-func (t Table) Enter(w http.ResponseWriter, r *http.Request) bool {
+// Enter removes the project's cookies from a request that the portal passes on, and
+// every upgrade but one to WebSocket. Later gates still know the cookies. It returns
+// false if it has answered the request.
+func (t SharedTable) Enter(w http.ResponseWriter, r *http.Request) bool {
 	t.request(r)
 	for name := range r.Header {
 		if isHTTP2Settings(name) {
@@ -63,7 +63,7 @@ func (t Table) Enter(w http.ResponseWriter, r *http.Request) bool {
 		}
 	}
 	if !limitUpgrade(r, nil) {
-		noTunnel(w)
+		refuseTunnel(w)
 		return false
 	}
 	return true
@@ -74,8 +74,8 @@ func (*request) String() string { return "[redacted]" }
 
 type attachedKey struct{}
 
-// attachedTo says whether a request ends with its session by now. One that an
-// error route gets does not, though the one before it did.
+// attachedTo reports whether the context already ends with the request's session. The
+// context of an error route does not, even if the context before it did.
 func (v *request) attachedTo(ctx context.Context) bool {
 	return v.attached && ctx.Value(attachedKey{}) != nil
 }
@@ -86,19 +86,19 @@ func (v *request) attaching(ctx context.Context) context.Context {
 	return context.WithValue(ctx, attachedKey{}, v)
 }
 
-// passOn lets a request go on without an identity.
-func passOn(r *http.Request) Pass { return Pass{Request: r, Release: nothing} }
+// passOn passes a request on without an identity.
+func passOn(r *http.Request) Pass { return Pass{Request: r, Release: noRelease} }
 
-// cookie reads one of the project's cookies, as the request had it.
+// cookie reads one of the project's cookies, as the client sent it.
 func (v *request) cookie(c session.Cookie) (string, bool) {
 	return c.In(v.cookies)
 }
 
-// identify finds out, once a request, who it is from. It returns nil and
-// session.ErrNone for nobody.
+// identify finds the user of a request, once a request. Without a session it returns
+// nil and session.ErrNone.
 func (g *Gate) identify(v *request, r *http.Request, site *Site) (*oauth.SignedIn, error) {
-	if !v.asked || v.by != nil && v.by != g.Client {
-		v.asked, v.by = true, g.Client
+	if !v.identified || v.identifiedFor != nil && v.identifiedFor != g.Client {
+		v.identified, v.identifiedFor = true, g.Client
 		v.found, v.err = g.lookUp(v, r, site)
 	}
 	if v.err != nil {

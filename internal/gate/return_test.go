@@ -19,7 +19,7 @@ var elsewhere = []string{
 	"/%zz", `/"onclick="x`,
 }
 
-// stays says whether a Location is on this origin, for Go's parser and for one
+// stays reports whether a Location is on this origin, for Go's parser and for one
 // like the browsers' (WHATWG URL: control characters go, \ is /).
 func stays(location string) bool {
 	u, err := url.Parse(location)
@@ -185,7 +185,7 @@ func FuzzReturnURL(f *testing.F) {
 		if (w.Code == http.StatusFound) != (localPath(to) || to == "") {
 			t.Fatalf("%q: status %d", to, w.Code)
 		}
-		sealed, err := fix.gate.seal(t.Context(), state{Client: "1", Origin: siteOrigin, Return: to, Turn: maxTurns})
+		sealed, err := fix.gate.seal(t.Context(), state{Client: "1", Origin: siteOrigin, Return: to, Attempt: maxAttempts})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -11,9 +11,9 @@ import (
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
-// signOut ends site session and SSO session. A form of this site does it, or a
-// link on this site; for any other request it asks first, since another site
-// could have sent it.
+// signOut ends the site session and the SSO session. A form or a link of this site
+// does so at once. For any other request the gate asks first, since another site may
+// have sent it.
 func (g *Gate) signOut(v *request, w http.ResponseWriter, r *http.Request, site *Site) {
 	switch r.Method {
 	case http.MethodPost:
@@ -32,7 +32,7 @@ func (g *Gate) signOut(v *request, w http.ResponseWriter, r *http.Request, site 
 	}
 	ended, err := g.endSession(v, r, site)
 	if err != nil {
-		g.failed(w, r, err) // it may not be over
+		g.failed(w, r, err) // the session may still be valid
 		return
 	}
 	site.Cookie.Clear(w)
@@ -42,18 +42,18 @@ func (g *Gate) signOut(v *request, w http.ResponseWriter, r *http.Request, site 
 		return
 	}
 	if !ended {
-		g.leadOn(w, r, signingOut, g.portalSignOutURL(site))
+		g.redirectOrPage(w, r, signingOut, g.portalSignOutURL(site))
 		return
 	}
-	g.leadOn(w, r, "You’re signed out", g.signedOutURL(r, site))
+	g.redirectOrPage(w, r, "You’re signed out", g.signedOutURL(r, site))
 }
 
-// signingOut is said where only the portal knows whether it is over.
+// signingOut is the title while only the portal knows whether the session has ended.
 const signingOut = "Signing out"
 
-// leadOn sends a browser on: with a page where a form was sent, since its
-// answer must not redirect to other origins.
-func (g *Gate) leadOn(w http.ResponseWriter, r *http.Request, title, location string) {
+// redirectOrPage sends the browser to a URL. The answer to a form is a page with a
+// link, since it must not redirect to another origin (form-action in the CSP).
+func (g *Gate) redirectOrPage(w http.ResponseWriter, r *http.Request, title, location string) {
 	if r.Method == http.MethodPost {
 		g.Pages.Continue(w, page.Continue{Title: title, URL: location})
 		return
@@ -69,9 +69,9 @@ func seeOther(w http.ResponseWriter, location string) {
 	w.WriteHeader(http.StatusSeeOther)
 }
 
-// endSession ends the session of a request, also that of a user who is gone and
-// might come back. It returns false where the browser may have an SSO session
-// that this site does not know: the site session is over, or there was none.
+// endSession ends the session of a request, even if its user was removed, since the
+// user may be added again. It returns false if the browser may have an SSO session that
+// this site does not know: the site session has ended, or there was none.
 func (g *Gate) endSession(v *request, r *http.Request, site *Site) (ended bool, err error) {
 	cookie, ok := v.cookie(site.Cookie)
 	switch {
@@ -83,7 +83,7 @@ func (g *Gate) endSession(v *request, r *http.Request, site *Site) (ended bool, 
 	return g.Server.SignOutAtSite(r.Context(), cookie, g.Client.ID, g.From(r))
 }
 
-// wantsPageOrForm tells a person who pressed a button from a script.
+// wantsPageOrForm reports whether a browser navigates, and not a script asks.
 func wantsPageOrForm(r *http.Request) bool {
 	if mode := r.Header.Get("Sec-Fetch-Mode"); mode != "" {
 		return mode == "navigate"
@@ -91,9 +91,9 @@ func wantsPageOrForm(r *http.Request) bool {
 	return httpapi.AcceptsHTML(r.Header)
 }
 
-// signedOutURL is where a person goes after signing out: what return names, if
-// it is registered, else the gate's fail_auth_url, else the portal, which is
-// told where to come back to.
+// signedOutURL is where the browser goes after the sign-out: the URL in return, if it
+// is registered; else the gate's fail_auth_url; else the portal, which gets the URL to
+// come back to.
 func (g *Gate) signedOutURL(r *http.Request, site *Site) string {
 	if to := r.URL.Query().Get("return"); g.Client.FailAuthURL(to) {
 		return to
@@ -104,8 +104,8 @@ func (g *Gate) signedOutURL(r *http.Request, site *Site) string {
 	return g.portalSignOutURL(site)
 }
 
-// portalSignOutURL is the portal's page, which asks whoever has a session there
-// whether to end it.
+// portalSignOutURL is the portal's sign-out page, which asks whether to end the SSO
+// session.
 func (g *Gate) portalSignOutURL(site *Site) string {
 	out := g.Server.Issuer + "/sso/sign_out"
 	if site.Portal {
@@ -121,8 +121,8 @@ func (g *Gate) askSignOut(v *request, w http.ResponseWriter, r *http.Request, si
 			g.failed(w, r, err)
 			return
 		}
-		if !site.Portal { // whose session may be another one
-			g.leadOn(w, r, signingOut, g.portalSignOutURL(site))
+		if !site.Portal { // the portal may have another session
+			g.redirectOrPage(w, r, signingOut, g.portalSignOutURL(site))
 			return
 		}
 		g.Pages.SignedOut(w, page.SignedOut{App: g.Client.Name, SignInURL: SignInPath})

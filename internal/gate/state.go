@@ -15,38 +15,40 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
 )
 
-// A state is what the gate remembers of a sign-in, sealed into the request's
-// state parameter: nothing is stored for strangers.
+// A state is what the gate remembers about a sign-in. It is sealed in the state
+// parameter: the server stores nothing for unauthenticated users.
 type state struct {
 	ID       string `json:"i"`
 	Client   string `json:"c"`
 	Origin   string `json:"o"`
-	Binder   string `json:"b"` // the browser that it is bound to
+	Binder   string `json:"b"` // the browser that the sign-in is bound to
 	Begun    int64  `json:"t"` // Unix seconds
 	Return   string `json:"r"` // a path of this origin
 	Verifier string `json:"v"`
 	Window   string `json:"w,omitempty"` // the nonce of the page that opened a window
-	Turn     int    `json:"n,omitempty"` // how often this sign-in was begun again
+	Attempt  int    `json:"n,omitempty"` // how often this sign-in was restarted
 	Losses   int    `json:"l,omitempty"` // how many sessions were not found before it
 	Session  string `json:"s,omitempty"` // the mark of the SSO session that they were of
 }
 
-func (s state) lost() losses { return losses{n: s.Losses, page: mark(s.Return), session: s.Session} }
+func (s state) lost() lostSessions {
+	return lostSessions{n: s.Losses, page: mark(s.Return), session: s.Session}
+}
 
 const (
 	stateLabel    = "gate state"
 	stateLifetime = time.Hour
 
-	// maxTurns is when a sign-in that is begun again and again is a loop.
-	maxTurns = 3
+	// maxAttempts is the number of attempts at which a sign-in counts as a loop.
+	maxAttempts = 3
 
-	// maxTurnsBound is the same for a browser that keeps its cookie: other tabs
-	// that sign in at the same time replace the session under this one. It
-	// keeps the way below the twenty redirects that browsers follow.
-	maxTurnsBound = 7
+	// maxAttemptsBound is the same for a browser that keeps its cookie. There, other
+	// tabs that sign in at the same time may have replaced the session. The number
+	// of redirects stays below the twenty that browsers follow.
+	maxAttemptsBound = 7
 
-	// maxReturn bounds, in bytes, the path to come back to: state has to fit
-	// into an address.
+	// maxReturn bounds, in bytes, the path to come back to: the state must fit in a
+	// URL.
 	maxReturn = 8 << 10
 
 	binderLifetime = 24 * time.Hour
@@ -55,7 +57,7 @@ const (
 func (g *Gate) seal(ctx context.Context, s state) (string, error) {
 	var plain bytes.Buffer
 	enc := json.NewEncoder(&plain)
-	enc.SetEscapeHTML(false) // which makes six bytes of every &
+	enc.SetEscapeHTML(false) // escaping makes six bytes of every &
 	if err := enc.Encode(s); err != nil {
 		return "", fmt.Errorf("sealing the state: %w", err)
 	}
@@ -84,8 +86,8 @@ func randomID() string {
 	return base64.RawURLEncoding.EncodeToString(b[:])
 }
 
-// binder returns what the browser's sign-ins are bound to, the same in all its
-// tabs, and sends it where the browser has none.
+// binder returns the value that the browser's sign-ins are bound to. It is the same in
+// all tabs. A browser that has none gets one.
 func (g *Gate) binder(v *request, w http.ResponseWriter, site *Site) string {
 	if id, ok := v.cookie(site.Binder); ok && validID(id) {
 		return id
@@ -100,8 +102,9 @@ func validID(id string) bool {
 	return err == nil && len(raw) == 16
 }
 
-// begin sends a browser to the portal, to come back to a path of this site.
-func (g *Gate) begin(v *request, w http.ResponseWriter, r *http.Request, site *Site, b beginning) {
+// startAtPortal sends the browser to the portal, which sends it back to a path of this
+// site.
+func (g *Gate) startAtPortal(v *request, w http.ResponseWriter, r *http.Request, site *Site, b signInStart) {
 	target, err := g.portalURL(v, w, r, site, b)
 	if err != nil {
 		g.failed(w, r, err)
@@ -110,23 +113,23 @@ func (g *Gate) begin(v *request, w http.ResponseWriter, r *http.Request, site *S
 	redirect(w, target)
 }
 
-// A beginning is how a sign-in begins.
-type beginning struct {
+// A signInStart has the parameters of a sign-in that begins.
+type signInStart struct {
 	returnTo string
 	window   string // the nonce of the page that waits for a window
-	turn     int
-	lost     losses
-	another  bool // ask even though somebody is signed in
+	attempt  int
+	lost     lostSessions
+	another  bool // ask for another user, though one is signed in
 }
 
-func (g *Gate) portalURL(v *request, w http.ResponseWriter, r *http.Request, site *Site, b beginning) (string, error) {
+func (g *Gate) portalURL(v *request, w http.ResponseWriter, r *http.Request, site *Site, b signInStart) (string, error) {
 	if site.Portal {
-		return g.onPortal(r, b)
+		return g.portalPageURL(r, b)
 	}
 	verifier := oauth.NewVerifier()
 	sealed, err := g.seal(r.Context(), state{
 		ID: randomID(), Client: g.Client.ID, Origin: site.Origin, Binder: g.binder(v, w, site),
-		Begun: g.Now().Unix(), Return: b.returnTo, Verifier: verifier, Window: b.window, Turn: b.turn,
+		Begun: g.Now().Unix(), Return: b.returnTo, Verifier: verifier, Window: b.window, Attempt: b.attempt,
 		Losses: b.lost.n, Session: b.lost.session,
 	})
 	if err != nil {
@@ -155,9 +158,9 @@ func (g *Gate) portalURL(v *request, w http.ResponseWriter, r *http.Request, sit
 	return g.Server.Issuer + "/api/oauth2/auth?" + q.Encode(), nil
 }
 
-// onPortal is the sign-in method on the portal's own origin, where there is no
-// code and no callback.
-func (g *Gate) onPortal(r *http.Request, b beginning) (string, error) {
+// portalPageURL is the sign-in page for the portal's own origin. There is no code and
+// no callback there.
+func (g *Gate) portalPageURL(r *http.Request, b signInStart) (string, error) {
 	if b.window != "" {
 		b.returnTo = SignedInPath + "?" + url.Values{"window": {b.window}, "return": {b.returnTo}}.Encode()
 	}
@@ -178,11 +181,10 @@ func (g *Gate) onPortal(r *http.Request, b beginning) (string, error) {
 	return target, nil
 }
 
-// localPath says whether p is a path of this very origin: browsers read // and
-// /\ as the beginning of a host, and drop control characters before they look.
-// In a query a backslash has no such meaning, and browsers send it as it is (URL
-// standard, section 4.4); sealing writes it twice. Nor has p a quotation mark,
-// which no browser sends.
+// localPath reports whether p is a path of this very origin. Browsers read // and /\ as
+// the beginning of a host, and remove control characters first. In a query a backslash
+// has no such meaning, and browsers send it unchanged (URL standard, section 4.4);
+// sealing writes it twice. A quotation mark is refused, since no browser sends one.
 func localPath(p string) bool {
 	if len(p) == 0 || p[0] != '/' || strings.Contains(p, `"`) || !oauth.CleanText(p) {
 		return false

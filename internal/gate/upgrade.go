@@ -7,11 +7,11 @@ import (
 	"strings"
 )
 
-// webSocket is the one protocol that every gate lets a connection change to.
+// webSocket is the protocol that every gate accepts in an upgrade.
 const webSocket = "websocket"
 
-// CheckUpgrade refuses what a gate cannot let a connection change to: no
-// protocol at all, or one that carries requests, which no gate would see.
+// CheckUpgrade refuses a value that is no protocol, and a protocol that carries
+// requests, which no gate would see.
 func CheckUpgrade(protocol string) error {
 	name, version, versioned := strings.Cut(protocol, "/")
 	if !isToken(name) || versioned && !isToken(version) {
@@ -27,10 +27,10 @@ func CheckUpgrade(protocol string) error {
 // isToken follows RFC 9110 section 5.6.2.
 func isToken(s string) bool { return s != "" && strings.Trim(s, headerLetters+"!#$%&'*+.^_`|~") == "" }
 
-// limitUpgrade takes the wish to change to another protocol out of a request,
-// unless each protocol that it names is WebSocket or allowed: a backend that
-// agrees gets whatever the client sends from then on, unseen. It returns false
-// for a tunnel, which cannot go on as a plain request.
+// limitUpgrade removes the Upgrade header from a request, unless each protocol that it
+// names is WebSocket or allowed. After an upgrade the backend gets everything that the
+// client sends, and no gate sees it. It returns false for a tunnel (CONNECT), which
+// cannot go on as a plain request.
 func limitUpgrade(r *http.Request, allowed []string) bool {
 	if lines, there := r.Header["Upgrade"]; there && !maySwitch(lines, allowed) {
 		delete(r.Header, "Upgrade")
@@ -39,9 +39,9 @@ func limitUpgrade(r *http.Request, allowed []string) bool {
 	return r.Method != http.MethodConnect || mayConnect(r, allowed)
 }
 
-// Defuse is limitUpgrade for routes that no gate sees, where nobody answers a
-// tunnel: it has no body there, in which a backend could find another request.
-func Defuse(r *http.Request, allowed []string) {
+// LimitUpgrade is limitUpgrade for routes without a gate, where nothing refuses a
+// tunnel. It removes the body, in which a backend could find another request.
+func LimitUpgrade(r *http.Request, allowed []string) {
 	if !limitUpgrade(r, allowed) {
 		r.Body, r.ContentLength, r.TransferEncoding = http.NoBody, 0, nil
 	}
@@ -49,7 +49,7 @@ func Defuse(r *http.Request, allowed []string) {
 
 func isUpgrade(name string) bool { return strings.EqualFold(name, "Upgrade") }
 
-// maySwitch says whether the lines of a list of protocols name known ones alone
+// maySwitch reports whether the lines of a list of protocols name known ones alone
 // (RFC 9110 section 7.8).
 func maySwitch(lines, allowed []string) bool {
 	named := false
@@ -82,7 +82,7 @@ func knows(protocol string, allowed []string) bool {
 // take more bytes.
 func equalASCII(a, b string) bool { return len(a) == len(b) && strings.EqualFold(a, b) }
 
-// mayConnect says whether a CONNECT is one that asks for a known protocol (RFC
+// mayConnect reports whether a CONNECT is one that asks for a known protocol (RFC
 // 8441 section 4, RFC 9220 section 3). Caddy turns WebSocket, spelled so, into
 // an upgrade of HTTP/1.1. Any other CONNECT it sends on with a body that has no
 // framing, in which an HTTP/1.1 backend finds the client's own next request;
@@ -103,8 +103,8 @@ func mayConnect(r *http.Request, allowed []string) bool {
 // proxy sends them on where Connection does not name them.
 func isHTTP2Settings(name string) bool { return isFolded(name, "http2-settings") }
 
-// noTunnel answers a CONNECT.
-func noTunnel(w http.ResponseWriter) {
+// refuseTunnel answers a CONNECT.
+func refuseTunnel(w http.ResponseWriter) {
 	writeProblem(w, http.StatusNotImplemented, problem{
 		Error: "invalid_request", Description: "This site opens no tunnel but a WebSocket.",
 	})

@@ -51,7 +51,7 @@ func Bearer(r *http.Request) string {
 func Authenticate(r *http.Request, server *oauth.Server, from oauth.Origin, clientID, clientSecret string, unnamed oauth.Kind) (*oauth.Client, *oauth.Error) {
 	switch headers := r.Header.Values("Authorization"); {
 	case len(headers) > 1: // two programs could read two clients
-		return nil, oauth.Invalid("The Authorization header is there more than once.")
+		return nil, oauth.Invalid("The request has more than one Authorization header.")
 	case len(headers) == 1 && headers[0] != "":
 	case clientID == "":
 		missing := oauth.MissingParam("client_id")

@@ -142,7 +142,7 @@ func TestHowUserInfoTakesATokenAndRefusesWithoutOne(t *testing.T) {
 		{"Basic", w.Get("/oauth2/userinfo", "", "Authorization", basic("2", secret)), 401, `Bearer realm="sso"`},
 		{"in the query", w.Get("/oauth2/userinfo?access_token="+token, ""), 401, `Bearer realm="sso"`},
 		{"in both", w.post("/oauth2/userinfo", inBody, bearer(token)...), 400, `Bearer error="invalid_request", error_description="The token should be in the header or in the body, not in both."`},
-		{"two headers", w.Get("/oauth2/userinfo", "", append(bearer(token), bearer(token)...)...), 400, `Bearer error="invalid_request", error_description="The Authorization header is there more than once."`},
+		{"two headers", w.Get("/oauth2/userinfo", "", append(bearer(token), bearer(token)...)...), 400, `Bearer error="invalid_request", error_description="The request has more than one Authorization header."`},
 		{"a client's own", w.userInfo(own), 401, `Bearer error="invalid_token", error_description="The token is of no user, or for the activation of a license."`},
 		{"without openid", w.userInfo(plain), 403, `Bearer error="insufficient_scope", error_description="The token should have scope openid.", scope="openid"`},
 	} {

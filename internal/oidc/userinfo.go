@@ -63,7 +63,7 @@ func (a *API) bearer(w http.ResponseWriter, r *http.Request) (string, bool) {
 	}
 	switch {
 	case len(header) > 1:
-		challenge(w, http.StatusBadRequest, "invalid_request", "The Authorization header is there more than once.")
+		challenge(w, http.StatusBadRequest, "invalid_request", "The request has more than one Authorization header.")
 	case token == "":
 		challenge(w, http.StatusUnauthorized, "", "")
 	default:

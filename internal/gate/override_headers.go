@@ -2,16 +2,16 @@ package gate
 
 import "net/http"
 
-// What backends take for the method or the path of a request, in place of its
-// own. No matcher has seen it.
+// Headers that some backends use in place of a request's method or path. Matchers do
+// not look at them.
 var (
 	otherMethods = []string{"x-http-method-override", "x-method-override", "x-http-method"}
 	otherPaths   = []string{"x-original-url", "x-rewrite-url"}
 )
 
-// disguised says whether a request may be read as one of another method or path,
-// or becomes another protocol.
-func disguised(h http.Header) bool {
+// hasOverride reports whether headers may give a request another method, path or
+// protocol.
+func hasOverride(h http.Header) bool {
 	for name := range h {
 		if isUpgrade(name) || isAny(name, otherMethods) || isAny(name, otherPaths) {
 			return true
@@ -20,9 +20,9 @@ func disguised(h http.Header) bool {
 	return false
 }
 
-// undisguise deletes other paths from a request that a gate lets through for its
-// path.
-func undisguise(h http.Header) {
+// deleteOverrides deletes headers that name another path, from a request that may pass
+// because of its path.
+func deleteOverrides(h http.Header) {
 	for name := range h {
 		if isAny(name, otherPaths) {
 			delete(h, name)
@@ -39,7 +39,7 @@ func isAny(name string, folded []string) bool {
 	return false
 }
 
-// isFolded says whether a header name is a folded one in any spelling.
+// isFolded reports whether a header name is a folded one in any spelling.
 func isFolded(name, folded string) bool {
 	if len(name) != len(folded) {
 		return false

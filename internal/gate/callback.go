@@ -1,0 +1,176 @@
+package gate
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/caddy-sso/caddy-sso/internal/httpapi"
+	"github.com/caddy-sso/caddy-sso/internal/keys"
+	"github.com/caddy-sso/caddy-sso/internal/oauth"
+	"github.com/caddy-sso/caddy-sso/internal/page"
+	"github.com/caddy-sso/caddy-sso/session"
+)
+
+// callback ends a sign-in: it redeems the code and begins the site session. If
+// another request to the portal can repair a failure, callback makes it, a few
+// times. A code that this browser did not ask for never begins a session here.
+func (g *Gate) callback(v *request, w http.ResponseWriter, r *http.Request, site *Site) {
+	q, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil || len(q["state"]) != 1 || len(q["code"]) > 1 {
+		g.unfinished(w, "The answer of the sign-in page arrived damaged.")
+		return
+	}
+	st, err := g.unseal(r.Context(), q.Get("state"))
+	if err != nil {
+		if !errors.Is(err, keys.ErrSealed) {
+			g.failed(w, r, err)
+			return
+		}
+		if n := g.notOpened.Due(g.Now()); n > 0 {
+			g.Log.Warn("the state of an answer cannot be opened: if people meet this, the nodes that serve this site have different keys, and need the same storage",
+				zap.String("setting", "storage"), zapOrigin(site), zapClient(g.Client), zap.Int("requests", n))
+		}
+		g.discard(r, site, q.Get("code"), "its state is not one of ours")
+		g.unfinished(w, "The answer of the sign-in page was changed on its way, or is from another time.")
+		return
+	}
+	if st.Client != g.Client.ID || st.Origin != site.Origin || !localPath(st.Return) {
+		g.discard(r, site, q.Get("code"), "its state is of another site")
+		g.unfinished(w, "The answer of the sign-in page belongs to another site.")
+		return
+	}
+	if q.Has("error") {
+		g.unfinished(w, "The sign-in page refused the request.")
+		return
+	}
+	old, hadSession := v.cookie(site.Cookie)
+	if hadSession {
+		if done, ok := g.Server.Sessions.SiteTransaction(r.Context(), old, g.Client.ID); ok && done == st.ID {
+			g.finish(w, site, st) // the back button, or a reload
+			return
+		}
+	}
+	bound, _ := v.cookie(site.Binder)
+	if bound == "" || bound != st.Binder || g.Now().Unix()-st.Begun > int64(stateLifetime.Seconds()) {
+		g.discard(r, site, q.Get("code"), "its state is of another browser, or too old")
+		if hadSession && g.siteSessionLives(r, old) {
+			// Another tab has signed in meanwhile. Only the page changes.
+			g.finish(w, site, st)
+			return
+		}
+		g.restart(v, w, r, site, st)
+		return
+	}
+	redeemed, refusal := g.Server.RedeemCode(r.Context(), oauth.CodeRequest{
+		Client: g.Client, Code: q.Get("code"), RedirectURI: site.URI, Verifier: st.Verifier, From: g.From(r),
+	})
+	if refusal != nil {
+		if refusal.Kind == oauth.Internal {
+			g.failed(w, r, refusal)
+			return
+		}
+		if refusal.Kind == oauth.TooManyCodes { // the code can still be redeemed
+			g.tooMany(w, site, st.Return, refusal.RetryAfter)
+			return
+		}
+		g.restart(v, w, r, site, st)
+		return
+	}
+	if hadSession && g.belongsTo(r, old, redeemed.Session) {
+		// Another tab has just begun this site session. This tab uses it, too.
+		site.remember(w, st.lost(), redeemed.Session.Key())
+		g.finish(w, site, st)
+		return
+	}
+	token, err := g.Server.Sessions.BeginSite(r.Context(), redeemed.Session, g.Client.ID, st.ID)
+	if err != nil {
+		if errors.Is(err, session.ErrNone) {
+			g.restart(v, w, r, site, st)
+			return
+		}
+		g.failed(w, r, err)
+		return
+	}
+	if hadSession {
+		// The new site session replaces the old one in this browser. If this
+		// fails, the old one still ends with its SSO session.
+		_ = g.Server.Sessions.EndSite(r.Context(), old)
+	}
+	site.Cookie.Set(w, token.Encode(), g.Lifetime)
+	site.remember(w, st.lost(), redeemed.Session.Key())
+	g.formOwner(v, w, r, site, redeemed.User)
+	g.finish(w, site, st)
+}
+
+// siteSessionLives reports whether the cookie's site session is valid.
+func (g *Gate) siteSessionLives(r *http.Request, cookie string) bool {
+	_, err := g.Server.SignedInAtSite(r.Context(), cookie, g.Client.ID)
+	return err == nil
+}
+
+// belongsTo reports whether the cookie's site session belongs to an SSO session.
+func (g *Gate) belongsTo(r *http.Request, cookie string, sso *session.Session) bool {
+	found, err := g.Server.Sessions.CheckSite(r.Context(), cookie, g.Client.ID)
+	return err == nil && found.Key() == sso.Key()
+}
+
+// finish redirects to the page that the user first asked for, or notifies the page
+// that opened the window.
+func (g *Gate) finish(w http.ResponseWriter, site *Site, st state) {
+	if st.Window != "" {
+		g.Pages.PopupDone(w, page.PopupDone{
+			App: g.Client.Name, Channel: channel, Nonce: st.Window, ReturnURL: site.Origin + st.Return,
+		})
+		return
+	}
+	redirect(w, site.Origin+st.Return)
+}
+
+// restart begins the sign-in again. The user notices nothing while the portal has a
+// session. The number of attempts is limited: a browser that keeps no cookies would
+// repeat this for ever.
+func (g *Gate) restart(v *request, w http.ResponseWriter, r *http.Request, site *Site, st state) {
+	t := g.attemptOf(v, r, site, st)
+	if st.Attempt+1 < t.tooMany() {
+		if t.crowded() {
+			pause(r.Context(), time.Duration(st.Attempt)*crowdPause)
+		}
+		g.startAtPortal(v, w, r, site, signInStart{returnTo: st.Return, window: st.Window, attempt: st.Attempt + 1, lost: st.lost()})
+		return
+	}
+	g.redirectLoop(w, site, t.cause(), t, st.Return)
+}
+
+// discard invalidates the code of an answer that this browser did not ask for. If
+// several tabs begin a sign-in before the browser has a cookie, each comes back with
+// a code that is bound to another tab. A hostile page can also send a browser to the
+// portal many times with its own state and challenge. Live codes count against the
+// user's limit, so these codes are invalidated at once. An attacker who has a code
+// from elsewhere can only make its owner begin the sign-in again.
+func (g *Gate) discard(r *http.Request, site *Site, code, why string) {
+	if code != "" {
+		g.Server.DiscardCode(r.Context(), oauth.CodeRequest{
+			Client: g.Client, Code: code, RedirectURI: site.URI, From: g.From(r),
+		}, why)
+	}
+}
+
+// discardPosted refuses an answer that the portal's page posts (response mode
+// form_post). It returns false for any other request. No gate asks for this response
+// mode, but any page can make the portal use it. A redirect URI without a path is also
+// the backend's start page, and the backend must not get the code.
+func (g *Gate) discardPosted(w http.ResponseWriter, r *http.Request, site *Site) bool {
+	if r.Method != http.MethodPost || r.URL.Path != site.Callback || r.Header.Get("Origin") != g.Server.Issuer {
+		return false
+	}
+	if raw, _, refusal := httpapi.ReadForm(w, r); refusal == nil {
+		answer, _ := url.ParseQuery(raw)
+		g.discard(r, site, answer.Get("code"), "it was posted, which this gate does not ask for")
+	}
+	g.unfinished(w, "The answer of the sign-in page came in a form, for which this site did not ask.")
+	return true
+}
