@@ -11,24 +11,27 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
 )
 
-// BodyTimeout is how long the body of a request may take to arrive that we answer
-// ourselves. Whoever sends it more slowly is told so, and the connection ends.
+// BodyTimeout is how long the body of a request may take to arrive, if we answer the
+// request ourselves. A slower client gets an error, and the connection ends.
 const BodyTimeout = 15 * time.Second
 
-// maxBody bounds a body, in bytes, of which nobody says otherwise.
+// maxBody bounds a body, in bytes, if the caller sets no other limit.
 const maxBody = 64 << 10
 
-// LimitBodyTime bounds how long the body of a request may take: also one that nobody
-// reads, since over HTTP/1.1 net/http reads it before the answer goes out. A
-// request that goes on to another handler needs [UnlimitBodyTime] first.
+// LimitBodyTime bounds how long the body of a request may take to arrive. This
+// matters for unread bodies, too: over HTTP/1.1 net/http reads the body before it
+// sends the answer. Call [UnlimitBodyTime] before the request goes on to another
+// handler.
 func LimitBodyTime(w http.ResponseWriter, r *http.Request) { allowBody(w, r, BodyTimeout) }
 
-// UnlimitBodyTime takes Hurry back: an upload may last, and what is left of a deadline would
-// end the connection, or the request, under whoever answers it.
+// UnlimitBodyTime removes the limit of [LimitBodyTime]. An upload may take long, and
+// the old deadline would end the connection or the request while another handler
+// answers it.
 func UnlimitBodyTime(w http.ResponseWriter, r *http.Request) { allowBody(w, r, 0) }
 
-// allowBody sets how long the body of a request may take from now on; 0: as long as
-// the server allows, whose own bound a deadline replaces.
+// allowBody sets how long the body of a request may take from now on. Zero allows
+// what the server allows. A deadline replaces the server's own limit, so it is never
+// longer.
 func allowBody(w http.ResponseWriter, r *http.Request, patience time.Duration) {
 	if r.ContentLength == 0 {
 		return
@@ -40,22 +43,20 @@ func allowBody(w http.ResponseWriter, r *http.Request, patience time.Duration) {
 	if patience > 0 {
 		deadline = time.Now().Add(patience)
 	}
-	http.NewResponseController(w).SetReadDeadline(deadline) //nolint:errcheck // where there can be none, that of the server holds
+	http.NewResponseController(w).SetReadDeadline(deadline) //nolint:errcheck // without support for deadlines, the limit of the server holds
 }
 
-// Body reads a body of at most that many bytes. BodyStatus says what an error
-// means.
+// Body reads a body of at most limit bytes. [BodyStatus] is the status for its error.
 func Body(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
 	LimitBodyTime(w, r)
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 	if err == nil {
-		UnlimitBodyTime(w, r) // else net/http is not to wait for the rest
+		UnlimitBodyTime(w, r) // after an error net/http must not wait for the rest
 	}
 	return body, err
 }
 
-// BodyStatus is the status that an error of [Body] is answered with: 413, 408 or
-// 400.
+// BodyStatus is the HTTP status for an error of [Body]: 413, 408 or 400.
 func BodyStatus(err error) int {
 	tooLarge := (*http.MaxBytesError)(nil)
 	switch {
@@ -67,8 +68,8 @@ func BodyStatus(err error) int {
 	return http.StatusBadRequest
 }
 
-// ReadForm reads a urlencoded body, and says with which status it cannot be
-// taken.
+// ReadForm reads a urlencoded body. If it cannot, it returns an error and its HTTP
+// status.
 func ReadForm(w http.ResponseWriter, r *http.Request) (raw string, status int, refusal *oauth.Error) {
 	if !IsForm(r) {
 		return "", http.StatusBadRequest, oauth.Invalid("The body should be application/x-www-form-urlencoded.")
@@ -77,7 +78,7 @@ func ReadForm(w http.ResponseWriter, r *http.Request) (raw string, status int, r
 	return string(body), status, refusal
 }
 
-// ReadBody reads a bounded body, and says with which status it cannot be taken.
+// ReadBody reads a body of at most 64 KiB. If it cannot, it returns an error and its HTTP status.
 func ReadBody(w http.ResponseWriter, r *http.Request) (body []byte, status int, refusal *oauth.Error) {
 	body, err := Body(w, r, maxBody)
 	if err == nil {

@@ -10,8 +10,8 @@ import (
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
-// SignedIn checks the SSO session of a request. Where there is none it returns
-// false and no error.
+// SignedIn checks the SSO session of a request. Without a session it returns false
+// and no error.
 func SignedIn(r *http.Request, server *oauth.Server, cookie session.Cookie) (oauth.SignedIn, bool, *oauth.Error) {
 	value, ok := cookie.Value(r)
 	if !ok {
@@ -27,12 +27,12 @@ func SignedIn(r *http.Request, server *oauth.Server, cookie session.Cookie) (oau
 	return oauth.SignedIn{}, false, oauth.Unavailable(err)
 }
 
-// BearerChallenge is for a request without an access token: it names no error,
-// and there has to be a parameter (RFC 6750 section 3).
+// BearerChallenge answers a request without an access token. It names no error, but
+// must have a parameter (RFC 6750 section 3).
 const BearerChallenge = `Bearer realm="sso"` //nolint:gosec // no credential
 
-// Bearer finds the access token in the header of a request (RFC 6750 section
-// 2.1), "" where there is none, or more than one header.
+// Bearer returns the access token in the Authorization header of a request (RFC 6750
+// section 2.1). It returns "" without a token, and for more than one header.
 func Bearer(r *http.Request) string {
 	lines := r.Header.Values("Authorization")
 	if len(lines) != 1 {
@@ -45,12 +45,12 @@ func Bearer(r *http.Request) string {
 	return strings.TrimSpace(credentials)
 }
 
-// Authenticate finds the client by the parameters client_id and client_secret
-// of a body or by HTTP Basic, never by both (RFC 6749 section 2.3). That nothing
-// names a client is an error of the kind unnamed.
+// Authenticate authenticates the client by client_id and client_secret in the body,
+// or by HTTP Basic, but never by both (RFC 6749 section 2.3). If the request names no
+// client, the error is of the kind unnamed.
 func Authenticate(r *http.Request, server *oauth.Server, from oauth.Origin, clientID, clientSecret string, unnamed oauth.Kind) (*oauth.Client, *oauth.Error) {
 	switch headers := r.Header.Values("Authorization"); {
-	case len(headers) > 1: // two programs could read two clients
+	case len(headers) > 1: // two parsers could find two different clients
 		return nil, oauth.Invalid("The request has more than one Authorization header.")
 	case len(headers) == 1 && headers[0] != "":
 	case clientID == "":
@@ -67,8 +67,8 @@ func Authenticate(r *http.Request, server *oauth.Server, from oauth.Origin, clie
 	if clientSecret != "" || (clientID != "" && clientID != id) {
 		return nil, oauth.Invalid("The client should authenticate in the body or by HTTP Basic, not by both.")
 	}
-	// RFC 6749 section 2.3.1 has it URL-encoded, and many clients send it as it
-	// is. An ID is of digits, which are the same in both.
+	// RFC 6749 section 2.3.1 requires URL encoding, but many clients send the secret
+	// as it is. An ID consists of digits, which encoding does not change.
 	decoded, err := url.QueryUnescape(secret)
 	if err != nil {
 		decoded = secret

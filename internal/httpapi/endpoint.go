@@ -1,7 +1,7 @@
-// Package httpapi is what the endpoints of the faces have in common: which
-// methods and which origins they answer, how they read a bounded request and
-// whom it is from, and how they write JSON. The faces keep what is of their API
-// alone: its parameters and its error bodies.
+// Package httpapi has the helpers that the HTTP API packages share: methods and CORS,
+// reading of bounded requests, authentication of clients and users, and writing of
+// JSON. Each HTTP API package keeps what only its API has: parameters and error
+// bodies.
 package httpapi
 
 import (
@@ -12,8 +12,8 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
 )
 
-// SingleSlashes is a path without doubled slashes: real clients append to a base
-// URL that ends in one.
+// SingleSlashes is a path without doubled slashes. Real clients append a path to a
+// base URL that ends in a slash.
 func SingleSlashes(path string) string {
 	for strings.Contains(path, "//") {
 		path = strings.ReplaceAll(path, "//", "/")
@@ -21,8 +21,8 @@ func SingleSlashes(path string) string {
 	return path
 }
 
-// CanonicalPath is a path without doubled slashes, and without one at its end, as
-// all endpoints are named.
+// CanonicalPath is a path without doubled slashes and without a trailing slash, as
+// endpoints are named.
 func CanonicalPath(path string) string {
 	path = SingleSlashes(path)
 	if len(path) > 1 {
@@ -31,7 +31,7 @@ func CanonicalPath(path string) string {
 	return path
 }
 
-// Canonical is a request for the canonical path: the request itself, where it is.
+// Canonical is the request with the canonical path. If its path is canonical already, it is the request itself.
 func Canonical(r *http.Request) *http.Request {
 	path := CanonicalPath(r.URL.Path)
 	if path == r.URL.Path {
@@ -43,9 +43,8 @@ func Canonical(r *http.Request) *http.Request {
 	return &canonical
 }
 
-// AllowMethods says whether an endpoint knows the method of a request. Where it does
-// not, the answer will name those that it does: the rest of a 405 is the
-// caller's.
+// AllowMethods reports whether an endpoint accepts the method of a request. If not,
+// it sets the Allow header; the caller answers 405.
 func AllowMethods(w http.ResponseWriter, r *http.Request, methods ...string) bool {
 	if slices.Contains(methods, r.Method) {
 		return true
@@ -54,20 +53,20 @@ func AllowMethods(w http.ResponseWriter, r *http.Request, methods ...string) boo
 	return false
 }
 
-// CORS are those of other origins that may call an endpoint: of the origins
-// of registered redirect URIs, and of no other.
+// CORS allows scripts of other origins to call an endpoint: the origins of registered
+// redirect URIs, and no other.
 type CORS struct {
 	Clients *oauth.Clients
 
-	// Cookies says that they may send cookies (Fetch standard, section 3.3).
+	// Cookies allows credentials (Fetch standard, section 3.3).
 	Cookies bool
 
-	// Headers are those of an answer that they may read.
+	// Headers are the response headers that scripts may read.
 	Headers string
 }
 
-// Preflight adds CORS to the answer of an endpoint that scripts call. Where the
-// request is a preflight, it answers that and returns true.
+// Preflight sets CORS headers. If the request is a preflight, it answers and returns
+// true.
 func (s CORS) Preflight(w http.ResponseWriter, r *http.Request, methods ...string) bool {
 	header := w.Header()
 	header.Add("Vary", "Origin")
@@ -90,8 +89,8 @@ func (s CORS) Preflight(w http.ResponseWriter, r *http.Request, methods ...strin
 	return true
 }
 
-// Unknown is Preflight for a path that is no endpoint. There a preflight of an
-// origin that is not registered is answered as any other request is.
+// Unknown is Preflight for a path without an endpoint. There it returns false for a
+// preflight from an unregistered origin, which is answered as any other request.
 func (s CORS) Unknown(w http.ResponseWriter, r *http.Request) bool {
 	if isPreflight(r) && !s.Clients.RegisteredOrigin(r.Header.Get("Origin")) {
 		return false
@@ -99,9 +98,9 @@ func (s CORS) Unknown(w http.ResponseWriter, r *http.Request) bool {
 	return s.Preflight(w, r, http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete)
 }
 
-// PublicPreflight answers a preflight of what [WritePublic] gives to scripts of
-// any origin, and returns true. Libraries that add a header of their own ask
-// one.
+// PublicPreflight answers a preflight for a document of [WritePublic], which scripts
+// of any origin may read, and returns true. Browsers send one if a library adds a
+// header of its own.
 func PublicPreflight(w http.ResponseWriter, r *http.Request, methods ...string) bool {
 	if !isPreflight(r) {
 		return false
@@ -112,8 +111,8 @@ func PublicPreflight(w http.ResponseWriter, r *http.Request, methods ...string) 
 	return true
 }
 
-// isPreflight says whether a browser asks what a script may send (Fetch
-// standard, section 3.3.2).
+// isPreflight reports whether a request is a CORS preflight (Fetch standard, section
+// 3.3.2).
 func isPreflight(r *http.Request) bool {
 	return r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != ""
 }

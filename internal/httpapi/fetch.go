@@ -6,20 +6,20 @@ import (
 	"strings"
 )
 
-// Prefetches says that a browser loads a page that nobody has asked for yet.
+// Prefetches reports whether a browser loads a page before the user asks for it.
 func Prefetches(h http.Header) bool {
 	return h.Get("Purpose") == "prefetch" || strings.Contains(h.Get("Sec-Purpose"), "prefetch") || h.Get("X-Moz") == "prefetch"
 }
 
-// IsNavigation says that a person sees the answer: a browser navigates to it. Whoever
-// says nothing of that, as web views do, is taken for a program.
+// IsNavigation reports whether a browser navigates, so that a person sees the answer.
+// A request without Fetch Metadata, as some web views send, counts as a program's.
 func IsNavigation(h http.Header) bool {
 	return h.Get("Sec-Fetch-Mode") == "navigate" && h.Get("Sec-Fetch-Dest") == "document"
 }
 
-// IsNavigationOrScript says that a link or a script asked, not an image or a frame, which
-// people can put into what they write on many a site (Fetch Metadata, section
-// 2.1).
+// IsNavigationOrScript reports whether a link or a script made the request, and not
+// an image or a frame. Users of many sites can put images or frames in what they
+// write (Fetch Metadata, section 2.1).
 func IsNavigationOrScript(h http.Header) bool {
 	switch h.Get("Sec-Fetch-Dest") {
 	case "", "document", "empty":
@@ -28,7 +28,7 @@ func IsNavigationOrScript(h http.Header) bool {
 	return false
 }
 
-// AcceptsHTML says whether a request asks for a page, as browsers do when they
+// AcceptsHTML reports whether the request accepts text/html, as browsers do when they
 // navigate.
 func AcceptsHTML(h http.Header) bool {
 	for _, accept := range h["Accept"] {
@@ -39,9 +39,8 @@ func AcceptsHTML(h http.Header) bool {
 	return false
 }
 
-// RefererOrigin is the origin of the page that led to a request, "" where the
-// browser does not say it. A page can keep its own from being said, and cannot
-// have another's said.
+// RefererOrigin is the origin of the page that led to a request; "" if the browser
+// does not send it. A page can hide its own origin, but cannot claim another one.
 func RefererOrigin(h http.Header) string {
 	u, err := url.Parse(h.Get("Referer"))
 	if err != nil || u.Host == "" {

@@ -13,15 +13,15 @@ import (
 
 // Bounds on what a request may carry, in bytes.
 const (
-	MaxQuery = 32 << 10 // what the hosted page takes, and the widget can seal
+	MaxQuery = 32 << 10 // limit of the hosted page, and of what the widget can seal
 	maxParam = 16 << 10
 )
 
-// ErrTooLong is for a query that is longer than MaxQuery.
+// ErrTooLong is the error for a query longer than MaxQuery.
 var ErrTooLong = oauth.Invalid("The parameters are too long.")
 
-// Param reads one pair of a query or form: the place of its name among names,
-// and its value. A name that is not among them is -1, and no error (RFC 6749
+// Param parses one pair of a query or form. It returns the index of its name in
+// names, and its value. An unknown name has the index -1 and is no error (RFC 6749
 // section 3.1).
 func Param(pair string, names []string) (place int, value string, refusal *oauth.Error) {
 	name, value, _ := strings.Cut(pair, "=")

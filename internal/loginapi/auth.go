@@ -16,10 +16,9 @@ var authParams = []string{
 	"popup", "widget_only", "enable_post_message_login", "disable_socials",
 }
 
-// ParseAuthorize reads the query of the authorization endpoint. The hosted page
-// reads the same query, to come back here when the user has signed in. What is
-// wrong with single parameters is in the request, to be said with all else that
-// is wrong with it.
+// ParseAuthorize parses the query of the authorization endpoint. The hosted page
+// parses the same query, to come back here after the sign-in. Faults of single
+// parameters are kept in the request, so that one error can name all faults.
 func ParseAuthorize(rawQuery string) (oauth.AuthorizeRequest, *oauth.Error) {
 	if len(rawQuery) > httpapi.MaxQuery {
 		return oauth.AuthorizeRequest{}, httpapi.ErrTooLong
@@ -53,8 +52,8 @@ func (a *API) auth(w http.ResponseWriter, r *http.Request) {
 	if !a.allowed(w, r, http.MethodGet) {
 		return
 	}
-	// A code for an image or a script would reach nobody, and use up what a user
-	// may have (Fetch Metadata, section 2.2).
+	// A code for an image or a script would never be redeemed, but counts against the
+	// user's limit (Fetch Metadata, section 2.2).
 	if r.Header.Get("Sec-Fetch-Mode") == "no-cors" {
 		a.refuse(w, r, errNotANavigation)
 		return
@@ -103,9 +102,9 @@ func (a *API) auth(w http.ResponseWriter, r *http.Request) {
 	httpapi.Redirect(w, http.StatusFound, widget)
 }
 
-// Deny answers a request that its user does not allow: the callback is told, and in
-// a window of its own the opener, too. It answers the form of the consent page, so it
-// leads on by a page: see [page.Continue].
+// Deny answers a request that the user did not allow. It sends the error to the
+// callback, and in a popup to the opener, too. It answers the form of the consent
+// page, so it uses a page with a link: see [page.Continue].
 func (a *API) Deny(w http.ResponseWriter, r *http.Request, authorization *oauth.Authorization) {
 	switch {
 	case authorization.Presentation.Popup:
@@ -124,8 +123,8 @@ func (a *API) Deny(w http.ResponseWriter, r *http.Request, authorization *oauth.
 	httpapi.Redirect(w, http.StatusSeeOther, widget)
 }
 
-// refuseNow is refuse for what a little later may be answered: the person whose
-// browser was sent here cannot do anything with JSON.
+// refuseNow is refuse for an error that may be over soon. A browser gets a page that
+// tries again, since its user cannot use JSON.
 func (a *API) refuseNow(w http.ResponseWriter, r *http.Request, e *oauth.Error) {
 	httpapi.Refresh(w.Header(), r, e.RetryAfter)
 	a.refuse(w, r, e)
@@ -133,9 +132,9 @@ func (a *API) refuseNow(w http.ResponseWriter, r *http.Request, e *oauth.Error) 
 
 var errNotANavigation = oauth.Invalid("This address is for navigations and scripts, not for an image or another part of a page.")
 
-// resume is the portal URL that continues a request once there is a session:
-// the same request, without its fail_auth_url, so that it ends at the hosted
-// page if there is still none.
+// resume is the portal URL that continues a request after the sign-in: the same
+// request without its fail_auth_url. If there is still no session, it ends at the
+// hosted page.
 func (a *API) resume(rawQuery string) string {
 	return a.Server.Issuer + authPath + "?" + httpapi.WithoutParams(rawQuery, "fail_auth_url")
 }

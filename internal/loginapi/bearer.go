@@ -7,8 +7,8 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
 )
 
-// bearer verifies the access token of a request, and answers by itself where
-// there is none that counts.
+// bearer verifies the access token of a request. Without a valid token it answers the
+// request and returns false.
 func (a *API) bearer(w http.ResponseWriter, r *http.Request) (*oauth.Verified, bool) {
 	token := httpapi.Bearer(r)
 	if token == "" {
@@ -27,8 +27,7 @@ func (a *API) bearer(w http.ResponseWriter, r *http.Request) (*oauth.Verified, b
 	return v, true
 }
 
-// verify is VerifyAccess for this API, which does not take the tokens that
-// activate licenses.
+// verify is VerifyAccess for this API, which refuses tokens for license activation.
 func (a *API) verify(r *http.Request, token string) (*oauth.Verified, *oauth.Error) {
 	v, refusal := a.Server.VerifyAccess(r.Context(), token)
 	if refusal == nil && v.Claims.License != (oauth.License{}) {

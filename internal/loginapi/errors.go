@@ -12,7 +12,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/page"
 )
 
-// refusals are the status and code that each kind of error has in this API.
+// refusals maps each kind of error to its status and code in this API.
 var refusals = map[oauth.Kind]struct {
 	status int
 	code   string
@@ -41,7 +41,7 @@ var refusals = map[oauth.Kind]struct {
 	oauth.UnsupportedTokenType: {http.StatusBadRequest, "0"},
 	oauth.UnsupportedGrantType: {http.StatusBadRequest, "0"},
 
-	// No endpoint of this API comes to these.
+	// No endpoint of this API returns these.
 	oauth.InteractionRequired:     {http.StatusUnauthorized, "003-040"},
 	oauth.UnsupportedResponseType: {http.StatusBadRequest, "0"},
 	oauth.RequestObject:           {http.StatusBadRequest, "0"},
@@ -53,7 +53,7 @@ var refusals = map[oauth.Kind]struct {
 	oauth.UnknownAccount:          {http.StatusNotFound, "003-061"},
 }
 
-// Refusal is the status and code that an error of the core has in this API.
+// Refusal is the status and code of an error of package oauth in this API.
 func Refusal(e *oauth.Error) (status int, code string) {
 	refusal := refusals[e.Kind]
 	if e.Kind == oauth.InvalidToken && errors.Is(e, oauth.ErrUserGone) {
@@ -62,8 +62,8 @@ func Refusal(e *oauth.Error) (status int, code string) {
 	return refusal.status, refusal.code
 }
 
-// refuse renders an error of the core. What is our own fault is logged here,
-// once, with its cause.
+// refuse renders an error of package oauth. It logs an internal error, once, with its
+// cause.
 func (a *API) refuse(w http.ResponseWriter, r *http.Request, e *oauth.Error) {
 	status, code := Refusal(e)
 	if e.Kind == oauth.Internal {
@@ -75,7 +75,7 @@ func (a *API) refuse(w http.ResponseWriter, r *http.Request, e *oauth.Error) {
 	a.writeError(w, r, status, code, e)
 }
 
-// details are what is wrong with each parameter that is at fault.
+// details names each wrong parameter and its fault.
 func details(e *oauth.Error) map[string]string {
 	problems := make(map[string]string, len(e.Params))
 	for _, p := range e.Params {
@@ -84,8 +84,8 @@ func details(e *oauth.Error) map[string]string {
 	return problems
 }
 
-// Unavailable answers for an API that cannot work yet, because of err. Of the
-// fields it needs Log alone.
+// Unavailable answers for an API that cannot work yet because of err. It uses only
+// the field Log.
 func (a *API) Unavailable(w http.ResponseWriter, r *http.Request, err error) {
 	refusal := oauth.Unavailable(err)
 	refusal.RetryAfter = time.Second
@@ -105,8 +105,8 @@ type errorObject struct {
 	Details     map[string]string `json:"details"` // by the name of a parameter; an object in any case
 }
 
-// writeError answers with an error, in the body that clients know; a person,
-// who cannot do anything with that, gets a page.
+// writeError answers with the error body of this API. A browser that navigates gets a
+// page instead.
 func (a *API) writeError(w http.ResponseWriter, r *http.Request, status int, code string, e *oauth.Error) {
 	if httpapi.IsNavigation(r.Header) {
 		a.showError(w, r, status, code, e)
@@ -132,7 +132,7 @@ func (a *API) showError(w http.ResponseWriter, r *http.Request, status int, code
 		m.Title, m.Next = "You cannot sign in to this application", "Ask the people who run this site."
 	default:
 	}
-	if m.Retry != nil && m.Retry.URL != "" { // a form, which is not sent again
+	if m.Retry != nil && m.Retry.URL != "" { // a form must not be sent again
 		httpapi.RetryAfter(w.Header(), m.RetryAfter)
 		m.Retry, m.RetryAfter, m.Next = nil, 0, "Wait a few seconds, then go back to the application and start again."
 	}

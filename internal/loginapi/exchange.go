@@ -7,19 +7,19 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
 )
 
-// The grant type of RFC 8693, as it has it and as the Login API is published.
+// The grant type of RFC 8693, and its spelling in the published Login API.
 const (
 	tokenExchange          = "urn:ietf:params:oauth:grant-type:token-exchange" //nolint:gosec // the name of a grant type
 	publishedTokenExchange = "urn:ietf:params:oauth:grant-type:token_exchange" //nolint:gosec // the name of a grant type
 )
 
-// The token types of RFC 8693 section 3 that are taken for an access token, and
-// given: ours is both.
+// The token types of RFC 8693 section 3 that name an access token. Ours is both an
+// access token and a JWT.
 const accessTokenType = "urn:ietf:params:oauth:token-type:access_token" //nolint:gosec // the name of a type
 
 var accessTokenTypes = []string{"", accessTokenType, "urn:ietf:params:oauth:token-type:jwt"}
 
-// exchangeGrant trades an access token for a narrower one (RFC 8693).
+// exchangeGrant exchanges an access token for a narrower one (RFC 8693).
 func (a *API) exchangeGrant(w http.ResponseWriter, r *http.Request, client *oauth.Client, p *params) {
 	request := oauth.ExchangeRequest{
 		Client: client, Token: p.get("subject_token"), Audience: oauth.SplitList(p.get("audience")), From: a.From(r),

@@ -17,8 +17,8 @@ import (
 
 var errBody = oauth.Invalid("The body should be one JSON object in UTF-8, without duplicate names.")
 
-// jsonBody reads the named members of a JSON object, and answers by itself where it
-// cannot.
+// jsonBody reads the named members of a JSON object. If it cannot, it answers the
+// request and returns false.
 func (a *API) jsonBody(w http.ResponseWriter, r *http.Request, names ...string) (map[string]string, bool) {
 	members, status, refusal := readJSON(w, r, names)
 	if refusal != nil {
@@ -28,10 +28,10 @@ func (a *API) jsonBody(w http.ResponseWriter, r *http.Request, names ...string) 
 	return members, true
 }
 
-// readJSON reads the named members of a JSON object, each a string that is not
-// empty, and says with which status it cannot. Others are ignored. No page of
-// another site can send this type without a preflight (Fetch standard, section
-// 2.2.2), so it is held to strictly.
+// readJSON reads the named members of a JSON object, each a string that is not empty,
+// and ignores other members. If it cannot, it returns an error and its HTTP status.
+// It requires the content type: no page of another site can send this type without a
+// preflight (Fetch standard, section 2.2.2).
 func readJSON(w http.ResponseWriter, r *http.Request, names []string) (members map[string]string, status int, refusal *oauth.Error) {
 	media, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || media != "application/json" || !httpapi.IsUTF8(params["charset"]) {
@@ -45,8 +45,8 @@ func readJSON(w http.ResponseWriter, r *http.Request, names []string) (members m
 	return members, http.StatusBadRequest, refusal
 }
 
-// parseObject reads an object that any two parsers read alike, as far as the
-// named members go.
+// parseObject parses an object. It refuses one whose named members two parsers could
+// read differently.
 func parseObject(body []byte, names []string) (map[string]string, *oauth.Error) {
 	if !utf8.Valid(body) {
 		return nil, errBody
@@ -70,7 +70,7 @@ func parseObject(body []byte, names []string) (map[string]string, *oauth.Error) 
 		if i < 0 {
 			continue
 		}
-		// A name that differs by case is one that another parser could take.
+		// Another parser may accept a name in another case.
 		if _, twice := members[names[i]]; twice || names[i] != name {
 			return nil, wrong.And(errBody)
 		}

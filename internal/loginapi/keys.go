@@ -14,9 +14,9 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
 )
 
-// A projectKey is a public key as this API lists it: RSA numbers in hex, where
-// a JWK has base64url. Curves did not exist when its clients were written, so
-// those keep the members of RFC 7517 and RFC 8037.
+// A projectKey is a public key in the form of this API: RSA numbers are hexadecimal,
+// not base64url as in a JWK. Its clients do not know elliptic curves, so those keys
+// have the members of RFC 7517 and RFC 8037.
 type projectKey struct {
 	Algorithm string `json:"alg"`
 	Exponent  string `json:"e,omitempty"`
@@ -29,8 +29,8 @@ type projectKey struct {
 	Y         string `json:"y,omitempty"`
 }
 
-// projectKeys answers GET /api/projects/{id}/keys: a bare array, the active key
-// first, since one client takes the first without looking at its ID.
+// projectKeys answers GET /api/projects/{id}/keys with an array. The active key is
+// the first, since one client uses the first key without checking its ID.
 func (a *API) projectKeys(w http.ResponseWriter, r *http.Request, id string) {
 	methods := []string{http.MethodGet, http.MethodHead}
 	if httpapi.PublicPreflight(w, r, methods...) || !a.allowed(w, r, methods...) {
@@ -41,7 +41,7 @@ func (a *API) projectKeys(w http.ResponseWriter, r *http.Request, id string) {
 		a.refuse(w, r, &oauth.Error{Kind: oauth.UnknownProject, Description: "Project not found."})
 		return
 	}
-	var public []jose.JSONWebKey // none, where the key is shared with the client's backends
+	var public []jose.JSONWebKey // empty for a symmetric key (HS256)
 	var err error
 	if client.HS256Key == nil {
 		public, err = a.Server.Keys.Public(r.Context(), client.TokenAlg)

@@ -9,9 +9,9 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
 )
 
-// login answers POST /api/oauth2/login: name and password for the redirect URI
-// with a code, as data. The browser gets the cookie of a new session. Where the user
-// has to be asked for consent, it is the URL that leads to the consent page instead.
+// login answers POST /api/oauth2/login: it takes name and password, and returns the
+// redirect URI with a code as JSON. The browser gets the cookie of a new session. If
+// consent is needed, it returns the URL of the consent page instead.
 func (a *API) login(w http.ResponseWriter, r *http.Request) {
 	authorization, in, ok := a.passwordLogin(w, r, a.Server.Clients.CheckAuthorize)
 	if !ok {
@@ -29,8 +29,8 @@ func (a *API) login(w http.ResponseWriter, r *http.Request) {
 	httpapi.WriteJSON(w, http.StatusOK, loginURLBody{authorization.Callback(code)})
 }
 
-// asks is the portal URL at which a person is asked whether the client may have what
-// it asks for: the same request, with what it left out.
+// asks is the URL of the portal that asks for consent: the same request, with its
+// defaults filled in.
 func (a *API) asks(rawQuery string, authorization *oauth.Authorization) string {
 	audience := make([]string, 0, len(authorization.Audience))
 	for _, aud := range authorization.Audience {
@@ -43,8 +43,8 @@ func (a *API) asks(rawQuery string, authorization *oauth.Authorization) string {
 	}.Encode())
 }
 
-// loginToken answers POST /api/oauth2/login/token: name and password for tokens
-// at once. It is for public clients, and needs no more than client_id and scope.
+// loginToken answers POST /api/oauth2/login/token: it takes name and password, and
+// returns tokens. It is for public clients, and needs only client_id and scope.
 func (a *API) loginToken(w http.ResponseWriter, r *http.Request) {
 	authorization, in, ok := a.passwordLogin(w, r, a.Server.Clients.CheckTokenLogin)
 	if !ok {
@@ -54,16 +54,16 @@ func (a *API) loginToken(w http.ResponseWriter, r *http.Request) {
 	a.answer(w, r, tokens, refusal)
 }
 
-// passwordLogin begins a session for a name and a password, once the request is
-// known to be in order. It answers by itself where it is not.
+// passwordLogin checks the request, and begins a session for a name and a password.
+// If it cannot, it answers the request and returns false.
 func (a *API) passwordLogin(
 	w http.ResponseWriter, r *http.Request, check func(oauth.AuthorizeRequest) (*oauth.Authorization, *oauth.Error),
 ) (*oauth.Authorization, oauth.SignedIn, bool) {
 	if !a.allowedScript(w, r, http.MethodPost) {
 		return nil, oauth.SignedIn{}, false
 	}
-	// Otherwise any page could sign its visitor in as somebody else, or try
-	// passwords from their address.
+	// Otherwise any page could sign its visitor in as another user, or try passwords
+	// from the visitor's address.
 	if byBrowser(r) && a.forged(r) {
 		a.denyOrigin(w, r, nil)
 		return nil, oauth.SignedIn{}, false
@@ -85,10 +85,10 @@ func (a *API) passwordLogin(
 	return authorization, in, true
 }
 
-// asked reads the query of a script's request and holds it against the client's
-// registration, with the origin that the request came from. What the query may
-// leave out is the client's first. What is wrong with the body is said with what is
-// wrong with the query, and is otherwise the caller's to say.
+// asked parses the query of a script's request and checks it, and the origin of the
+// request, against the client's registration. Missing optional parameters get the
+// client's first value. Faults of the body are reported together with faults of the
+// query; if the query is right, the caller reports them.
 func (a *API) asked(
 	w http.ResponseWriter, r *http.Request, check func(oauth.AuthorizeRequest) (*oauth.Authorization, *oauth.Error), ofBody *oauth.Error,
 ) (*oauth.Authorization, bool) {
@@ -102,8 +102,8 @@ func (a *API) asked(
 		a.refuse(w, r, refusal.And(ofBody))
 		return nil, false
 	}
-	// A redirect takes a code to the client's own page. Here whoever asked reads
-	// it, and has chosen the code_challenge.
+	// A redirect would take the code to the client's own page. Here the calling
+	// script reads it, and has chosen the code_challenge.
 	if origin := r.Header.Get("Origin"); origin != "" && origin != a.Server.Issuer && !authorization.Client.HasOrigin(origin) {
 		a.denyOrigin(w, r, authorization.Client)
 		return nil, false
@@ -111,8 +111,8 @@ func (a *API) asked(
 	return authorization, true
 }
 
-// byBrowser says whether a browser sent a request. Games and launchers send
-// neither header, and no site can make a browser leave both out of a POST.
+// byBrowser reports whether a browser sent a request. Games and launchers send
+// neither header, and no site can make a browser omit both from a POST.
 func byBrowser(r *http.Request) bool {
 	return r.Header.Get("Origin") != "" || r.Header.Get("Sec-Fetch-Site") != ""
 }

@@ -1,7 +1,7 @@
-// Package loginapi is the face that speaks the Login API: the endpoints below
+// Package loginapi is the HTTP API package of the Login API: the endpoints below
 // /api/oauth2/, /api/projects/, /api/token/ and /api/users/, byte for byte as
-// its existing clients know them. One file an endpoint or a family. It parses and renders; the decisions are taken
-// in package oauth.
+// existing clients know them. Each endpoint, or family of endpoints, has one file.
+// The package parses requests and renders answers; package oauth decides.
 package loginapi
 
 import (
@@ -21,49 +21,47 @@ import (
 type API struct {
 	Server *oauth.Server
 
-	// Cookie carries the SSO session.
+	// Cookie is the cookie of the SSO session.
 	Cookie session.Cookie
 
-	// CrossSite says that browsers send the cookie from any site, so that the
-	// endpoints for scripts answer registered origins only.
+	// CrossSite means that browsers send the cookie from any site. Then the endpoints
+	// for scripts answer only registered origins.
 	CrossSite bool
 
-	// HostedPage is where a browser without a session signs in, given the
-	// query of the request that it comes back to.
+	// HostedPage returns the URL of the sign-in page, given the query of the request
+	// to come back to.
 	HostedPage func(rawQuery string) string
 
-	// ConsentPage is where a person is asked whether a client may have what it asks
-	// for, given the query of the request that it comes back to.
+	// ConsentPage returns the URL of the consent page, given the query of the request
+	// to come back to.
 	ConsentPage func(rawQuery string) string
 
-	// SignOutPage asks a person whether to sign out.
+	// SignOutPage shows the page that asks whether to sign out.
 	SignOutPage string
 
-	// Widget is the page that a popup goes by: it tells its opener, and then
-	// follows the callback with the code. Without a code, the user does not allow what
-	// was asked for.
+	// Widget shows the last page of a popup: it notifies the opener, and then follows
+	// the callback with the code. Without a code, the user denied the request.
 	Widget func(ctx context.Context, a *oauth.Authorization, code string) (string, error)
 
 	// SignIn begins a session for a name and a password, and sets its cookie.
 	SignIn func(w http.ResponseWriter, r *http.Request, a *oauth.Authorization, name, password string) (oauth.SignedIn, *oauth.Error)
 
-	// Provider says whether a request may be signed in for at the provider with
-	// an ID, and Leave where the browser goes for that, given the query that it
-	// goes on with.
+	// Provider reports whether a request allows the provider with an ID. Leave
+	// returns the URL at which the browser starts the sign-in there, given the query
+	// to go on with.
 	Provider func(a *oauth.Authorization, id string) bool
 	Leave    func(w http.ResponseWriter, r *http.Request, a *oauth.Authorization, rawQuery, id string) (string, *oauth.Error)
 
-	// Pages show errors to people.
+	// Pages renders the pages for errors.
 	Pages *page.Pages
 
-	// From says where a request comes from, for the audit log.
+	// From returns the origin of a request, for the audit log.
 	From func(*http.Request) oauth.Origin
 
 	Log *zap.Logger
 }
 
-// Endpoint returns what answers a path, or nil for a path that is not this
-// API's.
+// Endpoint returns the handler of a path, or nil for a path that is not of this API.
 func (a *API) Endpoint(path string) http.HandlerFunc {
 	switch path {
 	case authPath:
@@ -98,8 +96,8 @@ func (a *API) Endpoint(path string) http.HandlerFunc {
 	return nil
 }
 
-// allowed says whether an endpoint knows the method of a request, and answers
-// 405 where it does not.
+// allowed reports whether an endpoint accepts the method of a request. If not, it
+// answers 405.
 func (a *API) allowed(w http.ResponseWriter, r *http.Request, methods ...string) bool {
 	if httpapi.AllowMethods(w, r, methods...) {
 		return true
@@ -108,8 +106,8 @@ func (a *API) allowed(w http.ResponseWriter, r *http.Request, methods ...string)
 	return false
 }
 
-// allowedScript is allowed for an endpoint that scripts on other origins call,
-// with cookies, too. It answers preflights.
+// allowedScript is allowed for an endpoint that scripts of other origins call, with
+// or without cookies. It answers preflights.
 func (a *API) allowedScript(w http.ResponseWriter, r *http.Request, methods ...string) bool {
 	return !a.scripts().Preflight(w, r, methods...) && a.allowed(w, r, methods...)
 }
@@ -118,8 +116,8 @@ func (a *API) scripts() httpapi.CORS {
 	return httpapi.CORS{Clients: a.Server.Clients, Cookies: true, Headers: "Retry-After"}
 }
 
-// NotFound answers a path below /api/ that nobody else answers. Of the fields it
-// needs Pages and the server's clients alone.
+// NotFound answers a path below /api/ without an endpoint. It uses only Pages and the
+// server's clients.
 func (a *API) NotFound(w http.ResponseWriter, r *http.Request) {
 	const code = "003-061"
 	switch {

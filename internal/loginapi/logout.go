@@ -9,8 +9,8 @@ import (
 
 var errSessions = oauth.InvalidParam("sessions", "in query should be one of [sso all]")
 
-// logout answers GET /api/oauth2/logout for the user of an access token: it ends
-// the token's SSO session, or all sessions and tokens.
+// logout answers GET /api/oauth2/logout: it ends the SSO session of an access token,
+// or all sessions and tokens of its user.
 func (a *API) logout(w http.ResponseWriter, r *http.Request) {
 	if !a.allowedScript(w, r, http.MethodGet) {
 		return

@@ -9,8 +9,8 @@ import (
 )
 
 // userBody is a user, as far as the scopes of the token allow. It has every member
-// that a published SDK requires, and of the others those that something is known
-// for; none is null, which some SDKs refuse.
+// that a published SDK requires, and other members only if they have a value. No
+// member is null, which some SDKs refuse.
 type userBody struct {
 	ID       string      `json:"id"`
 	Username string      `json:"username"`
@@ -21,19 +21,19 @@ type userBody struct {
 	Name           string `json:"name"` // the Android SDK reads no username
 	LastLogin      string `json:"last_login"`
 	Registered     string `json:"registered"`
-	Anonymous      bool   `json:"is_anonymous"`   // nobody signs in by a device alone
-	Active         bool   `json:"is_user_active"` // a disabled user's token does not count
+	Anonymous      bool   `json:"is_anonymous"`   // there is no sign-in by device alone
+	Active         bool   `json:"is_user_active"` // the token of a disabled user is not valid
 	EmailConfirmed bool   `json:"is_last_email_confirmed,omitempty"`
 }
 
-// userGroup is a group as this endpoint has it. Groups are the operator's, so that
-// no client can delete one.
+// userGroup is a group in the form of this endpoint. Groups belong to the operator,
+// so no client can delete one.
 type userGroup struct {
 	oauth.GroupClaim
 	Deletable bool `json:"is_deletable"`
 }
 
-// me answers GET and HEAD /api/users/me: who the user of an access token is, now.
+// me answers GET and HEAD /api/users/me: the current data of the user of an access token.
 func (a *API) me(w http.ResponseWriter, r *http.Request) {
 	if !a.allowedScript(w, r, http.MethodGet, http.MethodHead) {
 		return
@@ -66,11 +66,11 @@ func userGroups(names []string) []userGroup {
 	return groups
 }
 
-// dateTime writes a time as all published SDKs read it (RFC 3339): in whole seconds,
-// with a numeric offset, since the iOS SDK takes no fraction, and with an hour from 1
-// to 11, since it reads the hour by the pattern hh, of the 12-hour clock. That has no
-// 13 and no 0, which a strict parser refuses, and takes 12 for midnight. So what is
-// 15:04:05+00:00 is written as 03:04:05-12:00, the same moment.
+// dateTime writes a time so that all published SDKs can read it (RFC 3339). It has
+// whole seconds and a numeric offset, since the iOS SDK accepts no fraction. Its hour
+// is from 1 to 11, since the iOS SDK reads the hour with the pattern hh of the
+// 12-hour clock: a strict parser refuses 13 and 0 there, and reads 12 as midnight. So
+// 15:04:05+00:00 is written as 03:04:05-12:00, which is the same moment.
 func dateTime(t time.Time) string {
 	t = t.UTC()
 	offset := 0

@@ -8,22 +8,22 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
 )
 
-// params are the parameters of a query or form that an endpoint knows; others
-// are ignored, as the hosted API ignores them. It is an array, not a map, since
-// each request fills one.
+// params are the parameters of a query or form that an endpoint knows. Others are
+// ignored, as in the published API. It is an array, not a map, since every request
+// fills one.
 type params struct {
 	names  []string
 	values [maxNames]string
 	there  [maxNames]bool
 }
 
-// maxNames is how many parameters the endpoint that knows the most knows.
+// maxNames is the largest number of parameters of any endpoint.
 const maxNames = 14
 
-// parseParams reads the named parameters. A parameter may be repeated with the
-// same value, as real clients do; two different values are an error, since
-// another parser could take the other one. Where something is wrong, it says all
-// of that, and leaves those parameters out.
+// parseParams reads the named parameters. A parameter may be repeated with the same
+// value, as real clients do. Two different values are an error, since another parser
+// could use the other one. The error names all wrong parameters, which are left out
+// of the result.
 func parseParams(raw string, names []string) (params, *oauth.Error) {
 	p := params{names: names}
 	var wrong *oauth.Error
@@ -50,17 +50,17 @@ func parseParams(raw string, names []string) (params, *oauth.Error) {
 	return p, wrong
 }
 
-// get returns the value of a parameter, "" where it is missing.
+// get returns the value of a parameter; "" if it is missing.
 func (p *params) get(name string) string {
 	return p.values[slices.Index(p.names, name)]
 }
 
-// has says whether a parameter is there, though perhaps empty.
+// has reports whether a parameter is there. It may be empty.
 func (p *params) has(name string) bool {
 	return p.there[slices.Index(p.names, name)]
 }
 
-// require says which of the parameters are missing, or empty.
+// require returns an error that names the parameters that are missing or empty.
 func (p *params) require(names ...string) *oauth.Error {
 	var wrong *oauth.Error
 	for _, name := range names {
@@ -71,8 +71,8 @@ func (p *params) require(names ...string) *oauth.Error {
 	return wrong
 }
 
-// flag reads a boolean: true and false in any case, 1 or 0. Missing and empty
-// mean false (RFC 6749 section 3.1: a parameter without a value counts as
+// flag reads a boolean: true or false in any case, 1 or 0. A missing or empty
+// parameter is false (RFC 6749 section 3.1: a parameter without a value counts as
 // omitted).
 func (p *params) flag(name string) (bool, *oauth.Error) {
 	switch value := p.get(name); {
@@ -84,8 +84,8 @@ func (p *params) flag(name string) (bool, *oauth.Error) {
 	return false, oauth.InvalidParam(name, "should be true or false.")
 }
 
-// serviceFlag is flag for what changes the pages, and no answer of the API: there
-// what is no boolean counts as false.
+// serviceFlag is flag for a parameter that changes only pages: a value that is no
+// boolean is false.
 func (p *params) serviceFlag(name string) bool {
 	set, _ := p.flag(name)
 	return set

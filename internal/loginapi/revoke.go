@@ -8,8 +8,8 @@ import (
 
 var revokeParams = []string{"token", "token_type_hint", "client_id", "client_secret"}
 
-// revoke answers POST /api/oauth2/token/revoke (RFC 7009). A token that is none
-// of ours is as good as revoked.
+// revoke answers POST /api/oauth2/token/revoke (RFC 7009). An unknown token is
+// answered as if it were revoked.
 func (a *API) revoke(w http.ResponseWriter, r *http.Request) {
 	if !a.allowedScript(w, r, http.MethodPost) {
 		return
@@ -30,7 +30,7 @@ func (a *API) revoke(w http.ResponseWriter, r *http.Request) {
 	httpapi.WriteEmpty(w, http.StatusOK)
 }
 
-// validate answers POST /api/token/validate: 204 for an access token that counts.
+// validate answers POST /api/token/validate: 204 for a valid access token.
 func (a *API) validate(w http.ResponseWriter, r *http.Request) {
 	if !a.allowedScript(w, r, http.MethodPost) {
 		return

@@ -10,7 +10,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
 )
 
-// socialPrefix is followed by the ID of a sign-in method and by what is wanted.
+// socialPrefix is followed by the ID of a sign-in method and the name of the endpoint.
 const socialPrefix = "/api/oauth2/social/"
 
 type urlBody struct {
@@ -19,7 +19,7 @@ type urlBody struct {
 
 var errUnknownProvider = &oauth.Error{Kind: oauth.UnknownProvider, Description: "Object not found: there is no such provider."}
 
-// social finds what answers a path below socialPrefix, nil for none.
+// social returns the handler of a path below socialPrefix, or nil.
 func (a *API) social(rest string) http.HandlerFunc {
 	id, what, _ := strings.Cut(rest, "/")
 	if id == "" {
@@ -34,9 +34,9 @@ func (a *API) social(rest string) http.HandlerFunc {
 	return nil
 }
 
-// socialURL answers GET /api/oauth2/social/{provider}/login_url: where a sign-in
-// at a provider begins. That is an address of the portal, since the provider's
-// answer is taken only from the browser that left from here.
+// socialURL answers GET /api/oauth2/social/{provider}/login_url with the URL at which
+// a sign-in at a provider starts. It is a URL of the portal, since the portal accepts
+// the provider's answer only from the browser that started there.
 func (a *API) socialURL(w http.ResponseWriter, r *http.Request, id string) {
 	if !a.allowedScript(w, r, http.MethodGet) {
 		return
@@ -53,7 +53,7 @@ func (a *API) socialURL(w http.ResponseWriter, r *http.Request, id string) {
 }
 
 // socialRedirect answers GET /api/oauth2/social/{provider}/login_redirect: it
-// sends the browser to the provider. When that sends it back, it goes on as from
+// redirects to the provider. After the provider's answer, the sign-in goes on as from
 // the hosted page.
 func (a *API) socialRedirect(w http.ResponseWriter, r *http.Request, id string) {
 	if !a.allowed(w, r, http.MethodGet) {
@@ -75,8 +75,8 @@ func (a *API) socialRedirect(w http.ResponseWriter, r *http.Request, id string) 
 	httpapi.Redirect(w, http.StatusFound, to)
 }
 
-// complete is the query of a request that was checked, with what it left out and
-// without what this API does not know.
+// complete is the query of a checked request, with its defaults filled in and without
+// unknown parameters.
 func (a *API) complete(r *http.Request) string {
 	request, _ := ParseAuthorize(r.URL.RawQuery)
 	request = a.Server.Clients.Defaults(request)

@@ -13,8 +13,8 @@ type loginURLBody struct {
 
 var errDeniedOrigin = &oauth.Error{Kind: oauth.Denied, Description: "Request denied: the origin is not registered."}
 
-// sso answers GET /api/oauth2/sso, the session check for scripts: the redirect
-// URI with a code and the state, as data.
+// sso answers GET /api/oauth2/sso, the session check for scripts: it returns the
+// redirect URI with a code and the state as JSON.
 func (a *API) sso(w http.ResponseWriter, r *http.Request) {
 	if !a.allowedScript(w, r, http.MethodGet) {
 		return
@@ -44,10 +44,10 @@ func (a *API) sso(w http.ResponseWriter, r *http.Request) {
 	httpapi.WriteJSON(w, http.StatusOK, loginURLBody{authorization.Callback(code)})
 }
 
-// clearSSO answers GET /api/oauth2/clear_sso: it ends the browser's session for
-// a program, a script of a registered origin, and a person whom such an origin
-// led here. Whom any other site led here is asked first, and no site does it
-// behind their back, as an image or a script.
+// clearSSO answers GET /api/oauth2/clear_sso: it ends the browser's session. It does
+// so at once for a program, for a script of a registered origin, and for a link on a
+// registered origin. After a link on any other site it asks the user first. It
+// refuses images and scripts of other sites.
 func (a *API) clearSSO(w http.ResponseWriter, r *http.Request) {
 	if !a.allowedScript(w, r, http.MethodGet) {
 		return
@@ -70,8 +70,8 @@ func (a *API) clearSSO(w http.ResponseWriter, r *http.Request) {
 	httpapi.WriteEmpty(w, http.StatusNoContent)
 }
 
-// denyOrigin refuses a request of a page that may not make it. The client is
-// nil where it was not looked at.
+// denyOrigin refuses a request from a page of an origin that may not make it. The
+// client is nil if it is not known.
 func (a *API) denyOrigin(w http.ResponseWriter, r *http.Request, client *oauth.Client) {
 	why, origin := "the request came from another site, or does not say from where", r.Header.Get("Origin")
 	if origin != "" {
@@ -84,13 +84,13 @@ func (a *API) denyOrigin(w http.ResponseWriter, r *http.Request, client *oauth.C
 	a.refuse(w, r, errDeniedOrigin)
 }
 
-// maxLogged bounds, in bytes, what a request can bring into the log.
+// maxLogged bounds, in bytes, text that a request brings into the log.
 const maxLogged = 256
 
-// led says whether a page of no registered origin may have led a person here, as
-// by a link, or the browser loads the page before anybody asked for it. Browsers
-// name no Origin when they navigate, so their Referer has to tell; a page that
-// keeps it from being sent is nobody's. Programs send none of these headers.
+// led reports whether a link on a page of an unregistered origin may have led here,
+// or the browser prefetches the page. Browsers send no Origin when they navigate, so
+// the Referer decides; a page without a Referer counts as unregistered. Programs send
+// none of these headers.
 func (a *API) led(r *http.Request) bool {
 	if httpapi.Prefetches(r.Header) {
 		return true
@@ -103,21 +103,20 @@ func (a *API) led(r *http.Request) bool {
 	switch r.Header.Get("Sec-Fetch-Site") {
 	case "same-origin", "none":
 		return false
-	case "": // a browser without Fetch Metadata, or none
+	case "": // a browser without Fetch Metadata, or a program
 		return !registered && (r.Header.Get("Referer") != "" || httpapi.AcceptsHTML(r.Header))
 	}
 	return !registered && navigates(r.Header)
 }
 
-// navigates says that a person goes to a page, by the word of the browser (Fetch
-// Metadata, section 2).
+// navigates reports whether the browser says that it navigates (Fetch Metadata,
+// section 2).
 func navigates(h http.Header) bool {
 	return h.Get("Sec-Fetch-Mode") == "navigate" && h.Get("Sec-Fetch-Dest") == "document"
 }
 
-// forged says whether a page of an unregistered origin sent the request as a
-// subresource, or any page as a part of itself that people can put into what
-// they write.
+// forged reports whether a page of an unregistered origin sent the request as a
+// subresource, or any page as an image or frame, which its users may have written.
 func (a *API) forged(r *http.Request) bool {
 	if origin := r.Header.Get("Origin"); origin != "" {
 		return origin != a.Server.Issuer && !a.Server.Clients.RegisteredOrigin(origin)
@@ -126,7 +125,7 @@ func (a *API) forged(r *http.Request) bool {
 	case "same-origin", "none":
 		return !httpapi.IsNavigationOrScript(r.Header)
 	case "":
-		return a.CrossSite // nothing tells whose request it is
+		return a.CrossSite // no header names the origin of the request
 	}
 	return !navigates(r.Header)
 }

@@ -13,13 +13,13 @@ var tokenParams = []string{
 	"subject_token", "subject_token_type", "requested_token_type", "actor_token", "resource",
 }
 
-// tokenBody is the answer to every grant.
+// tokenBody is the answer to every grant type.
 type tokenBody struct {
 	AccessToken string `json:"access_token"`
 	ExpiresIn   int64  `json:"expires_in"`
 
-	// One public client crashes where refresh_token is missing, so it is there,
-	// empty without scope offline. Nil, of an exchanged token, is none.
+	// One public client crashes if refresh_token is missing. So it is there, and
+	// empty without the scope offline. Nil leaves it out, for an exchanged token.
 	RefreshToken *string `json:"refresh_token,omitempty"`
 
 	TokenType  string `json:"token_type"`
@@ -70,7 +70,7 @@ func checkGrant(p *params) *oauth.Error {
 	switch p.get("grant_type") {
 	case "authorization_code":
 		return p.require("code", "redirect_uri")
-	case "refresh_token": // real clients send it empty, having got none
+	case "refresh_token": // real clients send it empty if they got none
 		return p.require("refresh_token")
 	case "client_credentials":
 		return nil
@@ -98,7 +98,7 @@ func writeTokens(w http.ResponseWriter, body tokenBody) {
 	httpapi.WriteJSON(w, http.StatusOK, body)
 }
 
-// form reads a urlencoded body, and answers by itself where it cannot.
+// form reads a urlencoded body. If it cannot, it answers the request and returns false.
 func (a *API) form(w http.ResponseWriter, r *http.Request, names []string) (*params, bool) {
 	raw, status, refusal := httpapi.ReadForm(w, r)
 	if refusal != nil {
@@ -113,7 +113,7 @@ func (a *API) form(w http.ResponseWriter, r *http.Request, names []string) (*par
 	return &p, true
 }
 
-// authenticate finds the client that a form is from.
+// authenticate authenticates the client of a form.
 func (a *API) authenticate(r *http.Request, p *params) (*oauth.Client, *oauth.Error) {
 	return httpapi.Authenticate(r, a.Server, a.From(r), p.get("client_id"), p.get("client_secret"), oauth.InvalidRequest)
 }
