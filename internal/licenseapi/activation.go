@@ -17,8 +17,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
 )
 
-// maxBody bounds, in bytes, the body of an activation, which is in memory until it
-// is whole.
+// maxBody bounds, in bytes, the body of an activation, which is read into memory.
 const maxBody = 1 << 20
 
 // An Activation checks the license credentials in requests to the License API's
@@ -26,17 +25,17 @@ const maxBody = 1 << 20
 type Activation struct {
 	Server *oauth.Server
 
-	// AllowRawPath lets through, without an identity, paths that become one of
-	// the routes below only when a backend normalises them.
+	// AllowRawPath passes on, without an identity, a path that becomes one of the
+	// routes below only if the backend normalizes it.
 	AllowRawPath bool
 
-	// From says where a request comes from, for the audit log.
+	// From returns the origin of a request, for the audit log.
 	From func(*http.Request) oauth.Origin
 
 	Log *zap.Logger
 }
 
-// routes are those whose requests may carry a credential of ours, each also
+// routes are the routes whose requests may have one of our credentials, each also
 // with a trailing slash.
 var routes = []string{
 	"/api/v4/activate_license", "/api/v4/activate_bundle",
@@ -44,10 +43,10 @@ var routes = []string{
 	"/api/v4/user_licenses",
 }
 
-// Check verifies the credential of a request. It answers what it refuses: then
-// done is true, and no backend may see the request. A request without one of
-// our credentials may go on, without an identity; one that had a body has the
-// identical bytes in a new one.
+// Check verifies the credential of a request. If it refuses the credential, it
+// answers the request and returns done; no backend may see the request. A request
+// without one of our credentials may go on without an identity. A body that was read
+// is replaced by one with identical bytes.
 func (a *Activation) Check(w http.ResponseWriter, r *http.Request) (activated *oauth.Activation, done bool) {
 	route, exact := routeOf(r.URL)
 	if route == "" || (!exact && a.AllowRawPath) {
@@ -88,7 +87,7 @@ func (a *Activation) Check(w http.ResponseWriter, r *http.Request) (activated *o
 // Ended answers a request whose session ended before the backend answered.
 func (*Activation) Ended(w http.ResponseWriter) { write(w, errIDToken) }
 
-// fingerprint is what a retry has in common with the request that it repeats.
+// fingerprint identifies a request and its retries.
 func fingerprint(route, query string, body []byte) [sha256.Size]byte {
 	h := sha256.New()
 	h.Write([]byte(route + "?" + query + "\n"))
@@ -96,8 +95,8 @@ func fingerprint(route, query string, body []byte) [sha256.Size]byte {
 	return [sha256.Size]byte(h.Sum(nil))
 }
 
-// readBody reads what a request carries and puts it back, with its length known
-// and nothing behind it. nil: there is no body.
+// readBody reads the body of a request and puts it back, with a known length and no
+// trailer. It returns nil without a body.
 func readBody(w http.ResponseWriter, r *http.Request) ([]byte, *refusal) {
 	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
 		return nil, nil
@@ -121,16 +120,16 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, *refusal) {
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	r.ContentLength = int64(len(body))
 	r.TransferEncoding, r.Trailer = nil, nil
-	r.Header.Set("Content-Length", strconv.Itoa(len(body))) // what FastCGI goes by
+	r.Header.Set("Content-Length", strconv.Itoa(len(body))) // FastCGI uses it
 	r.Header.Del("Trailer")
-	r.Header.Del("Expect") // the body is here
+	r.Header.Del("Expect") // the body has arrived
 	if len(body) == 0 {
 		r.Body = http.NoBody
 	}
 	return body, nil
 }
 
-// checkType refuses bodies that a backend would read and we cannot.
+// checkType refuses bodies that a backend may understand and this package does not.
 func checkType(h http.Header) *refusal {
 	for _, line := range h["Content-Encoding"] {
 		for coding := range strings.SplitSeq(line, ",") {
@@ -146,13 +145,13 @@ func checkType(h http.Header) *refusal {
 	return nil
 }
 
-// A credential is what a request says of who it is from.
+// A credential names the license user of a request.
 type credential map[string]any
 
-// names are the members that a credential is made of.
+// names are the members of a credential.
 var names = []string{"id_token", "code", "customer_account_code", "product", "redirect_uri", "license_key", "username"}
 
-// credentialOf reads the body, or, as user_licenses has it, the query.
+// credentialOf reads the credential from the body, or, for user_licenses, from the query.
 func credentialOf(r *http.Request, body []byte) (credential, *refusal) {
 	if len(body) == 0 {
 		return parseQuery(r.URL.RawQuery)
@@ -177,7 +176,7 @@ func credentialOf(r *http.Request, body []byte) (credential, *refusal) {
 	return c, wrong
 }
 
-// parseQuery reads the parameters that a credential is made of, each once.
+// parseQuery reads the parameters of a credential. Each may be there once.
 func parseQuery(raw string) (credential, *refusal) {
 	c := credential{}
 	for pair := range strings.SplitSeq(raw, "&") {

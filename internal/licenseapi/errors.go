@@ -11,14 +11,14 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
 )
 
-// A refusal is an error as this API's clients know it.
+// A refusal is an error in the form of this API.
 type refusal struct {
 	status  int
 	code    string
 	message string
 }
 
-// with is the refusal with another message, for where it can say which.
+// with is the refusal with a more exact message.
 func (e refusal) with(message string) refusal {
 	e.message = message
 	return e
@@ -51,9 +51,8 @@ var (
 	errUnavailable       = refusal{http.StatusServiceUnavailable, "service_unavailable", "Something went wrong; try again"}
 )
 
-// refusals are what each kind of error of the core is in this API. Those that
-// have to do with the caller's own credential are told apart where it is known
-// which one it was.
+// refusals maps each kind of error of package oauth to a refusal. Errors of the
+// caller's own credential are mapped where the kind of credential is known.
 var refusals = map[oauth.Kind]refusal{
 	oauth.Internal:                errUnavailable,
 	oauth.InvalidRequest:          errValidation,
@@ -88,8 +87,8 @@ var refusals = map[oauth.Kind]refusal{
 	oauth.ConsentRequired:         errIDToken,
 }
 
-// refuse renders an error of the core. What is our own fault is logged here,
-// once, with its cause.
+// refuse renders an error of package oauth. It logs an internal error, once, with its
+// cause.
 func refuse(w http.ResponseWriter, log *zap.Logger, e *oauth.Error) {
 	r, known := refusals[e.Kind]
 	if !known {
@@ -107,11 +106,11 @@ func refuse(w http.ResponseWriter, log *zap.Logger, e *oauth.Error) {
 	write(w, r)
 }
 
-// Unavailable answers for an API that cannot work because of err. Of the fields
-// it needs Log alone.
+// Unavailable answers for an API that cannot work because of err. It uses only the
+// field Log.
 func (a *API) Unavailable(w http.ResponseWriter, err error) { refuse(w, a.Log, oauth.Unavailable(err)) }
 
-// write sends an error: these three members, and no other.
+// write sends an error with exactly these three members.
 func write(w http.ResponseWriter, e refusal) {
 	b := append(make([]byte, 0, 256), `{"status":`...)
 	b = strconv.AppendInt(b, int64(e.status), 10)

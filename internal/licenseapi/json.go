@@ -5,10 +5,10 @@ import (
 	"strconv"
 )
 
-// appendString writes a JSON string the way JavaScript's JSON.stringify does,
-// since one client verifies the signature over what that makes of the parsed
-// body: only what JSON demands is escaped, so neither <, >, & nor U+2028 are.
-// s has to be UTF-8.
+// appendString writes a JSON string as JavaScript's JSON.stringify does, since one
+// client parses the body, stringifies it again, and verifies the signature over the
+// result. It escapes only what JSON requires, so neither <, >, & nor U+2028. s must
+// be UTF-8.
 func appendString(b []byte, s string) []byte {
 	const hex = "0123456789abcdef"
 	b = append(b, '"')
@@ -35,7 +35,7 @@ func appendString(b []byte, s string) []byte {
 	return append(b, '"')
 }
 
-// A member is one of a JSON object whose values are strings.
+// A member is a member of a JSON object whose value is a string.
 type member struct{ name, value string }
 
 func appendObject(b []byte, members ...member) []byte {
@@ -50,7 +50,7 @@ func appendObject(b []byte, members ...member) []byte {
 	return append(b, '}')
 }
 
-// writeBody sends JSON as it stands, without a newline at its end.
+// writeBody sends JSON without a newline at its end.
 func writeBody(w http.ResponseWriter, status int, body []byte) {
 	h := w.Header()
 	h.Set("Content-Type", "application/json")

@@ -1,7 +1,7 @@
-// Package licenseapi is the face that speaks the License API: the endpoints
-// that licensed software asks for a sign-in page, and the check of the license
-// credentials that requests to the gate carry. It parses and renders; the
-// decisions are taken in package oauth.
+// Package licenseapi is the HTTP API package of the License API: the endpoints at
+// which licensed software gets the URL of a sign-in page, and the check of license
+// credentials in requests to the gate. The package parses requests and renders
+// answers; package oauth decides.
 package licenseapi
 
 import (
@@ -20,22 +20,21 @@ import (
 type API struct {
 	Server *oauth.Server
 
-	// Keys are the API keys, by their key.
+	// Keys are the API keys, by their value.
 	Keys map[string]APIKey
 
-	// BearerClients are the IDs of the clients whose own tokens count in place
+	// BearerClients are the IDs of the clients whose own tokens are accepted in place
 	// of an API key.
 	BearerClients []string
 
-	// ClockSkew is how far the Date header may be off, both ways; zero: 15
+	// ClockSkew is how far the Date header may be off in both directions. Zero: 15
 	// minutes.
 	ClockSkew time.Duration
 
-	// OpenIDConfiguration adds that member to the answer of sso_url.
+	// OpenIDConfiguration adds the member openid_configuration to the answer of sso_url.
 	OpenIDConfiguration bool
 
-	// Sign signs the body of an answer, and PublicKey is what that is verified
-	// with, as PEM.
+	// Sign signs the body of an answer. PublicKey returns the public key in PEM.
 	Sign      func(ctx context.Context, body []byte) ([]byte, error)
 	PublicKey func(ctx context.Context) ([]byte, error)
 
@@ -45,11 +44,10 @@ type API struct {
 	oauthURL atomic.Pointer[signedBody] // the same for everybody
 }
 
-// PublicKeyPath is where the public half of the signature key is served.
+// PublicKeyPath is the path of the public half of the signature key.
 const PublicKeyPath = "/sso/license_signature.pem"
 
-// Endpoint returns what answers a path, or nil for a path that is not this
-// API's.
+// Endpoint returns the handler of a path, or nil for a path that is not of this API.
 func (a *API) Endpoint(path string) http.HandlerFunc {
 	switch path {
 	case "/api/v4/sso_url":
@@ -79,8 +77,8 @@ func (a *API) publicKey(w http.ResponseWriter, r *http.Request) {
 	w.Write(public) //nolint:errcheck // the client went away
 }
 
-// allowed says whether an endpoint knows the method of a request, and answers
-// 405 where it does not.
+// allowed reports whether an endpoint accepts the method of a request. If not, it
+// answers 405.
 func allowed(w http.ResponseWriter, r *http.Request, methods ...string) bool {
 	if httpapi.AllowMethods(w, r, methods...) {
 		return true

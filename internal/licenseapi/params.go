@@ -18,10 +18,10 @@ const (
 // params are the parameters of a query.
 type params map[string]string
 
-// parseParams reads a query that has no other than the named parameters, as
-// the published schema has it. A parameter may be repeated with the same value;
-// two different values are an error, since another parser could take the other
-// one. An empty value is none (RFC 6749 section 3.1).
+// parseParams reads a query. As in the published schema, unknown parameters are an
+// error. A parameter may be repeated with the same value. Two different values are an
+// error, since another parser could use the other one. An empty value counts as
+// missing (RFC 6749 section 3.1).
 func parseParams(raw string, names ...string) (params, *refusal) {
 	if len(raw) > maxQuery {
 		return nil, invalid("The parameters are too long")
@@ -54,7 +54,7 @@ func parseParams(raw string, names ...string) (params, *refusal) {
 	return p, nil
 }
 
-// require returns an error that says which parameters are missing.
+// require returns an error that names the missing parameters.
 func (p params) require(names ...string) *refusal {
 	missing := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return p[name] != "" })
 	if len(missing) == 0 {

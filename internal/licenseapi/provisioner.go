@@ -11,12 +11,12 @@ import (
 
 const provisionTimeout = 5 * time.Second
 
-// A Provisioner tells a vendor's backend of first sign-ins over HTTP. It
+// A Provisioner notifies a vendor's backend of first sign-ins over HTTP. It
 // implements [oauth.Provisioner].
 type Provisioner struct{ backend *signedhttp.Client }
 
-// NewProvisioner posts to a URL, signed with a secret of at least 16
-// characters.
+// NewProvisioner returns a Provisioner that posts to a URL. It signs requests with a
+// secret of at least 16 characters.
 func NewProvisioner(rawURL, secret string, now func() time.Time) (*Provisioner, error) {
 	backend, err := signedhttp.NewClient(rawURL, secret, provisionTimeout, now)
 	if err != nil {
@@ -25,7 +25,7 @@ func NewProvisioner(rawURL, secret string, now func() time.Time) (*Provisioner, 
 	return &Provisioner{backend}, nil
 }
 
-// firstSignIn is what the backend is told. Members may be added.
+// firstSignIn is the body of the notification. Later releases may add members.
 type firstSignIn struct {
 	Event   string    `json:"event"`
 	Product string    `json:"product"`
@@ -41,8 +41,8 @@ type firstUser struct {
 	Groups  []string `json:"groups,omitempty"`
 }
 
-// Provision implements [oauth.Provisioner]: any 2xx within five seconds is
-// success. No redirect is followed, and nothing of the answer is used.
+// Provision implements [oauth.Provisioner]. Any 2xx within five seconds is a success.
+// It follows no redirect, and ignores the body of the answer.
 func (p *Provisioner) Provision(ctx context.Context, first oauth.FirstSignIn) error {
 	status, _, err := p.backend.Post(ctx, firstSignIn{
 		Event: "first_sign_in", Product: first.Product, Account: first.Account, At: first.At.UTC(),

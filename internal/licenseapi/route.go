@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// routeOf returns the route that a path is, or becomes for a backend that
-// normalises it: then it is not exact.
+// routeOf returns the route of a path. If the path becomes the route only after a
+// backend normalizes it, exact is false.
 func routeOf(u *url.URL) (route string, exact bool) {
 	trimmed := strings.TrimSuffix(u.Path, "/")
 	if slices.Contains(routes, trimmed) && u.EscapedPath() == u.Path {
@@ -20,10 +20,9 @@ func routeOf(u *url.URL) (route string, exact bool) {
 	return "", false
 }
 
-// normalised does to a path what some server does: it decodes once more and
-// once more, takes \ for /, drops path parameters, what stands behind an
-// encoded ? or #, white space and dots at the end of a segment, resolves dot
-// segments, and has no case.
+// normalised changes a path as some servers do: it decodes repeatedly, reads \ as /,
+// removes path parameters, everything after an encoded ? or #, and white space and
+// dots at the end of a segment, resolves dot segments, and ignores case.
 func normalised(p string) string {
 	for range 3 {
 		decoded, err := url.PathUnescape(p)

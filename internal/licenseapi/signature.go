@@ -23,9 +23,9 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
-// A SignatureKey signs answers, as licensed software verifies them. It is read,
-// or made, when it is first needed. It is safe for concurrent use, and cannot
-// be printed.
+// A SignatureKey signs answers, and licensed software verifies them. The key is read,
+// or made, when it is first needed. A SignatureKey is safe for concurrent use, and
+// prints as [redacted].
 type SignatureKey struct {
 	read           func(context.Context) ([]byte, error)
 	renew, refresh func(context.Context) error // nil: a file stays where it is
@@ -34,21 +34,21 @@ type SignatureKey struct {
 	loaded  atomic.Pointer[signatureKey]
 }
 
-// signatureKey is a key ready for use, and the PEM that it was read from.
+// signatureKey is a parsed key, and its PEM.
 type signatureKey struct {
 	*rsa.PrivateKey
 	text []byte
 }
 
-// signatureBits is the size of a key that is made; those that are given are
-// no smaller, and no larger than what a request may cost.
+// signatureBits is the size of a new key. A given key must not be smaller, and not so
+// large that a signature costs too much.
 const (
 	signatureBits    = 2048
 	maxSignatureBits = 8192
 )
 
-// SignatureKeyFile is the RSA key in a PEM file (PKCS #1 or PKCS #8), which is
-// made when it is not there.
+// SignatureKeyFile is an RSA key in a PEM file (PKCS #1 or PKCS #8). A missing file
+// is created.
 func SignatureKeyFile(path string) *SignatureKey {
 	return &SignatureKey{read: func(context.Context) ([]byte, error) {
 		text, err := os.ReadFile(path)
@@ -62,10 +62,10 @@ func SignatureKeyFile(path string) *SignatureKey {
 	}}
 }
 
-// SignatureKeyVault is a key that all nodes which share the vault share. Licensed
-// software has the public half built in, so the oldest key that a node knows is
-// the one that counts: should the vault lose it, that node writes it back, and a
-// node that has made another gives that up.
+// SignatureKeyVault is a key that all nodes with the same vault share. Licensed
+// software has the public half built in, so the oldest key that a node knows is the
+// valid one. If the vault loses it, that node writes it back, and a node that made a
+// newer key discards that.
 func SignatureKeyVault(v keys.Vault) *SignatureKey {
 	k := new(SignatureKey)
 	update := func(ctx context.Context, known []byte) ([]byte, error) {
@@ -89,7 +89,7 @@ func SignatureKeyVault(v keys.Vault) *SignatureKey {
 		if err == nil {
 			return text, nil
 		}
-		// What cannot be renewed, since a disk is full, is there all the same.
+		// A key that cannot be renewed, because the disk is full, is still valid.
 		if stored, ok, loadErr := v.Load(ctx, vaultName); ok && loadErr == nil {
 			return stored, nil
 		}
@@ -121,7 +121,7 @@ func SignatureKeyVault(v keys.Vault) *SignatureKey {
 
 const vaultName = "license-signature"
 
-// known is the key that this process knows, nil if it knows none.
+// known is the key in memory; nil if there is none.
 func (k *SignatureKey) known(v keys.Vault) []byte {
 	if loaded := k.loaded.Load(); loaded != nil {
 		return loaded.text
@@ -134,8 +134,7 @@ func (k *SignatureKey) known(v keys.Vault) []byte {
 	return nil
 }
 
-// Maintain renews the key where it is kept, which would forget it otherwise. It
-// is meant to be called hourly.
+// Maintain renews the stored key, which would expire otherwise. Call it every hour.
 func (k *SignatureKey) Maintain(ctx context.Context) error {
 	if k.renew == nil || k.loaded.Load() == nil {
 		return nil
@@ -143,8 +142,8 @@ func (k *SignatureKey) Maintain(ctx context.Context) error {
 	return k.renew(ctx)
 }
 
-// Refresh picks up what other nodes did, and writes the key back where it was
-// lost. It is meant to be called whenever the vault may have changed.
+// Refresh reads changes by other nodes, and writes the key back if it was lost. Call
+// it whenever the vault may have changed.
 func (k *SignatureKey) Refresh(ctx context.Context) error {
 	if k.refresh == nil || k.loaded.Load() == nil {
 		return nil
@@ -152,18 +151,18 @@ func (k *SignatureKey) Refresh(ctx context.Context) error {
 	return k.refresh(ctx)
 }
 
-// Format keeps the key out of whatever prints it.
+// Format prints [redacted].
 func (*SignatureKey) Format(s fmt.State, _ rune) {
 	io.WriteString(s, "[redacted]") //nolint:errcheck // fmt has nowhere to report it
 }
 
-// Load reads the key, so that what is wrong with it is said at once.
+// Load reads the key, so that a fault is reported at once.
 func (k *SignatureKey) Load(ctx context.Context) error {
 	_, err := k.key(ctx)
 	return err
 }
 
-// Sign is RSA-SHA256 with PKCS #1 v1.5 padding, as clients have it built in.
+// Sign signs with RSA-SHA256 and PKCS #1 v1.5 padding, which clients have built in.
 func (k *SignatureKey) Sign(ctx context.Context, body []byte) ([]byte, error) {
 	key, err := k.key(ctx)
 	if err != nil {
@@ -202,7 +201,7 @@ func (k *SignatureKey) key(ctx context.Context) (*rsa.PrivateKey, error) {
 	return k.use(text)
 }
 
-// use signs with a key from now on.
+// use makes a key the current one.
 func (k *SignatureKey) use(text []byte) (*rsa.PrivateKey, error) {
 	key, err := parseKey(text)
 	if err != nil {
@@ -246,10 +245,10 @@ func newKey(headers map[string]string) ([]byte, error) {
 	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Headers: headers, Bytes: der}), nil
 }
 
-// madeHeader is the header of a PEM in a vault that says when the key was made.
+// madeHeader is the header of a PEM block in a vault with the time at which the key was made.
 const madeHeader = "Made"
 
-// made says when a key was made. Those that do not tell are older than all others.
+// made returns when a key was made. A key without the header is older than all others.
 func made(text []byte) (t time.Time) {
 	if block, _ := pem.Decode(text); block != nil {
 		t, _ = time.Parse(time.RFC3339Nano, block.Headers[madeHeader])
@@ -257,11 +256,11 @@ func made(text []byte) (t time.Time) {
 	return t
 }
 
-// makeKeyFile writes a new key beside the path and links it there: a link never
-// takes the place of a file, so of two processes that come at once both read
-// the key of the first, and nobody reads half a file.
+// makeKeyFile writes a new key to a temporary file and links it to the path. A link
+// never replaces a file. So if two processes come at once, both read the key of the
+// first, and no process reads an incomplete file.
 func makeKeyFile(path string) ([]byte, error) {
-	text, err := newKey(nil) // openssl reads no other headers than its own
+	text, err := newKey(nil) // openssl accepts only its own headers
 	if err != nil {
 		return nil, err
 	}

@@ -12,15 +12,16 @@ import (
 
 const (
 	maxDepth  = 16     // how deep an activation may be nested
-	maxValues = 10_000 // how many it may have: strangers send them, too, and each costs far more than its bytes
+	maxValues = 10_000 // unauthenticated clients send activations, too, and a value costs far more memory than its bytes
 )
 
 var errNotStrict = errors.New("not one JSON object in UTF-8 without duplicate keys")
 
-// parseObject reads the members of one JSON object that any two parsers read
-// alike: UTF-8 without a byte order mark, nothing after it, no key twice at any
-// level (RFC 8259 section 4), not nested too deep, and not too many. Values are strings, nil for
-// null, and true for anything else.
+// parseObject parses one JSON object. It refuses an object that two parsers could
+// read differently: it must be UTF-8 without a byte order mark, with nothing after
+// it, without duplicate keys at any level (RFC 8259 section 4), and within the bounds
+// of depth and number of values. Values of the result are strings, nil for null, and
+// true for anything else.
 func parseObject(body []byte) (map[string]any, error) {
 	if !utf8.Valid(body) || !json.Valid(body) {
 		return nil, errNotStrict
@@ -40,13 +41,13 @@ func parseObject(body []byte) (map[string]any, error) {
 	return members, nil
 }
 
-// A valueReader counts what it reads.
+// A valueReader counts the values that it reads.
 type valueReader struct {
 	*json.Decoder
 	values int
 }
 
-// readObject reads to the end of an object that has begun.
+// readObject reads the rest of an object.
 func (d *valueReader) readObject(depth int) (map[string]any, error) {
 	members := map[string]any{}
 	for d.More() {
@@ -92,8 +93,8 @@ func (d *valueReader) readValue(depth int) (any, error) {
 	return true, err
 }
 
-// nearly says whether another parser could take a key for one of the names: it
-// differs by case alone, or by what stands behind a NUL.
+// nearly reports whether another parser could read a key as one of the names: it
+// differs only by case, or by text after a NUL.
 func nearly(key string, names []string) bool {
 	if i := strings.IndexByte(key, 0); i >= 0 {
 		key = key[:i]

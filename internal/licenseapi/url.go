@@ -11,7 +11,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
 )
 
-// The endpoints of the portal that answers of this API name.
+// The endpoints of the portal in answers of this API.
 const (
 	authorizePath  = "/oauth2/authorize"
 	tokenPath      = "/oauth2/token" //nolint:gosec // a path, no credential
@@ -19,10 +19,10 @@ const (
 	endSessionPath = "/oauth2/end_session"
 )
 
-// maxBundleCode bounds a parameter that nothing depends on.
+// maxBundleCode bounds the bundle code, in bytes. No decision depends on it.
 const maxBundleCode = 128
 
-// ssoURL answers GET /api/v4/sso_url: where a license user signs in.
+// ssoURL answers GET /api/v4/sso_url with the URL at which a license user signs in.
 func (a *API) ssoURL(w http.ResponseWriter, r *http.Request) {
 	if !allowed(w, r, http.MethodGet) || !a.authorized(w, r) {
 		return
@@ -31,7 +31,7 @@ func (a *API) ssoURL(w http.ResponseWriter, r *http.Request) {
 	if wrong == nil {
 		wrong = p.require("product", "customer_account_code")
 	}
-	// One customer account has one sign-in method for all bundles of a product.
+	// A customer account has the same sign-in methods for all bundles of a product.
 	if wrong == nil && len(p["bundle_code"]) > maxBundleCode {
 		wrong = invalid("bundle_code is too long")
 	}
@@ -44,7 +44,7 @@ func (a *API) ssoURL(w http.ResponseWriter, r *http.Request) {
 		ResponseType: p["response_type"], RedirectURI: p["redirect_uri"],
 	})
 	if e != nil {
-		a.Server.AuditUnregistered(e, "") // whoever has an API key
+		a.Server.AuditUnregistered(e, "") // the caller has an API key
 		refuse(w, a.Log, e)
 		return
 	}
@@ -67,11 +67,11 @@ func (a *API) ssoURL(w http.ResponseWriter, r *http.Request) {
 	signed.write(w)
 }
 
-// linkParams is the order of a link's parameters; state and handle, which look
-// like noise, come last.
+// linkParams is the order of a link's parameters. The unreadable ones, state and
+// handle, come last.
 var linkParams = [...]string{"scope", "response_type", "client_id", "redirect_uri", "customer_account_code", "state", "nonce", "handle"}
 
-// Link is a URL where a license user signs in, good for ten minutes and once.
+// Link is a URL at which a license user signs in. It is valid once, within ten minutes.
 func (a *API) Link(ctx context.Context, r oauth.LicenseLinkRequest) (string, *oauth.Error) {
 	query, e := a.Server.LicenseLink(ctx, r)
 	if e != nil {
@@ -83,7 +83,7 @@ func (a *API) Link(ctx context.Context, r oauth.LicenseLinkRequest) (string, *oa
 	for _, name := range linkParams {
 		for _, value := range query[name] {
 			b.WriteByte(separator)
-			// %20 is a space to every decoder, "+" only to those of forms.
+			// Every decoder reads %20 as a space, but only form decoders read "+" as one.
 			b.WriteString(name + "=" + strings.ReplaceAll(url.QueryEscape(value), "+", "%20"))
 			separator = '&'
 		}
@@ -91,8 +91,8 @@ func (a *API) Link(ctx context.Context, r oauth.LicenseLinkRequest) (string, *oa
 	return b.String(), nil
 }
 
-// oauthURLs answers GET /api/v4/oauth_url: where a client gets a token of its
-// own. Clients read the member url, and post there.
+// oauthURLs answers GET /api/v4/oauth_url with the URL at which a client gets its own
+// token. Clients read the member url, and post there.
 func (a *API) oauthURLs(w http.ResponseWriter, r *http.Request) {
 	if !allowed(w, r, http.MethodGet, http.MethodHead) {
 		return
@@ -118,10 +118,10 @@ func (a *API) oauthURLs(w http.ResponseWriter, r *http.Request) {
 	signed.write(w)
 }
 
-// signatureHeader carries the signature over the bytes of a body.
+// signatureHeader has the signature over the bytes of the body.
 const signatureHeader = "LicenseSignature"
 
-// A signedBody is an answer and the signature that goes with it.
+// A signedBody is the body of an answer and its signature.
 type signedBody struct {
 	body      []byte
 	signature string
@@ -136,7 +136,7 @@ func (a *API) sign(ctx context.Context, body []byte) (*signedBody, error) {
 }
 
 func (s *signedBody) write(w http.ResponseWriter) {
-	// As clients spell it, for those that compare with case.
+	// The spelling of the published API, since some clients compare with case.
 	w.Header()[signatureHeader] = []string{s.signature}
 	writeBody(w, http.StatusOK, s.body)
 }

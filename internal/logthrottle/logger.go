@@ -11,12 +11,11 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
-// Logger returns a logger that writes what every request brings about, while
-// something of ours does not work, once a minute of its kind: lines at level error,
-// and warnings of a store that does not answer. The field times says how often it
-// happened since the last such line. Of one kind, each reason (the field error) has
-// lines of its own. Those that have a count of their own, requests,
-// stay as they are, and so does everything else.
+// Logger returns a logger that writes messages of failures which every request can
+// trigger only once a minute: lines of level error, and warnings about a store that
+// does not answer. The field times counts them since the last such line. The same
+// message with another reason (the field error) has its own line. Lines with a field
+// requests, which are counted already, and all other lines stay as they are.
 func (k *ByKind) Logger(log *zap.Logger) *zap.Logger {
 	return log.WithOptions(zap.WrapCore(func(c zapcore.Core) zapcore.Core { return &core{c, k} }))
 }
@@ -40,8 +39,8 @@ func (c *core) Check(e zapcore.Entry, checked *zapcore.CheckedEntry) *zapcore.Ch
 	return checked.AddCore(e, c)
 }
 
-// Write implements [zapcore.Core]. The core below is a tee of several most of the
-// time, of which Check knows which take the line.
+// Write implements [zapcore.Core]. The core below is often a tee of several cores;
+// its Check knows which of them take the line.
 func (c *core) Write(e zapcore.Entry, fields []zapcore.Field) error {
 	kind, reason, counts := kindOf(e, fields)
 	if counts {
@@ -57,8 +56,8 @@ func (c *core) Write(e zapcore.Entry, fields []zapcore.Field) error {
 	return nil
 }
 
-// kindOf is the kind of a line, its text, and the error that is its reason, so that
-// no fault hides another. An outage of the store is one reason, however it shows.
+// kindOf returns the message of a line, and the error as its reason, so that no fault
+// hides another. An outage of the store is one reason, whatever its error.
 func kindOf(e zapcore.Entry, fields []zapcore.Field) (kind string, reason error, counts bool) {
 	for _, f := range fields {
 		if f.Key == "requests" {

@@ -6,13 +6,13 @@ import (
 	"time"
 )
 
-// maxReasons bounds the lines a minute of one kind: reasons beyond it share one.
-// Others may have written a part of a reason, so there may be any number.
+// maxReasons bounds the reasons of one kind. Further reasons share one line. Clients
+// can write a part of a reason, so there may be any number of them.
 const maxReasons = 16
 
-// Due counts one occasion of a kind at time now, whose reason is err. It returns how
-// many there were for this reason since the last line about it, this one included,
-// or 0 where it is too early for another: no reason hides another.
+// Due counts one occurrence of a kind at time now, with the reason err. It returns
+// the number of occurrences of this reason since its last line, including this one,
+// or 0 if the next line is not due yet. No reason hides another.
 func (k *ByKind) Due(kind string, err error, now time.Time) int {
 	reason := Reason(err)
 	k.mu.Lock()
@@ -32,7 +32,7 @@ func (k *ByKind) Due(kind string, err error, now time.Time) int {
 			}
 		}
 		if len(of) >= maxReasons {
-			reason = "" // which is no other's
+			reason = "" // the shared line
 		}
 	}
 	lines := of[reason]
@@ -43,7 +43,7 @@ func (k *ByKind) Due(kind string, err error, now time.Time) int {
 	return lines.Due(now)
 }
 
-// idle says that nothing happened that a line would have to tell.
+// idle reports whether nothing is left to report.
 func (l *Throttle) idle(now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -55,8 +55,8 @@ var quoted = regexp.MustCompile(`"[^"]*"`)
 // maxReason bounds a reason, in bytes.
 const maxReason = 200
 
-// Reason is the text of an error without what differs each time: what is quoted, and
-// words with four digits or more, such as ports, times and IDs.
+// Reason is the text of an error without its variable parts: quoted text, and words
+// with four or more digits, such as ports, times and IDs.
 func Reason(err error) string {
 	if err == nil {
 		return "none"

@@ -19,18 +19,19 @@ var authorizeParams = []string{
 	"request", "request_uri", hintParam, sealedHintParam, authAfterParam, authSubjectParam, "handle", "customer_account_code",
 }
 
-// authAfterParam is ours: when a sign-in was asked for anew, in milliseconds
-// since 1970, and, after a full stop, the ID of the session that there was.
+// authAfterParam is a parameter of our own: the time at which a new sign-in was
+// required, in milliseconds since 1970, and, after a full stop, the ID of the session
+// at that time.
 const authAfterParam = "auth_after"
 
-// authSubjectParam is ours: the subject that an id_token_hint names.
+// authSubjectParam is a parameter of our own: the subject of an id_token_hint.
 const authSubjectParam = "auth_subject"
 
-// maxAge bounds max_age: no session is older.
+// maxAge bounds max_age, in seconds. No session is older.
 const maxAge = 100 * 365 * 24 * time.Hour
 
-// ParseAuthorize reads the query of the authorization endpoint. The hosted page
-// reads the same query, to come back here when the user has signed in.
+// ParseAuthorize parses the query of the authorization endpoint. The hosted page
+// parses the same query, to come back here after the sign-in.
 func ParseAuthorize(rawQuery string) (oauth.OpenIDRequest, *oauth.Error) {
 	if len(rawQuery) > httpapi.MaxQuery {
 		return oauth.OpenIDRequest{}, httpapi.ErrTooLong
@@ -80,8 +81,8 @@ func ParseAuthorize(rawQuery string) (oauth.OpenIDRequest, *oauth.Error) {
 	return r, nil
 }
 
-// authorize answers /oauth2/authorize: it checks the session, and redirects
-// with a code, or with tokens for licensed software.
+// authorize answers /oauth2/authorize: it checks the session, and redirects with a
+// code, or, for licensed software, with tokens.
 func (a *API) authorize(w http.ResponseWriter, r *http.Request) {
 	if !a.navigated(w, r) {
 		return
@@ -123,7 +124,7 @@ func (a *API) authorize(w http.ResponseWriter, r *http.Request) {
 	a.grant(w, r, authorization, in)
 }
 
-// ask sends the user to the hosted page, where the request may show one.
+// ask redirects to the hosted page, unless the request forbids pages (prompt=none).
 func (a *API) ask(w http.ResponseWriter, r *http.Request, authorization *oauth.Authorization, in oauth.SignedIn, signedIn bool) {
 	switch {
 	case !authorization.Silent:
@@ -137,14 +138,13 @@ func (a *API) ask(w http.ResponseWriter, r *http.Request, authorization *oauth.A
 	}
 }
 
-// contented is the query of a request that is content once the user was asked:
-// what it wanted to be asked is left out, but for consent. That the sign-in has to be fresh becomes
-// a time that stays, and an ID token its subject, which is shorter and tells an
-// access log less.
+// contented is the query of a request that is satisfied once the user was asked. It
+// has no prompt, except consent. A required new sign-in becomes a fixed time, and an
+// ID token becomes its subject, which is shorter and tells an access log less.
 func contented(rawQuery string, authorization *oauth.Authorization, in oauth.SignedIn) string {
 	query := httpapi.WithoutParams(rawQuery, "prompt", "max_age", hintParam, sealedHintParam, authAfterParam, authSubjectParam)
 	if authorization.PromptConsent {
-		query += "&prompt=consent" // which the consent page is for
+		query += "&prompt=consent" // the consent page answers it
 	}
 	if authorization.Subject != "" {
 		query += "&" + encode(page.Field{Name: authSubjectParam, Value: authorization.Subject})
@@ -158,11 +158,11 @@ func contented(rawQuery string, authorization *oauth.Authorization, in oauth.Sig
 	return query
 }
 
-// milliseconds is a time as authAfterParam has it, which knows none before 1970.
+// milliseconds is a time in the form of authAfterParam, and 1970 for an earlier one.
 func milliseconds(t time.Time) string { return strconv.FormatInt(max(t.UnixMilli(), 0), 10) }
 
-// settled is the query of a request whose session will do, however long its user
-// looks at the consent page: max_age becomes a time that stays.
+// settled is the query of a request whose session suffices, however long the user
+// reads the consent page: max_age becomes a fixed time.
 func settled(rawQuery string, authorization *oauth.Authorization) string {
 	query := httpapi.WithoutParams(rawQuery, "max_age")
 	if query == rawQuery || authorization.AuthAfter.IsZero() {
@@ -171,8 +171,8 @@ func settled(rawQuery string, authorization *oauth.Authorization) string {
 	return httpapi.WithoutParams(query, authAfterParam) + "&" + authAfterParam + "=" + milliseconds(authorization.AuthAfter)
 }
 
-// grant answers a request with what it asked for. Nothing is spent before all
-// that can fail has been asked.
+// grant answers a request with a code or tokens. It uses up codes and seats only
+// after all checks.
 func (a *API) grant(w http.ResponseWriter, r *http.Request, authorization *oauth.Authorization, in oauth.SignedIn) {
 	if link := authorization.License; link != nil {
 		refusal := a.Server.CheckConsent(r.Context(), authorization, in)
@@ -207,8 +207,8 @@ func (a *API) grant(w http.ResponseWriter, r *http.Request, authorization *oauth
 	a.send(w, authorization, page.OutcomeSignedIn, answer)
 }
 
-// issue makes the parameters of an answer, and returns the code that is in it,
-// if one is.
+// issue makes the parameters of an answer, and returns the code in it, if there is
+// one.
 func (a *API) issue(r *http.Request, authorization *oauth.Authorization, in oauth.SignedIn) (answer []page.Field, code string, refusal *oauth.Error) {
 	own := []page.Field{{Name: "state", Value: authorization.State}, {Name: "iss", Value: a.Server.Issuer}}
 	if !authorization.Token {
@@ -227,8 +227,8 @@ func (a *API) issue(r *http.Request, authorization *oauth.Authorization, in oaut
 	}, own...), "", nil
 }
 
-// failed answers what went wrong with a request that its client may make, or what
-// the user has to be asked before: to the user, unless nothing may be shown.
+// failed answers an error of a valid request, or a question to the user that has to
+// come first. The user sees it, unless the request forbids pages.
 func (a *API) failed(w http.ResponseWriter, r *http.Request, authorization *oauth.Authorization, e *oauth.Error) {
 	switch {
 	case authorization.Silent:
@@ -240,10 +240,10 @@ func (a *API) failed(w http.ResponseWriter, r *http.Request, authorization *oaut
 	}
 }
 
-// send leads the browser to the redirect URI with an answer, whose empty fields are
-// left out: by a redirect, or, with response mode form_post, by a form. An
-// application with a scheme of its own opens beside the browser, whose page stays:
-// so it gets one, with the link on it, should the application not have opened.
+// send sends the browser to the redirect URI with an answer, without its empty
+// fields: by a redirect, or, with response mode form_post, by a form. An application
+// with a custom scheme opens beside the browser, and the page stays. So the browser
+// gets a page with the link, in case the application does not open.
 func (a *API) send(w http.ResponseWriter, authorization *oauth.Authorization, outcome page.Outcome, answer []page.Field) {
 	answer = present(answer)
 	app := authorization.Client.Name
@@ -259,7 +259,7 @@ func (a *API) send(w http.ResponseWriter, authorization *oauth.Authorization, ou
 	}
 }
 
-// present are the fields of an answer that are not empty.
+// present returns the fields of an answer that are not empty.
 func present(answer []page.Field) []page.Field {
 	return slices.DeleteFunc(answer, func(f page.Field) bool { return f.Value == "" })
 }

@@ -7,8 +7,8 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/keys"
 )
 
-// metadata is what clients learn by discovery (OpenID Connect Discovery section
-// 3, RFC 8414 section 2): what works, and no more.
+// metadata is the discovery document (OpenID Connect Discovery section 3, RFC 8414
+// section 2). It names only what is supported.
 type metadata struct {
 	Issuer        string `json:"issuer"`
 	Authorization string `json:"authorization_endpoint"`
@@ -38,7 +38,7 @@ type metadata struct {
 	ClaimsRequest  bool `json:"claims_parameter_supported"`
 }
 
-// configuration answers GET /.well-known/openid-configuration, and the same at
+// configuration answers GET /.well-known/openid-configuration and GET
 // /.well-known/oauth-authorization-server.
 func (a *API) configuration(w http.ResponseWriter, r *http.Request) {
 	if !allowedPublic(w, r) {
@@ -73,7 +73,7 @@ func (a *API) configuration(w http.ResponseWriter, r *http.Request) {
 
 		ResponseIssuer: true,
 	}
-	if a.Server.Licenses != nil { // for whoever has a link of the License API
+	if a.Server.Licenses != nil { // for links of the License API
 		m.ResponseTypes = append(m.ResponseTypes, "id_token token")
 		m.ResponseModes = append(m.ResponseModes, "fragment")
 		m.GrantTypes = append(m.GrantTypes, "implicit")

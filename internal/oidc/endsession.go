@@ -13,10 +13,9 @@ import (
 
 var endSessionParams = []string{hintParam, sealedHintParam, "client_id", "post_logout_redirect_uri", "state"}
 
-// endSession answers /oauth2/end_session (OpenID Connect RP-Initiated Logout
-// 1.0). It signs out at once only where the hint names the session of this
-// browser, which no other site could, and somebody goes there; else the hosted
-// page asks.
+// endSession answers /oauth2/end_session (OpenID Connect RP-Initiated Logout 1.0). It
+// signs out at once only if the hint names the session of this browser, which no
+// other site can do, and a browser navigates here. Otherwise the hosted page asks.
 func (a *API) endSession(w http.ResponseWriter, r *http.Request) {
 	if _, there := a.Cookie.Value(r); !there && byProgram(r) {
 		nothingEnded(w)
@@ -66,7 +65,7 @@ func (a *API) endSession(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		a.showRefusal(w, r, oauth.Unavailable(err))
 		return
-	case hint == nil || !hint.Names(sess) || httpapi.Prefetches(r.Header): // a page of the client may have the browser load its link early
+	case hint == nil || !hint.Names(sess) || httpapi.Prefetches(r.Header): // a page of the client may have prefetched its link
 		httpapi.Redirect(w, http.StatusFound, a.SignOutPage(ask))
 		return
 	default:
@@ -77,19 +76,19 @@ func (a *API) endSession(w http.ResponseWriter, r *http.Request) {
 		a.Cookie.Clear(w)
 	}
 	if back == "" {
-		back = a.SignOutPage(nil) // which says that nobody is signed in
+		back = a.SignOutPage(nil) // it says that there is no session
 	}
 	httpapi.Redirect(w, http.StatusFound, back)
 }
 
-// byProgram says that no browser which shows pages asks, but a program, such as the
-// server of an application.
+// byProgram reports whether a program made the request, such as the server of an
+// application, and not a browser that shows pages.
 func byProgram(r *http.Request) bool {
 	return r.Header.Get("Sec-Fetch-Mode") == "" && r.Header.Get("Origin") == "" && !httpapi.AcceptsHTML(r.Header)
 }
 
-// nothingEnded tells a program so. A redirect would look as if the sign-out was
-// done, and the session is that of a browser which has not come.
+// nothingEnded tells a program that no session was ended. The session belongs to a
+// browser, and a redirect would look as if the sign-out had succeeded.
 func nothingEnded(w http.ResponseWriter) {
 	httpapi.WriteJSON(w, http.StatusBadRequest, errorBody{
 		"invalid_request",
@@ -97,8 +96,8 @@ func nothingEnded(w http.ResponseWriter) {
 	})
 }
 
-// signOutClient finds out which client asks. A hint that is not one of ours, or
-// of another client than the one that is named, counts as none.
+// signOutClient finds the client that asks. A hint that we did not issue, or that
+// names another client, is ignored.
 func (a *API) signOutClient(r *http.Request, p params) (*oauth.Client, *oauth.Hint, *oauth.Error) {
 	client, known := a.Server.Clients.Get(p["client_id"])
 	if !known || client.Disabled {

@@ -12,8 +12,8 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/page"
 )
 
-// refusals are the status and error code that each kind of error has in this
-// API (RFC 6749 sections 4.1.2.1 and 5.2, OpenID Connect Core section 3.1.2.6).
+// refusals maps each kind of error to its status and error code in this API (RFC 6749
+// sections 4.1.2.1 and 5.2, OpenID Connect Core section 3.1.2.6).
 var refusals = map[oauth.Kind]struct {
 	status int
 	code   string
@@ -46,14 +46,14 @@ var refusals = map[oauth.Kind]struct {
 	oauth.UnknownProduct:          {http.StatusBadRequest, "invalid_request"},
 	oauth.UnknownAccount:          {http.StatusBadRequest, "invalid_request"},
 
-	// No endpoint of this API comes to these.
+	// No endpoint of this API returns these.
 	oauth.UnknownProvider: {http.StatusBadRequest, "invalid_request"},
 	oauth.ProviderFailed:  {http.StatusServiceUnavailable, "temporarily_unavailable"},
 	oauth.Misconfigured:   {http.StatusServiceUnavailable, "server_error"},
 	oauth.SubjectToken:    {http.StatusBadRequest, "invalid_grant"},
 }
 
-// Refusal is the status and error code that an error of the core has in this API.
+// Refusal is the status and error code of an error of package oauth in this API.
 func Refusal(e *oauth.Error) (status int, code string) {
 	return refusals[e.Kind].status, refusals[e.Kind].code
 }
@@ -63,8 +63,8 @@ type errorBody struct {
 	Description string `json:"error_description"`
 }
 
-// logged writes what is our own fault to the log, once, with its cause, and what
-// of a request is not registered.
+// logged logs an internal error, once, with its cause, and audits unregistered values
+// of a request.
 func (a *API) logged(r *http.Request, e *oauth.Error) {
 	if e.Client != nil {
 		a.Server.AuditUnregistered(e, a.From(r))
@@ -74,11 +74,11 @@ func (a *API) logged(r *http.Request, e *oauth.Error) {
 	}
 }
 
-// refuse renders an error of the core as data.
+// refuse renders an error of package oauth as JSON.
 func (a *API) refuse(w http.ResponseWriter, r *http.Request, e *oauth.Error) {
 	a.logged(r, e)
 	refusal := refusals[e.Kind]
-	// A client that authenticates by HTTP is told by HTTP (RFC 6749 section 5.2).
+	// A client that uses HTTP authentication gets a challenge (RFC 6749 section 5.2).
 	if refusal.code == "invalid_client" && r.Header.Get("Authorization") != "" {
 		refusal.status = http.StatusUnauthorized
 		w.Header().Set("Www-Authenticate", `Basic realm="OAuth 2.0 client", charset="UTF-8"`)
@@ -87,13 +87,13 @@ func (a *API) refuse(w http.ResponseWriter, r *http.Request, e *oauth.Error) {
 	httpapi.WriteJSON(w, refusal.status, errorBody{refusal.code, e.Description})
 }
 
-// tell sends an error to the client that asked (RFC 6749 section 4.1.2.1).
+// tell sends an error to the redirect URI (RFC 6749 section 4.1.2.1).
 func (a *API) tell(w http.ResponseWriter, r *http.Request, authorization *oauth.Authorization, e *oauth.Error) {
 	a.logged(r, e)
 	a.send(w, authorization, page.OutcomeRefused, a.refusal(authorization, e))
 }
 
-// refusal is the answer that has an error.
+// refusal is the answer with an error.
 func (a *API) refusal(authorization *oauth.Authorization, e *oauth.Error) []page.Field {
 	return []page.Field{
 		{Name: "error", Value: refusals[e.Kind].code},
@@ -103,8 +103,8 @@ func (a *API) refusal(authorization *oauth.Authorization, e *oauth.Error) []page
 	}
 }
 
-// Deny tells the client that the user does not allow what it asks for. It answers the
-// form of the consent page, so it leads on by a page: see [page.Continue].
+// Deny tells the client that the user denied the request. It answers the form of the
+// consent page, so it uses a page with a link: see [page.Continue].
 func (a *API) Deny(w http.ResponseWriter, _ *http.Request, authorization *oauth.Authorization) {
 	answer := present(a.refusal(authorization, oauth.NotAllowed()))
 	if authorization.FormPost || authorization.CustomScheme() {
@@ -114,7 +114,7 @@ func (a *API) Deny(w http.ResponseWriter, _ *http.Request, authorization *oauth.
 	a.Pages.Continue(w, page.Continue{Title: page.OutcomeNotAllowed.Title(), App: authorization.Client.Name, URL: authorization.Answer(encode(answer...))})
 }
 
-// showRefusal renders an error of the core for people.
+// showRefusal renders an error of package oauth as a page.
 func (a *API) showRefusal(w http.ResponseWriter, r *http.Request, e *oauth.Error) {
 	a.showProblem(w, r, refusals[e.Kind].status, e)
 }
@@ -144,20 +144,20 @@ func (a *API) showProblem(w http.ResponseWriter, r *http.Request, status int, e 
 		m.Title, m.Next = "You cannot sign in to this application", "Ask the people who run this site."
 	default:
 	}
-	if m.Retry != nil && m.Retry.URL != "" { // a form, which is not sent again
+	if m.Retry != nil && m.Retry.URL != "" { // a form must not be sent again
 		httpapi.RetryAfter(w.Header(), m.RetryAfter)
 		m.Retry, m.RetryAfter, m.Next = nil, 0, "Wait a few seconds, then go back to the application and start again."
 	}
 	a.Pages.Message(w, status, m)
 }
 
-// again is a way to send the same request once more.
+// again is a link that sends the same request again.
 func again(r *http.Request) *page.Link {
 	return &page.Link{Text: "Try again", URL: r.URL.Path + "?" + r.URL.RawQuery}
 }
 
-// Unavailable answers for an API that cannot work yet, because of err. Of the
-// fields it needs Pages and Log alone.
+// Unavailable answers for an API that cannot work yet because of err. It uses only
+// the fields Pages and Log.
 func (a *API) Unavailable(w http.ResponseWriter, r *http.Request, err error) {
 	e := oauth.Unavailable(err)
 	e.RetryAfter = time.Second

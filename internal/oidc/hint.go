@@ -12,14 +12,14 @@ import (
 const (
 	hintParam = "id_token_hint"
 
-	// sealedHintParam is ours: a hint that came in the body of a form, sealed,
-	// since an ID token says who the user is, and addresses are logged.
+	// sealedHintParam is a parameter of our own: a hint that came in the body of a
+	// form, sealed. An ID token names the user, and URLs are logged.
 	sealedHintParam = "sealed_hint"
 
-	maxHint = 8 << 10 // bytes, so that it is no longer than a parameter may be, sealed
+	maxHint = 8 << 10 // bytes; sealed, it still fits in a parameter
 )
 
-// sealHints seals the hints of a form that becomes an address.
+// sealHints seals the hints of a form that becomes a URL.
 func (a *API) sealHints(r *http.Request, form url.Values) *oauth.Error {
 	hints := form[hintParam]
 	form.Del(hintParam)
@@ -39,7 +39,7 @@ func (a *API) sealHints(r *http.Request, form url.Values) *oauth.Error {
 	return nil
 }
 
-// unsealHint opens a sealed hint: "" where it is none of ours.
+// unsealHint opens a sealed hint. It returns "" if it cannot be opened.
 func (a *API) unsealHint(r *http.Request, sealed string) (string, *oauth.Error) {
 	hint, err := a.Server.Keys.Unseal(r.Context(), sealedHintParam, sealed)
 	if err != nil && !errors.Is(err, keys.ErrSealed) {

@@ -11,8 +11,8 @@ import (
 
 var introspectParams = []string{"token", "client_id", "client_secret"}
 
-// introspection is what a token says (RFC 7662 section 2.2); inactive is all
-// that is said of one that the caller has nothing to do with.
+// introspection is the answer for a token (RFC 7662 section 2.2). For a token of
+// others the answer is inactive.
 type introspection struct {
 	Active    bool     `json:"active"`
 	Scope     string   `json:"scope,omitempty"`
@@ -61,8 +61,8 @@ func (a *API) introspect(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// introspected is what a token says to a client: an access token that was issued
-// to it or has one of its audiences, or a refresh token of its own.
+// introspected is the answer to a client for an access token that was issued to it or
+// has one of its audiences, or for its own refresh token.
 func (a *API) introspected(r *http.Request, client *oauth.Client, token string) (introspection, *oauth.Error) {
 	v, refusal := a.Server.VerifyAccess(r.Context(), token)
 	if refusal != nil && refusal.Kind == oauth.InvalidToken {

@@ -9,8 +9,8 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
 )
 
-// keys answers GET /oauth2/jwks: the public keys that tokens of any client are
-// signed with (RFC 7517 section 5).
+// keys answers GET /oauth2/jwks with the public keys that sign the tokens of all
+// clients (RFC 7517 section 5).
 func (a *API) keys(w http.ResponseWriter, r *http.Request) {
 	if !allowedPublic(w, r) {
 		return

@@ -6,8 +6,8 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/httpapi"
 )
 
-// NotFound answers a path below /oauth2/ that nobody else answers. Of the fields
-// it needs Pages and the server's clients alone.
+// NotFound answers a path below /oauth2/ without an endpoint. It uses only Pages and
+// the server's clients.
 func (a *API) NotFound(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case a.scripts().Unknown(w, r):

@@ -1,7 +1,7 @@
-// Package oidc is the face that speaks standard OAuth 2.0 and OpenID Connect:
-// discovery, authorization, tokens, keys, introspection, user info, and
-// sign-out. One file an endpoint. It parses and renders; the decisions are
-// taken in package oauth.
+// Package oidc is the HTTP API package of OAuth 2.0 and OpenID Connect: discovery,
+// authorization, tokens, keys, introspection, userinfo and sign-out. Each endpoint
+// has one file. The package parses requests and renders answers; package oauth
+// decides.
 package oidc
 
 import (
@@ -21,27 +21,26 @@ import (
 type API struct {
 	Server *oauth.Server
 
-	// Cookie carries the SSO session.
+	// Cookie is the cookie of the SSO session.
 	Cookie session.Cookie
 
-	// HostedPage is where a browser signs in, given the query of the request
-	// that it comes back to.
+	// HostedPage returns the URL of the sign-in page, given the query of the request
+	// to come back to.
 	HostedPage func(rawQuery string) string
 
-	// ConsentPage is where a person is asked whether a client may have what it asks
-	// for, given the same.
+	// ConsentPage returns the URL of the consent page, given the same query.
 	ConsentPage func(rawQuery string) string
 
-	// SessionsPage is where a user ends sessions to free a seat, given the same.
+	// SessionsPage returns the URL of the page on which a user ends sessions to free a seat, given the same query.
 	SessionsPage func(rawQuery string) string
 
-	// SignOutPage asks the user whether to sign out. Its query may hold
-	// client_id, post_logout_redirect_uri and state.
+	// SignOutPage returns the URL of the page that asks whether to sign out. Its
+	// query may have client_id, post_logout_redirect_uri and state.
 	SignOutPage func(query url.Values) string
 
 	Pages *page.Pages
 
-	// From says where a request comes from, for the audit log.
+	// From returns the origin of a request, for the audit log.
 	From func(*http.Request) oauth.Origin
 
 	Log *zap.Logger
@@ -60,8 +59,7 @@ const (
 	endSessionPath    = "/oauth2/end_session"
 )
 
-// Endpoint returns what answers a path, or nil for a path that is not this
-// API's.
+// Endpoint returns the handler of a path, or nil for a path that is not of this API.
 func (a *API) Endpoint(path string) http.HandlerFunc {
 	switch path {
 	case configurationPath, metadataPath:
@@ -84,8 +82,8 @@ func (a *API) Endpoint(path string) http.HandlerFunc {
 	return nil
 }
 
-// allowed says whether an endpoint knows the method of a request, and answers
-// 405 where it does not.
+// allowed reports whether an endpoint accepts the method of a request. If not, it
+// answers 405.
 func allowed(w http.ResponseWriter, r *http.Request, methods ...string) bool {
 	if httpapi.AllowMethods(w, r, methods...) {
 		return true
@@ -94,15 +92,14 @@ func allowed(w http.ResponseWriter, r *http.Request, methods ...string) bool {
 	return false
 }
 
-// allowedPublic is allowed for a document that anybody may read. It answers
-// preflights.
+// allowedPublic is allowed for a public document. It answers preflights.
 func allowedPublic(w http.ResponseWriter, r *http.Request) bool {
 	methods := []string{http.MethodGet, http.MethodHead}
 	return !httpapi.PublicPreflight(w, r, methods...) && allowed(w, r, methods...)
 }
 
-// allowedScript is allowed for an endpoint that scripts on other origins call,
-// without cookies. It answers preflights.
+// allowedScript is allowed for an endpoint that scripts of other origins call without
+// cookies. It answers preflights.
 func (a *API) allowedScript(w http.ResponseWriter, r *http.Request, methods ...string) bool {
 	return !a.scripts().Preflight(w, r, methods...) && allowed(w, r, methods...)
 }

@@ -11,13 +11,13 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/page"
 )
 
-// params are the parameters of a query or form that an endpoint knows; others
-// are ignored (RFC 6749 section 3.1). An empty one counts as missing.
+// params are the parameters of a query or form that an endpoint knows. Others are
+// ignored (RFC 6749 section 3.1). An empty parameter counts as missing.
 type params map[string]string
 
-// parseParams reads the named parameters. None may be there twice (RFC 6749
-// section 3.1): another parser could take the other one. Where it refuses, it
-// says what was wrong first, and those that were right are there.
+// parseParams reads the named parameters. A repeated parameter is an error (RFC 6749
+// section 3.1), since another parser could use the other value. The error names the
+// first fault; the result has the correct parameters.
 func parseParams(raw string, names []string) (params, *oauth.Error) {
 	p := params{}
 	var first *oauth.Error
@@ -44,7 +44,7 @@ func parseParams(raw string, names []string) (params, *oauth.Error) {
 	return p, first
 }
 
-// encode makes a query, or a fragment, of fields. A space becomes %20, which every
+// encode encodes fields as a query or a fragment. A space becomes %20, which every
 // decoder reads as a space.
 func encode(fields ...page.Field) string {
 	var b strings.Builder
@@ -57,8 +57,8 @@ func encode(fields ...page.Field) string {
 	return b.String()
 }
 
-// form reads the named parameters of a body, and answers by itself where it
-// cannot.
+// form reads the named parameters of a body. If it cannot, it answers the request and
+// returns false.
 func (a *API) form(w http.ResponseWriter, r *http.Request, names []string) (params, bool) {
 	raw, status, refusal := httpapi.ReadForm(w, r)
 	if refusal != nil {
@@ -73,9 +73,9 @@ func (a *API) form(w http.ResponseWriter, r *http.Request, names []string) (para
 	return p, true
 }
 
-// navigated answers what browsers are led to by POST. Another site's form comes
-// without the session's cookie, which is SameSite=Lax; the GET that it is turned
-// into has it. True: the request is a GET, and is to be answered.
+// navigated turns a POST of a browser into a GET by a redirect. A form of another
+// site comes without the session cookie, which is SameSite=Lax; the GET has it. It
+// returns true if the request is a GET, which the caller answers.
 func (a *API) navigated(w http.ResponseWriter, r *http.Request) bool {
 	switch r.Method {
 	case http.MethodGet:
@@ -101,8 +101,7 @@ func (a *API) navigated(w http.ResponseWriter, r *http.Request) bool {
 		a.showProblem(w, r, http.StatusMethodNotAllowed, oauth.Invalid("The request used a method that is not allowed here."))
 		return false
 	}
-	// What is asked for an image or a script would reach nobody (Fetch Metadata,
-	// section 2.2).
+	// The answer to an image or a script would be lost (Fetch Metadata, section 2.2).
 	if r.Header.Get("Sec-Fetch-Mode") == "no-cors" {
 		a.showRefusal(w, r, oauth.Invalid("This address is for navigations, not for an image or another part of a page."))
 		return false

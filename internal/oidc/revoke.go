@@ -10,7 +10,7 @@ import (
 var revokeParams = []string{"token", "token_type_hint", "client_id", "client_secret"}
 
 // revoke answers POST /oauth2/revoke (RFC 7009): it ends the grant of a refresh or
-// access token. A token that is none of ours is as good as revoked.
+// access token. An unknown token is answered as if it were revoked.
 func (a *API) revoke(w http.ResponseWriter, r *http.Request) {
 	if !a.allowedScript(w, r, http.MethodPost) {
 		return

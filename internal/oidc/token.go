@@ -12,7 +12,7 @@ var tokenParams = []string{
 	"grant_type", "client_id", "client_secret", "code", "redirect_uri", "code_verifier", "refresh_token", "scope", "audience",
 }
 
-// tokenBody is the answer to every grant (RFC 6749 section 5.1).
+// tokenBody is the answer to every grant type (RFC 6749 section 5.1).
 type tokenBody struct {
 	AccessToken  string `json:"access_token"`
 	TokenType    string `json:"token_type"`
@@ -80,7 +80,7 @@ func (a *API) exchange(r *http.Request, client *oauth.Client, p params) (*oauth.
 	return nil, &oauth.Error{Kind: oauth.UnsupportedGrantType, Description: "grant_type should be authorization_code, refresh_token or client_credentials."}
 }
 
-// authenticate finds the client that a form is from.
+// authenticate authenticates the client of a form.
 func (a *API) authenticate(r *http.Request, p params) (*oauth.Client, *oauth.Error) {
 	return httpapi.Authenticate(r, a.Server, a.From(r), p["client_id"], p["client_secret"], oauth.ClientAuth)
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
 )
 
-// userInfoBody is what the scopes of a token let it say of its user (OpenID
+// userInfoBody has the claims of the user that the scopes of the token allow (OpenID
 // Connect Core section 5.3.2).
 type userInfoBody struct {
 	Subject string `json:"sub"`
@@ -42,9 +42,9 @@ func (a *API) userInfo(w http.ResponseWriter, r *http.Request) {
 	httpapi.WriteJSON(w, http.StatusOK, userInfoBody{v.User.Subject, oauth.NewUserClaims(v.User, v.Claims.Scopes)})
 }
 
-// bearer finds the access token of a request (RFC 6750 section 2): in the
-// header, or in the body of a form, never in the query. It answers by itself
-// where there is none.
+// bearer reads the access token of a request (RFC 6750 section 2) from the header or
+// from a form in the body, never from the query. Without one it answers the request
+// and returns false.
 func (a *API) bearer(w http.ResponseWriter, r *http.Request) (string, bool) {
 	header := r.Header.Values("Authorization")
 	token := httpapi.Bearer(r)
@@ -72,8 +72,8 @@ func (a *API) bearer(w http.ResponseWriter, r *http.Request) (string, bool) {
 	return "", false
 }
 
-// challenge refuses a request for want of a token (RFC 6750 section 3). It says
-// nothing of errors to who sent none.
+// challenge refuses a request without a valid token (RFC 6750 section 3). A request
+// without any token gets no error code.
 func challenge(w http.ResponseWriter, status int, code, description string) {
 	if code == "" {
 		w.Header().Set("Www-Authenticate", httpapi.BearerChallenge)

@@ -1,9 +1,9 @@
-// Package signedhttp is how the portal and an operator's own servers talk to each
-// other: JSON over HTTP, signed with a secret that both have.
+// Package signedhttp signs the JSON requests between the portal and an operator's own
+// servers with a shared secret.
 //
-// A request carries `X-Sso-Signature: t=<Unix seconds>,v1=<hex>`, where the hex
-// is HMAC-SHA256, by the secret, of the seconds, a dot and the body. Who gets it
-// compares, and refuses what is old.
+// A request has the header `X-Sso-Signature: t=<Unix seconds>,v1=<hex>`. The hex
+// value is the HMAC-SHA256, with the secret as key, of the seconds, a dot and the
+// body. The receiver compares it, and refuses an old request.
 package signedhttp
 
 import (
@@ -18,16 +18,16 @@ import (
 	"time"
 )
 
-// Header carries the signature.
+// Header is the name of the header with the signature.
 const Header = "X-Sso-Signature"
 
-// minSecret is the least, in bytes, that a secret has.
+// minSecret is the minimal length of a secret, in bytes.
 const minSecret = 16
 
-// A Secret signs, and cannot be printed.
+// A Secret signs and verifies. It prints as [redacted].
 type Secret struct{ key []byte }
 
-// NewSecret takes a secret of at least 16 characters.
+// NewSecret returns a Secret. It refuses one shorter than 16 characters.
 func NewSecret(secret string) (Secret, error) {
 	if len(secret) < minSecret {
 		return Secret{}, errors.New("the secret is shorter than 16 characters; make one with: openssl rand -base64 32")
@@ -35,12 +35,12 @@ func NewSecret(secret string) (Secret, error) {
 	return Secret{[]byte(secret)}, nil
 }
 
-// Format keeps the secret out of whatever prints it.
+// Format prints [redacted].
 func (Secret) Format(f fmt.State, _ rune) {
 	io.WriteString(f, "[redacted]") //nolint:errcheck // fmt has nowhere to report it
 }
 
-// Sign is the value of Header for a body that is sent at a time.
+// Sign returns the value of [Header] for a body and the time of sending.
 func (s Secret) Sign(body []byte, at time.Time) string {
 	t := strconv.FormatInt(at.Unix(), 10)
 	mac := hmac.New(sha256.New, s.key)
@@ -49,16 +49,15 @@ func (s Secret) Sign(body []byte, at time.Time) string {
 	return "t=" + t + ",v1=" + hex.EncodeToString(mac.Sum(nil))
 }
 
-// What Verify returns.
+// The errors of Verify.
 var (
 	ErrSignature = errors.New("the signature is not that of this body and secret")
 	ErrTime      = errors.New("the signature is too old, or from the future: see the clocks of both servers")
 )
 
-// Verify says what is wrong with the value of Header, at time now. The clocks of
-// both servers may be off, and the request may have taken, at most within. There
-// is one right value for a body and a time, so it also tells a request that was
-// seen before.
+// Verify checks the value of [Header] at time now. The difference of both clocks and
+// the time on the way may be at most within. A body and a time have exactly one valid
+// value, so the value also identifies a replayed request.
 func (s Secret) Verify(signature string, body []byte, now time.Time, within time.Duration) error {
 	t, _, _ := strings.Cut(strings.TrimPrefix(signature, "t="), ",")
 	seconds, err := strconv.ParseInt(t, 10, 64)

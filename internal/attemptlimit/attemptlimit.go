@@ -1,6 +1,6 @@
-// Package attemptlimit counts what may fail so often and no oftener: guesses at
-// passwords and secrets. What may be done so often and no oftener is counted as
-// if it had failed.
+// Package attemptlimit limits failed attempts, such as guesses at passwords and
+// secrets. It also limits how often something may be done at all: each time counts as
+// a failure.
 package attemptlimit
 
 import (
@@ -12,37 +12,37 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// MaxKeys bounds the memory that strangers can fill. The key used longest ago
-// goes first.
+// MaxKeys bounds the memory that unauthenticated clients can fill. When full, the
+// least recently used key is evicted.
 const MaxKeys = 100_000
 
-// Limiter are the failures of many keys. They outlive a reload, so that reloading
-// forgives nobody.
+// A Limiter counts the failures of many keys. Keep it over a reload, so that a reload
+// resets no count.
 type Limiter struct {
 	mu      sync.Mutex
 	buckets *simplelru.LRU[string, *bucket]
 }
 
-// A Limit is how many failures are allowed for what a key names. They come back
-// evenly: of 10 every 15 minutes, one more every 90 seconds.
+// A Limit is how many failures a key may have. It refills evenly: with 10 every 15
+// minutes, one more failure is allowed every 90 seconds.
 type Limit struct {
 	Key   string
 	N     int
 	Every time.Duration
 
-	// CountsOnly is for a limit that an attempt counts for and is not refused by.
+	// CountsOnly counts attempts, but refuses none.
 	CountsOnly bool
 }
 
-// A bucket holds the failures that are left. It is kept as long as some are
-// used up or an attempt is under way.
+// A bucket holds the failures that are still allowed. It is kept while it is not
+// full, or an attempt is running.
 type bucket struct {
 	key     string
 	limiter *rate.Limiter
-	trying  int // attempts under way, each of which may fail
+	trying  int // attempts that are running, and may fail
 }
 
-// New returns a count of nothing.
+// New returns an empty Limiter.
 func New() *Limiter {
 	buckets, err := simplelru.NewLRU[string, *bucket](MaxKeys, nil)
 	if err != nil {
@@ -51,10 +51,9 @@ func New() *Limiter {
 	return &Limiter{buckets: buckets}
 }
 
-// Begin takes part in several counts with one attempt. Either done is set, which
-// has to be told at time now whether the attempt failed, or wait says how long
-// no other may begin. The first limit that is reached keeps the attempt out of
-// the others, which it makes no buckets for.
+// Begin begins an attempt that counts for several limits. It returns either done,
+// which the caller must call with the outcome, or wait, the time until the next
+// attempt may begin. An attempt that one limit refuses counts for no other limit.
 func (c *Limiter) Begin(now time.Time, limits ...Limit) (done func(now time.Time, failed bool), wait time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -83,9 +82,8 @@ func (c *Limiter) Begin(now time.Time, limits ...Limit) (done func(now time.Time
 	}, 0
 }
 
-// Made counts an attempt whose outcome is known already. The wait is how long no
-// other may be made, and then this one does not count either: its outcome is to
-// be told to nobody.
+// Made counts an attempt whose outcome is known already. If wait is not zero, the
+// attempt is refused, and the caller must not reveal its outcome.
 func (c *Limiter) Made(now time.Time, l Limit, failed bool) (wait time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -100,27 +98,27 @@ func (c *Limiter) Made(now time.Time, l Limit, failed bool) (wait time.Duration)
 	return 0
 }
 
-// Len is for how many keys failures are remembered.
+// Len is the number of keys with failures.
 func (c *Limiter) Len() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.buckets.Len()
 }
 
-// settle forgets a bucket that is full, so that only failures, each of which
-// takes the work of a comparison, can push out those of others.
+// settle removes a full bucket. So only failures, each of which costs a comparison,
+// can evict the failures of other keys.
 func (c *Limiter) settle(now time.Time, b *bucket) {
 	kept, there := c.buckets.Peek(b.key)
 	full := b.trying == 0 && b.limiter.TokensAt(now) >= float64(b.limiter.Burst())
 	switch {
 	case full && kept == b:
 		c.buckets.Remove(b.key)
-	case !full && !there: // pushed out meanwhile
+	case !full && !there: // evicted meanwhile
 		c.buckets.Add(b.key, b)
 	}
 }
 
-// bucket returns the bucket of a limit, or a full one, which is not kept yet.
+// bucket returns the bucket of a limit, or a new full one, which is not stored yet.
 func (c *Limiter) bucket(now time.Time, l Limit) *bucket {
 	refill := rate.Every(l.Every / time.Duration(l.N))
 	if b, ok := c.buckets.Get(l.Key); ok {
@@ -133,16 +131,16 @@ func (c *Limiter) bucket(now time.Time, l Limit) *bucket {
 	return &bucket{key: l.Key, limiter: rate.NewLimiter(refill, l.N)}
 }
 
-// wait is how long it takes until one more attempt may fail.
+// wait is the time until one more failure is allowed.
 func (b *bucket) wait(now time.Time) time.Duration {
 	missing := float64(b.trying+1) - b.limiter.TokensAt(now)
-	if missing < 1e-6 { // of a failure: they come back in fractions
+	if missing < 1e-6 { // of a failure, since buckets refill in fractions
 		return 0
 	}
 	return max(time.Duration(missing/float64(b.limiter.Limit())*float64(time.Second)), 1)
 }
 
-// Network is what one host can change its address within: an IPv6 /64.
+// Network is the network within which one host can choose its address: an IPv6 /64, or the IPv4 address itself.
 func Network(address string) string {
 	ip, err := netip.ParseAddr(address)
 	if err != nil {

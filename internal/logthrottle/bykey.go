@@ -5,30 +5,30 @@ import (
 	"time"
 )
 
-// A ByKey lets through a few lines a minute of each kind, and counts the others. The
-// minute is the same for all kinds, and begins with the first line in it.
+// A ByKey allows a few log lines a minute for each key, and counts the others. The
+// minute is the same for all keys, and begins with its first line.
 type ByKey[K comparable] struct {
-	// Most is how many lines of a kind a minute has.
+	// Most is the number of lines a minute for each key.
 	Most int
 
-	// LeftOut is told at the end of a minute how many more of a kind there were.
+	// LeftOut is called at the end of a minute with the number of suppressed lines of a key.
 	LeftOut func(kind K, lines int)
 
 	mu    sync.Mutex
 	begun time.Time
 	kinds map[K]int
-	end   *time.Timer // which flushes; nil: nothing was left out
+	end   *time.Timer // calls Flush; nil: no line was suppressed
 }
 
-// maxKinds bounds the memory of a Few. Kinds beyond it are not counted, since
-// callers make kinds of what is configured, and of what somebody was given.
+// maxKinds bounds the memory of a ByKey. Further keys are not limited: callers use
+// only configured or issued values as keys.
 const maxKinds = 1 << 14
 
-// Due counts one occasion, and says whether it gets a line.
+// Due counts one occurrence, and reports whether it gets a line.
 func (f *ByKey[K]) Due(kind K) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	now := time.Now() // and no clock of the caller's: Flush has to come by itself
+	now := time.Now() // not the caller's clock, since a timer calls Flush
 	if now.Sub(f.begun) >= time.Minute {
 		f.flush()
 		f.begun = now
@@ -50,7 +50,7 @@ func (f *ByKey[K]) Due(kind K) bool {
 	return false
 }
 
-// Flush ends the minute: what was left out is told now.
+// Flush ends the minute, and reports suppressed lines at once.
 func (f *ByKey[K]) Flush() {
 	f.mu.Lock()
 	defer f.mu.Unlock()

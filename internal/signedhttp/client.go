@@ -14,10 +14,10 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
 )
 
-// maxAnswer bounds, in bytes, what is read of an answer.
+// maxAnswer bounds, in bytes, the part of an answer that is read.
 const maxAnswer = 64 << 10
 
-// A Client is one of the operator's own, which gets signed requests.
+// A Client sends signed requests to one of the operator's own servers. It is safe for concurrent use.
 type Client struct {
 	url    string
 	secret Secret
@@ -25,7 +25,7 @@ type Client struct {
 	client *http.Client
 }
 
-// NewClient posts to a URL, and waits for an answer as long as the timeout.
+// NewClient returns a client that posts to a URL, and waits for an answer until the timeout.
 func NewClient(rawURL, secret string, timeout time.Duration, now func() time.Time) (*Client, error) {
 	if err := CheckURL(rawURL); err != nil {
 		return nil, err
@@ -40,7 +40,7 @@ func NewClient(rawURL, secret string, timeout time.Duration, now func() time.Tim
 	}}, nil
 }
 
-// CheckURL says what is wrong with the URL of a server.
+// CheckURL checks the URL of a server.
 func CheckURL(raw string) error {
 	u, err := url.Parse(raw)
 	if err != nil || u.Hostname() == "" || u.User != nil || u.Fragment != "" {
@@ -52,14 +52,13 @@ func CheckURL(raw string) error {
 	return nil
 }
 
-// Format keeps the secret out of whatever prints it.
+// Format prints [redacted].
 func (*Client) Format(f fmt.State, _ rune) {
 	io.WriteString(f, "[redacted]") //nolint:errcheck // fmt has nowhere to report it
 }
 
-// Post sends v as JSON, and returns the status and the first 64 KiB of the
-// answer. No redirect is followed. No error holds the URL, whose query may be a
-// secret.
+// Post sends v as JSON, and returns the status and the first 64 KiB of the answer. It
+// follows no redirect. Its errors never contain the URL, whose query may be a secret.
 func (s *Client) Post(ctx context.Context, v any) (status int, answer []byte, err error) {
 	body, err := json.Marshal(v)
 	if err != nil {
