@@ -2,22 +2,21 @@ package storage
 
 import "context"
 
-// An Identified store tells one history of its values from another. Redis
-// replicates asynchronously: a replica that becomes the master goes on from the
-// writes that it had, so what was acknowledged last may be gone. Then its
-// identity is another one. It may change for less, and is never taken up again
-// by a store that went on without what it had acknowledged under it.
+// An Identified store has an identity that changes when the store may have lost
+// acknowledged writes. Redis replicates asynchronously: a replica that becomes the
+// master may not have the last writes of the old master, and its identity differs.
+// The identity may also change for other reasons. A store that lost writes never
+// returns to the identity under which it acknowledged them.
 type Identified interface {
-	// Identity names the history that the value under key is part of, as known
-	// from before: the store may have another one for a moment already. It costs
-	// no I/O. "" means that it is not known.
+	// Identity is the last known identity of the server with this key. The store may
+	// have another one already. It does no I/O. "" means unknown.
 	Identity(key string) string
 
-	// AskIdentity asks the store for it. "" means that the store does not tell.
+	// AskIdentity asks the store for its identity. "" means that the store does not tell it.
 	AskIdentity(ctx context.Context, key string) (string, error)
 }
 
-// Identity is that of a store, "" where it has none.
+// Identity is the identity of a store; "" if it has none.
 func Identity(s Store, key string) string {
 	if i, ok := s.(Identified); ok {
 		return i.Identity(key)
@@ -25,7 +24,7 @@ func Identity(s Store, key string) string {
 	return ""
 }
 
-// AskIdentity asks a store for its identity, "" where it has none.
+// AskIdentity asks a store for its identity. It returns "" if the store has none.
 func AskIdentity(ctx context.Context, s Store, key string) (string, error) {
 	if i, ok := s.(Identified); ok {
 		return i.AskIdentity(ctx, key)

@@ -14,8 +14,8 @@ const (
 	MaxValueSize = 1 << 20
 )
 
-// CheckKey returns an error if no store would take key. Engines call it first
-// in every method, so that all of them refuse the same keys.
+// CheckKey returns an error for a key of a wrong size. Engines call it first in every
+// method, so that all engines refuse the same keys.
 func CheckKey(key string) error {
 	if key == "" {
 		return errors.New("storage: empty key")
@@ -26,8 +26,8 @@ func CheckKey(key string) error {
 	return nil
 }
 
-// CheckWrite returns an error if no store would keep value under key for
-// lifetime.
+// CheckWrite returns an error for a key or value of a wrong size, or a lifetime that
+// is not positive.
 func CheckWrite(key string, value []byte, lifetime time.Duration) error {
 	if err := CheckKey(key); err != nil {
 		return err

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// A Timekeeper is a store that can tell the time of its server: always the same
-// one, of several. It is asked seldom, and never for a request.
+// A Timekeeper is a store that knows the time of its server. With several servers it
+// always asks the same one. It is asked rarely, and never during a request.
 type Timekeeper interface {
 	Time(context.Context) (time.Time, error)
 }

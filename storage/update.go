@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// updateTries bounds the attempts of [Update]. One that fails has seen another
-// change succeed, so only as many can be needed as come at once.
+// updateTries bounds the attempts of [Update]. An attempt fails only if another
+// change succeeded, so the number of attempts needed is the number of concurrent
+// changes.
 const updateTries = 1000
 
-// Update changes a value by compare-and-swap: change is given what is stored,
-// which is nil where there is nothing, and returns what is to be, or false to
-// leave it. It is called again where somebody else was faster. A value that has
-// become empty goes.
+// Update changes a value by compare-and-swap. change gets the stored value, nil if
+// there is none, and returns the new value, or false to change nothing. If another
+// change was faster, change is called again. An empty new value removes the key.
 func Update(
 	ctx context.Context, s Store, key string, lifetime time.Duration, change func(stored []byte) (next []byte, changed bool, err error),
 ) error {
@@ -32,7 +32,7 @@ func Update(
 		}
 		keep := lifetime
 		if len(next) == 0 {
-			keep = time.Millisecond // it is never taken: somebody may just have added to it
+			keep = time.Millisecond // not removed by Take: another change may just have added to it
 		}
 		swapped, err := s.CompareAndSwap(ctx, key, stored, next, keep)
 		if err != nil {

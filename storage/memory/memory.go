@@ -1,6 +1,10 @@
-// Package memory keeps values in this process. A restart forgets them, and
-// when the store is full of live values the one not used for longest makes room.
-// Pinned values make no room, and take none of the others.
+// Package memory is the storage engine that keeps values in this process.
+//
+// # Limits
+//
+// A restart forgets all values. When the store is full of live values, the least
+// recently used value is evicted. Pinned values are never evicted; they have a limit of
+// their own.
 package memory
 
 import (
@@ -20,31 +24,30 @@ import (
 const (
 	defaultCapacity = 1_000_000
 
-	// More shards than cores, so that they seldom wait for each other; but
-	// none so small that chance fills one long before the store is full.
+	// There are more shards than cores, so that cores rarely wait for each other. A
+	// shard is not so small that it fills long before the store is full.
 	maxShards    = 64
 	minShardSize = 1024
 )
 
 // Options of a [Store]. The zero value is ready to use.
 type Options struct {
-	// Capacity is how many values are kept, and how many pinned ones beside
-	// them. Default: 1 000 000. Above some thousands it is spread over shards,
-	// so a store may begin to drop values, and to refuse pinned ones, a few
-	// percent before it is full.
+	// Capacity is the number of values, and also the number of pinned values beside
+	// them. Default: 1 000 000. A large capacity is divided among shards, so a store
+	// may evict values, and refuse pinned ones, a few percent before it is full.
 	Capacity int
 
-	// Seekable are prefixes of keys, and for each how many bytes behind it. By as many
-	// of them Scan finds such keys without reading everything: they have to differ
-	// as if they were random. Default: there are none.
+	// Seekable maps prefixes of keys to a number of bytes. Scan finds keys without
+	// reading the whole store if it is given the prefix and at least that many bytes
+	// more, which must be like random bytes. Default: none.
 	Seekable map[string]int
 
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
 }
 
-// A Store is a sharded LRU. It starts no goroutine: expired values go when they
-// are next asked for, and as others are written.
+// A Store is a sharded LRU. It starts no goroutine: it removes expired values when
+// they are read, and while other values are written.
 type Store struct {
 	now    func() time.Time
 	seed   maphash.Seed
@@ -53,11 +56,11 @@ type Store struct {
 	feed   storagefeed.Feed
 	closed atomic.Bool
 
-	identity string // one a process
+	identity string // a new one for each Store
 }
 
-// seekable is one of Options.Seekable: such keys are in the shard that their first
-// length bytes say.
+// seekable is an entry of Options.Seekable. The first length bytes of such keys
+// choose the shard.
 type seekable struct {
 	prefix string
 	length int
@@ -179,8 +182,8 @@ func (s *Store) CompareAndSwap(ctx context.Context, key string, old, next []byte
 	return swap, nil
 }
 
-// Scan implements [storage.Store]. It copies one shard at a time and calls fn
-// without a lock, so fn may use the store.
+// Scan implements [storage.Store]. It copies one shard at a time and calls fn without
+// a lock, so fn may use the store.
 func (s *Store) Scan(ctx context.Context, prefix string, fn func(key string, value []byte) error) error {
 	shards := s.shards
 	if s.Seeks(prefix) {
@@ -207,7 +210,7 @@ func (s *Store) Seeks(prefix string) bool {
 	return ok
 }
 
-// seekLength is how much of a key, or of its beginning, says which shard it is in.
+// seekLength is the number of bytes of a key that choose its shard.
 func (s *Store) seekLength(key string) (length int, ok bool) {
 	for _, seek := range s.seek {
 		if len(key) >= seek.length && strings.HasPrefix(key, seek.prefix) {
@@ -226,7 +229,7 @@ func (s *Store) Identity(string) string { return s.identity }
 // AskIdentity implements [storage.Identified].
 func (s *Store) AskIdentity(context.Context, string) (string, error) { return s.identity, nil }
 
-// Close implements [storage.Store]. The values are dropped.
+// Close implements [storage.Store]. It drops all values.
 func (s *Store) Close() error {
 	if s.closed.Swap(true) {
 		return nil
@@ -238,7 +241,7 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// Status says how full the store is.
+// Status returns the number of values.
 func (s *Store) Status(context.Context) storage.Status {
 	full := &storage.MemoryStatus{}
 	for i := range s.shards {
@@ -268,7 +271,7 @@ func (s *Store) shardOf(key string) int {
 	return int(maphash.String(s.seed, key[:length]) & uint64(len(s.shards)-1))
 }
 
-// changed tells the watchers of key, and of the value that made room for it.
+// changed notifies the watchers of key, and of the key that was evicted for it.
 func (s *Store) changed(key, evicted string) {
 	if evicted != "" {
 		s.feed.Send(storage.Change{Key: evicted})
@@ -276,7 +279,7 @@ func (s *Store) changed(key, evicted string) {
 	s.feed.Send(storage.Change{Key: key})
 }
 
-// clone never returns nil: an empty value is a value.
+// clone never returns nil, since an empty value is a value.
 func clone(value []byte) []byte { return append([]byte{}, value...) }
 
 var (

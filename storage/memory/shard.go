@@ -9,14 +9,14 @@ import (
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 )
 
-// A shard is an LRU that also knows which of its values expires first. What has
-// expired makes room before what is still live. Pinned values stand beside it.
+// A shard is an LRU that also knows which of its values expires first. Expired values
+// are removed before live ones are evicted. Pinned values are kept beside the LRU.
 type shard struct {
 	mu       sync.Mutex
-	size     int // of the LRU, and of what is pinned
+	size     int // capacity of the LRU, and of the pinned values
 	lru      *simplelru.LRU[string, *entry]
 	pinned   map[string]*entry
-	byExpiry byExpiry // of both
+	byExpiry byExpiry // of both kinds
 }
 
 type entry struct {
@@ -36,7 +36,7 @@ func (sh *shard) init(size int) {
 	sh.size, sh.lru, sh.pinned = size, lru, make(map[string]*entry)
 }
 
-// find returns what is under key, expired or not. It is a use.
+// find returns the value under key, even an expired one, and marks it as used.
 func (sh *shard) find(key string) (*entry, bool) {
 	e, ok := sh.lru.Get(key)
 	if !ok {
@@ -45,7 +45,7 @@ func (sh *shard) find(key string) (*entry, bool) {
 	return e, ok
 }
 
-// live returns the value under key, which stays the store's.
+// live returns the value under key. The slice belongs to the store.
 func (sh *shard) live(key string, now time.Time) ([]byte, bool) {
 	e, ok := sh.find(key)
 	if !ok {
@@ -58,8 +58,8 @@ func (sh *shard) live(key string, now time.Time) ([]byte, bool) {
 	return e.value, true
 }
 
-// add stores a copy of value and returns the key that had to go, if any. The
-// LRU would evict by itself, but not say which key.
+// add stores a copy of value and returns the evicted key, if any. The LRU would evict
+// by itself, but does not tell which key.
 func (sh *shard) add(key string, value []byte, now, expires time.Time) (evicted string) {
 	sh.expire(now)
 	if e, ok := sh.find(key); ok {
@@ -78,8 +78,7 @@ func (sh *shard) add(key string, value []byte, now, expires time.Time) (evicted 
 	return evicted
 }
 
-// pin is add for a value that stands beside the LRU. It says whether there is
-// room.
+// pin is add for a pinned value. It returns false if there is no room.
 func (sh *shard) pin(key string, value []byte, now, expires time.Time) bool {
 	sh.expire(now)
 	e, ok := sh.pinned[key]
@@ -102,8 +101,8 @@ func (sh *shard) pin(key string, value []byte, now, expires time.Time) bool {
 	return true
 }
 
-// expire removes what has expired: two for each that comes, so that it goes
-// faster than it came, and no write waits for many.
+// expire removes up to two expired values. Each write calls it, so values are removed
+// faster than they come, and no write waits for many removals.
 func (sh *shard) expire(now time.Time) {
 	for range 2 {
 		if len(sh.byExpiry) > 0 && sh.byExpiry[0].expired(now) {
@@ -152,7 +151,7 @@ func (sh *shard) matching(prefix string, now time.Time) map[string][]byte {
 	return found
 }
 
-// byExpiry is a heap, as container/heap has it.
+// byExpiry implements container/heap.Interface.
 type byExpiry []*entry
 
 func (h byExpiry) Len() int           { return len(h) }

@@ -8,7 +8,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
-// Bench measures one engine, from as many goroutines as there are cores.
+// Bench benchmarks an engine with as many goroutines as there are cores.
 func Bench(b *testing.B, s storage.Store) {
 	value := bytes.Repeat([]byte("v"), 250)
 	keys := make([]string, 1000)

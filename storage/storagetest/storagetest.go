@@ -1,5 +1,5 @@
-// Package storagetest holds every storage engine to the contract of
-// [storage.Store]. An engine's own tests call [Run].
+// Package storagetest is the conformance suite of [storage.Store]. The tests of an
+// engine call [Run].
 package storagetest
 
 import (
@@ -9,29 +9,29 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
-// Opened is a store under test, and what the suite must know to drive it.
+// Opened is a store under test, and what the suite must know about it.
 type Opened struct {
-	// Store is empty. The suite closes it where closing is what is tested;
-	// the engine's test closes it otherwise.
+	// Store is empty. The suite closes it only to test Close; otherwise the engine's
+	// test closes it.
 	Store storage.Store
 
-	// Pass lets lifetimes run: it moves a fake clock, or waits.
+	// Pass lets time pass: it moves a fake clock, or waits.
 	Pass func(time.Duration)
 
-	// Unit is a lifetime that Pass can let run in reasonable time, and below
-	// which nothing expires by accident while a test works.
+	// Unit is a lifetime that is short enough for Pass, and long enough that no value
+	// expires by accident during a test.
 	Unit time.Duration
 
-	// Crowd is how many values written make the engine forget others; 0: none
-	// do. It has room for as many pinned ones.
+	// Crowd is the number of written values after which the engine evicts others; it
+	// must have room for as many pinned values. 0: the engine never evicts.
 	Crowd int
 
-	// Second, where not nil, opens another handle on the same values, as
-	// another node would.
+	// Second, if not nil, opens another handle on the same values, as another node
+	// would.
 	Second func(t *testing.T) storage.Store
 }
 
-// Run runs the suite. open is called once a test and returns an empty store.
+// Run runs the suite. It calls open once a test; open returns an empty store.
 func Run(t *testing.T, open func(t *testing.T) Opened) {
 	tests := []struct {
 		name string

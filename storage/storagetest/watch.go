@@ -9,8 +9,8 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
-// patience is how long the suite waits for what must come. Nothing is
-// measured by it: a test that runs into it fails.
+// patience is how long the suite waits for an event that must come. It measures
+// nothing: a test that exceeds it fails.
 const patience = 15 * time.Second
 
 // A log collects changes.
