@@ -34,14 +34,9 @@ func (a *API) introspect(w http.ResponseWriter, r *http.Request) {
 	if !allowed(w, r, http.MethodPost) {
 		return
 	}
-	p, ok := a.form(w, r, introspectParams)
-	if !ok {
-		return
-	}
-	client, refusal := a.authenticate(r, p)
+	client, p, ok := a.clientForm(w, r, introspectParams)
 	switch {
-	case refusal != nil:
-		a.refuse(w, r, refusal)
+	case !ok:
 		return
 	case client.Public:
 		a.refuse(w, r, &oauth.Error{Kind: oauth.ClientAuth, Description: "A public client cannot prove who it is."})

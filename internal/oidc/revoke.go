@@ -15,18 +15,15 @@ func (a *API) revoke(w http.ResponseWriter, r *http.Request) {
 	if !a.allowedScript(w, r, http.MethodPost) {
 		return
 	}
-	p, ok := a.form(w, r, revokeParams)
-	if !ok {
+	client, p, ok := a.clientForm(w, r, revokeParams)
+	switch {
+	case !ok:
+		return
+	case p["token"] == "":
+		a.refuse(w, r, oauth.MissingParam("token"))
 		return
 	}
-	client, refusal := a.authenticate(r, p)
-	if refusal == nil && p["token"] == "" {
-		refusal = oauth.MissingParam("token")
-	}
-	if refusal == nil {
-		refusal = a.Server.Revoke(r.Context(), client, p["token"], a.From(r))
-	}
-	if refusal != nil {
+	if refusal := a.Server.Revoke(r.Context(), client, p["token"], a.From(r)); refusal != nil {
 		a.refuse(w, r, refusal)
 		return
 	}

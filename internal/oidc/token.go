@@ -27,13 +27,8 @@ func (a *API) token(w http.ResponseWriter, r *http.Request) {
 	if !a.allowedScript(w, r, http.MethodPost) {
 		return
 	}
-	p, ok := a.form(w, r, tokenParams)
+	client, p, ok := a.clientForm(w, r, tokenParams)
 	if !ok {
-		return
-	}
-	client, refusal := a.authenticate(r, p)
-	if refusal != nil {
-		a.refuse(w, r, refusal)
 		return
 	}
 	tokens, refusal := a.exchange(r, client, p)
@@ -80,7 +75,17 @@ func (a *API) exchange(r *http.Request, client *oauth.Client, p params) (*oauth.
 	return nil, &oauth.Error{Kind: oauth.UnsupportedGrantType, Description: "grant_type should be authorization_code, refresh_token or client_credentials."}
 }
 
-// authenticate authenticates the client of a form.
-func (a *API) authenticate(r *http.Request, p params) (*oauth.Client, *oauth.Error) {
-	return httpapi.Authenticate(r, a.Server, a.From(r), p["client_id"], p["client_secret"], oauth.ClientAuth)
+// clientForm reads a form, and authenticates its client. If it cannot, it answers the
+// request and returns false.
+func (a *API) clientForm(w http.ResponseWriter, r *http.Request, names []string) (*oauth.Client, params, bool) {
+	p, ok := a.form(w, r, names)
+	if !ok {
+		return nil, nil, false
+	}
+	client, refusal := httpapi.Authenticate(r, a.Server, a.From(r), p["client_id"], p["client_secret"], oauth.ClientAuth)
+	if refusal != nil {
+		a.refuse(w, r, refusal)
+		return nil, nil, false
+	}
+	return client, p, true
 }
