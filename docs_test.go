@@ -184,3 +184,42 @@ func TestEveryLinkOfTheDocumentationLeadsSomewhere(t *testing.T) {
 		t.Errorf("only %d links were found", checked)
 	}
 }
+
+// What troubleshooting.md quotes is what the code says.
+func TestEveryMessageOfTroubleshootingIsSaid(t *testing.T) {
+	page, err := os.ReadFile("docs/troubleshooting.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var code strings.Builder
+	for _, pattern := range []string{"*/*.go", "*/*/*.go", "*/*/*/*.go"} {
+		paths, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range paths {
+			if strings.HasSuffix(path, "_test.go") {
+				continue
+			}
+			text, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			code.Write(text)
+		}
+	}
+	_, table, _ := strings.Cut(string(page), "| message |")
+	table, _, _ = strings.Cut(table, "\n\n")
+	messages := regexp.MustCompile("(?m)^\\| (`.*?`) \\|").FindAllStringSubmatch(table, -1)
+	if len(messages) < 10 {
+		t.Fatalf("only %d messages were found", len(messages))
+	}
+	changing := regexp.MustCompile("`, `|[`…]|\\{env\\.X\\}|\"google\"")
+	for _, m := range messages {
+		for _, part := range changing.Split(m[1], -1) {
+			if part = strings.Trim(part, " ;,"); part != "" && !strings.Contains(code.String(), part) {
+				t.Errorf("docs/troubleshooting.md quotes %s, but nothing says %q", m[1], part)
+			}
+		}
+	}
+}
