@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -76,7 +77,7 @@ func (e example) whole() string {
 		return e.text
 	case strings.HasPrefix(e.text, "{\n"):
 		return strings.TrimSuffix(strings.TrimSpace(e.text), "}") + strings.TrimPrefix(option(""), "{\n") + examplePortal
-	case word == "storage" || word == "signin" || word == "license" || word == "client":
+	case slices.Contains([]string{"storage", "session", "codes", "signin", "client", "brand", "license"}, word):
 		return option(e.text) + examplePortal
 	case strings.Contains(strings.Split(e.text, "\n")[0], "."): // a site
 		return option("") + examplePortal + e.text
@@ -114,5 +115,111 @@ func TestEveryExampleOfTheDocumentationIsTaken(t *testing.T) {
 				t.Errorf("%v\n%s", err, text)
 			}
 		})
+	}
+}
+
+var (
+	anyFence = regexp.MustCompile("(?ms)^[ \t]*```.*?^[ \t]*```$")
+	heading  = regexp.MustCompile(`(?m)^#+ (.*)$`)
+	anchor   = regexp.MustCompile(`<a id="([^"]+)">`)
+	link     = regexp.MustCompile(`\]\(([^()\s]+)\)|(?:src|srcset)="([^"]+)"`)
+	noSlug   = regexp.MustCompile(`[^\p{L}\p{N} _-]`)
+)
+
+// readPages are all pages by path, without what is fenced in them.
+func readPages(t *testing.T) map[string]string {
+	t.Helper()
+	pages := map[string]string{}
+	for _, pattern := range []string{"*.md", "docs/*.md", "bench/*.md"} {
+		paths, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range paths {
+			text, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			pages[path] = anyFence.ReplaceAllString(string(text), "")
+		}
+	}
+	return pages
+}
+
+// anchorsOf are the fragments that a page has, as GitHub makes them of headings.
+func anchorsOf(page string) []string {
+	var list []string
+	for _, m := range heading.FindAllStringSubmatch(page, -1) {
+		slug := noSlug.ReplaceAllString(strings.ToLower(m[1]), "")
+		list = append(list, strings.ReplaceAll(slug, " ", "-"))
+	}
+	for _, m := range anchor.FindAllStringSubmatch(page, -1) {
+		list = append(list, m[1])
+	}
+	return list
+}
+
+func TestEveryLinkOfTheDocumentationLeadsSomewhere(t *testing.T) {
+	pages, checked := readPages(t), 0
+	for path, page := range pages {
+		for _, m := range link.FindAllStringSubmatch(page, -1) {
+			target := m[1] + m[2]
+			if strings.Contains(target, "://") {
+				continue
+			}
+			checked++
+			file, fragment, _ := strings.Cut(target, "#")
+			to := path
+			if file != "" {
+				to = filepath.Join(filepath.Dir(path), file)
+			}
+			if _, err := os.Stat(to); err != nil {
+				t.Errorf("%s links to %s: there is no such file", path, target)
+			} else if fragment != "" && !slices.Contains(anchorsOf(pages[to]), fragment) {
+				t.Errorf("%s links to %s: %s has no such heading", path, target, to)
+			}
+		}
+	}
+	if checked < 100 {
+		t.Errorf("only %d links were found", checked)
+	}
+}
+
+// What troubleshooting.md quotes is what the code says.
+func TestEveryMessageOfTroubleshootingIsSaid(t *testing.T) {
+	page, err := os.ReadFile("docs/troubleshooting.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var code strings.Builder
+	for _, pattern := range []string{"*/*.go", "*/*/*.go", "*/*/*/*.go"} {
+		paths, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range paths {
+			if strings.HasSuffix(path, "_test.go") {
+				continue
+			}
+			text, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			code.Write(text)
+		}
+	}
+	_, table, _ := strings.Cut(string(page), "| message |")
+	table, _, _ = strings.Cut(table, "\n\n")
+	messages := regexp.MustCompile("(?m)^\\| (`.*?`) \\|").FindAllStringSubmatch(table, -1)
+	if len(messages) < 10 {
+		t.Fatalf("only %d messages were found", len(messages))
+	}
+	changing := regexp.MustCompile("`, `|[`…]|\\{env\\.X\\}|\"google\"")
+	for _, m := range messages {
+		for _, part := range changing.Split(m[1], -1) {
+			if part = strings.Trim(part, " ;,"); part != "" && !strings.Contains(code.String(), part) {
+				t.Errorf("docs/troubleshooting.md quotes %s, but nothing says %q", m[1], part)
+			}
+		}
 	}
 }
