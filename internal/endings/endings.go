@@ -126,9 +126,25 @@ func New(store storage.Store, o Options) *Store {
 	return s
 }
 
+// Watch tells of a removal as soon as another node announces it, and not only when it
+// is done: Get already knows of it then. So the requests of a session end one round
+// trip of the other node sooner.
+func (s *Store) Watch(fn func(storage.Change)) (stop func()) {
+	return s.Store.Watch(func(c storage.Change) {
+		fn(c)
+		if key, announced := strings.CutPrefix(c.Key, Announced); announced && begins(key, s.options.Removed) {
+			fn(storage.Change{Key: key})
+		}
+	})
+}
+
 // Get returns no value whose removal is known, and marks that the store has
-// forgotten.
+// forgotten. For a key whose removal is known it asks the store only if it could not
+// remove it.
 func (s *Store) Get(ctx context.Context, key string) ([]byte, bool, error) {
+	if e, known := s.ended(key); known && e.mark == nil && !e.unstored {
+		return nil, false, nil
+	}
 	value, ok, err := s.Store.Get(ctx, key)
 	if err != nil {
 		return nil, false, err
