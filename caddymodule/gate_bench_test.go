@@ -51,7 +51,7 @@ func benchGate(b *testing.B) (*Gate, *http.Cookie) {
 	if err := g.Provision(caddy.ActiveContext()); err != nil {
 		b.Fatal(err)
 	}
-	c, err := g.app.core()
+	c, err := g.app.runtime()
 	if err != nil {
 		b.Fatal(err)
 	}
