@@ -12,8 +12,8 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
-// listRecord is the stored list of a user's sessions of format 2: for each its key,
-// and when it began in six bytes.
+// listRecord is the stored list of a user's sessions in format 2. Each entry has the
+// key, and the begin time in six bytes.
 type listRecord struct {
 	Version  int    `cbor:"0,keyasint,omitempty"` // 0: the first
 	Sessions []byte `cbor:"1,keyasint"`
@@ -24,10 +24,9 @@ const (
 	shortListed = shortKey + 6
 )
 
-// parseListing reads the list of one format. The one of format 1 is bare entries,
-// each with when the session began in eight bytes. Of a damaged one nothing is left:
-// a session that is used comes on the list again. The only error is a
-// [records.ErrVersion].
+// parseListing parses the list of one format. A list of format 1 consists of entries
+// only, each with the begin time in eight bytes. A damaged list is read as empty: a
+// session that is used is added again. The only error is a [records.ErrVersion].
 func parseListing(short bool, stored []byte) (listing, error) {
 	size, keySize := longListed, len(Key{})
 	if short && len(stored) > 0 {
@@ -48,8 +47,7 @@ func parseListing(short bool, stored []byte) (listing, error) {
 	return l, nil
 }
 
-// encode writes the list of one format in the place of what is stored. An empty one
-// is nothing.
+// encode encodes the list of one format, which replaces stored. An empty list is nil.
 func (l listing) encode(short bool, stored []byte) ([]byte, error) {
 	if len(l) == 0 {
 		return []byte{}, nil
@@ -75,7 +73,7 @@ func (l listing) encode(short bool, stored []byte) ([]byte, error) {
 	return records.Encode(records.CBOR, r, stored)
 }
 
-// merged are both lists in the order in which the sessions began.
+// merged returns the entries of both lists, ordered by begin time.
 func merged(a, b listing) listing {
 	all := slices.Concat(a, b)
 	if len(b) > 0 {
@@ -84,7 +82,7 @@ func merged(a, b listing) listing {
 	return all
 }
 
-// listOf is the store's key of a user's list of one format. Subjects may be of any
+// listOf is the storage key of a user's list of one format. A subject may have any
 // length.
 func listOf(subject string, short bool) string {
 	k := Key(sha256.Sum256([]byte(subject)))
@@ -94,15 +92,15 @@ func listOf(subject string, short bool) string {
 	return k.in(userPrefix)
 }
 
-// listing reads all sessions on the lists of a user. With an error it returns those
-// of the list that could be read, if there is one.
+// listing reads the lists of a user. With an error it returns the entries that could
+// be read.
 func (s *Sessions) listing(ctx context.Context, subject string) (listing, error) {
 	long, longErr := s.listed(ctx, subject, false)
 	short, shortErr := s.listed(ctx, subject, true)
 	return merged(long, short), errors.Join(longErr, shortErr)
 }
 
-// listed reads those of one format.
+// listed reads the list of one format.
 func (s *Sessions) listed(ctx context.Context, subject string, short bool) (listing, error) {
 	stored, _, err := s.cache.store.Get(ctx, listOf(subject, short))
 	if err != nil {
@@ -111,7 +109,7 @@ func (s *Sessions) listed(ctx context.Context, subject string, short bool) (list
 	return parseListing(short, stored)
 }
 
-// changeListing changes the list of one format of a user.
+// changeListing changes a user's list of one format.
 func (s *Sessions) changeListing(ctx context.Context, subject string, short bool, change func(listing) (next listing, changed bool, err error)) error {
 	err := storage.Update(ctx, s.cache.store, listOf(subject, short), s.Lifetime(), func(stored []byte) ([]byte, bool, error) {
 		l, err := parseListing(short, stored)
@@ -132,4 +130,10 @@ func (s *Sessions) changeListing(ctx context.Context, subject string, short bool
 		return fmt.Errorf("sessions of a user: %w", err)
 	}
 	return nil
+}
+
+// entries splits a stored list into entries of one size. It ignores an incomplete
+// last entry.
+func entries(stored []byte, size int) [][]byte {
+	return slices.Collect(slices.Chunk(stored[:len(stored)-len(stored)%size], size))
 }
