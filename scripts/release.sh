@@ -29,7 +29,9 @@ for platform in "${platforms[@]}"; do
 	[ "$GOOS" = windows ] && binary=caddy.exe
 	mkdir "$work/$name"
 	go build -trimpath -ldflags '-s -w' -tags nobadger,nomysql,nopgx -o "$work/$name/$binary" ./cmd/caddy
-	cp LICENSE README.md CHANGELOG.md Caddyfile.example "$work/$name"
+	cp -R LICENSE README.md CHANGELOG.md SECURITY.md Caddyfile.example docs "$work/$name"
+	mkdir "$work/$name/testdata"
+	cp -R testdata/demo "$work/$name/testdata" # the example serves it
 	if [ "$GOOS" = windows ]; then
 		(cd "$work" && zip -qr - "$name") >"dist/$name.zip"
 	else
