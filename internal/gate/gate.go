@@ -1,10 +1,3 @@
-// Package gate decides what happens to a request to a protected route: the gate
-// forwards it with a trustworthy identity, sends the browser to sign in, or denies it.
-//
-// A gate sees every request of its site. First it deletes every header that looks like
-// an identity header, removes the project's cookies, and answers its own endpoints
-// below /oauth2/. Then, if its matcher matches, it applies its policy. It redeems codes
-// and reads sessions in process, without a second request.
 package gate
 
 import (
