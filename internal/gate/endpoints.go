@@ -84,11 +84,8 @@ func (g *Gate) startSignIn(v *request, w http.ResponseWriter, r *http.Request, s
 		b.returnTo = "/"
 	}
 	if !localPath(b.returnTo) || !validWindow(b.window) {
-		g.Pages.Message(w, http.StatusBadRequest, page.Message{
-			App: g.Client.Name, Title: "This link does not work",
-			Text: "It would lead away from this site after signing in.",
-			Next: "Go to the page you want, and sign in from there.",
-			Link: &page.Link{Text: "Go to the start page", URL: "/"},
+		g.Pages.Message(w, r, http.StatusBadRequest, page.Message{
+			App: g.Client.Name, Fault: page.FaultBadReturn, Link: &page.Link{Label: page.LinkStartPage, URL: "/"},
 		})
 		return
 	}
@@ -105,19 +102,14 @@ func (g *Gate) beginPage(v *request, w http.ResponseWriter, r *http.Request, sit
 	}
 	returnTo := g.OriginalURI(r)
 	if !localPath(returnTo) {
-		g.Pages.Message(w, http.StatusRequestURITooLong, page.Message{
-			App: g.Client.Name, Title: "This address does not work",
-			Text: "It is too long, or has characters in it that no address has.",
-			Next: "Check the address, or sign in at the start page first.",
-			Link: &page.Link{Text: "Go to the start page", URL: "/"},
-		})
+		g.badAddress(w, r, http.StatusRequestURITooLong)
 		return
 	}
 	if !g.Policy.Popup {
 		lost := v.lost(site, returnTo)
 		if lost.n >= maxTurns {
 			site.Losses.Clear(w)
-			g.redirectLoop(w, site, notFound, attempt{}, returnTo)
+			g.redirectLoop(w, r, site, notFound, attempt{}, returnTo)
 			return
 		}
 		g.begin(v, w, r, site, beginning{returnTo: returnTo, lost: lost})
@@ -128,7 +120,7 @@ func (g *Gate) beginPage(v *request, w http.ResponseWriter, r *http.Request, sit
 	q := url.Values{"return": {returnTo}}
 	plain := SignInPath + "?" + q.Encode()
 	q.Set("popup", nonce)
-	g.Pages.PopupSignIn(w, page.PopupSignIn{
+	g.Pages.PopupSignIn(w, r, page.PopupSignIn{
 		App: g.Client.Name, SignInURL: plain, PopupURL: SignInPath + "?" + q.Encode(),
 		ReturnURL: site.Origin + returnTo, Channel: channel, Nonce: nonce, Status: http.StatusUnauthorized,
 	})
@@ -143,7 +135,7 @@ const channel = "caddy_sso"
 func (g *Gate) callback(v *request, w http.ResponseWriter, r *http.Request, site *Site) {
 	q, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil || len(q["state"]) != 1 || len(q["code"]) > 1 {
-		g.unfinished(w, "The answer of the sign-in page arrived damaged.")
+		g.unfinished(w, r, page.ReasonAnswerDamaged)
 		return
 	}
 	st, err := g.unseal(r.Context(), q.Get("state"))
@@ -157,22 +149,22 @@ func (g *Gate) callback(v *request, w http.ResponseWriter, r *http.Request, site
 				zap.String("setting", "storage"), zapOrigin(site), zapClient(g.Client), zap.Int("requests", n))
 		}
 		g.discard(r, site, q.Get("code"), "its state is not one of ours")
-		g.unfinished(w, "The answer of the sign-in page was changed on its way, or is from another time.")
+		g.unfinished(w, r, page.ReasonAnswerUnknown)
 		return
 	}
 	if st.Client != g.Client.ID || st.Origin != site.Origin || !localPath(st.Return) {
 		g.discard(r, site, q.Get("code"), "its state is of another site")
-		g.unfinished(w, "The answer of the sign-in page belongs to another site.")
+		g.unfinished(w, r, page.ReasonAnswerCrossSite)
 		return
 	}
 	if q.Has("error") {
-		g.unfinished(w, "The sign-in page refused the request.")
+		g.unfinished(w, r, page.ReasonAnswerRefused)
 		return
 	}
 	old, hadSession := v.cookie(site.Cookie)
 	if hadSession {
 		if done, ok := g.Server.Sessions.SiteTransaction(r.Context(), old, g.Client.ID); ok && done == st.ID {
-			g.arrive(w, site, st) // the back button, or a reload
+			g.arrive(w, r, site, st) // the back button, or a reload
 			return
 		}
 	}
@@ -181,7 +173,7 @@ func (g *Gate) callback(v *request, w http.ResponseWriter, r *http.Request, site
 		g.discard(r, site, q.Get("code"), "its state is of another browser, or too old")
 		if hadSession && g.lives(r, old) {
 			// Another tab has signed in meanwhile. Nothing changes but the page.
-			g.arrive(w, site, st)
+			g.arrive(w, r, site, st)
 			return
 		}
 		g.again(v, w, r, site, st)
@@ -196,7 +188,7 @@ func (g *Gate) callback(v *request, w http.ResponseWriter, r *http.Request, site
 			return
 		}
 		if refusal.Kind == oauth.TooManyCodes { // the code is as good as before
-			g.tooMany(w, site, st.Return, refusal.RetryAfter)
+			g.tooMany(w, r, site, st.Return, refusal.RetryAfter)
 			return
 		}
 		g.again(v, w, r, site, st)
@@ -205,7 +197,7 @@ func (g *Gate) callback(v *request, w http.ResponseWriter, r *http.Request, site
 	if hadSession && g.isOf(r, old, redeemed.Session) {
 		// Another tab has begun it a moment ago, and goes on with it.
 		site.remember(w, st.lost(), redeemed.Session.Key())
-		g.arrive(w, site, st)
+		g.arrive(w, r, site, st)
 		return
 	}
 	token, err := g.Server.Sessions.BeginSite(r.Context(), redeemed.Session, g.Client.ID, st.ID)
@@ -225,7 +217,7 @@ func (g *Gate) callback(v *request, w http.ResponseWriter, r *http.Request, site
 	site.Cookie.Set(w, token.Encode(), g.Lifetime)
 	site.remember(w, st.lost(), redeemed.Session.Key())
 	g.formOwner(v, w, r, site, redeemed.User)
-	g.arrive(w, site, st)
+	g.arrive(w, r, site, st)
 }
 
 // lives says whether there is a site session.
@@ -241,9 +233,9 @@ func (g *Gate) isOf(r *http.Request, cookie string, sso *session.Session) bool {
 }
 
 // arrive leads to the page first asked for, or tells the page that waits.
-func (g *Gate) arrive(w http.ResponseWriter, site *Site, st state) {
+func (g *Gate) arrive(w http.ResponseWriter, r *http.Request, site *Site, st state) {
 	if st.Window != "" {
-		g.Pages.PopupDone(w, page.PopupDone{
+		g.Pages.PopupDone(w, r, page.PopupDone{
 			App: g.Client.Name, Channel: channel, Nonce: st.Window, ReturnURL: site.Origin + st.Return,
 		})
 		return
@@ -262,7 +254,7 @@ func (g *Gate) again(v *request, w http.ResponseWriter, r *http.Request, site *S
 		g.begin(v, w, r, site, beginning{returnTo: st.Return, window: st.Window, turn: st.Turn + 1, lost: st.lost()})
 		return
 	}
-	g.redirectLoop(w, site, t.cause(), t, st.Return)
+	g.redirectLoop(w, r, site, t.cause(), t, st.Return)
 }
 
 // discard spends the code of an answer that this browser did not ask for. Tabs
@@ -292,7 +284,7 @@ func (g *Gate) posted(w http.ResponseWriter, r *http.Request, site *Site) bool {
 		answer, _ := url.ParseQuery(raw)
 		g.discard(r, site, answer.Get("code"), "it was posted, which this gate does not ask for")
 	}
-	g.unfinished(w, "The answer of the sign-in page came in a form, for which this site did not ask.")
+	g.unfinished(w, r, page.ReasonAnswerPosted)
 	return true
 }
 
@@ -301,7 +293,7 @@ func (g *Gate) windowDone(v *request, w http.ResponseWriter, r *http.Request, si
 	q := r.URL.Query()
 	back := q.Get("return")
 	if !site.Portal || !localPath(back) || !validWindow(q.Get("window")) {
-		g.unfinished(w, "The address was changed on its way.")
+		g.unfinished(w, r, page.ReasonAnswerDamaged)
 		return
 	}
 	if _, err := g.identify(v, r, site); err != nil {
@@ -312,7 +304,7 @@ func (g *Gate) windowDone(v *request, w http.ResponseWriter, r *http.Request, si
 		g.begin(v, w, r, site, beginning{returnTo: back, window: q.Get("window")})
 		return
 	}
-	g.Pages.PopupDone(w, page.PopupDone{
+	g.Pages.PopupDone(w, r, page.PopupDone{
 		App: g.Client.Name, Channel: channel, Nonce: q.Get("window"), ReturnURL: site.Origin + back,
 	})
 }

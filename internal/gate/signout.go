@@ -41,21 +41,18 @@ func (g *Gate) signOut(v *request, w http.ResponseWriter, r *http.Request, site 
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
-	if !ended {
-		g.leadOn(w, r, signingOut, g.portalSignOutURL(site))
+	if !ended { // only the portal knows whether it is over
+		g.leadOn(w, r, page.DoneSigningOut, g.portalSignOutURL(site))
 		return
 	}
-	g.leadOn(w, r, "You’re signed out", g.signedOutURL(r, site))
+	g.leadOn(w, r, page.DoneSignedOut, g.signedOutURL(r, site))
 }
-
-// signingOut is said where only the portal knows whether it is over.
-const signingOut = "Signing out"
 
 // leadOn sends a browser on: with a page where a form was sent, since its
 // answer must not redirect to other origins.
-func (g *Gate) leadOn(w http.ResponseWriter, r *http.Request, title, location string) {
+func (g *Gate) leadOn(w http.ResponseWriter, r *http.Request, title page.Text, location string) {
 	if r.Method == http.MethodPost {
-		g.Pages.Continue(w, page.Continue{Title: title, URL: location})
+		g.Pages.Continue(w, r, page.Continue{Title: title, URL: location})
 		return
 	}
 	seeOther(w, location)
@@ -122,10 +119,10 @@ func (g *Gate) askSignOut(v *request, w http.ResponseWriter, r *http.Request, si
 			return
 		}
 		if !site.Portal { // whose session may be another one
-			g.leadOn(w, r, signingOut, g.portalSignOutURL(site))
+			g.leadOn(w, r, page.DoneSigningOut, g.portalSignOutURL(site))
 			return
 		}
-		g.Pages.SignedOut(w, page.SignedOut{App: g.Client.Name, SignInURL: SignInPath})
+		g.Pages.SignedOut(w, r, page.SignedOut{App: g.Client.Name, SignInURL: SignInPath})
 		return
 	}
 	ask := page.SignOut{
@@ -135,7 +132,7 @@ func (g *Gate) askSignOut(v *request, w http.ResponseWriter, r *http.Request, si
 	if to := r.URL.Query().Get("return"); g.Client.FailAuthURL(to) {
 		ask.Form.Action += "?" + url.Values{"return": {to}}.Encode()
 	}
-	g.Pages.SignOut(w, ask)
+	g.Pages.SignOut(w, r, ask)
 }
 
 func personOf(in *oauth.SignedIn) page.Person {
