@@ -18,7 +18,7 @@ func (h *Hosted) showAccount(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusSeeOther)
 		return
 	}
-	h.already(w, in, signInContext{})
+	h.already(w, r, in, signInContext{})
 }
 
 // showSignOut asks whether to sign out; only the form does it.
@@ -35,7 +35,7 @@ func (h *Hosted) showSignOut(w http.ResponseWriter, r *http.Request) {
 	if query := r.URL.Query().Encode(); query != "" {
 		action += "?" + query
 	}
-	h.Pages.SignOut(w, page.SignOut{
+	h.Pages.SignOut(w, r, page.SignOut{
 		Person: *person(in.User), Form: page.Form{Action: action}, CancelURL: AccountPath,
 	})
 }
@@ -60,7 +60,7 @@ func (h *Hosted) signedOut(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	if client, known := h.Server.Clients.Get(q.Get("client_id")); known {
 		if uri, registered := client.AfterSignOut(q.Get("post_logout_redirect_uri"), q.Get("state")); registered {
-			h.Pages.Continue(w, page.Continue{Title: "You’re signed out", App: client.Name, URL: uri})
+			h.Pages.Continue(w, r, page.Continue{Title: page.DoneSignedOut, App: client.Name, URL: uri})
 			return
 		}
 		requested := q.Get("redirect_uri")
@@ -68,5 +68,5 @@ func (h *Hosted) signedOut(w http.ResponseWriter, r *http.Request) {
 			v.App, v.SignInURL = client.Name, uri.OriginOfRequested(requested)+"/"
 		}
 	}
-	h.Pages.SignedOut(w, v)
+	h.Pages.SignedOut(w, r, v)
 }

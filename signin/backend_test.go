@@ -208,7 +208,7 @@ func TestAWrongPasswordIsToldApartFromABackendThatIsDown(t *testing.T) {
 					continue
 				}
 				want(t, w, http.StatusServiceUnavailable)
-				wantText(t, w, "Your password could not be checked", "That is not your doing", `value="zoe"`)
+				wantText(t, w, "Your password could not be checked", "The server that checks passwords does not", `value="zoe"`)
 				if strings.Contains(w.Body.String(), "does not count as an attempt") == counts {
 					t.Errorf("what the page says of attempts: %s", w.Body)
 				}

@@ -97,7 +97,7 @@ func (h *Hosted) askConsent(w http.ResponseWriter, r *http.Request, status int, 
 	if !a.CustomScheme() {
 		v.Site = a.Redirect.URL.Host
 	}
-	h.Pages.Consent(w, status, v)
+	h.Pages.Consent(w, r, status, v)
 }
 
 // scopesOf are scopes of a client for a page, with the e-mail address where a claim
@@ -125,11 +125,11 @@ func (h *Hosted) answerConsent(w http.ResponseWriter, r *http.Request) {
 	a := p.authorization
 	if !signedIn {
 		// By a page, since the way there may lead to other origins.
-		title := "You’re signed out"
+		title := page.DoneSignedOut
 		if in.Session != nil { // as another user in another tab, who does not count here
-			title = "Sign in again"
+			title = page.DoneSignInAgain
 		}
-		h.Pages.Continue(w, page.Continue{Title: title, App: p.app(), URL: p.request.Continue + "?" + p.query, WidgetOnly: p.widgetOnly()})
+		h.Pages.Continue(w, r, page.Continue{Title: title, App: p.app(), URL: p.request.Continue + "?" + p.query, WidgetOnly: p.widgetOnly()})
 		return
 	}
 	q, problem, err := h.openQuestion(r, a, in)
@@ -153,9 +153,8 @@ func (h *Hosted) answerConsent(w http.ResponseWriter, r *http.Request) {
 // allow notes that the user allows what was asked, and leads on.
 func (h *Hosted) allow(w http.ResponseWriter, r *http.Request, p signInContext, in oauth.SignedIn, q question) {
 	if refusal := h.Server.CountConsent(in, p.client(), h.From(r)); refusal != nil {
-		h.message(w, http.StatusTooManyRequests, p, page.Message{
-			Code: "002-057", Title: "Too many answers", Text: "This account has answered very often within an hour what applications ask for.",
-			Next: "To keep the site up, this is paused.", RetryAfter: refusal.RetryAfter,
+		h.message(w, r, http.StatusTooManyRequests, p, page.Message{
+			Code: "002-057", Fault: page.FaultTooManyAnswers, RetryAfter: refusal.RetryAfter,
 		})
 		return
 	}
@@ -169,16 +168,13 @@ func (h *Hosted) allow(w http.ResponseWriter, r *http.Request, p signInContext, 
 	}
 	next := p.request.Continue + "?" + p.query
 	if !first {
-		h.message(w, http.StatusConflict, p, page.Message{
-			Title: "This was answered before",
-			Text:  "Each answer counts once.",
-			Next:  "Go on; if anything is left to ask, you are asked again.",
-			Link:  &page.Link{Text: "Go on", URL: next},
+		h.message(w, r, http.StatusConflict, p, page.Message{
+			Fault: page.FaultConsentUsed, Link: &page.Link{Label: page.LinkGoOn, URL: next},
 		})
 		return
 	}
-	h.Pages.Continue(w, page.Continue{
-		Title: "You allowed it", App: p.app(), URL: next, WidgetOnly: p.widgetOnly(),
+	h.Pages.Continue(w, r, page.Continue{
+		Title: page.DoneAllowed, App: p.app(), URL: next, WidgetOnly: p.widgetOnly(),
 		Opens: !p.authorization.Presentation.Popup && p.authorization.CustomScheme(),
 	})
 }
@@ -195,11 +191,11 @@ func (h *Hosted) openQuestion(r *http.Request, a *oauth.Authorization, in oauth.
 	switch {
 	case err != nil:
 		h.cannotOpen(r)
-		return q, &page.Problem{Title: "Your answer did not arrive as it was sent", Next: "Nothing was allowed. Answer once more."}, nil
+		return q, &page.Problem{Fault: page.FaultFormInvalid, Next: page.NextAnswerAgain}, nil
 	case q.Asked != oauth.Asked(a, in):
-		return q, &page.Problem{Title: "Something changed since you opened this page", Next: "Nothing was allowed. Look at who is signed in and at what is asked, and answer once more."}, nil
+		return q, &page.Problem{Fault: page.FaultConsentChanged}, nil
 	case q.expired(h.Now()):
-		return q, &page.Problem{Title: "This page was open for too long", Next: "Nothing was allowed. Answer once more."}, nil
+		return q, &page.Problem{Fault: page.FaultPageExpired, Next: page.NextAnswerAgain}, nil
 	}
 	return q, nil, nil
 }

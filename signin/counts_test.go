@@ -16,7 +16,7 @@ func TestWhoDoesNotCountGetsNoSessionAndAnotherTry(t *testing.T) {
 	b := f.visitor()
 	w := b.back("acme", b.away(b.open(openID)), "bob")
 	want(t, w, http.StatusForbidden)
-	wantText(t, w, "This account cannot be used here", "bob@other.example", "Demo game")
+	wantText(t, w, "This account cannot be used for Demo game", "bob@other.example", "Demo game")
 	if b.session() != "" {
 		t.Fatal("somebody is signed in")
 	}
@@ -62,15 +62,15 @@ func TestASessionThatDoesNotCountIsAskedForAnew(t *testing.T) {
 		"the user is to agree": {asks: func(a *oauth.Authorization, _ time.Time) { a.Confirm = true }},
 		"another way": {
 			asks:  func(a *oauth.Authorization, _ time.Time) { a.Methods = []string{"acme"} },
-			texts: []string{"You are signed in as <strong><bdi>demo</bdi></strong>, which is no account for <bdi>Demo game</bdi>."},
+			texts: []string{"You are signed in as <strong><bdi>demo</bdi></strong>, but you cannot use this account for <bdi>Demo game</bdi>."},
 		},
 		"another address": {
 			asks:  func(a *oauth.Authorization, _ time.Time) { a.EmailDomains = []string{"acme.example"} },
-			texts: []string{"<bdi>demo</bdi></strong>, which is no account for"},
+			texts: []string{"<bdi>demo</bdi></strong>, but you cannot use this account for"},
 		},
 		"a newer one": {
 			asks:  func(a *oauth.Authorization, now time.Time) { a.AuthAfter = now },
-			texts: []string{"<bdi>demo</bdi></strong>. Sign in once more: <bdi>Demo game</bdi> asks for it."}, again: true,
+			texts: []string{"<bdi>demo</bdi></strong>, but <bdi>Demo game</bdi> asks you to sign in again."}, again: true,
 		},
 	} {
 		f := newOutsideFixture(t)

@@ -35,7 +35,7 @@ func (h *Hosted) showSignIn(w http.ResponseWriter, r *http.Request) {
 	if signedIn {
 		fit := p.authorization == nil || p.authorization.Accepts(in)
 		if fit && !another {
-			h.already(w, in, p)
+			h.already(w, r, in, p)
 			return
 		}
 		view.SwitchFrom = person(in.User)
@@ -63,7 +63,7 @@ func (h *Hosted) showSignIn(w http.ResponseWriter, r *http.Request) {
 }
 
 // already shows who is signed in, with the way on and a way to switch.
-func (h *Hosted) already(w http.ResponseWriter, in oauth.SignedIn, p signInContext) {
+func (h *Hosted) already(w http.ResponseWriter, r *http.Request, in oauth.SignedIn, p signInContext) {
 	v := page.Account{
 		Person:      *person(in.User),
 		App:         p.app(),
@@ -76,7 +76,7 @@ func (h *Hosted) already(w http.ResponseWriter, in oauth.SignedIn, p signInConte
 	if p.request != nil || p.returnTo != "" {
 		v.ContinueURL = h.continueURL(p)
 	}
-	h.Pages.Account(w, v)
+	h.Pages.Account(w, r, v)
 }
 
 func person(u session.User) *page.Person { return &page.Person{Name: u.Name, Email: u.Email} }
@@ -116,7 +116,7 @@ func (h *Hosted) ask(w http.ResponseWriter, r *http.Request, status int, p signI
 		v.Providers = append(v.Providers, page.Provider{Name: name, Icon: icon, URL: startURL(method, sealed)})
 	}
 	if v.Form.Action == "" && v.Providers == nil {
-		h.noMethod(w, p)
+		h.noMethod(w, r, p)
 		return
 	}
 	if a := p.authorization; a != nil {
@@ -125,20 +125,18 @@ func (h *Hosted) ask(w http.ResponseWriter, r *http.Request, status int, p signI
 		v.Opener = p.opener()
 		v.DisableSocials = a.Presentation.DisableSocials
 	}
-	h.Pages.SignIn(w, status, v)
+	h.Pages.SignIn(w, r, status, v)
 }
 
 // noMethod says that nobody can sign in for this.
-func (h *Hosted) noMethod(w http.ResponseWriter, p signInContext) {
+func (h *Hosted) noMethod(w http.ResponseWriter, r *http.Request, p signInContext) {
 	m := page.Message{
-		Code: "003-022", Title: "There is no sign-in method", Text: "Of the sign-in methods here, none is for this application.",
-		Next: "Tell the people who run this site.",
+		Code: "003-022", Fault: page.FaultNoSignInMethod,
 	}
 	if p.authorization == nil {
-		m.Title, m.Text = "Sign in from your application", "On this page by itself nobody can sign in."
-		m.Next = "Start in the application that you want to use. It leads you to the sign-in of your organisation."
+		m.Fault = page.FaultStartAtApplication
 	}
-	h.message(w, http.StatusForbidden, p, m)
+	h.message(w, r, http.StatusForbidden, p, m)
 }
 
 // signIn takes the form: name, password and transaction.
@@ -152,7 +150,7 @@ func (h *Hosted) signIn(w http.ResponseWriter, r *http.Request) {
 	}
 	passwords := h.Methods.passwordMethods(p)
 	if passwords == nil {
-		h.startAgain(w, http.StatusBadRequest, p, false, "You cannot sign in this way", "A password does not do for this application.")
+		h.startAgain(w, r, http.StatusBadRequest, p, false, page.FaultSignInMethodRefused, page.Text{})
 		return
 	}
 	name, password := r.PostForm.Get("username"), r.PostForm.Get("password")
@@ -165,7 +163,7 @@ func (h *Hosted) signIn(w http.ResponseWriter, r *http.Request) {
 		again.SwitchFrom = person(in.User)
 	}
 	if t.expired(h.Now()) {
-		again.Problem = &page.Problem{Code: "0", Title: "This page was open for too long", Next: "Enter your password again."}
+		again.Problem = &page.Problem{Code: "0", Fault: page.FaultPageExpired, Next: page.NextPasswordAgain}
 		h.ask(w, r, http.StatusBadRequest, p, t.Another, again)
 		return
 	}
@@ -175,7 +173,7 @@ func (h *Hosted) signIn(w http.ResponseWriter, r *http.Request) {
 		// form that another site filled in with its own transaction and
 		// password; a browser that says the form is of this origin rules that
 		// out as well. For others a transaction of their own begins.
-		again.Problem = &page.Problem{Code: "0", Title: "Your cookies changed since this page was opened", Next: "Enter your password again."}
+		again.Problem = &page.Problem{Code: "0", Fault: page.FaultCookiesChanged, Next: page.NextPasswordAgain}
 		h.ask(w, r, http.StatusBadRequest, p, t.Another, again)
 		return
 	}
@@ -183,7 +181,7 @@ func (h *Hosted) signIn(w http.ResponseWriter, r *http.Request) {
 	if refusal != nil {
 		if errors.Is(refusal, ErrBusy) {
 			again.RetryAfter = refusal.RetryAfter
-			again.Problem = &page.Problem{Code: "004-001", Title: "Many people are signing in right now", Next: "Your password was not checked, and this does not count as an attempt."}
+			again.Problem = &page.Problem{Code: "004-001", Fault: page.FaultBusy, Next: page.NextPasswordNotChecked}
 			h.ask(w, r, http.StatusServiceUnavailable, p, t.Another, again)
 			return
 		}
@@ -192,26 +190,22 @@ func (h *Hosted) signIn(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		status := http.StatusUnauthorized
-		again.Problem = &page.Problem{Code: "003-001", Title: "User name or password is wrong", Next: "Check both and try again."}
+		again.Problem = &page.Problem{Code: "003-001", Fault: page.FaultWrongPassword}
 		switch refusal.Kind {
 		case oauth.TooManyAttempts:
 			status = http.StatusTooManyRequests
 			again.RetryAfter = refusal.RetryAfter
-			again.Problem = &page.Problem{Code: "002-057", Title: "Too many attempts", Next: "To keep the account safe, signing in is paused."}
+			again.Problem = &page.Problem{Code: "002-057", Fault: page.FaultTooManyAttempts}
 		case oauth.ProviderFailed:
 			status = http.StatusServiceUnavailable
 			again.RetryAfter = refusal.RetryAfter
-			next := "That is not your doing, and does not count as an attempt. The site’s own server does not answer right now."
+			again.Problem = &page.Problem{Code: "010-015", Fault: page.FaultPasswordUnchecked}
 			if errors.Is(refusal, ErrWrong) { // so it does count
-				next = "That is not your doing. The site’s own server does not answer as it should right now."
+				again.Problem.Fault = page.FaultPasswordCheckFailed
 			}
-			again.Problem = &page.Problem{Code: "010-015", Title: "Your password could not be checked", Next: next}
 		case oauth.Denied:
 			status = http.StatusForbidden
-			again.Problem = &page.Problem{
-				Code: "010-026", Title: "This account cannot be used here",
-				Next: "Your password is right, but the ID of your account belongs to somebody else here, or cannot be used. You have not been signed in. Tell the people who run this site.",
-			}
+			again.Problem = &page.Problem{Code: "010-026", Fault: page.FaultAccountIDRefused}
 		default:
 		}
 		h.ask(w, r, status, p, t.Another, again)
@@ -219,7 +213,7 @@ func (h *Hosted) signIn(w http.ResponseWriter, r *http.Request) {
 	}
 	if p.authorization != nil && !p.authorization.AcceptsUser(user) {
 		h.Server.Audit.Record(oauth.Event{What: oauth.AccessDenied, User: user, Client: p.client(), From: h.From(r), Why: "the account does not count for this request"})
-		again.Problem = &page.Problem{Code: "010-026", Title: "This account cannot be used for " + p.app(), Next: "You have not been signed in. Use another account."}
+		again.Problem = &page.Problem{Code: "010-026", Fault: page.FaultAccountNotAccepted(p.app())}
 		h.ask(w, r, http.StatusForbidden, p, t.Another, again)
 		return
 	}
@@ -229,7 +223,7 @@ func (h *Hosted) signIn(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if !first {
-		again.Problem = &page.Problem{Code: "0", Title: "This form was sent before", Next: "Enter your password again."}
+		again.Problem = &page.Problem{Code: "0", Fault: page.FaultFormResent, Next: page.NextPasswordAgain}
 		h.ask(w, r, http.StatusConflict, p, t.Another, again)
 		return
 	}
@@ -237,13 +231,13 @@ func (h *Hosted) signIn(w http.ResponseWriter, r *http.Request) {
 		h.failedFor(w, r, p, err)
 		return
 	}
-	h.redirectBack(w, p)
+	h.redirectBack(w, r, p)
 }
 
 // redirectBack leads on with what somebody has signed in for.
-func (h *Hosted) redirectBack(w http.ResponseWriter, p signInContext) {
-	h.Pages.Continue(w, page.Continue{
-		Title: "You’re signed in", App: p.app(), URL: h.continueURL(p), WidgetOnly: p.widgetOnly(),
+func (h *Hosted) redirectBack(w http.ResponseWriter, r *http.Request, p signInContext) {
+	h.Pages.Continue(w, r, page.Continue{
+		Title: page.DoneSignedIn, App: p.app(), URL: h.continueURL(p), WidgetOnly: p.widgetOnly(),
 		Opens: p.authorization != nil && !p.authorization.Presentation.Popup && p.authorization.CustomScheme(),
 	})
 }
@@ -261,7 +255,7 @@ func (h *Hosted) begun(w http.ResponseWriter, r *http.Request, sealed string, ag
 			return t, b, p, false
 		}
 		h.cannotOpen(r)
-		h.startAgain(w, http.StatusBadRequest, again, false, "This sign-in cannot go on", "The form was changed, or comes from an older version of this page.")
+		h.startAgain(w, r, http.StatusBadRequest, again, false, page.FaultFormInvalid, page.Text{})
 		return t, b, p, false
 	}
 	b, p, ok = h.bound(w, r, t)
@@ -283,11 +277,9 @@ func (h *Hosted) bound(w http.ResponseWriter, r *http.Request, t transaction) (b
 		return b, p, false
 	}
 	if !there {
-		h.message(w, http.StatusBadRequest, p, page.Message{
-			Title: "Your browser blocks cookies",
-			Text:  "Signing in needs a cookie, and your browser did not send it back.",
-			Next:  "Allow cookies for this site, then start again. A private window or an extension may block them.",
-			Link:  &page.Link{Text: "Start again", URL: p.address(false)},
+		h.message(w, r, http.StatusBadRequest, p, page.Message{
+			Fault: page.FaultCookiesBlocked, Reason: page.ReasonCookies, Next: page.NextAllowCookies,
+			Link: &page.Link{Label: page.LinkStartAgain, URL: p.address(false)},
 		})
 		return b, p, false
 	}
@@ -305,19 +297,19 @@ func (h *Hosted) readForm(w http.ResponseWriter, r *http.Request) bool {
 	}
 	switch status := httpapi.BodyStatus(err); status {
 	case http.StatusRequestEntityTooLarge:
-		h.startAgain(w, status, signInContext{}, false, "That was too much", "The form is larger than it can be.")
+		h.startAgain(w, r, status, signInContext{}, false, page.FaultFormTooLarge, page.Text{})
 	case http.StatusRequestTimeout:
-		h.startAgain(w, status, signInContext{}, false, "The form did not arrive", "It took too long on its way.")
+		h.startAgain(w, r, status, signInContext{}, false, page.FaultFormTimeout, page.Text{})
 	default:
-		h.startAgain(w, status, signInContext{}, false, "The form could not be read", "It arrived damaged.")
+		h.startAgain(w, r, status, signInContext{}, false, page.FaultFormDamaged, page.Text{})
 	}
 	return false
 }
 
-func (h *Hosted) startAgain(w http.ResponseWriter, status int, p signInContext, another bool, title, text string) {
-	h.message(w, status, p, page.Message{
-		Title: title, Text: text, Next: "Start again from the sign-in page.",
-		Link: &page.Link{Text: "Start again", URL: p.address(another)},
+func (h *Hosted) startAgain(w http.ResponseWriter, r *http.Request, status int, p signInContext, another bool, fault page.Fault, reason page.Text) {
+	h.message(w, r, status, p, page.Message{
+		Fault: fault, Reason: reason, Next: page.NextStartAtSignIn,
+		Link: &page.Link{Label: page.LinkStartAgain, URL: p.address(another)},
 	})
 }
 
@@ -330,30 +322,22 @@ func (h *Hosted) refuse(w http.ResponseWriter, r *http.Request, e *oauth.Error) 
 		h.failed(w, r, e)
 		return
 	case oauth.LinkSpent:
-		h.Pages.Message(w, http.StatusGone, page.Message{
-			Title: "This link cannot be used any more",
-			Text:  "It can be used once, within ten minutes.",
-			Next:  "Start again in the application, which makes a new link. You can close this page.",
-		})
+		h.Pages.Message(w, r, http.StatusGone, page.Message{Fault: page.FaultLinkUsed})
 		return
 	case oauth.UnknownClient:
 		status = http.StatusNotFound
 		reference = "client_id is unknown."
 	case oauth.UnknownAccount:
-		h.Pages.Message(w, http.StatusNotFound, page.NoCustomer())
+		h.Pages.Message(w, r, http.StatusNotFound, page.NoCustomer())
 		return
 	case oauth.UnknownProduct:
 		status = http.StatusNotFound
 	case oauth.ClientDisabled:
-		status = http.StatusUnprocessableEntity
+		h.Pages.Message(w, r, http.StatusUnprocessableEntity, page.Message{Fault: page.FaultAppDisabled})
+		return
 	default:
 	}
-	h.Pages.Message(w, status, page.Message{
-		Title:     "The application asked for something that does not work",
-		Text:      "Signing in was not begun.",
-		Next:      "Go back to the application and try again. If it happens again, tell the people who make it, and quote the line below.",
-		Reference: reference,
-	})
+	h.Pages.Message(w, r, status, page.Message{Fault: page.FaultBadRequest, Reference: reference})
 }
 
 // printable is a name as it may be shown and logged: bounded, without control

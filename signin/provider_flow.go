@@ -52,10 +52,10 @@ func (h *Hosted) providerRequest(o providerFlow) ProviderRequest {
 
 // method finds the way with an ID that counts for p. It answers by itself where
 // there is none.
-func (h *Hosted) method(w http.ResponseWriter, id string, p signInContext) (ProviderMethod, bool) {
+func (h *Hosted) method(w http.ResponseWriter, r *http.Request, id string, p signInContext) (ProviderMethod, bool) {
 	method := h.Methods.provider(p, id)
 	if method == nil {
-		h.startAgain(w, http.StatusNotFound, p, false, "You cannot sign in this way", "There is no such sign-in method, or it is not for this application.")
+		h.startAgain(w, r, http.StatusNotFound, p, false, page.FaultSignInMethodRefused, page.Text{})
 		return nil, false
 	}
 	return method, true
@@ -68,12 +68,12 @@ func (h *Hosted) startAtProvider(w http.ResponseWriter, r *http.Request, id stri
 	if !ok {
 		return
 	}
-	method, ok := h.method(w, id, p)
+	method, ok := h.method(w, r, id, p)
 	if !ok {
 		return
 	}
 	if t.expired(h.Now()) {
-		h.startAgain(w, http.StatusBadRequest, p, t.Another, "This page was open for too long", "Signing in was not begun.")
+		h.startAgain(w, r, http.StatusBadRequest, p, t.Another, page.FaultPageExpired, page.ReasonNotSignedIn)
 		return
 	}
 	// Whose transaction it is does not matter, since it says what for, and whether
@@ -86,11 +86,8 @@ func (h *Hosted) sendToProvider(w http.ResponseWriter, r *http.Request, b knownD
 	to, err := h.start(r.Context(), b, method, p, another, asked)
 	if errors.Is(err, errStateTooLong) {
 		name, _ := method.Label()
-		h.message(w, http.StatusRequestURITooLong, p, page.Message{
-			Title: "The application asked for too much at once",
-			Text:  "What it asked for is too long to take along to " + name + ".",
-			Next:  "Sign in another way if there is one. If it happens again, tell the people who make the application.",
-			Link:  &page.Link{Text: "Back to the sign-in page", URL: p.address(true)},
+		h.message(w, r, http.StatusRequestURITooLong, p, page.Message{
+			Fault: page.FaultRequestTooLong(name), Link: &page.Link{Label: page.LinkSignInPage, URL: p.address(true)},
 		})
 		return
 	}
@@ -137,7 +134,7 @@ func (h *Hosted) start(ctx context.Context, b knownDevice, method ProviderMethod
 func (h *Hosted) finishAtCallback(w http.ResponseWriter, r *http.Request, id string) {
 	answer, err := httpapi.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		h.damaged(w)
+		h.damaged(w, r)
 		return
 	}
 	h.finish(w, r, id, answer)
@@ -150,20 +147,20 @@ func (h *Hosted) finish(w http.ResponseWriter, r *http.Request, id string, answe
 		return
 	}
 	if o.Method != id {
-		h.startAgain(w, http.StatusBadRequest, p, o.Another, "Signing in was not finished", "The answer belongs to another sign-in method.")
+		h.startAgain(w, r, http.StatusBadRequest, p, o.Another, page.FaultSignInNotFinished, page.ReasonAnswerOtherMethod)
 		return
 	}
 	if o.Browser != b.ID {
 		// Somebody else's state, or that of a tab whose cookie another tab
 		// replaced: the two cannot be told apart.
-		h.startAgain(w, http.StatusBadRequest, p, o.Another, "Signing in was not finished", "It was begun in another browser, or your cookies changed since.")
+		h.startAgain(w, r, http.StatusBadRequest, p, o.Another, page.FaultSignInNotFinished, page.ReasonAnswerOtherBrowser)
 		return
 	}
 	if o.expired(h.Now()) {
-		h.startAgain(w, http.StatusBadRequest, p, o.Another, "Signing in took too long", "The answer is too old to be used.")
+		h.startAgain(w, r, http.StatusBadRequest, p, o.Another, page.FaultSignInTooSlow, page.Text{})
 		return
 	}
-	method, ok := h.method(w, id, p)
+	method, ok := h.method(w, r, id, p)
 	if !ok {
 		return
 	}
@@ -172,7 +169,7 @@ func (h *Hosted) finish(w http.ResponseWriter, r *http.Request, id string, answe
 		h.failedFor(w, r, p, err)
 		return
 	case used:
-		h.finishedBefore(w, p)
+		h.finishedBefore(w, r, p)
 		return
 	}
 	arrival, err := h.callbackTurn(r, method, h.providerRequest(o), answer)
@@ -197,7 +194,7 @@ func (h *Hosted) accept(w http.ResponseWriter, r *http.Request, o providerFlow, 
 		return
 	}
 	if _, may := h.Methods.Current(user); !may { // the way went while its provider answered
-		h.Pages.Message(w, http.StatusNotFound, page.NoCustomer())
+		h.Pages.Message(w, r, http.StatusNotFound, page.NoCustomer())
 		return
 	}
 	if p.authorization != nil && !p.authorization.AcceptsUser(user) {
@@ -216,9 +213,8 @@ func (h *Hosted) accept(w http.ResponseWriter, r *http.Request, o providerFlow, 
 		return
 	}
 	if refusal := h.Server.CountSignIn(user, p.client(), h.From(r)); refusal != nil {
-		h.message(w, http.StatusTooManyRequests, p, page.Message{
-			Code: "002-057", Title: "Too many sign-ins", Text: "This account was signed in to very often within an hour.",
-			Next: "To keep the site up, signing in is paused.", RetryAfter: refusal.RetryAfter,
+		h.message(w, r, http.StatusTooManyRequests, p, page.Message{
+			Code: "002-057", Fault: page.FaultTooManySignIns, RetryAfter: refusal.RetryAfter,
 		})
 		return
 	}
@@ -228,7 +224,7 @@ func (h *Hosted) accept(w http.ResponseWriter, r *http.Request, o providerFlow, 
 		return
 	}
 	if !first {
-		h.finishedBefore(w, p)
+		h.finishedBefore(w, r, p)
 		return
 	}
 	up, err := h.keep(r, method, arrival)
@@ -240,7 +236,7 @@ func (h *Hosted) accept(w http.ResponseWriter, r *http.Request, o providerFlow, 
 		h.failedFor(w, r, p, err)
 		return
 	}
-	h.redirectBack(w, p)
+	h.redirectBack(w, r, p)
 }
 
 // returned opens the state of an answer and finds what the sign-in is for. It
@@ -260,7 +256,7 @@ func (h *Hosted) returned(w http.ResponseWriter, r *http.Request, answer url.Val
 			return o, b, p, false
 		}
 		h.cannotOpen(r)
-		h.startAgain(w, http.StatusBadRequest, signInContext{}, false, "Signing in was not finished", "The answer is not one to a sign-in that was begun here.")
+		h.startAgain(w, r, http.StatusBadRequest, signInContext{}, false, page.FaultSignInNotFinished, page.ReasonAnswerUnknown)
 		return o, b, p, false
 	}
 	b, p, ok = h.bound(w, r, o.transaction)
@@ -276,12 +272,9 @@ func (h *Hosted) used(ctx context.Context, t transaction) (bool, error) {
 	return used, nil
 }
 
-func (h *Hosted) finishedBefore(w http.ResponseWriter, p signInContext) {
-	h.message(w, http.StatusConflict, p, page.Message{
-		Title: "This sign-in was finished before",
-		Text:  "Its answer can be used once.",
-		Next:  "Go on if you are signed in; if you are not, you are asked again.",
-		Link:  &page.Link{Text: "Go on", URL: h.continueURL(p)},
+func (h *Hosted) finishedBefore(w http.ResponseWriter, r *http.Request, p signInContext) {
+	h.message(w, r, http.StatusConflict, p, page.Message{
+		Fault: page.FaultSignInUsed, Link: &page.Link{Label: page.LinkGoOn, URL: h.continueURL(p)},
 	})
 }
 
@@ -289,11 +282,8 @@ func (h *Hosted) finishedBefore(w http.ResponseWriter, p signInContext) {
 func (h *Hosted) methodRefused(w http.ResponseWriter, r *http.Request, b knownDevice, method ProviderMethod, p signInContext, user session.User) {
 	name, _ := method.Label()
 	h.otherAccount(w, r, http.StatusForbidden, b, method, p, page.Message{
-		Code:  "010-026",
-		Title: "This account cannot be used here",
-		Text:  "At " + name + " you are signed in as " + calledBy(user) + ", which is no account for " + p.app() + ".",
-		Next:  "You have not been signed in here. Use another account, or ask the people who gave you the application.",
-		Link:  &page.Link{Text: "Use another account"},
+		Code: "010-026", Fault: page.FaultAccountNotAccepted(p.app()), Reason: page.ReasonAccountAtProvider(name, calledBy(user)),
+		Link: &page.Link{Label: page.LinkAnotherAccount},
 	})
 }
 
@@ -304,12 +294,9 @@ func (h *Hosted) anotherUser(w http.ResponseWriter, r *http.Request, b knownDevi
 	stay := p
 	stay.query = without(p.query, switchParam)
 	h.otherAccount(w, r, http.StatusConflict, b, method, p, page.Message{
-		Code:  "010-015",
-		Title: "You are signed in with another account",
-		Text:  "Here you are signed in as " + calledBy(here) + ", and " + name + " says that you are " + calledBy(there) + ".",
-		Next:  "Nothing has changed. Switch only if you wanted to sign in with " + name + ".",
-		Link:  &page.Link{Text: "Switch to " + name},
-		Other: &page.Link{Text: "Stay signed in as " + calledBy(here), URL: stay.address(false)},
+		Code: "010-015", Fault: page.FaultAnotherAccount(calledBy(here), name, calledBy(there)),
+		Link:  &page.Link{Label: page.LinkSwitch(name)},
+		Other: &page.Link{Label: page.LinkStay(calledBy(here)), URL: stay.address(false)},
 	})
 }
 
@@ -322,7 +309,7 @@ func (h *Hosted) otherAccount(w http.ResponseWriter, r *http.Request, status int
 		return
 	}
 	m.Link.URL = startURL(method, sealed)
-	h.message(w, status, p, m)
+	h.message(w, r, status, p, m)
 }
 
 // calledBy is what a person calls their account by.
@@ -336,44 +323,31 @@ func startURL(method Method, transaction string) string {
 // wrong says why a sign-in at a provider was not finished, and what to do.
 func (h *Hosted) wrong(w http.ResponseWriter, r *http.Request, method ProviderMethod, p signInContext, err error) {
 	name, _ := method.Label()
-	m := page.Message{Code: "010-015", Link: &page.Link{Text: "Try again", URL: p.address(false)}}
+	m := page.Message{Code: "010-015", Link: &page.Link{Label: page.LinkTryAgain, URL: p.address(false)}}
 	status, what := http.StatusBadGateway, oauth.SignInFailed
 	down, refused := (*DownError)(nil), (*RefusedError)(nil)
 	switch {
 	case errors.Is(err, ErrBusy):
 		status, what, m.RetryAfter = http.StatusServiceUnavailable, oauth.SignInLimited, 5*time.Second
 		m.Code = "004-001"
-		m.Title = "Many people are signing in right now"
-		m.Text = "Signing in with " + name + " was not finished."
+		m.Fault, m.Reason = page.FaultBusy, page.ReasonProviderNotFinished(name)
 	case errors.Is(err, ErrCancelled):
 		status = http.StatusForbidden
-		m.Title = "You were not signed in"
-		m.Text = "Signing in with " + name + " was cancelled."
-		m.Next = "Try again, or go back to the application."
+		m.Fault = page.FaultSignInCancelled(name)
 	case errors.Is(err, errDisabled):
 		status = http.StatusForbidden
 		m.Code = "002-040"
-		m.Title = "Your account here is disabled"
-		m.Text = name + " knows you, but your account here may not sign in."
-		m.Next = "If that is not right, tell the people who run this site."
+		m.Fault = page.FaultAccountDisabled(name)
 	case errors.Is(err, ErrNotReauthenticated):
 		status = http.StatusForbidden
-		m.Title = "You have to sign in anew"
-		m.Text = "The application asks you to prove again who you are, and " + name + " did not ask you."
-		m.Next = "Sign out there, then try again."
+		m.Fault = page.FaultSignInAgain(name)
 	case errors.Is(err, ErrAnswer):
-		m.Title = "Signing in was not finished"
-		m.Text = "What " + name + " answered cannot be used."
-		m.Next = "Try again. If it happens again, tell the people who run this site."
+		m.Fault, m.Reason, m.Next = page.FaultSignInNotFinished, page.ReasonProviderAnswer(name), page.NextTryAgainOrTell
 	case errors.As(err, &refused):
-		m.Title = "Signing in with " + name + " does not work"
-		m.Text = "It refuses requests of this site."
-		m.Next = "Tell the people who run this site, and quote the line below."
-		m.Reference = refused.Code
+		m.Fault, m.Reference = page.FaultProviderRefused(name), refused.Code
 	case errors.As(err, &down):
 		status, m.RetryAfter = http.StatusServiceUnavailable, down.RetryAfter
-		m.Title = name + " does not answer"
-		m.Text = "You cannot sign in with " + name + " right now."
+		m.Fault = page.FaultProviderDown(name)
 	default:
 		h.failedFor(w, r, p, fmt.Errorf("signing in by %s: %w", method.ID(), err))
 		return
@@ -388,5 +362,5 @@ func (h *Hosted) wrong(w http.ResponseWriter, r *http.Request, method ProviderMe
 	if status == http.StatusServiceUnavailable {
 		m.Retry, m.Link = &page.Retry{URL: m.Link.URL}, nil
 	}
-	h.message(w, status, p, m)
+	h.message(w, r, status, p, m)
 }

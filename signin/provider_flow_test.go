@@ -84,7 +84,7 @@ func TestThePageShowsTheWaysThatCount(t *testing.T) {
 		}
 		if !c.form && c.buttons == 0 {
 			want(t, w, http.StatusForbidden)
-			wantText(t, w, "There is no sign-in method")
+			wantText(t, w, "You cannot sign in here")
 		}
 	}
 }
@@ -122,13 +122,13 @@ func TestClass22OnlyTheAnswerToThisBrowserSignsIn(t *testing.T) {
 		status      int
 	}{
 		"another browser's state":   {"code=ann&state=" + strangers, "begun in another browser", http.StatusBadRequest},
-		"no state":                  {"code=ann", "not one to a sign-in that was begun here", http.StatusBadRequest},
-		"an empty state":            {"code=ann&state=", "not one to a sign-in that was begun here", http.StatusBadRequest},
-		"a state that is none":      {"code=ann&state=" + state[1:], "not one to a sign-in that was begun here", http.StatusBadRequest},
-		"two states":                {"code=ann&state=" + state + "&state=" + state, "not one to a sign-in that was begun here", http.StatusBadRequest},
-		"the transaction of a form": {"code=ann&state=" + form, "not one to a sign-in that was begun here", http.StatusBadRequest},
-		"a state without end":       {"code=ann&state=" + strings.Repeat("A", 1<<20), "not one to a sign-in that was begun here", http.StatusBadRequest},
-		"a query that is none":      {"code=%zz&state=" + state, "arrived damaged", http.StatusBadRequest},
+		"no state":                  {"code=ann", "does not belong to a sign-in that was begun here", http.StatusBadRequest},
+		"an empty state":            {"code=ann&state=", "does not belong to a sign-in that was begun here", http.StatusBadRequest},
+		"a state that is none":      {"code=ann&state=" + state[1:], "does not belong to a sign-in that was begun here", http.StatusBadRequest},
+		"two states":                {"code=ann&state=" + state + "&state=" + state, "does not belong to a sign-in that was begun here", http.StatusBadRequest},
+		"the transaction of a form": {"code=ann&state=" + form, "does not belong to a sign-in that was begun here", http.StatusBadRequest},
+		"a state without end":       {"code=ann&state=" + strings.Repeat("A", 1<<20), "does not belong to a sign-in that was begun here", http.StatusBadRequest},
+		"a query that is none":      {"code=%zz&state=" + state, "was damaged or changed on its way", http.StatusBadRequest},
 	} {
 		w := b.open(CallbackPrefix + "acme?" + c.query)
 		if w.Code != c.status || !strings.Contains(w.Body.String(), c.text) || !strings.Contains(w.Body.String(), "Start again") {
@@ -188,7 +188,7 @@ func TestWithASessionTheOnlyProviderIsNotGoneToByItself(t *testing.T) {
 	for range 2 {
 		w := b.open(openID)
 		want(t, w, http.StatusOK)
-		wantText(t, w, "Sign in once more", "Continue with ACME")
+		wantText(t, w, "asks you to sign in again", "Continue with ACME")
 	}
 }
 
@@ -199,7 +199,7 @@ func TestTheNameOfAProvidersUserIsNotFilledIn(t *testing.T) {
 	want(t, b.back("acme", b.leave(b.open(openID), "acme"), "ann"), http.StatusOK)
 	f.clock.Advance(time.Minute)
 	f.asks.AuthAfter = f.clock.Now()
-	wantText(t, b.open(openID), "Sign in once more", `name="username" type="text" value=""`)
+	wantText(t, b.open(openID), "asks you to sign in again", `name="username" type="text" value=""`)
 }
 
 func TestClass15AProviderBeginsANewSession(t *testing.T) {
@@ -328,7 +328,7 @@ func TestWhatGoesWrongElsewhereIsSaidInWords(t *testing.T) {
 		"down":      {&DownError{RetryAfter: 8 * time.Second, Cause: errors.New("<b>secret")}, http.StatusServiceUnavailable, []string{"ACME does not answer", "tries again by itself in a few seconds"}},
 		"refused":   {&RefusedError{Code: "<b>"}, http.StatusBadGateway, []string{"does not work", "Reference: &lt;b&gt;"}},
 		"wrong":     {ErrAnswer, http.StatusBadGateway, []string{"cannot be used", "Try again"}},
-		"not anew":  {ErrNotReauthenticated, http.StatusForbidden, []string{"sign in anew", "Sign out there"}},
+		"not anew":  {ErrNotReauthenticated, http.StatusForbidden, []string{"Please sign in again", "Sign out there"}},
 		"busy":      {ErrBusy, http.StatusServiceUnavailable, []string{"Many people are signing in"}},
 		"our fault": {errors.New("<b>secret"), http.StatusServiceUnavailable, []string{"Just a moment"}},
 	} {

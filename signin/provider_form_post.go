@@ -29,7 +29,7 @@ const (
 func (h *Hosted) finishPosted(w http.ResponseWriter, r *http.Request, id string) {
 	raw, status, refusal := httpapi.ReadForm(w, r)
 	if refusal != nil {
-		h.startAgain(w, status, signInContext{}, false, "Signing in was not finished", refusal.Description)
+		h.startAgain(w, r, status, signInContext{}, false, page.FaultSignInNotFinished, page.ReasonAnswerDamaged)
 		return
 	}
 	answer, err := httpapi.ParseQuery(raw)
@@ -38,7 +38,7 @@ func (h *Hosted) finishPosted(w http.ResponseWriter, r *http.Request, id string)
 		fields += len(values)
 	}
 	if err != nil || fields > maxAnswerFields {
-		h.damaged(w)
+		h.damaged(w, r)
 		return
 	}
 	if r.URL.RawQuery == sentOnParam+"=1" {
@@ -46,11 +46,11 @@ func (h *Hosted) finishPosted(w http.ResponseWriter, r *http.Request, id string)
 		return
 	}
 	if h.Methods.provider(signInContext{}, id) == nil {
-		h.method(w, id, signInContext{}) // which says so
+		h.method(w, r, id, signInContext{}) // which says so
 		return
 	}
-	h.Pages.FormPost(w, page.FormPost{
-		Title: "Signing in", ActionURL: CallbackPrefix + id + "?" + sentOnParam + "=1", Fields: fieldsOf(answer),
+	h.Pages.FormPost(w, r, page.FormPost{
+		Title: page.DoneSigningIn, ActionURL: CallbackPrefix + id + "?" + sentOnParam + "=1", Fields: fieldsOf(answer),
 	})
 }
 
@@ -65,6 +65,6 @@ func fieldsOf(form url.Values) []page.Field {
 	return fields
 }
 
-func (h *Hosted) damaged(w http.ResponseWriter) {
-	h.startAgain(w, http.StatusBadRequest, signInContext{}, false, "Signing in was not finished", "The answer arrived damaged.")
+func (h *Hosted) damaged(w http.ResponseWriter, r *http.Request) {
+	h.startAgain(w, r, http.StatusBadRequest, signInContext{}, false, page.FaultSignInNotFinished, page.ReasonAnswerDamaged)
 }

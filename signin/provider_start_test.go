@@ -119,7 +119,7 @@ func TestWithoutAnApplicationOnlyTheCommonMethodsCount(t *testing.T) {
 	for _, address := range []string{SignInPath, ReturnTo("", sealed)} {
 		w := f.visitor().open(address)
 		want(t, w, http.StatusForbidden)
-		wantText(t, w, "Sign in from your application", "It leads you to the sign-in of your organisation.")
+		wantText(t, w, "Sign in from your application", "It leads you to the sign-in page of your organisation.")
 		if strings.Contains(strings.ToLower(w.Body.String()), "acme") {
 			t.Errorf("%s names a method: %s", address, w.Body)
 		}

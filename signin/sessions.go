@@ -63,8 +63,9 @@ func (h *Hosted) showSessions(w http.ResponseWriter, r *http.Request) {
 		})
 	}
 	for _, g := range grants {
+		app, known := h.appNamed(g.Client)
 		v.Access = append(v.Access, page.LastingAccess{
-			ID: g.ID, App: h.appNamed(g.Client), Begun: g.Begun, Used: g.Used, Here: g.Session == in.Session.Key(),
+			ID: g.ID, App: app, Gone: !known, Begun: g.Begun, Used: g.Used, Here: g.Session == in.Session.Key(),
 		})
 	}
 	slices.SortStableFunc(v.List, func(a, b page.OpenSession) int {
@@ -76,15 +77,16 @@ func (h *Hosted) showSessions(w http.ResponseWriter, r *http.Request) {
 		}
 		return 1
 	})
-	h.Pages.Sessions(w, v)
+	h.Pages.Sessions(w, r, v)
 }
 
-// appNamed is what people know an application by that may be there no longer.
-func (h *Hosted) appNamed(id string) string {
+// appNamed is what people know an application by, or the ID of one that no longer
+// exists.
+func (h *Hosted) appNamed(id string) (name string, known bool) {
 	if c, known := h.Server.Clients.Get(id); known {
-		return c.Name
+		return c.Name, true
 	}
-	return "Application " + id + ", which is not used here any more"
+	return id, false
 }
 
 // endSessions ends one of one's sessions, with the grants that were given in it;

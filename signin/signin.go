@@ -283,10 +283,8 @@ func (h *Hosted) unguarded(show, submit http.HandlerFunc) http.HandlerFunc {
 			submit(w, r)
 		default:
 			w.Header().Set("Allow", allowed(submit != nil))
-			h.Pages.Message(w, http.StatusMethodNotAllowed, page.Message{
-				Title: "This address does not take that",
-				Text:  "The request used a method that is not allowed here.",
-				Next:  "Open the page in your browser instead.",
+			h.Pages.Message(w, r, http.StatusMethodNotAllowed, page.Message{
+				Fault: page.FaultMethodNotAllowed,
 			})
 		}
 	}
@@ -304,11 +302,8 @@ func (h *Hosted) guarded(submit http.HandlerFunc) http.HandlerFunc {
 	protection := http.NewCrossOriginProtection()
 	return func(w http.ResponseWriter, r *http.Request) {
 		if err := protection.Check(r); err != nil {
-			h.Pages.Message(w, http.StatusForbidden, page.Message{
-				Title: "This form came from another site",
-				Text:  "For your safety it was not sent.",
-				Next:  "Open the sign-in page itself and try again.",
-				Link:  &page.Link{Text: "Open the sign-in page", URL: SignInPath},
+			h.Pages.Message(w, r, http.StatusForbidden, page.Message{
+				Fault: page.FaultCrossOrigin, Link: &page.Link{Label: page.LinkSignInPage, URL: SignInPath},
 			})
 			return
 		}
@@ -365,7 +360,7 @@ func (h *Hosted) Unavailable(w http.ResponseWriter, r *http.Request, err error) 
 
 // NotFound answers a path below /sso/ that nobody else answers. Of the fields it
 // needs Pages alone.
-func (h *Hosted) NotFound(w http.ResponseWriter, _ *http.Request) { h.Pages.NotFound(w, "") }
+func (h *Hosted) NotFound(w http.ResponseWriter, r *http.Request) { h.Pages.NotFound(w, r, "") }
 
 // failed answers what went wrong on our side. Nobody is signed out for it.
 func (h *Hosted) failed(w http.ResponseWriter, r *http.Request, err error) {
@@ -380,10 +375,9 @@ func (h *Hosted) failedFor(w http.ResponseWriter, r *http.Request, p signInConte
 	if p.page != "" && p.page != r.URL.Path && (p.request == nil || p.request.Consent != r.URL.Path) {
 		retry = &page.Retry{URL: p.address(false)}
 	}
-	h.message(w, http.StatusServiceUnavailable, p, page.Message{
+	h.message(w, r, http.StatusServiceUnavailable, p, page.Message{
 		Code:       "004-001",
-		Title:      "Just a moment",
-		Text:       "Signing in is not possible right now. You have not been signed out.",
+		Fault:      page.FaultUnavailable,
 		RetryAfter: time.Second,
 		Retry:      retry,
 	})

@@ -211,11 +211,8 @@ func (h *Hosted) admit(r *http.Request, u session.User, client *oauth.Client) *o
 func (h *Hosted) notAdmitted(w http.ResponseWriter, r *http.Request, b knownDevice, method ProviderMethod, p signInContext, user session.User) {
 	name, _ := method.Label()
 	h.otherAccount(w, r, http.StatusForbidden, b, method, p, page.Message{
-		Code:  "010-026",
-		Title: "This account cannot be used here",
-		Text:  "At " + name + " you are signed in as " + calledBy(user) + ". The ID of that account belongs to somebody else here, or cannot be used.",
-		Next:  "You have not been signed in here. Use another account, or tell the people who run this site.",
-		Link:  &page.Link{Text: "Use another account"},
+		Code: "010-026", Fault: page.FaultAccountIDRefused, Reason: page.ReasonAccountAtProvider(name, calledBy(user)),
+		Link: &page.Link{Label: page.LinkAnotherAccount},
 	})
 }
 

@@ -1,22 +1,15 @@
 package signin
 
-import "strings"
+import (
+	"strings"
 
-// deviceName says in a few words what a browser calls itself, for people to
-// recognise their own. It decides nothing: anybody can call themselves anything.
-func deviceName(agent string) string {
-	browser, system := named(agent, browsers), named(agent, systems)
-	switch {
-	case browser != "" && system != "":
-		return browser + " on " + system
-	case browser != "":
-		return browser
-	case system != "":
-		return "A browser on " + system
-	case agent != "":
-		return agent[:min(len(agent), 40)]
-	}
-	return "Unknown device"
+	"github.com/caddy-sso/caddy-sso/internal/page"
+)
+
+// deviceName is what a browser calls itself, for people to recognise their own. It decides
+// nothing: anybody can call themselves anything.
+func deviceName(agent string) page.Device {
+	return page.Device{Browser: named(agent, browsers), System: named(agent, systems), Agent: agent[:min(len(agent), 40)]}
 }
 
 // A mark is what shows a browser or system in its User-Agent. The order counts:

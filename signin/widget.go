@@ -82,10 +82,8 @@ func (h *Hosted) showWidget(w http.ResponseWriter, r *http.Request) {
 		err = json.Unmarshal(plain, &v)
 	}
 	if err != nil || h.Now().Unix() > v.Expires {
-		h.Pages.Message(w, http.StatusBadRequest, page.Message{
-			Title:      "This window is too old",
-			Text:       "Signing in was not finished in time.",
-			Next:       "Close this window and sign in again from the application.",
+		h.Pages.Message(w, r, http.StatusBadRequest, page.Message{
+			Fault:      page.FaultWidgetExpired,
 			Opener:     page.Opener{Origin: v.Origin, State: string(v.State)},
 			Code:       "0",
 			WidgetOnly: v.WidgetOnly,
@@ -101,8 +99,8 @@ func (h *Hosted) showWidget(w http.ResponseWriter, r *http.Request) {
 	switch client, known := h.Server.Clients.Get(v.Client); {
 	case v.Code == "":
 		view.Callback, view.Closes = a.DeniedCallback(), v.PostMessageLogin
-		view.Denied = &page.Problem{Code: "010-026", Title: page.OutcomeNotAllowed.Title()}
-		h.Pages.Widget(w, view)
+		view.Denied, view.DeniedCode = page.DoneNotAllowed, "010-026"
+		h.Pages.Widget(w, r, view)
 		return
 	case known:
 		view.Scopes = scopesOf(client, oauth.SplitList(string(v.Scopes)))
@@ -110,7 +108,7 @@ func (h *Hosted) showWidget(w http.ResponseWriter, r *http.Request) {
 	if v.PostMessageLogin {
 		view.UsedURL = WidgetPath + "?" + usedParam + "=1&w=" + url.QueryEscape(sealed)
 	}
-	h.Pages.Widget(w, view)
+	h.Pages.Widget(w, r, view)
 }
 
 // widgetUsed says what became of a code, and leaves it as it is: 204, it was
@@ -148,8 +146,8 @@ func (p signInContext) widgetOnly() bool {
 
 // message says how a sign-in goes on, or why it does not; in a window of its
 // own its opener hears of it, too.
-func (h *Hosted) message(w http.ResponseWriter, status int, p signInContext, m page.Message) {
+func (h *Hosted) message(w http.ResponseWriter, r *http.Request, status int, p signInContext, m page.Message) {
 	m.App, m.Opener, m.WidgetOnly = p.app(), p.opener(), p.widgetOnly()
 	m.Code = cmp.Or(m.Code, "0")
-	h.Pages.Message(w, status, m)
+	h.Pages.Message(w, r, status, m)
 }

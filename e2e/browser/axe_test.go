@@ -178,11 +178,11 @@ func TestEveryPageIsAccessibleInBothThemesAndAtBothWidths(t *testing.T) {
 			b.sees("to continue to Demo game")
 			b.do("document.querySelector('[name=transaction]').value = ''")
 			b.signIn(demo.Name, demo.Password)
-			b.sees("This sign-in cannot go on")
+			b.sees("This form is no longer valid")
 		},
 		"message-bad-application": func(b *tab) {
 			b.open(w.portal + "/sso/sign_in?client_id=99")
-			b.sees("The application asked for something that does not work", "Reference: client_id is unknown.")
+			b.sees("This request cannot be answered", "Reference: client_id is unknown.")
 		},
 		"message-link-leads-away": func(b *tab) {
 			b.open(w.game + "/oauth2/sign_in?return=https://elsewhere.test/")
@@ -196,7 +196,7 @@ func TestEveryPageIsAccessibleInBothThemesAndAtBothWidths(t *testing.T) {
 			b.begin(w)
 			b.blockCookies(w.game)
 			b.open(w.game + "/play")
-			b.sees("Signing in goes round in circles")
+			b.sees("Too many redirects")
 		},
 		"message-strange-path": func(b *tab) {
 			b.open(w.shop + "/members;x/list")
@@ -278,7 +278,7 @@ func TestEveryPageIsAccessibleInBothThemesAndAtBothWidths(t *testing.T) {
 			b.signOutElsewhere(w.game + "/oauth2/sign_out")
 			b.click("Send")
 			b.signIn(root.Name, root.Password)
-			b.sees("Is it yours to send?")
+			b.sees("Do you want to send it?")
 		},
 		"form-gone": func(b *tab) {
 			b.begin(w)

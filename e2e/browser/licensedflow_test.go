@@ -151,7 +151,7 @@ func TestALicenseUserChoosesAmongTheWaysOfTheAccount(t *testing.T) {
 	// An account with the local way alone: this user is none of its own.
 	a.Account = "other"
 	b.open(a.link(t, "code"))
-	b.sees("You are signed in as ada, which is no account for Demo CAD.")
+	b.sees("You are signed in as ada, but you cannot use this account for Demo CAD.")
 	b.seesNot("Continue with")
 	b.signIn(demo.Name, demo.Password)
 	b.sees("You can go back to the application.")
@@ -160,7 +160,7 @@ func TestALicenseUserChoosesAmongTheWaysOfTheAccount(t *testing.T) {
 	// And the other way round.
 	a.Account = "acme"
 	b.open(a.link(t, "code"))
-	b.sees("You are signed in as demo, which is no account for Demo CAD.")
+	b.sees("You are signed in as demo, but you cannot use this account for Demo CAD.")
 	b.seesNot("Password")
 	if a.Arrived() {
 		t.Error("something arrived at the application")
@@ -172,7 +172,7 @@ func TestAnAccountOfTheProviderThatIsNotAllowedIsToldSo(t *testing.T) {
 	b := newTab(t)
 	b.open(w.linkFor(t, "demo", "strict"))
 	b.atProvider(provider, "bob")
-	b.sees("This account cannot be used here", "you are signed in as bob@elsewhere.example")
+	b.sees("This account cannot be used for Demo CAD", "you are signed in as bob@elsewhere.example")
 	b.look("message-account-of-a-provider-not-allowed")
 	b.click("Use another account")
 	b.atProvider(provider, "ada")
@@ -187,7 +187,7 @@ func TestALinkOfOneUserIsNoUseInAnothersBrowser(t *testing.T) {
 	a.Account = "acme"
 	link := a.link(t, "code")
 	theirs.open(link)
-	theirs.sees("You are signed in as demo, which is no account for Demo CAD.")
+	theirs.sees("You are signed in as demo, but you cannot use this account for Demo CAD.")
 	ours.open(link)
 	ours.atProvider(provider, "ada")
 	ours.sees("You can go back to the application.")

@@ -106,7 +106,7 @@ func TestWhatPeopleMeetWhereTheyAreLost(t *testing.T) {
 	again.open(c.Portal + "/oauth2/authorize?" + url.Values{
 		"response_type": {"code"}, "client_id": {"9"}, "redirect_uri": {"star-launcher://signed-in/cb"}, "scope": {"openid"}, "prompt": {"login"},
 	}.Encode())
-	again.sees("Sign in once more")
+	again.sees("asks you to sign in again")
 	if name, focused := eval[string](again, "username.value"), eval[string](again, "document.activeElement.id"); name != demo.Name || focused != "password" {
 		t.Errorf("the name is %q, and %q has the focus", name, focused)
 	}

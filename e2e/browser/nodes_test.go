@@ -124,7 +124,7 @@ func TestALoopEndsThoughEachTurnIsAtAnotherNode(t *testing.T) {
 		b.blockCookies(p.Gate)
 		b.forget()
 		b.open(p.Gate + "/play")
-		b.sees("Signing in goes round in circles", "Allow cookies for this site", "Try again")
+		b.sees("Too many redirects", "Allow cookies for this site", "Try again")
 		b.status(http.StatusBadRequest)
 		callbacks := 0
 		for _, step := range b.way() {

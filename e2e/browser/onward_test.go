@@ -128,7 +128,7 @@ func TestThePageInBetweenLeadsToExactlyItsURL(t *testing.T) {
 				t.Errorf("no page %s", r.URL)
 				return
 			}
-			pages.Continue(w, page.Continue{Title: "You’re signed in", URL: origin + paths[i]})
+			pages.Continue(w, r, page.Continue{Title: page.DoneSignedIn, URL: origin + paths[i]})
 		case strings.HasPrefix(r.URL.Path, page.DefaultAssetPrefix):
 			pages.Assets().ServeHTTP(w, r)
 		case r.URL.Path == "/favicon.ico":

@@ -62,7 +62,7 @@ const (
 	wrong    = "User name or password is wrong"
 	unasked  = "Your password could not be checked"
 	tooMany  = "Too many attempts"
-	noBlame  = "That is not your doing, and does not count as an attempt."
+	noBlame  = "This does not count as an attempt."
 	homePage = "/play?level=3#part"
 )
 

@@ -200,7 +200,7 @@ func TestClass30LoginAPIPopupTellsNobodyOfAnotherOrigin(t *testing.T) {
 			window.expect("Failed to execute 'postMessage'")
 			window.signIn(demo.Name, demo.Password)
 			if more != nil {
-				window.sees("The page that you came from has not gone on.")
+				window.sees("The page that you came from did not go on.")
 				window.click("Continue")
 			}
 			window.path(w.partner + "/oauth2/callback")

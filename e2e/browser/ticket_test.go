@@ -67,7 +67,7 @@ func TestClass27ATicketIsOfOneBrowserAndOfOneUse(t *testing.T) {
 	// Nor does the same address once more, in either browser.
 	for range 2 {
 		b.open(back)
-		b.sees("This sign-in was finished before", "Its answer can be used once.")
+		b.sees("This sign-in was finished before", "It can be used once.")
 		b.status(http.StatusConflict)
 	}
 	b.click("Go on")
@@ -162,7 +162,7 @@ func TestATicketThatIsNoneEndsAtAPageThatLeadsOn(t *testing.T) {
 	back := b.ticketURL(c, s, "zoe")
 	made := back[:strings.Index(back, "ticket=")] + "ticket=AAAAAAAAAAAAAAAAAAAAAAAAAA"
 	b.open(made)
-	b.sees("Signing in was not finished", "What The shop answered cannot be used.", "Try again. If it happens again, tell the people who run this site.")
+	b.sees("Signing in was not finished", "The answer from The shop cannot be used.", "Try again. If it happens again, tell the people who run this site.")
 	b.status(http.StatusBadGateway)
 	b.look("message-ticket-that-is-none")
 	b.click("Try again")

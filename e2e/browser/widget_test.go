@@ -148,7 +148,7 @@ func TestLoginAPIPopupWhoseOpenerWentElsewhereStaysOpen(t *testing.T) {
 			b.sees("Opener")
 			window.expect("Failed to execute 'postMessage'")
 			window.signIn(demo.Name, demo.Password)
-			window.sees("You’re signed in", "The page that you came from has not gone on. Go on in this window, or close it and sign in there again.")
+			window.sees("You’re signed in", "The page that you came from did not go on. Go on in this window, or close it and sign in there again.")
 			window.look("widget-silent")
 			before := w.backend.count(w.partner, "/oauth2/callback")
 			window.click("Continue")
@@ -168,13 +168,13 @@ func TestLoginAPIPopupWhoseOpenerComesToNothingSaysSo(t *testing.T) {
 	b.do("target = " + quote(popupAuth(w, "enable_post_message_login")))
 	window := b.opens(func() { b.click("Open") })
 	window.signIn(demo.Name, demo.Password)
-	window.sees("The page that you came from has not gone on.")
+	window.sees("The page that you came from did not go on.")
 	// Only what is said of the code is the end.
-	const unanswered = "This site does not answer right now, and cannot tell whether the page that you came from has gone on. If it has not, go on in this window."
+	const unanswered = "This site does not answer right now. If the page that you came from did not go on, go on in this window."
 	window.do("window.asked = fetch; window.fetch = async () => ({status: 403})")
 	window.sees(unanswered, "Continue")
 	window.do("window.fetch = asked")
-	window.sees("The page that you came from has not gone on.")
+	window.sees("The page that you came from did not go on.")
 	window.expect("/sso/widget?used=1") // is refused, and then is a 410
 	w.Stop()
 	window.sees(unanswered, "Continue")

@@ -176,7 +176,7 @@ func TestAnAccountTakesOnlyAddressesOfItsDomain(t *testing.T) {
 	a.Account = "strict"
 
 	page := a.browser.Open(a.link(t, "code"))
-	a.wantPage(t, page, w.Portal, http.StatusOK, "You are signed in as demo, which is no account for Demo CAD")
+	a.wantPage(t, page, w.Portal, http.StatusOK, "You are signed in as demo, but you cannot use this account for Demo CAD")
 	page, err := a.browser.TrySignIn(a.link(t, "code"), harness.Demo)
 	if err == nil {
 		t.Fatalf("a user of another domain ended at %s with %d: %s", page.URL, page.Status, page.Text())

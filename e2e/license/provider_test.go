@@ -49,7 +49,7 @@ customer_account both {
 func (a *app) atProvider(t *testing.T, p *harness.Provider, link string) *harness.Response {
 	t.Helper()
 	page := a.browser.Open(link)
-	if strings.Contains(page.Text(), "which is no account for Demo CAD") {
+	if strings.Contains(page.Text(), "but you cannot use this account for Demo CAD") {
 		on, err := page.LinkSaying("Continue with Acme Inc.")
 		if err != nil {
 			t.Fatal(err)
@@ -178,7 +178,7 @@ func TestClass20OnlyAVerifiedAddressOfTheDomainCounts(t *testing.T) {
 			a := w.app(t, harness.NewClient(t))
 			a.Account = "strict"
 			page := a.browser.SignInAt(a.atProvider(t, provider, a.link(t, "code")), account)
-			a.wantPage(t, page, w.Portal, http.StatusForbidden, "This account cannot be used here")
+			a.wantPage(t, page, w.Portal, http.StatusForbidden, "This account cannot be used for Demo CAD")
 			if account := a.browser.Open(w.Portal + "/sso/account"); account.URL.Path == "/sso/account" {
 				t.Errorf("the user is signed in: %s", account.Text())
 			}

@@ -21,7 +21,7 @@ import (
 func (g *Gate) callback(v *request, w http.ResponseWriter, r *http.Request, site *Site) {
 	q, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil || len(q["state"]) != 1 || len(q["code"]) > 1 {
-		g.unfinished(w, "The answer of the sign-in page arrived damaged.")
+		g.unfinished(w, r, page.ReasonAnswerDamaged)
 		return
 	}
 	st, err := g.unseal(r.Context(), q.Get("state"))
@@ -35,22 +35,22 @@ func (g *Gate) callback(v *request, w http.ResponseWriter, r *http.Request, site
 				zap.String("setting", "storage"), zapOrigin(site), zapClient(g.Client), zap.Int("requests", n))
 		}
 		g.discard(r, site, q.Get("code"), "its state is not one of ours")
-		g.unfinished(w, "The answer of the sign-in page was changed on its way, or is from another time.")
+		g.unfinished(w, r, page.ReasonAnswerUnknown)
 		return
 	}
 	if st.Client != g.Client.ID || st.Origin != site.Origin || !localPath(st.Return) {
 		g.discard(r, site, q.Get("code"), "its state is of another site")
-		g.unfinished(w, "The answer of the sign-in page belongs to another site.")
+		g.unfinished(w, r, page.ReasonAnswerCrossSite)
 		return
 	}
 	if q.Has("error") {
-		g.unfinished(w, "The sign-in page refused the request.")
+		g.unfinished(w, r, page.ReasonAnswerRefused)
 		return
 	}
 	old, hadSession := v.cookie(site.Cookie)
 	if hadSession {
 		if done, ok := g.Server.Sessions.SiteTransaction(r.Context(), old, g.Client.ID); ok && done == st.ID {
-			g.finish(w, site, st) // the back button, or a reload
+			g.finish(w, r, site, st) // the back button, or a reload
 			return
 		}
 	}
@@ -59,7 +59,7 @@ func (g *Gate) callback(v *request, w http.ResponseWriter, r *http.Request, site
 		g.discard(r, site, q.Get("code"), "its state is of another browser, or too old")
 		if hadSession && g.siteSessionLives(r, old) {
 			// Another tab has signed in meanwhile. Only the page changes.
-			g.finish(w, site, st)
+			g.finish(w, r, site, st)
 			return
 		}
 		g.restart(v, w, r, site, st)
@@ -74,7 +74,7 @@ func (g *Gate) callback(v *request, w http.ResponseWriter, r *http.Request, site
 			return
 		}
 		if refusal.Kind == oauth.TooManyCodes { // the code can still be redeemed
-			g.tooMany(w, site, st.Return, refusal.RetryAfter)
+			g.tooMany(w, r, site, st.Return, refusal.RetryAfter)
 			return
 		}
 		g.restart(v, w, r, site, st)
@@ -83,7 +83,7 @@ func (g *Gate) callback(v *request, w http.ResponseWriter, r *http.Request, site
 	if hadSession && g.belongsTo(r, old, redeemed.Session) {
 		// Another tab has just begun this site session. This tab uses it, too.
 		site.remember(w, st.lost(), redeemed.Session.Key())
-		g.finish(w, site, st)
+		g.finish(w, r, site, st)
 		return
 	}
 	token, err := g.Server.Sessions.BeginSite(r.Context(), redeemed.Session, g.Client.ID, st.ID)
@@ -103,7 +103,7 @@ func (g *Gate) callback(v *request, w http.ResponseWriter, r *http.Request, site
 	site.Cookie.Set(w, token.Encode(), g.Lifetime)
 	site.remember(w, st.lost(), redeemed.Session.Key())
 	g.formOwner(v, w, r, site, redeemed.User)
-	g.finish(w, site, st)
+	g.finish(w, r, site, st)
 }
 
 // siteSessionLives reports whether the cookie's site session is valid.
@@ -120,9 +120,9 @@ func (g *Gate) belongsTo(r *http.Request, cookie string, sso *session.Session) b
 
 // finish redirects to the page that the user first asked for, or notifies the page
 // that opened the window.
-func (g *Gate) finish(w http.ResponseWriter, site *Site, st state) {
+func (g *Gate) finish(w http.ResponseWriter, r *http.Request, site *Site, st state) {
 	if st.Window != "" {
-		g.Pages.PopupDone(w, page.PopupDone{
+		g.Pages.PopupDone(w, r, page.PopupDone{
 			App: g.Client.Name, Channel: channel, Nonce: st.Window, ReturnURL: site.Origin + st.Return,
 		})
 		return
@@ -142,7 +142,7 @@ func (g *Gate) restart(v *request, w http.ResponseWriter, r *http.Request, site 
 		g.startAtPortal(v, w, r, site, signInStart{returnTo: st.Return, window: st.Window, attempt: st.Attempt + 1, lost: st.lost()})
 		return
 	}
-	g.redirectLoop(w, site, t.cause(), t, st.Return)
+	g.redirectLoop(w, r, site, t.cause(), t, st.Return)
 }
 
 // discard invalidates the code of an answer that this browser did not ask for. If
@@ -171,6 +171,6 @@ func (g *Gate) discardPosted(w http.ResponseWriter, r *http.Request, site *Site)
 		answer, _ := url.ParseQuery(raw)
 		g.discard(r, site, answer.Get("code"), "it was posted, which this gate does not ask for")
 	}
-	g.unfinished(w, "The answer of the sign-in page came in a form, for which this site did not ask.")
+	g.unfinished(w, r, page.ReasonAnswerPosted)
 	return true
 }

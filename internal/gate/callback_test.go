@@ -82,7 +82,7 @@ func TestASignInThatGoesRoundInCirclesEndsAtTheThirdTurn(t *testing.T) {
 			continue
 		}
 		b.want(w, http.StatusBadRequest)
-		if turn != 3 || !strings.Contains(w.Body.String(), "Signing in goes round in circles") || !strings.Contains(w.Body.String(), `href="`+siteOrigin+`/x?y"`) {
+		if turn != 3 || !strings.Contains(w.Body.String(), "Too many redirects") || !strings.Contains(w.Body.String(), `href="`+siteOrigin+`/x?y"`) {
 			t.Fatalf("turn %d: %s", turn, w.Body)
 		}
 		return

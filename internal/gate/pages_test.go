@@ -150,7 +150,7 @@ func TestWhoMayNotPassIsToldWhoTheyAre(t *testing.T) {
 	b.enter(demo)
 	w := b.open("/x?y=z")
 	b.want(w, http.StatusForbidden)
-	for _, part := range []string{"demo@example.com", "staff or admins", html.EscapeString(SignInPath + "?return=%2Fx%3Fy%3Dz&switch=1"), `action="` + SignOutPath + `"`} {
+	for _, part := range []string{"demo@example.com", "one of these groups: staff, admins", html.EscapeString(SignInPath + "?return=%2Fx%3Fy%3Dz&switch=1"), `action="` + SignOutPath + `"`} {
 		if !strings.Contains(w.Body.String(), part) {
 			t.Errorf("%q is not in the page: %s", part, w.Body)
 		}

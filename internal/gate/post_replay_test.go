@@ -184,10 +184,10 @@ func TestWhatIsNotKeptIsSaidToBeLostAndWhy(t *testing.T) {
 		"a byte too big":   {func(_ *Gate, r *http.Request) { body(r, "a="+strings.Repeat("b", maxForm-1)) }, "It is too big"},
 		"too big, unsaid":  {func(_ *Gate, r *http.Request) { body(r, "a="+strings.Repeat("b", maxForm-1)); r.ContentLength = -1 }, "It is too big"},
 		"said to be big":   {func(_ *Gate, r *http.Request) { r.Body, r.ContentLength = failing{}, 1<<40 }, "It is too big"},
-		"cut short":        {func(_ *Gate, r *http.Request) { r.Body = failing{} }, "It did not arrive whole."},
-		"no form":          {func(_ *Gate, r *http.Request) { r.Header.Set("Content-Type", "application/json") }, "It cannot be kept"},
-		"compressed":       {func(_ *Gate, r *http.Request) { r.Header.Set("Content-Encoding", "gzip") }, "It cannot be kept"},
-		"a strange target": {func(_ *Gate, r *http.Request) { r.URL.RawQuery = `"` }, "It cannot be kept"},
+		"cut short":        {func(_ *Gate, r *http.Request) { r.Body = failing{} }, "It did not arrive complete."},
+		"no form":          {func(_ *Gate, r *http.Request) { r.Header.Set("Content-Type", "application/json") }, "It is not kept"},
+		"compressed":       {func(_ *Gate, r *http.Request) { r.Header.Set("Content-Encoding", "gzip") }, "It is not kept"},
+		"a strange target": {func(_ *Gate, r *http.Request) { r.URL.RawQuery = `"` }, "It is not kept"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t)

@@ -156,7 +156,7 @@ func TestALinkIsNotSpentOnWhatFails(t *testing.T) {
 	third, _ := w.signIn(grace)
 	w.code(third, w.link("demo", "code", ""))
 	waiting := w.link("demo", "code", "")
-	wantPage(t, w.authorize(waiting, third), http.StatusTooManyRequests, "There were many sign-ins at once.")
+	wantPage(t, w.authorize(waiting, third), http.StatusTooManyRequests, "There were too many sign-ins in a short time.")
 	w.Clock.Advance(2 * time.Minute) // the code has expired
 	if back := parameters(t, w.authorize(waiting, third).Location()); !back.Has("code") {
 		t.Errorf("once there is room: %v", back)

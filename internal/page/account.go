@@ -16,11 +16,11 @@ type Account struct {
 }
 
 // Account writes the account page.
-func (p *Pages) Account(w http.ResponseWriter, v Account) {
-	p.write(w, sheet{
+func (p *Pages) Account(w http.ResponseWriter, r *http.Request, v Account) {
+	p.write(w, r, sheet{
 		template: "account",
 		status:   http.StatusOK,
-		title:    "Your account",
+		titles:   []Text{{key: "account.title"}},
 		scripts:  []string{"signin.js"},
 		bare:     v.WidgetOnly,
 		view:     v,
@@ -39,11 +39,12 @@ type SignOut struct {
 }
 
 // SignOut writes the page that asks whether to sign out.
-func (p *Pages) SignOut(w http.ResponseWriter, v SignOut) {
-	p.write(w, sheet{
+func (p *Pages) SignOut(w http.ResponseWriter, r *http.Request, v SignOut) {
+	p.write(w, r, sheet{
 		template: "signout",
 		status:   http.StatusOK,
-		title:    forApp("Sign out", "of", v.App),
+		titles:   []Text{{key: "sign_out.title"}},
+		app:      v.App,
 		scripts:  []string{"signin.js"},
 		view:     v,
 		policy:   policy{form: true, opener: cutsOpener},
@@ -59,11 +60,12 @@ type SignedOut struct {
 }
 
 // SignedOut writes the page after a sign-out.
-func (p *Pages) SignedOut(w http.ResponseWriter, v SignedOut) {
-	p.write(w, sheet{
+func (p *Pages) SignedOut(w http.ResponseWriter, r *http.Request, v SignedOut) {
+	p.write(w, r, sheet{
 		template: "signedout",
 		status:   http.StatusOK,
-		title:    forApp("Signed out", "of", v.App),
+		titles:   []Text{{key: "signed_out.title"}},
+		app:      v.App,
 		view:     v,
 		policy:   policy{opener: cutsOpener},
 	})
@@ -73,17 +75,18 @@ func (p *Pages) SignedOut(w http.ResponseWriter, v SignedOut) {
 type Denied struct {
 	Person    Person
 	App       string
-	Reason    string // what is missing, in words; may be empty
+	Reason    Text   // why; may be empty
 	SwitchURL string // to sign in with another account; may be empty
 	SignOut   Form   // without an action there is no button
 }
 
 // Denied writes the page of a refused request, with status 403.
-func (p *Pages) Denied(w http.ResponseWriter, v Denied) {
-	p.write(w, sheet{
+func (p *Pages) Denied(w http.ResponseWriter, r *http.Request, v Denied) {
+	p.write(w, r, sheet{
 		template: "denied",
 		status:   http.StatusForbidden,
-		title:    forApp("No access", "to", v.App),
+		titles:   []Text{{key: "denied.title"}},
+		app:      v.App,
 		scripts:  []string{"fragment.js", "signin.js"},
 		view:     v,
 		policy:   policy{form: true, opener: cutsOpener},

@@ -22,14 +22,14 @@ const (
 )
 
 // Title is the heading of a page.
-func (o Outcome) Title() string {
+func (o Outcome) Title() Text {
 	switch o {
 	case OutcomeSignedIn:
-		return "You’re signed in"
+		return DoneSignedIn
 	case OutcomeNotAllowed:
-		return "You did not allow it"
+		return DoneNotAllowed
 	default:
-		return "You’re not signed in"
+		return doneNotSignedIn
 	}
 }
 
@@ -37,15 +37,12 @@ func (o Outcome) Title() string {
 func (v Application) SignedIn() bool { return v.Outcome == OutcomeSignedIn }
 
 // Application writes the page that leads to an application.
-func (p *Pages) Application(w http.ResponseWriter, v Application) {
-	title := v.Outcome.Title()
-	if v.App != "" {
-		title += " · " + v.App
-	}
-	p.write(w, sheet{
+func (p *Pages) Application(w http.ResponseWriter, r *http.Request, v Application) {
+	p.write(w, r, sheet{
 		template: "application",
 		status:   http.StatusOK,
-		title:    title,
+		titles:   []Text{v.Outcome.Title()},
+		app:      v.App,
 		leadsTo:  v.URL,
 		view:     v,
 	})

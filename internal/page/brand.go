@@ -21,12 +21,8 @@ type Brand struct {
 	Accent string
 }
 
-const (
-	defaultName = "Single sign-on"
-
-	// DefaultAccent is the accent colour of a brand that names none.
-	DefaultAccent = "#3f51d8"
-)
+// DefaultAccent is the accent colour of a brand that names none.
+const DefaultAccent = "#3f51d8"
 
 // brand is a Brand that was checked.
 type brand struct {
@@ -38,9 +34,6 @@ type brand struct {
 
 func checkBrand(b Brand) (brand, error) {
 	checked := brand{Name: b.Name, Logo: b.Logo}
-	if b.Name == "" && b.Logo == "" {
-		checked.Name = defaultName
-	}
 	accent := b.Accent
 	if accent == "" {
 		accent = DefaultAccent

@@ -33,18 +33,18 @@ const (
 )
 
 // Consent writes the consent page.
-func (p *Pages) Consent(w http.ResponseWriter, status int, v Consent) {
+func (p *Pages) Consent(w http.ResponseWriter, r *http.Request, status int, v Consent) {
 	s := sheet{
 		template: "consent",
 		status:   status,
-		title:    "Allow " + v.App + "?",
+		titles:   []Text{{"consent.title", args{"App": v.App}}},
 		bare:     v.WidgetOnly,
 		view:     v,
 		policy:   policy{form: true},
 		opener:   told{Opener: v.Opener},
 	}
 	if v.Problem != nil {
-		s.title = v.Problem.Title + " · " + s.title // what a screen reader says first
+		s.titles = append([]Text{v.Problem.Fault.part("title")}, s.titles...) // what a screen reader says first
 	}
-	p.write(w, s)
+	p.write(w, r, s)
 }

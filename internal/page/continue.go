@@ -13,7 +13,7 @@ import (
 // page the form is over, and what follows is a navigation like any other, which
 // takes this page's place in the history.
 type Continue struct {
-	Title string // what the form has done
+	Title Text   // what the form has done
 	App   string // where URL leads to in the end; may be empty
 	URL   string
 
@@ -25,16 +25,13 @@ type Continue struct {
 }
 
 // Continue writes the page that leads on.
-func (p *Pages) Continue(w http.ResponseWriter, v Continue) {
+func (p *Pages) Continue(w http.ResponseWriter, r *http.Request, v Continue) {
 	v.Opens = v.Opens || opensApplication(v.URL)
-	title := v.Title
-	if v.App != "" {
-		title += " · " + v.App
-	}
-	p.write(w, sheet{
+	p.write(w, r, sheet{
 		template: "continue",
 		status:   http.StatusOK,
-		title:    title,
+		titles:   []Text{v.Title},
+		app:      v.App,
 		scripts:  []string{"continue.js"},
 		bare:     v.WidgetOnly,
 		leadsTo:  v.URL,

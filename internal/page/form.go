@@ -13,7 +13,7 @@ import (
 // be filled in once more.
 type UnsentForm struct {
 	App       string
-	Why       string // a sentence on why it is not kept; empty where it is
+	Why       Text // why it is not kept; empty where it is
 	SignInURL string
 	Kept      *KeptForm
 
@@ -67,11 +67,12 @@ func (f KeptForm) Packed() string {
 }
 
 // UnsentForm writes the page that keeps a form, or says that it is lost.
-func (p *Pages) UnsentForm(w http.ResponseWriter, v UnsentForm) {
+func (p *Pages) UnsentForm(w http.ResponseWriter, r *http.Request, v UnsentForm) {
 	s := sheet{
 		template: "unsentform",
 		status:   http.StatusUnauthorized,
-		title:    forApp("Sign in", "to", v.App),
+		titles:   []Text{{key: "unsent_form.title"}},
+		app:      v.App,
 		view:     v,
 	}
 	if v.Slow {
@@ -80,7 +81,7 @@ func (p *Pages) UnsentForm(w http.ResponseWriter, v UnsentForm) {
 	if v.Kept != nil {
 		s.scripts = []string{"unsentform.js"}
 	}
-	p.write(w, s)
+	p.write(w, r, s)
 }
 
 // SendForm sends on, once, what UnsentForm kept in this tab.
@@ -93,11 +94,12 @@ type SendForm struct {
 }
 
 // SendForm writes the page that sends a form on.
-func (p *Pages) SendForm(w http.ResponseWriter, v SendForm) {
-	p.write(w, sheet{
+func (p *Pages) SendForm(w http.ResponseWriter, r *http.Request, v SendForm) {
+	p.write(w, r, sheet{
 		template: "sendform",
 		status:   http.StatusOK,
-		title:    forApp("Signed in", "to", v.App),
+		titles:   []Text{{key: "send_form.title"}},
+		app:      v.App,
 		scripts:  []string{"sendform.js"},
 		view:     v,
 		policy:   policy{sends: true},

@@ -10,7 +10,7 @@ import (
 // FormPost sends fields on by a form that a script submits at once. Without
 // scripts a button does.
 type FormPost struct {
-	Title string // what has happened before
+	Title Text   // what has happened before
 	App   string // whose form it is; may be empty
 
 	// ActionURL is what takes the form: an absolute path of this site, or an http
@@ -27,26 +27,20 @@ type FormPost struct {
 type Field struct{ Name, Value string }
 
 // FormPost writes the page that sends fields on.
-func (p *Pages) FormPost(w http.ResponseWriter, v FormPost) {
+func (p *Pages) FormPost(w http.ResponseWriter, r *http.Request, v FormPost) {
 	s := sheet{
 		template: "formpost",
 		status:   http.StatusOK,
-		title:    v.Title,
+		titles:   []Text{v.Title},
+		app:      v.App,
 		scripts:  []string{"formpost.js"},
 		view:     v,
 		policy:   policy{form: isLocalPath(v.ActionURL)},
 	}
-	if v.App != "" {
-		s.title += " · " + v.App
-	}
 	if !s.policy.form {
-		var err error
-		if s.policy.posts, err = formTargets(append([]string{v.ActionURL}, v.Origins...)); err != nil {
-			p.fail(w, s, err)
-			return
-		}
+		s.policy.posts, s.err = formTargets(append([]string{v.ActionURL}, v.Origins...))
 	}
-	p.write(w, s)
+	p.write(w, r, s)
 }
 
 // formTargets are the sources of form-action for URLs, each once.

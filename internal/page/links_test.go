@@ -22,7 +22,7 @@ func TestLinksAreByteForByte(t *testing.T) {
 			&page.Widget{Callback: address, Origin: "https://app.example"}, &page.Denied{SwitchURL: address},
 			&page.PopupSignIn{SignInURL: "/", PopupURL: "/", ReturnURL: address}, &page.PopupDone{ReturnURL: address},
 			&page.UnsentForm{SignInURL: "/", Kept: &page.KeptForm{NextURL: "/", ActionURL: address}},
-			&page.SendForm{BackURL: address}, &page.Message{Link: &page.Link{URL: address}}, &page.Message{Other: &page.Link{URL: address}},
+			&page.SendForm{BackURL: address}, &page.Message{Fault: page.FaultBadRequest, Link: &page.Link{URL: address}}, &page.Message{Fault: page.FaultBadRequest, Other: &page.Link{URL: address}},
 			&page.SignIn{CancelURL: address}, &page.SignIn{Providers: []page.Provider{{URL: address}}}, &page.Sessions{ContinueURL: address, Form: page.Form{Action: "/"}},
 		}
 		if strings.HasPrefix(address, "https:") {

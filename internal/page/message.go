@@ -10,15 +10,15 @@ import (
 // Message is any other end: an expired transaction, blocked cookies, a failed
 // callback, a store that does not answer.
 type Message struct {
-	App   string // in the title; may be empty
-	Title string
-	Text  string // what happened
-	Next  string // what to do about it
-	Link  *Link  // the way on, as a button; may be nil
-	Other *Link  // another way on, as a quiet button; may be nil
+	App    string // in the title; may be empty
+	Fault  Fault
+	Reason Text  // what happened, in place of the fault's own text
+	Next   Text  // what to do about it, in place of the fault's own
+	Link   *Link // the way on, as a button; may be nil
+	Other  *Link // another way on, as a quiet button; may be nil
 
 	// Reference is what to quote to the people who run the site, such as a
-	// request ID; may be empty.
+	// request ID; may be empty. It is for them, and in no other language than English.
 	Reference string
 
 	// RetryAfter is also sent as a header.
@@ -50,7 +50,7 @@ func RetryOf(r *http.Request) *Retry {
 }
 
 // Message writes a page that says what happened and what to do next.
-func (p *Pages) Message(w http.ResponseWriter, status int, v Message) {
+func (p *Pages) Message(w http.ResponseWriter, r *http.Request, status int, v Message) {
 	// A few seconds late, and not in all browsers at once.
 	after := seconds(v.RetryAfter + 3*time.Second + rand.N(5*time.Second)) //nolint:gosec // nothing hangs on the number
 	s := v.sheet(status)
@@ -67,17 +67,16 @@ func (p *Pages) Message(w http.ResponseWriter, status int, v Message) {
 		// for browsers without scripts.
 		s.leadsTo, s.after = v.Retry.URL, after
 	}
-	p.write(w, s)
+	p.write(w, r, s)
 }
 
 // NotFound writes the page for an address of the portal at which there is
 // nothing. code is what the API calls that whose address it would be; it may be
 // empty.
-func (p *Pages) NotFound(w http.ResponseWriter, code string) {
-	p.Message(w, http.StatusNotFound, Message{
-		Title: "There is nothing at this address", Text: "This site has no page of this name. Nothing has changed for you.",
-		Next:      "Check the address, or go back to the application that led you here.",
-		Link:      &Link{Text: "Go to your account", URL: "/sso/account"},
+func (p *Pages) NotFound(w http.ResponseWriter, r *http.Request, code string) {
+	p.Message(w, r, http.StatusNotFound, Message{
+		Fault:     faultNotFound,
+		Link:      &Link{Label: linkAccount, URL: "/sso/account"},
 		Reference: code,
 	})
 }
@@ -91,17 +90,14 @@ type messageView struct {
 }
 
 func (v Message) sheet(status int) sheet {
-	title := v.Title
-	if v.App != "" {
-		title += " · " + v.App
-	}
 	s := sheet{
 		template: "message",
 		status:   status,
-		title:    title,
+		titles:   []Text{v.Fault.part("title")},
+		app:      v.App,
 		bare:     v.WidgetOnly,
 		view:     messageView{v, status >= http.StatusInternalServerError, 0},
-		opener:   told{v.Opener, &Problem{Title: v.Title, Code: v.Code}},
+		opener:   told{v.Opener, &Problem{Fault: v.Fault, Code: v.Code}},
 	}
 	if v.Retry != nil {
 		s.scripts = []string{"retry.js"}

@@ -58,36 +58,37 @@ type Widget struct {
 	// Scopes are what the application was given.
 	Scopes []Scope
 
-	// Denied is set where the user does not allow what the application asks for: the
-	// opener is told that, as [Opener] has it, and Callback says so, too. With
-	// Closes the window is closed instead of following it.
-	Denied *Problem
-	Closes bool
+	// Denied says that the user does not allow what the application asks for: the
+	// opener is told that, as [Opener] has it, with DeniedCode, and Callback says so, too.
+	// With Closes the window is closed instead of following it.
+	Denied     Text
+	DeniedCode string
+	Closes     bool
 
 	WidgetOnly bool // leaves out the brand
 }
 
 // Widget writes the page that ends a popup flow.
-func (p *Pages) Widget(w http.ResponseWriter, v Widget) {
+func (p *Pages) Widget(w http.ResponseWriter, r *http.Request, v Widget) {
 	s := sheet{
 		template: "widget",
 		status:   http.StatusOK,
-		title:    forApp("Signing in", "to", v.App),
+		titles:   []Text{{key: "widget.title"}},
+		app:      v.App,
 		scripts:  []string{"widget.js"},
 		bare:     v.WidgetOnly,
 		view:     v,
 		policy:   policy{asks: v.UsedURL != ""},
 	}
-	if v.Denied != nil {
-		s.title = v.Denied.Title
+	if v.Denied.key != "" {
+		s.titles = []Text{v.Denied}
 	}
 	if v.Origin != "" {
 		if err := checkOrigin(v.Origin); err != nil {
-			p.fail(w, s, fmt.Errorf("widget origin %q: %w", v.Origin, err))
-			return
+			s.err = fmt.Errorf("widget origin %q: %w", v.Origin, err)
 		}
 	}
-	p.write(w, s)
+	p.write(w, r, s)
 }
 
 // PopupSignIn is the gate's page for sign-in in a window of its own. Its
@@ -104,11 +105,12 @@ type PopupSignIn struct {
 }
 
 // PopupSignIn writes the page that opens a window to sign in.
-func (p *Pages) PopupSignIn(w http.ResponseWriter, v PopupSignIn) {
-	p.write(w, sheet{
+func (p *Pages) PopupSignIn(w http.ResponseWriter, r *http.Request, v PopupSignIn) {
+	p.write(w, r, sheet{
 		template: "popupsignin",
 		status:   cmp.Or(v.Status, http.StatusOK),
-		title:    forApp("Sign in", "to", v.App),
+		titles:   []Text{{key: "popup.title"}},
+		app:      v.App,
 		scripts:  []string{"fragment.js", "popupsignin.js"},
 		view:     v,
 		policy:   policy{opener: opensPopups},
@@ -129,11 +131,12 @@ type PopupDone struct {
 }
 
 // PopupDone writes the page that ends sign-in in a window.
-func (p *Pages) PopupDone(w http.ResponseWriter, v PopupDone) {
-	p.write(w, sheet{
+func (p *Pages) PopupDone(w http.ResponseWriter, r *http.Request, v PopupDone) {
+	p.write(w, r, sheet{
 		template: "popupdone",
 		status:   http.StatusOK,
-		title:    forApp("Signed in", "to", v.App),
+		titles:   []Text{{key: "popup_done.title"}},
+		app:      v.App,
 		scripts:  []string{"popupdone.js"},
 		view:     v,
 	})

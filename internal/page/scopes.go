@@ -1,5 +1,7 @@
 package page
 
+import "html/template"
+
 // A Scope is one of those that an application asks for, or was given.
 type Scope struct {
 	Name string
@@ -7,24 +9,27 @@ type Scope struct {
 	New  bool   // it was not allowed before, though others were
 }
 
-// InWords says what an application may do with a scope, to follow "will be able to".
-func (s Scope) InWords() string {
+// Basic says that every application knows what the scope tells.
+func (s Scope) Basic() bool { return s.Name == "openid" && s.Text == "" }
+
+// scopeTexts are what an application may do with a scope.
+var scopeTexts = map[string]Text{
+	"openid":         {key: "scope.known"},
+	"profile":        {key: "scope.profile"},
+	"email":          {key: "scope.email"},
+	"groups":         {key: "scope.groups"},
+	"offline":        {key: "scope.offline"},
+	"offline_access": {key: "scope.offline"},
+	"playfab":        {key: "scope.playfab"},
+}
+
+// scope says what an application may do with a scope, to follow "will be able to".
+func (l *localized) scope(s Scope) (template.HTML, error) {
 	if s.Text != "" {
-		return s.Text
+		return escape(s.Text), nil
 	}
-	switch s.Name {
-	case "openid":
-		return "know who you are"
-	case "profile":
-		return "see your name and profile"
-	case "email":
-		return "see your e-mail address"
-	case "groups":
-		return "see which groups you are in"
-	case "offline", "offline_access":
-		return "stay signed in when you are away"
-	case "playfab":
-		return "connect your PlayFab account"
+	if text, known := scopeTexts[s.Name]; known {
+		return l.text(text)
 	}
-	return "use " + s.Name
+	return l.text(Text{"scope.custom", args{"Scope": s.Name}})
 }

@@ -35,7 +35,7 @@ type Sessions struct {
 // An OpenSession is one place where somebody is signed in.
 type OpenSession struct {
 	ID     string
-	Device string // in words, such as "Firefox on Linux"
+	Device Device
 	From   string // an address; may be empty
 	Begun  time.Time
 	Seen   time.Time
@@ -47,6 +47,7 @@ type OpenSession struct {
 type LastingAccess struct {
 	ID    string
 	App   string
+	Gone  bool // there is no such application any more, and App is its ID
 	Begun time.Time
 	Used  time.Time // zero: it is not known
 	Here  bool      // it was given in this browser's session
@@ -66,17 +67,17 @@ func (v Sessions) Others() bool {
 }
 
 // Sessions writes the page of one's sessions.
-func (p *Pages) Sessions(w http.ResponseWriter, v Sessions) {
-	status, title := http.StatusOK, "Where you are signed in"
-	if v.Full {
-		status, title = http.StatusForbidden, forApp("No seat left", "for", v.App)
-	}
-	p.write(w, sheet{
+func (p *Pages) Sessions(w http.ResponseWriter, r *http.Request, v Sessions) {
+	s := sheet{
 		template: "sessions",
-		status:   status,
-		title:    title,
+		status:   http.StatusOK,
+		titles:   []Text{{key: "sessions.title"}},
 		scripts:  []string{"sessions.js"},
 		view:     v,
 		policy:   policy{form: true, opener: cutsOpener},
-	})
+	}
+	if v.Full {
+		s.status, s.titles, s.app = http.StatusForbidden, []Text{{key: "sessions.no_seat"}}, v.App
+	}
+	p.write(w, r, s)
 }

@@ -1,7 +1,6 @@
 package page
 
 import (
-	"fmt"
 	"net/http"
 	"strconv"
 	"time"
@@ -26,14 +25,14 @@ type Person struct {
 
 // A Link leads on from a page.
 type Link struct {
-	Text string
-	URL  string
+	Label Text
+	URL   string
 }
 
 // A Problem says what went wrong, and what to do next.
 type Problem struct {
-	Title string
-	Next  string
+	Fault Fault
+	Next  Text   // in place of the fault's own
 	Code  string // what the Login API calls it; for an Opener
 }
 
@@ -75,7 +74,7 @@ type SignIn struct {
 }
 
 // SignIn writes the sign-in page.
-func (p *Pages) SignIn(w http.ResponseWriter, status int, v SignIn) {
+func (p *Pages) SignIn(w http.ResponseWriter, r *http.Request, status int, v SignIn) {
 	if v.DisableSocials && v.Form.Action != "" {
 		v.Providers = nil
 	}
@@ -83,7 +82,8 @@ func (p *Pages) SignIn(w http.ResponseWriter, status int, v SignIn) {
 	s := sheet{
 		template: "signin",
 		status:   status,
-		title:    forApp("Sign in", "to", v.App),
+		titles:   []Text{{key: "sign_in.title"}},
+		app:      v.App,
 		scripts:  []string{"fragment.js", "signin.js"},
 		bare:     v.WidgetOnly,
 		view:     v,
@@ -91,28 +91,20 @@ func (p *Pages) SignIn(w http.ResponseWriter, status int, v SignIn) {
 		opener:   told{v.Opener, v.Problem},
 	}
 	if v.Problem != nil {
-		s.title = v.Problem.Title + " · " + s.title // what a screen reader says first
+		s.titles = append([]Text{v.Problem.Fault.part("title")}, s.titles...) // what a screen reader says first
 	}
 	for _, provider := range v.Providers {
 		if provider.Icon != "" {
 			s.policy.images = append(s.policy.images, provider.Icon)
 		}
 	}
-	p.write(w, s)
+	p.write(w, r, s)
 }
 
 // CheckIcon checks the address of a provider's icon.
 func CheckIcon(raw string) error {
 	_, err := imageSource(raw)
 	return err
-}
-
-// forApp is the sentence about an application, or its beginning without one.
-func forApp(sentence, preposition, app string) string {
-	if app == "" {
-		return sentence
-	}
-	return sentence + " " + preposition + " " + app
 }
 
 func retryAfter(w http.ResponseWriter, d time.Duration) {
@@ -123,29 +115,6 @@ func retryAfter(w http.ResponseWriter, d time.Duration) {
 
 // seconds rounds up: who comes back then must not be early.
 func seconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }
-
-// inWords says a waiting time, rounded up to the unit.
-func inWords(d time.Duration) string {
-	n, unit := seconds(d), "second"
-	if n > 90 {
-		n, unit = (n+59)/60, "minute"
-	}
-	if n > 90 && unit == "minute" {
-		n, unit = (n+59)/60, "hour"
-	}
-	if n == 1 {
-		return "1 " + unit
-	}
-	return fmt.Sprintf("%d %ss", n, unit)
-}
-
-// soon is inWords for a time to which some seconds come.
-func soon(d time.Duration) string {
-	if d < 10*time.Second {
-		return "a few seconds"
-	}
-	return "about " + inWords(d)
-}
 
 // initial is the letter that stands for a person.
 func initial(name string) string {
