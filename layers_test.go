@@ -22,6 +22,7 @@ var layers = [][]string{
 	{"cmd/caddy"},
 	{"."},
 	{"caddymodule"},
+<<<<<<< /tmp/port.ours
 	{"storage/memory", "storage/file", "storage/redis", "internal/endings"}, // by name for caddymodule alone
 	{"internal/loginapi", "internal/licenseapi", "internal/oidc", "signin", "internal/gate"},
 	{"internal/httpapi", "internal/page", "internal/signedhttp", "internal/httpapi/httpapitest", "internal/oauth/oauthtest"},
@@ -31,6 +32,16 @@ var layers = [][]string{
 	{"internal/records", "internal/recheck", "internal/jsonlines", "storage/storagetest", "internal/redistest"},
 	{"internal/storagefeed"},
 	{"storage", "internal/fileaccess"},
+=======
+	{"storage/memory", "storage/file", "storage/redis", "storage/endings"}, // by name for caddymodule alone
+	{"loginapi", "licenseapi", "oidc", "signin", "gate"},
+	{"endpoint", "page", "signed", "endpoint/endpointtest", "oauth/oauthtest"},
+	{"oauth"},
+	{"keys/keystest"},
+	{"session", "codes", "keys", "attempts", "clock", "seldom"},
+	{"records", "internal/feedcache", "linefile", "storage/storagetest", "storage/redistest", "storage/internal"},
+	{"storage", "fileaccess"},
+>>>>>>> /tmp/port.theirs
 }
 
 // forTests are the folders that tests alone import, wherever those stand. They

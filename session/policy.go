@@ -134,3 +134,11 @@ func (s *Sessions) WithinGrace(lost time.Time) bool {
 
 // withinGrace says whether what was lost then may still be served.
 func (t terms) withinGrace(lost, now int64) bool { return t.grace >= 0 && now-lost <= t.grace }
+
+// believed returns lost if what was lost then may still be served, and otherwise 0.
+func (t terms) believed(lost, now int64) int64 {
+	if t.withinGrace(lost, now) {
+		return lost
+	}
+	return 0
+}

@@ -109,7 +109,7 @@ func (c *Cache) endSites(ctx context.Context, sso *Key, listed sites) {
 
 func (c *Cache) dropSites(ctx context.Context, keys []Key) {
 	for _, k := range keys {
-		c.sites.drop(&k)
+		c.sites.Drop(shortOf(&k))
 		if _, _, err := c.store.Take(ctx, k.in(sitePrefix)); err != nil {
 			c.logger("site session "+k.ID(), err)
 			return
