@@ -28,7 +28,7 @@ var layers = [][]string{
 	{"internal/oauth"},
 	{"internal/keys/keystest"},
 	{"session", "codes", "internal/keys", "internal/attemptlimit", "internal/sharedclock", "internal/logthrottle"},
-	{"internal/records", "internal/recheck", "internal/jsonlines", "storage/storagetest", "internal/redistest"},
+	{"internal/records", "internal/feedcache", "internal/jsonlines", "storage/storagetest", "internal/redistest"},
 	{"internal/storagefeed"},
 	{"storage", "internal/fileaccess"},
 }

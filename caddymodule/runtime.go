@@ -42,7 +42,7 @@ type state struct {
 	store    storage.Store
 	engine   storage.Store // what store is over, or the same
 	cache    *session.Cache
-	verified *oauth.VerifiedCache
+	verified *oauth.TokenCache
 	searches *oauth.Searches
 	codes    *codes.Codes
 	attempts *attemptlimit.Limiter
@@ -139,7 +139,7 @@ func (a *App) newState() (*state, error) {
 		store:    store,
 		engine:   engine,
 		cache:    session.NewCache(store, session.CacheOptions{Capacity: a.Session.Cache, Now: clk.Now, Logger: logStored(new(logthrottle.ByKind))}),
-		verified: oauth.NewVerifiedCache(store, oauth.VerifiedOptions{Now: clk.Now}),
+		verified: oauth.NewTokenCache(store, oauth.TokenCacheOptions{Now: clk.Now}),
 		searches: oauth.NewSearches(func() *zap.Logger { return caddy.Log().Named("sso") }),
 		attempts: attemptlimit.New(),
 		secrets:  attemptlimit.New(),

@@ -17,7 +17,7 @@ import (
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 
-	"github.com/caddy-sso/caddy-sso/internal/recheck"
+	"github.com/caddy-sso/caddy-sso/internal/feedcache"
 	"github.com/caddy-sso/caddy-sso/internal/sharedclock"
 	"github.com/caddy-sso/caddy-sso/storage"
 )
@@ -30,7 +30,7 @@ type storageStatus struct {
 
 	// What interruptions of the storage came to, for sessions and tokens that this
 	// node knows.
-	Known recheck.Counts `json:"known"`
+	Known feedcache.Counts `json:"known"`
 }
 
 // storageStatus answers GET /sso/storage: how the storage is, even if it is away.

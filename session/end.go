@@ -174,8 +174,5 @@ func (s *Sessions) endAll(ctx context.Context, keys []Key) ([]*Session, error) {
 // sessions would. The sessions stay, since a user who was removed from the
 // configuration may come back.
 func (s *Sessions) CloseRequests(match func(User) bool) {
-	matches := func(l *live) bool { return match(l.session.User()) }
-	for _, k := range s.cache.live.keys(matches) {
-		s.cache.live.endIf(&k, matches)
-	}
+	s.cache.feed.Requests.EndAll(func(r *request) bool { return match(r.session.User()) })
 }

@@ -90,7 +90,7 @@ func (s *Sessions) inMemory(id string) (Key, bool) {
 	if err != nil {
 		return Key{}, false
 	}
-	found := s.cache.sessions.find(first[0], func(known *Session) bool {
+	found := s.cache.sessions.Find(first[0], func(known *Session) bool {
 		return bytes.HasPrefix(known.key[:], first) && strings.HasPrefix(known.key.Whole(), id)
 	})
 	if found == nil {

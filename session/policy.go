@@ -131,3 +131,11 @@ func (s *Sessions) WithinGrace(lost time.Time) bool {
 
 // withinGrace is [Sessions.WithinGrace] for a time in milliseconds.
 func (t terms) withinGrace(lost, now int64) bool { return t.grace >= 0 && now-lost <= t.grace }
+
+// believed returns lost if what was lost then may still be served, and otherwise 0.
+func (t terms) believed(lost, now int64) int64 {
+	if t.withinGrace(lost, now) {
+		return lost
+	}
+	return 0
+}

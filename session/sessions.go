@@ -64,81 +64,48 @@ func (s *Sessions) Lookup(ctx context.Context, k Key) (*Session, error) { return
 
 func (s *Sessions) check(ctx context.Context, k *Key) (*Session, error) {
 	now := s.cache.now()
-	cached, ok := s.cache.sessions.get(k)
-	if !ok || cached.value.key != *k {
-		bounded, cancel := s.cache.impatient(ctx)
-		defer cancel()
-		found, err := s.read(bounded, k, now)
-		if bounded == ctx { // otherwise the store may have had too little time
-			s.cache.rechecks.Noticed(ctx, err, entry{}, now)
-		}
-		return found, err
+	cached, ok := s.cache.sessions.GetIn(k[0], shortOf(k))
+	if !ok || cached.Value.key != *k {
+		return s.ask(ctx, *k, nil, 0, now)
 	}
-	if cached.epoch != s.cache.epoch.Load() {
-		return s.reverify(ctx, k, cached, now)
+	if lost := cached.Lost(); lost != 0 {
+		return s.ask(ctx, *k, cached.Value, s.terms.believed(lost, now), now)
 	}
-	if !s.terms.alive(cached.value, now) {
+	if !s.terms.alive(cached.Value, now) {
 		return nil, ErrNone
 	}
-	if s.due(cached.value, now) {
-		return s.extendUsed(ctx, cached.value, nil, now)
+	if s.due(cached.Value, now) {
+		return s.extendUsed(ctx, cached.Value, nil, now)
 	}
-	return cached.value, nil
+	return cached.Value, nil
 }
 
-// impatient bounds how long a request waits for a store that did not answer the last
-// time. If the store did answer, it returns ctx itself.
-func (c *Cache) impatient(ctx context.Context) (context.Context, context.CancelFunc) {
-	if !c.rechecks.Silent() {
-		return ctx, func() {}
-	}
-	return context.WithTimeout(ctx, c.patience)
-}
-
-// read checks a session that is not in the cache.
-func (s *Sessions) read(ctx context.Context, k *Key, now int64) (*Session, error) {
-	found, value, err := s.cache.load(ctx, k)
-	if errors.Is(err, ErrNone) {
-		s.cache.live.end(k)
-	}
+// ask checks a session that is not in the cache, or that was read before the feed was
+// interrupted. Such a session stays valid for the outage grace while the store does not
+// answer.
+func (s *Sessions) ask(ctx context.Context, k Key, known *Session, since, now int64) (*Session, error) {
+	var found *Session
+	var value []byte
+	believed, err := s.cache.feed.Ask(ctx, entry{key: k}, since, func(ctx context.Context) (err error) {
+		found, value, err = s.cache.load(ctx, &k)
+		return err
+	})
 	if err != nil {
 		return nil, err
+	}
+	if believed {
+		found = known
 	}
 	if !s.terms.alive(found, now) {
 		return nil, ErrNone
 	}
-	if s.due(found, now) {
+	switch due := s.due(found, now); {
+	case due && believed:
+		found.attempted.Store(now) // it is used, and nobody can write that down
+	case due:
 		return s.extendUsed(ctx, found, value, now)
 	}
 	return found, nil
-}
-
-// reverify checks a session that was read before the feed was interrupted. While the
-// store does not answer, the session stays valid for the outage grace. Once the
-// outage is known, no request waits for the store: the session is read again in the
-// background until the store answers.
-func (s *Sessions) reverify(ctx context.Context, k *Key, cached held[Session], now int64) (*Session, error) {
-	lost := s.cache.lostAt(cached.epoch)
-	inGrace := s.terms.withinGrace(lost, now)
-	if !inGrace || !s.cache.rechecks.Unneeded(entry{key: *k}, lost) {
-		bounded, cancel := context.WithTimeout(ctx, s.cache.patience)
-		defer cancel()
-		found, err := s.read(bounded, k, now)
-		if errors.Is(err, ErrNone) {
-			s.cache.sessions.drop(k)
-		}
-		if answered(err) || !inGrace || ctx.Err() != nil {
-			return found, err
-		}
-		s.cache.rechecks.Unanswered(entry{key: *k}, lost, err)
-	}
-	if !s.terms.alive(cached.value, now) {
-		return nil, ErrNone
-	}
-	if s.due(cached.value, now) {
-		cached.value.attempted.Store(now) // a use that cannot be stored now
-	}
-	return cached.value, nil
 }
 
 // due reports whether the session's last use has to be stored again.
@@ -154,7 +121,7 @@ func (s *Sessions) extendUsed(ctx context.Context, found *Session, value []byte,
 	if last != 0 && now-last < min(s.terms.everyOf(found), retryExtend) {
 		return found, nil
 	}
-	if !found.attempted.CompareAndSwap(last, now) || s.cache.rechecks.Silent() {
+	if !found.attempted.CompareAndSwap(last, now) || s.cache.feed.Silent() {
 		return found, nil
 	}
 	done := make(chan error, 1)
@@ -171,7 +138,7 @@ func (s *Sessions) extendUsed(ctx context.Context, found *Session, value []byte,
 		}
 		done <- err
 	}()
-	patience := time.NewTimer(s.cache.patience)
+	patience := time.NewTimer(s.cache.feed.Patience())
 	defer patience.Stop()
 	select {
 	case err := <-done:

@@ -65,7 +65,7 @@ func (c *Cache) dropSite(ctx context.Context, found *site) {
 	_, stored, err := c.store.Get(ctx, found.sso.in(sessionPrefix))
 	if err == nil && !stored {
 		_, _, err = c.store.Take(ctx, found.key.in(sitePrefix))
-		c.sites.drop(&found.key)
+		c.sites.Drop(shortOf(&found.key))
 	}
 	if err != nil {
 		c.logger("site session "+found.key.ID(), err)
@@ -91,7 +91,7 @@ func (s *Sessions) EndSite(ctx context.Context, cookie string) error {
 	}
 	k := t.Key()
 	_, _, err := s.cache.take(ctx, k.in(sitePrefix))
-	s.cache.sites.drop(&k)
+	s.cache.sites.Drop(shortOf(&k))
 	if err != nil {
 		return fmt.Errorf("ending a site session: %w", err)
 	}
@@ -116,52 +116,47 @@ func (s *Sessions) site(ctx context.Context, cookie, client string) (*site, erro
 
 // site returns a site session, with the same rules as for sessions.
 func (c *Cache) site(ctx context.Context, k *Key, t terms) (*site, error) {
-	cached, ok := c.sites.get(k)
-	if !ok || cached.value.key != *k {
-		bounded, cancel := c.impatient(ctx)
-		defer cancel()
-		found, err := c.loadSite(bounded, k)
-		if bounded == ctx { // otherwise the store may have had too little time
-			c.rechecks.Noticed(ctx, err, entry{}, c.now())
-		}
-		return found, err
+	cached, ok := c.sites.GetIn(k[0], shortOf(k))
+	if !ok || cached.Value.key != *k {
+		return c.askSite(ctx, *k, nil, 0)
 	}
-	if cached.epoch == c.epoch.Load() {
-		return cached.value, nil
+	if lost := cached.Lost(); lost != 0 {
+		return c.askSite(ctx, *k, cached.Value, t.believed(lost, c.now()))
 	}
-	lost := c.lostAt(cached.epoch)
-	inGrace := t.withinGrace(lost, c.now())
-	if !inGrace || !c.rechecks.Unneeded(entry{*k, true}, lost) {
-		bounded, cancel := context.WithTimeout(ctx, c.patience)
-		defer cancel()
-		found, err := c.loadSite(bounded, k)
-		if errors.Is(err, ErrNone) {
-			c.sites.drop(k)
-		}
-		if answered(err) || !inGrace || ctx.Err() != nil {
-			return found, err
-		}
-		c.rechecks.Unanswered(entry{*k, true}, lost, err)
+	return cached.Value, nil
+}
+
+func (c *Cache) askSite(ctx context.Context, k Key, known *site, since int64) (found *site, err error) {
+	believed, err := c.feed.Ask(ctx, entry{k, true}, since, func(ctx context.Context) (err error) {
+		found, err = c.loadSite(ctx, &k)
+		return err
+	})
+	if believed {
+		return known, nil
 	}
-	return cached.value, nil
+	return found, err
 }
 
 func (c *Cache) loadSite(ctx context.Context, k *Key) (*site, error) {
-	generation, epoch := c.sites.generation(k), c.epoch.Load()
-	value, ok, err := c.store.Get(ctx, k.in(sitePrefix))
-	if err != nil {
-		return nil, unavailable("reading a site session", err)
+	found, err := c.sites.Load(shortOf(k), func() (*site, error) {
+		value, ok, err := c.store.Get(ctx, k.in(sitePrefix))
+		if err != nil {
+			return nil, unavailable("reading a site session", err)
+		}
+		if !ok {
+			return nil, ErrNone
+		}
+		found, err := decodeSite(*k, value)
+		if err != nil {
+			c.logger("site session "+k.ID(), err)
+			return nil, unread(err)
+		}
+		return found, nil
+	})
+	if errors.Is(err, ErrNone) {
+		c.sites.Forget(shortOf(k))
 	}
-	if !ok {
-		return nil, ErrNone
-	}
-	found, err := decodeSite(*k, value)
-	if err != nil {
-		c.logger("site session "+k.ID(), err)
-		return nil, unread(err)
-	}
-	c.sites.fill(k, generation, held[site]{found, epoch})
-	return found, nil
+	return found, err
 }
 
 // maxSites is the number of site sessions of an SSO session. A browser has one for
@@ -263,7 +258,7 @@ func (c *Cache) endSites(ctx context.Context, sso *Key, listed sites) {
 
 func (c *Cache) dropSites(ctx context.Context, keys []Key) {
 	for _, k := range keys {
-		c.sites.drop(&k)
+		c.sites.Drop(shortOf(&k))
 		if _, _, err := c.store.Take(ctx, k.in(sitePrefix)); err != nil {
 			c.logger("site session "+k.ID(), err)
 			return

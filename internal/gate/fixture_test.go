@@ -126,7 +126,7 @@ func newFixture(t testing.TB) *fixture {
 	f.clock.ms.Store(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC).UnixMilli())
 	f.store = &store{Store: memory.New(memory.Options{Now: f.clock.Now})}
 	cache := session.NewCache(f.store, session.CacheOptions{Now: f.clock.Now})
-	verified := oauth.NewVerifiedCache(f.store, oauth.VerifiedOptions{Now: f.clock.Now})
+	verified := oauth.NewTokenCache(f.store, oauth.TokenCacheOptions{Now: f.clock.Now})
 	t.Cleanup(func() {
 		verified.Close()
 		cache.Close()

@@ -1,4 +1,4 @@
-package recheck_test
+package feedcache_test
 
 import (
 	"context"
@@ -7,7 +7,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/caddy-sso/caddy-sso/internal/recheck"
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
@@ -17,23 +16,21 @@ func TestAKeyOfAServerThatAnswersDoesNotWaitForThoseOfOneThatIsAway(t *testing.T
 	synctest.Test(t, func(t *testing.T) {
 		const slow = -1
 		var checked atomic.Bool
-		q := recheck.New(recheck.Options[int]{
-			Read: func(_ context.Context, key int, _ bool) error {
-				if key != slow {
-					return storage.ErrAway
-				}
-				checked.Store(true)
-				return nil
-			},
-			Live: func() []int { return nil },
-			Now:  func() int64 { return time.Now().UnixMilli() },
-		})
-		defer q.Close()
+		c := newCache(t, time.Hour)
+		c.get = func(_ context.Context, key int) (*string, error) {
+			if key != slow {
+				return nil, storage.ErrAway
+			}
+			if !checked.Swap(true) {
+				return nil, storage.ErrTimedOut
+			}
+			return new(string), nil
+		}
 		for key := range 10_000 {
-			q.Unanswered(key, 1, storage.ErrAway)
+			c.feed.Ask(t.Context(), key, 1, func(context.Context) error { return storage.ErrAway })
 		}
 		time.Sleep(5 * time.Second)
-		q.Unanswered(slow, 1, storage.ErrTimedOut)
+		c.feed.Ask(t.Context(), slow, 1, func(context.Context) error { return storage.ErrTimedOut })
 		time.Sleep(time.Second)
 		synctest.Wait()
 		if !checked.Load() {

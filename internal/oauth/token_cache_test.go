@@ -154,7 +154,7 @@ func TestATokenWhoseKeyIsGoneIsForgotten(t *testing.T) {
 // client may have another key.
 func TestAnotherConfigurationChecksTheSignatureAgain(t *testing.T) {
 	w, h := remembering(t)
-	cache := w.remember(session.Policy{}, oauth.VerifiedOptions{})
+	cache := w.remember(session.Policy{}, oauth.TokenCacheOptions{})
 	_, in := w.signIn(ada)
 	token := w.openIDTokens(in, nil).Access
 	w.verified(token)
@@ -265,7 +265,7 @@ func TestNoKnownTokenWaitsForASilentStore(t *testing.T) {
 	for _, offline := range []bool{false, true} {
 		t.Run(fmt.Sprint("offline ", offline), func(t *testing.T) {
 			w, h := remembering(t)
-			w.remember(session.Policy{OutageGrace: time.Hour}, oauth.VerifiedOptions{Patience: time.Millisecond})
+			w.remember(session.Policy{OutageGrace: time.Hour}, oauth.TokenCacheOptions{Patience: time.Millisecond})
 			_, in := w.signIn(ada)
 			token := w.openIDTokens(in, nil).Access
 			if offline {
@@ -304,7 +304,7 @@ func TestNoKnownTokenWaitsForASilentStore(t *testing.T) {
 
 func TestWithoutAGraceAnUnverifiedGrantIsNotBelieved(t *testing.T) {
 	w, h := remembering(t)
-	w.remember(session.Policy{OutageGrace: -1}, oauth.VerifiedOptions{})
+	w.remember(session.Policy{OutageGrace: -1}, oauth.TokenCacheOptions{})
 	_, in := w.signIn(ada)
 	token := w.openIDTokens(in, nil).Access
 	w.verified(token)
@@ -376,7 +376,7 @@ func TestAGrantIsReadAgainForScopeOffline(t *testing.T) {
 
 func TestTheMemoryOfTokensIsBounded(t *testing.T) {
 	w, _ := remembering(t)
-	w.remember(session.Policy{}, oauth.VerifiedOptions{Capacity: 64})
+	w.remember(session.Policy{}, oauth.TokenCacheOptions{Capacity: 64})
 	_, in := w.signIn(ada)
 	claims := w.payload(w.openIDTokens(in, nil).Access)
 	sums := map[[sha256.Size]byte]bool{}
@@ -403,7 +403,7 @@ func TestClosingTheMemoryOfTokensLeavesNoGoroutine(t *testing.T) {
 	token := w.openIDTokens(in, nil).Access
 	before := runtime.NumGoroutine()
 	for range 4 {
-		cache := oauth.NewVerifiedCache(w.store, oauth.VerifiedOptions{Now: w.clock.Now})
+		cache := oauth.NewTokenCache(w.store, oauth.TokenCacheOptions{Now: w.clock.Now})
 		w.Verified = oauth.NewVerifiedTokens(cache)
 		_, release := w.Attach(t.Context(), w.verified(token))
 		w.store.down.Store(true)

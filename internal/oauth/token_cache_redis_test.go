@@ -35,7 +35,7 @@ func onRedis(t *testing.T) (one, two *world, server *redistest.Server) {
 		})
 		w.store = &store{Store: s}
 		w.restart()
-		w.remember(session.Policy{}, oauth.VerifiedOptions{})
+		w.remember(session.Policy{}, oauth.TokenCacheOptions{})
 	}
 	return one, two, server
 }

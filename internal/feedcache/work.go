@@ -1,4 +1,4 @@
-package recheck
+package feedcache
 
 import (
 	"context"
@@ -8,8 +8,18 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
+const (
+	// workers bounds how many goroutines read at once, and how many of the keys
+	// that wait are tried after a pause.
+	workers = 16
+
+	readTimeout  = 5 * time.Second
+	firstPause   = 50 * time.Millisecond
+	longestPause = 500 * time.Millisecond
+)
+
 // add adds to the tasks; q.mu must be held, as for all below that say nothing else.
-func (q *Queue[K]) add(key K, since int64) *task {
+func (q *queue[K]) add(key K, since int64) *task {
 	t, ok := q.tasks[key]
 	switch {
 	case !ok:
@@ -25,14 +35,14 @@ func (q *Queue[K]) add(key K, since int64) *task {
 	return t
 }
 
-func (q *Queue[K]) enqueue(key K, t *task) {
-	t.queued = max(q.options.Now(), 1)
+func (q *queue[K]) enqueue(key K, t *task) {
+	t.queued = max(q.now(), 1)
 	q.queue = append(q.queue, key)
 	q.work()
 }
 
 // proceed lets the first keys of those that wait be read, n at most.
-func (q *Queue[K]) proceed(waiting *[]K, n int) {
+func (q *queue[K]) proceed(waiting *[]K, n int) {
 	n = min(n, len(*waiting))
 	for _, key := range (*waiting)[:n] {
 		q.enqueue(key, q.tasks[key])
@@ -40,46 +50,51 @@ func (q *Queue[K]) proceed(waiting *[]K, n int) {
 	*waiting = append((*waiting)[:0], (*waiting)[n:]...)
 }
 
-func (q *Queue[K]) proceedAll() {
+func (q *queue[K]) proceedAll() {
 	q.proceed(&q.waiting, len(q.waiting))
 	q.proceed(&q.apart, len(q.apart))
 }
 
 // work sees that there is one more worker, up to their bound.
-func (q *Queue[K]) work() {
+func (q *queue[K]) work() {
 	if q.closed || q.workers == workers {
 		return
 	}
 	q.workers++
-	q.running.Go(q.read)
+	q.running.Go(func() {
+		for key, used, ok := q.next(); ok; key, used, ok = q.next() {
+			asks := used || q.needed(key)
+			var err error
+			if asks {
+				err = q.ask(key)
+			}
+			q.done(key, asks, err)
+		}
+	})
 }
 
-// read is a worker. It takes q.mu by itself.
-func (q *Queue[K]) read() {
-	for {
-		key, used, ok := q.next()
-		if !ok {
-			return
-		}
-		ctx, cancel := context.WithTimeout(q.life, readTimeout)
-		err := q.options.Read(ctx, key, used)
-		cancel()
-		q.done(key, err)
+// ask reads a key. It takes no lock of q. An error means that the store did not answer.
+func (q *queue[K]) ask(key K) error {
+	ctx, cancel := context.WithTimeout(q.life, readTimeout)
+	defer cancel()
+	if err := q.read(ctx, key); !q.answered(err) {
+		return err
 	}
+	return nil
 }
 
 // next takes a key from the queue. Without one, the worker is over. It takes q.mu
 // by itself.
-func (q *Queue[K]) next() (key K, used, ok bool) {
+func (q *queue[K]) next() (key K, used, ok bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for q.live != 0 && q.life.Err() == nil {
-		since := q.live
-		q.live = 0
+	for q.all != 0 && q.life.Err() == nil {
+		since := q.all
+		q.all = 0
 		q.mu.Unlock()
-		live := q.options.Live()
+		attached := q.attached()
 		q.mu.Lock()
-		for _, key := range live {
+		for _, key := range attached {
 			q.add(key, since)
 		}
 	}
@@ -95,8 +110,9 @@ func (q *Queue[K]) next() (key K, used, ok bool) {
 	return key, false, false
 }
 
-// done notes what came of a read. It takes q.mu by itself.
-func (q *Queue[K]) done(key K, err error) {
+// done notes what came of a key, and whether the store was asked for it. It takes q.mu by
+// itself.
+func (q *queue[K]) done(key K, asked bool, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	t := q.tasks[key]
@@ -110,7 +126,9 @@ func (q *Queue[K]) done(key K, err error) {
 		q.wait(key, t, err)
 		return
 	}
-	q.silent, q.away = false, false
+	if asked {
+		q.silent, q.away = false, false
+	}
 	if t.failed {
 		q.pause = 0
 		q.proceedAll()
@@ -119,14 +137,14 @@ func (q *Queue[K]) done(key K, err error) {
 		delete(q.tasks, key)
 		return
 	}
-	*t = task{since: t.later}
+	*t = task{since: t.later, used: t.used}
 	q.enqueue(key, t)
 }
 
 // wait has a key wait, for which the store did not answer. A few of those that do
 // are read after a pause: a key of a server that was slow does not wait until all
 // those of one that is away had their turn.
-func (q *Queue[K]) wait(key K, t *task, err error) {
+func (q *queue[K]) wait(key K, t *task, err error) {
 	t.failed, t.queued = true, 0
 	if errors.Is(err, storage.ErrAway) {
 		q.apart = append(q.apart, key)

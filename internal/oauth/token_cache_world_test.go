@@ -82,18 +82,18 @@ func remembering(t testing.TB) (*world, *heard) {
 	h := &heard{Store: w.store.Store}
 	w.store.Store = h
 	w.restart()
-	w.remember(session.Policy{}, oauth.VerifiedOptions{})
+	w.remember(session.Policy{}, oauth.TokenCacheOptions{})
 	return w, h
 }
 
 // remember begins with an empty memory, under a policy of sessions.
-func (w *world) remember(p session.Policy, o oauth.VerifiedOptions) *oauth.VerifiedCache {
+func (w *world) remember(p session.Policy, o oauth.TokenCacheOptions) *oauth.TokenCache {
 	o.Now = w.clock.Now
 	sessions := session.NewCache(w.store, session.CacheOptions{Now: w.clock.Now, Patience: o.Patience})
 	w.t.Cleanup(sessions.Close)
 	w.Sessions = session.New(sessions, p)
 	w.Grants = oauth.NewGrants(w.store, w.Sessions)
-	c := oauth.NewVerifiedCache(w.store, o)
+	c := oauth.NewTokenCache(w.store, o)
 	w.t.Cleanup(c.Close)
 	w.Verified = oauth.NewVerifiedTokens(c)
 	return c

@@ -191,7 +191,7 @@ func TestLiveRequestsAreVerifiedAfterAnInterruption(t *testing.T) {
 
 func TestLiveRequestsEndWhenTheOutageOutlastsTheirGraces(t *testing.T) {
 	w, h := remembering(t)
-	w.remember(session.Policy{OutageGrace: 5 * time.Minute}, oauth.VerifiedOptions{})
+	w.remember(session.Policy{OutageGrace: 5 * time.Minute}, oauth.TokenCacheOptions{})
 	_, in := w.signIn(ada)
 	v := w.verified(w.offlineTokens(in).Access) // which hangs on no session
 	ctx, release := w.Attach(t.Context(), v)
