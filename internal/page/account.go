@@ -2,17 +2,17 @@ package page
 
 import "net/http"
 
-// Account is the page of somebody who is signed in already.
+// Account is the page of a signed-in user.
 type Account struct {
 	Person      Person
 	App         string // where ContinueURL leads; may be empty
 	ContinueURL string // may be empty
 	SwitchURL   string // to sign in with another account; may be empty
-	SessionsURL string // where else one is signed in; may be empty
+	SessionsURL string // the page with all sessions of the user; may be empty
 	SignOut     Form
 
 	WidgetOnly bool   // leaves out the brand
-	Opener     Opener // is told that the page is open or closed
+	Opener     Opener // is notified when the page opens or closes
 }
 
 // Account writes the account page.
@@ -29,10 +29,10 @@ func (p *Pages) Account(w http.ResponseWriter, r *http.Request, v Account) {
 	})
 }
 
-// SignOut asks whether to sign out. Only the form's POST does it, so that no
-// link or image on another site can.
+// SignOut asks whether to sign out. Only the form's POST signs out, so no link or
+// image on another site can do so.
 type SignOut struct {
-	Person    Person // the zero value if it is not known
+	Person    Person // the zero value: unknown
 	App       string // which application asks; may be empty
 	Form      Form
 	CancelURL string // may be empty
@@ -51,7 +51,7 @@ func (p *Pages) SignOut(w http.ResponseWriter, r *http.Request, v SignOut) {
 	})
 }
 
-// SignedOut is the end of a sign-out.
+// SignedOut is the page after a sign-out.
 type SignedOut struct {
 	App         string
 	Everywhere  bool   // on all devices, not just in this browser
@@ -71,7 +71,7 @@ func (p *Pages) SignedOut(w http.ResponseWriter, r *http.Request, v SignedOut) {
 	})
 }
 
-// Denied tells somebody who is signed in that they may not use an application.
+// Denied tells a signed-in user that they may not use an application.
 type Denied struct {
 	Person    Person
 	App       string

@@ -1,7 +1,8 @@
 package page
 
-// NoCustomer says to a user of a customer account that it does not exist, or no longer
-// does. It does not say which: that is between the vendor and the customer.
+// NoCustomer tells a user that a customer account does not exist, or exists no
+// longer. It does not tell which, since that is private to the vendor and the
+// customer.
 func NoCustomer() Message {
 	return Message{
 		Fault:     faultNoCustomer,

@@ -6,34 +6,31 @@ import (
 	"strings"
 )
 
-// UnsentForm answers a form that was sent without a session. With Kept, a
-// script puts the form away in this tab of the browser and goes to Kept.NextURL,
-// which shows [Pages.SendForm] in the end. Without it, or without scripts, the
-// page says that what was sent is lost, and SignInURL leads back to where it can
-// be filled in once more.
+// UnsentForm is the answer to a form that was sent without a session. With Kept, a
+// script keeps the form in this tab and navigates to Kept.NextURL, which shows
+// [Pages.SendForm] after the sign-in. Without Kept, or without scripts, the page says
+// that the form was not sent, and SignInURL leads back to the page with the form.
 type UnsentForm struct {
 	App       string
-	Why       Text // why it is not kept; empty where it is
+	Why       Text // why the form is not kept; empty: it is kept
 	SignInURL string
 	Kept      *KeptForm
 
-	// Slow says that the form did not arrive in time: the answer is 408.
+	// Slow means that the form did not arrive in time. The status is 408.
 	Slow bool
 }
 
-// A KeptForm is a form in the bytes that the browser sent, whatever encoding
-// they are in.
+// A KeptForm is a form with the bytes that the browser sent, in any encoding.
 type KeptForm struct {
 	ID        string // of the form, and the same in SendForm
 	NextURL   string
-	ActionURL string // where the form was sent, on this origin
+	ActionURL string // the URL that the form was sent to, on this origin
 	Type      string // its enctype
 	Charset   string // an encoding in which those bytes are text
 	Fields    []KeptField
 
-	// Visitor is who was signed in before, by a word that only stands for them;
-	// empty: nobody, as far as the browser knows. Where SendForm.Visitor is
-	// another, that one is asked first.
+	// Visitor is a hash for the user who was signed in before. Empty: unknown. If
+	// SendForm.Visitor differs, the page asks before it sends the form.
 	Visitor string
 }
 
@@ -45,8 +42,8 @@ type KeptField struct {
 	FileType    string // a media type
 }
 
-// Packed writes the fields for the script: each after a space, its parts in
-// base64 with dots between.
+// Packed encodes the fields for the script: separated by spaces, each with its parts
+// in base64, separated by dots.
 func (f KeptForm) Packed() string {
 	var b strings.Builder
 	pack := func(end byte, part []byte) {
@@ -84,16 +81,16 @@ func (p *Pages) UnsentForm(w http.ResponseWriter, r *http.Request, v UnsentForm)
 	p.write(w, r, s)
 }
 
-// SendForm sends on, once, what UnsentForm kept in this tab.
+// SendForm is the page that sends, once, the form that UnsentForm kept in this tab.
 type SendForm struct {
 	App     string
 	ID      string
-	BackURL string // where it can be filled in once more
-	Visitor string // who is signed in now: see KeptForm.Visitor
+	BackURL string // the page with the form
+	Visitor string // the signed-in user: see KeptForm.Visitor
 	Person  Person // the same, by name
 }
 
-// SendForm writes the page that sends a form on.
+// SendForm writes the page that sends a kept form.
 func (p *Pages) SendForm(w http.ResponseWriter, r *http.Request, v SendForm) {
 	p.write(w, r, sheet{
 		template: "sendform",

@@ -1,10 +1,10 @@
-// Package page is how everything a person sees looks: the hosted sign-in page,
-// the widget that ends a popup flow, and the gate's own pages.
+// Package page renders everything that a person sees: the hosted pages, the widget
+// that ends a popup flow, and the gate's own pages.
 //
-// It knows nothing of sessions, clients or requests. A caller fills in a view,
-// such as [SignIn] or [Denied], and [Pages] writes the whole response: status,
-// headers and body. All pages work without JavaScript; scripts only make some
-// of them quicker to use.
+// It knows nothing of sessions and clients. A caller fills in a view, such as
+// [SignIn] or [Denied], and [Pages] writes the whole response: status, headers and
+// body. All pages work without JavaScript; scripts only make some of them faster to
+// use.
 //
 // # Safety
 //
@@ -46,18 +46,18 @@ import (
 //go:embed templates/*.html static/*
 var files embed.FS
 
-// DefaultAssetPrefix is where pages look for their assets unless told otherwise.
+// DefaultAssetPrefix is the default of [Options].AssetPrefix.
 const DefaultAssetPrefix = "/sso/assets/"
 
-// Options are what pages need besides the brand. The zero value is usable.
+// Options are the options of [New]. The zero value is ready to use.
 type Options struct {
 	// AssetPrefix is the absolute path under which the assets are served.
 	// Default: DefaultAssetPrefix.
 	AssetPrefix string
 
-	// Failed is called when a page could not be rendered, which is a fault of
-	// the caller, such as a link that is none. The person gets a 500 page that
-	// keeps the reason to itself. Nil ignores it.
+	// Failed is called if a page could not be rendered, which is a fault of the
+	// caller, such as a wrong link. The user gets a 500 page without the reason. Nil
+	// ignores it.
 	Failed func(error)
 }
 
@@ -122,7 +122,7 @@ func (p *Pages) WithAssetsOf(origin string) *Pages {
 	return moved
 }
 
-// A sheet is one response before it is written.
+// A sheet is a response before it is written.
 type sheet struct {
 	template string
 	status   int
@@ -130,15 +130,15 @@ type sheet struct {
 	app      string   // may be empty
 	scripts  []string // by plain name
 	bare     bool     // without the brand and the card
-	leadsTo  string   // without being asked, after
+	leadsTo  string   // navigates to this URL by itself, after
 	after    int      // seconds; empty stays
-	opener   told     // is told that this page shows
+	opener   told     // is notified that the page is open
 	view     any
 	policy   policy
-	err      error // why it cannot be shown
+	err      error // why the page cannot be rendered
 }
 
-// frame is what the layout reads.
+// frame is the input of the layout.
 type frame struct {
 	Language   string
 	Title      template.HTML
@@ -186,7 +186,7 @@ func send(w http.ResponseWriter, s sheet, body []byte, csp string) {
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(s.status)
-	_, _ = w.Write(body) // the browser went away; there is nobody left to tell
+	_, _ = w.Write(body) // the browser went away
 }
 
 func (p *Pages) render(l *localized, s sheet) (body []byte, csp string, err error) {
@@ -232,7 +232,7 @@ func (p *Pages) render(l *localized, s sheet) (body []byte, csp string, err erro
 	return b.Bytes(), csp, nil
 }
 
-// documentTitle is what stands in the title of a document, with names at the end.
+// documentTitle is the title of a document, with the names of application and brand at the end.
 func (l *localized) documentTitle(titles []Text, names ...string) (template.HTML, error) {
 	var title template.HTML
 	for _, t := range titles {

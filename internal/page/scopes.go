@@ -2,17 +2,17 @@ package page
 
 import "html/template"
 
-// A Scope is one of those that an application asks for, or was given.
+// A Scope is a scope that an application asks for, or was granted.
 type Scope struct {
 	Name string
-	Text string // the operator's words, which follow "will be able to"; empty: ours
-	New  bool   // it was not allowed before, though others were
+	Text string // the operator's text, which follows "will be able to"; empty: the text of the catalogue
+	New  bool   // not allowed before, although other scopes were
 }
 
-// Basic says that every application knows what the scope tells.
+// Basic means that every application gets the scope's content anyway.
 func (s Scope) Basic() bool { return s.Name == "openid" && s.Text == "" }
 
-// scopeTexts are what an application may do with a scope.
+// scopeTexts say what an application may do with a scope.
 var scopeTexts = map[string]Text{
 	"openid":         {key: "scope.known"},
 	"profile":        {key: "scope.profile"},

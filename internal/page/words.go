@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// funcs are what templates call: what checks links, the texts of a language, and what is
-// put in them.
+// funcs are the functions of templates: checked links, the texts of a language, and
+// values for them.
 func (l *localized) funcs() template.FuncMap {
 	return template.FuncMap{
 		"link":     link,
@@ -34,12 +34,12 @@ func (l *localized) funcs() template.FuncMap {
 
 func escape(s string) template.HTML { return template.HTML(html.EscapeString(s)) } //nolint:gosec // escaped
 
-// name is a name in a sentence, whichever way it is written.
+// name is a name in a sentence, isolated from the direction of the text.
 func name(s string) template.HTML { return "<bdi>" + escape(s) + "</bdi>" }
 
 func strong(s template.HTML) template.HTML { return "<strong>" + s + "</strong>" }
 
-// app is the name of an application, or words for one without a name.
+// app is the name of an application, or a text if it has no name.
 func (l *localized) app(s string) (template.HTML, error) {
 	if s == "" {
 		return l.text(Text{key: "app.unnamed"})
@@ -47,10 +47,10 @@ func (l *localized) app(s string) (template.HTML, error) {
 	return name(s), nil
 }
 
-// A Device is a browser in a few words, for people to recognise their own.
+// A Device is a short description of a browser, by which users recognize their own.
 type Device struct {
 	Browser, System string // either may be empty
-	Agent           string // what the browser calls itself, where both are
+	Agent           string // the User-Agent, if both are empty
 }
 
 func (l *localized) device(d Device) (template.HTML, error) {
@@ -67,13 +67,13 @@ func (l *localized) device(d Device) (template.HTML, error) {
 	return l.text(Text{key: "device.unknown"})
 }
 
-// moment is a time in UTC, in figures alone. A script writes it in the reader's own way.
+// moment is a time in UTC, as digits. A script replaces it by the user's local form.
 func moment(t time.Time) template.HTML {
 	t = t.UTC()
 	return template.HTML(t.Format(`<time datetime="2006-01-02T15:04:05Z">2006-01-02, 15:04 UTC</time>`)) //nolint:gosec // figures
 }
 
-// inWords says a waiting time, rounded up to the unit.
+// inWords is a waiting time in words, rounded up to the unit.
 func (l *localized) inWords(d time.Duration) (template.HTML, error) {
 	n, minutes := seconds(d), (seconds(d)+59)/60
 	switch {
@@ -85,7 +85,7 @@ func (l *localized) inWords(d time.Duration) (template.HTML, error) {
 	return l.message("wait.hours", "PluralCount", (minutes+59)/60)
 }
 
-// soon is inWords for a time to which some seconds come.
+// soon is inWords for a time with some seconds more.
 func (l *localized) soon(d time.Duration) (template.HTML, error) {
 	if d < 10*time.Second {
 		return l.text(Text{key: "wait.soon"})
