@@ -53,10 +53,8 @@ func (p *Pages) SignOut(w http.ResponseWriter, r *http.Request, v SignOut) {
 
 // SignedOut is the page after a sign-out.
 type SignedOut struct {
-	App         string
-	Everywhere  bool   // on all devices, not just in this browser
-	SignInURL   string // to sign in again; may be empty
-	ContinueURL string // back to the application; may be empty
+	App       string
+	SignInURL string // to sign in again; may be empty
 }
 
 // SignedOut writes the page after a sign-out.

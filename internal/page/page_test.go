@@ -24,7 +24,6 @@ func everyPage() []any {
 			App: "Acme", Form: form, Scopes: scopes("email", "inventory"), Username: "ada",
 			Problem: &page.Problem{Fault: page.FaultWrongPassword, Code: "003-001"}, SwitchFrom: &ada,
 			Providers: []page.Provider{{Name: "Forge", URL: "/sso/social/forge", Icon: "https://forge.example/icon.svg"}},
-			CancelURL: "https://app.example/cancelled",
 			Opener:    page.Opener{Origin: "https://app.example", State: "12345678"},
 		},
 		&page.Consent{
@@ -55,7 +54,7 @@ func everyPage() []any {
 			Allowed: []page.AllowedApp{{ID: "7", App: "Acme", Scopes: scopes("email", "inventory"), Since: time.Unix(1764000000, 0)}},
 		},
 		&page.SignOut{Person: ada, App: "Acme", Form: form, CancelURL: "/sso/account"},
-		&page.SignedOut{App: "Acme", SignInURL: "/sso/sign-in", ContinueURL: "https://app.example/"},
+		&page.SignedOut{App: "Acme", SignInURL: "/sso/sign-in"},
 		&page.Widget{
 			App: "Acme", Callback: "acme-app://callback?code=c&state=s", Origin: "https://app.example",
 			State: "12345678", UsedURL: "/sso/widget?used=1", Scopes: scopes("email", "inventory"),

@@ -69,7 +69,6 @@ type SignIn struct {
 	DisableSocials bool   // hides the providers if there is a form
 	WidgetOnly     bool   // shows only the form
 	Opener         Opener // is notified when the page opens or closes, and of the Problem
-	CancelURL      string // may be empty
 }
 
 // SignIn writes the sign-in page.
