@@ -7,7 +7,7 @@ UNIT_NEEDS := gcc redis-server
 E2E_NEEDS := redis-server chromium npm hypercorn
 
 .DELETE_ON_ERROR:
-.PHONY: run test unit e2e bench fuzz lint vulncheck faults soak build
+.PHONY: run test unit e2e npm bench fuzz lint vulncheck faults soak build
 
 # The example: sign in at http://localhost:8081 as demo, with the password demo.
 run: build
@@ -35,6 +35,8 @@ e2e: build $(NPM)
 	cd e2e && CADDY_SSO_BINARY=$(CADDY) go test -vet=all -count=1 -timeout 25m ./browser ./...
 
 # What the tests need of npm is installed again when the lock file has changed.
+npm: $(NPM)
+
 $(NPM): e2e/package.json e2e/package-lock.json
 	scripts/need.sh npm
 	cd e2e && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
