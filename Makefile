@@ -2,29 +2,45 @@
 
 TAGS := nobadger,nomysql,nopgx
 CADDY := $(CURDIR)/bin/caddy
+NPM := e2e/node_modules/.package-lock.json
+UNIT_NEEDS := gcc redis-server
+E2E_NEEDS := redis-server chromium npm hypercorn
 
-.PHONY: run test unit e2e bench fuzz lint vulncheck faults soak build
+.DELETE_ON_ERROR:
+.PHONY: run test unit e2e npm bench fuzz lint vulncheck faults soak build
 
 # The example: sign in at http://localhost:8081 as demo, with the password demo.
 run: build
 	$(CADDY) run --config Caddyfile.example
 
+# Without -trimpath, so that tests and the server share what is compiled.
 build:
-	go build -trimpath -tags $(TAGS) -o $(CADDY) ./cmd/caddy
+	go build -tags $(TAGS) -o $(CADDY) ./cmd/caddy
 
-# All tests: unit tests with the race detector, then end to end in a browser.
-test: unit e2e
+# All tests: unit tests with the race detector, and end to end in a browser. They
+# run side by side, since one compiles while the other waits. The unit tests are
+# nice: on a small machine, the browser comes first.
+test:
+	scripts/need.sh $(UNIT_NEEDS) $(E2E_NEEDS)
+	+$(MAKE) --no-print-directory -j3 NICE=nice unit e2e
 
+# go test vets each package with all analyzers of go vet, those without tests, too.
+# storage/redis waits for servers, beside all others.
 unit:
-	scripts/need.sh gcc redis-server
-	go vet -tags $(TAGS) ./...
-	go test -race -timeout 20m -tags $(TAGS) ./storage/redis ./... # that one waits for servers, beside all others
+	scripts/need.sh $(UNIT_NEEDS)
+	$(NICE) go test -vet=all -race -timeout 20m -tags $(TAGS) ./storage/redis ./...
 
-e2e: build
-	scripts/need.sh redis-server chromium npm hypercorn
+e2e: build $(NPM)
+	scripts/need.sh $(E2E_NEEDS)
+	cd e2e && CADDY_SSO_BINARY=$(CADDY) go test -vet=all -count=1 -timeout 25m ./browser ./...
+
+# What the tests need of npm is installed again when the lock file has changed.
+npm: $(NPM)
+
+$(NPM): e2e/package.json e2e/package-lock.json
+	scripts/need.sh npm
 	cd e2e && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
-	cd e2e && go vet ./...
-	cd e2e && CADDY_SSO_BINARY=$(CADDY) go test -count=1 -timeout 25m ./...
+	touch $@
 
 # What users see while the store fails, one fault after the other, in times of
 # what they see without: two nodes under load. The tests run most of them, too,

@@ -25,11 +25,17 @@ func runCommand(args []string) int {
 	return 0
 }
 
+// commandEnv is the environment of a `caddy sso`. A program with the race detector
+// sleeps for a second as it exits, unless it is told not to.
+func commandEnv() []string {
+	return append(os.Environ(), asCommand+"=1", "GORACE="+os.Getenv("GORACE")+" atexit_sleep_ms=0")
+}
+
 // sso runs a `caddy sso` in a process of its own.
 func sso(t *testing.T, stdin string, args ...string) (string, error) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0], args...)
-	cmd.Env = append(os.Environ(), asCommand+"=1")
+	cmd.Env = commandEnv()
 	cmd.Stdin = strings.NewReader(stdin)
 	out, err := cmd.CombinedOutput()
 	return string(out), err

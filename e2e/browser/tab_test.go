@@ -106,7 +106,10 @@ type tab struct {
 // opens returns the window that something done in this tab opens.
 func (b *tab) opens(trigger func()) *tab {
 	b.t.Helper()
-	opened := chromedp.WaitNewTarget(b.ctx, func(i *target.Info) bool { return i.Type == "page" })
+	self := chromedp.FromContext(b.ctx).Target.TargetID
+	opened := chromedp.WaitNewTarget(b.ctx, func(i *target.Info) bool {
+		return i.Type == "page" && i.OpenerID == self // each tab is told of the windows of all
+	})
 	trigger()
 	select {
 	case id, ok := <-opened:
