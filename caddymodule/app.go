@@ -1,7 +1,20 @@
-// Package caddymodule is the part of caddy-sso that knows Caddy: the app, the
-// two handlers, the guest modules, the Caddyfile, the admin API and the
-// commands. It reads configuration, and wires the packages below together; the
-// decisions are taken there.
+// Package caddymodule is the part of caddy-sso that knows Caddy. It reads the
+// configuration, registers the modules, and connects the packages below. The decisions
+// are taken there.
+//
+// # Modules
+//
+// An import of this package registers all of them: the app `sso` (App), the handlers
+// `sso_gate` (Gate) and `sso_portal` (Portal), the sign-in methods and storage engines
+// that come with the project, the admin API below `/sso/`, the command `caddy sso`, and
+// the names of the Caddyfile.
+//
+// # A sign-in method or a storage engine of your own
+//
+// A Go module with a Caddy module below `sso.signin` that is a MethodModule adds a
+// sign-in method. One below `sso.storage` that is an Engine adds a storage engine. It does
+// not have to import this package: it needs what those interfaces name, from signin and
+// storage.
 package caddymodule
 
 import (
@@ -18,12 +31,18 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/caddy-sso/caddy-sso/caddymodule/internal/appruntime"
+	_ "github.com/caddy-sso/caddy-sso/caddymodule/internal/command" // registers `caddy sso`
+	"github.com/caddy-sso/caddy-sso/caddymodule/internal/customers"
+	"github.com/caddy-sso/caddy-sso/caddymodule/internal/routecheck"
+	"github.com/caddy-sso/caddy-sso/caddymodule/internal/signinmethods"
 	"github.com/caddy-sso/caddy-sso/internal/keys"
 	"github.com/caddy-sso/caddy-sso/internal/logthrottle"
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
 	"github.com/caddy-sso/caddy-sso/internal/page"
 	"github.com/caddy-sso/caddy-sso/session"
 	"github.com/caddy-sso/caddy-sso/signin"
+	"github.com/caddy-sso/caddy-sso/storage"
 )
 
 func init() {
@@ -81,13 +100,13 @@ type App struct {
 	failures logthrottle.ByKind // lines about what does not work, of the app and its handlers
 
 	opening sync.Mutex
-	closed  bool        // guarded by opening
-	last    *appRuntime // what was open when closed; guarded by opening
-	opened  atomic.Pointer[appRuntime]
+	closed  bool                // guarded by opening
+	last    *appruntime.Runtime // what was open when closed; guarded by opening
+	opened  atomic.Pointer[appruntime.Runtime]
 	stop    context.CancelFunc
 
-	licensing licensing  // where there is a License API
-	customers *customers // of its file; nil: there is none
+	licensing licensing       // where there is a License API
+	customers *customers.File // of its file; nil: there is none
 }
 
 // CaddyModule returns the Caddy module information.
@@ -100,7 +119,7 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 func (a *App) Provision(ctx caddy.Context) error {
 	a.storeLog = ctx.Logger()
 	a.log = a.failures.Logger(a.storeLog)
-	a.vault = newCaddyVault(ctx.Storage())
+	a.vault = appruntime.NewCaddyVault(ctx.Storage())
 	var err error
 	if a.issuer, err = ParseIssuer(a.Issuer); err != nil {
 		return err
@@ -142,7 +161,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := a.loadClientMethods(); err != nil {
 		return err
 	}
-	return a.checkPlacement(webApp(ctx)) // last, since gates that it provisions ask for the app
+	return routecheck.CheckPlacement(a.forRouteCheck(), routecheck.WebApp(ctx), a.log) // last, since gates that it provisions ask for the app
 }
 
 func (a *App) loadEngine(ctx caddy.Context) error {
@@ -176,7 +195,7 @@ func (a *App) loadSignin(ctx caddy.Context) error {
 	if err := a.checkSignin(); err != nil {
 		return err
 	}
-	if err := checkNaming(a.SigninRaw); err != nil {
+	if err := signinmethods.CheckOwnSubjects(a.SigninRaw); err != nil {
 		return err
 	}
 	ms, err := ctx.LoadModule(a, "SigninRaw")
@@ -198,8 +217,8 @@ func (a *App) loadSignin(ctx caddy.Context) error {
 			}
 		}
 		a.methods = append(a.methods, w)
-		if local, ok := m.(*SigninLocal); ok {
-			if err := local.nameGroups(&a.groups); err != nil {
+		if local, ok := m.(*signinmethods.Local); ok {
+			if err := local.AddGroups(&a.groups); err != nil {
 				return fmt.Errorf("signin local: %w", err)
 			}
 		}
@@ -214,7 +233,7 @@ func (a *App) loadSignin(ctx caddy.Context) error {
 		return err
 	}
 	if a.limits == (signin.AttemptLimits{}) { // of ways that do not say
-		a.limits = signin.AttemptLimits{PerAccount: 10, PerAddress: 100, Every: 15 * time.Minute}
+		a.limits = signinmethods.DefaultAttemptLimits
 	}
 	return nil
 }
@@ -228,9 +247,9 @@ func (a *App) Start() error {
 	if err != nil {
 		return err
 	}
-	c.state.clock.Check(ctx, c.state.storeTime())
-	if err := c.server.Keys.Load(ctx); err != nil {
-		if !errors.Is(err, errUnavailable) {
+	c.State.CheckClock(ctx)
+	if err := c.Server.Keys.Load(ctx); err != nil {
+		if !errors.Is(err, storage.ErrUnavailable) {
 			return fmt.Errorf("loading the signing keys: %w", err)
 		}
 		a.log.Warn("the storage does not answer yet; nobody can sign in until it does", zap.Error(err))
@@ -240,10 +259,10 @@ func (a *App) Start() error {
 	}
 	go a.maintain(ctx, c)
 	go a.followKeys(ctx, c)
-	go c.rechecks.Run(ctx)
-	go c.disabled.Run(ctx)
+	go c.Rechecks.Run(ctx)
+	go c.DisabledUsers.Run(ctx)
 	if a.customers != nil {
-		go a.customers.endDisabled(ctx, c)
+		go a.customers.EndDisabled(ctx, func(ids []string) (*oauth.Search, error) { return c.State.Searches.Methods(c.Server, ids) })
 	}
 	for _, method := range a.methods {
 		if watcher, ok := method.(signin.Watcher); ok {
@@ -258,7 +277,7 @@ const reviewEvery = 2 * time.Second
 
 // maintain rotates the signing keys, and closes what users who are gone have
 // open: a reload or an edited file may have taken them out.
-func (a *App) maintain(ctx context.Context, c *appRuntime) {
+func (a *App) maintain(ctx context.Context, c *appruntime.Runtime) {
 	ticker, review := time.NewTicker(time.Hour), time.NewTicker(reviewEvery)
 	defer ticker.Stop()
 	defer review.Stop()
@@ -267,18 +286,18 @@ func (a *App) maintain(ctx context.Context, c *appRuntime) {
 		case <-ctx.Done():
 			return
 		case <-review.C:
-			c.server.CloseRequests(func(u session.User) bool {
+			c.Server.CloseRequests(func(u session.User) bool {
 				_, current := a.methods.Current(u)
 				return !current
 			})
 		case <-ticker.C:
-			if err := c.server.Keys.Maintain(ctx); err != nil && ctx.Err() == nil {
+			if err := c.Server.Keys.Maintain(ctx); err != nil && ctx.Err() == nil {
 				a.log.Error("rotating the signing keys", zap.Error(err))
 			}
-			if c.signature == nil {
+			if c.Signature == nil {
 				continue
 			}
-			if err := c.signature.Maintain(ctx); err != nil && ctx.Err() == nil {
+			if err := c.Signature.Maintain(ctx); err != nil && ctx.Err() == nil {
 				a.log.Error("keeping the key of LicenseSignature", zap.Error(err))
 			}
 		}
@@ -287,11 +306,11 @@ func (a *App) maintain(ctx context.Context, c *appRuntime) {
 
 // followKeys takes over at once what other nodes do to the keys, and gives a store
 // that has lost them those that are known here.
-func (a *App) followKeys(ctx context.Context, c *appRuntime) {
+func (a *App) followKeys(ctx context.Context, c *appruntime.Runtime) {
 	if !a.engine.Shared() {
 		return
 	}
-	keys.Follow(ctx, c.state.store, c.refreshKeys, func(err error) {
+	keys.Follow(ctx, c.State.Store, c.RefreshKeys, func(err error) {
 		if ctx.Err() == nil {
 			a.log.Warn("looking at the signing keys in the storage", zap.Error(err))
 		}
@@ -305,7 +324,7 @@ func (a *App) Stop() error {
 		a.stop()
 	}
 	if c := a.opened.Load(); c != nil {
-		c.audit.Flush() // while there is a log to write to
+		c.Audit.Flush() // while there is a log to write to
 	}
 	return nil
 }
@@ -316,7 +335,7 @@ func (a *App) Cleanup() error {
 	defer a.opening.Unlock()
 	a.closed = true
 	if a.last = a.opened.Swap(nil); a.last != nil {
-		a.last.release()
+		a.last.Release()
 	}
 	return nil
 }

@@ -5,11 +5,12 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 
+	"github.com/caddy-sso/caddy-sso/caddymodule/internal/options"
+	"github.com/caddy-sso/caddy-sso/caddymodule/internal/signinmethods"
 	"github.com/caddy-sso/caddy-sso/internal/keys"
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
 )
@@ -60,13 +61,13 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 		return nil, d.Err("the option sso is there twice; put all into one")
 	}
 	var refs []named
-	err := parseOptions(d, map[string]func() error{
+	err := options.Block(d, map[string]func() error{
 		"license": func() (err error) {
 			refs, err = unmarshalLicense(d, &a.License)
 			return err
 		},
 		"issuer": func() error {
-			return checkedArg(d, &a.Issuer, func(raw string) error {
+			return options.CheckedArg(d, &a.Issuer, func(raw string) error {
 				_, err := ParseIssuer(raw)
 				return err
 			})
@@ -75,12 +76,12 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 			if a.StorageRaw != nil {
 				return d.Err("storage is there twice")
 			}
-			raw, err := guest(d, "sso.storage.", "engine")
+			raw, err := options.ModuleArg(d, "sso.storage.", "engine")
 			a.StorageRaw = raw
 			return err
 		},
 		"record_format": func() error {
-			if err := positive(d, &a.RecordFormat); err != nil {
+			if err := options.PositiveArg(d, &a.RecordFormat); err != nil {
 				return err
 			}
 			if err := checkRecordFormat(&a.RecordFormat); err != nil {
@@ -92,12 +93,12 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 		"codes":   func() error { return a.Codes.unmarshal(d) },
 		"signin": func() error {
 			line := *d
-			raw, err := guest(d, "sso.signin.", "method")
+			raw, err := options.ModuleArg(d, "sso.signin.", "method")
 			if err != nil {
 				return err
 			}
 			a.SigninRaw = append(a.SigninRaw, raw)
-			return withLine(&line, checkNaming(a.SigninRaw))
+			return options.WithLine(&line, signinmethods.CheckOwnSubjects(a.SigninRaw))
 		},
 		"client": func() error {
 			line := *d
@@ -112,14 +113,16 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 			return nil
 		},
 		"brand": func() error {
-			return parseOptions(d, map[string]func() error{
-				"name": func() error { return textArg(d, &a.Brand.Name) },
-				"logo": func() error { return checkedArg(d, &a.Brand.Logo, func(string) error { return a.Brand.check() }) },
+			return options.Block(d, map[string]func() error{
+				"name": func() error { return options.TextArg(d, &a.Brand.Name) },
+				"logo": func() error {
+					return options.CheckedArg(d, &a.Brand.Logo, func(string) error { return a.Brand.check() })
+				},
 				"accent": func() error {
 					if d.CountRemainingArgs() == 0 {
 						return d.Err(`accent: expected a colour in quotes, such as "#7a3ff2"; without them # begins a comment`)
 					}
-					return checkedArg(d, &a.Brand.Accent, func(string) error { return a.Brand.check() })
+					return options.CheckedArg(d, &a.Brand.Accent, func(string) error { return a.Brand.check() })
 				},
 			})
 		},
@@ -160,65 +163,35 @@ func (a *App) client(id string) *ClientConfig {
 	return a.Clients[i]
 }
 
-// guest reads a module by its name and options.
-func guest(d *caddyfile.Dispenser, namespace, inlineKey string) (json.RawMessage, error) {
-	option := d.Val()
-	if !d.NextArg() {
-		return nil, d.Errf("%s: expected one of: %v", option, guests(namespace))
-	}
-	name := d.Val()
-	if !slices.Contains(guests(namespace), name) {
-		if option == "signin" && providerAdvice(name) != "" {
-			return nil, d.Errf("signin: unknown %q; %s", name, providerAdvice(name))
-		}
-		return nil, d.Errf("%s: unknown %q; %sexpected one of: %v", option, name, didYouMean(name, guests(namespace)), guests(namespace))
-	}
-	module, err := caddyfile.UnmarshalModule(d, namespace+name)
-	if err != nil {
-		return nil, err
-	}
-	return caddyconfig.JSONModuleObject(module, inlineKey, name, nil), nil
-}
-
-func guests(namespace string) []string {
-	modules := caddy.GetModules(namespace[:len(namespace)-1])
-	names := make([]string, 0, len(modules))
-	for _, m := range modules {
-		names = append(names, m.ID.Name())
-	}
-	slices.Sort(names)
-	return names
-}
-
 func (s *SessionConfig) unmarshal(d *caddyfile.Dispenser) error {
-	err := parseOptions(d, map[string]func() error{
-		"idle":         func() error { return duration(d, &s.Idle) },
-		"lifetime":     func() error { return duration(d, &s.Lifetime) },
-		"outage_grace": func() error { return duration(d, &s.OutageGrace) },
-		"cache":        func() error { return positive(d, &s.Cache) },
-		"per_user":     func() error { return positive(d, &s.PerUser) },
-		"same_site":    func() error { return textArg(d, &s.SameSite) },
+	err := options.Block(d, map[string]func() error{
+		"idle":         func() error { return options.DurationArg(d, &s.Idle) },
+		"lifetime":     func() error { return options.DurationArg(d, &s.Lifetime) },
+		"outage_grace": func() error { return options.DurationArg(d, &s.OutageGrace) },
+		"cache":        func() error { return options.PositiveArg(d, &s.Cache) },
+		"per_user":     func() error { return options.PositiveArg(d, &s.PerUser) },
+		"same_site":    func() error { return options.TextArg(d, &s.SameSite) },
 	})
 	if err != nil {
 		return err
 	}
 	checked := *s
 	checked.setDefaults()
-	return withLine(d, checked.validate())
+	return options.WithLine(d, checked.validate())
 }
 
 func (c *CodesConfig) unmarshal(d *caddyfile.Dispenser) error {
-	err := parseOptions(d, map[string]func() error{
-		"lifetime":    func() error { return duration(d, &c.Lifetime) },
-		"capacity":    func() error { return positive(d, &c.Capacity) },
-		"per_session": func() error { return positive(d, &c.PerSession) },
+	err := options.Block(d, map[string]func() error{
+		"lifetime":    func() error { return options.DurationArg(d, &c.Lifetime) },
+		"capacity":    func() error { return options.PositiveArg(d, &c.Capacity) },
+		"per_session": func() error { return options.PositiveArg(d, &c.PerSession) },
 	})
 	if err != nil {
 		return err
 	}
 	checked := *c
 	checked.setDefaults()
-	return withLine(d, checked.validate())
+	return options.WithLine(d, checked.validate())
 }
 
 // unmarshalClient reads a client. Syntax:
@@ -251,50 +224,50 @@ func unmarshalClient(d *caddyfile.Dispenser) (*ClientConfig, error) {
 	}
 	c.ID = d.Val()
 	line := *d
-	err := parseOptions(d, map[string]func() error{
-		"name":             func() error { return textArg(d, &c.Name) },
-		"public":           boolOption(&c.Public),
-		"secret":           func() error { return secretOption(d, &c.Secret) },
-		"allow_no_pkce":    boolOption(&c.AllowNoPKCE),
-		"default_audience": boolOption(&c.DefaultAudience),
-		"disabled":         boolOption(&c.Disabled),
-		"audience":         func() error { return textArgs(d, &c.Audiences) },
-		"scope":            func() error { return textArgs(d, &c.Scopes) },
-		"project":          func() error { return checkedArg(d, &c.Project, checkProject) },
-		"signin":           func() error { return textArgs(d, &c.Signin) },
+	err := options.Block(d, map[string]func() error{
+		"name":             func() error { return options.TextArg(d, &c.Name) },
+		"public":           options.BoolArg(&c.Public),
+		"secret":           func() error { return options.SecretArg(d, &c.Secret) },
+		"allow_no_pkce":    options.BoolArg(&c.AllowNoPKCE),
+		"default_audience": options.BoolArg(&c.DefaultAudience),
+		"disabled":         options.BoolArg(&c.Disabled),
+		"audience":         func() error { return options.TextArgs(d, &c.Audiences) },
+		"scope":            func() error { return options.TextArgs(d, &c.Scopes) },
+		"project":          func() error { return options.CheckedArg(d, &c.Project, checkProject) },
+		"signin":           func() error { return options.TextArgs(d, &c.Signin) },
 		"redirect_uri": func() error {
-			return eachArg(d, &c.RedirectURIs, func(raw string) error {
+			return options.EachArg(d, &c.RedirectURIs, func(raw string) error {
 				_, err := oauth.ParseRedirectURI(raw)
 				return err
 			})
 		},
 		"fail_auth_url": func() error {
-			return eachArg(d, &c.FailAuthURLs, func(raw string) error {
+			return options.EachArg(d, &c.FailAuthURLs, func(raw string) error {
 				_, err := oauth.ParseFailAuthURL(raw)
 				return err
 			})
 		},
 		"post_logout_redirect_uri": func() error {
-			return eachArg(d, &c.PostLogoutRedirectURIs, func(raw string) error {
+			return options.EachArg(d, &c.PostLogoutRedirectURIs, func(raw string) error {
 				_, err := oauth.ParsePostLogoutRedirectURI(raw)
 				return err
 			})
 		},
 		"token_alg": func() error {
-			return checkedArg(d, &c.TokenAlg, func(alg string) error {
+			return options.CheckedArg(d, &c.TokenAlg, func(alg string) error {
 				if !slices.Contains(oauth.TokenAlgs, keys.Algorithm(alg)) {
 					return fmt.Errorf("token_alg %q is unknown; use RS256, ES256, EdDSA or HS256", alg)
 				}
 				return nil
 			})
 		},
-		"hs256_key":        func() error { return secretOption(d, &c.HS256Key) },
-		"token_lifetime":   func() error { return duration(d, &c.TokenLifetime) },
-		"refresh_lifetime": func() error { return duration(d, &c.RefreshLifetime) },
+		"hs256_key":        func() error { return options.SecretArg(d, &c.HS256Key) },
+		"token_lifetime":   func() error { return options.DurationArg(d, &c.TokenLifetime) },
+		"refresh_lifetime": func() error { return options.DurationArg(d, &c.RefreshLifetime) },
 		"claim":            func() error { return c.unmarshalClaim(d) },
 		"scope_text":       func() error { return c.unmarshalScopeText(d) },
 		"consent": func() error {
-			return checkedArg(d, &c.Consent, func(mode string) error { return oauth.ConsentMode(mode).Check() })
+			return options.CheckedArg(d, &c.Consent, func(mode string) error { return oauth.ConsentMode(mode).Check() })
 		},
 	})
 	if err != nil {
@@ -331,7 +304,7 @@ func (c *ClientConfig) unmarshalClaim(d *caddyfile.Dispenser) error {
 	if _, twice := c.Claims[args[0]]; twice {
 		return d.Errf("claim %s is there twice", args[0])
 	}
-	if err := checkReplaced(d, "claim", args[1]); err != nil {
+	if err := options.CheckNoPlaceholder(d, "claim", args[1]); err != nil {
 		return err
 	}
 	if c.Claims == nil {

@@ -37,7 +37,7 @@ func TestCustomersProvidersCountForTheirProductsAlone(t *testing.T) {
 		"a customer's provider":              {customers("acme"), signin.Methods{local, acme, social}, nil, []string{"local", "social"}},
 		"a customer who signs in locally":    {customers("local"), signin.Methods{local, social}, nil, nil},
 		"the client names the provider":      {customers("acme"), signin.Methods{local, acme}, []string{"acme"}, []string{"acme"}},
-		"there is nobody but customers":      {customers("acme"), signin.Methods{acme}, nil, []string{noMethods}},
+		"there is nobody but customers":      {customers("acme"), signin.Methods{acme}, nil, []string{noMethodID}},
 		"the client names fewer than it may": {nil, signin.Methods{local, acme}, []string{"local"}, []string{"local"}},
 	} {
 		t.Run(name, func(t *testing.T) {

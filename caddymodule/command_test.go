@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"github.com/caddy-sso/caddy-sso/caddymodule/internal/adminapi"
 )
 
 func TestAnUnknownCommandIsAnErrorThatSuggestsOne(t *testing.T) {
@@ -60,7 +62,7 @@ func newAdminServer(t *testing.T, network, address string) *adminServer {
 	s := new(adminServer)
 	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		s.asked.Add(1)
-		json.NewEncoder(w).Encode(ended{Ended: 7}) //nolint:errcheck,errchkjson // numbers; the test sees
+		json.NewEncoder(w).Encode(adminapi.Ended{Ended: 7}) //nolint:errcheck,errchkjson // numbers; the test sees
 	}))
 	l, err := net.Listen(network, address)
 	if err != nil {

@@ -1,18 +1,20 @@
 package caddymodule
 
 import (
+	"cmp"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"maps"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/caddy-sso/caddy-sso/caddymodule/internal/options"
+	"github.com/caddy-sso/caddy-sso/caddymodule/internal/secrets"
 	"github.com/caddy-sso/caddy-sso/codes"
 	"github.com/caddy-sso/caddy-sso/internal/keys"
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
@@ -56,12 +58,12 @@ const (
 )
 
 func (s *SessionConfig) setDefaults() {
-	setDefault(&s.Idle, caddy.Duration(24*time.Hour))
-	setDefault(&s.Lifetime, caddy.Duration(30*24*time.Hour))
-	setDefault(&s.OutageGrace, caddy.Duration(5*time.Minute))
-	setDefault(&s.Cache, 250_000)
-	setDefault(&s.PerUser, 64)
-	setDefault(&s.SameSite, sameSiteLax)
+	s.Idle = cmp.Or(s.Idle, caddy.Duration(24*time.Hour))
+	s.Lifetime = cmp.Or(s.Lifetime, caddy.Duration(30*24*time.Hour))
+	s.OutageGrace = cmp.Or(s.OutageGrace, caddy.Duration(5*time.Minute))
+	s.Cache = cmp.Or(s.Cache, 250_000)
+	s.PerUser = cmp.Or(s.PerUser, 64)
+	s.SameSite = cmp.Or(s.SameSite, sameSiteLax)
 }
 
 func (s *SessionConfig) validate() error {
@@ -98,7 +100,7 @@ func (s *SessionConfig) policy(format records.Format) session.Policy {
 
 // checkRecordFormat is for record_format; nothing is the default.
 func checkRecordFormat(format *int) error {
-	setDefault(format, int(records.JSON))
+	*format = cmp.Or(*format, int(records.JSON))
 	if *format != int(records.JSON) && *format != int(records.CBOR) {
 		return fmt.Errorf("record_format is %d; expected 1 or 2", *format)
 	}
@@ -121,9 +123,9 @@ type CodesConfig struct {
 }
 
 func (c *CodesConfig) setDefaults() {
-	setDefault(&c.Lifetime, caddy.Duration(time.Minute))
-	setDefault(&c.Capacity, 100_000)
-	setDefault(&c.PerSession, 64)
+	c.Lifetime = cmp.Or(c.Lifetime, caddy.Duration(time.Minute))
+	c.Capacity = cmp.Or(c.Capacity, 100_000)
+	c.PerSession = cmp.Or(c.PerSession, 64)
 }
 
 func (c *CodesConfig) validate() error {
@@ -262,10 +264,8 @@ type ClientConfig struct {
 	Project string `json:"project,omitempty"`
 }
 
-var uuid = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
-
 func checkProject(project string) error {
-	if !uuid.MatchString(project) {
+	if !options.IsUUID(project) {
 		return fmt.Errorf("project %q is no UUID in lower case, such as 0f8fad5b-d9cb-469f-a165-70867728950e", project)
 	}
 	return nil
@@ -275,7 +275,7 @@ func checkProject(project string) error {
 // secret stand for. The result is to be looked at alone.
 func (c *ClientConfig) withoutSecret() (*oauth.Client, error) {
 	known := *c
-	if hasPlaceholder(c.Secret) {
+	if secrets.HasPlaceholder(c.Secret) {
 		known.Secret = rand.Text()
 	}
 	if c.HS256Key != "" {
@@ -293,7 +293,7 @@ func (c *ClientConfig) withoutSecret() (*oauth.Client, error) {
 
 // client checks what can be checked of one client alone.
 func (c *ClientConfig) client() (*oauth.Client, error) {
-	secret, err := readSecret(c.Secret)
+	secret, err := secrets.Read(c.Secret)
 	if err != nil {
 		return nil, fmt.Errorf("secret: %w", err)
 	}
@@ -310,8 +310,8 @@ func (c *ClientConfig) client() (*oauth.Client, error) {
 	for _, name := range slices.Sorted(maps.Keys(c.Claims)) {
 		out.Claims = append(out.Claims, oauth.CustomClaim{Name: name, Value: c.Claims[name]})
 	}
-	setDefault(&out.Name, "Application "+c.ID)
-	setDefault(&out.TokenAlg, keys.RS256)
+	out.Name = cmp.Or(out.Name, "Application "+c.ID)
+	out.TokenAlg = cmp.Or(out.TokenAlg, keys.RS256)
 	if len(out.Audiences) == 0 {
 		out.Audiences = []string{c.ID}
 	}
@@ -355,7 +355,7 @@ func (c *ClientConfig) sharedKey() (*keys.SharedKey, error) {
 	if c.HS256Key == "" {
 		return nil, nil
 	}
-	key, err := readSecret(c.HS256Key)
+	key, err := secrets.Read(c.HS256Key)
 	if err != nil {
 		return nil, fmt.Errorf("hs256_key: %w", err)
 	}
@@ -390,11 +390,4 @@ func ParseIssuer(raw string) (*url.URL, error) {
 		return nil, fmt.Errorf("issuer %q is http, which is for loopback only (localhost, 127.0.0.1, [::1]); use https, also where TLS ends at a server in front", raw)
 	}
 	return u, nil
-}
-
-func setDefault[T comparable](field *T, value T) {
-	var zero T
-	if *field == zero {
-		*field = value
-	}
 }

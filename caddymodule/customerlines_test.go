@@ -13,6 +13,8 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/caddy-sso/caddy-sso/caddymodule/internal/command"
+	"github.com/caddy-sso/caddy-sso/caddymodule/internal/customers"
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
 	"github.com/caddy-sso/caddy-sso/signin"
 )
@@ -112,7 +114,7 @@ func TestAWrongLineOfCustomersIsLoggedAndLosesNobodyElse(t *testing.T) {
 
 // customersFixture is customers without a server, whose file is looked at by hand.
 type customersFixture struct {
-	*customers
+	*customers.File
 	t    *testing.T
 	path string
 	tick int
@@ -127,7 +129,7 @@ func newCustomersFixture(t *testing.T, text string) *customersFixture {
 		t.Fatal(err)
 	}
 	f := &customersFixture{t: t, path: filepath.Join(t.TempDir(), "customers")}
-	f.customers = newCustomers(a, f.path)
+	f.File = (&LicenseConfig{CustomersFile: f.path}).newCustomers(a)
 	f.write(text)
 	if err := f.Open(nil); err != nil {
 		t.Fatal(err)
@@ -160,8 +162,8 @@ func (f *customersFixture) write(text string) {
 func (f *customersFixture) changed(text string) {
 	f.t.Helper()
 	f.write(text)
-	f.file.Look()
-	f.file.Look()
+	f.Look()
+	f.Look()
 }
 
 func TestCustomersWhoComeAndGoLeaveNothingRunning(t *testing.T) {
@@ -217,7 +219,7 @@ func TestAFileOfCustomersThatIsCutOffOrEmptyLosesNobody(t *testing.T) {
 	acme, blue := strings.Replace(localLine, "CODE", "acme", 1), strings.Replace(localLine, "CODE", "blue", 1)
 	for name, text := range map[string]string{
 		"empty": "", "within a line": acme + blue[:20], "an array": "[" + acme + "]", "UTF-16": "\xff\xfe" + acme,
-		"too many": strings.Repeat("x\n", customersKind.MaxLines+1), "no customer": "acme\nblue\n",
+		"too many": strings.Repeat("x\n", customers.Kind.MaxLines+1), "no customer": "acme\nblue\n",
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newCustomersFixture(t, acme+blue)
@@ -238,7 +240,7 @@ func TestCustomersAreEditedByCommand(t *testing.T) {
 	add := func(code string, more ...string) []string {
 		return append([]string{"license", "customer", "add", code, "--file", path, "--product", "demo"}, more...)
 	}
-	t.Setenv(customerSecretVariable, "hunter2")
+	t.Setenv(command.ClientSecretVariable, "hunter2")
 	out := mustSSO(t, "", add("acme", "--product", "tool", "--issuer", "https://login.acme.example", "--client-id", "sso", "--claim", "groups=roles", "--email-domain", "acme.example")...)
 	if !strings.Contains(out, "register the redirect URI <issuer of the portal>/sso/callback/acme\n") {
 		t.Errorf("what to register is not said: %s", out)

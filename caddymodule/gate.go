@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,9 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/caddy-sso/caddy-sso/caddymodule/internal/appruntime"
+	"github.com/caddy-sso/caddy-sso/caddymodule/internal/httphandler"
+	"github.com/caddy-sso/caddy-sso/caddymodule/internal/options"
 	"github.com/caddy-sso/caddy-sso/internal/gate"
 	"github.com/caddy-sso/caddy-sso/internal/httpapi"
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
@@ -139,10 +143,10 @@ func (g *Gate) Provision(ctx caddy.Context) error {
 	}
 	var known bool
 	if g.client, known = g.app.clients.Get(g.Client); !known {
-		return unknownClient(g.Client)
+		return errUnknownClient(g.Client)
 	}
 	if g.client.AsksConsent() {
-		return asksConsent(g.client)
+		return errAsksConsent(g.client)
 	}
 	if err := g.provisionHeaders(); err != nil {
 		return err
@@ -155,11 +159,11 @@ func (g *Gate) Provision(ctx caddy.Context) error {
 	}
 	g.policy = gate.Policy{
 		Groups: g.Require, Popup: g.Popup, DropForms: g.DropForms,
-		Bearer: g.Bearer != off, Clients: g.AllowClients, Preflight: g.AllowPreflight,
+		Bearer: g.Bearer != options.Off, Clients: g.AllowClients, Preflight: g.AllowPreflight,
 	}
 	if g.FailAuthURL != "" {
 		if !g.client.FailAuthURL(g.FailAuthURL) {
-			return unregistered(g.FailAuthURL, g.Client)
+			return errUnregistered(g.FailAuthURL, g.Client)
 		}
 		if g.policy.FailAuthURL, err = url.Parse(g.FailAuthURL); err != nil {
 			return fmt.Errorf("fail_auth_url %q: %w", g.FailAuthURL, err)
@@ -184,10 +188,10 @@ func (g *Gate) provisionHeaders() error {
 			return err
 		}
 	}
-	if err := onOrOff("cache_private", g.CachePrivate); err != nil {
+	if err := options.CheckOnOff("cache_private", g.CachePrivate); err != nil {
 		return err
 	}
-	setDefault(&g.HeaderPrefix, gate.DefaultHeaderPrefix)
+	g.HeaderPrefix = cmp.Or(g.HeaderPrefix, gate.DefaultHeaderPrefix)
 	var err error
 	g.headers, err = gate.NewHeaders(g.HeaderPrefix)
 	return err
@@ -205,26 +209,26 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 		closed.Unavailable(w, r, err)
 		return nil
 	}
-	defer core.release()
+	defer core.Release()
 	pass, ok := gt.Handle(w, r)
 	if !ok {
 		return nil
 	}
 	httpapi.UnlimitBodyTime(w, r)
 	defer pass.Release()
-	identify(pass.Request, pass.User)
-	if err := next.ServeHTTP(g.private(w, pass), pass.Request); !errors.Is(err, session.ErrEnded) {
-		return handledError(w, r, err, g.log)
+	httphandler.SetUser(pass.Request, pass.User)
+	if err := next.ServeHTTP(g.answerWriter(w, pass), pass.Request); !errors.Is(err, session.ErrEnded) {
+		return httphandler.HandleError(w, r, err, g.log)
 	}
 	gt.Ended(w, pass.Request)
 	return nil
 }
 
-func (g *Gate) newGate(c *appRuntime) *gate.Gate {
+func (g *Gate) newGate(c *appruntime.Runtime) *gate.Gate {
 	a := g.app
 	made := &gate.Gate{
-		Server:       c.server,
-		Keys:         c.server.Keys,
+		Server:       c.Server,
+		Keys:         c.Server.Keys,
 		Client:       g.client,
 		Pages:        a.pages.With(gate.AssetPrefix),
 		Sites:        gate.NewSites(a.issuer, a.sessionCookie(), g.client),
@@ -233,17 +237,17 @@ func (g *Gate) newGate(c *appRuntime) *gate.Gate {
 		AllowRawPath: g.AllowRawPath,
 		AllowUpgrade: g.AllowUpgrade,
 		PortalSignIn: func(ctx context.Context, returnTo string) (string, error) {
-			sealed, err := c.server.Keys.Seal(ctx, signin.GateReturnLabel, []byte(g.client.ID+returnTo))
+			sealed, err := c.Server.Keys.Seal(ctx, signin.GateReturnLabel, []byte(g.client.ID+returnTo))
 			if err != nil {
 				return "", fmt.Errorf("sealing the way back: %w", err)
 			}
 			return signin.ReturnTo(a.Issuer, sealed), nil
 		},
-		Shared:      requestTable,
-		From:        requestOrigin,
-		OriginalURI: originalURI,
+		Shared:      httphandler.RequestVars,
+		From:        httphandler.ClientOrigin,
+		OriginalURI: httphandler.OriginalURI,
 		Lifetime:    time.Duration(a.Session.Lifetime),
-		Now:         c.state.clock.Now,
+		Now:         c.State.Clock.Now,
 		Log:         g.log,
 	}
 	if len(g.matchers) > 0 {
@@ -252,18 +256,12 @@ func (g *Gate) newGate(c *appRuntime) *gate.Gate {
 	return made
 }
 
-// requestTable is Caddy's table of variables, which error routes have, too.
-func requestTable(ctx context.Context) map[string]any {
-	table, _ := ctx.Value(caddyhttp.VarsCtxKey).(map[string]any)
-	return table
-}
-
-// originalURI is what a request asked for before any rewrite.
-func originalURI(r *http.Request) string {
-	if original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
-		return original.URL.RequestURI()
+// answerWriter is the writer for the answer to a request that passed.
+func (g *Gate) answerWriter(w http.ResponseWriter, pass gate.Pass) http.ResponseWriter {
+	if !pass.Known || g.CachePrivate == options.Off {
+		return w
 	}
-	return r.URL.RequestURI()
+	return httphandler.PrivateAnswer(w)
 }
 
 // Interface guards

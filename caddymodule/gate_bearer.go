@@ -6,15 +6,16 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/caddy-sso/caddy-sso/caddymodule/internal/options"
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
 )
 
 // checkBearer checks which tokens a gate takes.
 func (g *Gate) checkBearer(get func(id string) (*oauth.Client, bool)) error {
-	if err := onOrOff("bearer", g.Bearer); err != nil {
+	if err := options.CheckOnOff("bearer", g.Bearer); err != nil {
 		return err
 	}
-	if g.Bearer == off && len(g.AllowClients) > 0 {
+	if g.Bearer == options.Off && len(g.AllowClients) > 0 {
 		return errors.New("allow_client has no effect beside bearer off, since clients pass by tokens; remove one of the two")
 	}
 	client, _ := get(g.Client)
@@ -22,7 +23,7 @@ func (g *Gate) checkBearer(get func(id string) (*oauth.Client, bool)) error {
 		allowed, known := get(id)
 		switch {
 		case !known:
-			return fmt.Errorf("allow_client: %w", unknownClient(id))
+			return fmt.Errorf("allow_client: %w", errUnknownClient(id))
 		case allowed.Public:
 			return fmt.Errorf("allow_client %s: it is public, and has no token of its own; give it a secret, or leave it out", id)
 		case !slices.ContainsFunc(allowed.Audiences, func(a string) bool { return slices.Contains(client.Audiences, a) }):

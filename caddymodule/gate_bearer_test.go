@@ -83,7 +83,7 @@ func TestATokenIsThroughTheGate(t *testing.T) {
 	s.options = "grace_period 10ms"
 	w.mustLoad(s)
 	wantBoth()
-	if after := w.running().opened.Load(); after.state.verified != before.state.verified || after.server.Verified == before.server.Verified {
+	if after := w.running().opened.Load(); after.State.Verified != before.State.Verified || after.Server.Verified == before.Server.Verified {
 		t.Error("what is known of grants did not outlive the reload, or what was verified did")
 	}
 
@@ -125,7 +125,7 @@ func TestClass16ATokenThatEndsBeforeTheAnswerGets401(t *testing.T) {
 	defer backend.Close()
 	w := newWorld(t)
 	w.mustLoad(setup{handler: "reverse_proxy " + strings.TrimPrefix(backend.URL, "http://")})
-	server := w.running().opened.Load().server
+	server := w.running().opened.Load().Server
 	v := w.visitor()
 	v.signIn("http://" + w.site + "/")
 	token := v.access()

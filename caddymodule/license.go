@@ -11,9 +11,15 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
+	"github.com/caddy-sso/caddy-sso/caddymodule/internal/appruntime"
+	"github.com/caddy-sso/caddy-sso/caddymodule/internal/customers"
+	"github.com/caddy-sso/caddy-sso/caddymodule/internal/secrets"
+	"github.com/caddy-sso/caddy-sso/caddymodule/internal/wallclock"
 	"github.com/caddy-sso/caddy-sso/internal/keys"
 	"github.com/caddy-sso/caddy-sso/internal/licenseapi"
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
+	"github.com/caddy-sso/caddy-sso/signin"
+	"github.com/caddy-sso/caddy-sso/storage"
 )
 
 // LicenseConfig is the License API: which software is licensed, who its
@@ -132,8 +138,8 @@ type licensing struct {
 }
 
 const (
-	evictOldest = "evict_oldest"
-	denySeat    = "deny"
+	evictOldestSession = "evict_oldest"
+	denySession        = "deny"
 )
 
 // loadLicense checks the License API's settings, once clients and ways to sign
@@ -161,7 +167,7 @@ func (l *LicenseConfig) provision(a *App) (licensing, error) {
 	}
 	made := licensing{}
 	if l.CustomersFile != "" {
-		a.customers = newCustomers(a, l.CustomersFile)
+		a.customers = l.newCustomers(a)
 		a.methods = append(a.methods, a.customers)
 	}
 	var err error
@@ -177,6 +183,22 @@ func (l *LicenseConfig) provision(a *App) (licensing, error) {
 	return made, nil
 }
 
+// newCustomers are the customers of the file.
+func (l *LicenseConfig) newCustomers(a *App) *customers.File {
+	accounts := make([]string, 0, len(l.CustomerAccounts))
+	for _, c := range l.CustomerAccounts {
+		if c != nil {
+			accounts = append(accounts, c.Code)
+		}
+	}
+	return customers.NewCustomers(customers.Options{
+		Path: l.CustomersFile, Log: a.log.Named("license"), Accounts: accounts,
+		Methods: func() signin.Methods { return a.methods }, CheckMethod: a.checkShared,
+		HasProduct: func(code string) bool { return a.licensing.licenses.HasProduct(code) },
+		UseAvatar:  a.clients.UseAvatar(),
+	})
+}
+
 func (l *LicenseConfig) licenses(a *App) (*oauth.Licenses, error) {
 	accounts := make([]*oauth.CustomerAccount, 0, len(l.CustomerAccounts))
 	for i, c := range l.CustomerAccounts {
@@ -185,7 +207,7 @@ func (l *LicenseConfig) licenses(a *App) (*oauth.Licenses, error) {
 		}
 		for _, id := range c.Signin {
 			if !a.hasMethod(id) {
-				return nil, fmt.Errorf("customer_account %s: %w", c.Code, unknownMethod(id))
+				return nil, fmt.Errorf("customer_account %s: %w", c.Code, errUnknownMethod(id))
 			}
 		}
 		accounts = append(accounts, c.account())
@@ -197,7 +219,7 @@ func (l *LicenseConfig) licenses(a *App) (*oauth.Licenses, error) {
 		}
 		client, known := a.clients.Get(p.Client)
 		if !known && p.Client != "" {
-			return nil, fmt.Errorf("product %s: %w", p.Code, unknownClient(p.Client))
+			return nil, fmt.Errorf("product %s: %w", p.Code, errUnknownClient(p.Client))
 		}
 		product, err := p.product(client)
 		if err != nil {
@@ -210,7 +232,7 @@ func (l *LicenseConfig) licenses(a *App) (*oauth.Licenses, error) {
 
 // changing are the customers of the file, nil where there is none. Before they are
 // made it says only whether there will be some.
-func (l *LicenseConfig) changing(c *customers) oauth.Accounts {
+func (l *LicenseConfig) changing(c *customers.File) oauth.Accounts {
 	if l.CustomersFile == "" {
 		return nil
 	}
@@ -226,7 +248,7 @@ func (a *App) hasMethod(id string) bool {
 	return false
 }
 
-func unknownMethod(id string) error {
+func errUnknownMethod(id string) error {
 	return fmt.Errorf("signin %q is unknown; add it to the sso option, or name one that is there", id)
 }
 
@@ -239,12 +261,12 @@ func (c *CustomerAccountConfig) account() *oauth.CustomerAccount {
 func (p *ProductConfig) product(client *oauth.Client) (*oauth.Product, error) {
 	out := &oauth.Product{
 		Code: p.Code, Client: client, ResponseTypes: p.ResponseTypes, Accounts: p.CustomerAccounts,
-		Seats: oauth.Seats{Limit: p.Seats, Deny: p.WhenFull == denySeat},
+		Seats: oauth.Seats{Limit: p.Seats, Deny: p.WhenFull == denySession},
 	}
 	if len(out.ResponseTypes) == 0 {
 		out.ResponseTypes = []string{oauth.LicenseCode}
 	}
-	if p.WhenFull != "" && (p.Seats == 0 || !slices.Contains([]string{evictOldest, denySeat}, p.WhenFull)) {
+	if p.WhenFull != "" && (p.Seats == 0 || !slices.Contains([]string{evictOldestSession, denySession}, p.WhenFull)) {
 		return nil, fmt.Errorf("when_full %q: expected evict_oldest or deny, and a number of seats", p.WhenFull)
 	}
 	for _, raw := range p.RedirectURIs {
@@ -260,11 +282,11 @@ func (p *ProductConfig) product(client *oauth.Client) (*oauth.Product, error) {
 	if p.Provision == nil {
 		return out, nil
 	}
-	secret, err := readSecret(p.Provision.Secret)
+	secret, err := secrets.Read(p.Provision.Secret)
 	if err != nil {
 		return nil, fmt.Errorf("provision: secret: %w", err)
 	}
-	provisioner, err := licenseapi.NewProvisioner(p.Provision.URL, secret, wallClock)
+	provisioner, err := licenseapi.NewProvisioner(p.Provision.URL, secret, wallclock.Now)
 	if err != nil {
 		return nil, fmt.Errorf("provision: %w", err)
 	}
@@ -288,11 +310,11 @@ func apiKeys(list []*APIKeyConfig) (map[string]licenseapi.APIKey, error) {
 		if k == nil {
 			return nil, fmt.Errorf("api_keys: entry %d is null", i)
 		}
-		key, err := readSecret(k.Key)
+		key, err := secrets.Read(k.Key)
 		if err != nil {
 			return nil, fmt.Errorf("api_key: %w", err)
 		}
-		shared, err := readSecret(k.SharedKey)
+		shared, err := secrets.Read(k.SharedKey)
 		if err != nil {
 			return nil, fmt.Errorf("api_key: shared key: %w", err)
 		}
@@ -336,18 +358,18 @@ func (a *App) newLicenseAPI(server *oauth.Server, vault keys.Vault) (*licenseapi
 		Server: server, Keys: a.licensing.keys, BearerClients: a.License.BearerClients,
 		ClockSkew: time.Duration(a.License.ClockSkew), OpenIDConfiguration: a.License.OpenIDConfiguration,
 		Sign: signature.Sign, PublicKey: signature.Public,
-		Now: wallClock, Log: a.log.Named("license"),
+		Now: wallclock.Now, Log: a.log.Named("license"),
 	}, signature
 }
 
 // startLicense reads the signature key, so that what is wrong with it is said
 // at once.
-func (a *App) startLicense(ctx context.Context, c *appRuntime) error {
-	if c.license == nil {
+func (a *App) startLicense(ctx context.Context, c *appruntime.Runtime) error {
+	if c.License == nil {
 		return nil
 	}
-	err := c.signature.Load(ctx)
-	if errors.Is(err, errUnavailable) {
+	err := c.Signature.Load(ctx)
+	if errors.Is(err, storage.ErrUnavailable) {
 		a.log.Warn("the storage does not answer yet; no license can be activated until it does", zap.Error(err))
 		return nil
 	}

@@ -10,6 +10,9 @@ import (
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/caddy-sso/caddy-sso/caddymodule/internal/customers"
+	"github.com/caddy-sso/caddy-sso/caddymodule/internal/options"
+	"github.com/caddy-sso/caddy-sso/caddymodule/internal/secrets"
 	"github.com/caddy-sso/caddy-sso/internal/licenseapi"
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
 	"github.com/caddy-sso/caddy-sso/internal/signedhttp"
@@ -52,25 +55,25 @@ func unmarshalLicense(d *caddyfile.Dispenser, to **LicenseConfig) ([]named, erro
 	l := new(LicenseConfig)
 	*to = l
 	var refs []named
-	err := parseOptions(d, map[string]func() error{
+	err := options.Block(d, map[string]func() error{
 		"default_response_type": func() error {
-			err := checkedArg(d, &l.DefaultResponseType, checkResponseType)
+			err := options.CheckedArg(d, &l.DefaultResponseType, checkResponseType)
 			refs = append(refs, named{*d, func(*App) error { return l.checkDefaultResponseType() }})
 			return err
 		},
-		"clock_skew":           func() error { return duration(d, &l.ClockSkew) },
-		"openid_configuration": boolOption(&l.OpenIDConfiguration),
-		"signature_key":        func() error { return textArg(d, &l.SignatureKey) },
+		"clock_skew":           func() error { return options.DurationArg(d, &l.ClockSkew) },
+		"openid_configuration": options.BoolArg(&l.OpenIDConfiguration),
+		"signature_key":        func() error { return options.TextArg(d, &l.SignatureKey) },
 		"api_key":              func() error { return l.unmarshalAPIKey(d) },
 		"bearer_client": func() error {
 			before := len(l.BearerClients)
-			err := textArgs(d, &l.BearerClients)
+			err := options.TextArgs(d, &l.BearerClients)
 			for _, id := range l.BearerClients[before:] {
 				refs = append(refs, named{*d, func(a *App) error { return a.checkBearerClient(id) }})
 			}
 			return err
 		},
-		"customers":        func() error { return checkedArg(d, &l.CustomersFile, customersKind.Check) },
+		"customers":        func() error { return options.CheckedArg(d, &l.CustomersFile, customers.Kind.Check) },
 		"customer_account": func() error { return l.unmarshalAccount(d, &refs) },
 		"product":          func() error { return l.unmarshalProduct(d, &refs) },
 	})
@@ -120,11 +123,11 @@ func (l *LicenseConfig) unmarshalAPIKey(d *caddyfile.Dispenser) error {
 		}
 	}
 	for _, written := range []string{k.Key, k.SharedKey} {
-		if err := checkWrittenSecret(written); err != nil {
+		if err := secrets.CheckWritten(written); err != nil {
 			return d.Errf("api_key: %v", err)
 		}
 	}
-	if !hasPlaceholder(k.Key) && !hasPlaceholder(k.SharedKey) {
+	if !secrets.HasPlaceholder(k.Key) && !secrets.HasPlaceholder(k.SharedKey) {
 		if err := checkAPIKey(k.Key, k.SharedKey); err != nil {
 			return d.Errf("api_key: %v", err)
 		}
@@ -143,16 +146,16 @@ func (l *LicenseConfig) unmarshalAccount(d *caddyfile.Dispenser, refs *[]named) 
 	}
 	c.Code = d.Val()
 	line := *d
-	err := parseOptions(d, map[string]func() error{
+	err := options.Block(d, map[string]func() error{
 		"signin": func() error {
 			before := len(c.Signin)
-			err := textArgs(d, &c.Signin)
+			err := options.TextArgs(d, &c.Signin)
 			for _, id := range c.Signin[before:] {
 				*refs = append(*refs, named{*d, func(a *App) error { return a.checkMethodID(id) }})
 			}
 			return err
 		},
-		"email_domain": func() error { return textArgs(d, &c.EmailDomains) },
+		"email_domain": func() error { return options.TextArgs(d, &c.EmailDomains) },
 	})
 	if err != nil {
 		return err
@@ -162,7 +165,7 @@ func (l *LicenseConfig) unmarshalAccount(d *caddyfile.Dispenser, refs *[]named) 
 	}
 	l.CustomerAccounts = append(l.CustomerAccounts, c)
 	_, err = oauth.NewLicenses(nil, []*oauth.CustomerAccount{c.account()}, nil, "")
-	return withLine(&line, err)
+	return options.WithLine(&line, err)
 }
 
 func (l *LicenseConfig) account(code string) *CustomerAccountConfig {
@@ -180,27 +183,27 @@ func (l *LicenseConfig) unmarshalProduct(d *caddyfile.Dispenser, refs *[]named) 
 	}
 	p.Code = d.Val()
 	line := *d
-	err := parseOptions(d, map[string]func() error{
+	err := options.Block(d, map[string]func() error{
 		"client": func() error {
-			err := textArg(d, &p.Client)
+			err := options.TextArg(d, &p.Client)
 			*refs = append(*refs, named{*d, func(a *App) error {
 				if a.client(p.Client) == nil {
-					return unknownClient(p.Client)
+					return errUnknownClient(p.Client)
 				}
 				return nil
 			}})
 			return err
 		},
 		"redirect_uri": func() error {
-			return eachArg(d, &p.RedirectURIs, func(raw string) error {
+			return options.EachArg(d, &p.RedirectURIs, func(raw string) error {
 				_, err := oauth.ParseRedirectURI(raw)
 				return err
 			})
 		},
-		"response_type": func() error { return eachArg(d, &p.ResponseTypes, checkResponseType) },
+		"response_type": func() error { return options.EachArg(d, &p.ResponseTypes, checkResponseType) },
 		"customer_account": func() error {
 			before := len(p.CustomerAccounts)
-			err := textArgs(d, &p.CustomerAccounts)
+			err := options.TextArgs(d, &p.CustomerAccounts)
 			for _, code := range p.CustomerAccounts[before:] {
 				*refs = append(*refs, named{*d, func(*App) error {
 					if l.account(code) == nil {
@@ -264,7 +267,7 @@ func (p *ProductConfig) unmarshalSeats(d *caddyfile.Dispenser) error {
 		return d.Errf("seats: %q is no positive number", d.Val())
 	}
 	if d.NextArg() {
-		if p.WhenFull = d.Val(); p.WhenFull != evictOldest && p.WhenFull != denySeat {
+		if p.WhenFull = d.Val(); p.WhenFull != evictOldestSession && p.WhenFull != denySession {
 			return d.Errf("seats: unexpected %q; expected evict_oldest or deny", d.Val())
 		}
 	}
@@ -282,10 +285,10 @@ func (p *ProductConfig) unmarshalProvision(d *caddyfile.Dispenser) error {
 	if err := signedhttp.CheckURL(p.Provision.URL); err != nil {
 		return d.Errf("provision: %v", err)
 	}
-	if err := checkWrittenSecret(p.Provision.Secret); err != nil {
+	if err := secrets.CheckWritten(p.Provision.Secret); err != nil {
 		return d.Errf("provision: %v", err)
 	}
-	if hasPlaceholder(p.Provision.Secret) {
+	if secrets.HasPlaceholder(p.Provision.Secret) {
 		return nil
 	}
 	if _, err := licenseapi.NewProvisioner(p.Provision.URL, p.Provision.Secret, nil); err != nil {
@@ -320,7 +323,7 @@ func (a *App) checkMethodID(id string) error {
 			return nil
 		}
 	}
-	return unknownMethod(strings.TrimSpace(id))
+	return errUnknownMethod(strings.TrimSpace(id))
 }
 
 // ownMethods are the sign-in methods of this module.

@@ -15,6 +15,9 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/caddy-sso/caddy-sso/caddymodule/internal/appruntime"
+	"github.com/caddy-sso/caddy-sso/caddymodule/internal/httphandler"
+	"github.com/caddy-sso/caddy-sso/caddymodule/internal/options"
 	"github.com/caddy-sso/caddy-sso/internal/httpapi"
 	"github.com/caddy-sso/caddy-sso/internal/licenseapi"
 	"github.com/caddy-sso/caddy-sso/internal/loginapi"
@@ -22,6 +25,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/oidc"
 	"github.com/caddy-sso/caddy-sso/session"
 	"github.com/caddy-sso/caddy-sso/signin"
+	"github.com/caddy-sso/caddy-sso/storage"
 )
 
 func init() {
@@ -71,8 +75,8 @@ func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhtt
 	own := httpapi.Canonical(r)
 	path := own.URL.Path
 	serve := apis.login.Endpoint(path)
-	if serve == nil && core.license != nil {
-		serve = core.license.Endpoint(path)
+	if serve == nil && core.License != nil {
+		serve = core.License.Endpoint(path)
 	}
 	if serve == nil {
 		serve = apis.oidc.Endpoint(path)
@@ -81,10 +85,10 @@ func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhtt
 		serve = apis.hosted.Endpoint(path)
 	}
 	if serve == nil {
-		core.release()
+		core.Release()
 		return p.handOn(w, r, own, next)
 	}
-	defer core.release()
+	defer core.Release()
 	httpapi.LimitBodyTime(w, r)
 	serve(w, own)
 	return nil
@@ -118,15 +122,15 @@ func (p *Portal) closed(w http.ResponseWriter, r *http.Request, next caddyhttp.H
 	return nil
 }
 
-func (p *Portal) newAPIs(c *appRuntime) *portalAPIs {
+func (p *Portal) newAPIs(c *appruntime.Runtime) *portalAPIs {
 	a := p.app
 	login, standard := p.newLogin(c), p.newOpenID(c)
 	hosted := &signin.Hosted{
-		Server:   c.server,
-		Store:    c.state.store,
-		Keys:     c.server.Keys,
+		Server:   c.Server,
+		Store:    c.State.Store,
+		Keys:     c.Server.Keys,
 		Methods:  a.methods,
-		Attempts: c.state.attempts,
+		Attempts: c.State.Attempts,
 		Limits:   a.limits,
 		Pages:    a.pages,
 		Session:  a.sessionCookie(),
@@ -145,12 +149,12 @@ func (p *Portal) newAPIs(c *appRuntime) *portalAPIs {
 				if refusal != nil {
 					return nil, refusal
 				}
-				return c.server.CheckOpenID(ctx, request)
+				return c.Server.CheckOpenID(ctx, request)
 			}},
 		},
-		From: requestOrigin,
-		Now:  c.state.clock.Now,
-		Wall: c.state.clock.Wall,
+		From: httphandler.ClientOrigin,
+		Now:  c.State.Clock.Now,
+		Wall: c.State.Clock.Wall,
 		Log:  p.log,
 
 		CommonMethods: a.commonMethods(),
@@ -160,10 +164,10 @@ func (p *Portal) newAPIs(c *appRuntime) *portalAPIs {
 }
 
 // newLogin is the Login API, but for what the hosted page does for it.
-func (p *Portal) newLogin(c *appRuntime) *loginapi.API {
+func (p *Portal) newLogin(c *appruntime.Runtime) *loginapi.API {
 	a := p.app
 	return &loginapi.API{
-		Server:     c.server,
+		Server:     c.Server,
 		Cookie:     a.sessionCookie(),
 		CrossSite:  a.Session.SameSite == sameSiteNone,
 		HostedPage: func(rawQuery string) string { return signin.RedirectToSignIn(a.Issuer, rawQuery) },
@@ -172,15 +176,15 @@ func (p *Portal) newLogin(c *appRuntime) *loginapi.API {
 		},
 		SignOutPage: a.Issuer + signin.SignOutPath,
 		Pages:       a.pages,
-		From:        requestOrigin,
+		From:        httphandler.ClientOrigin,
 		Log:         p.log,
 	}
 }
 
-func (p *Portal) newOpenID(c *appRuntime) *oidc.API {
+func (p *Portal) newOpenID(c *appruntime.Runtime) *oidc.API {
 	a := p.app
 	return &oidc.API{
-		Server:     c.server,
+		Server:     c.Server,
 		Cookie:     a.sessionCookie(),
 		HostedPage: func(rawQuery string) string { return signin.RedirectToOpenID(a.Issuer, rawQuery) },
 		ConsentPage: func(rawQuery string) string {
@@ -191,7 +195,7 @@ func (p *Portal) newOpenID(c *appRuntime) *oidc.API {
 			return strings.TrimSuffix(a.Issuer+signin.SignOutPath+"?"+query.Encode(), "?")
 		},
 		Pages: a.pages,
-		From:  requestOrigin,
+		From:  httphandler.ClientOrigin,
 		Log:   p.log,
 	}
 }
@@ -204,7 +208,7 @@ func parsePortal(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	if h.NextArg() {
 		return nil, h.Errf("sso_portal takes no argument, and no matcher: it knows its own paths")
 	}
-	if err := parseOptions(h.Dispenser, nil); err != nil {
+	if err := options.Block(h.Dispenser, nil); err != nil {
 		return nil, err
 	}
 	if _, err := optionOf(h); err != nil {
@@ -217,16 +221,16 @@ func parsePortal(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 // before the store is open.
 type lazy[T any] struct {
 	mu    sync.Mutex
-	value atomic.Pointer[made[T]]
+	value atomic.Pointer[lazyValue[T]]
 }
 
-type made[T any] struct {
+type lazyValue[T any] struct {
 	value *T
-	core  *appRuntime
+	core  *appruntime.Runtime
 }
 
 // get returns the value, and holds the core, which the caller releases.
-func (l *lazy[T]) get(a *App, build func(*appRuntime) *T) (*T, *appRuntime, error) {
+func (l *lazy[T]) get(a *App, build func(*appruntime.Runtime) *T) (*T, *appruntime.Runtime, error) {
 	m := l.value.Load()
 	if m == nil {
 		l.mu.Lock()
@@ -236,12 +240,12 @@ func (l *lazy[T]) get(a *App, build func(*appRuntime) *T) (*T, *appRuntime, erro
 			if err != nil {
 				return nil, nil, err
 			}
-			m = &made[T]{value: build(c), core: c}
+			m = &lazyValue[T]{value: build(c), core: c}
 			l.value.Store(m)
 		}
 	}
-	if !m.core.hold() {
-		return nil, nil, errUnavailable
+	if !m.core.Hold() {
+		return nil, nil, storage.ErrUnavailable
 	}
 	return m.value, m.core, nil
 }

@@ -12,6 +12,7 @@ import (
 
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 
+	"github.com/caddy-sso/caddy-sso/caddymodule/internal/signinmethods"
 	"github.com/caddy-sso/caddy-sso/signin"
 )
 
@@ -57,7 +58,7 @@ func signsIn(t *testing.T, path, name, password string) bool {
 	}
 	for _, r := range records {
 		if r.Name == name && !r.Disabled {
-			hash, err := signin.ParseHash(r.Hash, comparers)
+			hash, err := signin.ParseHash(r.Hash, signinmethods.Comparers)
 			if err != nil {
 				t.Fatal(err)
 			}
