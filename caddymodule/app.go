@@ -49,21 +49,21 @@ func init() {
 	caddy.RegisterModule(new(App))
 }
 
-// App is the configuration that portal and gates share: who may sign in, which
-// applications there are, how long sessions live and where they are kept.
+// App is the configuration that portal and gates share: the sign-in methods, the
+// registered applications, the lifetime of sessions and the storage.
 type App struct {
-	// The portal's public origin, such as `https://login.example.com`: what
-	// browsers use, whatever stands in front. It is the `iss` of all tokens.
-	// http is for loopback only. Required.
+	// The portal's public origin, such as `https://login.example.com`: the one that
+	// browsers use, also behind a proxy. It is the `iss` of all tokens. http is for
+	// loopback only. Required.
 	Issuer string `json:"issuer,omitempty"`
 
 	// The engine that keeps sessions, codes and grants: `file`, `memory` or
 	// `redis`. Default: `file`.
 	StorageRaw json.RawMessage `json:"storage,omitempty" caddy:"namespace=sso.storage inline_key=engine"`
 
-	// How sessions, grants and codes are written: `1`, as by all releases, or `2`,
-	// which takes about half the room. All nodes have to be of a release that reads
-	// it, which this one is the first of. Both are read. Default: 1.
+	// The format of stored sessions, grants and codes: `1`, which all releases read, or
+	// `2`, which takes about half the space. With `2`, all nodes have to run this release
+	// or a later one. Both are read. Default: 1.
 	RecordFormat int `json:"record_format,omitempty"`
 
 	// How long SSO sessions live.
@@ -96,8 +96,8 @@ type App struct {
 
 	scrubbed []*caddyhttp.Server // whose routes delete identity headers
 
-	storeLog *zap.Logger        // the store says once that it went, and once that it came
-	failures logthrottle.ByKind // lines about what does not work, of the app and its handlers
+	storeLog *zap.Logger        // one line when the store stops to answer, and one when it answers again
+	failures logthrottle.ByKind // throttles errors of the app and its handlers
 
 	opening sync.Mutex
 	closed  bool                // guarded by opening
@@ -114,8 +114,8 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "sso", New: func() caddy.Module { return new(App) }}
 }
 
-// Provision checks the configuration. It opens nothing: `caddy validate` comes
-// here too, beside a running server.
+// Provision checks the configuration. It opens nothing, since `caddy validate` calls it,
+// too, beside a running server.
 func (a *App) Provision(ctx caddy.Context) error {
 	a.storeLog = ctx.Logger()
 	a.log = a.failures.Logger(a.storeLog)
@@ -155,12 +155,13 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := a.loadSignin(ctx); err != nil {
 		return err
 	}
+	if err := a.checkReferences(a.hasMethod); err != nil {
+		return err
+	}
 	if err := a.loadLicense(); err != nil {
 		return err
 	}
-	if err := a.loadClientMethods(); err != nil {
-		return err
-	}
+	a.loadClientMethods()
 	return routecheck.CheckPlacement(a.forRouteCheck(), routecheck.WebApp(ctx), a.log) // last, since gates that it provisions ask for the app
 }
 
@@ -174,16 +175,16 @@ func (a *App) loadEngine(ctx caddy.Context) error {
 	}
 	engine, ok := m.(Engine)
 	if !ok {
-		return fmt.Errorf("storage: module %T is no storage engine", m)
+		return fmt.Errorf("storage: module %T is not a storage engine; it has to be a caddymodule.Engine", m)
 	}
 	a.engine = engine
 	return nil
 }
 
-var errNoSignin = errors.New("signin: no sign-in method is configured; add for example: signin local { user <name> <hash> }; or, where all who sign in are those of customers of the License API: license { customers <file> … }")
+var errNoSignin = errors.New("signin: no sign-in method is configured; add for example: signin local { user <name> <hash> }; if only customers of the License API sign in: license { customers <file> … }")
 
-// checkSignin refuses a configuration by which nobody can ever sign in. Customers
-// of a file bring providers of their own.
+// checkSignin refuses a configuration with which nobody can ever sign in. Customers of a
+// file have providers of their own.
 func (a *App) checkSignin() error {
 	if len(a.SigninRaw) == 0 && (a.License == nil || a.License.CustomersFile == "") {
 		return errNoSignin
@@ -205,7 +206,7 @@ func (a *App) loadSignin(ctx caddy.Context) error {
 	for _, m := range ms.([]any) {
 		method, ok := m.(MethodModule)
 		if !ok {
-			return fmt.Errorf("signin: module %T is no sign-in method", m)
+			return fmt.Errorf("signin: module %T is not a sign-in method; it has to be a caddymodule.MethodModule", m)
 		}
 		w, err := method.Method()
 		if err != nil {
@@ -213,7 +214,7 @@ func (a *App) loadSignin(ctx caddy.Context) error {
 		}
 		for _, other := range a.methods {
 			if other.ID() == w.ID() {
-				return fmt.Errorf("signin %s: defined twice; every way has an ID of its own", w.ID())
+				return fmt.Errorf("duplicate signin %s; give every sign-in method an ID of its own", w.ID())
 			}
 		}
 		a.methods = append(a.methods, w)
@@ -232,14 +233,14 @@ func (a *App) loadSignin(ctx caddy.Context) error {
 	if err := a.methods.CheckLinks(); err != nil {
 		return err
 	}
-	if a.limits == (signin.AttemptLimits{}) { // of ways that do not say
+	if a.limits == (signin.AttemptLimits{}) { // no method says so
 		a.limits = signinmethods.DefaultAttemptLimits
 	}
 	return nil
 }
 
-// Start opens the storage and the keys, so that what is wrong with them is said
-// at once. A store on another machine may come up later than we do.
+// Start opens the storage and the keys, so that an error in them shows at once. A store on
+// another machine may start later than this server.
 func (a *App) Start() error {
 	ctx, stop := context.WithCancel(context.Background())
 	a.stop = stop
@@ -252,7 +253,7 @@ func (a *App) Start() error {
 		if !errors.Is(err, storage.ErrUnavailable) {
 			return fmt.Errorf("loading the signing keys: %w", err)
 		}
-		a.log.Warn("the storage does not answer yet; nobody can sign in until it does", zap.Error(err))
+		a.log.Warn("the storage does not answer yet; users can sign in once it does", zap.Error(err))
 	}
 	if err := a.startLicense(ctx, c); err != nil {
 		return err
@@ -272,11 +273,12 @@ func (a *App) Start() error {
 	return nil
 }
 
-// reviewEvery is how often live requests are held against who may sign in now.
+// reviewEvery is how often attached requests are compared with the users who may sign in
+// now.
 const reviewEvery = 2 * time.Second
 
-// maintain rotates the signing keys, and closes what users who are gone have
-// open: a reload or an edited file may have taken them out.
+// maintain rotates the signing keys, and closes the open requests of users who may not
+// sign in any more: a reload or an edited file may have removed them.
 func (a *App) maintain(ctx context.Context, c *appruntime.Runtime) {
 	ticker, review := time.NewTicker(time.Hour), time.NewTicker(reviewEvery)
 	defer ticker.Stop()
@@ -298,21 +300,21 @@ func (a *App) maintain(ctx context.Context, c *appruntime.Runtime) {
 				continue
 			}
 			if err := c.Signature.Maintain(ctx); err != nil && ctx.Err() == nil {
-				a.log.Error("keeping the key of LicenseSignature", zap.Error(err))
+				a.log.Error("storing the key of LicenseSignature", zap.Error(err))
 			}
 		}
 	}
 }
 
-// followKeys takes over at once what other nodes do to the keys, and gives a store
-// that has lost them those that are known here.
+// followKeys takes over changes of other nodes to the keys at once. It writes the keys that
+// this node knows to a store that has lost them.
 func (a *App) followKeys(ctx context.Context, c *appruntime.Runtime) {
 	if !a.engine.Shared() {
 		return
 	}
 	keys.Follow(ctx, c.State.Store, c.RefreshKeys, func(err error) {
 		if ctx.Err() == nil {
-			a.log.Warn("looking at the signing keys in the storage", zap.Error(err))
+			a.log.Warn("reading the signing keys from the storage", zap.Error(err))
 		}
 	})
 }
@@ -329,7 +331,7 @@ func (a *App) Stop() error {
 	return nil
 }
 
-// Cleanup lets go of the storage, once the last request that holds it is over.
+// Cleanup releases the storage once the last request that holds it is over.
 func (a *App) Cleanup() error {
 	a.opening.Lock()
 	defer a.opening.Unlock()

@@ -51,9 +51,10 @@ func TestCustomersProvidersCountForTheirProductsAlone(t *testing.T) {
 				t.Fatal(err)
 			}
 			a := &App{License: test.license, methods: test.ways, clients: clients, Clients: []*ClientConfig{{ID: "1", Signin: test.named}}}
-			if err := a.loadClientMethods(); err != nil {
+			if err := a.checkReferences(a.hasMethod); err != nil {
 				t.Fatal(err)
 			}
+			a.loadClientMethods()
 			if !slices.Equal(client.Methods, test.want) {
 				t.Errorf("ways %q, want %q", client.Methods, test.want)
 			}

@@ -17,7 +17,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage/redis"
 )
 
-// onRedis is a world on a Redis, with lasting grants for client 2.
+// onRedis is a world on a Redis, with persistent grants for client 2.
 func onRedis(t *testing.T, s setup, args ...string) (*world, *redistest.Server) {
 	t.Helper()
 	server := redistest.Start(t, args...)
@@ -113,10 +113,10 @@ func TestClass16EndingSomebodyNeedsNoSearchOfTheWholeStore(t *testing.T) {
 				out, err := end(w, mine[0])
 				// By a user, more is searched for; the answer says what was ended without.
 				if strings.HasPrefix(by, "the ID") || strings.HasPrefix(by, "all") {
-					if err != nil || out != "1 ended\n1 lasting grants ended\n" {
+					if err != nil || out != "1 ended\n1 persistent grants ended\n" {
 						t.Errorf("%q, %v", out, err)
 					}
-				} else if err != nil && !strings.Contains(err.Error(), "1 sessions and 1 lasting grants have ended") {
+				} else if err != nil && !strings.Contains(err.Error(), "1 sessions and 1 persistent grants were ended") {
 					t.Errorf("%q, %v", out, err)
 				}
 				v.wantOut(refresh)
@@ -206,10 +206,10 @@ func TestClass16ABanWorksInAStoreThatIsFull(t *testing.T) {
 			return nil
 		},
 		"the commands": func(w *world, e adminapi.SessionEntry) error {
-			if out, err := w.command("session", "end", e.ID); err != nil || out != "1 ended\n2 lasting grants ended\n" {
+			if out, err := w.command("session", "end", e.ID); err != nil || out != "1 ended\n2 persistent grants ended\n" {
 				return fmt.Errorf("%q, %w", out, err)
 			}
-			for _, want := range []string{"1 ended\n2 lasting grants ended\n", "0 ended\n"} {
+			for _, want := range []string{"1 ended\n2 persistent grants ended\n", "0 ended\n"} {
 				if out, err := w.command("user", "end", "ann"); err != nil || out != want {
 					return fmt.Errorf("%q, %w", out, err)
 				}
@@ -282,7 +282,7 @@ func TestTheAnswerToABanSaysWhatIsLeft(t *testing.T) {
 	server.MustCommand("ACL", "SETUSER", "default", "~*", "&*", "+@all", "-getdel")
 	for _, path := range []string{"/sso/sessions/" + w.sessions()[0].ID, "/sso/users/demo"} {
 		got := w.ask(http.MethodDelete, path)
-		if got.StatusCode != http.StatusServiceUnavailable || !strings.Contains(got.body, "1 lasting grants are left") || !strings.Contains(got.body, "do it again") {
+		if got.StatusCode != http.StatusServiceUnavailable || !strings.Contains(got.body, "1 persistent grants are left") || !strings.Contains(got.body, "repeat the command") {
 			t.Errorf("%s: %s", got.Status, got.body)
 		}
 	}
@@ -308,7 +308,7 @@ func TestClass16ABanSearchesAlsoWhereAListCannotBeRead(t *testing.T) {
 	if err := store.Put(t.Context(), list, newer, time.Hour); err != nil {
 		t.Fatal(err)
 	}
-	if got := w.ask(http.MethodDelete, "/sso/users/demo"); got.StatusCode != http.StatusServiceUnavailable || !strings.Contains(got.body, "do it again") {
+	if got := w.ask(http.MethodDelete, "/sso/users/demo"); got.StatusCode != http.StatusServiceUnavailable || !strings.Contains(got.body, "repeat the command") {
 		t.Errorf("%s: %s", got.Status, got.body)
 	}
 	eventually(t, "the session has ended", func() bool { return len(w.sessions()) == 0 })

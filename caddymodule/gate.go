@@ -135,40 +135,29 @@ func (g *Gate) Provision(ctx caddy.Context) error {
 	if err := g.app.scrubServer(ctx); err != nil {
 		return err
 	}
-	if g.LicenseActivation {
-		return g.provisionLicense(ctx)
-	}
-	if g.Client == "" {
-		return errNoClient
-	}
-	var known bool
-	if g.client, known = g.app.clients.Get(g.Client); !known {
-		return errUnknownClient(g.Client)
-	}
-	if g.client.AsksConsent() {
-		return errAsksConsent(g.client)
+	if g.client, err = g.checkReferences(g.app.clients.Get, g.app.License != nil, &g.app.groups); err != nil {
+		return err
 	}
 	if err := g.provisionHeaders(); err != nil {
 		return err
 	}
-	if err := g.checkBearer(g.app.clients.Get); err != nil {
-		return err
-	}
-	if _, err := g.nameGroups(&g.app.groups); err != nil {
-		return err
+	if g.LicenseActivation {
+		return nil
 	}
 	g.policy = gate.Policy{
 		Groups: g.Require, Popup: g.Popup, DropForms: g.DropForms,
 		Bearer: g.Bearer != options.Off, Clients: g.AllowClients, Preflight: g.AllowPreflight,
 	}
 	if g.FailAuthURL != "" {
-		if !g.client.FailAuthURL(g.FailAuthURL) {
-			return errUnregistered(g.FailAuthURL, g.Client)
-		}
 		if g.policy.FailAuthURL, err = url.Parse(g.FailAuthURL); err != nil {
 			return fmt.Errorf("fail_auth_url %q: %w", g.FailAuthURL, err)
 		}
 	}
+	return g.provisionMatchers(ctx)
+}
+
+// provisionMatchers compiles the matchers of the policy.
+func (g *Gate) provisionMatchers(ctx caddy.Context) error {
 	if len(g.MatcherSetsRaw) > 0 {
 		sets, err := ctx.LoadModule(g, "MatcherSetsRaw")
 		if err != nil {
@@ -239,7 +228,7 @@ func (g *Gate) newGate(c *appruntime.Runtime) *gate.Gate {
 		PortalSignIn: func(ctx context.Context, returnTo string) (string, error) {
 			sealed, err := c.Server.Keys.Seal(ctx, signin.GateReturnLabel, []byte(g.client.ID+returnTo))
 			if err != nil {
-				return "", fmt.Errorf("sealing the way back: %w", err)
+				return "", fmt.Errorf("sealing the return URL: %w", err)
 			}
 			return signin.ReturnTo(a.Issuer, sealed), nil
 		},

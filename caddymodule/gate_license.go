@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"net/http"
 
-	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-sso/caddy-sso/caddymodule/internal/appruntime"
@@ -23,20 +21,7 @@ type licenseAPIs struct {
 	activation *licenseapi.Activation
 }
 
-// provisionLicense checks a gate that verifies activations.
-func (g *Gate) provisionLicense(caddy.Context) error {
-	if err := g.checkLicense(); err != nil {
-		return err
-	}
-	if g.app.License == nil {
-		return errNoLicense
-	}
-	return g.provisionHeaders()
-}
-
-var errNoLicense = errors.New("license_activation: there is no license in the sso option, which says who may activate what; add: license { … }")
-
-// checkLicense refuses what a gate that asks nobody to sign in has no use for.
+// checkLicense refuses settings that have no effect where nobody is asked to sign in.
 func (g *Gate) checkLicense() error {
 	for _, option := range []struct {
 		name string
@@ -53,19 +38,8 @@ func (g *Gate) checkLicense() error {
 		{"a matcher", len(g.MatcherSetsRaw) > 0},
 	} {
 		if option.set {
-			return fmt.Errorf("license_activation: %s has no effect beside it, since nobody is asked to sign in; remove one of the two", option.name)
+			return fmt.Errorf("license_activation: %s has no effect beside it, since such a gate asks nobody to sign in; remove one of the two", option.name)
 		}
-	}
-	return nil
-}
-
-// parsedLicense checks a gate of the Caddyfile that verifies activations.
-func (g *Gate) parsedLicense(app *App, line *caddyfile.Dispenser) error {
-	if err := g.checkLicense(); err != nil {
-		return line.WrapErr(err)
-	}
-	if app.License == nil {
-		return line.WrapErr(errNoLicense)
 	}
 	return nil
 }

@@ -7,17 +7,6 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
 )
 
-// nameGroups adds the groups that the gate asks for. With an error it returns which
-// of them is at fault.
-func (g *Gate) nameGroups(all *oauth.ConfiguredGroups) (which int, err error) {
-	for i, name := range g.Require {
-		if err := all.Add(name, "require group of the gate of client "+g.Client); err != nil {
-			return i, err
-		}
-	}
-	return 0, nil
-}
-
 // groupsState is where the groups that were named so far are kept while a Caddyfile
 // is read.
 const groupsState = "sso.groups"

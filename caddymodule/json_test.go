@@ -82,7 +82,7 @@ func TestAWrongJSONConfigurationIsRefused(t *testing.T) {
 		{"a link to users of a way that there is not", inApp, "signin", list{
 			map[string]any{"method": "oidc", "id": "acme", "issuer": "https://a.example", "client_id": "x", "link_email": "ldap"},
 			map[string]any{"method": "local", "users": list{demo}},
-		}, []string{"signin acme: link_email ldap", "no such way", "expected: local"}},
+		}, []string{"signin acme: link_email ldap", "no such sign-in method", "expected: local"}},
 		{"an unknown field of local", inLocal, "ldap", true, []string{"sso.signin.local", "unknown field", "ldap"}},
 		{"an unknown field of a user", inUser, "password", "demo", []string{"unknown field", "password"}},
 		{"an unknown field of a client", inClient, "redirect_uri", list{"https://game.example/"}, []string{"unknown field", "redirect_uri"}},
@@ -100,10 +100,10 @@ func TestAWrongJSONConfigurationIsRefused(t *testing.T) {
 		{"redis with an unknown placeholder", inApp, "storage", map[string]any{"engine": "redis", "url": "{env.THERE_IS_NO_SUCH_VARIABLE}", "storage_key": "x"}, []string{"url", "env.THERE_IS_NO_SUCH_VARIABLE"}},
 		{"no sign-in method", inApp, "signin", nil, []string{"no sign-in method is configured"}},
 		{"an unknown sign-in method", inApp, "signin", list{map[string]any{"method": "ldap"}}, []string{"signin", "unknown module", "sso.signin.ldap"}},
-		{"a sign-in method twice", inApp, "signin", list{map[string]any{"method": "local"}, map[string]any{"method": "local"}}, []string{"signin local: defined twice"}},
+		{"a sign-in method twice", inApp, "signin", list{map[string]any{"method": "local"}, map[string]any{"method": "local"}}, []string{"duplicate signin local"}},
 
 		{"an unknown field of oidc", inApp, "signin", list{map[string]any{"method": "oidc", "secret": "x"}}, []string{"sso.signin.oidc", "unknown field", "secret"}},
-		{"oidc without an ID", inApp, "signin", list{map[string]any{"method": "oidc", "issuer": "https://a.example", "client_id": "x"}}, []string{"signin: oidc", "is not of letters, digits"}},
+		{"oidc without an ID", inApp, "signin", list{map[string]any{"method": "oidc", "issuer": "https://a.example", "client_id": "x"}}, []string{"signin: oidc", "has other characters than letters, digits"}},
 		{"oidc without an issuer", inApp, "signin", list{map[string]any{"method": "oidc", "id": "acme", "client_id": "x"}}, []string{"signin: oidc acme", "issuer is missing"}},
 		{"oidc with an empty scope", inApp, "signin", list{map[string]any{"method": "oidc", "id": "acme", "issuer": "https://a.example", "client_id": "x", "scopes": list{""}}}, []string{"signin: oidc acme", "is empty"}},
 		{"oidc with an empty claim", inApp, "signin", list{map[string]any{"method": "oidc", "id": "acme", "issuer": "https://a.example", "client_id": "x", "claims": map[string]any{"groups": ""}}}, []string{"signin: oidc acme", "claim groups"}},
@@ -115,7 +115,7 @@ func TestAWrongJSONConfigurationIsRefused(t *testing.T) {
 		{"a trusted page with a secret that is not set", inApp, "signin", list{map[string]any{"method": "trusted", "id": "game", "secret": "{env.THERE_IS_NO_SUCH_VARIABLE}"}}, []string{"signin trusted game: secret", "env.THERE_IS_NO_SUCH_VARIABLE"}},
 		{"a provider twice", inApp, "signin", list{
 			map[string]any{"method": "oidc", "id": "acme", "issuer": "https://a.example", "client_id": "x"}, map[string]any{"method": "oidc", "id": "acme", "issuer": "https://b.example", "client_id": "x"},
-		}, []string{"signin acme: defined twice"}},
+		}, []string{"duplicate signin acme"}},
 
 		{"an unknown record_format", inApp, "record_format", 3, []string{"record_format is 3; expected 1 or 2"}},
 		{"a negative idle", inApp + " session", "idle", -1, []string{"session: idle is"}},

@@ -67,12 +67,12 @@ func TestTheStatusSaysHowFarTheClocksAreApart(t *testing.T) {
 	wallclock.Now = func() time.Time { return time.Now().Add(-70 * time.Second) }
 	w := newWorld(t)
 	w.mustLoad(setup{})
-	if out, err := w.command("storage", "status"); err != nil || !strings.Contains(out, "no other than that of this node") {
+	if out, err := w.command("storage", "status"); err != nil || !strings.Contains(out, "no other than the clock of this node") {
 		t.Errorf("%v:\n%s", err, out)
 	}
 	w.mustLoad(setup{storage: "storage redis " + redistest.Start(t).URL() + " " + redisKey})
 	out, err := w.command("storage", "status")
-	if err != nil || !strings.Contains(out, "behind that of the storage, which counts") {
+	if err != nil || !strings.Contains(out, "behind the clock of the storage, which is used") {
 		t.Errorf("%v:\n%s", err, out)
 	}
 	if off := time.Until(w.running().opened.Load().Server.Now()); off.Abs() > 10*time.Second {

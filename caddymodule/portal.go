@@ -206,7 +206,7 @@ func (p *Portal) newOpenID(c *appruntime.Runtime) *oidc.API {
 func parsePortal(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	h.Next()
 	if h.NextArg() {
-		return nil, h.Errf("sso_portal takes no argument, and no matcher: it knows its own paths")
+		return nil, h.Errf("sso_portal takes no argument and no matcher, since it knows its own paths; leave them out")
 	}
 	if err := options.Block(h.Dispenser, nil); err != nil {
 		return nil, err
@@ -250,7 +250,7 @@ func (l *lazy[T]) get(a *App, build func(*appruntime.Runtime) *T) (*T, *apprunti
 	return m.value, m.core, nil
 }
 
-var errNoApp = errors.New(`the app "sso" is missing, which says who may sign in, and for which clients; add it to the apps of the configuration`)
+var errNoApp = errors.New(`the app "sso" is missing; it has the sign-in methods and the clients: add it to the apps of the configuration`)
 
 // appOf finds the sso app of a configuration. Where that is wrong it returns nil
 // without an error: Caddy refuses the configuration for the app itself, in a message of

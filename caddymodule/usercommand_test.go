@@ -76,7 +76,7 @@ func TestUsersOfAFileAreEditedByCommand(t *testing.T) {
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v, %v", info.Mode(), err)
 	}
-	if help := mustSSO(t, "", "user", "add", "--help"); !strings.Contains(help, "The users of the Caddyfile are not known") {
+	if help := mustSSO(t, "", "user", "add", "--help"); !strings.Contains(help, "This command does not know the users of the Caddyfile") {
 		t.Errorf("its help is\n%s", help)
 	}
 	if !signsIn(t, path, "ann", "hunter2") || signsIn(t, path, "ann", "hunter3") || !signsIn(t, path, "bob", "swordfish") {

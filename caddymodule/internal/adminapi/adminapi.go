@@ -78,7 +78,7 @@ func (a API) withRuntime(w http.ResponseWriter, r *http.Request, method string, 
 		return adminError(http.StatusNotFound, errors.New("the active configuration has no sso"))
 	}
 	if meant := r.Header.Get(IssuerHeader); meant != "" && meant != active.Issuer {
-		return adminError(http.StatusConflict, fmt.Errorf("the server here has the issuer %s, not %s: it runs another configuration", active.Issuer, meant))
+		return adminError(http.StatusConflict, fmt.Errorf("this server has the issuer %s, not %s: it runs another configuration; give --address or --config of the right server", active.Issuer, meant))
 	}
 	c, err := active.Open()
 	if err != nil {

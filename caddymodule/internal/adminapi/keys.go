@@ -36,7 +36,7 @@ func (a API) withdrawKey(w http.ResponseWriter, r *http.Request) error {
 		c.Audit.Record(oauth.Event{What: oauth.KeyWithdrawn, Why: "by the operator: " + id})
 		all, err := c.Server.Keys.List(r.Context())
 		if err != nil {
-			return adminError(http.StatusServiceUnavailable, fmt.Errorf("the key is withdrawn; listing those that are left: %w", err))
+			return adminError(http.StatusServiceUnavailable, fmt.Errorf("the key is withdrawn; listing the other keys: %w", err))
 		}
 		return writeAnswer(w, all)
 	})

@@ -27,8 +27,8 @@ type RequestCheck struct {
 	Refused bool     `json:"refused,omitempty"`
 }
 
-// say adds a line. Who wrote the URL is not who reads that in a terminal, so what
-// cannot be seen does not come through.
+// say adds a line. The URL may come from an attacker, and the line goes to a terminal, so
+// characters that cannot be seen are replaced.
 func (c *RequestCheck) say(format string, values ...any) {
 	c.Lines = append(c.Lines, printableText(fmt.Sprintf(format, values...)))
 }
@@ -52,7 +52,7 @@ func (a API) checkRequest(w http.ResponseWriter, r *http.Request) error {
 		}
 		u, err := url.Parse(strings.TrimSpace(string(raw)))
 		if err != nil {
-			return adminError(http.StatusBadRequest, errors.New("what was given is no URL; quote it for the shell, as in --request 'https://…'"))
+			return adminError(http.StatusBadRequest, errors.New("the request is not a URL; quote it for the shell, as in --request 'https://…'"))
 		}
 		check, err := explain(r.Context(), c, u)
 		if err != nil {
@@ -66,7 +66,7 @@ func (a API) checkRequest(w http.ResponseWriter, r *http.Request) error {
 func explain(ctx context.Context, c *appruntime.Runtime, u *url.URL) (*RequestCheck, error) {
 	check := new(RequestCheck)
 	if u.Host != "" && oauth.OriginOf(u) != c.Server.Issuer {
-		check.say("The URL is of %s, and the issuer is %s: requests come to this portal only where both are the same.", oauth.OriginOf(u), c.Server.Issuer)
+		check.say("The URL is for %s, but the issuer is %s: a request comes to this portal only if both are the same.", oauth.OriginOf(u), c.Server.Issuer)
 	}
 	switch httpapi.CanonicalPath(u.Path) {
 	case "/api/oauth2/auth", signin.SignInPath:
@@ -76,7 +76,7 @@ func explain(ctx context.Context, c *appruntime.Runtime, u *url.URL) (*RequestCh
 	case "/oauth2/authorize", signin.OpenIDPath:
 		explainOpenID(ctx, c, check, u.RawQuery)
 	default:
-		return nil, fmt.Errorf("%s is no address of an authorization request; expected /api/oauth2/auth, /api/oauth2/sso or /oauth2/authorize, with its query", printableText(u.Path))
+		return nil, fmt.Errorf("%s is not the path of an authorization request; expected /api/oauth2/auth, /api/oauth2/sso or /oauth2/authorize, with its query", printableText(u.Path))
 	}
 	return check, nil
 }
@@ -146,7 +146,7 @@ func explainOpenID(ctx context.Context, c *appruntime.Runtime, check *RequestChe
 	}
 	check.say("With a session: %s with %s, state and iss.", how, what)
 	if a.Confirm || !a.AuthAfter.IsZero() {
-		check.say("The user is asked before that, since the request has prompt or max_age.")
+		check.say("The user is asked first, since the request has prompt or max_age.")
 	}
 	if a.Silent {
 		check.say("Without a session: error=login_required, since prompt=none shows nothing.")
@@ -198,14 +198,14 @@ func (c *RequestCheck) consent(a *oauth.Authorization, silent bool) {
 	}
 }
 
-// granted says what tokens would hold, and by which ways people may sign in.
+// granted says what tokens would hold, and which sign-in methods are allowed.
 func (c *RequestCheck) granted(a *oauth.Authorization, asked []string) {
 	c.say("Scopes: %s", cmp.Or(strings.Join(a.Scopes, " "), "none"))
 	leftOut := slices.DeleteFunc(slices.Clone(asked), func(scope string) bool {
 		return slices.Contains(a.Scopes, scope) || scope == "offline_access" && a.OpenID && slices.Contains(a.Scopes, "offline")
 	})
 	if len(leftOut) > 0 {
-		c.say("Left out, since the client is not registered for them: %s", strings.Join(leftOut, " "))
+		c.say("Left out, since they are not registered for the client: %s", strings.Join(leftOut, " "))
 	}
 	c.say("Audience: %s", strings.Join(a.Audience, " "))
 	c.say("Sign-in methods: %s", cmp.Or(strings.Join(a.Methods, ", "), "all"))

@@ -41,13 +41,13 @@ type Ended struct {
 	Searching bool `json:"searching,omitempty"`
 }
 
-// searchPatience is how long an answer waits for a search of the whole store, which
-// a store of some thousand sessions takes.
+// searchPatience is how long an answer waits for a search of the whole store. A store with
+// some thousand sessions takes about as long.
 const searchPatience = 30 * time.Millisecond
 
 func (a API) list(w http.ResponseWriter, r *http.Request) error {
 	return a.withRuntime(w, r, http.MethodGet, func(c *appruntime.Runtime) error {
-		// One by one: there may be millions, and this is the server itself.
+		// One at a time: there may be millions, and this process serves requests.
 		listed, before := json.NewEncoder(w), "["
 		err := c.Server.Sessions.List(r.Context(), func(s *session.Session) error {
 			if before == "[" {
@@ -93,7 +93,7 @@ func (a API) endSession(w http.ResponseWriter, r *http.Request) error {
 		grants, err := c.Server.EndSessionAndGrants(r.Context(), oauth.SignedIn{Session: s, User: s.User()}, "", "by the operator")
 		if err != nil {
 			return adminError(http.StatusServiceUnavailable,
-				fmt.Errorf("%w; do it again, or end all that the user has with: caddy sso user end %s", err, s.User().Subject))
+				fmt.Errorf("%w; repeat the command, or end all sessions of the user with: caddy sso user end %s", err, s.User().Subject))
 		}
 		return writeAnswer(w, Ended{Ended: 1, Grants: grants})
 	})
@@ -130,20 +130,20 @@ func (a API) endUser(w http.ResponseWriter, r *http.Request) error {
 		n, grants, err := c.Server.EndCalled(r.Context(), name)
 		c.Audit.Record(oauth.Event{
 			What: oauth.SessionEnded, User: session.User{Name: name},
-			Why: fmt.Sprintf("by the operator: all %d, and %d lasting grants", n, grants),
+			Why: fmt.Sprintf("by the operator: all %d, and %d persistent grants", n, grants),
 		})
 		if err != nil {
 			// What the lists cannot tell, the search may find.
 			_, searchErr := c.State.Searches.User(c.Server, name)
 			return adminError(http.StatusServiceUnavailable,
-				fmt.Errorf("%d sessions and %d lasting grants have ended, not all; do it again: %w", n, grants, errors.Join(err, searchErr)))
+				fmt.Errorf("%d sessions and %d persistent grants were ended, but not all; repeat the command: %w", n, grants, errors.Join(err, searchErr)))
 		}
 		return searchUser(w, c, name, Ended{Ended: n, Grants: grants})
 	})
 }
 
-// searchUser ends what a user has that is on no list: it began under a version
-// without lists, or the store has lost a list.
+// searchUser ends sessions and grants that are in no list of the user: an earlier version
+// kept no lists, or the store has lost one.
 func searchUser(w http.ResponseWriter, c *appruntime.Runtime, name string, before Ended) error {
 	search, err := c.State.Searches.User(c.Server, name)
 	over, sessions, grants := false, 0, 0
@@ -153,7 +153,7 @@ func searchUser(w http.ResponseWriter, c *appruntime.Runtime, name string, befor
 	all := Ended{before.Ended + sessions, before.Grants + grants, !over}
 	if err != nil {
 		return adminError(http.StatusServiceUnavailable,
-			fmt.Errorf("%d sessions and %d lasting grants have ended; the search for more, that is on no list, failed; do it again: %w", all.Ended, all.Grants, err))
+			fmt.Errorf("%d sessions and %d persistent grants were ended; the search for others failed: repeat the command: %w", all.Ended, all.Grants, err))
 	}
 	return writeAnswer(w, all)
 }

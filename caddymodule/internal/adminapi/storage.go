@@ -22,8 +22,8 @@ type StorageStatus struct {
 	Clock  sharedclock.Status `json:"clock"`
 	storage.Status
 
-	// What interruptions of the storage came to, for sessions and tokens that this
-	// node knows.
+	// How interruptions of the storage affected sessions and tokens that this node
+	// knows.
 	Known recheck.Counts `json:"known"`
 }
 

@@ -23,8 +23,8 @@ func (s *State) storeTime() func(context.Context) (time.Time, error) {
 // CheckClock compares the clock of this machine with that of the store, now.
 func (s *State) CheckClock(ctx context.Context) { s.Clock.Check(ctx, s.storeTime()) }
 
-// clockReports are what an operator is told of the clocks, once a minute of each
-// kind. The clock outlives the configuration, whose log may be closed by then.
+// clockReports throttles the log lines about the clocks: one a minute of each kind. The clock
+// outlives the configuration, whose log may be closed by then.
 type clockReports struct{ apart, far, jumped, unknown logthrottle.Throttle }
 
 func (r *clockReports) report(s sharedclock.Status) {
@@ -34,16 +34,16 @@ func (r *clockReports) report(s sharedclock.Status) {
 		}
 	}
 	if s.Asked && !s.Followed {
-		warn(&r.far, "the clock of this node and that of the storage are too far apart for sign-ins that begin at one node and end at another; set both by NTP",
+		warn(&r.far, "the clocks of this node and of the storage differ too much for sign-ins that begin at one node and end at another; set both by NTP",
 			zap.Duration("ahead_of_storage", s.Difference), zap.Duration("at_most", sharedclock.MaxDifference))
 	} else if s.Asked && s.Difference.Abs() >= sharedclock.Notable {
-		warn(&r.apart, "the clock of this node and that of the storage are apart, and the one of the storage counts; set both by NTP",
+		warn(&r.apart, "the clocks of this node and of the storage differ; the clock of the storage is used: set both by NTP",
 			zap.Duration("ahead_of_storage", s.Difference))
 	}
 	if s.Jump.Abs() >= sharedclock.Notable {
-		warn(&r.jumped, "a clock has jumped, and counts only if it stays so for half a minute", zap.Duration("by", s.Jump))
+		warn(&r.jumped, "a clock has jumped; the new time is used if it stays for half a minute", zap.Duration("by", s.Jump))
 	}
 	if s.Problem != "" && !s.Asked {
-		warn(&r.unknown, "the storage does not tell its time, and so cannot be compared with the clock of this node", zap.String("problem", s.Problem))
+		warn(&r.unknown, "the storage does not tell its time, so the clock of this node cannot be compared with it", zap.String("problem", s.Problem))
 	}
 }

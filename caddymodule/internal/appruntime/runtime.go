@@ -17,7 +17,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
-// A appRuntime is an open store under the policy of one configuration.
+// A Runtime is an open store under the policy of one configuration.
 type Runtime struct {
 	State  *State
 	Engine string // the name of the storage's module
@@ -66,7 +66,7 @@ func Identities() (identities []string) {
 // Holders is how many hold the store: requests, and the app itself.
 func (c *Runtime) Holders() int64 { return c.holders.Load() }
 
-// hold keeps the store open for a request. False means that it is closed.
+// Hold keeps the store open for a request. It returns false if the store is closed.
 func (c *Runtime) Hold() bool {
 	for {
 		n := c.holders.Load()
@@ -79,9 +79,9 @@ func (c *Runtime) Hold() bool {
 	}
 }
 
-// rejoin is hold for a late request: Caddy cleans a configuration up while its
-// servers still read from connections that they have. Such a request goes by
-// the old configuration, on the store that the next one has open.
+// rejoin is Hold for a late request: Caddy cleans up a configuration while its servers still
+// read from open connections. Such a request is served by the old configuration, with the
+// store that the new one has open.
 func (c *Runtime) rejoin() bool {
 	poolMutex.Lock()
 	defer poolMutex.Unlock()
@@ -102,8 +102,7 @@ func (c *Runtime) rejoin() bool {
 	return true
 }
 
-// release ends a hold; the last one closes the store, unless another
-// configuration uses it.
+// Release ends a hold. The last one closes the store, unless another configuration uses it.
 func (c *Runtime) Release() {
 	if c.holders.Add(-1) == 0 {
 		c.leave()
@@ -116,7 +115,7 @@ func (c *Runtime) leave() {
 	}
 }
 
-// refreshKeys takes over what other nodes did to the keys.
+// RefreshKeys takes over what other nodes did to the keys.
 func (c *Runtime) RefreshKeys(ctx context.Context) error {
 	err := c.Server.Keys.Refresh(ctx)
 	if c.Signature == nil {

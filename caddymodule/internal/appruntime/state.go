@@ -29,7 +29,7 @@ var openStates = caddy.NewUsagePool()
 // fail for a request that comes at the same time.
 var poolMutex sync.Mutex
 
-// A state is one store and what is kept in memory over it.
+// A State is one store and what is kept in memory over it.
 type State struct {
 	Clock     *sharedclock.Clock
 	stop      context.CancelFunc // ends what compares the clocks
@@ -40,8 +40,8 @@ type State struct {
 	Searches  *oauth.Searches
 	Codes     *codes.Codes
 	Attempts  *attemptlimit.Limiter
-	Secrets   *attemptlimit.Limiter // a count of its own, since a wrong secret costs next to nothing
-	Allowance *attemptlimit.Limiter // what users are given; a count of its own, too
+	Secrets   *attemptlimit.Limiter // counted apart, since a wrong secret costs next to nothing
+	Allowance *attemptlimit.Limiter // sessions, codes and grants of users; counted apart, too
 	Keys      keys.Memory           // where the store keeps the signing keys, too
 }
 
@@ -105,7 +105,7 @@ func newState(o Options) (*State, error) {
 	return s, nil
 }
 
-// logStored writes what went wrong with something in the store. It outlives the
+// logStored logs an error about a record of the store. It outlives the
 // configuration, whose log may be closed by then.
 func logStored(failures *logthrottle.ByKind) func(what string, err error) {
 	return func(what string, err error) {
@@ -113,8 +113,8 @@ func logStored(failures *logthrottle.ByKind) func(what string, err error) {
 	}
 }
 
-// logForgotten writes that the store came back without its last endings.
+// logForgotten logs that the store came back without the last endings.
 func logForgotten(endings int) {
-	caddy.Log().Named("sso").Warn("the store had forgotten sessions and grants that were ended in the last minutes, as it does at a failover to a replica that was behind; they were ended again",
+	caddy.Log().Named("sso").Warn("the store has lost the end of some sessions and grants, as in a failover to a replica that was behind; they were ended again",
 		zap.Int("endings", endings))
 }

@@ -21,7 +21,7 @@ func checkCommand() *cobra.Command {
 	cmd := subcommand("check", "Explains what an authorization URL would get, and why", cobra.NoArgs, printCheck)
 	cmd.Long = `Explains what an authorization URL would get from a running server, and why: what
 is wrong with it and what is registered, or where it leads and what is granted.
-It fails where the request would be refused. Nothing is issued, and nobody is
+It fails if the request would be refused. Nothing is issued, and nobody is
 signed in.
 
   caddy sso check --request 'https://login.example.com/oauth2/authorize?client_id=…'`

@@ -24,24 +24,25 @@ import (
 func init() {
 	caddycmd.RegisterCommand(caddycmd.Command{
 		Name:  "sso",
-		Short: "Sees and ends sessions of single sign-on, edits users, withdraws keys, tries the License API and edits its customers, explains authorization URLs, and looks after the storage",
+		Short: "Shows and ends sessions of single sign-on, edits users, withdraws keys, tests the License API and edits its customers, explains authorization URLs, and maintains the storage",
 		Long: `Works on the sessions of a running server, through its admin API, and on files
 of users and customers.
 
-Subcommands that ask the server take --address, or find the admin address in
---config, and then ask no server whose sso has another issuer. Without both
-they ask the one at Caddy's default address. "license sign" asks nobody. All of
-"user" but "end", and all of "license customer", take --file. "storage check"
-and "storage compact" work on a file that no server has open with --file, and
-ask the server without it.`,
+Subcommands that ask the server take --address. With --config they read the admin
+address from a configuration, and refuse a server whose sso has another issuer.
+Without both they ask the server at Caddy's default address. "license sign" asks
+no server. All subcommands of "user" except "end", and all of "license customer",
+take --file. With --file, "storage check" and "storage compact" work on a file
+that no server has open; without it they ask the server.`,
 		CobraFunc: func(cmd *cobra.Command) {
-			sessions := &cobra.Command{Use: "session", Short: "Sees and ends SSO sessions"}
-			end := subcommand("end <id>", "Ends one session, and all that hangs on it", cobra.ExactArgs(1), endSession)
-			end.Flags().String("user", "", "The name or subject of the user, for an ID that is cut off, as in logs")
-			end.Long = "Ends one session, and all that hangs on it.\n\n" +
-				"The ID is that of \"session list\", or its first 16 characters, as logs have them. By these alone Redis can find only\n" +
-				"what this node uses: it takes --user, or is searched in the background, and then the log says what was ended."
-			commandGroup(sessions, subcommand("list", "Lists all live sessions", cobra.NoArgs, listSessions), end)
+			sessions := &cobra.Command{Use: "session", Short: "Shows and ends SSO sessions"}
+			end := subcommand("end <id>", "Ends one session, and its codes and tokens", cobra.ExactArgs(1), endSession)
+			end.Flags().String("user", "", "The name or subject of the user, for a shortened ID, as in logs")
+			end.Long = "Ends one session, and its codes and tokens.\n\n" +
+				"The ID is that of \"session list\", or its first 16 characters, as in logs. With Redis, a shortened ID finds only\n" +
+				"sessions that this node uses. For others give --user; without it the whole store is searched in the background, and\n" +
+				"the log says what was ended."
+			commandGroup(sessions, subcommand("list", "Lists all sessions", cobra.NoArgs, listSessions), end)
 			commandGroup(cmd, sessions, userCommand(), keysCommand(), licenseCommand(), storageCommand(), checkCommand())
 		},
 	})
@@ -127,7 +128,7 @@ func endSession(fl caddycmd.Flags) (int, error) {
 	n, err := endAtAdmin(fl, path)
 	if err == nil && n.Searching {
 		err = errors.New("the session is not ended yet: the whole store is being searched for it, and the log of Caddy says what was ended; " +
-			"by all of the ID, as caddy sso session list has it, or with --user, it ends at once")
+			"to end it at once, give the whole ID of caddy sso session list, or --user")
 	}
 	return exitAfter(err)
 }
@@ -135,7 +136,7 @@ func endSession(fl caddycmd.Flags) (int, error) {
 func endUser(fl caddycmd.Flags) (int, error) {
 	n, err := endAtAdmin(fl, "/sso/users/"+url.PathEscape(fl.Arg(0)))
 	if err == nil && n.Searching {
-		fmt.Fprintln(os.Stderr, "The whole store is being searched for more that is on no list of the user, such as of an earlier version; the log of Caddy says what was ended.")
+		fmt.Fprintln(os.Stderr, "The whole store is being searched for other sessions of the user, such as those of an earlier version. The log of Caddy says what was ended.")
 	}
 	return exitAfter(err)
 }
@@ -148,7 +149,7 @@ func endAtAdmin(fl caddycmd.Flags, path string) (n adminapi.Ended, err error) {
 	}
 	fmt.Printf("%d ended\n", n.Ended)
 	if n.Grants > 0 {
-		fmt.Printf("%d lasting grants ended\n", n.Grants)
+		fmt.Printf("%d persistent grants ended\n", n.Grants)
 	}
 	return n, nil
 }
@@ -162,7 +163,7 @@ func callAdmin(fl caddycmd.Flags, method, path string, read func(answer *json.De
 func sendAdmin(fl caddycmd.Flags, method, path string, body io.Reader, read func(answer *json.Decoder) error) error {
 	server, err := serverOfFlags(fl)
 	if err != nil {
-		return fmt.Errorf("finding the admin API: %w; nothing was asked", err)
+		return fmt.Errorf("finding the admin API: %w; no server was asked", err)
 	}
 	headers := http.Header{}
 	if server.issuer != "" {

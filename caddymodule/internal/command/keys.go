@@ -3,10 +3,9 @@ package command
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
-	"os"
-	"text/tabwriter"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -18,11 +17,11 @@ import (
 
 func keysCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "keys", Short: "Lists and withdraws the keys that sign tokens and seal values"}
-	withdraw := subcommand("withdraw <id>", "Ends a key for good, and what it signed or sealed", cobra.ExactArgs(1), withdrawKey)
-	withdraw.Long = "Ends a key for good, as where somebody else may have it. Nothing that it signed or sealed counts from now\n" +
-		"on, at any node: tokens of a signing key; refresh tokens and sign-ins under way of the sealing key. A new key\n" +
-		"takes the place of one that is in use. Nobody is signed out at the portal. No node writes the key back.\n\n" +
-		"An ID that begins with a hyphen stands behind two more: caddy sso keys withdraw -- -abc"
+	withdraw := subcommand("withdraw <id>", "Ends a key for ever, with all that it signed or sealed", cobra.ExactArgs(1), withdrawKey)
+	withdraw.Long = "Ends a key for ever, for example after a theft. From now on no node accepts what it signed or sealed: tokens of a\n" +
+		"signing key; refresh tokens and sign-ins in progress of the sealing key. If the key is in use, a new key takes its\n" +
+		"place. Users stay signed in at the portal. No node writes the key back.\n\n" +
+		"Put two hyphens before an ID that begins with a hyphen: caddy sso keys withdraw -- -abc"
 	commandGroup(cmd, subcommand("list", "Lists the keys: ID, use, state", cobra.NoArgs, listKeys), withdraw)
 	return cmd
 }
@@ -33,7 +32,7 @@ func listKeys(fl caddycmd.Flags) (int, error) {
 
 func withdrawKey(fl caddycmd.Flags) (int, error) {
 	id := fl.Arg(0)
-	return printKeys(fl, http.MethodDelete, "/sso/keys/"+url.PathEscape(id), id+" is withdrawn. These keys are left:\n")
+	return printKeys(fl, http.MethodDelete, "/sso/keys/"+url.PathEscape(id), id+" is withdrawn. The other keys:\n")
 }
 
 // printKeys prints the keys in an answer of the admin API, below a title.
@@ -43,19 +42,17 @@ func printKeys(fl caddycmd.Flags, method, path, title string) (int, error) {
 		return caddy.ExitCodeFailedStartup, err
 	}
 	fmt.Print(title)
-	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "ID\tUSE\tSTATE\tFROM\tUNTIL")
-	when := func(t *time.Time) string {
-		if t == nil {
-			return "-"
+	return exitAfter(printTable("keys", "ID\tUSE\tSTATE\tFROM\tUNTIL", func(table io.Writer) {
+		for _, d := range all {
+			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", d.ID, d.Use, d.State, timeText(d.UsedFrom), timeText(d.UsedUntil))
 		}
-		return t.Local().Format(time.DateTime)
+	}))
+}
+
+// timeText is a time in the zone of this machine, or a hyphen for none.
+func timeText(t *time.Time) string {
+	if t == nil {
+		return "-"
 	}
-	for _, d := range all {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", d.ID, d.Use, d.State, when(d.UsedFrom), when(d.UsedUntil))
-	}
-	if err := table.Flush(); err != nil {
-		return caddy.ExitCodeFailedStartup, fmt.Errorf("printing keys: %w", err)
-	}
-	return caddy.ExitCodeSuccess, nil
+	return t.Local().Format(time.DateTime)
 }

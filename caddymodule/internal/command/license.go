@@ -25,7 +25,7 @@ import (
 const SharedKeyVariable = "SSO_SHARED_KEY"
 
 func licenseCommand() *cobra.Command {
-	license := &cobra.Command{Use: "license", Short: "Tries the License API, and edits its customers"}
+	license := &cobra.Command{Use: "license", Short: "Tests the License API, and edits its customers"}
 	link := subcommand("url", "Prints a URL where a license user signs in", cobra.NoArgs, printLicenseURL)
 	link.Flags().String("product", "", "The code of the product")
 	link.Flags().String("customer-account", "", "The code of the customer account")
@@ -38,7 +38,7 @@ func licenseCommand() *cobra.Command {
   caddy sso license sign --api-key … | curl -H @- '<portal>/api/v4/sso_url?…'
 
 The shared key may be in the environment variable ` + SharedKeyVariable + `, where
-other users of the machine do not see it. No server is asked.`,
+other users of the machine cannot see it. No server is asked.`,
 		RunE: caddycmd.WrapCommandFuncForCobra(printSignature),
 	}
 	sign.Flags().String("api-key", "", "The API key")
@@ -71,10 +71,10 @@ func printSignature(fl caddycmd.Flags) (int, error) {
 	shared = cmp.Or(shared, os.Getenv(SharedKeyVariable))
 	date = cmp.Or(date, time.Now().UTC().Format(http.TimeFormat))
 	if key == "" || shared == "" {
-		return caddy.ExitCodeFailedStartup, errors.New("expected --api-key, and --shared-key or the environment variable " + SharedKeyVariable)
+		return caddy.ExitCodeFailedStartup, errors.New("give --api-key, and --shared-key or the environment variable " + SharedKeyVariable)
 	}
 	if !oauth.CleanText(key) || !oauth.CleanText(date) {
-		return caddy.ExitCodeFailedStartup, errors.New("--api-key or --date has characters that cannot stand in a header")
+		return caddy.ExitCodeFailedStartup, errors.New("--api-key or --date has characters that a header cannot have")
 	}
 	shared = secrets.TrimLineEnd(shared)
 	if err := secrets.CheckSurroundings("the shared key", shared); err != nil {

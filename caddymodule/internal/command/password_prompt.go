@@ -84,7 +84,7 @@ func askForPassword() (string, error) {
 		}
 	}
 	if typed[0] != typed[1] {
-		return "", errors.New("the two are not the same; nothing was changed")
+		return "", errors.New("the two passwords differ; nothing was changed")
 	}
 	return typed[0], nil
 }

@@ -61,9 +61,9 @@ func serverOfConfig(file, adapter string) (commandServer, error) {
 	}
 	switch {
 	case config.Admin.Disabled:
-		return commandServer{}, fmt.Errorf("admin is off in %s, so its server cannot be asked; take \"admin off\" out of it, or name another server with --address", file)
+		return commandServer{}, fmt.Errorf("admin is off in %s, so its server cannot be asked; remove \"admin off\", or name another server with --address", file)
 	case config.Apps.SSO == nil:
-		return commandServer{}, fmt.Errorf("there is no sso in %s; name the configuration of the portal", file)
+		return commandServer{}, fmt.Errorf("%s has no sso; name the configuration of the portal", file)
 	}
 	// As Caddy reads it when it begins to listen.
 	address, err := secrets.Replace(config.Admin.Listen)

@@ -22,11 +22,11 @@ import (
 )
 
 func storageCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "storage", Short: "Shows how the storage is, verifies its file and makes it smaller"}
+	cmd := &cobra.Command{Use: "storage", Short: "Shows the state of the storage, verifies its file and compacts it"}
 	commandGroup(cmd,
 		subcommand("status", "Shows the storage of a running server: engine, version, role, latency, sizes", cobra.NoArgs, printStorageStatus),
 		fileTaskCommand("check", "Verifies that the file of storage file is not damaged"),
-		fileTaskCommand("compact", "Makes the file of storage file as small as what it has"),
+		fileTaskCommand("compact", "Removes the unused space from the file of storage file"),
 	)
 	return cmd
 }
@@ -70,7 +70,7 @@ func printStatus(s adminapi.StorageStatus, to io.Writer) error {
 		fmt.Fprintf(table, "this node\t\n")
 		line("  interruptions", s.Known.Interruptions)
 		line("  requests served unchecked", s.Known.Unchecked)
-		line("  requests that waited in vain", s.Known.Waited)
+		line("  requests that waited without success", s.Known.Waited)
 		line("  sessions and tokens to be checked", s.Known.Pending)
 	}
 	if err := table.Flush(); err != nil {
@@ -126,19 +126,19 @@ func sizeText(n int64) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20
 
 // clockText is what caddy sso storage status says of the clocks.
 func clockText(s sharedclock.Status) string {
-	text := "no other than that of this node"
+	text := "no other than the clock of this node"
 	if s.Asked {
 		by, direction := s.Difference.Round(time.Millisecond), "ahead of"
 		if by < 0 {
 			direction = "behind"
 		}
-		text = fmt.Sprintf("%s %s that of the storage, which counts", by.Abs(), direction)
+		text = fmt.Sprintf("%s %s the clock of the storage, which is used", by.Abs(), direction)
 		if !s.Followed {
-			text = fmt.Sprintf("%s %s that of the storage: more than %s, so each node goes by its own", by.Abs(), direction, sharedclock.MaxDifference)
+			text = fmt.Sprintf("%s %s the clock of the storage: more than %s, so each node uses its own clock", by.Abs(), direction, sharedclock.MaxDifference)
 		}
 	}
 	if s.Jump != 0 {
-		text += fmt.Sprintf("; has jumped by %s, which does not count yet", s.Jump.Round(time.Millisecond))
+		text += fmt.Sprintf("; has jumped by %s, which is not used yet", s.Jump.Round(time.Millisecond))
 	}
 	if s.Problem != "" {
 		text += "; " + s.Problem

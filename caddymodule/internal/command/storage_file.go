@@ -54,7 +54,7 @@ func fileTaskCommand(name, short string) *cobra.Command {
 		}
 		return caddy.ExitCodeSuccess, nil
 	})
-	cmd.Flags().StringP("file", "f", "", "The path of a storage file that no server has open; no server is asked then")
+	cmd.Flags().StringP("file", "f", "", "The path of a storage file that no server has open; then no server is asked")
 	return cmd
 }
 
@@ -74,7 +74,7 @@ func runFileTask(fl caddycmd.Flags, name string) error {
 			var line adminapi.FileTaskLine
 			err := answer.Decode(&line)
 			if errors.Is(err, io.EOF) {
-				return errors.New("the server ended before the task did")
+				return errors.New("the server stopped before the task was done; start it, and repeat the command")
 			}
 			if err == nil {
 				err = printTaskLine(line)

@@ -3,9 +3,8 @@ package command
 import (
 	"errors"
 	"fmt"
-	"os"
+	"io"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/caddyserver/caddy/v2"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
@@ -15,35 +14,26 @@ import (
 )
 
 func userCommand() *cobra.Command {
-	users := &cobra.Command{Use: "user", Short: "Works on users: ends their sessions, and edits a file of them"}
-	add := usersFileCommand("add <name>", "Adds a user to a file, and asks for the password", cobra.ExactArgs(1), addUser)
+	users := &cobra.Command{Use: "user", Short: "Ends sessions of users, and edits a file of users"}
+	add := fileCommand("users", "add <name>", "Adds a user to a file, and asks for the password", cobra.ExactArgs(1), addUser)
 	add.Flags().String("email", "", "The e-mail address")
 	add.Long = "Adds a user to a file, and asks for the password.\n\n" +
-		"The users of the Caddyfile are not known to this command. Where one of them has the name or the e-mail address, that\n" +
-		"one counts, and the log of Caddy says which line of the file is left out."
-	add.Flags().StringArray("group", nil, "A group that the user is in, or several with commas between them; may be repeated")
-	add.Flags().String("subject", "", "The UUID of a user who had another before")
-	add.Flags().String("registered", "", "When the account was made, such as 2019-04-27")
+		"This command does not know the users of the Caddyfile. If one of them has the same name or e-mail address, Caddy uses\n" +
+		"that one, and its log names the line of the file that is left out."
+	add.Flags().StringArray("group", nil, "A group of the user, or several with commas between them; may be repeated")
+	add.Flags().String("subject", "", "The UUID of the user, if it is not derived from the name")
+	add.Flags().String("registered", "", "When the account was created, such as 2019-04-27")
 	algorithmFlag(add)
-	passwd := usersFileCommand("passwd <name>", "Asks for a new password of a user", cobra.ExactArgs(1), changePassword)
+	passwd := fileCommand("users", "passwd <name>", "Asks for a new password of a user", cobra.ExactArgs(1), changePassword)
 	algorithmFlag(passwd)
 	commandGroup(users,
 		subcommand("end <name>", "Ends all sessions of a user", cobra.ExactArgs(1), endUser),
 		add, passwd,
-		usersFileCommand("disable <name>", "Signs a user out, and keeps the name", cobra.ExactArgs(1), disableUser),
-		usersFileCommand("enable <name>", "Lets a user sign in again", cobra.ExactArgs(1), enableUser),
-		usersFileCommand("list", "Lists the users of a file", cobra.NoArgs, listUsers),
+		fileCommand("users", "disable <name>", "Signs a user out and refuses sign-ins; the line stays", cobra.ExactArgs(1), disableUser),
+		fileCommand("users", "enable <name>", "Lets a user sign in again", cobra.ExactArgs(1), enableUser),
+		fileCommand("users", "list", "Lists the users of a file", cobra.NoArgs, listUsers),
 	)
 	return users
-}
-
-// usersFileCommand is a command that asks no server: a running one sees for
-// itself what has changed.
-func usersFileCommand(use, short string, args cobra.PositionalArgs, run func(caddycmd.Flags) (int, error)) *cobra.Command {
-	cmd := &cobra.Command{Use: use, Short: short, Args: args, RunE: caddycmd.WrapCommandFuncForCobra(run)}
-	cmd.Flags().StringP("file", "f", "", "The file of users, as after users in the Caddyfile")
-	cmd.MarkFlagRequired("file") //nolint:errcheck // the flag is there
-	return cmd
 }
 
 func algorithmFlag(cmd *cobra.Command) {
@@ -52,8 +42,7 @@ func algorithmFlag(cmd *cobra.Command) {
 
 func addUser(fl caddycmd.Flags) (int, error) {
 	r := signin.UserRecord{Name: fl.Arg(0), Email: fl.String("email"), Subject: fl.String("subject"), Registered: fl.String("registered")}
-	// GetStringArray takes one empty group for none.
-	for _, groups := range fl.Lookup("group").Value.(interface{ GetSlice() []string }).GetSlice() {
+	for _, groups := range repeatedFlag(fl, "group") {
 		r.Groups = append(r.Groups, strings.Split(groups, ",")...)
 	}
 	path, add := fl.String("file"), func(u signin.UsersText) error { return u.Add(r) }
@@ -79,10 +68,10 @@ func changePassword(fl caddycmd.Flags) (int, error) {
 	return changeUser(fl, func(r *signin.UserRecord) { r.Hash = hash }, passwordChanged)
 }
 
-// What becomes of the sessions of somebody, who is named first.
+// What a change does to the sessions of a user, whose name comes first.
 const (
-	passwordChanged = "%s has a new password. Where Caddy uses the file, sessions and tokens from before are over within seconds."
-	userDisabled    = "%s is disabled. Where Caddy uses the file, all sessions and tokens are over within seconds, and do not come back."
+	passwordChanged = "%s has a new password. If Caddy uses the file, older sessions and tokens end within seconds."
+	userDisabled    = "%s is disabled. If Caddy uses the file, all sessions and tokens end within seconds, and do not come back."
 	userEnabled     = "%s can sign in again within seconds."
 )
 
@@ -109,30 +98,19 @@ func enableUser(fl caddycmd.Flags) (int, error) {
 	return changeUser(fl, func(r *signin.UserRecord) { r.Disabled = false }, userEnabled)
 }
 
-func exitAfter(err error) (int, error) {
-	if err != nil {
-		return caddy.ExitCodeFailedStartup, err
-	}
-	return caddy.ExitCodeSuccess, nil
-}
-
 func listUsers(fl caddycmd.Flags) (int, error) {
 	u, err := signin.ReadUsers(fl.String("file"))
 	if err != nil {
 		return caddy.ExitCodeFailedStartup, err
 	}
 	records, problems := u.Records()
-	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "NAME\tE-MAIL\tGROUPS\tMAY SIGN IN")
-	for _, r := range records {
-		may := "yes"
-		if r.Disabled {
-			may = "no"
+	err = printTable("users", "NAME\tE-MAIL\tGROUPS\tMAY SIGN IN", func(table io.Writer) {
+		for _, r := range records {
+			fmt.Fprintf(table, "%q\t%s\t%q\t%s\n", r.Name, r.Email, r.Groups, yesUnless(r.Disabled))
 		}
-		fmt.Fprintf(table, "%q\t%s\t%q\t%s\n", r.Name, r.Email, r.Groups, may)
-	}
-	if err := table.Flush(); err != nil {
-		return caddy.ExitCodeFailedStartup, fmt.Errorf("printing users: %w", err)
+	})
+	if err != nil {
+		return caddy.ExitCodeFailedStartup, err
 	}
 	return exitAfter(errors.Join(problems...))
 }

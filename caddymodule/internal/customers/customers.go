@@ -20,9 +20,8 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
-// customers are the customer accounts of a file that is followed, and the ways to
-// sign in that are theirs alone. Their providers are made and dropped while the
-// configuration stays.
+// File is the customer accounts of a file that is followed, and the sign-in methods that are
+// theirs alone. Their providers come and go while the configuration stays.
 type File struct {
 	Options
 	file  *jsonlines.File
@@ -60,8 +59,8 @@ type customerSet struct {
 	disabled map[string][]string // the IDs of the providers of who is disabled, by code
 }
 
-// A customerMethod is a sign-in method with what it was made of, so that it is made anew
-// only where that has changed.
+// A customerMethod is a sign-in method and what it was made of. It is made again only if that
+// has changed.
 type customerMethod struct {
 	signin.Method
 	whose string
@@ -86,7 +85,7 @@ func NewCustomers(o Options) *File {
 	return c
 }
 
-// ID is that of no other sign-in method: it has blanks. An error at the start names it.
+// ID cannot be that of a sign-in method, since it has blanks. An error at the start shows it.
 const ID = "of customers"
 
 // ID implements [signin.Method].
@@ -123,7 +122,7 @@ func (c *File) Watch(ctx context.Context) {
 	}
 }
 
-// close lets go of what a way has open. Sign-ins that are under way go on.
+// close closes the connections of a method. Sign-ins that have begun go on.
 func (w customerMethod) close() {
 	if closing, ok := w.Method.(interface{ Close() }); ok {
 		closing.Close()
@@ -178,7 +177,7 @@ func (d *customersDraft) add(r *Record) error {
 	d.set.accounts[r.Code] = r.Account()
 	for _, product := range r.Products {
 		if !d.HasProduct(product) {
-			d.notes = append(d.notes, fmt.Errorf("customer %q: product %q is unknown; the customer does not have it until the Caddyfile does", r.Code, product))
+			d.notes = append(d.notes, fmt.Errorf("customer %q: product %q is unknown; add it to the Caddyfile", r.Code, product))
 		}
 	}
 	return nil
@@ -189,15 +188,15 @@ func (d *customersDraft) add(r *Record) error {
 func (d *customersDraft) checkNames(r *Record) error {
 	for _, code := range d.Accounts {
 		if strings.EqualFold(code, r.Code) {
-			return fmt.Errorf("the Caddyfile has customer_account %s, which counts; remove one of them", code)
+			return fmt.Errorf("the Caddyfile has customer_account %s, which is used; remove one of the two", code)
 		}
 	}
 	if other, twice := d.set.codes[strings.ToLower(r.Code)]; twice {
-		return fmt.Errorf("an earlier line has %q, which counts; codes that differ in case alone cannot be told apart", other)
+		return fmt.Errorf("an earlier line has %q, which is used; codes are compared without case: give each customer a code of its own", other)
 	}
 	for _, p := range r.own {
 		if whose, taken := d.set.ids[strings.ToLower(p.id)]; taken {
-			return fmt.Errorf("provider %q is one of customer %q; give each an ID of its own", p.id, whose)
+			return fmt.Errorf("provider %q belongs to customer %q already; give each provider an ID of its own", p.id, whose)
 		}
 		if slices.ContainsFunc(d.Methods(), func(w signin.Method) bool { return strings.EqualFold(w.ID(), p.id) }) {
 			return fmt.Errorf("provider %q: the Caddyfile has a signin of this ID; choose another", p.id)
@@ -217,7 +216,7 @@ func (d *customersDraft) method(code string, p customerProvider) (customerMethod
 	same := there && before.whose == code && before.text == p.text
 	secret, err := secrets.Read(p.secret)
 	if err != nil && same {
-		d.notes = append(d.notes, fmt.Errorf("customer %q: provider %q: the secret cannot be read, and the one of before counts: %w", code, p.id, err))
+		d.notes = append(d.notes, fmt.Errorf("customer %q: provider %q: the secret cannot be read, so the last one is used: %w", code, p.id, err))
 		return before, nil
 	}
 	if err != nil {
@@ -263,10 +262,10 @@ func (d *customersDraft) Commit() {
 	}
 	for i, note := range d.notes {
 		if i == jsonlines.MaxProblems {
-			d.Log.Warn("more of the file of customers is wrong", zap.Int("times", len(d.notes)-i))
+			d.Log.Warn("the file of customers has more errors", zap.Int("times", len(d.notes)-i))
 			break
 		}
-		d.Log.Warn("something in the file of customers is wrong", zap.Error(note))
+		d.Log.Warn("the file of customers has an error", zap.Error(note))
 	}
 }
 

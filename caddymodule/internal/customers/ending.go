@@ -16,18 +16,17 @@ import (
 )
 
 const (
-	// disabledEvery is how often it is looked at which customers are disabled.
+	// disabledEvery is how often EndDisabled looks for disabled customers.
 	disabledEvery = time.Second
 
-	// disabledMark is for how long a store remembers that what a disabled customer's
-	// users had was ended: so long no start reads the whole store for it again.
+	// disabledMark is how long a store remembers whose sessions and grants were ended.
+	// Until then no start searches the whole store for them again.
 	disabledMark = 30 * 24 * time.Hour
 )
 
-// EndDisabled ends, in the background, what the users of customers have who were
-// disabled: so that it is not back when a customer is enabled again, and whoever had
-// got into its provider is out. While a customer is disabled nothing of it counts in
-// any case. It works until the context ends.
+// EndDisabled ends the sessions and grants of disabled customers in the background, until the
+// context ends. So they do not come back when a customer is enabled again, and an intruder in
+// its provider is signed out. While a customer is disabled, they are refused in any case.
 func (c *File) EndDisabled(ctx context.Context, search func(ids []string) (*oauth.Search, error)) {
 	e := &customersEnding{File: c, search: search}
 	ticker := time.NewTicker(disabledEvery)
@@ -38,7 +37,7 @@ func (c *File) EndDisabled(ctx context.Context, search func(ids []string) (*oaut
 		if err := e.look(ctx); err != nil && ctx.Err() == nil {
 			failure = err.Error()
 			if failure != failed {
-				c.Log.Warn("what the users of a disabled customer have could not be ended; nobody can use it, and it is tried again", zap.Error(err))
+				c.Log.Warn("sessions and grants of a disabled customer could not be ended; nobody can use them, and the portal tries again", zap.Error(err))
 			}
 		}
 		failed = failure
@@ -50,7 +49,7 @@ func (c *File) EndDisabled(ctx context.Context, search func(ids []string) (*oaut
 	}
 }
 
-// customersEnding knows of which disabled customers everything was ended.
+// customersEnding knows the disabled customers whose sessions and grants were ended.
 type customersEnding struct {
 	*File
 	// search begins to end all sessions and persistent grants that began by some
@@ -61,9 +60,9 @@ type customersEnding struct {
 	remembered string          // by the store: all who are disabled, as a sum; "" where nobody is
 }
 
-// look ends what is there of customers who are newly disabled. The store remembers
-// all of them in one value: whoever was enabled meanwhile, even while no server ran,
-// makes it another one.
+// look ends the sessions and grants of customers that were disabled since. The store
+// remembers all disabled customers in one value, which changes when one is enabled, even
+// while no server runs.
 func (e *customersEnding) look(ctx context.Context) error {
 	store, disabled := e.store, e.now.Load().disabled
 	names := make(map[string]bool, len(disabled))
@@ -109,10 +108,10 @@ func (e *customersEnding) remember(ctx context.Context, store storage.Store, sum
 	return nil
 }
 
-// endMethods ends all sessions and lasting grants that began by sign-in methods.
+// endMethods ends all sessions and persistent grants that began with some sign-in methods.
 func (e *customersEnding) endMethods(ctx context.Context, codes, ids []string) error {
 	if len(ids) == 0 {
-		return nil // who signs in by a way of the Caddyfile is not the customer's alone
+		return nil // a method of the Caddyfile is not the customer's alone
 	}
 	search, err := e.search(ids)
 	if err != nil {
@@ -121,7 +120,7 @@ func (e *customersEnding) endMethods(ctx context.Context, codes, ids []string) e
 	for over := false; !over; {
 		var sessions, grants int
 		if over, sessions, grants, err = search.Wait(disabledEvery); over && err == nil {
-			e.Log.Info("what the users of disabled customers had was ended",
+			e.Log.Info("sessions and grants of disabled customers were ended",
 				zap.Strings("customers", codes), zap.Int("sessions", sessions), zap.Int("grants", grants))
 		}
 		if ctx.Err() != nil {

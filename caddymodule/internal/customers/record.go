@@ -28,11 +28,10 @@ type Record struct {
 	EmailDomains []string          `json:"email_domains,omitempty"`
 	Disabled     bool              `json:"disabled,omitempty"`
 
-	own []customerProvider // what Providers say
+	own []customerProvider // Providers, parsed
 }
 
-// A customerProvider is a sign-in method of a customer's own, whose secret is not
-// read yet.
+// A customerProvider is a sign-in method of the customer's own, before its secret is read.
 type customerProvider struct {
 	id     string
 	text   string // as on the line
@@ -55,8 +54,8 @@ var Kind = jsonlines.Kind{
 // Format is how a file of customers is edited.
 var Format = jsonlines.Format[Record]{Kind: Kind, Parse: parseCustomer}
 
-// parseCustomer reads a line, as far as it can be checked without the Caddyfile and
-// without secrets. No error of it holds a part of a secret.
+// parseCustomer reads a line, and checks what does not depend on the Caddyfile or on the
+// values of secrets. No error of it holds a part of a secret.
 func parseCustomer(line []byte) (Record, error) {
 	var c Record
 	if err := Kind.Decode(line, &c); err != nil {
@@ -81,12 +80,12 @@ func (c *Record) check() error {
 			return fmt.Errorf("provider %d: %w", i+1, err)
 		}
 		if slices.ContainsFunc(c.own, func(o customerProvider) bool { return strings.EqualFold(o.id, p.id) }) {
-			return fmt.Errorf("provider %q is there twice; IDs are compared without case", p.id)
+			return fmt.Errorf("duplicate provider %q; IDs are compared without case: give each provider an ID of its own", p.id)
 		}
 		c.own = append(c.own, p)
 	}
 	if len(c.Products) == 0 {
-		return errors.New("has no products; add the codes of those that it has, such as: \"products\":[\"demo\"]")
+		return errors.New("has no products; add their codes, such as: \"products\":[\"demo\"]")
 	}
 	for _, name := range slices.Concat(c.Products, c.Signin) {
 		if name == "" {
@@ -97,7 +96,7 @@ func (c *Record) check() error {
 		}
 	}
 	if len(c.own)+len(c.Signin) == 0 {
-		return errors.New("has no sign-in method; add one of its own to providers, or to signin the ID of one of the Caddyfile")
+		return errors.New("has no sign-in method; add one of its own to providers, or add the ID of one of the Caddyfile to signin")
 	}
 	return c.Account().Validate()
 }
@@ -159,7 +158,7 @@ func parseCustomerProvider(code string, raw json.RawMessage) (customerProvider, 
 		err = fmt.Errorf("method %q is unknown; expected oidc or trusted", kind.Method)
 	}
 	if err == nil && subject != "" { // by which it could name the users of any other method
-		err = fmt.Errorf("subject %s is not for a provider of a customer; leave it out, and let a claim of the clients have {user.id}", subject)
+		err = fmt.Errorf("subject %s is not for a provider of a customer; leave it out, and put {user.id} into a claim of the clients", subject)
 	}
 	if err == nil {
 		err = secrets.CheckWritten(p.secret)
@@ -170,8 +169,8 @@ func parseCustomerProvider(code string, raw json.RawMessage) (customerProvider, 
 	return p, err
 }
 
-// customerMark is on the users of a customer's own provider. It tells it from another
-// customer's that has the ID at another time.
+// customerMark marks the users of a customer's own provider. So a session is not taken for
+// one of another customer, whose provider has the same ID later.
 func customerMark(parts ...string) string {
 	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
 	return base64.RawURLEncoding.EncodeToString(sum[:12])

@@ -13,8 +13,8 @@ import (
 	"github.com/caddy-sso/caddy-sso/caddymodule/internal/secrets"
 )
 
-// Block reads a block of options by name. Each reads its own arguments; what
-// it leaves on the line is an error, and so is an option that there is not.
+// Block reads a block of options. Each option has a function that reads its arguments. An
+// unknown option is an error, and so is an argument that is left on the line.
 func Block(d *caddyfile.Dispenser, known map[string]func() error) error {
 	block := blockName(d)
 	if d.NextArg() {
@@ -45,14 +45,14 @@ func TextArg(d *caddyfile.Dispenser, to *string) error {
 	return CheckNoPlaceholder(d, name, *to)
 }
 
-// ReplacedArg is one for a setting whose placeholders are replaced when it is used.
+// ReplacedArg is TextArg for a setting whose placeholders are replaced when it is used.
 func ReplacedArg(d *caddyfile.Dispenser, to *string) error {
 	name := d.Val()
 	if !d.NextArg() || d.Val() == "" {
 		return d.Errf("%s: expected a value", name)
 	}
 	if *to != "" {
-		return d.Errf("%s is there twice", name)
+		return d.Errf("duplicate option: %s; keep one of the two", name)
 	}
 	*to = d.Val()
 	return nil
@@ -82,6 +82,14 @@ func CheckedArg(d *caddyfile.Dispenser, to *string, check func(string) error) er
 	return WithLine(d, err)
 }
 
+// ParsedBy is a check for EachArg and CheckedArg: what parse takes is right.
+func ParsedBy[T any](parse func(string) (T, error)) func(string) error {
+	return func(text string) error {
+		_, err := parse(text)
+		return err
+	}
+}
+
 // EachArg reads an option with arguments of which check takes every one.
 func EachArg(d *caddyfile.Dispenser, to *[]string, check func(string) error) error {
 	before := len(*to)
@@ -96,7 +104,7 @@ func EachArg(d *caddyfile.Dispenser, to *[]string, check func(string) error) err
 	return nil
 }
 
-// WithLine adds the line that was read last to an error, if it is one.
+// WithLine adds the current line of the Caddyfile to an error. It returns nil for nil.
 func WithLine(d *caddyfile.Dispenser, err error) error {
 	if err == nil {
 		return nil
@@ -134,11 +142,11 @@ func PositiveArg(d *caddyfile.Dispenser, to *int) error {
 		return err
 	}
 	if *to != 0 {
-		return d.Errf("%s is there twice", name)
+		return d.Errf("duplicate option: %s; keep one of the two", name)
 	}
 	n, err := strconv.Atoi(s)
 	if err != nil || n < 1 {
-		return d.Errf("%s: %q is no positive number", name, s)
+		return d.Errf("%s: %q is not a positive number; expected for example 10", name, s)
 	}
 	*to = n
 	return nil
@@ -152,28 +160,28 @@ func DurationArg(d *caddyfile.Dispenser, to *caddy.Duration) error {
 		return err
 	}
 	if *to != 0 {
-		return d.Errf("%s is there twice", name)
+		return d.Errf("duplicate option: %s; keep one of the two", name)
 	}
 	v, err := caddy.ParseDuration(s)
 	if n, noUnit := strconv.Atoi(s); noUnit == nil && n > 0 {
 		return d.Errf("%s: %q has no unit; write for example %ss, %sm, %sh or %sd", name, s, s, s, s, s)
 	}
 	if err != nil || v <= 0 {
-		return d.Errf("%s: %q is no time such as 90s, 15m, 24h or 30d", name, s)
+		return d.Errf("%s: %q is not a duration; expected for example 90s, 15m, 24h or 30d", name, s)
 	}
 	*to = caddy.Duration(v)
 	return nil
 }
 
-// SecretArg reads an option with one argument that is a secret. What placeholders
-// in it stand for is not known yet.
+// SecretArg reads an option with one argument that is a secret. The values of placeholders
+// in it are not known yet.
 func SecretArg(d *caddyfile.Dispenser, to *string) error {
 	name := d.Val()
 	if err := ReplacedArg(d, to); err != nil {
 		return err
 	}
 	if d.NextArg() {
-		return d.Errf("%s: expected one value; a secret with blanks in it stands in quotes", name)
+		return d.Errf("%s: expected one value; put a secret with blanks in quotes", name)
 	}
 	if err := secrets.CheckWritten(*to); err != nil {
 		return d.Errf("%s: %v", name, err)
@@ -181,14 +189,15 @@ func SecretArg(d *caddyfile.Dispenser, to *string) error {
 	return nil
 }
 
-// PairArg reads two words into a map, each first word once.
+// PairArg reads an option with a name and a value into a map. A second value for a name is
+// an error. expected says what the two are.
 func PairArg(d *caddyfile.Dispenser, into *map[string]string, expected string) (name, value string, err error) {
 	option := d.Val()
 	if !d.Args(&name, &value) {
 		return "", "", d.Errf("%s: expected %s", option, expected)
 	}
 	if _, twice := (*into)[name]; twice {
-		return "", "", d.Errf("%s %s is there twice", option, name)
+		return "", "", d.Errf("duplicate option: %s %s; keep one of the two", option, name)
 	}
 	if err := CheckNoPlaceholder(d, option, value); err != nil {
 		return "", "", err

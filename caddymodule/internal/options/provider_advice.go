@@ -27,7 +27,7 @@ var providerScopes = map[string]string{
 	"apple": "`scope email name`, `authorize_param response_mode form_post`, ",
 }
 
-// otherProtocols are what services speak that are no OpenID Connect providers.
+// otherProtocols are the protocols of services that are not OpenID Connect providers.
 var otherProtocols = map[string]string{
 	"github": oauthAlone, "bitbucket": oauthAlone, "reddit": oauthAlone, "twitter": oauthAlone, "x": oauthAlone, "patreon": oauthAlone,
 	"steam": "OpenID 2.0, which is another protocol", "saml": "SAML", "ldap": "LDAP", "radius": "RADIUS",
@@ -35,18 +35,18 @@ var otherProtocols = map[string]string{
 }
 
 const (
-	oauthAlone       = "OAuth 2.0 alone, which does not say who somebody is"
+	oauthAlone       = "only OAuth 2.0, which does not identify users"
 	protocolOfItsOwn = "a protocol of its own"
 )
 
-// providerAdvice says how to sign in by a service that is no method by its name; empty:
-// it is not known.
+// providerAdvice says how users of a service can sign in, if its name was taken for that of
+// a sign-in method. It is empty for an unknown name.
 func providerAdvice(name string) string {
 	if issuer, ok := providerIssuers[name]; ok {
-		return fmt.Sprintf("it is an OpenID Connect provider: write `signin oidc %s {`, `issuer %s`, `client_id <ID>`, `client_secret <secret>`, %s`}`, each on its line", name, issuer, providerScopes[name])
+		return fmt.Sprintf("it is an OpenID Connect provider: write `signin oidc %s {`, `issuer %s`, `client_id <ID>`, `client_secret <secret>`, %s`}`, each on its own line", name, issuer, providerScopes[name])
 	}
 	if protocol, ok := otherProtocols[name]; ok {
-		return fmt.Sprintf("it is no OpenID Connect provider: it has %s; sign in by an OpenID Connect provider that uses it, such as Keycloak or authentik (signin oidc), or by a page of your own (signin trusted)", protocol)
+		return fmt.Sprintf("it is not an OpenID Connect provider: it has %s; use an OpenID Connect provider that connects to it, such as Keycloak or authentik (signin oidc), or a page of your own (signin trusted)", protocol)
 	}
 	if name == "openid" || name == "oauth" || name == "oauth2" || name == "sso" {
 		return "expected for example: signin oidc acme { … }"

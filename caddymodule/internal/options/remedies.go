@@ -11,10 +11,10 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 )
 
-// What is said of a Caddyfile that cannot be read: what was found, and how to write it.
+// The errors of a Caddyfile that cannot be read: what was found, and what to write instead.
 
-// blockName is the word that the current line begins with: what a block is of. Other
-// words of the line may be secrets.
+// blockName is the first word of the current line: the name of the block. Other words of the
+// line may be secrets.
 func blockName(d *caddyfile.Dispenser) string {
 	at := *d
 	name := at.Val()
@@ -38,15 +38,15 @@ func unexpectedArgument(d *caddyfile.Dispenser, block string, known map[string]f
 	for _, name := range slices.Sorted(maps.Keys(known)) {
 		lines = append(lines, "`"+strings.TrimSpace(name+" "+argumentOf(name))+"`")
 	}
-	return d.Errf("%s: unexpected %q; expected a block, of which each of these stands on a line of its own: %s `}`", block, d.Val(), strings.Join(lines, " "))
+	return d.Errf("%s: unexpected %q; expected a block with each option on its own line: %s `}`", block, d.Val(), strings.Join(lines, " "))
 }
 
 // unexpectedValue is about a word after all that a setting takes.
 func unexpectedValue(d *caddyfile.Dispenser, setting string) error {
 	if argumentOf(setting) == "" {
-		return d.Errf("%s: unexpected %q; it takes no value: leave that out", setting, d.Val())
+		return d.Errf("%s: unexpected %q; this option takes no value: leave it out", setting, d.Val())
 	}
-	return d.Errf("%s: unexpected %q; expected the end of the line (a value with blanks in it stands in quotes)", setting, d.Val())
+	return d.Errf("%s: unexpected %q; expected the end of the line (put a value with blanks in quotes)", setting, d.Val())
 }
 
 // argument is what follows the name of a setting, for a reader.
@@ -73,11 +73,11 @@ func unknownSetting(d *caddyfile.Dispenser, block string, known map[string]func(
 	_, matcherErr := caddy.GetModule("http.matchers." + name)
 	switch {
 	case name == "{":
-		return d.Errf("unexpected {; the line before it takes no block, or its { belongs at the end of that line")
+		return d.Errf("unexpected {; the option before it takes no block, or its { belongs at the end of that line")
 	case len(known) == 0:
-		return d.Errf("unknown option %q; there are none here", name)
+		return d.Errf("unknown option %q; this block takes no options", name)
 	case settingBlocks[name] != "":
-		return d.Errf("unknown option %q; it belongs into: %s", name, settingBlocks[name])
+		return d.Errf("unknown option %q; it belongs in: %s", name, settingBlocks[name])
 	case block == "sso_gate" && matcherErr == nil:
 		return d.Errf("unknown option %q; it is a matcher: write `@private %s …` on the site, and `sso_gate @private {`", name, name)
 	}
@@ -98,7 +98,7 @@ func settingNames(known map[string]func() error) string {
 	return strings.Join(slices.Sorted(maps.Keys(known)), ", ")
 }
 
-// DidYouMean proposes the one of some names that is likely meant by another, if any is.
+// DidYouMean proposes the known name that is most like another one, if any is.
 func DidYouMean(name string, known []string) string {
 	best, distance := "", min(2, len(name)/2)+1
 	slices.Sort(known)
@@ -139,18 +139,18 @@ var (
 	importPlaceholder  = regexp.MustCompile(`\{args\[[^{}]*\]\}`)
 )
 
-// CheckNoPlaceholder refuses the text of a placeholder in a setting that has none replaced:
-// it would be taken for the value itself.
+// CheckNoPlaceholder refuses a placeholder in a setting where none is replaced: its text
+// would be taken for the value.
 func CheckNoPlaceholder(d *caddyfile.Dispenser, setting, value string) error {
 	if importPlaceholder.MatchString(value) {
-		return d.Errf("%s: %s has no value; give the import an argument for it", setting, importPlaceholder.FindString(value))
+		return d.Errf("%s: %s has no value; add an argument to the import", setting, importPlaceholder.FindString(value))
 	}
 	found := runtimePlaceholder.FindStringSubmatch(value)
 	if found == nil {
 		return nil
 	}
 	if found[1] == "file" {
-		return d.Errf("%s: %s is replaced in secrets alone; write the value itself", setting, found[0])
+		return d.Errf("%s: %s is replaced in secrets only; write the value itself", setting, found[0])
 	}
-	return d.Errf("%s: %s is replaced in secrets alone; write {$%s}, for which Caddy puts in the variable as it reads the Caddyfile", setting, found[0], found[2])
+	return d.Errf("%s: %s is replaced in secrets only; write {$%s}, which Caddy replaces when it reads the Caddyfile", setting, found[0], found[2])
 }

@@ -22,7 +22,7 @@ func (p *placement) checkClients() error {
 			for _, host := range p.siteHosts(first) {
 				name := hostname(host)
 				if slices.Contains(others, host) && first.forHost(name) && second.forHost(name) && takesHost(second.matchers, host) {
-					return fmt.Errorf("sso_gate: the gates of client %s and client %s stand on one site, and both clients have a redirect_uri on %s: the first gate answers the callback and /oauth2/ for both, so nobody could sign in at the second; give both gates the same client, or each client a host of its own",
+					return fmt.Errorf("sso_gate: the gates of client %s and client %s stand on one site, and both clients have a redirect_uri on %s: the first gate answers the callback and /oauth2/ for both, so nobody can sign in at the second; give both gates the same client, or each client a host of its own",
 						first.Client, second.Client, host)
 				}
 			}
@@ -56,7 +56,7 @@ func (p *placement) checkPortal() error {
 	}
 	for _, g := range p.gates {
 		if !g.LicenseActivation && p.onPortal(g) {
-			return fmt.Errorf("session: same_site none, and the gate of client %s stands on the portal's own origin, %s: browsers would send the session cookie there with the forms of any site, and the backend would take them for the user's; put that backend on an origin of its own, or set same_site lax",
+			return fmt.Errorf("session: same_site none, and the gate of client %s stands on the portal's own origin, %s: browsers would send the session cookie with forms of any site, and the backend would take them for the user's; put that backend on an origin of its own, or set same_site lax",
 				g.Client, p.app.Issuer)
 		}
 	}

@@ -23,8 +23,7 @@ func (h routeHandler) servesFiles() bool {
 	return files
 }
 
-// fixesPath says that a rewrite leaves another handler nothing of the path that
-// was asked for.
+// fixesPath says that after a rewrite another handler sees nothing of the requested path.
 func (p *placedHandler) fixesPath(h *placedHandler) bool {
 	r, ok := p.module.(*rewrite.Rewrite)
 	if !ok || r.URI == "" || r.URI[0] == '?' || strings.Contains(r.URI, "{http.request.") || !p.before(h) {

@@ -36,7 +36,7 @@ func (p *placedHandler) atSite() bool {
 // isSite says whether a step is a site of its own, as adapters make them.
 func (s step) isSite() bool { return forHosts(s.sets) && (s.terminal || namesHosts(s.sets)) }
 
-// fork is where the ways to two handlers part: within one list of routes.
+// forkOf is where the paths to two handlers part: within one list of routes.
 func forkOf(p, o *placedHandler) (at int, ok bool) {
 	if p.server != o.server {
 		return 0, false
@@ -180,7 +180,8 @@ func (p *placedHandler) covers(o *placedHandler) bool {
 	return true
 }
 
-// sameHost says whether pattern x takes a host that y is or, either way, may be.
+// sameHost says whether pattern x takes the host y. With eitherWay each of the two may be the
+// pattern.
 func sameHost(x, y string, eitherWay bool) bool {
 	if strings.EqualFold(x, y) || eitherWay && strings.Contains(x+y, "{") {
 		return true
@@ -219,8 +220,8 @@ func (p *placedHandler) serves(host string) bool {
 	return !slices.ContainsFunc(p.steps, func(s step) bool { return !takesHost(s.sets, host) })
 }
 
-// takes says whether matchers take some request for a host, for certain: those
-// that may look at the host in a way of their own do not count.
+// takesHost says whether matchers take some request for a host, for certain. Matchers that
+// may look at the host in a manner unknown here do not count.
 func takesHost(sets caddyhttp.MatcherSets, host string) bool {
 	r := pageRequest(host, "/")
 	for _, set := range sets {
@@ -241,8 +242,8 @@ func takesHost(sets caddyhttp.MatcherSets, host string) bool {
 	return len(sets) == 0
 }
 
-// sees says whether a GET of a page comes here for certain, of somebody of whom other
-// requests do.
+// sees says whether a GET of a page comes here for certain, if other requests of its sender
+// do.
 func (p *placedHandler) sees(host, path string) bool {
 	r := pageRequest(host, path)
 	return !slices.ContainsFunc(p.steps, func(s step) bool {
@@ -251,8 +252,8 @@ func (p *placedHandler) sees(host, path string) bool {
 	})
 }
 
-// ofRequests are matchers without those of whoever sends a request: their address, how
-// they connect, and what their browser or a server in front always sends.
+// ofRequests are matchers without those of the sender of a request: the address, the
+// connection, and headers that a browser or a proxy always sends.
 func ofRequests(sets caddyhttp.MatcherSets) caddyhttp.MatcherSets {
 	rest := make(caddyhttp.MatcherSets, 0, len(sets))
 	for _, set := range sets {

@@ -113,7 +113,7 @@ func (g placedGate) leavesOut(other placedGate) bool {
 	return len(g.matchers) > 0 && len(other.matchers) == 0 || g.LicenseActivation && !other.LicenseActivation
 }
 
-// takesMore says that a gate has users pass whom another one would not.
+// takesMore says that a gate lets users pass whom another one would not.
 func (g placedGate) takesMore(other placedGate) bool {
 	return len(other.Require) > 0 && (len(g.Require) == 0 ||
 		slices.ContainsFunc(g.Require, func(group string) bool { return !slices.Contains(other.Require, group) }))
@@ -128,7 +128,7 @@ func (p *placement) checkBefore() error {
 		}
 		for _, g := range p.gates {
 			if g.atSite() && p.open(g, h) {
-				errs = append(errs, fmt.Errorf("sso_gate: %s comes before the gate of %s, which is not asked for its requests: whoever sends them reaches that backend unauthenticated; put sso_gate first (without an order option of your own it is), and give it a matcher if something is to stay public, such as: @private not path /public/*",
+				errs = append(errs, fmt.Errorf("sso_gate: %s comes before the gate of %s, which does not see its requests: they reach that backend unauthenticated; put sso_gate first (it is first without an order option of your own), and give it a matcher if something has to stay public, such as: @private not path /public/*",
 					h, g.owner()))
 				break
 			}
@@ -145,7 +145,7 @@ func (p *placement) checkGroups() error {
 	for _, g := range p.gates {
 		for i, s := range g.steps {
 			if s.group != "" && slices.ContainsFunc(g.steps[:i], func(around step) bool { return around.group == s.group }) {
-				errs = append(errs, fmt.Errorf("sso_gate: the gate of %s is never asked: %s stands in a route of the group %q inside a route of the same group, of which Caddy takes one alone, so all requests go past it, unauthenticated; put sso_gate at the site's own level, or use a snippet and import in place of a named route and invoke",
+				errs = append(errs, fmt.Errorf("sso_gate: the gate of %s sees no request: %s stands in a route of the group %q inside a route of the same group, and Caddy runs only one route of a group, so all requests pass unauthenticated; put sso_gate at the site's own level, or use a snippet and import in place of a named route and invoke",
 					g.owner(), g.placedHandler, s.group))
 				break
 			}
@@ -154,7 +154,7 @@ func (p *placement) checkGroups() error {
 	return errors.Join(errs...)
 }
 
-// checkErrorRoutes refuses to lead around a gate, by way of an error.
+// checkErrorRoutes refuses error routes that lead around a gate.
 func (p *placement) checkErrorRoutes() error {
 	var errs []error
 	for _, h := range p.all {
@@ -163,7 +163,7 @@ func (p *placement) checkErrorRoutes() error {
 		}
 		for _, g := range p.gates {
 			if p.open(g, h) && p.gatesUpstreamOf(g, h) {
-				errs = append(errs, fmt.Errorf("sso_gate: %s, in an error route, leads to an upstream that the gate of %s protects: error routes run outside that gate, so whoever brings about an error reaches it unauthenticated; put sso_gate before it in handle_errors, too, or answer errors with respond or file_server",
+				errs = append(errs, fmt.Errorf("sso_gate: %s, in an error route, leads to an upstream that the gate of %s protects: error routes run outside that gate, so a request that causes an error reaches it unauthenticated; put sso_gate before it in handle_errors, too, or answer errors with respond or file_server",
 					h, g.owner()))
 				break
 			}

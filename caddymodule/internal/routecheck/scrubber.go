@@ -67,7 +67,7 @@ func ScrubServer(ctx caddy.Context, app App, server *caddyhttp.Server) error {
 			continue
 		}
 		if p := places.unscrubbed(part.errors); p != nil {
-			return fmt.Errorf("sso_gate: %s, and no gate before it, on a site for every host whose only gate stands in a named route or in an error route: identity headers that a client made up could not be deleted there; put sso_gate at the site's own level", p)
+			return fmt.Errorf("sso_gate: %s, and no gate before it, on a site for every host whose only gate stands in a named route or in an error route: identity headers that a client made up cannot be deleted there; put sso_gate at the site's own level", p)
 		}
 	}
 	return nil

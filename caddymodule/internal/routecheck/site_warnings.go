@@ -15,8 +15,8 @@ import (
 	"github.com/caddy-sso/caddy-sso/signin"
 )
 
-// Which site is for which host, and whom gates ask for: what cannot work as it is
-// written, whatever the handlers around it.
+// Sites, hosts and groups with which nobody can sign in or pass, whatever the handlers
+// around them.
 
 // portalSites are the sites with a portal, told apart by whether the issuer's host may
 // come there.
@@ -46,7 +46,7 @@ func (p *placement) checkIssuerHost() error {
 	if len(onIssuer) > 0 || len(sites) < 2 {
 		return nil
 	}
-	return fmt.Errorf("sso_portal: it stands on the sites %s, and none of them is for %s, the host of the issuer, to which all pages and cookies belong; put one sso_portal on a site for %s and remove the others, or correct issuer",
+	return fmt.Errorf("sso_portal stands on the sites %s, and none of them is for %s, the host of the issuer, to which all pages and cookies belong; put one sso_portal on a site for %s and remove the others, or correct issuer",
 		strings.Join(sites, " and "), p.app.Issuer.Hostname(), p.app.Issuer.Hostname())
 }
 
@@ -80,21 +80,21 @@ func (p *placement) portalWarnings() (all []warning) {
 	onIssuer, elsewhere := p.portalSites()
 	remedy := "put sso_portal on a site for " + host + ", or correct issuer"
 	if path := p.unseenPortal(onIssuer); path != "" {
-		all = append(all, warning{"sso_portal: it stands in handle_path, or in handle, route or invoke below a matcher, where it does not see " + path + ", so that nobody can sign in; put sso_portal at the site's own level: it answers its own paths alone, and leaves all others to what comes after it", onIssuer[0].fields()})
+		all = append(all, warning{"sso_portal stands in handle_path, or in handle, route or invoke below a matcher, and does not see " + path + ", so that nobody can sign in; put sso_portal at the site's own level: it answers its own paths only, and passes on all others", onIssuer[0].fields()})
 	}
 	switch {
 	case len(onIssuer) > 0:
 		for _, portal := range append(onIssuer, elsewhere...) {
 			if others := portal.otherHosts(host); len(others) > 0 {
-				all = append(all, warning{fmt.Sprintf("sso_portal: it is on %s, too, which is not the host of the issuer, %s: pages and cookies belong to that host alone, so nobody can sign in here; remove it here, for example with: redir %s{uri}",
+				all = append(all, warning{fmt.Sprintf("sso_portal is on %s, too, which is not the host of the issuer, %s: pages and cookies belong to that host only, so nobody can sign in here; replace it here, for example with: redir %s{uri}",
 					strings.Join(others, ", "), host, p.app.Issuer), portal.fields()})
 			}
 		}
 	case len(elsewhere) > 0:
-		all = append(all, warning{fmt.Sprintf("sso_portal: no site here is for %s, the host of the issuer, where browsers are sent to sign in, and the portal is on %s, so that their requests do not come there unless a server in front changes the host; %s",
+		all = append(all, warning{fmt.Sprintf("sso_portal: no site is for %s, the host of the issuer, where browsers are sent to sign in; the portal is on %s, and gets their requests only if a proxy changes the host: %s",
 			host, elsewhere[0].site(), remedy), elsewhere[0].fields()})
 	case len(p.gates) > 0 && !p.app.SharedStorage:
-		all = append(all, warning{fmt.Sprintf("sso_portal: there is none for %s, the host of the issuer, and no other node can have it, since this storage belongs to this node alone: nobody can sign in; %s, or use storage redis together with the node that has the portal",
+		all = append(all, warning{fmt.Sprintf("sso_portal: no site for %s, the host of the issuer, has one, and no other node can have it, since this storage belongs to this node only: nobody can sign in; %s, or use storage redis together with the node that has the portal",
 			host, remedy), p.gates[0].fields()})
 	}
 	return all
@@ -176,16 +176,16 @@ func (p *placement) noRedirectURI(g placedGate) string {
 			}
 		}
 		if len(here) == 0 && slices.ContainsFunc(g.client.RedirectURIs, func(r oauth.RedirectURI) bool { return r.Loopback && r.URL.Hostname() == host }) {
-			return fmt.Sprintf("client %s has no redirect_uri of a site on %s, so nobody can sign in there: http on this address is for applications, on any port; use http://localhost for the site and its redirect_uri",
+			return fmt.Sprintf("client %s has no redirect_uri of a site on %s, so nobody can sign in there: http with this address is for applications, on any port; use http://localhost for the site and its redirect_uri",
 				g.Client, host)
 		}
 		if len(here) == 0 {
-			return fmt.Sprintf("client %s has no redirect_uri on %s, so nobody can sign in there; add to the client, for example: redirect_uri %s/oauth2/callback (or leave the host out by the gate's matcher, if it is not to be protected)",
+			return fmt.Sprintf("client %s has no redirect_uri on %s, so nobody can sign in there; add to the client, for example: redirect_uri %s/oauth2/callback (or exclude the host with the gate's matcher, if it needs no protection)",
 				g.Client, host, p.originOf(g, strings.Replace(host, "*", "app", 1)))
 		}
 		secure := slices.ContainsFunc(here, func(u *url.URL) bool { return u.Scheme == "https" || u == p.app.Issuer })
 		if !secure && p.speaksTLS(g.server) {
-			return fmt.Sprintf("the only redirect_uri of client %s on %s is http, and this site is https, so its callback does not come here; register instead: %s",
+			return fmt.Sprintf("the only redirect_uri of client %s on %s is http, but this site is https, so the callback does not arrive here; register instead: %s",
 				g.Client, host, "https"+strings.TrimPrefix(here[0].String(), "http"))
 		}
 	}
@@ -238,8 +238,8 @@ func (p *placement) speaksTLS(name string) bool {
 		!slices.ContainsFunc(server.Listen, func(address string) bool { return !strings.HasSuffix(address, fmt.Sprintf(":%d", port)) })
 }
 
-// requiredInVain says which groups a gate asks for that no user can have. A gate for
-// clients' own tokens may ask for what nobody has.
+// requiredInVain says which groups a gate requires that no user can have. A gate for
+// clients' own tokens may require such a group.
 func (p *placement) requiredInVain(g placedGate) string {
 	known, open := p.app.Groups(g.client.Methods)
 	if open {
@@ -258,12 +258,12 @@ func (p *placement) requiredInVain(g placedGate) string {
 	if len(known) > 0 {
 		proposal, there = options.DidYouMean(strings.Trim(vain[0], `"`), known), "groups of users are: "+strings.Join(known, ", ")
 	}
-	return fmt.Sprintf("require group %s: no user can have it, by whatever method counts for client %s; %sgive it to a user, or correct it (%s)",
+	return fmt.Sprintf("require group %s: no user of the sign-in methods of client %s can have it; %sgive it to a user, or correct it (%s)",
 		strings.Join(vain, " "), g.Client, proposal, there)
 }
 
-// otherAuthentication is about a handler that asks people to sign in whom a gate has
-// asked already.
+// otherAuthentication is about a handler that asks users to sign in after a gate has asked
+// them already.
 func (p *placement) otherAuthentication(h *placedHandler) string {
 	if h.inErrors() || h.id != "authentication" && (h.kind() != proxiesRequests || !h.asksOnly()) {
 		return ""
@@ -276,9 +276,9 @@ func (p *placement) otherAuthentication(h *placedHandler) string {
 			if !g.guards(h) {
 				return "" // that it comes first is said elsewhere
 			}
-			return "forward_auth asks another service for requests that a gate has let through: people may have to sign in twice; remove forward_auth, or leave its requests out by the gate's matcher"
+			return "forward_auth asks another service about requests that a gate has let pass: users may have to sign in twice; remove forward_auth, or exclude its requests with the gate's matcher"
 		}
-		return "basic_auth, or other authentication, stands on a site with a gate: people have to sign in twice, and {http.auth.user.id} is not the gate's user; remove it, or leave its requests out by the gate's matcher, such as: @private not path /metrics"
+		return "basic_auth, or other authentication, stands on a site with a gate: users have to sign in twice, and {http.auth.user.id} is not the gate's user; remove it, or exclude its requests with the gate's matcher, such as: @private not path /metrics"
 	}
 	return ""
 }

@@ -19,7 +19,7 @@ type placedHandler struct {
 	steps  []step // from the server's own routes down to it
 }
 
-// A step is a handler of a route, on the way to what is inside it.
+// A step is a handler of a route that leads to a handler inside it.
 type step struct {
 	list           *caddyhttp.RouteList // which list of routes; each visit has its own
 	via            routeEntry
@@ -90,8 +90,8 @@ func (w *walker) routes(b branch, method []step) {
 	}
 }
 
-// first says whether the route that a way ends at is the first of its group that
-// a request comes to. Caddy keeps the groups that a request was in for all of its
+// first says whether the route at the end of some steps is the first of its group that a
+// request comes to. Caddy keeps the groups that a request was in for all of its
 // routes, also those of errors: one in another list keeps it out, too.
 func (w *walker) first(method []step) bool {
 	group := method[len(method)-1].group
@@ -126,8 +126,8 @@ func (w *walker) invoke(name string, method []step) {
 
 func jsonPath(path string, i int) string { return fmt.Sprintf("%s/%d", path, i) }
 
-// WebApp returns Caddy's HTTP app, which may be under way; nil: there is none,
-// or it is wrong, which Caddy says.
+// WebApp returns Caddy's HTTP app, which may be provisioned only in part. It returns nil if
+// there is none, or if Caddy refuses it.
 func WebApp(ctx caddy.Context) *caddyhttp.App {
 	app, err := ctx.AppIfConfigured("http")
 	if err != nil {

@@ -10,13 +10,13 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/gate"
 )
 
-// A warning is said once, whichever of several gates it is about.
+// A warning is logged once, for all gates that it is about.
 type warning struct {
 	text   string
 	fields []zap.Field
 }
 
-// warnings are about what works, and may not be meant so.
+// warnings are about what works, but may be a mistake.
 func (p *placement) warnings() (all []warning) {
 	said := map[string]bool{} // by place
 	for _, h := range p.all {
@@ -37,34 +37,34 @@ func (p *placement) warnings() (all []warning) {
 	return all
 }
 
-// doubt is what is to be said of a handler that is not a gate.
+// doubt is the warning about a handler that is not a gate.
 func (p *placement) doubt(h *placedHandler) string {
 	kind := h.kind()
 	for _, g := range p.gates {
 		if p.laxInErrors(g, h) {
-			return "the gate before this backend in an error route has users pass whom the gate of its site does not, by require group: whoever is signed in and brings about an error reaches it; give the gate in handle_errors the same groups"
+			return "the gate before this backend in an error route lets more users pass than the gate of its site, by require group: a signed-in user whose request causes an error reaches it; give the gate in handle_errors the same groups"
 		}
 		if kind == passesOn || !p.open(g, h) {
 			continue
 		}
 		switch {
 		case h.inErrors() && kind != answersItself:
-			return "a backend in an error route runs outside the gate of its site: it gets no identity, and whoever brings about an error reaches it; put sso_gate before it in handle_errors, too, if it is not public"
+			return "a backend in an error route runs outside the gate of its site: it gets no identity, and a request that causes an error reaches it; put sso_gate before it in handle_errors, too, if it is not public"
 		case h.inErrors() && p.servesFilesOf(g, h):
-			return "file_server in an error route serves the very file that was asked for, and runs outside the gate of its site, which protects files: whoever brings about an error may read them; put rewrite * /{err.status_code}.html before it, or sso_gate"
+			return "file_server in an error route serves the file of the request's path, and runs outside the gate of its site, which protects files: a request that causes an error may read them; put rewrite * /{err.status_code}.html before it, or sso_gate"
 		case h.inErrors() || !h.before(g.placedHandler):
 		case kind == unknownKind:
-			return "a handler that is not known here comes before the gate: if it answers by itself, as a cache does, it answers unauthenticated requests, too; put sso_gate before it"
+			return "a handler that caddy-sso does not know comes before the gate: if it answers by itself, as a cache does, it answers unauthenticated requests, too; put sso_gate before it"
 		case kind == proxiesRequests && h.asksOnly():
-			return "forward_auth comes before the gate: it is asked for requests that are not authenticated yet; put sso_gate before it, or leave one of the two out"
+			return "forward_auth comes before the gate: it gets requests that are not authenticated yet; put sso_gate before it, or remove one of the two"
 		case kind == answersItself && h.shadows(g.placedHandler):
-			return "this answers every request before the gate is asked: the gate protects nothing behind it; put sso_gate first (without an order option of your own it is)"
+			return "this handler answers every request before the gate: the gate protects nothing behind it; put sso_gate first (it is first without an order option of your own)"
 		}
 	}
 	if kind != passesOn && kind != unknownKind && slices.ContainsFunc(p.portals, func(portal *placedHandler) bool {
 		return onSameSite(portal, h) && h.before(portal) && h.shadows(portal)
 	}) {
-		return "this answers every request before sso_portal is asked, so that nobody can sign in; put sso_portal first (without an order option of your own it is)"
+		return "this handler answers every request before sso_portal, so that nobody can sign in; put sso_portal first (it is first without an order option of your own)"
 	}
 	return ""
 }
@@ -101,8 +101,8 @@ func (p *placement) passedBy(g placedGate) string {
 	if len(beside) == 0 {
 		return ""
 	}
-	return "the gate stands in handle, route or invoke, and other routes of its site go past it, unauthenticated: " + strings.Join(beside, "; ") +
-		"; if they are to be protected, put sso_gate at the site's own level, with a matcher of its own"
+	return "the gate stands in handle, route or invoke, and requests to other routes of its site pass unauthenticated: " + strings.Join(beside, "; ") +
+		"; to protect them, put sso_gate at the site's own level, with a matcher of its own"
 }
 
 // unseenCallback says that a sign-in could not end, since its gate does not see
@@ -120,7 +120,7 @@ func (p *placement) unseenCallback(g placedGate) string {
 			if !slices.ContainsFunc(p.gates, func(o placedGate) bool {
 				return o.server == g.server && o.client == g.client && o.sees(host, path)
 			}) {
-				return "the gate stands below a matcher, where it does not see " + path + " of " + site.Origin + ", so that nobody may be able to sign in; put sso_gate at the site's own level, with a matcher of its own"
+				return "the gate stands below a matcher, and does not see " + path + " of " + site.Origin + ", so that sign-ins there may fail; put sso_gate at the site's own level, with a matcher of its own"
 			}
 		}
 	}
@@ -161,8 +161,8 @@ func (p *placement) openPaths(g placedGate) string {
 	if len(open) == 0 {
 		return ""
 	}
-	return "the gate is for what is below " + strings.Join(open, " and ") + ", and leaves " + strings.Join(open, " and ") +
-		" itself to whatever else there is; name both, such as: @private path " + open[0] + " " + open[0] + "/*"
+	return "the gate protects the paths below " + strings.Join(open, " and ") + ", but not " + strings.Join(open, " and ") +
+		" itself; name both, such as: @private path " + open[0] + " " + open[0] + "/*"
 }
 
 // covered says whether a gate of the site protects a path as well as this one

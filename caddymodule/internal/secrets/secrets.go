@@ -13,9 +13,9 @@ import (
 
 // Read is the one place that reads a secret of the configuration. It replaces
 // the placeholders. Of each, and of a secret without any, it takes one line end away,
-// as an editor or `echo` leaves it. It refuses whatever else surrounds a secret and
-// cannot be seen: that is a mistake on one of two sides, which would fail only when
-// somebody signs in. No error of it holds a part of the secret.
+// as an editor or `echo` leaves it. It refuses any other
+// invisible character around a secret: that is a mistake, which would show only when a user
+// signs in. No error of it holds a part of the secret.
 func Read(setting string) (string, error) {
 	literal := true
 	secret, err := caddy.NewReplacer().ReplaceFunc(setting, func(name string, value any) (any, error) {
@@ -111,11 +111,12 @@ func CheckWritten(s string) error {
 	return err
 }
 
-// HasPlaceholder says whether a value is only known when the server runs.
+// HasPlaceholder says whether a setting has a placeholder, whose value is known only when
+// the server runs.
 func HasPlaceholder(s string) bool { return strings.Contains(s, "{") }
 
-// Checkable is a secret as the Caddyfile can check it: what a placeholder
-// stands for is not known yet.
+// Checkable is a secret for checks of a Caddyfile, where the values of placeholders are not
+// known yet.
 func Checkable(secret string) string {
 	if HasPlaceholder(secret) {
 		return "a placeholder stands for it"

@@ -7,7 +7,6 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
-	"go.uber.org/zap"
 
 	"github.com/caddy-sso/caddy-sso/caddymodule/internal/options"
 	"github.com/caddy-sso/caddy-sso/caddymodule/internal/secrets"
@@ -20,8 +19,8 @@ func init() {
 	caddy.RegisterModule(new(Backend))
 }
 
-// Backend signs in the users of your own backend, which is asked whether
-// a password is right.
+// Backend signs in the users of your own backend: the portal asks it whether a password is
+// right.
 type Backend struct {
 	// The ID, unique among the sign-in methods: letters, digits, `-` and `_`.
 	// Sessions remember it, and the users' subjects depend on it. Required.
@@ -40,13 +39,12 @@ type Backend struct {
 	// What the log calls the backend. Default: the ID.
 	Name string `json:"name,omitempty"`
 
-	// `own` takes the subject that the backend answers as the user's subject, as it
-	// is. At most one way has it, and whoever runs that way says who users are.
-	// Default: a UUID that is derived from it and the ID of the way.
+	// `own` takes the subject that the backend answers as the user's subject, unchanged.
+	// Only one method can have it, since its operator decides who a user is. Default: a
+	// UUID that is derived from that subject and the ID of the method.
 	Subject string `json:"subject,omitempty"`
 
-	secret string
-	log    *zap.Logger
+	provisioned
 }
 
 // CaddyModule returns the Caddy module information.
@@ -54,20 +52,14 @@ func (*Backend) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "sso.signin.backend", New: func() caddy.Module { return new(Backend) }}
 }
 
-// Provision replaces placeholders. The backend is asked at the first sign-in.
-func (s *Backend) Provision(ctx caddy.Context) (err error) {
-	s.log = ctx.Logger()
-	s.secret, err = provisionSecret("backend", s.ID, "secret", s.Secret)
-	return err
+// Provision reads the secret. The first sign-in asks the backend.
+func (s *Backend) Provision(ctx caddy.Context) error {
+	return s.provision(ctx, "backend "+s.ID, "secret", s.Secret)
 }
 
 // Method implements caddymodule.MethodModule.
 func (s *Backend) Method() (signin.Method, error) {
-	method, err := s.backend(s.secret)
-	if err != nil {
-		return nil, fmt.Errorf("backend %s: %w", s.ID, err)
-	}
-	return method, nil
+	return madeBy("backend "+s.ID, func() (*signin.Backend, error) { return s.backend(s.secret) })
 }
 
 const (

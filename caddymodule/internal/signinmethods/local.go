@@ -26,7 +26,7 @@ func init() {
 	caddy.RegisterModule(new(Local))
 }
 
-// Local signs in the users of the configuration.
+// Local signs in the users of the configuration and of a file.
 type Local struct {
 	// How often a password may be tried.
 	Attempts Attempts `json:"attempts,omitzero"`
@@ -34,28 +34,28 @@ type Local struct {
 	// The users.
 	Users []*User `json:"users,omitempty"`
 
-	// A file of more users, one JSON object a line, which is followed: see
-	// `caddy sso user`. It has to be there, and not empty: one without users has an
-	// empty line. Where a name or an e-mail address is also one of `users`, those
-	// win. Default: none.
+	// A file of more users: one JSON object a line, see `caddy sso user`. Changes to it
+	// take effect within seconds. It has to exist; without users it has one empty line.
+	// If a name or an e-mail address is also one of `users`, that one is used. Default:
+	// none.
 	UsersFile string `json:"users_file,omitempty"`
 
 	log    *zap.Logger
 	groups oauth.ConfiguredGroups // of the users that were read from a Caddyfile
 }
 
-// Attempts bounds failed sign-ins. What is used up comes back evenly
-// over the time. The counts are this node's own.
+// Attempts limits failed sign-ins. Attempts come back evenly over the time. Each node counts
+// for itself.
 type Attempts struct {
-	// Failures for one account: half of them by its user name, and half by its
-	// e-mail address. A browser in which its password was right before has a count
-	// of its own until the password changes, so that a stranger's failures lock
-	// nobody out. Default: 10.
+	// Failures for one account: half of them with its user name, and half with its
+	// e-mail address. A browser in which its password was right before has its own count
+	// until the password changes, so that failures of others do not lock its user out.
+	// Default: 10.
 	PerAccount int `json:"per_account,omitempty"`
 
-	// Failures from one address, as Caddy's `client_ip` has it; an IPv6 /64
-	// counts as one. Those of browsers that know their account count, too, but
-	// only as many failures of such browsers keep one of them out. Default: 100.
+	// Failures from one address, which is Caddy's `client_ip`; an IPv6 /64 counts as
+	// one. Failures of browsers that have signed in before count, too, but such a browser
+	// is locked out only after this number of failures of such browsers. Default: 100.
 	PerAddress int `json:"per_address,omitempty"`
 
 	// The time in which so many are allowed. Default: `15m`.
@@ -77,11 +77,11 @@ type User struct {
 	// The groups that the user is in. None has a comma in it.
 	Groups []string `json:"groups,omitempty"`
 
-	// The user's UUID, for one who had another before. Default: derived from
-	// the name, the same after a restart and on every node.
+	// The user's UUID, for a user who had another one before. Default: derived from the
+	// name; the same after a restart and on every node.
 	Subject string `json:"subject,omitempty"`
 
-	// When the account was made, as `2019-04-27` or `2019-04-27T12:41:02Z`: the
+	// When the account was created, as `2019-04-27` or `2019-04-27T12:41:02Z`: the
 	// Login API's `registered`. Default: when the user signed in.
 	Registered string `json:"registered,omitempty"`
 }
@@ -144,7 +144,7 @@ func (u *User) addTo(method *signin.Local, encoded string) error {
 		return fmt.Errorf("user %q: %w", u.Name, err)
 	}
 	if u.Subject != "" && !options.IsUUID(u.Subject) {
-		return fmt.Errorf("user %q: subject %q is no UUID in lower case", u.Name, u.Subject)
+		return fmt.Errorf("user %q: subject %q is not a UUID in lower case; correct it, or leave subject out", u.Name, u.Subject)
 	}
 	registered, err := signin.ParseRegistered(u.Registered)
 	if err != nil {
@@ -210,29 +210,19 @@ func (s *Local) user(d *caddyfile.Dispenser, all *signin.Local) error {
 	case 0, 1:
 		return d.Errf("expected: user <name> <hash>; make the hash with: caddy hash-password")
 	default:
-		return d.Errf("expected: user <name> <hash>; a name with blanks in it stands in quotes, such as: user \"Ada Lovelace\" <hash>")
+		return d.Errf("expected: user <name> <hash>; put a name with blanks in quotes, such as: user \"Ada Lovelace\" <hash>")
 	}
 	if err := options.CheckNoPlaceholder(d, "user", u.Name); err != nil {
 		return err
 	}
 	line := *d
 	err := options.Block(d, map[string]func() error{
-		"email": func() error {
-			return options.CheckedArg(d, &u.Email, func(email string) error {
-				_, err := signin.CanonicalEmail(email)
-				return err
-			})
-		},
+		"email": func() error { return options.CheckedArg(d, &u.Email, options.ParsedBy(signin.CanonicalEmail)) },
 		"group": func() error {
 			return options.EachArg(d, &u.Groups, func(name string) error { return s.groups.Add(name, u.owner()) })
 		},
-		"subject": func() error { return options.TextArg(d, &u.Subject) },
-		"registered": func() error {
-			return options.CheckedArg(d, &u.Registered, func(text string) error {
-				_, err := signin.ParseRegistered(text)
-				return err
-			})
-		},
+		"subject":    func() error { return options.TextArg(d, &u.Subject) },
+		"registered": func() error { return options.CheckedArg(d, &u.Registered, options.ParsedBy(signin.ParseRegistered)) },
 	})
 	if err != nil {
 		return err

@@ -75,19 +75,17 @@ type OIDC struct {
 	// `form_post`. Default: none.
 	AuthorizeParams map[string]string `json:"authorize_params,omitempty"`
 
-	// The ID of a way whose users sign in by this provider, too, where the
-	// provider verified that they have their e-mail address: `local`. Whoever
-	// runs the provider can then sign in as any of them. Default: none.
+	// The ID of a sign-in method whose users can sign in with this provider, too, if the
+	// provider has verified their e-mail address: `local`. The operator of the provider
+	// can then sign in as any of them. Default: none.
 	LinkEmail string `json:"link_email,omitempty"`
 
-	// `own` takes the provider's `sub` as the user's subject, as it is. At most one
-	// way has it, and whoever runs that way says who users are. Default: a UUID that
-	// is derived from it and the issuer.
+	// `own` takes the provider's `sub` as the user's subject, unchanged. Only one method
+	// can have it, since its operator decides who a user is. Default: a UUID that is
+	// derived from the `sub` and the issuer.
 	Subject string `json:"subject,omitempty"`
 
-	secret string
-	mark   string // of a provider that comes and goes
-	log    *zap.Logger
+	provisioned
 }
 
 // CaddyModule returns the Caddy module information.
@@ -95,26 +93,20 @@ func (*OIDC) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "sso.signin.oidc", New: func() caddy.Module { return new(OIDC) }}
 }
 
-// Provision checks the options. The provider is asked at the first sign-in.
-func (s *OIDC) Provision(ctx caddy.Context) (err error) {
-	s.log = ctx.Logger()
-	s.secret, err = provisionSecret("oidc", s.ID, "client_secret", s.ClientSecret)
-	return err
+// Provision reads the secret. The first sign-in asks the provider.
+func (s *OIDC) Provision(ctx caddy.Context) error {
+	return s.provision(ctx, "oidc "+s.ID, "client_secret", s.ClientSecret)
 }
 
 // Method implements caddymodule.MethodModule.
 func (s *OIDC) Method() (signin.Method, error) {
-	method, err := s.provider()
-	if err != nil {
-		return nil, fmt.Errorf("oidc %s: %w", s.ID, err)
-	}
-	return method, nil
+	return madeBy("oidc "+s.ID, s.provider)
 }
 
 // MethodWith makes the sign-in method without Provision: with a secret that is read
 // already, for a customer whose users get the mark.
 func (s OIDC) MethodWith(secret, mark string, log *zap.Logger) (signin.Method, error) {
-	s.secret, s.mark, s.log = secret, mark, log
+	s.provisioned = provisioned{secret, mark, log}
 	return s.Method()
 }
 
@@ -153,7 +145,7 @@ func (s *OIDC) checkTexts() error {
 		}
 	}
 	if i := slices.IndexFunc(s.Scopes, func(scope string) bool { return scope == "" || strings.Contains(scope, " ") }); i >= 0 {
-		return fmt.Errorf("scope %q is empty, or several in one; write each by itself", s.Scopes[i])
+		return fmt.Errorf("scope %q is empty, or has several scopes in one; write each scope as a word of its own", s.Scopes[i])
 	}
 	for name, value := range s.AuthorizeParams {
 		if !oauth.CleanText(name) || !oauth.CleanText(value) {
@@ -195,7 +187,7 @@ func (s *OIDC) providerClaims() (claims signin.ProviderClaims, err error) {
 //		group_separator comma | semicolon | space | none
 //		recheck         <duration>
 //		authorize_param <name> <value>
-//		link_email      <way id>
+//		link_email      <method id>
 //		subject         own
 //	}
 func (s *OIDC) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {

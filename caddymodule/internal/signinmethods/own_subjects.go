@@ -21,14 +21,11 @@ func ownSubjects(value string) (bool, error) {
 }
 
 func subjectOption(d *caddyfile.Dispenser, to *string) error {
-	return options.CheckedArg(d, to, func(value string) error {
-		_, err := ownSubjects(value)
-		return err
-	})
+	return options.CheckedArg(d, to, options.ParsedBy(ownSubjects))
 }
 
-// checkNaming refuses a second way with subject own: two of them could mean two users
-// by one subject.
+// CheckOwnSubjects refuses a second method with subject own: two of them could have two users
+// of one subject.
 func CheckOwnSubjects(methods []json.RawMessage) error {
 	first := ""
 	for _, raw := range methods {
@@ -38,7 +35,7 @@ func CheckOwnSubjects(methods []json.RawMessage) error {
 		}
 		name := method.Method + " " + method.ID
 		if first != "" {
-			return fmt.Errorf("signin %s: subject own is there already, in signin %s, and only one way can say who users are; leave it out here, and let a claim of the clients have {user.id}", name, first)
+			return fmt.Errorf("signin %s: signin %s has subject own already, and only one method can have it; leave it out here, and put {user.id} into a claim of the clients", name, first)
 		}
 		first = name
 	}

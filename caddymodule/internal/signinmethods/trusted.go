@@ -2,7 +2,6 @@ package signinmethods
 
 import (
 	"cmp"
-	"fmt"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -18,9 +17,9 @@ func init() {
 	caddy.RegisterModule(new(Trusted))
 }
 
-// Trusted signs in whom a sign-in page of your own has signed in. Its
-// server trades a signed request for a ticket at `/sso/trusted/<id>/ticket`, with
-// which it sends the browser back.
+// Trusted signs in the users of a sign-in page of your own. The server of that page sends a
+// signed request to `/sso/trusted/<id>/ticket`, and gets a ticket. With the ticket it sends
+// the browser back.
 type Trusted struct {
 	// The ID, unique among the sign-in methods: letters, digits, `-` and `_`.
 	// Sessions remember it, and the users' subjects depend on it. Required.
@@ -40,14 +39,12 @@ type Trusted struct {
 	// an https URL. Default: none.
 	Icon string `json:"icon,omitempty"`
 
-	// `own` takes the subject that your server says as the user's subject, as it is.
-	// At most one way has it, and whoever runs that way says who users are.
-	// Default: a UUID that is derived from it and the ID of the way.
+	// `own` takes the subject that your server sends as the user's subject, unchanged.
+	// Only one method can have it, since its operator decides who a user is. Default: a
+	// UUID that is derived from that subject and the ID of the method.
 	Subject string `json:"subject,omitempty"`
 
-	secret string
-	mark   string // of a page that comes and goes
-	log    *zap.Logger
+	provisioned
 }
 
 // CaddyModule returns the Caddy module information.
@@ -55,20 +52,14 @@ func (*Trusted) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "sso.signin.trusted", New: func() caddy.Module { return new(Trusted) }}
 }
 
-// Provision replaces placeholders.
-func (s *Trusted) Provision(ctx caddy.Context) (err error) {
-	s.log = ctx.Logger()
-	s.secret, err = provisionSecret("trusted", s.ID, "secret", s.Secret)
-	return err
+// Provision reads the secret.
+func (s *Trusted) Provision(ctx caddy.Context) error {
+	return s.provision(ctx, "trusted "+s.ID, "secret", s.Secret)
 }
 
 // Method implements caddymodule.MethodModule.
 func (s *Trusted) Method() (signin.Method, error) {
-	method, err := s.trusted(s.secret)
-	if err != nil {
-		return nil, fmt.Errorf("trusted %s: %w", s.ID, err)
-	}
-	return method, nil
+	return madeBy("trusted "+s.ID, func() (*signin.Trusted, error) { return s.trusted(s.secret) })
 }
 
 func (s *Trusted) trusted(secret string) (*signin.Trusted, error) {
@@ -93,7 +84,7 @@ func (s *Trusted) trusted(secret string) (*signin.Trusted, error) {
 // MethodWith makes the sign-in method without Provision: with a secret that is read
 // already, for a customer whose users get the mark.
 func (s Trusted) MethodWith(secret, mark string, log *zap.Logger) (signin.Method, error) {
-	s.secret, s.mark, s.log = secret, mark, log
+	s.provisioned = provisioned{secret, mark, log}
 	return s.Method()
 }
 

@@ -19,7 +19,7 @@ func init() {
 	caddy.RegisterModule(new(File))
 }
 
-// File keeps everything in one file, so that a restart signs nobody out.
+// File keeps everything in one file, so that a restart signs no user out.
 type File struct {
 	// The path of the file. Default: `sso/sso.db` in Caddy's data folder.
 	Path string `json:"path,omitempty"`
@@ -78,10 +78,10 @@ func (s *File) Open(_ *zap.Logger, now func() time.Time) (storage.Store, error) 
 	return store, nil
 }
 
-// logDamaged writes that a file was found to be damaged. It outlives the
+// logDamaged logs that a file is damaged. It outlives the
 // configuration, whose log may be closed by then.
 func logDamaged(err error) {
-	caddy.Log().Named("sso").Error("the storage is damaged; sessions that are known go on, and nothing new is written", zap.Error(err))
+	caddy.Log().Named("sso").Error("the storage file is damaged; known sessions go on, and nothing new is written: see caddy sso storage check", zap.Error(err))
 }
 
 // Shared implements caddymodule.Engine.

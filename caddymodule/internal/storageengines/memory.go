@@ -19,12 +19,11 @@ func init() {
 	caddy.RegisterModule(new(Memory))
 }
 
-// Memory keeps everything in this process. A restart signs everybody
-// out; a reload does not.
+// Memory keeps everything in this process. A restart signs all users out; a reload does not.
 type Memory struct {
-	// How many values are kept; the one used longest ago goes first. As many marks
-	// of revoked tokens are kept beside them, and none is forgotten. It takes
-	// effect at a restart. Default: 1000000.
+	// How many values are kept. When full, the least recently used value is evicted. The
+	// marks of revoked tokens have as many places of their own, and are never evicted. A
+	// change takes effect at a restart. Default: 1000000.
 	Capacity int `json:"capacity,omitempty"`
 }
 

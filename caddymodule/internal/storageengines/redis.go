@@ -55,23 +55,23 @@ type Redis struct {
 	// are replaced.
 	TLSClientKey string `json:"tls_client_key,omitempty"`
 
-	// For how many replicas the end of a session or grant waits, so that a
-	// failover to one of them does not bring it back. Default: no waiting.
+	// For how many replicas the end of a session or grant waits, so that a failover to
+	// one of them does not bring it back. Default: it does not wait.
 	RevokeWait *RevokeWait `json:"revoke_wait,omitempty"`
 
 	url, key string
-	wholeKey string // key as the release before read it, with a line end; for one release
+	wholeKey string // key as earlier releases read it, with a line end
 	options  redis.Options
 }
 
-// RevokeWait says what the end of a session or grant waits for. When the
-// time is up it counts as done, and the log says so, at most once a minute.
+// RevokeWait says what the end of a session or grant waits for. After the time it counts as
+// done, with a line in the log, at most once a minute.
 type RevokeWait struct {
 	// How many replicas have to have it. Required.
 	Replicas int `json:"replicas,omitempty"`
 
-	// The longest wait, 1ms to 10s. For a second after a wait in vain the next
-	// ones last a millisecond. Required.
+	// The longest wait, 1ms to 10s. For one second after a wait without success, the next
+	// waits last one millisecond. Required.
 	Time caddy.Duration `json:"time,omitempty"`
 }
 
@@ -148,11 +148,11 @@ func (s *Redis) Open(log *zap.Logger, _ func() time.Time) (storage.Store, error)
 // unconfirmedEndings are the endings that too few replicas confirmed.
 type unconfirmedEndings struct{ lines logthrottle.Throttle }
 
-// report writes that there was one. The store outlives the configuration, whose
+// report logs that there was one. The store outlives the configuration, whose
 // log may be closed by then.
 func (u *unconfirmedEndings) report(replicas int64, err error) {
 	if n := u.lines.Due(time.Now()); n > 0 {
-		caddy.Log().Named("sso").Warn("sessions and grants were ended, but too few replicas confirmed that within the time of revoke_wait; a failover may bring them back if all nodes end with the master",
+		caddy.Log().Named("sso").Warn("sessions and grants were ended, but too few replicas confirmed it within the time of revoke_wait; a failover may bring them back if all nodes stop together with the master",
 			zap.Int("endings", n), zap.Int64("confirmed_by", replicas), zap.Error(err))
 	}
 }
@@ -195,7 +195,7 @@ func (s *Redis) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		},
 		"revoke_wait": func() error {
 			if s.RevokeWait != nil {
-				return d.Err("revoke_wait is there twice")
+				return d.Err("duplicate option: revoke_wait; keep one of the two")
 			}
 			s.RevokeWait = new(RevokeWait)
 			return s.RevokeWait.unmarshal(d)
@@ -217,11 +217,11 @@ func (c *RevokeWait) unmarshal(d *caddyfile.Dispenser) error {
 	}
 	replicas, err := strconv.Atoi(args[0])
 	if err != nil {
-		return d.Errf("revoke_wait: %q is no number of replicas", args[0])
+		return d.Errf("revoke_wait: %q is not a number of replicas; expected for example 1", args[0])
 	}
 	longest, err := caddy.ParseDuration(args[1])
 	if err != nil {
-		return d.Errf("revoke_wait: %q is no time such as 500ms or 1s", args[1])
+		return d.Errf("revoke_wait: %q is not a duration; expected for example 500ms or 1s", args[1])
 	}
 	c.Replicas, c.Time = replicas, caddy.Duration(longest)
 	if err := c.wait().Check(); err != nil {
