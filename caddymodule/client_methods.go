@@ -8,7 +8,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/signin"
 )
 
-// noMethods is the ID of no sign-in method.
+// noMethodID is not the ID of any sign-in method: a list of it alone allows none.
 const noMethodID = "-"
 
 // loadClientMethods sets the allowed sign-in methods of each client: those that it names,

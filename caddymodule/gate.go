@@ -32,82 +32,79 @@ func init() {
 // `X-SSO-Email` and `X-SSO-Groups` (percent-encoded, joined by commas), and
 // with the placeholders `{http.auth.user.id}` (the user name),
 // `{http.auth.user.subject}`, `{http.auth.user.email}` and
-// `{http.auth.user.groups}`, all of which are empty where nobody is identified.
-// A connection may become a WebSocket, and what `allow_upgrade` names. A page
-// without a session is sent to sign in; any other request gets 401.
+// `{http.auth.user.groups}`. All of them are empty without a user. A connection may change
+// to a WebSocket, and to the protocols of `allow_upgrade`. Without a session, the browser
+// is sent to sign in if it asks for a page; any other request gets 401.
 //
-// The gate protects the requests that it sees, and has to serve its own paths
-// (`/oauth2/sign_in`, `/oauth2/sign_out` and the callback). So it belongs to the
-// site itself, and not into `handle`, `route` or a route with a matcher; give it
-// a matcher of its own instead. A `reverse_proxy` that goes around it is refused.
+// The gate protects the requests that it sees, and serves its own paths (`/oauth2/sign_in`,
+// `/oauth2/sign_out` and the callback). So put it at the site's own level, not into
+// `handle`, `route` or a route with a matcher, and give it a matcher of its own. A
+// `reverse_proxy` that leads around it is refused.
 type Gate struct {
-	// The requests that the policy is for. Default: all.
+	// The requests that the policy applies to. Default: all.
 	MatcherSetsRaw caddyhttp.RawMatcherSets `json:"match,omitempty" caddy:"namespace=http.matchers"`
 
-	// The ID of the client that this gate is. Its redirect URI on this site is
-	// the gate's callback. Required, but for `license_activation`.
+	// The ID of the client that this gate is. Its redirect URI on this site is the gate's
+	// callback. Required without `license_activation`.
 	Client string `json:"client,omitempty"`
 
-	// Whether signing in takes a window of its own. Default: false.
+	// Opens a window of its own to sign in. Default: false.
 	Popup bool `json:"popup,omitempty"`
 
-	// Where a browser without a session goes instead of the hosted page. It has
-	// to be registered for the client. If it is on this site, the gate lets GET
-	// and HEAD of this very page through, without identity; its query may have
-	// what the portal adds.
+	// Where a browser without a session goes instead of the hosted page. It has to be
+	// registered for the client. If it is on this site, the gate lets GET and HEAD
+	// requests for this page pass, without identity. Its query may have the parameters
+	// that the portal adds.
 	FailAuthURL string `json:"fail_auth_url,omitempty"`
 
-	// The groups of which a user needs at least one. A name may have commas in
-	// it, as those of LDAP do. Default: any user passes.
+	// The groups of which a user needs at least one. A name may have commas in it, like
+	// names of LDAP. Default: every user passes.
 	Require []string `json:"require,omitempty"`
 
-	// Whether an access token of this portal in the header `Authorization:
-	// Bearer …` stands for a session where there is none: `on` (default) or
-	// `off`. One of its audiences has to be one of the client's. The header goes
-	// on to the backend as it came.
+	// Whether an access token of this portal in the header `Authorization: Bearer …` is
+	// accepted from a request without a session: `on` (default) or `off`. One of its
+	// audiences has to be one of the client's. The backend gets the header unchanged.
 	Bearer string `json:"bearer,omitempty"`
 
-	// The IDs of the clients that pass by a token of their own (grant
-	// `client_credentials`), with the header `X-SSO-Client`, whatever `require`
-	// says. Default: none.
+	// The IDs of the clients that pass with a token of their own (grant
+	// `client_credentials`), also with `require`. The backend gets the header
+	// `X-SSO-Client`. Default: none.
 	AllowClients []string `json:"allow_clients,omitempty"`
 
-	// Lets CORS preflights through to the backend, without an identity. Default:
+	// Lets CORS preflight requests pass to the backend, without an identity. Default:
 	// false: they get 401.
 	AllowPreflight bool `json:"allow_preflight,omitempty"`
 
-	// What the identity headers begin with. Every header that begins with it,
-	// in any spelling, is deleted from every request. Default: `X-SSO-`.
+	// What the identity headers begin with. Every header of a request that begins with
+	// it, in any spelling, is deleted. Default: `X-SSO-`.
 	HeaderPrefix string `json:"header_prefix,omitempty"`
 
-	// Lets through paths that begin with two slashes, or have dot segments, `;`,
-	// `\`, `%2f`, `%5c`, `%3f` or `%23` in them, which backends and matchers may
-	// read differently, where the gate has a matcher. Default: false: they are
-	// answered with 400.
+	// Lets paths pass that begin with two slashes, or have dot segments, `;`, `\`, `%2f`,
+	// `%5c`, `%3f` or `%23` in them. Backends and matchers may read them differently.
+	// Default: false: if the gate has a matcher, they get 400.
 	AllowRawPath bool `json:"allow_raw_path,omitempty"`
 
-	// The protocols, beside WebSocket, that a connection may change to by the
-	// header `Upgrade`, such as `example` or `example/1.0`. What a client sends
-	// afterwards goes to the backend unseen, so none that carries HTTP is taken.
-	// Any other `Upgrade` is removed, from every request of the site; of several
-	// gates on one site each has to name a protocol. Default: none.
+	// The protocols, beside WebSocket, that a connection may change to with the header
+	// `Upgrade`, such as `example` or `example/1.0`. The gate does not see what a client
+	// sends afterwards, so protocols that carry HTTP are refused. Any other `Upgrade` is
+	// removed from every request of the site. If a site has several gates, each has to
+	// name the protocol. Default: none.
 	AllowUpgrade []string `json:"allow_upgrade,omitempty"`
 
-	// Whether the answer to a request with an identity gets `Cache-Control:
-	// private` where the backend sends no `Cache-Control`, so that no shared
-	// cache keeps it for others: `on` (default) or `off`.
+	// Whether the answer to a request with an identity gets `Cache-Control: private` if
+	// the backend sends no `Cache-Control`, so that no shared cache keeps it: `on`
+	// (default) or `off`.
 	CachePrivate string `json:"cache_private,omitempty"`
 
-	// Drops what a form sends without a session. Default: false: a form of up to
-	// 64 KiB that a page of the same origin sends is kept in its tab of the
-	// browser, and is sent on once its sender has signed in.
+	// Drops forms that are sent without a session. Default: false: a form of up to 64 KiB
+	// from a page of the same origin is kept in its tab of the browser, and is sent after
+	// the sign-in.
 	DropForms bool `json:"drop_forms,omitempty"`
 
-	// Stands before the backend of the License API instead of one for browsers:
-	// nobody is asked to sign in. A code or token of licensed software in the
-	// request is verified, and becomes the identity, with the headers
-	// `X-SSO-License-Product` and `X-SSO-License-Customer-Account`; every other
-	// request goes on without one. Default: false.
+	// Stands before the backend of the License API, and asks nobody to sign in. It verifies
+	// a code or token of licensed software in the request, which becomes the identity,
+	// with the headers `X-SSO-License-Product` and `X-SSO-License-Customer-Account`. Every
+	// other request goes on without an identity. Default: false.
 	LicenseActivation bool `json:"license_activation,omitempty"`
 
 	app      *App
@@ -170,7 +167,7 @@ func (g *Gate) provisionMatchers(ctx caddy.Context) error {
 	return nil
 }
 
-// provisionHeaders checks what a gate of either kind makes of headers.
+// provisionHeaders checks the settings of headers, for a gate of either kind.
 func (g *Gate) provisionHeaders() error {
 	for _, protocol := range g.AllowUpgrade {
 		if err := gate.CheckUpgrade(protocol); err != nil {

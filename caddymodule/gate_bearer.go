@@ -10,7 +10,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
 )
 
-// checkBearer checks which tokens a gate takes.
+// checkBearer checks which tokens a gate accepts.
 func (g *Gate) checkBearer(get func(id string) (*oauth.Client, bool)) error {
 	if err := options.CheckOnOff("bearer", g.Bearer); err != nil {
 		return err

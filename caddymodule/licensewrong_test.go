@@ -141,7 +141,7 @@ func TestAWrongLicenseIsRefusedOnItsLine(t *testing.T) {
 		{"a product with an unknown client", "\t\t\t\tclient 2\n", "client 4\n", "client 4", []string{`client "4" is unknown; add it to the sso option`}},
 		{"a product without a redirect URI", "\t\t\t\tredirect_uri http://localhost\n", "", "product", []string{"has no redirect_uri"}},
 		{"a product with a redirect URI over http", "redirect_uri http://localhost\n", "redirect_uri http://app.example\n", "redirect_uri", []string{"http is for loopback only"}},
-		{"a product with a redirect URI twice", "redirect_uri http://localhost\n", "redirect_uri http://localhost\nredirect_uri http://localhost\n", "product", []string{"is there twice"}},
+		{"a product with a redirect URI twice", "redirect_uri http://localhost\n", "redirect_uri http://localhost\nredirect_uri http://localhost\n", "product", []string{"duplicate redirect_uri"}},
 		{"a product with an unknown response type", "response_type code", "response_type code id_token", "response_type", []string{`"id_token" is unknown`}},
 		{"a product without an account", "\t\t\t\tcustomer_account acme\n", "", "product", []string{"has no customer_account"}},
 		{"a product with an unknown account", "\t\t\t\tcustomer_account acme\n", "customer_account acme evil\n", "customer_account acme evil", []string{"customer_account evil is not defined; add: customer_account evil"}},

@@ -32,13 +32,12 @@ func init() {
 	caddy.RegisterModule(new(Portal))
 }
 
-// Portal signs people in, and answers the Login API and OpenID Connect. It
-// answers its own paths, below `/api/oauth2/`, `/api/projects/`, `/oauth2/`,
-// `/.well-known/` and `/sso/`, `/api/token/validate` and `/api/users/me`, and hands every other request to the next
-// handler, without the cookies that are its own, and without an `Upgrade` to
-// another protocol than WebSocket. Where nobody behind it answers a path below
-// `/api/`, `/oauth2/` or `/sso/`, it answers 404. With `license` it answers
-// `/api/v4/sso_url` and `/api/v4/oauth_url`, too.
+// Portal signs users in, and serves the Login API and OpenID Connect. Its own paths are below
+// `/api/oauth2/`, `/api/projects/`, `/oauth2/`, `/.well-known/` and `/sso/`, and
+// `/api/token/validate` and `/api/users/me`. With `license` they are `/api/v4/sso_url` and
+// `/api/v4/oauth_url`, too. It passes every other request to the next handler, without the
+// portal's cookies, and without an `Upgrade` to another protocol than WebSocket. If no handler
+// answers a path below `/api/`, `/oauth2/` or `/sso/`, the portal answers 404.
 type Portal struct {
 	app  *App
 	log  *zap.Logger
@@ -94,8 +93,8 @@ func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhtt
 	return nil
 }
 
-// closed answers while the store cannot be opened. It returns no error of its
-// own, which Caddy would log with the query of the request.
+// closed answers while the store cannot be opened. It returns no error for that, since Caddy
+// would log it with the query of the request.
 func (p *Portal) closed(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, err error) error {
 	login := &loginapi.API{Pages: p.app.pages, Log: p.log}
 	standard := &oidc.API{Pages: p.app.pages, Log: p.log}
@@ -217,8 +216,8 @@ func parsePortal(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	return h.NewRoute(nil, new(Portal)), nil
 }
 
-// lazy makes something over the app's core, once: handlers are provisioned
-// before the store is open.
+// lazy makes what a handler needs of the runtime, once: handlers are provisioned before the
+// store is open.
 type lazy[T any] struct {
 	mu    sync.Mutex
 	value atomic.Pointer[lazyValue[T]]
@@ -229,7 +228,7 @@ type lazyValue[T any] struct {
 	core  *appruntime.Runtime
 }
 
-// get returns the value, and holds the core, which the caller releases.
+// get returns the value, and holds the runtime, which the caller releases.
 func (l *lazy[T]) get(a *App, build func(*appruntime.Runtime) *T) (*T, *appruntime.Runtime, error) {
 	m := l.value.Load()
 	if m == nil {
@@ -252,10 +251,9 @@ func (l *lazy[T]) get(a *App, build func(*appruntime.Runtime) *T) (*T, *apprunti
 
 var errNoApp = errors.New(`the app "sso" is missing; it has the sign-in methods and the clients: add it to the apps of the configuration`)
 
-// appOf finds the sso app of a configuration. Where that is wrong it returns nil
-// without an error: Caddy refuses the configuration for the app itself, in a message of
-// two words and what is wrong. As an error of a handler it would come after the names of
-// all that is around the handler.
+// appOf finds the sso app of a configuration. If the app is wrong, it returns nil without an
+// error: Caddy refuses the configuration because of the app, in a short message. An error of a
+// handler would come after the names of all modules around the handler.
 func appOf(ctx caddy.Context) (*App, error) {
 	a, err := ctx.AppIfConfigured("sso")
 	if errors.Is(err, caddy.ErrNotConfigured) {

@@ -15,9 +15,9 @@ import (
 	"github.com/caddy-sso/caddy-sso/signin"
 )
 
-// handOn is for a request that is none of the portal's; own is the same as the
-// portal reads it. Where nobody behind answers a path that is as those of an API
-// here, the API does: Caddy would answer 200, which programs take for success.
+// handOn passes on a request for no path of the portal; own is the same request as the portal
+// reads it. If no handler answers a path that looks like one of an API, the API answers 404:
+// Caddy would answer 200, which programs take for success.
 func (p *Portal) handOn(w http.ResponseWriter, r, own *http.Request, next caddyhttp.Handler) error {
 	if !gate.Table(httphandler.RequestVars).Enter(w, r) {
 		return nil
@@ -35,8 +35,7 @@ func (p *Portal) handOn(w http.ResponseWriter, r, own *http.Request, next caddyh
 	return nil
 }
 
-// unknown returns what says that there is no such path, in the words of the API
-// whose it would be, or nil for a path that is of none.
+// unknown returns the 404 handler of the API that a path looks like, or nil.
 func (p *Portal) unknown(path string) http.HandlerFunc {
 	server := &oauth.Server{Clients: p.app.clients}
 	switch {

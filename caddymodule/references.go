@@ -125,7 +125,7 @@ func (l *LicenseConfig) checkDefaultResponseType() error {
 }
 
 // mayHaveMethod says whether the settings have a sign-in method of an ID, or may have
-// one: which ID a module of somebody else has is known when it is provisioned.
+// one: the ID of a module from outside is known only when it is provisioned.
 func (a *App) mayHaveMethod(id string) bool {
 	return slices.ContainsFunc(a.SigninRaw, func(raw json.RawMessage) bool {
 		var method struct {

@@ -83,7 +83,7 @@ func TestAWrongCaddyfileIsRefusedOnItsLine(t *testing.T) {
 	}{
 		{"an issuer that is missing", "issuer https://login.example", "", "}", []string{"issuer is missing", "issuer https://login.example.com"}},
 		{"an issuer without a value", "issuer https://login.example", "issuer", "issuer", []string{"issuer: expected a value"}},
-		{"an issuer that is there twice", "issuer https://login.example", "issuer https://login.example\nissuer https://b.example", "issuer https://b", []string{"duplicate option: issuer"}},
+		{"a second issuer", "issuer https://login.example", "issuer https://login.example\nissuer https://b.example", "issuer https://b", []string{"duplicate option: issuer"}},
 		{"an issuer that is no origin", "issuer https://login.example", "issuer login.example", "issuer", []string{`"login.example" is not a web origin`, "https://login.example.com"}},
 		{"an issuer over http that is not loopback", "issuer https://login.example", "issuer http://login.example", "issuer", []string{"http, which is for loopback only", "use https"}},
 		{"an issuer with a path", "issuer https://login.example", "issuer https://login.example/", "issuer", []string{"more than scheme, host and port"}},
@@ -228,7 +228,7 @@ func TestAWrongCaddyfileIsRefusedOnItsLine(t *testing.T) {
 		{"a redirect URI that is a script", "redirect_uri https://game.example/oauth2/callback", "redirect_uri javascript:alert(1)", "redirect_uri", []string{`the scheme "javascript" cannot take a code`}},
 		{"a redirect URI with a wildcard", "redirect_uri https://game.example/oauth2/callback", "redirect_uri https://*.game.example/", "redirect_uri", []string{"wildcard"}},
 		{"the second of two redirect URIs", "redirect_uri https://game.example/oauth2/callback", "redirect_uri https://game.example/oauth2/callback /b", "redirect_uri", []string{`"/b"`}},
-		{"a redirect URI twice", "redirect_uri https://game.example/oauth2/callback", "redirect_uri https://game.example/cb\nredirect_uri https://game.example/cb", "client 1 {", []string{"is there twice"}},
+		{"a redirect URI twice", "redirect_uri https://game.example/oauth2/callback", "redirect_uri https://game.example/cb\nredirect_uri https://game.example/cb", "client 1 {", []string{"duplicate redirect_uri"}},
 		{"a fail_auth_url over http", "fail_auth_url https://game.example/signed-out", "fail_auth_url http://game.example/", "fail_auth_url", []string{"expected https, or http on loopback"}},
 		{"an unknown token_alg", "token_alg RS256", "token_alg HS512", "token_alg", []string{`"HS512" is unknown`, "RS256, ES256, EdDSA or HS256"}},
 		{"token_alg twice", "token_alg RS256", "token_alg RS256\ntoken_alg ES256", "token_alg ES256", []string{"duplicate option: token_alg"}},

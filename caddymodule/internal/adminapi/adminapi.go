@@ -16,23 +16,23 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
-// IssuerHeader names, in a request to the admin API, the issuer of the portal that
-// it is meant for. At the address of one server another may listen.
+// IssuerHeader names, in a request to the admin API, the issuer of the intended portal: another
+// server may listen at the address.
 const IssuerHeader = "X-Sso-Issuer"
 
-// API lets an operator see and end sessions:
+// API is the admin API for operators:
 //
-//	GET    /sso/sessions        all live sessions, as a JSON array
-//	DELETE /sso/sessions/<id>   ends one, and what was given in it and outlives it;
-//	                            ?user=<name> finds it by a part of its ID at once
-//	DELETE /sso/users/<name>    ends all of a user's, and what outlives them
-//	GET    /sso/license/url     a link of the License API
-//	GET    /sso/storage         how the storage is
+//	GET    /sso/sessions        all sessions, as a JSON array
+//	DELETE /sso/sessions/<id>   ends one, and its persistent grants;
+//	                            ?user=<name> finds it by a part of its ID
+//	DELETE /sso/users/<name>    ends all of a user, and their persistent grants
+//	GET    /sso/license/url     a sign-in link of the License API
+//	GET    /sso/storage         the state of the storage
 //	POST   /sso/storage/check   verifies the file of the storage
-//	POST   /sso/storage/compact makes it as small as what it has
-//	GET    /sso/keys            the keys that sign and seal, without themselves
-//	DELETE /sso/keys/<id>       withdraws one, and what it signed or sealed
-//	POST   /sso/check           what an authorization URL, the body, would get
+//	POST   /sso/storage/compact removes its unused space
+//	GET    /sso/keys            the keys that sign and seal, without their values
+//	DELETE /sso/keys/<id>       withdraws one, and all that it signed or sealed
+//	POST   /sso/check           explains the authorization URL in the body
 type API struct {
 	// Active returns the app of the active configuration, or an error where it has
 	// none.

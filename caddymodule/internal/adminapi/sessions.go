@@ -32,9 +32,8 @@ type SessionEntry struct {
 	Expires time.Time `json:"expires"`
 }
 
-// ended says how many sessions were ended, and how many grants that would have
-// outlived them, and whether the whole store is being searched for more, in the
-// background.
+// Ended says how many sessions were ended, how many grants that would have outlived them,
+// and whether the whole store is being searched for more in the background.
 type Ended struct {
 	Ended     int  `json:"ended"`
 	Grants    int  `json:"grants,omitempty"`
@@ -101,7 +100,7 @@ func (a API) endSession(w http.ResponseWriter, r *http.Request) error {
 
 var errNoSession = errors.New("there is no such session; see: caddy sso session list")
 
-// searchSession ends a session that can only be found by reading all of the store.
+// searchSession ends a session that is found only by a search of the whole store.
 func searchSession(w http.ResponseWriter, c *appruntime.Runtime, id string) error {
 	search, err := c.State.Searches.Session(c.Server, id)
 	if err != nil {
@@ -133,7 +132,7 @@ func (a API) endUser(w http.ResponseWriter, r *http.Request) error {
 			Why: fmt.Sprintf("by the operator: all %d, and %d persistent grants", n, grants),
 		})
 		if err != nil {
-			// What the lists cannot tell, the search may find.
+			// The search may find what the lists do not have.
 			_, searchErr := c.State.Searches.User(c.Server, name)
 			return adminError(http.StatusServiceUnavailable,
 				fmt.Errorf("%d sessions and %d persistent grants were ended, but not all; repeat the command: %w", n, grants, errors.Join(err, searchErr)))

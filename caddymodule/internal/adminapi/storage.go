@@ -27,7 +27,7 @@ type StorageStatus struct {
 	Known recheck.Counts `json:"known"`
 }
 
-// storageStatus answers GET /sso/storage: how the storage is, even if it is away.
+// storageStatus answers GET /sso/storage, also while the storage does not answer.
 func (a API) storageStatus(w http.ResponseWriter, r *http.Request) error {
 	return a.withRuntime(w, r, http.MethodGet, func(c *appruntime.Runtime) error {
 		c.State.CheckClock(r.Context())
@@ -43,11 +43,11 @@ func (a API) storageStatus(w http.ResponseWriter, r *http.Request) error {
 	})
 }
 
-// progressEvery is how often a long task says how far it is.
+// progressEvery is how often a long task reports its progress.
 const progressEvery = time.Second
 
-// A FileTaskLine is a line of JSON in the answer of a long task on the storage's
-// file: how far it is, or, in the last one, what became of it.
+// A FileTaskLine is a line of JSON in the answer of a long task on the storage's file: its
+// progress, or its result in the last line.
 type FileTaskLine struct {
 	Things string `json:"things,omitempty"` // that are counted
 	Done   int64  `json:"done,omitempty"`
@@ -70,7 +70,7 @@ var fileTasks = map[string]func(*file.Store, *http.Request, file.Progress) (File
 	},
 }
 
-// ThrottledProgress hands on what a task tells, once in a while.
+// ThrottledProgress passes on the progress of a task, at most once a second.
 func ThrottledProgress(tell func(FileTaskLine)) file.Progress {
 	last := time.Now()
 	return func(things string, done, total int64) {
@@ -94,7 +94,7 @@ func (a API) doFileTask(name string) caddy.AdminHandlerFunc {
 			out := json.NewEncoder(w)
 			last, err := fileTasks[name](store, r, ThrottledProgress(func(l FileTaskLine) {
 				if out.Encode(l) == nil {
-					_ = http.NewResponseController(w).Flush() // who went away has ended the request
+					_ = http.NewResponseController(w).Flush() // a closed connection ends the request
 				}
 			}))
 			if err != nil {

@@ -56,7 +56,7 @@ func (v *caddyVault) Update(ctx context.Context, name string, change func([]byte
 	if err != nil {
 		return nil, err
 	}
-	if !bytes.Equal(old, before) { // somebody was faster
+	if !bytes.Equal(old, before) { // another node was faster
 		if next, err = change(bytes.Clone(old)); err != nil {
 			return nil, err
 		}

@@ -48,8 +48,8 @@ that no server has open; without it they ask the server.`,
 	})
 }
 
-// commandGroup makes cmd a command that only has others below it. Cobra itself answers a
-// name that is none of them with help, and success.
+// commandGroup makes cmd a command that only has subcommands. For an unknown one, cobra itself
+// would print help and report success.
 func commandGroup(cmd *cobra.Command, below ...*cobra.Command) {
 	cmd.AddCommand(below...)
 	cmd.SuggestionsMinimumDistance = 2 // what cobra has for its root
@@ -67,7 +67,7 @@ func commandGroup(cmd *cobra.Command, below ...*cobra.Command) {
 		return unknownCommand(cmd, args[0])
 	}
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		// The flags are those of the command that was meant.
+		// The flags belong to the intended command.
 		if args := cmd.Flags().Args(); cmd.HasSubCommands() && len(args) > 0 {
 			return unknownCommand(cmd, args[0])
 		}
@@ -141,7 +141,7 @@ func endUser(fl caddycmd.Flags) (int, error) {
 	return exitAfter(err)
 }
 
-// endAtAdmin asks for something to be ended, and prints how much that was.
+// endAtAdmin has the server end something, and prints how much was ended.
 func endAtAdmin(fl caddycmd.Flags, path string) (n adminapi.Ended, err error) {
 	err = callAdmin(fl, http.MethodDelete, path, func(answer *json.Decoder) error { return answer.Decode(&n) })
 	if err != nil {
@@ -154,12 +154,12 @@ func endAtAdmin(fl caddycmd.Flags, path string) (n adminapi.Ended, err error) {
 	return n, nil
 }
 
-// callAdmin asks the admin API, and hands its answer to read.
+// callAdmin sends a request to the admin API, and calls read with its answer.
 func callAdmin(fl caddycmd.Flags, method, path string, read func(answer *json.Decoder) error) error {
 	return sendAdmin(fl, method, path, nil, read)
 }
 
-// sendAdmin is call with a body.
+// sendAdmin is callAdmin with a body.
 func sendAdmin(fl caddycmd.Flags, method, path string, body io.Reader, read func(answer *json.Decoder) error) error {
 	server, err := serverOfFlags(fl)
 	if err != nil {

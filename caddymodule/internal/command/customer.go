@@ -18,7 +18,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/jsonlines"
 )
 
-// customerSecretVariable keeps a client secret out of the arguments, which other users
+// ClientSecretVariable keeps a client secret out of the arguments, which other users
 // of the machine can see.
 const ClientSecretVariable = "SSO_CLIENT_SECRET" //nolint:gosec // a name
 
@@ -123,7 +123,7 @@ const (
 	customerRemoved  = "%s is not in the file any more. If Caddy uses the file, sign-ins for it are refused within seconds. Its codes,\ntokens and sessions are refused, too."
 )
 
-// changedCustomer changes the line of a customer, and says what comes of it.
+// changeCustomer changes the line of a customer, and prints the effect.
 func changeCustomer(fl caddycmd.Flags, says string, change func(t *customerLines, line int) error) (int, error) {
 	code := fl.Arg(0)
 	err := customers.Format.Edit(fl.String("file"), false, func(t *customerLines) error {

@@ -20,7 +20,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
 )
 
-// sharedKeyVariable keeps the shared key out of the arguments, which other
+// SharedKeyVariable keeps the shared key out of the arguments, which other
 // users of the machine can see.
 const SharedKeyVariable = "SSO_SHARED_KEY"
 

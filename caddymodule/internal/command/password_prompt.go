@@ -89,8 +89,8 @@ func askForPassword() (string, error) {
 	return typed[0], nil
 }
 
-// rawTerminal has a terminal show nothing until restore, or until a signal ends the
-// program.
+// rawTerminal keeps a terminal from showing what is typed, until restore, or until a signal
+// ends the program.
 func rawTerminal(fd int) (restore func(), err error) {
 	ending := make(chan os.Signal, 1)
 	signal.Notify(ending, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)

@@ -12,18 +12,18 @@ import (
 	"github.com/caddy-sso/caddy-sso/caddymodule/internal/secrets"
 )
 
-// A commandServer is which running server a command is meant for.
+// A commandServer is the running server that a command asks.
 type commandServer struct {
 	address string // of its admin API
-	issuer  string // "": whichever it has
+	issuer  string // "": any
 }
 
-// serverOf finds the server in the flags of a command. An address that is given
-// counts alone; a configuration has to be one whose admin API can be asked.
+// serverOfFlags finds the server in the flags of a command. With an address, no configuration
+// is read. The admin API of a configuration has to be on.
 func serverOfFlags(fl caddycmd.Flags) (commandServer, error) {
 	address, config, adapter := fl.String("address"), fl.String("config"), fl.String("adapter")
 	for _, name := range []string{"address", "config"} {
-		// A variable of a script that is not set, most of the time.
+		// Mostly a variable of a script that is not set.
 		if fl.Changed(name) && fl.String(name) == "" {
 			return commandServer{}, fmt.Errorf("--%s is empty; give its value, or leave it out for the server at %s", name, caddy.DefaultAdminListen)
 		}
@@ -39,7 +39,7 @@ func serverOfFlags(fl caddycmd.Flags) (commandServer, error) {
 	return commandServer{address: caddy.DefaultAdminListen}, nil
 }
 
-// serverIn finds the server that runs the configuration of a file.
+// serverOfConfig finds the server that runs the configuration of a file.
 func serverOfConfig(file, adapter string) (commandServer, error) {
 	raw, _, _, err := caddycmd.LoadConfig(file, adapter)
 	if err != nil {

@@ -42,7 +42,8 @@ func printStorageStatus(fl caddycmd.Flags) (int, error) {
 	return caddy.ExitCodeSuccess, nil
 }
 
-// printStatus writes the status for people. It returns an error if the storage is away.
+// printStatus prints the status for people. It returns an error if the storage does not
+// answer.
 func printStatus(s adminapi.StorageStatus, to io.Writer) error {
 	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
 	line := func(name string, values ...any) {
@@ -124,7 +125,7 @@ func memoryText(server storage.ServerStatus) string {
 
 func sizeText(n int64) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20)) }
 
-// clockText is what caddy sso storage status says of the clocks.
+// clockText is what `caddy sso storage status` says about the clocks.
 func clockText(s sharedclock.Status) string {
 	text := "no other than the clock of this node"
 	if s.Asked {

@@ -16,7 +16,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage/file"
 )
 
-// printTaskLine writes the line for people. It returns what went wrong, as an error.
+// printTaskLine prints the line for people. It returns a failure of the task as an error.
 func printTaskLine(l adminapi.FileTaskLine) error {
 	switch {
 	case l.Problem != "":

@@ -46,7 +46,7 @@ func addUser(fl caddycmd.Flags) (int, error) {
 		r.Groups = append(r.Groups, strings.Split(groups, ",")...)
 	}
 	path, add := fl.String("file"), func(u signin.UsersText) error { return u.Add(r) }
-	if err := signin.CheckEdit(path, true, add); err != nil { // before anybody types a password
+	if err := signin.CheckEdit(path, true, add); err != nil { // before the password is typed
 		return caddy.ExitCodeFailedStartup, err
 	}
 	var err error
@@ -75,7 +75,7 @@ const (
 	userEnabled     = "%s can sign in again within seconds."
 )
 
-// changeUser changes a user of the file, and says what comes of it.
+// changeUser changes a user of the file, and prints the effect.
 func changeUser(fl caddycmd.Flags, change func(*signin.UserRecord), says string) (int, error) {
 	var name string
 	err := signin.EditUsers(fl.String("file"), false, func(u signin.UsersText) error {

@@ -29,7 +29,7 @@ type File struct {
 	now   atomic.Pointer[customerSet]
 }
 
-// Options2 are the file of customers, and what its lines are checked against.
+// Options are the file of customers, and what its lines are checked against.
 type Options struct {
 	Path string
 	Log  *zap.Logger
@@ -56,7 +56,7 @@ type customerSet struct {
 
 	codes    map[string]string   // of all lines: the code, by its lower case
 	ids      map[string]string   // of the providers of all lines, in lower case: whose each is
-	disabled map[string][]string // the IDs of the providers of who is disabled, by code
+	disabled map[string][]string // the IDs of the providers of disabled customers, by code
 }
 
 // A customerMethod is a sign-in method and what it was made of. It is made again only if that
@@ -184,7 +184,7 @@ func (d *customersDraft) add(r *Record) error {
 }
 
 // checkNames refuses codes and IDs that others have, and sign-in methods that a line
-// cannot name. Those that differ in case alone are hardly meant to be two.
+// cannot name. Codes and IDs are compared without case.
 func (d *customersDraft) checkNames(r *Record) error {
 	for _, code := range d.Accounts {
 		if strings.EqualFold(code, r.Code) {

@@ -57,7 +57,7 @@ type customersEnding struct {
 	search func(ids []string) (*oauth.Search, error)
 
 	ended      map[string]bool // by code and IDs; nil: the store was not asked yet
-	remembered string          // by the store: all who are disabled, as a sum; "" where nobody is
+	remembered string          // by the store: a checksum of all disabled customers; "" without any
 }
 
 // look ends the sessions and grants of customers that were disabled since. The store

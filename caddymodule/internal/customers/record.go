@@ -101,7 +101,7 @@ func (c *Record) check() error {
 	return c.Account().Validate()
 }
 
-// account is the customer account, with all sign-in methods that count for it.
+// Account is the customer account, with all sign-in methods that are allowed for it.
 func (c *Record) Account() *oauth.CustomerAccount {
 	a := &oauth.CustomerAccount{Code: c.Code, EmailDomains: c.EmailDomains, Products: c.Products, Methods: c.Signin}
 	a.Methods = append(slices.Clone(c.Signin), c.providerIDs()...)

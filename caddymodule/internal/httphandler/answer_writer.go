@@ -54,7 +54,7 @@ type answerWriter struct {
 	private bool
 }
 
-// unhandled is the variable that Caddy sets at the end of all routes.
+// unhandledVar is the variable that Caddy sets at the end of all routes.
 const unhandledVar = "unhandled"
 
 func newAnswerWriter(w http.ResponseWriter) *answerWriter {

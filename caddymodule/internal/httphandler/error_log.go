@@ -66,7 +66,7 @@ func handleError(w http.ResponseWriter, r *http.Request, routes *caddyhttp.HTTPE
 	return routes.Routes.Compile(none).ServeHTTP(w, r) == nil
 }
 
-// secretsOf are the values of secret parameters in a query, as they stand there
+// querySecrets are the values of secret parameters in a query, as they stand there
 // and decoded.
 func querySecrets(rawQuery string) []string {
 	var values []string

@@ -2,8 +2,8 @@ package options
 
 import "fmt"
 
-// issuers are those of well-known OpenID Connect providers, by the names that people
-// try after signin. What stands in <…> is the operator's own.
+// providerIssuers are the issuers of well-known OpenID Connect providers, by the names that
+// people try after signin. The operator fills in what stands in <…>.
 var providerIssuers = map[string]string{
 	"google": "https://accounts.google.com", "apple": "https://appleid.apple.com", "gitlab": "https://gitlab.com",
 	"microsoft": microsoftIssuer, "azure": microsoftIssuer, "azuread": microsoftIssuer, "entra": microsoftIssuer, "entraid": microsoftIssuer, "office365": microsoftIssuer,
@@ -20,7 +20,7 @@ const (
 	epicIssuer      = "https://api.epicgames.dev/epic/oauth/v2"
 )
 
-// moreLines are for providers that do not know the scopes profile and email, our default.
+// providerScopes are for providers that do not know our default scopes, profile and email.
 var providerScopes = map[string]string{
 	"discord": "`scope identify email`, ", "epic": "`scope basic_profile`, ", "epicgames": "`scope basic_profile`, ",
 	"twitch": "`scope user:read:email`, ", "battlenet": "`scope openid`, ",

@@ -49,7 +49,7 @@ func unexpectedValue(d *caddyfile.Dispenser, setting string) error {
 	return d.Errf("%s: unexpected %q; expected the end of the line (put a value with blanks in quotes)", setting, d.Val())
 }
 
-// argument is what follows the name of a setting, for a reader.
+// argumentOf is what follows the name of a setting, for a reader.
 func argumentOf(setting string) string {
 	for argument, settings := range map[string]string{
 		"":                "public popup allow_raw_path drop_forms license_activation allow_preflight allow_no_pkce default_audience disabled openid_configuration",
@@ -84,7 +84,7 @@ func unknownSetting(d *caddyfile.Dispenser, block string, known map[string]func(
 	return d.Errf("unknown option %q; %sexpected one of: %s", name, DidYouMean(name, slices.Collect(maps.Keys(known))), settingNames(known))
 }
 
-// elsewhere says where settings belong that are looked for in another block.
+// settingBlocks says in which block a setting belongs that was written in another one.
 var settingBlocks = map[string]string{ //nolint:gosec // names of settings, no credentials
 	"user": "signin local { … }", "hash": "signin local { user <name> <hash> }", "password": "signin local { user <name> <hash> }",
 	"idle": "session { … }", "outage_grace": "session { … }", "same_site": "session { … }",

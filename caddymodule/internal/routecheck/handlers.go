@@ -11,14 +11,14 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 )
 
-// What a handler does to a request.
+// A handlerKind is what a handler does to a request.
 type handlerKind int
 
 const (
 	unknownKind     handlerKind = iota // nobody here can tell
-	passesOn                           // hands it on, or refuses it
-	answersItself                      // answers it by itself: no backend is asked
-	proxiesRequests                    // hands it to a backend
+	passesOn                           // passes it on, or refuses it
+	answersItself                      // answers it without a backend
+	proxiesRequests                    // passes it to a backend
 )
 
 // knownHandlers are Caddy's own handlers, and ours.
@@ -49,7 +49,7 @@ func (h routeHandler) aborts() bool {
 	return ok && static.Abort
 }
 
-// directives are names of handlers that a Caddyfile has others for.
+// directiveNames are the names in a Caddyfile of handlers whose modules have other names.
 var directiveNames = map[string]string{
 	"static_response": "respond", "headers": "header", "authentication": "basic_auth",
 }
@@ -93,7 +93,7 @@ func (h routeHandler) asksOnly() bool {
 	return slices.ContainsFunc(proxy.HandleResponse, continuesOnSuccess)
 }
 
-// goesOn says that a request goes on to the next handler where an answer of the
+// continuesOnSuccess says that a request goes on to the next handler if the answer of the
 // upstream is 2xx.
 func continuesOnSuccess(h caddyhttp.ResponseHandler) bool {
 	if h.Match == nil || len(h.Match.StatusCode) == 0 || h.StatusCode != "" {
@@ -122,8 +122,8 @@ func sharesUpstream(a, b routeHandler) bool {
 	return firstOpen || secondOpen || slices.ContainsFunc(first, func(dial string) bool { return slices.Contains(second, dial) })
 }
 
-// upstreams returns what a proxy dials, in one spelling; open: that is not known
-// before it does.
+// upstreamsOf returns the addresses of a proxy's upstreams, in one spelling; open: they are
+// known only when it connects.
 func upstreamsOf(h routeHandler) (dials []string, open bool) {
 	proxy, ok := h.module.(*reverseproxy.Handler)
 	if !ok || proxy.DynamicUpstreams != nil || proxy.DynamicUpstreamsRaw != nil {
@@ -138,7 +138,7 @@ func upstreamsOf(h routeHandler) (dials []string, open bool) {
 	return dials, false
 }
 
-// dialled is an address in one spelling, of which this machine has many.
+// canonicalAddress is an address in one spelling, since this machine has many.
 func canonicalAddress(address string) string {
 	network, host, port, err := caddy.SplitNetworkAddress(address)
 	if err != nil || caddy.IsUnixNetwork(network) {

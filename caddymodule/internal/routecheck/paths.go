@@ -107,8 +107,8 @@ func (p *placedHandler) apart(o *placedHandler) (at step, apart bool) {
 	return a, a.route < b.route && exclusive && forHosts(a.sets)
 }
 
-// related says whether a request may come to p or to o, and their order decides
-// to which: they are on one site, and for one host.
+// onSameSite says whether p and o are on one site and for one host, so that their order
+// decides to which a request comes.
 func onSameSite(p, o *placedHandler) bool {
 	if p.server != o.server || !haveCommonHost(p, o) {
 		return false
@@ -151,7 +151,7 @@ func namesHosts(sets caddyhttp.MatcherSets) bool {
 	return some
 }
 
-// overlap says whether there may be a host that both are for.
+// haveCommonHost says whether there may be a host that both are for.
 func haveCommonHost(p, o *placedHandler) bool {
 	for _, a := range p.hosts() {
 		for _, b := range o.hosts() {

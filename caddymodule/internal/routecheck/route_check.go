@@ -18,7 +18,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
-// RouteApp is what the checks have to know of the app.
+// App is what the checks have to know of the app.
 type App struct {
 	Issuer        *url.URL
 	SessionCookie session.Cookie
@@ -35,7 +35,7 @@ type App struct {
 	IsPortal func(handler any) bool
 }
 
-// RouteGate is what the checks have to know of a gate.
+// Gate is what the checks have to know of a gate.
 type Gate struct {
 	Client            string
 	Require           []string

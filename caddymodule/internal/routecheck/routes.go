@@ -16,8 +16,8 @@ import (
 
 const handlerIDs, matcherIDs = "http.handlers.", "http.matchers."
 
-// A listed handler is one of a route's. Its module is nil where the JSON cannot
-// be read, of which Caddy says more when it comes there.
+// A routeHandler is a handler of a route. Its module is nil if its JSON cannot be read, which
+// Caddy itself reports.
 type routeHandler struct {
 	id     string // such as reverse_proxy
 	module any
@@ -67,7 +67,7 @@ func firstMatcher(set caddyhttp.MatcherSet) any {
 	return set[0]
 }
 
-// matcher decodes a matcher and makes it ready, if it is one that is looked into.
+// decodeMatcher decodes a matcher, and provisions it if the checks use it.
 func decodeMatcher(name string, raw json.RawMessage) any {
 	m := decodeModule(matcherIDs+name, raw)
 	switch m := m.(type) {
@@ -104,7 +104,7 @@ func moduleID(m any) caddy.ModuleID {
 	return module.CaddyModule().ID
 }
 
-// How a list of routes is come to.
+// A routeEntry is how requests come to a list of routes.
 type routeEntry int
 
 const (

@@ -9,8 +9,8 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// A placed handler is one handler at one place of a server's routes. One that is
-// in a named route has as many places as it is invoked from.
+// A placedHandler is a handler at one place of a server's routes. A handler in a named route
+// has a place for each invoke that leads there.
 type placedHandler struct {
 	routeHandler
 	server string
@@ -40,8 +40,8 @@ func placesOf(web *caddyhttp.App) []*placedHandler {
 	return all
 }
 
-// walk walks over all routes of a server: its own, those of errors, and whatever
-// is inside them.
+// walkServer walks over all routes of a server: its own, those of errors, and the routes
+// inside them.
 func walkServer(name string, server *caddyhttp.Server) []*placedHandler {
 	w := &walker{name: name, server: server, path: "apps/http/servers/" + name, groups: map[string][]*placedHandler{}}
 	w.routes(branch{path: w.path + "/routes", routes: server.Routes}, nil)

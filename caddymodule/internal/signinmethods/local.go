@@ -110,7 +110,7 @@ func (s *Local) Provision(ctx caddy.Context) error {
 	return nil
 }
 
-// comparers are Caddy's own.
+// Comparers are Caddy's own.
 var Comparers = signin.Comparers{
 	Bcrypt:   caddyauth.BcryptHash{}.Compare,
 	Argon2id: caddyauth.Argon2idHash{}.Compare,
@@ -199,7 +199,7 @@ func (s *Local) attempts(d *caddyfile.Dispenser) error {
 	})
 }
 
-// someHash stands for a hash that is not known yet, to check the rest of a user.
+// placeholderHash stands for a hash that is not known yet, to check the rest of a user.
 var placeholderHash = "$2a$04$" + strings.Repeat("A", 53)
 
 func (s *Local) user(d *caddyfile.Dispenser, all *signin.Local) error {

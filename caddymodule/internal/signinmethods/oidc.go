@@ -39,7 +39,7 @@ type OIDC struct {
 	ClientID string `json:"client_id,omitempty"`
 
 	// The secret that the provider gave this portal. Placeholders are replaced.
-	// Default: none, which suits a provider that takes PKCE alone.
+	// Default: none, for a provider that needs only PKCE.
 	ClientSecret string `json:"client_secret,omitempty"`
 
 	// What the button on the sign-in page calls the provider. Default: the ID.

@@ -47,11 +47,10 @@ func (s *File) Provision(caddy.Context) error {
 // it is made as well as after.
 func (s *File) Identity() string { return "file " + resolvePath(s.Path, 0) }
 
-// maxLinks is when links lead in a circle.
+// maxLinks is how many links are followed, since links may lead in a circle.
 const maxLinks = 40
 
-// resolve follows the links in an absolute path, of which the last parts need
-// not be there yet.
+// resolvePath follows the links in an absolute path. The last parts of it need not exist yet.
 func resolvePath(path string, links int) string {
 	if target, err := filepath.EvalSymlinks(path); err == nil {
 		return target
