@@ -52,11 +52,10 @@ const (
 )
 
 func (s *SessionConfig) setDefaults() {
-	s.Idle = cmp.Or(s.Idle, caddy.Duration(24*time.Hour))
-	s.Lifetime = cmp.Or(s.Lifetime, caddy.Duration(30*24*time.Hour))
-	s.OutageGrace = cmp.Or(s.OutageGrace, caddy.Duration(5*time.Minute))
-	s.Cache = cmp.Or(s.Cache, 250_000)
-	s.PerUser = cmp.Or(s.PerUser, 64)
+	s.Idle = cmp.Or(s.Idle, caddy.Duration(session.DefaultIdle))
+	s.Lifetime = cmp.Or(s.Lifetime, caddy.Duration(session.DefaultLifetime))
+	s.OutageGrace = cmp.Or(s.OutageGrace, caddy.Duration(session.DefaultOutageGrace))
+	s.PerUser = cmp.Or(s.PerUser, session.DefaultPerUser)
 	s.SameSite = cmp.Or(s.SameSite, sameSiteLax)
 }
 
@@ -117,9 +116,9 @@ type CodesConfig struct {
 }
 
 func (c *CodesConfig) setDefaults() {
-	c.Lifetime = cmp.Or(c.Lifetime, caddy.Duration(time.Minute))
-	c.Capacity = cmp.Or(c.Capacity, 100_000)
-	c.PerSession = cmp.Or(c.PerSession, 64)
+	c.Lifetime = cmp.Or(c.Lifetime, caddy.Duration(codes.DefaultLifetime))
+	c.Capacity = cmp.Or(c.Capacity, codes.DefaultCapacity)
+	c.PerSession = cmp.Or(c.PerSession, codes.DefaultPerSession)
 }
 
 func (c *CodesConfig) validate() error {

@@ -7,9 +7,9 @@ import (
 )
 
 const (
-	defaultIdle        = 24 * time.Hour
-	defaultLifetime    = 30 * 24 * time.Hour
-	defaultOutageGrace = 5 * time.Minute
+	DefaultIdle        = 24 * time.Hour
+	DefaultLifetime    = 30 * 24 * time.Hour
+	DefaultOutageGrace = 5 * time.Minute
 )
 
 // slack is how much longer than the idle time a record is stored, so that
@@ -17,7 +17,7 @@ const (
 const slack = time.Minute
 
 const (
-	defaultPerUser = 64
+	DefaultPerUser = 64
 
 	// MostPerUser is the highest bound on a user's sessions: their list is
 	// written anew with every sign-in.
@@ -63,19 +63,19 @@ type terms struct {
 
 func (p Policy) terms() terms {
 	if p.Idle <= 0 {
-		p.Idle = defaultIdle
+		p.Idle = DefaultIdle
 	}
 	if p.Lifetime <= 0 {
-		p.Lifetime = defaultLifetime
+		p.Lifetime = DefaultLifetime
 	}
 	if p.OutageGrace == 0 {
-		p.OutageGrace = defaultOutageGrace
+		p.OutageGrace = DefaultOutageGrace
 	}
 	if p.OutageGrace < 0 {
 		p.OutageGrace = -time.Millisecond // a nanosecond less than nothing would round to 0
 	}
 	if p.PerUser <= 0 {
-		p.PerUser = defaultPerUser
+		p.PerUser = DefaultPerUser
 	}
 	tokenSize := len(Token{})
 	if p.Format == records.CBOR {
