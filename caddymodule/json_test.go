@@ -131,7 +131,7 @@ func TestAWrongJSONConfigurationIsRefused(t *testing.T) {
 		{"a user without a hash", inUser, "hash", nil, []string{`user "demo"`, "bcrypt or argon2id hash"}},
 		{"a user without a name", inUser, "name", nil, []string{`user ""`, "the name cannot be used"}},
 		{"an e-mail with two @", inUser, "email", "a@b@c.example", []string{`user "demo"`, "is no address"}},
-		{"a subject that is no UUID", inUser, "subject", "1", []string{`user "demo"`, "no UUID"}},
+		{"a subject that is not a UUID", inUser, "subject", "1", []string{`user "demo"`, "not a UUID"}},
 		{"an empty group", inUser, "groups", list{""}, []string{`user "demo"`, "empty"}},
 		{"groups of one number", inUser, "groups", list{"players", likePlayers}, []string{`group "players" (user "demo")`, `group "ptattrm" (user "demo")`, "rename one"}},
 		{"a gate that requires a group of a user's number", inGate, "require", list{likePlayers}, []string{`group "players" (user "demo")`, "require group of the gate of client 1", "rename one"}},

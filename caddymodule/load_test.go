@@ -88,7 +88,7 @@ func TestAConfigurationThatCannotWorkIsWarnedAbout(t *testing.T) {
 	}{
 		"a portal beside that of the issuer":        {with(), onPortal + aPortal + oneGate, "sso_portal is on a.example, too"},
 		"another host of the portal's site":         {with(), "login.example, a.example {\nsso_portal\n}\n" + oneGate, "sso_portal is on a.example, too"},
-		"a portal beside one for every host":        {with(), "http://:8080 {\nsso_portal\n}\n" + aPortal, "it is on a.example, too"},
+		"a portal beside one for every host":        {with(), "http://:8080 {\nsso_portal\n}\n" + aPortal, "is on a.example, too"},
 		"the only portal on another host":           {with(), aPortal + oneGate, "no site is for login.example, the host of the issuer"},
 		"gates alone, with a storage of their own":  {with(), oneGate, "no site for login.example"},
 		"the same, with a file":                     {with("storage memory", "storage file /nowhere/sso.db"), oneGate, "put sso_portal on a site for login.example"},
@@ -99,7 +99,7 @@ func TestAConfigurationThatCannotWorkIsWarnedAbout(t *testing.T) {
 		"a pattern beside the portal":               {with("https://game.example/oauth2/callback", "https://app.other.example/cb"), onPortal + "*.example {\nGATE respond ok\n}\n", noURI + "*.example"},
 		"on the port of the site":                   {with("issuer https://login.example", "issuer https://login.example:8443"), "login.example:8443 {\nsso_portal\n}\nwiki.example:9443 {\nGATE respond ok\n}\n", "redirect_uri https://wiki.example:9443/oauth2/callback"},
 		"a portal in handle_path":                   {with(), "login.example {\nhandle_path /auth/* {\nsso_portal\n}\n}\n" + oneGate, "sso_portal stands in handle_path"},
-		"a portal below a matcher":                  {with(), "login.example {\nhandle /sso/* {\nsso_portal\n}\n}\n" + oneGate, "it does not see /api/oauth2/auth"},
+		"a portal below a matcher":                  {with(), "login.example {\nhandle /sso/* {\nsso_portal\n}\n}\n" + oneGate, "does not see /api/oauth2/auth"},
 		"the redirect_uri on the portal":            {with("https://game.example/oauth2/callback", "https://login.example/oauth2/callback"), onPortal + oneGate, noURI + "game.example"},
 		"a redirect_uri of an application":          {with("https://game.example/oauth2/callback", "http://127.0.0.1:8081/cb"), onPortal + "http://127.0.0.1:8081 {\nGATE respond ok\n}\n", "use http://localhost for the site"},
 		"http alone, where the site is https":       {with("https://game.example/oauth2/callback", "http://localhost:8443/cb"), onPortal + "https://localhost:8443 {\nGATE respond ok\n}\n", "register instead: https://localhost:8443/cb"},

@@ -181,7 +181,7 @@ func TestClass16TheOperatorEndsGrantsThatOutlivedTheirSessions(t *testing.T) {
 		t.Fatalf("%s: %s", out.Status, out.body)
 	}
 	printed, err := w.command("user", "end", "DEMO")
-	if err != nil || printed != "0 ended\n1 lasting grants ended\n" {
+	if err != nil || printed != "0 ended\n1 persistent grants ended\n" {
 		t.Errorf("%q, %v", printed, err)
 	}
 	if v.valid(got.Access) {

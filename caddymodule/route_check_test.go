@@ -146,14 +146,14 @@ func heard(t *testing.T, got []string, want ...string) {
 
 const (
 	gatePassed   = "requests to other routes of its site pass unauthenticated"
-	unseen       = "so that nobody may be able to sign in"
+	unseen       = "so that sign-ins there may fail"
 	unknownFirst = "that caddy-sso does not know comes before the gate"
 	authFirst    = "forward_auth comes before the gate"
 	neverAsked   = "answers every request before the gate"
 	errorBackend = "a backend in an error route runs outside the gate"
 	errorUsers   = "lets more users pass than the gate of its site"
 	errorFiles   = "serves the file of the request's path"
-	leavesOpen   = "and leaves /admin itself to whatever else there is; name both, such as: @private path /admin /admin/*"
+	leavesOpen   = "but not /admin itself; name both, such as: @private path /admin /admin/*"
 )
 
 // What is right is neither refused nor warned about.

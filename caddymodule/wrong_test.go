@@ -187,7 +187,7 @@ func TestAWrongCaddyfileIsRefusedOnItsLine(t *testing.T) {
 		{"an unknown option of codes", "capacity 100", "size 100", "size", []string{`unknown option "size"`}},
 
 		{"signin without a name", "signin local {", "signin {", "signin", []string{"expected one of: [backend local oidc trusted]"}},
-		{"an unknown sign-in method", "signin local {", "signin ldap {", "signin", []string{`unknown "ldap"`, "no OpenID Connect provider", "signin trusted"}},
+		{"an unknown sign-in method", "signin local {", "signin ldap {", "signin", []string{`unknown "ldap"`, "not an OpenID Connect provider", "signin trusted"}},
 		{"an unknown option of local", "attempts {", "attempt {", "attempt", []string{`unknown option "attempt"`, "attempts, user, users"}},
 		{"an unknown option of attempts", "per_account 10", "per_user 10", "per_user", []string{`unknown option "per_user"`, "every, per_account, per_address"}},
 		{"attempts in no time", "per_account 10", "every 0s", "every", []string{"is not a duration"}},
@@ -203,7 +203,7 @@ func TestAWrongCaddyfileIsRefusedOnItsLine(t *testing.T) {
 		{"a group with the number of a user's", "header_prefix X-SSO-", "require group staff\nrequire group crew ptattrm", "require group crew", []string{`group "players" (user "demo")`, `group "ptattrm" (require group of the gate of client 1)`, "rename one"}},
 		{"a date that is none", "group players", "registered 27.4.2019", "registered", []string{`registered "27.4.2019"`, "such as 2019-04-27"}},
 		{"two dates", "group players", "registered 2019-04-27 2019-04-28", "registered", []string{`unexpected "2019-04-28"`}},
-		{"a subject that is no UUID", "group players", "subject 17", "user demo", []string{`"17" is no UUID`}},
+		{"a subject that is not a UUID", "group players", "subject 17", "user demo", []string{`"17" is not a UUID`}},
 		{"the same user twice, in another case", "signin local {", "signin local {\nuser DEMO HASH", "user demo", []string{"defined twice", "without case"}},
 		{"the same e-mail twice", "signin local {", "signin local {\nuser other HASH {\nemail DEMO@game.example\n}", "user demo", []string{"another user's"}},
 		{"a name that is another's e-mail", "signin local {", "signin local {\nuser demo@game.example HASH", "user demo HASH", []string{"is the name of user"}},
@@ -232,7 +232,7 @@ func TestAWrongCaddyfileIsRefusedOnItsLine(t *testing.T) {
 		{"a fail_auth_url over http", "fail_auth_url https://game.example/signed-out", "fail_auth_url http://game.example/", "fail_auth_url", []string{"expected https, or http on loopback"}},
 		{"an unknown token_alg", "token_alg RS256", "token_alg HS512", "token_alg", []string{`"HS512" is unknown`, "RS256, ES256, EdDSA or HS256"}},
 		{"token_alg twice", "token_alg RS256", "token_alg RS256\ntoken_alg ES256", "token_alg ES256", []string{"duplicate option: token_alg"}},
-		{"a project that is no UUID", "token_alg RS256", "project game", "project", []string{`"game" is no UUID`, "0f8fad5b-"}},
+		{"a project that is not a UUID", "token_alg RS256", "project game", "project", []string{`"game" is not a UUID`, "0f8fad5b-"}},
 		{"a name with control characters", "name Game", "name \"Ga\u0007me\"", "client 1 {", []string{"control characters"}},
 
 		{"an accent that is no colour", "name Studio", "accent red", "accent", []string{`"red"`, "#"}},

@@ -65,12 +65,12 @@ func changePassword(fl caddycmd.Flags) (int, error) {
 	if err != nil {
 		return caddy.ExitCodeFailedStartup, err
 	}
-	return changeUser(fl, func(r *signin.UserRecord) { r.Hash = hash }, passwordChanged)
+	return changeUser(fl, func(r *signin.UserRecord) { r.Hash = hash }, userHashChanged)
 }
 
 // What a change does to the sessions of a user, whose name comes first.
 const (
-	passwordChanged = "%s has a new password. If Caddy uses the file, older sessions and tokens end within seconds."
+	userHashChanged = "%s has a new password. If Caddy uses the file, older sessions and tokens end within seconds."
 	userDisabled    = "%s is disabled. If Caddy uses the file, all sessions and tokens end within seconds, and do not come back."
 	userEnabled     = "%s can sign in again within seconds."
 )
