@@ -37,7 +37,7 @@ func TestCustomersProvidersCountForTheirProductsAlone(t *testing.T) {
 		"a customer's provider":              {customers("acme"), signin.Methods{local, acme, social}, nil, []string{"local", "social"}},
 		"a customer who signs in locally":    {customers("local"), signin.Methods{local, social}, nil, nil},
 		"the client names the provider":      {customers("acme"), signin.Methods{local, acme}, []string{"acme"}, []string{"acme"}},
-		"there is nobody but customers":      {customers("acme"), signin.Methods{acme}, nil, []string{noMethods}},
+		"there is nobody but customers":      {customers("acme"), signin.Methods{acme}, nil, []string{noMethodID}},
 		"the client names fewer than it may": {nil, signin.Methods{local, acme}, []string{"local"}, []string{"local"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -51,9 +51,10 @@ func TestCustomersProvidersCountForTheirProductsAlone(t *testing.T) {
 				t.Fatal(err)
 			}
 			a := &App{License: test.license, methods: test.ways, clients: clients, Clients: []*ClientConfig{{ID: "1", Signin: test.named}}}
-			if err := a.loadClientMethods(); err != nil {
+			if err := a.checkReferences(a.hasMethod); err != nil {
 				t.Fatal(err)
 			}
+			a.loadClientMethods()
 			if !slices.Equal(client.Methods, test.want) {
 				t.Errorf("ways %q, want %q", client.Methods, test.want)
 			}

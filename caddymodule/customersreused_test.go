@@ -94,7 +94,7 @@ func TestClass14WhatACustomerHadWhoIsDisabledAgainAtAStartIsOver(t *testing.T) {
 	over()
 	eventually(t, "it is remembered", func() bool {
 		log, _ := c.logged()
-		return strings.Contains(log, "what the users of disabled customers had was ended")
+		return strings.Contains(log, "sessions and grants of disabled customers were ended")
 	})
 	reload(acme)
 	c.arriveBy(c.visitor(), "acme", "code")

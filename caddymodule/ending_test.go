@@ -11,12 +11,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-sso/caddy-sso/caddymodule/internal/adminapi"
 	"github.com/caddy-sso/caddy-sso/internal/redistest"
 	"github.com/caddy-sso/caddy-sso/session"
 	"github.com/caddy-sso/caddy-sso/storage/redis"
 )
 
-// onRedis is a world on a Redis, with lasting grants for client 2.
+// onRedis is a world on a Redis, with persistent grants for client 2.
 func onRedis(t *testing.T, s setup, args ...string) (*world, *redistest.Server) {
 	t.Helper()
 	server := redistest.Start(t, args...)
@@ -83,18 +84,18 @@ func accountsOfOnesOwn(t *testing.T) string {
 func TestClass16EndingSomebodyNeedsNoSearchOfTheWholeStore(t *testing.T) {
 	const noSearch = "~* &* +@all -scan -keys"
 	for _, who := range []struct{ name, password string }{{"demo", "demo"}, {"zoe", "zoe"}} { // of the configuration, and not
-		for by, end := range map[string]func(w *world, e sessionEntry) (string, error){
-			"the name": func(w *world, e sessionEntry) (string, error) {
+		for by, end := range map[string]func(w *world, e adminapi.SessionEntry) (string, error){
+			"the name": func(w *world, e adminapi.SessionEntry) (string, error) {
 				return w.command("user", "end", strings.ToUpper(e.User))
 			},
-			"the subject": func(w *world, e sessionEntry) (string, error) { return w.command("user", "end", e.Subject) },
-			"all of the ID": func(w *world, e sessionEntry) (string, error) {
+			"the subject": func(w *world, e adminapi.SessionEntry) (string, error) { return w.command("user", "end", e.Subject) },
+			"all of the ID": func(w *world, e adminapi.SessionEntry) (string, error) {
 				return w.command("session", "end", e.ID)
 			},
-			"the ID of a log and the user": func(w *world, e sessionEntry) (string, error) {
+			"the ID of a log and the user": func(w *world, e adminapi.SessionEntry) (string, error) {
 				return w.command("session", "end", e.ID[:16], "--user", e.User)
 			},
-			"the ID of a log, at a node that knows it": func(w *world, e sessionEntry) (string, error) {
+			"the ID of a log, at a node that knows it": func(w *world, e adminapi.SessionEntry) (string, error) {
 				return w.command("session", "end", e.ID[:16])
 			},
 		} {
@@ -112,10 +113,10 @@ func TestClass16EndingSomebodyNeedsNoSearchOfTheWholeStore(t *testing.T) {
 				out, err := end(w, mine[0])
 				// By a user, more is searched for; the answer says what was ended without.
 				if strings.HasPrefix(by, "the ID") || strings.HasPrefix(by, "all") {
-					if err != nil || out != "1 ended\n1 lasting grants ended\n" {
+					if err != nil || out != "1 ended\n1 persistent grants ended\n" {
 						t.Errorf("%q, %v", out, err)
 					}
-				} else if err != nil && !strings.Contains(err.Error(), "1 sessions and 1 lasting grants have ended") {
+				} else if err != nil && !strings.Contains(err.Error(), "1 sessions and 1 persistent grants were ended") {
 					t.Errorf("%q, %v", out, err)
 				}
 				v.wantOut(refresh)
@@ -137,7 +138,7 @@ func TestAUserIsEndedByNameOrSubjectAlsoWithoutLists(t *testing.T) {
 			page := "http://" + w.site + "/"
 			older.signIn(page)
 			refresh := older.lasting()
-			store, lists := w.running().opened.Load().state.store, []string(nil)
+			store, lists := w.running().opened.Load().State.Store, []string(nil)
 			for _, prefix := range []string{"user:", "grants:"} {
 				err := store.Scan(t.Context(), prefix, func(key string, _ []byte) error {
 					lists = append(lists, key)
@@ -198,24 +199,24 @@ func TestAnIDOfALogEndsASessionOfAnotherNodeInTheBackground(t *testing.T) {
 // A store that is full takes no mark, but gives up what it holds: a user who is
 // banned then is out, with all that outlives a session, also when it is done again.
 func TestClass16ABanWorksInAStoreThatIsFull(t *testing.T) {
-	for by, ban := range map[string]func(w *world, e sessionEntry) error{
-		"the admin API": func(w *world, _ sessionEntry) error {
+	for by, ban := range map[string]func(w *world, e adminapi.SessionEntry) error{
+		"the admin API": func(w *world, _ adminapi.SessionEntry) error {
 			w.ends("/sso/users/ann", 2, 4)
 			w.ends("/sso/users/ann", 0, 0)
 			return nil
 		},
-		"the commands": func(w *world, e sessionEntry) error {
-			if out, err := w.command("session", "end", e.ID); err != nil || out != "1 ended\n2 lasting grants ended\n" {
+		"the commands": func(w *world, e adminapi.SessionEntry) error {
+			if out, err := w.command("session", "end", e.ID); err != nil || out != "1 ended\n2 persistent grants ended\n" {
 				return fmt.Errorf("%q, %w", out, err)
 			}
-			for _, want := range []string{"1 ended\n2 lasting grants ended\n", "0 ended\n"} {
+			for _, want := range []string{"1 ended\n2 persistent grants ended\n", "0 ended\n"} {
 				if out, err := w.command("user", "end", "ann"); err != nil || out != want {
 					return fmt.Errorf("%q, %w", out, err)
 				}
 			}
 			return nil
 		},
-		"the file of users": func(w *world, _ sessionEntry) error {
+		"the file of users": func(w *world, _ adminapi.SessionEntry) error {
 			_, err := w.offline("user", "disable", "ann", "--file", w.dir+"/users.jsonl")
 			if err != nil {
 				return err
@@ -281,7 +282,7 @@ func TestTheAnswerToABanSaysWhatIsLeft(t *testing.T) {
 	server.MustCommand("ACL", "SETUSER", "default", "~*", "&*", "+@all", "-getdel")
 	for _, path := range []string{"/sso/sessions/" + w.sessions()[0].ID, "/sso/users/demo"} {
 		got := w.ask(http.MethodDelete, path)
-		if got.StatusCode != http.StatusServiceUnavailable || !strings.Contains(got.body, "1 lasting grants are left") || !strings.Contains(got.body, "do it again") {
+		if got.StatusCode != http.StatusServiceUnavailable || !strings.Contains(got.body, "1 lasting grants are left") || !strings.Contains(got.body, "repeat the command") {
 			t.Errorf("%s: %s", got.Status, got.body)
 		}
 	}
@@ -297,7 +298,7 @@ func TestClass16ABanSearchesAlsoWhereAListCannotBeRead(t *testing.T) {
 	w.mustLoad(setup{global: "record_format 2"})
 	v := w.visitor()
 	v.signIn("http://" + w.site + "/")
-	store := w.running().opened.Load().state.store
+	store := w.running().opened.Load().State.Store
 	var list string
 	err := store.Scan(t.Context(), "U", func(key string, _ []byte) error { list = key; return nil })
 	if err != nil || list == "" {
@@ -307,7 +308,7 @@ func TestClass16ABanSearchesAlsoWhereAListCannotBeRead(t *testing.T) {
 	if err := store.Put(t.Context(), list, newer, time.Hour); err != nil {
 		t.Fatal(err)
 	}
-	if got := w.ask(http.MethodDelete, "/sso/users/demo"); got.StatusCode != http.StatusServiceUnavailable || !strings.Contains(got.body, "do it again") {
+	if got := w.ask(http.MethodDelete, "/sso/users/demo"); got.StatusCode != http.StatusServiceUnavailable || !strings.Contains(got.body, "repeat the command") {
 		t.Errorf("%s: %s", got.Status, got.body)
 	}
 	eventually(t, "the session has ended", func() bool { return len(w.sessions()) == 0 })

@@ -55,12 +55,12 @@ func benchGate(b *testing.B) (*Gate, *http.Cookie) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	user := c.server.Named("demo")[0]
-	_, sso, err := c.server.Sessions.Begin(b.Context(), session.SignIn{User: user})
+	user := c.Server.Named("demo")[0]
+	_, sso, err := c.Server.Sessions.Begin(b.Context(), session.SignIn{User: user})
 	if err != nil {
 		b.Fatal(err)
 	}
-	token, err := c.server.Sessions.BeginSite(b.Context(), sso, "1", "")
+	token, err := c.Server.Sessions.BeginSite(b.Context(), sso, "1", "")
 	if err != nil {
 		b.Fatal(err)
 	}

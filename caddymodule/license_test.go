@@ -20,6 +20,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/caddy-sso/caddy-sso/caddymodule/internal/command"
 	"github.com/caddy-sso/caddy-sso/internal/licenseapi"
 )
 
@@ -345,11 +346,11 @@ func TestTheCommandsOfTheLicenseAPI(t *testing.T) {
 	if err != nil || out != want {
 		t.Errorf("%v\n%s", err, out)
 	}
-	t.Setenv(sharedKeyVariable, licenseShared)
+	t.Setenv(command.SharedKeyVariable, licenseShared)
 	if out, err := w.offline("license", "sign", "--api-key", "key", "--date", "Tue, 07 Jun 2011 20:51:35 GMT"); err != nil || out != want {
 		t.Errorf("%v\n%s", err, out)
 	}
-	t.Setenv(sharedKeyVariable, "")
+	t.Setenv(command.SharedKeyVariable, "")
 	for _, args := range [][]string{
 		{"license", "sign", "--api-key", "key"},
 		{"license", "sign", "--shared-key", licenseShared},

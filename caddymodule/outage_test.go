@@ -67,7 +67,7 @@ func (w *world) hearsAllOf(server *redistest.Server) {
 	w.t.Helper()
 	heard := make(chan struct{})
 	var once sync.Once
-	stop := w.running().opened.Load().state.store.Watch(func(c storage.Change) {
+	stop := w.running().opened.Load().State.Store.Watch(func(c storage.Change) {
 		if c.Key == "marker" {
 			once.Do(func() { close(heard) })
 		}
@@ -116,7 +116,7 @@ func TestASignOutWhileRedisIsSilentIsNotClaimed(t *testing.T) {
 			}
 		}
 		eventually(t, "redis answers again", func() bool {
-			return w.running().opened.Load().state.store.Put(t.Context(), "x", nil, time.Hour) == nil
+			return w.running().opened.Load().State.Store.Put(t.Context(), "x", nil, time.Hour) == nil
 		})
 		v = w.visitor()
 		v.signIn("http://" + w.site + "/")

@@ -12,6 +12,7 @@ import (
 
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 
+	"github.com/caddy-sso/caddy-sso/caddymodule/internal/signinmethods"
 	"github.com/caddy-sso/caddy-sso/signin"
 )
 
@@ -63,7 +64,7 @@ func signsIn(t *testing.T, path, name, password string) bool {
 	}
 	for _, r := range records {
 		if r.Name == name && !r.Disabled {
-			hash, err := signin.ParseHash(r.Hash, comparers)
+			hash, err := signin.ParseHash(r.Hash, signinmethods.Comparers)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -81,7 +82,7 @@ func TestUsersOfAFileAreEditedByCommand(t *testing.T) {
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v, %v", info.Mode(), err)
 	}
-	if help := mustSSO(t, "", "user", "add", "--help"); !strings.Contains(help, "The users of the Caddyfile are not known") {
+	if help := mustSSO(t, "", "user", "add", "--help"); !strings.Contains(help, "This command does not know the users of the Caddyfile") {
 		t.Errorf("its help is\n%s", help)
 	}
 	if !signsIn(t, path, "ann", "hunter2") || signsIn(t, path, "ann", "hunter3") || !signsIn(t, path, "bob", "swordfish") {

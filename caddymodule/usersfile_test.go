@@ -58,7 +58,7 @@ func TestAConfigurationWhoseFileOfUsersIsNotThereIsRefused(t *testing.T) {
 	if w.running() != running {
 		t.Error("the configuration that works was replaced")
 	}
-	if n := references(running.opened.Load().identity); n != 1 {
+	if n := references(running.opened.Load().Identity); n != 1 {
 		t.Errorf("%d hold the store", n)
 	}
 }

@@ -99,15 +99,22 @@ type Limits struct {
 	Format records.Format // of what is stored; default [records.JSON]
 }
 
+// The defaults of [Limits].
+const (
+	DefaultLifetime   = time.Minute
+	DefaultCapacity   = 100_000
+	DefaultPerSession = 64
+)
+
 func (l Limits) withDefaults() Limits {
 	if l.Lifetime <= 0 {
-		l.Lifetime = time.Minute
+		l.Lifetime = DefaultLifetime
 	}
 	if l.Capacity <= 0 {
-		l.Capacity = 100_000
+		l.Capacity = DefaultCapacity
 	}
 	if l.PerSession <= 0 {
-		l.PerSession = 64
+		l.PerSession = DefaultPerSession
 	}
 	if l.Format == 0 {
 		l.Format = records.JSON

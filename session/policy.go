@@ -7,9 +7,9 @@ import (
 )
 
 const (
-	defaultIdle        = 24 * time.Hour
-	defaultLifetime    = 30 * 24 * time.Hour
-	defaultOutageGrace = 5 * time.Minute
+	DefaultIdle        = 24 * time.Hour
+	DefaultLifetime    = 30 * 24 * time.Hour
+	DefaultOutageGrace = 5 * time.Minute
 )
 
 // slack is how much longer than the idle time a record is stored, so that differing
@@ -17,7 +17,7 @@ const (
 const slack = time.Minute
 
 const (
-	defaultPerUser = 64
+	DefaultPerUser = 64
 
 	// MostPerUser is the largest value of [Policy].PerUser: every sign-in writes the
 	// whole list of the user's sessions.
@@ -60,19 +60,19 @@ type terms struct {
 
 func (p Policy) terms() terms {
 	if p.Idle <= 0 {
-		p.Idle = defaultIdle
+		p.Idle = DefaultIdle
 	}
 	if p.Lifetime <= 0 {
-		p.Lifetime = defaultLifetime
+		p.Lifetime = DefaultLifetime
 	}
 	if p.OutageGrace == 0 {
-		p.OutageGrace = defaultOutageGrace
+		p.OutageGrace = DefaultOutageGrace
 	}
 	if p.OutageGrace < 0 {
 		p.OutageGrace = -time.Millisecond // -1 ns would be rounded to 0
 	}
 	if p.PerUser <= 0 {
-		p.PerUser = defaultPerUser
+		p.PerUser = DefaultPerUser
 	}
 	tokenSize := len(Token{})
 	if p.Format == records.CBOR {

@@ -1,0 +1,315 @@
+package routecheck
+
+import (
+	"context"
+	"net/http"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+// inErrors says whether a handler runs for requests that ended in an error.
+func (p *placedHandler) inErrors() bool {
+	return slices.ContainsFunc(p.steps, func(s step) bool { return s.via == onError })
+}
+
+// always says whether a step is taken by every request for its hosts.
+func (s step) always() bool { return forHosts(s.sets) && (s.group == "" || s.first) }
+
+// conditional says that a handler does not see all requests for its hosts.
+func (p *placedHandler) conditional() bool {
+	return slices.ContainsFunc(p.steps, func(s step) bool { return !s.always() || s.via == onDemand || s.via == onError })
+}
+
+// atSite says that a handler stands at its site's own level. A site is a
+// subroute of the server's routes, or, where it is for every host, those routes.
+func (p *placedHandler) atSite() bool {
+	if p.conditional() || len(p.steps) > 2 {
+		return false
+	}
+	return len(p.steps) == 1 || p.steps[1].via == inSequence && p.steps[0].isSite()
+}
+
+// isSite says whether a step is a site of its own, as adapters make them.
+func (s step) isSite() bool { return forHosts(s.sets) && (s.terminal || namesHosts(s.sets)) }
+
+// forkOf is where the paths to two handlers part: within one list of routes.
+func forkOf(p, o *placedHandler) (at int, ok bool) {
+	if p.server != o.server {
+		return 0, false
+	}
+	for i := range min(len(p.steps), len(o.steps)) {
+		a, b := &p.steps[i], &o.steps[i]
+		if a.list != b.list {
+			return 0, false
+		}
+		if a.route != b.route || a.handler != b.handler {
+			return i, true
+		}
+	}
+	return 0, false
+}
+
+// before says whether requests come to p first, and then to o.
+func (p *placedHandler) before(o *placedHandler) bool {
+	if p.contains(o) {
+		return true
+	}
+	i, ok := forkOf(p, o)
+	if !ok {
+		return false
+	}
+	a, b := p.steps[i], o.steps[i]
+	if a.route != b.route {
+		return a.route < b.route && (a.group == "" || a.group != b.group)
+	}
+	return a.handler < b.handler
+}
+
+// contains says whether o is inside p.
+func (p *placedHandler) contains(o *placedHandler) bool {
+	last := len(p.steps) - 1
+	if p.server != o.server || len(o.steps) <= len(p.steps) {
+		return false
+	}
+	a, b := &p.steps[last], &o.steps[last]
+	return a.list == b.list && a.route == b.route && a.handler == b.handler
+}
+
+// guards says whether every request for p's hosts that comes to o has come
+// through p.
+func (p *placedHandler) guards(o *placedHandler) bool {
+	i, ok := forkOf(p, o)
+	if !ok || !p.before(o) {
+		return false
+	}
+	for j, s := range p.steps[i:] {
+		shared := j == 0 && s.route == o.steps[i].route
+		if !shared && !s.always() || j > 0 && (s.caught || s.via == onDemand || s.via == onError) {
+			return false
+		}
+	}
+	return true
+}
+
+// apart says that what comes to p, or goes past it in a route that is for its
+// hosts, never comes to o; at is that route.
+func (p *placedHandler) apart(o *placedHandler) (at step, apart bool) {
+	i, ok := forkOf(p, o)
+	if !ok {
+		return step{}, false
+	}
+	a, b := p.steps[i], o.steps[i]
+	exclusive := a.terminal && (a.group == "" || a.first) || a.group != "" && a.group == b.group
+	return a, a.route < b.route && exclusive && forHosts(a.sets)
+}
+
+// onSameSite says whether p and o are on one site and for one host, so that their order
+// decides to which a request comes.
+func onSameSite(p, o *placedHandler) bool {
+	if p.server != o.server || !haveCommonHost(p, o) {
+		return false
+	}
+	if _, apart := p.apart(o); apart {
+		return false
+	}
+	// Whatever comes first for hosts of its own is a site of its own, unless
+	// nothing is left for the other.
+	at, apart := o.apart(p)
+	return !apart || !namesHosts(at.sets) || o.covers(p)
+}
+
+// hosts are the patterns of hosts that a request has to match, one list for each
+// step that has some.
+func (p *placedHandler) hosts() [][]string {
+	var all [][]string
+	for _, s := range p.steps {
+		if hosts, some := hostsOf(s.sets); some {
+			all = append(all, hosts)
+		}
+	}
+	return all
+}
+
+// hostsOf returns the hosts that matchers are for, if they are for some alone.
+func hostsOf(sets caddyhttp.MatcherSets) (hosts []string, some bool) {
+	for _, set := range sets {
+		i := slices.IndexFunc(set, isHost)
+		if i < 0 {
+			return nil, false
+		}
+		hosts = append(hosts, *set[i].(*caddyhttp.MatchHost)...)
+	}
+	return hosts, len(sets) > 0
+}
+
+func namesHosts(sets caddyhttp.MatcherSets) bool {
+	_, some := hostsOf(sets)
+	return some
+}
+
+// haveCommonHost says whether there may be a host that both are for.
+func haveCommonHost(p, o *placedHandler) bool {
+	for _, a := range p.hosts() {
+		for _, b := range o.hosts() {
+			if !slices.ContainsFunc(a, func(x string) bool {
+				return slices.ContainsFunc(b, func(y string) bool { return sameHost(x, y, true) })
+			}) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// covers says whether p is for all hosts that o is for.
+func (p *placedHandler) covers(o *placedHandler) bool {
+	theirs := o.hosts()
+	for _, a := range p.hosts() {
+		if !slices.ContainsFunc(theirs, func(b []string) bool {
+			return !slices.ContainsFunc(b, func(y string) bool {
+				return !slices.ContainsFunc(a, func(x string) bool { return sameHost(x, y, false) })
+			})
+		}) {
+			return false
+		}
+	}
+	return true
+}
+
+// sameHost says whether pattern x takes the host y. With eitherWay each of the two may be the
+// pattern.
+func sameHost(x, y string, eitherWay bool) bool {
+	if strings.EqualFold(x, y) || eitherWay && strings.Contains(x+y, "{") {
+		return true
+	}
+	a, b := strings.Split(x, "."), strings.Split(y, ".")
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if !strings.EqualFold(a[i], b[i]) && a[i] != "*" && (!eitherWay || b[i] != "*") {
+			return false
+		}
+	}
+	return true
+}
+
+// forHosts says whether matchers look at the host alone, as those of a site do.
+func forHosts(sets caddyhttp.MatcherSets) bool {
+	for _, set := range sets {
+		for _, m := range set {
+			if !isHost(m) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func isHost(m any) bool {
+	_, host := m.(*caddyhttp.MatchHost)
+	return host
+}
+
+// serves says whether requests for a host come here for certain.
+func (p *placedHandler) serves(host string) bool {
+	return !slices.ContainsFunc(p.steps, func(s step) bool { return !takesHost(s.sets, host) })
+}
+
+// takesHost says whether matchers take some request for a host, for certain. Matchers that
+// may look at the host in a manner unknown here do not count.
+func takesHost(sets caddyhttp.MatcherSets, host string) bool {
+	r := pageRequest(host, "/")
+	for _, set := range sets {
+		if !slices.ContainsFunc(set, func(m any) bool {
+			switch m := m.(type) {
+			case *caddyhttp.MatchHost:
+				matches, err := m.MatchWithError(r)
+				return !matches || err != nil
+			case *caddyhttp.MatchPath, *caddyhttp.MatchPathRE, *caddyhttp.MatchMethod, *caddyhttp.MatchQuery,
+				*caddyhttp.MatchProtocol, *caddyhttp.MatchRemoteIP, *caddyhttp.MatchClientIP:
+				return false
+			}
+			return true
+		}) {
+			return true
+		}
+	}
+	return len(sets) == 0
+}
+
+// sees says whether a GET of a page comes here for certain, if other requests of its sender
+// do.
+func (p *placedHandler) sees(host, path string) bool {
+	r := pageRequest(host, path)
+	return !slices.ContainsFunc(p.steps, func(s step) bool {
+		matches, known := matchesRequest(ofRequests(s.sets), r)
+		return !matches || !known || s.via == onDemand || s.via == onError
+	})
+}
+
+// ofRequests are matchers without those of the sender of a request: the address, the
+// connection, and headers that a browser or a proxy always sends.
+func ofRequests(sets caddyhttp.MatcherSets) caddyhttp.MatcherSets {
+	rest := make(caddyhttp.MatcherSets, 0, len(sets))
+	for _, set := range sets {
+		rest = append(rest, slices.DeleteFunc(slices.Clone(set), func(m any) bool {
+			switch m := m.(type) {
+			case *caddyhttp.MatchRemoteIP, *caddyhttp.MatchClientIP, *caddyhttp.MatchProtocol, *caddyhttp.MatchHeader, *caddyhttp.MatchHeaderRE:
+				return true
+			case *caddyhttp.MatchNot:
+				return !slices.ContainsFunc(m.MatcherSets, func(not caddyhttp.MatcherSet) bool { return len(ofRequests(caddyhttp.MatcherSets{not})[0]) > 0 })
+			}
+			return false
+		}))
+	}
+	return rest
+}
+
+// matchesRequest holds a request against matchers of known kinds.
+func matchesRequest(sets caddyhttp.MatcherSets, r *http.Request) (matches, known bool) {
+	for _, set := range sets {
+		all := true
+		for _, m := range set {
+			switch m := m.(type) {
+			case *caddyhttp.MatchHost, *caddyhttp.MatchPath, *caddyhttp.MatchPathRE, *caddyhttp.MatchMethod:
+				one, err := m.(caddyhttp.RequestMatcherWithError).MatchWithError(r)
+				all = all && one && err == nil
+			case *caddyhttp.MatchNot:
+				one, known := matchesRequest(m.MatcherSets, r)
+				if !known {
+					return false, false
+				}
+				all = all && !one
+			default:
+				return false, false
+			}
+		}
+		if all {
+			return true, true
+		}
+	}
+	return len(sets) == 0, true
+}
+
+func pageRequest(host, path string) *http.Request {
+	r, err := http.NewRequest(http.MethodGet, "http://localhost", nil)
+	if err != nil {
+		return nil
+	}
+	r.Host, r.URL.Path = host, path
+	ctx := context.WithValue(r.Context(), caddy.ReplacerCtxKey, caddy.NewReplacer())
+	return r.WithContext(context.WithValue(ctx, caddyhttp.VarsCtxKey, map[string]any{}))
+}
+
+// sameMatcher says whether two matchers that are no paths take the same requests.
+func sameMatcher(a, b any) bool {
+	if _, path := a.(*caddyhttp.MatchPath); path {
+		return false
+	}
+	return reflect.DeepEqual(a, b)
+}
