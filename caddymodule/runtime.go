@@ -195,7 +195,7 @@ func (a *App) newRuntime(s *state, identity string) *appRuntime {
 			Verified: oauth.NewVerifiedTokens(s.verified),
 			Users:    a.groups.Distinct(a.methods.Apart(a.clients), a.log.Named("signin")),
 			Named:    a.methods.Called,
-			Outside:  a.methods.Providers,
+			Outside:  a.methods.IsProvider,
 			OwnID:    a.methods.OwnID,
 			Store:    s.store,
 			Secrets:  s.secrets,

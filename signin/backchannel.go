@@ -15,6 +15,7 @@ import (
 
 	"github.com/caddy-sso/caddy-sso/internal/httpapi"
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
+	"github.com/caddy-sso/caddy-sso/internal/sharedclock"
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
@@ -99,7 +100,7 @@ func (h *Hosted) logout(ctx context.Context, method LogoutReceiver, token string
 	}
 	sum := sha256.Sum256([]byte(method.ID() + "\x00" + l.ID))
 	used := "logout:" + hex.EncodeToString(sum[:])
-	remember := max(l.Until.Sub(h.Now()), 0) + betweenNodes + time.Minute
+	remember := max(l.Until.Sub(h.Now()), 0) + sharedclock.BetweenNodes + time.Minute
 	first, err := h.Store.CompareAndSwap(ctx, used, nil, []byte{1}, remember)
 	unmarked := err
 	if unmarked != nil { // the store may be full: what ends makes room

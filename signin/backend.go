@@ -95,7 +95,7 @@ func (b *Backend) Check(ctx context.Context, c Credentials) (session.User, error
 		return session.User{}, fmt.Errorf("waiting to ask %s: %w", b.id, err)
 	}
 	defer leave()
-	status, answer, err := b.server.Post(ctx, credentialsQuestion{name, c.Password, string(c.From)})
+	status, answer, err := b.server.Post(ctx, credentialsQuestion{name, c.Password, c.From})
 	if err != nil {
 		return session.User{}, b.down(err)
 	}

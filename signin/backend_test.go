@@ -141,7 +141,7 @@ func TestWhatABackendSaysOfAUserIsNotBelievedBlindly(t *testing.T) {
 		"a way and a subject of ours": {`{"subject":"17","signin":"local","Subject":"x"}`, session.User{Name: "17"}},
 	} {
 		b.says(http.StatusOK, `{"user":`+c.user+`}`)
-		u, err := f.hosted.Methods.passwordMethods(signInContext{}).check(t.Context(), Credentials{Name: "x", Password: "y"})
+		u, err := f.hosted.Methods.passwordMethods(nil).check(t.Context(), Credentials{Name: "x", Password: "y"})
 		c.want.Subject, c.want.ProviderID, c.want.Signin = subject, "17", "accounts"
 		if err != nil || fmt.Sprint(u) != fmt.Sprint(c.want) {
 			t.Errorf("%s: %+v, %v", name, u, err)

@@ -39,18 +39,10 @@ func (ws Methods) dynamic(id string) Method {
 	return nil
 }
 
-// named are the IDs of the ways that count for what a sign-in is for; empty: all do.
-func (p signInContext) named() []string {
-	if p.authorization != nil {
-		return p.authorization.Methods
-	}
-	return p.methods
-}
-
 // methodMark is the mark of a way that comes and goes, "" of any other.
 func methodMark(method Method) string {
-	if provider, ok := method.(*Provider); ok {
-		return provider.o.Mark
+	if marked, ok := method.(interface{ Mark() string }); ok {
+		return marked.Mark()
 	}
 	return ""
 }
@@ -61,6 +53,9 @@ func methodMark(method Method) string {
 func marked(u session.User, mark string) bool {
 	return mark == "" || u.Linked != "" || u.Mark == mark
 }
+
+// Mark is on every user who signs in by this method, "" where there is none.
+func (p *Provider) Mark() string { return p.o.Mark }
 
 // Close lets go of the provider's idle connections, once nobody begins to sign in by
 // it any more. What is under way goes on.

@@ -43,14 +43,14 @@ func (h *Hosted) showSignIn(w http.ResponseWriter, r *http.Request) {
 			view.Other = !p.authorization.Expects(in.User)
 			view.MethodRefused = !view.Other && !p.authorization.AcceptsUser(in.User)
 			view.Again = !view.Other && !view.MethodRefused
-			if view.Again && h.Methods.acceptsPassword(in.User.Signin, p) {
+			if view.Again && h.Methods.acceptsPassword(in.User.Signin, p.allowed()) {
 				view.Username = printable(in.User.Name)
 			}
 			another = another || !view.Again
 		}
 	}
 	// With a session there is always a page, so that nothing goes in circles.
-	if methods := h.Methods.providerMethods(p); !signedIn && !another && len(methods) == 1 && h.Methods.passwordMethods(p) == nil {
+	if methods := h.Methods.providerMethods(p.allowed()); !signedIn && !another && len(methods) == 1 && h.Methods.passwordMethods(p.allowed()) == nil {
 		if b, ok := h.thisBrowser(w, r, p); ok {
 			h.sendToProvider(w, r, b, methods[0], p, false, false)
 		}
@@ -108,10 +108,10 @@ func (h *Hosted) ask(w http.ResponseWriter, r *http.Request, status int, p signI
 		return
 	}
 	v.App = p.app()
-	if h.Methods.passwordMethods(p) != nil {
+	if h.Methods.passwordMethods(p.allowed()) != nil {
 		v.Form = page.Form{Action: p.address(false), Transaction: sealed}
 	}
-	for _, method := range h.Methods.providerMethods(p) {
+	for _, method := range h.Methods.providerMethods(p.allowed()) {
 		name, icon := method.Label()
 		v.Providers = append(v.Providers, page.Provider{Name: name, Icon: icon, URL: startURL(method, sealed)})
 	}
@@ -150,7 +150,7 @@ func (h *Hosted) signIn(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	passwords := h.Methods.passwordMethods(p)
+	passwords := h.Methods.passwordMethods(p.allowed())
 	if passwords == nil {
 		h.startAgain(w, http.StatusBadRequest, p, false, "You cannot sign in this way", "A password does not do for this application.")
 		return

@@ -58,7 +58,7 @@ func (q hashLimit) enter(ctx context.Context, c Credentials) (leave func(), err 
 	default:
 		return nil, ErrBusy
 	}
-	until := c.until
+	until := c.WaitUntil
 	if until.IsZero() {
 		until = time.Now().Add(longestWait)
 	}

@@ -107,21 +107,24 @@ func (l *Local) Account(name string) string {
 // of whether the user exists. A password that is not normalized takes the same twice.
 // At most one comparison a core runs at a time.
 func (l *Local) Check(ctx context.Context, c Credentials) (session.User, error) {
-	leave, err := l.enter(ctx, c)
+	check, err := l.Reserve(ctx, c)
 	if err != nil {
 		return session.User{}, err
 	}
-	defer leave()
-	return l.compare(c)
+	return check()
 }
 
-// enter waits for a core to compare a password on, which leave gives back.
-func (l *Local) enter(ctx context.Context, c Credentials) (leave func(), err error) {
-	leave, err = l.checking.enter(ctx, c)
+// Reserve waits for a core to compare a password on. The core is taken until check,
+// which has to be called once, returns what [Local.Check] does.
+func (l *Local) Reserve(ctx context.Context, c Credentials) (check func() (session.User, error), err error) {
+	leave, err := l.checking.enter(ctx, c)
 	if err != nil {
 		return nil, fmt.Errorf("waiting to check a password: %w", err)
 	}
-	return leave, nil
+	return func() (session.User, error) {
+		defer leave()
+		return l.compare(c)
+	}, nil
 }
 
 func (l *Local) compare(c Credentials) (session.User, error) {

@@ -93,10 +93,10 @@ func TestAPasswordThatIsTooLongIsNeverRight(t *testing.T) {
 	f := newFixture(t)
 	long := strings.Repeat("x", MaxPassword)
 	f.hosted.Methods = Methods{f.accounts(Account{Name: "long", Hash: f.work.hash(t, 10, long)})}
-	if _, err := f.hosted.Methods.passwordMethods(signInContext{}).check(t.Context(), Credentials{Name: "long", Password: long}); err != nil {
+	if _, err := f.hosted.Methods.passwordMethods(nil).check(t.Context(), Credentials{Name: "long", Password: long}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := f.hosted.Methods.passwordMethods(signInContext{}).check(t.Context(), Credentials{Name: "long", Password: long + "x"}); !errors.Is(err, ErrWrong) {
+	if _, err := f.hosted.Methods.passwordMethods(nil).check(t.Context(), Credentials{Name: "long", Password: long + "x"}); !errors.Is(err, ErrWrong) {
 		t.Fatalf("got %v", err)
 	}
 }

@@ -25,13 +25,19 @@ type knower struct {
 	named NameFinder
 }
 
-// passwordMethods are the ways that take a password for p, as one; nil where none
+// A reserver checks a password in two parts: Reserve waits for a turn, and check, which
+// has to be called, takes it.
+type reserver interface {
+	Reserve(ctx context.Context, c Credentials) (check func() (session.User, error), err error)
+}
+
+// passwordMethods returns the allowed methods that take a password, as one; nil if none
 // does.
-func (ws Methods) passwordMethods(p signInContext) *passwordChain {
+func (ws Methods) passwordMethods(allowed []string) *passwordChain {
 	s := &passwordChain{all: ws}
 	for _, w := range ws {
 		method, ok := w.(PasswordMethod)
-		if !ok || !p.allowed(w) {
+		if !ok || !allows(allowed, w) {
 			continue
 		}
 		if named, ok := w.(NameFinder); ok {
@@ -46,11 +52,11 @@ func (ws Methods) passwordMethods(p signInContext) *passwordChain {
 	return s
 }
 
-// acceptsPassword says whether the way with an ID takes a password for p.
-func (ws Methods) acceptsPassword(id string, p signInContext) bool {
+// acceptsPassword says whether the method with an ID takes a password, and is allowed.
+func (ws Methods) acceptsPassword(id string, allowed []string) bool {
 	return slices.ContainsFunc(ws, func(w Method) bool {
 		_, ok := w.(PasswordMethod)
-		return ok && w.ID() == id && p.allowed(w)
+		return ok && w.ID() == id && allows(allowed, w)
 	})
 }
 
@@ -90,24 +96,20 @@ func (s *passwordChain) check(ctx context.Context, c Credentials) (session.User,
 	var meanwhile sync.WaitGroup
 	defer meanwhile.Wait()
 	for i, k := range s.knowing {
-		work := func() error {
-			_, err := k.Check(ctx, decoy)
-			return err
-		}
-		if local, ok := k.PasswordMethod.(*Local); ok {
-			// Who has no place to wait in is told so before anybody is asked, as for
-			// a name that it knows.
-			leave, err := local.enter(ctx, decoy)
+		work := func() (session.User, error) { return k.Check(ctx, decoy) }
+		if limited, ok := k.PasswordMethod.(reserver); ok {
+			// If there is no room to wait, the request fails before another method is
+			// asked, as it does for a name that this method knows.
+			check, err := limited.Reserve(ctx, decoy)
 			if err != nil {
 				return session.User{}, err
 			}
-			work = func() error {
-				defer leave()
-				_, err := local.compare(decoy)
-				return err
-			}
+			work = check
 		}
-		meanwhile.Go(func() { wrong[i] = cmp.Or(work(), ErrWrong) })
+		meanwhile.Go(func() {
+			_, err := work()
+			wrong[i] = cmp.Or(err, ErrWrong)
+		})
 	}
 	var failures []error
 	for _, method := range s.asked {

@@ -17,7 +17,7 @@ import (
 // the browser's cookie tells; the session's cookie is set as there. Whether the
 // request may come from where it does is the caller's to check.
 func (h *Hosted) SignIn(w http.ResponseWriter, r *http.Request, a *oauth.Authorization, name, password string) (oauth.SignedIn, *oauth.Error) {
-	passwords := h.Methods.passwordMethods(signInContext{authorization: a})
+	passwords := h.Methods.passwordMethods(a.Methods)
 	if passwords == nil {
 		return oauth.SignedIn{}, &oauth.Error{Kind: oauth.UnauthorizedClient, Description: "This call is not available for the project: nobody signs in with a password."}
 	}
@@ -73,7 +73,7 @@ func (h *Hosted) verify(r *http.Request, b knownDevice, passwords *passwordChain
 	var about []session.User // whose account it turned out to be
 	until, _ := waiting.Deadline()
 	u, err := passwords.check(r.Context(), Credentials{
-		Name: name, Password: password, From: h.From(r), Known: who.known(), until: until,
+		Name: name, Password: password, From: string(h.From(r)), Known: who.known(), WaitUntil: until,
 		Whose: func(u session.User) { about = append(about, u) },
 	})
 	beyond := err == nil && h.late(b, who, u, false)

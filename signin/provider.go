@@ -283,7 +283,7 @@ func (p *Provider) FinishSession(ctx context.Context, d ProviderRequest, answer 
 		return ProviderSignIn{}, fmt.Errorf("%w: it comes from issuer %q", ErrAnswer, cut(iss))
 	}
 	if code := answer.Get("error"); code != "" {
-		return ProviderSignIn{}, refusal(code)
+		return ProviderSignIn{}, AuthorizationError(code)
 	}
 	code := answer.Get("code")
 	if code == "" || len(code) > maxCode {

@@ -50,9 +50,6 @@ var asymmetric = []string{
 	oidc.RS256, oidc.RS384, oidc.RS512, oidc.ES256, oidc.ES384, oidc.ES512, oidc.PS256, oidc.PS384, oidc.PS512, oidc.EdDSA,
 }
 
-// errMisconfigured says that the settings are not those of the provider.
-var errMisconfigured = errors.New("the setting issuer is not what the provider calls itself")
-
 // discovery returns what the provider says of itself. It looks where nobody has
 // yet, or long ago; who comes while another looks, waits for that. After a
 // failure the next look is some time off, and until then the failure stands.
@@ -106,7 +103,7 @@ func (p *Provider) discover(ctx context.Context) (*discovered, error) {
 	ctx = oidc.ClientContext(ctx, p.client)
 	provider, err := oidc.NewProvider(ctx, p.o.Issuer)
 	if mismatch := (*oidc.IssuerMismatchError)(nil); errors.As(err, &mismatch) {
-		return nil, fmt.Errorf("%w: %w", errMisconfigured, bounded("discovery", err))
+		return nil, fmt.Errorf("%w: %w", ErrMisconfigured, bounded("discovery", err))
 	}
 	if err != nil {
 		return nil, bounded("discovery", err)

@@ -11,16 +11,23 @@ import (
 	"golang.org/x/oauth2"
 )
 
-// refusal is what an error that the provider sent the browser back with means.
-func refusal(code string) error {
+// AuthorizationError returns what the error code of an authorization response means
+// (RFC 6749 section 4.1.2.1, OpenID Connect Core section 3.1.2.6).
+func AuthorizationError(code string) error {
 	switch code {
 	case "access_denied", "login_required", "interaction_required", "consent_required", "account_selection_required":
 		return ErrCancelled
 	case "temporarily_unavailable", "server_error":
 		return &DownError{RetryAfter: 5 * time.Second, Cause: errors.New("it answered " + code)}
 	}
-	return &RefusedError{Code: errorCode(code), ByBrowser: true}
+	refused := Refused(code)
+	refused.ByBrowser = true
+	return refused
 }
+
+// Refused returns the error for a provider that refuses the application with an error
+// code. A code that no registered code can be is not repeated.
+func Refused(code string) *RefusedError { return &RefusedError{Code: errorCode(code)} }
 
 // errorCode is an error code as it may be shown and logged: one that nobody
 // registers for OAuth is not repeated.
@@ -41,12 +48,12 @@ func exchangeError(err error) error {
 		}
 		return fmt.Errorf("%w: %w", ErrAnswer, bounded("redeeming a code", err))
 	}
-	status, code := answered.Response.StatusCode, errorCode(answered.ErrorCode)
+	status, code := answered.Response.StatusCode, answered.ErrorCode
 	switch {
 	case status >= 500, status == http.StatusTooManyRequests:
 		return &DownError{RetryAfter: 5 * time.Second, Cause: fmt.Errorf("redeeming a code: status %d", status)}
 	case code == "invalid_grant":
 		return fmt.Errorf("%w: it does not redeem the code", ErrAnswer)
 	}
-	return &RefusedError{Code: code}
+	return Refused(code)
 }

@@ -53,7 +53,7 @@ func (h *Hosted) providerRequest(o providerFlow) ProviderRequest {
 // method finds the way with an ID that counts for p. It answers by itself where
 // there is none.
 func (h *Hosted) method(w http.ResponseWriter, id string, p signInContext) (ProviderMethod, bool) {
-	method := h.Methods.provider(p, id)
+	method := h.Methods.provider(id, p.allowed())
 	if method == nil {
 		h.startAgain(w, http.StatusNotFound, p, false, "You cannot sign in this way", "There is no such sign-in method, or it is not for this application.")
 		return nil, false

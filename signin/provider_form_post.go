@@ -45,7 +45,7 @@ func (h *Hosted) finishPosted(w http.ResponseWriter, r *http.Request, id string)
 		h.finish(w, r, id, answer)
 		return
 	}
-	if h.Methods.provider(signInContext{}, id) == nil {
+	if !h.Methods.IsProvider(id) {
 		h.method(w, id, signInContext{}) // which says so
 		return
 	}

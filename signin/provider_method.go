@@ -52,6 +52,10 @@ var (
 	// ErrAnswer says that the answer is not to be believed.
 	ErrAnswer = errors.New("the answer of the provider is not right")
 
+	// ErrMisconfigured says that the settings are not those of the provider. It is the
+	// cause of a [DownError].
+	ErrMisconfigured = errors.New("the setting issuer is not what the provider calls itself")
+
 	// ErrNotReauthenticated says that the user did not prove anew who they are.
 	ErrNotReauthenticated = errors.New("the provider did not ask the user to sign in anew")
 )

@@ -51,12 +51,12 @@ func renewError(err error) error {
 		}
 		return fmt.Errorf("%w: %w", ErrAnswer, bounded("renewing", err))
 	}
-	status, code := answered.Response.StatusCode, errorCode(answered.ErrorCode)
+	status, code := answered.Response.StatusCode, answered.ErrorCode
 	switch {
 	case status >= 500, status == http.StatusTooManyRequests:
 		return &DownError{Cause: fmt.Errorf("renewing: status %d", status)}
 	case code == "invalid_grant":
 		return ErrRevoked
 	}
-	return &RefusedError{Code: code}
+	return Refused(code)
 }

@@ -12,18 +12,18 @@ import (
 // Provider says whether a sign-in for a request may go by the way with an ID,
 // which leads to a provider elsewhere.
 func (h *Hosted) Provider(a *oauth.Authorization, id string) bool {
-	return h.Methods.provider(signInContext{authorization: a}, id) != nil
+	return h.Methods.provider(id, a.Methods) != nil
 }
 
-// Providers says whether a sign-in method is a provider elsewhere, whatever it counts
-// for.
-func (ws Methods) Providers(id string) bool { return ws.provider(signInContext{}, id) != nil }
+// IsProvider says whether the method with an ID leads to a provider, whatever it is
+// allowed for.
+func (ws Methods) IsProvider(id string) bool { return ws.provider(id, nil) != nil }
 
-// provider is the way with an ID that leads to a provider for p, nil where there
-// is none.
-func (ws Methods) provider(p signInContext, id string) ProviderMethod {
+// provider returns the method with an ID if it leads to a provider and is allowed, nil
+// otherwise.
+func (ws Methods) provider(id string, allowed []string) ProviderMethod {
 	method, ok := ws.find(id).(ProviderMethod)
-	if !ok || !p.allowed(method) {
+	if !ok || !allows(allowed, method) {
 		return nil
 	}
 	return method
@@ -34,7 +34,7 @@ func (ws Methods) provider(p signInContext, id string) ProviderMethod {
 // the answer of the provider is bound to.
 func (h *Hosted) StartAtProvider(w http.ResponseWriter, r *http.Request, a *oauth.Authorization, rawQuery, id string) (string, *oauth.Error) {
 	p := signInContext{page: SignInPath, query: rawQuery, authorization: a}
-	method := h.Methods.provider(p, id)
+	method := h.Methods.provider(id, p.allowed())
 	if method == nil {
 		return "", &oauth.Error{Kind: oauth.UnknownProvider, Description: "Object not found: there is no such provider."}
 	}
@@ -56,7 +56,7 @@ func (h *Hosted) StartAtProvider(w http.ResponseWriter, r *http.Request, a *oaut
 	case errors.As(err, &down):
 		h.warnOf(&h.notBegun, id, err, r, "a sign-in at a provider was not begun", zap.String("signin", id))
 		h.Server.Audit.Record(oauth.Event{What: oauth.SignInFailed, Client: a.Client, From: h.From(r), Why: id, Said: err.Error()})
-		if errors.Is(err, errMisconfigured) {
+		if errors.Is(err, ErrMisconfigured) {
 			return "", &oauth.Error{Kind: oauth.Misconfigured, Description: "Project misconfigured: the provider is another than its settings say.", Cause: err}
 		}
 		return "", &oauth.Error{Kind: oauth.ProviderFailed, Description: "The provider does not answer.", RetryAfter: down.RetryAfter, Cause: err}

@@ -80,7 +80,7 @@ func TestWhereAnAPICannotSendBrowsers(t *testing.T) {
 func TestWhichWaysAreProvidersElsewhere(t *testing.T) {
 	f := newOutsideFixture(t)
 	for id, outside := range map[string]bool{"acme": true, "umbrella": true, "local": false, "": false, "github": false} {
-		if f.hosted.Methods.Providers(id) != outside {
+		if f.hosted.Methods.IsProvider(id) != outside {
 			t.Errorf("%q is one: %v", id, !outside)
 		}
 	}

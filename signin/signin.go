@@ -60,7 +60,9 @@ type PasswordMethod interface {
 // Credentials are what somebody typed, and cannot be printed.
 type Credentials struct {
 	Name, Password string
-	From           oauth.Origin
+
+	// From is the address of the client.
+	From string
 
 	// Known says that this browser signed in to the account before: where others
 	// wait, it goes first.
@@ -70,7 +72,9 @@ type Credentials struct {
 	// not, where there is one. It may be nil.
 	Whose func(session.User)
 
-	until time.Time // when to stop waiting; zero: after the longest wait
+	// WaitUntil is when a method that has too much to do stops waiting, and returns
+	// [ErrBusy]. Zero: the method decides.
+	WaitUntil time.Time
 }
 
 // Format keeps the password from being printed, under every verb.
@@ -127,21 +131,22 @@ func (ws Methods) Current(u session.User) (session.User, bool) {
 	return now, may
 }
 
-// allowed says whether one may sign in by a way for what a sign-in is for.
-func (p signInContext) allowed(w Method) bool {
-	methods := p.named()
-	return len(methods) == 0 || slices.Contains(methods, w.ID())
+// allows says whether a sign-in method is among those with the allowed IDs. Without
+// any ID all are allowed.
+func allows(allowed []string, method Method) bool {
+	return len(allowed) == 0 || slices.Contains(allowed, method.ID())
 }
 
-// providerMethods are the ways that lead to a provider for p.
-func (ws Methods) providerMethods(p signInContext) []ProviderMethod {
+// providerMethods returns the allowed methods that lead to a provider. Those that come
+// and go are among them only if their IDs are named.
+func (ws Methods) providerMethods(allowed []string) []ProviderMethod {
 	var list []ProviderMethod
 	for _, w := range ws {
-		if provider, ok := w.(ProviderMethod); ok && p.allowed(w) {
+		if provider, ok := w.(ProviderMethod); ok && allows(allowed, w) {
 			list = append(list, provider)
 		}
 	}
-	for _, id := range p.named() {
+	for _, id := range allowed {
 		if provider, ok := ws.dynamic(id).(ProviderMethod); ok {
 			list = append(list, provider)
 		}
@@ -282,7 +287,7 @@ func (h *Hosted) unguarded(show, submit http.HandlerFunc) http.HandlerFunc {
 		case r.Method == http.MethodPost && submit != nil:
 			submit(w, r)
 		default:
-			w.Header().Set("Allow", allowed(submit != nil))
+			w.Header().Set("Allow", allowedVerbs(submit != nil))
 			h.Pages.Message(w, http.StatusMethodNotAllowed, page.Message{
 				Title: "This address does not take that",
 				Text:  "The request used a method that is not allowed here.",
@@ -292,7 +297,7 @@ func (h *Hosted) unguarded(show, submit http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-func allowed(post bool) string {
+func allowedVerbs(post bool) string {
 	if post {
 		return "GET, HEAD, POST"
 	}

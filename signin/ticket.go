@@ -16,8 +16,8 @@ import (
 // maxTicketRequest bounds, in bytes, a request for a ticket.
 const maxTicketRequest = 64 << 10
 
-// ticketRequest is what the server of a trusted sign-in page posts.
-type ticketRequest struct {
+// A TicketRequest is what the server of a trusted sign-in page posts.
+type TicketRequest struct {
 	State    string         `json:"state"`     // which its page got
 	User     map[string]any `json:"user"`      // as a backend says it
 	AuthTime int64          `json:"auth_time"` // Unix seconds: when the user proved who they are; 0: unknown
@@ -60,24 +60,24 @@ func (h *Hosted) giveTicket(w http.ResponseWriter, r *http.Request, id string) {
 		return
 	}
 	signature := r.Header.Get(signedhttp.Header)
-	if err := h.verifySigned(method.secret, signature, body); err != nil {
+	if err := h.verifySigned(method, signature, body); err != nil {
 		h.warnOf(&h.refusedTickets, id, err, r, "a ticket was refused", zap.String("signin", id))
 		ticketError(w, http.StatusUnauthorized, "invalid_signature", "The request is refused: "+err.Error()+".")
 		return
 	}
-	var q ticketRequest
+	var q TicketRequest
 	if err := json.Unmarshal(body, &q); err != nil || q.State == "" || len(q.State) > maxState {
 		ticketError(w, http.StatusBadRequest, "invalid_request", `Expected {"state":"…","user":{"subject":"…"}}, with the state that the page got.`)
 		return
 	}
-	if err := method.check(q.User); err != nil {
+	if err := method.CheckUser(q.User); err != nil {
 		ticketError(w, http.StatusBadRequest, "invalid_request", "The user cannot be used: "+err.Error()+".")
 		return
 	}
-	first, err := method.fresh(r.Context(), signature)
+	first, err := method.First(r.Context(), signature)
 	name := ""
 	if err == nil && first {
-		name, err = method.issue(r.Context(), q)
+		name, err = method.Issue(r.Context(), q)
 	}
 	switch {
 	case err != nil:
@@ -94,10 +94,10 @@ func (h *Hosted) giveTicket(w http.ResponseWriter, r *http.Request, id string) {
 
 // verifySigned takes a request that is fresh by the clock of the store or by that
 // of this machine: if one of them is off, that is no fault of the server that signed.
-func (h *Hosted) verifySigned(secret signedhttp.Secret, signature string, body []byte) error {
-	err := secret.Verify(signature, body, h.Now(), ticketSkew)
+func (h *Hosted) verifySigned(method *Trusted, signature string, body []byte) error {
+	err := method.Verify(signature, body, h.Now())
 	if h.Wall != nil && errors.Is(err, signedhttp.ErrTime) {
-		return secret.Verify(signature, body, h.Wall(), ticketSkew)
+		return method.Verify(signature, body, h.Wall())
 	}
 	return err
 }

@@ -192,6 +192,15 @@ func switching(rawQuery string) bool {
 	return err == nil && values.Get(switchParam) == "1"
 }
 
+// allowed returns the IDs of the sign-in methods that this sign-in may use; empty: all
+// of them.
+func (p signInContext) allowed() []string {
+	if p.authorization != nil {
+		return p.authorization.Methods
+	}
+	return p.methods
+}
+
 // client is the application that asked, nil where none did.
 func (p signInContext) client() *oauth.Client {
 	if p.authorization == nil {

@@ -14,7 +14,7 @@ import (
 
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
 	"github.com/caddy-sso/caddy-sso/internal/records"
-	storeclock "github.com/caddy-sso/caddy-sso/internal/sharedclock"
+	"github.com/caddy-sso/caddy-sso/internal/sharedclock"
 	"github.com/caddy-sso/caddy-sso/internal/signedhttp"
 	"github.com/caddy-sso/caddy-sso/session"
 	"github.com/caddy-sso/caddy-sso/storage"
@@ -140,8 +140,8 @@ func hashed(s string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// issue keeps a ticket and returns its name.
-func (t *Trusted) issue(ctx context.Context, q ticketRequest) (string, error) {
+// Issue keeps a ticket and returns its name.
+func (t *Trusted) Issue(ctx context.Context, q TicketRequest) (string, error) {
 	name := rand.Text()
 	kept, err := records.Encode(records.JSON, ticket{
 		Version: records.Version, State: hashed(q.State), AuthTime: q.AuthTime, User: q.User,
@@ -155,12 +155,13 @@ func (t *Trusted) issue(ctx context.Context, q ticketRequest) (string, error) {
 	return name, nil
 }
 
-// betweenNodes is how much later than here another node may take a request or a
-// token of another server for fresh: its clock is that much behind ours.
-const betweenNodes = 2 * storeclock.MaxDifference
+// Verify checks the signature of a request for a ticket.
+func (t *Trusted) Verify(signature string, body []byte, now time.Time) error {
+	return t.secret.Verify(signature, body, now, ticketSkew)
+}
 
-// check says why what its server says of a user cannot be used.
-func (t *Trusted) check(said map[string]any) error {
+// CheckUser says why what its server says of a user cannot be used.
+func (t *Trusted) CheckUser(said map[string]any) error {
 	u, err := userOf(t.o.ID, said, t.subjects, nil)
 	if err != nil || !t.own {
 		return err
@@ -171,9 +172,9 @@ func (t *Trusted) check(said map[string]any) error {
 	return nil
 }
 
-// fresh says whether a signed request comes for the first time.
-func (t *Trusted) fresh(ctx context.Context, signature string) (bool, error) {
-	first, err := t.store.CompareAndSwap(ctx, t.key("ticket-request", signature), nil, []byte{1}, 2*ticketSkew+betweenNodes+time.Minute)
+// First says whether a signed request comes for the first time.
+func (t *Trusted) First(ctx context.Context, signature string) (bool, error) {
+	first, err := t.store.CompareAndSwap(ctx, t.key("ticket-request", signature), nil, []byte{1}, 2*ticketSkew+sharedclock.BetweenNodes+time.Minute)
 	if err != nil {
 		return false, fmt.Errorf("marking a request for a ticket: %w", err)
 	}
@@ -188,7 +189,7 @@ func (t *Trusted) Finish(ctx context.Context, d ProviderRequest, answer url.Valu
 		}
 	}
 	if code := answer.Get("error"); code != "" {
-		return session.User{}, refusal(code)
+		return session.User{}, AuthorizationError(code)
 	}
 	name := answer.Get("ticket")
 	raw, there, err := t.store.Get(ctx, t.key("ticket", name))
@@ -206,7 +207,7 @@ func (t *Trusted) Finish(ctx context.Context, d ProviderRequest, answer url.Valu
 		return session.User{}, fmt.Errorf("%w: the ticket is unknown, was used, or is too old", ErrAnswer)
 	case kept.State != hashed(answer.Get("state")):
 		return session.User{}, fmt.Errorf("%w: the ticket is for another state", ErrAnswer)
-	case !d.AuthAfter.IsZero() && time.Unix(kept.AuthTime, 0).Before(d.AuthAfter.Add(-clockSkew)):
+	case !d.AuthAfter.IsZero() && time.Unix(kept.AuthTime, 0).Before(d.AuthAfter.Add(-ticketSkew)):
 		return session.User{}, fmt.Errorf("%w: auth_time is missing, or from before", ErrNotReauthenticated)
 	}
 	if _, first, err := t.store.Take(ctx, t.key("ticket", name)); err != nil {

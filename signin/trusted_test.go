@@ -139,7 +139,7 @@ func TestARaceForATicketHasOneWinner(t *testing.T) {
 	f := newTrustedFixture(t)
 	method := f.hosted.Methods[1].(*Trusted)
 	for range 50 {
-		name, err := method.issue(t.Context(), ticketRequest{State: "s", User: map[string]any{"subject": "17"}})
+		name, err := method.Issue(t.Context(), TicketRequest{State: "s", User: map[string]any{"subject": "17"}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -300,7 +300,7 @@ func TestAPageOfOnesOwnIsAskedForWhatTheRequestDemands(t *testing.T) {
 		}
 	}
 	for authTime, fits := range map[int64]bool{0: false, now.Unix() - 3600: false, now.Unix(): true} {
-		name, err := method.issue(t.Context(), ticketRequest{State: "s", AuthTime: authTime, User: map[string]any{"subject": "17"}})
+		name, err := method.Issue(t.Context(), TicketRequest{State: "s", AuthTime: authTime, User: map[string]any{"subject": "17"}})
 		if err != nil {
 			t.Fatal(err)
 		}
