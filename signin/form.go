@@ -164,57 +164,13 @@ func (h *Hosted) signIn(w http.ResponseWriter, r *http.Request) {
 	if signedIn {
 		again.SwitchFrom = person(in.User)
 	}
-	if t.expired(h.Now()) {
-		again.Problem = &page.Problem{Code: "0", Title: "This page was open for too long", Next: "Enter your password again."}
-		h.ask(w, r, http.StatusBadRequest, p, t.Another, again)
-		return
-	}
-	if t.Browser != b.ID && r.Header.Get("Sec-Fetch-Site") != "same-origin" {
-		// Tabs that were opened at once, before the browser had its cookie, each
-		// got one, and only the last stayed. What the binding keeps out is a
-		// form that another site filled in with its own transaction and
-		// password; a browser that says the form is of this origin rules that
-		// out as well. For others a transaction of their own begins.
-		again.Problem = &page.Problem{Code: "0", Title: "Your cookies changed since this page was opened", Next: "Enter your password again."}
+	if again.Problem = h.staleForm(r, t, b); again.Problem != nil {
 		h.ask(w, r, http.StatusBadRequest, p, t.Another, again)
 		return
 	}
 	user, b, refusal := h.verify(r, b, passwords, p.client(), name, password)
 	if refusal != nil {
-		if errors.Is(refusal, ErrBusy) {
-			again.RetryAfter = refusal.RetryAfter
-			again.Problem = &page.Problem{Code: "004-001", Title: "Many people are signing in right now", Next: "Your password was not checked, and this does not count as an attempt."}
-			h.ask(w, r, http.StatusServiceUnavailable, p, t.Another, again)
-			return
-		}
-		if refusal.Kind == oauth.Internal {
-			h.failedFor(w, r, p, refusal)
-			return
-		}
-		status := http.StatusUnauthorized
-		again.Problem = &page.Problem{Code: "003-001", Title: "User name or password is wrong", Next: "Check both and try again."}
-		switch refusal.Kind {
-		case oauth.TooManyAttempts:
-			status = http.StatusTooManyRequests
-			again.RetryAfter = refusal.RetryAfter
-			again.Problem = &page.Problem{Code: "002-057", Title: "Too many attempts", Next: "To keep the account safe, signing in is paused."}
-		case oauth.ProviderFailed:
-			status = http.StatusServiceUnavailable
-			again.RetryAfter = refusal.RetryAfter
-			next := "That is not your doing, and does not count as an attempt. The site’s own server does not answer right now."
-			if errors.Is(refusal, ErrWrong) { // so it does count
-				next = "That is not your doing. The site’s own server does not answer as it should right now."
-			}
-			again.Problem = &page.Problem{Code: "010-015", Title: "Your password could not be checked", Next: next}
-		case oauth.Denied:
-			status = http.StatusForbidden
-			again.Problem = &page.Problem{
-				Code: "010-026", Title: "This account cannot be used here",
-				Next: "Your password is right, but the ID of your account belongs to somebody else here, or cannot be used. You have not been signed in. Tell the people who run this site.",
-			}
-		default:
-		}
-		h.ask(w, r, status, p, t.Another, again)
+		h.askAgain(w, r, p, t, again, refusal)
 		return
 	}
 	if p.authorization != nil && !p.authorization.AcceptsUser(user) {
@@ -233,11 +189,57 @@ func (h *Hosted) signIn(w http.ResponseWriter, r *http.Request) {
 		h.ask(w, r, http.StatusConflict, p, t.Another, again)
 		return
 	}
-	if _, err := h.begin(w, r, session.SignIn{User: user}, b, p.client()); err != nil {
-		h.failedFor(w, r, p, err)
-		return
+	h.finishOnPage(w, r, FirstFactor{User: user, Authorization: p.authorization, device: b, context: p})
+}
+
+// staleForm says why a form cannot be used any more; nil: it can.
+func (h *Hosted) staleForm(r *http.Request, t transaction, b knownDevice) *page.Problem {
+	if t.expired(h.Now()) {
+		return &page.Problem{Code: "0", Title: "This page was open for too long", Next: "Enter your password again."}
 	}
-	h.redirectBack(w, p)
+	if t.Browser != b.ID && r.Header.Get("Sec-Fetch-Site") != "same-origin" {
+		// Tabs that were opened at once, before the browser had its cookie, each
+		// got one, and only the last stayed. What the binding keeps out is a
+		// form that another site filled in with its own transaction and
+		// password; a browser that says the form is of this origin rules that
+		// out as well. For others a transaction of their own begins.
+		return &page.Problem{Code: "0", Title: "Your cookies changed since this page was opened", Next: "Enter your password again."}
+	}
+	return nil
+}
+
+// askAgain shows the sign-in page with the reason why a password did not sign in.
+func (h *Hosted) askAgain(w http.ResponseWriter, r *http.Request, p signInContext, t transaction, again page.SignIn, refusal *oauth.Error) {
+	status := http.StatusUnauthorized
+	again.Problem = &page.Problem{Code: "003-001", Title: "User name or password is wrong", Next: "Check both and try again."}
+	switch {
+	case errors.Is(refusal, ErrBusy):
+		status = http.StatusServiceUnavailable
+		again.RetryAfter = refusal.RetryAfter
+		again.Problem = &page.Problem{Code: "004-001", Title: "Many people are signing in right now", Next: "Your password was not checked, and this does not count as an attempt."}
+	case refusal.Kind == oauth.Internal:
+		h.failedFor(w, r, p, refusal)
+		return
+	case refusal.Kind == oauth.TooManyAttempts:
+		status = http.StatusTooManyRequests
+		again.RetryAfter = refusal.RetryAfter
+		again.Problem = &page.Problem{Code: "002-057", Title: "Too many attempts", Next: "To keep the account safe, signing in is paused."}
+	case refusal.Kind == oauth.ProviderFailed:
+		status = http.StatusServiceUnavailable
+		again.RetryAfter = refusal.RetryAfter
+		next := "That is not your doing, and does not count as an attempt. The site’s own server does not answer right now."
+		if errors.Is(refusal, ErrWrong) { // so it does count
+			next = "That is not your doing. The site’s own server does not answer as it should right now."
+		}
+		again.Problem = &page.Problem{Code: "010-015", Title: "Your password could not be checked", Next: next}
+	case refusal.Kind == oauth.Denied:
+		status = http.StatusForbidden
+		again.Problem = &page.Problem{
+			Code: "010-026", Title: "This account cannot be used here",
+			Next: "Your password is right, but the ID of your account belongs to somebody else here, or cannot be used. You have not been signed in. Tell the people who run this site.",
+		}
+	}
+	h.ask(w, r, status, p, t.Another, again)
 }
 
 // redirectBack leads on with what somebody has signed in for.

@@ -32,9 +32,12 @@ func (h *Hosted) SignIn(w http.ResponseWriter, r *http.Request, a *oauth.Authori
 	if refusal != nil {
 		return oauth.SignedIn{}, refusal
 	}
-	in, err := h.begin(w, r, session.SignIn{User: user}, b, a.Client)
-	if err != nil {
+	in, pending, err := h.finishSignIn(w, r, FirstFactor{User: user, Authorization: a, device: b, context: signInContext{authorization: a}})
+	switch {
+	case err != nil:
 		return oauth.SignedIn{}, failure(err)
+	case pending != nil:
+		return oauth.SignedIn{}, pending.Error
 	}
 	return in, nil
 }
@@ -161,31 +164,4 @@ func (h *Hosted) unverified(r *http.Request, event oauth.Event, err error) *oaut
 		return &oauth.Error{Kind: oauth.WrongPassword, Description: "Wrong username or password."}
 	}
 	return &oauth.Error{Kind: oauth.Internal, Description: "Something went wrong.", Cause: err}
-}
-
-// errNoLonger says that a user was disabled, or got another password, while they
-// signed in.
-var errNoLonger = errors.New("the user may no longer sign in")
-
-// begin begins a session with a new token in place of the one that the browser
-// had.
-func (h *Hosted) begin(w http.ResponseWriter, r *http.Request, in session.SignIn, b knownDevice, client *oauth.Client) (oauth.SignedIn, error) {
-	u := in.User
-	in.Agent, in.From = r.UserAgent(), string(h.From(r))
-	if err := h.setDevice(r.Context(), w, b); err != nil {
-		return oauth.SignedIn{}, err
-	}
-	before, _ := h.Session.Value(r)
-	token, sess, err := h.Server.BeginSession(r.Context(), in, before)
-	if err != nil {
-		return oauth.SignedIn{}, err
-	}
-	now, may := h.Server.Users.Current(u)
-	if !may {
-		// Whoever ended what the user has open has not seen this one.
-		return oauth.SignedIn{}, errors.Join(errNoLonger, h.Server.Sessions.End(r.Context(), sess.Key()))
-	}
-	h.Session.Set(w, token.Encode(), h.Lifetime)
-	h.Server.Audit.Record(oauth.Event{What: oauth.SignedInEvent, User: u, Client: client, Session: sess, From: h.From(r)})
-	return oauth.SignedIn{Session: sess, User: now}, nil
 }

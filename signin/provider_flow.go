@@ -183,7 +183,7 @@ func (h *Hosted) finish(w http.ResponseWriter, r *http.Request, id string, answe
 	h.accept(w, r, o, b, method, p, arrival)
 }
 
-// accept begins the session of a user who came back, if what the sign-in is for
+// accept signs in a user who came back from a provider, if the context of the sign-in
 // takes this one.
 func (h *Hosted) accept(w http.ResponseWriter, r *http.Request, o providerFlow, b knownDevice, method ProviderMethod, p signInContext, arrival ProviderSignIn) {
 	user, err := h.Methods.whose(arrival.User, method)
@@ -231,16 +231,9 @@ func (h *Hosted) accept(w http.ResponseWriter, r *http.Request, o providerFlow, 
 		h.finishedBefore(w, p)
 		return
 	}
-	up, err := h.keep(r, method, arrival)
-	if err != nil {
-		h.failedFor(w, r, p, err)
-		return
-	}
-	if _, err := h.begin(w, r, session.SignIn{User: user, Upstream: up}, b, p.client()); err != nil {
-		h.failedFor(w, r, p, err)
-		return
-	}
-	h.redirectBack(w, p)
+	h.finishOnPage(w, r, FirstFactor{
+		User: user, Authorization: p.authorization, device: b, context: p, provider: &providerFactor{method, arrival},
+	})
 }
 
 // returned opens the state of an answer and finds what the sign-in is for. It

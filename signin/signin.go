@@ -192,6 +192,9 @@ type Hosted struct {
 	// for.
 	Requests []Request
 
+	// Steps stand between the first factor and the session, in this order.
+	Steps []Step
+
 	// From says where a request comes from.
 	From func(*http.Request) oauth.Origin
 

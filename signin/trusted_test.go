@@ -241,7 +241,7 @@ func TestARequestForATicketThatIsWrongSaysWhatIsRight(t *testing.T) {
 		"no subject":     {"game", `{"state":"x","user":{"name":"zoe"}}`, 400, "subject is missing"},
 		"a subject of 1": {"game", `{"state":"x","user":{"subject":1}}`, 400, "subject is missing"},
 		"too much":       {"game", strings.Repeat(" ", maxTicketRequest+1), 413, "larger than 64 KiB"},
-		"an unknown way": {"none", request("x", "17"), 404, "no such way"},
+		"an unknown way": {"none", request("x", "17"), 404, "no such sign-in method"},
 		"a way without":  {"local", request("x", "17"), 404, "gives no tickets"},
 	} {
 		w := f.post(c.id, c.body, f.secret.Sign([]byte(c.body), f.clock.Now()))
