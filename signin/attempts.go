@@ -29,9 +29,9 @@ type attempt struct {
 
 func (who attempt) known() bool { return who.browser != "" }
 
-// begin takes part in each count that an attempt falls under, as
+// beginAttempt takes part in each count that an attempt falls under, as
 // [attemptlimit.Limiter.Begin] says.
-func (l AttemptLimits) begin(counts *attemptlimit.Limiter, now time.Time, who attempt) (done func(now time.Time, failed bool), wait time.Duration) {
+func beginAttempt(l AttemptLimits, counts *attemptlimit.Limiter, now time.Time, who attempt) (done func(now time.Time, failed bool), wait time.Duration) {
 	network := attemptlimit.Network(who.address)
 	address := attemptlimit.Limit{Key: "address " + network, N: l.PerAddress, Every: l.Every}
 	if who.known() {
@@ -40,7 +40,7 @@ func (l AttemptLimits) begin(counts *attemptlimit.Limiter, now time.Time, who at
 		address.CountsOnly = true
 		return counts.Begin(now,
 			attemptlimit.Limit{Key: "known at " + network, N: l.PerAddress, Every: l.Every},
-			l.account("known at "+network+" "+who.account), l.account("browser "+who.browser+" "+who.account), address)
+			accountLimit(l, "known at "+network+" "+who.account), accountLimit(l, "browser "+who.browser+" "+who.account), address)
 	}
 	// The address comes first: one that has used up its attempts makes no more
 	// buckets for names, by which it could push out those of others.
@@ -53,17 +53,17 @@ func (l AttemptLimits) begin(counts *attemptlimit.Limiter, now time.Time, who at
 	return counts.Begin(now, limits...)
 }
 
-// late counts an attempt at an account once it is known whose it is, as
+// countLate counts an attempt at an account once it is known whose it is, as
 // [attemptlimit.Limiter.Made] says. The browser is empty for one that does not know the
 // account.
-func (l AttemptLimits) late(counts *attemptlimit.Limiter, now time.Time, u session.User, browser string, failed bool) (wait time.Duration) {
-	limit := l.account("account " + u.Signin + " " + u.Subject)
+func countLate(l AttemptLimits, counts *attemptlimit.Limiter, now time.Time, u session.User, browser string, failed bool) (wait time.Duration) {
+	limit := accountLimit(l, "account "+u.Signin+" "+u.Subject)
 	if browser != "" {
-		limit = l.account("browser " + browser + " " + knownAs(u))
+		limit = accountLimit(l, "browser "+browser+" "+knownAs(u))
 	}
 	return counts.Made(now, limit, failed)
 }
 
-func (l AttemptLimits) account(key string) attemptlimit.Limit {
+func accountLimit(l AttemptLimits, key string) attemptlimit.Limit {
 	return attemptlimit.Limit{Key: key, N: l.PerAccount, Every: l.Every}
 }

@@ -138,26 +138,26 @@ func TestAFailureOfOursCostsNoAttempt(t *testing.T) {
 }
 
 func TestAttemptsThatAreUnderWayCount(t *testing.T) {
-	now, limits := time.Unix(1e9, 0), AttemptLimits{PerAccount: 6, PerAddress: 100, Every: time.Minute}
+	now, allowance := time.Unix(1e9, 0), AttemptLimits{PerAccount: 6, PerAddress: 100, Every: time.Minute}
 	a := attemptlimit.New()
 	who := attempt{names: []string{"demo"}, address: "192.0.2.1"}
 	var ends []func(time.Time, bool)
 	for range 3 {
-		done, _ := limits.begin(a, now, who)
+		done, _ := beginAttempt(allowance, a, now, who)
 		if done == nil {
 			t.Fatal("refused")
 		}
 		ends = append(ends, done)
 	}
-	if done, wait := limits.begin(a, now, who); done != nil || wait <= 0 {
+	if done, wait := beginAttempt(allowance, a, now, who); done != nil || wait <= 0 {
 		t.Fatal("a fourth is let in beside three")
 	}
 	ends[0](now, true)
-	if done, _ := limits.begin(a, now, who); done != nil {
+	if done, _ := beginAttempt(allowance, a, now, who); done != nil {
 		t.Fatal("a fourth is let in after a failure beside two")
 	}
 	ends[1](now, false)
-	done, _ := limits.begin(a, now, who)
+	done, _ := beginAttempt(allowance, a, now, who)
 	if done == nil {
 		t.Fatal("refused although one was right")
 	}
@@ -201,11 +201,11 @@ func TestAReloadKeepsTheCountsAndChangesTheLimits(t *testing.T) {
 }
 
 func TestClass18AttemptsThatCostNothingPushOutNobodysFailures(t *testing.T) {
-	now, limits := time.Unix(1e9, 0), AttemptLimits{PerAccount: 1, PerAddress: 5, Every: time.Hour}
+	now, allowance := time.Unix(1e9, 0), AttemptLimits{PerAccount: 1, PerAddress: 5, Every: time.Hour}
 	a := attemptlimit.New()
 	fail := func(account, address string) {
 		t.Helper()
-		done, _ := limits.begin(a, now, attempt{names: []string{account}, address: address})
+		done, _ := beginAttempt(allowance, a, now, attempt{names: []string{account}, address: address})
 		if done == nil {
 			t.Fatal("refused")
 		}
@@ -215,15 +215,15 @@ func TestClass18AttemptsThatCostNothingPushOutNobodysFailures(t *testing.T) {
 	fail("decoy", "192.0.2.2")
 	for i := range attemptlimit.MaxKeys {
 		address := fmt.Sprintf("10.%d.%d.%d", i>>16, i>>8&255, i&255)
-		if done, _ := limits.begin(a, now, attempt{names: []string{"decoy"}, address: address}); done != nil {
+		if done, _ := beginAttempt(allowance, a, now, attempt{names: []string{"decoy"}, address: address}); done != nil {
 			t.Fatal("the decoy is let in")
 		}
 		// A client that goes away before its password was compared.
-		if done, _ := limits.begin(a, now, attempt{names: []string{strconv.Itoa(i)}, address: "192.0.2.3"}); done != nil {
+		if done, _ := beginAttempt(allowance, a, now, attempt{names: []string{strconv.Itoa(i)}, address: "192.0.2.3"}); done != nil {
 			done(now, false)
 		}
 	}
-	if done, _ := limits.begin(a, now, attempt{names: []string{"victim"}, address: "192.0.2.4"}); done != nil {
+	if done, _ := beginAttempt(allowance, a, now, attempt{names: []string{"victim"}, address: "192.0.2.4"}); done != nil {
 		t.Error("the failures were forgotten")
 	}
 	if n := a.Len(); n != 4 {
@@ -238,19 +238,19 @@ func TestClass24StrangersFillNoMemory(t *testing.T) {
 	if keys := f.hosted.Methods.passwordMethods(nil).spellings(strings.Repeat("x", 100_000)); len(keys) != 1 || len(keys[0]) > 300 {
 		t.Errorf("keys %.100q", keys)
 	}
-	now, limits := time.Unix(1e9, 0), AttemptLimits{PerAccount: 1, PerAddress: 5, Every: time.Hour}
+	now, allowance := time.Unix(1e9, 0), AttemptLimits{PerAccount: 1, PerAddress: 5, Every: time.Hour}
 	a := attemptlimit.New()
 	for i := range 1000 {
-		if done, _ := limits.begin(a, now, attempt{names: []string{strconv.Itoa(i)}, address: "192.0.2.1"}); done != nil {
+		if done, _ := beginAttempt(allowance, a, now, attempt{names: []string{strconv.Itoa(i)}, address: "192.0.2.1"}); done != nil {
 			done(now, true)
 		}
 	}
 	if n := a.Len(); n != 1+5 {
 		t.Errorf("one address made %d buckets", n)
 	}
-	limits.PerAddress = 1
+	allowance.PerAddress = 1
 	for i := range attemptlimit.MaxKeys {
-		if done, _ := limits.begin(a, now, attempt{names: []string{strconv.Itoa(i)}, address: fmt.Sprintf("10.%d.%d.%d", i>>16, i>>8&255, i&255)}); done != nil {
+		if done, _ := beginAttempt(allowance, a, now, attempt{names: []string{strconv.Itoa(i)}, address: fmt.Sprintf("10.%d.%d.%d", i>>16, i>>8&255, i&255)}); done != nil {
 			done(now, true)
 		}
 	}

@@ -97,9 +97,9 @@ func (b *ownBackend) way(id string, timeout time.Duration) *Backend {
 }
 
 // use configures the sign-in methods.
-func (f *fixture) use(methods ...Method) {
-	f.hosted.Methods = methods
-	f.hosted.Server.Users = Methods(methods)
+func (f *fixture) use(list ...Method) {
+	f.hosted.Methods = list
+	f.hosted.Server.Users = Methods(list)
 }
 
 func TestABackendSignsItsUsersIn(t *testing.T) {

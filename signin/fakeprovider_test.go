@@ -160,14 +160,14 @@ func (f *fakeProvider) way(change ...func(*ProviderOptions)) *Provider {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	f.t.Cleanup(p.client.CloseIdleConnections)
+	f.t.Cleanup(p.Close)
 	return p
 }
 
 const fakeSecret = "a secret of 32 bytes and of more"
 
 var fakeDeparture = ProviderRequest{
-	RedirectURI: issuer + "/sso/callback/acme", Nonce: "the nonce", Verifier: "the-verifier-which-is-at-least-43-characters-long",
+	RedirectURI: "http://localhost:8080/sso/callback/acme", Nonce: "the nonce", Verifier: "the-verifier-which-is-at-least-43-characters-long",
 }
 
 var goodAnswer = url.Values{"code": {"good"}, "state": {"s"}}

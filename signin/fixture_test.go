@@ -103,14 +103,15 @@ func (s *store) CompareAndSwap(ctx context.Context, key string, old, next []byte
 type comparisons struct {
 	mu        sync.Mutex
 	passwords map[string]string
-	made      []string // algorithm and cost
+	hashes    map[string]Hash // the first of each password
+	compared  []string        // algorithm and cost
 	err       error
 }
 
 func (c *comparisons) compare(hashed, plaintext []byte) (bool, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.made = append(c.made, string(hashed[:7]))
+	c.compared = append(c.compared, string(hashed[:7]))
 	password, known := c.passwords[string(hashed)]
 	return known && password == string(plaintext), c.err
 }
@@ -118,21 +119,35 @@ func (c *comparisons) compare(hashed, plaintext []byte) (bool, error) {
 func (c *comparisons) take() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	made := c.made
-	c.made = nil
-	return made
+	compared := c.compared
+	c.compared = nil
+	return compared
 }
 
-// hash makes a bcrypt hash, or what looks like one.
-func (c *comparisons) hash(t testing.TB, cost int, password string) Hash {
+// encoded makes a bcrypt hash, or what looks like one.
+func (c *comparisons) encoded(cost int, password string) string {
 	encoded := fmt.Sprintf("$2a$%02d$%053d", cost, len(c.passwords)+1)
 	c.passwords[encoded] = password
-	h, err := ParseHash(encoded, Comparers{Bcrypt: c.compare})
+	return encoded
+}
+
+// hash makes a hash as encoded does, and reads it.
+func (c *comparisons) hash(t testing.TB, cost int, password string) Hash {
+	h, err := ParseHash(c.encoded(cost, password), Comparers{Bcrypt: c.compare})
 	if err != nil {
 		t.Fatal(err)
 	}
+	if c.hashes == nil {
+		c.hashes = map[string]Hash{}
+	}
+	if _, before := c.hashes[password]; !before {
+		c.hashes[password] = h
+	}
 	return h
 }
+
+// made is the first hash that was made of a password.
+func (c *comparisons) made(password string) Hash { return c.hashes[password] }
 
 type fixture struct {
 	t      testing.TB
@@ -175,7 +190,7 @@ func newFixture(t testing.TB) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	portal, err := url.Parse(issuer)
+	site, err := url.Parse(issuer)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,7 +201,7 @@ func newFixture(t testing.TB) *fixture {
 		},
 		Store: f.store, Keys: ring, Methods: Methods{method}, Attempts: attemptlimit.New(),
 		Limits: AttemptLimits{PerAccount: 10, PerAddress: 100, Every: 15 * time.Minute},
-		Pages:  pages, Session: session.NewCookie("session", portal, ""), Browser: session.NewCookie("browser", portal, ""),
+		Pages:  pages, Session: session.NewCookie("session", site, ""), Browser: session.NewCookie("browser", site, ""),
 		Lifetime: 24 * time.Hour,
 		Requests: []Request{{Page: SignInPath, Continue: "/api/oauth2/auth", Check: func(_ context.Context, rawQuery string) (*oauth.Authorization, *oauth.Error) {
 			q, err := url.ParseQuery(rawQuery)

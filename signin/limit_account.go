@@ -40,6 +40,23 @@ func (l *lines) enter(ctx context.Context, kind string, n, waiting int) (leave f
 	}, nil
 }
 
+// here is how many of a kind have a place, or wait for one.
+func (l *lines) here(kind string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if own := l.of[kind]; own != nil {
+		return own.here
+	}
+	return 0
+}
+
+// count is how many kinds have anybody here.
+func (l *lines) count() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.of)
+}
+
 func (l *lines) come(kind string, n, waiting int) *line {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -45,9 +45,9 @@ func TestClass24OneAddressDoesNotHoldAllPlacesOfAProvider(t *testing.T) {
 				t.Errorf("from %s: status %d", from, w.Code)
 			}
 		})
-		for deadline := time.Now().Add(10 * time.Second); len(f.acme.finishing) != others+1; time.Sleep(time.Millisecond) {
+		for deadline := time.Now().Add(10 * time.Second); f.acme.InFlight() != others+1; time.Sleep(time.Millisecond) {
 			if time.Now().After(deadline) {
-				t.Fatalf("from %s: %d wait for the provider, not %d", from, len(f.acme.finishing), others+1)
+				t.Fatalf("from %s: %d wait for the provider, not %d", from, f.acme.InFlight(), others+1)
 			}
 		}
 	}
@@ -65,7 +65,7 @@ func TestClass24OneAddressDoesNotHoldAllPlacesOfAProvider(t *testing.T) {
 		inFlight("192.0.2.1", n)
 		n++
 	}
-	first := f.hosted.returning.crowd(t, "acme 192.0.2.1", maxPerAddress)
+	first := fillLine(t, &f.hosted.returning, "acme 192.0.2.1", maxPerAddress)
 	busy("192.0.2.1")
 	busy("::ffff:192.0.2.1")
 	inFlight("192.0.2.2", n)
@@ -74,7 +74,7 @@ func TestClass24OneAddressDoesNotHoldAllPlacesOfAProvider(t *testing.T) {
 		inFlight(fmt.Sprintf("2001:db8::%d", i), n)
 		n++
 	}
-	second := f.hosted.returning.crowd(t, "acme 2001:db8::/64", maxPerAddress)
+	second := fillLine(t, &f.hosted.returning, "acme 2001:db8::/64", maxPerAddress)
 	busy("2001:db8::ffff")
 	inFlight("2001:db8:0:1::1", n)
 
@@ -83,14 +83,14 @@ func TestClass24OneAddressDoesNotHoldAllPlacesOfAProvider(t *testing.T) {
 	goOn()
 	all.Wait()
 	want(t, answers("192.0.2.1")(), http.StatusBadGateway)
-	if len(f.hosted.returning.of) != 0 {
-		t.Errorf("%v is left", f.hosted.returning.of)
+	if f.hosted.returning.count() != 0 {
+		t.Errorf("%d are left", f.hosted.returning.count())
 	}
 }
 
 func TestOneWayDoesNotKeepAnAddressFromAnother(t *testing.T) {
 	var l lines
-	defer l.crowd(t, "acme 192.0.2.1", maxPerAddress)()
+	defer fillLine(t, &l, "acme 192.0.2.1", maxPerAddress)()
 	if _, err := l.enter(t.Context(), "acme 192.0.2.1", maxPerAddress, maxWaitingPerAddress); !errors.Is(err, ErrBusy) {
 		t.Errorf("one too many: %v", err)
 	}
@@ -132,8 +132,8 @@ func TestAnOfficeSignsInAtOnce(t *testing.T) {
 	}
 }
 
-// crowd fills the places of an address, and those to wait in.
-func (l *lines) crowd(t *testing.T, kind string, places int) (disperse func()) {
+// fillLine fills the places of an address, and those to wait in.
+func fillLine(t *testing.T, l *lines, kind string, places int) (disperse func()) {
 	t.Helper()
 	full := places + maxWaitingPerAddress
 	ctx, cancel := context.WithCancel(t.Context())
@@ -154,14 +154,6 @@ func (l *lines) crowd(t *testing.T, kind string, places int) (disperse func()) {
 }
 
 // here counts those with a place, and those who wait for one.
-func (l *lines) here(kind string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if own := l.of[kind]; own != nil {
-		return own.here
-	}
-	return 0
-}
 
 func until(t *testing.T, is func() bool) {
 	t.Helper()
@@ -206,7 +198,7 @@ func TestClass24OneAddressDoesNotHoldAllPlacesOfABackend(t *testing.T) {
 	for i := range turnsPerAddress() {
 		asks(f.visitor(), "192.0.2.1", fmt.Sprint("colleague ", i))
 	}
-	disperse := f.hosted.turns.addresses.crowd(t, "192.0.2.1", turnsPerAddress())
+	disperse := fillLine(t, &f.hosted.turns.addresses, "192.0.2.1", turnsPerAddress())
 	for _, name := range []string{"zoe", "demo", "nobody"} { // which tells nothing of any
 		for range 2 * f.hosted.Limits.PerAccount { // none of which is an attempt
 			w := f.visitor().try(name, "x")
@@ -222,7 +214,7 @@ func TestClass24OneAddressDoesNotHoldAllPlacesOfABackend(t *testing.T) {
 	all.Wait()
 	from.Store(oauth.Origin("192.0.2.1"))
 	want(t, f.visitor().try("zoe", "x"), http.StatusOK)
-	if left := len(f.hosted.turns.addresses.of) + len(f.hosted.turns.accounts.of); left != 0 {
+	if left := f.hosted.turns.addresses.count() + f.hosted.turns.accounts.count(); left != 0 {
 		t.Errorf("%d are left", left)
 	}
 }

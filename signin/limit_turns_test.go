@@ -36,7 +36,7 @@ func (c *crowd) compared(n int) {
 
 func newCrowdOf(t *testing.T, names ...string) *crowd {
 	c := newCrowd(t)
-	hash := c.hosted.Methods[0].(*Local).now.Load().find("demo").hash
+	hash := c.work.made("demo password")
 	accounts := make([]Account, len(names))
 	for i, name := range names {
 		accounts[i] = Account{Name: name, Hash: hash}
@@ -99,7 +99,7 @@ func TestClass24NobodyWaitsBehindABurstOfSignIns(t *testing.T) {
 						t.Errorf("%d of the burst, whose password is right: status %d", i, w.Code)
 					}
 				}
-				if left := len(c.hosted.turns.accounts.of) + len(c.hosted.turns.addresses.of); left != 0 {
+				if left := c.hosted.turns.accounts.count() + c.hosted.turns.addresses.count(); left != 0 {
 					t.Errorf("%d lines are left", left)
 				}
 			})

@@ -61,6 +61,10 @@ func NewLocal(id string, accounts []Account) (*Local, error) {
 // an error it was not added.
 func (l *Local) Add(a Account) error { return l.configured.add(a) }
 
+// TakeOver puts the accounts of another in place of its own. Sign-ins under way end by
+// those of before.
+func (l *Local) TakeOver(other *Local) { l.now.Store(other.now.Load()) }
+
 // ID implements [Method].
 func (l *Local) ID() string { return l.id }
 

@@ -67,7 +67,7 @@ func (h *Hosted) verify(r *http.Request, b knownDevice, passwords *passwordChain
 		return session.User{}, b, h.unverified(r, event, err)
 	}
 	defer leave()
-	done, wait := h.Limits.begin(h.Attempts, h.Now(), who)
+	done, wait := beginAttempt(h.Limits, h.Attempts, h.Now(), who)
 	if done == nil {
 		event.What = oauth.SignInLimited
 		h.Server.Audit.Record(event)
@@ -124,7 +124,7 @@ func (h *Hosted) late(b knownDevice, who attempt, u session.User, failed bool) b
 	if b.knows(as, h.Now()) {
 		browser = b.ID
 	}
-	return h.Limits.late(h.Attempts, h.Now(), u, browser, failed) > 0
+	return countLate(h.Limits, h.Attempts, h.Now(), u, browser, failed) > 0
 }
 
 // remember is the browser once a password was right in it.

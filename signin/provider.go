@@ -197,15 +197,10 @@ func CheckProviderIssuer(raw string) error {
 		}
 		return fmt.Errorf("issuer %q is the address of the provider's discovery document; expected what that says as issuer, which is likely: %s", raw, issuer)
 	}
-	if !secure(u) {
+	if !oauth.KeepsSecrets(u) {
 		return fmt.Errorf("issuer %q is http, which is for loopback only (localhost, 127.0.0.1, [::1]); use https", raw)
 	}
 	return nil
-}
-
-// secure says whether what is sent to a URL stays between us and its host.
-func secure(u *url.URL) bool {
-	return u.Scheme == "https" || (u.Scheme == "http" && oauth.IsLoopbackHost(u.Hostname()))
 }
 
 // ID implements [Method].
@@ -213,6 +208,9 @@ func (p *Provider) ID() string { return p.o.ID }
 
 // Current implements [Method]: nobody tells us what became of a user since.
 func (p *Provider) Current(u session.User) (session.User, bool) { return u, marked(u, p.o.Mark) }
+
+// InFlight is how many sign-ins wait for the provider.
+func (p *Provider) InFlight() int { return len(p.finishing) }
 
 // Label implements [ProviderMethod].
 func (p *Provider) Label() (name, icon string) { return p.o.Name, p.o.Icon }

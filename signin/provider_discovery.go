@@ -11,6 +11,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/caddy-sso/caddy-sso/internal/oauth"
 	"github.com/coreos/go-oidc/v3/oidc"
 	"go.uber.org/zap"
 	"golang.org/x/oauth2"
@@ -130,7 +131,7 @@ func (p *Provider) discover(ctx context.Context) (*discovered, error) {
 		if endpoint == "" && name == "userinfo_endpoint" {
 			continue // optional
 		}
-		if u, err := url.Parse(endpoint); err != nil || u.Host == "" || !secure(u) {
+		if u, err := url.Parse(endpoint); err != nil || u.Host == "" || !oauth.KeepsSecrets(u) {
 			return nil, fmt.Errorf("discovery: %s is missing, or no https address", name)
 		}
 	}

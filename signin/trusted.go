@@ -84,7 +84,7 @@ func CheckTrustedURL(raw string) error {
 	if err != nil || u.Hostname() == "" || u.User != nil || u.Fragment != "" {
 		return errors.New("expected the URL of your sign-in page, such as https://www.game.example/sign-in")
 	}
-	if !secure(u) {
+	if !oauth.KeepsSecrets(u) {
 		return fmt.Errorf("%s://%s: expected https, or http on loopback (localhost, 127.0.0.1, [::1])", u.Scheme, u.Host)
 	}
 	return nil

@@ -54,7 +54,7 @@ func TestATypedNameThatNobodyHasIsInNoLog(t *testing.T) {
 			f.hosted.Limits.PerAddress = 1
 			f.guess("nobody", 1)
 		case "where too many wait":
-			defer f.hosted.turns.addresses.crowd(t, string(f.from), turnsPerAddress())()
+			defer fillLine(t, &f.hosted.turns.addresses, string(f.from), turnsPerAddress())()
 		}
 		log := f.logs()
 		want(t, f.visitor().try(typed, "a guess"), c.status)

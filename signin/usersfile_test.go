@@ -50,7 +50,7 @@ func newUsersFixture(t *testing.T, lines ...string) *usersFixture {
 // line is one of a user, whose password is the name.
 func (u *usersFixture) line(r UserRecord) string {
 	u.t.Helper()
-	r.Hash = u.work.hash(u.t, 10, r.Name).encoded
+	r.Hash = u.work.encoded(10, r.Name)
 	text, err := json.Marshal(r)
 	if err != nil {
 		u.t.Fatal(err)

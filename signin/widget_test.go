@@ -37,11 +37,11 @@ func TestWidgetOnlyShowsNoBrandOnAnyPageOfTheWay(t *testing.T) {
 		done := b.submit(b.form(wrong), "demo", "demo password")
 		want(t, done, http.StatusOK)
 
-		p, refusal := f.hosted.contextOf(t.Context(), SignInPath, query)
+		p, refusal := f.hosted.authorizationOf(t.Context(), SignInPath, query)
 		if refusal != nil {
 			t.Fatal(refusal)
 		}
-		location, err := f.hosted.Widget(t.Context(), p.authorization, "code1")
+		location, err := f.hosted.Widget(t.Context(), p, "code1")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -136,11 +136,11 @@ func TestAWindowHearsWhetherItsCodeWasRedeemed(t *testing.T) {
 	f := newFixture(t)
 	b := f.visitor()
 	widget := func(code, more string) (asks string) {
-		p, refusal := f.hosted.contextOf(t.Context(), SignInPath, authorization+more)
+		p, refusal := f.hosted.authorizationOf(t.Context(), SignInPath, authorization+more)
 		if refusal != nil {
 			t.Fatal(refusal)
 		}
-		location, err := f.hosted.Widget(t.Context(), p.authorization, code)
+		location, err := f.hosted.Widget(t.Context(), p, code)
 		if err != nil {
 			t.Fatal(err)
 		}
