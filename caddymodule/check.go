@@ -24,7 +24,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/loginapi"
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
 	"github.com/caddy-sso/caddy-sso/internal/oidc"
-	"github.com/caddy-sso/caddy-sso/signin"
+	"github.com/caddy-sso/caddy-sso/internal/portal"
 )
 
 // A requestCheck explains what an authorization URL would get. It is for the
@@ -76,11 +76,11 @@ func (c *appRuntime) check(ctx context.Context, u *url.URL) (*requestCheck, erro
 		check.say("The URL is of %s, and the issuer is %s: requests come to this portal only where both are the same.", oauth.OriginOf(u), c.server.Issuer)
 	}
 	switch httpapi.CanonicalPath(u.Path) {
-	case "/api/oauth2/auth", signin.SignInPath:
+	case "/api/oauth2/auth", portal.SignInPath:
 		c.checkLogin(check, u.RawQuery, false)
 	case "/api/oauth2/sso":
 		c.checkLogin(check, u.RawQuery, true)
-	case "/oauth2/authorize", signin.OpenIDPath:
+	case "/oauth2/authorize", portal.OpenIDPath:
 		c.checkOpenID(ctx, check, u.RawQuery)
 	default:
 		return nil, fmt.Errorf("%s is no address of an authorization request; expected /api/oauth2/auth, /api/oauth2/sso or /oauth2/authorize, with its query", printableText(u.Path))
@@ -120,7 +120,7 @@ func (c *appRuntime) checkLogin(check *requestCheck, rawQuery string, script boo
 	case a.FailAuthURL != "":
 		check.say("Without a session: 302 to %s with error=login_required and resume.", a.FailAuthURL)
 	default:
-		check.say("Without a session: 302 to the sign-in page, %s", c.server.Issuer+signin.SignInPath)
+		check.say("Without a session: 302 to the sign-in page, %s", c.server.Issuer+portal.SignInPath)
 	}
 	check.granted(a, request.Scope)
 }
@@ -158,7 +158,7 @@ func (c *appRuntime) checkOpenID(ctx context.Context, check *requestCheck, rawQu
 	if a.Silent {
 		check.say("Without a session: error=login_required, since prompt=none shows nothing.")
 	} else {
-		check.say("Without a session: 302 to the sign-in page, %s", c.server.Issuer+signin.OpenIDPath)
+		check.say("Without a session: 302 to the sign-in page, %s", c.server.Issuer+portal.OpenIDPath)
 	}
 	check.granted(a, request.Scope)
 }

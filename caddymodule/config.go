@@ -17,9 +17,9 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/keys"
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
 	"github.com/caddy-sso/caddy-sso/internal/page"
+	"github.com/caddy-sso/caddy-sso/internal/portal"
 	"github.com/caddy-sso/caddy-sso/internal/records"
 	"github.com/caddy-sso/caddy-sso/session"
-	"github.com/caddy-sso/caddy-sso/signin"
 )
 
 // SessionConfig is how long SSO sessions live, and how many there may be.
@@ -161,7 +161,7 @@ func (b *BrandConfig) check() error {
 
 func (b *BrandConfig) pages(failed func(error)) (*page.Pages, error) {
 	pages, err := page.New(page.Brand{Name: b.Name, Logo: b.Logo, Accent: b.Accent}, page.Options{
-		AssetPrefix: signin.AssetPrefix, Failed: failed,
+		AssetPrefix: portal.AssetPrefix, Failed: failed,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("brand: %w", err)

@@ -14,6 +14,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
+	"github.com/caddy-sso/caddy-sso/internal/signin/local"
+	"github.com/caddy-sso/caddy-sso/internal/signin/methods"
 	"github.com/caddy-sso/caddy-sso/signin"
 )
 
@@ -121,7 +123,7 @@ type customersFixture struct {
 func newCustomersFixture(t *testing.T, text string) *customersFixture {
 	t.Helper()
 	a := &App{License: new(LicenseConfig), log: zap.NewNop()}
-	a.methods = signin.Methods{mustLocal(t)}
+	a.methods = methods.Methods{mustLocal(t)}
 	var err error
 	if a.clients, err = oauth.NewClients(nil); err != nil {
 		t.Fatal(err)
@@ -135,9 +137,9 @@ func newCustomersFixture(t *testing.T, text string) *customersFixture {
 	return f
 }
 
-func mustLocal(t *testing.T) *signin.Local {
+func mustLocal(t *testing.T) *local.Local {
 	t.Helper()
-	local, err := signin.NewLocal("local", nil)
+	local, err := local.NewLocal("local", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

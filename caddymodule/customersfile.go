@@ -12,6 +12,7 @@ import (
 
 	"github.com/caddy-sso/caddy-sso/internal/jsonlines"
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
+	"github.com/caddy-sso/caddy-sso/internal/signin/provider"
 	"github.com/caddy-sso/caddy-sso/session"
 	"github.com/caddy-sso/caddy-sso/signin"
 	"github.com/caddy-sso/caddy-sso/storage"
@@ -222,7 +223,7 @@ func (d *customersDraft) method(code string, p customerProvider) (customerMethod
 	if err := append(slices.Clone(d.app.methods), made).CheckLinks(); err != nil {
 		return customerMethod{}, err
 	}
-	if provider, ok := made.(*signin.Provider); ok && d.app.clients.UseAvatar() {
+	if provider, ok := made.(*provider.Provider); ok && d.app.clients.UseAvatar() {
 		provider.UseAvatar()
 	}
 	if opener, ok := made.(signin.Opener); ok {

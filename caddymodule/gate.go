@@ -15,8 +15,8 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/gate"
 	"github.com/caddy-sso/caddy-sso/internal/httpapi"
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
+	"github.com/caddy-sso/caddy-sso/internal/portal"
 	"github.com/caddy-sso/caddy-sso/session"
-	"github.com/caddy-sso/caddy-sso/signin"
 )
 
 func init() {
@@ -233,11 +233,11 @@ func (g *Gate) newGate(c *appRuntime) *gate.Gate {
 		AllowRawPath: g.AllowRawPath,
 		AllowUpgrade: g.AllowUpgrade,
 		PortalSignIn: func(ctx context.Context, returnTo string) (string, error) {
-			sealed, err := c.server.Keys.Seal(ctx, signin.GateReturnLabel, []byte(g.client.ID+returnTo))
+			sealed, err := c.server.Keys.Seal(ctx, portal.GateReturnLabel, []byte(g.client.ID+returnTo))
 			if err != nil {
 				return "", fmt.Errorf("sealing the way back: %w", err)
 			}
-			return signin.ReturnTo(a.Issuer, sealed), nil
+			return portal.ReturnTo(a.Issuer, sealed), nil
 		},
 		Shared:      requestTable,
 		From:        requestOrigin,

@@ -20,8 +20,8 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/loginapi"
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
 	"github.com/caddy-sso/caddy-sso/internal/oidc"
+	"github.com/caddy-sso/caddy-sso/internal/portal"
 	"github.com/caddy-sso/caddy-sso/session"
-	"github.com/caddy-sso/caddy-sso/signin"
 )
 
 func init() {
@@ -44,7 +44,7 @@ type Portal struct {
 type portalAPIs struct {
 	login  *loginapi.API
 	oidc   *oidc.API
-	hosted *signin.Hosted
+	hosted *portal.Hosted
 }
 
 // CaddyModule returns the Caddy module information.
@@ -95,7 +95,7 @@ func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhtt
 func (p *Portal) closed(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, err error) error {
 	login := &loginapi.API{Pages: p.app.pages, Log: p.log}
 	standard := &oidc.API{Pages: p.app.pages, Log: p.log}
-	hosted := &signin.Hosted{Pages: p.app.pages, Log: p.log}
+	hosted := &portal.Hosted{Pages: p.app.pages, Log: p.log}
 	own := httpapi.Canonical(r)
 	path := own.URL.Path
 	license := &licenseapi.API{Log: p.log}
@@ -110,7 +110,7 @@ func (p *Portal) closed(w http.ResponseWriter, r *http.Request, next caddyhttp.H
 	case serve == nil:
 		httpapi.UnlimitBodyTime(w, r)
 		return p.handOn(w, r, own, next)
-	case strings.HasPrefix(path, signin.AssetPrefix): // the page below needs them
+	case strings.HasPrefix(path, portal.AssetPrefix): // the page below needs them
 		serve(w, own)
 	default:
 		hosted.Unavailable(w, own, err)
@@ -121,7 +121,7 @@ func (p *Portal) closed(w http.ResponseWriter, r *http.Request, next caddyhttp.H
 func (p *Portal) newAPIs(c *appRuntime) *portalAPIs {
 	a := p.app
 	login, standard := p.newLogin(c), p.newOpenID(c)
-	hosted := &signin.Hosted{
+	hosted := &portal.Hosted{
 		Server:   c.server,
 		Store:    c.state.store,
 		Keys:     c.server.Keys,
@@ -132,15 +132,15 @@ func (p *Portal) newAPIs(c *appRuntime) *portalAPIs {
 		Session:  a.sessionCookie(),
 		Browser:  session.NewCookie("browser", a.issuer, ""),
 		Lifetime: time.Duration(a.Session.Lifetime),
-		Requests: []signin.Request{
-			{Page: signin.SignInPath, Continue: "/api/oauth2/auth", Consent: signin.ConsentPath, Deny: login.Deny, Check: func(_ context.Context, rawQuery string) (*oauth.Authorization, *oauth.Error) {
+		Requests: []portal.Request{
+			{Page: portal.SignInPath, Continue: "/api/oauth2/auth", Consent: portal.ConsentPath, Deny: login.Deny, Check: func(_ context.Context, rawQuery string) (*oauth.Authorization, *oauth.Error) {
 				request, refusal := loginapi.ParseAuthorize(rawQuery)
 				if refusal != nil {
 					return nil, refusal
 				}
 				return a.clients.CheckAuthorize(request)
 			}},
-			{Page: signin.OpenIDPath, Continue: "/oauth2/authorize", Consent: signin.OpenIDConsentPath, Deny: standard.Deny, Check: func(ctx context.Context, rawQuery string) (*oauth.Authorization, *oauth.Error) {
+			{Page: portal.OpenIDPath, Continue: "/oauth2/authorize", Consent: portal.OpenIDConsentPath, Deny: standard.Deny, Check: func(ctx context.Context, rawQuery string) (*oauth.Authorization, *oauth.Error) {
 				request, refusal := oidc.ParseAuthorize(rawQuery)
 				if refusal != nil {
 					return nil, refusal
@@ -166,11 +166,11 @@ func (p *Portal) newLogin(c *appRuntime) *loginapi.API {
 		Server:     c.server,
 		Cookie:     a.sessionCookie(),
 		CrossSite:  a.Session.SameSite == sameSiteNone,
-		HostedPage: func(rawQuery string) string { return signin.RedirectToSignIn(a.Issuer, rawQuery) },
+		HostedPage: func(rawQuery string) string { return portal.RedirectToSignIn(a.Issuer, rawQuery) },
 		ConsentPage: func(rawQuery string) string {
-			return signin.RedirectToConsent(a.Issuer, signin.ConsentPath, rawQuery)
+			return portal.RedirectToConsent(a.Issuer, portal.ConsentPath, rawQuery)
 		},
-		SignOutPage: a.Issuer + signin.SignOutPath,
+		SignOutPage: a.Issuer + portal.SignOutPath,
 		Pages:       a.pages,
 		From:        requestOrigin,
 		Log:         p.log,
@@ -182,13 +182,13 @@ func (p *Portal) newOpenID(c *appRuntime) *oidc.API {
 	return &oidc.API{
 		Server:     c.server,
 		Cookie:     a.sessionCookie(),
-		HostedPage: func(rawQuery string) string { return signin.RedirectToOpenID(a.Issuer, rawQuery) },
+		HostedPage: func(rawQuery string) string { return portal.RedirectToOpenID(a.Issuer, rawQuery) },
 		ConsentPage: func(rawQuery string) string {
-			return signin.RedirectToConsent(a.Issuer, signin.OpenIDConsentPath, rawQuery)
+			return portal.RedirectToConsent(a.Issuer, portal.OpenIDConsentPath, rawQuery)
 		},
-		SessionsPage: func(rawQuery string) string { return a.Issuer + signin.SessionsPath + "?" + rawQuery },
+		SessionsPage: func(rawQuery string) string { return a.Issuer + portal.SessionsPath + "?" + rawQuery },
 		SignOutPage: func(query url.Values) string {
-			return strings.TrimSuffix(a.Issuer+signin.SignOutPath+"?"+query.Encode(), "?")
+			return strings.TrimSuffix(a.Issuer+portal.SignOutPath+"?"+query.Encode(), "?")
 		},
 		Pages: a.pages,
 		From:  requestOrigin,

@@ -20,6 +20,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
 	"github.com/caddy-sso/caddy-sso/internal/records"
 	"github.com/caddy-sso/caddy-sso/internal/sharedclock"
+	"github.com/caddy-sso/caddy-sso/internal/signin/background"
 	"github.com/caddy-sso/caddy-sso/session"
 	"github.com/caddy-sso/caddy-sso/signin"
 	"github.com/caddy-sso/caddy-sso/storage"
@@ -70,8 +71,8 @@ type appRuntime struct {
 	server *oauth.Server
 	audit  *oauth.Audit
 
-	rechecks *signin.Rechecks
-	disabled *signin.Disabled
+	rechecks *background.Rechecks
+	disabled *background.Disabled
 
 	license   *licenseapi.API // nil: there is none
 	signature *licenseapi.SignatureKey
@@ -208,8 +209,8 @@ func (a *App) newRuntime(s *state, identity string) *appRuntime {
 			Allowance:    s.allowed,
 		},
 	}
-	c.rechecks = signin.NewRechecks(c.server, a.methods, a.log.Named("signin"))
-	c.disabled = &signin.Disabled{Server: c.server, Methods: a.methods, Log: a.log.Named("signin")}
+	c.rechecks = background.NewRechecks(c.server, a.methods, a.log.Named("signin"))
+	c.disabled = &background.Disabled{Server: c.server, Methods: a.methods, Log: a.log.Named("signin")}
 	c.license, c.signature = a.newLicenseAPI(c.server, vault)
 	c.users.Store(1)
 	return c

@@ -13,6 +13,9 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
+	"github.com/caddy-sso/caddy-sso/internal/signin/local"
+	"github.com/caddy-sso/caddy-sso/internal/signin/userinfo"
+	"github.com/caddy-sso/caddy-sso/internal/signin/username"
 	"github.com/caddy-sso/caddy-sso/signin"
 )
 
@@ -115,14 +118,14 @@ func (s *SigninLocal) Provision(ctx caddy.Context) error {
 }
 
 // comparers are Caddy's own.
-var comparers = signin.Comparers{
+var comparers = local.Comparers{
 	Bcrypt:   caddyauth.BcryptHash{}.Compare,
 	Argon2id: caddyauth.Argon2idHash{}.Compare,
 }
 
 // Method implements MethodModule.
 func (s *SigninLocal) Method() (signin.Method, error) {
-	method, err := signin.NewLocal("local", nil)
+	method, err := local.NewLocal("local", nil)
 	if err != nil {
 		return nil, fmt.Errorf("local: %w", err)
 	}
@@ -142,19 +145,19 @@ func (s *SigninLocal) Method() (signin.Method, error) {
 }
 
 // addTo adds the user, with the hash that placeholders stand for.
-func (u *UserConfig) addTo(method *signin.Local, encoded string) error {
-	hash, err := signin.ParseHash(encoded, comparers)
+func (u *UserConfig) addTo(method *local.Local, encoded string) error {
+	hash, err := local.ParseHash(encoded, comparers)
 	if err != nil {
 		return fmt.Errorf("user %q: %w", u.Name, err)
 	}
 	if u.Subject != "" && !uuid.MatchString(u.Subject) {
 		return fmt.Errorf("user %q: subject %q is no UUID in lower case", u.Name, u.Subject)
 	}
-	registered, err := signin.ParseRegistered(u.Registered)
+	registered, err := userinfo.ParseRegistered(u.Registered)
 	if err != nil {
 		return fmt.Errorf("user %q: %w", u.Name, err)
 	}
-	return method.Add(signin.Account{Name: u.Name, Hash: hash, Email: u.Email, Groups: u.Groups, Subject: u.Subject, Registered: registered})
+	return method.Add(local.Account{Name: u.Name, Hash: hash, Email: u.Email, Groups: u.Groups, Subject: u.Subject, Registered: registered})
 }
 
 // AttemptLimits implements AttemptLimiter.
@@ -182,7 +185,7 @@ func (s *SigninLocal) AttemptLimits() signin.AttemptLimits {
 //	}
 func (s *SigninLocal) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
-	all, err := signin.NewLocal("local", nil) // to find out what is wrong with a user, on its line
+	all, err := local.NewLocal("local", nil) // to find out what is wrong with a user, on its line
 	if err != nil {
 		return err
 	}
@@ -190,7 +193,7 @@ func (s *SigninLocal) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		"attempts": func() error { return s.attempts(d) },
 		"user":     func() error { return s.user(d, all) },
 		"users": func() error {
-			return checkedArg(d, &s.UsersFile, signin.CheckUsersFile)
+			return checkedArg(d, &s.UsersFile, local.CheckUsersFile)
 		},
 	})
 }
@@ -206,7 +209,7 @@ func (s *SigninLocal) attempts(d *caddyfile.Dispenser) error {
 // someHash stands for a hash that is not known yet, to check the rest of a user.
 var someHash = "$2a$04$" + strings.Repeat("A", 53)
 
-func (s *SigninLocal) user(d *caddyfile.Dispenser, all *signin.Local) error {
+func (s *SigninLocal) user(d *caddyfile.Dispenser, all *local.Local) error {
 	u := new(UserConfig)
 	switch args := d.RemainingArgs(); len(args) {
 	case 2:
@@ -223,7 +226,7 @@ func (s *SigninLocal) user(d *caddyfile.Dispenser, all *signin.Local) error {
 	err := parseOptions(d, map[string]func() error{
 		"email": func() error {
 			return checkedArg(d, &u.Email, func(email string) error {
-				_, err := signin.CanonicalEmail(email)
+				_, err := username.CanonicalEmail(email)
 				return err
 			})
 		},
@@ -233,7 +236,7 @@ func (s *SigninLocal) user(d *caddyfile.Dispenser, all *signin.Local) error {
 		"subject": func() error { return textArg(d, &u.Subject) },
 		"registered": func() error {
 			return checkedArg(d, &u.Registered, func(text string) error {
-				_, err := signin.ParseRegistered(text)
+				_, err := userinfo.ParseRegistered(text)
 				return err
 			})
 		},

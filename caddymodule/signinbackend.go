@@ -11,6 +11,7 @@ import (
 
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
 	"github.com/caddy-sso/caddy-sso/internal/signedhttp"
+	"github.com/caddy-sso/caddy-sso/internal/signin/remote"
 	"github.com/caddy-sso/caddy-sso/signin"
 )
 
@@ -74,7 +75,7 @@ func (s *SigninBackend) Method() (signin.Method, error) {
 
 const maxBackendTimeout = caddy.Duration(10 * time.Second)
 
-func (s *SigninBackend) backend(secret string) (*signin.Backend, error) {
+func (s *SigninBackend) backend(secret string) (*remote.Backend, error) {
 	if err := checkMethodIDText("backend", s.ID); err != nil {
 		return nil, err
 	}
@@ -101,7 +102,7 @@ func (s *SigninBackend) backend(secret string) (*signin.Backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	method := signin.NewBackend(s.ID, name, server)
+	method := remote.NewBackend(s.ID, name, server)
 	method.LogTo(s.log)
 	if own {
 		method.UseOwnSubjects()

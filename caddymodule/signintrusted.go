@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
 	"github.com/caddy-sso/caddy-sso/internal/page"
+	"github.com/caddy-sso/caddy-sso/internal/signin/remote"
 	"github.com/caddy-sso/caddy-sso/signin"
 )
 
@@ -74,7 +75,7 @@ func (s *SigninTrusted) Method() (signin.Method, error) {
 	return method, nil
 }
 
-func (s *SigninTrusted) trusted(secret string) (*signin.Trusted, error) {
+func (s *SigninTrusted) trusted(secret string) (*remote.Trusted, error) {
 	if err := checkMethodIDText("trusted", s.ID); err != nil {
 		return nil, err
 	}
@@ -96,9 +97,9 @@ func (s *SigninTrusted) trusted(secret string) (*signin.Trusted, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := signin.TrustedOptions{ID: s.ID, Name: s.Name, Icon: s.Icon, URL: s.URL, Secret: secret, OwnSubjects: own, Mark: s.mark, Log: s.log}
+	o := remote.TrustedOptions{ID: s.ID, Name: s.Name, Icon: s.Icon, URL: s.URL, Secret: secret, OwnSubjects: own, Mark: s.mark, Log: s.log}
 	setDefault(&o.Name, s.ID)
-	return signin.NewTrusted(o)
+	return remote.NewTrusted(o)
 }
 
 // UnmarshalCaddyfile sets up the page from Caddyfile tokens. Syntax:
@@ -118,7 +119,7 @@ func (s *SigninTrusted) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	}
 	s.ID = d.Val()
 	err := parseOptions(d, map[string]func() error{
-		"url":     func() error { return checkedArg(d, &s.URL, signin.CheckTrustedURL) },
+		"url":     func() error { return checkedArg(d, &s.URL, remote.CheckTrustedURL) },
 		"secret":  func() error { return secretOption(d, &s.Secret) },
 		"name":    func() error { return textArg(d, &s.Name) },
 		"icon":    func() error { return checkedArg(d, &s.Icon, page.CheckIcon) },

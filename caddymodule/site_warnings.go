@@ -10,7 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
-	"github.com/caddy-sso/caddy-sso/signin"
+	"github.com/caddy-sso/caddy-sso/internal/portal"
 )
 
 // Which site is for which host, and whom gates ask for: what cannot work as it is
@@ -104,7 +104,7 @@ func (p *placement) unseenPortal(onIssuer []*placed) string {
 	if len(onIssuer) == 0 {
 		return ""
 	}
-	paths := []string{signin.SignInPath}
+	paths := []string{portal.SignInPath}
 	if len(p.gates) > 0 {
 		paths = append(paths, "/api/oauth2/auth")
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/caddy-sso/caddy-sso/internal/signin/local"
 	"github.com/caddy-sso/caddy-sso/signin"
 )
 
@@ -59,32 +60,32 @@ func algorithmFlag(cmd *cobra.Command) {
 }
 
 func addUser(fl caddycmd.Flags) (int, error) {
-	r := signin.UserRecord{Name: fl.Arg(0), Email: fl.String("email"), Subject: fl.String("subject"), Registered: fl.String("registered")}
+	r := local.UserRecord{Name: fl.Arg(0), Email: fl.String("email"), Subject: fl.String("subject"), Registered: fl.String("registered")}
 	// GetStringArray takes one empty group for none.
 	for _, groups := range fl.Lookup("group").Value.(interface{ GetSlice() []string }).GetSlice() {
 		r.Groups = append(r.Groups, strings.Split(groups, ",")...)
 	}
-	path, add := fl.String("file"), func(u signin.UsersText) error { return u.Add(r) }
-	if err := signin.CheckEdit(path, true, add); err != nil { // before anybody types a password
+	path, add := fl.String("file"), func(u local.UsersText) error { return u.Add(r) }
+	if err := local.CheckEdit(path, true, add); err != nil { // before anybody types a password
 		return caddy.ExitCodeFailedStartup, err
 	}
 	var err error
 	if r.Hash, err = askForHash(fl); err != nil {
 		return caddy.ExitCodeFailedStartup, err
 	}
-	return editedExit(signin.EditUsers(path, true, add))
+	return editedExit(local.EditUsers(path, true, add))
 }
 
 func changePassword(fl caddycmd.Flags) (int, error) {
-	there := func(u signin.UsersText) error { return u.Change(fl.Arg(0), func(*signin.UserRecord) {}) }
-	if err := signin.CheckEdit(fl.String("file"), false, there); err != nil {
+	there := func(u local.UsersText) error { return u.Change(fl.Arg(0), func(*local.UserRecord) {}) }
+	if err := local.CheckEdit(fl.String("file"), false, there); err != nil {
 		return caddy.ExitCodeFailedStartup, err
 	}
 	hash, err := askForHash(fl)
 	if err != nil {
 		return caddy.ExitCodeFailedStartup, err
 	}
-	return changeUser(fl, func(r *signin.UserRecord) { r.Hash = hash }, newHash)
+	return changeUser(fl, func(r *local.UserRecord) { r.Hash = hash }, newHash)
 }
 
 // What becomes of the sessions of somebody, who is named first.
@@ -95,10 +96,10 @@ const (
 )
 
 // changeUser changes a user of the file, and says what comes of it.
-func changeUser(fl caddycmd.Flags, change func(*signin.UserRecord), says string) (int, error) {
+func changeUser(fl caddycmd.Flags, change func(*local.UserRecord), says string) (int, error) {
 	var name string
-	err := signin.EditUsers(fl.String("file"), false, func(u signin.UsersText) error {
-		return u.Change(fl.Arg(0), func(r *signin.UserRecord) {
+	err := local.EditUsers(fl.String("file"), false, func(u local.UsersText) error {
+		return u.Change(fl.Arg(0), func(r *local.UserRecord) {
 			name = r.Name
 			change(r)
 		})
@@ -110,11 +111,11 @@ func changeUser(fl caddycmd.Flags, change func(*signin.UserRecord), says string)
 }
 
 func disableUser(fl caddycmd.Flags) (int, error) {
-	return changeUser(fl, func(r *signin.UserRecord) { r.Disabled = true }, disabled)
+	return changeUser(fl, func(r *local.UserRecord) { r.Disabled = true }, disabled)
 }
 
 func enableUser(fl caddycmd.Flags) (int, error) {
-	return changeUser(fl, func(r *signin.UserRecord) { r.Disabled = false }, enabled)
+	return changeUser(fl, func(r *local.UserRecord) { r.Disabled = false }, enabled)
 }
 
 func editedExit(err error) (int, error) {
@@ -125,7 +126,7 @@ func editedExit(err error) (int, error) {
 }
 
 func listUsers(fl caddycmd.Flags) (int, error) {
-	u, err := signin.ReadUsers(fl.String("file"))
+	u, err := local.ReadUsers(fl.String("file"))
 	if err != nil {
 		return caddy.ExitCodeFailedStartup, err
 	}
@@ -155,7 +156,7 @@ func askForHash(fl caddycmd.Flags) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	normalized, err := signin.NormalizePassword(typed)
+	normalized, err := local.NormalizePassword(typed)
 	if err != nil {
 		return "", err
 	}

@@ -1,0 +1,20 @@
+package portal
+
+import (
+	"context"
+
+	"github.com/caddy-sso/caddy-sso/internal/oauth"
+	"github.com/caddy-sso/caddy-sso/internal/signin/limits"
+)
+
+// AuthorizationOf is the authorization request that a sign-in page is for.
+func (h *Hosted) AuthorizationOf(ctx context.Context, page, rawQuery string) (*oauth.Authorization, *oauth.Error) {
+	p, refusal := h.contextOf(ctx, page, rawQuery)
+	return p.authorization, refusal
+}
+
+// Turns are where sign-ins by a password wait.
+func (h *Hosted) Turns() *limits.Turns { return &h.turns }
+
+// Returning is where sign-ins at a provider wait.
+func (h *Hosted) Returning() *limits.Lines { return &h.returning }

@@ -1,0 +1,138 @@
+package portal
+
+import (
+	"cmp"
+	"errors"
+	"net/http"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/caddy-sso/caddy-sso/internal/logthrottle"
+	"github.com/caddy-sso/caddy-sso/internal/oauth"
+	"github.com/caddy-sso/caddy-sso/internal/page"
+	"github.com/caddy-sso/caddy-sso/session"
+)
+
+func (h *Hosted) startAgain(w http.ResponseWriter, status int, p signInContext, another bool, title, text string) {
+	h.message(w, status, p, page.Message{
+		Title: title, Text: text, Next: "Start again from the sign-in page.",
+		Link: &page.Link{Text: "Start again", URL: p.address(another)},
+	})
+}
+
+// refuse shows a refusal of an authorization request to a person. What is wrong
+// is the application's doing, so the page says whom to tell.
+func (h *Hosted) refuse(w http.ResponseWriter, r *http.Request, e *oauth.Error) {
+	status, reference := http.StatusBadRequest, e.Description
+	switch e.Kind {
+	case oauth.Internal:
+		h.failed(w, r, e)
+		return
+	case oauth.LinkSpent:
+		h.Pages.Message(w, http.StatusGone, page.Message{
+			Title: "This link cannot be used any more",
+			Text:  "It can be used once, within ten minutes.",
+			Next:  "Start again in the application, which makes a new link. You can close this page.",
+		})
+		return
+	case oauth.UnknownClient:
+		status = http.StatusNotFound
+		reference = "client_id is unknown."
+	case oauth.UnknownAccount:
+		h.Pages.Message(w, http.StatusNotFound, page.NoCustomer())
+		return
+	case oauth.UnknownProduct:
+		status = http.StatusNotFound
+	case oauth.ClientDisabled:
+		status = http.StatusUnprocessableEntity
+	default:
+	}
+	h.Pages.Message(w, status, page.Message{
+		Title:     "The application asked for something that does not work",
+		Text:      "Signing in was not begun.",
+		Next:      "Go back to the application and try again. If it happens again, tell the people who make it, and quote the line below.",
+		Reference: reference,
+	})
+}
+
+// signedIn checks the session of a request. It answers by itself, and returns
+// false in done, where the store does not.
+func (h *Hosted) signedIn(w http.ResponseWriter, r *http.Request, p signInContext) (in oauth.SignedIn, ok, done bool) {
+	cookie, there := h.Session.Value(r)
+	if !there {
+		return oauth.SignedIn{}, false, false
+	}
+	in, err := h.Server.SignedIn(r.Context(), cookie)
+	if err == nil {
+		return in, true, false
+	}
+	if errors.Is(err, session.ErrNone) {
+		return oauth.SignedIn{}, false, false
+	}
+	h.failedFor(w, r, p, err)
+	return oauth.SignedIn{}, false, true
+}
+
+// warn logs what strangers can bring about, once a minute of its kind.
+func (h *Hosted) warn(lines *logthrottle.Throttle, r *http.Request, text string, fields ...zap.Field) {
+	if n := lines.Due(h.Now()); n > 0 {
+		h.warning(n, r, text, fields...)
+	}
+}
+
+// warnOf is warn where something fails at a way, once a minute of each reason.
+func (h *Hosted) warnOf(kinds *logthrottle.ByKind, method string, err error, r *http.Request, text string, fields ...zap.Field) {
+	if n := kinds.Due(method, err, h.Now()); n > 0 {
+		h.warning(n, r, text, append(fields, zap.Error(err))...)
+	}
+}
+
+func (h *Hosted) warning(requests int, r *http.Request, text string, fields ...zap.Field) {
+	h.Log.Warn(text, append(fields, zap.String("from", string(h.From(r))), zap.Int("requests", requests))...)
+}
+
+// cannotOpen is for what was sealed for a sign-in and cannot be opened: it was made
+// up, or sealed by a node that has other keys.
+func (h *Hosted) cannotOpen(r *http.Request) {
+	h.warn(&h.notOpened, r, "what belongs to a sign-in cannot be opened: if people meet this, the nodes of this portal have different keys, and need the same storage",
+		zap.String("setting", "storage"))
+}
+
+// Unavailable answers for a page that cannot work yet, because of err. Of the
+// fields it needs Pages and Log alone.
+func (h *Hosted) Unavailable(w http.ResponseWriter, r *http.Request, err error) { h.failed(w, r, err) }
+
+// NotFound answers a path below /sso/ that nobody else answers. Of the fields it
+// needs Pages alone.
+func (h *Hosted) NotFound(w http.ResponseWriter, _ *http.Request) { h.Pages.NotFound(w, "") }
+
+// failed answers what went wrong on our side. Nobody is signed out for it.
+func (h *Hosted) failed(w http.ResponseWriter, r *http.Request, err error) {
+	h.failedFor(w, r, signInContext{}, err)
+}
+
+// failedFor is failed where it is known what the sign-in is for: it starts again
+// where it was under way, since an answer of a provider may be spent.
+func (h *Hosted) failedFor(w http.ResponseWriter, r *http.Request, p signInContext, err error) {
+	h.Log.Error("answering the hosted page", zap.Error(err))
+	retry := page.RetryOf(r)
+	if p.page != "" && p.page != r.URL.Path && (p.request == nil || p.request.Consent != r.URL.Path) {
+		retry = &page.Retry{URL: p.address(false)}
+	}
+	h.message(w, http.StatusServiceUnavailable, p, page.Message{
+		Code:       "004-001",
+		Title:      "Just a moment",
+		Text:       "Signing in is not possible right now. You have not been signed out.",
+		RetryAfter: time.Second,
+		Retry:      retry,
+	})
+}
+
+// message says how a sign-in goes on, or why it does not; in a window of its
+// own its opener hears of it, too.
+func (h *Hosted) message(w http.ResponseWriter, status int, p signInContext, m page.Message) {
+	m.App, m.Opener, m.WidgetOnly = p.app(), p.opener(), p.widgetOnly()
+	m.Code = cmp.Or(m.Code, "0")
+	h.Pages.Message(w, status, m)
+}

@@ -1,0 +1,78 @@
+package username
+
+import (
+
+	//nolint:gosec // UUIDv5 is defined over SHA-1 (RFC 9562 section 5.5); nothing secret is hashed
+
+	"errors"
+	"fmt"
+	"strings"
+
+	"golang.org/x/text/cases"
+	"golang.org/x/text/secure/precis"
+	"golang.org/x/text/unicode/norm"
+
+	"github.com/caddy-sso/caddy-sso/internal/oauth"
+)
+
+// Printable is a name as it may be shown and logged: bounded, without control
+// characters.
+func Printable(name string) string {
+	if len(name) > 256 || !oauth.CleanText(name) {
+		return ""
+	}
+	return name
+}
+
+const MaxName = 256 // bytes
+
+// Canonical is the form in which user names are compared (RFC 8265 section
+// 3.3, UsernameCaseMapped).
+func Canonical(name string) (string, error) {
+	if name == "" {
+		return "", errors.New("it is empty")
+	}
+	if len(name) > MaxName {
+		return "", fmt.Errorf("longer than %d bytes", MaxName)
+	}
+	c, err := precis.UsernameCaseMapped.CompareKey(name)
+	if err != nil {
+		return "", errNoName // what PRECIS calls it tells people nothing
+	}
+	return c, nil
+}
+
+var errNoName = errors.New("expected letters of one script, digits and ASCII punctuation, without spaces, symbols and what cannot be seen")
+
+// CanonicalEmail is the form in which e-mail addresses are compared. An address
+// with two @ is none, since one program would read the first and another the
+// last.
+func CanonicalEmail(email string) (string, error) {
+	name, domain, found := strings.Cut(email, "@")
+	if !found || name == "" || domain == "" || strings.Contains(domain, "@") ||
+		strings.ContainsAny(email, " \t,;<>\"'()\\") || !oauth.CleanText(email) || !Visible(email) || len(email) > 254 {
+		return "", fmt.Errorf("e-mail %q is no address such as player@game.example", email)
+	}
+	return oauth.LowerASCII(email), nil
+}
+
+// PrintableASCII says whether all of a text is ASCII that can be seen.
+func PrintableASCII(text string) bool {
+	for i := range len(text) {
+		if text[i] <= ' ' || text[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
+
+// Spelled is a name, or an e-mail address, in a form that all have which find takes
+// for the same. It is made of what was typed alone.
+func Spelled(name string) string {
+	name = strings.TrimSpace(name)
+	name = Compatible(name[:min(len(name), MaxName)])
+	if c, err := Canonical(name); err == nil {
+		return c
+	}
+	return norm.NFKC.String(cases.Fold().String(name)) // no name, but it may be an e-mail address
+}
