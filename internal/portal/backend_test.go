@@ -43,7 +43,7 @@ func TestABackendSignsItsUsersIn(t *testing.T) {
 		u.Signin != "accounts" || u.Subject != subjects.Derive("way", "accounts\x0017") {
 		t.Errorf("she is %+v", u)
 	}
-	if asked := b.Questions(); !slices.Equal(asked, []remote.CredentialsQuestion{{"zoë", "hunter2", "192.0.2.1"}}) {
+	if asked := b.Questions(); !slices.Equal(asked, []remote.CredentialsQuestion{{Username: "zoë", Password: "hunter2", Address: "192.0.2.1"}}) {
 		t.Errorf("it was asked %+v", asked)
 	}
 }

@@ -30,6 +30,7 @@ type crowd struct {
 	slow    atomic.Bool
 	compare chan struct{}
 	log     *observer.ObservedLogs
+	hash    local.Hash // of "right"
 }
 
 func newCrowd(t *testing.T) *crowd {
@@ -43,6 +44,7 @@ func newCrowd(t *testing.T) *crowd {
 	if err != nil {
 		t.Fatal(err)
 	}
+	c.hash = hash
 	c.hosted.Methods = methods.Methods{c.accounts(local.Account{Name: "demo", Hash: hash})}
 	c.hosted.Limits = signin.AttemptLimits{PerAccount: 1, PerAddress: 10_000, Every: 15 * time.Minute}
 	core, log := observer.New(zapcore.InfoLevel)

@@ -38,10 +38,9 @@ func (c *crowd) compared(n int) {
 
 func newCrowdOf(t *testing.T, names ...string) *crowd {
 	c := newCrowd(t)
-	hash := c.work.Made("demo password")
 	accounts := make([]local.Account, len(names))
 	for i, name := range names {
-		accounts[i] = local.Account{Name: name, Hash: hash}
+		accounts[i] = local.Account{Name: name, Hash: c.hash}
 	}
 	c.use(c.accounts(accounts...))
 	c.hosted.Limits.PerAccount = 10

@@ -18,7 +18,6 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/jsonlines"
 	"github.com/caddy-sso/caddy-sso/internal/signin/local"
 	"github.com/caddy-sso/caddy-sso/internal/signin/local/localtest"
-	"github.com/caddy-sso/caddy-sso/internal/signin/methods"
 	"github.com/caddy-sso/caddy-sso/internal/signin/subjects"
 	"github.com/caddy-sso/caddy-sso/session"
 	"github.com/caddy-sso/caddy-sso/signin"
@@ -154,7 +153,7 @@ func TestWhoLeavesTheFileOrIsDisabledIsSignedOut(t *testing.T) {
 				t.Error("she still has her session")
 			}
 			u.want("root", "bob")
-			if taken := (methods.Methods{u.way}).Taken("ANN"); taken != (name == "disabled") {
+			if _, taken := u.way.Find("ANN"); taken != (name == "disabled") {
 				t.Errorf("her name is kept from others: %v", taken)
 			}
 		})
