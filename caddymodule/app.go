@@ -70,7 +70,7 @@ type App struct {
 	issuer  *url.URL
 	clients *oauth.Clients
 	engine  Engine
-	methods methods.Methods
+	methods methods.List
 	groups  oauth.ConfiguredGroups
 	limits  signin.AttemptLimits
 	pages   *page.Pages
@@ -205,7 +205,7 @@ func (a *App) loadSignin(ctx caddy.Context) error {
 				return fmt.Errorf("signin local: %w", err)
 			}
 		}
-		if provider, ok := w.(*provider.Provider); ok && a.clients.UseAvatar() {
+		if provider, ok := w.(*provider.Method); ok && a.clients.UseAvatar() {
 			provider.UseAvatar()
 		}
 		if limiter, ok := m.(AttemptLimiter); ok && a.limits == (signin.AttemptLimits{}) {

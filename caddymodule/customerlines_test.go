@@ -123,7 +123,7 @@ type customersFixture struct {
 func newCustomersFixture(t *testing.T, text string) *customersFixture {
 	t.Helper()
 	a := &App{License: new(LicenseConfig), log: zap.NewNop()}
-	a.methods = methods.Methods{mustLocal(t)}
+	a.methods = methods.List{mustLocal(t)}
 	var err error
 	if a.clients, err = oauth.NewClients(nil); err != nil {
 		t.Fatal(err)
@@ -137,9 +137,9 @@ func newCustomersFixture(t *testing.T, text string) *customersFixture {
 	return f
 }
 
-func mustLocal(t *testing.T) *local.Local {
+func mustLocal(t *testing.T) *local.Method {
 	t.Helper()
-	local, err := local.NewLocal("local", nil)
+	local, err := local.New("local", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -223,7 +223,7 @@ func (d *customersDraft) method(code string, p customerProvider) (customerMethod
 	if err := append(slices.Clone(d.app.methods), made).CheckLinks(); err != nil {
 		return customerMethod{}, err
 	}
-	if provider, ok := made.(*provider.Provider); ok && d.app.clients.UseAvatar() {
+	if provider, ok := made.(*provider.Method); ok && d.app.clients.UseAvatar() {
 		provider.UseAvatar()
 	}
 	if opener, ok := made.(signin.Opener); ok {

@@ -125,7 +125,7 @@ var comparers = local.Comparers{
 
 // Method implements MethodModule.
 func (s *SigninLocal) Method() (signin.Method, error) {
-	method, err := local.NewLocal("local", nil)
+	method, err := local.New("local", nil)
 	if err != nil {
 		return nil, fmt.Errorf("local: %w", err)
 	}
@@ -145,7 +145,7 @@ func (s *SigninLocal) Method() (signin.Method, error) {
 }
 
 // addTo adds the user, with the hash that placeholders stand for.
-func (u *UserConfig) addTo(method *local.Local, encoded string) error {
+func (u *UserConfig) addTo(method *local.Method, encoded string) error {
 	hash, err := local.ParseHash(encoded, comparers)
 	if err != nil {
 		return fmt.Errorf("user %q: %w", u.Name, err)
@@ -185,7 +185,7 @@ func (s *SigninLocal) AttemptLimits() signin.AttemptLimits {
 //	}
 func (s *SigninLocal) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
-	all, err := local.NewLocal("local", nil) // to find out what is wrong with a user, on its line
+	all, err := local.New("local", nil) // to find out what is wrong with a user, on its line
 	if err != nil {
 		return err
 	}
@@ -209,7 +209,7 @@ func (s *SigninLocal) attempts(d *caddyfile.Dispenser) error {
 // someHash stands for a hash that is not known yet, to check the rest of a user.
 var someHash = "$2a$04$" + strings.Repeat("A", 53)
 
-func (s *SigninLocal) user(d *caddyfile.Dispenser, all *local.Local) error {
+func (s *SigninLocal) user(d *caddyfile.Dispenser, all *local.Method) error {
 	u := new(UserConfig)
 	switch args := d.RemainingArgs(); len(args) {
 	case 2:

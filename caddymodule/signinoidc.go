@@ -116,7 +116,7 @@ func (s *SigninOIDC) Method() (signin.Method, error) {
 
 var methodIDPattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 
-func (s *SigninOIDC) provider() (*provider.Provider, error) {
+func (s *SigninOIDC) provider() (*provider.Method, error) {
 	if err := checkMethodIDText("oidc", s.ID); err != nil {
 		return nil, err
 	}
@@ -142,8 +142,8 @@ func (s *SigninOIDC) provider() (*provider.Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := provider.ProviderOptions{
-		ID: s.ID, Name: s.Name, Icon: s.Icon, Issuer: s.Issuer, ClientID: s.ClientID, Secret: provider.NewProviderSecret(s.secret),
+	o := provider.Options{
+		ID: s.ID, Name: s.Name, Icon: s.Icon, Issuer: s.Issuer, ClientID: s.ClientID, Secret: provider.NewSecret(s.secret),
 		Scopes: s.Scopes, Params: s.AuthorizeParams, Recheck: time.Duration(s.Recheck), LinkEmail: s.LinkEmail, GroupSeparator: s.GroupSeparator, OwnSubjects: own, Mark: s.mark, Now: wallClock, Log: s.log,
 	}
 	setDefault(&o.Name, s.ID)
@@ -161,7 +161,7 @@ func (s *SigninOIDC) provider() (*provider.Provider, error) {
 		}
 		*field = s.Claims[ours]
 	}
-	return provider.NewProvider(o)
+	return provider.New(o)
 }
 
 // UnmarshalCaddyfile sets up the provider from Caddyfile tokens. Syntax:
@@ -188,7 +188,7 @@ func (s *SigninOIDC) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	}
 	s.ID = d.Val()
 	err := parseOptions(d, map[string]func() error{
-		"issuer":          func() error { return checkedArg(d, &s.Issuer, provider.CheckProviderIssuer) },
+		"issuer":          func() error { return checkedArg(d, &s.Issuer, provider.CheckIssuer) },
 		"client_id":       func() error { return textArg(d, &s.ClientID) },
 		"client_secret":   func() error { return secretOption(d, &s.ClientSecret) },
 		"name":            func() error { return textArg(d, &s.Name) },

@@ -16,14 +16,14 @@ import (
 // atProvider has local accounts, and the way acme with a provider that can lie.
 type atProvider struct {
 	*fixture
-	provider *providertest.FakeProvider
-	acme     *provider.Provider
+	provider *providertest.Provider
+	acme     *provider.Method
 }
 
-func newAtProvider(t testing.TB, change ...func(*provider.ProviderOptions)) *atProvider {
+func newAtProvider(t testing.TB, change ...func(*provider.Options)) *atProvider {
 	t.Helper()
-	f := &atProvider{fixture: newFixture(t), provider: providertest.NewFakeProvider(t)}
-	f.acme = f.provider.Way(append(change, func(o *provider.ProviderOptions) { o.Now = f.clock.Now })...)
+	f := &atProvider{fixture: newFixture(t), provider: providertest.New(t)}
+	f.acme = f.provider.Method(append(change, func(o *provider.Options) { o.Now = f.clock.Now })...)
 	f.use(f.hosted.Methods[0], f.acme)
 	return f
 }
@@ -72,13 +72,13 @@ func (f *atProvider) signsIn(claims map[string]any) *visitor {
 func (f *atProvider) logoutToken(changes map[string]any) string {
 	f.t.Helper()
 	payload, err := json.Marshal(providertest.Merged(map[string]any{
-		"iss": f.provider.Server.URL, "aud": providertest.FakeClient, "iat": f.clock.Now().Unix(), "exp": f.clock.Now().Add(2 * time.Minute).Unix(),
+		"iss": f.provider.Server.URL, "aud": providertest.ClientID, "iat": f.clock.Now().Unix(), "exp": f.clock.Now().Add(2 * time.Minute).Unix(),
 		"jti": "1", "events": map[string]any{provider.LogoutEvent: map[string]any{}},
 	}, changes))
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	return f.provider.Es256(payload)
+	return f.provider.ES256(payload)
 }
 
 // logsOut is the provider that sends a logout token.

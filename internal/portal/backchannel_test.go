@@ -56,7 +56,7 @@ func TestALogoutTokenEndsTheSessionsThatItNames(t *testing.T) {
 		"a session of another user":            {map[string]any{"sid": "s1", "sub": "bob"}, nil},
 		"a session that never was":             {map[string]any{"sid": "s9"}, nil},
 		"a user who never was":                 {map[string]any{"sub": "eve"}, nil},
-		"several audiences, and no expiration": {map[string]any{"sub": "bob", "aud": []string{"x", providertest.FakeClient}, "exp": nil}, []string{other}},
+		"several audiences, and no expiration": {map[string]any{"sub": "bob", "aud": []string{"x", providertest.ClientID}, "exp": nil}, []string{other}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newAtProvider(t)
@@ -192,7 +192,7 @@ func TestClass27ALogoutTokenThatIsNotRightIsRefused(t *testing.T) {
 	payload := must(jose.ParseSignedCompact(strings.Join(good, "."), []jose.SignatureAlgorithm{jose.ES256})).UnsafePayloadWithoutVerification()
 	tokens["signed by a stranger"] = f.provider.Signed(jose.ES256, jose.JSONWebKey{Key: stranger, KeyID: "1"}, payload)
 	tokens["signed by a key that is not known"] = f.provider.Signed(jose.ES256, jose.JSONWebKey{Key: stranger, KeyID: "9"}, payload)
-	tokens["signed with the client secret"] = f.provider.Signed(jose.HS256, []byte(providertest.FakeSecret), payload)
+	tokens["signed with the client secret"] = f.provider.Signed(jose.HS256, []byte(providertest.Secret), payload)
 	for _, typ := range []string{"at+jwt", "id_token+jwt", ""} {
 		tokens["of type "+typ] = typed(t, f.provider, typ, payload)
 	}
@@ -226,7 +226,7 @@ func must[T any](v T, err error) T {
 }
 
 // typed is a signed token with a typ.
-func typed(t *testing.T, f *providertest.FakeProvider, typ string, payload []byte) string {
+func typed(t *testing.T, f *providertest.Provider, typ string, payload []byte) string {
 	t.Helper()
 	options := (&jose.SignerOptions{}).WithType(jose.ContentType(typ))
 	signer := must(jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: f.Key, KeyID: f.Kid}}, options))

@@ -25,12 +25,12 @@ import (
 // use configures the sign-in methods.
 func (f *fixture) use(list ...signin.Method) {
 	f.hosted.Methods = list
-	f.hosted.Server.Users = methods.Methods(list)
+	f.hosted.Server.Users = methods.List(list)
 }
 
 func TestABackendSignsItsUsersIn(t *testing.T) {
-	f, b := newFixture(t), remotetest.NewOwnBackend(t)
-	f.use(f.hosted.Methods[0], b.Way("accounts", time.Minute))
+	f, b := newFixture(t), remotetest.NewBackend(t)
+	f.use(f.hosted.Methods[0], b.Method("accounts", time.Minute))
 	b.Says(http.StatusOK, `{"user":{"subject":"17","name":"Zoë","email":"zoe@game.example","email_verified":true,"groups":["players","x","x"],"avatar":"https://a.example/z.png","more":1},"more":{}}`)
 	v := f.visitor()
 	want(t, v.try(" zoë ", "hunter2"), http.StatusOK)
@@ -49,8 +49,8 @@ func TestABackendSignsItsUsersIn(t *testing.T) {
 }
 
 func TestWhatABackendSaysOfAUserIsNotBelievedBlindly(t *testing.T) {
-	f, b := newFixture(t), remotetest.NewOwnBackend(t)
-	f.use(f.hosted.Methods[0], b.Way("accounts", time.Minute))
+	f, b := newFixture(t), remotetest.NewBackend(t)
+	f.use(f.hosted.Methods[0], b.Method("accounts", time.Minute))
 	subject := subjects.Derive("way", "accounts\x0017")
 	for name, c := range map[string]struct {
 		user string
@@ -113,8 +113,8 @@ func TestAWrongPasswordIsToldApartFromABackendThatIsDown(t *testing.T) {
 		"an answer too long":    {200, `{"user":{"subject":"17"}}` + strings.Repeat(" ", 65<<10) + "x", false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f, b := newFixture(t), remotetest.NewOwnBackend(t)
-			f.use(f.hosted.Methods[0], b.Way("accounts", time.Minute))
+			f, b := newFixture(t), remotetest.NewBackend(t)
+			f.use(f.hosted.Methods[0], b.Method("accounts", time.Minute))
 			b.Answers(func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("Location", elsewhere.URL)
 				w.WriteHeader(c.status)
@@ -151,10 +151,10 @@ func TestAWrongPasswordIsToldApartFromABackendThatIsDown(t *testing.T) {
 
 // It has another secret, say, and then all passwords would look wrong.
 func TestABackendThatRefusesOurSignatureIsNamedInTheLog(t *testing.T) {
-	f, b := newFixture(t), remotetest.NewOwnBackend(t)
+	f, b := newFixture(t), remotetest.NewBackend(t)
 	core, log := observer.New(zapcore.WarnLevel)
 	f.hosted.Log = zap.New(core)
-	f.use(f.hosted.Methods[0], b.Way("accounts", time.Minute))
+	f.use(f.hosted.Methods[0], b.Method("accounts", time.Minute))
 	b.Says(http.StatusUnauthorized, `{"error":"the signature is not right"}`)
 	want(t, f.visitor().try("zoe", "hunter2"), http.StatusServiceUnavailable)
 	entries := log.All()
@@ -176,8 +176,8 @@ func TestABackendThatRefusesOurSignatureIsNamedInTheLog(t *testing.T) {
 }
 
 func TestThePasswordOfALocalUserGoesToNoBackend(t *testing.T) {
-	f, b := newFixture(t), remotetest.NewOwnBackend(t)
-	f.use(b.Way("accounts", time.Minute), f.hosted.Methods[0])
+	f, b := newFixture(t), remotetest.NewBackend(t)
+	f.use(b.Method("accounts", time.Minute), f.hosted.Methods[0])
 	f.hosted.Limits.PerAccount = 100
 	b.Says(http.StatusOK, `{"user":{"subject":"17"}}`)
 	for _, name := range []string{
@@ -193,8 +193,8 @@ func TestThePasswordOfALocalUserGoesToNoBackend(t *testing.T) {
 }
 
 func TestClass29AUserOfABackendTakesTheWorkOfALocalOne(t *testing.T) {
-	f, b := newFixture(t), remotetest.NewOwnBackend(t)
-	f.use(f.hosted.Methods[0], b.Way("accounts", time.Minute))
+	f, b := newFixture(t), remotetest.NewBackend(t)
+	f.use(f.hosted.Methods[0], b.Method("accounts", time.Minute))
 	for _, name := range []string{"demo", "zoe"} {
 		w := f.visitor().try(name, "wrong")
 		want(t, w, http.StatusUnauthorized)
@@ -205,8 +205,8 @@ func TestClass29AUserOfABackendTakesTheWorkOfALocalOne(t *testing.T) {
 }
 
 func TestWaysThatHaveToAskAreAskedInOrder(t *testing.T) {
-	f, first, second := newFixture(t), remotetest.NewOwnBackend(t), remotetest.NewOwnBackend(t)
-	f.use(first.Way("first", time.Minute), second.Way("second", time.Minute))
+	f, first, second := newFixture(t), remotetest.NewBackend(t), remotetest.NewBackend(t)
+	f.use(first.Method("first", time.Minute), second.Method("second", time.Minute))
 	second.Says(http.StatusOK, `{"user":{"subject":"17","name":"zoe"}}`)
 	v := f.visitor()
 	want(t, v.try("zoe", "x"), http.StatusOK)
@@ -224,8 +224,8 @@ func TestWaysThatHaveToAskAreAskedInOrder(t *testing.T) {
 }
 
 func TestClass18ABrowserThatTheBackendSignedInHasACountOfItsOwn(t *testing.T) {
-	f, b := newFixture(t), remotetest.NewOwnBackend(t)
-	f.use(b.Way("accounts", time.Minute))
+	f, b := newFixture(t), remotetest.NewBackend(t)
+	f.use(b.Method("accounts", time.Minute))
 	b.Says(http.StatusOK, `{"user":{"subject":"17","name":"zoe"}}`)
 	owner, stranger := f.visitor(), f.visitor()
 	want(t, owner.try("zoe", "right"), http.StatusOK)

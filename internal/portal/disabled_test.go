@@ -20,13 +20,13 @@ import (
 
 // become makes other accounts count.
 func (f *fixture) become(accounts ...local.Account) {
-	f.hosted.Methods[0].(*local.Local).TakeOver(f.accounts(accounts...))
+	f.hosted.Methods[0].(*local.Method).TakeOver(f.accounts(accounts...))
 }
 
 func (f *fixture) disabling() (*background.MethodUsers, *observer.ObservedLogs) {
 	core, log := observer.New(zapcore.WarnLevel)
 	d := &background.Disabled{Server: f.hosted.Server, Methods: f.hosted.Methods, Log: zap.New(core)}
-	return &background.MethodUsers{Disabled: d, Method: f.hosted.Methods[0].(*local.Local)}, log
+	return &background.MethodUsers{Disabled: d, Method: f.hosted.Methods[0].(*local.Method)}, log
 }
 
 func TestClass14WhatADisabledUserHasIsEndedOnceTheStoreTakesIt(t *testing.T) {
@@ -106,12 +106,12 @@ func (f *fixture) lasting(client *oauth.Client, cookie string) string {
 
 // meanwhile is a way during whose checks something happens.
 type meanwhile struct {
-	*local.Local
+	*local.Method
 	happens func()
 }
 
 func (m meanwhile) Check(ctx context.Context, c signin.Credentials) (session.User, error) {
-	u, err := m.Local.Check(ctx, c)
+	u, err := m.Method.Check(ctx, c)
 	m.happens()
 	return u, err
 }
@@ -123,7 +123,7 @@ func TestClass14ASignInThatIsUnderWayWhenTheUserIsDisabledLeavesNothing(t *testi
 	off := demo
 	off.Disabled = true
 	f.become(demo)
-	local := f.hosted.Methods[0].(*local.Local)
+	local := f.hosted.Methods[0].(*local.Method)
 	f.use(meanwhile{local, func() {
 		local.TakeOver(f.accounts(off))
 		d.Look(t.Context())
@@ -141,7 +141,7 @@ func TestClass14ASignInThatIsUnderWayWhenTheUserIsDisabledLeavesNothing(t *testi
 
 func TestASessionKnowsTheCredentialThatItBeganWith(t *testing.T) {
 	f := newFixture(t)
-	local := f.hosted.Methods[0].(*local.Local)
+	local := f.hosted.Methods[0].(*local.Method)
 	now, _ := local.Find("demo")
 	ann, _ := local.Find("ann")
 	costly, _ := local.Find("costly")

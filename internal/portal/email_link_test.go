@@ -10,7 +10,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
-func linking(o *provider.ProviderOptions) { o.LinkEmail = "local" }
+func linking(o *provider.Options) { o.LinkEmail = "local" }
 
 func verifiedAs(email any) map[string]any {
 	return map[string]any{"sub": "d", "email": email, "email_verified": true, "groups": []string{"admins"}, "picture": "https://acme.example/d.png"}
@@ -59,9 +59,9 @@ func TestClass20AnEmailLinksNobodyUnlessItIsOneThatWasVerified(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		claims map[string]any
-		change func(*provider.ProviderOptions)
+		change func(*provider.Options)
 	}{
-		"where nothing is said of it":  {verifiedAs("demo@example.com"), func(*provider.ProviderOptions) {}},
+		"where nothing is said of it":  {verifiedAs("demo@example.com"), func(*provider.Options) {}},
 		"that was not verified":        {claims(func(c map[string]any) { c["email_verified"] = false }), linking},
 		"of which that is not said":    {claims(func(c map[string]any) { delete(c, "email_verified") }), linking},
 		"that is the user's name":      {claims(func(c map[string]any) { delete(c, "email"); c["preferred_username"] = "demo@example.com" }), linking},
@@ -111,7 +111,7 @@ func TestALinkedUserIsThatOfNow(t *testing.T) {
 				c.now[i].Hash = hash
 			}
 		}
-		f.use(f.accounts(c.now...), f.provider.Way(func(o *provider.ProviderOptions) { o.LinkEmail, o.Now = c.link, f.clock.Now }))
+		f.use(f.accounts(c.now...), f.provider.Method(func(o *provider.Options) { o.LinkEmail, o.Now = c.link, f.clock.Now }))
 		if got := f.who(b.session()); got != c.who {
 			t.Errorf("%s: %q is signed in", name, got)
 		}
@@ -145,7 +145,7 @@ func TestAUserOfThisSiteTakesTheirNameFromSessionsThatHadIt(t *testing.T) {
 		"its address": {map[string]any{"sub": "d", "preferred_username": "Chief", "email": "eve@example.com", "email_verified": true}, "eve@example.com"},
 		"its subject": {map[string]any{"sub": "d", "preferred_username": "Chief", "email": "chief@example.com", "email_verified": true}, ""},
 	} {
-		f := newAtProvider(t, func(*provider.ProviderOptions) {})
+		f := newAtProvider(t, func(*provider.Options) {})
 		b := f.signsIn(c.claims)
 		if u := f.signedIn(b); u.Name != "Chief" {
 			t.Fatalf("signed in as %+v", u)

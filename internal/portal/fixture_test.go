@@ -101,13 +101,13 @@ type fixture struct {
 	t      testing.TB
 	clock  *providertest.Clock
 	store  *store
-	work   *localtest.Comparisons
+	work   *localtest.Hashes
 	hosted *portal.Hosted
 	from   oauth.Origin
 }
 
 func newFixture(t testing.TB) *fixture {
-	f := &fixture{t: t, clock: new(providertest.Clock), from: "192.0.2.1", work: &localtest.Comparisons{Passwords: map[string]string{}}}
+	f := &fixture{t: t, clock: new(providertest.Clock), from: "192.0.2.1", work: &localtest.Hashes{Passwords: map[string]string{}}}
 	f.clock.Ms.Store(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC).UnixMilli())
 	f.store = &store{Store: memory.New(memory.Options{Now: f.clock.Now})}
 	cache := session.NewCache(f.store, session.CacheOptions{Now: f.clock.Now})
@@ -145,9 +145,9 @@ func newFixture(t testing.TB) *fixture {
 	f.hosted = &portal.Hosted{
 		Server: &oauth.Server{
 			Issuer: issuer, Clients: clients, Store: f.store, Sessions: sessions, Codes: codes.NewMemory(codes.Options{Now: f.clock.Now}),
-			Keys: ring, Grants: oauth.NewGrants(f.store, sessions), Users: methods.Methods{method}, Now: f.clock.Now,
+			Keys: ring, Grants: oauth.NewGrants(f.store, sessions), Users: methods.List{method}, Now: f.clock.Now,
 		},
-		Store: f.store, Keys: ring, Methods: methods.Methods{method}, Attempts: attemptlimit.New(),
+		Store: f.store, Keys: ring, Methods: methods.List{method}, Attempts: attemptlimit.New(),
 		Limits: signin.AttemptLimits{PerAccount: 10, PerAddress: 100, Every: 15 * time.Minute},
 		Pages:  pages, Session: session.NewCookie("session", site, ""), Browser: session.NewCookie("browser", site, ""),
 		Lifetime: 24 * time.Hour,
@@ -170,8 +170,8 @@ func newFixture(t testing.TB) *fixture {
 	return f
 }
 
-func (f *fixture) accounts(accounts ...local.Account) *local.Local {
-	method, err := local.NewLocal("local", accounts)
+func (f *fixture) accounts(accounts ...local.Account) *local.Method {
+	method, err := local.New("local", accounts)
 	if err != nil {
 		f.t.Fatal(err)
 	}

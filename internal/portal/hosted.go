@@ -25,7 +25,7 @@ type Hosted struct {
 	Server  *oauth.Server
 	Store   storage.Store
 	Keys    *keys.Ring
-	Methods methods.Methods
+	Methods methods.List
 
 	// CommonMethods are the IDs of the sign-in methods that count where no
 	// application asked; empty: all do.

@@ -100,7 +100,7 @@ func TestClass36AKnownBrowserCountsAtItsAddressWhichDoesNotKeepItOut(t *testing.
 
 func TestClass36ACookieWithoutAMarkIsThatOfNoKnownBrowser(t *testing.T) {
 	f := newFixture(t)
-	u, _ := f.hosted.Methods[0].(*local.Local).Find("demo")
+	u, _ := f.hosted.Methods[0].(*local.Method).Find("demo")
 	plain, err := json.Marshal(map[string]any{"i": "an-id", "k": []string{u.Subject}})
 	if err != nil {
 		t.Fatal(err)
@@ -145,8 +145,8 @@ func TestClass36ASignInAtAProviderGivesNoGuessesAtThePassword(t *testing.T) {
 }
 
 func TestClass36ABackendsUserIsKnownForThirtyDays(t *testing.T) {
-	f, own := newFixture(t), remotetest.NewOwnBackend(t)
-	f.use(own.Way("accounts", time.Minute))
+	f, own := newFixture(t), remotetest.NewBackend(t)
+	f.use(own.Method("accounts", time.Minute))
 	own.Says(http.StatusOK, `{"user":{"subject":"17"}}`)
 	cookies := f.collect(2, "zoe", "of before")
 	for body, beyond := range map[string]int{
@@ -169,8 +169,8 @@ func TestClass36ABackendsUserIsKnownForThirtyDays(t *testing.T) {
 }
 
 func TestClass36ABackendThatSaysWhenThePasswordChangedMakesCookiesOfBeforeWorthNothing(t *testing.T) {
-	f, own := newFixture(t), remotetest.NewOwnBackend(t)
-	f.use(own.Way("accounts", time.Minute))
+	f, own := newFixture(t), remotetest.NewBackend(t)
+	f.use(own.Method("accounts", time.Minute))
 	f.hosted.Limits.PerAddress = 1000
 	user := func(credential string) string {
 		return `{"user":{"subject":"17","credential":"` + credential + `"}}`

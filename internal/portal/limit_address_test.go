@@ -104,8 +104,8 @@ func TestOneWayDoesNotKeepAnAddressFromAnother(t *testing.T) {
 }
 
 func TestAnOfficeSignsInAtOnce(t *testing.T) {
-	f, b := newFixture(t), remotetest.NewOwnBackend(t)
-	f.use(f.hosted.Methods[0], b.Way("accounts", time.Minute))
+	f, b := newFixture(t), remotetest.NewBackend(t)
+	f.use(f.hosted.Methods[0], b.Method("accounts", time.Minute))
 	const people = 3 * limits.MaxPerAddress
 	let := make(chan struct{})
 	var asked, beyond atomic.Int32
@@ -169,8 +169,8 @@ func until(t *testing.T, is func() bool) {
 }
 
 func TestClass24OneAddressDoesNotHoldAllPlacesOfABackend(t *testing.T) {
-	f, b := newFixture(t), remotetest.NewOwnBackend(t)
-	method := b.Way("accounts", time.Minute)
+	f, b := newFixture(t), remotetest.NewBackend(t)
+	method := b.Method("accounts", time.Minute)
 	f.use(f.hosted.Methods[0], method)
 	let := make(chan struct{})
 	goOn := sync.OnceFunc(func() { close(let) })
@@ -224,9 +224,9 @@ func TestClass24OneAddressDoesNotHoldAllPlacesOfABackend(t *testing.T) {
 }
 
 func TestABackendThatHasNoPlaceIsNotOneThatFoundThePasswordWrong(t *testing.T) {
-	f, full, other := newFixture(t), remotetest.NewOwnBackend(t), remotetest.NewOwnBackend(t)
-	method := full.Way("full", time.Minute)
-	f.use(method, other.Way("other", time.Minute))
+	f, full, other := newFixture(t), remotetest.NewBackend(t), remotetest.NewBackend(t)
+	method := full.Method("full", time.Minute)
+	f.use(method, other.Method("other", time.Minute))
 	for range cap(method.Asking.UnknownDevices) {
 		method.Asking.UnknownDevices <- struct{}{}
 	}

@@ -45,7 +45,7 @@ func newCrowd(t *testing.T) *crowd {
 		t.Fatal(err)
 	}
 	c.hash = hash
-	c.hosted.Methods = methods.Methods{c.accounts(local.Account{Name: "demo", Hash: hash})}
+	c.hosted.Methods = methods.List{c.accounts(local.Account{Name: "demo", Hash: hash})}
 	c.hosted.Limits = signin.AttemptLimits{PerAccount: 1, PerAddress: 10_000, Every: 15 * time.Minute}
 	core, log := observer.New(zapcore.InfoLevel)
 	c.log = log

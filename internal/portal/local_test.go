@@ -81,7 +81,7 @@ func TestClass20AnAddressWithLettersThatFoldToASCIIIsAnother(t *testing.T) {
 func TestAPasswordThatIsTooLongIsNeverRight(t *testing.T) {
 	f := newFixture(t)
 	long := strings.Repeat("x", signin.MaxPassword)
-	f.hosted.Methods = methods.Methods{f.accounts(local.Account{Name: "long", Hash: f.work.Hash(t, 10, long)})}
+	f.hosted.Methods = methods.List{f.accounts(local.Account{Name: "long", Hash: f.work.Hash(t, 10, long)})}
 	if _, err := f.hosted.Methods.PasswordMethods(nil).Check(t.Context(), signin.Credentials{Name: "long", Password: long}); err != nil {
 		t.Fatal(err)
 	}
@@ -101,14 +101,14 @@ func TestUsersAreTheSameAfterARestartAndCurrentAfterAReload(t *testing.T) {
 	if !regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-5[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`).MatchString(old.Subject) {
 		t.Errorf("subject %q is no UUIDv5", old.Subject)
 	}
-	now, ok := methods.Methods{after}.Current(old)
+	now, ok := methods.List{after}.Current(old)
 	if !ok || now.Subject != old.Subject || !slices.Equal(now.Groups, []string{"staff"}) {
 		t.Errorf("got %v, %v", now, ok)
 	}
-	if _, ok := (methods.Methods{after}).Current(session.User{Subject: old.Subject, Signin: "removed"}); ok {
+	if _, ok := (methods.List{after}).Current(session.User{Subject: old.Subject, Signin: "removed"}); ok {
 		t.Error("a user came by a way that is no longer there")
 	}
-	if _, ok := (methods.Methods{f.accounts()}).Current(old); ok {
+	if _, ok := (methods.List{f.accounts()}).Current(old); ok {
 		t.Error("a removed user is still one")
 	}
 }
@@ -131,7 +131,7 @@ func TestAccountsThatCouldBeAnothersAreRefused(t *testing.T) {
 		"an empty group":                  {{Name: "a", Hash: hash, Groups: []string{""}}},
 		"a group with control characters": {{Name: "a", Hash: hash, Groups: []string{"a\r\nb"}}},
 	} {
-		if _, err := local.NewLocal("local", accounts); err == nil {
+		if _, err := local.New("local", accounts); err == nil {
 			t.Errorf("%s: taken", name)
 		}
 	}

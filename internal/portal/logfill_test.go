@@ -70,12 +70,12 @@ func TestClass24SignInsThatCannotWorkDoNotFillTheLog(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f, own := newOutsideFixture(t), remotetest.NewOwnBackend(t)
+			f, own := newOutsideFixture(t), remotetest.NewBackend(t)
 			own.Says(http.StatusInternalServerError, "")
 			f.acme.endErr = signin.ErrAnswer
 			down := newElsewhere("down")
 			down.startErr = &signin.DownError{}
-			f.use(f.local, f.acme, down, own.Way("accounts", time.Minute))
+			f.use(f.local, f.acme, down, own.Method("accounts", time.Minute))
 			b := f.visitor()
 			f.wantLines(func(int) { flood(f, b) })
 		})
@@ -87,9 +87,9 @@ func TestTheFaultOfOneWayDoesNotHideThatOfAnother(t *testing.T) {
 	core, log := observer.New(zapcore.WarnLevel)
 	f.hosted.Log = zap.New(core)
 	for id, status := range map[string]int{"first": http.StatusInternalServerError, "second": http.StatusUnauthorized} {
-		b := remotetest.NewOwnBackend(t)
+		b := remotetest.NewBackend(t)
 		b.Says(status, "")
-		f.use(b.Way(id, time.Minute))
+		f.use(b.Method(id, time.Minute))
 		for range 2 {
 			want(t, f.visitor().try("zoe", "hunter2"), http.StatusServiceUnavailable)
 		}
@@ -124,8 +124,8 @@ func reasons(lines []observer.LoggedEntry) []string {
 }
 
 func TestABackendThatFailsInFourWaysHasALineOfEach(t *testing.T) {
-	f, own := newFixture(t), remotetest.NewOwnBackend(t)
-	f.use(own.Way("accounts", 10*time.Second))
+	f, own := newFixture(t), remotetest.NewBackend(t)
+	f.use(own.Method("accounts", 10*time.Second))
 	core, log := observer.New(zapcore.WarnLevel)
 	f.hosted.Log = zap.New(core)
 	for range 3 {

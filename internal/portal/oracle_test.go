@@ -62,11 +62,11 @@ func TestClass29NoSpellingTellsWhetherThereIsAnAccount(t *testing.T) {
 	for setup, methods := range map[string]func(f *fixture) []signin.Method{
 		"local users alone": func(f *fixture) []signin.Method { return f.hosted.Methods },
 		"a backend beside them": func(f *fixture) []signin.Method {
-			own := remotetest.NewOwnBackend(t)
-			return append(slices.Clone(f.hosted.Methods), own.Way("accounts", time.Minute))
+			own := remotetest.NewBackend(t)
+			return append(slices.Clone(f.hosted.Methods), own.Method("accounts", time.Minute))
 		},
 		"a backend that names its accounts": func(f *fixture) []signin.Method {
-			own := remotetest.NewOwnBackend(t)
+			own := remotetest.NewBackend(t)
 			own.Answers(func(w http.ResponseWriter, _ *http.Request) {
 				own.Mu.Lock()
 				name := own.Asked[len(own.Asked)-1].Username
@@ -78,7 +78,7 @@ func TestClass29NoSpellingTellsWhetherThereIsAnAccount(t *testing.T) {
 				}
 				fmt.Fprint(w, remotetest.WrongPassword)
 			})
-			return []signin.Method{own.Way("accounts", time.Minute)}
+			return []signin.Method{own.Method("accounts", time.Minute)}
 		},
 	} {
 		f := newFixture(t)

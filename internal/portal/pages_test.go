@@ -76,7 +76,7 @@ func TestClass16ARemovedUserIsSignedInNoMore(t *testing.T) {
 	b := f.visitor()
 	b.try("demo", "demo password")
 	token, known := b.session(), f.hosted.Server.Users
-	f.hosted.Server.Users = methods.Methods{f.accounts()}
+	f.hosted.Server.Users = methods.List{f.accounts()}
 	want(t, b.open(portal.AccountPath), http.StatusSeeOther)
 	b.form(b.open(portal.SignInPath))
 	want(t, b.do("POST", portal.SignOutPath, nil, sameOrigin...), http.StatusOK)
@@ -248,8 +248,8 @@ func (f *fixture) visitorTransaction() string {
 
 // Each is known as what they are, and by what they typed.
 func TestClass18EightUsersOfABackendMayShareABrowser(t *testing.T) {
-	f, own := newFixture(t), remotetest.NewOwnBackend(t)
-	f.use(own.Way("accounts", time.Minute))
+	f, own := newFixture(t), remotetest.NewBackend(t)
+	f.use(own.Method("accounts", time.Minute))
 	shared := f.visitor()
 	answer := func(i int) { own.Says(http.StatusOK, fmt.Sprintf(`{"user":{"subject":"%d"}}`, i)) }
 	for i := range 8 {

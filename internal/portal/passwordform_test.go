@@ -44,7 +44,7 @@ func TestAPasswordIsRightInWhateverFormItIsTyped(t *testing.T) {
 		{"nothing", "", "", false},
 	} {
 		f := newFixture(t)
-		f.hosted.Methods = methods.Methods{f.accounts(local.Account{Name: "zoe", Hash: f.work.Hash(t, 10, c.hashed)})}
+		f.hosted.Methods = methods.List{f.accounts(local.Account{Name: "zoe", Hash: f.work.Hash(t, 10, c.hashed)})}
 		_, err := f.hosted.Methods.PasswordMethods(nil).Check(t.Context(), signin.Credentials{Name: "zoe", Password: c.typed})
 		if (err == nil) != c.right || (err != nil && !errors.Is(err, signin.ErrWrong)) {
 			t.Errorf("%s: %v", c.name, err)
@@ -81,9 +81,9 @@ func TestClass29TheWorkDependsOnThePasswordAlone(t *testing.T) {
 
 // Its own hashes may be of those bytes, and it is asked once.
 func TestABackendIsAskedAboutThePasswordAsItWasTyped(t *testing.T) {
-	backend := remotetest.NewOwnBackend(t)
+	backend := remotetest.NewBackend(t)
 	f := newFixture(t)
-	f.use(backend.Way("own", time.Second))
+	f.use(backend.Method("own", time.Second))
 	for _, typed := range []string{composed, decomposed} {
 		f.visitor().try("zoe", typed)
 		if got := backend.Questions(); len(got) != 1 || got[0].Password != typed {

@@ -32,7 +32,7 @@ type asked struct {
 
 func newAsked(t *testing.T) *asked {
 	t.Helper()
-	a := &asked{atProvider: newAtProvider(t, func(o *provider.ProviderOptions) { o.Recheck = time.Hour })}
+	a := &asked{atProvider: newAtProvider(t, func(o *provider.Options) { o.Recheck = time.Hour })}
 	a.provider.Token = map[string]any{"refresh_token": "token 0"}
 	a.rechecks = background.NewRechecks(a.hosted.Server, a.hosted.Methods, zap.NewNop())
 	a.rechecks.Pause = func(int) {}
@@ -117,7 +117,7 @@ func TestAProviderThatGivesNoRefreshTokenIsNamedInTheLog(t *testing.T) {
 		"asked about, with one":        {time.Hour, map[string]any{"refresh_token": "x"}, 0},
 		"not asked about":              {0, nil, 0},
 	} {
-		f := newAtProvider(t, func(o *provider.ProviderOptions) { o.Recheck = c.recheck })
+		f := newAtProvider(t, func(o *provider.Options) { o.Recheck = c.recheck })
 		f.provider.Token = c.token
 		core, log := observer.New(zap.WarnLevel)
 		f.hosted.Log = zap.New(core)
@@ -232,8 +232,8 @@ func TestATokenOfAProviderIsSealedAndGoesToNobodyElse(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The same ID, and another provider.
-	other := providertest.NewFakeProvider(t)
-	f.use(f.hosted.Methods[0], other.Way(func(o *provider.ProviderOptions) { o.Recheck, o.Now = time.Hour, f.clock.Now }))
+	other := providertest.New(t)
+	f.use(f.hosted.Methods[0], other.Method(func(o *provider.Options) { o.Recheck, o.Now = time.Hour, f.clock.Now }))
 	f.rechecks.Methods = f.hosted.Methods
 	f.clock.Advance(2 * time.Hour)
 	f.who(b.session())

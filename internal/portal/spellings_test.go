@@ -13,7 +13,7 @@ import (
 
 // guesses tries a wrong password under each name, and returns how many of them the
 // backend was asked about.
-func (f *fixture) guesses(b *remotetest.OwnBackend, names []string) int {
+func (f *fixture) guesses(b *remotetest.Backend, names []string) int {
 	f.t.Helper()
 	b.Questions()
 	for _, name := range names {
@@ -31,8 +31,8 @@ func TestClass18SpellingsThatABackendMayFoldAreOneCount(t *testing.T) {
 		"a+d@a@game.example": {"a+d@a@game.example", "a+e@game.example"},
 		"!!!":                {"!!!", "！！！"},
 	} {
-		f, b := newFixture(t), remotetest.NewOwnBackend(t)
-		f.use(f.hosted.Methods[0], b.Way("accounts", time.Minute))
+		f, b := newFixture(t), remotetest.NewBackend(t)
+		f.use(f.hosted.Methods[0], b.Method("accounts", time.Minute))
 		many := make([]string, 0, 40)
 		for i := range cap(many) {
 			many = append(many, spellings[i%len(spellings)])
@@ -55,8 +55,8 @@ func names(n int) []string {
 }
 
 func TestClass18TheAccountThatABackendNamesHasOneCountUnderAllItsNames(t *testing.T) {
-	f, b := newFixture(t), remotetest.NewOwnBackend(t)
-	f.use(f.hosted.Methods[0], b.Way("accounts", time.Minute))
+	f, b := newFixture(t), remotetest.NewBackend(t)
+	f.use(f.hosted.Methods[0], b.Method("accounts", time.Minute))
 	b.Knowing("17", "right")
 	owner := f.visitor()
 	want(t, owner.try("zoe", "right"), http.StatusOK)
@@ -95,8 +95,8 @@ func TestClass18AnAccountThatIsSpelledAlikeGivesNobodyACountOfTheirOwn(t *testin
 		"under the other name, which it names":    {true, "zoe"},
 		"under a name of both, whichever it asks": {true, "zo-e"},
 	} {
-		f, b := newFixture(t), remotetest.NewOwnBackend(t)
-		f.use(b.Way("accounts", time.Minute))
+		f, b := newFixture(t), remotetest.NewBackend(t)
+		f.use(b.Method("accounts", time.Minute))
 		b.Says(http.StatusOK, `{"user":{"subject":"66"}}`)
 		var mallory []*visitor
 		for range 4 {
@@ -130,8 +130,8 @@ func TestClass18AnAccountThatIsSpelledAlikeGivesNobodyACountOfTheirOwn(t *testin
 // A guess at somebody's account counts there, though it is the password of one's
 // own at another backend.
 func TestClass18AnAccountAtAnotherBackendMakesNoGuessFree(t *testing.T) {
-	f, first, second := newFixture(t), remotetest.NewOwnBackend(t), remotetest.NewOwnBackend(t)
-	f.use(first.Way("first", time.Minute), second.Way("second", time.Minute))
+	f, first, second := newFixture(t), remotetest.NewBackend(t), remotetest.NewBackend(t)
+	f.use(first.Method("first", time.Minute), second.Method("second", time.Minute))
 	first.Says(http.StatusUnauthorized, `{"user":{"subject":"17"}}`)
 	second.Says(http.StatusOK, `{"user":{"subject":"66"}}`)
 	told := 0
@@ -153,8 +153,8 @@ func TestWhatABackendSaysBesideAWrongPasswordChangesNothingElse(t *testing.T) {
 		"a subject that is none": `{"user":{"subject":7}}`, "one too long": `{"user":{"subject":"` + strings.Repeat("x", 256) + `"}}`,
 		"a list": `{"error":"wrong","user":[]}`,
 	} {
-		f, b := newFixture(t), remotetest.NewOwnBackend(t)
-		f.use(b.Way("accounts", time.Minute))
+		f, b := newFixture(t), remotetest.NewBackend(t)
+		f.use(b.Method("accounts", time.Minute))
 		b.Answers(func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(http.StatusNotFound)
 			io.WriteString(w, body) //nolint:errcheck // a test that cares sees it

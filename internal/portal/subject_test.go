@@ -12,7 +12,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/signin/subjects"
 )
 
-func owning(o *provider.ProviderOptions) { o.OwnSubjects = true }
+func owning(o *provider.Options) { o.OwnSubjects = true }
 
 // Class 16: what a provider ends is ended under the subject of before, too.
 func TestClass16AProviderEndsWhatBeganUnderEitherSubject(t *testing.T) {
@@ -20,7 +20,7 @@ func TestClass16AProviderEndsWhatBeganUnderEitherSubject(t *testing.T) {
 		f := newAtProvider(t)
 		signIn := providertest.Merged(claims, map[string]any{"preferred_username": "dora"})
 		before := f.signsIn(signIn)
-		f.acme = f.provider.Way(owning, func(o *provider.ProviderOptions) { o.Now = f.clock.Now })
+		f.acme = f.provider.Method(owning, func(o *provider.Options) { o.Now = f.clock.Now })
 		f.use(f.hosted.Methods[0], f.acme)
 		since := f.signsIn(signIn)
 		if old, now := f.signedIn(before).Subject, f.signedIn(since).Subject; old == now || now != "d|1" {
@@ -37,8 +37,8 @@ func TestClass16AProviderEndsWhatBeganUnderEitherSubject(t *testing.T) {
 // Class 18: whoever a backend says that a wrong password was for, no account of
 // another way has its attempts used up.
 func TestClass18ABackendUsesUpNoAttemptsOfALocalUser(t *testing.T) {
-	f, b := newFixture(t), remotetest.NewOwnBackend(t)
-	method := b.Way("accounts", time.Minute)
+	f, b := newFixture(t), remotetest.NewBackend(t)
+	method := b.Method("accounts", time.Minute)
 	method.UseOwnSubjects()
 	f.use(f.hosted.Methods[0], method)
 	b.Says(http.StatusUnauthorized, fmt.Sprintf(`{"error":"wrong","user":{"subject":%q}}`, subjects.Derive("local", "demo")))

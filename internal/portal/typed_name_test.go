@@ -46,9 +46,9 @@ func TestATypedNameThatNobodyHasIsInNoLog(t *testing.T) {
 	} {
 		f := newFixture(t)
 		if c.backend != 0 {
-			own := remotetest.NewOwnBackend(t)
+			own := remotetest.NewBackend(t)
 			own.Says(c.backend, c.body)
-			f.use(f.hosted.Methods[0], own.Way("accounts", time.Minute))
+			f.use(f.hosted.Methods[0], own.Method("accounts", time.Minute))
 		}
 		switch name {
 		case "beyond the limit":
@@ -85,7 +85,7 @@ func TestATypedNameThatNobodyHasIsInNoLog(t *testing.T) {
 }
 
 func TestTheNameOfAnAccountIsLoggedAsItWasTyped(t *testing.T) {
-	f, own := newFixture(t), remotetest.NewOwnBackend(t)
+	f, own := newFixture(t), remotetest.NewBackend(t)
 	log := f.logs()
 	logged := func() any {
 		t.Helper()
@@ -98,7 +98,7 @@ func TestTheNameOfAnAccountIsLoggedAsItWasTyped(t *testing.T) {
 			t.Errorf("attempt %d: %q", i+1, got)
 		}
 	}
-	f.use(f.hosted.Methods[0], own.Way("accounts", time.Minute))
+	f.use(f.hosted.Methods[0], own.Method("accounts", time.Minute))
 	own.Says(http.StatusOK, `{"user":{"subject":"17"}}`)
 	known := f.visitor()
 	want(t, known.try("zoe", "right"), http.StatusOK)

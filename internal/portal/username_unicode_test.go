@@ -28,9 +28,9 @@ var unseen = map[string]string{
 
 func TestANameOfAnotherWayWithWhatCannotBeSeenIsNotShown(t *testing.T) {
 	for what, name := range unseen {
-		f := newAtProvider(t, func(*provider.ProviderOptions) {})
-		b := remotetest.NewOwnBackend(t)
-		f.use(f.hosted.Methods[0], f.acme, b.Way("accounts", time.Minute))
+		f := newAtProvider(t, func(*provider.Options) {})
+		b := remotetest.NewBackend(t)
+		f.use(f.hosted.Methods[0], f.acme, b.Method("accounts", time.Minute))
 		for _, email := range []string{"", "eve@example.com", "demo@example.com", "ev\u200be@example.com"} {
 			b.Says(http.StatusOK, `{"user":{"subject":"`+name+`","name":"`+name+`","email":"`+email+`","email_verified":true}}`)
 			v := f.visitor()

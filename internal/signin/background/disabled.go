@@ -24,7 +24,7 @@ const disabledInterval = time.Second
 // What the store does not take is tried again. Its fields are set once.
 type Disabled struct {
 	Server  *oauth.Server
-	Methods methods.Methods
+	Methods methods.List
 	Log     *zap.Logger
 }
 

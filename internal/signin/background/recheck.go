@@ -43,7 +43,7 @@ func RefreshLabel(method signin.Method, at string) string {
 // may still sign in there. Its fields are set once.
 type Rechecks struct {
 	Server  *oauth.Server
-	Methods methods.Methods
+	Methods methods.List
 	Keys    *keys.Ring
 	Log     *zap.Logger
 
@@ -55,7 +55,7 @@ type Rechecks struct {
 }
 
 // NewRechecks asks nobody until Run. It hears of the sessions of s.
-func NewRechecks(s *oauth.Server, methods methods.Methods, log *zap.Logger) *Rechecks {
+func NewRechecks(s *oauth.Server, methods methods.List, log *zap.Logger) *Rechecks {
 	r := &Rechecks{
 		Server: s, Methods: methods, Keys: s.Keys, Log: log, Due: make(chan session.Key, maxRechecks),
 		Pause: func(try int) { time.Sleep(time.Second << try) },

@@ -6,4 +6,4 @@ import "github.com/caddy-sso/caddy-sso/internal/jsonlines"
 var UsersKind = usersKind
 
 // File is the file of users.
-func (l *Local) File() *jsonlines.File { return l.file }
+func (l *Method) File() *jsonlines.File { return l.file }

@@ -32,7 +32,7 @@ type Account struct {
 }
 
 // Local signs in the users of the configuration, and of a file if it has one.
-type Local struct {
+type Method struct {
 	id         string
 	configured *userIndex
 	now        atomic.Pointer[userIndex] // which does not change any more
@@ -41,8 +41,8 @@ type Local struct {
 }
 
 // NewLocal makes the accounts.
-func NewLocal(id string, accounts []Account) (*Local, error) {
-	l := &Local{id: id, configured: newUserIndex(id), checking: limits.NewQueue()}
+func New(id string, accounts []Account) (*Method, error) {
+	l := &Method{id: id, configured: newUserIndex(id), checking: limits.NewQueue()}
 	l.now.Store(l.configured)
 	for _, a := range accounts {
 		if err := l.Add(a); err != nil {
@@ -55,20 +55,20 @@ func NewLocal(id string, accounts []Account) (*Local, error) {
 // Add adds an account of the configuration, before the first sign-in. Names and
 // e-mail addresses are compared without case, and none may be another's. After
 // an error it was not added.
-func (l *Local) Add(a Account) error { return l.configured.add(a) }
+func (l *Method) Add(a Account) error { return l.configured.add(a) }
 
 // TakeOver puts the accounts of another in place of its own. Sign-ins under way end by
 // those of before.
-func (l *Local) TakeOver(other *Local) { l.now.Store(other.now.Load()) }
+func (l *Method) TakeOver(other *Method) { l.now.Store(other.now.Load()) }
 
 // ID implements [signin.Method].
-func (l *Local) ID() string { return l.id }
+func (l *Method) ID() string { return l.id }
 
 // Current implements [signin.Method]: what the configuration says of the user now. Whoever
 // signed in when the user had another password is none, and may be another person,
 // since a subject comes from a name. Nor is it known with which password a session
 // without a mark began, unless another way began it, and linked it.
-func (l *Local) Current(u session.User) (session.User, bool) {
+func (l *Method) Current(u session.User) (session.User, bool) {
 	a := l.now.Load().bySubject[u.Subject]
 	elsewhere := u.Mark == "" && u.Signin != l.id
 	if a == nil || a.disabled || (u.Mark != a.user.Mark && !elsewhere) {
@@ -78,10 +78,10 @@ func (l *Local) Current(u session.User) (session.User, bool) {
 }
 
 // Disabled implements [signin.DisabledLister].
-func (l *Local) Disabled() []string { return l.now.Load().disabled }
+func (l *Method) Disabled() []string { return l.now.Load().disabled }
 
 // NameOf implements [signin.NameFinder].
-func (l *Local) NameOf(subject string) string {
+func (l *Method) NameOf(subject string) string {
 	if a := l.now.Load().bySubject[subject]; a != nil {
 		return a.user.Name
 	}
@@ -89,7 +89,7 @@ func (l *Local) NameOf(subject string) string {
 }
 
 // Find implements [signin.NameFinder].
-func (l *Local) Find(name string) (session.User, bool) {
+func (l *Method) Find(name string) (session.User, bool) {
 	a := l.now.Load().find(name)
 	if a == nil {
 		return session.User{}, false
@@ -98,7 +98,7 @@ func (l *Local) Find(name string) (session.User, bool) {
 }
 
 // Account implements [signin.PasswordMethod].
-func (l *Local) Account(name string) string {
+func (l *Method) Account(name string) string {
 	return subjects.Derive("name", l.id+"\x00"+username.Spelled(name))
 }
 
@@ -106,7 +106,7 @@ func (l *Local) Account(name string) string {
 // is among the accounts, the user's own or a decoy, so the work tells nothing
 // of whether the user exists. A password that is not normalized takes the same twice.
 // At most one comparison a core runs at a time.
-func (l *Local) Check(ctx context.Context, c signin.Credentials) (session.User, error) {
+func (l *Method) Check(ctx context.Context, c signin.Credentials) (session.User, error) {
 	check, err := l.Reserve(ctx, c)
 	if err != nil {
 		return session.User{}, err
@@ -116,7 +116,7 @@ func (l *Local) Check(ctx context.Context, c signin.Credentials) (session.User, 
 
 // Reserve waits for a core to compare a password on. The core is taken until check,
 // which has to be called once, returns what [Local.Check] does.
-func (l *Local) Reserve(ctx context.Context, c signin.Credentials) (check func() (session.User, error), err error) {
+func (l *Method) Reserve(ctx context.Context, c signin.Credentials) (check func() (session.User, error), err error) {
 	leave, err := l.checking.Enter(ctx, c)
 	if err != nil {
 		return nil, fmt.Errorf("waiting to check a password: %w", err)
@@ -127,7 +127,7 @@ func (l *Local) Reserve(ctx context.Context, c signin.Credentials) (check func()
 	}, nil
 }
 
-func (l *Local) compare(c signin.Credentials) (session.User, error) {
+func (l *Method) compare(c signin.Credentials) (session.User, error) {
 	forms := passwordForms(c.Password)
 	never := len(forms) == 0
 	if never {
@@ -159,7 +159,7 @@ func (l *Local) compare(c signin.Credentials) (session.User, error) {
 }
 
 // ByEmail implements [signin.EmailFinder].
-func (l *Local) ByEmail(email string) (session.User, bool) {
+func (l *Method) ByEmail(email string) (session.User, bool) {
 	Canonical, err := username.CanonicalEmail(email)
 	if err != nil {
 		return session.User{}, false
@@ -172,7 +172,7 @@ func (l *Local) ByEmail(email string) (session.User, bool) {
 }
 
 // Groups implements [signin.GroupLister]. A file of users may get any group while it is followed.
-func (l *Local) Groups() (names []string, open bool) {
+func (l *Method) Groups() (names []string, open bool) {
 	for _, a := range l.configured.bySubject {
 		names = append(names, a.user.Groups...)
 	}

@@ -59,7 +59,7 @@ func TestHashesOfAllKinds(t *testing.T) {
 		}
 		accounts = append(accounts, local.Account{Name: fmt.Sprintf("user%d", i), Hash: h})
 	}
-	method, err := local.NewLocal("local", accounts)
+	method, err := local.New("local", accounts)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -41,7 +41,7 @@ var usersKind = jsonlines.Kind{
 // UseFile adds the users of a file of JSON lines, which other programs may
 // change at any time. What is wrong with a line is logged. It is called before
 // Open.
-func (l *Local) UseFile(path string, c Comparers, log *zap.Logger) {
+func (l *Method) UseFile(path string, c Comparers, log *zap.Logger) {
 	hashes := map[string]Hash{} // of the version that counts, since reading one takes work
 	l.file = jsonlines.Follow(usersKind, path, func() jsonlines.Draft {
 		return &usersDraft{method: l, comparers: c, before: &hashes, all: l.configured.clone(), hashes: map[string]Hash{}}
@@ -49,7 +49,7 @@ func (l *Local) UseFile(path string, c Comparers, log *zap.Logger) {
 }
 
 // Open implements [signin.Opener]: it reads the file of users.
-func (l *Local) Open(storage.Store) error {
+func (l *Method) Open(storage.Store) error {
 	if l.file == nil {
 		return nil
 	}
@@ -57,7 +57,7 @@ func (l *Local) Open(storage.Store) error {
 }
 
 // Watch implements [signin.Watcher]: it follows the file of users.
-func (l *Local) Watch(ctx context.Context) {
+func (l *Method) Watch(ctx context.Context) {
 	if l.file != nil {
 		l.file.Watch(ctx)
 	}
@@ -65,7 +65,7 @@ func (l *Local) Watch(ctx context.Context) {
 
 // usersDraft is a version of the file of users.
 type usersDraft struct {
-	method    *Local
+	method    *Method
 	comparers Comparers
 	before    *map[string]Hash
 	hashes    map[string]Hash

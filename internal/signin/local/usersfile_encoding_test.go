@@ -129,7 +129,7 @@ func TestAFileThatIsNotWholeIsSaidAtTheStart(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		method, err := local.NewLocal("local", nil)
+		method, err := local.New("local", nil)
 		if err != nil {
 			t.Fatal(err)
 		}

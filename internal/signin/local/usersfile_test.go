@@ -26,18 +26,18 @@ import (
 // usersFixture is a Local with a user "root" of the configuration and a file.
 type usersFixture struct {
 	t    *testing.T
-	work *localtest.Comparisons
+	work *localtest.Hashes
 	path string
-	way  *local.Local
+	way  *local.Method
 	log  *observer.ObservedLogs
 	tick int
 }
 
 func newUsersFixture(t *testing.T, lines ...string) *usersFixture {
 	t.Helper()
-	u := &usersFixture{t: t, work: &localtest.Comparisons{Passwords: map[string]string{}}, path: filepath.Join(t.TempDir(), "users.jsonl")}
+	u := &usersFixture{t: t, work: &localtest.Hashes{Passwords: map[string]string{}}, path: filepath.Join(t.TempDir(), "users.jsonl")}
 	var err error
-	u.way, err = local.NewLocal("local", []local.Account{{Name: "Root", Hash: u.work.Hash(t, 10, "root"), Email: "root@game.example"}})
+	u.way, err = local.New("local", []local.Account{{Name: "Root", Hash: u.work.Hash(t, 10, "root"), Email: "root@game.example"}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,18 +5,18 @@ import (
 )
 
 // Find is the way with an ID, nil where there is none.
-func (ws Methods) Find(id string) signin.Method {
-	for _, w := range ws {
+func (all List) Find(id string) signin.Method {
+	for _, w := range all {
 		if w.ID() == id {
 			return w
 		}
 	}
-	return ws.dynamic(id)
+	return all.dynamic(id)
 }
 
 // dynamic is the way with an ID among those that come and go.
-func (ws Methods) dynamic(id string) signin.Method {
-	for _, w := range ws {
+func (all List) dynamic(id string) signin.Method {
+	for _, w := range all {
 		if changing, ok := w.(signin.DynamicMethods); ok {
 			if found := changing.ByID(id); found != nil {
 				return found

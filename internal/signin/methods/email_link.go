@@ -14,13 +14,13 @@ import (
 var ErrDisabled = errors.New("the user with that e-mail address may not sign in here")
 
 // CheckLinks refuses ways that link to what is not there.
-func (ws Methods) CheckLinks() error {
-	for _, method := range ws {
+func (all List) CheckLinks() error {
+	for _, method := range all {
 		linking, ok := method.(signin.EmailLinker)
 		if !ok || linking.LinkEmail() == "" {
 			continue
 		}
-		if ws.emailFinder(linking.LinkEmail()) == nil {
+		if all.emailFinder(linking.LinkEmail()) == nil {
 			return fmt.Errorf("signin %s: link_email %s: there is no such sign-in method that knows its users' e-mail addresses; expected: local", method.ID(), linking.LinkEmail())
 		}
 	}
@@ -28,30 +28,30 @@ func (ws Methods) CheckLinks() error {
 }
 
 // emailFinder is the way with an ID, nil where there is none that knows addresses.
-func (ws Methods) emailFinder(id string) signin.EmailFinder {
-	method, _ := ws.Find(id).(signin.EmailFinder)
+func (all List) emailFinder(id string) signin.EmailFinder {
+	method, _ := all.Find(id).(signin.EmailFinder)
 	return method
 }
 
 // linkedTo is the way that another signs users in to by their e-mail address, nil
 // where there is none.
-func (ws Methods) linkedTo(method signin.Method) signin.EmailFinder {
+func (all List) linkedTo(method signin.Method) signin.EmailFinder {
 	linking, ok := method.(signin.EmailLinker)
 	if !ok || linking.LinkEmail() == "" {
 		return nil
 	}
-	return ws.emailFinder(linking.LinkEmail())
+	return all.emailFinder(linking.LinkEmail())
 }
 
 // Whose is the user that somebody who signed in by a way is here.
-func (ws Methods) Whose(u session.User, method signin.Method) (session.User, error) {
-	to := ws.linkedTo(method)
+func (all List) Whose(u session.User, method signin.Method) (session.User, error) {
+	to := all.linkedTo(method)
 	if to == nil || u.Email == "" {
-		return ws.own(u, method), nil
+		return all.own(u, method), nil
 	}
 	linked, there := to.ByEmail(u.Email)
 	if !there {
-		return ws.own(u, method), nil
+		return all.own(u, method), nil
 	}
 	if _, may := to.Current(linked); !may {
 		return session.User{}, ErrDisabled
@@ -60,8 +60,8 @@ func (ws Methods) Whose(u session.User, method signin.Method) (session.User, err
 }
 
 // current is what is known now of a user of another way who signed in by way.
-func (ws Methods) current(u session.User, method signin.Method) (session.User, bool) {
-	to := ws.linkedTo(method)
+func (all List) current(u session.User, method signin.Method) (session.User, bool) {
+	to := all.linkedTo(method)
 	if to == nil || to.ID() != u.Linked {
 		return session.User{}, false
 	}

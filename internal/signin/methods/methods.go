@@ -9,14 +9,14 @@ import (
 
 // LogoutReceiver is the way with an ID, nil where there is none whose provider says
 // that sessions are over.
-func (ws Methods) LogoutReceiver(id string) signin.LogoutReceiver {
-	method, _ := ws.Find(id).(signin.LogoutReceiver)
+func (all List) LogoutReceiver(id string) signin.LogoutReceiver {
+	method, _ := all.Find(id).(signin.LogoutReceiver)
 	return method
 }
 
 // Groups are those that users have who sign in by one of some ways, or, without any, by
 // all; open: they may have others.
-func (ws Methods) Groups(ids []string) (names []string, open bool) {
+func (all List) Groups(ids []string) (names []string, open bool) {
 	add := func(method signin.Method) {
 		grouping, knows := method.(signin.GroupLister)
 		if !knows {
@@ -26,12 +26,12 @@ func (ws Methods) Groups(ids []string) (names []string, open bool) {
 		more, others := grouping.Groups()
 		names, open = append(names, more...), open || others
 	}
-	for _, method := range ws {
+	for _, method := range all {
 		if len(ids) > 0 && !slices.Contains(ids, method.ID()) {
 			continue
 		}
 		add(method)
-		if linked := ws.linkedTo(method); linked != nil {
+		if linked := all.linkedTo(method); linked != nil {
 			add(linked)
 		}
 	}
@@ -41,12 +41,12 @@ func (ws Methods) Groups(ids []string) (names []string, open bool) {
 
 // IsProvider says whether the method with an ID leads to a provider, whatever it is
 // allowed for.
-func (ws Methods) IsProvider(id string) bool { return ws.Provider(id, nil) != nil }
+func (all List) IsProvider(id string) bool { return all.Provider(id, nil) != nil }
 
 // Provider returns the method with an ID if it leads to a provider and is allowed, nil
 // otherwise.
-func (ws Methods) Provider(id string, allowed []string) signin.ProviderMethod {
-	method, ok := ws.Find(id).(signin.ProviderMethod)
+func (all List) Provider(id string, allowed []string) signin.ProviderMethod {
+	method, ok := all.Find(id).(signin.ProviderMethod)
 	if !ok || !allows(allowed, method) {
 		return nil
 	}
@@ -54,29 +54,29 @@ func (ws Methods) Provider(id string, allowed []string) signin.ProviderMethod {
 }
 
 // Renewer is the way with an ID, nil where there is none that can tell.
-func (ws Methods) Renewer(id string) signin.Renewer {
-	method, _ := ws.Find(id).(signin.Renewer)
+func (all List) Renewer(id string) signin.Renewer {
+	method, _ := all.Find(id).(signin.Renewer)
 	return method
 }
 
 // Methods are all ways of a configuration.
-type Methods []signin.Method
+type List []signin.Method
 
 // Current implements [oauth.Users].
-func (ws Methods) Current(u session.User) (session.User, bool) {
-	w := ws.Find(u.Signin)
+func (all List) Current(u session.User) (session.User, bool) {
+	w := all.Find(u.Signin)
 	if w == nil {
 		return session.User{}, false
 	}
 	if u.Linked != "" {
-		return ws.current(u, w)
+		return all.current(u, w)
 	}
 	now, may := w.Current(u)
 	if _, named := w.(signin.NameFinder); may && !named {
-		if ws.Clash(now.Subject, w) != nil { // another user has the subject since
+		if all.Clash(now.Subject, w) != nil { // another user has the subject since
 			return session.User{}, false
 		}
-		now = ws.own(now, w) // the name may have become another user's since
+		now = all.own(now, w) // the name may have become another user's since
 	}
 	return now, may
 }
@@ -89,15 +89,15 @@ func allows(allowed []string, method signin.Method) bool {
 
 // ProviderMethods returns the allowed methods that lead to a provider. Those that come
 // and go are among them only if their IDs are named.
-func (ws Methods) ProviderMethods(allowed []string) []signin.ProviderMethod {
+func (all List) ProviderMethods(allowed []string) []signin.ProviderMethod {
 	var list []signin.ProviderMethod
-	for _, w := range ws {
+	for _, w := range all {
 		if provider, ok := w.(signin.ProviderMethod); ok && allows(allowed, w) {
 			list = append(list, provider)
 		}
 	}
 	for _, id := range allowed {
-		if provider, ok := ws.dynamic(id).(signin.ProviderMethod); ok {
+		if provider, ok := all.dynamic(id).(signin.ProviderMethod); ok {
 			list = append(list, provider)
 		}
 	}
@@ -105,8 +105,8 @@ func (ws Methods) ProviderMethods(allowed []string) []signin.ProviderMethod {
 }
 
 // Taken says whether a name is that of a user of some way.
-func (ws Methods) Taken(name string) bool {
-	return slices.ContainsFunc(ws, func(w signin.Method) bool {
+func (all List) Taken(name string) bool {
+	return slices.ContainsFunc(all, func(w signin.Method) bool {
 		named, ok := w.(signin.NameFinder)
 		if !ok {
 			return false

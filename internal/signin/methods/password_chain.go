@@ -17,7 +17,7 @@ import (
 // knows it, so nobody else gets to see its password; any other goes to the ways
 // that have to ask, in order.
 type PasswordChain struct {
-	all     Methods
+	all     List
 	knowing []knower
 	asked   []signin.PasswordMethod
 }
@@ -36,9 +36,9 @@ type reserver interface {
 
 // PasswordMethods returns the allowed methods that take a password, as one; nil if none
 // does.
-func (ws Methods) PasswordMethods(allowed []string) *PasswordChain {
-	s := &PasswordChain{all: ws}
-	for _, w := range ws {
+func (all List) PasswordMethods(allowed []string) *PasswordChain {
+	s := &PasswordChain{all: all}
+	for _, w := range all {
 		method, ok := w.(signin.PasswordMethod)
 		if !ok || !allows(allowed, w) {
 			continue
@@ -56,8 +56,8 @@ func (ws Methods) PasswordMethods(allowed []string) *PasswordChain {
 }
 
 // AcceptsPassword says whether the method with an ID takes a password, and is allowed.
-func (ws Methods) AcceptsPassword(id string, allowed []string) bool {
-	return slices.ContainsFunc(ws, func(w signin.Method) bool {
+func (all List) AcceptsPassword(id string, allowed []string) bool {
+	return slices.ContainsFunc(all, func(w signin.Method) bool {
 		_, ok := w.(signin.PasswordMethod)
 		return ok && w.ID() == id && allows(allowed, w)
 	})
@@ -134,12 +134,12 @@ func (s *PasswordChain) Check(ctx context.Context, c signin.Credentials) (sessio
 // own makes a user one of a way: none that another way would have to vouch for,
 // and none whom a backend, or a person, could take for a user of this
 // configuration.
-func (ws Methods) own(u session.User, method signin.Method) session.User {
+func (all List) own(u session.User, method signin.Method) session.User {
 	u.Signin, u.Name = method.ID(), username.Spaced(u.Name)
-	if !username.Visible(u.Name) || ws.Taken(u.Name) {
+	if !username.Visible(u.Name) || all.Taken(u.Name) {
 		u.Name = u.Email
 	}
-	if u.Name == "" || !username.Visible(u.Name) || ws.Taken(u.Name) {
+	if u.Name == "" || !username.Visible(u.Name) || all.Taken(u.Name) {
 		u.Name = u.Subject
 	}
 	return u
@@ -148,22 +148,22 @@ func (ws Methods) own(u session.User, method signin.Method) session.User {
 // Called are those whom the configuration may know by a name: users of that name,
 // and who would have it as the subject, which comes from the name of a user who is
 // not in the configuration any more, or is now an own subject.
-func (ws Methods) Called(name string) []session.User {
-	var all []session.User
-	for _, w := range ws {
+func (all List) Called(name string) []session.User {
+	var users []session.User
+	for _, w := range all {
 		if naming, ok := w.(signin.SubjectNamer); ok && naming.OwnSubjects() {
-			all = append(all, session.User{Subject: naming.Derived(name), Name: name})
+			users = append(users, session.User{Subject: naming.Derived(name), Name: name})
 		}
 		named, ok := w.(signin.NameFinder)
 		if !ok {
 			continue
 		}
 		if u, there := named.Find(name); there {
-			all = append(all, u)
+			users = append(users, u)
 		}
 		if c, err := username.Canonical(name); err == nil {
-			all = append(all, session.User{Subject: subjects.Derive("local", c)})
+			users = append(users, session.User{Subject: subjects.Derive("local", c)})
 		}
 	}
-	return all
+	return users
 }

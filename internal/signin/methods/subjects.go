@@ -12,8 +12,8 @@ import (
 )
 
 // subjectNamer is the way with an ID, nil where there is none that is [signin.SubjectNamer].
-func (ws Methods) subjectNamer(id string) signin.SubjectNamer {
-	for _, w := range ws {
+func (all List) subjectNamer(id string) signin.SubjectNamer {
+	for _, w := range all {
 		if method, ok := w.(signin.SubjectNamer); ok && w.ID() == id {
 			return method
 		}
@@ -28,11 +28,11 @@ var (
 // Clash says what is wrong with a subject that a way gave beside the other ways: it is
 // not that of a user of this configuration, nor the name or e-mail address of one, by
 // which commands and attempts go; and only one way gives subjects of its own.
-func (ws Methods) Clash(subject string, method signin.Method) error {
+func (all List) Clash(subject string, method signin.Method) error {
 	if subjects.IsDerived(subject) {
 		return nil
 	}
-	for _, w := range ws {
+	for _, w := range all {
 		if w.ID() == method.ID() {
 			continue
 		}
@@ -54,19 +54,19 @@ func (ws Methods) Clash(subject string, method signin.Method) error {
 }
 
 // CheckOwn says what is wrong with a subject that a way with own subjects gives.
-func (ws Methods) CheckOwn(subject string, method signin.Method) error {
+func (all List) CheckOwn(subject string, method signin.Method) error {
 	if err := subjects.CheckOwn(subject); err != nil {
 		return err
 	}
-	return ws.Clash(subject, method)
+	return all.Clash(subject, method)
 }
 
 // Apart are the users of these ways, but for those whose subject is the ID of a client
 // that has come since: its own tokens have it for theirs.
-func (ws Methods) Apart(from *oauth.Clients) oauth.Users { return apart{ws, from} }
+func (all List) Apart(from *oauth.Clients) oauth.Users { return apart{all, from} }
 
 type apart struct {
-	methods Methods
+	methods List
 	from    *oauth.Clients
 }
 
@@ -87,9 +87,9 @@ func IsClient(clients *oauth.Clients, subject string) bool {
 
 // OwnID is what the way whose user somebody is calls them, "" where that is not
 // known. Users of this configuration have no other ID than the subject.
-func (ws Methods) OwnID(u session.User) string {
+func (all List) OwnID(u session.User) string {
 	whose := cmp.Or(u.Linked, u.Signin)
-	for _, w := range ws {
+	for _, w := range all {
 		if _, named := w.(signin.NameFinder); named && w.ID() == whose {
 			return u.Subject
 		}
@@ -100,14 +100,14 @@ func (ws Methods) OwnID(u session.User) string {
 // OtherSubject is the subject under which the same user may have sessions and grants
 // from before their way got own subjects, or since; "" where there is none. An ID that
 // could not be the user's subject now is somebody else's.
-func (ws Methods) OtherSubject(u session.User) string {
-	method := ws.subjectNamer(u.Signin)
+func (all List) OtherSubject(u session.User) string {
+	method := all.subjectNamer(u.Signin)
 	switch {
 	case method == nil || u.Linked != "" || !method.OwnSubjects():
 		return ""
 	case !subjects.IsDerived(u.Subject):
 		return method.Derived(u.Subject)
-	case u.ProviderID != "" && method.Derived(u.ProviderID) == u.Subject && ws.CheckOwn(u.ProviderID, method) == nil:
+	case u.ProviderID != "" && method.Derived(u.ProviderID) == u.Subject && all.CheckOwn(u.ProviderID, method) == nil:
 		return u.ProviderID
 	}
 	return ""

@@ -22,7 +22,7 @@ import (
 // ProviderClaims are the names that a provider gives to what is known of a user, or
 // paths to what is within another claim, such as realm_access.roles. [ClaimOff] is
 // what is not taken, and so not asked for.
-type ProviderClaims struct {
+type Claims struct {
 	Username      string // default preferred_username
 	Email         string // default email
 	EmailVerified string // default email_verified
@@ -33,7 +33,7 @@ type ProviderClaims struct {
 	Groups string
 }
 
-func (c *ProviderClaims) setDefaults() {
+func (c *Claims) setDefaults() {
 	for field, name := range map[*string]string{
 		&c.Username: "preferred_username", &c.Email: "email", &c.EmailVerified: "email_verified", &c.Avatar: "picture",
 	} {
@@ -62,7 +62,7 @@ const (
 
 // user makes a user of the claims. The userinfo endpoint is asked only for what
 // the ID token leaves out.
-func (p *Provider) user(ctx context.Context, f *discovered, id *oidc.IDToken, token *oauth2.Token) (session.User, error) {
+func (p *Method) user(ctx context.Context, f *discovered, id *oidc.IDToken, token *oauth2.Token) (session.User, error) {
 	var said map[string]any
 	if err := id.Claims(&said); err != nil {
 		return session.User{}, fmt.Errorf("%w: %w", signin.ErrAnswer, bounded("reading the ID token", err))
@@ -87,7 +87,7 @@ func (p *Provider) user(ctx context.Context, f *discovered, id *oidc.IDToken, to
 
 // noGroups logs that a claim with groups is not there. It is no fault where the
 // provider leaves it out for users without groups.
-func (p *Provider) noGroups(u session.User, elsewhere bool) {
+func (p *Method) noGroups(u session.User, elsewhere bool) {
 	if elsewhere {
 		p.groups.Warn(u.Subject, userinfo.ErrOverage)
 		return
@@ -99,7 +99,7 @@ func (p *Provider) noGroups(u session.User, elsewhere bool) {
 }
 
 // of takes the claims that count, by their names.
-func (c *ProviderClaims) of(said map[string]any) map[string]any {
+func (c *Claims) of(said map[string]any) map[string]any {
 	claims := make(map[string]any)
 	for _, name := range []string{c.Username, c.Email, c.EmailVerified, c.Avatar, c.Groups} {
 		if name != "" {
@@ -111,14 +111,14 @@ func (c *ProviderClaims) of(said map[string]any) map[string]any {
 
 // elsewhere says whether the groups are to be had somewhere else (OpenID Connect
 // Core section 5.6.2), where nothing is asked.
-func (c *ProviderClaims) elsewhere(said map[string]any) bool {
+func (c *Claims) elsewhere(said map[string]any) bool {
 	names, _ := said["_claim_names"].(map[string]any)
 	return names[c.Groups] != nil || c.Groups == "groups" && userinfo.Verified(said["hasgroups"])
 }
 
 // missing are the claims that are not there. An address and whether it was
 // verified come from one place, so either is missing where the other is.
-func (c *ProviderClaims) missing(claims map[string]any) []string {
+func (c *Claims) missing(claims map[string]any) []string {
 	lacks := func(name string) bool { return name != "" && claims[name] == nil }
 	var names []string
 	for _, name := range []string{c.Username, c.Groups, c.Avatar} {
@@ -135,20 +135,20 @@ func (c *ProviderClaims) missing(claims map[string]any) []string {
 // optional says whether somebody can be signed in without these claims. A picture is
 // decoration, unless a client has it in a claim of its own; all else is in headers
 // that gates set, decides what a user may open, or is what backends know them by.
-func (p *Provider) optional(names []string) bool {
+func (p *Method) optional(names []string) bool {
 	return !p.avatarUsed && !slices.ContainsFunc(names, func(name string) bool { return name != p.o.Claims.Avatar })
 }
 
 // UseAvatar says that a client's own claims have the picture, so that nobody is
 // signed in while it cannot be asked for.
-func (p *Provider) UseAvatar() { p.avatarUsed = true }
+func (p *Method) UseAvatar() { p.avatarUsed = true }
 
 // optionalPatience bounds how long a sign-in waits for what it can do without.
 const optionalPatience = 3 * time.Second
 
 // userInfo asks for claims. Where a sign-in can do without them, and they cannot be
 // had, there are none.
-func (p *Provider) userInfo(ctx context.Context, f *discovered, id *oidc.IDToken, token *oauth2.Token, names []string) (map[string]any, error) {
+func (p *Method) userInfo(ctx context.Context, f *discovered, id *oidc.IDToken, token *oauth2.Token, names []string) (map[string]any, error) {
 	optional := p.optional(names)
 	if optional {
 		var cancel context.CancelFunc
@@ -193,7 +193,7 @@ func userInfoError(err error) error {
 }
 
 // userOf takes of the claims what may be shown, sent to backends and decided by.
-func (p *Provider) userOf(sub string, claims map[string]any) session.User {
+func (p *Method) userOf(sub string, claims map[string]any) session.User {
 	c := p.o.Claims
 	u := session.User{Subject: p.Of(sub), Signin: p.o.ID, ProviderID: sub, Avatar: userinfo.Avatar(claims[c.Avatar]), Mark: p.o.Mark}
 	u.Groups = p.groups.Read(claims[c.Groups], u.Subject)

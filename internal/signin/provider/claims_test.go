@@ -35,9 +35,9 @@ func TestClass20OnlyAVerifiedAddressWithOneAtCounts(t *testing.T) {
 		"without end":            {claims{"email": strings.Repeat("x", 300) + "@acme.example", "email_verified": true}, ""},
 		"a list":                 {claims{"email": []string{"ann@acme.example"}, "email_verified": true}, ""},
 	} {
-		f := providertest.NewFakeProvider(t)
+		f := providertest.New(t)
 		f.Claims = c.claims
-		u, err := f.Way().Finish(t.Context(), providertest.FakeDeparture, providertest.GoodAnswer)
+		u, err := f.Method().Finish(t.Context(), providertest.Request, providertest.GoodAnswer)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -86,9 +86,9 @@ func TestClaimsBecomeAUser(t *testing.T) {
 		"a picture with a key": {map[string]any{"picture": "https://ann:x@acme.example/"}, session.User{Name: "ann-at-acme"}},
 		"a picture, too long":  {map[string]any{"picture": "https://acme.example/" + strings.Repeat("x", userinfo.MaxAvatar)}, session.User{Name: "ann-at-acme"}},
 	} {
-		f := providertest.NewFakeProvider(t)
+		f := providertest.New(t)
 		f.Claims = c.claims
-		u, err := f.Way().Finish(t.Context(), providertest.FakeDeparture, providertest.GoodAnswer)
+		u, err := f.Method().Finish(t.Context(), providertest.Request, providertest.GoodAnswer)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -102,7 +102,7 @@ func TestClaimsBecomeAUser(t *testing.T) {
 func TestASubjectBelongsToOneUserOfOneIssuer(t *testing.T) {
 	seen := map[string]string{}
 	for _, who := range [][2]string{{"https://a.example", "1"}, {"https://a.example", "11"}, {"https://a.example/1", "1"}, {"https://b.example", "1"}} {
-		p, err := provider.NewProvider(provider.ProviderOptions{ID: "x", Issuer: who[0], ClientID: "x"})
+		p, err := provider.New(provider.Options{ID: "x", Issuer: who[0], ClientID: "x"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -152,33 +152,33 @@ func TestTheUserinfoEndpointIsAskedOnlyForWhatIsMissing(t *testing.T) {
 		"an address verified nowhere":                   {token: without("email_verified"), userinfo: map[string]any{"email_verified": true}, asked: 1, email: ""},
 		"what the token says is not written over there": {token: without("picture"), userinfo: map[string]any{"email": "bob@acme.example"}, asked: 1, email: "ann@acme.example"},
 	} {
-		f := providertest.NewFakeProvider(t)
+		f := providertest.New(t)
 		f.Claims, f.Userinfo = c.token, c.userinfo
-		u, err := f.Way().Finish(t.Context(), providertest.FakeDeparture, providertest.GoodAnswer)
+		u, err := f.Method().Finish(t.Context(), providertest.Request, providertest.GoodAnswer)
 		if !errors.Is(err, c.err) || u.Email != c.email || f.Times("/userinfo") != c.asked {
 			t.Errorf("%s: %v, %+v, asked %d times", name, err, u, f.Times("/userinfo"))
 		}
 	}
-	f := providertest.NewFakeProvider(t)
+	f := providertest.New(t)
 	f.Metadata = map[string]any{"userinfo_endpoint": nil}
-	if _, err := f.Way().Finish(t.Context(), providertest.FakeDeparture, providertest.GoodAnswer); err != nil {
+	if _, err := f.Method().Finish(t.Context(), providertest.Request, providertest.GoodAnswer); err != nil {
 		t.Errorf("without the endpoint: %v", err)
 	}
 }
 
 func TestClaimsMayHaveOtherNames(t *testing.T) {
-	f := providertest.NewFakeProvider(t)
+	f := providertest.New(t)
 	f.Claims = map[string]any{
 		"upn": "Ann", "mail": "ann@acme.example", "xms_edov": true, "roles": []string{"players"}, "photo": "https://acme.example/a.png",
 		"preferred_username": "x", "email": "x@evil.example", "email_verified": true, "groups": []string{"x"}, "picture": "https://evil.example/",
 	}
-	u, err := f.Way(func(o *provider.ProviderOptions) {
-		o.Claims = provider.ProviderClaims{Username: "upn", Email: "mail", EmailVerified: "xms_edov", Groups: "roles", Avatar: "photo"}
-	}).Finish(t.Context(), providertest.FakeDeparture, providertest.GoodAnswer)
+	u, err := f.Method(func(o *provider.Options) {
+		o.Claims = provider.Claims{Username: "upn", Email: "mail", EmailVerified: "xms_edov", Groups: "roles", Avatar: "photo"}
+	}).Finish(t.Context(), providertest.Request, providertest.GoodAnswer)
 	if err != nil || u.Name != "Ann" || u.Email != "ann@acme.example" || !slices.Equal(u.Groups, []string{"players"}) || u.Avatar != "https://acme.example/a.png" {
 		t.Errorf("%+v, %v", u, err)
 	}
-	u, err = f.Way(func(o *provider.ProviderOptions) { o.Claims = provider.ProviderClaims{} }).Finish(t.Context(), providertest.FakeDeparture, providertest.GoodAnswer)
+	u, err = f.Method(func(o *provider.Options) { o.Claims = provider.Claims{} }).Finish(t.Context(), providertest.Request, providertest.GoodAnswer)
 	if err != nil || u.Groups != nil {
 		t.Errorf("groups %q that nobody asked for, %v", u.Groups, err)
 	}

@@ -56,7 +56,7 @@ var asymmetric = []string{
 // discovery returns what the provider says of itself. It looks where nobody has
 // yet, or long ago; who comes while another looks, waits for that. After a
 // failure the next look is some time off, and until then the failure stands.
-func (p *Provider) discovery(ctx context.Context) (*discovered, error) {
+func (p *Method) discovery(ctx context.Context) (*discovered, error) {
 	p.mu.Lock()
 	if !p.o.Now().Before(p.again) && p.looking == nil {
 		p.looking = make(chan struct{})
@@ -84,7 +84,7 @@ func (p *Provider) discovery(ctx context.Context) (*discovered, error) {
 }
 
 // look asks the provider, and closes done.
-func (p *Provider) look(done chan struct{}) {
+func (p *Method) look(done chan struct{}) {
 	ctx, cancel := context.WithTimeout(context.Background(), providerPatience)
 	defer cancel()
 	found, err := p.discover(ctx)
@@ -102,7 +102,7 @@ func (p *Provider) look(done chan struct{}) {
 		zap.String("signin", p.o.ID), zap.String("issuer", p.o.Issuer), zap.Duration("not_before", wait), zap.Error(err))
 }
 
-func (p *Provider) discover(ctx context.Context) (*discovered, error) {
+func (p *Method) discover(ctx context.Context) (*discovered, error) {
 	ctx = oidc.ClientContext(ctx, p.Client)
 	provider, err := oidc.NewProvider(ctx, p.o.Issuer)
 	if mismatch := (*oidc.IssuerMismatchError)(nil); errors.As(err, &mismatch) {

@@ -19,9 +19,9 @@ import (
 )
 
 // start leaves for the provider, and returns how it is down: nil, if it is not.
-func start(t *testing.T, p *provider.Provider) *signin.DownError {
+func start(t *testing.T, p *provider.Method) *signin.DownError {
 	t.Helper()
-	_, err := p.Start(t.Context(), providertest.FakeDeparture)
+	_, err := p.Start(t.Context(), providertest.Request)
 	down := (*signin.DownError)(nil)
 	if err != nil && !errors.As(err, &down) {
 		t.Fatal(err)
@@ -32,10 +32,10 @@ func start(t *testing.T, p *provider.Provider) *signin.DownError {
 const discoveryPath = "/.well-known/openid-configuration"
 
 func TestAProviderThatIsDownIsAskedAgainLaterAndLater(t *testing.T) {
-	f, c := providertest.NewFakeProvider(t), new(providertest.Clock)
+	f, c := providertest.New(t), new(providertest.Clock)
 	core, log := observer.New(zap.WarnLevel)
 	f.Handle[discoveryPath] = func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "secret", http.StatusBadGateway) }
-	p := f.Way(func(o *provider.ProviderOptions) { o.Now, o.Log = c.Now, zap.New(core) })
+	p := f.Method(func(o *provider.Options) { o.Now, o.Log = c.Now, zap.New(core) })
 	if f.Times(discoveryPath) != 0 {
 		t.Fatal("it was asked before anybody wanted to sign in")
 	}
@@ -76,18 +76,18 @@ func TestAProviderThatIsDownIsAskedAgainLaterAndLater(t *testing.T) {
 }
 
 func TestManyWaitForOneDiscovery(t *testing.T) {
-	f := providertest.NewFakeProvider(t)
+	f := providertest.New(t)
 	arrived, answer := make(chan struct{}), make(chan struct{})
 	f.Handle[discoveryPath] = func(w http.ResponseWriter, _ *http.Request) {
 		close(arrived) // a second one would panic
 		<-answer
 		f.Answer(w, map[string]any{"issuer": "another"})
 	}
-	p := f.Way()
+	p := f.Method()
 	var all sync.WaitGroup
 	for range 20 {
 		all.Go(func() {
-			if _, err := p.Start(t.Context(), providertest.FakeDeparture); err == nil || !strings.Contains(err.Error(), "did not match") {
+			if _, err := p.Start(t.Context(), providertest.Request); err == nil || !strings.Contains(err.Error(), "did not match") {
 				t.Errorf("%v", err)
 			}
 		})
@@ -110,9 +110,9 @@ func TestAProviderThatSaysWhatCannotBeIsNotBelieved(t *testing.T) {
 		"no way for a secret":       {"token_endpoint_auth_methods_supported": []string{"tls_client_auth"}},
 		"a list that is none":       {"prompt_values_supported": "login"},
 	} {
-		f := providertest.NewFakeProvider(t)
+		f := providertest.New(t)
 		f.Metadata = metadata
-		if start(t, f.Way()) == nil {
+		if start(t, f.Method()) == nil {
 			t.Errorf("%s is believed", name)
 		}
 	}
@@ -133,19 +133,19 @@ func endless(w http.ResponseWriter, r *http.Request) {
 // Class 24: neither an answer without end nor one that never comes keeps us.
 func TestClass24AHostileProviderNeitherFloodsNorHangs(t *testing.T) {
 	ask := func(t *testing.T, path string, handle http.HandlerFunc) error {
-		f := providertest.NewFakeProvider(t)
+		f := providertest.New(t)
 		defer func() {
 			if f.Times("/elsewhere") != 0 {
 				t.Error("it is followed")
 			}
 		}()
 		f.Handle[path] = handle
-		p := f.Way()
+		p := f.Method()
 		if path != discoveryPath && start(t, p) != nil {
 			t.Fatal("it is down")
 		}
 		p.Client.Timeout = 200 * time.Millisecond
-		_, err := p.Finish(t.Context(), providertest.FakeDeparture, providertest.GoodAnswer)
+		_, err := p.Finish(t.Context(), providertest.Request, providertest.GoodAnswer)
 		return err
 	}
 	for _, path := range []string{discoveryPath, "/token", "/jwks", "/userinfo"} {
@@ -182,9 +182,9 @@ func TestClass24AHostileProviderNeitherFloodsNorHangs(t *testing.T) {
 // An answer that is too long is refused for that alone.
 func TestAnAnswerHasABound(t *testing.T) {
 	for size, taken := range map[int]bool{provider.MaxProviderAnswer / 2: true, provider.MaxProviderAnswer: false} {
-		f := providertest.NewFakeProvider(t)
+		f := providertest.New(t)
 		f.Metadata = map[string]any{"filling": strings.Repeat("x", size)}
-		if down := start(t, f.Way()); (down == nil) != taken {
+		if down := start(t, f.Method()); (down == nil) != taken {
 			t.Errorf("%d bytes: %v", size, down)
 		}
 	}
@@ -197,9 +197,9 @@ func TestOnlyAsymmetricAlgorithmsAreTaken(t *testing.T) {
 		"none of them": {[]string{"HS256", "none"}, []string{"RS256"}},
 		"nothing":      {nil, []string{"RS256"}},
 	} {
-		f := providertest.NewFakeProvider(t)
+		f := providertest.New(t)
 		f.Metadata = map[string]any{"id_token_signing_alg_values_supported": c.says}
-		found, err := f.Way().Algorithms(t.Context())
+		found, err := f.Method().Algorithms(t.Context())
 		if err != nil || !slices.Equal(found, c.want) {
 			t.Errorf("%s: %v, %v", name, found, err)
 		}
@@ -207,16 +207,16 @@ func TestOnlyAsymmetricAlgorithmsAreTaken(t *testing.T) {
 }
 
 func TestOnlySoManyWaitForAProvider(t *testing.T) {
-	f := providertest.NewFakeProvider(t)
-	p := f.Way()
+	f := providertest.New(t)
+	p := f.Method()
 	for range provider.MaxFinishing {
 		p.Finishing() <- struct{}{}
 	}
-	if _, err := p.Finish(t.Context(), providertest.FakeDeparture, providertest.GoodAnswer); !errors.Is(err, signin.ErrBusy) || f.Times("/token") != 0 {
+	if _, err := p.Finish(t.Context(), providertest.Request, providertest.GoodAnswer); !errors.Is(err, signin.ErrBusy) || f.Times("/token") != 0 {
 		t.Errorf("%v, asked %d times", err, f.Times("/token"))
 	}
 	<-p.Finishing()
-	if _, err := p.Finish(t.Context(), providertest.FakeDeparture, providertest.GoodAnswer); err != nil {
+	if _, err := p.Finish(t.Context(), providertest.Request, providertest.GoodAnswer); err != nil {
 		t.Error(err)
 	}
 	if len(p.Finishing()) != provider.MaxFinishing-1 {
@@ -225,11 +225,11 @@ func TestOnlySoManyWaitForAProvider(t *testing.T) {
 }
 
 func TestKeysMayBeRotatedAndTakenBack(t *testing.T) {
-	f, c := providertest.NewFakeProvider(t), new(providertest.Clock)
+	f, c := providertest.New(t), new(providertest.Clock)
 	c.Ms.Store(time.Now().UnixMilli())
-	p := f.Way(func(o *provider.ProviderOptions) { o.Now = c.Now })
+	p := f.Method(func(o *provider.Options) { o.Now = c.Now })
 	finish := func() error {
-		_, err := p.Finish(t.Context(), providertest.FakeDeparture, providertest.GoodAnswer)
+		_, err := p.Finish(t.Context(), providertest.Request, providertest.GoodAnswer)
 		return err
 	}
 	for _, kid := range []string{"1", "2", "3"} {
@@ -249,10 +249,10 @@ func TestKeysMayBeRotatedAndTakenBack(t *testing.T) {
 		t.Errorf("the keys were read %d times", n)
 	}
 	// A key that is taken back is believed an hour longer at most.
-	old := *providertest.NewFakeProvider(t)
+	old := *providertest.New(t)
 	f.Set(func() {
 		old.Key, old.Kid = f.Key, f.Kid
-		f.Sign = old.Es256
+		f.Sign = old.ES256
 	})
 	f.Rotate("4")
 	if err := finish(); err != nil {
@@ -277,7 +277,7 @@ func TestAnIssuerIsAnAddressThatKeepsSecrets(t *testing.T) {
 		"": false, "acme.example": false, "http://acme.example": false, "https://": false, "ftp://acme.example": false, "https://a@acme.example": false,
 		"https://acme.example?x": false, "https://acme.example#x": false, "https://acme.example/\n": false,
 	} {
-		if err := provider.CheckProviderIssuer(raw); (err == nil) != right {
+		if err := provider.CheckIssuer(raw); (err == nil) != right {
 			t.Errorf("%q: %v", raw, err)
 		}
 	}

@@ -13,12 +13,12 @@ const MaxFinishing = maxFinishing
 const MaxProviderAnswer = maxProviderAnswer
 
 // UserOf makes a user of claims.
-func (p *Provider) UserOf(sub string, claims map[string]any) session.User {
+func (p *Method) UserOf(sub string, claims map[string]any) session.User {
 	return p.userOf(sub, claims)
 }
 
 // Algorithms are those that an ID token of the provider may be signed with.
-func (p *Provider) Algorithms(ctx context.Context) ([]string, error) {
+func (p *Method) Algorithms(ctx context.Context) ([]string, error) {
 	f, err := p.discovery(ctx)
 	if err != nil {
 		return nil, err
@@ -27,7 +27,7 @@ func (p *Provider) Algorithms(ctx context.Context) ([]string, error) {
 }
 
 // Finishing are the places of sign-ins that wait for the provider.
-func (p *Provider) Finishing() chan struct{} { return p.finishing }
+func (p *Method) Finishing() chan struct{} { return p.finishing }
 
 // Options are those that it was made with, and the defaults.
-func (p *Provider) Options() ProviderOptions { return p.o }
+func (p *Method) Options() Options { return p.o }

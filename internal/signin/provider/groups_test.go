@@ -18,15 +18,15 @@ import (
 // problems that the log tells.
 func groupsOf(t *testing.T, claims, name, separator string) (groups, problems []string) {
 	t.Helper()
-	f := providertest.NewFakeProvider(t)
+	f := providertest.New(t)
 	f.Claims = map[string]any{}
 	if err := json.Unmarshal([]byte(claims), &f.Claims); err != nil {
 		t.Fatal(err)
 	}
 	core, log := observer.New(zapcore.InfoLevel)
-	u, err := f.Way(func(o *provider.ProviderOptions) {
+	u, err := f.Method(func(o *provider.Options) {
 		o.Claims.Groups, o.GroupSeparator, o.Log = name, separator, zap.New(core)
-	}).Finish(t.Context(), providertest.FakeDeparture, providertest.GoodAnswer)
+	}).Finish(t.Context(), providertest.Request, providertest.GoodAnswer)
 	if err != nil {
 		t.Fatal(err)
 	}

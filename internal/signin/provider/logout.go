@@ -60,7 +60,7 @@ func (a *audience) UnmarshalJSON(raw []byte) error {
 }
 
 // Logout implements [signin.LogoutReceiver].
-func (p *Provider) Logout(ctx context.Context, token string) (signin.Logout, error) {
+func (p *Method) Logout(ctx context.Context, token string) (signin.Logout, error) {
 	// What anybody can see to be wrong costs neither a signature nor a key.
 	if err := checkLogoutHeader(token); err != nil {
 		return signin.Logout{}, err
@@ -142,7 +142,7 @@ func logoutPayload(token string) (logoutClaims, error) {
 
 // wrongLogout says what is wrong with the claims of a logout token, or "" (OpenID
 // Connect Back-Channel Logout section 2.6).
-func (p *Provider) wrongLogout(c logoutClaims, now time.Time) string {
+func (p *Method) wrongLogout(c logoutClaims, now time.Time) string {
 	var event map[string]json.RawMessage
 	switch {
 	case c.Issuer != p.o.Issuer:
@@ -180,7 +180,7 @@ var errKeysTooOften = errors.New("its keys were read too often lately")
 
 // keysAreDown is why the keys cannot be had. While they may not be read again, it is
 // what was wrong when they were read.
-func (p *Provider) keysAreDown(err error) *signin.DownError {
+func (p *Method) keysAreDown(err error) *signin.DownError {
 	if before := p.keysDown.Load(); before != nil && strings.Contains(err.Error(), errKeysTooOften.Error()) {
 		return before
 	}

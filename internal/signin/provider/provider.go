@@ -28,7 +28,7 @@ import (
 )
 
 // ProviderOptions are what a configuration says of an OpenID Connect provider.
-type ProviderOptions struct {
+type Options struct {
 	ID   string
 	Name string // on its button
 	Icon string // as in [page.Provider]
@@ -37,13 +37,13 @@ type ProviderOptions struct {
 	// on loopback.
 	Issuer   string
 	ClientID string
-	Secret   ProviderSecret // none: a public client, by PKCE alone
+	Secret   Secret // none: a public client, by PKCE alone
 	Scopes   []string       // beside openid; nil: profile and email
 
 	// Params are sent with an authorization request beside the standard ones.
 	Params map[string]string
 
-	Claims ProviderClaims
+	Claims Claims
 
 	// GroupSeparator is what separates the groups where the claim is one text: comma,
 	// semicolon, space, or none. Empty: none, and the log says where there may be one.
@@ -70,13 +70,13 @@ type ProviderOptions struct {
 }
 
 // A ProviderSecret is a client secret at a provider, which cannot be printed.
-type ProviderSecret struct{ value string }
+type Secret struct{ value string }
 
 // NewProviderSecret keeps a client secret.
-func NewProviderSecret(s string) ProviderSecret { return ProviderSecret{s} }
+func NewSecret(s string) Secret { return Secret{s} }
 
 // Format keeps the secret from being printed, under every verb.
-func (ProviderSecret) Format(f fmt.State, _ rune) {
+func (Secret) Format(f fmt.State, _ rune) {
 	io.WriteString(f, "[redacted]") //nolint:errcheck // fmt has nowhere to report it
 }
 
@@ -97,8 +97,8 @@ const (
 )
 
 // A Provider signs in the users of an outside OpenID Connect provider.
-type Provider struct {
-	o          ProviderOptions
+type Method struct {
+	o          Options
 	Client     *http.Client
 	finishing  chan struct{} // places
 	loggingOut chan struct{} // places
@@ -119,8 +119,8 @@ type Provider struct {
 
 // NewProvider refuses what cannot work, and says what would be right. It
 // connects to nothing.
-func NewProvider(o ProviderOptions) (*Provider, error) {
-	if err := CheckProviderIssuer(o.Issuer); err != nil {
+func New(o Options) (*Method, error) {
+	if err := CheckIssuer(o.Issuer); err != nil {
 		return nil, err
 	}
 	if o.Recheck != 0 && o.Recheck < ShortestRecheck {
@@ -162,7 +162,7 @@ func NewProvider(o ProviderOptions) (*Provider, error) {
 	if o.Log == nil {
 		o.Log = zap.NewNop()
 	}
-	return &Provider{
+	return &Method{
 		o: o, Client: newProviderClient(), finishing: make(chan struct{}, maxFinishing), loggingOut: make(chan struct{}, maxLogouts),
 		keyReads: rate.NewLimiter(rate.Every(KeysEvery), KeysBurst),
 		Naming:   subjects.Naming{Own: o.OwnSubjects, Kind: "oidc", Within: o.Issuer},
@@ -179,7 +179,7 @@ var ownParams = []string{
 
 // CheckProviderIssuer refuses what is no issuer (OpenID Connect Discovery
 // section 3).
-func CheckProviderIssuer(raw string) error {
+func CheckIssuer(raw string) error {
 	const right = "expected the provider's issuer, such as https://login.acme.example"
 	if raw == "" {
 		return errors.New("issuer is missing; " + right)
@@ -207,21 +207,21 @@ func CheckProviderIssuer(raw string) error {
 }
 
 // ID implements [signin.Method].
-func (p *Provider) ID() string { return p.o.ID }
+func (p *Method) ID() string { return p.o.ID }
 
 // Current implements [signin.Method]: nobody tells us what became of a user since.
-func (p *Provider) Current(u session.User) (session.User, bool) {
+func (p *Method) Current(u session.User) (session.User, bool) {
 	return u, subjects.HasMark(u, p.o.Mark)
 }
 
 // InFlight is how many sign-ins wait for the provider.
-func (p *Provider) InFlight() int { return len(p.finishing) }
+func (p *Method) InFlight() int { return len(p.finishing) }
 
 // Label implements [signin.ProviderMethod].
-func (p *Provider) Label() (name, icon string) { return p.o.Name, p.o.Icon }
+func (p *Method) Label() (name, icon string) { return p.o.Name, p.o.Icon }
 
 // Start implements [signin.ProviderMethod].
-func (p *Provider) Start(ctx context.Context, d signin.ProviderRequest) (string, error) {
+func (p *Method) Start(ctx context.Context, d signin.ProviderRequest) (string, error) {
 	f, err := p.discovery(ctx)
 	if err != nil {
 		return "", err
@@ -256,20 +256,20 @@ func (p *Provider) Start(ctx context.Context, d signin.ProviderRequest) (string,
 	return p.config(f, d).AuthCodeURL(d.State, options...), nil
 }
 
-func (p *Provider) config(f *discovered, d signin.ProviderRequest) *oauth2.Config {
+func (p *Method) config(f *discovered, d signin.ProviderRequest) *oauth2.Config {
 	return &oauth2.Config{
 		ClientID: p.o.ClientID, ClientSecret: p.o.Secret.value, Endpoint: f.endpoint, RedirectURL: d.RedirectURI, Scopes: p.o.Scopes,
 	}
 }
 
 // Finish implements [signin.ProviderMethod].
-func (p *Provider) Finish(ctx context.Context, d signin.ProviderRequest, answer url.Values) (session.User, error) {
+func (p *Method) Finish(ctx context.Context, d signin.ProviderRequest, answer url.Values) (session.User, error) {
 	a, err := p.FinishSession(ctx, d, answer)
 	return a.User, err
 }
 
 // FinishSession implements [signin.ProviderSessionMethod].
-func (p *Provider) FinishSession(ctx context.Context, d signin.ProviderRequest, answer url.Values) (signin.ProviderSignIn, error) {
+func (p *Method) FinishSession(ctx context.Context, d signin.ProviderRequest, answer url.Values) (signin.ProviderSignIn, error) {
 	for name, values := range answer {
 		if len(values) > 1 {
 			return signin.ProviderSignIn{}, fmt.Errorf("%w: %q is there more than once", signin.ErrAnswer, userinfo.Excerpt(name))
@@ -317,7 +317,7 @@ func (p *Provider) FinishSession(ctx context.Context, d signin.ProviderRequest, 
 
 // verify checks the ID token of an answer (OpenID Connect Core section
 // 3.1.3.7).
-func (p *Provider) verify(ctx context.Context, f *discovered, d signin.ProviderRequest, token *oauth2.Token) (*oidc.IDToken, error) {
+func (p *Method) verify(ctx context.Context, f *discovered, d signin.ProviderRequest, token *oauth2.Token) (*oidc.IDToken, error) {
 	raw, _ := token.Extra("id_token").(string)
 	if raw == "" {
 		return nil, fmt.Errorf("%w: there is no ID token in it", signin.ErrAnswer)
@@ -374,14 +374,14 @@ func unix(seconds float64) time.Time {
 }
 
 // Mark is on every user who signs in by this method, "" where there is none.
-func (p *Provider) Mark() string { return p.o.Mark }
+func (p *Method) Mark() string { return p.o.Mark }
 
 // Close lets go of the provider's idle connections, once nobody begins to sign in by
 // it any more. What is under way goes on.
-func (p *Provider) Close() { p.Client.CloseIdleConnections() }
+func (p *Method) Close() { p.Client.CloseIdleConnections() }
 
 // LinkEmail implements [signin.EmailLinker].
-func (p *Provider) LinkEmail() string { return p.o.LinkEmail }
+func (p *Method) LinkEmail() string { return p.o.LinkEmail }
 
 // Groups implements [signin.GroupLister]: a provider's users have groups if a claim has them.
-func (p *Provider) Groups() (names []string, open bool) { return nil, p.o.Claims.Groups != "" }
+func (p *Method) Groups() (names []string, open bool) { return nil, p.o.Claims.Groups != "" }

@@ -19,10 +19,10 @@ import (
 )
 
 func TestABrowserLeavesForTheProviderWithAllThatProtectsTheAnswer(t *testing.T) {
-	f := providertest.NewFakeProvider(t)
-	d := providertest.FakeDeparture
+	f := providertest.New(t)
+	d := providertest.Request
 	d.State, d.LoginHint, d.SelectAccount = "the state", "ann@acme.example", true
-	to, err := f.Way().Start(t.Context(), d)
+	to, err := f.Method().Start(t.Context(), d)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,7 +31,7 @@ func TestABrowserLeavesForTheProviderWithAllThatProtectsTheAnswer(t *testing.T) 
 		t.Fatal(err)
 	}
 	want := url.Values{
-		"response_type": {"code"}, "client_id": {providertest.FakeClient}, "redirect_uri": {d.RedirectURI}, "scope": {"openid profile email"},
+		"response_type": {"code"}, "client_id": {providertest.ClientID}, "redirect_uri": {d.RedirectURI}, "scope": {"openid profile email"},
 		"state": {"the state"}, "nonce": {"the nonce"}, "code_challenge": {f.Challenge()}, "code_challenge_method": {"S256"},
 		"login_hint": {"ann@acme.example"}, "prompt": {"select_account"},
 	}
@@ -59,15 +59,15 @@ func TestANewSignInIsAskedOfTheProvider(t *testing.T) {
 		"that, and another account":                {another: true, set: "select_account", prompt: "select_account"},
 		"a provider that lets nobody choose, anew": {after: 1, another: true, prompts: []string{"login"}, prompt: "login", atAge: "0"},
 	} {
-		f := providertest.NewFakeProvider(t)
+		f := providertest.New(t)
 		f.Metadata = map[string]any{"prompt_values_supported": c.prompts}
 		now := time.Now()
-		d := providertest.FakeDeparture
+		d := providertest.Request
 		d.SelectAccount = c.another
 		if c.after != 0 {
 			d.AuthAfter = now.Add(-c.after)
 		}
-		to, err := f.Way(func(o *provider.ProviderOptions) {
+		to, err := f.Method(func(o *provider.Options) {
 			o.Now = func() time.Time { return now }
 			if o.Params = map[string]string{"access_type": "offline"}; c.set != "" {
 				o.Params["prompt"] = c.set
@@ -93,23 +93,23 @@ func TestACodeIsRedeemedWithTheVerifierAndTheSecret(t *testing.T) {
 		basic   string // the user name of the header
 		client  string // client_id in the form
 	}{
-		"by default in the header": {nil, providertest.FakeSecret, providertest.FakeClient, ""},
-		"in the header":            {[]string{"client_secret_post", "client_secret_basic"}, providertest.FakeSecret, providertest.FakeClient, ""},
-		"in the form":              {[]string{"client_secret_post"}, providertest.FakeSecret, "", providertest.FakeClient},
-		"without a secret":         {[]string{"none"}, "", "", providertest.FakeClient},
+		"by default in the header": {nil, providertest.Secret, providertest.ClientID, ""},
+		"in the header":            {[]string{"client_secret_post", "client_secret_basic"}, providertest.Secret, providertest.ClientID, ""},
+		"in the form":              {[]string{"client_secret_post"}, providertest.Secret, "", providertest.ClientID},
+		"without a secret":         {[]string{"none"}, "", "", providertest.ClientID},
 	} {
-		f := providertest.NewFakeProvider(t)
+		f := providertest.New(t)
 		f.Metadata = map[string]any{"token_endpoint_auth_methods_supported": c.methods}
-		p := f.Way(func(o *provider.ProviderOptions) { o.Secret = provider.NewProviderSecret(c.secret) })
-		u, err := p.Finish(t.Context(), providertest.FakeDeparture, providertest.GoodAnswer)
+		p := f.Method(func(o *provider.Options) { o.Secret = provider.NewSecret(c.secret) })
+		u, err := p.Finish(t.Context(), providertest.Request, providertest.GoodAnswer)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
 		if u.Subject == "" || u.Signin != "acme" || u.Name != "ann-at-acme" {
 			t.Errorf("%s: %+v", name, u)
 		}
-		if f.Times("/token") != 1 || f.Basic != c.basic || f.Form.Get("client_id") != c.client || f.Form.Get("code_verifier") != providertest.FakeDeparture.Verifier ||
-			f.Form.Get("code") != "good" || f.Form.Get("redirect_uri") != providertest.FakeDeparture.RedirectURI {
+		if f.Times("/token") != 1 || f.Basic != c.basic || f.Form.Get("client_id") != c.client || f.Form.Get("code_verifier") != providertest.Request.Verifier ||
+			f.Form.Get("code") != "good" || f.Form.Get("redirect_uri") != providertest.Request.RedirectURI {
 			t.Errorf("%s: asked %d times, as %q, with %v", name, f.Times("/token"), f.Basic, f.Form)
 		}
 	}
@@ -118,25 +118,25 @@ func TestACodeIsRedeemedWithTheVerifierAndTheSecret(t *testing.T) {
 // Class 26, and OpenID Connect Core section 3.1.3.7.
 func TestClass26AnIDTokenThatIsNotForThisSignInIsRefused(t *testing.T) {
 	now := time.Now()
-	anew := providertest.FakeDeparture
+	anew := providertest.Request
 	anew.AuthAfter = now
 	type claims = map[string]any
 	for name, c := range map[string]struct {
 		claims claims
 		token  claims
-		sign   func(f *providertest.FakeProvider) func([]byte) string
+		sign   func(f *providertest.Provider) func([]byte) string
 		d      signin.ProviderRequest
 		want   error // nil: it is taken
 	}{
 		"as it should be":                          {},
-		"several audiences, for us":                {claims: claims{"aud": []string{"other", providertest.FakeClient}, "azp": providertest.FakeClient}},
+		"several audiences, for us":                {claims: claims{"aud": []string{"other", providertest.ClientID}, "azp": providertest.ClientID}},
 		"the nonce of another sign-in":             {claims: claims{"nonce": "another"}, want: signin.ErrAnswer},
 		"no nonce":                                 {claims: claims{"nonce": nil}, want: signin.ErrAnswer},
 		"another issuer":                           {claims: claims{"iss": "https://evil.example"}, want: signin.ErrAnswer},
 		"another audience":                         {claims: claims{"aud": "other"}, want: signin.ErrAnswer},
 		"no audience":                              {claims: claims{"aud": nil}, want: signin.ErrAnswer},
-		"several audiences, for nobody":            {claims: claims{"aud": []string{"other", providertest.FakeClient}}, want: signin.ErrAnswer},
-		"several audiences, for another":           {claims: claims{"aud": []string{"other", providertest.FakeClient}, "azp": "other"}, want: signin.ErrAnswer},
+		"several audiences, for nobody":            {claims: claims{"aud": []string{"other", providertest.ClientID}}, want: signin.ErrAnswer},
+		"several audiences, for another":           {claims: claims{"aud": []string{"other", providertest.ClientID}, "azp": "other"}, want: signin.ErrAnswer},
 		"an azp of another":                        {claims: claims{"azp": "other"}, want: signin.ErrAnswer},
 		"no sub":                                   {claims: claims{"sub": nil}, want: signin.ErrAnswer},
 		"a sub without end":                        {claims: claims{"sub": strings.Repeat("x", 256)}, want: signin.ErrAnswer},
@@ -148,23 +148,23 @@ func TestClass26AnIDTokenThatIsNotForThisSignInIsRefused(t *testing.T) {
 		"an ID token that is none":                 {token: claims{"id_token": "x.y.z"}, want: signin.ErrAnswer},
 		"an ID token that is no text":              {token: claims{"id_token": 1}, want: signin.ErrAnswer},
 		"no access token":                          {token: claims{"access_token": nil}, want: signin.ErrAnswer},
-		"signed with the client secret":            {want: signin.ErrAnswer, sign: func(f *providertest.FakeProvider) func([]byte) string { return hs256(f) }},
-		"not signed":                               {want: signin.ErrAnswer, sign: func(*providertest.FakeProvider) func([]byte) string { return unsigned }},
-		"signed with a key that is not published":  {want: signin.ErrAnswer, sign: func(f *providertest.FakeProvider) func([]byte) string { return providertest.NewFakeProvider(f.T).Es256 }},
+		"signed with the client secret":            {want: signin.ErrAnswer, sign: func(f *providertest.Provider) func([]byte) string { return hs256(f) }},
+		"not signed":                               {want: signin.ErrAnswer, sign: func(*providertest.Provider) func([]byte) string { return unsigned }},
+		"signed with a key that is not published":  {want: signin.ErrAnswer, sign: func(f *providertest.Provider) func([]byte) string { return providertest.New(f.T).ES256 }},
 		"a sign-in from before, where one is anew": {d: anew, claims: claims{"auth_time": now.Add(-2 * time.Minute).Unix()}, want: signin.ErrNotReauthenticated},
 		"an unknown sign-in, where one is anew":    {d: anew, want: signin.ErrNotReauthenticated},
 		"a new sign-in":                            {d: anew, claims: claims{"auth_time": now.Unix()}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := providertest.NewFakeProvider(t)
+			f := providertest.New(t)
 			f.Claims, f.Token = c.claims, c.token
 			if c.sign != nil {
 				f.Sign = c.sign(f)
 			}
 			if c.d.Nonce == "" {
-				c.d = providertest.FakeDeparture
+				c.d = providertest.Request
 			}
-			_, err := f.Way().Finish(t.Context(), c.d, providertest.GoodAnswer)
+			_, err := f.Method().Finish(t.Context(), c.d, providertest.GoodAnswer)
 			if !errors.Is(err, c.want) {
 				t.Errorf("%v, expected %v", err, c.want)
 			}
@@ -175,8 +175,8 @@ func TestClass26AnIDTokenThatIsNotForThisSignInIsRefused(t *testing.T) {
 	}
 }
 
-func hs256(f *providertest.FakeProvider) func([]byte) string {
-	return func(payload []byte) string { return f.Signed(jose.HS256, []byte(providertest.FakeSecret), payload) }
+func hs256(f *providertest.Provider) func([]byte) string {
+	return func(payload []byte) string { return f.Signed(jose.HS256, []byte(providertest.Secret), payload) }
 }
 
 func unsigned(payload []byte) string {
@@ -199,11 +199,11 @@ func TestClocksMayBeAMinuteOffEitherWay(t *testing.T) {
 		"expires at the end of time":   {"exp", 1 << 62, true},
 		"good from the end of time on": {"nbf", 1 << 62, false},
 	} {
-		f := providertest.NewFakeProvider(t)
+		f := providertest.New(t)
 		now := time.Now()
 		f.Claims = map[string]any{c.claim: now.Add(c.off).Unix()}
-		p := f.Way(func(o *provider.ProviderOptions) { o.Now = func() time.Time { return now } })
-		if _, err := p.Finish(t.Context(), providertest.FakeDeparture, providertest.GoodAnswer); (err == nil) != c.taken {
+		p := f.Method(func(o *provider.Options) { o.Now = func() time.Time { return now } })
+		if _, err := p.Finish(t.Context(), providertest.Request, providertest.GoodAnswer); (err == nil) != c.taken {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -229,13 +229,13 @@ func TestOnlyTheProviderItselfAnswers(t *testing.T) { // RFC 9207
 		"an error beside a code":           {answer: "error=access_denied&code=good", want: signin.ErrCancelled},
 		"an error where it promised names": {answer: "error=access_denied", promises: true, want: signin.ErrAnswer},
 	} {
-		f := providertest.NewFakeProvider(t)
+		f := providertest.New(t)
 		f.Metadata = map[string]any{"authorization_response_iss_parameter_supported": c.promises}
 		answer, err := url.ParseQuery(strings.ReplaceAll(c.answer, "SELF", url.QueryEscape(f.Server.URL)))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := f.Way().Finish(t.Context(), providertest.FakeDeparture, answer); !errors.Is(err, c.want) {
+		if _, err := f.Method().Finish(t.Context(), providertest.Request, answer); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, expected %v", name, err, c.want)
 		}
 		if c.want != nil && f.Times("/token") != 0 {
@@ -258,8 +258,8 @@ func TestWhatTheProviderRefusesIsToldApart(t *testing.T) {
 		"temporarily_unavailable": down, "server_error": down,
 		"invalid_scope": refused("invalid_scope"), "<b>": refused("an unknown error"), strings.Repeat("x", 99): refused("an unknown error"),
 	} {
-		f := providertest.NewFakeProvider(t)
-		if _, err := f.Way().Finish(t.Context(), providertest.FakeDeparture, url.Values{"error": {code}, "error_description": {"secret"}}); !right(err) || strings.Contains(err.Error(), "secret") {
+		f := providertest.New(t)
+		if _, err := f.Method().Finish(t.Context(), providertest.Request, url.Values{"error": {code}, "error_description": {"secret"}}); !right(err) || strings.Contains(err.Error(), "secret") {
 			t.Errorf("error %q: %v", code, err)
 		}
 	}
@@ -276,13 +276,13 @@ func TestWhatTheProviderRefusesIsToldApart(t *testing.T) {
 		`secret, not here`:                                        {404, refused("an unknown error")},
 		`secret, no JSON`:                                         {200, is(signin.ErrAnswer)},
 	} {
-		f := providertest.NewFakeProvider(t)
+		f := providertest.New(t)
 		f.Handle["/token"] = func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
 			w.WriteHeader(c.status)
 			fmt.Fprint(w, body)
 		}
-		if _, err := f.Way().Finish(t.Context(), providertest.FakeDeparture, providertest.GoodAnswer); !c.right(err) || strings.Contains(err.Error(), "secret") {
+		if _, err := f.Method().Finish(t.Context(), providertest.Request, providertest.GoodAnswer); !c.right(err) || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%s: %v", body, err)
 		}
 		if f.Times("/token") != 1 {
@@ -292,10 +292,10 @@ func TestWhatTheProviderRefusesIsToldApart(t *testing.T) {
 }
 
 func TestTheSecretIsNotPrinted(t *testing.T) {
-	f := providertest.NewFakeProvider(t)
-	p := f.Way()
+	f := providertest.New(t)
+	p := f.Method()
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x"} {
-		if got := fmt.Sprintf(verb, p.Options()); strings.Contains(got, providertest.FakeSecret) || strings.Contains(got, fmt.Sprintf("%x", providertest.FakeSecret)) {
+		if got := fmt.Sprintf(verb, p.Options()); strings.Contains(got, providertest.Secret) || strings.Contains(got, fmt.Sprintf("%x", providertest.Secret)) {
 			t.Errorf("%s prints %s", verb, got)
 		}
 	}

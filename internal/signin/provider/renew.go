@@ -20,13 +20,13 @@ import (
 const ShortestRecheck = time.Minute
 
 // Renewal implements [signin.Renewer].
-func (p *Provider) Renewal() (at string, every time.Duration) {
+func (p *Method) Renewal() (at string, every time.Duration) {
 	return p.o.Issuer + "\x00" + p.o.ClientID, p.o.Recheck
 }
 
 // Renew implements [signin.Renewer]. Of the answer nothing is believed but that there
 // is one: what is known of the user is what was known at the sign-in.
-func (p *Provider) Renew(ctx context.Context, token string) (string, error) {
+func (p *Method) Renew(ctx context.Context, token string) (string, error) {
 	f, err := p.discovery(ctx)
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", signin.ErrNotAsked, err)

@@ -39,14 +39,14 @@ var brokenUserInfo = map[string]http.HandlerFunc{
 
 func TestAUserinfoEndpointThatFailsCostsAPictureAndNoSignIn(t *testing.T) {
 	core, log := observer.New(zapcore.InfoLevel)
-	f := providertest.NewFakeProvider(t)
+	f := providertest.New(t)
 	now := time.Now()
-	method := f.Way(func(o *provider.ProviderOptions) { o.Log, o.Now = zap.New(core), func() time.Time { return now } })
+	method := f.Method(func(o *provider.Options) { o.Log, o.Now = zap.New(core), func() time.Time { return now } })
 	for range 2 {
 		for name, broken := range brokenUserInfo {
 			f.Set(func() { f.Claims, f.Handle["/userinfo"] = allButPicture(), broken })
 			for range 3 {
-				u, err := method.Finish(t.Context(), providertest.FakeDeparture, providertest.GoodAnswer)
+				u, err := method.Finish(t.Context(), providertest.Request, providertest.GoodAnswer)
 				if err != nil || u.Name != "Ann" || u.Email != "ann@acme.example" || len(u.Groups) != 1 || u.Avatar != "" {
 					t.Errorf("%s: %+v, %v", name, u, err)
 				}
@@ -69,15 +69,15 @@ func TestAUserinfoEndpointThatFailsCostsAPictureAndNoSignIn(t *testing.T) {
 func TestWithoutAClaimThatCountsNobodySignsIn(t *testing.T) {
 	for _, needed := range []string{"preferred_username", "email", "email_verified", "groups", "picture"} {
 		for name, broken := range brokenUserInfo {
-			f := providertest.NewFakeProvider(t)
+			f := providertest.New(t)
 			claims := allButPicture()
 			delete(claims, needed)
 			f.Claims, f.Handle["/userinfo"] = claims, broken
-			method := f.Way()
+			method := f.Method()
 			if needed == "picture" {
 				method.UseAvatar()
 			}
-			u, err := method.Finish(t.Context(), providertest.FakeDeparture, providertest.GoodAnswer)
+			u, err := method.Finish(t.Context(), providertest.Request, providertest.GoodAnswer)
 			down := (*signin.DownError)(nil)
 			if !errors.As(err, &down) && !errors.Is(err, signin.ErrAnswer) {
 				t.Errorf("%s is missing, %s: %+v, %v", needed, name, u, err)
@@ -90,27 +90,27 @@ func TestWithoutAClaimThatCountsNobodySignsIn(t *testing.T) {
 }
 
 func TestWhatIsNotTakenIsNotAskedFor(t *testing.T) {
-	f := providertest.NewFakeProvider(t)
+	f := providertest.New(t)
 	f.Claims = map[string]any{"preferred_username": "Ann"}
 	f.Userinfo = maps.Clone(allButPicture())
-	u, err := f.Way(func(o *provider.ProviderOptions) {
-		o.Claims = provider.ProviderClaims{Email: provider.ClaimOff, Avatar: provider.ClaimOff, Groups: provider.ClaimOff}
-	}).Finish(t.Context(), providertest.FakeDeparture, providertest.GoodAnswer)
+	u, err := f.Method(func(o *provider.Options) {
+		o.Claims = provider.Claims{Email: provider.ClaimOff, Avatar: provider.ClaimOff, Groups: provider.ClaimOff}
+	}).Finish(t.Context(), providertest.Request, providertest.GoodAnswer)
 	if err != nil || u.Name != "Ann" || u.Email != "" || u.Groups != nil || f.Times("/userinfo") != 0 {
 		t.Errorf("%+v, %v, asked %d times", u, err, f.Times("/userinfo"))
 	}
-	if _, err := provider.NewProvider(provider.ProviderOptions{ID: "x", Issuer: "https://x.example", ClientID: "x", LinkEmail: "local", Claims: provider.ProviderClaims{Email: provider.ClaimOff}}); err == nil {
+	if _, err := provider.New(provider.Options{ID: "x", Issuer: "https://x.example", ClientID: "x", LinkEmail: "local", Claims: provider.Claims{Email: provider.ClaimOff}}); err == nil {
 		t.Error("link_email without an address is taken")
 	}
 }
 
 func TestClaimsWithinOthersAreTaken(t *testing.T) {
-	f := providertest.NewFakeProvider(t)
+	f := providertest.New(t)
 	f.Claims = map[string]any{"user": map[string]any{"name": "Ann", "mail": map[string]any{"address": "ann@acme.example", "verified": true}}}
 	f.Userinfo = map[string]any{"user": map[string]any{"photo": "https://acme.example/a.png"}}
-	u, err := f.Way(func(o *provider.ProviderOptions) {
-		o.Claims = provider.ProviderClaims{Username: "user.name", Email: "user.mail.address", EmailVerified: "user.mail.verified", Avatar: "user.photo"}
-	}).Finish(t.Context(), providertest.FakeDeparture, providertest.GoodAnswer)
+	u, err := f.Method(func(o *provider.Options) {
+		o.Claims = provider.Claims{Username: "user.name", Email: "user.mail.address", EmailVerified: "user.mail.verified", Avatar: "user.photo"}
+	}).Finish(t.Context(), providertest.Request, providertest.GoodAnswer)
 	if err != nil || u.Name != "Ann" || u.Email != "ann@acme.example" || u.Avatar != "https://acme.example/a.png" {
 		t.Errorf("%+v, %v", u, err)
 	}

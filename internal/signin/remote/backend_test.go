@@ -19,13 +19,13 @@ import (
 )
 
 func TestABackendThatIsAwayOrSlowIsDown(t *testing.T) {
-	b := remotetest.NewOwnBackend(t)
+	b := remotetest.NewBackend(t)
 	let := make(chan struct{})
 	b.Answers(func(http.ResponseWriter, *http.Request) { <-let })
-	slow := b.Way("accounts", time.Millisecond)
-	away := remotetest.NewOwnBackend(t)
+	slow := b.Method("accounts", time.Millisecond)
+	away := remotetest.NewBackend(t)
 	away.Close()
-	for name, method := range map[string]*remote.Backend{"slow": slow, "away": away.Way("accounts", time.Minute)} {
+	for name, method := range map[string]*remote.Backend{"slow": slow, "away": away.Method("accounts", time.Minute)} {
 		down := (*signin.DownError)(nil)
 		if _, err := method.Check(t.Context(), signin.Credentials{Name: "zoe", Password: "hunter2"}); !errors.As(err, &down) || errors.Is(err, signin.ErrWrong) ||
 			strings.Contains(err.Error(), "hunter2") || strings.Contains(err.Error(), "private") {
@@ -36,8 +36,8 @@ func TestABackendThatIsAwayOrSlowIsDown(t *testing.T) {
 }
 
 func TestABackendIsNotAskedWhatNobodyCanHave(t *testing.T) {
-	b := remotetest.NewOwnBackend(t)
-	method := b.Way("accounts", time.Minute)
+	b := remotetest.NewBackend(t)
+	method := b.Method("accounts", time.Minute)
 	for _, c := range []signin.Credentials{
 		{Name: "", Password: "x"},
 		{Name: " ", Password: "x"},
@@ -62,8 +62,8 @@ func TestABackendIsNotAskedWhatNobodyCanHave(t *testing.T) {
 
 func TestThoseOfAUsersOwnServerAreReadAlike(t *testing.T) {
 	core, log := observer.New(zapcore.WarnLevel)
-	own := remotetest.NewOwnBackend(t)
-	method := own.Way("accounts", time.Minute)
+	own := remotetest.NewBackend(t)
+	method := own.Method("accounts", time.Minute)
 	method.LogTo(zap.New(core))
 	for said, want := range map[string][]string{
 		`[{"name":"players"}]`: {"players"}, `{"players":true}`: {"players"}, `[17]`: {"17"}, `["players"]`: {"players"}, `[true]`: nil,
@@ -81,8 +81,8 @@ func TestThoseOfAUsersOwnServerAreReadAlike(t *testing.T) {
 
 func TestAServerOfOnesOwnSaysWhenAccountsWereMade(t *testing.T) {
 	core, log := observer.New(zapcore.WarnLevel)
-	own := remotetest.NewOwnBackend(t)
-	method := own.Way("accounts", time.Minute)
+	own := remotetest.NewBackend(t)
+	method := own.Method("accounts", time.Minute)
 	method.LogTo(zap.New(core))
 	at := time.Date(2019, 4, 27, 12, 41, 2, 0, time.UTC).Unix()
 	for said, want := range map[string]int64{`"2019-04-27T12:41:02Z"`: at, `null`: 0, `""`: 0, `1556368862`: 0, `"long ago"`: 0, `"for ages"`: 0} {

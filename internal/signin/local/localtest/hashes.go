@@ -10,7 +10,7 @@ import (
 
 // Comparisons stands for the work of comparing passwords: it knows the password
 // of each hash, and notes what was compared.
-type Comparisons struct {
+type Hashes struct {
 	mu        sync.Mutex
 	Passwords map[string]string
 	hashes    map[string]local.Hash // the first of each password
@@ -18,7 +18,7 @@ type Comparisons struct {
 	Err       error
 }
 
-func (c *Comparisons) Compare(hashed, plaintext []byte) (bool, error) {
+func (c *Hashes) Compare(hashed, plaintext []byte) (bool, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.compared = append(c.compared, string(hashed[:7]))
@@ -26,7 +26,7 @@ func (c *Comparisons) Compare(hashed, plaintext []byte) (bool, error) {
 	return known && password == string(plaintext), c.Err
 }
 
-func (c *Comparisons) Take() []string {
+func (c *Hashes) Take() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	compared := c.compared
@@ -35,14 +35,14 @@ func (c *Comparisons) Take() []string {
 }
 
 // Encoded makes a bcrypt hash, or what looks like one.
-func (c *Comparisons) Encoded(cost int, password string) string {
+func (c *Hashes) Encoded(cost int, password string) string {
 	encoded := fmt.Sprintf("$2a$%02d$%053d", cost, len(c.Passwords)+1)
 	c.Passwords[encoded] = password
 	return encoded
 }
 
 // Hash makes a hash as encoded does, and reads it.
-func (c *Comparisons) Hash(t testing.TB, cost int, password string) local.Hash {
+func (c *Hashes) Hash(t testing.TB, cost int, password string) local.Hash {
 	h, err := local.ParseHash(c.Encoded(cost, password), local.Comparers{Bcrypt: c.Compare})
 	if err != nil {
 		t.Fatal(err)
@@ -57,4 +57,4 @@ func (c *Comparisons) Hash(t testing.TB, cost int, password string) local.Hash {
 }
 
 // Made is the first hash that was made of a password.
-func (c *Comparisons) Made(password string) local.Hash { return c.hashes[password] }
+func (c *Hashes) Made(password string) local.Hash { return c.hashes[password] }

@@ -22,7 +22,7 @@ import (
 )
 
 // FakeProvider is an OpenID Connect provider that can be made to lie.
-type FakeProvider struct {
+type Provider struct {
 	T      testing.TB
 	Server *httptest.Server
 
@@ -40,10 +40,10 @@ type FakeProvider struct {
 	Basic    string                      // the user name of its Authorization
 }
 
-const FakeClient = "sso"
+const ClientID = "sso"
 
-func NewFakeProvider(t testing.TB) *FakeProvider {
-	f := &FakeProvider{T: t, Kid: "1", asked: map[string]int{}, Handle: map[string]http.HandlerFunc{}}
+func New(t testing.TB) *Provider {
+	f := &Provider{T: t, Kid: "1", asked: map[string]int{}, Handle: map[string]http.HandlerFunc{}}
 	f.Rotate("1")
 	f.Server = httptest.NewServer(f)
 	t.Cleanup(f.Server.Close)
@@ -51,19 +51,19 @@ func NewFakeProvider(t testing.TB) *FakeProvider {
 }
 
 // Set changes what the provider does.
-func (f *FakeProvider) Set(change func()) {
+func (f *Provider) Set(change func()) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	change()
 }
 
-func (f *FakeProvider) Times(path string) int {
+func (f *Provider) Times(path string) int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.asked[path]
 }
 
-func (f *FakeProvider) Rotate(kid string) {
+func (f *Provider) Rotate(kid string) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		f.T.Fatal(err)
@@ -71,7 +71,7 @@ func (f *FakeProvider) Rotate(kid string) {
 	f.Set(func() { f.Key, f.Kid = key, kid })
 }
 
-func (f *FakeProvider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (f *Provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.asked[r.URL.Path]++
@@ -95,7 +95,7 @@ func (f *FakeProvider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.Form = r.PostForm
 		f.Basic, _, _ = r.BasicAuth()
 		payload, err := json.Marshal(Merged(map[string]any{
-			"iss": issuer, "aud": FakeClient, "sub": "ann-at-acme", "nonce": FakeDeparture.Nonce,
+			"iss": issuer, "aud": ClientID, "sub": "ann-at-acme", "nonce": Request.Nonce,
 			"iat": time.Now().Unix(), "exp": time.Now().Add(5 * time.Minute).Unix(),
 		}, f.Claims))
 		if err != nil {
@@ -103,7 +103,7 @@ func (f *FakeProvider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		sign := f.Sign
 		if sign == nil {
-			sign = f.Es256
+			sign = f.ES256
 		}
 		f.Answer(w, Merged(map[string]any{"access_token": "an access token", "token_type": "Bearer", "id_token": sign(payload)}, f.Token))
 	case "/userinfo":
@@ -120,18 +120,18 @@ func Merged(usual, changes map[string]any) map[string]any {
 	return usual
 }
 
-func (f *FakeProvider) Answer(w http.ResponseWriter, v any) {
+func (f *Provider) Answer(w http.ResponseWriter, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	if err := json.NewEncoder(w).Encode(v); err != nil {
 		f.T.Log(err) // who asked went away
 	}
 }
 
-func (f *FakeProvider) Es256(payload []byte) string {
+func (f *Provider) ES256(payload []byte) string {
 	return f.Signed(jose.ES256, jose.JSONWebKey{Key: f.Key, KeyID: f.Kid}, payload)
 }
 
-func (f *FakeProvider) Signed(alg jose.SignatureAlgorithm, key any, payload []byte) string {
+func (f *Provider) Signed(alg jose.SignatureAlgorithm, key any, payload []byte) string {
 	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: alg, Key: key}, nil)
 	if err != nil {
 		f.T.Error(err)
@@ -150,15 +150,15 @@ func (f *FakeProvider) Signed(alg jose.SignatureAlgorithm, key any, payload []by
 }
 
 // Way is the provider, as a configuration has it.
-func (f *FakeProvider) Way(change ...func(*provider.ProviderOptions)) *provider.Provider {
-	o := provider.ProviderOptions{
-		ID: "acme", Name: "Acme", Issuer: f.Server.URL, ClientID: FakeClient, Secret: provider.NewProviderSecret(FakeSecret),
-		Claims: provider.ProviderClaims{Groups: "groups"},
+func (f *Provider) Method(change ...func(*provider.Options)) *provider.Method {
+	o := provider.Options{
+		ID: "acme", Name: "Acme", Issuer: f.Server.URL, ClientID: ClientID, Secret: provider.NewSecret(Secret),
+		Claims: provider.Claims{Groups: "groups"},
 	}
 	for _, c := range change {
 		c(&o)
 	}
-	p, err := provider.NewProvider(o)
+	p, err := provider.New(o)
 	if err != nil {
 		f.T.Fatal(err)
 	}
@@ -166,14 +166,14 @@ func (f *FakeProvider) Way(change ...func(*provider.ProviderOptions)) *provider.
 	return p
 }
 
-const FakeSecret = "a secret of 32 bytes and of more"
+const Secret = "a secret of 32 bytes and of more"
 
-var FakeDeparture = signin.ProviderRequest{
+var Request = signin.ProviderRequest{
 	RedirectURI: "http://localhost:8080/sso/callback/acme", Nonce: "the nonce", Verifier: "the-verifier-which-is-at-least-43-characters-long",
 }
 
 var GoodAnswer = url.Values{"code": {"good"}, "state": {"s"}}
 
-func (f *FakeProvider) Challenge() string { return oauth.Challenge(FakeDeparture.Verifier) }
+func (f *Provider) Challenge() string { return oauth.Challenge(Request.Verifier) }
 
-func (f *FakeProvider) String() string { return fmt.Sprintf("provider at %s", f.Server.URL) }
+func (f *Provider) String() string { return fmt.Sprintf("provider at %s", f.Server.URL) }

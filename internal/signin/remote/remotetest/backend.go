@@ -19,7 +19,7 @@ const WrongPassword = `{"error":"wrong"}`
 const SharedSecret = "a secret of some length"
 
 // OwnBackend is the operator's backend: it answers what it is told to.
-type OwnBackend struct {
+type Backend struct {
 	*httptest.Server
 	t testing.TB
 
@@ -28,8 +28,8 @@ type OwnBackend struct {
 	Asked  []remote.CredentialsQuestion
 }
 
-func NewOwnBackend(t testing.TB) *OwnBackend {
-	b := &OwnBackend{t: t}
+func NewBackend(t testing.TB) *Backend {
+	b := &Backend{t: t}
 	secret, err := signedhttp.NewSecret(SharedSecret)
 	if err != nil {
 		t.Fatal(err)
@@ -57,21 +57,21 @@ func NewOwnBackend(t testing.TB) *OwnBackend {
 	return b
 }
 
-func (b *OwnBackend) Answers(with http.HandlerFunc) {
+func (b *Backend) Answers(with http.HandlerFunc) {
 	b.Mu.Lock()
 	defer b.Mu.Unlock()
 	b.answer = with
 }
 
 // Says answers with a status and a body.
-func (b *OwnBackend) Says(status int, body string) {
+func (b *Backend) Says(status int, body string) {
 	b.Answers(func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(status)
 		io.WriteString(w, body) //nolint:errcheck // a test that cares sees it
 	})
 }
 
-func (b *OwnBackend) Questions() []remote.CredentialsQuestion {
+func (b *Backend) Questions() []remote.CredentialsQuestion {
 	b.Mu.Lock()
 	defer b.Mu.Unlock()
 	asked := b.Asked
@@ -79,7 +79,7 @@ func (b *OwnBackend) Questions() []remote.CredentialsQuestion {
 	return asked
 }
 
-func (b *OwnBackend) Way(id string, timeout time.Duration) *remote.Backend {
+func (b *Backend) Method(id string, timeout time.Duration) *remote.Backend {
 	b.t.Helper()
 	server, err := signedhttp.NewClient(b.URL+"/sign-in?a=private", SharedSecret, timeout, time.Now)
 	if err != nil {
@@ -90,7 +90,7 @@ func (b *OwnBackend) Way(id string, timeout time.Duration) *remote.Backend {
 
 // Knowing answers as a backend that has one account under every name, and says
 // whose password was wrong.
-func (b *OwnBackend) Knowing(subject, password string) {
+func (b *Backend) Knowing(subject, password string) {
 	b.Answers(func(w http.ResponseWriter, _ *http.Request) {
 		b.Mu.Lock()
 		right := b.Asked[len(b.Asked)-1].Password == password
