@@ -20,7 +20,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/signin"
 )
 
-// Below BackchannelPrefix stand the IDs of the ways whose provider says where
+// Below BackchannelPrefix stand the IDs of the methods whose provider says where
 // that its sessions are over.
 const BackchannelPrefix = "/sso/backchannel_logout/"
 
@@ -59,7 +59,7 @@ func (h *Hosted) backchannelLogout(w http.ResponseWriter, r *http.Request, id st
 	case errors.Is(err, signin.ErrBusy), errors.As(err, &down):
 		h.warnOf(&h.lostLogouts, id, err, r, failed, zap.String("signin", id))
 		refuseLogout(w, http.StatusBadRequest, "temporarily_unavailable", "The logout token could not be checked; send it again.")
-	default: // no stranger gets here
+	default: // unauthenticated requests do not get here
 		h.Log.Warn(failed, zap.String("signin", id), zap.Error(err))
 		refuseLogout(w, http.StatusBadRequest, "server_error", "The sessions could not be ended; send the token again.")
 	}
@@ -134,7 +134,7 @@ func (h *Hosted) logout(ctx context.Context, method signin.LogoutReceiver, token
 // from the others.
 func (h *Hosted) endOf(ctx context.Context, method signin.Method, l signin.Logout, from oauth.Origin) (int, error) {
 	Naming := map[string]bool{}
-	if l.Sub != "" { // a session may be from before the way got own subjects, or since
+	if l.Sub != "" { // a session may be from before the method got own subjects, or from after
 		Naming[l.Subject], Naming[l.Sub] = true, true
 	}
 	for kind, name := range map[string]string{"session": l.Session, "user": l.Sub} {

@@ -18,7 +18,7 @@ import (
 
 // A knownDevice is what one browser's cookie says, sealed: an ID that sign-in
 // transactions are bound to, and the accounts whose password was typed here before,
-// the latest first. The latter keep a stranger's failures from locking their owner
+// the latest first. The latter keep the failures of other clients from locking their owner
 // out. Cookies of before have some in "k", without a mark of the password; those
 // count for nothing.
 type knownDevice struct {

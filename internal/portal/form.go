@@ -21,7 +21,7 @@ import (
 const maxForm = 256 << 10
 
 // showSignIn is the sign-in page; for somebody who is signed in already, the
-// way on; and where a provider is the only way, the way there.
+// link to go on; and if a provider is the only method, the redirect to it.
 func (h *Hosted) showSignIn(w http.ResponseWriter, r *http.Request) {
 	p, refusal := h.contextOf(r.Context(), r.URL.Path, r.URL.RawQuery)
 	if refusal != nil {
@@ -64,7 +64,7 @@ func (h *Hosted) showSignIn(w http.ResponseWriter, r *http.Request) {
 	h.ask(w, r, http.StatusOK, p, another, view)
 }
 
-// already shows who is signed in, with the way on and a way to switch.
+// already shows the signed-in user, with links to go on and to switch.
 func (h *Hosted) already(w http.ResponseWriter, in oauth.SignedIn, p signInContext) {
 	v := page.Account{
 		Person:      *person(in.User),
@@ -98,7 +98,7 @@ func (h *Hosted) thisBrowser(w http.ResponseWriter, r *http.Request, p signInCon
 	return b, true
 }
 
-// ask writes the sign-in page with a new transaction, and the ways that count.
+// ask writes the sign-in page with a new transaction, and the allowed methods.
 func (h *Hosted) ask(w http.ResponseWriter, r *http.Request, status int, p signInContext, another bool, v page.SignIn) {
 	b, ok := h.thisBrowser(w, r, p)
 	if !ok {

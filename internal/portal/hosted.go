@@ -1,3 +1,20 @@
+// Package portal serves the hosted pages, all below /sso/: where users sign in, give their
+// consent, see their sessions, switch the user and sign out, and the widget that ends a
+// popup.
+//
+// # The flow of a sign-in
+//
+// Until credentials arrive nothing is stored. A sign-in transaction is a sealed value in
+// the form, bound to one cookie that all tabs of a browser share. It is used once.
+//
+// The first factor is a password, from the page or from an HTTP API, or the answer of a
+// provider at its callback. After it, every sign-in goes through the same function: the
+// steps that are configured, and then the session begins. See [Step].
+//
+// # Failures
+//
+// A store or a provider that does not answer signs nobody out. The pages say what to do,
+// and the log has one line a minute of each reason.
 package portal
 
 import (
@@ -27,8 +44,8 @@ type Hosted struct {
 	Keys    *keys.Ring
 	Methods methods.List
 
-	// CommonMethods are the IDs of the sign-in methods that count where no
-	// application asked; empty: all do.
+	// CommonMethods are the IDs of the sign-in methods that are allowed where no
+	// application asked; empty: all.
 	CommonMethods []string
 
 	Attempts *attemptlimit.Limiter
@@ -58,12 +75,12 @@ type Hosted struct {
 	// that signs its requests goes by neither. Default: Now.
 	Wall func() time.Time
 
-	returning limits.Lines // by way and address
+	returning limits.Lines // by method and address
 	turns     limits.Turns
 
 	notOpened logthrottle.Throttle
 
-	// Of each way there are lines of their own, and of each reason, so that none hides
+	// Each method has log lines of its own, and each reason, so that none hides
 	// another's fault.
 	refusedLogouts, lostLogouts, refusedTickets, refusedSubjects, unchecked, notBegun, notFinished, notBelieved, noRefresh logthrottle.ByKind
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
-// SignIn signs in whoever has a name and a password, for an API that takes them
+// SignIn signs in the user with a name and a password, for an API that takes them
 // as data. Limits, work and waiting are those of the hosted page, and so is what
 // the browser's cookie tells; the session's cookie is set as there. Whether the
 // request may come from where it does is the caller's to check.
@@ -148,7 +148,7 @@ func (h *Hosted) remember(b knownDevice, passwords *methods.PasswordChain, name 
 func (h *Hosted) unverified(r *http.Request, event oauth.Event, err error) *oauth.Error {
 	down := (*signin.DownError)(nil)
 	switch {
-	case errors.As(err, &down): // though another way may have said that it is wrong
+	case errors.As(err, &down): // though another method may have said that it is wrong
 		h.warnOf(&h.unchecked, down.Method, down, r, "a password could not be checked")
 		event.What, event.Said = oauth.SignInFailed, down.Error()
 		h.Server.Audit.Record(event)

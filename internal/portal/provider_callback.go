@@ -94,7 +94,7 @@ func finishSession(ctx context.Context, method signin.ProviderMethod, d signin.P
 	return signin.ProviderSignIn{User: u}, err
 }
 
-// known is the store's key of what a way calls a session or a user; under it is
+// known is the store's key of what a method calls a session or a user; under it is
 // whose sessions those are.
 func known(method, kind, name string) string {
 	sum := sha256.Sum256([]byte(method + "\x00" + kind + "\x00" + name))
@@ -195,28 +195,28 @@ func (h *Hosted) finish(w http.ResponseWriter, r *http.Request, id string, answe
 		h.finishedBefore(w, p)
 		return
 	}
-	arrival, err := h.callbackTurn(r, method, h.providerRequest(o), answer)
+	from, err := h.callbackTurn(r, method, h.providerRequest(o), answer)
 	if err != nil {
 		h.wrong(w, r, method, p, err)
 		return
 	}
-	h.accept(w, r, o, b, method, p, arrival)
+	h.accept(w, r, o, b, method, p, from)
 }
 
 // accept signs in a user who came back from a provider, if the context of the sign-in
 // takes this one.
-func (h *Hosted) accept(w http.ResponseWriter, r *http.Request, o providerFlow, b knownDevice, method signin.ProviderMethod, p signInContext, arrival signin.ProviderSignIn) {
-	user, err := h.Methods.Whose(arrival.User, method)
+func (h *Hosted) accept(w http.ResponseWriter, r *http.Request, o providerFlow, b knownDevice, method signin.ProviderMethod, p signInContext, from signin.ProviderSignIn) {
+	user, err := h.Methods.Whose(from.User, method)
 	if err != nil {
 		h.wrong(w, r, method, p, err)
 		return
 	}
-	arrival.User = user
+	from.User = user
 	if refusal := h.admit(r, user, p.client()); refusal != nil {
 		h.notAdmitted(w, r, b, method, p, user)
 		return
 	}
-	if _, may := h.Methods.Current(user); !may { // the way went while its provider answered
+	if _, may := h.Methods.Current(user); !may { // the method was removed while its provider answered
 		h.Pages.Message(w, http.StatusNotFound, page.NoCustomer())
 		return
 	}
@@ -252,7 +252,7 @@ func (h *Hosted) accept(w http.ResponseWriter, r *http.Request, o providerFlow, 
 		return
 	}
 	h.finishOnPage(w, r, FirstFactor{
-		User: user, Authorization: p.authorization, device: b, context: p, provider: &providerFactor{method, arrival},
+		User: user, Authorization: p.authorization, device: b, context: p, provider: &providerFactor{method, from},
 	})
 }
 

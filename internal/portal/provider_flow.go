@@ -41,7 +41,7 @@ const (
 	maxState = 6 << 10
 )
 
-// providerRequest is what the way gets, but for what only Start needs.
+// providerRequest is what the method gets, without what only Start needs.
 func (h *Hosted) providerRequest(o providerFlow) signin.ProviderRequest {
 	d := signin.ProviderRequest{RedirectURI: h.Server.Issuer + CallbackPrefix + o.Method, Nonce: o.Nonce, Verifier: o.Verifier}
 	if o.AuthAfter != 0 {
@@ -50,7 +50,7 @@ func (h *Hosted) providerRequest(o providerFlow) signin.ProviderRequest {
 	return d
 }
 
-// method finds the way with an ID that counts for p. It answers by itself where
+// method finds the method with an ID that is allowed for p. It answers by itself if
 // there is none.
 func (h *Hosted) method(w http.ResponseWriter, id string, p signInContext) (signin.ProviderMethod, bool) {
 	method := h.Methods.Provider(id, p.allowed())
@@ -175,7 +175,7 @@ func (h *Hosted) otherAccount(w http.ResponseWriter, r *http.Request, status int
 // calledBy is what a person calls their account by.
 func calledBy(u session.User) string { return cmp.Or(u.Email, u.Name) }
 
-// startURL is where a sign-in by a way starts.
+// startURL is where a sign-in by a method starts.
 func startURL(method signin.Method, transaction string) string {
 	return StartPrefix + method.ID() + "?t=" + url.QueryEscape(transaction)
 }
@@ -238,7 +238,7 @@ func (h *Hosted) wrong(w http.ResponseWriter, r *http.Request, method signin.Pro
 	h.message(w, status, p, m)
 }
 
-// Provider says whether a sign-in for a request may go by the way with an ID,
+// Provider says whether a sign-in for a request may use the method with an ID,
 // which leads to a provider elsewhere.
 func (h *Hosted) Provider(a *oauth.Authorization, id string) bool {
 	return h.Methods.Provider(id, a.Methods) != nil

@@ -74,14 +74,14 @@ func (h *Hosted) signedIn(w http.ResponseWriter, r *http.Request, p signInContex
 	return oauth.SignedIn{}, false, true
 }
 
-// warn logs what strangers can bring about, once a minute of its kind.
+// warn logs what unauthenticated requests can trigger, once a minute of each kind.
 func (h *Hosted) warn(lines *logthrottle.Throttle, r *http.Request, text string, fields ...zap.Field) {
 	if n := lines.Due(h.Now()); n > 0 {
 		h.warning(n, r, text, fields...)
 	}
 }
 
-// warnOf is warn where something fails at a way, once a minute of each reason.
+// warnOf is warn for a failure of one method, once a minute of each reason.
 func (h *Hosted) warnOf(kinds *logthrottle.ByKind, method string, err error, r *http.Request, text string, fields ...zap.Field) {
 	if n := kinds.Due(method, err, h.Now()); n > 0 {
 		h.warning(n, r, text, append(fields, zap.Error(err))...)

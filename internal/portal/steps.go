@@ -116,7 +116,7 @@ var (
 	errSubjectClient = errors.New("it is the ID of a client that gets tokens of its own")
 )
 
-// checkSubject refuses the subject that a way gave a user who signs in.
+// checkSubject says what is wrong with the subject that a method gave a user who signs in.
 func (h *Hosted) checkSubject(u session.User) error {
 	method := h.Methods.Find(u.Signin)
 	if method == nil || u.Linked != "" {

@@ -102,7 +102,7 @@ type signInContext struct {
 	request       *Request // nil: no authorization request
 	authorization *oauth.Authorization
 	returnTo      string   // a path on the portal's own origin, or ""
-	methods       []string // without an authorization: the IDs of the ways that count; empty: all do
+	methods       []string // without an authorization: the IDs of the allowed methods; empty: all
 }
 
 // GateReturnLabel seals, for ReturnParam, the ID of a client whose gate stands on the
@@ -189,7 +189,7 @@ func without(query, name string) string {
 	return strings.Join(kept, "&")
 }
 
-// address is that of the sign-in page for the same purpose, with another to
+// address is that of the sign-in page for the same context, with another to
 // sign in with another account.
 func (p signInContext) address(another bool) string {
 	page, query := p.page, p.query

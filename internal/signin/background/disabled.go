@@ -20,7 +20,7 @@ import (
 const disabledInterval = time.Second
 
 // Disabled ends what users have open who were disabled, in the background, so that
-// whoever had got into an account is not back in it when it is enabled again.
+// an intruder is not back in the account when it is enabled again.
 // What the store does not take is tried again. Its fields are set once.
 type Disabled struct {
 	Server  *oauth.Server
@@ -50,7 +50,7 @@ func (d *Disabled) Run(ctx context.Context) {
 	}
 }
 
-// MethodUsers are the users of one way.
+// MethodUsers are the users of one method.
 type MethodUsers struct {
 	*Disabled
 	Method signin.DisabledLister

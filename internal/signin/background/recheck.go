@@ -1,3 +1,6 @@
+// Package background ends, in the background, the sessions of users who may no longer sign
+// in: [Rechecks] asks providers by refresh token, and [Disabled] follows the users that
+// are disabled.
 package background
 
 import (
@@ -66,7 +69,7 @@ func NewRechecks(s *oauth.Server, methods methods.List, log *zap.Logger) *Rechec
 	return r
 }
 
-// mayRecheck says whether a way asks its provider, or one may come that does.
+// mayRecheck says whether a method asks its provider, or one may come that does.
 func mayRecheck(method signin.Method) bool {
 	if _, changing := method.(signin.DynamicMethods); changing {
 		return true
@@ -125,7 +128,7 @@ func (r *Rechecks) NotAsked(k session.Key, err error) {
 	}
 }
 
-// A MethodError is a fault of the way with an ID.
+// A MethodError is a fault of the method with an ID.
 type MethodError struct {
 	ID    string
 	Cause error
@@ -161,7 +164,7 @@ func (r *Rechecks) Check(ctx context.Context, k session.Key) error {
 		return err
 	}
 	// Written down first: should this process die before the next token is stored,
-	// whoever asks again knows that this one may be spent.
+	// the next one who asks knows that this one may be spent.
 	sent := up
 	if sent.Sent == 0 {
 		sent.Sent = r.Server.Now().UnixMilli()

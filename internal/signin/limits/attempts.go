@@ -1,3 +1,8 @@
+// Package limits bounds sign-ins: how many attempts at an account and from an address may
+// fail, how many wait for their turn, and how many passwords are compared at a time.
+//
+// A browser in which the account signed in before has limits of its own. So the failures of
+// other clients do not lock the owner out.
 package limits
 
 import (
@@ -11,13 +16,13 @@ import (
 
 // An Attempt is who tries to sign in.
 type Attempt struct {
-	// Names are what was typed, as each way counts it. Nothing in them comes from
+	// Names are what was typed, as each method counts it. Nothing in them comes from
 	// the accounts that there are.
 	Names   []string
 	Address string
 
 	// Browser is set where this browser knows the password that the account has:
-	// then its own failures count, and no stranger's. account is what it knows it as.
+	// then its own failures count, and not those of other clients. Account is what it knows it as.
 	Browser, Account string
 }
 

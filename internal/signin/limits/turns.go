@@ -7,8 +7,8 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/attemptlimit"
 )
 
-// maxPerAddress bounds how many sign-ins of browsers at one address are checked at
-// a time: those at a provider for each way, those by a password for all. Anybody can
+// MaxPerAddress bounds how many sign-ins of browsers at one address are checked at
+// a time: those at a provider for each method, those by a password for all. Anybody can
 // make an answer of a provider up, or a password. So many more wait for that, since
 // an office, or a server that signs people in, is one address.
 const (
@@ -25,7 +25,7 @@ type Turns struct{ Accounts, Addresses Lines }
 const MaxWaitingPerAccount = PlacesPerCore
 
 // TurnsPerAddress is how many passwords of one address are checked at a time:
-// about as many as there are cores, so that whoever comes from another address
+// about as many as there are cores, so that a client at another address
 // waits for no more than one of them.
 func TurnsPerAddress() int { return min(max(runtime.GOMAXPROCS(0), 2), MaxPerAddress) }
 

@@ -29,7 +29,7 @@ func notAHash(text string) error {
 	case strings.HasPrefix(text, "$argon2id$"):
 		what = "looks like argon2id, but is not whole, or was changed"
 	case crypts.MatchString(text), inHex:
-		what = "is a hash of another kind, from which none of these can be made: the password has to be hashed anew"
+		what = "is a hash of another kind, from which none of these can be made: the password has to be hashed again"
 	default:
 		return errNoHash
 	}

@@ -1,3 +1,7 @@
+// Package local is the sign-in method for users of the configuration, and of a file of
+// users that other programs may change at any time.
+//
+// Checking a password does the same work whether the user exists or not.
 package local
 
 import (
@@ -64,10 +68,10 @@ func (l *Method) TakeOver(other *Method) { l.now.Store(other.now.Load()) }
 // ID implements [signin.Method].
 func (l *Method) ID() string { return l.id }
 
-// Current implements [signin.Method]: what the configuration says of the user now. Whoever
-// signed in when the user had another password is none, and may be another person,
-// since a subject comes from a name. Nor is it known with which password a session
-// without a mark began, unless another way began it, and linked it.
+// Current implements [signin.Method]: what the configuration says of the user now. A user
+// who signed in with another password is not this user, and may be another person, because
+// a subject comes from a name. Of a session without a mark nobody knows by which password
+// it began, unless another method began it, and linked the user.
 func (l *Method) Current(u session.User) (session.User, bool) {
 	a := l.now.Load().bySubject[u.Subject]
 	elsewhere := u.Mark == "" && u.Signin != l.id

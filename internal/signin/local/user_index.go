@@ -14,7 +14,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
-// A userIndex is all accounts of a way at one time.
+// A userIndex is all accounts of a method at one time.
 type userIndex struct {
 	method    string
 	byName    map[string]*account

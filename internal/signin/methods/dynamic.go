@@ -4,7 +4,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/signin"
 )
 
-// Find is the way with an ID, nil where there is none.
+// Find returns the method with an ID, nil if there is none.
 func (all List) Find(id string) signin.Method {
 	for _, w := range all {
 		if w.ID() == id {
@@ -14,7 +14,7 @@ func (all List) Find(id string) signin.Method {
 	return all.dynamic(id)
 }
 
-// dynamic is the way with an ID among those that come and go.
+// dynamic returns the method with an ID among those that come and go.
 func (all List) dynamic(id string) signin.Method {
 	for _, w := range all {
 		if changing, ok := w.(signin.DynamicMethods); ok {
@@ -26,10 +26,10 @@ func (all List) dynamic(id string) signin.Method {
 	return nil
 }
 
-// methodMark is the mark of a way that comes and goes, "" of any other.
+// methodMark returns the mark of a method that comes and goes, "" for any other.
 func methodMark(method signin.Method) string {
-	if HasMark, ok := method.(interface{ Mark() string }); ok {
-		return HasMark.Mark()
+	if marked, ok := method.(interface{ Mark() string }); ok {
+		return marked.Mark()
 	}
 	return ""
 }

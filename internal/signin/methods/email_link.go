@@ -10,10 +10,10 @@ import (
 	"github.com/caddy-sso/caddy-sso/signin"
 )
 
-// ErrDisabled says that a user of this very site may not sign in.
+// ErrDisabled says that the user of this site to whom a provider leads may not sign in.
 var ErrDisabled = errors.New("the user with that e-mail address may not sign in here")
 
-// CheckLinks refuses ways that link to what is not there.
+// CheckLinks returns an error for a method that links to a method that does not exist.
 func (all List) CheckLinks() error {
 	for _, method := range all {
 		linking, ok := method.(signin.EmailLinker)
@@ -27,14 +27,14 @@ func (all List) CheckLinks() error {
 	return nil
 }
 
-// emailFinder is the way with an ID, nil where there is none that knows addresses.
+// emailFinder returns the method with an ID, nil if it does not know e-mail addresses.
 func (all List) emailFinder(id string) signin.EmailFinder {
 	method, _ := all.Find(id).(signin.EmailFinder)
 	return method
 }
 
-// linkedTo is the way that another signs users in to by their e-mail address, nil
-// where there is none.
+// linkedTo returns the method whose users another method signs in by their e-mail
+// address, nil if there is none.
 func (all List) linkedTo(method signin.Method) signin.EmailFinder {
 	linking, ok := method.(signin.EmailLinker)
 	if !ok || linking.LinkEmail() == "" {
@@ -43,7 +43,7 @@ func (all List) linkedTo(method signin.Method) signin.EmailFinder {
 	return all.emailFinder(linking.LinkEmail())
 }
 
-// Whose is the user that somebody who signed in by a way is here.
+// Whose returns the user of this site for a user who signed in by a method.
 func (all List) Whose(u session.User, method signin.Method) (session.User, error) {
 	to := all.linkedTo(method)
 	if to == nil || u.Email == "" {
@@ -59,7 +59,8 @@ func (all List) Whose(u session.User, method signin.Method) (session.User, error
 	return as(linked, u, method, to), nil
 }
 
-// current is what is known now of a user of another way who signed in by way.
+// current returns what is known now of a user of another method who signed in by this
+// one.
 func (all List) current(u session.User, method signin.Method) (session.User, bool) {
 	to := all.linkedTo(method)
 	if to == nil || to.ID() != u.Linked {
@@ -70,18 +71,19 @@ func (all List) current(u session.User, method signin.Method) (session.User, boo
 	}
 	asked := u
 	if methodMark(method) != "" {
-		asked.Mark = "" // it is that of both, which is compared below
+		asked.Mark = "" // the mark of a link is of both methods, and is compared below
 	}
 	linked, may := to.Current(asked)
-	if !may || linked.Email != u.Email { // by which they came
+	if !may || linked.Email != u.Email { // the address is what links the two
 		return session.User{}, false
 	}
 	now := as(linked, u, method, to)
 	return now, methodMark(method) == "" || now.Mark == u.Mark
 }
 
-// as is a user of another way, who signed in by way as u. Where that way comes and
-// goes, the mark is of both: a later way with its ID is another.
+// as returns a user of the method to, who signed in by another method as u. If that
+// method comes and goes, the mark is made of both: a later method with the same ID is
+// another one.
 func as(linked, u session.User, method, to signin.Method) session.User {
 	linked.Signin, linked.Linked, linked.ProviderID = method.ID(), to.ID(), u.ProviderID
 	if mark := methodMark(method); mark != "" {

@@ -13,9 +13,9 @@ import (
 	"github.com/caddy-sso/caddy-sso/signin"
 )
 
-// PasswordChain ways take a password by one form. A name belongs to the way that
-// knows it, so nobody else gets to see its password; any other goes to the ways
-// that have to ask, in order.
+// A PasswordChain is the methods that take a password from one form. A name belongs to
+// the method that knows it, so that no other method sees its password. Any other name goes
+// to the methods that have to ask, in order.
 type PasswordChain struct {
 	all     List
 	knowing []knower
@@ -63,7 +63,7 @@ func (all List) AcceptsPassword(id string, allowed []string) bool {
 	})
 }
 
-// Find returns the user who is known to have a name, and the way that knows it.
+// Find returns the user who is known to have a name, and the method that knows it.
 func (s *PasswordChain) Find(name string) (u session.User, method signin.PasswordMethod) {
 	for _, k := range s.knowing {
 		if u, there := k.named.Find(name); there {
@@ -73,8 +73,9 @@ func (s *PasswordChain) Find(name string) (u session.User, method signin.Passwor
 	return session.User{}, nil
 }
 
-// Spellings are what a name is counted by: at every way, though one may know it
-// and no other be asked, since that is nobody's to find out.
+// Spellings returns what failed attempts at a name are counted by. It has an entry for
+// every method, even if one method knows the name and no other is asked: nobody may find
+// that out.
 func (s *PasswordChain) Spellings(name string) []string {
 	all := make([]string, 0, len(s.knowing)+len(s.asked))
 	for _, k := range s.knowing {
@@ -86,9 +87,9 @@ func (s *PasswordChain) Spellings(name string) []string {
 	return all
 }
 
-// Check checks a password as [signin.PasswordMethod] does. For a name that no way knows, those
-// that know names do the work of a wrong password meanwhile. How long an answer takes
-// then tells of a name at most that somebody else was asked for it.
+// Check checks a password as [signin.PasswordMethod] does. For a name that no method
+// knows, the methods that know names do the work of a wrong password at the same time. So
+// the time of an answer tells at most that another method was asked.
 func (s *PasswordChain) Check(ctx context.Context, c signin.Credentials) (session.User, error) {
 	if _, method := s.Find(c.Name); method != nil {
 		return method.Check(ctx, c)
@@ -126,14 +127,13 @@ func (s *PasswordChain) Check(ctx context.Context, c signin.Credentials) (sessio
 		meanwhile.Wait()
 		failures = wrong
 	}
-	// All of them: that one is down does not make what another found wrong count
-	// for nothing.
+	// All of them: if one method is down, a password that another found wrong still
+	// counts as a failed attempt.
 	return session.User{}, errors.Join(failures...)
 }
 
-// own makes a user one of a way: none that another way would have to vouch for,
-// and none whom a backend, or a person, could take for a user of this
-// configuration.
+// own makes a user one of a method. The name is neither that of a user of another
+// method, nor one that a backend or a person could take for such a name.
 func (all List) own(u session.User, method signin.Method) session.User {
 	u.Signin, u.Name = method.ID(), username.Spaced(u.Name)
 	if !username.Visible(u.Name) || all.Taken(u.Name) {
@@ -145,9 +145,9 @@ func (all List) own(u session.User, method signin.Method) session.User {
 	return u
 }
 
-// Called are those whom the configuration may know by a name: users of that name,
-// and who would have it as the subject, which comes from the name of a user who is
-// not in the configuration any more, or is now an own subject.
+// Called returns the users whom the configuration may know by a name. Beside the users of
+// that name, these are users with a subject that was derived from the name, which the
+// configuration may no longer contain, and users whose own subject is the name.
 func (all List) Called(name string) []session.User {
 	var users []session.User
 	for _, w := range all {

@@ -11,7 +11,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/signin"
 )
 
-// subjectNamer is the way with an ID, nil where there is none that is [signin.SubjectNamer].
+// subjectNamer returns the method with an ID, nil if it is no [signin.SubjectNamer].
 func (all List) subjectNamer(id string) signin.SubjectNamer {
 	for _, w := range all {
 		if method, ok := w.(signin.SubjectNamer); ok && w.ID() == id {
@@ -21,13 +21,12 @@ func (all List) subjectNamer(id string) signin.SubjectNamer {
 	return nil
 }
 
-var (
-	errSubjectOwned = errors.New("another way has subject own")
-)
+var errSubjectOwned = errors.New("another sign-in method has subject own")
 
-// Clash says what is wrong with a subject that a way gave beside the other ways: it is
-// not that of a user of this configuration, nor the name or e-mail address of one, by
-// which commands and attempts go; and only one way gives subjects of its own.
+// Clash says what is wrong with a subject that a method gave, beside the other methods. It
+// must not be the subject of a user of this configuration. It must not be the name or the
+// e-mail address of one, because commands and failed attempts go by these. And only one
+// method gives subjects of its own.
 func (all List) Clash(subject string, method signin.Method) error {
 	if subjects.IsDerived(subject) {
 		return nil
@@ -53,7 +52,7 @@ func (all List) Clash(subject string, method signin.Method) error {
 	return nil
 }
 
-// CheckOwn says what is wrong with a subject that a way with own subjects gives.
+// CheckOwn says what is wrong with a subject that a method with own subjects gives.
 func (all List) CheckOwn(subject string, method signin.Method) error {
 	if err := subjects.CheckOwn(subject); err != nil {
 		return err
@@ -61,8 +60,8 @@ func (all List) CheckOwn(subject string, method signin.Method) error {
 	return all.Clash(subject, method)
 }
 
-// Apart are the users of these ways, but for those whose subject is the ID of a client
-// that has come since: its own tokens have it for theirs.
+// Apart returns the users of these methods, without those whose subject has become the ID
+// of a client: the tokens of that client itself have this subject.
 func (all List) Apart(from *oauth.Clients) oauth.Users { return apart{all, from} }
 
 type apart struct {
@@ -85,8 +84,8 @@ func IsClient(clients *oauth.Clients, subject string) bool {
 	return known && !client.Public
 }
 
-// OwnID is what the way whose user somebody is calls them, "" where that is not
-// known. Users of this configuration have no other ID than the subject.
+// OwnID returns the ID that a user has at their method, "" if it is not known. Users of
+// this configuration have no other ID than the subject.
 func (all List) OwnID(u session.User) string {
 	whose := cmp.Or(u.Linked, u.Signin)
 	for _, w := range all {
@@ -97,9 +96,9 @@ func (all List) OwnID(u session.User) string {
 	return u.ProviderID
 }
 
-// OtherSubject is the subject under which the same user may have sessions and grants
-// from before their way got own subjects, or since; "" where there is none. An ID that
-// could not be the user's subject now is somebody else's.
+// OtherSubject returns the other subject under which the same user may have sessions and
+// grants: from before their method got own subjects, or from after. It is "" if there is
+// none. An ID that could not be the user's subject now belongs to another user.
 func (all List) OtherSubject(u session.User) string {
 	method := all.subjectNamer(u.Signin)
 	switch {

@@ -24,7 +24,7 @@ const (
 	// LogoutAge is how old a logout token may be; clocks may be off on top of it.
 	LogoutAge = 3 * time.Minute
 
-	// KeysEvery bounds how often strangers can make us read a provider's keys.
+	// KeysEvery bounds how often unauthenticated requests can make us read a provider's keys.
 	KeysEvery = 10 * time.Second
 	KeysBurst = 3
 
@@ -174,7 +174,7 @@ func (p *Method) wrongLogout(c logoutClaims, now time.Time) string {
 // name says whether something can be what a provider calls it by.
 func name(s string) bool { return s != "" && len(s) <= subjects.MaxLength && oauth.CleanText(s) }
 
-// errKeysTooOften is what keeps strangers from having the keys read again for
+// errKeysTooOften keeps unauthenticated requests from having the keys read again for
 // every token that they make up.
 var errKeysTooOften = errors.New("its keys were read too often lately")
 

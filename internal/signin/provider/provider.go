@@ -1,3 +1,9 @@
+// Package provider is the sign-in method for an OpenID Connect provider: the client of
+// discovery, authorization code flow with PKCE, ID token, userinfo, refresh token and
+// back-channel logout.
+//
+// A provider may be slow or hostile. Every answer has a bound in size and time, and nothing
+// of an ID token is believed before its signature and its nonce were verified.
 package provider
 
 import (
@@ -37,8 +43,8 @@ type Options struct {
 	// on loopback.
 	Issuer   string
 	ClientID string
-	Secret   Secret // none: a public client, by PKCE alone
-	Scopes   []string       // beside openid; nil: profile and email
+	Secret   Secret   // none: a public client, by PKCE alone
+	Scopes   []string // beside openid; nil: profile and email
 
 	// Params are sent with an authorization request beside the standard ones.
 	Params map[string]string
@@ -53,7 +59,7 @@ type Options struct {
 	// token, whether the user may still sign in there. Zero is never.
 	Recheck time.Duration
 
-	// LinkEmail is the ID of a way whose users sign in by this one, too, where
+	// LinkEmail is the ID of a method whose users sign in by this one, too, where
 	// the provider verified that they have their e-mail address. Empty: none.
 	LinkEmail string
 
@@ -62,7 +68,7 @@ type Options struct {
 
 	// Mark is on every user, and only users with it are the provider's: it tells
 	// this one from another that has the ID at another time. It is base64url, of at
-	// most 64 bytes. Empty: whoever signed in by the ID is.
+	// most 64 bytes. Empty: every user who signed in by the ID is.
 	Mark string
 
 	Now func() time.Time // nil: time.Now
@@ -127,7 +133,7 @@ func New(o Options) (*Method, error) {
 		return nil, fmt.Errorf("recheck %s is too often; the shortest is %s", o.Recheck, ShortestRecheck)
 	}
 	if o.LinkEmail != "" && o.LinkEmail == o.ID {
-		return nil, errors.New("link_email is this very way; expected another, such as local")
+		return nil, errors.New("link_email is this sign-in method itself; expected another, such as local")
 	}
 	if o.ClientID == "" {
 		return nil, errors.New("client_id is missing; add the ID that the provider gave this application")

@@ -1,3 +1,6 @@
+// Package remote has the sign-in methods by the operator's own servers: [Backend] asks a
+// server whether a password is right, and [Trusted] signs in the users that a sign-in page
+// of the operator's own has signed in.
 package remote
 
 import (

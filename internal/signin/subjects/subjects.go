@@ -1,3 +1,5 @@
+// Package subjects makes and checks the subjects of users. A subject is derived from the
+// method and its ID of the user (a UUID of version 5), or it is that ID itself.
 package subjects
 
 import (
@@ -9,7 +11,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/signin/username"
 )
 
-// Naming says how the users of a way get their subjects.
+// Naming says how the users of a method get their subjects.
 type Naming struct {
 	Own          bool
 	Kind, Within string // what subjects are derived of, beside the ID
@@ -28,12 +30,11 @@ func (s Naming) Of(id string) string {
 	return s.Derived(id)
 }
 
-// What is wrong with a subject that a way gave a user. No own subject looks like a
-// derived one, so it is never that of a user of another way, whoever that may be and
-// whenever they come.
+// What is wrong with a subject that a method gave a user. An own subject never looks like
+// a derived one, so it can never be the subject of a user of another method.
 var (
 	errSubjectText    = errors.New("it is not 1 to 255 printable ASCII characters without spaces")
-	errSubjectDerived = errors.New("it is a UUID of version 5, as the portal derives them for users of other ways")
+	errSubjectDerived = errors.New("it is a UUID of version 5, as the portal derives them for users of other sign-in methods")
 )
 
 // CheckOwn says what is wrong with a subject by itself.

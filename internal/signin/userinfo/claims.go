@@ -1,3 +1,6 @@
+// Package userinfo reads what a provider, or the operator's own server, says of a user:
+// groups, the address of a picture, whether an e-mail address is verified, and when the
+// account was made.
 package userinfo
 
 import (

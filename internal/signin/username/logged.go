@@ -12,7 +12,7 @@ var TypedKey = rand.Text()
 
 // Logged is a name as the log may have it. One that no account is known to have may
 // be a password that was typed into the wrong field. The log has eight digits in its
-// place, which are the same for the same name until Caddy starts anew.
+// place, which are the same for the same name until Caddy starts again.
 func Logged(name string, exists bool) string {
 	switch {
 	case exists:

@@ -1,3 +1,4 @@
+// Package username compares and shows user names and e-mail addresses (RFC 8265).
 package username
 
 import (

@@ -1,3 +1,4 @@
+// Package localtest makes password hashes whose comparison costs nothing, for tests.
 package localtest
 
 import (

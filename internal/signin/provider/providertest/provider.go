@@ -1,3 +1,4 @@
+// Package providertest is an OpenID Connect provider for tests.
 package providertest
 
 import (

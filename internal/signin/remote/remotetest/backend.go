@@ -1,3 +1,4 @@
+// Package remotetest is an operator's own backend for tests.
 package remotetest
 
 import (
