@@ -112,9 +112,7 @@ func (h *Hosted) beginSession(w http.ResponseWriter, r *http.Request, f FirstFac
 	return oauth.SignedIn{Session: sess, User: now}, nil
 }
 
-var (
-	errSubjectClient = errors.New("it is the ID of a client that gets tokens of its own")
-)
+var errSubjectClient = errors.New("it is the ID of a client that gets tokens of its own")
 
 // checkSubject says what is wrong with the subject that a method gave a user who signs in.
 func (h *Hosted) checkSubject(u session.User) error {

@@ -56,9 +56,7 @@ const ClaimOff = "off"
 
 // Bounds, in bytes but for the number of groups, on what a provider says of a
 // user.
-const (
-	MaxSession = 1 << 10
-)
+const MaxSession = 1 << 10
 
 // user makes a user of the claims. The userinfo endpoint is asked only for what
 // the ID token leaves out.

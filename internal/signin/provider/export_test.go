@@ -7,10 +7,12 @@ import (
 )
 
 // What tests of this package look at, too.
-const DiscoveryLifetime = discoveryLifetime
-const MaxCode = maxCode
-const MaxFinishing = maxFinishing
-const MaxProviderAnswer = maxProviderAnswer
+const (
+	DiscoveryLifetime = discoveryLifetime
+	MaxCode           = maxCode
+	MaxFinishing      = maxFinishing
+	MaxProviderAnswer = maxProviderAnswer
+)
 
 // UserOf makes a user of claims.
 func (p *Method) UserOf(sub string, claims map[string]any) session.User {

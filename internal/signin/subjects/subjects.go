@@ -98,6 +98,4 @@ func Derive(method, name string) string {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", u[:4], u[4:6], u[6:8], u[8:10], u[10:])
 }
 
-const (
-	MaxLength = 255 // OpenID Connect Core section 2
-)
+const MaxLength = 255 // OpenID Connect Core section 2

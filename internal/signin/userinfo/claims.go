@@ -57,9 +57,7 @@ func Lookup(within any, path string) any {
 	return nil
 }
 
-const (
-	MaxAvatar = 1 << 10
-)
+const MaxAvatar = 1 << 10
 
 // Verified reads a claim that some providers write as text or as a number.
 func Verified(claim any) bool {

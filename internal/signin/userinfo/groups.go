@@ -184,14 +184,8 @@ func groupName(entry any, texts bool) (name string, ok bool) {
 	return "", false
 }
 
-const (
-	MaxGroups = 200
-)
+const MaxGroups = 200
 
-const (
-	maxGroup = 256
-)
+const maxGroup = 256
 
-const (
-	MaxAllGroups = 8 << 10
-)
+const MaxAllGroups = 8 << 10

@@ -2,9 +2,6 @@
 package username
 
 import (
-
-	//nolint:gosec // UUIDv5 is defined over SHA-1 (RFC 9562 section 5.5); nothing secret is hashed
-
 	"errors"
 	"fmt"
 	"strings"

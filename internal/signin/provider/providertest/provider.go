@@ -167,7 +167,7 @@ func (f *Provider) Method(change ...func(*provider.Options)) *provider.Method {
 	return p
 }
 
-const Secret = "a secret of 32 bytes and of more"
+const Secret = "a secret of 32 bytes and of more" //nolint:gosec // of this fake alone
 
 var Request = signin.ProviderRequest{
 	RedirectURI: "http://localhost:8080/sso/callback/acme", Nonce: "the nonce", Verifier: "the-verifier-which-is-at-least-43-characters-long",

@@ -15,7 +15,7 @@ import (
 )
 
 // WrongPassword is what a backend answers of a password that is wrong.
-const WrongPassword = `{"error":"wrong"}`
+const WrongPassword = `{"error":"wrong"}` //nolint:gosec // what a backend answers
 
 const SharedSecret = "a secret of some length"
 
