@@ -13,7 +13,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/signin/provider/providertest"
 )
 
-// atProvider has local accounts, and the way acme with a provider that can lie.
+// atProvider has local accounts, and the method acme with a provider that can lie.
 type atProvider struct {
 	*fixture
 	provider *providertest.Provider

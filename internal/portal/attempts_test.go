@@ -94,7 +94,7 @@ func TestClass18AnAddressHasACountOfItsOwn(t *testing.T) {
 	}
 }
 
-func TestClass18AStrangerLocksOutNoBrowserThatSignedInBefore(t *testing.T) {
+func TestClass18AnotherClientLocksOutNoBrowserThatSignedInBefore(t *testing.T) {
 	f := newFixture(t)
 	known := f.visitor()
 	want(t, known.try("demo", "demo password"), http.StatusOK)
@@ -177,7 +177,7 @@ func TestAReloadKeepsTheCountsAndChangesTheLimits(t *testing.T) {
 	want(t, f.visitor().try("demo", "demo password"), http.StatusTooManyRequests)
 }
 
-func TestClass24StrangersFillNoMemory(t *testing.T) {
+func TestClass24UnauthenticatedRequestsFillNoMemory(t *testing.T) {
 	f := newFixture(t)
 	f.guess(strings.Repeat("x", 100_000), 5)
 	want(t, f.visitor().try(strings.Repeat("x", 100_000), "x"), http.StatusTooManyRequests)

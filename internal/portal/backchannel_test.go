@@ -160,7 +160,7 @@ func TestClass27ALogoutTokenThatIsNotRightIsRefused(t *testing.T) {
 	f := newAtProvider(t)
 	b := f.signsIn(map[string]any{"sub": "ann", "sid": "s1"})
 	now := f.clock.Now()
-	stranger, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	other, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,8 +190,8 @@ func TestClass27ALogoutTokenThatIsNotRightIsRefused(t *testing.T) {
 	}
 	good := strings.Split(f.logoutToken(claims{"sub": "ann"}), ".")
 	payload := must(jose.ParseSignedCompact(strings.Join(good, "."), []jose.SignatureAlgorithm{jose.ES256})).UnsafePayloadWithoutVerification()
-	tokens["signed by a stranger"] = f.provider.Signed(jose.ES256, jose.JSONWebKey{Key: stranger, KeyID: "1"}, payload)
-	tokens["signed by a key that is not known"] = f.provider.Signed(jose.ES256, jose.JSONWebKey{Key: stranger, KeyID: "9"}, payload)
+	tokens["signed by another client"] = f.provider.Signed(jose.ES256, jose.JSONWebKey{Key: other, KeyID: "1"}, payload)
+	tokens["signed by a key that is not known"] = f.provider.Signed(jose.ES256, jose.JSONWebKey{Key: other, KeyID: "9"}, payload)
 	tokens["signed with the client secret"] = f.provider.Signed(jose.HS256, []byte(providertest.Secret), payload)
 	for _, typ := range []string{"at+jwt", "id_token+jwt", ""} {
 		tokens["of type "+typ] = typed(t, f.provider, typ, payload)

@@ -56,15 +56,15 @@ func TestWhatABackendSaysOfAUserIsNotBelievedBlindly(t *testing.T) {
 		user string
 		want session.User
 	}{
-		"no more than a subject":      {`{"subject":"17"}`, session.User{Name: "17"}},
-		"an e-mail not verified":      {`{"subject":"17","email":"a@b.example"}`, session.User{Name: "17"}},
-		"an e-mail with two @":        {`{"subject":"17","email":"a@b@c.example","email_verified":true}`, session.User{Name: "17"}},
-		"only an e-mail":              {`{"subject":"17","email":"a@b.example","email_verified":true}`, session.User{Name: "a@b.example", Email: "a@b.example"}},
-		"the name of a local user":    {`{"subject":"17","name":"DEMO"}`, session.User{Name: subject}},
-		"control characters":          {`{"subject":"17","name":"a\nb","groups":["a\nb","c"],"avatar":"javascript:x"}`, session.User{Name: "17", Groups: []string{"c"}}},
-		"members of other types":      {`{"subject":"17","name":1,"groups":{"a":1},"avatar":[],"email":2}`, session.User{Name: "17"}},
-		"a group that is no list":     {`{"subject":"17","groups":"c"}`, session.User{Name: "17", Groups: []string{"c"}}},
-		"a way and a subject of ours": {`{"subject":"17","signin":"local","Subject":"x"}`, session.User{Name: "17"}},
+		"no more than a subject":         {`{"subject":"17"}`, session.User{Name: "17"}},
+		"an e-mail not verified":         {`{"subject":"17","email":"a@b.example"}`, session.User{Name: "17"}},
+		"an e-mail with two @":           {`{"subject":"17","email":"a@b@c.example","email_verified":true}`, session.User{Name: "17"}},
+		"only an e-mail":                 {`{"subject":"17","email":"a@b.example","email_verified":true}`, session.User{Name: "a@b.example", Email: "a@b.example"}},
+		"the name of a local user":       {`{"subject":"17","name":"DEMO"}`, session.User{Name: subject}},
+		"control characters":             {`{"subject":"17","name":"a\nb","groups":["a\nb","c"],"avatar":"javascript:x"}`, session.User{Name: "17", Groups: []string{"c"}}},
+		"members of other types":         {`{"subject":"17","name":1,"groups":{"a":1},"avatar":[],"email":2}`, session.User{Name: "17"}},
+		"a group that is no list":        {`{"subject":"17","groups":"c"}`, session.User{Name: "17", Groups: []string{"c"}}},
+		"a method and a subject of ours": {`{"subject":"17","signin":"local","Subject":"x"}`, session.User{Name: "17"}},
 	} {
 		b.Says(http.StatusOK, `{"user":`+c.user+`}`)
 		u, err := f.hosted.Methods.PasswordMethods(nil).Check(t.Context(), signin.Credentials{Name: "x", Password: "y"})
@@ -204,7 +204,7 @@ func TestClass29AUserOfABackendTakesTheWorkOfALocalOne(t *testing.T) {
 	}
 }
 
-func TestWaysThatHaveToAskAreAskedInOrder(t *testing.T) {
+func TestMethodsThatHaveToAskAreAskedInOrder(t *testing.T) {
 	f, first, second := newFixture(t), remotetest.NewBackend(t), remotetest.NewBackend(t)
 	f.use(first.Method("first", time.Minute), second.Method("second", time.Minute))
 	second.Says(http.StatusOK, `{"user":{"subject":"17","name":"zoe"}}`)
@@ -227,13 +227,13 @@ func TestClass18ABrowserThatTheBackendSignedInHasACountOfItsOwn(t *testing.T) {
 	f, b := newFixture(t), remotetest.NewBackend(t)
 	f.use(b.Method("accounts", time.Minute))
 	b.Says(http.StatusOK, `{"user":{"subject":"17","name":"zoe"}}`)
-	owner, stranger := f.visitor(), f.visitor()
+	owner, other := f.visitor(), f.visitor()
 	want(t, owner.try("zoe", "right"), http.StatusOK)
 	b.Says(http.StatusUnauthorized, remotetest.WrongPassword)
 	for i := range f.hosted.Limits.PerAccount / 2 {
-		want(t, stranger.try([]string{"zoe", "ZOE", " zoe "}[i%3], "guess"), http.StatusUnauthorized)
+		want(t, other.try([]string{"zoe", "ZOE", " zoe "}[i%3], "guess"), http.StatusUnauthorized)
 	}
-	want(t, stranger.try("Zoe", "guess"), http.StatusTooManyRequests)
+	want(t, other.try("Zoe", "guess"), http.StatusTooManyRequests)
 	b.Says(http.StatusOK, `{"user":{"subject":"17","name":"zoe"}}`)
 	want(t, owner.try(" zoe", "right"), http.StatusOK)
 }

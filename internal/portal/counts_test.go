@@ -53,7 +53,7 @@ func TestAPasswordOfAnAccountThatDoesNotCountSignsNobodyIn(t *testing.T) {
 	}
 }
 
-func TestASessionThatDoesNotCountIsAskedForAnew(t *testing.T) {
+func TestASessionThatDoesNotCountIsAskedForAgain(t *testing.T) {
 	for name, c := range map[string]struct {
 		asks  func(*oauth.Authorization, time.Time)
 		texts []string // nil: it counts
@@ -61,7 +61,7 @@ func TestASessionThatDoesNotCountIsAskedForAnew(t *testing.T) {
 	}{
 		"any will do":          {asks: func(*oauth.Authorization, time.Time) {}},
 		"the user is to agree": {asks: func(a *oauth.Authorization, _ time.Time) { a.Confirm = true }},
-		"another way": {
+		"another method": {
 			asks:  func(a *oauth.Authorization, _ time.Time) { a.Methods = []string{"acme"} },
 			texts: []string{"You are signed in as <strong><bdi>demo</bdi></strong>, which is no account for <bdi>Demo game</bdi>."},
 		},

@@ -77,7 +77,7 @@ func TestClass14WhatADisabledUserHasIsEndedOnceTheStoreTakesIt(t *testing.T) {
 		t.Errorf("the audit log has %v", ended)
 	}
 
-	// Once a user was enabled, being disabled counts anew.
+	// Once a user was enabled, being disabled counts again.
 	d.Look(t.Context())
 	v := f.visitor()
 	want(t, v.try("demo", "demo password"), http.StatusOK)
@@ -104,7 +104,7 @@ func (f *fixture) lasting(client *oauth.Client, cookie string) string {
 	return tokens.Refresh
 }
 
-// meanwhile is a way during whose checks something happens.
+// meanwhile is a method during whose checks something happens.
 type meanwhile struct {
 	*local.Method
 	happens func()

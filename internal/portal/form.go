@@ -20,8 +20,8 @@ import (
 // the query of an authorization request.
 const maxForm = 256 << 10
 
-// showSignIn is the sign-in page; for somebody who is signed in already, the
-// link to go on; and if a provider is the only method, the redirect to it.
+// showSignIn shows the sign-in page. A user who is signed in already gets a link to go
+// on. If a provider is the only method, the browser is redirected to it.
 func (h *Hosted) showSignIn(w http.ResponseWriter, r *http.Request) {
 	p, refusal := h.contextOf(r.Context(), r.URL.Path, r.URL.RawQuery)
 	if refusal != nil {
@@ -51,7 +51,7 @@ func (h *Hosted) showSignIn(w http.ResponseWriter, r *http.Request) {
 			another = another || !view.Again
 		}
 	}
-	// With a session there is always a page, so that nothing goes in circles.
+	// With a session there is always a page, so that no redirect loop begins.
 	if methods := h.Methods.ProviderMethods(p.allowed()); !signedIn && !another && len(methods) == 1 && h.Methods.PasswordMethods(p.allowed()) == nil {
 		if b, ok := h.thisBrowser(w, r, p); ok {
 			h.sendToProvider(w, r, b, methods[0], p, false, false)

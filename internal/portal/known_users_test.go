@@ -89,7 +89,7 @@ func TestClass36AKnownBrowserCountsAtItsAddressWhichDoesNotKeepItOut(t *testing.
 	want(t, f.visitor().try("Ann", "ann password"), http.StatusTooManyRequests)
 	f.clock.Advance(f.hosted.Limits.Every)
 
-	// The other way round: an office in which strangers guess.
+	// The other way round: an office in which other clients guess.
 	for i := range 8 {
 		f.guess(fmt.Sprint("somebody ", i), 1)
 	}
@@ -183,7 +183,7 @@ func TestClass36ABackendThatSaysWhenThePasswordChangedMakesCookiesOfBeforeWorthN
 		want(t, b.try("zoe", "a guess"), http.StatusUnauthorized)
 	}
 	own.Says(http.StatusOK, user("second"))
-	want(t, cookies[0].try("zoe", "the right one"), http.StatusUnauthorized) // they had the 10 of all strangers
+	want(t, cookies[0].try("zoe", "the right one"), http.StatusUnauthorized) // they had the 10 of all other clients
 	f.clock.Advance(f.hosted.Limits.Every)
 	owner := f.collect(1, "zoe", "the right one")[0]
 	own.Says(http.StatusUnauthorized, user("second"))

@@ -92,14 +92,14 @@ func TestClass24OneAddressDoesNotHoldAllPlacesOfAProvider(t *testing.T) {
 	}
 }
 
-func TestOneWayDoesNotKeepAnAddressFromAnother(t *testing.T) {
+func TestOneMethodDoesNotKeepAnAddressFromAnother(t *testing.T) {
 	var l limits.Lines
 	defer fillLine(t, &l, "acme 192.0.2.1", limits.MaxPerAddress)()
 	if _, err := l.Enter(t.Context(), "acme 192.0.2.1", limits.MaxPerAddress, limits.MaxWaitingPerAddress); !errors.Is(err, signin.ErrBusy) {
 		t.Errorf("one too many: %v", err)
 	}
 	if _, err := l.Enter(t.Context(), "umbrella 192.0.2.1", limits.MaxPerAddress, limits.MaxWaitingPerAddress); err != nil {
-		t.Error("the other way is full, too:", err)
+		t.Error("the other method is full, too:", err)
 	}
 }
 

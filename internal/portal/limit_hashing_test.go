@@ -62,7 +62,7 @@ func (c *crowd) send(b *visitor, name, password string) *atomic.Pointer[httptest
 	return answer
 }
 
-// fill takes every core and place that strangers can have.
+// fill takes every core and place that other clients can have.
 func (c *crowd) fill() (answers []*atomic.Pointer[httptest.ResponseRecorder]) {
 	own := c.from
 	defer func() { c.from = own }()
@@ -70,7 +70,7 @@ func (c *crowd) fill() (answers []*atomic.Pointer[httptest.ResponseRecorder]) {
 		c.from = oauth.Origin(fmt.Sprint("198.51.100.", i))
 		a := c.send(c.visitor(), fmt.Sprint("nobody", i), "wrong")
 		if w := a.Load(); w != nil {
-			c.t.Fatalf("stranger %d: status %d", i, w.Code)
+			c.t.Fatalf("other %d: status %d", i, w.Code)
 		}
 		answers = append(answers, a)
 	}
@@ -123,14 +123,14 @@ func TestClass24PasswordsThatWaitToBeComparedAreBounded(t *testing.T) {
 	})
 }
 
-func TestClass18ACrowdOfStrangersKeepsNobodyOutOfTheirOwnBrowser(t *testing.T) {
+func TestClass18ACrowdOfUnknownBrowsersKeepsNobodyOutOfTheirOwnBrowser(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCrowd(t)
 		owner := c.visitor()
 		owner.try("demo", "right")
 		delete(owner.cookies, c.hosted.Session.Name)
 		c.slow.Store(true)
-		strangers := c.fill()
+		others := c.fill()
 		entered := c.send(owner, "demo", "right")
 		// Each core ends what it is at, and then it is the owner's turn.
 		for range runtime.GOMAXPROCS(0) + 1 {
@@ -140,8 +140,8 @@ func TestClass18ACrowdOfStrangersKeepsNobodyOutOfTheirOwnBrowser(t *testing.T) {
 		if entered.Load() == nil || c.who(owner.session()) != "demo" {
 			t.Errorf("the owner of the account waits: %v", entered.Load())
 		}
-		if last := strangers[len(strangers)-1].Load(); last != nil {
-			t.Errorf("a stranger went first: status %d", last.Code)
+		if last := others[len(others)-1].Load(); last != nil {
+			t.Errorf("another client went first: status %d", last.Code)
 		}
 		close(c.compare)
 		synctest.Wait()

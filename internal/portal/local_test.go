@@ -106,7 +106,7 @@ func TestUsersAreTheSameAfterARestartAndCurrentAfterAReload(t *testing.T) {
 		t.Errorf("got %v, %v", now, ok)
 	}
 	if _, ok := (methods.List{after}).Current(session.User{Subject: old.Subject, Signin: "removed"}); ok {
-		t.Error("a user came by a way that is no longer there")
+		t.Error("a user came by a method that is no longer there")
 	}
 	if _, ok := (methods.List{f.accounts()}).Current(old); ok {
 		t.Error("a removed user is still one")

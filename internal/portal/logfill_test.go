@@ -82,7 +82,7 @@ func TestClass24SignInsThatCannotWorkDoNotFillTheLog(t *testing.T) {
 	}
 }
 
-func TestTheFaultOfOneWayDoesNotHideThatOfAnother(t *testing.T) {
+func TestTheFaultOfOneMethodDoesNotHideThatOfAnother(t *testing.T) {
 	f := newFixture(t)
 	core, log := observer.New(zapcore.WarnLevel)
 	f.hosted.Log = zap.New(core)

@@ -21,7 +21,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/signin"
 )
 
-// answers are what strangers get told who try passwords for names, one after the
+// answers are what other clients get told who try passwords for names, one after the
 // other, on the page and by the API in turns.
 func (f *fixture) answers(names []string) []string {
 	f.t.Helper()
@@ -200,7 +200,7 @@ func TestClass29AFullQueueTellsNotWhoseNameItIs(t *testing.T) {
 	})
 }
 
-// asking is a way that finds every password wrong, once it was asked.
+// asking is a method that finds every password wrong, once it was asked.
 type asking struct{ asked atomic.Bool }
 
 func (*asking) ID() string                                  { return "accounts" }

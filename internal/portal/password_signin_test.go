@@ -75,7 +75,7 @@ func TestClass18AnAPIKnowsTheBrowserThatSignedInBefore(t *testing.T) {
 	want(t, b.try("demo", "demo password"), http.StatusOK)
 	f.guess("demo", 5)
 	if _, refusal := b.api("demo", "demo password"); refusal != nil {
-		t.Errorf("a stranger locked the owner out: %v", refusal)
+		t.Errorf("another client locked the owner out: %v", refusal)
 	}
 	// And the other way round.
 	b = f.visitor()
@@ -97,7 +97,7 @@ func TestClass29AnAPIDoesTheSameWorkForEveryName(t *testing.T) {
 	}
 }
 
-func TestAnAPIWithoutAWayByPasswordSaysSo(t *testing.T) {
+func TestAnAPIWithoutAPasswordMethodSaysSo(t *testing.T) {
 	f := newOutsideFixture(t)
 	f.use(f.acme)
 	_, refusal := f.visitor().api("demo", "demo password")

@@ -116,12 +116,12 @@ func TestClass16SigningOutEverywhereElseEndsWhatWasGivenThere(t *testing.T) {
 	f := newFixture(t)
 	core, audit := observer.New(zap.InfoLevel)
 	f.hosted.Server.Audit = oauth.NewAudit(zap.New(core))
-	owner, thief, ended, stranger := f.visitor(), f.visitor(), f.visitor(), f.visitor()
+	owner, thief, ended, other := f.visitor(), f.visitor(), f.visitor(), f.visitor()
 	for _, b := range []*visitor{owner, thief, ended} {
 		b.try("demo", "demo password")
 	}
-	stranger.try("Ann", "ann password")
-	here, theirs, over, foreign := owner.lasting(), thief.lasting(), ended.lasting(), stranger.lasting()
+	other.try("Ann", "ann password")
+	here, theirs, over, foreign := owner.lasting(), thief.lasting(), ended.lasting(), other.lasting()
 	ended.do("POST", portal.SignOutPath, url.Values{}, sameOrigin...) // of its session alone
 	if len(owner.access()) != 3 {
 		t.Fatalf("the page lists %q", owner.access())
@@ -189,12 +189,12 @@ func TestClass16AGrantEndsByItsButton(t *testing.T) {
 	f := newFixture(t)
 	core, audit := observer.New(zap.InfoLevel)
 	f.hosted.Server.Audit = oauth.NewAudit(zap.New(core))
-	owner, stranger := f.visitor(), f.visitor()
+	owner, other := f.visitor(), f.visitor()
 	owner.try("demo", "demo password")
-	stranger.try("Ann", "ann password")
-	first, second, foreign := owner.lasting(), owner.lasting(), stranger.lasting()
+	other.try("Ann", "ann password")
+	first, second, foreign := owner.lasting(), owner.lasting(), other.lasting()
 	ids := owner.access() // the newest first
-	for _, id := range append(stranger.access(), "x", portal.EndOthers, listed(owner.open(portal.SessionsPath).Body.String())[0]) {
+	for _, id := range append(other.access(), "x", portal.EndOthers, listed(owner.open(portal.SessionsPath).Body.String())[0]) {
 		if code := owner.press("access", id); code != http.StatusSeeOther {
 			t.Errorf("ending %q: %d", id, code)
 		}

@@ -60,7 +60,7 @@ func newElsewhere(id string) *elsewhere {
 	}}
 }
 
-// outsideFixture has local accounts and the ways acme and umbrella, and takes
+// outsideFixture has local accounts and the methods acme and umbrella, and takes
 // requests of OpenID Connect, too.
 type outsideFixture struct {
 	*fixture
@@ -105,7 +105,7 @@ func links(w *httptest.ResponseRecorder, prefix string) []string {
 	return found
 }
 
-// leave follows the button of a way, and returns the state that it leaves with.
+// leave follows the button of a method, and returns the state that it leaves with.
 func (b *visitor) leave(page *httptest.ResponseRecorder, id string) string {
 	b.f.t.Helper()
 	to := links(page, portal.StartPrefix+id+"?")

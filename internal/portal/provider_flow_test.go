@@ -47,10 +47,10 @@ func TestAProviderSignsInForWhateverThePageWasFor(t *testing.T) {
 	}
 }
 
-func TestThePageShowsTheWaysThatCount(t *testing.T) {
+func TestThePageShowsTheAllowedMethods(t *testing.T) {
 	for name, c := range map[string]struct {
 		local   bool // is configured
-		ways    []string
+		methods []string
 		socials bool // are left out
 		form    bool
 		buttons int
@@ -58,22 +58,22 @@ func TestThePageShowsTheWaysThatCount(t *testing.T) {
 	}{
 		"all":                                     {local: true, form: true, buttons: 2},
 		"all but socials":                         {local: true, socials: true, form: true},
-		"only the form":                           {local: true, ways: []string{"local"}, form: true},
-		"one provider, and the form":              {local: true, ways: []string{"local", "acme"}, form: true, buttons: 1},
-		"one provider":                            {local: true, ways: []string{"acme"}, away: true},
-		"one provider, and no socials":            {local: true, ways: []string{"acme"}, socials: true, away: true},
-		"two providers":                           {ways: []string{"acme", "umbrella"}, buttons: 2},
+		"only the form":                           {local: true, methods: []string{"local"}, form: true},
+		"one provider, and the form":              {local: true, methods: []string{"local", "acme"}, form: true, buttons: 1},
+		"one provider":                            {local: true, methods: []string{"acme"}, away: true},
+		"one provider, and no socials":            {local: true, methods: []string{"acme"}, socials: true, away: true},
+		"two providers":                           {methods: []string{"acme", "umbrella"}, buttons: 2},
 		"no local accounts":                       {buttons: 2},
 		"no local accounts, and no socials":       {socials: true, buttons: 2},
-		"no local accounts, of which one counts":  {ways: []string{"acme", "local"}, away: true},
-		"none of the ways that there are":         {local: true, ways: []string{"gone"}},
-		"none that are there, without local ones": {ways: []string{"local"}},
+		"no local accounts, of which one counts":  {methods: []string{"acme", "local"}, away: true},
+		"none of the methods that there are":      {local: true, methods: []string{"gone"}},
+		"none that are there, without local ones": {methods: []string{"local"}},
 	} {
 		f := newOutsideFixture(t)
 		if !c.local {
 			f.use(f.acme, f.umbrella)
 		}
-		f.asks.Methods, f.asks.Presentation.DisableSocials = c.ways, c.socials
+		f.asks.Methods, f.asks.Presentation.DisableSocials = c.methods, c.socials
 		b := f.visitor()
 		w := b.open(openID)
 		if c.away {
@@ -92,7 +92,7 @@ func TestThePageShowsTheWaysThatCount(t *testing.T) {
 }
 
 // A page is no wall: what it does not show is refused all the same.
-func TestAWayThatDoesNotCountIsRefused(t *testing.T) {
+func TestAMethodThatIsNotAllowedIsRefused(t *testing.T) {
 	f := newOutsideFixture(t)
 	b := f.visitor()
 	page := b.open(openID)
@@ -112,18 +112,18 @@ func TestAWayThatDoesNotCountIsRefused(t *testing.T) {
 }
 
 // Classes 15, 19 and 22: whatever comes back that was not begun by this very
-// browser, for this way, just now and once, signs nobody in.
+// browser, for this method, just now and once, signs nobody in.
 func TestClass22OnlyTheAnswerToThisBrowserSignsIn(t *testing.T) {
 	f := newOutsideFixture(t)
 	b, other := f.visitor(), f.visitor()
 	state := b.leave(b.open(openID), "acme")
-	strangers := other.leave(other.open(openID), "acme")
+	others := other.leave(other.open(openID), "acme")
 	form := b.form(b.open(openID)).transaction
 	for name, c := range map[string]struct {
 		query, text string
 		status      int
 	}{
-		"another browser's state":   {"code=ann&state=" + strangers, "begun in another browser", http.StatusBadRequest},
+		"another browser's state":   {"code=ann&state=" + others, "begun in another browser", http.StatusBadRequest},
 		"no state":                  {"code=ann", "not one to a sign-in that was begun here", http.StatusBadRequest},
 		"an empty state":            {"code=ann&state=", "not one to a sign-in that was begun here", http.StatusBadRequest},
 		"a state that is none":      {"code=ann&state=" + state[1:], "not one to a sign-in that was begun here", http.StatusBadRequest},
@@ -257,7 +257,7 @@ func TestClass22NobodyIsSwitchedToAnotherAccountUnasked(t *testing.T) {
 		victim = f.visitor()
 		victim.try("demo", "demo password")
 	}
-	// The same person signs in anew without a question.
+	// The same person signs in again without a question.
 	b := f.visitor()
 	for range 2 {
 		button := links(b.open(portal.SignInPath+"?switch=1"), portal.StartPrefix+"acme?")[0]
@@ -330,7 +330,7 @@ func TestWhatGoesWrongElsewhereIsSaidInWords(t *testing.T) {
 		"down":      {&signin.DownError{RetryAfter: 8 * time.Second, Cause: errors.New("<b>secret")}, http.StatusServiceUnavailable, []string{"ACME does not answer", "tries again by itself in a few seconds"}},
 		"refused":   {&signin.RefusedError{Code: "<b>"}, http.StatusBadGateway, []string{"does not work", "Reference: &lt;b&gt;"}},
 		"wrong":     {signin.ErrAnswer, http.StatusBadGateway, []string{"cannot be used", "Try again"}},
-		"not anew":  {signin.ErrNotReauthenticated, http.StatusForbidden, []string{"sign in anew", "Sign out there"}},
+		"not again": {signin.ErrNotReauthenticated, http.StatusForbidden, []string{"sign in anew", "Sign out there"}},
 		"busy":      {signin.ErrBusy, http.StatusServiceUnavailable, []string{"Many people are signing in"}},
 		"our fault": {errors.New("<b>secret"), http.StatusServiceUnavailable, []string{"Just a moment"}},
 	} {
@@ -378,12 +378,12 @@ func TestClass19NobodyElsewhereHasTheNameOfALocalUser(t *testing.T) {
 	}
 }
 
-func TestASessionEndsWithItsWay(t *testing.T) {
+func TestASessionEndsWithItsMethod(t *testing.T) {
 	f := newOutsideFixture(t)
 	b := f.visitor()
 	want(t, b.back("acme", b.leave(b.open(portal.SignInPath), "acme"), "ann"), http.StatusOK)
 	f.use(f.local, f.umbrella)
 	if who := f.who(b.session()); who != "" {
-		t.Errorf("%q is signed in by a way that is gone", who)
+		t.Errorf("%q is signed in by a method that is gone", who)
 	}
 }

@@ -79,7 +79,7 @@ func TestWhereAnAPICannotSendBrowsers(t *testing.T) {
 	wantRefusal(t, refusal, oauth.Internal)
 }
 
-func TestWhichWaysAreProvidersElsewhere(t *testing.T) {
+func TestWhichMethodsAreProviders(t *testing.T) {
 	f := newOutsideFixture(t)
 	for id, outside := range map[string]bool{"acme": true, "umbrella": true, "local": false, "": false, "github": false} {
 		if f.hosted.Methods.IsProvider(id) != outside {

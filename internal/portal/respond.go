@@ -115,7 +115,7 @@ func (h *Hosted) failed(w http.ResponseWriter, r *http.Request, err error) {
 // failedFor is failed where it is known what the sign-in is for: it starts again
 // where it was under way, since an answer of a provider may be spent.
 func (h *Hosted) failedFor(w http.ResponseWriter, r *http.Request, p signInContext, err error) {
-	h.Log.Error("answering the hosted page", zap.Error(err))
+	h.Log.Error("answering a hosted page failed", zap.Error(err))
 	retry := page.RetryOf(r)
 	if p.page != "" && p.page != r.URL.Path && (p.request == nil || p.request.Consent != r.URL.Path) {
 		retry = &page.Retry{URL: p.address(false)}

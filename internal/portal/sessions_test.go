@@ -24,11 +24,11 @@ func listed(page string) []string {
 
 func TestTheSessionsPageListsOnesOwnAndEndsThem(t *testing.T) {
 	f := newFixture(t)
-	phone, desk, stranger := f.visitor(), f.visitor(), f.visitor()
+	phone, desk, other := f.visitor(), f.visitor(), f.visitor()
 	phone.try("demo", "demo password")
 	desk.try("demo", "demo password")
-	stranger.try("Ann", "ann password")
-	foreign := listed(stranger.open(portal.SessionsPath).Body.String())
+	other.try("Ann", "ann password")
+	foreign := listed(other.open(portal.SessionsPath).Body.String())
 
 	w := desk.open(portal.SessionsPath)
 	want(t, w, http.StatusOK)
@@ -49,7 +49,7 @@ func TestTheSessionsPageListsOnesOwnAndEndsThem(t *testing.T) {
 			t.Errorf("ending %q: %d", id, got)
 		}
 	}
-	if f.who(phone.session()) != "demo" || f.who(stranger.session()) == "" {
+	if f.who(phone.session()) != "demo" || f.who(other.session()) == "" {
 		t.Fatal("a session ended that nobody asked to end")
 	}
 	if got := end(ids[1], sameOrigin...); got != http.StatusSeeOther || f.who(phone.session()) != "" || f.who(desk.session()) != "demo" {

@@ -71,7 +71,7 @@ func TestClass18TheAccountThatABackendNamesHasOneCountUnderAllItsNames(t *testin
 	v := f.visitor()
 	want(t, v.try("a fresh name", "right"), http.StatusUnauthorized)
 	if v.session() != "" {
-		t.Error("a stranger is signed in")
+		t.Error("another client is signed in")
 	}
 	for range f.hosted.Limits.PerAccount/2 - 1 {
 		want(t, f.visitor().try("a fresh name", "guess"), http.StatusUnauthorized)

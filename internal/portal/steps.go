@@ -104,7 +104,7 @@ func (h *Hosted) beginSession(w http.ResponseWriter, r *http.Request, f FirstFac
 	}
 	now, may := h.Server.Users.Current(f.User)
 	if !may {
-		// Whoever ended the user's sessions has not seen this one.
+		// The user's sessions were ended meanwhile, and this one was not among them.
 		return oauth.SignedIn{}, errors.Join(errNoLonger, h.Server.Sessions.End(r.Context(), sess.Key()))
 	}
 	h.Session.Set(w, token.Encode(), h.Lifetime)
@@ -132,17 +132,17 @@ func (h *Hosted) checkSubject(u session.User) error {
 	return h.Methods.Clash(u.Subject, method)
 }
 
-// errSubject says that somebody was refused for their subject.
+// errSubject says that a user was refused because of their subject.
 var errSubject = errors.New("the subject of the user cannot be taken as it is")
 
-// admit refuses somebody who has proved who they are, and whose subject is that of
-// somebody else, or could be.
+// admit refuses a user who has proved who they are, if their subject is that of another
+// user, or could be.
 func (h *Hosted) admit(r *http.Request, u session.User, client *oauth.Client) *oauth.Error {
 	err := h.checkSubject(u)
 	if err == nil {
 		return nil
 	}
-	h.warnOf(&h.refusedSubjects, u.Signin, err, r, "somebody is not signed in, since their subject cannot be taken as it is; give them another ID where they come from, or leave out subject own and have {user.id} in a claim",
+	h.warnOf(&h.refusedSubjects, u.Signin, err, r, "a user was not signed in, because their subject cannot be used; give the user another ID where they come from, or remove subject own and put {user.id} into a claim",
 		zap.String("signin", u.Signin), zap.String("subject", u.Subject))
 	h.Server.Audit.Record(oauth.Event{What: oauth.AccessDenied, User: u, Client: client, From: h.From(r), Why: errSubject.Error(), Said: err.Error()})
 	return &oauth.Error{

@@ -35,7 +35,7 @@ func TestClass16AProviderEndsWhatBeganUnderEitherSubject(t *testing.T) {
 }
 
 // Class 18: whoever a backend says that a wrong password was for, no account of
-// another way has its attempts used up.
+// another method has its attempts used up.
 func TestClass18ABackendUsesUpNoAttemptsOfALocalUser(t *testing.T) {
 	f, b := newFixture(t), remotetest.NewBackend(t)
 	method := b.Method("accounts", time.Minute)

@@ -190,8 +190,8 @@ func TestClass15ATicketSignsInTheBrowserThatLeftAndNoOther(t *testing.T) {
 		"a ticket that was made up":                       portal.CallbackPrefix + "game?ticket=AAAAAAAAAAAAAAAAAAAAAAAAAA&state=" + url.QueryEscape(theirs),
 		"an empty ticket":                                 portal.CallbackPrefix + "game?ticket=&state=" + url.QueryEscape(theirs),
 		"a ticket twice":                                  strings.Replace(f.ticket("game", theirs, "x"), "ticket=", "ticket=x&ticket=", 1),
-		"a ticket of another way":                         f.ticket("shop", theirs, "y"),
-		"a ticket of another way at this one":             strings.Replace(f.ticket("shop", theirs, "z"), "/shop?", "/game?", 1),
+		"a ticket of another method":                      f.ticket("shop", theirs, "y"),
+		"a ticket of another method at this one":          strings.Replace(f.ticket("shop", theirs, "z"), "/shop?", "/game?", 1),
 	} {
 		if w := victim.open(back); w.Code < 400 || victim.session() != "" {
 			t.Errorf("%s: status %d, session %q", name, w.Code, victim.session())
@@ -207,13 +207,13 @@ func TestClass22NobodyGetsATicketWithoutTheSecret(t *testing.T) {
 	b := f.visitor()
 	body := request(b.leave(b.open(portal.SignInPath), "game"), "17")
 	right := f.secret.Sign([]byte(body), f.clock.Now())
-	stranger, err := signedhttp.NewSecret("another secret of some length")
+	other, err := signedhttp.NewSecret("another secret of some length")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for name, signature := range map[string]string{
 		"none":           "",
-		"another secret": stranger.Sign([]byte(body), f.clock.Now()),
+		"another secret": other.Sign([]byte(body), f.clock.Now()),
 		"another body":   f.secret.Sign([]byte(request("x", "admin")), f.clock.Now()),
 		"too old":        f.secret.Sign([]byte(body), f.clock.Now().Add(-61*time.Second)),
 		"too new":        f.secret.Sign([]byte(body), f.clock.Now().Add(61*time.Second)),
@@ -239,15 +239,15 @@ func TestARequestForATicketThatIsWrongSaysWhatIsRight(t *testing.T) {
 		status   int
 		text     string
 	}{
-		"no JSON":        {"game", "state=x", 400, "Expected"},
-		"no state":       {"game", `{"user":{"subject":"17"}}`, 400, "Expected"},
-		"a long state":   {"game", request(strings.Repeat("x", portal.MaxState+1), "17"), 400, "Expected"},
-		"no user":        {"game", `{"state":"x"}`, 400, "subject is missing"},
-		"no subject":     {"game", `{"state":"x","user":{"name":"zoe"}}`, 400, "subject is missing"},
-		"a subject of 1": {"game", `{"state":"x","user":{"subject":1}}`, 400, "subject is missing"},
-		"too much":       {"game", strings.Repeat(" ", portal.MaxTicketRequest+1), 413, "larger than 64 KiB"},
-		"an unknown way": {"none", request("x", "17"), 404, "no such sign-in method"},
-		"a way without":  {"local", request("x", "17"), 404, "gives no tickets"},
+		"no JSON":           {"game", "state=x", 400, "Expected"},
+		"no state":          {"game", `{"user":{"subject":"17"}}`, 400, "Expected"},
+		"a long state":      {"game", request(strings.Repeat("x", portal.MaxState+1), "17"), 400, "Expected"},
+		"no user":           {"game", `{"state":"x"}`, 400, "subject is missing"},
+		"no subject":        {"game", `{"state":"x","user":{"name":"zoe"}}`, 400, "subject is missing"},
+		"a subject of 1":    {"game", `{"state":"x","user":{"subject":1}}`, 400, "subject is missing"},
+		"too much":          {"game", strings.Repeat(" ", portal.MaxTicketRequest+1), 413, "larger than 64 KiB"},
+		"an unknown method": {"none", request("x", "17"), 404, "no such sign-in method"},
+		"a method without":  {"local", request("x", "17"), 404, "gives no tickets"},
 	} {
 		w := f.post(c.id, c.body, f.secret.Sign([]byte(c.body), f.clock.Now()))
 		if w.Code != c.status || !strings.Contains(w.Body.String(), c.text) || w.Header().Get("Content-Type") != "application/json" {

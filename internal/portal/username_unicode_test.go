@@ -26,7 +26,7 @@ var unseen = map[string]string{
 	"a wide space": "demo\u3000", "a space that does not break": "\u00a0demo", "another's": "cy\u200brus",
 }
 
-func TestANameOfAnotherWayWithWhatCannotBeSeenIsNotShown(t *testing.T) {
+func TestANameOfAnotherMethodWithWhatCannotBeSeenIsNotShown(t *testing.T) {
 	for what, name := range unseen {
 		f := newAtProvider(t, func(*provider.Options) {})
 		b := remotetest.NewBackend(t)

@@ -78,7 +78,7 @@ func TestAPopupTellsItsOpenerOfWhateverEndsOnAPage(t *testing.T) {
 		"busy":      {fails(signin.ErrBusy), outcome{"004-001", "Many people are signing in right now"}},
 		"disabled":  {fails(methods.ErrDisabled), outcome{"002-040", "Your account here is disabled"}},
 		"our fault": {fails(errors.New("x")), outcome{"004-001", "Just a moment"}},
-		"a way that does not count any more": {func(f *outsideFixture, b *visitor, state string) *httptest.ResponseRecorder {
+		"a method that does not count any more": {func(f *outsideFixture, b *visitor, state string) *httptest.ResponseRecorder {
 			f.use(f.local, f.umbrella)
 			return b.back("acme", state, "ann")
 		}, outcome{"0", "You cannot sign in this way"}},
@@ -86,7 +86,7 @@ func TestAPopupTellsItsOpenerOfWhateverEndsOnAPage(t *testing.T) {
 			f.store.fail(always)
 			return b.back("acme", state, "ann")
 		}, outcome{"004-001", "Just a moment"}},
-		"another way's answer": {func(_ *outsideFixture, b *visitor, state string) *httptest.ResponseRecorder {
+		"another method's answer": {func(_ *outsideFixture, b *visitor, state string) *httptest.ResponseRecorder {
 			return b.back("umbrella", state, "ann")
 		}, outcome{"0", "Signing in was not finished"}},
 		"too late": {func(f *outsideFixture, b *visitor, state string) *httptest.ResponseRecorder {

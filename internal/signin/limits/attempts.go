@@ -14,7 +14,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/signin"
 )
 
-// An Attempt is who tries to sign in.
+// An Attempt is one try to sign in by a password, as it is counted.
 type Attempt struct {
 	// Names are what was typed, as each method counts it. Nothing in them comes from
 	// the accounts that there are.
@@ -34,8 +34,8 @@ func Begin(l signin.AttemptLimits, counts *attemptlimit.Limiter, now time.Time, 
 	network := attemptlimit.Network(who.Address)
 	address := attemptlimit.Limit{Key: "address " + network, N: l.PerAddress, Every: l.Every}
 	if who.Known() {
-		// Strangers at its address cannot keep it out. Those who know as much can,
-		// or an address could guess with as many cookies as it collected.
+		// Other clients at its address cannot keep it out. Other browsers that know an
+		// account can, or an address could guess with as many cookies as it collected.
 		address.CountsOnly = true
 		return counts.Begin(now,
 			attemptlimit.Limit{Key: "known at " + network, N: l.PerAddress, Every: l.Every},
@@ -45,8 +45,8 @@ func Begin(l signin.AttemptLimits, counts *attemptlimit.Limiter, now time.Time, 
 	// buckets for names, by which it could push out those of others.
 	limits := []attemptlimit.Limit{address}
 	for _, name := range who.Names {
-		// Half for each, since an account has two names: its e-mail address is one.
-		// A count of both would tell that they are of one account.
+		// Half for each, because an account has two names: the e-mail address is one of
+		// them. One count of both would tell that they belong to one account.
 		limits = append(limits, attemptlimit.Limit{Key: "name " + name, N: max(l.PerAccount/2, 1), Every: l.Every})
 	}
 	return counts.Begin(now, limits...)

@@ -18,15 +18,15 @@ const (
 	LongestWait = 10 * time.Second
 )
 
-// A Queue is before the comparing of passwords, which keeps a core busy for as
-// long as the hashes were made to. One comparison a core runs at a time, and a
-// bounded number waits.
+// A Queue stands before the comparison of passwords, which keeps a core busy for as long
+// as the hash was made to. One comparison a core runs at a time, and a bounded number
+// waits.
 type Queue struct {
 	Cores chan struct{}
 
-	// Strangers come to the cores by a door of their own, as few at a time as
-	// there are cores. So a browser that signed in to the account before waits
-	// behind no more of them than that, however many there are.
+	// Unknown browsers come to the cores by a door of their own, as few at a time as
+	// there are cores. So a browser in which the account signed in before waits behind
+	// no more of them than that, however many there are.
 	door chan struct{}
 
 	UnknownDevices, known chan struct{} // places to wait in
@@ -34,7 +34,7 @@ type Queue struct {
 
 func NewQueue() Queue { return NewQueueOf(runtime.GOMAXPROCS(0)) }
 
-// NewQueueOf is a queue before n of something else than cores.
+// NewQueueOf returns a queue before n places that are not cores.
 func NewQueueOf(n int) Queue {
 	return Queue{
 		Cores: make(chan struct{}, n), door: make(chan struct{}, n),
@@ -42,8 +42,8 @@ func NewQueueOf(n int) Queue {
 	}
 }
 
-// Enter waits for a core, which leave gives back. Where there is no place to
-// wait in, or the wait is too long, it returns ErrBusy.
+// Enter waits for a core, which leave gives back. It returns [signin.ErrBusy] if there
+// is no room to wait, or if the wait is too long.
 func (q Queue) Enter(ctx context.Context, c signin.Credentials) (leave func(), err error) {
 	places, door := q.known, (chan struct{})(nil)
 	if !c.Known {

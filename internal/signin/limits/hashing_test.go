@@ -10,7 +10,7 @@ import (
 )
 
 func TestWhoeverGivesUpLeavesNothingTaken(t *testing.T) {
-	for _, ahead := range []bool{false, true} { // strangers then wait at the door, or at the cores
+	for _, ahead := range []bool{false, true} { // other clients then wait at the door, or at the cores
 		synctest.Test(t, func(t *testing.T) {
 			q := NewQueue()
 			var leave []func()
@@ -40,7 +40,7 @@ func TestWhoeverGivesUpLeavesNothingTaken(t *testing.T) {
 				done()
 			}
 			if len(q.Cores)+len(q.door)+len(q.UnknownDevices)+len(q.known) != 0 {
-				t.Errorf("cores %d, door %d, strangers %d, known %d are still taken", len(q.Cores), len(q.door), len(q.UnknownDevices), len(q.known))
+				t.Errorf("cores %d, door %d, other clients %d, known %d are still taken", len(q.Cores), len(q.door), len(q.UnknownDevices), len(q.known))
 			}
 		})
 	}

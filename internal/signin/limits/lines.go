@@ -7,9 +7,9 @@ import (
 	"github.com/caddy-sso/caddy-sso/signin"
 )
 
-// Lines are where those wait who have something in common, such as an address: a
-// few of them go on at a time, and the others stand in a line of their own, so that
-// nobody else waits behind them. The zero value is ready.
+// Lines hold up requests that have something in common, such as an address. A few of
+// them go on at a time, and the others wait in a line of their own, so that no other
+// request waits behind them. The zero value is ready.
 type Lines struct {
 	mu sync.Mutex
 	of map[string]*line
@@ -20,8 +20,8 @@ type line struct {
 	here   int // with a place, and waiting for one
 }
 
-// Enter waits for one of n places of a kind, which leave gives back. Where too many
-// wait already, or the wait is too long, it returns ErrBusy.
+// Enter waits for one of n places of a kind, which leave gives back. It returns
+// [signin.ErrBusy] if too many wait already, or if the wait is too long.
 func (l *Lines) Enter(ctx context.Context, kind string, n, waiting int) (leave func(), err error) {
 	own := l.come(kind, n, waiting)
 	if own == nil {
@@ -39,7 +39,7 @@ func (l *Lines) Enter(ctx context.Context, kind string, n, waiting int) (leave f
 	}, nil
 }
 
-// Here is how many of a kind have a place, or wait for one.
+// Here returns how many requests of a kind have a place, or wait for one.
 func (l *Lines) Here(kind string) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -49,7 +49,7 @@ func (l *Lines) Here(kind string) int {
 	return 0
 }
 
-// Count is how many kinds have anybody here.
+// Count returns how many kinds have a request here.
 func (l *Lines) Count() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()

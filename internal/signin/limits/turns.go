@@ -7,21 +7,21 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/attemptlimit"
 )
 
-// MaxPerAddress bounds how many sign-ins of browsers at one address are checked at
-// a time: those at a provider for each method, those by a password for all. Anybody can
-// make an answer of a provider up, or a password. So many more wait for that, since
-// an office, or a server that signs people in, is one address.
+// MaxPerAddress bounds how many sign-ins from one address are checked at a time: at a
+// provider for each method, by a password for all methods together. Anybody can make up
+// an answer of a provider, or a password. MaxWaitingPerAddress more may wait, because an
+// office, or a server that signs users in, is one address.
 const (
 	MaxPerAddress        = 4
 	MaxWaitingPerAddress = 32
 )
 
-// Turns are whose password is looked at when, whether it is right or wrong. The
-// zero value is ready.
+// Turns decide when a password is checked, whether it is right or wrong. The zero value
+// is ready.
 type Turns struct{ Accounts, Addresses Lines }
 
-// MaxWaitingPerAccount are about as many as get their turn within the longest
-// wait, where a hash takes half a second.
+// MaxWaitingPerAccount is about how many get their turn within [LongestWait], if a hash
+// takes half a second.
 const MaxWaitingPerAccount = PlacesPerCore
 
 // TurnsPerAddress is how many passwords of one address are checked at a time:
@@ -29,8 +29,8 @@ const MaxWaitingPerAccount = PlacesPerCore
 // waits for no more than one of them.
 func TurnsPerAddress() int { return min(max(runtime.GOMAXPROCS(0), 2), MaxPerAddress) }
 
-// TurnsPerAccount is one, since each attempt under way may fail: of two that are
-// right, one would be refused where one failure is left.
+// TurnsPerAccount is one, because each attempt in progress may fail: of two right ones,
+// one would be refused if one failure is left.
 const TurnsPerAccount = 1
 
 // Enter waits for a turn, which leave ends. It does not matter whether there is an
@@ -40,8 +40,8 @@ func (t *Turns) Enter(ctx context.Context, who Attempt) (leave func(), err error
 	if who.Known() {
 		account, address = "known "+who.Account, "known "+address
 	}
-	// The account comes first, so that who waits for it takes no place of the
-	// address.
+	// The account comes first, so that a request which waits for it takes no place of
+	// the address.
 	leaveAccount, err := t.Accounts.Enter(ctx, account, TurnsPerAccount, MaxWaitingPerAccount)
 	if err != nil {
 		return nil, err

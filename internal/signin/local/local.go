@@ -35,7 +35,7 @@ type Account struct {
 	Disabled bool
 }
 
-// Local signs in the users of the configuration, and of a file if it has one.
+// A Method signs in the users of the configuration, and of a file if it has one.
 type Method struct {
 	id         string
 	configured *userIndex
@@ -44,7 +44,7 @@ type Method struct {
 	checking   limits.Queue
 }
 
-// NewLocal makes the accounts.
+// New makes a method with accounts.
 func New(id string, accounts []Account) (*Method, error) {
 	l := &Method{id: id, configured: newUserIndex(id), checking: limits.NewQueue()}
 	l.now.Store(l.configured)

@@ -56,13 +56,13 @@ func TestAFileInAnotherFormLosesNobody(t *testing.T) {
 			u.changed(ann, bob)
 			u.changed(c.write(ann, bob))
 			for range 3 * jsonlines.Patience {
-				u.way.File().Look()
+				u.method.File().Look()
 			}
 			u.want("root", "ann", "bob")
 			if texts := u.logged(); len(texts) != 1 || !strings.Contains(texts[0], u.path) || !strings.Contains(texts[0], c.want) || strings.Contains(texts[0], "hunter2") {
 				t.Errorf("logged %q", texts)
 			}
-			if err := u.way.Open(nil); err == nil {
+			if err := u.method.Open(nil); err == nil {
 				t.Error("a start takes it")
 			}
 			before, err := os.ReadFile(u.path)
@@ -90,8 +90,8 @@ func TestAByteOrderMarkBeforeUTF8HidesNobody(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	u.way.File().Look()
-	u.way.File().Look()
+	u.method.File().Look()
+	u.method.File().Look()
 	u.want("root", "bob")
 	u.changed("\ufeff\n")
 	u.want("root")
@@ -103,7 +103,7 @@ func TestAByteOrderMarkBeforeUTF8HidesNobody(t *testing.T) {
 func TestTheLogCountsTheUsersThatTheFileHas(t *testing.T) {
 	u := newUsersFixture(t)
 	core, log := observer.New(zapcore.InfoLevel)
-	u.way.UseFile(u.path, local.Comparers{Bcrypt: u.work.Compare}, zap.New(core))
+	u.method.UseFile(u.path, local.Comparers{Bcrypt: u.work.Compare}, zap.New(core))
 	u.changed(u.line(local.UserRecord{Name: "ann"}), "broken\n", "\n", u.line(local.UserRecord{Name: "Root"}), u.line(local.UserRecord{Name: "bob"}), `{"name":`)
 	read := log.FilterMessage("the file of users was read").All()
 	if len(read) != 1 || read[0].ContextMap()["users"] != int64(2) {

@@ -25,7 +25,7 @@ func TestAFileOfAnotherOwnerIsRefusedWithWhatToDo(t *testing.T) {
 			}
 		}()
 	}
-	if err := u.way.Open(nil); err == nil || !strings.Contains(err.Error(), "make that user the owner of the file") {
+	if err := u.method.Open(nil); err == nil || !strings.Contains(err.Error(), "make that user the owner of the file") {
 		t.Error(err)
 	}
 }

@@ -25,27 +25,27 @@ import (
 
 // usersFixture is a Local with a user "root" of the configuration and a file.
 type usersFixture struct {
-	t    *testing.T
-	work *localtest.Hashes
-	path string
-	way  *local.Method
-	log  *observer.ObservedLogs
-	tick int
+	t      *testing.T
+	work   *localtest.Hashes
+	path   string
+	method *local.Method
+	log    *observer.ObservedLogs
+	tick   int
 }
 
 func newUsersFixture(t *testing.T, lines ...string) *usersFixture {
 	t.Helper()
 	u := &usersFixture{t: t, work: &localtest.Hashes{Passwords: map[string]string{}}, path: filepath.Join(t.TempDir(), "users.jsonl")}
 	var err error
-	u.way, err = local.New("local", []local.Account{{Name: "Root", Hash: u.work.Hash(t, 10, "root"), Email: "root@game.example"}})
+	u.method, err = local.New("local", []local.Account{{Name: "Root", Hash: u.work.Hash(t, 10, "root"), Email: "root@game.example"}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	core, log := observer.New(zapcore.WarnLevel)
 	u.log = log
-	u.way.UseFile(u.path, local.Comparers{Bcrypt: u.work.Compare}, zap.New(core))
+	u.method.UseFile(u.path, local.Comparers{Bcrypt: u.work.Compare}, zap.New(core))
 	u.write(strings.Join(append(lines, "\n"), ""))
-	if err := u.way.Open(nil); err != nil {
+	if err := u.method.Open(nil); err != nil {
 		t.Fatal(err)
 	}
 	return u
@@ -79,13 +79,13 @@ func (u *usersFixture) write(text string) {
 func (u *usersFixture) changed(lines ...string) {
 	u.t.Helper()
 	u.write(strings.Join(lines, ""))
-	u.way.File().Look()
-	u.way.File().Look()
+	u.method.File().Look()
+	u.method.File().Look()
 }
 
 func (u *usersFixture) signsIn(name, password string) (session.User, bool) {
 	u.t.Helper()
-	user, err := u.way.Check(u.t.Context(), signin.Credentials{Name: name, Password: password})
+	user, err := u.method.Check(u.t.Context(), signin.Credentials{Name: name, Password: password})
 	if err != nil && !errors.Is(err, signin.ErrWrong) {
 		u.t.Fatal(err)
 	}
@@ -126,7 +126,7 @@ func TestUsersOfAFileSignInAsItSaysNow(t *testing.T) {
 	}
 	u.changed(strings.Replace(line, `"email":"Ann@Game.example","groups":["players"]`, `"groups":["staff"]`, 1))
 	u.want("root", "ann")
-	if now, ok := u.way.Current(ann); !ok || !slices.Equal(now.Groups, []string{"staff"}) || now.Email != "" {
+	if now, ok := u.method.Current(ann); !ok || !slices.Equal(now.Groups, []string{"staff"}) || now.Email != "" {
 		t.Errorf("now she is %+v, %v", now, ok)
 	}
 	if texts := u.logged(); len(texts) > 0 {
@@ -145,15 +145,15 @@ func TestWhoLeavesTheFileOrIsDisabledIsSignedOut(t *testing.T) {
 			u := newUsersFixture(t)
 			u.changed(u.line(local.UserRecord{Name: "ann"}))
 			ann, _ := u.signsIn("ann", "ann")
-			if _, ok := u.way.Current(ann); !ok {
+			if _, ok := u.method.Current(ann); !ok {
 				t.Fatal("she is not there")
 			}
 			u.changed(after(u))
-			if _, ok := u.way.Current(ann); ok {
+			if _, ok := u.method.Current(ann); ok {
 				t.Error("she still has her session")
 			}
 			u.want("root", "bob")
-			if _, taken := u.way.Find("ANN"); taken != (name == "disabled") {
+			if _, taken := u.method.Find("ANN"); taken != (name == "disabled") {
 				t.Errorf("her name is kept from others: %v", taken)
 			}
 		})
@@ -220,7 +220,7 @@ func TestALastLineThatIsHalfWrittenIsNoErrorYet(t *testing.T) {
 	u.changed(ann, bob, cat[:len(cat)/2])
 	u.want("root", "ann", "bob")
 	for range 3 * jsonlines.Patience {
-		u.way.File().Look()
+		u.method.File().Look()
 	}
 	if texts := u.logged(); len(texts) != 1 || !strings.HasPrefix(texts[0], u.path+":3: ") {
 		t.Errorf("nobody finished it, and it logged %q", texts)
@@ -231,17 +231,17 @@ func TestAFileThatIsWrittenInPlaceSignsNobodyOutMeanwhile(t *testing.T) {
 	u := newUsersFixture(t)
 	ann := u.line(local.UserRecord{Name: "ann"})
 	u.changed(ann)
-	u.write("") // truncated, to be written anew
-	u.way.File().Look()
+	u.write("") // truncated, to be written again
+	u.method.File().Look()
 	u.want("root", "ann")
 	u.write(ann + u.line(local.UserRecord{Name: "bob"}))
-	u.way.File().Look()
+	u.method.File().Look()
 	u.want("root", "ann")
-	u.way.File().Look()
+	u.method.File().Look()
 	u.want("root", "ann", "bob")
 	for i := range 2 * jsonlines.Patience { // one that never rests is read, too
 		u.write(ann + strings.Repeat("\n", i))
-		u.way.File().Look()
+		u.method.File().Look()
 	}
 	u.want("root", "ann")
 }
@@ -267,14 +267,14 @@ func TestAFileThatIsCutOffLosesNobody(t *testing.T) {
 			session, _ := u.signsIn("bob", "bob")
 			u.changed(c.Excerpt(ann, bob))
 			for range 3 * jsonlines.Patience {
-				u.way.File().Look()
+				u.method.File().Look()
 			}
 			if c.want != nil {
 				u.want(c.want...)
 				return
 			}
 			u.want("root", "ann", "bob")
-			if _, ok := u.way.Current(session); !ok {
+			if _, ok := u.method.Current(session); !ok {
 				t.Error("bob was signed out")
 			}
 			if texts := u.logged(); len(texts) != 1 || !strings.Contains(texts[0], u.path) {
@@ -306,8 +306,8 @@ func TestAFileThatIsReplacedCounts(t *testing.T) {
 	if err := os.Rename(beside, u.path); err != nil {
 		t.Fatal(err)
 	}
-	u.way.File().Look()
-	u.way.File().Look()
+	u.method.File().Look()
+	u.method.File().Look()
 	u.want("root", "bob")
 }
 
@@ -327,7 +327,7 @@ func TestAFileThatCannotBeReadLosesNobody(t *testing.T) {
 				t.Fatal(err)
 			}
 			for range 5 {
-				u.way.File().Look()
+				u.method.File().Look()
 			}
 			u.want("root", "ann")
 			if texts := u.logged(); len(texts) != 1 {
@@ -350,9 +350,9 @@ func TestAfterVersionsThatCannotCountTheNextIsLookedAtTwice(t *testing.T) {
 		u.changed("[" + strings.Repeat(" ", i) + "]\n")
 	}
 	u.write(ann) // of which a program has written half
-	u.way.File().Look()
+	u.method.File().Look()
 	u.want("root", "ann", "bob")
-	u.way.File().Look()
+	u.method.File().Look()
 	u.want("root", "ann")
 }
 
@@ -372,12 +372,12 @@ func TestAFileOfUsersSaysWhenAccountsWereMade(t *testing.T) {
 	u := newUsersFixture(t)
 	u.changed(u.line(local.UserRecord{Name: "ann", Registered: "2019-04-27"}), u.line(local.UserRecord{Name: "bob"}), u.line(local.UserRecord{Name: "eve", Registered: "soon"}))
 	for name, want := range map[string]int64{"ann": time.Date(2019, 4, 27, 0, 0, 0, 0, time.UTC).Unix(), "bob": 0} {
-		got, there := u.way.Find(name)
+		got, there := u.method.Find(name)
 		if !there || got.Registered != want {
 			t.Errorf("%s: %+v", name, got)
 		}
 	}
-	if _, there := u.way.Find("eve"); there {
+	if _, there := u.method.Find("eve"); there {
 		t.Error("a line that is wrong counts")
 	}
 	if lines := u.log.TakeAll(); len(lines) != 1 || !strings.Contains(lines[0].ContextMap()["error"].(string), `user "eve": registered "soon"`) {

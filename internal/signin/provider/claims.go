@@ -19,7 +19,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/signin"
 )
 
-// ProviderClaims are the names that a provider gives to what is known of a user, or
+// Claims are the names that a provider gives to what is known of a user, or
 // paths to what is within another claim, such as realm_access.roles. [ClaimOff] is
 // what is not taken, and so not asked for.
 type Claims struct {

@@ -33,7 +33,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/signin"
 )
 
-// ProviderOptions are what a configuration says of an OpenID Connect provider.
+// Options are what a configuration says of an OpenID Connect provider.
 type Options struct {
 	ID   string
 	Name string // on its button
@@ -75,10 +75,10 @@ type Options struct {
 	Log *zap.Logger      // nil: nothing is logged
 }
 
-// A ProviderSecret is a client secret at a provider, which cannot be printed.
+// A Secret is a client secret at a provider, which cannot be printed.
 type Secret struct{ value string }
 
-// NewProviderSecret keeps a client secret.
+// NewSecret keeps a client secret.
 func NewSecret(s string) Secret { return Secret{s} }
 
 // Format keeps the secret from being printed, under every verb.
@@ -102,7 +102,7 @@ const (
 	maxCode = 8 << 10
 )
 
-// A Provider signs in the users of an outside OpenID Connect provider.
+// A Method signs in the users of an outside OpenID Connect provider.
 type Method struct {
 	o          Options
 	Client     *http.Client
@@ -123,7 +123,7 @@ type Method struct {
 	again   time.Time     // when to look again
 }
 
-// NewProvider refuses what cannot work, and says what would be right. It
+// New refuses what cannot work, and says what would be right. It
 // connects to nothing.
 func New(o Options) (*Method, error) {
 	if err := CheckIssuer(o.Issuer); err != nil {

@@ -48,16 +48,16 @@ func TestANewSignInIsAskedOfTheProvider(t *testing.T) {
 		set           string // in the configuration
 		prompt, atAge string
 	}{
-		"any sign-in will do":                      {},
-		"one of now":                               {after: 1, prompt: "login", atAge: "0"},
-		"one of the last hour":                     {after: time.Hour, atAge: "3600"},
-		"one of now, with another account":         {after: 1, another: true, prompt: "login select_account", atAge: "0"},
-		"a provider without prompts":               {after: 1, another: true, prompts: []string{"none"}, atAge: "0"},
-		"a provider that lets nobody choose":       {another: true, prompts: []string{"login", "none"}, prompt: "login"},
-		"as the configuration wants":               {set: "consent", prompt: "consent"},
-		"that, and one of now":                     {after: 1, another: true, set: "consent login", prompt: "consent login select_account", atAge: "0"},
-		"that, and another account":                {another: true, set: "select_account", prompt: "select_account"},
-		"a provider that lets nobody choose, anew": {after: 1, another: true, prompts: []string{"login"}, prompt: "login", atAge: "0"},
+		"any sign-in will do":                       {},
+		"one of now":                                {after: 1, prompt: "login", atAge: "0"},
+		"one of the last hour":                      {after: time.Hour, atAge: "3600"},
+		"one of now, with another account":          {after: 1, another: true, prompt: "login select_account", atAge: "0"},
+		"a provider without prompts":                {after: 1, another: true, prompts: []string{"none"}, atAge: "0"},
+		"a provider that lets nobody choose":        {another: true, prompts: []string{"login", "none"}, prompt: "login"},
+		"as the configuration wants":                {set: "consent", prompt: "consent"},
+		"that, and one of now":                      {after: 1, another: true, set: "consent login", prompt: "consent login select_account", atAge: "0"},
+		"that, and another account":                 {another: true, set: "select_account", prompt: "select_account"},
+		"a provider that lets nobody choose, again": {after: 1, another: true, prompts: []string{"login"}, prompt: "login", atAge: "0"},
 	} {
 		f := providertest.New(t)
 		f.Metadata = map[string]any{"prompt_values_supported": c.prompts}
@@ -118,8 +118,8 @@ func TestACodeIsRedeemedWithTheVerifierAndTheSecret(t *testing.T) {
 // Class 26, and OpenID Connect Core section 3.1.3.7.
 func TestClass26AnIDTokenThatIsNotForThisSignInIsRefused(t *testing.T) {
 	now := time.Now()
-	anew := providertest.Request
-	anew.AuthAfter = now
+	again := providertest.Request
+	again.AuthAfter = now
 	type claims = map[string]any
 	for name, c := range map[string]struct {
 		claims claims
@@ -128,32 +128,32 @@ func TestClass26AnIDTokenThatIsNotForThisSignInIsRefused(t *testing.T) {
 		d      signin.ProviderRequest
 		want   error // nil: it is taken
 	}{
-		"as it should be":                          {},
-		"several audiences, for us":                {claims: claims{"aud": []string{"other", providertest.ClientID}, "azp": providertest.ClientID}},
-		"the nonce of another sign-in":             {claims: claims{"nonce": "another"}, want: signin.ErrAnswer},
-		"no nonce":                                 {claims: claims{"nonce": nil}, want: signin.ErrAnswer},
-		"another issuer":                           {claims: claims{"iss": "https://evil.example"}, want: signin.ErrAnswer},
-		"another audience":                         {claims: claims{"aud": "other"}, want: signin.ErrAnswer},
-		"no audience":                              {claims: claims{"aud": nil}, want: signin.ErrAnswer},
-		"several audiences, for nobody":            {claims: claims{"aud": []string{"other", providertest.ClientID}}, want: signin.ErrAnswer},
-		"several audiences, for another":           {claims: claims{"aud": []string{"other", providertest.ClientID}, "azp": "other"}, want: signin.ErrAnswer},
-		"an azp of another":                        {claims: claims{"azp": "other"}, want: signin.ErrAnswer},
-		"no sub":                                   {claims: claims{"sub": nil}, want: signin.ErrAnswer},
-		"a sub without end":                        {claims: claims{"sub": strings.Repeat("x", 256)}, want: signin.ErrAnswer},
-		"a sub with a line break":                  {claims: claims{"sub": "ann\nroot"}, want: signin.ErrAnswer},
-		"no exp":                                   {claims: claims{"exp": nil}, want: signin.ErrAnswer},
-		"no iat":                                   {claims: claims{"iat": nil}, want: signin.ErrAnswer},
-		"an at_hash of another token":              {claims: claims{"at_hash": "AAAAAAAAAAAAAAAAAAAAAA"}, want: signin.ErrAnswer},
-		"no ID token":                              {token: claims{"id_token": nil}, want: signin.ErrAnswer},
-		"an ID token that is none":                 {token: claims{"id_token": "x.y.z"}, want: signin.ErrAnswer},
-		"an ID token that is no text":              {token: claims{"id_token": 1}, want: signin.ErrAnswer},
-		"no access token":                          {token: claims{"access_token": nil}, want: signin.ErrAnswer},
-		"signed with the client secret":            {want: signin.ErrAnswer, sign: func(f *providertest.Provider) func([]byte) string { return hs256(f) }},
-		"not signed":                               {want: signin.ErrAnswer, sign: func(*providertest.Provider) func([]byte) string { return unsigned }},
-		"signed with a key that is not published":  {want: signin.ErrAnswer, sign: func(f *providertest.Provider) func([]byte) string { return providertest.New(f.T).ES256 }},
-		"a sign-in from before, where one is anew": {d: anew, claims: claims{"auth_time": now.Add(-2 * time.Minute).Unix()}, want: signin.ErrNotReauthenticated},
-		"an unknown sign-in, where one is anew":    {d: anew, want: signin.ErrNotReauthenticated},
-		"a new sign-in":                            {d: anew, claims: claims{"auth_time": now.Unix()}},
+		"as it should be":                         {},
+		"several audiences, for us":               {claims: claims{"aud": []string{"other", providertest.ClientID}, "azp": providertest.ClientID}},
+		"the nonce of another sign-in":            {claims: claims{"nonce": "another"}, want: signin.ErrAnswer},
+		"no nonce":                                {claims: claims{"nonce": nil}, want: signin.ErrAnswer},
+		"another issuer":                          {claims: claims{"iss": "https://evil.example"}, want: signin.ErrAnswer},
+		"another audience":                        {claims: claims{"aud": "other"}, want: signin.ErrAnswer},
+		"no audience":                             {claims: claims{"aud": nil}, want: signin.ErrAnswer},
+		"several audiences, for nobody":           {claims: claims{"aud": []string{"other", providertest.ClientID}}, want: signin.ErrAnswer},
+		"several audiences, for another":          {claims: claims{"aud": []string{"other", providertest.ClientID}, "azp": "other"}, want: signin.ErrAnswer},
+		"an azp of another":                       {claims: claims{"azp": "other"}, want: signin.ErrAnswer},
+		"no sub":                                  {claims: claims{"sub": nil}, want: signin.ErrAnswer},
+		"a sub without end":                       {claims: claims{"sub": strings.Repeat("x", 256)}, want: signin.ErrAnswer},
+		"a sub with a line break":                 {claims: claims{"sub": "ann\nroot"}, want: signin.ErrAnswer},
+		"no exp":                                  {claims: claims{"exp": nil}, want: signin.ErrAnswer},
+		"no iat":                                  {claims: claims{"iat": nil}, want: signin.ErrAnswer},
+		"an at_hash of another token":             {claims: claims{"at_hash": "AAAAAAAAAAAAAAAAAAAAAA"}, want: signin.ErrAnswer},
+		"no ID token":                             {token: claims{"id_token": nil}, want: signin.ErrAnswer},
+		"an ID token that is none":                {token: claims{"id_token": "x.y.z"}, want: signin.ErrAnswer},
+		"an ID token that is no text":             {token: claims{"id_token": 1}, want: signin.ErrAnswer},
+		"no access token":                         {token: claims{"access_token": nil}, want: signin.ErrAnswer},
+		"signed with the client secret":           {want: signin.ErrAnswer, sign: func(f *providertest.Provider) func([]byte) string { return hs256(f) }},
+		"not signed":                              {want: signin.ErrAnswer, sign: func(*providertest.Provider) func([]byte) string { return unsigned }},
+		"signed with a key that is not published": {want: signin.ErrAnswer, sign: func(f *providertest.Provider) func([]byte) string { return providertest.New(f.T).ES256 }},
+		"a sign-in from before, where a new one is needed": {d: again, claims: claims{"auth_time": now.Add(-2 * time.Minute).Unix()}, want: signin.ErrNotReauthenticated},
+		"an unknown sign-in, where a new one is needed":    {d: again, want: signin.ErrNotReauthenticated},
+		"a new sign-in": {d: again, claims: claims{"auth_time": now.Unix()}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := providertest.New(t)

@@ -22,7 +22,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/signin"
 )
 
-// FakeProvider is an OpenID Connect provider that can be made to lie.
+// Provider is an OpenID Connect provider that can be made to lie.
 type Provider struct {
 	T      testing.TB
 	Server *httptest.Server
@@ -150,7 +150,7 @@ func (f *Provider) Signed(alg jose.SignatureAlgorithm, key any, payload []byte) 
 	return compact
 }
 
-// Way is the provider, as a configuration has it.
+// Method is the sign-in method for the provider, as a configuration has it.
 func (f *Provider) Method(change ...func(*provider.Options)) *provider.Method {
 	o := provider.Options{
 		ID: "acme", Name: "Acme", Issuer: f.Server.URL, ClientID: ClientID, Secret: provider.NewSecret(Secret),

@@ -19,7 +19,7 @@ const WrongPassword = `{"error":"wrong"}` //nolint:gosec // what a backend answe
 
 const SharedSecret = "a secret of some length"
 
-// OwnBackend is the operator's backend: it answers what it is told to.
+// Backend is the operator's backend: it answers what it is told to.
 type Backend struct {
 	*httptest.Server
 	t testing.TB
