@@ -25,17 +25,17 @@ type Request struct {
 	// Consent is the path of its consent page, which takes the same query.
 	Consent string
 
-	// Check parses the query and holds it against the client's registration.
-	// What is wrong is shown, not redirected.
+	// Check parses the query and compares it with the client's registration. An error is
+	// shown on the page, not sent to the client by a redirect.
 	Check func(ctx context.Context, rawQuery string) (*oauth.Authorization, *oauth.Error)
 
-	// Deny answers the form of the consent page where the user does not allow what
-	// is asked for.
+	// Deny answers the form of the consent page if the user does not allow what the
+	// application asks for.
 	Deny func(w http.ResponseWriter, r *http.Request, a *oauth.Authorization)
 }
 
-// A transaction is one sign-in attempt in one tab. It travels sealed in the
-// form; the server remembers it only once it succeeded, to make it single-use.
+// A transaction is one sign-in attempt in one tab. It travels sealed in the form. The
+// server stores it only when it succeeded, so that it is used once.
 type transaction struct {
 	ID      string `json:"i"`
 	Browser string `json:"b"` // the browser that it is bound to
@@ -66,13 +66,13 @@ func (h *Hosted) newTransaction(b knownDevice, p signInContext, another bool) tr
 	}
 }
 
-// seal seals a transaction, or one at a provider.
-func seal(ctx context.Context, ring *keys.Ring, signInContext string, t any) (string, error) {
+// seal seals a transaction under a label, so that it opens only where it belongs.
+func seal(ctx context.Context, ring *keys.Ring, label string, t any) (string, error) {
 	plain, err := json.Marshal(t)
 	if err != nil {
 		return "", fmt.Errorf("sealing a transaction: %w", err)
 	}
-	sealed, err := ring.Seal(ctx, signInContext, plain)
+	sealed, err := ring.Seal(ctx, label, plain)
 	if err != nil {
 		return "", fmt.Errorf("sealing a transaction: %w", err)
 	}
@@ -86,7 +86,7 @@ func (t transaction) expired(now time.Time) bool {
 
 func (t transaction) key() string { return "signin:" + t.ID }
 
-// once marks a transaction as used, and says whether it was not before.
+// once marks a transaction as used, and says whether this is the first use.
 func (h *Hosted) once(ctx context.Context, t transaction) (bool, error) {
 	first, err := h.Store.CompareAndSwap(ctx, t.key(), nil, []byte{1}, transactionLifetime+time.Minute)
 	if err != nil {
@@ -95,7 +95,8 @@ func (h *Hosted) once(ctx context.Context, t transaction) (bool, error) {
 	return first, nil
 }
 
-// A signInContext is what a sign-in is for, as its page and its end need it.
+// A signInContext is what a sign-in is for: an application, a path of a gate, or the
+// portal itself.
 type signInContext struct {
 	page, query string // of the sign-in page
 

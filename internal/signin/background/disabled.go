@@ -16,19 +16,19 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
-// disabledInterval is how often it is looked at who is disabled.
+// disabledInterval is the time between two looks at which users are disabled.
 const disabledInterval = time.Second
 
-// Disabled ends what users have open who were disabled, in the background, so that
-// an intruder is not back in the account when it is enabled again.
-// What the store does not take is tried again. Its fields are set once.
+// Disabled ends the sessions and grants of users who were disabled. So an intruder is not
+// back in the account when it is enabled again. If the store fails, it tries again. Its
+// fields are set once.
 type Disabled struct {
 	Server  *oauth.Server
 	Methods methods.List
 	Log     *zap.Logger
 }
 
-// Run works until the context ends.
+// Run looks at the users until the context ends.
 func (d *Disabled) Run(ctx context.Context) {
 	var all []*MethodUsers
 	for _, method := range d.Methods {

@@ -57,7 +57,7 @@ type Rechecks struct {
 	unasked logthrottle.ByKind // of one provider, or of what is none's fault
 }
 
-// NewRechecks asks nobody until Run. It hears of the sessions of s.
+// NewRechecks returns the rechecks for the sessions of s. Nothing is asked until Run.
 func NewRechecks(s *oauth.Server, methods methods.List, log *zap.Logger) *Rechecks {
 	r := &Rechecks{
 		Server: s, Methods: methods, Keys: s.Keys, Log: log, Due: make(chan session.Key, maxRechecks),
@@ -87,13 +87,13 @@ func (r *Rechecks) add(k session.Key) {
 	case r.Due <- k:
 	default:
 		if n := r.waiting.Due(r.Server.Now()); n > 0 {
-			r.Log.Warn("too many sessions wait for their provider to be asked; they are asked about the next time", zap.String("session", k.ID()), zap.Int("sessions", n))
+			r.Log.Warn("too many sessions wait for a check at their provider; they are checked the next time", zap.String("session", k.ID()), zap.Int("sessions", n))
 		}
 	}
 }
 
-// Run works until the context ends, and what has begun is finished. After that
-// others are told what is due.
+// Run asks until the context ends, and finishes what has begun. Then the next Rechecks
+// hear which sessions are due.
 func (r *Rechecks) Run(ctx context.Context) {
 	var workers sync.WaitGroup
 	for range recheckers {
@@ -116,7 +116,7 @@ func (r *Rechecks) Run(ctx context.Context) {
 	workers.Wait()
 }
 
-// NotAsked logs that a check failed. While a provider is away every one does.
+// NotAsked logs that a check failed. While a provider does not answer, every check fails.
 func (r *Rechecks) NotAsked(k session.Key, err error) {
 	method, kind := (*MethodError)(nil), ""
 	if errors.As(err, &method) {
@@ -211,7 +211,7 @@ func (r *Rechecks) revoked(ctx context.Context, found *session.Session, up sessi
 	if up.Sent == 0 || (up.Refused != 0 && r.Server.Now().Sub(time.UnixMilli(up.Refused)) >= Doubt) {
 		return r.end(ctx, found, up.Refresh)
 	}
-	r.Log.Warn("a provider takes a refresh token no more, of which an earlier answer was lost; it is asked again in a day, and the session goes on until then",
+	r.Log.Warn("a provider no longer accepts a refresh token, and an earlier answer to that token was lost; the provider is asked again in a day, and the session continues until then",
 		zap.String("session", found.ID()), zap.String("signin", found.User().Signin), zap.Time("lost", time.UnixMilli(up.Sent)))
 	up.Every = Doubt
 	if up.Refused == 0 {

@@ -13,8 +13,10 @@ import (
 
 // Naming says how the users of a method get their subjects.
 type Naming struct {
-	Own          bool
-	Kind, Within string // what subjects are derived of, beside the ID
+	Own bool // the ID is the subject
+
+	// What subjects are derived from, beside the ID.
+	Kind, Within string
 }
 
 // OwnSubjects implements [signin.SubjectNamer].
@@ -23,6 +25,7 @@ func (s Naming) OwnSubjects() bool { return s.Own }
 // Derived implements [signin.SubjectNamer].
 func (s Naming) Derived(id string) string { return Derive(s.Kind, s.Within+"\x00"+id) }
 
+// Of returns the subject of the user with an ID.
 func (s Naming) Of(id string) string {
 	if s.Own {
 		return id
@@ -48,15 +51,14 @@ func CheckOwn(subject string) error {
 	return nil
 }
 
-// UUID is a UUID as the portal writes it, however else it may be written; any
-// other text comes back, in lower case.
+// UUID returns a UUID as the portal writes it, and any other text in lower case.
 func UUID(text string) string {
 	text = strings.TrimPrefix(strings.ToLower(text), "urn:uuid:")
 	return strings.TrimSuffix(strings.TrimPrefix(text, "{"), "}")
 }
 
-// Hyphened is a UUID with its hyphens, of which many programs do not need any; any
-// other text comes back.
+// Hyphened returns a UUID with its hyphens, which many programs leave out, and any other
+// text as it is.
 func Hyphened(text string) string {
 	if len(text) != 32 {
 		return text
@@ -65,8 +67,8 @@ func Hyphened(text string) string {
 }
 
 // IsDerived says whether a subject has the form of those of [Derive]: a UUID
-// of version 5. IDs of 32 digits without hyphens do not count, since many are hashes,
-// of which some would look like one.
+// of version 5. IDs of 32 digits without hyphens do not count: many are hashes, and some of
+// them would look like a UUID.
 func IsDerived(subject string) bool {
 	if len(subject) != 36 || subject[14] != '5' || subject[19] != '8' && subject[19] != '9' && subject[19] != 'a' && subject[19] != 'b' {
 		return false
@@ -87,7 +89,7 @@ func IsDerived(subject string) bool {
 // stay the same when the portal moves to another domain.
 var subjectNamespace = [16]byte{0x4c, 0x1d, 0x8e, 0x0a, 0x6b, 0x2f, 0x4d, 0x33, 0x9a, 0x57, 0xe1, 0xc0, 0x73, 0x18, 0xbd, 0x26}
 
-// Derive is a UUIDv5 (RFC 9562 section 5.5).
+// Derive returns the UUID of version 5 (RFC 9562 section 5.5) of a name at a method.
 func Derive(method, name string) string {
 	h := sha1.New() //nolint:gosec // see the import
 	h.Write(subjectNamespace[:])
@@ -98,4 +100,5 @@ func Derive(method, name string) string {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", u[:4], u[4:6], u[6:8], u[8:10], u[10:])
 }
 
-const MaxLength = 255 // OpenID Connect Core section 2
+// MaxLength is the most bytes that a subject has (OpenID Connect Core section 2).
+const MaxLength = 255

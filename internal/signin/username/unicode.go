@@ -16,8 +16,8 @@ func invisible(r rune) bool {
 		unicode.In(r, unicode.Z, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector))
 }
 
-// Spaced is a name in which spaces of any kind are plain ones, as some scripts have
-// others between the names of a person.
+// Spaced returns a name in which every kind of space is a plain space. Some scripts have
+// other spaces between the names of a person.
 func Spaced(name string) string {
 	return strings.TrimSpace(strings.Map(func(r rune) rune {
 		if unicode.Is(unicode.Zs, r) {
@@ -27,11 +27,11 @@ func Spaced(name string) string {
 	}, name))
 }
 
-// Visible says whether all characters of a name are. A name with others may look
-// like that of somebody else.
+// Visible says whether all characters of a name can be seen. A name with others may look
+// like the name of another user.
 func Visible(name string) bool { return !strings.ContainsFunc(name, invisible) }
 
-// plain is a name without what cannot be seen.
+// plain returns a name without the characters that cannot be seen.
 func plain(name string) string {
 	return strings.TrimSpace(strings.Map(func(r rune) rune {
 		if invisible(r) {
@@ -41,6 +41,6 @@ func plain(name string) string {
 	}, name))
 }
 
-// Compatible is a plain name in which a letter has one form, where Unicode has
-// several of it: wide, raised, or joined to another.
+// Compatible returns a name in which each letter has one form. Unicode has several of
+// some: wide, raised, or joined to another.
 func Compatible(name string) string { return plain(norm.NFKC.String(plain(name))) }

@@ -13,8 +13,8 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
 )
 
-// Printable is a name as it may be shown and logged: bounded, without control
-// characters.
+// Printable returns a name if it may be shown and logged, and "" if it is too long or has
+// control characters.
 func Printable(name string) string {
 	if len(name) > 256 || !oauth.CleanText(name) {
 		return ""
@@ -22,9 +22,10 @@ func Printable(name string) string {
 	return name
 }
 
-const MaxName = 256 // bytes
+// MaxName is the most bytes that a user name has.
+const MaxName = 256
 
-// Canonical is the form in which user names are compared (RFC 8265 section
+// Canonical returns the form in which user names are compared (RFC 8265 section
 // 3.3, UsernameCaseMapped).
 func Canonical(name string) (string, error) {
 	if name == "" {
@@ -42,9 +43,8 @@ func Canonical(name string) (string, error) {
 
 var errNoName = errors.New("expected letters of one script, digits and ASCII punctuation, without spaces, symbols and what cannot be seen")
 
-// CanonicalEmail is the form in which e-mail addresses are compared. An address
-// with two @ is none, since one program would read the first and another the
-// last.
+// CanonicalEmail returns the form in which e-mail addresses are compared. An address with
+// two @ is an error, because one program would go by the first and another by the last.
 func CanonicalEmail(email string) (string, error) {
 	name, domain, found := strings.Cut(email, "@")
 	if !found || name == "" || domain == "" || strings.Contains(domain, "@") ||
@@ -54,7 +54,7 @@ func CanonicalEmail(email string) (string, error) {
 	return oauth.LowerASCII(email), nil
 }
 
-// PrintableASCII says whether all of a text is ASCII that can be seen.
+// PrintableASCII says whether a text has only ASCII characters that can be seen.
 func PrintableASCII(text string) bool {
 	for i := range len(text) {
 		if text[i] <= ' ' || text[i] > '~' {
@@ -64,8 +64,8 @@ func PrintableASCII(text string) bool {
 	return true
 }
 
-// Spelled is a name, or an e-mail address, in a form that all have which find takes
-// for the same. It is made of what was typed alone.
+// Spelled returns the same form for all spellings of a name, or an e-mail address, that
+// belong to one local account. It depends only on what was typed.
 func Spelled(name string) string {
 	name = strings.TrimSpace(name)
 	name = Compatible(name[:min(len(name), MaxName)])
