@@ -70,7 +70,7 @@ func TestAWrongLineOfCustomersIsLoggedAndLosesNobodyElse(t *testing.T) {
 		},
 		"a link to nobody": {
 			strings.Replace(oidc, "PROVIDER", `{"id":"x","issuer":"https://acme.example","client_id":"sso","link_email":"none"}`, 1),
-			[]string{"link_email none: there is no such way"},
+			[]string{"link_email none: there is no such sign-in method"},
 			false,
 		},
 		"a provider that says who users are": {

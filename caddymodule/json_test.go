@@ -82,7 +82,7 @@ func TestAWrongJSONConfigurationIsRefused(t *testing.T) {
 		{"a link to users of a way that there is not", inApp, "signin", list{
 			map[string]any{"method": "oidc", "id": "acme", "issuer": "https://a.example", "client_id": "x", "link_email": "ldap"},
 			map[string]any{"method": "local", "users": list{demo}},
-		}, []string{"signin acme: link_email ldap", "no such way", "expected: local"}},
+		}, []string{"signin acme: link_email ldap", "no such sign-in method", "expected: local"}},
 		{"an unknown field of local", inLocal, "ldap", true, []string{"sso.signin.local", "unknown field", "ldap"}},
 		{"an unknown field of a user", inUser, "password", "demo", []string{"unknown field", "password"}},
 		{"an unknown field of a client", inClient, "redirect_uri", list{"https://game.example/"}, []string{"unknown field", "redirect_uri"}},
