@@ -20,11 +20,14 @@
 //
 // # Users
 //
-// A method returns a [session.User]. Subject identifies the user for good: no two users
-// of a configuration may have the same one. A method whose IDs could collide with those
-// of another method derives a UUID of version 5 from them. The portal sets Signin to the
-// method's ID. It does not trust the rest: it removes characters that cannot be seen, and
-// refuses a name or a subject that another user has.
+// A method returns a [session.User]. Subject identifies the user for good, and no two
+// users of a configuration may have the same one: a method whose IDs could be those of
+// another method derives a UUID of version 5 from them. Signin is the ID of the method.
+//
+// The users of a [NameFinder] are part of the configuration, and are taken as they are. The
+// portal does not trust the users of other methods. A name that has characters which cannot
+// be seen, or that a known user has, is replaced by the e-mail address or the subject. A
+// subject that is that of another user, or could be, is refused.
 //
 // # Errors
 //
