@@ -29,9 +29,15 @@ var layers = [][]string{
 	{"caddymodule/internal/options", "caddymodule/internal/httphandler"},
 	{"caddymodule/internal/secrets", "caddymodule/internal/wallclock"},
 	{"storage/memory", "storage/file", "storage/redis", "internal/endings"}, // by name for caddymodule alone
-	{"internal/loginapi", "internal/licenseapi", "internal/oidc", "signin", "internal/gate"},
+	{"internal/loginapi", "internal/licenseapi", "internal/oidc", "internal/portal", "internal/gate"},
+	{"internal/signin/background"},
+	{"internal/signin/methods", "internal/signin/provider/providertest", "internal/signin/remote/remotetest", "internal/signin/local/localtest"},
+	{"internal/signin/local", "internal/signin/provider", "internal/signin/remote"},
+	{"internal/signin/limits", "internal/signin/userinfo"},
+	{"internal/signin/subjects"},
+	{"internal/signin/username"},
 	{"internal/httpapi", "internal/page", "internal/signedhttp", "internal/httpapi/httpapitest", "internal/oauth/oauthtest"},
-	{"internal/oauth"},
+	{"internal/oauth", "signin"},
 	{"internal/keys/keystest"},
 	{"session", "codes", "internal/keys", "internal/attemptlimit", "internal/sharedclock", "internal/logthrottle"},
 	{"internal/records", "internal/feedcache", "internal/jsonlines", "storage/storagetest", "internal/redistest"},
@@ -41,7 +47,7 @@ var layers = [][]string{
 
 // forTests are the folders that tests alone import, wherever those stand. They
 // may use the engines.
-var forTests = []string{"internal/httpapi/httpapitest", "internal/keys/keystest", "internal/oauth/oauthtest", "storage/storagetest", "internal/redistest"}
+var forTests = []string{"internal/httpapi/httpapitest", "internal/keys/keystest", "internal/oauth/oauthtest", "internal/signin/local/localtest", "internal/signin/provider/providertest", "internal/signin/remote/remotetest", "storage/storagetest", "internal/redistest"}
 
 // public are the folders that programs outside this module may import.
 var public = []string{"cmd/caddy", ".", "caddymodule", "session", "codes", "signin", "storage", "storage/memory", "storage/file", "storage/redis", "storage/storagetest"}

@@ -40,6 +40,8 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/logthrottle"
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
 	"github.com/caddy-sso/caddy-sso/internal/page"
+	"github.com/caddy-sso/caddy-sso/internal/signin/methods"
+	"github.com/caddy-sso/caddy-sso/internal/signin/provider"
 	"github.com/caddy-sso/caddy-sso/session"
 	"github.com/caddy-sso/caddy-sso/signin"
 	"github.com/caddy-sso/caddy-sso/storage"
@@ -87,7 +89,7 @@ type App struct {
 	issuer  *url.URL
 	clients *oauth.Clients
 	engine  Engine
-	methods signin.Methods
+	methods methods.List
 	groups  oauth.ConfiguredGroups
 	limits  signin.AttemptLimits
 	pages   *page.Pages
@@ -223,7 +225,7 @@ func (a *App) loadSignin(ctx caddy.Context) error {
 				return fmt.Errorf("signin local: %w", err)
 			}
 		}
-		if provider, ok := w.(*signin.Provider); ok && a.clients.UseAvatar() {
+		if provider, ok := w.(*provider.Method); ok && a.clients.UseAvatar() {
 			provider.UseAvatar()
 		}
 		if limiter, ok := m.(AttemptLimiter); ok && a.limits == (signin.AttemptLimits{}) {

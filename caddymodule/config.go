@@ -13,9 +13,9 @@ import (
 	"github.com/caddy-sso/caddy-sso/codes"
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
 	"github.com/caddy-sso/caddy-sso/internal/page"
+	"github.com/caddy-sso/caddy-sso/internal/portal"
 	"github.com/caddy-sso/caddy-sso/internal/records"
 	"github.com/caddy-sso/caddy-sso/session"
-	"github.com/caddy-sso/caddy-sso/signin"
 )
 
 // SessionConfig bounds the lifetime and the number of SSO sessions.
@@ -156,7 +156,7 @@ func (b *BrandConfig) check() error {
 
 func (b *BrandConfig) pages(failed func(error)) (*page.Pages, error) {
 	pages, err := page.New(page.Brand{Name: b.Name, Logo: b.Logo, Accent: b.Accent}, page.Options{
-		AssetPrefix: signin.AssetPrefix, Failed: failed,
+		AssetPrefix: portal.AssetPrefix, Failed: failed,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("brand: %w", err)

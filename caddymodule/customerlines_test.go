@@ -16,6 +16,8 @@ import (
 	"github.com/caddy-sso/caddy-sso/caddymodule/internal/command"
 	"github.com/caddy-sso/caddy-sso/caddymodule/internal/customers"
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
+	"github.com/caddy-sso/caddy-sso/internal/signin/local"
+	"github.com/caddy-sso/caddy-sso/internal/signin/methods"
 	"github.com/caddy-sso/caddy-sso/signin"
 )
 
@@ -123,7 +125,7 @@ type customersFixture struct {
 func newCustomersFixture(t *testing.T, text string) *customersFixture {
 	t.Helper()
 	a := &App{License: new(LicenseConfig), log: zap.NewNop()}
-	a.methods = signin.Methods{mustLocal(t)}
+	a.methods = methods.List{mustLocal(t)}
 	var err error
 	if a.clients, err = oauth.NewClients(nil); err != nil {
 		t.Fatal(err)
@@ -137,9 +139,9 @@ func newCustomersFixture(t *testing.T, text string) *customersFixture {
 	return f
 }
 
-func mustLocal(t *testing.T) *signin.Local {
+func mustLocal(t *testing.T) *local.Method {
 	t.Helper()
-	local, err := signin.NewLocal("local", nil)
+	local, err := local.New("local", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,8 +19,8 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/gate"
 	"github.com/caddy-sso/caddy-sso/internal/httpapi"
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
+	"github.com/caddy-sso/caddy-sso/internal/portal"
 	"github.com/caddy-sso/caddy-sso/session"
-	"github.com/caddy-sso/caddy-sso/signin"
 )
 
 func init() {
@@ -223,11 +223,11 @@ func (g *Gate) newGate(c *appruntime.Runtime) *gate.Gate {
 		AllowRawPath: g.AllowRawPath,
 		AllowUpgrade: g.AllowUpgrade,
 		PortalSignIn: func(ctx context.Context, returnTo string) (string, error) {
-			sealed, err := c.Server.Keys.Seal(ctx, signin.GateReturnLabel, []byte(g.client.ID+returnTo))
+			sealed, err := c.Server.Keys.Seal(ctx, portal.GateReturnLabel, []byte(g.client.ID+returnTo))
 			if err != nil {
 				return "", fmt.Errorf("sealing the return URL: %w", err)
 			}
-			return signin.ReturnTo(a.Issuer, sealed), nil
+			return portal.ReturnTo(a.Issuer, sealed), nil
 		},
 		Shared:      httphandler.RequestVars,
 		From:        httphandler.ClientOrigin,

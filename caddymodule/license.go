@@ -18,7 +18,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/keys"
 	"github.com/caddy-sso/caddy-sso/internal/licenseapi"
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
-	"github.com/caddy-sso/caddy-sso/signin"
+	"github.com/caddy-sso/caddy-sso/internal/signin/methods"
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
@@ -184,7 +184,7 @@ func (l *LicenseConfig) newCustomers(a *App) *customers.File {
 	}
 	return customers.NewCustomers(customers.Options{
 		Path: l.CustomersFile, Log: a.log.Named("license"), Accounts: accounts,
-		Methods: func() signin.Methods { return a.methods }, CheckMethod: a.checkShared,
+		Methods: func() methods.List { return a.methods }, CheckMethod: a.checkShared,
 		HasProduct: func(code string) bool { return a.licensing.licenses.HasProduct(code) },
 		UseAvatar:  a.clients.UseAvatar(),
 	})

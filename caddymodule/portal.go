@@ -23,8 +23,8 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/loginapi"
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
 	"github.com/caddy-sso/caddy-sso/internal/oidc"
+	"github.com/caddy-sso/caddy-sso/internal/portal"
 	"github.com/caddy-sso/caddy-sso/session"
-	"github.com/caddy-sso/caddy-sso/signin"
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
@@ -47,7 +47,7 @@ type Portal struct {
 type portalAPIs struct {
 	login  *loginapi.API
 	oidc   *oidc.API
-	hosted *signin.Hosted
+	hosted *portal.Hosted
 }
 
 // CaddyModule returns the Caddy module information.
@@ -98,7 +98,7 @@ func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhtt
 func (p *Portal) closed(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, err error) error {
 	login := &loginapi.API{Pages: p.app.pages, Log: p.log}
 	standard := &oidc.API{Pages: p.app.pages, Log: p.log}
-	hosted := &signin.Hosted{Pages: p.app.pages, Log: p.log}
+	hosted := &portal.Hosted{Pages: p.app.pages, Log: p.log}
 	own := httpapi.Canonical(r)
 	path := own.URL.Path
 	license := &licenseapi.API{Log: p.log}
@@ -113,7 +113,7 @@ func (p *Portal) closed(w http.ResponseWriter, r *http.Request, next caddyhttp.H
 	case serve == nil:
 		httpapi.UnlimitBodyTime(w, r)
 		return p.handOn(w, r, own, next)
-	case strings.HasPrefix(path, signin.AssetPrefix): // the page below needs them
+	case strings.HasPrefix(path, portal.AssetPrefix): // the page below needs them
 		serve(w, own)
 	default:
 		hosted.Unavailable(w, own, err)
@@ -124,7 +124,7 @@ func (p *Portal) closed(w http.ResponseWriter, r *http.Request, next caddyhttp.H
 func (p *Portal) newAPIs(c *appruntime.Runtime) *portalAPIs {
 	a := p.app
 	login, standard := p.newLogin(c), p.newOpenID(c)
-	hosted := &signin.Hosted{
+	hosted := &portal.Hosted{
 		Server:   c.Server,
 		Store:    c.State.Store,
 		Keys:     c.Server.Keys,
@@ -135,15 +135,15 @@ func (p *Portal) newAPIs(c *appruntime.Runtime) *portalAPIs {
 		Session:  a.sessionCookie(),
 		Browser:  session.NewCookie("browser", a.issuer, ""),
 		Lifetime: time.Duration(a.Session.Lifetime),
-		Requests: []signin.Request{
-			{Page: signin.SignInPath, Continue: "/api/oauth2/auth", Consent: signin.ConsentPath, Deny: login.Deny, Check: func(_ context.Context, rawQuery string) (*oauth.Authorization, *oauth.Error) {
+		Requests: []portal.Request{
+			{Page: portal.SignInPath, Continue: "/api/oauth2/auth", Consent: portal.ConsentPath, Deny: login.Deny, Check: func(_ context.Context, rawQuery string) (*oauth.Authorization, *oauth.Error) {
 				request, refusal := loginapi.ParseAuthorize(rawQuery)
 				if refusal != nil {
 					return nil, refusal
 				}
 				return a.clients.CheckAuthorize(request)
 			}},
-			{Page: signin.OpenIDPath, Continue: "/oauth2/authorize", Consent: signin.OpenIDConsentPath, Deny: standard.Deny, Check: func(ctx context.Context, rawQuery string) (*oauth.Authorization, *oauth.Error) {
+			{Page: portal.OpenIDPath, Continue: "/oauth2/authorize", Consent: portal.OpenIDConsentPath, Deny: standard.Deny, Check: func(ctx context.Context, rawQuery string) (*oauth.Authorization, *oauth.Error) {
 				request, refusal := oidc.ParseAuthorize(rawQuery)
 				if refusal != nil {
 					return nil, refusal
@@ -169,11 +169,11 @@ func (p *Portal) newLogin(c *appruntime.Runtime) *loginapi.API {
 		Server:     c.Server,
 		Cookie:     a.sessionCookie(),
 		CrossSite:  a.Session.SameSite == sameSiteNone,
-		HostedPage: func(rawQuery string) string { return signin.RedirectToSignIn(a.Issuer, rawQuery) },
+		HostedPage: func(rawQuery string) string { return portal.RedirectToSignIn(a.Issuer, rawQuery) },
 		ConsentPage: func(rawQuery string) string {
-			return signin.RedirectToConsent(a.Issuer, signin.ConsentPath, rawQuery)
+			return portal.RedirectToConsent(a.Issuer, portal.ConsentPath, rawQuery)
 		},
-		SignOutPage: a.Issuer + signin.SignOutPath,
+		SignOutPage: a.Issuer + portal.SignOutPath,
 		Pages:       a.pages,
 		From:        httphandler.ClientOrigin,
 		Log:         p.log,
@@ -185,13 +185,13 @@ func (p *Portal) newOpenID(c *appruntime.Runtime) *oidc.API {
 	return &oidc.API{
 		Server:     c.Server,
 		Cookie:     a.sessionCookie(),
-		HostedPage: func(rawQuery string) string { return signin.RedirectToOpenID(a.Issuer, rawQuery) },
+		HostedPage: func(rawQuery string) string { return portal.RedirectToOpenID(a.Issuer, rawQuery) },
 		ConsentPage: func(rawQuery string) string {
-			return signin.RedirectToConsent(a.Issuer, signin.OpenIDConsentPath, rawQuery)
+			return portal.RedirectToConsent(a.Issuer, portal.OpenIDConsentPath, rawQuery)
 		},
-		SessionsPage: func(rawQuery string) string { return a.Issuer + signin.SessionsPath + "?" + rawQuery },
+		SessionsPage: func(rawQuery string) string { return a.Issuer + portal.SessionsPath + "?" + rawQuery },
 		SignOutPage: func(query url.Values) string {
-			return strings.TrimSuffix(a.Issuer+signin.SignOutPath+"?"+query.Encode(), "?")
+			return strings.TrimSuffix(a.Issuer+portal.SignOutPath+"?"+query.Encode(), "?")
 		},
 		Pages: a.pages,
 		From:  httphandler.ClientOrigin,

@@ -12,7 +12,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/loginapi"
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
 	"github.com/caddy-sso/caddy-sso/internal/oidc"
-	"github.com/caddy-sso/caddy-sso/signin"
+	"github.com/caddy-sso/caddy-sso/internal/portal"
 )
 
 // handOn passes on a request for no path of the portal; own is the same request as the portal
@@ -44,7 +44,7 @@ func (p *Portal) unknown(path string) http.HandlerFunc {
 	case strings.HasPrefix(path, "/oauth2/"):
 		return (&oidc.API{Server: server, Pages: p.app.pages, Log: p.log}).NotFound
 	case strings.HasPrefix(path, "/sso/"):
-		return (&signin.Hosted{Pages: p.app.pages, Log: p.log}).NotFound
+		return (&portal.Hosted{Pages: p.app.pages, Log: p.log}).NotFound
 	}
 	return nil
 }

@@ -50,7 +50,7 @@ func TestAMistakeIsRefusedOnItsLineWithItsRemedy(t *testing.T) {
 		{"an import without its argument", "sso_gate {\n\t\tclient 1\n\t\theader_prefix X-SSO-\n\t}", "sso_gate {\nclient {args[0]}\n}", "client {args", []string{"{args[0]} has no value; add an argument to the import"}},
 		{"a hash of Docker Compose", "user demo HASH {", "user demo $$2a$$04$$tNK7Vrf/o2nWI84RKhns8.o/g8e1YQp0JT3kozd3LHKEzqbSyTBmm {", "user demo", []string{"write every $ once"}},
 		{"a hash in Base64", "user demo HASH {", "user demo JDJhJDE0JFVMb0U3TTc5MmxTdEZ4eWszeTZwNw== {", "user demo", []string{"is in Base64"}},
-		{"a hash of SHA-512", "user demo HASH {", "user demo $6$abc$WJbkP6gT {", "user demo", []string{"of another kind", "hashed anew"}},
+		{"a hash of SHA-512", "user demo HASH {", "user demo $6$abc$WJbkP6gT {", "user demo", []string{"of another kind", "hashed again"}},
 		{"a hash in hexadecimal", "user demo HASH {", "user demo 5f4dcc3b5aa765d61d8327deb882cf99 {", "user demo", []string{"of another kind"}},
 		{"half a hash", "user demo HASH {", "user demo $2a$04$tNK7Vrf {", "user demo", []string{"is not whole"}},
 	} {

@@ -11,6 +11,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/keys"
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
 	"github.com/caddy-sso/caddy-sso/internal/records"
+	"github.com/caddy-sso/caddy-sso/internal/signin/background"
 	"github.com/caddy-sso/caddy-sso/session"
 	"github.com/caddy-sso/caddy-sso/signin"
 	"github.com/caddy-sso/caddy-sso/storage"
@@ -83,7 +84,7 @@ func (a *App) assemble(c *appruntime.Runtime) {
 		Verified: oauth.NewVerifiedTokens(s.Verified),
 		Users:    a.groups.Distinct(a.methods.Apart(a.clients), a.log.Named("signin")),
 		Named:    a.methods.Called,
-		Outside:  a.methods.Providers,
+		Outside:  a.methods.IsProvider,
 		OwnID:    a.methods.OwnID,
 		Store:    s.Store,
 		Secrets:  s.Secrets,
@@ -95,8 +96,8 @@ func (a *App) assemble(c *appruntime.Runtime) {
 		OtherSubject: a.methods.OtherSubject,
 		Allowance:    s.Allowance,
 	}
-	c.Rechecks = signin.NewRechecks(c.Server, a.methods, a.log.Named("signin"))
-	c.DisabledUsers = &signin.Disabled{Server: c.Server, Methods: a.methods, Log: a.log.Named("signin")}
+	c.Rechecks = background.NewRechecks(c.Server, a.methods, a.log.Named("signin"))
+	c.DisabledUsers = &background.Disabled{Server: c.Server, Methods: a.methods, Log: a.log.Named("signin")}
 	c.License, c.Signature = a.newLicenseAPI(c.Server, vault)
 }
 

@@ -82,7 +82,7 @@ func TestClass19ASubjectThatIsOrCouldBeSomebodyElsesIsRefused(t *testing.T) {
 	text, lines := w.logged()
 	counts := map[string]int{}
 	for _, l := range lines {
-		if strings.Contains(l.Text, "their subject cannot be taken") {
+		if strings.Contains(l.Text, "their subject cannot be used") {
 			counts[l.Text]++
 		}
 	}
@@ -91,7 +91,7 @@ func TestClass19ASubjectThatIsOrCouldBeSomebodyElsesIsRefused(t *testing.T) {
 			t.Errorf("%s: the log does not say %q", name, c.why)
 		}
 	}
-	if n := counts["somebody is not signed in, since their subject cannot be taken as it is; give them another ID where they come from, or leave out subject own and have {user.id} in a claim"]; n != 5 {
+	if n := counts["a user was not signed in, because their subject cannot be used; give the user another ID where they come from, or remove subject own and put {user.id} into a claim"]; n != 5 {
 		t.Errorf("%d lines for five reasons", n)
 	}
 	// Nobody else is kept out by it.

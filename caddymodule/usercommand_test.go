@@ -13,7 +13,7 @@ import (
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 
 	"github.com/caddy-sso/caddy-sso/caddymodule/internal/signinmethods"
-	"github.com/caddy-sso/caddy-sso/signin"
+	"github.com/caddy-sso/caddy-sso/internal/signin/local"
 )
 
 // asCommand in the environment makes the test binary run a `caddy sso`.
@@ -54,7 +54,7 @@ func mustSSO(t *testing.T, stdin string, args ...string) string {
 // signsIn says whether a password is right, by the file alone.
 func signsIn(t *testing.T, path, name, password string) bool {
 	t.Helper()
-	u, err := signin.ReadUsers(path)
+	u, err := local.ReadUsers(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +64,7 @@ func signsIn(t *testing.T, path, name, password string) bool {
 	}
 	for _, r := range records {
 		if r.Name == name && !r.Disabled {
-			hash, err := signin.ParseHash(r.Hash, signinmethods.Comparers)
+			hash, err := local.ParseHash(r.Hash, signinmethods.Comparers)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -209,14 +209,14 @@ func TestEditsOfUsersAtOnceLoseNothing(t *testing.T) {
 	var editing sync.WaitGroup
 	for i := range n {
 		editing.Go(func() {
-			r := signin.UserRecord{Name: fmt.Sprintf("user%d", i), Hash: demoHash}
-			if err := signin.EditUsers(path, true, func(u signin.UsersText) error { return u.Add(r) }); err != nil {
+			r := local.UserRecord{Name: fmt.Sprintf("user%d", i), Hash: demoHash}
+			if err := local.EditUsers(path, true, func(u local.UsersText) error { return u.Add(r) }); err != nil {
 				t.Error(err)
 			}
 		})
 	}
 	editing.Wait()
-	u, err := signin.ReadUsers(path)
+	u, err := local.ReadUsers(path)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -68,7 +68,7 @@ func TestNobodyWatchesAFileOfUsersThatIsNoLongerConfigured(t *testing.T) {
 	path := w.usersFile(ann)
 	watching := func() int {
 		stacks := make([]byte, 1<<20)
-		return strings.Count(string(stacks[:runtime.Stack(stacks, true)]), "(*Local).Watch(")
+		return strings.Count(string(stacks[:runtime.Stack(stacks, true)]), "signin/local.(*Method).Watch(")
 	}
 	for i := range 5 {
 		w.mustLoad(setup{local: "users " + path, global: fmt.Sprintf("codes {\ncapacity %d\n}", 100+i)})

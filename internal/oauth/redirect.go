@@ -143,6 +143,12 @@ func IsLoopbackHost(host string) bool {
 	return ip != nil && ip.IsLoopback()
 }
 
+// KeepsSecrets says whether what is sent to a URL stays between this server and the
+// host: by https, or on loopback.
+func KeepsSecrets(u *url.URL) bool {
+	return u.Scheme == "https" || (u.Scheme == "http" && IsLoopbackHost(u.Hostname()))
+}
+
 // neverInURLs are characters of ASCII that stand in no URL as they are.
 const neverInURLs = " \\\"<>^`{|}"
 

@@ -28,6 +28,10 @@ const (
 	// nobody has set it since the process began.
 	MaxDifference = 5 * time.Minute
 
+	// BetweenNodes is how much later than here another node may take a signed message
+	// for fresh: its clock may be that much behind ours.
+	BetweenNodes = 2 * MaxDifference
+
 	// Notable is the least difference that is reported.
 	Notable = 10 * time.Second
 

@@ -17,7 +17,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/loginapi"
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
 	"github.com/caddy-sso/caddy-sso/internal/oidc"
-	"github.com/caddy-sso/caddy-sso/signin"
+	"github.com/caddy-sso/caddy-sso/internal/portal"
 )
 
 // A RequestCheck explains what an authorization URL would get. It is for the
@@ -69,11 +69,11 @@ func explain(ctx context.Context, c *appruntime.Runtime, u *url.URL) (*RequestCh
 		check.say("The URL is for %s, but the issuer is %s: a request comes to this portal only if both are the same.", oauth.OriginOf(u), c.Server.Issuer)
 	}
 	switch httpapi.CanonicalPath(u.Path) {
-	case "/api/oauth2/auth", signin.SignInPath:
+	case "/api/oauth2/auth", portal.SignInPath:
 		explainLogin(c, check, u.RawQuery, false)
 	case "/api/oauth2/sso":
 		explainLogin(c, check, u.RawQuery, true)
-	case "/oauth2/authorize", signin.OpenIDPath:
+	case "/oauth2/authorize", portal.OpenIDPath:
 		explainOpenID(ctx, c, check, u.RawQuery)
 	default:
 		return nil, fmt.Errorf("%s is not the path of an authorization request; expected /api/oauth2/auth, /api/oauth2/sso or /oauth2/authorize, with its query", printableText(u.Path))
@@ -113,7 +113,7 @@ func explainLogin(c *appruntime.Runtime, check *RequestCheck, rawQuery string, s
 	case a.FailAuthURL != "":
 		check.say("Without a session: 302 to %s with error=login_required and resume.", a.FailAuthURL)
 	default:
-		check.say("Without a session: 302 to the sign-in page, %s", c.Server.Issuer+signin.SignInPath)
+		check.say("Without a session: 302 to the sign-in page, %s", c.Server.Issuer+portal.SignInPath)
 	}
 	check.granted(a, request.Scope)
 }
@@ -151,7 +151,7 @@ func explainOpenID(ctx context.Context, c *appruntime.Runtime, check *RequestChe
 	if a.Silent {
 		check.say("Without a session: error=login_required, since prompt=none shows nothing.")
 	} else {
-		check.say("Without a session: 302 to the sign-in page, %s", c.Server.Issuer+signin.OpenIDPath)
+		check.say("Without a session: 302 to the sign-in page, %s", c.Server.Issuer+portal.OpenIDPath)
 	}
 	check.granted(a, request.Scope)
 }

@@ -13,7 +13,7 @@ import (
 
 	"github.com/caddy-sso/caddy-sso/internal/licenseapi"
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
-	"github.com/caddy-sso/caddy-sso/signin"
+	"github.com/caddy-sso/caddy-sso/internal/signin/background"
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
@@ -24,8 +24,8 @@ type Runtime struct {
 	Server *oauth.Server
 	Audit  *oauth.Audit
 
-	Rechecks      *signin.Rechecks
-	DisabledUsers *signin.Disabled
+	Rechecks      *background.Rechecks
+	DisabledUsers *background.Disabled
 
 	License   *licenseapi.API // nil: there is none
 	Signature *licenseapi.SignatureKey

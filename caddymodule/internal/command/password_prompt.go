@@ -17,6 +17,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/caddyauth"
 	"golang.org/x/term"
 
+	"github.com/caddy-sso/caddy-sso/internal/signin/local"
 	"github.com/caddy-sso/caddy-sso/signin"
 )
 
@@ -30,7 +31,7 @@ func askForHash(fl caddycmd.Flags) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	normalized, err := signin.NormalizePassword(typed)
+	normalized, err := local.NormalizePassword(typed)
 	if err != nil {
 		return "", err
 	}

@@ -10,7 +10,7 @@ import (
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 
-	"github.com/caddy-sso/caddy-sso/signin"
+	"github.com/caddy-sso/caddy-sso/internal/signin/local"
 )
 
 func userCommand() *cobra.Command {
@@ -41,31 +41,31 @@ func algorithmFlag(cmd *cobra.Command) {
 }
 
 func addUser(fl caddycmd.Flags) (int, error) {
-	r := signin.UserRecord{Name: fl.Arg(0), Email: fl.String("email"), Subject: fl.String("subject"), Registered: fl.String("registered")}
+	r := local.UserRecord{Name: fl.Arg(0), Email: fl.String("email"), Subject: fl.String("subject"), Registered: fl.String("registered")}
 	for _, groups := range repeatedFlag(fl, "group") {
 		r.Groups = append(r.Groups, strings.Split(groups, ",")...)
 	}
-	path, add := fl.String("file"), func(u signin.UsersText) error { return u.Add(r) }
-	if err := signin.CheckEdit(path, true, add); err != nil { // before the password is typed
+	path, add := fl.String("file"), func(u local.UsersText) error { return u.Add(r) }
+	if err := local.CheckEdit(path, true, add); err != nil { // before the password is typed
 		return caddy.ExitCodeFailedStartup, err
 	}
 	var err error
 	if r.Hash, err = askForHash(fl); err != nil {
 		return caddy.ExitCodeFailedStartup, err
 	}
-	return exitAfter(signin.EditUsers(path, true, add))
+	return exitAfter(local.EditUsers(path, true, add))
 }
 
 func changePassword(fl caddycmd.Flags) (int, error) {
-	there := func(u signin.UsersText) error { return u.Change(fl.Arg(0), func(*signin.UserRecord) {}) }
-	if err := signin.CheckEdit(fl.String("file"), false, there); err != nil {
+	there := func(u local.UsersText) error { return u.Change(fl.Arg(0), func(*local.UserRecord) {}) }
+	if err := local.CheckEdit(fl.String("file"), false, there); err != nil {
 		return caddy.ExitCodeFailedStartup, err
 	}
 	hash, err := askForHash(fl)
 	if err != nil {
 		return caddy.ExitCodeFailedStartup, err
 	}
-	return changeUser(fl, func(r *signin.UserRecord) { r.Hash = hash }, userHashChanged)
+	return changeUser(fl, func(r *local.UserRecord) { r.Hash = hash }, userHashChanged)
 }
 
 // What a change does to the sessions of a user, whose name comes first.
@@ -76,10 +76,10 @@ const (
 )
 
 // changeUser changes a user of the file, and prints the effect.
-func changeUser(fl caddycmd.Flags, change func(*signin.UserRecord), says string) (int, error) {
+func changeUser(fl caddycmd.Flags, change func(*local.UserRecord), says string) (int, error) {
 	var name string
-	err := signin.EditUsers(fl.String("file"), false, func(u signin.UsersText) error {
-		return u.Change(fl.Arg(0), func(r *signin.UserRecord) {
+	err := local.EditUsers(fl.String("file"), false, func(u local.UsersText) error {
+		return u.Change(fl.Arg(0), func(r *local.UserRecord) {
 			name = r.Name
 			change(r)
 		})
@@ -91,15 +91,15 @@ func changeUser(fl caddycmd.Flags, change func(*signin.UserRecord), says string)
 }
 
 func disableUser(fl caddycmd.Flags) (int, error) {
-	return changeUser(fl, func(r *signin.UserRecord) { r.Disabled = true }, userDisabled)
+	return changeUser(fl, func(r *local.UserRecord) { r.Disabled = true }, userDisabled)
 }
 
 func enableUser(fl caddycmd.Flags) (int, error) {
-	return changeUser(fl, func(r *signin.UserRecord) { r.Disabled = false }, userEnabled)
+	return changeUser(fl, func(r *local.UserRecord) { r.Disabled = false }, userEnabled)
 }
 
 func listUsers(fl caddycmd.Flags) (int, error) {
-	u, err := signin.ReadUsers(fl.String("file"))
+	u, err := local.ReadUsers(fl.String("file"))
 	if err != nil {
 		return caddy.ExitCodeFailedStartup, err
 	}

@@ -15,6 +15,8 @@ import (
 	"github.com/caddy-sso/caddy-sso/caddymodule/internal/secrets"
 	"github.com/caddy-sso/caddy-sso/internal/jsonlines"
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
+	"github.com/caddy-sso/caddy-sso/internal/signin/methods"
+	"github.com/caddy-sso/caddy-sso/internal/signin/provider"
 	"github.com/caddy-sso/caddy-sso/session"
 	"github.com/caddy-sso/caddy-sso/signin"
 	"github.com/caddy-sso/caddy-sso/storage"
@@ -39,7 +41,7 @@ type Options struct {
 
 	// Methods are the sign-in methods of the Caddyfile. CheckMethod says whether a
 	// customer of the file may sign in by one of them.
-	Methods     func() signin.Methods
+	Methods     func() methods.List
 	CheckMethod func(id string) error
 
 	// HasProduct says whether the Caddyfile has a product.
@@ -233,7 +235,7 @@ func (d *customersDraft) method(code string, p customerProvider) (customerMethod
 	if err := append(slices.Clone(d.Methods()), made).CheckLinks(); err != nil {
 		return customerMethod{}, err
 	}
-	if provider, ok := made.(*signin.Provider); ok && d.UseAvatar {
+	if provider, ok := made.(*provider.Method); ok && d.UseAvatar {
 		provider.UseAvatar()
 	}
 	if opener, ok := made.(signin.Opener); ok {

@@ -12,7 +12,7 @@ import (
 
 	"github.com/caddy-sso/caddy-sso/caddymodule/internal/options"
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
-	"github.com/caddy-sso/caddy-sso/signin"
+	"github.com/caddy-sso/caddy-sso/internal/portal"
 )
 
 // Sites, hosts and groups with which nobody can sign in or pass, whatever the handlers
@@ -106,7 +106,7 @@ func (p *placement) unseenPortal(onIssuer []*placedHandler) string {
 	if len(onIssuer) == 0 {
 		return ""
 	}
-	paths := []string{signin.SignInPath}
+	paths := []string{portal.SignInPath}
 	if len(p.gates) > 0 {
 		paths = append(paths, "/api/oauth2/auth")
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/caddymodule/internal/secrets"
 	"github.com/caddy-sso/caddy-sso/caddymodule/internal/wallclock"
 	"github.com/caddy-sso/caddy-sso/internal/signedhttp"
+	"github.com/caddy-sso/caddy-sso/internal/signin/remote"
 	"github.com/caddy-sso/caddy-sso/signin"
 )
 
@@ -59,7 +60,7 @@ func (s *Backend) Provision(ctx caddy.Context) error {
 
 // Method implements caddymodule.MethodModule.
 func (s *Backend) Method() (signin.Method, error) {
-	return madeBy("backend "+s.ID, func() (*signin.Backend, error) { return s.backend(s.secret) })
+	return madeBy("backend "+s.ID, func() (*remote.Backend, error) { return s.backend(s.secret) })
 }
 
 const (
@@ -67,7 +68,7 @@ const (
 	maxBackendTimeout     = caddy.Duration(10 * time.Second)
 )
 
-func (s *Backend) backend(secret string) (*signin.Backend, error) {
+func (s *Backend) backend(secret string) (*remote.Backend, error) {
 	if err := checkMethodID("backend", s.ID); err != nil {
 		return nil, err
 	}
@@ -89,7 +90,7 @@ func (s *Backend) backend(secret string) (*signin.Backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	method := signin.NewBackend(s.ID, name, server)
+	method := remote.NewBackend(s.ID, name, server)
 	method.LogTo(s.log)
 	if own {
 		method.UseOwnSubjects()

@@ -19,6 +19,9 @@ import (
 	"github.com/caddy-sso/caddy-sso/caddymodule/internal/options"
 	"github.com/caddy-sso/caddy-sso/caddymodule/internal/secrets"
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
+	"github.com/caddy-sso/caddy-sso/internal/signin/local"
+	"github.com/caddy-sso/caddy-sso/internal/signin/userinfo"
+	"github.com/caddy-sso/caddy-sso/internal/signin/username"
 	"github.com/caddy-sso/caddy-sso/signin"
 )
 
@@ -111,14 +114,14 @@ func (s *Local) Provision(ctx caddy.Context) error {
 }
 
 // Comparers are Caddy's own.
-var Comparers = signin.Comparers{
+var Comparers = local.Comparers{
 	Bcrypt:   caddyauth.BcryptHash{}.Compare,
 	Argon2id: caddyauth.Argon2idHash{}.Compare,
 }
 
 // Method implements caddymodule.MethodModule.
 func (s *Local) Method() (signin.Method, error) {
-	method, err := signin.NewLocal("local", nil)
+	method, err := local.New("local", nil)
 	if err != nil {
 		return nil, fmt.Errorf("local: %w", err)
 	}
@@ -138,19 +141,19 @@ func (s *Local) Method() (signin.Method, error) {
 }
 
 // addTo adds the user, with the hash that placeholders stand for.
-func (u *User) addTo(method *signin.Local, encoded string) error {
-	hash, err := signin.ParseHash(encoded, Comparers)
+func (u *User) addTo(method *local.Method, encoded string) error {
+	hash, err := local.ParseHash(encoded, Comparers)
 	if err != nil {
 		return fmt.Errorf("user %q: %w", u.Name, err)
 	}
 	if u.Subject != "" && !options.IsUUID(u.Subject) {
 		return fmt.Errorf("user %q: subject %q is not a UUID in lower case; correct it, or leave subject out", u.Name, u.Subject)
 	}
-	registered, err := signin.ParseRegistered(u.Registered)
+	registered, err := userinfo.ParseRegistered(u.Registered)
 	if err != nil {
 		return fmt.Errorf("user %q: %w", u.Name, err)
 	}
-	return method.Add(signin.Account{Name: u.Name, Hash: hash, Email: u.Email, Groups: u.Groups, Subject: u.Subject, Registered: registered})
+	return method.Add(local.Account{Name: u.Name, Hash: hash, Email: u.Email, Groups: u.Groups, Subject: u.Subject, Registered: registered})
 }
 
 // AttemptLimits implements caddymodule.AttemptLimiter.
@@ -178,7 +181,7 @@ func (s *Local) AttemptLimits() signin.AttemptLimits {
 //	}
 func (s *Local) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
-	all, err := signin.NewLocal("local", nil) // to find out what is wrong with a user, on its line
+	all, err := local.New("local", nil) // to find out what is wrong with a user, on its line
 	if err != nil {
 		return err
 	}
@@ -186,7 +189,7 @@ func (s *Local) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		"attempts": func() error { return s.attempts(d) },
 		"user":     func() error { return s.user(d, all) },
 		"users": func() error {
-			return options.CheckedArg(d, &s.UsersFile, signin.CheckUsersFile)
+			return options.CheckedArg(d, &s.UsersFile, local.CheckUsersFile)
 		},
 	})
 }
@@ -202,7 +205,7 @@ func (s *Local) attempts(d *caddyfile.Dispenser) error {
 // placeholderHash stands for a hash that is not known yet, to check the rest of a user.
 var placeholderHash = "$2a$04$" + strings.Repeat("A", 53)
 
-func (s *Local) user(d *caddyfile.Dispenser, all *signin.Local) error {
+func (s *Local) user(d *caddyfile.Dispenser, all *local.Method) error {
 	u := new(User)
 	switch args := d.RemainingArgs(); len(args) {
 	case 2:
@@ -217,12 +220,12 @@ func (s *Local) user(d *caddyfile.Dispenser, all *signin.Local) error {
 	}
 	line := *d
 	err := options.Block(d, map[string]func() error{
-		"email": func() error { return options.CheckedArg(d, &u.Email, options.ParsedBy(signin.CanonicalEmail)) },
+		"email": func() error { return options.CheckedArg(d, &u.Email, options.ParsedBy(username.CanonicalEmail)) },
 		"group": func() error {
 			return options.EachArg(d, &u.Groups, func(name string) error { return s.groups.Add(name, u.owner()) })
 		},
 		"subject":    func() error { return options.TextArg(d, &u.Subject) },
-		"registered": func() error { return options.CheckedArg(d, &u.Registered, options.ParsedBy(signin.ParseRegistered)) },
+		"registered": func() error { return options.CheckedArg(d, &u.Registered, options.ParsedBy(userinfo.ParseRegistered)) },
 	})
 	if err != nil {
 		return err

@@ -16,6 +16,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/caddymodule/internal/wallclock"
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
 	"github.com/caddy-sso/caddy-sso/internal/page"
+	"github.com/caddy-sso/caddy-sso/internal/signin/provider"
 	"github.com/caddy-sso/caddy-sso/signin"
 )
 
@@ -110,7 +111,7 @@ func (s OIDC) MethodWith(secret, mark string, log *zap.Logger) (signin.Method, e
 	return s.Method()
 }
 
-func (s *OIDC) provider() (*signin.Provider, error) {
+func (s *OIDC) provider() (*provider.Method, error) {
 	if err := s.checkTexts(); err != nil {
 		return nil, err
 	}
@@ -122,9 +123,9 @@ func (s *OIDC) provider() (*signin.Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	return signin.NewProvider(signin.ProviderOptions{
+	return provider.New(provider.Options{
 		ID: s.ID, Name: cmp.Or(s.Name, s.ID), Icon: s.Icon,
-		Issuer: s.Issuer, ClientID: s.ClientID, Secret: signin.NewProviderSecret(s.secret),
+		Issuer: s.Issuer, ClientID: s.ClientID, Secret: provider.NewSecret(s.secret),
 		Scopes: s.Scopes, Params: s.AuthorizeParams, Claims: claims, GroupSeparator: s.GroupSeparator,
 		Recheck: time.Duration(s.Recheck), LinkEmail: s.LinkEmail, OwnSubjects: own, Mark: s.mark,
 		Now: wallclock.Now, Log: s.log,
@@ -156,7 +157,7 @@ func (s *OIDC) checkTexts() error {
 }
 
 // providerClaims are the provider's names for the claims that the portal takes.
-func (s *OIDC) providerClaims() (claims signin.ProviderClaims, err error) {
+func (s *OIDC) providerClaims() (claims provider.Claims, err error) {
 	known := map[string]*string{
 		"username": &claims.Username, "email": &claims.Email, "email_verified": &claims.EmailVerified,
 		"avatar": &claims.Avatar, "groups": &claims.Groups,
@@ -192,7 +193,7 @@ func (s *OIDC) providerClaims() (claims signin.ProviderClaims, err error) {
 //	}
 func (s *OIDC) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return parseMethod(d, "oidc", "acme", &s.ID, map[string]func() error{
-		"issuer":          func() error { return options.CheckedArg(d, &s.Issuer, signin.CheckProviderIssuer) },
+		"issuer":          func() error { return options.CheckedArg(d, &s.Issuer, provider.CheckIssuer) },
 		"client_id":       func() error { return options.TextArg(d, &s.ClientID) },
 		"client_secret":   func() error { return options.SecretArg(d, &s.ClientSecret) },
 		"name":            func() error { return options.TextArg(d, &s.Name) },

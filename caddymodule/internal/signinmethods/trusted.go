@@ -10,6 +10,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/caddymodule/internal/options"
 	"github.com/caddy-sso/caddy-sso/caddymodule/internal/secrets"
 	"github.com/caddy-sso/caddy-sso/internal/page"
+	"github.com/caddy-sso/caddy-sso/internal/signin/remote"
 	"github.com/caddy-sso/caddy-sso/signin"
 )
 
@@ -59,10 +60,10 @@ func (s *Trusted) Provision(ctx caddy.Context) error {
 
 // Method implements caddymodule.MethodModule.
 func (s *Trusted) Method() (signin.Method, error) {
-	return madeBy("trusted "+s.ID, func() (*signin.Trusted, error) { return s.trusted(s.secret) })
+	return madeBy("trusted "+s.ID, func() (*remote.Trusted, error) { return s.trusted(s.secret) })
 }
 
-func (s *Trusted) trusted(secret string) (*signin.Trusted, error) {
+func (s *Trusted) trusted(secret string) (*remote.Trusted, error) {
 	if err := checkMethodID("trusted", s.ID); err != nil {
 		return nil, err
 	}
@@ -76,7 +77,7 @@ func (s *Trusted) trusted(secret string) (*signin.Trusted, error) {
 	if err != nil {
 		return nil, err
 	}
-	return signin.NewTrusted(signin.TrustedOptions{
+	return remote.NewTrusted(remote.TrustedOptions{
 		ID: s.ID, Name: cmp.Or(s.Name, s.ID), Icon: s.Icon, URL: s.URL, Secret: secret, OwnSubjects: own, Mark: s.mark, Log: s.log,
 	})
 }
@@ -99,7 +100,7 @@ func (s Trusted) MethodWith(secret, mark string, log *zap.Logger) (signin.Method
 //	}
 func (s *Trusted) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return parseMethod(d, "trusted", "game", &s.ID, map[string]func() error{
-		"url":     func() error { return options.CheckedArg(d, &s.URL, signin.CheckTrustedURL) },
+		"url":     func() error { return options.CheckedArg(d, &s.URL, remote.CheckTrustedURL) },
 		"secret":  func() error { return options.SecretArg(d, &s.Secret) },
 		"name":    func() error { return options.TextArg(d, &s.Name) },
 		"icon":    func() error { return options.CheckedArg(d, &s.Icon, page.CheckIcon) },

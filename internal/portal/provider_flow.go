@@ -1,0 +1,258 @@
+package portal
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/caddy-sso/caddy-sso/internal/oauth"
+	"github.com/caddy-sso/caddy-sso/internal/page"
+	"github.com/caddy-sso/caddy-sso/internal/signin/methods"
+	"github.com/caddy-sso/caddy-sso/internal/signin/username"
+	"github.com/caddy-sso/caddy-sso/session"
+	"github.com/caddy-sso/caddy-sso/signin"
+)
+
+// providerFlow is a transaction at a provider. It travels sealed as the state, and
+// so comes back with the answer.
+type providerFlow struct {
+	transaction
+	Method    string `json:"w"`
+	Nonce     string `json:"n"`
+	Verifier  string `json:"v"`
+	AuthAfter int64  `json:"a,omitempty"` // Unix milliseconds; 0: whenever
+
+	// Asked says that a page of this browser's own had the button.
+	Asked bool `json:"u,omitempty"`
+}
+
+const (
+	providerFlowLabel = "sign-in at a provider"
+
+	// maxState bounds a state, in bytes: many servers take no address beyond 8
+	// KiB, and the provider adds a code to it.
+	maxState = 6 << 10
+)
+
+// providerRequest is what the method gets, without what only Start needs.
+func (h *Hosted) providerRequest(o providerFlow) signin.ProviderRequest {
+	d := signin.ProviderRequest{RedirectURI: h.Server.Issuer + CallbackPrefix + o.Method, Nonce: o.Nonce, Verifier: o.Verifier}
+	if o.AuthAfter != 0 {
+		d.AuthAfter = time.UnixMilli(o.AuthAfter)
+	}
+	return d
+}
+
+// method finds the method with an ID that is allowed for p. It answers by itself if
+// there is none.
+func (h *Hosted) method(w http.ResponseWriter, r *http.Request, id string, p signInContext) (signin.ProviderMethod, bool) {
+	method := h.Methods.Provider(id, p.allowed())
+	if method == nil {
+		h.startAgain(w, r, http.StatusNotFound, p, false, page.FaultSignInMethodRefused, page.Text{})
+		return nil, false
+	}
+	return method, true
+}
+
+// startAtProvider begins a sign-in at a provider, for what the transaction of a sign-in
+// page was for.
+func (h *Hosted) startAtProvider(w http.ResponseWriter, r *http.Request, id string) {
+	t, b, p, ok := h.begun(w, r, r.URL.Query().Get("t"), signInContext{})
+	if !ok {
+		return
+	}
+	method, ok := h.method(w, r, id, p)
+	if !ok {
+		return
+	}
+	if t.expired(h.Now()) {
+		h.startAgain(w, r, http.StatusBadRequest, p, t.Another, page.FaultPageExpired, page.ReasonNotSignedIn)
+		return
+	}
+	// Whose transaction it is does not matter, since it says what for, and whether
+	// this browser was asked; what the provider gets is bound to this browser.
+	h.sendToProvider(w, r, b, method, p, t.Another, t.Browser == b.ID)
+}
+
+// sendToProvider sends the browser to a provider.
+func (h *Hosted) sendToProvider(w http.ResponseWriter, r *http.Request, b knownDevice, method signin.ProviderMethod, p signInContext, another, asked bool) {
+	to, err := h.start(r.Context(), b, method, p, another, asked)
+	if errors.Is(err, errStateTooLong) {
+		name, _ := method.Label()
+		h.message(w, r, http.StatusRequestURITooLong, p, page.Message{
+			Fault: page.FaultRequestTooLong(name), Link: &page.Link{Label: page.LinkSignInPage, URL: p.address(true)},
+		})
+		return
+	}
+	if err != nil {
+		h.wrong(w, r, method, p, err)
+		return
+	}
+	header := w.Header()
+	header.Set("Cache-Control", "no-store")
+	header.Set("Referrer-Policy", "no-referrer")
+	header.Set("Location", to)
+	w.WriteHeader(http.StatusSeeOther)
+}
+
+var errStateTooLong = errors.New("what a sign-in is for is too long to take along to a provider")
+
+// start returns where at a provider a browser goes to sign in.
+func (h *Hosted) start(ctx context.Context, b knownDevice, method signin.ProviderMethod, p signInContext, another, asked bool) (string, error) {
+	o := providerFlow{
+		transaction: h.newTransaction(b, p, another), Method: method.ID(), Nonce: rand.Text(), Verifier: rand.Text() + rand.Text(),
+		Asked: asked,
+	}
+	hint := ""
+	if a := p.authorization; a != nil {
+		hint = username.Printable(a.LoginHint)
+		if !a.AuthAfter.IsZero() {
+			o.AuthAfter = a.AuthAfter.UnixMilli()
+		}
+	}
+	state, err := seal(ctx, h.Keys, providerFlowLabel, o)
+	if err != nil {
+		return "", err
+	}
+	if len(state) > maxState {
+		return "", errStateTooLong
+	}
+	d := h.providerRequest(o)
+	d.State, d.LoginHint, d.SelectAccount = state, hint, another
+	return method.Start(ctx, d)
+}
+
+// methodRefused says that an account will not do, and leads to the provider for another.
+func (h *Hosted) methodRefused(w http.ResponseWriter, r *http.Request, b knownDevice, method signin.ProviderMethod, p signInContext, user session.User) {
+	name, _ := method.Label()
+	h.otherAccount(w, r, http.StatusForbidden, b, method, p, page.Message{
+		Code: "010-026", Fault: page.FaultAccountNotAccepted(p.app()), Reason: page.ReasonAccountAtProvider(name, calledBy(user)),
+		Link: &page.Link{Label: page.LinkAnotherAccount},
+	})
+}
+
+// anotherUser says that the browser has a session of another user, which ends
+// only if its owner wants it to.
+func (h *Hosted) anotherUser(w http.ResponseWriter, r *http.Request, b knownDevice, method signin.ProviderMethod, p signInContext, here, there session.User) {
+	name, _ := method.Label()
+	stay := p
+	stay.query = without(p.query, switchParam)
+	h.otherAccount(w, r, http.StatusConflict, b, method, p, page.Message{
+		Code: "010-015", Fault: page.FaultAnotherAccount(calledBy(here), name, calledBy(there)),
+		Link:  &page.Link{Label: page.LinkSwitch(name)},
+		Other: &page.Link{Label: page.LinkStay(calledBy(here)), URL: stay.address(false)},
+	})
+}
+
+// otherAccount shows a message whose link leads to the provider for another
+// account.
+func (h *Hosted) otherAccount(w http.ResponseWriter, r *http.Request, status int, b knownDevice, method signin.ProviderMethod, p signInContext, m page.Message) {
+	sealed, err := seal(r.Context(), h.Keys, transactionLabel, h.newTransaction(b, p, true))
+	if err != nil {
+		h.failedFor(w, r, p, err)
+		return
+	}
+	m.Link.URL = startURL(method, sealed)
+	h.message(w, r, status, p, m)
+}
+
+// calledBy is what a person calls their account by.
+func calledBy(u session.User) string { return cmp.Or(u.Email, u.Name) }
+
+// startURL is where a sign-in by a method starts.
+func startURL(method signin.Method, transaction string) string {
+	return StartPrefix + method.ID() + "?t=" + url.QueryEscape(transaction)
+}
+
+// wrong says why a sign-in at a provider was not finished, and what to do.
+func (h *Hosted) wrong(w http.ResponseWriter, r *http.Request, method signin.ProviderMethod, p signInContext, err error) {
+	name, _ := method.Label()
+	m := page.Message{Code: "010-015", Link: &page.Link{Label: page.LinkTryAgain, URL: p.address(false)}}
+	status, what := http.StatusBadGateway, oauth.SignInFailed
+	down, refused := (*signin.DownError)(nil), (*signin.RefusedError)(nil)
+	switch {
+	case errors.Is(err, signin.ErrBusy):
+		status, what, m.RetryAfter = http.StatusServiceUnavailable, oauth.SignInLimited, 5*time.Second
+		m.Code = "004-001"
+		m.Fault, m.Reason = page.FaultBusy, page.ReasonProviderNotFinished(name)
+	case errors.Is(err, signin.ErrCancelled):
+		status = http.StatusForbidden
+		m.Fault = page.FaultSignInCancelled(name)
+	case errors.Is(err, methods.ErrDisabled):
+		status = http.StatusForbidden
+		m.Code = "002-040"
+		m.Fault = page.FaultAccountDisabled(name)
+	case errors.Is(err, signin.ErrNotReauthenticated):
+		status = http.StatusForbidden
+		m.Fault = page.FaultSignInAgain(name)
+	case errors.Is(err, signin.ErrAnswer):
+		m.Fault, m.Reason, m.Next = page.FaultSignInNotFinished, page.ReasonProviderAnswer(name), page.NextTryAgainOrTell
+	case errors.As(err, &refused):
+		m.Fault, m.Reference = page.FaultProviderRefused(name), refused.Code
+	case errors.As(err, &down):
+		status, m.RetryAfter = http.StatusServiceUnavailable, down.RetryAfter
+		m.Fault = page.FaultProviderDown(name)
+	default:
+		h.failedFor(w, r, p, fmt.Errorf("signing in by %s: %w", method.ID(), err))
+		return
+	}
+	// What anybody can make up does not crowd out what the provider says itself.
+	lines := &h.notFinished
+	if errors.Is(err, signin.ErrAnswer) || refused != nil && refused.ByBrowser {
+		lines = &h.notBelieved
+	}
+	h.warnOf(lines, method.ID(), err, r, "a sign-in at a provider was not finished", zap.String("signin", method.ID()))
+	h.Server.Audit.Record(oauth.Event{What: what, Client: p.client(), From: h.From(r), Why: method.ID(), Said: err.Error()})
+	if status == http.StatusServiceUnavailable {
+		m.Retry, m.Link = &page.Retry{URL: m.Link.URL}, nil
+	}
+	h.message(w, r, status, p, m)
+}
+
+// Provider says whether a sign-in for a request may use the method with an ID,
+// which leads to a provider elsewhere.
+func (h *Hosted) Provider(a *oauth.Authorization, id string) bool {
+	return h.Methods.Provider(id, a.Methods) != nil
+}
+
+// StartAtProvider returns where at a provider the browser goes to sign in for a request of
+// the Login API, whose query is rawQuery. It may set the browser's cookie, which
+// the answer of the provider is bound to.
+func (h *Hosted) StartAtProvider(w http.ResponseWriter, r *http.Request, a *oauth.Authorization, rawQuery, id string) (string, *oauth.Error) {
+	p := signInContext{page: SignInPath, query: rawQuery, authorization: a}
+	method := h.Methods.Provider(id, p.allowed())
+	if method == nil {
+		return "", &oauth.Error{Kind: oauth.UnknownProvider, Description: "Object not found: there is no such provider."}
+	}
+	b, there, err := h.deviceOf(r)
+	if err == nil && !there {
+		b = newDevice()
+		err = h.setDevice(r.Context(), w, b)
+	}
+	if err != nil {
+		return "", failure(err)
+	}
+	to, err := h.start(r.Context(), b, method, p, false, false)
+	down := (*signin.DownError)(nil)
+	switch {
+	case err == nil:
+		return to, nil
+	case errors.Is(err, errStateTooLong):
+		return "", &oauth.Error{Kind: oauth.InvalidRequest, Description: "The parameters are too long to take along to the provider."}
+	case errors.As(err, &down):
+		h.warnOf(&h.notBegun, id, err, r, "a sign-in at a provider was not begun", zap.String("signin", id))
+		h.Server.Audit.Record(oauth.Event{What: oauth.SignInFailed, Client: a.Client, From: h.From(r), Why: id, Said: err.Error()})
+		if errors.Is(err, signin.ErrMisconfigured) {
+			return "", &oauth.Error{Kind: oauth.Misconfigured, Description: "Project misconfigured: the provider is another than its settings say.", Cause: err}
+		}
+		return "", &oauth.Error{Kind: oauth.ProviderFailed, Description: "The provider does not answer.", RetryAfter: down.RetryAfter, Cause: err}
+	}
+	return "", failure(err)
+}

@@ -1,0 +1,224 @@
+package provider
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+	"go.uber.org/zap"
+	"golang.org/x/oauth2"
+
+	"github.com/caddy-sso/caddy-sso/internal/signin/userinfo"
+	"github.com/caddy-sso/caddy-sso/internal/signin/username"
+	"github.com/caddy-sso/caddy-sso/session"
+	"github.com/caddy-sso/caddy-sso/signin"
+)
+
+// Claims are the names that a provider gives to what is known of a user, or
+// paths to what is within another claim, such as realm_access.roles. [ClaimOff] is
+// what is not taken, and so not asked for.
+type Claims struct {
+	Username      string // default preferred_username
+	Email         string // default email
+	EmailVerified string // default email_verified
+	Avatar        string // default picture
+
+	// Groups has no default: what a group may do is said here, and not every
+	// provider may say who is in it.
+	Groups string
+}
+
+func (c *Claims) setDefaults() {
+	for field, name := range map[*string]string{
+		&c.Username: "preferred_username", &c.Email: "email", &c.EmailVerified: "email_verified", &c.Avatar: "picture",
+	} {
+		if *field == "" {
+			*field = name
+		}
+	}
+	for _, field := range []*string{&c.Username, &c.Email, &c.EmailVerified, &c.Avatar, &c.Groups} {
+		if *field == ClaimOff {
+			*field = ""
+		}
+	}
+	if c.Email == "" || c.EmailVerified == "" { // neither is good for anything alone
+		c.Email, c.EmailVerified = "", ""
+	}
+}
+
+// ClaimOff stands in place of a name for what is not taken.
+const ClaimOff = "off"
+
+// Bounds, in bytes but for the number of groups, on what a provider says of a
+// user.
+const MaxSession = 1 << 10
+
+// user makes a user of the claims. The userinfo endpoint is asked only for what
+// the ID token leaves out.
+func (p *Method) user(ctx context.Context, f *discovered, id *oidc.IDToken, token *oauth2.Token) (session.User, error) {
+	var said map[string]any
+	if err := id.Claims(&said); err != nil {
+		return session.User{}, fmt.Errorf("%w: %w", signin.ErrAnswer, bounded("reading the ID token", err))
+	}
+	claims, elsewhere := p.o.Claims.of(said), p.o.Claims.elsewhere(said)
+	if names := p.o.Claims.missing(claims); len(names) > 0 && f.provider.UserInfoEndpoint() != "" {
+		more, err := p.userInfo(ctx, f, id, token, names)
+		if err != nil {
+			return session.User{}, err
+		}
+		for _, name := range names {
+			claims[name] = userinfo.Lookup(more, name)
+		}
+		elsewhere = elsewhere || p.o.Claims.elsewhere(more)
+	}
+	u := p.userOf(id.Subject, claims)
+	if p.o.Claims.Groups != "" && claims[p.o.Claims.Groups] == nil {
+		p.noGroups(u, elsewhere)
+	}
+	return u, nil
+}
+
+// noGroups logs that a claim with groups is not there. It is no fault where the
+// provider leaves it out for users without groups.
+func (p *Method) noGroups(u session.User, elsewhere bool) {
+	if elsewhere {
+		p.groups.Warn(u.Subject, userinfo.ErrOverage)
+		return
+	}
+	if n := p.lines.Due("no groups", nil, p.o.Now()); n > 0 {
+		p.o.Log.Info("the provider says nothing of groups; if users have some there, compare the setting claim groups with what it sends",
+			zap.String("signin", p.o.ID), zap.String("claim", p.o.Claims.Groups), zap.String("subject", u.Subject), zap.Int("times", n))
+	}
+}
+
+// of takes the claims that count, by their names.
+func (c *Claims) of(said map[string]any) map[string]any {
+	claims := make(map[string]any)
+	for _, name := range []string{c.Username, c.Email, c.EmailVerified, c.Avatar, c.Groups} {
+		if name != "" {
+			claims[name] = userinfo.Lookup(said, name)
+		}
+	}
+	return claims
+}
+
+// elsewhere says whether the groups are to be had somewhere else (OpenID Connect
+// Core section 5.6.2), where nothing is asked.
+func (c *Claims) elsewhere(said map[string]any) bool {
+	names, _ := said["_claim_names"].(map[string]any)
+	return names[c.Groups] != nil || c.Groups == "groups" && userinfo.Verified(said["hasgroups"])
+}
+
+// missing are the claims that are not there. An address and whether it was
+// verified come from one place, so either is missing where the other is.
+func (c *Claims) missing(claims map[string]any) []string {
+	lacks := func(name string) bool { return name != "" && claims[name] == nil }
+	var names []string
+	for _, name := range []string{c.Username, c.Groups, c.Avatar} {
+		if lacks(name) {
+			names = append(names, name)
+		}
+	}
+	if lacks(c.Email) || lacks(c.EmailVerified) {
+		names = append(names, c.Email, c.EmailVerified)
+	}
+	return names
+}
+
+// optional says whether somebody can be signed in without these claims. A picture is
+// decoration, unless a client has it in a claim of its own; all else is in headers
+// that gates set, decides what a user may open, or is what backends know them by.
+func (p *Method) optional(names []string) bool {
+	return !p.avatarUsed && !slices.ContainsFunc(names, func(name string) bool { return name != p.o.Claims.Avatar })
+}
+
+// UseAvatar says that a client's own claims have the picture, so that nobody is
+// signed in while it cannot be asked for.
+func (p *Method) UseAvatar() { p.avatarUsed = true }
+
+// optionalPatience bounds how long a sign-in waits for what it can do without.
+const optionalPatience = 3 * time.Second
+
+// userInfo asks for claims. Where a sign-in can do without them, and they cannot be
+// had, there are none.
+func (p *Method) userInfo(ctx context.Context, f *discovered, id *oidc.IDToken, token *oauth2.Token, names []string) (map[string]any, error) {
+	optional := p.optional(names)
+	if optional {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, optionalPatience)
+		defer cancel()
+	}
+	claims, err := askUserInfo(ctx, f, id, token)
+	if err == nil || !optional {
+		return claims, err
+	}
+	if n := p.lines.Due("userinfo", err, p.o.Now()); n > 0 {
+		p.o.Log.Warn("the userinfo endpoint of a provider does not answer as it should; users are signed in without what it alone tells",
+			zap.String("signin", p.o.ID), zap.Strings("claims", names), zap.Error(err), zap.Int("times", n))
+	}
+	return nil, nil
+}
+
+func askUserInfo(ctx context.Context, f *discovered, id *oidc.IDToken, token *oauth2.Token) (map[string]any, error) {
+	info, err := f.provider.UserInfo(ctx, oauth2.StaticTokenSource(token))
+	if err != nil {
+		return nil, &signin.DownError{Cause: userInfoError(err)}
+	}
+	if info.Subject != id.Subject { // OpenID Connect Core section 5.3.2
+		return nil, fmt.Errorf("%w: the user information is another user's", signin.ErrAnswer)
+	}
+	var claims map[string]any
+	if err := info.Claims(&claims); err != nil {
+		return nil, fmt.Errorf("%w: %w", signin.ErrAnswer, bounded("reading the user information", err))
+	}
+	return claims, nil
+}
+
+// userInfoError leaves out the body of an answer that is an error: it may repeat the
+// access token.
+func userInfoError(err error) error {
+	text := err.Error()
+	if len(text) > 3 && strings.Trim(text[:3], "0123456789") == "" {
+		status, _, _ := strings.Cut(text, ":")
+		return errors.New("asking for user information: status " + userinfo.Excerpt(status))
+	}
+	return bounded("asking for user information", err)
+}
+
+// userOf takes of the claims what may be shown, sent to backends and decided by.
+func (p *Method) userOf(sub string, claims map[string]any) session.User {
+	c := p.o.Claims
+	u := session.User{Subject: p.Of(sub), Signin: p.o.ID, ProviderID: sub, Avatar: userinfo.Avatar(claims[c.Avatar]), Mark: p.o.Mark}
+	u.Groups = p.groups.Read(claims[c.Groups], u.Subject)
+	if userinfo.Verified(claims[c.EmailVerified]) {
+		if email, _ := claims[c.Email].(string); email != "" {
+			if _, err := username.CanonicalEmail(email); err == nil {
+				u.Email = email
+			}
+		}
+	}
+	name, _ := claims[c.Username].(string)
+	u.Name = cmp.Or(username.Printable(strings.TrimSpace(name)), u.Email, sub)
+	return u
+}
+
+// sessionID is what the provider calls its session, where it says so (OpenID
+// Connect Back-Channel Logout section 2.1).
+func sessionID(id *oidc.IDToken) string {
+	var claims struct {
+		SessionID any `json:"sid"`
+	}
+	if id.Claims(&claims) != nil {
+		return ""
+	}
+	sid, _ := claims.SessionID.(string)
+	if len(sid) > MaxSession {
+		return ""
+	}
+	return sid
+}
