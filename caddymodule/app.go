@@ -1,20 +1,3 @@
-// Package caddymodule is the part of caddy-sso that knows Caddy. It reads the
-// configuration, registers the modules, and connects the packages below. The decisions
-// are taken there.
-//
-// # Modules
-//
-// An import of this package registers all of them: the app `sso` (App), the handlers
-// `sso_gate` (Gate) and `sso_portal` (Portal), the sign-in methods and storage engines
-// that come with the project, the admin API below `/sso/`, the command `caddy sso`, and
-// the names of the Caddyfile.
-//
-// # A sign-in method or a storage engine of your own
-//
-// A Go module with a Caddy module below `sso.signin` that is a MethodModule adds a
-// sign-in method. One below `sso.storage` that is an Engine adds a storage engine. It does
-// not have to import this package: it needs what those interfaces name, from signin and
-// storage.
 package caddymodule
 
 import (

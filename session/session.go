@@ -19,6 +19,19 @@
 //     [storage.ErrUnavailable], and never [ErrNone]. So an outage signs no user out, and
 //     signs no user in.
 //
+// # Limits and lists
+//
+// A user has at most [Policy].PerUser sessions, and a session at most 64 site sessions; the
+// oldest ends first. Both are on lists that are written before the record itself, by
+// compare-and-swap. So a list is always complete, and a user can be ended without a search.
+// A new session reads its list once more after it is stored, so that concurrent sign-ins
+// keep the limit.
+//
+// # Live requests
+//
+// The context of [Sessions.Attach] ends with its session. Caddy's reverse proxy then closes
+// both sides of a WebSocket or stream. An open connection counts as a use of its session.
+//
 // # Secrets
 //
 // A [Token] is the only secret. The browser has it in a cookie, and the store has its

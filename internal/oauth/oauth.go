@@ -1,11 +1,3 @@
-// Package oauth takes the decisions of the authorization server, without HTTP:
-// which client this is and where it may be redirected to, whether a request
-// gets a code, what a code is redeemed for, which grants have ended.
-//
-// The faces (loginapi, licenseapi, oidc, signin) parse HTTP into the typed
-// requests of this package and render its typed outcomes and its one [Error]
-// in their own dialect. The gate redeems its codes here too, without a detour
-// over HTTP.
 package oauth
 
 import (

@@ -1,20 +1,3 @@
-// Package portal serves the hosted pages, all below /sso/: where users sign in, give their
-// consent, see their sessions, switch the user and sign out, and the widget that ends a
-// popup.
-//
-// # The flow of a sign-in
-//
-// Until credentials arrive nothing is stored. A sign-in transaction is a sealed value in
-// the form, bound to one cookie that all tabs of a browser share. It is used once.
-//
-// The first factor is a password, from the page or from an HTTP API, or the answer of a
-// provider at its callback. After it, every sign-in goes through the same function: the
-// steps that are configured, and then the session begins. See [Step].
-//
-// # Failures
-//
-// A store or a provider that does not answer signs nobody out. The pages say what to do,
-// and the log has one line a minute of each reason.
 package portal
 
 import (

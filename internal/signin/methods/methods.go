@@ -10,7 +10,19 @@
 // # Whose name and whose subject
 //
 // No user of one method can take the name or the subject of a user of another. Users that
-// the configuration knows by name come first.
+// the configuration knows by name come first. Users of two methods are two users, unless
+// link_email links them: then the session names the method of the sign-in, which clients
+// decide by, and the method that the user belongs to.
+//
+// One method may keep its own subjects (setting subject own). Derived subjects are UUIDs of
+// version 5, and an own subject never is, so the two cannot collide.
+//
+// # Passwords
+//
+// Several methods may check passwords in one form. A name belongs to the method that knows
+// it, so no backend sees a local user's password. For any other name the methods are asked
+// in their order, with the same local work. A backend that does not answer is told apart
+// from a wrong password.
 package methods
 
 import (
