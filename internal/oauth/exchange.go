@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// An ExchangeRequest trades an access token for a narrower one (RFC 8693).
+// An ExchangeRequest exchanges an access token for a narrower one (RFC 8693).
 type ExchangeRequest struct {
 	Client   *Client // authenticated
 	Token    string

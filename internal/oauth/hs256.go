@@ -12,14 +12,14 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/keys"
 )
 
-// Tokens of a client with HS256 are signed with a key that its backends have,
-// too. Who has it can write what they like. So the grant of a user's token travels
-// sealed, together with all that the token says beside the client's extra claims;
-// and a token of the client's own says no more than the client may have.
+// Tokens with HS256 are signed with a key that the client's backends have, too, and
+// can forge tokens with. So the grant of a user's token is sealed inside it, together
+// with a digest of all claims except the custom ones. A client's own token is limited
+// to what the client is registered for.
 
 var errForged = errors.New("made by somebody who has the key of its client")
 
-// signShared makes an access token with the client's own key.
+// signShared signs an access token with the client's own key.
 func (s *Server) signShared(ctx context.Context, g tokenParams) (string, error) {
 	claims := s.accessClaims(g)
 	if claims.Grant != "" {
@@ -34,11 +34,11 @@ func (s *Server) signShared(ctx context.Context, g tokenParams) (string, error) 
 	return g.client.HS256Key.Sign(claims)
 }
 
-// sharedKeyLabel is what the grant of such a token is sealed for. Its client is among
-// the claims.
+// sharedKeyLabel is the sealing label of the grant in such a token. The claims have
+// the client.
 const sharedKeyLabel = "grant in a token by a shared key"
 
-// issued is what is sealed of a token: a digest of its claims, then its grant.
+// issued is the sealed content: a digest of the claims, then the grant.
 func (c *Claims) issued() ([]byte, error) {
 	said, err := json.Marshal(c)
 	if err != nil {
@@ -48,8 +48,8 @@ func (c *Claims) issued() ([]byte, error) {
 	return append(sum[:], c.Grant...), nil
 }
 
-// openShared checks an access token that is signed with the key of the client
-// that it names, and with no other.
+// openShared verifies an access token with the key of the client that it names, and
+// with no other key.
 func (s *Server) openShared(ctx context.Context, token string, unverified []byte) (*Claims, *Error) {
 	var named struct {
 		ClientID string `json:"client_id"`
@@ -86,10 +86,10 @@ func (s *Server) openShared(ctx context.Context, token string, unverified []byte
 	return c, s.openGrant(ctx, c)
 }
 
-// mayHave holds what a token says to what its client is registered for.
+// mayHave checks the claims of a token against the registration of its client.
 func (c *Client) mayHave(claims *Claims) error {
 	foreign := func(aud string) bool { return !slices.Contains(c.Audiences, aud) && aud != c.defaultAudience() }
-	// Both of these say what the grant is, not what the token may do.
+	// These two scopes describe the grant, not the rights of the token.
 	beyond := func(scope string) bool {
 		return scope != "openid" && scope != "offline" && len(c.grantable([]string{scope})) == 0
 	}
@@ -102,7 +102,7 @@ func (c *Client) mayHave(claims *Claims) error {
 	return nil
 }
 
-// openGrant puts the grant of a token in the place of the sealed one.
+// openGrant replaces the sealed grant in the claims by the opened one.
 func (s *Server) openGrant(ctx context.Context, c *Claims) *Error {
 	if c.Grant == "" {
 		return nil

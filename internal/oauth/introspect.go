@@ -8,20 +8,20 @@ import (
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
-// A LiveRefreshToken is what is known of a refresh token that would be taken now.
+// A LiveRefreshToken describes a refresh token that is valid now.
 type LiveRefreshToken struct {
 	User     session.User
-	Scopes   []string // as they were asked for
-	Audience []string // of the tokens that it gives
+	Scopes   []string // as requested
+	Audience []string // of its access tokens
 
-	// Issued and Expires are in seconds since 1970; 0 of one of an older release
-	// that was never used.
+	// Issued and Expires are in seconds since 1970. 0 for an unused token of an old
+	// release.
 	Issued, Expires int64
 }
 
-// IntrospectRefresh says what is known of a refresh token to the client that it was
-// issued to (RFC 7662). It refuses, as an [InvalidToken], what [Server.Refresh]
-// would refuse, and uses nothing up.
+// IntrospectRefresh describes a refresh token to its client (RFC 7662). It refuses,
+// as an [InvalidToken], a token that [Server.Refresh] would refuse. It does not use
+// the token.
 func (s *Server) IntrospectRefresh(ctx context.Context, c *Client, token string) (*LiveRefreshToken, *Error) {
 	presented, err := s.openPresented(ctx, token)
 	if errors.Is(err, keys.ErrSealed) {
@@ -54,8 +54,8 @@ func (s *Server) IntrospectRefresh(ctx context.Context, c *Client, token string)
 	return live, nil
 }
 
-// takes returns why a refresh by a token would not give another one, nil where it
-// would: see [Server.rotate].
+// takes returns why a refresh with a token would fail; nil if it would succeed: see
+// [Server.rotate].
 func (s *Server) takes(ctx context.Context, grant *offlineGrant, p presentedRefresh) error {
 	if grant.counts(p.refreshToken) {
 		return nil
