@@ -143,7 +143,7 @@ func TestNobodyLearnsWhoTheCustomersAre(t *testing.T) {
 	}
 }
 
-// namesCustomer says whether a text has more of a customer than was asked with.
+// namesCustomer reports whether a text has more of a customer than was asked with.
 func namesCustomer(s string) bool {
 	return slices.ContainsFunc([]string{"Acme Incorporated", "acme.example", "/with/acme-page", "Umbrella", "umbrella"}, func(name string) bool {
 		return strings.Contains(s, name)

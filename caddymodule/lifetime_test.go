@@ -27,7 +27,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-// openable says whether a store's file is free, as another process would find
+// openable reports whether a store's file is free, as another process would find
 // out.
 func openable(t *testing.T, path string) bool {
 	t.Helper()

@@ -130,7 +130,7 @@ func adaptSites(t *testing.T, options, sites string) []byte {
 
 const aGate = "sso_gate {\nclient 1\n}\n"
 
-// heard says whether exactly these were said, each by some words of it.
+// heard reports whether exactly these were said, each by some words of it.
 func heard(t *testing.T, got []string, want ...string) {
 	t.Helper()
 	if len(got) != len(want) {

@@ -283,7 +283,7 @@ func refusedOnItsLine(t *testing.T, old, spoiled, line string, want []string) {
 	}
 }
 
-// onLineThatBegins says whether an error names a line that begins with a text,
+// onLineThatBegins reports whether an error names a line that begins with a text,
 // indentation aside.
 func onLineThatBegins(file, text string, err error) bool {
 	text = strings.NewReplacer("HASH", demoHash, "\t", "").Replace(text)

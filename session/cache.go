@@ -162,7 +162,7 @@ func unread(err error) error {
 	return ErrNone
 }
 
-// answered says whether the store has answered, be it with a record of a newer
+// answered reports whether the store has answered, be it with a record of a newer
 // release.
 func answered(err error) bool {
 	return err == nil || errors.Is(err, ErrNone) || errors.Is(err, records.ErrVersion)

@@ -29,7 +29,7 @@ type DisabledLister interface {
 type SubjectNamer interface {
 	Method
 
-	// OwnSubjects says whether that ID is the user's subject. If not, the subject is
+	// OwnSubjects reports whether that ID is the user's subject. If not, the subject is
 	// derived from it. At most one method of a configuration has own subjects.
 	OwnSubjects() bool
 

@@ -116,7 +116,7 @@ func (q *queue[K]) Idle() bool {
 	return len(q.tasks) == 0 && q.all == 0 && q.workers == 0
 }
 
-// Silent says whether the store did not answer when it was last left its own time. A
+// Silent reports whether the store did not answer when it was last left its own time. A
 // slow store is not silent: it may take longer than a request waits for what is known
 // anyway. Nor is a store of which only a part is known to be away.
 func (q *queue[K]) Silent() bool {

@@ -98,7 +98,7 @@ func (s *requestShard[K, R]) unlink(l *link[K, R]) {
 	l.next, l.prev, l.key, l.request, l.cancel = nil, nil, noKey, nothing, nil
 }
 
-// Has says whether an entry has requests.
+// Has reports whether an entry has requests.
 func (r *Requests[K, R]) Has(k K) bool {
 	s := r.of(k)
 	s.mu.Lock()

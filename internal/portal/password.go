@@ -118,7 +118,7 @@ func (h *Hosted) attempt(r *http.Request, b knownDevice, passwords *methods.Pass
 	return who, method != nil || who.Known()
 }
 
-// late counts an attempt at the account that it turned out to be about, and says
+// late counts an attempt at the account that it turned out to be about, and reports
 // whether it was one too many.
 func (h *Hosted) late(b knownDevice, who limits.Attempt, u session.User, failed bool) bool {
 	as, browser := limits.KnownAs(u), ""

@@ -35,7 +35,7 @@ func (b *visitor) lasting() string {
 	return tokens.Refresh
 }
 
-// refreshes says whether a refresh token counts, and returns the next one.
+// refreshes reports whether a refresh token counts, and returns the next one.
 func (f *fixture) refreshes(token string) (next string, ok bool) {
 	f.t.Helper()
 	client, _ := f.hosted.Server.Clients.Get("1")

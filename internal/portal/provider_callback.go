@@ -279,7 +279,7 @@ func (h *Hosted) returned(w http.ResponseWriter, r *http.Request, answer url.Val
 	return o, b, p, ok
 }
 
-// used says whether a transaction was used: only once decides.
+// used reports whether a transaction was used: only once decides.
 func (h *Hosted) used(ctx context.Context, t transaction) (bool, error) {
 	_, used, err := h.Store.Get(ctx, t.key())
 	if err != nil {

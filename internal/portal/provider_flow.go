@@ -216,7 +216,7 @@ func (h *Hosted) wrong(w http.ResponseWriter, r *http.Request, method signin.Pro
 	h.message(w, r, status, p, m)
 }
 
-// Provider says whether a sign-in for a request may use the method with an ID,
+// Provider reports whether a sign-in for a request may use the method with an ID,
 // which leads to a provider elsewhere.
 func (h *Hosted) Provider(a *oauth.Authorization, id string) bool {
 	return h.Methods.Provider(id, a.Methods) != nil

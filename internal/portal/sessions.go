@@ -115,7 +115,7 @@ func (h *Hosted) endSessions(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusSeeOther)
 }
 
-// end ends what a button of the page is for, and says whether it was this very
+// end ends what a button of the page is for, and reports whether it was this very
 // session. Whatever is not there has ended already.
 func (h *Hosted) end(r *http.Request, in oauth.SignedIn) (here bool, err error) {
 	const byUser = "ended by its user"

@@ -86,7 +86,7 @@ func (t transaction) expired(now time.Time) bool {
 
 func (t transaction) key() string { return "signin:" + t.ID }
 
-// once marks a transaction as used, and says whether this is the first use.
+// once marks a transaction as used, and reports whether this is the first use.
 func (h *Hosted) once(ctx context.Context, t transaction) (bool, error) {
 	first, err := h.Store.CompareAndSwap(ctx, t.key(), nil, []byte{1}, transactionLifetime+time.Minute)
 	if err != nil {
@@ -206,7 +206,7 @@ func (p signInContext) address(another bool) string {
 	return page + "?" + query
 }
 
-// switching says whether a sign-in page asks even though somebody is signed in.
+// switching reports whether a sign-in page asks even though somebody is signed in.
 func switching(rawQuery string) bool {
 	values, err := httpapi.ParseQuery(rawQuery)
 	return err == nil && values.Get(switchParam) == "1"

@@ -39,12 +39,12 @@ type Options struct {
 	// Accounts are the codes of the customer accounts in the Caddyfile, which win.
 	Accounts []string
 
-	// Methods are the sign-in methods of the Caddyfile. CheckMethod says whether a
+	// Methods are the sign-in methods of the Caddyfile. CheckMethod reports whether a
 	// customer of the file may sign in by one of them.
 	Methods     func() methods.List
 	CheckMethod func(id string) error
 
-	// HasProduct says whether the Caddyfile has a product.
+	// HasProduct reports whether the Caddyfile has a product.
 	HasProduct func(code string) bool
 
 	// UseAvatar says that tokens of some client have the avatar of a user.

@@ -21,7 +21,7 @@ func PrivateAnswer(w http.ResponseWriter) http.ResponseWriter {
 	return answer
 }
 
-// ServeIfHandled runs the next handler, and says whether any handler has begun an
+// ServeIfHandled runs the next handler, and reports whether any handler has begun an
 // answer, or failed.
 func ServeIfHandled(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) (handled bool, err error) {
 	answer := newAnswerWriter(w)

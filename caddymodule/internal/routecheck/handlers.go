@@ -32,8 +32,8 @@ var knownHandlers = map[string]handlerKind{
 	"reverse_proxy":   proxiesRequests,
 }
 
-// KnowsHandler says whether it is known what a handler does to requests. id is that of the
-// module, without its namespace.
+// KnowsHandler reports whether it is known what a handler does to requests. id is
+// that of the module, without its namespace.
 func KnowsHandler(id string) bool { return knownHandlers[id] != unknownKind }
 
 func (h routeHandler) kind() handlerKind {
@@ -114,7 +114,7 @@ func continuesOnSuccess(h caddyhttp.ResponseHandler) bool {
 	return true
 }
 
-// sharesUpstream says whether two proxies may hand requests to one backend:
+// sharesUpstream reports whether two proxies may hand requests to one backend:
 // what is only known when they do counts as the same.
 func sharesUpstream(a, b routeHandler) bool {
 	first, firstOpen := upstreamsOf(a)

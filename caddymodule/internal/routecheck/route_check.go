@@ -29,7 +29,7 @@ type App struct {
 	// there may be others.
 	Groups func(methods []string) (groups []string, open bool)
 
-	// GateOf returns the gate that a handler is, and IsPortal says whether it is a
+	// GateOf returns the gate that a handler is, and IsPortal reports whether it is a
 	// portal.
 	GateOf   func(handler any) (Gate, bool)
 	IsPortal func(handler any) bool
@@ -98,7 +98,7 @@ func CheckPlacement(app App, web *caddyhttp.App, log *zap.Logger) error {
 	return nil
 }
 
-// open says whether a request for a gate's hosts comes to a handler past this
+// open reports whether a request for a gate's hosts comes to a handler past this
 // gate and all others. In an error route a gate for some requests is none in place
 // of one for all.
 func (p *placement) open(g placedGate, h *placedHandler) bool {
@@ -172,7 +172,7 @@ func (p *placement) checkErrorRoutes() error {
 	return errors.Join(errs...)
 }
 
-// gatesUpstreamOf says whether a gate, or one beside it, protects an upstream of
+// gatesUpstreamOf reports whether a gate, or one beside it, protects an upstream of
 // a proxy elsewhere on the site.
 func (p *placement) gatesUpstreamOf(g placedGate, h *placedHandler) bool {
 	return slices.ContainsFunc(p.all, func(o *placedHandler) bool {

@@ -229,7 +229,7 @@ func (p *placement) originOf(g placedGate, host string) string {
 	return scheme + "://" + host + port
 }
 
-// speaksTLS says whether a server takes TLS for certain.
+// speaksTLS reports whether a server takes TLS for certain.
 func (p *placement) speaksTLS(name string) bool {
 	server := p.web.Servers[name]
 	port := p.web.HTTPSPort
@@ -283,8 +283,8 @@ func (p *placement) otherAuthentication(h *placedHandler) string {
 	return ""
 }
 
-// leavesOutAll says whether a gate's matcher leaves out what a handler is for, as far as
-// its paths tell. Where they do not tell, it may.
+// leavesOutAll reports whether a gate's matcher leaves out what a handler is for, as
+// far as its paths tell. Where they do not tell, it may.
 func (g placedGate) leavesOutAll(h *placedHandler) bool {
 	if len(g.matchers) == 0 {
 		return false

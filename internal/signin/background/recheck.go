@@ -69,7 +69,7 @@ func NewRechecks(s *oauth.Server, methods methods.List, log *zap.Logger) *Rechec
 	return r
 }
 
-// mayRecheck says whether a method asks its provider, or one may come that does.
+// mayRecheck reports whether a method asks its provider, or one may come that does.
 func mayRecheck(method signin.Method) bool {
 	if _, changing := method.(signin.DynamicMethods); changing {
 		return true

@@ -42,7 +42,7 @@ func (all List) Current(u session.User) (session.User, bool) {
 	return now, may
 }
 
-// allows says whether a sign-in method is among those with the allowed IDs. Without
+// allows reports whether a sign-in method is among those with the allowed IDs. Without
 // any ID all are allowed.
 func allows(allowed []string, method signin.Method) bool {
 	return len(allowed) == 0 || slices.Contains(allowed, method.ID())
@@ -75,11 +75,11 @@ func (all List) ProviderMethods(allowed []string) []signin.ProviderMethod {
 	return list
 }
 
-// IsProvider says whether the method with an ID leads to a provider, whatever it is
+// IsProvider reports whether the method with an ID leads to a provider, whatever it is
 // allowed for.
 func (all List) IsProvider(id string) bool { return all.Provider(id, nil) != nil }
 
-// Taken says whether a method knows a user with this name.
+// Taken reports whether a method knows a user with this name.
 func (all List) Taken(name string) bool {
 	return slices.ContainsFunc(all, func(w signin.Method) bool {
 		named, ok := w.(signin.NameFinder)

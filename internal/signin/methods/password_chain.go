@@ -55,7 +55,7 @@ func (all List) PasswordMethods(allowed []string) *PasswordChain {
 	return s
 }
 
-// AcceptsPassword says whether the method with an ID takes a password, and is allowed.
+// AcceptsPassword reports whether the method with an ID takes a password, and is allowed.
 func (all List) AcceptsPassword(id string, allowed []string) bool {
 	return slices.ContainsFunc(all, func(w signin.Method) bool {
 		_, ok := w.(signin.PasswordMethod)

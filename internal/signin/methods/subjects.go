@@ -78,7 +78,7 @@ func (a apart) Current(u session.User) (session.User, bool) {
 	return now, may
 }
 
-// IsClient says whether a subject is that of a client's own tokens.
+// IsClient reports whether a subject is that of a client's own tokens.
 func IsClient(clients *oauth.Clients, subject string) bool {
 	client, known := clients.Get(subject)
 	return known && !client.Public

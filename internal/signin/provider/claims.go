@@ -107,7 +107,7 @@ func (c *Claims) of(said map[string]any) map[string]any {
 	return claims
 }
 
-// elsewhere says whether the groups are to be had somewhere else (OpenID Connect
+// elsewhere reports whether the groups are to be had somewhere else (OpenID Connect
 // Core section 5.6.2), where nothing is asked.
 func (c *Claims) elsewhere(said map[string]any) bool {
 	names, _ := said["_claim_names"].(map[string]any)
@@ -130,7 +130,7 @@ func (c *Claims) missing(claims map[string]any) []string {
 	return names
 }
 
-// optional says whether somebody can be signed in without these claims. A picture is
+// optional reports whether somebody can be signed in without these claims. A picture is
 // decoration, unless a client has it in a claim of its own; all else is in headers
 // that gates set, decides what a user may open, or is what backends know them by.
 func (p *Method) optional(names []string) bool {

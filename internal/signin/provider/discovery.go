@@ -42,7 +42,7 @@ type discovered struct {
 	namesItself bool     // its answers have `iss` (RFC 9207)
 }
 
-// prompts says whether the provider takes a prompt, as far as it tells.
+// prompts reports whether the provider takes a prompt, as far as it tells.
 func (f *discovered) prompts(prompt string) bool {
 	return f.known == nil || slices.Contains(f.known, prompt)
 }

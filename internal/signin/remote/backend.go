@@ -127,7 +127,7 @@ func (b *Backend) Check(ctx context.Context, c signin.Credentials) (session.User
 	return session.User{}, b.down(fmt.Errorf("the answer was %d", status))
 }
 
-// saysWrong says whether an answer is about the password.
+// saysWrong reports whether an answer is about the password.
 func saysWrong(answer []byte) bool {
 	var says struct {
 		Error any             `json:"error"`

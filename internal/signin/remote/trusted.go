@@ -177,7 +177,7 @@ func (t *Trusted) CheckUser(said map[string]any) error {
 	return nil
 }
 
-// First says whether a signed request comes for the first time.
+// First reports whether a signed request comes for the first time.
 func (t *Trusted) First(ctx context.Context, signature string) (bool, error) {
 	first, err := t.store.CompareAndSwap(ctx, t.key("ticket-request", signature), nil, []byte{1}, 2*ticketSkew+sharedclock.BetweenNodes+time.Minute)
 	if err != nil {
