@@ -65,9 +65,9 @@ type GroupLister interface {
 	Groups() (names []string, open bool)
 }
 
-// DynamicMethods stands for methods that come and go while the configuration stays. Each
-// of those is used only where its ID is named, never where all methods are allowed.
-// Nobody signs in by the DynamicMethods themselves.
+// DynamicMethods represents methods that are added and removed while the
+// configuration stays. Each of them is used only if its ID is named, never because
+// all methods are allowed. No user signs in by the DynamicMethods themselves.
 type DynamicMethods interface {
 	Method
 

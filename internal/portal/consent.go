@@ -50,8 +50,8 @@ func (h *Hosted) showConsent(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusSeeOther)
 }
 
-// consentFor is what a consent page is for, and who is signed in. It answers by
-// itself, and returns done, where that cannot be told.
+// consentFor returns the context of a consent page, and the signed-in user. If it
+// cannot find them, it answers the request and returns done.
 func (h *Hosted) consentFor(w http.ResponseWriter, r *http.Request) (p signInContext, in oauth.SignedIn, signedIn, done bool) {
 	i := slices.IndexFunc(h.Requests, func(q Request) bool { return q.Consent == r.URL.Path })
 	if i < 0 {
@@ -124,7 +124,7 @@ func (h *Hosted) answerConsent(w http.ResponseWriter, r *http.Request) {
 	}
 	a := p.authorization
 	if !signedIn {
-		// By a page, since the way there may lead to other origins.
+		// With a page, since the redirects may lead to other origins.
 		title := page.DoneSignedOut
 		if in.Session != nil { // as another user in another tab, who does not count here
 			title = page.DoneSignInAgain
@@ -179,8 +179,8 @@ func (h *Hosted) allow(w http.ResponseWriter, r *http.Request, p signInContext, 
 	})
 }
 
-// openQuestion opens the question of a form, or says why the page has to show again:
-// an answer that somebody made up, or that is to another question, counts for nothing.
+// openQuestion opens the question of a form, or returns why the page must be shown
+// again: a forged answer, or an answer to another question, is not accepted.
 func (h *Hosted) openQuestion(r *http.Request, a *oauth.Authorization, in oauth.SignedIn) (q question, problem *page.Problem, err error) {
 	plain, err := h.Keys.Unseal(r.Context(), consentLabel, r.PostForm.Get("transaction"))
 	if err == nil {

@@ -38,8 +38,8 @@ const (
 	browserLifetime = 400 * 24 * time.Hour // the most that browsers keep a cookie
 	maxKnown        = 16                   // with two for each user of a backend
 
-	// unmarkedLifetime is how long an account is known of which nobody tells us
-	// when its password changes.
+	// unmarkedLifetime is how long the cookie knows an account if its method does not
+	// report changed passwords.
 	unmarkedLifetime = 30 * 24 * time.Hour
 )
 

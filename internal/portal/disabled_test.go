@@ -73,7 +73,7 @@ func TestClass14WhatADisabledUserHasIsEndedOnceTheStoreTakesIt(t *testing.T) {
 	for _, e := range audit.FilterMessage(string(oauth.SessionEnded)).All() {
 		ended[e.ContextMap()["user"]] = e.ContextMap()["why"]
 	}
-	if len(ended) != 2 || ended["demo"] != "the user is disabled: all 1, and 1 lasting grants" || ended["Ann"] == nil {
+	if len(ended) != 2 || ended["demo"] != "the user is disabled: all 1, and 1 persistent grants" || ended["Ann"] == nil {
 		t.Errorf("the audit log has %v", ended)
 	}
 

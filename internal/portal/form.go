@@ -83,8 +83,8 @@ func (h *Hosted) already(w http.ResponseWriter, r *http.Request, in oauth.Signed
 
 func person(u session.User) *page.Person { return &page.Person{Name: u.Name, Email: u.Email} }
 
-// thisBrowser is the browser that the cookie names, or a new one. It answers by
-// itself where it cannot tell.
+// thisBrowser returns the browser in the cookie, or a new one. If it cannot find out,
+// it answers the request itself.
 func (h *Hosted) thisBrowser(w http.ResponseWriter, r *http.Request, p signInContext) (knownDevice, bool) {
 	b, ok, err := h.deviceOf(r)
 	if err == nil && !ok {
@@ -130,7 +130,7 @@ func (h *Hosted) ask(w http.ResponseWriter, r *http.Request, status int, p signI
 	h.Pages.SignIn(w, r, status, v)
 }
 
-// noMethod says that nobody can sign in for this.
+// noMethod answers that no sign-in method is allowed in this context.
 func (h *Hosted) noMethod(w http.ResponseWriter, r *http.Request, p signInContext) {
 	m := page.Message{
 		Code: "003-022", Fault: page.FaultNoSignInMethod,
@@ -238,7 +238,7 @@ func (h *Hosted) askAgain(w http.ResponseWriter, r *http.Request, p signInContex
 	h.ask(w, r, status, p, t.Another, again)
 }
 
-// redirectBack leads on with what somebody has signed in for.
+// redirectBack continues with the request that the user signed in for.
 func (h *Hosted) redirectBack(w http.ResponseWriter, r *http.Request, p signInContext) {
 	h.Pages.Continue(w, r, page.Continue{
 		Title: page.DoneSignedIn, App: p.app(), URL: h.continueURL(p), WidgetOnly: p.widgetOnly(),
@@ -246,8 +246,8 @@ func (h *Hosted) redirectBack(w http.ResponseWriter, r *http.Request, p signInCo
 	})
 }
 
-// begun opens the transaction of a sign-in page and finds what it is for. It
-// answers by itself where that cannot be, and leads to again.
+// begun opens the transaction of a sign-in page and finds its context. If that fails,
+// it answers the request itself, and the answer leads to again.
 func (h *Hosted) begun(w http.ResponseWriter, r *http.Request, sealed string, again signInContext) (t transaction, b knownDevice, p signInContext, ok bool) {
 	plain, err := h.Keys.Unseal(r.Context(), transactionLabel, sealed)
 	if err == nil {
@@ -266,8 +266,8 @@ func (h *Hosted) begun(w http.ResponseWriter, r *http.Request, sealed string, ag
 	return t, b, p, ok
 }
 
-// bound finds this browser, and what a transaction is for. It answers by itself
-// where that cannot be.
+// bound finds this browser, and the context of a transaction. If that fails, it
+// answers the request itself.
 func (h *Hosted) bound(w http.ResponseWriter, r *http.Request, t transaction) (b knownDevice, p signInContext, ok bool) {
 	// The configuration may have changed since the page was shown.
 	p, refusal := h.contextOf(r.Context(), t.Page, string(t.Query))
@@ -290,7 +290,7 @@ func (h *Hosted) bound(w http.ResponseWriter, r *http.Request, t transaction) (b
 	return b, p, true
 }
 
-// readForm reads the form of a page, and answers by itself where it cannot.
+// readForm reads the form of a page. If that fails, it answers the request itself.
 func (h *Hosted) readForm(w http.ResponseWriter, r *http.Request) bool {
 	body, err := httpapi.Body(w, r, maxForm)
 	if err == nil && httpapi.IsForm(r) {

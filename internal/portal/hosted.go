@@ -13,8 +13,8 @@
 //
 // # Failures
 //
-// A store or a provider that does not answer signs nobody out. The pages say what to do,
-// and the log has one line a minute of each reason.
+// A store or a provider that does not answer signs no user out. The pages say what to
+// do, and the log has one line a minute for each reason.
 package portal
 
 import (
@@ -94,13 +94,13 @@ const (
 	WidgetPath  = "/sso/widget"
 	AssetPrefix = "/sso/assets/"
 
-	// Below these stand the IDs of the methods that lead to a provider: where such
-	// a sign-in starts, and where the provider sends the browser back to.
+	// Below these are the IDs of the methods with a provider: at the first such a
+	// sign-in starts, and to the second the provider sends the browser back.
 	StartPrefix    = "/sso/with/"
 	CallbackPrefix = "/sso/callback/"
 
-	// Below this stand the IDs of the methods by which the operator's own server signs
-	// users in, each with the address where that server asks for tickets.
+	// Below this are the IDs of the methods by which the operator's own server signs
+	// users in, each with the address at which that server requests tickets.
 	TrustedPrefix = "/sso/trusted/"
 )
 

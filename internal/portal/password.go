@@ -16,10 +16,9 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
-// SignIn signs in the user with a name and a password, for an API that takes them
-// as data. Limits, work and waiting are those of the hosted page, and so is what
-// the browser's cookie tells; the session's cookie is set as there. Whether the
-// request may come from where it does is the caller's to check.
+// SignIn signs a user in with a name and a password, for an API that gets them as
+// data. Limits, hashing, waiting and both cookies are those of the hosted page. The
+// caller must check the origin of the request.
 func (h *Hosted) SignIn(w http.ResponseWriter, r *http.Request, a *oauth.Authorization, name, password string) (oauth.SignedIn, *oauth.Error) {
 	passwords := h.Methods.PasswordMethods(a.Methods)
 	if passwords == nil {

@@ -174,7 +174,7 @@ func (h *Hosted) finish(w http.ResponseWriter, r *http.Request, id string, answe
 		return
 	}
 	if o.Browser != b.ID {
-		// Somebody else's state, or that of a tab whose cookie another tab
+		// The state of another browser, or of a tab whose cookie another tab
 		// replaced: the two cannot be told apart.
 		h.startAgain(w, r, http.StatusBadRequest, p, o.Another, page.FaultSignInNotFinished, page.ReasonAnswerOtherBrowser)
 		return
@@ -255,8 +255,8 @@ func (h *Hosted) accept(w http.ResponseWriter, r *http.Request, o providerFlow, 
 	})
 }
 
-// returned opens the state of an answer and finds what the sign-in is for. It
-// answers by itself where that cannot be.
+// returned opens the state of an answer and finds the context of the sign-in. If that
+// fails, it answers the request itself.
 func (h *Hosted) returned(w http.ResponseWriter, r *http.Request, answer url.Values) (o providerFlow, b knownDevice, p signInContext, ok bool) {
 	state := answer.Get("state")
 	plain, err := []byte(nil), keys.ErrSealed

@@ -48,8 +48,8 @@ func (h *Hosted) refuse(w http.ResponseWriter, r *http.Request, e *oauth.Error) 
 	h.Pages.Message(w, r, status, page.Message{Fault: page.FaultBadRequest, Reference: reference})
 }
 
-// signedIn checks the session of a request. It answers by itself, and returns
-// false in done, where the store does not.
+// signedIn checks the session of a request. If the store does not answer, it answers
+// the request itself, and returns false in done.
 func (h *Hosted) signedIn(w http.ResponseWriter, r *http.Request, p signInContext) (in oauth.SignedIn, ok, done bool) {
 	cookie, there := h.Session.Value(r)
 	if !there {
@@ -95,17 +95,17 @@ func (h *Hosted) cannotOpen(r *http.Request) {
 // fields it needs Pages and Log alone.
 func (h *Hosted) Unavailable(w http.ResponseWriter, r *http.Request, err error) { h.failed(w, r, err) }
 
-// NotFound answers a path below /sso/ that nobody else answers. Of the fields it
-// needs Pages alone.
+// NotFound answers a path below /sso/ that has no other handler. It needs only the
+// field Pages.
 func (h *Hosted) NotFound(w http.ResponseWriter, r *http.Request) { h.Pages.NotFound(w, r, "") }
 
-// failed answers what went wrong on our side. Nobody is signed out for it.
+// failed answers a failure of the server. It signs no user out.
 func (h *Hosted) failed(w http.ResponseWriter, r *http.Request, err error) {
 	h.failedFor(w, r, signInContext{}, err)
 }
 
-// failedFor is failed where it is known what the sign-in is for: it starts again
-// where it was under way, since an answer of a provider may be spent.
+// failedFor is failed in a known context. A sign-in that had begun starts again,
+// since the answer of its provider may be used up.
 func (h *Hosted) failedFor(w http.ResponseWriter, r *http.Request, p signInContext, err error) {
 	h.Log.Error("answering a hosted page failed", zap.Error(err))
 	retry := page.RetryOf(r)

@@ -141,8 +141,8 @@ func (h *Hosted) end(r *http.Request, in oauth.SignedIn) (here bool, err error) 
 	return live[i].Key() == in.Session.Key(), err
 }
 
-// ownSessions finds who is signed in, and what the page was opened for. It
-// answers by itself where there is nobody.
+// ownSessions finds the signed-in user, and the context of the page. If no user is
+// signed in, it answers the request itself.
 func (h *Hosted) ownSessions(w http.ResponseWriter, r *http.Request) (in oauth.SignedIn, p signInContext, ok bool) {
 	in, ok, done := h.signedIn(w, r, signInContext{})
 	if done {

@@ -18,7 +18,7 @@ import (
 //
 //	check the first factor → steps → begin the session
 //
-// The first factor is checked where it arrives. [Hosted.finishSignIn] does the rest.
+// The handler of the first factor checks it. [Hosted.finishSignIn] does the rest.
 
 // A FirstFactor is a user who has proved, by one sign-in method, who they are. They
 // have no session yet.
@@ -151,7 +151,7 @@ func (h *Hosted) admit(r *http.Request, u session.User, client *oauth.Client) *o
 	}
 }
 
-// notAdmitted says that an account has an ID that nobody can have here.
+// notAdmitted answers that no user can have the ID of the account here.
 func (h *Hosted) notAdmitted(w http.ResponseWriter, r *http.Request, b knownDevice, method signin.ProviderMethod, p signInContext, user session.User) {
 	name, _ := method.Label()
 	h.otherAccount(w, r, http.StatusForbidden, b, method, p, page.Message{

@@ -20,7 +20,7 @@ const maxTicketRequest = 64 << 10
 // ticketAnswer is what it gets.
 type ticketAnswer struct {
 	Ticket string `json:"ticket"`
-	URL    string `json:"url"` // where it sends the browser
+	URL    string `json:"url"` // to which the server redirects the browser
 }
 
 // ticketPath is the ID in the address that tickets are asked at.
@@ -30,8 +30,8 @@ func ticketPath(path string) (id string, ok bool) {
 	return id, below && ends
 }
 
-// giveTicket answers a server that has signed somebody in. It is no page: what
-// counts is the signature, and no cookie.
+// giveTicket answers a server that has signed a user in. It is no page: the signature
+// authenticates the request, and no cookie does.
 func (h *Hosted) giveTicket(w http.ResponseWriter, r *http.Request, id string) {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)

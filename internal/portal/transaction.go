@@ -66,7 +66,7 @@ func (h *Hosted) newTransaction(b knownDevice, p signInContext, another bool) tr
 	}
 }
 
-// seal seals a transaction under a label, so that it opens only where it belongs.
+// seal seals a transaction under a label, so that it opens only under that label.
 func seal(ctx context.Context, ring *keys.Ring, label string, t any) (string, error) {
 	plain, err := json.Marshal(t)
 	if err != nil {
@@ -116,7 +116,7 @@ const ReturnLabel = "return"
 // The parameters of the sign-in page itself.
 const (
 	ReturnParam = "return" // a sealed path on the portal's origin
-	switchParam = "switch" // 1: ask even though somebody is signed in
+	switchParam = "switch" // 1: ask although a user is signed in
 )
 
 // contextOf reads what a sign-in is for from the address of its page.
@@ -157,7 +157,7 @@ func (h *Hosted) contextOf(ctx context.Context, page, rawQuery string) (signInCo
 	return p, nil
 }
 
-// continueURL is where the browser goes when it has a session.
+// continueURL returns the address that the browser continues to after the sign-in.
 func (h *Hosted) continueURL(p signInContext) string {
 	switch {
 	case p.request != nil:
@@ -206,7 +206,7 @@ func (p signInContext) address(another bool) string {
 	return page + "?" + query
 }
 
-// switching reports whether a sign-in page asks even though somebody is signed in.
+// switching reports whether a sign-in page asks although a user is signed in.
 func switching(rawQuery string) bool {
 	values, err := httpapi.ParseQuery(rawQuery)
 	return err == nil && values.Get(switchParam) == "1"

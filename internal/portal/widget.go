@@ -21,8 +21,8 @@ const (
 	widgetLifetime = 5 * time.Minute
 )
 
-// widget is what the address of the widget page holds, sealed: nobody can make
-// the portal lead to a callback that it did not give out itself.
+// widget is the sealed content of the widget page's address. So no client can make
+// the portal redirect to a callback that the portal did not issue.
 type widget struct {
 	App              string `json:"a"`
 	Client           string `json:"i,omitempty"` // by its ID

@@ -78,7 +78,7 @@ func (d *MethodUsers) Look(ctx context.Context) {
 	}
 	d.seen, d.ended = now, ended
 	if d.left != nil && before == nil && ctx.Err() == nil {
-		d.Log.Warn("sessions of a disabled user could not be ended; nobody can use them, and it is tried again", zap.Error(d.left))
+		d.Log.Warn("sessions of a disabled user could not be ended; they cannot be used, and the portal tries again", zap.Error(d.left))
 	}
 }
 
@@ -89,7 +89,7 @@ func (d *MethodUsers) end(ctx context.Context, subject string) error {
 	if sessions+grants > 0 {
 		d.Server.Audit.Record(oauth.Event{
 			What: oauth.SessionEnded, User: session.User{Subject: subject, Name: d.Method.NameOf(subject), Signin: d.Method.ID()},
-			Why: fmt.Sprintf("the user is disabled: all %d, and %d lasting grants", sessions, grants),
+			Why: fmt.Sprintf("the user is disabled: all %d, and %d persistent grants", sessions, grants),
 		})
 	}
 	return errors.Join(err, grantsErr)

@@ -69,7 +69,7 @@ func NewRechecks(s *oauth.Server, methods methods.List, log *zap.Logger) *Rechec
 	return r
 }
 
-// mayRecheck reports whether a method asks its provider, or one may come that does.
+// mayRecheck reports whether a method asks its provider, or can get a method that does.
 func mayRecheck(method signin.Method) bool {
 	if _, changing := method.(signin.DynamicMethods); changing {
 		return true
@@ -138,7 +138,7 @@ func (e *MethodError) Error() string { return "signin " + e.ID + ": " + e.Cause.
 
 func (e *MethodError) Unwrap() error { return e.Cause }
 
-// Check asks the provider of a session, and ends the session where it must.
+// Check asks the provider of a session, and ends the session if the answer requires it.
 func (r *Rechecks) Check(ctx context.Context, k session.Key) error {
 	found, up, err := r.Server.Sessions.ProviderSession(ctx, k)
 	if errors.Is(err, session.ErrNone) {
@@ -204,9 +204,9 @@ func (r *Rechecks) store(ctx context.Context, k session.Key, old string, next se
 	}
 }
 
-// revoked ends a session whose refresh token was refused. If an answer to that
-// token was lost, the provider may have given another for it: nobody is signed out
-// for that, and the refusal counts when it comes again a day later.
+// revoked ends a session whose refresh token was refused. If an answer to that token
+// was lost, the provider may have issued another one. Then the session stays, and
+// ends only if the provider refuses the token again a day later.
 func (r *Rechecks) revoked(ctx context.Context, found *session.Session, up session.ProviderSession) error {
 	if up.Sent == 0 || (up.Refused != 0 && r.Server.Now().Sub(time.UnixMilli(up.Refused)) >= Doubt) {
 		return r.end(ctx, found, up.Refresh)

@@ -61,17 +61,17 @@ func New(id string, accounts []Account) (*Method, error) {
 // an error it was not added.
 func (l *Method) Add(a Account) error { return l.configured.add(a) }
 
-// TakeOver puts the accounts of another in place of its own. Sign-ins under way end by
-// those of before.
+// TakeOver replaces the accounts with those of another method. Running sign-ins
+// finish with the old accounts.
 func (l *Method) TakeOver(other *Method) { l.now.Store(other.now.Load()) }
 
 // ID implements [signin.Method].
 func (l *Method) ID() string { return l.id }
 
-// Current implements [signin.Method]: what the configuration says of the user now. A user
-// who signed in with another password is not this user, and may be another person, because
-// a subject comes from a name. Of a session without a mark nobody knows by which password
-// it began, unless another method began it, and linked the user.
+// Current implements [signin.Method]: it returns the user as configured now. A user
+// who signed in with another password is not this user, and may be another person,
+// because a subject comes from a name. The password of a session without a mark is
+// unknown, unless another method began the session and linked the user.
 func (l *Method) Current(u session.User) (session.User, bool) {
 	a := l.now.Load().bySubject[u.Subject]
 	elsewhere := u.Mark == "" && u.Signin != l.id

@@ -57,7 +57,7 @@ func passwordForms(password string) []string {
 	return nil
 }
 
-// A Comparer reports whether a hash is of a password.
+// A Comparer reports whether a hash belongs to a password.
 type Comparer func(hashed, plaintext []byte) (bool, error)
 
 // Comparers are the kinds of hash that can be checked.
@@ -129,7 +129,7 @@ func parseHash(encoded string, c Comparers) (Hash, error) {
 	return Hash{}, errNoHash
 }
 
-// Matches reports whether the hash is of a password.
+// Matches reports whether the hash belongs to a password.
 func (h Hash) Matches(password string) (bool, error) {
 	return h.compare([]byte(h.encoded), []byte(password))
 }

@@ -121,9 +121,9 @@ func (d *userIndex) lacks(other *userIndex) string {
 	return ""
 }
 
-// find is the account of a user name or an e-mail address as somebody typed it,
-// nil if there is none. One that only looks like it, by what cannot be seen, is
-// it, so that nobody else is asked about it.
+// find returns the account of a typed user name or e-mail address, nil if there is
+// none. A name that differs only in invisible characters has the same account, so
+// that no other method is asked about it.
 func (d *userIndex) find(name string) *account {
 	name = strings.TrimSpace(name)
 	if username.PrintableASCII(name) {

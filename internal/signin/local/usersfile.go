@@ -26,8 +26,7 @@ type UserRecord struct {
 	Registered string `json:"registered,omitempty"`
 }
 
-// CheckUsersFile says what is wrong with a file of users as a whole, so that nobody
-// could be read from it.
+// CheckUsersFile returns an error if no user can be read from a file of users.
 func CheckUsersFile(path string) error { return usersKind.Check(path) }
 
 // usersKind is what a file of users is.

@@ -31,7 +31,7 @@ func CheckEdit(path string, create bool, change func(UsersText) error) error {
 	return usersFormat.Check(path, create, func(t *jsonlines.Text[UserRecord]) error { return change(UsersText{t}) })
 }
 
-// Add adds a user, whose names nobody else has.
+// Add adds a user. No other user may have one of its names.
 func (u UsersText) Add(r UserRecord) error {
 	all := newUserIndex("local")
 	records, _ := u.Records()

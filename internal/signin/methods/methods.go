@@ -75,7 +75,7 @@ func (all List) ProviderMethods(allowed []string) []signin.ProviderMethod {
 	return list
 }
 
-// IsProvider reports whether the method with an ID leads to a provider, whatever it is
+// IsProvider reports whether the method with an ID redirects to a provider, whatever it is
 // allowed for.
 func (all List) IsProvider(id string) bool { return all.Provider(id, nil) != nil }
 

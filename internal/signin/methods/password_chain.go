@@ -73,9 +73,9 @@ func (s *PasswordChain) Find(name string) (u session.User, method signin.Passwor
 	return session.User{}, nil
 }
 
-// Spellings returns what failed attempts at a name are counted by. It has an entry for
-// every method, even if one method knows the name and no other is asked: nobody may find
-// that out.
+// Spellings returns the keys under which failed attempts at a name are counted. It
+// has an entry for every method, even if one method knows the name and no other is
+// asked: a client must not find that out.
 func (s *PasswordChain) Spellings(name string) []string {
 	all := make([]string, 0, len(s.knowing)+len(s.asked))
 	for _, k := range s.knowing {

@@ -83,8 +83,8 @@ func (p *Method) user(ctx context.Context, f *discovered, id *oidc.IDToken, toke
 	return u, nil
 }
 
-// noGroups logs that a claim with groups is not there. It is no fault where the
-// provider leaves it out for users without groups.
+// noGroups logs that the claim with the groups is missing. That is no fault if the
+// provider omits it for users without groups.
 func (p *Method) noGroups(u session.User, elsewhere bool) {
 	if elsewhere {
 		p.groups.Warn(u.Subject, userinfo.ErrOverage)
@@ -107,15 +107,15 @@ func (c *Claims) of(said map[string]any) map[string]any {
 	return claims
 }
 
-// elsewhere reports whether the groups are to be had somewhere else (OpenID Connect
+// elsewhere reports whether the groups are at another address (OpenID Connect
 // Core section 5.6.2), where nothing is asked.
 func (c *Claims) elsewhere(said map[string]any) bool {
 	names, _ := said["_claim_names"].(map[string]any)
 	return names[c.Groups] != nil || c.Groups == "groups" && userinfo.Verified(said["hasgroups"])
 }
 
-// missing are the claims that are not there. An address and whether it was
-// verified come from one place, so either is missing where the other is.
+// missing returns the missing claims. The e-mail address and email_verified must come
+// from one source, so if one is missing, both count as missing.
 func (c *Claims) missing(claims map[string]any) []string {
 	lacks := func(name string) bool { return name != "" && claims[name] == nil }
 	var names []string
@@ -130,15 +130,15 @@ func (c *Claims) missing(claims map[string]any) []string {
 	return names
 }
 
-// optional reports whether somebody can be signed in without these claims. A picture is
-// decoration, unless a client has it in a claim of its own; all else is in headers
-// that gates set, decides what a user may open, or is what backends know them by.
+// optional reports whether a user can sign in without these claims. The picture is
+// optional, unless a client has it in a claim of its own. All other claims are in
+// headers that gates set, decide about access, or identify the user to backends.
 func (p *Method) optional(names []string) bool {
 	return !p.avatarUsed && !slices.ContainsFunc(names, func(name string) bool { return name != p.o.Claims.Avatar })
 }
 
-// UseAvatar says that a client's own claims have the picture, so that nobody is
-// signed in while it cannot be asked for.
+// UseAvatar makes the picture required, because a client's own claims contain it: no
+// user signs in while the provider does not return it.
 func (p *Method) UseAvatar() { p.avatarUsed = true }
 
 // optionalPatience bounds how long a sign-in waits for what it can do without.
@@ -207,8 +207,8 @@ func (p *Method) userOf(sub string, claims map[string]any) session.User {
 	return u
 }
 
-// sessionID is what the provider calls its session, where it says so (OpenID
-// Connect Back-Channel Logout section 2.1).
+// sessionID returns the provider's session ID, if there is one (OpenID Connect
+// Back-Channel Logout section 2.1).
 func sessionID(id *oidc.IDToken) string {
 	var claims struct {
 		SessionID any `json:"sid"`

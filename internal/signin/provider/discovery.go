@@ -42,7 +42,7 @@ type discovered struct {
 	namesItself bool     // its answers have `iss` (RFC 9207)
 }
 
-// prompts reports whether the provider takes a prompt, as far as it tells.
+// prompts reports whether the provider supports a prompt value, as far as its metadata tells.
 func (f *discovered) prompts(prompt string) bool {
 	return f.known == nil || slices.Contains(f.known, prompt)
 }
@@ -53,9 +53,9 @@ var asymmetric = []string{
 	oidc.RS256, oidc.RS384, oidc.RS512, oidc.ES256, oidc.ES384, oidc.ES512, oidc.PS256, oidc.PS384, oidc.PS512, oidc.EdDSA,
 }
 
-// discovery returns what the provider says of itself. It looks where nobody has
-// yet, or long ago; who comes while another looks, waits for that. After a
-// failure the next look is some time off, and until then the failure stands.
+// discovery returns the provider's metadata. It requests them if they are missing or
+// old; concurrent callers wait for one request. After a failure the next request
+// waits for some time, and until then callers get the same failure.
 func (p *Method) discovery(ctx context.Context) (*discovered, error) {
 	p.mu.Lock()
 	if !p.o.Now().Before(p.again) && p.looking == nil {
@@ -98,7 +98,7 @@ func (p *Method) look(done chan struct{}) {
 	}
 	wait := min(time.Second<<min(p.failed, 10), longestBackoff)
 	p.failure, p.failed, p.again = err, p.failed+1, p.o.Now().Add(wait)
-	p.o.Log.Warn("a provider to sign in at does not answer as it should; it is asked again when somebody signs in",
+	p.o.Log.Warn("the provider does not answer correctly; it is asked again at the next sign-in",
 		zap.String("signin", p.o.ID), zap.String("issuer", p.o.Issuer), zap.Duration("not_before", wait), zap.Error(err))
 }
 

@@ -171,7 +171,7 @@ func (p *Method) wrongLogout(c logoutClaims, now time.Time) string {
 	return ""
 }
 
-// name reports whether something can be what a provider calls it by.
+// name reports whether a value can be an ID of a provider.
 func name(s string) bool { return s != "" && len(s) <= subjects.MaxLength && oauth.CleanText(s) }
 
 // errKeysTooOften keeps unauthenticated requests from having the keys read again for

@@ -51,8 +51,9 @@ type Options struct {
 
 	Claims Claims
 
-	// GroupSeparator is what separates the groups where the claim is one text: comma,
-	// semicolon, space, or none. Empty: none, and the log says where there may be one.
+	// GroupSeparator separates the groups if the claim is one string: comma,
+	// semicolon, space, or none. Empty: none, and the log reports a claim that may
+	// have one.
 	GroupSeparator string
 
 	// Recheck is how often a session in use asks the provider, by its refresh
@@ -92,7 +93,7 @@ const (
 	providerPatience = 10 * time.Second
 	finishPatience   = 20 * time.Second
 
-	// ClockSkew is how far a provider's clock may be off, either way.
+	// ClockSkew is how far a provider's clock may be ahead or behind.
 	ClockSkew = time.Minute
 
 	// maxFinishing bounds the sign-ins that wait for one provider at a time.
@@ -146,14 +147,14 @@ func New(o Options) (*Method, error) {
 	}
 	for name, value := range o.Params {
 		if name == "response_mode" && (value == "form_post" || value == "query") {
-			continue // any other comes where nobody reads it
+			continue // the callback reads no other
 		}
 		if slices.Contains(ownParams, name) {
 			return nil, fmt.Errorf("the parameter %s is ours to send; expected one that the provider adds, such as access_type", name)
 		}
 	}
 	if slices.Contains(strings.Fields(o.Params["prompt"]), "none") {
-		return nil, errors.New("prompt none is an answer without a question, by which nobody can sign in; expected consent for example")
+		return nil, errors.New("prompt none shows no page, so that users without a session at the provider cannot sign in; expected consent for example")
 	}
 	if _, known := userinfo.Separators[o.GroupSeparator]; !known && o.GroupSeparator != "" {
 		return nil, fmt.Errorf("group_separator %q is unknown; expected comma, semicolon, space or none", o.GroupSeparator)
@@ -215,7 +216,7 @@ func CheckIssuer(raw string) error {
 // ID implements [signin.Method].
 func (p *Method) ID() string { return p.o.ID }
 
-// Current implements [signin.Method]: nobody tells us what became of a user since.
+// Current implements [signin.Method]. Changes of a user after the sign-in are unknown here.
 func (p *Method) Current(u session.User) (session.User, bool) {
 	return u, subjects.HasMark(u, p.o.Mark)
 }
@@ -379,11 +380,11 @@ func unix(seconds float64) time.Time {
 	return time.Unix(int64(min(max(seconds, 0), 1<<40)), 0)
 }
 
-// Mark is on every user who signs in by this method, "" where there is none.
+// Mark is on every user who signs in by this method; "": there is none.
 func (p *Method) Mark() string { return p.o.Mark }
 
-// Close lets go of the provider's idle connections, once nobody begins to sign in by
-// it any more. What is under way goes on.
+// Close closes the idle connections to the provider, after the last sign-in by this
+// method has begun. Running sign-ins continue.
 func (p *Method) Close() { p.Client.CloseIdleConnections() }
 
 // LinkEmail implements [signin.EmailLinker].

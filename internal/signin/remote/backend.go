@@ -58,7 +58,7 @@ func (b *Backend) LogTo(log *zap.Logger) { b.groups.Log = log }
 // ID implements [signin.Method].
 func (b *Backend) ID() string { return b.id }
 
-// Current implements [signin.Method]: nobody tells us what became of a user since.
+// Current implements [signin.Method]. Changes of a user after the sign-in are unknown here.
 func (b *Backend) Current(u session.User) (session.User, bool) { return u, true }
 
 // Account implements [signin.PasswordMethod]. Which names are one account, only the backend
@@ -127,7 +127,7 @@ func (b *Backend) Check(ctx context.Context, c signin.Credentials) (session.User
 	return session.User{}, b.down(fmt.Errorf("the answer was %d", status))
 }
 
-// saysWrong reports whether an answer is about the password.
+// saysWrong reports whether an answer means that the password is wrong.
 func saysWrong(answer []byte) bool {
 	var says struct {
 		Error any             `json:"error"`

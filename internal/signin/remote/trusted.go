@@ -99,7 +99,7 @@ func (*Trusted) Format(f fmt.State, verb rune) { signedhttp.Secret{}.Format(f, v
 // ID implements [signin.Method].
 func (t *Trusted) ID() string { return t.o.ID }
 
-// Current implements [signin.Method]: nobody tells us what became of a user since.
+// Current implements [signin.Method]. Changes of a user after the sign-in are unknown here.
 func (t *Trusted) Current(u session.User) (session.User, bool) {
 	return u, subjects.HasMark(u, t.o.Mark)
 }
@@ -177,7 +177,7 @@ func (t *Trusted) CheckUser(said map[string]any) error {
 	return nil
 }
 
-// First reports whether a signed request comes for the first time.
+// First reports whether a signed request was not received before.
 func (t *Trusted) First(ctx context.Context, signature string) (bool, error) {
 	first, err := t.store.CompareAndSwap(ctx, t.key("ticket-request", signature), nil, []byte{1}, 2*ticketSkew+sharedclock.BetweenNodes+time.Minute)
 	if err != nil {
