@@ -223,7 +223,7 @@ func nearlyParam(name string) bool {
 	return false
 }
 
-// has says that a member is there: null and "" are as good as none.
+// has reports whether a member is there: null and "" count as missing.
 func (c credential) has(name string) bool { return c[name] != nil && c[name] != "" }
 
 // text is the value of a member that is a string, or "".

@@ -49,7 +49,7 @@ func (h *Hosted) refuse(w http.ResponseWriter, r *http.Request, e *oauth.Error) 
 }
 
 // signedIn checks the session of a request. If the store does not answer, it answers
-// the request itself, and returns false in done.
+// the request itself, and returns done.
 func (h *Hosted) signedIn(w http.ResponseWriter, r *http.Request, p signInContext) (in oauth.SignedIn, ok, done bool) {
 	cookie, there := h.Session.Value(r)
 	if !there {

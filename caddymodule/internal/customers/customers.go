@@ -93,7 +93,7 @@ const ID = "of customers"
 // ID implements [signin.Method].
 func (c *File) ID() string { return ID }
 
-// Current implements [signin.Method]: nobody signs in by what stands for others.
+// Current implements [signin.Method]: no user signs in by the group of methods itself.
 func (c *File) Current(u session.User) (session.User, bool) { return u, false }
 
 // ByID implements [signin.DynamicMethods].
@@ -212,7 +212,7 @@ func (d *customersDraft) checkNames(r *Record) error {
 	return nil
 }
 
-// method is a provider of the line: that of before, where it has not changed.
+// method returns a provider of the line: the old one, if it has not changed.
 func (d *customersDraft) method(code string, p customerProvider) (customerMethod, error) {
 	before, there := d.before.methods[p.id]
 	same := there && before.whose == code && before.text == p.text

@@ -127,7 +127,7 @@ func (p *placement) unseenCallback(g placedGate) string {
 	return ""
 }
 
-// forHost reports whether some request for a host may come here.
+// forHost reports whether a request for a host may come here.
 func (p *placedHandler) forHost(host string) bool {
 	for _, hosts := range p.hosts() {
 		if !slices.ContainsFunc(hosts, func(pattern string) bool { return sameHost(pattern, host, true) }) {

@@ -87,7 +87,7 @@ func CheckSurroundings(what, secret string) error {
 	return nil
 }
 
-// isInvisible reports whether a character is a blank, a line end, or shows nothing.
+// isInvisible reports whether a character is a space, a line end, or invisible.
 func isInvisible(r rune) bool {
 	return unicode.IsSpace(r) || unicode.IsControl(r) || unicode.Is(unicode.Cf, r)
 }
@@ -115,8 +115,8 @@ func CheckWritten(s string) error {
 // only when the server runs.
 func HasPlaceholder(s string) bool { return strings.Contains(s, "{") }
 
-// Checkable is a secret for checks of a Caddyfile, where the values of placeholders are not
-// known yet.
+// Checkable returns a secret for checks of a Caddyfile, before the values of
+// placeholders are known.
 func Checkable(secret string) string {
 	if HasPlaceholder(secret) {
 		return "a placeholder stands for it"
