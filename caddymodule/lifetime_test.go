@@ -96,7 +96,7 @@ func TestTheLastRequestKeepsItsStoreOpen(t *testing.T) {
 		t.Error("the old configuration opened the store once more")
 	}
 	if references(identity) != 0 {
-		t.Error("somebody holds the store")
+		t.Error("the store is still in use")
 	}
 }
 
