@@ -6,7 +6,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/page"
 )
 
-// showAccount says who is signed in.
+// showAccount shows the signed-in user.
 func (h *Hosted) showAccount(w http.ResponseWriter, r *http.Request) {
 	in, ok, done := h.signedIn(w, r, signInContext{})
 	if done {
@@ -21,7 +21,7 @@ func (h *Hosted) showAccount(w http.ResponseWriter, r *http.Request) {
 	h.already(w, r, in, signInContext{})
 }
 
-// showSignOut asks whether to sign out; only the form does it.
+// showSignOut asks whether to sign out. Only the form signs out.
 func (h *Hosted) showSignOut(w http.ResponseWriter, r *http.Request) {
 	in, ok, done := h.signedIn(w, r, signInContext{})
 	if done {

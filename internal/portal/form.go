@@ -16,8 +16,8 @@ import (
 	"github.com/caddy-sso/caddy-sso/signin"
 )
 
-// maxForm bounds, in bytes, what the sign-in form may post: a transaction holds
-// the query of an authorization request.
+// maxForm bounds the sign-in form, in bytes: a transaction contains the query of an
+// authorization request.
 const maxForm = 256 << 10
 
 // showSignIn shows the sign-in page. A user who is signed in already gets a link to go
@@ -141,7 +141,7 @@ func (h *Hosted) noMethod(w http.ResponseWriter, r *http.Request, p signInContex
 	h.message(w, r, http.StatusForbidden, p, m)
 }
 
-// signIn takes the form: name, password and transaction.
+// signIn handles the form: name, password and transaction.
 func (h *Hosted) signIn(w http.ResponseWriter, r *http.Request) {
 	if !h.readForm(w, r) {
 		return
@@ -192,17 +192,17 @@ func (h *Hosted) signIn(w http.ResponseWriter, r *http.Request) {
 	h.finishOnPage(w, r, FirstFactor{User: user, Authorization: p.authorization, device: b, context: p})
 }
 
-// staleForm says why a form cannot be used any more; nil: it can.
+// staleForm returns why a form cannot be used any more; nil: it can.
 func (h *Hosted) staleForm(r *http.Request, t transaction, b knownDevice) *page.Problem {
 	if t.expired(h.Now()) {
 		return &page.Problem{Code: "0", Fault: page.FaultPageExpired, Next: page.NextPasswordAgain}
 	}
 	if t.Browser != b.ID && r.Header.Get("Sec-Fetch-Site") != "same-origin" {
-		// Tabs that were opened at once, before the browser had its cookie, each
-		// got one, and only the last stayed. What the binding keeps out is a
-		// form that another site filled in with its own transaction and
-		// password; a browser that says the form is of this origin rules that
-		// out as well. For others a transaction of their own begins.
+		// Tabs that were opened at the same time, before the browser had its cookie,
+		// got one each, and the browser kept only the last. The binding prevents that
+		// another site posts its own transaction and password. A browser that reports
+		// this origin for the form prevents that, too. All others get a new
+		// transaction.
 		return &page.Problem{Code: "0", Fault: page.FaultCookiesChanged, Next: page.NextPasswordAgain}
 	}
 	return nil
@@ -327,8 +327,8 @@ func RedirectToOpenID(issuer, rawQuery string) string {
 	return issuer + OpenIDPath + "?" + rawQuery
 }
 
-// ReturnTo is the sign-in page that comes back to a path of the portal's own
-// origin, sealed.
+// ReturnTo returns the address of the sign-in page that continues to a sealed path of
+// the portal's own origin.
 func ReturnTo(issuer, sealed string) string {
 	return issuer + SignInPath + "?" + ReturnParam + "=" + url.QueryEscape(sealed)
 }

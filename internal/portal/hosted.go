@@ -44,8 +44,8 @@ type Hosted struct {
 	Keys    *keys.Ring
 	Methods methods.List
 
-	// CommonMethods are the IDs of the sign-in methods that are allowed where no
-	// application asked; empty: all.
+	// CommonMethods are the IDs of the sign-in methods that are allowed without an
+	// application; empty: all.
 	CommonMethods []string
 
 	Attempts *attemptlimit.Limiter
@@ -62,17 +62,17 @@ type Hosted struct {
 	// for.
 	Requests []Request
 
-	// Steps stand between the first factor and the session, in this order.
+	// Steps run between the first factor and the session, in this order.
 	Steps []Step
 
-	// From says where a request comes from.
+	// From returns the origin of a request.
 	From func(*http.Request) oauth.Origin
 
 	Now func() time.Time
 	Log *zap.Logger
 
-	// Wall is the clock of this machine, where Now is that of the store: a server
-	// that signs its requests goes by neither. Default: Now.
+	// Wall is the clock of this machine, and Now is the clock of the store: a server
+	// that signs its requests has another clock. Default: Now.
 	Wall func() time.Time
 
 	returning limits.Lines // by method and address
@@ -104,8 +104,7 @@ const (
 	TrustedPrefix = "/sso/trusted/"
 )
 
-// Endpoint returns what answers a path, or nil for a path that is not the
-// hosted page's.
+// Endpoint returns the handler of a path, or nil if the path is no hosted page.
 func (h *Hosted) Endpoint(path string) http.HandlerFunc {
 	switch path {
 	case SignInPath, OpenIDPath:
