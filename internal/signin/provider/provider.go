@@ -33,7 +33,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/signin"
 )
 
-// Options are what a configuration says of an OpenID Connect provider.
+// Options are the settings of an OpenID Connect provider.
 type Options struct {
 	ID   string
 	Name string // on its button
@@ -56,20 +56,21 @@ type Options struct {
 	// have one.
 	GroupSeparator string
 
-	// Recheck is how often a session in use asks the provider, by its refresh
-	// token, whether the user may still sign in there. Zero is never.
+	// Recheck is how often the provider is asked, with the refresh token of a session
+	// in use, whether the user may still sign in there. Zero: never.
 	Recheck time.Duration
 
-	// LinkEmail is the ID of a method whose users sign in by this one, too, where
-	// the provider verified that they have their e-mail address. Empty: none.
+	// LinkEmail is the ID of a method whose users may also sign in by this one, if
+	// the provider has verified their e-mail address. Empty: none.
 	LinkEmail string
 
-	// OwnSubjects says that users are known by their sub as it is.
+	// OwnSubjects is set if the provider's sub is the user's subject.
 	OwnSubjects bool
 
-	// Mark is on every user, and only users with it are the provider's: it tells
-	// this one from another that has the ID at another time. It is base64url, of at
-	// most 64 bytes. Empty: every user who signed in by the ID is.
+	// Mark is on every user, and only users with it belong to the provider: it
+	// distinguishes this provider from another one with the same ID at another time.
+	// It is base64url, of at most 64 bytes. Empty: every user who signed in by the ID
+	// belongs to it.
 	Mark string
 
 	Now func() time.Time // nil: time.Now
@@ -89,7 +90,7 @@ func (Secret) Format(f fmt.State, _ rune) {
 
 const (
 	// providerPatience bounds one answer of a provider, and finishPatience all
-	// that a sign-in asks of it.
+	// requests of one sign-in.
 	providerPatience = 10 * time.Second
 	finishPatience   = 20 * time.Second
 
@@ -124,8 +125,8 @@ type Method struct {
 	again   time.Time     // when to look again
 }
 
-// New refuses what cannot work, and says what would be right. It
-// connects to nothing.
+// New refuses options that cannot work, and the error says what is expected. It opens
+// no connection.
 func New(o Options) (*Method, error) {
 	if err := CheckIssuer(o.Issuer); err != nil {
 		return nil, err
@@ -184,8 +185,7 @@ var ownParams = []string{
 	"code_challenge_method", "request", "request_uri", "login_hint", "max_age", "client_secret", "id_token_hint",
 }
 
-// CheckProviderIssuer refuses what is no issuer (OpenID Connect Discovery
-// section 3).
+// CheckIssuer refuses a URL that is no issuer (OpenID Connect Discovery section 3).
 func CheckIssuer(raw string) error {
 	const right = "expected the provider's issuer, such as https://login.acme.example"
 	if raw == "" {
@@ -374,8 +374,8 @@ func (p *Method) verify(ctx context.Context, f *discovered, d signin.ProviderReq
 	return id, nil
 }
 
-// unix is a NumericDate (RFC 7519 section 2); what no clock shows is the end of
-// all time.
+// unix returns the time of a NumericDate (RFC 7519 section 2). Values out of range
+// become the first or the last time.
 func unix(seconds float64) time.Time {
 	return time.Unix(int64(min(max(seconds, 0), 1<<40)), 0)
 }
