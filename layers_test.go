@@ -263,7 +263,7 @@ func TestThePictureNamesEveryFolder(t *testing.T) {
 	}
 }
 
-// Few dependencies, each with a reason that somebody wrote down.
+// Few dependencies, each with a written reason.
 func TestDirectDependenciesAreThoseWithAReason(t *testing.T) {
 	text, err := os.ReadFile("docs/architecture.md")
 	if err != nil {

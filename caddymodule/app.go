@@ -76,7 +76,7 @@ type App struct {
 	groups  oauth.ConfiguredGroups
 	limits  signin.AttemptLimits
 	pages   *page.Pages
-	vault   keys.Vault // where the engine is not shared by nodes
+	vault   keys.Vault // if nodes do not share the engine
 	log     *zap.Logger
 
 	scrubbed []*caddyhttp.Server // whose routes delete identity headers
@@ -90,7 +90,7 @@ type App struct {
 	opened  atomic.Pointer[appruntime.Runtime]
 	stop    context.CancelFunc
 
-	licensing licensing       // where there is a License API
+	licensing licensing       // of the License API, if there is one
 	customers *customers.File // of its file; nil: there is none
 }
 
@@ -168,7 +168,7 @@ func (a *App) loadEngine(ctx caddy.Context) error {
 
 var errNoSignin = errors.New("signin: no sign-in method is configured; add for example: signin local { user <name> <hash> }; if only customers of the License API sign in: license { customers <file> … }")
 
-// checkSignin refuses a configuration with which nobody can ever sign in. Customers of a
+// checkSignin refuses a configuration without a sign-in method. The customers in a
 // file have providers of their own.
 func (a *App) checkSignin() error {
 	if len(a.SigninRaw) == 0 && (a.License == nil || a.License.CustomersFile == "") {

@@ -114,8 +114,8 @@ func checkProject(project string) error {
 	return nil
 }
 
-// withoutSecret checks a client of a Caddyfile, where the values of the placeholders in
-// its secret are not known yet. The result serves checks alone.
+// withoutSecret checks a client of a Caddyfile, before the values of the placeholders
+// in its secret are known. The result is only for checks.
 func (c *ClientConfig) withoutSecret() (*oauth.Client, error) {
 	known := *c
 	if secrets.HasPlaceholder(c.Secret) {
@@ -193,7 +193,7 @@ func (c *ClientConfig) client() (*oauth.Client, error) {
 	return out, nil
 }
 
-// sharedKey is the key of HS256, nil where there is none.
+// sharedKey returns the key of HS256, nil if there is none.
 func (c *ClientConfig) sharedKey() (*keys.SharedKey, error) {
 	if c.HS256Key == "" {
 		return nil, nil

@@ -47,14 +47,14 @@ func (a *App) commonMethods() []string {
 	return common
 }
 
-// isCustomers says whether a sign-in method is one of a customer account's.
+// isCustomers reports whether a sign-in method is one of a customer account's.
 func (l *LicenseConfig) isCustomers(id string) bool {
 	return l != nil && slices.ContainsFunc(l.CustomerAccounts, func(c *CustomerAccountConfig) bool { return slices.Contains(c.Signin, id) })
 }
 
-// checkShared says whether a customer of the file may sign in with a method of the
-// Caddyfile. A provider there is allowed for every client, unless it belongs to a customer
-// account already: its users could use more than the customer's products.
+// checkShared reports whether a customer of the file may sign in with a method of the
+// Caddyfile. A provider there is allowed for every client, unless it belongs to a
+// customer account already: its users could use more than the customer's products.
 func (a *App) checkShared(id string) error {
 	i := slices.IndexFunc(a.methods, func(w signin.Method) bool { return w.ID() == id && id != customers.ID })
 	if i < 0 {

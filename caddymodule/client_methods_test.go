@@ -30,7 +30,7 @@ func TestCustomersProvidersCountForTheirProductsAlone(t *testing.T) {
 	local, acme, social := password("local"), outside{id: "acme"}, outside{id: "social"}
 	for name, test := range map[string]struct {
 		license *LicenseConfig
-		ways    methods.List
+		methods methods.List
 		named   []string
 		want    []string
 	}{
@@ -51,13 +51,13 @@ func TestCustomersProvidersCountForTheirProductsAlone(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			a := &App{License: test.license, methods: test.ways, clients: clients, Clients: []*ClientConfig{{ID: "1", Signin: test.named}}}
+			a := &App{License: test.license, methods: test.methods, clients: clients, Clients: []*ClientConfig{{ID: "1", Signin: test.named}}}
 			if err := a.checkReferences(a.hasMethod); err != nil {
 				t.Fatal(err)
 			}
 			a.loadClientMethods()
 			if !slices.Equal(client.Methods, test.want) {
-				t.Errorf("ways %q, want %q", client.Methods, test.want)
+				t.Errorf("methods %q, want %q", client.Methods, test.want)
 			}
 		})
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
-// Each face answers in its own way; an error would be logged by Caddy, with the
+// Each HTTP API answers in its own format; an error would be logged by Caddy, with the
 // query of the request.
 func TestAPortalWithoutItsStoreAnswersByItself(t *testing.T) {
 	w := newWorld(t)

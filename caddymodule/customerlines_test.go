@@ -40,7 +40,7 @@ func TestAWrongLineOfCustomersIsLoggedAndLosesNobodyElse(t *testing.T) {
 		"no products":                  {`{"code":"x","signin":["local"]}`, []string{"has no products"}, false},
 		"no sign-in method":            {`{"code":"x","products":["demo"]}`, []string{"has no sign-in method"}, false},
 		"a domain that is none":        {`{"code":"x","products":["demo"],"signin":["local"],"email_domains":["@acme"]}`, []string{`email_domain \"@acme\"`}, false},
-		"a way that is unknown":        {`{"code":"x","products":["demo"],"signin":["google"]}`, []string{`signin \"google\" is unknown`}, false},
+		"a method that is unknown":     {`{"code":"x","products":["demo"],"signin":["google"]}`, []string{`signin \"google\" is unknown`}, false},
 		"a provider for everybody":     {`{"code":"x","products":["demo"],"signin":["shared-page"]}`, []string{`signin \"shared-page\" is a provider of the Caddyfile that is allowed for every client`}, false},
 		"what stands for all":          {`{"code":"x","products":["demo"],"signin":["of customers"]}`, []string{"is unknown"}, false},
 		"a code of the Caddyfile":      {strings.Replace(localLine, "CODE", "Fixed", 1), []string{"the Caddyfile has customer_account fixed, which is used"}, false},
@@ -187,7 +187,7 @@ func TestCustomersWhoComeAndGoLeaveNothingRunning(t *testing.T) {
 	}
 }
 
-func TestAProviderThatDidNotChangeIsNotMadeAnew(t *testing.T) {
+func TestAProviderThatDidNotChangeIsNotMadeAgain(t *testing.T) {
 	provider := httptest.NewServer(http.NotFoundHandler())
 	defer provider.Close()
 	secret := filepath.Join(t.TempDir(), "secret")
@@ -199,7 +199,7 @@ func TestAProviderThatDidNotChangeIsNotMadeAnew(t *testing.T) {
 	first := f.ByID("acme")
 	f.changed(customerAt("other", "other", provider, "") + strings.Replace(line, `"demo"`, `"demo","tool"`, 1))
 	if f.ByID("acme") != first {
-		t.Error("it was made anew for another product")
+		t.Error("it was made again for another product")
 	}
 	if err := os.Remove(secret); err != nil {
 		t.Fatal(err)

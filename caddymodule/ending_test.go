@@ -27,12 +27,12 @@ func onRedis(t *testing.T, s setup, args ...string) (*world, *redistest.Server) 
 	return w, server
 }
 
-var lasting = redemption{"2", "", verifier, "/api/oauth2/auth", "/api/oauth2/token"}
+var persistentFlow = redemption{"2", "", verifier, "/api/oauth2/auth", "/api/oauth2/token"}
 
-// lasting is a refresh token of scope offline.
-func (v *visitor) lasting() string {
+// persistent is a refresh token of scope offline.
+func (v *visitor) persistent() string {
 	v.t.Helper()
-	given := lasting.redeemAtOnce(v, lasting.code(v, "offline"), 1)
+	given := persistentFlow.redeemAtOnce(v, persistentFlow.code(v, "offline"), 1)
 	if len(given) != 1 {
 		v.t.Fatal("no tokens")
 	}
@@ -46,7 +46,7 @@ func (v *visitor) wantOut(refresh ...string) {
 		v.t.Errorf("still signed in: %s", got.Status)
 	}
 	for _, token := range refresh {
-		if got := lasting.refresh(v, token); got.StatusCode != http.StatusBadRequest {
+		if got := persistentFlow.refresh(v, token); got.StatusCode != http.StatusBadRequest {
 			v.t.Errorf("a refresh token counts: %s", got.Status)
 		}
 	}
@@ -81,7 +81,7 @@ func accountsOfOnesOwn(t *testing.T) string {
 }
 
 // A Redis that is not let search shows what an ending goes by.
-func TestClass16EndingSomebodyNeedsNoSearchOfTheWholeStore(t *testing.T) {
+func TestClass16EndingAUserNeedsNoSearchOfTheWholeStore(t *testing.T) {
 	const noSearch = "~* &* +@all -scan -keys"
 	for _, who := range []struct{ name, password string }{{"demo", "demo"}, {"zoe", "zoe"}} { // of the configuration, and not
 		for by, end := range map[string]func(w *world, e adminapi.SessionEntry) (string, error){
@@ -103,7 +103,7 @@ func TestClass16EndingSomebodyNeedsNoSearchOfTheWholeStore(t *testing.T) {
 				w, server := onRedis(t, setup{global: accountsOfOnesOwn(t)})
 				v, other := w.visitor(), w.visitor()
 				v.submit(v.get("http://"+w.site+"/"), who.name, who.password)
-				refresh := v.lasting()
+				refresh := v.persistent()
 				mine := w.sessions()
 				if len(mine) != 1 || mine[0].User != who.name {
 					t.Fatalf("%+v", mine)
@@ -121,7 +121,7 @@ func TestClass16EndingSomebodyNeedsNoSearchOfTheWholeStore(t *testing.T) {
 				}
 				v.wantOut(refresh)
 				if got := other.getOnce("http://" + w.site + "/"); got.body != "hello adam" {
-					t.Errorf("somebody else: %s", got.Status)
+					t.Errorf("another user: %s", got.Status)
 				}
 			})
 		}
@@ -137,7 +137,7 @@ func TestAUserIsEndedByNameOrSubjectAlsoWithoutLists(t *testing.T) {
 			older, newer := w.visitor(), w.visitor()
 			page := "http://" + w.site + "/"
 			older.signIn(page)
-			refresh := older.lasting()
+			refresh := older.persistent()
 			store, lists := w.running().opened.Load().State.Store, []string(nil)
 			for _, prefix := range []string{"user:", "grants:"} {
 				err := store.Scan(t.Context(), prefix, func(key string, _ []byte) error {
@@ -166,7 +166,7 @@ func TestAUserIsEndedByNameOrSubjectAlsoWithoutLists(t *testing.T) {
 			}
 			newer.wantOut()
 			eventually(t, "what is on no list has ended, too", func() bool { return len(w.sessions()) == 0 })
-			eventually(t, "and the grants", func() bool { return lasting.refresh(older, refresh).StatusCode == http.StatusBadRequest })
+			eventually(t, "and the grants", func() bool { return persistentFlow.refresh(older, refresh).StatusCode == http.StatusBadRequest })
 			older.wantOut()
 		})
 	}
@@ -234,7 +234,7 @@ func TestClass16ABanWorksInAStoreThatIsFull(t *testing.T) {
 			for range 2 {
 				v := w.visitor()
 				v.submit(v.get("http://"+w.site+"/"), "ann", "demo")
-				all, refresh = append(all, v), append(refresh, v.lasting(), v.lasting())
+				all, refresh = append(all, v), append(refresh, v.persistent(), v.persistent())
 			}
 			first := w.sessions()[0]
 			fill(t, server)
@@ -249,14 +249,14 @@ func TestClass16ABanWorksInAStoreThatIsFull(t *testing.T) {
 	}
 }
 
-// Somebody who presses a button twice is not told that something is wrong.
+// A user who presses a button twice gets no error.
 func TestClass16SigningOutElsewhereWorksTwiceInAStoreThatIsFull(t *testing.T) {
 	w, server := onRedis(t, setup{})
 	here, there := w.visitor(), w.visitor()
 	var refresh []string
 	for _, v := range []*visitor{there, here} {
 		v.signIn("http://" + w.site + "/")
-		refresh = append(refresh, v.lasting())
+		refresh = append(refresh, v.persistent())
 	}
 	fill(t, server)
 	for i := range 2 {
@@ -278,7 +278,7 @@ func TestTheAnswerToABanSaysWhatIsLeft(t *testing.T) {
 	w, server := onRedis(t, setup{})
 	v := w.visitor()
 	v.signIn("http://" + w.site + "/")
-	refresh := v.lasting()
+	refresh := v.persistent()
 	server.MustCommand("ACL", "SETUSER", "default", "~*", "&*", "+@all", "-getdel")
 	for _, path := range []string{"/sso/sessions/" + w.sessions()[0].ID, "/sso/users/demo"} {
 		got := w.ask(http.MethodDelete, path)

@@ -101,7 +101,7 @@ type Gate struct {
 	// the sign-in.
 	DropForms bool `json:"drop_forms,omitempty"`
 
-	// Stands before the backend of the License API, and asks nobody to sign in. It verifies
+	// Stands before the backend of the License API, and asks no user to sign in. It verifies
 	// a code or token of licensed software in the request, which becomes the identity,
 	// with the headers `X-SSO-License-Product` and `X-SSO-License-Customer-Account`. Every
 	// other request goes on without an identity. Default: false.

@@ -21,7 +21,7 @@ type licenseAPIs struct {
 	activation *licenseapi.Activation
 }
 
-// checkLicense refuses settings that have no effect where nobody is asked to sign in.
+// checkLicense refuses settings that have no effect if the gate asks no user to sign in.
 func (g *Gate) checkLicense() error {
 	for _, option := range []struct {
 		name string
@@ -38,7 +38,7 @@ func (g *Gate) checkLicense() error {
 		{"a matcher", len(g.MatcherSetsRaw) > 0},
 	} {
 		if option.set {
-			return fmt.Errorf("license_activation: %s has no effect beside it, since such a gate asks nobody to sign in; remove one of the two", option.name)
+			return fmt.Errorf("license_activation: %s has no effect beside it, since such a gate asks no user to sign in; remove one of the two", option.name)
 		}
 	}
 	return nil

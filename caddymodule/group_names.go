@@ -7,8 +7,8 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
 )
 
-// groupsState is where the groups that were named so far are kept while a Caddyfile
-// is read.
+// groupsState is the key of the groups that were named so far, while a Caddyfile is
+// read.
 const groupsState = "sso.groups"
 
 // configuredGroups are those of the option's users, and of all gates before.

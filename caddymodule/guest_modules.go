@@ -41,7 +41,7 @@ type Engine interface {
 	// lifetimes by: when the clock of the machine jumps, that one does not.
 	Open(log *zap.Logger, now func() time.Time) (storage.Store, error)
 
-	// Shared says whether other nodes use the same store.
+	// Shared reports whether other nodes use the same store.
 	Shared() bool
 }
 

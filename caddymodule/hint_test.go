@@ -10,8 +10,8 @@ import (
 	"golang.org/x/oauth2"
 )
 
-// Somebody else is signed in than the application's id_token_hint names: the page
-// says so, takes nobody else, and goes on with who is expected.
+// Another user is signed in than the application's id_token_hint names: the page says
+// so, accepts only the expected user, and continues with that user.
 func TestAnotherUserThanTheHintNamesIsAskedToSignInAsThatOne(t *testing.T) {
 	w := newWorld(t)
 	w.mustLoad(setup{local: "user eve HASH", global: `client 2 {

@@ -79,7 +79,7 @@ func TestAWrongJSONConfigurationIsRefused(t *testing.T) {
 		{"an unknown field of session", inApp + " session", "timeout", "1h", []string{"unknown field", "timeout"}},
 		{"an unknown field of codes", inApp + " codes", "size", 1, []string{"unknown field", "size"}},
 		{"an unknown field of brand", inApp + " brand", "colour", "red", []string{"unknown field", "colour"}},
-		{"a link to users of a way that there is not", inApp, "signin", list{
+		{"a link to users of a method that does not exist", inApp, "signin", list{
 			map[string]any{"method": "oidc", "id": "acme", "issuer": "https://a.example", "client_id": "x", "link_email": "ldap"},
 			map[string]any{"method": "local", "users": list{demo}},
 		}, []string{"signin acme: link_email ldap", "no such sign-in method", "expected: local"}},

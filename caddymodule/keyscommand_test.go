@@ -45,7 +45,7 @@ func TestTheCommandsListAndWithdrawKeys(t *testing.T) {
 				t.Errorf("a token of a withdrawn key: %s: %s", got.Status, got.body)
 			}
 			if got := v.getOnce(page); got.body != "hello demo" {
-				t.Errorf("somebody is signed out: %s: %s", got.Status, got.body)
+				t.Errorf("a user is signed out: %s: %s", got.Status, got.body)
 			}
 			if got := w.call(v.access()); got.StatusCode != http.StatusOK {
 				t.Errorf("a token of the new key: %s: %s", got.Status, got.body)

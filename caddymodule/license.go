@@ -207,8 +207,8 @@ func (l *LicenseConfig) licenses(a *App) (*oauth.Licenses, error) {
 	return oauth.NewLicenses(products, accounts, l.accountsOfFile(a.customers), l.DefaultResponseType)
 }
 
-// accountsOfFile are the customers of the file, nil where there is none. Before they are
-// made it says only whether there will be some.
+// accountsOfFile returns the customers of the file, nil if there is no file. Before
+// they are provisioned, the result only shows that there is a file.
 func (l *LicenseConfig) accountsOfFile(c *customers.File) oauth.Accounts {
 	if l.CustomersFile == "" {
 		return nil

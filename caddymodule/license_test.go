@@ -47,7 +47,7 @@ const (
 				signin local
 				email_domain example.com
 			}
-			customer_account strangers {
+			customer_account others {
 				signin local
 				email_domain elsewhere.example
 			}
@@ -55,7 +55,7 @@ const (
 				client 2
 				redirect_uri http://localhost https://app.example/sso
 				response_type code token
-				customer_account acme strangers
+				customer_account acme others
 				PROVISION
 			}
 		}`
@@ -226,7 +226,7 @@ func TestLicensedSoftwareIsActivatedByAToken(t *testing.T) {
 func TestNobodyOfAnotherCustomerGetsACode(t *testing.T) {
 	w, v := newWorld(t), newVendor(t)
 	w.loadLicensed(v, "")
-	link, err := w.command("license", "url", "--product", "demo", "--customer-account", "strangers")
+	link, err := w.command("license", "url", "--product", "demo", "--customer-account", "others")
 	if err != nil {
 		t.Fatal(err)
 	}

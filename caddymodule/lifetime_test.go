@@ -27,7 +27,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-// openable says whether a store's file is free, as another process would find
+// openable reports whether a store's file is free, as another process would find
 // out.
 func openable(t *testing.T, path string) bool {
 	t.Helper()
@@ -96,7 +96,7 @@ func TestTheLastRequestKeepsItsStoreOpen(t *testing.T) {
 		t.Error("the old configuration opened the store once more")
 	}
 	if references(identity) != 0 {
-		t.Error("somebody holds the store")
+		t.Error("the store is still in use")
 	}
 }
 

@@ -232,7 +232,7 @@ func TestALauncherSendsTheBrowserToAProvider(t *testing.T) {
 		t.Errorf("a provider that does not answer: %s: %s", got.Status, got.body)
 	}
 	if got := v.get("http://" + w.portal + "/api/oauth2/social/local/login_url" + query); got.StatusCode != http.StatusNotFound || !strings.Contains(got.body, `"003-061"`) {
-		t.Errorf("a way that is no provider: %s: %s", got.Status, got.body)
+		t.Errorf("a method that is no provider: %s: %s", got.Status, got.body)
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 	"go.uber.org/zap"
 )
 
-// Somebody whose browser was led to the Login API can do nothing with JSON.
+// A user whose browser was sent to the Login API cannot use JSON.
 func TestAnErrorOfTheLoginAPIThatAPersonMeetsIsAPage(t *testing.T) {
 	w := newWorld(t)
 	w.mustLoad(setup{global: "client 7 {\nname Closed\ndisabled\npublic\nredirect_uri https://closed.example/cb\n}"})

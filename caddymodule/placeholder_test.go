@@ -96,7 +96,7 @@ func TestClass34NoPlaceholderReachesABackendAsText(t *testing.T) {
 		}
 		seen = nil
 	}
-	stranger := w.visitor()
+	unauthenticated := w.visitor()
 	for name, target := range map[string]string{
 		"the fail_auth_url":            w.site + "/signed-out",
 		"a path without a policy":      open + "/a",
@@ -106,15 +106,15 @@ func TestClass34NoPlaceholderReachesABackendAsText(t *testing.T) {
 		"what the portal does not own": w.portal + "/a",
 		"an error behind the portal":   w.portal + "/error",
 	} {
-		stranger.getOnce("http://" + target)
+		unauthenticated.getOnce("http://" + target)
 		want(name, "")
 	}
-	stranger.send(stranger.request(anError, "http://"+open+"/a", ""))
+	unauthenticated.send(unauthenticated.request(anError, "http://"+open+"/a", ""))
 	want("an error before all gates", "")
-	r := stranger.request(http.MethodOptions, "http://"+w.site+"/a", "")
+	r := unauthenticated.request(http.MethodOptions, "http://"+w.site+"/a", "")
 	r.Header.Set("Origin", "https://a.example")
 	r.Header.Set("Access-Control-Request-Method", "POST")
-	stranger.send(r)
+	unauthenticated.send(r)
 	want("a preflight", "")
 	w.call(v.tokenOf("9"))
 	want("a client's own token", "")

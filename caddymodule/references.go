@@ -57,8 +57,8 @@ func (l optionLines) addLine(err error) error {
 	return line.WrapErr(err)
 }
 
-// checkReferences checks what the settings of the app name. hasMethod says whether there
-// is a sign-in method of an ID.
+// checkReferences checks what the settings of the app name. hasMethod reports whether
+// there is a sign-in method of an ID.
 func (a *App) checkReferences(hasMethod func(id string) bool) error {
 	for _, c := range a.Clients {
 		for _, id := range c.Signin {
@@ -124,7 +124,7 @@ func (l *LicenseConfig) checkDefaultResponseType() error {
 	return oauth.CheckDefaultResponseType(l.DefaultResponseType, lists...)
 }
 
-// mayHaveMethod says whether the settings have a sign-in method of an ID, or may have
+// mayHaveMethod reports whether the settings have a sign-in method of an ID, or may have
 // one: the ID of a module from outside is known only when it is provisioned.
 func (a *App) mayHaveMethod(id string) bool {
 	return slices.ContainsFunc(a.SigninRaw, func(raw json.RawMessage) bool {
@@ -157,9 +157,9 @@ func checkBearerClient(c *ClientConfig) error {
 	return nil
 }
 
-// checkReferences checks what a gate names. clients finds a client of the app by its ID,
-// license says whether the app has the License API, and groups are those of all users and
-// gates before.
+// checkReferences checks what a gate names. clients finds a client of the app by its
+// ID, license reports whether the app has the License API, and groups are those of
+// all users and gates before.
 func (g *Gate) checkReferences(clients func(id string) (*oauth.Client, bool), license bool, groups *oauth.ConfiguredGroups) (*oauth.Client, error) {
 	if g.LicenseActivation {
 		if err := g.checkLicense(); err != nil {

@@ -130,7 +130,7 @@ func adaptSites(t *testing.T, options, sites string) []byte {
 
 const aGate = "sso_gate {\nclient 1\n}\n"
 
-// heard says whether exactly these were said, each by some words of it.
+// heard reports whether exactly these were said, each by some words of it.
 func heard(t *testing.T, got []string, want ...string) {
 	t.Helper()
 	if len(got) != len(want) {
@@ -275,7 +275,7 @@ func TestWhatMayBeWrongWithPlacesIsSaidOnce(t *testing.T) {
 		"in handle in handle":                 {"", "game.example {\nhandle /a/* {\nhandle /a/b/* {\nGATE\n}\n}\n}", []string{unseen}},
 		"in a handle beside another":          {"", "game.example {\nhandle /public/* {\nreverse_proxy a:80\n}\nhandle {\nGATE reverse_proxy app:80\n}\n}", []string{gatePassed}},
 		"in a handle beside a file server":    {"", "game.example {\n@app path /oauth2/* /app/*\nhandle @app {\nGATE reverse_proxy app:80\n}\nhandle {\nfile_server\n}\n}", []string{gatePassed}},
-		"in both ways":                        {"", "game.example {\nhandle /a/* {\nGATE reverse_proxy app:80\n}\nreverse_proxy app:80\n}", []string{gatePassed, unseen}},
+		"in both orders":                      {"", "game.example {\nhandle /a/* {\nGATE reverse_proxy app:80\n}\nreverse_proxy app:80\n}", []string{gatePassed, unseen}},
 		"in invoke, beside a proxy":           {"", "&(app) {\nroute {\nGATE reverse_proxy app:80\n}\n}\n:8080 {\nhandle /b/* {\nreverse_proxy b:80\n}\nhandle {\ninvoke app\n}\n}", []string{gatePassed}},
 		"after a proxy in route":              {"", "game.example {\nroute {\nreverse_proxy /a/* a:80\nGATE reverse_proxy app:80\n}\n}", []string{gatePassed}},
 		"in handle_response":                  {"", "game.example {\nreverse_proxy auth:1 {\nhandle_response {\nGATE reverse_proxy app:80\n}\n}\n}", []string{gatePassed, unseen}},
@@ -348,7 +348,7 @@ func TestClass32AnErrorBeforeAGateMayLeadPastIt(t *testing.T) {
 	heard(t, warnings, gatePassed)
 }
 
-// A handler of somebody else's may have routes in it, and a named route may lead
+// A handler of another module may have routes in it, and a named route may lead
 // back to itself.
 func TestClass32RoutesInsideOtherHandlersAreWalkedThrough(t *testing.T) {
 	const proxy = `{"handler":"reverse_proxy","upstreams":[{"dial":"app:80"}]}`

@@ -28,7 +28,7 @@ func (a *App) runtime() (*appruntime.Runtime, error) {
 	if c := a.opened.Load(); c != nil {
 		return c, nil
 	}
-	if a.closed { // nobody would close what a late request opens
+	if a.closed { // what a late request opens would never be closed
 		if c := a.last; c != nil && c.Hold() {
 			c.Release()
 			return c, nil

@@ -210,7 +210,7 @@ func (w *world) comesBackLater(name string, client *http.Client) {
 	}
 }
 
-// Whoever configures Caddy may bound bodies more tightly, and uploads at all.
+// The operator may set tighter limits for bodies, and limits for uploads.
 func TestClass24TheServersOwnBoundOfBodiesHolds(t *testing.T) {
 	w := newWorld(t)
 	backend := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {

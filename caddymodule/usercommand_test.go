@@ -51,7 +51,7 @@ func mustSSO(t *testing.T, stdin string, args ...string) string {
 	return out
 }
 
-// signsIn says whether a password is right, by the file alone.
+// signsIn reports whether a password is right, by the file alone.
 func signsIn(t *testing.T, path, name, password string) bool {
 	t.Helper()
 	u, err := local.ReadUsers(path)

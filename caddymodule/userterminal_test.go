@@ -124,7 +124,7 @@ func TestATerminalIsAsItWasAfterWhateverEndsTheQuestion(t *testing.T) {
 				t.Errorf("it says %q", at.shown.String())
 			}
 			if _, err := os.Stat(path); err == nil {
-				t.Error("somebody was added")
+				t.Error("a user was added")
 			}
 		})
 	}

@@ -99,7 +99,7 @@ func valueOf(t *testing.T, page answered, name string) string {
 	return value
 }
 
-// A session that somebody wants to be rid of may have been a thief's.
+// A session that a user wants to end may have been a thief's.
 func TestClass16WhatWasAllowedInASessionGoesWithIt(t *testing.T) {
 	for by, end := range map[string]func(w *world, id string){
 		"a button": func(w *world, id string) {

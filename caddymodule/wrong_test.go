@@ -133,7 +133,7 @@ func TestAWrongCaddyfileIsRefusedOnItsLine(t *testing.T) {
 
 		{"oidc without an ID", "signin local {", "signin oidc\nsignin local {", "signin oidc", []string{"signin oidc <id>", "signin oidc acme"}},
 		{"oidc with an ID that no path has", "signin local {", "signin oidc a/b {\nissuer https://a.example\nclient_id x\n}\nsignin local {", "signin oidc a/b", []string{`"a/b" has other characters than letters, digits`}},
-		{"oidc with the ID of another way", "signin local {", "signin oidc local {\nissuer https://a.example\nclient_id x\n}\nsignin local {", "signin oidc local", []string{"local is the ID of signin local"}},
+		{"oidc with the ID of another method", "signin local {", "signin oidc local {\nissuer https://a.example\nclient_id x\n}\nsignin local {", "signin oidc local", []string{"local is the ID of signin local"}},
 		{"oidc without an issuer", "signin local {", "signin oidc acme {\nclient_id x\n}\nsignin local {", "signin oidc acme", []string{"signin oidc acme: issuer is missing", "https://login.acme.example"}},
 		{"oidc with an issuer over http", "signin local {", "signin oidc acme {\nissuer http://a.example\n}\nsignin local {", "issuer http://a", []string{"http, which is for loopback only", "use https"}},
 		{"oidc with an issuer that has a query", "signin local {", "signin oidc acme {\nissuer https://a.example?x\n}\nsignin local {", "issuer https://a", []string{"a query or a fragment"}},
@@ -157,7 +157,7 @@ func TestAWrongCaddyfileIsRefusedOnItsLine(t *testing.T) {
 
 		{"backend without an ID", "signin local {", "signin backend\nsignin local {", "signin backend", []string{"signin backend <id>", "signin backend accounts"}},
 		{"backend with an ID that no path has", "signin local {", "signin backend a/b {\nurl https://a.example\nsecret 0123456789abcdef\n}\nsignin local {", "signin backend a/b", []string{`"a/b" has other characters than letters, digits`}},
-		{"backend with the ID of another way", "signin local {", "signin backend local {\nurl https://a.example\nsecret 0123456789abcdef\n}\nsignin local {", "signin backend local", []string{"local is the ID of signin local"}},
+		{"backend with the ID of another method", "signin local {", "signin backend local {\nurl https://a.example\nsecret 0123456789abcdef\n}\nsignin local {", "signin backend local", []string{"local is the ID of signin local"}},
 		{"backend without a url", "signin local {", "signin backend accounts {\nsecret 0123456789abcdef\n}\nsignin local {", "signin backend", []string{"signin backend accounts: url is missing"}},
 		{"backend over http", "signin local {", "signin backend accounts {\nurl http://a.example\n}\nsignin local {", "url http", []string{"expected https, or http on loopback"}},
 		{"backend with user information", "signin local {", "signin backend accounts {\nurl https://a@b.example\n}\nsignin local {", "url https", []string{"expected the URL of your backend"}},
@@ -175,7 +175,7 @@ func TestAWrongCaddyfileIsRefusedOnItsLine(t *testing.T) {
 		{"an unknown option of trusted", "signin local {", "signin trusted game {\ntimeout 1s\n}\nsignin local {", "timeout", []string{`unknown option "timeout"`, "icon, name, secret, subject, url"}},
 		{"a subject that is not own", "signin local {", "signin backend accounts {\nsubject 17\n}\nsignin local {", "subject 17", []string{`subject "17" is unknown; expected own`}},
 		{"subject own of local users", "attempts {", "subject own\nattempts {", "subject own", []string{`unknown option "subject"`}},
-		{"two ways with subject own", "signin local {", "signin backend a {\nurl https://a.example\nsecret 0123456789abcdef\nsubject own\n}\nsignin oidc b {\nissuer https://b.example\nclient_id sso\nsubject own\n}\nsignin local {", "signin oidc b", []string{"signin oidc b: signin backend a has subject own already", "{user.id}"}},
+		{"two methods with subject own", "signin local {", "signin backend a {\nurl https://a.example\nsecret 0123456789abcdef\nsubject own\n}\nsignin oidc b {\nissuer https://b.example\nclient_id sso\nsubject own\n}\nsignin local {", "signin oidc b", []string{"signin oidc b: signin backend a has subject own already", "{user.id}"}},
 		{"users without a path", "attempts {", "users\nattempts {", "users", []string{"users: expected a value"}},
 		{"users twice", "attempts {", "users a\nusers b\nattempts {", "users b", []string{"duplicate option: users"}},
 
@@ -283,7 +283,7 @@ func refusedOnItsLine(t *testing.T, old, spoiled, line string, want []string) {
 	}
 }
 
-// onLineThatBegins says whether an error names a line that begins with a text,
+// onLineThatBegins reports whether an error names a line that begins with a text,
 // indentation aside.
 func onLineThatBegins(file, text string, err error) bool {
 	text = strings.NewReplacer("HASH", demoHash, "\t", "").Replace(text)

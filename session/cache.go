@@ -29,10 +29,10 @@ type CacheOptions struct {
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
 
-	// Rand is where tokens come from. Default: crypto/rand.
+	// Rand is the source of tokens. Default: crypto/rand.
 	Rand io.Reader
 
-	// Logger is told what nobody else is: records that do not decode, and
+	// Logger gets errors that no caller gets: records that do not decode, and
 	// extensions that failed. Default: none. It must not block.
 	Logger func(what string, err error)
 }
@@ -50,8 +50,8 @@ type Cache struct {
 	feed     *feedcache.Feed[entry, request]
 }
 
-// short is as much of a key as the tables need to tell keys apart. Whoever looks
-// something up compares the rest.
+// short is the part of a key that the tables need to tell keys apart. Every lookup
+// compares the rest.
 type short [16]byte
 
 func shortOf(k *Key) short { return short(k[:len(short{})]) }
@@ -132,7 +132,7 @@ func (c *Cache) load(ctx context.Context, k *Key) (s *Session, value []byte, err
 			c.logger("session "+k.ID(), err)
 			return nil, unread(err)
 		}
-		r.Agent, r.From = "", "" // nobody asks for them but to list sessions
+		r.Agent, r.From = "", "" // only lists of sessions need them
 		s := newSession(*k, r)
 		if known, ok := c.sessions.Peek(shortOf(k)); ok && known.Value.key == *k {
 			s.attempted.Store(known.Value.attempted.Load()) // which may not have been written down
@@ -162,7 +162,7 @@ func unread(err error) error {
 	return ErrNone
 }
 
-// answered says whether the store has answered, be it with a record of a newer
+// answered reports whether the store has answered, be it with a record of a newer
 // release.
 func answered(err error) bool {
 	return err == nil || errors.Is(err, ErrNone) || errors.Is(err, records.ErrVersion)

@@ -8,5 +8,5 @@ func (c *Cache) Sweep() { c.feed.Sweep() }
 // Live returns how many sessions have live requests.
 func (c *Cache) Live() int { return len(c.feed.Requests.Keys(feedcache.Any)) }
 
-// Settled says whether all live requests are known to be what they should be.
+// Settled reports whether all live requests are known to be what they should be.
 func (c *Cache) Settled() bool { return c.feed.Idle() }

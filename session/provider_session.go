@@ -31,7 +31,7 @@ type ProviderSession struct {
 	Asked int64 `json:"asked,omitempty" cbor:"4,keyasint,omitempty"`
 
 	// Sent is when the refresh token was sent to the provider without a known answer,
-	// in milliseconds since 1970. Zero: it is not under way.
+	// in milliseconds since 1970. Zero: none is waiting for an answer.
 	Sent int64 `json:"sent,omitempty" cbor:"5,keyasint,omitempty"`
 
 	// Refused is the value of Asked when the provider first refused the token. Zero:

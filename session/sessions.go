@@ -101,7 +101,7 @@ func (s *Sessions) ask(ctx context.Context, k Key, known *Session, since, now in
 	}
 	switch due := s.due(found, now); {
 	case due && believed:
-		found.attempted.Store(now) // it is used, and nobody can write that down
+		found.attempted.Store(now) // it is used, but the store cannot record that
 	case due:
 		return s.extendUsed(ctx, found, value, now)
 	}

@@ -29,7 +29,7 @@ type DisabledLister interface {
 type SubjectNamer interface {
 	Method
 
-	// OwnSubjects says whether that ID is the user's subject. If not, the subject is
+	// OwnSubjects reports whether that ID is the user's subject. If not, the subject is
 	// derived from it. At most one method of a configuration has own subjects.
 	OwnSubjects() bool
 
@@ -65,9 +65,9 @@ type GroupLister interface {
 	Groups() (names []string, open bool)
 }
 
-// DynamicMethods stands for methods that come and go while the configuration stays. Each
-// of those is used only where its ID is named, never where all methods are allowed.
-// Nobody signs in by the DynamicMethods themselves.
+// DynamicMethods represents methods that are added and removed while the
+// configuration stays. Each of them is used only if its ID is named, never because
+// all methods are allowed. No user signs in by the DynamicMethods themselves.
 type DynamicMethods interface {
 	Method
 

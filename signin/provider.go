@@ -29,7 +29,7 @@ type ProviderMethod interface {
 // A ProviderRequest is one sign-in of one browser at a provider.
 type ProviderRequest struct {
 	State       string // comes back unchanged; only Start has it
-	RedirectURI string // the callback, where the browser comes back to
+	RedirectURI string // the callback, to which the browser comes back
 
 	// Nonce and Verifier are random, secret, and of this sign-in alone. The verifier
 	// is one of PKCE (RFC 7636).

@@ -6,7 +6,7 @@
 //
 // # Which interfaces to implement
 //
-// Every method is a [Method]. It is also one of these, or nobody can sign in by it:
+// Every method is a [Method]. To sign users in, it must also be one of these:
 //
 //   - [PasswordMethod] checks a user name and a password that were typed on the
 //     portal's own page, or sent to its API.

@@ -1,9 +1,9 @@
 // Package feedcache keeps decoded values of a store in memory, and keeps them true
 // by the store's feed of changes.
 //
-// A cache is made of one [Feed], one [Table] for each kind of value, and the
-// [Requests] that are under way. K names an entry, V is its value, R is what a
-// request brings along.
+// A cache has one [Feed], one [Table] for each kind of value, and the running
+// [Requests]. K identifies an entry, V is its value, and R is the data of one
+// request.
 //
 // # What it promises
 //
@@ -43,7 +43,7 @@
 //     request. Past it, an entry counts as not known: see [Feed.Ask].
 //   - A recheck of a session also writes down that it is in use, and a sweep ends requests
 //     of sessions that are too old: [Options].Recheck and [Options].Sweep.
-//   - A grant is read in a narrow or in a wide way. A user whose value is too narrow for
+//   - A grant is read with few or with all fields. A caller whose value has too few fields for
 //     a use has it read again.
 //
 // # What it costs

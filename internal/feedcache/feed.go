@@ -36,7 +36,7 @@ type Options[K comparable, R any] struct {
 	// Answered says, by the error of a read, whether the store has answered.
 	Answered func(err error) bool
 
-	// WithinGrace says whether a request may go on whose entry is unverified since
+	// WithinGrace reports whether a request may go on whose entry is unverified since
 	// then, while the store does not answer.
 	WithinGrace func(r *R, since int64) bool
 

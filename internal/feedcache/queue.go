@@ -116,7 +116,7 @@ func (q *queue[K]) Idle() bool {
 	return len(q.tasks) == 0 && q.all == 0 && q.workers == 0
 }
 
-// Silent says whether the store did not answer when it was last left its own time. A
+// Silent reports whether the store did not answer when it was last left its own time. A
 // slow store is not silent: it may take longer than a request waits for what is known
 // anyway. Nor is a store of which only a part is known to be away.
 func (q *queue[K]) Silent() bool {
@@ -125,8 +125,9 @@ func (q *queue[K]) Silent() bool {
 	return q.away
 }
 
-// Recheck has an entry read again that is unverified since then; 0: it only is to be
-// read. Nothing is read that has no request and that nobody has used.
+// Recheck queues an entry that is unverified since then, so that it is read again; 0:
+// the entry only has to be read. An entry that has no request and was not used is not
+// read.
 func (q *queue[K]) Recheck(key K, since int64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -163,9 +164,8 @@ func (q *queue[K]) unanswered(key K, since int64, err error) {
 	}
 }
 
-// noticed is told of the error of a request that left the store its own time, for
-// a key that is not known. Until the store answers it is asked for the zero key, which
-// nobody uses.
+// noticed gets the error of a request for an unknown key that gave the store its full
+// time. Until the store answers, it is asked for the zero key, which is not in use.
 func (q *queue[K]) noticed(err error) {
 	if !errors.Is(err, storage.ErrUnavailable) || errors.Is(err, storage.ErrAway) {
 		return

@@ -6,9 +6,9 @@ import (
 	"sync/atomic"
 )
 
-// Requests are those under way, by the entry that they are attached to. They have nothing
-// to do with the LRU of a table, so eviction loses none. Functions that they are handed
-// run under a lock, and must not call them.
+// Requests are the running requests, by the entry that they are attached to. They are
+// independent of the LRU of a table, so eviction loses none. Functions that are
+// passed to them run under a lock, and must not call them.
 type Requests[K comparable, R any] struct {
 	ended  error
 	shard  func(K) uint8
@@ -98,7 +98,7 @@ func (s *requestShard[K, R]) unlink(l *link[K, R]) {
 	l.next, l.prev, l.key, l.request, l.cancel = nil, nil, noKey, nothing, nil
 }
 
-// Has says whether an entry has requests.
+// Has reports whether an entry has requests.
 func (r *Requests[K, R]) Has(k K) bool {
 	s := r.of(k)
 	s.mu.Lock()

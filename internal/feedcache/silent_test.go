@@ -50,7 +50,7 @@ func TestNoUseWaitsForASilentStoreButTheFirst(t *testing.T) {
 		}
 		s.set(func() { s.hangs = false; clear(s.values) }) // all ended meanwhile
 		c.lose()                                           // as the store says when it is back
-		time.Sleep(gaveUp + time.Second)                   // reads are under way
+		time.Sleep(gaveUp + time.Second)                   // reads are running
 		for key := range 100 {
 			if _, err := c.use(t.Context(), key); err != errNone {
 				t.Errorf("%d: %v", key, err)

@@ -107,7 +107,7 @@ func (t *Table[K, V]) Load(k K, read func() (*V, error)) (*V, error) {
 // Put keeps a value that no change in the store concerns.
 func (t *Table[K, V]) Put(k K, v *V) { t.of(k).lru.Add(k, Entry[V]{Value: v}) }
 
-// Drop forgets a value that has changed, and keeps reads under way from bringing it back.
+// Drop forgets a value that has changed. Reads that began before do not store it again.
 func (t *Table[K, V]) Drop(k K) {
 	s := t.of(k)
 	s.mu.Lock()
@@ -116,8 +116,9 @@ func (t *Table[K, V]) Drop(k K) {
 	s.lru.Remove(k)
 }
 
-// Forget forgets a value that a read found gone. Unlike Drop it lets the other reads under
-// way in, so that unknown keys, which anybody can send, keep nothing out of the table.
+// Forget forgets a value that a read did not find. Unlike Drop it lets the other
+// running reads store their values. So unknown keys, which every client can send,
+// keep no value out of the table.
 func (t *Table[K, V]) Forget(k K) { t.of(k).lru.Remove(k) }
 
 // Find returns the first value of a shard that matches. It is no use of it.

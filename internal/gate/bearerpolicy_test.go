@@ -31,7 +31,7 @@ func TestWhatATokenIsWorthByThePolicy(t *testing.T) {
 		"a preflight":                             {anyone, facts{Preflight: true}, refuse},
 		"a preflight that is let through":         {scripts, facts{Preflight: true}, passAnonymous},
 		"a preflight, and the store is down":      {scripts, facts{Preflight: true, Unavailable: true}, unavailable},
-		"a preflight of somebody":                 {scripts, facts{Preflight: true, SignedIn: true}, forward},
+		"a preflight with a session":              {scripts, facts{Preflight: true, SignedIn: true}, forward},
 		"anything else where preflights may pass": {scripts, facts{}, refuse},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -60,7 +60,7 @@ func TestClass22ACallbackOfAnotherBrowserBeginsAgain(t *testing.T) {
 				t.Fatalf("led to %q", got)
 			}
 			if _, in := victim.cookies[siteOrigin][f.gate.Sites[1].Cookie.Name]; in {
-				t.Fatal("the browser was signed in as somebody else")
+				t.Fatal("the browser was signed in as another user")
 			}
 		})
 	}
@@ -312,7 +312,7 @@ func TestClass19CookiesCountOnlyWhereTheyBelong(t *testing.T) {
 		"the SSO session at a gate, by its own name":          {"localhost:8081", portalCookie(t).Name, portal, f.gate},
 		"a site session at the portal":                        {"localhost:8080", portalCookie(t).Name, site, f.gate},
 		"a site session at the portal, by its own name":       {"localhost:8080", f.gate.Sites[1].Cookie.Name, site, f.gate},
-		"a token spelled in another way":                      {"localhost:8081", f.gate.Sites[1].Cookie.Name, site + "=", f.gate},
+		"a token in another spelling":                         {"localhost:8081", f.gate.Sites[1].Cookie.Name, site + "=", f.gate},
 		"two that differ":                                     {"localhost:8081", f.gate.Sites[1].Cookie.Name, site + "; " + f.gate.Sites[1].Cookie.Name + "=" + strings.Repeat("A", 43), f.gate},
 		"class 9: nothing":                                    {"localhost:8081", f.gate.Sites[1].Cookie.Name, "", f.gate},
 		"class 24: a cookie of 100 kB":                        {"localhost:8081", f.gate.Sites[1].Cookie.Name, strings.Repeat("A", 100<<10), f.gate},

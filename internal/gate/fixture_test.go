@@ -38,7 +38,7 @@ type clock struct{ ms atomic.Int64 }
 func (c *clock) Now() time.Time           { return time.UnixMilli(c.ms.Load()) }
 func (c *clock) Advance(by time.Duration) { c.ms.Add(by.Milliseconds()) }
 
-// store can be down, or fail in a way that nobody foresaw.
+// store can be down, or fail with an unexpected error.
 type store struct {
 	storage.Store
 	err atomic.Pointer[error]

@@ -82,8 +82,8 @@ type Site struct {
 	Callback string // the path of the redirect URI, not empty; "" on the portal's own origin
 	URI      string // the redirect URI
 
-	// Portal says that this is the portal's own origin, where the SSO session
-	// is read directly.
+	// Portal is set on the portal's own origin. There the gate reads the SSO session
+	// directly.
 	Portal bool
 
 	Cookie   session.Cookie // the site session, or the SSO session on the portal

@@ -105,12 +105,12 @@ func TestAFormSaysWhoWasSignedInWhenItWasWritten(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	stranger := f.browser()
-	if got := visitor(stranger.send("/save", "a=b", submission...)); got != "" {
+	another := f.browser()
+	if got := visitor(another.send("/save", "a=b", submission...)); got != "" {
 		t.Errorf("a browser that nobody signed in with has %q", got)
 	}
-	stranger.keep(siteOrigin, f.gate.Sites[1].FormOwner.Name, `"><script>`)
-	if got := visitor(stranger.send("/save", "a=b", submission...)); len(got) != 22 {
+	another.keep(siteOrigin, f.gate.Sites[1].FormOwner.Name, `"><script>`)
+	if got := visitor(another.send("/save", "a=b", submission...)); len(got) != 22 {
 		t.Errorf("a word that is none of ours is %q", got)
 	}
 	b := f.browser()
@@ -258,10 +258,10 @@ func TestAFormMeetsAPageWhereItCannotPass(t *testing.T) {
 	if !strings.Contains(w.Body.String(), "You don’t have access") {
 		t.Errorf("no access: %s", w.Body)
 	}
-	stranger := f.browser()
-	stranger.keep(siteOrigin, f.gate.Sites[1].Cookie.Name, strings.Repeat("A", 43))
+	another := f.browser()
+	another.keep(siteOrigin, f.gate.Sites[1].Cookie.Name, strings.Repeat("A", 43))
 	f.store.fail(errDown)
-	w = stranger.send("/save", "a=b", submission...)
+	w = another.send("/save", "a=b", submission...)
 	b.want(w, http.StatusServiceUnavailable) // a reload sends the form again
 	if !strings.Contains(w.Body.String(), "reload the page") || keptIn(w) != nil {
 		t.Errorf("an outage: %s", w.Body)

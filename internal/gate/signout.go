@@ -88,9 +88,9 @@ func wantsPageOrForm(r *http.Request) bool {
 	return httpapi.AcceptsHTML(r.Header)
 }
 
-// signedOutURL is where the browser goes after the sign-out: the URL in return, if it
-// is registered; else the gate's fail_auth_url; else the portal, which gets the URL to
-// come back to.
+// signedOutURL returns the URL to which the browser is redirected after the sign-out:
+// the URL in return, if it is registered; else the gate's fail_auth_url; else the
+// portal, with the URL to come back to.
 func (g *Gate) signedOutURL(r *http.Request, site *Site) string {
 	if to := r.URL.Query().Get("return"); g.Client.FailAuthURL(to) {
 		return to

@@ -121,7 +121,7 @@ func TestClass16AUserWhoIsGoneCanStillSignOut(t *testing.T) {
 	}
 }
 
-func TestTheQuestionWhetherToSignOutKeepsTheWayOn(t *testing.T) {
+func TestTheSignOutPageKeepsTheURLToContinueTo(t *testing.T) {
 	f := newFixture(t)
 	b := f.browser()
 	b.enter(demo)

@@ -200,7 +200,7 @@ func parseQuery(raw string) (credential, *refusal) {
 	return c, nil
 }
 
-// nearlyParam says whether a framework could take the name of a parameter for
+// nearlyParam reports whether a framework could take the name of a parameter for
 // one of the names: some read code[] and [code] as code, and PHP trims what
 // stands before a name and makes _ of spaces, dots and a bracket left open.
 func nearlyParam(name string) bool {
@@ -223,7 +223,7 @@ func nearlyParam(name string) bool {
 	return false
 }
 
-// has says that a member is there: null and "" are as good as none.
+// has reports whether a member is there: null and "" count as missing.
 func (c credential) has(name string) bool { return c[name] != nil && c[name] != "" }
 
 // text is the value of a member that is a string, or "".
@@ -232,7 +232,7 @@ func (c credential) text(name string) string {
 	return s
 }
 
-// present says whether a request has something of a credential of ours.
+// present reports whether a request has something of a credential of ours.
 func (c credential) present() bool {
 	return c.has("id_token") || c.has("code") || c.has("customer_account_code")
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
 )
 
-// DefaultClockSkew is how far the Date header may be off, both ways.
+// DefaultClockSkew is how far the Date header may be in the past or in the future.
 const DefaultClockSkew = 15 * time.Minute
 
 // Bounds on the two headers, in bytes.
@@ -58,8 +58,8 @@ func Authorization(apiKey string, shared SharedKey, date string) string {
 	return `algorithm="hmac-sha256", headers="date", signature="` + base64.StdEncoding.EncodeToString(shared.sign(date)) + `", apikey="` + apiKey + `"`
 }
 
-// authorized says who may go on: the signature of an API key, or a client's own
-// token. It answers by itself where it says no.
+// authorized checks the signature of an API key, or a client's own token. If it
+// refuses a request, it answers the request itself.
 func (a *API) authorized(w http.ResponseWriter, r *http.Request) bool {
 	authorization, dates := r.Header["Authorization"], r.Header["Date"]
 	if len(authorization) == 0 || authorization[0] == "" || len(dates) == 0 || dates[0] == "" {
@@ -80,8 +80,8 @@ func (a *API) authorized(w http.ResponseWriter, r *http.Request) bool {
 	return true
 }
 
-// checkSignature returns what is wrong, if anything is. Whether a key was
-// revoked is for whoever can sign with it.
+// checkSignature returns the refusal, if there is one. Only a client that can sign
+// with a key learns that the key was revoked.
 func (a *API) checkSignature(authorization, date string) *refusal {
 	params, ok := parseAuthorization(authorization)
 	if !ok {
@@ -179,9 +179,9 @@ func (p *authParams) missing() []string {
 	return names
 }
 
-// parseAuthorization reads name="value" pairs between commas. There is no
-// scheme. Names are compared without case, since apikey is apiKey, too; those
-// that nobody knows are passed over.
+// parseAuthorization reads name="value" pairs between commas. There is no scheme.
+// Names are compared without case, since apikey is apiKey, too. Unknown names are
+// ignored.
 func parseAuthorization(s string) (authParams, bool) {
 	var p authParams
 	for {
@@ -228,7 +228,7 @@ func (a *API) authorizedByToken(w http.ResponseWriter, r *http.Request, date, to
 		write(w, errTokenMalformed)
 		return false
 	}
-	// Whoever got a token that was meant for them alone cannot use it here.
+	// Only a client's own token is valid here. A token for another audience is not: its recipient could use it here.
 	if v.Claims.Grant != "" || !slices.Contains(a.BearerClients, v.Client.ID) || !v.ForItsClient() {
 		write(w, errInvalidHeaders)
 		return false

@@ -28,7 +28,7 @@ import (
 // prints as [redacted].
 type SignatureKey struct {
 	read           func(context.Context) ([]byte, error)
-	renew, refresh func(context.Context) error // nil: a file stays where it is
+	renew, refresh func(context.Context) error // nil: the path of a file does not change
 
 	reading sync.Mutex
 	loaded  atomic.Pointer[signatureKey]

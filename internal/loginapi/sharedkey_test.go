@@ -201,7 +201,7 @@ func TestAClientHasClaimsOfItsOwn(t *testing.T) {
 		}},
 		{"Class28 of one whose name looks like a placeholder, from a provider", tricky, map[string]any{
 			"studio": "The studio", "roles": []any{}, "display": "{user.email} <eve@example.com>",
-			"picture": tricky.Avatar, "way": "acme", "avatar": tricky.Avatar, "provider": "acme", "id": "eve at acme",
+			"picture": tricky.Avatar, "method": "acme", "avatar": tricky.Avatar, "provider": "acme", "id": "eve at acme",
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -213,7 +213,7 @@ func TestAClientHasClaimsOfItsOwn(t *testing.T) {
 			if claims["sub"] != tt.user.Subject || claims["client_id"] != "6" {
 				t.Errorf("got %s", payload)
 			}
-			for _, name := range []string{"studio", "roles", "display", "picture", "way", "avatar", "provider", "id"} {
+			for _, name := range []string{"studio", "roles", "display", "picture", "method", "avatar", "provider", "id"} {
 				if got, want := fmt.Sprint(claims[name]), fmt.Sprint(tt.want[name]); got != want {
 					t.Errorf("%s is %s, want %s", name, got, want)
 				}

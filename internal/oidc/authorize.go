@@ -132,7 +132,7 @@ func (a *API) ask(w http.ResponseWriter, r *http.Request, authorization *oauth.A
 	case signedIn && !authorization.Expects(in.User):
 		a.tell(w, r, authorization, &oauth.Error{Kind: oauth.LoginRequired, Description: "Another user is signed in than the id_token_hint names."})
 	case signedIn && !authorization.AcceptsUser(in.User):
-		a.tell(w, r, authorization, &oauth.Error{Kind: oauth.InteractionRequired, Description: "The user signed in by a way that does not count here."})
+		a.tell(w, r, authorization, &oauth.Error{Kind: oauth.InteractionRequired, Description: "The user signed in with a method that is not allowed here."})
 	default:
 		a.tell(w, r, authorization, &oauth.Error{Kind: oauth.LoginRequired, Description: "There is no session, or it is too old."})
 	}

@@ -148,7 +148,7 @@ func TestALinkIsNotSpentOnWhatFails(t *testing.T) {
 	a := w.authorize(unready, second)
 	wantPage(t, a, http.StatusServiceUnavailable, "Your license is not ready yet")
 	if a.Header.Get("Retry-After") == "" || a.Header.Get("Refresh") == "" || !strings.Contains(a.Body, `id="retry"`) {
-		t.Error("there is no way to try again")
+		t.Error("the page has no link to try again")
 	}
 	wantPage(t, w.authorize(unready, second), http.StatusServiceUnavailable, "Your license is not ready yet")
 

@@ -315,7 +315,7 @@ func TestNoTextForPeopleStandsInGoCode(t *testing.T) {
 	}
 }
 
-// isView says whether a composite literal is of a type of this package.
+// isView reports whether a composite literal is of a type of this package.
 func isView(file *ast.File, of ast.Expr) bool {
 	switch of := of.(type) {
 	case *ast.SelectorExpr:

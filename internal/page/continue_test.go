@@ -96,7 +96,7 @@ func TestContinueSaysWhatWasDoneAndWhereItLeads(t *testing.T) {
 			}
 			links := elements(doc, "a")
 			if len(links) != 1 || attr(links[0], "href") != "/x" || !has(links[0], "autofocus") {
-				t.Errorf("the way on without a refresh: %v", links)
+				t.Errorf("the link to continue without a refresh: %v", links)
 			}
 		})
 	}

@@ -337,7 +337,7 @@ func TestStatusOfPages(t *testing.T) {
 	}
 }
 
-// ofOnesOwn says whether a page is about the person, not about an application.
+// ofOnesOwn reports whether a page is about the person, not about an application.
 func ofOnesOwn(view any) bool {
 	switch view.(type) {
 	case *page.Account, *page.Sessions:

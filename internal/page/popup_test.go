@@ -24,7 +24,7 @@ func TestWidgetHandsItsScriptExactlyWhatItWasGiven(t *testing.T) {
 		}
 	}
 	if got := attr(byID(t, doc, "continue"), "href"); got != callback {
-		t.Errorf("without scripts the way on is %q, want %q", got, callback)
+		t.Errorf("without scripts the link to continue is %q, want %q", got, callback)
 	}
 }
 
@@ -98,7 +98,7 @@ func TestSignInWithoutAnOpenerTellsNobody(t *testing.T) {
 		Form: page.Form{Action: "/sso/sign_in"}, Opener: page.Opener{State: "12345678"}, Problem: &page.Problem{Fault: page.FaultWrongPassword, Code: "003-001"},
 	})
 	if body := elements(doc, "body")[0]; attr(body, "data-opener")+attr(body, "data-state")+attr(body, "data-code") != "" || scriptsNamed(doc, "opener.") != 0 {
-		t.Error("the page tells somebody")
+		t.Error("the page sends a message")
 	}
 }
 

@@ -23,7 +23,7 @@ var hostile = []string{
 	"\x00<svg/onload=alert(1)>",
 }
 
-// isAddress says whether a field of a view is a link or an image, which must
+// isAddress reports whether a field of a view is a link or an image, which must
 // not hold just any text.
 func isAddress(field string) bool {
 	return strings.HasSuffix(field, "URL") ||

@@ -192,7 +192,7 @@ func TestDeniedSaysWhoWhereAndWhatNext(t *testing.T) {
 
 func TestSignInWithoutAFormHasItsProviders(t *testing.T) {
 	_, doc := render(t, &page.SignIn{
-		App: "Acme", Scopes: scopes("email"), DisableSocials: true, // which would leave nobody a way
+		App: "Acme", Scopes: scopes("email"), DisableSocials: true, // which would leave no sign-in method
 		Providers: []page.Provider{{Name: "Forge", URL: "/sso/with/forge?t=x"}},
 	})
 	if len(elements(doc, "form")) != 0 || len(elements(doc, "input")) != 0 {

@@ -6,7 +6,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/page"
 )
 
-// showAccount says who is signed in.
+// showAccount shows the signed-in user.
 func (h *Hosted) showAccount(w http.ResponseWriter, r *http.Request) {
 	in, ok, done := h.signedIn(w, r, signInContext{})
 	if done {
@@ -21,7 +21,7 @@ func (h *Hosted) showAccount(w http.ResponseWriter, r *http.Request) {
 	h.already(w, r, in, signInContext{})
 }
 
-// showSignOut asks whether to sign out; only the form does it.
+// showSignOut asks whether to sign out. Only the form signs out.
 func (h *Hosted) showSignOut(w http.ResponseWriter, r *http.Request) {
 	in, ok, done := h.signedIn(w, r, signInContext{})
 	if done {
@@ -52,9 +52,9 @@ func (h *Hosted) signOut(w http.ResponseWriter, r *http.Request) {
 	h.signedOut(w, r)
 }
 
-// signedOut is the end of a sign-out. It leads on where the application that
-// asked for it said so. A gate names its client and redirect URI, so that who
-// signs in again comes back to its site.
+// signedOut ends a sign-out. It redirects to the address that the application gave,
+// if there is one. A gate gives its client and redirect URI, so that a user who signs
+// in again comes back to its site.
 func (h *Hosted) signedOut(w http.ResponseWriter, r *http.Request) {
 	v := page.SignedOut{SignInURL: SignInPath}
 	q := r.URL.Query()

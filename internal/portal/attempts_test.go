@@ -28,13 +28,13 @@ func (f *fixture) guess(name string, times int) {
 
 func TestClass18ANameHasOneCountHoweverItIsSpelled(t *testing.T) {
 	for name, spellings := range map[string][]string{
-		"case":                      {"demo", "DEMO", "Demo", "dEmO"},
-		"case of the e-mail":        {"Demo@Example.COM", "demo@example.com", "DEMO@EXAMPLE.COM"},
-		"spaces around":             {"demo", " demo", "demo\t"},
-		"full-width letters":        {"demo", "ｄｅｍｏ", "ＤＥＭＯ"},
-		"what cannot be seen":       {"demo", "demo\u200b", "\ufeffdemo", "de\u00admo"},
-		"somebody unknown, in case": {"nobody", "NOBODY", " nobody ", "ｎｏｂｏｄｙ", "nobody\u200b"},
-		"an unknown e-mail":         {"nobody@example.com", "Nobody@Example.com"},
+		"case":                     {"demo", "DEMO", "Demo", "dEmO"},
+		"case of the e-mail":       {"Demo@Example.COM", "demo@example.com", "DEMO@EXAMPLE.COM"},
+		"spaces around":            {"demo", " demo", "demo\t"},
+		"full-width letters":       {"demo", "ｄｅｍｏ", "ＤＥＭＯ"},
+		"what cannot be seen":      {"demo", "demo\u200b", "\ufeffdemo", "de\u00admo"},
+		"an unknown user, in case": {"nobody", "NOBODY", " nobody ", "ｎｏｂｏｄｙ", "nobody\u200b"},
+		"an unknown e-mail":        {"nobody@example.com", "Nobody@Example.com"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t)

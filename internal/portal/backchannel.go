@@ -20,15 +20,15 @@ import (
 	"github.com/caddy-sso/caddy-sso/signin"
 )
 
-// Below BackchannelPrefix stand the IDs of the methods whose provider says where
-// that its sessions are over.
+// Below BackchannelPrefix are the IDs of the methods whose providers post logout
+// tokens.
 const BackchannelPrefix = "/sso/backchannel_logout/"
 
-// maxLogoutRequest bounds what is read, in bytes, of who is not known yet.
+// maxLogoutRequest bounds the body of an unauthenticated request, in bytes.
 const maxLogoutRequest = 16 << 10
 
-// backchannelLogout ends the sessions that a provider says are over (OpenID
-// Connect Back-Channel Logout section 2.5).
+// backchannelLogout ends the sessions that a provider has ended (OpenID Connect
+// Back-Channel Logout section 2.5).
 func (h *Hosted) backchannelLogout(w http.ResponseWriter, r *http.Request, id string) {
 	method := h.Methods.LogoutReceiver(id)
 	if method == nil {
@@ -65,8 +65,8 @@ func (h *Hosted) backchannelLogout(w http.ResponseWriter, r *http.Request, id st
 	}
 }
 
-// logoutToken reads the one parameter that counts, or says with which status it
-// cannot: 408, or 400, as whatever else is wrong.
+// logoutToken reads the parameter logout_token. If that fails, it returns the status
+// of the answer: 408 for a timeout, 400 for all other errors.
 func logoutToken(w http.ResponseWriter, r *http.Request) (token string, status int) {
 	if !httpapi.IsForm(r) {
 		return "", http.StatusBadRequest
@@ -82,8 +82,8 @@ func logoutToken(w http.ResponseWriter, r *http.Request) (token string, status i
 	return form.Get("logout_token"), http.StatusOK
 }
 
-// refuseLogout answers a provider. Whatever kept sessions from being ended is 400
-// (section 2.8).
+// refuseLogout answers a provider. The status is 400 for every reason why sessions
+// could not be ended (section 2.8).
 func refuseLogout(w http.ResponseWriter, status int, code, description string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
@@ -92,8 +92,7 @@ func refuseLogout(w http.ResponseWriter, status int, code, description string) {
 	json.NewEncoder(w).Encode(map[string]string{"error": code, "error_description": description})
 }
 
-// logout ends what a logout token says is over, and returns how many sessions
-// that were.
+// logout ends the sessions in a logout token, and returns their number.
 func (h *Hosted) logout(ctx context.Context, method signin.LogoutReceiver, token string, from oauth.Origin) (int, error) {
 	l, err := method.Logout(ctx, token)
 	if err != nil {
@@ -117,12 +116,12 @@ func (h *Hosted) logout(ctx context.Context, method signin.LogoutReceiver, token
 	ended, err := h.endOf(ctx, method, l, from)
 	switch {
 	case err != nil:
-		// It may come again, since it did not do its work.
+		// The provider may send the token again, since it ended no session.
 		if _, _, again := h.Store.Take(context.WithoutCancel(ctx), used); again != nil {
 			err = errors.Join(err, again)
 		}
 	case unmarked != nil:
-		// Should this fail, too, it may come again, and finds nothing.
+		// If this fails, too, the token may come again, and finds no session.
 		if err := h.Store.Put(ctx, used, []byte{1}, remember); err != nil {
 			h.Log.Warn("a logout token of a provider is not marked as used", zap.String("signin", method.ID()), zap.Error(err))
 		}

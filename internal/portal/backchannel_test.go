@@ -38,7 +38,7 @@ func TestALogoutTokenEndsASessionThatKeepsItsNameAsTheProviderHasIt(t *testing.T
 		}
 		want(t, f.logsOut(f.logoutToken(claims)), http.StatusOK)
 		if f.who(older.Encode()) != "" || f.who(newer.session()) != "" {
-			t.Errorf("%s: somebody is still signed in", name)
+			t.Errorf("%s: the user is still signed in", name)
 		}
 	}
 }

@@ -12,14 +12,14 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/page"
 )
 
-// The paths of the consent page, which take the query of an authorization request.
+// The paths of the consent page. Their query is that of an authorization request.
 const (
 	ConsentPath       = "/sso/consent"
 	OpenIDConsentPath = "/sso/consent/oauth2"
 )
 
-// A question is what a consent page asks, and travels sealed in its form. Asked
-// stands for the request and the session, so an answer counts for these alone.
+// A question is the question of a consent page, sealed in its form. Asked identifies
+// the request and the session, so that an answer is valid only for these.
 type question struct {
 	transaction
 	Asked [sha256.Size]byte `json:"a"`
@@ -27,8 +27,8 @@ type question struct {
 
 const consentLabel = "consent page"
 
-// showConsent asks whether an application may have what it asks for. Only the form's
-// POST says so.
+// showConsent asks whether an application may have the access that it requests. Only
+// the form's POST grants it.
 func (h *Hosted) showConsent(w http.ResponseWriter, r *http.Request) {
 	p, in, signedIn, done := h.consentFor(w, r)
 	if done {
@@ -50,8 +50,8 @@ func (h *Hosted) showConsent(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusSeeOther)
 }
 
-// consentFor is what a consent page is for, and who is signed in. It answers by
-// itself, and returns done, where that cannot be told.
+// consentFor returns the context of a consent page, and the signed-in user. If it
+// cannot find them, it answers the request and returns done.
 func (h *Hosted) consentFor(w http.ResponseWriter, r *http.Request) (p signInContext, in oauth.SignedIn, signedIn, done bool) {
 	i := slices.IndexFunc(h.Requests, func(q Request) bool { return q.Consent == r.URL.Path })
 	if i < 0 {
@@ -100,8 +100,8 @@ func (h *Hosted) askConsent(w http.ResponseWriter, r *http.Request, status int, 
 	h.Pages.Consent(w, r, status, v)
 }
 
-// scopesOf are scopes of a client for a page, with the e-mail address where a claim
-// tells it to the client anyway.
+// scopesOf returns scopes of a client for a page. They include the e-mail address if
+// a claim of the client contains it anyway.
 func scopesOf(c *oauth.Client, names []string) []page.Scope {
 	scopes := make([]page.Scope, 0, len(names)+1)
 	if c.TellsEmail() && !slices.Contains(names, "email") {
@@ -113,7 +113,7 @@ func scopesOf(c *oauth.Client, names []string) []page.Scope {
 	return scopes
 }
 
-// answerConsent takes the form of the consent page.
+// answerConsent handles the form of the consent page.
 func (h *Hosted) answerConsent(w http.ResponseWriter, r *http.Request) {
 	if !h.readForm(w, r) {
 		return
@@ -124,7 +124,7 @@ func (h *Hosted) answerConsent(w http.ResponseWriter, r *http.Request) {
 	}
 	a := p.authorization
 	if !signedIn {
-		// By a page, since the way there may lead to other origins.
+		// With a page, since the redirects may lead to other origins.
 		title := page.DoneSignedOut
 		if in.Session != nil { // as another user in another tab, who does not count here
 			title = page.DoneSignInAgain
@@ -150,7 +150,7 @@ func (h *Hosted) answerConsent(w http.ResponseWriter, r *http.Request) {
 	h.allow(w, r, p, in, q)
 }
 
-// allow notes that the user allows what was asked, and leads on.
+// allow stores the user's consent, and continues with the request.
 func (h *Hosted) allow(w http.ResponseWriter, r *http.Request, p signInContext, in oauth.SignedIn, q question) {
 	if refusal := h.Server.CountConsent(in, p.client(), h.From(r)); refusal != nil {
 		h.message(w, r, http.StatusTooManyRequests, p, page.Message{
@@ -179,8 +179,8 @@ func (h *Hosted) allow(w http.ResponseWriter, r *http.Request, p signInContext, 
 	})
 }
 
-// openQuestion opens the question of a form, or says why the page has to show again:
-// an answer that somebody made up, or that is to another question, counts for nothing.
+// openQuestion opens the question of a form, or returns why the page must be shown
+// again: a forged answer, or an answer to another question, is not accepted.
 func (h *Hosted) openQuestion(r *http.Request, a *oauth.Authorization, in oauth.SignedIn) (q question, problem *page.Problem, err error) {
 	plain, err := h.Keys.Unseal(r.Context(), consentLabel, r.PostForm.Get("transaction"))
 	if err == nil {
@@ -200,8 +200,7 @@ func (h *Hosted) openQuestion(r *http.Request, a *oauth.Authorization, in oauth.
 	return q, nil, nil
 }
 
-// allowedApps are the applications that who is signed in has allowed what they asked
-// for.
+// allowedApps returns the applications that have the consent of the signed-in user.
 func (h *Hosted) allowedApps(r *http.Request, in oauth.SignedIn) ([]page.AllowedApp, error) {
 	consents, err := h.Server.Consents(r.Context(), in.User)
 	if err != nil {

@@ -19,7 +19,7 @@ func TestWhoDoesNotCountGetsNoSessionAndAnotherTry(t *testing.T) {
 	want(t, w, http.StatusForbidden)
 	wantText(t, w, "This account cannot be used for Demo game", "bob@other.example", "Demo game")
 	if b.session() != "" {
-		t.Fatal("somebody is signed in")
+		t.Fatal("a user is signed in")
 	}
 	again := links(w, portal.StartPrefix+"acme?")
 	if len(again) != 1 {
@@ -49,7 +49,7 @@ func TestAPasswordOfAnAccountThatDoesNotCountSignsNobodyIn(t *testing.T) {
 	want(t, w, http.StatusForbidden)
 	wantText(t, w, "This account cannot be used for Demo game")
 	if b.session() != "" {
-		t.Error("somebody is signed in")
+		t.Error("a user is signed in")
 	}
 }
 

@@ -16,18 +16,18 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/signin/subjects"
 )
 
-// A knownDevice is what one browser's cookie says, sealed: an ID that sign-in
-// transactions are bound to, and the accounts whose password was typed here before,
-// the latest first. The latter keep the failures of other clients from locking their owner
-// out. Cookies of before have some in "k", without a mark of the password; those
-// count for nothing.
+// A knownDevice is the sealed content of one browser's cookie. It has an ID that
+// sign-in transactions are bound to, and the accounts whose password was typed in
+// this browser before, the latest first. Because of these, failures of other clients
+// do not lock the owner out. Cookies of older releases have accounts in "k", without
+// a mark of the password; those are ignored.
 type knownDevice struct {
 	ID    string     `json:"i"`
 	Known []knownOne `json:"a,omitempty"`
 }
 
-// A knownOne is an account that a browser knows the password of, as [limits.KnownAs] or
-// [knownBy] says, until so many Unix seconds.
+// A knownOne is an account whose password a browser knows, as [limits.KnownAs] or
+// [knownBy] returns it, until a time in Unix seconds.
 type knownOne struct {
 	As    string `json:"a"`
 	Until int64  `json:"u"`
@@ -38,8 +38,8 @@ const (
 	browserLifetime = 400 * 24 * time.Hour // the most that browsers keep a cookie
 	maxKnown        = 16                   // with two for each user of a backend
 
-	// unmarkedLifetime is how long an account is known of which nobody tells us
-	// when its password changes.
+	// unmarkedLifetime is how long the cookie knows an account if its method does not
+	// report changed passwords.
 	unmarkedLifetime = 30 * 24 * time.Hour
 )
 
@@ -70,8 +70,8 @@ func newDevice() knownDevice {
 	return knownDevice{ID: base64.RawURLEncoding.EncodeToString(id[:])}
 }
 
-// knownBy is what a browser remembers of a name that a backend found right, as it
-// was typed: others that are counted with it may be those of other accounts.
+// knownBy is what a browser remembers of a typed name whose password a backend
+// accepted. Other spellings that are counted with it may belong to other accounts.
 func knownBy(spellings []string, name string) string {
 	return subjects.Derive("spelling", spellings[len(spellings)-1]+"\x00"+strings.TrimSpace(name))
 }

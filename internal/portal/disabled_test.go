@@ -43,7 +43,7 @@ func TestClass14WhatADisabledUserHasIsEndedOnceTheStoreTakesIt(t *testing.T) {
 	}
 	client, _ := f.hosted.Server.Clients.Get("1")
 	client.Scopes = append(client.Scopes, "offline")
-	lasting := f.lasting(client, cookies["demo"])
+	persistent := f.persistent(client, cookies["demo"])
 	core, audit := observer.New(zapcore.InfoLevel)
 	f.hosted.Server.Audit = oauth.NewAudit(zap.New(core))
 	d, log := f.disabling()
@@ -66,14 +66,14 @@ func TestClass14WhatADisabledUserHasIsEndedOnceTheStoreTakesIt(t *testing.T) {
 			t.Errorf("%s has the session of %q", name, got)
 		}
 	}
-	if _, refusal := f.hosted.Server.Refresh(t.Context(), oauth.RefreshRequest{Client: client, Token: lasting}); refusal == nil || refusal.Kind != oauth.InvalidGrant {
-		t.Errorf("the lasting grant: %v", refusal)
+	if _, refusal := f.hosted.Server.Refresh(t.Context(), oauth.RefreshRequest{Client: client, Token: persistent}); refusal == nil || refusal.Kind != oauth.InvalidGrant {
+		t.Errorf("the persistent grant: %v", refusal)
 	}
 	ended := map[any]any{}
 	for _, e := range audit.FilterMessage(string(oauth.SessionEnded)).All() {
 		ended[e.ContextMap()["user"]] = e.ContextMap()["why"]
 	}
-	if len(ended) != 2 || ended["demo"] != "the user is disabled: all 1, and 1 lasting grants" || ended["Ann"] == nil {
+	if len(ended) != 2 || ended["demo"] != "the user is disabled: all 1, and 1 persistent grants" || ended["Ann"] == nil {
 		t.Errorf("the audit log has %v", ended)
 	}
 
@@ -89,8 +89,8 @@ func TestClass14WhatADisabledUserHasIsEndedOnceTheStoreTakesIt(t *testing.T) {
 	}
 }
 
-// lasting is the refresh token of a grant with scope offline.
-func (f *fixture) lasting(client *oauth.Client, cookie string) string {
+// persistent is the refresh token of a grant with scope offline.
+func (f *fixture) persistent(client *oauth.Client, cookie string) string {
 	f.t.Helper()
 	in, err := f.hosted.Server.SignedIn(f.t.Context(), cookie)
 	if err != nil {

@@ -67,7 +67,7 @@ func TestClass20AnEmailLinksNobodyUnlessItIsOneThatWasVerified(t *testing.T) {
 		"that is the user's name":      {claims(func(c map[string]any) { delete(c, "email"); c["preferred_username"] = "demo@example.com" }), linking},
 		"that is the local name":       {claims(func(c map[string]any) { c["email"], c["preferred_username"] = "demo", "demo" }), linking},
 		"with two @":                   {verifiedAs("demo@example.com@evil.example"), linking},
-		"with two @, the other way":    {verifiedAs("evil@evil.example@example.com"), linking},
+		"with two @, in other order":   {verifiedAs("evil@evil.example@example.com"), linking},
 		"with the address in brackets": {verifiedAs("Evil <demo@example.com>"), linking},
 		"with a space":                 {verifiedAs("demo@example.com "), linking},
 		"with a NUL":                   {verifiedAs("demo@example.com\x00"), linking},
@@ -93,15 +93,15 @@ func TestALinkedUserIsThatOfNow(t *testing.T) {
 		link string
 		who  string
 	}{
-		"as before":              {[]local.Account{demo}, "local", "demo"},
-		"in another group":       {[]local.Account{{Name: "demo", Email: "demo@example.com", Groups: []string{"others"}}}, "local", "demo"},
-		"disabled":               {[]local.Account{{Name: "demo", Email: "demo@example.com", Disabled: true}}, "local", ""},
-		"gone":                   {nil, "local", ""},
-		"with another address":   {[]local.Account{{Name: "demo", Email: "other@example.com"}}, "local", ""},
-		"with another password":  {[]local.Account{{Name: "demo", Email: "demo@example.com", Hash: another}}, "local", ""},
-		"without one":            {[]local.Account{{Name: "demo"}}, "local", ""},
-		"linked no more":         {[]local.Account{demo}, "", ""},
-		"linked to somebody new": {[]local.Account{{Name: "other", Email: "demo@example.com"}}, "local", ""},
+		"as before":             {[]local.Account{demo}, "local", "demo"},
+		"in another group":      {[]local.Account{{Name: "demo", Email: "demo@example.com", Groups: []string{"others"}}}, "local", "demo"},
+		"disabled":              {[]local.Account{{Name: "demo", Email: "demo@example.com", Disabled: true}}, "local", ""},
+		"gone":                  {nil, "local", ""},
+		"with another address":  {[]local.Account{{Name: "demo", Email: "other@example.com"}}, "local", ""},
+		"with another password": {[]local.Account{{Name: "demo", Email: "demo@example.com", Hash: another}}, "local", ""},
+		"without one":           {[]local.Account{{Name: "demo"}}, "local", ""},
+		"linked no more":        {[]local.Account{demo}, "", ""},
+		"linked to a new user":  {[]local.Account{{Name: "other", Email: "demo@example.com"}}, "local", ""},
 	} {
 		f := newAtProvider(t, linking)
 		hash := f.work.Made("demo password")
@@ -131,7 +131,7 @@ func TestADisabledLocalUserDoesNotComeInThroughTheProvider(t *testing.T) {
 	want(t, w, http.StatusForbidden)
 	wantText(t, w, "Your account here is disabled")
 	if b.session() != "" {
-		t.Error("somebody is signed in")
+		t.Error("a user is signed in")
 	}
 }
 

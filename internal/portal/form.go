@@ -16,8 +16,8 @@ import (
 	"github.com/caddy-sso/caddy-sso/signin"
 )
 
-// maxForm bounds, in bytes, what the sign-in form may post: a transaction holds
-// the query of an authorization request.
+// maxForm bounds the sign-in form, in bytes: a transaction contains the query of an
+// authorization request.
 const maxForm = 256 << 10
 
 // showSignIn shows the sign-in page. A user who is signed in already gets a link to go
@@ -83,8 +83,8 @@ func (h *Hosted) already(w http.ResponseWriter, r *http.Request, in oauth.Signed
 
 func person(u session.User) *page.Person { return &page.Person{Name: u.Name, Email: u.Email} }
 
-// thisBrowser is the browser that the cookie names, or a new one. It answers by
-// itself where it cannot tell.
+// thisBrowser returns the browser in the cookie, or a new one. If it cannot find out,
+// it answers the request itself.
 func (h *Hosted) thisBrowser(w http.ResponseWriter, r *http.Request, p signInContext) (knownDevice, bool) {
 	b, ok, err := h.deviceOf(r)
 	if err == nil && !ok {
@@ -130,7 +130,7 @@ func (h *Hosted) ask(w http.ResponseWriter, r *http.Request, status int, p signI
 	h.Pages.SignIn(w, r, status, v)
 }
 
-// noMethod says that nobody can sign in for this.
+// noMethod answers that no sign-in method is allowed in this context.
 func (h *Hosted) noMethod(w http.ResponseWriter, r *http.Request, p signInContext) {
 	m := page.Message{
 		Code: "003-022", Fault: page.FaultNoSignInMethod,
@@ -141,7 +141,7 @@ func (h *Hosted) noMethod(w http.ResponseWriter, r *http.Request, p signInContex
 	h.message(w, r, http.StatusForbidden, p, m)
 }
 
-// signIn takes the form: name, password and transaction.
+// signIn handles the form: name, password and transaction.
 func (h *Hosted) signIn(w http.ResponseWriter, r *http.Request) {
 	if !h.readForm(w, r) {
 		return
@@ -192,17 +192,17 @@ func (h *Hosted) signIn(w http.ResponseWriter, r *http.Request) {
 	h.finishOnPage(w, r, FirstFactor{User: user, Authorization: p.authorization, device: b, context: p})
 }
 
-// staleForm says why a form cannot be used any more; nil: it can.
+// staleForm returns why a form cannot be used any more; nil: it can.
 func (h *Hosted) staleForm(r *http.Request, t transaction, b knownDevice) *page.Problem {
 	if t.expired(h.Now()) {
 		return &page.Problem{Code: "0", Fault: page.FaultPageExpired, Next: page.NextPasswordAgain}
 	}
 	if t.Browser != b.ID && r.Header.Get("Sec-Fetch-Site") != "same-origin" {
-		// Tabs that were opened at once, before the browser had its cookie, each
-		// got one, and only the last stayed. What the binding keeps out is a
-		// form that another site filled in with its own transaction and
-		// password; a browser that says the form is of this origin rules that
-		// out as well. For others a transaction of their own begins.
+		// Tabs that were opened at the same time, before the browser had its cookie,
+		// got one each, and the browser kept only the last. The binding prevents that
+		// another site posts its own transaction and password. A browser that reports
+		// this origin for the form prevents that, too. All others get a new
+		// transaction.
 		return &page.Problem{Code: "0", Fault: page.FaultCookiesChanged, Next: page.NextPasswordAgain}
 	}
 	return nil
@@ -238,7 +238,7 @@ func (h *Hosted) askAgain(w http.ResponseWriter, r *http.Request, p signInContex
 	h.ask(w, r, status, p, t.Another, again)
 }
 
-// redirectBack leads on with what somebody has signed in for.
+// redirectBack continues with the request that the user signed in for.
 func (h *Hosted) redirectBack(w http.ResponseWriter, r *http.Request, p signInContext) {
 	h.Pages.Continue(w, r, page.Continue{
 		Title: page.DoneSignedIn, App: p.app(), URL: h.continueURL(p), WidgetOnly: p.widgetOnly(),
@@ -246,8 +246,8 @@ func (h *Hosted) redirectBack(w http.ResponseWriter, r *http.Request, p signInCo
 	})
 }
 
-// begun opens the transaction of a sign-in page and finds what it is for. It
-// answers by itself where that cannot be, and leads to again.
+// begun opens the transaction of a sign-in page and finds its context. If that fails,
+// it answers the request itself, and the answer leads to again.
 func (h *Hosted) begun(w http.ResponseWriter, r *http.Request, sealed string, again signInContext) (t transaction, b knownDevice, p signInContext, ok bool) {
 	plain, err := h.Keys.Unseal(r.Context(), transactionLabel, sealed)
 	if err == nil {
@@ -266,8 +266,8 @@ func (h *Hosted) begun(w http.ResponseWriter, r *http.Request, sealed string, ag
 	return t, b, p, ok
 }
 
-// bound finds this browser, and what a transaction is for. It answers by itself
-// where that cannot be.
+// bound finds this browser, and the context of a transaction. If that fails, it
+// answers the request itself.
 func (h *Hosted) bound(w http.ResponseWriter, r *http.Request, t transaction) (b knownDevice, p signInContext, ok bool) {
 	// The configuration may have changed since the page was shown.
 	p, refusal := h.contextOf(r.Context(), t.Page, string(t.Query))
@@ -290,7 +290,7 @@ func (h *Hosted) bound(w http.ResponseWriter, r *http.Request, t transaction) (b
 	return b, p, true
 }
 
-// readForm reads the form of a page, and answers by itself where it cannot.
+// readForm reads the form of a page. If that fails, it answers the request itself.
 func (h *Hosted) readForm(w http.ResponseWriter, r *http.Request) bool {
 	body, err := httpapi.Body(w, r, maxForm)
 	if err == nil && httpapi.IsForm(r) {
@@ -327,8 +327,8 @@ func RedirectToOpenID(issuer, rawQuery string) string {
 	return issuer + OpenIDPath + "?" + rawQuery
 }
 
-// ReturnTo is the sign-in page that comes back to a path of the portal's own
-// origin, sealed.
+// ReturnTo returns the address of the sign-in page that continues to a sealed path of
+// the portal's own origin.
 func ReturnTo(issuer, sealed string) string {
 	return issuer + SignInPath + "?" + ReturnParam + "=" + url.QueryEscape(sealed)
 }

@@ -27,8 +27,8 @@ type Hosted struct {
 	Keys    *keys.Ring
 	Methods methods.List
 
-	// CommonMethods are the IDs of the sign-in methods that are allowed where no
-	// application asked; empty: all.
+	// CommonMethods are the IDs of the sign-in methods that are allowed without an
+	// application; empty: all.
 	CommonMethods []string
 
 	Attempts *attemptlimit.Limiter
@@ -45,17 +45,17 @@ type Hosted struct {
 	// for.
 	Requests []Request
 
-	// Steps stand between the first factor and the session, in this order.
+	// Steps run between the first factor and the session, in this order.
 	Steps []Step
 
-	// From says where a request comes from.
+	// From returns the origin of a request.
 	From func(*http.Request) oauth.Origin
 
 	Now func() time.Time
 	Log *zap.Logger
 
-	// Wall is the clock of this machine, where Now is that of the store: a server
-	// that signs its requests goes by neither. Default: Now.
+	// Wall is the clock of this machine, and Now is the clock of the store: a server
+	// that signs its requests has another clock. Default: Now.
 	Wall func() time.Time
 
 	returning limits.Lines // by method and address
@@ -77,18 +77,17 @@ const (
 	WidgetPath  = "/sso/widget"
 	AssetPrefix = "/sso/assets/"
 
-	// Below these stand the IDs of the methods that lead to a provider: where such
-	// a sign-in starts, and where the provider sends the browser back to.
+	// Below these are the IDs of the methods with a provider: at the first such a
+	// sign-in starts, and to the second the provider sends the browser back.
 	StartPrefix    = "/sso/with/"
 	CallbackPrefix = "/sso/callback/"
 
-	// Below this stand the IDs of the methods by which the operator's own server signs
-	// users in, each with the address where that server asks for tickets.
+	// Below this are the IDs of the methods by which the operator's own server signs
+	// users in, each with the address at which that server requests tickets.
 	TrustedPrefix = "/sso/trusted/"
 )
 
-// Endpoint returns what answers a path, or nil for a path that is not the
-// hosted page's.
+// Endpoint returns the handler of a path, or nil if the path is no hosted page.
 func (h *Hosted) Endpoint(path string) http.HandlerFunc {
 	switch path {
 	case SignInPath, OpenIDPath:

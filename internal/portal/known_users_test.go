@@ -89,7 +89,7 @@ func TestClass36AKnownBrowserCountsAtItsAddressWhichDoesNotKeepItOut(t *testing.
 	want(t, f.visitor().try("Ann", "ann password"), http.StatusTooManyRequests)
 	f.clock.Advance(f.hosted.Limits.Every)
 
-	// The other way round: an office in which other clients guess.
+	// The reverse: an office in which other clients guess.
 	for i := range 8 {
 		f.guess(fmt.Sprint("somebody ", i), 1)
 	}

@@ -31,7 +31,7 @@ func TestClass24OneAddressDoesNotHoldAllPlacesOfAProvider(t *testing.T) {
 			refuses(http.StatusBadRequest, "invalid_grant")(w, "")
 		}
 	})
-	// answers is a browser that left for the provider, and its way back.
+	// answers is a browser that left for the provider, and its callback.
 	answers := func(from string) func() *httptest.ResponseRecorder {
 		t.Helper()
 		b := f.visitor()

@@ -39,7 +39,7 @@ func (f *fixture) answers(names []string) []string {
 	return told
 }
 
-// spellingsOf are ways to spell a name that some program or other takes for it.
+// spellingsOf returns spellings of a name that some programs treat as the same name.
 func spellingsOf(name string) []string {
 	return []string{
 		name, name + "\u200b", "\ufeff" + name, " " + name + " ", strings.ToUpper(name), name[:1] + "\u00ad" + name[1:], name[:1] + "\u3164" + name[1:],

@@ -58,7 +58,7 @@ func TestClass22OnlyAFormOfThisOriginSignsOut(t *testing.T) {
 	}
 }
 
-func TestAfterSigningOutTheWayBackIsARegisteredSite(t *testing.T) {
+func TestAfterSigningOutTheLinkBackIsARegisteredSite(t *testing.T) {
 	f := newFixture(t)
 	for query, link := range map[string]string{
 		"": portal.SignInPath,
@@ -284,7 +284,7 @@ func TestAStoreThatIsDownSignsNobodyInAndCostsNothing(t *testing.T) {
 	}
 	f.store.fail(nil)
 	if b.session() != "" {
-		t.Fatal("somebody is signed in")
+		t.Fatal("a user is signed in")
 	}
 	want(t, b.back("acme", state, "ann"), http.StatusOK)
 }

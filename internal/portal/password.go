@@ -16,10 +16,9 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
-// SignIn signs in the user with a name and a password, for an API that takes them
-// as data. Limits, work and waiting are those of the hosted page, and so is what
-// the browser's cookie tells; the session's cookie is set as there. Whether the
-// request may come from where it does is the caller's to check.
+// SignIn signs a user in with a name and a password, for an API that gets them as
+// data. Limits, hashing, waiting and both cookies are those of the hosted page. The
+// caller must check the origin of the request.
 func (h *Hosted) SignIn(w http.ResponseWriter, r *http.Request, a *oauth.Authorization, name, password string) (oauth.SignedIn, *oauth.Error) {
 	passwords := h.Methods.PasswordMethods(a.Methods)
 	if passwords == nil {
@@ -55,8 +54,9 @@ func failure(err error) *oauth.Error {
 	return e
 }
 
-// errBeyond says that an account has no attempts left, though the name that was typed
-// has: it is refused as a wrong password is, or it would tell whose name that is.
+// errBeyond means that an account has no attempts left, although the typed name has.
+// The answer is that of a wrong password, so that it does not reveal whose name that
+// is.
 var errBeyond = fmt.Errorf("other names of this account have used up its attempts: %w", signin.ErrWrong)
 
 // verify checks the password within the limits of attempts, and returns the
@@ -104,7 +104,7 @@ func (h *Hosted) verify(r *http.Request, b knownDevice, passwords *methods.Passw
 	return u, h.remember(b, passwords, name, u), nil
 }
 
-// attempt is who tries to sign in, and whether the account is known to exist.
+// attempt returns who tries to sign in, and whether the account is known to exist.
 func (h *Hosted) attempt(r *http.Request, b knownDevice, passwords *methods.PasswordChain, name string) (who limits.Attempt, exists bool) {
 	who = limits.Attempt{Names: passwords.Spellings(name), Address: string(h.From(r))}
 	as := knownBy(who.Names, name)
@@ -118,8 +118,8 @@ func (h *Hosted) attempt(r *http.Request, b knownDevice, passwords *methods.Pass
 	return who, method != nil || who.Known()
 }
 
-// late counts an attempt at the account that it turned out to be about, and says
-// whether it was one too many.
+// late counts an attempt for the account that it belongs to, which is known only now.
+// It reports whether the account had no attempt left.
 func (h *Hosted) late(b knownDevice, who limits.Attempt, u session.User, failed bool) bool {
 	as, browser := limits.KnownAs(u), ""
 	if as == who.Account {
@@ -143,8 +143,8 @@ func (h *Hosted) remember(b knownDevice, passwords *methods.PasswordChain, name 
 	return b.remember(limits.KnownAs(u), h.Now().Add(lifetime))
 }
 
-// unverified is what it means that a password was not found right. The event says
-// whose, for what and from where.
+// unverified returns the refusal of a password that was not accepted. The event has
+// the user, the application and the address.
 func (h *Hosted) unverified(r *http.Request, event oauth.Event, err error) *oauth.Error {
 	down := (*signin.DownError)(nil)
 	switch {

@@ -77,7 +77,7 @@ func TestClass18AnAPIKnowsTheBrowserThatSignedInBefore(t *testing.T) {
 	if _, refusal := b.api("demo", "demo password"); refusal != nil {
 		t.Errorf("another client locked the owner out: %v", refusal)
 	}
-	// And the other way round.
+	// And the reverse.
 	b = f.visitor()
 	if _, refusal := b.api("Ann", "ann password"); refusal != nil {
 		t.Fatal(refusal)

@@ -18,9 +18,9 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/signin/local"
 )
 
-// lasting gives client 1 a grant that outlives the session of a browser, and
+// persistent gives client 1 a grant that outlives the session of a browser, and
 // returns its refresh token.
-func (b *visitor) lasting() string {
+func (b *visitor) persistent() string {
 	b.f.t.Helper()
 	server := b.f.hosted.Server
 	in, err := server.SignedIn(b.f.t.Context(), b.session())
@@ -35,7 +35,7 @@ func (b *visitor) lasting() string {
 	return tokens.Refresh
 }
 
-// refreshes says whether a refresh token counts, and returns the next one.
+// refreshes reports whether a refresh token counts, and returns the next one.
 func (f *fixture) refreshes(token string) (next string, ok bool) {
 	f.t.Helper()
 	client, _ := f.hosted.Server.Clients.Get("1")
@@ -74,7 +74,7 @@ func TestTheSessionsPageListsWhatOutlivesASession(t *testing.T) {
 		t.Error("there is a list of nothing")
 	}
 	f.clock.Advance(time.Hour) // 04:04:05
-	refresh := b.lasting()
+	refresh := b.persistent()
 	f.clock.Advance(time.Hour)
 	w := b.open(portal.SessionsPath)
 	wantText(t, w, "Applications that stay signed in", "<bdi>Demo game</bdi>", "Since <time datetime=\"2026-01-02T04:04:05Z\">", `aria-label="End access of Demo game"`, "Sign out everywhere else")
@@ -121,7 +121,7 @@ func TestClass16SigningOutEverywhereElseEndsWhatWasGivenThere(t *testing.T) {
 		b.try("demo", "demo password")
 	}
 	other.try("Ann", "ann password")
-	here, theirs, over, foreign := owner.lasting(), thief.lasting(), ended.lasting(), other.lasting()
+	here, theirs, over, foreign := owner.persistent(), thief.persistent(), ended.persistent(), other.persistent()
 	ended.do("POST", portal.SignOutPath, url.Values{}, sameOrigin...) // of its session alone
 	if len(owner.access()) != 3 {
 		t.Fatalf("the page lists %q", owner.access())
@@ -165,10 +165,10 @@ func TestClass16SigningOutOfOnePlaceEndsWhatWasGivenThere(t *testing.T) {
 			f := newFixture(t)
 			owner, thief := f.visitor(), f.visitor()
 			thief.try("demo", "demo password")
-			theirs := thief.lasting()
+			theirs := thief.persistent()
 			f.clock.Advance(time.Second)
 			owner.try("demo", "demo password")
-			here := owner.lasting()
+			here := owner.persistent()
 			ids := listed(owner.open(portal.SessionsPath).Body.String()) // this browser's first
 			end := ids[1]
 			if tt.here {
@@ -192,7 +192,7 @@ func TestClass16AGrantEndsByItsButton(t *testing.T) {
 	owner, other := f.visitor(), f.visitor()
 	owner.try("demo", "demo password")
 	other.try("Ann", "ann password")
-	first, second, foreign := owner.lasting(), owner.lasting(), other.lasting()
+	first, second, foreign := owner.persistent(), owner.persistent(), other.persistent()
 	ids := owner.access() // the newest first
 	for _, id := range append(other.access(), "x", portal.EndOthers, listed(owner.open(portal.SessionsPath).Body.String())[0]) {
 		if code := owner.press("access", id); code != http.StatusSeeOther {
@@ -224,7 +224,7 @@ func TestNobodySeesTheGrantsOfWhoHadTheNameBefore(t *testing.T) {
 	f := newFixture(t)
 	b := f.visitor()
 	b.try("demo", "demo password")
-	b.lasting()
+	b.persistent()
 	f.use(f.accounts(local.Account{Name: "demo", Hash: f.work.Hash(t, 10, "another password")}))
 	b = f.visitor()
 	b.try("demo", "another password")
@@ -238,7 +238,7 @@ func TestAStoreThatIsDownEndsNothingAndSaysSo(t *testing.T) {
 		f := newFixture(t)
 		b := f.visitor()
 		b.try("demo", "demo password")
-		refresh := b.lasting()
+		refresh := b.persistent()
 		value := portal.EndOthers
 		if button == "access" {
 			value = b.access()[0]

@@ -27,21 +27,20 @@ import (
 )
 
 const (
-	// sentOnParam, in the query of a callback, says that our own page sends an
-	// answer on.
+	// sentOnParam, in the query of a callback, marks an answer that our own page
+	// forwards.
 	sentOnParam = "sent_on"
 
 	// maxAnswerFields bounds the fields of an answer that is posted.
 	maxAnswerFields = 64
 )
 
-// finishPosted is finishAtCallback for a provider that posts its answer (OAuth 2.0 Form
-// Post Response Mode), as Apple does. The browser sends none of our cookies with
-// the form of another site, since they are SameSite=Lax. So it gets a page that
-// posts the same fields once more, from this origin: in a body again, so that no
-// address and no access log has them. What the answer is bound to is looked at then,
-// as in any other. Who sends the second form alone, from another site, comes
-// without cookies.
+// finishPosted is finishAtCallback for a provider that posts its answer (OAuth 2.0
+// Form Post Response Mode), as Apple does. The browser sends none of our cookies with
+// the form of another site, since they are SameSite=Lax. So it gets a page that posts
+// the same fields again, from this origin. They are in a body again, so that no
+// address and no access log has them. The second request is checked like every other
+// answer. If another site sends only the second form, it comes without cookies.
 func (h *Hosted) finishPosted(w http.ResponseWriter, r *http.Request, id string) {
 	raw, status, refusal := httpapi.ReadForm(w, r)
 	if refusal != nil {
@@ -94,15 +93,15 @@ func finishSession(ctx context.Context, method signin.ProviderMethod, d signin.P
 	return signin.ProviderSignIn{User: u}, err
 }
 
-// known is the store's key of what a method calls a session or a user; under it is
-// whose sessions those are.
+// known returns the storage key of a provider's ID for a session or a user. The value
+// there identifies the SSO sessions.
 func known(method, kind, name string) string {
 	sum := sha256.Sum256([]byte(method + "\x00" + kind + "\x00" + name))
 	return "provider:" + hex.EncodeToString(sum[:])
 }
 
-// keep notes whose session a provider knows by which name, and returns what the
-// session itself keeps.
+// keep stores which SSO session belongs to the provider's IDs, and returns the
+// provider's data that the session itself stores.
 func (h *Hosted) keep(r *http.Request, method signin.Method, a signin.ProviderSignIn) (session.ProviderSession, error) {
 	ctx := r.Context()
 	names := map[string]string{}
@@ -142,7 +141,7 @@ func (h *Hosted) keep(r *http.Request, method signin.Method, a signin.ProviderSi
 	return up, nil
 }
 
-// callbackTurn is who came back with an answer.
+// callbackTurn returns the user of an answer, for the limits.
 func (h *Hosted) callbackTurn(r *http.Request, method signin.ProviderMethod, d signin.ProviderRequest, answer url.Values) (signin.ProviderSignIn, error) {
 	leave, err := h.returning.Enter(r.Context(), method.ID()+" "+attemptlimit.Network(string(h.From(r))), limits.MaxPerAddress, limits.MaxWaitingPerAddress)
 	if err != nil {
@@ -174,7 +173,7 @@ func (h *Hosted) finish(w http.ResponseWriter, r *http.Request, id string, answe
 		return
 	}
 	if o.Browser != b.ID {
-		// Somebody else's state, or that of a tab whose cookie another tab
+		// The state of another browser, or of a tab whose cookie another tab
 		// replaced: the two cannot be told apart.
 		h.startAgain(w, r, http.StatusBadRequest, p, o.Another, page.FaultSignInNotFinished, page.ReasonAnswerOtherBrowser)
 		return
@@ -204,7 +203,7 @@ func (h *Hosted) finish(w http.ResponseWriter, r *http.Request, id string, answe
 }
 
 // accept signs in a user who came back from a provider, if the context of the sign-in
-// takes this one.
+// accepts this user.
 func (h *Hosted) accept(w http.ResponseWriter, r *http.Request, o providerFlow, b knownDevice, method signin.ProviderMethod, p signInContext, from signin.ProviderSignIn) {
 	user, err := h.Methods.Whose(from.User, method)
 	if err != nil {
@@ -255,8 +254,8 @@ func (h *Hosted) accept(w http.ResponseWriter, r *http.Request, o providerFlow, 
 	})
 }
 
-// returned opens the state of an answer and finds what the sign-in is for. It
-// answers by itself where that cannot be.
+// returned opens the state of an answer and finds the context of the sign-in. If that
+// fails, it answers the request itself.
 func (h *Hosted) returned(w http.ResponseWriter, r *http.Request, answer url.Values) (o providerFlow, b knownDevice, p signInContext, ok bool) {
 	state := answer.Get("state")
 	plain, err := []byte(nil), keys.ErrSealed
@@ -279,7 +278,7 @@ func (h *Hosted) returned(w http.ResponseWriter, r *http.Request, answer url.Val
 	return o, b, p, ok
 }
 
-// used says whether a transaction was used: only once decides.
+// used reports whether a transaction was used: only once decides.
 func (h *Hosted) used(ctx context.Context, t transaction) (bool, error) {
 	_, used, err := h.Store.Get(ctx, t.key())
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/signin"
 )
 
-// elsewhere is a provider that believes whoever comes: the code is the user.
+// elsewhere is a provider that accepts every user: the code is the user.
 type elsewhere struct {
 	id        string
 	users     map[string]session.User

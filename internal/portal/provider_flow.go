@@ -20,8 +20,8 @@ import (
 	"github.com/caddy-sso/caddy-sso/signin"
 )
 
-// providerFlow is a transaction at a provider. It travels sealed as the state, and
-// so comes back with the answer.
+// providerFlow is a transaction at a provider. It is sealed in the state, and so
+// comes back with the answer.
 type providerFlow struct {
 	transaction
 	Method    string `json:"w"`
@@ -29,19 +29,19 @@ type providerFlow struct {
 	Verifier  string `json:"v"`
 	AuthAfter int64  `json:"a,omitempty"` // Unix milliseconds; 0: whenever
 
-	// Asked says that a page of this browser's own had the button.
+	// Asked is set if the user pressed the button on a page in this browser.
 	Asked bool `json:"u,omitempty"`
 }
 
 const (
 	providerFlowLabel = "sign-in at a provider"
 
-	// maxState bounds a state, in bytes: many servers take no address beyond 8
-	// KiB, and the provider adds a code to it.
+	// maxState bounds a state, in bytes: many servers accept no address over 8 KiB,
+	// and the provider adds a code.
 	maxState = 6 << 10
 )
 
-// providerRequest is what the method gets, without what only Start needs.
+// providerRequest returns the request for the method, without the fields that only Start needs.
 func (h *Hosted) providerRequest(o providerFlow) signin.ProviderRequest {
 	d := signin.ProviderRequest{RedirectURI: h.Server.Issuer + CallbackPrefix + o.Method, Nonce: o.Nonce, Verifier: o.Verifier}
 	if o.AuthAfter != 0 {
@@ -50,8 +50,8 @@ func (h *Hosted) providerRequest(o providerFlow) signin.ProviderRequest {
 	return d
 }
 
-// method finds the method with an ID that is allowed for p. It answers by itself if
-// there is none.
+// method finds the method with an ID, if it is allowed for p. Otherwise it answers
+// the request itself.
 func (h *Hosted) method(w http.ResponseWriter, r *http.Request, id string, p signInContext) (signin.ProviderMethod, bool) {
 	method := h.Methods.Provider(id, p.allowed())
 	if method == nil {
@@ -61,8 +61,8 @@ func (h *Hosted) method(w http.ResponseWriter, r *http.Request, id string, p sig
 	return method, true
 }
 
-// startAtProvider begins a sign-in at a provider, for what the transaction of a sign-in
-// page was for.
+// startAtProvider begins a sign-in at a provider, in the context of the sign-in
+// page's transaction.
 func (h *Hosted) startAtProvider(w http.ResponseWriter, r *http.Request, id string) {
 	t, b, p, ok := h.begun(w, r, r.URL.Query().Get("t"), signInContext{})
 	if !ok {
@@ -76,8 +76,9 @@ func (h *Hosted) startAtProvider(w http.ResponseWriter, r *http.Request, id stri
 		h.startAgain(w, r, http.StatusBadRequest, p, t.Another, page.FaultPageExpired, page.ReasonNotSignedIn)
 		return
 	}
-	// Whose transaction it is does not matter, since it says what for, and whether
-	// this browser was asked; what the provider gets is bound to this browser.
+	// The transaction may belong to another browser. It only has the context, and
+	// shows whether this browser was asked. The state for the provider is bound to
+	// this browser.
 	h.sendToProvider(w, r, b, method, p, t.Another, t.Browser == b.ID)
 }
 
@@ -104,7 +105,7 @@ func (h *Hosted) sendToProvider(w http.ResponseWriter, r *http.Request, b knownD
 
 var errStateTooLong = errors.New("what a sign-in is for is too long to take along to a provider")
 
-// start returns where at a provider a browser goes to sign in.
+// start returns the address at the provider to which the browser is sent to sign in.
 func (h *Hosted) start(ctx context.Context, b knownDevice, method signin.ProviderMethod, p signInContext, another, asked bool) (string, error) {
 	o := providerFlow{
 		transaction: h.newTransaction(b, p, another), Method: method.ID(), Nonce: rand.Text(), Verifier: rand.Text() + rand.Text(),
@@ -129,7 +130,7 @@ func (h *Hosted) start(ctx context.Context, b knownDevice, method signin.Provide
 	return method.Start(ctx, d)
 }
 
-// methodRefused says that an account will not do, and leads to the provider for another.
+// methodRefused answers that an account is not allowed, with a link to the provider for another one.
 func (h *Hosted) methodRefused(w http.ResponseWriter, r *http.Request, b knownDevice, method signin.ProviderMethod, p signInContext, user session.User) {
 	name, _ := method.Label()
 	h.otherAccount(w, r, http.StatusForbidden, b, method, p, page.Message{
@@ -138,8 +139,8 @@ func (h *Hosted) methodRefused(w http.ResponseWriter, r *http.Request, b knownDe
 	})
 }
 
-// anotherUser says that the browser has a session of another user, which ends
-// only if its owner wants it to.
+// anotherUser answers that the browser has a session of another user. It ends only if
+// its owner wants that.
 func (h *Hosted) anotherUser(w http.ResponseWriter, r *http.Request, b knownDevice, method signin.ProviderMethod, p signInContext, here, there session.User) {
 	name, _ := method.Label()
 	stay := p
@@ -151,8 +152,7 @@ func (h *Hosted) anotherUser(w http.ResponseWriter, r *http.Request, b knownDevi
 	})
 }
 
-// otherAccount shows a message whose link leads to the provider for another
-// account.
+// otherAccount shows a message with a link to the provider for another account.
 func (h *Hosted) otherAccount(w http.ResponseWriter, r *http.Request, status int, b knownDevice, method signin.ProviderMethod, p signInContext, m page.Message) {
 	sealed, err := seal(r.Context(), h.Keys, transactionLabel, h.newTransaction(b, p, true))
 	if err != nil {
@@ -163,15 +163,15 @@ func (h *Hosted) otherAccount(w http.ResponseWriter, r *http.Request, status int
 	h.message(w, r, status, p, m)
 }
 
-// calledBy is what a person calls their account by.
+// calledBy returns the name by which a user knows their account.
 func calledBy(u session.User) string { return cmp.Or(u.Email, u.Name) }
 
-// startURL is where a sign-in by a method starts.
+// startURL returns the address at which a sign-in by a method starts.
 func startURL(method signin.Method, transaction string) string {
 	return StartPrefix + method.ID() + "?t=" + url.QueryEscape(transaction)
 }
 
-// wrong says why a sign-in at a provider was not finished, and what to do.
+// wrong answers why a sign-in at a provider was not finished, and what to do.
 func (h *Hosted) wrong(w http.ResponseWriter, r *http.Request, method signin.ProviderMethod, p signInContext, err error) {
 	name, _ := method.Label()
 	m := page.Message{Code: "010-015", Link: &page.Link{Label: page.LinkTryAgain, URL: p.address(false)}}
@@ -203,7 +203,7 @@ func (h *Hosted) wrong(w http.ResponseWriter, r *http.Request, method signin.Pro
 		h.failedFor(w, r, p, fmt.Errorf("signing in by %s: %w", method.ID(), err))
 		return
 	}
-	// What anybody can make up does not crowd out what the provider says itself.
+	// Log lines that every client can cause do not displace those about answers of the provider.
 	lines := &h.notFinished
 	if errors.Is(err, signin.ErrAnswer) || refused != nil && refused.ByBrowser {
 		lines = &h.notBelieved
@@ -216,15 +216,15 @@ func (h *Hosted) wrong(w http.ResponseWriter, r *http.Request, method signin.Pro
 	h.message(w, r, status, p, m)
 }
 
-// Provider says whether a sign-in for a request may use the method with an ID,
-// which leads to a provider elsewhere.
+// Provider reports whether a sign-in for a request may use the method with an ID, and
+// whether that method has a provider.
 func (h *Hosted) Provider(a *oauth.Authorization, id string) bool {
 	return h.Methods.Provider(id, a.Methods) != nil
 }
 
-// StartAtProvider returns where at a provider the browser goes to sign in for a request of
-// the Login API, whose query is rawQuery. It may set the browser's cookie, which
-// the answer of the provider is bound to.
+// StartAtProvider returns the address at the provider to which the browser is sent to
+// sign in, for a request of the Login API with the query rawQuery. It may set the
+// browser's cookie, to which the answer of the provider is bound.
 func (h *Hosted) StartAtProvider(w http.ResponseWriter, r *http.Request, a *oauth.Authorization, rawQuery, id string) (string, *oauth.Error) {
 	p := signInContext{page: SignInPath, query: rawQuery, authorization: a}
 	method := h.Methods.Provider(id, p.allowed())

@@ -107,7 +107,7 @@ func TestAMethodThatIsNotAllowedIsRefused(t *testing.T) {
 		wantText(t, w, "You cannot sign in this way")
 	}
 	if b.session() != "" {
-		t.Error("somebody is signed in")
+		t.Error("a user is signed in")
 	}
 }
 
@@ -142,7 +142,7 @@ func TestClass22OnlyTheAnswerToThisBrowserSignsIn(t *testing.T) {
 	wantText(t, w, "belongs to another sign-in method", `href="/sso/sign_in/oauth2?client_id=1`)
 	want(t, b.back("gone", state, "ann"), http.StatusBadRequest)
 	if b.session() != "" {
-		t.Fatal("somebody is signed in")
+		t.Fatal("a user is signed in")
 	}
 	cookies := b.cookies
 	b.cookies = map[string]string{}
@@ -162,7 +162,7 @@ func TestClass22OnlyTheAnswerToThisBrowserSignsIn(t *testing.T) {
 	want(t, w, http.StatusConflict)
 	wantText(t, w, "finished before", `href="/oauth2/authorize?client_id=1&amp;x=%20y"`)
 	if b.session() != first || f.who(first) != "ann.acme" {
-		t.Error("a second answer signed somebody in")
+		t.Error("a second answer signed a user in")
 	}
 }
 
@@ -194,7 +194,7 @@ func TestWithASessionTheOnlyProviderIsNotGoneToByItself(t *testing.T) {
 	}
 }
 
-// The name that somebody has at a provider is none to type here.
+// The name of a user at a provider is no user name here.
 func TestTheNameOfAProvidersUserIsNotFilledIn(t *testing.T) {
 	f := newOutsideFixture(t)
 	b := f.visitor()
@@ -241,13 +241,13 @@ func TestClass22NobodyIsSwitchedToAnotherAccountUnasked(t *testing.T) {
 		}
 		stay := links(w, strings.Split(page, "?")[0])
 		if len(stay) != 1 || !strings.Contains(w.Body.String(), "Stay signed in as demo@") {
-			t.Fatalf("%s: no way to stay: %s", page, w.Body)
+			t.Fatalf("%s: no link to stay: %s", page, w.Body)
 		}
 		wantText(t, victim.open(stay[0]), "You’re signed in")
-		// Whoever wants to, can.
+		// A user who wants to switch can do so.
 		switched := links(w, portal.StartPrefix+"umbrella?")
 		if len(switched) != 1 {
-			t.Fatalf("%s: no way to switch: %s", page, w.Body)
+			t.Fatalf("%s: no link to switch: %s", page, w.Body)
 		}
 		again := *victim
 		want(t, again.back("umbrella", again.away(again.open(switched[0])), "bob"), http.StatusOK)
@@ -286,7 +286,7 @@ func TestAStateGrowsOld(t *testing.T) {
 	want(t, w, http.StatusGone)
 	wantText(t, w, "Start again in the application")
 	if b.session() != "" {
-		t.Error("somebody is signed in")
+		t.Error("a user is signed in")
 	}
 }
 
@@ -336,7 +336,7 @@ func TestWhatGoesWrongElsewhereIsSaidInWords(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newOutsideFixture(t)
-			f.use(f.acme) // a page all the same, and no way in circles
+			f.use(f.acme) // also a page, and no redirect loop
 			b := f.visitor()
 			state := b.away(b.open(openID))
 			f.acme.endErr = c.err

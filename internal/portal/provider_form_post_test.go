@@ -79,7 +79,7 @@ func TestClass22APostedAnswerIsBoundAsAnyOther(t *testing.T) {
 	want(t, mine.do("POST", portal.CallbackPrefix+"nobody", answer, crossSite...), http.StatusNotFound)
 	want(t, mine.do("PUT", portal.CallbackPrefix+"acme", answer), http.StatusMethodNotAllowed)
 	if mine.session() != "" || other.session() != "" {
-		t.Error("somebody is signed in")
+		t.Error("a user is signed in")
 	}
 	want(t, mine.do("POST", again, answer, sameOrigin...), http.StatusOK)
 	if f.who(mine.session()) != "ann.acme" {

@@ -56,7 +56,7 @@ func TestClass22WhatAnAPISentAwayIsBoundToItsBrowser(t *testing.T) {
 	page := victim.back("acme", to.Query().Get("state"), "ann")
 	want(t, page, http.StatusBadRequest)
 	if victim.session() != "" {
-		t.Error("the victim is signed in as somebody else")
+		t.Error("the victim is signed in as another user")
 	}
 }
 
@@ -113,7 +113,7 @@ func TestWithoutAnApplicationOnlyTheCommonMethodsCount(t *testing.T) {
 	want(t, before.open(portal.StartPrefix+"acme"+transaction), http.StatusNotFound)
 	want(t, before.back("acme", state, "ann"), http.StatusNotFound)
 	if before.session() != "" || f.acme.ended != 0 {
-		t.Error("somebody got in")
+		t.Error("a user was signed in")
 	}
 
 	f.use(f.acme, f.umbrella)

@@ -21,8 +21,8 @@ func (h *Hosted) startAgain(w http.ResponseWriter, r *http.Request, status int, 
 	})
 }
 
-// refuse shows a refusal of an authorization request to a person. What is wrong
-// is the application's doing, so the page says whom to tell.
+// refuse shows the refusal of an authorization request to a user. The application
+// caused the error, so the page names whom to inform.
 func (h *Hosted) refuse(w http.ResponseWriter, r *http.Request, e *oauth.Error) {
 	status, reference := http.StatusBadRequest, e.Description
 	switch e.Kind {
@@ -48,8 +48,8 @@ func (h *Hosted) refuse(w http.ResponseWriter, r *http.Request, e *oauth.Error) 
 	h.Pages.Message(w, r, status, page.Message{Fault: page.FaultBadRequest, Reference: reference})
 }
 
-// signedIn checks the session of a request. It answers by itself, and returns
-// false in done, where the store does not.
+// signedIn checks the session of a request. If the store does not answer, it answers
+// the request itself, and returns done.
 func (h *Hosted) signedIn(w http.ResponseWriter, r *http.Request, p signInContext) (in oauth.SignedIn, ok, done bool) {
 	cookie, there := h.Session.Value(r)
 	if !there {
@@ -84,28 +84,28 @@ func (h *Hosted) warning(requests int, r *http.Request, text string, fields ...z
 	h.Log.Warn(text, append(fields, zap.String("from", string(h.From(r))), zap.Int("requests", requests))...)
 }
 
-// cannotOpen is for what was sealed for a sign-in and cannot be opened: it was made
-// up, or sealed by a node that has other keys.
+// cannotOpen logs a sealed value of a sign-in that cannot be opened: it was forged,
+// or sealed by a node with other keys.
 func (h *Hosted) cannotOpen(r *http.Request) {
 	h.warn(&h.notOpened, r, "what belongs to a sign-in cannot be opened: if people meet this, the nodes of this portal have different keys, and need the same storage",
 		zap.String("setting", "storage"))
 }
 
-// Unavailable answers for a page that cannot work yet, because of err. Of the
-// fields it needs Pages and Log alone.
+// Unavailable answers for a page that cannot work yet, because of err. It needs only
+// the fields Pages and Log.
 func (h *Hosted) Unavailable(w http.ResponseWriter, r *http.Request, err error) { h.failed(w, r, err) }
 
-// NotFound answers a path below /sso/ that nobody else answers. Of the fields it
-// needs Pages alone.
+// NotFound answers a path below /sso/ that has no other handler. It needs only the
+// field Pages.
 func (h *Hosted) NotFound(w http.ResponseWriter, r *http.Request) { h.Pages.NotFound(w, r, "") }
 
-// failed answers what went wrong on our side. Nobody is signed out for it.
+// failed answers a failure of the server. It signs no user out.
 func (h *Hosted) failed(w http.ResponseWriter, r *http.Request, err error) {
 	h.failedFor(w, r, signInContext{}, err)
 }
 
-// failedFor is failed where it is known what the sign-in is for: it starts again
-// where it was under way, since an answer of a provider may be spent.
+// failedFor is failed in a known context. A sign-in that had begun starts again,
+// since the answer of its provider may be used up.
 func (h *Hosted) failedFor(w http.ResponseWriter, r *http.Request, p signInContext, err error) {
 	h.Log.Error("answering a hosted page failed", zap.Error(err))
 	retry := page.RetryOf(r)
@@ -120,8 +120,8 @@ func (h *Hosted) failedFor(w http.ResponseWriter, r *http.Request, p signInConte
 	})
 }
 
-// message says how a sign-in goes on, or why it does not; in a window of its
-// own its opener hears of it, too.
+// message shows how a sign-in continues, or why it does not. In a popup the page
+// informs its opener, too.
 func (h *Hosted) message(w http.ResponseWriter, r *http.Request, status int, p signInContext, m page.Message) {
 	m.App, m.Opener, m.WidgetOnly = p.app(), p.opener(), p.widgetOnly()
 	m.Code = cmp.Or(m.Code, "0")

@@ -9,15 +9,15 @@ import (
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
-// SessionsPath is the page of where one is signed in. With the query of an
-// OpenID Connect request for licensed software it also says which sessions take
-// the product's seats, and leads back.
+// SessionsPath is the page with the user's sessions. With the query of an OpenID
+// Connect request for licensed software it also shows which sessions use the
+// product's seats, and has a link back.
 const SessionsPath = "/sso/sessions"
 
-// endOthers is what the button says that ends all sessions but this one.
+// endOthers is the value of the button that ends all sessions except this one.
 const endOthers = "others"
 
-// showSessions lists the sessions of who is signed in, and the grants that outlive
+// showSessions lists the sessions of the signed-in user, and the grants that outlive
 // them.
 func (h *Hosted) showSessions(w http.ResponseWriter, r *http.Request) {
 	in, p, ok := h.ownSessions(w, r)
@@ -80,8 +80,8 @@ func (h *Hosted) showSessions(w http.ResponseWriter, r *http.Request) {
 	h.Pages.Sessions(w, r, v)
 }
 
-// appNamed is what people know an application by, or the ID of one that no longer
-// exists.
+// appNamed returns the display name of an application, or the ID of one that no
+// longer exists.
 func (h *Hosted) appNamed(id string) (name string, known bool) {
 	if c, known := h.Server.Clients.Get(id); known {
 		return c.Name, true
@@ -89,9 +89,9 @@ func (h *Hosted) appNamed(id string) (name string, known bool) {
 	return id, false
 }
 
-// endSessions ends one of one's sessions, with the grants that were given in it;
-// or one grant; or what an application was allowed, with its grants; or all other
-// sessions, and all of that.
+// endSessions ends one of the user's sessions, with the grants that began in it; or
+// one grant; or the consent for an application, with its grants; or all other
+// sessions, with all grants and consents.
 func (h *Hosted) endSessions(w http.ResponseWriter, r *http.Request) {
 	in, _, ok := h.ownSessions(w, r)
 	if !ok {
@@ -115,8 +115,8 @@ func (h *Hosted) endSessions(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusSeeOther)
 }
 
-// end ends what a button of the page is for, and says whether it was this very
-// session. Whatever is not there has ended already.
+// end ends the object of a button of the page, and reports whether that was this
+// session. An object that is not found has already ended.
 func (h *Hosted) end(r *http.Request, in oauth.SignedIn) (here bool, err error) {
 	const byUser = "ended by its user"
 	if access := r.PostForm.Get("access"); access != "" {
@@ -141,8 +141,8 @@ func (h *Hosted) end(r *http.Request, in oauth.SignedIn) (here bool, err error) 
 	return live[i].Key() == in.Session.Key(), err
 }
 
-// ownSessions finds who is signed in, and what the page was opened for. It
-// answers by itself where there is nobody.
+// ownSessions finds the signed-in user, and the context of the page. If no user is
+// signed in, it answers the request itself.
 func (h *Hosted) ownSessions(w http.ResponseWriter, r *http.Request) (in oauth.SignedIn, p signInContext, ok bool) {
 	in, ok, done := h.signedIn(w, r, signInContext{})
 	if done {

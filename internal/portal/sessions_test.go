@@ -94,6 +94,6 @@ func TestClass14ThePageListsNoSessionsOfAnotherPassword(t *testing.T) {
 	want(t, now.try("demo", "another"), http.StatusOK)
 	w := now.open(portal.SessionsPath)
 	if body := w.Body.String(); len(listed(body)) != 1 || strings.Contains(body, "198.51.100.7") {
-		t.Errorf("whoever has the name now sees where somebody was who had it before: %s", body)
+		t.Errorf("the user with the name now sees the sessions of a user who had it before: %s", body)
 	}
 }

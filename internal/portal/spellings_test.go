@@ -127,7 +127,7 @@ func TestClass18AnAccountThatIsSpelledAlikeGivesNobodyACountOfTheirOwn(t *testin
 	}
 }
 
-// A guess at somebody's account counts there, though it is the password of one's
+// A guess at a user's account counts there, though it is the password of one's
 // own at another backend.
 func TestClass18AnAccountAtAnotherBackendMakesNoGuessFree(t *testing.T) {
 	f, first, second := newFixture(t), remotetest.NewBackend(t), remotetest.NewBackend(t)

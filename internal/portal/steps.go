@@ -18,15 +18,15 @@ import (
 //
 //	check the first factor → steps → begin the session
 //
-// The first factor is checked where it arrives. [Hosted.finishSignIn] does the rest.
+// The handler of the first factor checks it. [Hosted.finishSignIn] does the rest.
 
 // A FirstFactor is a user who has proved, by one sign-in method, who they are. They
 // have no session yet.
 type FirstFactor struct {
 	User session.User
 
-	// Authorization is the request that the user signs in for; nil: no application
-	// asked.
+	// Authorization is the request that the user signs in for; nil: there is no
+	// application.
 	Authorization *oauth.Authorization
 
 	device   knownDevice
@@ -34,20 +34,20 @@ type FirstFactor struct {
 	provider *providerFactor // nil: a password
 }
 
-// A providerFactor is what a provider gave of its own session.
+// A providerFactor is the data of the provider's own session.
 type providerFactor struct {
 	method signin.ProviderMethod
 	signIn signin.ProviderSignIn
 }
 
-// A Step stands between the first factor and the session: a second factor, terms to
+// A Step runs between the first factor and the session: a second factor, terms to
 // accept, or an account to link.
 type Step interface {
-	// Check returns what the user has to do before the session begins; nil: nothing.
+	// Check returns what the user must do before the session begins; nil: nothing.
 	Check(r *http.Request, f FirstFactor) (*Pending, error)
 }
 
-// Pending is what a user has to do before their session begins. Nothing of the session
+// Pending is what a user must do before their session begins. Nothing of the session
 // is stored until then.
 type Pending struct {
 	Page  http.HandlerFunc // answers a browser that shows a page
@@ -80,8 +80,8 @@ func (h *Hosted) finishOnPage(w http.ResponseWriter, r *http.Request, f FirstFac
 	}
 }
 
-// errNoLonger says that a user was disabled, or got another password, while they
-// signed in.
+// errNoLonger means that a user was disabled, or got another password, during the
+// sign-in.
 var errNoLonger = errors.New("the user may no longer sign in")
 
 // beginSession begins a session, with a new token in place of the one that the browser
@@ -114,7 +114,7 @@ func (h *Hosted) beginSession(w http.ResponseWriter, r *http.Request, f FirstFac
 
 var errSubjectClient = errors.New("it is the ID of a client that gets tokens of its own")
 
-// checkSubject says what is wrong with the subject that a method gave a user who signs in.
+// checkSubject returns an error if a user must not sign in with the subject that the method returned.
 func (h *Hosted) checkSubject(u session.User) error {
 	method := h.Methods.Find(u.Signin)
 	if method == nil || u.Linked != "" {
@@ -132,7 +132,7 @@ func (h *Hosted) checkSubject(u session.User) error {
 	return h.Methods.Clash(u.Subject, method)
 }
 
-// errSubject says that a user was refused because of their subject.
+// errSubject means that a user was refused because of their subject.
 var errSubject = errors.New("the subject of the user cannot be taken as it is")
 
 // admit refuses a user who has proved who they are, if their subject is that of another
@@ -151,7 +151,7 @@ func (h *Hosted) admit(r *http.Request, u session.User, client *oauth.Client) *o
 	}
 }
 
-// notAdmitted says that an account has an ID that nobody can have here.
+// notAdmitted answers that no user can have the ID of the account here.
 func (h *Hosted) notAdmitted(w http.ResponseWriter, r *http.Request, b knownDevice, method signin.ProviderMethod, p signInContext, user session.User) {
 	name, _ := method.Label()
 	h.otherAccount(w, r, http.StatusForbidden, b, method, p, page.Message{

@@ -34,7 +34,7 @@ func TestClass16AProviderEndsWhatBeganUnderEitherSubject(t *testing.T) {
 	}
 }
 
-// Class 18: whoever a backend says that a wrong password was for, no account of
+// Class 18: whichever user a backend names for a wrong password, no account of
 // another method has its attempts used up.
 func TestClass18ABackendUsesUpNoAttemptsOfALocalUser(t *testing.T) {
 	f, b := newFixture(t), remotetest.NewBackend(t)

@@ -17,21 +17,21 @@ import (
 // maxTicketRequest bounds, in bytes, a request for a ticket.
 const maxTicketRequest = 64 << 10
 
-// ticketAnswer is what it gets.
+// ticketAnswer is the answer.
 type ticketAnswer struct {
 	Ticket string `json:"ticket"`
-	URL    string `json:"url"` // where it sends the browser
+	URL    string `json:"url"` // to which the server redirects the browser
 }
 
-// ticketPath is the ID in the address that tickets are asked at.
+// ticketPath returns the method's ID in the address of the ticket endpoint.
 func ticketPath(path string) (id string, ok bool) {
 	id, below := strings.CutPrefix(path, TrustedPrefix)
 	id, ends := strings.CutSuffix(id, "/ticket")
 	return id, below && ends
 }
 
-// giveTicket answers a server that has signed somebody in. It is no page: what
-// counts is the signature, and no cookie.
+// giveTicket answers a server that has signed a user in. It is no page: the signature
+// authenticates the request, and no cookie does.
 func (h *Hosted) giveTicket(w http.ResponseWriter, r *http.Request, id string) {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
@@ -86,8 +86,8 @@ func (h *Hosted) giveTicket(w http.ResponseWriter, r *http.Request, id string) {
 	}
 }
 
-// verifySigned takes a request that is fresh by the clock of the store or by that
-// of this machine: if one of them is off, that is no fault of the server that signed.
+// verifySigned accepts a request that is fresh by the clock of the store or by that
+// of this machine: a wrong clock here is no fault of the server that signed.
 func (h *Hosted) verifySigned(method *remote.Trusted, signature string, body []byte) error {
 	err := method.Verify(signature, body, h.Now())
 	if h.Wall != nil && errors.Is(err, signedhttp.ErrTime) {

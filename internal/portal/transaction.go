@@ -18,11 +18,11 @@ import (
 
 // A Request is a kind of authorization request that people sign in for.
 type Request struct {
-	// Page is the path of its sign-in page, and Continue the one that goes on
-	// with it. Both take its query.
+	// Page is the path of its sign-in page, and Continue the path that continues with
+	// the request. Both get its query.
 	Page, Continue string
 
-	// Consent is the path of its consent page, which takes the same query.
+	// Consent is the path of its consent page, which gets the same query.
 	Consent string
 
 	// Check parses the query and compares it with the client's registration. An error is
@@ -41,12 +41,12 @@ type transaction struct {
 	Browser string `json:"b"` // the browser that it is bound to
 	Begun   int64  `json:"t"` // Unix seconds
 
-	// The path and the query of the sign-in page, which say what the sign-in is
-	// for. As bytes, of which JSON makes a third more whatever they are.
+	// The path and the query of the sign-in page: the context of the sign-in. They
+	// are bytes, which JSON makes longer by a third, whatever they contain.
 	Page  string `json:"p"`
 	Query []byte `json:"q,omitempty"`
 
-	// Another says that another account is wanted than the last one.
+	// Another is set if the user wants another account than the last one.
 	Another bool `json:"s,omitempty"`
 }
 
@@ -54,9 +54,9 @@ const (
 	transactionLabel    = "sign-in transaction"
 	transactionLifetime = time.Hour
 
-	// maxContext bounds, in bytes, the query that the hosted page remembers: a
-	// sealed value has a bound, too. A path of the portal's own, as long as a
-	// gate takes it, fits sealed.
+	// maxContext bounds the query that the hosted page remembers, in bytes: a sealed
+	// value has a bound, too. The longest path that a gate accepts fits in sealed
+	// form.
 	maxContext = 34 << 10
 )
 
@@ -66,7 +66,7 @@ func (h *Hosted) newTransaction(b knownDevice, p signInContext, another bool) tr
 	}
 }
 
-// seal seals a transaction under a label, so that it opens only where it belongs.
+// seal seals a transaction under a label, so that it opens only under that label.
 func seal(ctx context.Context, ring *keys.Ring, label string, t any) (string, error) {
 	plain, err := json.Marshal(t)
 	if err != nil {
@@ -86,7 +86,7 @@ func (t transaction) expired(now time.Time) bool {
 
 func (t transaction) key() string { return "signin:" + t.ID }
 
-// once marks a transaction as used, and says whether this is the first use.
+// once marks a transaction as used, and reports whether this is the first use.
 func (h *Hosted) once(ctx context.Context, t transaction) (bool, error) {
 	first, err := h.Store.CompareAndSwap(ctx, t.key(), nil, []byte{1}, transactionLifetime+time.Minute)
 	if err != nil {
@@ -106,20 +106,20 @@ type signInContext struct {
 	methods       []string // without an authorization: the IDs of the allowed methods; empty: all
 }
 
-// GateReturnLabel seals, for ReturnParam, the ID of a client whose gate stands on the
+// GateReturnLabel seals, for ReturnParam, the ID of a client with a gate on the
 // portal's own origin, and the path there, which begins with a slash.
 const GateReturnLabel = "return to a gate"
 
-// ReturnLabel seals the path alone, as the release before did.
+// ReturnLabel seals only the path, as the previous release did.
 const ReturnLabel = "return"
 
 // The parameters of the sign-in page itself.
 const (
 	ReturnParam = "return" // a sealed path on the portal's origin
-	switchParam = "switch" // 1: ask even though somebody is signed in
+	switchParam = "switch" // 1: ask although a user is signed in
 )
 
-// contextOf reads what a sign-in is for from the address of its page.
+// contextOf reads the context of a sign-in from the address of its page.
 func (h *Hosted) contextOf(ctx context.Context, page, rawQuery string) (signInContext, *oauth.Error) {
 	p := signInContext{page: page, query: rawQuery, methods: h.CommonMethods}
 	values, err := httpapi.ParseQuery(rawQuery)
@@ -157,14 +157,14 @@ func (h *Hosted) contextOf(ctx context.Context, page, rawQuery string) (signInCo
 	return p, nil
 }
 
-// continueURL is where the browser goes when it has a session.
+// continueURL returns the address that the browser continues to after the sign-in.
 func (h *Hosted) continueURL(p signInContext) string {
 	switch {
 	case p.request != nil:
 		query := p.query
 		if p.authorization.OpenID {
-			// The user was asked. To ask again would go on for ever. The consent page comes
-			// after this one.
+			// The user was asked. To ask again would be a loop. The consent page
+			// comes after this one.
 			query = without(query, "prompt")
 			if p.authorization.PromptConsent {
 				query += "&prompt=consent"
@@ -178,7 +178,7 @@ func (h *Hosted) continueURL(p signInContext) string {
 	return AccountPath
 }
 
-// without takes a parameter out of a query, and leaves the rest as it is.
+// without removes a parameter from a query, and does not change the rest.
 func without(query, name string) string {
 	var kept []string
 	for pair := range strings.SplitSeq(query, "&") {
@@ -206,7 +206,7 @@ func (p signInContext) address(another bool) string {
 	return page + "?" + query
 }
 
-// switching says whether a sign-in page asks even though somebody is signed in.
+// switching reports whether a sign-in page asks although a user is signed in.
 func switching(rawQuery string) bool {
 	values, err := httpapi.ParseQuery(rawQuery)
 	return err == nil && values.Get(switchParam) == "1"
@@ -221,7 +221,7 @@ func (p signInContext) allowed() []string {
 	return p.methods
 }
 
-// client is the application that asked, nil where none did.
+// client returns the application of the context, nil if there is none.
 func (p signInContext) client() *oauth.Client {
 	if p.authorization == nil {
 		return nil

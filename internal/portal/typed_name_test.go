@@ -62,7 +62,7 @@ func TestATypedNameThatNobodyHasIsInNoLog(t *testing.T) {
 		log := f.logs()
 		want(t, f.visitor().try(typed, "a guess"), c.status)
 		if _, refusal := f.visitor().api(strings.ToUpper(typed)+"\u200b", "a guess"); refusal == nil {
-			t.Fatal("somebody is signed in")
+			t.Fatal("a user is signed in")
 		}
 		users := map[any]bool{}
 		for _, line := range log.All() {

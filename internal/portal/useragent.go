@@ -12,8 +12,8 @@ func deviceName(agent string) page.Device {
 	return page.Device{Browser: named(agent, browsers), System: named(agent, systems), Agent: agent[:min(len(agent), 40)]}
 }
 
-// A mark is what shows a browser or system in its User-Agent. The order counts:
-// most browsers also call themselves what they want to be taken for.
+// A mark is a word in a User-Agent that identifies a browser or system. The order
+// matters: most browsers also have the names of other browsers in it.
 type mark struct{ in, name string }
 
 var (

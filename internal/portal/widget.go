@@ -21,8 +21,8 @@ const (
 	widgetLifetime = 5 * time.Minute
 )
 
-// widget is what the address of the widget page holds, sealed: nobody can make
-// the portal lead to a callback that it did not give out itself.
+// widget is the sealed content of the widget page's address. So no client can make
+// the portal redirect to a callback that the portal did not issue.
 type widget struct {
 	App              string `json:"a"`
 	Client           string `json:"i,omitempty"` // by its ID
@@ -32,16 +32,16 @@ type widget struct {
 	WidgetOnly       bool   `json:"b,omitempty"`
 	Expires          int64  `json:"e"`
 
-	// What the callback is made of. As bytes, of which JSON makes a third more
-	// whatever they are, so that all that a request may carry can be sealed.
+	// The parts of the callback. They are bytes, which JSON makes longer by a third,
+	// whatever they contain. So every valid request can be sealed.
 	RedirectURI []byte `json:"r"`
 	State       []byte `json:"s"`
 	Scopes      []byte `json:"g,omitempty"` // that were granted, with spaces between
 }
 
-// Widget returns the address of the page that ends a popup: it tells its opener
-// and then follows the callback with the code. Without one, both are told that the
-// user does not allow what was asked for.
+// Widget returns the address of the page that ends a popup: the page informs its
+// opener and then follows the callback with the code. Without a code, both learn that
+// the user denied the request.
 func (h *Hosted) Widget(ctx context.Context, a *oauth.Authorization, code string) (string, error) {
 	plain, err := json.Marshal(widget{
 		App:              a.Client.Name,
@@ -110,8 +110,8 @@ func (h *Hosted) showWidget(w http.ResponseWriter, r *http.Request) {
 	h.Pages.Widget(w, r, view)
 }
 
-// widgetUsed says what became of a code, and leaves it as it is: 204, it was
-// redeemed; 202, it can be; 410, it cannot be any more.
+// widgetUsed answers the state of a code, and does not change it: 204, it was
+// redeemed; 202, it can be redeemed; 410, it cannot be redeemed any more.
 func (h *Hosted) widgetUsed(w http.ResponseWriter, r *http.Request, code string) {
 	errLive := errors.New("the code can be redeemed")
 	_, err := h.Server.Codes.Redeem(r.Context(), code, func(*codes.Record) error { return errLive })
@@ -131,7 +131,7 @@ func (h *Hosted) widgetUsed(w http.ResponseWriter, r *http.Request, code string)
 	w.WriteHeader(status)
 }
 
-// opener is who is told what becomes of a sign-in in a window of its own.
+// opener returns the window that learns the result of a sign-in in a popup.
 func (p signInContext) opener() page.Opener {
 	if p.authorization == nil || !p.authorization.Presentation.Popup {
 		return page.Opener{}

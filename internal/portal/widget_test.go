@@ -27,11 +27,11 @@ func TestAPopupTellsItsOpenerWhatBecomesOfTheSignIn(t *testing.T) {
 
 	w = f.visitor().open(portal.RedirectToSignIn("", authorization))
 	if strings.Contains(w.Body.String(), "data-opener") || strings.Contains(w.Body.String(), "/opener.") {
-		t.Errorf("without popup, the page tells somebody: %s", w.Body)
+		t.Errorf("without popup, the page sends a message: %s", w.Body)
 	}
 }
 
-func TestWidgetOnlyShowsNoBrandOnAnyPageOfTheWay(t *testing.T) {
+func TestWidgetOnlyShowsNoBrandOnAnyPageOfTheSignIn(t *testing.T) {
 	f := newFixture(t)
 	for query, headers := range map[string]int{authorization: 1, authorization + "&widget_only=true": 0} {
 		b := f.visitor()
@@ -130,7 +130,7 @@ func TestClass30AnAnswerToNothingTellsNobody(t *testing.T) {
 		w := b.open(portal.CallbackPrefix + "acme?" + query)
 		want(t, w, http.StatusBadRequest)
 		if strings.Contains(w.Body.String(), "data-opener") {
-			t.Errorf("%q: the page tells somebody: %s", query, w.Body)
+			t.Errorf("%q: the page sends a message: %s", query, w.Body)
 		}
 	}
 }
@@ -189,6 +189,6 @@ func TestAWindowHearsWhetherItsCodeWasRedeemed(t *testing.T) {
 	w = b.open(asks[:len(asks)-1])
 	want(t, w, http.StatusBadRequest)
 	if strings.Contains(w.Body.String(), "data-opener") {
-		t.Errorf("the page tells somebody: %s", w.Body)
+		t.Errorf("the page sends a message: %s", w.Body)
 	}
 }

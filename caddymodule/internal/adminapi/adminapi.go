@@ -34,8 +34,7 @@ const IssuerHeader = "X-Sso-Issuer"
 //	DELETE /sso/keys/<id>       withdraws one, and all that it signed or sealed
 //	POST   /sso/check           explains the authorization URL in the body
 type API struct {
-	// Active returns the app of the active configuration, or an error where it has
-	// none.
+	// Active returns the app of the active configuration, or an error if it has none.
 	Active func() (Active, error)
 }
 

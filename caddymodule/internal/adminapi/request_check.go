@@ -184,7 +184,7 @@ func (c *RequestCheck) refuse(e *oauth.Error, answer string) {
 	}
 }
 
-// consent says whether the user is asked before a code. Silent: nothing can be shown.
+// consent reports whether the user is asked before a code. Silent: nothing can be shown.
 func (c *RequestCheck) consent(a *oauth.Authorization, silent bool) {
 	when := "the consent page shows before the code"
 	if silent {

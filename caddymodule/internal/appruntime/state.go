@@ -42,7 +42,7 @@ type State struct {
 	Attempts  *attemptlimit.Limiter
 	Secrets   *attemptlimit.Limiter // counted apart, since a wrong secret costs next to nothing
 	Allowance *attemptlimit.Limiter // sessions, codes and grants of users; counted apart, too
-	Keys      keys.Memory           // where the store keeps the signing keys, too
+	Keys      keys.Memory           // if the store keeps the signing keys, too
 }
 
 // Destruct implements caddy.Destructor.

@@ -21,8 +21,8 @@ func checkCommand() *cobra.Command {
 	cmd := subcommand("check", "Explains what an authorization URL would get, and why", cobra.NoArgs, printCheck)
 	cmd.Long = `Explains what an authorization URL would get from a running server, and why: what
 is wrong with it and what is registered, or where it leads and what is granted.
-It fails if the request would be refused. Nothing is issued, and nobody is
-signed in.
+It fails if the request would be refused. It issues nothing, and signs no user
+in.
 
   caddy sso check --request 'https://login.example.com/oauth2/authorize?client_id=…'`
 	cmd.Flags().String("request", "", "The URL that an application sends the browser to, in quotes")

@@ -39,12 +39,12 @@ type Options struct {
 	// Accounts are the codes of the customer accounts in the Caddyfile, which win.
 	Accounts []string
 
-	// Methods are the sign-in methods of the Caddyfile. CheckMethod says whether a
+	// Methods are the sign-in methods of the Caddyfile. CheckMethod reports whether a
 	// customer of the file may sign in by one of them.
 	Methods     func() methods.List
 	CheckMethod func(id string) error
 
-	// HasProduct says whether the Caddyfile has a product.
+	// HasProduct reports whether the Caddyfile has a product.
 	HasProduct func(code string) bool
 
 	// UseAvatar says that tokens of some client have the avatar of a user.
@@ -93,7 +93,7 @@ const ID = "of customers"
 // ID implements [signin.Method].
 func (c *File) ID() string { return ID }
 
-// Current implements [signin.Method]: nobody signs in by what stands for others.
+// Current implements [signin.Method]: no user signs in by the group of methods itself.
 func (c *File) Current(u session.User) (session.User, bool) { return u, false }
 
 // ByID implements [signin.DynamicMethods].
@@ -212,7 +212,7 @@ func (d *customersDraft) checkNames(r *Record) error {
 	return nil
 }
 
-// method is a provider of the line: that of before, where it has not changed.
+// method returns a provider of the line: the old one, if it has not changed.
 func (d *customersDraft) method(code string, p customerProvider) (customerMethod, error) {
 	before, there := d.before.methods[p.id]
 	same := there && before.whose == code && before.text == p.text

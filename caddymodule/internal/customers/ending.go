@@ -37,7 +37,7 @@ func (c *File) EndDisabled(ctx context.Context, search func(ids []string) (*oaut
 		if err := e.look(ctx); err != nil && ctx.Err() == nil {
 			failure = err.Error()
 			if failure != failed {
-				c.Log.Warn("sessions and grants of a disabled customer could not be ended; nobody can use them, and the portal tries again", zap.Error(err))
+				c.Log.Warn("sessions and grants of a disabled customer could not be ended; they cannot be used, and the portal tries again", zap.Error(err))
 			}
 		}
 		failed = failure

@@ -116,8 +116,8 @@ func (c *Record) providerIDs() []string {
 	return ids
 }
 
-// parseCustomerProvider reads a sign-in method: as the JSON configuration has it, of
-// the kind that method says, which is oidc where it says none.
+// parseCustomerProvider reads a sign-in method, with the fields of the JSON
+// configuration. The field method is its kind; default: oidc.
 func parseCustomerProvider(code string, raw json.RawMessage) (customerProvider, error) {
 	var kind struct {
 		Method string `json:"method"`

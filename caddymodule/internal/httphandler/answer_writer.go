@@ -21,7 +21,7 @@ func PrivateAnswer(w http.ResponseWriter) http.ResponseWriter {
 	return answer
 }
 
-// ServeIfHandled runs the next handler, and says whether any handler has begun an
+// ServeIfHandled runs the next handler, and reports whether a handler has begun an
 // answer, or failed.
 func ServeIfHandled(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) (handled bool, err error) {
 	answer := newAnswerWriter(w)
@@ -40,9 +40,9 @@ func ServeIfHandled(w http.ResponseWriter, r *http.Request, next caddyhttp.Handl
 type answerWriter struct {
 	caddyhttp.ResponseWriterWrapper
 
-	// vars are Caddy's table of variables, where it matters whether the end of all
-	// routes was reached. What stands before that, such as templates and
-	// intercept, makes 200 of an answer that nobody gave.
+	// vars is Caddy's table of variables, if it matters whether the request reached
+	// the end of all routes. Handlers before that, such as templates and intercept,
+	// turn a missing answer into 200.
 	vars map[string]any
 
 	value [1]string // of the header, which other handlers may change in place

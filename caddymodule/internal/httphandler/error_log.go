@@ -18,10 +18,10 @@ var SecretParams = []string{
 	"access_token", "code", "handle", "id_token", "id_token_hint", "resume", "state", "ticket", "token",
 }
 
-// HandleError takes the error that a request ended with behind a handler of ours. Caddy
-// would log it together with the whole address that was asked for, whatever becomes
-// of the request meanwhile. So where that has a secret in it, the error is dealt
-// with here, as Caddy's server does, and logged without the query.
+// HandleError handles the error of a request after a handler of this module. Caddy
+// would log it with the whole requested URL, even if the request was changed
+// meanwhile. So if the URL has a secret, the error is handled here, as Caddy's server
+// does, and logged without the query.
 func HandleError(w http.ResponseWriter, r *http.Request, err error, log *zap.Logger) error {
 	server, served := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	original, known := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)

@@ -63,7 +63,7 @@ func (p *placement) checkPortal() error {
 	return nil
 }
 
-// onPortal says whether a gate's policy is for requests of the portal's origin:
+// onPortal reports whether a gate's policy is for requests of the portal's origin:
 // for certain, since a host has many ports, of which one is the portal's.
 func (p *placement) onPortal(g placedGate) bool {
 	host := p.app.Issuer.Hostname()

@@ -15,7 +15,7 @@ import (
 type handlerKind int
 
 const (
-	unknownKind     handlerKind = iota // nobody here can tell
+	unknownKind     handlerKind = iota // unknown to this package
 	passesOn                           // passes it on, or refuses it
 	answersItself                      // answers it without a backend
 	proxiesRequests                    // passes it to a backend
@@ -32,8 +32,8 @@ var knownHandlers = map[string]handlerKind{
 	"reverse_proxy":   proxiesRequests,
 }
 
-// KnowsHandler says whether it is known what a handler does to requests. id is that of the
-// module, without its namespace.
+// KnowsHandler reports whether this package knows what a handler does to requests. id
+// is the module ID without its namespace.
 func KnowsHandler(id string) bool { return knownHandlers[id] != unknownKind }
 
 func (h routeHandler) kind() handlerKind {
@@ -43,7 +43,7 @@ func (h routeHandler) kind() handlerKind {
 	return knownHandlers[h.id]
 }
 
-// aborts says that a handler closes the connection, and tells nobody anything.
+// aborts reports whether a handler closes the connection without an answer.
 func (h routeHandler) aborts() bool {
 	static, ok := h.module.(*caddyhttp.StaticResponse)
 	return ok && static.Abort
@@ -79,8 +79,8 @@ func (h routeHandler) String() string {
 	return name
 }
 
-// asksOnly says that a proxy has the shape of forward_auth: it asks one path of
-// its upstream with GET, and the request goes on where the answer is 2xx.
+// asksOnly reports whether a proxy is a forward_auth: it requests one path of its
+// upstream with GET, and the request continues if the answer is 2xx.
 func (h routeHandler) asksOnly() bool {
 	proxy, ok := h.module.(*reverseproxy.Handler)
 	if !ok || proxy.Rewrite == nil || proxy.Rewrite.Method != "GET" {
@@ -114,7 +114,7 @@ func continuesOnSuccess(h caddyhttp.ResponseHandler) bool {
 	return true
 }
 
-// sharesUpstream says whether two proxies may hand requests to one backend:
+// sharesUpstream reports whether two proxies may hand requests to one backend:
 // what is only known when they do counts as the same.
 func sharesUpstream(a, b routeHandler) bool {
 	first, firstOpen := upstreamsOf(a)

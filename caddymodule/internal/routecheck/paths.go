@@ -11,12 +11,12 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// inErrors says whether a handler runs for requests that ended in an error.
+// inErrors reports whether a handler runs for requests that ended with an error.
 func (p *placedHandler) inErrors() bool {
 	return slices.ContainsFunc(p.steps, func(s step) bool { return s.via == onError })
 }
 
-// always says whether a step is taken by every request for its hosts.
+// always reports whether every request for its hosts takes a step.
 func (s step) always() bool { return forHosts(s.sets) && (s.group == "" || s.first) }
 
 // conditional says that a handler does not see all requests for its hosts.
@@ -24,8 +24,8 @@ func (p *placedHandler) conditional() bool {
 	return slices.ContainsFunc(p.steps, func(s step) bool { return !s.always() || s.via == onDemand || s.via == onError })
 }
 
-// atSite says that a handler stands at its site's own level. A site is a
-// subroute of the server's routes, or, where it is for every host, those routes.
+// atSite reports whether a handler is at its site's own level. A site is a subroute
+// of the server's routes, or those routes if it is for every host.
 func (p *placedHandler) atSite() bool {
 	if p.conditional() || len(p.steps) > 2 {
 		return false
@@ -33,10 +33,10 @@ func (p *placedHandler) atSite() bool {
 	return len(p.steps) == 1 || p.steps[1].via == inSequence && p.steps[0].isSite()
 }
 
-// isSite says whether a step is a site of its own, as adapters make them.
+// isSite reports whether a step is a site of its own, as adapters make them.
 func (s step) isSite() bool { return forHosts(s.sets) && (s.terminal || namesHosts(s.sets)) }
 
-// forkOf is where the paths to two handlers part: within one list of routes.
+// forkOf returns the step at which the paths to two handlers separate: within one list of routes.
 func forkOf(p, o *placedHandler) (at int, ok bool) {
 	if p.server != o.server {
 		return 0, false
@@ -53,7 +53,7 @@ func forkOf(p, o *placedHandler) (at int, ok bool) {
 	return 0, false
 }
 
-// before says whether requests come to p first, and then to o.
+// before reports whether requests come to p first, and then to o.
 func (p *placedHandler) before(o *placedHandler) bool {
 	if p.contains(o) {
 		return true
@@ -69,7 +69,7 @@ func (p *placedHandler) before(o *placedHandler) bool {
 	return a.handler < b.handler
 }
 
-// contains says whether o is inside p.
+// contains reports whether o is inside p.
 func (p *placedHandler) contains(o *placedHandler) bool {
 	last := len(p.steps) - 1
 	if p.server != o.server || len(o.steps) <= len(p.steps) {
@@ -79,7 +79,7 @@ func (p *placedHandler) contains(o *placedHandler) bool {
 	return a.list == b.list && a.route == b.route && a.handler == b.handler
 }
 
-// guards says whether every request for p's hosts that comes to o has come
+// guards reports whether every request for p's hosts that comes to o has come
 // through p.
 func (p *placedHandler) guards(o *placedHandler) bool {
 	i, ok := forkOf(p, o)
@@ -107,8 +107,8 @@ func (p *placedHandler) apart(o *placedHandler) (at step, apart bool) {
 	return a, a.route < b.route && exclusive && forHosts(a.sets)
 }
 
-// onSameSite says whether p and o are on one site and for one host, so that their order
-// decides to which a request comes.
+// onSameSite reports whether p and o are on one site and for one host, so that their
+// order decides which of them gets a request.
 func onSameSite(p, o *placedHandler) bool {
 	if p.server != o.server || !haveCommonHost(p, o) {
 		return false
@@ -151,7 +151,7 @@ func namesHosts(sets caddyhttp.MatcherSets) bool {
 	return some
 }
 
-// haveCommonHost says whether there may be a host that both are for.
+// haveCommonHost reports whether both may be for the same host.
 func haveCommonHost(p, o *placedHandler) bool {
 	for _, a := range p.hosts() {
 		for _, b := range o.hosts() {
@@ -165,7 +165,7 @@ func haveCommonHost(p, o *placedHandler) bool {
 	return true
 }
 
-// covers says whether p is for all hosts that o is for.
+// covers reports whether p is for all hosts that o is for.
 func (p *placedHandler) covers(o *placedHandler) bool {
 	theirs := o.hosts()
 	for _, a := range p.hosts() {
@@ -180,8 +180,8 @@ func (p *placedHandler) covers(o *placedHandler) bool {
 	return true
 }
 
-// sameHost says whether pattern x takes the host y. With eitherWay each of the two may be the
-// pattern.
+// sameHost reports whether pattern x matches the host y. With eitherWay each of the
+// two may be the pattern.
 func sameHost(x, y string, eitherWay bool) bool {
 	if strings.EqualFold(x, y) || eitherWay && strings.Contains(x+y, "{") {
 		return true
@@ -198,7 +198,7 @@ func sameHost(x, y string, eitherWay bool) bool {
 	return true
 }
 
-// forHosts says whether matchers look at the host alone, as those of a site do.
+// forHosts reports whether matchers match only the host, as those of a site do.
 func forHosts(sets caddyhttp.MatcherSets) bool {
 	for _, set := range sets {
 		for _, m := range set {
@@ -215,13 +215,13 @@ func isHost(m any) bool {
 	return host
 }
 
-// serves says whether requests for a host come here for certain.
+// serves reports whether requests for a host certainly come here.
 func (p *placedHandler) serves(host string) bool {
 	return !slices.ContainsFunc(p.steps, func(s step) bool { return !takesHost(s.sets, host) })
 }
 
-// takesHost says whether matchers take some request for a host, for certain. Matchers that
-// may look at the host in a manner unknown here do not count.
+// takesHost reports whether matchers certainly match some request for a host.
+// Matchers that may check the host in an unknown manner do not count.
 func takesHost(sets caddyhttp.MatcherSets, host string) bool {
 	r := pageRequest(host, "/")
 	for _, set := range sets {
@@ -242,8 +242,8 @@ func takesHost(sets caddyhttp.MatcherSets, host string) bool {
 	return len(sets) == 0
 }
 
-// sees says whether a GET of a page comes here for certain, if other requests of its sender
-// do.
+// sees reports whether a GET of a page certainly comes here, if other requests of its
+// sender do.
 func (p *placedHandler) sees(host, path string) bool {
 	r := pageRequest(host, path)
 	return !slices.ContainsFunc(p.steps, func(s step) bool {
@@ -306,7 +306,7 @@ func pageRequest(host, path string) *http.Request {
 	return r.WithContext(context.WithValue(ctx, caddyhttp.VarsCtxKey, map[string]any{}))
 }
 
-// sameMatcher says whether two matchers that are no paths take the same requests.
+// sameMatcher reports whether two matchers, which are no path matchers, match the same requests.
 func sameMatcher(a, b any) bool {
 	if _, path := a.(*caddyhttp.MatchPath); path {
 		return false

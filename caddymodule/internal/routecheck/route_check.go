@@ -1,6 +1,6 @@
-// Package routecheck looks at the routes of the whole configuration. It refuses routes
-// that lead around a gate, and warns of sites where nobody could sign in or pass. It also
-// deletes identity headers before the first handler of a site.
+// Package routecheck checks the routes of the whole configuration. It refuses routes
+// that lead around a gate, and warns of sites where no user can sign in or pass. It
+// also deletes identity headers before the first handler of a site.
 package routecheck
 
 import (
@@ -29,7 +29,7 @@ type App struct {
 	// there may be others.
 	Groups func(methods []string) (groups []string, open bool)
 
-	// GateOf returns the gate that a handler is, and IsPortal says whether it is a
+	// GateOf returns the gate that a handler is, and IsPortal reports whether it is a
 	// portal.
 	GateOf   func(handler any) (Gate, bool)
 	IsPortal func(handler any) bool
@@ -44,7 +44,7 @@ type Gate struct {
 	HeaderPrefix      string
 	LicenseActivation bool
 
-	// What its policy is for, as it is provisioned, and as JSON where it is not yet.
+	// The matchers of its policy: provisioned, and as JSON if they are not provisioned yet.
 	Matchers       caddyhttp.MatcherSets
 	MatcherSetsRaw caddyhttp.RawMatcherSets
 }
@@ -58,7 +58,7 @@ type placement struct {
 	portals []*placedHandler
 }
 
-// A placedGate is a gate and where it stands.
+// A placedGate is a gate and its place in the routes.
 type placedGate struct {
 	*placedHandler
 	Gate
@@ -82,7 +82,7 @@ func placementOf(app App, all []*placedHandler) *placement {
 
 // CheckPlacement refuses what is not safe because of where handlers stand, and logs a
 // warning for what may not be. It belongs to the end of the app's Provision, so that
-// `caddy validate` says the same. web is nil where there is no HTTP app.
+// `caddy validate` says the same. web is nil if there is no HTTP app.
 func CheckPlacement(app App, web *caddyhttp.App, log *zap.Logger) error {
 	if web == nil {
 		return nil
@@ -98,7 +98,7 @@ func CheckPlacement(app App, web *caddyhttp.App, log *zap.Logger) error {
 	return nil
 }
 
-// open says whether a request for a gate's hosts comes to a handler past this
+// open reports whether a request for a gate's hosts comes to a handler around this
 // gate and all others. In an error route a gate for some requests is none in place
 // of one for all.
 func (p *placement) open(g placedGate, h *placedHandler) bool {
@@ -172,7 +172,7 @@ func (p *placement) checkErrorRoutes() error {
 	return errors.Join(errs...)
 }
 
-// gatesUpstreamOf says whether a gate, or one beside it, protects an upstream of
+// gatesUpstreamOf reports whether a gate, or one beside it, protects an upstream of
 // a proxy elsewhere on the site.
 func (p *placement) gatesUpstreamOf(g placedGate, h *placedHandler) bool {
 	return slices.ContainsFunc(p.all, func(o *placedHandler) bool {

@@ -22,7 +22,7 @@ type scrubber struct {
 	headers []gate.Headers
 	upgrade []string // to which protocols some gate lets a connection change
 
-	// matches is what it says as a matcher. It is false where it is a set of its
+	// matches is its result as a matcher. It is false if it is a matcher set of its
 	// own, beside those of its route.
 	matches bool
 }
@@ -116,7 +116,7 @@ func (s *scrubber) before(routes caddyhttp.RouteList) bool {
 	switch r := &routes[0]; {
 	case len(r.MatcherSetsRaw) > 0: // which Caddy appends
 		r.MatcherSets = append(caddyhttp.MatcherSets{{&own}}, r.MatcherSets...)
-	case len(r.MatcherSets) > 0: // in place, where the compiled route looks, too
+	case len(r.MatcherSets) > 0: // in place, since the compiled route uses the same slice
 		own.matches = true
 		r.MatcherSets[0] = append(caddyhttp.MatcherSet{&own}, r.MatcherSets[0]...)
 	case provisioned:

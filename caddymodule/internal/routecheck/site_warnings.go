@@ -15,8 +15,8 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/portal"
 )
 
-// Sites, hosts and groups with which nobody can sign in or pass, whatever the handlers
-// around them.
+// Sites, hosts and groups with which no user can sign in or pass, whatever handlers
+// are around them.
 
 // portalSites are the sites with a portal, told apart by whether the issuer's host may
 // come there.
@@ -74,7 +74,7 @@ func (p *placement) siteWarnings() []warning {
 	return all
 }
 
-// portalWarnings are about where portals are, and where the issuer is.
+// portalWarnings compares the sites of portals with the host of the issuer.
 func (p *placement) portalWarnings() (all []warning) {
 	host := p.app.Issuer.Hostname()
 	onIssuer, elsewhere := p.portalSites()
@@ -145,7 +145,7 @@ func (p *placedHandler) literalHosts() []string {
 	return named
 }
 
-// noRedirectURI says on which hosts of its site nobody can sign in at a gate.
+// noRedirectURI reports the hosts of a gate's site on which no user can sign in.
 func (p *placement) noRedirectURI(g placedGate) string {
 	if g.inErrors() {
 		return ""
@@ -229,7 +229,7 @@ func (p *placement) originOf(g placedGate, host string) string {
 	return scheme + "://" + host + port
 }
 
-// speaksTLS says whether a server takes TLS for certain.
+// speaksTLS reports whether a server certainly accepts TLS.
 func (p *placement) speaksTLS(name string) bool {
 	server := p.web.Servers[name]
 	port := p.web.HTTPSPort
@@ -283,8 +283,8 @@ func (p *placement) otherAuthentication(h *placedHandler) string {
 	return ""
 }
 
-// leavesOutAll says whether a gate's matcher leaves out what a handler is for, as far as
-// its paths tell. Where they do not tell, it may.
+// leavesOutAll reports whether a gate's matcher excludes all requests of a handler,
+// as far as its paths tell. If they do not tell, it may.
 func (g placedGate) leavesOutAll(h *placedHandler) bool {
 	if len(g.matchers) == 0 {
 		return false

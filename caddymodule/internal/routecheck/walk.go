@@ -90,9 +90,9 @@ func (w *walker) routes(b branch, method []step) {
 	}
 }
 
-// first says whether the route at the end of some steps is the first of its group that a
-// request comes to. Caddy keeps the groups that a request was in for all of its
-// routes, also those of errors: one in another list keeps it out, too.
+// first reports whether the route at the end of some steps is the first of its group
+// that a request comes to. Caddy keeps the groups that a request was in for all of
+// its routes, also those of errors: one in another list keeps it out, too.
 func (w *walker) first(method []step) bool {
 	group := method[len(method)-1].group
 	if group == "" {

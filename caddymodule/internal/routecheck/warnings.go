@@ -127,7 +127,7 @@ func (p *placement) unseenCallback(g placedGate) string {
 	return ""
 }
 
-// forHost says whether some request for a host may come here.
+// forHost reports whether a request for a host may come here.
 func (p *placedHandler) forHost(host string) bool {
 	for _, hosts := range p.hosts() {
 		if !slices.ContainsFunc(hosts, func(pattern string) bool { return sameHost(pattern, host, true) }) {
@@ -165,7 +165,7 @@ func (p *placement) openPaths(g placedGate) string {
 		" itself; name both, such as: @private path " + open[0] + " " + open[0] + "/*"
 }
 
-// covered says whether a gate of the site protects a path as well as this one
+// covered reports whether a gate of the site protects a path as well as this one
 // does what is below it, for the requests that set is for.
 func (p *placement) covered(g placedGate, set caddyhttp.MatcherSet, path string) bool {
 	r := pageRequest("", path)

@@ -87,7 +87,7 @@ func CheckSurroundings(what, secret string) error {
 	return nil
 }
 
-// isInvisible says whether a character is a blank, a line end, or shows nothing.
+// isInvisible reports whether a character is a space, a line end, or invisible.
 func isInvisible(r rune) bool {
 	return unicode.IsSpace(r) || unicode.IsControl(r) || unicode.Is(unicode.Cf, r)
 }
@@ -111,12 +111,12 @@ func CheckWritten(s string) error {
 	return err
 }
 
-// HasPlaceholder says whether a setting has a placeholder, whose value is known only when
-// the server runs.
+// HasPlaceholder reports whether a setting has a placeholder, whose value is known
+// only when the server runs.
 func HasPlaceholder(s string) bool { return strings.Contains(s, "{") }
 
-// Checkable is a secret for checks of a Caddyfile, where the values of placeholders are not
-// known yet.
+// Checkable returns a secret for checks of a Caddyfile, before the values of
+// placeholders are known.
 func Checkable(secret string) string {
 	if HasPlaceholder(secret) {
 		return "a placeholder stands for it"

@@ -12,7 +12,7 @@ import (
 // ownSubject is the value of the option subject of a sign-in method.
 const ownSubject = "own"
 
-// ownSubjects says whether the option is there, which has one value.
+// ownSubjects reports whether the option is there, which has one value.
 func ownSubjects(value string) (bool, error) {
 	if value != "" && value != ownSubject {
 		return false, fmt.Errorf("subject %q is unknown; expected own, or leave it out", value)

@@ -1,4 +1,4 @@
-// Package httpapitest asks the endpoints of a face, for its tests.
+// Package httpapitest sends requests to the endpoints of an HTTP API, for its tests.
 package httpapitest
 
 import (

@@ -16,7 +16,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
-// disabledInterval is the time between two looks at which users are disabled.
+// disabledInterval is the time between two checks for disabled users.
 const disabledInterval = time.Second
 
 // Disabled ends the sessions and grants of users who were disabled. So an intruder is not
@@ -28,7 +28,7 @@ type Disabled struct {
 	Log     *zap.Logger
 }
 
-// Run looks at the users until the context ends.
+// Run checks the users until the context ends.
 func (d *Disabled) Run(ctx context.Context) {
 	var all []*MethodUsers
 	for _, method := range d.Methods {
@@ -59,7 +59,7 @@ type MethodUsers struct {
 	left   error           // what went wrong at the last look
 }
 
-// Look ends what those have who are newly disabled.
+// Look ends the sessions and grants of users who were disabled since the last check.
 func (d *MethodUsers) Look(ctx context.Context) {
 	now := d.Method.Disabled()
 	if d.left == nil && slices.Equal(now, d.seen) {
@@ -78,7 +78,7 @@ func (d *MethodUsers) Look(ctx context.Context) {
 	}
 	d.seen, d.ended = now, ended
 	if d.left != nil && before == nil && ctx.Err() == nil {
-		d.Log.Warn("sessions of a disabled user could not be ended; nobody can use them, and it is tried again", zap.Error(d.left))
+		d.Log.Warn("sessions of a disabled user could not be ended; they cannot be used, and the portal tries again", zap.Error(d.left))
 	}
 }
 
@@ -89,7 +89,7 @@ func (d *MethodUsers) end(ctx context.Context, subject string) error {
 	if sessions+grants > 0 {
 		d.Server.Audit.Record(oauth.Event{
 			What: oauth.SessionEnded, User: session.User{Subject: subject, Name: d.Method.NameOf(subject), Signin: d.Method.ID()},
-			Why: fmt.Sprintf("the user is disabled: all %d, and %d lasting grants", sessions, grants),
+			Why: fmt.Sprintf("the user is disabled: all %d, and %d persistent grants", sessions, grants),
 		})
 	}
 	return errors.Join(err, grantsErr)

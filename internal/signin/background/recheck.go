@@ -22,9 +22,9 @@ import (
 )
 
 const (
-	// recheckers bounds how many providers' answers are waited for at once, and
-	// maxRechecks how many sessions wait for that. Who comes beyond it is asked
-	// about the next time.
+	// recheckers bounds how many requests to providers run at a time, and maxRechecks
+	// how many sessions wait for that. Sessions beyond that are checked the next
+	// time.
 	recheckers  = 8
 	maxRechecks = 4096
 
@@ -37,7 +37,7 @@ const (
 	Doubt = 24 * time.Hour
 )
 
-// RefreshLabel is what a refresh token is sealed for.
+// RefreshLabel returns the label under which a refresh token is sealed.
 func RefreshLabel(method signin.Method, at string) string {
 	return "refresh token of a provider\x00" + method.ID() + "\x00" + at
 }
@@ -69,7 +69,7 @@ func NewRechecks(s *oauth.Server, methods methods.List, log *zap.Logger) *Rechec
 	return r
 }
 
-// mayRecheck says whether a method asks its provider, or one may come that does.
+// mayRecheck reports whether a method asks its provider, or can get a method that does.
 func mayRecheck(method signin.Method) bool {
 	if _, changing := method.(signin.DynamicMethods); changing {
 		return true
@@ -92,8 +92,8 @@ func (r *Rechecks) add(k session.Key) {
 	}
 }
 
-// Run asks until the context ends, and finishes what has begun. Then the next Rechecks
-// hear which sessions are due.
+// Run checks sessions until the context ends, and finishes the running checks. Then
+// the next Rechecks get the sessions that are due.
 func (r *Rechecks) Run(ctx context.Context) {
 	var workers sync.WaitGroup
 	for range recheckers {
@@ -138,7 +138,7 @@ func (e *MethodError) Error() string { return "signin " + e.ID + ": " + e.Cause.
 
 func (e *MethodError) Unwrap() error { return e.Cause }
 
-// Check asks the provider of a session, and ends the session where it must.
+// Check asks the provider of a session, and ends the session if the answer requires it.
 func (r *Rechecks) Check(ctx context.Context, k session.Key) error {
 	found, up, err := r.Server.Sessions.ProviderSession(ctx, k)
 	if errors.Is(err, session.ErrNone) {
@@ -163,8 +163,8 @@ func (r *Rechecks) Check(ctx context.Context, k session.Key) error {
 	if err != nil || token == nil {
 		return err
 	}
-	// Written down first: should this process die before the next token is stored,
-	// the next one who asks knows that this one may be spent.
+	// This is stored first. If this process dies before the next token is stored, the
+	// next check knows that this token may be used up.
 	sent := up
 	if sent.Sent == 0 {
 		sent.Sent = r.Server.Now().UnixMilli()
@@ -204,9 +204,9 @@ func (r *Rechecks) store(ctx context.Context, k session.Key, old string, next se
 	}
 }
 
-// revoked ends a session whose refresh token was refused. If an answer to that
-// token was lost, the provider may have given another for it: nobody is signed out
-// for that, and the refusal counts when it comes again a day later.
+// revoked ends a session whose refresh token was refused. If an answer to that token
+// was lost, the provider may have issued another one. Then the session stays, and
+// ends only if the provider refuses the token again a day later.
 func (r *Rechecks) revoked(ctx context.Context, found *session.Session, up session.ProviderSession) error {
 	if up.Sent == 0 || (up.Refused != 0 && r.Server.Now().Sub(time.UnixMilli(up.Refused)) >= Doubt) {
 		return r.end(ctx, found, up.Refresh)
@@ -221,8 +221,8 @@ func (r *Rechecks) revoked(ctx context.Context, found *session.Session, up sessi
 	return err
 }
 
-// end ends a session whose refresh token was refused, unless that has another by
-// now.
+// end ends a session whose refresh token was refused, unless the session has another
+// token by now.
 func (r *Rechecks) end(ctx context.Context, found *session.Session, refused string) error {
 	_, up, err := r.Server.Sessions.ProviderSession(ctx, found.Key())
 	if errors.Is(err, session.ErrNone) || (err == nil && up.Refresh != refused) {

@@ -16,20 +16,20 @@ import (
 
 // An Attempt is one try to sign in by a password, as it is counted.
 type Attempt struct {
-	// Names are what was typed, as each method counts it. Nothing in them comes from
-	// the accounts that there are.
+	// Names are the typed name, as each method counts it. They do not depend on the
+	// existing accounts.
 	Names   []string
 	Address string
 
-	// Browser is set where this browser knows the password that the account has:
-	// then its own failures count, and not those of other clients. Account is what it knows it as.
+	// Browser is set if this browser knows the account's current password: then its
+	// own failures count, and not those of other clients. Account is the browser's
+	// key of the account.
 	Browser, Account string
 }
 
 func (who Attempt) Known() bool { return who.Browser != "" }
 
-// Begin takes part in each count that an attempt falls under, as
-// [attemptlimit.Limiter.Begin] says.
+// Begin counts an attempt under each of its limits: see [attemptlimit.Limiter.Begin].
 func Begin(l signin.AttemptLimits, counts *attemptlimit.Limiter, now time.Time, who Attempt) (done func(now time.Time, failed bool), wait time.Duration) {
 	network := attemptlimit.Network(who.Address)
 	address := attemptlimit.Limit{Key: "address " + network, N: l.PerAddress, Every: l.Every}
@@ -41,20 +41,20 @@ func Begin(l signin.AttemptLimits, counts *attemptlimit.Limiter, now time.Time, 
 			attemptlimit.Limit{Key: "known at " + network, N: l.PerAddress, Every: l.Every},
 			accountLimit(l, "known at "+network+" "+who.Account), accountLimit(l, "browser "+who.Browser+" "+who.Account), address)
 	}
-	// The address comes first: one that has used up its attempts makes no more
-	// buckets for names, by which it could push out those of others.
+	// The address comes first: an address without attempts left creates no more
+	// buckets for names, which would push out those of others.
 	limits := []attemptlimit.Limit{address}
 	for _, name := range who.Names {
-		// Half for each, because an account has two names: the e-mail address is one of
-		// them. One count of both would tell that they belong to one account.
+		// Half for each, because an account has two names: the user name and the
+		// e-mail address. One count for both would reveal that they belong to one
+		// account.
 		limits = append(limits, attemptlimit.Limit{Key: "name " + name, N: max(l.PerAccount/2, 1), Every: l.Every})
 	}
 	return counts.Begin(now, limits...)
 }
 
-// Late counts an attempt at an account once it is known whose it is, as
-// [attemptlimit.Limiter.Made] says. The browser is empty for one that does not know the
-// account.
+// Late counts an attempt for an account as soon as the account is known: see
+// [attemptlimit.Limiter.Made]. The browser is empty if it does not know the account.
 func Late(l signin.AttemptLimits, counts *attemptlimit.Limiter, now time.Time, u session.User, browser string, failed bool) (wait time.Duration) {
 	limit := accountLimit(l, "account "+u.Signin+" "+u.Subject)
 	if browser != "" {
@@ -67,8 +67,8 @@ func accountLimit(l signin.AttemptLimits, key string) attemptlimit.Limit {
 	return attemptlimit.Limit{Key: key, N: l.PerAccount, Every: l.Every}
 }
 
-// KnownAs is what a browser remembers of a user whose password was right: another
-// one for another password.
+// KnownAs returns what a browser remembers of a user whose password was right. It
+// changes with the password.
 func KnownAs(u session.User) string {
 	return subjects.Derive("known", u.Signin+"\x00"+u.Subject+"\x00"+u.Mark)
 }

@@ -9,24 +9,23 @@ import (
 )
 
 const (
-	// PlacesPerCore is how many may wait for a core: about as many as are
-	// compared within the longest wait, where a hash takes half a second.
+	// PlacesPerCore is how many may wait for a core: about as many as one core
+	// compares within the longest wait, if a hash takes half a second.
 	PlacesPerCore = 16
 
-	// LongestWait is how long a person may be expected to look at a page that
-	// does not come.
+	// LongestWait is how long a user may have to wait for a page.
 	LongestWait = 10 * time.Second
 )
 
-// A Queue stands before the comparison of passwords, which keeps a core busy for as long
-// as the hash was made to. One comparison a core runs at a time, and a bounded number
-// waits.
+// A Queue limits the comparison of passwords, which keeps a core busy for as long as
+// the cost of the hash requires. Each core runs one comparison at a time, and a
+// bounded number waits.
 type Queue struct {
 	Cores chan struct{}
 
-	// Unknown browsers come to the cores by a door of their own, as few at a time as
-	// there are cores. So a browser in which the account signed in before waits behind
-	// no more of them than that, however many there are.
+	// Requests of unknown browsers pass a door of their own, at most as many at a
+	// time as there are cores. So a browser in which the account signed in before
+	// waits behind no more of them than that.
 	door chan struct{}
 
 	UnknownDevices, known chan struct{} // places to wait in
@@ -42,7 +41,7 @@ func NewQueueOf(n int) Queue {
 	}
 }
 
-// Enter waits for a core, which leave gives back. It returns [signin.ErrBusy] if there
+// Enter waits for a core; leave releases it. Enter returns [signin.ErrBusy] if there
 // is no room to wait, or if the wait is too long.
 func (q Queue) Enter(ctx context.Context, c signin.Credentials) (leave func(), err error) {
 	places, door := q.known, (chan struct{})(nil)

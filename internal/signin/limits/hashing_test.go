@@ -9,7 +9,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/signin"
 )
 
-func TestWhoeverGivesUpLeavesNothingTaken(t *testing.T) {
+func TestACanceledRequestLeavesNothingTaken(t *testing.T) {
 	for _, ahead := range []bool{false, true} { // other clients then wait at the door, or at the cores
 		synctest.Test(t, func(t *testing.T) {
 			q := NewQueue()

@@ -7,9 +7,9 @@ import (
 	"github.com/caddy-sso/caddy-sso/signin"
 )
 
-// Lines hold up requests that have something in common, such as an address. A few of
-// them go on at a time, and the others wait in a line of their own, so that no other
-// request waits behind them. The zero value is ready.
+// Lines limit requests that have a key in common, such as an address. A few of them
+// run at a time, and the others wait in a line of their own, so that no other request
+// waits behind them. The zero value is ready.
 type Lines struct {
 	mu sync.Mutex
 	of map[string]*line
@@ -20,7 +20,7 @@ type line struct {
 	here   int // with a place, and waiting for one
 }
 
-// Enter waits for one of n places of a kind, which leave gives back. It returns
+// Enter waits for one of n places of a kind; leave releases it. Enter returns
 // [signin.ErrBusy] if too many wait already, or if the wait is too long.
 func (l *Lines) Enter(ctx context.Context, kind string, n, waiting int) (leave func(), err error) {
 	own := l.come(kind, n, waiting)
@@ -49,7 +49,7 @@ func (l *Lines) Here(kind string) int {
 	return 0
 }
 
-// Count returns how many kinds have a request here.
+// Count returns the number of kinds with a request.
 func (l *Lines) Count() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -8,9 +8,9 @@ import (
 )
 
 // MaxPerAddress bounds how many sign-ins from one address are checked at a time: at a
-// provider for each method, by a password for all methods together. Anybody can make up
-// an answer of a provider, or a password. MaxWaitingPerAddress more may wait, because an
-// office, or a server that signs users in, is one address.
+// provider for each method, by a password for all methods together. Every client can
+// forge an answer of a provider, or guess a password. MaxWaitingPerAddress more may
+// wait, because an office, or a server that signs users in, has one address.
 const (
 	MaxPerAddress        = 4
 	MaxWaitingPerAddress = 32
@@ -20,8 +20,8 @@ const (
 // is ready.
 type Turns struct{ Accounts, Addresses Lines }
 
-// MaxWaitingPerAccount is about how many get their turn within [LongestWait], if a hash
-// takes half a second.
+// MaxWaitingPerAccount is about the number that can be checked within [LongestWait],
+// if a hash takes half a second.
 const MaxWaitingPerAccount = PlacesPerCore
 
 // TurnsPerAddress is how many passwords of one address are checked at a time:
@@ -40,7 +40,7 @@ func (t *Turns) Enter(ctx context.Context, who Attempt) (leave func(), err error
 	if who.Known() {
 		account, address = "known "+who.Account, "known "+address
 	}
-	// The account comes first, so that a request which waits for it takes no place of
+	// The account comes first, so that a request that waits for it uses no place of
 	// the address.
 	leaveAccount, err := t.Accounts.Enter(ctx, account, TurnsPerAccount, MaxWaitingPerAccount)
 	if err != nil {

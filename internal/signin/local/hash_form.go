@@ -8,11 +8,11 @@ import (
 	"strings"
 )
 
-// crypts are other hashes, by what they begin with.
+// crypts matches the prefixes of other hashes.
 var crypts = regexp.MustCompile(`^(\$(1|5|6|7|y|gy|apr1|sha1|md5|argon2i|argon2d|scrypt|pbkdf2[a-z0-9-]*)\$|\{[A-Z0-9-]+\}|(pbkdf2|scrypt|bcrypt|argon2)[a-z0-9_]*[$:])`)
 
-// notAHash says what a text is that stands where a hash belongs, by its form alone. No
-// part of it is in the error.
+// notAHash describes a text that is no hash, only by its form. The error contains no
+// part of the text.
 func notAHash(text string) error {
 	decoded, err := base64.StdEncoding.DecodeString(text)
 	inBase64 := err == nil && (strings.HasPrefix(string(decoded), "$2") || strings.HasPrefix(string(decoded), "$argon2id$"))

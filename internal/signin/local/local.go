@@ -38,7 +38,7 @@ type Account struct {
 	// the same after a restart and on every node.
 	Subject string
 
-	// Registered is when the account was made, in Unix seconds; 0: that is not known.
+	// Registered is when the account was created, in Unix seconds. 0: unknown.
 	Registered int64
 
 	// Disabled keeps the user from signing in, and the name from anybody else.
@@ -54,7 +54,7 @@ type Method struct {
 	checking   limits.Queue
 }
 
-// New makes a method with accounts.
+// New returns a method with accounts.
 func New(id string, accounts []Account) (*Method, error) {
 	l := &Method{id: id, configured: newUserIndex(id), checking: limits.NewQueue()}
 	l.now.Store(l.configured)
@@ -67,21 +67,21 @@ func New(id string, accounts []Account) (*Method, error) {
 }
 
 // Add adds an account of the configuration, before the first sign-in. Names and
-// e-mail addresses are compared without case, and none may be another's. After
-// an error it was not added.
+// e-mail addresses are compared without case, and must be unique. After an error the
+// account was not added.
 func (l *Method) Add(a Account) error { return l.configured.add(a) }
 
-// TakeOver puts the accounts of another in place of its own. Sign-ins under way end by
-// those of before.
+// TakeOver replaces the accounts with those of another method. Running sign-ins
+// finish with the old accounts.
 func (l *Method) TakeOver(other *Method) { l.now.Store(other.now.Load()) }
 
 // ID implements [signin.Method].
 func (l *Method) ID() string { return l.id }
 
-// Current implements [signin.Method]: what the configuration says of the user now. A user
-// who signed in with another password is not this user, and may be another person, because
-// a subject comes from a name. Of a session without a mark nobody knows by which password
-// it began, unless another method began it, and linked the user.
+// Current implements [signin.Method]: it returns the user as configured now. A user
+// who signed in with another password is not this user, and may be another person,
+// because a subject comes from a name. The password of a session without a mark is
+// unknown, unless another method began the session and linked the user.
 func (l *Method) Current(u session.User) (session.User, bool) {
 	a := l.now.Load().bySubject[u.Subject]
 	elsewhere := u.Mark == "" && u.Signin != l.id
@@ -116,10 +116,10 @@ func (l *Method) Account(name string) string {
 	return subjects.Derive("name", l.id+"\x00"+username.Spelled(name))
 }
 
-// Check implements [signin.PasswordMethod]. It compares one hash of every cost that there
-// is among the accounts, the user's own or a decoy, so the work tells nothing
-// of whether the user exists. A password that is not normalized takes the same twice.
-// At most one comparison a core runs at a time.
+// Check implements [signin.PasswordMethod]. It compares one hash of every cost among
+// the accounts, the user's own or a decoy, so the time does not reveal whether the
+// user exists. A password that is not normalized takes twice the time. Each core runs
+// at most one comparison at a time.
 func (l *Method) Check(ctx context.Context, c signin.Credentials) (session.User, error) {
 	check, err := l.Reserve(ctx, c)
 	if err != nil {
@@ -128,8 +128,8 @@ func (l *Method) Check(ctx context.Context, c signin.Credentials) (session.User,
 	return check()
 }
 
-// Reserve waits for a core to compare a password on. The core is taken until check,
-// which has to be called once, returns what [Local.Check] does.
+// Reserve waits for a core to compare a password. The core is reserved until check
+// returns, which must be called once. It returns what [Method.Check] returns.
 func (l *Method) Reserve(ctx context.Context, c signin.Credentials) (check func() (session.User, error), err error) {
 	leave, err := l.checking.Enter(ctx, c)
 	if err != nil {

@@ -23,8 +23,8 @@ var (
 )
 
 // NormalizePassword returns the form in which a password is hashed (RFC 8265 section
-// 4.2, OpaqueString), so that it does not matter which of the forms of a character
-// a keyboard sends. No error of it holds a part of the password.
+// 4.2, OpaqueString), so that it does not matter which form of a character a keyboard
+// sends. Its errors contain no part of the password.
 func NormalizePassword(password string) (string, error) {
 	if password == "" || len(password) > maxTypedPassword {
 		return "", errPasswordLength
@@ -39,11 +39,10 @@ func NormalizePassword(password string) (string, error) {
 	return normalized, nil
 }
 
-// passwordForms are what a hash may be of if a password is right: the normalized
-// form, and the bytes as they were typed, since hashes that an older release or
-// another program made are of those. It depends on the password alone how many there
-// are, so the work of comparing them tells nothing of an account. None: the password
-// is never right.
+// passwordForms returns the forms of a password that a hash may belong to: the
+// normalized form, and the typed bytes, which older releases and other programs hash.
+// Their number depends only on the password, so the time of the comparison reveals
+// nothing about an account. None: the password is never right.
 func passwordForms(password string) []string {
 	normalized, err := NormalizePassword(password)
 	switch {
@@ -57,7 +56,7 @@ func passwordForms(password string) []string {
 	return nil
 }
 
-// A Comparer says whether a hash is of a password.
+// A Comparer reports whether a hash belongs to a password.
 type Comparer func(hashed, plaintext []byte) (bool, error)
 
 // Comparers are the kinds of hash that can be checked.
@@ -78,7 +77,7 @@ func (Hash) GoString() string { return "[redacted]" }
 
 var errNoHash = errors.New("the password has to be a bcrypt or argon2id hash; make one with: caddy hash-password")
 
-// Bounds on what checking one password may cost.
+// Bounds on the cost of checking one password.
 const (
 	maxBcryptCost     = 18
 	maxArgon2MemoryKB = 1 << 20
@@ -129,7 +128,7 @@ func parseHash(encoded string, c Comparers) (Hash, error) {
 	return Hash{}, errNoHash
 }
 
-// Matches says whether the hash is of a password.
+// Matches reports whether the hash belongs to a password.
 func (h Hash) Matches(password string) (bool, error) {
 	return h.compare([]byte(h.encoded), []byte(password))
 }

@@ -42,7 +42,7 @@ func (d *userIndex) clone() *userIndex {
 	}
 }
 
-// add adds an account, none of whose names may be another's.
+// add adds an account. Its names must be unique.
 func (d *userIndex) add(a Account) error {
 	if err := d.put(a); err != nil {
 		return fmt.Errorf("user %q: %w", a.Name, err)
@@ -121,13 +121,13 @@ func (d *userIndex) lacks(other *userIndex) string {
 	return ""
 }
 
-// find is the account of a user name or an e-mail address as somebody typed it,
-// nil if there is none. One that only looks like it, by what cannot be seen, is
-// it, so that nobody else is asked about it.
+// find returns the account of a typed user name or e-mail address, nil if there is
+// none. A name that differs only in invisible characters has the same account, so
+// that no other method is asked about it.
 func (d *userIndex) find(name string) *account {
 	name = strings.TrimSpace(name)
 	if username.PrintableASCII(name) {
-		// PRECIS leaves it as it is but for the case. It is asked about at every request.
+		// PRECIS changes only the case of such a name. This runs at every request.
 		key := strings.ToLower(name)
 		return cmp.Or(d.byEmail[key], d.byName[key])
 	}

@@ -26,11 +26,10 @@ type UserRecord struct {
 	Registered string `json:"registered,omitempty"`
 }
 
-// CheckUsersFile says what is wrong with a file of users as a whole, so that nobody
-// could be read from it.
+// CheckUsersFile returns an error if no user can be read from a file of users.
 func CheckUsersFile(path string) error { return usersKind.Check(path) }
 
-// usersKind is what a file of users is.
+// usersKind describes a file of users.
 var usersKind = jsonlines.Kind{
 	One: "user", Many: "users",
 	Example:  `{"name":"ann","hash":"$argon2id$…","email":"ann@game.example","groups":["players"]}`,
@@ -38,9 +37,8 @@ var usersKind = jsonlines.Kind{
 	MaxLines: 500_000,
 }
 
-// UseFile adds the users of a file of JSON lines, which other programs may
-// change at any time. What is wrong with a line is logged. It is called before
-// Open.
+// UseFile adds the users of a file of JSON lines, which other programs may change at
+// any time. Errors of a line are logged. It must be called before Open.
 func (l *Method) UseFile(path string, c Comparers, log *zap.Logger) {
 	hashes := map[string]Hash{} // of the version that counts, since reading one takes work
 	l.file = jsonlines.Follow(usersKind, path, func() jsonlines.Draft {
@@ -105,7 +103,7 @@ func (d *usersDraft) Commit() {
 
 var subjectUUID = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
 
-// ParseUserRecord reads one line. No error of it holds a part of the hash.
+// ParseUserRecord reads one line. Its errors contain no part of the hash.
 func ParseUserRecord(line []byte) (UserRecord, error) {
 	var r UserRecord
 	if err := usersKind.Decode(line, &r); err != nil {

@@ -11,8 +11,7 @@ import (
 // usersFormat is how a file of users is edited.
 var usersFormat = jsonlines.Format[UserRecord]{Kind: usersKind, Parse: ParseUserRecord}
 
-// A UsersText is a file of users that is edited. What is wrong with a line
-// stays as it is.
+// A UsersText is a file of users that is edited. Lines with errors are not changed.
 type UsersText struct{ *jsonlines.Text[UserRecord] }
 
 // ReadUsers reads a file of users.
@@ -26,17 +25,17 @@ func EditUsers(path string, create bool, change func(UsersText) error) error {
 	return usersFormat.Edit(path, create, func(t *jsonlines.Text[UserRecord]) error { return change(UsersText{t}) })
 }
 
-// CheckEdit says what EditUsers would, and writes nothing.
+// CheckEdit returns the error that EditUsers would return, and writes nothing.
 func CheckEdit(path string, create bool, change func(UsersText) error) error {
 	return usersFormat.Check(path, create, func(t *jsonlines.Text[UserRecord]) error { return change(UsersText{t}) })
 }
 
-// Add adds a user, whose names nobody else has.
+// Add adds a user. No other user may have one of its names.
 func (u UsersText) Add(r UserRecord) error {
 	all := newUserIndex("local")
 	records, _ := u.Records()
 	for _, other := range append(records, r) {
-		// What is compared is names alone.
+		// Only names are compared.
 		err := all.add(Account{Name: other.Name, Email: other.Email, Groups: other.Groups, Subject: other.Subject, Hash: noHash})
 		if err != nil && other.Name == r.Name {
 			return err
@@ -45,10 +44,10 @@ func (u UsersText) Add(r UserRecord) error {
 	return u.Append(r)
 }
 
-// noHash stands for a hash where none is compared.
+// noHash is a placeholder if no hash is compared.
 var noHash = Hash{class: "none", encoded: strings.Repeat("A", 60)}
 
-// Change changes a user, whose name is compared as at a sign-in.
+// Change changes a user. The name is compared as at a sign-in.
 func (u UsersText) Change(name string, change func(*UserRecord)) error {
 	wanted, err := username.Canonical(name)
 	i := -1

@@ -35,9 +35,9 @@ func TestAFileInAnotherFormLosesNobody(t *testing.T) {
 		write func(ann, bob string) string
 		want  string // in the log
 	}{
-		"UTF-16":                      {func(ann, bob string) string { return utf16of(ann+bob, binary.LittleEndian, true) }, "UTF-16"},
-		"UTF-16, the other way round": {func(ann, bob string) string { return utf16of(ann+bob, binary.BigEndian, true) }, "UTF-16"},
-		"UTF-16 without a mark":       {func(ann, bob string) string { return utf16of(ann+bob, binary.LittleEndian, false) }, "UTF-16"},
+		"UTF-16":                       {func(ann, bob string) string { return utf16of(ann+bob, binary.LittleEndian, true) }, "UTF-16"},
+		"UTF-16, the other byte order": {func(ann, bob string) string { return utf16of(ann+bob, binary.BigEndian, true) }, "UTF-16"},
+		"UTF-16 without a mark":        {func(ann, bob string) string { return utf16of(ann+bob, binary.LittleEndian, false) }, "UTF-16"},
 		"an array": {func(ann, bob string) string {
 			return "[" + strings.TrimSpace(ann) + "," + strings.TrimSpace(bob) + "]\n"
 		}, "array"},

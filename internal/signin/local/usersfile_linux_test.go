@@ -13,7 +13,7 @@ func TestAFileOfAnotherOwnerIsRefusedWithWhatToDo(t *testing.T) {
 	if err := os.Chmod(u.path, 0); err != nil {
 		t.Fatal(err)
 	}
-	if os.Geteuid() == 0 { // who may read every file: this thread is somebody else to the file system
+	if os.Geteuid() == 0 { // who may read every file: this thread is another user to the file system
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		if err := syscall.Setfsuid(65534); err != nil {

@@ -14,7 +14,7 @@ func (all List) Find(id string) signin.Method {
 	return all.dynamic(id)
 }
 
-// dynamic returns the method with an ID among those that come and go.
+// dynamic returns the method with an ID among the dynamic methods.
 func (all List) dynamic(id string) signin.Method {
 	for _, w := range all {
 		if changing, ok := w.(signin.DynamicMethods); ok {
@@ -26,7 +26,7 @@ func (all List) dynamic(id string) signin.Method {
 	return nil
 }
 
-// methodMark returns the mark of a method that comes and goes, "" for any other.
+// methodMark returns the mark of a dynamic method, "" for any other.
 func methodMark(method signin.Method) string {
 	if marked, ok := method.(interface{ Mark() string }); ok {
 		return marked.Mark()

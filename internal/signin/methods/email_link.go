@@ -10,7 +10,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/signin"
 )
 
-// ErrDisabled says that the user of this site to whom a provider leads may not sign in.
+// ErrDisabled means that the local user whom a provider's user is linked to may not sign in.
 var ErrDisabled = errors.New("the user with that e-mail address may not sign in here")
 
 // CheckLinks returns an error for a method that links to a method that does not exist.
@@ -33,8 +33,8 @@ func (all List) emailFinder(id string) signin.EmailFinder {
 	return method
 }
 
-// linkedTo returns the method whose users another method signs in by their e-mail
-// address, nil if there is none.
+// linkedTo returns the method whose users another method signs in through their
+// e-mail address, nil if there is none.
 func (all List) linkedTo(method signin.Method) signin.EmailFinder {
 	linking, ok := method.(signin.EmailLinker)
 	if !ok || linking.LinkEmail() == "" {
@@ -59,7 +59,7 @@ func (all List) Whose(u session.User, method signin.Method) (session.User, error
 	return as(linked, u, method, to), nil
 }
 
-// current returns what is known now of a user of another method who signed in by this
+// current returns the current data of a user of another method who signed in by this
 // one.
 func (all List) current(u session.User, method signin.Method) (session.User, bool) {
 	to := all.linkedTo(method)
@@ -82,7 +82,7 @@ func (all List) current(u session.User, method signin.Method) (session.User, boo
 }
 
 // as returns a user of the method to, who signed in by another method as u. If that
-// method comes and goes, the mark is made of both: a later method with the same ID is
+// method is dynamic, the mark contains both marks: a later method with the same ID is
 // another one.
 func as(linked, u session.User, method, to signin.Method) session.User {
 	linked.Signin, linked.Linked, linked.ProviderID = method.ID(), to.ID(), u.ProviderID

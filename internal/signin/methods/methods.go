@@ -54,13 +54,13 @@ func (all List) Current(u session.User) (session.User, bool) {
 	return now, may
 }
 
-// allows says whether a sign-in method is among those with the allowed IDs. Without
+// allows reports whether a sign-in method is among those with the allowed IDs. Without
 // any ID all are allowed.
 func allows(allowed []string, method signin.Method) bool {
 	return len(allowed) == 0 || slices.Contains(allowed, method.ID())
 }
 
-// Provider returns the method with an ID if it leads to a provider and is allowed, nil
+// Provider returns the method with an ID if it has a provider and is allowed, nil
 // otherwise.
 func (all List) Provider(id string, allowed []string) signin.ProviderMethod {
 	method, ok := all.Find(id).(signin.ProviderMethod)
@@ -70,8 +70,8 @@ func (all List) Provider(id string, allowed []string) signin.ProviderMethod {
 	return method
 }
 
-// ProviderMethods returns the allowed methods that lead to a provider. Those that come
-// and go are among them only if their IDs are named.
+// ProviderMethods returns the allowed methods with a provider. Dynamic methods are
+// among them only if their IDs are named.
 func (all List) ProviderMethods(allowed []string) []signin.ProviderMethod {
 	var list []signin.ProviderMethod
 	for _, w := range all {
@@ -87,11 +87,11 @@ func (all List) ProviderMethods(allowed []string) []signin.ProviderMethod {
 	return list
 }
 
-// IsProvider says whether the method with an ID leads to a provider, whatever it is
-// allowed for.
+// IsProvider reports whether the method with an ID has a provider, in whichever
+// contexts it is allowed.
 func (all List) IsProvider(id string) bool { return all.Provider(id, nil) != nil }
 
-// Taken says whether a method knows a user with this name.
+// Taken reports whether a method knows a user with this name.
 func (all List) Taken(name string) bool {
 	return slices.ContainsFunc(all, func(w signin.Method) bool {
 		named, ok := w.(signin.NameFinder)
@@ -128,14 +128,13 @@ func (all List) Groups(ids []string) (names []string, open bool) {
 	return slices.Compact(names), open
 }
 
-// Renewer returns the method with an ID, nil if it cannot ask its provider again.
+// Renewer returns the method with an ID, nil if it cannot use refresh tokens.
 func (all List) Renewer(id string) signin.Renewer {
 	method, _ := all.Find(id).(signin.Renewer)
 	return method
 }
 
-// LogoutReceiver returns the method with an ID, nil if its provider does not say which
-// sessions have ended.
+// LogoutReceiver returns the method with an ID, nil if it accepts no logout tokens.
 func (all List) LogoutReceiver(id string) signin.LogoutReceiver {
 	method, _ := all.Find(id).(signin.LogoutReceiver)
 	return method

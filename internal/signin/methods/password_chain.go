@@ -13,9 +13,9 @@ import (
 	"github.com/caddy-sso/caddy-sso/signin"
 )
 
-// A PasswordChain is the methods that take a password from one form. A name belongs to
-// the method that knows it, so that no other method sees its password. Any other name goes
-// to the methods that have to ask, in order.
+// A PasswordChain has the methods that check a password from one form. A name belongs
+// to the method that knows it, so that no other method gets its password. Any other
+// name goes, in order, to the methods that ask a server.
 type PasswordChain struct {
 	all     List
 	knowing []knower
@@ -28,14 +28,14 @@ type knower struct {
 	named signin.NameFinder
 }
 
-// A reserver checks a password in two parts: Reserve waits for a turn, and check, which
-// has to be called, takes it.
+// A reserver checks a password in two parts: Reserve waits for a turn, and check uses
+// it. check must be called.
 type reserver interface {
 	Reserve(ctx context.Context, c signin.Credentials) (check func() (session.User, error), err error)
 }
 
-// PasswordMethods returns the allowed methods that take a password, as one; nil if none
-// does.
+// PasswordMethods returns the allowed methods that check a password, as one; nil if
+// there is none.
 func (all List) PasswordMethods(allowed []string) *PasswordChain {
 	s := &PasswordChain{all: all}
 	for _, w := range all {
@@ -55,7 +55,7 @@ func (all List) PasswordMethods(allowed []string) *PasswordChain {
 	return s
 }
 
-// AcceptsPassword says whether the method with an ID takes a password, and is allowed.
+// AcceptsPassword reports whether the method with an ID checks passwords, and is allowed.
 func (all List) AcceptsPassword(id string, allowed []string) bool {
 	return slices.ContainsFunc(all, func(w signin.Method) bool {
 		_, ok := w.(signin.PasswordMethod)
@@ -63,7 +63,7 @@ func (all List) AcceptsPassword(id string, allowed []string) bool {
 	})
 }
 
-// Find returns the user who is known to have a name, and the method that knows it.
+// Find returns the user with a name, and the method that knows the name.
 func (s *PasswordChain) Find(name string) (u session.User, method signin.PasswordMethod) {
 	for _, k := range s.knowing {
 		if u, there := k.named.Find(name); there {
@@ -73,9 +73,9 @@ func (s *PasswordChain) Find(name string) (u session.User, method signin.Passwor
 	return session.User{}, nil
 }
 
-// Spellings returns what failed attempts at a name are counted by. It has an entry for
-// every method, even if one method knows the name and no other is asked: nobody may find
-// that out.
+// Spellings returns the keys under which failed attempts at a name are counted. It
+// has an entry for every method, even if one method knows the name and no other is
+// asked: a client must not find that out.
 func (s *PasswordChain) Spellings(name string) []string {
 	all := make([]string, 0, len(s.knowing)+len(s.asked))
 	for _, k := range s.knowing {
@@ -132,8 +132,9 @@ func (s *PasswordChain) Check(ctx context.Context, c signin.Credentials) (sessio
 	return session.User{}, errors.Join(failures...)
 }
 
-// own makes a user one of a method. The name is neither that of a user of another
-// method, nor one that a backend or a person could take for such a name.
+// own returns a user as one of a method. The result has no name that belongs to a
+// user of another method, or that a backend or a person could mistake for such a
+// name.
 func (all List) own(u session.User, method signin.Method) session.User {
 	u.Signin, u.Name = method.ID(), username.Spaced(u.Name)
 	if !username.Visible(u.Name) || all.Taken(u.Name) {

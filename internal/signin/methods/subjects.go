@@ -23,10 +23,10 @@ func (all List) subjectNamer(id string) signin.SubjectNamer {
 
 var errSubjectOwned = errors.New("another sign-in method has subject own")
 
-// Clash says what is wrong with a subject that a method gave, beside the other methods. It
-// must not be the subject of a user of this configuration. It must not be the name or the
-// e-mail address of one, because commands and failed attempts go by these. And only one
-// method gives subjects of its own.
+// Clash returns an error if a subject of a method conflicts with the other methods.
+// It must not be the subject of a user of this configuration. It must not be the name
+// or the e-mail address of one, because commands and failed attempts use these. And
+// only one method may have subjects of its own.
 func (all List) Clash(subject string, method signin.Method) error {
 	if subjects.IsDerived(subject) {
 		return nil
@@ -52,7 +52,7 @@ func (all List) Clash(subject string, method signin.Method) error {
 	return nil
 }
 
-// CheckOwn says what is wrong with a subject that a method with own subjects gives.
+// CheckOwn returns an error if a method with own subjects must not use a subject.
 func (all List) CheckOwn(subject string, method signin.Method) error {
 	if err := subjects.CheckOwn(subject); err != nil {
 		return err
@@ -78,14 +78,14 @@ func (a apart) Current(u session.User) (session.User, bool) {
 	return now, may
 }
 
-// IsClient says whether a subject is that of a client's own tokens.
+// IsClient reports whether a subject is that of a client's own tokens.
 func IsClient(clients *oauth.Clients, subject string) bool {
 	client, known := clients.Get(subject)
 	return known && !client.Public
 }
 
-// OwnID returns the ID that a user has at their method, "" if it is not known. Users of
-// this configuration have no other ID than the subject.
+// OwnID returns the method's own ID of a user, "" if it is unknown. Users of this
+// configuration have no other ID than the subject.
 func (all List) OwnID(u session.User) string {
 	whose := cmp.Or(u.Linked, u.Signin)
 	for _, w := range all {

@@ -19,17 +19,17 @@ import (
 	"github.com/caddy-sso/caddy-sso/signin"
 )
 
-// Claims are the names that a provider gives to what is known of a user, or
-// paths to what is within another claim, such as realm_access.roles. [ClaimOff] is
-// what is not taken, and so not asked for.
+// Claims are the names of a provider's claims, or paths to a value inside another
+// claim, such as realm_access.roles. A claim that is [ClaimOff] is not read and not
+// requested.
 type Claims struct {
 	Username      string // default preferred_username
 	Email         string // default email
 	EmailVerified string // default email_verified
 	Avatar        string // default picture
 
-	// Groups has no default: what a group may do is said here, and not every
-	// provider may say who is in it.
+	// Groups has no default: groups grant access here, and not every provider may
+	// decide who is in a group.
 	Groups string
 }
 
@@ -51,15 +51,14 @@ func (c *Claims) setDefaults() {
 	}
 }
 
-// ClaimOff stands in place of a name for what is not taken.
+// ClaimOff replaces the name of a claim that is not read.
 const ClaimOff = "off"
 
-// Bounds, in bytes but for the number of groups, on what a provider says of a
-// user.
+// Bounds on a user's claims, in bytes, except the number of groups.
 const MaxSession = 1 << 10
 
-// user makes a user of the claims. The userinfo endpoint is asked only for what
-// the ID token leaves out.
+// user returns the user of the claims. The userinfo endpoint is asked only for claims
+// that the ID token does not contain.
 func (p *Method) user(ctx context.Context, f *discovered, id *oidc.IDToken, token *oauth2.Token) (session.User, error) {
 	var said map[string]any
 	if err := id.Claims(&said); err != nil {
@@ -83,8 +82,8 @@ func (p *Method) user(ctx context.Context, f *discovered, id *oidc.IDToken, toke
 	return u, nil
 }
 
-// noGroups logs that a claim with groups is not there. It is no fault where the
-// provider leaves it out for users without groups.
+// noGroups logs that the claim with the groups is missing. That is no fault if the
+// provider omits it for users without groups.
 func (p *Method) noGroups(u session.User, elsewhere bool) {
 	if elsewhere {
 		p.groups.Warn(u.Subject, userinfo.ErrOverage)
@@ -96,7 +95,7 @@ func (p *Method) noGroups(u session.User, elsewhere bool) {
 	}
 }
 
-// of takes the claims that count, by their names.
+// of returns the configured claims, by their names.
 func (c *Claims) of(said map[string]any) map[string]any {
 	claims := make(map[string]any)
 	for _, name := range []string{c.Username, c.Email, c.EmailVerified, c.Avatar, c.Groups} {
@@ -107,15 +106,15 @@ func (c *Claims) of(said map[string]any) map[string]any {
 	return claims
 }
 
-// elsewhere says whether the groups are to be had somewhere else (OpenID Connect
-// Core section 5.6.2), where nothing is asked.
+// elsewhere reports whether the groups are at another address (OpenID Connect Core
+// section 5.6.2), which is not requested.
 func (c *Claims) elsewhere(said map[string]any) bool {
 	names, _ := said["_claim_names"].(map[string]any)
 	return names[c.Groups] != nil || c.Groups == "groups" && userinfo.Verified(said["hasgroups"])
 }
 
-// missing are the claims that are not there. An address and whether it was
-// verified come from one place, so either is missing where the other is.
+// missing returns the missing claims. The e-mail address and email_verified must come
+// from one source, so if one is missing, both count as missing.
 func (c *Claims) missing(claims map[string]any) []string {
 	lacks := func(name string) bool { return name != "" && claims[name] == nil }
 	var names []string
@@ -130,22 +129,22 @@ func (c *Claims) missing(claims map[string]any) []string {
 	return names
 }
 
-// optional says whether somebody can be signed in without these claims. A picture is
-// decoration, unless a client has it in a claim of its own; all else is in headers
-// that gates set, decides what a user may open, or is what backends know them by.
+// optional reports whether a user can sign in without these claims. The picture is
+// optional, unless a client has it in a claim of its own. All other claims are in
+// headers that gates set, decide about access, or identify the user to backends.
 func (p *Method) optional(names []string) bool {
 	return !p.avatarUsed && !slices.ContainsFunc(names, func(name string) bool { return name != p.o.Claims.Avatar })
 }
 
-// UseAvatar says that a client's own claims have the picture, so that nobody is
-// signed in while it cannot be asked for.
+// UseAvatar makes the picture required, because a client's own claims contain it: no
+// user signs in while the provider does not return it.
 func (p *Method) UseAvatar() { p.avatarUsed = true }
 
-// optionalPatience bounds how long a sign-in waits for what it can do without.
+// optionalPatience bounds how long a sign-in waits for optional claims.
 const optionalPatience = 3 * time.Second
 
-// userInfo asks for claims. Where a sign-in can do without them, and they cannot be
-// had, there are none.
+// userInfo requests claims. If they are optional and the request fails, it returns
+// none.
 func (p *Method) userInfo(ctx context.Context, f *discovered, id *oidc.IDToken, token *oauth2.Token, names []string) (map[string]any, error) {
 	optional := p.optional(names)
 	if optional {
@@ -190,7 +189,7 @@ func userInfoError(err error) error {
 	return bounded("asking for user information", err)
 }
 
-// userOf takes of the claims what may be shown, sent to backends and decided by.
+// userOf returns a user with those values of the claims that may be shown, sent to backends and used for access.
 func (p *Method) userOf(sub string, claims map[string]any) session.User {
 	c := p.o.Claims
 	u := session.User{Subject: p.Of(sub), Signin: p.o.ID, ProviderID: sub, Avatar: userinfo.Avatar(claims[c.Avatar]), Mark: p.o.Mark}
@@ -207,8 +206,8 @@ func (p *Method) userOf(sub string, claims map[string]any) session.User {
 	return u
 }
 
-// sessionID is what the provider calls its session, where it says so (OpenID
-// Connect Back-Channel Logout section 2.1).
+// sessionID returns the provider's session ID, if there is one (OpenID Connect
+// Back-Channel Logout section 2.1).
 func sessionID(id *oidc.IDToken) string {
 	var claims struct {
 		SessionID any `json:"sid"`

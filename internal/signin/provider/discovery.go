@@ -20,18 +20,18 @@ import (
 )
 
 const (
-	// discoveryLifetime is how long what a provider says of itself is believed.
-	// Its keys go with it, so that one that it took back is not believed longer.
+	// discoveryLifetime is how long a provider's metadata are used. Its keys are read
+	// again with them, so that a withdrawn key is not accepted longer.
 	discoveryLifetime = time.Hour
 
-	// longestBackoff is between two looks at a provider that does not answer.
+	// longestBackoff is the longest wait before another request to a provider that does not answer.
 	longestBackoff = time.Minute
 
 	maxProviderAnswer = 1 << 20 // bytes
 	maxProviderHeader = 64 << 10
 )
 
-// discovered is what a provider says of itself.
+// discovered is a provider's metadata.
 type discovered struct {
 	provider    *oidc.Provider
 	endpoint    oauth2.Endpoint
@@ -42,25 +42,25 @@ type discovered struct {
 	namesItself bool     // its answers have `iss` (RFC 9207)
 }
 
-// prompts says whether the provider takes a prompt, as far as it tells.
+// prompts reports whether the provider supports a prompt value, as far as its metadata tells.
 func (f *discovered) prompts(prompt string) bool {
 	return f.known == nil || slices.Contains(f.known, prompt)
 }
 
-// asymmetric are the algorithms that an ID token may be signed with: with the
-// others the client secret would do.
+// asymmetric are the algorithms that an ID token may be signed with: with the others,
+// the client secret could sign one.
 var asymmetric = []string{
 	oidc.RS256, oidc.RS384, oidc.RS512, oidc.ES256, oidc.ES384, oidc.ES512, oidc.PS256, oidc.PS384, oidc.PS512, oidc.EdDSA,
 }
 
-// discovery returns what the provider says of itself. It looks where nobody has
-// yet, or long ago; who comes while another looks, waits for that. After a
-// failure the next look is some time off, and until then the failure stands.
+// discovery returns the provider's metadata. It requests them if they are missing or
+// old; concurrent callers wait for one request. After a failure the next request
+// waits for some time, and until then callers get the same failure.
 func (p *Method) discovery(ctx context.Context) (*discovered, error) {
 	p.mu.Lock()
 	if !p.o.Now().Before(p.again) && p.looking == nil {
 		p.looking = make(chan struct{})
-		// On its own, since others wait for it too, whatever becomes of ctx.
+		// In a goroutine of its own, since others wait for it, too, even if ctx ends.
 		go p.look(p.looking) //nolint:gosec // see above
 	}
 	found, looking := p.found, p.looking
@@ -83,7 +83,7 @@ func (p *Method) discovery(ctx context.Context) (*discovered, error) {
 	return nil, &signin.DownError{RetryAfter: max(p.again.Sub(p.o.Now()), time.Second), Cause: p.failure}
 }
 
-// look asks the provider, and closes done.
+// look requests the metadata, and closes done.
 func (p *Method) look(done chan struct{}) {
 	ctx, cancel := context.WithTimeout(context.Background(), providerPatience)
 	defer cancel()
@@ -98,7 +98,7 @@ func (p *Method) look(done chan struct{}) {
 	}
 	wait := min(time.Second<<min(p.failed, 10), longestBackoff)
 	p.failure, p.failed, p.again = err, p.failed+1, p.o.Now().Add(wait)
-	p.o.Log.Warn("a provider to sign in at does not answer as it should; it is asked again when somebody signs in",
+	p.o.Log.Warn("the provider does not answer correctly; it is asked again at the next sign-in",
 		zap.String("signin", p.o.ID), zap.String("issuer", p.o.Issuer), zap.Duration("not_before", wait), zap.Error(err))
 }
 
@@ -159,8 +159,8 @@ func (p *Method) discover(ctx context.Context) (*discovered, error) {
 	return f, nil
 }
 
-// watchedKeys notices that the keys could not be had, which the library does
-// not tell from a signature that is wrong.
+// watchedKeys records that the keys could not be read. The library does not
+// distinguish that from a wrong signature.
 type watchedKeys struct {
 	oidc.KeySet
 	down error
@@ -174,7 +174,7 @@ func (k *watchedKeys) VerifySignature(ctx context.Context, jwt string) ([]byte, 
 	return payload, err
 }
 
-// newProviderClient makes a client for what may be slow, endless or hostile.
+// newProviderClient returns a client for a server that may be slow, endless or hostile.
 func newProviderClient() *http.Client {
 	return &http.Client{
 		Timeout: providerPatience,
@@ -182,13 +182,13 @@ func newProviderClient() *http.Client {
 			Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, TLSHandshakeTimeout: providerPatience,
 			MaxResponseHeaderBytes: maxProviderHeader, MaxIdleConnsPerHost: 4, IdleConnTimeout: 30 * time.Second,
 		}},
-		// Nothing that is asked here has a reason to be elsewhere, and who could
-		// make the provider redirect would choose where secrets go.
+		// None of these endpoints has a reason to redirect. An attacker who could
+		// make the provider redirect would choose where secrets are sent.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }
 
-// boundedAnswers bounds what is read of an answer, decompressed.
+// boundedAnswers bounds the body of an answer, decompressed.
 type boundedAnswers struct{ http.RoundTripper }
 
 func (b boundedAnswers) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -199,8 +199,8 @@ func (b boundedAnswers) RoundTrip(r *http.Request) (*http.Response, error) {
 	return answer, err
 }
 
-// bounded is an error of a library, whose text may hold as much as the provider
-// wrote.
+// bounded shortens an error of a library, whose text may contain the whole answer of
+// the provider.
 func bounded(doing string, err error) error {
 	return fmt.Errorf("%s: %s", doing, userinfo.Excerpt(err.Error()))
 }

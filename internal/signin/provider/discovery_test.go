@@ -107,7 +107,7 @@ func TestAProviderThatSaysWhatCannotBeIsNotBelieved(t *testing.T) {
 		"a page that runs a script": {"authorization_endpoint": "javascript:alert(1)"},
 		"a page without a host":     {"authorization_endpoint": "/auth"},
 		"userinfo by http":          {"userinfo_endpoint": "http://acme.example/userinfo"},
-		"no way for a secret":       {"token_endpoint_auth_methods_supported": []string{"tls_client_auth"}},
+		"no method with secret":     {"token_endpoint_auth_methods_supported": []string{"tls_client_auth"}},
 		"a list that is none":       {"prompt_values_supported": "login"},
 	} {
 		f := providertest.New(t)

@@ -12,8 +12,8 @@ import (
 	"github.com/caddy-sso/caddy-sso/signin"
 )
 
-// exchangeError says what became of a code. The library's own text has the
-// whole answer in it, which may hold tokens.
+// exchangeError returns the error of a code exchange. The library's own text contains
+// the whole answer, which may have tokens in it.
 func exchangeError(err error) error {
 	answered := (*oauth2.RetrieveError)(nil)
 	if !errors.As(err, &answered) {

@@ -21,10 +21,10 @@ import (
 )
 
 const (
-	// LogoutAge is how old a logout token may be; clocks may be off on top of it.
+	// LogoutAge is the maximum age of a logout token, without the clock skew.
 	LogoutAge = 3 * time.Minute
 
-	// KeysEvery bounds how often unauthenticated requests can make us read a provider's keys.
+	// KeysEvery is the minimum time between two reads of a provider's keys because of unauthenticated requests.
 	KeysEvery = 10 * time.Second
 	KeysBurst = 3
 
@@ -35,7 +35,7 @@ const (
 	LogoutEvent = "http://schemas.openid.net/event/backchannel-logout"
 )
 
-// logoutClaims are what a logout token says (Back-Channel Logout section 2.4).
+// logoutClaims are the claims of a logout token (Back-Channel Logout section 2.4).
 type logoutClaims struct {
 	Issuer   string                     `json:"iss"`
 	Audience audience                   `json:"aud"`
@@ -61,7 +61,7 @@ func (a *audience) UnmarshalJSON(raw []byte) error {
 
 // Logout implements [signin.LogoutReceiver].
 func (p *Method) Logout(ctx context.Context, token string) (signin.Logout, error) {
-	// What anybody can see to be wrong costs neither a signature nor a key.
+	// The checks that need neither a signature nor a key come first.
 	if err := checkLogoutHeader(token); err != nil {
 		return signin.Logout{}, err
 	}
@@ -106,8 +106,8 @@ func (p *Method) Logout(ctx context.Context, token string) (signin.Logout, error
 	return l, nil
 }
 
-// checkLogoutHeader refuses tokens of another type, which the provider may well
-// have signed. Older providers say none, or JWT.
+// checkLogoutHeader refuses tokens of another type, which the provider may also have
+// signed. Older providers set no type, or JWT.
 func checkLogoutHeader(token string) error {
 	var header struct {
 		Type *string `json:"typ"`
@@ -140,7 +140,7 @@ func logoutPayload(token string) (logoutClaims, error) {
 	return claims, nil
 }
 
-// wrongLogout says what is wrong with the claims of a logout token, or "" (OpenID
+// wrongLogout returns why the claims of a logout token are not valid, or "" (OpenID
 // Connect Back-Channel Logout section 2.6).
 func (p *Method) wrongLogout(c logoutClaims, now time.Time) string {
 	var event map[string]json.RawMessage
@@ -171,15 +171,15 @@ func (p *Method) wrongLogout(c logoutClaims, now time.Time) string {
 	return ""
 }
 
-// name says whether something can be what a provider calls it by.
+// name reports whether a value can be an ID of a provider.
 func name(s string) bool { return s != "" && len(s) <= subjects.MaxLength && oauth.CleanText(s) }
 
-// errKeysTooOften keeps unauthenticated requests from having the keys read again for
-// every token that they make up.
+// errKeysTooOften prevents that unauthenticated requests cause a read of the keys for
+// every forged token.
 var errKeysTooOften = errors.New("its keys were read too often lately")
 
-// keysAreDown is why the keys cannot be had. While they may not be read again, it is
-// what was wrong when they were read.
+// keysAreDown returns why the keys cannot be read. While they must not be read again,
+// it returns the error of the last read.
 func (p *Method) keysAreDown(err error) *signin.DownError {
 	if before := p.keysDown.Load(); before != nil && strings.Contains(err.Error(), errKeysTooOften.Error()) {
 		return before
@@ -189,7 +189,7 @@ func (p *Method) keysAreDown(err error) *signin.DownError {
 	return down
 }
 
-// limited is a client that may ask so often.
+// limited returns a client with a rate limit.
 func limited(client *http.Client, limit *rate.Limiter, now func() time.Time) *http.Client {
 	c := *client
 	c.Transport = limitedTransport{client.Transport, limit, now}

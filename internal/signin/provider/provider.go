@@ -48,7 +48,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/signin"
 )
 
-// Options are what a configuration says of an OpenID Connect provider.
+// Options are the settings of an OpenID Connect provider.
 type Options struct {
 	ID   string
 	Name string // on its button
@@ -66,24 +66,26 @@ type Options struct {
 
 	Claims Claims
 
-	// GroupSeparator is what separates the groups where the claim is one text: comma,
-	// semicolon, space, or none. Empty: none, and the log says where there may be one.
+	// GroupSeparator separates the groups if the claim is one string: comma,
+	// semicolon, space, or none. Empty: none, and the log reports a claim that may
+	// have one.
 	GroupSeparator string
 
-	// Recheck is how often a session in use asks the provider, by its refresh
-	// token, whether the user may still sign in there. Zero is never.
+	// Recheck is how often the provider is asked, with the refresh token of a session
+	// in use, whether the user may still sign in there. Zero: never.
 	Recheck time.Duration
 
-	// LinkEmail is the ID of a method whose users sign in by this one, too, where
-	// the provider verified that they have their e-mail address. Empty: none.
+	// LinkEmail is the ID of a method whose users may also sign in by this one, if
+	// the provider has verified their e-mail address. Empty: none.
 	LinkEmail string
 
-	// OwnSubjects says that users are known by their sub as it is.
+	// OwnSubjects is set if the provider's sub is the user's subject.
 	OwnSubjects bool
 
-	// Mark is on every user, and only users with it are the provider's: it tells
-	// this one from another that has the ID at another time. It is base64url, of at
-	// most 64 bytes. Empty: every user who signed in by the ID is.
+	// Mark is on every user, and only users with it belong to the provider: it
+	// distinguishes this provider from another one with the same ID at another time.
+	// It is base64url, of at most 64 bytes. Empty: every user who signed in by the ID
+	// belongs to it.
 	Mark string
 
 	Now func() time.Time // nil: time.Now
@@ -103,11 +105,11 @@ func (Secret) Format(f fmt.State, _ rune) {
 
 const (
 	// providerPatience bounds one answer of a provider, and finishPatience all
-	// that a sign-in asks of it.
+	// requests of one sign-in.
 	providerPatience = 10 * time.Second
 	finishPatience   = 20 * time.Second
 
-	// ClockSkew is how far a provider's clock may be off, either way.
+	// ClockSkew is how far a provider's clock may be ahead or behind.
 	ClockSkew = time.Minute
 
 	// maxFinishing bounds the sign-ins that wait for one provider at a time.
@@ -138,8 +140,8 @@ type Method struct {
 	again   time.Time     // when to look again
 }
 
-// New refuses what cannot work, and says what would be right. It
-// connects to nothing.
+// New refuses options that cannot work, and the error says what is expected. It opens
+// no connection.
 func New(o Options) (*Method, error) {
 	if err := CheckIssuer(o.Issuer); err != nil {
 		return nil, err
@@ -161,14 +163,14 @@ func New(o Options) (*Method, error) {
 	}
 	for name, value := range o.Params {
 		if name == "response_mode" && (value == "form_post" || value == "query") {
-			continue // any other comes where nobody reads it
+			continue // the callback reads no other
 		}
 		if slices.Contains(ownParams, name) {
 			return nil, fmt.Errorf("the parameter %s is ours to send; expected one that the provider adds, such as access_type", name)
 		}
 	}
 	if slices.Contains(strings.Fields(o.Params["prompt"]), "none") {
-		return nil, errors.New("prompt none is an answer without a question, by which nobody can sign in; expected consent for example")
+		return nil, errors.New("prompt none shows no page, so that users without a session at the provider cannot sign in; expected consent for example")
 	}
 	if _, known := userinfo.Separators[o.GroupSeparator]; !known && o.GroupSeparator != "" {
 		return nil, fmt.Errorf("group_separator %q is unknown; expected comma, semicolon, space or none", o.GroupSeparator)
@@ -198,8 +200,7 @@ var ownParams = []string{
 	"code_challenge_method", "request", "request_uri", "login_hint", "max_age", "client_secret", "id_token_hint",
 }
 
-// CheckProviderIssuer refuses what is no issuer (OpenID Connect Discovery
-// section 3).
+// CheckIssuer refuses a URL that is no issuer (OpenID Connect Discovery section 3).
 func CheckIssuer(raw string) error {
 	const right = "expected the provider's issuer, such as https://login.acme.example"
 	if raw == "" {
@@ -230,7 +231,7 @@ func CheckIssuer(raw string) error {
 // ID implements [signin.Method].
 func (p *Method) ID() string { return p.o.ID }
 
-// Current implements [signin.Method]: nobody tells us what became of a user since.
+// Current implements [signin.Method]. Changes of a user after the sign-in are unknown here.
 func (p *Method) Current(u session.User) (session.User, bool) {
 	return u, subjects.HasMark(u, p.o.Mark)
 }
@@ -388,17 +389,17 @@ func (p *Method) verify(ctx context.Context, f *discovered, d signin.ProviderReq
 	return id, nil
 }
 
-// unix is a NumericDate (RFC 7519 section 2); what no clock shows is the end of
-// all time.
+// unix returns the time of a NumericDate (RFC 7519 section 2). Values out of range
+// become the first or the last time.
 func unix(seconds float64) time.Time {
 	return time.Unix(int64(min(max(seconds, 0), 1<<40)), 0)
 }
 
-// Mark is on every user who signs in by this method, "" where there is none.
+// Mark is on every user who signs in by this method; "": there is none.
 func (p *Method) Mark() string { return p.o.Mark }
 
-// Close lets go of the provider's idle connections, once nobody begins to sign in by
-// it any more. What is under way goes on.
+// Close closes the idle connections to the provider, after the last sign-in by this
+// method has begun. Running sign-ins continue.
 func (p *Method) Close() { p.Client.CloseIdleConnections() }
 
 // LinkEmail implements [signin.EmailLinker].

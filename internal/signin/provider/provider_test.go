@@ -184,7 +184,7 @@ func unsigned(payload []byte) string {
 	return encode([]byte(`{"alg":"none"}`)) + "." + encode(payload) + "."
 }
 
-func TestClocksMayBeAMinuteOffEitherWay(t *testing.T) {
+func TestClocksMayBeAMinuteAheadOrBehind(t *testing.T) {
 	for name, c := range map[string]struct {
 		claim string
 		off   time.Duration

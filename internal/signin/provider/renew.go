@@ -24,8 +24,8 @@ func (p *Method) Renewal() (at string, every time.Duration) {
 	return p.o.Issuer + "\x00" + p.o.ClientID, p.o.Recheck
 }
 
-// Renew implements [signin.Renewer]. Of the answer nothing is believed but that there
-// is one: what is known of the user is what was known at the sign-in.
+// Renew implements [signin.Renewer]. It uses only that there is an answer: the data
+// of the user stay those of the sign-in.
 func (p *Method) Renew(ctx context.Context, token string) (string, error) {
 	f, err := p.discovery(ctx)
 	if err != nil {
@@ -40,8 +40,8 @@ func (p *Method) Renew(ctx context.Context, token string) (string, error) {
 	return cmp.Or(next.RefreshToken, token), nil
 }
 
-// renewError says what became of a refresh token. Only the one answer that says
-// so means that it does not count any more.
+// renewError returns the error of a refresh token request. Only the error
+// invalid_grant means that the token is not valid any more.
 func renewError(err error) error {
 	answered := (*oauth2.RetrieveError)(nil)
 	if !errors.As(err, &answered) {

@@ -28,11 +28,11 @@ import (
 	"github.com/caddy-sso/caddy-sso/signin"
 )
 
-// maxAsking bounds the passwords that one backend is asked about at a time.
+// maxAsking bounds the passwords that one backend checks at a time.
 const maxAsking = 32
 
-// A Backend signs in the users of the operator's own backend, which is asked
-// whether a password is right.
+// A Backend signs in the users of the operator's own backend, which checks the
+// password.
 type Backend struct {
 	id, name string
 	server   *signedhttp.Client
@@ -41,7 +41,7 @@ type Backend struct {
 	subjects.Naming
 }
 
-// NewBackend asks a server. The name is what the log calls it.
+// NewBackend returns a method that asks a server. The log uses the name.
 func NewBackend(id, name string, server *signedhttp.Client) *Backend {
 	return &Backend{
 		id: id, name: name, server: server, Asking: limits.NewQueueOf(maxAsking), groups: userinfo.Groups{Method: id, Claim: "groups", Now: time.Now},
@@ -49,26 +49,27 @@ func NewBackend(id, name string, server *signedhttp.Client) *Backend {
 	}
 }
 
-// UseOwnSubjects has users known by the backend's own subjects.
+// UseOwnSubjects makes the backend's own subjects the users' subjects.
 func (b *Backend) UseOwnSubjects() { b.Own = true }
 
-// LogTo has what cannot be taken of a user's groups logged.
+// LogTo sets the log for groups of a user that cannot be used.
 func (b *Backend) LogTo(log *zap.Logger) { b.groups.Log = log }
 
 // ID implements [signin.Method].
 func (b *Backend) ID() string { return b.id }
 
-// Current implements [signin.Method]: nobody tells us what became of a user since.
+// Current implements [signin.Method]. Changes of a user after the sign-in are unknown here.
 func (b *Backend) Current(u session.User) (session.User, bool) { return u, true }
 
-// Account implements [signin.PasswordMethod]. Which names are one account, only the backend
-// knows: what databases and mail servers are known not to look at does not count.
+// Account implements [signin.PasswordMethod]. Only the backend knows which names
+// belong to one account, so differences that databases and mail servers are known to
+// ignore are ignored here.
 func (b *Backend) Account(name string) string {
 	return subjects.Derive("name", b.id+"\x00"+loosely(name))
 }
 
-// loosely is a name without case, accents, width, punctuation, what cannot be seen,
-// and what follows a plus in an e-mail address.
+// loosely returns a name without case, accents, width, punctuation, invisible
+// characters, and the part after a plus in an e-mail address.
 func loosely(name string) string {
 	name = username.Spelled(name)
 	if at := strings.LastIndexByte(name, '@'); at >= 0 {
@@ -84,7 +85,7 @@ func loosely(name string) string {
 	return cmp.Or(letters, name)
 }
 
-// CredentialsQuestion is what a backend is asked. Members may be added.
+// CredentialsQuestion is the request to a backend. Members may be added.
 type CredentialsQuestion struct {
 	Username string `json:"username"`
 	Password string `json:"password"`
@@ -127,7 +128,7 @@ func (b *Backend) Check(ctx context.Context, c signin.Credentials) (session.User
 	return session.User{}, b.down(fmt.Errorf("the answer was %d", status))
 }
 
-// saysWrong says whether an answer is about the password.
+// saysWrong reports whether an answer means that the password is wrong.
 func saysWrong(answer []byte) bool {
 	var says struct {
 		Error any             `json:"error"`

@@ -23,8 +23,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
-// TrustedOptions are what a configuration says of a sign-in page of the
-// operator's own.
+// TrustedOptions are the settings of the operator's own sign-in page.
 type TrustedOptions struct {
 	ID   string
 	Name string // on its button
@@ -43,16 +42,15 @@ type TrustedOptions struct {
 const (
 	ticketLifetime = time.Minute
 
-	// ticketSkew is how old a request for a ticket may be, and how far the clocks
-	// may be off.
+	// ticketSkew is the maximum age of a request for a ticket, and the maximum clock
+	// skew.
 	ticketSkew = time.Minute
 )
 
-// Trusted signs in whom a sign-in page of the operator's own has signed in. The
-// browser goes there with a state; the server of that page asks for a ticket for
-// this state and its user, and sends the browser back with both. A ticket works
-// once, for a minute, for the state that it was asked for, which is bound to one
-// browser.
+// Trusted signs in the users that the operator's own sign-in page has signed in. The
+// browser is redirected there with a state. The server of that page requests a ticket
+// for this state and its user, and redirects the browser back with both. A ticket is
+// valid once, for a minute, for its state, which is bound to one browser.
 type Trusted struct {
 	o      TrustedOptions
 	url    *url.URL
@@ -62,7 +60,7 @@ type Trusted struct {
 	subjects.Naming
 }
 
-// NewTrusted refuses what cannot work, and says what would be right.
+// NewTrusted refuses options that cannot work, and the error says what is expected.
 func NewTrusted(o TrustedOptions) (*Trusted, error) {
 	if err := CheckTrustedURL(o.URL); err != nil {
 		return nil, err
@@ -81,7 +79,7 @@ func NewTrusted(o TrustedOptions) (*Trusted, error) {
 	}, nil
 }
 
-// CheckTrustedURL says what is wrong with the URL of a sign-in page.
+// CheckTrustedURL returns an error if the URL of a sign-in page is not valid.
 func CheckTrustedURL(raw string) error {
 	u, err := url.Parse(raw)
 	if err != nil || u.Hostname() == "" || u.User != nil || u.Fragment != "" {
@@ -93,13 +91,13 @@ func CheckTrustedURL(raw string) error {
 	return nil
 }
 
-// Format keeps the secret out of whatever prints it.
+// Format keeps the secret out of all printed forms.
 func (*Trusted) Format(f fmt.State, verb rune) { signedhttp.Secret{}.Format(f, verb) }
 
 // ID implements [signin.Method].
 func (t *Trusted) ID() string { return t.o.ID }
 
-// Current implements [signin.Method]: nobody tells us what became of a user since.
+// Current implements [signin.Method]. Changes of a user after the sign-in are unknown here.
 func (t *Trusted) Current(u session.User) (session.User, bool) {
 	return u, subjects.HasMark(u, t.o.Mark)
 }
@@ -128,7 +126,7 @@ func (t *Trusted) Start(_ context.Context, d signin.ProviderRequest) (string, er
 	return oauth.AppendQuery(t.url.String(), query.Encode()), nil
 }
 
-// A ticket is what the store keeps of one, under its hash.
+// A ticket is the stored value of one, under its hash.
 type ticket struct {
 	Version  int            `json:"v"`
 	State    string         `json:"s"` // its hash
@@ -165,7 +163,7 @@ func (t *Trusted) Verify(signature string, body []byte, now time.Time) error {
 	return t.secret.Verify(signature, body, now, ticketSkew)
 }
 
-// CheckUser says why what its server says of a user cannot be used.
+// CheckUser returns an error if the server's data of a user cannot be used.
 func (t *Trusted) CheckUser(said map[string]any) error {
 	u, err := userOf(t.o.ID, said, t.Naming, nil)
 	if err != nil || !t.Own {
@@ -177,7 +175,7 @@ func (t *Trusted) CheckUser(said map[string]any) error {
 	return nil
 }
 
-// First says whether a signed request comes for the first time.
+// First reports whether a signed request was not received before.
 func (t *Trusted) First(ctx context.Context, signature string) (bool, error) {
 	first, err := t.store.CompareAndSwap(ctx, t.key("ticket-request", signature), nil, []byte{1}, 2*ticketSkew+sharedclock.BetweenNodes+time.Minute)
 	if err != nil {
@@ -225,7 +223,7 @@ func (t *Trusted) Finish(ctx context.Context, d signin.ProviderRequest, answer u
 	return u, err
 }
 
-// A TicketRequest is what the server of a trusted sign-in page posts.
+// A TicketRequest is the request of the server of a trusted sign-in page.
 type TicketRequest struct {
 	State    string         `json:"state"`     // which its page got
 	User     map[string]any `json:"user"`      // as a backend says it

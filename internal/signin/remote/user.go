@@ -12,8 +12,8 @@ import (
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
-// userOf takes of what the operator's own server says of a user what may be
-// shown, sent to backends and decided by.
+// userOf returns a user with those values of the operator's own server that may be
+// shown, sent to backends and used for access.
 func userOf(method string, said map[string]any, known subjects.Naming, groups *userinfo.Groups) (session.User, error) {
 	sub, _ := said["subject"].(string)
 	if sub == "" || len(sub) > subjects.MaxLength || !oauth.CleanText(sub) {

@@ -66,9 +66,9 @@ func Hyphened(text string) string {
 	return text[:8] + "-" + text[8:12] + "-" + text[12:16] + "-" + text[16:20] + "-" + text[20:]
 }
 
-// IsDerived says whether a subject has the form of those of [Derive]: a UUID
-// of version 5. IDs of 32 digits without hyphens do not count: many are hashes, and some of
-// them would look like a UUID.
+// IsDerived reports whether a subject has the form of those of [Derive]: a UUID of
+// version 5. IDs of 32 digits without hyphens do not count: many are hashes, and some
+// of them would look like a UUID.
 func IsDerived(subject string) bool {
 	if len(subject) != 36 || subject[14] != '5' || subject[19] != '8' && subject[19] != '9' && subject[19] != 'a' && subject[19] != 'b' {
 		return false

@@ -85,7 +85,7 @@ func Avatar(claim any) string {
 	return raw
 }
 
-// Excerpt shortens what somebody else wrote, for the log.
+// Excerpt shortens a text of another server for the log.
 func Excerpt(s string) string {
 	const most = 200
 	clean := make([]rune, 0, most)

@@ -20,7 +20,7 @@ import (
 // a minute of each reason. One without a log only reads.
 type Groups struct {
 	Method    string
-	Claim     string // where the groups are
+	Claim     string // has the groups
 	Separator string // as in [provider.ProviderOptions]
 	Log       *zap.Logger
 	Now       func() time.Time

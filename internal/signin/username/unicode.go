@@ -7,7 +7,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// invisible says whether a character shows nothing, or changes how others are
+// invisible reports whether a character shows nothing, or changes how others are
 // shown: what Unicode calls default-ignorable, and all of format, of which the
 // controls of direction are some; and separators of lines, paragraphs and words but
 // for the plain space, with the blank of Braille, which is none of these.
@@ -27,8 +27,8 @@ func Spaced(name string) string {
 	}, name))
 }
 
-// Visible says whether all characters of a name can be seen. A name with others may look
-// like the name of another user.
+// Visible reports whether all characters of a name can be seen. A name with others
+// may look like the name of another user.
 func Visible(name string) bool { return !strings.ContainsFunc(name, invisible) }
 
 // plain returns a name without the characters that cannot be seen.

@@ -54,7 +54,7 @@ func CanonicalEmail(email string) (string, error) {
 	return oauth.LowerASCII(email), nil
 }
 
-// PrintableASCII says whether a text has only ASCII characters that can be seen.
+// PrintableASCII reports whether a text has only ASCII characters that can be seen.
 func PrintableASCII(text string) bool {
 	for i := range len(text) {
 		if text[i] <= ' ' || text[i] > '~' {

@@ -1,4 +1,4 @@
-// Package localtest makes password hashes whose comparison costs nothing, for tests.
+// Package localtest provides password hashes whose comparison takes no time, for tests.
 package localtest
 
 import (
@@ -9,8 +9,8 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/signin/local"
 )
 
-// Comparisons stands for the work of comparing passwords: it knows the password
-// of each hash, and notes what was compared.
+// Hashes replaces the comparison of passwords: it knows the password of each hash,
+// and records the comparisons.
 type Hashes struct {
 	mu        sync.Mutex
 	Passwords map[string]string
@@ -35,14 +35,14 @@ func (c *Hashes) Take() []string {
 	return compared
 }
 
-// Encoded makes a bcrypt hash, or what looks like one.
+// Encoded returns a bcrypt hash, or a text in that format.
 func (c *Hashes) Encoded(cost int, password string) string {
 	encoded := fmt.Sprintf("$2a$%02d$%053d", cost, len(c.Passwords)+1)
 	c.Passwords[encoded] = password
 	return encoded
 }
 
-// Hash makes a hash as encoded does, and reads it.
+// Hash returns a parsed hash like that of Encoded.
 func (c *Hashes) Hash(t testing.TB, cost int, password string) local.Hash {
 	h, err := local.ParseHash(c.Encoded(cost, password), local.Comparers{Bcrypt: c.Compare})
 	if err != nil {

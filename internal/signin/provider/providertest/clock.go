@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Clock stands still until told otherwise.
+// Clock stands still until a test sets it.
 type Clock struct{ Ms atomic.Int64 }
 
 func (c *Clock) Now() time.Time { return time.UnixMilli(c.Ms.Load()) }

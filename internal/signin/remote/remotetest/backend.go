@@ -14,12 +14,12 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/signin/remote"
 )
 
-// WrongPassword is what a backend answers of a password that is wrong.
+// WrongPassword is a backend's answer to a wrong password.
 const WrongPassword = `{"error":"wrong"}` //nolint:gosec // what a backend answers
 
 const SharedSecret = "a secret of some length"
 
-// Backend is the operator's backend: it answers what it is told to.
+// Backend is the operator's backend. Tests set its answers.
 type Backend struct {
 	*httptest.Server
 	t testing.TB
@@ -89,8 +89,8 @@ func (b *Backend) Method(id string, timeout time.Duration) *remote.Backend {
 	return remote.NewBackend(id, "Accounts", server)
 }
 
-// Knowing answers as a backend that has one account under every name, and says
-// whose password was wrong.
+// Knowing answers like a backend that has one account under every name, and that
+// names the account of a wrong password.
 func (b *Backend) Knowing(subject, password string) {
 	b.Answers(func(w http.ResponseWriter, _ *http.Request) {
 		b.Mu.Lock()
