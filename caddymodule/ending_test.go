@@ -282,7 +282,7 @@ func TestTheAnswerToABanSaysWhatIsLeft(t *testing.T) {
 	server.MustCommand("ACL", "SETUSER", "default", "~*", "&*", "+@all", "-getdel")
 	for _, path := range []string{"/sso/sessions/" + w.sessions()[0].ID, "/sso/users/demo"} {
 		got := w.ask(http.MethodDelete, path)
-		if got.StatusCode != http.StatusServiceUnavailable || !strings.Contains(got.body, "1 lasting grants are left") || !strings.Contains(got.body, "repeat the command") {
+		if got.StatusCode != http.StatusServiceUnavailable || !strings.Contains(got.body, "1 persistent grants are left") || !strings.Contains(got.body, "repeat the command") {
 			t.Errorf("%s: %s", got.Status, got.body)
 		}
 	}

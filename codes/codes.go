@@ -1,23 +1,22 @@
 // Package codes issues and redeems OAuth 2.0 authorization codes.
 //
-// A code is 256 random bits, lives for a minute, and is redeemed once. Three
-// promises are kept however many requests run at the same time:
+// # What it guarantees
 //
-//   - A code is redeemed at most once. A second redemption is told apart from
-//     an unknown code, so that the caller can end the grant (RFC 9700 §4.5).
-//   - A live code is never forgotten to make room. When there is no room,
-//     [Codes.Issue] says so with a [*FullError].
-//   - A redemption whose bindings do not match spends nothing, so nobody can
-//     destroy a code that was meant for another client.
+// A code has 256 random bits, is valid for a minute, and is redeemed once. However many
+// requests run at the same time:
 //
-// A spent code says when it was redeemed, so that the caller can tell a request
-// that was sent twice from a replay.
+//   - A code is redeemed at most once. A second redemption is a [*SpentError], so that the
+//     caller can end the grant (RFC 9700 section 4.5). It has the time of the first
+//     redemption, so that a request that was sent twice can be told from a replay.
+//   - A live code is never evicted. Without room, [Codes.Issue] returns a [*FullError].
+//   - A redemption whose bindings do not match does not spend the code, so no client can
+//     destroy the code of another client.
 //
-// The codes themselves are kept nowhere: everything is filed under the SHA-256
-// of a code.
+// # Storage
 //
 // [NewMemory] keeps the records in this process. [NewStored] keeps them in a
-// [storage.Store], so that any node that shares the store can redeem.
+// [storage.Store], so that every node with the store can redeem a code. Codes themselves
+// are stored nowhere: keys are their SHA-256.
 package codes
 
 import (
@@ -37,8 +36,8 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
-// SpentRetention is how long a spent code is remembered as spent. Later on it
-// is an unknown one.
+// SpentRetention is how long a spent code is remembered. After that it is an unknown
+// code.
 const SpentRetention = time.Hour
 
 // codeBytes is the size of a code before its encoding.
@@ -47,7 +46,7 @@ const codeBytes = 32
 // encoding is strict, so that one code has one spelling.
 var encoding = base64.RawURLEncoding.Strict()
 
-// A Record is what a code stands for.
+// A Record is the content of a code.
 type Record struct {
 	Version int `json:"v" cbor:"0,keyasint"` // set by Issue
 
@@ -62,17 +61,17 @@ type Record struct {
 	Nonce       string    `json:"nonce,omitempty" cbor:"9,keyasint,omitempty"`
 	AuthTime    time.Time `json:"auth_time" cbor:"10,keyasint"`
 
-	// OfflineAccess says that the scope offline was asked for by the name that
-	// it has in OpenID Connect, offline_access.
+	// OfflineAccess means that the scope offline was requested as offline_access, its
+	// name in OpenID Connect.
 	OfflineAccess bool `json:"offline_access,omitempty" cbor:"15,keyasint,omitempty"`
 
-	// Product and Account are set on a code for the activation of licensed
-	// software, which is good for nothing else.
+	// Product and Account are set for a code that is only valid for a license
+	// activation.
 	Product string `json:"product,omitempty" cbor:"11,keyasint,omitempty"`
 	Account string `json:"account,omitempty" cbor:"12,keyasint,omitempty"`
 
-	// Redemption is what the check of Redeem says of the request that redeems
-	// the code; a [*SpentError] returns it.
+	// Redemption identifies the request that redeems the code. The check of Redeem
+	// sets it, and a [*SpentError] returns it.
 	Redemption string `json:"-" cbor:"-"`
 
 	// Issued and Expires are set by Issue.
@@ -80,7 +79,7 @@ type Record struct {
 	Expires time.Time `json:"expires" cbor:"14,keyasint"`
 }
 
-// clone returns a copy that shares nothing with r.
+// clone returns a deep copy.
 func (r *Record) clone() *Record {
 	c := *r
 	c.Scopes = slices.Clone(r.Scopes)
@@ -88,9 +87,8 @@ func (r *Record) clone() *Record {
 	return &c
 }
 
-// Limits is the policy for one Issue. It is handed in with each call because
-// codes outlive a configuration. A field that is not positive means its
-// default.
+// Limits is the policy for one call of Issue, since Codes survive a reload of the
+// configuration. A field that is not positive means its default.
 type Limits struct {
 	Lifetime   time.Duration // how long a code can be redeemed; default 60 s
 	Capacity   int           // live codes in all; default 100,000
@@ -123,13 +121,13 @@ func (l Limits) withDefaults() Limits {
 }
 
 // ErrUnknown is returned for a code that was never issued, has expired, or is
-// no code at all.
+// malformed.
 var ErrUnknown = errors.New("codes: unknown code")
 
-// A FullError says that there is no room for another live code.
+// A FullError means that there is no room for another live code.
 type FullError struct {
 	RetryAfter time.Duration // until a code expires; at least one second
-	PerSession bool          // the session's or its user's own bound was reached, not the common one
+	PerSession bool          // the limit of the session or its user was reached, not the capacity
 }
 
 func (e *FullError) Error() string {
@@ -139,9 +137,9 @@ func (e *FullError) Error() string {
 	return "codes: too many live codes"
 }
 
-// A SpentError says that the code was redeemed before. Unless that is the very
-// same request, which came twice, somebody else may have it, so the grant that
-// it gave should end.
+// A SpentError means that the code was redeemed before. Unless the very same request
+// came twice, another party may have the code, so the grant of the first redemption
+// should end.
 type SpentError struct {
 	Version int `json:"v" cbor:"0,keyasint"`
 
@@ -156,12 +154,12 @@ type SpentError struct {
 	Redemption string `json:"redemption,omitempty" cbor:"5,keyasint,omitempty"` // see [Record]
 }
 
-// spent is what is remembered of a code that is redeemed now.
+// spent is the marker of a code that is redeemed now.
 func (r *Record) spent(now time.Time) SpentError {
 	return SpentError{
 		Version: records.Version,
 		Grant:   r.Grant, Client: r.Client, At: now.UnixMilli(),
-		// It outlives the record, and must not keep the query that it was read from.
+		// It outlives the record, and must not keep the query string in memory.
 		Challenge: strings.Clone(r.Challenge),
 	}
 }
@@ -170,14 +168,14 @@ func (e *SpentError) Error() string {
 	return "codes: code was redeemed before"
 }
 
-// Options are what Codes needs from outside.
+// Options are the options of Codes. The zero value is ready to use.
 type Options struct {
 	Now  func() time.Time // default time.Now
 	Rand io.Reader        // default crypto/rand.Reader; must be safe for concurrent use
 }
 
-// Codes issues and redeems codes. It is safe for concurrent use, and meant to
-// be kept when the configuration is reloaded.
+// Codes issues and redeems codes. It is safe for concurrent use. Keep it when the
+// configuration is reloaded.
 type Codes struct {
 	now   func() time.Time
 	rand  io.Reader
@@ -188,15 +186,14 @@ type Codes struct {
 	spent  *spentSet // guarded by mu; unused with a store
 }
 
-// NewMemory returns Codes that live in this process.
+// NewMemory returns Codes that keep their records in this process.
 func NewMemory(o Options) *Codes {
 	return newCodes(nil, o)
 }
 
-// NewStored returns Codes whose records live in store, which stays the
-// caller's to close. Limits are counted for the codes issued through this
-// value, so each node has its own allowance; a code that another node redeems
-// counts here until it expires.
+// NewStored returns Codes that keep their records in store. The caller closes the
+// store. Limits count the codes that this value issued, so each node has its own
+// limits; a code that another node redeems counts here until it expires.
 func NewStored(store storage.Store, o Options) *Codes {
 	return newCodes(store, o)
 }
@@ -211,9 +208,8 @@ func newCodes(store storage.Store, o Options) *Codes {
 	return &Codes{now: o.Now, rand: o.Rand, store: store, ledger: newLedger(), spent: newSpentSet()}
 }
 
-// Issue makes a code that stands for rec within the limits. A [*FullError]
-// says that they are reached; an error that wraps [storage.ErrUnavailable],
-// that the store did not answer.
+// Issue issues a code for rec within the limits. The error is a [*FullError] if a
+// limit is reached, and wraps [storage.ErrUnavailable] if the store did not answer.
 func (c *Codes) Issue(ctx context.Context, rec Record, l Limits) (code string, err error) {
 	l = l.withDefaults()
 	var raw [codeBytes]byte
@@ -237,7 +233,7 @@ func (c *Codes) Issue(ctx context.Context, rec Record, l Limits) (code string, e
 	return encoding.EncodeToString(raw[:]), nil
 }
 
-// Redeem spends a code and returns what it stands for.
+// Redeem spends a code and returns its record.
 //
 // check compares what the code is bound to (client, redirect URI, PKCE
 // challenge) with the request. Its error is returned as it is, and the code
@@ -257,9 +253,9 @@ func (c *Codes) Redeem(ctx context.Context, code string, check func(*Record) err
 	return c.redeemStored(ctx, id, check)
 }
 
-// Discard removes a code that nobody is to redeem, where check, as that of
-// [Codes.Redeem], has no objection. It leaves no trace: the code gave nothing that could
-// end, so later on it is an unknown one.
+// Discard removes a code that must not be redeemed, if check (see [Codes.Redeem]) has
+// no objection. It leaves no marker: the code gave no grant, so later it is an
+// unknown code.
 func (c *Codes) Discard(ctx context.Context, code string, check func(*Record) error) (*Record, error) {
 	id, ok := parse(code)
 	if !ok {

@@ -45,8 +45,8 @@ func newLedger() *ledger {
 	return &ledger{live: live, sessions: tally[[32]byte]{}, subjects: tally[string]{}}
 }
 
-// sessionsPerSubject is how many sessions' worth of live codes one user may
-// have: whoever signs in again and again must not fill the capacity.
+// sessionsPerSubject is how many times the limit of a session one user may have, so
+// that a user with many sessions does not fill the capacity.
 const sessionsPerSubject = 4
 
 // tally holds the expiry of each live code of a session, or of a user. Who has

@@ -13,8 +13,8 @@ const (
 	longestBackoff = 2 * time.Second
 )
 
-// changed hears what the store tells. It may run inside a write of the store,
-// so it leaves all that asks the store to the worker.
+// changed handles a change of the store. It may run inside a write of the store, so
+// the worker does everything that asks the store.
 func (s *Store) changed(c storage.Change) {
 	switch {
 	case c.Lost:
@@ -30,7 +30,7 @@ func (s *Store) changed(c storage.Change) {
 	}
 }
 
-// work notes what is to be done, and sees that somebody does it.
+// work adds work, and starts the worker if none is running.
 func (s *Store) work(note func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -47,8 +47,7 @@ func (s *Store) work(note func()) {
 	}
 }
 
-// worker comes and goes with the work. What fails is tried again until the
-// store is closed.
+// worker runs while there is work. It repeats failed work until the store is closed.
 func (s *Store) worker() {
 	backoff := time.Duration(0)
 	for {

@@ -57,8 +57,8 @@ type Options struct {
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
 
-	// Forgotten is told how many endings the store had forgotten. It must not
-	// block. Default: nobody is.
+	// Forgotten is called with the number of endings that the store had lost. It must
+	// not block. Default: no call.
 	Forgotten func(endings int)
 }
 

@@ -1,3 +1,3 @@
-// Package fileaccess keeps the mode and the owner of a file that is replaced by
-// another: by root, say, where the server runs as somebody else.
+// Package fileaccess keeps the mode and the owner of a file that is replaced, for
+// example by root while the server runs as another user.
 package fileaccess

@@ -12,10 +12,9 @@ import (
 )
 
 const (
-	// interval is how often a file is looked at. A version counts once it was the
-	// same twice in a row, so that a program which writes it anew in place, and takes
-	// less than this, loses nothing meanwhile; a file that never stops changing is
-	// read after Patience looks all the same.
+	// interval is how often the file is checked. A version is used once it was the
+	// same in two checks, so that a program may rewrite the file in place within this
+	// time. A file that never stops changing is read after Patience checks.
 	interval = time.Second
 
 	// Patience is for how many looks a file may change, or have a last line without
@@ -86,8 +85,8 @@ func (f *File) Watch(ctx context.Context) {
 	}
 }
 
-// Look reads the file if it has changed. While it cannot be read, the lines are
-// those that it had: nobody loses anything for what is wrong with a disk.
+// Look reads the file if it has changed. While the file cannot be read, the lines of
+// the last version stay valid, so a fault of the disk affects no user.
 func (f *File) Look() {
 	info, err := os.Stat(f.path)
 	if err == nil && sameVersion(f.unusable, info) {
@@ -112,7 +111,7 @@ func (f *File) Look() {
 	f.failure = failure
 }
 
-// rest reports a last line that nobody finishes.
+// rest reports a last line that stays incomplete.
 func (f *File) rest() {
 	f.seen = nil
 	if f.unfinished == nil {
@@ -202,5 +201,5 @@ func (f *File) add(draft Draft, text []byte) (found lines, err error) {
 	return found, nil
 }
 
-// reject notes a version that cannot count. The next one is looked at anew.
+// reject marks a version as unusable. The next version is checked again.
 func (f *File) reject(version os.FileInfo) { f.unusable, f.seen, f.looks = version, nil, 0 }

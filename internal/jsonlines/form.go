@@ -40,8 +40,8 @@ func (k Kind) Check(path string) error {
 	return nil
 }
 
-// none says that a file in which somebody wrote something has no right line: that is
-// hardly what they wanted.
+// none reports that a file with content has no correct line, which is hardly
+// intended.
 func (k Kind) none(first error) error {
 	return fmt.Errorf("no line is a %s; expected UTF-8 with one JSON object a line (no UTF-16, no array, no indentation), or, if it is to have no %s, an empty line: %w", k.One, k.One, first)
 }

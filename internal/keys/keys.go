@@ -1,32 +1,26 @@
-// Package keys signs tokens and seals values, and looks after the keys that
-// this takes: it makes them on first start, publishes them, and rotates them
-// with overlap.
+// Package keys signs tokens and seals values, and manages the keys for both: it creates
+// them at the first start, publishes them, and rotates them with an overlap.
 //
-// # Where keys live
+// # Where keys are
 //
-// A [Ring] keeps its keys in a [Vault], one blob for each signing algorithm
-// and one for sealing. All nodes that share a vault use the same keys, and
-// rotating at the same time they make one new key, not several. A ring that
-// begins while its vault does not answer goes on with the keys that were known
-// in this process before, if the vault is a [Recaller].
+// A [Ring] keeps its keys in a [Vault], one blob for each signature algorithm and one for
+// sealing. All nodes that share a vault use the same keys; if they rotate at the same time,
+// they create one new key. A ring that starts while its vault does not answer uses the keys
+// that this process knew before, if the vault is a [Recaller].
 //
 // # Rotation
 //
-// A key carries the time from which it signs. Its successor is made and
-// published some time before its own time comes, so that whoever verifies
-// tokens knows it by then; and every node changes over at the same moment
-// without a word. A key that was succeeded goes on to verify until the last
-// token that it signed has expired.
+// A key has the time from which it signs. Its successor is created and published some time
+// before it signs, so that verifiers know it by then, and all nodes change over at the same
+// moment without communication. A retired key verifies until the last token that it signed
+// has expired. The sealing key is not rotated, since old sealed values must still open.
 //
-// The sealing key is not rotated: what was sealed under it must still open.
+// # Lost and withdrawn keys
 //
-// # A vault that loses keys
-//
-// A ring writes back what its vault has lost of the keys that it knows: so a
-// store that comes back empty gets its keys from any node that lives, and where
-// another node has made new ones meanwhile, all nodes come to use both. A key that
-// is not known makes a ring look into the vault. A key that was withdrawn leaves
-// its ID in the vault, and no ring takes it or writes it back.
+// If the vault loses keys, a ring writes back the keys that it knows. So a store that comes
+// back empty gets its keys from any running node. If another node has created new keys
+// meanwhile, all nodes use both. A token or value with an unknown key makes a ring read the
+// vault. A withdrawn key leaves its ID in the vault, and no ring uses it or writes it back.
 package keys
 
 import (
@@ -67,7 +61,7 @@ var (
 	ErrSealed = errors.New("keys: not a sealed value")
 )
 
-// Options are the policy of a Ring, and what it needs from outside.
+// Options are the policy and the dependencies of a Ring.
 type Options struct {
 	Now  func() time.Time // default time.Now
 	Rand io.Reader        // default crypto/rand.Reader; must be safe for concurrent use
@@ -79,9 +73,9 @@ type Options struct {
 
 	Logger *zap.Logger // default none
 
-	// Withdrawn is told, after a key was withdrawn, here or at another node, that
-	// what is under way because of a token is to be looked at again. It must not
-	// block. Default: nobody is.
+	// Withdrawn is called after a key was withdrawn, here or at another node, so that
+	// requests with a token of that key can be checked again. It must not block.
+	// Default: no call.
 	Withdrawn func()
 }
 
@@ -110,9 +104,9 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// A Ring signs, verifies, seals and unseals with the keys of a vault. It is
-// safe for concurrent use. Its methods load the keys if need be; once they are
-// loaded, none but Maintain waits for anything.
+// A Ring signs, verifies, seals and unseals with the keys of a vault. It is safe for
+// concurrent use. Its methods load the keys first, if necessary; after that only
+// Maintain waits for anything.
 type Ring struct {
 	vault Vault
 	o     Options
@@ -123,27 +117,27 @@ type Ring struct {
 	unknown unknownKeys
 }
 
-// NewRing returns a ring over v. It reads nothing yet.
+// NewRing returns a ring over v. It does not read the vault yet.
 func NewRing(v Vault, o Options) *Ring {
 	return &Ring{vault: v, o: o.withDefaults(), loading: make(chan struct{}, 1), unknown: newUnknownKeys()}
 }
 
-// Format keeps key material out of whatever prints the ring.
+// Format prints [redacted].
 func (r *Ring) Format(s fmt.State, _ rune) { redact(s) }
 
 func redact(w io.Writer) { _, _ = io.WriteString(w, "[redacted]") }
 
-// Load reads the keys and makes those that are missing. Once that has
-// succeeded it does nothing; after an error the next call tries again. While
-// the vault does not answer, what it remembers will do.
+// Load reads the keys and creates missing ones. After a success it does nothing;
+// after an error the next call tries again. While the vault does not answer, it uses
+// remembered keys.
 func (r *Ring) Load(ctx context.Context) error {
 	_, err := r.keyring(ctx)
 	return err
 }
 
-// Maintain makes the next key of each algorithm when it is due, drops keys
-// that verify no longer, and picks up what other nodes did. It is meant to be
-// called hourly. After an error the ring goes on with the keys that it has.
+// Maintain creates the next key of each algorithm when it is due, drops expired keys,
+// and reads changes of other nodes. Call it every hour. After an error the ring goes
+// on with the keys that it has.
 func (r *Ring) Maintain(ctx context.Context) error {
 	if err := r.begin(ctx); err != nil {
 		return fmt.Errorf("maintaining keys: %w", err)
@@ -217,7 +211,7 @@ func (r *Ring) isComplete(k *keyring) bool {
 	return true
 }
 
-// begin waits until nobody else loads. Unlike a mutex it heeds ctx.
+// begin waits until no other goroutine loads keys. Unlike a mutex it respects ctx.
 func (r *Ring) begin(ctx context.Context) error {
 	select {
 	case r.loading <- struct{}{}:
@@ -229,10 +223,9 @@ func (r *Ring) begin(ctx context.Context) error {
 
 func (r *Ring) end() { <-r.loading }
 
-// Refresh picks up what other nodes did, and writes back what the vault has lost
-// of the keys that are known here. It is meant to be called whenever the vault
-// may have changed. It writes nothing that is there, so that nodes which tell each
-// other of every write come to rest.
+// Refresh reads changes of other nodes, and writes back known keys that the vault has
+// lost. Call it whenever the vault may have changed. It writes nothing that is there
+// already, so that nodes that notify each other of writes come to rest.
 func (r *Ring) Refresh(ctx context.Context) error {
 	if err := r.begin(ctx); err != nil {
 		return fmt.Errorf("refreshing keys: %w", err)
@@ -252,6 +245,6 @@ func (r *Ring) readOnly(ctx context.Context) (*keyring, error) {
 	})
 }
 
-// Version moves whenever other keys are read than before: what was verified
-// under another one is to be verified again, since a key may be gone.
+// Version changes whenever the keys change. Values that were verified with another
+// version must be verified again, since a key may have been withdrawn.
 func (r *Ring) Version() uint64 { return r.version.Load() }

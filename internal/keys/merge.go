@@ -35,8 +35,8 @@ type task struct {
 	forget bool
 }
 
-// stepSchedule is the step of the keys of one algorithm. What it cannot use it
-// leaves as it is, for somebody to look at.
+// stepSchedule is the step of the keys of one algorithm. It leaves a malformed blob
+// as it is, so that an operator can look at it.
 func (r *Ring) stepSchedule(alg Algorithm) step {
 	return func(old, known []byte, do task) ([]byte, error) {
 		stored, err := parseSchedule(old)

@@ -108,9 +108,8 @@ func (r *Ring) UnsealAny(ctx context.Context, sealed string, labels ...string) (
 	return nil, ErrSealed
 }
 
-// SealUnder is sealing for whoever has a secret of high entropy, without a ring:
-// what is stored can be opened by the one who brings the secret, and by nobody
-// who has the store.
+// SealUnder seals with a secret of high entropy, without a ring. Only the holder of
+// the secret can open the stored value; the store alone cannot.
 func SealUnder(secret []byte, label string, plaintext []byte) ([]byte, error) {
 	aead, err := deriveAEAD(secret, "under:"+label)
 	if err != nil {

@@ -13,8 +13,8 @@ const HS256 Algorithm = "HS256"
 // MinSharedKey is the fewest bytes that a shared key has (RFC 7518 section 3.2).
 const MinSharedKey = 32
 
-// A SharedKey signs tokens with HS256. Whoever verifies them has it, too, and so
-// can make them: it is for the tokens of one client, and for no other.
+// A SharedKey signs tokens with HS256. Every verifier has the key, and can forge
+// tokens with it, so it is only for the tokens of one client.
 type SharedKey struct {
 	secret []byte
 	signer jose.Signer

@@ -86,10 +86,10 @@ func parse(token string, algs []jose.SignatureAlgorithm) (*jose.JSONWebSignature
 	return jws, nil
 }
 
-// canonical says whether the parts of a token are spelled in the one way that
-// base64url has for them (RFC 7515 section 2): the decoder passes over line
-// breaks and the spare bits of a last character, so that one signature would
-// have any number of tokens, each to be remembered by itself.
+// canonical reports whether the parts of a token have their only correct base64url
+// spelling (RFC 7515 section 2). The decoder ignores line breaks and the unused bits
+// of the last character, so otherwise one signature would have many spellings, and
+// each would be cached by itself.
 func canonical(token string) bool {
 	if strings.ContainsAny(token, "\r\n") {
 		return false

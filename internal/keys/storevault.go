@@ -25,8 +25,8 @@ const (
 	vaultAttempts = 100
 )
 
-// StoredPrefix begins the keys of a store under which [NewStoreVault] keeps its
-// blobs. Whoever watches the store calls [Ring.Refresh] after their changes.
+// StoredPrefix begins the storage keys of the blobs of [NewStoreVault]. Watch the
+// store, and call [Ring.Refresh] after their changes.
 const StoredPrefix = "keys:"
 
 var (
@@ -39,17 +39,17 @@ var (
 	ErrStorageKeyTooShort = fmt.Errorf("keys: the storage key is shorter than %d bytes", minStorageKey)
 )
 
-// NewStoreVault returns a vault whose blobs are in store, so that all nodes
-// that share the store share the keys. They are sealed under storageKey, which
-// the store must not know: whoever reads the store can then sign nothing. The
-// key should be 32 random bytes or more; a passphrase is not stretched.
+// NewStoreVault returns a vault whose blobs are in store, so that all nodes with the
+// store share the keys. Blobs are sealed with storageKey, which the store must not
+// have, so that reading the store is not enough to sign. The key should be 32 random
+// bytes or more; a passphrase is not stretched.
 //
 // What it reads or writes it leaves in memory, which all vaults over one store
 // may share, one after the other: a ring that begins while the store does not
 // answer goes on with that. It may be nil.
 //
-// Blobs that were sealed under a key of before are opened, too, and sealed anew under
-// storageKey by the next Update.
+// Blobs that were sealed with an earlier key are opened, too, and the next Update
+// seals them with storageKey.
 //
 // store stays the caller's to close.
 func NewStoreVault(store storage.Store, storageKey []byte, memory *Memory, before ...[]byte) Vault {

@@ -193,7 +193,7 @@ func parseQuery(raw string) (credential, *refusal) {
 			continue
 		}
 		if _, twice := c[name]; twice {
-			return nil, invalid(name + " is there twice")
+			return nil, invalid(name + " is repeated")
 		}
 		c[name] = value
 	}

@@ -274,7 +274,7 @@ func (s *Server) IssueCode(ctx context.Context, a *Authorization, in SignedIn, f
 // unaccepted refuses a user whose sign-in method is not allowed. HTTP API packages
 // ask for another sign-in before.
 func unaccepted() *Error {
-	return &Error{Kind: LoginRequired, Description: "The user signed in by a way that does not count for this client."}
+	return &Error{Kind: LoginRequired, Description: "The client does not accept the sign-in method of this user."}
 }
 
 // Callback is the redirect URI with a code and the unchanged state. The code is

@@ -327,7 +327,7 @@ func (c *Client) validateTokens() error {
 			return err
 		}
 		if slices.ContainsFunc(c.Claims[:i], func(other CustomClaim) bool { return other.Name == e.Name }) {
-			return fmt.Errorf("claim %s is there twice", e.Name)
+			return fmt.Errorf("duplicate claim %s", e.Name)
 		}
 	}
 	return nil

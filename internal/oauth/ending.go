@@ -78,7 +78,7 @@ func (g *Grants) endOthers(ctx context.Context, subject, but string) (int, error
 		ended, left, err = ended+late, append(left, unended...), errors.Join(err, listErr, lateErr)
 	}
 	if err != nil {
-		return ended, fmt.Errorf("%d lasting grants are left: %w", len(left), err)
+		return ended, fmt.Errorf("%d persistent grants are left: %w", len(left), err)
 	}
 	return ended, nil
 }

@@ -158,14 +158,14 @@ func TestClass16EveryPartOfAnEndingIsTriedAndTheErrorSaysWhatIsLeft(t *testing.T
 		{"a ban, grants", "grant:", func(w *world, _ oauth.SignedIn) error {
 			_, _, err := w.EndCalled(w.t.Context(), ada.Subject)
 			return err
-		}, "3 lasting grants are left", 0, 3},
+		}, "3 persistent grants are left", 0, 3},
 		{"everywhere else, sessions", "session:", func(w *world, in oauth.SignedIn) error {
 			return w.SignOutElsewhere(w.t.Context(), in, "")
 		}, "1 sessions are left", 2, 0},
 		{"one session", "grant:", func(w *world, in oauth.SignedIn) error {
 			_, err := w.EndSessionAndGrants(w.t.Context(), in, "", "")
 			return err
-		}, "1 lasting grants are left", 2, 3},
+		}, "1 persistent grants are left", 2, 3},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w, store := newCrippled(t)

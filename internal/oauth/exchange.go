@@ -36,7 +36,7 @@ func (s *Server) ExchangeToken(ctx context.Context, r ExchangeRequest) (*Tokens,
 		return nil, s.refuseExchange(r, v.Claims.Grant, errors.New("issued to another client"))
 	}
 	if !r.Client.Accepts(v.User) {
-		return nil, s.refuseExchange(r, v.Claims.Grant, errors.New("of a user who signed in by a way that does not count for the client"))
+		return nil, s.refuseExchange(r, v.Claims.Grant, errors.New("of a user whose sign-in method the client does not accept"))
 	}
 	audience, refusal := r.narrowAudience(v.Claims.Audience)
 	if refusal != nil {

@@ -17,7 +17,7 @@ import (
 // with a digest of all claims except the custom ones. A client's own token is limited
 // to what the client is registered for.
 
-var errForged = errors.New("made by somebody who has the key of its client")
+var errForged = errors.New("forged with the key of its client")
 
 // signShared signs an access token with the client's own key.
 func (s *Server) signShared(ctx context.Context, g tokenParams) (string, error) {

@@ -124,7 +124,7 @@ func (s *Server) EndPersistentGrants(ctx context.Context, user session.User, whi
 		ended++
 	}
 	if err != nil {
-		err = fmt.Errorf("%d lasting grants are left: %w", left, err)
+		err = fmt.Errorf("%d persistent grants are left: %w", left, err)
 	}
 	return ended, errors.Join(listErr, err)
 }
@@ -143,7 +143,7 @@ func (s *Server) SignOutElsewhere(ctx context.Context, in SignedIn, from Origin)
 	// After the sessions, so that none of their codes becomes a grant meanwhile.
 	ended, err := s.endOtherGrants(ctx, in.User, "")
 	if ended > 0 {
-		s.Audit.Record(Event{What: GrantEnded, User: in.User, Session: in.Session, From: from, Why: fmt.Sprintf("signed out everywhere else: %d lasting grants", ended)})
+		s.Audit.Record(Event{What: GrantEnded, User: in.User, Session: in.Session, From: from, Why: fmt.Sprintf("signed out everywhere else: %d persistent grants", ended)})
 	}
 	return errors.Join(allowedErr, sessionsErr, err)
 }

@@ -113,7 +113,7 @@ func (s *Server) unrefreshable(grant *offlineGrant, r RefreshRequest) string {
 		return "its user is disabled or gone"
 	}
 	if !r.Client.Accepts(user) {
-		return "its user signed in by a way that does not count for the client any more"
+		return "its client does not accept the sign-in method of the user any more"
 	}
 	grant.User = user
 	return ""

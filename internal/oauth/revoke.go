@@ -107,7 +107,7 @@ func (s *Server) SignOutEverywhere(ctx context.Context, v *Verified, from Origin
 	}
 	s.Audit.Record(Event{
 		What: SessionEnded, User: session.User{Name: v.User.Name, Subject: v.User.Subject}, Client: v.Client, From: from,
-		Why: fmt.Sprintf("signed out everywhere: %d other sessions and %d other lasting grants", len(sessions), grants+begun),
+		Why: fmt.Sprintf("signed out everywhere: %d other sessions and %d other persistent grants", len(sessions), grants+begun),
 	})
 	return nil
 }

@@ -130,10 +130,10 @@ func (s *Searches) run() {
 			zap.Int("searches", len(wanted)), zap.Int("sessions", sessions), zap.Int("grants", grants), zap.Duration("took", time.Since(begun)),
 		}
 		if err != nil {
-			s.log().Warn("not all sessions and lasting grants were looked through for those to end that are on no list; end them again", append(fields, zap.Error(err))...)
+			s.log().Warn("the search for sessions and persistent grants to end that are on no list is incomplete; end them again", append(fields, zap.Error(err))...)
 			continue
 		}
-		s.log().Info("all sessions and lasting grants were looked through for those to end that are on no list", fields...)
+		s.log().Info("the search for sessions and persistent grants to end that are on no list is complete", fields...)
 	}
 }
 
@@ -179,7 +179,7 @@ func searchAll(ctx context.Context, wanted []*Search) (sessions, grants int, err
 		if search.user != "" && search.sessions+search.grants > 0 {
 			server.Audit.Record(Event{
 				What: SessionEnded, User: session.User{Name: search.user},
-				Why: fmt.Sprintf("by the operator: %d, and %d lasting grants, that were on no list", search.sessions, search.grants),
+				Why: fmt.Sprintf("by the operator: %d, and %d persistent grants, that were on no list", search.sessions, search.grants),
 			})
 		}
 	}

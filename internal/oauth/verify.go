@@ -160,7 +160,7 @@ func (s *Server) verify(ctx context.Context, c Claims) (*Verified, *Error) {
 	}
 	switch {
 	case c.License == (License{}) && !client.Accepts(v.User):
-		return v, invalidToken(errors.New("of a user who signed in by a way that does not count for its client"))
+		return v, invalidToken(errors.New("of a user whose sign-in method its client does not accept"))
 	case c.License != (License{}) && !s.Licenses.accepts(c.Product, c.Account, v.User):
 		return v, invalidToken(errors.New("of a user whom its customer account does not accept, or the account has not the product any more"))
 	}

@@ -152,7 +152,7 @@ func TestClass16SigningOutEverywhereElseEndsWhatWasGivenThere(t *testing.T) {
 		t.Errorf("owner %q, thief %q, %q", f.who(owner.session()), f.who(thief.session()), owner.access())
 	}
 	lines := audit.FilterMessage(string(oauth.GrantEnded)).All()
-	if len(lines) != 1 || lines[0].ContextMap()["why"] != "signed out everywhere else: 3 lasting grants" || lines[0].ContextMap()["user"] != "demo" {
+	if len(lines) != 1 || lines[0].ContextMap()["why"] != "signed out everywhere else: 3 persistent grants" || lines[0].ContextMap()["user"] != "demo" {
 		t.Errorf("the audit log has %v", lines)
 	}
 }

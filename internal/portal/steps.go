@@ -146,7 +146,7 @@ func (h *Hosted) admit(r *http.Request, u session.User, client *oauth.Client) *o
 		zap.String("signin", u.Signin), zap.String("subject", u.Subject))
 	h.Server.Audit.Record(oauth.Event{What: oauth.AccessDenied, User: u, Client: client, From: h.From(r), Why: errSubject.Error(), Said: err.Error()})
 	return &oauth.Error{
-		Kind: oauth.Denied, Description: "The ID of this account belongs to somebody else here, or cannot be used. The operator's log says why.",
+		Kind: oauth.Denied, Description: "The ID of this account belongs to another user here, or cannot be used. The operator's log says why.",
 		Cause: errSubject,
 	}
 }

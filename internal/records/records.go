@@ -15,9 +15,9 @@
 // see [Encode]. Fields are added to the record itself or to a struct in it, not to
 // the elements of a list, whose order and number may change.
 //
-// What is newer than that is read by nobody. It is left as it is, and whoever asked
-// for it gets an [ErrVersion], as if the store had not answered: that signs nobody
-// out, and takes no cookie away.
+// Still newer records are not read. They stay as they are, and the caller gets an
+// [ErrVersion], as if the store had not answered: this signs no user out, and removes
+// no cookie.
 package records
 
 import (
@@ -68,8 +68,7 @@ func CheckVersion(version int) error {
 	return nil
 }
 
-// The store is ours, but not all that is in it: what a provider called somebody
-// may be no UTF-8.
+// Not all content is ours: the ID of a user at a provider may be no UTF-8.
 var (
 	decoding = must(cbor.DecOptions{
 		IndefLength: cbor.IndefLengthForbidden, MaxNestedLevels: 8, UTF8: cbor.UTF8DecodeInvalid,

@@ -1,18 +1,20 @@
-// Package sharedclock tells the time by which the nodes of one store go. It is the time
-// of the store, where that can be asked, so that what one node has stamped is
-// neither expired nor from the future at another whose own clock is off.
+// Package sharedclock has the time that the nodes of one store share. It is the time of the
+// store, if that can be asked. So a record of one node is neither expired nor from the
+// future for another node whose own clock is wrong.
 //
-// A [Clock] runs on the processor's monotonic clock, which nobody sets. So a wall
-// clock that jumps, here or at the store, changes nothing at first: only what it
-// still says after half a minute counts. What jumps back before has expired
-// nothing and deleted nothing.
+// # Jumps
+//
+// A [Clock] runs on the processor's monotonic clock, which no program can set. A wall clock
+// that jumps, here or at the store, changes nothing at first: a jump is only accepted if it
+// lasts for half a minute. A clock that jumps back before that has expired and deleted
+// nothing.
 //
 // # How far apart clocks may be
 //
-// The store is followed while its clock and that of the node are at most
-// [MaxDifference] apart, or were and only the clock of the node was set since: the
-// monotonic clock tells. Else one of them is badly wrong, nobody can tell which, and
-// each node goes by its own.
+// The clock follows the store while the clocks of store and node differ by at most
+// [MaxDifference], or if they did and only the node's clock was set since, which the
+// monotonic clock tells. Otherwise one of the two is badly wrong, it is unknown which, and
+// each node uses its own clock.
 package sharedclock
 
 import (
@@ -24,8 +26,8 @@ import (
 )
 
 const (
-	// MaxDifference is how far the clock of a node may be from that of its store, if
-	// nobody has set it since the process began.
+	// MaxDifference is the largest difference between the clocks of a node and its
+	// store, if the node's clock was not set since the process started.
 	MaxDifference = 5 * time.Minute
 
 	// BetweenNodes is how much later than here another node may take a signed message
@@ -55,13 +57,13 @@ type Options struct {
 	// Wall is the clock of this machine. Default: time.Now.
 	Wall func() time.Time
 
-	// Elapsed is how much time has passed since some moment, by a clock that
-	// nobody sets. Default: the monotonic clock of the process.
+	// Elapsed is the time since some moment, by a clock that cannot be set. Default:
+	// the monotonic clock of the process.
 	Elapsed func() time.Duration
 
-	// Report is told what an operator should look into: that the clocks are apart,
-	// that one has jumped, that the store has not told its time yet. It must not
-	// block. Default: nobody is.
+	// Report is called with what an operator should look at: the clocks differ, one
+	// has jumped, or the store has not told its time yet. It must not block. Default:
+	// no call.
 	Report func(Status)
 }
 
@@ -137,9 +139,8 @@ func (c *Clock) Now() time.Time {
 // now is the time by a reading, when so much has elapsed.
 func (r *reading) now(elapsed time.Duration) time.Time { return r.time.Add(elapsed - r.elapsed) }
 
-// Earlier returns the time by this clock or by that of this machine, whichever is
-// earlier: what is stamped with it is from the future to nobody whose clock is
-// right, if one of the two is.
+// Earlier returns the time of this clock or of this machine, whichever is earlier. If
+// one of the two is right, no correct clock sees the result in the future.
 func (c *Clock) Earlier() time.Time {
 	now := c.Now()
 	if wall := c.wall().Round(0); wall.Before(now) && now.Sub(wall) <= MaxDifference {
@@ -199,7 +200,7 @@ func (c *Clock) Check(ctx context.Context, ask func(context.Context) (time.Time,
 	store = store.Add(trip / 2)
 	wall := c.wall()
 	status := Status{Asked: true, Difference: wall.Sub(store)}
-	unset := c.began.now(c.elapsed()) // what it would be, had nobody set the clock
+	unset := c.began.now(c.elapsed()) // the time if the clock had not been set
 	status.Followed = status.Difference.Abs() <= MaxDifference || unset.Sub(store).Abs() <= MaxDifference
 	if status.Followed {
 		wall = store

@@ -24,7 +24,7 @@ func (p Progress) report(things string, done, total int64) {
 }
 
 // errIndex is no damage that anything else goes by: values are found, and expire.
-var errIndex = errors.New("values and the index of their expiries differ; \"caddy sso storage compact\" makes the index anew")
+var errIndex = errors.New("values and the index of their expiries differ; \"caddy sso storage compact\" builds the index again")
 
 // A Checked is what a check has found.
 type Checked struct {

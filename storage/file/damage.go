@@ -45,8 +45,8 @@ const remedy = "restore it from a backup, or move it away: then a new one is mad
 // openHandle opens a file that has been verified. A file that is damaged all the
 // same is an error, and not left locked.
 //
-// Who waits for the lock has the file open already. If a compacted copy took its
-// place meanwhile, what was locked is there no more, and is opened anew.
+// A process that waits for the lock has the file open already. If a compacted copy
+// replaced the file meanwhile, the locked file is gone, and the new one is opened.
 func openHandle(path string, o bbolt.Options) (*handle, error) {
 	for {
 		h, err := openLocked(path, o)
@@ -192,8 +192,9 @@ func (h *handle) view(do func(*tree) error) error {
 	})
 }
 
-// update runs do in a transaction. It is not that of bbolt, which rolls back by
-// reading the whole file, on a goroutine that nobody can guard, after a panic.
+// update runs do in a transaction. It does not use bbolt's Update, which after a
+// panic rolls back by reading the whole file, on a goroutine whose panics cannot be
+// caught.
 func (h *handle) update(do func(*bbolt.Tx) error) error {
 	return guarded(func() error {
 		tx, err := h.begin(true)
@@ -239,7 +240,7 @@ func (h *handle) close(isDamaged bool) error {
 // A damage is what was found first. It is the error of all calls that follow.
 type damage struct{ err error }
 
-// harmed notes that the file is damaged, and tells whoever is to know, once.
+// harmed records that the file is damaged, and calls Options.Damaged, once.
 func (s *Store) harmed(err error) {
 	found := &damage{fmt.Errorf("%s: %w; until the server is restarted nothing is written to it, and what it does not have cannot be told; %s", s.path, err, remedy)}
 	if s.damage.CompareAndSwap(nil, found) {

@@ -1,5 +1,30 @@
-// Package file keeps values in one bbolt file. They survive a restart of the
-// process and its sudden death: what a method has acknowledged is on the disk.
+// Package file is the storage engine that keeps values in one bbolt file. Values survive a
+// restart and a sudden end of the process: an acknowledged write is on the disk.
+//
+// # One process
+//
+// One process at a time can open the file. Open waits for another process to close it.
+//
+// # Damage
+//
+// bbolt trusts the offsets in its file: a damaged page makes it panic, read unmapped memory,
+// or recurse until the process dies. So this package reads pages itself and checks every
+// offset, the order of keys and the depth. It reads the whole file before bbolt opens it,
+// and before each change the pages that the change reads. A panic of bbolt becomes an
+// error. After damage was found, nothing is written.
+//
+// # Size
+//
+// Commits do not write the list of free pages, which is large after a mass expiry; it is
+// built when the file is opened. The sweep removes a hundred values in a transaction, and
+// then rests as long as that took. A file that is mostly free is compacted while it is in
+// use.
+//
+// # A full disk
+//
+// The file keeps a reserve on the disk after its used pages, for writes that only remove.
+// So sessions and grants can be ended on a full disk. Opening a file writes nothing, so a
+// full disk does not prevent a start.
 package file
 
 import (
@@ -31,8 +56,8 @@ type Options struct {
 	// the file. Default: 5 seconds.
 	LockTimeout time.Duration
 
-	// Damaged is told, once, that the file was found to be damaged. Default:
-	// nobody is told but those who get the errors.
+	// Damaged is called, once, when the file is found to be damaged. Default: no
+	// call; callers only get the errors.
 	Damaged func(error)
 }
 
@@ -201,14 +226,14 @@ func (s *Store) Take(ctx context.Context, key string) ([]byte, bool, error) {
 	if err := storage.CheckKey(key); err != nil {
 		return nil, false, err
 	}
-	// Most keys that are not there are strangers' guesses: those cost no
-	// write transaction.
+	// Most missing keys are guesses of unauthenticated clients. They cost no write
+	// transaction.
 	if _, ok, err := s.Get(ctx, key); err != nil || !ok {
 		return nil, false, err
 	}
 	var taken []byte
 	var ok bool
-	// The function may run twice, so it sets both anew each time.
+	// The function may run twice, so it sets both each time.
 	err := s.free(func(w *writing) (err error) {
 		if taken, ok, err = w.get(key, s.now()); err != nil {
 			return err
@@ -255,8 +280,8 @@ func (s *Store) CompareAndSwap(ctx context.Context, key string, old, next []byte
 	return swapped, nil
 }
 
-// Watch implements [storage.Store]. Nobody but this handle can change the
-// file, so the feed is never lost.
+// Watch implements [storage.Store]. Only this handle can change the file, so the feed
+// is never interrupted.
 func (s *Store) Watch(fn func(storage.Change)) (stop func()) { return s.feed.Watch(fn) }
 
 // Identity implements [storage.Identified]. What a file has acknowledged is on the

@@ -12,14 +12,14 @@ import (
 const (
 	sweepInterval = time.Minute
 
-	// sweepBatch bounds how long a sign-in may wait behind the sweep: each value
-	// is on a page of its own, most of the time, that is written anew.
+	// sweepBatch bounds how long a sign-in waits for the sweep: usually each value is
+	// on a page of its own, which is written again.
 	sweepBatch = 100
 )
 
-// sweepUntilClosed keeps the file from growing with what nobody asks for
-// again. A sweep that fails is not reported: no method relies on it, the next
-// one tries again, and a disk that fails shows in every write.
+// sweepUntilClosed removes expired values, so that the file does not grow. A failed
+// sweep is not reported: no method relies on it, the next sweep tries again, and a
+// failing disk shows in every write.
 func (s *Store) sweepUntilClosed() {
 	ticker := time.NewTicker(sweepInterval)
 	defer ticker.Stop()

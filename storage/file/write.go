@@ -23,7 +23,7 @@ const (
 type task struct {
 	do   func(*writing) error
 	done chan error
-	// alone: do gets no transaction, and runs while nobody else writes.
+	// alone: do gets no transaction, and runs while no other task writes.
 	alone func() error
 	frees bool // it only removes, and so is done on a full disk, too
 }
@@ -32,7 +32,7 @@ type task struct {
 type writing struct {
 	*bbolt.Tx
 	before  *tree               // what it began with
-	touched map[string]struct{} // keys that were written; nil: nobody asks
+	touched map[string]struct{} // keys that were written; nil: not recorded
 	looked  string              // the key that sound looked at last
 }
 

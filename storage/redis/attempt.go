@@ -117,9 +117,9 @@ func neverSent(ctx context.Context, err error) bool {
 	return isContext && ctx.Err() == nil
 }
 
-// ended reports whether err is that of a context or a deadline. To a caller
-// whose own context lives it says nothing of the server: one dial serves all
-// who wait for it, and it ended with the context of whoever began it.
+// ended reports whether err is the error of a context or a deadline. It says nothing
+// about the server if the caller's own context is alive: several callers share one
+// dial, which ends with the context of the first of them.
 func ended(err error) bool {
 	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) ||
 		errors.Is(err, os.ErrDeadlineExceeded)

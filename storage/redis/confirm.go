@@ -103,7 +103,7 @@ func (s *Store) waitForReplicas(ctx context.Context, c rueidis.Client, name stri
 	err := errors.New("not connected yet")
 	if waiting := s.waiter.client.Load(); waiting != nil {
 		_ = (*waiting).Dedicated(func(d rueidis.DedicatedClient) error { // its error is that of what follows
-			// Whether the connection works, and leads to whoever has the key.
+			// Checks that the connection works, and leads to the server with the key.
 			err = d.Do(ctx, d.B().Get().Key(name).Build()).Error()
 			if err != nil && !rueidis.IsRedisNil(err) {
 				return nil
@@ -126,8 +126,8 @@ func (s *Store) waitForReplicas(ctx context.Context, c rueidis.Client, name stri
 	return reply
 }
 
-// awaitReplicas waits even if the caller no longer does: the connection is of use
-// for as long as nobody leaves it in the middle.
+// awaitReplicas waits even if the caller does not any more: the connection can only
+// be used again after its reply.
 func (s *Store) awaitReplicas(ctx context.Context, d rueidis.DedicatedClient) {
 	want, patience := s.options.Wait.Replicas, s.options.Wait.Time
 	if now := time.Now().UnixMilli(); now-s.waiter.vain.Load() < hurry.Milliseconds() {

@@ -103,7 +103,7 @@ func (t *turn) host() string {
 	return t.hosts[t.at]
 }
 
-// pass goes on to the next, unless somebody else has gone on from host.
+// pass goes on to the next host, unless another call has done so already.
 func (t *turn) pass(host string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -30,8 +30,8 @@ func (s *Store) Identity(key string) string {
 	return ""
 }
 
-// shardOf returns who has a key; in a cluster of which not all is known it may
-// be nobody.
+// shardOf returns the shard of a key. It is empty in a cluster whose slots are not
+// all known.
 func (s *Store) shardOf(known *identities, key string) shard {
 	if known.slots == nil {
 		return known.lone

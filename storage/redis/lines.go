@@ -6,8 +6,8 @@ import (
 	"sync"
 )
 
-// lines are the open connections. rueidis keeps one as long as it works, even
-// when whoever answers there is no longer whom we want: so they can be cut.
+// lines are the open connections. rueidis keeps a connection as long as it works,
+// even if it leads to the wrong server, so this package can close them.
 type lines struct {
 	mu   sync.Mutex
 	open map[*line]struct{} // guarded by mu
@@ -75,7 +75,7 @@ func (l *lines) cut(addr string) {
 func (l *line) cut() {
 	conn := l.Conn
 	if secure, ok := conn.(*tls.Conn); ok {
-		conn = secure.NetConn() // TLS would first say goodbye, to somebody who may not listen
+		conn = secure.NetConn() // TLS would first send an alert, which the other side may not read
 	}
 	_ = conn.Close()
 }

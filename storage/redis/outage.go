@@ -15,12 +15,12 @@ import (
 // master.
 var errDown = fmt.Errorf("%w: no node answers as master", storage.ErrAway)
 
-// errWentDown is errDown for whoever has tried, and waited, already.
+// errWentDown is errDown for a call that has tried and waited already.
 var errWentDown = errors.New("no node answers as master")
 
-// An outage is what no master answers for, as far as the watchdog knows: nil is
-// nothing. Whoever asks for such a key gets an error at once, and does not wait
-// until the time is up; all others are asked as ever.
+// An outage has the keys that no master answers for, as far as the watchdog knows.
+// Nil: none. A call for such a key fails at once, and does not wait for its timeout.
+// Calls for other keys go on.
 type outage struct {
 	served *[clusterSlots]bool // the slots that a master answers for; nil: none
 }

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// redialInterval is how soon an address is dialled again that nobody took a
-// connection at. rueidis has no such bound with Sentinel: while the master is dead,
-// each failure makes it ask all Sentinels again, by more and more goroutines.
+// redialInterval is the pause before an address that refused a connection is dialled
+// again. rueidis has no such limit with Sentinel: while the master is down, each
+// failure makes it ask all Sentinels again, with more and more goroutines.
 const redialInterval = 100 * time.Millisecond
 
 // dials know when each address was last dialled in vain.

@@ -1,28 +1,36 @@
-// Package redis keeps values in Redis (6.2 or newer) or Valkey: one server, a
-// master and its replicas, with Sentinel or without, or a cluster. So several
-// nodes share them.
+// Package redis is the storage engine for Redis (6.2 or newer) or Valkey, which several
+// nodes can share: one server, a master with replicas, Sentinel, or a cluster.
 //
-// What a node should know of its behaviour under failure:
+// # Failures
 //
-//   - Nothing that fails is reported as "not found". A server that does not
-//     answer, or answers with an error, is [storage.ErrUnavailable]: for Get at
-//     once while the watchdog finds no master that reads for its key, else within
-//     Options.Timeout. So where one master of a cluster is away, reads of what the
-//     others keep go on, and those of what it keeps do not wait.
-//   - Put is sent again when its connection dies, so it may be carried out
-//     twice. Take is sent again too; when an earlier try may have taken the
-//     value, finding nothing is ErrUnavailable, though the value is gone.
-//     CompareAndSwap is never sent twice: a second creation could bring back
-//     what was removed in between.
-//   - A server that became a replica counts as away: what it says may be old.
-//     Its connection is cut and the address dialled again, every second, so
-//     that a failover behind one address needs no help. Of several hosts the
-//     next is dialled then. With Sentinel nothing is cut: it names the new
-//     master. What was read in the moment before the watchdog noticed is covered
-//     by the Lost that it sends.
-//   - Changes are pushed by the server. When that connection is lost, watchers
-//     hear of it at once, and again when it is back, since what changed in
-//     between is not told.
+//   - A failure is never "not found". A server that does not answer, or answers with an
+//     error, is [storage.ErrUnavailable]. Get returns it at once if the watchdog finds no
+//     readable master for its key, otherwise within Options.Timeout. If one master of a
+//     cluster does not answer, reads of other keys go on.
+//   - Put is repeated if its connection is lost, so it may be executed twice. Take is
+//     repeated, too; if an earlier attempt may have taken the value, a missing value is
+//     ErrUnavailable. CompareAndSwap is never sent twice, since a second creation could
+//     restore a removed value.
+//
+// # Roles
+//
+// Only a master is believed. The watchdog asks each node for its role five times a second.
+// A lone server that became a replica counts as down: its connection is closed and its
+// address is dialled again every second, so a failover behind one address needs no help.
+// Of several hosts the next one is dialled. With Sentinel nothing is dialled again, since
+// Sentinel names the new master.
+//
+// # Changes
+//
+// The server pushes changes of keys (RESP3 broadcast tracking). If that connection is lost,
+// watchers get a Change with Lost at once, and another one when it is back.
+//
+// # Replies
+//
+// The client library panics at a reply that no command waits for, at a negative length, and
+// at some unexpected replies. So each connection checks both directions first: a violation
+// of the protocol ends the connection. A message has strings of at most 64 MiB, 1048576
+// elements and 16 levels.
 package redis
 
 import (
@@ -81,9 +89,9 @@ type Options struct {
 	// Wait is what writes by the store that [Store.Confirmed] returns wait for.
 	Wait Wait
 
-	// Unconfirmed is told of each write that too few replicas confirmed in time:
-	// how many did, and what else went wrong, if anything. It must not block.
-	// Default: nobody is.
+	// Unconfirmed is called for each write that too few replicas confirmed in time,
+	// with their number and another error, if any. It must not block. Default: no
+	// call.
 	Unconfirmed func(replicas int64, err error)
 
 	// Timeout is the longest that one operation takes, retries included.
