@@ -308,8 +308,8 @@ func (a *App) maintain(ctx context.Context, c *appruntime.Runtime) {
 	}
 }
 
-// followKeys takes over changes of other nodes to the keys at once. It writes the keys that
-// this node knows to a store that has lost them.
+// followKeys applies key changes of other nodes immediately. If the store has lost
+// the keys, it writes those of this node.
 func (a *App) followKeys(ctx context.Context, c *appruntime.Runtime) {
 	if !a.engine.Shared() {
 		return
@@ -321,7 +321,7 @@ func (a *App) followKeys(ctx context.Context, c *appruntime.Runtime) {
 	})
 }
 
-// Stop ends what Start began. The storage stays open for requests that still
+// Stop stops the goroutines of Start. The storage stays open for requests that still
 // run.
 func (a *App) Stop() error {
 	if a.stop != nil {
@@ -333,7 +333,7 @@ func (a *App) Stop() error {
 	return nil
 }
 
-// Cleanup releases the storage once the last request that holds it is over.
+// Cleanup releases the storage after the last request that holds it.
 func (a *App) Cleanup() error {
 	a.opening.Lock()
 	defer a.opening.Unlock()

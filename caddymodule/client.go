@@ -134,7 +134,7 @@ func (c *ClientConfig) withoutSecret() (*oauth.Client, error) {
 	return client, nil
 }
 
-// client checks what can be checked of one client alone.
+// client checks one client, without the other settings.
 func (c *ClientConfig) client() (*oauth.Client, error) {
 	secret, err := secrets.Read(c.Secret)
 	if err != nil {

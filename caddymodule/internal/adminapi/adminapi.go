@@ -1,6 +1,6 @@
 // Package adminapi is the part of Caddy's admin API below `/sso/`: it shows and ends
-// sessions, shows and withdraws keys, looks after the storage, and explains authorization
-// URLs.
+// sessions, shows and withdraws keys, reports on the storage, and explains
+// authorization URLs.
 package adminapi
 
 import (

@@ -12,7 +12,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/caddymodule/internal/secrets"
 )
 
-// A commandServer is the running server that a command asks.
+// A commandServer is the running server to which a command sends its request.
 type commandServer struct {
 	address string // of its admin API
 	issuer  string // "": any
