@@ -162,7 +162,7 @@ func (p *Portal) newAPIs(c *appruntime.Runtime) *portalAPIs {
 	return &portalAPIs{hosted: hosted, oidc: standard, login: login}
 }
 
-// newLogin is the Login API, but for what the hosted page does for it.
+// newLogin returns the Login API, without the functions that the hosted page provides.
 func (p *Portal) newLogin(c *appruntime.Runtime) *loginapi.API {
 	a := p.app
 	return &loginapi.API{
@@ -216,8 +216,8 @@ func parsePortal(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	return h.NewRoute(nil, new(Portal)), nil
 }
 
-// lazy makes what a handler needs of the runtime, once: handlers are provisioned before the
-// store is open.
+// lazy creates a value from the runtime once, at the first request: handlers are
+// provisioned before the store is open.
 type lazy[T any] struct {
 	mu    sync.Mutex
 	value atomic.Pointer[lazyValue[T]]
@@ -228,7 +228,7 @@ type lazyValue[T any] struct {
 	core  *appruntime.Runtime
 }
 
-// get returns the value, and holds the runtime, which the caller releases.
+// get returns the value, and holds the runtime. The caller must release it.
 func (l *lazy[T]) get(a *App, build func(*appruntime.Runtime) *T) (*T, *appruntime.Runtime, error) {
 	m := l.value.Load()
 	if m == nil {

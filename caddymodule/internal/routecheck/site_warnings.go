@@ -18,8 +18,8 @@ import (
 // Sites, hosts and groups with which no user can sign in or pass, whatever handlers
 // are around them.
 
-// portalSites are the sites with a portal, told apart by whether the issuer's host may
-// come there.
+// portalSites returns the sites with a portal: those that may get requests for the
+// issuer's host, and the others.
 func (p *placement) portalSites() (onIssuer, elsewhere []*placedHandler) {
 	for _, portal := range p.portals {
 		switch {
@@ -132,7 +132,7 @@ func (p *placedHandler) otherHosts(host string) []string {
 	return others
 }
 
-// literalHosts are the hosts that come here and are named, other than by a pattern.
+// literalHosts returns the hosts of a handler that are named, and not matched by a pattern.
 func (p *placedHandler) literalHosts() []string {
 	var named []string
 	for _, hosts := range p.hosts() {
@@ -192,8 +192,8 @@ func (p *placement) noRedirectURI(g placedGate) string {
 	return ""
 }
 
-// takenBefore says that requests for a host never come to a gate, since a route before
-// it, for that host, ends them.
+// takenBefore reports whether requests for a host never reach a gate, because a route
+// before it, for that host, ends them.
 func (p *placement) takenBefore(g placedGate, host string) bool {
 	return slices.ContainsFunc(p.all, func(h *placedHandler) bool {
 		at, apart := h.apart(g.placedHandler)
@@ -202,8 +202,8 @@ func (p *placement) takenBefore(g placedGate, host string) bool {
 	})
 }
 
-// portalElsewhere says that the portal has a site of its own, beside a gate's that is
-// for a pattern of hosts.
+// portalElsewhere reports whether the portal has a site of its own, beside the gate's
+// site, which is for a pattern of hosts.
 func (p *placement) portalElsewhere(g placedGate) bool {
 	host := p.app.Issuer.Hostname()
 	onIssuer, _ := p.portalSites()
@@ -213,8 +213,8 @@ func (p *placement) portalElsewhere(g placedGate) bool {
 		})
 }
 
-// originOf is likely the origin of a gate's site: a port that the issuer has none beside
-// it may be one that a server in front does not show.
+// originOf returns the probable origin of a gate's site. If the issuer has no port,
+// the site's port may be hidden by a server in front.
 func (p *placement) originOf(g placedGate, host string) string {
 	scheme, port := "https", ""
 	if listen := p.web.Servers[g.server].Listen; p.app.Issuer.Port() != "" && len(listen) > 0 {
@@ -238,8 +238,8 @@ func (p *placement) speaksTLS(name string) bool {
 		!slices.ContainsFunc(server.Listen, func(address string) bool { return !strings.HasSuffix(address, fmt.Sprintf(":%d", port)) })
 }
 
-// requiredInVain says which groups a gate requires that no user can have. A gate for
-// clients' own tokens may require such a group.
+// requiredInVain reports the groups that a gate requires and that no user can have. A
+// gate for clients' own tokens may require such a group.
 func (p *placement) requiredInVain(g placedGate) string {
 	known, open := p.app.Groups(g.client.Methods)
 	if open {
@@ -262,8 +262,8 @@ func (p *placement) requiredInVain(g placedGate) string {
 		strings.Join(vain, " "), g.Client, proposal, there)
 }
 
-// otherAuthentication is about a handler that asks users to sign in after a gate has asked
-// them already.
+// otherAuthentication reports a handler that asks users to sign in again after a
+// gate.
 func (p *placement) otherAuthentication(h *placedHandler) string {
 	if h.inErrors() || h.id != "authentication" && (h.kind() != proxiesRequests || !h.asksOnly()) {
 		return ""

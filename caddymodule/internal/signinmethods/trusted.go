@@ -82,8 +82,8 @@ func (s *Trusted) trusted(secret string) (*remote.Trusted, error) {
 	})
 }
 
-// MethodWith makes the sign-in method without Provision: with a secret that is read
-// already, for a customer whose users get the mark.
+// MethodWith returns the sign-in method without Provision, with a secret that was
+// already read. It is for a customer whose users get the mark.
 func (s Trusted) MethodWith(secret, mark string, log *zap.Logger) (signin.Method, error) {
 	s.provisioned = provisioned{secret, mark, log}
 	return s.Method()
