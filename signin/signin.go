@@ -60,9 +60,9 @@ type Method interface {
 	// ID is the name that the configuration gives the method. Sessions store it.
 	ID() string
 
-	// Current returns what is known now of a user who signed in by this method, and
+	// Current returns the current data of a user who signed in by this method, and
 	// false for a user who may no longer sign in. It is called at every request of a
-	// session, so it neither waits nor allocates much.
+	// session, so it must not wait, and should allocate little.
 	Current(u session.User) (session.User, bool)
 }
 

@@ -213,7 +213,7 @@ func (k *SignatureKey) use(text []byte) (*rsa.PrivateKey, error) {
 
 var errNoKey = errors.New("is no RSA key in PEM; make one with: openssl genrsa -out <file> 2048")
 
-// parseKey reads PKCS #1 or PKCS #8. No error of it holds a part of the key.
+// parseKey reads PKCS #1 or PKCS #8. Its errors contain no part of the key.
 func parseKey(text []byte) (*rsa.PrivateKey, error) {
 	block, _ := pem.Decode(text)
 	if block == nil {

@@ -44,7 +44,7 @@ type provisioned struct {
 	log    *zap.Logger
 }
 
-// provision reads the secret, whose setting has a name.
+// provision reads the secret of a setting. The setting's name is for errors.
 func (p *provisioned) provision(ctx caddy.Context, method, name, setting string) error {
 	secret, err := secrets.Read(setting)
 	if err != nil {
