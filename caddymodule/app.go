@@ -12,9 +12,9 @@
 // # A sign-in method or a storage engine of your own
 //
 // A Go module with a Caddy module below `sso.signin` that is a MethodModule adds a
-// sign-in method. One below `sso.storage` that is an Engine adds a storage engine. It does
-// not have to import this package: it needs what those interfaces name, from signin and
-// storage.
+// sign-in method. One below `sso.storage` that is an Engine adds a storage engine. It
+// does not have to import this package: it needs what those interfaces name, from
+// signin and storage.
 package caddymodule
 
 import (
@@ -241,8 +241,8 @@ func (a *App) loadSignin(ctx caddy.Context) error {
 	return nil
 }
 
-// Start opens the storage and the keys, so that an error in them shows at once. A store on
-// another machine may start later than this server.
+// Start opens the storage and the keys, so that an error in them shows at once. A
+// store on another machine may start later than this server.
 func (a *App) Start() error {
 	ctx, stop := context.WithCancel(context.Background())
 	a.stop = stop

@@ -32,12 +32,13 @@ func init() {
 	caddy.RegisterModule(new(Portal))
 }
 
-// Portal signs users in, and serves the Login API and OpenID Connect. Its own paths are below
-// `/api/oauth2/`, `/api/projects/`, `/oauth2/`, `/.well-known/` and `/sso/`, and
-// `/api/token/validate` and `/api/users/me`. With `license` they are `/api/v4/sso_url` and
-// `/api/v4/oauth_url`, too. It passes every other request to the next handler, without the
-// portal's cookies, and without an `Upgrade` to another protocol than WebSocket. If no handler
-// answers a path below `/api/`, `/oauth2/` or `/sso/`, the portal answers 404.
+// Portal signs users in, and serves the Login API and OpenID Connect. Its own paths
+// are below `/api/oauth2/`, `/api/projects/`, `/oauth2/`, `/.well-known/` and
+// `/sso/`, and `/api/token/validate` and `/api/users/me`. With `license` they are
+// `/api/v4/sso_url` and `/api/v4/oauth_url`, too. It passes every other request to
+// the next handler, without the portal's cookies, and without an `Upgrade` to another
+// protocol than WebSocket. If no handler answers a path below `/api/`, `/oauth2/` or
+// `/sso/`, the portal answers 404.
 type Portal struct {
 	app  *App
 	log  *zap.Logger
@@ -93,8 +94,8 @@ func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhtt
 	return nil
 }
 
-// closed answers while the store cannot be opened. It returns no error for that, since Caddy
-// would log it with the query of the request.
+// closed answers while the store cannot be opened. It returns no error for that,
+// since Caddy would log it with the query of the request.
 func (p *Portal) closed(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, err error) error {
 	login := &loginapi.API{Pages: p.app.pages, Log: p.log}
 	standard := &oidc.API{Pages: p.app.pages, Log: p.log}
@@ -251,9 +252,10 @@ func (l *lazy[T]) get(a *App, build func(*appruntime.Runtime) *T) (*T, *apprunti
 
 var errNoApp = errors.New(`the app "sso" is missing; it has the sign-in methods and the clients: add it to the apps of the configuration`)
 
-// appOf finds the sso app of a configuration. If the app is wrong, it returns nil without an
-// error: Caddy refuses the configuration because of the app, in a short message. An error of a
-// handler would come after the names of all modules around the handler.
+// appOf finds the sso app of a configuration. If the app is wrong, it returns nil
+// without an error: Caddy refuses the configuration because of the app, in a short
+// message. An error of a handler would come after the names of all modules around the
+// handler.
 func appOf(ctx caddy.Context) (*App, error) {
 	a, err := ctx.AppIfConfigured("sso")
 	if errors.Is(err, caddy.ErrNotConfigured) {

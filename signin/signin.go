@@ -24,10 +24,11 @@
 // users of a configuration may have the same one: a method whose IDs could be those of
 // another method derives a UUID of version 5 from them. Signin is the ID of the method.
 //
-// The users of a [NameFinder] are part of the configuration, and are taken as they are. The
-// portal does not trust the users of other methods. A name that has characters which cannot
-// be seen, or that a known user has, is replaced by the e-mail address or the subject. A
-// subject that is that of another user, or could be, is refused.
+// The users of a [NameFinder] are part of the configuration, and are taken as they
+// are. The portal does not trust the users of other methods. A name that has
+// characters which cannot be seen, or that a known user has, is replaced by the
+// e-mail address or the subject. A subject that is that of another user, or could be,
+// is refused.
 //
 // # Errors
 //

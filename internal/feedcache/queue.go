@@ -50,7 +50,8 @@ type Counts struct {
 	// Interruptions are how often the store's feed was interrupted, or came back.
 	Interruptions uint64 `json:"interruptions"`
 
-	// Unchecked are the uses of known values that continued without an answer of the store.
+	// Unchecked are the uses of known values that continued without an answer of the
+	// store.
 	Unchecked uint64 `json:"unchecked"`
 
 	// Waited are those that waited for the store in vain, for as long as a use

@@ -18,7 +18,8 @@ const (
 	longestPause = 500 * time.Millisecond
 )
 
-// add adds to the tasks. q.mu must be held, here and below, unless a comment says otherwise.
+// add adds to the tasks. q.mu must be held, here and below, unless a comment says
+// otherwise.
 func (q *queue[K]) add(key K, since int64) *task {
 	t, ok := q.tasks[key]
 	switch {

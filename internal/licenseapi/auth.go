@@ -228,7 +228,8 @@ func (a *API) authorizedByToken(w http.ResponseWriter, r *http.Request, date, to
 		write(w, errTokenMalformed)
 		return false
 	}
-	// Only a client's own token is valid here. A token for another audience is not: its recipient could use it here.
+	// Only a client's own token is valid here. A token for another audience is not:
+	// its recipient could use it here.
 	if v.Claims.Grant != "" || !slices.Contains(a.BearerClients, v.Client.ID) || !v.ForItsClient() {
 		write(w, errInvalidHeaders)
 		return false

@@ -245,7 +245,8 @@ func newKey(headers map[string]string) ([]byte, error) {
 	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Headers: headers, Bytes: der}), nil
 }
 
-// madeHeader is the header of a PEM block in a vault with the time at which the key was made.
+// madeHeader is the header of a PEM block in a vault with the time at which the key
+// was made.
 const madeHeader = "Made"
 
 // made returns when a key was made. A key without the header is older than all others.

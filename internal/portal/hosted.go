@@ -1,6 +1,6 @@
-// Package portal serves the hosted pages, all below /sso/: where users sign in, give their
-// consent, see their sessions, switch the user and sign out, and the widget that ends a
-// popup.
+// Package portal serves the hosted pages, all below /sso/: where users sign in, give
+// their consent, see their sessions, switch the user and sign out, and the widget
+// that ends a popup.
 //
 // # The flow of a sign-in
 //

@@ -16,8 +16,8 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
-// IssuerHeader names, in a request to the admin API, the issuer of the intended portal: another
-// server may listen at the address.
+// IssuerHeader names, in a request to the admin API, the issuer of the intended
+// portal: another server may listen at the address.
 const IssuerHeader = "X-Sso-Issuer"
 
 // API is the admin API for operators:

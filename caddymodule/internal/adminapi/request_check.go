@@ -42,8 +42,8 @@ func printableText(text string) string {
 	}, text)
 }
 
-// checkRequest answers POST /sso/check. The URL is in the body, since it may have secrets, and
-// addresses are logged. Nothing is issued, stored or used up.
+// checkRequest answers POST /sso/check. The URL is in the body, since it may have
+// secrets, and addresses are logged. Nothing is issued, stored or used up.
 func (a API) checkRequest(w http.ResponseWriter, r *http.Request) error {
 	return a.withRuntime(w, r, http.MethodPost, func(c *appruntime.Runtime) error {
 		raw, err := httpapi.Body(w, r, httpapi.MaxQuery+1024)

@@ -12,7 +12,8 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
-// storeTime returns a function that asks the store for its time; nil: the store has no clock of its own.
+// storeTime returns a function that asks the store for its time; nil: the store has
+// no clock of its own.
 func (s *State) storeTime() func(context.Context) (time.Time, error) {
 	if keeper, ok := s.Engine.(storage.Timekeeper); ok {
 		return keeper.Time

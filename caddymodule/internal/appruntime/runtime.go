@@ -79,9 +79,9 @@ func (c *Runtime) Hold() bool {
 	}
 }
 
-// rejoin is Hold for a late request: Caddy cleans up a configuration while its servers still
-// read from open connections. Such a request is served by the old configuration, with the
-// store that the new one has open.
+// rejoin is Hold for a late request: Caddy cleans up a configuration while its
+// servers still read from open connections. Such a request is served by the old
+// configuration, with the store that the new one has open.
 func (c *Runtime) rejoin() bool {
 	poolMutex.Lock()
 	defer poolMutex.Unlock()
@@ -102,7 +102,8 @@ func (c *Runtime) rejoin() bool {
 	return true
 }
 
-// Release ends a hold. The last one closes the store, unless another configuration uses it.
+// Release ends a hold. The last one closes the store, unless another configuration
+// uses it.
 func (c *Runtime) Release() {
 	if c.holders.Add(-1) == 0 {
 		c.leave()

@@ -113,7 +113,8 @@ func logStored(failures *logthrottle.ByKind) func(what string, err error) {
 	}
 }
 
-// logForgotten logs that the store came back without the last endings of sessions and grants.
+// logForgotten logs that the store came back without the last endings of sessions and
+// grants.
 func logForgotten(endings int) {
 	caddy.Log().Named("sso").Warn("the store has lost the end of some sessions and grants, as in a failover to a replica that was behind; they were ended again",
 		zap.Int("endings", endings))

@@ -18,7 +18,8 @@ func exitAfter(err error) (int, error) {
 	return caddy.ExitCodeSuccess, nil
 }
 
-// printTable prints rows below the names of their columns. what names the table in an error.
+// printTable prints rows below the names of their columns. what names the table in an
+// error.
 func printTable(what, columns string, rows func(io.Writer)) error {
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, columns)

@@ -18,8 +18,8 @@ type commandServer struct {
 	issuer  string // "": any
 }
 
-// serverOfFlags finds the server in the flags of a command. With an address, no configuration
-// is read. The admin API of a configuration has to be on.
+// serverOfFlags finds the server in the flags of a command. With an address, no
+// configuration is read. The admin API of a configuration has to be on.
 func serverOfFlags(fl caddycmd.Flags) (commandServer, error) {
 	address, config, adapter := fl.String("address"), fl.String("config"), fl.String("adapter")
 	for _, name := range []string{"address", "config"} {

@@ -88,7 +88,8 @@ func NewCustomers(o Options) *File {
 	return c
 }
 
-// ID cannot be that of a sign-in method, since it has blanks. An error at the start shows it.
+// ID cannot be that of a sign-in method, since it has blanks. An error at the start
+// shows it.
 const ID = "of customers"
 
 // ID implements [signin.Method].

@@ -110,7 +110,8 @@ func (e *customersEnding) remember(ctx context.Context, store storage.Store, sum
 	return nil
 }
 
-// endMethods ends all sessions and persistent grants that began with some sign-in methods.
+// endMethods ends all sessions and persistent grants that began with some sign-in
+// methods.
 func (e *customersEnding) endMethods(ctx context.Context, codes, ids []string) error {
 	if len(ids) == 0 {
 		return nil // a method of the Caddyfile is not the customer's alone

@@ -31,7 +31,8 @@ type Record struct {
 	own []customerProvider // Providers, parsed
 }
 
-// A customerProvider is a sign-in method of the customer's own, before its secret is read.
+// A customerProvider is a sign-in method of the customer's own, before its secret is
+// read.
 type customerProvider struct {
 	id     string
 	text   string // as on the line

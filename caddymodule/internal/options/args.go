@@ -82,7 +82,8 @@ func CheckedArg(d *caddyfile.Dispenser, to *string, check func(string) error) er
 	return WithLine(d, err)
 }
 
-// ParsedBy returns a check for EachArg and CheckedArg, which accepts the values that parse accepts.
+// ParsedBy returns a check for EachArg and CheckedArg, which accepts the values that
+// parse accepts.
 func ParsedBy[T any](parse func(string) (T, error)) func(string) error {
 	return func(text string) error {
 		_, err := parse(text)
@@ -173,8 +174,8 @@ func DurationArg(d *caddyfile.Dispenser, to *caddy.Duration) error {
 	return nil
 }
 
-// SecretArg reads an option with one argument that is a secret. The values of placeholders
-// in it are not known yet.
+// SecretArg reads an option with one argument that is a secret. The values of
+// placeholders in it are not known yet.
 func SecretArg(d *caddyfile.Dispenser, to *string) error {
 	name := d.Val()
 	if err := ReplacedArg(d, to); err != nil {

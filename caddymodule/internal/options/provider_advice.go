@@ -20,7 +20,8 @@ const (
 	epicIssuer      = "https://api.epicgames.dev/epic/oauth/v2"
 )
 
-// providerScopes are for providers that do not know our default scopes, profile and email.
+// providerScopes are for providers that do not know our default scopes, profile and
+// email.
 var providerScopes = map[string]string{
 	"discord": "`scope identify email`, ", "epic": "`scope basic_profile`, ", "epicgames": "`scope basic_profile`, ",
 	"twitch": "`scope user:read:email`, ", "battlenet": "`scope openid`, ",

@@ -11,10 +11,11 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 )
 
-// The errors of a Caddyfile that cannot be read. They name the text that was found, and the text to write instead.
+// The errors of a Caddyfile that cannot be read. They name the text that was found,
+// and the text to write instead.
 
-// blockName is the first word of the current line: the name of the block. Other words of the
-// line may be secrets.
+// blockName is the first word of the current line: the name of the block. Other words
+// of the line may be secrets.
 func blockName(d *caddyfile.Dispenser) string {
 	at := *d
 	name := at.Val()
@@ -84,7 +85,8 @@ func unknownSetting(d *caddyfile.Dispenser, block string, known map[string]func(
 	return d.Errf("unknown option %q; %sexpected one of: %s", name, DidYouMean(name, slices.Collect(maps.Keys(known))), settingNames(known))
 }
 
-// settingBlocks has the block of settings that may be written in another block by mistake.
+// settingBlocks has the block of settings that may be written in another block by
+// mistake.
 var settingBlocks = map[string]string{ //nolint:gosec // names of settings, no credentials
 	"user": "signin local { … }", "hash": "signin local { user <name> <hash> }", "password": "signin local { user <name> <hash> }",
 	"idle": "session { … }", "outage_grace": "session { … }", "same_site": "session { … }",

@@ -23,7 +23,8 @@ func (h routeHandler) servesFiles() bool {
 	return files
 }
 
-// fixesPath reports whether a rewrite replaces the whole requested path for another handler.
+// fixesPath reports whether a rewrite replaces the whole requested path for another
+// handler.
 func (p *placedHandler) fixesPath(h *placedHandler) bool {
 	r, ok := p.module.(*rewrite.Rewrite)
 	if !ok || r.URI == "" || r.URI[0] == '?' || strings.Contains(r.URI, "{http.request.") || !p.before(h) {

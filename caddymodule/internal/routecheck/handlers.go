@@ -122,8 +122,8 @@ func sharesUpstream(a, b routeHandler) bool {
 	return firstOpen || secondOpen || slices.ContainsFunc(first, func(dial string) bool { return slices.Contains(second, dial) })
 }
 
-// upstreamsOf returns the addresses of a proxy's upstreams, in one spelling; open: they are
-// known only when it connects.
+// upstreamsOf returns the addresses of a proxy's upstreams, in one spelling; open:
+// they are known only when it connects.
 func upstreamsOf(h routeHandler) (dials []string, open bool) {
 	proxy, ok := h.module.(*reverseproxy.Handler)
 	if !ok || proxy.DynamicUpstreams != nil || proxy.DynamicUpstreamsRaw != nil {

@@ -36,7 +36,8 @@ func (p *placedHandler) atSite() bool {
 // isSite reports whether a step is a site of its own, as adapters make them.
 func (s step) isSite() bool { return forHosts(s.sets) && (s.terminal || namesHosts(s.sets)) }
 
-// forkOf returns the step at which the paths to two handlers separate: within one list of routes.
+// forkOf returns the step at which the paths to two handlers separate: within one
+// list of routes.
 func forkOf(p, o *placedHandler) (at int, ok bool) {
 	if p.server != o.server {
 		return 0, false
@@ -305,7 +306,8 @@ func pageRequest(host, path string) *http.Request {
 	return r.WithContext(context.WithValue(ctx, caddyhttp.VarsCtxKey, map[string]any{}))
 }
 
-// sameMatcher reports whether two matchers, which are no path matchers, match the same requests.
+// sameMatcher reports whether two matchers, which are no path matchers, match the
+// same requests.
 func sameMatcher(a, b any) bool {
 	if _, path := a.(*caddyhttp.MatchPath); path {
 		return false

@@ -44,7 +44,8 @@ type Gate struct {
 	HeaderPrefix      string
 	LicenseActivation bool
 
-	// The matchers of its policy: provisioned, and as JSON if they are not provisioned yet.
+	// The matchers of its policy: provisioned, and as JSON if they are not
+	// provisioned yet.
 	Matchers       caddyhttp.MatcherSets
 	MatcherSetsRaw caddyhttp.RawMatcherSets
 }
@@ -113,8 +114,8 @@ func (g placedGate) leavesOut(other placedGate) bool {
 	return len(g.matchers) > 0 && len(other.matchers) == 0 || g.LicenseActivation && !other.LicenseActivation
 }
 
-// takesMore reports whether a gate passes users whom another one would not pass.
-func (g placedGate) takesMore(other placedGate) bool {
+// admitsMore reports whether a gate passes users whom another one would not pass.
+func (g placedGate) admitsMore(other placedGate) bool {
 	return len(other.Require) > 0 && (len(g.Require) == 0 ||
 		slices.ContainsFunc(g.Require, func(group string) bool { return !slices.Contains(other.Require, group) }))
 }

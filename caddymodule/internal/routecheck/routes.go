@@ -16,8 +16,8 @@ import (
 
 const handlerIDs, matcherIDs = "http.handlers.", "http.matchers."
 
-// A routeHandler is a handler of a route. Its module is nil if its JSON cannot be read, which
-// Caddy itself reports.
+// A routeHandler is a handler of a route. Its module is nil if its JSON cannot be
+// read, which Caddy itself reports.
 type routeHandler struct {
 	id     string // such as reverse_proxy
 	module any

@@ -64,7 +64,7 @@ func (p *placement) siteWarnings() []warning {
 		if g.client == nil {
 			continue
 		}
-		for _, text := range []string{p.noRedirectURI(g), p.requiredInVain(g)} {
+		for _, text := range []string{p.noRedirectURI(g), p.unsatisfiableGroups(g)} {
 			add(text, g.placedHandler, zap.String("client", g.Client))
 		}
 	}
@@ -132,7 +132,8 @@ func (p *placedHandler) otherHosts(host string) []string {
 	return others
 }
 
-// literalHosts returns the hosts of a handler that are named, and not matched by a pattern.
+// literalHosts returns the hosts of a handler that are named, and not matched by a
+// pattern.
 func (p *placedHandler) literalHosts() []string {
 	var named []string
 	for _, hosts := range p.hosts() {
@@ -166,7 +167,7 @@ func (p *placement) noRedirectURI(g placedGate) string {
 		}
 	}
 	for _, host := range hosts {
-		if !strings.ContainsAny(host, "*{") && (!takesHost(g.matchers, host) || p.takenBefore(g, host)) {
+		if !strings.ContainsAny(host, "*{") && (!takesHost(g.matchers, host) || p.endedBefore(g, host)) {
 			continue
 		}
 		var here []*url.URL
@@ -192,9 +193,9 @@ func (p *placement) noRedirectURI(g placedGate) string {
 	return ""
 }
 
-// takenBefore reports whether requests for a host never reach a gate, because a route
+// endedBefore reports whether requests for a host never reach a gate, because a route
 // before it, for that host, ends them.
-func (p *placement) takenBefore(g placedGate, host string) bool {
+func (p *placement) endedBefore(g placedGate, host string) bool {
 	return slices.ContainsFunc(p.all, func(h *placedHandler) bool {
 		at, apart := h.apart(g.placedHandler)
 		hosts, some := hostsOf(at.sets)
@@ -207,7 +208,7 @@ func (p *placement) takenBefore(g placedGate, host string) bool {
 func (p *placement) portalElsewhere(g placedGate) bool {
 	host := p.app.Issuer.Hostname()
 	onIssuer, _ := p.portalSites()
-	return p.takenBefore(g, host) && len(onIssuer) > 0 &&
+	return p.endedBefore(g, host) && len(onIssuer) > 0 &&
 		!slices.ContainsFunc(onIssuer, func(portal *placedHandler) bool {
 			return portal.server == g.server && portal.steps[0].route == g.steps[0].route
 		})
@@ -238,9 +239,9 @@ func (p *placement) speaksTLS(name string) bool {
 		!slices.ContainsFunc(server.Listen, func(address string) bool { return !strings.HasSuffix(address, fmt.Sprintf(":%d", port)) })
 }
 
-// requiredInVain reports the groups that a gate requires and that no user can have. A
-// gate for clients' own tokens may require such a group.
-func (p *placement) requiredInVain(g placedGate) string {
+// unsatisfiableGroups reports the groups that a gate requires and that no user can
+// have. A gate for clients' own tokens may require such a group.
+func (p *placement) unsatisfiableGroups(g placedGate) string {
 	known, open := p.app.Groups(g.client.Methods)
 	if open {
 		return ""

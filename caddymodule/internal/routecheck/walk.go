@@ -9,8 +9,8 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// A placedHandler is a handler at one place of a server's routes. A handler in a named route
-// has a place for each invoke that leads there.
+// A placedHandler is a handler at one place of a server's routes. A handler in a
+// named route has a place for each invoke that leads there.
 type placedHandler struct {
 	routeHandler
 	server string
@@ -126,8 +126,8 @@ func (w *walker) invoke(name string, steps []step) {
 
 func jsonPath(path string, i int) string { return fmt.Sprintf("%s/%d", path, i) }
 
-// WebApp returns Caddy's HTTP app, which may be provisioned only in part. It returns nil if
-// there is none, or if Caddy refuses it.
+// WebApp returns Caddy's HTTP app, which may be provisioned only in part. It returns
+// nil if there is none, or if Caddy refuses it.
 func WebApp(ctx caddy.Context) *caddyhttp.App {
 	app, err := ctx.AppIfConfigured("http")
 	if err != nil {

@@ -26,7 +26,7 @@ func (p *placement) warnings() (all []warning) {
 		}
 	}
 	for _, g := range p.gates {
-		for _, text := range []string{p.passedBy(g), p.unseenCallback(g), p.openPaths(g)} {
+		for _, text := range []string{p.unseenRoutes(g), p.unseenCallback(g), p.openPaths(g)} {
 			if text == "" || said[text+g.path] {
 				continue
 			}
@@ -73,7 +73,7 @@ func (p *placement) doubt(h *placedHandler) string {
 // upstream of the site that the gate there would deny.
 func (p *placement) laxInErrors(g placedGate, h *placedHandler) bool {
 	return h.kind() == proxiesRequests && h.inErrors() && !g.inErrors() && onSameSite(g.placedHandler, h) && !p.open(g, h) && p.gatesUpstreamOf(g, h) &&
-		!slices.ContainsFunc(p.gates, func(o placedGate) bool { return o.guards(h) && !o.takesMore(g) })
+		!slices.ContainsFunc(p.gates, func(o placedGate) bool { return o.guards(h) && !o.admitsMore(g) })
 }
 
 // shadows reports whether a handler answers all requests before they reach another.
@@ -81,8 +81,8 @@ func (p *placedHandler) shadows(o *placedHandler) bool {
 	return p.covers(o) && !slices.ContainsFunc(p.steps, func(s step) bool { return !forHosts(s.sets) || s.via == onDemand })
 }
 
-// passedBy reports the routes that a gate in handle, route or invoke does not see.
-func (p *placement) passedBy(g placedGate) string {
+// unseenRoutes reports the routes that a gate in handle, route or invoke does not see.
+func (p *placement) unseenRoutes(g placedGate) string {
 	if g.atSite() || g.inErrors() {
 		return ""
 	}
@@ -170,7 +170,7 @@ func (p *placement) openPaths(g placedGate) string {
 func (p *placement) covered(g placedGate, set caddyhttp.MatcherSet, path string) bool {
 	r := pageRequest("", path)
 	return slices.ContainsFunc(p.gates, func(o placedGate) bool {
-		if o.takesMore(g) || o.LicenseActivation || !onSameSite(g.placedHandler, o.placedHandler) || !o.covers(g.placedHandler) || o.conditional() && o.placedHandler != g.placedHandler {
+		if o.admitsMore(g) || o.LicenseActivation || !onSameSite(g.placedHandler, o.placedHandler) || !o.covers(g.placedHandler) || o.conditional() && o.placedHandler != g.placedHandler {
 			return false
 		}
 		return len(o.matchers) == 0 || slices.ContainsFunc(o.matchers, func(theirs caddyhttp.MatcherSet) bool {

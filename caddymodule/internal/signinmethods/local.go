@@ -47,8 +47,8 @@ type Local struct {
 	groups oauth.ConfiguredGroups // of the users that were read from a Caddyfile
 }
 
-// Attempts limits failed sign-ins. Attempts come back evenly over the time. Each node counts
-// for itself.
+// Attempts limits failed sign-ins. Attempts come back evenly over the time. Each node
+// counts for itself.
 type Attempts struct {
 	// Failures for one account: half of them with its user name, and half with its
 	// e-mail address. A browser in which its password was right before has its own count
@@ -201,7 +201,8 @@ func (s *Local) attempts(d *caddyfile.Dispenser) error {
 	})
 }
 
-// placeholderHash replaces a hash that is not known yet, to check the other settings of a user.
+// placeholderHash replaces a hash that is not known yet, to check the other settings
+// of a user.
 var placeholderHash = "$2a$04$" + strings.Repeat("A", 53)
 
 func (s *Local) user(d *caddyfile.Dispenser, all *local.Method) error {

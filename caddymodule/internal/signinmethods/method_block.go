@@ -54,7 +54,8 @@ func (p *provisioned) provision(ctx caddy.Context, method, name, setting string)
 	return nil
 }
 
-// madeBy returns the sign-in method that a function creates. It adds the name to an error.
+// madeBy returns the sign-in method that a function creates. It adds the name to an
+// error.
 func madeBy[M signin.Method](name string, make func() (M, error)) (signin.Method, error) {
 	method, err := make()
 	if err != nil {

@@ -18,9 +18,9 @@ func init() {
 	caddy.RegisterModule(new(Trusted))
 }
 
-// Trusted signs in the users of a sign-in page of your own. The server of that page sends a
-// signed request to `/sso/trusted/<id>/ticket`, and gets a ticket. With the ticket it sends
-// the browser back.
+// Trusted signs in the users of a sign-in page of your own. The server of that page
+// sends a signed request to `/sso/trusted/<id>/ticket`, and gets a ticket. With the
+// ticket it sends the browser back.
 type Trusted struct {
 	// The ID, unique among the sign-in methods: letters, digits, `-` and `_`.
 	// Sessions remember it, and the users' subjects depend on it. Required.

@@ -50,7 +50,8 @@ func (s *File) Identity() string { return "file " + resolvePath(s.Path, 0) }
 // maxLinks bounds the links that are followed, since links may be circular.
 const maxLinks = 40
 
-// resolvePath follows the links in an absolute path. The last parts of it need not exist yet.
+// resolvePath follows the links in an absolute path. The last parts of it need not
+// exist yet.
 func resolvePath(path string, links int) string {
 	if target, err := filepath.EvalSymlinks(path); err == nil {
 		return target

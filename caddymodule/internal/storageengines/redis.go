@@ -64,8 +64,8 @@ type Redis struct {
 	options  redis.Options
 }
 
-// RevokeWait says what the end of a session or grant waits for. After the time it counts as
-// done, with a line in the log, at most once a minute.
+// RevokeWait says what the end of a session or grant waits for. After the time it
+// counts as done, with a line in the log, at most once a minute.
 type RevokeWait struct {
 	// How many replicas have to have it. Required.
 	Replicas int `json:"replicas,omitempty"`
