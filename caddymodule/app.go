@@ -224,8 +224,8 @@ func (a *App) loadSignin(ctx caddy.Context) error {
 	return nil
 }
 
-// Start opens the storage and the keys, so that an error in them shows at once. A store on
-// another machine may start later than this server.
+// Start opens the storage and the keys, so that an error in them shows at once. A
+// store on another machine may start later than this server.
 func (a *App) Start() error {
 	ctx, stop := context.WithCancel(context.Background())
 	a.stop = stop
@@ -291,8 +291,8 @@ func (a *App) maintain(ctx context.Context, c *appruntime.Runtime) {
 	}
 }
 
-// followKeys takes over changes of other nodes to the keys at once. It writes the keys that
-// this node knows to a store that has lost them.
+// followKeys applies key changes of other nodes immediately. If the store has lost
+// the keys, it writes those of this node.
 func (a *App) followKeys(ctx context.Context, c *appruntime.Runtime) {
 	if !a.engine.Shared() {
 		return
@@ -304,7 +304,7 @@ func (a *App) followKeys(ctx context.Context, c *appruntime.Runtime) {
 	})
 }
 
-// Stop ends what Start began. The storage stays open for requests that still
+// Stop stops the goroutines of Start. The storage stays open for requests that still
 // run.
 func (a *App) Stop() error {
 	if a.stop != nil {
@@ -316,7 +316,7 @@ func (a *App) Stop() error {
 	return nil
 }
 
-// Cleanup releases the storage once the last request that holds it is over.
+// Cleanup releases the storage after the last request that holds it.
 func (a *App) Cleanup() error {
 	a.opening.Lock()
 	defer a.opening.Unlock()

@@ -17,9 +17,10 @@ func init() {
 	httpcaddyfile.RegisterGlobalOption("sso", parseApp)
 	httpcaddyfile.RegisterDirective("sso_portal", parsePortal)
 	httpcaddyfile.RegisterDirective("sso_gate", parseGate)
-	// The portal comes first, so that no gate stands before the sign-in page. The gate
-	// comes before every handler that answers or rewrites, so that it sees each request
-	// unchanged. The later of two registrations before one directive comes second.
+	// The portal comes first, so that no gate is before the sign-in page. The gate
+	// comes before every handler that answers or rewrites, so that it sees each
+	// request unchanged. Of two registrations before the same directive, the later
+	// one comes second.
 	httpcaddyfile.RegisterDirectiveOrder("sso_portal", httpcaddyfile.Before, "redir")
 	httpcaddyfile.RegisterDirectiveOrder("sso_gate", httpcaddyfile.Before, "redir")
 }
@@ -120,7 +121,7 @@ func (b *BrandConfig) unmarshal(d *caddyfile.Dispenser) error {
 	})
 }
 
-// optionOf returns what the global option of a handler's Caddyfile says.
+// optionOf returns the settings of the global option in a handler's Caddyfile.
 func optionOf(h httpcaddyfile.Helper) (*App, error) {
 	option, ok := h.Option("sso").(httpcaddyfile.App)
 	if !ok {

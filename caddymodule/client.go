@@ -97,9 +97,9 @@ type ClientConfig struct {
 	// `366d`. Default: `90d`.
 	RefreshLifetime caddy.Duration `json:"refresh_lifetime,omitempty"`
 
-	// More claims of its access tokens. In their texts, `{user.name}`, `{user.email}`,
-	// `{user.avatar}` and `{user.provider}` are replaced. The text `{user.groups}` becomes
-	// the list of the groups. An empty claim is left out.
+	// More claims of its access tokens. In their texts, `{user.name}`,
+	// `{user.email}`, `{user.avatar}` and `{user.provider}` are replaced. The text
+	// `{user.groups}` becomes the list of the groups. An empty claim is left out.
 	Claims map[string]string `json:"claims,omitempty"`
 
 	// A UUID for the token's `xsolla_login_project_id` and for
@@ -134,7 +134,7 @@ func (c *ClientConfig) withoutSecret() (*oauth.Client, error) {
 	return client, nil
 }
 
-// client checks what can be checked of one client alone.
+// client checks one client, without the other settings.
 func (c *ClientConfig) client() (*oauth.Client, error) {
 	secret, err := secrets.Read(c.Secret)
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/signin"
 )
 
-// noMethodID is not the ID of any sign-in method: a list of it alone allows none.
+// noMethodID is the ID of no sign-in method: a list with only this ID allows none.
 const noMethodID = "-"
 
 // loadClientMethods sets the allowed sign-in methods of each client: those that it names,
@@ -24,10 +24,10 @@ func (a *App) loadClientMethods() {
 	}
 }
 
-// commonMethods are the sign-in methods that are allowed for every client, and for sign-ins
-// without a client; nil: all are. The providers of customer accounts are left out. Each
-// customer decides who its users are, and they may use the customer's products only. Nor
-// may the sign-in page show who the customers are.
+// commonMethods returns the sign-in methods that are allowed for every client, and
+// for sign-ins without a client; nil: all. They do not include the providers of
+// customer accounts. Each customer decides who its users are, and these may use only
+// the customer's products. And the sign-in page must not show who the customers are.
 func (a *App) commonMethods() []string {
 	var common []string
 	for _, w := range a.methods {

@@ -111,7 +111,8 @@ func TestClass16EndingAUserNeedsNoSearchOfTheWholeStore(t *testing.T) {
 				other.submit(other.get("http://"+w.site+"/"), "adam", "adam")
 				server.MustCommand(strings.Fields("ACL SETUSER default " + noSearch)...)
 				out, err := end(w, mine[0])
-				// By a user, more is searched for; the answer says what was ended without.
+				// By a user, more is searched for; the answer says what was ended
+				// without.
 				if strings.HasPrefix(by, "the ID") || strings.HasPrefix(by, "all") {
 					if err != nil || out != "1 ended\n1 persistent grants ended\n" {
 						t.Errorf("%q, %v", out, err)

@@ -27,19 +27,19 @@ func init() {
 	caddy.RegisterModule(new(Gate))
 }
 
-// Gate stands before a protected backend. A request with a valid session goes
-// on with the headers `X-SSO-User` (the user name), `X-SSO-Subject` (a UUID),
-// `X-SSO-Email` and `X-SSO-Groups` (percent-encoded, joined by commas), and
-// with the placeholders `{http.auth.user.id}` (the user name),
-// `{http.auth.user.subject}`, `{http.auth.user.email}` and
-// `{http.auth.user.groups}`. All of them are empty without a user. A connection may change
-// to a WebSocket, and to the protocols of `allow_upgrade`. Without a session, the browser
-// is sent to sign in if it asks for a page; any other request gets 401.
+// Gate stands before a protected backend. A request with a valid session goes on with
+// the headers `X-SSO-User` (the user name), `X-SSO-Subject` (a UUID), `X-SSO-Email`
+// and `X-SSO-Groups` (percent-encoded, joined by commas), and with the placeholders
+// `{http.auth.user.id}` (the user name), `{http.auth.user.subject}`,
+// `{http.auth.user.email}` and `{http.auth.user.groups}`. All of them are empty
+// without a user. A connection may change to a WebSocket, and to the protocols of
+// `allow_upgrade`. Without a session, the browser is sent to sign in if it asks for a
+// page; any other request gets 401.
 //
-// The gate protects the requests that it sees, and serves its own paths (`/oauth2/sign_in`,
-// `/oauth2/sign_out` and the callback). So put it at the site's own level, not into
-// `handle`, `route` or a route with a matcher, and give it a matcher of its own. A
-// `reverse_proxy` that leads around it is refused.
+// The gate protects the requests that it sees, and serves its own paths
+// (`/oauth2/sign_in`, `/oauth2/sign_out` and the callback). So put it at the site's
+// own level, not into `handle`, `route` or a route with a matcher, and give it a
+// matcher of its own. A `reverse_proxy` that leads around it is refused.
 type Gate struct {
 	// The requests that the policy applies to. Default: all.
 	MatcherSetsRaw caddyhttp.RawMatcherSets `json:"match,omitempty" caddy:"namespace=http.matchers"`
@@ -101,10 +101,11 @@ type Gate struct {
 	// the sign-in.
 	DropForms bool `json:"drop_forms,omitempty"`
 
-	// Stands before the backend of the License API, and asks no user to sign in. It verifies
-	// a code or token of licensed software in the request, which becomes the identity,
-	// with the headers `X-SSO-License-Product` and `X-SSO-License-Customer-Account`. Every
-	// other request goes on without an identity. Default: false.
+	// Stands before the backend of the License API, and asks no user to sign in. It
+	// verifies a code or token of licensed software in the request, which becomes the
+	// identity, with the headers `X-SSO-License-Product` and
+	// `X-SSO-License-Customer-Account`. Every other request goes on without an
+	// identity. Default: false.
 	LicenseActivation bool `json:"license_activation,omitempty"`
 
 	app      *App

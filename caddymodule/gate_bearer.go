@@ -34,7 +34,8 @@ func (g *Gate) checkBearer(get func(id string) (*oauth.Client, bool)) error {
 	return nil
 }
 
-// knownClient is a client of the Caddyfile, whose secret may not be known yet.
+// knownClient returns a client of the Caddyfile. The value of its secret may not be
+// known yet.
 func (a *App) knownClient(id string) (*oauth.Client, bool) {
 	c := a.client(id)
 	if c == nil {

@@ -60,7 +60,7 @@ func parseGate(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	return h.NewRoute(nil, g), nil
 }
 
-// options are what the block of a gate may have in it.
+// options returns the options of a gate's block.
 func (g *Gate) options(d *caddyfile.Dispenser, lines optionLines) map[string]func() error {
 	return map[string]func() error{
 		"client": func() error {
@@ -107,7 +107,7 @@ func (g *Gate) unmarshalRequire(d *caddyfile.Dispenser, lines optionLines) error
 	return err
 }
 
-// explainMatcher adds what to do to Caddy's error about a matcher.
+// explainMatcher adds a remedy to Caddy's error about a matcher.
 func explainMatcher(h httpcaddyfile.Helper, err error) error {
 	if name, unknown := strings.CutPrefix(err.Error(), "unrecognized matcher name: "); unknown {
 		err = fmt.Errorf("%w; define it on this site, for example: %s path /admin /admin/*", err, name)

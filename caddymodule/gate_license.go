@@ -15,7 +15,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
-// licenseAPIs are what a gate before a license backend answers with.
+// licenseAPIs has the APIs with which a gate before a license backend answers.
 type licenseAPIs struct {
 	gate       gate.LicenseGate
 	activation *licenseapi.Activation

@@ -11,43 +11,44 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
-// MethodModule is what a Caddy module below `sso.signin` has to be: a sign-in method
-// with its settings. The name of the module is its name in the Caddyfile, after
-// `signin`; what follows there is read by its UnmarshalCaddyfile.
+// MethodModule is the interface of a Caddy module below `sso.signin`: a sign-in
+// method with its settings. The name of the module is its name in the Caddyfile,
+// after `signin`. Its UnmarshalCaddyfile reads the rest of the block.
 type MethodModule interface {
-	// Method makes the sign-in method. It is called once, after Provision, and
-	// connects to nothing.
+	// Method returns the sign-in method. It is called once, after Provision, and
+	// opens no connection.
 	Method() (signin.Method, error)
 }
 
-// AttemptLimiter is what a module below `sso.signin` can be, too, if it takes passwords:
-// it says how often they may be tried. The first one that says so counts for all
-// methods.
+// AttemptLimiter is an optional interface of a module below `sso.signin` that checks
+// passwords: it limits failed attempts. The limits of the first such module apply to
+// all methods.
 type AttemptLimiter interface {
 	AttemptLimits() signin.AttemptLimits
 }
 
-// Engine is what a Caddy module below `sso.storage` has to be: a storage engine with its
-// settings. The name of the module is its name in the Caddyfile, after `storage`. What
-// Open returns has to pass the conformance suite in storage/storagetest.
+// Engine is the interface of a Caddy module below `sso.storage`: a storage engine
+// with its settings. The name of the module is its name in the Caddyfile, after
+// `storage`. The store that Open returns must pass the conformance suite in
+// storage/storagetest.
 type Engine interface {
-	// Identity names the store itself, whatever the settings around it. Two
-	// configurations with one identity share one store, which a reload does not
+	// Identity identifies the store itself, without its other settings. Two
+	// configurations with the same identity share one store, which a reload does not
 	// close.
 	Identity() string
 
-	// Open opens the store. It is never called by Provision, so that `caddy validate`
-	// opens nothing beside a running server. now is the clock that the store counts
-	// lifetimes by: when the clock of the machine jumps, that one does not.
+	// Open opens the store. Provision never calls it, so that `caddy validate` opens
+	// no store of a running server. now is the clock for lifetimes in the store: it
+	// does not jump if the clock of the machine does.
 	Open(log *zap.Logger, now func() time.Time) (storage.Store, error)
 
 	// Shared reports whether other nodes use the same store.
 	Shared() bool
 }
 
-// KeySealer is what a module below `sso.storage` can be, too: then the store keeps the
-// signing keys, and all its nodes have the same ones. Otherwise the keys are kept in
-// Caddy's own storage.
+// KeySealer is an optional interface of a module below `sso.storage`: then the store
+// keeps the signing keys, and all its nodes have the same keys. Otherwise Caddy's own
+// storage keeps them.
 type KeySealer interface {
 	// SealingSecrets returns the secrets that the signing keys are sealed with, so that
 	// a stolen store signs nothing. The first one seals, each of them opens.

@@ -140,8 +140,8 @@ const (
 	denySession        = "deny"
 )
 
-// loadLicense checks the settings of the License API, once the clients and the sign-in
-// methods are known.
+// loadLicense checks the settings of the License API, after the clients and the
+// sign-in methods are loaded.
 func (a *App) loadLicense() error {
 	if a.License == nil {
 		return nil
@@ -220,8 +220,8 @@ func (c *CustomerAccountConfig) account() *oauth.CustomerAccount {
 	return &oauth.CustomerAccount{Code: c.Code, Methods: c.Signin, EmailDomains: c.EmailDomains}
 }
 
-// product checks what can be checked of one product alone. client is nil where
-// none is named.
+// product checks one product, without the other settings. client is nil if the
+// product names none.
 func (p *ProductConfig) product(client *oauth.Client) (*oauth.Product, error) {
 	out := &oauth.Product{
 		Code: p.Code, Client: client, ResponseTypes: p.ResponseTypes, Accounts: p.CustomerAccounts,
@@ -283,11 +283,11 @@ func apiKeys(list []*APIKeyConfig) (map[string]licenseapi.APIKey, error) {
 	return known, nil
 }
 
-// minSharedKey is half of what the hosted API's shared keys have.
+// minSharedKey is half the length of the hosted API's shared keys.
 const minSharedKey = 20
 
-// checkAPIKey says what is wrong without naming the key, whose placeholders may
-// have been replaced.
+// checkAPIKey returns an error without the key, since its placeholders may have been
+// replaced.
 func checkAPIKey(key, shared string) error {
 	if key == "" || len(key) > 256 || !oauth.CleanText(key) || strings.ContainsAny(key, `"\`) {
 		return errors.New("the key is empty, longer than 256 characters, or has characters that a header cannot have")
@@ -298,7 +298,7 @@ func checkAPIKey(key, shared string) error {
 	return nil
 }
 
-// newLicenseAPI makes the License API and its signature key, if it is configured.
+// newLicenseAPI returns the License API and its signature key, if it is configured.
 func (a *App) newLicenseAPI(server *oauth.Server, vault keys.Vault) (*licenseapi.API, *licenseapi.SignatureKey) {
 	if a.License == nil {
 		return nil, nil

@@ -178,8 +178,8 @@ func (l *LicenseConfig) unmarshalProduct(d *caddyfile.Dispenser, lines optionLin
 	return nil
 }
 
-// checkAlone checks a product before it is known what placeholders stand for,
-// and who its client is.
+// checkAlone checks a product before the values of placeholders, and its client, are
+// known.
 func (p *ProductConfig) checkAlone(changing oauth.Accounts) error {
 	known := *p
 	known.Provision = nil

@@ -32,12 +32,13 @@ func init() {
 	caddy.RegisterModule(new(Portal))
 }
 
-// Portal signs users in, and serves the Login API and OpenID Connect. Its own paths are below
-// `/api/oauth2/`, `/api/projects/`, `/oauth2/`, `/.well-known/` and `/sso/`, and
-// `/api/token/validate` and `/api/users/me`. With `license` they are `/api/v4/sso_url` and
-// `/api/v4/oauth_url`, too. It passes every other request to the next handler, without the
-// portal's cookies, and without an `Upgrade` to another protocol than WebSocket. If no handler
-// answers a path below `/api/`, `/oauth2/` or `/sso/`, the portal answers 404.
+// Portal signs users in, and serves the Login API and OpenID Connect. Its own paths
+// are below `/api/oauth2/`, `/api/projects/`, `/oauth2/`, `/.well-known/` and
+// `/sso/`, and `/api/token/validate` and `/api/users/me`. With `license` they are
+// `/api/v4/sso_url` and `/api/v4/oauth_url`, too. It passes every other request to
+// the next handler, without the portal's cookies, and without an `Upgrade` to another
+// protocol than WebSocket. If no handler answers a path below `/api/`, `/oauth2/` or
+// `/sso/`, the portal answers 404.
 type Portal struct {
 	app  *App
 	log  *zap.Logger
@@ -93,8 +94,8 @@ func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhtt
 	return nil
 }
 
-// closed answers while the store cannot be opened. It returns no error for that, since Caddy
-// would log it with the query of the request.
+// closed answers while the store cannot be opened. It returns no error for that,
+// since Caddy would log it with the query of the request.
 func (p *Portal) closed(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, err error) error {
 	login := &loginapi.API{Pages: p.app.pages, Log: p.log}
 	standard := &oidc.API{Pages: p.app.pages, Log: p.log}
@@ -162,7 +163,7 @@ func (p *Portal) newAPIs(c *appruntime.Runtime) *portalAPIs {
 	return &portalAPIs{hosted: hosted, oidc: standard, login: login}
 }
 
-// newLogin is the Login API, but for what the hosted page does for it.
+// newLogin returns the Login API, without the functions that the hosted page provides.
 func (p *Portal) newLogin(c *appruntime.Runtime) *loginapi.API {
 	a := p.app
 	return &loginapi.API{
@@ -216,8 +217,8 @@ func parsePortal(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	return h.NewRoute(nil, new(Portal)), nil
 }
 
-// lazy makes what a handler needs of the runtime, once: handlers are provisioned before the
-// store is open.
+// lazy creates a value from the runtime once, at the first request: handlers are
+// provisioned before the store is open.
 type lazy[T any] struct {
 	mu    sync.Mutex
 	value atomic.Pointer[lazyValue[T]]
@@ -228,7 +229,7 @@ type lazyValue[T any] struct {
 	core  *appruntime.Runtime
 }
 
-// get returns the value, and holds the runtime, which the caller releases.
+// get returns the value, and holds the runtime. The caller must release it.
 func (l *lazy[T]) get(a *App, build func(*appruntime.Runtime) *T) (*T, *appruntime.Runtime, error) {
 	m := l.value.Load()
 	if m == nil {
@@ -251,9 +252,10 @@ func (l *lazy[T]) get(a *App, build func(*appruntime.Runtime) *T) (*T, *apprunti
 
 var errNoApp = errors.New(`the app "sso" is missing; it has the sign-in methods and the clients: add it to the apps of the configuration`)
 
-// appOf finds the sso app of a configuration. If the app is wrong, it returns nil without an
-// error: Caddy refuses the configuration because of the app, in a short message. An error of a
-// handler would come after the names of all modules around the handler.
+// appOf finds the sso app of a configuration. If the app is wrong, it returns nil
+// without an error: Caddy refuses the configuration because of the app, in a short
+// message. An error of a handler would come after the names of all modules around the
+// handler.
 func appOf(ctx caddy.Context) (*App, error) {
 	a, err := ctx.AppIfConfigured("sso")
 	if errors.Is(err, caddy.ErrNotConfigured) {

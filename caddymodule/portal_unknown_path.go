@@ -15,9 +15,10 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/portal"
 )
 
-// handOn passes on a request for no path of the portal; own is the same request as the portal
-// reads it. If no handler answers a path that looks like one of an API, the API answers 404:
-// Caddy would answer 200, which programs take for success.
+// handOn passes a request that is not for the portal to the next handler; own is the
+// same request as the portal reads it. If no handler answers a path that looks like
+// one of an API, the API answers 404: Caddy would answer 200, which programs treat as
+// success.
 func (p *Portal) handOn(w http.ResponseWriter, r, own *http.Request, next caddyhttp.Handler) error {
 	if !gate.SharedTable(httphandler.RequestVars).Enter(w, r) {
 		return nil
@@ -35,7 +36,7 @@ func (p *Portal) handOn(w http.ResponseWriter, r, own *http.Request, next caddyh
 	return nil
 }
 
-// unknown returns the 404 handler of the API that a path looks like, or nil.
+// unknown returns the 404 handler of the API that a path seems to belong to, or nil.
 func (p *Portal) unknown(path string) http.HandlerFunc {
 	server := &oauth.Server{Clients: p.app.clients}
 	switch {

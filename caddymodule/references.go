@@ -13,9 +13,9 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
 )
 
-// What one setting names and another one defines is checked here, by the same functions
-// while a Caddyfile is read and in Provision. The first has lines, the second has the
-// modules.
+// Names in one setting that another setting defines are checked here, by the same
+// functions while a Caddyfile is read and in Provision. The first has the lines, the
+// second has the modules.
 
 // A settingError is about one option, of which a Caddyfile knows the line.
 type settingError struct {
@@ -26,8 +26,8 @@ type settingError struct {
 func (e *settingError) Error() string { return e.err.Error() }
 func (e *settingError) Unwrap() error { return e.err }
 
-// optionLines remembers where options stand, until all of a block is read. An option has
-// the key that a settingError about it names; the key of the whole block is empty.
+// optionLines has the places of options, until a block is completely read. Its keys
+// are those in a settingError about the option; the key of the whole block is empty.
 type optionLines map[string]caddyfile.Dispenser
 
 func (l optionLines) mark(d *caddyfile.Dispenser, option string) { l[option] = *d }
@@ -57,8 +57,8 @@ func (l optionLines) addLine(err error) error {
 	return line.WrapErr(err)
 }
 
-// checkReferences checks what the settings of the app name. hasMethod reports whether
-// there is a sign-in method of an ID.
+// checkReferences checks the names in the settings of the app. hasMethod reports
+// whether there is a sign-in method with an ID.
 func (a *App) checkReferences(hasMethod func(id string) bool) error {
 	for _, c := range a.Clients {
 		for _, id := range c.Signin {
@@ -88,7 +88,7 @@ func (a *App) checkReferences(hasMethod func(id string) bool) error {
 	return a.License.checkProducts(a)
 }
 
-// checkProducts checks what the products name, and each product by itself.
+// checkProducts checks the names in the products, and each product itself.
 func (l *LicenseConfig) checkProducts(a *App) error {
 	for i, p := range l.Products {
 		if p == nil {
@@ -124,8 +124,8 @@ func (l *LicenseConfig) checkDefaultResponseType() error {
 	return oauth.CheckDefaultResponseType(l.DefaultResponseType, lists...)
 }
 
-// mayHaveMethod reports whether the settings have a sign-in method of an ID, or may have
-// one: the ID of a module from outside is known only when it is provisioned.
+// mayHaveMethod reports whether the settings have a sign-in method with an ID, or may
+// have one: the ID of a module of another project is known only after Provision.
 func (a *App) mayHaveMethod(id string) bool {
 	return slices.ContainsFunc(a.SigninRaw, func(raw json.RawMessage) bool {
 		var method struct {
@@ -146,7 +146,7 @@ func (a *App) hasMethod(id string) bool {
 	return false
 }
 
-// checkBearerClient checks a client whose own tokens count for the License API.
+// checkBearerClient checks a client whose own tokens the License API accepts.
 func checkBearerClient(c *ClientConfig) error {
 	if c == nil {
 		return errors.New("is unknown; add the client to the sso option, or name one of its clients")
@@ -157,9 +157,9 @@ func checkBearerClient(c *ClientConfig) error {
 	return nil
 }
 
-// checkReferences checks what a gate names. clients finds a client of the app by its
-// ID, license reports whether the app has the License API, and groups are those of
-// all users and gates before.
+// checkReferences checks the names in a gate. clients finds a client of the app by
+// its ID, license is set if the app has the License API, and groups are those of all
+// users and of the gates before.
 func (g *Gate) checkReferences(clients func(id string) (*oauth.Client, bool), license bool, groups *oauth.ConfiguredGroups) (*oauth.Client, error) {
 	if g.LicenseActivation {
 		if err := g.checkLicense(); err != nil {

@@ -9,7 +9,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/caddymodule/internal/routecheck"
 )
 
-// forRouteCheck is what the checks of routes have to know of the app.
+// forRouteCheck returns the data of the app for the route checks.
 func (a *App) forRouteCheck() routecheck.App {
 	return routecheck.App{
 		Issuer:        a.issuer,

@@ -17,8 +17,8 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
-// runtime opens the store, once. An app that failed to tries again at the next
-// request, since apps start in no fixed order and stores come and go.
+// runtime opens the store once. After an error it tries again at the next request,
+// since apps start in no fixed order, and a store may be down for a while.
 func (a *App) runtime() (*appruntime.Runtime, error) {
 	if c := a.opened.Load(); c != nil {
 		return c, nil
@@ -58,7 +58,7 @@ func (a *App) runtime() (*appruntime.Runtime, error) {
 	return c, nil
 }
 
-// assemble puts what serves requests over an open store, by the settings of this
+// assemble creates the request handlers for an open store, with the settings of this
 // configuration.
 func (a *App) assemble(c *appruntime.Runtime) {
 	s, format := c.State, records.Format(a.RecordFormat)

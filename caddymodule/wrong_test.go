@@ -264,8 +264,8 @@ func TestAWrongCaddyfileIsRefusedOnItsLine(t *testing.T) {
 	}
 }
 
-// refusedOnItsLine says that the right configuration with another text in the place of one
-// is refused by the adapter, on the line that begins so, in such words.
+// refusedOnItsLine says that the right configuration with another text in the place
+// of one is refused by the adapter, on the line that begins so, in such words.
 func refusedOnItsLine(t *testing.T, old, spoiled, line string, want []string) {
 	t.Helper()
 	file := spoil(t, old, spoiled)

@@ -136,7 +136,8 @@ func (s *Sessions) OfProviderSession(ctx context.Context, subject string, match 
 	return all, nil
 }
 
-// methods interns the IDs of a session's sign-in methods as one value; methodsOf is its inverse.
+// methods interns the IDs of a session's sign-in methods as one value; methodsOf is
+// its inverse.
 func methods(signin, linked string) string {
 	if linked == "" {
 		return signin

@@ -15,8 +15,8 @@ import (
 func aPart(key string) bool { return len(key) > len("session:") && key[len("session:")] < '8' }
 
 // Of several servers one is away, and knows many sessions. Those of the others are
-// read again within a second, in the background, and a user whose sign-out was not reported
-// is out.
+// read again within a second, in the background, and a user whose sign-out was not
+// reported is out.
 func TestAPartOfTheStoreThatIsAwayHoldsUpNoOther(t *testing.T) {
 	for name, away := range map[string]error{
 		"as the store knows": storage.ErrAway, "and each read takes its time": storage.ErrTimedOut,

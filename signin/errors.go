@@ -7,37 +7,37 @@ import (
 )
 
 var (
-	// ErrWrong says that the user name or the password is wrong, and not which. It
-	// counts as a failed attempt.
+	// ErrWrong means that the user name or the password is wrong, and does not tell
+	// which. It counts as a failed attempt.
 	ErrWrong = errors.New("user name or password is wrong")
 
-	// ErrBusy says that so many sign-ins wait that this one was not looked at.
+	// ErrBusy means that too many sign-ins wait, so this one was not checked.
 	ErrBusy = errors.New("too many sign-ins wait to be checked")
 
-	// ErrCancelled says that the provider did not sign the user in, most likely
-	// because the user did not want to.
+	// ErrCancelled means that the provider did not sign the user in, most likely
+	// because the user canceled.
 	ErrCancelled = errors.New("the provider did not sign the user in")
 
-	// ErrAnswer says that the answer of a provider cannot be trusted.
+	// ErrAnswer means that the answer of a provider cannot be trusted.
 	ErrAnswer = errors.New("the answer of the provider is not right")
 
-	// ErrMisconfigured says that the settings are not those of the provider. It is the
-	// cause of a [DownError].
+	// ErrMisconfigured means that the settings are not those of the provider. It is
+	// the cause of a [DownError].
 	ErrMisconfigured = errors.New("the setting issuer is not what the provider calls itself")
 
-	// ErrNotReauthenticated says that the provider did not ask the user to sign in
+	// ErrNotReauthenticated means that the provider did not ask the user to sign in
 	// again.
 	ErrNotReauthenticated = errors.New("the provider did not ask the user to sign in again")
 
-	// ErrRevoked says that a provider no longer accepts a refresh token.
+	// ErrRevoked means that a provider no longer accepts a refresh token.
 	ErrRevoked = errors.New("the provider no longer accepts the refresh token")
 
-	// ErrNotAsked says that no request reached the provider.
+	// ErrNotAsked means that no request reached the provider.
 	ErrNotAsked = errors.New("it could not be asked")
 )
 
-// A DownError says that a provider, or the operator's own server, does not answer as it
-// should.
+// A DownError means that a provider, or the operator's own server, does not answer
+// correctly.
 type DownError struct {
 	RetryAfter time.Duration // zero: unknown
 	Cause      error
@@ -53,13 +53,12 @@ func (e *DownError) Error() string {
 
 func (e *DownError) Unwrap() error { return e.Cause }
 
-// A RefusedError says that a provider refuses the application: something is wrong with
-// how the application is registered there. [Refused] makes one.
+// A RefusedError means that a provider refuses the application: its registration
+// there is wrong. [Refused] creates one.
 type RefusedError struct {
 	Code string // safe to show and to log
 
-	// ByBrowser says that the browser brought the code, so that anybody may have made
-	// it up.
+	// ByBrowser is set if the browser brought the error code, so it may be forged.
 	ByBrowser bool
 }
 
@@ -74,8 +73,8 @@ func Refused(code string) *RefusedError {
 	return &RefusedError{Code: code}
 }
 
-// AuthorizationError returns what the error code of an authorization response means
-// (RFC 6749 section 4.1.2.1, OpenID Connect Core section 3.1.2.6).
+// AuthorizationError returns the error for the error code of an authorization
+// response (RFC 6749 section 4.1.2.1, OpenID Connect Core section 3.1.2.6).
 func AuthorizationError(code string) error {
 	switch code {
 	case "access_denied", "login_required", "interaction_required", "consent_required", "account_selection_required":

@@ -2,8 +2,8 @@ package signin
 
 import "github.com/caddy-sso/caddy-sso/session"
 
-// NameFinder is a method that knows the names of its users. No other method is asked
-// for the password of such a name.
+// NameFinder is a method that knows the names of its users. No other method checks
+// the password of such a name.
 type NameFinder interface {
 	Method
 
@@ -16,7 +16,7 @@ type NameFinder interface {
 	NameOf(subject string) string
 }
 
-// DisabledLister is a method that knows users who may not sign in for now.
+// DisabledLister is a method that knows its disabled users.
 type DisabledLister interface {
 	NameFinder
 
@@ -60,8 +60,7 @@ type EmailLinker interface {
 type GroupLister interface {
 	Method
 
-	// Groups returns the groups that users are known to have, and whether they may have
-	// others.
+	// Groups returns the known groups of users, and whether users may have others.
 	Groups() (names []string, open bool)
 }
 

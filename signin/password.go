@@ -19,22 +19,22 @@ type PasswordMethod interface {
 	// find out which spellings are counted together.
 	Account(name string) string
 
-	// Check returns the user, or [ErrWrong]. It does the same work whatever was
-	// wrong, so that the time tells nothing of whether the user exists. It returns
-	// [ErrBusy] if it did not check the password, and a [DownError] if the server
-	// that knows does not answer.
+	// Check returns the user, or [ErrWrong]. It does the same work for a wrong name
+	// and a wrong password, so that the time does not reveal whether the user exists.
+	// It returns [ErrBusy] if it did not check the password, and a [DownError] if its
+	// server does not answer.
 	Check(ctx context.Context, c Credentials) (session.User, error)
 }
 
-// Credentials are what a user typed. They cannot be printed.
+// Credentials are the name and password that a user typed. They cannot be printed.
 type Credentials struct {
 	Name, Password string
 
 	// From is the address of the client.
 	From string
 
-	// Known says that the account signed in before in this browser. Such a sign-in goes
-	// before others that wait.
+	// Known is set if the account signed in before in this browser. Such a sign-in
+	// has priority over others that wait.
 	Known bool
 
 	// Whose, if it is not nil, is called before Check returns [ErrWrong], with the user
@@ -54,7 +54,7 @@ func (Credentials) Format(f fmt.State, _ rune) {
 // MaxPassword is the most bytes that a password has.
 const MaxPassword = 1024
 
-// AttemptLimits bound how often a password may be tried. What is used up comes back
+// AttemptLimits bound how often a password may be tried. Used attempts come back
 // evenly: of 10 attempts every 15 minutes, one every 90 seconds.
 type AttemptLimits struct {
 	PerAccount int           // failures for one account; default 10

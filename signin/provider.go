@@ -43,8 +43,8 @@ type ProviderRequest struct {
 	AuthAfter time.Time
 }
 
-// ProviderSessionMethod is a method whose sessions keep what the provider gave of its
-// own session.
+// ProviderSessionMethod is a method whose sessions store data of the provider's own
+// session.
 type ProviderSessionMethod interface {
 	ProviderMethod
 
@@ -52,8 +52,8 @@ type ProviderSessionMethod interface {
 	FinishSession(ctx context.Context, d ProviderRequest, answer url.Values) (ProviderSignIn, error)
 }
 
-// A ProviderSignIn is a user who came back from a provider, with what the provider gave
-// of its own session.
+// A ProviderSignIn is a user who came back from a provider, with data of the
+// provider's own session.
 type ProviderSignIn struct {
 	User session.User
 
@@ -61,8 +61,8 @@ type ProviderSignIn struct {
 	RefreshToken string // may be empty
 }
 
-// LogoutReceiver is a method whose provider says which of its sessions have ended
-// (OpenID Connect Back-Channel Logout 1.0).
+// LogoutReceiver is a method whose provider reports ended sessions (OpenID Connect
+// Back-Channel Logout 1.0).
 type LogoutReceiver interface {
 	Method
 
@@ -72,7 +72,7 @@ type LogoutReceiver interface {
 	Logout(ctx context.Context, token string) (Logout, error)
 }
 
-// A Logout is what a provider says has ended.
+// A Logout is a provider's report of ended sessions.
 type Logout struct {
 	ID      string    // of the token, which is used once
 	Until   time.Time // when the token is too old in any case
@@ -81,18 +81,19 @@ type Logout struct {
 	Subject string    // the subject that is derived from Sub
 }
 
-// Renewer is a method whose provider tells, by a refresh token, whether a user may still
-// sign in there.
+// Renewer is a method with a refresh token, with which it asks the provider whether a
+// user may still sign in there.
 type Renewer interface {
 	Method
 
-	// Renewal names who a refresh token is for, so that it is never sent to anybody
-	// else, and says how often to ask for a session in use. Zero: never.
+	// Renewal identifies the provider of a refresh token, so that the token is never
+	// sent to another one. It also returns how often to ask for a session in use.
+	// Zero: never.
 	Renewal() (at string, every time.Duration)
 
-	// Renew trades a refresh token for the next one, which may be the same. After
+	// Renew exchanges a refresh token for the next one, which may be the same. After
 	// [ErrRevoked] the token is no longer valid. After [ErrNotAsked] or a
-	// [RefusedError] it is as valid as before. After any other error nothing is known:
-	// the provider may have given the next token, and the answer was lost.
+	// [RefusedError] it is as valid as before. After any other error its state is
+	// unknown: the provider may have issued the next token, and the answer was lost.
 	Renew(ctx context.Context, token string) (next string, err error)
 }

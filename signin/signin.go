@@ -24,10 +24,11 @@
 // users of a configuration may have the same one: a method whose IDs could be those of
 // another method derives a UUID of version 5 from them. Signin is the ID of the method.
 //
-// The users of a [NameFinder] are part of the configuration, and are taken as they are. The
-// portal does not trust the users of other methods. A name that has characters which cannot
-// be seen, or that a known user has, is replaced by the e-mail address or the subject. A
-// subject that is that of another user, or could be, is refused.
+// The users of a [NameFinder] are part of the configuration, and are taken as they
+// are. The portal does not trust the users of other methods. A name that has
+// characters which cannot be seen, or that a known user has, is replaced by the
+// e-mail address or the subject. A subject that is that of another user, or could be,
+// is refused.
 //
 // # Errors
 //
@@ -60,9 +61,9 @@ type Method interface {
 	// ID is the name that the configuration gives the method. Sessions store it.
 	ID() string
 
-	// Current returns what is known now of a user who signed in by this method, and
+	// Current returns the current data of a user who signed in by this method, and
 	// false for a user who may no longer sign in. It is called at every request of a
-	// session, so it neither waits nor allocates much.
+	// session, so it must not wait, and should allocate little.
 	Current(u session.User) (session.User, bool)
 }
 

@@ -27,13 +27,13 @@ type Options[K comparable, R any] struct {
 	// Shard spreads keys over shards.
 	Shard func(K) uint8
 
-	// Changed is told the key of each record that changed in the store.
+	// Changed gets the key of each record that changed in the store.
 	Changed func(key string)
 
 	// Recheck reads an entry again, and ends its requests if it is gone.
 	Recheck func(ctx context.Context, k K) error
 
-	// Answered says, by the error of a read, whether the store has answered.
+	// Answered reports, from the error of a read, whether the store has answered.
 	Answered func(err error) bool
 
 	// WithinGrace reports whether a request may go on whose entry is unverified since
@@ -76,8 +76,8 @@ func New[K comparable, R any](o Options[K, R]) *Feed[K, R] {
 	return f
 }
 
-// Follow begins to hear what the store tells. Before it, all that Changed, Recheck and
-// Sweep use has to be there.
+// Follow begins to watch the store. Everything that Changed, Recheck and Sweep use
+// must exist before.
 func (f *Feed[K, R]) Follow(store storage.Store) {
 	ctx, stop := context.WithCancel(context.Background())
 	f.sweeper.Go(func() { f.sweepUntil(ctx) })

@@ -9,13 +9,13 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
-// turn is how long a key may be in the queue, in milliseconds, before a request
-// that uses it asks the store by itself.
+// turn is how long a key may be in the queue, in milliseconds, before a request that
+// uses it asks the store itself.
 const turn = 500
 
-// A queue is the keys that are to be read again, each of them once. A few goroutines
-// read what is in it; they come and go with the work, and none sleeps. No method but close
-// waits for the store. A [Feed] has the exported ones.
+// A queue has the keys that must be read again, each of them once. A few goroutines
+// read them. They start and end with the work, and none sleeps. Only the method close
+// waits for the store. A [Feed] has the exported methods.
 type queue[K comparable] struct {
 	read     func(context.Context, K) error
 	answered func(error) bool
@@ -44,21 +44,22 @@ type queue[K comparable] struct {
 	counts Counts
 }
 
-// Counts say what an interruption or a silence of the store came to. All but Pending
-// grow for as long as the process lives.
+// Counts are statistics of interruptions and silences of the store. All except
+// Pending grow for the lifetime of the process.
 type Counts struct {
 	// Interruptions are how often the store's feed was interrupted, or came back.
 	Interruptions uint64 `json:"interruptions"`
 
-	// Unchecked are the uses of what is known that went on without asking the store.
+	// Unchecked are the uses of known values that continued without an answer of the
+	// store.
 	Unchecked uint64 `json:"unchecked"`
 
 	// Waited are those that waited for the store in vain, for as long as a use
 	// may: the first of each key after an interruption.
 	Waited uint64 `json:"waited"`
 
-	// TimedOut are those that waited for as long as the store takes to give up. There
-	// should be none.
+	// TimedOut are those that waited for the whole timeout of the store. There should
+	// be none.
 	TimedOut uint64 `json:"timed_out"`
 
 	// Pending is how many keys are to be read again.
@@ -74,7 +75,7 @@ func (c *Counts) Add(other Counts) {
 	c.Pending += other.Pending
 }
 
-// A task is what is to be done for a key.
+// A task is the pending work for a key.
 type task struct {
 	since   int64 // unverified since then; 0: it is not
 	queued  int64 // when it came into the queue; 0: it is not there
@@ -85,7 +86,7 @@ type task struct {
 	later   int64 // unverified since then
 }
 
-// start makes an empty queue of one that has its functions.
+// start initializes a queue that has its functions.
 func (q *queue[K]) start() {
 	q.life, q.end = context.WithCancel(context.Background()) //nolint:gosec // close calls end
 	q.tasks = make(map[K]*task)
@@ -100,7 +101,7 @@ func (q *queue[K]) close() {
 	q.running.Wait()
 }
 
-// Counts returns what was counted so far.
+// Counts returns the statistics so far.
 func (q *queue[K]) Counts() Counts {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -109,16 +110,17 @@ func (q *queue[K]) Counts() Counts {
 	return counts
 }
 
-// Idle says that nothing is being read again, and nothing waits to be.
+// Idle reports whether no key is being read again, and none waits.
 func (q *queue[K]) Idle() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return len(q.tasks) == 0 && q.all == 0 && q.workers == 0
 }
 
-// Silent reports whether the store did not answer when it was last left its own time. A
-// slow store is not silent: it may take longer than a request waits for what is known
-// anyway. Nor is a store of which only a part is known to be away.
+// Silent reports whether the store did not answer when a request last waited for its
+// full timeout. A slow store is not silent: it may take longer than a request waits
+// for a known entry. A store is not silent either if only a part of it is known to be
+// away.
 func (q *queue[K]) Silent() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -145,8 +147,9 @@ func (q *queue[K]) interrupted(since int64) {
 	q.work()
 }
 
-// unanswered has a key read until the store answers, which did not when a request
-// asked, by its error. The key is unverified since then.
+// unanswered queues a key after a request for which the store did not answer,
+// according to its error. It is read until the store answers. The key is unverified
+// since then.
 func (q *queue[K]) unanswered(key K, since int64, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -177,8 +180,8 @@ func (q *queue[K]) noticed(err error) {
 	q.add(probe, q.now()).used = true
 }
 
-// unneeded says that a request need not ask the store for a key, which is
-// unverified since then, and sees that the key is read.
+// unneeded reports whether a request need not ask the store for a key, which is
+// unverified since then, and queues the key.
 func (q *queue[K]) unneeded(key K, since int64) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()

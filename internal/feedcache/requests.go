@@ -22,8 +22,8 @@ type requestShard[K comparable, R any] struct {
 	_     [48]byte // keeps neighbours off this cache line
 }
 
-// A link is a request in the list of its entry. Links are used again: ticket tells a
-// link's uses apart.
+// A link is a request in the list of its entry. Links are reused: ticket
+// distinguishes the uses of a link.
 type link[K comparable, R any] struct {
 	next, prev *link[K, R]
 	key        K
@@ -67,7 +67,7 @@ type Attachment[K comparable, R any] struct {
 	ticket uint64
 }
 
-// Release takes the request out, unless its entry's end has done so already.
+// Release removes the request, unless the end of its entry has already done so.
 func (a Attachment[K, R]) Release() {
 	a.shard.mu.Lock()
 	mine := a.link.ticket.Load() == a.ticket
@@ -163,7 +163,7 @@ func (r *Requests[K, R]) EndAll(match func(*R) bool) {
 	}
 }
 
-// take takes out the requests of an entry that match, and adds what ends them.
+// take removes the requests of an entry that match, and adds their cancel functions.
 func (s *requestShard[K, R]) take(k K, match func(*R) bool, over []context.CancelCauseFunc) []context.CancelCauseFunc {
 	for l := s.heads[k]; l != nil; {
 		next := l.next

@@ -18,7 +18,7 @@ type Epochs struct {
 
 type epoch struct{ lost atomic.Int64 } // when it ended; 0: it goes on
 
-// end ends the epoch, and says when that was.
+// end ends the epoch, and returns the time.
 func (e *Epochs) end() int64 {
 	e.ending.Lock()
 	defer e.ending.Unlock()
@@ -37,7 +37,7 @@ type Entry[V any] struct {
 // Lost returns since when the value is unverified; 0: it is verified.
 func (e Entry[V]) Lost() int64 { return e.epoch.lost.Load() }
 
-// A Table is a sharded LRU that takes in only what is still true.
+// A Table is a sharded LRU that stores only values that are still valid.
 type Table[K comparable, V any] struct {
 	epochs *Epochs
 	shard  func(K) uint8
@@ -64,7 +64,7 @@ func NewTable[K comparable, V any](epochs *Epochs, capacity int, shard func(K) u
 
 func (t *Table[K, V]) of(k K) *tableShard[K, V] { return &t.shards[t.shard(k)%shards] }
 
-// Get returns what is known.
+// Get returns the known entry.
 func (t *Table[K, V]) Get(k K) (Entry[V], bool) { return t.of(k).lru.Get(k) }
 
 // GetIn is Get for a caller that knows the shard, on the hottest path.
@@ -121,7 +121,7 @@ func (t *Table[K, V]) Drop(k K) {
 // keep no value out of the table.
 func (t *Table[K, V]) Forget(k K) { t.of(k).lru.Remove(k) }
 
-// Find returns the first value of a shard that matches. It is no use of it.
+// Find returns the first value of a shard that matches. It does not count as a use.
 func (t *Table[K, V]) Find(shard uint8, match func(*V) bool) *V {
 	s := &t.shards[shard%shards]
 	for _, k := range s.lru.Keys() {

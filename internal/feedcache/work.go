@@ -18,7 +18,8 @@ const (
 	longestPause = 500 * time.Millisecond
 )
 
-// add adds to the tasks; q.mu must be held, as for all below that say nothing else.
+// add adds to the tasks. q.mu must be held, here and below, unless a comment says
+// otherwise.
 func (q *queue[K]) add(key K, since int64) *task {
 	t, ok := q.tasks[key]
 	switch {
@@ -83,8 +84,8 @@ func (q *queue[K]) ask(key K) error {
 	return nil
 }
 
-// next takes a key from the queue. Without one, the worker is over. It takes q.mu
-// by itself.
+// next takes a key from the queue. Without one, the worker ends. It locks q.mu
+// itself.
 func (q *queue[K]) next() (key K, used, ok bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -110,8 +111,8 @@ func (q *queue[K]) next() (key K, used, ok bool) {
 	return key, false, false
 }
 
-// done notes what came of a key, and whether the store was asked for it. It takes q.mu by
-// itself.
+// done records the result for a key, and whether the store was asked for it. It locks
+// q.mu itself.
 func (q *queue[K]) done(key K, asked bool, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -35,8 +35,8 @@ type Activation struct {
 	Log *zap.Logger
 }
 
-// routes are the routes whose requests may have one of our credentials, each also
-// with a trailing slash.
+// routes are the routes whose requests may have a credential of this portal, each
+// also with a trailing slash.
 var routes = []string{
 	"/api/v4/activate_license", "/api/v4/activate_bundle",
 	"/api/v4/floating/borrow", "/api/v4/floating/feature_borrow",
@@ -176,7 +176,7 @@ func credentialOf(r *http.Request, body []byte) (credential, *refusal) {
 	return c, wrong
 }
 
-// parseQuery reads the parameters of a credential. Each may be there once.
+// parseQuery reads the parameters of a credential. None may be repeated.
 func parseQuery(raw string) (credential, *refusal) {
 	c := credential{}
 	for pair := range strings.SplitSeq(raw, "&") {
@@ -237,7 +237,7 @@ func (c credential) present() bool {
 	return c.has("id_token") || c.has("code") || c.has("customer_account_code")
 }
 
-// check holds what is there to be one whole credential, and no other.
+// check returns a refusal unless there is exactly one complete credential.
 func (c credential) check() *refusal {
 	for _, name := range []string{"id_token", "code", "customer_account_code", "product", "redirect_uri"} {
 		if _, text := c[name].(string); c.has(name) && !text {

@@ -140,7 +140,7 @@ func (h *Hosted) endOf(ctx context.Context, method signin.Method, l signin.Logou
 		if name == "" {
 			continue
 		}
-		subject, there, err := h.Store.Get(ctx, known(method.ID(), kind, name))
+		subject, there, err := h.Store.Get(ctx, providerKey(method.ID(), kind, name))
 		if err != nil {
 			return 0, fmt.Errorf("finding a provider's session: %w", err)
 		}
@@ -152,7 +152,7 @@ func (h *Hosted) endOf(ctx context.Context, method signin.Method, l signin.Logou
 	ended := 0
 	for subject := range Naming {
 		list, err := h.Server.Sessions.OfProviderSession(ctx, subject, func(u session.User, id string) bool {
-			is := l.Session == "" || id == known(method.ID(), "session", l.Session) || id == l.Session // as sessions once kept it
+			is := l.Session == "" || id == providerKey(method.ID(), "session", l.Session) || id == l.Session // as sessions once kept it
 			return u.Signin == method.ID() && is && (l.Sub == "" || u.ProviderID == l.Sub)
 		})
 		if err != nil {

@@ -158,7 +158,7 @@ func (h *Hosted) allow(w http.ResponseWriter, r *http.Request, p signInContext, 
 		})
 		return
 	}
-	first, err := h.once(r.Context(), q.transaction)
+	first, err := h.useOnce(r.Context(), q.transaction)
 	if err == nil && first {
 		err = h.Server.Allow(r.Context(), p.authorization, in, h.From(r))
 	}

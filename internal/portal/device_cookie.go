@@ -22,13 +22,13 @@ import (
 // do not lock the owner out. Cookies of older releases have accounts in "k", without
 // a mark of the password; those are ignored.
 type knownDevice struct {
-	ID    string     `json:"i"`
-	Known []knownOne `json:"a,omitempty"`
+	ID    string         `json:"i"`
+	Known []knownAccount `json:"a,omitempty"`
 }
 
-// A knownOne is an account whose password a browser knows, as [limits.KnownAs] or
+// A knownAccount is an account whose password a browser knows, as [limits.KnownAs] or
 // [knownBy] returns it, until a time in Unix seconds.
-type knownOne struct {
+type knownAccount struct {
 	As    string `json:"a"`
 	Until int64  `json:"u"`
 }
@@ -77,12 +77,12 @@ func knownBy(spellings []string, name string) string {
 }
 
 func (b knownDevice) knows(as string, now time.Time) bool {
-	return slices.ContainsFunc(b.Known, func(k knownOne) bool { return k.As == as && now.Unix() < k.Until })
+	return slices.ContainsFunc(b.Known, func(k knownAccount) bool { return k.As == as && now.Unix() < k.Until })
 }
 
 func (b knownDevice) remember(as string, until time.Time) knownDevice {
-	others := slices.DeleteFunc(slices.Clone(b.Known), func(k knownOne) bool { return k.As == as })
-	known := append([]knownOne{{as, until.Unix()}}, others...)
+	others := slices.DeleteFunc(slices.Clone(b.Known), func(k knownAccount) bool { return k.As == as })
+	known := append([]knownAccount{{as, until.Unix()}}, others...)
 	b.Known = known[:min(len(known), maxKnown)]
 	return b
 }

@@ -32,7 +32,7 @@ func (h *Hosted) showSignIn(w http.ResponseWriter, r *http.Request) {
 	if done {
 		return
 	}
-	another := switching(r.URL.RawQuery)
+	another := wantsSwitch(r.URL.RawQuery)
 	view := page.SignIn{}
 	if signedIn {
 		fit := p.authorization == nil || p.authorization.Accepts(in)
@@ -53,7 +53,7 @@ func (h *Hosted) showSignIn(w http.ResponseWriter, r *http.Request) {
 	}
 	// With a session there is always a page, so that no redirect loop begins.
 	if methods := h.Methods.ProviderMethods(p.allowed()); !signedIn && !another && len(methods) == 1 && h.Methods.PasswordMethods(p.allowed()) == nil {
-		if b, ok := h.thisBrowser(w, r, p); ok {
+		if b, ok := h.currentDevice(w, r, p); ok {
 			h.sendToProvider(w, r, b, methods[0], p, false, false)
 		}
 		return
@@ -83,9 +83,9 @@ func (h *Hosted) already(w http.ResponseWriter, r *http.Request, in oauth.Signed
 
 func person(u session.User) *page.Person { return &page.Person{Name: u.Name, Email: u.Email} }
 
-// thisBrowser returns the browser in the cookie, or a new one. If it cannot find out,
+// currentDevice returns the browser in the cookie, or a new one. If it cannot find out,
 // it answers the request itself.
-func (h *Hosted) thisBrowser(w http.ResponseWriter, r *http.Request, p signInContext) (knownDevice, bool) {
+func (h *Hosted) currentDevice(w http.ResponseWriter, r *http.Request, p signInContext) (knownDevice, bool) {
 	b, ok, err := h.deviceOf(r)
 	if err == nil && !ok {
 		b = newDevice()
@@ -100,7 +100,7 @@ func (h *Hosted) thisBrowser(w http.ResponseWriter, r *http.Request, p signInCon
 
 // ask writes the sign-in page with a new transaction, and the allowed methods.
 func (h *Hosted) ask(w http.ResponseWriter, r *http.Request, status int, p signInContext, another bool, v page.SignIn) {
-	b, ok := h.thisBrowser(w, r, p)
+	b, ok := h.currentDevice(w, r, p)
 	if !ok {
 		return
 	}
@@ -118,7 +118,7 @@ func (h *Hosted) ask(w http.ResponseWriter, r *http.Request, status int, p signI
 		v.Providers = append(v.Providers, page.Provider{Name: name, Icon: icon, URL: startURL(method, sealed)})
 	}
 	if v.Form.Action == "" && v.Providers == nil {
-		h.noMethod(w, r, p)
+		h.noMethodAllowed(w, r, p)
 		return
 	}
 	if a := p.authorization; a != nil {
@@ -130,8 +130,8 @@ func (h *Hosted) ask(w http.ResponseWriter, r *http.Request, status int, p signI
 	h.Pages.SignIn(w, r, status, v)
 }
 
-// noMethod answers that no sign-in method is allowed in this context.
-func (h *Hosted) noMethod(w http.ResponseWriter, r *http.Request, p signInContext) {
+// noMethodAllowed answers that no sign-in method is allowed in this context.
+func (h *Hosted) noMethodAllowed(w http.ResponseWriter, r *http.Request, p signInContext) {
 	m := page.Message{
 		Code: "003-022", Fault: page.FaultNoSignInMethod,
 	}
@@ -146,7 +146,7 @@ func (h *Hosted) signIn(w http.ResponseWriter, r *http.Request) {
 	if !h.readForm(w, r) {
 		return
 	}
-	t, b, p, ok := h.begun(w, r, r.PostForm.Get("transaction"), signInContext{page: r.URL.Path, query: r.URL.RawQuery})
+	t, b, p, ok := h.openTransaction(w, r, r.PostForm.Get("transaction"), signInContext{page: r.URL.Path, query: r.URL.RawQuery})
 	if !ok {
 		return
 	}
@@ -179,7 +179,7 @@ func (h *Hosted) signIn(w http.ResponseWriter, r *http.Request) {
 		h.ask(w, r, http.StatusForbidden, p, t.Another, again)
 		return
 	}
-	first, err := h.once(r.Context(), t)
+	first, err := h.useOnce(r.Context(), t)
 	if err != nil {
 		h.failedFor(w, r, p, err)
 		return
@@ -246,9 +246,9 @@ func (h *Hosted) redirectBack(w http.ResponseWriter, r *http.Request, p signInCo
 	})
 }
 
-// begun opens the transaction of a sign-in page and finds its context. If that fails,
-// it answers the request itself, and the answer leads to again.
-func (h *Hosted) begun(w http.ResponseWriter, r *http.Request, sealed string, again signInContext) (t transaction, b knownDevice, p signInContext, ok bool) {
+// openTransaction opens the transaction of a sign-in page and finds its context. If
+// that fails, it answers the request itself, and the answer leads to again.
+func (h *Hosted) openTransaction(w http.ResponseWriter, r *http.Request, sealed string, again signInContext) (t transaction, b knownDevice, p signInContext, ok bool) {
 	plain, err := h.Keys.Unseal(r.Context(), transactionLabel, sealed)
 	if err == nil {
 		err = json.Unmarshal(plain, &t)
@@ -262,13 +262,13 @@ func (h *Hosted) begun(w http.ResponseWriter, r *http.Request, sealed string, ag
 		h.startAgain(w, r, http.StatusBadRequest, again, false, page.FaultFormInvalid, page.Text{})
 		return t, b, p, false
 	}
-	b, p, ok = h.bound(w, r, t)
+	b, p, ok = h.resumeTransaction(w, r, t)
 	return t, b, p, ok
 }
 
-// bound finds this browser, and the context of a transaction. If that fails, it
-// answers the request itself.
-func (h *Hosted) bound(w http.ResponseWriter, r *http.Request, t transaction) (b knownDevice, p signInContext, ok bool) {
+// resumeTransaction finds this browser, and the context of a transaction. If that
+// fails, it answers the request itself.
+func (h *Hosted) resumeTransaction(w http.ResponseWriter, r *http.Request, t transaction) (b knownDevice, p signInContext, ok bool) {
 	// The configuration may have changed since the page was shown.
 	p, refusal := h.contextOf(r.Context(), t.Page, string(t.Query))
 	if refusal != nil {

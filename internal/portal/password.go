@@ -54,10 +54,10 @@ func failure(err error) *oauth.Error {
 	return e
 }
 
-// errBeyond means that an account has no attempts left, although the typed name has.
-// The answer is that of a wrong password, so that it does not reveal whose name that
-// is.
-var errBeyond = fmt.Errorf("other names of this account have used up its attempts: %w", signin.ErrWrong)
+// errAttemptsUsedUp means that an account has no attempts left, although the typed
+// name has. The answer is that of a wrong password, so that it does not reveal whose
+// name that is.
+var errAttemptsUsedUp = fmt.Errorf("other names of this account have used up its attempts: %w", signin.ErrWrong)
 
 // verify checks the password within the limits of attempts, and returns the
 // browser as it is after that. The client, which may be nil, is for the audit log.
@@ -68,7 +68,7 @@ func (h *Hosted) verify(r *http.Request, b knownDevice, passwords *methods.Passw
 	defer cancel()
 	leave, err := h.turns.Enter(waiting, who)
 	if err != nil {
-		return session.User{}, b, h.unverified(r, event, err)
+		return session.User{}, b, h.passwordRefused(r, event, err)
 	}
 	defer leave()
 	done, wait := limits.Begin(h.Limits, h.Attempts, h.Now(), who)
@@ -83,17 +83,17 @@ func (h *Hosted) verify(r *http.Request, b knownDevice, passwords *methods.Passw
 		Name: name, Password: password, From: string(h.From(r)), Known: who.Known(), WaitUntil: until,
 		Whose: func(u session.User) { about = append(about, u) },
 	})
-	beyond := err == nil && h.late(b, who, u, false)
+	beyond := err == nil && h.countLate(b, who, u, false)
 	for _, other := range about {
-		beyond = h.late(b, who, other, true) || beyond
+		beyond = h.countLate(b, who, other, true) || beyond
 		event.User.Name = username.Logged(name, true)
 	}
 	if beyond {
-		err = errors.Join(err, errBeyond)
+		err = errors.Join(err, errAttemptsUsedUp)
 	}
 	done(h.Now(), errors.Is(err, signin.ErrWrong))
 	if err != nil {
-		return session.User{}, b, h.unverified(r, event, err)
+		return session.User{}, b, h.passwordRefused(r, event, err)
 	}
 	if refusal := h.admit(r, u, client); refusal != nil {
 		return session.User{}, b, refusal
@@ -118,9 +118,9 @@ func (h *Hosted) attempt(r *http.Request, b knownDevice, passwords *methods.Pass
 	return who, method != nil || who.Known()
 }
 
-// late counts an attempt for the account that it belongs to, which is known only now.
-// It reports whether the account had no attempt left.
-func (h *Hosted) late(b knownDevice, who limits.Attempt, u session.User, failed bool) bool {
+// countLate counts an attempt for the account that it belongs to, which is known only
+// now. It reports whether the account had no attempt left.
+func (h *Hosted) countLate(b knownDevice, who limits.Attempt, u session.User, failed bool) bool {
 	as, browser := limits.KnownAs(u), ""
 	if as == who.Account {
 		return false // it was counted when it began
@@ -143,9 +143,9 @@ func (h *Hosted) remember(b knownDevice, passwords *methods.PasswordChain, name 
 	return b.remember(limits.KnownAs(u), h.Now().Add(lifetime))
 }
 
-// unverified returns the refusal of a password that was not accepted. The event has
+// passwordRefused returns the refusal of a password that was not accepted. The event has
 // the user, the application and the address.
-func (h *Hosted) unverified(r *http.Request, event oauth.Event, err error) *oauth.Error {
+func (h *Hosted) passwordRefused(r *http.Request, event oauth.Event, err error) *oauth.Error {
 	down := (*signin.DownError)(nil)
 	switch {
 	case errors.As(err, &down): // though another method may have said that it is wrong
@@ -161,8 +161,8 @@ func (h *Hosted) unverified(r *http.Request, event oauth.Event, err error) *oaut
 		return &oauth.Error{Kind: oauth.Internal, Description: "Too many sign-ins at once.", RetryAfter: 5 * time.Second, Cause: err}
 	case errors.Is(err, signin.ErrWrong):
 		event.What = oauth.SignInFailed
-		if errors.Is(err, errBeyond) {
-			event.What, event.Why = oauth.SignInLimited, errBeyond.Error()
+		if errors.Is(err, errAttemptsUsedUp) {
+			event.What, event.Why = oauth.SignInLimited, errAttemptsUsedUp.Error()
 		}
 		h.Server.Audit.Record(event)
 		return &oauth.Error{Kind: oauth.WrongPassword, Description: "Wrong username or password."}

@@ -93,23 +93,23 @@ func finishSession(ctx context.Context, method signin.ProviderMethod, d signin.P
 	return signin.ProviderSignIn{User: u}, err
 }
 
-// known returns the storage key of a provider's ID for a session or a user. The value
-// there identifies the SSO sessions.
-func known(method, kind, name string) string {
+// providerKey returns the storage key of a provider's ID for a session or a user. The
+// value there identifies the SSO sessions.
+func providerKey(method, kind, name string) string {
 	sum := sha256.Sum256([]byte(method + "\x00" + kind + "\x00" + name))
 	return "provider:" + hex.EncodeToString(sum[:])
 }
 
-// keep stores which SSO session belongs to the provider's IDs, and returns the
-// provider's data that the session itself stores.
-func (h *Hosted) keep(r *http.Request, method signin.Method, a signin.ProviderSignIn) (session.ProviderSession, error) {
+// storeProviderIDs stores which SSO session belongs to the provider's IDs, and
+// returns the provider's data that the session itself stores.
+func (h *Hosted) storeProviderIDs(r *http.Request, method signin.Method, a signin.ProviderSignIn) (session.ProviderSession, error) {
 	ctx := r.Context()
 	names := map[string]string{}
 	if a.SessionID != "" {
-		names[known(method.ID(), "session", a.SessionID)] = a.User.Subject
+		names[providerKey(method.ID(), "session", a.SessionID)] = a.User.Subject
 	}
 	if a.User.Linked != "" {
-		names[known(method.ID(), "user", a.User.ProviderID)] = a.User.Subject
+		names[providerKey(method.ID(), "user", a.User.ProviderID)] = a.User.Subject
 	}
 	for key, subject := range names {
 		if err := h.Store.Put(ctx, key, []byte(subject), max(h.Lifetime, time.Minute)); err != nil {
@@ -118,7 +118,7 @@ func (h *Hosted) keep(r *http.Request, method signin.Method, a signin.ProviderSi
 	}
 	up := session.ProviderSession{}
 	if a.SessionID != "" {
-		up.ID = known(method.ID(), "session", a.SessionID) // which it may have written as it likes
+		up.ID = providerKey(method.ID(), "session", a.SessionID) // which it may have written as it likes
 	}
 	renewing, ok := method.(signin.Renewer)
 	if !ok {
@@ -164,7 +164,7 @@ func (h *Hosted) finishAtCallback(w http.ResponseWriter, r *http.Request, id str
 
 // finish ends a sign-in at a provider, given its answer.
 func (h *Hosted) finish(w http.ResponseWriter, r *http.Request, id string, answer url.Values) {
-	o, b, p, ok := h.returned(w, r, answer)
+	o, b, p, ok := h.openState(w, r, answer)
 	if !ok {
 		return
 	}
@@ -196,7 +196,7 @@ func (h *Hosted) finish(w http.ResponseWriter, r *http.Request, id string, answe
 	}
 	from, err := h.callbackTurn(r, method, h.providerRequest(o), answer)
 	if err != nil {
-		h.wrong(w, r, method, p, err)
+		h.providerFailed(w, r, method, p, err)
 		return
 	}
 	h.accept(w, r, o, b, method, p, from)
@@ -207,7 +207,7 @@ func (h *Hosted) finish(w http.ResponseWriter, r *http.Request, id string, answe
 func (h *Hosted) accept(w http.ResponseWriter, r *http.Request, o providerFlow, b knownDevice, method signin.ProviderMethod, p signInContext, from signin.ProviderSignIn) {
 	user, err := h.Methods.Whose(from.User, method)
 	if err != nil {
-		h.wrong(w, r, method, p, err)
+		h.providerFailed(w, r, method, p, err)
 		return
 	}
 	from.User = user
@@ -240,7 +240,7 @@ func (h *Hosted) accept(w http.ResponseWriter, r *http.Request, o providerFlow, 
 		})
 		return
 	}
-	first, err := h.once(r.Context(), o.transaction)
+	first, err := h.useOnce(r.Context(), o.transaction)
 	if err != nil {
 		h.failedFor(w, r, p, err)
 		return
@@ -254,9 +254,9 @@ func (h *Hosted) accept(w http.ResponseWriter, r *http.Request, o providerFlow, 
 	})
 }
 
-// returned opens the state of an answer and finds the context of the sign-in. If that
+// openState opens the state of an answer and finds the context of the sign-in. If that
 // fails, it answers the request itself.
-func (h *Hosted) returned(w http.ResponseWriter, r *http.Request, answer url.Values) (o providerFlow, b knownDevice, p signInContext, ok bool) {
+func (h *Hosted) openState(w http.ResponseWriter, r *http.Request, answer url.Values) (o providerFlow, b knownDevice, p signInContext, ok bool) {
 	state := answer.Get("state")
 	plain, err := []byte(nil), keys.ErrSealed
 	if len(state) <= maxState && len(answer["state"]) == 1 {
@@ -274,7 +274,7 @@ func (h *Hosted) returned(w http.ResponseWriter, r *http.Request, answer url.Val
 		h.startAgain(w, r, http.StatusBadRequest, signInContext{}, false, page.FaultSignInNotFinished, page.ReasonAnswerUnknown)
 		return o, b, p, false
 	}
-	b, p, ok = h.bound(w, r, o.transaction)
+	b, p, ok = h.resumeTransaction(w, r, o.transaction)
 	return o, b, p, ok
 }
 

@@ -41,7 +41,8 @@ const (
 	maxState = 6 << 10
 )
 
-// providerRequest returns the request for the method, without the fields that only Start needs.
+// providerRequest returns the request for the method, without the fields that only
+// Start needs.
 func (h *Hosted) providerRequest(o providerFlow) signin.ProviderRequest {
 	d := signin.ProviderRequest{RedirectURI: h.Server.Issuer + CallbackPrefix + o.Method, Nonce: o.Nonce, Verifier: o.Verifier}
 	if o.AuthAfter != 0 {
@@ -64,7 +65,7 @@ func (h *Hosted) method(w http.ResponseWriter, r *http.Request, id string, p sig
 // startAtProvider begins a sign-in at a provider, in the context of the sign-in
 // page's transaction.
 func (h *Hosted) startAtProvider(w http.ResponseWriter, r *http.Request, id string) {
-	t, b, p, ok := h.begun(w, r, r.URL.Query().Get("t"), signInContext{})
+	t, b, p, ok := h.openTransaction(w, r, r.URL.Query().Get("t"), signInContext{})
 	if !ok {
 		return
 	}
@@ -93,7 +94,7 @@ func (h *Hosted) sendToProvider(w http.ResponseWriter, r *http.Request, b knownD
 		return
 	}
 	if err != nil {
-		h.wrong(w, r, method, p, err)
+		h.providerFailed(w, r, method, p, err)
 		return
 	}
 	header := w.Header()
@@ -130,11 +131,12 @@ func (h *Hosted) start(ctx context.Context, b knownDevice, method signin.Provide
 	return method.Start(ctx, d)
 }
 
-// methodRefused answers that an account is not allowed, with a link to the provider for another one.
+// methodRefused answers that an account is not allowed, with a link to the provider
+// for another one.
 func (h *Hosted) methodRefused(w http.ResponseWriter, r *http.Request, b knownDevice, method signin.ProviderMethod, p signInContext, user session.User) {
 	name, _ := method.Label()
 	h.otherAccount(w, r, http.StatusForbidden, b, method, p, page.Message{
-		Code: "010-026", Fault: page.FaultAccountNotAccepted(p.app()), Reason: page.ReasonAccountAtProvider(name, calledBy(user)),
+		Code: "010-026", Fault: page.FaultAccountNotAccepted(p.app()), Reason: page.ReasonAccountAtProvider(name, accountName(user)),
 		Link: &page.Link{Label: page.LinkAnotherAccount},
 	})
 }
@@ -146,9 +148,9 @@ func (h *Hosted) anotherUser(w http.ResponseWriter, r *http.Request, b knownDevi
 	stay := p
 	stay.query = without(p.query, switchParam)
 	h.otherAccount(w, r, http.StatusConflict, b, method, p, page.Message{
-		Code: "010-015", Fault: page.FaultAnotherAccount(calledBy(here), name, calledBy(there)),
+		Code: "010-015", Fault: page.FaultAnotherAccount(accountName(here), name, accountName(there)),
 		Link:  &page.Link{Label: page.LinkSwitch(name)},
-		Other: &page.Link{Label: page.LinkStay(calledBy(here)), URL: stay.address(false)},
+		Other: &page.Link{Label: page.LinkStay(accountName(here)), URL: stay.address(false)},
 	})
 }
 
@@ -163,16 +165,16 @@ func (h *Hosted) otherAccount(w http.ResponseWriter, r *http.Request, status int
 	h.message(w, r, status, p, m)
 }
 
-// calledBy returns the name by which a user knows their account.
-func calledBy(u session.User) string { return cmp.Or(u.Email, u.Name) }
+// accountName returns the name by which a user knows their account.
+func accountName(u session.User) string { return cmp.Or(u.Email, u.Name) }
 
 // startURL returns the address at which a sign-in by a method starts.
 func startURL(method signin.Method, transaction string) string {
 	return StartPrefix + method.ID() + "?t=" + url.QueryEscape(transaction)
 }
 
-// wrong answers why a sign-in at a provider was not finished, and what to do.
-func (h *Hosted) wrong(w http.ResponseWriter, r *http.Request, method signin.ProviderMethod, p signInContext, err error) {
+// providerFailed answers why a sign-in at a provider was not finished, and what to do.
+func (h *Hosted) providerFailed(w http.ResponseWriter, r *http.Request, method signin.ProviderMethod, p signInContext, err error) {
 	name, _ := method.Label()
 	m := page.Message{Code: "010-015", Link: &page.Link{Label: page.LinkTryAgain, URL: p.address(false)}}
 	status, what := http.StatusBadGateway, oauth.SignInFailed
@@ -203,7 +205,8 @@ func (h *Hosted) wrong(w http.ResponseWriter, r *http.Request, method signin.Pro
 		h.failedFor(w, r, p, fmt.Errorf("signing in by %s: %w", method.ID(), err))
 		return
 	}
-	// Log lines that every client can cause do not displace those about answers of the provider.
+	// Log lines that every client can cause do not displace those about answers of
+	// the provider.
 	lines := &h.notFinished
 	if errors.Is(err, signin.ErrAnswer) || refused != nil && refused.ByBrowser {
 		lines = &h.notBelieved

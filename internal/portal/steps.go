@@ -80,9 +80,9 @@ func (h *Hosted) finishOnPage(w http.ResponseWriter, r *http.Request, f FirstFac
 	}
 }
 
-// errNoLonger means that a user was disabled, or got another password, during the
+// errMayNotSignIn means that a user was disabled, or got another password, during the
 // sign-in.
-var errNoLonger = errors.New("the user may no longer sign in")
+var errMayNotSignIn = errors.New("the user may no longer sign in")
 
 // beginSession begins a session, with a new token in place of the one that the browser
 // had.
@@ -90,7 +90,7 @@ func (h *Hosted) beginSession(w http.ResponseWriter, r *http.Request, f FirstFac
 	in := session.SignIn{User: f.User, Agent: r.UserAgent(), From: string(h.From(r))}
 	if p := f.provider; p != nil {
 		var err error
-		if in.Upstream, err = h.keep(r, p.method, p.signIn); err != nil {
+		if in.Upstream, err = h.storeProviderIDs(r, p.method, p.signIn); err != nil {
 			return oauth.SignedIn{}, err
 		}
 	}
@@ -105,7 +105,7 @@ func (h *Hosted) beginSession(w http.ResponseWriter, r *http.Request, f FirstFac
 	now, may := h.Server.Users.Current(f.User)
 	if !may {
 		// The user's sessions were ended meanwhile, and this one was not among them.
-		return oauth.SignedIn{}, errors.Join(errNoLonger, h.Server.Sessions.End(r.Context(), sess.Key()))
+		return oauth.SignedIn{}, errors.Join(errMayNotSignIn, h.Server.Sessions.End(r.Context(), sess.Key()))
 	}
 	h.Session.Set(w, token.Encode(), h.Lifetime)
 	h.Server.Audit.Record(oauth.Event{What: oauth.SignedInEvent, User: f.User, Client: f.context.client(), Session: sess, From: h.From(r)})
@@ -114,7 +114,8 @@ func (h *Hosted) beginSession(w http.ResponseWriter, r *http.Request, f FirstFac
 
 var errSubjectClient = errors.New("it is the ID of a client that gets tokens of its own")
 
-// checkSubject returns an error if a user must not sign in with the subject that the method returned.
+// checkSubject returns an error if a user must not sign in with the subject that the
+// method returned.
 func (h *Hosted) checkSubject(u session.User) error {
 	method := h.Methods.Find(u.Signin)
 	if method == nil || u.Linked != "" {
@@ -155,7 +156,7 @@ func (h *Hosted) admit(r *http.Request, u session.User, client *oauth.Client) *o
 func (h *Hosted) notAdmitted(w http.ResponseWriter, r *http.Request, b knownDevice, method signin.ProviderMethod, p signInContext, user session.User) {
 	name, _ := method.Label()
 	h.otherAccount(w, r, http.StatusForbidden, b, method, p, page.Message{
-		Code: "010-026", Fault: page.FaultAccountIDRefused, Reason: page.ReasonAccountAtProvider(name, calledBy(user)),
+		Code: "010-026", Fault: page.FaultAccountIDRefused, Reason: page.ReasonAccountAtProvider(name, accountName(user)),
 		Link: &page.Link{Label: page.LinkAnotherAccount},
 	})
 }

@@ -86,8 +86,8 @@ func (t transaction) expired(now time.Time) bool {
 
 func (t transaction) key() string { return "signin:" + t.ID }
 
-// once marks a transaction as used, and reports whether this is the first use.
-func (h *Hosted) once(ctx context.Context, t transaction) (bool, error) {
+// useOnce marks a transaction as used, and reports whether this is the first use.
+func (h *Hosted) useOnce(ctx context.Context, t transaction) (bool, error) {
 	first, err := h.Store.CompareAndSwap(ctx, t.key(), nil, []byte{1}, transactionLifetime+time.Minute)
 	if err != nil {
 		return false, fmt.Errorf("using a transaction: %w", err)
@@ -197,7 +197,7 @@ func (p signInContext) address(another bool) string {
 	if page == "" {
 		page = SignInPath
 	}
-	if another && !switching(query) {
+	if another && !wantsSwitch(query) {
 		query = oauth.AppendQuery("?"+query, switchParam+"=1")[1:]
 	}
 	if query == "" {
@@ -206,8 +206,8 @@ func (p signInContext) address(another bool) string {
 	return page + "?" + query
 }
 
-// switching reports whether a sign-in page asks although a user is signed in.
-func switching(rawQuery string) bool {
+// wantsSwitch reports whether a sign-in page asks although a user is signed in.
+func wantsSwitch(rawQuery string) bool {
 	values, err := httpapi.ParseQuery(rawQuery)
 	return err == nil && values.Get(switchParam) == "1"
 }

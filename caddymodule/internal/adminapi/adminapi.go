@@ -1,6 +1,6 @@
 // Package adminapi is the part of Caddy's admin API below `/sso/`: it shows and ends
-// sessions, shows and withdraws keys, looks after the storage, and explains authorization
-// URLs.
+// sessions, shows and withdraws keys, reports on the storage, and explains
+// authorization URLs.
 package adminapi
 
 import (
@@ -16,8 +16,8 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
-// IssuerHeader names, in a request to the admin API, the issuer of the intended portal: another
-// server may listen at the address.
+// IssuerHeader names, in a request to the admin API, the issuer of the intended
+// portal: another server may listen at the address.
 const IssuerHeader = "X-Sso-Issuer"
 
 // API is the admin API for operators:

@@ -20,15 +20,15 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/portal"
 )
 
-// A RequestCheck explains what an authorization URL would get. It is for the
-// operator: unlike an answer to the client it says what is registered.
+// A RequestCheck explains the answer to an authorization URL. It is for the operator:
+// unlike an answer to the client it names what is registered.
 type RequestCheck struct {
 	Lines   []string `json:"lines"`
 	Refused bool     `json:"refused,omitempty"`
 }
 
-// say adds a line. The URL may come from an attacker, and the line goes to a terminal, so
-// characters that cannot be seen are replaced.
+// say adds a line. The URL may come from an attacker, and the line is printed on a
+// terminal, so invisible characters are replaced.
 func (c *RequestCheck) say(format string, values ...any) {
 	c.Lines = append(c.Lines, printableText(fmt.Sprintf(format, values...)))
 }
@@ -42,8 +42,8 @@ func printableText(text string) string {
 	}, text)
 }
 
-// checkRequest answers POST /sso/check. The URL is in the body, since it may have secrets, and
-// addresses are logged. Nothing is issued, stored or used up.
+// checkRequest answers POST /sso/check. The URL is in the body, since it may have
+// secrets, and addresses are logged. Nothing is issued, stored or used up.
 func (a API) checkRequest(w http.ResponseWriter, r *http.Request) error {
 	return a.withRuntime(w, r, http.MethodPost, func(c *appruntime.Runtime) error {
 		raw, err := httpapi.Body(w, r, httpapi.MaxQuery+1024)
@@ -62,7 +62,7 @@ func (a API) checkRequest(w http.ResponseWriter, r *http.Request) error {
 	})
 }
 
-// explain says what a URL would get.
+// explain returns the check of a URL.
 func explain(ctx context.Context, c *appruntime.Runtime, u *url.URL) (*RequestCheck, error) {
 	check := new(RequestCheck)
 	if u.Host != "" && oauth.OriginOf(u) != c.Server.Issuer {
@@ -156,7 +156,7 @@ func explainOpenID(ctx context.Context, c *appruntime.Runtime, check *RequestChe
 	check.granted(a, request.Scope)
 }
 
-// client says whose request it is.
+// client adds the client of the request.
 func (c *RequestCheck) client(clients *oauth.Clients, id string) {
 	if client, known := clients.Get(id); known {
 		kind := "with a secret"
@@ -167,7 +167,7 @@ func (c *RequestCheck) client(clients *oauth.Clients, id string) {
 	}
 }
 
-// refuse says what the request gets, and all that is wrong with it.
+// refuse adds the answer to the request, and all errors in it.
 func (c *RequestCheck) refuse(e *oauth.Error, answer string) {
 	c.Refused = true
 	c.say("It is refused: %s. %s", answer, e.Description)
@@ -184,7 +184,7 @@ func (c *RequestCheck) refuse(e *oauth.Error, answer string) {
 	}
 }
 
-// consent reports whether the user is asked before a code. Silent: nothing can be shown.
+// consent adds whether the user is asked before a code. Silent: no page can be shown.
 func (c *RequestCheck) consent(a *oauth.Authorization, silent bool) {
 	when := "the consent page shows before the code"
 	if silent {
@@ -198,7 +198,7 @@ func (c *RequestCheck) consent(a *oauth.Authorization, silent bool) {
 	}
 }
 
-// granted says what tokens would hold, and which sign-in methods are allowed.
+// granted adds the content of the tokens, and the allowed sign-in methods.
 func (c *RequestCheck) granted(a *oauth.Authorization, asked []string) {
 	c.say("Scopes: %s", cmp.Or(strings.Join(a.Scopes, " "), "none"))
 	leftOut := slices.DeleteFunc(slices.Clone(asked), func(scope string) bool {

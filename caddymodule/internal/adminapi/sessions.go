@@ -32,16 +32,16 @@ type SessionEntry struct {
 	Expires time.Time `json:"expires"`
 }
 
-// Ended says how many sessions were ended, how many grants that would have outlived them,
-// and whether the whole store is being searched for more in the background.
+// Ended has the number of ended sessions, the number of ended persistent grants, and
+// whether a search of the whole store for more runs in the background.
 type Ended struct {
 	Ended     int  `json:"ended"`
 	Grants    int  `json:"grants,omitempty"`
 	Searching bool `json:"searching,omitempty"`
 }
 
-// searchPatience is how long an answer waits for a search of the whole store. A store with
-// some thousand sessions takes about as long.
+// searchPatience is how long an answer waits for a search of the whole store. It is
+// about the time for some thousand sessions.
 const searchPatience = 30 * time.Millisecond
 
 func (a API) list(w http.ResponseWriter, r *http.Request) error {
@@ -132,7 +132,7 @@ func (a API) endUser(w http.ResponseWriter, r *http.Request) error {
 			Why: fmt.Sprintf("by the operator: all %d, and %d persistent grants", n, grants),
 		})
 		if err != nil {
-			// The search may find what the lists do not have.
+			// The search may find sessions and grants that the lists do not have.
 			_, searchErr := c.State.Searches.User(c.Server, name)
 			return adminError(http.StatusServiceUnavailable,
 				fmt.Errorf("%d sessions and %d persistent grants were ended, but not all; repeat the command: %w", n, grants, errors.Join(err, searchErr)))

@@ -13,8 +13,8 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/keys"
 )
 
-// caddyVault keeps signing keys in Caddy's own storage, where its certificates
-// are.
+// caddyVault keeps signing keys in Caddy's own storage, together with its
+// certificates.
 type caddyVault struct {
 	storage certmagic.Storage
 }
@@ -36,8 +36,9 @@ func (v *caddyVault) Load(ctx context.Context, name string) ([]byte, bool, error
 	return blob, true, nil
 }
 
-// Update implements keys.Vault: alone among all who use the same storage. Where
-// nothing is due it locks nothing, since a lock is a file, and the disk may be full.
+// Update implements keys.Vault: only one process that uses the same storage runs it
+// at a time. If there is nothing to change, it takes no lock, since a lock is a file,
+// and the disk may be full.
 func (v *caddyVault) Update(ctx context.Context, name string, change func([]byte) ([]byte, error)) (_ []byte, err error) {
 	before, next, err := v.changed(ctx, name, change)
 	if err != nil || next == nil {
@@ -70,7 +71,7 @@ func (v *caddyVault) Update(ctx context.Context, name string, change func([]byte
 	return next, nil
 }
 
-// changed returns what is stored, and what change makes of it.
+// changed returns the stored value, and the result of change.
 func (v *caddyVault) changed(ctx context.Context, name string, change func([]byte) ([]byte, error)) (old, next []byte, err error) {
 	if old, _, err = v.Load(ctx, name); err != nil {
 		return nil, nil, err

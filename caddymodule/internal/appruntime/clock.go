@@ -12,7 +12,8 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
-// storeTime asks the store for its time; nil: it has none of its own.
+// storeTime returns a function that asks the store for its time; nil: the store has
+// no clock of its own.
 func (s *State) storeTime() func(context.Context) (time.Time, error) {
 	if keeper, ok := s.Engine.(storage.Timekeeper); ok {
 		return keeper.Time
@@ -23,8 +24,8 @@ func (s *State) storeTime() func(context.Context) (time.Time, error) {
 // CheckClock compares the clock of this machine with that of the store, now.
 func (s *State) CheckClock(ctx context.Context) { s.Clock.Check(ctx, s.storeTime()) }
 
-// clockReports throttles the log lines about the clocks: one a minute of each kind. The clock
-// outlives the configuration, whose log may be closed by then.
+// clockReports throttles the log lines about the clocks: one a minute of each kind.
+// The clock outlives the configuration, so the configuration's log may be closed.
 type clockReports struct{ apart, far, jumped, unknown logthrottle.Throttle }
 
 func (r *clockReports) report(s sharedclock.Status) {

@@ -1,5 +1,5 @@
-// Package appruntime keeps the open store, and what is in memory over it, beyond a reload
-// of the configuration.
+// Package appruntime keeps the open store, and its data in memory, during a reload of
+// the configuration.
 package appruntime
 
 import (
@@ -34,8 +34,8 @@ type Runtime struct {
 	holders  atomic.Int64 // requests that hold the store, and the app itself
 }
 
-// Open opens a store, or finds it open. The caller holds it, and fills in what serves
-// requests.
+// Open opens a store, or returns it if it is open. The caller holds it, and sets the
+// fields that serve requests.
 func Open(o Options) (*Runtime, error) {
 	poolMutex.Lock()
 	v, _, err := openStates.LoadOrNew(o.Identity, func() (caddy.Destructor, error) { return newState(o) })
@@ -48,7 +48,7 @@ func Open(o Options) (*Runtime, error) {
 	return c, nil
 }
 
-// References is how many configurations and requests hold a store.
+// References returns how many configurations and requests hold a store.
 func References(identity string) int {
 	n, _ := openStates.References(identity)
 	return n
@@ -63,7 +63,7 @@ func Identities() (identities []string) {
 	return identities
 }
 
-// Holders is how many hold the store: requests, and the app itself.
+// Holders returns the number of holders of the store: requests, and the app itself.
 func (c *Runtime) Holders() int64 { return c.holders.Load() }
 
 // Hold keeps the store open for a request. It returns false if the store is closed.
@@ -79,9 +79,9 @@ func (c *Runtime) Hold() bool {
 	}
 }
 
-// rejoin is Hold for a late request: Caddy cleans up a configuration while its servers still
-// read from open connections. Such a request is served by the old configuration, with the
-// store that the new one has open.
+// rejoin is Hold for a late request: Caddy cleans up a configuration while its
+// servers still read from open connections. Such a request is served by the old
+// configuration, with the store that the new one has open.
 func (c *Runtime) rejoin() bool {
 	poolMutex.Lock()
 	defer poolMutex.Unlock()
@@ -102,7 +102,8 @@ func (c *Runtime) rejoin() bool {
 	return true
 }
 
-// Release ends a hold. The last one closes the store, unless another configuration uses it.
+// Release ends a hold. The last one closes the store, unless another configuration
+// uses it.
 func (c *Runtime) Release() {
 	if c.holders.Add(-1) == 0 {
 		c.leave()
@@ -115,7 +116,7 @@ func (c *Runtime) leave() {
 	}
 }
 
-// RefreshKeys takes over what other nodes did to the keys.
+// RefreshKeys applies the key changes of other nodes.
 func (c *Runtime) RefreshKeys(ctx context.Context) error {
 	err := c.Server.Keys.Refresh(ctx)
 	if c.Signature == nil {

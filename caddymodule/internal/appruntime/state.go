@@ -21,15 +21,15 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
-// openStates are the stores that outlive a reload, by the identity of the store alone.
-// Policy stays outside: it may change with every reload.
+// openStates are the stores that outlive a reload, by the identity of the store. The
+// policy is not part of the identity: it may change with every reload.
 var openStates = caddy.NewUsagePool()
 
-// poolMutex is held while openStates is entered: a constructor that fails would also
-// fail for a request that comes at the same time.
+// poolMutex is held during a call of openStates: otherwise a failed constructor would
+// also fail for a concurrent request.
 var poolMutex sync.Mutex
 
-// A State is one store and what is kept in memory over it.
+// A State is one store and its data in memory.
 type State struct {
 	Clock     *sharedclock.Clock
 	stop      context.CancelFunc // ends what compares the clocks
@@ -57,7 +57,7 @@ func (s *State) Destruct() error {
 	return nil
 }
 
-// Options say which store is opened, and how.
+// Options select the store, and have its settings.
 type Options struct {
 	Identity string // of the store
 	Open     func(now func() time.Time) (storage.Store, error)
@@ -105,15 +105,16 @@ func newState(o Options) (*State, error) {
 	return s, nil
 }
 
-// logStored logs an error about a record of the store. It outlives the
-// configuration, whose log may be closed by then.
+// logStored logs an error about a record of the store. It outlives the configuration,
+// so the configuration's log may be closed.
 func logStored(failures *logthrottle.ByKind) func(what string, err error) {
 	return func(what string, err error) {
 		failures.Logger(caddy.Log().Named("sso")).Warn("storage", zap.String("record", what), zap.Error(err))
 	}
 }
 
-// logForgotten logs that the store came back without the last endings.
+// logForgotten logs that the store came back without the last endings of sessions and
+// grants.
 func logForgotten(endings int) {
 	caddy.Log().Named("sso").Warn("the store has lost the end of some sessions and grants, as in a failover to a replica that was behind; they were ended again",
 		zap.Int("endings", endings))

@@ -84,7 +84,7 @@ func addCustomer(fl caddycmd.Flags) (int, error) {
 	return exitAfter(err)
 }
 
-// customerProviderOf is the provider that the flags describe, nil where they do not.
+// customerProviderOf returns the provider in the flags, nil if there is none.
 func customerProviderOf(fl caddycmd.Flags, code string) (json.RawMessage, error) {
 	p := signinmethods.OIDC{
 		ID: fl.String("id"), Issuer: fl.String("issuer"), ClientID: fl.String("client-id"), ClientSecret: fl.String("client-secret"),
@@ -116,7 +116,7 @@ func findCustomer(t *customerLines, code string) int {
 	return t.Find(func(r customers.Record) bool { return strings.EqualFold(r.Code, code) })
 }
 
-// What a change does to the users of a customer, whose code comes first.
+// The effects of a change on the users of a customer. The code comes first.
 const (
 	customerDisabled = "%s is disabled. If Caddy uses the file, sign-ins for it are refused within seconds. Codes, tokens and sessions\nof its own providers end, and do not come back."
 	customerEnabled  = "The users of %s can sign in again within seconds."

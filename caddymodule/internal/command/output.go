@@ -18,7 +18,8 @@ func exitAfter(err error) (int, error) {
 	return caddy.ExitCodeSuccess, nil
 }
 
-// printTable prints rows below the names of their columns. what is for an error.
+// printTable prints rows below the names of their columns. what names the table in an
+// error.
 func printTable(what, columns string, rows func(io.Writer)) error {
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, columns)
@@ -36,8 +37,8 @@ func yesUnless(disabled bool) string {
 	return "yes"
 }
 
-// fileCommand is a command on a file of users or customers. It asks no server: a running
-// one follows the file.
+// fileCommand returns a command on a file of users or customers. It asks no server: a
+// running server follows the file.
 func fileCommand(of, use, short string, args cobra.PositionalArgs, run func(caddycmd.Flags) (int, error)) *cobra.Command {
 	cmd := &cobra.Command{Use: use, Short: short, Args: args, RunE: caddycmd.WrapCommandFuncForCobra(run)}
 	cmd.Flags().StringP("file", "f", "", "The file of "+of+", as after "+of+" in the Caddyfile")
@@ -45,8 +46,8 @@ func fileCommand(of, use, short string, args cobra.PositionalArgs, run func(cadd
 	return cmd
 }
 
-// repeatedFlag is a flag that may be repeated. GetStringArray takes one empty value for
-// none.
+// repeatedFlag returns the values of a flag that may be repeated. GetStringArray
+// returns none for one empty value.
 func repeatedFlag(fl caddycmd.Flags, name string) []string {
 	return fl.Lookup(name).Value.(interface{ GetSlice() []string }).GetSlice()
 }

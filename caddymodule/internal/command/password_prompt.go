@@ -40,8 +40,8 @@ func askForHash(fl caddycmd.Flags) (string, error) {
 		hash, err := caddyauth.BcryptHash{}.Hash(password)
 		return string(hash), err
 	}
-	// Caddy takes the costs, which are the defaults of its own command, from a
-	// hash that is there.
+	// Caddy takes the costs from an existing hash. These are the defaults of its own
+	// command.
 	salt := make([]byte, 16)
 	rand.Read(salt) //nolint:errcheck // never fails: crypto/rand aborts the program instead
 	like := "$argon2id$v=19$m=47104,t=1,p=1$" + base64.RawStdEncoding.EncodeToString(salt) + "$" + base64.RawStdEncoding.EncodeToString(make([]byte, 32))
@@ -90,8 +90,8 @@ func askForPassword() (string, error) {
 	return typed[0], nil
 }
 
-// rawTerminal keeps a terminal from showing what is typed, until restore, or until a signal
-// ends the program.
+// rawTerminal stops a terminal from showing the typed text, until restore, or until a
+// signal ends the program.
 func rawTerminal(fd int) (restore func(), err error) {
 	ending := make(chan os.Signal, 1)
 	signal.Notify(ending, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)

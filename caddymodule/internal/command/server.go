@@ -12,14 +12,14 @@ import (
 	"github.com/caddy-sso/caddy-sso/caddymodule/internal/secrets"
 )
 
-// A commandServer is the running server that a command asks.
+// A commandServer is the running server to which a command sends its request.
 type commandServer struct {
 	address string // of its admin API
 	issuer  string // "": any
 }
 
-// serverOfFlags finds the server in the flags of a command. With an address, no configuration
-// is read. The admin API of a configuration has to be on.
+// serverOfFlags finds the server in the flags of a command. With an address, no
+// configuration is read. The admin API of a configuration has to be on.
 func serverOfFlags(fl caddycmd.Flags) (commandServer, error) {
 	address, config, adapter := fl.String("address"), fl.String("config"), fl.String("adapter")
 	for _, name := range []string{"address", "config"} {

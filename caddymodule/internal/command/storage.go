@@ -125,7 +125,7 @@ func memoryText(server storage.ServerStatus) string {
 
 func sizeText(n int64) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20)) }
 
-// clockText is what `caddy sso storage status` says about the clocks.
+// clockText returns the text of `caddy sso storage status` about the clocks.
 func clockText(s sharedclock.Status) string {
 	text := "no other than the clock of this node"
 	if s.Asked {

@@ -68,7 +68,7 @@ func changePassword(fl caddycmd.Flags) (int, error) {
 	return changeUser(fl, func(r *local.UserRecord) { r.Hash = hash }, userHashChanged)
 }
 
-// What a change does to the sessions of a user, whose name comes first.
+// The effects of a change on the sessions of a user. The name comes first.
 const (
 	userHashChanged = "%s has a new password. If Caddy uses the file, older sessions and tokens end within seconds."
 	userDisabled    = "%s is disabled. If Caddy uses the file, all sessions and tokens end within seconds, and do not come back."

@@ -1,5 +1,5 @@
 // Package customers follows a file of customer accounts of the License API: one JSON
-// object a line, with the sign-in methods that belong to the customer alone.
+// object a line, with the sign-in methods that belong only to that customer.
 package customers
 
 import (
@@ -22,8 +22,9 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
-// File is the customer accounts of a file that is followed, and the sign-in methods that are
-// theirs alone. Their providers come and go while the configuration stays.
+// File has the customer accounts of a watched file, and the sign-in methods that
+// belong only to them. Their providers are added and removed while the configuration
+// stays.
 type File struct {
 	Options
 	file  *jsonlines.File
@@ -31,7 +32,7 @@ type File struct {
 	now   atomic.Pointer[customerSet]
 }
 
-// Options are the file of customers, and what its lines are checked against.
+// Options are the file of customers, and the data to check its lines.
 type Options struct {
 	Path string
 	Log  *zap.Logger
@@ -47,7 +48,7 @@ type Options struct {
 	// HasProduct reports whether the Caddyfile has a product.
 	HasProduct func(code string) bool
 
-	// UseAvatar says that tokens of some client have the avatar of a user.
+	// UseAvatar is set if tokens of a client contain the user's avatar.
 	UseAvatar bool
 }
 
@@ -61,8 +62,8 @@ type customerSet struct {
 	disabled map[string][]string // the IDs of the providers of disabled customers, by code
 }
 
-// A customerMethod is a sign-in method and what it was made of. It is made again only if that
-// has changed.
+// A customerMethod is a sign-in method and its settings. It is created again only if
+// these have changed.
 type customerMethod struct {
 	signin.Method
 	whose string
@@ -87,7 +88,8 @@ func NewCustomers(o Options) *File {
 	return c
 }
 
-// ID cannot be that of a sign-in method, since it has blanks. An error at the start shows it.
+// ID cannot be that of a sign-in method, since it has blanks. An error at the start
+// shows it.
 const ID = "of customers"
 
 // ID implements [signin.Method].

@@ -16,17 +16,19 @@ import (
 )
 
 const (
-	// disabledEvery is how often EndDisabled looks for disabled customers.
+	// disabledEvery is how often EndDisabled checks for disabled customers.
 	disabledEvery = time.Second
 
-	// disabledMark is how long a store remembers whose sessions and grants were ended.
-	// Until then no start searches the whole store for them again.
+	// disabledMark is how long a store remembers the customers whose sessions and
+	// grants were ended. During that time no start searches the whole store for them
+	// again.
 	disabledMark = 30 * 24 * time.Hour
 )
 
-// EndDisabled ends the sessions and grants of disabled customers in the background, until the
-// context ends. So they do not come back when a customer is enabled again, and an intruder in
-// its provider is signed out. While a customer is disabled, they are refused in any case.
+// EndDisabled ends the sessions and grants of disabled customers in the background,
+// until the context ends. So they are not valid again when a customer is enabled
+// again, and an intruder in its provider is signed out. While a customer is disabled,
+// they are always refused.
 func (c *File) EndDisabled(ctx context.Context, search func(ids []string) (*oauth.Search, error)) {
 	e := &customersEnding{File: c, search: search}
 	ticker := time.NewTicker(disabledEvery)
@@ -60,9 +62,9 @@ type customersEnding struct {
 	remembered string          // by the store: a checksum of all disabled customers; "" without any
 }
 
-// look ends the sessions and grants of customers that were disabled since. The store
-// remembers all disabled customers in one value, which changes when one is enabled, even
-// while no server runs.
+// look ends the sessions and grants of customers that were disabled since the last
+// call. The store remembers all disabled customers in one value. The value changes
+// when a customer is enabled, even while no server runs.
 func (e *customersEnding) look(ctx context.Context) error {
 	store, disabled := e.store, e.now.Load().disabled
 	names := make(map[string]bool, len(disabled))
@@ -108,7 +110,8 @@ func (e *customersEnding) remember(ctx context.Context, store storage.Store, sum
 	return nil
 }
 
-// endMethods ends all sessions and persistent grants that began with some sign-in methods.
+// endMethods ends all sessions and persistent grants that began with some sign-in
+// methods.
 func (e *customersEnding) endMethods(ctx context.Context, codes, ids []string) error {
 	if len(ids) == 0 {
 		return nil // a method of the Caddyfile is not the customer's alone

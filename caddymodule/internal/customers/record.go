@@ -31,7 +31,8 @@ type Record struct {
 	own []customerProvider // Providers, parsed
 }
 
-// A customerProvider is a sign-in method of the customer's own, before its secret is read.
+// A customerProvider is a sign-in method of the customer's own, before its secret is
+// read.
 type customerProvider struct {
 	id     string
 	text   string // as on the line
@@ -43,7 +44,7 @@ type customerProvider struct {
 // maxCustomerProviders bounds the sign-in methods of one customer.
 const maxCustomerProviders = 16
 
-// Kind is what a file of customers is.
+// Kind describes a file of customers.
 var Kind = jsonlines.Kind{
 	One: "customer", Many: "customers",
 	Example:  `{"code":"acme","products":["demo"],"providers":[{"id":"acme","issuer":"https://login.acme.example","client_id":"…","client_secret":"{env.ACME_SECRET}"}]}`,
@@ -54,8 +55,8 @@ var Kind = jsonlines.Kind{
 // Format is how a file of customers is edited.
 var Format = jsonlines.Format[Record]{Kind: Kind, Parse: parseCustomer}
 
-// parseCustomer reads a line, and checks what does not depend on the Caddyfile or on the
-// values of secrets. No error of it holds a part of a secret.
+// parseCustomer reads a line, and checks everything that does not depend on the
+// Caddyfile or on the values of secrets. Its errors contain no part of a secret.
 func parseCustomer(line []byte) (Record, error) {
 	var c Record
 	if err := Kind.Decode(line, &c); err != nil {
@@ -169,8 +170,8 @@ func parseCustomerProvider(code string, raw json.RawMessage) (customerProvider, 
 	return p, err
 }
 
-// customerMark marks the users of a customer's own provider. So a session is not taken for
-// one of another customer, whose provider has the same ID later.
+// customerMark returns the mark for the users of a customer's own provider. So a
+// session is not valid for another customer whose provider gets the same ID later.
 func customerMark(parts ...string) string {
 	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
 	return base64.RawURLEncoding.EncodeToString(sum[:12])

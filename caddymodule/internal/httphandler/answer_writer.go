@@ -48,9 +48,9 @@ type answerWriter struct {
 	value [1]string // of the header, which other handlers may change in place
 	begun bool
 
-	// private has `Cache-Control: private` added to a final answer that has no
-	// Cache-Control when its header is written (RFC 9111 section 5.2.2.7).
-	// Expires and Pragma do not say for whom an answer is, so they do not count.
+	// private adds `Cache-Control: private` to a final answer that has no
+	// Cache-Control when its header is written (RFC 9111 section 5.2.2.7). Expires
+	// and Pragma do not limit who may cache an answer, so they do not matter.
 	private bool
 }
 
@@ -100,8 +100,8 @@ func (w *answerWriter) ReadFrom(r io.Reader) (int64, error) {
 	return w.ResponseWriterWrapper.ReadFrom(r)
 }
 
-// FlushError is what http.ResponseController calls, Flush what handlers call
-// that look for an http.Flusher.
+// http.ResponseController calls FlushError. Handlers that check for an http.Flusher
+// call Flush.
 func (w *answerWriter) FlushError() error {
 	w.begin()
 	return http.NewResponseController(w.ResponseWriter).Flush() //nolint:bodyclose // there is none
@@ -109,7 +109,7 @@ func (w *answerWriter) FlushError() error {
 
 func (w *answerWriter) Flush() { _ = w.FlushError() }
 
-// Hijack is for handlers that look for an http.Hijacker.
+// Hijack is for handlers that check for an http.Hijacker.
 func (w *answerWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	w.begun = true
 	return http.NewResponseController(w.ResponseWriter).Hijack() //nolint:bodyclose // there is none

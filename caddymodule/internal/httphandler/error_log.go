@@ -12,8 +12,8 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// SecretParams are the parameters of addresses that open something, or belong to
-// one browser alone.
+// SecretParams are the URL parameters that grant access, or that belong to one
+// browser.
 var SecretParams = []string{
 	"access_token", "code", "handle", "id_token", "id_token_hint", "resume", "state", "ticket", "token",
 }
@@ -66,8 +66,8 @@ func handleError(w http.ResponseWriter, r *http.Request, routes *caddyhttp.HTTPE
 	return routes.Routes.Compile(none).ServeHTTP(w, r) == nil
 }
 
-// querySecrets are the values of secret parameters in a query, as they stand there
-// and decoded.
+// querySecrets returns the values of secret parameters in a query, both encoded and
+// decoded.
 func querySecrets(rawQuery string) []string {
 	var values []string
 	for pair := range strings.SplitSeq(rawQuery, "&") {

@@ -11,14 +11,14 @@ import (
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
-// userVar is Caddy's variable of a request for who it is from. Unlike the
-// request's context, its error routes have it, too.
+// userVar is the Caddy variable of a request with its user. Unlike the request's
+// context, error routes have it, too.
 const userVar = "sso_gate.user"
 
-// SetUser sets the placeholders that Caddy's own authentication sets. Where no
-// gate knows a user they are empty, all of them, since Caddy would send the text
-// of one that it does not know to the backend, as if it were a name. Values are
-// looked up once, and never expanded again.
+// SetUser sets the placeholders that Caddy's own authentication sets. Without a user
+// all of them are empty, since Caddy would send the text of an unknown placeholder to
+// the backend, as if it were a name. Values are replaced once, and never expanded
+// again.
 func SetUser(r *http.Request, u *session.User) {
 	ctx := r.Context()
 	repl, ok := ctx.Value(caddy.ReplacerCtxKey).(*caddy.Replacer)

@@ -1,6 +1,7 @@
-// Package httphandler has what the gate and the portal share as HTTP handlers of Caddy:
-// the variables and the origin of a request, the placeholders of its user, the writer of
-// its answer, and the log of errors whose address holds a secret.
+// Package httphandler has the code that the gate and the portal share as HTTP
+// handlers of Caddy: the variables and the origin of a request, the placeholders of
+// its user, the writer of its answer, and the log of errors whose URL contains a
+// secret.
 package httphandler
 
 import (
@@ -18,7 +19,7 @@ func RequestVars(ctx context.Context) map[string]any {
 	return table
 }
 
-// OriginalURI is what a request asked for before any rewrite.
+// OriginalURI returns the URI of a request before any rewrite.
 func OriginalURI(r *http.Request) string {
 	if original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
 		return original.URL.RequestURI()
@@ -26,7 +27,7 @@ func OriginalURI(r *http.Request) string {
 	return r.URL.RequestURI()
 }
 
-// ClientOrigin is where Caddy believes a request to come from.
+// ClientOrigin returns the client's address according to Caddy.
 func ClientOrigin(r *http.Request) oauth.Origin {
 	ip, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
 	return oauth.Origin(ip)

@@ -1,5 +1,5 @@
-// Package options reads the options of a Caddyfile block. Its errors name the option and
-// the value, and say what to write instead.
+// Package options reads the options of a Caddyfile block. Its errors name the option,
+// the value and the remedy.
 package options
 
 import (
@@ -69,7 +69,7 @@ func TextArgs(d *caddyfile.Dispenser, to *[]string) error {
 	return CheckNoPlaceholder(d, name, strings.Join(args, " "))
 }
 
-// CheckedArg reads an option with exactly one argument that check takes.
+// CheckedArg reads an option with exactly one argument that check accepts.
 func CheckedArg(d *caddyfile.Dispenser, to *string, check func(string) error) error {
 	name := d.Val()
 	if err := TextArg(d, to); err != nil {
@@ -82,7 +82,8 @@ func CheckedArg(d *caddyfile.Dispenser, to *string, check func(string) error) er
 	return WithLine(d, err)
 }
 
-// ParsedBy is a check for EachArg and CheckedArg: what parse takes is right.
+// ParsedBy returns a check for EachArg and CheckedArg, which accepts the values that
+// parse accepts.
 func ParsedBy[T any](parse func(string) (T, error)) func(string) error {
 	return func(text string) error {
 		_, err := parse(text)
@@ -90,7 +91,7 @@ func ParsedBy[T any](parse func(string) (T, error)) func(string) error {
 	}
 }
 
-// EachArg reads an option with arguments of which check takes every one.
+// EachArg reads an option with arguments that check accepts.
 func EachArg(d *caddyfile.Dispenser, to *[]string, check func(string) error) error {
 	before := len(*to)
 	if err := TextArgs(d, to); err != nil {
@@ -173,8 +174,8 @@ func DurationArg(d *caddyfile.Dispenser, to *caddy.Duration) error {
 	return nil
 }
 
-// SecretArg reads an option with one argument that is a secret. The values of placeholders
-// in it are not known yet.
+// SecretArg reads an option with one argument that is a secret. The values of
+// placeholders in it are not known yet.
 func SecretArg(d *caddyfile.Dispenser, to *string) error {
 	name := d.Val()
 	if err := ReplacedArg(d, to); err != nil {
@@ -189,8 +190,8 @@ func SecretArg(d *caddyfile.Dispenser, to *string) error {
 	return nil
 }
 
-// PairArg reads an option with a name and a value into a map. A second value for a name is
-// an error. expected says what the two are.
+// PairArg reads an option with a name and a value into a map. A second value for a
+// name is an error. expected describes the two.
 func PairArg(d *caddyfile.Dispenser, into *map[string]string, expected string) (name, value string, err error) {
 	option := d.Val()
 	if !d.Args(&name, &value) {

@@ -2,8 +2,8 @@ package options
 
 import "fmt"
 
-// providerIssuers are the issuers of well-known OpenID Connect providers, by the names that
-// people try after signin. The operator fills in what stands in <…>.
+// providerIssuers are the issuers of well-known OpenID Connect providers, by the
+// names that operators try after signin. The operator replaces the text in <…>.
 var providerIssuers = map[string]string{
 	"google": "https://accounts.google.com", "apple": "https://appleid.apple.com", "gitlab": "https://gitlab.com",
 	"microsoft": microsoftIssuer, "azure": microsoftIssuer, "azuread": microsoftIssuer, "entra": microsoftIssuer, "entraid": microsoftIssuer, "office365": microsoftIssuer,
@@ -20,7 +20,8 @@ const (
 	epicIssuer      = "https://api.epicgames.dev/epic/oauth/v2"
 )
 
-// providerScopes are for providers that do not know our default scopes, profile and email.
+// providerScopes are for providers that do not know our default scopes, profile and
+// email.
 var providerScopes = map[string]string{
 	"discord": "`scope identify email`, ", "epic": "`scope basic_profile`, ", "epicgames": "`scope basic_profile`, ",
 	"twitch": "`scope user:read:email`, ", "battlenet": "`scope openid`, ",
@@ -39,8 +40,8 @@ const (
 	protocolOfItsOwn = "a protocol of its own"
 )
 
-// providerAdvice says how users of a service can sign in, if its name was taken for that of
-// a sign-in method. It is empty for an unknown name.
+// providerAdvice explains how users of a service can sign in, if the operator wrote
+// its name in place of a sign-in method. It is empty for an unknown name.
 func providerAdvice(name string) string {
 	if issuer, ok := providerIssuers[name]; ok {
 		return fmt.Sprintf("it is an OpenID Connect provider: write `signin oidc %s {`, `issuer %s`, `client_id <ID>`, `client_secret <secret>`, %s`}`, each on its own line", name, issuer, providerScopes[name])

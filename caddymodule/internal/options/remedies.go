@@ -11,10 +11,11 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 )
 
-// The errors of a Caddyfile that cannot be read: what was found, and what to write instead.
+// The errors of a Caddyfile that cannot be read. They name the text that was found,
+// and the text to write instead.
 
-// blockName is the first word of the current line: the name of the block. Other words of the
-// line may be secrets.
+// blockName is the first word of the current line: the name of the block. Other words
+// of the line may be secrets.
 func blockName(d *caddyfile.Dispenser) string {
 	at := *d
 	name := at.Val()
@@ -24,7 +25,7 @@ func blockName(d *caddyfile.Dispenser) string {
 	return name
 }
 
-// unexpectedArgument is about a word where a block or the end of the line is expected. It
+// unexpectedArgument reports a word in place of a block or the end of the line. It
 // shows the block.
 func unexpectedArgument(d *caddyfile.Dispenser, block string, known map[string]func() error) error {
 	if len(known) == 0 {
@@ -41,7 +42,7 @@ func unexpectedArgument(d *caddyfile.Dispenser, block string, known map[string]f
 	return d.Errf("%s: unexpected %q; expected a block with each option on its own line: %s `}`", block, d.Val(), strings.Join(lines, " "))
 }
 
-// unexpectedValue is about a word after all that a setting takes.
+// unexpectedValue reports a word after the last value of a setting.
 func unexpectedValue(d *caddyfile.Dispenser, setting string) error {
 	if argumentOf(setting) == "" {
 		return d.Errf("%s: unexpected %q; this option takes no value: leave it out", setting, d.Val())
@@ -49,7 +50,7 @@ func unexpectedValue(d *caddyfile.Dispenser, setting string) error {
 	return d.Errf("%s: unexpected %q; expected the end of the line (put a value with blanks in quotes)", setting, d.Val())
 }
 
-// argumentOf is what follows the name of a setting, for a reader.
+// argumentOf describes the argument of a setting.
 func argumentOf(setting string) string {
 	for argument, settings := range map[string]string{
 		"":                "public popup allow_raw_path drop_forms license_activation allow_preflight allow_no_pkce default_audience disabled openid_configuration",
@@ -84,7 +85,8 @@ func unknownSetting(d *caddyfile.Dispenser, block string, known map[string]func(
 	return d.Errf("unknown option %q; %sexpected one of: %s", name, DidYouMean(name, slices.Collect(maps.Keys(known))), settingNames(known))
 }
 
-// settingBlocks says in which block a setting belongs that was written in another one.
+// settingBlocks has the block of settings that may be written in another block by
+// mistake.
 var settingBlocks = map[string]string{ //nolint:gosec // names of settings, no credentials
 	"user": "signin local { … }", "hash": "signin local { user <name> <hash> }", "password": "signin local { user <name> <hash> }",
 	"idle": "session { … }", "outage_grace": "session { … }", "same_site": "session { … }",
@@ -98,7 +100,7 @@ func settingNames(known map[string]func() error) string {
 	return strings.Join(slices.Sorted(maps.Keys(known)), ", ")
 }
 
-// DidYouMean proposes the known name that is most like another one, if any is.
+// DidYouMean proposes the known name that is most similar to a name, if there is one.
 func DidYouMean(name string, known []string) string {
 	best, distance := "", min(2, len(name)/2)+1
 	slices.Sort(known)
@@ -139,8 +141,8 @@ var (
 	importPlaceholder  = regexp.MustCompile(`\{args\[[^{}]*\]\}`)
 )
 
-// CheckNoPlaceholder refuses a placeholder in a setting where none is replaced: its text
-// would be taken for the value.
+// CheckNoPlaceholder refuses a placeholder in a setting whose placeholders are not
+// replaced: its text would be the value.
 func CheckNoPlaceholder(d *caddyfile.Dispenser, setting, value string) error {
 	if importPlaceholder.MatchString(value) {
 		return d.Errf("%s: %s has no value; add an argument to the import", setting, importPlaceholder.FindString(value))

@@ -47,9 +47,9 @@ func (p *placement) siteHosts(g placedGate) (hosts []string) {
 // hostname is a host without its port.
 func hostname(host string) string { return (&url.URL{Host: host}).Hostname() }
 
-// checkPortal refuses gates on the portal's own origin where browsers send the
-// session cookie with requests of any site: the backend there could not tell
-// its own forms from those of other sites.
+// checkPortal refuses gates on the portal's own origin if browsers send the session
+// cookie with requests of any site: the backend there could not distinguish its own
+// forms from those of other sites.
 func (p *placement) checkPortal() error {
 	if p.app.SessionCookie.SameSite != http.SameSiteNoneMode {
 		return nil
@@ -63,8 +63,8 @@ func (p *placement) checkPortal() error {
 	return nil
 }
 
-// onPortal reports whether a gate's policy is for requests of the portal's origin:
-// for certain, since a host has many ports, of which one is the portal's.
+// onPortal reports whether a gate's policy is certainly for requests of the portal's
+// origin: a host has many ports, and one of them is the portal's.
 func (p *placement) onPortal(g placedGate) bool {
 	host := p.app.Issuer.Hostname()
 	if !g.serves(host) || !takesHost(g.matchers, host) {

@@ -8,8 +8,8 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/rewrite"
 )
 
-// servesFilesOf says that a file server of an error route may serve what a gate
-// protects: like one of the site, it goes by the path that was asked for.
+// servesFilesOf reports whether a file server of an error route may serve files that
+// a gate protects: like one of the site, it uses the requested path.
 func (p *placement) servesFilesOf(g placedGate, h *placedHandler) bool {
 	return h.servesFiles() &&
 		!slices.ContainsFunc(p.all, func(o *placedHandler) bool { return o.inErrors() && o.fixesPath(h) }) &&
@@ -23,7 +23,8 @@ func (h routeHandler) servesFiles() bool {
 	return files
 }
 
-// fixesPath says that after a rewrite another handler sees nothing of the requested path.
+// fixesPath reports whether a rewrite replaces the whole requested path for another
+// handler.
 func (p *placedHandler) fixesPath(h *placedHandler) bool {
 	r, ok := p.module.(*rewrite.Rewrite)
 	if !ok || r.URI == "" || r.URI[0] == '?' || strings.Contains(r.URI, "{http.request.") || !p.before(h) {

@@ -11,7 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 )
 
-// A handlerKind is what a handler does to a request.
+// A handlerKind is the effect of a handler on a request.
 type handlerKind int
 
 const (
@@ -49,7 +49,7 @@ func (h routeHandler) aborts() bool {
 	return ok && static.Abort
 }
 
-// directiveNames are the names in a Caddyfile of handlers whose modules have other names.
+// directiveNames are the Caddyfile names of handlers whose modules have other names.
 var directiveNames = map[string]string{
 	"static_response": "respond", "headers": "header", "authentication": "basic_auth",
 }
@@ -93,8 +93,8 @@ func (h routeHandler) asksOnly() bool {
 	return slices.ContainsFunc(proxy.HandleResponse, continuesOnSuccess)
 }
 
-// continuesOnSuccess says that a request goes on to the next handler if the answer of the
-// upstream is 2xx.
+// continuesOnSuccess reports whether a request continues to the next handler if the
+// answer of the upstream is 2xx.
 func continuesOnSuccess(h caddyhttp.ResponseHandler) bool {
 	if h.Match == nil || len(h.Match.StatusCode) == 0 || h.StatusCode != "" {
 		return false
@@ -114,16 +114,16 @@ func continuesOnSuccess(h caddyhttp.ResponseHandler) bool {
 	return true
 }
 
-// sharesUpstream reports whether two proxies may hand requests to one backend:
-// what is only known when they do counts as the same.
+// sharesUpstream reports whether two proxies may send requests to the same backend.
+// Upstreams that are unknown before a request count as the same.
 func sharesUpstream(a, b routeHandler) bool {
 	first, firstOpen := upstreamsOf(a)
 	second, secondOpen := upstreamsOf(b)
 	return firstOpen || secondOpen || slices.ContainsFunc(first, func(dial string) bool { return slices.Contains(second, dial) })
 }
 
-// upstreamsOf returns the addresses of a proxy's upstreams, in one spelling; open: they are
-// known only when it connects.
+// upstreamsOf returns the addresses of a proxy's upstreams, in one spelling; open:
+// they are known only when it connects.
 func upstreamsOf(h routeHandler) (dials []string, open bool) {
 	proxy, ok := h.module.(*reverseproxy.Handler)
 	if !ok || proxy.DynamicUpstreams != nil || proxy.DynamicUpstreamsRaw != nil {

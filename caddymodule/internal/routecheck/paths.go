@@ -19,7 +19,7 @@ func (p *placedHandler) inErrors() bool {
 // always reports whether every request for its hosts takes a step.
 func (s step) always() bool { return forHosts(s.sets) && (s.group == "" || s.first) }
 
-// conditional says that a handler does not see all requests for its hosts.
+// conditional reports whether a handler does not see all requests for its hosts.
 func (p *placedHandler) conditional() bool {
 	return slices.ContainsFunc(p.steps, func(s step) bool { return !s.always() || s.via == onDemand || s.via == onError })
 }
@@ -36,7 +36,8 @@ func (p *placedHandler) atSite() bool {
 // isSite reports whether a step is a site of its own, as adapters make them.
 func (s step) isSite() bool { return forHosts(s.sets) && (s.terminal || namesHosts(s.sets)) }
 
-// forkOf returns the step at which the paths to two handlers separate: within one list of routes.
+// forkOf returns the step at which the paths to two handlers separate: within one
+// list of routes.
 func forkOf(p, o *placedHandler) (at int, ok bool) {
 	if p.server != o.server {
 		return 0, false
@@ -53,7 +54,7 @@ func forkOf(p, o *placedHandler) (at int, ok bool) {
 	return 0, false
 }
 
-// before reports whether requests come to p first, and then to o.
+// before reports whether requests reach p first, and then o.
 func (p *placedHandler) before(o *placedHandler) bool {
 	if p.contains(o) {
 		return true
@@ -79,8 +80,7 @@ func (p *placedHandler) contains(o *placedHandler) bool {
 	return a.list == b.list && a.route == b.route && a.handler == b.handler
 }
 
-// guards reports whether every request for p's hosts that comes to o has come
-// through p.
+// guards reports whether every request for p's hosts that reaches o has passed p.
 func (p *placedHandler) guards(o *placedHandler) bool {
 	i, ok := forkOf(p, o)
 	if !ok || !p.before(o) {
@@ -95,8 +95,8 @@ func (p *placedHandler) guards(o *placedHandler) bool {
 	return true
 }
 
-// apart says that what comes to p, or goes past it in a route that is for its
-// hosts, never comes to o; at is that route.
+// apart reports whether requests that reach p, or another part of a route for its
+// hosts, never reach o; at is that route.
 func (p *placedHandler) apart(o *placedHandler) (at step, apart bool) {
 	i, ok := forkOf(p, o)
 	if !ok {
@@ -116,8 +116,8 @@ func onSameSite(p, o *placedHandler) bool {
 	if _, apart := p.apart(o); apart {
 		return false
 	}
-	// Whatever comes first for hosts of its own is a site of its own, unless
-	// nothing is left for the other.
+	// The first of the two, with hosts of its own, is a site of its own, unless it
+	// leaves no request for the other.
 	at, apart := o.apart(p)
 	return !apart || !namesHosts(at.sets) || o.covers(p)
 }
@@ -134,7 +134,7 @@ func (p *placedHandler) hosts() [][]string {
 	return all
 }
 
-// hostsOf returns the hosts that matchers are for, if they are for some alone.
+// hostsOf returns the hosts of matchers, if they are only for some hosts.
 func hostsOf(sets caddyhttp.MatcherSets) (hosts []string, some bool) {
 	for _, set := range sets {
 		i := slices.IndexFunc(set, isHost)
@@ -270,7 +270,7 @@ func ofRequests(sets caddyhttp.MatcherSets) caddyhttp.MatcherSets {
 	return rest
 }
 
-// matchesRequest holds a request against matchers of known kinds.
+// matchesRequest compares a request with matchers of known kinds.
 func matchesRequest(sets caddyhttp.MatcherSets, r *http.Request) (matches, known bool) {
 	for _, set := range sets {
 		all := true
@@ -306,7 +306,8 @@ func pageRequest(host, path string) *http.Request {
 	return r.WithContext(context.WithValue(ctx, caddyhttp.VarsCtxKey, map[string]any{}))
 }
 
-// sameMatcher reports whether two matchers, which are no path matchers, match the same requests.
+// sameMatcher reports whether two matchers, which are no path matchers, match the
+// same requests.
 func sameMatcher(a, b any) bool {
 	if _, path := a.(*caddyhttp.MatchPath); path {
 		return false

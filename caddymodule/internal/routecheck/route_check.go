@@ -18,15 +18,15 @@ import (
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
-// App is what the checks have to know of the app.
+// App has the data of the app for the checks.
 type App struct {
 	Issuer        *url.URL
 	SessionCookie session.Cookie
 	SharedStorage bool // other nodes use the storage, too
 	Clients       *oauth.Clients
 
-	// Groups are those that users of some sign-in methods can have; open says that
-	// there may be others.
+	// Groups returns the groups that users of some sign-in methods can have; open is
+	// true if there may be others.
 	Groups func(methods []string) (groups []string, open bool)
 
 	// GateOf returns the gate that a handler is, and IsPortal reports whether it is a
@@ -35,7 +35,7 @@ type App struct {
 	IsPortal func(handler any) bool
 }
 
-// Gate is what the checks have to know of a gate.
+// Gate has the data of a gate for the checks.
 type Gate struct {
 	Client            string
 	Require           []string
@@ -44,12 +44,13 @@ type Gate struct {
 	HeaderPrefix      string
 	LicenseActivation bool
 
-	// The matchers of its policy: provisioned, and as JSON if they are not provisioned yet.
+	// The matchers of its policy: provisioned, and as JSON if they are not
+	// provisioned yet.
 	Matchers       caddyhttp.MatcherSets
 	MatcherSetsRaw caddyhttp.RawMatcherSets
 }
 
-// placement is where gates stand among the handlers of all sites.
+// placement has the places of gates among the handlers of all sites.
 type placement struct {
 	app     App
 	web     *caddyhttp.App
@@ -80,9 +81,9 @@ func placementOf(app App, all []*placedHandler) *placement {
 	return p
 }
 
-// CheckPlacement refuses what is not safe because of where handlers stand, and logs a
-// warning for what may not be. It belongs to the end of the app's Provision, so that
-// `caddy validate` says the same. web is nil if there is no HTTP app.
+// CheckPlacement refuses unsafe orders of handlers, and logs a warning for orders
+// that may be unsafe. Call it at the end of the app's Provision, so that `caddy
+// validate` reports the same. web is nil if there is no HTTP app.
 func CheckPlacement(app App, web *caddyhttp.App, log *zap.Logger) error {
 	if web == nil {
 		return nil
@@ -98,28 +99,28 @@ func CheckPlacement(app App, web *caddyhttp.App, log *zap.Logger) error {
 	return nil
 }
 
-// open reports whether a request for a gate's hosts comes to a handler around this
-// gate and all others. In an error route a gate for some requests is none in place
-// of one for all.
+// open reports whether a request for a gate's hosts reaches a handler without this
+// gate or another one. In an error route a gate for some requests does not replace
+// one for all.
 func (p *placement) open(g placedGate, h *placedHandler) bool {
 	return onSameSite(g.placedHandler, h) && !slices.ContainsFunc(p.gates, func(other placedGate) bool {
 		return other.guards(h) && (other.covers(h) || other.covers(g.placedHandler)) && (!h.inErrors() || !other.leavesOut(g))
 	})
 }
 
-// leavesOut says that a gate lets requests through unauthenticated that another
-// one would not.
+// leavesOut reports whether a gate passes unauthenticated requests that another one
+// would not pass.
 func (g placedGate) leavesOut(other placedGate) bool {
 	return len(g.matchers) > 0 && len(other.matchers) == 0 || g.LicenseActivation && !other.LicenseActivation
 }
 
-// takesMore says that a gate lets users pass whom another one would not.
-func (g placedGate) takesMore(other placedGate) bool {
+// admitsMore reports whether a gate passes users whom another one would not pass.
+func (g placedGate) admitsMore(other placedGate) bool {
 	return len(other.Require) > 0 && (len(g.Require) == 0 ||
 		slices.ContainsFunc(g.Require, func(group string) bool { return !slices.Contains(other.Require, group) }))
 }
 
-// checkBefore refuses proxies that come before a gate at its site's own level.
+// checkBefore refuses proxies before a gate at its site's own level.
 func (p *placement) checkBefore() error {
 	var errs []error
 	for _, h := range p.all {
@@ -137,9 +138,9 @@ func (p *placement) checkBefore() error {
 	return errors.Join(errs...)
 }
 
-// checkGroups refuses gates that no request comes to, since Caddy takes one route
-// of a group for each request, and has taken one when it comes to those inside it.
-// A Caddyfile gives handles in a named route groups that others have, too.
+// checkGroups refuses gates that no request reaches. Caddy uses one route of a group
+// for each request, and has already used one when it reaches the routes inside. In a
+// Caddyfile, handles in a named route have the same groups as other handles.
 func (p *placement) checkGroups() error {
 	var errs []error
 	for _, g := range p.gates {
@@ -180,7 +181,7 @@ func (p *placement) gatesUpstreamOf(g placedGate, h *placedHandler) bool {
 	})
 }
 
-// unscrubbed returns a proxy that no gate comes before.
+// unscrubbed returns a proxy without a gate before it.
 func (p *placement) unscrubbed(inErrors bool) *placedHandler {
 	for _, h := range p.all {
 		if h.kind() == proxiesRequests && (h.steps[0].via == onError) == inErrors &&
@@ -191,7 +192,7 @@ func (p *placement) unscrubbed(inErrors bool) *placedHandler {
 	return nil
 }
 
-// owner is whose a gate is, for a text.
+// owner names the client of a gate, for a text.
 func (g placedGate) owner() string {
 	if g.LicenseActivation {
 		return "licensed software on " + g.site()
@@ -215,8 +216,7 @@ func (p *placedHandler) site() string {
 	return strings.Join(hosts, ", ")
 }
 
-// String says what a handler is and where, in the terms of a Caddyfile and of
-// JSON.
+// String names a handler and its place, in the terms of a Caddyfile and of JSON.
 func (p *placedHandler) String() string {
 	where := []string{"on " + p.site()}
 	for i, s := range p.steps {

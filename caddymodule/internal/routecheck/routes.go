@@ -11,13 +11,13 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// What is read here may be provisioned or not: Caddy provisions apps in no fixed
-// order, and so the routes are looked at while some of them are still JSON.
+// The routes here may be provisioned or not: Caddy provisions apps in no fixed order,
+// so some of the routes are still JSON.
 
 const handlerIDs, matcherIDs = "http.handlers.", "http.matchers."
 
-// A routeHandler is a handler of a route. Its module is nil if its JSON cannot be read, which
-// Caddy itself reports.
+// A routeHandler is a handler of a route. Its module is nil if its JSON cannot be
+// read, which Caddy itself reports.
 type routeHandler struct {
 	id     string // such as reverse_proxy
 	module any
@@ -38,7 +38,7 @@ func handlersOf(r *caddyhttp.Route) []routeHandler {
 	return all
 }
 
-// matchersOf leaves out what we put into the routes ourselves.
+// matchersOf returns matchers without those that this package adds to the routes.
 func matchersOf(sets caddyhttp.MatcherSets, raw caddyhttp.RawMatcherSets) caddyhttp.MatcherSets {
 	var all caddyhttp.MatcherSets
 	for _, set := range sets {
@@ -104,7 +104,7 @@ func moduleID(m any) caddy.ModuleID {
 	return module.CaddyModule().ID
 }
 
-// A routeEntry is how requests come to a list of routes.
+// A routeEntry is how requests enter a list of routes.
 type routeEntry int
 
 const (

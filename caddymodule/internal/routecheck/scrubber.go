@@ -12,11 +12,11 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/gate"
 )
 
-// A scrubber deletes identity headers from every request for hosts that have a
-// gate, and what would change its protocol, before any handler of theirs has it:
-// also in the routes that no gate sees, where placeholders of a user are empty.
-// It is a matcher, since the first matcher of the first route is the one thing
-// that comes before everything else in a list of routes.
+// A scrubber deletes identity headers, and headers that change the protocol, from
+// every request for hosts with a gate, before a handler of these hosts gets it. It
+// also does so in routes that no gate sees. There the placeholders of a user are
+// empty. It is a matcher, since only the first matcher of the first route runs before
+// everything else in a list of routes.
 type scrubber struct {
 	hosts   caddyhttp.MatchHost // nil: every host
 	headers []gate.Headers
@@ -105,8 +105,8 @@ func (p *placement) scrubber() *scrubber {
 	return s
 }
 
-// before puts a scrubber before a list of routes. False says that it cannot,
-// since the list is compiled already.
+// before adds a scrubber before a list of routes. It returns false if the list is
+// already compiled.
 func (s *scrubber) before(routes caddyhttp.RouteList) bool {
 	if len(routes) == 0 {
 		return true

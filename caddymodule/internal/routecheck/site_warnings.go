@@ -18,8 +18,8 @@ import (
 // Sites, hosts and groups with which no user can sign in or pass, whatever handlers
 // are around them.
 
-// portalSites are the sites with a portal, told apart by whether the issuer's host may
-// come there.
+// portalSites returns the sites with a portal: those that may get requests for the
+// issuer's host, and the others.
 func (p *placement) portalSites() (onIssuer, elsewhere []*placedHandler) {
 	for _, portal := range p.portals {
 		switch {
@@ -64,7 +64,7 @@ func (p *placement) siteWarnings() []warning {
 		if g.client == nil {
 			continue
 		}
-		for _, text := range []string{p.noRedirectURI(g), p.requiredInVain(g)} {
+		for _, text := range []string{p.noRedirectURI(g), p.unsatisfiableGroups(g)} {
 			add(text, g.placedHandler, zap.String("client", g.Client))
 		}
 	}
@@ -132,7 +132,8 @@ func (p *placedHandler) otherHosts(host string) []string {
 	return others
 }
 
-// literalHosts are the hosts that come here and are named, other than by a pattern.
+// literalHosts returns the hosts of a handler that are named, and not matched by a
+// pattern.
 func (p *placedHandler) literalHosts() []string {
 	var named []string
 	for _, hosts := range p.hosts() {
@@ -166,7 +167,7 @@ func (p *placement) noRedirectURI(g placedGate) string {
 		}
 	}
 	for _, host := range hosts {
-		if !strings.ContainsAny(host, "*{") && (!takesHost(g.matchers, host) || p.takenBefore(g, host)) {
+		if !strings.ContainsAny(host, "*{") && (!takesHost(g.matchers, host) || p.endedBefore(g, host)) {
 			continue
 		}
 		var here []*url.URL
@@ -192,9 +193,9 @@ func (p *placement) noRedirectURI(g placedGate) string {
 	return ""
 }
 
-// takenBefore says that requests for a host never come to a gate, since a route before
-// it, for that host, ends them.
-func (p *placement) takenBefore(g placedGate, host string) bool {
+// endedBefore reports whether requests for a host never reach a gate, because a route
+// before it, for that host, ends them.
+func (p *placement) endedBefore(g placedGate, host string) bool {
 	return slices.ContainsFunc(p.all, func(h *placedHandler) bool {
 		at, apart := h.apart(g.placedHandler)
 		hosts, some := hostsOf(at.sets)
@@ -202,19 +203,19 @@ func (p *placement) takenBefore(g placedGate, host string) bool {
 	})
 }
 
-// portalElsewhere says that the portal has a site of its own, beside a gate's that is
-// for a pattern of hosts.
+// portalElsewhere reports whether the portal has a site of its own, beside the gate's
+// site, which is for a pattern of hosts.
 func (p *placement) portalElsewhere(g placedGate) bool {
 	host := p.app.Issuer.Hostname()
 	onIssuer, _ := p.portalSites()
-	return p.takenBefore(g, host) && len(onIssuer) > 0 &&
+	return p.endedBefore(g, host) && len(onIssuer) > 0 &&
 		!slices.ContainsFunc(onIssuer, func(portal *placedHandler) bool {
 			return portal.server == g.server && portal.steps[0].route == g.steps[0].route
 		})
 }
 
-// originOf is likely the origin of a gate's site: a port that the issuer has none beside
-// it may be one that a server in front does not show.
+// originOf returns the probable origin of a gate's site. If the issuer has no port,
+// the site's port may be hidden by a server in front.
 func (p *placement) originOf(g placedGate, host string) string {
 	scheme, port := "https", ""
 	if listen := p.web.Servers[g.server].Listen; p.app.Issuer.Port() != "" && len(listen) > 0 {
@@ -238,9 +239,9 @@ func (p *placement) speaksTLS(name string) bool {
 		!slices.ContainsFunc(server.Listen, func(address string) bool { return !strings.HasSuffix(address, fmt.Sprintf(":%d", port)) })
 }
 
-// requiredInVain says which groups a gate requires that no user can have. A gate for
-// clients' own tokens may require such a group.
-func (p *placement) requiredInVain(g placedGate) string {
+// unsatisfiableGroups reports the groups that a gate requires and that no user can
+// have. A gate for clients' own tokens may require such a group.
+func (p *placement) unsatisfiableGroups(g placedGate) string {
 	known, open := p.app.Groups(g.client.Methods)
 	if open {
 		return ""
@@ -262,8 +263,8 @@ func (p *placement) requiredInVain(g placedGate) string {
 		strings.Join(vain, " "), g.Client, proposal, there)
 }
 
-// otherAuthentication is about a handler that asks users to sign in after a gate has asked
-// them already.
+// otherAuthentication reports a handler that asks users to sign in again after a
+// gate.
 func (p *placement) otherAuthentication(h *placedHandler) string {
 	if h.inErrors() || h.id != "authentication" && (h.kind() != proxiesRequests || !h.asksOnly()) {
 		return ""

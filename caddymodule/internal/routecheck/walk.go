@@ -9,8 +9,8 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// A placedHandler is a handler at one place of a server's routes. A handler in a named route
-// has a place for each invoke that leads there.
+// A placedHandler is a handler at one place of a server's routes. A handler in a
+// named route has a place for each invoke that leads there.
 type placedHandler struct {
 	routeHandler
 	server string
@@ -59,7 +59,7 @@ type walker struct {
 	all        []*placedHandler
 }
 
-func (w *walker) routes(b branch, method []step) {
+func (w *walker) routes(b branch, steps []step) {
 	routes := b.routes
 	for i := range routes {
 		route := &routes[i]
@@ -67,7 +67,7 @@ func (w *walker) routes(b branch, method []step) {
 			list: &routes, via: b.via, caught: b.caught, route: i, sets: matchersOf(route.MatcherSets, route.MatcherSetsRaw),
 			terminal: route.Terminal, group: route.Group,
 		}
-		at.first = w.first(append(slices.Clip(method), at))
+		at.first = w.first(append(slices.Clip(steps), at))
 		where := b.path
 		if b.via != byInvoke {
 			where = jsonPath(where, i)
@@ -76,7 +76,7 @@ func (w *walker) routes(b branch, method []step) {
 			at.handler = j
 			p := &placedHandler{
 				routeHandler: h, server: w.name, listen: w.server.Listen,
-				path: jsonPath(where+"/handle", j), steps: append(slices.Clip(method), at),
+				path: jsonPath(where+"/handle", j), steps: append(slices.Clip(steps), at),
 			}
 			w.all = append(w.all, p)
 			if invoke, ok := h.module.(*caddyhttp.Invoke); ok {
@@ -91,14 +91,14 @@ func (w *walker) routes(b branch, method []step) {
 }
 
 // first reports whether the route at the end of some steps is the first of its group
-// that a request comes to. Caddy keeps the groups that a request was in for all of
-// its routes, also those of errors: one in another list keeps it out, too.
-func (w *walker) first(method []step) bool {
-	group := method[len(method)-1].group
+// that a request reaches. Caddy remembers the used groups of a request for all
+// routes, also for error routes: a route in another list excludes this one, too.
+func (w *walker) first(steps []step) bool {
+	group := steps[len(steps)-1].group
 	if group == "" {
 		return true
 	}
-	route := &placedHandler{server: w.name, steps: method}
+	route := &placedHandler{server: w.name, steps: steps}
 	earlier := w.groups[group]
 	w.groups[group] = append(earlier, route)
 	return !slices.ContainsFunc(earlier, func(other *placedHandler) bool {
@@ -107,27 +107,27 @@ func (w *walker) first(method []step) bool {
 			return haveCommonHost(other, route)
 		}
 		a, b := &other.steps[i], &route.steps[i]
-		beside := i == len(method)-1 // in one list
+		beside := i == len(steps)-1 // in one list
 		return beside || haveCommonHost(other, route) && !a.terminal && a.group != b.group
 	})
 }
 
-// invoke walks through a named route. One that is not there, or that comes back
-// to itself, ends in an error of Caddy's for each request.
-func (w *walker) invoke(name string, method []step) {
+// invoke walks through a named route. If it does not exist, or invokes itself, Caddy
+// returns an error for each request.
+func (w *walker) invoke(name string, steps []step) {
 	route := w.server.NamedRoutes[name]
 	if route == nil || slices.Contains(w.invoked, name) {
 		return
 	}
 	w.invoked = append(w.invoked, name)
-	w.routes(branch{path: w.path + "/named_routes/" + name, routes: caddyhttp.RouteList{*route}, via: byInvoke}, method)
+	w.routes(branch{path: w.path + "/named_routes/" + name, routes: caddyhttp.RouteList{*route}, via: byInvoke}, steps)
 	w.invoked = w.invoked[:len(w.invoked)-1]
 }
 
 func jsonPath(path string, i int) string { return fmt.Sprintf("%s/%d", path, i) }
 
-// WebApp returns Caddy's HTTP app, which may be provisioned only in part. It returns nil if
-// there is none, or if Caddy refuses it.
+// WebApp returns Caddy's HTTP app, which may be provisioned only in part. It returns
+// nil if there is none, or if Caddy refuses it.
 func WebApp(ctx caddy.Context) *caddyhttp.App {
 	app, err := ctx.AppIfConfigured("http")
 	if err != nil {

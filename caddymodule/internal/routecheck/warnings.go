@@ -16,7 +16,7 @@ type warning struct {
 	fields []zap.Field
 }
 
-// warnings are about what works, but may be a mistake.
+// warnings returns warnings about a configuration that works, but may be a mistake.
 func (p *placement) warnings() (all []warning) {
 	said := map[string]bool{} // by place
 	for _, h := range p.all {
@@ -26,7 +26,7 @@ func (p *placement) warnings() (all []warning) {
 		}
 	}
 	for _, g := range p.gates {
-		for _, text := range []string{p.passedBy(g), p.unseenCallback(g), p.openPaths(g)} {
+		for _, text := range []string{p.unseenRoutes(g), p.unseenCallback(g), p.openPaths(g)} {
 			if text == "" || said[text+g.path] {
 				continue
 			}
@@ -69,20 +69,20 @@ func (p *placement) doubt(h *placedHandler) string {
 	return ""
 }
 
-// laxInErrors says that a proxy of an error route leads users to an upstream of
-// the site whom its gate there would keep from it.
+// laxInErrors reports whether a proxy of an error route gives users access to an
+// upstream of the site that the gate there would deny.
 func (p *placement) laxInErrors(g placedGate, h *placedHandler) bool {
 	return h.kind() == proxiesRequests && h.inErrors() && !g.inErrors() && onSameSite(g.placedHandler, h) && !p.open(g, h) && p.gatesUpstreamOf(g, h) &&
-		!slices.ContainsFunc(p.gates, func(o placedGate) bool { return o.guards(h) && !o.takesMore(g) })
+		!slices.ContainsFunc(p.gates, func(o placedGate) bool { return o.guards(h) && !o.admitsMore(g) })
 }
 
-// shadows says that a handler answers all requests before they come to another.
+// shadows reports whether a handler answers all requests before they reach another.
 func (p *placedHandler) shadows(o *placedHandler) bool {
 	return p.covers(o) && !slices.ContainsFunc(p.steps, func(s step) bool { return !forHosts(s.sets) || s.via == onDemand })
 }
 
-// passedBy says which routes a gate in handle, route or invoke does not see.
-func (p *placement) passedBy(g placedGate) string {
+// unseenRoutes reports the routes that a gate in handle, route or invoke does not see.
+func (p *placement) unseenRoutes(g placedGate) string {
 	if g.atSite() || g.inErrors() {
 		return ""
 	}
@@ -105,8 +105,8 @@ func (p *placement) passedBy(g placedGate) string {
 		"; to protect them, put sso_gate at the site's own level, with a matcher of its own"
 }
 
-// unseenCallback says that a sign-in could not end, since its gate does not see
-// the answer.
+// unseenCallback reports that a sign-in could not finish, because its gate does not
+// see the callback.
 func (p *placement) unseenCallback(g placedGate) string {
 	if g.client == nil || !g.conditional() {
 		return ""
@@ -137,7 +137,7 @@ func (p *placedHandler) forHost(host string) bool {
 	return true
 }
 
-// openPaths says which paths a policy for all that is below them leaves open.
+// openPaths reports the paths that a policy for everything below them does not protect.
 func (p *placement) openPaths(g placedGate) string {
 	var open []string
 	for _, set := range g.matchers {
@@ -165,12 +165,12 @@ func (p *placement) openPaths(g placedGate) string {
 		" itself; name both, such as: @private path " + open[0] + " " + open[0] + "/*"
 }
 
-// covered reports whether a gate of the site protects a path as well as this one
-// does what is below it, for the requests that set is for.
+// covered reports whether a gate of the site protects a path like this gate protects
+// the paths below it, for the requests of the matcher set.
 func (p *placement) covered(g placedGate, set caddyhttp.MatcherSet, path string) bool {
 	r := pageRequest("", path)
 	return slices.ContainsFunc(p.gates, func(o placedGate) bool {
-		if o.takesMore(g) || o.LicenseActivation || !onSameSite(g.placedHandler, o.placedHandler) || !o.covers(g.placedHandler) || o.conditional() && o.placedHandler != g.placedHandler {
+		if o.admitsMore(g) || o.LicenseActivation || !onSameSite(g.placedHandler, o.placedHandler) || !o.covers(g.placedHandler) || o.conditional() && o.placedHandler != g.placedHandler {
 			return false
 		}
 		return len(o.matchers) == 0 || slices.ContainsFunc(o.matchers, func(theirs caddyhttp.MatcherSet) bool {

@@ -1,5 +1,5 @@
-// Package secrets reads secrets of the configuration, and the placeholders in them. No
-// error of it holds a part of a secret.
+// Package secrets reads secrets of the configuration, and the placeholders in them.
+// Its errors contain no part of a secret.
 package secrets
 
 import (
@@ -11,11 +11,11 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// Read is the one place that reads a secret of the configuration. It replaces
-// the placeholders. Of each, and of a secret without any, it takes one line end away,
-// as an editor or `echo` leaves it. It refuses any other
-// invisible character around a secret: that is a mistake, which would show only when a user
-// signs in. No error of it holds a part of the secret.
+// Read is the only function that reads a secret of the configuration. It replaces the
+// placeholders. It removes one line end from the value of each, or from a secret
+// without any, since an editor or `echo` adds one. It refuses any other invisible
+// character around a secret: that is a mistake, which would be noticed only when a
+// user signs in. Its errors contain no part of the secret.
 func Read(setting string) (string, error) {
 	literal := true
 	secret, err := caddy.NewReplacer().ReplaceFunc(setting, func(name string, value any) (any, error) {
@@ -45,7 +45,7 @@ func Replace(setting string) (string, error) {
 	})
 }
 
-// placeholderText is what a placeholder stands for, without one line end.
+// placeholderText returns the value of a placeholder, without one line end.
 func placeholderText(name string, value any) (string, error) {
 	isFile := strings.HasPrefix(name, "file.")
 	if value == nil && !isFile {
@@ -69,8 +69,8 @@ func TrimLineEnd(s string) string {
 	return strings.TrimSuffix(strings.TrimSuffix(s, "\n"), "\r")
 }
 
-// CheckSurroundings refuses a secret that begins or ends with what cannot be seen. The
-// error names it as what.
+// CheckSurroundings refuses a secret that begins or ends with an invisible character.
+// The error calls it what.
 func CheckSurroundings(what, secret string) error {
 	first, _ := utf8.DecodeRuneInString(secret)
 	last, _ := utf8.DecodeLastRuneInString(secret)
@@ -102,7 +102,7 @@ func describeRune(r rune) string {
 	return fmt.Sprintf("the character %U, which cannot be seen", r)
 }
 
-// CheckWritten checks a secret that stands in the Caddyfile itself.
+// CheckWritten checks a secret that is written in the Caddyfile itself.
 func CheckWritten(s string) error {
 	if HasPlaceholder(s) {
 		return nil
@@ -111,8 +111,8 @@ func CheckWritten(s string) error {
 	return err
 }
 
-// HasPlaceholder reports whether a setting has a placeholder, whose value is known
-// only when the server runs.
+// HasPlaceholder reports whether a setting has a placeholder. Its value is known only
+// when the server runs.
 func HasPlaceholder(s string) bool { return strings.Contains(s, "{") }
 
 // Checkable returns a secret for checks of a Caddyfile, before the values of

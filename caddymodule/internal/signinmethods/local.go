@@ -47,8 +47,8 @@ type Local struct {
 	groups oauth.ConfiguredGroups // of the users that were read from a Caddyfile
 }
 
-// Attempts limits failed sign-ins. Attempts come back evenly over the time. Each node counts
-// for itself.
+// Attempts limits failed sign-ins. Attempts come back evenly over the time. Each node
+// counts for itself.
 type Attempts struct {
 	// Failures for one account: half of them with its user name, and half with its
 	// e-mail address. A browser in which its password was right before has its own count
@@ -89,8 +89,7 @@ type User struct {
 	Registered string `json:"registered,omitempty"`
 }
 
-// DefaultAttemptLimits count where no sign-in method says how often passwords may be
-// tried.
+// DefaultAttemptLimits apply if no sign-in method limits the attempts.
 var DefaultAttemptLimits = signin.AttemptLimits{PerAccount: 10, PerAddress: 100, Every: 15 * time.Minute}
 
 // CaddyModule returns the Caddy module information.
@@ -140,7 +139,7 @@ func (s *Local) Method() (signin.Method, error) {
 	return method, nil
 }
 
-// addTo adds the user, with the hash that placeholders stand for.
+// addTo adds the user, with the hash after its placeholders were replaced.
 func (u *User) addTo(method *local.Method, encoded string) error {
 	hash, err := local.ParseHash(encoded, Comparers)
 	if err != nil {
@@ -202,7 +201,8 @@ func (s *Local) attempts(d *caddyfile.Dispenser) error {
 	})
 }
 
-// placeholderHash stands for a hash that is not known yet, to check the rest of a user.
+// placeholderHash replaces a hash that is not known yet, to check the other settings
+// of a user.
 var placeholderHash = "$2a$04$" + strings.Repeat("A", 53)
 
 func (s *Local) user(d *caddyfile.Dispenser, all *local.Method) error {
@@ -238,8 +238,8 @@ func (s *Local) user(d *caddyfile.Dispenser, all *local.Method) error {
 	return options.WithLine(&line, u.addTo(all, hash))
 }
 
-// AddGroups adds the groups that the configuration names for users. Those of a
-// file change, and are looked at when its users come.
+// AddGroups adds the groups of users in the configuration. Groups in a file may
+// change, and are read when its users sign in.
 func (s *Local) AddGroups(all *oauth.ConfiguredGroups) error {
 	for _, u := range s.Users {
 		for _, name := range u.Groups {
@@ -251,7 +251,7 @@ func (s *Local) AddGroups(all *oauth.ConfiguredGroups) error {
 	return nil
 }
 
-// owner is where a group of the user is named, for an error.
+// owner names the user in an error about a group.
 func (u *User) owner() string { return fmt.Sprintf("user %q", u.Name) }
 
 // Interface guards

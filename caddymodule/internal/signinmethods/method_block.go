@@ -19,8 +19,8 @@ import (
 // Names are the sign-in methods of this package, as modules and in the Caddyfile.
 var Names = []string{"local", "oidc", "backend", "trusted"}
 
-// parseMethod reads a sign-in method that has an ID, and its block. Then check looks at
-// the method as a whole. example is an ID for the error of a line that has none.
+// parseMethod reads a sign-in method that has an ID, and its block. Then check checks
+// the whole method. example is an ID for the error of a line without one.
 func parseMethod(d *caddyfile.Dispenser, kind, example string, id *string, settings map[string]func() error, check func() error) error {
 	d.Next()
 	line := *d
@@ -37,14 +37,14 @@ func parseMethod(d *caddyfile.Dispenser, kind, example string, id *string, setti
 	return nil
 }
 
-// provisioned is what Provision adds to the settings of a sign-in method.
+// provisioned has the values that Provision adds to the settings of a sign-in method.
 type provisioned struct {
 	secret string
 	mark   string // of the users of a customer's provider, which comes and goes
 	log    *zap.Logger
 }
 
-// provision reads the secret, whose setting has a name.
+// provision reads the secret of a setting. The setting's name is for errors.
 func (p *provisioned) provision(ctx caddy.Context, method, name, setting string) error {
 	secret, err := secrets.Read(setting)
 	if err != nil {
@@ -54,7 +54,8 @@ func (p *provisioned) provision(ctx caddy.Context, method, name, setting string)
 	return nil
 }
 
-// madeBy is the sign-in method that a function makes. It adds the name to an error.
+// madeBy returns the sign-in method that a function creates. It adds the name to an
+// error.
 func madeBy[M signin.Method](name string, make func() (M, error)) (signin.Method, error) {
 	method, err := make()
 	if err != nil {
@@ -65,7 +66,7 @@ func madeBy[M signin.Method](name string, make func() (M, error)) (signin.Method
 
 var methodIDPattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 
-// checkMethodID refuses what cannot be the ID of a sign-in method.
+// checkMethodID refuses a value that cannot be the ID of a sign-in method.
 func checkMethodID(kind, id string) error {
 	if !methodIDPattern.MatchString(id) {
 		return fmt.Errorf("the ID %q has other characters than letters, digits, - and _, or more than 64; write for example: signin %s acme", id, kind)

@@ -104,8 +104,8 @@ func (s *OIDC) Method() (signin.Method, error) {
 	return madeBy("oidc "+s.ID, s.provider)
 }
 
-// MethodWith makes the sign-in method without Provision: with a secret that is read
-// already, for a customer whose users get the mark.
+// MethodWith returns the sign-in method without Provision, with a secret that was
+// already read. It is for a customer whose users get the mark.
 func (s OIDC) MethodWith(secret, mark string, log *zap.Logger) (signin.Method, error) {
 	s.provisioned = provisioned{secret, mark, log}
 	return s.Method()
@@ -156,7 +156,7 @@ func (s *OIDC) checkTexts() error {
 	return nil
 }
 
-// providerClaims are the provider's names for the claims that the portal takes.
+// providerClaims returns the provider's names for the claims that the portal reads.
 func (s *OIDC) providerClaims() (claims provider.Claims, err error) {
 	known := map[string]*string{
 		"username": &claims.Username, "email": &claims.Email, "email_verified": &claims.EmailVerified,

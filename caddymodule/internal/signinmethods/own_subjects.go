@@ -24,8 +24,8 @@ func subjectOption(d *caddyfile.Dispenser, to *string) error {
 	return options.CheckedArg(d, to, options.ParsedBy(ownSubjects))
 }
 
-// CheckOwnSubjects refuses a second method with subject own: two of them could have two users
-// of one subject.
+// CheckOwnSubjects refuses a second method with subject own: two of them could have
+// two users of one subject.
 func CheckOwnSubjects(methods []json.RawMessage) error {
 	first := ""
 	for _, raw := range methods {

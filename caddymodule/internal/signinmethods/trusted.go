@@ -18,9 +18,9 @@ func init() {
 	caddy.RegisterModule(new(Trusted))
 }
 
-// Trusted signs in the users of a sign-in page of your own. The server of that page sends a
-// signed request to `/sso/trusted/<id>/ticket`, and gets a ticket. With the ticket it sends
-// the browser back.
+// Trusted signs in the users of a sign-in page of your own. The server of that page
+// sends a signed request to `/sso/trusted/<id>/ticket`, and gets a ticket. With the
+// ticket it sends the browser back.
 type Trusted struct {
 	// The ID, unique among the sign-in methods: letters, digits, `-` and `_`.
 	// Sessions remember it, and the users' subjects depend on it. Required.
@@ -82,8 +82,8 @@ func (s *Trusted) trusted(secret string) (*remote.Trusted, error) {
 	})
 }
 
-// MethodWith makes the sign-in method without Provision: with a secret that is read
-// already, for a customer whose users get the mark.
+// MethodWith returns the sign-in method without Provision, with a secret that was
+// already read. It is for a customer whose users get the mark.
 func (s Trusted) MethodWith(secret, mark string, log *zap.Logger) (signin.Method, error) {
 	s.provisioned = provisioned{secret, mark, log}
 	return s.Method()

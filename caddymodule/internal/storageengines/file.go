@@ -43,14 +43,15 @@ func (s *File) Provision(caddy.Context) error {
 	return nil
 }
 
-// Identity implements caddymodule.Engine. A link and what it points to are one file, before
-// it is made as well as after.
+// Identity implements caddymodule.Engine. A link and its target are the same file,
+// before the file is created and afterwards.
 func (s *File) Identity() string { return "file " + resolvePath(s.Path, 0) }
 
-// maxLinks is how many links are followed, since links may lead in a circle.
+// maxLinks bounds the links that are followed, since links may be circular.
 const maxLinks = 40
 
-// resolvePath follows the links in an absolute path. The last parts of it need not exist yet.
+// resolvePath follows the links in an absolute path. The last parts of it need not
+// exist yet.
 func resolvePath(path string, links int) string {
 	if target, err := filepath.EvalSymlinks(path); err == nil {
 		return target
@@ -77,8 +78,8 @@ func (s *File) Open(_ *zap.Logger, now func() time.Time) (storage.Store, error) 
 	return store, nil
 }
 
-// logDamaged logs that a file is damaged. It outlives the
-// configuration, whose log may be closed by then.
+// logDamaged logs that a file is damaged. It outlives the configuration, so the
+// configuration's log may be closed.
 func logDamaged(err error) {
 	caddy.Log().Named("sso").Error("the storage file is damaged; known sessions go on, and nothing new is written: see caddy sso storage check", zap.Error(err))
 }

@@ -64,8 +64,8 @@ type Redis struct {
 	options  redis.Options
 }
 
-// RevokeWait says what the end of a session or grant waits for. After the time it counts as
-// done, with a line in the log, at most once a minute.
+// RevokeWait says what the end of a session or grant waits for. After the time it
+// counts as done, with a line in the log, at most once a minute.
 type RevokeWait struct {
 	// How many replicas have to have it. Required.
 	Replicas int `json:"replicas,omitempty"`
@@ -131,8 +131,8 @@ func checkStorageKey(key string) error {
 	return nil
 }
 
-// Identity implements caddymodule.Engine. How a server is spoken to is part of it, so that a
-// change of that takes effect at a reload.
+// Identity implements caddymodule.Engine. It includes the settings of the connection,
+// so that a change of these takes effect at a reload.
 func (s *Redis) Identity() string {
 	return fmt.Sprintf("redis %s %q %q %v", s.url, s.options.Prefix, s.options.TLS, s.options.Wait)
 }
@@ -148,8 +148,8 @@ func (s *Redis) Open(log *zap.Logger, _ func() time.Time) (storage.Store, error)
 // unconfirmedEndings are the endings that too few replicas confirmed.
 type unconfirmedEndings struct{ lines logthrottle.Throttle }
 
-// report logs that there was one. The store outlives the configuration, whose
-// log may be closed by then.
+// report logs an unconfirmed ending. The store outlives the configuration, so the
+// configuration's log may be closed.
 func (u *unconfirmedEndings) report(replicas int64, err error) {
 	if n := u.lines.Due(time.Now()); n > 0 {
 		caddy.Log().Named("sso").Warn("sessions and grants were ended, but too few replicas confirmed it within the time of revoke_wait; a failover may bring them back if all nodes stop together with the master",

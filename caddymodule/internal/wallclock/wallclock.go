@@ -1,5 +1,6 @@
-// Package wallclock is the clock of this machine: for what others stamp or verify by
-// theirs, such as signed requests. Everything else goes by the clock of the store.
+// Package wallclock is the clock of this machine. It is for times that other machines
+// set or check with their own clocks, such as those of signed requests. Everything
+// else uses the clock of the store.
 package wallclock
 
 import "time"

@@ -1,6 +1,6 @@
-// Package background ends, in the background, the sessions of users who may no longer sign
-// in: [Rechecks] asks providers by refresh token, and [Disabled] follows the users that
-// are disabled.
+// Package background ends, in the background, the sessions of users who may no longer
+// sign in: [Rechecks] asks providers by refresh token, and [Disabled] follows the
+// users that are disabled.
 package background
 
 import (

@@ -1,8 +1,8 @@
 // Package limits bounds sign-ins: how many attempts at an account and from an address may
 // fail, how many wait for their turn, and how many passwords are compared at a time.
 //
-// A browser in which the account signed in before has limits of its own. So the failures of
-// other clients do not lock the owner out.
+// A browser in which the account signed in before has limits of its own. So the
+// failures of other clients do not lock the owner out.
 package limits
 
 import (

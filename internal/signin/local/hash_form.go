@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// crypts matches the prefixes of other hashes.
-var crypts = regexp.MustCompile(`^(\$(1|5|6|7|y|gy|apr1|sha1|md5|argon2i|argon2d|scrypt|pbkdf2[a-z0-9-]*)\$|\{[A-Z0-9-]+\}|(pbkdf2|scrypt|bcrypt|argon2)[a-z0-9_]*[$:])`)
+// otherHashes matches the prefixes of other hashes.
+var otherHashes = regexp.MustCompile(`^(\$(1|5|6|7|y|gy|apr1|sha1|md5|argon2i|argon2d|scrypt|pbkdf2[a-z0-9-]*)\$|\{[A-Z0-9-]+\}|(pbkdf2|scrypt|bcrypt|argon2)[a-z0-9_]*[$:])`)
 
 // notAHash describes a text that is no hash, only by its form. The error contains no
 // part of the text.
@@ -28,7 +28,7 @@ func notAHash(text string) error {
 		what = "looks like bcrypt, but is not whole (60 characters), or was changed"
 	case strings.HasPrefix(text, "$argon2id$"):
 		what = "looks like argon2id, but is not whole, or was changed"
-	case crypts.MatchString(text), inHex:
+	case otherHashes.MatchString(text), inHex:
 		what = "is a hash of another kind, from which none of these can be made: the password has to be hashed again"
 	default:
 		return errNoHash

@@ -185,7 +185,8 @@ func (l *Method) ByEmail(email string) (session.User, bool) {
 	return a.user, true
 }
 
-// Groups implements [signin.GroupLister]. A file of users may get any group while it is followed.
+// Groups implements [signin.GroupLister]. A file of users may get any group while it
+// is followed.
 func (l *Method) Groups() (names []string, open bool) {
 	for _, a := range l.configured.bySubject {
 		names = append(names, a.user.Groups...)

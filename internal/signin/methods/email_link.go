@@ -10,7 +10,8 @@ import (
 	"github.com/caddy-sso/caddy-sso/signin"
 )
 
-// ErrDisabled means that the local user whom a provider's user is linked to may not sign in.
+// ErrDisabled means that the local user whom a provider's user is linked to may not
+// sign in.
 var ErrDisabled = errors.New("the user with that e-mail address may not sign in here")
 
 // CheckLinks returns an error for a method that links to a method that does not exist.

@@ -3,9 +3,10 @@
 //
 // # Which methods are allowed
 //
-// A sign-in is for something: an application, a gate, or the portal itself. That names the
-// IDs of the methods which are allowed. No ID means that all methods are allowed, except
-// those that come and go ([signin.DynamicMethods]), which must be named.
+// A sign-in is for something: an application, a gate, or the portal itself. That
+// names the IDs of the methods which are allowed. No ID means that all methods are
+// allowed, except those that come and go ([signin.DynamicMethods]), which must be
+// named.
 //
 // # Whose name and whose subject
 //

@@ -59,12 +59,12 @@ const MaxSession = 1 << 10
 
 // user returns the user of the claims. The userinfo endpoint is asked only for claims
 // that the ID token does not contain.
-func (p *Method) user(ctx context.Context, f *discovered, id *oidc.IDToken, token *oauth2.Token) (session.User, error) {
+func (p *Method) user(ctx context.Context, f *metadata, id *oidc.IDToken, token *oauth2.Token) (session.User, error) {
 	var said map[string]any
 	if err := id.Claims(&said); err != nil {
 		return session.User{}, fmt.Errorf("%w: %w", signin.ErrAnswer, bounded("reading the ID token", err))
 	}
-	claims, elsewhere := p.o.Claims.of(said), p.o.Claims.elsewhere(said)
+	claims, elsewhere := p.o.Claims.pick(said), p.o.Claims.groupsElsewhere(said)
 	if names := p.o.Claims.missing(claims); len(names) > 0 && f.provider.UserInfoEndpoint() != "" {
 		more, err := p.userInfo(ctx, f, id, token, names)
 		if err != nil {
@@ -73,18 +73,18 @@ func (p *Method) user(ctx context.Context, f *discovered, id *oidc.IDToken, toke
 		for _, name := range names {
 			claims[name] = userinfo.Lookup(more, name)
 		}
-		elsewhere = elsewhere || p.o.Claims.elsewhere(more)
+		elsewhere = elsewhere || p.o.Claims.groupsElsewhere(more)
 	}
 	u := p.userOf(id.Subject, claims)
 	if p.o.Claims.Groups != "" && claims[p.o.Claims.Groups] == nil {
-		p.noGroups(u, elsewhere)
+		p.logMissingGroups(u, elsewhere)
 	}
 	return u, nil
 }
 
-// noGroups logs that the claim with the groups is missing. That is no fault if the
-// provider omits it for users without groups.
-func (p *Method) noGroups(u session.User, elsewhere bool) {
+// logMissingGroups logs that the claim with the groups is missing. That is no fault
+// if the provider omits it for users without groups.
+func (p *Method) logMissingGroups(u session.User, elsewhere bool) {
 	if elsewhere {
 		p.groups.Warn(u.Subject, userinfo.ErrOverage)
 		return
@@ -95,8 +95,8 @@ func (p *Method) noGroups(u session.User, elsewhere bool) {
 	}
 }
 
-// of returns the configured claims, by their names.
-func (c *Claims) of(said map[string]any) map[string]any {
+// pick returns the configured claims, by their names.
+func (c *Claims) pick(said map[string]any) map[string]any {
 	claims := make(map[string]any)
 	for _, name := range []string{c.Username, c.Email, c.EmailVerified, c.Avatar, c.Groups} {
 		if name != "" {
@@ -106,9 +106,9 @@ func (c *Claims) of(said map[string]any) map[string]any {
 	return claims
 }
 
-// elsewhere reports whether the groups are at another address (OpenID Connect Core
+// groupsElsewhere reports whether the groups are at another address (OpenID Connect Core
 // section 5.6.2), which is not requested.
-func (c *Claims) elsewhere(said map[string]any) bool {
+func (c *Claims) groupsElsewhere(said map[string]any) bool {
 	names, _ := said["_claim_names"].(map[string]any)
 	return names[c.Groups] != nil || c.Groups == "groups" && userinfo.Verified(said["hasgroups"])
 }
@@ -145,7 +145,7 @@ const optionalPatience = 3 * time.Second
 
 // userInfo requests claims. If they are optional and the request fails, it returns
 // none.
-func (p *Method) userInfo(ctx context.Context, f *discovered, id *oidc.IDToken, token *oauth2.Token, names []string) (map[string]any, error) {
+func (p *Method) userInfo(ctx context.Context, f *metadata, id *oidc.IDToken, token *oauth2.Token, names []string) (map[string]any, error) {
 	optional := p.optional(names)
 	if optional {
 		var cancel context.CancelFunc
@@ -163,7 +163,7 @@ func (p *Method) userInfo(ctx context.Context, f *discovered, id *oidc.IDToken, 
 	return nil, nil
 }
 
-func askUserInfo(ctx context.Context, f *discovered, id *oidc.IDToken, token *oauth2.Token) (map[string]any, error) {
+func askUserInfo(ctx context.Context, f *metadata, id *oidc.IDToken, token *oauth2.Token) (map[string]any, error) {
 	info, err := f.provider.UserInfo(ctx, oauth2.StaticTokenSource(token))
 	if err != nil {
 		return nil, &signin.DownError{Cause: userInfoError(err)}
@@ -189,7 +189,8 @@ func userInfoError(err error) error {
 	return bounded("asking for user information", err)
 }
 
-// userOf returns a user with those values of the claims that may be shown, sent to backends and used for access.
+// userOf returns a user with those values of the claims that may be shown, sent to
+// backends and used for access.
 func (p *Method) userOf(sub string, claims map[string]any) session.User {
 	c := p.o.Claims
 	u := session.User{Subject: p.Of(sub), Signin: p.o.ID, ProviderID: sub, Avatar: userinfo.Avatar(claims[c.Avatar]), Mark: p.o.Mark}

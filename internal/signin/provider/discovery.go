@@ -24,15 +24,16 @@ const (
 	// again with them, so that a withdrawn key is not accepted longer.
 	discoveryLifetime = time.Hour
 
-	// longestBackoff is the longest wait before another request to a provider that does not answer.
+	// longestBackoff is the longest wait before another request to a provider that
+	// does not answer.
 	longestBackoff = time.Minute
 
 	maxProviderAnswer = 1 << 20 // bytes
 	maxProviderHeader = 64 << 10
 )
 
-// discovered is a provider's metadata.
-type discovered struct {
+// metadata is a provider's metadata.
+type metadata struct {
 	provider    *oidc.Provider
 	endpoint    oauth2.Endpoint
 	keys        oidc.KeySet
@@ -42,8 +43,9 @@ type discovered struct {
 	namesItself bool     // its answers have `iss` (RFC 9207)
 }
 
-// prompts reports whether the provider supports a prompt value, as far as its metadata tells.
-func (f *discovered) prompts(prompt string) bool {
+// prompts reports whether the provider supports a prompt value, as far as its
+// metadata tells.
+func (f *metadata) prompts(prompt string) bool {
 	return f.known == nil || slices.Contains(f.known, prompt)
 }
 
@@ -56,12 +58,12 @@ var asymmetric = []string{
 // discovery returns the provider's metadata. It requests them if they are missing or
 // old; concurrent callers wait for one request. After a failure the next request
 // waits for some time, and until then callers get the same failure.
-func (p *Method) discovery(ctx context.Context) (*discovered, error) {
+func (p *Method) discovery(ctx context.Context) (*metadata, error) {
 	p.mu.Lock()
 	if !p.o.Now().Before(p.again) && p.looking == nil {
 		p.looking = make(chan struct{})
 		// In a goroutine of its own, since others wait for it, too, even if ctx ends.
-		go p.look(p.looking) //nolint:gosec // see above
+		go p.fetchMetadata(p.looking) //nolint:gosec // see above
 	}
 	found, looking := p.found, p.looking
 	p.mu.Unlock()
@@ -83,8 +85,8 @@ func (p *Method) discovery(ctx context.Context) (*discovered, error) {
 	return nil, &signin.DownError{RetryAfter: max(p.again.Sub(p.o.Now()), time.Second), Cause: p.failure}
 }
 
-// look requests the metadata, and closes done.
-func (p *Method) look(done chan struct{}) {
+// fetchMetadata requests the metadata, and closes done.
+func (p *Method) fetchMetadata(done chan struct{}) {
 	ctx, cancel := context.WithTimeout(context.Background(), providerPatience)
 	defer cancel()
 	found, err := p.discover(ctx)
@@ -102,7 +104,7 @@ func (p *Method) look(done chan struct{}) {
 		zap.String("signin", p.o.ID), zap.String("issuer", p.o.Issuer), zap.Duration("not_before", wait), zap.Error(err))
 }
 
-func (p *Method) discover(ctx context.Context) (*discovered, error) {
+func (p *Method) discover(ctx context.Context) (*metadata, error) {
 	ctx = oidc.ClientContext(ctx, p.Client)
 	provider, err := oidc.NewProvider(ctx, p.o.Issuer)
 	if mismatch := (*oidc.IssuerMismatchError)(nil); errors.As(err, &mismatch) {
@@ -121,7 +123,7 @@ func (p *Method) discover(ctx context.Context) (*discovered, error) {
 	if err := provider.Claims(&says); err != nil {
 		return nil, bounded("discovery", err)
 	}
-	f := &discovered{
+	f := &metadata{
 		provider: provider, endpoint: provider.Endpoint(), known: says.Prompts, namesItself: says.NamesItself,
 		keys:       oidc.NewRemoteKeySet(ctx, says.JWKS),
 		logoutKeys: oidc.NewRemoteKeySet(oidc.ClientContext(ctx, limited(p.Client, p.keyReads, p.o.Now)), says.JWKS),

@@ -24,7 +24,8 @@ const (
 	// LogoutAge is the maximum age of a logout token, without the clock skew.
 	LogoutAge = 3 * time.Minute
 
-	// KeysEvery is the minimum time between two reads of a provider's keys because of unauthenticated requests.
+	// KeysEvery is the minimum time between two reads of a provider's keys because of
+	// unauthenticated requests.
 	KeysEvery = 10 * time.Second
 	KeysBurst = 3
 

@@ -133,7 +133,7 @@ type Method struct {
 	keysDown   atomic.Pointer[signin.DownError]
 
 	mu      sync.Mutex
-	found   *discovered   // nil: never
+	found   *metadata     // nil: never
 	looking chan struct{} // closed when the discovery that runs has ended; nil: none runs
 	failure error         // of the last one
 	failed  int           // how many failed in a row
@@ -231,7 +231,8 @@ func CheckIssuer(raw string) error {
 // ID implements [signin.Method].
 func (p *Method) ID() string { return p.o.ID }
 
-// Current implements [signin.Method]. Changes of a user after the sign-in are unknown here.
+// Current implements [signin.Method]. Changes of a user after the sign-in are unknown
+// here.
 func (p *Method) Current(u session.User) (session.User, bool) {
 	return u, subjects.HasMark(u, p.o.Mark)
 }
@@ -278,7 +279,7 @@ func (p *Method) Start(ctx context.Context, d signin.ProviderRequest) (string, e
 	return p.config(f, d).AuthCodeURL(d.State, options...), nil
 }
 
-func (p *Method) config(f *discovered, d signin.ProviderRequest) *oauth2.Config {
+func (p *Method) config(f *metadata, d signin.ProviderRequest) *oauth2.Config {
 	return &oauth2.Config{
 		ClientID: p.o.ClientID, ClientSecret: p.o.Secret.value, Endpoint: f.endpoint, RedirectURL: d.RedirectURI, Scopes: p.o.Scopes,
 	}
@@ -339,7 +340,7 @@ func (p *Method) FinishSession(ctx context.Context, d signin.ProviderRequest, an
 
 // verify checks the ID token of an answer (OpenID Connect Core section
 // 3.1.3.7).
-func (p *Method) verify(ctx context.Context, f *discovered, d signin.ProviderRequest, token *oauth2.Token) (*oidc.IDToken, error) {
+func (p *Method) verify(ctx context.Context, f *metadata, d signin.ProviderRequest, token *oauth2.Token) (*oidc.IDToken, error) {
 	raw, _ := token.Extra("id_token").(string)
 	if raw == "" {
 		return nil, fmt.Errorf("%w: there is no ID token in it", signin.ErrAnswer)
@@ -405,5 +406,6 @@ func (p *Method) Close() { p.Client.CloseIdleConnections() }
 // LinkEmail implements [signin.EmailLinker].
 func (p *Method) LinkEmail() string { return p.o.LinkEmail }
 
-// Groups implements [signin.GroupLister]: a provider's users have groups if a claim has them.
+// Groups implements [signin.GroupLister]: a provider's users have groups if a claim
+// has them.
 func (p *Method) Groups() (names []string, open bool) { return nil, p.o.Claims.Groups != "" }

@@ -1,6 +1,6 @@
-// Package remote has the sign-in methods by the operator's own servers: [Backend] asks a
-// server whether a password is right, and [Trusted] signs in the users that a sign-in page
-// of the operator's own has signed in.
+// Package remote has the sign-in methods by the operator's own servers: [Backend]
+// asks a server whether a password is right, and [Trusted] signs in the users that a
+// sign-in page of the operator's own has signed in.
 package remote
 
 import (
@@ -58,19 +58,20 @@ func (b *Backend) LogTo(log *zap.Logger) { b.groups.Log = log }
 // ID implements [signin.Method].
 func (b *Backend) ID() string { return b.id }
 
-// Current implements [signin.Method]. Changes of a user after the sign-in are unknown here.
+// Current implements [signin.Method]. Changes of a user after the sign-in are unknown
+// here.
 func (b *Backend) Current(u session.User) (session.User, bool) { return u, true }
 
 // Account implements [signin.PasswordMethod]. Only the backend knows which names
 // belong to one account, so differences that databases and mail servers are known to
 // ignore are ignored here.
 func (b *Backend) Account(name string) string {
-	return subjects.Derive("name", b.id+"\x00"+loosely(name))
+	return subjects.Derive("name", b.id+"\x00"+foldName(name))
 }
 
-// loosely returns a name without case, accents, width, punctuation, invisible
+// foldName returns a name without case, accents, width, punctuation, invisible
 // characters, and the part after a plus in an e-mail address.
-func loosely(name string) string {
+func foldName(name string) string {
 	name = username.Spelled(name)
 	if at := strings.LastIndexByte(name, '@'); at >= 0 {
 		local, _, _ := strings.Cut(name[:at], "+")
@@ -115,7 +116,7 @@ func (b *Backend) Check(ctx context.Context, c signin.Credentials) (session.User
 		}
 		return u, nil
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound:
-		if !saysWrong(answer) { // a server also refuses a request so, or knows no such URL
+		if !isWrongPassword(answer) { // a server also refuses a request so, or knows no such URL
 			// It may mean a wrong password all the same, so guesses are bounded.
 			return session.User{}, errors.Join(b.down(fmt.Errorf(`the answer was %d, and not {"error":"wrong"} or {"user":…}, by which it would say that the password is wrong; `+
 				"does it refuse the signature? Compare the url, the secret and the clock of both", status)), signin.ErrWrong)
@@ -128,8 +129,8 @@ func (b *Backend) Check(ctx context.Context, c signin.Credentials) (session.User
 	return session.User{}, b.down(fmt.Errorf("the answer was %d", status))
 }
 
-// saysWrong reports whether an answer means that the password is wrong.
-func saysWrong(answer []byte) bool {
+// isWrongPassword reports whether an answer means that the password is wrong.
+func isWrongPassword(answer []byte) bool {
 	var says struct {
 		Error any             `json:"error"`
 		User  json.RawMessage `json:"user"`

@@ -97,7 +97,8 @@ func (*Trusted) Format(f fmt.State, verb rune) { signedhttp.Secret{}.Format(f, v
 // ID implements [signin.Method].
 func (t *Trusted) ID() string { return t.o.ID }
 
-// Current implements [signin.Method]. Changes of a user after the sign-in are unknown here.
+// Current implements [signin.Method]. Changes of a user after the sign-in are unknown
+// here.
 func (t *Trusted) Current(u session.User) (session.User, bool) {
 	return u, subjects.HasMark(u, t.o.Mark)
 }

@@ -11,11 +11,11 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/signin/username"
 )
 
-// Naming says how the users of a method get their subjects.
+// Naming defines how the users of a method get their subjects.
 type Naming struct {
 	Own bool // the ID is the subject
 
-	// What subjects are derived from, beside the ID.
+	// Subjects are derived from these and the ID.
 	Kind, Within string
 }
 
@@ -33,14 +33,14 @@ func (s Naming) Of(id string) string {
 	return s.Derived(id)
 }
 
-// What is wrong with a subject that a method gave a user. An own subject never looks like
-// a derived one, so it can never be the subject of a user of another method.
+// Errors of a subject that a method returned. An own subject never has the form of a
+// derived one, so it can never be the subject of a user of another method.
 var (
 	errSubjectText    = errors.New("it is not 1 to 255 printable ASCII characters without spaces")
 	errSubjectDerived = errors.New("it is a UUID of version 5, as the portal derives them for users of other sign-in methods")
 )
 
-// CheckOwn says what is wrong with a subject by itself.
+// CheckOwn returns an error if a subject is not valid by itself.
 func CheckOwn(subject string) error {
 	if subject == "" || len(subject) > MaxLength || !username.PrintableASCII(subject) {
 		return errSubjectText

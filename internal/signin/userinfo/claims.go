@@ -1,6 +1,6 @@
-// Package userinfo reads what a provider, or the operator's own server, says of a user:
-// groups, the address of a picture, whether an e-mail address is verified, and when the
-// account was made.
+// Package userinfo reads the data of a user from a provider, or from the operator's
+// own server: groups, the URL of a picture, whether an e-mail address is verified,
+// and when the account was created.
 package userinfo
 
 import (
@@ -10,13 +10,13 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
 )
 
-// ambiguous is what a path leads to that leads to several claims.
+// ambiguous is the result of a path that matches several claims.
 type ambiguous struct{}
 
 // Lookup finds a claim by its name, or by a path of names with dots between them.
-// Names may have dots, too: the whole name counts first. A path goes on within each
-// object of a list. Lists within lists have no meaning there, and a provider could
-// send so many that each of them costs as much as all that is in it.
+// Names may have dots, too: the whole name is tried first. In a list, a path
+// continues in each object. Lists in lists are ignored: a provider could send so many
+// that each of them costs as much as everything in it.
 func Lookup(within any, path string) any {
 	switch v := within.(type) {
 	case map[string]any:

@@ -16,8 +16,8 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
 )
 
-// A Groups reads in which groups a user is, and logs what cannot be taken, once
-// a minute of each reason. One without a log only reads.
+// A Groups reads the groups of a user, and logs values that cannot be used, once a
+// minute for each reason. Without a log it only reads.
 type Groups struct {
 	Method    string
 	Claim     string // has the groups
@@ -53,7 +53,7 @@ func (g *Groups) Warn(subject string, problem error) {
 // The Separators of [provider.ProviderOptions], by their names.
 var Separators = map[string]string{"comma": ",", "semicolon": ";", "space": " ", "none": ""}
 
-// What cannot be taken of groups. None of these texts has a value of the claim in it.
+// Reasons why a value of groups cannot be used. The texts contain no value of the claim.
 var (
 	errGroupsText = errors.New("a text with commas, semicolons or spaces was taken as the name of one group; if it is a list, set group_separator, and if it is a name, group_separator none")
 	errGroupsKind = errors.New("expected a list of texts, one text, or an object whose members are the groups, and got another kind of value; if the groups are within it, name them by a path, such as realm_access.roles")
@@ -64,8 +64,8 @@ var (
 	ErrOverage    = errors.New("the provider left the groups out and refers to another place for them, as Entra ID does for users with more than 200; have it send only groups that are assigned to this application, or application roles")
 )
 
-// readGroups reads every form of groups that has one meaning, and says what else was
-// there. What is beyond the bounds is left out: it can open less then, never more.
+// readGroups reads every unambiguous form of groups, and returns the problems with
+// other values. Groups beyond the bounds are omitted: that can only reduce access.
 func readGroups(claim any, separator string) (names []string, problems []error) {
 	left := func(problem error) {
 		if !slices.Contains(problems, problem) {
@@ -141,9 +141,9 @@ func listOfText(text, separator string) (list []any, problem error) {
 	return []any{text}, problem
 }
 
-// members reads an object whose members are the groups: each true or false, or with
-// the organisations that gave it, by ID, as Zitadel has them. Any other object has
-// the groups somewhere within it.
+// members reads an object whose members are the groups: each with true or false, or
+// with the IDs of the organisations that granted it, as Zitadel sends them. In any
+// other object the groups are in an unknown place inside it.
 func members(object map[string]any) (list []any, problem error) {
 	for _, name := range slices.Sorted(maps.Keys(object)) {
 		switch v := object[name].(type) {
@@ -168,8 +168,8 @@ func isText(v any) bool {
 	return text
 }
 
-// groupName reads one entry of a list. A number is an ID where all entries are such,
-// and a fault among texts.
+// groupName reads one entry of a list. A number is an ID if all entries are numbers,
+// and an error among texts.
 func groupName(entry any, texts bool) (name string, ok bool) {
 	switch v := entry.(type) {
 	case string:

@@ -8,8 +8,8 @@ import (
 	"go.uber.org/zap"
 )
 
-// ParseRegistered reads when an account was made, a date or a date with a time and an
-// offset (RFC 3339), in Unix seconds. "" is 0: it is not known.
+// ParseRegistered parses the creation time of an account, a date or a date with a
+// time and an offset (RFC 3339), to Unix seconds. "" is 0: unknown.
 func ParseRegistered(text string) (int64, error) {
 	if text == "" {
 		return 0, nil
@@ -25,8 +25,8 @@ func ParseRegistered(text string) (int64, error) {
 	return at.Unix(), nil
 }
 
-// Registered reads what the operator's own server says of when an account was made.
-// What cannot be read is left out, and logged once a minute.
+// Registered reads the creation time of an account from the operator's own server. A
+// value that cannot be read is omitted, and logged once a minute.
 func (g *Groups) Registered(said any, subject string) int64 {
 	text, isText := said.(string)
 	seconds, err := ParseRegistered(text)

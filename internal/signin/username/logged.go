@@ -7,12 +7,12 @@ import (
 	"encoding/hex"
 )
 
-// TypedKey is of this process alone: it is in no log and in no store.
+// TypedKey belongs to this process only: it is in no log and in no store.
 var TypedKey = rand.Text()
 
-// Logged is a name as the log may have it. One that no account is known to have may
-// be a password that was typed into the wrong field. The log has eight digits in its
-// place, which are the same for the same name until Caddy starts again.
+// Logged returns the name for the log. An unknown name may be a password that was
+// typed into the wrong field. The log has eight digits in its place, which are the
+// same for the same name until Caddy starts again.
 func Logged(name string, exists bool) string {
 	switch {
 	case exists:

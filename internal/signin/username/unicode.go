@@ -7,10 +7,10 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// invisible reports whether a character shows nothing, or changes how others are
-// shown: what Unicode calls default-ignorable, and all of format, of which the
-// controls of direction are some; and separators of lines, paragraphs and words but
-// for the plain space, with the blank of Braille, which is none of these.
+// invisible reports whether a character is invisible, or changes how others are
+// shown. These are the default-ignorable and format characters of Unicode, including
+// the controls of direction; the separators of lines, paragraphs and words, except
+// the plain space; and the blank of Braille.
 func invisible(r rune) bool {
 	return r > unicode.MaxASCII && (r == '\u2800' ||
 		unicode.In(r, unicode.Z, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector))
@@ -27,8 +27,8 @@ func Spaced(name string) string {
 	}, name))
 }
 
-// Visible reports whether all characters of a name can be seen. A name with others
-// may look like the name of another user.
+// Visible reports whether all characters of a name are visible. A name with invisible
+// characters may look like the name of another user.
 func Visible(name string) bool { return !strings.ContainsFunc(name, invisible) }
 
 // plain returns a name without the characters that cannot be seen.

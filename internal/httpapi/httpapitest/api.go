@@ -16,11 +16,11 @@ type API struct {
 	handler http.Handler
 }
 
-// NotFound answers what is no endpoint.
+// NotFound is the answer to a path that is no endpoint.
 const NotFound = "not the API's"
 
-// NewAPI serves what endpoint finds by its path, and 404 for the rest, as the
-// portal does.
+// NewAPI serves the handlers that endpoint finds by a path, and 404 for other paths,
+// as the portal does.
 func NewAPI(t testing.TB, endpoint func(path string) http.HandlerFunc) *API {
 	f := &API{t: t, handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if answers := endpoint(r.URL.Path); answers != nil {
@@ -36,7 +36,7 @@ func NewAPI(t testing.TB, endpoint func(path string) http.HandlerFunc) *API {
 	return f
 }
 
-// Get asks the server, and follows no redirect. Headers are pairs.
+// Get sends a request to the server, and follows no redirect. Headers are pairs.
 func (f *API) Get(path, cookie string, headers ...string) Answer {
 	f.t.Helper()
 	return f.Send(http.MethodGet, path, "", append(headers, "Cookie", cookie)...)
@@ -50,8 +50,8 @@ func (f *API) Send(method, path, body string, headers ...string) Answer {
 	return Send(f.t, r)
 }
 
-// Direct asks without a network, for what no client sends or no server lets
-// through. It may be called in a fuzz target.
+// Direct sends a request without a network, for requests that no client sends or no
+// server accepts. It may be called in a fuzz target.
 func (f *API) Direct(method, path, rawQuery, body string, headers ...string) Answer {
 	r := httptest.NewRequest(method, path, strings.NewReader(body))
 	r.URL.RawQuery = rawQuery
