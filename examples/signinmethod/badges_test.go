@@ -16,8 +16,8 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	_ "github.com/caddyserver/caddy/v2/modules/caddyhttp/standard"
 
-	_ "github.com/caddy-sso/caddy-sso"
 	_ "example.com/sso-badges"
+	_ "github.com/caddy-sso/caddy-sso"
 )
 
 // start runs Caddy with a portal that has the method, and returns its URL.
