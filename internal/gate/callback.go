@@ -19,32 +19,8 @@ import (
 // another request to the portal can repair a failure, callback makes it, a few
 // times. A code that this browser did not ask for never begins a session here.
 func (g *Gate) callback(v *request, w http.ResponseWriter, r *http.Request, site *Site) {
-	q, err := url.ParseQuery(r.URL.RawQuery)
-	if err != nil || len(q["state"]) != 1 || len(q["code"]) > 1 {
-		g.unfinished(w, r, page.ReasonAnswerDamaged)
-		return
-	}
-	st, err := g.unseal(r.Context(), q.Get("state"))
-	if err != nil {
-		if !errors.Is(err, keys.ErrSealed) {
-			g.failed(w, r, err)
-			return
-		}
-		if n := g.notOpened.Due(g.Now()); n > 0 {
-			g.Log.Warn("the state of an answer cannot be opened: if people meet this, the nodes that serve this site have different keys, and need the same storage",
-				zap.String("setting", "storage"), zapOrigin(site), zapClient(g.Client), zap.Int("requests", n))
-		}
-		g.discard(r, site, q.Get("code"), "its state is not one of ours")
-		g.unfinished(w, r, page.ReasonAnswerUnknown)
-		return
-	}
-	if st.Client != g.Client.ID || st.Origin != site.Origin || !localPath(st.Return) {
-		g.discard(r, site, q.Get("code"), "its state is of another site")
-		g.unfinished(w, r, page.ReasonAnswerCrossSite)
-		return
-	}
-	if q.Has("error") {
-		g.unfinished(w, r, page.ReasonAnswerRefused)
+	st, code, ok := g.openAnswer(w, r, site)
+	if !ok {
 		return
 	}
 	old, hadSession := v.cookie(site.Cookie)
@@ -56,7 +32,7 @@ func (g *Gate) callback(v *request, w http.ResponseWriter, r *http.Request, site
 	}
 	bound, _ := v.cookie(site.Binder)
 	if bound == "" || bound != st.Binder || g.Now().Unix()-st.Begun > int64(stateLifetime.Seconds()) {
-		g.discard(r, site, q.Get("code"), "its state is of another browser, or too old")
+		g.discard(r, site, code, "its state is of another browser, or too old")
 		if hadSession && g.siteSessionLives(r, old) {
 			// Another tab has signed in meanwhile. Only the page changes.
 			g.finish(w, r, site, st)
@@ -66,7 +42,7 @@ func (g *Gate) callback(v *request, w http.ResponseWriter, r *http.Request, site
 		return
 	}
 	redeemed, refusal := g.Server.RedeemCode(r.Context(), oauth.CodeRequest{
-		Client: g.Client, Code: q.Get("code"), RedirectURI: site.URI, Verifier: st.Verifier, From: g.From(r),
+		Client: g.Client, Code: code, RedirectURI: site.URI, Verifier: st.Verifier, From: g.From(r),
 	})
 	if refusal != nil {
 		if refusal.Kind == oauth.Internal {
@@ -104,6 +80,40 @@ func (g *Gate) callback(v *request, w http.ResponseWriter, r *http.Request, site
 	site.remember(w, st.lost(), redeemed.Session.Key())
 	g.formOwner(v, w, r, site, redeemed.User)
 	g.finish(w, r, site, st)
+}
+
+// openAnswer reads the portal's answer in the query of the callback: the state, which must
+// be of this site, and the code. Otherwise it answers the request and returns false.
+func (g *Gate) openAnswer(w http.ResponseWriter, r *http.Request, site *Site) (st state, code string, ok bool) {
+	q, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil || len(q["state"]) != 1 || len(q["code"]) > 1 {
+		g.unfinished(w, r, page.ReasonAnswerDamaged)
+		return state{}, "", false
+	}
+	st, err = g.unseal(r.Context(), q.Get("state"))
+	if err != nil {
+		if !errors.Is(err, keys.ErrSealed) {
+			g.failed(w, r, err)
+			return state{}, "", false
+		}
+		if n := g.notOpened.Due(g.Now()); n > 0 {
+			g.Log.Warn("the state of an answer cannot be opened: if people meet this, the nodes that serve this site have different keys, and need the same storage",
+				zap.String("setting", "storage"), zapOrigin(site), zapClient(g.Client), zap.Int("requests", n))
+		}
+		g.discard(r, site, q.Get("code"), "its state is not one of ours")
+		g.unfinished(w, r, page.ReasonAnswerUnknown)
+		return state{}, "", false
+	}
+	if st.Client != g.Client.ID || st.Origin != site.Origin || !localPath(st.Return) {
+		g.discard(r, site, q.Get("code"), "its state is of another site")
+		g.unfinished(w, r, page.ReasonAnswerCrossSite)
+		return state{}, "", false
+	}
+	if q.Has("error") {
+		g.unfinished(w, r, page.ReasonAnswerRefused)
+		return state{}, "", false
+	}
+	return st, q.Get("code"), true
 }
 
 // siteSessionLives reports whether the cookie's site session is valid.

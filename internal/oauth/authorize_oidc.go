@@ -54,20 +54,25 @@ type OpenIDRequest struct {
 	CustomerAccount string
 }
 
+// checkLinked is CheckOpenID for a request with a link of the License API.
+func (s *Server) checkLinked(ctx context.Context, r OpenIDRequest) (*Authorization, *Error) {
+	if r.Malformed != nil {
+		return nil, r.Malformed
+	}
+	a, refusal := s.checkLink(ctx, r)
+	if refusal != nil {
+		return nil, refusal
+	}
+	a.setMode(r)
+	return a, s.ask(ctx, a, r)
+}
+
 // CheckOpenID checks a request against the registration of its client. An error that
 // is returned with an authorization may be sent to its redirect URI (RFC 6749 section
 // 4.1.2.1). Without an authorization it may only be shown to the user.
 func (s *Server) CheckOpenID(ctx context.Context, r OpenIDRequest) (*Authorization, *Error) {
 	if r.Handle != "" {
-		if r.Malformed != nil {
-			return nil, r.Malformed
-		}
-		a, refusal := s.checkLink(ctx, r)
-		if refusal != nil {
-			return nil, refusal
-		}
-		a.setMode(r)
-		return a, s.ask(ctx, a, r)
+		return s.checkLinked(ctx, r)
 	}
 	c, known := s.Clients.Get(r.ClientID)
 	switch {

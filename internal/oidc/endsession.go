@@ -25,11 +25,11 @@ func (a *API) endSession(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	p, refusal := parseParams(r.URL.RawQuery, endSessionParams)
-	if refusal != nil {
-		a.showRefusal(w, r, refusal)
-		return
+	var client *oauth.Client
+	var hint *oauth.Hint
+	if refusal == nil {
+		client, hint, refusal = a.signOutClient(r, p)
 	}
-	client, hint, refusal := a.signOutClient(r, p)
 	if refusal != nil {
 		a.showRefusal(w, r, refusal)
 		return
