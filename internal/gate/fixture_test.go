@@ -344,7 +344,7 @@ func (b *browser) open(path string) *httptest.ResponseRecorder {
 	return b.do("GET", path, navigation...)
 }
 
-// portal answers a request to auth the way that the portal does, and returns
+// portal answers a request to auth as the portal does, and returns
 // the path of the callback with code and state.
 func (b *browser) portal(location string) string {
 	t := b.f.t

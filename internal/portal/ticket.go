@@ -79,7 +79,7 @@ func (h *Hosted) giveTicket(w http.ResponseWriter, r *http.Request, id string) {
 		w.Header().Set("Retry-After", "1")
 		ticketError(w, http.StatusServiceUnavailable, "temporarily_unavailable", "Try again in a moment.")
 	case !first:
-		ticketError(w, http.StatusConflict, "invalid_request", "This very request came before. Sign every request anew.")
+		ticketError(w, http.StatusConflict, "invalid_request", "This request was already used. Sign each request with the current time and another nonce.")
 	default:
 		back := url.Values{"ticket": {name}, "state": {q.State}}
 		ticketJSON(w, http.StatusOK, ticketAnswer{name, h.Server.Issuer + CallbackPrefix + id + "?" + back.Encode()})

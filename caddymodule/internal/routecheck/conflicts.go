@@ -22,7 +22,7 @@ func (p *placement) checkClients() error {
 			for _, host := range p.siteHosts(first) {
 				name := hostname(host)
 				if slices.Contains(others, host) && first.forHost(name) && second.forHost(name) && takesHost(second.matchers, host) {
-					return fmt.Errorf("sso_gate: the gates of client %s and client %s stand on one site, and both clients have a redirect_uri on %s: the first gate answers the callback and /oauth2/ for both, so nobody can sign in at the second; give both gates the same client, or each client a host of its own",
+					return fmt.Errorf("sso_gate: the gates of client %s and client %s stand on one site, and both clients have a redirect_uri on %s: the first gate answers the callback and /oauth2/ for both, so no user can sign in at the second; give both gates the same client, or each client a host of its own",
 						first.Client, second.Client, host)
 				}
 			}

@@ -80,13 +80,13 @@ func (p *placement) portalWarnings() (all []warning) {
 	onIssuer, elsewhere := p.portalSites()
 	remedy := "put sso_portal on a site for " + host + ", or correct issuer"
 	if path := p.unseenPortal(onIssuer); path != "" {
-		all = append(all, warning{"sso_portal stands in handle_path, or in handle, route or invoke below a matcher, and does not see " + path + ", so that nobody can sign in; put sso_portal at the site's own level: it answers its own paths only, and passes on all others", onIssuer[0].fields()})
+		all = append(all, warning{"sso_portal stands in handle_path, or in handle, route or invoke below a matcher, and does not see " + path + ", so that no user can sign in; put sso_portal at the site's own level: it answers its own paths only, and passes on all others", onIssuer[0].fields()})
 	}
 	switch {
 	case len(onIssuer) > 0:
 		for _, portal := range append(onIssuer, elsewhere...) {
 			if others := portal.otherHosts(host); len(others) > 0 {
-				all = append(all, warning{fmt.Sprintf("sso_portal is on %s, too, which is not the host of the issuer, %s: pages and cookies belong to that host only, so nobody can sign in here; replace it here, for example with: redir %s{uri}",
+				all = append(all, warning{fmt.Sprintf("sso_portal is on %s, too, which is not the host of the issuer, %s: pages and cookies belong to that host only, so no user can sign in here; replace it here, for example with: redir %s{uri}",
 					strings.Join(others, ", "), host, p.app.Issuer), portal.fields()})
 			}
 		}
@@ -94,7 +94,7 @@ func (p *placement) portalWarnings() (all []warning) {
 		all = append(all, warning{fmt.Sprintf("sso_portal: no site is for %s, the host of the issuer, where browsers are sent to sign in; the portal is on %s, and gets their requests only if a proxy changes the host: %s",
 			host, elsewhere[0].site(), remedy), elsewhere[0].fields()})
 	case len(p.gates) > 0 && !p.app.SharedStorage:
-		all = append(all, warning{fmt.Sprintf("sso_portal: no site for %s, the host of the issuer, has one, and no other node can have it, since this storage belongs to this node only: nobody can sign in; %s, or use storage redis together with the node that has the portal",
+		all = append(all, warning{fmt.Sprintf("sso_portal: no site for %s, the host of the issuer, has one, and no other node can have it, since this storage belongs to this node only: no user can sign in; %s, or use storage redis together with the node that has the portal",
 			host, remedy), p.gates[0].fields()})
 	}
 	return all
@@ -177,11 +177,11 @@ func (p *placement) noRedirectURI(g placedGate) string {
 			}
 		}
 		if len(here) == 0 && slices.ContainsFunc(g.client.RedirectURIs, func(r oauth.RedirectURI) bool { return r.Loopback && r.URL.Hostname() == host }) {
-			return fmt.Sprintf("client %s has no redirect_uri of a site on %s, so nobody can sign in there: http with this address is for applications, on any port; use http://localhost for the site and its redirect_uri",
+			return fmt.Sprintf("client %s has no redirect_uri of a site on %s, so no user can sign in there: http with this address is for applications, on any port; use http://localhost for the site and its redirect_uri",
 				g.Client, host)
 		}
 		if len(here) == 0 {
-			return fmt.Sprintf("client %s has no redirect_uri on %s, so nobody can sign in there; add to the client, for example: redirect_uri %s/oauth2/callback (or exclude the host with the gate's matcher, if it needs no protection)",
+			return fmt.Sprintf("client %s has no redirect_uri on %s, so no user can sign in there; add to the client, for example: redirect_uri %s/oauth2/callback (or exclude the host with the gate's matcher, if it needs no protection)",
 				g.Client, host, p.originOf(g, strings.Replace(host, "*", "app", 1)))
 		}
 		secure := slices.ContainsFunc(here, func(u *url.URL) bool { return u.Scheme == "https" || u == p.app.Issuer })

@@ -64,7 +64,7 @@ func (p *placement) doubt(h *placedHandler) string {
 	if kind != passesOn && kind != unknownKind && slices.ContainsFunc(p.portals, func(portal *placedHandler) bool {
 		return onSameSite(portal, h) && h.before(portal) && h.shadows(portal)
 	}) {
-		return "this handler answers every request before sso_portal, so that nobody can sign in; put sso_portal first (it is first without an order option of your own)"
+		return "this handler answers every request before sso_portal, so that no user can sign in; put sso_portal first (it is first without an order option of your own)"
 	}
 	return ""
 }
