@@ -34,8 +34,7 @@ func (g *Gate) callback(v *request, w http.ResponseWriter, r *http.Request, site
 	if bound == "" || bound != st.Binder || g.Now().Unix()-st.Begun > int64(stateLifetime.Seconds()) {
 		g.discard(r, site, code, "its state is of another browser, or too old")
 		if hadSession && g.siteSessionLives(r, old) {
-			// Another tab has signed in meanwhile. Only the page changes.
-			g.finish(w, r, site, st)
+			g.finish(w, r, site, st) // another tab has signed in meanwhile
 			return
 		}
 		g.restart(v, w, r, site, st)
@@ -56,8 +55,7 @@ func (g *Gate) callback(v *request, w http.ResponseWriter, r *http.Request, site
 		g.restart(v, w, r, site, st)
 		return
 	}
-	if hadSession && g.belongsTo(r, old, redeemed.Session) {
-		// Another tab has just begun this site session. This tab uses it, too.
+	if hadSession && g.belongsTo(r, old, redeemed.Session) { // another tab has just begun it
 		site.remember(w, st.lost(), redeemed.Session.Key())
 		g.finish(w, r, site, st)
 		return

@@ -34,8 +34,7 @@ func (a *API) endSession(w http.ResponseWriter, r *http.Request) {
 		a.showRefusal(w, r, refusal)
 		return
 	}
-	ask := url.Values{}
-	back := ""
+	ask, back := url.Values{}, ""
 	if requested := p["post_logout_redirect_uri"]; requested != "" {
 		registered := false
 		if client != nil {
