@@ -14,7 +14,7 @@
 // A Go module with a Caddy module below `sso.signin` that is a MethodModule adds a
 // sign-in method. One below `sso.storage` that is an Engine adds a storage engine. It does
 // not have to import this package: it needs what those interfaces name, from signin and
-// storage.
+// storage. The folder examples of the repository has one of each.
 package caddymodule
 
 import (

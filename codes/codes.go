@@ -1,7 +1,10 @@
 // Package codes issues and redeems OAuth 2.0 authorization codes.
 //
-// A code is 256 random bits, lives for a minute, and is redeemed once. Three
-// promises are kept however many requests run at the same time:
+// A code is 256 random bits, lives for a minute, and is redeemed once.
+//
+// # Promises
+//
+// They are kept however many requests run at the same time:
 //
 //   - A code is redeemed at most once. A second redemption is told apart from
 //     an unknown code, so that the caller can end the grant (RFC 9700 §4.5).
@@ -13,7 +16,9 @@
 // A spent code says when it was redeemed, so that the caller can tell a request
 // that was sent twice from a replay.
 //
-// The codes themselves are kept nowhere: everything is filed under the SHA-256
+// # Where codes are stored
+//
+// The codes themselves are stored nowhere: everything is stored under the SHA-256
 // of a code.
 //
 // [NewMemory] keeps the records in this process. [NewStored] keeps them in a

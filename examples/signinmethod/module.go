@@ -31,7 +31,7 @@ func (*PIN) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "sso.signin.pin", New: func() caddy.Module { return new(PIN) }}
 }
 
-var errNoFile = errors.New("signin pin: file is missing; name the file of badges, such as: file badges.txt")
+var errNoFile = errors.New("pin: file is missing; name the file of badges, such as: file badges.txt")
 
 // Method implements [caddymodule.MethodModule].
 func (p *PIN) Method() (signin.Method, error) {
@@ -75,7 +75,7 @@ func (p *PIN) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		}
 	}
 	if p.File == "" {
-		return d.WrapErr(errNoFile)
+		return d.WrapErr(fmt.Errorf("signin %w", errNoFile))
 	}
 	return nil
 }
