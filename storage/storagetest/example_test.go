@@ -1,3 +1,4 @@
+//nolint:testableexamples // only go test makes a *testing.T
 package storagetest_test
 
 import (
