@@ -3,6 +3,7 @@
 TAGS := nobadger,nomysql,nopgx
 CADDY := $(CURDIR)/bin/caddy
 NPM := e2e/node_modules/.package-lock.json
+EXAMPLES := examples/signinmethod examples/storageengine
 UNIT_NEEDS := gcc redis-server
 E2E_NEEDS := redis-server chromium npm hypercorn
 
@@ -28,13 +29,15 @@ test:
 e2e-compile:
 	cd e2e && nice go test -vet=all -run '^$$' ./... >/dev/null
 
-# The programs in examples/ are modules of their own: they may import only what is public.
 # go test vets each package with all analyzers of go vet, those without tests, too.
-# storage/redis waits for servers, beside all others.
+# storage/redis waits for servers, beside all others. The examples are modules of
+# their own, which see only what is public.
 unit:
 	scripts/need.sh $(UNIT_NEEDS)
 	go test -vet=all -race -timeout 20m -tags $(TAGS) ./storage/redis ./...
-	for example in examples/*/; do (cd $$example && go test -vet=all -race -tags $(TAGS) ./...) || exit 1; done
+	set -e; for example in $(EXAMPLES); do \
+		(cd $$example && go test -vet=all -race -tags $(TAGS) ./...); \
+	done
 
 e2e: build $(NPM)
 	scripts/need.sh $(E2E_NEEDS)
@@ -81,6 +84,9 @@ lint:
 	go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0 run ./...
 	cd e2e && go vet ./...
 	cd bench && go vet ./...
+	set -e; for example in $(EXAMPLES); do \
+		(cd $$example && go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0 run ./...); \
+	done
 
 # Vulnerabilities in what is compiled in, by the Go vulnerability database.
 vulncheck:
