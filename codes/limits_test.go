@@ -73,7 +73,7 @@ func TestDefaultLimits(t *testing.T) {
 	wantFull(t, c, record(3), codes.Limits{}, codes.FullError{RetryAfter: time.Minute})
 }
 
-// Whoever signs in again and again gets a session each time.
+// Anyone who signs in again and again gets a session each time.
 func TestAUserHasABoundOverAllSessions(t *testing.T) {
 	eachKind(t, func(t *testing.T, c *codes.Codes, clk *clock) {
 		l := codes.Limits{PerSession: 2}

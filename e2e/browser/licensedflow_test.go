@@ -218,7 +218,7 @@ func TestAnApplicationWithASchemeOfItsOwnHasAPageWithTheLink(t *testing.T) {
 	}
 }
 
-func TestSomebodyWithoutASeatEndsAnotherSessionAndGoesOn(t *testing.T) {
+func TestSomeoneWithoutASeatEndsAnotherSessionAndGoesOn(t *testing.T) {
 	w := newLicensed(t, withProducts(t))
 	first, second := newTab(t), newTab(t)
 	first.enter(w.linkFor(t, "seated", "other"))

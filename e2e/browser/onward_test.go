@@ -79,7 +79,7 @@ func TestSigningOutOnAnyPageStaysWithinItsPolicy(t *testing.T) {
 	}
 }
 
-// Without a refresh, somebody who looks at the page in between has a button.
+// Without a refresh, someone who looks at the page in between has a button.
 func TestTheButtonOfThePageInBetweenLeadsOn(t *testing.T) {
 	w := onLoopback(t)
 	b := newTab(t)

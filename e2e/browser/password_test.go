@@ -33,7 +33,7 @@ func TestAWrongPasswordSaysWhatToDoAndKeepsTheName(t *testing.T) {
 	})
 }
 
-func TestClass18TooManyAttemptsLockOutAStrangerButNoBrowserThatSignedInBefore(t *testing.T) {
+func TestClass18TooManyAttemptsLockOutAnUnauthenticatedClientButNoBrowserThatSignedInBefore(t *testing.T) {
 	w := withTLS(t)
 	owner := newTab(t)
 	owner.open(w.game + "/play")

@@ -97,7 +97,7 @@ func TestPopupPageAlsoSignsInInItsOwnWindow(t *testing.T) {
 	b.at(w.club + "/floor")
 }
 
-func TestPopupOfSomebodyWithASessionNeedsNoPassword(t *testing.T) {
+func TestPopupOfSomeoneWithASessionNeedsNoPassword(t *testing.T) {
 	w := withTLS(t)
 	b := newTab(t)
 	b.open(w.game + "/play")

@@ -121,7 +121,7 @@ func (b *tab) way() []string {
 	return lines
 }
 
-// forget begins the way anew.
+// forget begins the way again.
 func (b *tab) forget() {
 	b.mu.Lock()
 	defer b.mu.Unlock()

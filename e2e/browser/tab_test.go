@@ -165,7 +165,7 @@ func (b *tab) back() {
 	}
 }
 
-// try evaluates an expression, as somebody at the console would: the page's
+// try evaluates an expression, as someone at the console would: the page's
 // Content-Security-Policy does not apply.
 func try[T any](b *tab, expression string) (T, error) {
 	ctx, cancel := context.WithTimeout(b.ctx, patience)

@@ -90,7 +90,7 @@ func TestClass27ATicketIsOfOneBrowserAndOfOneUse(t *testing.T) {
 	b.sees(toShop)
 }
 
-// Login CSRF: an attacker has a ticket of their own opened by somebody else, who
+// Login CSRF: an attacker has a ticket of their own opened by another user, who
 // would then use the attacker's account.
 func TestClass15AnAttackersTicketSignsNobodyElseIn(t *testing.T) {
 	c, s, _ := byStudio(t, trustedBeside)
@@ -140,7 +140,7 @@ func TestClass15AnAttackersTicketSignsNobodyElseIn(t *testing.T) {
 	attacker.open(c.Gate + "/play")
 	attacker.path(c.Portal + "/sso/sign_in")
 
-	// A link straight to the studio, which signs in whoever it knows, switches nobody.
+	// A link straight to the studio, which signs in anyone who it knows, switches nobody.
 	shopper := newTab(t)
 	shopper.ticketURL(c, s, "zoe")
 	shopper.open(c.Portal + "/sso/sign_in?switch=1")

@@ -90,7 +90,7 @@ func TestAFormComesThroughSigningInByteForByte(t *testing.T) {
 }
 
 // withoutBoundary is the type and the body of a form, whose boundary is made
-// anew for each.
+// again for each.
 func withoutBoundary(r received) string {
 	contentType := r.Header.Get("Content-Type")
 	if _, boundary, found := strings.Cut(contentType, "boundary="); found {
@@ -325,7 +325,7 @@ func TestWhereNothingMayBeStoredAPageSaysThatAFormIsLost(t *testing.T) {
 	b.sees("Sign in to send this", "may not store anything")
 }
 
-// The session cookie stays away from such a form, though somebody is signed in.
+// The session cookie stays away from such a form, though someone is signed in.
 func TestClass22AFormOfAnotherSiteIsNeverSentOn(t *testing.T) {
 	w := withTLS(t)
 	b := newTab(t)

@@ -52,7 +52,7 @@ func (b *tab) opener(w *world, policy string, more ...string) *tab {
 	return b.opens(func() { b.click("Open") })
 }
 
-func TestLoginAPIPopupOfSomebodyWithASessionOnlyEnds(t *testing.T) {
+func TestLoginAPIPopupOfSomeoneWithASessionOnlyEnds(t *testing.T) {
 	inBothWorlds(t, func(t *testing.T, w *world) {
 		b := newTab(t)
 		b.begin(w)

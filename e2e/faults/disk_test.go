@@ -88,7 +88,7 @@ func (d *disk) chmod(mode os.FileMode) {
 	}
 }
 
-// Whoever is signed in stays so, over reloads and restarts. Keys that are there
+// Anyone who is signed in stays so, over reloads and restarts. Keys that are there
 // are read without a lock, which would be a file, and the storage is opened
 // without a write.
 func TestAFullDiskChangesNothingForWhoIsSignedIn(t *testing.T) {

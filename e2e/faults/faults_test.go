@@ -84,9 +84,9 @@ var faults = []fault{
 	}},
 }
 
-// Whatever befalls the store: whoever a node knows goes on, without ever waiting
-// until the store gives up; whoever it does not know keeps their cookie, and the
-// client its refresh token; whoever signed out stays out, and nobody else gets in.
+// Whatever befalls the store: anyone who a node knows goes on, without ever waiting
+// until the store gives up; anyone who it does not know keeps their cookie, and the
+// client its refresh token; anyone who signed out stays out, and nobody else gets in.
 func TestAFaultSignsNobodyOutAndLetsNobodyIn(t *testing.T) {
 	d, whole := lasts(t)
 	for _, f := range faults {
@@ -133,7 +133,7 @@ func (f fault) test(t *testing.T, d time.Duration, whole bool) {
 	s.wantAsBefore(t)
 }
 
-// kinds are the answers that somebody may get.
+// kinds are the answers that someone may get.
 func kinds(may map[who][]Kind, w who) []Kind {
 	switch w {
 	case tokens:

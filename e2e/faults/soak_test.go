@@ -98,7 +98,7 @@ func (s *scene) befall(t *testing.T, d time.Duration) (names []string) {
 	return names
 }
 
-// visit signs in, looks at a page, and signs out. out is what whoever has the old
+// visit signs in, looks at a page, and signs out. out is what anyone who has the old
 // cookies gets then.
 func (s *scene) visit(t *testing.T, u harness.User, node int, came, out *Answers) {
 	t.Helper()

@@ -54,7 +54,7 @@ type Caddyfile struct {
 	Sites string
 }
 
-// A User is somebody who may sign in.
+// A User is someone who may sign in.
 type User struct {
 	Name, Password, Email string
 	Groups                []string

@@ -45,7 +45,7 @@ customer_account both {
 }
 
 // atProvider opens a link, which has to lead to the provider: straight, or, where
-// somebody is signed in who is not of the account, by a page that says so.
+// someone is signed in who is not of the account, by a page that says so.
 func (a *app) atProvider(t *testing.T, p *harness.Provider, link string) *harness.Response {
 	t.Helper()
 	page := a.browser.Open(link)
@@ -62,7 +62,7 @@ func (a *app) atProvider(t *testing.T, p *harness.Provider, link string) *harnes
 	return page
 }
 
-// anew signs in at the provider where it remembers somebody else, whom it signs
+// again signs in at the provider where it remembers another user, whom it signs
 // out by a page whose script sends a form.
 func (a *app) anew(t *testing.T, page *harness.Response, account string) *harness.Response {
 	t.Helper()

@@ -140,7 +140,7 @@ func TestWhoCancelsAtTheProviderIsToldAndMayTryAgain(t *testing.T) {
 	r.wantAtBackend(t, browser, map[string]string{"X-SSO-User": "ann.acme"})
 }
 
-// A request to the provider that somebody changed on its way, and an answer that
+// A request to the provider that someone changed on its way, and an answer that
 // is another browser's.
 func TestClass22AnAnswerToAnotherRequestSignsNobodyIn(t *testing.T) {
 	r, p := atProvider(t, false)

@@ -57,7 +57,7 @@ func TestClass39AFailoverBySentinelUndoesNoEnding(t *testing.T) {
 				}
 			}
 			if !has(t, node, "session:on") {
-				t.Error("somebody else is signed out")
+				t.Error("another user is signed out")
 			}
 		})
 	}

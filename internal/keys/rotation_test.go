@@ -201,7 +201,7 @@ func TestAnUnknownKeyIDMakesOneLookIntoTheVault(t *testing.T) {
 	}
 
 	// An unknown key says nothing about the token if the vault is silent: nor for
-	// those who do not ask it, since somebody just did.
+	// those who do not ask it, since someone just did.
 	v.fails.Store(true)
 	for range 3 {
 		if _, err := b.Verify(t.Context(), foreign(), keys.EdDSA); !errors.Is(err, errVault) || errors.Is(err, keys.ErrToken) {

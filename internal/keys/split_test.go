@@ -89,7 +89,7 @@ func watching(t *testing.T, store storage.Store, algs ...keys.Algorithm) *keys.R
 	return r
 }
 
-// A Redis comes back empty, and one node starts anew before or after the other
+// A Redis comes back empty, and one node starts again before or after the other
 // has put its keys back.
 func TestKeysDoNotSplitWhenTheStoreComesBackEmpty(t *testing.T) {
 	server := redistest.Start(t)

@@ -154,7 +154,7 @@ func TestClass23CodesTokensAndGrantsAreNeverTwiceTheSame(t *testing.T) {
 	seen := map[string]bool{}
 	once := func(what, value string) {
 		if seen[value] {
-			t.Errorf("the %s %s is there twice", what, value)
+			t.Errorf("the %s %s is repeated", what, value)
 		}
 		seen[value] = true
 	}

@@ -196,7 +196,7 @@ func TestClass16EveryPartOfAnEndingIsTriedAndTheErrorSaysWhatIsLeft(t *testing.T
 	}
 }
 
-// Ending somebody by a name reads that user's lists, and never the whole store.
+// Ending someone by a name reads that user's lists, and never the whole store.
 func TestAUserIsEndedByNameWithoutASearch(t *testing.T) {
 	w, _ := newCrippled(t)
 	var all []session.User
@@ -208,7 +208,7 @@ func TestAUserIsEndedByNameWithoutASearch(t *testing.T) {
 	w.begins(ada)
 	renamed := session.User{Subject: "renamed", Name: "Ǆordana"}
 	_, before := w.begins(renamed)
-	renamed.Name = "somebody else"
+	renamed.Name = "another user"
 	w.begins(renamed)
 	if err := w.Sessions.End(t.Context(), before.Session.Key()); err != nil {
 		t.Fatal(err)
@@ -230,7 +230,7 @@ func TestAUserIsEndedByNameWithoutASearch(t *testing.T) {
 }
 
 // A grant that outlives all sessions is found by the name, too, years later.
-func TestALastingGrantIsEndedByTheNameLongAfterItsSession(t *testing.T) {
+func TestAPersistentGrantIsEndedByTheNameLongAfterItsSession(t *testing.T) {
 	w, _ := newCrippled(t)
 	_, in := w.begins(ada)
 	tokens := w.offline(in)
@@ -262,7 +262,7 @@ func TestANameIsForgottenWithTheLastSessionAndHasABoundedNumberOfUsers(t *testin
 	if n, size := notes(); n != 1 || size > 64*64 {
 		t.Errorf("%d notes of %d bytes", n, size)
 	}
-	for i := range 3 { // sign-ins of one user seldom write
+	for i := range 3 { // sign-ins of one user rarely write
 		w.begins(ada)
 		w.clock.Advance(time.Hour)
 		if i == 0 {

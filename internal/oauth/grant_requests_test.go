@@ -78,9 +78,9 @@ func TestClass16WhatARemovedUserHasOpenByATokenIsClosed(t *testing.T) {
 			v := w.verified(token(w, in))
 			ctx, release := w.Attach(t.Context(), v)
 			defer release()
-			w.CloseRequests(func(u session.User) bool { return u.Subject == "somebody else" })
+			w.CloseRequests(func(u session.User) bool { return u.Subject == "another user" })
 			if ctx.Err() != nil {
-				t.Fatal("the request has ended with somebody else")
+				t.Fatal("the request has ended with another user")
 			}
 			w.CloseRequests(func(u session.User) bool { return u.Subject == ada.Subject })
 			if ended := context.Cause(ctx) == session.ErrEnded; ended != (v.Claims.Grant != "") {

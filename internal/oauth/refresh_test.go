@@ -13,7 +13,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
-// offline signs somebody in to client 1 with scope offline.
+// offline signs someone in to client 1 with scope offline.
 func (w *world) offline(in oauth.SignedIn) *oauth.Tokens {
 	w.t.Helper()
 	code := w.code(in, func(r *oauth.AuthorizeRequest) { r.Scope = []string{"email", "offline"} })

@@ -86,9 +86,9 @@ func TestClass16AnEndOnOneNodeIsSeenOnTheOther(t *testing.T) {
 	}
 }
 
-// A server that is full refuses the mark. Removing what is stored of a lasting grant
+// A server that is full refuses the mark. Removing what is stored of a persistent grant
 // ends it, too.
-func TestClass35ALastingGrantEndsWhileTheStoreIsFull(t *testing.T) {
+func TestClass35APersistentGrantEndsWhileTheStoreIsFull(t *testing.T) {
 	one, two, server := onRedis(t)
 	_, in := one.signIn(ada)
 	tokens := one.offlineTokens(in)

@@ -200,8 +200,8 @@ func TestAHintNamesOneSessionOfOneUser(t *testing.T) {
 			t.Errorf("%s: %v", name, refusal)
 		}
 	}
-	stranger, refusal := w.IDTokenHint(t.Context(), w.signed(id, set{"sub": "another"}))
-	if refusal != nil || stranger.Names(in.Session) {
+	anonymous, refusal := w.IDTokenHint(t.Context(), w.signed(id, set{"sub": "another"}))
+	if refusal != nil || anonymous.Names(in.Session) {
 		t.Errorf("another user's session: %v", refusal)
 	}
 }

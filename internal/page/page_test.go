@@ -230,7 +230,7 @@ func TestEveryPageIsAWholeDocument(t *testing.T) {
 			ids := map[string]bool{}
 			for _, n := range elements(doc, "") {
 				if id := attr(n, "id"); id != "" && ids[id] {
-					t.Errorf("id %q is there twice", id)
+					t.Errorf("id %q is repeated", id)
 				} else {
 					ids[id] = true
 				}

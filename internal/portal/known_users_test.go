@@ -91,7 +91,7 @@ func TestClass36AKnownBrowserCountsAtItsAddressWhichDoesNotKeepItOut(t *testing.
 
 	// The reverse: an office in which other clients guess.
 	for i := range 8 {
-		f.guess(fmt.Sprint("somebody ", i), 1)
+		f.guess(fmt.Sprint("someone ", i), 1)
 	}
 	want(t, f.visitor().try("Ann", "ann password"), http.StatusTooManyRequests)
 	want(t, known[0].try("demo", "a typo"), http.StatusUnauthorized)

@@ -58,8 +58,8 @@ func TestClass24NobodyWaitsBehindABurstOfSignIns(t *testing.T) {
 		"at one account, from another":          {func(int) string { return "demo" }, "192.0.2.2", "192.0.2.1", false},
 		"at a name of nobody":                   {func(int) string { return "nobody" }, "192.0.2.1", "192.0.2.1", false},
 		"at spellings of one name":              {func(i int) string { return []string{"demo", "DEMO", "demo\u200b", "ｄｅｍｏ"}[i%4] }, "192.0.2.1", "192.0.2.1", false},
-		"from one address":                      {func(i int) string { return fmt.Sprint("somebody", i) }, "192.0.2.2", "192.0.2.1", false},
-		"from their address, where known":       {func(i int) string { return fmt.Sprint("somebody", i) }, "192.0.2.1", "192.0.2.1", true},
+		"from one address":                      {func(i int) string { return fmt.Sprint("someone", i) }, "192.0.2.2", "192.0.2.1", false},
+		"from their address, where known":       {func(i int) string { return fmt.Sprint("someone", i) }, "192.0.2.1", "192.0.2.1", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -96,7 +96,7 @@ func TestClass24NobodyWaitsBehindABurstOfSignIns(t *testing.T) {
 					if w == nil {
 						t.Fatalf("%d of the burst still waits", i)
 					}
-					if w.Code != http.StatusOK && name != "at a name of nobody" && test.burst(0) != "somebody0" {
+					if w.Code != http.StatusOK && name != "at a name of nobody" && test.burst(0) != "someone0" {
 						t.Errorf("%d of the burst, whose password is right: status %d", i, w.Code)
 					}
 				}

@@ -89,7 +89,7 @@ func TestClass29NoSpellingTellsWhetherThereIsAnAccount(t *testing.T) {
 				f.hosted.Attempts = attemptlimit.New()
 				spelled := spellingsOf(name)[i]
 				names := slices.Repeat([]string{name}, 11)
-				return f.answers(append(names, spelled, name+"@example.com", spelled, "somebody else", spelled))
+				return f.answers(append(names, spelled, name+"@example.com", spelled, "another user", spelled))
 			}
 			there, nobody := sequence("demo"), sequence("nobo")
 			if setup == "a backend that names its accounts" {

@@ -40,7 +40,7 @@ func TestClass18SpellingsThatABackendMayFoldAreOneCount(t *testing.T) {
 		if asked := f.guesses(b, many); asked != f.hosted.Limits.PerAccount/2 {
 			t.Errorf("%s: %d guesses", account, asked)
 		}
-		if asked := f.guesses(b, []string{"somebody else", "else@game.example", "???"}); asked != 3 {
+		if asked := f.guesses(b, []string{"another user", "else@game.example", "???"}); asked != 3 {
 			t.Errorf("%s: %d others could try", account, asked)
 		}
 	}

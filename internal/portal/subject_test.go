@@ -44,7 +44,7 @@ func TestClass18ABackendUsesUpNoAttemptsOfALocalUser(t *testing.T) {
 	b.Says(http.StatusUnauthorized, fmt.Sprintf(`{"error":"wrong","user":{"subject":%q}}`, subjects.Derive("local", "demo")))
 	for i := range 20 {
 		f.from = "192.0.2.7"
-		f.visitor().try(fmt.Sprintf("somebody%d", i), "wrong")
+		f.visitor().try(fmt.Sprintf("someone%d", i), "wrong")
 	}
 	f.from = "192.0.2.8"
 	v := f.visitor()

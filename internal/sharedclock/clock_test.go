@@ -109,7 +109,7 @@ func TestAClockThatJumpsForSecondsDoesNotCount(t *testing.T) {
 	}
 }
 
-// As where somebody sets the clock of one node wrong: sessions would be over there
+// As where someone sets the clock of one node wrong: sessions would be over there
 // that go on at all others.
 func TestANodeWhoseOwnClockIsSetWrongGoesOnByTheStore(t *testing.T) {
 	for _, by := range []time.Duration{6 * time.Minute, 3 * time.Hour, -3 * time.Hour, 400 * 24 * time.Hour} {
@@ -127,7 +127,7 @@ func TestANodeWhoseOwnClockIsSetWrongGoesOnByTheStore(t *testing.T) {
 	}
 }
 
-// As after a machine was suspended, or when somebody has set a clock right.
+// As after a machine was suspended, or when someone has set a clock right.
 func TestAClockThatStaysWhereItJumpedCounts(t *testing.T) {
 	m := newMachine(t, 0)
 	m.pass(time.Minute, nil)

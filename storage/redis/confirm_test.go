@@ -78,7 +78,7 @@ func TestAConfirmedTakeReturnsWhenAReplicaHasIt(t *testing.T) {
 		t.Error("the replica still has it")
 	}
 	if unconfirmed.Load() > 0 {
-		t.Error("somebody is told that it was not confirmed")
+		t.Error("someone is told that it was not confirmed")
 	}
 }
 

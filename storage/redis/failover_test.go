@@ -92,7 +92,7 @@ func TestAServerThatBecameAReplicaIsUnavailableUntilItIsPromoted(t *testing.T) {
 	eventually(t, "the return is reported", func() bool { return c.lost.Load() > lost })
 }
 
-// Somebody gives the replica's address, or is led there at first.
+// Someone gives the replica's address, or is led there at first.
 func TestAStoreThatBeginsAtAReplicaFindsTheMasterLater(t *testing.T) {
 	first, second := pair(t)
 	p := redistest.StartProxy(t, second)

@@ -74,7 +74,7 @@ func TestAServerThatIsBackHasTheIdentityThatItHad(t *testing.T) {
 	})
 }
 
-// The identity of a replica is its master's, who is somebody else.
+// The identity of a replica is its master's, who is another user.
 func TestAReplicaTellsNoIdentity(t *testing.T) {
 	first, second := pair(t)
 	s := open(t, second.URL(), redis.Options{})

@@ -22,7 +22,7 @@ import (
 type puppet struct {
 	addr    string
 	cluster bool
-	greets  string                      // what it sends unasked to whoever connects
+	greets  string                      // what it sends unasked to anyone who connects
 	says    func(command string) string // "" for what a server would
 	broken  atomic.Bool                 // it greets, and says that
 	full    atomic.Bool                 // it greets at most
@@ -259,9 +259,9 @@ func TestClass24NothingThatAServerSendsEndsCaddy(t *testing.T) {
 	}
 }
 
-// A server without room says so at once, and closes. Whoever dialled may have
+// A server without room says so at once, and closes. Anyone who dialled may have
 // left by then: rueidis reads that before it has written anything.
-func TestClass24AServerWithoutRoomForSomebodyWhoLeavesEndsNothing(t *testing.T) {
+func TestClass24AServerWithoutRoomForSomeoneWhoLeavesEndsNothing(t *testing.T) {
 	t.Parallel()
 	p := startPuppet(t, false, "-ERR max number of clients reached\r\n", nil)
 	s := open(t, "redis://"+p.addr, redis.Options{Watchdog: time.Hour})
