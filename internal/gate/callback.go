@@ -135,7 +135,7 @@ func (g *Gate) finish(w http.ResponseWriter, r *http.Request, site *Site, st sta
 		})
 		return
 	}
-	redirect(w, site.Origin+st.Return)
+	httpapi.Redirect(w, http.StatusFound, site.Origin+st.Return)
 }
 
 // restart begins the sign-in again. The user notices nothing while the portal has a

@@ -10,6 +10,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/caddy-sso/caddy-sso/internal/httpapi"
 	"github.com/caddy-sso/caddy-sso/internal/keys"
 	"github.com/caddy-sso/caddy-sso/internal/logthrottle"
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
@@ -275,7 +276,7 @@ func (g *Gate) AnswerEnded(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if back := g.OriginalURI(r); wantsPage(r) && localPath(back) {
-		redirect(w, site.Origin+back)
+		httpapi.Redirect(w, http.StatusFound, site.Origin+back)
 		return
 	}
 	g.refuse(w, site)

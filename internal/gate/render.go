@@ -21,6 +21,8 @@ type problem struct {
 	LoginURL    string `json:"login_url,omitempty"`
 }
 
+// writeProblem is not httpapi.WriteJSON, since an answer on a backend's site sets no
+// Referrer-Policy.
 func writeProblem(w http.ResponseWriter, status int, p problem) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")

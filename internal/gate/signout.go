@@ -55,15 +55,7 @@ func (g *Gate) redirectOrPage(w http.ResponseWriter, r *http.Request, title page
 		g.Pages.Continue(w, r, page.Continue{Title: title, URL: location})
 		return
 	}
-	seeOther(w, location)
-}
-
-func seeOther(w http.ResponseWriter, location string) {
-	h := w.Header()
-	h.Set("Cache-Control", "no-store")
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("Location", location)
-	w.WriteHeader(http.StatusSeeOther)
+	httpapi.Redirect(w, http.StatusSeeOther, location)
 }
 
 // endSession ends the session of a request, even if its user was removed, since the

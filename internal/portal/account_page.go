@@ -3,6 +3,7 @@ package portal
 import (
 	"net/http"
 
+	"github.com/caddy-sso/caddy-sso/internal/httpapi"
 	"github.com/caddy-sso/caddy-sso/internal/page"
 )
 
@@ -13,9 +14,7 @@ func (h *Hosted) showAccount(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if !ok {
-		w.Header().Set("Cache-Control", "no-store")
-		w.Header().Set("Location", SignInPath)
-		w.WriteHeader(http.StatusSeeOther)
+		httpapi.Redirect(w, http.StatusSeeOther, SignInPath)
 		return
 	}
 	h.already(w, r, in, signInContext{})

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/caddy-sso/caddy-sso/internal/httpapi"
 	"github.com/caddy-sso/caddy-sso/internal/keys"
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
 	"github.com/caddy-sso/caddy-sso/internal/page"
@@ -45,9 +46,7 @@ func (h *Hosted) showConsent(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("Location", p.request.Continue+"?"+p.query)
-	w.WriteHeader(http.StatusSeeOther)
+	httpapi.Redirect(w, http.StatusSeeOther, p.request.Continue+"?"+p.query)
 }
 
 // consentFor returns the context of a consent page, and the signed-in user. If it

@@ -12,6 +12,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/caddy-sso/caddy-sso/internal/httpapi"
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
 	"github.com/caddy-sso/caddy-sso/internal/page"
 	"github.com/caddy-sso/caddy-sso/internal/signin/methods"
@@ -97,11 +98,7 @@ func (h *Hosted) sendToProvider(w http.ResponseWriter, r *http.Request, b knownD
 		h.providerFailed(w, r, method, p, err)
 		return
 	}
-	header := w.Header()
-	header.Set("Cache-Control", "no-store")
-	header.Set("Referrer-Policy", "no-referrer")
-	header.Set("Location", to)
-	w.WriteHeader(http.StatusSeeOther)
+	httpapi.Redirect(w, http.StatusSeeOther, to)
 }
 
 var errStateTooLong = errors.New("what a sign-in is for is too long to take along to a provider")
@@ -146,7 +143,7 @@ func (h *Hosted) methodRefused(w http.ResponseWriter, r *http.Request, b knownDe
 func (h *Hosted) anotherUser(w http.ResponseWriter, r *http.Request, b knownDevice, method signin.ProviderMethod, p signInContext, here, there session.User) {
 	name, _ := method.Label()
 	stay := p
-	stay.query = without(p.query, switchParam)
+	stay.query = httpapi.WithoutParams(p.query, switchParam)
 	h.otherAccount(w, r, http.StatusConflict, b, method, p, page.Message{
 		Code: "010-015", Fault: page.FaultAnotherAccount(accountName(here), name, accountName(there)),
 		Link:  &page.Link{Label: page.LinkSwitch(name)},

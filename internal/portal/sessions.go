@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/caddy-sso/caddy-sso/internal/httpapi"
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
 	"github.com/caddy-sso/caddy-sso/internal/page"
 	"github.com/caddy-sso/caddy-sso/session"
@@ -110,9 +111,7 @@ func (h *Hosted) endSessions(w http.ResponseWriter, r *http.Request) {
 		h.signedOut(w, r)
 		return
 	}
-	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("Location", withQuery(SessionsPath, r.URL.RawQuery))
-	w.WriteHeader(http.StatusSeeOther)
+	httpapi.Redirect(w, http.StatusSeeOther, withQuery(SessionsPath, r.URL.RawQuery))
 }
 
 // end ends the object of a button of the page, and reports whether that was this
@@ -156,9 +155,7 @@ func (h *Hosted) ownSessions(w http.ResponseWriter, r *http.Request) (in oauth.S
 		}
 	}
 	if !ok {
-		w.Header().Set("Cache-Control", "no-store")
-		w.Header().Set("Location", signInAddress(p))
-		w.WriteHeader(http.StatusSeeOther)
+		httpapi.Redirect(w, http.StatusSeeOther, signInAddress(p))
 		return in, p, false
 	}
 	return in, p, true

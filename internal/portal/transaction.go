@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -165,7 +164,7 @@ func (h *Hosted) continueURL(p signInContext) string {
 		if p.authorization.OpenID {
 			// The user was asked. To ask again would be a loop. The consent page
 			// comes after this one.
-			query = without(query, "prompt")
+			query = httpapi.WithoutParams(query, "prompt")
 			if p.authorization.PromptConsent {
 				query += "&prompt=consent"
 			}
@@ -176,18 +175,6 @@ func (h *Hosted) continueURL(p signInContext) string {
 		return h.Server.Issuer + p.returnTo
 	}
 	return AccountPath
-}
-
-// without removes a parameter from a query, and does not change the rest.
-func without(query, name string) string {
-	var kept []string
-	for pair := range strings.SplitSeq(query, "&") {
-		key, _, _ := strings.Cut(pair, "=")
-		if decoded, err := url.QueryUnescape(key); err != nil || decoded != name {
-			kept = append(kept, pair)
-		}
-	}
-	return strings.Join(kept, "&")
 }
 
 // address is that of the sign-in page for the same context, with another to
