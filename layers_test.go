@@ -40,14 +40,14 @@ var layers = [][]string{
 	{"internal/oauth", "signin"},
 	{"internal/keys/keystest"},
 	{"session", "codes", "internal/keys", "internal/attemptlimit", "internal/sharedclock", "internal/logthrottle"},
-	{"internal/records", "internal/feedcache", "internal/jsonlines", "storage/storagetest", "internal/redistest"},
+	{"internal/records", "internal/feedcache", "internal/jsonlines", "storage/storagetest", "internal/redistest", "internal/faultystore", "internal/testclock"},
 	{"internal/storagefeed"},
 	{"storage", "internal/fileaccess"},
 }
 
 // forTests are the folders that tests alone import, wherever those stand. They
 // may use the engines.
-var forTests = []string{"internal/httpapi/httpapitest", "internal/keys/keystest", "internal/oauth/oauthtest", "internal/signin/local/localtest", "internal/signin/provider/providertest", "internal/signin/remote/remotetest", "storage/storagetest", "internal/redistest"}
+var forTests = []string{"internal/httpapi/httpapitest", "internal/keys/keystest", "internal/oauth/oauthtest", "internal/signin/local/localtest", "internal/signin/provider/providertest", "internal/signin/remote/remotetest", "storage/storagetest", "internal/redistest", "internal/faultystore", "internal/testclock"}
 
 // public are the folders that programs outside this module may import.
 var public = []string{"cmd/caddy", ".", "caddymodule", "session", "codes", "signin", "storage", "storage/memory", "storage/file", "storage/redis", "storage/storagetest"}

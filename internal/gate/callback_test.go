@@ -282,13 +282,13 @@ func TestAnOutageSignsNobodyOut(t *testing.T) {
 				}
 			}
 			b.keep(siteOrigin, f.gate.Sites[1].Cookie.Name, token.Encode())
-			f.store.fail(failure)
+			f.store.FailWith(failure)
 			check(b.open("/"))
 			check(b.do("GET", "/"))
 			check(b.open(callback))
 			check(b.open(SignOutPath))
 			f.untouched()
-			f.store.fail(nil)
+			f.store.Down(false)
 			b.want(b.open("/"), http.StatusOK)
 		})
 	}

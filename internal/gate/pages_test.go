@@ -40,7 +40,7 @@ func everyPage(t *testing.T, f *fixture) map[string]*httptest.ResponseRecorder {
 	pages["popup done"] = b.open(b.portal(w.Header().Get("Location")))
 	protects(f.gate, "/admin")
 	pages["path"] = b.open("/a;b")
-	f.store.fail(errDown)
+	f.store.Down(true)
 	w = b.open("/oauth2/callback?code=x&state=x")
 	f.gate.Match = nil
 	other := f.browser()
@@ -284,7 +284,7 @@ func TestAWindowWithoutASessionSignsInFirst(t *testing.T) {
 	b.origin = portalOrigin
 	b.want(b.open(SignedInPath+"?return=/x&window=n"), http.StatusFound)
 	b.keep(portalOrigin, portalCookie(t).Name, strings.Repeat("A", 43))
-	f.store.fail(errUnforeseen)
+	f.store.FailWith(errUnforeseen)
 	b.want(b.open(SignedInPath+"?return=/x&window=n"), http.StatusServiceUnavailable)
 	b.want(b.open(SignedInPath+"?return=/x&window="+strings.Repeat("n", 65)), http.StatusBadRequest)
 	site := f.browser()

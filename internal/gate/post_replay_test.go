@@ -260,7 +260,7 @@ func TestAFormMeetsAPageWhereItCannotPass(t *testing.T) {
 	}
 	another := f.browser()
 	another.keep(siteOrigin, f.gate.Sites[1].Cookie.Name, strings.Repeat("A", 43))
-	f.store.fail(errDown)
+	f.store.Down(true)
 	w = another.send("/save", "a=b", submission...)
 	b.want(w, http.StatusServiceUnavailable) // a reload sends the form again
 	if !strings.Contains(w.Body.String(), "reload the page") || keptIn(w) != nil {
@@ -327,7 +327,7 @@ func TestThePageThatSendsOnAsksForASessionFirst(t *testing.T) {
 	b.want(b.do("GET", good, with(navigation, "Sec-Purpose", "prefetch;prerender")...), http.StatusUnauthorized)
 	other := f.browser()
 	other.keep(siteOrigin, f.gate.Sites[1].Cookie.Name, strings.Repeat("A", 43))
-	f.store.fail(errDown)
+	f.store.Down(true)
 	b.want(other.open(good), http.StatusServiceUnavailable)
 	f.untouched()
 }

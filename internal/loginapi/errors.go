@@ -128,9 +128,5 @@ func (a *API) showError(w http.ResponseWriter, r *http.Request, status int, code
 	default:
 		m.Fault, m.Reference = page.FaultBadRequest, code+": "+e.Description
 	}
-	if m.Retry != nil && m.Retry.URL != "" { // a form must not be sent again
-		httpapi.RetryAfter(w.Header(), m.RetryAfter)
-		m.Retry, m.RetryAfter, m.Next = nil, 0, page.NextWaitAndRestart
-	}
-	a.Pages.Message(w, r, status, m)
+	a.Pages.MessageOnce(w, r, status, m)
 }

@@ -1,7 +1,6 @@
 package oauth_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -9,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-sso/caddy-sso/internal/faultystore"
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
 	"github.com/caddy-sso/caddy-sso/session"
 	"github.com/caddy-sso/caddy-sso/storage"
@@ -16,61 +16,34 @@ import (
 
 // A crippled store fails as it is told to.
 type crippled struct {
-	storage.Store
 	full   bool                    // nothing can be written that takes room, as with Redis at its limit
 	refuse func(taken string) bool // what cannot be taken; nil: nothing
 	scans  func(prefix string)     // nil: the store cannot be searched
 }
 
-func (c *crippled) room() error {
-	if c.full {
-		return fmt.Errorf("OOM command not allowed: %w", storage.ErrUnavailable)
+func (c *crippled) fault(method, key string) error {
+	switch method {
+	case "Put", "Pin", "CompareAndSwap":
+		if c.full {
+			return fmt.Errorf("OOM command not allowed: %w", storage.ErrUnavailable)
+		}
+	case "Take":
+		if c.refuse != nil && c.refuse(key) {
+			return faultystore.ErrDown
+		}
+	case "Scan":
+		if c.scans == nil {
+			return fmt.Errorf("scanning: %w", storage.ErrUnavailable)
+		}
+		c.scans(key)
 	}
 	return nil
 }
 
-func (c *crippled) Put(ctx context.Context, key string, value []byte, lifetime time.Duration) error {
-	if err := c.room(); err != nil {
-		return err
-	}
-	return c.Store.Put(ctx, key, value, lifetime)
-}
-
-func (c *crippled) Pin(ctx context.Context, key string, value []byte, lifetime time.Duration) error {
-	if err := c.room(); err != nil {
-		return err
-	}
-	return c.Store.Pin(ctx, key, value, lifetime)
-}
-
-func (c *crippled) CompareAndSwap(ctx context.Context, key string, old, next []byte, lifetime time.Duration) (bool, error) {
-	if err := c.room(); err != nil {
-		return false, err
-	}
-	return c.Store.CompareAndSwap(ctx, key, old, next, lifetime)
-}
-
-func (c *crippled) Take(ctx context.Context, key string) ([]byte, bool, error) {
-	if c.refuse != nil && c.refuse(key) {
-		return nil, false, fmt.Errorf("dialing: %w", storage.ErrUnavailable)
-	}
-	return c.Store.Take(ctx, key)
-}
-
-func (c *crippled) Scan(ctx context.Context, prefix string, fn func(key string, value []byte) error) error {
-	if c.scans == nil {
-		return fmt.Errorf("scanning: %w", storage.ErrUnavailable)
-	}
-	c.scans(prefix)
-	return c.Store.Scan(ctx, prefix, fn)
-}
-
 // newCrippled is a world whose store cannot be searched.
 func newCrippled(t *testing.T) (*world, *crippled) {
-	w := newWorld(t)
-	c := &crippled{Store: w.store.Store}
-	w.store.Store = c
-	w.restart()
+	w, c := newWorld(t), new(crippled)
+	w.store.Fail(c.fault)
 	return w, c
 }
 
@@ -266,7 +239,12 @@ func TestANameIsForgottenWithTheLastSessionAndHasABoundedNumberOfUsers(t *testin
 		w.begins(ada)
 		w.clock.Advance(time.Hour)
 		if i == 0 {
-			c.Store = notesOnce{c.Store}
+			w.store.Fail(func(method, key string) error {
+				if method == "CompareAndSwap" && strings.HasPrefix(key, "name:") {
+					return errors.New("noted again")
+				}
+				return nil
+			})
 		}
 	}
 	w.clock.Advance(40 * 24 * time.Hour)
@@ -282,16 +260,6 @@ func TestANameIsForgottenWithTheLastSessionAndHasABoundedNumberOfUsers(t *testin
 	if sessions, _, err := w.EndCalled(t.Context(), "ADA"); sessions != 1 || err != nil {
 		t.Errorf("%d, %v", sessions, err)
 	}
-}
-
-// notesOnce takes no other note of a name.
-type notesOnce struct{ storage.Store }
-
-func (n notesOnce) CompareAndSwap(ctx context.Context, key string, old, next []byte, lifetime time.Duration) (bool, error) {
-	if strings.HasPrefix(key, "name:") {
-		return false, errors.New("noted again")
-	}
-	return n.Store.CompareAndSwap(ctx, key, old, next, lifetime)
 }
 
 // begins is signIn as the hosted page does it.

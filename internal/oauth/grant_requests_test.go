@@ -174,13 +174,13 @@ func TestLiveRequestsAreVerifiedAfterAnInterruption(t *testing.T) {
 	if err := w.Grants.End(t.Context(), ended.Claims.Grant); err != nil {
 		t.Fatal(err)
 	}
-	w.store.down.Store(true)
+	w.store.Down(true)
 	h.lose()
 	w.clock.Advance(time.Minute)
 	if endedCtx.Err() != nil {
 		t.Error("ended before the store has answered")
 	}
-	w.store.down.Store(false)
+	w.store.Down(false)
 	if err := waitEnded(endedCtx); err != nil {
 		t.Error(err)
 	}
@@ -196,7 +196,7 @@ func TestLiveRequestsEndWhenTheOutageOutlastsTheirGraces(t *testing.T) {
 	v := w.verified(w.offlineTokens(in).Access) // which hangs on no session
 	ctx, release := w.Attach(t.Context(), v)
 	defer release()
-	w.store.down.Store(true)
+	w.store.Down(true)
 	h.lose()
 	w.clock.Advance(4 * time.Minute)
 	if ctx.Err() != nil {

@@ -104,7 +104,7 @@ func (f *family) pass(d time.Duration) bool {
 
 // send presents a token.
 func (m *model) send(f *family, token string, lose loss) (string, bool) {
-	m.clock.passed.Store(f.clock)
+	m.clock.Advance(start.Add(time.Duration(f.clock)).Sub(m.clock.Now()))
 	live := m.introspect(f, token)
 	undisturbed := lose == nothingLost && f.store.between == nil
 	m.now.rewindable = &f.store

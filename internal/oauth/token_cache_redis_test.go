@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/caddy-sso/caddy-sso/codes"
+	"github.com/caddy-sso/caddy-sso/internal/faultystore"
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
 	"github.com/caddy-sso/caddy-sso/internal/redistest"
 	"github.com/caddy-sso/caddy-sso/session"
@@ -33,7 +34,7 @@ func onRedis(t *testing.T) (one, two *world, server *redistest.Server) {
 			_, _, err := s.Get(t.Context(), "nothing")
 			return err == nil
 		})
-		w.store = &store{Store: s}
+		w.store = faultystore.New(s)
 		w.restart()
 		w.remember(session.Policy{}, oauth.TokenCacheOptions{})
 	}

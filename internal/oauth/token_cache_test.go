@@ -46,7 +46,7 @@ func TestAVerifiedTokenCostsNoIO(t *testing.T) {
 			token := token(w, in)
 			first := w.verified(token)
 			before := h.gets.Load()
-			w.store.down.Store(true) // nobody asks it
+			w.store.Down(true) // nobody asks it
 			for range 3 {
 				if again := w.verified(token); !reflect.DeepEqual(again, first) {
 					t.Fatalf("first %+v, then %+v", first, again)
@@ -82,8 +82,8 @@ func TestClass16ARememberedTokenEndsAtOnce(t *testing.T) {
 			_, err := w.Grants.EndUser(w.t.Context(), ada.Subject)
 			return err
 		}, false},
-		"with its user":               {false, func(w *world, _ oauth.SignedIn, _ *oauth.Verified) error { w.people.remove(ada); return nil }, false},
-		"offline, with its user":      {true, func(w *world, _ oauth.SignedIn, _ *oauth.Verified) error { w.people.remove(ada); return nil }, false},
+		"with its user":               {false, func(w *world, _ oauth.SignedIn, _ *oauth.Verified) error { w.people.Remove(ada); return nil }, false},
+		"offline, with its user":      {true, func(w *world, _ oauth.SignedIn, _ *oauth.Verified) error { w.people.Remove(ada); return nil }, false},
 		"when its client is disabled": {false, func(w *world, _ oauth.SignedIn, _ *oauth.Verified) error { w.client("1").Disabled = true; return nil }, false},
 		"when its client is gone": {false, func(w *world, _ oauth.SignedIn, _ *oauth.Verified) (err error) {
 			w.Clients, err = oauth.NewClients(nil)
@@ -217,7 +217,7 @@ func TestAnInterruptedFeedMakesGrantsUnverified(t *testing.T) {
 				t.Fatal(err)
 			}
 			w.verified(ended) // nobody has told
-			w.store.down.Store(true)
+			w.store.Down(true)
 			h.lose()
 			w.clock.Advance(4 * time.Minute)
 			for _, token := range tokens { // believed, as sessions are
@@ -227,10 +227,10 @@ func TestAnInterruptedFeedMakesGrantsUnverified(t *testing.T) {
 			for _, token := range tokens {
 				w.refused(token, oauth.Internal)
 			}
-			w.store.down.Store(false)
+			w.store.Down(false)
 			w.refused(ended, oauth.InvalidToken)
 			w.verified(goesOn)
-			w.store.down.Store(true)
+			w.store.Down(true)
 			w.verified(goesOn) // verified once, as before
 		})
 	}
@@ -308,7 +308,7 @@ func TestWithoutAGraceAnUnverifiedGrantIsNotBelieved(t *testing.T) {
 	_, in := w.signIn(ada)
 	token := w.openIDTokens(in, nil).Access
 	w.verified(token)
-	w.store.down.Store(true)
+	w.store.Down(true)
 	h.lose()
 	w.refused(token, oauth.Internal)
 }
@@ -319,13 +319,13 @@ func TestAGrantWithoutASessionIsBelievedForTheGrace(t *testing.T) {
 	_, in := w.signIn(ada)
 	token := kindsOfTokens["offline, and its session is over"](w, in)
 	w.verified(token)
-	w.store.down.Store(true)
+	w.store.Down(true)
 	h.lose()
 	w.clock.Advance(4 * time.Minute)
 	w.verified(token)
 	w.clock.Advance(2 * time.Minute)
 	w.refused(token, oauth.Internal)
-	w.store.down.Store(false)
+	w.store.Down(false)
 	w.verified(token)
 }
 
@@ -333,7 +333,7 @@ func TestAnUnknownGrantIsNotBelievedInAnOutage(t *testing.T) {
 	w, _ := remembering(t)
 	_, in := w.signIn(ada)
 	token := w.openIDTokens(in, nil).Access
-	w.store.down.Store(true)
+	w.store.Down(true)
 	w.refused(token, oauth.Internal)
 }
 
@@ -406,12 +406,12 @@ func TestClosingTheMemoryOfTokensLeavesNoGoroutine(t *testing.T) {
 		cache := oauth.NewTokenCache(w.store, oauth.TokenCacheOptions{Now: w.clock.Now})
 		w.Verified = oauth.NewVerifiedTokens(cache)
 		_, release := w.Attach(t.Context(), w.verified(token))
-		w.store.down.Store(true)
+		w.store.Down(true)
 		h.lose()
 		cache.Close()
 		h.lose() // on its way when it closed
 		release()
-		w.store.down.Store(false)
+		w.store.Down(false)
 	}
 	for deadline := time.Now().Add(10 * time.Second); runtime.NumGoroutine() > before; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {

@@ -138,11 +138,7 @@ func (a *API) showProblem(w http.ResponseWriter, r *http.Request, status int, e 
 	default:
 		m.Fault, m.Reference = page.FaultBadRequest, e.Description
 	}
-	if m.Retry != nil && m.Retry.URL != "" { // a form must not be sent again
-		httpapi.RetryAfter(w.Header(), m.RetryAfter)
-		m.Retry, m.RetryAfter, m.Next = nil, 0, page.NextWaitAndRestart
-	}
-	a.Pages.Message(w, r, status, m)
+	a.Pages.MessageOnce(w, r, status, m)
 }
 
 // again is a link that sends the same request again.

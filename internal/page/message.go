@@ -70,6 +70,16 @@ func (p *Pages) Message(w http.ResponseWriter, r *http.Request, status int, v Me
 	p.write(w, r, s)
 }
 
+// MessageOnce is [Pages.Message] for a request that may be a form, which must not be sent
+// again. Then the page does not load again by itself, and says to wait and to restart.
+func (p *Pages) MessageOnce(w http.ResponseWriter, r *http.Request, status int, v Message) {
+	if v.Retry != nil && v.Retry.URL != "" {
+		retryAfter(w, v.RetryAfter)
+		v.Retry, v.RetryAfter, v.Next = nil, 0, NextWaitAndRestart
+	}
+	p.Message(w, r, status, v)
+}
+
 // NotFound writes the page for a URL of the portal without content. code is the error
 // code of the API that the URL belongs to; it may be empty.
 func (p *Pages) NotFound(w http.ResponseWriter, r *http.Request, code string) {

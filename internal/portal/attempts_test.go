@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/caddy-sso/caddy-sso/internal/attemptlimit"
+	"github.com/caddy-sso/caddy-sso/internal/faultystore"
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
 	"github.com/caddy-sso/caddy-sso/internal/portal"
 	"github.com/caddy-sso/caddy-sso/internal/signin/limits"
@@ -128,11 +129,11 @@ func TestAFailureOfOursCostsNoAttempt(t *testing.T) {
 	b := f.visitor()
 	for range 20 {
 		in := b.form(b.open(portal.SignInPath))
-		f.store.fail(always)
+		f.store.Down(true)
 		want(t, b.submit(in, "demo", "demo password"), http.StatusServiceUnavailable)
-		f.store.fail(nil)
+		f.store.Down(false)
 	}
-	f.work.Err = errDown
+	f.work.Err = faultystore.ErrDown
 	for range 20 {
 		want(t, b.try("demo", "demo password"), http.StatusServiceUnavailable)
 	}

@@ -1,7 +1,6 @@
 package portal_test
 
 import (
-	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -21,7 +20,6 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/signin/provider/providertest"
 	"github.com/caddy-sso/caddy-sso/internal/signin/subjects"
 	"github.com/caddy-sso/caddy-sso/session"
-	"github.com/caddy-sso/caddy-sso/storage"
 )
 
 // Sessions that are older than the key kept it so.
@@ -239,10 +237,10 @@ func TestALogoutTokenThatDidNotDoItsWorkMayComeAgain(t *testing.T) {
 		sub := fmt.Sprint("ann ", call)
 		b := f.signsIn(map[string]any{"sub": sub, "sid": "s1"})
 		token := f.logoutToken(map[string]any{"sub": sub, "sid": "s1", "jti": fmt.Sprint("at call ", call)})
-		f.store.fail(func(n int) bool { return n == call })
+		count := f.store.FailCalls(func(n int) bool { return n == call })
 		w := f.logsOut(token)
-		calls := f.store.calls
-		f.store.fail(nil)
+		calls := count()
+		f.store.Down(false)
 		if calls < call {
 			if call < 4 {
 				t.Errorf("only %d calls", calls)
@@ -264,21 +262,10 @@ func TestALogoutTokenThatDidNotDoItsWorkMayComeAgain(t *testing.T) {
 	t.Error("the calls do not end")
 }
 
-// full is a store that takes nothing more, as Redis at its limit.
-type full struct{ storage.Store }
-
-func (full) Put(context.Context, string, []byte, time.Duration) error { return errDown }
-func (full) Pin(context.Context, string, []byte, time.Duration) error { return errDown }
-
-func (full) CompareAndSwap(context.Context, string, []byte, []byte, time.Duration) (bool, error) {
-	return false, errDown
-}
-
 func TestClass16ALogoutTokenEndsSessionsInAFullStore(t *testing.T) {
 	f := newAtProvider(t)
 	b := f.signsIn(map[string]any{"sub": "ann", "sid": "s1"})
-	room := f.store.Store
-	f.store.Store = full{room}
+	f.store.Full()
 	token := f.logoutToken(map[string]any{"sub": "ann", "sid": "s1"})
 	for range 2 {
 		want(t, f.logsOut(token), http.StatusOK)
@@ -286,7 +273,7 @@ func TestClass16ALogoutTokenEndsSessionsInAFullStore(t *testing.T) {
 			t.Error("the session is alive")
 		}
 	}
-	f.store.Store = room
+	f.store.Down(false)
 	want(t, f.logsOut(token), http.StatusOK)
 	want(t, f.logsOut(token), http.StatusBadRequest) // it is marked again
 }

@@ -51,14 +51,14 @@ func TestClass14WhatADisabledUserHasIsEndedOnceTheStoreTakesIt(t *testing.T) {
 	disabled := []local.Account{demo, ann, bob}
 	disabled[0].Disabled, disabled[1].Disabled = true, true
 	f.become(disabled...)
-	f.store.fail(always)
+	f.store.Down(true)
 	for range 3 {
 		d.Look(t.Context())
 	}
 	if n := log.Len(); n != 1 {
 		t.Errorf("%d lines in the log, not one", n)
 	}
-	f.store.fail(nil)
+	f.store.Down(false)
 	d.Look(t.Context())
 	f.become(demo, ann, bob)
 	for name, there := range map[string]string{"demo": "", "Ann": "", "bob": "bob"} {

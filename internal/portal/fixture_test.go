@@ -2,14 +2,12 @@ package portal_test
 
 import (
 	"context"
-	"fmt"
 	"html"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -17,6 +15,7 @@ import (
 
 	"github.com/caddy-sso/caddy-sso/codes"
 	"github.com/caddy-sso/caddy-sso/internal/attemptlimit"
+	"github.com/caddy-sso/caddy-sso/internal/faultystore"
 	"github.com/caddy-sso/caddy-sso/internal/keys"
 	"github.com/caddy-sso/caddy-sso/internal/keys/keystest"
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
@@ -28,79 +27,15 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/signin/provider/providertest"
 	"github.com/caddy-sso/caddy-sso/session"
 	"github.com/caddy-sso/caddy-sso/signin"
-	"github.com/caddy-sso/caddy-sso/storage"
 	"github.com/caddy-sso/caddy-sso/storage/memory"
 )
 
 const issuer = "http://localhost:8080"
 
-var errDown = fmt.Errorf("dialing: %w", storage.ErrUnavailable)
-
-// store fails a number of calls from now on.
-type store struct {
-	storage.Store
-	mu      sync.Mutex
-	calls   int
-	failing func(call int) bool // of the calls since it was set
-}
-
-func (s *store) fail(failing func(call int) bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.calls, s.failing = 0, failing
-}
-
-func (s *store) failure() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.calls++
-	if s.failing != nil && s.failing(s.calls) {
-		return errDown
-	}
-	return nil
-}
-
-func always(int) bool { return true }
-
-func (s *store) Get(ctx context.Context, key string) ([]byte, bool, error) {
-	if err := s.failure(); err != nil {
-		return nil, false, err
-	}
-	return s.Store.Get(ctx, key)
-}
-
-func (s *store) Put(ctx context.Context, key string, value []byte, lifetime time.Duration) error {
-	if err := s.failure(); err != nil {
-		return err
-	}
-	return s.Store.Put(ctx, key, value, lifetime)
-}
-
-func (s *store) Pin(ctx context.Context, key string, value []byte, lifetime time.Duration) error {
-	if err := s.failure(); err != nil {
-		return err
-	}
-	return s.Store.Pin(ctx, key, value, lifetime)
-}
-
-func (s *store) Take(ctx context.Context, key string) ([]byte, bool, error) {
-	if err := s.failure(); err != nil {
-		return nil, false, err
-	}
-	return s.Store.Take(ctx, key)
-}
-
-func (s *store) CompareAndSwap(ctx context.Context, key string, old, next []byte, lifetime time.Duration) (bool, error) {
-	if err := s.failure(); err != nil {
-		return false, err
-	}
-	return s.Store.CompareAndSwap(ctx, key, old, next, lifetime)
-}
-
 type fixture struct {
 	t      testing.TB
 	clock  *providertest.Clock
-	store  *store
+	store  *faultystore.Store
 	work   *localtest.Hashes
 	hosted *portal.Hosted
 	from   oauth.Origin
@@ -109,7 +44,7 @@ type fixture struct {
 func newFixture(t testing.TB) *fixture {
 	f := &fixture{t: t, clock: new(providertest.Clock), from: "192.0.2.1", work: &localtest.Hashes{Passwords: map[string]string{}}}
 	f.clock.Ms.Store(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC).UnixMilli())
-	f.store = &store{Store: memory.New(memory.Options{Now: f.clock.Now})}
+	f.store = faultystore.New(memory.New(memory.Options{Now: f.clock.Now}))
 	cache := session.NewCache(f.store, session.CacheOptions{Now: f.clock.Now})
 	t.Cleanup(func() {
 		cache.Close()

@@ -105,7 +105,7 @@ func TestALogoutThatFailsForOurFaultIsAlwaysLogged(t *testing.T) {
 	want(t, f.logsOut(f.logoutToken(map[string]any{"sub": "nobody"})), http.StatusOK) // the keys are known
 	core, log := observer.New(zapcore.WarnLevel)
 	f.hosted.Log = zap.New(core)
-	f.store.fail(always)
+	f.store.Down(true)
 	for i := range 3 {
 		want(t, f.logsOut(f.logoutToken(map[string]any{"sub": "ann", "jti": fmt.Sprint("j", i)})), http.StatusBadRequest)
 	}

@@ -102,12 +102,10 @@ func TestAnOutageAtAnyStepLosesNothing(t *testing.T) {
 				want(t, b.try("demo", "demo password"), http.StatusOK)
 				before := b.session()
 				in := b.form(b.open(portal.SignInPath + "?switch=1"))
-				f.store.fail(func(call int) bool { return call >= step })
+				count := f.store.FailCalls(func(call int) bool { return call >= step })
 				status := act(b, in)
-				f.store.mu.Lock()
-				reached := f.store.calls >= step
-				f.store.mu.Unlock()
-				f.store.fail(nil)
+				reached := count() >= step
+				f.store.Down(false)
 				if !reached {
 					break // it takes fewer calls
 				}
@@ -135,9 +133,9 @@ func TestAnUnknownTokenDuringAnOutageIsNoSignOut(t *testing.T) {
 	for _, path := range []string{portal.SignInPath, portal.AccountPath, portal.SignOutPath} {
 		b := f.visitor()
 		b.cookies[f.hosted.Session.Name] = strings.Repeat("A", 43)
-		f.store.fail(always)
+		f.store.Down(true)
 		w := b.open(path)
-		f.store.fail(nil)
+		f.store.Down(false)
 		want(t, w, http.StatusServiceUnavailable)
 		wantText(t, w, "You have not been signed out")
 		if w.Header().Get("Retry-After") == "" || b.session() == "" {
@@ -279,10 +277,10 @@ func TestAStoreThatIsDownSignsNobodyInAndCostsNothing(t *testing.T) {
 	b := f.visitor()
 	state := b.leave(b.open(portal.SignInPath), "acme")
 	for failing := 1; failing <= 2; failing++ {
-		f.store.fail(func(call int) bool { return call >= failing })
+		f.store.FailCalls(func(call int) bool { return call >= failing })
 		want(t, b.back("acme", state, "ann"), http.StatusServiceUnavailable)
 	}
-	f.store.fail(nil)
+	f.store.Down(false)
 	if b.session() != "" {
 		t.Fatal("a user is signed in")
 	}

@@ -109,7 +109,7 @@ func TestAnAPIWithoutAPasswordMethodSaysSo(t *testing.T) {
 
 func TestAnAPIBlamesNobodyForAStoreThatIsDown(t *testing.T) {
 	f := newFixture(t)
-	f.store.fail(always)
+	f.store.Down(true)
 	b := f.visitor()
 	_, refusal := b.api("demo", "demo password")
 	wantRefusal(t, refusal, oauth.Internal)

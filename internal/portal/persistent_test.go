@@ -245,11 +245,11 @@ func TestAStoreThatIsDownEndsNothingAndSaysSo(t *testing.T) {
 		}
 		b.open(portal.SessionsPath)
 		for n := 1; n < 4; n++ {
-			f.store.fail(func(call int) bool { return call >= n })
+			f.store.FailCalls(func(call int) bool { return call >= n })
 			if code := b.press(button, value); code != http.StatusServiceUnavailable {
 				t.Errorf("%s, from call %d on: %d", button, n, code)
 			}
-			f.store.fail(nil)
+			f.store.Down(false)
 		}
 		if code := b.press(button, value); code != http.StatusSeeOther {
 			t.Errorf("%s, once more: %d", button, code)

@@ -42,13 +42,13 @@ func TestALostAnswerOfAProviderSignsNobodyOut(t *testing.T) {
 		"the process dies before the next token is stored": func(a *asked) func(http.ResponseWriter) {
 			a.rechecks.Pause = func(int) { runtime.Goexit() }
 			return func(w http.ResponseWriter) {
-				a.store.fail(always)
+				a.store.Down(true)
 				a.next(w)
 			}
 		},
 		"the store is away for too long": func(a *asked) func(http.ResponseWriter) {
 			return func(w http.ResponseWriter) {
-				a.store.fail(always)
+				a.store.Down(true)
 				a.next(w)
 			}
 		},
@@ -70,7 +70,7 @@ func TestALostAnswerOfAProviderSignsNobodyOut(t *testing.T) {
 				if f.uses(b, 2*time.Hour) != 1 {
 					t.Fatal("it was not asked")
 				}
-				f.store.fail(nil)
+				f.store.Down(false)
 				if n := f.uses(b, background.Doubt-2*time.Hour); n != 1 || f.who(b.session()) == "" {
 					t.Fatalf("asked %d times in a day after that; %q is signed in", n, f.who(b.session()))
 				}
@@ -169,9 +169,9 @@ func TestAProviderIsNotAskedWhereThatCannotBeWrittenDown(t *testing.T) {
 	b := f.signsIn(map[string]any{"sub": "ann"})
 	f.clock.Advance(2 * time.Hour)
 	f.who(b.session())
-	f.store.fail(func(call int) bool { return call > 1 }) // it is read, and cannot be written
+	f.store.FailCalls(func(call int) bool { return call > 1 }) // it is read, and cannot be written
 	f.ask()
-	f.store.fail(nil)
+	f.store.Down(false)
 	if len(f.tokens) != 0 || f.who(b.session()) == "" {
 		t.Errorf("asked with %q", f.tokens)
 	}

@@ -202,11 +202,11 @@ func TestTheNextTokenIsStoredThoughTheStoreFailsForAWhile(t *testing.T) {
 	f.who(b.session())
 	f.rechecks.Pause = func(try int) {
 		if try == 3 {
-			f.store.fail(nil)
+			f.store.Down(false)
 		}
 	}
 	f.answer = func(w http.ResponseWriter, _ string) {
-		f.store.fail(always)
+		f.store.Down(true)
 		f.provider.Answer(w, map[string]any{"access_token": "x", "token_type": "Bearer", "refresh_token": "token 1"})
 	}
 	f.ask()

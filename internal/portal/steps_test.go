@@ -5,6 +5,7 @@ import (
 	"net/http/httptest"
 	"testing"
 
+	"github.com/caddy-sso/caddy-sso/internal/faultystore"
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
 	"github.com/caddy-sso/caddy-sso/internal/portal"
 	"github.com/caddy-sso/caddy-sso/session"
@@ -69,7 +70,7 @@ func TestEverySignInGoesThroughTheSteps(t *testing.T) {
 type brokenStep struct{}
 
 func (brokenStep) Check(*http.Request, portal.FirstFactor) (*portal.Pending, error) {
-	return nil, errDown
+	return nil, faultystore.ErrDown
 }
 
 func TestAStepThatFailsBeginsNoSession(t *testing.T) {

@@ -271,20 +271,20 @@ func TestAStoreThatIsAwayGivesAndTakesNoTicket(t *testing.T) {
 	state := b.leave(b.open(portal.SignInPath), "game")
 	body := request(state, "17")
 	for call := 1; call <= 2; call++ {
-		f.store.fail(func(n int) bool { return n == call })
+		f.store.FailCalls(func(n int) bool { return n == call })
 		w := f.post("game", body, f.secret.Sign([]byte(body), f.clock.Now()))
 		if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
 			t.Errorf("call %d: %d %s", call, w.Code, w.Body)
 		}
-		f.store.fail(nil)
+		f.store.Down(false)
 		f.clock.Advance(time.Second)
 	}
 	back := f.ticket("game", state, "17")
 	for call := 1; call <= 3; call++ {
-		f.store.fail(func(n int) bool { return n == call })
+		f.store.FailCalls(func(n int) bool { return n == call })
 		want(t, b.open(back), http.StatusServiceUnavailable)
 	}
-	f.store.fail(nil)
+	f.store.Down(false)
 	if b.session() != "" {
 		t.Error("it signed in")
 	}

@@ -83,7 +83,7 @@ func TestAPopupTellsItsOpenerOfWhateverEndsOnAPage(t *testing.T) {
 			return b.back("acme", state, "ann")
 		}, outcome{"0", "You cannot sign in this way"}},
 		"a store that does not answer": {func(f *outsideFixture, b *visitor, state string) *httptest.ResponseRecorder {
-			f.store.fail(always)
+			f.store.Down(true)
 			return b.back("acme", state, "ann")
 		}, outcome{"004-001", "Just a moment"}},
 		"another method's answer": {func(_ *outsideFixture, b *visitor, state string) *httptest.ResponseRecorder {
