@@ -98,7 +98,7 @@ func TestWhatPeopleMeetWhereTheyAreLost(t *testing.T) {
 	launcher.sees("You’re signed in", "whether to open Star launcher. You can close this window afterwards.")
 	launcher.look("launcher")
 
-	// Somebody who is asked once more has the name there already.
+	// A user who is asked once more finds the name filled in.
 	again := newTab(t)
 	again.open(c.Portal + "/sso/sign_in")
 	again.signIn(demo.Name, demo.Password)

@@ -10,7 +10,7 @@ import (
 )
 
 // byStudio is the standard configuration beside a studio's own server, which
-// signs people in by what ways gives of it.
+// signs users in by the methods that are given.
 func byStudio(t *testing.T, methods func(*harness.Caddyfile, *harness.Studio)) (*harness.Caddyfile, *harness.Studio, *harness.Server) {
 	t.Helper()
 	c := harness.Standard(t, harness.NewBackend(t).Addr)
@@ -133,7 +133,7 @@ func TestTheStudiosOwnBackendChecksPasswords(t *testing.T) {
 	}
 }
 
-func TestTheStudiosBackendMayBeTheOnlyWayToSignIn(t *testing.T) {
+func TestTheStudiosBackendMayBeTheOnlySignInMethod(t *testing.T) {
 	c, s, server := byStudio(t, func(c *harness.Caddyfile, s *harness.Studio) {
 		c.NoLocal, c.Options = true, c.Options+s.Backend()
 	})

@@ -165,7 +165,7 @@ func (b *tab) back() {
 	}
 }
 
-// try evaluates an expression, as somebody at the console would: the page's
+// try evaluates an expression like the browser's console does: the page's
 // Content-Security-Policy does not apply.
 func try[T any](b *tab, expression string) (T, error) {
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
@@ -305,7 +305,7 @@ func (b *tab) fatalf(format string, args ...any) {
 	if png, err := chromedp.Run(b.ctx, chromedp.CaptureScreenshot()); err == nil {
 		_ = os.WriteFile(picture, png, 0o600)
 	}
-	b.t.Fatalf("%s\nthe page is %s\nit came by\n%s", fmt.Sprintf(format, args...), where, strings.Join(b.way(), "\n"))
+	b.t.Fatalf("%s\nthe page is %s\nit came by\n%s", fmt.Sprintf(format, args...), where, strings.Join(b.trail(), "\n"))
 }
 
 func quote(s string) string {

@@ -8,8 +8,8 @@ import (
 	"github.com/caddy-sso/caddy-sso/e2e/harness"
 )
 
-// ticketURL brings a browser as far as it gets without the way back, and returns
-// that.
+// ticketURL brings a browser to the studio, without the return from there, and
+// returns the URL of that return.
 func (b *tab) ticketURL(c *harness.Caddyfile, s *harness.Studio, name string) string {
 	b.t.Helper()
 	s.Hold(true)
@@ -90,8 +90,8 @@ func TestClass27ATicketIsOfOneBrowserAndOfOneUse(t *testing.T) {
 	b.sees(toShop)
 }
 
-// Login CSRF: an attacker has a ticket of their own opened by somebody else, who
-// would then use the attacker's account.
+// Login CSRF: an attacker makes another user open the attacker's ticket, so that
+// this user would use the attacker's account.
 func TestClass15AnAttackersTicketSignsNobodyElseIn(t *testing.T) {
 	c, s, _ := byStudio(t, trustedBeside)
 	for name, begin := range map[string]func(*tab){
@@ -140,7 +140,8 @@ func TestClass15AnAttackersTicketSignsNobodyElseIn(t *testing.T) {
 	attacker.open(c.Gate + "/play")
 	attacker.path(c.Portal + "/sso/sign_in")
 
-	// A link straight to the studio, which signs in whoever it knows, switches nobody.
+	// A link straight to the studio, which signs in every user it knows, does not
+	// switch the user.
 	shopper := newTab(t)
 	shopper.ticketURL(c, s, "zoe")
 	shopper.open(c.Portal + "/sso/sign_in?switch=1")

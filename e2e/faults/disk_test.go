@@ -88,10 +88,10 @@ func (d *disk) chmod(mode os.FileMode) {
 	}
 }
 
-// Whoever is signed in stays so, over reloads and restarts. Keys that are there
+// A signed-in user stays signed in, over reloads and restarts. Keys that are there
 // are read without a lock, which would be a file, and the storage is opened
 // without a write.
-func TestAFullDiskChangesNothingForWhoIsSignedIn(t *testing.T) {
+func TestAFullDiskChangesNothingForSignedInUsers(t *testing.T) {
 	dir := t.TempDir()
 	d := newDisk(t, filepath.Join(dir, "data"))
 	if err := os.Symlink(filepath.Join(dir, "data", "config"), filepath.Join(dir, "config")); err != nil {

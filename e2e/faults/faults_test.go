@@ -84,9 +84,10 @@ var faults = []fault{
 	}},
 }
 
-// Whatever befalls the store: whoever a node knows goes on, without ever waiting
-// until the store gives up; whoever it does not know keeps their cookie, and the
-// client its refresh token; whoever signed out stays out, and nobody else gets in.
+// Whatever fault the store has: a session that a node knows goes on, and never
+// waits until the store gives up. A user whose session it does not know keeps the
+// cookie, and a client keeps its refresh token. A user who signed out stays signed
+// out, and no other user gets in.
 func TestAFaultSignsNobodyOutAndLetsNobodyIn(t *testing.T) {
 	d, whole := lasts(t)
 	for _, f := range faults {
@@ -133,7 +134,7 @@ func (f fault) test(t *testing.T, d time.Duration, whole bool) {
 	s.wantAsBefore(t)
 }
 
-// kinds are the answers that somebody may get.
+// kinds are the answers that a kind of users may get.
 func kinds(may map[who][]Kind, w who) []Kind {
 	switch w {
 	case tokens:

@@ -81,7 +81,7 @@ func TestAStoreThatComesBackEmptyLetsEverybodySignInAgain(t *testing.T) {
 		for node := range 2 {
 			browser := harness.NewClient(t)
 			var page *harness.Response
-			harness.Eventually(t, "somebody signs in", func() bool {
+			harness.Eventually(t, "a user signs in", func() bool {
 				s.Lead(browser, node)
 				form, err := browser.Open(s.Gate + "/").Form("password")
 				if err != nil {
@@ -137,7 +137,7 @@ func TestAFullDiskSignsNobodyOutOverAReloadAndARestart(t *testing.T) {
 		}
 	}
 	undo()
-	harness.Eventually(t, "somebody new signs in", func() bool {
+	harness.Eventually(t, "a new user signs in", func() bool {
 		page, err := harness.NewClient(t).TrySignIn(c.Gate+"/", harness.Admin)
 		return err == nil && page.Status == http.StatusOK
 	})

@@ -188,7 +188,7 @@ func (s *scene) bearer(f *family, a *Answers) {
 	a.add(kindOf(answer.Status), time.Since(began), answer.Header)
 }
 
-// signIn is what somebody new gets who signs in: the status that it ends with.
+// signIn signs a new user in, and adds the answer that this ended with.
 func (s *scene) signIn(t *testing.T, u harness.User, a *Answers) {
 	t.Helper()
 	began := time.Now()
@@ -264,7 +264,7 @@ func (s *scene) load(t *testing.T, d time.Duration) map[who]*Answers {
 	}
 	every(100*time.Millisecond, anonymous, func(a *Answers) { s.fetch(s.nobody, a) })
 	if s.signedOut {
-		// Whoever is out would stay out: what matters is who comes back.
+		// A session that has ended would stay ended: what matters is which one comes back.
 		for _, thief := range s.thieves {
 			every(250*time.Millisecond, revoked, func(a *Answers) { s.fetch(thief, a) })
 		}

@@ -98,8 +98,8 @@ func (s *scene) befall(t *testing.T, d time.Duration) (names []string) {
 	return names
 }
 
-// visit signs in, looks at a page, and signs out. out is what whoever has the old
-// cookies gets then.
+// visit signs in, looks at a page, and signs out. out is what a
+// client with the old cookies gets then.
 func (s *scene) visit(t *testing.T, u harness.User, node int, came, out *Answers) {
 	t.Helper()
 	began := time.Now()

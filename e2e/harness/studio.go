@@ -206,7 +206,7 @@ func (s *Studio) check(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(answer) // the portal went away
 }
 
-// studioUser is the account that somebody means, by its name, its e-mail address
+// studioUser is the account that a user typed, by its name, its e-mail address
 // or a telephone number that ends in its subject; nil where there is none.
 func studioUser(typed string) map[string]any {
 	for name, user := range StudioUsers {

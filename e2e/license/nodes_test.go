@@ -11,8 +11,8 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/redistest"
 )
 
-// A pair is two nodes behind one address, on one store. Whoever talks to it is
-// led to one of them or the other.
+// A pair is two nodes behind one address, on one store. Each connection
+// goes to one of them or the other.
 type pair struct {
 	*world
 	nodes [2]node

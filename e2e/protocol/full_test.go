@@ -14,9 +14,9 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/redistest"
 )
 
-// A Redis at its limit, under noeviction, refuses what takes room. Whoever is banned
-// then is out at both nodes, with all that outlives a session; and a ban that is
-// repeated completes.
+// A Redis at its limit, under noeviction, refuses what takes room. A user who is
+// banned then is out at both nodes, with all that outlives a session; and a ban
+// that is repeated completes.
 func TestClass16ABanIsWholeInARedisAtItsLimit(t *testing.T) {
 	t.Parallel()
 	for name, ban := range map[string]func(t *testing.T, p *pair, users string) []string{

@@ -140,8 +140,8 @@ func TestWhoCancelsAtTheProviderIsToldAndMayTryAgain(t *testing.T) {
 	r.wantAtBackend(t, browser, map[string]string{"X-SSO-User": "ann.acme"})
 }
 
-// A request to the provider that somebody changed on its way, and an answer that
-// is another browser's.
+// A request to the provider that an attacker changed, and an answer that is
+// another browser's.
 func TestClass22AnAnswerToAnotherRequestSignsNobodyIn(t *testing.T) {
 	r, p := atProvider(t, false)
 	p.Start()
@@ -192,7 +192,7 @@ func TestAProviderMayBeDownAndComeUp(t *testing.T) {
 
 	p.Stop()
 	if r.userAtBackend(t, browser) != "ann.acme" {
-		t.Error("a provider that is down signed somebody out")
+		t.Error("a provider that is down signed a user out")
 	}
 	p.Start() // with other keys
 	other := harness.NewClient(t)
