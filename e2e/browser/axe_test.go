@@ -192,7 +192,7 @@ func TestEveryPageIsAccessibleInBothThemesAndAtBothWidths(t *testing.T) {
 			b.open(w.game + "/oauth2/callback?code=x&state=y")
 			b.sees("Signing in was not finished")
 		},
-		"message-round-in-circles": func(b *tab) {
+		"message-too-many-redirects": func(b *tab) {
 			b.begin(w)
 			b.blockCookies(w.game)
 			b.open(w.game + "/play")

@@ -113,9 +113,9 @@ func TestATicketOfOneNodeIsTradedAtAnother(t *testing.T) {
 	})
 }
 
-// The turns of a sign-in that goes round in circles are counted in what the
-// browser carries, so that nodes need not know each other's.
-func TestALoopEndsThoughEachTurnIsAtAnotherNode(t *testing.T) {
+// The redirects of a redirect loop are counted in what the browser carries, so that
+// the nodes need not know each other's.
+func TestARedirectLoopEndsAlthoughEachTurnIsAtAnotherNode(t *testing.T) {
 	p, balancer, behind := twoNodes(t)
 	beginningAtEither(t, balancer, func(b *tab) {
 		b.open(p.Portal + "/sso/sign_in")

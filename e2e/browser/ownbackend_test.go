@@ -100,7 +100,7 @@ func TestTheStudiosOwnBackendChecksPasswords(t *testing.T) {
 	b.path(c.Portal + "/sso/sign_in")
 	b.sees("to continue to Demo game")
 
-	// Who has the name of a user of the portal's own is not them, and their
+	// A user of the backend with the name of a local user is not that user, and the
 	// address counts only where it is verified.
 	for name, user := range map[string]struct{ is, email string }{
 		"max": {"max", ""}, "two": {"19", ""},
@@ -139,7 +139,7 @@ func TestTheStudiosBackendMayBeTheOnlySignInMethod(t *testing.T) {
 	})
 	b := newTab(t)
 	b.open(c.Gate + homePage)
-	b.attempt(harness.Demo.Name, harness.Demo.Password) // who is known here no more
+	b.attempt(harness.Demo.Name, harness.Demo.Password) // this user is not known here any more
 	b.sees(wrong)
 	s.Down()
 	b.attempt("zoe", harness.StudioPassword)
@@ -148,7 +148,7 @@ func TestTheStudiosBackendMayBeTheOnlySignInMethod(t *testing.T) {
 	b.attempt("zoe", harness.StudioPassword)
 	b.isAtBackend(c.Gate+homePage, map[string]string{"X-SSO-User": "zoe"})
 
-	s.Down() // which is nothing to who is signed in
+	s.Down() // which does not concern a signed-in user
 	b.open(c.Gate + "/again")
 	b.isAtBackend(c.Gate+"/again", map[string]string{"X-SSO-User": "zoe"})
 	if out := server.SSO("user", "end", "zoe"); out != "1 ended\n" {

@@ -116,7 +116,7 @@ func TestClass15AnAttackersTicketSignsNobodyElseIn(t *testing.T) {
 		})
 	}
 
-	// Who is signed in stays who they are.
+	// A signed-in user stays the same user.
 	attacker, victim := newTab(t), newTab(t)
 	back := attacker.ticketURL(c, s, "max")
 	victim.open(c.Gate + "/play")

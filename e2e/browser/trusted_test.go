@@ -65,7 +65,7 @@ func TestTheStudiosOwnPageSignsPeopleIn(t *testing.T) {
 			b.click("Sign out")
 			b.sees("You’re signed out") // and nobody signs in again by themselves
 
-			// Who is signed in at the studio already types nothing.
+			// A user who is signed in at the studio types nothing.
 			b.open(c.Gate + "/again")
 			if test.button {
 				b.click(toShop)

@@ -117,10 +117,10 @@ func TestAFullDiskChangesNothingForSignedInUsers(t *testing.T) {
 	goesOn := func(when string) {
 		t.Helper()
 		if got := known.Fetch(page); got.Status != http.StatusOK {
-			t.Errorf("%s: who is signed in gets %d: %s", when, got.Status, got.Body)
+			t.Errorf("%s: a signed-in user gets %d: %s", when, got.Status, got.Body)
 		}
 		if got := harness.NewClient(t).Fetch(page); got.Status != http.StatusUnauthorized {
-			t.Errorf("%s: who is not gets %d: %s", when, got.Status, got.Body)
+			t.Errorf("%s: an unauthenticated client gets %d: %s", when, got.Status, got.Body)
 		}
 	}
 	goesOn("full")

@@ -107,7 +107,7 @@ func TestAStoreThatComesBackEmptyLetsEverybodySignInAgain(t *testing.T) {
 	}
 }
 
-// The disk is full that everything of a node is on. Who is in stays in, also over a
+// The disk is full that everything of a node is on. A signed-in user stays signed in, also over a
 // reload and a restart.
 func TestAFullDiskSignsNobodyOutOverAReloadAndARestart(t *testing.T) {
 	t.Parallel()
