@@ -40,7 +40,7 @@ func TestWithTheCookieOfAnotherVisitSigningInStillFinishes(t *testing.T) {
 	b.sees("Hello, demo")
 }
 
-func TestCookiesOfTheSiteDeletedOnTheWayCostNothing(t *testing.T) {
+func TestCookiesOfTheSiteDeletedDuringSigningInCostNothing(t *testing.T) {
 	w := withTLS(t)
 	b := newTab(t)
 	b.open(w.game + "/play?level=3")
@@ -68,7 +68,7 @@ func TestASiteWhoseCookiesAreBlockedEndsAtAPageThatSaysSo(t *testing.T) {
 	b.open(w.game + "/play")
 	b.sees("Too many redirects", "Allow cookies for this site", "Try again")
 	b.status(http.StatusBadRequest)
-	if n := len(b.way()); n > 14 {
+	if n := len(b.trail()); n > 14 {
 		t.Errorf("it took %d steps", n)
 	}
 	if n := w.backend.count(w.game, "/play"); n != 0 {

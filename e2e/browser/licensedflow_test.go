@@ -14,7 +14,7 @@ import (
 var ada = harness.User{Name: "ada", Email: "ada@acme.example"}
 
 // newCustomer is a licensed world whose account acme has a provider of its own,
-// and whose account both has that and the local way.
+// and whose account both has that and the local accounts.
 func newCustomer(t *testing.T) (*licensed, *harness.Provider) {
 	t.Helper()
 	var provider *harness.Provider
@@ -137,7 +137,7 @@ func TestALicenseUserSignsInAtTheCustomersProviderAndActivates(t *testing.T) {
 	}
 }
 
-func TestALicenseUserChoosesAmongTheWaysOfTheAccount(t *testing.T) {
+func TestALicenseUserChoosesAmongTheMethodsOfTheAccount(t *testing.T) {
 	w, provider := newCustomer(t)
 	b, a := newTab(t), w.application(t)
 	a.Account = "both"
@@ -148,7 +148,7 @@ func TestALicenseUserChoosesAmongTheWaysOfTheAccount(t *testing.T) {
 	b.sees("You can go back to the application.")
 	w.activate(t, a, a.answer(t), ada)
 
-	// An account with the local way alone: this user is none of its own.
+	// An account with local users alone: this user is not one of them.
 	a.Account = "other"
 	b.open(a.link(t, "code"))
 	b.sees("You are signed in as ada, but you cannot use this account for Demo CAD.")
@@ -157,7 +157,7 @@ func TestALicenseUserChoosesAmongTheWaysOfTheAccount(t *testing.T) {
 	b.sees("You can go back to the application.")
 	w.activate(t, a, a.answer(t), demo)
 
-	// And the other way round.
+	// And the same with the accounts exchanged.
 	a.Account = "acme"
 	b.open(a.link(t, "code"))
 	b.sees("You are signed in as demo, but you cannot use this account for Demo CAD.")

@@ -21,7 +21,7 @@ import (
 func TestAPageThatLeadsToAnotherOriginIsFollowedThereAfterSigningIn(t *testing.T) {
 	inBothWorlds(t, func(t *testing.T, w *world) {
 		b := newTab(t)
-		away := w.stranger + "/arrived?x=1"
+		away := w.elsewhere + "/arrived?x=1"
 		b.open(w.game + "/leads-away?next=" + url.QueryEscape(away))
 		b.path(w.portal + "/sso/sign_in")
 		b.signIn(demo.Name, demo.Password)
@@ -39,7 +39,7 @@ func TestAPageThatLeadsToAnotherOriginIsFollowedThereAfterSigningIn(t *testing.T
 // What is registered may lead on as well.
 func TestSigningOutByAFormLeadsToARegisteredAddressAndFromThereAnywhere(t *testing.T) {
 	inBothWorlds(t, func(t *testing.T, w *world) {
-		away := w.stranger + "/arrived?x=1"
+		away := w.elsewhere + "/arrived?x=1"
 		signOut := w.game + "/oauth2/sign_out?return=" + url.QueryEscape(w.partner+"/leads-away?next="+url.QueryEscape(away))
 		for name, scripts := range map[string]bool{"with scripts": true, "without": false} {
 			t.Run(name, func(t *testing.T) {

@@ -36,7 +36,7 @@ func TestPopupSignsInInAWindowAndThePageGoesOnByItself(t *testing.T) {
 func TestPopupWithItsOpenerCutTellsThePageOverABroadcastChannel(t *testing.T) {
 	for name, cut := range map[string]func(w *world, window *tab){
 		"by a script": func(_ *world, window *tab) { window.do("window.opener = null") },
-		"by a page on the way": func(w *world, window *tab) {
+		"by a page in between": func(w *world, window *tab) {
 			next := window.url()
 			window.open(w.partner + "/severs?next=" + url.QueryEscape(next))
 			window.sees("Elsewhere")
@@ -192,7 +192,7 @@ func TestClass30LoginAPIPopupTellsNobodyOfAnotherOrigin(t *testing.T) {
 	for name, more := range map[string][]string{"success": nil, "hand-over": {"enable_post_message_login"}} {
 		t.Run(name, func(t *testing.T) {
 			b := newTab(t)
-			b.open(w.stranger + "/opener")
+			b.open(w.elsewhere + "/opener")
 			b.sees("Opener")
 			b.do("target = " + quote(popupAuth(w, more...)))
 			window := b.opens(func() { b.click("Open") })
@@ -205,7 +205,7 @@ func TestClass30LoginAPIPopupTellsNobodyOfAnotherOrigin(t *testing.T) {
 			}
 			window.path(w.partner + "/oauth2/callback")
 			if got := b.heard(); len(got) != 0 {
-				t.Errorf("the stranger heard %v", got)
+				t.Errorf("the other origin heard %v", got)
 			}
 		})
 	}

@@ -305,7 +305,7 @@ func (b *tab) fatalf(format string, args ...any) {
 	if png, err := chromedp.Run(b.ctx, chromedp.CaptureScreenshot()); err == nil {
 		_ = os.WriteFile(picture, png, 0o600)
 	}
-	b.t.Fatalf("%s\nthe page is %s\nit came by\n%s", fmt.Sprintf(format, args...), where, strings.Join(b.way(), "\n"))
+	b.t.Fatalf("%s\nthe page is %s\nit came by\n%s", fmt.Sprintf(format, args...), where, strings.Join(b.trail(), "\n"))
 }
 
 func quote(s string) string {

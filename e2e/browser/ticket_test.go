@@ -8,8 +8,8 @@ import (
 	"github.com/caddy-sso/caddy-sso/e2e/harness"
 )
 
-// ticketURL brings a browser as far as it gets without the way back, and returns
-// that.
+// ticketURL brings a browser to the studio, without the return from there, and
+// returns the URL of that return.
 func (b *tab) ticketURL(c *harness.Caddyfile, s *harness.Studio, name string) string {
 	b.t.Helper()
 	s.Hold(true)
@@ -116,7 +116,7 @@ func TestClass15AnAttackersTicketSignsNobodyElseIn(t *testing.T) {
 		})
 	}
 
-	// Who is signed in stays who they are.
+	// A signed-in user stays the same user.
 	attacker, victim := newTab(t), newTab(t)
 	back := attacker.ticketURL(c, s, "max")
 	victim.open(c.Gate + "/play")

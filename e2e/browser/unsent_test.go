@@ -150,7 +150,7 @@ func TestAFormIsSentOnOnce(t *testing.T) {
 		b.sees(gone)
 		sent(t, arrived)
 	})
-	t.Run("a tab that is duplicated on the way", func(t *testing.T) {
+	t.Run("a tab that is duplicated before it is sent", func(t *testing.T) {
 		b := newTab(t)
 		b.write(w)
 		window := b.opens(func() { b.do("window.open(location.href)") })
@@ -176,7 +176,7 @@ func TestAFormIsSentOnOnce(t *testing.T) {
 		arrived++
 		sent(t, arrived)
 	})
-	t.Run("one of somebody else", func(t *testing.T) {
+	t.Run("one of another user", func(t *testing.T) {
 		b := newTab(t)
 		b.begin(w)
 		b.compose(`action="/save"`, `<input name="a" value="b">`)
@@ -250,7 +250,7 @@ func TestAFormThatTheBackendAnswersWithARedirectIsFollowedAnywhere(t *testing.T)
 	w := onLoopback(t)
 	b := newTab(t)
 	b.begin(w)
-	away := w.stranger + "/arrived?x=1"
+	away := w.elsewhere + "/arrived?x=1"
 	b.compose(fmt.Sprintf("action=%q", "/leads-away?next="+url.QueryEscape(away)), `<input name="a" value="b">`)
 	b.forgotten()
 	b.click("Send")
@@ -330,8 +330,8 @@ func TestClass22AFormOfAnotherSiteIsNeverSentOn(t *testing.T) {
 	w := withTLS(t)
 	b := newTab(t)
 	b.begin(w)
-	b.open(w.stranger + "/evil")
-	b.at(w.stranger + "/evil")
+	b.open(w.elsewhere + "/evil")
+	b.at(w.elsewhere + "/evil")
 	b.compose(fmt.Sprintf("action=%q", w.game+"/save"), `<input name="amount" value="1000">`)
 	b.click("Send")
 	b.sees("Sign in to send this", "It came from another site")

@@ -139,7 +139,7 @@ func TestLoginAPIPopupWhoseOpenerIsGoneSaysWhatToDo(t *testing.T) {
 
 func TestLoginAPIPopupWhoseOpenerWentElsewhereStaysOpen(t *testing.T) {
 	w := withTLS(t)
-	for name, where := range map[string]string{"to another site": w.stranger + "/opener", "to another page": w.partner + "/opener"} {
+	for name, where := range map[string]string{"to another site": w.elsewhere + "/opener", "to another page": w.partner + "/opener"} {
 		t.Run(name, func(t *testing.T) {
 			b := newTab(t)
 			window := b.opener(w, "", "enable_post_message_login", "widget_only")
@@ -209,17 +209,17 @@ func TestLoginAPIPopupNeedsNoThirdPartyCookies(t *testing.T) {
 	b := newTab(t)
 	b.refuseThirdPartyCookies()
 	if _, err := chromedp.Call(b.ctx, network.SetCookie, network.SetCookieParams{
-		Name: "third", Value: "party", URL: w.stranger, Secure: new(true), SameSite: network.CookieSameSiteNone,
+		Name: "third", Value: "party", URL: w.elsewhere, Secure: new(true), SameSite: network.CookieSameSiteNone,
 	}); err != nil {
 		t.Fatal(err)
 	}
-	b.open(w.stranger + "/itself")
+	b.open(w.elsewhere + "/itself")
 	b.sees("Hello")
 	b.waits(w, "", "enable_post_message_login")
-	b.do("fetch(" + quote(w.stranger+"/third") + ", {mode: 'no-cors', credentials: 'include'}).then(() => { window.fetched = true })")
+	b.do("fetch(" + quote(w.elsewhere+"/third") + ", {mode: 'no-cors', credentials: 'include'}).then(() => { window.fetched = true })")
 	b.until("window.fetched")
 	for address, want := range map[string]string{"/itself": "third=party", "/third": ""} {
-		if got := w.backend.saw(t, w.stranger, address).Header.Get("Cookie"); got != want {
+		if got := w.backend.saw(t, w.elsewhere, address).Header.Get("Cookie"); got != want {
 			t.Fatalf("%s: cookies %q, want %q", address, got, want)
 		}
 	}

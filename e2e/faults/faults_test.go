@@ -21,7 +21,7 @@ func lasts(t *testing.T) (d time.Duration, whole bool) {
 	return d, true
 }
 
-// A fault is what befalls the store, and what users may see of it.
+// A fault is a failure of the store, and what users may see of it.
 type fault struct {
 	name       string // as docs/operating.md says it
 	on         func(*testing.T) *store
@@ -32,7 +32,7 @@ type fault struct {
 	may map[who][]Kind
 
 	slow  bool // it is for make faults alone
-	soaks bool // it may befall a soak
+	soaks bool // it may happen in a soak
 }
 
 var (

@@ -19,7 +19,7 @@ var (
 	}
 )
 
-// A store is what the nodes keep everything in, and what faults befall.
+// A store is what the nodes keep everything in, and what fails.
 type store struct {
 	url    string
 	redis  *redistest.Server   // the server, or the master of some
@@ -151,7 +151,7 @@ type run struct {
 	counts     effects
 }
 
-// run has a load while something befalls the store.
+// run has a load while something happens to the store.
 func (s *scene) run(t *testing.T, d time.Duration, begin func(*testing.T, *scene)) run {
 	t.Helper()
 	before := s.gauge(t).Known

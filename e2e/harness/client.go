@@ -89,7 +89,7 @@ type Response struct {
 	Header http.Header
 	Body   string
 
-	// Seen are the URLs on the way here, with all that led on.
+	// Seen are the URLs that led here, with all redirects.
 	Seen []string
 }
 

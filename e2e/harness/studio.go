@@ -231,7 +231,7 @@ func (s *Studio) session(w http.ResponseWriter, r *http.Request) *studioSession 
 	return made
 }
 
-// page is where a browser comes to with a state. Who is signed in already goes
+// page is where a browser comes to with a state. A user who is signed in already goes
 // straight back, unless that is not to be.
 func (s *Studio) page(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()

@@ -192,7 +192,7 @@ func TestAProviderMayBeDownAndComeUp(t *testing.T) {
 
 	p.Stop()
 	if r.userAtBackend(t, browser) != "ann.acme" {
-		t.Error("a provider that is down signed somebody out")
+		t.Error("a provider that is down signed a user out")
 	}
 	p.Start() // with other keys
 	other := harness.NewClient(t)

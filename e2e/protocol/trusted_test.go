@@ -147,7 +147,7 @@ func TestANewSignInIsOneAtTheStudio(t *testing.T) {
 			continue
 		}
 		if !strings.Contains(strings.Join(end.Seen, " "), r.Gate+"/oauth2/callback?") {
-			t.Errorf("signing in anew ended at %s with %d:\n%s", end.URL, end.Status, end.Body)
+			t.Errorf("signing in again ended at %s with %d:\n%s", end.URL, end.Status, end.Body)
 		}
 	}
 }
