@@ -64,7 +64,7 @@ func (a *app) atProvider(t *testing.T, p *harness.Provider, link string) *harnes
 
 // again signs in at the provider where it remembers another user, whom it signs
 // out by a page whose script sends a form.
-func (a *app) anew(t *testing.T, page *harness.Response, account string) *harness.Response {
+func (a *app) switched(t *testing.T, page *harness.Response, account string) *harness.Response {
 	t.Helper()
 	form, err := a.browser.SignInAt(page, account).Form("xsrf")
 	if err == nil {
