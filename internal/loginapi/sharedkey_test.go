@@ -189,7 +189,7 @@ func TestClass26ASharedKeyOpensNothingOfOthers(t *testing.T) {
 
 func TestAClientHasClaimsOfItsOwn(t *testing.T) {
 	w := newWorld(t)
-	w.Server.Outside = func(signin string) bool { return signin == "acme" }
+	w.Server.IsProvider = func(signin string) bool { return signin == "acme" }
 	tricky := session.User{Subject: "9a0d7dbb-8a4c-4b5f-9e63-0d3f3f0c2f11", Name: "{user.email}", Email: "eve@example.com", Avatar: "https://acme.example/eve.png", ProviderID: "eve at acme", Signin: "acme"}
 	for _, tt := range []struct {
 		name string

@@ -76,8 +76,8 @@ func (s *Server) Activate(ctx context.Context, r ActivationRequest) (*Activation
 
 func (s *Server) activateByCode(ctx context.Context, p *Product, r ActivationRequest) (SignedIn, *Error) {
 	redeemed, refusal := s.redeem(ctx, p.Client, r.Code, r.From, func(rec *codes.Record) string {
-		client, product, account := same(rec.Client, p.Client.ID), same(rec.Product, r.Product), same(rec.Account, r.Account)
-		redirect := same(rec.RedirectURI, r.RedirectURI)
+		client, product, account := constantTimeEqual(rec.Client, p.Client.ID), constantTimeEqual(rec.Product, r.Product), constantTimeEqual(rec.Account, r.Account)
+		redirect := constantTimeEqual(rec.RedirectURI, r.RedirectURI)
 		switch {
 		case !client:
 			return "issued to another client"
@@ -98,11 +98,11 @@ func (s *Server) activateByCode(ctx context.Context, p *Product, r ActivationReq
 	if !errors.As(refusal.Cause, &spent) {
 		return SignedIn{}, refusal
 	}
-	in, again, refusal := s.retried(ctx, spent, r)
+	in, again, refusal := s.retryActivation(ctx, spent, r)
 	if again || refusal != nil {
 		return in, refusal
 	}
-	return SignedIn{}, s.replayed(ctx, p.Client, spent, r.From)
+	return SignedIn{}, s.answerReplay(ctx, p.Client, spent, r.From)
 }
 
 // A redemption identifies the activation that spent a code, so that a retry can be
@@ -128,9 +128,9 @@ func parseRedemption(s string) (redemption, bool) {
 	}, true
 }
 
-// retried reports whether a request is a retry, in time, of the request that redeemed
-// the code.
-func (s *Server) retried(ctx context.Context, spent *codes.SpentError, r ActivationRequest) (SignedIn, bool, *Error) {
+// retryActivation reports whether a request is a retry, in time, of the request that
+// redeemed the code.
+func (s *Server) retryActivation(ctx context.Context, spent *codes.SpentError, r ActivationRequest) (SignedIn, bool, *Error) {
 	before, ok := parseRedemption(spent.Redemption)
 	if !ok || subtle.ConstantTimeCompare(before.Body[:], r.Body[:]) != 1 || s.Now().After(time.Unix(before.At, 0).Add(retryFor)) {
 		return SignedIn{}, false, nil
@@ -147,15 +147,15 @@ func (s *Server) retried(ctx context.Context, spent *codes.SpentError, r Activat
 		return SignedIn{}, false, invalidGrant(err)
 	}
 	// This is the last step, so that an internal error does not use up the retry.
-	first, err := s.Store.CompareAndSwap(ctx, retriedKey(r.Code), nil, []byte{1}, 2*retryFor)
+	first, err := s.Store.CompareAndSwap(ctx, retryKey(r.Code), nil, []byte{1}, 2*retryFor)
 	if err != nil {
 		return SignedIn{}, false, Unavailable(fmt.Errorf("trying an activation again: %w", err))
 	}
 	return in, first, nil
 }
 
-// retriedKey is the storage key of a retry. It has a hash, so that no code is stored.
-func retriedKey(code string) string {
+// retryKey is the storage key of a retry. It has a hash, so that no code is stored.
+func retryKey(code string) string {
 	sum := sha256.Sum256([]byte("retried\x00" + code))
 	return "retried:" + hex.EncodeToString(sum[:])
 }
@@ -176,7 +176,7 @@ func (s *Server) activateByToken(ctx context.Context, p *Product, r ActivationRe
 		c.ClientID = p.Client.ID
 	}
 	switch {
-	case !same(c.Product, r.Product) || !same(c.Account, r.Account):
+	case !constantTimeEqual(c.Product, r.Product) || !constantTimeEqual(c.Account, r.Account):
 		return SignedIn{}, invalidToken(errors.New("for another product or customer account"))
 	case !slices.Contains(claims.Audience, p.Client.ID) || c.ClientID != p.Client.ID:
 		return SignedIn{}, invalidToken(errors.New("for another client"))

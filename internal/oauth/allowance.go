@@ -54,7 +54,7 @@ func (s *Server) CountConsent(in SignedIn, c *Client, from Origin) *Error {
 	if wait == 0 {
 		return nil
 	}
-	s.Audit.Record(Event{What: SignInLimited, User: in.User, Client: c, From: from, Why: "the user has answered too often within an hour what applications ask for"})
+	s.Audit.Record(Event{What: SignInLimited, User: in.User, Client: c, From: from, Why: "the user has answered the consent page too often within an hour"})
 	return &Error{Kind: TooManyAttempts, Description: "Too many attempts.", RetryAfter: wait}
 }
 

@@ -82,8 +82,8 @@ const maxEventFields = 8
 // ten lines a minute of each kind, and then one line with the number of suppressed
 // lines.
 type Audit struct {
-	log *zap.Logger
-	few logthrottle.ByKey[kind]
+	log      *zap.Logger
+	throttle logthrottle.ByKey[kind]
 }
 
 // A kind groups lines that are limited together. It has the owner, if that is known,
@@ -94,13 +94,13 @@ type kind struct {
 	why, grant, subject string
 }
 
-const fewLines = 10
+const linesPerMinute = 10
 
 // NewAudit returns an Audit that writes to a logger.
 func NewAudit(log *zap.Logger) *Audit {
 	a := &Audit{log: log}
-	a.few.Most = fewLines
-	a.few.LeftOut = func(k kind, lines int) {
+	a.throttle.Most = linesPerMinute
+	a.throttle.LeftOut = func(k kind, lines int) {
 		a.write(Event{What: k.what, Client: k.client, Why: k.why, Grant: k.grant, User: session.User{Subject: k.subject}}, lines)
 	}
 	return a
@@ -111,19 +111,19 @@ func (a *Audit) Record(e Event) {
 	if a == nil {
 		return
 	}
-	if e.byAnybody() && !a.few.Due(kind{e.What, e.Client, e.Why, e.Grant, e.User.Subject}) {
+	if e.unauthenticated() && !a.throttle.Due(kind{e.What, e.Client, e.Why, e.Grant, e.User.Subject}) {
 		return
 	}
 	a.write(e, 0)
 }
 
 // Flush writes the number of suppressed lines at once.
-func (a *Audit) Flush() { a.few.Flush() }
+func (a *Audit) Flush() { a.throttle.Flush() }
 
-// byAnybody reports whether a client without a session and without a client secret
+// unauthenticated reports whether a client without a session and without a client secret
 // can trigger an event without limit. Used codes and tokens, and those of another
 // client, do not count as a credential.
-func (e *Event) byAnybody() bool {
+func (e *Event) unauthenticated() bool {
 	switch e.What {
 	case RequestRefused, SignInLimited, CodeRefused, CodeReused, GrantEnded, ClientRefused, ClientLimited, TokenRefused, LicenseActivation, LicenseRefused:
 		return true

@@ -81,14 +81,14 @@ type Authorization struct {
 	PromptConsent bool // prompt=consent: always show the consent page
 
 	// Requirements for the session; zero values: none.
-	Subject      string                    // the subject of the user
-	other        func(session.User) string // the user's other subject; nil: there is none
-	Methods      []string                  // the IDs of the allowed sign-in methods
-	EmailDomains []string                  // in lower case
-	AuthAfter    time.Time                 // it began at this time or later
-	again        bool                      // the user must first be asked for a new sign-in
-	asked        bool                      // the user was asked since then
-	authNot      string                    // the ID of the session before that
+	Subject       string                    // the subject of the user
+	otherSubject  func(session.User) string // the user's other subject; nil: there is none
+	Methods       []string                  // the IDs of the allowed sign-in methods
+	EmailDomains  []string                  // in lower case
+	AuthAfter     time.Time                 // it began at this time or later
+	mustAsk       bool                      // the user must first be asked for a new sign-in
+	wasAsked      bool                      // the user was asked since then
+	sessionBefore string                    // the ID of the session before that
 
 	// License is set for a request of licensed software by the License API.
 	License *LicenseRequest
@@ -117,7 +117,7 @@ func (a *Authorization) AcceptsUser(u session.User) bool {
 
 // Expects reports whether a user is the one that the request names. It is true if the request names no user.
 func (a *Authorization) Expects(u session.User) bool {
-	return a.Subject == "" || same(a.Subject, u.Subject) || a.other != nil && same(a.Subject, a.other(u))
+	return a.Subject == "" || constantTimeEqual(a.Subject, u.Subject) || a.otherSubject != nil && constantTimeEqual(a.Subject, a.otherSubject(u))
 }
 
 // Presentation is how the pages of a sign-in look, and how the result is delivered.
@@ -171,7 +171,7 @@ func (cs *Clients) CheckTokenLogin(r AuthorizeRequest) (*Authorization, *Error) 
 		refusal = &Error{Kind: UnauthorizedClient, Description: "This call is for public clients; one with a secret redeems a code."}
 	}
 	if c != nil && c.AsksConsent() {
-		refusal = &Error{Kind: UnauthorizedClient, Description: "This client asks its users for their consent on a page, which this call has none of: use a code."}
+		refusal = &Error{Kind: UnauthorizedClient, Description: "This client needs the user's consent on a page, and this call has no page; use a code."}
 	}
 	wrong := r.Malformed.And(refusal)
 	redirect, refusal := c.checkRedirectURI(r.RedirectURI, r.Optional)
@@ -234,7 +234,7 @@ func (c *Client) OnlineScopes() []string {
 // live session. If the user must be asked first, the error is [ConsentRequired].
 func (s *Server) IssueCode(ctx context.Context, a *Authorization, in SignedIn, from Origin) (string, *Error) {
 	if !a.AcceptsUser(in.User) {
-		return "", unaccepted()
+		return "", methodNotAccepted()
 	}
 	if refusal := s.useConsent(ctx, a, in); refusal != nil {
 		return "", refusal
@@ -271,9 +271,9 @@ func (s *Server) IssueCode(ctx context.Context, a *Authorization, in SignedIn, f
 	return code, nil
 }
 
-// unaccepted refuses a user whose sign-in method is not allowed. HTTP API packages
+// methodNotAccepted refuses a user whose sign-in method is not allowed. HTTP API packages
 // ask for another sign-in before.
-func unaccepted() *Error {
+func methodNotAccepted() *Error {
 	return &Error{Kind: LoginRequired, Description: "The client does not accept the sign-in method of this user."}
 }
 

@@ -64,7 +64,7 @@ func (s *Server) checkLinked(ctx context.Context, r OpenIDRequest) (*Authorizati
 		return nil, refusal
 	}
 	a.setMode(r)
-	return a, s.ask(ctx, a, r)
+	return a, s.readRequirements(ctx, a, r)
 }
 
 // CheckOpenID checks a request against the registration of its client. An error that
@@ -121,16 +121,16 @@ func (s *Server) CheckOpenID(ctx context.Context, r OpenIDRequest) (*Authorizati
 		}
 		a.Audience = audience
 	}
-	return a, s.ask(ctx, a, r)
+	return a, s.readRequirements(ctx, a, r)
 }
 
-// ask reads the requirements of a request for the sign-in (OpenID Connect Core
+// readRequirements reads what a request requires of the sign-in (OpenID Connect Core
 // section 3.1.2.1).
-func (s *Server) ask(ctx context.Context, a *Authorization, r OpenIDRequest) *Error {
-	if refusal := a.ask(r, s.Now()); refusal != nil {
+func (s *Server) readRequirements(ctx context.Context, a *Authorization, r OpenIDRequest) *Error {
+	if refusal := a.readRequirements(r, s.Now()); refusal != nil {
 		return refusal
 	}
-	a.Subject, a.other = r.Subject, s.OtherSubject
+	a.Subject, a.otherSubject = r.Subject, s.OtherSubject
 	if r.IDTokenHint == "" {
 		return nil
 	}
@@ -148,17 +148,17 @@ func (s *Server) ask(ctx context.Context, a *Authorization, r OpenIDRequest) *Er
 	return nil
 }
 
-func (a *Authorization) ask(r OpenIDRequest, now time.Time) *Error {
+func (a *Authorization) readRequirements(r OpenIDRequest, now time.Time) *Error {
 	switch {
 	case r.RequestObject:
 		return &Error{Kind: RequestObject, Description: "The parameter request is not supported."}
 	case r.RequestURI:
 		return &Error{Kind: RequestObjectURI, Description: "The parameter request_uri is not supported."}
 	case r.ResponseMode != "" && r.ResponseMode != a.responseMode():
-		return InvalidParam("response_mode", "should be one of ["+a.ownMode()+" "+formPost+"], and "+formPost+" with an http or https redirect_uri.")
+		return InvalidParam("response_mode", "should be one of ["+a.defaultMode()+" "+formPost+"], and "+formPost+" with an http or https redirect_uri.")
 	}
 	a.LoginHint = r.LoginHint
-	a.AuthAfter, a.authNot, a.asked = r.AuthAfter, r.AuthNot, !r.AuthAfter.IsZero()
+	a.AuthAfter, a.sessionBefore, a.wasAsked = r.AuthAfter, r.AuthNot, !r.AuthAfter.IsZero()
 	if a.AuthAfter.After(now) { // no session would ever be accepted
 		a.AuthAfter = now
 	}
@@ -167,7 +167,7 @@ func (a *Authorization) ask(r OpenIDRequest, now time.Time) *Error {
 		case "none":
 			a.Silent = true
 		case "login":
-			a.AuthAfter, a.asked, a.again = now, false, true
+			a.AuthAfter, a.wasAsked, a.mustAsk = now, false, true
 		case "consent":
 			a.PromptConsent = true
 		case "select_account":
@@ -181,7 +181,7 @@ func (a *Authorization) ask(r OpenIDRequest, now time.Time) *Error {
 	}
 	if r.MaxAge != nil {
 		if oldest := now.Add(-*r.MaxAge); oldest.After(a.AuthAfter) {
-			a.AuthAfter, a.asked = oldest, false
+			a.AuthAfter, a.wasAsked = oldest, false
 		}
 	}
 	return nil
@@ -196,9 +196,9 @@ const ClockLeeway = time.Minute
 // clocks say.
 func (a *Authorization) fresh(s *session.Session) bool {
 	switch {
-	case a.again, a.asked && s.ID() == a.authNot:
+	case a.mustAsk, a.wasAsked && s.ID() == a.sessionBefore:
 		return false
-	case a.asked:
+	case a.wasAsked:
 		return !s.Begun().Before(a.AuthAfter.Add(-ClockLeeway))
 	}
 	return !s.Begun().Before(a.AuthAfter)
@@ -218,12 +218,12 @@ func (a *Authorization) responseMode() string {
 	if a.FormPost {
 		return formPost
 	}
-	return a.ownMode()
+	return a.defaultMode()
 }
 
-// ownMode is the default response mode (OAuth 2.0 Multiple Response Type Encoding
+// defaultMode is the default response mode (OAuth 2.0 Multiple Response Type Encoding
 // Practices section 2.1).
-func (a *Authorization) ownMode() string {
+func (a *Authorization) defaultMode() string {
 	if a.Token {
 		return "fragment"
 	}

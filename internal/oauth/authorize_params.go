@@ -17,7 +17,7 @@ func (r *AuthorizeRequest) checkShape() *Error {
 		wrong = wrong.And(InvalidParam("response_type", "should be code."))
 	}
 	if utf8.RuneCountInString(r.State) < MinStateLength {
-		wrong = wrong.And(ofParam(InvalidState, "state", "state should have at least 8 characters."))
+		wrong = wrong.And(paramError(InvalidState, "state", "state should have at least 8 characters."))
 	}
 	if r.Scope == nil && !r.Optional {
 		wrong = wrong.And(MissingParam("scope"))

@@ -80,15 +80,15 @@ func (s *Server) accessClaims(g tokenParams) extendedClaims {
 			claims.Email = g.user.Email
 		}
 	}
-	return extendedClaims{claims, g.client.customClaims(g.user, s.ownID(g.user), provider)}
+	return extendedClaims{claims, g.client.customClaims(g.user, s.methodUserID(g.user), provider)}
 }
 
-// ownID is the ID of a user at its sign-in method.
-func (s *Server) ownID(u session.User) string {
-	if s.OwnID == nil {
+// methodUserID is the ID of a user at its sign-in method.
+func (s *Server) methodUserID(u session.User) string {
+	if s.MethodUserID == nil {
 		return u.ProviderID
 	}
-	return s.OwnID(u)
+	return s.MethodUserID(u)
 }
 
 // stamp is the issue time in a token.
@@ -101,7 +101,7 @@ func (s *Server) stamp() time.Time {
 
 // provider is the provider that a user signed in with; "" for none.
 func (s *Server) provider(u session.User) string {
-	if s.Outside == nil || !s.Outside(u.Signin) {
+	if s.IsProvider == nil || !s.IsProvider(u.Signin) {
 		return ""
 	}
 	return u.Signin

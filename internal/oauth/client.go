@@ -221,10 +221,10 @@ func (c *Client) grantable(asked []string) []string {
 
 // Clients are the registered applications. It is immutable.
 type Clients struct {
-	byID      map[string]*Client
-	byProject map[string]*Client // one of the clients with the project
-	origins   map[string]bool    // of enabled clients
-	asking    []*Client          // clients that need consent
+	byID        map[string]*Client
+	byProject   map[string]*Client // one of the clients with the project
+	origins     map[string]bool    // of enabled clients
+	needConsent []*Client          // the clients that need consent
 }
 
 // NewClients registers applications. It refuses what cannot work; the error has the
@@ -240,7 +240,7 @@ func NewClients(list []*Client) (*Clients, error) {
 		}
 		cs.byID[c.ID] = c
 		if c.AsksConsent() {
-			cs.asking = append(cs.asking, c)
+			cs.needConsent = append(cs.needConsent, c)
 		}
 		if c.Project != "" {
 			if other, taken := cs.byProject[c.Project]; taken && other.TokenAlg != c.TokenAlg {
@@ -311,7 +311,7 @@ func (c *Client) validateTokens() error {
 		return fmt.Errorf("token_alg %q is unknown; use RS256, ES256, EdDSA or HS256", c.TokenAlg)
 	}
 	if c.TokenAlg == keys.HS256 && c.HS256Key == nil {
-		return fmt.Errorf("token_alg HS256 takes an hs256_key, which the backends that verify its tokens have, too")
+		return fmt.Errorf("token_alg HS256 takes an hs256_key, the key that it shares with the backends that verify its tokens")
 	}
 	if c.TokenAlg != keys.HS256 && c.HS256Key != nil {
 		return fmt.Errorf("hs256_key is for token_alg HS256, and token_alg is %s", c.TokenAlg)

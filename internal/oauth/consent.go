@@ -75,25 +75,25 @@ func (c *Client) AsksConsent() bool { return c.Consent == ConsentFirst || c.Cons
 // CheckConsent refuses a request with [ConsentRequired] if the consent page must ask
 // the user first.
 func (s *Server) CheckConsent(ctx context.Context, a *Authorization, in SignedIn) *Error {
-	return s.consented(ctx, a, in, s.Store.Get)
+	return s.requireConsent(ctx, a, in, s.Store.Get)
 }
 
 // useConsent is CheckConsent, and uses up the answer of the consent page.
 func (s *Server) useConsent(ctx context.Context, a *Authorization, in SignedIn) *Error {
-	return s.consented(ctx, a, in, s.Store.Take)
+	return s.requireConsent(ctx, a, in, s.Store.Take)
 }
 
-func (s *Server) consented(
+func (s *Server) requireConsent(
 	ctx context.Context, a *Authorization, in SignedIn, find func(context.Context, string) ([]byte, bool, error),
 ) *Error {
 	if !a.asksConsent() {
 		return nil
 	}
-	given, err := s.remembered(ctx, a.Client, in.User)
+	given, err := s.storedConsent(ctx, a.Client, in.User)
 	if err != nil {
 		return Unavailable(err)
 	}
-	if a.remembers() && given.covers(a.Scopes) {
+	if a.acceptsRemembered() && given.covers(a.Scopes) {
 		return nil
 	}
 	_, answered, err := find(ctx, answerKey(a, in))
@@ -101,27 +101,27 @@ func (s *Server) consented(
 	case err != nil:
 		return Unavailable(fmt.Errorf("looking up an answer on the consent page: %w", err))
 	case !answered:
-		return &Error{Kind: ConsentRequired, Description: "The user has not allowed this client what it asks for."}
+		return &Error{Kind: ConsentRequired, Description: "The user has not allowed the scopes that this client requests."}
 	}
 	return nil
 }
 
-// remembers reports whether an earlier consent suffices.
-func (a *Authorization) remembers() bool {
+// acceptsRemembered reports whether an earlier consent suffices.
+func (a *Authorization) acceptsRemembered() bool {
 	return a.Client.Consent == ConsentFirst && !a.PromptConsent
 }
 
 // NewScopes are the scopes of a request that the user has not allowed before.
 func (s *Server) NewScopes(ctx context.Context, a *Authorization, in SignedIn) ([]string, error) {
-	given, err := s.remembered(ctx, a.Client, in.User)
+	given, err := s.storedConsent(ctx, a.Client, in.User)
 	if err != nil {
 		return nil, err
 	}
 	return slices.DeleteFunc(slices.Clone(a.Scopes), func(scope string) bool { return given.covers([]string{scope}) }), nil
 }
 
-// remembered is the stored consent of a user to a client; nil: none.
-func (s *Server) remembered(ctx context.Context, c *Client, u session.User) (*consent, error) {
+// storedConsent returns the stored consent of a user to a client; nil: none.
+func (s *Server) storedConsent(ctx context.Context, c *Client, u session.User) (*consent, error) {
 	if c.Consent != ConsentFirst {
 		return nil, nil
 	}
@@ -132,15 +132,15 @@ func (s *Server) remembered(ctx context.Context, c *Client, u session.User) (*co
 	return readConsent(stored, u.Mark)
 }
 
-var errWithdrawn = fmt.Errorf("%w: its user does not allow the client anything now", errEnded)
+var errWithdrawn = fmt.Errorf("%w: its user has withdrawn the consent", errEnded)
 
-// stillAllowed returns errWithdrawn if the user has withdrawn the consent since the
+// checkNotWithdrawn returns errWithdrawn if the user has withdrawn the consent since the
 // code was issued.
-func (s *Server) stillAllowed(ctx context.Context, c *Client, u session.User) error {
+func (s *Server) checkNotWithdrawn(ctx context.Context, c *Client, u session.User) error {
 	if c.Consent != ConsentFirst {
 		return nil
 	}
-	given, err := s.remembered(ctx, c, u)
+	given, err := s.storedConsent(ctx, c, u)
 	if err == nil && given == nil {
 		return errWithdrawn
 	}
@@ -173,11 +173,11 @@ func (s *Server) Allow(ctx context.Context, a *Authorization, in SignedIn, from 
 	covered := false
 	if a.Client.Consent == ConsentFirst {
 		var err error
-		if covered, err = s.remember(ctx, a, in); err != nil {
+		if covered, err = s.storeConsent(ctx, a, in); err != nil {
 			return err
 		}
 	}
-	if !a.remembers() || !covered {
+	if !a.acceptsRemembered() || !covered {
 		if err := s.Store.Put(ctx, answerKey(a, in), []byte{1}, answerLifetime); err != nil {
 			return fmt.Errorf("storing an answer on the consent page: %w", err)
 		}
@@ -186,9 +186,9 @@ func (s *Server) Allow(ctx context.Context, a *Authorization, in SignedIn, from 
 	return nil
 }
 
-// remember adds the scopes of a request to the stored consent. It returns false if
+// storeConsent adds the scopes of a request to the stored consent. It returns false if
 // not all of them fit.
-func (s *Server) remember(ctx context.Context, a *Authorization, in SignedIn) (covered bool, err error) {
+func (s *Server) storeConsent(ctx context.Context, a *Authorization, in SignedIn) (covered bool, err error) {
 	err = storage.Update(ctx, s.Store, consentKey(in.User.Subject, a.Client), consentLifetime, func(stored []byte) ([]byte, bool, error) {
 		given, err := readConsent(stored, in.User.Mark)
 		if err != nil {
@@ -240,13 +240,13 @@ func consentKey(subject string, c *Client) string {
 
 // answerKey is the storage key of an answer of the consent page.
 func answerKey(a *Authorization, in SignedIn) string {
-	return fmt.Sprintf("consented:%x", Asked(a, in))
+	return fmt.Sprintf("consented:%x", ConsentDigest(a, in))
 }
 
-// Asked is a hash of a question to the user: of the session, and of everything in the
-// request that changes who gets what. Another session, scope, redirect URI, state or
+// ConsentDigest is a hash of a question to the user: of the session, and of
+// everything in the request that changes who gets what. Another session, scope, redirect URI, state or
 // challenge is another question.
-func Asked(a *Authorization, in SignedIn) [sha256.Size]byte {
+func ConsentDigest(a *Authorization, in SignedIn) [sha256.Size]byte {
 	link := ""
 	if a.License != nil {
 		link = a.License.ID

@@ -24,7 +24,7 @@ type Consent struct {
 // Consents returns the remembered consents of the signed-in user. With an error it
 // returns those that could be read.
 func (s *Server) Consents(ctx context.Context, user session.User) ([]Consent, error) {
-	clients := s.Clients.asking
+	clients := s.Clients.needConsent
 	found, failures := make([]*consent, len(clients)), make([]error, len(clients))
 	storage.Each(len(clients), func(i int) {
 		stored, _, err := s.Store.Get(ctx, consentKey(user.Subject, clients[i]))
@@ -73,7 +73,7 @@ func (s *Server) EndAccess(ctx context.Context, in SignedIn, grant string, from 
 // user. This works even if the store is full.
 func (s *Server) forget(ctx context.Context, subjects []string, which func(*Client) bool) error {
 	var keys []string
-	for _, c := range s.Clients.asking {
+	for _, c := range s.Clients.needConsent {
 		for _, subject := range subjects {
 			if which(c) {
 				keys = append(keys, consentKey(subject, c))
@@ -93,9 +93,9 @@ func (s *Server) forgetAll(ctx context.Context, subjects ...string) error {
 	return s.forget(ctx, subjects, func(*Client) bool { return true })
 }
 
-// forgetGiven removes the consents that were given, even partly, in a session that
+// forgetGivenIn removes the consents that were given, even partly, in a session that
 // the user ends.
-func (s *Server) forgetGiven(ctx context.Context, user session.User, in session.Key) error {
+func (s *Server) forgetGivenIn(ctx context.Context, user session.User, in session.Key) error {
 	var failures error
 	for _, subject := range s.subjects(user) {
 		user.Subject = subject

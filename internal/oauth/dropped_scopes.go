@@ -35,14 +35,14 @@ type DroppedScopes struct {
 func NewDroppedScopes(log *zap.Logger) *DroppedScopes { return &DroppedScopes{log: log} }
 
 func (s *Server) noteDropped(c *Client, scopes []string, from Origin) {
-	if len(scopes) == 0 || s.LeftOut == nil {
+	if len(scopes) == 0 || s.DroppedScopes == nil {
 		return
 	}
-	n := s.LeftOut.lines.Of(c.ID).Due(s.Now())
+	n := s.DroppedScopes.lines.Of(c.ID).Due(s.Now())
 	if n == 0 {
 		return // the next line is not due yet
 	}
-	s.LeftOut.log.Warn("a client asks for scopes that it is not registered for, which are left out: add them to its setting scope, or have it not ask for them",
+	s.DroppedScopes.log.Warn("a client asks for scopes that it is not registered for, so they are not granted; add them to the client's setting scope, or remove them from its requests",
 		zap.String("client", c.ID), zap.String("name", c.Name), zap.String("scopes", loggableText(strings.Join(scopes, " "))),
 		zap.String("from", string(from)), zap.Int("requests", n))
 }

@@ -13,10 +13,10 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
-// EndCalled ends all sessions and persistent grants of the users with a name, or with
+// EndByName ends all sessions and persistent grants of the users with a name, or with
 // that subject, withdraws their consents, and returns the numbers. It reads only the
 // lists of these users. It tries every part; the error says what is left.
-func (s *Server) EndCalled(ctx context.Context, name string) (sessions, grants int, err error) {
+func (s *Server) EndByName(ctx context.Context, name string) (sessions, grants int, err error) {
 	subjects, err := s.subjectsOf(ctx, name)
 	for _, subject := range subjects {
 		// Sessions first, so that none of their codes becomes a grant meanwhile.

@@ -69,7 +69,7 @@ func only(prefix string) func(string) bool {
 func TestClass16WhatEndsInAFullStoreCanBeEndedAgain(t *testing.T) {
 	for name, end := range map[string]func(w *world, in oauth.SignedIn, access string) error{
 		"a ban": func(w *world, _ oauth.SignedIn, _ string) error {
-			_, _, err := w.EndCalled(w.t.Context(), "ADA")
+			_, _, err := w.EndByName(w.t.Context(), "ADA")
 			return err
 		},
 		"everywhere else": func(w *world, in oauth.SignedIn, _ string) error {
@@ -125,11 +125,11 @@ func TestClass16EveryPartOfAnEndingIsTriedAndTheErrorSaysWhatIsLeft(t *testing.T
 		grants        int
 	}{
 		{"a ban, sessions", "session:", func(w *world, _ oauth.SignedIn) error {
-			_, _, err := w.EndCalled(w.t.Context(), "ada")
+			_, _, err := w.EndByName(w.t.Context(), "ada")
 			return err
 		}, "2 sessions are left", 2, 0},
 		{"a ban, grants", "grant:", func(w *world, _ oauth.SignedIn) error {
-			_, _, err := w.EndCalled(w.t.Context(), ada.Subject)
+			_, _, err := w.EndByName(w.t.Context(), ada.Subject)
 			return err
 		}, "3 persistent grants are left", 0, 3},
 		{"everywhere else, sessions", "session:", func(w *world, in oauth.SignedIn) error {
@@ -186,7 +186,7 @@ func TestAUserIsEndedByNameWithoutASearch(t *testing.T) {
 	if err := w.Sessions.End(t.Context(), before.Session.Key()); err != nil {
 		t.Fatal(err)
 	}
-	sessions, grants, err := w.EndCalled(t.Context(), "ǅordana")
+	sessions, grants, err := w.EndByName(t.Context(), "ǅordana")
 	if sessions != 2 || grants != 0 || err != nil {
 		t.Errorf("%d sessions and %d grants, %v", sessions, grants, err)
 	}
@@ -214,7 +214,7 @@ func TestAPersistentGrantIsEndedByTheNameLongAfterItsSession(t *testing.T) {
 	if n := w.live(ada.Subject); n != 0 {
 		t.Fatal("the session goes on")
 	}
-	if _, grants, err := w.EndCalled(t.Context(), "Ada"); grants != 1 || err != nil {
+	if _, grants, err := w.EndByName(t.Context(), "Ada"); grants != 1 || err != nil {
 		t.Errorf("%d grants, %v", grants, err)
 	}
 }
@@ -257,7 +257,7 @@ func TestANameIsForgottenWithTheLastSessionAndHasABoundedNumberOfUsers(t *testin
 	if n, _ := notes(); n != 0 {
 		t.Error("a user of the configuration is noted")
 	}
-	if sessions, _, err := w.EndCalled(t.Context(), "ADA"); sessions != 1 || err != nil {
+	if sessions, _, err := w.EndByName(t.Context(), "ADA"); sessions != 1 || err != nil {
 		t.Errorf("%d, %v", sessions, err)
 	}
 }

@@ -148,10 +148,10 @@ func Invalid(description string) *Error {
 // InvalidParam is the refusal of a parameter. The problem is the rest of a sentence
 // that begins with its name.
 func InvalidParam(name, problem string) *Error {
-	return ofParam(InvalidRequest, name, name+" "+problem)
+	return paramError(InvalidRequest, name, name+" "+problem)
 }
 
-func ofParam(kind Kind, name, problem string) *Error {
+func paramError(kind Kind, name, problem string) *Error {
 	return &Error{Kind: kind, Description: problem, Params: []ParamError{{Name: name, Problem: problem}}}
 }
 

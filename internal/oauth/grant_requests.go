@@ -8,10 +8,10 @@ import (
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
-// Attach ties a request to the token that it came with: the returned context
-// ends, with cause [session.ErrEnded], when the token expires or its grant ends,
-// here or on another node. Without scope offline it ends with the session, too,
-// which it keeps from idling out.
+// Attach attaches a request to its access token. The returned context ends, with
+// cause [session.ErrEnded], when the token expires or its grant ends, here or on
+// another node. Without the scope offline it also ends with the session; the request
+// keeps the session from becoming idle.
 //
 // The caller must call release when the request is over.
 func (s *Server) Attach(ctx context.Context, v *Verified) (attached context.Context, release func()) {
@@ -36,8 +36,8 @@ func (s *Server) Attach(ctx context.Context, v *Verified) (attached context.Cont
 	}
 }
 
-// CloseRequests ends the requests of users that match, as
-// [session.Sessions.CloseRequests] does, and those that are attached to a grant alone.
+// CloseRequests ends the requests of users that match: those of
+// [session.Sessions.CloseRequests], and those that are attached only to a grant.
 func (s *Server) CloseRequests(match func(session.User) bool) {
 	s.Sessions.CloseRequests(match)
 	if s.Verified == nil {
@@ -46,9 +46,8 @@ func (s *Server) CloseRequests(match func(session.User) bool) {
 	s.Verified.cache.feed.Requests.EndAll(func(r *grantRequest) bool { return match(r.user) })
 }
 
-// CloseBearers ends all requests that came with a token: one of the keys that
-// signed them counts no more. A client with a token that still counts comes again with
-// it.
+// CloseBearers ends all requests with an access token, because a signing key was
+// withdrawn. A client whose token is still valid can repeat its request.
 func (c *TokenCache) CloseBearers() {
 	c.feed.Requests.EndAll(feedcache.Any)
 	c.own.EndAll(feedcache.Any)
@@ -61,7 +60,7 @@ type grantRequest struct {
 	offline  bool
 }
 
-// attach makes cancel known for the grant of a token.
+// attach registers cancel for the grant of a token.
 func (t *VerifiedTokens) attach(v *Verified, sessions *session.Sessions, cancel context.CancelCauseFunc, release func()) func() {
 	c, id := t.cache, v.Claims.Grant
 	requests := c.feed.Requests
@@ -78,8 +77,8 @@ func (t *VerifiedTokens) attach(v *Verified, sessions *session.Sessions, cancel 
 	}
 }
 
-// confirm ends the requests of a grant that has ended, or has it read again if that
-// is not sure.
+// confirm ends the requests of a grant that is known to have ended. If that is not
+// known for sure, it has the grant read again.
 func (c *TokenCache) confirm(id string) {
 	if known, ok := c.grants.Peek(id); ok && known.Value.over() {
 		c.feed.Requests.End(id)

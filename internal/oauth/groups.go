@@ -115,12 +115,12 @@ func (d *distinctGroups) distinct(u session.User) []string {
 	kept, ids := make([]string, 0, len(u.Groups)), make([]uint32, 0, len(u.Groups))
 	for _, name := range u.Groups {
 		if other, collides := d.configured.collision(name); collides {
-			d.leftOut(u, fmt.Errorf("group %q has the number of group %q (%s), which the configuration names; rename one of them", name, other.name, other.where))
+			d.logDropped(u, fmt.Errorf("group %q has the number of group %q (%s), which the configuration names; rename one of them", name, other.name, other.where))
 			continue
 		}
 		id := GroupID(name)
 		if i := slices.Index(ids, id); i >= 0 && kept[i] != name {
-			d.leftOut(u, fmt.Errorf("group %q has the number of the user's group %q; rename one of them", name, kept[i]))
+			d.logDropped(u, fmt.Errorf("group %q has the number of the user's group %q; rename one of them", name, kept[i]))
 			continue
 		}
 		kept, ids = append(kept, name), append(ids, id)
@@ -128,9 +128,9 @@ func (d *distinctGroups) distinct(u session.User) []string {
 	return kept
 }
 
-func (d *distinctGroups) leftOut(u session.User, problem error) {
+func (d *distinctGroups) logDropped(u session.User, problem error) {
 	if n := d.lines.Due("", problem, time.Now()); n > 0 {
-		d.log.Warn("a group of a user was left out, since tokens of the Login API number groups, and its number is another's",
+		d.log.Warn("a group of a user was dropped: tokens of the Login API have a number for each group, and another group has the same number",
 			zap.String("signin", u.Signin), zap.String("subject", u.Subject), zap.Error(problem), zap.Int("times", n))
 	}
 }

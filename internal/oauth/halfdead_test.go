@@ -38,7 +38,7 @@ func TestClass16ABanEndsWhatCanBeEndedWhileAPartOfTheStoreIsAway(t *testing.T) {
 			if strings.HasPrefix(prefix, "session:") {
 				left = 1
 			}
-			ended, _, err := w.EndCalled(t.Context(), "Ada")
+			ended, _, err := w.EndByName(t.Context(), "Ada")
 			if ended != sessions-left || !errors.Is(err, storage.ErrUnavailable) {
 				t.Errorf("%d sessions were ended, %v", ended, err)
 			}
@@ -46,7 +46,7 @@ func TestClass16ABanEndsWhatCanBeEndedWhileAPartOfTheStoreIsAway(t *testing.T) {
 			if n := w.live(ada.Subject); n != left {
 				t.Errorf("%d sessions are left", n)
 			}
-			if _, _, err := w.EndCalled(t.Context(), "Ada"); err != nil {
+			if _, _, err := w.EndByName(t.Context(), "Ada"); err != nil {
 				t.Errorf("once more: %v", err)
 			}
 			grants, err := w.Grants.OfUser(t.Context(), ada.Subject)

@@ -23,7 +23,7 @@ var errForged = errors.New("forged with the key of its client")
 func (s *Server) signShared(ctx context.Context, g tokenParams) (string, error) {
 	claims := s.accessClaims(g)
 	if claims.Grant != "" {
-		issued, err := claims.issued()
+		issued, err := claims.sealedContent()
 		if err != nil {
 			return "", err
 		}
@@ -38,8 +38,8 @@ func (s *Server) signShared(ctx context.Context, g tokenParams) (string, error) 
 // the client.
 const sharedKeyLabel = "grant in a token by a shared key"
 
-// issued is the sealed content: a digest of the claims, then the grant.
-func (c *Claims) issued() ([]byte, error) {
+// sealedContent is what the token seals: a digest of the claims, then the grant.
+func (c *Claims) sealedContent() ([]byte, error) {
 	said, err := json.Marshal(c)
 	if err != nil {
 		return nil, fmt.Errorf("encoding claims: %w", err)
@@ -74,20 +74,20 @@ func (s *Server) openShared(ctx context.Context, token string, unverified []byte
 	}
 	switch {
 	case claims.Scopes == nil || claims.License != (License{}):
-		return nil, invalidToken(errors.New("HS256 is for access tokens, and not for those of licenses"))
+		return nil, invalidToken(errors.New("HS256 is only for access tokens, and not for license tokens"))
 	case claims.Expires > s.Now().Add(MaxTokenLifetime).Unix():
-		return nil, invalidToken(errors.New("expires later than any token does"))
+		return nil, invalidToken(errors.New("expires later than the longest token lifetime allows"))
 	}
 	c := &claims.Claims
 	c.Scopes = *claims.Scopes
-	if err := client.mayHave(c); err != nil {
+	if err := client.checkClaims(c); err != nil {
 		return nil, invalidToken(err)
 	}
 	return c, s.openGrant(ctx, c)
 }
 
-// mayHave checks the claims of a token against the registration of its client.
-func (c *Client) mayHave(claims *Claims) error {
+// checkClaims checks the claims of a token against the registration of its client.
+func (c *Client) checkClaims(claims *Claims) error {
 	foreign := func(aud string) bool { return !slices.Contains(c.Audiences, aud) && aud != c.defaultAudience() }
 	// These two scopes describe the grant, not the rights of the token.
 	beyond := func(scope string) bool {
@@ -95,9 +95,9 @@ func (c *Client) mayHave(claims *Claims) error {
 	}
 	switch {
 	case slices.ContainsFunc(claims.Audience, foreign):
-		return errors.New("of an audience that its client has not")
+		return errors.New("for an audience that its client is not registered for")
 	case slices.ContainsFunc(claims.Scopes, beyond):
-		return errors.New("of a scope that its client has not")
+		return errors.New("with a scope that its client is not registered for")
 	}
 	return nil
 }
@@ -115,7 +115,7 @@ func (s *Server) openGrant(ctx context.Context, c *Claims) *Error {
 		return invalidToken(errForged)
 	}
 	c.Grant = string(sealed[sha256.Size:])
-	if issued, err := c.issued(); err != nil || subtle.ConstantTimeCompare(issued, sealed) != 1 {
+	if issued, err := c.sealedContent(); err != nil || subtle.ConstantTimeCompare(issued, sealed) != 1 {
 		return invalidToken(errForged)
 	}
 	return nil

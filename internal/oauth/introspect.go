@@ -38,29 +38,29 @@ func (s *Server) IntrospectRefresh(ctx context.Context, c *Client, token string)
 		return nil, invalidToken(errors.New("of a grant that has ended"))
 	}
 	if why := s.unrefreshable(grant, RefreshRequest{Client: c}); why != "" {
-		return nil, invalidToken(&unboundError{why})
+		return nil, invalidToken(&refusedError{why})
 	}
 	reused := (*reusedError)(nil)
-	switch err := s.takes(ctx, grant, presented); {
+	switch err := s.checkRefresh(ctx, grant, presented); {
 	case errors.As(err, &reused):
 		return nil, invalidToken(err)
 	case err != nil:
 		return nil, Unavailable(err)
 	}
-	live := &LiveRefreshToken{User: grant.User, Scopes: spelled(grant.Scopes, grant.OfflineAccess), Audience: grant.Audience}
+	live := &LiveRefreshToken{User: grant.User, Scopes: asRequested(grant.Scopes, grant.OfflineAccess), Audience: grant.Audience}
 	if live.Issued = max(grant.Begun, grant.Used); live.Issued > 0 {
 		live.Expires = live.Issued + int64(c.refreshLifetime().Seconds())
 	}
 	return live, nil
 }
 
-// takes returns why a refresh with a token would fail; nil if it would succeed: see
+// checkRefresh returns why a refresh with a token would fail; nil if it would succeed: see
 // [Server.rotate].
-func (s *Server) takes(ctx context.Context, grant *offlineGrant, p presentedRefresh) error {
-	if grant.counts(p.refreshToken) {
+func (s *Server) checkRefresh(ctx context.Context, grant *offlineGrant, p presentedRefresh) error {
+	if grant.isCurrent(p.refreshToken) {
 		return nil
 	}
-	if _, known, err := grant.succeed(p); known || err != nil {
+	if _, known, err := grant.currentAfter(p); known || err != nil {
 		return err
 	}
 	_, err := s.checkAhead(ctx, grant, p)

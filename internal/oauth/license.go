@@ -74,20 +74,20 @@ const (
 type Licenses struct {
 	products map[string]*Product
 	accounts map[string]*CustomerAccount
-	changing Accounts // nil: there are no dynamic accounts
+	dynamic  Accounts // nil: there are no dynamic accounts
 
-	// byDefault is the default response type, for a product that has both.
-	byDefault string
+	// defaultType is the default response type, for a product that has both.
+	defaultType string
 }
 
-// NewLicenses refuses what cannot work; its error has the remedy. changing are
-// dynamic accounts; nil: there are none. defaultType is the default response type;
+// NewLicenses refuses what cannot work; its error has the remedy. dynamic
+// are the dynamic accounts; nil: there are none. defaultType is the default response type;
 // empty: code.
-func NewLicenses(products []*Product, accounts []*CustomerAccount, changing Accounts, defaultType string) (*Licenses, error) {
+func NewLicenses(products []*Product, accounts []*CustomerAccount, dynamic Accounts, defaultType string) (*Licenses, error) {
 	l := &Licenses{
-		products: map[string]*Product{}, accounts: map[string]*CustomerAccount{}, changing: changing, byDefault: cmp.Or(defaultType, LicenseCode),
+		products: map[string]*Product{}, accounts: map[string]*CustomerAccount{}, dynamic: dynamic, defaultType: cmp.Or(defaultType, LicenseCode),
 	}
-	if err := knownResponseType(l.byDefault); err != nil {
+	if err := checkResponseType(l.defaultType); err != nil {
 		return nil, fmt.Errorf("default_response_type: %w", err)
 	}
 	for _, a := range accounts {
@@ -133,8 +133,8 @@ func (l *Licenses) responseType(p *Product, asked string) (string, bool) {
 	switch {
 	case asked != "":
 		return asked, slices.Contains(p.ResponseTypes, asked)
-	case slices.Contains(p.ResponseTypes, l.byDefault):
-		return l.byDefault, true
+	case slices.Contains(p.ResponseTypes, l.defaultType):
+		return l.defaultType, true
 	}
 	return p.ResponseTypes[0], true
 }
@@ -163,7 +163,7 @@ func (l *Licenses) validate(p *Product) error {
 		return errors.New("has no client; add the ID of the client that its codes are for, such as: client 2")
 	case len(p.RedirectURIs) == 0:
 		return errors.New("has no redirect_uri; add the URL that codes are sent to")
-	case len(p.Accounts) == 0 && l.changing == nil:
+	case len(p.Accounts) == 0 && l.dynamic == nil:
 		return errors.New("has no customer_account; add the accounts that have it")
 	case p.Seats.Limit < 0:
 		return errors.New("seats cannot be negative")
@@ -171,7 +171,7 @@ func (l *Licenses) validate(p *Product) error {
 		return errors.New("has no response_type; expected code, token or both")
 	}
 	for _, t := range p.ResponseTypes {
-		if err := knownResponseType(t); err != nil {
+		if err := checkResponseType(t); err != nil {
 			return fmt.Errorf("response_type: %w", err)
 		}
 	}
@@ -183,7 +183,7 @@ func (l *Licenses) validate(p *Product) error {
 	return nil
 }
 
-func knownResponseType(t string) error {
+func checkResponseType(t string) error {
 	if t != LicenseCode && t != LicenseToken {
 		return fmt.Errorf("%q is unknown; expected code or token", t)
 	}
@@ -212,10 +212,10 @@ func (l *Licenses) find(product, account string) (*Product, *CustomerAccount, *E
 
 // account returns the account with a code; nil if there is none now.
 func (l *Licenses) account(code string) *CustomerAccount {
-	if a := l.accounts[code]; a != nil || l.changing == nil {
+	if a := l.accounts[code]; a != nil || l.dynamic == nil {
 		return a
 	}
-	return l.changing.Account(code)
+	return l.dynamic.Account(code)
 }
 
 // HasProduct reports whether there is a product with a code.

@@ -21,25 +21,25 @@ type Server struct {
 	// every token.
 	Issuer string
 
-	Clients  *Clients
-	Licenses *Licenses // nil: no licensed software
-	Sessions *session.Sessions
-	Codes    *codes.Codes
-	Limits   codes.Limits
-	Keys     *keys.Ring
-	Grants   *Grants
-	Verified *VerifiedTokens // nil: every token is verified each time
-	Users    Users
-	Named    func(name string) []session.User // the users that the configuration knows by a name; nil: none
-	Outside  func(signin string) bool         // whether a sign-in method is a provider; nil: none is
-	OwnID    func(session.User) string        // the ID of a user at the sign-in method; nil: the ProviderID
-	Store    storage.Store                    // used links, taken seats, first sign-ins
-	Secrets  *attemptlimit.Limiter            // wrong secrets of clients
-	Audit    *Audit
-	Now      func() time.Time
+	Clients      *Clients
+	Licenses     *Licenses // nil: no licensed software
+	Sessions     *session.Sessions
+	Codes        *codes.Codes
+	Limits       codes.Limits
+	Keys         *keys.Ring
+	Grants       *Grants
+	Verified     *VerifiedTokens // nil: every token is verified each time
+	Users        Users
+	Named        func(name string) []session.User // the users that the configuration knows by a name; nil: none
+	IsProvider   func(signin string) bool         // whether a sign-in method is a provider; nil: none is
+	MethodUserID func(session.User) string        // the ID of a user at the sign-in method; nil: the ProviderID
+	Store        storage.Store                    // used links, taken seats, first sign-ins
+	Secrets      *attemptlimit.Limiter            // wrong secrets of clients
+	Audit        *Audit
+	Now          func() time.Time
 
 	// LeftOut logs scopes that are requested and not granted. Nil: no log.
-	LeftOut *DroppedScopes
+	DroppedScopes *DroppedScopes
 
 	// Stamp returns the `iat` of tokens, which others compare with their own clocks.
 	// Default: Now.

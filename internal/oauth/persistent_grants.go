@@ -157,14 +157,14 @@ func (s *Server) SignOutElsewhere(ctx context.Context, in SignedIn, from Origin)
 func (s *Server) EndSessionAndGrants(ctx context.Context, in SignedIn, from Origin, why string) (int, error) {
 	given := func(grant PersistentGrant) bool { return grant.Session == in.Session.Key() }
 	before, grantsErr := s.EndPersistentGrants(ctx, in.User, given, from, why)
-	allowedErr := s.forgetGiven(ctx, in.User, in.Session.Key())
+	allowedErr := s.forgetGivenIn(ctx, in.User, in.Session.Key())
 	if err := s.Sessions.End(ctx, in.Session.Key()); err != nil {
 		return before, errors.Join(fmt.Errorf("ending session: %w", err), grantsErr, allowedErr)
 	}
 	s.Audit.Record(Event{What: SessionEnded, User: in.User, Session: in.Session, From: from, Why: why})
 	since, err := s.EndPersistentGrants(ctx, in.User, given, from, why)
 	if err = errors.Join(err, allowedErr); err != nil {
-		return before + since, fmt.Errorf("the session has ended, but not all that was given in it: %w", err)
+		return before + since, fmt.Errorf("the session has ended, but not all of its grants and consents: %w", err)
 	}
 	return before + since, nil
 }

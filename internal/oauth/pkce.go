@@ -48,7 +48,7 @@ func validVerifier(s string) bool {
 	return true
 }
 
-// same compares secrets in constant time.
-func same(a, b string) bool {
+// constantTimeEqual compares secrets in constant time.
+func constantTimeEqual(a, b string) bool {
 	return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1
 }

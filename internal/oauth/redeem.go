@@ -35,24 +35,24 @@ const RedemptionGrace = 10 * time.Second
 // the first one (RFC 9700 section 4.5), unless it comes within the grace from the
 // same client.
 func (s *Server) RedeemCode(ctx context.Context, r CodeRequest) (*Redeemed, *Error) {
-	redeemed, refusal := s.redeem(ctx, r.Client, r.Code, r.From, r.unbound)
+	redeemed, refusal := s.redeem(ctx, r.Client, r.Code, r.From, r.mismatch)
 	spent := (*codes.SpentError)(nil)
 	if !errors.As(refusal.cause(), &spent) {
 		return redeemed, refusal
 	}
-	if r.repeats(spent, s.Now()) {
-		s.Audit.Record(Event{What: CodeRefused, Client: r.Client, Grant: spent.Grant, From: r.From, Why: "redeemed a moment ago by the same client, whose grant goes on"})
+	if r.isRepeat(spent, s.Now()) {
+		s.Audit.Record(Event{What: CodeRefused, Client: r.Client, Grant: spent.Grant, From: r.From, Why: "the same client has just redeemed it; its grant goes on"})
 		return nil, invalidGrant(spent)
 	}
-	return nil, s.replayed(ctx, r.Client, spent, r.From)
+	return nil, s.answerReplay(ctx, r.Client, spent, r.From)
 }
 
-// repeats reports whether a request for a spent code comes from the client that has
+// isRepeat reports whether a request for a spent code comes from the client that has
 // just redeemed it: by the client's secret, which was verified, and by the verifier
 // if the code has a challenge. The clock of another node may be a little ahead.
-func (r CodeRequest) repeats(spent *codes.SpentError, now time.Time) bool {
-	client := same(spent.Client, r.Client.ID)
-	verified := validVerifier(r.Verifier) && same(spent.Challenge, Challenge(r.Verifier))
+func (r CodeRequest) isRepeat(spent *codes.SpentError, now time.Time) bool {
+	client := constantTimeEqual(spent.Client, r.Client.ID)
+	verified := validVerifier(r.Verifier) && constantTimeEqual(spent.Challenge, Challenge(r.Verifier))
 	switch {
 	case spent.At == 0 || now.Sub(time.UnixMilli(spent.At)).Abs() > RedemptionGrace:
 		return false
@@ -62,13 +62,13 @@ func (r CodeRequest) repeats(spent *codes.SpentError, now time.Time) bool {
 	return client && verified
 }
 
-// redeem spends a code if unbound has no objection to the request.
-func (s *Server) redeem(ctx context.Context, client *Client, code string, from Origin, unbound func(*codes.Record) string) (*Redeemed, *Error) {
+// redeem spends a code, unless mismatch returns a reason to refuse the request.
+func (s *Server) redeem(ctx context.Context, client *Client, code string, from Origin, mismatch func(*codes.Record) string) (*Redeemed, *Error) {
 	var in SignedIn
 	done := func(bool) {}
 	record, err := s.Codes.Redeem(ctx, code, func(rec *codes.Record) error {
-		if why := unbound(rec); why != "" {
-			return &unboundError{why}
+		if why := mismatch(rec); why != "" {
+			return &refusedError{why}
 		}
 		sess, err := s.Sessions.Lookup(ctx, session.Key(rec.Session))
 		if err != nil {
@@ -77,7 +77,7 @@ func (s *Server) redeem(ctx context.Context, client *Client, code string, from O
 		if in, err = s.current(sess); err != nil {
 			return err
 		}
-		if err := s.stillAllowed(ctx, client, in.User); err != nil {
+		if err := s.checkNotWithdrawn(ctx, client, in.User); err != nil {
 			return err
 		}
 		begun, refusal := s.beginGrant(in.User, client, from)
@@ -93,7 +93,7 @@ func (s *Server) redeem(ctx context.Context, client *Client, code string, from O
 		s.Audit.Record(Event{What: CodeRefused, Client: client, From: from, Why: why})
 		return nil, invalidGrant(err)
 	}
-	refused, spent, tooMany := (*unboundError)(nil), (*codes.SpentError)(nil), (*Error)(nil)
+	refused, spent, tooMany := (*refusedError)(nil), (*codes.SpentError)(nil), (*Error)(nil)
 	switch {
 	case err == nil:
 		s.Audit.Record(Event{What: CodeRedeemed, User: in.User, Client: client, Session: in.Session, Grant: record.Grant, From: from})
@@ -103,7 +103,7 @@ func (s *Server) redeem(ctx context.Context, client *Client, code string, from O
 	case errors.Is(err, session.ErrNone):
 		return refusedFor("its session has ended")
 	case errors.Is(err, errWithdrawn):
-		return refusedFor("its user has withdrawn what they allowed the client")
+		return refusedFor("its user has withdrawn the consent")
 	case errors.Is(err, codes.ErrUnknown):
 		return refusedFor("unknown or expired")
 	case errors.As(err, &spent):
@@ -114,11 +114,11 @@ func (s *Server) redeem(ctx context.Context, client *Client, code string, from O
 	return nil, Unavailable(err)
 }
 
-// replayed answers a second redemption. It ends the grant only if the code's own
+// answerReplay answers a second redemption. It ends the grant only if the code's own
 // client sent it.
-func (s *Server) replayed(ctx context.Context, client *Client, spent *codes.SpentError, from Origin) *Error {
+func (s *Server) answerReplay(ctx context.Context, client *Client, spent *codes.SpentError, from Origin) *Error {
 	s.Audit.Record(Event{What: CodeReused, Client: client, Grant: spent.Grant, From: from})
-	if !same(spent.Client, client.ID) {
+	if !constantTimeEqual(spent.Client, client.ID) {
 		return invalidGrant(spent)
 	}
 	if err := s.Grants.End(ctx, spent.Grant); err != nil {
@@ -133,9 +133,9 @@ func (s *Server) replayed(ctx context.Context, client *Client, spent *codes.Spen
 // the user's limit. It ends no grant. If it fails, the code expires by itself.
 func (s *Server) DiscardCode(ctx context.Context, r CodeRequest, why string) {
 	record, err := s.Codes.Discard(ctx, r.Code, func(rec *codes.Record) error {
-		client, redirect := same(rec.Client, r.Client.ID), same(rec.RedirectURI, r.RedirectURI)
+		client, redirect := constantTimeEqual(rec.Client, r.Client.ID), constantTimeEqual(rec.RedirectURI, r.RedirectURI)
 		if !client || !redirect {
-			return &unboundError{"not of this client and redirect_uri"}
+			return &refusedError{"not of this client and redirect_uri"}
 		}
 		return nil
 	})
@@ -147,12 +147,12 @@ func (s *Server) DiscardCode(ctx context.Context, r CodeRequest, why string) {
 	}
 }
 
-// unbound compares a request with the bindings of its code. It makes all comparisons,
+// mismatch compares a request with the bindings of its code, and returns the first difference; "" if there is none. It makes all comparisons,
 // each in constant time.
-func (r CodeRequest) unbound(rec *codes.Record) string {
-	client := same(rec.Client, r.Client.ID)
-	redirect := same(rec.RedirectURI, r.RedirectURI)
-	challenge := same(rec.Challenge, Challenge(r.Verifier))
+func (r CodeRequest) mismatch(rec *codes.Record) string {
+	client := constantTimeEqual(rec.Client, r.Client.ID)
+	redirect := constantTimeEqual(rec.RedirectURI, r.RedirectURI)
+	challenge := constantTimeEqual(rec.Challenge, Challenge(r.Verifier))
 	switch {
 	case !client:
 		return "issued to another client"
@@ -171,9 +171,9 @@ func (r CodeRequest) unbound(rec *codes.Record) string {
 	return ""
 }
 
-type unboundError struct{ why string }
+type refusedError struct{ why string }
 
-func (e *unboundError) Error() string { return e.why }
+func (e *refusedError) Error() string { return e.why }
 
 func invalidGrant(cause error) *Error {
 	return &Error{Kind: InvalidGrant, Description: "The code is invalid, expired, used already, or was issued for another client or redirect_uri.", Cause: cause}

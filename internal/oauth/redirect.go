@@ -29,7 +29,7 @@ type RedirectURI struct {
 	before, after string
 }
 
-// schemes that run or read something instead of passing the code on.
+// forbiddenSchemes run or read something instead of passing the code on.
 var forbiddenSchemes = []string{"javascript", "data", "vbscript", "file", "blob", "about", "filesystem", "view-source", "ws", "wss", "ftp"}
 
 // ParseRedirectURI parses a URI to register. The error has the remedy.
@@ -142,8 +142,8 @@ func IsLoopbackHost(host string) bool {
 	return ip != nil && ip.IsLoopback()
 }
 
-// KeepsSecrets says whether what is sent to a URL stays between this server and the
-// host: by https, or on loopback.
+// KeepsSecrets reports whether only the host can read what this server sends to a
+// URL: over https, or on loopback.
 func KeepsSecrets(u *url.URL) bool {
 	return u.Scheme == "https" || (u.Scheme == "http" && IsLoopbackHost(u.Hostname()))
 }

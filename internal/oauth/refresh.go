@@ -33,7 +33,7 @@ func (s *Server) beginOffline(ctx context.Context, g tokenParams) (string, error
 		return "", err
 	}
 	// A withdrawal since the redemption may have found no grant to end.
-	if err := s.stillAllowed(ctx, g.client, g.user); err != nil {
+	if err := s.checkNotWithdrawn(ctx, g.client, g.user); err != nil {
 		_, removeErr := s.Grants.remove(ctx, g.grant)
 		return "", errors.Join(err, removeErr)
 	}
@@ -42,7 +42,7 @@ func (s *Server) beginOffline(ctx context.Context, g tokenParams) (string, error
 
 // Refresh exchanges a refresh token, which is valid once, for tokens and the next
 // refresh token. A second use ends the grant, unless the answer may have been lost:
-// see [offlineGrant.gives].
+// see [offlineGrant.mayRepeat].
 //
 // A grant that the store does not have is invalid_grant, even if a failover may have
 // lost it: it cannot be told from one that was ended, and it never comes back (RFC
@@ -64,18 +64,18 @@ func (s *Server) Refresh(ctx context.Context, r RefreshRequest) (*Tokens, *Error
 	err = storage.Update(ctx, s.Store, grantKey(presented.grant), r.Client.refreshLifetime(), func(stored []byte) ([]byte, bool, error) {
 		done = rotation{}
 		if stored == nil {
-			return nil, false, &unboundError{"its grant has ended"}
+			return nil, false, &refusedError{"its grant has ended"}
 		}
 		found, err := s.Grants.decode(stored)
 		if errors.Is(err, records.ErrVersion) {
 			return nil, false, err
 		}
 		if err != nil {
-			return nil, false, &unboundError{"its grant cannot be read"}
+			return nil, false, &refusedError{"its grant cannot be read"}
 		}
 		grant = found
 		if why := s.unrefreshable(grant, r); why != "" {
-			return nil, false, &unboundError{why}
+			return nil, false, &refusedError{why}
 		}
 		var changed []byte
 		done, changed, err = s.rotate(ctx, grant, presented)
@@ -84,7 +84,7 @@ func (s *Server) Refresh(ctx context.Context, r RefreshRequest) (*Tokens, *Error
 	if done.ahead { // even if it is unknown whether that was stored
 		s.Audit.Record(Event{What: RefreshAhead, User: grant.User, Client: r.Client, Grant: presented.grant, From: r.From, Why: "the store has lost its last writes"})
 	}
-	refused, reused := (*unboundError)(nil), (*reusedError)(nil)
+	refused, reused := (*refusedError)(nil), (*reusedError)(nil)
 	switch {
 	case errors.As(err, &reused):
 		return nil, s.refreshReused(ctx, r, presented.grant, reused)
@@ -101,7 +101,7 @@ func (s *Server) Refresh(ctx context.Context, r RefreshRequest) (*Tokens, *Error
 // unrefreshable returns why a grant gives no more tokens to a client; nil if it does.
 func (s *Server) unrefreshable(grant *offlineGrant, r RefreshRequest) string {
 	switch {
-	case !same(grant.Client, r.Client.ID):
+	case !constantTimeEqual(grant.Client, r.Client.ID):
 		return "issued to another client"
 	case len(r.Client.grantable(withoutOpenID(grant.Scopes))) < len(withoutOpenID(grant.Scopes)):
 		return "its client has lost a scope"
@@ -110,7 +110,7 @@ func (s *Server) unrefreshable(grant *offlineGrant, r RefreshRequest) string {
 	}
 	user, ok := s.Users.Current(grant.User)
 	if !ok {
-		return "its user is disabled or gone"
+		return "its user is disabled or removed"
 	}
 	if !r.Client.Accepts(user) {
 		return "its client does not accept the sign-in method of the user any more"
@@ -167,7 +167,7 @@ func (s *Server) refreshReused(ctx context.Context, r RefreshRequest, grant stri
 
 func (s *Server) refuseRefresh(r RefreshRequest, grant, why string) *Error {
 	s.Audit.Record(Event{What: TokenRefused, Client: r.Client, Grant: grant, From: r.From, Why: why})
-	return invalidRefresh(&unboundError{why})
+	return invalidRefresh(&refusedError{why})
 }
 
 func invalidRefresh(cause error) *Error {

@@ -37,13 +37,13 @@ type rotation struct {
 
 // rotate replaces the current token by a new one, if presented is the current one. A
 // used token gives its successor, or the current token, again, as long as
-// [offlineGrant.succeed] allows. A token that the store has lost is accepted as the
+// [offlineGrant.currentAfter] allows. A token that the store has lost is accepted as the
 // current one if [Server.checkAhead] allows.
 func (s *Server) rotate(ctx context.Context, grant *offlineGrant, p presentedRefresh) (done rotation, changed []byte, err error) {
 	// The identity is read before the write, so that the token never names an older store.
 	identity := storage.Identity(s.Store, grantKey(p.grant))
-	if !grant.counts(p.refreshToken) {
-		next, known, err := grant.succeed(p)
+	if !grant.isCurrent(p.refreshToken) {
+		next, known, err := grant.currentAfter(p)
 		if known || err != nil {
 			return rotation{next: next, again: true}, nil, err
 		}
@@ -74,15 +74,15 @@ func (s *Server) checkAhead(ctx context.Context, grant *offlineGrant, p presente
 		return "", fmt.Errorf("asking the store which one it is: %w", err)
 	}
 	if now, unknown := tagOf(identity), (storeTag{}); now == unknown || at.store == unknown || now == at.store {
-		return "", &reusedError{"a refresh token is newer than what the store has, which is not known to have lost anything"}
+		return "", &reusedError{"a refresh token is newer than the stored grant, and no failover explains it"}
 	}
 	return identity, nil
 }
 
-// counts reports whether a token is the current one.
-func (g *offlineGrant) counts(t refreshToken) bool { return t.is(g.Current) }
+// isCurrent reports whether a token is the current one.
+func (g *offlineGrant) isCurrent(t refreshToken) bool { return t.matches(g.Current) }
 
-func (t refreshToken) is(hash [sha256.Size]byte) bool {
+func (t refreshToken) matches(hash [sha256.Size]byte) bool {
 	own := t.hash()
 	return subtle.ConstantTimeCompare(own[:], hash[:]) == 1
 }
@@ -98,21 +98,21 @@ func (g *offlineGrant) spend(p presentedRefresh, next refreshToken) error {
 	all := append(g.Spent, spentRefresh{Hash: p.hash(), At: p.at, Successor: sealed, Copy: p.copy})
 	g.Spent = nil
 	for i := max(len(all)-maxSpent, 0); i < len(all); i++ {
-		if all[i].usedAround(p.at) || all[i+1].usedAround(p.at) { // the current one is used now
+		if all[i].usedWithinGrace(p.at) || all[i+1].usedWithinGrace(p.at) { // the current one is used now
 			g.Spent = append(g.Spent, all[i])
 		}
 	}
 	return nil
 }
 
-// succeed returns the current token for a used one, if the used one is known.
-func (g *offlineGrant) succeed(p presentedRefresh) (next refreshToken, known bool, err error) {
+// currentAfter returns the current token for a used one, if the used one is known.
+func (g *offlineGrant) currentAfter(p presentedRefresh) (next refreshToken, known bool, err error) {
 	next = p.refreshToken
 	for i, s := range g.Spent {
-		if !next.is(s.Hash) {
+		if !next.matches(s.Hash) {
 			continue
 		}
-		if !known && !g.gives(i, p) {
+		if !known && !g.mayRepeat(i, p) {
 			return next, true, errReused
 		}
 		secret, err := keys.UnsealUnder(next.secret[:], successorLabel, s.Successor)
@@ -121,29 +121,29 @@ func (g *offlineGrant) succeed(p presentedRefresh) (next refreshToken, known boo
 		}
 		next.secret, known = [32]byte(secret), true
 	}
-	if known && !g.counts(next) {
+	if known && !g.isCurrent(next) {
 		return next, true, errReused
 	}
 	return next, known, nil
 }
 
-// gives reports whether a used token gives its successor again. Within the grace it
+// mayRepeat reports whether a used token gives its successor again. Within the grace it
 // does. After that only the sealed copy that was used does, until the successor is
 // used, since the answer may have been lost, and a moment longer, for tabs that
 // repeat their requests together.
-func (g *offlineGrant) gives(i int, p presentedRefresh) bool {
+func (g *offlineGrant) mayRepeat(i int, p presentedRefresh) bool {
 	s := g.Spent[i]
-	if s.usedAround(p.at) {
+	if s.usedWithinGrace(p.at) {
 		return true
 	}
 	if s.Copy != nil && !bytes.Equal(s.Copy, p.copy) {
 		return false
 	}
-	return i == len(g.Spent)-1 || g.Spent[i+1].usedAround(p.at)
+	return i == len(g.Spent)-1 || g.Spent[i+1].usedWithinGrace(p.at)
 }
 
-// usedAround reports whether the token was used within the grace. The clock of
+// usedWithinGrace reports whether the token was used within the grace. The clock of
 // another node may be a little ahead.
-func (s spentRefresh) usedAround(now int64) bool {
+func (s spentRefresh) usedWithinGrace(now int64) bool {
 	return max(now-s.At, s.At-now) <= RefreshGrace.Milliseconds()
 }

@@ -18,7 +18,7 @@ func (s *Server) Revoke(ctx context.Context, c *Client, token string, from Origi
 		return refusal
 	case owner == "":
 		return nil
-	case !same(owner, c.ID):
+	case !constantTimeEqual(owner, c.ID):
 		s.Audit.Record(Event{What: TokenRefused, Client: c, Grant: grant, From: from, Why: "revocation by another client"})
 		return &Error{Kind: InvalidGrant, Description: "The token was issued to another client."}
 	case grant == "":
@@ -48,7 +48,7 @@ func (s *Server) revocable(ctx context.Context, token string) (grant, client str
 	switch {
 	case refusal != nil && refusal.Kind != InvalidToken:
 		return "", "", refusal
-	case refusal != nil || !same(c.Issuer, s.Issuer) || c.Expires <= s.Now().Unix():
+	case refusal != nil || !constantTimeEqual(c.Issuer, s.Issuer) || c.Expires <= s.Now().Unix():
 		return "", "", nil
 	}
 	if c.Actor != (Actor{}) { // the grant belongs to the other client
@@ -115,7 +115,7 @@ func (s *Server) SignOutEverywhere(ctx context.Context, v *Verified, from Origin
 func (s *Server) refuseSignOut(v *Verified, from Origin) *Error {
 	s.Audit.Record(Event{
 		What: TokenRefused, User: v.User, Client: v.Client, Session: v.Session, Grant: v.Claims.Grant, From: from,
-		Why: "signing out by a token that is not meant for it",
+		Why: "sign-out with a token that is not for it",
 	})
 	return ForeignToken()
 }

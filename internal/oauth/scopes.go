@@ -24,8 +24,8 @@ func (c *Client) openIDScopes(asked []string) []string {
 	return granted
 }
 
-// spelled returns granted scopes in the spelling of the request.
-func spelled(scopes []string, asOfflineAccess bool) []string {
+// asRequested returns granted scopes with the names that the request used.
+func asRequested(scopes []string, asOfflineAccess bool) []string {
 	i := slices.Index(scopes, offline)
 	if i < 0 || !asOfflineAccess {
 		return scopes
@@ -40,8 +40,8 @@ func spelled(scopes []string, asOfflineAccess bool) []string {
 // the request names none.
 func (g *offlineGrant) refreshedScopes(asked []string) []string {
 	if asked == nil {
-		return spelled(g.Scopes, g.OfflineAccess)
+		return asRequested(g.Scopes, g.OfflineAccess)
 	}
 	asOfflineAccess := slices.Contains(asked, offlineAccess)
-	return slices.DeleteFunc(slices.Clone(spelled(g.Scopes, asOfflineAccess)), func(have string) bool { return !slices.Contains(asked, have) })
+	return slices.DeleteFunc(slices.Clone(asRequested(g.Scopes, asOfflineAccess)), func(have string) bool { return !slices.Contains(asked, have) })
 }

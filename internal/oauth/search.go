@@ -17,7 +17,7 @@ import (
 const maxSearches = 10_000
 
 // errTooManySearches is the error of one more search.
-var errTooManySearches = errors.New("too many searches wait; do it again when the log says that the running one is over")
+var errTooManySearches = errors.New("too many searches are waiting; try again when the log says that the running search is complete")
 
 // Searches reads the whole store, in the background, for sessions and grants that an
 // operator ends and that are on no list: an old release began them, or the store lost
@@ -143,14 +143,14 @@ func searchAll(ctx context.Context, wanted []*Search) (sessions, grants int, err
 	all := newWanted(wanted)
 	ones := map[*Search]*session.Session{}
 	ended, sessionsErr := server.Sessions.EndMatching(ctx, func(found *session.Session) bool {
-		if search := all.one(found); search != nil {
+		if search := all.forSession(found); search != nil {
 			ones[search] = found
 			return false
 		}
-		return len(all.of(found.User(), found.Begun())) > 0
+		return len(all.forUser(found.User(), found.Begun())) > 0
 	})
 	for _, found := range ended {
-		all.of(found.User(), found.Begun())[0].sessions++
+		all.forUser(found.User(), found.Begun())[0].sessions++
 	}
 	errs := []error{sessionsErr}
 	for search, found := range ones {
@@ -164,7 +164,7 @@ func searchAll(ctx context.Context, wanted []*Search) (sessions, grants int, err
 	if len(all.users)+len(all.methods) > 0 {
 		// After the sessions, so that no code of theirs becomes a grant meanwhile.
 		_, err := server.Grants.EndMatching(ctx, func(u session.User, begun time.Time) bool {
-			of := all.of(u, begun)
+			of := all.forUser(u, begun)
 			if len(of) > 0 {
 				of[0].grants++
 			}
@@ -208,7 +208,7 @@ func newWanted(searches []*Search) wanted {
 		if search.user == "" {
 			continue
 		}
-		name := folded(search.user)
+		name := foldCase(search.user)
 		w.users[name] = append(w.users[name], search)
 		if name != search.user { // a subject is compared as it is
 			w.users[search.user] = append(w.users[search.user], search)
@@ -217,12 +217,12 @@ func newWanted(searches []*Search) wanted {
 	return w
 }
 
-// of returns the searches for a user.
-func (w wanted) of(u session.User, begun time.Time) []*Search {
+// forUser returns the searches for a user.
+func (w wanted) forUser(u session.User, begun time.Time) []*Search {
 	var of []*Search
-	for _, name := range []string{folded(u.Name), u.Subject} {
+	for _, name := range []string{foldCase(u.Name), u.Subject} {
 		for _, search := range w.users[name] {
-			if Called(search.user)(u) && begun.Before(search.before) {
+			if HasName(search.user)(u) && begun.Before(search.before) {
 				of = append(of, search)
 			}
 		}
@@ -235,8 +235,8 @@ func (w wanted) of(u session.User, begun time.Time) []*Search {
 	return of
 }
 
-// one returns the search for a session; nil if there is none.
-func (w wanted) one(found *session.Session) *Search {
+// forSession returns the search for a session; nil if there is none.
+func (w wanted) forSession(found *session.Session) *Search {
 	for _, search := range w.ids[found.ID()] {
 		if strings.HasPrefix(found.Key().Whole(), search.id) {
 			return search

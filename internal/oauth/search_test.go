@@ -42,7 +42,7 @@ func TestASearchEndsWhatIsOnNoListAndNothingThatBeganSince(t *testing.T) {
 	other := session.User{Subject: "other", Name: "adam"}
 	w.signIn(other)
 	searches, logs := newSearches(t)
-	if sessions, grants, err := w.EndCalled(t.Context(), "ada"); sessions+grants != 0 || err != nil {
+	if sessions, grants, err := w.EndByName(t.Context(), "ada"); sessions+grants != 0 || err != nil {
 		t.Fatal("it is on a list:", sessions, grants, err)
 	}
 	w.clock.Advance(time.Second)

@@ -27,7 +27,7 @@ func (s *Server) BeginSession(ctx context.Context, in session.SignIn, before str
 			What: SessionEnded, User: old.User(), Session: old, From: Origin(in.From), Why: "the user has too many sessions",
 		})
 	}
-	if err := s.noteName(ctx, in.User, s.Sessions.Lifetime()); err != nil {
+	if err := s.storeName(ctx, in.User, s.Sessions.Lifetime()); err != nil {
 		return session.Token{}, nil, err
 	}
 	token, begun, err := s.Sessions.Begin(ctx, in)

@@ -177,7 +177,7 @@ func encoded(s, others string) string {
 	return b.String()
 }
 
-var errWildcard = errors.New("has a wildcard (*); each is registered by itself, in full")
+var errWildcard = errors.New("has a wildcard (*), which is not supported; register each URL in full")
 
 // parseRegistered parses an absolute URL to register. It must have the spelling of
 // browsers, since requests are compared with it byte for byte.
@@ -191,7 +191,7 @@ func parseRegistered(raw string) (*url.URL, error) {
 			return nil, err
 		}
 		if right != raw && right != withoutHTTPPort(raw) {
-			return nil, fmt.Errorf("no browser writes it so; register %s", right)
+			return nil, fmt.Errorf("browsers write it differently; register %s", right)
 		}
 	}
 	return parseAbsolute(raw)

@@ -56,7 +56,7 @@ func (s *Server) ExchangeCode(ctx context.Context, r CodeRequest) (*Tokens, *Err
 // user of a live session.
 func (s *Server) IssueTokens(ctx context.Context, a *Authorization, in SignedIn, from Origin) (*Tokens, *Error) {
 	if !a.AcceptsUser(in.User) {
-		return nil, unaccepted()
+		return nil, methodNotAccepted()
 	}
 	if refusal := s.useConsent(ctx, a, in); refusal != nil {
 		return nil, refusal
@@ -136,7 +136,7 @@ func (s *Server) issue(ctx context.Context, g tokenParams, idToken bool) (*Token
 	if refusal != nil || g.grant == "" || !slices.Contains(g.scopes, "offline") {
 		return t, refusal
 	}
-	if err := s.noteName(ctx, g.user, listedFor); err != nil {
+	if err := s.storeName(ctx, g.user, listedFor); err != nil {
 		return nil, Unavailable(err)
 	}
 	var err error
@@ -154,7 +154,7 @@ func (s *Server) sign(ctx context.Context, g tokenParams, idToken bool) (*Tokens
 	if err != nil {
 		return nil, Unavailable(err)
 	}
-	t := &Tokens{Access: access, ExpiresIn: g.lifetime(s.Now()), Scopes: spelled(g.scopes, g.offlineAccess)}
+	t := &Tokens{Access: access, ExpiresIn: g.lifetime(s.Now()), Scopes: asRequested(g.scopes, g.offlineAccess)}
 	if idToken && slices.Contains(g.scopes, "openid") {
 		if t.ID, err = s.Keys.Sign(ctx, g.client.idTokenAlg(), s.idClaims(g, access)); err != nil {
 			return nil, Unavailable(err)

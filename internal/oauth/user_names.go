@@ -28,7 +28,7 @@ const (
 	// removed.
 	maxNamesakes = 64
 
-	noteTries = 100
+	storeNameTries = 100
 )
 
 // namesakes are the subjects of a name, each with its expiry in Unix seconds.
@@ -37,12 +37,12 @@ type namesakes map[string]int64
 // nameKey is the storage key of a name. A part of the hash suffices, since the names
 // of the sessions found are compared afterwards.
 func nameKey(name string) string {
-	sum := sha256.Sum256([]byte(folded(name)))
+	sum := sha256.Sum256([]byte(foldCase(name)))
 	return namePrefix + base64.RawURLEncoding.EncodeToString(sum[:12])
 }
 
-// folded is equal for names that differ only in case, as for [strings.EqualFold].
-func folded(name string) string {
+// foldCase returns the same text for names that differ only in case, as for [strings.EqualFold].
+func foldCase(name string) string {
 	return strings.Map(func(r rune) rune {
 		least := r
 		for other := unicode.SimpleFold(r); other != r; other = unicode.SimpleFold(other) {
@@ -52,47 +52,47 @@ func folded(name string) string {
 	}, name)
 }
 
-// Called returns a function that reports whether a user has a name, or has it as the subject.
-func Called(name string) func(session.User) bool {
+// HasName returns a function that reports whether a user has a name, or has it as the subject.
+func HasName(name string) func(session.User) bool {
 	return func(u session.User) bool { return strings.EqualFold(u.Name, name) || u.Subject == name }
 }
 
-// noteName stores the subject of a user under the name, as long as a new session or
+// storeName stores the subject of a user under the name, as long as a new session or
 // grant may live. It is called before that begins, so that the record is always
 // complete.
-func (s *Server) noteName(ctx context.Context, u session.User, lifetime time.Duration) error {
+func (s *Server) storeName(ctx context.Context, u session.User, lifetime time.Duration) error {
 	configured := func(known session.User) bool { return known.Subject == u.Subject }
 	if u.Name == "" || u.Name == u.Subject || s.Named != nil && slices.ContainsFunc(s.Named(u.Name), configured) {
 		return nil
 	}
 	key := nameKey(u.Name)
-	for range noteTries {
+	for range storeNameTries {
 		stored, ok, err := s.Store.Get(ctx, key)
 		if err != nil {
-			return fmt.Errorf("noting the name of a user: %w", err)
+			return fmt.Errorf("storing the name of a user: %w", err)
 		}
 		if !ok {
 			stored = nil
 		}
-		next, keep := noted(stored, u.Subject, s.Now(), lifetime)
+		next, keep := addSubject(stored, u.Subject, s.Now(), lifetime)
 		if next == nil {
 			return nil
 		}
 		swapped, err := s.Store.CompareAndSwap(ctx, key, stored, next, keep)
 		if err != nil {
-			return fmt.Errorf("noting the name of a user: %w", err)
+			return fmt.Errorf("storing the name of a user: %w", err)
 		}
 		if swapped {
 			return nil
 		}
 	}
-	return errors.New("noting the name of a user: it changes all the time")
+	return errors.New("storing the name of a user: other requests changed the record at each attempt")
 }
 
-// noted adds a subject to a record, and returns how long to keep the record. It
+// addSubject adds a subject to a record, and returns how long to keep the record. It
 // returns nil if the subject is stored long enough already. It stores it for an
 // eighth longer than needed, so that a sign-in rarely writes.
-func noted(stored []byte, subject string, now time.Time, lifetime time.Duration) (next []byte, keep time.Duration) {
+func addSubject(stored []byte, subject string, now time.Time, lifetime time.Duration) (next []byte, keep time.Duration) {
 	all := parseNamesakes(stored)
 	if all[subject] >= now.Add(lifetime).Unix() {
 		return nil, 0
@@ -127,7 +127,7 @@ func parseNamesakes(stored []byte) namesakes {
 
 // subjectsOf returns the subjects of a name, from the configuration and the store.
 func (s *Server) subjectsOf(ctx context.Context, name string) ([]string, error) {
-	called := Called(name)
+	called := HasName(name)
 	subjects, maybe := map[string]bool{name: true}, map[string]bool{}
 	if s.Named != nil {
 		for _, u := range s.Named(name) {
@@ -146,7 +146,7 @@ func (s *Server) subjectsOf(ctx context.Context, name string) ([]string, error) 
 		maybe[subject] = true
 	}
 	for subject := range maybe { // the user may have another name now
-		is, isErr := s.isCalled(ctx, subject, called)
+		is, isErr := s.subjectHasName(ctx, subject, called)
 		if is {
 			subjects[subject] = true
 		}
@@ -155,9 +155,9 @@ func (s *Server) subjectsOf(ctx context.Context, name string) ([]string, error) 
 	return slices.Sorted(maps.Keys(subjects)), err
 }
 
-// isCalled reports whether a session or persistent grant of a subject belongs to a
+// subjectHasName reports whether a session or persistent grant of a subject belongs to a
 // user that called matches.
-func (s *Server) isCalled(ctx context.Context, subject string, called func(session.User) bool) (bool, error) {
+func (s *Server) subjectHasName(ctx context.Context, subject string, called func(session.User) bool) (bool, error) {
 	sessions, err := s.Sessions.OfUser(ctx, subject)
 	if slices.ContainsFunc(sessions, func(one *session.Session) bool { return called(one.User()) }) {
 		return true, nil

@@ -15,10 +15,10 @@ import (
 // ErrTokenExpired is the cause of an [InvalidToken] for an expired token.
 var ErrTokenExpired = errors.New("the token has expired")
 
-var errNotOurs = errors.New("claims that are not ours")
+var errNotOurs = errors.New("malformed claims")
 
 // ErrUserGone is the cause of an [InvalidToken] whose user is disabled or removed.
-var ErrUserGone = errors.New("of a user who is disabled or gone")
+var ErrUserGone = errors.New("of a user who is disabled or removed")
 
 // A Verified is a valid access token of this portal.
 type Verified struct {
@@ -42,7 +42,7 @@ func (v *Verified) SignInTime() time.Time {
 }
 
 // Scopes returns the scopes of the token, as requested.
-func (v *Verified) Scopes() []string { return spelled(v.Claims.Scopes, v.offlineAccess) }
+func (v *Verified) Scopes() []string { return asRequested(v.Claims.Scopes, v.offlineAccess) }
 
 // VerifyAccess verifies an access token: its signature, its expiry, its client and
 // its grant. The caller must check the audience (`aud`).
@@ -101,17 +101,17 @@ func (s *Server) IDTokenHint(ctx context.Context, token string) (*Hint, *Error) 
 	switch {
 	case claims.Scopes != nil || !ok:
 		return nil, invalidToken(errors.New("not an ID token"))
-	case !same(claims.Issuer, s.Issuer):
+	case !constantTimeEqual(claims.Issuer, s.Issuer):
 		return nil, invalidToken(errors.New("of another issuer"))
 	case !known || client.Disabled:
-		return nil, invalidToken(errors.New("of a client that is gone or disabled"))
+		return nil, invalidToken(errors.New("of a client that is removed or disabled"))
 	}
 	return &Hint{Client: client, Subject: claims.Subject, Session: key}, nil
 }
 
 // Names reports whether a hint names a session.
 func (h *Hint) Names(sess *session.Session) bool {
-	return h.Session == sess.Key() && same(h.Subject, sess.User().Subject)
+	return h.Session == sess.Key() && constantTimeEqual(h.Subject, sess.User().Subject)
 }
 
 // openToken verifies the signature of a token with our keys, and decodes its claims.
@@ -134,14 +134,14 @@ func (s *Server) verify(ctx context.Context, c Claims) (*Verified, *Error) {
 	client, known := s.Clients.Get(c.ClientID)
 	now := s.Now()
 	switch {
-	case !same(c.Issuer, s.Issuer):
+	case !constantTimeEqual(c.Issuer, s.Issuer):
 		return nil, invalidToken(errors.New("of another issuer"))
 	case c.Expires <= now.Unix():
 		return nil, invalidToken(ErrTokenExpired)
 	case c.IssuedAt > now.Add(time.Minute).Unix():
 		return nil, invalidToken(errors.New("issued in the future"))
 	case !known || client.Disabled:
-		return nil, invalidToken(errors.New("of a client that is gone or disabled"))
+		return nil, invalidToken(errors.New("of a client that is removed or disabled"))
 	}
 	v := &Verified{Claims: c, Client: client}
 	if c.Grant == "" {
@@ -152,7 +152,7 @@ func (s *Server) verify(ctx context.Context, c Claims) (*Verified, *Error) {
 	}
 	if id := grantedTo(c.Grant); id != "" {
 		if granted, known := s.Clients.Get(id); !known || granted.Disabled {
-			return nil, invalidToken(errors.New("exchanged for one of a client that is gone or disabled"))
+			return nil, invalidToken(errors.New("exchanged from the token of a client that is removed or disabled"))
 		}
 	}
 	if refusal := s.verifyGrant(ctx, v); refusal != nil {
@@ -162,7 +162,7 @@ func (s *Server) verify(ctx context.Context, c Claims) (*Verified, *Error) {
 	case c.License == (License{}) && !client.Accepts(v.User):
 		return v, invalidToken(errors.New("of a user whose sign-in method its client does not accept"))
 	case c.License != (License{}) && !s.Licenses.accepts(c.Product, c.Account, v.User):
-		return v, invalidToken(errors.New("of a user whom its customer account does not accept, or the account has not the product any more"))
+		return v, invalidToken(errors.New("its customer account does not accept the user, or does not have the product any more"))
 	}
 	return v, nil
 }
@@ -214,7 +214,7 @@ func (s *Server) verifyOffline(v *Verified, grant *knownGrant) *Error {
 
 // checkSubject compares the subject of a token with the subject of its grant.
 func (v *Verified) checkSubject() *Error {
-	if !same(v.Claims.Subject, v.User.Subject) {
+	if !constantTimeEqual(v.Claims.Subject, v.User.Subject) {
 		return invalidToken(errors.New("of another user than its session"))
 	}
 	return nil

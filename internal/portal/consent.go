@@ -78,7 +78,7 @@ func (h *Hosted) askConsent(w http.ResponseWriter, r *http.Request, status int, 
 		return
 	}
 	sealed, err := seal(r.Context(), h.Keys, consentLabel, question{
-		transaction{ID: newDevice().ID, Begun: h.Now().Unix()}, oauth.Asked(a, in),
+		transaction{ID: newDevice().ID, Begun: h.Now().Unix()}, oauth.ConsentDigest(a, in),
 	})
 	if err != nil {
 		h.failedFor(w, r, p, err)
@@ -191,7 +191,7 @@ func (h *Hosted) openQuestion(r *http.Request, a *oauth.Authorization, in oauth.
 	case err != nil:
 		h.cannotOpen(r)
 		return q, &page.Problem{Fault: page.FaultFormInvalid, Next: page.NextAnswerAgain}, nil
-	case q.Asked != oauth.Asked(a, in):
+	case q.Asked != oauth.ConsentDigest(a, in):
 		return q, &page.Problem{Fault: page.FaultConsentChanged}, nil
 	case q.expired(h.Now()):
 		return q, &page.Problem{Fault: page.FaultPageExpired, Next: page.NextAnswerAgain}, nil

@@ -126,7 +126,7 @@ func (a API) endUser(w http.ResponseWriter, r *http.Request) error {
 		return adminError(http.StatusBadRequest, errors.New("the name of the user is missing"))
 	}
 	return a.withRuntime(w, r, http.MethodDelete, func(c *appruntime.Runtime) error {
-		n, grants, err := c.Server.EndCalled(r.Context(), name)
+		n, grants, err := c.Server.EndByName(r.Context(), name)
 		c.Audit.Record(oauth.Event{
 			What: oauth.SessionEnded, User: session.User{Name: name},
 			Why: fmt.Sprintf("by the operator: all %d, and %d persistent grants", n, grants),
