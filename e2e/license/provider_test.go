@@ -62,7 +62,7 @@ func (a *app) atProvider(t *testing.T, p *harness.Provider, link string) *harnes
 	return page
 }
 
-// again signs in at the provider where it remembers another user, whom it signs
+// switched signs in at the provider where it remembers another user, whom it signs
 // out by a page whose script sends a form.
 func (a *app) switched(t *testing.T, page *harness.Response, account string) *harness.Response {
 	t.Helper()
