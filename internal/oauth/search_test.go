@@ -127,6 +127,7 @@ func TestSearchesThatWaitShareOneReadOfTheStore(t *testing.T) {
 			t.Errorf("search %d: %v, %d, %v", i, over, sessions, err)
 		}
 	}
+	until(t, "both runs are logged", func() bool { return logs.Len() == 2 }) // after those who wait have their answer
 	if reads.Load() != 2 || most.Load() != 1 || logs.Len() != 2 {
 		t.Errorf("%d reads, %d at a time, %d lines", reads.Load(), most.Load(), logs.Len())
 	}
