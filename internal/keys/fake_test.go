@@ -14,7 +14,7 @@ import (
 
 const day = 24 * time.Hour
 
-// clock is a clock that tests move by hand.
+// clock is a clock that tests set.
 type clock struct {
 	mu  sync.Mutex
 	now time.Time
@@ -36,7 +36,7 @@ func (c *clock) Advance(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
-// fakeVault counts what is asked of a vault, and can be told to fail.
+// fakeVault counts the calls of a vault, and can be made to fail.
 type fakeVault struct {
 	keys.Vault
 	fails          atomic.Bool
@@ -78,7 +78,7 @@ func newRing(t testing.TB, v keys.Vault, clk *clock, algs ...keys.Algorithm) *ke
 	return r
 }
 
-// claims is what tests sign.
+// claims are the claims that tests sign.
 type claims struct {
 	Subject string `json:"sub"`
 	Scope   string `json:"scope,omitempty"`

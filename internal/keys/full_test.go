@@ -12,7 +12,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage/memory"
 )
 
-// full is a store that can be read, and not be written.
+// full is a store that can be read, but not written.
 type full struct {
 	storage.Store
 	yes atomic.Bool
@@ -25,14 +25,14 @@ func (f *full) CompareAndSwap(ctx context.Context, key string, old, next []byte,
 	return f.Store.CompareAndSwap(ctx, key, old, next, lifetime)
 }
 
-func TestARingThatBeginsWhileNothingCanBeWrittenHasTheKeysThatAreStored(t *testing.T) {
+func TestARingUsesTheStoredKeysIfTheStoreCannotBeWritten(t *testing.T) {
 	store, clk := &full{Store: memory.New(memory.Options{})}, newClock()
 	vault := func() keys.Vault { return keys.NewStoreVault(store, storageKey, nil) }
 	before := newRing(t, vault(), clk, keys.ES256)
 	token := mustSign(t, before, keys.ES256)
 
 	store.yes.Store(true)
-	for _, later := range []time.Duration{0, 90 * day} { // then another key is due
+	for _, later := range []time.Duration{0, 90 * day} { // the second time another key is due
 		clk.Advance(later)
 		after := newRing(t, vault(), clk, keys.ES256)
 		mustVerify(t, after, token, keys.ES256)

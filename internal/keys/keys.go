@@ -1,32 +1,30 @@
-// Package keys signs tokens and seals values, and looks after the keys that
-// this takes: it makes them on first start, publishes them, and rotates them
-// with overlap.
+// Package keys signs tokens and seals values. It also manages the keys for both: it
+// creates them at the first start, publishes them, and rotates them with an overlap.
 //
-// # Where keys live
+// # Storage of keys
 //
-// A [Ring] keeps its keys in a [Vault], one blob for each signing algorithm
-// and one for sealing. All nodes that share a vault use the same keys, and
-// rotating at the same time they make one new key, not several. A ring that
-// begins while its vault does not answer goes on with the keys that were known
-// in this process before, if the vault is a [Recaller].
+// A [Ring] keeps its keys in a [Vault], in one blob per signing algorithm and one for
+// sealing. All nodes that share a vault use the same keys. If several nodes rotate at
+// the same time, they create one new key together. A ring that starts while its vault
+// does not answer uses the keys that this process knew before, if the vault is a
+// [Recaller].
 //
 // # Rotation
 //
-// A key carries the time from which it signs. Its successor is made and
-// published some time before its own time comes, so that whoever verifies
-// tokens knows it by then; and every node changes over at the same moment
-// without a word. A key that was succeeded goes on to verify until the last
-// token that it signed has expired.
+// Each key has a time from which it signs. Its successor is created and published some
+// time before that, so that verifiers of tokens know it in time, and all nodes change
+// to it at the same moment without a message. A key that has a successor verifies until
+// the last token that it signed has expired.
 //
-// The sealing key is not rotated: what was sealed under it must still open.
+// The sealing key is not rotated, because values that it sealed must stay readable.
 //
 // # A vault that loses keys
 //
-// A ring writes back what its vault has lost of the keys that it knows: so a
-// store that comes back empty gets its keys from any node that lives, and where
-// another node has made new ones meanwhile, all nodes come to use both. A key that
-// is not known makes a ring look into the vault. A key that was withdrawn leaves
-// its ID in the vault, and no ring takes it or writes it back.
+// A ring knows the keys that it has read, and writes those that its vault has lost back
+// to the vault. So a store that was emptied gets its keys back from any running node.
+// If another node created new keys meanwhile, all nodes use the keys of both. If a
+// token or a value needs an unknown key, the ring reads the vault again. The ID of a
+// withdrawn key stays in the vault, and no ring uses that key or writes it back.
 package keys
 
 import (
@@ -54,34 +52,33 @@ const (
 )
 
 var (
-	// ErrAlgorithm is returned, wrapped, for an algorithm that the ring has
-	// no keys for.
+	// ErrAlgorithm is returned, wrapped, for an algorithm that the ring has no key for.
 	ErrAlgorithm = errors.New("keys: no key for this algorithm")
 
-	// ErrToken is returned, wrapped, for a token that is malformed or has no
-	// valid signature by one of our keys.
+	// ErrToken is returned, wrapped, for a token that is malformed or that no key of
+	// the ring has validly signed.
 	ErrToken = errors.New("keys: token is not validly signed")
 
-	// ErrSealed is returned for anything that is not a sealed value of this
-	// ring and purpose.
+	// ErrSealed is returned for any input that is not a value sealed by this ring with
+	// the given label.
 	ErrSealed = errors.New("keys: not a sealed value")
 )
 
-// Options are the policy of a Ring, and what it needs from outside.
+// Options are the settings and dependencies of a Ring.
 type Options struct {
 	Now  func() time.Time // default time.Now
 	Rand io.Reader        // default crypto/rand.Reader; must be safe for concurrent use
 
-	Algorithms []Algorithm   // that keys are made and loaded for
-	Rotate     time.Duration // how long a key signs; default 90 days
-	Overlap    time.Duration // how long before its use a key is published; default 24 h
-	Retain     time.Duration // how long a key verifies after its use; must exceed the tokens' lifetime; default 48 h
+	Algorithms []Algorithm   // the algorithms to create and load keys for
+	Rotate     time.Duration // the time for which a key signs; default 90 days
+	Overlap    time.Duration // the time between the publication of a key and its use; default 24 h
+	Retain     time.Duration // the time for which a key verifies after its use; must exceed the tokens' lifetime; default 48 h
 
 	Logger *zap.Logger // default none
 
-	// Withdrawn is told, after a key was withdrawn, here or at another node, that
-	// what is under way because of a token is to be looked at again. It must not
-	// block. Default: nobody is.
+	// Withdrawn is called after this node or another one withdrew a key. The callee
+	// must check running requests with tokens again. It must not block. Default: a
+	// no-op.
 	Withdrawn func()
 }
 
@@ -110,40 +107,40 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// A Ring signs, verifies, seals and unseals with the keys of a vault. It is
-// safe for concurrent use. Its methods load the keys if need be; once they are
-// loaded, none but Maintain waits for anything.
+// A Ring signs, verifies, seals and unseals with the keys of a vault. It is safe for
+// concurrent use. Its methods load the keys if necessary. After that only Maintain,
+// Refresh, List, Withdraw and lookups of unknown keys wait for the vault.
 type Ring struct {
 	vault Vault
 	o     Options
 
 	loaded  atomic.Pointer[keyring] // nil until loaded
-	version atomic.Uint64           // how often other keys were
-	loading chan struct{}           // holds a token while somebody loads
+	version atomic.Uint64           // counts the changes of the keys
+	loading chan struct{}           // holds a token while one goroutine loads
 	unknown unknownKeys
 }
 
-// NewRing returns a ring over v. It reads nothing yet.
+// NewRing returns a ring over v. It does not read the vault yet.
 func NewRing(v Vault, o Options) *Ring {
 	return &Ring{vault: v, o: o.withDefaults(), loading: make(chan struct{}, 1), unknown: newUnknownKeys()}
 }
 
-// Format keeps key material out of whatever prints the ring.
+// Format hides the keys if the ring is printed.
 func (r *Ring) Format(s fmt.State, _ rune) { redact(s) }
 
 func redact(w io.Writer) { _, _ = io.WriteString(w, "[redacted]") }
 
-// Load reads the keys and makes those that are missing. Once that has
-// succeeded it does nothing; after an error the next call tries again. While
-// the vault does not answer, what it remembers will do.
+// Load reads the keys and creates the missing ones. After one success it does nothing.
+// After an error the next call tries again. If the vault does not answer, the keys that
+// it remembers are enough.
 func (r *Ring) Load(ctx context.Context) error {
 	_, err := r.keyring(ctx)
 	return err
 }
 
-// Maintain makes the next key of each algorithm when it is due, drops keys
-// that verify no longer, and picks up what other nodes did. It is meant to be
-// called hourly. After an error the ring goes on with the keys that it has.
+// Maintain creates the next key of each algorithm when it is due, drops keys that no
+// longer verify, and loads changes by other nodes. Call it every hour. After an error
+// the ring continues with its present keys.
 func (r *Ring) Maintain(ctx context.Context) error {
 	if err := r.begin(ctx); err != nil {
 		return fmt.Errorf("maintaining keys: %w", err)
@@ -155,7 +152,7 @@ func (r *Ring) Maintain(ctx context.Context) error {
 	return nil
 }
 
-// keyring returns the loaded keys, and loads them first if need be.
+// keyring returns the loaded keys, and loads them first if necessary.
 func (r *Ring) keyring(ctx context.Context) (*keyring, error) {
 	if k := r.loaded.Load(); k != nil {
 		return k, nil
@@ -171,25 +168,25 @@ func (r *Ring) keyring(ctx context.Context) (*keyring, error) {
 	if err == nil {
 		return k, nil
 	}
-	// What cannot be written, since a disk is full for example, takes no keys away
-	// that are there.
+	// If the vault cannot be written, for example because a disk is full, the ring uses
+	// the keys that are there.
 	if ctx.Err() == nil {
 		if k, readErr := r.readOnly(ctx); readErr == nil {
-			r.o.Logger.Warn("going on with the keys that are stored, since new ones cannot be written", zap.Error(err))
+			r.o.Logger.Warn("new keys cannot be written; using the stored keys", zap.Error(err))
 			return k, nil
 		}
 	}
 	if errors.Is(err, storage.ErrUnavailable) {
 		if k, ok := r.recall(); ok {
-			r.o.Logger.Warn("going on with the keys of before", zap.Error(err))
+			r.o.Logger.Warn("the store does not answer; using the keys that were read before", zap.Error(err))
 			return k, nil
 		}
 	}
 	return nil, fmt.Errorf("loading keys: %w", err)
 }
 
-// complete returns the loaded keys of all algorithms. Those that could not be
-// recalled it loads.
+// complete returns the loaded keys of all algorithms. It loads those that could not be
+// recalled.
 func (r *Ring) complete(ctx context.Context) (*keyring, error) {
 	k, err := r.keyring(ctx)
 	if err != nil || r.isComplete(k) {
@@ -217,7 +214,7 @@ func (r *Ring) isComplete(k *keyring) bool {
 	return true
 }
 
-// begin waits until nobody else loads. Unlike a mutex it heeds ctx.
+// begin waits until no other goroutine loads. Unlike a mutex it returns when ctx ends.
 func (r *Ring) begin(ctx context.Context) error {
 	select {
 	case r.loading <- struct{}{}:
@@ -229,10 +226,10 @@ func (r *Ring) begin(ctx context.Context) error {
 
 func (r *Ring) end() { <-r.loading }
 
-// Refresh picks up what other nodes did, and writes back what the vault has lost
-// of the keys that are known here. It is meant to be called whenever the vault
-// may have changed. It writes nothing that is there, so that nodes which tell each
-// other of every write come to rest.
+// Refresh loads changes by other nodes, and writes the known keys that the vault has
+// lost back to it. Call it whenever the vault may have changed. It writes only missing
+// keys, so that nodes that notify each other of every write do not cause endless
+// writes.
 func (r *Ring) Refresh(ctx context.Context) error {
 	if err := r.begin(ctx); err != nil {
 		return fmt.Errorf("refreshing keys: %w", err)
@@ -244,7 +241,7 @@ func (r *Ring) Refresh(ctx context.Context) error {
 	return nil
 }
 
-// readOnly loads what is in the vault as it is.
+// readOnly loads the keys in the vault without changing them.
 func (r *Ring) readOnly(ctx context.Context) (*keyring, error) {
 	return r.read(r.o.Algorithms, func(name string, _ step) ([]byte, error) {
 		blob, _, err := r.vault.Load(ctx, name)
@@ -252,6 +249,6 @@ func (r *Ring) readOnly(ctx context.Context) (*keyring, error) {
 	})
 }
 
-// Version moves whenever other keys are read than before: what was verified
-// under another one is to be verified again, since a key may be gone.
+// Version changes whenever the keys change. Verify results of an older version again,
+// since their key may have been withdrawn.
 func (r *Ring) Version() uint64 { return r.version.Load() }

@@ -10,21 +10,21 @@ import (
 )
 
 const (
-	// lookInterval is how often unknown keys may make a ring look into its vault,
-	// and lookAgain how often one and the same may.
+	// lookInterval is the minimum time between two vault reads for unknown keys, and
+	// lookAgain that between two reads for the same key.
 	lookInterval = time.Second
 	lookAgain    = time.Minute
 
-	// rememberedUnknown bounds how many of them are remembered.
+	// rememberedUnknown bounds how many unknown keys are remembered.
 	rememberedUnknown = 1024
 )
 
-// unknownKeys remembers what tokens and sealed values with unknown keys have
-// cost, so that made-up ones cost next to nothing.
+// unknownKeys remembers the vault reads for tokens and sealed values with unknown keys,
+// so that invented key IDs cost next to nothing.
 type unknownKeys struct {
-	seen *lru.Cache[[sha256.Size]byte, time.Time] // when they made the ring look
+	seen *lru.Cache[[sha256.Size]byte, time.Time] // the time of the vault read
 
-	// Of the last look, guarded by the ring's begin and end.
+	// Result of the last read. Guarded by the ring's begin and end.
 	looked time.Time
 	failed error
 }
@@ -37,10 +37,9 @@ func newUnknownKeys() unknownKeys {
 	return unknownKeys{seen: seen}
 }
 
-// look returns the keys as the vault has them, for a token or a value whose key
-// is not among those that are loaded; which it is, id says. Of what comes at the
-// same time one looks, and the others wait for it. After a look that failed
-// nothing is known, so its error is that of all for a moment.
+// look reads the vault again for a token or a sealed value whose key is not loaded. id
+// identifies the key. Of concurrent calls one reads, and the others wait for it. The
+// error of a failed read is returned to all callers for lookInterval.
 func (r *Ring) look(ctx context.Context, id string) (*keyring, error) {
 	sum := sha256.Sum256([]byte(id))
 	if at, seen := r.unknown.seen.Get(sum); seen && within(r.o.Now(), at, lookAgain) {
@@ -59,11 +58,12 @@ func (r *Ring) look(ctx context.Context, id string) (*keyring, error) {
 	} else {
 		r.unknown.seen.Add(sum, r.o.Now())
 	}
-	if ctx.Err() == nil { // else it failed for one caller alone
+	if ctx.Err() == nil { // otherwise it failed for this caller only
 		r.unknown.looked, r.unknown.failed = r.o.Now(), err
 	}
 	return k, err
 }
 
-// within says whether a time was less than d ago. A clock may be set back.
+// within reports whether at is less than d away from now, in either direction, since a
+// clock may be set back.
 func within(now, at time.Time, d time.Duration) bool { return now.Sub(at).Abs() < d }
