@@ -13,8 +13,8 @@ const (
 	longestBackoff = 2 * time.Second
 )
 
-// changed hears what the store tells. It may run inside a write of the store,
-// so it leaves all that asks the store to the worker.
+// changed handles a change in the store. It may run inside a write of the store, so it
+// leaves every call of the store to the worker.
 func (s *Store) changed(c storage.Change) {
 	switch {
 	case c.Lost:
@@ -30,7 +30,7 @@ func (s *Store) changed(c storage.Change) {
 	}
 }
 
-// work notes what is to be done, and sees that somebody does it.
+// work records a task by calling note, and starts the worker if it does not run.
 func (s *Store) work(note func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -47,8 +47,7 @@ func (s *Store) work(note func()) {
 	}
 }
 
-// worker comes and goes with the work. What fails is tried again until the
-// store is closed.
+// worker runs while there are tasks. It retries failed tasks until the store is closed.
 func (s *Store) worker() {
 	backoff := time.Duration(0)
 	for {
@@ -76,7 +75,7 @@ func (s *Store) worker() {
 	}
 }
 
-// next takes the work out. Without any, the worker is over.
+// next returns the recorded tasks and removes them. If there are none, the worker ends.
 func (s *Store) next() (keys []string, again, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -89,7 +88,7 @@ func (s *Store) next() (keys []string, again, ok bool) {
 	return keys, again, true
 }
 
-// learnAll reads the marks of other nodes, and returns those that it could not
+// learnAll reads marks that other nodes wrote, and returns the keys that it could not
 // read.
 func (s *Store) learnAll(keys []string) (left []string, err error) {
 	ctx, cancel := context.WithTimeout(s.life, againTimeout)
@@ -106,8 +105,8 @@ func (s *Store) learnAll(keys []string) (left []string, err error) {
 	return nil, nil
 }
 
-// endAgain writes the endings of the last minutes once more, for the nodes that
-// do not know of them: first the removals, which may make room for the marks.
+// endAgain writes the remembered endings again, for nodes that do not know them. It
+// begins with the removals, which may make room for the marks.
 func (s *Store) endAgain() error {
 	forgotten := 0
 	for _, marks := range []bool{false, true} {
@@ -138,7 +137,7 @@ func (s *Store) endAgain() error {
 	return nil
 }
 
-// write writes one ending again, and says whether the store did not have it.
+// write writes one ending again, and reports whether the store had lost it.
 func (s *Store) write(key string, e ending) (missing bool, err error) {
 	ctx, cancel := context.WithTimeout(s.life, againTimeout)
 	defer cancel()

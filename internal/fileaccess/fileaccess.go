@@ -1,3 +1,3 @@
-// Package fileaccess keeps the mode and the owner of a file that is replaced by
-// another: by root, say, where the server runs as somebody else.
+// Package fileaccess copies the mode and owner of a file to the file that replaces it.
+// For example, root replaces a file of the user that the server runs as.
 package fileaccess

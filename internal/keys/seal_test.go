@@ -58,18 +58,18 @@ func TestAForeignOrChangedValueDoesNotOpen(t *testing.T) {
 	raw := decode(t, sealed)
 
 	bad := map[string]string{
-		"empty":           "",
-		"another label": mustSeal(t, r, "sign-up", "x"),
-		"foreign key":     mustSeal(t, stranger, "sign-in", "x"),
-		"nonce alone":     b64(raw[:24]),
-		"less than that":  b64(raw[:5]),
-		"truncated":       b64(raw[:len(raw)-1]),
-		"longer":          b64(raw + "\x00"),
-		"padded":          sealed + "=",
-		"line break":      sealed[:9] + "\n" + sealed[9:],
-		"not base64":      "$" + sealed[1:],
-		"huge":            strings.Repeat("A", 1<<20),
-		"as big as can":   strings.Repeat("A", 64<<10),
+		"empty":          "",
+		"another label":  mustSeal(t, r, "sign-up", "x"),
+		"foreign key":    mustSeal(t, stranger, "sign-in", "x"),
+		"nonce alone":    b64(raw[:24]),
+		"less than that": b64(raw[:5]),
+		"truncated":      b64(raw[:len(raw)-1]),
+		"longer":         b64(raw + "\x00"),
+		"padded":         sealed + "=",
+		"line break":     sealed[:9] + "\n" + sealed[9:],
+		"not base64":     "$" + sealed[1:],
+		"huge":           strings.Repeat("A", 1<<20),
+		"as big as can":  strings.Repeat("A", 64<<10),
 	}
 	for i := range len(raw) {
 		flipped := []byte(raw)

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// RefuseClients ends every client's connection, and lets nobody connect, as a
-// server does that has as many clients as it may have, until end is called.
+// RefuseClients closes every client's connection and refuses new ones until end is
+// called, like a server that has reached maxclients.
 func (s *Server) RefuseClients() (end func()) {
 	s.tb.Helper()
 	conn, err := net.Dial("tcp", s.addr)

@@ -1,18 +1,19 @@
-// Package sharedclock tells the time by which the nodes of one store go. It is the time
-// of the store, where that can be asked, so that what one node has stamped is
-// neither expired nor from the future at another whose own clock is off.
+// Package sharedclock returns the time that all nodes of one store share: the time of
+// the store, if the store can tell it. Otherwise a node whose own clock is wrong would
+// treat a record of another node as expired, or as from the future.
 //
-// A [Clock] runs on the processor's monotonic clock, which nobody sets. So a wall
-// clock that jumps, here or at the store, changes nothing at first: only what it
-// still says after half a minute counts. What jumps back before has expired
-// nothing and deleted nothing.
+// A [Clock] runs on the processor's monotonic clock, which no one can set. If a wall
+// clock jumps, on this node or at the store, the jump counts only after the clock has
+// kept the new time for half a minute. A jump that is undone before that expires and
+// deletes nothing.
 //
-// # How far apart clocks may be
+// # Maximum difference
 //
-// The store is followed while its clock and that of the node are at most
-// [MaxDifference] apart, or were and only the clock of the node was set since: the
-// monotonic clock tells. Else one of them is badly wrong, nobody can tell which, and
-// each node goes by its own.
+// The clock follows the store while the clocks of the store and of the node differ by
+// at most [MaxDifference]. It also follows the store if they did at the start of the
+// process and only the clock of the node was set since: the monotonic clock shows it.
+// Otherwise one of the clocks is badly wrong, it is unknown which, and each node uses
+// its own.
 package sharedclock
 
 import (
@@ -24,25 +25,25 @@ import (
 )
 
 const (
-	// MaxDifference is how far the clock of a node may be from that of its store, if
-	// nobody has set it since the process began.
+	// MaxDifference is the maximum difference between the clocks of a node and its
+	// store, not counting changes of the node's clock since the process began.
 	MaxDifference = 5 * time.Minute
 
 	// Notable is the least difference that is reported.
 	Notable = 10 * time.Second
 
-	// checkInterval is how often the clocks are compared, and firstInterval how
-	// often until the store has answered once.
+	// checkInterval is the time between two comparisons of the clocks. firstInterval is
+	// that time until the store has answered once.
 	checkInterval = 5 * time.Second
 	firstInterval = time.Second
 
-	// settling is for how long a clock that has jumped has to stay where it is
-	// before it counts. jump is the least that is one: less is drift.
+	// settling is how long a clock that has jumped must keep its new time before it
+	// counts. jump is the smallest change that is a jump. A smaller one is drift.
 	settling = 30 * time.Second
 	jump     = time.Second
 
-	// longestTrip is the longest that the store may take to answer. Its time is
-	// known to half of that.
+	// longestTrip is the maximum time of an answer of the store. The store's time is
+	// known with an error of at most half of that.
 	longestTrip = time.Second
 )
 
@@ -51,31 +52,31 @@ type Options struct {
 	// Wall is the clock of this machine. Default: time.Now.
 	Wall func() time.Time
 
-	// Elapsed is how much time has passed since some moment, by a clock that
-	// nobody sets. Default: the monotonic clock of the process.
+	// Elapsed is the time since a fixed moment, by a clock that cannot be set. Default:
+	// the monotonic clock of the process.
 	Elapsed func() time.Duration
 
-	// Report is told what an operator should look into: that the clocks are apart,
-	// that one has jumped, that the store has not told its time yet. It must not
-	// block. Default: nobody is.
+	// Report is called with each status that an operator should look into: the clocks
+	// differ, one has jumped, or the store has not told its time yet. It must not
+	// block. Default: a no-op.
 	Report func(Status)
 }
 
-// A Status says how the clocks are.
+// A Status is the result of a comparison of the clocks.
 type Status struct {
-	// Asked says that the store has told its time, and Difference how far the
-	// clock of this node is ahead of that; below zero it is behind.
+	// Asked reports whether the store has told its time. Difference is then how far the
+	// clock of this node is ahead of it, or behind if it is negative.
 	Asked      bool          `json:"asked"`
 	Difference time.Duration `json:"difference_ns"`
 
-	// Followed says that the store's time counts here, and not that of this node.
+	// Followed reports whether the clock follows the store, and not this node.
 	Followed bool `json:"followed"`
 
-	// Jump is how far the clock that is followed has jumped ahead just now, or
-	// back if it is below zero. It does not count yet.
+	// Jump is how far the followed clock has jumped, ahead or (if negative) back. The
+	// jump does not count yet.
 	Jump time.Duration `json:"jump_ns,omitempty"`
 
-	// Problem is why the store does not tell its time.
+	// Problem is the reason why the store does not tell its time.
 	Problem string `json:"problem,omitempty"`
 }
 
@@ -84,29 +85,29 @@ type Clock struct {
 	wall    func() time.Time
 	elapsed func() time.Duration
 	report  func(Status)
-	began   reading // the clock of this machine, as the process began
+	began   reading // the clock of this machine when the process began
 
 	at     atomic.Pointer[reading]
 	status atomic.Pointer[Status]
 
 	mu      sync.Mutex // one check at a time
-	settled bool       // a clock is followed that need not be the first
-	jumped  *jumped    // nil: none is waited for
+	settled bool       // a clock is followed, so a different time is a jump
+	jumped  *jumped    // nil: no jump waits to settle
 }
 
-// A reading is what time it was when so much had elapsed.
+// A reading is a time and the monotonic clock at that time.
 type reading struct {
 	time    time.Time
 	elapsed time.Duration
 }
 
-// jumped is a jump, and when it was first seen.
+// jumped is a jump, and the time when it was first seen.
 type jumped struct {
 	by    time.Duration
 	since time.Duration
 }
 
-// New returns a clock that goes by that of this machine until it is checked.
+// New returns a clock that follows this machine's clock until the first check.
 func New(o Options) *Clock {
 	if o.Wall == nil {
 		o.Wall = time.Now
@@ -130,12 +131,12 @@ func (c *Clock) Now() time.Time {
 	return c.at.Load().now(c.elapsed())
 }
 
-// now is the time by a reading, when so much has elapsed.
+// now is the time at the given monotonic clock.
 func (r *reading) now(elapsed time.Duration) time.Time { return r.time.Add(elapsed - r.elapsed) }
 
-// Earlier returns the time by this clock or by that of this machine, whichever is
-// earlier: what is stamped with it is from the future to nobody whose clock is
-// right, if one of the two is.
+// Earlier returns the time by this clock or by this machine's clock, whichever is
+// earlier. If one of the two clocks is right, then a time stamp from Earlier is not in
+// the future for any node with a right clock.
 func (c *Clock) Earlier() time.Time {
 	now := c.Now()
 	if wall := c.wall().Round(0); wall.Before(now) && now.Sub(wall) <= MaxDifference {
@@ -150,8 +151,8 @@ func (c *Clock) Wall() time.Time { return c.wall() }
 // Status returns what the last check found.
 func (c *Clock) Status() Status { return *c.status.Load() }
 
-// Run checks the clock until ctx ends. ask returns the time of the store; nil:
-// there is none but that of this machine.
+// Run checks the clock until ctx ends. ask returns the time of the store. If ask is
+// nil, the clock follows this machine's clock.
 func (c *Clock) Run(ctx context.Context, ask func(context.Context) (time.Time, error)) {
 	for {
 		c.Check(ctx, ask)
@@ -172,7 +173,7 @@ func (c *Clock) Check(ctx context.Context, ask func(context.Context) (time.Time,
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if ask == nil {
-		c.settled = true // it began with this clock
+		c.settled = true // the clock followed this machine from the start
 		c.conclude(ctx, Status{}, c.wall(), 0)
 		return
 	}
@@ -185,7 +186,7 @@ func (c *Clock) Check(ctx context.Context, ask func(context.Context) (time.Time,
 	if err != nil {
 		status := c.Status()
 		status.Problem = err.Error()
-		if !status.Asked { // nothing else is known
+		if !status.Asked { // the time of the store was never known
 			c.conclude(ctx, status, c.wall(), 0)
 			return
 		}
@@ -195,7 +196,7 @@ func (c *Clock) Check(ctx context.Context, ask func(context.Context) (time.Time,
 	store = store.Add(trip / 2)
 	wall := c.wall()
 	status := Status{Asked: true, Difference: wall.Sub(store)}
-	unset := c.began.now(c.elapsed()) // what it would be, had nobody set the clock
+	unset := c.began.now(c.elapsed()) // the time if the clock had not been set
 	status.Followed = status.Difference.Abs() <= MaxDifference || unset.Sub(store).Abs() <= MaxDifference
 	if status.Followed {
 		wall = store
@@ -203,12 +204,12 @@ func (c *Clock) Check(ctx context.Context, ask func(context.Context) (time.Time,
 	c.conclude(ctx, status, wall, trip)
 }
 
-// conclude follows a clock whose time is known to a margin, unless it has just
-// jumped.
+// conclude follows a clock whose time is known with an error of at most margin, unless
+// it has just jumped.
 func (c *Clock) conclude(ctx context.Context, status Status, to time.Time, margin time.Duration) {
 	by := to.Sub(c.Now())
 	switch {
-	case by.Abs() <= margin: // it cannot tell any better
+	case by.Abs() <= margin: // the difference may be an error of the measurement
 		c.jumped = nil
 	case by.Abs() <= jump, status.Asked && !c.settled:
 		c.jumped = nil
@@ -228,15 +229,15 @@ func (c *Clock) conclude(ctx context.Context, status Status, to time.Time, margi
 	c.tell(ctx, status)
 }
 
-// set makes it a time now. Its monotonic reading, which would count in
-// comparisons, goes.
+// set sets the time. It drops the monotonic reading, which would be used in
+// comparisons.
 func (c *Clock) set(now time.Time) {
 	c.at.Store(&reading{now.Round(0), c.elapsed()})
 }
 
 func (c *Clock) tell(ctx context.Context, status Status) {
 	c.status.Store(&status)
-	unknown := status.Problem != "" && !status.Asked // else it is an outage, of which others tell
+	unknown := status.Problem != "" && !status.Asked // otherwise it is an outage, which other code reports
 	if ctx.Err() == nil && (unknown || status.Jump != 0 || status.Difference.Abs() >= Notable) {
 		c.report(status)
 	}
