@@ -1,23 +1,34 @@
-// Package codes issues and redeems OAuth 2.0 authorization codes.
+// Package codes issues and redeems OAuth 2.0 authorization codes. A code is 256 random
+// bits. It is valid for a minute, and can be redeemed once.
 //
-// A code is 256 random bits, lives for a minute, and is redeemed once. Three
-// promises are kept however many requests run at the same time:
+// # Guarantees
 //
-//   - A code is redeemed at most once. A second redemption is told apart from
-//     an unknown code, so that the caller can end the grant (RFC 9700 §4.5).
-//   - A live code is never forgotten to make room. When there is no room,
-//     [Codes.Issue] says so with a [*FullError].
-//   - A redemption whose bindings do not match spends nothing, so nobody can
-//     destroy a code that was meant for another client.
+// These hold for any number of concurrent requests:
 //
-// A spent code says when it was redeemed, so that the caller can tell a request
-// that was sent twice from a replay.
+//   - A code is redeemed at most once. The error of a second redemption differs from
+//     that of an unknown code, so that the caller can end the grant (RFC 9700 §4.5). It
+//     also has the time of the first redemption, so that the caller can tell a request
+//     that was sent twice from a replay.
+//   - A valid code is never evicted. If there is no room, [Codes.Issue] returns a
+//     [*FullError].
+//   - A redemption with the wrong client, redirect URI or PKCE verifier does not spend
+//     the code. So no other client can make a code useless.
 //
-// The codes themselves are kept nowhere: everything is filed under the SHA-256
-// of a code.
+// # Storage
 //
 // [NewMemory] keeps the records in this process. [NewStored] keeps them in a
-// [storage.Store], so that any node that shares the store can redeem.
+// [storage.Store], so that every node with the same store can redeem the codes. No code
+// is stored: the key of a record is the SHA-256 of its code.
+//
+// # Redeeming
+//
+// [Codes.Redeem] calls a function of the caller, which must compare the record with the
+// request: client, redirect URI and PKCE challenge.
+//
+// # Limits
+//
+// [Limits] bound the number of valid codes: in all, per session, and per user. They are
+// passed with each [Codes.Issue], so they may change while codes are valid.
 package codes
 
 import (
@@ -37,42 +48,42 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
-// SpentRetention is how long a spent code is remembered as spent. Later on it
-// is an unknown one.
+// SpentRetention is how long a spent code is remembered. After that it is an unknown
+// code.
 const SpentRetention = time.Hour
 
 // codeBytes is the size of a code before its encoding.
 const codeBytes = 32
 
-// encoding is strict, so that one code has one spelling.
+// encoding is strict, so that each code has only one spelling.
 var encoding = base64.RawURLEncoding.Strict()
 
-// A Record is what a code stands for.
+// A Record is the information that belongs to a code.
 type Record struct {
 	Version int `json:"v" cbor:"0,keyasint"` // set by Issue
 
 	Client      string    `json:"client" cbor:"1,keyasint"`
 	RedirectURI string    `json:"redirect_uri" cbor:"2,keyasint"`
 	Challenge   string    `json:"challenge,omitempty" cbor:"3,keyasint,omitempty"` // PKCE, method S256; empty without PKCE
-	Session     [32]byte  `json:"session" cbor:"4,keyasint"`                       // key of the SSO session that the code came from
+	Session     [32]byte  `json:"session" cbor:"4,keyasint"`                       // key of the SSO session in which the code was issued
 	Subject     string    `json:"subject" cbor:"5,keyasint"`
-	Grant       string    `json:"grant" cbor:"6,keyasint"` // ID of the grant that redemption makes
+	Grant       string    `json:"grant" cbor:"6,keyasint"` // ID of the grant that the redemption creates
 	Scopes      []string  `json:"scopes,omitempty" cbor:"7,keyasint,omitempty"`
 	Audience    []string  `json:"audience,omitempty" cbor:"8,keyasint,omitempty"`
 	Nonce       string    `json:"nonce,omitempty" cbor:"9,keyasint,omitempty"`
 	AuthTime    time.Time `json:"auth_time" cbor:"10,keyasint"`
 
-	// OfflineAccess says that the scope offline was asked for by the name that
-	// it has in OpenID Connect, offline_access.
+	// OfflineAccess reports that the client asked for the scope offline by its OpenID
+	// Connect name, offline_access.
 	OfflineAccess bool `json:"offline_access,omitempty" cbor:"15,keyasint,omitempty"`
 
-	// Product and Account are set on a code for the activation of licensed
-	// software, which is good for nothing else.
+	// Product and Account are set on a code for the activation of licensed software.
+	// Such a code is valid for nothing else.
 	Product string `json:"product,omitempty" cbor:"11,keyasint,omitempty"`
 	Account string `json:"account,omitempty" cbor:"12,keyasint,omitempty"`
 
-	// Redemption is what the check of Redeem says of the request that redeems
-	// the code; a [*SpentError] returns it.
+	// Redemption may be set by the check of Redeem, to describe the request that
+	// redeems the code. A later [*SpentError] has it.
 	Redemption string `json:"-" cbor:"-"`
 
 	// Issued and Expires are set by Issue.
@@ -80,7 +91,7 @@ type Record struct {
 	Expires time.Time `json:"expires" cbor:"14,keyasint"`
 }
 
-// clone returns a copy that shares nothing with r.
+// clone returns a deep copy of r.
 func (r *Record) clone() *Record {
 	c := *r
 	c.Scopes = slices.Clone(r.Scopes)
@@ -88,15 +99,14 @@ func (r *Record) clone() *Record {
 	return &c
 }
 
-// Limits is the policy for one Issue. It is handed in with each call because
-// codes outlive a configuration. A field that is not positive means its
-// default.
+// Limits are the limits of one Issue. They are an argument of each call, since codes
+// outlive a configuration. A field that is not positive has its default.
 type Limits struct {
-	Lifetime   time.Duration // how long a code can be redeemed; default 60 s
-	Capacity   int           // live codes in all; default 100,000
-	PerSession int           // live codes of one session; default 64. One user has at most four sessions' worth.
+	Lifetime   time.Duration // lifetime of the code; default 60 s
+	Capacity   int           // maximum number of valid codes; default 100,000
+	PerSession int           // maximum number of valid codes of one session; default 64. A user may have four times as many.
 
-	Format records.Format // of what is stored; default [records.JSON]
+	Format records.Format // encoding of stored records; default [records.JSON]
 }
 
 func (l Limits) withDefaults() Limits {
@@ -116,25 +126,24 @@ func (l Limits) withDefaults() Limits {
 }
 
 // ErrUnknown is returned for a code that was never issued, has expired, or is
-// no code at all.
+// malformed.
 var ErrUnknown = errors.New("codes: unknown code")
 
-// A FullError says that there is no room for another live code.
+// A FullError reports that there is no room for another valid code.
 type FullError struct {
-	RetryAfter time.Duration // until a code expires; at least one second
-	PerSession bool          // the session's or its user's own bound was reached, not the common one
+	RetryAfter time.Duration // time until a code expires; at least one second
+	PerSession bool          // the limit of the session or of its user was reached, not the one for all codes
 }
 
 func (e *FullError) Error() string {
 	if e.PerSession {
-		return "codes: the session, or its user, has too many live codes"
+		return "codes: the session or its user has too many unused codes; wait until one expires"
 	}
-	return "codes: too many live codes"
+	return "codes: too many unused codes; wait until one expires"
 }
 
-// A SpentError says that the code was redeemed before. Unless that is the very
-// same request, which came twice, somebody else may have it, so the grant that
-// it gave should end.
+// A SpentError reports that the code was redeemed before. If it is not the same request
+// sent twice, another party may have the code, so the caller should end the grant.
 type SpentError struct {
 	Version int `json:"v" cbor:"0,keyasint"`
 
@@ -142,19 +151,19 @@ type SpentError struct {
 	Client    string `json:"client" cbor:"2,keyasint"`                        // the client that the code was issued to
 	Challenge string `json:"challenge,omitempty" cbor:"3,keyasint,omitempty"` // see [Record]
 
-	// At is when it was redeemed, in milliseconds since 1970; 0: by a version
-	// that did not say.
+	// At is the time of the redemption in milliseconds since 1970. It is 0 if an old
+	// release redeemed the code.
 	At int64 `json:"at,omitempty" cbor:"4,keyasint,omitempty"`
 
 	Redemption string `json:"redemption,omitempty" cbor:"5,keyasint,omitempty"` // see [Record]
 }
 
-// spent is what is remembered of a code that is redeemed now.
+// spent returns the SpentError for a code that is redeemed now.
 func (r *Record) spent(now time.Time) SpentError {
 	return SpentError{
 		Version: records.Version,
 		Grant:   r.Grant, Client: r.Client, At: now.UnixMilli(),
-		// It outlives the record, and must not keep the query that it was read from.
+		// The clone releases the query string that the challenge is a part of.
 		Challenge: strings.Clone(r.Challenge),
 	}
 }
@@ -163,14 +172,14 @@ func (e *SpentError) Error() string {
 	return "codes: code was redeemed before"
 }
 
-// Options are what Codes needs from outside.
+// Options are the dependencies of Codes.
 type Options struct {
 	Now  func() time.Time // default time.Now
 	Rand io.Reader        // default crypto/rand.Reader; must be safe for concurrent use
 }
 
-// Codes issues and redeems codes. It is safe for concurrent use, and meant to
-// be kept when the configuration is reloaded.
+// Codes issues and redeems codes. It is safe for concurrent use. Keep it when the
+// configuration is reloaded.
 type Codes struct {
 	now   func() time.Time
 	rand  io.Reader
@@ -181,15 +190,14 @@ type Codes struct {
 	spent  *spentSet // guarded by mu; unused with a store
 }
 
-// NewMemory returns Codes that live in this process.
+// NewMemory returns Codes with records in this process.
 func NewMemory(o Options) *Codes {
 	return newCodes(nil, o)
 }
 
-// NewStored returns Codes whose records live in store, which stays the
-// caller's to close. Limits are counted for the codes issued through this
-// value, so each node has its own allowance; a code that another node redeems
-// counts here until it expires.
+// NewStored returns Codes with records in store. It does not close store. Limits count
+// the codes issued through this value, so each node has its own limits. A code that
+// another node redeems counts here until it expires.
 func NewStored(store storage.Store, o Options) *Codes {
 	return newCodes(store, o)
 }
@@ -204,9 +212,8 @@ func newCodes(store storage.Store, o Options) *Codes {
 	return &Codes{now: o.Now, rand: o.Rand, store: store, ledger: newLedger(), spent: newSpentSet()}
 }
 
-// Issue makes a code that stands for rec within the limits. A [*FullError]
-// says that they are reached; an error that wraps [storage.ErrUnavailable],
-// that the store did not answer.
+// Issue creates a code for rec. It returns a [*FullError] if a limit is reached, and an
+// error that wraps [storage.ErrUnavailable] if the store does not answer.
 func (c *Codes) Issue(ctx context.Context, rec Record, l Limits) (code string, err error) {
 	l = l.withDefaults()
 	var raw [codeBytes]byte
@@ -230,15 +237,15 @@ func (c *Codes) Issue(ctx context.Context, rec Record, l Limits) (code string, e
 	return encoding.EncodeToString(raw[:]), nil
 }
 
-// Redeem spends a code and returns what it stands for.
+// Redeem redeems a code and returns its record.
 //
-// check compares what the code is bound to (client, redirect URI, PKCE
-// challenge) with the request. Its error is returned as it is, and the code
-// stays unspent. It may run in several calls for one code at the same time; of
-// those that pass, one wins, and the others get a [*SpentError].
+// check must compare the record (client, redirect URI, PKCE challenge) with the
+// request. If it returns an error, Redeem returns the same error, and the code stays
+// valid. Concurrent calls for one code may all call check. Of those whose check
+// succeeds, one redeems the code, and the others get a [*SpentError].
 //
-// With a store, an error other than [ErrUnknown] and [*SpentError] may leave
-// the code either spent or not.
+// With a store, after an error other than [ErrUnknown] and [*SpentError] the code may
+// be spent or not.
 func (c *Codes) Redeem(ctx context.Context, code string, check func(*Record) error) (*Record, error) {
 	id, ok := parse(code)
 	if !ok {
@@ -250,9 +257,9 @@ func (c *Codes) Redeem(ctx context.Context, code string, check func(*Record) err
 	return c.redeemStored(ctx, id, check)
 }
 
-// Discard removes a code that nobody is to redeem, where check, as that of
-// [Codes.Redeem], has no objection. It leaves no trace: the code gave nothing that could
-// end, so later on it is an unknown one.
+// Discard removes a code that must not be redeemed, if check returns no error. check is
+// as for [Codes.Redeem]. A discarded code has created no grant, so it is unknown
+// afterwards, and not spent.
 func (c *Codes) Discard(ctx context.Context, code string, check func(*Record) error) (*Record, error) {
 	id, ok := parse(code)
 	if !ok {
@@ -264,34 +271,34 @@ func (c *Codes) Discard(ctx context.Context, code string, check func(*Record) er
 	return c.discardStored(ctx, id, check)
 }
 
-// reserve enters a new code into the ledger, if there is room.
+// reserve adds a new code to the ledger if there is room.
 func (c *Codes) reserve(id codeID, e entry, l Limits) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.ledger.add(id, e, l, c.now())
 }
 
-// release takes a code out of the ledger.
+// release removes a code from the ledger.
 func (c *Codes) release(id codeID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ledger.remove(id)
 }
 
-// codeID is the SHA-256 of a code's bytes: what it is filed under.
+// codeID is the SHA-256 of a code's bytes. Records are stored under it.
 type codeID [sha256.Size]byte
 
 func identify(raw []byte) codeID {
 	return sha256.Sum256(raw)
 }
 
-// parse returns the ID of a code, if it is spelled as one.
+// parse returns the ID of a code, if it is well-formed.
 func parse(code string) (codeID, bool) {
 	if len(code) != encoding.EncodedLen(codeBytes) {
 		return codeID{}, false
 	}
 	raw, err := encoding.DecodeString(code)
-	// The decoder passes over line breaks, so the length must be looked at too.
+	// The decoder ignores line breaks, so the length must be checked, too.
 	if err != nil || len(raw) != codeBytes {
 		return codeID{}, false
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage/memory"
 )
 
-// clock is a clock that tests move by hand.
+// clock is a clock that tests set.
 type clock struct {
 	mu  sync.Mutex
 	now time.Time
@@ -35,7 +35,7 @@ func (c *clock) Advance(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
-// faultyStore is a store that can be told to fail.
+// faultyStore is a store that can be made to fail.
 type faultyStore struct {
 	storage.Store
 
@@ -47,7 +47,7 @@ func newStore(clk *clock) *faultyStore {
 	return &faultyStore{Store: memory.New(memory.Options{Now: clk.Now})}
 }
 
-// fail makes one method fail from now on; none with "".
+// fail makes one method fail from now on, or none with "".
 func (s *faultyStore) fail(method string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -91,7 +91,7 @@ func (s *faultyStore) CompareAndSwap(ctx context.Context, key string, old, next 
 	return s.Store.CompareAndSwap(ctx, key, old, next, lifetime)
 }
 
-// dump returns all that the store holds.
+// dump returns all values in the store.
 func (s *faultyStore) dump(t *testing.T) map[string]string {
 	t.Helper()
 	values := make(map[string]string)
@@ -117,7 +117,7 @@ func eachKind(t *testing.T, test func(t *testing.T, c *codes.Codes, clk *clock))
 	})
 }
 
-// record is a record of the numbered session.
+// record returns a record of the session with a number.
 func record(session byte) codes.Record {
 	return codes.Record{
 		Client:      "42",
@@ -153,7 +153,7 @@ func mustRedeem(t testing.TB, c *codes.Codes, code string) *codes.Record {
 	return rec
 }
 
-// wantFull asserts that there is no room for another code.
+// wantFull checks that there is no room for another code.
 func wantFull(t *testing.T, c *codes.Codes, rec codes.Record, l codes.Limits, want codes.FullError) {
 	t.Helper()
 	_, err := c.Issue(t.Context(), rec, l)
@@ -166,7 +166,7 @@ func wantFull(t *testing.T, c *codes.Codes, rec codes.Record, l codes.Limits, wa
 	}
 }
 
-// wantSpent asserts that err says "spent", and of which grant.
+// wantSpent checks that err is a SpentError with the right grant.
 func wantSpent(t *testing.T, err error) {
 	t.Helper()
 	var spent *codes.SpentError
@@ -175,6 +175,6 @@ func wantSpent(t *testing.T, err error) {
 	}
 	want := codes.SpentError{Version: spent.Version, Grant: "grant-1", Client: "42", Challenge: record(0).Challenge, At: spent.At}
 	if *spent != want || spent.At == 0 {
-		t.Errorf("spent: %+v, want %+v, and when", *spent, want)
+		t.Errorf("spent: %+v, want %+v and the time", *spent, want)
 	}
 }
