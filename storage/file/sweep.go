@@ -12,14 +12,14 @@ import (
 const (
 	sweepInterval = time.Minute
 
-	// sweepBatch bounds how long a sign-in may wait behind the sweep: each value
-	// is on a page of its own, most of the time, that is written anew.
+	// sweepBatch bounds how long a sign-in may wait for the sweep: most removals
+	// rewrite a page each.
 	sweepBatch = 100
 )
 
-// sweepUntilClosed keeps the file from growing with what nobody asks for
-// again. A sweep that fails is not reported: no method relies on it, the next
-// one tries again, and a disk that fails shows in every write.
+// sweepUntilClosed removes expired values that no method asks for again. An error of a
+// sweep is not reported: no method depends on the sweep, the next sweep tries again,
+// and every write reports a disk error.
 func (s *Store) sweepUntilClosed() {
 	ticker := time.NewTicker(sweepInterval)
 	defer ticker.Stop()
@@ -34,8 +34,8 @@ func (s *Store) sweepUntilClosed() {
 	}
 }
 
-// sweep removes what has expired, a batch a transaction. Between them it rests as
-// long as they take, so that those who sign in have half of the disk at least.
+// sweep removes expired values, one transaction per batch. After each batch it rests as
+// long as the batch took, so that sign-ins get at least half of the disk's time.
 func (s *Store) sweep() error {
 	for {
 		begun := time.Now()
@@ -56,7 +56,7 @@ func (s *Store) sweep() error {
 	}
 }
 
-// rest waits. False: the store is closed.
+// rest waits, and returns false if the store is closed.
 func (s *Store) rest(d time.Duration) bool {
 	over := time.NewTimer(d)
 	defer over.Stop()
@@ -68,7 +68,7 @@ func (s *Store) rest(d time.Duration) bool {
 	}
 }
 
-// due returns what the index has first, if it has expired.
+// due returns the first entries of the index that have expired.
 func (s *Store) due() (indexed [][]byte, err error) {
 	now := s.now()
 	err = s.view(func(t *tree) error {
@@ -92,8 +92,8 @@ func (s *Store) due() (indexed [][]byte, err error) {
 	return indexed, err
 }
 
-// sweepSome removes what the index is right about, and from the index what it is
-// not.
+// sweepSome removes values whose index entry is right, and index entries that are
+// wrong.
 func (s *Store) sweepSome(indexed [][]byte) (gone []string, err error) {
 	err = s.free(func(w *writing) error {
 		gone = nil

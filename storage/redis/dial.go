@@ -10,24 +10,25 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// A dialError is one that came before anything was sent.
+// A dialError is an error before any command was sent.
 type dialError struct{ error }
 
 func (e dialError) Unwrap() error { return e.error }
 
-// clientOption completes what parseAddress read with what the store relies on.
+// clientOption adds to a parsed address the options that the store depends on.
 func (s *Store) clientOption(option rueidis.ClientOption) rueidis.ClientOption {
 	option.Dialer = net.Dialer{Timeout: s.options.DialTimeout, KeepAlive: rueidis.DefaultTCPKeepAlive}
 	option.ConnWriteTimeout = s.options.Timeout
 	option.ClientName = clientName
-	// Broadcast tracking: the server pushes every changed key with our prefix.
-	// DisableCache would silence the callback; nothing is cached by rueidis,
-	// since Get uses Do. More than one connection would repeat every message.
+	// Broadcast tracking: the server pushes every changed key with our prefix. Caching
+	// must stay enabled, since DisableCache would also disable the callback. rueidis
+	// caches nothing, since Get uses Do. With more than one connection each message
+	// would arrive several times.
 	option.ClientTrackingOptions = []string{"PREFIX", s.options.Prefix, "BCAST"}
 	option.DisableCache = false
 	option.PipelineMultiplex = -1
 	option.OnInvalidations = s.invalidated
-	// What may be repeated is decided in attempt.go.
+	// attempt.go decides what may be sent again.
 	option.DisableRetry = true
 	option.ClusterOption.ShardsRefreshInterval = topologyInterval
 	option.Sentinel.Dialer = option.Dialer
@@ -35,7 +36,7 @@ func (s *Store) clientOption(option rueidis.ClientOption) rueidis.ClientOption {
 	option.Sentinel.ClientName = clientName
 	option.Sentinel.TopologyRefreshInterval = sentinelInterval
 	network := "tcp"
-	if option.DialCtxFn != nil { // parseAddress sets it for unix sockets alone
+	if option.DialCtxFn != nil { // parseAddress sets it only for Unix sockets
 		network = "unix"
 	}
 	option.DialCtxFn = func(ctx context.Context, addr string, d *net.Dialer, c *tls.Config) (net.Conn, error) {
@@ -48,8 +49,8 @@ func (s *Store) clientOption(option rueidis.ClientOption) rueidis.ClientOption {
 	return option
 }
 
-// newClient connects. Several hosts that are no cluster are a master and its
-// replicas: they become one address, which leads to the master.
+// newClient connects. If there are several hosts and no cluster, they are a master and
+// its replicas, and are used as one address that leads to the master.
 func (s *Store) newClient(option rueidis.ClientOption) (rueidis.Client, error) {
 	client, err := rueidis.NewClient(option)
 	if err == nil || len(option.InitAddress) == 1 || option.Sentinel.MasterSet != "" || !noCluster(err) {
@@ -66,14 +67,14 @@ func (s *Store) newClient(option rueidis.ClientOption) (rueidis.Client, error) {
 	return rueidis.NewClient(option)
 }
 
-// noCluster says whether a server answered that it is part of none, or that it
-// does not even know the command. Whom it merely forbids it may be part of one.
+// noCluster reports whether a server answered that it is not part of a cluster, or that
+// it does not know the command. A server that denies the command may be part of one.
 func noCluster(err error) bool {
 	answer, ok := rueidis.IsRedisErr(err)
 	return ok && (strings.Contains(answer.Error(), "cluster support disabled") || strings.Contains(answer.Error(), "unknown command"))
 }
 
-// dial connects for rueidis. The attempt ends with the store.
+// dial connects for rueidis. It ends when the store is closed.
 func (s *Store) dial(ctx context.Context, network, addr string, dialer *net.Dialer, secure *tls.Config) (conn net.Conn, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -89,8 +90,8 @@ func (s *Store) dial(ctx context.Context, network, addr string, dialer *net.Dial
 	return (&tls.Dialer{NetDialer: dialer, Config: secure}).DialContext(ctx, network, addr)
 }
 
-// A turn says which of several servers is dialled: the one that was reached
-// last, until it fails or turns out to be a replica.
+// A turn selects the server to dial, if there are several: the one that was last
+// reached, until it fails or becomes a replica.
 type turn struct {
 	hosts []string
 	mu    sync.Mutex
@@ -103,7 +104,7 @@ func (t *turn) host() string {
 	return t.hosts[t.at]
 }
 
-// pass goes on to the next, unless somebody else has gone on from host.
+// pass selects the next server, unless another goroutine has already done so.
 func (t *turn) pass(host string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

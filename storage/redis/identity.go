@@ -11,12 +11,12 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
-// Identities are the replication IDs of the masters, as the watchdog was told
-// them. A server has a new one since it was started, and since it was made the
-// master: what another master acknowledged may be missing there.
+// Identities are the replication IDs of the masters, as the watchdog last read them. A
+// server gets a new ID when it starts, and when it becomes the master: then writes that
+// another master acknowledged may be missing.
 type identities struct {
-	lone   shard            // of what is no cluster
-	slots  []slotRange      // of a cluster: who has which keys
+	lone   shard            // if there is no cluster
+	slots  []slotRange      // in a cluster: which master has which slots
 	shards map[string]shard // by the master's ID
 }
 
@@ -30,8 +30,8 @@ func (s *Store) Identity(key string) string {
 	return ""
 }
 
-// shardOf returns who has a key; in a cluster of which not all is known it may
-// be nobody.
+// shardOf returns the shard with a key. It is the zero shard if the cluster is not
+// fully known.
 func (s *Store) shardOf(known *identities, key string) shard {
 	if known.slots == nil {
 		return known.lone
@@ -45,8 +45,8 @@ func (s *Store) shardOf(known *identities, key string) shard {
 	return shard{}
 }
 
-// AskIdentity implements [storage.Identified]. A user of the server that may not
-// use INFO is told no identity.
+// AskIdentity implements [storage.Identified]. If the Redis user is not allowed to use
+// INFO, the identity is empty.
 func (s *Store) AskIdentity(ctx context.Context, key string) (string, error) {
 	if err := s.usable(ctx); err != nil {
 		return "", err
@@ -77,7 +77,7 @@ func (s *Store) AskIdentity(ctx context.Context, key string) (string, error) {
 		}
 		return reply.ToString()
 	}
-	// In a cluster this is refused by who has not got the key any more.
+	// In a cluster a node that no longer has the key refuses this command.
 	if _, err := ask(node.B().Get().Key(s.options.Prefix + key).Build()); err != nil && !rueidis.IsRedisNil(err) {
 		s.lookNow()
 		return "", s.failed(ctx, doing, err)
@@ -101,7 +101,7 @@ func askReplication(b rueidis.Builder) rueidis.Completed {
 	return b.Info().Section("replication").Build()
 }
 
-// replicationID reads the answer of INFO. That of a replica is its master's.
+// replicationID parses the answer of INFO. The ID of a replica is that of its master.
 func replicationID(text string) (identity string, isMaster bool) {
 	told := parseInfo(text)
 	if told["role"] != string(master) {
@@ -110,16 +110,16 @@ func replicationID(text string) (identity string, isMaster bool) {
 	return told["master_replid"], true
 }
 
-// forbidden reports whether a server answered that it does not do this for this
-// user, or for anybody.
+// forbidden reports whether the server does not allow the command, for this user or at
+// all.
 func forbidden(err error) bool {
 	answer, ok := rueidis.IsRedisErr(err)
 	return ok && (strings.HasPrefix(answer.Error(), "NOPERM") || strings.Contains(answer.Error(), "unknown command"))
 }
 
-// noteIdentities keeps the replication IDs that masters told. In a cluster it asks
-// again who has which keys where anything changed, and now and then, since slots
-// move. Where a master told none, what it told before holds.
+// noteIdentities stores the replication IDs of the masters. In a cluster it asks for
+// the slots of each master if anything has changed, and also from time to time, since
+// slots can move. A master that gave no ID keeps its last one.
 func (s *Store) noteIdentities(client rueidis.Client, answers map[string]answer, changed bool) {
 	maps.DeleteFunc(s.told, func(addr, _ string) bool {
 		_, still := answers[addr]
@@ -132,11 +132,11 @@ func (s *Store) noteIdentities(client rueidis.Client, answers map[string]answer,
 	}
 	switch {
 	case client.Mode() != rueidis.ClientModeCluster:
-		for addr, identity := range s.told { // there is one
+		for addr, identity := range s.told { // there is only one
 			s.identities.Store(&identities{lone: shard{addr, identity}})
 		}
 	case changed || time.Since(s.mapped) > topologyInterval:
-		s.mapped = time.Time{} // so that it is tried again if it fails
+		s.mapped = time.Time{} // to try again if this fails
 		if shards, err := s.askShards(client.Nodes()); err == nil {
 			s.mapped = time.Now()
 			s.identities.Store(shards)
@@ -144,8 +144,7 @@ func (s *Store) noteIdentities(client rueidis.Client, answers map[string]answer,
 	}
 }
 
-// askShards asks the masters of a cluster who they are, and one of them who has
-// which keys.
+// askShards asks the masters of a cluster for their IDs, and one of them for the slots.
 func (s *Store) askShards(nodes map[string]rueidis.Client) (*identities, error) {
 	ctx, cancel := context.WithTimeout(s.life, s.options.Timeout)
 	defer cancel()

@@ -6,14 +6,15 @@ import (
 	"sync"
 )
 
-// lines are the open connections. rueidis keeps one as long as it works, even
-// when whoever answers there is no longer whom we want: so they can be cut.
+// lines are the open connections. rueidis keeps a connection as long as it works, even
+// if the server at the other end is no longer the master. So the store can cut
+// connections.
 type lines struct {
 	mu   sync.Mutex
 	open map[*line]struct{} // guarded by mu
 }
 
-// A line is a connection to the address that was dialled.
+// A line is a connection, with the address that was dialled.
 type line struct {
 	net.Conn
 	addr    string
@@ -32,7 +33,8 @@ func (l *lines) add(conn net.Conn, addr string) net.Conn {
 	return added
 }
 
-// Read implements net.Conn. What rueidis must not see ends the connection.
+// Read implements net.Conn. If the server sends a reply that rueidis must not see, it
+// closes the connection.
 func (l *line) Read(p []byte) (int, error) {
 	n, err := l.Conn.Read(p)
 	if broken := l.replies.receiving(p[:n]); broken != nil {
@@ -58,8 +60,8 @@ func (l *line) Close() error {
 	return l.Conn.Close()
 }
 
-// cut ends the connections to addr. rueidis dials again at the next command,
-// which looks the name up again, and a proxy may lead elsewhere by then.
+// cut closes the connections to addr. At the next command rueidis dials again and
+// resolves the name again. A proxy may then lead to another server.
 func (l *lines) cut(addr string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -71,11 +73,11 @@ func (l *lines) cut(addr string) {
 	}
 }
 
-// cut ends the connection: rueidis sees it, and closes its side.
+// cut closes the connection. rueidis notices it and closes its side.
 func (l *line) cut() {
 	conn := l.Conn
 	if secure, ok := conn.(*tls.Conn); ok {
-		conn = secure.NetConn() // TLS would first say goodbye, to somebody who may not listen
+		conn = secure.NetConn() // closing TLS would first send a message, which may block
 	}
 	_ = conn.Close()
 }

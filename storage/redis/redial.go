@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// redialInterval is how soon an address is dialled again that nobody took a
-// connection at. rueidis has no such bound with Sentinel: while the master is dead,
-// each failure makes it ask all Sentinels again, by more and more goroutines.
+// redialInterval is the minimum time before an address is dialled again after a
+// failure. With Sentinel rueidis has no such limit: while the master is down, each
+// failure makes it ask all Sentinels again, in more and more goroutines.
 const redialInterval = 100 * time.Millisecond
 
-// dials know when each address was last dialled in vain.
+// dials has the time of the last failed dial to each address.
 type dials struct {
 	mu   sync.Mutex
 	vain map[string]time.Time // guarded by mu

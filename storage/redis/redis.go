@@ -1,28 +1,42 @@
-// Package redis keeps values in Redis (6.2 or newer) or Valkey: one server, a
-// master and its replicas, with Sentinel or without, or a cluster. So several
-// nodes share them.
+// Package redis is the storage engine that keeps values in Redis (6.2 or newer) or
+// Valkey, for several nodes. It works with one server, with a master and its replicas
+// (with or without Sentinel), and with a cluster. [Open] describes the addresses.
 //
-// What a node should know of its behaviour under failure:
+// # Server settings
 //
-//   - Nothing that fails is reported as "not found". A server that does not
-//     answer, or answers with an error, is [storage.ErrUnavailable]: for Get at
-//     once while the watchdog finds no master that reads for its key, else within
-//     Options.Timeout. So where one master of a cluster is away, reads of what the
-//     others keep go on, and those of what it keeps do not wait.
-//   - Put is sent again when its connection dies, so it may be carried out
-//     twice. Take is sent again too; when an earlier try may have taken the
-//     value, finding nothing is ErrUnavailable, though the value is gone.
-//     CompareAndSwap is never sent twice: a second creation could bring back
-//     what was removed in between.
-//   - A server that became a replica counts as away: what it says may be old.
-//     Its connection is cut and the address dialled again, every second, so
-//     that a failover behind one address needs no help. Of several hosts the
-//     next is dialled then. With Sentinel nothing is cut: it names the new
-//     master. What was read in the moment before the watchdog noticed is covered
-//     by the Lost that it sends.
-//   - Changes are pushed by the server. When that connection is lost, watchers
-//     hear of it at once, and again when it is back, since what changed in
-//     between is not told.
+// The server needs maxmemory-policy noeviction, or it may evict sessions, signing keys
+// and pinned values. Without persistence a restart of the server signs all users out.
+// The store logs a warning in both cases, if its user may read the settings.
+//
+// # Errors
+//
+// A failure is never reported as "not found". If a server does not answer, or answers
+// with an error, the error is [storage.ErrUnavailable]. Get returns it at once if the
+// watchdog has found no master for the key, else after Options.Timeout at most. If one
+// master of a cluster is down, only operations on its keys fail.
+//
+// # Retries
+//
+// Put is sent again if its connection fails, so the server may run it twice. Take is
+// also sent again. If an earlier attempt may have taken the value, and the next one
+// finds nothing, the error is [storage.ErrUnavailable], though the value is gone.
+// CompareAndSwap is not sent again after it may have reached the server, since a second
+// creation could restore a value that was removed in between.
+//
+// # Failover
+//
+// A server that became a replica is treated as down, since its values may be old. The
+// store closes the connection and dials the address again every second, so a failover
+// behind one address needs no action. If there are several hosts, it dials the next
+// one. With Sentinel it closes nothing, since Sentinel names the new master. Values that
+// were read just before the watchdog noticed the failover are covered by a Change with
+// Lost.
+//
+// # Changes
+//
+// The server pushes changes. If that connection is lost, watchers get a Change with Lost
+// at once, and another one after the connection is back, since changes in between are
+// not reported.
 package redis
 
 import (
@@ -41,7 +55,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
-// DefaultPrefix stands before every key unless [Options] have another one.
+// DefaultPrefix is the default of Options.Prefix.
 const DefaultPrefix = "sso:"
 
 const (
@@ -49,61 +63,59 @@ const (
 	defaultWatchdog    = 200 * time.Millisecond
 	defaultDialTimeout = 2 * time.Second
 
-	// topologyInterval is how often a cluster is asked for its nodes when no
-	// command happens to be redirected.
+	// topologyInterval is how often a cluster is asked for its nodes if no command was
+	// redirected.
 	topologyInterval = 10 * time.Second
 
-	// sentinelInterval is how often a Sentinel is asked for the master, if its
-	// word of a new one did not arrive.
+	// sentinelInterval is how often a Sentinel is asked for the master, in case its
+	// message about a new one did not arrive.
 	sentinelInterval = 2 * time.Second
 
-	// clientName is what CLIENT LIST shows.
+	// name of the connections in CLIENT LIST
 	clientName = "caddy-sso"
 )
 
-// swapScript never creates: a key that is not there reads as false, which
-// equals no argument. SETRANGE of nothing changes nothing, but a replica
-// refuses it: its "no" would be that of an old value.
+// swapScript never creates a key: a missing key reads as false, which equals no
+// argument. SETRANGE with an empty string changes nothing, but fails on a replica.
+// Otherwise the result would be based on an old value.
 const swapScript = `redis.call('SETRANGE', KEYS[1], 0, '')
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 return 1`
 
-// Options of a [Store]. The zero value is ready to use.
+// Options are the options of a [Store]. The zero value is ready to use.
 type Options struct {
-	// Prefix stands before every key, so that several stores share a database.
-	// None may begin with another one. Default: [DefaultPrefix].
+	// Prefix is the beginning of every key, so that several stores can share a
+	// database. No prefix may begin with another one. Default: [DefaultPrefix].
 	Prefix string
 
-	// TLS is for addresses that are spoken to over TLS.
+	// TLS has the files for addresses with TLS.
 	TLS TLS
 
-	// Wait is what writes by the store that [Store.Confirmed] returns wait for.
+	// Wait applies to writes through the store that [Store.Confirmed] returns.
 	Wait Wait
 
-	// Unconfirmed is told of each write that too few replicas confirmed in time:
-	// how many did, and what else went wrong, if anything. It must not block.
-	// Default: nobody is.
+	// Unconfirmed is called for each write that too few replicas confirmed in time,
+	// with the number of those that did, and an error if there was one. It must not
+	// block. Default: a no-op.
 	Unconfirmed func(replicas int64, err error)
 
-	// Timeout is the longest that one operation takes, retries included.
-	// Default: 1 second.
+	// Timeout is the maximum time of one operation, including retries. Default: 1
+	// second.
 	Timeout time.Duration
 
-	// Watchdog is how often every node is asked for its role: a lost connection
-	// is opened again no later than that. Default: 200 milliseconds.
+	// Watchdog is how often every node is asked for its role. A lost connection is
+	// opened again within this time. Default: 200 milliseconds.
 	Watchdog time.Duration
 
-	// DialTimeout is the longest that opening a connection takes.
-	// Default: 2 seconds.
+	// DialTimeout is the maximum time to open a connection. Default: 2 seconds.
 	DialTimeout time.Duration
 
-	// Logger is told when the connection is lost and when it is back.
-	// Default: none.
+	// Logger logs when the connection is lost and when it is back. Default: no log.
 	Logger *zap.Logger
 }
 
-// A Store is a connection to a server or to each master of a cluster.
+// A Store is a connection to a server, or to each master of a cluster.
 type Store struct {
 	options Options
 	swap    *rueidis.Lua
@@ -120,28 +132,28 @@ type Store struct {
 	tried    chan struct{} // closed once the first attempt to connect failed
 	lastFail atomic.Pointer[string]
 
-	turn     turn // of several servers that are no cluster
+	turn     turn // the next server, if there are several and no cluster
 	dials    dials
 	lines    lines
 	waiter   waiter
 	outage   atomic.Pointer[outage]
-	gap      atomic.Bool   // a connection was lost since the watchdog last looked
-	answered atomic.Bool   // a command was answered since then
-	wake     chan struct{} // makes the watchdog look now
+	gap      atomic.Bool   // a connection was lost since the watchdog's last turn
+	answered atomic.Bool   // a command was answered since the watchdog's last turn
+	wake     chan struct{} // starts a turn of the watchdog now
 
 	identities atomic.Pointer[identities] // nil: not known yet
-	untold     atomic.Bool                // no server tells its replication ID to this user
+	untold     atomic.Bool                // no server allows this user to read its replication ID
 
-	// The watchdog's own: when it last cut off a replica, since when each
-	// connection to a node has died, the replication ID that each master told, and
-	// when a cluster was last asked which slots each has.
+	// Used by the watchdog only: when it last cut off a replica, since when each
+	// connection to a node has failed, the replication ID of each master, and when a
+	// cluster was last asked for the slots.
 	recut  time.Time
 	dying  map[string]time.Time
 	told   map[string]string
 	mapped time.Time
 }
 
-// Open returns a store for the server or cluster at address, one of
+// Open returns a store for the server or cluster at address, which is one of
 //
 //	redis://[user:password@]host[:port][,host[:port]...][/database]
 //	rediss://...   the same over TLS; ?skip_verify for tests
@@ -149,14 +161,14 @@ type Store struct {
 //	redis+sentinel://[user:password@]host[:port][,host[:port]...]/master[/database]
 //	rediss+sentinel://...   the same over TLS, to the Sentinels, too
 //
-// valkey and valkeys are other names of redis and rediss. Every host after the
-// first is one more node to find a cluster by, or one more server of which one is
-// the master, or one more Sentinel; ?addr=host:port names one too. User and
-// password are those of the servers; ?sentinel_user=...&sentinel_password=... are
-// those of the Sentinels, if they have any.
+// valkey and valkeys are other names of redis and rediss. Further hosts are more nodes
+// of a cluster, more servers of which one is the master, or more Sentinels. The
+// parameter ?addr=host:port also adds a host. User and password are those of the
+// servers. The parameters sentinel_user and sentinel_password are those of the
+// Sentinels, if they have any.
 //
-// Open fails only on an address that cannot be right: connecting goes on in
-// the background for as long as it takes, and until then operations return
+// Open returns an error only if the address or an option is invalid. It connects in the
+// background, and tries until it succeeds. Until then operations return
 // [storage.ErrUnavailable].
 func Open(address string, o Options) (*Store, error) {
 	if o.Prefix == "" {
@@ -198,7 +210,8 @@ func Open(address string, o Options) (*Store, error) {
 	return s, nil
 }
 
-// Check says whether [Open] takes an address and options, without connecting.
+// Check returns an error if [Open] would refuse an address and options. It does not
+// connect.
 func Check(address string, o Options) error {
 	parsed, err := parseAddress(address)
 	if err != nil {
@@ -215,7 +228,7 @@ func Check(address string, o Options) error {
 	return o.TLS.check(parsed.TLSConfig != nil)
 }
 
-// maxPrefix leaves most of a key to what is stored.
+// maxPrefix leaves most of the length of a key to the caller's key.
 const maxPrefix = 64
 
 func checkPrefix(prefix string) error {
@@ -259,7 +272,7 @@ func (s *Store) put(ctx context.Context, key string, value []byte, lifetime time
 	if err := storage.CheckWrite(key, value, lifetime); err != nil {
 		return err
 	}
-	text := string(value) // a command that times out is still in rueidis' queue
+	text := string(value) // after a timeout the command is still in rueidis' queue
 	_, uncertain, err := s.attempt(ctx, "writing to redis", key, always, func(ctx context.Context, c rueidis.Client) rueidis.RedisResult {
 		return send(ctx, c, s.options.Prefix+key, func(b rueidis.Builder, name string) rueidis.Completed {
 			return b.Set().Key(name).Value(text).PxMilliseconds(milliseconds(lifetime)).Build()
@@ -271,8 +284,8 @@ func (s *Store) put(ctx context.Context, key string, value []byte, lifetime time
 	return err
 }
 
-// Pin implements [storage.Store]. A server with maxmemory-policy noeviction
-// forgets nothing to make room, and one that is full refuses the write.
+// Pin implements [storage.Store]. A server with maxmemory-policy noeviction evicts
+// nothing. If it is full, it refuses the write.
 func (s *Store) Pin(ctx context.Context, key string, value []byte, lifetime time.Duration) error {
 	return s.Put(ctx, key, value, lifetime)
 }
@@ -343,8 +356,8 @@ func (s *Store) CompareAndSwap(ctx context.Context, key string, old, next []byte
 
 // Watch implements [storage.Store].
 //
-// fn is called on the connection's own goroutine: it must not wait for an
-// answer of this store, which would have to come by the same way.
+// fn runs on the connection's own goroutine. It must not wait for an answer of this
+// store, which would arrive on the same connection.
 func (s *Store) Watch(fn func(storage.Change)) (stop func()) { return s.feed.Watch(fn) }
 
 // Close implements [storage.Store]. It waits for the watchdog to end.
@@ -368,8 +381,8 @@ func (s *Store) usable(ctx context.Context) error {
 	return nil
 }
 
-// value reads the answer of GET and GETDEL. It copies: the caller may change
-// what it gets.
+// value reads the reply of GET and GETDEL. It copies the value, since the caller may
+// change it.
 func (s *Store) value(ctx context.Context, doing string, reply rueidis.RedisResult) ([]byte, bool, error) {
 	text, err := reply.ToString()
 	if rueidis.IsRedisNil(err) {
@@ -381,10 +394,10 @@ func (s *Store) value(ctx context.Context, doing string, reply rueidis.RedisResu
 	return []byte(text), true, nil
 }
 
-// milliseconds is at least one, since Redis refuses none.
+// milliseconds returns at least one, since Redis refuses zero.
 func milliseconds(lifetime time.Duration) int64 { return max(1, lifetime.Milliseconds()) }
 
-// key takes the prefix off again.
+// key removes the prefix.
 func (s *Store) key(name string) string { return strings.TrimPrefix(name, s.options.Prefix) }
 
 var _ storage.Store = (*Store)(nil)

@@ -12,8 +12,8 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage/redis"
 )
 
-// atOnce wants reads to be refused without waiting for the server, and then to
-// work again.
+// atOnce checks that reads fail without waiting for the server, and that they succeed
+// again after end.
 func atOnce(t *testing.T, s *redis.Store, end func()) {
 	t.Helper()
 	c := watch(t, s)
@@ -29,7 +29,7 @@ func atOnce(t *testing.T, s *redis.Store, end func()) {
 	eventually(t, "the return is reported", func() bool { return c.lost.Load() > 0 })
 }
 
-func TestAServerThatIsBusyHoldsNoReadUp(t *testing.T) {
+func TestABusyServerDelaysNoRead(t *testing.T) {
 	server := redistest.Start(t, "--busy-reply-threshold", "1")
 	s := open(t, server.URL(), redis.Options{})
 	eventually(t, "connected", func() bool { return s.Put(t.Context(), "a", []byte("1"), time.Hour) == nil })
@@ -44,7 +44,7 @@ func TestAServerThatIsBusyHoldsNoReadUp(t *testing.T) {
 	})
 }
 
-func TestAServerThatLoadsItsDataHoldsNoReadUp(t *testing.T) {
+func TestAServerThatLoadsItsDataDelaysNoRead(t *testing.T) {
 	server := redistest.Start(t, "--enable-debug-command", "yes", "--save", "3600 1", "--loading-process-events-interval-bytes", "1024")
 	s := open(t, server.URL(), redis.Options{})
 	eventually(t, "connected", func() bool { return s.Put(t.Context(), "a", []byte("1"), time.Hour) == nil })
@@ -61,8 +61,8 @@ func TestAServerThatLoadsItsDataHoldsNoReadUp(t *testing.T) {
 	})
 }
 
-// Something before the server takes every connection, and closes it.
-func TestConnectionsThatDieHoldNoReadUp(t *testing.T) {
+// A proxy in front of the server accepts every connection, and closes it.
+func TestConnectionsThatCloseDelayNoRead(t *testing.T) {
 	server := redistest.Start(t)
 	var closing atomic.Bool
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

@@ -18,21 +18,21 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage/redis"
 )
 
-// A puppet speaks for a server, a node of a cluster, or a Sentinel and its master.
+// A puppet acts as a server, a node of a cluster, or a Sentinel and its master.
 type puppet struct {
 	addr    string
 	cluster bool
-	greets  string                      // what it sends unasked to whoever connects
-	says    func(command string) string // "" for what a server would
-	broken  atomic.Bool                 // it greets, and says that
-	full    atomic.Bool                 // it greets at most
+	greets  string                      // what it sends at the beginning of a connection, without a command
+	says    func(command string) string // returns an answer, or "" for the ordinary one
+	broken  atomic.Bool                 // it sends the greeting and this answer
+	full    atomic.Bool                 // it sends only the greeting
 	conns   atomic.Int32
 
 	mu   sync.Mutex
 	open []net.Conn // guarded by mu
 }
 
-// hangUp ends all connections.
+// hangUp closes all connections.
 func (p *puppet) hangUp() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -115,7 +115,7 @@ func readCommand(in *bufio.Reader) (command []string, err error) {
 const greeting = "%7\r\n$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$5\r\n7.0.0\r\n$5\r\nproto\r\n:3\r\n" +
 	"$2\r\nid\r\n:1\r\n$4\r\nmode\r\n$10\r\nstandalone\r\n$4\r\nrole\r\n$6\r\nmaster\r\n$7\r\nmodules\r\n*0\r\n"
 
-// ordinary is what a server answers.
+// ordinary returns the answer of a real server.
 func (p *puppet) ordinary(command []string) string {
 	host, port, _ := net.SplitHostPort(p.addr)
 	switch command[0] {
@@ -154,7 +154,7 @@ func (p *puppet) ordinary(command []string) string {
 	return "+OK\r\n"
 }
 
-// push is a push of three, but for the last one.
+// push returns a push of three words without the last one.
 func push(words ...string) string {
 	text := ">3\r\n"
 	for _, word := range words {
@@ -163,7 +163,7 @@ func push(words ...string) string {
 	return text
 }
 
-// to says something to commands that begin so, and what a server would to others.
+// to gives an answer to commands with a prefix, and the ordinary answer to others.
 func to(command, said string) func(string) string {
 	return func(got string) string {
 		if strings.HasPrefix(got, command) {
@@ -173,9 +173,9 @@ func to(command, said string) func(string) string {
 	}
 }
 
-// Whatever a server, a Sentinel, or something before them sends: the store has no
-// answer, Caddy goes on, and all is well as soon as they are.
-func TestClass24NothingThatAServerSendsEndsCaddy(t *testing.T) {
+// No input of a server, a Sentinel or a proxy may end the process. The store returns
+// errors meanwhile, and works again after the input is right.
+func TestClass24NoInputOfAServerEndsCaddy(t *testing.T) {
 	t.Parallel()
 	const value, subscribes = "$1\r\n1\r\n", "SUBSCRIBE +sentinel"
 	confirmed := ""
@@ -183,7 +183,7 @@ func TestClass24NothingThatAServerSendsEndsCaddy(t *testing.T) {
 		confirmed += push("subscribe", channel) + ":1\r\n"
 	}
 	for name, c := range map[string]struct {
-		address string // with %s for the puppet's
+		address string // with %s for the puppet's address
 		greets  string
 		says    func(command string) string
 	}{
@@ -259,9 +259,10 @@ func TestClass24NothingThatAServerSendsEndsCaddy(t *testing.T) {
 	}
 }
 
-// A server without room says so at once, and closes. Whoever dialled may have
-// left by then: rueidis reads that before it has written anything.
-func TestClass24AServerWithoutRoomForSomebodyWhoLeavesEndsNothing(t *testing.T) {
+// A server without room for another client says so at once, and closes the connection.
+// The caller may have gone by then, so rueidis reads that message before it has written
+// anything.
+func TestClass24AFullServerAndACancelledCallerEndNothing(t *testing.T) {
 	t.Parallel()
 	p := startPuppet(t, false, "-ERR max number of clients reached\r\n", nil)
 	s := open(t, "redis://"+p.addr, redis.Options{Watchdog: time.Hour})
@@ -272,7 +273,7 @@ func TestClass24AServerWithoutRoomForSomebodyWhoLeavesEndsNothing(t *testing.T) 
 	for i := range 5000 {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i%500)*time.Microsecond)
 		if _, _, err := s.Get(ctx, "a"); err == nil {
-			t.Error("an answer of nobody")
+			t.Error("an answer without a server")
 		}
 		cancel()
 	}

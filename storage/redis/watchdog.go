@@ -17,17 +17,16 @@ const (
 	firstConnectDelay = 50 * time.Millisecond
 	lastConnectDelay  = time.Second
 
-	// dying is for how many turns of the watchdog connections to a node may die,
-	// each of them, before it counts as away.
+	// dying is for how many turns of the watchdog each connection to a node may fail
+	// before the node is treated as down.
 	dying = 3
 
-	// recutInterval is how often a lone server that stays a replica is dialled
-	// again.
+	// recutInterval is how often a single server that stays a replica is dialled again.
 	recutInterval = time.Second
 )
 
-// connected returns the client. Until there is one it waits for the first
-// attempt to connect, and for no other.
+// connected returns the client. If there is none yet, it waits for the first attempt to
+// connect, but not for later ones.
 func (s *Store) connected(ctx context.Context) (rueidis.Client, error) {
 	select {
 	case <-s.ready:
@@ -63,7 +62,7 @@ func (s *Store) connectAndWatch(option rueidis.ClientOption) {
 	defer client.Close()
 	s.redis = client
 	nodes := make(map[string]role)
-	s.look(client, nodes) // tracking every node is part of being connected
+	s.look(client, nodes) // the store is connected once every node is tracked
 	close(s.ready)
 	s.watchdog.Go(func() { s.checkServers(client) })
 	if s.options.Wait.Replicas > 0 {
@@ -82,7 +81,7 @@ func (s *Store) connectAndWatch(option rueidis.ClientOption) {
 	}
 }
 
-// connect tries until it succeeds, or the store is closed: then it returns nil.
+// connect tries until it succeeds. It returns nil if the store is closed.
 func (s *Store) connect(option rueidis.ClientOption, failed func(error)) rueidis.Client {
 	for delay := firstConnectDelay; s.life.Err() == nil; delay = min(2*delay, lastConnectDelay) {
 		client, err := s.newClient(option)
@@ -95,8 +94,8 @@ func (s *Store) connect(option rueidis.ClientOption, failed func(error)) rueidis
 	return nil
 }
 
-// invalidated is called by rueidis with the keys that changed, or with nil
-// when a connection was lost or a database was flushed.
+// invalidated is called by rueidis with the keys that changed, or with nil if a
+// connection was lost or a database was flushed.
 func (s *Store) invalidated(names []rueidis.RedisMessage) {
 	if s.closed.Load() {
 		return
@@ -114,7 +113,7 @@ func (s *Store) invalidated(names []rueidis.RedisMessage) {
 	}
 }
 
-// lookNow makes the watchdog look without waiting for its turn.
+// lookNow starts a turn of the watchdog without waiting for the interval.
 func (s *Store) lookNow() {
 	select {
 	case s.wake <- struct{}{}:
@@ -122,30 +121,30 @@ func (s *Store) lookNow() {
 	}
 }
 
-// look asks every node for its role. That opens lost connections again, which
-// rueidis does for a command only, and connections to nodes that are new: a
-// node that was never sent a command is not tracked.
+// look asks every node for its role. This opens lost connections again, which rueidis
+// does only for a command. It also opens connections to new nodes, since a node without
+// a command is not tracked.
 //
-// nodes holds what each said last time. Whenever one says something else, or a
-// connection was lost since, changes may have been missed: the watchers are
-// told after the answer, so that nothing can be missed after it.
+// nodes has the last answers. If an answer differs from the last one, or a connection
+// was lost, changes may have been missed. Watchers are told so after the answer,
+// because from then on no change can be missed.
 func (s *Store) look(client rueidis.Client, nodes map[string]role) {
 	lost := s.gap.Swap(false)
-	// In a cluster another node may have answered, which says nothing of this one.
+	// In a cluster another node may have answered.
 	answered := s.answered.Swap(false) && client.Mode() != rueidis.ClientModeCluster
 	answers := s.ask(client.Nodes())
 	if s.life.Err() != nil {
 		return
 	}
 	var masters []rueidis.Client
-	usable, silent := 0, 0 // nodes that may take a command, and that do not answer
+	usable, silent := 0, 0 // nodes that may accept a command, and nodes that do not answer
 	for addr, answer := range answers {
 		before, known := nodes[addr]
 		unreachable := cannotReach(answer.err)
 		died := answer.err != nil && !unreachable && !refused(answer.err)
 		gone := s.keepsDying(addr, died && !answered, unreachable)
 		if died && before == replica {
-			continue // cut off by ourselves; who is there now is yet to be seen
+			continue // we cut it off; the new server is not known yet
 		}
 		switch {
 		case answer.role == master:
@@ -172,16 +171,16 @@ func (s *Store) look(client rueidis.Client, nodes map[string]role) {
 	s.outage.Store(s.outageOf(client, masters, usable, silent))
 	s.noteIdentities(client, answers, lost)
 	if lost {
-		s.untold.Store(false) // another server, or its user, may tell more
+		s.untold.Store(false) // another server, or its user, may allow it
 		s.feed.Send(storage.Change{Lost: true})
 	}
 	s.cutOff(client, answers)
 }
 
-// keepsDying says whether connections to a node have died for long while it
-// answered no command, as where something before it takes connections and closes
-// them. One that could not be reached, and has not answered since, has been away
-// for long enough: connections that die do not bring it back.
+// keepsDying reports whether connections to a node have failed for some time while it
+// answered no command, for example if a proxy accepts connections and closes them. A
+// node that could not be reached, and has not answered since, is down already: failing
+// connections do not change that.
 func (s *Store) keepsDying(addr string, died, unreachable bool) bool {
 	since, before := s.dying[addr]
 	switch {
@@ -204,21 +203,20 @@ func (s *Store) logAnswer(addr string, a answer) {
 		return
 	}
 	if a.role == sentinel {
-		s.options.Logger.Warn("redis: what answers is a Sentinel, and no server; its address begins with redis+sentinel:// and names the master after the hosts",
+		s.options.Logger.Warn("redis: the address is that of a Sentinel, and not of a server; use redis+sentinel:// and add the name of the master after the hosts",
 			zap.String("address", addr))
 		return
 	}
 	s.options.Logger.Info("redis answers", zap.String("address", addr), zap.String("role", string(a.role)))
 }
 
-// cutOff ends connections that lead to the wrong place, or nowhere: those to a
-// server that did not answer in time, and those to a lone server that is a
-// replica now, since its address may belong to the new master already, or it is
-// the turn of the next. In a cluster replicas are as they should be: they say
-// where the master is. With Sentinel rueidis goes where that says.
+// cutOff closes connections to a server that did not answer in time. It also closes
+// those to a single server that has become a replica: its address may lead to the new
+// master by now, or the next host is dialled. In a cluster replicas are normal, and
+// name the master. With Sentinel rueidis follows the Sentinel.
 func (s *Store) cutOff(client rueidis.Client, answers map[string]answer) {
 	alone := client.Mode() != rueidis.ClientModeCluster && client.Mode() != rueidis.ClientModeSentinel
-	interval := recutInterval / time.Duration(len(s.turn.hosts)) // all of them have their turn
+	interval := recutInterval / time.Duration(len(s.turn.hosts)) // within the interval each host is tried once
 	for addr, answer := range answers {
 		switch {
 		case ended(answer.err):
@@ -231,19 +229,19 @@ func (s *Store) cutOff(client rueidis.Client, answers map[string]answer) {
 	}
 }
 
-// cannotReach tells a node that is away from a connection that just died,
-// which the next command opens again.
+// cannotReach reports whether a node is down. If only a connection failed, the next
+// command opens it again.
 func cannotReach(err error) bool {
 	var dial dialError
 	return errors.As(err, &dial) || ended(err)
 }
 
-// An answer is what a node said of itself, or why it said nothing.
+// An answer is the answer of a node, or the error.
 type answer struct {
 	node     rueidis.Client
 	role     role
 	err      error
-	identity string // a master's replication ID, if it tells
+	identity string // a master's replication ID, if the user may read it
 }
 
 func (s *Store) ask(nodes map[string]rueidis.Client) map[string]answer {
