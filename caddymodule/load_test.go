@@ -170,7 +170,7 @@ func TestHandlersInJSONWithoutTheAppAreRefused(t *testing.T) {
 func TestAFileOfUsersThatNobodyCanReadIsRefusedOnItsLine(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "users.json")
 	for text, want := range map[string]string{
-		`[{"name":"ann"}]`:          "is a JSON array; write one object per line",
+		`[{"name":"ann"}]`:          "is a JSON array; write one object a line",
 		"\xff\xfe{\x00}\x00":        "is UTF-16",
 		"":                          "is empty",
 		`{"name":"ann","hash":"x"}`: "", // said line by line when it is read

@@ -162,7 +162,7 @@ func TestABrokenLineIsReportedAndLosesNobodyElse(t *testing.T) {
 		"no JSON":                  {"ann:" + hash, `expected one user, such as {"name"`},
 		"a list":                   {`[]`, "expected one user"},
 		"an unknown member":        {`{"name":"x","password":"secret"}`, `unknown field "password"`},
-		"two on a line":            {`{"name":"x","hash":"` + hash + `"} {"name":"y"}`, "more than one JSON value"},
+		"two on a line":            {`{"name":"x","hash":"` + hash + `"} {"name":"y"}`, "more on the line"},
 		"no name":                  {`{"hash":"` + hash + `"}`, "name is missing"},
 		"no hash":                  {`{"name":"x"}`, "caddy hash-password"},
 		"a password for a hash":    {`{"name":"x","hash":"hunter2"}`, "caddy hash-password"},

@@ -17,7 +17,7 @@ func misshapen(text []byte) error {
 	case bytes.HasPrefix(text, []byte("\xff\xfe")), bytes.HasPrefix(text, []byte("\xfe\xff")), len(text) > 1 && (text[0] == 0) != (text[1] == 0):
 		return errors.New("is UTF-16, as PowerShell writes it; save it as UTF-8")
 	case bytes.HasPrefix(trimmed, []byte("[")):
-		return errors.New("is a JSON array; write one object per line, for example with: jq -c '.[]'")
+		return errors.New("is a JSON array; write one object a line, for example with: jq -c '.[]'")
 	case !bytes.Contains(text, []byte("\n")) && bytes.Contains(trimmed, []byte("\r")):
 		return errors.New("ends its lines with CR only; use LF")
 	}

@@ -63,7 +63,7 @@ func DecodeStrictly(raw []byte, to any) error {
 		return errors.New(strings.TrimPrefix(err.Error(), "json: "))
 	}
 	if _, more := d.Token(); !errors.Is(more, io.EOF) {
-		return errors.New("the line has more than one JSON value")
+		return errors.New("there is more on the line than one JSON value")
 	}
 	return nil
 }
@@ -81,7 +81,7 @@ func (k Kind) unreadable(err error) error {
 func (k Kind) read(path string) ([]byte, os.FileInfo, error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil, fmt.Errorf("the file of %s does not exist; create it with: %s --file %s: %w", k.Many, k.Create, path, err)
+		return nil, nil, fmt.Errorf("the file of %s is not there; create it with: %s --file %s: %w", k.Many, k.Create, path, err)
 	}
 	if err != nil {
 		return nil, nil, k.unreadable(err)

@@ -53,14 +53,14 @@ func TestSealingTwiceGivesTwoValues(t *testing.T) {
 
 func TestAForeignOrChangedValueDoesNotOpen(t *testing.T) {
 	r := newRing(t, keystest.NewVault(), newClock())
-	stranger := newRing(t, keystest.NewVault(), newClock())
+	otherRing := newRing(t, keystest.NewVault(), newClock())
 	sealed := mustSeal(t, r, "sign-in", "x")
 	raw := decode(t, sealed)
 
 	bad := map[string]string{
 		"empty":          "",
 		"another label":  mustSeal(t, r, "sign-up", "x"),
-		"foreign key":    mustSeal(t, stranger, "sign-in", "x"),
+		"foreign key":    mustSeal(t, otherRing, "sign-in", "x"),
 		"nonce alone":    b64(raw[:24]),
 		"less than that": b64(raw[:5]),
 		"truncated":      b64(raw[:len(raw)-1]),

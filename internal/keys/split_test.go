@@ -315,7 +315,7 @@ func TestAWithdrawnSealingKeyOpensNothing(t *testing.T) {
 func TestAnUnknownKeyCannotBeWithdrawn(t *testing.T) {
 	r := newRing(t, keystest.NewVault(), newClock(), keys.EdDSA)
 	version := r.Version()
-	for _, id := range []string{"", "nobody", described(t, newRing(t, keystest.NewVault(), newClock()), keys.Sealing, keys.StateActive)[0]} {
+	for _, id := range []string{"", "unknown", described(t, newRing(t, keystest.NewVault(), newClock()), keys.Sealing, keys.StateActive)[0]} {
 		if err := r.Withdraw(t.Context(), id); !errors.Is(err, keys.ErrNoKey) {
 			t.Errorf("%q: %v, want ErrNoKey", id, err)
 		}

@@ -80,7 +80,7 @@ var damagings = map[string]damaging{
 			scramble(t, f, r, at+8, 32)
 		}
 	},
-	"a page is that of before": func(t *testing.T, f *os.File, r *rand.Rand) {
+	"a page has its old content": func(t *testing.T, f *os.File, r *rand.Rand) {
 		buf := make([]byte, pageSize)
 		pages := size(t, f) / pageSize
 		if _, err := f.ReadAt(buf, r.Int64N(pages)*pageSize); err != nil {

@@ -40,11 +40,11 @@ func TestAReplicaOfAClusterTakesOver(t *testing.T) {
 					return ok && err == nil
 				})
 				// Changes before the new master is tracked are covered by Lost.
-				eventually(t, "a change of new-"+key+" is told", func() bool {
+				eventually(t, "a change of new-"+key+" is reported", func() bool {
 					return other.Put(t.Context(), "new-"+key, []byte("1"), time.Hour) == nil && c.saw("new-"+key)
 				})
 			}
-			eventually(t, "somebody is told to read again", func() bool { return c.lost.Load() > 0 })
+			eventually(t, "a watcher gets Lost", func() bool { return c.lost.Load() > 0 })
 			eventually(t, "a scan finds every value", func() bool {
 				n := 0
 				err := s.Scan(t.Context(), "key", func(string, []byte) error { n++; return nil })

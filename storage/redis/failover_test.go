@@ -64,7 +64,7 @@ func TestAFailoverBehindOneAddressNeedsNoAction(t *testing.T) {
 			}
 			// The feed comes from the new master.
 			second.MustCommand("SET", "sso:later", "1")
-			eventually(t, "a change at the new master is told", func() bool { return c.saw("later") })
+			eventually(t, "a change at the new master is reported", func() bool { return c.saw("later") })
 		})
 	}
 }

@@ -159,7 +159,7 @@ func TestAReadDoesNotWaitForAServerThatIsKnownToBeDown(t *testing.T) {
 	s := open(t, server.URL(), redis.Options{Timeout: 300 * time.Millisecond})
 	eventually(t, "connected", func() bool { return s.Put(t.Context(), "a", []byte("1"), time.Hour) == nil })
 	server.Freeze()
-	eventually(t, "a read says that nobody answers", func() bool {
+	eventually(t, "a read fails since no node answers", func() bool {
 		_, _, err := s.Get(t.Context(), "a")
 		return errors.Is(err, storage.ErrUnavailable) && strings.Contains(err.Error(), "no node answers")
 	})
@@ -173,7 +173,7 @@ func TestAWriteThatSucceedsEndsTheOutageForReads(t *testing.T) {
 	s := open(t, server.URL(), redis.Options{Watchdog: time.Hour})
 	eventually(t, "connected", func() bool { return s.Put(t.Context(), "a", []byte("1"), time.Hour) == nil })
 	server.Stop()
-	eventually(t, "a read says that nobody answers", func() bool {
+	eventually(t, "a read fails since no node answers", func() bool {
 		_, _, err := s.Get(t.Context(), "a")
 		return errors.Is(err, storage.ErrUnavailable) && strings.Contains(err.Error(), "no node answers")
 	})

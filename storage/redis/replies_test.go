@@ -218,9 +218,9 @@ func TestClass24NoInputOfAServerEndsCaddy(t *testing.T) {
 		"a subscription before any command": {"redis://%s", strings.Repeat(push("subscribe", "x")+":1\r\n", 9), to("HELLO", "")},
 		"the end of subscriptions, again":   {"redis://%s", "", to("GET", strings.Repeat(push("unsubscribe", "x")+":0\r\n", 9)+value+value)},
 
-		"a key that moved nowhere":         {"redis://%s,%[1]s", "", to("GET sso:a", "-MOVED\r\n")},
+		"a MOVED without an address":       {"redis://%s,%[1]s", "", to("GET sso:a", "-MOVED\r\n")},
 		"a key that moved to half a place": {"redis://%s,%[1]s", "", to("GET sso:a", "-MOVED 1\r\n")},
-		"a key that is asked for nowhere":  {"redis://%s,%[1]s", "", to("GET sso:a", "-ASK 1\r\n")},
+		"an ASK without an address":        {"redis://%s,%[1]s", "", to("GET sso:a", "-ASK 1\r\n")},
 
 		"a Sentinel without an address":     {"redis+sentinel://%s/m", "", to("SENTINEL GET", "*0\r\n")},
 		"a Sentinel with half an address":   {"redis+sentinel://%s/m", "", to("SENTINEL GET", "*1\r\n$1\r\nh\r\n")},
@@ -231,7 +231,7 @@ func TestClass24NoInputOfAServerEndsCaddy(t *testing.T) {
 		"a Sentinel that fails to queue":    {"redis+sentinel://%s/m", "", to(subscribes, "-QUEUED\r\n")},
 		"a new Sentinel without an address": {"redis+sentinel://%s/m", "", to(subscribes, confirmed+push("message", "+sentinel", "sentinel"))},
 		"a new master without an address":   {"redis+sentinel://%s/m", "", to(subscribes, confirmed+push("message", "+switch-master", "m h 1"))},
-		"a restart of nobody":               {"redis+sentinel://%s/m", "", to(subscribes, confirmed+push("message", "+reboot", "master m"))},
+		"a restart without an address":      {"redis+sentinel://%s/m", "", to(subscribes, confirmed+push("message", "+reboot", "master m"))},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -59,7 +59,7 @@ func TestTheStatusDescribesTheServers(t *testing.T) {
 	}
 	first.Stop()
 	second.Stop()
-	eventually(t, "it says what is wrong", func() bool {
+	eventually(t, "the status has the problem", func() bool {
 		status := s.Status(t.Context()).Redis
 		return len(status.Servers) == 1 && strings.Contains(status.Servers[0].Problem, "refused")
 	})

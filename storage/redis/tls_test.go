@@ -74,7 +74,7 @@ func TestServersAndNodesVerifyEachOtherWithAPrivateCA(t *testing.T) {
 		"without the CA":                    {redis.TLS{Certificate: cert, Key: key}, true},
 		"with another CA":                   {redis.TLS{CA: other.path, Certificate: cert, Key: key}, true},
 		"without a client certificate":      {redis.TLS{CA: ca.path}, true},
-		"with somebody else's certificate":  {redis.TLS{CA: ca.path, Certificate: strangeCert, Key: strangeKey}, true},
+		"with a certificate of another CA":  {redis.TLS{CA: ca.path, Certificate: strangeCert, Key: strangeKey}, true},
 		"with both and a CA that was added": {redis.TLS{CA: joined(t, other.path, ca.path), Certificate: cert, Key: key}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -143,7 +143,7 @@ func TestCertificatesThatCannotBeUsedAreRefused(t *testing.T) {
 		want    string
 	}{
 		"without TLS":                {"redis://h", redis.TLS{CA: ca.path}, "rediss://"},
-		"a CA that is not there":     {"rediss://h", redis.TLS{CA: "/nowhere"}, "/nowhere"},
+		"a CA that does not exist":   {"rediss://h", redis.TLS{CA: "/nowhere"}, "/nowhere"},
 		"a CA that is none":          {"rediss://h", redis.TLS{CA: key}, "no certificate"},
 		"a certificate without key":  {"rediss://h", redis.TLS{Certificate: cert}, "client certificate"},
 		"the key of another one":     {"rediss://h", redis.TLS{Certificate: ca.path, Key: key}, "client certificate"},
