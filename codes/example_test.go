@@ -35,8 +35,7 @@ func Example() {
 	fmt.Println(rec.Subject, err)
 
 	_, err = c.Redeem(ctx, code, client("launcher"))
-	var spent *codes.SpentError
-	if errors.As(err, &spent) {
+	if spent, ok := errors.AsType[*codes.SpentError](err); ok {
 		fmt.Println("end the grant", spent.Grant)
 	}
 	// Output:

@@ -81,7 +81,7 @@ func (k Kind) unreadable(err error) error {
 func (k Kind) read(path string) ([]byte, os.FileInfo, error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil, fmt.Errorf("the file of %s is not there; create it with: %s --file %s: %w", k.Many, k.Create, path, err)
+		return nil, nil, fmt.Errorf("the file of %s is not there; make it with: %s --file %s: %w", k.Many, k.Create, path, err)
 	}
 	if err != nil {
 		return nil, nil, k.unreadable(err)

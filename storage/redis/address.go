@@ -46,7 +46,7 @@ var (
 		"sentinel_user and sentinel_password")
 	errHost     = errors.New("a host or port in it cannot be parsed; ports are 1 to 65535")
 	errDatabase = errors.New("its database is no number such as 0 or 15")
-	errMaster   = errors.New("the name of the master is missing; write redis+sentinel://host1,host2,host3/mymaster")
+	errMaster   = errors.New("it does not name the master; write redis+sentinel://host1,host2,host3/mymaster")
 	errCluster  = errors.New("with several hosts no database can be chosen, since a cluster has only one; leave the database out")
 	errSocket   = errors.New("a socket needs an absolute path, as in unix:///run/redis.sock")
 	errVerify   = errors.New("its skip_verify is neither true nor false")

@@ -37,7 +37,7 @@ type Wait struct {
 // Check returns an error if a value is out of range.
 func (w Wait) Check() error {
 	if w.Replicas < 1 || w.Time < time.Millisecond || w.Time > longestWait {
-		return fmt.Errorf("waiting %s for %d replicas: the number must be at least 1, and the time 1ms to %s", w.Time, w.Replicas, longestWait)
+		return fmt.Errorf("waiting %s for %d replicas: expected at least 1 replica, and a time of 1ms to %s", w.Time, w.Replicas, longestWait)
 	}
 	return nil
 }

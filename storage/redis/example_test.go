@@ -19,5 +19,5 @@ func Example() {
 	// Output:
 	// <nil>
 	// <nil>
-	// parsing the redis address: the name of the master is missing; write redis+sentinel://host1,host2,host3/mymaster (the form is redis://user:password@host:port/database, with special characters of user and password percent-encoded)
+	// parsing the redis address: it does not name the master; write redis+sentinel://host1,host2,host3/mymaster (the form is redis://user:password@host:port/database, with special characters of user and password percent-encoded)
 }

@@ -89,7 +89,7 @@ func TestAUserWithoutTheRightToReadTheIdentityWorksWithoutOne(t *testing.T) {
 	core, logged := observer.New(zap.InfoLevel)
 	s := open(t, "redis://sso:secret@"+server.Addr(), redis.Options{Logger: zap.New(core)})
 	eventually(t, "it works", func() bool { return works(t, s) })
-	if n := logged.FilterMessageSnippet("allow its user the command INFO").Len(); n != 1 {
+	if n := logged.FilterMessageSnippet("allow the user the command INFO").Len(); n != 1 {
 		t.Errorf("%d log lines give the reason", n)
 	}
 	if identity, err := s.AskIdentity(t.Context(), "key"); identity != "" || err != nil {
