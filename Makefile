@@ -2,29 +2,54 @@
 
 TAGS := nobadger,nomysql,nopgx
 CADDY := $(CURDIR)/bin/caddy
+NPM := e2e/node_modules/.package-lock.json
+EXAMPLES := examples/signinmethod examples/storageengine
+UNIT_NEEDS := gcc redis-server
+E2E_NEEDS := redis-server chromium npm hypercorn
 
-.PHONY: run test unit e2e bench fuzz lint vulncheck faults soak build
+.DELETE_ON_ERROR:
+.PHONY: run test unit e2e e2e-compile npm bench fuzz lint vulncheck faults soak build
 
 # The example: sign in at http://localhost:8081 as demo, with the password demo.
 run: build
 	$(CADDY) run --config Caddyfile.example
 
+# Without -trimpath, so that tests and the server share what is compiled.
 build:
-	go build -trimpath -tags $(TAGS) -o $(CADDY) ./cmd/caddy
+	go build -tags $(TAGS) -o $(CADDY) ./cmd/caddy
 
-# All tests: unit tests with the race detector, then end to end in a browser.
-test: unit e2e
+# All tests: unit tests with the race detector, then end to end in a browser. What the
+# second half needs is compiled and installed while the unit tests wait for servers.
+test:
+	scripts/need.sh $(UNIT_NEEDS) $(E2E_NEEDS)
+	+$(MAKE) --no-print-directory -j4 unit build npm e2e-compile
+	+$(MAKE) --no-print-directory e2e
 
+# Compiles the end-to-end tests, at a low priority, and runs none.
+e2e-compile:
+	cd e2e && nice go test -vet=all -run '^$$' ./... >/dev/null
+
+# go test vets each package with all analyzers of go vet, those without tests, too.
+# storage/redis waits for servers, beside all others. The examples are modules of
+# their own, which see only what is public.
 unit:
-	scripts/need.sh gcc redis-server
-	go vet -tags $(TAGS) ./...
-	go test -race -timeout 20m -tags $(TAGS) ./storage/redis ./... # that one waits for servers, beside all others
+	scripts/need.sh $(UNIT_NEEDS)
+	go test -vet=all -race -timeout 20m -tags $(TAGS) ./storage/redis ./...
+	set -e; for example in $(EXAMPLES); do \
+		(cd $$example && go test -vet=all -race -tags $(TAGS) ./...); \
+	done
 
-e2e: build
-	scripts/need.sh redis-server chromium npm hypercorn
+e2e: build $(NPM)
+	scripts/need.sh $(E2E_NEEDS)
+	cd e2e && CADDY_SSO_BINARY=$(CADDY) go test -vet=all -count=1 -timeout 25m ./browser ./...
+
+# What the tests need of npm is installed again when the lock file has changed.
+npm: $(NPM)
+
+$(NPM): e2e/package.json e2e/package-lock.json
+	scripts/need.sh npm
 	cd e2e && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
-	cd e2e && go vet ./...
-	cd e2e && CADDY_SSO_BINARY=$(CADDY) go test -count=1 -timeout 25m ./...
+	touch $@
 
 # What users see while the store fails, one fault after the other, in times of
 # what they see without: two nodes under load. The tests run most of them, too,
@@ -59,6 +84,9 @@ lint:
 	go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0 run ./...
 	cd e2e && go vet ./...
 	cd bench && go vet ./...
+	set -e; for example in $(EXAMPLES); do \
+		(cd $$example && go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0 run ./...); \
+	done
 
 # Vulnerabilities in what is compiled in, by the Go vulnerability database.
 vulncheck:

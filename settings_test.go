@@ -29,16 +29,20 @@ type field struct {
 
 // configured are the structs that a configuration is made of.
 var configured = []string{
-	"App", "SessionConfig", "CodesConfig", "BrandConfig", "ClientConfig", "SigninLocal", "SigninOIDC", "SigninBackend", "SigninTrusted", "AttemptsConfig", "UserConfig",
-	"StorageMemory", "StorageFile", "StorageRedis", "RevokeWaitConfig", "Gate",
+	"App", "SessionConfig", "CodesConfig", "BrandConfig", "ClientConfig", "Local", "OIDC", "Backend", "Trusted", "Attempts", "User",
+	"Memory", "File", "Redis", "RevokeWait", "Gate",
 	"LicenseConfig", "APIKeyConfig", "CustomerAccountConfig", "ProductConfig", "ProvisionConfig",
 }
 
 func readSettings(t *testing.T) settings {
 	t.Helper()
-	paths, err := filepath.Glob("caddymodule/*.go")
-	if err != nil {
-		t.Fatal(err)
+	var paths []string
+	for _, folder := range []string{"caddymodule", "caddymodule/internal/signinmethods", "caddymodule/internal/storageengines"} {
+		found, err := filepath.Glob(folder + "/*.go")
+		if err != nil || len(found) == 0 {
+			t.Fatalf("%s: %d files, %v", folder, len(found), err)
+		}
+		paths = append(paths, found...)
 	}
 	s := settings{fields: map[string][]field{}}
 	for _, path := range paths {

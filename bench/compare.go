@@ -52,7 +52,7 @@ func (r *run) measured(ctx context.Context, c *caddy, w row, first int) (slice, 
 	return c.costing(func() (slice, error) { return r.wrk(ctx, w, first) })
 }
 
-// record keeps every slice for whoever doubts the medians.
+// record keeps every slice for anyone who doubts the medians.
 func (r *run) record(part string, round int, row string, s slice) {
 	fmt.Fprintf(r.raw, "%s\t%d\t%s\t%d\t%.3f\t%d\t%d\t%d\t%d\t%d\t%d\t%d\n", part, round, row,
 		s.requests, s.seconds, s.p50.Microseconds(), s.p99.Microseconds(), s.cpu.Microseconds(), s.rss, s.wrong, s.status, s.broken)

@@ -150,7 +150,7 @@ func endIn(ctx context.Context, engine string, store storage.Store, begun []*ses
 	}
 	byUser := func(name func(session.User) string) func(one *session.Session) error {
 		return func(one *session.Session) error {
-			n, _, err := server.EndCalled(ctx, name(one.User()))
+			n, _, err := server.EndByName(ctx, name(one.User()))
 			if err == nil && n != endingSessions {
 				err = fmt.Errorf("%d sessions ended, not %d", n, endingSessions)
 			}

@@ -130,7 +130,7 @@ func (r *run) all(ctx context.Context) (err error) {
 	return nil
 }
 
-// progress tells whoever waits; the report alone goes to standard output.
+// progress tells anyone who waits; the report alone goes to standard output.
 func progress(format string, args ...any) {
 	fmt.Fprintf(os.Stderr, "bench: "+format+"\n", args...)
 }

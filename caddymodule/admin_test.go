@@ -13,6 +13,9 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
+
+	"github.com/caddy-sso/caddy-sso/caddymodule/internal/adminapi"
+	"github.com/caddy-sso/caddy-sso/caddymodule/internal/options"
 )
 
 // ask sends a request to the admin API.
@@ -29,16 +32,16 @@ func (w *world) ask(method, path string) answered {
 func (w *world) ends(path string, sessions, grants int) {
 	w.t.Helper()
 	got := w.ask(http.MethodDelete, path)
-	var n ended
+	var n adminapi.Ended
 	if err := json.Unmarshal([]byte(got.body), &n); err != nil || got.StatusCode != http.StatusOK || n.Ended != sessions || n.Grants != grants {
 		w.t.Errorf("DELETE %s: %s: %s", path, got.Status, got.body)
 	}
 }
 
-func (w *world) sessions() []sessionEntry {
+func (w *world) sessions() []adminapi.SessionEntry {
 	w.t.Helper()
 	got := w.ask(http.MethodGet, "/sso/sessions")
-	var entries []sessionEntry
+	var entries []adminapi.SessionEntry
 	if err := json.Unmarshal([]byte(got.body), &entries); err != nil || got.Header.Get("Content-Type") != "application/json" {
 		w.t.Fatalf("%s, %q: %s", got.Status, got.Header.Get("Content-Type"), got.body)
 	}
@@ -61,7 +64,7 @@ func TestTheAdminAPIListsAndEndsSessions(t *testing.T) {
 		t.Fatalf("%d sessions, want 3", len(entries))
 	}
 	for _, e := range entries {
-		if e.User != "demo" || !uuid.MatchString(e.Subject) || e.Email != "demo@example.com" || e.Signin != "local" ||
+		if e.User != "demo" || !options.IsUUID(e.Subject) || e.Email != "demo@example.com" || e.Signin != "local" ||
 			len(e.Groups) != 1 || e.Agent != "Go-http-client/1.1" || e.From != "127.0.0.1" || e.Seen.Before(e.Begun) || !e.Expires.After(e.Begun) || len(e.ID) < 8 {
 			t.Errorf("an entry is %+v", e)
 		}

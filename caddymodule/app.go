@@ -1,7 +1,3 @@
-// Package caddymodule is the part of caddy-sso that knows Caddy: the app, the
-// two handlers, the guest modules, the Caddyfile, the admin API and the
-// commands. It reads configuration, and wires the packages below together; the
-// decisions are taken there.
 package caddymodule
 
 import (
@@ -18,33 +14,41 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/caddy-sso/caddy-sso/caddymodule/internal/appruntime"
+	_ "github.com/caddy-sso/caddy-sso/caddymodule/internal/command" // registers `caddy sso`
+	"github.com/caddy-sso/caddy-sso/caddymodule/internal/customers"
+	"github.com/caddy-sso/caddy-sso/caddymodule/internal/routecheck"
+	"github.com/caddy-sso/caddy-sso/caddymodule/internal/signinmethods"
 	"github.com/caddy-sso/caddy-sso/internal/keys"
 	"github.com/caddy-sso/caddy-sso/internal/logthrottle"
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
 	"github.com/caddy-sso/caddy-sso/internal/page"
+	"github.com/caddy-sso/caddy-sso/internal/signin/methods"
+	"github.com/caddy-sso/caddy-sso/internal/signin/provider"
 	"github.com/caddy-sso/caddy-sso/session"
 	"github.com/caddy-sso/caddy-sso/signin"
+	"github.com/caddy-sso/caddy-sso/storage"
 )
 
 func init() {
 	caddy.RegisterModule(new(App))
 }
 
-// App is the configuration that portal and gates share: who may sign in, which
-// applications there are, how long sessions live and where they are kept.
+// App is the configuration that portal and gates share: the sign-in methods, the
+// registered applications, the lifetime of sessions and the storage.
 type App struct {
-	// The portal's public origin, such as `https://login.example.com`: what
-	// browsers use, whatever stands in front. It is the `iss` of all tokens.
-	// http is for loopback only. Required.
+	// The portal's public origin, such as `https://login.example.com`: the one that
+	// browsers use, also behind a proxy. It is the `iss` of all tokens. http is for
+	// loopback only. Required.
 	Issuer string `json:"issuer,omitempty"`
 
 	// The engine that keeps sessions, codes and grants: `file`, `memory` or
 	// `redis`. Default: `file`.
 	StorageRaw json.RawMessage `json:"storage,omitempty" caddy:"namespace=sso.storage inline_key=engine"`
 
-	// How sessions, grants and codes are written: `1`, as by all releases, or `2`,
-	// which takes about half the room. All nodes have to be of a release that reads
-	// it, which this one is the first of. Both are read. Default: 1.
+	// The format of stored sessions, grants and codes: `1`, which all releases read, or
+	// `2`, which takes about half the space. With `2`, all nodes have to run this release
+	// or a later one. Both are read. Default: 1.
 	RecordFormat int `json:"record_format,omitempty"`
 
 	// How long SSO sessions live.
@@ -68,26 +72,26 @@ type App struct {
 	issuer  *url.URL
 	clients *oauth.Clients
 	engine  Engine
-	methods signin.Methods
+	methods methods.List
 	groups  oauth.ConfiguredGroups
 	limits  signin.AttemptLimits
 	pages   *page.Pages
-	vault   keys.Vault // where the engine is not shared by nodes
+	vault   keys.Vault // if nodes do not share the engine
 	log     *zap.Logger
 
 	scrubbed []*caddyhttp.Server // whose routes delete identity headers
 
-	storeLog *zap.Logger        // the store says once that it went, and once that it came
-	failures logthrottle.ByKind // lines about what does not work, of the app and its handlers
+	storeLog *zap.Logger        // one line when the store stops to answer, and one when it answers again
+	failures logthrottle.ByKind // throttles errors of the app and its handlers
 
 	opening sync.Mutex
-	closed  bool        // guarded by opening
-	last    *appRuntime // what was open when closed; guarded by opening
-	opened  atomic.Pointer[appRuntime]
+	closed  bool                // guarded by opening
+	last    *appruntime.Runtime // what was open when closed; guarded by opening
+	opened  atomic.Pointer[appruntime.Runtime]
 	stop    context.CancelFunc
 
-	licensing licensing  // where there is a License API
-	customers *customers // of its file; nil: there is none
+	licensing licensing       // of the License API, if there is one
+	customers *customers.File // of its file; nil: there is none
 }
 
 // CaddyModule returns the Caddy module information.
@@ -95,12 +99,12 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "sso", New: func() caddy.Module { return new(App) }}
 }
 
-// Provision checks the configuration. It opens nothing: `caddy validate` comes
-// here too, beside a running server.
+// Provision checks the configuration. It opens nothing, since `caddy validate` calls it,
+// too, beside a running server.
 func (a *App) Provision(ctx caddy.Context) error {
 	a.storeLog = ctx.Logger()
 	a.log = a.failures.Logger(a.storeLog)
-	a.vault = newCaddyVault(ctx.Storage())
+	a.vault = appruntime.NewCaddyVault(ctx.Storage())
 	var err error
 	if a.issuer, err = ParseIssuer(a.Issuer); err != nil {
 		return err
@@ -136,13 +140,14 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := a.loadSignin(ctx); err != nil {
 		return err
 	}
+	if err := a.checkReferences(a.hasMethod); err != nil {
+		return err
+	}
 	if err := a.loadLicense(); err != nil {
 		return err
 	}
-	if err := a.loadClientMethods(); err != nil {
-		return err
-	}
-	return a.checkPlacement(webApp(ctx)) // last, since gates that it provisions ask for the app
+	a.loadClientMethods()
+	return routecheck.CheckPlacement(a.forRouteCheck(), routecheck.WebApp(ctx), a.log) // last, since gates that it provisions ask for the app
 }
 
 func (a *App) loadEngine(ctx caddy.Context) error {
@@ -155,16 +160,16 @@ func (a *App) loadEngine(ctx caddy.Context) error {
 	}
 	engine, ok := m.(Engine)
 	if !ok {
-		return fmt.Errorf("storage: module %T is no storage engine", m)
+		return fmt.Errorf("storage: module %T is not a storage engine; it has to be a caddymodule.Engine", m)
 	}
 	a.engine = engine
 	return nil
 }
 
-var errNoSignin = errors.New("signin: no sign-in method is configured; add for example: signin local { user <name> <hash> }; or, where all who sign in are those of customers of the License API: license { customers <file> … }")
+var errNoSignin = errors.New("signin: no sign-in method is configured; add for example: signin local { user <name> <hash> }; if only customers of the License API sign in: license { customers <file> … }")
 
-// checkSignin refuses a configuration by which nobody can ever sign in. Customers
-// of a file bring providers of their own.
+// checkSignin refuses a configuration without a sign-in method. The customers in a
+// file have providers of their own.
 func (a *App) checkSignin() error {
 	if len(a.SigninRaw) == 0 && (a.License == nil || a.License.CustomersFile == "") {
 		return errNoSignin
@@ -176,7 +181,7 @@ func (a *App) loadSignin(ctx caddy.Context) error {
 	if err := a.checkSignin(); err != nil {
 		return err
 	}
-	if err := checkNaming(a.SigninRaw); err != nil {
+	if err := signinmethods.CheckOwnSubjects(a.SigninRaw); err != nil {
 		return err
 	}
 	ms, err := ctx.LoadModule(a, "SigninRaw")
@@ -186,7 +191,7 @@ func (a *App) loadSignin(ctx caddy.Context) error {
 	for _, m := range ms.([]any) {
 		method, ok := m.(MethodModule)
 		if !ok {
-			return fmt.Errorf("signin: module %T is no sign-in method", m)
+			return fmt.Errorf("signin: module %T is not a sign-in method; it has to be a caddymodule.MethodModule", m)
 		}
 		w, err := method.Method()
 		if err != nil {
@@ -194,16 +199,16 @@ func (a *App) loadSignin(ctx caddy.Context) error {
 		}
 		for _, other := range a.methods {
 			if other.ID() == w.ID() {
-				return fmt.Errorf("signin %s: defined twice; every way has an ID of its own", w.ID())
+				return fmt.Errorf("duplicate signin %s; give every sign-in method an ID of its own", w.ID())
 			}
 		}
 		a.methods = append(a.methods, w)
-		if local, ok := m.(*SigninLocal); ok {
-			if err := local.nameGroups(&a.groups); err != nil {
+		if local, ok := m.(*signinmethods.Local); ok {
+			if err := local.AddGroups(&a.groups); err != nil {
 				return fmt.Errorf("signin local: %w", err)
 			}
 		}
-		if provider, ok := w.(*signin.Provider); ok && a.clients.UseAvatar() {
+		if provider, ok := w.(*provider.Method); ok && a.clients.UseAvatar() {
 			provider.UseAvatar()
 		}
 		if limiter, ok := m.(AttemptLimiter); ok && a.limits == (signin.AttemptLimits{}) {
@@ -213,14 +218,14 @@ func (a *App) loadSignin(ctx caddy.Context) error {
 	if err := a.methods.CheckLinks(); err != nil {
 		return err
 	}
-	if a.limits == (signin.AttemptLimits{}) { // of ways that do not say
-		a.limits = signin.AttemptLimits{PerAccount: 10, PerAddress: 100, Every: 15 * time.Minute}
+	if a.limits == (signin.AttemptLimits{}) { // no method says so
+		a.limits = signinmethods.DefaultAttemptLimits
 	}
 	return nil
 }
 
-// Start opens the storage and the keys, so that what is wrong with them is said
-// at once. A store on another machine may come up later than we do.
+// Start opens the storage and the keys, so that an error in them shows at once. A
+// store on another machine may start later than this server.
 func (a *App) Start() error {
 	ctx, stop := context.WithCancel(context.Background())
 	a.stop = stop
@@ -228,22 +233,22 @@ func (a *App) Start() error {
 	if err != nil {
 		return err
 	}
-	c.state.clock.Check(ctx, c.state.storeTime())
-	if err := c.server.Keys.Load(ctx); err != nil {
-		if !errors.Is(err, errUnavailable) {
+	c.State.CheckClock(ctx)
+	if err := c.Server.Keys.Load(ctx); err != nil {
+		if !errors.Is(err, storage.ErrUnavailable) {
 			return fmt.Errorf("loading the signing keys: %w", err)
 		}
-		a.log.Warn("the storage does not answer yet; nobody can sign in until it does", zap.Error(err))
+		a.log.Warn("the storage does not answer yet; users can sign in once it does", zap.Error(err))
 	}
 	if err := a.startLicense(ctx, c); err != nil {
 		return err
 	}
 	go a.maintain(ctx, c)
 	go a.followKeys(ctx, c)
-	go c.rechecks.Run(ctx)
-	go c.disabled.Run(ctx)
+	go c.Rechecks.Run(ctx)
+	go c.DisabledUsers.Run(ctx)
 	if a.customers != nil {
-		go a.customers.endDisabled(ctx, c)
+		go a.customers.EndDisabled(ctx, func(ids []string) (*oauth.Search, error) { return c.State.Searches.Methods(c.Server, ids) })
 	}
 	for _, method := range a.methods {
 		if watcher, ok := method.(signin.Watcher); ok {
@@ -253,12 +258,13 @@ func (a *App) Start() error {
 	return nil
 }
 
-// reviewEvery is how often live requests are held against who may sign in now.
+// reviewEvery is how often attached requests are compared with the users who may sign in
+// now.
 const reviewEvery = 2 * time.Second
 
-// maintain rotates the signing keys, and closes what users who are gone have
-// open: a reload or an edited file may have taken them out.
-func (a *App) maintain(ctx context.Context, c *appRuntime) {
+// maintain rotates the signing keys, and closes the open requests of users who may not
+// sign in any more: a reload or an edited file may have removed them.
+func (a *App) maintain(ctx context.Context, c *appruntime.Runtime) {
 	ticker, review := time.NewTicker(time.Hour), time.NewTicker(reviewEvery)
 	defer ticker.Stop()
 	defer review.Stop()
@@ -267,56 +273,56 @@ func (a *App) maintain(ctx context.Context, c *appRuntime) {
 		case <-ctx.Done():
 			return
 		case <-review.C:
-			c.server.CloseRequests(func(u session.User) bool {
+			c.Server.CloseRequests(func(u session.User) bool {
 				_, current := a.methods.Current(u)
 				return !current
 			})
 		case <-ticker.C:
-			if err := c.server.Keys.Maintain(ctx); err != nil && ctx.Err() == nil {
+			if err := c.Server.Keys.Maintain(ctx); err != nil && ctx.Err() == nil {
 				a.log.Error("rotating the signing keys", zap.Error(err))
 			}
-			if c.signature == nil {
+			if c.Signature == nil {
 				continue
 			}
-			if err := c.signature.Maintain(ctx); err != nil && ctx.Err() == nil {
-				a.log.Error("keeping the key of LicenseSignature", zap.Error(err))
+			if err := c.Signature.Maintain(ctx); err != nil && ctx.Err() == nil {
+				a.log.Error("storing the key of LicenseSignature", zap.Error(err))
 			}
 		}
 	}
 }
 
-// followKeys takes over at once what other nodes do to the keys, and gives a store
-// that has lost them those that are known here.
-func (a *App) followKeys(ctx context.Context, c *appRuntime) {
+// followKeys applies key changes of other nodes immediately. If the store has lost
+// the keys, it writes those of this node.
+func (a *App) followKeys(ctx context.Context, c *appruntime.Runtime) {
 	if !a.engine.Shared() {
 		return
 	}
-	keys.Follow(ctx, c.state.store, c.refreshKeys, func(err error) {
+	keys.Follow(ctx, c.State.Store, c.RefreshKeys, func(err error) {
 		if ctx.Err() == nil {
-			a.log.Warn("looking at the signing keys in the storage", zap.Error(err))
+			a.log.Warn("reading the signing keys from the storage", zap.Error(err))
 		}
 	})
 }
 
-// Stop ends what Start began. The storage stays open for requests that still
+// Stop stops the goroutines of Start. The storage stays open for requests that still
 // run.
 func (a *App) Stop() error {
 	if a.stop != nil {
 		a.stop()
 	}
 	if c := a.opened.Load(); c != nil {
-		c.audit.Flush() // while there is a log to write to
+		c.Audit.Flush() // while there is a log to write to
 	}
 	return nil
 }
 
-// Cleanup lets go of the storage, once the last request that holds it is over.
+// Cleanup releases the storage after the last request that holds it.
 func (a *App) Cleanup() error {
 	a.opening.Lock()
 	defer a.opening.Unlock()
 	a.closed = true
 	if a.last = a.opened.Swap(nil); a.last != nil {
-		a.last.release()
+		a.last.Release()
 	}
 	return nil
 }

@@ -181,7 +181,7 @@ func TestClass32AGateInAnErrorRouteKnowsWhoIsSignedIn(t *testing.T) {
 }
 
 // An error route without a gate before it in the site itself asks by itself.
-func TestAGateForErrorsAloneSendsStrangersToSignIn(t *testing.T) {
+func TestAGateForErrorsAloneSendsUnauthenticatedVisitorsToSignIn(t *testing.T) {
 	a := newAround(t)
 	a.mustLoad(a.setup("http://AT {\nhandle /oauth2/* {\nGATE\n}\nhandle {\nerror 404\n}\nhandle_errors {\nGATE reverse_proxy BACKEND\n}\n}"))
 	v := a.visitor()

@@ -6,13 +6,13 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
 	"github.com/caddy-sso/caddy-sso/internal/page"
-	"github.com/caddy-sso/caddy-sso/internal/sharedclock"
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
@@ -43,7 +43,8 @@ func TestWhatStandsBehindThePortalGetsNoSessionCookie(t *testing.T) {
 type closedEngine struct{ Engine }
 
 func (closedEngine) Identity() string { return "closed" }
-func (closedEngine) Open(*zap.Logger, *sharedclock.Clock) (storage.Store, error) {
+func (closedEngine) Shared() bool     { return false }
+func (closedEngine) Open(*zap.Logger, func() time.Time) (storage.Store, error) {
 	return nil, errors.New("closed")
 }
 

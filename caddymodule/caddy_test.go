@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -16,6 +17,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
+
+	"github.com/caddy-sso/caddy-sso/caddymodule/internal/appruntime"
 )
 
 func TestMain(m *testing.M) {
@@ -120,8 +123,8 @@ type setup struct {
 }
 
 func (w *world) caddyfile(s setup) string {
-	setDefault(&s.storage, "storage memory")
-	setDefault(&s.handler, `respond "hello {http.request.header.X-SSO-User}"`)
+	s.storage = cmp.Or(s.storage, "storage memory")
+	s.handler = cmp.Or(s.handler, `respond "hello {http.request.header.X-SSO-User}"`)
 	return strings.NewReplacer(
 		"PORTAL", w.portal, "SITE", w.site, "ADMIN", w.admin, "DIR", w.dir, "HASH", demoHash,
 	).Replace(`{
@@ -244,8 +247,7 @@ func (w *world) running() *App {
 
 // references is how many configurations and requests hold a store.
 func references(identity string) int {
-	n, _ := states.References(identity)
-	return n
+	return appruntime.References(identity)
 }
 
 // object decodes a JSON object.

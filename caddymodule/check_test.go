@@ -27,7 +27,7 @@ func TestCheckExplainsWhatAnAuthorizationURLWouldGet(t *testing.T) {
 		"taken": {portal + login, false, []string{
 			`The client is 2, "Wiki", with a secret.`, "With a session: 302 to https://wiki.example/cb?code=…&state=12345678",
 			"Without a session: 302 to the sign-in page, " + portal + "/sso/sign_in", "Scopes: email",
-			"Left out, since the client is not registered for them: playfab", "Audience: wiki", "Sign-in methods: all",
+			"Left out, since they are not registered for the client: playfab", "Audience: wiki", "Sign-in methods: all",
 		}},
 		"by a fail_auth_url": {portal + login + "&fail_auth_url=https://wiki.example/signed-out", false, []string{
 			"Without a session: 302 to https://wiki.example/signed-out with error=login_required and resume.",
@@ -46,7 +46,7 @@ func TestCheckExplainsWhatAnAuthorizationURLWouldGet(t *testing.T) {
 		}},
 		"OpenID Connect": {portal + openID, false, []string{
 			"With a session: 302 to https://wiki.example/cb with code, state and iss.", "Without a session: 302 to the sign-in page, " + portal + "/sso/sign_in/oauth2",
-			"Scopes: openid offline", "Left out, since the client is not registered for them: groups", "Audience: wiki",
+			"Scopes: openid offline", "Left out, since they are not registered for the client: groups", "Audience: wiki",
 		}},
 		"OpenID Connect, silently and by a form": {portal + openID + "&prompt=none&response_mode=form_post", false, []string{
 			"With a session: a page that posts to https://wiki.example/cb with code, state and iss.", "Without a session: error=login_required, since prompt=none shows nothing.",
@@ -59,11 +59,11 @@ func TestCheckExplainsWhatAnAuthorizationURLWouldGet(t *testing.T) {
 			"With a session: 302 to https://wiki.example/cb with code, state and iss.",
 		}},
 		"what a terminal would obey, or hide": {"https://old%c2%9bexample" + openID + "+a%e2%80%aeb", false, []string{
-			"The URL is of https://old\ufffdexample, and the issuer is " + portal + ": requests come to this portal only where both are the same.",
-			"Left out, since the client is not registered for them: groups a\ufffdb",
+			"The URL is for https://old\ufffdexample, but the issuer is " + portal + ": a request comes to this portal only if both are the same.",
+			"Left out, since they are not registered for the client: groups a\ufffdb",
 		}},
 		"another host": {"https://old.example" + login, false, []string{
-			"The URL is of https://old.example, and the issuer is " + portal + ": requests come to this portal only where both are the same.",
+			"The URL is for https://old.example, but the issuer is " + portal + ": a request comes to this portal only if both are the same.",
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -81,7 +81,7 @@ func TestCheckExplainsWhatAnAuthorizationURLWouldGet(t *testing.T) {
 	}
 	for args, want := range map[string]string{
 		"":                                     "--request is missing",
-		"--request " + portal + "/sso/account": "/sso/account is no address of an authorization request",
+		"--request " + portal + "/sso/account": "/sso/account is not the path of an authorization request",
 	} {
 		if out, err := sso(t, "", append([]string{"check", "--address", w.admin}, strings.Fields(args)...)...); err == nil || !strings.Contains(out, want) {
 			t.Errorf("%s: %v\n%s", args, err, out)

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
+	"github.com/caddy-sso/caddy-sso/internal/signin/methods"
 	"github.com/caddy-sso/caddy-sso/session"
 	"github.com/caddy-sso/caddy-sso/signin"
 )
@@ -29,16 +30,16 @@ func TestCustomersProvidersCountForTheirProductsAlone(t *testing.T) {
 	local, acme, social := password("local"), outside{id: "acme"}, outside{id: "social"}
 	for name, test := range map[string]struct {
 		license *LicenseConfig
-		ways    signin.Methods
+		methods methods.List
 		named   []string
 		want    []string
 	}{
-		"no License API":                     {nil, signin.Methods{local, acme}, nil, nil},
-		"a customer's provider":              {customers("acme"), signin.Methods{local, acme, social}, nil, []string{"local", "social"}},
-		"a customer who signs in locally":    {customers("local"), signin.Methods{local, social}, nil, nil},
-		"the client names the provider":      {customers("acme"), signin.Methods{local, acme}, []string{"acme"}, []string{"acme"}},
-		"there is nobody but customers":      {customers("acme"), signin.Methods{acme}, nil, []string{noMethods}},
-		"the client names fewer than it may": {nil, signin.Methods{local, acme}, []string{"local"}, []string{"local"}},
+		"no License API":                     {nil, methods.List{local, acme}, nil, nil},
+		"a customer's provider":              {customers("acme"), methods.List{local, acme, social}, nil, []string{"local", "social"}},
+		"a customer who signs in locally":    {customers("local"), methods.List{local, social}, nil, nil},
+		"the client names the provider":      {customers("acme"), methods.List{local, acme}, []string{"acme"}, []string{"acme"}},
+		"there is nobody but customers":      {customers("acme"), methods.List{acme}, nil, []string{noMethodID}},
+		"the client names fewer than it may": {nil, methods.List{local, acme}, []string{"local"}, []string{"local"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			uri, err := oauth.ParseRedirectURI("https://game.example/cb")
@@ -50,12 +51,13 @@ func TestCustomersProvidersCountForTheirProductsAlone(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			a := &App{License: test.license, methods: test.ways, clients: clients, Clients: []*ClientConfig{{ID: "1", Signin: test.named}}}
-			if err := a.loadClientMethods(); err != nil {
+			a := &App{License: test.license, methods: test.methods, clients: clients, Clients: []*ClientConfig{{ID: "1", Signin: test.named}}}
+			if err := a.checkReferences(a.hasMethod); err != nil {
 				t.Fatal(err)
 			}
+			a.loadClientMethods()
 			if !slices.Equal(client.Methods, test.want) {
-				t.Errorf("ways %q, want %q", client.Methods, test.want)
+				t.Errorf("methods %q, want %q", client.Methods, test.want)
 			}
 		})
 	}

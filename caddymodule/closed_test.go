@@ -10,9 +10,11 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/caddy-sso/caddy-sso/storage"
 )
 
-// Each face answers in its own way; an error would be logged by Caddy, with the
+// Each HTTP API answers in its own format; an error would be logged by Caddy, with the
 // query of the request.
 func TestAPortalWithoutItsStoreAnswersByItself(t *testing.T) {
 	w := newWorld(t)
@@ -67,7 +69,7 @@ func TestAPortalWithoutItsStoreAnswersByItself(t *testing.T) {
 		}
 		for _, e := range entries {
 			cause, _ := e.ContextMap()["error"].(string)
-			if !strings.Contains(cause, errUnavailable.Error()) || strings.Contains(cause, "private") {
+			if !strings.Contains(cause, storage.ErrUnavailable.Error()) || strings.Contains(cause, "private") {
 				t.Errorf("%s: the log says %q", tt.path, cause)
 			}
 		}

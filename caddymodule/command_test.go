@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"github.com/caddy-sso/caddy-sso/caddymodule/internal/adminapi"
 )
 
 func TestAnUnknownCommandIsAnErrorThatSuggestsOne(t *testing.T) {
@@ -60,7 +62,7 @@ func newAdminServer(t *testing.T, network, address string) *adminServer {
 	s := new(adminServer)
 	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		s.asked.Add(1)
-		json.NewEncoder(w).Encode(ended{Ended: 7}) //nolint:errcheck,errchkjson // numbers; the test sees
+		json.NewEncoder(w).Encode(adminapi.Ended{Ended: 7}) //nolint:errcheck,errchkjson // numbers; the test sees
 	}))
 	l, err := net.Listen(network, address)
 	if err != nil {
@@ -105,11 +107,11 @@ func TestClass40ACommandAsksTheServerThatIsMeantOrNone(t *testing.T) {
 	}{
 		"admin off":               {[]string{"--config", off}, "admin is off in " + off},
 		"admin off in JSON":       {[]string{"--config", file("off.json", `{"admin":{"disabled":true},"apps":{"sso":{"issuer":"http://localhost:8080"}}}`)}, "admin is off in "},
-		"no sso":                  {[]string{"--config", file("no.caddyfile", "{\n\tadmin localhost:2019\n}\n")}, "there is no sso in "},
+		"no sso":                  {[]string{"--config", file("no.caddyfile", "{\n\tadmin localhost:2019\n}\n")}, " has no sso"},
 		"a variable that is not":  {[]string{"--config", file("env.caddyfile", ssoOption("admin {env.SSO_TEST_UNSET}"))}, "SSO_TEST_UNSET"},
-		"what does not parse":     {[]string{"--config", file("bad.caddyfile", "{\n\tadmin off\n\tsso {\n")}, "nothing was asked"},
+		"what does not parse":     {[]string{"--config", file("bad.caddyfile", "{\n\tadmin off\n\tsso {\n")}, "no server was asked"},
 		"what is no JSON":         {[]string{"--config", file("off.conf", ssoOption("admin off"))}, "is not valid JSON"},
-		"an empty file":           {[]string{"--config", file("empty.json", "")}, "nothing was asked"},
+		"an empty file":           {[]string{"--config", file("empty.json", "")}, "no server was asked"},
 		"an adapter that is none": {[]string{"--config", off, "--adapter", "toml"}, "unrecognized config adapter"},
 		"an adapter alone":        {[]string{"--adapter", "caddyfile"}, "name it with --config"},
 		"a file that is not":      {[]string{"--config", filepath.Join(dir, "none")}, "no such file"},
@@ -160,7 +162,7 @@ func TestClass40AServerOfAnotherConfigurationRefuses(t *testing.T) {
 	}
 	for _, line := range []string{"user end demo", "session list", "session end 0123456789abcdef", "license url"} {
 		out, err := sso(t, "", append(strings.Fields(line), "--config", other)...)
-		if err == nil || !strings.Contains(out, "the server here has the issuer http://"+w.portal+", not http://localhost:8080") {
+		if err == nil || !strings.Contains(out, "this server has the issuer http://"+w.portal+", not http://localhost:8080") {
 			t.Errorf("%s: %v\n%s", line, err, out)
 		}
 	}

@@ -227,7 +227,7 @@ func (w *world) allowing() *visitor {
 	return v
 }
 
-func TestWhoeverCannotShowAPageIsToldThatConsentIsMissing(t *testing.T) {
+func TestAClientThatCannotShowAPageIsToldThatConsentIsMissing(t *testing.T) {
 	w := newWorld(t)
 	w.mustLoad(setup{global: asking})
 	v := w.allowing()

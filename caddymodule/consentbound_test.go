@@ -34,8 +34,8 @@ func TestClass22AnAnswerCountsForTheVeryRequestAndSessionThatWereAsked(t *testin
 
 			// Made up, or posted by another site.
 			v, page := fresh()
-			wantAskedAgain(t, v.answer(page, "allow", "transaction", ""), "Your answer did not arrive as it was sent")
-			wantAskedAgain(t, v.answer(page, "allow", "transaction", strings.Repeat("A", 200)), "Your answer did not arrive as it was sent")
+			wantAskedAgain(t, v.answer(page, "allow", "transaction", ""), "This form is no longer valid")
+			wantAskedAgain(t, v.answer(page, "allow", "transaction", strings.Repeat("A", 200)), "This form is no longer valid")
 			forged := v.request(http.MethodPost, page.Request.URL.String(), url.Values{"decision": {"allow"}, "transaction": {transactionOf(t, page)}}.Encode())
 			forged.Header.Set("Sec-Fetch-Site", "cross-site")
 			forged.Header.Set("Origin", "https://evil.example")

@@ -13,7 +13,11 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/caddy-sso/caddy-sso/caddymodule/internal/command"
+	"github.com/caddy-sso/caddy-sso/caddymodule/internal/customers"
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
+	"github.com/caddy-sso/caddy-sso/internal/signin/local"
+	"github.com/caddy-sso/caddy-sso/internal/signin/methods"
 	"github.com/caddy-sso/caddy-sso/signin"
 )
 
@@ -36,10 +40,10 @@ func TestAWrongLineOfCustomersIsLoggedAndLosesNobodyElse(t *testing.T) {
 		"no products":                  {`{"code":"x","signin":["local"]}`, []string{"has no products"}, false},
 		"no sign-in method":            {`{"code":"x","products":["demo"]}`, []string{"has no sign-in method"}, false},
 		"a domain that is none":        {`{"code":"x","products":["demo"],"signin":["local"],"email_domains":["@acme"]}`, []string{`email_domain \"@acme\"`}, false},
-		"a way that is unknown":        {`{"code":"x","products":["demo"],"signin":["google"]}`, []string{`signin \"google\" is unknown`}, false},
-		"a provider for everybody":     {`{"code":"x","products":["demo"],"signin":["shared-page"]}`, []string{`signin \"shared-page\" is a provider of the Caddyfile that counts for every client`}, false},
+		"a method that is unknown":     {`{"code":"x","products":["demo"],"signin":["google"]}`, []string{`signin \"google\" is unknown`}, false},
+		"a provider for everybody":     {`{"code":"x","products":["demo"],"signin":["shared-page"]}`, []string{`signin \"shared-page\" is a provider of the Caddyfile that is allowed for every client`}, false},
 		"what stands for all":          {`{"code":"x","products":["demo"],"signin":["of customers"]}`, []string{"is unknown"}, false},
-		"a code of the Caddyfile":      {strings.Replace(localLine, "CODE", "Fixed", 1), []string{"the Caddyfile has customer_account fixed, which counts"}, false},
+		"a code of the Caddyfile":      {strings.Replace(localLine, "CODE", "Fixed", 1), []string{"the Caddyfile has customer_account fixed, which is used"}, false},
 		"a code of an earlier line":    {strings.Replace(localLine, "CODE", "FIRST", 1), []string{`an earlier line has \"first\"`}, false},
 		"a product that is unknown":    {`{"code":"x","products":["demo","none"],"signin":["local"]}`, []string{`product \"none\" is unknown`}, true},
 		"a provider without an issuer": {strings.Replace(oidc, "PROVIDER", `{"id":"x","client_id":"sso"}`, 1), []string{"provider 1", "issuer is missing"}, false},
@@ -53,7 +57,7 @@ func TestAWrongLineOfCustomersIsLoggedAndLosesNobodyElse(t *testing.T) {
 		"an ID of the Caddyfile":       {strings.Replace(oidc, "PROVIDER", `{"id":"Shared-Page","issuer":"https://acme.example","client_id":"sso"}`, 1), []string{"the Caddyfile has a signin of this ID"}, false},
 		"an ID twice on the line": {
 			strings.Replace(oidc, "PROVIDER", `{"id":"x","issuer":"https://acme.example","client_id":"sso"},{"id":"X","issuer":"https://acme.example","client_id":"sso"}`, 1),
-			[]string{"is there twice"},
+			[]string{"duplicate provider"},
 			false,
 		},
 		"a secret that is not there": {
@@ -112,7 +116,7 @@ func TestAWrongLineOfCustomersIsLoggedAndLosesNobodyElse(t *testing.T) {
 
 // customersFixture is customers without a server, whose file is looked at by hand.
 type customersFixture struct {
-	*customers
+	*customers.File
 	t    *testing.T
 	path string
 	tick int
@@ -121,13 +125,13 @@ type customersFixture struct {
 func newCustomersFixture(t *testing.T, text string) *customersFixture {
 	t.Helper()
 	a := &App{License: new(LicenseConfig), log: zap.NewNop()}
-	a.methods = signin.Methods{mustLocal(t)}
+	a.methods = methods.List{mustLocal(t)}
 	var err error
 	if a.clients, err = oauth.NewClients(nil); err != nil {
 		t.Fatal(err)
 	}
 	f := &customersFixture{t: t, path: filepath.Join(t.TempDir(), "customers")}
-	f.customers = newCustomers(a, f.path)
+	f.File = (&LicenseConfig{CustomersFile: f.path}).newCustomers(a)
 	f.write(text)
 	if err := f.Open(nil); err != nil {
 		t.Fatal(err)
@@ -135,9 +139,9 @@ func newCustomersFixture(t *testing.T, text string) *customersFixture {
 	return f
 }
 
-func mustLocal(t *testing.T) *signin.Local {
+func mustLocal(t *testing.T) *local.Method {
 	t.Helper()
-	local, err := signin.NewLocal("local", nil)
+	local, err := local.New("local", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,8 +164,8 @@ func (f *customersFixture) write(text string) {
 func (f *customersFixture) changed(text string) {
 	f.t.Helper()
 	f.write(text)
-	f.file.Look()
-	f.file.Look()
+	f.Look()
+	f.Look()
 }
 
 func TestCustomersWhoComeAndGoLeaveNothingRunning(t *testing.T) {
@@ -183,7 +187,7 @@ func TestCustomersWhoComeAndGoLeaveNothingRunning(t *testing.T) {
 	}
 }
 
-func TestAProviderThatDidNotChangeIsNotMadeAnew(t *testing.T) {
+func TestAProviderThatDidNotChangeIsNotMadeAgain(t *testing.T) {
 	provider := httptest.NewServer(http.NotFoundHandler())
 	defer provider.Close()
 	secret := filepath.Join(t.TempDir(), "secret")
@@ -195,7 +199,7 @@ func TestAProviderThatDidNotChangeIsNotMadeAnew(t *testing.T) {
 	first := f.ByID("acme")
 	f.changed(customerAt("other", "other", provider, "") + strings.Replace(line, `"demo"`, `"demo","tool"`, 1))
 	if f.ByID("acme") != first {
-		t.Error("it was made anew for another product")
+		t.Error("it was made again for another product")
 	}
 	if err := os.Remove(secret); err != nil {
 		t.Fatal(err)
@@ -217,7 +221,7 @@ func TestAFileOfCustomersThatIsCutOffOrEmptyLosesNobody(t *testing.T) {
 	acme, blue := strings.Replace(localLine, "CODE", "acme", 1), strings.Replace(localLine, "CODE", "blue", 1)
 	for name, text := range map[string]string{
 		"empty": "", "within a line": acme + blue[:20], "an array": "[" + acme + "]", "UTF-16": "\xff\xfe" + acme,
-		"too many": strings.Repeat("x\n", customersKind.MaxLines+1), "no customer": "acme\nblue\n",
+		"too many": strings.Repeat("x\n", customers.Kind.MaxLines+1), "no customer": "acme\nblue\n",
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newCustomersFixture(t, acme+blue)
@@ -238,7 +242,7 @@ func TestCustomersAreEditedByCommand(t *testing.T) {
 	add := func(code string, more ...string) []string {
 		return append([]string{"license", "customer", "add", code, "--file", path, "--product", "demo"}, more...)
 	}
-	t.Setenv(customerSecretVariable, "hunter2")
+	t.Setenv(command.ClientSecretVariable, "hunter2")
 	out := mustSSO(t, "", add("acme", "--product", "tool", "--issuer", "https://login.acme.example", "--client-id", "sso", "--claim", "groups=roles", "--email-domain", "acme.example")...)
 	if !strings.Contains(out, "register the redirect URI <issuer of the portal>/sso/callback/acme\n") {
 		t.Errorf("what to register is not said: %s", out)
@@ -257,14 +261,14 @@ func TestCustomersAreEditedByCommand(t *testing.T) {
 		args []string
 		want string
 	}{
-		"a code twice":         {add("ACME", "--signin", "local"), `there is a customer \"ACME\" in the file`},
+		"a code twice":         {add("ACME", "--signin", "local"), `the file has a customer \"ACME\" already`},
 		"no sign-in method":    {add("red"), "has no sign-in method"},
 		"no product":           {[]string{"license", "customer", "add", "red", "--file", path, "--signin", "local"}, "has no products"},
 		"half a provider":      {add("red", "--issuer", "https://login.red.example"), "client_id is missing"},
-		"a provider's flag":    {add("red", "--signin", "local", "--scope", "email"), "expected --issuer and --client-id"},
+		"a provider's flag":    {add("red", "--signin", "local", "--scope", "email"), "give --issuer and --client-id"},
 		"a claim":              {add("red", "--issuer", "https://login.red.example", "--client-id", "sso", "--claim", "groups"), "expected ours=theirs"},
 		"a code that is none":  {add("a b", "--signin", "local"), "short code without spaces"},
-		"nobody to disable":    {[]string{"license", "customer", "disable", "red", "--file", path}, `there is no customer \"red\" in the file`},
+		"nobody to disable":    {[]string{"license", "customer", "disable", "red", "--file", path}, `the file has no customer \"red\"`},
 		"no file":              {[]string{"license", "customer", "list", "--file", path + ".none"}, "the file of customers is not there"},
 		"without a file":       {[]string{"license", "customer", "list"}, `required flag(s) \"file\" not set`},
 		"an unknown command":   {[]string{"license", "customer", "delete", "acme", "--file", path}, "unknown command"},

@@ -81,8 +81,8 @@ func authorize(client, redirectURI string) string {
 func TestNobodyLearnsWhoTheCustomersAre(t *testing.T) {
 	t.Setenv("LICENSE_TEST_SHARED_KEY", licenseShared)
 	for name, gate := range map[string]struct {
-		portal string
-		ways   []string // of the sign-in page of that gate
+		portal  string
+		methods []string // of the sign-in page of that gate
 	}{
 		"a gate on the portal's origin, for everybody":        {"sso_gate {\nclient 5\n}\nrespond ok", []string{"social"}},
 		"a gate on the portal's origin, for Acme's own alone": {"sso_gate {\nclient 4\n}\nrespond ok", []string{"acme-page"}},
@@ -93,8 +93,8 @@ func TestNobodyLearnsWhoTheCustomersAre(t *testing.T) {
 			portal := "http://" + w.portal
 			game := authorize("1", "http://"+w.site+"/oauth2/callback")
 			for where, page := range map[string]struct {
-				url  string
-				ways []string
+				url     string
+				methods []string
 			}{
 				"without an application":              {portal + "/sso/sign_in", []string{"social"}},
 				"for another account":                 {portal + "/sso/sign_in?switch=1", []string{"social"}},
@@ -105,21 +105,21 @@ func TestNobodyLearnsWhoTheCustomersAre(t *testing.T) {
 				"for a client of OpenID Connect":      {portal + "/oauth2/authorize?" + game, []string{"social"}},
 				"for the client of a product":         {portal + "/sso/sign_in?" + authorize("2", "https://app.example/sso"), []string{"social"}},
 				"for an account that no link names":   {portal + "/oauth2/authorize?customer_account_code=acme&" + authorize("2", "https://app.example/sso"), []string{"social"}},
-				"for the gate on the portal's origin": {portal + "/private", gate.ways},
+				"for the gate on the portal's origin": {portal + "/private", gate.methods},
 				"for a gate on a site of its own":     {"http://" + w.site + "/", []string{"social"}},
 			} {
 				v := w.visitor()
 				got := v.get(page.url)
 				offered := starts(got)
-				for _, method := range page.ways {
+				for _, method := range page.methods {
 					if offered[method] == "" {
 						t.Errorf("%s: %s is not offered: %s", where, method, got.body)
 					}
 				}
-				if len(offered) != len(page.ways) {
+				if len(offered) != len(page.methods) {
 					t.Errorf("%s: the page offers %v", where, offered)
 				}
-				if slices.Contains(page.ways, "acme-page") {
+				if slices.Contains(page.methods, "acme-page") {
 					continue
 				}
 				said := got.body
@@ -143,7 +143,7 @@ func TestNobodyLearnsWhoTheCustomersAre(t *testing.T) {
 	}
 }
 
-// namesCustomer says whether a text has more of a customer than was asked with.
+// namesCustomer reports whether a text has more of a customer than was asked with.
 func namesCustomer(s string) bool {
 	return slices.ContainsFunc([]string{"Acme Incorporated", "acme.example", "/with/acme-page", "Umbrella", "umbrella"}, func(name string) bool {
 		return strings.Contains(s, name)

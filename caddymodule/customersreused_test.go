@@ -42,7 +42,7 @@ func TestClass14AProviderOfAFileOfCustomersSaysNotWhoUsersAre(t *testing.T) {
 	at := c.arriveBy(c.visitor(), "acme", "code")
 	if got := c.activate("acme", "code", at.Query().Get("code")); got.body == "the backend" {
 		if r, _ := c.vendor.last(t, 1); r.Header.Get("X-SSO-Subject") == demo.Sub {
-			t.Errorf("a customer's provider made somebody a local user: %v", r.Header)
+			t.Errorf("a customer's provider made a user a local user: %v", r.Header)
 		}
 	}
 }
@@ -94,7 +94,7 @@ func TestClass14WhatACustomerHadWhoIsDisabledAgainAtAStartIsOver(t *testing.T) {
 	over()
 	eventually(t, "it is remembered", func() bool {
 		log, _ := c.logged()
-		return strings.Contains(log, "what the users of disabled customers had was ended")
+		return strings.Contains(log, "sessions and grants of disabled customers were ended")
 	})
 	reload(acme)
 	c.arriveBy(c.visitor(), "acme", "code")

@@ -11,12 +11,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-sso/caddy-sso/caddymodule/internal/adminapi"
 	"github.com/caddy-sso/caddy-sso/internal/redistest"
 	"github.com/caddy-sso/caddy-sso/session"
 	"github.com/caddy-sso/caddy-sso/storage/redis"
 )
 
-// onRedis is a world on a Redis, with lasting grants for client 2.
+// onRedis is a world on a Redis, with persistent grants for client 2.
 func onRedis(t *testing.T, s setup, args ...string) (*world, *redistest.Server) {
 	t.Helper()
 	server := redistest.Start(t, args...)
@@ -26,12 +27,12 @@ func onRedis(t *testing.T, s setup, args ...string) (*world, *redistest.Server) 
 	return w, server
 }
 
-var lasting = redemption{"2", "", verifier, "/api/oauth2/auth", "/api/oauth2/token"}
+var persistentFlow = redemption{"2", "", verifier, "/api/oauth2/auth", "/api/oauth2/token"}
 
-// lasting is a refresh token of scope offline.
-func (v *visitor) lasting() string {
+// persistent is a refresh token of scope offline.
+func (v *visitor) persistent() string {
 	v.t.Helper()
-	given := lasting.redeemAtOnce(v, lasting.code(v, "offline"), 1)
+	given := persistentFlow.redeemAtOnce(v, persistentFlow.code(v, "offline"), 1)
 	if len(given) != 1 {
 		v.t.Fatal("no tokens")
 	}
@@ -45,7 +46,7 @@ func (v *visitor) wantOut(refresh ...string) {
 		v.t.Errorf("still signed in: %s", got.Status)
 	}
 	for _, token := range refresh {
-		if got := lasting.refresh(v, token); got.StatusCode != http.StatusBadRequest {
+		if got := persistentFlow.refresh(v, token); got.StatusCode != http.StatusBadRequest {
 			v.t.Errorf("a refresh token counts: %s", got.Status)
 		}
 	}
@@ -80,21 +81,21 @@ func accountsOfOnesOwn(t *testing.T) string {
 }
 
 // A Redis that is not let search shows what an ending goes by.
-func TestClass16EndingSomebodyNeedsNoSearchOfTheWholeStore(t *testing.T) {
+func TestClass16EndingAUserNeedsNoSearchOfTheWholeStore(t *testing.T) {
 	const noSearch = "~* &* +@all -scan -keys"
 	for _, who := range []struct{ name, password string }{{"demo", "demo"}, {"zoe", "zoe"}} { // of the configuration, and not
-		for by, end := range map[string]func(w *world, e sessionEntry) (string, error){
-			"the name": func(w *world, e sessionEntry) (string, error) {
+		for by, end := range map[string]func(w *world, e adminapi.SessionEntry) (string, error){
+			"the name": func(w *world, e adminapi.SessionEntry) (string, error) {
 				return w.command("user", "end", strings.ToUpper(e.User))
 			},
-			"the subject": func(w *world, e sessionEntry) (string, error) { return w.command("user", "end", e.Subject) },
-			"all of the ID": func(w *world, e sessionEntry) (string, error) {
+			"the subject": func(w *world, e adminapi.SessionEntry) (string, error) { return w.command("user", "end", e.Subject) },
+			"all of the ID": func(w *world, e adminapi.SessionEntry) (string, error) {
 				return w.command("session", "end", e.ID)
 			},
-			"the ID of a log and the user": func(w *world, e sessionEntry) (string, error) {
+			"the ID of a log and the user": func(w *world, e adminapi.SessionEntry) (string, error) {
 				return w.command("session", "end", e.ID[:16], "--user", e.User)
 			},
-			"the ID of a log, at a node that knows it": func(w *world, e sessionEntry) (string, error) {
+			"the ID of a log, at a node that knows it": func(w *world, e adminapi.SessionEntry) (string, error) {
 				return w.command("session", "end", e.ID[:16])
 			},
 		} {
@@ -102,7 +103,7 @@ func TestClass16EndingSomebodyNeedsNoSearchOfTheWholeStore(t *testing.T) {
 				w, server := onRedis(t, setup{global: accountsOfOnesOwn(t)})
 				v, other := w.visitor(), w.visitor()
 				v.submit(v.get("http://"+w.site+"/"), who.name, who.password)
-				refresh := v.lasting()
+				refresh := v.persistent()
 				mine := w.sessions()
 				if len(mine) != 1 || mine[0].User != who.name {
 					t.Fatalf("%+v", mine)
@@ -110,17 +111,18 @@ func TestClass16EndingSomebodyNeedsNoSearchOfTheWholeStore(t *testing.T) {
 				other.submit(other.get("http://"+w.site+"/"), "adam", "adam")
 				server.MustCommand(strings.Fields("ACL SETUSER default " + noSearch)...)
 				out, err := end(w, mine[0])
-				// By a user, more is searched for; the answer says what was ended without.
+				// By a user, more is searched for; the answer says what was ended
+				// without.
 				if strings.HasPrefix(by, "the ID") || strings.HasPrefix(by, "all") {
-					if err != nil || out != "1 ended\n1 lasting grants ended\n" {
+					if err != nil || out != "1 ended\n1 persistent grants ended\n" {
 						t.Errorf("%q, %v", out, err)
 					}
-				} else if err != nil && !strings.Contains(err.Error(), "1 sessions and 1 lasting grants have ended") {
+				} else if err != nil && !strings.Contains(err.Error(), "1 sessions and 1 persistent grants were ended") {
 					t.Errorf("%q, %v", out, err)
 				}
 				v.wantOut(refresh)
 				if got := other.getOnce("http://" + w.site + "/"); got.body != "hello adam" {
-					t.Errorf("somebody else: %s", got.Status)
+					t.Errorf("another user: %s", got.Status)
 				}
 			})
 		}
@@ -136,8 +138,8 @@ func TestAUserIsEndedByNameOrSubjectAlsoWithoutLists(t *testing.T) {
 			older, newer := w.visitor(), w.visitor()
 			page := "http://" + w.site + "/"
 			older.signIn(page)
-			refresh := older.lasting()
-			store, lists := w.running().opened.Load().state.store, []string(nil)
+			refresh := older.persistent()
+			store, lists := w.running().opened.Load().State.Store, []string(nil)
 			for _, prefix := range []string{"user:", "grants:"} {
 				err := store.Scan(t.Context(), prefix, func(key string, _ []byte) error {
 					lists = append(lists, key)
@@ -165,7 +167,7 @@ func TestAUserIsEndedByNameOrSubjectAlsoWithoutLists(t *testing.T) {
 			}
 			newer.wantOut()
 			eventually(t, "what is on no list has ended, too", func() bool { return len(w.sessions()) == 0 })
-			eventually(t, "and the grants", func() bool { return lasting.refresh(older, refresh).StatusCode == http.StatusBadRequest })
+			eventually(t, "and the grants", func() bool { return persistentFlow.refresh(older, refresh).StatusCode == http.StatusBadRequest })
 			older.wantOut()
 		})
 	}
@@ -198,24 +200,24 @@ func TestAnIDOfALogEndsASessionOfAnotherNodeInTheBackground(t *testing.T) {
 // A store that is full takes no mark, but gives up what it holds: a user who is
 // banned then is out, with all that outlives a session, also when it is done again.
 func TestClass16ABanWorksInAStoreThatIsFull(t *testing.T) {
-	for by, ban := range map[string]func(w *world, e sessionEntry) error{
-		"the admin API": func(w *world, _ sessionEntry) error {
+	for by, ban := range map[string]func(w *world, e adminapi.SessionEntry) error{
+		"the admin API": func(w *world, _ adminapi.SessionEntry) error {
 			w.ends("/sso/users/ann", 2, 4)
 			w.ends("/sso/users/ann", 0, 0)
 			return nil
 		},
-		"the commands": func(w *world, e sessionEntry) error {
-			if out, err := w.command("session", "end", e.ID); err != nil || out != "1 ended\n2 lasting grants ended\n" {
+		"the commands": func(w *world, e adminapi.SessionEntry) error {
+			if out, err := w.command("session", "end", e.ID); err != nil || out != "1 ended\n2 persistent grants ended\n" {
 				return fmt.Errorf("%q, %w", out, err)
 			}
-			for _, want := range []string{"1 ended\n2 lasting grants ended\n", "0 ended\n"} {
+			for _, want := range []string{"1 ended\n2 persistent grants ended\n", "0 ended\n"} {
 				if out, err := w.command("user", "end", "ann"); err != nil || out != want {
 					return fmt.Errorf("%q, %w", out, err)
 				}
 			}
 			return nil
 		},
-		"the file of users": func(w *world, _ sessionEntry) error {
+		"the file of users": func(w *world, _ adminapi.SessionEntry) error {
 			_, err := w.offline("user", "disable", "ann", "--file", w.dir+"/users.jsonl")
 			if err != nil {
 				return err
@@ -233,7 +235,7 @@ func TestClass16ABanWorksInAStoreThatIsFull(t *testing.T) {
 			for range 2 {
 				v := w.visitor()
 				v.submit(v.get("http://"+w.site+"/"), "ann", "demo")
-				all, refresh = append(all, v), append(refresh, v.lasting(), v.lasting())
+				all, refresh = append(all, v), append(refresh, v.persistent(), v.persistent())
 			}
 			first := w.sessions()[0]
 			fill(t, server)
@@ -248,14 +250,14 @@ func TestClass16ABanWorksInAStoreThatIsFull(t *testing.T) {
 	}
 }
 
-// Somebody who presses a button twice is not told that something is wrong.
+// A user who presses a button twice gets no error.
 func TestClass16SigningOutElsewhereWorksTwiceInAStoreThatIsFull(t *testing.T) {
 	w, server := onRedis(t, setup{})
 	here, there := w.visitor(), w.visitor()
 	var refresh []string
 	for _, v := range []*visitor{there, here} {
 		v.signIn("http://" + w.site + "/")
-		refresh = append(refresh, v.lasting())
+		refresh = append(refresh, v.persistent())
 	}
 	fill(t, server)
 	for i := range 2 {
@@ -277,11 +279,11 @@ func TestTheAnswerToABanSaysWhatIsLeft(t *testing.T) {
 	w, server := onRedis(t, setup{})
 	v := w.visitor()
 	v.signIn("http://" + w.site + "/")
-	refresh := v.lasting()
+	refresh := v.persistent()
 	server.MustCommand("ACL", "SETUSER", "default", "~*", "&*", "+@all", "-getdel")
 	for _, path := range []string{"/sso/sessions/" + w.sessions()[0].ID, "/sso/users/demo"} {
 		got := w.ask(http.MethodDelete, path)
-		if got.StatusCode != http.StatusServiceUnavailable || !strings.Contains(got.body, "1 lasting grants are left") || !strings.Contains(got.body, "do it again") {
+		if got.StatusCode != http.StatusServiceUnavailable || !strings.Contains(got.body, "1 persistent grants are left") || !strings.Contains(got.body, "repeat the command") {
 			t.Errorf("%s: %s", got.Status, got.body)
 		}
 	}
@@ -297,7 +299,7 @@ func TestClass16ABanSearchesAlsoWhereAListCannotBeRead(t *testing.T) {
 	w.mustLoad(setup{global: "record_format 2"})
 	v := w.visitor()
 	v.signIn("http://" + w.site + "/")
-	store := w.running().opened.Load().state.store
+	store := w.running().opened.Load().State.Store
 	var list string
 	err := store.Scan(t.Context(), "U", func(key string, _ []byte) error { list = key; return nil })
 	if err != nil || list == "" {
@@ -307,7 +309,7 @@ func TestClass16ABanSearchesAlsoWhereAListCannotBeRead(t *testing.T) {
 	if err := store.Put(t.Context(), list, newer, time.Hour); err != nil {
 		t.Fatal(err)
 	}
-	if got := w.ask(http.MethodDelete, "/sso/users/demo"); got.StatusCode != http.StatusServiceUnavailable || !strings.Contains(got.body, "do it again") {
+	if got := w.ask(http.MethodDelete, "/sso/users/demo"); got.StatusCode != http.StatusServiceUnavailable || !strings.Contains(got.body, "repeat the command") {
 		t.Errorf("%s: %s", got.Status, got.body)
 	}
 	eventually(t, "the session has ended", func() bool { return len(w.sessions()) == 0 })

@@ -83,7 +83,7 @@ func TestATokenIsThroughTheGate(t *testing.T) {
 	s.options = "grace_period 10ms"
 	w.mustLoad(s)
 	wantBoth()
-	if after := w.running().opened.Load(); after.state.verified != before.state.verified || after.server.Verified == before.server.Verified {
+	if after := w.running().opened.Load(); after.State.Verified != before.State.Verified || after.Server.Verified == before.Server.Verified {
 		t.Error("what is known of grants did not outlive the reload, or what was verified did")
 	}
 
@@ -125,7 +125,7 @@ func TestClass16ATokenThatEndsBeforeTheAnswerGets401(t *testing.T) {
 	defer backend.Close()
 	w := newWorld(t)
 	w.mustLoad(setup{handler: "reverse_proxy " + strings.TrimPrefix(backend.URL, "http://")})
-	server := w.running().opened.Load().server
+	server := w.running().opened.Load().Server
 	v := w.visitor()
 	v.signIn("http://" + w.site + "/")
 	token := v.access()
@@ -177,12 +177,12 @@ func TestAWrongBearerIsRefusedOnItsLine(t *testing.T) {
 	}{
 		{"bearer with another word", "bearer no", "bearer no", []string{`bearer "no" is unknown; expected on or off`}},
 		{"bearer without a word", "bearer", "bearer", []string{"bearer: expected a value"}},
-		{"bearer twice", "bearer on\nbearer off", "bearer off", []string{"bearer is there twice"}},
+		{"bearer twice", "bearer on\nbearer off", "bearer off", []string{"duplicate option: bearer"}},
 		{"allow_client without an ID", "allow_client", "allow_client", []string{"allow_client: expected at least one value"}},
 		{"allow_client that is not there", "allow_client 7", "allow_client 7", []string{`allow_client: client "7" is unknown`, "add it to the sso option"}},
-		{"allow_client that is public", "allow_client 1", "allow_client 1", []string{"allow_client 1: it is public", "give it a secret"}},
+		{"allow_client that is public", "allow_client 1", "allow_client 1", []string{"allow_client 1: the client is public", "give it a secret"}},
 		{"allow_client of another audience", "allow_client 2", "allow_client 2", []string{"allow_client 2: its tokens are for none of the audiences of client 1 (1)"}},
-		{"allow_client where no token is taken", "bearer off\nallow_client 3", "allow_client 3", []string{"allow_client has no effect beside bearer off"}},
+		{"allow_client where no token is taken", "bearer off\nallow_client 3", "allow_client 3", []string{"allow_client has no effect with bearer off"}},
 		{"allow_preflight with an argument", "allow_preflight all", "allow_preflight all", []string{`allow_preflight: unexpected "all"`}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -226,7 +226,7 @@ func TestAWrongBearerInJSONIsRefused(t *testing.T) {
 		{"bearer", "maybe", `bearer "maybe" is unknown`},
 		{"bearer", false, "bearer"},
 		{"allow_clients", []any{"9"}, `allow_client: client "9" is unknown`},
-		{"allow_clients", []any{"1"}, "it is public"},
+		{"allow_clients", []any{"1"}, "the client is public"},
 		{"license_activation", true, "client has no effect beside it"},
 	} {
 		config := object(t, right)

@@ -1,7 +1,6 @@
 package caddymodule
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
@@ -9,8 +8,8 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddy-sso/caddy-sso/caddymodule/internal/options"
 	"github.com/caddy-sso/caddy-sso/internal/gate"
-	"github.com/caddy-sso/caddy-sso/internal/oauth"
 )
 
 // parseGate reads the directive. Its matcher becomes part of the handler, since
@@ -35,7 +34,7 @@ func parseGate(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	h.Next()
 	matcher, err := h.ExtractMatcherSet()
 	if err != nil {
-		return nil, wrongMatcher(h, err)
+		return nil, explainMatcher(h, err)
 	}
 	h.Next()
 	g := new(Gate)
@@ -43,115 +42,75 @@ func parseGate(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 		g.MatcherSetsRaw = caddyhttp.RawMatcherSets{matcher}
 	}
 	d := h.Dispenser
-	line, clientLine, failLine, bearerLine := *d, *d, *d, *d
-	var requireLines []caddyfile.Dispenser // by group
-	err = parseOptions(d, map[string]func() error{
-		"client": func() error {
-			clientLine = *d
-			return textArg(d, &g.Client)
-		},
-		"popup":              boolOption(&g.Popup),
-		"allow_raw_path":     boolOption(&g.AllowRawPath),
-		"drop_forms":         boolOption(&g.DropForms),
-		"license_activation": boolOption(&g.LicenseActivation),
-		"require": func() error {
-			if !d.NextArg() {
-				return d.Err("require: expected the groups of which a user needs one; write: require group <name>...")
-			}
-			if d.Val() != "group" {
-				return d.Errf("require %s: what can be required is a group; write: require group <name>...", d.Val())
-			}
-			err := textArgs(d, &g.Require)
-			for len(requireLines) < len(g.Require) {
-				requireLines = append(requireLines, *d)
-			}
-			return err
-		},
-		"allow_preflight": boolOption(&g.AllowPreflight),
-		"bearer": func() error {
-			bearerLine = *d
-			return textArg(d, &g.Bearer)
-		},
-		"allow_client": func() error {
-			bearerLine = *d
-			return textArgs(d, &g.AllowClients)
-		},
-		"fail_auth_url": func() error {
-			failLine = *d
-			return textArg(d, &g.FailAuthURL)
-		},
-		"allow_upgrade": func() error { return eachArg(d, &g.AllowUpgrade, gate.CheckUpgrade) },
-		"cache_private": func() error {
-			return checkedArg(d, &g.CachePrivate, func(value string) error { return onOrOff("cache_private", value) })
-		},
-		"header_prefix": func() error {
-			return checkedArg(d, &g.HeaderPrefix, func(prefix string) error {
-				_, err := gate.NewHeaders(prefix)
-				return err
-			})
-		},
-	})
-	if err != nil {
+	lines := optionLines{"": *d}
+	if err := options.Block(d, g.options(d, lines)); err != nil {
 		return nil, err
 	}
 	app, err := optionOf(h)
 	if err != nil {
 		return nil, err
 	}
-	if g.LicenseActivation {
-		if err := g.parsedLicense(app, &line); err != nil {
-			return nil, err
-		}
-		return h.NewRoute(nil, g), nil
-	}
-	if g.Client == "" {
-		return nil, line.WrapErr(fmt.Errorf("sso_gate: %w", errNoClient))
-	}
-	c := app.client(g.Client)
-	if c == nil {
-		return nil, clientLine.WrapErr(unknownClient(g.Client))
-	}
-	client, err := c.withoutSecret()
-	if err != nil {
-		return nil, err
-	}
-	if client.AsksConsent() {
-		return nil, clientLine.WrapErr(asksConsent(client))
-	}
-	if g.FailAuthURL != "" && !client.FailAuthURL(g.FailAuthURL) {
-		return nil, failLine.WrapErr(unregistered(g.FailAuthURL, g.Client))
-	}
-	if err := g.checkBearer(app.knownClient); err != nil {
-		return nil, bearerLine.WrapErr(err)
-	}
 	groups, err := app.configuredGroups(h.State)
 	if err != nil {
 		return nil, err
 	}
-	if i, err := g.nameGroups(groups); err != nil {
-		return nil, requireLines[i].WrapErr(err)
+	if _, err := g.checkReferences(app.knownClient, app.License != nil, groups); err != nil {
+		return nil, lines.addLine(err)
 	}
 	return h.NewRoute(nil, g), nil
 }
 
-// wrongMatcher adds what to do to Caddy's error about a matcher.
-func wrongMatcher(h httpcaddyfile.Helper, err error) error {
+// options returns the options of a gate's block.
+func (g *Gate) options(d *caddyfile.Dispenser, lines optionLines) map[string]func() error {
+	return map[string]func() error{
+		"client": func() error {
+			lines.mark(d, "client")
+			return options.TextArg(d, &g.Client)
+		},
+		"popup":              options.BoolArg(&g.Popup),
+		"allow_raw_path":     options.BoolArg(&g.AllowRawPath),
+		"drop_forms":         options.BoolArg(&g.DropForms),
+		"license_activation": options.BoolArg(&g.LicenseActivation),
+		"require":            func() error { return g.unmarshalRequire(d, lines) },
+		"allow_preflight":    options.BoolArg(&g.AllowPreflight),
+		"bearer": func() error {
+			lines.mark(d, "bearer")
+			return options.TextArg(d, &g.Bearer)
+		},
+		"allow_client": func() error {
+			lines.mark(d, "bearer")
+			return options.TextArgs(d, &g.AllowClients)
+		},
+		"fail_auth_url": func() error {
+			lines.mark(d, "fail_auth_url")
+			return options.TextArg(d, &g.FailAuthURL)
+		},
+		"allow_upgrade": func() error { return options.EachArg(d, &g.AllowUpgrade, gate.CheckUpgrade) },
+		"cache_private": func() error {
+			return options.CheckedArg(d, &g.CachePrivate, func(value string) error { return options.CheckOnOff("cache_private", value) })
+		},
+		"header_prefix": func() error { return options.CheckedArg(d, &g.HeaderPrefix, options.ParsedBy(gate.NewHeaders)) },
+	}
+}
+
+// unmarshalRequire reads one line: the word group, and names of groups.
+func (g *Gate) unmarshalRequire(d *caddyfile.Dispenser, lines optionLines) error {
+	if !d.NextArg() {
+		return d.Err("require: expected the groups of which a user needs one; write: require group <name>...")
+	}
+	if d.Val() != "group" {
+		return d.Errf("require %s: what can be required is a group; write: require group <name>...", d.Val())
+	}
+	before := len(g.Require)
+	err := options.TextArgs(d, &g.Require)
+	lines.markEach(d, "require", g.Require[before:])
+	return err
+}
+
+// explainMatcher adds a remedy to Caddy's error about a matcher.
+func explainMatcher(h httpcaddyfile.Helper, err error) error {
 	if name, unknown := strings.CutPrefix(err.Error(), "unrecognized matcher name: "); unknown {
 		err = fmt.Errorf("%w; define it on this site, for example: %s path /admin /admin/*", err, name)
 	}
 	return h.WrapErr(err)
-}
-
-var errNoClient = errors.New("client is missing; name one of those of the sso option, such as: client 1")
-
-func unknownClient(id string) error {
-	return fmt.Errorf("client %q is unknown; add it to the sso option, or name one that is there", id)
-}
-
-func asksConsent(c *oauth.Client) error {
-	return fmt.Errorf("client %q has consent %s, and a gate never asks: the site is your own; remove consent from the client, or give the gate another one", c.ID, c.Consent)
-}
-
-func unregistered(failAuthURL, client string) error {
-	return fmt.Errorf("fail_auth_url %q is not registered for client %s; add it there, too", failAuthURL, client)
 }

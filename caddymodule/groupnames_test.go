@@ -61,8 +61,8 @@ func (v *visitor) wantGroups(name string, want ...string) {
 	}
 }
 
-// Whoever goes by the number of a group would take one for the other: a backend of
-// its own, or a file of users, could put somebody into a configured group.
+// A backend that reads the number of a group would take one for the other: a user
+// backend, or a file of users, could put a user into a configured group.
 func TestAGroupFromElsewhereNeverHasTheNumberOfAConfiguredOne(t *testing.T) {
 	t.Setenv("SSO_TEST_HS256_KEY", hs256Key)
 	w := newWorld(t)

@@ -74,7 +74,7 @@ func TestClass32AGateThatIsNeverAskedIsRefused(t *testing.T) {
 			if err == nil {
 				t.Fatal("taken")
 			}
-			for _, want := range []string{"the gate of client 2", "is never asked", `group "group2"`, "put sso_gate"} {
+			for _, want := range []string{"the gate of client 2", "sees no request", `group "group2"`, "put sso_gate"} {
 				if !strings.Contains(err.Error(), want) {
 					t.Errorf("%q is not in: %v", want, err)
 				}

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/oauth2"
 )
 
-// Somebody else is signed in than the application's id_token_hint names: the page
-// says so, takes nobody else, and goes on with who is expected.
+// Another user is signed in than the application's id_token_hint names: the page says
+// so, accepts only the expected user, and continues with that user.
 func TestAnotherUserThanTheHintNamesIsAskedToSignInAsThatOne(t *testing.T) {
 	w := newWorld(t)
 	w.mustLoad(setup{local: "user eve HASH", global: `client 2 {
@@ -57,7 +57,7 @@ func TestAnotherUserThanTheHintNamesIsAskedToSignInAsThatOne(t *testing.T) {
 	signIn(eves, read(t, eves, party.AuthCodeURL("second")), "eve")
 	left = nil
 	page := read(t, eves, party.AuthCodeURL("third", oauth2.SetAuthURLParam("id_token_hint", raw)))
-	if left != nil || !strings.Contains(page, "You are signed in as <strong><bdi>eve</bdi></strong>. <bdi>Wiki</bdi> asks for another account.") {
+	if left != nil || !strings.Contains(page, "You are signed in as <strong><bdi>eve</bdi></strong>, but <bdi>Wiki</bdi> asks for another account.") {
 		t.Fatalf("went to %v:\n%s", left, page)
 	}
 	if page = signIn(eves, page, "eve"); left != nil || !strings.Contains(page, "This account cannot be used for Wiki") {

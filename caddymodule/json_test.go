@@ -79,7 +79,7 @@ func TestAWrongJSONConfigurationIsRefused(t *testing.T) {
 		{"an unknown field of session", inApp + " session", "timeout", "1h", []string{"unknown field", "timeout"}},
 		{"an unknown field of codes", inApp + " codes", "size", 1, []string{"unknown field", "size"}},
 		{"an unknown field of brand", inApp + " brand", "colour", "red", []string{"unknown field", "colour"}},
-		{"a link to users of a way that there is not", inApp, "signin", list{
+		{"a link to users of a method that does not exist", inApp, "signin", list{
 			map[string]any{"method": "oidc", "id": "acme", "issuer": "https://a.example", "client_id": "x", "link_email": "ldap"},
 			map[string]any{"method": "local", "users": list{demo}},
 		}, []string{"signin acme: link_email ldap", "no such sign-in method", "expected: local"}},
@@ -100,10 +100,10 @@ func TestAWrongJSONConfigurationIsRefused(t *testing.T) {
 		{"redis with an unknown placeholder", inApp, "storage", map[string]any{"engine": "redis", "url": "{env.THERE_IS_NO_SUCH_VARIABLE}", "storage_key": "x"}, []string{"url", "env.THERE_IS_NO_SUCH_VARIABLE"}},
 		{"no sign-in method", inApp, "signin", nil, []string{"no sign-in method is configured"}},
 		{"an unknown sign-in method", inApp, "signin", list{map[string]any{"method": "ldap"}}, []string{"signin", "unknown module", "sso.signin.ldap"}},
-		{"a sign-in method twice", inApp, "signin", list{map[string]any{"method": "local"}, map[string]any{"method": "local"}}, []string{"signin local: defined twice"}},
+		{"a sign-in method twice", inApp, "signin", list{map[string]any{"method": "local"}, map[string]any{"method": "local"}}, []string{"duplicate signin local"}},
 
 		{"an unknown field of oidc", inApp, "signin", list{map[string]any{"method": "oidc", "secret": "x"}}, []string{"sso.signin.oidc", "unknown field", "secret"}},
-		{"oidc without an ID", inApp, "signin", list{map[string]any{"method": "oidc", "issuer": "https://a.example", "client_id": "x"}}, []string{"signin: oidc", "is not of letters, digits"}},
+		{"oidc without an ID", inApp, "signin", list{map[string]any{"method": "oidc", "issuer": "https://a.example", "client_id": "x"}}, []string{"signin: oidc", "has other characters than letters, digits"}},
 		{"oidc without an issuer", inApp, "signin", list{map[string]any{"method": "oidc", "id": "acme", "client_id": "x"}}, []string{"signin: oidc acme", "issuer is missing"}},
 		{"oidc with an empty scope", inApp, "signin", list{map[string]any{"method": "oidc", "id": "acme", "issuer": "https://a.example", "client_id": "x", "scopes": list{""}}}, []string{"signin: oidc acme", "is empty"}},
 		{"oidc with an empty claim", inApp, "signin", list{map[string]any{"method": "oidc", "id": "acme", "issuer": "https://a.example", "client_id": "x", "claims": map[string]any{"groups": ""}}}, []string{"signin: oidc acme", "claim groups"}},
@@ -115,7 +115,7 @@ func TestAWrongJSONConfigurationIsRefused(t *testing.T) {
 		{"a trusted page with a secret that is not set", inApp, "signin", list{map[string]any{"method": "trusted", "id": "game", "secret": "{env.THERE_IS_NO_SUCH_VARIABLE}"}}, []string{"signin trusted game: secret", "env.THERE_IS_NO_SUCH_VARIABLE"}},
 		{"a provider twice", inApp, "signin", list{
 			map[string]any{"method": "oidc", "id": "acme", "issuer": "https://a.example", "client_id": "x"}, map[string]any{"method": "oidc", "id": "acme", "issuer": "https://b.example", "client_id": "x"},
-		}, []string{"signin acme: defined twice"}},
+		}, []string{"duplicate signin acme"}},
 
 		{"an unknown record_format", inApp, "record_format", 3, []string{"record_format is 3; expected 1 or 2"}},
 		{"a negative idle", inApp + " session", "idle", -1, []string{"session: idle is"}},
@@ -131,7 +131,7 @@ func TestAWrongJSONConfigurationIsRefused(t *testing.T) {
 		{"a user without a hash", inUser, "hash", nil, []string{`user "demo"`, "bcrypt or argon2id hash"}},
 		{"a user without a name", inUser, "name", nil, []string{`user ""`, "the name cannot be used"}},
 		{"an e-mail with two @", inUser, "email", "a@b@c.example", []string{`user "demo"`, "is no address"}},
-		{"a subject that is no UUID", inUser, "subject", "1", []string{`user "demo"`, "no UUID"}},
+		{"a subject that is not a UUID", inUser, "subject", "1", []string{`user "demo"`, "not a UUID"}},
 		{"an empty group", inUser, "groups", list{""}, []string{`user "demo"`, "empty"}},
 		{"groups of one number", inUser, "groups", list{"players", likePlayers}, []string{`group "players" (user "demo")`, `group "ptattrm" (user "demo")`, "rename one"}},
 		{"a gate that requires a group of a user's number", inGate, "require", list{likePlayers}, []string{`group "players" (user "demo")`, "require group of the gate of client 1", "rename one"}},

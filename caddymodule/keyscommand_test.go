@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-sso/caddy-sso/caddymodule/internal/wallclock"
 	"github.com/caddy-sso/caddy-sso/internal/keys"
 	"github.com/caddy-sso/caddy-sso/internal/redistest"
 )
@@ -24,7 +25,7 @@ func TestTheCommandsListAndWithdrawKeys(t *testing.T) {
 			if got := w.call(token); got.StatusCode != http.StatusOK {
 				t.Fatalf("%s: %s", got.Status, got.body)
 			}
-			all, err := w.running().opened.Load().server.Keys.List(t.Context())
+			all, err := w.running().opened.Load().Server.Keys.List(t.Context())
 			if err != nil || len(all) < 2 {
 				t.Fatalf("%v, %v", all, err)
 			}
@@ -44,7 +45,7 @@ func TestTheCommandsListAndWithdrawKeys(t *testing.T) {
 				t.Errorf("a token of a withdrawn key: %s: %s", got.Status, got.body)
 			}
 			if got := v.getOnce(page); got.body != "hello demo" {
-				t.Errorf("somebody is signed out: %s: %s", got.Status, got.body)
+				t.Errorf("a user is signed out: %s: %s", got.Status, got.body)
 			}
 			if got := w.call(v.access()); got.StatusCode != http.StatusOK {
 				t.Errorf("a token of the new key: %s: %s", got.Status, got.body)
@@ -61,20 +62,20 @@ func TestTheCommandsListAndWithdrawKeys(t *testing.T) {
 
 // Of all clocks that a server has, the one of the machine is set.
 func TestTheStatusSaysHowFarTheClocksAreApart(t *testing.T) {
-	before := wallClock
-	t.Cleanup(func() { wallClock = before })
-	wallClock = func() time.Time { return time.Now().Add(-70 * time.Second) }
+	before := wallclock.Now
+	t.Cleanup(func() { wallclock.Now = before })
+	wallclock.Now = func() time.Time { return time.Now().Add(-70 * time.Second) }
 	w := newWorld(t)
 	w.mustLoad(setup{})
-	if out, err := w.command("storage", "status"); err != nil || !strings.Contains(out, "no other than that of this node") {
+	if out, err := w.command("storage", "status"); err != nil || !strings.Contains(out, "no other than the clock of this node") {
 		t.Errorf("%v:\n%s", err, out)
 	}
 	w.mustLoad(setup{storage: "storage redis " + redistest.Start(t).URL() + " " + redisKey})
 	out, err := w.command("storage", "status")
-	if err != nil || !strings.Contains(out, "behind that of the storage, which counts") {
+	if err != nil || !strings.Contains(out, "behind the clock of the storage, which is used") {
 		t.Errorf("%v:\n%s", err, out)
 	}
-	if off := time.Until(w.running().opened.Load().server.Now()); off.Abs() > 10*time.Second {
+	if off := time.Until(w.running().opened.Load().Server.Now()); off.Abs() > 10*time.Second {
 		t.Errorf("the server's time is off by %s", off)
 	}
 	if got := w.visitor().signIn("http://" + w.site + "/"); got.body != "hello demo" {

@@ -20,23 +20,23 @@ func TestALateRequestOfTheOldConfigurationUsesTheStoreOfTheNewOne(t *testing.T) 
 		t.Fatalf("a late request finds no store: %v", err)
 	}
 	for range 3 {
-		if !first.hold() {
+		if !first.Hold() {
 			t.Fatal("a late request cannot hold the store")
 		}
 	}
-	if n := references(first.identity); n != 2 {
+	if n := references(first.Identity); n != 2 {
 		t.Errorf("%d hold the store, not one configuration each", n)
 	}
 	for range 3 {
-		first.release()
+		first.Release()
 	}
-	if n := references(first.identity); n != 1 {
+	if n := references(first.Identity); n != 1 {
 		t.Errorf("%d hold the store after the late requests", n)
 	}
 
 	s.storage = "storage file DIR/another.db"
 	w.mustLoad(s)
-	if first.hold() {
+	if first.Hold() {
 		t.Error("a late request holds a store that is closed")
 	}
 }

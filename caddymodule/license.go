@@ -11,9 +11,15 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
+	"github.com/caddy-sso/caddy-sso/caddymodule/internal/appruntime"
+	"github.com/caddy-sso/caddy-sso/caddymodule/internal/customers"
+	"github.com/caddy-sso/caddy-sso/caddymodule/internal/secrets"
+	"github.com/caddy-sso/caddy-sso/caddymodule/internal/wallclock"
 	"github.com/caddy-sso/caddy-sso/internal/keys"
 	"github.com/caddy-sso/caddy-sso/internal/licenseapi"
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
+	"github.com/caddy-sso/caddy-sso/internal/signin/methods"
+	"github.com/caddy-sso/caddy-sso/storage"
 )
 
 // LicenseConfig is the License API: which software is licensed, who its
@@ -23,16 +29,15 @@ type LicenseConfig struct {
 	// does not have it gets the one that it has. Default: `code`.
 	DefaultResponseType string `json:"default_response_type,omitempty"`
 
-	// How far the Date header of a request may be off, both ways. Default:
-	// `15m`.
+	// How far the Date header of a request may be ahead or behind. Default: `15m`.
 	ClockSkew caddy.Duration `json:"clock_skew,omitempty"`
 
 	// Adds `openid_configuration` to the answer of `sso_url`, which newer
 	// clients read. Default: false.
 	OpenIDConfiguration bool `json:"openid_configuration,omitempty"`
 
-	// A PEM file with the RSA key that signs answers. It is made when it is not
-	// there. Default: a key that is kept where the other signing keys are.
+	// A PEM file with the RSA key that signs answers. It is made if it does not exist.
+	// Default: a key in the place of the other signing keys.
 	SignatureKey string `json:"signature_key,omitempty"`
 
 	// The keys that requests are signed with.
@@ -45,10 +50,10 @@ type LicenseConfig struct {
 	// The customers.
 	CustomerAccounts []*CustomerAccountConfig `json:"customer_accounts,omitempty"`
 
-	// A file of more customers, with their providers, one JSON object a line, which
-	// is followed: see `caddy sso license customer`. It has to be there, and not
-	// empty: one without customers has an empty line. Where a code is also one of
-	// `customer_accounts`, that one wins. Default: none.
+	// A file of more customers and their providers: one JSON object a line, see
+	// `caddy sso license customer`. Changes to it take effect within seconds. It has to
+	// exist; without customers it has one empty line. If a code is also one of
+	// `customer_accounts`, that one is used. Default: none.
 	CustomersFile string `json:"customers_file,omitempty"`
 
 	// The licensed software.
@@ -66,8 +71,8 @@ type APIKeyConfig struct {
 	// Refuses the key, and says why. Default: false.
 	Revoked bool `json:"revoked,omitempty"`
 
-	// Refuses the key, and says why: it may read, and a link for signing in
-	// leads to the activation of a license. Default: false.
+	// Refuses the key, and says why: it may only read, and a sign-in link activates a
+	// license. Default: false.
 	ReadOnly bool `json:"read_only,omitempty"`
 }
 
@@ -76,11 +81,10 @@ type CustomerAccountConfig struct {
 	// The short code that requests name. Required.
 	Code string `json:"code,omitempty"`
 
-	// The IDs of the sign-in methods that count for it. At least one.
+	// The IDs of the sign-in methods that are allowed for it. At least one.
 	Signin []string `json:"signin,omitempty"`
 
-	// The domains of the e-mail addresses that may. Default: everybody who can
-	// sign in.
+	// The domains of the e-mail addresses that may sign in. Default: all of them.
 	EmailDomains []string `json:"email_domains,omitempty"`
 }
 
@@ -132,12 +136,12 @@ type licensing struct {
 }
 
 const (
-	evictOldest = "evict_oldest"
-	denySeat    = "deny"
+	evictOldestSession = "evict_oldest"
+	denySession        = "deny"
 )
 
-// loadLicense checks the License API's settings, once clients and ways to sign
-// in are known.
+// loadLicense checks the settings of the License API, after the clients and the
+// sign-in methods are loaded.
 func (a *App) loadLicense() error {
 	if a.License == nil {
 		return nil
@@ -154,14 +158,9 @@ func (l *LicenseConfig) provision(a *App) (licensing, error) {
 	if l.ClockSkew < 0 || l.ClockSkew > caddy.Duration(24*time.Hour) {
 		return licensing{}, errors.New("clock_skew: expected a time up to 24h")
 	}
-	for _, id := range l.BearerClients {
-		if err := checkBearer(a.clients.Get(id)); err != nil {
-			return licensing{}, fmt.Errorf("bearer_client %s: %w", id, err)
-		}
-	}
 	made := licensing{}
 	if l.CustomersFile != "" {
-		a.customers = newCustomers(a, l.CustomersFile)
+		a.customers = l.newCustomers(a)
 		a.methods = append(a.methods, a.customers)
 	}
 	var err error
@@ -177,75 +176,62 @@ func (l *LicenseConfig) provision(a *App) (licensing, error) {
 	return made, nil
 }
 
+// newCustomers are the customers of the file.
+func (l *LicenseConfig) newCustomers(a *App) *customers.File {
+	accounts := make([]string, 0, len(l.CustomerAccounts))
+	for _, c := range l.CustomerAccounts {
+		accounts = append(accounts, c.Code)
+	}
+	return customers.NewCustomers(customers.Options{
+		Path: l.CustomersFile, Log: a.log.Named("license"), Accounts: accounts,
+		Methods: func() methods.List { return a.methods }, CheckMethod: a.checkShared,
+		HasProduct: func(code string) bool { return a.licensing.licenses.HasProduct(code) },
+		UseAvatar:  a.clients.UseAvatar(),
+	})
+}
+
 func (l *LicenseConfig) licenses(a *App) (*oauth.Licenses, error) {
 	accounts := make([]*oauth.CustomerAccount, 0, len(l.CustomerAccounts))
-	for i, c := range l.CustomerAccounts {
-		if c == nil {
-			return nil, fmt.Errorf("customer_accounts: entry %d is null", i)
-		}
-		for _, id := range c.Signin {
-			if !a.hasMethod(id) {
-				return nil, fmt.Errorf("customer_account %s: %w", c.Code, unknownMethod(id))
-			}
-		}
+	for _, c := range l.CustomerAccounts {
 		accounts = append(accounts, c.account())
 	}
 	products := make([]*oauth.Product, 0, len(l.Products))
-	for i, p := range l.Products {
-		if p == nil {
-			return nil, fmt.Errorf("products: entry %d is null", i)
-		}
-		client, known := a.clients.Get(p.Client)
-		if !known && p.Client != "" {
-			return nil, fmt.Errorf("product %s: %w", p.Code, unknownClient(p.Client))
-		}
+	for _, p := range l.Products {
+		client, _ := a.clients.Get(p.Client)
 		product, err := p.product(client)
 		if err != nil {
 			return nil, fmt.Errorf("product %s: %w", p.Code, err)
 		}
 		products = append(products, product)
 	}
-	return oauth.NewLicenses(products, accounts, l.changing(a.customers), l.DefaultResponseType)
+	return oauth.NewLicenses(products, accounts, l.accountsOfFile(a.customers), l.DefaultResponseType)
 }
 
-// changing are the customers of the file, nil where there is none. Before they are
-// made it says only whether there will be some.
-func (l *LicenseConfig) changing(c *customers) oauth.Accounts {
+// accountsOfFile returns the customers of the file, nil if there is no file. Before
+// they are provisioned, the result only shows that there is a file.
+func (l *LicenseConfig) accountsOfFile(c *customers.File) oauth.Accounts {
 	if l.CustomersFile == "" {
 		return nil
 	}
 	return c
 }
 
-func (a *App) hasMethod(id string) bool {
-	for _, w := range a.methods {
-		if w.ID() == id {
-			return true
-		}
-	}
-	return false
-}
-
-func unknownMethod(id string) error {
-	return fmt.Errorf("signin %q is unknown; add it to the sso option, or name one that is there", id)
-}
-
 func (c *CustomerAccountConfig) account() *oauth.CustomerAccount {
 	return &oauth.CustomerAccount{Code: c.Code, Methods: c.Signin, EmailDomains: c.EmailDomains}
 }
 
-// product checks what can be checked of one product alone. client is nil where
-// none is named.
+// product checks one product, without the other settings. client is nil if the
+// product names none.
 func (p *ProductConfig) product(client *oauth.Client) (*oauth.Product, error) {
 	out := &oauth.Product{
 		Code: p.Code, Client: client, ResponseTypes: p.ResponseTypes, Accounts: p.CustomerAccounts,
-		Seats: oauth.Seats{Limit: p.Seats, Deny: p.WhenFull == denySeat},
+		Seats: oauth.Seats{Limit: p.Seats, Deny: p.WhenFull == denySession},
 	}
 	if len(out.ResponseTypes) == 0 {
 		out.ResponseTypes = []string{oauth.LicenseCode}
 	}
-	if p.WhenFull != "" && (p.Seats == 0 || !slices.Contains([]string{evictOldest, denySeat}, p.WhenFull)) {
-		return nil, fmt.Errorf("when_full %q: expected evict_oldest or deny, and a number of seats", p.WhenFull)
+	if p.WhenFull != "" && (p.Seats == 0 || !slices.Contains([]string{evictOldestSession, denySession}, p.WhenFull)) {
+		return nil, fmt.Errorf("when_full %q: expected evict_oldest or deny, together with seats", p.WhenFull)
 	}
 	for _, raw := range p.RedirectURIs {
 		r, err := oauth.ParseRedirectURI(raw)
@@ -253,33 +239,23 @@ func (p *ProductConfig) product(client *oauth.Client) (*oauth.Product, error) {
 			return nil, err
 		}
 		if slices.ContainsFunc(out.RedirectURIs, func(o oauth.RedirectURI) bool { return o.Raw == raw }) {
-			return nil, fmt.Errorf("redirect_uri %q is there twice", raw)
+			return nil, fmt.Errorf("duplicate redirect_uri %q; remove one of the two", raw)
 		}
 		out.RedirectURIs = append(out.RedirectURIs, r)
 	}
 	if p.Provision == nil {
 		return out, nil
 	}
-	secret, err := readSecret(p.Provision.Secret)
+	secret, err := secrets.Read(p.Provision.Secret)
 	if err != nil {
 		return nil, fmt.Errorf("provision: secret: %w", err)
 	}
-	provisioner, err := licenseapi.NewProvisioner(p.Provision.URL, secret, wallClock)
+	provisioner, err := licenseapi.NewProvisioner(p.Provision.URL, secret, wallclock.Now)
 	if err != nil {
 		return nil, fmt.Errorf("provision: %w", err)
 	}
 	out.Provision = provisioner
 	return out, nil
-}
-
-func checkBearer(c *oauth.Client, known bool) error {
-	if !known {
-		return errors.New("is unknown; add it to the sso option, or name one that is there")
-	}
-	if c.Public {
-		return errors.New("is public, and gets no token of its own; name one with a secret")
-	}
-	return nil
 }
 
 func apiKeys(list []*APIKeyConfig) (map[string]licenseapi.APIKey, error) {
@@ -288,11 +264,11 @@ func apiKeys(list []*APIKeyConfig) (map[string]licenseapi.APIKey, error) {
 		if k == nil {
 			return nil, fmt.Errorf("api_keys: entry %d is null", i)
 		}
-		key, err := readSecret(k.Key)
+		key, err := secrets.Read(k.Key)
 		if err != nil {
 			return nil, fmt.Errorf("api_key: %w", err)
 		}
-		shared, err := readSecret(k.SharedKey)
+		shared, err := secrets.Read(k.SharedKey)
 		if err != nil {
 			return nil, fmt.Errorf("api_key: shared key: %w", err)
 		}
@@ -300,21 +276,21 @@ func apiKeys(list []*APIKeyConfig) (map[string]licenseapi.APIKey, error) {
 			return nil, fmt.Errorf("api_key: %w", err)
 		}
 		if _, twice := known[key]; twice {
-			return nil, errors.New("api_key: a key is there twice")
+			return nil, errors.New("api_key: duplicate key; remove one of the two lines")
 		}
 		known[key] = licenseapi.APIKey{Shared: licenseapi.NewSharedKey(shared), Revoked: k.Revoked, ReadOnly: k.ReadOnly}
 	}
 	return known, nil
 }
 
-// minSharedKey is half of what the hosted API's shared keys have.
+// minSharedKey is half the length of the hosted API's shared keys.
 const minSharedKey = 20
 
-// checkAPIKey says what is wrong without naming the key, whose placeholders may
-// have been replaced.
+// checkAPIKey returns an error without the key, since its placeholders may have been
+// replaced.
 func checkAPIKey(key, shared string) error {
 	if key == "" || len(key) > 256 || !oauth.CleanText(key) || strings.ContainsAny(key, `"\`) {
-		return errors.New("the key is empty, or has characters that cannot stand in a header")
+		return errors.New("the key is empty, longer than 256 characters, or has characters that a header cannot have")
 	}
 	if len(shared) < minSharedKey {
 		return errors.New("the shared key is shorter than 20 characters; make one with: openssl rand -base64 30")
@@ -322,8 +298,7 @@ func checkAPIKey(key, shared string) error {
 	return nil
 }
 
-// newLicenseAPI makes the face and its signature key, where there is a License
-// API.
+// newLicenseAPI returns the License API and its signature key, if it is configured.
 func (a *App) newLicenseAPI(server *oauth.Server, vault keys.Vault) (*licenseapi.API, *licenseapi.SignatureKey) {
 	if a.License == nil {
 		return nil, nil
@@ -336,19 +311,18 @@ func (a *App) newLicenseAPI(server *oauth.Server, vault keys.Vault) (*licenseapi
 		Server: server, Keys: a.licensing.keys, BearerClients: a.License.BearerClients,
 		ClockSkew: time.Duration(a.License.ClockSkew), OpenIDConfiguration: a.License.OpenIDConfiguration,
 		Sign: signature.Sign, PublicKey: signature.Public,
-		Now: wallClock, Log: a.log.Named("license"),
+		Now: wallclock.Now, Log: a.log.Named("license"),
 	}, signature
 }
 
-// startLicense reads the signature key, so that what is wrong with it is said
-// at once.
-func (a *App) startLicense(ctx context.Context, c *appRuntime) error {
-	if c.license == nil {
+// startLicense reads the signature key, so that an error in it shows at once.
+func (a *App) startLicense(ctx context.Context, c *appruntime.Runtime) error {
+	if c.License == nil {
 		return nil
 	}
-	err := c.signature.Load(ctx)
-	if errors.Is(err, errUnavailable) {
-		a.log.Warn("the storage does not answer yet; no license can be activated until it does", zap.Error(err))
+	err := c.Signature.Load(ctx)
+	if errors.Is(err, storage.ErrUnavailable) {
+		a.log.Warn("the storage does not answer yet; licenses can be activated once it does", zap.Error(err))
 		return nil
 	}
 	if err != nil {

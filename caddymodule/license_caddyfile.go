@@ -1,25 +1,19 @@
 package caddymodule
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/caddy-sso/caddy-sso/caddymodule/internal/customers"
+	"github.com/caddy-sso/caddy-sso/caddymodule/internal/options"
+	"github.com/caddy-sso/caddy-sso/caddymodule/internal/secrets"
 	"github.com/caddy-sso/caddy-sso/internal/licenseapi"
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
 	"github.com/caddy-sso/caddy-sso/internal/signedhttp"
 )
-
-// A named is what an option names that another one defines, and its line.
-type named struct {
-	line  caddyfile.Dispenser
-	check func(*App) error
-}
 
 // unmarshalLicense reads the License API. What it names is checked once all of
 // the option sso is read. Syntax:
@@ -45,46 +39,32 @@ type named struct {
 //			provision        <url> <secret>
 //		}
 //	}
-func unmarshalLicense(d *caddyfile.Dispenser, to **LicenseConfig) ([]named, error) {
+func unmarshalLicense(d *caddyfile.Dispenser, to **LicenseConfig, lines optionLines) error {
 	if *to != nil {
-		return nil, d.Err("license is there twice")
+		return d.Err("duplicate option: license; put everything into one")
 	}
 	l := new(LicenseConfig)
 	*to = l
-	var refs []named
-	err := parseOptions(d, map[string]func() error{
+	return options.Block(d, map[string]func() error{
 		"default_response_type": func() error {
-			err := checkedArg(d, &l.DefaultResponseType, checkResponseType)
-			refs = append(refs, named{*d, func(*App) error { return l.checkDefaultResponseType() }})
+			err := options.CheckedArg(d, &l.DefaultResponseType, checkResponseType)
+			lines.mark(d, "default_response_type")
 			return err
 		},
-		"clock_skew":           func() error { return duration(d, &l.ClockSkew) },
-		"openid_configuration": boolOption(&l.OpenIDConfiguration),
-		"signature_key":        func() error { return textArg(d, &l.SignatureKey) },
+		"clock_skew":           func() error { return options.DurationArg(d, &l.ClockSkew) },
+		"openid_configuration": options.BoolArg(&l.OpenIDConfiguration),
+		"signature_key":        func() error { return options.TextArg(d, &l.SignatureKey) },
 		"api_key":              func() error { return l.unmarshalAPIKey(d) },
 		"bearer_client": func() error {
 			before := len(l.BearerClients)
-			err := textArgs(d, &l.BearerClients)
-			for _, id := range l.BearerClients[before:] {
-				refs = append(refs, named{*d, func(a *App) error { return a.checkBearerClient(id) }})
-			}
+			err := options.TextArgs(d, &l.BearerClients)
+			lines.markEach(d, "bearer_client", l.BearerClients[before:])
 			return err
 		},
-		"customers":        func() error { return checkedArg(d, &l.CustomersFile, customersKind.Check) },
-		"customer_account": func() error { return l.unmarshalAccount(d, &refs) },
-		"product":          func() error { return l.unmarshalProduct(d, &refs) },
+		"customers":        func() error { return options.CheckedArg(d, &l.CustomersFile, customers.Kind.Check) },
+		"customer_account": func() error { return l.unmarshalAccount(d, lines) },
+		"product":          func() error { return l.unmarshalProduct(d, lines) },
 	})
-	return refs, err
-}
-
-// checkNamed looks up what was named.
-func checkNamed(a *App, refs []named) error {
-	for _, r := range refs {
-		if err := r.check(a); err != nil {
-			return r.line.WrapErr(err)
-		}
-	}
-	return nil
 }
 
 func checkResponseType(t string) error {
@@ -92,14 +72,6 @@ func checkResponseType(t string) error {
 		return fmt.Errorf("response type %q is unknown; expected code or token", t)
 	}
 	return nil
-}
-
-func (l *LicenseConfig) checkDefaultResponseType() error {
-	lists := make([][]string, 0, len(l.Products))
-	for _, p := range l.Products {
-		lists = append(lists, p.ResponseTypes)
-	}
-	return oauth.CheckDefaultResponseType(l.DefaultResponseType, lists...)
 }
 
 func (l *LicenseConfig) unmarshalAPIKey(d *caddyfile.Dispenser) error {
@@ -120,99 +92,76 @@ func (l *LicenseConfig) unmarshalAPIKey(d *caddyfile.Dispenser) error {
 		}
 	}
 	for _, written := range []string{k.Key, k.SharedKey} {
-		if err := checkWrittenSecret(written); err != nil {
+		if err := secrets.CheckWritten(written); err != nil {
 			return d.Errf("api_key: %v", err)
 		}
 	}
-	if !hasPlaceholder(k.Key) && !hasPlaceholder(k.SharedKey) {
+	if !secrets.HasPlaceholder(k.Key) && !secrets.HasPlaceholder(k.SharedKey) {
 		if err := checkAPIKey(k.Key, k.SharedKey); err != nil {
 			return d.Errf("api_key: %v", err)
 		}
 	}
 	if slices.ContainsFunc(l.APIKeys, func(other *APIKeyConfig) bool { return other.Key == k.Key }) {
-		return d.Err("api_key: a key is there twice")
+		return d.Err("api_key: duplicate key; remove one of the two lines")
 	}
 	l.APIKeys = append(l.APIKeys, k)
 	return nil
 }
 
-func (l *LicenseConfig) unmarshalAccount(d *caddyfile.Dispenser, refs *[]named) error {
+func (l *LicenseConfig) unmarshalAccount(d *caddyfile.Dispenser, lines optionLines) error {
 	c := new(CustomerAccountConfig)
 	if !d.NextArg() {
 		return d.Err("customer_account: expected its short code, such as: customer_account acme")
 	}
 	c.Code = d.Val()
 	line := *d
-	err := parseOptions(d, map[string]func() error{
+	err := options.Block(d, map[string]func() error{
 		"signin": func() error {
 			before := len(c.Signin)
-			err := textArgs(d, &c.Signin)
-			for _, id := range c.Signin[before:] {
-				*refs = append(*refs, named{*d, func(a *App) error { return a.checkMethodID(id) }})
-			}
+			err := options.TextArgs(d, &c.Signin)
+			lines.markEach(d, "customer_account "+c.Code+" signin", c.Signin[before:])
 			return err
 		},
-		"email_domain": func() error { return textArgs(d, &c.EmailDomains) },
+		"email_domain": func() error { return options.TextArgs(d, &c.EmailDomains) },
 	})
 	if err != nil {
 		return err
 	}
 	if l.account(c.Code) != nil {
-		return line.Errf("customer_account %s: defined twice", c.Code)
+		return line.Errf("duplicate customer_account %s; give every customer account a code of its own", c.Code)
 	}
 	l.CustomerAccounts = append(l.CustomerAccounts, c)
 	_, err = oauth.NewLicenses(nil, []*oauth.CustomerAccount{c.account()}, nil, "")
-	return withLine(&line, err)
+	return options.WithLine(&line, err)
 }
 
 func (l *LicenseConfig) account(code string) *CustomerAccountConfig {
-	i := slices.IndexFunc(l.CustomerAccounts, func(c *CustomerAccountConfig) bool { return c.Code == code })
+	i := slices.IndexFunc(l.CustomerAccounts, func(c *CustomerAccountConfig) bool { return c != nil && c.Code == code })
 	if i < 0 {
 		return nil
 	}
 	return l.CustomerAccounts[i]
 }
 
-func (l *LicenseConfig) unmarshalProduct(d *caddyfile.Dispenser, refs *[]named) error {
+func (l *LicenseConfig) unmarshalProduct(d *caddyfile.Dispenser, lines optionLines) error {
 	p := new(ProductConfig)
 	if !d.NextArg() {
 		return d.Err("product: expected its short code, such as: product demo")
 	}
 	p.Code = d.Val()
 	line := *d
-	err := parseOptions(d, map[string]func() error{
+	err := options.Block(d, map[string]func() error{
 		"client": func() error {
-			err := textArg(d, &p.Client)
-			*refs = append(*refs, named{*d, func(a *App) error {
-				if a.client(p.Client) == nil {
-					return unknownClient(p.Client)
-				}
-				return nil
-			}})
+			err := options.TextArg(d, &p.Client)
+			lines.mark(d, "product "+p.Code+" client")
 			return err
 		},
-		"redirect_uri": func() error {
-			return eachArg(d, &p.RedirectURIs, func(raw string) error {
-				_, err := oauth.ParseRedirectURI(raw)
-				return err
-			})
-		},
-		"response_type": func() error { return eachArg(d, &p.ResponseTypes, checkResponseType) },
+		"redirect_uri":  func() error { return options.EachArg(d, &p.RedirectURIs, options.ParsedBy(oauth.ParseRedirectURI)) },
+		"response_type": func() error { return options.EachArg(d, &p.ResponseTypes, checkResponseType) },
 		"customer_account": func() error {
 			before := len(p.CustomerAccounts)
-			err := textArgs(d, &p.CustomerAccounts)
-			for _, code := range p.CustomerAccounts[before:] {
-				*refs = append(*refs, named{*d, func(*App) error {
-					if l.account(code) == nil {
-						err := fmt.Errorf("customer_account %s is not defined; add: customer_account %s { … }", code, code)
-						if l.CustomersFile != "" {
-							err = fmt.Errorf("%w; a customer in the file of customers says itself which products it has", err)
-						}
-						return err
-					}
-					return nil
-				}})
-			}
+			err := options.TextArgs(d, &p.CustomerAccounts)
+			lines.markEach(d, "product "+p.Code+" customer_account", p.CustomerAccounts[before:])
 			return err
 		},
 		"seats":     func() error { return p.unmarshalSeats(d) },
@@ -222,15 +171,15 @@ func (l *LicenseConfig) unmarshalProduct(d *caddyfile.Dispenser, refs *[]named) 
 		return err
 	}
 	if slices.ContainsFunc(l.Products, func(other *ProductConfig) bool { return other.Code == p.Code }) {
-		return line.Errf("product %s: defined twice", p.Code)
+		return line.Errf("duplicate product %s; give every product a code of its own", p.Code)
 	}
 	l.Products = append(l.Products, p)
-	*refs = append(*refs, named{line, func(*App) error { return p.checkAlone(l.changing(nil)) }})
+	lines.mark(&line, "product "+p.Code)
 	return nil
 }
 
-// checkAlone checks a product before it is known what placeholders stand for,
-// and who its client is.
+// checkAlone checks a product before the values of placeholders, and its client, are
+// known.
 func (p *ProductConfig) checkAlone(changing oauth.Accounts) error {
 	known := *p
 	known.Provision = nil
@@ -256,15 +205,15 @@ func (p *ProductConfig) unmarshalSeats(d *caddyfile.Dispenser) error {
 		return d.Err("expected: seats <n> [evict_oldest | deny]")
 	}
 	if p.Seats != 0 {
-		return d.Err("seats is there twice")
+		return d.Err("duplicate option: seats; keep one of the two")
 	}
 	d.NextArg()
 	var err error
 	if p.Seats, err = strconv.Atoi(d.Val()); err != nil || p.Seats < 1 {
-		return d.Errf("seats: %q is no positive number", d.Val())
+		return d.Errf("seats: %q is not a positive number", d.Val())
 	}
 	if d.NextArg() {
-		if p.WhenFull = d.Val(); p.WhenFull != evictOldest && p.WhenFull != denySeat {
+		if p.WhenFull = d.Val(); p.WhenFull != evictOldestSession && p.WhenFull != denySession {
 			return d.Errf("seats: unexpected %q; expected evict_oldest or deny", d.Val())
 		}
 	}
@@ -273,7 +222,7 @@ func (p *ProductConfig) unmarshalSeats(d *caddyfile.Dispenser) error {
 
 func (p *ProductConfig) unmarshalProvision(d *caddyfile.Dispenser) error {
 	if p.Provision != nil {
-		return d.Err("provision is there twice")
+		return d.Err("duplicate option: provision; keep one of the two")
 	}
 	p.Provision = new(ProvisionConfig)
 	if !d.AllArgs(&p.Provision.URL, &p.Provision.Secret) {
@@ -282,10 +231,10 @@ func (p *ProductConfig) unmarshalProvision(d *caddyfile.Dispenser) error {
 	if err := signedhttp.CheckURL(p.Provision.URL); err != nil {
 		return d.Errf("provision: %v", err)
 	}
-	if err := checkWrittenSecret(p.Provision.Secret); err != nil {
+	if err := secrets.CheckWritten(p.Provision.Secret); err != nil {
 		return d.Errf("provision: %v", err)
 	}
-	if hasPlaceholder(p.Provision.Secret) {
+	if secrets.HasPlaceholder(p.Provision.Secret) {
 		return nil
 	}
 	if _, err := licenseapi.NewProvisioner(p.Provision.URL, p.Provision.Secret, nil); err != nil {
@@ -293,35 +242,3 @@ func (p *ProductConfig) unmarshalProvision(d *caddyfile.Dispenser) error {
 	}
 	return nil
 }
-
-func (a *App) checkBearerClient(id string) error {
-	c := a.client(id)
-	if c == nil {
-		return fmt.Errorf("bearer_client %s: %w", id, checkBearer(nil, false))
-	}
-	if err := checkBearer(&oauth.Client{Public: c.Public}, true); err != nil {
-		return fmt.Errorf("bearer_client %s: %w", id, err)
-	}
-	return nil
-}
-
-// checkMethodID looks for a sign-in method by its ID: that of a module which has
-// one, or its name. What modules from outside are called is known only later.
-func (a *App) checkMethodID(id string) error {
-	for _, raw := range a.SigninRaw {
-		var method struct {
-			Method string `json:"method"`
-			ID     string `json:"id"`
-		}
-		if err := json.Unmarshal(raw, &method); err != nil {
-			return errors.New("signin: cannot be read")
-		}
-		if id == method.ID || (method.ID == "" && id == method.Method) || !slices.Contains(ownMethods, method.Method) {
-			return nil
-		}
-	}
-	return unknownMethod(strings.TrimSpace(id))
-}
-
-// ownMethods are the sign-in methods of this module.
-var ownMethods = []string{"local", "oidc"}

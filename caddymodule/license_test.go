@@ -20,6 +20,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/caddy-sso/caddy-sso/caddymodule/internal/command"
 	"github.com/caddy-sso/caddy-sso/internal/licenseapi"
 )
 
@@ -46,7 +47,7 @@ const (
 				signin local
 				email_domain example.com
 			}
-			customer_account strangers {
+			customer_account others {
 				signin local
 				email_domain elsewhere.example
 			}
@@ -54,7 +55,7 @@ const (
 				client 2
 				redirect_uri http://localhost https://app.example/sso
 				response_type code token
-				customer_account acme strangers
+				customer_account acme others
 				PROVISION
 			}
 		}`
@@ -225,7 +226,7 @@ func TestLicensedSoftwareIsActivatedByAToken(t *testing.T) {
 func TestNobodyOfAnotherCustomerGetsACode(t *testing.T) {
 	w, v := newWorld(t), newVendor(t)
 	w.loadLicensed(v, "")
-	link, err := w.command("license", "url", "--product", "demo", "--customer-account", "strangers")
+	link, err := w.command("license", "url", "--product", "demo", "--customer-account", "others")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -345,11 +346,11 @@ func TestTheCommandsOfTheLicenseAPI(t *testing.T) {
 	if err != nil || out != want {
 		t.Errorf("%v\n%s", err, out)
 	}
-	t.Setenv(sharedKeyVariable, licenseShared)
+	t.Setenv(command.SharedKeyVariable, licenseShared)
 	if out, err := w.offline("license", "sign", "--api-key", "key", "--date", "Tue, 07 Jun 2011 20:51:35 GMT"); err != nil || out != want {
 		t.Errorf("%v\n%s", err, out)
 	}
-	t.Setenv(sharedKeyVariable, "")
+	t.Setenv(command.SharedKeyVariable, "")
 	for _, args := range [][]string{
 		{"license", "sign", "--api-key", "key"},
 		{"license", "sign", "--shared-key", licenseShared},

@@ -27,7 +27,7 @@ func TestATokenForActivationIsOverWhenItsCustomerHasTheProductNoMore(t *testing.
 	if said := introspected(); !strings.Contains(said, `"active":true`) {
 		t.Fatal(said)
 	}
-	w.mustLoad(setup{global: strings.Replace(global, "customer_account acme strangers", "customer_account strangers", 1)})
+	w.mustLoad(setup{global: strings.Replace(global, "customer_account acme others", "customer_account others", 1)})
 	if said := introspected(); !strings.Contains(said, `"active":false`) {
 		t.Errorf("it still counts: %s", said)
 	}

@@ -107,9 +107,9 @@ func TestAWrongLicenseIsRefusedOnItsLine(t *testing.T) {
 		line         string // begins the line that the error names
 		want         []string
 	}{
-		{"license twice", "signin local {\n", "license {\n}\nsignin local {\n", "license {\n}", []string{"license is there twice"}},
+		{"license twice", "signin local {\n", "license {\n}\nsignin local {\n", "license {\n}", []string{"duplicate option: license"}},
 		{"an unknown option", "clock_skew 10m", "skew 10m", "skew", []string{`unknown option "skew"`, "api_key, bearer_client, clock_skew"}},
-		{"a skew that is no time", "clock_skew 10m", "clock_skew much", "clock_skew", []string{"is no time such as"}},
+		{"a skew that is no time", "clock_skew 10m", "clock_skew much", "clock_skew", []string{"is not a duration"}},
 		{"an unknown default", "clock_skew 10m", "default_response_type implicit", "default_response_type", []string{`"implicit" is unknown; expected code or token`}},
 		{
 			"a default that no product has", "clock_skew 10m", "default_response_type token", "default_response_type",
@@ -122,10 +122,10 @@ func TestAWrongLicenseIsRefusedOnItsLine(t *testing.T) {
 		{"a flag with an argument", "clock_skew 10m", "openid_configuration yes", "openid_configuration", []string{`unexpected "yes"`}},
 		{"an api_key without a shared key", "api_key key kw4qSnpSwXzgiv5yxYpZZmFEd9QAeiKTQ6OuyMja", "api_key key", "api_key", []string{"api_key <key> <shared key> [revoked | read_only]"}},
 		{"a short shared key", "kw4qSnpSwXzgiv5yxYpZZmFEd9QAeiKTQ6OuyMja", "short", "api_key", []string{"shorter than 20"}},
-		{"an api_key with a quote", "api_key key", "api_key `k\"y`", "api_key", []string{"cannot stand in a header"}},
+		{"an api_key with a quote", "api_key key", "api_key `k\"y`", "api_key", []string{"a header cannot have"}},
 		{"an api_key that is something else", "QAeiKTQ6OuyMja", "QAeiKTQ6OuyMja disabled", "api_key", []string{`unexpected "disabled"; expected revoked or read_only`}},
-		{"an api_key twice", "bearer_client 3", "api_key key kw4qSnpSwXzgiv5yxYpZZmFEd9QAeiKTQ6OuyMja\nbearer_client 3", "api_key key kw4qSnpSwXzgiv5yxYpZZmFEd9QAeiKTQ6OuyMja\nbearer", []string{"a key is there twice"}},
-		{"an unknown bearer_client", "bearer_client 3", "bearer_client 3 4", "bearer_client", []string{"bearer_client 4: is unknown; add it to the sso option"}},
+		{"an api_key twice", "bearer_client 3", "api_key key kw4qSnpSwXzgiv5yxYpZZmFEd9QAeiKTQ6OuyMja\nbearer_client 3", "api_key key kw4qSnpSwXzgiv5yxYpZZmFEd9QAeiKTQ6OuyMja\nbearer", []string{"duplicate key"}},
+		{"an unknown bearer_client", "bearer_client 3", "bearer_client 3 4", "bearer_client", []string{"bearer_client 4: is unknown; add the client to the sso option"}},
 		{"a public bearer_client", "bearer_client 3", "bearer_client 2", "bearer_client", []string{"bearer_client 2: is public"}},
 
 		{"an account without a code", "customer_account acme {", "customer_account {", "customer_account", []string{"short code"}},
@@ -133,26 +133,26 @@ func TestAWrongLicenseIsRefusedOnItsLine(t *testing.T) {
 		{"an account without a signin", "\t\t\t\tsignin local\n", "", "customer_account", []string{"has no signin", "signin acme-azure"}},
 		{"an account with an unknown signin", "\t\t\t\tsignin local\n", "signin local okta\n", "signin local okta", []string{`signin "okta" is unknown; add it to the sso option`}},
 		{"an account with a domain that is none", "\t\t\t\tsignin local\n", "signin local\nemail_domain @acme.example\n", "customer_account", []string{`"@acme.example" is no domain such as acme.example`}},
-		{"an account twice", "product demo {", "customer_account acme {\nsignin local\n}\nproduct demo {", "customer_account acme {\nsignin", []string{"customer_account acme: defined twice"}},
+		{"an account twice", "product demo {", "customer_account acme {\nsignin local\n}\nproduct demo {", "customer_account acme {\nsignin", []string{"duplicate customer_account acme"}},
 
 		{"a product without a code", "product demo {", "product {", "product", []string{"short code"}},
-		{"a product twice", "product demo {", "product demo {\n}\nproduct demo {", "product demo {\nclient", []string{"product demo: defined twice"}},
+		{"a product twice", "product demo {", "product demo {\n}\nproduct demo {", "product demo {\nclient", []string{"duplicate product demo"}},
 		{"a product without a client", "\t\t\t\tclient 2\n", "", "product", []string{"has no client", "client 2"}},
 		{"a product with an unknown client", "\t\t\t\tclient 2\n", "client 4\n", "client 4", []string{`client "4" is unknown; add it to the sso option`}},
 		{"a product without a redirect URI", "\t\t\t\tredirect_uri http://localhost\n", "", "product", []string{"has no redirect_uri"}},
 		{"a product with a redirect URI over http", "redirect_uri http://localhost\n", "redirect_uri http://app.example\n", "redirect_uri", []string{"http is for loopback only"}},
-		{"a product with a redirect URI twice", "redirect_uri http://localhost\n", "redirect_uri http://localhost\nredirect_uri http://localhost\n", "product", []string{"is there twice"}},
+		{"a product with a redirect URI twice", "redirect_uri http://localhost\n", "redirect_uri http://localhost\nredirect_uri http://localhost\n", "product", []string{"duplicate redirect_uri"}},
 		{"a product with an unknown response type", "response_type code", "response_type code id_token", "response_type", []string{`"id_token" is unknown`}},
 		{"a product without an account", "\t\t\t\tcustomer_account acme\n", "", "product", []string{"has no customer_account"}},
 		{"a product with an unknown account", "\t\t\t\tcustomer_account acme\n", "customer_account acme evil\n", "customer_account acme evil", []string{"customer_account evil is not defined; add: customer_account evil"}},
-		{"no number of seats", "seats 2 deny", "seats many", "seats", []string{`"many" is no positive number`}},
-		{"no seats at all", "seats 2 deny", "seats 0", "seats", []string{`"0" is no positive number`}},
+		{"no number of seats", "seats 2 deny", "seats many", "seats", []string{`"many" is not a positive number`}},
+		{"no seats at all", "seats 2 deny", "seats 0", "seats", []string{`"0" is not a positive number`}},
 		{"an unknown policy of seats", "seats 2 deny", "seats 2 wait", "seats", []string{`unexpected "wait"; expected evict_oldest or deny`}},
-		{"seats twice", "seats 2 deny", "seats 2 deny\nseats 3", "seats 3", []string{"seats is there twice"}},
+		{"seats twice", "seats 2 deny", "seats 2 deny\nseats 3", "seats 3", []string{"duplicate option: seats"}},
 		{"provision without a secret", " 0123456789abcdef", "", "provision", []string{"provision <url> <secret>"}},
 		{"provision over http", "provision https://back.example/users", "provision http://back.example/users", "provision", []string{"expected https, or http on loopback"}},
 		{"provision with a short secret", " 0123456789abcdef", " short", "provision", []string{"shorter than 16"}},
-		{"provision twice", "seats 2 deny", "provision https://a.example 0123456789abcdeg", "provision https://back", []string{"provision is there twice"}},
+		{"provision twice", "seats 2 deny", "provision https://a.example 0123456789abcdeg", "provision https://back", []string{"duplicate option: provision"}},
 
 		{"a gate with a client", "license_activation", "license_activation\nclient 2", "sso_gate", []string{"client has no effect beside it"}},
 		{"a gate that drops forms", "license_activation", "license_activation\ndrop_forms", "sso_gate", []string{"drop_forms has no effect beside it"}},
@@ -180,7 +180,7 @@ func TestAWrongLicenseIsRefusedOnItsLine(t *testing.T) {
 		})
 	}
 	_, err := adapt(spoil(t, "\t\tclient 1\n\t\theader_prefix X-SSO-\n", "license_activation\n"))
-	if err == nil || !strings.Contains(err.Error(), "there is no license in the sso option") {
+	if err == nil || !strings.Contains(err.Error(), "the sso option has no license") {
 		t.Errorf("a gate without a license: %v", err)
 	}
 }
@@ -204,7 +204,7 @@ func TestAWrongLicenseInJSONIsRefused(t *testing.T) {
 		{"an unknown field", inLicense, "keys", list{}, "unknown field"},
 		{"a negative skew", inLicense, "clock_skew", -1, "clock_skew: expected a time up to 24h"},
 		{"a skew of days", inLicense, "clock_skew", "48h", "clock_skew: expected a time up to 24h"},
-		{"an unknown default", inLicense, "default_response_type", "x", `default_response_type: "x" is unknown`},
+		{"an unknown default", inLicense, "default_response_type", "x", `default_response_type "x": no product has this response_type`},
 		{"a default that no product has", inLicense, "default_response_type", "token", `default_response_type "token": no product has this response_type`},
 		{"an unknown bearer client", inLicense, "bearer_clients", list{"9"}, "bearer_client 9: is unknown"},
 		{"a null key", inLicense, "api_keys", list{nil}, "api_keys: entry 0 is null"},
@@ -221,9 +221,9 @@ func TestAWrongLicenseInJSONIsRefused(t *testing.T) {
 		{"no redirect URI", inProduct, "redirect_uris", nil, "product demo: has no redirect_uri"},
 		{"negative seats", inProduct, "seats", -1, "seats cannot be negative"},
 		{"an unknown policy of seats", inProduct, "when_full", "wait", `when_full "wait": expected evict_oldest or deny`},
-		{"a policy of no seats", inProduct, "seats", nil, `when_full "deny": expected evict_oldest or deny, and a number of seats`},
+		{"a policy of no seats", inProduct, "seats", nil, `when_full "deny": expected evict_oldest or deny, together with seats`},
 		{"a backend over http", inProduct, "provision", map[string]any{"url": "http://back.example", "secret": "0123456789abcdef"}, "provision: http://back.example: expected https"},
-		{"no license at all", "apps sso", "license", nil, "license_activation: there is no license in the sso option"},
+		{"no license at all", "apps sso", "license", nil, "license_activation: the sso option has no license"},
 		{"a gate with a client", inGate, "client", "2", "license_activation: client has no effect"},
 		{"a gate with a bad prefix", inGate, "header_prefix", "X", "header_prefix"},
 	} {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/caddy-sso/caddy-sso/caddymodule/internal/httphandler"
 	"github.com/caddy-sso/caddy-sso/internal/redistest"
 )
 
@@ -267,7 +268,7 @@ func TestTheExampleKeepsSecretsOutOfWhatCaddyLogs(t *testing.T) {
 			sites:   "http://" + other + " {\nlog\nreverse_proxy " + freeAddr(t) + "\n}\n", // no gate, no portal
 		})
 		query := url.Values{}
-		for _, name := range append([]string{"w"}, secretParams...) {
+		for _, name := range append([]string{"w"}, httphandler.SecretParams...) {
 			query.Set(name, "a-secret")
 		}
 		v := w.visitor()

@@ -181,7 +181,7 @@ func TestClass16TheOperatorEndsGrantsThatOutlivedTheirSessions(t *testing.T) {
 		t.Fatalf("%s: %s", out.Status, out.body)
 	}
 	printed, err := w.command("user", "end", "DEMO")
-	if err != nil || printed != "0 ended\n1 lasting grants ended\n" {
+	if err != nil || printed != "0 ended\n1 persistent grants ended\n" {
 		t.Errorf("%q, %v", printed, err)
 	}
 	if v.valid(got.Access) {
@@ -232,7 +232,7 @@ func TestALauncherSendsTheBrowserToAProvider(t *testing.T) {
 		t.Errorf("a provider that does not answer: %s: %s", got.Status, got.body)
 	}
 	if got := v.get("http://" + w.portal + "/api/oauth2/social/local/login_url" + query); got.StatusCode != http.StatusNotFound || !strings.Contains(got.body, `"003-061"`) {
-		t.Errorf("a way that is no provider: %s: %s", got.Status, got.body)
+		t.Errorf("a method that is no provider: %s: %s", got.Status, got.body)
 	}
 }
 
@@ -249,7 +249,7 @@ func TestAClientsTokenSettingsAreHeldToWhatWorks(t *testing.T) {
 		"a placeholder that is none":     {`"{user.name} plays"`, `"{user.password}"`, "claim display: {user.password} is no placeholder for a text"},
 		"groups within a text":           {"claim roles {user.groups}", `claim roles "in {user.groups}"`, "{user.groups} alone, which is a list"},
 		"a claim without a value":        {"claim roles {user.groups}", "claim roles", "claim: expected a name and a value"},
-		"a claim twice":                  {"claim roles {user.groups}", "claim display x", "claim display is there twice"},
+		"a claim twice":                  {"claim roles {user.groups}", "claim display x", "duplicate option: claim display"},
 		"a lifetime of refresh tokens":   {"token_lifetime 5m", "refresh_lifetime 400d", "refresh_lifetime 9600h0m0s: expected at most"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -19,7 +19,7 @@ func TestClass14WhatBeganWithAPasswordThatNobodyKnowsIsNobodys(t *testing.T) {
 	held := launcher.tokens()
 
 	// As a version wrote it that had no marks.
-	store, written := w.running().opened.Load().state.store, map[string][]byte{}
+	store, written := w.running().opened.Load().State.Store, map[string][]byte{}
 	err := store.Scan(t.Context(), "", func(key string, value []byte) error {
 		if storedMark.Match(value) {
 			written[key] = storedMark.ReplaceAll(value, nil)

@@ -40,7 +40,7 @@ func TestACallbackThatAnotherPathBringsIsNoNewSignIn(t *testing.T) {
 			text, lines := w.logged()
 			found := 0
 			for _, l := range lines {
-				if strings.HasPrefix(l.Text, "a sign-in came back by another path than that of redirect_uri") {
+				if strings.HasPrefix(l.Text, "a sign-in came back with another path than redirect_uri has") {
 					found++
 				}
 			}

@@ -83,7 +83,7 @@ func TestAGateAfterARewriteReturnsToTheOriginalAddress(t *testing.T) {
 }
 
 // The matcher of a gate is part of the gate: what it does not match passes, but
-// not with an identity that somebody made up.
+// not with a forged identity.
 func TestAGateWithAMatcherScrubsWhatItDoesNotMatch(t *testing.T) {
 	w := newWorld(t)
 	site := freeAddr(t)
@@ -97,7 +97,7 @@ func TestAGateWithAMatcherScrubsWhatItDoesNotMatch(t *testing.T) {
 	r.Header["x_sso.USER"] = []string{"root"}
 	r.Header.Set("X-SSO-User", "root")
 	if got := v.send(r); got.body != "user []" {
-		t.Errorf("a stranger is %s", got.body)
+		t.Errorf("an unauthenticated visitor is %s", got.body)
 	}
 	if got := v.signIn("http://" + site + "/private/a"); got.body != "user [demo]" {
 		t.Errorf("%s: %s", got.Status, got.body)

@@ -11,9 +11,9 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
-// A configuration that is loaded while Redis is away has the keys of the one
-// before, so it does what that one did: known sessions go through, strangers
-// are led to the sign-in page, and forms that are open stay good.
+// A configuration that is loaded while Redis is away has the keys of the one before,
+// so it behaves like that one: known sessions pass, unauthenticated visitors get the
+// sign-in page, and open forms stay valid.
 func TestAReloadInAnOutageOfRedisKeepsTheKeys(t *testing.T) {
 	server := redistest.Start(t)
 	w := newWorld(t)
@@ -33,7 +33,7 @@ func TestAReloadInAnOutageOfRedisKeepsTheKeys(t *testing.T) {
 		t.Errorf("a known session: %s: %s", got.Status, got.body)
 	}
 	if got := w.visitor().get(page); got.StatusCode != http.StatusOK || formAction.FindString(got.body) == "" {
-		t.Errorf("a stranger is not shown the sign-in page: %s: %s", got.Status, got.body)
+		t.Errorf("an unauthenticated visitor is not shown the sign-in page: %s: %s", got.Status, got.body)
 	}
 	if got := waiting.submit(form, "demo", "demo"); got.StatusCode != http.StatusServiceUnavailable {
 		t.Errorf("a sign-in without a store: %s: %s", got.Status, got.body)
@@ -67,7 +67,7 @@ func (w *world) hearsAllOf(server *redistest.Server) {
 	w.t.Helper()
 	heard := make(chan struct{})
 	var once sync.Once
-	stop := w.running().opened.Load().state.store.Watch(func(c storage.Change) {
+	stop := w.running().opened.Load().State.Store.Watch(func(c storage.Change) {
 		if c.Key == "marker" {
 			once.Do(func() { close(heard) })
 		}
@@ -116,7 +116,7 @@ func TestASignOutWhileRedisIsSilentIsNotClaimed(t *testing.T) {
 			}
 		}
 		eventually(t, "redis answers again", func() bool {
-			return w.running().opened.Load().state.store.Put(t.Context(), "x", nil, time.Hour) == nil
+			return w.running().opened.Load().State.Store.Put(t.Context(), "x", nil, time.Hour) == nil
 		})
 		v = w.visitor()
 		v.signIn("http://" + w.site + "/")

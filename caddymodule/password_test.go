@@ -61,7 +61,7 @@ func TestAPasswordThatNobodyCanTypeAgainIsNotHashed(t *testing.T) {
 		}
 	}
 	if _, err := os.Stat(path); err == nil {
-		t.Error("somebody was added")
+		t.Error("a user was added")
 	}
 	mustSSO(t, strings.Repeat("e\u0301", 512)+"\n", "user", "add", "ann", "--file", path)
 	if !signsIn(t, path, "ann", strings.Repeat("\u00e9", 512)) {

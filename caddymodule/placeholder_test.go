@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/headers"
 
+	"github.com/caddy-sso/caddy-sso/caddymodule/internal/httphandler"
 	"github.com/caddy-sso/caddy-sso/internal/gate"
 	"github.com/caddy-sso/caddy-sso/session"
 )
@@ -25,7 +26,7 @@ func TestClass28AUserNameIsNeverExpanded(t *testing.T) {
 		ctx := context.WithValue(context.WithValue(t.Context(), caddy.ReplacerCtxKey, repl), caddyhttp.VarsCtxKey, map[string]any{})
 		r := httptest.NewRequestWithContext(ctx, "GET", "/", nil)
 		r.Header.Set("Authorization", "hunter2")
-		identify(r, &session.User{Name: name, Email: name, Subject: name, Groups: []string{name, "players"}})
+		httphandler.SetUser(r, &session.User{Name: name, Email: name, Subject: name, Groups: []string{name, "players"}})
 		for placeholder, want := range map[string]string{"id": name, "name": name, "email": name, "subject": name, "groups": gate.JoinGroups([]string{name, "players"})} {
 			if got := repl.ReplaceAll("{http.auth.user."+placeholder+"}", "empty"); got != want {
 				t.Errorf("%s is %q, expected %q", placeholder, got, want)
@@ -95,7 +96,7 @@ func TestClass34NoPlaceholderReachesABackendAsText(t *testing.T) {
 		}
 		seen = nil
 	}
-	stranger := w.visitor()
+	unauthenticated := w.visitor()
 	for name, target := range map[string]string{
 		"the fail_auth_url":            w.site + "/signed-out",
 		"a path without a policy":      open + "/a",
@@ -105,15 +106,15 @@ func TestClass34NoPlaceholderReachesABackendAsText(t *testing.T) {
 		"what the portal does not own": w.portal + "/a",
 		"an error behind the portal":   w.portal + "/error",
 	} {
-		stranger.getOnce("http://" + target)
+		unauthenticated.getOnce("http://" + target)
 		want(name, "")
 	}
-	stranger.send(stranger.request(anError, "http://"+open+"/a", ""))
+	unauthenticated.send(unauthenticated.request(anError, "http://"+open+"/a", ""))
 	want("an error before all gates", "")
-	r := stranger.request(http.MethodOptions, "http://"+w.site+"/a", "")
+	r := unauthenticated.request(http.MethodOptions, "http://"+w.site+"/a", "")
 	r.Header.Set("Origin", "https://a.example")
 	r.Header.Set("Access-Control-Request-Method", "POST")
-	stranger.send(r)
+	unauthenticated.send(r)
 	want("a preflight", "")
 	w.call(v.tokenOf("9"))
 	want("a client's own token", "")
@@ -136,7 +137,7 @@ func TestClass38GroupsAreEncodedInThePlaceholderAsInTheHeader(t *testing.T) {
 		groups []string
 		want   string
 	}{{[]string{"x,admins"}, "x%2Cadmins"}, {[]string{"x", "admins"}, "x,admins"}, {[]string{"größe", "50%"}, "gr%C3%B6%C3%9Fe,50%25"}, {nil, ""}} {
-		identify(r, &session.User{Groups: c.groups})
+		httphandler.SetUser(r, &session.User{Groups: c.groups})
 		if got := repl.ReplaceAll("{http.auth.user.groups}", ""); got != c.want {
 			t.Errorf("%q are %q, want %q", c.groups, got, c.want)
 		}

@@ -15,26 +15,30 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/caddy-sso/caddy-sso/caddymodule/internal/appruntime"
+	"github.com/caddy-sso/caddy-sso/caddymodule/internal/httphandler"
+	"github.com/caddy-sso/caddy-sso/caddymodule/internal/options"
 	"github.com/caddy-sso/caddy-sso/internal/httpapi"
 	"github.com/caddy-sso/caddy-sso/internal/licenseapi"
 	"github.com/caddy-sso/caddy-sso/internal/loginapi"
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
 	"github.com/caddy-sso/caddy-sso/internal/oidc"
+	"github.com/caddy-sso/caddy-sso/internal/portal"
 	"github.com/caddy-sso/caddy-sso/session"
-	"github.com/caddy-sso/caddy-sso/signin"
+	"github.com/caddy-sso/caddy-sso/storage"
 )
 
 func init() {
 	caddy.RegisterModule(new(Portal))
 }
 
-// Portal signs people in, and answers the Login API and OpenID Connect. It
-// answers its own paths, below `/api/oauth2/`, `/api/projects/`, `/oauth2/`,
-// `/.well-known/` and `/sso/`, `/api/token/validate` and `/api/users/me`, and hands every other request to the next
-// handler, without the cookies that are its own, and without an `Upgrade` to
-// another protocol than WebSocket. Where nobody behind it answers a path below
-// `/api/`, `/oauth2/` or `/sso/`, it answers 404. With `license` it answers
-// `/api/v4/sso_url` and `/api/v4/oauth_url`, too.
+// Portal signs users in, and serves the Login API and OpenID Connect. Its own paths
+// are below `/api/oauth2/`, `/api/projects/`, `/oauth2/`, `/.well-known/` and
+// `/sso/`, and `/api/token/validate` and `/api/users/me`. With `license` they are
+// `/api/v4/sso_url` and `/api/v4/oauth_url`, too. It passes every other request to
+// the next handler, without the portal's cookies, and without an `Upgrade` to another
+// protocol than WebSocket. If no handler answers a path below `/api/`, `/oauth2/` or
+// `/sso/`, the portal answers 404.
 type Portal struct {
 	app  *App
 	log  *zap.Logger
@@ -44,7 +48,7 @@ type Portal struct {
 type portalAPIs struct {
 	login  *loginapi.API
 	oidc   *oidc.API
-	hosted *signin.Hosted
+	hosted *portal.Hosted
 }
 
 // CaddyModule returns the Caddy module information.
@@ -71,8 +75,8 @@ func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhtt
 	own := httpapi.Canonical(r)
 	path := own.URL.Path
 	serve := apis.login.Endpoint(path)
-	if serve == nil && core.license != nil {
-		serve = core.license.Endpoint(path)
+	if serve == nil && core.License != nil {
+		serve = core.License.Endpoint(path)
 	}
 	if serve == nil {
 		serve = apis.oidc.Endpoint(path)
@@ -81,21 +85,21 @@ func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhtt
 		serve = apis.hosted.Endpoint(path)
 	}
 	if serve == nil {
-		core.release()
+		core.Release()
 		return p.handOn(w, r, own, next)
 	}
-	defer core.release()
+	defer core.Release()
 	httpapi.LimitBodyTime(w, r)
 	serve(w, own)
 	return nil
 }
 
-// closed answers while the store cannot be opened. It returns no error of its
-// own, which Caddy would log with the query of the request.
+// closed answers while the store cannot be opened. It returns no error for that,
+// since Caddy would log it with the query of the request.
 func (p *Portal) closed(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, err error) error {
 	login := &loginapi.API{Pages: p.app.pages, Log: p.log}
 	standard := &oidc.API{Pages: p.app.pages, Log: p.log}
-	hosted := &signin.Hosted{Pages: p.app.pages, Log: p.log}
+	hosted := &portal.Hosted{Pages: p.app.pages, Log: p.log}
 	own := httpapi.Canonical(r)
 	path := own.URL.Path
 	license := &licenseapi.API{Log: p.log}
@@ -110,7 +114,7 @@ func (p *Portal) closed(w http.ResponseWriter, r *http.Request, next caddyhttp.H
 	case serve == nil:
 		httpapi.UnlimitBodyTime(w, r)
 		return p.handOn(w, r, own, next)
-	case strings.HasPrefix(path, signin.AssetPrefix): // the page below needs them
+	case strings.HasPrefix(path, portal.AssetPrefix): // the page below needs them
 		serve(w, own)
 	default:
 		hosted.Unavailable(w, own, err)
@@ -118,39 +122,39 @@ func (p *Portal) closed(w http.ResponseWriter, r *http.Request, next caddyhttp.H
 	return nil
 }
 
-func (p *Portal) newAPIs(c *appRuntime) *portalAPIs {
+func (p *Portal) newAPIs(c *appruntime.Runtime) *portalAPIs {
 	a := p.app
 	login, standard := p.newLogin(c), p.newOpenID(c)
-	hosted := &signin.Hosted{
-		Server:   c.server,
-		Store:    c.state.store,
-		Keys:     c.server.Keys,
+	hosted := &portal.Hosted{
+		Server:   c.Server,
+		Store:    c.State.Store,
+		Keys:     c.Server.Keys,
 		Methods:  a.methods,
-		Attempts: c.state.attempts,
+		Attempts: c.State.Attempts,
 		Limits:   a.limits,
 		Pages:    a.pages,
 		Session:  a.sessionCookie(),
 		Browser:  session.NewCookie("browser", a.issuer, ""),
 		Lifetime: time.Duration(a.Session.Lifetime),
-		Requests: []signin.Request{
-			{Page: signin.SignInPath, Continue: "/api/oauth2/auth", Consent: signin.ConsentPath, Deny: login.Deny, Check: func(_ context.Context, rawQuery string) (*oauth.Authorization, *oauth.Error) {
+		Requests: []portal.Request{
+			{Page: portal.SignInPath, Continue: "/api/oauth2/auth", Consent: portal.ConsentPath, Deny: login.Deny, Check: func(_ context.Context, rawQuery string) (*oauth.Authorization, *oauth.Error) {
 				request, refusal := loginapi.ParseAuthorize(rawQuery)
 				if refusal != nil {
 					return nil, refusal
 				}
 				return a.clients.CheckAuthorize(request)
 			}},
-			{Page: signin.OpenIDPath, Continue: "/oauth2/authorize", Consent: signin.OpenIDConsentPath, Deny: standard.Deny, Check: func(ctx context.Context, rawQuery string) (*oauth.Authorization, *oauth.Error) {
+			{Page: portal.OpenIDPath, Continue: "/oauth2/authorize", Consent: portal.OpenIDConsentPath, Deny: standard.Deny, Check: func(ctx context.Context, rawQuery string) (*oauth.Authorization, *oauth.Error) {
 				request, refusal := oidc.ParseAuthorize(rawQuery)
 				if refusal != nil {
 					return nil, refusal
 				}
-				return c.server.CheckOpenID(ctx, request)
+				return c.Server.CheckOpenID(ctx, request)
 			}},
 		},
-		From: requestOrigin,
-		Now:  c.state.clock.Now,
-		Wall: c.state.clock.Wall,
+		From: httphandler.ClientOrigin,
+		Now:  c.State.Clock.Now,
+		Wall: c.State.Clock.Wall,
 		Log:  p.log,
 
 		CommonMethods: a.commonMethods(),
@@ -159,39 +163,39 @@ func (p *Portal) newAPIs(c *appRuntime) *portalAPIs {
 	return &portalAPIs{hosted: hosted, oidc: standard, login: login}
 }
 
-// newLogin is the Login API, but for what the hosted page does for it.
-func (p *Portal) newLogin(c *appRuntime) *loginapi.API {
+// newLogin returns the Login API, without the functions that the hosted page provides.
+func (p *Portal) newLogin(c *appruntime.Runtime) *loginapi.API {
 	a := p.app
 	return &loginapi.API{
-		Server:     c.server,
+		Server:     c.Server,
 		Cookie:     a.sessionCookie(),
 		CrossSite:  a.Session.SameSite == sameSiteNone,
-		HostedPage: func(rawQuery string) string { return signin.RedirectToSignIn(a.Issuer, rawQuery) },
+		HostedPage: func(rawQuery string) string { return portal.RedirectToSignIn(a.Issuer, rawQuery) },
 		ConsentPage: func(rawQuery string) string {
-			return signin.RedirectToConsent(a.Issuer, signin.ConsentPath, rawQuery)
+			return portal.RedirectToConsent(a.Issuer, portal.ConsentPath, rawQuery)
 		},
-		SignOutPage: a.Issuer + signin.SignOutPath,
+		SignOutPage: a.Issuer + portal.SignOutPath,
 		Pages:       a.pages,
-		From:        requestOrigin,
+		From:        httphandler.ClientOrigin,
 		Log:         p.log,
 	}
 }
 
-func (p *Portal) newOpenID(c *appRuntime) *oidc.API {
+func (p *Portal) newOpenID(c *appruntime.Runtime) *oidc.API {
 	a := p.app
 	return &oidc.API{
-		Server:     c.server,
+		Server:     c.Server,
 		Cookie:     a.sessionCookie(),
-		HostedPage: func(rawQuery string) string { return signin.RedirectToOpenID(a.Issuer, rawQuery) },
+		HostedPage: func(rawQuery string) string { return portal.RedirectToOpenID(a.Issuer, rawQuery) },
 		ConsentPage: func(rawQuery string) string {
-			return signin.RedirectToConsent(a.Issuer, signin.OpenIDConsentPath, rawQuery)
+			return portal.RedirectToConsent(a.Issuer, portal.OpenIDConsentPath, rawQuery)
 		},
-		SessionsPage: func(rawQuery string) string { return a.Issuer + signin.SessionsPath + "?" + rawQuery },
+		SessionsPage: func(rawQuery string) string { return a.Issuer + portal.SessionsPath + "?" + rawQuery },
 		SignOutPage: func(query url.Values) string {
-			return strings.TrimSuffix(a.Issuer+signin.SignOutPath+"?"+query.Encode(), "?")
+			return strings.TrimSuffix(a.Issuer+portal.SignOutPath+"?"+query.Encode(), "?")
 		},
 		Pages: a.pages,
-		From:  requestOrigin,
+		From:  httphandler.ClientOrigin,
 		Log:   p.log,
 	}
 }
@@ -202,9 +206,9 @@ func (p *Portal) newOpenID(c *appRuntime) *oidc.API {
 func parsePortal(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	h.Next()
 	if h.NextArg() {
-		return nil, h.Errf("sso_portal takes no argument, and no matcher: it knows its own paths")
+		return nil, h.Errf("sso_portal takes no argument and no matcher, since it knows its own paths; leave them out")
 	}
-	if err := parseOptions(h.Dispenser, nil); err != nil {
+	if err := options.Block(h.Dispenser, nil); err != nil {
 		return nil, err
 	}
 	if _, err := optionOf(h); err != nil {
@@ -213,20 +217,20 @@ func parsePortal(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	return h.NewRoute(nil, new(Portal)), nil
 }
 
-// lazy makes something over the app's core, once: handlers are provisioned
-// before the store is open.
+// lazy creates a value from the runtime once, at the first request: handlers are
+// provisioned before the store is open.
 type lazy[T any] struct {
 	mu    sync.Mutex
-	value atomic.Pointer[made[T]]
+	value atomic.Pointer[lazyValue[T]]
 }
 
-type made[T any] struct {
+type lazyValue[T any] struct {
 	value *T
-	core  *appRuntime
+	core  *appruntime.Runtime
 }
 
-// get returns the value, and holds the core, which the caller releases.
-func (l *lazy[T]) get(a *App, build func(*appRuntime) *T) (*T, *appRuntime, error) {
+// get returns the value, and holds the runtime. The caller must release it.
+func (l *lazy[T]) get(a *App, build func(*appruntime.Runtime) *T) (*T, *appruntime.Runtime, error) {
 	m := l.value.Load()
 	if m == nil {
 		l.mu.Lock()
@@ -236,22 +240,22 @@ func (l *lazy[T]) get(a *App, build func(*appRuntime) *T) (*T, *appRuntime, erro
 			if err != nil {
 				return nil, nil, err
 			}
-			m = &made[T]{value: build(c), core: c}
+			m = &lazyValue[T]{value: build(c), core: c}
 			l.value.Store(m)
 		}
 	}
-	if !m.core.hold() {
-		return nil, nil, errUnavailable
+	if !m.core.Hold() {
+		return nil, nil, storage.ErrUnavailable
 	}
 	return m.value, m.core, nil
 }
 
-var errNoApp = errors.New(`the app "sso" is missing, which says who may sign in, and for which clients; add it to the apps of the configuration`)
+var errNoApp = errors.New(`the app "sso" is missing; it has the sign-in methods and the clients: add it to the apps of the configuration`)
 
-// appOf finds the sso app of a configuration. Where that is wrong it returns nil
-// without an error: Caddy refuses the configuration for the app itself, in a message of
-// two words and what is wrong. As an error of a handler it would come after the names of
-// all that is around the handler.
+// appOf finds the sso app of a configuration. If the app is wrong, it returns nil
+// without an error: Caddy refuses the configuration because of the app, in a short
+// message. An error of a handler would come after the names of all modules around the
+// handler.
 func appOf(ctx caddy.Context) (*App, error) {
 	a, err := ctx.AppIfConfigured("sso")
 	if errors.Is(err, caddy.ErrNotConfigured) {

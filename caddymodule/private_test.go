@@ -17,6 +17,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddy-sso/caddy-sso/caddymodule/internal/httphandler"
 	"github.com/caddy-sso/caddy-sso/internal/gate"
 	"github.com/caddy-sso/caddy-sso/session"
 )
@@ -166,8 +167,8 @@ func BenchmarkPass(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
 			r := begin()
-			identify(r, user)
-			g.private(w, gate.Pass{Request: r, User: user, Known: true}).WriteHeader(http.StatusOK)
+			httphandler.SetUser(r, user)
+			g.answerWriter(w, gate.Pass{Request: r, User: user, Known: true}).WriteHeader(http.StatusOK)
 		}
 	})
 }

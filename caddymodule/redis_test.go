@@ -40,8 +40,8 @@ func TestAReloadKeepsTheConnectionToRedis(t *testing.T) {
 	before := w.running().opened.Load()
 	s.global = "session {\nidle 1h\n}"
 	w.mustLoad(s)
-	if after := w.running().opened.Load(); after.state != before.state || references(after.identity) != 1 {
-		t.Errorf("the store is another one, or %d hold it", references(after.identity))
+	if after := w.running().opened.Load(); after.State != before.State || references(after.Identity) != 1 {
+		t.Errorf("the store is another one, or %d hold it", references(after.Identity))
 	}
 	if got := v.getOnce("http://" + w.site + "/"); got.body != "hello demo" {
 		t.Errorf("%s: %s", got.Status, got.body)
@@ -50,7 +50,7 @@ func TestAReloadKeepsTheConnectionToRedis(t *testing.T) {
 		t.Errorf("%s: %s", got.Status, got.body)
 	}
 	w.mustLoad(setup{})
-	if n := references(before.identity); n != 0 {
+	if n := references(before.Identity); n != 0 {
 		t.Errorf("%d hold a store that no configuration names", n)
 	}
 }

@@ -8,10 +8,11 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 
-	"github.com/caddy-sso/caddy-sso/internal/sharedclock"
+	"github.com/caddy-sso/caddy-sso/caddymodule/internal/storageengines"
 )
 
 // A reload with another policy changes the policy, and nothing else.
@@ -20,7 +21,7 @@ func TestAReloadKeepsStoreSessionsCodesAndAttempts(t *testing.T) {
 		t.Run(storage, func(t *testing.T) {
 			w := newWorld(t)
 			w.mustLoad(setup{storage: storage})
-			before := w.running().opened.Load().state
+			before := w.running().opened.Load().State
 			v, page := w.visitor(), "http://"+w.site+"/"
 			v.signIn(page)
 			code := v.code()
@@ -31,10 +32,10 @@ func TestAReloadKeepsStoreSessionsCodesAndAttempts(t *testing.T) {
 
 			w.mustLoad(setup{storage: storage, gate: "require group admins", global: "session {\nidle 1h\n}\ncodes {\nper_session 1\n}"})
 			c := w.running().opened.Load()
-			if c.state != before {
+			if c.State != before {
 				t.Error("the store is another one")
 			}
-			if n := references(c.identity); n != 1 {
+			if n := references(c.Identity); n != 1 {
 				t.Errorf("%d hold the store, not the new configuration alone", n)
 			}
 			if got := v.getOnce(page); got.StatusCode != http.StatusForbidden {
@@ -132,10 +133,10 @@ func TestReloadsUnderTrafficFailNoRequest(t *testing.T) {
 		t.Error("no request was answered")
 	}
 	c := w.running().opened.Load()
-	if n := references(c.identity); n != 1 {
+	if n := references(c.Identity); n != 1 {
 		t.Errorf("%d hold the store after the reloads, not 1", n)
 	}
-	if n := c.users.Load(); n != 1 {
+	if n := c.Holders(); n != 1 {
 		t.Errorf("%d hold the core after the requests, not the app alone", n)
 	}
 }
@@ -163,8 +164,8 @@ func TestAFileBehindALinkIsOneStoreBeforeAndAfterItIsMade(t *testing.T) {
 		first := w.running().opened.Load()
 		for _, again := range []string{path, real} {
 			w.mustLoad(setup{storage: "storage file " + again, global: "session {\nidle 1h\n}"})
-			if second := w.running().opened.Load(); second.state != first.state {
-				t.Errorf("%q became %q", first.identity, second.identity)
+			if second := w.running().opened.Load(); second.State != first.State {
+				t.Errorf("%q became %q", first.Identity, second.Identity)
 			}
 		}
 	}
@@ -179,11 +180,11 @@ func TestACircleOfLinksEnds(t *testing.T) {
 	if err := os.Symlink("a", filepath.Join(dir, "b")); err != nil {
 		t.Fatal(err)
 	}
-	s := &StorageFile{Path: filepath.Join(dir, "a", "sso.db")}
+	s := &storageengines.File{Path: filepath.Join(dir, "a", "sso.db")}
 	if err := s.Provision(caddy.Context{}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Open(nil, sharedclock.New(sharedclock.Options{})); err == nil {
+	if _, err := s.Open(nil, time.Now); err == nil {
 		t.Errorf("%s was opened", s.Identity())
 	}
 }

@@ -100,12 +100,12 @@ func TestClass35OneAccountDoesNotFillTheStore(t *testing.T) {
 func TestAReloadForgetsNothingThatAUserWasGiven(t *testing.T) {
 	w := newWorld(t)
 	w.mustLoad(setup{})
-	before := w.running().opened.Load().server
+	before := w.running().opened.Load().Server
 	v := w.visitor()
 	v.signIn("http://" + w.site + "/")
 	v.access()
 	w.mustLoad(setup{global: "session {\nidle 1h\n}"})
-	after := w.running().opened.Load().server
+	after := w.running().opened.Load().Server
 	if before == after || after.Allowance != before.Allowance || after.Allowance.Len() != 2 {
 		t.Errorf("%d counts after a reload, want one of grants and one of sign-ins", after.Allowance.Len())
 	}

@@ -1,205 +1,47 @@
 package caddymodule
 
 import (
-	"errors"
-	"fmt"
 	"slices"
-	"strings"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-	"go.uber.org/zap"
 
-	"github.com/caddy-sso/caddy-sso/internal/gate"
-	"github.com/caddy-sso/caddy-sso/internal/oauth"
+	"github.com/caddy-sso/caddy-sso/caddymodule/internal/routecheck"
 )
 
-// placement is where gates stand among the handlers of all sites.
-type placement struct {
-	app     *App
-	web     *caddyhttp.App
-	all     []*placed
-	gates   []placedGate
-	portals []*placed
-}
-
-// A placedGate is a gate and where it stands.
-type placedGate struct {
-	*placed
-	*Gate
-	client   *oauth.Client         // nil: a gate of licensed software, or one that is wrong
-	matchers caddyhttp.MatcherSets // what its policy is for
-}
-
-func (a *App) placementOf(all []*placed) *placement {
-	p := &placement{app: a, all: all}
-	for _, h := range all {
-		switch m := h.module.(type) {
-		case *Gate:
-			client, _ := a.clients.Get(m.Client)
-			p.gates = append(p.gates, placedGate{h, m, client, matchersOf(m.matchers, m.MatcherSetsRaw)})
-		case *Portal:
-			p.portals = append(p.portals, h)
-		}
+// forRouteCheck returns the data of the app for the route checks.
+func (a *App) forRouteCheck() routecheck.App {
+	return routecheck.App{
+		Issuer:        a.issuer,
+		SessionCookie: a.sessionCookie(),
+		SharedStorage: a.engine.Shared(),
+		Clients:       a.clients,
+		Groups:        a.methods.Groups,
+		GateOf: func(handler any) (routecheck.Gate, bool) {
+			g, ok := handler.(*Gate)
+			if !ok {
+				return routecheck.Gate{}, false
+			}
+			return routecheck.Gate{
+				Client: g.Client, Require: g.Require, AllowClients: g.AllowClients, AllowUpgrade: g.AllowUpgrade,
+				HeaderPrefix: g.HeaderPrefix, LicenseActivation: g.LicenseActivation,
+				Matchers: g.matchers, MatcherSetsRaw: g.MatcherSetsRaw,
+			}, true
+		},
+		IsPortal: func(handler any) bool {
+			_, ok := handler.(*Portal)
+			return ok
+		},
 	}
-	return p
 }
 
-// checkPlacement refuses what is not safe because of where handlers stand, and
-// warns of what may not be. It comes with the app's Provision, so that `caddy
-// validate` says the same.
-func (a *App) checkPlacement(web *caddyhttp.App) error {
-	if web == nil {
+// scrubServer has identity headers deleted on the routes of the server that a handler of
+// ours is being provisioned for: once for each server.
+func (a *App) scrubServer(ctx caddy.Context) error {
+	server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	if !ok || slices.Contains(a.scrubbed, server) {
 		return nil
 	}
-	p := a.placementOf(placesOf(web))
-	p.web = web
-	if err := errors.Join(p.checkClients(), p.checkPortal(), p.checkIssuerHost(), p.checkGroups(), p.checkBefore(), p.checkErrorRoutes()); err != nil {
-		return err
-	}
-	for _, w := range append(p.warnings(), p.siteWarnings()...) {
-		a.log.Warn(w.text, w.fields...)
-	}
-	return nil
-}
-
-// open says whether a request for a gate's hosts comes to a handler past this
-// gate and all others. In an error route a gate for some requests is none in place
-// of one for all.
-func (p *placement) open(g placedGate, h *placed) bool {
-	return related(g.placed, h) && !slices.ContainsFunc(p.gates, func(other placedGate) bool {
-		return other.guards(h) && (other.covers(h) || other.covers(g.placed)) && (!h.inErrors() || !other.leavesOut(g))
-	})
-}
-
-// leavesOut says that a gate lets requests through unauthenticated that another
-// one would not.
-func (g placedGate) leavesOut(other placedGate) bool {
-	return len(g.matchers) > 0 && len(other.matchers) == 0 || g.LicenseActivation && !other.LicenseActivation
-}
-
-// takesMore says that a gate has users pass whom another one would not.
-func (g placedGate) takesMore(other placedGate) bool {
-	return len(other.Require) > 0 && (len(g.Require) == 0 ||
-		slices.ContainsFunc(g.Require, func(group string) bool { return !slices.Contains(other.Require, group) }))
-}
-
-// checkBefore refuses proxies that come before a gate at its site's own level.
-func (p *placement) checkBefore() error {
-	var errs []error
-	for _, h := range p.all {
-		if h.kind() != proxies || h.inErrors() || h.asksOnly() {
-			continue
-		}
-		for _, g := range p.gates {
-			if g.atSite() && p.open(g, h) {
-				errs = append(errs, fmt.Errorf("sso_gate: %s comes before the gate of %s, which is not asked for its requests: whoever sends them reaches that backend unauthenticated; put sso_gate first (without an order option of your own it is), and give it a matcher if something is to stay public, such as: @private not path /public/*",
-					h, g.owner()))
-				break
-			}
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// checkGroups refuses gates that no request comes to, since Caddy takes one route
-// of a group for each request, and has taken one when it comes to those inside it.
-// A Caddyfile gives handles in a named route groups that others have, too.
-func (p *placement) checkGroups() error {
-	var errs []error
-	for _, g := range p.gates {
-		for i, s := range g.steps {
-			if s.group != "" && slices.ContainsFunc(g.steps[:i], func(around step) bool { return around.group == s.group }) {
-				errs = append(errs, fmt.Errorf("sso_gate: the gate of %s is never asked: %s stands in a route of the group %q inside a route of the same group, of which Caddy takes one alone, so all requests go past it, unauthenticated; put sso_gate at the site's own level, or use a snippet and import in place of a named route and invoke",
-					g.owner(), g.placed, s.group))
-				break
-			}
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// checkErrorRoutes refuses to lead around a gate, by way of an error.
-func (p *placement) checkErrorRoutes() error {
-	var errs []error
-	for _, h := range p.all {
-		if h.kind() != proxies || !h.inErrors() {
-			continue
-		}
-		for _, g := range p.gates {
-			if p.open(g, h) && p.gatesUpstreamOf(g, h) {
-				errs = append(errs, fmt.Errorf("sso_gate: %s, in an error route, leads to an upstream that the gate of %s protects: error routes run outside that gate, so whoever brings about an error reaches it unauthenticated; put sso_gate before it in handle_errors, too, or answer errors with respond or file_server",
-					h, g.owner()))
-				break
-			}
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// gatesUpstreamOf says whether a gate, or one beside it, protects an upstream of
-// a proxy elsewhere on the site.
-func (p *placement) gatesUpstreamOf(g placedGate, h *placed) bool {
-	return slices.ContainsFunc(p.all, func(o *placed) bool {
-		return o.kind() == proxies && o != h && related(g.placed, o) && !p.open(g, o) && sharesUpstream(o.listed, h.listed)
-	})
-}
-
-// unscrubbed returns a proxy that no gate comes before.
-func (p *placement) unscrubbed(inErrors bool) *placed {
-	for _, h := range p.all {
-		if h.kind() == proxies && (h.steps[0].via == onError) == inErrors &&
-			slices.ContainsFunc(p.gates, func(g placedGate) bool { return p.open(g, h) }) {
-			return h
-		}
-	}
-	return nil
-}
-
-// owner is whose a gate is, for a text.
-func (g placedGate) owner() string {
-	if g.LicenseActivation {
-		return "licensed software on " + g.site()
-	}
-	return "client " + g.Client + " on " + g.site()
-}
-
-func (g *Gate) prefix() string {
-	if g.HeaderPrefix == "" {
-		return gate.DefaultHeaderPrefix
-	}
-	return g.HeaderPrefix
-}
-
-// site names a handler's site.
-func (p *placed) site() string {
-	hosts, some := hostsOf(p.steps[0].sets)
-	if !some {
-		return "the site for every host of " + strings.Join(p.listen, ", ")
-	}
-	return strings.Join(hosts, ", ")
-}
-
-// String says what a handler is and where, in the terms of a Caddyfile and of
-// JSON.
-func (p *placed) String() string {
-	where := []string{"on " + p.site()}
-	for i, s := range p.steps {
-		for _, set := range s.sets {
-			for _, m := range set {
-				switch m := m.(type) {
-				case *caddyhttp.MatchPath:
-					where = append(where, "path "+strings.Join(*m, " "))
-				case *caddyhttp.MatchHost:
-					if i > 0 {
-						where = append(where, "host "+strings.Join(*m, " "))
-					}
-				}
-			}
-		}
-	}
-	return fmt.Sprintf("%s (%s; %s)", p.listed, strings.Join(where, ", "), p.path)
-}
-
-func (p *placed) fields() []zap.Field {
-	return []zap.Field{zap.String("server", p.server), zap.String("site", p.site()), zap.String("handler", p.String())}
+	a.scrubbed = append(a.scrubbed, server)
+	return routecheck.ScrubServer(ctx, a.forRouteCheck(), server)
 }

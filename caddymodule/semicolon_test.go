@@ -7,7 +7,7 @@ import (
 )
 
 // RFC 3986 section 3.4 allows a semicolon in a query as it is. What url.ParseQuery
-// makes of it must lose no sign-in on the way: the form of the page posts to an
+// makes of it must lose no sign-in: the form of the page posts to an
 // address that has it, and a transaction holds it.
 func TestAStateWithASemicolonComesBackFromTheSignInPage(t *testing.T) {
 	w := newWorld(t)

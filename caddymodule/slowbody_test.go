@@ -62,7 +62,7 @@ func slowRequests(w *world, licensedSite string) []slow {
 		{"the sign-in page", "POST", w.portal, "/sso/sign_in", form, 408, "took too long"},
 		{"a logout token", "POST", w.portal, "/sso/backchannel_logout/acme", form, 408, "invalid_request"},
 		{"a ticket", "POST", w.portal, "/sso/trusted/shop/ticket", data, 408, "took too long"},
-		{"a form that waits at the gate", "POST", w.site, "/form", form, 408, "It did not arrive whole."},
+		{"a form that waits at the gate", "POST", w.site, "/form", form, 408, "It did not arrive complete."},
 		{"an activation", "POST", licensedSite, "/api/v4/activate_license", data, 408, `{"status":408,"code":"request_timeout",`},
 		{"what nobody reads at the portal", "GET", w.portal, "/sso/sign_in", form, 200, ""},
 		{"what nobody reads at an unknown path", "POST", w.portal, "/api/oauth2/user", data, 404, `"003-061"`},
@@ -210,7 +210,7 @@ func (w *world) comesBackLater(name string, client *http.Client) {
 	}
 }
 
-// Whoever configures Caddy may bound bodies more tightly, and uploads at all.
+// The operator may set tighter limits for bodies, and limits for uploads.
 func TestClass24TheServersOwnBoundOfBodiesHolds(t *testing.T) {
 	w := newWorld(t)
 	backend := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {

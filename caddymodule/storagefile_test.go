@@ -83,7 +83,7 @@ func TestAStorageFileThatIsDamagedWhileItIsOpenEndsNothing(t *testing.T) {
 			told := 0
 			_, lines := w.logged()
 			for _, l := range lines {
-				if strings.HasPrefix(l.Text, "the storage is damaged") {
+				if strings.HasPrefix(l.Text, "the storage file is damaged") {
 					told++
 				}
 			}

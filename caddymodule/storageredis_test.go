@@ -119,7 +119,7 @@ func TestTheStatusOfTheStorageIsForPeopleAndPrograms(t *testing.T) {
 	}{
 		{"memory", "storage memory {\ncapacity 64\n}", []string{"engine:", "memory", "of at most 64"}},
 		{"file", "storage file DIR/sso.db", []string{"file", "DIR/sso.db", "MiB"}},
-		{"redis", "storage redis " + server.URL() + " " + redisKey, []string{"redis", "sso:", "single", server.Addr(), "master", "latency", "MiB", "noeviction", "none", "this node", "interruptions:", "requests served unchecked:", "requests that waited in vain:", "to be checked:"}},
+		{"redis", "storage redis " + server.URL() + " " + redisKey, []string{"redis", "sso:", "single", server.Addr(), "master", "latency", "MiB", "noeviction", "none", "this node", "interruptions:", "requests served unchecked:", "requests that waited without success:", "to be checked:"}},
 	} {
 		t.Run(c.engine, func(t *testing.T) {
 			w := newWorld(t)

@@ -137,7 +137,7 @@ func (v *visitor) openID(more url.Values) (id, userinfo, raw string) {
 	return fmt.Sprint(claimsIn(v.t, raw)["sub"]), fmt.Sprint(info["sub"]), raw
 }
 
-// by signs in by the button of a way, and goes where that leads.
+// by signs in with the button of a sign-in method, and follows its redirects.
 func (v *visitor) by(method string) answered {
 	v.t.Helper()
 	done := v.get(buttonOf(v.t, v.get("http://"+v.site+"/"), "/sso/with/"+method))
@@ -182,7 +182,7 @@ func (v *visitor) refreshed(token string) tokens {
 
 func TestPlayersKeepTheirIDs(t *testing.T) {
 	for name, c := range map[string]struct {
-		way    func(w *world) string
+		method func(w *world) string
 		signIn func(v *visitor) answered
 		id     string
 		store  string
@@ -216,7 +216,7 @@ func TestPlayersKeepTheirIDs(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
-			w.mustLoad(setup{storage: c.store, global: subjectClients + c.way(w), handler: showSubject})
+			w.mustLoad(setup{storage: c.store, global: subjectClients + c.method(w), handler: showSubject})
 			v := w.visitor()
 			if got := c.signIn(v); got.body != c.id+" is zoe" {
 				t.Fatalf("the gate: %s: %s", got.Status, got.body)
@@ -237,7 +237,7 @@ func TestPlayersKeepTheirIDs(t *testing.T) {
 	}
 }
 
-// What a way calls its user reaches backends as a claim, where the subject is derived.
+// The method's own ID of a user reaches backends as a claim, if the subject is derived.
 func TestAClaimHasTheIDThatAWayHasForAUser(t *testing.T) {
 	for _, format := range []string{"record_format 1", "record_format 2"} {
 		w := newWorld(t)
@@ -339,7 +339,7 @@ func TestSubjectOwnLeavesWhoIsSignedInAlone(t *testing.T) {
 	if got := old.refresh(held.Refresh); got.StatusCode == http.StatusOK {
 		t.Error("signed out everywhere else, and the grant of before gives tokens")
 	}
-	// Whoever is ended by the ID has nothing left of before either.
+	// A user whom the operator ends by the ID has nothing left of before either.
 	with("", "")
 	third := w.visitor()
 	third.submit(third.get(site), "zoe", "x")
@@ -353,7 +353,7 @@ func TestSubjectOwnLeavesWhoIsSignedInAlone(t *testing.T) {
 	if got := v.submit(v.get(site), "zoe", "x"); got.body != playersUUID+" is zoe" {
 		t.Fatalf("%s: %s", got.Status, got.body)
 	}
-	// Turned off, nobody is signed out either; where another way has it, whose users
+	// Turned off, nobody is signed out either; where another method has it, whose users
 	// may have the same IDs, these sessions count no longer.
 	with("", "")
 	if got := v.getOnce(site); got.body != playersUUID+" is zoe" {
@@ -361,7 +361,7 @@ func TestSubjectOwnLeavesWhoIsSignedInAlone(t *testing.T) {
 	}
 	with("", "subject own")
 	if got := v.getOnce(site); got.StatusCode == http.StatusOK {
-		t.Errorf("where another way has it: %s", got.body)
+		t.Errorf("if another method has it: %s", got.body)
 	}
 	if got := v.by("acme"); got.body != "ann|1 is ann" {
 		t.Errorf("%s: %s", got.Status, got.body)
@@ -370,7 +370,7 @@ func TestSubjectOwnLeavesWhoIsSignedInAlone(t *testing.T) {
 
 // At the provider it is the same person who comes back, so nobody is asked whether to
 // switch.
-func TestWhoComesBackWithTheirOwnSubjectIsNotSomebodyElse(t *testing.T) {
+func TestAUserWhoComesBackWithTheirOwnSubjectIsNotAnotherUser(t *testing.T) {
 	w := newWorld(t)
 	provider := brokenProvider(t, map[string]any{"sub": "ann|1", "preferred_username": "ann"})
 	s := setup{handler: showSubject}

@@ -34,7 +34,7 @@ func refusedSubjects(local string) map[string]struct{ subject, why string } {
 	}
 }
 
-func TestClass19ASubjectThatIsOrCouldBeSomebodyElsesIsRefused(t *testing.T) {
+func TestClass19ASubjectThatIsOrCouldBeAnotherUsersIsRefused(t *testing.T) {
 	w := newWorld(t)
 	users := filepath.Join(w.dir, "users.jsonl")
 	line := fmt.Sprintf(`{"name":"filed","hash":%q,"subject":"1f8fad5b-d9cb-469f-a165-70867728950e","disabled":true}`+"\n", demoHash)
@@ -53,7 +53,7 @@ func TestClass19ASubjectThatIsOrCouldBeSomebodyElsesIsRefused(t *testing.T) {
 	for name, c := range refusedSubjects(local) {
 		subjects[name] = c.subject
 	}
-	// Somebody is signed in meanwhile, whose session stays.
+	// The session of a user who is signed in meanwhile stays.
 	if got := v.getOnce("http://" + w.site + "/"); got.body != local+" is demo" {
 		t.Fatal(got.body)
 	}
@@ -63,7 +63,7 @@ func TestClass19ASubjectThatIsOrCouldBeSomebodyElsesIsRefused(t *testing.T) {
 		"state": {"12345678"}, "audience": {"1"}, "code_challenge": {base64.RawURLEncoding.EncodeToString(sum[:])}, "code_challenge_method": {"S256"},
 	}.Encode()
 	for name, c := range refusedSubjects(local) {
-		down := c.why == "" // which is no subject for any way
+		down := c.why == "" // which is no subject for any method
 		for where, page := range map[string]string{"page": "http://" + w.site + "/", "popup": popup} {
 			b := w.visitor()
 			got := b.submit(b.get(page), name, "x")
@@ -82,7 +82,7 @@ func TestClass19ASubjectThatIsOrCouldBeSomebodyElsesIsRefused(t *testing.T) {
 	text, lines := w.logged()
 	counts := map[string]int{}
 	for _, l := range lines {
-		if strings.Contains(l.Text, "their subject cannot be taken") {
+		if strings.Contains(l.Text, "their subject cannot be used") {
 			counts[l.Text]++
 		}
 	}
@@ -91,7 +91,7 @@ func TestClass19ASubjectThatIsOrCouldBeSomebodyElsesIsRefused(t *testing.T) {
 			t.Errorf("%s: the log does not say %q", name, c.why)
 		}
 	}
-	if n := counts["somebody is not signed in, since their subject cannot be taken as it is; give them another ID where they come from, or leave out subject own and have {user.id} in a claim"]; n != 5 {
+	if n := counts["a user was not signed in, because their subject cannot be used; give the user another ID where they come from, or remove subject own and put {user.id} into a claim"]; n != 5 {
 		t.Errorf("%d lines for five reasons", n)
 	}
 	// Nobody else is kept out by it.
@@ -126,7 +126,7 @@ func TestClass19ARefusedSubjectOfAnotherServerIsSaidInWords(t *testing.T) {
 
 // A user of this site who gets a subject later has it, in the configuration as in a
 // file: the session and the grant of who had it count no longer.
-func TestClass19ALocalUserHasASubjectAloneWhoeverHadItBefore(t *testing.T) {
+func TestClass19ALocalUserAloneHasTheirSubjectEvenIfAnotherUserHadItBefore(t *testing.T) {
 	const subject = "0f8fad5b-d9cb-469f-a165-70867728950e"
 	file := filepath.Join(t.TempDir(), "users.jsonl")
 	line := fmt.Sprintf(`{"name":"filed","hash":%q,"subject":%q}`+"\n", demoHash, subject)
@@ -160,14 +160,14 @@ func TestClass19ALocalUserHasASubjectAloneWhoeverHadItBefore(t *testing.T) {
 				t.Error("the token still counts")
 			}
 			if got := w.visitor(); got.submit(got.get("http://"+w.site+"/"), "zoe", "x").StatusCode != http.StatusForbidden {
-				t.Error("signed in anew")
+				t.Error("signed in again")
 			}
 		})
 	}
 }
 
-// Before the way had own subjects any ID was good there, also one that is the subject
-// of somebody else: it does not make their sessions its user's.
+// Before the method had own subjects any ID was valid there, also one that is the subject
+// of another user: it does not make their sessions its user's.
 func TestClass19WhoHasAnothersSubjectForAnIDHasNothingOfTheirs(t *testing.T) {
 	const written = "0f8fad5b-d9cb-469f-a165-70867728950e"
 	for name, local := range map[string]string{"derived": "", "written down": "user later HASH {\nsubject " + written + "\n}"} {
@@ -192,18 +192,18 @@ func TestClass19WhoHasAnothersSubjectForAnIDHasNothingOfTheirs(t *testing.T) {
 			held := victim.tokensFrom("offline")
 			with("subject own")
 			if list := mallory.get(page).body; strings.Count(list, `name="end" value="`) != 1 || strings.Contains(list, "Launcher") {
-				t.Errorf("what somebody else has is on the page of sessions: %s", list)
+				t.Errorf("what another user has is on the page of sessions: %s", list)
 			}
 			mallory.send(mallory.request(http.MethodPost, page, "end=others"))
 			if got := victim.getOnce(site); got.body != subject+" is "+user {
-				t.Errorf("somebody else is signed out: %s", got.Status)
+				t.Errorf("another user is signed out: %s", got.Status)
 			}
 			victim.refreshed(held.Refresh)
 		})
 	}
 }
 
-func TestClass19AClientHasItsIDAloneWhoeverHadItForASubjectBefore(t *testing.T) {
+func TestClass19AClientAloneHasItsIDEvenIfAUserHadItAsSubjectBefore(t *testing.T) {
 	w := newWorld(t)
 	s := setup{handler: showSubject, options: "grace_period 10ms", global: subjectClients + backendBlock("accounts", accounts(t, map[string]string{"zoe": "17"}), "subject own")}
 	w.mustLoad(s)

@@ -28,7 +28,7 @@ func (v *visitor) ask(method, target string, headers ...string) answered {
 	return (&visitor{v.world, &once}).send(r)
 }
 
-// person is what a browser sends with a page that somebody asked for.
+// person has the headers that a browser sends when a user opens a page.
 var person = []string{"Accept", "text/html", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document"}
 
 // What stands behind the portal, and answers nothing of its own.
@@ -294,5 +294,5 @@ func TestASlashAtTheEndOfAPathChangesNothing(t *testing.T) {
 	}
 }
 
-// withoutSecrets is a page without what is made anew for each.
+// withoutSecrets is a page without the values that are new in each answer.
 func withoutSecrets(body string) string { return formHidden.ReplaceAllString(body, "") }

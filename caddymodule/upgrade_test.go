@@ -85,19 +85,19 @@ func exchange(t *testing.T, address, request string) *http.Response {
 	return resp
 }
 
-// A way is a request that gets past a gate or the portal to a backend.
-type way struct {
+// A route is a request that passes a gate or the portal to a backend.
+type route struct {
 	address, line, headers string
 	page                   bool // it is nothing but a page, or a question about one
 }
 
-func (c way) with(headers string) string {
+func (c route) with(headers string) string {
 	return c.line + " HTTP/1.1\r\nHost: " + c.address + "\r\n" + c.headers + headers + "\r\n"
 }
 
-// loadWays runs Caddy with all ways to a backend there are. gate is what all
+// loadRoutes runs Caddy with all routes to a backend that there are. gate is what all
 // gates have beside.
-func (w *world) loadWays(backend, secure *switcher, gate, options string) map[string]way {
+func (w *world) loadRoutes(backend, secure *switcher, gate, options string) map[string]route {
 	w.t.Helper()
 	w.t.Setenv("LICENSE_TEST_SHARED_KEY", licenseShared)
 	open, license := freeAddr(w.t), freeAddr(w.t)
@@ -120,7 +120,7 @@ func (w *world) loadWays(backend, secure *switcher, gate, options string) map[st
 	for _, c := range v.Jar.Cookies(&url.URL{Scheme: "http", Host: w.site, Path: "/"}) {
 		cookies = append(cookies, c.Name+"="+c.Value)
 	}
-	return map[string]way{
+	return map[string]route{
 		"with a session":               {w.site, "GET /a", "Cookie: " + strings.Join(cookies, "; ") + "\r\n", false},
 		"with a token":                 {w.site, "GET /a", "Authorization: Bearer " + v.access() + "\r\n", false},
 		"the fail_auth_url":            {w.site, "GET /signed-out", "", true},
@@ -135,7 +135,7 @@ func (w *world) loadWays(backend, secure *switcher, gate, options string) map[st
 func TestClass31NoUpgradeButWebSocketGoesOn(t *testing.T) {
 	w := newWorld(t)
 	backend, secure := newSwitcher(t, httptest.NewServer), newSwitcher(t, httptest.NewTLSServer)
-	methods := w.loadWays(backend, secure, "", "")
+	methods := w.loadRoutes(backend, secure, "", "")
 	const settings = "HTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n"
 	for name, c := range methods {
 		for _, headers := range []string{
@@ -188,7 +188,7 @@ func TestClass31NoUpgradeButWebSocketGoesOn(t *testing.T) {
 func TestClass31AllowedProtocolsGoOn(t *testing.T) {
 	w := newWorld(t)
 	backend, secure := newSwitcher(t, httptest.NewServer), newSwitcher(t, httptest.NewTLSServer)
-	methods := w.loadWays(backend, secure, "allow_upgrade example Example-2/1.0\nallow_upgrade third", "")
+	methods := w.loadRoutes(backend, secure, "allow_upgrade example Example-2/1.0\nallow_upgrade third", "")
 	const through, plain = http.StatusSwitchingProtocols, http.StatusOK
 	for upgrade, want := range map[string]int{
 		"example": through, "EXAMPLE": through, "example-2/1.0": through, "third": through, "third, websocket, example": through,
@@ -213,7 +213,7 @@ func TestClass31AllowedProtocolsGoOn(t *testing.T) {
 func TestClass31AConnectHidesNoRequestInItsBody(t *testing.T) {
 	w := newWorld(t)
 	backend, secure := newSwitcher(t, httptest.NewServer), newSwitcher(t, httptest.NewTLSServer)
-	methods := w.loadWays(backend, secure, "", "servers {\nprotocols h1 h2c\n}")
+	methods := w.loadRoutes(backend, secure, "", "servers {\nprotocols h1 h2c\n}")
 	over := new(http.Protocols)
 	over.SetUnencryptedHTTP2(true)
 	transport := &http.Transport{Protocols: over}

@@ -12,7 +12,8 @@ import (
 
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 
-	"github.com/caddy-sso/caddy-sso/signin"
+	"github.com/caddy-sso/caddy-sso/caddymodule/internal/signinmethods"
+	"github.com/caddy-sso/caddy-sso/internal/signin/local"
 )
 
 // asCommand in the environment makes the test binary run a `caddy sso`.
@@ -25,11 +26,17 @@ func runCommand(args []string) int {
 	return 0
 }
 
+// commandEnv is the environment of a `caddy sso`. A program with the race detector
+// sleeps for a second as it exits, unless it is told not to.
+func commandEnv() []string {
+	return append(os.Environ(), asCommand+"=1", "GORACE="+os.Getenv("GORACE")+" atexit_sleep_ms=0")
+}
+
 // sso runs a `caddy sso` in a process of its own.
 func sso(t *testing.T, stdin string, args ...string) (string, error) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0], args...)
-	cmd.Env = append(os.Environ(), asCommand+"=1")
+	cmd.Env = commandEnv()
 	cmd.Stdin = strings.NewReader(stdin)
 	out, err := cmd.CombinedOutput()
 	return string(out), err
@@ -44,10 +51,10 @@ func mustSSO(t *testing.T, stdin string, args ...string) string {
 	return out
 }
 
-// signsIn says whether a password is right, by the file alone.
+// signsIn reports whether a password is right, by the file alone.
 func signsIn(t *testing.T, path, name, password string) bool {
 	t.Helper()
-	u, err := signin.ReadUsers(path)
+	u, err := local.ReadUsers(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +64,7 @@ func signsIn(t *testing.T, path, name, password string) bool {
 	}
 	for _, r := range records {
 		if r.Name == name && !r.Disabled {
-			hash, err := signin.ParseHash(r.Hash, comparers)
+			hash, err := local.ParseHash(r.Hash, signinmethods.Comparers)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -75,7 +82,7 @@ func TestUsersOfAFileAreEditedByCommand(t *testing.T) {
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v, %v", info.Mode(), err)
 	}
-	if help := mustSSO(t, "", "user", "add", "--help"); !strings.Contains(help, "The users of the Caddyfile are not known") {
+	if help := mustSSO(t, "", "user", "add", "--help"); !strings.Contains(help, "This command does not know the users of the Caddyfile") {
 		t.Errorf("its help is\n%s", help)
 	}
 	if !signsIn(t, path, "ann", "hunter2") || signsIn(t, path, "ann", "hunter3") || !signsIn(t, path, "bob", "swordfish") {
@@ -202,14 +209,14 @@ func TestEditsOfUsersAtOnceLoseNothing(t *testing.T) {
 	var editing sync.WaitGroup
 	for i := range n {
 		editing.Go(func() {
-			r := signin.UserRecord{Name: fmt.Sprintf("user%d", i), Hash: demoHash}
-			if err := signin.EditUsers(path, true, func(u signin.UsersText) error { return u.Add(r) }); err != nil {
+			r := local.UserRecord{Name: fmt.Sprintf("user%d", i), Hash: demoHash}
+			if err := local.EditUsers(path, true, func(u local.UsersText) error { return u.Add(r) }); err != nil {
 				t.Error(err)
 			}
 		})
 	}
 	editing.Wait()
-	u, err := signin.ReadUsers(path)
+	u, err := local.ReadUsers(path)
 	if err != nil {
 		t.Fatal(err)
 	}

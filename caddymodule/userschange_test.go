@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// A thief is whoever signed in as ann before something became of her account: by
+// A thief signed in as ann before something became of her account: by
 // the page, and by a launcher whose grant outlived its session.
 type thief struct {
 	*visitor
@@ -86,7 +86,7 @@ func TestClass14APasswordOfTheCaddyfileThatWasChangedEndsWhatBeganWithTheOther(t
 }
 
 // Subjects come from names.
-func TestClass14WhoGetsANameAfterSomebodyElseHasNothingOfTheirs(t *testing.T) {
+func TestClass14AUserWhoGetsTheNameOfAnotherUserHasNothingOfTheirs(t *testing.T) {
 	t.Setenv("SSO_TEST_HS256_KEY", hs256Key)
 	w := newWorld(t)
 	path := w.usersFile(ann)
@@ -99,7 +99,7 @@ func TestClass14WhoGetsANameAfterSomebodyElseHasNothingOfTheirs(t *testing.T) {
 	eventually(t, "the second signs in", func() bool {
 		return second.submit(second.get(first.page), "ann", "another").body == "hello ann"
 	})
-	first.wantOut("with somebody else's account")
+	first.wantOut("with another user's account")
 }
 
 func TestClass14WhatADisabledUserHadIsOverForGood(t *testing.T) {

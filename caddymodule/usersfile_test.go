@@ -58,7 +58,7 @@ func TestAConfigurationWhoseFileOfUsersIsNotThereIsRefused(t *testing.T) {
 	if w.running() != running {
 		t.Error("the configuration that works was replaced")
 	}
-	if n := references(running.opened.Load().identity); n != 1 {
+	if n := references(running.opened.Load().Identity); n != 1 {
 		t.Errorf("%d hold the store", n)
 	}
 }
@@ -68,7 +68,7 @@ func TestNobodyWatchesAFileOfUsersThatIsNoLongerConfigured(t *testing.T) {
 	path := w.usersFile(ann)
 	watching := func() int {
 		stacks := make([]byte, 1<<20)
-		return strings.Count(string(stacks[:runtime.Stack(stacks, true)]), "(*Local).Watch(")
+		return strings.Count(string(stacks[:runtime.Stack(stacks, true)]), "signin/local.(*Method).Watch(")
 	}
 	for i := range 5 {
 		w.mustLoad(setup{local: "users " + path, global: fmt.Sprintf("codes {\ncapacity %d\n}", 100+i)})

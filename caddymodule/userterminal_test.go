@@ -33,7 +33,7 @@ func atTerminal(t *testing.T, args ...string) *terminal {
 	at.cmd = exec.CommandContext(t.Context(), script, "-qec", fmt.Sprintf(
 		`cd %s; sh -c 'tty >tty; echo $$ >pid.new; mv pid.new pid; exec "$0" "$@"' %s %s; ended=$?; stty -a >after; exit $ended`,
 		at.dir, os.Args[0], strings.Join(args, " ")), "/dev/null")
-	at.cmd.Env = append(os.Environ(), asCommand+"=1", "SHELL=/bin/sh")
+	at.cmd.Env = append(commandEnv(), "SHELL=/bin/sh")
 	at.cmd.Stdout, at.cmd.Stderr = &at.shown, &at.shown
 	if at.typing, err = at.cmd.StdinPipe(); err != nil {
 		t.Fatal(err)
@@ -124,7 +124,7 @@ func TestATerminalIsAsItWasAfterWhateverEndsTheQuestion(t *testing.T) {
 				t.Errorf("it says %q", at.shown.String())
 			}
 			if _, err := os.Stat(path); err == nil {
-				t.Error("somebody was added")
+				t.Error("a user was added")
 			}
 		})
 	}

@@ -101,7 +101,7 @@ func (v *visitor) resolve(page answered, attribute string) string {
 	return target.String()
 }
 
-// signIn goes to a page behind the gate by way of the sign-in page.
+// signIn goes to a page behind the gate through the sign-in page.
 func (v *visitor) signIn(page string) answered {
 	v.t.Helper()
 	return v.submit(v.get(page), "demo", "demo")
@@ -133,7 +133,7 @@ func (v *visitor) redeem(code string) answered {
 	}.Encode()))
 }
 
-func TestAStrangerSignsInAndIsThroughTheGate(t *testing.T) {
+func TestAnUnauthenticatedVisitorSignsInAndPassesTheGate(t *testing.T) {
 	w := newWorld(t)
 	w.mustLoad(setup{})
 	v := w.visitor()

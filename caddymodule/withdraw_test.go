@@ -99,7 +99,7 @@ func valueOf(t *testing.T, page answered, name string) string {
 	return value
 }
 
-// A session that somebody wants to be rid of may have been a thief's.
+// A session that a user wants to end may have been a thief's.
 func TestClass16WhatWasAllowedInASessionGoesWithIt(t *testing.T) {
 	for by, end := range map[string]func(w *world, id string){
 		"a button": func(w *world, id string) {
@@ -204,7 +204,7 @@ func TestAGateNeverAsks(t *testing.T) {
 	for name, c := range map[string]struct {
 		from, to, want string
 	}{
-		"the client of a gate":         {"token_alg RS256", "token_alg RS256\nconsent first", `client "1" has consent first, and a gate never asks`},
+		"the client of a gate":         {"token_alg RS256", "token_alg RS256\nconsent first", `client "1" has consent first, but a gate never asks`},
 		"a mode that there is not":     {"token_alg RS256", "consent once", `consent "once" is unknown; use first, always or never`},
 		"words for no scope":           {"token_alg RS256", `scope_text inventory "trade items"`, `scope_text "inventory": the client has no such scope; add: scope inventory`},
 		"words that are none":          {"token_alg RS256", "scope inventory\nscope_text inventory \" \"", `scope_text "inventory": " " is empty`},

@@ -101,7 +101,7 @@ func BenchmarkIssueRedeem(b *testing.B) {
 	}
 }
 
-// BenchmarkReplay measures the cost of repeated replays of a spent code.
+// BenchmarkReplay is what someone costs who sends a spent code again and again.
 func BenchmarkReplay(b *testing.B) {
 	c := filled(b, 1_000)
 	code := mustIssue(b, c, record(1), roomy)

@@ -1,34 +1,23 @@
 // Package codes issues and redeems OAuth 2.0 authorization codes. A code is 256 random
 // bits. It is valid for a minute, and can be redeemed once.
 //
-// # Guarantees
+// # What it guarantees
 //
-// These hold for any number of concurrent requests:
+// A code has 256 random bits, is valid for a minute, and is redeemed once. However many
+// requests run at the same time:
 //
-//   - A code is redeemed at most once. The error of a second redemption differs from
-//     that of an unknown code, so that the caller can end the grant (RFC 9700 §4.5). It
-//     also has the time of the first redemption, so that the caller can tell a request
-//     that was sent twice from a replay.
-//   - A valid code is never evicted. If there is no room, [Codes.Issue] returns a
-//     [*FullError].
-//   - A redemption with the wrong client, redirect URI or PKCE verifier does not spend
-//     the code. So no other client can make a code useless.
+//   - A code is redeemed at most once. A second redemption is a [*SpentError], so that the
+//     caller can end the grant (RFC 9700 section 4.5). It has the time of the first
+//     redemption, so that a request that was sent twice can be told from a replay.
+//   - A live code is never evicted. Without room, [Codes.Issue] returns a [*FullError].
+//   - A redemption whose bindings do not match does not spend the code, so no client can
+//     destroy the code of another client.
 //
 // # Storage
 //
 // [NewMemory] keeps the records in this process. [NewStored] keeps them in a
-// [storage.Store], so that every node with the same store can redeem the codes. No code
-// is stored: the key of a record is the SHA-256 of its code.
-//
-// # Redeeming
-//
-// [Codes.Redeem] calls a function of the caller, which must compare the record with the
-// request: client, redirect URI and PKCE challenge.
-//
-// # Limits
-//
-// [Limits] bound the number of valid codes: in all, per session, and per user. They are
-// passed with each [Codes.Issue], so they may change while codes are valid.
+// [storage.Store], so that every node with the store can redeem a code. Codes themselves
+// are stored nowhere: keys are their SHA-256.
 package codes
 
 import (
@@ -58,7 +47,7 @@ const codeBytes = 32
 // encoding is strict, so that each code has only one spelling.
 var encoding = base64.RawURLEncoding.Strict()
 
-// A Record is the information that belongs to a code.
+// A Record is the content of a code.
 type Record struct {
 	Version int `json:"v" cbor:"0,keyasint"` // set by Issue
 
@@ -73,17 +62,17 @@ type Record struct {
 	Nonce       string    `json:"nonce,omitempty" cbor:"9,keyasint,omitempty"`
 	AuthTime    time.Time `json:"auth_time" cbor:"10,keyasint"`
 
-	// OfflineAccess reports that the client asked for the scope offline by its OpenID
-	// Connect name, offline_access.
+	// OfflineAccess means that the scope offline was requested as offline_access, its
+	// name in OpenID Connect.
 	OfflineAccess bool `json:"offline_access,omitempty" cbor:"15,keyasint,omitempty"`
 
-	// Product and Account are set on a code for the activation of licensed software.
-	// Such a code is valid for nothing else.
+	// Product and Account are set for a code that is only valid for a license
+	// activation.
 	Product string `json:"product,omitempty" cbor:"11,keyasint,omitempty"`
 	Account string `json:"account,omitempty" cbor:"12,keyasint,omitempty"`
 
-	// Redemption may be set by the check of Redeem, to describe the request that
-	// redeems the code. A later [*SpentError] has it.
+	// Redemption identifies the request that redeems the code. The check of Redeem
+	// sets it, and a [*SpentError] returns it.
 	Redemption string `json:"-" cbor:"-"`
 
 	// Issued and Expires are set by Issue.
@@ -91,7 +80,7 @@ type Record struct {
 	Expires time.Time `json:"expires" cbor:"14,keyasint"`
 }
 
-// clone returns a deep copy of r.
+// clone returns a deep copy.
 func (r *Record) clone() *Record {
 	c := *r
 	c.Scopes = slices.Clone(r.Scopes)
@@ -99,8 +88,8 @@ func (r *Record) clone() *Record {
 	return &c
 }
 
-// Limits are the limits of one Issue. They are an argument of each call, since codes
-// outlive a configuration. A field that is not positive has its default.
+// Limits is the policy for one call of Issue, since Codes survive a reload of the
+// configuration. A field that is not positive means its default.
 type Limits struct {
 	Lifetime   time.Duration // lifetime of the code; default 60 s
 	Capacity   int           // maximum number of valid codes; default 100,000
@@ -109,15 +98,22 @@ type Limits struct {
 	Format records.Format // encoding of stored records; default [records.JSON]
 }
 
+// The defaults of [Limits].
+const (
+	DefaultLifetime   = time.Minute
+	DefaultCapacity   = 100_000
+	DefaultPerSession = 64
+)
+
 func (l Limits) withDefaults() Limits {
 	if l.Lifetime <= 0 {
-		l.Lifetime = time.Minute
+		l.Lifetime = DefaultLifetime
 	}
 	if l.Capacity <= 0 {
-		l.Capacity = 100_000
+		l.Capacity = DefaultCapacity
 	}
 	if l.PerSession <= 0 {
-		l.PerSession = 64
+		l.PerSession = DefaultPerSession
 	}
 	if l.Format == 0 {
 		l.Format = records.JSON
@@ -129,10 +125,10 @@ func (l Limits) withDefaults() Limits {
 // malformed.
 var ErrUnknown = errors.New("codes: unknown code")
 
-// A FullError reports that there is no room for another valid code.
+// A FullError means that there is no room for another live code.
 type FullError struct {
-	RetryAfter time.Duration // time until a code expires; at least one second
-	PerSession bool          // the limit of the session or of its user was reached, not the one for all codes
+	RetryAfter time.Duration // until a code expires; at least one second
+	PerSession bool          // the limit of the session or its user was reached, not the capacity
 }
 
 func (e *FullError) Error() string {
@@ -142,8 +138,9 @@ func (e *FullError) Error() string {
 	return "codes: too many unused codes; wait until one expires"
 }
 
-// A SpentError reports that the code was redeemed before. If it is not the same request
-// sent twice, another party may have the code, so the caller should end the grant.
+// A SpentError means that the code was redeemed before. Unless the very same request
+// came twice, another party may have the code, so the grant of the first redemption
+// should end.
 type SpentError struct {
 	Version int `json:"v" cbor:"0,keyasint"`
 
@@ -158,12 +155,12 @@ type SpentError struct {
 	Redemption string `json:"redemption,omitempty" cbor:"5,keyasint,omitempty"` // see [Record]
 }
 
-// spent returns the SpentError for a code that is redeemed now.
+// spent is the marker of a code that is redeemed now.
 func (r *Record) spent(now time.Time) SpentError {
 	return SpentError{
 		Version: records.Version,
 		Grant:   r.Grant, Client: r.Client, At: now.UnixMilli(),
-		// The clone releases the query string that the challenge is a part of.
+		// It outlives the record, and must not keep the query string in memory.
 		Challenge: strings.Clone(r.Challenge),
 	}
 }
@@ -172,7 +169,7 @@ func (e *SpentError) Error() string {
 	return "codes: code was redeemed before"
 }
 
-// Options are the dependencies of Codes.
+// Options are the options of Codes. The zero value is ready to use.
 type Options struct {
 	Now  func() time.Time // default time.Now
 	Rand io.Reader        // default crypto/rand.Reader; must be safe for concurrent use
@@ -190,14 +187,14 @@ type Codes struct {
 	spent  *spentSet // guarded by mu; unused with a store
 }
 
-// NewMemory returns Codes with records in this process.
+// NewMemory returns Codes that keep their records in this process.
 func NewMemory(o Options) *Codes {
 	return newCodes(nil, o)
 }
 
-// NewStored returns Codes with records in store. It does not close store. Limits count
-// the codes issued through this value, so each node has its own limits. A code that
-// another node redeems counts here until it expires.
+// NewStored returns Codes that keep their records in store. The caller closes the
+// store. Limits count the codes that this value issued, so each node has its own
+// limits; a code that another node redeems counts here until it expires.
 func NewStored(store storage.Store, o Options) *Codes {
 	return newCodes(store, o)
 }
@@ -212,8 +209,8 @@ func newCodes(store storage.Store, o Options) *Codes {
 	return &Codes{now: o.Now, rand: o.Rand, store: store, ledger: newLedger(), spent: newSpentSet()}
 }
 
-// Issue creates a code for rec. It returns a [*FullError] if a limit is reached, and an
-// error that wraps [storage.ErrUnavailable] if the store does not answer.
+// Issue issues a code for rec within the limits. The error is a [*FullError] if a
+// limit is reached, and wraps [storage.ErrUnavailable] if the store did not answer.
 func (c *Codes) Issue(ctx context.Context, rec Record, l Limits) (code string, err error) {
 	l = l.withDefaults()
 	var raw [codeBytes]byte
@@ -237,7 +234,7 @@ func (c *Codes) Issue(ctx context.Context, rec Record, l Limits) (code string, e
 	return encoding.EncodeToString(raw[:]), nil
 }
 
-// Redeem redeems a code and returns its record.
+// Redeem spends a code and returns its record.
 //
 // check must compare the record (client, redirect URI, PKCE challenge) with the
 // request. If it returns an error, Redeem returns the same error, and the code stays
@@ -257,9 +254,9 @@ func (c *Codes) Redeem(ctx context.Context, code string, check func(*Record) err
 	return c.redeemStored(ctx, id, check)
 }
 
-// Discard removes a code that must not be redeemed, if check returns no error. check is
-// as for [Codes.Redeem]. A discarded code has created no grant, so it is unknown
-// afterwards, and not spent.
+// Discard removes a code that must not be redeemed, if check (see [Codes.Redeem]) has
+// no objection. It leaves no marker: the code gave no grant, so later it is an
+// unknown code.
 func (c *Codes) Discard(ctx context.Context, code string, check func(*Record) error) (*Record, error) {
 	id, ok := parse(code)
 	if !ok {

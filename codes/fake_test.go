@@ -1,98 +1,28 @@
 package codes_test
 
 import (
-	"context"
 	"errors"
-	"fmt"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/caddy-sso/caddy-sso/codes"
+	"github.com/caddy-sso/caddy-sso/internal/faultystore"
+	"github.com/caddy-sso/caddy-sso/internal/testclock"
 	"github.com/caddy-sso/caddy-sso/storage"
 	"github.com/caddy-sso/caddy-sso/storage/memory"
 )
 
-// clock is a clock that tests set.
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
+// clock is a clock that tests move by hand.
+type clock = testclock.Clock
+
+func newClock() *clock { return testclock.New(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)) }
+
+func newStore(clk *clock) *faultystore.Store {
+	return faultystore.New(memory.New(memory.Options{Now: clk.Now}))
 }
 
-func newClock() *clock {
-	return &clock{now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) Advance(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
-
-// faultyStore is a store that can be made to fail.
-type faultyStore struct {
-	storage.Store
-
-	mu    sync.Mutex
-	fails string // the method that fails; guarded by mu
-}
-
-func newStore(clk *clock) *faultyStore {
-	return &faultyStore{Store: memory.New(memory.Options{Now: clk.Now})}
-}
-
-// fail makes one method fail from now on, or none with "".
-func (s *faultyStore) fail(method string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.fails = method
-}
-
-func (s *faultyStore) failing(method string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.fails == method {
-		return fmt.Errorf("faulty store: %w", storage.ErrUnavailable)
-	}
-	return nil
-}
-
-func (s *faultyStore) Get(ctx context.Context, key string) ([]byte, bool, error) {
-	if err := s.failing("Get"); err != nil {
-		return nil, false, err
-	}
-	return s.Store.Get(ctx, key)
-}
-
-func (s *faultyStore) Put(ctx context.Context, key string, value []byte, lifetime time.Duration) error {
-	if err := s.failing("Put"); err != nil {
-		return err
-	}
-	return s.Store.Put(ctx, key, value, lifetime)
-}
-
-func (s *faultyStore) Take(ctx context.Context, key string) ([]byte, bool, error) {
-	if err := s.failing("Take"); err != nil {
-		return nil, false, err
-	}
-	return s.Store.Take(ctx, key)
-}
-
-func (s *faultyStore) CompareAndSwap(ctx context.Context, key string, old, next []byte, lifetime time.Duration) (bool, error) {
-	if err := s.failing("CompareAndSwap"); err != nil {
-		return false, err
-	}
-	return s.Store.CompareAndSwap(ctx, key, old, next, lifetime)
-}
-
-// dump returns all values in the store.
-func (s *faultyStore) dump(t *testing.T) map[string]string {
+// dump returns all that the store holds.
+func dump(t *testing.T, s storage.Store) map[string]string {
 	t.Helper()
 	values := make(map[string]string)
 	err := s.Scan(t.Context(), "", func(key string, value []byte) error {

@@ -46,8 +46,8 @@ func newLedger() *ledger {
 	return &ledger{live: live, sessions: tally[[32]byte]{}, subjects: tally[string]{}}
 }
 
-// sessionsPerSubject is how many times the limit of a session a user may have.
-// Otherwise a user who signs in often could fill the capacity.
+// sessionsPerSubject is how many times the limit of a session one user may have, so
+// that a user with many sessions does not fill the capacity.
 const sessionsPerSubject = 4
 
 // tally has the expiry of each valid code of a session or of a user. Without valid

@@ -73,8 +73,8 @@ func TestDefaultLimits(t *testing.T) {
 	wantFull(t, c, record(3), codes.Limits{}, codes.FullError{RetryAfter: time.Minute})
 }
 
-// A user who signs in often gets a new session each time.
-func TestEachUserHasALimitOverAllSessions(t *testing.T) {
+// Anyone who signs in again and again gets a session each time.
+func TestAUserHasABoundOverAllSessions(t *testing.T) {
 	eachKind(t, func(t *testing.T, c *codes.Codes, clk *clock) {
 		l := codes.Limits{PerSession: 2}
 		first := mustIssue(t, c, record(0), l)

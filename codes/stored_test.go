@@ -34,7 +34,7 @@ func TestTheStoreHoldsNoCode(t *testing.T) {
 	spent := mustIssue(t, c, record(1), codes.Limits{})
 	mustRedeem(t, c, spent)
 
-	values := store.dump(t)
+	values := dump(t, store)
 	if len(values) != 2 {
 		t.Fatalf("the store has %d values, want one record and one marker", len(values))
 	}
@@ -59,22 +59,22 @@ func TestAStoreThatDoesNotAnswer(t *testing.T) {
 	c := codes.NewStored(store, codes.Options{Now: clk.Now})
 	l := codes.Limits{Capacity: 1}
 
-	store.fail("Put")
+	store.FailMethods("Put")
 	for range 3 {
 		if _, err := c.Issue(t.Context(), record(1), l); !errors.Is(err, storage.ErrUnavailable) {
 			t.Fatalf("Issue: error is %v, want ErrUnavailable", err)
 		}
 	}
-	store.fail("")
-	code := mustIssue(t, c, record(1), l) // the failed call takes no room
+	store.Down(false)
+	code := mustIssue(t, c, record(1), l) // what failed took no room
 
 	for _, method := range []string{"Get", "CompareAndSwap"} {
-		store.fail(method)
+		store.FailMethods(method)
 		if _, err := c.Redeem(t.Context(), code, pass); !errors.Is(err, storage.ErrUnavailable) {
 			t.Fatalf("%s: error is %v, want ErrUnavailable", method, err)
 		}
 	}
-	store.fail("")
+	store.Down(false)
 	mustRedeem(t, c, code)
 }
 
@@ -84,7 +84,7 @@ func TestARecordThatCannotBeRemovedStaysSpent(t *testing.T) {
 	c := codes.NewStored(store, codes.Options{Now: clk.Now})
 	// The lifetime is longer than SpentRetention.
 	code := mustIssue(t, c, record(1), codes.Limits{Lifetime: 3 * time.Hour})
-	store.fail("Take")
+	store.FailMethods("Take")
 	mustRedeem(t, c, code)
 	for range 4 {
 		_, err := c.Redeem(t.Context(), code, pass)
@@ -97,7 +97,7 @@ func TestARecordThatCannotBeRemovedStaysSpent(t *testing.T) {
 func TestAMalformedCodeDoesNotReachTheStore(t *testing.T) {
 	store := newStore(newClock())
 	c := codes.NewStored(store, codes.Options{})
-	store.fail("Get")
+	store.FailMethods("Get")
 	for _, bad := range []string{"", strings.Repeat("A", 42), strings.Repeat("A", 42) + "\n", strings.Repeat("A", 1<<20)} {
 		if _, err := c.Redeem(t.Context(), bad, pass); !errors.Is(err, codes.ErrUnknown) {
 			t.Errorf("%.50q: error is %v, want ErrUnknown", bad, err)
@@ -110,7 +110,7 @@ func TestAStoreWithAMalformedRecord(t *testing.T) {
 	store := newStore(clk)
 	c := codes.NewStored(store, codes.Options{Now: clk.Now})
 	code := mustIssue(t, c, record(1), codes.Limits{})
-	for key := range store.dump(t) {
+	for key := range dump(t, store) {
 		if err := store.Put(t.Context(), key, []byte("{"), time.Minute); err != nil {
 			t.Fatal(err)
 		}

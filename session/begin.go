@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	// beginTimeout bounds a sign-in. It is shorter than settling, so that no
-	// session is stored that could have been taken off its user's list as dead.
+	// beginTimeout bounds Begin. It is shorter than settling: otherwise a session
+	// could be stored after it was removed from its user's list as dead.
 	beginTimeout = 30 * time.Second
 
 	longestAvatar = 512
@@ -25,31 +25,31 @@ const (
 	longestMark       = 64
 )
 
-// A SignIn is what a session begins with.
+// A SignIn describes a new session.
 type SignIn struct {
 	User User
 
-	// Agent is what the browser calls itself, and From the client's address, by
-	// which people recognise their sessions. Either may be empty; they are cut
-	// and cleaned.
+	// Agent is the User-Agent, and From the client's address. Users recognize their
+	// sessions by them. Both may be empty. They are truncated, and unprintable
+	// characters are removed.
 	Agent string
 	From  string
 
-	// Upstream is what the session keeps of the provider's, but for Asked.
+	// Upstream is the provider's session. Begin sets its field Asked.
 	Upstream ProviderSession
 
-	// Replaces is a session that the caller ends after this one has begun, and
-	// so takes no place among the user's. The zero Key is none.
+	// Replaces is a session that the caller ends after this one has begun. It does
+	// not count for [Policy].PerUser. The zero Key means none.
 	Replaces Key
 
-	// Ended, if not nil, is told of every session that ended because the user
-	// has too many, also where the sign-in fails after that.
+	// Ended, if not nil, is called for every session that ended because the user has
+	// too many, even if the sign-in fails after that.
 	Ended func(*Session)
 }
 
-// Begin signs a user in: it stores a new session, under a token that nobody has
-// seen before. Beyond [Policy].PerUser, the user's oldest sessions end. After
-// an error there is no token, and no session to be had.
+// Begin signs a user in: it stores a new session under a new token. If the user has
+// more than [Policy].PerUser sessions, the oldest end. After an error there is no
+// valid token.
 func (s *Sessions) Begin(ctx context.Context, in SignIn) (Token, *Session, error) {
 	t, begun, err := s.begin(ctx, in)
 	if err != nil {
@@ -63,7 +63,7 @@ func (s *Sessions) begin(ctx context.Context, in SignIn) (Token, *Session, error
 	if u.Subject == "" {
 		return Token{}, nil, errors.New("the user has no subject")
 	}
-	if whole(u.Mark, longestMark) != u.Mark { // without it, no later credential would end the session
+	if whole(u.Mark, longestMark) != u.Mark { // without the mark, a changed password would not end the session
 		return Token{}, nil, errors.New("the mark of the user's credential cannot be kept")
 	}
 	if err := ctx.Err(); err != nil {
@@ -98,8 +98,8 @@ func (s *Sessions) begin(ctx context.Context, in SignIn) (Token, *Session, error
 	return t, begun, nil
 }
 
-// put stores a session that is on its user's list. Sign-ins that began later
-// may have ended it before it was stored; whoever comes from here on finds it.
+// put stores a session that is on its user's list already. A later sign-in may have
+// ended it before it was stored. From now on others find it.
 func (s *Sessions) put(ctx context.Context, begun *Session, value []byte, lifetime time.Duration) error {
 	if err := s.cache.store.Put(ctx, begun.key.in(sessionPrefix), value, lifetime); err != nil {
 		return err
@@ -111,7 +111,7 @@ func (s *Sessions) put(ctx context.Context, begun *Session, value []byte, lifeti
 	return err
 }
 
-// withdraw removes a session whose token nobody gets, as far as that works.
+// withdraw tries to remove a session whose token is not given to the browser.
 func (s *Sessions) withdraw(ctx context.Context, begun *Session) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), extendTimeout)
 	defer cancel()
@@ -121,8 +121,8 @@ func (s *Sessions) withdraw(ctx context.Context, begun *Session) {
 	s.delist(ctx, begun.User().Subject, begun.key)
 }
 
-// whole is a name that identifies somebody, and so may not be cut, or "" where it
-// cannot be kept. Nobody has to be able to print it.
+// whole returns an identifier that must not be truncated, or "" if it is too long. It
+// may be unprintable.
 func whole(name string, most int) string {
 	if len(name) > most || !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) {
 		return ""
@@ -130,7 +130,7 @@ func whole(name string, most int) string {
 	return name
 }
 
-// clean cuts text that anybody may have written, and leaves what can be printed.
+// clean truncates text that a client may have chosen, and keeps only printable characters.
 func clean(text string, most int) string {
 	text = strings.ToValidUTF8(text[:min(len(text), most)], "")
 	return strings.Map(func(r rune) rune {

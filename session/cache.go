@@ -6,22 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"sync"
-	"sync/atomic"
 	"time"
 
-	"github.com/caddy-sso/caddy-sso/internal/recheck"
+	"github.com/caddy-sso/caddy-sso/internal/feedcache"
 	"github.com/caddy-sso/caddy-sso/internal/records"
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
-const (
-	defaultCapacity = 250_000
-	defaultPatience = 100 * time.Millisecond
-
-	// sweepEvery is how often live requests are looked at.
-	sweepEvery = time.Second
-)
+const defaultCapacity = 250_000
 
 // CacheOptions are what a [Cache] can be given. The zero value works.
 type CacheOptions struct {
@@ -37,45 +29,44 @@ type CacheOptions struct {
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
 
-	// Rand is where tokens come from. Default: crypto/rand.
+	// Rand is the source of tokens. Default: crypto/rand.
 	Rand io.Reader
 
-	// Logger is told what nobody else is: records that do not decode, and
+	// Logger gets errors that no caller gets: records that do not decode, and
 	// extensions that failed. Default: none. It must not block.
 	Logger func(what string, err error)
 }
 
 // A Cache is what outlives a reload of the configuration: decoded sessions,
-// and the live requests tied to them. There is one for each store.
+// and the requests that are attached to them. There is one for each store.
 type Cache struct {
-	store    storage.Store
-	patience time.Duration
-	clock    func() time.Time
-	random   io.Reader
-	logger   func(what string, err error)
+	store  storage.Store
+	clock  func() time.Time
+	random io.Reader
+	logger func(what string, err error)
 
-	sessions *table[Session]
-	sites    *table[site]
-	live     *registry
-	rechecks *recheck.Queue[entry]
+	sessions *feedcache.Table[short, Session]
+	sites    *feedcache.Table[short, site]
+	feed     *feedcache.Feed[entry, request]
+}
 
-	// epoch counts interruptions of the feed. losses is for those who meet an
-	// unverified entry.
-	epoch  atomic.Uint64
-	losses losses
+// short is the part of a key that the tables need to tell keys apart. Every lookup
+// compares the rest.
+type short [16]byte
 
-	stopWatch func()
-	stop      context.CancelFunc
-	sweeper   sync.WaitGroup
+func shortOf(k *Key) short { return short(k[:len(short{})]) }
+
+// An entry names what a cache holds: a session, or a site session, which has no
+// requests.
+type entry struct {
+	key  Key
+	site bool
 }
 
 // NewCache returns a cache over store, which it does not close.
 func NewCache(store storage.Store, o CacheOptions) *Cache {
 	if o.Capacity <= 0 {
 		o.Capacity = defaultCapacity
-	}
-	if o.Patience <= 0 {
-		o.Patience = defaultPatience
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -86,97 +77,80 @@ func NewCache(store storage.Store, o CacheOptions) *Cache {
 	if o.Logger == nil {
 		o.Logger = func(string, error) {}
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	c := &Cache{
-		store:    store,
-		patience: o.Patience,
-		clock:    o.Now,
-		random:   o.Rand,
-		logger:   o.Logger,
-		sessions: newTable[Session](o.Capacity),
-		sites:    newTable[site](o.Capacity),
-		live:     newRegistry(),
-		stop:     stop,
-	}
-	c.rechecks = recheck.New(recheck.Options[entry]{Read: c.recheck, Live: c.entries, Now: c.now})
-	c.stopWatch = store.Watch(c.changed)
-	c.sweeper.Go(func() { c.sweepUntil(ctx) })
+	c := &Cache{store: store, clock: o.Now, random: o.Rand, logger: o.Logger}
+	c.feed = feedcache.New(feedcache.Options[entry, request]{
+		Patience:    o.Patience,
+		Now:         o.Now,
+		Shard:       func(e entry) uint8 { return e.key[0] },
+		Changed:     c.changed,
+		Recheck:     c.recheck,
+		Answered:    answered,
+		WithinGrace: func(r *request, since int64) bool { return r.owner.terms.withinGrace(since, c.now()) },
+		Sweep:       c.sweep,
+		Ended:       ErrEnded,
+	})
+	first := func(k short) uint8 { return k[0] }
+	c.sessions = feedcache.NewTable[short, Session](&c.feed.Epochs, o.Capacity, first)
+	c.sites = feedcache.NewTable[short, site](&c.feed.Epochs, o.Capacity, first)
+	c.feed.Follow(store)
 	return c
 }
 
 // Close stops the cache's watch and its background work. Requests that are
 // attached go on, but their sessions' ends are no longer noticed.
-func (c *Cache) Close() {
-	c.stopWatch()
-	c.stop()
-	c.sweeper.Wait()
-	c.rechecks.Close()
-}
+func (c *Cache) Close() { c.feed.Close() }
 
 // Counts says what interruptions of the store came to, for requests with sessions
 // that are known.
-func (c *Cache) Counts() recheck.Counts { return c.rechecks.Counts() }
+func (c *Cache) Counts() feedcache.Counts { return c.feed.Counts() }
 
 func (c *Cache) now() int64 { return c.clock().UnixMilli() }
 
-// changed hears what the store tells. It may run inside a write of the store,
-// so it asks the store nothing, and waits for nobody who does.
-func (c *Cache) changed(change storage.Change) {
-	if change.Lost {
-		c.lost()
-		return
-	}
-	if k, ok := sessionPrefix.parse(change.Key); ok {
-		c.sessions.drop(&k)
-		if c.live.has(&k) {
-			c.rechecks.Add(entry{key: k}, c.now())
-		}
-		return
-	}
-	if k, ok := sitePrefix.parse(change.Key); ok {
-		c.sites.drop(&k)
+// changed hears what the store tells.
+func (c *Cache) changed(key string) {
+	if k, ok := sessionPrefix.parse(key); ok {
+		c.sessions.Drop(shortOf(&k))
+		c.feed.Changed(entry{key: k})
+	} else if k, ok := sitePrefix.parse(key); ok {
+		c.sites.Drop(shortOf(&k))
 	}
 }
-
-// lost begins a new epoch: all that was read before is unverified.
-func (c *Cache) lost() {
-	now := c.now()
-	c.losses.add(&c.epoch, now)
-	c.rechecks.AddLive(now)
-}
-
-// lostAt returns when the epoch, which must be over, ended.
-func (c *Cache) lostAt(epoch uint64) int64 { return c.losses.at(epoch) }
 
 // load reads a session and lets it into the cache if it may. The value is what
 // was stored. An error is ErrNone, or wraps storage.ErrUnavailable.
 func (c *Cache) load(ctx context.Context, k *Key) (s *Session, value []byte, err error) {
-	generation, epoch := c.sessions.generation(k), c.epoch.Load()
-	value, ok, err := c.store.Get(ctx, k.in(sessionPrefix))
-	if err != nil {
-		return nil, nil, unavailable("reading a session", err)
+	s, err = c.sessions.Load(shortOf(k), func() (*Session, error) {
+		stored, ok, err := c.store.Get(ctx, k.in(sessionPrefix))
+		if err != nil {
+			return nil, unavailable("reading a session", err)
+		}
+		if !ok {
+			return nil, ErrNone
+		}
+		r, err := decodeRecord(stored)
+		if err != nil {
+			c.logger("session "+k.ID(), err)
+			return nil, unread(err)
+		}
+		r.Agent, r.From = "", "" // only lists of sessions need them
+		s := newSession(*k, r)
+		if known, ok := c.sessions.Peek(shortOf(k)); ok && known.Value.key == *k {
+			s.attempted.Store(known.Value.attempted.Load()) // which may not have been written down
+		}
+		value = stored
+		return s, nil
+	})
+	if errors.Is(err, ErrNone) {
+		c.sessions.Forget(shortOf(k))
+		c.feed.Requests.End(entry{key: *k})
 	}
-	if !ok {
-		return nil, nil, ErrNone
-	}
-	r, err := decodeRecord(value)
-	if err != nil {
-		c.logger("session "+k.ID(), err)
-		return nil, nil, unread(err)
-	}
-	r.Agent, r.From = "", "" // nobody asks for them but to list sessions
-	s = newSession(*k, r)
-	if known, ok := c.sessions.peek(k); ok && known.value.key == *k {
-		s.attempted.Store(known.value.attempted.Load()) // which may not have been written down
-	}
-	c.sessions.fill(k, generation, held[Session]{s, epoch})
-	return s, value, nil
+	return s, value, err
 }
 
 // gone forgets a session that is known to be over.
 func (c *Cache) gone(k *Key) {
-	c.sessions.drop(k)
-	c.live.end(k)
+	c.sessions.Drop(shortOf(k))
+	c.feed.Requests.End(entry{key: *k})
 }
 
 // unread is what a record counts as that does not decode: one of a newer release
@@ -188,7 +162,7 @@ func unread(err error) error {
 	return ErrNone
 }
 
-// answered says whether the store has answered, be it with a record of a newer
+// answered reports whether the store has answered, be it with a record of a newer
 // release.
 func answered(err error) bool {
 	return err == nil || errors.Is(err, ErrNone) || errors.Is(err, records.ErrVersion)

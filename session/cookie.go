@@ -15,27 +15,27 @@ const (
 	cookiePrefix = "caddy_sso_"
 	hashLength   = 8
 
-	// longestValue bounds the values that are looked at: no browser keeps
-	// longer ones.
+	// longestValue bounds the length of a value, in bytes. No browser keeps a longer
+	// one.
 	longestValue = 4096
 )
 
-// A Cookie is the name and the attributes of one of the project's cookies. All
-// are HttpOnly, with path "/" and no domain.
+// A Cookie is the name and the attributes of one of the project's cookies. All are
+// HttpOnly, with path "/" and without a domain.
 type Cookie struct {
 	Name   string
 	Secure bool
 
-	// SameSite may be set to another value than that of NewCookie. The zero
-	// value is http.SameSiteLaxMode.
+	// SameSite may be changed after NewCookie. The zero value is
+	// http.SameSiteLaxMode.
 	SameSite http.SameSite
 }
 
-// NewCookie returns the cookie of a kind ("session", "site", …; lower-case
-// letters) that belongs to a registered URL, the issuer or a redirect URI, and
-// a client. Its name carries a hash of both, since cookies ignore ports. Where
-// the URL is https the cookie is Secure and its name begins with "__Host-".
-// The URL alone decides that, never the request: TLS may have ended elsewhere.
+// NewCookie returns the cookie of a kind ("session", "site", …; lower-case letters)
+// for a registered URL, which is the issuer or a redirect URI, and a client. Its name
+// has a hash of both, since cookies ignore ports. If the URL is https, the cookie is
+// Secure and its name begins with "__Host-". Only the URL decides that, never the
+// request: another server may have terminated TLS.
 func NewCookie(kind string, registered *url.URL, client string) Cookie {
 	scheme := strings.ToLower(registered.Scheme)
 	hash := sha256.Sum256([]byte(origin(scheme, registered.Host) + "\x00" + client))
@@ -50,7 +50,7 @@ func NewCookie(kind string, registered *url.URL, client string) Cookie {
 	return c
 }
 
-// origin spells one origin one way.
+// origin returns the canonical spelling of an origin.
 func origin(scheme, host string) string {
 	host = strings.TrimSuffix(strings.ToLower(host), ":")
 	switch scheme {
@@ -62,9 +62,9 @@ func origin(scheme, host string) string {
 	return scheme + "://" + host
 }
 
-// Value returns the value of the request's cookie of that name. Without one,
-// or with several that differ, of which any may be forged, it returns false.
-// Values over 4096 bytes are ignored.
+// Value returns the value of the request's cookie of that name. It returns false
+// without such a cookie, and with several that differ, since any of them may be
+// forged. Values over 4096 bytes are ignored.
 func (c Cookie) Value(r *http.Request) (string, bool) { return c.In(r.Header["Cookie"]) }
 
 // In is Value for the lines of a Cookie header.
@@ -90,8 +90,8 @@ func (c Cookie) In(lines []string) (string, bool) {
 	return value, found
 }
 
-// Set sends the cookie. With a maxAge of zero or less it lasts as long as the
-// browser runs.
+// Set sends the cookie. With a maxAge of zero or less it is a session cookie, which
+// the browser drops when it closes.
 func (c Cookie) Set(w http.ResponseWriter, value string, maxAge time.Duration) {
 	seconds := 0
 	if maxAge > 0 {
@@ -114,8 +114,8 @@ func (c Cookie) send(w http.ResponseWriter, value string, maxAge int) {
 	})
 }
 
-// Own says whether a cookie of that name is one of the project's: of any kind
-// and hash, with or without "__Host-".
+// Own reports whether a cookie name is one of the project's: of any kind and hash,
+// with or without "__Host-".
 func Own(name string) bool {
 	rest, ok := strings.CutPrefix(strings.TrimPrefix(name, hostPrefix), cookiePrefix)
 	if !ok {
@@ -138,13 +138,13 @@ func Own(name string) bool {
 	return true
 }
 
-// HasOwn says whether any of the project's cookies is in the lines of a Cookie
-// header.
+// HasOwn reports whether the lines of a Cookie header have any of the project's
+// cookies.
 func HasOwn(lines []string) bool { return slices.ContainsFunc(lines, hasOwn) }
 
-// StripOwn removes the project's own cookies from a request's header, which
-// is about to go to a backend. It leaves every other byte of the Cookie
-// header as it is, and drops the header when nothing is left.
+// StripOwn removes the project's cookies from the header of a request to a backend.
+// It leaves every other byte of the Cookie header as it is, and removes an empty
+// header.
 func StripOwn(h http.Header) {
 	lines := h["Cookie"]
 	first := 0
@@ -154,7 +154,7 @@ func StripOwn(h http.Header) {
 	if first == len(lines) {
 		return
 	}
-	// A new slice: others may hold the old one.
+	// A new slice, since others may use the old one.
 	kept := append(make([]string, 0, len(lines)), lines[:first]...)
 	for _, line := range lines[first:] {
 		if !hasOwn(line) {
@@ -173,7 +173,7 @@ func StripOwn(h http.Header) {
 func ownPart(part string) bool {
 	part = trimLeft(part)
 	if !strings.HasPrefix(part, hostPrefix) && !strings.HasPrefix(part, cookiePrefix) {
-		return false // most cookies are others'
+		return false // most cookies belong to other programs
 	}
 	name, _, _ := strings.Cut(part, "=")
 	return Own(trimRight(name))
@@ -190,8 +190,8 @@ func hasOwn(line string) bool {
 	return false
 }
 
-// withoutOwn returns a line that holds cookies of ours without them, and ""
-// when no other cookie was in it.
+// withoutOwn removes the project's cookies from a line. It returns "" if no other
+// cookie is left.
 func withoutOwn(line string) string {
 	var b strings.Builder
 	b.Grow(len(line))
@@ -205,7 +205,7 @@ func withoutOwn(line string) string {
 		case written:
 			b.WriteByte(';')
 		case removed:
-			// What now comes first had a separator before it.
+			// The new first cookie had a separator before it.
 			part = trimLeft(part)
 		}
 		b.WriteString(part)
@@ -218,9 +218,9 @@ func withoutOwn(line string) string {
 	return b.String()
 }
 
-// trimLeft and trimRight take away what net/http trims around a cookie's name.
-// Those of strings make a set of the characters first, which is most of what
-// they cost here, several times a request.
+// trimLeft and trimRight trim what net/http trims around a cookie's name. The
+// functions of package strings build a set of characters first, which costs most of
+// the time here, several times a request.
 func trimLeft(s string) string {
 	for s != "" && space(s[0]) {
 		s = s[1:]

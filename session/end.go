@@ -11,24 +11,24 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
-// takeRetries are the pauses before another attempt to remove a record: a
-// write whose connection has just died is worth repeating.
+// takeRetries are the pauses before further attempts to remove a record: it helps to
+// repeat a write whose connection has just been lost.
 var takeRetries = [...]time.Duration{50 * time.Millisecond, 100 * time.Millisecond, 200 * time.Millisecond}
 
-// takeTime is when no other attempt is begun: one that found no connection
-// fails at once, but one that waited for an answer took about a second.
+// takeTime is the time after which no further attempt begins. An attempt without a
+// connection fails at once, but one that waits for an answer takes about a second.
 const takeTime = 900 * time.Millisecond
 
-// End ends a session: in the store, in memory, and with it its site sessions
-// and live requests. Ending what is not there is no error. Where the store
-// does not answer, this process has dropped the session all the same, but it
-// may come back with the store: the caller must not claim that it is over.
+// End ends a session in the store and in memory, with its site sessions and live
+// requests. Ending a session that does not exist is no error. If the store does not
+// answer, this process has still dropped the session, but the store may have it: the
+// caller must not say that the session has ended.
 func (s *Sessions) End(ctx context.Context, k Key) error {
 	_, err := s.end(ctx, &k)
 	return err
 }
 
-// end returns the session that it has ended, or nil if there was none.
+// end returns the session that it ended, or nil if there was none.
 func (s *Sessions) end(ctx context.Context, k *Key) (*Session, error) {
 	ended, err := s.remove(ctx, k)
 	if ended != nil {
@@ -37,7 +37,7 @@ func (s *Sessions) end(ctx context.Context, k *Key) (*Session, error) {
 	return ended, err
 }
 
-// remove is end without the list of the user.
+// remove is end without a change of the user's list.
 func (s *Sessions) remove(ctx context.Context, k *Key) (*Session, error) {
 	value, existed, err := s.cache.take(ctx, k.in(sessionPrefix))
 	s.cache.gone(k)
@@ -58,8 +58,8 @@ func (s *Sessions) remove(ctx context.Context, k *Key) (*Session, error) {
 	return newSession(*k, r), nil
 }
 
-// take removes a record. It waits for a store that is silent once, since a
-// person waits for the answer.
+// take removes a record. It waits only once for a silent store, since a user waits
+// for the answer.
 func (c *Cache) take(ctx context.Context, key string) (value []byte, existed bool, err error) {
 	began := c.clock()
 	for attempt := 0; ; attempt++ {
@@ -76,16 +76,16 @@ func (c *Cache) take(ctx context.Context, key string) (value []byte, existed boo
 	}
 }
 
-// List calls fn for every live session, in no particular order, until fn
-// returns an error, which List then returns. It reads the whole store. The
-// store is being read while fn runs, so fn must not call it.
+// List calls fn for every live session, in no particular order. If fn returns an
+// error, List stops and returns it. List reads the whole store. fn must not use the
+// store.
 func (s *Sessions) List(ctx context.Context, fn func(*Session) error) error {
 	_, err := s.scan(ctx, nil, fn)
 	return err
 }
 
-// scan is List of the sessions whose key begins with id. Those of a newer release
-// it leaves out, and says how many they are.
+// scan is List for sessions whose key begins with id. It skips records of a newer
+// release, and returns their number.
 func (s *Sessions) scan(ctx context.Context, id []byte, fn func(*Session) error) (newer int, err error) {
 	now := s.cache.now()
 	for _, begin := range sessionPrefix.begin(id) {
@@ -110,8 +110,8 @@ func (s *Sessions) scan(ctx context.Context, id []byte, fn func(*Session) error)
 	return newer, nil
 }
 
-// decode returns the session that was stored under k, or nil if it is none or
-// not alive. The only error is a [records.ErrVersion].
+// decode decodes the session that is stored under k. It returns nil if the record is
+// malformed or the session has expired. The only error is a [records.ErrVersion].
 func (s *Sessions) decode(k Key, value []byte, now int64) (*Session, error) {
 	r, err := decodeRecord(value)
 	if err != nil {
@@ -128,9 +128,9 @@ func (s *Sessions) decode(k Key, value []byte, now int64) (*Session, error) {
 	return found, nil
 }
 
-// EndMatching ends all sessions that match, and returns those that it ended. One
-// that cannot be ended does not keep it from the others. It reads the whole
-// store; where the subject is known, [Sessions.EndUser] does not.
+// EndMatching ends all sessions that match, and returns those that it ended. If one
+// cannot be ended, it still ends the others. It reads the whole store. If the subject
+// is known, use [Sessions.EndUser], which does not.
 func (s *Sessions) EndMatching(ctx context.Context, match func(*Session) bool) ([]*Session, error) {
 	var keys []Key
 	newer, err := s.scan(ctx, nil, func(found *Session) error {
@@ -152,8 +152,8 @@ func (s *Sessions) EndMatching(ctx context.Context, match func(*Session) bool) (
 	return ended, errors.Join(err, endErr)
 }
 
-// endAll removes sessions, some at the same time, and returns those that there
-// were. The error says how many are left.
+// endAll removes sessions, some at the same time, and returns those that it found.
+// The error says how many are left.
 func (s *Sessions) endAll(ctx context.Context, keys []Key) ([]*Session, error) {
 	found, failures := make([]*Session, len(keys)), make([]error, len(keys))
 	storage.Each(len(keys), func(i int) { found[i], failures[i] = s.remove(ctx, &keys[i]) })
@@ -168,4 +168,11 @@ func (s *Sessions) endAll(ctx context.Context, keys []Key) ([]*Session, error) {
 		err = fmt.Errorf("%d sessions are left: %w", left, err)
 	}
 	return slices.DeleteFunc(found, func(one *Session) bool { return one == nil }), err
+}
+
+// CloseRequests ends the live requests of users that match, as the end of their
+// sessions would. The sessions stay, since a user who was removed from the
+// configuration may come back.
+func (s *Sessions) CloseRequests(match func(User) bool) {
+	s.cache.feed.Requests.EndAll(func(r *request) bool { return match(r.session.User()) })
 }

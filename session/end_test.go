@@ -24,7 +24,7 @@ func (s *silent) Take(context.Context, string) ([]byte, bool, error) {
 	return nil, false, errDown
 }
 
-// Whoever signs out waits for one answer, not for four.
+// A user who signs out waits for one answer, not for four.
 func TestASilentStoreIsAskedOnceToEndASession(t *testing.T) {
 	c := newClock()
 	store := &silent{Store: memory.New(memory.Options{Now: c.Now}), clock: c}

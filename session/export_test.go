@@ -1,10 +1,12 @@
 package session
 
+import "github.com/caddy-sso/caddy-sso/internal/feedcache"
+
 // Sweep does now what the cache does every second.
-func (c *Cache) Sweep() { c.sweep() }
+func (c *Cache) Sweep() { c.feed.Sweep() }
 
 // Live returns how many sessions have live requests.
-func (c *Cache) Live() int { return len(c.live.keys(func(*live) bool { return true })) }
+func (c *Cache) Live() int { return len(c.feed.Requests.Keys(feedcache.Any)) }
 
-// Settled says whether all live requests are known to be what they should be.
-func (c *Cache) Settled() bool { return c.rechecks.Idle() }
+// Settled reports whether all live requests are known to be what they should be.
+func (c *Cache) Settled() bool { return c.feed.Idle() }

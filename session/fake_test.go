@@ -331,7 +331,7 @@ func storeKey(prefix string, k session.Key) string {
 	return fmt.Sprintf("%s%x", prefix, k[:])
 }
 
-// under says whether a store's key is under a prefix of either format.
+// under reports whether a store's key is under a prefix of either format.
 func under(key, prefix string) bool {
 	return strings.HasPrefix(key, prefix) || strings.HasPrefix(key, short[prefix])
 }

@@ -11,15 +11,15 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
-// ErrSearch says that a session was not found by the beginning of its ID, and that
-// only a search of the whole store can tell whether it is there: see
-// [Sessions.List].
+// ErrSearch means that a session was not found by the beginning of its ID, and only a
+// search of the whole store can find it: see [Sessions.List].
 var ErrSearch = errors.New("session: the store cannot find it by a part of its ID")
 
-// Find returns the live session with an ID: all of [Key.Whole], or what it begins
-// with, at least as long as [Session.ID]. The error is [ErrNone] where there is
-// none. By all of it Find asks the store once. By less of it Find looks in memory,
-// and in a store that can find it so; where it cannot, the error is [ErrSearch].
+// Find returns the live session with an ID. The ID is [Key.Whole], or its beginning,
+// at least as long as [Session.ID]. The error is [ErrNone] if there is no such
+// session. For a whole ID, Find asks the store once. For a part of it, Find looks in
+// memory, and in a store that is a [storage.Seeker]; with other stores the error is
+// [ErrSearch].
 func (s *Sessions) Find(ctx context.Context, id string) (*Session, error) {
 	now := s.cache.now()
 	if k, whole := parseKey(id); whole {
@@ -58,8 +58,8 @@ func (s *Sessions) Find(ctx context.Context, id string) (*Session, error) {
 	return match, nil
 }
 
-// FindOfUser is Find among the sessions of one user, which every store does by the
-// user's list.
+// FindOfUser is Find among the sessions of one user. It reads the user's list, so it
+// works with every store.
 func (s *Sessions) FindOfUser(ctx context.Context, subject, id string) (*Session, error) {
 	listed, err := s.listing(ctx, subject)
 	if err != nil {
@@ -74,7 +74,7 @@ func (s *Sessions) FindOfUser(ctx context.Context, subject, id string) (*Session
 	return s.findIn(ctx, keys, s.cache.now())
 }
 
-// findIn returns the first of keys that is a live session.
+// findIn returns the first live session of keys.
 func (s *Sessions) findIn(ctx context.Context, keys []Key, now int64) (*Session, error) {
 	for i := range keys {
 		if found, err := s.inStore(ctx, &keys[i], now); found != nil || err != nil {
@@ -84,14 +84,13 @@ func (s *Sessions) findIn(ctx context.Context, keys []Key, now int64) (*Session,
 	return nil, ErrNone
 }
 
-// inMemory is the key of a session that this process knows by the beginning of its
-// ID.
+// inMemory finds a session in the cache by the beginning of its ID.
 func (s *Sessions) inMemory(id string) (Key, bool) {
 	first, err := hex.DecodeString(id[:idLength])
 	if err != nil {
 		return Key{}, false
 	}
-	found := s.cache.sessions.find(first[0], func(known *Session) bool {
+	found := s.cache.sessions.Find(first[0], func(known *Session) bool {
 		return bytes.HasPrefix(known.key[:], first) && strings.HasPrefix(known.key.Whole(), id)
 	})
 	if found == nil {
@@ -100,7 +99,7 @@ func (s *Sessions) inMemory(id string) (Key, bool) {
 	return found.key, true
 }
 
-// isID says whether an ID can be that of a session, whole or in part.
+// isID reports whether text can be the ID of a session, whole or in part.
 func isID(id string) bool {
 	return len(id) >= idLength && len(id) <= 2*len(Key{}) && strings.Trim(id, "0123456789abcdef") == ""
 }

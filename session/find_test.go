@@ -36,7 +36,7 @@ func TestASessionIsFoundByItsIDWithoutReadingTheStore(t *testing.T) {
 		if found, err := w.FindOfUser(t.Context(), ada.Subject, id); err != nil || found.Key() != s.Key() {
 			t.Errorf("%s, and the user: %v", name, err)
 		}
-		if _, err := w.FindOfUser(t.Context(), "somebody else", id); !errors.Is(err, session.ErrNone) {
+		if _, err := w.FindOfUser(t.Context(), "another user", id); !errors.Is(err, session.ErrNone) {
 			t.Errorf("%s, and another user: %v", name, err)
 		}
 	}

@@ -265,7 +265,7 @@ func TestASessionOfANewerReleaseIsLeftAlone(t *testing.T) {
 	}
 	stored(t, w.store, storeKey("site:", site.Key()))
 
-	// It takes a seat, and is on the list for whoever ends all.
+	// It takes a seat, and is on the list that ends all sessions.
 	if n, err := w.EndUser(ctx, ada.Subject); err != nil {
 		t.Errorf("ended %d, %v", n, err)
 	}

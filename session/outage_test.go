@@ -13,10 +13,10 @@ import (
 func TestAnUnknownTokenDuringAnOutageIsNotNone(t *testing.T) {
 	w := newWorld(t, session.Policy{})
 	w.store.down.Store(true)
-	stranger := session.Token{9}
-	_, err := w.Check(t.Context(), stranger.Encode())
-	_, siteErr := w.CheckSite(t.Context(), stranger.Encode(), "wiki")
-	_, keyErr := w.Lookup(t.Context(), stranger.Key())
+	unknown := session.Token{9}
+	_, err := w.Check(t.Context(), unknown.Encode())
+	_, siteErr := w.CheckSite(t.Context(), unknown.Encode(), "wiki")
+	_, keyErr := w.Lookup(t.Context(), unknown.Key())
 	for _, err := range []error{err, siteErr, keyErr} {
 		if !errors.Is(err, storage.ErrUnavailable) || errors.Is(err, session.ErrNone) {
 			t.Error(err)

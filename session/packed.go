@@ -8,12 +8,12 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/records"
 )
 
-// packed is a session in format 2: a record with shorter names and numbers. An any
-// is a string, or the bytes that the string spells.
+// packed is a session in format 2: a record with shorter names and numbers. A field
+// of type any is a string, or, if the string spells bytes, these bytes.
 type packed struct {
 	Version int `cbor:"0,keyasint,omitempty"` // 0: the first
 
-	Subject    any      `cbor:"1,keyasint"` // bytes: of a UUID
+	Subject    any      `cbor:"1,keyasint"` // bytes: a UUID
 	Name       string   `cbor:"2,keyasint,omitempty"`
 	Email      string   `cbor:"3,keyasint,omitempty"`
 	Groups     []string `cbor:"4,keyasint,omitempty"`
@@ -21,14 +21,14 @@ type packed struct {
 	Signin     string   `cbor:"6,keyasint,omitempty"`
 	ProviderID string   `cbor:"7,keyasint,omitempty"`
 	Linked     string   `cbor:"8,keyasint,omitempty"`
-	Mark       any      `cbor:"9,keyasint,omitempty"` // bytes: of base64url
+	Mark       any      `cbor:"9,keyasint,omitempty"` // bytes: base64url
 
 	Begun int64  `cbor:"10,keyasint"`           // milliseconds since 1970
-	Lasts int64  `cbor:"11,keyasint,omitempty"` // milliseconds since it began, as is Seen
+	Lasts int64  `cbor:"11,keyasint,omitempty"` // milliseconds after Begun, as is Seen
 	Seen  int64  `cbor:"12,keyasint,omitempty"`
 	Idle  int64  `cbor:"13,keyasint,omitempty"` // milliseconds
 	Agent string `cbor:"14,keyasint,omitempty"` // shortened: see agentParts
-	From  any    `cbor:"15,keyasint,omitempty"` // bytes: of an IP address
+	From  any    `cbor:"15,keyasint,omitempty"` // bytes: an IP address
 
 	Sites    sites           `cbor:"16,keyasint,omitempty"`
 	Upstream ProviderSession `cbor:"17,keyasint,omitzero"`
@@ -65,7 +65,7 @@ func packVersion(v int) int {
 	return v
 }
 
-// unpack is the string of an any; format spells the bytes.
+// unpack returns the string of a field; format spells bytes.
 func unpack(v any, format func([]byte) string) string {
 	if b, ok := v.([]byte); ok {
 		return format(b)
@@ -74,8 +74,8 @@ func unpack(v any, format func([]byte) string) string {
 	return s
 }
 
-// packText is an any of s, which b spells, if it does. Nothing is nil, and so left
-// out.
+// packText packs s as the bytes b if b spells exactly s. An empty string is nil, and
+// so left out.
 func packText(s string, b []byte, err error, format func([]byte) string) any {
 	switch {
 	case s == "":
@@ -117,9 +117,9 @@ func formatAddress(b []byte) string {
 	return a.String()
 }
 
-// agentParts are what most browsers say of themselves, word for word. In a stored
-// session of format 2 each is one control character, by its place here, which an
-// agent never has. None may be moved or removed.
+// agentParts are frequent parts of User-Agent headers. A stored session of format 2
+// has one control character for each part: its index here. A User-Agent never has
+// control characters. No part may be moved or removed.
 var agentParts = []string{
 	"Mozilla/5.0 (", "Windows NT 10.0; Win64; x64", "Macintosh; Intel Mac OS X 10_15_7", "X11; Linux x86_64",
 	"Linux; Android 10; K", "iPhone; CPU iPhone OS ", " like Mac OS X", "; rv:",

@@ -12,34 +12,34 @@ const (
 	longestRefresh    = 8 << 10
 )
 
-// An ProviderSession is what a session keeps of the session at a provider elsewhere
-// that it began with: in the store alone, and for as long as it lives.
+// A ProviderSession describes the session at an OpenID provider that a session began
+// with. It is only in the store, as long as the session lives.
 type ProviderSession struct {
-	// ID is what the provider calls its session, or empty. One of more than 255
-	// bytes is not kept.
+	// ID is the provider's ID of its session, or empty. An ID of more than 255 bytes
+	// is not stored.
 	ID string `json:"id,omitempty" cbor:"1,keyasint,omitempty"`
 
-	// Refresh is a refresh token of the provider, sealed by the caller, or empty.
-	// One of more than 8 KiB is not kept.
+	// Refresh is a refresh token of the provider, sealed by the caller, or empty. A
+	// token of more than 8 KiB is not stored.
 	Refresh string `json:"refresh,omitempty" cbor:"2,keyasint,omitempty"`
 
-	// Every is after how long a use of the session asks for the provider to be
-	// asked again: see [Sessions.OnRecheck]. Zero is never.
+	// Every is how often the provider is asked about a session in use: see
+	// [Sessions.OnRecheck]. Zero: never.
 	Every time.Duration `json:"every,omitempty" cbor:"3,keyasint,omitempty"`
 
-	// Asked is when that was last, in milliseconds since 1970.
+	// Asked is the time of the last question, in milliseconds since 1970.
 	Asked int64 `json:"asked,omitempty" cbor:"4,keyasint,omitempty"`
 
-	// Sent is since when the refresh token is with the provider without an answer
-	// that is known, in milliseconds since 1970. Zero: it is not.
+	// Sent is when the refresh token was sent to the provider without a known answer,
+	// in milliseconds since 1970. Zero: none is waiting for an answer.
 	Sent int64 `json:"sent,omitempty" cbor:"5,keyasint,omitempty"`
 
-	// Refused is the Asked of when the provider first took such a token no more.
-	// Zero: it did not.
+	// Refused is the value of Asked when the provider first refused the token. Zero:
+	// it has not refused it.
 	Refused int64 `json:"refused,omitempty" cbor:"6,keyasint,omitempty"`
 }
 
-// begun is what a session keeps that begins now.
+// begun returns the value to store for a new session.
 func (u ProviderSession) begun(now int64) ProviderSession {
 	u.ID = whole(u.ID, longestUpstreamID)
 	if u.Refresh == "" || len(u.Refresh) > longestRefresh || u.Every <= 0 {
@@ -49,13 +49,13 @@ func (u ProviderSession) begun(now int64) ProviderSession {
 	return u
 }
 
-// due says whether the provider is to be asked.
+// due reports whether the provider has to be asked.
 func (u ProviderSession) due(now int64) bool {
 	return u.Refresh != "" && now-u.Asked >= u.Every.Milliseconds()
 }
 
-// kept is the idle time of the policy under which a record was written, or less
-// where its use is to be written down more often than that asks for.
+// kept is the idle time of the policy that wrote the record, or less if its use must
+// be stored more often.
 func (r record) kept() int64 {
 	if r.Upstream.Refresh == "" {
 		return r.Idle
@@ -63,9 +63,9 @@ func (r record) kept() int64 {
 	return min(r.Idle, 10*r.Upstream.Every.Milliseconds())
 }
 
-// OnRecheck says who is told, at a use of a session, that its provider is to be
-// asked: on one node, and once in [ProviderSession].Every. fn must not block. Nil is
-// nobody, and leaves it to other nodes and configurations.
+// OnRecheck sets the function that is called when a session is used and its provider
+// has to be asked: on one node, and once in [ProviderSession].Every. fn must not
+// block. With nil, other nodes and configurations ask.
 func (s *Sessions) OnRecheck(fn func(Key)) {
 	if fn == nil {
 		s.recheck.Store(nil)
@@ -74,8 +74,8 @@ func (s *Sessions) OnRecheck(fn func(Key)) {
 	s.recheck.Store(&fn)
 }
 
-// ProviderSession reads what a live session keeps, and whose it is. The error is
-// [ErrNone] where there is no such session.
+// ProviderSession returns a live session and its provider session. The error is
+// [ErrNone] if there is no such session.
 func (s *Sessions) ProviderSession(ctx context.Context, k Key) (*Session, ProviderSession, error) {
 	value, ok, err := s.cache.store.Get(ctx, k.in(sessionPrefix))
 	if err != nil {
@@ -96,9 +96,9 @@ func (s *Sessions) ProviderSession(ctx context.Context, k Key) (*Session, Provid
 	return found, r.Upstream, nil
 }
 
-// Renew puts another refresh token, or the same, with all that says of it but for
-// Asked, in the place of one, and says whether it did: not where the session has
-// ended, or has another already.
+// Renew replaces the provider session, except Asked, if the stored refresh token is
+// still old. It returns false if the session has ended, or has another refresh token
+// already.
 func (s *Sessions) Renew(ctx context.Context, k Key, old string, next ProviderSession) (bool, error) {
 	return s.change(ctx, &k, func(r *record) bool {
 		up := &r.Upstream
@@ -113,8 +113,8 @@ func (s *Sessions) Renew(ctx context.Context, k Key, old string, next ProviderSe
 	})
 }
 
-// OfProviderSession returns the live sessions of a user that match: how they began, and
-// what the provider calls its session.
+// OfProviderSession returns the live sessions of a user that match, by the user at
+// sign-in and the provider's session ID.
 func (s *Sessions) OfProviderSession(ctx context.Context, subject string, match func(u User, id string) bool) ([]*Session, error) {
 	listed, err := s.listing(ctx, subject)
 	if err != nil {
@@ -136,7 +136,8 @@ func (s *Sessions) OfProviderSession(ctx context.Context, subject string, match 
 	return all, nil
 }
 
-// methods is how the ways of a session are interned, as one; methodsOf undoes it.
+// methods interns the IDs of a session's sign-in methods as one value; methodsOf is
+// its inverse.
 func methods(signin, linked string) string {
 	if linked == "" {
 		return signin

@@ -122,7 +122,7 @@ func TestWhatAProviderSaysIsBounded(t *testing.T) {
 	}
 }
 
-func TestTheWayWhoseUserSomebodyIsIsRemembered(t *testing.T) {
+func TestTheSignInMethodThatTheUserBelongsToIsRemembered(t *testing.T) {
 	w := newWorld(t, session.Policy{})
 	u := ada
 	u.Signin, u.Linked = "acme", "local"

@@ -32,11 +32,11 @@ type record struct {
 
 	Upstream ProviderSession `json:"upstream,omitzero"`
 
-	// Sites are its site sessions. In format 1 they are on a list of their own.
+	// Sites are the site sessions. In format 1 they have a list of their own.
 	Sites sites `json:"-"`
 
 	format records.Format
-	stored []byte // what it was read from
+	stored []byte // the bytes that it was decoded from
 }
 
 func (r *record) encode() ([]byte, error) {
@@ -72,12 +72,12 @@ func decodeRecord(value []byte) (record, error) {
 	return r, nil
 }
 
-// changes bounds the attempts of [Sessions.change]: each that fails has seen
-// another change of the one session succeed.
+// changes bounds the attempts of [Sessions.change]. An attempt fails only if another
+// change of the same session succeeded.
 const changes = 100
 
-// change changes what is stored of a session by compare-and-swap, and says whether
-// it did: not where the session is over, or fn does not want to.
+// change changes a stored session by compare-and-swap. It returns false if the
+// session has ended, or fn returns false.
 func (s *Sessions) change(ctx context.Context, k *Key, fn func(*record) bool) (bool, error) {
 	key := k.in(sessionPrefix)
 	for range changes {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/redis/rueidis"
 	"go.etcd.io/bbolt"
@@ -59,7 +60,7 @@ func TestFormat2TakesHalfTheRoom(t *testing.T) {
 	for engine, room := range map[string]func(t *testing.T, f records.Format, agent string) (bytes, users int){
 		"redis": func(t *testing.T, f records.Format, agent string) (bytes, users int) {
 			server := redistest.Start(t)
-			store, err := redis.Open(server.URL(), redis.Options{})
+			store, err := redis.Open(server.URL(), redis.Options{Timeout: 10 * time.Second})
 			if err != nil {
 				t.Fatal(err)
 			}

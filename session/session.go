@@ -1,22 +1,41 @@
-// Package session keeps SSO sessions, one for each browser's sign-in at the
-// portal, and site sessions, which the gate keeps on a backend's own domain.
-// A site session lives and dies with its SSO session.
+// Package session keeps SSO sessions, one for each sign-in of a browser at the
+// portal, and site sessions, which the gate keeps on a backend's own domain. A site
+// session ends with its SSO session.
 //
-// The truth is in a [storage.Store]. A [Cache] holds what was read of it,
-// decoded, so that checking a live session costs no I/O; the store's feed of
-// changes keeps it honest. A [Sessions] is a Cache seen under a [Policy], which
-// is what one configuration works with.
+// # Store, cache and policy
 //
-// What the cache does when things go wrong:
+// Sessions are stored in a [storage.Store]. A [Cache] has decoded sessions, so that
+// checking a live session needs no I/O; the store's feed of changes keeps the cache
+// coherent. A [Sessions] is a Cache with a [Policy]: the view of one configuration.
 //
-//   - A value enters it only if nothing was heard of its key, and the feed was
-//     not interrupted, since the read began.
-//   - After an interrupted feed, entries are unverified: they are read again
-//     when next used. While the store does not answer, they are served for
+// # Failures of the store
+//
+//   - A value enters the cache only if no change of its key was reported, and the feed
+//     was not interrupted, since the read began.
+//   - After an interruption of the feed, entries are unverified: they are read again at
+//     their next use. While the store does not answer, they stay valid for
 //     [Policy].OutageGrace.
-//   - A token that the cache does not know while the store does not answer is
-//     an error that wraps [storage.ErrUnavailable], never [ErrNone]: an outage
-//     signs nobody out, and lets nobody in.
+//   - An unknown token while the store does not answer is an error that wraps
+//     [storage.ErrUnavailable], and never [ErrNone]. So an outage signs no user out, and
+//     signs no user in.
+//
+// # Limits and lists
+//
+// A user has at most [Policy].PerUser sessions, and a session at most 64 site sessions; the
+// oldest ends first. Both are on lists that are written before the record itself, by
+// compare-and-swap. So a list is always complete, and a user can be ended without a search.
+// A new session reads its list once more after it is stored, so that concurrent sign-ins
+// keep the limit.
+//
+// # Live requests
+//
+// The context of [Sessions.Attach] ends with its session. Caddy's reverse proxy then closes
+// both sides of a WebSocket or stream. An open connection counts as a use of its session.
+//
+// # Secrets
+//
+// A [Token] is the only secret. The browser has it in a cookie, and the store has its
+// hash, the [Key]. Tokens print as [redacted].
 package session
 
 import (
@@ -32,56 +51,57 @@ import (
 )
 
 var (
-	// ErrNone is returned when there is no such session: it never was, it has
-	// ended or expired, or the cookie is not a token at all.
+	// ErrNone means that there is no such session: it never existed, it has ended or
+	// expired, or the cookie has no token.
 	ErrNone = errors.New("session: none")
 
-	// ErrEnded is the cause of a context from [Sessions.Attach] whose session
-	// has ended.
+	// ErrEnded is the cause of a context from [Sessions.Attach] whose session has
+	// ended.
 	ErrEnded = errors.New("session: ended")
 )
 
-// A User is who signed in.
+// A User is the user of a session.
 type User struct {
-	// Subject identifies the user for ever: a UUID, or the ID that one sign-in method
-	// has for its users. It may not be empty.
+	// Subject identifies the user and never changes. It is a UUID, or the ID that one
+	// sign-in method has for its users. It must not be empty.
 	Subject string   `cbor:"1,keyasint"`
 	Name    string   `cbor:"2,keyasint,omitempty"`
 	Email   string   `cbor:"3,keyasint,omitempty"`
 	Groups  []string `cbor:"4,keyasint,omitempty"`
 
-	// Avatar is the address of a picture, or empty.
+	// Avatar is the URL of a picture, or empty.
 	Avatar string `cbor:"5,keyasint,omitempty"`
 
-	// ProviderID is what the provider or the server elsewhere that the user signed in
-	// by calls them, or empty.
+	// ProviderID is the user's ID at the provider or server that checked the sign-in,
+	// or empty.
 	ProviderID string `cbor:"6,keyasint,omitempty"`
 
-	// Signin is the ID of the way that signed the user in, such as "local".
+	// Signin is the ID of the sign-in method, such as "local".
 	Signin string `cbor:"7,keyasint,omitempty"`
 
-	// Linked is the ID of the way whose user this is, where that is another than
-	// the one that signed the user in, or empty.
+	// Linked is the ID of the sign-in method that the user belongs to, if the user
+	// signed in with another one; or empty.
 	Linked string `cbor:"8,keyasint,omitempty"`
 
-	// Mark tells the credential that the user had at the sign-in from any later
-	// one. It is no secret. Empty: the sign-in method does not tell.
+	// Mark identifies the user's credential at the sign-in, so that a changed
+	// password ends the session. It is no secret. Empty: the sign-in method has no
+	// marks.
 	Mark string `cbor:"9,keyasint,omitempty"`
 
-	// Registered is when the account was made, in Unix seconds; 0: that is not known.
+	// Registered is when the account was created, in Unix seconds. 0: unknown.
 	Registered int64 `cbor:"10,keyasint,omitempty" json:",omitempty"`
 }
 
-// A Session is one browser's sign-in. Its methods are safe for concurrent use.
+// A Session is an SSO session: the sign-in of one browser. Its methods are safe for concurrent use.
 type Session struct {
 	key Key
 
-	// All strings of the user share one backing string, and the ways of signing
-	// in are interned: of a million sessions, every byte counts. After the
-	// groups comes the avatar, then the provider's ID, the mark, when the account was
-	// made, and then, but not in sessions that are kept in memory, the device's agent
-	// and address, a NUL before each. kept is for how many seconds after its last use the session is
-	// stored; 0 is not known.
+	// All strings of the user share one backing string, and the IDs of sign-in
+	// methods are interned, since there may be a million sessions in memory. After
+	// the groups come the avatar, the provider's ID, the mark and the creation time
+	// of the account, each after a NUL. Sessions that are not cached also have the
+	// User-Agent and the address. kept is for how many seconds after its last use the
+	// session is stored; 0: unknown.
 	text      string
 	groups    []string
 	signin    unique.Handle[string]
@@ -91,17 +111,17 @@ type Session struct {
 	kept      uint32
 	begun     int64 // milliseconds since 1970, as are all below
 	expires   int64
-	seen      atomic.Int64 // moves when this process extends the session
-	attempted atomic.Int64 // when this process last tried to: when it was last used here
+	seen      atomic.Int64 // changes when this process extends the session
+	attempted atomic.Int64 // the last use in this process
 }
 
-// Key returns the key under which the session is stored.
+// Key returns the storage key of the session.
 func (s *Session) Key() Key { return s.key }
 
-// ID returns a short name of the session for logs and administration.
+// ID returns a short ID of the session for logs and administration.
 func (s *Session) ID() string { return s.key.ID() }
 
-// User returns who signed in. Callers must not modify Groups.
+// User returns the user. Callers must not modify Groups.
 func (s *Session) User() User {
 	avatar, rest, _ := strings.Cut(s.afterGroups(), "\x00")
 	providerID, rest, _ := strings.Cut(rest, "\x00")
@@ -125,14 +145,14 @@ func (s *Session) User() User {
 
 // parseRegistered is the inverse of formatRegistered.
 func parseRegistered(text string) int64 {
-	if text == "" { // of most sessions
+	if text == "" { // as in most sessions
 		return 0
 	}
 	seconds, _ := strconv.ParseInt(text, 36, 64)
 	return seconds
 }
 
-// formatRegistered spells when an account was made; "" is not known.
+// formatRegistered formats when an account was created; "": unknown.
 func formatRegistered(seconds int64) string {
 	if seconds == 0 {
 		return ""
@@ -140,15 +160,15 @@ func formatRegistered(seconds int64) string {
 	return strconv.FormatInt(seconds, 36)
 }
 
-// Agent returns what the browser called itself when the user signed in: at most
-// 128 printable bytes, which may say anything. It is "" in a session that was
-// not listed: [Sessions.Check] does not keep it.
+// Agent returns the User-Agent at the sign-in: at most 128 printable bytes, which the
+// client chose. Only methods that list sessions return it: it is "" after
+// [Sessions.Check].
 func (s *Session) Agent() string {
 	agent, _ := s.device()
 	return agent
 }
 
-// From returns the address that the user signed in from, under the same rules.
+// From returns the client's address at the sign-in, under the same rules.
 func (s *Session) From() string {
 	_, from := s.device()
 	return from
@@ -170,15 +190,14 @@ func (s *Session) afterGroups() string {
 	return s.text[at:]
 }
 
-// Seen returns when the session was last used, as far as that was written down:
-// see [Policy].Idle.
+// Seen returns the stored time of the last use: see [Policy].Idle.
 func (s *Session) Seen() time.Time { return time.UnixMilli(s.seen.Load()) }
 
-// Begun returns when the user signed in.
+// Begun returns the time of the sign-in.
 func (s *Session) Begun() time.Time { return time.UnixMilli(s.begun) }
 
-// Expires returns the session's absolute end, as set when it began. Idleness,
-// signing out, or a policy that has become stricter may end it sooner.
+// Expires returns the absolute end, as set when the session began. Idleness, a
+// sign-out or a stricter policy may end it earlier.
 func (s *Session) Expires() time.Time { return time.UnixMilli(s.expires) }
 
 func newSession(k Key, r record) *Session {

@@ -15,8 +15,8 @@ import (
 func aPart(key string) bool { return len(key) > len("session:") && key[len("session:")] < '8' }
 
 // Of several servers one is away, and knows many sessions. Those of the others are
-// read again within a second, in the background, and whoever was signed out unheard
-// is out.
+// read again within a second, in the background, and a user whose sign-out was not
+// reported is out.
 func TestAPartOfTheStoreThatIsAwayHoldsUpNoOther(t *testing.T) {
 	for name, away := range map[string]error{
 		"as the store knows": storage.ErrAway, "and each read takes its time": storage.ErrTimedOut,
@@ -62,7 +62,7 @@ func TestAPartOfTheStoreThatIsAwayHoldsUpNoOther(t *testing.T) {
 					}
 				}
 				w.store.awayWith(nil, nil)
-				c.Advance(2 * time.Second) // one for the reads that are under way
+				c.Advance(2 * time.Second) // one for the running reads
 				time.Sleep(2 * time.Second)
 				for i := range people {
 					if !out(i) {

@@ -49,8 +49,8 @@ func TestNobodyWhoIsKnownWaitsForASilentStore(t *testing.T) {
 	if n := asked.Load(); n > 2 {
 		t.Errorf("requests asked the store %d times; want once for the session and once for the site session", n)
 	}
-	stranger := session.Token{9}
-	if _, err := w.Check(boundedBy(t, time.Millisecond), stranger.Encode()); !errors.Is(err, storage.ErrUnavailable) {
+	unknown := session.Token{9}
+	if _, err := w.Check(boundedBy(t, time.Millisecond), unknown.Encode()); !errors.Is(err, storage.ErrUnavailable) {
 		t.Error("an unknown session is", err)
 	}
 }
@@ -110,14 +110,14 @@ func TestAUseThatCannotBeWrittenDownHoldsNobodyUp(t *testing.T) {
 	w.store.hangs.Store(true)
 	w.check(cookie)
 	if n := w.store.hanging.Load(); n != 1 {
-		t.Errorf("the check came back with %d calls of the store under way; want the one that it began", n)
+		t.Errorf("the check came back with %d running calls of the store; want the one that it began", n)
 	}
 	eventually(t, "it gives up", func() bool { return w.store.hanging.Load() == 0 })
 }
 
-// Somebody clicks all the time while nothing can be written down for longer than
+// A user clicks all the time while nothing can be written down for longer than
 // the idle time. They are in, and are in afterwards, at the sites as well.
-func TestWhoeverIsActiveInAnOutageIsNotIdle(t *testing.T) {
+func TestAUserWhoIsActiveInAnOutageIsNotIdle(t *testing.T) {
 	w, cookie, site, sso := silentWorld(t, session.Policy{Idle: 2 * time.Minute, OutageGrace: 10 * time.Minute})
 	checks := func(when string) {
 		t.Helper()
@@ -145,7 +145,7 @@ func TestWhoeverIsActiveInAnOutageIsNotIdle(t *testing.T) {
 		return w.stored(t, "session:") == 1 && w.stored(t, "site:") == 1
 	})
 
-	t.Run("whoever is not active is", func(t *testing.T) {
+	t.Run("a user who is not active is", func(t *testing.T) {
 		w.clock.Advance(2 * time.Minute)
 		if _, err := w.Check(t.Context(), cookie); err != session.ErrNone {
 			t.Error(err)
@@ -163,7 +163,7 @@ func TestWhoeverIsActiveInAnOutageIsNotIdle(t *testing.T) {
 }
 
 // distant is a store whose answers take longer than a request waits for what is
-// known, and that gives them to whoever waits.
+// known, and that gives them to all waiting requests.
 type distant struct{ storage.Store }
 
 func (d distant) Get(ctx context.Context, key string) ([]byte, bool, error) {
@@ -188,8 +188,8 @@ func TestAStoreThatIsSlowIsNotTakenForSilent(t *testing.T) {
 	for range 10 {
 		w.store.lose()
 		w.check(cookie)
-		stranger := session.Token{9}
-		if _, err := w.Check(t.Context(), stranger.Encode()); !errors.Is(err, session.ErrNone) {
+		unknown := session.Token{9}
+		if _, err := w.Check(t.Context(), unknown.Encode()); !errors.Is(err, session.ErrNone) {
 			t.Fatal("an unknown session is", err)
 		}
 		eventually(t, "all was read again", w.cache.Settled)
@@ -200,8 +200,8 @@ func TestAStoreThatIsSlowIsNotTakenForSilent(t *testing.T) {
 func TestRequestsThatHardlyWaitDoNotKeepTheStoreAway(t *testing.T) {
 	w := distantWorld(t)
 	w.store.down.Store(true)
-	stranger := session.Token{9}
-	if _, err := w.Check(t.Context(), stranger.Encode()); !errors.Is(err, storage.ErrUnavailable) {
+	unknown := session.Token{9}
+	if _, err := w.Check(t.Context(), unknown.Encode()); !errors.Is(err, storage.ErrUnavailable) {
 		t.Fatal(err)
 	}
 	w.store.down.Store(false)
@@ -211,7 +211,7 @@ func TestRequestsThatHardlyWaitDoNotKeepTheStoreAway(t *testing.T) {
 	for range 8 {
 		all.Go(func() {
 			for ctx.Err() == nil {
-				if _, err := w.Check(ctx, stranger.Encode()); errors.Is(err, session.ErrNone) {
+				if _, err := w.Check(ctx, unknown.Encode()); errors.Is(err, session.ErrNone) {
 					answered.Add(1)
 				} else {
 					answered.Store(0)

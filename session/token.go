@@ -11,10 +11,10 @@ import (
 
 const redacted = "[redacted]"
 
-// A token has 32 bytes, or 24 if its record is of format 2: then the rest of a
-// [Token] is shortTail, and the second half of its [Key] is zero. So the token itself
-// says under which of two names its record is stored, and so does a key. That a
-// token of 32 bytes looks like one of 24 happens once in 2^64.
+// A token has 32 bytes, or 24 if its record is of format 2. Then the rest of a
+// [Token] is shortTail, and the second half of its [Key] is zero. So a token, and a
+// key, tells under which of two names its record is stored. The probability that a
+// token of 32 bytes looks like one of 24 is 2^-64.
 const (
 	shortToken = 24
 	shortKey   = 16
@@ -22,16 +22,15 @@ const (
 
 var shortTail = [len(Token{}) - shortToken]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
 
-// strict refuses unused bits that are set, so that every token has one
-// spelling only.
+// strict refuses unused bits that are set, so that every token has only one spelling.
 var strict = base64.RawURLEncoding.Strict()
 
-// A Token is the secret in a session cookie. It prints as "[redacted]" under
-// every verb and in JSON; only [Token.Encode] gives it away.
+// A Token is the secret in a session cookie. It prints as "[redacted]" with every
+// verb and in JSON; only [Token.Encode] reveals it.
 type Token [32]byte
 
-// ParseToken reads what [Token.Encode] wrote. Anything else, other spellings
-// of the same bytes included, is refused.
+// ParseToken parses a result of [Token.Encode]. It refuses anything else, even
+// another spelling of the same bytes.
 func ParseToken(s string) (Token, bool) {
 	var t Token
 	size := len(t)
@@ -44,12 +43,12 @@ func ParseToken(s string) (Token, bool) {
 	}
 	var in [43]byte
 	copy(in[:], s)
-	// The decoder skips line breaks, so a short result is a refusal too.
+	// The decoder skips line breaks, so a short result is refused, too.
 	if n, err := strict.Decode(t[:], in[:len(s)]); err != nil || n != size {
 		return Token{}, false
 	}
 	if size == shortToken {
-		copy(t[shortToken:], shortTail[:]) // the decoder may have written there
+		copy(t[shortToken:], shortTail[:]) // the decoder may have written here
 	}
 	if t.size() != size {
 		return Token{}, false
@@ -57,7 +56,7 @@ func ParseToken(s string) (Token, bool) {
 	return t, true
 }
 
-// newToken draws a token of size bytes from random.
+// newToken reads a token of size bytes from random.
 func newToken(random io.Reader, size int) (Token, error) {
 	var t Token
 	if _, err := io.ReadFull(random, t[:size]); err != nil {
@@ -69,7 +68,7 @@ func newToken(random io.Reader, size int) (Token, error) {
 	return t, nil
 }
 
-// size is the number of bytes that were drawn.
+// size is the number of random bytes.
 func (t *Token) size() int {
 	if [len(shortTail)]byte(t[shortToken:]) == shortTail {
 		return shortToken
@@ -77,11 +76,11 @@ func (t *Token) size() int {
 	return len(t)
 }
 
-// Encode returns the token as the 43 or 32 characters of base64url that stand in
-// the cookie, and belong nowhere else.
+// Encode returns the value of the cookie: 43 or 32 characters of base64url. Use it
+// for nothing else.
 func (t Token) Encode() string { return strict.EncodeToString(t[:t.size()]) }
 
-// Key returns the name under which everyone but the browser knows the token.
+// Key returns the hash by which everything but the browser knows the token.
 func (t Token) Key() Key {
 	if t.size() == shortToken {
 		var k Key
@@ -95,20 +94,20 @@ func (t Token) Key() Key {
 func (Token) String() string   { return redacted }
 func (Token) GoString() string { return redacted }
 
-// Format keeps %x, %v and all other verbs from printing the secret.
+// Format prints [redacted] with every verb.
 func (Token) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
 
 // MarshalText keeps the secret out of JSON and structured logs.
 func (Token) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
-// A Key is the SHA-256 of a [Token]: what stores and maps know, and what opens
-// nothing. That of a token of 24 bytes is the first half of its SHA-256, and zero.
+// A Key is the SHA-256 of a [Token]. Stores and maps use it; it is no credential. For
+// a token of 24 bytes it is the first half of the SHA-256, followed by zeros.
 type Key [32]byte
 
-// short says whether the key is that of a token of 24 bytes.
+// short reports whether the key belongs to a token of 24 bytes.
 func (k *Key) short() bool { return [len(k) - shortKey]byte(k[shortKey:]) == [len(k) - shortKey]byte{} }
 
-// bytes are the key without its zeros.
+// bytes returns the key without the zeros.
 func (k *Key) bytes() []byte {
 	if k.short() {
 		return k[:shortKey]
@@ -116,12 +115,12 @@ func (k *Key) bytes() []byte {
 	return k[:]
 }
 
-// keyOf undoes bytes.
+// keyOf is the inverse of bytes.
 func keyOf(b []byte) (k Key, ok bool) {
 	return k, copy(k[:], b) == len(b) && (len(b) == shortKey || len(b) == len(k))
 }
 
-// tokenSize is that of tokens whose records are stored as that of k.
+// tokenSize is the size of the token of k.
 func (k *Key) tokenSize() int {
 	if k.short() {
 		return shortToken
@@ -132,17 +131,17 @@ func (k *Key) tokenSize() int {
 // idLength is the number of hex characters of [Key.ID].
 const idLength = 16
 
-// ID returns a short name for logs and administration: the first 16 hex
-// characters of the key.
+// ID returns a short ID for logs and administration: the first 16 hex characters of
+// the key.
 func (k Key) ID() string { return hex.EncodeToString(k[:idLength/2]) }
 
-// Whole returns all of the key in hex: what [Key.ID] is the beginning of.
+// Whole returns the whole key in hex. [Key.ID] is its beginning.
 func (k Key) Whole() string { return hex.EncodeToString(k[:]) }
 
 func (k Key) String() string { return k.ID() }
 
-// A prefix begins the keys of one kind of record in the store: those of format 1,
-// which go on with 64 hex characters, and those of format 2, with 16 bytes.
+// A prefix begins the storage keys of one kind of record. In format 1, 64 hex
+// characters follow; in format 2, 16 bytes.
 type prefix struct{ long, short string }
 
 var (
@@ -151,21 +150,21 @@ var (
 	userPrefix    = prefix{"user:", "U"} // the sessions of a user
 )
 
-// sitesPrefix begins the keys of lists of the site sessions of an SSO session. One
-// of format 2 has them in its own record.
+// sitesPrefix begins the storage keys of lists of site sessions. An SSO session of
+// format 2 has the list in its own record.
 const sitesPrefix = "sites:"
 
-// Prefixes are what the keys of stored sessions begin with. Whoever removes what is
-// under one ends a session; none is ever used again.
+// Prefixes returns the prefixes of the storage keys of sessions. Removing such a key
+// ends a session, and no key is ever used again.
 func Prefixes() []string { return []string{sessionPrefix.long, sessionPrefix.short} }
 
-// Seekable are the prefixes of stored sessions, and for each how many bytes behind
-// it, which are random, [Sessions.Find] has at least.
+// Seekable returns the prefixes of the storage keys of sessions, and for each the
+// number of random bytes after it that [Sessions.Find] has at least.
 func Seekable() map[string]int {
 	return map[string]int{sessionPrefix.long: idLength, sessionPrefix.short: idLength / 2}
 }
 
-// in returns the store's key for k under a prefix.
+// in returns the storage key for k under a prefix.
 func (k Key) in(p prefix) string {
 	if k.short() {
 		return p.short + string(k[:shortKey])
@@ -173,13 +172,13 @@ func (k Key) in(p prefix) string {
 	return p.long + k.Whole()
 }
 
-// begin is what the store's keys begin with whose Keys begin with first: one of each
-// format.
+// begin returns the beginnings, one for each format, of the storage keys whose Key
+// begins with first.
 func (p prefix) begin(first []byte) []string {
 	return []string{p.long + hex.EncodeToString(first), p.short + string(first[:min(len(first), shortKey)])}
 }
 
-// parse undoes [Key.in].
+// parse is the inverse of [Key.in].
 func (p prefix) parse(stored string) (k Key, ok bool) {
 	if rest, ok := strings.CutPrefix(stored, p.long); ok {
 		return parseKey(rest)
@@ -190,7 +189,7 @@ func (p prefix) parse(stored string) (k Key, ok bool) {
 	return Key{}, false
 }
 
-// parseKey undoes hex.
+// parseKey parses a key in hex.
 func parseKey(s string) (Key, bool) {
 	var k Key
 	if len(s) != hex.EncodedLen(len(k)) {

@@ -11,28 +11,28 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
-// settling is for how long after its beginning a session that is on its user's
-// list and not in the store counts as one that is about to be stored.
+// settling is how long after its begin a session on its user's list may be missing in
+// the store, because it is about to be stored.
 const settling = 2 * time.Minute
 
-// listed is a session on the list of its user.
+// listed is an entry of a user's list.
 type listed struct {
 	key   Key
 	begun int64
 }
 
-// listing is the list of a user's sessions, in the order in which they began, which
-// clocks of several nodes may see differently: for each its key and when it began.
-// Some may have ended. It is stored as two lists: one for each format of sessions.
+// listing is the list of a user's sessions: for each its key and its begin time. It
+// is ordered by begin time, as far as the clocks of nodes agree. Some sessions may
+// have ended. It is stored as two lists, one for each format.
 type listing []listed
 
 func (l listing) index(k *Key) int {
 	return slices.IndexFunc(l, func(e listed) bool { return e.key == *k })
 }
 
-// enlist puts a session on the list of its user, and ends the oldest that are
-// too many. It comes before the session itself is stored, so that none is ever
-// left off the list. What is ended stays on it until that has been done.
+// enlist adds a session to the list of its user, and ends the oldest sessions beyond
+// the limit. This happens before the session itself is stored, so that the list is
+// always complete. A session stays on the list until it has ended.
 func (s *Sessions) enlist(ctx context.Context, begun *Session, in SignIn) error {
 	var tooMany listing
 	known := make(map[Key]bool)
@@ -68,7 +68,7 @@ func (s *Sessions) enlist(ctx context.Context, begun *Session, in SignIn) error 
 	return nil
 }
 
-// living leaves out those that have ended or expired. It reads each but once.
+// living returns the sessions that have not ended or expired. It reads each only once.
 func (s *Sessions) living(ctx context.Context, l listing, now int64, known map[Key]bool) (listing, error) {
 	var left listing
 	for _, e := range l {
@@ -91,7 +91,7 @@ func (s *Sessions) living(ctx context.Context, l listing, now int64, known map[K
 	return left, nil
 }
 
-// relist sees that a stored session is on the list of its user, and returns how
+// relist makes sure that a stored session is on the list of its user, and returns how
 // many began after it.
 func (s *Sessions) relist(ctx context.Context, found *Session) (newer int, err error) {
 	subject := found.User().Subject
@@ -119,8 +119,8 @@ func (s *Sessions) relist(ctx context.Context, found *Session) (newer int, err e
 	return newer, err
 }
 
-// delist takes sessions that have ended off the lists of their user. Should this
-// fail, they stay there as such.
+// delist removes ended sessions from the lists of their user. If this fails, they
+// stay there as ended sessions.
 func (s *Sessions) delist(ctx context.Context, subject string, ended ...Key) {
 	for _, short := range []bool{false, true} {
 		over := make(map[Key]bool, len(ended))
@@ -135,7 +135,7 @@ func (s *Sessions) delist(ctx context.Context, subject string, ended ...Key) {
 	}
 }
 
-// delistOf is delist of the list of one format.
+// delistOf is delist for the list of one format.
 func (s *Sessions) delistOf(ctx context.Context, subject string, short bool, over map[Key]bool) {
 	err := s.changeListing(ctx, subject, short, func(l listing) (listing, bool, error) {
 		left := slices.DeleteFunc(slices.Clone(l), func(e listed) bool { return over[e.key] })
@@ -148,8 +148,8 @@ func (s *Sessions) delistOf(ctx context.Context, subject string, short bool, ove
 	}
 }
 
-// inStore reads a live session, whatever is in memory. It is nil if there is
-// none.
+// inStore reads a live session from the store, not from memory. It returns nil if
+// there is none.
 func (s *Sessions) inStore(ctx context.Context, k *Key, now int64) (*Session, error) {
 	value, ok, err := s.cache.store.Get(ctx, k.in(sessionPrefix))
 	if err != nil {
@@ -161,16 +161,16 @@ func (s *Sessions) inStore(ctx context.Context, k *Key, now int64) (*Session, er
 	return s.decode(*k, value, now)
 }
 
-// Stored says whether a session is live in the store, whatever is in memory.
+// Stored reports whether the store, not the memory, has the live session.
 func (s *Sessions) Stored(ctx context.Context, k Key) (bool, error) {
 	found, err := s.inStore(ctx, &k, s.cache.now())
 	return found != nil, err
 }
 
-// OfUser returns the live sessions of the user with that subject, the newest
-// first, each with its [Session.Agent] and [Session.From]. A session that began
-// under a version without lists is among them once its use was written down:
-// see [Policy].Idle. With an error it returns those that could be read.
+// OfUser returns the live sessions of a user, the newest first, each with
+// [Session.Agent] and [Session.From]. A session that an old version began without a
+// list is among them once its use was stored: see [Policy].Idle. With an error it
+// returns the sessions that could be read.
 func (s *Sessions) OfUser(ctx context.Context, subject string) ([]*Session, error) {
 	listed, err := s.listing(ctx, subject)
 	slices.Reverse(listed)
@@ -186,15 +186,15 @@ func (s *Sessions) OfUser(ctx context.Context, subject string) ([]*Session, erro
 	return all, cmp.Or(err, errors.Join(failures...))
 }
 
-// EndUser ends all sessions that [Sessions.OfUser] knows, and returns how many
-// it ended. One that cannot be ended does not keep it from the others; the error
-// says how many are left. A sign-in that is under way may still succeed.
+// EndUser ends all sessions that [Sessions.OfUser] returns, and returns how many it
+// ended. If one cannot be ended, it still ends the others; the error says how many
+// are left. A running sign-in may still succeed.
 func (s *Sessions) EndUser(ctx context.Context, subject string) (int, error) {
 	ended, err := s.EndOthers(ctx, subject, Key{})
 	return len(ended), err
 }
 
-// EndOthers is EndUser but for one session. It returns those that it ended.
+// EndOthers is EndUser for all sessions but one. It returns the sessions that it ended.
 func (s *Sessions) EndOthers(ctx context.Context, subject string, but Key) ([]*Session, error) {
 	listed, listErr := s.listing(ctx, subject)
 	var keys []Key

@@ -304,7 +304,7 @@ func TestASessionRemembersItsDeviceCutAndCleaned(t *testing.T) {
 			}
 			start := w.clock.Now()
 			w.clock.Advance(30 * time.Minute)
-			inMemory := w.check(token.Encode()) // and writes it anew
+			inMemory := w.check(token.Encode()) // and writes it again
 			all, err := w.OfUser(t.Context(), ada.Subject)
 			if err != nil || len(all) != 1 {
 				t.Fatal(len(all), err)

@@ -2,370 +2,98 @@ package signin
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"io"
-	"net/http"
 	"net/url"
-	"slices"
-	"strconv"
-	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
 
-	"github.com/coreos/go-oidc/v3/oidc"
-	"go.uber.org/zap"
-	"golang.org/x/oauth2"
-	"golang.org/x/time/rate"
-
-	"github.com/caddy-sso/caddy-sso/internal/logthrottle"
-	"github.com/caddy-sso/caddy-sso/internal/oauth"
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
-// ProviderOptions are what a configuration says of an OpenID Connect provider.
-type ProviderOptions struct {
-	ID   string
-	Name string // on its button
-	Icon string // as in [page.Provider]
+// ProviderMethod is a method that sends the browser to a provider on another site, which
+// sends it back to the callback of the method with an answer.
+type ProviderMethod interface {
+	Method
 
-	// Issuer is the provider's issuer identifier, byte for byte: https, or http
-	// on loopback.
-	Issuer   string
-	ClientID string
-	Secret   ProviderSecret // none: a public client, by PKCE alone
-	Scopes   []string       // beside openid; nil: profile and email
+	// Label returns the text of the button, and the URL of its icon, which may be
+	// empty.
+	Label() (name, icon string)
 
-	// Params are sent with an authorization request beside the standard ones.
-	Params map[string]string
+	// Start returns the URL at the provider that the browser is sent to.
+	Start(ctx context.Context, d ProviderRequest) (string, error)
 
-	Claims ProviderClaims
-
-	// GroupSeparator is what separates the groups where the claim is one text: comma,
-	// semicolon, space, or none. Empty: none, and the log says where there may be one.
-	GroupSeparator string
-
-	// Recheck is how often a session in use asks the provider, by its refresh
-	// token, whether the user may still sign in there. Zero is never.
-	Recheck time.Duration
-
-	// LinkEmail is the ID of a way whose users sign in by this one, too, where
-	// the provider verified that they have their e-mail address. Empty: none.
-	LinkEmail string
-
-	// OwnSubjects says that users are known by their sub as it is.
-	OwnSubjects bool
-
-	// Mark is on every user, and only users with it are the provider's: it tells
-	// this one from another that has the ID at another time. It is base64url, of at
-	// most 64 bytes. Empty: whoever signed in by the ID is.
-	Mark string
-
-	Now func() time.Time // nil: time.Now
-	Log *zap.Logger      // nil: nothing is logged
+	// Finish returns the user who came back. The answer is the query, or the form, that
+	// the callback received. The portal has checked the state in it. The method checks
+	// everything else.
+	Finish(ctx context.Context, d ProviderRequest, answer url.Values) (session.User, error)
 }
 
-// A ProviderSecret is a client secret at a provider, which cannot be printed.
-type ProviderSecret struct{ value string }
+// A ProviderRequest is one sign-in of one browser at a provider.
+type ProviderRequest struct {
+	State       string // comes back unchanged; only Start has it
+	RedirectURI string // the callback, to which the browser comes back
 
-// NewProviderSecret keeps a client secret.
-func NewProviderSecret(s string) ProviderSecret { return ProviderSecret{s} }
+	// Nonce and Verifier are random, secret, and of this sign-in alone. The verifier
+	// is one of PKCE (RFC 7636).
+	Nonce, Verifier string
 
-// Format keeps the secret from being printed, under every verb.
-func (ProviderSecret) Format(f fmt.State, _ rune) {
-	io.WriteString(f, "[redacted]") //nolint:errcheck // fmt has nowhere to report it
+	LoginHint     string // the user who is expected; may be empty
+	SelectAccount bool   // the user wants another account than the last one
+
+	// AuthAfter is the time since when the user must have authenticated at the
+	// provider. Zero: any time.
+	AuthAfter time.Time
 }
 
-const (
-	// providerPatience bounds one answer of a provider, and finishPatience all
-	// that a sign-in asks of it.
-	providerPatience = 10 * time.Second
-	finishPatience   = 20 * time.Second
+// ProviderSessionMethod is a method whose sessions store data of the provider's own
+// session.
+type ProviderSessionMethod interface {
+	ProviderMethod
 
-	// clockSkew is how far a provider's clock may be off, either way.
-	clockSkew = time.Minute
-
-	// maxFinishing bounds the sign-ins that wait for one provider at a time.
-	maxFinishing = 64
-
-	// maxCode bounds, in bytes, an authorization code of a provider.
-	maxCode = 8 << 10
-)
-
-// A Provider signs in the users of an outside OpenID Connect provider.
-type Provider struct {
-	o          ProviderOptions
-	client     *http.Client
-	finishing  chan struct{} // places
-	loggingOut chan struct{} // places
-	keyReads   *rate.Limiter // for logout tokens
-	groups     groupReader
-	subjects
-	avatarUsed bool
-	lines      logthrottle.ByKind // in the log, of what a sign-in did without
-	keysDown   atomic.Pointer[DownError]
-
-	mu      sync.Mutex
-	found   *discovered   // nil: never
-	looking chan struct{} // closed when the discovery that runs has ended; nil: none runs
-	failure error         // of the last one
-	failed  int           // how many failed in a row
-	again   time.Time     // when to look again
+	// FinishSession does what Finish does, and returns the provider's session too.
+	FinishSession(ctx context.Context, d ProviderRequest, answer url.Values) (ProviderSignIn, error)
 }
 
-// NewProvider refuses what cannot work, and says what would be right. It
-// connects to nothing.
-func NewProvider(o ProviderOptions) (*Provider, error) {
-	if err := CheckProviderIssuer(o.Issuer); err != nil {
-		return nil, err
-	}
-	if o.Recheck != 0 && o.Recheck < ShortestRecheck {
-		return nil, fmt.Errorf("recheck %s is too often; the shortest is %s", o.Recheck, ShortestRecheck)
-	}
-	if o.LinkEmail != "" && o.LinkEmail == o.ID {
-		return nil, errors.New("link_email is this very way; expected another, such as local")
-	}
-	if o.ClientID == "" {
-		return nil, errors.New("client_id is missing; add the ID that the provider gave this application")
-	}
-	if o.Scopes == nil {
-		o.Scopes = []string{"profile", "email"}
-	}
-	if !slices.Contains(o.Scopes, oidc.ScopeOpenID) {
-		o.Scopes = append([]string{oidc.ScopeOpenID}, o.Scopes...)
-	}
-	for name, value := range o.Params {
-		if name == "response_mode" && (value == "form_post" || value == "query") {
-			continue // any other comes where nobody reads it
-		}
-		if slices.Contains(ownParams, name) {
-			return nil, fmt.Errorf("the parameter %s is ours to send; expected one that the provider adds, such as access_type", name)
-		}
-	}
-	if slices.Contains(strings.Fields(o.Params["prompt"]), "none") {
-		return nil, errors.New("prompt none is an answer without a question, by which nobody can sign in; expected consent for example")
-	}
-	if _, known := separators[o.GroupSeparator]; !known && o.GroupSeparator != "" {
-		return nil, fmt.Errorf("group_separator %q is unknown; expected comma, semicolon, space or none", o.GroupSeparator)
-	}
-	o.Claims.setDefaults()
-	if o.LinkEmail != "" && o.Claims.Email == "" {
-		return nil, errors.New("link_email takes the e-mail address, which claim email off leaves out; remove one of them")
-	}
-	if o.Now == nil {
-		o.Now = time.Now
-	}
-	if o.Log == nil {
-		o.Log = zap.NewNop()
-	}
-	return &Provider{
-		o: o, client: newProviderClient(), finishing: make(chan struct{}, maxFinishing), loggingOut: make(chan struct{}, maxLogouts),
-		keyReads: rate.NewLimiter(rate.Every(keysEvery), keysBurst),
-		subjects: subjects{own: o.OwnSubjects, kind: "oidc", within: o.Issuer},
-		groups:   groupReader{method: o.ID, claim: o.Claims.Groups, separator: o.GroupSeparator, log: o.Log, now: o.Now},
-	}, nil
+// A ProviderSignIn is a user who came back from a provider, with data of the
+// provider's own session.
+type ProviderSignIn struct {
+	User session.User
+
+	SessionID    string // the provider's ID of its session; may be empty
+	RefreshToken string // may be empty
 }
 
-// ownParams are the parameters of an authorization request that no setting adds:
-// they bind the answer to the sign-in, or have a setting of their own.
-var ownParams = []string{
-	"", "response_type", "response_mode", "client_id", "redirect_uri", "scope", "state", "nonce", "code_challenge",
-	"code_challenge_method", "request", "request_uri", "login_hint", "max_age", "client_secret", "id_token_hint",
+// LogoutReceiver is a method whose provider reports ended sessions (OpenID Connect
+// Back-Channel Logout 1.0).
+type LogoutReceiver interface {
+	Method
+
+	// Logout checks a logout token. It returns an [ErrAnswer] for one that is not valid,
+	// and an [ErrBusy] or a [DownError] for one that it could not check. The portal
+	// checks that a token is used once.
+	Logout(ctx context.Context, token string) (Logout, error)
 }
 
-// CheckProviderIssuer refuses what is no issuer (OpenID Connect Discovery
-// section 3).
-func CheckProviderIssuer(raw string) error {
-	const right = "expected the provider's issuer, such as https://login.acme.example"
-	if raw == "" {
-		return errors.New("issuer is missing; " + right)
-	}
-	u, err := url.Parse(raw)
-	if at := strings.LastIndexByte(raw, '@'); at >= 0 && (err != nil || u.User != nil) {
-		raw = "…" + raw[at:] // a password may be before it
-	}
-	if err != nil || u.Hostname() == "" || (u.Scheme != "https" && u.Scheme != "http") {
-		return fmt.Errorf("issuer %q is no web address; %s", raw, right)
-	}
-	if u.User != nil || strings.ContainsAny(raw, "?#") {
-		return fmt.Errorf("issuer %q has user information, a query or a fragment; %s", raw, right)
-	}
-	if issuer, _, found := strings.Cut(raw, "/.well-known"); found {
-		if strings.HasSuffix(u.Hostname(), ".auth0.com") {
-			issuer += "/"
-		}
-		return fmt.Errorf("issuer %q is the address of the provider's discovery document; expected what that says as issuer, which is likely: %s", raw, issuer)
-	}
-	if !secure(u) {
-		return fmt.Errorf("issuer %q is http, which is for loopback only (localhost, 127.0.0.1, [::1]); use https", raw)
-	}
-	return nil
+// A Logout is a provider's report of ended sessions.
+type Logout struct {
+	ID      string    // of the token, which is used once
+	Until   time.Time // when the token is too old in any case
+	Session string    // the provider's ID of its session; "": all sessions
+	Sub     string    // the provider's ID of the user; "": the session alone is known
+	Subject string    // the subject that is derived from Sub
 }
 
-// secure says whether what is sent to a URL stays between us and its host.
-func secure(u *url.URL) bool {
-	return u.Scheme == "https" || (u.Scheme == "http" && oauth.IsLoopbackHost(u.Hostname()))
-}
+// Renewer is a method with a refresh token, with which it asks the provider whether a
+// user may still sign in there.
+type Renewer interface {
+	Method
 
-// ID implements [Method].
-func (p *Provider) ID() string { return p.o.ID }
+	// Renewal identifies the provider of a refresh token, so that the token is never
+	// sent to another one. It also returns how often to ask for a session in use.
+	// Zero: never.
+	Renewal() (at string, every time.Duration)
 
-// Current implements [Method]: nobody tells us what became of a user since.
-func (p *Provider) Current(u session.User) (session.User, bool) { return u, marked(u, p.o.Mark) }
-
-// Label implements [ProviderMethod].
-func (p *Provider) Label() (name, icon string) { return p.o.Name, p.o.Icon }
-
-// Start implements [ProviderMethod].
-func (p *Provider) Start(ctx context.Context, d ProviderRequest) (string, error) {
-	f, err := p.discovery(ctx)
-	if err != nil {
-		return "", err
-	}
-	options := []oauth2.AuthCodeOption{oidc.Nonce(d.Nonce), oauth2.S256ChallengeOption(d.Verifier)}
-	if d.LoginHint != "" {
-		options = append(options, oauth2.SetAuthURLParam("login_hint", d.LoginHint))
-	}
-	for name, value := range p.o.Params {
-		options = append(options, oauth2.SetAuthURLParam(name, value))
-	}
-	prompt := strings.Fields(p.o.Params["prompt"])
-	if !d.AuthAfter.IsZero() {
-		age := max(p.o.Now().Sub(d.AuthAfter)/time.Second, 0)
-		options = append(options, oauth2.SetAuthURLParam("max_age", strconv.FormatInt(int64(age), 10)))
-		if age == 0 && f.prompts("login") && !slices.Contains(prompt, "login") {
-			prompt = append(prompt, "login")
-		}
-	}
-	if d.SelectAccount {
-		switch {
-		case slices.Contains(prompt, "select_account"):
-		case f.prompts("select_account"):
-			prompt = append(prompt, "select_account")
-		case f.prompts("login") && len(prompt) == 0:
-			prompt = append(prompt, "login")
-		}
-	}
-	if prompt != nil {
-		options = append(options, oauth2.SetAuthURLParam("prompt", strings.Join(prompt, " ")))
-	}
-	return p.config(f, d).AuthCodeURL(d.State, options...), nil
-}
-
-func (p *Provider) config(f *discovered, d ProviderRequest) *oauth2.Config {
-	return &oauth2.Config{
-		ClientID: p.o.ClientID, ClientSecret: p.o.Secret.value, Endpoint: f.endpoint, RedirectURL: d.RedirectURI, Scopes: p.o.Scopes,
-	}
-}
-
-// Finish implements [ProviderMethod].
-func (p *Provider) Finish(ctx context.Context, d ProviderRequest, answer url.Values) (session.User, error) {
-	a, err := p.FinishSession(ctx, d, answer)
-	return a.User, err
-}
-
-// FinishSession implements [ProviderSessionMethod].
-func (p *Provider) FinishSession(ctx context.Context, d ProviderRequest, answer url.Values) (ProviderSignIn, error) {
-	for name, values := range answer {
-		if len(values) > 1 {
-			return ProviderSignIn{}, fmt.Errorf("%w: %q is there more than once", ErrAnswer, cut(name))
-		}
-	}
-	f, err := p.discovery(ctx)
-	if err != nil {
-		return ProviderSignIn{}, err
-	}
-	// Before all else, so that no other provider's answer is taken for this
-	// one's, not even its errors (RFC 9207 section 2.4).
-	iss, named := answer.Get("iss"), answer.Has("iss")
-	if (named && iss != p.o.Issuer) || (!named && f.namesItself) {
-		return ProviderSignIn{}, fmt.Errorf("%w: it comes from issuer %q", ErrAnswer, cut(iss))
-	}
-	if code := answer.Get("error"); code != "" {
-		return ProviderSignIn{}, refusal(code)
-	}
-	code := answer.Get("code")
-	if code == "" || len(code) > maxCode {
-		return ProviderSignIn{}, fmt.Errorf("%w: a code of %d bytes", ErrAnswer, len(code))
-	}
-	select {
-	case p.finishing <- struct{}{}:
-		defer func() { <-p.finishing }()
-	default:
-		return ProviderSignIn{}, ErrBusy
-	}
-	ctx, cancel := context.WithTimeout(oidc.ClientContext(ctx, p.client), finishPatience)
-	defer cancel()
-	token, err := p.config(f, d).Exchange(ctx, code, oauth2.VerifierOption(d.Verifier))
-	if err != nil {
-		return ProviderSignIn{}, exchangeError(err)
-	}
-	id, err := p.verify(ctx, f, d, token)
-	if err != nil {
-		return ProviderSignIn{}, err
-	}
-	user, err := p.user(ctx, f, id, token)
-	if err != nil {
-		return ProviderSignIn{}, err
-	}
-	return ProviderSignIn{User: user, SessionID: sessionID(id), RefreshToken: token.RefreshToken}, nil
-}
-
-// verify checks the ID token of an answer (OpenID Connect Core section
-// 3.1.3.7).
-func (p *Provider) verify(ctx context.Context, f *discovered, d ProviderRequest, token *oauth2.Token) (*oidc.IDToken, error) {
-	raw, _ := token.Extra("id_token").(string)
-	if raw == "" {
-		return nil, fmt.Errorf("%w: there is no ID token in it", ErrAnswer)
-	}
-	now := p.o.Now()
-	keys := &watchedKeys{KeySet: f.keys}
-	id, err := oidc.NewVerifier(p.o.Issuer, keys, &oidc.Config{
-		ClientID: p.o.ClientID, SupportedSigningAlgs: f.algorithms,
-		Now: func() time.Time { return now.Add(-clockSkew) },
-	}).Verify(ctx, raw)
-	if keys.down != nil {
-		return nil, &DownError{RetryAfter: time.Second, Cause: bounded("reading its keys", keys.down)}
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrAnswer, bounded("verifying the ID token", err))
-	}
-	var more struct {
-		AuthorizedParty *string  `json:"azp"`
-		NotBefore       *float64 `json:"nbf"`
-		AuthTime        *float64 `json:"auth_time"`
-	}
-	if err := id.Claims(&more); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrAnswer, bounded("reading the ID token", err))
-	}
-	latest := now.Add(clockSkew)
-	wrong := ""
-	switch {
-	case id.Nonce != d.Nonce || d.Nonce == "":
-		wrong = "the nonce is not that of this sign-in"
-	case more.AuthorizedParty != nil && *more.AuthorizedParty != p.o.ClientID, more.AuthorizedParty == nil && len(id.Audience) > 1:
-		wrong = "the token is for another application"
-	case id.Subject == "" || len(id.Subject) > maxSubject || !oauth.CleanText(id.Subject):
-		wrong = "sub is missing, too long, or has control characters"
-	case id.IssuedAt.IsZero() || id.IssuedAt.After(latest):
-		wrong = "iat is missing, or in the future"
-	case more.NotBefore != nil && unix(*more.NotBefore).After(latest):
-		wrong = "nbf is in the future"
-	case id.AccessTokenHash != "" && id.VerifyAccessToken(token.AccessToken) != nil:
-		wrong = "at_hash is not that of the access token"
-	}
-	if wrong != "" {
-		return nil, fmt.Errorf("%w: %s", ErrAnswer, wrong)
-	}
-	if !d.AuthAfter.IsZero() && (more.AuthTime == nil || unix(*more.AuthTime).Before(d.AuthAfter.Add(-clockSkew))) {
-		return nil, fmt.Errorf("%w: auth_time is missing, or from before", ErrNotReauthenticated)
-	}
-	return id, nil
-}
-
-// unix is a NumericDate (RFC 7519 section 2); what no clock shows is the end of
-// all time.
-func unix(seconds float64) time.Time {
-	return time.Unix(int64(min(max(seconds, 0), 1<<40)), 0)
+	// Renew exchanges a refresh token for the next one, which may be the same. After
+	// [ErrRevoked] the token is no longer valid. After [ErrNotAsked] or a
+	// [RefusedError] it is as valid as before. After any other error its state is
+	// unknown: the provider may have issued the next token, and the answer was lost.
+	Renew(ctx context.Context, token string) (next string, err error)
 }

@@ -14,8 +14,8 @@
 //
 // Implement [Store], and call storagetest.Run in a test: the same suite tests the three
 // engines above. Call [CheckKey] and [CheckWrite] first in each method, so that all
-// engines refuse the same input. Three optional interfaces tell more about a store:
-// [Seeker], [Identified] and [Timekeeper].
+// engines refuse the same input. A store is an [Identified], too. Two optional interfaces
+// tell more about a store: [Seeker] and [Timekeeper].
 //
 // # Failures
 //

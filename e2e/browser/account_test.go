@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestSomebodyWhoIsSignedInCanGoOnSwitchAndSignOut(t *testing.T) {
+func TestSomeoneWhoIsSignedInCanGoOnSwitchAndSignOut(t *testing.T) {
 	w := withTLS(t)
 	b := newTab(t)
 	b.open(w.portal + "/sso/account")

@@ -146,7 +146,7 @@ func TestEveryPageIsAccessibleInBothThemesAndAtBothWidths(t *testing.T) {
 		"sign-in-widget": func(b *tab) { b.open(popupAuth(w, "widget_only")) },
 		"sign-in-wrong-password": func(b *tab) {
 			b.open(w.game + "/play")
-			b.signIn("somebody", "wrong")
+			b.signIn("unknown", "wrong")
 			b.sees("User name or password is wrong")
 		},
 		"sign-in-too-many-attempts": func(b *tab) {
@@ -178,11 +178,11 @@ func TestEveryPageIsAccessibleInBothThemesAndAtBothWidths(t *testing.T) {
 			b.sees("to continue to Demo game")
 			b.do("document.querySelector('[name=transaction]').value = ''")
 			b.signIn(demo.Name, demo.Password)
-			b.sees("This sign-in cannot go on")
+			b.sees("This form is no longer valid")
 		},
 		"message-bad-application": func(b *tab) {
 			b.open(w.portal + "/sso/sign_in?client_id=99")
-			b.sees("The application asked for something that does not work", "Reference: client_id is unknown.")
+			b.sees("This request cannot be answered", "Reference: client_id is unknown.")
 		},
 		"message-link-leads-away": func(b *tab) {
 			b.open(w.game + "/oauth2/sign_in?return=https://elsewhere.test/")
@@ -192,11 +192,11 @@ func TestEveryPageIsAccessibleInBothThemesAndAtBothWidths(t *testing.T) {
 			b.open(w.game + "/oauth2/callback?code=x&state=y")
 			b.sees("Signing in was not finished")
 		},
-		"message-round-in-circles": func(b *tab) {
+		"message-too-many-redirects": func(b *tab) {
 			b.begin(w)
 			b.blockCookies(w.game)
 			b.open(w.game + "/play")
-			b.sees("Signing in goes round in circles")
+			b.sees("Too many redirects")
 		},
 		"message-strange-path": func(b *tab) {
 			b.open(w.shop + "/members;x/list")
@@ -251,8 +251,8 @@ func TestEveryPageIsAccessibleInBothThemesAndAtBothWidths(t *testing.T) {
 			b.sees("You don’t have access to Staff room")
 		},
 		"form-lost": func(b *tab) {
-			b.open(w.stranger + "/elsewhere")
-			b.at(w.stranger + "/elsewhere")
+			b.open(w.elsewhere + "/elsewhere")
+			b.at(w.elsewhere + "/elsewhere")
 			b.compose(`action="`+w.game+`/save"`, `<input name="a" value="b">`)
 			b.click("Send")
 			b.sees("Sign in to send this", "It came from another site")
@@ -266,19 +266,19 @@ func TestEveryPageIsAccessibleInBothThemesAndAtBothWidths(t *testing.T) {
 			b.sees("JavaScript is off")
 			b.scripts(true) // for axe-core; the page's own stay away
 		},
-		"form-on-its-way": func(b *tab) {
+		"form-being-sent": func(b *tab) {
 			b.write(w)
 			b.stay(w.game + "/save*")
 			b.signIn(demo.Name, demo.Password)
 			b.sees("Sending what you wrote before…")
 		},
-		"form-of-somebody-else": func(b *tab) {
+		"form-of-another-user": func(b *tab) {
 			b.begin(w)
 			b.compose(`action="/save"`, `<input name="a" value="b">`)
 			b.signOutElsewhere(w.game + "/oauth2/sign_out")
 			b.click("Send")
 			b.signIn(root.Name, root.Password)
-			b.sees("Is it yours to send?")
+			b.sees("Do you want to send it?")
 		},
 		"form-gone": func(b *tab) {
 			b.begin(w)

@@ -40,7 +40,7 @@ func TestWithTheCookieOfAnotherVisitSigningInStillFinishes(t *testing.T) {
 	b.sees("Hello, demo")
 }
 
-func TestCookiesOfTheSiteDeletedOnTheWayCostNothing(t *testing.T) {
+func TestCookiesOfTheSiteDeletedDuringSigningInCostNothing(t *testing.T) {
 	w := withTLS(t)
 	b := newTab(t)
 	b.open(w.game + "/play?level=3")
@@ -66,9 +66,9 @@ func TestASiteWhoseCookiesAreBlockedEndsAtAPageThatSaysSo(t *testing.T) {
 	b.at(w.portal + "/sso/account")
 	b.blockCookies(w.game)
 	b.open(w.game + "/play")
-	b.sees("Signing in goes round in circles", "Allow cookies for this site", "Try again")
+	b.sees("Too many redirects", "Allow cookies for this site", "Try again")
 	b.status(http.StatusBadRequest)
-	if n := len(b.way()); n > 14 {
+	if n := len(b.trail()); n > 14 {
 		t.Errorf("it took %d steps", n)
 	}
 	if n := w.backend.count(w.game, "/play"); n != 0 {
@@ -87,7 +87,7 @@ func TestAChangedFormSaysWhatToDo(t *testing.T) {
 	b.do("document.querySelector('[name=transaction]').value = 'changed'")
 	b.signIn(demo.Name, demo.Password)
 	b.status(http.StatusBadRequest)
-	b.sees("This sign-in cannot go on", "Start again from the sign-in page.")
+	b.sees("This form is no longer valid", "Start again from the sign-in page.")
 	b.click("Start again")
 	b.path(w.portal + "/sso/sign_in")
 	b.sees("to continue to Demo game")

@@ -67,7 +67,7 @@ func TestTheFailAuthURLPageOfTheDocumentationSignsIn(t *testing.T) {
 	b.back()
 	b.isAtBackend(c.Gate+"/play?level=3", map[string]string{"X-SSO-User": "demo"})
 
-	// The portal's own page is the other way.
+	// The portal's own page is the other choice.
 	other := newTab(t)
 	other.open(c.Gate + "/play")
 	other.path(address)

@@ -36,8 +36,8 @@ func TestTheWholeFlowFromTheGateToTheBackendAndOut(t *testing.T) {
 			"200 " + w.portal + "/sso/sign_in", "302 " + w.portal + "/api/oauth2/auth", "302 " + w.game + "/oauth2/callback",
 			"200 " + w.game + "/play/level%203",
 		}
-		if !slices.Equal(b.way(), want) {
-			t.Errorf("the way was\n%s\nwant\n%s", strings.Join(b.way(), "\n"), strings.Join(want, "\n"))
+		if !slices.Equal(b.trail(), want) {
+			t.Errorf("the trail was\n%s\nwant\n%s", strings.Join(b.trail(), "\n"), strings.Join(want, "\n"))
 		}
 
 		// Another site needs no password.
@@ -130,7 +130,7 @@ func TestBackAndReloadAfterSigningInAreNoErrorAndEndNoSession(t *testing.T) {
 			}
 		}
 		if callback == "" {
-			t.Fatalf("no callback on the way:\n%s", strings.Join(b.way(), "\n"))
+			t.Fatalf("no callback on the trail:\n%s", strings.Join(b.trail(), "\n"))
 		}
 
 		b.back()

@@ -61,7 +61,7 @@ func TestAFragmentGoesByThePageInBetweenWithoutBeingAskedForTwice(t *testing.T) 
 	b.signIn(demo.Name, demo.Password)
 	b.at(w.game + "/play#part")
 	callbacks := 0
-	for _, line := range b.way() {
+	for _, line := range b.trail() {
 		if line == "302 "+w.game+"/oauth2/callback" {
 			callbacks++
 		}

@@ -20,16 +20,16 @@ func TestOnThePortalsOwnOriginThereIsNoDetour(t *testing.T) {
 		b.signIn(demo.Name, demo.Password)
 		b.at(w.portal + "/private/area?room=3")
 		b.sees("Hello, demo")
-		for _, step := range b.way() {
+		for _, step := range b.trail() {
 			if !strings.Contains(step, w.portal) || strings.Contains(step, "/api/") || strings.Contains(step, "callback") {
-				t.Errorf("the way went by %s", step)
+				t.Errorf("the trail went through %s", step)
 			}
 		}
 		b.forget()
 		b.open(w.portal + "/private/other")
 		b.at(w.portal + "/private/other")
-		if len(b.way()) != 1 {
-			t.Errorf("with a session the way was %v", b.way())
+		if len(b.trail()) != 1 {
+			t.Errorf("with a session the trail was %v", b.trail())
 		}
 		b.open(w.portal + "/sso/sign_out")
 		b.click("Sign out")

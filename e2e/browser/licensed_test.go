@@ -106,7 +106,7 @@ func TestEveryPageOfALicenseUserIsAccessibleInBothThemesAndAtBothWidths(t *testi
 		"sign-in-no-account-of-it": func(b *tab) {
 			b.enter(w.linkFor(t, "demo", "other"))
 			b.open(w.linkFor(t, "demo", "strict"))
-			b.sees("You are signed in as demo, which is no account for Demo CAD.")
+			b.sees("You are signed in as demo, but you cannot use this account for Demo CAD.")
 		},
 		"message-account-not-allowed": func(b *tab) {
 			b.open(w.linkFor(t, "demo", "strict"))

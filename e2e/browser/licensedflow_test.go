@@ -14,7 +14,7 @@ import (
 var ada = harness.User{Name: "ada", Email: "ada@acme.example"}
 
 // newCustomer is a licensed world whose account acme has a provider of its own,
-// and whose account both has that and the local way.
+// and whose account both has that and the local accounts.
 func newCustomer(t *testing.T) (*licensed, *harness.Provider) {
 	t.Helper()
 	var provider *harness.Provider
@@ -137,7 +137,7 @@ func TestALicenseUserSignsInAtTheCustomersProviderAndActivates(t *testing.T) {
 	}
 }
 
-func TestALicenseUserChoosesAmongTheWaysOfTheAccount(t *testing.T) {
+func TestALicenseUserChoosesAmongTheMethodsOfTheAccount(t *testing.T) {
 	w, provider := newCustomer(t)
 	b, a := newTab(t), w.application(t)
 	a.Account = "both"
@@ -148,19 +148,19 @@ func TestALicenseUserChoosesAmongTheWaysOfTheAccount(t *testing.T) {
 	b.sees("You can go back to the application.")
 	w.activate(t, a, a.answer(t), ada)
 
-	// An account with the local way alone: this user is none of its own.
+	// An account with local users alone: this user is not one of them.
 	a.Account = "other"
 	b.open(a.link(t, "code"))
-	b.sees("You are signed in as ada, which is no account for Demo CAD.")
+	b.sees("You are signed in as ada, but you cannot use this account for Demo CAD.")
 	b.seesNot("Continue with")
 	b.signIn(demo.Name, demo.Password)
 	b.sees("You can go back to the application.")
 	w.activate(t, a, a.answer(t), demo)
 
-	// And the other way round.
+	// And the same with the accounts exchanged.
 	a.Account = "acme"
 	b.open(a.link(t, "code"))
-	b.sees("You are signed in as demo, which is no account for Demo CAD.")
+	b.sees("You are signed in as demo, but you cannot use this account for Demo CAD.")
 	b.seesNot("Password")
 	if a.Arrived() {
 		t.Error("something arrived at the application")
@@ -172,7 +172,7 @@ func TestAnAccountOfTheProviderThatIsNotAllowedIsToldSo(t *testing.T) {
 	b := newTab(t)
 	b.open(w.linkFor(t, "demo", "strict"))
 	b.atProvider(provider, "bob")
-	b.sees("This account cannot be used here", "you are signed in as bob@elsewhere.example")
+	b.sees("This account cannot be used for Demo CAD", "you are signed in as bob@elsewhere.example")
 	b.look("message-account-of-a-provider-not-allowed")
 	b.click("Use another account")
 	b.atProvider(provider, "ada")
@@ -187,7 +187,7 @@ func TestALinkOfOneUserIsNoUseInAnothersBrowser(t *testing.T) {
 	a.Account = "acme"
 	link := a.link(t, "code")
 	theirs.open(link)
-	theirs.sees("You are signed in as demo, which is no account for Demo CAD.")
+	theirs.sees("You are signed in as demo, but you cannot use this account for Demo CAD.")
 	ours.open(link)
 	ours.atProvider(provider, "ada")
 	ours.sees("You can go back to the application.")
@@ -218,7 +218,7 @@ func TestAnApplicationWithASchemeOfItsOwnHasAPageWithTheLink(t *testing.T) {
 	}
 }
 
-func TestSomebodyWithoutASeatEndsAnotherSessionAndGoesOn(t *testing.T) {
+func TestSomeoneWithoutASeatEndsAnotherSessionAndGoesOn(t *testing.T) {
 	w := newLicensed(t, withProducts(t))
 	first, second := newTab(t), newTab(t)
 	first.enter(w.linkFor(t, "seated", "other"))

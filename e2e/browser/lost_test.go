@@ -98,7 +98,7 @@ func TestWhatPeopleMeetWhereTheyAreLost(t *testing.T) {
 	launcher.sees("You’re signed in", "whether to open Star launcher. You can close this window afterwards.")
 	launcher.look("launcher")
 
-	// Somebody who is asked once more has the name there already.
+	// Someone who is asked once more has the name there already.
 	again := newTab(t)
 	again.open(c.Portal + "/sso/sign_in")
 	again.signIn(demo.Name, demo.Password)
@@ -106,7 +106,7 @@ func TestWhatPeopleMeetWhereTheyAreLost(t *testing.T) {
 	again.open(c.Portal + "/oauth2/authorize?" + url.Values{
 		"response_type": {"code"}, "client_id": {"9"}, "redirect_uri": {"star-launcher://signed-in/cb"}, "scope": {"openid"}, "prompt": {"login"},
 	}.Encode())
-	again.sees("Sign in once more")
+	again.sees("asks you to sign in again")
 	if name, focused := eval[string](again, "username.value"), eval[string](again, "document.activeElement.id"); name != demo.Name || focused != "password" {
 		t.Errorf("the name is %q, and %q has the focus", name, focused)
 	}

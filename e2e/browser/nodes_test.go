@@ -91,7 +91,7 @@ func TestAFormIsSentOnOnceThoughEachRequestIsAtAnotherNode(t *testing.T) {
 	})
 }
 
-// The request for a ticket and the way back with it are at two nodes, too.
+// The request for a ticket and the return with it reach two nodes, too.
 func TestATicketOfOneNodeIsTradedAtAnother(t *testing.T) {
 	var s *harness.Studio
 	p, balancer, behind := twoNodes(t, func(c *harness.Caddyfile) {
@@ -113,9 +113,9 @@ func TestATicketOfOneNodeIsTradedAtAnother(t *testing.T) {
 	})
 }
 
-// The turns of a sign-in that goes round in circles are counted in what the
-// browser carries, so that nodes need not know each other's.
-func TestALoopEndsThoughEachTurnIsAtAnotherNode(t *testing.T) {
+// The redirects of a redirect loop are counted in what the browser carries, so that
+// the nodes need not know each other's.
+func TestARedirectLoopEndsAlthoughEachTurnIsAtAnotherNode(t *testing.T) {
 	p, balancer, behind := twoNodes(t)
 	beginningAtEither(t, balancer, func(b *tab) {
 		b.open(p.Portal + "/sso/sign_in")
@@ -124,16 +124,16 @@ func TestALoopEndsThoughEachTurnIsAtAnotherNode(t *testing.T) {
 		b.blockCookies(p.Gate)
 		b.forget()
 		b.open(p.Gate + "/play")
-		b.sees("Signing in goes round in circles", "Allow cookies for this site", "Try again")
+		b.sees("Too many redirects", "Allow cookies for this site", "Try again")
 		b.status(http.StatusBadRequest)
 		callbacks := 0
-		for _, step := range b.way() {
+		for _, step := range b.trail() {
 			if strings.HasSuffix(step, p.Gate+"/oauth2/callback") {
 				callbacks++
 			}
 		}
 		if callbacks != 3 { // the documented turn
-			b.t.Errorf("it ended at turn %d:\n%s", callbacks, strings.Join(b.way(), "\n"))
+			b.t.Errorf("it ended at turn %d:\n%s", callbacks, strings.Join(b.trail(), "\n"))
 		}
 	})
 	if n := behind.count(p.Gate, "/play"); n != 0 {

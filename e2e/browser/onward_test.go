@@ -21,7 +21,7 @@ import (
 func TestAPageThatLeadsToAnotherOriginIsFollowedThereAfterSigningIn(t *testing.T) {
 	inBothWorlds(t, func(t *testing.T, w *world) {
 		b := newTab(t)
-		away := w.stranger + "/arrived?x=1"
+		away := w.elsewhere + "/arrived?x=1"
 		b.open(w.game + "/leads-away?next=" + url.QueryEscape(away))
 		b.path(w.portal + "/sso/sign_in")
 		b.signIn(demo.Name, demo.Password)
@@ -39,7 +39,7 @@ func TestAPageThatLeadsToAnotherOriginIsFollowedThereAfterSigningIn(t *testing.T
 // What is registered may lead on as well.
 func TestSigningOutByAFormLeadsToARegisteredAddressAndFromThereAnywhere(t *testing.T) {
 	inBothWorlds(t, func(t *testing.T, w *world) {
-		away := w.stranger + "/arrived?x=1"
+		away := w.elsewhere + "/arrived?x=1"
 		signOut := w.game + "/oauth2/sign_out?return=" + url.QueryEscape(w.partner+"/leads-away?next="+url.QueryEscape(away))
 		for name, scripts := range map[string]bool{"with scripts": true, "without": false} {
 			t.Run(name, func(t *testing.T) {
@@ -79,7 +79,7 @@ func TestSigningOutOnAnyPageStaysWithinItsPolicy(t *testing.T) {
 	}
 }
 
-// Without a refresh, somebody who looks at the page in between has a button.
+// Without a refresh, someone who looks at the page in between has a button.
 func TestTheButtonOfThePageInBetweenLeadsOn(t *testing.T) {
 	w := onLoopback(t)
 	b := newTab(t)
@@ -128,7 +128,7 @@ func TestThePageInBetweenLeadsToExactlyItsURL(t *testing.T) {
 				t.Errorf("no page %s", r.URL)
 				return
 			}
-			pages.Continue(w, page.Continue{Title: "You’re signed in", URL: origin + paths[i]})
+			pages.Continue(w, r, page.Continue{Title: page.DoneSignedIn, URL: origin + paths[i]})
 		case strings.HasPrefix(r.URL.Path, page.DefaultAssetPrefix):
 			pages.Assets().ServeHTTP(w, r)
 		case r.URL.Path == "/favicon.ico":

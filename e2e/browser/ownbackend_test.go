@@ -10,7 +10,7 @@ import (
 )
 
 // byStudio is the standard configuration beside a studio's own server, which
-// signs people in by what ways gives of it.
+// signs users in by the methods that are given.
 func byStudio(t *testing.T, methods func(*harness.Caddyfile, *harness.Studio)) (*harness.Caddyfile, *harness.Studio, *harness.Server) {
 	t.Helper()
 	c := harness.Standard(t, harness.NewBackend(t).Addr)
@@ -62,7 +62,7 @@ const (
 	wrong    = "User name or password is wrong"
 	unasked  = "Your password could not be checked"
 	tooMany  = "Too many attempts"
-	noBlame  = "That is not your doing, and does not count as an attempt."
+	noBlame  = "This does not count as an attempt."
 	homePage = "/play?level=3#part"
 )
 
@@ -100,7 +100,7 @@ func TestTheStudiosOwnBackendChecksPasswords(t *testing.T) {
 	b.path(c.Portal + "/sso/sign_in")
 	b.sees("to continue to Demo game")
 
-	// Who has the name of a user of the portal's own is not them, and their
+	// A user of the backend with the name of a local user is not that user, and the
 	// address counts only where it is verified.
 	for name, user := range map[string]struct{ is, email string }{
 		"max": {"max", ""}, "two": {"19", ""},
@@ -133,13 +133,13 @@ func TestTheStudiosOwnBackendChecksPasswords(t *testing.T) {
 	}
 }
 
-func TestTheStudiosBackendMayBeTheOnlyWayToSignIn(t *testing.T) {
+func TestTheStudiosBackendMayBeTheOnlySignInMethod(t *testing.T) {
 	c, s, server := byStudio(t, func(c *harness.Caddyfile, s *harness.Studio) {
 		c.NoLocal, c.Options = true, c.Options+s.Backend()
 	})
 	b := newTab(t)
 	b.open(c.Gate + homePage)
-	b.attempt(harness.Demo.Name, harness.Demo.Password) // who is known here no more
+	b.attempt(harness.Demo.Name, harness.Demo.Password) // this user is not known here any more
 	b.sees(wrong)
 	s.Down()
 	b.attempt("zoe", harness.StudioPassword)
@@ -148,7 +148,7 @@ func TestTheStudiosBackendMayBeTheOnlyWayToSignIn(t *testing.T) {
 	b.attempt("zoe", harness.StudioPassword)
 	b.isAtBackend(c.Gate+homePage, map[string]string{"X-SSO-User": "zoe"})
 
-	s.Down() // which is nothing to who is signed in
+	s.Down() // which does not concern a signed-in user
 	b.open(c.Gate + "/again")
 	b.isAtBackend(c.Gate+"/again", map[string]string{"X-SSO-User": "zoe"})
 	if out := server.SSO("user", "end", "zoe"); out != "1 ended\n" {

@@ -33,7 +33,7 @@ func TestAWrongPasswordSaysWhatToDoAndKeepsTheName(t *testing.T) {
 	})
 }
 
-func TestClass18TooManyAttemptsLockOutAStrangerButNoBrowserThatSignedInBefore(t *testing.T) {
+func TestClass18TooManyAttemptsLockOutAnUnauthenticatedClientButNoBrowserThatSignedInBefore(t *testing.T) {
 	w := withTLS(t)
 	owner := newTab(t)
 	owner.open(w.game + "/play")
@@ -42,28 +42,28 @@ func TestClass18TooManyAttemptsLockOutAStrangerButNoBrowserThatSignedInBefore(t 
 	owner.click("Sign out")
 	owner.sees("You’re signed out")
 
-	stranger := newTab(t)
-	stranger.open(w.game + "/play")
+	unknown := newTab(t)
+	unknown.open(w.game + "/play")
 	for range perName {
-		stranger.signIn(demo.Name, "wrong")
-		stranger.sees("User name or password is wrong")
-		stranger.do("document.title = 'seen'")
-		stranger.do("document.getElementById('problem').remove()")
+		unknown.signIn(demo.Name, "wrong")
+		unknown.sees("User name or password is wrong")
+		unknown.do("document.title = 'seen'")
+		unknown.do("document.getElementById('problem').remove()")
 	}
 	for _, name := range []string{demo.Name, "DEMO", "de\u00admo"} { // one name, however it is spelled
-		stranger.signIn(name, demo.Password)
-		stranger.sees("Too many attempts", "To keep the account safe, signing in is paused. Try again in")
-		stranger.status(http.StatusTooManyRequests)
-		seconds, err := strconv.Atoi(stranger.last().headers["retry-after"])
+		unknown.signIn(name, demo.Password)
+		unknown.sees("Too many attempts", "To keep the account safe, signing in is paused. Try again in")
+		unknown.status(http.StatusTooManyRequests)
+		seconds, err := strconv.Atoi(unknown.last().headers["retry-after"])
 		if err != nil || seconds < 1 {
-			t.Errorf("Retry-After: %q", stranger.last().headers["retry-after"])
+			t.Errorf("Retry-After: %q", unknown.last().headers["retry-after"])
 		}
-		stranger.do("document.getElementById('problem').remove()")
+		unknown.do("document.getElementById('problem').remove()")
 	}
 
 	// The e-mail address has its own, so that nobody learns whose it is.
-	stranger.signIn(demo.Email, "wrong")
-	stranger.sees("User name or password is wrong")
+	unknown.signIn(demo.Email, "wrong")
+	unknown.sees("User name or password is wrong")
 
 	owner.open(w.game + "/again")
 	owner.signIn(demo.Name, demo.Password)

@@ -36,7 +36,7 @@ func TestPopupSignsInInAWindowAndThePageGoesOnByItself(t *testing.T) {
 func TestPopupWithItsOpenerCutTellsThePageOverABroadcastChannel(t *testing.T) {
 	for name, cut := range map[string]func(w *world, window *tab){
 		"by a script": func(_ *world, window *tab) { window.do("window.opener = null") },
-		"by a page on the way": func(w *world, window *tab) {
+		"by a page in between": func(w *world, window *tab) {
 			next := window.url()
 			window.open(w.partner + "/severs?next=" + url.QueryEscape(next))
 			window.sees("Elsewhere")
@@ -97,7 +97,7 @@ func TestPopupPageAlsoSignsInInItsOwnWindow(t *testing.T) {
 	b.at(w.club + "/floor")
 }
 
-func TestPopupOfSomebodyWithASessionNeedsNoPassword(t *testing.T) {
+func TestPopupOfSomeoneWithASessionNeedsNoPassword(t *testing.T) {
 	w := withTLS(t)
 	b := newTab(t)
 	b.open(w.game + "/play")
@@ -192,7 +192,7 @@ func TestClass30LoginAPIPopupTellsNobodyOfAnotherOrigin(t *testing.T) {
 	for name, more := range map[string][]string{"success": nil, "hand-over": {"enable_post_message_login"}} {
 		t.Run(name, func(t *testing.T) {
 			b := newTab(t)
-			b.open(w.stranger + "/opener")
+			b.open(w.elsewhere + "/opener")
 			b.sees("Opener")
 			b.do("target = " + quote(popupAuth(w, more...)))
 			window := b.opens(func() { b.click("Open") })
@@ -200,12 +200,12 @@ func TestClass30LoginAPIPopupTellsNobodyOfAnotherOrigin(t *testing.T) {
 			window.expect("Failed to execute 'postMessage'")
 			window.signIn(demo.Name, demo.Password)
 			if more != nil {
-				window.sees("The page that you came from has not gone on.")
+				window.sees("The page that you came from did not go on.")
 				window.click("Continue")
 			}
 			window.path(w.partner + "/oauth2/callback")
 			if got := b.heard(); len(got) != 0 {
-				t.Errorf("the stranger heard %v", got)
+				t.Errorf("the other origin heard %v", got)
 			}
 		})
 	}

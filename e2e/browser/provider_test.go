@@ -44,7 +44,7 @@ func TestAProviderSignsInInABrowser(t *testing.T) {
 	b.look("message-provider-down")
 }
 
-func TestWhereAProviderIsTheOnlyWayThereIsNoForm(t *testing.T) {
+func TestWhereAProviderIsTheOnlyMethodThereIsNoForm(t *testing.T) {
 	c, acme := providers(t)
 	c.NoLocal = true
 	harness.Start(t, c.String())

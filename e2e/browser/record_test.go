@@ -109,8 +109,8 @@ func (b *tab) status(want int64) {
 	b.wait(fmt.Sprintf("status %d", want), func() bool { return b.last().status == want })
 }
 
-// way is how the tab came to its page.
-func (b *tab) way() []string {
+// trail lists the documents by which the tab came to its page.
+func (b *tab) trail() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	lines := make([]string, 0, len(b.documents))
@@ -121,7 +121,7 @@ func (b *tab) way() []string {
 	return lines
 }
 
-// forget begins the way anew.
+// forget begins the way again.
 func (b *tab) forget() {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -2,10 +2,10 @@ package browser
 
 import "testing"
 
-// What a browser asks for by way of a service worker, as every installed web
-// application has one, is a navigation all the same, though its Fetch Metadata
-// do not say for what.
-func TestAServiceWorkerIsNotInTheWayOfSigningIn(t *testing.T) {
+// A request that a service worker makes for a page is a navigation, although its
+// Fetch Metadata does not say so. Every installed web application has a service
+// worker.
+func TestAServiceWorkerDoesNotPreventSigningIn(t *testing.T) {
 	w := withTLS(t)
 	for name, answer := range map[string]string{
 		"that passes requests on": "fetch(e.request)",
@@ -37,14 +37,14 @@ func TestAServiceWorkerIsNotInTheWayOfSigningIn(t *testing.T) {
 	}
 }
 
-func TestClass22AFormOfAnotherSiteIsNotSentOnByWayOfAServiceWorker(t *testing.T) {
+func TestClass22AFormOfAnotherSiteIsNotSentOnByAServiceWorker(t *testing.T) {
 	w := withTLS(t)
 	b := newTab(t)
 	b.begin(w)
 	b.do("navigator.serviceWorker.register('/worker.js?answer=fetch(e.request)')")
 	b.until("navigator.serviceWorker.controller")
-	b.open(w.stranger + "/evil")
-	b.at(w.stranger + "/evil")
+	b.open(w.elsewhere + "/evil")
+	b.at(w.elsewhere + "/evil")
 	b.compose(`action="`+w.game+`/save"`, `<input name="amount" value="1000">`)
 	b.click("Send")
 	b.sees("Sign in to send this", "It came from another site")

@@ -9,9 +9,9 @@ import (
 	"github.com/caddy-sso/caddy-sso/e2e/harness"
 )
 
-// lasting signs demo in on another device, for an application that stays signed in,
-// and returns its refresh token.
-func (w *world) lasting(t *testing.T) string {
+// persistentGrant signs demo in on another device, for an application that stays
+// signed in, and returns the refresh token of that grant.
+func (w *world) persistentGrant(t *testing.T) string {
 	t.Helper()
 	r, err := http.NewRequest(http.MethodPost, w.portal+"/api/oauth2/login/token?client_id=6&scope=offline",
 		strings.NewReader(`{"username":`+quote(demo.Name)+`,"password":`+quote(demo.Password)+`}`))
@@ -42,8 +42,8 @@ func (w *world) refresh(t *testing.T, token string) (next string, ok bool) {
 	return tokens.Refresh, answer.Status == http.StatusOK
 }
 
-// lastingHere lets the partner stay signed in by this browser's session.
-func (b *tab) lastingHere(w *world) {
+// persistentGrantHere lets the partner stay signed in by this browser's session.
+func (b *tab) persistentGrantHere(w *world) {
 	b.t.Helper()
 	b.open(strings.Replace(strings.Replace(popupAuth(w), "scope=email", "scope=offline", 1), "popup=true", "popup=false", 1))
 	b.path(w.partner + "/oauth2/callback")
@@ -67,7 +67,7 @@ func TestClass16TheSessionsPageEndsWhatApplicationsGotElsewhere(t *testing.T) {
 			b.open(w.portal + "/sso/sign_in")
 			b.signIn(demo.Name, demo.Password)
 			b.sees("You’re signed in")
-			thief, other := w.lasting(t), w.lasting(t)
+			thief, other := w.persistentGrant(t), w.persistentGrant(t)
 			other, _ = w.refresh(t, other)
 			b.open(w.portal + "/sso/sessions")
 			b.sees(staying, "Partner", "Last used", "Safari on iPhone", "Sign out everywhere else")
@@ -98,9 +98,9 @@ func TestTheSessionsPageWithApplicationsIsAccessible(t *testing.T) {
 	w := onLoopback(t)
 	b := newTab(t)
 	b.begin(w)
-	b.lastingHere(w)
-	w.lasting(t)
-	w.refresh(t, w.lasting(t))
+	b.persistentGrantHere(w)
+	w.persistentGrant(t)
+	w.refresh(t, w.persistentGrant(t))
 	b.open(w.portal + "/sso/sessions")
 	b.sees(staying, "Partner", "Last used", "this browser")
 	b.look("sessions-with-applications")
@@ -126,8 +126,8 @@ func TestClass37OnlyARegisteredSiteSignsOutByANavigation(t *testing.T) {
 		b := newTab(t)
 		clear := "location.href = " + quote(w.portal+"/api/oauth2/clear_sso")
 		b.begin(w)
-		b.open(w.stranger + "/elsewhere")
-		b.at(w.stranger + "/elsewhere")
+		b.open(w.elsewhere + "/elsewhere")
+		b.at(w.elsewhere + "/elsewhere")
 		b.do(clear)
 		b.path(w.portal + "/sso/sign_out")
 		b.sees("Sign out?", demo.Name, "Stay signed in")

@@ -106,7 +106,10 @@ type tab struct {
 // opens returns the window that something done in this tab opens.
 func (b *tab) opens(trigger func()) *tab {
 	b.t.Helper()
-	opened := chromedp.WaitNewTarget(b.ctx, func(i *target.Info) bool { return i.Type == "page" })
+	self := chromedp.FromContext(b.ctx).Target.TargetID
+	opened := chromedp.WaitNewTarget(b.ctx, func(i *target.Info) bool {
+		return i.Type == "page" && i.OpenerID == self // each tab is told of the windows of all
+	})
 	trigger()
 	select {
 	case id, ok := <-opened:
@@ -162,7 +165,7 @@ func (b *tab) back() {
 	}
 }
 
-// try evaluates an expression, as somebody at the console would: the page's
+// try evaluates an expression, as someone at the console would: the page's
 // Content-Security-Policy does not apply.
 func try[T any](b *tab, expression string) (T, error) {
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
@@ -302,7 +305,7 @@ func (b *tab) fatalf(format string, args ...any) {
 	if png, err := chromedp.Run(b.ctx, chromedp.CaptureScreenshot()); err == nil {
 		_ = os.WriteFile(picture, png, 0o600)
 	}
-	b.t.Fatalf("%s\nthe page is %s\nit came by\n%s", fmt.Sprintf(format, args...), where, strings.Join(b.way(), "\n"))
+	b.t.Fatalf("%s\nthe page is %s\nit came by\n%s", fmt.Sprintf(format, args...), where, strings.Join(b.trail(), "\n"))
 }
 
 func quote(s string) string {

@@ -8,8 +8,8 @@ import (
 	"github.com/caddy-sso/caddy-sso/e2e/harness"
 )
 
-// ticketURL brings a browser as far as it gets without the way back, and returns
-// that.
+// ticketURL brings a browser to the studio, without the return from there, and
+// returns the URL of that return.
 func (b *tab) ticketURL(c *harness.Caddyfile, s *harness.Studio, name string) string {
 	b.t.Helper()
 	s.Hold(true)
@@ -67,7 +67,7 @@ func TestClass27ATicketIsOfOneBrowserAndOfOneUse(t *testing.T) {
 	// Nor does the same address once more, in either browser.
 	for range 2 {
 		b.open(back)
-		b.sees("This sign-in was finished before", "Its answer can be used once.")
+		b.sees("This sign-in was finished before", "It can be used once.")
 		b.status(http.StatusConflict)
 	}
 	b.click("Go on")
@@ -90,7 +90,7 @@ func TestClass27ATicketIsOfOneBrowserAndOfOneUse(t *testing.T) {
 	b.sees(toShop)
 }
 
-// Login CSRF: an attacker has a ticket of their own opened by somebody else, who
+// Login CSRF: an attacker has a ticket of their own opened by another user, who
 // would then use the attacker's account.
 func TestClass15AnAttackersTicketSignsNobodyElseIn(t *testing.T) {
 	c, s, _ := byStudio(t, trustedBeside)
@@ -116,7 +116,7 @@ func TestClass15AnAttackersTicketSignsNobodyElseIn(t *testing.T) {
 		})
 	}
 
-	// Who is signed in stays who they are.
+	// A signed-in user stays the same user.
 	attacker, victim := newTab(t), newTab(t)
 	back := attacker.ticketURL(c, s, "max")
 	victim.open(c.Gate + "/play")
@@ -140,7 +140,7 @@ func TestClass15AnAttackersTicketSignsNobodyElseIn(t *testing.T) {
 	attacker.open(c.Gate + "/play")
 	attacker.path(c.Portal + "/sso/sign_in")
 
-	// A link straight to the studio, which signs in whoever it knows, switches nobody.
+	// A link straight to the studio, which signs in anyone who it knows, switches nobody.
 	shopper := newTab(t)
 	shopper.ticketURL(c, s, "zoe")
 	shopper.open(c.Portal + "/sso/sign_in?switch=1")
@@ -162,7 +162,7 @@ func TestATicketThatIsNoneEndsAtAPageThatLeadsOn(t *testing.T) {
 	back := b.ticketURL(c, s, "zoe")
 	made := back[:strings.Index(back, "ticket=")] + "ticket=AAAAAAAAAAAAAAAAAAAAAAAAAA"
 	b.open(made)
-	b.sees("Signing in was not finished", "What The shop answered cannot be used.", "Try again. If it happens again, tell the people who run this site.")
+	b.sees("Signing in was not finished", "The answer from The shop cannot be used.", "Try again. If it happens again, tell the people who run this site.")
 	b.status(http.StatusBadGateway)
 	b.look("message-ticket-that-is-none")
 	b.click("Try again")

@@ -11,10 +11,11 @@ import (
 	"github.com/caddy-sso/caddy-sso/e2e/harness"
 )
 
-// trustedBeside has the studio's own sign-in page as a way beside a password.
+// trustedBeside has the studio's own sign-in page as a sign-in method beside the
+// password.
 func trustedBeside(c *harness.Caddyfile, s *harness.Studio) { c.Options += s.Trusted() }
 
-// trustedAlone has it as the only way.
+// trustedAlone has it as the only sign-in method.
 func trustedAlone(c *harness.Caddyfile, s *harness.Studio) {
 	c.NoLocal = true
 	c.Options += s.Trusted()
@@ -34,14 +35,14 @@ func (b *tab) atShop(s *harness.Studio, name string) {
 
 func TestTheStudiosOwnPageSignsPeopleIn(t *testing.T) {
 	for name, test := range map[string]struct {
-		ways   func(*harness.Caddyfile, *harness.Studio)
-		button bool
+		methods func(*harness.Caddyfile, *harness.Studio)
+		button  bool
 	}{
-		"by a button of the hosted page":    {trustedBeside, true},
-		"at once, where it is the only way": {trustedAlone, false},
+		"by a button of the hosted page":       {trustedBeside, true},
+		"at once, where it is the only method": {trustedAlone, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c, s, server := byStudio(t, test.ways)
+			c, s, server := byStudio(t, test.methods)
 			b := newTab(t)
 			b.open(c.Gate + "/play?level=3")
 			if test.button {
@@ -51,9 +52,9 @@ func TestTheStudiosOwnPageSignsPeopleIn(t *testing.T) {
 			}
 			b.atShop(s, "zoe")
 			b.isAtBackend(c.Gate+"/play?level=3", zoe)
-			for _, step := range b.way() {
+			for _, step := range b.trail() {
 				if strings.HasPrefix(step, "5") || strings.HasPrefix(step, "4") {
-					t.Errorf("the way went by %s", step)
+					t.Errorf("the trail went through %s", step)
 				}
 			}
 			if lines := server.Log.Containing(harness.StudioSecret); len(lines) > 0 {
@@ -64,7 +65,7 @@ func TestTheStudiosOwnPageSignsPeopleIn(t *testing.T) {
 			b.click("Sign out")
 			b.sees("You’re signed out") // and nobody signs in again by themselves
 
-			// Who is signed in at the studio already types nothing.
+			// A user who is signed in at the studio types nothing.
 			b.open(c.Gate + "/again")
 			if test.button {
 				b.click(toShop)
@@ -120,7 +121,7 @@ func (b *tab) doubleClick(text string) {
 	}
 }
 
-func TestADoubleClickOnTheWayToTheStudioAndBackSignsInOnce(t *testing.T) {
+func TestADoubleClickBeforeAndAfterTheStudioSignsInOnce(t *testing.T) {
 	c, s, server := byStudio(t, trustedBeside)
 	b := newTab(t)
 	b.open(c.Gate + "/play")

@@ -90,7 +90,7 @@ func TestAFormComesThroughSigningInByteForByte(t *testing.T) {
 }
 
 // withoutBoundary is the type and the body of a form, whose boundary is made
-// anew for each.
+// again for each.
 func withoutBoundary(r received) string {
 	contentType := r.Header.Get("Content-Type")
 	if _, boundary, found := strings.Cut(contentType, "boundary="); found {
@@ -134,7 +134,7 @@ func TestAFormIsSentOnOnce(t *testing.T) {
 		b.path(w.portal + "/sso/sign_in") // where signing in began, as without a form
 		sent(t, arrived)
 		b.open(address)
-		b.sees(gone, "Look whether it has arrived")
+		b.sees(gone, "Check whether it arrived")
 		b.click("Go back")
 		b.at(w.game + "/play")
 		sent(t, arrived)
@@ -150,7 +150,7 @@ func TestAFormIsSentOnOnce(t *testing.T) {
 		b.sees(gone)
 		sent(t, arrived)
 	})
-	t.Run("a tab that is duplicated on the way", func(t *testing.T) {
+	t.Run("a tab that is duplicated before it is sent", func(t *testing.T) {
 		b := newTab(t)
 		b.write(w)
 		window := b.opens(func() { b.do("window.open(location.href)") })
@@ -176,17 +176,17 @@ func TestAFormIsSentOnOnce(t *testing.T) {
 		arrived++
 		sent(t, arrived)
 	})
-	t.Run("one of somebody else", func(t *testing.T) {
+	t.Run("one of another user", func(t *testing.T) {
 		b := newTab(t)
 		b.begin(w)
 		b.compose(`action="/save"`, `<input name="a" value="b">`)
 		b.signOutElsewhere(w.game + "/oauth2/sign_out")
 		b.click("Send")
 		b.signIn(root.Name, root.Password)
-		b.sees("A form was filled in here while somebody else was signed in", "Send it as "+root.Name)
+		b.sees("This form was filled in while another user was signed in", "Send it as "+root.Name)
 		sent(t, arrived)
 		b.do("location.reload()")
-		b.sees("Is it yours to send?")
+		b.sees("Do you want to send it?")
 		b.click("Send it as " + root.Name)
 		b.at(w.game + "/save")
 		b.sees("Hello, " + root.Name)
@@ -250,7 +250,7 @@ func TestAFormThatTheBackendAnswersWithARedirectIsFollowedAnywhere(t *testing.T)
 	w := onLoopback(t)
 	b := newTab(t)
 	b.begin(w)
-	away := w.stranger + "/arrived?x=1"
+	away := w.elsewhere + "/arrived?x=1"
 	b.compose(fmt.Sprintf("action=%q", "/leads-away?next="+url.QueryEscape(away)), `<input name="a" value="b">`)
 	b.forgotten()
 	b.click("Send")
@@ -325,13 +325,13 @@ func TestWhereNothingMayBeStoredAPageSaysThatAFormIsLost(t *testing.T) {
 	b.sees("Sign in to send this", "may not store anything")
 }
 
-// The session cookie stays away from such a form, though somebody is signed in.
+// The session cookie stays away from such a form, though someone is signed in.
 func TestClass22AFormOfAnotherSiteIsNeverSentOn(t *testing.T) {
 	w := withTLS(t)
 	b := newTab(t)
 	b.begin(w)
-	b.open(w.stranger + "/evil")
-	b.at(w.stranger + "/evil")
+	b.open(w.elsewhere + "/evil")
+	b.at(w.elsewhere + "/evil")
 	b.compose(fmt.Sprintf("action=%q", w.game+"/save"), `<input name="amount" value="1000">`)
 	b.click("Send")
 	b.sees("Sign in to send this", "It came from another site")

@@ -52,7 +52,7 @@ func (b *tab) opener(w *world, policy string, more ...string) *tab {
 	return b.opens(func() { b.click("Open") })
 }
 
-func TestLoginAPIPopupOfSomebodyWithASessionOnlyEnds(t *testing.T) {
+func TestLoginAPIPopupOfSomeoneWithASessionOnlyEnds(t *testing.T) {
 	inBothWorlds(t, func(t *testing.T, w *world) {
 		b := newTab(t)
 		b.begin(w)
@@ -139,7 +139,7 @@ func TestLoginAPIPopupWhoseOpenerIsGoneSaysWhatToDo(t *testing.T) {
 
 func TestLoginAPIPopupWhoseOpenerWentElsewhereStaysOpen(t *testing.T) {
 	w := withTLS(t)
-	for name, where := range map[string]string{"to another site": w.stranger + "/opener", "to another page": w.partner + "/opener"} {
+	for name, where := range map[string]string{"to another site": w.elsewhere + "/opener", "to another page": w.partner + "/opener"} {
 		t.Run(name, func(t *testing.T) {
 			b := newTab(t)
 			window := b.opener(w, "", "enable_post_message_login", "widget_only")
@@ -148,7 +148,7 @@ func TestLoginAPIPopupWhoseOpenerWentElsewhereStaysOpen(t *testing.T) {
 			b.sees("Opener")
 			window.expect("Failed to execute 'postMessage'")
 			window.signIn(demo.Name, demo.Password)
-			window.sees("You’re signed in", "The page that you came from has not gone on. Go on in this window, or close it and sign in there again.")
+			window.sees("You’re signed in", "The page that you came from did not go on. Go on in this window, or close it and sign in there again.")
 			window.look("widget-silent")
 			before := w.backend.count(w.partner, "/oauth2/callback")
 			window.click("Continue")
@@ -168,13 +168,13 @@ func TestLoginAPIPopupWhoseOpenerComesToNothingSaysSo(t *testing.T) {
 	b.do("target = " + quote(popupAuth(w, "enable_post_message_login")))
 	window := b.opens(func() { b.click("Open") })
 	window.signIn(demo.Name, demo.Password)
-	window.sees("The page that you came from has not gone on.")
+	window.sees("The page that you came from did not go on.")
 	// Only what is said of the code is the end.
-	const unanswered = "This site does not answer right now, and cannot tell whether the page that you came from has gone on. If it has not, go on in this window."
+	const unanswered = "This site does not answer right now. If the page that you came from did not go on, go on in this window."
 	window.do("window.asked = fetch; window.fetch = async () => ({status: 403})")
 	window.sees(unanswered, "Continue")
 	window.do("window.fetch = asked")
-	window.sees("The page that you came from has not gone on.")
+	window.sees("The page that you came from did not go on.")
 	window.expect("/sso/widget?used=1") // is refused, and then is a 410
 	w.Stop()
 	window.sees(unanswered, "Continue")
@@ -209,17 +209,17 @@ func TestLoginAPIPopupNeedsNoThirdPartyCookies(t *testing.T) {
 	b := newTab(t)
 	b.refuseThirdPartyCookies()
 	if _, err := chromedp.Call(b.ctx, network.SetCookie, network.SetCookieParams{
-		Name: "third", Value: "party", URL: w.stranger, Secure: new(true), SameSite: network.CookieSameSiteNone,
+		Name: "third", Value: "party", URL: w.elsewhere, Secure: new(true), SameSite: network.CookieSameSiteNone,
 	}); err != nil {
 		t.Fatal(err)
 	}
-	b.open(w.stranger + "/itself")
+	b.open(w.elsewhere + "/itself")
 	b.sees("Hello")
 	b.waits(w, "", "enable_post_message_login")
-	b.do("fetch(" + quote(w.stranger+"/third") + ", {mode: 'no-cors', credentials: 'include'}).then(() => { window.fetched = true })")
+	b.do("fetch(" + quote(w.elsewhere+"/third") + ", {mode: 'no-cors', credentials: 'include'}).then(() => { window.fetched = true })")
 	b.until("window.fetched")
 	for address, want := range map[string]string{"/itself": "third=party", "/third": ""} {
-		if got := w.backend.saw(t, w.stranger, address).Header.Get("Cookie"); got != want {
+		if got := w.backend.saw(t, w.elsewhere, address).Header.Get("Cookie"); got != want {
 			t.Fatalf("%s: cookies %q, want %q", address, got, want)
 		}
 	}

@@ -20,14 +20,14 @@ type world struct {
 	admin   string
 
 	// Origins.
-	portal   string // the portal; a gate beside it guards /private/
-	game     string // an ordinary gate
-	club     string // signs in in a window of its own
-	arena    string // sends people without a session to its own page
-	staff    string // is for the group staff
-	shop     string // has three gates, and paths that none of them is for
-	partner  string // no gate: an application that uses the Login API
-	stranger string // no gate, and no client
+	portal    string // the portal; a gate beside it guards /private/
+	game      string // an ordinary gate
+	club      string // signs in in a window of its own
+	arena     string // sends people without a session to its own page
+	staff     string // is for the group staff
+	shop      string // has three gates, and paths that none of them is for
+	partner   string // no gate: an application that uses the Login API
+	elsewhere string // another site: no gate, and no client
 }
 
 var (
@@ -56,7 +56,7 @@ func withTLS(t *testing.T) *world {
 	port := harness.Port(t)
 	w := &world{secure: true}
 	for i, name := range []string{
-		"login.portal", "game.site", "club.site", "arena.site", "staff.site", "shop.site", "partner.other", "www.stranger",
+		"login.portal", "game.site", "club.site", "arena.site", "staff.site", "shop.site", "partner.other", "www.elsewhere",
 	} {
 		*w.origins()[i] = fmt.Sprintf("https://%s.test:%d", name, port)
 	}
@@ -71,7 +71,7 @@ func inBothWorlds(t *testing.T, test func(*testing.T, *world)) {
 }
 
 func (w *world) origins() []*string {
-	return []*string{&w.portal, &w.game, &w.club, &w.arena, &w.staff, &w.shop, &w.partner, &w.stranger}
+	return []*string{&w.portal, &w.game, &w.club, &w.arena, &w.staff, &w.shop, &w.partner, &w.elsewhere}
 }
 
 func (w *world) start(t *testing.T) {
@@ -201,6 +201,6 @@ func (w *world) caddyfile(t *testing.T) string {
 	}
 `)
 	site(w.partner, "")
-	site(w.stranger, "")
+	site(w.elsewhere, "")
 	return b.String()
 }

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// A Kind is what an answer means to whoever gets it. docs/operating.md uses the
+// A Kind is what an answer means to anyone who gets it. docs/operating.md uses the
 // same words.
 type Kind string
 

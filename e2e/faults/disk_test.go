@@ -88,10 +88,10 @@ func (d *disk) chmod(mode os.FileMode) {
 	}
 }
 
-// Whoever is signed in stays so, over reloads and restarts. Keys that are there
+// Anyone who is signed in stays so, over reloads and restarts. Keys that are there
 // are read without a lock, which would be a file, and the storage is opened
 // without a write.
-func TestAFullDiskChangesNothingForWhoIsSignedIn(t *testing.T) {
+func TestAFullDiskChangesNothingForSignedInUsers(t *testing.T) {
 	dir := t.TempDir()
 	d := newDisk(t, filepath.Join(dir, "data"))
 	if err := os.Symlink(filepath.Join(dir, "data", "config"), filepath.Join(dir, "config")); err != nil {
@@ -117,10 +117,10 @@ func TestAFullDiskChangesNothingForWhoIsSignedIn(t *testing.T) {
 	goesOn := func(when string) {
 		t.Helper()
 		if got := known.Fetch(page); got.Status != http.StatusOK {
-			t.Errorf("%s: who is signed in gets %d: %s", when, got.Status, got.Body)
+			t.Errorf("%s: a signed-in user gets %d: %s", when, got.Status, got.Body)
 		}
 		if got := harness.NewClient(t).Fetch(page); got.Status != http.StatusUnauthorized {
-			t.Errorf("%s: who is not gets %d: %s", when, got.Status, got.Body)
+			t.Errorf("%s: an unauthenticated client gets %d: %s", when, got.Status, got.Body)
 		}
 	}
 	goesOn("full")

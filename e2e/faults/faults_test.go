@@ -21,7 +21,7 @@ func lasts(t *testing.T) (d time.Duration, whole bool) {
 	return d, true
 }
 
-// A fault is what befalls the store, and what users may see of it.
+// A fault is a failure of the store, and what users may see of it.
 type fault struct {
 	name       string // as docs/operating.md says it
 	on         func(*testing.T) *store
@@ -32,7 +32,7 @@ type fault struct {
 	may map[who][]Kind
 
 	slow  bool // it is for make faults alone
-	soaks bool // it may befall a soak
+	soaks bool // it may happen in a soak
 }
 
 var (
@@ -84,9 +84,9 @@ var faults = []fault{
 	}},
 }
 
-// Whatever befalls the store: whoever a node knows goes on, without ever waiting
-// until the store gives up; whoever it does not know keeps their cookie, and the
-// client its refresh token; whoever signed out stays out, and nobody else gets in.
+// Whatever befalls the store: anyone who a node knows goes on, without ever waiting
+// until the store gives up; anyone who it does not know keeps their cookie, and the
+// client its refresh token; anyone who signed out stays out, and nobody else gets in.
 func TestAFaultSignsNobodyOutAndLetsNobodyIn(t *testing.T) {
 	d, whole := lasts(t)
 	for _, f := range faults {
@@ -133,7 +133,7 @@ func (f fault) test(t *testing.T, d time.Duration, whole bool) {
 	s.wantAsBefore(t)
 }
 
-// kinds are the answers that somebody may get.
+// kinds are the answers that someone may get.
 func kinds(may map[who][]Kind, w who) []Kind {
 	switch w {
 	case tokens:

@@ -81,7 +81,7 @@ func TestAStoreThatComesBackEmptyLetsEverybodySignInAgain(t *testing.T) {
 		for node := range 2 {
 			browser := harness.NewClient(t)
 			var page *harness.Response
-			harness.Eventually(t, "somebody signs in", func() bool {
+			harness.Eventually(t, "a user signs in", func() bool {
 				s.Lead(browser, node)
 				form, err := browser.Open(s.Gate + "/").Form("password")
 				if err != nil {
@@ -107,7 +107,7 @@ func TestAStoreThatComesBackEmptyLetsEverybodySignInAgain(t *testing.T) {
 	}
 }
 
-// The disk is full that everything of a node is on. Who is in stays in, also over a
+// The disk is full that everything of a node is on. A signed-in user stays signed in, also over a
 // reload and a restart.
 func TestAFullDiskSignsNobodyOutOverAReloadAndARestart(t *testing.T) {
 	t.Parallel()
@@ -137,7 +137,7 @@ func TestAFullDiskSignsNobodyOutOverAReloadAndARestart(t *testing.T) {
 		}
 	}
 	undo()
-	harness.Eventually(t, "somebody new signs in", func() bool {
+	harness.Eventually(t, "a new user signs in", func() bool {
 		page, err := harness.NewClient(t).TrySignIn(c.Gate+"/", harness.Admin)
 		return err == nil && page.Status == http.StatusOK
 	})

@@ -188,7 +188,7 @@ func (s *scene) bearer(f *family, a *Answers) {
 	a.add(kindOf(answer.Status), time.Since(began), answer.Header)
 }
 
-// signIn is what somebody new gets who signs in: the status that it ends with.
+// signIn is what someone new gets who signs in: the status that it ends with.
 func (s *scene) signIn(t *testing.T, u harness.User, a *Answers) {
 	t.Helper()
 	began := time.Now()
@@ -264,7 +264,7 @@ func (s *scene) load(t *testing.T, d time.Duration) map[who]*Answers {
 	}
 	every(100*time.Millisecond, anonymous, func(a *Answers) { s.fetch(s.nobody, a) })
 	if s.signedOut {
-		// Whoever is out would stay out: what matters is who comes back.
+		// Anyone who is out would stay out: what matters is who comes back.
 		for _, thief := range s.thieves {
 			every(250*time.Millisecond, revoked, func(a *Answers) { s.fetch(thief, a) })
 		}

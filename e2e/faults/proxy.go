@@ -1,4 +1,4 @@
-// Package faults holds two nodes on a store against what can befall it, under
+// Package faults tests two nodes on a store while it fails, under
 // load: it counts every answer by kind and by whom, and says what users may see.
 // docs/operating.md tells operators the same.
 package faults

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/caddy-sso/caddy-sso/e2e/harness"
-	"github.com/caddy-sso/caddy-sso/internal/recheck"
 	"github.com/caddy-sso/caddy-sso/internal/redistest"
 )
 
@@ -20,7 +19,7 @@ var (
 	}
 )
 
-// A store is what the nodes keep everything in, and what faults befall.
+// A store is what the nodes keep everything in, and what fails.
 type store struct {
 	url    string
 	redis  *redistest.Server   // the server, or the master of some
@@ -109,7 +108,16 @@ func newScene(t *testing.T, start func(*testing.T) *store) *scene {
 
 // A gauge is what the first node says of itself.
 type gauge struct {
-	Known recheck.Counts `json:"known"`
+	Known effects `json:"known"`
+}
+
+// effects are what interruptions of the store came to, for what the node knows.
+type effects struct {
+	Interruptions uint64 `json:"interruptions"`
+	Unchecked     uint64 `json:"unchecked"`
+	Waited        uint64 `json:"waited"`
+	TimedOut      uint64 `json:"timed_out"`
+	Pending       int    `json:"pending"`
 }
 
 func (s *scene) gauge(t *testing.T) (g gauge) {
@@ -140,10 +148,10 @@ func number(t *testing.T, in, text string) int {
 type run struct {
 	answers    map[who]*Answers
 	goroutines int // the most that there were
-	counts     recheck.Counts
+	counts     effects
 }
 
-// run has a load while something befalls the store.
+// run has a load while something happens to the store.
 func (s *scene) run(t *testing.T, d time.Duration, begin func(*testing.T, *scene)) run {
 	t.Helper()
 	before := s.gauge(t).Known
@@ -159,7 +167,7 @@ func (s *scene) run(t *testing.T, d time.Duration, begin func(*testing.T, *scene
 		}
 	}
 	after := s.gauge(t).Known
-	r.counts = recheck.Counts{
+	r.counts = effects{
 		Interruptions: after.Interruptions - before.Interruptions, Unchecked: after.Unchecked - before.Unchecked,
 		Waited: after.Waited - before.Waited, TimedOut: after.TimedOut - before.TimedOut, Pending: after.Pending,
 	}

@@ -50,7 +50,7 @@ func TestSoak(t *testing.T) {
 			time.Sleep(200 * time.Millisecond)
 		}
 	}()
-	befell := s.befall(t, d)
+	failures := s.failOneByOne(t, d)
 	got := <-done
 	<-calls
 	got[visitor], got[revoked] = came, out
@@ -67,7 +67,7 @@ func TestSoak(t *testing.T) {
 	if n := s.gauge(t).Known.TimedOut; n > 0 {
 		t.Errorf("%d uses of known sessions and tokens waited until the store gave up", n)
 	}
-	t.Logf("%s with %d faults: %s", d, len(befell), strings.Join(befell, "; "))
+	t.Logf("%s with %d faults: %s", d, len(failures), strings.Join(failures, "; "))
 	for _, w := range slices.Sorted(maps.Keys(got)) {
 		t.Logf("  %-20s %s", w, got[w])
 	}
@@ -78,8 +78,8 @@ func TestSoak(t *testing.T) {
 	}
 }
 
-// befall has one fault after the other, with pauses, and returns their names.
-func (s *scene) befall(t *testing.T, d time.Duration) (names []string) {
+// failOneByOne has one fault after the other, with pauses, and returns their names.
+func (s *scene) failOneByOne(t *testing.T, d time.Duration) (names []string) {
 	t.Helper()
 	var some []fault
 	for _, f := range faults {
@@ -98,7 +98,7 @@ func (s *scene) befall(t *testing.T, d time.Duration) (names []string) {
 	return names
 }
 
-// visit signs in, looks at a page, and signs out. out is what whoever has the old
+// visit signs in, looks at a page, and signs out. out is what anyone who has the old
 // cookies gets then.
 func (s *scene) visit(t *testing.T, u harness.User, node int, came, out *Answers) {
 	t.Helper()

@@ -83,7 +83,7 @@ func (b *Backend) Requests() []Echo {
 	return slices.Clone(b.requests)
 }
 
-// Live is how many requests are under way.
+// Live is how many requests are not answered yet.
 func (b *Backend) Live() int { return int(b.live.Load()) }
 
 func (b *Backend) mux() http.Handler {

@@ -38,7 +38,7 @@ type Caddyfile struct {
 	Users   []User
 	Clients []Application
 
-	// NoLocal leaves out the way that the users sign in by.
+	// NoLocal leaves out the sign-in method of the local users.
 	NoLocal bool
 
 	// GateOptions are further lines of sso_gate, ProxyOptions of reverse_proxy.
@@ -54,7 +54,7 @@ type Caddyfile struct {
 	Sites string
 }
 
-// A User is somebody who may sign in.
+// A User is someone who may sign in.
 type User struct {
 	Name, Password, Email string
 	Groups                []string

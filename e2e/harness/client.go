@@ -89,7 +89,7 @@ type Response struct {
 	Header http.Header
 	Body   string
 
-	// Seen are the URLs on the way here, with all that led on.
+	// Seen are the URLs that led here, with all redirects.
 	Seen []string
 }
 
@@ -120,7 +120,7 @@ const maxTurns = 5
 
 // Do sends one request, and follows nothing. A request whose connection ended
 // before an answer began is sent again: when Caddy reloads it listens on a new
-// socket, and whoever waits at the old one is hung up on, also by Caddy without
+// socket, and anyone who waits at the old one is hung up on, also by Caddy without
 // any module. What the server had taken and lost would show: a code is spent
 // once.
 func (c *Client) Do(r *http.Request) (*Response, error) {

@@ -32,7 +32,7 @@ type License struct {
 	Client string
 }
 
-// LicenseUser is somebody of the local accounts whose e-mail address is of
+// LicenseUser is someone of the local accounts whose e-mail address is of
 // another domain than everybody else's.
 var LicenseUser = User{Name: "zoe", Password: "paper lantern", Email: "zoe@acme.example", Groups: []string{"licensees"}}
 

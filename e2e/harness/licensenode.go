@@ -31,7 +31,7 @@ func (l *License) NodeOptions(portal string) NodeOptions {
 
 // A NodeApp is the licensed software in Node, while it runs.
 type NodeApp struct {
-	URL         string // where somebody has to sign in
+	URL         string // where the user has to sign in
 	RedirectURI string // where the browser brings the answer
 
 	script *Script

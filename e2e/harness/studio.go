@@ -206,7 +206,7 @@ func (s *Studio) check(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(answer) // the portal went away
 }
 
-// studioUser is the account that somebody means, by its name, its e-mail address
+// studioUser is the account that someone means, by its name, its e-mail address
 // or a telephone number that ends in its subject; nil where there is none.
 func studioUser(typed string) map[string]any {
 	for name, user := range StudioUsers {
@@ -231,7 +231,7 @@ func (s *Studio) session(w http.ResponseWriter, r *http.Request) *studioSession 
 	return made
 }
 
-// page is where a browser comes to with a state. Who is signed in already goes
+// page is where a browser comes to with a state. A user who is signed in already goes
 // straight back, unless that is not to be.
 func (s *Studio) page(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()

@@ -98,7 +98,7 @@ var spellings = []string{
 	"X-SSO-License_Product", "X-SSO-License-Customer-Account", "x_sso_license_customer_account", "X-SSO-Anything",
 }
 
-const forged = "somebody-else"
+const forged = "another-user"
 
 // forge adds headers as they are spelled.
 func forge(r *http.Request) {

@@ -43,7 +43,7 @@ func theClientInGoActivatesByEitherGrant(t *testing.T, start starter) {
 				}
 			}
 			if !strings.Contains(got.Head, `signature="`) || !strings.Contains(got.Head, `, apikey="`+harness.APIKey+`"`) {
-				t.Errorf("the Authorization header was changed on its way:\n%s", got.Head)
+				t.Errorf("the Authorization header was changed before it arrived:\n%s", got.Head)
 			}
 		})
 	}
@@ -82,13 +82,13 @@ func theAnswersOfTheTwoGrants(t *testing.T, start starter) {
 	}
 	for _, step := range page.Seen[:len(page.Seen)-1] {
 		if strings.Contains(step, "token=") {
-			t.Errorf("a token was on the way at %s", step)
+			t.Errorf("a token was in the URL %s", step)
 		}
 	}
 }
 
 // TestTheClientInNodeActivatesByEitherGrant is the same with a client that
-// spells every detail in another way.
+// spells every detail differently.
 func TestTheClientInNodeActivatesByEitherGrant(t *testing.T) {
 	onOneNodeAndTwo(t, theClientInNodeActivatesByEitherGrant)
 }
@@ -124,7 +124,7 @@ func theClientInNodeActivatesByEitherGrant(t *testing.T, start starter) {
 				t.Errorf("the backend got, at %s, the body\n%s, want\n%s", got.URI, got.Body, activation.Sent)
 			}
 			if !strings.Contains(got.Head, `,apiKey="`+harness.APIKey+`"`) {
-				t.Errorf("the Authorization header was changed on its way:\n%s", got.Head)
+				t.Errorf("the Authorization header was changed before it arrived:\n%s", got.Head)
 			}
 		})
 	}
@@ -163,7 +163,7 @@ func TestBothClientsReadTheErrorsOfSSOURL(t *testing.T) {
 	}
 }
 
-// TestAClockMayBeOffByAQuarterOfAnHour holds it both ways. A signature covers
+// TestAClockMayBeOffByAQuarterOfAnHour is for both directions. A signature covers
 // its date alone, so the same one is good for several requests.
 func TestAClockMayBeOffByAQuarterOfAnHour(t *testing.T) {
 	t.Parallel()

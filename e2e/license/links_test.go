@@ -22,14 +22,14 @@ func (a *app) wantPage(t *testing.T, page *harness.Response, portal string, stat
 	}
 }
 
-// TestClass11AnEditedLinkLeadsNowhere turns a link in every way: to another
+// TestClass11AnEditedLinkLeadsNowhere changes a link in each part: to another
 // product, account, redirect URI and grant, by its parameters and by the handle
 // of another link.
 func TestClass11AnEditedLinkLeadsNowhere(t *testing.T) {
 	t.Parallel()
 	w := start(t, withMore)
 	a := w.app(t, harness.NewClient(t))
-	a.code(t, harness.Demo) // the browser is signed in: nothing else is in the way
+	a.code(t, harness.Demo) // the browser is signed in: nothing else prevents it
 	other := w.app(t, a.browser)
 	other.Product, other.Account = "second", "third"
 	handleOf := func(link string) string {
@@ -48,7 +48,7 @@ func TestClass11AnEditedLinkLeadsNowhere(t *testing.T) {
 		"another client":                    func(q url.Values) { q.Set("client_id", "1") },
 		"another grant":                     func(q url.Values) { q.Set("response_type", "id_token token") },
 		"another grant, with a nonce":       func(q url.Values) { q.Set("response_type", "id_token token"); q.Set("nonce", "n") },
-		"another state":                     func(q url.Values) { q.Set("state", "of-somebody-else") },
+		"another state":                     func(q url.Values) { q.Set("state", "of-another-user") },
 		"no state":                          func(q url.Values) { q.Del("state") },
 		"a handle that was changed":         func(q url.Values) { q.Set("handle", flipped(q.Get("handle"))) },
 		"a handle that was cut":             func(q url.Values) { q.Set("handle", q.Get("handle")[:40]) },
@@ -164,7 +164,7 @@ func TestALinkThatIsOpenedManyTimesAtOnceAnswersOnce(t *testing.T) {
 }
 
 // TestAnAccountTakesOnlyAddressesOfItsDomain is about two customers whose users
-// sign in in the same way.
+// sign in by the same method.
 func TestAnAccountTakesOnlyAddressesOfItsDomain(t *testing.T) {
 	t.Parallel()
 	w := start(t, func(_ *harness.Caddyfile, l *harness.License) {
@@ -176,7 +176,7 @@ func TestAnAccountTakesOnlyAddressesOfItsDomain(t *testing.T) {
 	a.Account = "strict"
 
 	page := a.browser.Open(a.link(t, "code"))
-	a.wantPage(t, page, w.Portal, http.StatusOK, "You are signed in as demo, which is no account for Demo CAD")
+	a.wantPage(t, page, w.Portal, http.StatusOK, "You are signed in as demo, but you cannot use this account for Demo CAD")
 	page, err := a.browser.TrySignIn(a.link(t, "code"), harness.Demo)
 	if err == nil {
 		t.Fatalf("a user of another domain ended at %s with %d: %s", page.URL, page.Status, page.Text())

@@ -11,7 +11,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/redistest"
 )
 
-// A pair is two nodes behind one address, on one store. Whoever talks to it is
+// A pair is two nodes behind one address, on one store. Anyone who talks to it is
 // led to one of them or the other.
 type pair struct {
 	*world

@@ -15,14 +15,14 @@ var providerUsers = map[string]map[string]any{
 	"bob":   {"preferred_username": "bob", "email": "bob@elsewhere.example", "email_verified": true},
 	"carol": {"preferred_username": "carol", "email": "carol@acme.example", "email_verified": false},
 	"dave":  {"preferred_username": "dave", "email": "dave@elsewhere.example@acme.example", "email_verified": true},
-	"eve":   {"preferred_username": "demo", "email": "demo@example.com", "email_verified": true}, // who calls herself as somebody else is called
+	"eve":   {"preferred_username": "demo", "email": "demo@example.com", "email_verified": true}, // who uses the name of another user
 	"frank": {"preferred_username": "frank"},
 }
 
 var ada = harness.User{Name: "ada", Email: "ada@acme.example"}
 
 // withProvider has the customer account acme, whose users sign in at a provider,
-// and the account both, whose users have two ways.
+// and the account both, whose users have two sign-in methods.
 func withProvider(t *testing.T, at **harness.Provider) func(*harness.Caddyfile, *harness.License) {
 	t.Helper()
 	return func(c *harness.Caddyfile, l *harness.License) {
@@ -45,11 +45,11 @@ customer_account both {
 }
 
 // atProvider opens a link, which has to lead to the provider: straight, or, where
-// somebody is signed in who is not of the account, by a page that says so.
+// someone is signed in who is not of the account, by a page that says so.
 func (a *app) atProvider(t *testing.T, p *harness.Provider, link string) *harness.Response {
 	t.Helper()
 	page := a.browser.Open(link)
-	if strings.Contains(page.Text(), "which is no account for Demo CAD") {
+	if strings.Contains(page.Text(), "but you cannot use this account for Demo CAD") {
 		on, err := page.LinkSaying("Continue with Acme Inc.")
 		if err != nil {
 			t.Fatal(err)
@@ -62,9 +62,9 @@ func (a *app) atProvider(t *testing.T, p *harness.Provider, link string) *harnes
 	return page
 }
 
-// anew signs in at the provider where it remembers somebody else, whom it signs
+// switched signs in at the provider where it remembers another user, whom it signs
 // out by a page whose script sends a form.
-func (a *app) anew(t *testing.T, page *harness.Response, account string) *harness.Response {
+func (a *app) switched(t *testing.T, page *harness.Response, account string) *harness.Response {
 	t.Helper()
 	form, err := a.browser.SignInAt(page, account).Form("xsrf")
 	if err == nil {
@@ -126,8 +126,8 @@ func TestClass17OneCustomersUserNeverGetsAnothersCode(t *testing.T) {
 		other.code(t, harness.Demo)
 		link := a.link(t, "code")
 		a.atProvider(t, provider, link)
-		stranger := &app{Client: a.Client, Listener: a.Listener, browser: other.browser}
-		stranger.atProvider(t, provider, link)
+		another := &app{Client: a.Client, Listener: a.Listener, browser: other.browser}
+		another.atProvider(t, provider, link)
 		if a.Arrived() {
 			t.Error("something arrived")
 		}
@@ -178,7 +178,7 @@ func TestClass20OnlyAVerifiedAddressOfTheDomainCounts(t *testing.T) {
 			a := w.app(t, harness.NewClient(t))
 			a.Account = "strict"
 			page := a.browser.SignInAt(a.atProvider(t, provider, a.link(t, "code")), account)
-			a.wantPage(t, page, w.Portal, http.StatusForbidden, "This account cannot be used here")
+			a.wantPage(t, page, w.Portal, http.StatusForbidden, "This account cannot be used for Demo CAD")
 			if account := a.browser.Open(w.Portal + "/sso/account"); account.URL.Path == "/sso/account" {
 				t.Errorf("the user is signed in: %s", account.Text())
 			}
@@ -187,13 +187,13 @@ func TestClass20OnlyAVerifiedAddressOfTheDomainCounts(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			answer := a.arrived(t, a.anew(t, a.atProvider(t, provider, other), "ada"))
+			answer := a.arrived(t, a.switched(t, a.atProvider(t, provider, other), "ada"))
 			w.wantActivated(t, a, a.Activation(codeIn(t, answer), ""), ada)
 		})
 	}
 }
 
-func TestAnAccountWithTwoWaysHasAPageWithThoseAlone(t *testing.T) {
+func TestAnAccountWithTwoMethodsHasAPageWithThoseAlone(t *testing.T) {
 	t.Parallel()
 	var provider *harness.Provider
 	w := start(t, withProvider(t, &provider))
@@ -210,11 +210,11 @@ func TestAnAccountWithTwoWaysHasAPageWithThoseAlone(t *testing.T) {
 	}
 	answer := a.arrived(t, a.browser.SignInAt(a.atProvider(t, provider, to), "ada"))
 	w.wantActivated(t, a, a.Activation(codeIn(t, answer), ""), ada)
-	// The same account by its other way, in another browser.
+	// The same account by its other sign-in method, in another browser.
 	b := w.app(t, harness.NewClient(t))
 	b.Account = "both"
 	w.wantActivated(t, b, b.Activation(b.code(t, harness.Demo), ""), harness.Demo)
-	// The page of an account with the local way alone has no button.
+	// The page of an account with local users alone has no button.
 	b.Account, b.browser = "other", harness.NewClient(t)
 	if text := b.browser.Open(b.link(t, "code")).Text(); strings.Contains(text, "Continue with") {
 		t.Errorf("the page of the account other offers another's provider: %s", text)

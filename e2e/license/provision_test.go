@@ -119,7 +119,7 @@ func TestTheBackendHearsOnceOfEachUsersFirstSignIn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// There is somebody who cannot.
+	// There is someone who cannot.
 	users.setRefuse(true)
 	users.serve(t)
 	a.wantPage(t, a.browser.Open(again), w.Portal, http.StatusServiceUnavailable, "Your license is not ready yet")

@@ -15,8 +15,8 @@ func TestANewSessionEvictsTheOldestAndItsWebSocketCloses(t *testing.T) {
 	t.Parallel()
 	w := start(t, func(_ *harness.Caddyfile, l *harness.License) { l.Product = "seats 1 evict_oldest" })
 	first, second := w.app(t, harness.NewClient(t)), w.app(t, harness.NewClient(t))
-	stranger := w.app(t, harness.NewClient(t))
-	stranger.code(t, harness.Admin) // whose seat is another
+	another := w.app(t, harness.NewClient(t))
+	another.code(t, harness.Admin) // whose seat is another
 
 	tokens := first.signIn(t, "token", harness.Demo)
 	first.again(t, "token") // the same session, the same seat
@@ -43,7 +43,7 @@ func TestANewSessionEvictsTheOldestAndItsWebSocketCloses(t *testing.T) {
 	if _, err := first.browser.Open(first.link(t, "code")).Form("password"); err != nil {
 		t.Errorf("the session that lost its seat: %v", err)
 	}
-	for name, other := range map[string]*app{"the newer one": second, "another user's": stranger} {
+	for name, other := range map[string]*app{"the newer one": second, "another user's": another} {
 		other.again(t, "code")
 		if t.Failed() {
 			t.Fatalf("that was %s", name)
@@ -97,12 +97,12 @@ func TestADeniedSeatIsExplainedAndMadeFree(t *testing.T) {
 			t.Fatal(err)
 		}
 		own := form.Buttons[0]
-		stranger := w.app(t, harness.NewClient(t))
-		stranger.code(t, harness.Admin)
-		if form, err = stranger.browser.Open(w.Portal + "/sso/sessions").Form(""); err != nil {
+		another := w.app(t, harness.NewClient(t))
+		another.code(t, harness.Admin)
+		if form, err = another.browser.Open(w.Portal + "/sso/sessions").Form(""); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := stranger.browser.Press(form, own); err != nil {
+		if _, err := another.browser.Press(form, own); err != nil {
 			t.Fatal(err)
 		}
 		second.again(t, "code")

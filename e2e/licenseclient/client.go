@@ -1,5 +1,5 @@
 // Package licenseclient is licensed software as a vendor writes it from the
-// License API's documentation: it asks for a URL, has somebody sign in there,
+// License API's documentation: it asks for a URL, has someone sign in there,
 // listens on a loopback port for what comes back, and activates its license
 // with that. In the folder node is another one, which differs wherever two
 // clients may.

@@ -29,12 +29,12 @@ func TestNodesWhoseClocksAreApartSignPeopleIn(t *testing.T) {
 			p := startPairApart(t, harness.NewClock(t, ahead[0]), harness.NewClock(t, ahead[1]))
 			status := p.Nodes[1].SSO("storage", "status")
 			if ahead[1] > 5*time.Minute {
-				if !strings.Contains(status, "so each node goes by its own") {
+				if !strings.Contains(status, "so each node uses its own clock") {
 					t.Errorf("the status is\n%s", status)
 				}
 				return
 			}
-			if !strings.Contains(status, "ahead of that of the storage, which counts") {
+			if !strings.Contains(status, "ahead of the clock of the storage, which is used") {
 				t.Errorf("the status is\n%s", status)
 			}
 			for range 3 {
@@ -43,7 +43,7 @@ func TestNodesWhoseClocksAreApartSignPeopleIn(t *testing.T) {
 			codeAcross(t, p)
 			keysAcross(t, p)
 			signOutAcross(t, p)
-			if len(p.Nodes[1].Log.Containing("the clock of this node and that of the storage are apart")) == 0 {
+			if len(p.Nodes[1].Log.Containing("the clocks of this node and of the storage differ;")) == 0 {
 				t.Error("the log does not say so")
 			}
 		})

@@ -65,12 +65,12 @@ func TestTheExampleSignsItsDemoUserIn(t *testing.T) {
 	s.wantNone(t, "the example's log", server.Log.Lines())
 	again := browser.Open(gate + "/")
 	if len(again.Seen) != 1 {
-		t.Errorf("the second visit went by way of %v", again.Seen)
+		t.Errorf("the second request went through %v", again.Seen)
 	}
 }
 
 // A fail_auth_url is told where to resume: a URL that has the state in it.
-func TestTheExampleLogsNoStateOnTheWayToAFailAuthURL(t *testing.T) {
+func TestTheExampleLogsNoStateOfAFailAuthURL(t *testing.T) {
 	t.Parallel()
 	caddyfile, portal, gate := example(t)
 	server := harness.Start(t, caddyfile)
@@ -82,9 +82,9 @@ func TestTheExampleLogsNoStateOnTheWayToAFailAuthURL(t *testing.T) {
 		"fail_auth_url": {gate + "/signed-out"},
 	}.Encode())
 	if len(page.Seen) < 2 || !strings.HasPrefix(page.Seen[1], gate+"/signed-out?") || !strings.Contains(page.Seen[1], "resume=") {
-		t.Fatalf("went by way of %v", page.Seen)
+		t.Fatalf("went through %v", page.Seen)
 	}
-	harness.Eventually(t, "the way is logged", func() bool { return len(server.Log.Containing(`"uri":"/signed-out?`)) > 0 })
+	harness.Eventually(t, "the redirect is logged", func() bool { return len(server.Log.Containing(`"uri":"/signed-out?`)) > 0 })
 	secrets{state: "state"}.wantNone(t, "the example's log", server.Log.Lines())
 }
 

@@ -51,7 +51,7 @@ func TestClass39ASignOutOutlivesAFailoverToAReplicaThatWasBehind(t *testing.T) {
 	back := 0
 	for node := range 2 {
 		p.Lead(stays, node)
-		harness.Eventually(t, "whoever did not sign out is in", func() bool {
+		harness.Eventually(t, "the user who did not sign out is in", func() bool {
 			return stays.Fetch(p.Gate+"/").Status == http.StatusOK
 		})
 		for _, thief := range thieves {

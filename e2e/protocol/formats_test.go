@@ -186,7 +186,7 @@ func (n *next) forgetSite(t *testing.T, browser *harness.Client) {
 	}
 }
 
-// grant holds the record of a lasting grant at a node.
+// grant holds the record of a persistent grant at a node.
 func (n *next) grant(t *testing.T, g *game, program *harness.Client, tokens *harness.Response, key string, node int) {
 	t.Helper()
 	refresh := func(tokens *harness.Response) *harness.Response {

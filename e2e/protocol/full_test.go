@@ -14,7 +14,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/redistest"
 )
 
-// A Redis at its limit, under noeviction, refuses what takes room. Whoever is banned
+// A Redis at its limit, under noeviction, refuses what takes room. Anyone who is banned
 // then is out at both nodes, with all that outlives a session; and a ban that is
 // repeated completes.
 func TestClass16ABanIsWholeInARedisAtItsLimit(t *testing.T) {

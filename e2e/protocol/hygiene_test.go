@@ -170,7 +170,7 @@ func redeemWithMistakes(t *testing.T, r *rig, browser *harness.Client, s secrets
 		resp.JSON(t, &token)
 		s.add(t, "token", token.AccessToken)
 		form.Set("code_verifier", verifier)
-		wantRefused(t, browser.Post(g.Endpoint.TokenURL, form)) // a replay by somebody else
+		wantRefused(t, browser.Post(g.Endpoint.TokenURL, form)) // a replay by another client
 		form.Set("code_verifier", g.verifier)
 		// Where nothing of it belongs.
 		req := formRequest(t, r.Gate+"/", form)

@@ -74,7 +74,7 @@ func redeemInParallel(t *testing.T, r *rig, n int) {
 		t.Fatalf("the audit log has %d redemptions: %v", len(redeemed), redeemed)
 	}
 	grant := redeemed[1]["grant"]
-	// Whoever has the code and not its verifier ends what it gave.
+	// Anyone who has the code and not its verifier ends what it gave.
 	form := g.form(code)
 	form.Set("code_verifier", verifier)
 	wantRefused(t, program.Post(g.Endpoint.TokenURL, form))

@@ -35,8 +35,8 @@ func TestAnOutageOfRedisSignsNobodyOut(t *testing.T) {
 			if resp := wantStatus(t, unknown, ssoCheck(p), http.StatusTeapot); errorCode(t, resp) != "004-001" {
 				t.Errorf("the portal says %s", resp.Body)
 			}
-			stranger := p.browser(t, 0)
-			wantStatus(t, stranger, p.Gate+"/", http.StatusUnauthorized)
+			unauthenticated := p.browser(t, 0)
+			wantStatus(t, unauthenticated, p.Gate+"/", http.StatusUnauthorized)
 			for name, value := range unknown.Cookies(p.Gate + "/") {
 				if cookies[name] != value {
 					t.Errorf("cookie %s changed", name)

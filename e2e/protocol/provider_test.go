@@ -140,7 +140,7 @@ func TestWhoCancelsAtTheProviderIsToldAndMayTryAgain(t *testing.T) {
 	r.wantAtBackend(t, browser, map[string]string{"X-SSO-User": "ann.acme"})
 }
 
-// A request to the provider that somebody changed on its way, and an answer that
+// A request to the provider that someone changed on its way, and an answer that
 // is another browser's.
 func TestClass22AnAnswerToAnotherRequestSignsNobodyIn(t *testing.T) {
 	r, p := atProvider(t, false)
@@ -169,7 +169,7 @@ func TestClass22AnAnswerToAnotherRequestSignsNobodyIn(t *testing.T) {
 	q = to.Query()
 	q.Set("state", q.Get("state")[1:])
 	to.RawQuery = q.Encode()
-	nobody(browser, browser.SignInAt(browser.Open(to.String()), "ann"), http.StatusBadRequest, "not one to a sign-in that was begun here")
+	nobody(browser, browser.SignInAt(browser.Open(to.String()), "ann"), http.StatusBadRequest, "does not belong to a sign-in that was begun here")
 
 	// The victim opens the answer to the attacker's sign-in.
 	attacker, victim := harness.NewClient(t), harness.NewClient(t)
@@ -192,7 +192,7 @@ func TestAProviderMayBeDownAndComeUp(t *testing.T) {
 
 	p.Stop()
 	if r.userAtBackend(t, browser) != "ann.acme" {
-		t.Error("a provider that is down signed somebody out")
+		t.Error("a provider that is down signed a user out")
 	}
 	p.Start() // with other keys
 	other := harness.NewClient(t)
@@ -222,7 +222,7 @@ func TestANewSignInIsOneAtTheProvider(t *testing.T) {
 	atCallback(authorize("none"))
 
 	page := authorize("login")
-	wantPage(t, page, http.StatusOK, "You are signed in as", "Sign in once more")
+	wantPage(t, page, http.StatusOK, "You are signed in as", "asks you to sign in again")
 	page = browser.Open(r.Portal + page.Links("/sso/with/acme?")[0])
 	if page.URL.Host != strings.TrimPrefix(p.Issuer, "http://") {
 		t.Fatalf("the provider asked nothing; the browser is at %s", page.URL)

@@ -75,7 +75,7 @@ func TestAProviderIsAskedAgainWhetherItsUsersMayStillSignIn(t *testing.T) {
 	// What hung took the refresh token when nobody waited for the next one any more,
 	// and cannot tell that from a thief's attempt. That is no fault of its users.
 	stay("a refusal that does not count", func() bool {
-		return len(r.server.Log.Containing("of which an earlier answer was lost")) > 0
+		return len(r.server.Log.Containing("an earlier answer to that token was lost")) > 0
 	}, all...)
 
 	acme.Disable("ann")

@@ -139,7 +139,7 @@ func TestEverySignOutEndsTheStreamsOfItsSessionAndNoOthers(t *testing.T) {
 		{"by clear_sso", func(t *testing.T, r *rig, browser *harness.Client) {
 			wantStatus(t, browser, r.Portal+"/api/oauth2/clear_sso", http.StatusNoContent)
 		}},
-		{"by signing in as somebody else", func(t *testing.T, r *rig, browser *harness.Client) {
+		{"by signing in as another user", func(t *testing.T, r *rig, browser *harness.Client) {
 			browser.SignIn(r.Portal+"/sso/sign_in?switch=1", harness.Admin)
 		}},
 		{"by the operator, one session", func(t *testing.T, r *rig, _ *harness.Client) {
@@ -201,11 +201,11 @@ func sessionOf(t *testing.T, r *rig, user string) string {
 func TestStreamsWithoutASessionAreRefusedAndDoNotReachTheBackend(t *testing.T) {
 	t.Parallel()
 	r := start(t)
-	stranger := harness.NewClient(t)
+	unauthenticated := harness.NewClient(t)
 	for _, path := range []string{"/sse", "/download?bytes=1", "/ws"} {
-		wantStatus(t, stranger, r.Gate+path, http.StatusUnauthorized)
+		wantStatus(t, unauthenticated, r.Gate+path, http.StatusUnauthorized)
 	}
-	_, resp, err := websocket.Dial(context.Background(), r.Gate+"/ws", &websocket.DialOptions{HTTPClient: stranger.HTTP()})
+	_, resp, err := websocket.Dial(context.Background(), r.Gate+"/ws", &websocket.DialOptions{HTTPClient: unauthenticated.HTTP()})
 	if err == nil || resp == nil || resp.StatusCode != http.StatusUnauthorized {
 		t.Errorf("the WebSocket's handshake: %v, %v", err, resp)
 	}
@@ -213,7 +213,7 @@ func TestStreamsWithoutASessionAreRefusedAndDoNotReachTheBackend(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	upload, err := stranger.Do(req)
+	upload, err := unauthenticated.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -91,7 +91,7 @@ func TestClass27ATicketThatIsTooOldSignsNobodyIn(t *testing.T) {
 	}
 	old := trade(browser)
 	time.Sleep(ticketLifetime + time.Second)
-	wantPage(t, browser.Open(old), http.StatusBadGateway, "Signing in was not finished", "What The shop answered cannot be used.", "Try again")
+	wantPage(t, browser.Open(old), http.StatusBadGateway, "Signing in was not finished", "The answer from The shop cannot be used.", "Try again")
 	wantStatus(t, browser, r.Gate+"/", http.StatusUnauthorized)
 
 	// The page that says so leads to another, which works.
@@ -124,8 +124,8 @@ func TestANewSignInIsOneAtTheStudio(t *testing.T) {
 		status   int
 		says     string
 	}{
-		{0, http.StatusForbidden, "You have to sign in anew"},
-		{time.Now().Add(-time.Hour).Unix(), http.StatusForbidden, "You have to sign in anew"},
+		{0, http.StatusForbidden, "Please sign in again"},
+		{time.Now().Add(-time.Hour).Unix(), http.StatusForbidden, "Please sign in again"},
 		{time.Now().Unix() + 1, http.StatusOK, ""},
 	} {
 		page := authorize(url.Values{"prompt": {"login"}})
@@ -147,7 +147,7 @@ func TestANewSignInIsOneAtTheStudio(t *testing.T) {
 			continue
 		}
 		if !strings.Contains(strings.Join(end.Seen, " "), r.Gate+"/oauth2/callback?") {
-			t.Errorf("signing in anew ended at %s with %d:\n%s", end.URL, end.Status, end.Body)
+			t.Errorf("signing in again ended at %s with %d:\n%s", end.URL, end.Status, end.Body)
 		}
 	}
 }

@@ -13,8 +13,8 @@ const (
 	longestBackoff = 2 * time.Second
 )
 
-// changed handles a change in the store. It may run inside a write of the store, so it
-// leaves every call of the store to the worker.
+// changed handles a change of the store. It may run inside a write of the store, so
+// the worker does everything that asks the store.
 func (s *Store) changed(c storage.Change) {
 	switch {
 	case c.Lost:
@@ -30,7 +30,7 @@ func (s *Store) changed(c storage.Change) {
 	}
 }
 
-// work records a task by calling note, and starts the worker if it does not run.
+// work adds work, and starts the worker if none is running.
 func (s *Store) work(note func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -47,7 +47,7 @@ func (s *Store) work(note func()) {
 	}
 }
 
-// worker runs while there are tasks. It retries failed tasks until the store is closed.
+// worker runs while there is work. It repeats failed work until the store is closed.
 func (s *Store) worker() {
 	backoff := time.Duration(0)
 	for {

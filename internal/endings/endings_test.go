@@ -120,7 +120,50 @@ func TestARemovedValueThatComesBackIsNotFound(t *testing.T) {
 	}
 }
 
-func TestAfterAnInterruptionLostEndingsAreWrittenAgain(t *testing.T) {
+// Another node announces a removal before it removes the key.
+func TestARemovalCountsAndIsToldAsSoonAsItIsAnnounced(t *testing.T) {
+	s, below := open(t, options)
+	put(t, s, "session:a", "other:a")
+	var told []string
+	stop := s.Watch(func(c storage.Change) {
+		told = append(told, c.Key)
+		if c.Key == "session:a" && has(t, s, "session:a") {
+			t.Error("it is told of before it counts")
+		}
+	})
+	defer stop()
+	put(t, below, endings.Announced+"session:a", endings.Announced+"other:a")
+	if want := []string{"gone:session:a", "session:a", "gone:other:a"}; !slices.Equal(told, want) {
+		t.Errorf("told of %q, want %q", told, want)
+	}
+	if has(t, s, "session:a") || !has(t, s, "other:a") {
+		t.Error("the wrong one counts as removed")
+	}
+}
+
+// Requests of a session that has ended do not wait for the store. Where the removal
+// failed, the store is asked.
+func TestTheStoreIsNotAskedForWhatIsRemoved(t *testing.T) {
+	s, below := open(t, options)
+	put(t, s, "session:a", "session:b")
+	if _, ok, err := s.Take(t.Context(), "session:a"); !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	below.down.Store(true)
+	if _, _, err := s.Take(t.Context(), "session:b"); err == nil {
+		t.Fatal("nobody was told that it may not be over")
+	}
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, ok, err := s.Get(over, "session:a"); ok || err != nil {
+		t.Errorf("of what is removed: %v, %v", ok, err)
+	}
+	if _, _, err := s.Get(over, "session:b"); err == nil {
+		t.Error("of what may not be removed: the store was not asked")
+	}
+}
+
+func TestAnInterruptionEndsAgainWhatTheStoreForgot(t *testing.T) {
 	s, below := open(t, options)
 	put(t, s, "session:a", "ended:b")
 	if _, _, err := s.Take(t.Context(), "session:a"); err != nil {

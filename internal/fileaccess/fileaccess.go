@@ -1,3 +1,3 @@
-// Package fileaccess copies the mode and owner of a file to the file that replaces it.
-// For example, root replaces a file of the user that the server runs as.
+// Package fileaccess keeps the mode and the owner of a file that is replaced, for
+// example by root while the server runs as another user.
 package fileaccess

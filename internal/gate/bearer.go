@@ -65,7 +65,8 @@ func (g *Gate) bearer(v *request, r *http.Request) (*oauth.Verified, *challenge,
 }
 
 // bearerToken reads the token from the Authorization header (RFC 6750 section 2.1). It
-// ignores other schemes, which belong to the backend.
+// ignores other schemes, which belong to the backend. Unlike httpapi.Bearer it finds an
+// empty token and a second header, which the gate refuses.
 func bearerToken(lines []string) (token string, there bool) {
 	for _, line := range lines {
 		scheme, credentials, _ := strings.Cut(line, " ")
@@ -87,6 +88,7 @@ func clientOwn(token *oauth.Verified) string {
 
 // isPreflight reports whether a request is a CORS preflight (Fetch, section 3.3.2):
 // without credentials, without a body, and without a header that overrides the method.
+// It is stricter than that of httpapi, since such a request passes the gate.
 func isPreflight(r *http.Request) bool {
 	if r.Method != http.MethodOptions || r.ContentLength != 0 {
 		return false

@@ -215,7 +215,7 @@ func TestClass26WhatIsNoTokenForThisGateDoesNotPass(t *testing.T) {
 	}
 }
 
-// Whoever gets a token for the gate's audience may come: that is what the
+// A client that gets a token for the gate's audience may pass: that is what the
 // audience is for. A client that is not registered for it gets none.
 func TestClass12ATokenOfAnotherClientCountsByItsAudienceAlone(t *testing.T) {
 	f := newFixture(t)

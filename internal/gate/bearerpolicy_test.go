@@ -31,7 +31,7 @@ func TestWhatATokenIsWorthByThePolicy(t *testing.T) {
 		"a preflight":                             {anyone, facts{Preflight: true}, refuse},
 		"a preflight that is let through":         {scripts, facts{Preflight: true}, passAnonymous},
 		"a preflight, and the store is down":      {scripts, facts{Preflight: true, Unavailable: true}, unavailable},
-		"a preflight of somebody":                 {scripts, facts{Preflight: true, SignedIn: true}, forward},
+		"a preflight with a session":              {scripts, facts{Preflight: true, SignedIn: true}, forward},
 		"anything else where preflights may pass": {scripts, facts{}, refuse},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -112,7 +112,7 @@ func TestAnOutageIsNoFaultOfAToken(t *testing.T) {
 	f := newFixture(t)
 	known, unknown := f.tokens(f.browser().signIn(demo)).Access, f.tokens(f.browser().signIn(demo)).Access
 	wantStatus(t, f.call(bearer(known)), http.StatusOK)
-	f.store.fail(errUnforeseen)
+	f.store.FailWith(errUnforeseen)
 	wantStatus(t, f.call(bearer(known)), http.StatusOK)
 	w := f.call(bearer(unknown))
 	wantStatus(t, w, http.StatusServiceUnavailable)
@@ -122,11 +122,11 @@ func TestAnOutageIsNoFaultOfAToken(t *testing.T) {
 	f.untouched()
 
 	// A cookie that may be anybody's session goes before a token.
-	f.store.fail(nil)
+	f.store.Down(false)
 	r := f.browser().request("/")
 	r.Header.Set("Cookie", f.gate.Sites[1].Cookie.Name+"="+strings.Repeat("A", 43))
 	r.Header["Authorization"] = bearer(known)
-	f.store.fail(errUnforeseen)
+	f.store.FailWith(errUnforeseen)
 	f.called = 0
 	wantStatus(t, f.serve(r), http.StatusServiceUnavailable)
 	f.untouched()

@@ -19,54 +19,29 @@ import (
 // another request to the portal can repair a failure, callback makes it, a few
 // times. A code that this browser did not ask for never begins a session here.
 func (g *Gate) callback(v *request, w http.ResponseWriter, r *http.Request, site *Site) {
-	q, err := url.ParseQuery(r.URL.RawQuery)
-	if err != nil || len(q["state"]) != 1 || len(q["code"]) > 1 {
-		g.unfinished(w, "The answer of the sign-in page arrived damaged.")
-		return
-	}
-	st, err := g.unseal(r.Context(), q.Get("state"))
-	if err != nil {
-		if !errors.Is(err, keys.ErrSealed) {
-			g.failed(w, r, err)
-			return
-		}
-		if n := g.notOpened.Due(g.Now()); n > 0 {
-			g.Log.Warn("the state of an answer cannot be opened: if people meet this, the nodes that serve this site have different keys, and need the same storage",
-				zap.String("setting", "storage"), zapOrigin(site), zapClient(g.Client), zap.Int("requests", n))
-		}
-		g.discard(r, site, q.Get("code"), "its state is not one of ours")
-		g.unfinished(w, "The answer of the sign-in page was changed on its way, or is from another time.")
-		return
-	}
-	if st.Client != g.Client.ID || st.Origin != site.Origin || !localPath(st.Return) {
-		g.discard(r, site, q.Get("code"), "its state is of another site")
-		g.unfinished(w, "The answer of the sign-in page belongs to another site.")
-		return
-	}
-	if q.Has("error") {
-		g.unfinished(w, "The sign-in page refused the request.")
+	st, code, ok := g.openAnswer(w, r, site)
+	if !ok {
 		return
 	}
 	old, hadSession := v.cookie(site.Cookie)
 	if hadSession {
 		if done, ok := g.Server.Sessions.SiteTransaction(r.Context(), old, g.Client.ID); ok && done == st.ID {
-			g.finish(w, site, st) // the back button, or a reload
+			g.finish(w, r, site, st) // the back button, or a reload
 			return
 		}
 	}
 	bound, _ := v.cookie(site.Binder)
 	if bound == "" || bound != st.Binder || g.Now().Unix()-st.Begun > int64(stateLifetime.Seconds()) {
-		g.discard(r, site, q.Get("code"), "its state is of another browser, or too old")
+		g.discard(r, site, code, "its state is of another browser, or too old")
 		if hadSession && g.siteSessionLives(r, old) {
-			// Another tab has signed in meanwhile. Only the page changes.
-			g.finish(w, site, st)
+			g.finish(w, r, site, st) // another tab has signed in meanwhile
 			return
 		}
 		g.restart(v, w, r, site, st)
 		return
 	}
 	redeemed, refusal := g.Server.RedeemCode(r.Context(), oauth.CodeRequest{
-		Client: g.Client, Code: q.Get("code"), RedirectURI: site.URI, Verifier: st.Verifier, From: g.From(r),
+		Client: g.Client, Code: code, RedirectURI: site.URI, Verifier: st.Verifier, From: g.From(r),
 	})
 	if refusal != nil {
 		if refusal.Kind == oauth.Internal {
@@ -74,16 +49,15 @@ func (g *Gate) callback(v *request, w http.ResponseWriter, r *http.Request, site
 			return
 		}
 		if refusal.Kind == oauth.TooManyCodes { // the code can still be redeemed
-			g.tooMany(w, site, st.Return, refusal.RetryAfter)
+			g.tooMany(w, r, site, st.Return, refusal.RetryAfter)
 			return
 		}
 		g.restart(v, w, r, site, st)
 		return
 	}
-	if hadSession && g.belongsTo(r, old, redeemed.Session) {
-		// Another tab has just begun this site session. This tab uses it, too.
+	if hadSession && g.belongsTo(r, old, redeemed.Session) { // another tab has just begun it
 		site.remember(w, st.lost(), redeemed.Session.Key())
-		g.finish(w, site, st)
+		g.finish(w, r, site, st)
 		return
 	}
 	token, err := g.Server.Sessions.BeginSite(r.Context(), redeemed.Session, g.Client.ID, st.ID)
@@ -103,7 +77,41 @@ func (g *Gate) callback(v *request, w http.ResponseWriter, r *http.Request, site
 	site.Cookie.Set(w, token.Encode(), g.Lifetime)
 	site.remember(w, st.lost(), redeemed.Session.Key())
 	g.formOwner(v, w, r, site, redeemed.User)
-	g.finish(w, site, st)
+	g.finish(w, r, site, st)
+}
+
+// openAnswer reads the portal's answer in the query of the callback: the state, which must
+// be of this site, and the code. Otherwise it answers the request and returns false.
+func (g *Gate) openAnswer(w http.ResponseWriter, r *http.Request, site *Site) (st state, code string, ok bool) {
+	q, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil || len(q["state"]) != 1 || len(q["code"]) > 1 {
+		g.unfinished(w, r, page.ReasonAnswerDamaged)
+		return state{}, "", false
+	}
+	st, err = g.unseal(r.Context(), q.Get("state"))
+	if err != nil {
+		if !errors.Is(err, keys.ErrSealed) {
+			g.failed(w, r, err)
+			return state{}, "", false
+		}
+		if n := g.notOpened.Due(g.Now()); n > 0 {
+			g.Log.Warn("the state of an answer cannot be opened: if people meet this, the nodes that serve this site have different keys, and need the same storage",
+				zap.String("setting", "storage"), zapOrigin(site), zapClient(g.Client), zap.Int("requests", n))
+		}
+		g.discard(r, site, q.Get("code"), "its state is not one of ours")
+		g.unfinished(w, r, page.ReasonAnswerUnknown)
+		return state{}, "", false
+	}
+	if st.Client != g.Client.ID || st.Origin != site.Origin || !localPath(st.Return) {
+		g.discard(r, site, q.Get("code"), "its state is of another site")
+		g.unfinished(w, r, page.ReasonAnswerCrossSite)
+		return state{}, "", false
+	}
+	if q.Has("error") {
+		g.unfinished(w, r, page.ReasonAnswerRefused)
+		return state{}, "", false
+	}
+	return st, q.Get("code"), true
 }
 
 // siteSessionLives reports whether the cookie's site session is valid.
@@ -120,14 +128,14 @@ func (g *Gate) belongsTo(r *http.Request, cookie string, sso *session.Session) b
 
 // finish redirects to the page that the user first asked for, or notifies the page
 // that opened the window.
-func (g *Gate) finish(w http.ResponseWriter, site *Site, st state) {
+func (g *Gate) finish(w http.ResponseWriter, r *http.Request, site *Site, st state) {
 	if st.Window != "" {
-		g.Pages.PopupDone(w, page.PopupDone{
+		g.Pages.PopupDone(w, r, page.PopupDone{
 			App: g.Client.Name, Channel: channel, Nonce: st.Window, ReturnURL: site.Origin + st.Return,
 		})
 		return
 	}
-	redirect(w, site.Origin+st.Return)
+	httpapi.Redirect(w, http.StatusFound, site.Origin+st.Return)
 }
 
 // restart begins the sign-in again. The user notices nothing while the portal has a
@@ -142,7 +150,7 @@ func (g *Gate) restart(v *request, w http.ResponseWriter, r *http.Request, site 
 		g.startAtPortal(v, w, r, site, signInStart{returnTo: st.Return, window: st.Window, attempt: st.Attempt + 1, lost: st.lost()})
 		return
 	}
-	g.redirectLoop(w, site, t.cause(), t, st.Return)
+	g.redirectLoop(w, r, site, t.cause(), t, st.Return)
 }
 
 // discard invalidates the code of an answer that this browser did not ask for. If
@@ -171,6 +179,6 @@ func (g *Gate) discardPosted(w http.ResponseWriter, r *http.Request, site *Site)
 		answer, _ := url.ParseQuery(raw)
 		g.discard(r, site, answer.Get("code"), "it was posted, which this gate does not ask for")
 	}
-	g.unfinished(w, "The answer of the sign-in page came in a form, for which this site did not ask.")
+	g.unfinished(w, r, page.ReasonAnswerPosted)
 	return true
 }

@@ -60,7 +60,7 @@ func TestClass22ACallbackOfAnotherBrowserBeginsAgain(t *testing.T) {
 				t.Fatalf("led to %q", got)
 			}
 			if _, in := victim.cookies[siteOrigin][f.gate.Sites[1].Cookie.Name]; in {
-				t.Fatal("the browser was signed in as somebody else")
+				t.Fatal("the browser was signed in as another user")
 			}
 		})
 	}
@@ -82,7 +82,7 @@ func TestASignInThatGoesRoundInCirclesEndsAtTheThirdTurn(t *testing.T) {
 			continue
 		}
 		b.want(w, http.StatusBadRequest)
-		if turn != 3 || !strings.Contains(w.Body.String(), "Signing in goes round in circles") || !strings.Contains(w.Body.String(), `href="`+siteOrigin+`/x?y"`) {
+		if turn != 3 || !strings.Contains(w.Body.String(), "Too many redirects") || !strings.Contains(w.Body.String(), `href="`+siteOrigin+`/x?y"`) {
 			t.Fatalf("turn %d: %s", turn, w.Body)
 		}
 		return
@@ -282,13 +282,13 @@ func TestAnOutageSignsNobodyOut(t *testing.T) {
 				}
 			}
 			b.keep(siteOrigin, f.gate.Sites[1].Cookie.Name, token.Encode())
-			f.store.fail(failure)
+			f.store.FailWith(failure)
 			check(b.open("/"))
 			check(b.do("GET", "/"))
 			check(b.open(callback))
 			check(b.open(SignOutPath))
 			f.untouched()
-			f.store.fail(nil)
+			f.store.Down(false)
 			b.want(b.open("/"), http.StatusOK)
 		})
 	}
@@ -312,7 +312,7 @@ func TestClass19CookiesCountOnlyWhereTheyBelong(t *testing.T) {
 		"the SSO session at a gate, by its own name":          {"localhost:8081", portalCookie(t).Name, portal, f.gate},
 		"a site session at the portal":                        {"localhost:8080", portalCookie(t).Name, site, f.gate},
 		"a site session at the portal, by its own name":       {"localhost:8080", f.gate.Sites[1].Cookie.Name, site, f.gate},
-		"a token spelled in another way":                      {"localhost:8081", f.gate.Sites[1].Cookie.Name, site + "=", f.gate},
+		"a token in another spelling":                         {"localhost:8081", f.gate.Sites[1].Cookie.Name, site + "=", f.gate},
 		"two that differ":                                     {"localhost:8081", f.gate.Sites[1].Cookie.Name, site + "; " + f.gate.Sites[1].Cookie.Name + "=" + strings.Repeat("A", 43), f.gate},
 		"class 9: nothing":                                    {"localhost:8081", f.gate.Sites[1].Cookie.Name, "", f.gate},
 		"class 24: a cookie of 100 kB":                        {"localhost:8081", f.gate.Sites[1].Cookie.Name, strings.Repeat("A", 100<<10), f.gate},

@@ -80,11 +80,8 @@ func (g *Gate) startSignIn(v *request, w http.ResponseWriter, r *http.Request, s
 		b.returnTo = "/"
 	}
 	if !localPath(b.returnTo) || !validWindow(b.window) {
-		g.Pages.Message(w, http.StatusBadRequest, page.Message{
-			App: g.Client.Name, Title: "This link does not work",
-			Text: "It would lead away from this site after signing in.",
-			Next: "Go to the page you want, and sign in from there.",
-			Link: &page.Link{Text: "Go to the start page", URL: "/"},
+		g.Pages.Message(w, r, http.StatusBadRequest, page.Message{
+			App: g.Client.Name, Fault: page.FaultBadReturn, Link: &page.Link{Label: page.LinkStartPage, URL: "/"},
 		})
 		return
 	}
@@ -101,19 +98,14 @@ func (g *Gate) beginPage(v *request, w http.ResponseWriter, r *http.Request, sit
 	}
 	returnTo := g.OriginalURI(r)
 	if !localPath(returnTo) {
-		g.Pages.Message(w, http.StatusRequestURITooLong, page.Message{
-			App: g.Client.Name, Title: "This address does not work",
-			Text: "It is too long, or has characters in it that no address has.",
-			Next: "Check the address, or sign in at the start page first.",
-			Link: &page.Link{Text: "Go to the start page", URL: "/"},
-		})
+		g.badAddress(w, r, http.StatusRequestURITooLong)
 		return
 	}
 	if !g.Policy.Popup {
 		lost := v.lost(site, returnTo)
 		if lost.n >= maxAttempts {
 			site.NotFound.Clear(w)
-			g.redirectLoop(w, site, notFound, attempt{}, returnTo)
+			g.redirectLoop(w, r, site, notFound, attempt{}, returnTo)
 			return
 		}
 		g.startAtPortal(v, w, r, site, signInStart{returnTo: returnTo, lost: lost})
@@ -124,7 +116,7 @@ func (g *Gate) beginPage(v *request, w http.ResponseWriter, r *http.Request, sit
 	q := url.Values{"return": {returnTo}}
 	plain := SignInPath + "?" + q.Encode()
 	q.Set("popup", nonce)
-	g.Pages.PopupSignIn(w, page.PopupSignIn{
+	g.Pages.PopupSignIn(w, r, page.PopupSignIn{
 		App: g.Client.Name, SignInURL: plain, PopupURL: SignInPath + "?" + q.Encode(),
 		ReturnURL: site.Origin + returnTo, Channel: channel, Nonce: nonce, Status: http.StatusUnauthorized,
 	})
@@ -138,7 +130,7 @@ func (g *Gate) windowDone(v *request, w http.ResponseWriter, r *http.Request, si
 	q := r.URL.Query()
 	back := q.Get("return")
 	if !site.Portal || !localPath(back) || !validWindow(q.Get("window")) {
-		g.unfinished(w, "The address was changed on its way.")
+		g.unfinished(w, r, page.ReasonAnswerDamaged)
 		return
 	}
 	if _, err := g.identify(v, r, site); err != nil {
@@ -149,7 +141,7 @@ func (g *Gate) windowDone(v *request, w http.ResponseWriter, r *http.Request, si
 		g.startAtPortal(v, w, r, site, signInStart{returnTo: back, window: q.Get("window")})
 		return
 	}
-	g.Pages.PopupDone(w, page.PopupDone{
+	g.Pages.PopupDone(w, r, page.PopupDone{
 		App: g.Client.Name, Channel: channel, Nonce: q.Get("window"), ReturnURL: site.Origin + back,
 	})
 }

@@ -114,7 +114,7 @@ func TestAFailAuthURLThatTheMatcherDoesNotCoverIsTheSites(t *testing.T) {
 	}
 }
 
-// Whoever comes to the page by another query is led around by the portal once.
+// A browser that opens the page with another query is redirected through the portal once.
 func TestAnotherQueryLeadsBackToTheFailAuthURL(t *testing.T) {
 	f := newFixture(t)
 	f.gate.Policy.FailAuthURL = parse(t, siteOrigin+"/signed-out")

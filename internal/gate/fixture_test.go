@@ -10,19 +10,19 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/caddy-sso/caddy-sso/codes"
+	"github.com/caddy-sso/caddy-sso/internal/faultystore"
 	"github.com/caddy-sso/caddy-sso/internal/keys"
 	"github.com/caddy-sso/caddy-sso/internal/keys/keystest"
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
 	"github.com/caddy-sso/caddy-sso/internal/page"
+	"github.com/caddy-sso/caddy-sso/internal/testclock"
 	"github.com/caddy-sso/caddy-sso/session"
-	"github.com/caddy-sso/caddy-sso/storage"
 	"github.com/caddy-sso/caddy-sso/storage/memory"
 )
 
@@ -31,68 +31,6 @@ const (
 	siteOrigin   = "http://localhost:8081"
 	httpsOrigin  = "https://game.example"
 )
-
-// clock stands still until told otherwise.
-type clock struct{ ms atomic.Int64 }
-
-func (c *clock) Now() time.Time           { return time.UnixMilli(c.ms.Load()) }
-func (c *clock) Advance(by time.Duration) { c.ms.Add(by.Milliseconds()) }
-
-// store can be down, or fail in a way that nobody foresaw.
-type store struct {
-	storage.Store
-	err atomic.Pointer[error]
-}
-
-func (s *store) fail(err error) {
-	if err == nil {
-		s.err.Store(nil)
-		return
-	}
-	s.err.Store(&err)
-}
-
-func (s *store) failure() error {
-	if err := s.err.Load(); err != nil {
-		return *err
-	}
-	return nil
-}
-
-func (s *store) Get(ctx context.Context, key string) ([]byte, bool, error) {
-	if err := s.failure(); err != nil {
-		return nil, false, err
-	}
-	return s.Store.Get(ctx, key)
-}
-
-func (s *store) Put(ctx context.Context, key string, value []byte, lifetime time.Duration) error {
-	if err := s.failure(); err != nil {
-		return err
-	}
-	return s.Store.Put(ctx, key, value, lifetime)
-}
-
-func (s *store) Pin(ctx context.Context, key string, value []byte, lifetime time.Duration) error {
-	if err := s.failure(); err != nil {
-		return err
-	}
-	return s.Store.Pin(ctx, key, value, lifetime)
-}
-
-func (s *store) Take(ctx context.Context, key string) ([]byte, bool, error) {
-	if err := s.failure(); err != nil {
-		return nil, false, err
-	}
-	return s.Store.Take(ctx, key)
-}
-
-func (s *store) CompareAndSwap(ctx context.Context, key string, old, next []byte, lifetime time.Duration) (bool, error) {
-	if err := s.failure(); err != nil {
-		return false, err
-	}
-	return s.Store.CompareAndSwap(ctx, key, old, next, lifetime)
-}
 
 // users are those who may be signed in, by subject.
 type users map[string]session.User
@@ -105,8 +43,8 @@ func (u users) Current(s session.User) (session.User, bool) {
 // a fixture is a portal without its pages, and a gate.
 type fixture struct {
 	t     testing.TB
-	clock *clock
-	store *store
+	clock *testclock.Clock
+	store *faultystore.Store
 	users users
 	gate  *Gate
 
@@ -122,11 +60,10 @@ var demo = session.User{
 }
 
 func newFixture(t testing.TB) *fixture {
-	f := &fixture{t: t, clock: new(clock), users: users{demo.Subject: demo}}
-	f.clock.ms.Store(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC).UnixMilli())
-	f.store = &store{Store: memory.New(memory.Options{Now: f.clock.Now})}
+	f := &fixture{t: t, clock: testclock.New(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)), users: users{demo.Subject: demo}}
+	f.store = faultystore.New(memory.New(memory.Options{Now: f.clock.Now}))
 	cache := session.NewCache(f.store, session.CacheOptions{Now: f.clock.Now})
-	verified := oauth.NewVerifiedCache(f.store, oauth.VerifiedOptions{Now: f.clock.Now})
+	verified := oauth.NewTokenCache(f.store, oauth.TokenCacheOptions{Now: f.clock.Now})
 	t.Cleanup(func() {
 		verified.Close()
 		cache.Close()
@@ -344,7 +281,7 @@ func (b *browser) open(path string) *httptest.ResponseRecorder {
 	return b.do("GET", path, navigation...)
 }
 
-// portal answers a request to auth the way that the portal does, and returns
+// portal answers a request to auth as the portal does, and returns
 // the path of the callback with code and state.
 func (b *browser) portal(location string) string {
 	t := b.f.t

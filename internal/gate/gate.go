@@ -1,10 +1,3 @@
-// Package gate decides what happens to a request to a protected route: the gate
-// forwards it with a trustworthy identity, sends the browser to sign in, or denies it.
-//
-// A gate sees every request of its site. First it deletes every header that looks like
-// an identity header, removes the project's cookies, and answers its own endpoints
-// below /oauth2/. Then, if its matcher matches, it applies its policy. It redeems codes
-// and reads sessions in process, without a second request.
 package gate
 
 import (
@@ -17,6 +10,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/caddy-sso/caddy-sso/internal/httpapi"
 	"github.com/caddy-sso/caddy-sso/internal/keys"
 	"github.com/caddy-sso/caddy-sso/internal/logthrottle"
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
@@ -89,8 +83,8 @@ type Site struct {
 	Callback string // the path of the redirect URI, not empty; "" on the portal's own origin
 	URI      string // the redirect URI
 
-	// Portal says that this is the portal's own origin, where the SSO session
-	// is read directly.
+	// Portal is set on the portal's own origin. There the gate reads the SSO session
+	// directly.
 	Portal bool
 
 	Cookie   session.Cookie // the site session, or the SSO session on the portal
@@ -282,7 +276,7 @@ func (g *Gate) AnswerEnded(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if back := g.OriginalURI(r); wantsPage(r) && localPath(back) {
-		redirect(w, site.Origin+back)
+		httpapi.Redirect(w, http.StatusFound, site.Origin+back)
 		return
 	}
 	g.refuse(w, site)

@@ -106,7 +106,7 @@ func TestClass03HeadersAreScrubbedWhateverTheGateMakesOfARequest(t *testing.T) {
 		"a path below ours that is none": {"GET", "/oauth2/other", ""},
 		"a host that the gate is not on": {"GET", "/public", "other.example"},
 		"the fail_auth_url":              {"GET", "/signed-out", ""},
-		"a method of somebody's own":     {"FROBNICATE", "/public", ""},
+		"a non-standard method":          {"FROBNICATE", "/public", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := httptest.NewRequestWithContext(t.Context(), test.method, test.path, nil)

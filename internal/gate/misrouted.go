@@ -33,11 +33,9 @@ func (g *Gate) misrouted(w http.ResponseWriter, r *http.Request, site *Site) boo
 			zapOrigin(site), zapClient(g.Client), zap.Int("sign_ins", n))
 	}
 	// The assets of this site are not reachable either if its path is changed.
-	g.Pages.WithAssetsOf(g.Server.Issuer).Message(w, http.StatusBadRequest, page.Message{
-		App: g.Client.Name, Title: "Signing in cannot be finished here",
-		Text:      "You signed in, but this site does not recognize the address that you were sent back to.",
-		Next:      "Tell the people who run this site, and quote the line below.",
-		Link:      &page.Link{Text: "Try again", URL: site.Origin + st.Return},
+	g.Pages.WithAssetsOf(g.Server.Issuer).Message(w, r, http.StatusBadRequest, page.Message{
+		App: g.Client.Name, Fault: page.FaultSignInMisrouted,
+		Link:      &page.Link{Label: page.LinkTryAgain, URL: site.Origin + st.Return},
 		Reference: "redirect_uri is " + site.URI + ", and its path arrived as " + printable(r.URL.Path),
 	})
 	return true

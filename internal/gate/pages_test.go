@@ -40,7 +40,7 @@ func everyPage(t *testing.T, f *fixture) map[string]*httptest.ResponseRecorder {
 	pages["popup done"] = b.open(b.portal(w.Header().Get("Location")))
 	protects(f.gate, "/admin")
 	pages["path"] = b.open("/a;b")
-	f.store.fail(errDown)
+	f.store.Down(true)
 	w = b.open("/oauth2/callback?code=x&state=x")
 	f.gate.Match = nil
 	other := f.browser()
@@ -150,7 +150,7 @@ func TestWhoMayNotPassIsToldWhoTheyAre(t *testing.T) {
 	b.enter(demo)
 	w := b.open("/x?y=z")
 	b.want(w, http.StatusForbidden)
-	for _, part := range []string{"demo@example.com", "staff or admins", html.EscapeString(SignInPath + "?return=%2Fx%3Fy%3Dz&switch=1"), `action="` + SignOutPath + `"`} {
+	for _, part := range []string{"demo@example.com", "one of these groups: staff, admins", html.EscapeString(SignInPath + "?return=%2Fx%3Fy%3Dz&switch=1"), `action="` + SignOutPath + `"`} {
 		if !strings.Contains(w.Body.String(), part) {
 			t.Errorf("%q is not in the page: %s", part, w.Body)
 		}
@@ -284,7 +284,7 @@ func TestAWindowWithoutASessionSignsInFirst(t *testing.T) {
 	b.origin = portalOrigin
 	b.want(b.open(SignedInPath+"?return=/x&window=n"), http.StatusFound)
 	b.keep(portalOrigin, portalCookie(t).Name, strings.Repeat("A", 43))
-	f.store.fail(errUnforeseen)
+	f.store.FailWith(errUnforeseen)
 	b.want(b.open(SignedInPath+"?return=/x&window=n"), http.StatusServiceUnavailable)
 	b.want(b.open(SignedInPath+"?return=/x&window="+strings.Repeat("n", 65)), http.StatusBadRequest)
 	site := f.browser()

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// protects has the gate protect a path the way that Caddy's path matcher does,
+// protects has the gate protect a path as Caddy's path matcher does,
 // which knows neither case nor double slashes.
 func protects(g *Gate, prefix string) {
 	g.Match = func(r *http.Request) (bool, error) {

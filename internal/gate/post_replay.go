@@ -26,38 +26,37 @@ func (g *Gate) beginForm(v *request, w http.ResponseWriter, r *http.Request, sit
 		unsent.Kept.Visitor = g.lastFormOwner(v, site)
 		unsent.Kept.NextURL = sendURL(unsent.Kept.ID, back)
 	}
-	g.Pages.UnsentForm(w, unsent)
+	g.Pages.UnsentForm(w, r, unsent)
 }
 
 // keep returns the form of a request, or says why it is not kept. A form that another
 // site sent is never kept: after the sign-in it would be sent for the user, who did not
 // write it. Because of SameSite cookies, even a signed-in user's request from another
 // site comes here without a session.
-func (g *Gate) keep(w http.ResponseWriter, r *http.Request, site *Site) (kept *page.KeptForm, why string, slow bool) {
-	const tooBig = "It is too big to be kept while you sign in."
+func (g *Gate) keep(w http.ResponseWriter, r *http.Request, site *Site) (kept *page.KeptForm, why page.Text, slow bool) {
 	action := g.OriginalURI(r)
 	switch {
 	case g.Policy.DropForms:
-		return nil, "It is not kept while you sign in.", false
+		return nil, page.FormNotKept, false
 	case !fromSameOrigin(r, site):
-		return nil, "It came from another site, which cannot send anything for you.", false
+		return nil, page.FormCrossOrigin, false
 	case r.ContentLength > maxForm:
-		return nil, tooBig, false
+		return nil, page.FormTooLarge, false
 	}
 	body, err := httpapi.Body(w, r, maxForm)
 	if err != nil {
 		status := httpapi.BodyStatus(err)
 		if status == http.StatusRequestEntityTooLarge {
-			return nil, tooBig, false
+			return nil, page.FormTooLarge, false
 		}
-		return nil, "It did not arrive whole.", status == http.StatusRequestTimeout
+		return nil, page.FormIncomplete, status == http.StatusRequestTimeout
 	}
 	form, ok := parseForm(r.Header.Get("Content-Type"), body)
 	if !ok || !localPath(action) || r.Header.Get("Content-Encoding") != "" {
-		return nil, "It cannot be kept while you sign in.", false
+		return nil, page.FormNotKept, false
 	}
 	form.ActionURL = site.Origin + action
-	return &form, "", false
+	return &form, page.Text{}, false
 }
 
 // fromSameOrigin reports whether a page of this very origin sent the form: by Fetch
@@ -89,7 +88,7 @@ func (g *Gate) send(v *request, w http.ResponseWriter, r *http.Request, site *Si
 	q := r.URL.Query()
 	id, back := q.Get("form"), q.Get("return")
 	if !validID(id) || !localPath(back) {
-		g.unfinished(w, "The address was changed on its way.")
+		g.unfinished(w, r, page.ReasonAnswerDamaged)
 		return
 	}
 	if !wantsPage(r) {
@@ -105,7 +104,7 @@ func (g *Gate) send(v *request, w http.ResponseWriter, r *http.Request, site *Si
 		g.beginPage(v, w, r, site)
 		return
 	}
-	g.Pages.SendForm(w, page.SendForm{
+	g.Pages.SendForm(w, r, page.SendForm{
 		App: g.Client.Name, ID: id, BackURL: site.Origin + back, Visitor: g.formOwner(v, w, r, site, in.User), Person: personOf(in),
 	})
 }

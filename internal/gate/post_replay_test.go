@@ -105,12 +105,12 @@ func TestAFormSaysWhoWasSignedInWhenItWasWritten(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	stranger := f.browser()
-	if got := visitor(stranger.send("/save", "a=b", submission...)); got != "" {
+	another := f.browser()
+	if got := visitor(another.send("/save", "a=b", submission...)); got != "" {
 		t.Errorf("a browser that nobody signed in with has %q", got)
 	}
-	stranger.keep(siteOrigin, f.gate.Sites[1].FormOwner.Name, `"><script>`)
-	if got := visitor(stranger.send("/save", "a=b", submission...)); len(got) != 22 {
+	another.keep(siteOrigin, f.gate.Sites[1].FormOwner.Name, `"><script>`)
+	if got := visitor(another.send("/save", "a=b", submission...)); len(got) != 22 {
 		t.Errorf("a word that is none of ours is %q", got)
 	}
 	b := f.browser()
@@ -184,10 +184,10 @@ func TestWhatIsNotKeptIsSaidToBeLostAndWhy(t *testing.T) {
 		"a byte too big":   {func(_ *Gate, r *http.Request) { body(r, "a="+strings.Repeat("b", maxForm-1)) }, "It is too big"},
 		"too big, unsaid":  {func(_ *Gate, r *http.Request) { body(r, "a="+strings.Repeat("b", maxForm-1)); r.ContentLength = -1 }, "It is too big"},
 		"said to be big":   {func(_ *Gate, r *http.Request) { r.Body, r.ContentLength = failing{}, 1<<40 }, "It is too big"},
-		"cut short":        {func(_ *Gate, r *http.Request) { r.Body = failing{} }, "It did not arrive whole."},
-		"no form":          {func(_ *Gate, r *http.Request) { r.Header.Set("Content-Type", "application/json") }, "It cannot be kept"},
-		"compressed":       {func(_ *Gate, r *http.Request) { r.Header.Set("Content-Encoding", "gzip") }, "It cannot be kept"},
-		"a strange target": {func(_ *Gate, r *http.Request) { r.URL.RawQuery = `"` }, "It cannot be kept"},
+		"cut short":        {func(_ *Gate, r *http.Request) { r.Body = failing{} }, "It did not arrive complete."},
+		"no form":          {func(_ *Gate, r *http.Request) { r.Header.Set("Content-Type", "application/json") }, "It is not kept"},
+		"compressed":       {func(_ *Gate, r *http.Request) { r.Header.Set("Content-Encoding", "gzip") }, "It is not kept"},
+		"a strange target": {func(_ *Gate, r *http.Request) { r.URL.RawQuery = `"` }, "It is not kept"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t)
@@ -258,10 +258,10 @@ func TestAFormMeetsAPageWhereItCannotPass(t *testing.T) {
 	if !strings.Contains(w.Body.String(), "You don’t have access") {
 		t.Errorf("no access: %s", w.Body)
 	}
-	stranger := f.browser()
-	stranger.keep(siteOrigin, f.gate.Sites[1].Cookie.Name, strings.Repeat("A", 43))
-	f.store.fail(errDown)
-	w = stranger.send("/save", "a=b", submission...)
+	another := f.browser()
+	another.keep(siteOrigin, f.gate.Sites[1].Cookie.Name, strings.Repeat("A", 43))
+	f.store.Down(true)
+	w = another.send("/save", "a=b", submission...)
 	b.want(w, http.StatusServiceUnavailable) // a reload sends the form again
 	if !strings.Contains(w.Body.String(), "reload the page") || keptIn(w) != nil {
 		t.Errorf("an outage: %s", w.Body)
@@ -327,7 +327,7 @@ func TestThePageThatSendsOnAsksForASessionFirst(t *testing.T) {
 	b.want(b.do("GET", good, with(navigation, "Sec-Purpose", "prefetch;prerender")...), http.StatusUnauthorized)
 	other := f.browser()
 	other.keep(siteOrigin, f.gate.Sites[1].Cookie.Name, strings.Repeat("A", 43))
-	f.store.fail(errDown)
+	f.store.Down(true)
 	b.want(other.open(good), http.StatusServiceUnavailable)
 	f.untouched()
 }

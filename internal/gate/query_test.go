@@ -56,13 +56,13 @@ func TestClass10AQueryComesBackByteForByte(t *testing.T) {
 				t.Errorf("sign_in leads to %q", got)
 			}
 
-			// Somebody who may not pass, and takes another account.
+			// A user who may not pass, and takes another account.
 			f.gate.Policy.Groups = []string{"staff"}
 			w = b.open(back)
 			b.want(w, http.StatusForbidden)
 			wantAttribute(t, w, "href", SignInPath+"?"+url.Values{"switch": {"1"}, "return": {back}}.Encode())
 
-			// A window, and a form, of somebody without a session.
+			// A window, and a form, of a user without a session.
 			f.gate.Policy = Policy{Popup: true}
 			b = f.browser()
 			w = b.open(back)
@@ -77,7 +77,7 @@ func TestClass10AQueryComesBackByteForByte(t *testing.T) {
 			w = f.browser().send("/save", "a=b", with(submission, "Referer", siteOrigin+back)...)
 			wantAttribute(t, w, "href", SignInPath+"?"+url.Values{"return": {back}}.Encode())
 
-			// A loop's way out.
+			// The link that leaves a redirect loop.
 			f.gate.Policy = Policy{}
 			b = f.browser()
 			b.signIn(demo)

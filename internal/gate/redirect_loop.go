@@ -82,48 +82,48 @@ func (g *Gate) attemptOf(v *request, r *http.Request, site *Site, st state) atte
 
 // A diagnosis explains a cause to the user, and to the operator.
 type diagnosis struct {
-	text, next   string
+	reason, next page.Text
 	log, setting string
 }
 
 var diagnoses = map[cause]diagnosis{
 	noCookies: {
-		text:    "Your browser does not seem to keep the cookie that signing in needs.",
-		next:    "Allow cookies for this site, and try again. A private window or an extension may block them.",
+		reason:  page.ReasonCookies,
+		next:    page.NextAllowCookies,
 		log:     "the browser sends no cookie back; if this happens with every browser, redirect_uri has another scheme or host than the address that they use",
 		setting: "redirect_uri",
 	},
 	otherHost: {
-		text:    "The address that you used does not seem to be the one that this site is set up for.",
-		next:    "Try again with the button. If that does not help, tell the people who run this site.",
+		reason:  page.ReasonWrongHost,
+		next:    page.NextTryAgainOrTell,
 		log:     "redirect_uri has another scheme, host or port than the address that browsers use",
 		setting: "redirect_uri",
 	},
 	wrongClock: {
-		text:    "A clock of this site seems to be wrong.",
-		next:    "Try again in a while. If that does not help, tell the people who run this site.",
+		reason:  page.ReasonWrongClock,
+		next:    page.NextTryLaterOrTell,
 		log:     "the clock of this node, or of another that serves this site, is wrong; set them by NTP",
 		setting: "the clock",
 	},
 	notFound: {
-		text:    "This site does not find your sign-in, though it has only just been made.",
-		next:    "Try again in a while. If that does not help, tell the people who run this site.",
+		reason:  page.ReasonSessionMissing,
+		next:    page.NextTryLaterOrTell,
 		log:     "the sign-in was stored, but is not found: all nodes that serve the portal and this site need the same storage redis and the same users, with the same password hashes; or lifetimes are too short",
 		setting: "storage",
 	},
 }
 
 // redirectLoop ends a sign-in that was begun too many times.
-func (g *Gate) redirectLoop(w http.ResponseWriter, site *Site, why cause, t attempt, returnTo string) {
+func (g *Gate) redirectLoop(w http.ResponseWriter, r *http.Request, site *Site, why cause, t attempt, returnTo string) {
 	d := diagnoses[why]
 	if n := g.loops.Due(g.Now()); n > 0 {
 		g.Log.Warn("redirect loop: "+d.log, zap.String("setting", d.setting),
 			zapOrigin(site), zapClient(g.Client), zap.String("forwarded_host", printable(t.Named)),
 			zap.Duration("begun_ago", t.Age), zap.Int("sign_ins", n))
 	}
-	g.Pages.Message(w, http.StatusBadRequest, page.Message{
-		App: g.Client.Name, Title: "Signing in goes round in circles", Text: d.text, Next: d.next,
-		Link: &page.Link{Text: "Try again", URL: site.Origin + returnTo},
+	g.Pages.Message(w, r, http.StatusBadRequest, page.Message{
+		App: g.Client.Name, Fault: page.FaultTooManyRedirects, Reason: d.reason, Next: d.next,
+		Link: &page.Link{Label: page.LinkTryAgain, URL: site.Origin + returnTo},
 	})
 }
 

@@ -87,7 +87,7 @@ func TestALoopEndsInAPageThatNamesTheCauseAndALineThatNamesTheSetting(t *testing
 		},
 		"codes that nobody finds": {
 			func(f *fixture, _ *browser) { f.clock.Advance(2 * time.Minute) }, nil,
-			7, "does not find your sign-in", "storage",
+			7, "cannot find the sign-in that you just finished", "storage",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -109,7 +109,7 @@ func TestALoopEndsInAPageThatNamesTheCauseAndALineThatNamesTheSetting(t *testing
 					continue
 				}
 				b.want(w, http.StatusBadRequest)
-				if body := w.Body.String(); n != test.turns || !strings.Contains(body, "Signing in goes round in circles") || !strings.Contains(body, test.says) || !strings.Contains(body, `href="`+siteOrigin+`/x?y"`) {
+				if body := w.Body.String(); n != test.turns || !strings.Contains(body, "Too many redirects") || !strings.Contains(body, test.says) || !strings.Contains(body, `href="`+siteOrigin+`/x?y"`) {
 					t.Fatalf("turn %d: %s", n, body)
 				}
 				break
@@ -167,7 +167,7 @@ func TestASessionThatIsLostAsSoonAsItBeganIsALoop(t *testing.T) {
 	}
 	w := b.open("/x?y")
 	b.want(w, http.StatusBadRequest)
-	if body := w.Body.String(); !strings.Contains(body, "does not find your sign-in") || !strings.Contains(body, `href="`+siteOrigin+`/x?y"`) {
+	if body := w.Body.String(); !strings.Contains(body, "cannot find the sign-in that you just finished") || !strings.Contains(body, `href="`+siteOrigin+`/x?y"`) {
 		t.Fatalf("the page: %s", body)
 	}
 	if got := settings(logs); got != "storage" {

@@ -21,6 +21,8 @@ type problem struct {
 	LoginURL    string `json:"login_url,omitempty"`
 }
 
+// writeProblem is not httpapi.WriteJSON, since an answer on a backend's site sets no
+// Referrer-Policy.
 func writeProblem(w http.ResponseWriter, status int, p problem) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
@@ -48,10 +50,10 @@ func (g *Gate) refuse(w http.ResponseWriter, site *Site) {
 // forbid answers a signed-in user who may not pass.
 func (g *Gate) forbid(w http.ResponseWriter, r *http.Request, in *oauth.SignedIn) {
 	why, description := "in none of the groups "+strings.Join(g.Policy.Groups, ", "), "The user is in none of the allowed groups."
-	reason := "This page is for members of " + strings.Join(g.Policy.Groups, " or ") + "."
+	reason := page.DeniedGroups(g.Policy.Groups)
 	if !g.Client.Accepts(in.User) {
 		why, description = "signed in with "+in.User.Signin+", which this client does not accept", "The sign-in method of this user is not accepted here."
-		reason = "You are signed in with an account that cannot be used here."
+		reason = page.DeniedAccount
 	}
 	g.Server.Audit.Record(oauth.Event{What: oauth.AccessDenied, User: in.User, Client: g.Client, Session: in.Session, From: g.From(r), Why: why})
 	if !navigates(r.Header) {
@@ -69,7 +71,7 @@ func (g *Gate) forbid(w http.ResponseWriter, r *http.Request, in *oauth.SignedIn
 		SwitchURL: SignInPath + "?" + again.Encode(),
 		SignOut:   page.Form{Action: SignOutPath},
 	}
-	g.Pages.Denied(w, denied)
+	g.Pages.Denied(w, r, denied)
 }
 
 // clientDisabled answers every request while the client is disabled.
@@ -79,10 +81,7 @@ func (g *Gate) clientDisabled(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, http.StatusForbidden, problem{Error: "access_denied", Description: why})
 		return
 	}
-	g.Pages.Message(w, http.StatusForbidden, page.Message{
-		App: g.Client.Name, Title: "Closed", Text: why,
-		Next: "Try again later, or ask the people who run it.",
-	})
+	g.Pages.Message(w, r, http.StatusForbidden, page.Message{App: g.Client.Name, Fault: page.FaultAppDisabled})
 }
 
 func (g *Gate) refusePath(w http.ResponseWriter, r *http.Request) {
@@ -91,10 +90,13 @@ func (g *Gate) refusePath(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, http.StatusBadRequest, problem{Error: "invalid_request", Description: why})
 		return
 	}
-	g.Pages.Message(w, http.StatusBadRequest, page.Message{
-		App: g.Client.Name, Title: "This address does not work", Text: why,
-		Next: "Check the address, or go to the start page.",
-		Link: &page.Link{Text: "Go to the start page", URL: "/"},
+	g.badAddress(w, r, http.StatusBadRequest)
+}
+
+// badAddress is for an address that the gate does not take from a person.
+func (g *Gate) badAddress(w http.ResponseWriter, r *http.Request, status int) {
+	g.Pages.Message(w, r, status, page.Message{
+		App: g.Client.Name, Fault: page.FaultBadAddress, Link: &page.Link{Label: page.LinkStartPage, URL: "/"},
 	})
 }
 
@@ -111,10 +113,7 @@ func (g *Gate) unknownHost(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, http.StatusMisdirectedRequest, problem{Error: "invalid_request", Description: why})
 		return
 	}
-	g.Pages.Message(w, http.StatusMisdirectedRequest, page.Message{
-		App: g.Client.Name, Title: "Wrong host name", Text: why,
-		Next: "Use the address that you were given, or tell the people who run this site.",
-	})
+	g.Pages.Message(w, r, http.StatusMisdirectedRequest, page.Message{App: g.Client.Name, Fault: page.FaultUnknownHost})
 }
 
 // Unavailable answers a request if the store could not be opened. No other handler
@@ -132,35 +131,28 @@ func (g *Gate) failed(w http.ResponseWriter, r *http.Request, err error) {
 		})
 		return
 	}
-	m := page.Message{
-		App: g.Client.Name, Title: "Just a moment",
-		Text: "Your sign-in cannot be checked right now. You have not been signed out.",
-	}
+	m := page.Message{App: g.Client.Name, Fault: page.FaultUnavailable}
 	if wantsPage(r) {
 		m.Retry, m.RetryAfter = &page.Retry{}, time.Second
 	} else {
-		m.Next = "What you sent did not arrive. Wait a few seconds, then reload the page: that sends it once more."
-		m.Link = &page.Link{Text: "Go to the start page", URL: "/"}
+		m.Fault, m.Link = page.FaultFormNotTaken, &page.Link{Label: page.LinkStartPage, URL: "/"}
 	}
-	g.Pages.Message(w, http.StatusServiceUnavailable, m)
+	g.Pages.Message(w, r, http.StatusServiceUnavailable, m)
 }
 
 // tooMany answers the callback of a user who began too many site sessions.
-func (g *Gate) tooMany(w http.ResponseWriter, site *Site, returnTo string, after time.Duration) {
-	g.Pages.Message(w, http.StatusTooManyRequests, page.Message{
-		App: g.Client.Name, Title: "Just a moment",
-		Text:       "There were very many sign-ins within an hour. You have not been signed out.",
-		RetryAfter: after,
-		Link:       &page.Link{Text: "Try again", URL: site.Origin + returnTo},
+func (g *Gate) tooMany(w http.ResponseWriter, r *http.Request, site *Site, returnTo string, after time.Duration) {
+	g.Pages.Message(w, r, http.StatusTooManyRequests, page.Message{
+		App: g.Client.Name, Fault: page.FaultTooManySignIns, RetryAfter: after,
+		Link: &page.Link{Label: page.LinkTryAgain, URL: site.Origin + returnTo},
 	})
 }
 
 // unfinished answers a request that is no valid step of a sign-in.
-func (g *Gate) unfinished(w http.ResponseWriter, why string) {
-	g.Pages.Message(w, http.StatusBadRequest, page.Message{
-		App: g.Client.Name, Title: "Signing in was not finished", Text: why,
-		Next: "Start again from the page you wanted.",
-		Link: &page.Link{Text: "Go to the start page", URL: "/"},
+func (g *Gate) unfinished(w http.ResponseWriter, r *http.Request, reason page.Text) {
+	g.Pages.Message(w, r, http.StatusBadRequest, page.Message{
+		App: g.Client.Name, Fault: page.FaultSignInNotFinished, Reason: reason, Next: page.NextStartAtPage,
+		Link: &page.Link{Label: page.LinkStartPage, URL: "/"},
 	})
 }
 

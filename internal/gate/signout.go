@@ -41,32 +41,21 @@ func (g *Gate) signOut(v *request, w http.ResponseWriter, r *http.Request, site 
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
-	if !ended {
-		g.redirectOrPage(w, r, signingOut, g.portalSignOutURL(site))
+	if !ended { // only the portal knows whether the session has ended
+		g.redirectOrPage(w, r, page.DoneSigningOut, g.portalSignOutURL(site))
 		return
 	}
-	g.redirectOrPage(w, r, "You’re signed out", g.signedOutURL(r, site))
+	g.redirectOrPage(w, r, page.DoneSignedOut, g.signedOutURL(r, site))
 }
-
-// signingOut is the title while only the portal knows whether the session has ended.
-const signingOut = "Signing out"
 
 // redirectOrPage sends the browser to a URL. The answer to a form is a page with a
 // link, since it must not redirect to another origin (form-action in the CSP).
-func (g *Gate) redirectOrPage(w http.ResponseWriter, r *http.Request, title, location string) {
+func (g *Gate) redirectOrPage(w http.ResponseWriter, r *http.Request, title page.Text, location string) {
 	if r.Method == http.MethodPost {
-		g.Pages.Continue(w, page.Continue{Title: title, URL: location})
+		g.Pages.Continue(w, r, page.Continue{Title: title, URL: location})
 		return
 	}
-	seeOther(w, location)
-}
-
-func seeOther(w http.ResponseWriter, location string) {
-	h := w.Header()
-	h.Set("Cache-Control", "no-store")
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("Location", location)
-	w.WriteHeader(http.StatusSeeOther)
+	httpapi.Redirect(w, http.StatusSeeOther, location)
 }
 
 // endSession ends the session of a request, even if its user was removed, since the
@@ -91,9 +80,9 @@ func wantsPageOrForm(r *http.Request) bool {
 	return httpapi.AcceptsHTML(r.Header)
 }
 
-// signedOutURL is where the browser goes after the sign-out: the URL in return, if it
-// is registered; else the gate's fail_auth_url; else the portal, which gets the URL to
-// come back to.
+// signedOutURL returns the URL to which the browser is redirected after the sign-out:
+// the URL in return, if it is registered; else the gate's fail_auth_url; else the
+// portal, with the URL to come back to.
 func (g *Gate) signedOutURL(r *http.Request, site *Site) string {
 	if to := r.URL.Query().Get("return"); g.Client.FailAuthURL(to) {
 		return to
@@ -122,10 +111,10 @@ func (g *Gate) askSignOut(v *request, w http.ResponseWriter, r *http.Request, si
 			return
 		}
 		if !site.Portal { // the portal may have another session
-			g.redirectOrPage(w, r, signingOut, g.portalSignOutURL(site))
+			g.redirectOrPage(w, r, page.DoneSigningOut, g.portalSignOutURL(site))
 			return
 		}
-		g.Pages.SignedOut(w, page.SignedOut{App: g.Client.Name, SignInURL: SignInPath})
+		g.Pages.SignedOut(w, r, page.SignedOut{App: g.Client.Name, SignInURL: SignInPath})
 		return
 	}
 	ask := page.SignOut{
@@ -135,7 +124,7 @@ func (g *Gate) askSignOut(v *request, w http.ResponseWriter, r *http.Request, si
 	if to := r.URL.Query().Get("return"); g.Client.FailAuthURL(to) {
 		ask.Form.Action += "?" + url.Values{"return": {to}}.Encode()
 	}
-	g.Pages.SignOut(w, ask)
+	g.Pages.SignOut(w, r, ask)
 }
 
 func personOf(in *oauth.SignedIn) page.Person {

@@ -11,13 +11,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-sso/caddy-sso/internal/faultystore"
 	"github.com/caddy-sso/caddy-sso/session"
-	"github.com/caddy-sso/caddy-sso/storage"
 )
 
 var (
 	sameOriginForm = []string{"Origin", siteOrigin, "Sec-Fetch-Site", "same-origin", "Sec-Fetch-Mode", "navigate", "Accept", "text/html"}
-	errDown        = fmt.Errorf("dialing: %w", storage.ErrUnavailable)
+	errDown        = faultystore.ErrDown
 )
 
 var refreshAttribute = regexp.MustCompile(`<meta http-equiv="refresh" content="0;url=([^"]*)">`)
@@ -121,7 +121,7 @@ func TestClass16AUserWhoIsGoneCanStillSignOut(t *testing.T) {
 	}
 }
 
-func TestTheQuestionWhetherToSignOutKeepsTheWayOn(t *testing.T) {
+func TestTheSignOutPageKeepsTheURLToContinueTo(t *testing.T) {
 	f := newFixture(t)
 	b := f.browser()
 	b.enter(demo)
@@ -208,7 +208,7 @@ func TestNobodyIsToldToBeSignedOutWhoIsNot(t *testing.T) {
 			f := newFixture(t)
 			b := f.browser()
 			b.enter(demo)
-			f.store.fail(failure)
+			f.store.FailWith(failure)
 			for _, w := range []interface{ Result() *http.Response }{
 				b.do("POST", SignOutPath, sameOriginForm...), b.do("POST", SignOutPath, "Sec-Fetch-Site", "same-origin", "Sec-Fetch-Mode", "cors"),
 			} {
@@ -217,7 +217,7 @@ func TestNobodyIsToldToBeSignedOutWhoIsNot(t *testing.T) {
 					t.Errorf("status %d, Retry-After %q, cookies %v", r.StatusCode, r.Header.Get("Retry-After"), r.Cookies())
 				}
 			}
-			f.store.fail(nil)
+			f.store.Down(false)
 			b.want(b.do("POST", SignOutPath, sameOriginForm...), http.StatusOK)
 		})
 	}

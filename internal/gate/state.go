@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddy-sso/caddy-sso/internal/httpapi"
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
 )
 
@@ -110,7 +111,7 @@ func (g *Gate) startAtPortal(v *request, w http.ResponseWriter, r *http.Request,
 		g.failed(w, r, err)
 		return
 	}
-	redirect(w, target)
+	httpapi.Redirect(w, http.StatusFound, target)
 }
 
 // A signInStart has the parameters of a sign-in that begins.
@@ -194,12 +195,4 @@ func localPath(p string) bool {
 	}
 	u, err := url.Parse("http://site.invalid" + p)
 	return err == nil && u.Host == "site.invalid" && u.User == nil
-}
-
-func redirect(w http.ResponseWriter, location string) {
-	h := w.Header()
-	h.Set("Cache-Control", "no-store")
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("Location", location)
-	w.WriteHeader(http.StatusFound)
 }

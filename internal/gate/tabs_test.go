@@ -38,7 +38,7 @@ func TestClass15ACookieFromBeforeNeverBecomesTheSession(t *testing.T) {
 	}
 }
 
-// Tabs that are opened at once replace each other's binding. Whoever has signed in
+// Tabs that are opened at once replace each other's binding. A user who has signed in
 // by then stays who they are.
 func TestClass15AnAnswerForAnotherTabSignsNobodyElseIn(t *testing.T) {
 	f := newFixture(t)

@@ -2,6 +2,18 @@
 // reading of bounded requests, authentication of clients and users, and writing of
 // JSON. Each HTTP API package keeps what only its API has: parameters and error
 // bodies.
+//
+// # Pages and JSON
+//
+// The same error is a page if Fetch Metadata says that a browser navigates, and the
+// published JSON body otherwise. A page whose error is over soon loads again by itself,
+// always by GET, a few seconds later, and not in all browsers at once.
+//
+// # Bodies
+//
+// The body of a request that we may answer ourselves has a deadline before anybody reads
+// it, since over HTTP/1.1 net/http reads the rest of a body before it sends the answer. A
+// handler removes the deadline before it passes the request on.
 package httpapi
 
 import (

@@ -66,13 +66,13 @@ func WithoutParams(rawQuery string, names ...string) string {
 	return strings.Join(kept, "&")
 }
 
-// IsForm says whether the body of a request is urlencoded.
+// IsForm reports whether the body of a request is urlencoded.
 func IsForm(r *http.Request) bool {
 	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	return err == nil && media == "application/x-www-form-urlencoded"
 }
 
-// IsUTF8 says whether a charset of a JSON body is the one that it has to have
+// IsUTF8 reports whether a charset of a JSON body is the one that it has to have
 // (RFC 8259 section 8.1), however it is written; "" is no charset.
 func IsUTF8(charset string) bool {
 	return charset == "" || strings.EqualFold(charset, "utf-8") || strings.EqualFold(charset, "utf8")

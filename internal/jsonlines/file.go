@@ -12,10 +12,9 @@ import (
 )
 
 const (
-	// interval is the time between two checks of a file. A version is used once two
-	// checks in a row find it unchanged. So a program may rewrite the file in place
-	// within one interval. A file that never stops changing is read after Patience
-	// checks.
+	// interval is how often the file is checked. A version is used once it was the
+	// same in two checks, so that a program may rewrite the file in place within this
+	// time. A file that never stops changing is read after Patience checks.
 	interval = time.Second
 
 	// Patience is the number of checks during which a file may change, or its last line
@@ -85,8 +84,8 @@ func (f *File) Watch(ctx context.Context) {
 	}
 }
 
-// Look reads the file if it has changed. While it cannot be read, its last records stay
-// in use: a disk error takes nothing from any user.
+// Look reads the file if it has changed. While the file cannot be read, the lines of
+// the last version stay valid, so a fault of the disk affects no user.
 func (f *File) Look() {
 	info, err := os.Stat(f.path)
 	if err == nil && sameVersion(f.unusable, info) {
@@ -201,5 +200,5 @@ func (f *File) add(draft Draft, text []byte) (found lines, err error) {
 	return found, nil
 }
 
-// reject marks a version as unusable. The next version is checked from the start.
+// reject marks a version as unusable. The next version is checked again.
 func (f *File) reject(version os.FileInfo) { f.unusable, f.seen, f.looks = version, nil, 0 }

@@ -40,8 +40,8 @@ func (k Kind) Check(path string) error {
 	return nil
 }
 
-// none is the error for a file that has lines, but no valid one. It is probably not
-// what its author intended.
+// none reports that a file with content has no correct line, which is hardly
+// intended.
 func (k Kind) none(first error) error {
 	return fmt.Errorf("no line is a %s; expected UTF-8 with one JSON object per line (no UTF-16, no array, no indentation); if it should have no %s, write an empty line: %w", k.One, k.One, first)
 }

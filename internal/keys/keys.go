@@ -1,30 +1,26 @@
-// Package keys signs tokens and seals values. It also manages the keys for both: it
-// creates them at the first start, publishes them, and rotates them with an overlap.
+// Package keys signs tokens and seals values, and manages the keys for both: it creates
+// them at the first start, publishes them, and rotates them with an overlap.
 //
-// # Storage of keys
+// # Where keys are
 //
-// A [Ring] keeps its keys in a [Vault], in one blob per signing algorithm and one for
-// sealing. All nodes that share a vault use the same keys. If several nodes rotate at
-// the same time, they create one new key together. A ring that starts while its vault
-// does not answer uses the keys that this process knew before, if the vault is a
-// [Recaller].
+// A [Ring] keeps its keys in a [Vault], one blob for each signature algorithm and one for
+// sealing. All nodes that share a vault use the same keys; if they rotate at the same time,
+// they create one new key. A ring that starts while its vault does not answer uses the keys
+// that this process knew before, if the vault is a [Recaller].
 //
 // # Rotation
 //
-// Each key has a time from which it signs. Its successor is created and published some
-// time before that, so that verifiers of tokens know it in time, and all nodes change
-// to it at the same moment without a message. A key that has a successor verifies until
-// the last token that it signed has expired.
+// A key has the time from which it signs. Its successor is created and published some time
+// before it signs, so that verifiers know it by then, and all nodes change over at the same
+// moment without communication. A retired key verifies until the last token that it signed
+// has expired. The sealing key is not rotated, since old sealed values must still open.
 //
-// The sealing key is not rotated, because values that it sealed must stay readable.
+// # Lost and withdrawn keys
 //
-// # A vault that loses keys
-//
-// A ring knows the keys that it has read, and writes those that its vault has lost back
-// to the vault. So a store that was emptied gets its keys back from any running node.
-// If another node created new keys meanwhile, all nodes use the keys of both. If a
-// token or a value needs an unknown key, the ring reads the vault again. The ID of a
-// withdrawn key stays in the vault, and no ring uses that key or writes it back.
+// If the vault loses keys, a ring writes back the keys that it knows. So a store that comes
+// back empty gets its keys from any running node. If another node has created new keys
+// meanwhile, all nodes use both. A token or value with an unknown key makes a ring read the
+// vault. A withdrawn key leaves its ID in the vault, and no ring uses it or writes it back.
 package keys
 
 import (
@@ -64,7 +60,7 @@ var (
 	ErrSealed = errors.New("keys: not a sealed value")
 )
 
-// Options are the settings and dependencies of a Ring.
+// Options are the policy and the dependencies of a Ring.
 type Options struct {
 	Now  func() time.Time // default time.Now
 	Rand io.Reader        // default crypto/rand.Reader; must be safe for concurrent use
@@ -76,9 +72,9 @@ type Options struct {
 
 	Logger *zap.Logger // default none
 
-	// Withdrawn is called after this node or another one withdrew a key. The callee
-	// must check running requests with tokens again. It must not block. Default: a
-	// no-op.
+	// Withdrawn is called after a key was withdrawn, here or at another node, so that
+	// requests with a token of that key can be checked again. It must not block.
+	// Default: no call.
 	Withdrawn func()
 }
 
@@ -108,8 +104,8 @@ func (o Options) withDefaults() Options {
 }
 
 // A Ring signs, verifies, seals and unseals with the keys of a vault. It is safe for
-// concurrent use. Its methods load the keys if necessary. After that only Maintain,
-// Refresh, List, Withdraw and lookups of unknown keys wait for the vault.
+// concurrent use. Its methods load the keys first, if necessary; after that only
+// Maintain waits for anything.
 type Ring struct {
 	vault Vault
 	o     Options
@@ -125,22 +121,22 @@ func NewRing(v Vault, o Options) *Ring {
 	return &Ring{vault: v, o: o.withDefaults(), loading: make(chan struct{}, 1), unknown: newUnknownKeys()}
 }
 
-// Format hides the keys if the ring is printed.
+// Format prints [redacted].
 func (r *Ring) Format(s fmt.State, _ rune) { redact(s) }
 
 func redact(w io.Writer) { _, _ = io.WriteString(w, "[redacted]") }
 
-// Load reads the keys and creates the missing ones. After one success it does nothing.
-// After an error the next call tries again. If the vault does not answer, the keys that
-// it remembers are enough.
+// Load reads the keys and creates missing ones. After a success it does nothing;
+// after an error the next call tries again. While the vault does not answer, it uses
+// remembered keys.
 func (r *Ring) Load(ctx context.Context) error {
 	_, err := r.keyring(ctx)
 	return err
 }
 
-// Maintain creates the next key of each algorithm when it is due, drops keys that no
-// longer verify, and loads changes by other nodes. Call it every hour. After an error
-// the ring continues with its present keys.
+// Maintain creates the next key of each algorithm when it is due, drops expired keys,
+// and reads changes of other nodes. Call it every hour. After an error the ring goes
+// on with the keys that it has.
 func (r *Ring) Maintain(ctx context.Context) error {
 	if err := r.begin(ctx); err != nil {
 		return fmt.Errorf("maintaining keys: %w", err)
@@ -214,7 +210,7 @@ func (r *Ring) isComplete(k *keyring) bool {
 	return true
 }
 
-// begin waits until no other goroutine loads. Unlike a mutex it returns when ctx ends.
+// begin waits until no other goroutine loads keys. Unlike a mutex it respects ctx.
 func (r *Ring) begin(ctx context.Context) error {
 	select {
 	case r.loading <- struct{}{}:
@@ -226,10 +222,9 @@ func (r *Ring) begin(ctx context.Context) error {
 
 func (r *Ring) end() { <-r.loading }
 
-// Refresh loads changes by other nodes, and writes the known keys that the vault has
-// lost back to it. Call it whenever the vault may have changed. It writes only missing
-// keys, so that nodes that notify each other of every write do not cause endless
-// writes.
+// Refresh reads changes of other nodes, and writes back known keys that the vault has
+// lost. Call it whenever the vault may have changed. It writes nothing that is there
+// already, so that nodes that notify each other of writes come to rest.
 func (r *Ring) Refresh(ctx context.Context) error {
 	if err := r.begin(ctx); err != nil {
 		return fmt.Errorf("refreshing keys: %w", err)
@@ -249,6 +244,6 @@ func (r *Ring) readOnly(ctx context.Context) (*keyring, error) {
 	})
 }
 
-// Version changes whenever the keys change. Verify results of an older version again,
-// since their key may have been withdrawn.
+// Version changes whenever the keys change. Values that were verified with another
+// version must be verified again, since a key may have been withdrawn.
 func (r *Ring) Version() uint64 { return r.version.Load() }

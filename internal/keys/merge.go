@@ -35,8 +35,8 @@ type task struct {
 	forget bool
 }
 
-// stepSchedule is the step of the keys of one algorithm. If it cannot read a key, it
-// returns an error and leaves the blob unchanged, so that an operator can look at it.
+// stepSchedule is the step of the keys of one algorithm. It leaves a malformed blob
+// as it is, so that an operator can look at it.
 func (r *Ring) stepSchedule(alg Algorithm) step {
 	return func(old, known []byte, do task) ([]byte, error) {
 		stored, err := parseSchedule(old)

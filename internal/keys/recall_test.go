@@ -1,47 +1,22 @@
 package keys_test
 
 import (
-	"context"
 	"errors"
-	"fmt"
-	"sync/atomic"
 	"testing"
-	"time"
 
+	"github.com/caddy-sso/caddy-sso/internal/faultystore"
 	"github.com/caddy-sso/caddy-sso/internal/keys"
 	"github.com/caddy-sso/caddy-sso/storage"
 	"github.com/caddy-sso/caddy-sso/storage/memory"
 )
 
-// outage is a store that can be unavailable.
-type outage struct {
-	storage.Store
-	away atomic.Bool
-}
-
-var errAway = fmt.Errorf("dialing: %w", storage.ErrUnavailable)
-
-func (o *outage) Get(ctx context.Context, key string) ([]byte, bool, error) {
-	if o.away.Load() {
-		return nil, false, errAway
-	}
-	return o.Store.Get(ctx, key)
-}
-
-func (o *outage) CompareAndSwap(ctx context.Context, key string, old, next []byte, lifetime time.Duration) (bool, error) {
-	if o.away.Load() {
-		return false, errAway
-	}
-	return o.Store.CompareAndSwap(ctx, key, old, next, lifetime)
-}
-
-func TestARingThatStartsInAnOutageHasTheKeysOfTheRingBefore(t *testing.T) {
-	store, clk := &outage{Store: memory.New(memory.Options{})}, newClock()
+func TestARingThatBeginsInAnOutageHasTheKeysOfTheOneBefore(t *testing.T) {
+	store, clk := faultystore.New(memory.New(memory.Options{})), newClock()
 	shared := new(keys.Memory)
 	before := newRing(t, keys.NewStoreVault(store, storageKey, shared), clk, keys.ES256)
 	token, sealed := mustSign(t, before, keys.ES256), mustSeal(t, before, "p", "x")
 
-	store.away.Store(true)
+	store.Down(true)
 	after := newRing(t, keys.NewStoreVault(store, storageKey, shared), clk, keys.ES256, keys.EdDSA)
 	mustVerify(t, after, token, keys.ES256)
 	mustVerify(t, before, mustSign(t, after, keys.ES256), keys.ES256)
@@ -63,16 +38,16 @@ func TestARingThatStartsInAnOutageHasTheKeysOfTheRingBefore(t *testing.T) {
 	if err := after.Maintain(t.Context()); !errors.Is(err, storage.ErrUnavailable) {
 		t.Errorf("Maintain in the outage: %v", err)
 	}
-	store.away.Store(false)
+	store.Down(false)
 	mustVerify(t, after, foreign, keys.EdDSA)
 	mustVerify(t, elsewhere, mustSign(t, after, keys.EdDSA), keys.EdDSA)
 }
 
-func TestOnlyBlobsOfTheSameStorageKeyAreRecalled(t *testing.T) {
-	store, clk := &outage{Store: memory.New(memory.Options{})}, newClock()
+func TestNothingIsRecalledThatIsNotOurs(t *testing.T) {
+	store, clk := faultystore.New(memory.New(memory.Options{})), newClock()
 	shared := new(keys.Memory)
 	newRing(t, keys.NewStoreVault(store, storageKey, shared), clk, keys.ES256)
-	store.away.Store(true)
+	store.Down(true)
 	for name, v := range map[string]keys.Vault{
 		"another storage key": keys.NewStoreVault(store, anotherKey, shared),
 		"a key too short":     keys.NewStoreVault(store, storageKey[:31], shared),

@@ -200,8 +200,8 @@ func TestAnUnknownKeyIDCausesOneReadOfTheVault(t *testing.T) {
 		t.Errorf("%d blobs were loaded and %d updated, want 2 and 0", n, v.updates.Load())
 	}
 
-	// If the vault does not answer, the token may be valid. The error is also returned
-	// to a caller soon after, for whom the vault is not read.
+	// An unknown key says nothing about the token if the vault is silent: nor for
+	// those who do not ask it, since someone just did.
 	v.fails.Store(true)
 	for range 3 {
 		if _, err := b.Verify(t.Context(), foreign(), keys.EdDSA); !errors.Is(err, errVault) || errors.Is(err, keys.ErrToken) {

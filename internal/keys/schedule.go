@@ -134,7 +134,7 @@ func (r *Ring) nextKey(keys []scheduleBlobKey, now time.Time) (signsFrom time.Ti
 	if now.Before(last) || now.Before(signsFrom.Add(-r.o.Overlap)) {
 		return time.Time{}, false
 	}
-	// No node ran for a while. The new key is still published before its use.
+	// No node ran for some time. The new key is still published first.
 	if earliest := now.Add(r.o.Overlap); signsFrom.Before(earliest) {
 		signsFrom = earliest
 	}

@@ -109,9 +109,8 @@ func (r *Ring) UnsealAny(ctx context.Context, sealed string, labels ...string) (
 	return nil, ErrSealed
 }
 
-// SealUnder seals with a key derived from a secret of high entropy, without a ring.
-// Only a caller with the secret can open the value. Access to the store alone is not
-// enough.
+// SealUnder seals with a secret of high entropy, without a ring. Only the holder of
+// the secret can open the stored value; the store alone cannot.
 func SealUnder(secret []byte, label string, plaintext []byte) ([]byte, error) {
 	aead, err := deriveAEAD(secret, "under:"+label)
 	if err != nil {

@@ -53,23 +53,23 @@ func TestSealingTwiceGivesTwoValues(t *testing.T) {
 
 func TestAForeignOrChangedValueDoesNotOpen(t *testing.T) {
 	r := newRing(t, keystest.NewVault(), newClock())
-	otherRing := newRing(t, keystest.NewVault(), newClock())
+	anonymous := newRing(t, keystest.NewVault(), newClock())
 	sealed := mustSeal(t, r, "sign-in", "x")
 	raw := decode(t, sealed)
 
 	bad := map[string]string{
-		"empty":          "",
-		"another label":  mustSeal(t, r, "sign-up", "x"),
-		"foreign key":    mustSeal(t, otherRing, "sign-in", "x"),
-		"nonce alone":    b64(raw[:24]),
-		"less than that": b64(raw[:5]),
-		"truncated":      b64(raw[:len(raw)-1]),
-		"longer":         b64(raw + "\x00"),
-		"padded":         sealed + "=",
-		"line break":     sealed[:9] + "\n" + sealed[9:],
-		"not base64":     "$" + sealed[1:],
-		"huge":           strings.Repeat("A", 1<<20),
-		"as big as can":  strings.Repeat("A", 64<<10),
+		"empty":           "",
+		"another purpose": mustSeal(t, r, "sign-up", "x"),
+		"foreign key":     mustSeal(t, anonymous, "sign-in", "x"),
+		"nonce alone":     b64(raw[:24]),
+		"less than that":  b64(raw[:5]),
+		"truncated":       b64(raw[:len(raw)-1]),
+		"longer":          b64(raw + "\x00"),
+		"padded":          sealed + "=",
+		"line break":      sealed[:9] + "\n" + sealed[9:],
+		"not base64":      "$" + sealed[1:],
+		"huge":            strings.Repeat("A", 1<<20),
+		"as big as can":   strings.Repeat("A", 64<<10),
 	}
 	for i := range len(raw) {
 		flipped := []byte(raw)

@@ -13,8 +13,8 @@ const HS256 Algorithm = "HS256"
 // MinSharedKey is the minimum length of a shared key, in bytes (RFC 7518 section 3.2).
 const MinSharedKey = 32
 
-// A SharedKey signs tokens with HS256. Verifiers of the tokens have the same key, and
-// so can also create tokens. Use a SharedKey for the tokens of one client only.
+// A SharedKey signs tokens with HS256. Every verifier has the key, and can forge
+// tokens with it, so it is only for the tokens of one client.
 type SharedKey struct {
 	secret []byte
 	signer jose.Signer

@@ -86,10 +86,10 @@ func parse(token string, algs []jose.SignatureAlgorithm) (*jose.JSONWebSignature
 	return jws, nil
 }
 
-// canonical reports whether the parts of a token are in the only encoding that
-// base64url allows for them (RFC 7515 section 2). The decoder ignores line breaks and
-// the unused bits of the last character. Without this check one signature would have
-// any number of spellings, and each would take an entry of the token cache.
+// canonical reports whether the parts of a token have their only correct base64url
+// spelling (RFC 7515 section 2). The decoder ignores line breaks and the unused bits
+// of the last character, so otherwise one signature would have many spellings, and
+// each would be cached by itself.
 func canonical(token string) bool {
 	if strings.ContainsAny(token, "\r\n") {
 		return false

@@ -141,7 +141,7 @@ func b64(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s
 
 func TestForgedTokensAreRefused(t *testing.T) {
 	r := newRing(t, keystest.NewVault(), newClock(), all...)
-	otherRing := newRing(t, keystest.NewVault(), newClock(), all...)
+	anonymous := newRing(t, keystest.NewVault(), newClock(), all...)
 	kid := published(t, r, keys.RS256)[0]
 	ecKid := published(t, r, keys.ES256)[0]
 
@@ -161,33 +161,33 @@ func TestForgedTokensAreRefused(t *testing.T) {
 	}
 	good := mustSign(t, r, keys.RS256)
 	parts := strings.Split(good, ".")
-	foreign := strings.Split(mustSign(t, otherRing, keys.RS256), ".")
+	foreign := strings.Split(mustSign(t, anonymous, keys.RS256), ".")
 	header := func(h string) string { return b64(h) + "." + parts[1] + "." + parts[2] }
 
 	for name, token := range map[string]string{
-		"empty":                         "",
-		"dots":                          "..",
-		"HMAC by the RSA public key":    mac(b64(`{"alg":"HS256","kid":"`+kid+`"}`) + "." + parts[1]),
-		"HMAC that says RS256":          mac(b64(`{"alg":"RS256","kid":"`+kid+`"}`) + "." + parts[1]),
-		"none":                          b64(`{"alg":"none","kid":"`+kid+`"}`) + "." + parts[1] + ".",
-		"None":                          b64(`{"alg":"None","kid":"`+kid+`"}`) + "." + parts[1] + ".",
-		"none with a signature":         header(`{"alg":"none","kid":"` + kid + `"}`),
-		"no algorithm":                  header(`{"kid":"` + kid + `"}`),
-		"no key ID":                     header(`{"alg":"RS256"}`),
-		"unknown key ID":                header(`{"alg":"RS256","kid":"unknown"}`),
-		"key of another algorithm":      header(`{"alg":"RS256","kid":"` + ecKid + `"}`),
-		"algorithm of another key":      header(`{"alg":"ES256","kid":"` + kid + `"}`),
-		"another header":                header(`{"alg":"RS256","kid":"` + kid + `"}`),
-		"unknown critical header":       header(`{"alg":"RS256","kid":"` + kid + `","crit":["x"],"x":1}`),
-		"another payload":               parts[0] + "." + b64(`{"sub":"admin"}`) + "." + parts[2],
-		"no signature":                  parts[0] + "." + parts[1] + ".",
-		"two parts":                     parts[0] + "." + parts[1],
-		"four parts":                    good + ".x",
-		"signed by a foreign key":       strings.Join(foreign, "."),
-		"a foreign key with our key ID": parts[0] + "." + foreign[1] + "." + foreign[2],
-		"general JSON serialization":    `{"payload":"` + parts[1] + `","signatures":[{"protected":"` + parts[0] + `","signature":"` + parts[2] + `"}]}`,
-		"flattened JSON serialization":  `{"payload":"` + parts[1] + `","protected":"` + parts[0] + `","signature":"` + parts[2] + `"}`,
-		"huge":                          parts[0] + "." + strings.Repeat("A", 1<<20) + "." + parts[2],
+		"empty":                               "",
+		"dots":                                "..",
+		"HMAC by the RSA public key":          mac(b64(`{"alg":"HS256","kid":"`+kid+`"}`) + "." + parts[1]),
+		"HMAC that says RS256":                mac(b64(`{"alg":"RS256","kid":"`+kid+`"}`) + "." + parts[1]),
+		"none":                                b64(`{"alg":"none","kid":"`+kid+`"}`) + "." + parts[1] + ".",
+		"None":                                b64(`{"alg":"None","kid":"`+kid+`"}`) + "." + parts[1] + ".",
+		"none with a signature":               header(`{"alg":"none","kid":"` + kid + `"}`),
+		"no algorithm":                        header(`{"kid":"` + kid + `"}`),
+		"no key ID":                           header(`{"alg":"RS256"}`),
+		"unknown key ID":                      header(`{"alg":"RS256","kid":"nobody"}`),
+		"key of another algorithm":            header(`{"alg":"RS256","kid":"` + ecKid + `"}`),
+		"algorithm of another key":            header(`{"alg":"ES256","kid":"` + kid + `"}`),
+		"another header":                      header(`{"alg":"RS256","kid":"` + kid + `"}`),
+		"unknown critical header":             header(`{"alg":"RS256","kid":"` + kid + `","crit":["x"],"x":1}`),
+		"another payload":                     parts[0] + "." + b64(`{"sub":"admin"}`) + "." + parts[2],
+		"no signature":                        parts[0] + "." + parts[1] + ".",
+		"two parts":                           parts[0] + "." + parts[1],
+		"four parts":                          good + ".x",
+		"signed by an unauthenticated client": strings.Join(foreign, "."),
+		"an unauthenticated client under our key ID": parts[0] + "." + foreign[1] + "." + foreign[2],
+		"general JSON serialization":                 `{"payload":"` + parts[1] + `","signatures":[{"protected":"` + parts[0] + `","signature":"` + parts[2] + `"}]}`,
+		"flattened JSON serialization":               `{"payload":"` + parts[1] + `","protected":"` + parts[0] + `","signature":"` + parts[2] + `"}`,
+		"huge":                                       parts[0] + "." + strings.Repeat("A", 1<<20) + "." + parts[2],
 	} {
 		t.Run(name, func(t *testing.T) { wantErrToken(t, r, token, all...) })
 	}

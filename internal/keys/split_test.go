@@ -89,8 +89,8 @@ func watching(t *testing.T, store storage.Store, algs ...keys.Algorithm) *keys.R
 	return r
 }
 
-// The store loses everything. One node restarts before or after the other node has
-// written its keys back.
+// A Redis comes back empty, and one node starts again before or after the other
+// has put its keys back.
 func TestKeysDoNotSplitWhenTheStoreComesBackEmpty(t *testing.T) {
 	server := redistest.Start(t)
 	lives := watching(t, onRedis(t, server), keys.ES256)

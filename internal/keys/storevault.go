@@ -25,8 +25,8 @@ const (
 	vaultAttempts = 100
 )
 
-// StoredPrefix is the prefix of the keys in a store under which [NewStoreVault] keeps
-// its blobs. Call [Ring.Refresh] after changes of such keys; [Follow] does it.
+// StoredPrefix begins the storage keys of the blobs of [NewStoreVault]. Watch the
+// store, and call [Ring.Refresh] after their changes.
 const StoredPrefix = "keys:"
 
 var (
@@ -39,17 +39,17 @@ var (
 	ErrStorageKeyTooShort = fmt.Errorf("keys: the storage key is shorter than %d bytes", minStorageKey)
 )
 
-// NewStoreVault returns a vault that keeps its blobs in store. Nodes that share the
-// store share the keys. The vault seals the blobs with storageKey. Keep that key out of
-// the store: then read access to the store is not enough to sign tokens. Use 32 random
-// bytes or more. A passphrase is not stretched.
+// NewStoreVault returns a vault whose blobs are in store, so that all nodes with the
+// store share the keys. Blobs are sealed with storageKey, which the store must not
+// have, so that reading the store is not enough to sign. The key should be 32 random
+// bytes or more; a passphrase is not stretched.
 //
 // The vault keeps a copy of the sealed blobs in memory. Successive vaults over one
 // store may share a memory. Then a ring that starts while the store does not answer
 // uses the copy. memory may be nil.
 //
-// The keys in before are earlier storage keys. The vault also opens blobs sealed with
-// them, and the next Update seals them with storageKey.
+// Blobs that were sealed with an earlier key are opened, too, and the next Update
+// seals them with storageKey.
 //
 // The vault does not close store.
 func NewStoreVault(store storage.Store, storageKey []byte, memory *Memory, before ...[]byte) Vault {

@@ -184,7 +184,7 @@ func TestAStorageKeyThatIsTooShortIsRefused(t *testing.T) {
 	}
 }
 
-// An attacker who can write to the store cannot use one blob in place of another.
+// Anyone who can write to the store cannot pass one blob off as another.
 func TestABlobOpensOnlyUnderItsName(t *testing.T) {
 	clk := newClock()
 	store := memory.New(memory.Options{Now: clk.Now})

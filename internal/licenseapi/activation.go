@@ -35,8 +35,8 @@ type Activation struct {
 	Log *zap.Logger
 }
 
-// routes are the routes whose requests may have one of our credentials, each also
-// with a trailing slash.
+// routes are the routes whose requests may have a credential of this portal, each
+// also with a trailing slash.
 var routes = []string{
 	"/api/v4/activate_license", "/api/v4/activate_bundle",
 	"/api/v4/floating/borrow", "/api/v4/floating/feature_borrow",
@@ -176,7 +176,7 @@ func credentialOf(r *http.Request, body []byte) (credential, *refusal) {
 	return c, wrong
 }
 
-// parseQuery reads the parameters of a credential. Each may be there once.
+// parseQuery reads the parameters of a credential. None may be repeated.
 func parseQuery(raw string) (credential, *refusal) {
 	c := credential{}
 	for pair := range strings.SplitSeq(raw, "&") {
@@ -193,14 +193,14 @@ func parseQuery(raw string) (credential, *refusal) {
 			continue
 		}
 		if _, twice := c[name]; twice {
-			return nil, invalid(name + " is there twice")
+			return nil, invalid(name + " is repeated")
 		}
 		c[name] = value
 	}
 	return c, nil
 }
 
-// nearlyParam says whether a framework could take the name of a parameter for
+// nearlyParam reports whether a framework could take the name of a parameter for
 // one of the names: some read code[] and [code] as code, and PHP trims what
 // stands before a name and makes _ of spaces, dots and a bracket left open.
 func nearlyParam(name string) bool {
@@ -223,7 +223,7 @@ func nearlyParam(name string) bool {
 	return false
 }
 
-// has says that a member is there: null and "" are as good as none.
+// has reports whether a member is there: null and "" count as missing.
 func (c credential) has(name string) bool { return c[name] != nil && c[name] != "" }
 
 // text is the value of a member that is a string, or "".
@@ -232,12 +232,12 @@ func (c credential) text(name string) string {
 	return s
 }
 
-// present says whether a request has something of a credential of ours.
+// present reports whether a request has something of a credential of ours.
 func (c credential) present() bool {
 	return c.has("id_token") || c.has("code") || c.has("customer_account_code")
 }
 
-// check holds what is there to be one whole credential, and no other.
+// check returns a refusal unless there is exactly one complete credential.
 func (c credential) check() *refusal {
 	for _, name := range []string{"id_token", "code", "customer_account_code", "product", "redirect_uri"} {
 		if _, text := c[name].(string); c.has(name) && !text {

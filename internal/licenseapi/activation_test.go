@@ -111,7 +111,7 @@ func TestACredentialMayBeInTheQueryInstead(t *testing.T) {
 	w.backend, w.activated = nil, nil
 	w.wantRefused(w.send(http.MethodGet, target+"&x=y", ""), 400, "invalid_code", badCode)
 	for _, c := range []struct{ query, body, code, message string }{
-		{"code=a&code=b&" + query(), "", "validation_error", "code is there twice"},
+		{"code=a&code=b&" + query(), "", "validation_error", "code is repeated"},
 		{"Code=a&" + query(), "", "validation_error", "There is a parameter that is nearly one of [id_token code customer_account_code product redirect_uri license_key username]"},
 		{"code[]=a&" + query(), "", "validation_error", "There is a parameter that is nearly one of [id_token code customer_account_code product redirect_uri license_key username]"},
 		{"a=b;code=c", "", "validation_error", "The parameters are not URL-encoded"},

@@ -15,7 +15,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
 )
 
-// DefaultClockSkew is how far the Date header may be off, both ways.
+// DefaultClockSkew is how far the Date header may be in the past or in the future.
 const DefaultClockSkew = 15 * time.Minute
 
 // Bounds on the two headers, in bytes.
@@ -24,7 +24,7 @@ const (
 	maxDate          = 64
 )
 
-// An APIKey is what requests are signed with.
+// An APIKey is a key with which requests are signed.
 type APIKey struct {
 	Shared   SharedKey
 	Revoked  bool
@@ -37,13 +37,13 @@ type SharedKey struct{ secret []byte }
 // NewSharedKey is the UTF-8 of a shared key as a vendor's dashboard shows it.
 func NewSharedKey(s string) SharedKey { return SharedKey{[]byte(s)} }
 
-// Format keeps the key out of whatever prints it.
+// Format keeps the key out of all printed forms.
 func (SharedKey) Format(s fmt.State, _ rune) {
 	io.WriteString(s, "[redacted]") //nolint:errcheck // fmt has nowhere to report it
 }
 
-// unknownKey is what the signature of an unknown API key is compared with, so
-// that it costs what a known one does.
+// unknownKey replaces the key of an unknown API key, so that the comparison takes the
+// same time as for a known one.
 var unknownKey = NewSharedKey(strings.Repeat("\x00", 40))
 
 // sign is the signature over the raw bytes of a Date header.
@@ -58,8 +58,8 @@ func Authorization(apiKey string, shared SharedKey, date string) string {
 	return `algorithm="hmac-sha256", headers="date", signature="` + base64.StdEncoding.EncodeToString(shared.sign(date)) + `", apikey="` + apiKey + `"`
 }
 
-// authorized says who may go on: the signature of an API key, or a client's own
-// token. It answers by itself where it says no.
+// authorized checks the signature of an API key, or a client's own token. If it
+// refuses a request, it answers the request itself.
 func (a *API) authorized(w http.ResponseWriter, r *http.Request) bool {
 	authorization, dates := r.Header["Authorization"], r.Header["Date"]
 	if len(authorization) == 0 || authorization[0] == "" || len(dates) == 0 || dates[0] == "" {
@@ -80,8 +80,8 @@ func (a *API) authorized(w http.ResponseWriter, r *http.Request) bool {
 	return true
 }
 
-// checkSignature returns what is wrong, if anything is. Whether a key was
-// revoked is for whoever can sign with it.
+// checkSignature returns the refusal, if there is one. Only a client that can sign
+// with a key learns that the key was revoked.
 func (a *API) checkSignature(authorization, date string) *refusal {
 	params, ok := parseAuthorization(authorization)
 	if !ok {
@@ -121,7 +121,7 @@ func (a *API) checkSignature(authorization, date string) *refusal {
 	return nil
 }
 
-// checkDate holds the Date header against the clock.
+// checkDate compares the Date header with the clock.
 func (a *API) checkDate(date string) *refusal {
 	sent, ok := parseDate(date)
 	if !ok {
@@ -142,8 +142,8 @@ func (a *API) checkDate(date string) *refusal {
 	return &e
 }
 
-// dateLayouts are HTTP dates (RFC 9110 section 5.6.7), and what clients make of
-// them: a day without its zero, UTC by another name.
+// dateLayouts are HTTP dates (RFC 9110 section 5.6.7), and variants that clients
+// send: a day without its zero, another name for UTC.
 var dateLayouts = [...]string{
 	"Mon, 2 Jan 2006 15:04:05 GMT",
 	"Mon, 2 Jan 2006 15:04:05 UTC",
@@ -179,9 +179,9 @@ func (p *authParams) missing() []string {
 	return names
 }
 
-// parseAuthorization reads name="value" pairs between commas. There is no
-// scheme. Names are compared without case, since apikey is apiKey, too; those
-// that nobody knows are passed over.
+// parseAuthorization reads name="value" pairs between commas. There is no scheme.
+// Names are compared without case, since apikey is apiKey, too. Unknown names are
+// ignored.
 func parseAuthorization(s string) (authParams, bool) {
 	var p authParams
 	for {
@@ -208,8 +208,8 @@ func parseAuthorization(s string) (authParams, bool) {
 
 const authLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
 
-// authorizedByToken takes a client's own token. Two codes alone say that
-// another token would help: clients ask for one and try again, for ever.
+// authorizedByToken accepts a client's own token. Only two codes tell a client that
+// another token would help: clients then request one and try again, without end.
 func (a *API) authorizedByToken(w http.ResponseWriter, r *http.Request, date, token string) bool {
 	if wrong := a.checkDate(date); wrong != nil {
 		write(w, *wrong)
@@ -228,7 +228,8 @@ func (a *API) authorizedByToken(w http.ResponseWriter, r *http.Request, date, to
 		write(w, errTokenMalformed)
 		return false
 	}
-	// Whoever got a token that was meant for them alone cannot use it here.
+	// Only a client's own token is valid here. A token for another audience is not:
+	// its recipient could use it here.
 	if v.Claims.Grant != "" || !slices.Contains(a.BearerClients, v.Client.ID) || !v.ForItsClient() {
 		write(w, errInvalidHeaders)
 		return false

@@ -80,7 +80,7 @@ func TestEveryErrorOfTheAuthorization(t *testing.T) {
 		{"a signature without padding", now, strings.Replace(right, vector, strings.TrimSuffix(vector, "="), 1), "signature_mismatch", mismatch},
 		{"half a signature", now, strings.Replace(right, vector, base64.StdEncoding.EncodeToString(make([]byte, 16)), 1), "signature_mismatch", mismatch},
 		{"a revoked key", now, strings.Replace(right, `"key"`, `"revoked"`, 1), "revoked_api_key", "Provided API key was revoked"},
-		{"a revoked key, signed by somebody else", now, `algorithm="hmac-sha256", headers="date", signature="AAAA", apikey="revoked"`, "signature_mismatch", mismatch},
+		{"a revoked key, with a wrong signature", now, `algorithm="hmac-sha256", headers="date", signature="AAAA", apikey="revoked"`, "signature_mismatch", mismatch},
 		{"a key that only reads", now, strings.Replace(right, `"key"`, `"reads"`, 1), "read_only_api_key", "Provided API key is read-only"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

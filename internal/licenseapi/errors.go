@@ -52,7 +52,7 @@ var (
 )
 
 // refusals maps each kind of error of package oauth to a refusal. Errors of the
-// caller's own credential are mapped where the kind of credential is known.
+// caller's own credential are mapped by the code that knows the kind of credential.
 var refusals = map[oauth.Kind]refusal{
 	oauth.Internal:                errUnavailable,
 	oauth.InvalidRequest:          errValidation,

@@ -1,7 +1,3 @@
-// Package licenseapi is the HTTP API package of the License API: the endpoints at
-// which licensed software gets the URL of a sign-in page, and the check of license
-// credentials in requests to the gate. The package parses requests and renders
-// answers; package oauth decides.
 package licenseapi
 
 import (

@@ -28,7 +28,7 @@ import (
 // prints as [redacted].
 type SignatureKey struct {
 	read           func(context.Context) ([]byte, error)
-	renew, refresh func(context.Context) error // nil: a file stays where it is
+	renew, refresh func(context.Context) error // nil: the path of a file does not change
 
 	reading sync.Mutex
 	loaded  atomic.Pointer[signatureKey]
@@ -213,7 +213,7 @@ func (k *SignatureKey) use(text []byte) (*rsa.PrivateKey, error) {
 
 var errNoKey = errors.New("is no RSA key in PEM; make one with: openssl genrsa -out <file> 2048")
 
-// parseKey reads PKCS #1 or PKCS #8. No error of it holds a part of the key.
+// parseKey reads PKCS #1 or PKCS #8. Its errors contain no part of the key.
 func parseKey(text []byte) (*rsa.PrivateKey, error) {
 	block, _ := pem.Decode(text)
 	if block == nil {
@@ -245,7 +245,8 @@ func newKey(headers map[string]string) ([]byte, error) {
 	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Headers: headers, Bytes: der}), nil
 }
 
-// madeHeader is the header of a PEM block in a vault with the time at which the key was made.
+// madeHeader is the header of a PEM block in a vault with the time at which the key
+// was made.
 const madeHeader = "Made"
 
 // made returns when a key was made. A key without the header is older than all others.

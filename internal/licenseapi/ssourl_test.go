@@ -174,7 +174,7 @@ func TestAWrongRequestForALinkIsRefused(t *testing.T) {
 		{"an account that has not the product", query("product", "tool", "customer_account_code", "other"), "customer_account_not_found", "Provided customer account was not found, or has no SSO"},
 		{"an unknown response type", query("response_type", "id_token"), "validation_error", "response_type is not one that the product allows."},
 		{"a response type that the product has not", query("product", "tool", "response_type", "token"), "validation_error", "response_type is not one that the product allows."},
-		{"a redirect URI of somebody else", query("redirect_uri", "https://evil.example/"), "validation_error", "redirect_uri is not registered for this product."},
+		{"a redirect URI of another site", query("redirect_uri", "https://evil.example/"), "validation_error", "redirect_uri is not registered for this product."},
 		{"a redirect URI with user information", query("redirect_uri", "http://localhost:80@evil.example/"), "validation_error", "redirect_uri is not registered for this product."},
 		{"a redirect URI below one that is registered", query("redirect_uri", "http://localhost/x"), "validation_error", "redirect_uri is not registered for this product."},
 		{"an unknown parameter", query("state", "x"), "validation_error", notOne},

@@ -21,7 +21,7 @@ func (w *world) stored() int {
 	return n
 }
 
-// One account cannot fill the store for all, by whichever way it is given grants.
+// One account cannot fill the store for all, however it gets its grants.
 func TestClass35WhatOneUserMakesTheStoreKeepIsBounded(t *testing.T) {
 	const most = 640
 	revoked := func(w *world, access string) {
@@ -80,7 +80,7 @@ func wantTooMany(t *testing.T, a answer) {
 	wantError(t, a, 429, "002-058", "The user was given too many tokens within an hour.")
 }
 
-// Whoever is beyond what they may be given loses neither the code nor what they
+// A user who has reached the limit loses neither the code nor what they
 // have, and takes nothing from others.
 func TestBeyondTheAllowanceNothingIsLost(t *testing.T) {
 	w := newWorld(t)

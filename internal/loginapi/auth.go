@@ -109,10 +109,10 @@ func (a *API) Deny(w http.ResponseWriter, r *http.Request, authorization *oauth.
 	switch {
 	case authorization.Presentation.Popup:
 	case authorization.CustomScheme():
-		a.Pages.Application(w, page.Application{Outcome: page.OutcomeNotAllowed, App: authorization.Client.Name, URL: authorization.DeniedCallback()})
+		a.Pages.Application(w, r, page.Application{Outcome: page.OutcomeNotAllowed, App: authorization.Client.Name, URL: authorization.DeniedCallback()})
 		return
 	default:
-		a.Pages.Continue(w, page.Continue{Title: page.OutcomeNotAllowed.Title(), App: authorization.Client.Name, URL: authorization.DeniedCallback()})
+		a.Pages.Continue(w, r, page.Continue{Title: page.DoneNotAllowed, App: authorization.Client.Name, URL: authorization.DeniedCallback()})
 		return
 	}
 	widget, err := a.Widget(r.Context(), authorization, "")

@@ -106,7 +106,7 @@ func TestAuthRefusesWithTheErrorsOfTheReference(t *testing.T) {
 		{"client disabled", game("client_id", "3"), 422, "003-020", "This call is not available for the project."},
 		{"redirect_uri missing", game("redirect_uri", "-"), 400, "0", "redirect_uri is missing."},
 		{"redirect_uri empty", game("redirect_uri", ""), 400, "0", "redirect_uri is missing."},
-		{"redirect_uri of a stranger", game("redirect_uri", "https://evil.example/cb"), 400, "0", unregistered},
+		{"redirect_uri that is not registered", game("redirect_uri", "https://evil.example/cb"), 400, "0", unregistered},
 		{"redirect_uri of another client", game("redirect_uri", "https://server.example/cb"), 400, "0", unregistered},
 		{"response_type missing", game("response_type", "-"), 400, "0", "response_type is missing."},
 		{"response_type empty", game("response_type", ""), 400, "0", "response_type is missing."},
@@ -129,7 +129,7 @@ func TestAuthRefusesWithTheErrorsOfTheReference(t *testing.T) {
 		{"Class13 method in lower case", game("code_challenge_method", "s256"), 400, "0", "code_challenge_method should be S256."},
 		{"challenge too short", game("code_challenge", "abc"), 400, "0", shape},
 		{"challenge with padding", game("code_challenge", oauth.Challenge(verifier)+"="), 400, "0", shape},
-		{"fail_auth_url of a stranger", game("fail_auth_url", "https://evil.example/"), 400, "0", "fail_auth_url is not registered for this client."},
+		{"fail_auth_url that is not registered", game("fail_auth_url", "https://evil.example/"), 400, "0", "fail_auth_url is not registered for this client."},
 		{"popup neither true nor false", game("popup", "yes"), 400, "0", "popup should be true or false."},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

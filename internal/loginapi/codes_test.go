@@ -16,7 +16,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
-// Whoever holds a code without what it is bound to gets nothing, and costs its
+// A client with a code but without its binding gets nothing, and costs its
 // owner nothing.
 func TestClass12And13ACodeIsForItsClientRedirectURIAndVerifier(t *testing.T) {
 	w := newWorld(t)
@@ -154,7 +154,7 @@ func TestClass23CodesTokensAndGrantsAreNeverTwiceTheSame(t *testing.T) {
 	seen := map[string]bool{}
 	once := func(what, value string) {
 		if seen[value] {
-			t.Errorf("the %s %s is there twice", what, value)
+			t.Errorf("the %s %s is repeated", what, value)
 		}
 		seen[value] = true
 	}

@@ -117,24 +117,16 @@ func (a *API) writeError(w http.ResponseWriter, r *http.Request, status int, cod
 }
 
 func (a *API) showError(w http.ResponseWriter, r *http.Request, status int, code string, e *oauth.Error) {
-	m := page.Message{
-		Title: "This request cannot be answered", Text: e.Description, RetryAfter: e.RetryAfter, Reference: code,
-		Next: "Go back to the application and start again. If it happens again, tell the people who make it, and quote the line below.",
-	}
+	m := page.Message{RetryAfter: e.RetryAfter, Reference: code}
 	switch e.Kind {
 	case oauth.Internal:
-		m.Title, m.Text, m.Next = "Just a moment", "Signing in is not possible right now. You have not been signed out.", ""
-		m.Retry = page.RetryOf(r)
+		m.Fault, m.Retry = page.FaultUnavailable, page.RetryOf(r)
 	case oauth.TooManyCodes:
-		m.Title, m.Text, m.Next = "Just a moment", "There were many sign-ins at once. You are still signed in.", ""
-		m.Retry = page.RetryOf(r)
+		m.Fault, m.Retry = page.FaultTooManySignIns, page.RetryOf(r)
 	case oauth.ClientDisabled:
-		m.Title, m.Next = "You cannot sign in to this application", "Ask the people who run this site."
+		m.Fault = page.FaultAppDisabled
 	default:
+		m.Fault, m.Reference = page.FaultBadRequest, code+": "+e.Description
 	}
-	if m.Retry != nil && m.Retry.URL != "" { // a form must not be sent again
-		httpapi.RetryAfter(w.Header(), m.RetryAfter)
-		m.Retry, m.RetryAfter, m.Next = nil, 0, "Wait a few seconds, then go back to the application and start again."
-	}
-	a.Pages.Message(w, status, m)
+	a.Pages.MessageOnce(w, r, status, m)
 }

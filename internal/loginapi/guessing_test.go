@@ -21,7 +21,7 @@ func (w *world) guess(from, client, secret string) answer {
 }
 
 func TestClass18SecretsOfClientsAreNotGuessed(t *testing.T) {
-	for _, tt := range []struct{ name, from, neighbour, stranger string }{
+	for _, tt := range []struct{ name, from, neighbour, unrelated string }{
 		{"IPv4", "192.0.2.1", "192.0.2.1", "192.0.2.2"},
 		{"IPv6", "2001:db8::1", "2001:db8::2", "2001:db8:0:1::1"},
 	} {
@@ -47,7 +47,7 @@ func TestClass18SecretsOfClientsAreNotGuessed(t *testing.T) {
 				t.Errorf("the client is stopped by a neighbour: %d %s", a.Status, a.Body)
 			}
 			wantError(t, w.guess(tt.neighbour, "2", "wrong"), 429, "002-057", "Too many attempts.")
-			if a := w.guess(tt.stranger, "2", secret); a.Status != http.StatusOK {
+			if a := w.guess(tt.unrelated, "2", secret); a.Status != http.StatusOK {
 				t.Errorf("the client at another address: %d %s", a.Status, a.Body)
 			}
 			if a := w.guess(tt.from, "6", secret); a.Status != http.StatusOK {

@@ -109,7 +109,7 @@ func TestLoginRefusesWithTheErrorsOfTheReference(t *testing.T) {
 		{"Class29 nobody", game(), `{"username":"nobody","password":"right"}`, 401, "003-001", "Wrong username or password.", 1},
 		{"too many attempts", game(), `{"username":"limited","password":"x"}`, 429, "002-057", "Too many attempts.", 1},
 		{"too many at once", game(), `{"username":"busy","password":"x"}`, 418, "004-001", "Too many sign-ins at once.", 1},
-		{"no way by password", game(), `{"username":"providers only","password":"x"}`, 422, "003-020", "This call is not available for the project: nobody signs in with a password.", 1},
+		{"no method with a password", game(), `{"username":"providers only","password":"x"}`, 422, "003-020", "This call is not available for the project: nobody signs in with a password.", 1},
 		{"no user name", game(), `{"password":"right"}`, 400, "0", "username is missing.", 0},
 		{"an empty password", game(), `{"username":"ada","password":""}`, 400, "0", "password is missing.", 0},
 		{"a number", game(), `{"username":1,"password":"right"}`, 400, "0", "username should be a string.", 0},
@@ -195,7 +195,7 @@ func TestClass24TheBodyOfALoginIsBounded(t *testing.T) {
 	wantError(t, w.login(loginPath, game(), deep), 400, "0", badJSON)
 }
 
-// A page that could sign its visitor in as somebody else would learn what the
+// A page that could sign its visitor in as another user would learn what the
 // visitor then does.
 func TestClass22NoOtherSiteSignsAnybodyIn(t *testing.T) {
 	for _, tt := range []struct {

@@ -123,7 +123,7 @@ func (a *API) NotFound(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case a.scripts().Unknown(w, r):
 	case httpapi.IsNavigation(r.Header):
-		a.Pages.NotFound(w, code)
+		a.Pages.NotFound(w, r, code)
 	default:
 		a.writeError(w, r, http.StatusNotFound, code, oauth.Invalid("Object not found: there is no such endpoint."))
 	}

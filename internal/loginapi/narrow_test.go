@@ -37,24 +37,24 @@ func TestClass26LogoutOfAllTakesATokenForItsOwnClient(t *testing.T) {
 			w := newWorld(t)
 			cookie, _ := w.signIn(ada)
 			elsewhere, _ := w.signIn(ada)
-			lasting, _ := w.tokens(elsewhere, "offline")
+			persistent, _ := w.tokens(elsewhere, "offline")
 			token := tt.token(w, cookie)
 			if tt.may {
 				if a := w.logout("all", token); a.Status != http.StatusNoContent {
 					t.Errorf("%d %s", a.Status, a.Body)
 				}
-				w.wantValid(false, token, lasting)
+				w.wantValid(false, token, persistent)
 				return
 			}
 			wantError(t, w.logout("all", token), 401, "002-016", foreignToken)
-			w.wantValid(true, token, lasting)
+			w.wantValid(true, token, persistent)
 			w.code(elsewhere, game())
 			// What it hangs on itself it may end.
 			if a := w.logout("sso", token); a.Status != http.StatusNoContent {
 				t.Errorf("%d %s", a.Status, a.Body)
 			}
 			w.wantValid(false, token)
-			w.wantValid(true, lasting)
+			w.wantValid(true, persistent)
 		})
 	}
 }

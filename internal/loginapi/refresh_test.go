@@ -85,7 +85,7 @@ func TestRefreshErrorsOfTheReference(t *testing.T) {
 	w.refreshToken(w.token(refreshing(live))) // none of it cost the owner anything
 }
 
-// Whoever had no answer sends the same token again, whenever that is.
+// A client that got no answer may send the same token again at any time.
 func TestALostAnswerOfTheStoreCostsNoGrant(t *testing.T) {
 	w := newWorld(t)
 	cookie, _ := w.signIn(ada)

@@ -231,8 +231,8 @@ func TestNoAnswerOfSuccessLooksLikeAnErrorToUnity(t *testing.T) {
 	}
 }
 
-// A token's groups have no more than was published: whoever needs more asks for the
-// user.
+// A token's groups have no more than was published: a backend that needs more asks
+// for the user.
 func TestTheGroupsOfATokenAreAsPublished(t *testing.T) {
 	w := newWorld(t)
 	cookie, _ := w.signIn(ada)

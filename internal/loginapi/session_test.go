@@ -50,7 +50,7 @@ func TestWithoutASessionTheFailAuthURLIsTold(t *testing.T) {
 			}
 		}
 
-		// The way on: on the portal, and all of the request but for what led here.
+		// The next URL: on the portal, with all of the request except what led here.
 		resume, err := url.Parse(told.Get("resume"))
 		if err != nil {
 			t.Fatal(err)

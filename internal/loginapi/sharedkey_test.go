@@ -189,7 +189,7 @@ func TestClass26ASharedKeyOpensNothingOfOthers(t *testing.T) {
 
 func TestAClientHasClaimsOfItsOwn(t *testing.T) {
 	w := newWorld(t)
-	w.Server.Outside = func(signin string) bool { return signin == "acme" }
+	w.Server.IsProvider = func(signin string) bool { return signin == "acme" }
 	tricky := session.User{Subject: "9a0d7dbb-8a4c-4b5f-9e63-0d3f3f0c2f11", Name: "{user.email}", Email: "eve@example.com", Avatar: "https://acme.example/eve.png", ProviderID: "eve at acme", Signin: "acme"}
 	for _, tt := range []struct {
 		name string
@@ -201,7 +201,7 @@ func TestAClientHasClaimsOfItsOwn(t *testing.T) {
 		}},
 		{"Class28 of one whose name looks like a placeholder, from a provider", tricky, map[string]any{
 			"studio": "The studio", "roles": []any{}, "display": "{user.email} <eve@example.com>",
-			"picture": tricky.Avatar, "way": "acme", "avatar": tricky.Avatar, "provider": "acme", "id": "eve at acme",
+			"picture": tricky.Avatar, "method": "acme", "avatar": tricky.Avatar, "provider": "acme", "id": "eve at acme",
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -213,7 +213,7 @@ func TestAClientHasClaimsOfItsOwn(t *testing.T) {
 			if claims["sub"] != tt.user.Subject || claims["client_id"] != "6" {
 				t.Errorf("got %s", payload)
 			}
-			for _, name := range []string{"studio", "roles", "display", "picture", "way", "avatar", "provider", "id"} {
+			for _, name := range []string{"studio", "roles", "display", "picture", "method", "avatar", "provider", "id"} {
 				if got, want := fmt.Sprint(claims[name]), fmt.Sprint(tt.want[name]); got != want {
 					t.Errorf("%s is %s, want %s", name, got, want)
 				}

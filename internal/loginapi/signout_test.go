@@ -68,20 +68,20 @@ func TestLogoutOfTheSessionEndsWhatHangsOnIt(t *testing.T) {
 	cookie, _ := w.signIn(ada)
 	other, _ := w.signIn(ada)
 	mine, _ := w.tokens(cookie, "email")
-	lasting, refresh := w.tokens(cookie, "offline")
+	persistent, refresh := w.tokens(cookie, "offline")
 	elsewhere, _ := w.tokens(other, "email")
 	a := w.Send(http.MethodGet, "/api//oauth2/logout?sessions=sso", "", bearer(mine)...)
 	if a.Status != http.StatusNoContent || a.Body != "" || a.Header.Get("Cache-Control") != "no-store" {
 		t.Fatalf("%d %s", a.Status, a.Body)
 	}
 	w.wantValid(false, mine)
-	w.wantValid(true, lasting, elsewhere)
+	w.wantValid(true, persistent, elsewhere)
 	w.refreshToken(w.token(refreshing(refresh)))
 	if a := w.Get("/api/oauth2/sso?"+game().Encode(), cookie); a.Status != http.StatusUnauthorized {
 		t.Errorf("the session still lives: %d", a.Status)
 	}
 	// Once more, by a token that has outlived the session.
-	if a := w.Send(http.MethodGet, "/api/oauth2/logout?sessions=sso", "", bearer(lasting)...); a.Status != http.StatusNoContent {
+	if a := w.Send(http.MethodGet, "/api/oauth2/logout?sessions=sso", "", bearer(persistent)...); a.Status != http.StatusNoContent {
 		t.Errorf("%d %s", a.Status, a.Body)
 	}
 }
@@ -103,13 +103,13 @@ func TestClass16LogoutOfAllEndsEverySessionAndToken(t *testing.T) {
 	bob := session.User{Subject: "2f0d7dbb-8a4c-4b5f-9e63-0d3f3f0c2f11", Name: "bob", Signin: "local"}
 	bobs, _ := w.signIn(bob)
 	first, _ := w.tokens(one, "email")
-	lasting, refresh := w.tokens(two, "offline")
+	persistent, refresh := w.tokens(two, "offline")
 	his, _ := w.tokens(bobs, "offline")
 	unspent := w.code(one, game("scope", "offline"))
 	if a := w.Send(http.MethodGet, "/api/oauth2/logout?sessions=all", "", bearer(first)...); a.Status != http.StatusNoContent {
 		t.Fatalf("%d %s", a.Status, a.Body)
 	}
-	w.wantValid(false, first, lasting)
+	w.wantValid(false, first, persistent)
 	w.wantValid(true, his)
 	wantError(t, w.token(refreshing(refresh)), 400, "010-023", badRefresh)
 	if a := w.token(redemption(unspent)); a.Status != http.StatusBadRequest {

@@ -34,7 +34,7 @@ func TestTheURLOfAProviderIsAnAddressOfThePortal(t *testing.T) {
 }
 
 // What goes on after the provider is a request that auth takes, whole.
-func TestTheWayBackFromAProviderIsARequestOfAuth(t *testing.T) {
+func TestTheCallbackOfAProviderLeadsToARequestOfAuth(t *testing.T) {
 	for name, query := range map[string]url.Values{
 		"as auth has it":  game("scope", "email offline", "popup", "1", "widget_only", "true", "disable_socials", "0", "fail_auth_url", "https://fail.example/x"),
 		"as games ask":    {"response_type": {"code", "code"}, "client_id": {"4"}, "state": {"xsollatest"}, "scope": {"offline"}, "redirect_uri": {"https://older.example/cb"}, "locale": {"en"}},

@@ -111,9 +111,9 @@ func TestTheSessionCheckRefuses(t *testing.T) {
 		{"client disabled", game("client_id", "3", "redirect_uri", "-"), 422, "003-020", "This call is not available for the project."},
 		{"state missing", game("state", "-"), 400, "010-022", "state should have at least 8 characters."},
 		{"response_type missing", game("response_type", "-"), 400, "0", "response_type is missing."},
-		{"redirect_uri of a stranger", game("redirect_uri", "https://evil.example/"), 400, "0", "redirect_uri is not registered for this client."},
+		{"redirect_uri that is not registered", game("redirect_uri", "https://evil.example/"), 400, "0", "redirect_uri is not registered for this client."},
 		{"no PKCE", game("code_challenge", "-", "code_challenge_method", "-"), 400, "0", "code_challenge is missing: a public client has to use PKCE."},
-		{"audience of a stranger", game("audience", "evil"), 400, "0", "audience is not registered for this client."},
+		{"audience that is not registered", game("audience", "evil"), 400, "0", "audience is not registered for this client."},
 		{"a flag that is none", game("popup", "perhaps"), 400, "0", "popup should be true or false."},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -124,7 +124,7 @@ func clients(t testing.TB) []*oauth.Client {
 			{Name: "roles", Value: "{user.groups}"},
 			{Name: "display", Value: "{user.name} <{user.email}>"},
 			{Name: "picture", Value: "{user.avatar}"},
-			{Name: "way", Value: "{user.provider}"},
+			{Name: "method", Value: "{user.provider}"},
 		},
 	})
 }

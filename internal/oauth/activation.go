@@ -17,33 +17,32 @@ import (
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
-// An ActivationRequest is the credential that the activation of a license
-// carries: a code, or a token.
+// An ActivationRequest is the credential of a license activation: a code, or a token.
 type ActivationRequest struct {
 	Product string
 	Account string
 
 	Code        string
-	RedirectURI string // "": not said
-	Token       string // an access token or an ID token; where Code is empty
+	RedirectURI string // may be empty
+	Token       string // an access token or an ID token, if Code is empty
 
-	// Body is the SHA-256 of the request's body, by which a retry is known.
+	// Body is the SHA-256 of the request's body. It identifies a retry.
 	Body [sha256.Size]byte
 	From Origin
 }
 
-// An Activation is whose license is activated.
+// An Activation is an activated license and its user.
 type Activation struct {
 	SignedIn
 	Product string
 	Account string
 }
 
-// retryFor is how long an activation whose answer was lost may be sent again.
+// retryFor is how long an activation may be sent again if its answer was lost.
 const retryFor = time.Minute
 
-// Activate redeems the code of an activation, or verifies its token. A code
-// whose answer was lost on its way works once more for the very same request.
+// Activate redeems the code of an activation, or verifies its token. If the answer
+// was lost, the code is accepted once more for the very same request.
 func (s *Server) Activate(ctx context.Context, r ActivationRequest) (*Activation, *Error) {
 	p, a, refusal := s.Licenses.find(r.Product, r.Account)
 	if refusal != nil {
@@ -58,7 +57,7 @@ func (s *Server) Activate(ctx context.Context, r ActivationRequest) (*Activation
 	} else {
 		in, refusal = s.activateByToken(ctx, p, r)
 	}
-	// Whom the account trusts may have changed since.
+	// The account may accept other users now.
 	if refusal == nil && !a.accepts(in.User) {
 		refusal = invalidToken(errors.New("of a user whom the customer account does not accept"))
 		if r.Code != "" {
@@ -77,8 +76,8 @@ func (s *Server) Activate(ctx context.Context, r ActivationRequest) (*Activation
 
 func (s *Server) activateByCode(ctx context.Context, p *Product, r ActivationRequest) (SignedIn, *Error) {
 	redeemed, refusal := s.redeem(ctx, p.Client, r.Code, r.From, func(rec *codes.Record) string {
-		client, product, account := same(rec.Client, p.Client.ID), same(rec.Product, r.Product), same(rec.Account, r.Account)
-		redirect := same(rec.RedirectURI, r.RedirectURI)
+		client, product, account := constantTimeEqual(rec.Client, p.Client.ID), constantTimeEqual(rec.Product, r.Product), constantTimeEqual(rec.Account, r.Account)
+		redirect := constantTimeEqual(rec.RedirectURI, r.RedirectURI)
 		switch {
 		case !client:
 			return "issued to another client"
@@ -99,15 +98,15 @@ func (s *Server) activateByCode(ctx context.Context, p *Product, r ActivationReq
 	if !errors.As(refusal.Cause, &spent) {
 		return SignedIn{}, refusal
 	}
-	in, again, refusal := s.retried(ctx, spent, r)
+	in, again, refusal := s.retryActivation(ctx, spent, r)
 	if again || refusal != nil {
 		return in, refusal
 	}
-	return SignedIn{}, s.replayed(ctx, p.Client, spent, r.From)
+	return SignedIn{}, s.answerReplay(ctx, p.Client, spent, r.From)
 }
 
-// A redemption is what a spent code remembers of the activation that spent it,
-// so that the very same one can be told from a replay.
+// A redemption identifies the activation that spent a code, so that a retry can be
+// told from a replay.
 type redemption struct {
 	Body    [sha256.Size]byte
 	Session session.Key
@@ -129,9 +128,9 @@ func parseRedemption(s string) (redemption, bool) {
 	}, true
 }
 
-// retried says whether a request is the one that redeemed its code, once more
-// and within its time.
-func (s *Server) retried(ctx context.Context, spent *codes.SpentError, r ActivationRequest) (SignedIn, bool, *Error) {
+// retryActivation reports whether a request is a retry, in time, of the request that
+// redeemed the code.
+func (s *Server) retryActivation(ctx context.Context, spent *codes.SpentError, r ActivationRequest) (SignedIn, bool, *Error) {
 	before, ok := parseRedemption(spent.Redemption)
 	if !ok || subtle.ConstantTimeCompare(before.Body[:], r.Body[:]) != 1 || s.Now().After(time.Unix(before.At, 0).Add(retryFor)) {
 		return SignedIn{}, false, nil
@@ -147,21 +146,21 @@ func (s *Server) retried(ctx context.Context, spent *codes.SpentError, r Activat
 	if err != nil {
 		return SignedIn{}, false, invalidGrant(err)
 	}
-	// Last, so that no failure of ours uses it up.
-	first, err := s.Store.CompareAndSwap(ctx, retriedKey(r.Code), nil, []byte{1}, 2*retryFor)
+	// This is the last step, so that an internal error does not use up the retry.
+	first, err := s.Store.CompareAndSwap(ctx, retryKey(r.Code), nil, []byte{1}, 2*retryFor)
 	if err != nil {
 		return SignedIn{}, false, Unavailable(fmt.Errorf("trying an activation again: %w", err))
 	}
 	return in, first, nil
 }
 
-// retriedKey files under a hash, so that no code is kept.
-func retriedKey(code string) string {
+// retryKey is the storage key of a retry. It has a hash, so that no code is stored.
+func retryKey(code string) string {
 	sum := sha256.Sum256([]byte("retried\x00" + code))
 	return "retried:" + hex.EncodeToString(sum[:])
 }
 
-// activateByToken takes an access token, or an ID token: clients send either.
+// activateByToken accepts an access token or an ID token, since clients send either.
 func (s *Server) activateByToken(ctx context.Context, p *Product, r ActivationRequest) (SignedIn, *Error) {
 	var claims struct {
 		Claims
@@ -173,11 +172,11 @@ func (s *Server) activateByToken(ctx context.Context, p *Product, r ActivationRe
 		return SignedIn{}, refusal
 	}
 	c := claims.Claims
-	if claims.Scopes == nil { // an ID token, whose client is its audience
+	if claims.Scopes == nil { // an ID token: its client is its audience
 		c.ClientID = p.Client.ID
 	}
 	switch {
-	case !same(c.Product, r.Product) || !same(c.Account, r.Account):
+	case !constantTimeEqual(c.Product, r.Product) || !constantTimeEqual(c.Account, r.Account):
 		return SignedIn{}, invalidToken(errors.New("for another product or customer account"))
 	case !slices.Contains(claims.Audience, p.Client.ID) || c.ClientID != p.Client.ID:
 		return SignedIn{}, invalidToken(errors.New("for another client"))

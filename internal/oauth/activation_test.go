@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/caddy-sso/caddy-sso/codes"
+	"github.com/caddy-sso/caddy-sso/internal/faultystore"
 	"github.com/caddy-sso/caddy-sso/internal/keys"
 	"github.com/caddy-sso/caddy-sso/internal/keys/keystest"
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
@@ -165,7 +166,7 @@ func TestARetryOutlivesAnOutage(t *testing.T) {
 	code := w.licenseCode(in)
 	a, refusal := w.activate(code, "", nil)
 	wantActivated(t, a, refusal)
-	w.Store = unwritable{w.store}
+	w.Store = faultystore.NewFull(w.store)
 	_, refusal = w.activate(code, "", nil)
 	wantKind(t, refusal, oauth.Internal)
 	w.Store = w.store
@@ -277,13 +278,13 @@ func TestClass14WhatEndedActivatesNothing(t *testing.T) {
 			return w.Sessions.End(w.t.Context(), in.Session.Key())
 		}, true},
 		"the user": {func(w *world, in oauth.SignedIn, _ *oauth.Tokens) error {
-			w.people.remove(in.User)
+			w.people.Remove(in.User)
 			return nil
 		}, true},
 		"the user's place with the customer": {func(w *world, in oauth.SignedIn, _ *oauth.Tokens) error {
 			moved := in.User
 			moved.Email = "maker@elsewhere.example"
-			w.people.change(moved)
+			w.people.Change(moved)
 			return nil
 		}, true},
 		"the grant": {func(w *world, _ oauth.SignedIn, tokens *oauth.Tokens) error {

@@ -7,21 +7,21 @@ import (
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
-// What one user makes the store keep is bounded: so much in an hour, all of it at
-// once where that is wished, and then as it comes back evenly. Nobody who means
-// well comes near it, and whoever is beyond it loses nothing but time.
+// The number of records that a user can create is limited for each hour. A user may
+// use up the limit at once; it refills evenly. It is far above normal use, and a user
+// beyond it only has to wait.
 const (
 	allowanceEvery = time.Hour
 
-	// leastGrants is how many grants a user has at least in an hour, and
-	// grantsPerCode how many for each code that a session may have waiting. All
-	// that is stored of a grant for longer than a code lives comes after it is
-	// counted: the marker of its code, what lasts, and the mark of its end.
+	// leastGrants is the lowest limit of grants in an hour, and grantsPerCode the
+	// number of grants for each code that a session may have. A grant is counted
+	// before anything is stored for longer than a code: the marker of its code, a
+	// persistent grant, and the mark that it has ended.
 	leastGrants   = 640
 	grantsPerCode = 10
 
-	// leastSignIns and signInsPerSession are the same for sign-ins, each of which
-	// leaves a mark that it was finished.
+	// leastSignIns and signInsPerSession are the same for sign-ins. Each leaves a
+	// mark that it is finished.
 	leastSignIns      = 256
 	signInsPerSession = 4
 )
@@ -30,8 +30,8 @@ func (s *Server) grantAllowance(u session.User) attemptlimit.Limit {
 	return attemptlimit.Limit{Key: "grants " + u.Subject, N: max(leastGrants, grantsPerCode*s.Limits.PerSession), Every: allowanceEvery}
 }
 
-// beginGrant takes part in the count of a user's grants. Either done is set, which
-// has to be told whether there is a grant, or the refusal.
+// beginGrant counts a grant of a user. It returns either done, which the caller must
+// call with whether there is a grant, or a refusal.
 func (s *Server) beginGrant(u session.User, c *Client, from Origin) (done func(begun bool), refusal *Error) {
 	if s.Allowance == nil {
 		return func(bool) {}, nil
@@ -44,8 +44,8 @@ func (s *Server) beginGrant(u session.User, c *Client, from Origin) (done func(b
 	return func(begun bool) { made(s.Now(), begun) }, nil
 }
 
-// CountConsent counts an answer on the consent page, which leaves a mark, as
-// sign-ins are counted.
+// CountConsent counts an answer of the consent page, which leaves a mark, with the
+// limit of sign-ins.
 func (s *Server) CountConsent(in SignedIn, c *Client, from Origin) *Error {
 	if s.Allowance == nil {
 		return nil
@@ -54,12 +54,12 @@ func (s *Server) CountConsent(in SignedIn, c *Client, from Origin) *Error {
 	if wait == 0 {
 		return nil
 	}
-	s.Audit.Record(Event{What: SignInLimited, User: in.User, Client: c, From: from, Why: "the user has answered too often within an hour what applications ask for"})
+	s.Audit.Record(Event{What: SignInLimited, User: in.User, Client: c, From: from, Why: "the user has answered the consent page too often within an hour"})
 	return &Error{Kind: TooManyAttempts, Description: "Too many attempts.", RetryAfter: wait}
 }
 
-// CountSignIn counts a sign-in of a user who has proved who they are. It comes
-// before anything is stored for it.
+// CountSignIn counts a sign-in whose first factor was right. Call it before anything
+// is stored for the sign-in.
 func (s *Server) CountSignIn(u session.User, c *Client, from Origin) *Error {
 	if s.Allowance == nil {
 		return nil

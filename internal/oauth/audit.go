@@ -11,7 +11,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
-// EventType happened, as the audit log names it.
+// An EventType is the name of an event in the audit log.
 type EventType string
 
 // The events of the audit log.
@@ -24,11 +24,11 @@ const (
 	CodeReused     EventType = "code reused"
 	CodeRefused    EventType = "code refused"
 	AccessDenied   EventType = "access denied"
-	RequestRefused EventType = "request refused" // it asks for what is not registered
+	RequestRefused EventType = "request refused" // the request has a value that is not registered
 	SessionEnded   EventType = "session ended"
 	GrantEnded     EventType = "grant ended"
 	CodesExhausted EventType = "codes exhausted"
-	ClientRefused  EventType = "client refused" // it did not prove who it is
+	ClientRefused  EventType = "client refused" // wrong or missing client credentials
 	ClientLimited  EventType = "client limited"
 
 	TokensIssued       EventType = "tokens issued"
@@ -48,8 +48,7 @@ const (
 	KeyWithdrawn EventType = "key withdrawn"
 )
 
-// Origin is where a request came from: the address of the client, as the
-// server that stands in front was configured to believe it.
+// Origin is the address of the client, as Caddy determines it (trusted proxies).
 type Origin string
 
 // An Event is one line of the audit log. It has no room for a token, code,
@@ -63,83 +62,81 @@ type Event struct {
 	From    Origin
 	Why     string
 
-	// Param is the parameter with a value that is not registered. Nil: none.
+	// Param is the parameter with an unregistered value. Nil: none.
 	Param *ParamError
 
-	// Said is what the request, or another server, says of why. Unlike Why it may be
-	// anything, so that lines are not told apart by it.
+	// Said is a reason that the request, or another server, gives. It may be any
+	// text, so, unlike Why, it does not distinguish lines.
 	Said string
 }
 
-// eventFields are used again, since an event is encoded before Write returns:
-// they would be a fifth of what issuing a code allocates.
+// eventFields pools slices, since an event is encoded before Write returns. They
+// would be a fifth of the allocations of issuing a code.
 var eventFields = sync.Pool{New: func() any { return new([maxEventFields]zap.Field) }}
 
 const maxEventFields = 8
 
 // Audit writes the audit log. A nil Audit writes nothing.
 //
-// What requests bring about that have neither a session nor a client's secret has
-// ten lines a minute of each kind. Then comes one with the number of those that
-// were left out.
+// Events that a request without a session and without a client secret can trigger get
+// ten lines a minute of each kind, and then one line with the number of suppressed
+// lines.
 type Audit struct {
-	log *zap.Logger
-	few logthrottle.ByKey[kind]
+	log      *zap.Logger
+	throttle logthrottle.ByKey[kind]
 }
 
-// A kind is what lines have in common of which there are few. Whose they are is
-// told apart where that is known, so that nobody's line is left out for those of
-// others.
+// A kind groups lines that are limited together. It has the owner, if that is known,
+// so that one user's lines do not suppress another's.
 type kind struct {
 	what                EventType
 	client              *Client
 	why, grant, subject string
 }
 
-const fewLines = 10
+const linesPerMinute = 10
 
-// NewAudit writes events to a logger.
+// NewAudit returns an Audit that writes to a logger.
 func NewAudit(log *zap.Logger) *Audit {
 	a := &Audit{log: log}
-	a.few.Most = fewLines
-	a.few.LeftOut = func(k kind, lines int) {
+	a.throttle.Most = linesPerMinute
+	a.throttle.LeftOut = func(k kind, lines int) {
 		a.write(Event{What: k.what, Client: k.client, Why: k.why, Grant: k.grant, User: session.User{Subject: k.subject}}, lines)
 	}
 	return a
 }
 
-// Record writes one event: at level info, or warn for what an operator should
-// look into.
+// Record writes one event: at level info, or warn if an operator should look at it.
 func (a *Audit) Record(e Event) {
 	if a == nil {
 		return
 	}
-	if e.byAnybody() && !a.few.Due(kind{e.What, e.Client, e.Why, e.Grant, e.User.Subject}) {
+	if e.unauthenticated() && !a.throttle.Due(kind{e.What, e.Client, e.Why, e.Grant, e.User.Subject}) {
 		return
 	}
 	a.write(e, 0)
 }
 
-// Flush writes how many lines were left out until now.
-func (a *Audit) Flush() { a.few.Flush() }
+// Flush writes the number of suppressed lines at once.
+func (a *Audit) Flush() { a.throttle.Flush() }
 
-// byAnybody says whether it takes neither a session nor a client's secret to bring
-// an event about, as often as one likes: also codes and tokens are none that were
-// used, or that somebody else's client was given.
-func (e *Event) byAnybody() bool {
+// unauthenticated reports whether a client without a session and without a client secret
+// can trigger an event without limit. Used codes and tokens, and those of another
+// client, do not count as a credential.
+func (e *Event) unauthenticated() bool {
 	switch e.What {
 	case RequestRefused, SignInLimited, CodeRefused, CodeReused, GrantEnded, ClientRefused, ClientLimited, TokenRefused, LicenseActivation, LicenseRefused:
 		return true
-	case SignInFailed: // else it counts as an attempt, of which there are few
+	case SignInFailed: // otherwise it counts as a failed attempt, which is limited
 		return e.Why != "" || e.Said != ""
-	case AccessDenied: // else somebody is signed in
+	case AccessDenied: // otherwise there is a session
 		return e.User.Subject == ""
 	default:
 		return false
 	}
 }
 
-// write writes one event, or how many like it were left out.
+// write writes one event, or the number of suppressed events like it.
 func (a *Audit) write(e Event, leftOut int) {
 	level := zapcore.InfoLevel
 	switch e.What {
@@ -188,8 +185,8 @@ func (a *Audit) write(e Event, leftOut int) {
 	entry.Write(fields...)
 }
 
-// AuditUnregistered writes which values of a refused request are not registered,
-// and what is.
+// AuditUnregistered writes the unregistered values of a refused request, and the
+// registered ones.
 func (s *Server) AuditUnregistered(e *Error, from Origin) {
 	for i := range e.Params {
 		if p := &e.Params[i]; p.Value != "" {
@@ -201,8 +198,8 @@ func (s *Server) AuditUnregistered(e *Error, from Origin) {
 // maxLogged bounds, in bytes, a value of a request in the log.
 const maxLogged = 256
 
-// loggable is a value of a request as it may be logged: bounded, in clean text,
-// and without the values of a query, which may be anything.
+// loggable returns a value of a request for the log: bounded, as clean text, and
+// without the values of a query, which may be secret.
 func loggable(value string) string {
 	uri, query, found := strings.Cut(value, "?")
 	if found && query != "" {

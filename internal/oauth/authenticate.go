@@ -7,20 +7,20 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/attemptlimit"
 )
 
-// How many wrong secrets of one client are looked at that come from one address
-// (RFC 6749 section 2.3.1): one more every half minute.
+// The limit of wrong secrets for one client from one address (RFC 6749 section
+// 2.3.1). One more is allowed every half minute.
 const (
 	wrongSecrets      = 30
 	wrongSecretsEvery = 15 * time.Minute
 )
 
-// Authenticate finds the client that a request names, and checks its secret
-// (RFC 6749 section 2.3.1), which may have come in either of several spellings.
-// An unknown client and a wrong secret are the same error after the same work.
+// Authenticate authenticates a client by its secret (RFC 6749 section 2.3.1), of
+// which the request may have several spellings. An unknown client and a wrong secret
+// give the same error after the same work.
 //
-// Beyond the limit wrong secrets are not told apart any more. The right one passes
-// all the same: it is too long to be guessed, and whoever shares an address with a
-// client, which behind a proxy may be everybody, must not be able to stop it.
+// Beyond the limit wrong secrets get the error of the limit. The right one is still
+// accepted: it is too long to be guessed, and other clients behind the same address
+// must not be able to lock a client out.
 func (s *Server) Authenticate(from Origin, id string, spellings ...string) (*Client, *Error) {
 	client, refusal := s.Clients.authenticate(id, spellings)
 	if refusal != nil && client != nil && !client.Public {
@@ -40,8 +40,8 @@ func (s *Server) Authenticate(from Origin, id string, spellings ...string) (*Cli
 	return client, nil
 }
 
-// authenticate returns the client even where it refuses it, nil where there is
-// none.
+// authenticate returns the client even if it refuses it; nil if there is no such
+// client.
 func (cs *Clients) authenticate(id string, spellings []string) (*Client, *Error) {
 	failed := &Error{Kind: ClientAuth, Description: "Client authentication failed."}
 	c, known := cs.byID[id]

@@ -14,95 +14,94 @@ import (
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
-// An AuthorizeRequest is what a client asks of the authorization endpoint:
-// well-formed, and otherwise unchecked.
+// An AuthorizeRequest is a well-formed, but otherwise unchecked request to the
+// authorization endpoint.
 type AuthorizeRequest struct {
 	ResponseType string
 	ClientID     string
 	RedirectURI  string
 	State        string
 
-	// Scope is nil where the parameter is missing, and empty where it is there
-	// and asks for nothing.
+	// Scope is nil if the parameter is missing, and empty if it has no scope.
 	Scope []string
 
-	// Audience holds the values as sent, each still URL-encoded.
+	// Audience has the values as sent, each still URL-encoded.
 	Audience []string
 
 	CodeChallenge       string
 	CodeChallengeMethod string
 
-	// FailAuthURL is where the browser goes when there is no session, in place
-	// of the hosted page.
+	// FailAuthURL is where the browser is sent without a session, in place of the
+	// hosted page.
 	FailAuthURL string
 
-	// Optional says that redirect_uri, scope and audience may be left out, though
-	// the client is not known by whose registration [Clients.Defaults] fills them in.
+	// Optional means that redirect_uri, scope and audience may be missing, because
+	// [Clients.Defaults] fills them in as soon as the client is known.
 	Optional bool
 
-	// Malformed is what was wrong with parameters that could not be read, and
-	// are left out; nil: all could.
+	// Malformed has the faults of malformed parameters, which are left out. Nil:
+	// there are none.
 	Malformed *Error
 
-	// Popup leads by way of the widget page. The others change what the hosted
-	// page and the widget show, never the answer.
+	// Popup ends the flow on the widget page. The other fields change only what the
+	// hosted page and the widget show.
 	Popup            bool
 	WidgetOnly       bool
 	PostMessageLogin bool
 	DisableSocials   bool
 }
 
-// An Authorization is a request that its client may make.
+// An Authorization is a request that was checked against the registration of its client.
 type Authorization struct {
 	Client       *Client
 	Redirect     RedirectURI // the registration that matched
 	RedirectURI  string      // as requested; differs from Redirect.Raw by a loopback port at most
 	State        string
-	Scopes       []string // granted: asked for and registered
-	LeftOut      []string // asked for and not registered
+	Scopes       []string // granted: requested and registered
+	LeftOut      []string // requested, but not registered
 	Audience     []string
 	Challenge    string
 	FailAuthURL  string
 	Presentation Presentation
 
-	// Where it came by OpenID Connect: see [OpenIDRequest].
+	// Of a request by OpenID Connect: see [OpenIDRequest].
 	OpenID    bool
 	Token     bool // response type "id_token token": the answer is tokens, in the fragment
 	Nonce     string
 	LoginHint string
-	Silent    bool // prompt=none: nothing may be shown
+	Silent    bool // prompt=none: no page may be shown
 
-	// FormPost says that the answer is posted to the redirect URI by a form (OAuth
-	// 2.0 Form Post Response Mode).
+	// FormPost means that a form posts the answer to the redirect URI (OAuth 2.0 Form
+	// Post Response Mode).
 	FormPost bool
 
-	// OfflineAccess says that scope offline was asked for as offline_access.
+	// OfflineAccess means that the scope offline was requested as offline_access.
 	OfflineAccess bool
-	Confirm       bool // the user is to be asked even though there is a session
-	PromptConsent bool // prompt=consent: the consent page shows in any case
+	Confirm       bool // ask the user even if there is a session
+	PromptConsent bool // prompt=consent: always show the consent page
 
-	// What the session has to be like; zero values: any session will do.
-	Subject      string                    // whose it is
-	other        func(session.User) string // another subject of theirs; nil: nobody has one
-	Methods      []string                  // the IDs of the sign-in methods that count
-	EmailDomains []string                  // in lower case
-	AuthAfter    time.Time                 // it began no earlier
-	again        bool                      // the user has to be asked for it first
-	asked        bool                      // the user was asked for it since
-	authNot      string                    // the ID of the session of before
+	// Requirements for the session; zero values: none.
+	Subject       string                    // the subject of the user
+	otherSubject  func(session.User) string // the user's other subject; nil: there is none
+	Methods       []string                  // the IDs of the allowed sign-in methods
+	EmailDomains  []string                  // in lower case
+	AuthAfter     time.Time                 // it began at this time or later
+	mustAsk       bool                      // the user must first be asked for a new sign-in
+	wasAsked      bool                      // the user was asked since then
+	sessionBefore string                    // the ID of the session before that
 
-	// License is set where licensed software asked, by way of the License API.
+	// License is set for a request of licensed software by the License API.
 	License *LicenseRequest
 }
 
-// Accepts says whether a request is content with a live session. Where it is
-// not, the user signs in anew.
+// Accepts reports whether a live session meets the requirements of a request. If not,
+// the user must sign in again.
 func (a *Authorization) Accepts(in SignedIn) bool {
 	return a.AcceptsUser(in.User) && a.fresh(in.Session)
 }
 
-// AcceptsUser says whether a request may be answered for a user who signed in
-// as this one did.
+// AcceptsUser reports whether a request may be answered for a user who signed in this
+// way.
 func (a *Authorization) AcceptsUser(u session.User) bool {
 	if len(a.Methods) > 0 && !slices.Contains(a.Methods, u.Signin) || !a.Expects(u) {
 		return false
@@ -110,18 +109,18 @@ func (a *Authorization) AcceptsUser(u session.User) bool {
 	if len(a.EmailDomains) == 0 {
 		return true
 	}
-	// An address with two @ is none: one program would read the first, and
-	// another the last.
+	// An address with two @ is refused: one program would use the first, another the
+	// last.
 	name, domain, found := strings.Cut(u.Email, "@")
 	return found && name != "" && !strings.Contains(domain, "@") && slices.Contains(a.EmailDomains, LowerASCII(domain))
 }
 
-// Expects says whether a user is whom the request names, or it names nobody.
+// Expects reports whether a user is the one that the request names. It is true if the request names no user.
 func (a *Authorization) Expects(u session.User) bool {
-	return a.Subject == "" || same(a.Subject, u.Subject) || a.other != nil && same(a.Subject, a.other(u))
+	return a.Subject == "" || constantTimeEqual(a.Subject, u.Subject) || a.otherSubject != nil && constantTimeEqual(a.Subject, a.otherSubject(u))
 }
 
-// Presentation is how the pages of a sign-in look and how the result travels.
+// Presentation is how the pages of a sign-in look, and how the result is delivered.
 type Presentation struct {
 	Popup            bool
 	WidgetOnly       bool
@@ -129,13 +128,12 @@ type Presentation struct {
 	DisableSocials   bool
 }
 
-// MinStateLength is the fewest characters a state has (error 010-022).
+// MinStateLength is the minimal length of a state (error 010-022).
 const MinStateLength = 8
 
-// CheckAuthorize holds a request against the registration of its client. The
-// client and its redirect URI come first, so that no other error can be used to
-// learn about or redirect to what is not registered; what else is wrong is said
-// with the first error.
+// CheckAuthorize checks a request against the registration of its client. It checks
+// the client and the redirect URI first, so that no other error tells about
+// unregistered values or redirects to them. The error has all faults.
 func (cs *Clients) CheckAuthorize(r AuthorizeRequest) (*Authorization, *Error) {
 	c, refusal := cs.enabled(r.ClientID)
 	wrong := r.Malformed.And(refusal)
@@ -165,15 +163,15 @@ func (cs *Clients) CheckAuthorize(r AuthorizeRequest) (*Authorization, *Error) {
 	}, nil
 }
 
-// CheckTokenLogin is CheckAuthorize for a request that is answered with tokens
-// at once, to who sent the password: no redirect, state or PKCE.
+// CheckTokenLogin is CheckAuthorize for a request with a password that is answered
+// with tokens: it has no redirect, state or PKCE.
 func (cs *Clients) CheckTokenLogin(r AuthorizeRequest) (*Authorization, *Error) {
 	c, refusal := cs.enabled(r.ClientID)
 	if c != nil && !c.Public {
 		refusal = &Error{Kind: UnauthorizedClient, Description: "This call is for public clients; one with a secret redeems a code."}
 	}
 	if c != nil && c.AsksConsent() {
-		refusal = &Error{Kind: UnauthorizedClient, Description: "This client asks its users for their consent on a page, which this call has none of: use a code."}
+		refusal = &Error{Kind: UnauthorizedClient, Description: "This client needs the user's consent on a page, and this call has no page; use a code."}
 	}
 	wrong := r.Malformed.And(refusal)
 	redirect, refusal := c.checkRedirectURI(r.RedirectURI, r.Optional)
@@ -189,8 +187,8 @@ func (cs *Clients) CheckTokenLogin(r AuthorizeRequest) (*Authorization, *Error) 
 	}, nil
 }
 
-// enabled finds the client of a request: nil, with an error, where there is none
-// that may be asked about.
+// enabled finds the client of a request. It returns nil and an error if there is
+// none, or it is disabled.
 func (cs *Clients) enabled(id string) (*Client, *Error) {
 	c, known := cs.Get(id)
 	switch {
@@ -206,7 +204,7 @@ func (cs *Clients) enabled(id string) (*Client, *Error) {
 	return c, nil
 }
 
-// Defaults fills in what the session check for scripts may leave out: the
+// Defaults fills in the parameters that the session check for scripts may omit: the
 // client's first redirect URI, its scopes without offline, its first audience.
 func (cs *Clients) Defaults(r AuthorizeRequest) AuthorizeRequest {
 	c, known := cs.Get(r.ClientID)
@@ -226,18 +224,17 @@ func (cs *Clients) Defaults(r AuthorizeRequest) AuthorizeRequest {
 	return r
 }
 
-// OnlineScopes are the client's scopes without offline, which outlives a
-// session and so has to be asked for. They are never nil.
+// OnlineScopes returns the client's scopes without offline, which must be requested
+// explicitly. It never returns nil.
 func (c *Client) OnlineScopes() []string {
 	return slices.DeleteFunc(append([]string{}, c.Scopes...), func(s string) bool { return s == "offline" || s == "*" })
 }
 
-// IssueCode gives the client of a checked authorization a code for the user of
-// a live session. Where that user has to be asked first, it is refused with
-// [ConsentRequired].
+// IssueCode issues a code to the client of a checked authorization, for the user of a
+// live session. If the user must be asked first, the error is [ConsentRequired].
 func (s *Server) IssueCode(ctx context.Context, a *Authorization, in SignedIn, from Origin) (string, *Error) {
 	if !a.AcceptsUser(in.User) {
-		return "", unaccepted()
+		return "", methodNotAccepted()
 	}
 	if refusal := s.useConsent(ctx, a, in); refusal != nil {
 		return "", refusal
@@ -274,41 +271,39 @@ func (s *Server) IssueCode(ctx context.Context, a *Authorization, in SignedIn, f
 	return code, nil
 }
 
-// unaccepted refuses a user whose way of signing in does not count. Faces
-// ask for another sign-in before it comes to this.
-func unaccepted() *Error {
-	return &Error{Kind: LoginRequired, Description: "The user signed in by a way that does not count for this client."}
+// methodNotAccepted refuses a user whose sign-in method is not allowed. HTTP API packages
+// ask for another sign-in before.
+func methodNotAccepted() *Error {
+	return &Error{Kind: LoginRequired, Description: "The client does not accept the sign-in method of this user."}
 }
 
-// Callback is the redirect URI with a code, which is base64url and needs no
-// escaping, and the unchanged state.
+// Callback is the redirect URI with a code and the unchanged state. The code is
+// base64url, and needs no escaping.
 func (a *Authorization) Callback(code string) string {
 	return a.RedirectURI + querySeparator(a.RedirectURI) + "code=" + code + "&state=" + escape(a.State)
 }
 
-// DeniedCallback is the redirect URI, told that the user does not allow what was
-// asked for.
+// DeniedCallback is the redirect URI with the error that the user denied the request.
 func (a *Authorization) DeniedCallback() string {
 	return a.RedirectURI + querySeparator(a.RedirectURI) + "error=access_denied&error_code=010-026&error_description=" +
 		escape(NotAllowed().Description) + "&state=" + escape(a.State)
 }
 
-// FailCallback is the fail_auth_url, told why and how to go on: resume
-// continues the request once there is a session.
+// FailCallback is the fail_auth_url with the reason, and with resume, the URL that
+// continues the request after the sign-in.
 func (a *Authorization) FailCallback(resume string) string {
 	return AppendQuery(a.FailAuthURL, "error=login_required&error_code=003-040&error_description="+
 		escape("There is no session. Sign in, then continue at resume.")+
 		"&resume="+escape(resume)+"&state="+escape(a.State))
 }
 
-// escape encodes a value of a query. A space becomes %20, which every decoder
-// reads as a space; of "+" only those of forms do.
+// escape encodes a value of a query. A space becomes %20, which every decoder reads
+// as a space; only form decoders do so for "+".
 func escape(s string) string {
 	return strings.ReplaceAll(url.QueryEscape(s), "+", "%20")
 }
 
-// SplitList splits a parameter that is a list separated by spaces. The answer
-// is never nil.
+// SplitList splits a parameter with a list separated by spaces. It never returns nil.
 func SplitList(s string) []string {
 	list := []string{}
 	for value := range strings.SplitSeq(s, " ") {
@@ -319,12 +314,12 @@ func SplitList(s string) []string {
 	return list
 }
 
-// isInteger says whether s is a decimal number, as a client_id is.
+// isInteger reports whether s is a decimal number, as a client_id is.
 func isInteger(s string) bool {
 	return s != "" && strings.Trim(s, "0123456789") == ""
 }
 
-// newID makes an identifier of 128 random bits that need not be secret.
+// newID returns a random ID of 128 bits that is not secret.
 func newID() string {
 	var b [16]byte
 	rand.Read(b[:]) //nolint:errcheck // never fails: crypto/rand aborts the program instead

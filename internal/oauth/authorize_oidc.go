@@ -9,16 +9,16 @@ import (
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
-// An OpenIDRequest is what a client asks of the OpenID Connect authorization
-// endpoint: unchecked, and well-formed unless it says that it is not.
+// An OpenIDRequest is an unchecked request to the OpenID Connect authorization
+// endpoint.
 type OpenIDRequest struct {
 	ResponseType string
-	ResponseMode string // "": the one that goes with the response type
+	ResponseMode string // "": the default of the response type
 	ClientID     string
 	RedirectURI  string
 	State        string
 	Scope        []string
-	Audience     []string // as sent; none: the client's first
+	Audience     []string // as sent; empty: the client's first
 
 	CodeChallenge       string
 	CodeChallengeMethod string
@@ -28,46 +28,51 @@ type OpenIDRequest struct {
 	MaxAge    *time.Duration // nil: any
 	LoginHint string
 
-	// AuthAfter is ours: what prompt=login and max_age become once the user
-	// was sent to sign in, so that the request is content with the outcome.
-	// AuthNot is the ID of the session that the browser had by then, "" for none.
+	// AuthAfter is a parameter of our own. It replaces prompt=login and max_age when
+	// the user is sent to sign in, so that the request accepts the new sign-in.
+	// AuthNot is the ID of the session at that time; "": none.
 	AuthAfter time.Time
 	AuthNot   string
 
-	// IDTokenHint is an ID token of the user who is expected. SealedHint is ours: the
-	// same, sealed, for the endpoint to open. So is Subject: whom it names, which
-	// it becomes once the user was sent to sign in.
+	// IDTokenHint is an ID token of the expected user. SealedHint is a parameter of
+	// our own: the same token, sealed. Subject is a parameter of our own: its
+	// subject, which replaces it when the user is sent to sign in.
 	IDTokenHint string
 	SealedHint  string
 	Subject     string
 
-	// RequestObject and RequestURI say that the request carries parameters of
-	// those names, which are not supported (OpenID Connect Core section 6).
+	// RequestObject and RequestURI mean that the request has the unsupported
+	// parameters request and request_uri (OpenID Connect Core section 6).
 	RequestObject, RequestURI bool
 
-	// Malformed is what was wrong first with parameters that could not be read,
-	// and are left out; nil: all could.
+	// Malformed is the first fault of a malformed parameter. Malformed parameters are
+	// left out. Nil: there are none.
 	Malformed *Error
 
-	// Handle and CustomerAccount are those of a link of the License API.
+	// Handle and CustomerAccount are parameters of a link of the License API.
 	Handle          string
 	CustomerAccount string
 }
 
-// CheckOpenID holds a request against the registration of its client. An error
-// that comes with an authorization may be told to its redirect URI (RFC 6749
-// section 4.1.2.1); without one it may only be shown to the user.
+// checkLinked is CheckOpenID for a request with a link of the License API.
+func (s *Server) checkLinked(ctx context.Context, r OpenIDRequest) (*Authorization, *Error) {
+	if r.Malformed != nil {
+		return nil, r.Malformed
+	}
+	a, refusal := s.checkLink(ctx, r)
+	if refusal != nil {
+		return nil, refusal
+	}
+	a.setMode(r)
+	return a, s.readRequirements(ctx, a, r)
+}
+
+// CheckOpenID checks a request against the registration of its client. An error that
+// is returned with an authorization may be sent to its redirect URI (RFC 6749 section
+// 4.1.2.1). Without an authorization it may only be shown to the user.
 func (s *Server) CheckOpenID(ctx context.Context, r OpenIDRequest) (*Authorization, *Error) {
 	if r.Handle != "" {
-		if r.Malformed != nil {
-			return nil, r.Malformed
-		}
-		a, refusal := s.checkLink(ctx, r)
-		if refusal != nil {
-			return nil, refusal
-		}
-		a.setMode(r)
-		return a, s.ask(ctx, a, r)
+		return s.checkLinked(ctx, r)
 	}
 	c, known := s.Clients.Get(r.ClientID)
 	switch {
@@ -99,7 +104,7 @@ func (s *Server) CheckOpenID(ctx context.Context, r OpenIDRequest) (*Authorizati
 	case "":
 		return a, MissingParam("response_type")
 	case "token", "id_token", "id_token token", "token id_token":
-		a.Token = true // which is where the client looks for the error
+		a.Token = true // the client looks for the error in the fragment
 		return a, &Error{Kind: UnauthorizedClient, Description: "Tokens in a redirect are for licensed software only, by a link of the License API."}
 	default:
 		return a, &Error{Kind: UnsupportedResponseType, Description: "response_type should be code."}
@@ -116,16 +121,16 @@ func (s *Server) CheckOpenID(ctx context.Context, r OpenIDRequest) (*Authorizati
 		}
 		a.Audience = audience
 	}
-	return a, s.ask(ctx, a, r)
+	return a, s.readRequirements(ctx, a, r)
 }
 
-// ask takes what a request says of the sign-in itself (OpenID Connect Core
+// readRequirements reads what a request requires of the sign-in (OpenID Connect Core
 // section 3.1.2.1).
-func (s *Server) ask(ctx context.Context, a *Authorization, r OpenIDRequest) *Error {
-	if refusal := a.ask(r, s.Now()); refusal != nil {
+func (s *Server) readRequirements(ctx context.Context, a *Authorization, r OpenIDRequest) *Error {
+	if refusal := a.readRequirements(r, s.Now()); refusal != nil {
 		return refusal
 	}
-	a.Subject, a.other = r.Subject, s.OtherSubject
+	a.Subject, a.otherSubject = r.Subject, s.OtherSubject
 	if r.IDTokenHint == "" {
 		return nil
 	}
@@ -136,25 +141,25 @@ func (s *Server) ask(ctx context.Context, a *Authorization, r OpenIDRequest) *Er
 	case refusal == nil && hint.Client == a.Client:
 		a.Subject = hint.Subject
 	case a.Silent:
-		// Nobody knows who is expected, so nobody can be said to be signed in. The
-		// user is asked next, by a request that may show something.
+		// The expected user is unknown, so no session can match. The next request,
+		// which may show a page, asks the user.
 		return &Error{Kind: LoginRequired, Description: "The id_token_hint is not an ID token of this client that can be verified."}
 	}
 	return nil
 }
 
-func (a *Authorization) ask(r OpenIDRequest, now time.Time) *Error {
+func (a *Authorization) readRequirements(r OpenIDRequest, now time.Time) *Error {
 	switch {
 	case r.RequestObject:
 		return &Error{Kind: RequestObject, Description: "The parameter request is not supported."}
 	case r.RequestURI:
 		return &Error{Kind: RequestObjectURI, Description: "The parameter request_uri is not supported."}
 	case r.ResponseMode != "" && r.ResponseMode != a.responseMode():
-		return InvalidParam("response_mode", "should be one of ["+a.ownMode()+" "+formPost+"], and "+formPost+" with an http or https redirect_uri.")
+		return InvalidParam("response_mode", "should be one of ["+a.defaultMode()+" "+formPost+"], and "+formPost+" with an http or https redirect_uri.")
 	}
 	a.LoginHint = r.LoginHint
-	a.AuthAfter, a.authNot, a.asked = r.AuthAfter, r.AuthNot, !r.AuthAfter.IsZero()
-	if a.AuthAfter.After(now) { // no session would ever do
+	a.AuthAfter, a.sessionBefore, a.wasAsked = r.AuthAfter, r.AuthNot, !r.AuthAfter.IsZero()
+	if a.AuthAfter.After(now) { // no session would ever be accepted
 		a.AuthAfter = now
 	}
 	for _, p := range r.Prompt {
@@ -162,7 +167,7 @@ func (a *Authorization) ask(r OpenIDRequest, now time.Time) *Error {
 		case "none":
 			a.Silent = true
 		case "login":
-			a.AuthAfter, a.asked, a.again = now, false, true
+			a.AuthAfter, a.wasAsked, a.mustAsk = now, false, true
 		case "consent":
 			a.PromptConsent = true
 		case "select_account":
@@ -176,24 +181,24 @@ func (a *Authorization) ask(r OpenIDRequest, now time.Time) *Error {
 	}
 	if r.MaxAge != nil {
 		if oldest := now.Add(-*r.MaxAge); oldest.After(a.AuthAfter) {
-			a.AuthAfter, a.asked = oldest, false
+			a.AuthAfter, a.wasAsked = oldest, false
 		}
 	}
 	return nil
 }
 
-// ClockLeeway is how far the clocks of nodes may be apart.
+// ClockLeeway is the largest difference between the clocks of nodes.
 const ClockLeeway = time.Minute
 
-// fresh says whether a session began since the user was to sign in anew. Another
-// node may have written down either time, by a clock of its own. Once the user
-// was asked, the session of before will not do, and any other has begun since,
-// whatever the clocks say: the browser had none.
+// fresh reports whether a session began after the user was asked to sign in again.
+// Another node may have stored either time, by its own clock. If the user was asked,
+// the session before is refused, and any other session is a new one, whatever the
+// clocks say.
 func (a *Authorization) fresh(s *session.Session) bool {
 	switch {
-	case a.again, a.asked && s.ID() == a.authNot:
+	case a.mustAsk, a.wasAsked && s.ID() == a.sessionBefore:
 		return false
-	case a.asked:
+	case a.wasAsked:
 		return !s.Begun().Before(a.AuthAfter.Add(-ClockLeeway))
 	}
 	return !s.Begun().Before(a.AuthAfter)
@@ -202,32 +207,31 @@ func (a *Authorization) fresh(s *session.Session) bool {
 // formPost is the response mode of OAuth 2.0 Form Post Response Mode.
 const formPost = "form_post"
 
-// setMode takes the response mode of a request, before anything else of it that may
-// be wrong: errors travel as answers do. A form cannot be posted to an application
-// with a scheme of its own.
+// setMode sets the response mode before any other check, since errors are delivered
+// like answers. A form cannot be posted to an application with a custom scheme.
 func (a *Authorization) setMode(r OpenIDRequest) {
 	a.FormPost = r.ResponseMode == formPost && !a.CustomScheme()
 }
 
-// responseMode is how the answer travels.
+// responseMode is how the answer is delivered.
 func (a *Authorization) responseMode() string {
 	if a.FormPost {
 		return formPost
 	}
-	return a.ownMode()
+	return a.defaultMode()
 }
 
-// ownMode is how it travels where the request does not say (OAuth 2.0 Multiple
-// Response Type Encoding Practices section 2.1).
-func (a *Authorization) ownMode() string {
+// defaultMode is the default response mode (OAuth 2.0 Multiple Response Type Encoding
+// Practices section 2.1).
+func (a *Authorization) defaultMode() string {
 	if a.Token {
 		return "fragment"
 	}
 	return "query"
 }
 
-// Answer is the redirect URI with parameters, already encoded: in the fragment
-// where they are tokens, else in the query.
+// Answer is the redirect URI with encoded parameters: in the fragment if they are
+// tokens, otherwise in the query.
 func (a *Authorization) Answer(params string) string {
 	if a.Token {
 		return a.RedirectURI + "#" + params
@@ -235,8 +239,8 @@ func (a *Authorization) Answer(params string) string {
 	return a.RedirectURI + querySeparator(a.RedirectURI) + params
 }
 
-// CustomScheme says that an application of its own takes the answer, not a
-// website: the browser stays where it is.
+// CustomScheme reports whether an application with a custom scheme gets the answer,
+// so that the browser stays on its page.
 func (a *Authorization) CustomScheme() bool {
 	return !strings.EqualFold(a.Redirect.URL.Scheme, "https") && !strings.EqualFold(a.Redirect.URL.Scheme, "http")
 }

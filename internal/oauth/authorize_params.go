@@ -6,7 +6,7 @@ import (
 	"unicode/utf8"
 )
 
-// checkShape checks what is the same for all clients.
+// checkShape checks everything that is the same for all clients.
 func (r *AuthorizeRequest) checkShape() *Error {
 	var wrong *Error
 	switch r.ResponseType {
@@ -17,7 +17,7 @@ func (r *AuthorizeRequest) checkShape() *Error {
 		wrong = wrong.And(InvalidParam("response_type", "should be code."))
 	}
 	if utf8.RuneCountInString(r.State) < MinStateLength {
-		wrong = wrong.And(ofParam(InvalidState, "state", "state should have at least 8 characters."))
+		wrong = wrong.And(paramError(InvalidState, "state", "state should have at least 8 characters."))
 	}
 	if r.Scope == nil && !r.Optional {
 		wrong = wrong.And(MissingParam("scope"))
@@ -25,8 +25,8 @@ func (r *AuthorizeRequest) checkShape() *Error {
 	return wrong
 }
 
-// checkRedirectURI finds the registration that a requested URI matches. Where the
-// client is not known, nothing is said but that it is missing.
+// checkRedirectURI finds the registration of a requested URI. If the client is
+// unknown, the only possible error is that the URI is missing.
 func (c *Client) checkRedirectURI(requested string, optional bool) (RedirectURI, *Error) {
 	switch {
 	case c == nil && (requested != "" || optional):
@@ -60,10 +60,10 @@ func (c *Client) checkFailAuthURL(requested string) *Error {
 	return unregistered(c, "fail_auth_url", requested, registered)
 }
 
-// audience checks the values of the audience parameter. Each is URL-encoded
-// inside the list, since the separator is a space. None is the first one that is
-// registered, where the client has it so. Where the client is not known, nothing is
-// said but that it is missing.
+// audience checks the values of the audience parameter. Each is URL-encoded inside
+// the list, since the separator is a space. Without a value it is the first
+// registered audience, if the client allows that. If the client is unknown, the only
+// possible error is that the parameter is missing.
 func (c *Client) audience(asked []string, optional bool) ([]string, *Error) {
 	switch {
 	case c == nil && (len(asked) > 0 || optional):
@@ -89,7 +89,7 @@ func (c *Client) audience(asked []string, optional bool) ([]string, *Error) {
 	return granted, nil
 }
 
-// checkChallenge checks PKCE, which a public client needs.
+// checkChallenge checks PKCE, which a public client must use.
 func (c *Client) checkChallenge(challenge, method string) *Error {
 	switch {
 	case challenge == "" && method != "" && method != S256:

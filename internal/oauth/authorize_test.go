@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/caddy-sso/caddy-sso/codes"
+	"github.com/caddy-sso/caddy-sso/internal/faultystore"
 	"github.com/caddy-sso/caddy-sso/internal/keys"
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
 )
@@ -226,7 +227,7 @@ func TestACodeThatCannotBeIssuedSaysWhenToTryAgain(t *testing.T) {
 	if refusal.RetryAfter != 40*time.Second {
 		t.Errorf("in %v", refusal.RetryAfter)
 	}
-	w.Codes = codes.NewStored(unwritable{w.store}, codes.Options{Now: w.clock.Now})
+	w.Codes = codes.NewStored(faultystore.NewFull(w.store), codes.Options{Now: w.clock.Now})
 	_, refusal = w.IssueCode(t.Context(), a, in, "")
 	wantKind(t, refusal, oauth.Internal)
 	if refusal.RetryAfter != time.Second {

@@ -11,8 +11,8 @@ import (
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
-// Claims are those of access tokens, as the Login API has them. Client, grant
-// and session are ours: they let an ended grant be refused before its tokens
+// Claims are the claims of access tokens in the form of the Login API. Client, grant
+// and session are our own: with them an ended grant is refused before its tokens
 // expire. A client's own token has no user, grant and session.
 type Claims struct {
 	Issuer    string       `json:"iss"`
@@ -27,8 +27,8 @@ type Claims struct {
 	Username  string       `json:"username,omitempty"`
 	Email     string       `json:"email,omitempty"`
 	Avatar    string       `json:"avatar,omitempty"`
-	Provider  string       `json:"provider,omitempty"` // the way of signing in, where that is a provider elsewhere
-	UserID    string       `json:"id,omitempty"`       // what that provider calls the user
+	Provider  string       `json:"provider,omitempty"` // the sign-in method, if it is a provider
+	UserID    string       `json:"id,omitempty"`       // the ID of the user at the provider
 	ClientID  string       `json:"client_id"`
 	Grant     string       `json:"gid,omitempty"`
 	SessionID string       `json:"sid,omitempty"`
@@ -36,13 +36,13 @@ type Claims struct {
 	License
 }
 
-// An Actor is the client that got a token for another client's (RFC 8693 section
+// An Actor is the client that exchanged a token of another client (RFC 8693 section
 // 4.1). The zero value: the user signed in to the token's client itself.
 type Actor struct {
 	ClientID string `json:"sub"`
 }
 
-// License is what binds a token to licensed software.
+// License binds a token to licensed software.
 type License struct {
 	Product string `json:"license_product,omitempty"`
 	Account string `json:"license_customer_account,omitempty"`
@@ -80,18 +80,18 @@ func (s *Server) accessClaims(g tokenParams) extendedClaims {
 			claims.Email = g.user.Email
 		}
 	}
-	return extendedClaims{claims, g.client.customClaims(g.user, s.ownID(g.user), provider)}
+	return extendedClaims{claims, g.client.customClaims(g.user, s.methodUserID(g.user), provider)}
 }
 
-// ownID is what the sign-in method calls a user.
-func (s *Server) ownID(u session.User) string {
-	if s.OwnID == nil {
+// methodUserID is the ID of a user at its sign-in method.
+func (s *Server) methodUserID(u session.User) string {
+	if s.MethodUserID == nil {
 		return u.ProviderID
 	}
-	return s.OwnID(u)
+	return s.MethodUserID(u)
 }
 
-// stamp is when a token is issued, as others are told.
+// stamp is the issue time in a token.
 func (s *Server) stamp() time.Time {
 	if s.Stamp == nil {
 		return s.Now()
@@ -99,16 +99,16 @@ func (s *Server) stamp() time.Time {
 	return s.Stamp()
 }
 
-// provider is the provider elsewhere that a user signed in at, "" for none.
+// provider is the provider that a user signed in with; "" for none.
 func (s *Server) provider(u session.User) string {
-	if s.Outside == nil || !s.Outside(u.Signin) {
+	if s.IsProvider == nil || !s.IsProvider(u.Signin) {
 		return ""
 	}
 	return u.Signin
 }
 
-// IDClaims are those of ID tokens (OpenID Connect Core section 2). They have no
-// scp, by which they are told from access tokens.
+// IDClaims are the claims of ID tokens (OpenID Connect Core section 2). They have no
+// scp, which distinguishes them from access tokens.
 type IDClaims struct {
 	Issuer          string `json:"iss"`
 	Subject         string `json:"sub"`
@@ -124,18 +124,18 @@ type IDClaims struct {
 	UserClaims
 }
 
-// UserClaims are what an ID token or the userinfo endpoint says of a user,
+// UserClaims are the claims about a user in an ID token or at the userinfo endpoint,
 // as far as the scopes allow (OpenID Connect Core section 5.4).
 type UserClaims struct {
 	Name          string   `json:"name,omitempty"`               // scope profile
 	Username      string   `json:"preferred_username,omitempty"` // scope profile
 	Picture       string   `json:"picture,omitempty"`            // scope profile
 	Email         string   `json:"email,omitempty"`              // scope email
-	EmailVerified bool     `json:"email_verified,omitempty"`     // an address that is not verified is not kept
+	EmailVerified bool     `json:"email_verified,omitempty"`     // unverified addresses are not stored
 	Groups        []string `json:"groups,omitempty"`             // scope groups
 }
 
-// NewUserClaims is what the scopes of a token let it say of a user.
+// NewUserClaims returns the claims about a user that the scopes allow.
 func NewUserClaims(u session.User, scopes []string) UserClaims {
 	var c UserClaims
 	if slices.Contains(scopes, "profile") {
@@ -162,8 +162,8 @@ func (s *Server) idClaims(g tokenParams, access string) IDClaims {
 	}
 }
 
-// halfHash is the at_hash of an access token (OpenID Connect Core section
-// 3.1.3.6): the left half of the hash that the signature algorithm uses.
+// halfHash is the at_hash of an access token (OpenID Connect Core section 3.1.3.6):
+// the left half of its hash with the hash function of the signature algorithm.
 func halfHash(alg keys.Algorithm, token string) string {
 	if alg == keys.EdDSA {
 		sum := sha512.Sum512([]byte(token))
@@ -173,7 +173,7 @@ func halfHash(alg keys.Algorithm, token string) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:sha256.Size/2])
 }
 
-// sessionID names a session in tokens: by its key, which opens nothing.
+// sessionID is the ID of a session in tokens: its key, which is no credential.
 func sessionID(k session.Key) string { return base64.RawURLEncoding.EncodeToString(k[:]) }
 
 func parseSessionID(s string) (session.Key, bool) {

@@ -17,22 +17,21 @@ import (
 
 // A Client is a registered application.
 type Client struct {
-	// ID is a positive decimal integer, as the Login API has it.
+	// ID is a positive decimal integer, as in the Login API.
 	ID string
 
-	// Name is what people read on the sign-in page.
+	// Name is the name on the sign-in page.
 	Name string
 
-	// Public says that the client has no secret and proves by PKCE that it is
-	// the one that asked.
+	// Public means that the client has no secret, and must use PKCE.
 	Public bool
 	Secret Secret
 
-	// AllowNoPKCE lets a public client leave PKCE out, which older clients need.
+	// AllowNoPKCE allows a public client to omit PKCE, which older clients need.
 	AllowNoPKCE bool
 
-	// Methods are the IDs of the sign-in methods that count for it; empty: all do.
-	// A product of licensed software goes by its customer account's instead.
+	// Methods are the IDs of the allowed sign-in methods. Empty: all. For licensed
+	// software, those of the customer account are used instead.
 	Methods []string
 
 	// Disabled refuses every request of the client.
@@ -41,44 +40,42 @@ type Client struct {
 	RedirectURIs []RedirectURI
 	FailAuthURLs []FailAuthURL
 
-	// PostLogoutRedirectURIs are where the browser may go from a sign-out that
-	// the client asked for, beside the FailAuthURLs.
+	// PostLogoutRedirectURIs are the URIs that the browser may be sent to after a
+	// sign-out that the client requested, beside the FailAuthURLs.
 	PostLogoutRedirectURIs []RedirectURI
 
-	// Audiences are what the `aud` of its tokens may hold; the first is the
-	// default.
+	// Audiences are the allowed audiences of its tokens. The first is the default.
 	Audiences []string
 
-	// DefaultAudience lets requests of the Login API leave the audience out, too:
-	// it is the first one.
+	// DefaultAudience allows requests of the Login API to omit the audience, too.
 	DefaultAudience bool
 
-	// Scopes are what it may ask for; "*" is everything.
+	// Scopes are the scopes that it may request; "*" allows all.
 	Scopes []string
 
-	// ScopeTexts are the operator's words for scopes, on pages. They follow "will be
+	// ScopeTexts are the operator's texts for scopes on pages. They follow "will be
 	// able to".
 	ScopeTexts map[string]string
 
-	// Consent says when users are asked on the consent page; empty: never.
+	// Consent is when the consent page asks users. Empty: never.
 	Consent ConsentMode
 
-	// TokenAlg signs its tokens. HS256 is for access tokens alone, by HS256Key;
-	// its ID tokens are signed with RS256, since OpenID Connect's HS256 has
-	// another key (Core section 10.1).
+	// TokenAlg is the signature algorithm of its tokens. HS256, with HS256Key, is
+	// only for access tokens; then ID tokens are signed with RS256, since HS256 of
+	// OpenID Connect uses another key (Core section 10.1).
 	TokenAlg keys.Algorithm
 	HS256Key *keys.SharedKey
 
-	// TokenLifetime and RefreshLifetime are how long its tokens are good for:
-	// see the constants of these names, which zero stands for.
+	// TokenLifetime and RefreshLifetime are the lifetimes of its tokens. Zero: the
+	// constants of these names.
 	TokenLifetime   time.Duration
 	RefreshLifetime time.Duration
 
-	// Claims are what its access tokens have beside those of the Login API.
+	// Claims are the custom claims of its access tokens.
 	Claims []CustomClaim
 
-	// Project is a UUID for `xsolla_login_project_id` and the keys endpoint;
-	// empty: the ID stands for it.
+	// Project is a UUID for `xsolla_login_project_id` and the keys endpoint. Empty:
+	// the ID is used.
 	Project string
 }
 
@@ -89,7 +86,7 @@ func (c *Client) tokenLifetime() time.Duration {
 	return c.TokenLifetime
 }
 
-// idTokenAlg signs the client's ID tokens.
+// idTokenAlg is the signature algorithm of the client's ID tokens.
 func (c *Client) idTokenAlg() keys.Algorithm {
 	if c.TokenAlg == keys.HS256 {
 		return keys.RS256
@@ -104,29 +101,29 @@ func (c *Client) refreshLifetime() time.Duration {
 	return c.RefreshLifetime
 }
 
-// Accepts says whether a user who signed in as this one did counts here.
+// Accepts reports whether the client accepts the sign-in method of a user.
 func (c *Client) Accepts(u session.User) bool {
 	return len(c.Methods) == 0 || slices.Contains(c.Methods, u.Signin)
 }
 
-// A Secret is a client secret that cannot be printed. The zero value matches
-// nothing.
+// A Secret is a client secret. It prints as [redacted]. The zero value matches no
+// secret.
 type Secret struct {
 	sum   [sha256.Size]byte
 	set   bool
 	short bool
 }
 
-// minSecret is how many bytes a secret has at least, so that it cannot be
-// guessed within any limit.
+// minSecret is the minimal length of a secret, in bytes, so that it cannot be
+// guessed.
 const minSecret = 16
 
-// NewSecret keeps the digest of a client secret.
+// NewSecret returns a Secret, which has only the digest of the client secret.
 func NewSecret(s string) Secret {
 	return Secret{sum: sha256.Sum256([]byte(s)), set: s != "", short: len(s) < minSecret}
 }
 
-// Equal says whether one of those presented is the secret. It compares all of
+// Equal reports whether one of the presented values is the secret. It compares all of
 // them, in constant time.
 func (s Secret) Equal(presented ...string) bool {
 	equal := 0
@@ -137,7 +134,7 @@ func (s Secret) Equal(presented ...string) bool {
 	return equal == 1 && s.set
 }
 
-// Format keeps the digest from being printed, under every verb.
+// Format prints [redacted] with every verb.
 func (Secret) Format(f fmt.State, _ rune) {
 	io.WriteString(f, "[redacted]") //nolint:errcheck // fmt has nowhere to report it
 }
@@ -152,13 +149,12 @@ func (c *Client) RedirectURI(requested string) (RedirectURI, bool) {
 	return RedirectURI{}, false
 }
 
-// HasOrigin says whether a web origin is that of one of the client's redirect
-// URIs.
+// HasOrigin reports whether one of the client's redirect URIs has a web origin.
 func (c *Client) HasOrigin(origin string) bool {
 	return slices.ContainsFunc(c.RedirectURIs, func(r RedirectURI) bool { return r.Origin() != "" && r.Origin() == origin })
 }
 
-// Origins are the web origins of all that is registered for the client.
+// Origins are the web origins of all registered URIs of the client.
 func (c *Client) Origins() []string {
 	var origins []string
 	add := func(origin string) {
@@ -175,14 +171,14 @@ func (c *Client) Origins() []string {
 	return origins
 }
 
-// FailAuthURL says whether a browser without a session may be sent there.
+// FailAuthURL reports whether a URL is registered for browsers without a session.
 func (c *Client) FailAuthURL(requested string) bool {
 	return slices.ContainsFunc(c.FailAuthURLs, func(f FailAuthURL) bool { return f.Matches(requested) })
 }
 
-// AfterSignOut is where the browser goes from a sign-out that the client asked
-// for: a registered URI, with the state unless that is empty (OpenID Connect
-// RP-Initiated Logout section 3). False: it is not registered.
+// AfterSignOut is the URL that the browser is sent to after a sign-out that the
+// client requested: a registered URI, with the state unless that is empty (OpenID
+// Connect RP-Initiated Logout section 3). It returns false for an unregistered URI.
 func (c *Client) AfterSignOut(requested, state string) (string, bool) {
 	registered := slices.ContainsFunc(c.PostLogoutRedirectURIs, func(r RedirectURI) bool { return r.Matches(requested) })
 	if !registered && !c.FailAuthURL(requested) {
@@ -194,7 +190,7 @@ func (c *Client) AfterSignOut(requested, state string) (string, bool) {
 	return AppendQuery(requested, "state="+escape(state)), true
 }
 
-// defaultAudience is the `aud` of tokens that were asked for without one.
+// defaultAudience is the audience of tokens that were requested without one.
 func (c *Client) defaultAudience() string {
 	if len(c.Audiences) == 0 {
 		return c.ID
@@ -202,7 +198,7 @@ func (c *Client) defaultAudience() string {
 	return c.Audiences[0]
 }
 
-// ProjectID is the client's project, or its ID where it has none.
+// ProjectID is the client's project, or its ID if it has none.
 func (c *Client) ProjectID() string {
 	if c.Project != "" {
 		return c.Project
@@ -210,8 +206,8 @@ func (c *Client) ProjectID() string {
 	return c.ID
 }
 
-// grantable returns those of the asked scopes that the client is registered
-// for, each once, in the order asked.
+// grantable returns the requested scopes that the client is registered for, each
+// once, in the requested order.
 func (c *Client) grantable(asked []string) []string {
 	all := slices.Contains(c.Scopes, "*")
 	granted := make([]string, 0, len(asked))
@@ -223,16 +219,16 @@ func (c *Client) grantable(asked []string) []string {
 	return granted
 }
 
-// Clients are the registered applications. It is made once and only read.
+// Clients are the registered applications. It is immutable.
 type Clients struct {
-	byID      map[string]*Client
-	byProject map[string]*Client // one of those that share it
-	origins   map[string]bool    // of the clients that are enabled
-	asking    []*Client          // whose users are asked for their consent
+	byID        map[string]*Client
+	byProject   map[string]*Client // one of the clients with the project
+	origins     map[string]bool    // of enabled clients
+	needConsent []*Client          // the clients that need consent
 }
 
-// NewClients registers applications and refuses what cannot work, with the
-// client's ID and what would be right.
+// NewClients registers applications. It refuses what cannot work; the error has the
+// client's ID and the remedy.
 func NewClients(list []*Client) (*Clients, error) {
 	cs := &Clients{byID: make(map[string]*Client, len(list)), byProject: map[string]*Client{}, origins: map[string]bool{}}
 	for _, c := range list {
@@ -244,7 +240,7 @@ func NewClients(list []*Client) (*Clients, error) {
 		}
 		cs.byID[c.ID] = c
 		if c.AsksConsent() {
-			cs.asking = append(cs.asking, c)
+			cs.needConsent = append(cs.needConsent, c)
 		}
 		if c.Project != "" {
 			if other, taken := cs.byProject[c.Project]; taken && other.TokenAlg != c.TokenAlg {
@@ -274,7 +270,7 @@ func (c *Client) validate() error {
 	if c.Secret.set && c.Secret.short {
 		return fmt.Errorf("the secret is shorter than %d characters; make one with: openssl rand -hex 32", minSecret)
 	}
-	if c.Public && len(c.RedirectURIs) == 0 { // a server may want tokens of its own alone
+	if c.Public && len(c.RedirectURIs) == 0 { // a client with a secret may need only its own tokens
 		return fmt.Errorf("has no redirect_uri; add the URL that codes are sent to")
 	}
 	if err := c.validateTokens(); err != nil {
@@ -288,7 +284,7 @@ func (c *Client) validate() error {
 	return c.validateConsent()
 }
 
-// maxScopeText bounds, in bytes, the words for a scope.
+// maxScopeText bounds, in bytes, the text for a scope.
 const maxScopeText = 200
 
 func (c *Client) validateConsent() error {
@@ -307,7 +303,7 @@ func (c *Client) validateConsent() error {
 	return nil
 }
 
-// TokenAlgs are the algorithms that a client's tokens can be signed with.
+// TokenAlgs are the algorithms for a client's tokens.
 var TokenAlgs = []keys.Algorithm{keys.RS256, keys.ES256, keys.EdDSA, keys.HS256}
 
 func (c *Client) validateTokens() error {
@@ -315,7 +311,7 @@ func (c *Client) validateTokens() error {
 		return fmt.Errorf("token_alg %q is unknown; use RS256, ES256, EdDSA or HS256", c.TokenAlg)
 	}
 	if c.TokenAlg == keys.HS256 && c.HS256Key == nil {
-		return fmt.Errorf("token_alg HS256 takes an hs256_key, which the backends that verify its tokens have, too")
+		return fmt.Errorf("token_alg HS256 takes an hs256_key, the key that it shares with the backends that verify its tokens")
 	}
 	if c.TokenAlg != keys.HS256 && c.HS256Key != nil {
 		return fmt.Errorf("hs256_key is for token_alg HS256, and token_alg is %s", c.TokenAlg)
@@ -331,7 +327,7 @@ func (c *Client) validateTokens() error {
 			return err
 		}
 		if slices.ContainsFunc(c.Claims[:i], func(other CustomClaim) bool { return other.Name == e.Name }) {
-			return fmt.Errorf("claim %s is there twice", e.Name)
+			return fmt.Errorf("duplicate claim %s", e.Name)
 		}
 	}
 	return nil
@@ -352,14 +348,13 @@ func (cs *Clients) ByProject(id string) (*Client, bool) {
 	return c, ok
 }
 
-// RegisteredOrigin says whether a web origin is that of a registered redirect
-// URI, of a client that is not disabled. Loopback addresses that match any port are no origin.
+// RegisteredOrigin reports whether a redirect URI of an enabled client has a web
+// origin. Loopback addresses that match any port have none.
 func (cs *Clients) RegisteredOrigin(origin string) bool {
 	return cs.origins[origin]
 }
 
-// Algorithms are the signing algorithms for which the clients need keys of the
-// portal.
+// Algorithms are the signature algorithms for which the portal needs keys.
 func (cs *Clients) Algorithms() []keys.Algorithm {
 	var algs []keys.Algorithm
 	for _, c := range cs.byID {

@@ -15,18 +15,17 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
-// A ConsentMode says when users are asked whether a client may have what it asks
-// for.
+// A ConsentMode is when users are asked for their consent.
 type ConsentMode string
 
-// The modes. The zero value is ConsentNever: the client is the operator's own.
+// The modes. The zero value is ConsentNever, for the operator's own applications.
 const (
 	ConsentNever  ConsentMode = "never"
 	ConsentFirst  ConsentMode = "first"  // once for each user and scope
-	ConsentAlways ConsentMode = "always" // before each code
+	ConsentAlways ConsentMode = "always" // before every code
 )
 
-// Check refuses a mode that there is not; "" is the default.
+// Check refuses an unknown mode. "" is the default.
 func (m ConsentMode) Check() error {
 	switch m {
 	case "", ConsentNever, ConsentFirst, ConsentAlways:
@@ -36,66 +35,65 @@ func (m ConsentMode) Check() error {
 }
 
 const (
-	// consentLifetime is how long a consent is remembered that nobody withdraws, from
-	// when it was given last: as long as the longest refresh token.
+	// consentLifetime is how long a consent is remembered after it was given the last
+	// time: as long as the longest refresh token.
 	consentLifetime = maxRefreshLifetime
 
-	// answerLifetime is how long an answer on the consent page is good for the request
-	// that it was about.
+	// answerLifetime is how long an answer of the consent page is valid for its
+	// request.
 	answerLifetime = 5 * time.Minute
 
-	// What of a client that may ask for everything is remembered. A scope beyond it is
-	// asked for again.
+	// Limits of a remembered consent, for a client that may request any scope. Scopes
+	// beyond it are asked for again.
 	maxConsentScopes = 64
 	maxConsentBytes  = 4 << 10
 )
 
-// A consent is what one user has allowed one client, as it is stored.
+// A consent is the stored consent of one user to one client.
 type consent struct {
 	Version int      `json:"v" cbor:"0,keyasint"`
 	Scopes  []string `json:"scopes" cbor:"1,keyasint"`
 	Given   int64    `json:"given" cbor:"2,keyasint"` // Unix seconds, the last time
 
-	// Session has the IDs of the sessions in each of which something was added to it,
+	// Session has the IDs of the sessions in which the consent was given or extended,
 	// separated by spaces, the latest first.
 	Session string `json:"session" cbor:"3,keyasint"`
 
-	// Mark is that of the user's password of then: with another password, the name
-	// may be another person's.
+	// Mark is the mark of the user's password at that time. With another password,
+	// the name may belong to another person.
 	Mark string `json:"mark,omitempty" cbor:"4,keyasint,omitempty"`
 }
 
-// asksConsent says whether the user has to have allowed what a request asks for.
+// asksConsent reports whether a request needs the user's consent.
 func (a *Authorization) asksConsent() bool {
 	return a.PromptConsent || a.Client.AsksConsent()
 }
 
-// AsksConsent says whether users are asked whether the client may have what it asks
-// for.
+// AsksConsent reports whether the client needs consent.
 func (c *Client) AsksConsent() bool { return c.Consent == ConsentFirst || c.Consent == ConsentAlways }
 
-// CheckConsent refuses a request whose user has to be asked first on the consent
-// page ([ConsentRequired]).
+// CheckConsent refuses a request with [ConsentRequired] if the consent page must ask
+// the user first.
 func (s *Server) CheckConsent(ctx context.Context, a *Authorization, in SignedIn) *Error {
-	return s.consented(ctx, a, in, s.Store.Get)
+	return s.requireConsent(ctx, a, in, s.Store.Get)
 }
 
-// useConsent is CheckConsent, and uses the answer of the consent page up.
+// useConsent is CheckConsent, and uses up the answer of the consent page.
 func (s *Server) useConsent(ctx context.Context, a *Authorization, in SignedIn) *Error {
-	return s.consented(ctx, a, in, s.Store.Take)
+	return s.requireConsent(ctx, a, in, s.Store.Take)
 }
 
-func (s *Server) consented(
+func (s *Server) requireConsent(
 	ctx context.Context, a *Authorization, in SignedIn, find func(context.Context, string) ([]byte, bool, error),
 ) *Error {
 	if !a.asksConsent() {
 		return nil
 	}
-	given, err := s.remembered(ctx, a.Client, in.User)
+	given, err := s.storedConsent(ctx, a.Client, in.User)
 	if err != nil {
 		return Unavailable(err)
 	}
-	if a.remembers() && given.covers(a.Scopes) {
+	if a.acceptsRemembered() && given.covers(a.Scopes) {
 		return nil
 	}
 	_, answered, err := find(ctx, answerKey(a, in))
@@ -103,28 +101,27 @@ func (s *Server) consented(
 	case err != nil:
 		return Unavailable(fmt.Errorf("looking up an answer on the consent page: %w", err))
 	case !answered:
-		return &Error{Kind: ConsentRequired, Description: "The user has not allowed this client what it asks for."}
+		return &Error{Kind: ConsentRequired, Description: "The user has not allowed the scopes that this client requests."}
 	}
 	return nil
 }
 
-// remembers says whether what was allowed before will do.
-func (a *Authorization) remembers() bool {
+// acceptsRemembered reports whether an earlier consent suffices.
+func (a *Authorization) acceptsRemembered() bool {
 	return a.Client.Consent == ConsentFirst && !a.PromptConsent
 }
 
-// NewScopes are those scopes of a request that the user has not allowed its client
-// before.
+// NewScopes are the scopes of a request that the user has not allowed before.
 func (s *Server) NewScopes(ctx context.Context, a *Authorization, in SignedIn) ([]string, error) {
-	given, err := s.remembered(ctx, a.Client, in.User)
+	given, err := s.storedConsent(ctx, a.Client, in.User)
 	if err != nil {
 		return nil, err
 	}
 	return slices.DeleteFunc(slices.Clone(a.Scopes), func(scope string) bool { return given.covers([]string{scope}) }), nil
 }
 
-// remembered is what a user has allowed a client, nil for nothing.
-func (s *Server) remembered(ctx context.Context, c *Client, u session.User) (*consent, error) {
+// storedConsent returns the stored consent of a user to a client; nil: none.
+func (s *Server) storedConsent(ctx context.Context, c *Client, u session.User) (*consent, error) {
 	if c.Consent != ConsentFirst {
 		return nil, nil
 	}
@@ -135,23 +132,24 @@ func (s *Server) remembered(ctx context.Context, c *Client, u session.User) (*co
 	return readConsent(stored, u.Mark)
 }
 
-var errWithdrawn = fmt.Errorf("%w: its user does not allow the client anything now", errEnded)
+var errWithdrawn = fmt.Errorf("%w: its user has withdrawn the consent", errEnded)
 
-// stillAllowed is errWithdrawn where a user has withdrawn what they allowed a client
-// since it got its code.
-func (s *Server) stillAllowed(ctx context.Context, c *Client, u session.User) error {
+// checkNotWithdrawn returns errWithdrawn if the user has withdrawn the consent since the
+// code was issued.
+func (s *Server) checkNotWithdrawn(ctx context.Context, c *Client, u session.User) error {
 	if c.Consent != ConsentFirst {
 		return nil
 	}
-	given, err := s.remembered(ctx, c, u)
+	given, err := s.storedConsent(ctx, c, u)
 	if err == nil && given == nil {
 		return errWithdrawn
 	}
 	return err
 }
 
-// readConsent reads what is stored: nil where nothing is, or it cannot be read, or it
-// is of another password. The only error is a [records.ErrVersion].
+// readConsent decodes a stored consent. It returns nil if there is none, if it is
+// malformed, or if it has another password's mark. The only error is a
+// [records.ErrVersion].
 func readConsent(stored []byte, mark string) (*consent, error) {
 	given := new(consent)
 	switch err := records.Decode(stored, given, &given.Version); {
@@ -163,23 +161,23 @@ func readConsent(stored []byte, mark string) (*consent, error) {
 	return given, nil
 }
 
-// covers says whether scopes are allowed. With openid the client gets nothing that is
-// not part of any consent: who the user is.
+// covers reports whether scopes are allowed. openid needs no consent of its own,
+// since every consent allows the client to know the user.
 func (c *consent) covers(scopes []string) bool {
 	return c != nil && !slices.ContainsFunc(scopes, func(scope string) bool { return scope != "openid" && !slices.Contains(c.Scopes, scope) })
 }
 
-// Allow notes that the user of a session allows what a request asks for: for this
-// very request, and for later ones where its client has it so.
+// Allow stores the consent of a session's user to a request: for this very request,
+// and for later ones if the client's mode remembers consent.
 func (s *Server) Allow(ctx context.Context, a *Authorization, in SignedIn, from Origin) error {
 	covered := false
 	if a.Client.Consent == ConsentFirst {
 		var err error
-		if covered, err = s.remember(ctx, a, in); err != nil {
+		if covered, err = s.storeConsent(ctx, a, in); err != nil {
 			return err
 		}
 	}
-	if !a.remembers() || !covered {
+	if !a.acceptsRemembered() || !covered {
 		if err := s.Store.Put(ctx, answerKey(a, in), []byte{1}, answerLifetime); err != nil {
 			return fmt.Errorf("storing an answer on the consent page: %w", err)
 		}
@@ -188,9 +186,9 @@ func (s *Server) Allow(ctx context.Context, a *Authorization, in SignedIn, from 
 	return nil
 }
 
-// remember adds what a request asks for to what its user has allowed, and says
-// whether all of it has room there.
-func (s *Server) remember(ctx context.Context, a *Authorization, in SignedIn) (covered bool, err error) {
+// storeConsent adds the scopes of a request to the stored consent. It returns false if
+// not all of them fit.
+func (s *Server) storeConsent(ctx context.Context, a *Authorization, in SignedIn) (covered bool, err error) {
 	err = storage.Update(ctx, s.Store, consentKey(in.User.Subject, a.Client), consentLifetime, func(stored []byte) ([]byte, bool, error) {
 		given, err := readConsent(stored, in.User.Mark)
 		if err != nil {
@@ -214,13 +212,13 @@ func (s *Server) remember(ctx context.Context, a *Authorization, in SignedIn) (c
 	return covered, nil
 }
 
-// addSession notes a session in which something was added, once.
+// addSession adds a session ID once.
 func (c *consent) addSession(id string) {
 	ids := slices.DeleteFunc(strings.Fields(c.Session), func(other string) bool { return other == id })
 	c.Session = strings.Join(slices.Insert(ids, 0, id)[:min(len(ids)+1, maxConsentScopes)], " ")
 }
 
-// boundScopes are scopes, each once, up to what is remembered of one client.
+// boundScopes returns scopes, each once, within the limits of a stored consent.
 func boundScopes(scopes []string) []string {
 	bounded, size := []string{}, 0
 	for _, scope := range scopes {
@@ -234,21 +232,21 @@ func boundScopes(scopes []string) []string {
 	return bounded
 }
 
-// consentKey is the store's key of what a user has allowed a client. Subjects may be
-// of any length.
+// consentKey is the storage key of a user's consent to a client. A subject may have
+// any length.
 func consentKey(subject string, c *Client) string {
 	return fmt.Sprintf("consent:%x:%s", sha256.Sum256([]byte(subject)), c.ID)
 }
 
-// answerKey is the store's key of an answer on the consent page.
+// answerKey is the storage key of an answer of the consent page.
 func answerKey(a *Authorization, in SignedIn) string {
-	return fmt.Sprintf("consented:%x", Asked(a, in))
+	return fmt.Sprintf("consented:%x", ConsentDigest(a, in))
 }
 
-// Asked stands for all that a user is asked to allow: the request, with whatever of
-// it changes who gets what, and the session. What is asked in another session, or
-// with another scope, redirect URI, state or challenge, is another.
-func Asked(a *Authorization, in SignedIn) [sha256.Size]byte {
+// ConsentDigest is a hash of a question to the user: of the session, and of
+// everything in the request that changes who gets what. Another session, scope, redirect URI, state or
+// challenge is another question.
+func ConsentDigest(a *Authorization, in SignedIn) [sha256.Size]byte {
 	link := ""
 	if a.License != nil {
 		link = a.License.ID
@@ -258,7 +256,7 @@ func Asked(a *Authorization, in SignedIn) [sha256.Size]byte {
 		a.OpenID, a.Token, a.FormPost, a.OfflineAccess, a.PromptConsent, a.Presentation, link,
 	})
 	if err != nil {
-		panic(err) // there is nothing in it that JSON has not
+		panic(err) // JSON can encode all of it
 	}
 	return sha256.Sum256(all)
 }

@@ -197,14 +197,14 @@ func TestInAnOutageConsentIsNeitherTakenForGivenNorLost(t *testing.T) {
 	w := asking(t, newWorld(t))
 	_, in := w.signIn(ada)
 	w.allow(w.asks("email"), in)
-	w.store.down.Store(true)
+	w.store.Down(true)
 	if _, refusal := w.IssueCode(t.Context(), w.asks("email"), in, ""); refusal == nil || refusal.Kind != oauth.Internal || refusal.RetryAfter == 0 {
 		t.Errorf("%v", refusal)
 	}
 	if err := w.Allow(t.Context(), w.asks("profile"), in, ""); err == nil {
 		t.Error("it counts as stored")
 	}
-	w.store.down.Store(false)
+	w.store.Down(false)
 	if !w.gives(w.asks("email"), in) || w.gives(w.asks("profile"), in) {
 		t.Error("it is not as before")
 	}

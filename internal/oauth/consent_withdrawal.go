@@ -12,19 +12,19 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
-// A Consent is what a user has allowed a client, as the user gets to see it.
+// A Consent is a remembered consent, as the user sees it.
 type Consent struct {
 	Client *Client
 	Scopes []string
 	Given  time.Time // the last time
 
-	sessions []string // the IDs of those in which something was added
+	sessions []string // the IDs of the sessions in which it was given
 }
 
-// Consents returns what who is signed in has allowed which clients, of those that
-// ask. With an error it returns those that could be read.
+// Consents returns the remembered consents of the signed-in user. With an error it
+// returns those that could be read.
 func (s *Server) Consents(ctx context.Context, user session.User) ([]Consent, error) {
-	clients := s.Clients.asking
+	clients := s.Clients.needConsent
 	found, failures := make([]*consent, len(clients)), make([]error, len(clients))
 	storage.Each(len(clients), func(i int) {
 		stored, _, err := s.Store.Get(ctx, consentKey(user.Subject, clients[i]))
@@ -45,8 +45,8 @@ func (s *Server) Consents(ctx context.Context, user session.User) ([]Consent, er
 	return list, nil
 }
 
-// Withdraw takes back what who is signed in has allowed a client, and ends its grants
-// that outlive a session. The consent goes first, so that the client gets no other
+// Withdraw removes the signed-in user's consent to a client, and ends the client's
+// persistent grants. The consent is removed first, so that the client gets no other
 // grant meanwhile.
 func (s *Server) Withdraw(ctx context.Context, in SignedIn, client string, from Origin, why string) error {
 	err := s.forget(ctx, s.subjects(in.User), func(c *Client) bool { return c.ID == client })
@@ -56,8 +56,8 @@ func (s *Server) Withdraw(ctx context.Context, in SignedIn, client string, from 
 	return errors.Join(err, grantsErr)
 }
 
-// EndAccess ends one grant of who is signed in that outlives a session. Its client
-// asks anew before it gets another.
+// EndAccess ends one persistent grant of the signed-in user. Its client must ask
+// again before it gets another.
 func (s *Server) EndAccess(ctx context.Context, in SignedIn, grant string, from Origin, why string) error {
 	all, err := s.grantsOf(ctx, in.User)
 	for _, g := range all {
@@ -69,11 +69,11 @@ func (s *Server) EndAccess(ctx context.Context, in SignedIn, grant string, from 
 	return errors.Join(err, grantsErr)
 }
 
-// forget removes what a user has allowed those clients that which picks, under all
-// subjects of theirs. That works in a store that is full.
+// forget removes the consents of a user that which selects, under all subjects of the
+// user. This works even if the store is full.
 func (s *Server) forget(ctx context.Context, subjects []string, which func(*Client) bool) error {
 	var keys []string
-	for _, c := range s.Clients.asking {
+	for _, c := range s.Clients.needConsent {
 		for _, subject := range subjects {
 			if which(c) {
 				keys = append(keys, consentKey(subject, c))
@@ -88,14 +88,14 @@ func (s *Server) forget(ctx context.Context, subjects []string, which func(*Clie
 	return nil
 }
 
-// forgetAll removes all that a user has allowed.
+// forgetAll removes all consents of a user.
 func (s *Server) forgetAll(ctx context.Context, subjects ...string) error {
 	return s.forget(ctx, subjects, func(*Client) bool { return true })
 }
 
-// forgetGiven removes what was allowed, be it a part of it, in a session that its user
-// wants to be rid of.
-func (s *Server) forgetGiven(ctx context.Context, user session.User, in session.Key) error {
+// forgetGivenIn removes the consents that were given, even partly, in a session that
+// the user ends.
+func (s *Server) forgetGivenIn(ctx context.Context, user session.User, in session.Key) error {
 	var failures error
 	for _, subject := range s.subjects(user) {
 		user.Subject = subject

@@ -36,7 +36,7 @@ func TestClass16NoGrantOutlivesAConsentThatIsWithdrawnWhileItBegins(t *testing.T
 			_, refusal := w.ExchangeCode(t.Context(), code)
 			wantKind(t, refusal, oauth.InvalidGrant)
 			if left, err := w.PersistentGrants(t.Context(), in); err != nil || len(left) > 0 {
-				t.Errorf("%d lasting grants are left, %v", len(left), err)
+				t.Errorf("%d persistent grants are left, %v", len(left), err)
 			}
 			if w.gives(w.asks("email"), in) {
 				t.Error("a code without consent")

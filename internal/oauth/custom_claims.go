@@ -10,21 +10,21 @@ import (
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
-// An CustomClaim is one that a client's access tokens have beyond those of the
-// Login API: a text in which placeholders stand for what is known of the user.
+// A CustomClaim is an additional claim of a client's access tokens: a text with
+// placeholders for data of the user.
 type CustomClaim struct{ Name, Value string }
 
 const (
-	groupsPlaceholder = "{user.groups}" // alone: a list of names
+	groupsPlaceholder = "{user.groups}" // by itself: a list of names
 	maxCustomClaim    = 1 << 10         // bytes, of name and of value
 )
 
-// userPlaceholders are those that may stand within a text.
+// userPlaceholders are the placeholders that may be part of a text.
 var userPlaceholders = []string{"{user.id}", "{user.name}", "{user.email}", "{user.avatar}", "{user.provider}"}
 
 var anyPlaceholder = regexp.MustCompile(`\{[^{}]*\}`)
 
-// reservedClaims are those that mean something, here or to whoever verifies.
+// reservedClaims are the claims with a meaning here, or for verifiers of tokens.
 var reservedClaims = []string{
 	"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "scp", "scope", "groups", "xsolla_login_project_id", "username", "email",
 	"avatar", "provider", "id", "client_id", "gid", "sid", "license_product", "license_customer_account",
@@ -50,7 +50,7 @@ func (e CustomClaim) validate() error {
 	return nil
 }
 
-// UseAvatar says whether a claim of some client has the user's picture.
+// UseAvatar reports whether a custom claim of some client has the user's picture.
 func (cs *Clients) UseAvatar() bool {
 	for _, c := range cs.byID {
 		if slices.ContainsFunc(c.Claims, func(e CustomClaim) bool { return strings.Contains(e.Value, "{user.avatar}") }) {
@@ -60,22 +60,22 @@ func (cs *Clients) UseAvatar() bool {
 	return false
 }
 
-// TellsEmail says whether a claim of the client has the user's e-mail address, for
-// which it needs no scope then.
+// TellsEmail reports whether a custom claim of the client has the user's e-mail
+// address. Then the client needs no scope for it.
 func (c *Client) TellsEmail() bool {
 	return slices.ContainsFunc(c.Claims, func(e CustomClaim) bool { return strings.Contains(e.Value, "{user.email}") })
 }
 
-// customClaims are those of a client for a user, who may be nobody. What comes
-// out empty is left out.
+// customClaims returns the custom claims of a client for a user, or without a user.
+// Empty claims are left out.
 func (c *Client) customClaims(u session.User, id, provider string) map[string]any {
 	extra := make(map[string]any, len(c.Claims))
-	// Once over the text, so that no placeholder in a name is taken for one.
+	// The text is scanned once, so that a placeholder in a user name is not replaced.
 	fill := strings.NewReplacer("{user.id}", id, "{user.name}", u.Name, "{user.email}", u.Email, "{user.avatar}", u.Avatar, "{user.provider}", provider)
 	for _, e := range c.Claims {
 		switch {
 		case u.Subject == "" && anyPlaceholder.MatchString(e.Value):
-		case id == "" && strings.Contains(e.Value, "{user.id}"): // what is around it would be one user to whoever reads it
+		case id == "" && strings.Contains(e.Value, "{user.id}"): // the rest of the text would name the same user for all
 		case e.Value == groupsPlaceholder:
 			extra[e.Name] = append([]string{}, u.Groups...)
 		default:
@@ -87,8 +87,7 @@ func (c *Client) customClaims(u session.User, id, provider string) map[string]an
 	return extra
 }
 
-// extendedClaims are claims with others beside them, none of which has the name
-// of one of these.
+// extendedClaims are claims with additional claims of other names.
 type extendedClaims struct {
 	Claims
 	extra map[string]any

@@ -9,8 +9,8 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/logthrottle"
 )
 
-// droppedScopes are the scopes that were asked for and are not granted, since the client is
-// not registered for them; nil where there are none.
+// droppedScopes are the requested scopes that are not granted, because the client is
+// not registered for them. Nil: none.
 func droppedScopes(asked, granted []string) []string {
 	if len(asked) == len(granted) {
 		return nil
@@ -24,30 +24,30 @@ func droppedScopes(asked, granted []string) []string {
 	return out
 }
 
-// DroppedScopes logs the scopes that clients ask for and are not granted, once a
-// minute of each client.
+// DroppedScopes logs the requested scopes that are not granted, once a minute for
+// each client.
 type DroppedScopes struct {
 	log   *zap.Logger
 	lines logthrottle.ByKind // by client
 }
 
-// NewDroppedScopes writes them to a logger.
+// NewDroppedScopes returns a DroppedScopes that writes to a logger.
 func NewDroppedScopes(log *zap.Logger) *DroppedScopes { return &DroppedScopes{log: log} }
 
 func (s *Server) noteDropped(c *Client, scopes []string, from Origin) {
-	if len(scopes) == 0 || s.LeftOut == nil {
+	if len(scopes) == 0 || s.DroppedScopes == nil {
 		return
 	}
-	n := s.LeftOut.lines.Of(c.ID).Due(s.Now())
+	n := s.DroppedScopes.lines.Of(c.ID).Due(s.Now())
 	if n == 0 {
-		return // it is too early for another line
+		return // the next line is not due yet
 	}
-	s.LeftOut.log.Warn("a client asks for scopes that it is not registered for, which are left out: add them to its setting scope, or have it not ask for them",
+	s.DroppedScopes.log.Warn("a client asks for scopes that it is not registered for, so they are not granted; add them to the client's setting scope, or remove them from its requests",
 		zap.String("client", c.ID), zap.String("name", c.Name), zap.String("scopes", loggableText(strings.Join(scopes, " "))),
 		zap.String("from", string(from)), zap.Int("requests", n))
 }
 
-// loggableText is a text of a request as it may be logged: bounded, and clean.
+// loggableText returns text of a request for the log: bounded and clean.
 func loggableText(text string) string {
 	if !CleanText(text) {
 		return "(unprintable)"

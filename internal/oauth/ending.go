@@ -13,15 +13,13 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
-// EndCalled ends all sessions, and all grants that outlive a session, of those who
-// have a name, or have it for their subject, and returns how many. What they have
-// allowed is withdrawn. It goes by the
-// lists of these users, whatever else the store holds. All of it is tried; the error
-// says what is left.
-func (s *Server) EndCalled(ctx context.Context, name string) (sessions, grants int, err error) {
+// EndByName ends all sessions and persistent grants of the users with a name, or with
+// that subject, withdraws their consents, and returns the numbers. It reads only the
+// lists of these users. It tries every part; the error says what is left.
+func (s *Server) EndByName(ctx context.Context, name string) (sessions, grants int, err error) {
 	subjects, err := s.subjectsOf(ctx, name)
 	for _, subject := range subjects {
-		// Sessions first, so that no code of theirs becomes a grant meanwhile.
+		// Sessions first, so that none of their codes becomes a grant meanwhile.
 		n, sessionsErr := s.Sessions.EndUser(ctx, subject)
 		m, grantsErr := s.Grants.EndUser(ctx, subject)
 		sessions, grants, err = sessions+n, grants+m, errors.Join(err, sessionsErr, grantsErr, s.forgetAll(ctx, subject))
@@ -29,7 +27,7 @@ func (s *Server) EndCalled(ctx context.Context, name string) (sessions, grants i
 	return sessions, grants, err
 }
 
-// FindSession is [session.Sessions.Find], by the user, too, where one is named.
+// FindSession is [session.Sessions.Find], or FindOfUser if a user is named.
 func (s *Server) FindSession(ctx context.Context, id, user string) (*session.Session, error) {
 	if user == "" {
 		return s.Sessions.Find(ctx, id)
@@ -50,16 +48,15 @@ func (s *Server) FindSession(ctx context.Context, id, user string) (*session.Ses
 	return nil, session.ErrNone
 }
 
-// EndUser ends all grants of a user that outlive a session, and returns how
-// many there were. One that cannot be ended does not keep it from the others; the
-// error says how many are left.
+// EndUser ends all persistent grants of a user, and returns their number. If one
+// cannot be ended, it still ends the others; the error says how many are left.
 func (g *Grants) EndUser(ctx context.Context, subject string) (int, error) {
 	return g.endOthers(ctx, subject, "")
 }
 
-// endOthers is EndUser but for one grant. It needs no room in the store: first it
-// removes what is stored, then it takes all of them off the list. A grant that is
-// not stored yet ends by that: see [Grants.confirm].
+// endOthers is EndUser for all grants but one. It needs no room in the store: it
+// first removes the records, then the list entries. A grant that is not stored yet
+// ends with its list entry: see [Grants.confirm].
 func (g *Grants) endOthers(ctx context.Context, subject, but string) (int, error) {
 	ids, err := g.listed(ctx, subject)
 	if err != nil {
@@ -71,23 +68,24 @@ func (g *Grants) endOthers(ctx context.Context, subject, but string) (int, error
 		over := slices.DeleteFunc(ids, func(id string) bool { return slices.Contains(left, id) })
 		var listErr error
 		if g.unlist(ctx, subject, over) != nil && but == "" && len(left) == 0 {
-			// The store is too full to shorten the list, so it goes with what is new on it.
+			// The store is too full to write a shorter list, so the whole list is removed.
 			var others []string
 			others, listErr = g.takeList(ctx, subject)
 			absent = append(absent, others...)
 		}
-		// One may have been stored before it came off the list.
+		// A grant may have been stored before it was removed from the list.
 		late, unended, _, lateErr := g.takeAll(ctx, absent)
 		ended, left, err = ended+late, append(left, unended...), errors.Join(err, listErr, lateErr)
 	}
 	if err != nil {
-		return ended, fmt.Errorf("%d lasting grants are left: %w", len(left), err)
+		return ended, fmt.Errorf("%d persistent grants are left: %w", len(left), err)
 	}
 	return ended, nil
 }
 
-// takeAll removes what is stored of grants. It returns how many there were, those
-// that could not be removed, with one of the reasons, and those that were not there.
+// takeAll removes the records of grants. It returns the number of removed records,
+// the grants that could not be removed, with one of the errors, and the grants
+// without a record.
 func (g *Grants) takeAll(ctx context.Context, ids []string) (ended int, left, absent []string, err error) {
 	found, failures := make([]bool, len(ids)), make([]error, len(ids))
 	storage.Each(len(ids), func(i int) { _, found[i], failures[i] = g.take(ctx, ids[i]) })
@@ -104,7 +102,7 @@ func (g *Grants) takeAll(ctx context.Context, ids []string) (ended int, left, ab
 	return ended, left, absent, err
 }
 
-// unlist takes grants that have ended off the list of their user.
+// unlist removes ended grants from the list of their user.
 func (g *Grants) unlist(ctx context.Context, subject string, over []string) error {
 	return storage.Update(ctx, g.store, grantsOf(subject), listedFor, func(stored []byte) ([]byte, bool, error) {
 		ids := strings.Fields(string(stored))
@@ -113,7 +111,7 @@ func (g *Grants) unlist(ctx context.Context, subject string, over []string) erro
 	})
 }
 
-// takeList removes the list of a user itself, and returns what was on it.
+// takeList removes the list of a user, and returns its entries.
 func (g *Grants) takeList(ctx context.Context, subject string) ([]string, error) {
 	stored, _, err := g.store.Take(ctx, grantsOf(subject))
 	if err != nil {
@@ -122,10 +120,10 @@ func (g *Grants) takeList(ctx context.Context, subject string) ([]string, error)
 	return strings.Fields(string(stored)), nil
 }
 
-// EndMatching ends all grants that outlive a session and that match: the user, as
-// of the sign-in, and when the grant began, if it says so. It returns how many it
-// ended. It reads all grants; where the subject is known, [Grants.EndUser] does
-// not. One that cannot be ended does not keep it from the others.
+// EndMatching ends all persistent grants that match, by the user at the sign-in and,
+// if known, the begin time. It returns the number of ended grants. It reads all
+// grants; if the subject is known, use [Grants.EndUser], which does not. If one
+// cannot be ended, it still ends the others.
 func (g *Grants) EndMatching(ctx context.Context, match func(u session.User, begun time.Time) bool) (int, error) {
 	var ids []string
 	newer := 0

@@ -1,7 +1,6 @@
 package oauth_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -9,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-sso/caddy-sso/internal/faultystore"
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
 	"github.com/caddy-sso/caddy-sso/session"
 	"github.com/caddy-sso/caddy-sso/storage"
@@ -16,61 +16,34 @@ import (
 
 // A crippled store fails as it is told to.
 type crippled struct {
-	storage.Store
 	full   bool                    // nothing can be written that takes room, as with Redis at its limit
 	refuse func(taken string) bool // what cannot be taken; nil: nothing
 	scans  func(prefix string)     // nil: the store cannot be searched
 }
 
-func (c *crippled) room() error {
-	if c.full {
-		return fmt.Errorf("OOM command not allowed: %w", storage.ErrUnavailable)
+func (c *crippled) fault(method, key string) error {
+	switch method {
+	case "Put", "Pin", "CompareAndSwap":
+		if c.full {
+			return fmt.Errorf("OOM command not allowed: %w", storage.ErrUnavailable)
+		}
+	case "Take":
+		if c.refuse != nil && c.refuse(key) {
+			return faultystore.ErrDown
+		}
+	case "Scan":
+		if c.scans == nil {
+			return fmt.Errorf("scanning: %w", storage.ErrUnavailable)
+		}
+		c.scans(key)
 	}
 	return nil
 }
 
-func (c *crippled) Put(ctx context.Context, key string, value []byte, lifetime time.Duration) error {
-	if err := c.room(); err != nil {
-		return err
-	}
-	return c.Store.Put(ctx, key, value, lifetime)
-}
-
-func (c *crippled) Pin(ctx context.Context, key string, value []byte, lifetime time.Duration) error {
-	if err := c.room(); err != nil {
-		return err
-	}
-	return c.Store.Pin(ctx, key, value, lifetime)
-}
-
-func (c *crippled) CompareAndSwap(ctx context.Context, key string, old, next []byte, lifetime time.Duration) (bool, error) {
-	if err := c.room(); err != nil {
-		return false, err
-	}
-	return c.Store.CompareAndSwap(ctx, key, old, next, lifetime)
-}
-
-func (c *crippled) Take(ctx context.Context, key string) ([]byte, bool, error) {
-	if c.refuse != nil && c.refuse(key) {
-		return nil, false, fmt.Errorf("dialing: %w", storage.ErrUnavailable)
-	}
-	return c.Store.Take(ctx, key)
-}
-
-func (c *crippled) Scan(ctx context.Context, prefix string, fn func(key string, value []byte) error) error {
-	if c.scans == nil {
-		return fmt.Errorf("scanning: %w", storage.ErrUnavailable)
-	}
-	c.scans(prefix)
-	return c.Store.Scan(ctx, prefix, fn)
-}
-
 // newCrippled is a world whose store cannot be searched.
 func newCrippled(t *testing.T) (*world, *crippled) {
-	w := newWorld(t)
-	c := &crippled{Store: w.store.Store}
-	w.store.Store = c
-	w.restart()
+	w, c := newWorld(t), new(crippled)
+	w.store.Fail(c.fault)
 	return w, c
 }
 
@@ -96,7 +69,7 @@ func only(prefix string) func(string) bool {
 func TestClass16WhatEndsInAFullStoreCanBeEndedAgain(t *testing.T) {
 	for name, end := range map[string]func(w *world, in oauth.SignedIn, access string) error{
 		"a ban": func(w *world, _ oauth.SignedIn, _ string) error {
-			_, _, err := w.EndCalled(w.t.Context(), "ADA")
+			_, _, err := w.EndByName(w.t.Context(), "ADA")
 			return err
 		},
 		"everywhere else": func(w *world, in oauth.SignedIn, _ string) error {
@@ -152,20 +125,20 @@ func TestClass16EveryPartOfAnEndingIsTriedAndTheErrorSaysWhatIsLeft(t *testing.T
 		grants        int
 	}{
 		{"a ban, sessions", "session:", func(w *world, _ oauth.SignedIn) error {
-			_, _, err := w.EndCalled(w.t.Context(), "ada")
+			_, _, err := w.EndByName(w.t.Context(), "ada")
 			return err
 		}, "2 sessions are left", 2, 0},
 		{"a ban, grants", "grant:", func(w *world, _ oauth.SignedIn) error {
-			_, _, err := w.EndCalled(w.t.Context(), ada.Subject)
+			_, _, err := w.EndByName(w.t.Context(), ada.Subject)
 			return err
-		}, "3 lasting grants are left", 0, 3},
+		}, "3 persistent grants are left", 0, 3},
 		{"everywhere else, sessions", "session:", func(w *world, in oauth.SignedIn) error {
 			return w.SignOutElsewhere(w.t.Context(), in, "")
 		}, "1 sessions are left", 2, 0},
 		{"one session", "grant:", func(w *world, in oauth.SignedIn) error {
 			_, err := w.EndSessionAndGrants(w.t.Context(), in, "", "")
 			return err
-		}, "1 lasting grants are left", 2, 3},
+		}, "1 persistent grants are left", 2, 3},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w, store := newCrippled(t)
@@ -196,7 +169,7 @@ func TestClass16EveryPartOfAnEndingIsTriedAndTheErrorSaysWhatIsLeft(t *testing.T
 	}
 }
 
-// Ending somebody by a name reads that user's lists, and never the whole store.
+// Ending someone by a name reads that user's lists, and never the whole store.
 func TestAUserIsEndedByNameWithoutASearch(t *testing.T) {
 	w, _ := newCrippled(t)
 	var all []session.User
@@ -208,12 +181,12 @@ func TestAUserIsEndedByNameWithoutASearch(t *testing.T) {
 	w.begins(ada)
 	renamed := session.User{Subject: "renamed", Name: "Ǆordana"}
 	_, before := w.begins(renamed)
-	renamed.Name = "somebody else"
+	renamed.Name = "another user"
 	w.begins(renamed)
 	if err := w.Sessions.End(t.Context(), before.Session.Key()); err != nil {
 		t.Fatal(err)
 	}
-	sessions, grants, err := w.EndCalled(t.Context(), "ǅordana")
+	sessions, grants, err := w.EndByName(t.Context(), "ǅordana")
 	if sessions != 2 || grants != 0 || err != nil {
 		t.Errorf("%d sessions and %d grants, %v", sessions, grants, err)
 	}
@@ -230,7 +203,7 @@ func TestAUserIsEndedByNameWithoutASearch(t *testing.T) {
 }
 
 // A grant that outlives all sessions is found by the name, too, years later.
-func TestALastingGrantIsEndedByTheNameLongAfterItsSession(t *testing.T) {
+func TestAPersistentGrantIsEndedByTheNameLongAfterItsSession(t *testing.T) {
 	w, _ := newCrippled(t)
 	_, in := w.begins(ada)
 	tokens := w.offline(in)
@@ -241,7 +214,7 @@ func TestALastingGrantIsEndedByTheNameLongAfterItsSession(t *testing.T) {
 	if n := w.live(ada.Subject); n != 0 {
 		t.Fatal("the session goes on")
 	}
-	if _, grants, err := w.EndCalled(t.Context(), "Ada"); grants != 1 || err != nil {
+	if _, grants, err := w.EndByName(t.Context(), "Ada"); grants != 1 || err != nil {
 		t.Errorf("%d grants, %v", grants, err)
 	}
 }
@@ -262,11 +235,16 @@ func TestANameIsForgottenWithTheLastSessionAndHasABoundedNumberOfUsers(t *testin
 	if n, size := notes(); n != 1 || size > 64*64 {
 		t.Errorf("%d notes of %d bytes", n, size)
 	}
-	for i := range 3 { // sign-ins of one user seldom write
+	for i := range 3 { // sign-ins of one user rarely write
 		w.begins(ada)
 		w.clock.Advance(time.Hour)
 		if i == 0 {
-			c.Store = notesOnce{c.Store}
+			w.store.Fail(func(method, key string) error {
+				if method == "CompareAndSwap" && strings.HasPrefix(key, "name:") {
+					return errors.New("noted again")
+				}
+				return nil
+			})
 		}
 	}
 	w.clock.Advance(40 * 24 * time.Hour)
@@ -279,19 +257,9 @@ func TestANameIsForgottenWithTheLastSessionAndHasABoundedNumberOfUsers(t *testin
 	if n, _ := notes(); n != 0 {
 		t.Error("a user of the configuration is noted")
 	}
-	if sessions, _, err := w.EndCalled(t.Context(), "ADA"); sessions != 1 || err != nil {
+	if sessions, _, err := w.EndByName(t.Context(), "ADA"); sessions != 1 || err != nil {
 		t.Errorf("%d, %v", sessions, err)
 	}
-}
-
-// notesOnce takes no other note of a name.
-type notesOnce struct{ storage.Store }
-
-func (n notesOnce) CompareAndSwap(ctx context.Context, key string, old, next []byte, lifetime time.Duration) (bool, error) {
-	if strings.HasPrefix(key, "name:") {
-		return false, errors.New("noted again")
-	}
-	return n.Store.CompareAndSwap(ctx, key, old, next, lifetime)
 }
 
 // begins is signIn as the hosted page does it.

@@ -7,19 +7,19 @@ import (
 	"time"
 )
 
-// An ExchangeRequest trades an access token for a narrower one (RFC 8693).
+// An ExchangeRequest exchanges an access token for a narrower one (RFC 8693).
 type ExchangeRequest struct {
 	Client   *Client // authenticated
 	Token    string
-	Audience []string // as asked; none: what the token has and the client, too
-	Scope    []string // nil: as Audience
+	Audience []string // as requested; empty: those of the token that the client has, too
+	Scope    []string // nil: those of the token that the client may have
 	From     Origin
 }
 
-// ExchangeToken gives the holder of an access token another one of the same
-// grant and session, for no more audiences and scopes, and no longer. The token
-// is one of the client itself, or, for a client that proved who it is, one that
-// was meant for it.
+// ExchangeToken exchanges an access token for another one of the same grant and
+// session. The new token has no additional audience or scope, and no later expiry.
+// The old token must be the client's own. A client with a secret may also exchange a
+// token with one of its audiences.
 func (s *Server) ExchangeToken(ctx context.Context, r ExchangeRequest) (*Tokens, *Error) {
 	v, refusal := s.VerifyAccess(ctx, r.Token)
 	switch {
@@ -28,7 +28,7 @@ func (s *Server) ExchangeToken(ctx context.Context, r ExchangeRequest) (*Tokens,
 	case refusal != nil:
 		return nil, refusal
 	case v.Claims.Grant == "" || v.Claims.License != License{}:
-		return nil, s.refuseExchange(r, v.Claims.Grant, errors.New("of no user, or for the activation of a license"))
+		return nil, s.refuseExchange(r, v.Claims.Grant, errors.New("without a user, or for the activation of a license"))
 	}
 	own := v.Claims.ClientID == r.Client.ID
 	meant := slices.ContainsFunc(v.Claims.Audience, func(aud string) bool { return slices.Contains(r.Client.Audiences, aud) })
@@ -36,7 +36,7 @@ func (s *Server) ExchangeToken(ctx context.Context, r ExchangeRequest) (*Tokens,
 		return nil, s.refuseExchange(r, v.Claims.Grant, errors.New("issued to another client"))
 	}
 	if !r.Client.Accepts(v.User) {
-		return nil, s.refuseExchange(r, v.Claims.Grant, errors.New("of a user who signed in by a way that does not count for the client"))
+		return nil, s.refuseExchange(r, v.Claims.Grant, errors.New("of a user whose sign-in method the client does not accept"))
 	}
 	audience, refusal := r.narrowAudience(v.Claims.Audience)
 	if refusal != nil {
@@ -57,7 +57,7 @@ func (s *Server) ExchangeToken(ctx context.Context, r ExchangeRequest) (*Tokens,
 	return tokens, refusal
 }
 
-// narrowAudience are the audiences of the new token, each one of the old one.
+// narrowAudience returns the audiences of the new token, all of which the old token has.
 func (r ExchangeRequest) narrowAudience(had []string) ([]string, *Error) {
 	if len(r.Audience) == 0 {
 		narrowed := slices.DeleteFunc(slices.Clone(had), func(aud string) bool { return !slices.Contains(r.Client.Audiences, aud) })
@@ -76,8 +76,8 @@ func (r ExchangeRequest) narrowAudience(had []string) ([]string, *Error) {
 	return asked, nil
 }
 
-// narrowScopes are the scopes of the new token. offline stays: it says what the
-// grant is, not what the token may do.
+// narrowScopes returns the scopes of the new token. offline stays: it describes the
+// grant, not the rights of the token.
 func (r ExchangeRequest) narrowScopes(had []string) []string {
 	return slices.DeleteFunc(slices.Clone(had), func(scope string) bool {
 		return scope != "offline" && (len(r.Client.grantable([]string{scope})) == 0 || r.Scope != nil && !slices.Contains(r.Scope, scope))

@@ -12,49 +12,46 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
-// Grants knows which grants have ended. A grant that was given without scope
-// offline also ends with its session; nothing is stored for it until it ends
-// by itself, so that redeeming a code costs no write. One with scope offline is
-// stored, and lives until its refresh token is not used for too long.
+// Grants knows which grants have ended. A grant without the scope offline also ends
+// with its session; nothing is stored for it until it ends by itself, so that
+// redeeming a code needs no write. A grant with offline is stored, and ends if its
+// refresh token is not used for too long.
 type Grants struct {
 	store    storage.Store
 	sessions *session.Sessions
 	format   records.Format
 }
 
-// A Grant is one user's consent turned into tokens: what a token says of it.
+// A Grant is the grant that a token names.
 type Grant struct {
 	ID      string
 	Session session.Key
-	Offline bool // lives on when the session ends
+	Offline bool // it outlives its session
 }
 
-// newGrantID names a grant after its client, so that each of its tokens tells,
-// whoever has exchanged it.
+// newGrantID returns an ID with the client, so that every token of the grant names
+// that client, even after an exchange.
 func newGrantID(c *Client) string { return newID() + "." + c.ID }
 
-// grantedTo is the client that a grant was given to; "" where the grant is older
-// than such names.
+// grantedTo is the client that a grant was given to; "" for a grant of an old
+// release.
 func grantedTo(grant string) string {
 	_, client, _ := strings.Cut(grant, ".")
 	return client
 }
 
-// NewGrants keeps ended grants in store. Those with scope offline are stored in
-// the format of the sessions.
+// NewGrants returns Grants over a store. Records have the format of the sessions.
 func NewGrants(store storage.Store, sessions *session.Sessions) *Grants {
 	return &Grants{store: store, sessions: sessions, format: sessions.Format()}
 }
 
-// endedFor is how long the end of a grant is remembered of which nothing is
-// stored: longer than any of its tokens lives, whatever the token_lifetime of
-// its client was when they were issued.
+// endedFor is how long the mark of an ended grant is kept: longer than any of its
+// tokens is valid, whatever the token_lifetime of its client was.
 const endedFor = MaxTokenLifetime + time.Hour
 
-// End ends a grant: its tokens are refused from now on, everywhere. What is stored
-// of one is removed, which works in a store that is full. Where nothing is stored,
-// End pins the mark that the grant has ended, and looks again: see
-// [Grants.confirm].
+// End ends a grant: all nodes refuse its tokens from now on. A stored grant is
+// removed, which works even if the store is full. For any other grant, End pins the
+// mark that it has ended, and looks again: see [Grants.confirm].
 func (g *Grants) End(ctx context.Context, id string) error {
 	_, stored, err := g.store.Get(ctx, grantKey(id))
 	if err != nil {
@@ -71,9 +68,8 @@ func (g *Grants) End(ctx context.Context, id string) error {
 	return err
 }
 
-// remove removes what is stored of a grant, and says whether that was there. It
-// comes off the list of its user; should that fail, it stays there as one that has
-// ended.
+// remove removes the record of a grant, and reports whether there was one. It also
+// removes the list entry; if that fails, the entry of an ended grant stays.
 func (g *Grants) remove(ctx context.Context, id string) (bool, error) {
 	value, ok, err := g.take(ctx, id)
 	if err != nil || !ok {
@@ -93,7 +89,7 @@ func (g *Grants) take(ctx context.Context, id string) (value []byte, ok bool, er
 	return value, ok, nil
 }
 
-// Active says whether the tokens of a grant still count.
+// Active reports whether the tokens of a grant are still valid.
 func (g *Grants) Active(ctx context.Context, grant Grant) (bool, error) {
 	known, err := g.read(ctx, grant.ID, grant.Offline)
 	if err != nil || known.over() || grant.Offline {
@@ -109,7 +105,7 @@ func (g *Grants) Active(ctx context.Context, grant Grant) (bool, error) {
 	return true, nil
 }
 
-// hasEnded says whether a grant was ended.
+// hasEnded reports whether a grant was ended.
 func (g *Grants) hasEnded(ctx context.Context, id string) (bool, error) {
 	_, ended, err := g.store.Get(ctx, endedKey(id))
 	if err != nil {
@@ -118,10 +114,9 @@ func (g *Grants) hasEnded(ctx context.Context, id string) (bool, error) {
 	return ended, nil
 }
 
-// What stored keys of grants begin with: EndedPrefix those of marks that a grant
-// has ended, which are kept for EndedFor, and GrantPrefix those of grants that
-// outlive their session, each of which is removed when it ends. None is ever used
-// again.
+// Prefixes of storage keys: EndedPrefix for the marks of ended grants, which are kept
+// for EndedFor, and GrantPrefix for persistent grants, which are removed when they
+// end. No key is ever used again.
 const (
 	EndedPrefix = endedPrefix
 	EndedFor    = endedFor

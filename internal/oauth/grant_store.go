@@ -14,51 +14,51 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
-// maxOfflineGrants is how many grants with scope offline one user may have.
-// Beyond it the oldest ends.
+// maxOfflineGrants is the number of persistent grants of one user. Beyond it the
+// oldest ends.
 const maxOfflineGrants = 64
 
-// An offlineGrant is a grant with scope offline as it is stored: what its
-// tokens are made of, and the one refresh token that counts. The tokens that
-// descend from one another are its family; known are that one, the one before,
-// and those that were used within the grace, in their order.
+// An offlineGrant is a stored grant: the parameters of its tokens, and its current
+// refresh token. All refresh tokens of a grant are its family. The record knows the
+// current one, its predecessor, and those that were used within the grace, in their
+// order.
 type offlineGrant struct {
 	Version  int          `json:"v" cbor:"0,keyasint"`
 	Client   string       `json:"client" cbor:"1,keyasint"`
-	User     session.User `json:"user" cbor:"2,keyasint"` // as of the sign-in
+	User     session.User `json:"user" cbor:"2,keyasint"` // at the sign-in
 	Session  string       `json:"session" cbor:"3,keyasint"`
 	Scopes   []string     `json:"scopes" cbor:"4,keyasint"`
 	Audience []string     `json:"audience" cbor:"5,keyasint"`
 	AuthTime int64        `json:"auth_time" cbor:"6,keyasint"` // Unix seconds
 
-	// OfflineAccess says that scope offline was asked for as offline_access.
+	// OfflineAccess means that the scope offline was requested as offline_access.
 	OfflineAccess bool `json:"offline_access,omitempty" cbor:"12,keyasint,omitempty"`
 
-	// For its user to know it by. Zero in grants of before, and Used until the
-	// first refresh.
+	// Shown to the user. Zero in grants of old releases; Used is zero until the first
+	// refresh.
 	Begun int64 `json:"begun,omitempty" cbor:"7,keyasint,omitempty"`     // Unix seconds
 	Used  int64 `json:"last_used,omitempty" cbor:"8,keyasint,omitempty"` // Unix seconds
 
 	Current [sha256.Size]byte `json:"current" cbor:"9,keyasint"` // hash of the refresh token's secret
 	Spent   []spentRefresh    `json:"used,omitempty" cbor:"10,keyasint,omitempty"`
-	Number  uint32            `json:"number,omitempty" cbor:"11,keyasint,omitempty"` // of that token; zero in grants of before
+	Number  uint32            `json:"number,omitempty" cbor:"11,keyasint,omitempty"` // of that token; zero in grants of old releases
 
-	format records.Format // in which it is to be written
-	stored []byte         // what it was read from
+	format records.Format // the format to write
+	stored []byte         // the bytes that it was decoded from
 }
 
-// A spentRefresh is a refresh token that was used. For tabs that race, and for
-// clients that had no answer, it has its successor, sealed under itself.
+// A spentRefresh is a used refresh token. It has its successor, sealed under the used
+// token, for tabs that race and for clients whose answer was lost.
 type spentRefresh struct {
 	Hash      [sha256.Size]byte `json:"hash" cbor:"1,keyasint"`
 	At        int64             `json:"at" cbor:"2,keyasint"` // milliseconds since 1970
 	Successor []byte            `json:"successor" cbor:"3,keyasint"`
-	Copy      []byte            `json:"copy,omitempty" cbor:"4,keyasint,omitempty"` // which one was used; nil: not written down
+	Copy      []byte            `json:"copy,omitempty" cbor:"4,keyasint,omitempty"` // which sealed copy was used; nil: not stored
 }
 
 const offlineVersion = records.Version
 
-// decode reads a stored grant. It is going to be written in the format of now.
+// decode decodes a stored grant. It will be written in the current format.
 func (g *Grants) decode(stored []byte) (*offlineGrant, error) {
 	grant := &offlineGrant{format: g.format, stored: stored}
 	if err := records.Decode(stored, grant, &grant.Version); err != nil {
@@ -78,11 +78,11 @@ func (g *offlineGrant) encode() ([]byte, error) {
 	return value, nil
 }
 
-// beginTimeout bounds how long a grant is being stored.
+// beginTimeout bounds how long storing a grant takes.
 const beginTimeout = 30 * time.Second
 
-// begin stores a grant with scope offline. The list of its user comes first, so
-// that none is ever left off it.
+// begin stores a persistent grant. It writes the list of its user first, so that the
+// list is always complete.
 func (g *Grants) begin(ctx context.Context, id string, grant *offlineGrant, lifetime time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, beginTimeout)
 	defer cancel()
@@ -105,16 +105,16 @@ func (g *Grants) begin(ctx context.Context, id string, grant *offlineGrant, life
 		return fmt.Errorf("storing a grant: %w", err)
 	}
 	for _, old := range tooMany {
-		if _, err := g.remove(ctx, old); err != nil { // one that is not stored yet ends when it is: see confirm
+		if _, err := g.remove(ctx, old); err != nil { // a grant that is not stored yet ends as soon as it is: see confirm
 			return err
 		}
 	}
 	return g.confirm(ctx, id, grant)
 }
 
-// keepListed sees that a grant in use is on the list of its user: a store that
-// forgets what was not used for longest would take that for unused, and whoever
-// ends all that a user has goes by it.
+// keepListed makes sure that a grant in use is on the list of its user, and reads the
+// list, so that a store does not evict it as unused. Ending a user depends on the
+// list.
 func (g *Grants) keepListed(ctx context.Context, subject, id string) error {
 	return storage.Update(ctx, g.store, grantsOf(subject), listedFor, func(stored []byte) ([]byte, bool, error) {
 		ids := strings.Fields(string(stored))
@@ -127,9 +127,9 @@ func (g *Grants) keepListed(ctx context.Context, subject, id string) error {
 
 var errEnded = errors.New("the grant has ended")
 
-// confirm ends a grant that was ended before it was stored, or with its session:
-// whoever did so has found nothing to take. It was then marked as ended, or is off
-// the list of its user.
+// confirm ends a grant that was ended, by itself or with its session, before it was
+// stored. Then there was no record to remove, but there is the mark, or the list
+// entry is missing.
 func (g *Grants) confirm(ctx context.Context, id string, grant *offlineGrant) error {
 	ended, err := g.hasEnded(ctx, id)
 	if err != nil {
@@ -157,7 +157,7 @@ func (g *Grants) confirm(ctx context.Context, id string, grant *offlineGrant) er
 	return errors.Join(errEnded, err)
 }
 
-// listed are the grants on the list of a user, the oldest first. Some may have
+// listed returns the grants on the list of a user, the oldest first. Some may have
 // ended.
 func (g *Grants) listed(ctx context.Context, subject string) ([]string, error) {
 	stored, _, err := g.store.Get(ctx, grantsOf(subject))
@@ -167,7 +167,7 @@ func (g *Grants) listed(ctx context.Context, subject string) ([]string, error) {
 	return strings.Fields(string(stored)), nil
 }
 
-// offline returns a stored grant, nil where it has ended.
+// offline returns a stored grant; nil if it has ended.
 func (g *Grants) offline(ctx context.Context, id string) (*offlineGrant, error) {
 	value, ok, err := g.store.Get(ctx, grantKey(id))
 	if err != nil {
@@ -186,13 +186,13 @@ func (g *Grants) offline(ctx context.Context, id string) (*offlineGrant, error) 
 	return grant, nil
 }
 
-// listedFor is how long a list of grants is kept: longer than anybody refreshes
-// without signing in anew. What has expired on it makes room like all else.
+// listedFor is how long a list of grants is kept: longer than the longest refresh
+// lifetime. Expired entries are removed like others.
 const listedFor = 10 * maxRefreshLifetime
 
 func grantKey(id string) string { return grantPrefix + id }
 
-// grantsOf is the store's key of a user's list. Subjects may be of any length.
+// grantsOf is the storage key of a user's list. A subject may have any length.
 func grantsOf(subject string) string {
 	return fmt.Sprintf("grants:%x", sha256.Sum256([]byte(subject)))
 }

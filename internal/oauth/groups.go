@@ -11,17 +11,17 @@ import (
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
-// A GroupClaim is a group as the Login API's tokens have it.
+// A GroupClaim is a group in the tokens of the Login API.
 type GroupClaim struct {
 	ID        uint32 `json:"id"`
 	Name      string `json:"name"`
 	IsDefault bool   `json:"is_default"`
 }
 
-// GroupID numbers a group by a hash of its name (FNV-1a), since the Login API has
-// integers there and ours have only names: the number is the same on every node
-// and after every restart. It has 31 bits, since clients read a signed integer of
-// 32 bits, and it is never 0, which some of them take for none.
+// GroupID returns the number of a group: a hash of its name (FNV-1a), since the Login
+// API has integers and our groups have only names. It is the same on every node and
+// after every restart. It has 31 bits, since clients read a signed integer of 32
+// bits. It is never 0, which some clients read as "none".
 func GroupID(name string) uint32 {
 	id := uint32(2166136261)
 	for i := range len(name) {
@@ -39,15 +39,15 @@ func GroupClaims(names []string) []GroupClaim {
 	return groups
 }
 
-// ConfiguredGroups are the groups that a configuration names. No other group has
-// the number of one of them: whoever goes by numbers would take it for that one.
-// The zero value is ready.
+// ConfiguredGroups are the groups that a configuration names. No other group may have
+// the number of one of them, since clients that use numbers could not tell them
+// apart. The zero value is ready.
 type ConfiguredGroups struct{ byID map[uint32]configuredGroup }
 
 type configuredGroup struct{ name, where string }
 
-// Add adds a group. Where says what names it, such as: user "ada". A group whose
-// number another one has is refused.
+// Add adds a group. where says what names it, such as: user "ada". It refuses a group
+// with the number of another one.
 func (c *ConfiguredGroups) Add(name, where string) error {
 	if other, collides := c.collision(name); collides {
 		return fmt.Errorf("group %q (%s) and group %q (%s) have the same number, %d, in tokens of the Login API; rename one of them",
@@ -62,15 +62,15 @@ func (c *ConfiguredGroups) Add(name, where string) error {
 	return nil
 }
 
-// collision is the configured group that has the number of another one.
+// collision is the configured group with the same number.
 func (c *ConfiguredGroups) collision(name string) (configuredGroup, bool) {
 	other, taken := c.byID[GroupID(name)]
 	return other, taken && other.name != name
 }
 
-// Distinct are users whose groups have numbers of their own: each user is in no
-// group that has the number of a configured one, nor in two with one number. Of
-// these, the first counts. What is left out is logged, once a minute.
+// Distinct returns Users without colliding groups: no user is in a group with the
+// number of a configured group, or in two groups with the same number, of which the
+// first is kept. Dropped groups are logged, once a minute.
 func (c *ConfiguredGroups) Distinct(users Users, log *zap.Logger) Users {
 	return &distinctGroups{Users: users, configured: c, log: log}
 }
@@ -91,7 +91,7 @@ func (d *distinctGroups) Current(u session.User) (session.User, bool) {
 	return u, may
 }
 
-// collide comes with every request, and so allocates nothing for most users.
+// collide runs on every request, so it allocates nothing for most users.
 func (d *distinctGroups) collide(names []string) bool {
 	var few [16]uint32
 	ids := few[:0]
@@ -108,18 +108,19 @@ func (d *distinctGroups) collide(names []string) bool {
 	return false
 }
 
-// distinct is the groups of a user without those that collide. It comes with every
-// request of such a user, who may have chosen the groups, and so numbers each once.
+// distinct returns the groups of a user without colliding ones. It runs on every
+// request of such a user, who may have chosen the groups, so it numbers each group
+// only once.
 func (d *distinctGroups) distinct(u session.User) []string {
 	kept, ids := make([]string, 0, len(u.Groups)), make([]uint32, 0, len(u.Groups))
 	for _, name := range u.Groups {
 		if other, collides := d.configured.collision(name); collides {
-			d.leftOut(u, fmt.Errorf("group %q has the number of group %q (%s), which the configuration names; rename one of them", name, other.name, other.where))
+			d.logDropped(u, fmt.Errorf("group %q has the number of group %q (%s), which the configuration names; rename one of them", name, other.name, other.where))
 			continue
 		}
 		id := GroupID(name)
 		if i := slices.Index(ids, id); i >= 0 && kept[i] != name {
-			d.leftOut(u, fmt.Errorf("group %q has the number of the user's group %q; rename one of them", name, kept[i]))
+			d.logDropped(u, fmt.Errorf("group %q has the number of the user's group %q; rename one of them", name, kept[i]))
 			continue
 		}
 		kept, ids = append(kept, name), append(ids, id)
@@ -127,9 +128,9 @@ func (d *distinctGroups) distinct(u session.User) []string {
 	return kept
 }
 
-func (d *distinctGroups) leftOut(u session.User, problem error) {
+func (d *distinctGroups) logDropped(u session.User, problem error) {
 	if n := d.lines.Due("", problem, time.Now()); n > 0 {
-		d.log.Warn("a group of a user was left out, since tokens of the Login API number groups, and its number is another's",
+		d.log.Warn("a group of a user was dropped: tokens of the Login API have a number for each group, and another group has the same number",
 			zap.String("signin", u.Signin), zap.String("subject", u.Subject), zap.Error(problem), zap.Int("times", n))
 	}
 }

@@ -78,7 +78,7 @@ func TestAGroupThatHasAnothersNumberIsLeftOut(t *testing.T) {
 	for name, tt := range map[string]struct{ groups, want []string }{
 		"none":                              {nil, nil},
 		"none collides":                     {[]string{"crew", "players"}, []string{"crew", "players"}},
-		"one is there twice":                {[]string{"crew", "crew"}, []string{"crew", "crew"}},
+		"one is repeated":                   {[]string{"crew", "crew"}, []string{"crew", "crew"}},
 		"the number of a configured one":    {[]string{highPlayers, "crew"}, []string{"crew"}},
 		"and beside it":                     {[]string{"crew", highPlayers, "players"}, []string{"crew", "players"}}, // within the minute
 		"two of nobody's":                   {[]string{shared, "crew", sharedToo}, []string{shared, "crew"}},
@@ -104,7 +104,7 @@ func TestAGroupThatHasAnothersNumberIsLeftOut(t *testing.T) {
 		}
 	}
 	if _, may := users.Current(session.User{Subject: "gone", Groups: []string{highPlayers}}); may {
-		t.Error("somebody who is gone is there")
+		t.Error("someone who is gone is there")
 	}
 }
 

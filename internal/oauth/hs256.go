@@ -12,18 +12,18 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/keys"
 )
 
-// Tokens of a client with HS256 are signed with a key that its backends have,
-// too. Who has it can write what they like. So the grant of a user's token travels
-// sealed, together with all that the token says beside the client's extra claims;
-// and a token of the client's own says no more than the client may have.
+// Tokens with HS256 are signed with a key that the client's backends have, too, and
+// can forge tokens with. So the grant of a user's token is sealed inside it, together
+// with a digest of all claims except the custom ones. A client's own token is limited
+// to what the client is registered for.
 
-var errForged = errors.New("made by somebody who has the key of its client")
+var errForged = errors.New("forged with the key of its client")
 
-// signShared makes an access token with the client's own key.
+// signShared signs an access token with the client's own key.
 func (s *Server) signShared(ctx context.Context, g tokenParams) (string, error) {
 	claims := s.accessClaims(g)
 	if claims.Grant != "" {
-		issued, err := claims.issued()
+		issued, err := claims.sealedContent()
 		if err != nil {
 			return "", err
 		}
@@ -34,12 +34,12 @@ func (s *Server) signShared(ctx context.Context, g tokenParams) (string, error) 
 	return g.client.HS256Key.Sign(claims)
 }
 
-// sharedKeyLabel is what the grant of such a token is sealed for. Its client is among
-// the claims.
+// sharedKeyLabel is the sealing label of the grant in such a token. The claims have
+// the client.
 const sharedKeyLabel = "grant in a token by a shared key"
 
-// issued is what is sealed of a token: a digest of its claims, then its grant.
-func (c *Claims) issued() ([]byte, error) {
+// sealedContent is what the token seals: a digest of the claims, then the grant.
+func (c *Claims) sealedContent() ([]byte, error) {
 	said, err := json.Marshal(c)
 	if err != nil {
 		return nil, fmt.Errorf("encoding claims: %w", err)
@@ -48,8 +48,8 @@ func (c *Claims) issued() ([]byte, error) {
 	return append(sum[:], c.Grant...), nil
 }
 
-// openShared checks an access token that is signed with the key of the client
-// that it names, and with no other.
+// openShared verifies an access token with the key of the client that it names, and
+// with no other key.
 func (s *Server) openShared(ctx context.Context, token string, unverified []byte) (*Claims, *Error) {
 	var named struct {
 		ClientID string `json:"client_id"`
@@ -74,35 +74,35 @@ func (s *Server) openShared(ctx context.Context, token string, unverified []byte
 	}
 	switch {
 	case claims.Scopes == nil || claims.License != (License{}):
-		return nil, invalidToken(errors.New("HS256 is for access tokens, and not for those of licenses"))
+		return nil, invalidToken(errors.New("HS256 is only for access tokens, and not for license tokens"))
 	case claims.Expires > s.Now().Add(MaxTokenLifetime).Unix():
-		return nil, invalidToken(errors.New("expires later than any token does"))
+		return nil, invalidToken(errors.New("expires later than the longest token lifetime allows"))
 	}
 	c := &claims.Claims
 	c.Scopes = *claims.Scopes
-	if err := client.mayHave(c); err != nil {
+	if err := client.checkClaims(c); err != nil {
 		return nil, invalidToken(err)
 	}
 	return c, s.openGrant(ctx, c)
 }
 
-// mayHave holds what a token says to what its client is registered for.
-func (c *Client) mayHave(claims *Claims) error {
+// checkClaims checks the claims of a token against the registration of its client.
+func (c *Client) checkClaims(claims *Claims) error {
 	foreign := func(aud string) bool { return !slices.Contains(c.Audiences, aud) && aud != c.defaultAudience() }
-	// Both of these say what the grant is, not what the token may do.
+	// These two scopes describe the grant, not the rights of the token.
 	beyond := func(scope string) bool {
 		return scope != "openid" && scope != "offline" && len(c.grantable([]string{scope})) == 0
 	}
 	switch {
 	case slices.ContainsFunc(claims.Audience, foreign):
-		return errors.New("of an audience that its client has not")
+		return errors.New("for an audience that its client is not registered for")
 	case slices.ContainsFunc(claims.Scopes, beyond):
-		return errors.New("of a scope that its client has not")
+		return errors.New("with a scope that its client is not registered for")
 	}
 	return nil
 }
 
-// openGrant puts the grant of a token in the place of the sealed one.
+// openGrant replaces the sealed grant in the claims by the opened one.
 func (s *Server) openGrant(ctx context.Context, c *Claims) *Error {
 	if c.Grant == "" {
 		return nil
@@ -115,7 +115,7 @@ func (s *Server) openGrant(ctx context.Context, c *Claims) *Error {
 		return invalidToken(errForged)
 	}
 	c.Grant = string(sealed[sha256.Size:])
-	if issued, err := c.issued(); err != nil || subtle.ConstantTimeCompare(issued, sealed) != 1 {
+	if issued, err := c.sealedContent(); err != nil || subtle.ConstantTimeCompare(issued, sealed) != 1 {
 		return invalidToken(errForged)
 	}
 	return nil

@@ -11,37 +11,36 @@ import (
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
-// A Product is licensed software, as the License API knows it.
+// A Product is licensed software in the License API.
 type Product struct {
 	Code string // its short code
 
-	// Client is the application that codes and tokens are issued to. Where it
-	// is public it needs no PKCE, since only a link of the License API leads to
-	// a code, and only activation redeems it.
+	// Client is the application that gets codes and tokens. A public one needs no
+	// PKCE here, since only a link of the License API leads to a code, and only an
+	// activation redeems it.
 	Client *Client
 
-	// RedirectURIs are where codes and tokens may go; the first is the default.
+	// RedirectURIs are the redirect URIs. The first is the default.
 	RedirectURIs []RedirectURI
 
 	// ResponseTypes are "code" and "token", or one of them.
 	ResponseTypes []string
 
-	// Accounts are the customer accounts that have it, beside those that come and
-	// go, which say so themselves.
+	// Accounts are the configured customer accounts with this product. Dynamic
+	// accounts name their products themselves.
 	Accounts []string
 
 	Seats Seats
 
-	// Provision is told of each user's first sign-in; nil: nobody is.
+	// Provision is notified of each user's first sign-in. Nil: no notification.
 	Provision Provisioner
 }
 
-// Seats bound the live sessions that one user may have for a product. The zero
-// value is no bound.
+// Seats limit the live sessions of one user for a product. The zero value: no limit.
 type Seats struct {
 	Limit int
 
-	// Deny refuses another session; without it the oldest ends.
+	// Deny refuses one session more. Otherwise the oldest session ends.
 	Deny bool
 }
 
@@ -49,19 +48,19 @@ type Seats struct {
 type CustomerAccount struct {
 	Code string
 
-	// Methods are the IDs of the sign-in methods that count for it.
+	// Methods are the IDs of its allowed sign-in methods.
 	Methods []string
 
-	// EmailDomains say who may; empty: everybody who can sign in.
+	// EmailDomains are the allowed domains of e-mail addresses. Empty: all users.
 	EmailDomains []string
 
-	// Products are the codes of those that it has, beside the products that name it.
+	// Products are the codes of its products, beside the products that name it.
 	Products []string
 }
 
-// Accounts are customer accounts that come and go while the configuration stays.
+// Accounts are dynamic customer accounts, which change while the configuration stays.
 type Accounts interface {
-	// Account returns the account with a code, nil where there is none now.
+	// Account returns the account with a code; nil if there is none now.
 	Account(code string) *CustomerAccount
 }
 
@@ -71,26 +70,24 @@ const (
 	LicenseToken = "token"
 )
 
-// Licenses are the products and customer accounts. It is made once and only
-// read.
+// Licenses are the products and customer accounts. It is immutable.
 type Licenses struct {
 	products map[string]*Product
 	accounts map[string]*CustomerAccount
-	changing Accounts // nil: none come and go
+	dynamic  Accounts // nil: there are no dynamic accounts
 
-	// byDefault is the response type of a request that names none, of a product
-	// that has both.
-	byDefault string
+	// defaultType is the default response type, for a product that has both.
+	defaultType string
 }
 
-// NewLicenses refuses what cannot work, and says what would be right.
-// Beside accounts there may be others that come and go; nil: there are none.
-// defaultType is the response type of a request that names none; empty: code.
-func NewLicenses(products []*Product, accounts []*CustomerAccount, changing Accounts, defaultType string) (*Licenses, error) {
+// NewLicenses refuses what cannot work; its error has the remedy. dynamic
+// are the dynamic accounts; nil: there are none. defaultType is the default response type;
+// empty: code.
+func NewLicenses(products []*Product, accounts []*CustomerAccount, dynamic Accounts, defaultType string) (*Licenses, error) {
 	l := &Licenses{
-		products: map[string]*Product{}, accounts: map[string]*CustomerAccount{}, changing: changing, byDefault: cmp.Or(defaultType, LicenseCode),
+		products: map[string]*Product{}, accounts: map[string]*CustomerAccount{}, dynamic: dynamic, defaultType: cmp.Or(defaultType, LicenseCode),
 	}
-	if err := knownResponseType(l.byDefault); err != nil {
+	if err := checkResponseType(l.defaultType); err != nil {
 		return nil, fmt.Errorf("default_response_type: %w", err)
 	}
 	for _, a := range accounts {
@@ -118,8 +115,8 @@ func NewLicenses(products []*Product, accounts []*CustomerAccount, changing Acco
 	return l, CheckDefaultResponseType(defaultType, lists...)
 }
 
-// CheckDefaultResponseType refuses a default that none of the products has among
-// its response types. An empty list of a product stands for code.
+// CheckDefaultResponseType refuses a default that no product has. An empty list of a
+// product means code.
 func CheckDefaultResponseType(defaultType string, products ...[]string) error {
 	has := func(types []string) bool {
 		return slices.Contains(types, defaultType) || len(types) == 0 && defaultType == LicenseCode
@@ -130,19 +127,19 @@ func CheckDefaultResponseType(defaultType string, products ...[]string) error {
 	return fmt.Errorf("default_response_type %q: no product has this response_type, so it can never be used; add response_type %s to a product, or remove default_response_type", defaultType, defaultType)
 }
 
-// responseType is that of a request for a product: the one asked for, the
-// default, or, where the product does not have that, the one that it has.
+// responseType is the response type of a request for a product: the requested one,
+// the default, or, if the product does not have that, the only one that it has.
 func (l *Licenses) responseType(p *Product, asked string) (string, bool) {
 	switch {
 	case asked != "":
 		return asked, slices.Contains(p.ResponseTypes, asked)
-	case slices.Contains(p.ResponseTypes, l.byDefault):
-		return l.byDefault, true
+	case slices.Contains(p.ResponseTypes, l.defaultType):
+		return l.defaultType, true
 	}
 	return p.ResponseTypes[0], true
 }
 
-// Validate says what is wrong with an account by itself.
+// Validate checks an account by itself.
 func (a *CustomerAccount) Validate() error {
 	if !validLicenseName(a.Code) {
 		return errors.New("expected a short code without spaces, such as acme")
@@ -166,7 +163,7 @@ func (l *Licenses) validate(p *Product) error {
 		return errors.New("has no client; add the ID of the client that its codes are for, such as: client 2")
 	case len(p.RedirectURIs) == 0:
 		return errors.New("has no redirect_uri; add the URL that codes are sent to")
-	case len(p.Accounts) == 0 && l.changing == nil:
+	case len(p.Accounts) == 0 && l.dynamic == nil:
 		return errors.New("has no customer_account; add the accounts that have it")
 	case p.Seats.Limit < 0:
 		return errors.New("seats cannot be negative")
@@ -174,7 +171,7 @@ func (l *Licenses) validate(p *Product) error {
 		return errors.New("has no response_type; expected code, token or both")
 	}
 	for _, t := range p.ResponseTypes {
-		if err := knownResponseType(t); err != nil {
+		if err := checkResponseType(t); err != nil {
 			return fmt.Errorf("response_type: %w", err)
 		}
 	}
@@ -186,7 +183,7 @@ func (l *Licenses) validate(p *Product) error {
 	return nil
 }
 
-func knownResponseType(t string) error {
+func checkResponseType(t string) error {
 	if t != LicenseCode && t != LicenseToken {
 		return fmt.Errorf("%q is unknown; expected code or token", t)
 	}
@@ -213,31 +210,31 @@ func (l *Licenses) find(product, account string) (*Product, *CustomerAccount, *E
 	return p, a, nil
 }
 
-// account is the one with a code, nil where there is none now.
+// account returns the account with a code; nil if there is none now.
 func (l *Licenses) account(code string) *CustomerAccount {
-	if a := l.accounts[code]; a != nil || l.changing == nil {
+	if a := l.accounts[code]; a != nil || l.dynamic == nil {
 		return a
 	}
-	return l.changing.Account(code)
+	return l.dynamic.Account(code)
 }
 
-// HasProduct says whether there is a product with a code.
+// HasProduct reports whether there is a product with a code.
 func (l *Licenses) HasProduct(code string) bool { return l != nil && l.products[code] != nil }
 
-// accepts says whether a user may get at a product by a customer account, both by
-// their codes, as they are now.
+// accepts reports whether a user may now use a product of a customer account, both
+// given by their codes.
 func (l *Licenses) accepts(product, account string, u session.User) bool {
 	_, a, refusal := l.find(product, account)
 	return refusal == nil && a.accepts(u)
 }
 
-// accepts says whether a user signed in as the account has it.
+// accepts reports whether the account accepts how a user signed in.
 func (a *CustomerAccount) accepts(u session.User) bool {
 	return (&Authorization{Methods: a.Methods, EmailDomains: a.EmailDomains}).AcceptsUser(u)
 }
 
-// redirectURI returns the registration that a requested URI matches, or the
-// first where none is asked for.
+// redirectURI returns the registration of a requested URI, or the first one without a
+// requested URI.
 func (p *Product) redirectURI(requested string) (RedirectURI, string, bool) {
 	if requested == "" {
 		return p.RedirectURIs[0], p.RedirectURIs[0].Raw, true
@@ -259,7 +256,7 @@ func (p *Product) unregisteredURI(requested string) *Error {
 	return e
 }
 
-// A LicenseRequest is what a link of the License API stands for.
+// A LicenseRequest is the request of a link of the License API.
 type LicenseRequest struct {
 	ID      string // single use
 	Product *Product

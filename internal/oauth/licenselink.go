@@ -13,22 +13,22 @@ import (
 )
 
 const (
-	// LicenseLinkLifetime is how long a link of the License API is good for.
+	// LicenseLinkLifetime is how long a link of the License API is valid.
 	LicenseLinkLifetime = 10 * time.Minute
 
 	licenseLinkLabel = "license link"
 )
 
-// A LicenseLinkRequest is what licensed software asks of the License API.
+// A LicenseLinkRequest is a request of licensed software for a link.
 type LicenseLinkRequest struct {
 	Product      string
 	Account      string
 	ResponseType string // "code", "token", or "" for the default
-	RedirectURI  string // "": the product's first
+	RedirectURI  string // "": the product's first URI
 }
 
-// licenseLink is what the handle of a link holds, sealed. The parameters beside
-// it have to agree with it, so editing the link turns it into nothing.
+// licenseLink is the sealed content of a link's handle. The other parameters must
+// agree with it, so an edited link is not valid.
 type licenseLink struct {
 	ID          string `json:"i"`
 	Product     string `json:"p"`
@@ -40,8 +40,8 @@ type licenseLink struct {
 	Expires     int64  `json:"e"`
 }
 
-// LicenseLink returns the query of the authorization request that signs a
-// license user in. Nothing is stored for it until it is used.
+// LicenseLink returns the query of the authorization request for a license user.
+// Nothing is stored for it until it is used.
 func (s *Server) LicenseLink(ctx context.Context, r LicenseLinkRequest) (url.Values, *Error) {
 	p, a, refusal := s.Licenses.find(r.Product, r.Account)
 	if refusal != nil {
@@ -83,7 +83,7 @@ func (s *Server) LicenseLink(ctx context.Context, r LicenseLinkRequest) (url.Val
 	return q, nil
 }
 
-// checkLink opens the handle of a link and holds the request against it.
+// checkLink opens the handle of a link and compares the request with it.
 func (s *Server) checkLink(ctx context.Context, r OpenIDRequest) (*Authorization, *Error) {
 	tampered := Invalid("The link was changed on its way, or is not one of ours.")
 	plain, err := s.Keys.Unseal(ctx, licenseLinkLabel, r.Handle)
@@ -114,7 +114,7 @@ func (s *Server) checkLink(ctx context.Context, r OpenIDRequest) (*Authorization
 	case s.Now().Unix() > link.Expires:
 		return nil, linkSpent()
 	}
-	// A link that was used is known before anything is done for it.
+	// A used link is refused before anything else is done.
 	_, used, err := s.Store.Get(ctx, linkKey(link.ID))
 	switch {
 	case err != nil:
@@ -125,7 +125,7 @@ func (s *Server) checkLink(ctx context.Context, r OpenIDRequest) (*Authorization
 	return &Authorization{
 		Client: p.Client, Redirect: redirect, RedirectURI: link.RedirectURI, State: link.State, Nonce: link.Nonce,
 		OpenID: true, Token: link.Token, Scopes: []string{"openid"},
-		// Its tokens are for activation: no other audience takes them.
+		// Its tokens are for activation: no other audience accepts them.
 		Audience: []string{p.Client.ID},
 		Methods:  a.Methods, EmailDomains: a.EmailDomains,
 		License: &LicenseRequest{ID: link.ID, Product: p, Account: a, Expires: time.Unix(link.Expires, 0)},
@@ -138,7 +138,7 @@ func linkSpent() *Error {
 
 func linkKey(id string) string { return "link:" + id }
 
-// UseLink spends a link, once. It comes last before the answer.
+// UseLink uses up a link. Call it last, just before the answer.
 func (s *Server) UseLink(ctx context.Context, r *LicenseRequest) *Error {
 	first, err := s.Store.CompareAndSwap(ctx, linkKey(r.ID), nil, []byte{1}, LicenseLinkLifetime+time.Minute)
 	if err != nil {

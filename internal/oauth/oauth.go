@@ -1,11 +1,3 @@
-// Package oauth takes the decisions of the authorization server, without HTTP:
-// which client this is and where it may be redirected to, whether a request
-// gets a code, what a code is redeemed for, which grants have ended.
-//
-// The faces (loginapi, licenseapi, oidc, signin) parse HTTP into the typed
-// requests of this package and render its typed outcomes and its one [Error]
-// in their own dialect. The gate redeems its codes here too, without a detour
-// over HTTP.
 package oauth
 
 import (
@@ -22,63 +14,62 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
-// A Server is the authorization server of one configuration. Its fields are
-// set once, before the first request.
+// A Server is the authorization server of one configuration. Its fields are set once,
+// before the first request.
 type Server struct {
-	// Issuer is the portal's public origin, without a trailing slash; it
-	// becomes the `iss` of every token.
+	// Issuer is the portal's public origin, without a trailing slash: the `iss` of
+	// every token.
 	Issuer string
 
-	Clients  *Clients
-	Licenses *Licenses // nil: no licensed software
-	Sessions *session.Sessions
-	Codes    *codes.Codes
-	Limits   codes.Limits
-	Keys     *keys.Ring
-	Grants   *Grants
-	Verified *VerifiedTokens // nil: every token is verified anew
-	Users    Users
-	Named    func(name string) []session.User // whom the configuration may know by a name; nil: nobody
-	Outside  func(signin string) bool         // whether a sign-in method is a provider elsewhere; nil: none is
-	OwnID    func(session.User) string        // what the sign-in method calls a user; nil: their ProviderID
-	Store    storage.Store                    // used links, taken seats, first sign-ins
-	Secrets  *attemptlimit.Limiter            // wrong secrets of clients
-	Audit    *Audit
-	Now      func() time.Time
+	Clients      *Clients
+	Licenses     *Licenses // nil: no licensed software
+	Sessions     *session.Sessions
+	Codes        *codes.Codes
+	Limits       codes.Limits
+	Keys         *keys.Ring
+	Grants       *Grants
+	Verified     *VerifiedTokens // nil: every token is verified each time
+	Users        Users
+	Named        func(name string) []session.User // the users that the configuration knows by a name; nil: none
+	IsProvider   func(signin string) bool         // whether a sign-in method is a provider; nil: none is
+	MethodUserID func(session.User) string        // the ID of a user at the sign-in method; nil: the ProviderID
+	Store        storage.Store                    // used links, taken seats, first sign-ins
+	Secrets      *attemptlimit.Limiter            // wrong secrets of clients
+	Audit        *Audit
+	Now          func() time.Time
 
-	// LeftOut is told of scopes that clients ask for and do not get; nil: nobody is.
-	LeftOut *DroppedScopes
+	// LeftOut logs scopes that are requested and not granted. Nil: no log.
+	DroppedScopes *DroppedScopes
 
-	// Stamp is the `iat` of tokens, which others hold against clocks of their own.
+	// Stamp returns the `iat` of tokens, which others compare with their own clocks.
 	// Default: Now.
 	Stamp func() time.Time
 
-	// OtherSubject is another subject that the same user has sessions and grants
-	// under, "" for none; nil: nobody has.
+	// OtherSubject returns another subject under which the same user may have
+	// sessions and grants; "" for none. Nil: no user has one.
 	OtherSubject func(session.User) string
 
-	// Allowance counts the grants and the sign-ins of each user; nil: nobody does.
+	// Allowance limits the grants and sign-ins of each user. Nil: no limits.
 	Allowance *attemptlimit.Limiter
 }
 
-// Users knows the people who may sign in, as the configuration of this moment
-// has them.
+// Users knows the users that may sign in, by the current configuration.
 type Users interface {
-	// Current returns what is known now of a user who once signed in: groups
-	// may have changed since. False means that the user is disabled, removed
-	// or came by a sign-in method that is no longer there.
+	// Current returns the current data of a user who signed in earlier: groups may
+	// have changed. It returns false if the user is disabled or removed, or the
+	// sign-in method is not configured any more.
 	Current(session.User) (session.User, bool)
 }
 
-// SignedIn is a live session and the user whom it stands for at this moment.
+// SignedIn is a live session and the current data of its user.
 type SignedIn struct {
 	Session *session.Session
 	User    session.User
 }
 
-// SignedIn checks the SSO session that a cookie names. Without one it returns
-// [session.ErrNone]; a store that does not answer is an error of its own, so
-// that nobody is taken for signed out.
+// SignedIn checks the SSO session of a cookie. Without a session the error is
+// [session.ErrNone]. If the store does not answer, it is another error, so that no
+// user counts as signed out.
 func (s *Server) SignedIn(ctx context.Context, cookie string) (SignedIn, error) {
 	sess, err := s.Sessions.Check(ctx, cookie)
 	if err != nil {
@@ -104,7 +95,7 @@ func (s *Server) current(sess *session.Session) (SignedIn, error) {
 	return SignedIn{Session: sess, User: u}, nil
 }
 
-// subjects are those under which a user has sessions and grants, that of now first.
+// subjects returns the subjects under which a user may have sessions and grants, the current one first.
 func (s *Server) subjects(u session.User) []string {
 	if s.OtherSubject != nil {
 		if other := s.OtherSubject(u); other != "" {
@@ -114,9 +105,9 @@ func (s *Server) subjects(u session.User) []string {
 	return []string{u.Subject}
 }
 
-// LiveSessions returns the sessions of who is signed in, the latest first. It leaves
-// out those that count for nobody, such as of another password: they may be of
-// somebody who had the name before.
+// LiveSessions returns the sessions of the signed-in user, the latest first. It
+// leaves out sessions that are not valid, such as those of another password, since
+// they may belong to another person who had the name before.
 func (s *Server) LiveSessions(ctx context.Context, in SignedIn) ([]*session.Session, error) {
 	subjects := s.subjects(in.User)
 	var all []*session.Session
@@ -136,7 +127,7 @@ func (s *Server) LiveSessions(ctx context.Context, in SignedIn) ([]*session.Sess
 	}), nil
 }
 
-// EndSession ends an SSO session and all that hangs on it.
+// EndSession ends an SSO session with its site sessions and requests.
 func (s *Server) EndSession(ctx context.Context, in SignedIn, from Origin) error {
 	if err := s.Sessions.End(ctx, in.Session.Key()); err != nil {
 		return fmt.Errorf("ending session: %w", err)
@@ -145,16 +136,15 @@ func (s *Server) EndSession(ctx context.Context, in SignedIn, from Origin) error
 	return nil
 }
 
-// SignOut ends the SSO session that a cookie names, also that of a user who is
-// disabled or gone, who might come back. Without one there is nothing to do.
+// SignOut ends the SSO session of a cookie, even if its user is disabled or removed,
+// since the user may be added again. Without a session it does nothing.
 func (s *Server) SignOut(ctx context.Context, cookie string, from Origin) error {
 	sess, err := s.Sessions.Check(ctx, cookie)
 	return s.signOut(ctx, sess, err, from)
 }
 
-// SignOutAtSite is SignOut for the site session of a client. It says whether
-// there was one: where there was none, the browser may have another SSO session
-// than the one that it came from.
+// SignOutAtSite is SignOut for the site session of a client. It reports whether there
+// was one: if not, the browser may have an SSO session that this site does not know.
 func (s *Server) SignOutAtSite(ctx context.Context, cookie, client string, from Origin) (ended bool, err error) {
 	sess, err := s.Sessions.CheckSite(ctx, cookie, client)
 	return err == nil, s.signOut(ctx, sess, err, from)

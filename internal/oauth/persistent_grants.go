@@ -11,20 +11,20 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
-// A PersistentGrant is a grant with scope offline, which outlives its session, as its
-// user gets to see it.
+// A PersistentGrant is a grant with the scope offline, which outlives its session, as
+// its user sees it.
 type PersistentGrant struct {
 	ID      string
-	Client  string      // by its ID; it may be registered no more
-	Session session.Key // in which it was given
+	Client  string      // the ID of the client, which may not be registered any more
+	Session session.Key // the session in which it was given
 	Begun   time.Time
-	Used    time.Time // when its refresh token was last traded; zero: never, or it was not written down
+	Used    time.Time // the last refresh; zero: never, or unknown
 
 	user session.User
 }
 
-// OfUser returns the grants of a user that outlive a session, the newest first.
-// With an error it returns those that could be read.
+// OfUser returns the persistent grants of a user, the newest first. With an error it
+// returns those that could be read.
 func (g *Grants) OfUser(ctx context.Context, subject string) ([]PersistentGrant, error) {
 	ids, err := g.listed(ctx, subject)
 	if err != nil {
@@ -42,7 +42,7 @@ func (g *Grants) OfUser(ctx context.Context, subject string) ([]PersistentGrant,
 	return list, errors.Join(failures...)
 }
 
-// persistent is the grant as its user gets to see it.
+// persistent returns the grant as its user sees it.
 func (g *offlineGrant) persistent(id string) PersistentGrant {
 	key, _ := parseSessionID(g.Session)
 	l := PersistentGrant{ID: id, Client: g.Client, Session: key, Begun: time.Unix(g.AuthTime, 0), user: g.User}
@@ -55,9 +55,9 @@ func (g *offlineGrant) persistent(id string) PersistentGrant {
 	return l
 }
 
-// PersistentGrants returns what [Grants.OfUser] knows of who is signed in. It leaves
-// out those that count for nobody, such as of another password: they may be of
-// somebody who had the name before.
+// PersistentGrants returns the persistent grants of the signed-in user. It leaves out
+// grants that are not valid, such as those of another password, since they may belong
+// to another person who had the name before.
 func (s *Server) PersistentGrants(ctx context.Context, in SignedIn) ([]PersistentGrant, error) {
 	all, err := s.grantsOf(ctx, in.User)
 	if err != nil {
@@ -83,7 +83,7 @@ func (s *Server) grantsOf(ctx context.Context, u session.User) ([]PersistentGran
 	return all, err
 }
 
-// endOthers ends all sessions of a user but one, and returns those that it ended.
+// endOthers ends all sessions of a user except one, and returns those that it ended.
 func (s *Server) endOthers(ctx context.Context, u session.User, but session.Key) ([]*session.Session, error) {
 	var all []*session.Session
 	var err error
@@ -94,8 +94,8 @@ func (s *Server) endOthers(ctx context.Context, u session.User, but session.Key)
 	return all, err
 }
 
-// endOtherGrants ends all lasting grants of a user but one, and returns how many
-// there were. An empty but is none.
+// endOtherGrants ends all persistent grants of a user except one, and returns their
+// number. An empty but excepts none.
 func (s *Server) endOtherGrants(ctx context.Context, u session.User, but string) (int, error) {
 	ended := 0
 	var err error
@@ -106,9 +106,8 @@ func (s *Server) endOtherGrants(ctx context.Context, u session.User, but string)
 	return ended, err
 }
 
-// EndPersistentGrants ends those grants of a user that outlive a session and that
-// which picks, and returns how many there were. One that cannot be read, or ended,
-// does not keep it from the others.
+// EndPersistentGrants ends the persistent grants of a user that which selects, and
+// returns their number. If one cannot be read or ended, it still ends the others.
 func (s *Server) EndPersistentGrants(ctx context.Context, user session.User, which func(PersistentGrant) bool, from Origin, why string) (int, error) {
 	all, listErr := s.grantsOf(ctx, user)
 	var err error
@@ -125,48 +124,47 @@ func (s *Server) EndPersistentGrants(ctx context.Context, user session.User, whi
 		ended++
 	}
 	if err != nil {
-		err = fmt.Errorf("%d lasting grants are left: %w", left, err)
+		err = fmt.Errorf("%d persistent grants are left: %w", left, err)
 	}
 	return ended, errors.Join(listErr, err)
 }
 
-// SignOutElsewhere ends all sessions of who is signed in but this one, and all
-// grants that outlive a session: whoever was in one of those sessions may have had
-// them given, and whoever sat at this browser, too. An application that its user
-// has open here gets another by this session. What the user has allowed is withdrawn
-// for the same reason.
+// SignOutElsewhere ends all other sessions of the signed-in user, and all persistent
+// grants: an intruder in one of those sessions, or at this browser, may have obtained
+// them. An application that is open here gets a new grant with this session. Consents
+// are withdrawn for the same reason.
 func (s *Server) SignOutElsewhere(ctx context.Context, in SignedIn, from Origin) error {
-	// Before the grants, so that no code of this session becomes one without a question.
+	// Before the grants, so that no code of this session becomes a grant without consent.
 	allowedErr := s.forgetAll(ctx, s.subjects(in.User)...)
 	others, sessionsErr := s.endOthers(ctx, in.User, in.Session.Key())
 	for _, other := range others {
 		s.Audit.Record(Event{What: SessionEnded, User: in.User, Session: other, From: from})
 	}
-	// After the sessions, so that no code of theirs becomes a grant meanwhile.
+	// After the sessions, so that none of their codes becomes a grant meanwhile.
 	ended, err := s.endOtherGrants(ctx, in.User, "")
 	if ended > 0 {
-		s.Audit.Record(Event{What: GrantEnded, User: in.User, Session: in.Session, From: from, Why: fmt.Sprintf("signed out everywhere else: %d lasting grants", ended)})
+		s.Audit.Record(Event{What: GrantEnded, User: in.User, Session: in.Session, From: from, Why: fmt.Sprintf("signed out everywhere else: %d persistent grants", ended)})
 	}
 	return errors.Join(allowedErr, sessionsErr, err)
 }
 
-// EndSessionAndGrants ends an SSO session and all that was given and allowed in it,
-// also what would outlive it, for somebody who wants no more of it: the session may have
-// been a thief's. It returns how many grants outlived the session. The grants come
-// before the session, so that it can be done again where the store does not answer;
-// and after it, for what has begun meanwhile, or could not be ended the first time.
-// A grant that cannot be ended does not keep the session from ending.
+// EndSessionAndGrants ends an SSO session with all grants and consents that were
+// given in it, even persistent ones, since the session may have been an intruder's.
+// It returns the number of persistent grants. It ends grants before the session, so
+// that the call can be repeated if the store does not answer, and after it, for
+// grants that began meanwhile or could not be ended. A grant that cannot be ended
+// does not prevent the end of the session.
 func (s *Server) EndSessionAndGrants(ctx context.Context, in SignedIn, from Origin, why string) (int, error) {
 	given := func(grant PersistentGrant) bool { return grant.Session == in.Session.Key() }
 	before, grantsErr := s.EndPersistentGrants(ctx, in.User, given, from, why)
-	allowedErr := s.forgetGiven(ctx, in.User, in.Session.Key())
+	allowedErr := s.forgetGivenIn(ctx, in.User, in.Session.Key())
 	if err := s.Sessions.End(ctx, in.Session.Key()); err != nil {
 		return before, errors.Join(fmt.Errorf("ending session: %w", err), grantsErr, allowedErr)
 	}
 	s.Audit.Record(Event{What: SessionEnded, User: in.User, Session: in.Session, From: from, Why: why})
 	since, err := s.EndPersistentGrants(ctx, in.User, given, from, why)
 	if err = errors.Join(err, allowedErr); err != nil {
-		return before + since, fmt.Errorf("the session has ended, but not all that was given in it: %w", err)
+		return before + since, fmt.Errorf("the session has ended, but not all of its grants and consents: %w", err)
 	}
 	return before + since, nil
 }

@@ -7,8 +7,8 @@ import (
 	"encoding/base64"
 )
 
-// S256 is the only code challenge method (RFC 7636 section 4.2): "plain"
-// protects nothing.
+// S256 is the only supported code challenge method (RFC 7636 section 4.2): "plain"
+// does not protect the code.
 const S256 = "S256"
 
 // Challenge is the S256 code challenge of a verifier.
@@ -24,14 +24,14 @@ func NewVerifier() string {
 	return base64.RawURLEncoding.EncodeToString(b[:])
 }
 
-// validChallenge says whether s can be the S256 challenge of anything. The
-// decoder passes over line breaks, so the length is looked at too.
+// validChallenge reports whether s can be an S256 challenge. The decoder skips line
+// breaks, so the length is checked, too.
 func validChallenge(s string) bool {
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(s)
 	return err == nil && len(raw) == sha256.Size && len(s) == base64.RawURLEncoding.EncodedLen(sha256.Size)
 }
 
-// validVerifier holds RFC 7636 section 4.1: 43 to 128 unreserved characters.
+// validVerifier checks RFC 7636 section 4.1: 43 to 128 unreserved characters.
 func validVerifier(s string) bool {
 	if len(s) < 43 || len(s) > 128 {
 		return false
@@ -48,7 +48,7 @@ func validVerifier(s string) bool {
 	return true
 }
 
-// same compares in constant time what may be secret or bound to a secret.
-func same(a, b string) bool {
+// constantTimeEqual compares secrets in constant time.
+func constantTimeEqual(a, b string) bool {
 	return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1
 }

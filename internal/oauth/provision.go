@@ -9,14 +9,14 @@ import (
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
-// A Provisioner tells a vendor's backend of a user's first sign-in for a
-// product, so that it can create the license user. It may be told more than
-// once of the same one: two tabs can be first at the same moment.
+// A Provisioner notifies a vendor's backend of a user's first sign-in for a product,
+// so that it can create the license user. It may be called more than once for the
+// same user, if two tabs are first at the same moment.
 type Provisioner interface {
 	Provision(ctx context.Context, first FirstSignIn) error
 }
 
-// A FirstSignIn is who signed in for a product for the first time.
+// A FirstSignIn is the first sign-in of a user for a product.
 type FirstSignIn struct {
 	Product string
 	Account string
@@ -24,11 +24,11 @@ type FirstSignIn struct {
 	At      time.Time
 }
 
-// provisionedFor is how long a first sign-in is remembered. Later on the
-// backend hears of the user once more.
+// provisionedFor is how long a first sign-in is remembered. After that the backend is
+// notified again.
 const provisionedFor = 366 * 24 * time.Hour
 
-// provision tells the product's backend of a user whom it does not know yet.
+// provision notifies the product's backend of a new user.
 func (s *Server) provision(ctx context.Context, r *LicenseRequest, in SignedIn, from Origin) *Error {
 	if r.Product.Provision == nil {
 		return nil

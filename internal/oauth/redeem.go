@@ -15,45 +15,44 @@ type CodeRequest struct {
 	Code        string
 	RedirectURI string
 	Verifier    string
-	IDToken     bool // [Server.ExchangeCode] adds one, where scope openid was granted
+	IDToken     bool // [Server.ExchangeCode] adds an ID token if the scope openid was granted
 	From        Origin
 }
 
-// Redeemed is what a code stood for.
+// Redeemed is the result of a redemption.
 type Redeemed struct {
 	SignedIn
 	Record *codes.Record
 }
 
-// RedemptionGrace is for how long a redemption may come twice without harm: a
-// page that runs twice, a double click, and an HTTP client that sends again what
-// got no answer must not end the grant that the first of them was given.
+// RedemptionGrace is how long a redemption may be repeated without harm. A page that
+// runs twice, a double click, or an HTTP client that repeats a request must not end
+// the grant of the first redemption.
 const RedemptionGrace = 10 * time.Second
 
-// RedeemCode redeems a code, once. Whoever presents a code without what it is
-// bound to is refused, and loses nothing for its owner. A second redemption
-// ends the grant that the first gave (RFC 9700 section 4.5), unless it comes
-// within the grace and of the same client.
+// RedeemCode redeems a code, once. A request that does not match the bindings of the
+// code is refused, and the code stays valid. A second redemption ends the grant of
+// the first one (RFC 9700 section 4.5), unless it comes within the grace from the
+// same client.
 func (s *Server) RedeemCode(ctx context.Context, r CodeRequest) (*Redeemed, *Error) {
-	redeemed, refusal := s.redeem(ctx, r.Client, r.Code, r.From, r.unbound)
+	redeemed, refusal := s.redeem(ctx, r.Client, r.Code, r.From, r.mismatch)
 	spent := (*codes.SpentError)(nil)
 	if !errors.As(refusal.cause(), &spent) {
 		return redeemed, refusal
 	}
-	if r.repeats(spent, s.Now()) {
-		s.Audit.Record(Event{What: CodeRefused, Client: r.Client, Grant: spent.Grant, From: r.From, Why: "redeemed a moment ago by the same client, whose grant goes on"})
+	if r.isRepeat(spent, s.Now()) {
+		s.Audit.Record(Event{What: CodeRefused, Client: r.Client, Grant: spent.Grant, From: r.From, Why: "the same client has just redeemed it; its grant goes on"})
 		return nil, invalidGrant(spent)
 	}
-	return nil, s.replayed(ctx, r.Client, spent, r.From)
+	return nil, s.answerReplay(ctx, r.Client, spent, r.From)
 }
 
-// repeats says whether a request for a spent code proves that it comes of the
-// client that redeemed it a moment ago: by the client's secret, which was looked
-// at, and by the verifier where the code has a challenge. The clock of another
-// node may be a little ahead.
-func (r CodeRequest) repeats(spent *codes.SpentError, now time.Time) bool {
-	client := same(spent.Client, r.Client.ID)
-	verified := validVerifier(r.Verifier) && same(spent.Challenge, Challenge(r.Verifier))
+// isRepeat reports whether a request for a spent code comes from the client that has
+// just redeemed it: by the client's secret, which was verified, and by the verifier
+// if the code has a challenge. The clock of another node may be a little ahead.
+func (r CodeRequest) isRepeat(spent *codes.SpentError, now time.Time) bool {
+	client := constantTimeEqual(spent.Client, r.Client.ID)
+	verified := validVerifier(r.Verifier) && constantTimeEqual(spent.Challenge, Challenge(r.Verifier))
 	switch {
 	case spent.At == 0 || now.Sub(time.UnixMilli(spent.At)).Abs() > RedemptionGrace:
 		return false
@@ -63,13 +62,13 @@ func (r CodeRequest) repeats(spent *codes.SpentError, now time.Time) bool {
 	return client && verified
 }
 
-// redeem spends a code of which unbound says nothing against the request.
-func (s *Server) redeem(ctx context.Context, client *Client, code string, from Origin, unbound func(*codes.Record) string) (*Redeemed, *Error) {
+// redeem spends a code, unless mismatch returns a reason to refuse the request.
+func (s *Server) redeem(ctx context.Context, client *Client, code string, from Origin, mismatch func(*codes.Record) string) (*Redeemed, *Error) {
 	var in SignedIn
 	done := func(bool) {}
 	record, err := s.Codes.Redeem(ctx, code, func(rec *codes.Record) error {
-		if why := unbound(rec); why != "" {
-			return &unboundError{why}
+		if why := mismatch(rec); why != "" {
+			return &refusedError{why}
 		}
 		sess, err := s.Sessions.Lookup(ctx, session.Key(rec.Session))
 		if err != nil {
@@ -78,7 +77,7 @@ func (s *Server) redeem(ctx context.Context, client *Client, code string, from O
 		if in, err = s.current(sess); err != nil {
 			return err
 		}
-		if err := s.stillAllowed(ctx, client, in.User); err != nil {
+		if err := s.checkNotWithdrawn(ctx, client, in.User); err != nil {
 			return err
 		}
 		begun, refusal := s.beginGrant(in.User, client, from)
@@ -94,7 +93,7 @@ func (s *Server) redeem(ctx context.Context, client *Client, code string, from O
 		s.Audit.Record(Event{What: CodeRefused, Client: client, From: from, Why: why})
 		return nil, invalidGrant(err)
 	}
-	refused, spent, tooMany := (*unboundError)(nil), (*codes.SpentError)(nil), (*Error)(nil)
+	refused, spent, tooMany := (*refusedError)(nil), (*codes.SpentError)(nil), (*Error)(nil)
 	switch {
 	case err == nil:
 		s.Audit.Record(Event{What: CodeRedeemed, User: in.User, Client: client, Session: in.Session, Grant: record.Grant, From: from})
@@ -104,7 +103,7 @@ func (s *Server) redeem(ctx context.Context, client *Client, code string, from O
 	case errors.Is(err, session.ErrNone):
 		return refusedFor("its session has ended")
 	case errors.Is(err, errWithdrawn):
-		return refusedFor("its user has withdrawn what they allowed the client")
+		return refusedFor("its user has withdrawn the consent")
 	case errors.Is(err, codes.ErrUnknown):
 		return refusedFor("unknown or expired")
 	case errors.As(err, &spent):
@@ -115,11 +114,11 @@ func (s *Server) redeem(ctx context.Context, client *Client, code string, from O
 	return nil, Unavailable(err)
 }
 
-// replayed answers a second redemption. Only the client that the code was for
-// can end the grant with it.
-func (s *Server) replayed(ctx context.Context, client *Client, spent *codes.SpentError, from Origin) *Error {
+// answerReplay answers a second redemption. It ends the grant only if the code's own
+// client sent it.
+func (s *Server) answerReplay(ctx context.Context, client *Client, spent *codes.SpentError, from Origin) *Error {
 	s.Audit.Record(Event{What: CodeReused, Client: client, Grant: spent.Grant, From: from})
-	if !same(spent.Client, client.ID) {
+	if !constantTimeEqual(spent.Client, client.ID) {
 		return invalidGrant(spent)
 	}
 	if err := s.Grants.End(ctx, spent.Grant); err != nil {
@@ -129,15 +128,14 @@ func (s *Server) replayed(ctx context.Context, client *Client, spent *codes.Spen
 	return invalidGrant(spent)
 }
 
-// DiscardCode removes a code that nobody is to redeem, without its verifier. It
-// is for a client that lives in this process and was sent a code that it did
-// not ask for: left alive, it would use up what its user may have. It ends no
-// grant. Where it cannot be done, the code expires by itself.
+// DiscardCode removes a code without its verifier. A gate, which is a client in this
+// process, calls it for a code that it did not ask for: a live code counts against
+// the user's limit. It ends no grant. If it fails, the code expires by itself.
 func (s *Server) DiscardCode(ctx context.Context, r CodeRequest, why string) {
 	record, err := s.Codes.Discard(ctx, r.Code, func(rec *codes.Record) error {
-		client, redirect := same(rec.Client, r.Client.ID), same(rec.RedirectURI, r.RedirectURI)
+		client, redirect := constantTimeEqual(rec.Client, r.Client.ID), constantTimeEqual(rec.RedirectURI, r.RedirectURI)
 		if !client || !redirect {
-			return &unboundError{"not of this client and redirect_uri"}
+			return &refusedError{"not of this client and redirect_uri"}
 		}
 		return nil
 	})
@@ -149,12 +147,12 @@ func (s *Server) DiscardCode(ctx context.Context, r CodeRequest, why string) {
 	}
 }
 
-// unbound compares a request with what its code is bound to. All comparisons
-// are made, each in constant time.
-func (r CodeRequest) unbound(rec *codes.Record) string {
-	client := same(rec.Client, r.Client.ID)
-	redirect := same(rec.RedirectURI, r.RedirectURI)
-	challenge := same(rec.Challenge, Challenge(r.Verifier))
+// mismatch compares a request with the bindings of its code, and returns the first difference; "" if there is none. It makes all comparisons,
+// each in constant time.
+func (r CodeRequest) mismatch(rec *codes.Record) string {
+	client := constantTimeEqual(rec.Client, r.Client.ID)
+	redirect := constantTimeEqual(rec.RedirectURI, r.RedirectURI)
+	challenge := constantTimeEqual(rec.Challenge, Challenge(r.Verifier))
 	switch {
 	case !client:
 		return "issued to another client"
@@ -163,7 +161,7 @@ func (r CodeRequest) unbound(rec *codes.Record) string {
 	case rec.Product != "":
 		return "issued for the activation of a license"
 	case rec.Challenge == "" && r.Verifier != "":
-		// RFC 9700 section 2.1.1: else an attacker could strip the challenge.
+		// RFC 9700 section 2.1.1: otherwise an attacker could remove the challenge.
 		return "code_verifier without code_challenge"
 	case rec.Challenge == "" && r.Client.Public && !r.Client.AllowNoPKCE:
 		return "issued without code_challenge"
@@ -173,9 +171,9 @@ func (r CodeRequest) unbound(rec *codes.Record) string {
 	return ""
 }
 
-type unboundError struct{ why string }
+type refusedError struct{ why string }
 
-func (e *unboundError) Error() string { return e.why }
+func (e *refusedError) Error() string { return e.why }
 
 func invalidGrant(cause error) *Error {
 	return &Error{Kind: InvalidGrant, Description: "The code is invalid, expired, used already, or was issued for another client or redirect_uri.", Cause: cause}

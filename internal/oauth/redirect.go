@@ -11,28 +11,28 @@ import (
 	"unicode/utf8"
 )
 
-// A RedirectURI is a registered place to send codes to.
+// A RedirectURI is a registered redirect URI.
 type RedirectURI struct {
-	// Raw is the URI as registered; requests must name these very bytes,
-	// except for the port where Loopback is true.
+	// Raw is the registered URI. Requests must have the same bytes, except for the
+	// port if Loopback is true.
 	Raw string
 
 	// URL is Raw, parsed.
 	URL *url.URL
 
-	// Loopback says that any port matches, since an application listens on
-	// whatever port it got: the host is 127.0.0.1 or [::1] over http (RFC 8252
-	// section 7.3), or localhost, where that is registered without a port.
+	// Loopback means that any port matches, since an application listens on a port
+	// that the system chose: the host is 127.0.0.1 or [::1] over http (RFC 8252
+	// section 7.3), or localhost if that is registered without a port.
 	Loopback bool
 
-	// for Loopback: what stands before and after the port
+	// for Loopback: the text before and after the port
 	before, after string
 }
 
-// schemes that run or read something instead of handing the code over.
+// forbiddenSchemes run or read something instead of passing the code on.
 var forbiddenSchemes = []string{"javascript", "data", "vbscript", "file", "blob", "about", "filesystem", "view-source", "ws", "wss", "ftp"}
 
-// ParseRedirectURI reads a URI to register. The error says what would be right.
+// ParseRedirectURI parses a URI to register. The error has the remedy.
 func ParseRedirectURI(raw string) (RedirectURI, error) {
 	u, err := parseRegistered(raw)
 	if err != nil {
@@ -58,7 +58,7 @@ func ParseRedirectURI(raw string) (RedirectURI, error) {
 	return r, nil
 }
 
-// ParsePostLogoutRedirectURI reads a URI to register for the end of a sign-out.
+// ParsePostLogoutRedirectURI parses a URI to register for the end of a sign-out.
 func ParsePostLogoutRedirectURI(raw string) (RedirectURI, error) {
 	r, err := ParseRedirectURI(raw)
 	if err != nil {
@@ -74,8 +74,8 @@ func portSuffix(u *url.URL) string {
 	return ""
 }
 
-// Matches says whether a requested URI is this one: byte for byte, or, where
-// Loopback is true, up to the port.
+// Matches reports whether a requested URI is this one: byte for byte, or, if Loopback
+// is true, except for the port.
 func (r RedirectURI) Matches(requested string) bool {
 	if requested == r.Raw {
 		return true
@@ -100,10 +100,9 @@ func (r RedirectURI) Matches(requested string) bool {
 	return rest == r.after
 }
 
-// Origin returns the web origin of a registered URI, or "" where it has none
-// that means anything: a custom scheme, or a loopback address on any port.
-// http://localhost is the origin of a site on port 80, too, which a gate may
-// stand before.
+// Origin returns the web origin of a registered URI, or "" if it has no usable
+// origin: a custom scheme, or a loopback address with any port. http://localhost also
+// has the origin of a site on port 80, which may have a gate.
 func (r RedirectURI) Origin() string {
 	site := !r.Loopback || strings.EqualFold(r.URL.Host, "localhost")
 	if !site || (r.URL.Scheme != "https" && r.URL.Scheme != "http") {
@@ -112,8 +111,8 @@ func (r RedirectURI) Origin() string {
 	return OriginOf(r.URL)
 }
 
-// OriginOfRequested is the origin of a requested URI that matches r: "" where it
-// has another port than the registered one, which may be anybody's.
+// OriginOfRequested is the origin of a requested URI that matches r. It is "" if the
+// port differs from the registered one, since another program may listen there.
 func (r RedirectURI) OriginOfRequested(requested string) string {
 	if requested != r.Raw {
 		return ""
@@ -121,8 +120,8 @@ func (r RedirectURI) OriginOfRequested(requested string) string {
 	return r.Origin()
 }
 
-// OriginOf returns scheme, host and port the way browsers print an origin
-// (RFC 6454 section 6.2): lower case, without the default port.
+// OriginOf returns scheme, host and port as browsers write an origin (RFC 6454
+// section 6.2): lower case, without the default port.
 func OriginOf(u *url.URL) string {
 	host := strings.ToLower(u.Host)
 	switch u.Scheme {
@@ -134,7 +133,7 @@ func OriginOf(u *url.URL) string {
 	return u.Scheme + "://" + host
 }
 
-// IsLoopbackHost says whether a host name can only be this machine.
+// IsLoopbackHost reports whether a host name can only be this machine.
 func IsLoopbackHost(host string) bool {
 	if strings.EqualFold(host, "localhost") || strings.HasSuffix(strings.ToLower(host), ".localhost") {
 		return true
@@ -143,12 +142,17 @@ func IsLoopbackHost(host string) bool {
 	return ip != nil && ip.IsLoopback()
 }
 
-// neverInURLs are characters of ASCII that stand in no URL as they are.
+// KeepsSecrets reports whether only the host can read what this server sends to a
+// URL: over https, or on loopback.
+func KeepsSecrets(u *url.URL) bool {
+	return u.Scheme == "https" || (u.Scheme == "http" && IsLoopbackHost(u.Hostname()))
+}
+
+// neverInURLs are ASCII characters that a URL never has unescaped.
 const neverInURLs = " \\\"<>^`{|}"
 
-// parseAbsolute parses what has to be an absolute URL without tricks: what one
-// parser takes for the host and another for the path has no place in a
-// registration.
+// parseAbsolute parses an absolute URL. It refuses a URL whose host two parsers could
+// read differently.
 func parseAbsolute(raw string) (*url.URL, error) {
 	if raw == "" {
 		return nil, errors.New("is empty; expected an absolute URL such as https://game.example/callback")
@@ -181,13 +185,13 @@ func parseAbsolute(raw string) (*url.URL, error) {
 	return u, nil
 }
 
-// validPort says whether s is a port as it is usually written.
+// validPort reports whether s is a port in its usual spelling.
 func validPort(s string) bool {
 	n, err := strconv.ParseUint(s, 10, 16)
 	return err == nil && n > 0 && s[0] != '0'
 }
 
-// CleanText says whether s is valid UTF-8 without control characters.
+// CleanText reports whether s is valid UTF-8 without control characters.
 func CleanText(s string) bool {
 	if isASCIIText(s) {
 		return true
@@ -212,8 +216,9 @@ func isASCIIText(s string) bool {
 	return true
 }
 
-// LowerASCII is how e-mail addresses are compared. Other letters stay: the lower
-// case of some is ASCII, so that somebody else's address would become the same.
+// LowerASCII is the form in which e-mail addresses are compared. Non-ASCII letters
+// stay: the lower case of some is ASCII, so another user's address would become
+// equal.
 func LowerASCII(s string) string {
 	b := []byte(s)
 	for i, c := range b {
@@ -224,15 +229,15 @@ func LowerASCII(s string) string {
 	return string(b)
 }
 
-// A FailAuthURL is a registered place to send a browser that has no session:
-// one URL, or, where it was registered without a path, all of an origin.
+// A FailAuthURL is a registered URL for browsers without a session: one URL, or, if
+// it was registered without a path, every URL of an origin.
 type FailAuthURL struct {
 	Raw    string
 	URL    *url.URL
 	origin bool
 }
 
-// ParseFailAuthURL reads a URL to register.
+// ParseFailAuthURL parses a URL to register.
 func ParseFailAuthURL(raw string) (FailAuthURL, error) {
 	u, err := parseRegistered(raw)
 	if errors.Is(err, errWildcard) {
@@ -247,7 +252,7 @@ func ParseFailAuthURL(raw string) (FailAuthURL, error) {
 	return FailAuthURL{Raw: raw, URL: u, origin: u.Path == "" && u.RawQuery == ""}, nil
 }
 
-// Matches says whether a requested URL is registered by f.
+// Matches reports whether f registers a requested URL.
 func (f FailAuthURL) Matches(requested string) bool {
 	if requested == f.Raw {
 		return true
@@ -259,12 +264,12 @@ func (f FailAuthURL) Matches(requested string) bool {
 	return err == nil && OriginOf(u) == OriginOf(f.URL)
 }
 
-// AppendQuery adds parameters, already encoded, to a URI that may have a query.
+// AppendQuery adds encoded parameters to a URI that may have a query.
 func AppendQuery(uri, params string) string {
 	return uri + querySeparator(uri) + params
 }
 
-// querySeparator is what stands between a URI and more of its query.
+// querySeparator is the separator before further parameters of a URI.
 func querySeparator(uri string) string {
 	switch {
 	case !strings.Contains(uri, "?"):

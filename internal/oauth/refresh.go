@@ -11,17 +11,16 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
-// A RefreshRequest trades a refresh token for tokens (RFC 6749 section 6).
+// A RefreshRequest exchanges a refresh token for tokens (RFC 6749 section 6).
 type RefreshRequest struct {
 	Client  *Client // authenticated
 	Token   string
-	Scope   []string // nil: what was granted; else no more than that
-	IDToken bool     // wanted, where scope openid was granted
+	Scope   []string // nil: the granted scopes; otherwise a part of them
+	IDToken bool     // add an ID token if the scope openid was granted
 	From    Origin
 }
 
-// beginOffline stores a grant with scope offline, and returns its first refresh
-// token.
+// beginOffline stores a persistent grant, and returns its first refresh token.
 func (s *Server) beginOffline(ctx context.Context, g tokenParams) (string, error) {
 	const first = 1
 	t := newRefreshToken(g.grant, place{first, tagOf(storage.Identity(s.Store, grantKey(g.grant)))})
@@ -33,21 +32,21 @@ func (s *Server) beginOffline(ctx context.Context, g tokenParams) (string, error
 	if err != nil {
 		return "", err
 	}
-	// Whoever withdrew it since the code was redeemed may have found no grant to end.
-	if err := s.stillAllowed(ctx, g.client, g.user); err != nil {
+	// A withdrawal since the redemption may have found no grant to end.
+	if err := s.checkNotWithdrawn(ctx, g.client, g.user); err != nil {
 		_, removeErr := s.Grants.remove(ctx, g.grant)
 		return "", errors.Join(err, removeErr)
 	}
 	return s.sealRefresh(ctx, t)
 }
 
-// Refresh trades a refresh token, which works once, for tokens and the next
-// one. Whoever uses one again ends the grant, but for those who may have had no
-// answer: see [offlineGrant.gives].
+// Refresh exchanges a refresh token, which is valid once, for tokens and the next
+// refresh token. A second use ends the grant, unless the answer may have been lost:
+// see [offlineGrant.mayRepeat].
 //
-// A grant that the store does not have is invalid_grant, also where a failover
-// may have lost it: nobody can tell it from one that was ended, and it never comes
-// back (RFC 6749 section 5.2).
+// A grant that the store does not have is invalid_grant, even if a failover may have
+// lost it: it cannot be told from one that was ended, and it never comes back (RFC
+// 6749 section 5.2).
 func (s *Server) Refresh(ctx context.Context, r RefreshRequest) (*Tokens, *Error) {
 	presented, err := s.openPresented(ctx, r.Token)
 	if errors.Is(err, keys.ErrSealed) {
@@ -56,7 +55,7 @@ func (s *Server) Refresh(ctx context.Context, r RefreshRequest) (*Tokens, *Error
 	if err != nil {
 		return nil, Unavailable(err)
 	}
-	// A signing key that cannot be had must not cost the token.
+	// A signing key that is not available must not use up the token.
 	if err := s.Keys.Load(ctx); err != nil {
 		return nil, Unavailable(err)
 	}
@@ -65,27 +64,27 @@ func (s *Server) Refresh(ctx context.Context, r RefreshRequest) (*Tokens, *Error
 	err = storage.Update(ctx, s.Store, grantKey(presented.grant), r.Client.refreshLifetime(), func(stored []byte) ([]byte, bool, error) {
 		done = rotation{}
 		if stored == nil {
-			return nil, false, &unboundError{"its grant has ended"}
+			return nil, false, &refusedError{"its grant has ended"}
 		}
 		found, err := s.Grants.decode(stored)
 		if errors.Is(err, records.ErrVersion) {
 			return nil, false, err
 		}
 		if err != nil {
-			return nil, false, &unboundError{"its grant cannot be read"}
+			return nil, false, &refusedError{"its grant cannot be read"}
 		}
 		grant = found
 		if why := s.unrefreshable(grant, r); why != "" {
-			return nil, false, &unboundError{why}
+			return nil, false, &refusedError{why}
 		}
 		var changed []byte
 		done, changed, err = s.rotate(ctx, grant, presented)
 		return changed, changed != nil, err
 	})
-	if done.ahead { // also where it is not known whether that was stored
+	if done.ahead { // even if it is unknown whether that was stored
 		s.Audit.Record(Event{What: RefreshAhead, User: grant.User, Client: r.Client, Grant: presented.grant, From: r.From, Why: "the store has lost its last writes"})
 	}
-	refused, reused := (*unboundError)(nil), (*reusedError)(nil)
+	refused, reused := (*refusedError)(nil), (*reusedError)(nil)
 	switch {
 	case errors.As(err, &reused):
 		return nil, s.refreshReused(ctx, r, presented.grant, reused)
@@ -94,16 +93,15 @@ func (s *Server) Refresh(ctx context.Context, r RefreshRequest) (*Tokens, *Error
 	case err != nil:
 		return nil, Unavailable(err)
 	}
-	// Should this fail, the next refresh makes up for it.
+	// If this fails, the next refresh does it.
 	_ = s.Grants.keepListed(ctx, grant.User.Subject, presented.grant)
 	return s.refreshed(ctx, r, grant, done)
 }
 
-// unrefreshable says why a grant gives no more tokens to a client, if it does
-// not.
+// unrefreshable returns why a grant gives no more tokens to a client; nil if it does.
 func (s *Server) unrefreshable(grant *offlineGrant, r RefreshRequest) string {
 	switch {
-	case !same(grant.Client, r.Client.ID):
+	case !constantTimeEqual(grant.Client, r.Client.ID):
 		return "issued to another client"
 	case len(r.Client.grantable(withoutOpenID(grant.Scopes))) < len(withoutOpenID(grant.Scopes)):
 		return "its client has lost a scope"
@@ -112,16 +110,16 @@ func (s *Server) unrefreshable(grant *offlineGrant, r RefreshRequest) string {
 	}
 	user, ok := s.Users.Current(grant.User)
 	if !ok {
-		return "its user is disabled or gone"
+		return "its user is disabled or removed"
 	}
 	if !r.Client.Accepts(user) {
-		return "its user signed in by a way that does not count for the client any more"
+		return "its client does not accept the sign-in method of the user any more"
 	}
 	grant.User = user
 	return ""
 }
 
-// withoutOpenID are the scopes that a client has to be registered for.
+// withoutOpenID returns the scopes that a client must be registered for.
 func withoutOpenID(scopes []string) []string {
 	return slices.DeleteFunc(slices.Clone(scopes), func(s string) bool { return s == "openid" })
 }
@@ -134,7 +132,7 @@ func (s *Server) refreshed(ctx context.Context, r RefreshRequest, grant *offline
 		scopes: grant.Scopes, audience: grant.Audience, authTime: time.Unix(grant.AuthTime, 0),
 	}
 	if r.Scope != nil {
-		// offline stays: it says what the token's grant is, not what it may do.
+		// offline stays: it describes the grant, not the rights of the token.
 		g.scopes = slices.DeleteFunc(slices.Clone(g.scopes), func(have string) bool {
 			return have != "offline" && !slices.Contains(r.Scope, have)
 		})
@@ -156,8 +154,8 @@ func (s *Server) refreshed(ctx context.Context, r RefreshRequest, grant *offline
 	return tokens, nil
 }
 
-// refreshReused ends the grant of a refresh token that somebody else has, too.
-// Only the client that it is for can.
+// refreshReused ends the grant of a refresh token that a second holder has. Only the
+// token's own client can trigger it.
 func (s *Server) refreshReused(ctx context.Context, r RefreshRequest, grant string, reused *reusedError) *Error {
 	s.Audit.Record(Event{What: RefreshReused, Client: r.Client, Grant: grant, From: r.From})
 	if err := s.Grants.End(ctx, grant); err != nil {
@@ -169,7 +167,7 @@ func (s *Server) refreshReused(ctx context.Context, r RefreshRequest, grant stri
 
 func (s *Server) refuseRefresh(r RefreshRequest, grant, why string) *Error {
 	s.Audit.Record(Event{What: TokenRefused, Client: r.Client, Grant: grant, From: r.From, Why: why})
-	return invalidRefresh(&unboundError{why})
+	return invalidRefresh(&refusedError{why})
 }
 
 func invalidRefresh(cause error) *Error {

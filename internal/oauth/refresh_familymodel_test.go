@@ -29,7 +29,7 @@ type family struct {
 
 	older    []replaced // the masters before
 	replaced int
-	heard    bool // somebody has the answer to the last rotation
+	heard    bool // someone has the answer to the last rotation
 	unseen   bool // something was rotated before a failover was noticed
 	rested   bool // nothing happened since time passed
 	copied   bool // nor since a token was copied: what needs none comes before
@@ -65,7 +65,7 @@ var steps = []step{
 		f.store.between = func() { m.failOver(f, min(1, len(f.store.before))) }
 		return m.owner(f, nothingLost, true)
 	}, many: true},
-	{name: "somebody copies the owner's token", do: func(_ *model, f *family) bool {
+	{name: "someone copies the owner's token", do: func(_ *model, f *family) bool {
 		if f.stolen {
 			return false
 		}
@@ -104,7 +104,7 @@ func (f *family) pass(d time.Duration) bool {
 
 // send presents a token.
 func (m *model) send(f *family, token string, lose loss) (string, bool) {
-	m.clock.passed.Store(f.clock)
+	m.clock.Advance(start.Add(time.Duration(f.clock)).Sub(m.clock.Now()))
 	live := m.introspect(f, token)
 	undisturbed := lose == nothingLost && f.store.between == nil
 	m.now.rewindable = &f.store

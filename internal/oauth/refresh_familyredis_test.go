@@ -44,14 +44,14 @@ func nodes(t *testing.T, address string) [2]*world {
 	return both
 }
 
-// holder is somebody who refreshes at each node in turn.
+// holder is someone who refreshes at each node in turn.
 type holder struct {
 	nodes [2]*world
 	token string
 	tries int
 }
 
-// try refreshes, and says whether that ended the family. Whoever gets no answer
+// try refreshes, and says whether that ended the family. Anyone who gets no answer
 // tries again, long after the grace.
 func (h *holder) try() (done bool, err error) {
 	w := h.nodes[h.tries%2]

@@ -13,7 +13,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
-// offline signs somebody in to client 1 with scope offline.
+// offline signs someone in to client 1 with scope offline.
 func (w *world) offline(in oauth.SignedIn) *oauth.Tokens {
 	w.t.Helper()
 	code := w.code(in, func(r *oauth.AuthorizeRequest) { r.Scope = []string{"email", "offline"} })
@@ -226,7 +226,7 @@ func TestTabsThatRaceGetTheSameSuccessor(t *testing.T) {
 func TestClass14WhatARefreshNeeds(t *testing.T) {
 	tests := map[string]func(w *world, r *oauth.RefreshRequest){
 		"another client":  func(w *world, r *oauth.RefreshRequest) { r.Client = w.client("4") },
-		"a disabled user": func(w *world, _ *oauth.RefreshRequest) { w.people.remove(ada) },
+		"a disabled user": func(w *world, _ *oauth.RefreshRequest) { w.people.Remove(ada) },
 		"a changed token": func(_ *world, r *oauth.RefreshRequest) { r.Token = r.Token[4:8] + r.Token[:4] + r.Token[8:] },
 		"an empty token":  func(_ *world, r *oauth.RefreshRequest) { r.Token = "" },
 		"a megabyte":      func(_ *world, r *oauth.RefreshRequest) { r.Token = strings.Repeat("a", 1<<20) },
@@ -273,10 +273,10 @@ func TestARefusedRefreshCostsTheOwnerNothing(t *testing.T) {
 	if _, refusal := w.refresh(first.Refresh, func(r *oauth.RefreshRequest) { r.Client = w.client("4") }); refusal == nil {
 		t.Fatal("another client's token was refreshed")
 	}
-	w.store.down.Store(true)
+	w.store.Down(true)
 	_, refusal := w.refresh(first.Refresh, nil)
 	wantKind(t, refusal, oauth.Internal)
-	w.store.down.Store(false)
+	w.store.Down(false)
 	w.mustRefresh(first.Refresh)
 }
 
@@ -302,7 +302,7 @@ func TestARefreshSaysWhatIsKnownOfTheUserNow(t *testing.T) {
 	first := w.offline(in)
 	now := ada
 	now.Email = "new@example.com"
-	w.people.change(now)
+	w.people.Change(now)
 	if c := w.claims(w.mustRefresh(first.Refresh)); c.Email != now.Email {
 		t.Errorf("claims %+v", c)
 	}
@@ -340,7 +340,7 @@ func TestClass14AnAccessTokenOfADisabledUserIsRefusedAtOnce(t *testing.T) {
 			if refusal != nil || v.User.Subject != ada.Subject {
 				t.Fatalf("%+v, %v", v, refusal)
 			}
-			w.people.remove(session.User{Subject: ada.Subject})
+			w.people.Remove(session.User{Subject: ada.Subject})
 			_, refusal = w.VerifyAccess(t.Context(), tokens.Access)
 			wantKind(t, refusal, oauth.InvalidToken)
 		})

@@ -14,26 +14,26 @@ const (
 	successorLabel = "refresh token's successor"
 )
 
-// A refreshToken is what one holds: which grant it is for, and a secret of
-// which the store has the hash. It travels sealed, so that nobody who only
-// knows the grant can present one that looks used, and end it.
+// A refreshToken has the ID of its grant, and a secret of which the store has the
+// hash. The client gets it sealed, so that knowing a grant is not enough to forge a
+// token that looks used, which would end the grant.
 //
-// The secret says where in its family the token stands, too. It is 18 random
-// bytes, the mark that it says so, and the [place]. Tokens of older releases have
-// 32 random bytes, and nodes of older releases take those of this one for such.
+// The secret also has the place of the token in its family: 18 random bytes, a
+// marker, and the [place]. Tokens of old releases have 32 random bytes, and nodes of
+// old releases read the secret of a new token as random bytes.
 type refreshToken struct {
 	grant  string
 	secret [32]byte
 }
 
-// A place is where in its family a refresh token stands.
+// A place is the position of a refresh token in its family.
 type place struct {
 	number uint32   // the first token of a grant has 1
-	store  storeTag // as the token was made
+	store  storeTag // when the token was made
 }
 
-// A storeTag is the beginning of the hash of a store's identity, zero where that
-// was not known.
+// A storeTag is the beginning of the hash of a store's identity; zero if that was
+// unknown.
 type storeTag [6]byte
 
 func tagOf(identity string) (tag storeTag) {
@@ -60,7 +60,7 @@ func newRefreshToken(grant string, p place) refreshToken {
 	return t
 }
 
-// place is where the token stands; a token of an older release does not say.
+// place returns the position of the token. A token of an old release has none.
 func (t refreshToken) place() (p place, ok bool) {
 	if string(t.secret[randomBytes:numberAt]) != placeMark {
 		return place{}, false
@@ -90,9 +90,9 @@ func (s *Server) openRefresh(ctx context.Context, sealed string) (refreshToken, 
 type presentedRefresh struct {
 	refreshToken
 
-	// copy tells how it is sealed, which is anew each time that it is given. Who
-	// sends the same copy again may have had no answer. Who sends another one was
-	// given the token another time, or is somebody else.
+	// copy identifies the sealed value. A token is sealed differently for each
+	// answer. The same copy again may mean that the answer was lost. Another copy
+	// comes from another answer, and perhaps from another holder.
 	copy []byte
 	at   int64 // milliseconds since 1970
 }

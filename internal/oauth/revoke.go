@@ -10,8 +10,7 @@ import (
 )
 
 // Revoke ends the grant of a refresh or access token for the client that it was
-// issued to (RFC 7009). Of a token that is none, or counts no longer, there is
-// nothing to end.
+// issued to (RFC 7009). For an invalid or expired token it does nothing.
 func (s *Server) Revoke(ctx context.Context, c *Client, token string, from Origin) *Error {
 	grant, owner, refusal := s.revocable(ctx, token)
 	switch {
@@ -19,7 +18,7 @@ func (s *Server) Revoke(ctx context.Context, c *Client, token string, from Origi
 		return refusal
 	case owner == "":
 		return nil
-	case !same(owner, c.ID):
+	case !constantTimeEqual(owner, c.ID):
 		s.Audit.Record(Event{What: TokenRefused, Client: c, Grant: grant, From: from, Why: "revocation by another client"})
 		return &Error{Kind: InvalidGrant, Description: "The token was issued to another client."}
 	case grant == "":
@@ -28,9 +27,8 @@ func (s *Server) Revoke(ctx context.Context, c *Client, token string, from Origi
 	return s.endGrant(ctx, grant, Event{Client: c, From: from, Why: "revoked"})
 }
 
-// revocable finds the grant of a token and the client that it was issued to, ""
-// for a token that counts for nothing. Whether its user may still sign in does
-// not matter here.
+// revocable finds the grant of a token and the client that it was issued to; "" for
+// an invalid token. It does not matter whether the user may still sign in.
 func (s *Server) revocable(ctx context.Context, token string) (grant, client string, refusal *Error) {
 	refresh, err := s.openRefresh(ctx, token)
 	if err == nil {
@@ -50,10 +48,10 @@ func (s *Server) revocable(ctx context.Context, token string) (grant, client str
 	switch {
 	case refusal != nil && refusal.Kind != InvalidToken:
 		return "", "", refusal
-	case refusal != nil || !same(c.Issuer, s.Issuer) || c.Expires <= s.Now().Unix():
+	case refusal != nil || !constantTimeEqual(c.Issuer, s.Issuer) || c.Expires <= s.Now().Unix():
 		return "", "", nil
 	}
-	if c.Actor != (Actor{}) { // the grant is the other client's
+	if c.Actor != (Actor{}) { // the grant belongs to the other client
 		return "", c.ClientID, nil
 	}
 	return c.Grant, c.ClientID, nil
@@ -68,9 +66,8 @@ func (s *Server) endGrant(ctx context.Context, grant string, e Event) *Error {
 	return nil
 }
 
-// SignOutByToken ends the SSO session that an access token hangs on, which may
-// have ended before. The token has to be one of the client that the user signed
-// in to.
+// SignOutByToken ends the SSO session of an access token. The session may have ended
+// before. The token must belong to the client that the user signed in to.
 func (s *Server) SignOutByToken(ctx context.Context, v *Verified, from Origin) *Error {
 	if v.Claims.Grant == "" || v.Claims.Actor != (Actor{}) {
 		return s.refuseSignOut(v, from)
@@ -83,12 +80,11 @@ func (s *Server) SignOutByToken(ctx context.Context, v *Verified, from Origin) *
 	return nil
 }
 
-// SignOutEverywhere ends all sessions of an access token's user, and all grants:
-// none of their tokens counts any more. All of it is tried. What the token itself
-// hangs on comes last, so that it can be sent again where something could not be
-// ended; and then the grants that have begun meanwhile. As this reaches beyond what the token
-// hangs on, it has to be meant for its client itself: whoever was given one for
-// another audience cannot do it.
+// SignOutEverywhere ends all sessions and grants of an access token's user. It tries
+// every part. The session and grant of the token itself end last, so that the request
+// can be repeated if something could not be ended; after that, grants that began
+// meanwhile. Because it affects more than the token's own session, the token must be
+// for its own client: a token for another audience is refused.
 func (s *Server) SignOutEverywhere(ctx context.Context, v *Verified, from Origin) *Error {
 	if v.Claims.Grant == "" || v.Claims.Actor != (Actor{}) || !v.ForItsClient() {
 		return s.refuseSignOut(v, from)
@@ -111,7 +107,7 @@ func (s *Server) SignOutEverywhere(ctx context.Context, v *Verified, from Origin
 	}
 	s.Audit.Record(Event{
 		What: SessionEnded, User: session.User{Name: v.User.Name, Subject: v.User.Subject}, Client: v.Client, From: from,
-		Why: fmt.Sprintf("signed out everywhere: %d other sessions and %d other lasting grants", len(sessions), grants+begun),
+		Why: fmt.Sprintf("signed out everywhere: %d other sessions and %d other persistent grants", len(sessions), grants+begun),
 	})
 	return nil
 }
@@ -119,7 +115,7 @@ func (s *Server) SignOutEverywhere(ctx context.Context, v *Verified, from Origin
 func (s *Server) refuseSignOut(v *Verified, from Origin) *Error {
 	s.Audit.Record(Event{
 		What: TokenRefused, User: v.User, Client: v.Client, Session: v.Session, Grant: v.Claims.Grant, From: from,
-		Why: "signing out by a token that is not meant for it",
+		Why: "sign-out with a token that is not for it",
 	})
 	return ForeignToken()
 }

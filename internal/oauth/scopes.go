@@ -2,16 +2,16 @@ package oauth
 
 import "slices"
 
-// What outlives a session is scope offline in the Login API, in tokens and in what
-// is stored, and offline_access in OpenID Connect (Core section 11).
+// Access without a session is the scope offline in the Login API, in tokens and in
+// stored records, and offline_access in OpenID Connect (Core section 11).
 const (
 	offline       = "offline"
 	offlineAccess = "offline_access"
 )
 
-// openIDScopes are the scopes of a request that the client is registered for.
-// openid itself asks for no more than that the user signed in, and
-// offline_access is what OpenID Connect calls offline (Core section 11).
+// openIDScopes returns the scopes of a request that the client is registered for.
+// openid needs no registration, and offline_access is the name of offline in OpenID
+// Connect (Core section 11).
 func (c *Client) openIDScopes(asked []string) []string {
 	if i := slices.Index(asked, offlineAccess); i >= 0 {
 		asked = slices.Clone(asked)
@@ -24,8 +24,8 @@ func (c *Client) openIDScopes(asked []string) []string {
 	return granted
 }
 
-// spelled are granted scopes as an answer names them: as they were asked for.
-func spelled(scopes []string, asOfflineAccess bool) []string {
+// asRequested returns granted scopes with the names that the request used.
+func asRequested(scopes []string, asOfflineAccess bool) []string {
 	i := slices.Index(scopes, offline)
 	if i < 0 || !asOfflineAccess {
 		return scopes
@@ -35,13 +35,13 @@ func spelled(scopes []string, asOfflineAccess bool) []string {
 	return scopes
 }
 
-// refreshedScopes are those that the answer to a refresh names (RFC 6749 section
-// 6): what was granted, or, where less was asked for, that. Asked for is nil where
+// refreshedScopes returns the scopes of an answer to a refresh (RFC 6749 section 6):
+// the granted scopes, or the requested part of them. The requested scopes are nil if
 // the request names none.
 func (g *offlineGrant) refreshedScopes(asked []string) []string {
 	if asked == nil {
-		return spelled(g.Scopes, g.OfflineAccess)
+		return asRequested(g.Scopes, g.OfflineAccess)
 	}
 	asOfflineAccess := slices.Contains(asked, offlineAccess)
-	return slices.DeleteFunc(slices.Clone(spelled(g.Scopes, asOfflineAccess)), func(have string) bool { return !slices.Contains(asked, have) })
+	return slices.DeleteFunc(slices.Clone(asRequested(g.Scopes, asOfflineAccess)), func(have string) bool { return !slices.Contains(asked, have) })
 }

@@ -13,16 +13,16 @@ import (
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
-// maxSearches bounds how many [Search]es wait.
+// maxSearches bounds the number of waiting [Search]es.
 const maxSearches = 10_000
 
-// errTooManySearches is that of one more.
-var errTooManySearches = errors.New("too many searches wait; do it again when the log says that the running one is over")
+// errTooManySearches is the error of one more search.
+var errTooManySearches = errors.New("too many searches are waiting; try again when the log says that the running search is complete")
 
-// Searches look through a whole store, in the background, for what an operator
-// ends and no list has: it began under a version without lists, or the store has
-// lost a list. One reads the store at a time, and what is asked for meanwhile waits
-// for the next, which serves all that wait. They outlive a configuration.
+// Searches reads the whole store, in the background, for sessions and grants that an
+// operator ends and that are on no list: an old release began them, or the store lost
+// a list. One search runs at a time. Requests that come meanwhile wait for the next
+// search, which serves all of them. It survives a reload.
 type Searches struct {
 	log  func() *zap.Logger
 	life context.Context // ends with Close
@@ -34,14 +34,14 @@ type Searches struct {
 	waiting []*Search
 }
 
-// A Search is for all that a user has, for one session, or for all of those who
-// signed in by some ways.
+// A Search is for everything of one user, for one session, or for all users of some
+// sign-in methods.
 type Search struct {
 	server  *Server
 	user    string    // a name or a subject
 	methods []string  // IDs of sign-in methods
-	id      string    // or the beginning of a session's ID
-	before  time.Time // what a user has begun since then goes on
+	id      string    // the beginning of a session's ID
+	before  time.Time // sessions and grants that began later go on
 
 	done     chan struct{}
 	sessions int
@@ -49,39 +49,39 @@ type Search struct {
 	err      error
 }
 
-// NewSearches logs to what log returns.
+// NewSearches returns Searches that log to the result of log.
 func NewSearches(log func() *zap.Logger) *Searches {
 	s := &Searches{log: log}
 	s.life, s.end = context.WithCancel(context.Background())
 	return s
 }
 
-// Close stops the search that runs.
+// Close stops a running search.
 func (s *Searches) Close() {
 	s.end()
 	s.all.Wait()
 }
 
-// User begins a search for what a user has who is called by a name, or has it for
-// the subject, and ends it.
+// User begins a search for the sessions and grants of the users with a name, or with
+// that subject, and ends them.
 func (s *Searches) User(server *Server, name string) (*Search, error) {
 	return s.begin(&Search{server: server, user: name})
 }
 
-// Methods begins a search for what those have who signed in by ways with these IDs, and
-// ends it.
+// Methods begins a search for the sessions and grants of the users of these sign-in
+// methods, and ends them.
 func (s *Searches) Methods(server *Server, ids []string) (*Search, error) {
 	return s.begin(&Search{server: server, methods: ids})
 }
 
-// Session begins a search for a session by the beginning of its ID, as
-// [session.ErrSearch] asks for, and ends it with all that was given in it.
+// Session begins a search for a session by the beginning of its ID (see
+// [session.ErrSearch]), and ends it with the grants that were given in it.
 func (s *Searches) Session(server *Server, id string) (*Search, error) {
 	return s.begin(&Search{server: server, id: id})
 }
 
-// Wait waits until the search is over, but not for long, and says whether it is:
-// then how many sessions, and grants that outlive a session, it has ended.
+// Wait waits a short time for the end of the search. It reports whether the search
+// has ended, and how many sessions and persistent grants it ended.
 func (s *Search) Wait(most time.Duration) (over bool, sessions, grants int, err error) {
 	patience := time.NewTimer(most)
 	defer patience.Stop()
@@ -111,7 +111,7 @@ func (s *Searches) begin(search *Search) (*Search, error) {
 	return search, nil
 }
 
-// run searches for as long as somebody waits.
+// run searches as long as a request waits.
 func (s *Searches) run() {
 	for {
 		s.mu.Lock()
@@ -130,28 +130,27 @@ func (s *Searches) run() {
 			zap.Int("searches", len(wanted)), zap.Int("sessions", sessions), zap.Int("grants", grants), zap.Duration("took", time.Since(begun)),
 		}
 		if err != nil {
-			s.log().Warn("not all sessions and lasting grants were looked through for those to end that are on no list; end them again", append(fields, zap.Error(err))...)
+			s.log().Warn("the search for sessions and persistent grants to end that are on no list is incomplete; end them again", append(fields, zap.Error(err))...)
 			continue
 		}
-		s.log().Info("all sessions and lasting grants were looked through for those to end that are on no list", fields...)
+		s.log().Info("the search for sessions and persistent grants to end that are on no list is complete", fields...)
 	}
 }
 
-// searchAll reads the store once for all that is wanted, and returns how much it
-// has ended.
+// searchAll reads the store once for all searches, and returns what it has ended.
 func searchAll(ctx context.Context, wanted []*Search) (sessions, grants int, err error) {
 	server := wanted[len(wanted)-1].server // the newest configuration
 	all := newWanted(wanted)
 	ones := map[*Search]*session.Session{}
 	ended, sessionsErr := server.Sessions.EndMatching(ctx, func(found *session.Session) bool {
-		if search := all.one(found); search != nil {
+		if search := all.forSession(found); search != nil {
 			ones[search] = found
 			return false
 		}
-		return len(all.of(found.User(), found.Begun())) > 0
+		return len(all.forUser(found.User(), found.Begun())) > 0
 	})
 	for _, found := range ended {
-		all.of(found.User(), found.Begun())[0].sessions++
+		all.forUser(found.User(), found.Begun())[0].sessions++
 	}
 	errs := []error{sessionsErr}
 	for search, found := range ones {
@@ -165,7 +164,7 @@ func searchAll(ctx context.Context, wanted []*Search) (sessions, grants int, err
 	if len(all.users)+len(all.methods) > 0 {
 		// After the sessions, so that no code of theirs becomes a grant meanwhile.
 		_, err := server.Grants.EndMatching(ctx, func(u session.User, begun time.Time) bool {
-			of := all.of(u, begun)
+			of := all.forUser(u, begun)
 			if len(of) > 0 {
 				of[0].grants++
 			}
@@ -180,19 +179,19 @@ func searchAll(ctx context.Context, wanted []*Search) (sessions, grants int, err
 		if search.user != "" && search.sessions+search.grants > 0 {
 			server.Audit.Record(Event{
 				What: SessionEnded, User: session.User{Name: search.user},
-				Why: fmt.Sprintf("by the operator: %d, and %d lasting grants, that were on no list", search.sessions, search.grants),
+				Why: fmt.Sprintf("by the operator: %d, and %d persistent grants, that were on no list", search.sessions, search.grants),
 			})
 		}
 	}
 	return sessions, grants, err
 }
 
-// wanted is what is searched for, so that each session costs the same however much
-// that is.
+// wanted indexes all searches, so that the cost of each session does not depend on
+// their number.
 type wanted struct {
 	users   map[string][]*Search // by folded name, or by subject
 	methods map[string][]*Search // by the ID of a sign-in method
-	ids     map[string][]*Search // by as much as every ID has
+	ids     map[string][]*Search // by the length that every ID has
 }
 
 func newWanted(searches []*Search) wanted {
@@ -209,7 +208,7 @@ func newWanted(searches []*Search) wanted {
 		if search.user == "" {
 			continue
 		}
-		name := folded(search.user)
+		name := foldCase(search.user)
 		w.users[name] = append(w.users[name], search)
 		if name != search.user { // a subject is compared as it is
 			w.users[search.user] = append(w.users[search.user], search)
@@ -218,12 +217,12 @@ func newWanted(searches []*Search) wanted {
 	return w
 }
 
-// of are the searches for a user who began something, or signed in as this one.
-func (w wanted) of(u session.User, begun time.Time) []*Search {
+// forUser returns the searches for a user.
+func (w wanted) forUser(u session.User, begun time.Time) []*Search {
 	var of []*Search
-	for _, name := range []string{folded(u.Name), u.Subject} {
+	for _, name := range []string{foldCase(u.Name), u.Subject} {
 		for _, search := range w.users[name] {
-			if Called(search.user)(u) && begun.Before(search.before) {
+			if HasName(search.user)(u) && begun.Before(search.before) {
 				of = append(of, search)
 			}
 		}
@@ -236,8 +235,8 @@ func (w wanted) of(u session.User, begun time.Time) []*Search {
 	return of
 }
 
-// one is the search for a session, nil where there is none.
-func (w wanted) one(found *session.Session) *Search {
+// forSession returns the search for a session; nil if there is none.
+func (w wanted) forSession(found *session.Session) *Search {
 	for _, search := range w.ids[found.ID()] {
 		if strings.HasPrefix(found.Key().Whole(), search.id) {
 			return search

@@ -13,9 +13,9 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
-// Admit makes ready for licensed software what its user needs: a seat, and a
-// license user at the vendor's backend. It may be asked again for the same
-// session, and changes nothing then.
+// Admit prepares a user for licensed software: it takes a seat, and provisions the
+// license user at the vendor's backend. For the same session again, it changes
+// nothing.
 func (s *Server) Admit(ctx context.Context, r *LicenseRequest, in SignedIn, from Origin) *Error {
 	if refusal := s.takeSeat(ctx, r.Product, in, from); refusal != nil {
 		return refusal
@@ -23,7 +23,7 @@ func (s *Server) Admit(ctx context.Context, r *LicenseRequest, in SignedIn, from
 	return s.provision(ctx, r, in, from)
 }
 
-// SeatsTaken returns which live sessions of a user have a seat for a product.
+// SeatsTaken returns the live sessions of a user that have a seat for a product.
 func (s *Server) SeatsTaken(ctx context.Context, p *Product, live []*session.Session) ([]session.Key, error) {
 	if len(live) == 0 {
 		return nil, nil
@@ -33,14 +33,14 @@ func (s *Server) SeatsTaken(ctx context.Context, p *Product, live []*session.Ses
 		return nil, err
 	}
 	taken := liveSeats(live, lists...)
-	if !p.Seats.Deny { // those before are about to end
+	if !p.Seats.Deny { // the earlier sessions are about to end
 		taken = taken[max(len(taken)-p.Seats.Limit, 0):]
 	}
 	return taken, nil
 }
 
-// seatLists are the lists of seats of a user with these sessions, but for that of one
-// subject.
+// seatLists returns the seat lists of a user with these sessions, except the list of
+// one subject.
 func (s *Server) seatLists(ctx context.Context, p *Product, live []*session.Session, but string) ([][]byte, error) {
 	var lists [][]byte
 	read := []string{but}
@@ -58,24 +58,24 @@ func (s *Server) seatLists(ctx context.Context, p *Product, live []*session.Sess
 	return lists, nil
 }
 
-// seatsKey ends in a subject without colons, since a code may have some.
+// seatsKey ends with a subject, which has no colons, since a code may have some.
 func seatsKey(p *Product, subject string) string {
 	return "seats:" + p.Code + ":" + url.QueryEscape(subject)
 }
 
-// takeSeat gives a session one of the seats that its user has for a product.
+// takeSeat gives a session one of its user's seats for a product.
 func (s *Server) takeSeat(ctx context.Context, p *Product, in SignedIn, from Origin) *Error {
 	if p.Seats.Limit == 0 {
 		return nil
 	}
 	var live []*session.Session
 	var evicted []session.Key
-	// As long as a session lives from its beginning, and not as long as this one
-	// still does: younger ones are on the list, too.
+	// The whole lifetime of a session, not the rest of this one's, since younger
+	// sessions are on the list, too.
 	keep := in.Session.Expires().Sub(in.Session.Begun()) + time.Hour
 	err := storage.Update(ctx, s.Store, seatsKey(p, in.User.Subject), keep, func(stored []byte) (next []byte, changed bool, err error) {
 		evicted = nil
-		// After the list, so that whoever is on it and not here has ended.
+		// After the list, so that an entry without a live session has ended.
 		if live, err = s.LiveSessions(ctx, in); err != nil {
 			return nil, false, err
 		}
@@ -92,11 +92,11 @@ func (s *Server) takeSeat(ctx context.Context, p *Product, in SignedIn, from Ori
 			taken = append(taken, in.Session.Key())
 		}
 		if !p.Seats.Deny {
-			// They stay on the list until they have ended: should that fail now,
-			// whoever comes next ends them.
+			// They stay on the list until they have ended. If that fails now, the
+			// next request ends them.
 			evicted = taken[:max(len(taken)-p.Seats.Limit, 0)]
 		}
-		if slices.Contains(evicted, in.Session.Key()) { // somebody is ending it
+		if slices.Contains(evicted, in.Session.Key()) { // another request is ending it
 			return nil, false, errNoSeat
 		}
 		return joinKeys(taken), !seated, nil
@@ -113,7 +113,7 @@ func (s *Server) takeSeat(ctx context.Context, p *Product, in SignedIn, from Ori
 
 var errNoSeat = errors.New("no seat is free")
 
-// evict ends the sessions whose seats were given away.
+// evict ends the sessions that lost their seats.
 func (s *Server) evict(ctx context.Context, p *Product, in SignedIn, live []*session.Session, evicted []session.Key, from Origin) *Error {
 	for _, key := range evicted {
 		i := slices.IndexFunc(live, func(sess *session.Session) bool { return sess.Key() == key })
@@ -125,7 +125,7 @@ func (s *Server) evict(ctx context.Context, p *Product, in SignedIn, live []*ses
 	return nil
 }
 
-// liveSeats are the sessions on lists, the oldest seat of each first, that still live.
+// liveSeats returns the live sessions on the lists, the oldest seat of each list first.
 func liveSeats(live []*session.Session, lists ...[]byte) []session.Key {
 	var keys []session.Key
 	for _, list := range lists {

@@ -4,13 +4,11 @@ import (
 	"context"
 	"errors"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
 	"github.com/caddy-sso/caddy-sso/session"
-	"github.com/caddy-sso/caddy-sso/storage"
 )
 
 // product is licensed software with n seats.
@@ -183,16 +181,13 @@ func TestASeatOutlivesTheSessionsThatAreOlder(t *testing.T) {
 
 func TestASessionThatCannotBeEndedNowGivesUpItsSeatLater(t *testing.T) {
 	w := newWorld(t)
-	untakable := &untakable{Store: w.store.Store}
-	w.store.Store = untakable
-	w.restart()
 	r := w.product(1, false, nil)
 	cookie, oldest := w.signIn(ada)
 	_, newest := w.signIn(ada)
 	if refusal := w.Admit(t.Context(), r, oldest, ""); refusal != nil {
 		t.Fatal(refusal)
 	}
-	untakable.down.Store(true)
+	w.store.FailMethods("Take")
 	wantKind(t, w.Admit(t.Context(), r, newest, ""), oauth.Internal)
 	wantKind(t, w.Admit(t.Context(), r, oldest, ""), oauth.NoSeat)
 	all, err := w.Sessions.OfUser(t.Context(), ada.Subject)
@@ -203,7 +198,7 @@ func TestASessionThatCannotBeEndedNowGivesUpItsSeatLater(t *testing.T) {
 	if err != nil || len(taken) != 1 || taken[0] != newest.Session.Key() {
 		t.Errorf("the seat is taken by %v (%v), want the newest session", taken, err)
 	}
-	untakable.down.Store(false)
+	w.store.Down(false)
 	if refusal := w.Admit(t.Context(), r, newest, ""); refusal != nil {
 		t.Fatal(refusal)
 	}
@@ -216,21 +211,8 @@ func TestAStoreThatIsDownGivesNoSeat(t *testing.T) {
 	w := newWorld(t)
 	r := w.product(1, true, nil)
 	_, in := w.signIn(ada)
-	w.store.down.Store(true)
+	w.store.Down(true)
 	wantKind(t, w.Admit(t.Context(), r, in, ""), oauth.Internal)
-}
-
-// untakable is a store in which nothing can be ended while it is down.
-type untakable struct {
-	storage.Store
-	down atomic.Bool
-}
-
-func (s *untakable) Take(ctx context.Context, key string) ([]byte, bool, error) {
-	if s.down.Load() {
-		return nil, false, storage.ErrUnavailable
-	}
-	return s.Store.Take(ctx, key)
 }
 
 // backend counts who it is told of, and can fail.

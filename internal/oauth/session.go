@@ -8,16 +8,16 @@ import (
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
-// BeginSession begins an SSO session. The one that the browser had before, if
-// its cookie names one, ends: its cookie is about to be replaced, so nobody
-// could sign out of it.
+// BeginSession begins an SSO session. It ends the session of the browser's old
+// cookie, which is about to be replaced, so that the user could not sign out of it
+// any more.
 func (s *Server) BeginSession(ctx context.Context, in session.SignIn, before string) (session.Token, *session.Session, error) {
 	replaced, err := s.Sessions.Check(ctx, before)
 	if errors.Is(err, records.ErrVersion) {
-		return session.Token{}, nil, err // its cookie stays
+		return session.Token{}, nil, err // the old cookie stays
 	}
 	if err != nil {
-		replaced = nil // a store that does not answer will not take the new one either
+		replaced = nil // a store that does not answer will not store the new session either
 	}
 	if replaced != nil {
 		in.Replaces = replaced.Key()
@@ -27,7 +27,7 @@ func (s *Server) BeginSession(ctx context.Context, in session.SignIn, before str
 			What: SessionEnded, User: old.User(), Session: old, From: Origin(in.From), Why: "the user has too many sessions",
 		})
 	}
-	if err := s.noteName(ctx, in.User, s.Sessions.Lifetime()); err != nil {
+	if err := s.storeName(ctx, in.User, s.Sessions.Lifetime()); err != nil {
 		return session.Token{}, nil, err
 	}
 	token, begun, err := s.Sessions.Begin(ctx, in)
@@ -38,7 +38,7 @@ func (s *Server) BeginSession(ctx context.Context, in session.SignIn, before str
 		return token, begun, nil
 	}
 	if err := s.EndSession(ctx, SignedIn{Session: replaced, User: replaced.User()}, Origin(in.From)); err != nil {
-		// Nobody gets its token.
+		// The token is not given to the browser.
 		return session.Token{}, nil, errors.Join(err, s.Sessions.End(ctx, begun.Key()))
 	}
 	return token, begun, nil

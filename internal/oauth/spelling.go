@@ -12,11 +12,11 @@ import (
 	"golang.org/x/net/idna"
 )
 
-// BrowserSpelling returns a web address the way browsers write it (the WHATWG URL
-// Standard), whatever spelling it has here: what is compared with what browsers send
-// has to be written so. An empty path stays empty, and an address of another scheme
-// stays as it is. A host name loses a dot at its end, though browsers keep that: for
-// cookies, certificates and Caddy it is another name with it.
+// BrowserSpelling returns a web URL in the spelling of browsers (the WHATWG URL
+// Standard), since it is compared with what browsers send. An empty path stays empty,
+// and a URL with another scheme stays as it is. A dot at the end of the host name is
+// removed, although browsers keep it: for cookies, certificates and Caddy it makes
+// another name.
 func BrowserSpelling(raw string) (string, error) {
 	scheme, rest, _ := strings.Cut(raw, ":")
 	scheme = strings.ToLower(scheme)
@@ -54,7 +54,7 @@ func cutBefore(s, any string) (before, rest string) {
 	return s, ""
 }
 
-// domains is how browsers make ASCII of a host name (UTS 46, as the standard uses it).
+// domains converts a host name to ASCII as browsers do (UTS 46, as in the standard).
 var domains = idna.New(idna.MapForLookup(), idna.Transitional(false), idna.BidiRule(), idna.CheckJoiners(true),
 	idna.CheckHyphens(false), idna.StrictDomainName(false), idna.VerifyDNSLength(false))
 
@@ -94,13 +94,13 @@ func browserIPv6(address string) (string, error) {
 	return "[" + ip.String() + "]", nil
 }
 
-// isNumber says whether a host that ends in this label is an IPv4 address, or nothing.
+// isNumber reports whether a host with this last label is an IPv4 address, or invalid.
 func isNumber(label string) bool {
 	_, err := parseIPv4Number(label)
 	return err == nil || errors.Is(err, strconv.ErrRange) || label != "" && strings.Trim(label, "0123456789") == ""
 }
 
-// parseIPv4Number reads a number as browsers do: 0x… is hexadecimal, 0… is octal.
+// parseIPv4Number parses a number as browsers do: 0x… is hexadecimal, 0… is octal.
 func parseIPv4Number(s string) (uint64, error) {
 	base := 10
 	switch {
@@ -118,8 +118,8 @@ func parseIPv4Number(s string) (uint64, error) {
 	return strconv.ParseUint(s, base, 32)
 }
 
-// browserIPv4 reads an address of up to four numbers, of which the last one stands
-// for all that is left.
+// browserIPv4 parses an address of up to four numbers. The last one fills all
+// remaining bytes.
 func browserIPv4(parts []string) (string, error) {
 	if len(parts) > 4 {
 		return "", errNoHost
@@ -163,8 +163,8 @@ func browserPath(path string) string {
 	return "/" + strings.Join(kept, "/")
 }
 
-// encoded percent-encodes what is not ASCII, controls, blanks and some others. What
-// is encoded already stays as it is.
+// encoded percent-encodes non-ASCII characters, control characters, spaces and some
+// others. Encoded characters stay as they are.
 func encoded(s, others string) string {
 	var b strings.Builder
 	for i := range len(s) {
@@ -177,11 +177,10 @@ func encoded(s, others string) string {
 	return b.String()
 }
 
-var errWildcard = errors.New("has a wildcard (*); each is registered by itself, in full")
+var errWildcard = errors.New("has a wildcard (*), which is not supported; register each URL in full")
 
-// parseRegistered parses an absolute URL that is registered. What comes from
-// applications is compared with it as bytes, and what comes from browsers has their
-// spelling.
+// parseRegistered parses an absolute URL to register. It must have the spelling of
+// browsers, since requests are compared with it byte for byte.
 func parseRegistered(raw string) (*url.URL, error) {
 	if _, afterScheme, _ := strings.Cut(raw, ":"); strings.Contains(withoutQuery(afterScheme), "*") {
 		return nil, errWildcard
@@ -192,7 +191,7 @@ func parseRegistered(raw string) (*url.URL, error) {
 			return nil, err
 		}
 		if right != raw && right != withoutHTTPPort(raw) {
-			return nil, fmt.Errorf("no browser writes it so; register %s", right)
+			return nil, fmt.Errorf("browsers write it differently; register %s", right)
 		}
 	}
 	return parseAbsolute(raw)
@@ -203,8 +202,8 @@ func withoutQuery(s string) string {
 	return before
 }
 
-// withoutHTTPPort leaves out port 80 of http, which a registration may name: on
-// loopback, one without a port is for all ports.
+// withoutHTTPPort removes port 80 of http, which a registration may have: on
+// loopback, a registration without a port is for all ports.
 func withoutHTTPPort(raw string) string {
 	authority, rest := cutBefore(strings.TrimPrefix(raw, "http://"), "/?#")
 	if host, found := strings.CutSuffix(authority, ":80"); found && strings.HasPrefix(raw, "http://") {

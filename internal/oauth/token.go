@@ -10,13 +10,13 @@ import (
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
-// How long tokens are good for where their client does not say otherwise.
+// The default lifetimes of tokens.
 const (
 	TokenLifetime   = time.Hour           // access tokens and ID tokens
-	RefreshLifetime = 90 * 24 * time.Hour // refresh tokens, each from its own beginning
+	RefreshLifetime = 90 * 24 * time.Hour // refresh tokens, each since it was issued
 
-	// MaxTokenLifetime is the most that a client can say: a key that has made
-	// way for its successor verifies for longer.
+	// MaxTokenLifetime is the largest lifetime of a client. A retired key verifies
+	// longer than that.
 	MaxTokenLifetime   = 24 * time.Hour
 	maxRefreshLifetime = 366 * 24 * time.Hour
 )
@@ -25,19 +25,19 @@ const (
 type Tokens struct {
 	Access    string
 	ExpiresIn time.Duration
-	Scopes    []string // granted, as they were asked for
+	Scopes    []string // the granted scopes, as requested
 
-	// Refresh is a refresh token, where scope offline was granted.
+	// Refresh is a refresh token, if the scope offline was granted.
 	Refresh string
 
-	// ID is an ID token (OpenID Connect Core section 2), where one was wanted
-	// and scope openid was granted.
+	// ID is an ID token (OpenID Connect Core section 2), if one was requested and the
+	// scope openid was granted.
 	ID string
 }
 
 // ExchangeCode redeems a code for an access token.
 func (s *Server) ExchangeCode(ctx context.Context, r CodeRequest) (*Tokens, *Error) {
-	// A signing key that cannot be had must not cost the code.
+	// A signing key that is not available must not use up the code.
 	if err := s.Keys.Load(ctx); err != nil {
 		return nil, Unavailable(err)
 	}
@@ -52,11 +52,11 @@ func (s *Server) ExchangeCode(ctx context.Context, r CodeRequest) (*Tokens, *Err
 	}, r.IDToken)
 }
 
-// IssueTokens answers a checked authorization at once, without a code, for the
+// IssueTokens answers a checked authorization with tokens, without a code, for the
 // user of a live session.
 func (s *Server) IssueTokens(ctx context.Context, a *Authorization, in SignedIn, from Origin) (*Tokens, *Error) {
 	if !a.AcceptsUser(in.User) {
-		return nil, unaccepted()
+		return nil, methodNotAccepted()
 	}
 	if refusal := s.useConsent(ctx, a, in); refusal != nil {
 		return nil, refusal
@@ -79,8 +79,8 @@ func (s *Server) IssueTokens(ctx context.Context, a *Authorization, in SignedIn,
 	return tokens, refusal
 }
 
-// ClientToken gives a client an access token of its own, without a user (RFC
-// 6749 section 4.4).
+// ClientToken issues a client's own access token, without a user (RFC 6749 section
+// 4.4).
 func (s *Server) ClientToken(ctx context.Context, c *Client, scope, audience []string, from Origin) (*Tokens, *Error) {
 	if c.Public {
 		return nil, &Error{Kind: UnauthorizedClient, Description: "A public client has no token of its own."}
@@ -101,7 +101,7 @@ func (s *Server) ClientToken(ctx context.Context, c *Client, scope, audience []s
 	return tokens, refusal
 }
 
-// tokenParams is what tokens are made of.
+// tokenParams are the parameters of new tokens.
 type tokenParams struct {
 	client   *Client
 	user     session.User // the zero value: the client's own token
@@ -115,13 +115,13 @@ type tokenParams struct {
 	account  string
 	actor    Actor
 
-	offlineAccess bool // scope offline was asked for by that name
+	offlineAccess bool // the scope offline was requested by that name
 
-	// until is when the access token expires at the latest; zero: any time.
+	// until is the latest expiry of the access token; zero: no limit.
 	until time.Time
 }
 
-// lifetime is how long the access token is good for.
+// lifetime is the lifetime of the access token.
 func (g tokenParams) lifetime(now time.Time) time.Duration {
 	life := g.client.tokenLifetime()
 	if !g.until.IsZero() {
@@ -130,13 +130,13 @@ func (g tokenParams) lifetime(now time.Time) time.Duration {
 	return life
 }
 
-// issue makes the first tokens of a grant.
+// issue issues the first tokens of a grant.
 func (s *Server) issue(ctx context.Context, g tokenParams, idToken bool) (*Tokens, *Error) {
 	t, refusal := s.sign(ctx, g, idToken)
 	if refusal != nil || g.grant == "" || !slices.Contains(g.scopes, "offline") {
 		return t, refusal
 	}
-	if err := s.noteName(ctx, g.user, listedFor); err != nil {
+	if err := s.storeName(ctx, g.user, listedFor); err != nil {
 		return nil, Unavailable(err)
 	}
 	var err error
@@ -148,13 +148,13 @@ func (s *Server) issue(ctx context.Context, g tokenParams, idToken bool) (*Token
 	return t, nil
 }
 
-// sign makes an access token and, where it is wanted, an ID token.
+// sign signs an access token and, if requested, an ID token.
 func (s *Server) sign(ctx context.Context, g tokenParams, idToken bool) (*Tokens, *Error) {
 	access, err := s.signAccess(ctx, g)
 	if err != nil {
 		return nil, Unavailable(err)
 	}
-	t := &Tokens{Access: access, ExpiresIn: g.lifetime(s.Now()), Scopes: spelled(g.scopes, g.offlineAccess)}
+	t := &Tokens{Access: access, ExpiresIn: g.lifetime(s.Now()), Scopes: asRequested(g.scopes, g.offlineAccess)}
 	if idToken && slices.Contains(g.scopes, "openid") {
 		if t.ID, err = s.Keys.Sign(ctx, g.client.idTokenAlg(), s.idClaims(g, access)); err != nil {
 			return nil, Unavailable(err)
@@ -164,7 +164,7 @@ func (s *Server) sign(ctx context.Context, g tokenParams, idToken bool) (*Tokens
 }
 
 func (s *Server) signAccess(ctx context.Context, g tokenParams) (string, error) {
-	// One of a license is for us alone to verify, and for no backend to make.
+	// Only we verify a license token, and no backend may be able to forge one.
 	if g.client.TokenAlg == keys.HS256 && g.product == "" {
 		return s.signShared(ctx, g)
 	}

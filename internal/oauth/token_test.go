@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/caddy-sso/caddy-sso/codes"
+	"github.com/caddy-sso/caddy-sso/internal/faultystore"
 	"github.com/caddy-sso/caddy-sso/internal/keys"
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
 	"github.com/caddy-sso/caddy-sso/session"
@@ -146,10 +147,10 @@ func TestAReplayEndsTheGrantForItsOwnClientOnly(t *testing.T) {
 	w.wantActive(grant, true)
 	w.clock.Advance(oauth.RedemptionGrace + time.Second)
 
-	w.store.down.Store(true) // the end could not be written, so it is not claimed
+	w.store.Down(true) // the end could not be written, so it is not claimed
 	_, refusal = w.redeem(code, nil)
 	wantKind(t, refusal, oauth.Internal)
-	w.store.down.Store(false)
+	w.store.Down(false)
 	w.wantActive(grant, true)
 
 	_, refusal = w.redeem(code, nil)
@@ -183,7 +184,7 @@ func TestAGrantEndsWithItsSessionUnlessItIsOffline(t *testing.T) {
 	}
 	w.wantActive(offline, false)
 
-	w.store.down.Store(true)
+	w.store.Down(true)
 	for _, g := range []oauth.Grant{bound, offline} {
 		if active, err := w.Grants.Active(t.Context(), g); err == nil || active {
 			t.Error("a store that is down knows that the grant is active")
@@ -198,7 +199,7 @@ func TestACodeNeedsItsSessionAndItsUser(t *testing.T) {
 				w.t.Fatal(err)
 			}
 		},
-		"the user is disabled or removed": func(w *world, _ string) { w.people.remove(ada) },
+		"the user is disabled or removed": func(w *world, _ string) { w.people.Remove(ada) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
@@ -220,7 +221,7 @@ func TestATokenSaysWhatIsKnownOfTheUserNow(t *testing.T) {
 	code := w.code(in, nil)
 	now := ada
 	now.Name, now.Email, now.Groups = "ada2", "new@example.com", []string{"crew"}
-	w.people.change(now)
+	w.people.Change(now)
 	tokens, refusal := w.ExchangeCode(t.Context(), oauth.CodeRequest{Client: w.client("1"), Code: code, RedirectURI: callback, Verifier: verifier})
 	if refusal != nil {
 		t.Fatal(refusal)
@@ -246,7 +247,7 @@ func TestAKeyThatCannotBeHadDoesNotCostTheCode(t *testing.T) {
 	_, in := w.signIn(ada)
 	code := w.code(in, nil)
 	good := w.Keys
-	w.Keys = keys.NewRing(keys.NewStoreVault(unwritable{w.store}, make([]byte, 32), nil), keys.Options{Now: w.clock.Now, Algorithms: []keys.Algorithm{keys.ES256}})
+	w.Keys = keys.NewRing(keys.NewStoreVault(faultystore.NewFull(w.store), make([]byte, 32), nil), keys.Options{Now: w.clock.Now, Algorithms: []keys.Algorithm{keys.ES256}})
 	exchange := func() *oauth.Error {
 		_, refusal := w.ExchangeCode(t.Context(), oauth.CodeRequest{Client: w.client("1"), Code: code, RedirectURI: callback, Verifier: verifier})
 		return refusal
@@ -263,7 +264,7 @@ func TestAnOutageIsNotASignOut(t *testing.T) {
 	cookie, in := w.signIn(ada)
 	code := w.code(in, nil)
 	w.restart()
-	w.store.down.Store(true)
+	w.store.Down(true)
 	_, refusal := w.redeem(code, nil)
 	wantKind(t, refusal, oauth.Internal)
 	if refusal.RetryAfter != time.Second {
@@ -275,7 +276,7 @@ func TestAnOutageIsNotASignOut(t *testing.T) {
 	if err := w.SignOut(t.Context(), cookie, ""); err == nil {
 		t.Error("signed out while the store was down")
 	}
-	w.store.down.Store(false)
+	w.store.Down(false)
 	if _, refusal := w.redeem(code, nil); refusal != nil {
 		t.Error(refusal)
 	}
@@ -314,7 +315,7 @@ func TestASiteSessionIsForItsClient(t *testing.T) {
 	if _, err := w.SignedInAtSite(t.Context(), site.Encode(), "2"); !errors.Is(err, session.ErrNone) {
 		t.Errorf("at another client's: %v", err)
 	}
-	w.people.remove(ada)
+	w.people.Remove(ada)
 	if _, err := w.SignedInAtSite(t.Context(), site.Encode(), "1"); !errors.Is(err, session.ErrNone) {
 		t.Errorf("a user who is gone: %v", err)
 	}

@@ -16,35 +16,33 @@ import (
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
-// Who is called by a name: an operator ends what a user has by it, and lists are by
-// subject. Users of `signin local` are found in the configuration. Of all others the
-// store notes which subjects a name has had, in one record a name.
+// Names of users: an operator ends a user's sessions by the name, but lists are by
+// subject. Users of `signin local` are found in the configuration. For other users
+// the store has the subjects of each name, in one record for each name.
 
 const (
 	namePrefix = "name:"
 
-	// maxNamesakes bounds how many subjects one name has: whoever can choose names at
-	// a provider could fill the store with them. The one that was noted for the
-	// shortest time makes room.
+	// maxNamesakes bounds the number of subjects of one name, since users who choose
+	// their name at a provider could fill the store. The entry that expires first is
+	// removed.
 	maxNamesakes = 64
 
-	noteTries = 100
+	storeNameTries = 100
 )
 
-// namesakes are the subjects of a name, each with when it is forgotten, in Unix
-// seconds.
+// namesakes are the subjects of a name, each with its expiry in Unix seconds.
 type namesakes map[string]int64
 
-// nameKey is the store's key of a name. Some bytes of the hash do: whoever reads a
-// record looks at the names of what it finds.
+// nameKey is the storage key of a name. A part of the hash suffices, since the names
+// of the sessions found are compared afterwards.
 func nameKey(name string) string {
-	sum := sha256.Sum256([]byte(folded(name)))
+	sum := sha256.Sum256([]byte(foldCase(name)))
 	return namePrefix + base64.RawURLEncoding.EncodeToString(sum[:12])
 }
 
-// folded is the same for names that differ in case alone, as [strings.EqualFold]
-// has it.
-func folded(name string) string {
+// foldCase returns the same text for names that differ only in case, as for [strings.EqualFold].
+func foldCase(name string) string {
 	return strings.Map(func(r rune) rune {
 		least := r
 		for other := unicode.SimpleFold(r); other != r; other = unicode.SimpleFold(other) {
@@ -54,46 +52,47 @@ func folded(name string) string {
 	}, name)
 }
 
-// Called says whether users have a name, or have it for their subject.
-func Called(name string) func(session.User) bool {
+// HasName returns a function that reports whether a user has a name, or has it as the subject.
+func HasName(name string) func(session.User) bool {
 	return func(u session.User) bool { return strings.EqualFold(u.Name, name) || u.Subject == name }
 }
 
-// noteName notes a user under the name, for as long as what begins now may live. It
-// comes before that, so that nothing is ever left out.
-func (s *Server) noteName(ctx context.Context, u session.User, lifetime time.Duration) error {
+// storeName stores the subject of a user under the name, as long as a new session or
+// grant may live. It is called before that begins, so that the record is always
+// complete.
+func (s *Server) storeName(ctx context.Context, u session.User, lifetime time.Duration) error {
 	configured := func(known session.User) bool { return known.Subject == u.Subject }
 	if u.Name == "" || u.Name == u.Subject || s.Named != nil && slices.ContainsFunc(s.Named(u.Name), configured) {
 		return nil
 	}
 	key := nameKey(u.Name)
-	for range noteTries {
+	for range storeNameTries {
 		stored, ok, err := s.Store.Get(ctx, key)
 		if err != nil {
-			return fmt.Errorf("noting the name of a user: %w", err)
+			return fmt.Errorf("storing the name of a user: %w", err)
 		}
 		if !ok {
 			stored = nil
 		}
-		next, keep := noted(stored, u.Subject, s.Now(), lifetime)
+		next, keep := addSubject(stored, u.Subject, s.Now(), lifetime)
 		if next == nil {
 			return nil
 		}
 		swapped, err := s.Store.CompareAndSwap(ctx, key, stored, next, keep)
 		if err != nil {
-			return fmt.Errorf("noting the name of a user: %w", err)
+			return fmt.Errorf("storing the name of a user: %w", err)
 		}
 		if swapped {
 			return nil
 		}
 	}
-	return errors.New("noting the name of a user: it changes all the time")
+	return errors.New("storing the name of a user: other requests changed the record at each attempt")
 }
 
-// noted adds a subject to a record, and returns how long to keep that. It returns
-// nil where the subject is noted for long enough: an eighth more than is needed, so
-// that a sign-in seldom writes.
-func noted(stored []byte, subject string, now time.Time, lifetime time.Duration) (next []byte, keep time.Duration) {
+// addSubject adds a subject to a record, and returns how long to keep the record. It
+// returns nil if the subject is stored long enough already. It stores it for an
+// eighth longer than needed, so that a sign-in rarely writes.
+func addSubject(stored []byte, subject string, now time.Time, lifetime time.Duration) (next []byte, keep time.Duration) {
 	all := parseNamesakes(stored)
 	if all[subject] >= now.Add(lifetime).Unix() {
 		return nil, 0
@@ -117,7 +116,7 @@ func noted(stored []byte, subject string, now time.Time, lifetime time.Duration)
 	return next, time.Unix(latest, 0).Sub(now) + time.Second
 }
 
-// parseNamesakes reads a record. One that does not decode has nobody.
+// parseNamesakes decodes a record. A malformed record is empty.
 func parseNamesakes(stored []byte) namesakes {
 	all := namesakes{}
 	if json.Unmarshal(stored, &all) != nil || all == nil {
@@ -126,10 +125,9 @@ func parseNamesakes(stored []byte) namesakes {
 	return all
 }
 
-// subjectsOf are the subjects of those who are called by a name, as far as
-// configuration and notes say.
+// subjectsOf returns the subjects of a name, from the configuration and the store.
 func (s *Server) subjectsOf(ctx context.Context, name string) ([]string, error) {
-	called := Called(name)
+	called := HasName(name)
 	subjects, maybe := map[string]bool{name: true}, map[string]bool{}
 	if s.Named != nil {
 		for _, u := range s.Named(name) {
@@ -147,8 +145,8 @@ func (s *Server) subjectsOf(ctx context.Context, name string) ([]string, error) 
 	for subject := range parseNamesakes(stored) {
 		maybe[subject] = true
 	}
-	for subject := range maybe { // whoever had the name may have another one by now
-		is, isErr := s.isCalled(ctx, subject, called)
+	for subject := range maybe { // the user may have another name now
+		is, isErr := s.subjectHasName(ctx, subject, called)
 		if is {
 			subjects[subject] = true
 		}
@@ -157,9 +155,9 @@ func (s *Server) subjectsOf(ctx context.Context, name string) ([]string, error) 
 	return slices.Sorted(maps.Keys(subjects)), err
 }
 
-// isCalled says whether a session or lasting grant of a subject is of somebody whom
-// called means.
-func (s *Server) isCalled(ctx context.Context, subject string, called func(session.User) bool) (bool, error) {
+// subjectHasName reports whether a session or persistent grant of a subject belongs to a
+// user that called matches.
+func (s *Server) subjectHasName(ctx context.Context, subject string, called func(session.User) bool) (bool, error) {
 	sessions, err := s.Sessions.OfUser(ctx, subject)
 	if slices.ContainsFunc(sessions, func(one *session.Session) bool { return called(one.User()) }) {
 		return true, nil

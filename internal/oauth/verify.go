@@ -12,24 +12,24 @@ import (
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
-// ErrTokenExpired is the cause of an [InvalidToken] that was valid once.
+// ErrTokenExpired is the cause of an [InvalidToken] for an expired token.
 var ErrTokenExpired = errors.New("the token has expired")
 
-var errNotOurs = errors.New("claims that are not ours")
+var errNotOurs = errors.New("malformed claims")
 
-// ErrUserGone is the cause of an [InvalidToken] whose user is disabled or gone.
-var ErrUserGone = errors.New("of a user who is disabled or gone")
+// ErrUserGone is the cause of an [InvalidToken] whose user is disabled or removed.
+var ErrUserGone = errors.New("of a user who is disabled or removed")
 
-// A Verified is a token of ours that still counts.
+// A Verified is a valid access token of this portal.
 type Verified struct {
 	Claims Claims
 	Client *Client
 
-	offlineAccess bool  // its client calls the scope offline_access
-	signedIn      int64 // of a grant that has outlived its session, in Unix seconds
+	offlineAccess bool  // the client requested offline as offline_access
+	signedIn      int64 // for a grant that has outlived its session, in Unix seconds
 
-	// SignedIn is whose token it is: the zero value for a client's own token.
-	// Session is nil where the grant has outlived it.
+	// SignedIn is the user of the token; the zero value for a client's own token.
+	// Session is nil if the grant has outlived it.
 	SignedIn
 }
 
@@ -41,12 +41,11 @@ func (v *Verified) SignInTime() time.Time {
 	return v.Session.Begun()
 }
 
-// Scopes are those of the token, as they were asked for.
-func (v *Verified) Scopes() []string { return spelled(v.Claims.Scopes, v.offlineAccess) }
+// Scopes returns the scopes of the token, as requested.
+func (v *Verified) Scopes() []string { return asRequested(v.Claims.Scopes, v.offlineAccess) }
 
-// VerifyAccess checks an access token: that we signed it, that it has not
-// expired, that its client may still have it and its grant has not ended. Whom
-// it is meant for (`aud`) is the caller's to check.
+// VerifyAccess verifies an access token: its signature, its expiry, its client and
+// its grant. The caller must check the audience (`aud`).
 func (s *Server) VerifyAccess(ctx context.Context, token string) (*Verified, *Error) {
 	sum, version := sha256.Sum256([]byte(token)), s.Keys.Version()
 	claims, ok := s.Verified.claims(sum, version)
@@ -60,7 +59,7 @@ func (s *Server) VerifyAccess(ctx context.Context, token string) (*Verified, *Er
 	return s.verify(ctx, *claims)
 }
 
-// openAccess checks the signature of an access token, and reads its claims.
+// openAccess verifies the signature of an access token, and decodes its claims.
 func (s *Server) openAccess(ctx context.Context, token string) (*Claims, *Error) {
 	if unverified, ok := keys.Unverified(token); ok {
 		return s.openShared(ctx, token, unverified)
@@ -79,16 +78,16 @@ func (s *Server) openAccess(ctx context.Context, token string) (*Claims, *Error)
 	return &claims.Claims, nil
 }
 
-// A Hint is what an ID token of ours says when a client shows it to us: whom
-// it is about, and in which session.
+// A Hint is the content of one of our ID tokens that a client sends back: its user
+// and its session.
 type Hint struct {
 	Client  *Client
 	Subject string
 	Session session.Key
 }
 
-// IDTokenHint reads an ID token that a client shows as a hint. It may have
-// expired (OpenID Connect RP-Initiated Logout section 2); it opens nothing.
+// IDTokenHint reads an ID token that a client sends as a hint. It may have expired
+// (OpenID Connect RP-Initiated Logout section 2), and it authorizes nothing.
 func (s *Server) IDTokenHint(ctx context.Context, token string) (*Hint, *Error) {
 	var claims struct {
 		IDClaims
@@ -102,21 +101,20 @@ func (s *Server) IDTokenHint(ctx context.Context, token string) (*Hint, *Error) 
 	switch {
 	case claims.Scopes != nil || !ok:
 		return nil, invalidToken(errors.New("not an ID token"))
-	case !same(claims.Issuer, s.Issuer):
+	case !constantTimeEqual(claims.Issuer, s.Issuer):
 		return nil, invalidToken(errors.New("of another issuer"))
 	case !known || client.Disabled:
-		return nil, invalidToken(errors.New("of a client that is gone or disabled"))
+		return nil, invalidToken(errors.New("of a client that is removed or disabled"))
 	}
 	return &Hint{Client: client, Subject: claims.Subject, Session: key}, nil
 }
 
-// Names says whether a hint is about a session.
+// Names reports whether a hint names a session.
 func (h *Hint) Names(sess *session.Session) bool {
-	return h.Session == sess.Key() && same(h.Subject, sess.User().Subject)
+	return h.Session == sess.Key() && constantTimeEqual(h.Subject, sess.User().Subject)
 }
 
-// openToken checks the signature of a token by a key of ours, and reads its
-// claims.
+// openToken verifies the signature of a token with our keys, and decodes its claims.
 func (s *Server) openToken(ctx context.Context, token string, claims any) *Error {
 	payload, err := s.Keys.Verify(ctx, token, s.Clients.Algorithms()...)
 	if errors.Is(err, keys.ErrToken) {
@@ -136,14 +134,14 @@ func (s *Server) verify(ctx context.Context, c Claims) (*Verified, *Error) {
 	client, known := s.Clients.Get(c.ClientID)
 	now := s.Now()
 	switch {
-	case !same(c.Issuer, s.Issuer):
+	case !constantTimeEqual(c.Issuer, s.Issuer):
 		return nil, invalidToken(errors.New("of another issuer"))
 	case c.Expires <= now.Unix():
 		return nil, invalidToken(ErrTokenExpired)
 	case c.IssuedAt > now.Add(time.Minute).Unix():
 		return nil, invalidToken(errors.New("issued in the future"))
 	case !known || client.Disabled:
-		return nil, invalidToken(errors.New("of a client that is gone or disabled"))
+		return nil, invalidToken(errors.New("of a client that is removed or disabled"))
 	}
 	v := &Verified{Claims: c, Client: client}
 	if c.Grant == "" {
@@ -154,7 +152,7 @@ func (s *Server) verify(ctx context.Context, c Claims) (*Verified, *Error) {
 	}
 	if id := grantedTo(c.Grant); id != "" {
 		if granted, known := s.Clients.Get(id); !known || granted.Disabled {
-			return nil, invalidToken(errors.New("exchanged for one of a client that is gone or disabled"))
+			return nil, invalidToken(errors.New("exchanged from the token of a client that is removed or disabled"))
 		}
 	}
 	if refusal := s.verifyGrant(ctx, v); refusal != nil {
@@ -162,9 +160,9 @@ func (s *Server) verify(ctx context.Context, c Claims) (*Verified, *Error) {
 	}
 	switch {
 	case c.License == (License{}) && !client.Accepts(v.User):
-		return v, invalidToken(errors.New("of a user who signed in by a way that does not count for its client"))
+		return v, invalidToken(errors.New("of a user whose sign-in method its client does not accept"))
 	case c.License != (License{}) && !s.Licenses.accepts(c.Product, c.Account, v.User):
-		return v, invalidToken(errors.New("of a user whom its customer account does not accept, or the account has not the product any more"))
+		return v, invalidToken(errors.New("its customer account does not accept the user, or does not have the product any more"))
 	}
 	return v, nil
 }
@@ -214,9 +212,9 @@ func (s *Server) verifyOffline(v *Verified, grant *knownGrant) *Error {
 	return v.checkSubject()
 }
 
-// checkSubject holds what a token says of its user to whom its grant is of.
+// checkSubject compares the subject of a token with the subject of its grant.
 func (v *Verified) checkSubject() *Error {
-	if !same(v.Claims.Subject, v.User.Subject) {
+	if !constantTimeEqual(v.Claims.Subject, v.User.Subject) {
 		return invalidToken(errors.New("of another user than its session"))
 	}
 	return nil

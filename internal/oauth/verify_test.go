@@ -79,10 +79,10 @@ func TestAnAccessTokenCountsWhileAllThatItHangsOnDoes(t *testing.T) {
 				w.t.Fatal(err)
 			}
 		}, oauth.InvalidToken},
-		{"its user is gone", func(w *world, _ oauth.SignedIn, _ map[string]any) { w.people.remove(ada) }, oauth.InvalidToken},
+		{"its user is gone", func(w *world, _ oauth.SignedIn, _ map[string]any) { w.people.Remove(ada) }, oauth.InvalidToken},
 		{"its client is disabled", func(w *world, _ oauth.SignedIn, _ map[string]any) { w.client("1").Disabled = true }, oauth.InvalidToken},
 		{"it expires", func(w *world, _ oauth.SignedIn, _ map[string]any) { w.clock.Advance(oauth.TokenLifetime) }, oauth.InvalidToken},
-		{"the store does not answer, which is no fault of the token", func(w *world, _ oauth.SignedIn, _ map[string]any) { w.store.down.Store(true) }, oauth.Internal},
+		{"the store does not answer, which is no fault of the token", func(w *world, _ oauth.SignedIn, _ map[string]any) { w.store.Down(true) }, oauth.Internal},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t)
@@ -107,7 +107,7 @@ func TestAnAccessTokenSaysWhoTheUserIsNow(t *testing.T) {
 	w := newWorld(t)
 	_, in := w.signIn(ada)
 	tokens := w.openIDTokens(in, nil)
-	w.people.change(session.User{Subject: ada.Subject, Name: "Ada L.", Groups: []string{"admins"}})
+	w.people.Change(session.User{Subject: ada.Subject, Name: "Ada L.", Groups: []string{"admins"}})
 	v, refusal := w.VerifyAccess(t.Context(), tokens.Access)
 	if refusal != nil {
 		t.Fatal(refusal)
@@ -200,8 +200,8 @@ func TestAHintNamesOneSessionOfOneUser(t *testing.T) {
 			t.Errorf("%s: %v", name, refusal)
 		}
 	}
-	stranger, refusal := w.IDTokenHint(t.Context(), w.signed(id, set{"sub": "another"}))
-	if refusal != nil || stranger.Names(in.Session) {
+	anonymous, refusal := w.IDTokenHint(t.Context(), w.signed(id, set{"sub": "another"}))
+	if refusal != nil || anonymous.Names(in.Session) {
 		t.Errorf("another user's session: %v", refusal)
 	}
 }

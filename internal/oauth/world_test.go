@@ -1,27 +1,20 @@
 package oauth_test
 
 import (
-	"context"
-	"fmt"
 	"net/url"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
-	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
-	"github.com/caddy-sso/caddy-sso/codes"
-	"github.com/caddy-sso/caddy-sso/internal/attemptlimit"
+	"github.com/caddy-sso/caddy-sso/internal/faultystore"
 	"github.com/caddy-sso/caddy-sso/internal/keys"
 	"github.com/caddy-sso/caddy-sso/internal/keys/keystest"
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
+	"github.com/caddy-sso/caddy-sso/internal/oauth/oauthtest"
+	"github.com/caddy-sso/caddy-sso/internal/testclock"
 	"github.com/caddy-sso/caddy-sso/session"
-	"github.com/caddy-sso/caddy-sso/storage"
-	"github.com/caddy-sso/caddy-sso/storage/memory"
 )
 
 const (
@@ -39,31 +32,16 @@ var (
 type world struct {
 	*oauth.Server
 	t      testing.TB
-	clock  *clock
-	store  *store
-	people *people
+	clock  *testclock.Clock
+	store  *faultystore.Store
+	people *oauthtest.People
 	audit  *observer.ObservedLogs
 }
 
 func newWorld(t testing.TB) *world {
-	w := &world{t: t, clock: new(clock), people: new(people)}
-	w.store = &store{Store: memory.New(memory.Options{Now: w.clock.Now})}
-	core, audit := observer.New(zapcore.DebugLevel)
-	w.audit = audit
-	w.Server = &oauth.Server{
-		Issuer:  "https://login.example",
-		Clients: clients(t),
-		Codes:   codes.NewMemory(codes.Options{Now: w.clock.Now}),
-		Keys:    keys.NewRing(keystest.NewVault(), keys.Options{Now: w.clock.Now, Algorithms: []keys.Algorithm{keys.ES256}}),
-		Secrets: attemptlimit.New(),
-		Users:   w.people,
-		Audit:   oauth.NewAudit(zap.New(core)),
-		Now:     w.clock.Now,
-
-		Allowance: attemptlimit.New(),
-	}
-	w.restart()
-	return w
+	o := oauthtest.New(t, start, "https://login.example", clientList(t))
+	o.Server.Keys = keys.NewRing(keystest.NewVault(), keys.Options{Now: o.Clock.Now, Algorithms: []keys.Algorithm{keys.ES256}})
+	return &world{Server: o.Server, t: t, clock: o.Clock, store: o.Store, people: o.People, audit: o.Audit}
 }
 
 // restart forgets what sessions are in memory.
@@ -77,7 +55,16 @@ func (w *world) restart() {
 
 func clients(t testing.TB) *oauth.Clients {
 	t.Helper()
-	cs, err := oauth.NewClients([]*oauth.Client{
+	cs, err := oauth.NewClients(clientList(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cs
+}
+
+func clientList(t testing.TB) []*oauth.Client {
+	t.Helper()
+	return []*oauth.Client{
 		{
 			ID: "1", Public: true, TokenAlg: keys.ES256,
 			RedirectURIs: []oauth.RedirectURI{redirectURI(t, callback), redirectURI(t, "http://127.0.0.1/cb")},
@@ -89,11 +76,7 @@ func clients(t testing.TB) *oauth.Clients {
 		{ID: "3", Public: true, Disabled: true, TokenAlg: keys.ES256, RedirectURIs: []oauth.RedirectURI{redirectURI(t, callback)}},
 		{ID: "4", Public: true, AllowNoPKCE: true, TokenAlg: keys.ES256, RedirectURIs: []oauth.RedirectURI{redirectURI(t, callback)}, Audiences: []string{"old"}, Scopes: []string{"*"}},
 		{ID: "5", Secret: oauth.NewSecret(secret), Disabled: true, TokenAlg: keys.ES256, RedirectURIs: []oauth.RedirectURI{redirectURI(t, callback)}},
-	})
-	if err != nil {
-		t.Fatal(err)
 	}
-	return cs
 }
 
 func redirectURI(t testing.TB, raw string) oauth.RedirectURI {
@@ -190,65 +173,4 @@ func query(t testing.TB, uri string) url.Values {
 		t.Fatal(err)
 	}
 	return u.Query()
-}
-
-type clock struct{ passed atomic.Int64 }
-
-func (c *clock) Now() time.Time           { return start.Add(time.Duration(c.passed.Load())) }
-func (c *clock) Advance(by time.Duration) { c.passed.Add(int64(by)) }
-
-// store is one that can be down.
-type store struct {
-	storage.Store
-	down atomic.Bool
-}
-
-func (s *store) Get(ctx context.Context, key string) ([]byte, bool, error) {
-	if s.down.Load() {
-		return nil, false, fmt.Errorf("dialing: %w", storage.ErrUnavailable)
-	}
-	return s.Store.Get(ctx, key)
-}
-
-func (s *store) Put(ctx context.Context, key string, value []byte, lifetime time.Duration) error {
-	if s.down.Load() {
-		return fmt.Errorf("dialing: %w", storage.ErrUnavailable)
-	}
-	return s.Store.Put(ctx, key, value, lifetime)
-}
-
-func (s *store) Pin(ctx context.Context, key string, value []byte, lifetime time.Duration) error {
-	if s.down.Load() {
-		return fmt.Errorf("dialing: %w", storage.ErrUnavailable)
-	}
-	return s.Store.Pin(ctx, key, value, lifetime)
-}
-
-// people are the users of now: as they signed in, unless told otherwise.
-type people struct{ now sync.Map }
-
-func (p *people) Current(u session.User) (session.User, bool) {
-	if now, changed := p.now.Load(u.Subject); changed {
-		current, there := now.(session.User)
-		return current, there
-	}
-	return u, true
-}
-
-func (p *people) remove(u session.User) { p.now.Store(u.Subject, nil) }
-func (p *people) change(u session.User) { p.now.Store(u.Subject, u) }
-
-// unwritable is a store that nothing can be created in.
-type unwritable struct{ storage.Store }
-
-func (unwritable) Put(context.Context, string, []byte, time.Duration) error {
-	return fmt.Errorf("dialing: %w", storage.ErrUnavailable)
-}
-
-func (unwritable) Pin(context.Context, string, []byte, time.Duration) error {
-	return fmt.Errorf("dialing: %w", storage.ErrUnavailable)
-}
-
-func (unwritable) CompareAndSwap(context.Context, string, []byte, []byte, time.Duration) (bool, error) {
-	return false, fmt.Errorf("dialing: %w", storage.ErrUnavailable)
 }

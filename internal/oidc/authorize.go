@@ -132,7 +132,7 @@ func (a *API) ask(w http.ResponseWriter, r *http.Request, authorization *oauth.A
 	case signedIn && !authorization.Expects(in.User):
 		a.tell(w, r, authorization, &oauth.Error{Kind: oauth.LoginRequired, Description: "Another user is signed in than the id_token_hint names."})
 	case signedIn && !authorization.AcceptsUser(in.User):
-		a.tell(w, r, authorization, &oauth.Error{Kind: oauth.InteractionRequired, Description: "The user signed in by a way that does not count here."})
+		a.tell(w, r, authorization, &oauth.Error{Kind: oauth.InteractionRequired, Description: "The user signed in with a method that is not allowed here."})
 	default:
 		a.tell(w, r, authorization, &oauth.Error{Kind: oauth.LoginRequired, Description: "There is no session, or it is too old."})
 	}
@@ -204,7 +204,7 @@ func (a *API) grant(w http.ResponseWriter, r *http.Request, authorization *oauth
 			return
 		}
 	}
-	a.send(w, authorization, page.OutcomeSignedIn, answer)
+	a.send(w, r, authorization, page.OutcomeSignedIn, answer)
 }
 
 // issue makes the parameters of an answer, and returns the code in it, if there is
@@ -244,16 +244,16 @@ func (a *API) failed(w http.ResponseWriter, r *http.Request, authorization *oaut
 // fields: by a redirect, or, with response mode form_post, by a form. An application
 // with a custom scheme opens beside the browser, and the page stays. So the browser
 // gets a page with the link, in case the application does not open.
-func (a *API) send(w http.ResponseWriter, authorization *oauth.Authorization, outcome page.Outcome, answer []page.Field) {
+func (a *API) send(w http.ResponseWriter, r *http.Request, authorization *oauth.Authorization, outcome page.Outcome, answer []page.Field) {
 	answer = present(answer)
 	app := authorization.Client.Name
 	switch {
 	case authorization.FormPost:
-		a.Pages.FormPost(w, page.FormPost{
+		a.Pages.FormPost(w, r, page.FormPost{
 			Title: outcome.Title(), App: app, ActionURL: authorization.RedirectURI, Fields: answer, Origins: authorization.Client.Origins(),
 		})
 	case authorization.CustomScheme():
-		a.Pages.Application(w, page.Application{Outcome: outcome, App: app, URL: authorization.Answer(encode(answer...))})
+		a.Pages.Application(w, r, page.Application{Outcome: outcome, App: app, URL: authorization.Answer(encode(answer...))})
 	default:
 		httpapi.Redirect(w, http.StatusFound, authorization.Answer(encode(answer...)))
 	}

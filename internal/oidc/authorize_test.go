@@ -44,7 +44,7 @@ func TestClass10And11ErrorsNeverRedirectToWhatIsNotRegistered(t *testing.T) {
 	}{
 		{"nothing", "", 400, "client_id is missing."},
 		{"client unknown", app("client_id", "99").Encode(), 400, "The application is not known here."},
-		{"client disabled", app("client_id", "3").Encode(), 400, "This application is disabled."},
+		{"client disabled", app("client_id", "3").Encode(), 400, "You cannot sign in to this application"},
 		{"no redirect_uri", app("redirect_uri", "-").Encode(), 400, "redirect_uri is missing."},
 		{"another origin", app("redirect_uri", "https://evil.example/cb").Encode(), 400, unregistered},
 		{"host suffix", app("redirect_uri", "https://app.example.evil.example/cb").Encode(), 400, unregistered},
@@ -334,7 +334,7 @@ func TestTooManyCodesAreNoReasonToLoseOne(t *testing.T) {
 	cookie, _ := w.signIn(ada)
 	code := w.code(cookie, app())
 	a := w.authorize(app(), cookie)
-	wantPage(t, a, http.StatusTooManyRequests, "There were many sign-ins at once.")
+	wantPage(t, a, http.StatusTooManyRequests, "There were too many sign-ins in a short time.")
 	if a.Header.Get("Retry-After") == "" {
 		t.Error("no Retry-After")
 	}

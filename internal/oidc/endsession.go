@@ -25,28 +25,24 @@ func (a *API) endSession(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	p, refusal := parseParams(r.URL.RawQuery, endSessionParams)
+	var client *oauth.Client
+	var hint *oauth.Hint
+	if refusal == nil {
+		client, hint, refusal = a.signOutClient(r, p)
+	}
 	if refusal != nil {
 		a.showRefusal(w, r, refusal)
 		return
 	}
-	client, hint, refusal := a.signOutClient(r, p)
-	if refusal != nil {
-		a.showRefusal(w, r, refusal)
-		return
-	}
-	ask := url.Values{}
-	back := ""
+	ask, back := url.Values{}, ""
 	if requested := p["post_logout_redirect_uri"]; requested != "" {
 		registered := false
 		if client != nil {
 			back, registered = client.AfterSignOut(requested, p["state"])
 		}
 		if !registered {
-			a.Pages.Message(w, http.StatusBadRequest, page.Message{
-				Title: "You are not signed out yet",
-				Text:  "The application asked to go on, after the sign-out, to an address that is not registered for it.",
-				Next:  "You can sign out here.",
-				Link:  &page.Link{Text: "Sign out", URL: a.SignOutPage(nil)},
+			a.Pages.Message(w, r, http.StatusBadRequest, page.Message{
+				Fault: page.FaultSignOutUnregistered, Link: &page.Link{Label: page.LinkSignOut, URL: a.SignOutPage(nil)},
 			})
 			return
 		}

@@ -117,10 +117,10 @@ func TestClass22OnlyTheHintOfThisSessionSignsOutWithoutAsking(t *testing.T) {
 	w := newWorld(t)
 	cookie, sess := w.signIn(ada)
 	other, _ := w.signIn(ada)
-	stranger, _ := w.signIn(eve)
+	another, _ := w.signIn(eve)
 	hint := w.tokens(redemption(w.code(cookie, app()))).ID
 	ofAnotherSession := w.tokens(redemption(w.code(other, app()))).ID
-	ofAnotherUser := w.tokens(redemption(w.code(stranger, app()))).ID
+	ofAnotherUser := w.tokens(redemption(w.code(another, app()))).ID
 	bye := url.Values{"client_id": {"1"}, "post_logout_redirect_uri": {"https://app.example/bye"}, "state": {"s"}}.Encode()
 	registered := []string{"post_logout_redirect_uri", "https://app.example/bye", "state", "s"}
 	for _, tt := range []struct {

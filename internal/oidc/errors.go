@@ -90,7 +90,7 @@ func (a *API) refuse(w http.ResponseWriter, r *http.Request, e *oauth.Error) {
 // tell sends an error to the redirect URI (RFC 6749 section 4.1.2.1).
 func (a *API) tell(w http.ResponseWriter, r *http.Request, authorization *oauth.Authorization, e *oauth.Error) {
 	a.logged(r, e)
-	a.send(w, authorization, page.OutcomeRefused, a.refusal(authorization, e))
+	a.send(w, r, authorization, page.OutcomeRefused, a.refusal(authorization, e))
 }
 
 // refusal is the answer with an error.
@@ -105,13 +105,13 @@ func (a *API) refusal(authorization *oauth.Authorization, e *oauth.Error) []page
 
 // Deny tells the client that the user denied the request. It answers the form of the
 // consent page, so it uses a page with a link: see [page.Continue].
-func (a *API) Deny(w http.ResponseWriter, _ *http.Request, authorization *oauth.Authorization) {
+func (a *API) Deny(w http.ResponseWriter, r *http.Request, authorization *oauth.Authorization) {
 	answer := present(a.refusal(authorization, oauth.NotAllowed()))
 	if authorization.FormPost || authorization.CustomScheme() {
-		a.send(w, authorization, page.OutcomeNotAllowed, answer)
+		a.send(w, r, authorization, page.OutcomeNotAllowed, answer)
 		return
 	}
-	a.Pages.Continue(w, page.Continue{Title: page.OutcomeNotAllowed.Title(), App: authorization.Client.Name, URL: authorization.Answer(encode(answer...))})
+	a.Pages.Continue(w, r, page.Continue{Title: page.DoneNotAllowed, App: authorization.Client.Name, URL: authorization.Answer(encode(answer...))})
 }
 
 // showRefusal renders an error of package oauth as a page.
@@ -121,39 +121,29 @@ func (a *API) showRefusal(w http.ResponseWriter, r *http.Request, e *oauth.Error
 
 func (a *API) showProblem(w http.ResponseWriter, r *http.Request, status int, e *oauth.Error) {
 	a.logged(r, e)
-	m := page.Message{
-		Title: "This request cannot be answered", Text: e.Description, RetryAfter: e.RetryAfter,
-		Next: "Go back to the application and start again. If it happens again, tell the people who make it.",
-	}
+	m := page.Message{RetryAfter: e.RetryAfter}
 	switch e.Kind {
 	case oauth.Internal:
-		m.Title, m.Text, m.Next = "Just a moment", "Signing in is not possible right now. You have not been signed out.", ""
-		m.Retry = page.RetryOf(r)
+		m.Fault, m.Retry = page.FaultUnavailable, page.RetryOf(r)
 	case oauth.Unprovisioned:
-		m.Title, m.Text, m.Next = "Your license is not ready yet", "You are signed in, but your license could not be prepared.", ""
-		m.Retry = page.RetryOf(r)
+		m.Fault, m.Retry = page.FaultLicenseNotReady, page.RetryOf(r)
 	case oauth.TooManyCodes:
-		m.Title, m.Text, m.Next = "Just a moment", "There were many sign-ins at once.", "You are still signed in."
-		m.Link = again(r)
+		m.Fault, m.Link = page.FaultTooManySignIns, again(r)
 	case oauth.LinkSpent:
-		m.Title, m.Text = "This link cannot be used any more", "It can be used once, within ten minutes."
-		m.Next = "Start again in the application, which makes a new link. You can close this page."
+		m.Fault = page.FaultLinkUsed
 	case oauth.UnknownAccount:
 		m = page.NoCustomer()
 	case oauth.ClientDisabled:
-		m.Title, m.Next = "You cannot sign in to this application", "Ask the people who run this site."
+		m.Fault = page.FaultAppDisabled
 	default:
+		m.Fault, m.Reference = page.FaultBadRequest, e.Description
 	}
-	if m.Retry != nil && m.Retry.URL != "" { // a form must not be sent again
-		httpapi.RetryAfter(w.Header(), m.RetryAfter)
-		m.Retry, m.RetryAfter, m.Next = nil, 0, "Wait a few seconds, then go back to the application and start again."
-	}
-	a.Pages.Message(w, status, m)
+	a.Pages.MessageOnce(w, r, status, m)
 }
 
 // again is a link that sends the same request again.
 func again(r *http.Request) *page.Link {
-	return &page.Link{Text: "Try again", URL: r.URL.Path + "?" + r.URL.RawQuery}
+	return &page.Link{Label: page.LinkTryAgain, URL: r.URL.Path + "?" + r.URL.RawQuery}
 }
 
 // Unavailable answers for an API that cannot work yet because of err. It uses only

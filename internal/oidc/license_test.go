@@ -148,7 +148,7 @@ func TestALinkIsNotSpentOnWhatFails(t *testing.T) {
 	a := w.authorize(unready, second)
 	wantPage(t, a, http.StatusServiceUnavailable, "Your license is not ready yet")
 	if a.Header.Get("Retry-After") == "" || a.Header.Get("Refresh") == "" || !strings.Contains(a.Body, `id="retry"`) {
-		t.Error("there is no way to try again")
+		t.Error("the page has no link to try again")
 	}
 	wantPage(t, w.authorize(unready, second), http.StatusServiceUnavailable, "Your license is not ready yet")
 
@@ -156,7 +156,7 @@ func TestALinkIsNotSpentOnWhatFails(t *testing.T) {
 	third, _ := w.signIn(grace)
 	w.code(third, w.link("demo", "code", ""))
 	waiting := w.link("demo", "code", "")
-	wantPage(t, w.authorize(waiting, third), http.StatusTooManyRequests, "There were many sign-ins at once.")
+	wantPage(t, w.authorize(waiting, third), http.StatusTooManyRequests, "There were too many sign-ins in a short time.")
 	w.Clock.Advance(2 * time.Minute) // the code has expired
 	if back := parameters(t, w.authorize(waiting, third).Location()); !back.Has("code") {
 		t.Errorf("once there is room: %v", back)

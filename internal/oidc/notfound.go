@@ -12,7 +12,7 @@ func (a *API) NotFound(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case a.scripts().Unknown(w, r):
 	case httpapi.IsNavigation(r.Header):
-		a.Pages.NotFound(w, "")
+		a.Pages.NotFound(w, r, "")
 	default:
 		httpapi.WriteJSON(w, http.StatusNotFound, errorBody{"invalid_request", "There is no such endpoint."})
 	}

@@ -47,7 +47,7 @@ func TestARefreshGivesAnIDTokenOfTheSameSignIn(t *testing.T) {
 	}
 }
 
-// Whoever had no answer sends the same token again, whenever that is.
+// A client that got no answer may send the same token again at any time.
 func TestALostAnswerOfTheStoreCostsNoGrant(t *testing.T) {
 	for name, later := range map[string]time.Duration{
 		"at once": 0, "after the grace": oauth.RefreshGrace + 2*time.Second, "the next day": 24 * time.Hour,

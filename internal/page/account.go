@@ -2,25 +2,25 @@ package page
 
 import "net/http"
 
-// Account is the page of somebody who is signed in already.
+// Account is the page of a signed-in user.
 type Account struct {
 	Person      Person
 	App         string // where ContinueURL leads; may be empty
 	ContinueURL string // may be empty
 	SwitchURL   string // to sign in with another account; may be empty
-	SessionsURL string // where else one is signed in; may be empty
+	SessionsURL string // the page with all sessions of the user; may be empty
 	SignOut     Form
 
 	WidgetOnly bool   // leaves out the brand
-	Opener     Opener // is told that the page is open or closed
+	Opener     Opener // is notified when the page opens or closes
 }
 
 // Account writes the account page.
-func (p *Pages) Account(w http.ResponseWriter, v Account) {
-	p.write(w, sheet{
+func (p *Pages) Account(w http.ResponseWriter, r *http.Request, v Account) {
+	p.write(w, r, sheet{
 		template: "account",
 		status:   http.StatusOK,
-		title:    "Your account",
+		titles:   []Text{{key: "account.title"}},
 		scripts:  []string{"signin.js"},
 		bare:     v.WidgetOnly,
 		view:     v,
@@ -29,61 +29,62 @@ func (p *Pages) Account(w http.ResponseWriter, v Account) {
 	})
 }
 
-// SignOut asks whether to sign out. Only the form's POST does it, so that no
-// link or image on another site can.
+// SignOut asks whether to sign out. Only the form's POST signs out, so no link or
+// image on another site can do so.
 type SignOut struct {
-	Person    Person // the zero value if it is not known
+	Person    Person // the zero value: unknown
 	App       string // which application asks; may be empty
 	Form      Form
 	CancelURL string // may be empty
 }
 
 // SignOut writes the page that asks whether to sign out.
-func (p *Pages) SignOut(w http.ResponseWriter, v SignOut) {
-	p.write(w, sheet{
+func (p *Pages) SignOut(w http.ResponseWriter, r *http.Request, v SignOut) {
+	p.write(w, r, sheet{
 		template: "signout",
 		status:   http.StatusOK,
-		title:    forApp("Sign out", "of", v.App),
+		titles:   []Text{{key: "sign_out.title"}},
+		app:      v.App,
 		scripts:  []string{"signin.js"},
 		view:     v,
 		policy:   policy{form: true, opener: cutsOpener},
 	})
 }
 
-// SignedOut is the end of a sign-out.
+// SignedOut is the page after a sign-out.
 type SignedOut struct {
-	App         string
-	Everywhere  bool   // on all devices, not just in this browser
-	SignInURL   string // to sign in again; may be empty
-	ContinueURL string // back to the application; may be empty
+	App       string
+	SignInURL string // to sign in again; may be empty
 }
 
 // SignedOut writes the page after a sign-out.
-func (p *Pages) SignedOut(w http.ResponseWriter, v SignedOut) {
-	p.write(w, sheet{
+func (p *Pages) SignedOut(w http.ResponseWriter, r *http.Request, v SignedOut) {
+	p.write(w, r, sheet{
 		template: "signedout",
 		status:   http.StatusOK,
-		title:    forApp("Signed out", "of", v.App),
+		titles:   []Text{{key: "signed_out.title"}},
+		app:      v.App,
 		view:     v,
 		policy:   policy{opener: cutsOpener},
 	})
 }
 
-// Denied tells somebody who is signed in that they may not use an application.
+// Denied tells a signed-in user that they may not use an application.
 type Denied struct {
 	Person    Person
 	App       string
-	Reason    string // what is missing, in words; may be empty
+	Reason    Text   // why; may be empty
 	SwitchURL string // to sign in with another account; may be empty
 	SignOut   Form   // without an action there is no button
 }
 
 // Denied writes the page of a refused request, with status 403.
-func (p *Pages) Denied(w http.ResponseWriter, v Denied) {
-	p.write(w, sheet{
+func (p *Pages) Denied(w http.ResponseWriter, r *http.Request, v Denied) {
+	p.write(w, r, sheet{
 		template: "denied",
 		status:   http.StatusForbidden,
-		title:    forApp("No access", "to", v.App),
+		titles:   []Text{{key: "denied.title"}},
+		app:      v.App,
 		scripts:  []string{"fragment.js", "signin.js"},
 		view:     v,
 		policy:   policy{form: true, opener: cutsOpener},

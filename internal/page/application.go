@@ -2,50 +2,47 @@ package page
 
 import "net/http"
 
-// Application leads to an application that has a scheme of its own. That one
-// opens beside the browser, where this page stays, with the link on it should
-// the browser not have followed it.
+// Application leads to an application with a custom URI scheme. The application opens
+// beside the browser, and this page stays. It has the link, in case the browser did
+// not follow it.
 type Application struct {
 	App     string // may be empty
 	URL     string
 	Outcome Outcome
 }
 
-// An Outcome is what an application is about to hear. The zero value is a refusal.
+// An Outcome is the result that an application gets. The zero value is a refusal.
 type Outcome int
 
 // The outcomes.
 const (
 	OutcomeRefused    Outcome = iota
 	OutcomeSignedIn           // with a code or tokens
-	OutcomeNotAllowed         // the user does not allow what it asks for
+	OutcomeNotAllowed         // the user denied the request
 )
 
 // Title is the heading of a page.
-func (o Outcome) Title() string {
+func (o Outcome) Title() Text {
 	switch o {
 	case OutcomeSignedIn:
-		return "You’re signed in"
+		return DoneSignedIn
 	case OutcomeNotAllowed:
-		return "You did not allow it"
+		return DoneNotAllowed
 	default:
-		return "You’re not signed in"
+		return doneNotSignedIn
 	}
 }
 
-// SignedIn says that the application hears of a sign-in.
+// SignedIn reports whether the result is a sign-in.
 func (v Application) SignedIn() bool { return v.Outcome == OutcomeSignedIn }
 
 // Application writes the page that leads to an application.
-func (p *Pages) Application(w http.ResponseWriter, v Application) {
-	title := v.Outcome.Title()
-	if v.App != "" {
-		title += " · " + v.App
-	}
-	p.write(w, sheet{
+func (p *Pages) Application(w http.ResponseWriter, r *http.Request, v Application) {
+	p.write(w, r, sheet{
 		template: "application",
 		status:   http.StatusOK,
-		title:    title,
+		titles:   []Text{v.Outcome.Title()},
+		app:      v.App,
 		leadsTo:  v.URL,
 		view:     v,
 	})

@@ -11,16 +11,16 @@ import (
 	"time"
 )
 
-// An asset is one file that pages link to. Its name holds its hash, so it
-// never changes.
+// An asset is a file that pages link to. Its name has a hash of its content, so a URL
+// never changes its content.
 type asset struct {
 	body        []byte
 	contentType string
 	etag        string
 }
 
-// buildAssets returns the assets by hashed name, and the hashed names by plain
-// name. Stylesheet and mark are made for the accent colour.
+// buildAssets returns the assets by hashed name, and the hashed names by plain name.
+// The stylesheet and the mark have the accent colour.
 func buildAssets(accent rgb) (assets map[string]asset, names map[string]string, err error) {
 	assets, names = make(map[string]asset), make(map[string]string)
 	for name, contentType := range map[string]string{
@@ -77,7 +77,7 @@ func (p *Pages) ServeAsset(w http.ResponseWriter, r *http.Request, name string) 
 	h.Set("X-Content-Type-Options", "nosniff")
 	a, ok := p.assets[name]
 	if !ok {
-		// A node that is yet to be upgraded may not have it: ask again.
+		// A node with an older release may not have it, so the browser may ask again.
 		h.Set("Cache-Control", "no-store")
 		http.Error(w, "no such asset", http.StatusNotFound)
 		return
@@ -90,8 +90,8 @@ func (p *Pages) ServeAsset(w http.ResponseWriter, r *http.Request, name string) 
 	h.Set("Content-Type", a.contentType)
 	h.Set("Cache-Control", "public, max-age=31536000, immutable")
 	h.Set("Etag", a.etag)
-	h.Set("Cross-Origin-Resource-Policy", "cross-origin") // the same for everybody; see WithAssetsOf
-	// The mark is a document of its own when opened by itself.
+	h.Set("Cross-Origin-Resource-Policy", "cross-origin") // assets are public; see WithAssetsOf
+	// The mark is a document if it is opened by itself.
 	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(a.body))
 }

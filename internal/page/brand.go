@@ -6,29 +6,25 @@ import (
 	"net/url"
 )
 
-// A Brand is what an operator puts on all pages.
+// A Brand is the look that an operator gives to all pages.
 type Brand struct {
-	// Name stands above every page and in its title. Default: "Single sign-on",
-	// or nothing beside a logo.
+	// Name is the heading of every page, and part of its title. Default: "Single
+	// sign-on", or nothing beside a logo.
 	Name string
 
-	// Logo is an image shown before the name: an https URL, an http URL of this
-	// machine, or an absolute path. Default: a plain mark in the accent colour.
+	// Logo is the URL of an image before the name: https, http on a loopback address,
+	// or an absolute path. Default: a plain mark in the accent colour.
 	Logo string
 
-	// Accent colours buttons and links, as #rrggbb. Links are darkened or
-	// lightened where that is needed to read them. Default: DefaultAccent.
+	// Accent is the colour of buttons and links, as #rrggbb. Links are darkened or
+	// lightened if the contrast is too low. Default: DefaultAccent.
 	Accent string
 }
 
-const (
-	defaultName = "Single sign-on"
+// DefaultAccent is the default of [Brand].Accent.
+const DefaultAccent = "#3f51d8"
 
-	// DefaultAccent is the accent colour of a brand that names none.
-	DefaultAccent = "#3f51d8"
-)
-
-// brand is a Brand that was checked.
+// brand is a checked Brand.
 type brand struct {
 	Name       string
 	Logo       string
@@ -38,9 +34,6 @@ type brand struct {
 
 func checkBrand(b Brand) (brand, error) {
 	checked := brand{Name: b.Name, Logo: b.Logo}
-	if b.Name == "" && b.Logo == "" {
-		checked.Name = defaultName
-	}
 	accent := b.Accent
 	if accent == "" {
 		accent = DefaultAccent

@@ -65,7 +65,7 @@ func TestTheBrandStandsAboveThePage(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := httptest.NewRecorder()
-			newPages(t, test.brand).SignedOut(w, page.SignedOut{})
+			newPages(t, test.brand).SignedOut(w, request(), page.SignedOut{})
 			header := elements(parse(t, w.Body.String()), "header")[0]
 			if got := text(header); got != test.text {
 				t.Errorf("text %q, want %q", got, test.text)

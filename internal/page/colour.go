@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-// readable is the contrast that WCAG 2.2 asks of text (1.4.3), visible what it
-// asks of the edge of a control (1.4.11). distinct and inverted are
-// ours: what a button with such an edge needs at least, and what it gets where
-// its colour is that of the card.
+// readable is the contrast that WCAG 2.2 requires of text (1.4.3), visible that of
+// the edge of a control (1.4.11). distinct and inverted are our own: the least
+// contrast of a button with such an edge, and the contrast that it gets if its colour
+// is too close to that of the card.
 const (
 	readable = 4.5
 	visible  = 3
@@ -56,7 +56,7 @@ func contrast(a, b rgb) float64 {
 	return (max(x, y) + 0.05) / (min(x, y) + 0.05)
 }
 
-// towards moves c to other by a share from 0 to 1.
+// towards mixes c with other. The share of other is from 0 to 1.
 func (c rgb) towards(other rgb, share float64) rgb {
 	mix := func(from, to uint8) uint8 {
 		return uint8(math.Round(float64(from) + (float64(to)-float64(from))*share))
@@ -64,8 +64,8 @@ func (c rgb) towards(other rgb, share float64) rgb {
 	return rgb{mix(c.r, other.r), mix(c.g, other.g), mix(c.b, other.b)}
 }
 
-// apart moves c as little as needed towards extreme, until its contrast with
-// every one of grounds is at least ratio.
+// apart moves c towards extreme, as little as possible, until its contrast with each
+// of grounds is at least ratio.
 func (c rgb) apart(ratio float64, extreme rgb, grounds ...rgb) rgb {
 	for step := range 100 {
 		moved := c.towards(extreme, float64(step)/100)
@@ -84,8 +84,8 @@ func lowest(c rgb, grounds []rgb) float64 {
 	return least
 }
 
-// textOn returns the colour for text on c. Of black and white one always
-// reads: the worse of the two best cases is 4.58.
+// textOn returns black or white, whichever has more contrast on c. That is at least
+// 4.58.
 func textOn(c rgb) rgb {
 	for _, text := range []rgb{white, ink} {
 		if contrast(text, c) >= readable {
@@ -101,7 +101,7 @@ type theme struct {
 	text, muted                rgb
 	line, edge                 rgb // decoration; the border of a control
 	danger, dangerCard, shadow rgb
-	extreme                    rgb // where accents go to be read on the grounds
+	extreme                    rgb // accents move towards it for more contrast
 }
 
 var (
@@ -121,14 +121,14 @@ var (
 	}
 )
 
-// link is the accent as text on this theme's grounds.
+// link is the colour of links: the accent with enough contrast on the backgrounds of the theme.
 func (t theme) link(accent rgb) rgb {
 	return t.fill(accent).apart(readable, t.extreme, t.page, t.card, t.sunken)
 }
 
-// fill is the accent as the ground of a button: as it is, unless it all but
-// vanishes into the card. Then the button is light on dark, or dark on light; a
-// little of either would look like a button that is switched off.
+// fill is the background of a button: the accent itself, unless it is almost the
+// colour of the card. Then the button is light on dark, or dark on light, with a
+// strong contrast, since a weak one would look like a disabled button.
 func (t theme) fill(accent rgb) rgb {
 	if contrast(accent, t.card) >= distinct {
 		return accent
@@ -136,12 +136,11 @@ func (t theme) fill(accent rgb) rgb {
 	return accent.apart(inverted, t.extreme, t.card)
 }
 
-// rim is the accent as the border of a button, so that a pale accent still
-// shows where the button ends.
+// rim is the border of a button. It shows the edge of a button with a pale accent.
 func (t theme) rim(accent rgb) rgb { return t.fill(accent).apart(visible, t.extreme, t.card, t.page) }
 
-// pressed is the fill of a button under the pointer: away from its text, so
-// that the text reads better, not worse.
+// pressed is the background of a button under the pointer. It has more contrast to
+// the text than fill.
 func pressed(fill rgb) rgb {
 	if textOn(fill) == white {
 		return fill.towards(black, 0.16)
@@ -178,7 +177,7 @@ func (t theme) declarations(accent rgb) string {
 	return b.String()
 }
 
-// themes returns the beginning of the stylesheet: every colour it uses.
+// themes returns the beginning of the stylesheet, with all colours.
 func themes(accent rgb) string {
 	return ":root{" + light.declarations(accent) + "}\n" +
 		"@media (prefers-color-scheme:dark){:root{" + dark.declarations(accent) + "}}\n"

@@ -2,28 +2,28 @@ package page
 
 import "net/http"
 
-// Consent asks whether an application may have what it asks for. Its form posts the
-// fields "transaction" and "decision", which is "allow" or "deny".
+// Consent asks the user to allow an application's request. Its form posts the fields
+// "transaction" and "decision", which is "allow" or "deny".
 type Consent struct {
 	App    string
 	Person Person
 
-	// Scopes are all that the application asks for. Those that are New stand out.
+	// Scopes are the scopes of the request. New ones are emphasized.
 	Scopes []Scope
 
-	// Site is where the answer goes: the host of a website; empty: an application
+	// Site is the host of the website that gets the answer. Empty: an application
 	// beside the browser.
 	Site string
 
 	Form      Form
 	SwitchURL string   // to sign in with another account
-	Problem   *Problem // why the page shows again
+	Problem   *Problem // the fault of the last answer
 
-	// Remembered says that the user is not asked again, and can withdraw it.
+	// Remembered means that the answer is remembered, and that the user can withdraw it.
 	Remembered bool
 
 	WidgetOnly bool   // leaves out the brand
-	Opener     Opener // is told that the page is open or closed
+	Opener     Opener // is notified when the page opens or closes
 }
 
 // The decisions that the form posts.
@@ -33,18 +33,18 @@ const (
 )
 
 // Consent writes the consent page.
-func (p *Pages) Consent(w http.ResponseWriter, status int, v Consent) {
+func (p *Pages) Consent(w http.ResponseWriter, r *http.Request, status int, v Consent) {
 	s := sheet{
 		template: "consent",
 		status:   status,
-		title:    "Allow " + v.App + "?",
+		titles:   []Text{{"consent.title", args{"App": v.App}}},
 		bare:     v.WidgetOnly,
 		view:     v,
 		policy:   policy{form: true},
 		opener:   told{Opener: v.Opener},
 	}
 	if v.Problem != nil {
-		s.title = v.Problem.Title + " · " + s.title // what a screen reader says first
+		s.titles = append([]Text{v.Problem.Fault.part("title")}, s.titles...) // a screen reader reads it first
 	}
-	p.write(w, s)
+	p.write(w, r, s)
 }

@@ -5,36 +5,32 @@ import (
 	"strconv"
 )
 
-// Continue answers a form that was sent, and leads on by itself.
+// Continue is the answer to a form. The page navigates to a URL by itself.
 //
-// A redirect would not do: Chromium holds all that follows the answer of a form
-// against the form-action of the page that it was on, so a redirect to another
-// origin, of which that page can know nothing, would end nowhere. With this
-// page the form is over, and what follows is a navigation like any other, which
-// takes this page's place in the history.
+// A redirect does not work: Chromium applies the form-action of the page with the
+// form to all redirects that follow, and that page cannot know the origins to which
+// an application redirects. This page ends the form. The next navigation is an
+// ordinary one, which replaces this page in the history.
 type Continue struct {
-	Title string // what the form has done
-	App   string // where URL leads to in the end; may be empty
+	Title Text   // the result of the form
+	App   string // the application that URL finally leads to; may be empty
 	URL   string
 
-	// Opens says that URL opens an application beside the browser in the end, so
-	// that this page stays. That is seen where URL itself does.
+	// Opens means that URL finally opens an application beside the browser, so that
+	// this page stays. It is set automatically if URL has a custom scheme.
 	Opens bool
 
 	WidgetOnly bool // leaves out the brand
 }
 
 // Continue writes the page that leads on.
-func (p *Pages) Continue(w http.ResponseWriter, v Continue) {
+func (p *Pages) Continue(w http.ResponseWriter, r *http.Request, v Continue) {
 	v.Opens = v.Opens || opensApplication(v.URL)
-	title := v.Title
-	if v.App != "" {
-		title += " · " + v.App
-	}
-	p.write(w, sheet{
+	p.write(w, r, sheet{
 		template: "continue",
 		status:   http.StatusOK,
-		title:    title,
+		titles:   []Text{v.Title},
+		app:      v.App,
 		scripts:  []string{"continue.js"},
 		bare:     v.WidgetOnly,
 		leadsTo:  v.URL,
@@ -42,9 +38,10 @@ func (p *Pages) Continue(w http.ResponseWriter, v Continue) {
 	})
 }
 
-// refresh is the content of a <meta http-equiv="refresh"> that leads to a URL after some seconds. The URL is not quoted,
-// and so goes to the end, whatever is in it: it could only be cut short where it
-// began with a quotation mark, and no link that is let through does.
+// refresh is the content of a <meta http-equiv="refresh"> that navigates to a URL
+// after some seconds. The URL is not quoted, so it extends to the end of the content.
+// Only a quotation mark at its beginning could end it earlier, and no accepted link
+// begins with one.
 func refresh(seconds int, raw string) (string, error) {
 	if err := checkLink(raw); err != nil {
 		return "", err

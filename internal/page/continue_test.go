@@ -70,7 +70,7 @@ func TestContinueLeadsToExactlyItsURL(t *testing.T) {
 		"url:=x",
 	} {
 		t.Run(address, func(t *testing.T) {
-			w, doc := render(t, &page.Continue{Title: "You’re signed in", URL: address})
+			w, doc := render(t, &page.Continue{Title: page.DoneSignedIn, URL: address})
 			if w.Code != http.StatusOK {
 				t.Fatalf("status %d", w.Code)
 			}
@@ -86,8 +86,8 @@ func TestContinueSaysWhatWasDoneAndWhereItLeads(t *testing.T) {
 		view page.Continue
 		want string
 	}{
-		"to an application": {page.Continue{Title: "You’re signed in", App: "Acme", URL: "/x"}, "You’re signed in Taking you to Acme… Continue"},
-		"to something else": {page.Continue{Title: "You’re signed out", URL: "/x"}, "You’re signed out One moment… Continue"},
+		"to an application": {page.Continue{Title: page.DoneSignedIn, App: "Acme", URL: "/x"}, "You’re signed in Taking you to Acme… Continue"},
+		"to something else": {page.Continue{Title: page.DoneSignedOut, URL: "/x"}, "You’re signed out One moment… Continue"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, doc := render(t, &test.view)
@@ -96,7 +96,7 @@ func TestContinueSaysWhatWasDoneAndWhereItLeads(t *testing.T) {
 			}
 			links := elements(doc, "a")
 			if len(links) != 1 || attr(links[0], "href") != "/x" || !has(links[0], "autofocus") {
-				t.Errorf("the way on without a refresh: %v", links)
+				t.Errorf("the link to continue without a refresh: %v", links)
 			}
 		})
 	}

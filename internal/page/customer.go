@@ -1,12 +1,11 @@
 package page
 
-// NoCustomer says to a user of a customer account that it is not there, or not any
-// more. It does not say which: that is between the vendor and the customer.
+// NoCustomer tells a user that a customer account does not exist, or exists no
+// longer. It does not tell which, since that is private to the vendor and the
+// customer.
 func NoCustomer() Message {
 	return Message{
-		Title:     "Your organisation cannot sign in here",
-		Text:      "Its account is not there any more, or may not use this product. You have not been signed in.",
-		Next:      "Ask the people who gave you the application.",
+		Fault:     faultNoCustomer,
 		Reference: "Provided customer account was not found, or has no SSO",
 	}
 }

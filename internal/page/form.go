@@ -6,34 +6,31 @@ import (
 	"strings"
 )
 
-// UnsentForm answers a form that was sent without a session. With Kept, a
-// script puts the form away in this tab of the browser and goes to Kept.NextURL,
-// which shows [Pages.SendForm] in the end. Without it, or without scripts, the
-// page says that what was sent is lost, and SignInURL leads back to where it can
-// be filled in once more.
+// UnsentForm is the answer to a form that was sent without a session. With Kept, a
+// script keeps the form in this tab and navigates to Kept.NextURL, which shows
+// [Pages.SendForm] after the sign-in. Without Kept, or without scripts, the page says
+// that the form was not sent, and SignInURL leads back to the page with the form.
 type UnsentForm struct {
 	App       string
-	Why       string // a sentence on why it is not kept; empty where it is
+	Why       Text // why the form is not kept; empty: it is kept
 	SignInURL string
 	Kept      *KeptForm
 
-	// Slow says that the form did not arrive in time: the answer is 408.
+	// Slow means that the form did not arrive in time. The status is 408.
 	Slow bool
 }
 
-// A KeptForm is a form in the bytes that the browser sent, whatever encoding
-// they are in.
+// A KeptForm is a form with the bytes that the browser sent, in any encoding.
 type KeptForm struct {
 	ID        string // of the form, and the same in SendForm
 	NextURL   string
-	ActionURL string // where the form was sent, on this origin
+	ActionURL string // the URL that the form was sent to, on this origin
 	Type      string // its enctype
 	Charset   string // an encoding in which those bytes are text
 	Fields    []KeptField
 
-	// Visitor is who was signed in before, by a word that only stands for them;
-	// empty: nobody, as far as the browser knows. Where SendForm.Visitor is
-	// another, that one is asked first.
+	// Visitor is a hash for the user who was signed in before. Empty: unknown. If
+	// SendForm.Visitor differs, the page asks before it sends the form.
 	Visitor string
 }
 
@@ -45,8 +42,8 @@ type KeptField struct {
 	FileType    string // a media type
 }
 
-// Packed writes the fields for the script: each after a space, its parts in
-// base64 with dots between.
+// Packed encodes the fields for the script: separated by spaces, each with its parts
+// in base64, separated by dots.
 func (f KeptForm) Packed() string {
 	var b strings.Builder
 	pack := func(end byte, part []byte) {
@@ -67,11 +64,12 @@ func (f KeptForm) Packed() string {
 }
 
 // UnsentForm writes the page that keeps a form, or says that it is lost.
-func (p *Pages) UnsentForm(w http.ResponseWriter, v UnsentForm) {
+func (p *Pages) UnsentForm(w http.ResponseWriter, r *http.Request, v UnsentForm) {
 	s := sheet{
 		template: "unsentform",
 		status:   http.StatusUnauthorized,
-		title:    forApp("Sign in", "to", v.App),
+		titles:   []Text{{key: "unsent_form.title"}},
+		app:      v.App,
 		view:     v,
 	}
 	if v.Slow {
@@ -80,24 +78,25 @@ func (p *Pages) UnsentForm(w http.ResponseWriter, v UnsentForm) {
 	if v.Kept != nil {
 		s.scripts = []string{"unsentform.js"}
 	}
-	p.write(w, s)
+	p.write(w, r, s)
 }
 
-// SendForm sends on, once, what UnsentForm kept in this tab.
+// SendForm is the page that sends, once, the form that UnsentForm kept in this tab.
 type SendForm struct {
 	App     string
 	ID      string
-	BackURL string // where it can be filled in once more
-	Visitor string // who is signed in now: see KeptForm.Visitor
+	BackURL string // the page with the form
+	Visitor string // the signed-in user: see KeptForm.Visitor
 	Person  Person // the same, by name
 }
 
-// SendForm writes the page that sends a form on.
-func (p *Pages) SendForm(w http.ResponseWriter, v SendForm) {
-	p.write(w, sheet{
+// SendForm writes the page that sends a kept form.
+func (p *Pages) SendForm(w http.ResponseWriter, r *http.Request, v SendForm) {
+	p.write(w, r, sheet{
 		template: "sendform",
 		status:   http.StatusOK,
-		title:    forApp("Signed in", "to", v.App),
+		titles:   []Text{{key: "send_form.title"}},
+		app:      v.App,
 		scripts:  []string{"sendform.js"},
 		view:     v,
 		policy:   policy{sends: true},

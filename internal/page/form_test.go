@@ -27,14 +27,14 @@ func TestTheFieldsOfAKeptFormAreBytesInBase64(t *testing.T) {
 }
 
 func TestAFormThatIsNotKeptIsSaidToBeLost(t *testing.T) {
-	w, doc := render(t, &page.UnsentForm{App: "Acme", Why: "It is too big to be kept.", SignInURL: "/oauth2/sign_in?return=%2F"})
+	w, doc := render(t, &page.UnsentForm{App: "Acme", Why: page.FormTooLarge, SignInURL: "/oauth2/sign_in?return=%2F"})
 	if w.Code != http.StatusUnauthorized {
 		t.Errorf("status %d", w.Code)
 	}
 	if n := len(elements(doc, "script")); n != 0 {
 		t.Errorf("%d scripts", n)
 	}
-	if got := text(elements(doc, "main")[0]); !strings.Contains(got, "did not reach Acme") || !strings.Contains(got, "It is too big to be kept. Go back") || strings.Contains(got, "JavaScript") {
+	if got := text(elements(doc, "main")[0]); !strings.Contains(got, "did not reach Acme") || !strings.Contains(got, "It is too big to be kept while you sign in. Go back") || strings.Contains(got, "JavaScript") {
 		t.Errorf("the page says %q", got)
 	}
 }
@@ -46,7 +46,7 @@ func TestClass10AFormIsSentToAnAddressOnly(t *testing.T) {
 			t.Fatal(err)
 		}
 		w := httptest.NewRecorder()
-		p.UnsentForm(w, page.UnsentForm{SignInURL: "/", Kept: &page.KeptForm{NextURL: "/", ActionURL: address}})
+		p.UnsentForm(w, request(), page.UnsentForm{SignInURL: "/", Kept: &page.KeptForm{NextURL: "/", ActionURL: address}})
 		if w.Code != http.StatusInternalServerError || strings.Contains(w.Body.String(), address) {
 			t.Errorf("%s: status %d", address, w.Code)
 		}

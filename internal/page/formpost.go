@@ -7,46 +7,40 @@ import (
 	"slices"
 )
 
-// FormPost sends fields on by a form that a script submits at once. Without
-// scripts a button does.
+// FormPost is a page with a form that a script submits at once. Without scripts the
+// user clicks a button.
 type FormPost struct {
-	Title string // what has happened before
-	App   string // whose form it is; may be empty
+	Title Text   // the result so far
+	App   string // the application that gets the form; may be empty
 
-	// ActionURL is what takes the form: an absolute path of this site, or an http
-	// or https URL.
+	// ActionURL is the URL that the form is sent to: an absolute path of this site,
+	// or an http or https URL.
 	ActionURL string
 	Fields    []Field
 
-	// Origins are those that ActionURL may redirect to, beside its own: Chromium
-	// holds all redirects that follow a form against the policy of its page.
+	// Origins are the origins that ActionURL may redirect to, beside its own.
+	// Chromium applies the form-action of the page to all redirects after a form.
 	Origins []string
 }
 
-// A Field is one of a form.
+// A Field is a field of a form.
 type Field struct{ Name, Value string }
 
-// FormPost writes the page that sends fields on.
-func (p *Pages) FormPost(w http.ResponseWriter, v FormPost) {
+// FormPost writes the page that sends the form.
+func (p *Pages) FormPost(w http.ResponseWriter, r *http.Request, v FormPost) {
 	s := sheet{
 		template: "formpost",
 		status:   http.StatusOK,
-		title:    v.Title,
+		titles:   []Text{v.Title},
+		app:      v.App,
 		scripts:  []string{"formpost.js"},
 		view:     v,
 		policy:   policy{form: isLocalPath(v.ActionURL)},
 	}
-	if v.App != "" {
-		s.title += " · " + v.App
-	}
 	if !s.policy.form {
-		var err error
-		if s.policy.posts, err = formTargets(append([]string{v.ActionURL}, v.Origins...)); err != nil {
-			p.fail(w, s, err)
-			return
-		}
+		s.policy.posts, s.err = formTargets(append([]string{v.ActionURL}, v.Origins...))
 	}
-	p.write(w, s)
+	p.write(w, r, s)
 }
 
 // formTargets are the sources of form-action for URLs, each once.

@@ -9,29 +9,29 @@ import (
 	"strings"
 )
 
-// A policy is what one page is allowed, and who may hold a handle on it.
+// A policy has what a page is allowed to do, and which windows may have a reference to it.
 type policy struct {
 	form   bool     // the page posts to its own site
-	sends  bool     // the page posts what another page of its site would have
-	posts  []string // the page posts to these sources alone
-	asks   bool     // a script of the page asks its own site
-	images []string // addresses of images beside the logo
+	sends  bool     // the page posts a form of another page of its site
+	posts  []string // the page posts only to these sources
+	asks   bool     // a script of the page sends requests to its own site
+	images []string // URLs of images beside the logo
 	opener opener
 }
 
-// opener says what becomes of the link between a window and the one that
-// opened it (Cross-Origin-Opener-Policy).
+// opener decides about the reference between a window and its opener
+// (Cross-Origin-Opener-Policy).
 type opener int
 
 const (
-	// keepsOpener is for pages that a popup shows on its way: cutting the link
-	// here would cut it for the widget at the end, too.
+	// keepsOpener is for pages that a popup flow passes. Without the reference here,
+	// the widget at the end would not have it either.
 	keepsOpener opener = iota
 
 	// cutsOpener is for pages that no popup flow passes.
 	cutsOpener
 
-	// opensPopups cuts the link to who opened the page, not to what it opens.
+	// opensPopups removes the reference to the page's opener, but not those to windows that the page opens.
 	opensPopups
 )
 
@@ -95,11 +95,11 @@ func (p policy) contentSecurity(logoSource, assetSource string) (string, error) 
 
 var errSource = errors.New("want scheme://host or scheme://host:port, with the host in its ASCII form")
 
-// source returns the origin of an http or https URL as a CSP source: no
-// wildcard, quote, semicolon or space that would say more in a policy.
+// source returns the origin of an http or https URL as a CSP source. It refuses
+// wildcards, quotes, semicolons and spaces, which have a meaning in a policy.
 //
-// A CSP source cannot spell an IPv6 address, so such a URL gives the scheme
-// alone.
+// A CSP source cannot have an IPv6 address, so the source of such a URL is only its
+// scheme.
 func source(u *url.URL) (string, error) {
 	if strings.HasPrefix(u.Host, "[") {
 		return u.Scheme + ":", nil

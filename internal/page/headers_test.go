@@ -21,7 +21,7 @@ func TestClass21PolicyCannotBeInjected(t *testing.T) {
 				t.Fatal(err)
 			}
 			w := httptest.NewRecorder()
-			p.SignIn(w, 200, page.SignIn{
+			p.SignIn(w, request(), 200, page.SignIn{
 				Form: page.Form{Action: "/sso/sign-in"}, Providers: []page.Provider{{Name: "Forge", URL: "/sso/social/forge", Icon: icon}},
 			})
 			if got := w.Header().Get("Content-Security-Policy"); w.Code != 500 || got != policyWith("", "'none'") {

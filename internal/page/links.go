@@ -10,9 +10,9 @@ import (
 	"strings"
 )
 
-// refusedScheme says whether a link with that scheme could run script in the
-// page, or show something that only looks like a site. All others may be an
-// application's own (RFC 8252 §7.1).
+// refusedScheme reports whether a link with that scheme could run a script in the
+// page, or show content that looks like a site. Any other scheme may belong to an
+// application (RFC 8252 section 7.1).
 func refusedScheme(scheme string) bool {
 	return slices.Contains([]string{
 		"about", "blob", "chrome", "data", "file", "filesystem", "ftp", "javascript", "jar",
@@ -42,9 +42,9 @@ func checkLink(raw string) error {
 	return nil
 }
 
-// link is an attribute whose value is a link, byte for byte. A template on its
-// own would refuse an application's scheme, and percent-encode bytes that may
-// stand in a query as they are, such as a backslash or a parenthesis.
+// link is an attribute whose value is a link, byte for byte. A template by itself
+// would refuse custom schemes, and percent-encode bytes that are allowed in a query,
+// such as a backslash or a parenthesis.
 func link(attribute, raw string) (template.HTMLAttr, error) {
 	if err := checkLink(raw); err != nil {
 		return "", err
@@ -52,14 +52,14 @@ func link(attribute, raw string) (template.HTMLAttr, error) {
 	return template.HTMLAttr(attribute + `="` + template.HTMLEscapeString(raw) + `"`), nil //nolint:gosec // checked and escaped
 }
 
-// opensApplication says whether a link opens an application beside the browser,
-// in which the page stays.
+// opensApplication reports whether a link opens an application beside the browser, so
+// that the page stays.
 func opensApplication(raw string) bool {
 	u, err := url.Parse(raw)
 	return err == nil && u.Scheme != "" && u.Scheme != "http" && u.Scheme != "https"
 }
 
-// actionURL checks where a form is posted to: form-action allows this site only.
+// actionURL checks the URL of a form: form-action allows only this site.
 func actionURL(raw string) (template.URL, error) {
 	if !isLocalPath(raw) {
 		return "", errors.New("a form's action must be an absolute path")
@@ -74,8 +74,7 @@ func imageURL(raw string) (template.URL, error) {
 	return template.URL(raw), nil //nolint:gosec // checked above
 }
 
-// checkOrigin accepts what postMessage takes as an exact target: never a
-// wildcard, never a path.
+// checkOrigin accepts an exact target of postMessage: no wildcard and no path.
 func checkOrigin(raw string) error {
 	u, err := url.Parse(raw)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || raw != u.Scheme+"://"+u.Host ||
@@ -85,8 +84,8 @@ func checkOrigin(raw string) error {
 	return nil
 }
 
-// isLocalPath says whether raw stays on this site: browsers read // and /\ as
-// the beginning of a host, and drop tabs and line breaks before they look.
+// isLocalPath reports whether raw is a path of this site. Browsers read // and /\ as
+// the beginning of a host, and remove tabs and line breaks first.
 func isLocalPath(raw string) bool {
 	if !strings.HasPrefix(raw, "/") || strings.HasPrefix(raw, "//") || strings.HasPrefix(raw, `/\`) {
 		return false

@@ -18,12 +18,12 @@ func TestLinksAreByteForByte(t *testing.T) {
 	} {
 		views := []any{
 			&page.Continue{URL: address}, &page.Application{URL: address}, &page.Account{ContinueURL: address, SignOut: page.Form{Action: "/"}},
-			&page.SignedOut{ContinueURL: address}, &page.SignOut{CancelURL: address, Form: page.Form{Action: "/"}},
+			&page.SignedOut{SignInURL: address}, &page.SignOut{CancelURL: address, Form: page.Form{Action: "/"}},
 			&page.Widget{Callback: address, Origin: "https://app.example"}, &page.Denied{SwitchURL: address},
 			&page.PopupSignIn{SignInURL: "/", PopupURL: "/", ReturnURL: address}, &page.PopupDone{ReturnURL: address},
 			&page.UnsentForm{SignInURL: "/", Kept: &page.KeptForm{NextURL: "/", ActionURL: address}},
-			&page.SendForm{BackURL: address}, &page.Message{Link: &page.Link{URL: address}}, &page.Message{Other: &page.Link{URL: address}},
-			&page.SignIn{CancelURL: address}, &page.SignIn{Providers: []page.Provider{{URL: address}}}, &page.Sessions{ContinueURL: address, Form: page.Form{Action: "/"}},
+			&page.SendForm{BackURL: address}, &page.Message{Fault: page.FaultBadRequest, Link: &page.Link{URL: address}}, &page.Message{Fault: page.FaultBadRequest, Other: &page.Link{URL: address}},
+			&page.SignIn{Providers: []page.Provider{{URL: address}}}, &page.Sessions{ContinueURL: address, Form: page.Form{Action: "/"}},
 		}
 		if strings.HasPrefix(address, "https:") {
 			views = append(views, &page.FormPost{ActionURL: address})

@@ -1,10 +1,10 @@
-// Package page is how everything a person sees looks: the hosted sign-in page,
-// the widget that ends a popup flow, and the gate's own pages.
+// Package page renders everything that a person sees: the hosted pages, the widget
+// that ends a popup flow, and the gate's own pages.
 //
-// It knows nothing of sessions, clients or requests. A caller fills in a view,
-// such as [SignIn] or [Denied], and [Pages] writes the whole response: status,
-// headers and body. All pages work without JavaScript; scripts only make some
-// of them quicker to use.
+// It knows nothing of sessions and clients. A caller fills in a view, such as
+// [SignIn] or [Denied], and [Pages] writes the whole response: status, headers and
+// body. All pages work without JavaScript; scripts only make some of them faster to
+// use.
 //
 // # Safety
 //
@@ -12,6 +12,18 @@
 // colours come from a stylesheet made for the [Brand], and scripts read what
 // they need from data attributes. Links are checked when a page is rendered:
 // a view with a javascript: link becomes a 500, not a page.
+//
+// # Texts
+//
+// All that a person reads comes from messages/en.toml, by key. A caller names a text or
+// a [Fault] by a Go value, such as [FaultUnavailable] or [LinkTryAgain], so that a key
+// which does not exist does not compile; templates name it by {{msg "key"}}, and a test
+// finds keys that are missing or unused, and texts that stand elsewhere. What operators
+// configure, such as scope_text, is theirs. A reference that a person quotes to them
+// is in English alone.
+//
+// A language is one more file in messages. A page is in the language that ui_locales,
+// [LanguageCookie] or Accept-Language asks for, in this order; without one it is English.
 //
 // # Assets
 //
@@ -24,6 +36,7 @@ import (
 	"bytes"
 	"embed"
 	"fmt"
+	"html"
 	"html/template"
 	"net/http"
 	"strconv"
@@ -33,18 +46,18 @@ import (
 //go:embed templates/*.html static/*
 var files embed.FS
 
-// DefaultAssetPrefix is where pages look for their assets unless told otherwise.
+// DefaultAssetPrefix is the default of [Options].AssetPrefix.
 const DefaultAssetPrefix = "/sso/assets/"
 
-// Options are what pages need besides the brand. The zero value is usable.
+// Options are the options of [New]. The zero value is ready to use.
 type Options struct {
 	// AssetPrefix is the absolute path under which the assets are served.
 	// Default: DefaultAssetPrefix.
 	AssetPrefix string
 
-	// Failed is called when a page could not be rendered, which is a fault of
-	// the caller, such as a link that is none. The person gets a 500 page that
-	// keeps the reason to itself. Nil ignores it.
+	// Failed is called if a page could not be rendered, which is a fault of the
+	// caller, such as a wrong link. The user gets a 500 page without the reason. Nil
+	// ignores it.
 	Failed func(error)
 }
 
@@ -53,7 +66,7 @@ type Pages struct {
 	brand     brand
 	assets    map[string]asset // by hashed name
 	names     map[string]string
-	templates map[string]*template.Template
+	catalogue *catalogue
 	prefix    string
 
 	assetSource string // of the assets, in a Content-Security-Policy
@@ -63,6 +76,15 @@ type Pages struct {
 
 // New checks the brand and prepares its pages and assets.
 func New(b Brand, o Options) (*Pages, error) {
+	texts, err := builtIn()
+	if err != nil {
+		return nil, err
+	}
+	return newPages(b, o, texts)
+}
+
+// newPages is New with the texts of a catalogue.
+func newPages(b Brand, o Options, texts *catalogue) (*Pages, error) {
 	checked, err := checkBrand(b)
 	if err != nil {
 		return nil, err
@@ -74,12 +96,9 @@ func New(b Brand, o Options) (*Pages, error) {
 	if !isLocalPath(prefix) {
 		return nil, fmt.Errorf("page: asset prefix %q: want an absolute path such as %s", prefix, DefaultAssetPrefix)
 	}
-	p := &Pages{brand: checked, failed: o.Failed}
+	p := &Pages{brand: checked, catalogue: texts, failed: o.Failed}
 	if p.failed == nil {
 		p.failed = func(error) {}
-	}
-	if p.templates, err = parseTemplates(); err != nil {
-		return nil, err
 	}
 	if p.assets, p.names, err = buildAssets(checked.accent); err != nil {
 		return nil, err
@@ -103,53 +122,26 @@ func (p *Pages) WithAssetsOf(origin string) *Pages {
 	return moved
 }
 
-func parseTemplates() (map[string]*template.Template, error) {
-	layout, err := template.New("layout.html").Funcs(template.FuncMap{
-		"link":    link,
-		"opens":   opensApplication,
-		"action":  actionURL,
-		"image":   imageURL,
-		"refresh": refresh,
-		"initial": initial,
-		"inWords": inWords,
-		"soon":    soon,
-	}).ParseFS(files, "templates/layout.html", "templates/parts.html")
-	if err != nil {
-		return nil, fmt.Errorf("page: parsing the layout: %w", err)
-	}
-	templates := make(map[string]*template.Template)
-	for _, name := range []string{
-		"signin", "consent", "continue", "formpost", "application", "account", "sessions", "signout", "signedout", "widget", "denied", "popupsignin", "popupdone", "unsentform", "sendform", "message",
-	} {
-		t, err := layout.Clone()
-		if err == nil {
-			t, err = t.ParseFS(files, "templates/"+name+".html")
-		}
-		if err != nil {
-			return nil, fmt.Errorf("page: parsing %s: %w", name, err)
-		}
-		templates[name] = t
-	}
-	return templates, nil
-}
-
-// A sheet is one response before it is written.
+// A sheet is a response before it is written.
 type sheet struct {
 	template string
 	status   int
-	title    string   // of the document; the brand's name is added
+	titles   []Text   // of the document; the names of application and brand are added
+	app      string   // may be empty
 	scripts  []string // by plain name
 	bare     bool     // without the brand and the card
-	leadsTo  string   // without being asked, after
+	leadsTo  string   // navigates to this URL by itself, after
 	after    int      // seconds; empty stays
-	opener   told     // is told that this page shows
+	opener   told     // is notified that the page is open
 	view     any
 	policy   policy
+	err      error // why the page cannot be rendered
 }
 
-// frame is what the layout reads.
+// frame is the input of the layout.
 type frame struct {
-	Title      string
+	Language   string
+	Title      template.HTML
 	Brand      brand
 	Stylesheet string
 	Icon       string
@@ -163,34 +155,24 @@ type frame struct {
 	View       any
 }
 
-// write renders s, or a 500 page if that cannot be done.
-func (p *Pages) write(w http.ResponseWriter, s sheet) {
-	if s.opener.Origin != "" {
-		if err := checkOrigin(s.opener.Origin); err != nil {
-			p.fail(w, s, fmt.Errorf("opener's origin %q: %w", s.opener.Origin, err))
-			return
-		}
-		s.scripts = append(s.scripts, "opener.js")
-	}
-	body, csp, err := p.render(s)
+// write renders s in the language of a request, or a 500 page if that cannot be done.
+func (p *Pages) write(w http.ResponseWriter, r *http.Request, s sheet) {
+	l := p.catalogue.language(w, r)
+	body, csp, err := p.render(l, s)
 	if err != nil {
-		p.fail(w, s, err)
+		p.fail(w, l, s, err)
 		return
 	}
 	send(w, s, body, csp)
 }
 
 // fail writes the 500 page in place of s.
-func (p *Pages) fail(w http.ResponseWriter, s sheet, err error) {
+func (p *Pages) fail(w http.ResponseWriter, l *localized, s sheet, err error) {
 	p.failed(fmt.Errorf("page: rendering %s: %w", s.template, err))
-	s = Message{
-		Title: "Something went wrong",
-		Text:  "This page could not be shown.",
-		Next:  "Go back and try again. If it happens again, tell the people who run this site.",
-	}.sheet(http.StatusInternalServerError)
-	body, csp, err := p.render(s)
+	s = Message{Fault: faultRenderFailed}.sheet(http.StatusInternalServerError)
+	body, csp, err := p.render(l, s)
 	if err != nil {
-		http.Error(w, "Something went wrong. Go back and try again.", http.StatusInternalServerError)
+		http.Error(w, http.StatusText(http.StatusInternalServerError), http.StatusInternalServerError)
 		return
 	}
 	w.Header().Del("Retry-After")
@@ -204,16 +186,25 @@ func send(w http.ResponseWriter, s sheet, body []byte, csp string) {
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(s.status)
-	_, _ = w.Write(body) // the browser went away; there is nobody left to tell
+	_, _ = w.Write(body) // the browser went away
 }
 
-func (p *Pages) render(s sheet) (body []byte, csp string, err error) {
+func (p *Pages) render(l *localized, s sheet) (body []byte, csp string, err error) {
+	if s.err != nil {
+		return nil, "", s.err
+	}
+	if s.opener.Origin != "" {
+		if err := checkOrigin(s.opener.Origin); err != nil {
+			return nil, "", fmt.Errorf("opener's origin %q: %w", s.opener.Origin, err)
+		}
+		s.scripts = append(s.scripts, "opener.js")
+	}
 	csp, err = s.policy.contentSecurity(p.brand.logoSource, p.assetSource)
 	if err != nil {
 		return nil, "", err
 	}
 	f := frame{
-		Title:      s.title,
+		Language:   l.tag,
 		Brand:      p.brand,
 		Stylesheet: p.assetURL("page.css"),
 		Icon:       p.assetURL("mark.svg"),
@@ -225,17 +216,41 @@ func (p *Pages) render(s sheet) (body []byte, csp string, err error) {
 		Opener:     s.opener,
 		View:       s.view,
 	}
-	if p.brand.Name != "" {
-		f.Title += " · " + p.brand.Name
+	if f.Brand.Name == "" && f.Brand.Logo == "" {
+		f.Brand.Name = html.UnescapeString(string(l.fixed["brand.unnamed"]))
+	}
+	if f.Title, err = l.documentTitle(s.titles, s.app, f.Brand.Name); err != nil {
+		return nil, "", err
 	}
 	for _, name := range s.scripts {
 		f.Scripts = append(f.Scripts, p.assetURL(name))
 	}
 	var b bytes.Buffer
-	if err := p.templates[s.template].Execute(&b, f); err != nil {
+	if err := l.templates[s.template].Execute(&b, f); err != nil {
 		return nil, "", err
 	}
 	return b.Bytes(), csp, nil
+}
+
+// documentTitle is the title of a document, with the names of application and brand at the end.
+func (l *localized) documentTitle(titles []Text, names ...string) (template.HTML, error) {
+	var title template.HTML
+	for _, t := range titles {
+		text, err := l.text(t)
+		if err != nil {
+			return "", err
+		}
+		if title != "" {
+			title += " · "
+		}
+		title += text
+	}
+	for _, name := range names {
+		if name != "" {
+			title += " · " + escape(name)
+		}
+	}
+	return title, nil
 }
 
 func (p *Pages) assetURL(name string) string { return p.prefix + p.names[name] }

@@ -22,19 +22,18 @@ func everyPage() []any {
 	return []any{
 		&page.SignIn{
 			App: "Acme", Form: form, Scopes: scopes("email", "inventory"), Username: "ada",
-			Problem: &page.Problem{Title: "Wrong password", Next: "Try again.", Code: "003-001"}, SwitchFrom: &ada,
+			Problem: &page.Problem{Fault: page.FaultWrongPassword, Code: "003-001"}, SwitchFrom: &ada,
 			Providers: []page.Provider{{Name: "Forge", URL: "/sso/social/forge", Icon: "https://forge.example/icon.svg"}},
-			CancelURL: "https://app.example/cancelled",
 			Opener:    page.Opener{Origin: "https://app.example", State: "12345678"},
 		},
 		&page.Consent{
 			App: "Acme", Person: ada, Scopes: []page.Scope{{Name: "email"}, {Name: "inventory", Text: "trade your items", New: true}}, Site: "app.example",
-			Form: form, SwitchURL: "/sso/sign_in?switch=1", Problem: &page.Problem{Title: "Something changed", Next: "Answer once more."},
+			Form: form, SwitchURL: "/sso/sign_in?switch=1", Problem: &page.Problem{Fault: page.FaultConsentChanged},
 			Remembered: true, Opener: page.Opener{Origin: "https://app.example", State: "12345678"},
 		},
-		&page.Continue{Title: "You’re signed in", App: "Acme", URL: "https://app.example/"},
+		&page.Continue{Title: page.DoneSignedIn, App: "Acme", URL: "https://app.example/"},
 		&page.FormPost{
-			Title: "You’re signed in", App: "Acme", ActionURL: "https://app.example/cb?track=7",
+			Title: page.DoneSignedIn, App: "Acme", ActionURL: "https://app.example/cb?track=7",
 			Fields: []page.Field{{Name: "code", Value: "c"}, {Name: "state", Value: "s"}},
 		},
 		&page.Application{App: "Acme", URL: "acme-app:/callback?code=c", Outcome: page.OutcomeSignedIn},
@@ -45,29 +44,29 @@ func everyPage() []any {
 		&page.Sessions{
 			Person: ada, App: "Acme", Seats: 2, Form: form, ContinueURL: "/oauth2/authorize?client_id=1",
 			List: []page.OpenSession{
-				{ID: "a1", Device: "Firefox on Linux", From: "192.0.2.7", Begun: time.Unix(1764000000, 0), Seen: time.Unix(1764000600, 0), Here: true},
-				{ID: "b2", Device: "Safari on iPhone", From: "2001:db8::1", Begun: time.Unix(1763000000, 0), Seen: time.Unix(1763500000, 0), Seat: true},
+				{ID: "a1", Device: page.Device{Browser: "Firefox", System: "Linux"}, From: "192.0.2.7", Begun: time.Unix(1764000000, 0), Seen: time.Unix(1764000600, 0), Here: true},
+				{ID: "b2", Device: page.Device{Agent: "Safari on iPhone"}, From: "2001:db8::1", Begun: time.Unix(1763000000, 0), Seen: time.Unix(1763500000, 0), Seat: true},
 			},
 			Access: []page.LastingAccess{
 				{ID: "c3", App: "Demo game", Begun: time.Unix(1764000000, 0), Used: time.Unix(1764000600, 0), Here: true},
-				{ID: "d4", App: "Launcher", Begun: time.Unix(1763000000, 0)},
+				{ID: "d4", App: "Launcher", Gone: true, Begun: time.Unix(1763000000, 0)},
 			},
 			Allowed: []page.AllowedApp{{ID: "7", App: "Acme", Scopes: scopes("email", "inventory"), Since: time.Unix(1764000000, 0)}},
 		},
 		&page.SignOut{Person: ada, App: "Acme", Form: form, CancelURL: "/sso/account"},
-		&page.SignedOut{App: "Acme", SignInURL: "/sso/sign-in", ContinueURL: "https://app.example/"},
+		&page.SignedOut{App: "Acme", SignInURL: "/sso/sign-in"},
 		&page.Widget{
 			App: "Acme", Callback: "acme-app://callback?code=c&state=s", Origin: "https://app.example",
 			State: "12345678", UsedURL: "/sso/widget?used=1", Scopes: scopes("email", "inventory"),
 		},
-		&page.Denied{Person: ada, App: "Acme", Reason: "For operators.", SwitchURL: "/oauth2/switch", SignOut: form},
+		&page.Denied{Person: ada, App: "Acme", Reason: page.DeniedGroups([]string{"operators"}), SwitchURL: "/oauth2/switch", SignOut: form},
 		&page.PopupSignIn{
 			App: "Acme", SignInURL: "/oauth2/sign-in", PopupURL: "/oauth2/popup", ReturnURL: "/reports?q=1",
 			Channel: "sso-7f", Nonce: "n-7f",
 		},
 		&page.PopupDone{App: "Acme", Channel: "sso-7f", Nonce: "n-7f", ReturnURL: "/reports?q=1"},
 		&page.UnsentForm{
-			App: "Acme", Why: "It is too big.", SignInURL: "/oauth2/sign-in",
+			App: "Acme", Why: page.FormTooLarge, SignInURL: "/oauth2/sign-in",
 			Kept: &page.KeptForm{
 				ID: "f-7f", NextURL: "/oauth2/send", ActionURL: "https://app.example/save?x=1", Type: "multipart/form-data", Charset: "utf-8",
 				Fields: []page.KeptField{{Name: []byte("a"), Value: []byte("b c")}, {Name: []byte("f"), File: true, FileName: []byte("f.txt"), FileType: "text/plain"}},
@@ -75,8 +74,8 @@ func everyPage() []any {
 		},
 		&page.SendForm{App: "Acme", ID: "f-7f", BackURL: "/form", Visitor: "v", Person: page.Person{Name: "ada", Email: "ada@example.com"}},
 		&page.Message{
-			App: "Acme", Title: "This sign-in has expired", Text: "It was left open for too long.", Next: "Start again.",
-			Link: &page.Link{Text: "Start again", URL: "/sso/sign-in"}, Other: &page.Link{Text: "Stay", URL: "/sso/stay"}, Reference: "7f3a",
+			App: "Acme", Fault: page.FaultAnotherAccount("ada", "Forge", "bob"), Reason: page.ReasonAccountAtProvider("Forge", "ada"), Next: page.NextStartAtSignIn,
+			Link: &page.Link{Label: page.LinkSwitch("Forge"), URL: "/sso/sign-in"}, Other: &page.Link{Label: page.LinkStay("ada"), URL: "/sso/stay"}, Reference: "7f3a",
 		},
 	}
 }
@@ -90,41 +89,43 @@ func scopes(names ...string) []page.Scope {
 	return list
 }
 
+func request() *http.Request { return httptest.NewRequest(http.MethodGet, "/", nil) }
+
 func write(t *testing.T, p *page.Pages, w http.ResponseWriter, view any) {
 	t.Helper()
 	switch v := view.(type) {
 	case *page.SignIn:
-		p.SignIn(w, http.StatusOK, *v)
+		p.SignIn(w, request(), http.StatusOK, *v)
 	case *page.Consent:
-		p.Consent(w, http.StatusOK, *v)
+		p.Consent(w, request(), http.StatusOK, *v)
 	case *page.Continue:
-		p.Continue(w, *v)
+		p.Continue(w, request(), *v)
 	case *page.FormPost:
-		p.FormPost(w, *v)
+		p.FormPost(w, request(), *v)
 	case *page.Application:
-		p.Application(w, *v)
+		p.Application(w, request(), *v)
 	case *page.Account:
-		p.Account(w, *v)
+		p.Account(w, request(), *v)
 	case *page.Sessions:
-		p.Sessions(w, *v)
+		p.Sessions(w, request(), *v)
 	case *page.SignOut:
-		p.SignOut(w, *v)
+		p.SignOut(w, request(), *v)
 	case *page.SignedOut:
-		p.SignedOut(w, *v)
+		p.SignedOut(w, request(), *v)
 	case *page.Widget:
-		p.Widget(w, *v)
+		p.Widget(w, request(), *v)
 	case *page.Denied:
-		p.Denied(w, *v)
+		p.Denied(w, request(), *v)
 	case *page.PopupSignIn:
-		p.PopupSignIn(w, *v)
+		p.PopupSignIn(w, request(), *v)
 	case *page.PopupDone:
-		p.PopupDone(w, *v)
+		p.PopupDone(w, request(), *v)
 	case *page.UnsentForm:
-		p.UnsentForm(w, *v)
+		p.UnsentForm(w, request(), *v)
 	case *page.SendForm:
-		p.SendForm(w, *v)
+		p.SendForm(w, request(), *v)
 	case *page.Message:
-		p.Message(w, http.StatusBadRequest, *v)
+		p.Message(w, request(), http.StatusBadRequest, *v)
 	default:
 		t.Fatalf("no page for %T", view)
 	}
@@ -229,7 +230,7 @@ func TestEveryPageIsAWholeDocument(t *testing.T) {
 			ids := map[string]bool{}
 			for _, n := range elements(doc, "") {
 				if id := attr(n, "id"); id != "" && ids[id] {
-					t.Errorf("id %q is there twice", id)
+					t.Errorf("id %q is repeated", id)
 				} else {
 					ids[id] = true
 				}
@@ -288,7 +289,7 @@ func TestEveryPageLoadsOnlyItsOwnAssets(t *testing.T) {
 func TestHeadHasTheHeadersOfGetAndNoBody(t *testing.T) {
 	p := newPages(t, page.Brand{})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		p.SignedOut(w, page.SignedOut{App: "Acme"})
+		p.SignedOut(w, request(), page.SignedOut{App: "Acme"})
 	}))
 	defer server.Close()
 	got, err := http.Get(server.URL)
@@ -317,7 +318,7 @@ func TestStatusOfPages(t *testing.T) {
 	}{
 		"denied is 403":                          {&page.Denied{App: "Acme"}, http.StatusForbidden},
 		"signed out is 200":                      {&page.SignedOut{}, http.StatusOK},
-		"a message has the status it is given":   {&page.Message{Title: "No"}, http.StatusBadRequest},
+		"a message has the status it is given":   {&page.Message{Fault: page.FaultBadRequest}, http.StatusBadRequest},
 		"sign-in in a window is 200":             {&page.PopupSignIn{SignInURL: "/s", PopupURL: "/p", ReturnURL: "/"}, http.StatusOK},
 		"sign-in in a window may be a 401, too":  {&page.PopupSignIn{SignInURL: "/s", PopupURL: "/p", ReturnURL: "/", Status: 401}, http.StatusUnauthorized},
 		"a page without its links becomes a 500": {&page.PopupSignIn{}, http.StatusInternalServerError},
@@ -336,7 +337,7 @@ func TestStatusOfPages(t *testing.T) {
 	}
 }
 
-// ofOnesOwn says whether a page is about the person, not about an application.
+// ofOnesOwn reports whether a page is about the person, not about an application.
 func ofOnesOwn(view any) bool {
 	switch view.(type) {
 	case *page.Account, *page.Sessions:

@@ -24,7 +24,7 @@ func TestWidgetHandsItsScriptExactlyWhatItWasGiven(t *testing.T) {
 		}
 	}
 	if got := attr(byID(t, doc, "continue"), "href"); got != callback {
-		t.Errorf("without scripts the way on is %q, want %q", got, callback)
+		t.Errorf("without scripts the link to continue is %q, want %q", got, callback)
 	}
 }
 
@@ -56,15 +56,15 @@ func TestPopupPagesAgreeOnChannelAndNonce(t *testing.T) {
 
 func TestAMessageOffersItsWayOn(t *testing.T) {
 	w := httptest.NewRecorder()
-	newPages(t, page.Brand{}).Message(w, 400, page.Message{
-		Title: "Cookies are blocked", Next: "Allow cookies for this site.", Link: &page.Link{Text: "Try again", URL: "/reports"},
+	newPages(t, page.Brand{}).Message(w, request(), 400, page.Message{
+		Fault: page.FaultWrongPassword, Link: &page.Link{Label: page.LinkTryAgain, URL: "/reports"},
 	})
 	doc := parse(t, w.Body.String())
 	links := elements(doc, "a")
 	if len(links) != 1 || attr(links[0], "href") != "/reports" || text(links[0]) != "Try again" {
 		t.Errorf("links %v", links)
 	}
-	if got := text(elements(doc, "main")[0]); got != "Cookies are blocked Allow cookies for this site. Try again" {
+	if got := text(elements(doc, "main")[0]); got != "User name or password is wrong Check both and try again. Try again" {
 		t.Errorf("main: %q", got)
 	}
 }
@@ -82,10 +82,10 @@ func TestSignInTellsItsOpenerExactlyWhatItWasGiven(t *testing.T) {
 			t.Errorf("%s: %q, want %q", key, got, want)
 		}
 	}
-	view.Problem = &page.Problem{Title: "Wrong password", Code: "003-001"}
+	view.Problem = &page.Problem{Fault: page.FaultWrongPassword, Code: "003-001"}
 	_, doc = render(t, view)
 	body = elements(doc, "body")[0]
-	if attr(body, "data-code") != "003-001" || attr(body, "data-description") != "Wrong password" {
+	if attr(body, "data-code") != "003-001" || attr(body, "data-description") != "User name or password is wrong" {
 		t.Errorf("with a problem: code %q, %q", attr(body, "data-code"), attr(body, "data-description"))
 	}
 	if n := scriptsNamed(doc, "opener."); n != 1 {
@@ -95,10 +95,10 @@ func TestSignInTellsItsOpenerExactlyWhatItWasGiven(t *testing.T) {
 
 func TestSignInWithoutAnOpenerTellsNobody(t *testing.T) {
 	_, doc := render(t, &page.SignIn{
-		Form: page.Form{Action: "/sso/sign_in"}, Opener: page.Opener{State: "12345678"}, Problem: &page.Problem{Title: "Wrong", Code: "003-001"},
+		Form: page.Form{Action: "/sso/sign_in"}, Opener: page.Opener{State: "12345678"}, Problem: &page.Problem{Fault: page.FaultWrongPassword, Code: "003-001"},
 	})
 	if body := elements(doc, "body")[0]; attr(body, "data-opener")+attr(body, "data-state")+attr(body, "data-code") != "" || scriptsNamed(doc, "opener.") != 0 {
-		t.Error("the page tells somebody")
+		t.Error("the page sends a message")
 	}
 }
 
@@ -115,7 +115,7 @@ func scriptsNamed(doc *html.Node, name string) int {
 func TestWidgetOnlyLeavesOutTheBrand(t *testing.T) {
 	for name, views := range map[string][2]any{
 		"widget":   {&page.Widget{Callback: "https://app.example/cb?code=c"}, &page.Widget{Callback: "https://app.example/cb?code=c", WidgetOnly: true}},
-		"continue": {&page.Continue{Title: "You’re signed in", URL: "/x"}, &page.Continue{Title: "You’re signed in", URL: "/x", WidgetOnly: true}},
+		"continue": {&page.Continue{Title: page.DoneSignedIn, URL: "/x"}, &page.Continue{Title: page.DoneSignedIn, URL: "/x", WidgetOnly: true}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for i, want := range []int{1, 0} {

@@ -1,30 +1,35 @@
 package page
 
-// A Scope is one of those that an application asks for, or was given.
+import "html/template"
+
+// A Scope is a scope that an application asks for, or was granted.
 type Scope struct {
 	Name string
-	Text string // the operator's words, which follow "will be able to"; empty: ours
-	New  bool   // it was not allowed before, though others were
+	Text string // the operator's text, which follows "will be able to"; empty: the text of the catalogue
+	New  bool   // not allowed before, although other scopes were
 }
 
-// InWords says what an application may do with a scope, to follow "will be able to".
-func (s Scope) InWords() string {
+// Basic means that every application gets the scope's content anyway.
+func (s Scope) Basic() bool { return s.Name == "openid" && s.Text == "" }
+
+// scopeTexts say what an application may do with a scope.
+var scopeTexts = map[string]Text{
+	"openid":         {key: "scope.known"},
+	"profile":        {key: "scope.profile"},
+	"email":          {key: "scope.email"},
+	"groups":         {key: "scope.groups"},
+	"offline":        {key: "scope.offline"},
+	"offline_access": {key: "scope.offline"},
+	"playfab":        {key: "scope.playfab"},
+}
+
+// scope says what an application may do with a scope, to follow "will be able to".
+func (l *localized) scope(s Scope) (template.HTML, error) {
 	if s.Text != "" {
-		return s.Text
+		return escape(s.Text), nil
 	}
-	switch s.Name {
-	case "openid":
-		return "know who you are"
-	case "profile":
-		return "see your name and profile"
-	case "email":
-		return "see your e-mail address"
-	case "groups":
-		return "see which groups you are in"
-	case "offline", "offline_access":
-		return "stay signed in when you are away"
-	case "playfab":
-		return "connect your PlayFab account"
+	if text, known := scopeTexts[s.Name]; known {
+		return l.text(text)
 	}
-	return "use " + s.Name
+	return l.text(Text{"scope.custom", args{"Scope": s.Name}})
 }

@@ -23,7 +23,7 @@ var hostile = []string{
 	"\x00<svg/onload=alert(1)>",
 }
 
-// isAddress says whether a field of a view is a link or an image, which must
+// isAddress reports whether a field of a view is a link or an image, which must
 // not hold just any text.
 func isAddress(field string) bool {
 	return strings.HasSuffix(field, "URL") ||
@@ -39,7 +39,14 @@ func eachString(v reflect.Value, field string, fn func(field string, s reflect.V
 			eachString(v.Elem(), field, fn)
 		}
 	case reflect.Struct:
-		if v.Type() == reflect.TypeFor[time.Time]() {
+		switch inner := v.Interface().(type) {
+		case time.Time:
+			return
+		case page.Text:
+			eachValue(inner.Values(), field, fn)
+			return
+		case page.Fault:
+			eachValue(inner.Values(), field, fn)
 			return
 		}
 		for i := range v.NumField() {
@@ -51,6 +58,15 @@ func eachString(v reflect.Value, field string, fn func(field string, s reflect.V
 		}
 	case reflect.String:
 		fn(field, v)
+	}
+}
+
+// eachValue calls fn for what is put in a text.
+func eachValue(values map[string]string, field string, fn func(field string, s reflect.Value)) {
+	for name := range values {
+		value := values[name]
+		fn(field+" "+name, reflect.ValueOf(&value).Elem())
+		values[name] = value
 	}
 }
 
@@ -157,7 +173,7 @@ func TestClass21ErrorsDoNotRepeatAnAddressThatMayHoldACode(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.Widget(httptest.NewRecorder(), page.Widget{Callback: "https://app.example/%zz?code=s3cret"})
+	p.Widget(httptest.NewRecorder(), request(), page.Widget{Callback: "https://app.example/%zz?code=s3cret"})
 	if failure == nil || strings.Contains(failure.Error(), "s3cret") {
 		t.Errorf("error %v", failure)
 	}
@@ -249,7 +265,7 @@ func TestClass30PagesTellOnlyAnExactOrigin(t *testing.T) {
 				t.Fatal(err)
 			}
 			w := httptest.NewRecorder()
-			p.Widget(w, page.Widget{Callback: "https://app.example/cb?code=c", Origin: origin})
+			p.Widget(w, request(), page.Widget{Callback: "https://app.example/cb?code=c", Origin: origin})
 			if w.Code != http.StatusInternalServerError || strings.Contains(w.Body.String(), "code=c") {
 				t.Errorf("status %d (%v)", w.Code, failure)
 			}

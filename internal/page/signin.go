@@ -1,7 +1,6 @@
 package page
 
 import (
-	"fmt"
 	"net/http"
 	"strconv"
 	"time"
@@ -9,73 +8,71 @@ import (
 	"unicode/utf8"
 )
 
-// A Form is what a page's own form posts. Submit is always POST.
+// A Form has the fields of a page's own form. Its method is always POST.
 type Form struct {
-	// Action is the absolute path that is posted to.
+	// Action is the absolute path that the form is sent to.
 	Action string
 
-	// Transaction is posted as field "transaction". Empty leaves it out.
+	// Transaction is the value of the field "transaction". Empty: no such field.
 	Transaction string
 }
 
-// A Person is somebody who is signed in.
+// A Person is a signed-in user.
 type Person struct {
-	Name  string // what they sign in with, or go by
+	Name  string // the user name, or the display name
 	Email string // shown below the name; may be empty
 }
 
-// A Link leads on from a page.
+// A Link is a link on a page.
 type Link struct {
-	Text string
-	URL  string
+	Label Text
+	URL   string
 }
 
-// A Problem says what went wrong, and what to do next.
+// A Problem is a fault that is shown above a form.
 type Problem struct {
-	Title string
-	Next  string
+	Fault Fault
+	Next  Text   // what to do, in place of the fault's own text
 	Code  string // what the Login API calls it; for an Opener
 }
 
-// A Provider is an outside identity provider, shown as a button.
+// A Provider is an identity provider, shown as a button.
 type Provider struct {
 	Name string
 	URL  string
-	Icon string // an address as in Brand.Logo; may be empty
+	Icon string // a URL as in Brand.Logo; may be empty
 }
 
 // SignIn is the page that asks for a user name and a password, or to choose a
 // provider. Its form posts the fields "transaction", "username" and "password".
 type SignIn struct {
 	App  string // the application's name; empty if there is none
-	Form Form   // without an action there is none, only the providers
+	Form Form   // without an action there is no form, only providers
 
-	// Scopes are what the application asks for. The page says them in words.
+	// Scopes are the scopes of the request. The page describes them.
 	Scopes []Scope
 
-	Username string   // what was typed before
+	Username string   // the name that was typed before
 	Problem  *Problem // why the last attempt failed
 
-	// RetryAfter is how long the next attempt has to wait. It is also sent as
-	// a header.
+	// RetryAfter is how long the next attempt has to wait. It is also sent as a
+	// header.
 	RetryAfter time.Duration
 
-	// SwitchFrom is who is signed in now: when another account is to be used,
-	// with Unfit since this one will not do for the application, with Other since
-	// the application asks for another user, or, with Again, when the application
-	// asks for a new sign-in.
+	// SwitchFrom is the signed-in user, if another sign-in is needed. MethodRefused:
+	// the application does not accept this account. Other: the application asks for
+	// another user. Again: the application asks for a new sign-in.
 	SwitchFrom                  *Person
 	MethodRefused, Other, Again bool
 
 	Providers      []Provider
-	DisableSocials bool   // leaves the providers out, where there is a form
-	WidgetOnly     bool   // leaves out all but the form
-	Opener         Opener // is told that the page is open or closed, and of the Problem
-	CancelURL      string // may be empty
+	DisableSocials bool   // hides the providers if there is a form
+	WidgetOnly     bool   // shows only the form
+	Opener         Opener // is notified when the page opens or closes, and of the Problem
 }
 
 // SignIn writes the sign-in page.
-func (p *Pages) SignIn(w http.ResponseWriter, status int, v SignIn) {
+func (p *Pages) SignIn(w http.ResponseWriter, r *http.Request, status int, v SignIn) {
 	if v.DisableSocials && v.Form.Action != "" {
 		v.Providers = nil
 	}
@@ -83,7 +80,8 @@ func (p *Pages) SignIn(w http.ResponseWriter, status int, v SignIn) {
 	s := sheet{
 		template: "signin",
 		status:   status,
-		title:    forApp("Sign in", "to", v.App),
+		titles:   []Text{{key: "sign_in.title"}},
+		app:      v.App,
 		scripts:  []string{"fragment.js", "signin.js"},
 		bare:     v.WidgetOnly,
 		view:     v,
@@ -91,28 +89,20 @@ func (p *Pages) SignIn(w http.ResponseWriter, status int, v SignIn) {
 		opener:   told{v.Opener, v.Problem},
 	}
 	if v.Problem != nil {
-		s.title = v.Problem.Title + " · " + s.title // what a screen reader says first
+		s.titles = append([]Text{v.Problem.Fault.part("title")}, s.titles...) // a screen reader reads it first
 	}
 	for _, provider := range v.Providers {
 		if provider.Icon != "" {
 			s.policy.images = append(s.policy.images, provider.Icon)
 		}
 	}
-	p.write(w, s)
+	p.write(w, r, s)
 }
 
-// CheckIcon checks the address of a provider's icon.
+// CheckIcon checks the URL of a provider's icon.
 func CheckIcon(raw string) error {
 	_, err := imageSource(raw)
 	return err
-}
-
-// forApp is the sentence about an application, or its beginning without one.
-func forApp(sentence, preposition, app string) string {
-	if app == "" {
-		return sentence
-	}
-	return sentence + " " + preposition + " " + app
 }
 
 func retryAfter(w http.ResponseWriter, d time.Duration) {
@@ -121,33 +111,10 @@ func retryAfter(w http.ResponseWriter, d time.Duration) {
 	}
 }
 
-// seconds rounds up: who comes back then must not be early.
+// seconds rounds up, so that the next attempt is not too early.
 func seconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }
 
-// inWords says a waiting time, rounded up to the unit.
-func inWords(d time.Duration) string {
-	n, unit := seconds(d), "second"
-	if n > 90 {
-		n, unit = (n+59)/60, "minute"
-	}
-	if n > 90 && unit == "minute" {
-		n, unit = (n+59)/60, "hour"
-	}
-	if n == 1 {
-		return "1 " + unit
-	}
-	return fmt.Sprintf("%d %ss", n, unit)
-}
-
-// soon is inWords for a time to which some seconds come.
-func soon(d time.Duration) string {
-	if d < 10*time.Second {
-		return "a few seconds"
-	}
-	return "about " + inWords(d)
-}
-
-// initial is the letter that stands for a person.
+// initial is the first letter of a name, shown in place of a picture.
 func initial(name string) string {
 	r, _ := utf8.DecodeRuneInString(name)
 	if !unicode.IsLetter(r) && !unicode.IsDigit(r) {

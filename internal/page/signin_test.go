@@ -69,13 +69,13 @@ func TestSignInStartsWhereTheNextKeystrokeGoes(t *testing.T) {
 func TestSignInSaysWhatWentWrongAndWhatToDoNext(t *testing.T) {
 	_, doc := render(t, &page.SignIn{
 		Form:    page.Form{Action: "/s"},
-		Problem: &page.Problem{Title: "Wrong user name or password", Next: "Check both and try again."},
+		Problem: &page.Problem{Fault: page.FaultWrongPassword},
 	})
 	problem := byID(t, doc, "problem")
 	if attr(problem, "role") != "alert" {
 		t.Error("the problem is not an alert")
 	}
-	if got, want := text(problem), "Wrong user name or password Check both and try again."; got != want {
+	if got, want := text(problem), "User name or password is wrong Check both and try again."; got != want {
 		t.Errorf("problem %q, want %q", got, want)
 	}
 	for _, id := range []string{"username", "password"} {
@@ -83,7 +83,7 @@ func TestSignInSaysWhatWentWrongAndWhatToDoNext(t *testing.T) {
 			t.Errorf("%s is not described by the problem", id)
 		}
 	}
-	if title := text(elements(doc, "title")[0]); !strings.HasPrefix(title, "Wrong user name or password") {
+	if title := text(elements(doc, "title")[0]); !strings.HasPrefix(title, "User name or password is wrong") {
 		t.Errorf("title %q", title)
 	}
 }
@@ -103,7 +103,7 @@ func TestWaitingTimesAreSaidAndSent(t *testing.T) {
 		t.Run(test.wait.String(), func(t *testing.T) {
 			for _, view := range []any{
 				&page.SignIn{Form: page.Form{Action: "/s"}, RetryAfter: test.wait},
-				&page.Message{Title: "Not available", RetryAfter: test.wait},
+				&page.Message{Fault: page.FaultTooManySignIns, RetryAfter: test.wait},
 			} {
 				w, doc := render(t, view)
 				if got := w.Header().Get("Retry-After"); got != test.header {
@@ -192,7 +192,7 @@ func TestDeniedSaysWhoWhereAndWhatNext(t *testing.T) {
 
 func TestSignInWithoutAFormHasItsProviders(t *testing.T) {
 	_, doc := render(t, &page.SignIn{
-		App: "Acme", Scopes: scopes("email"), DisableSocials: true, // which would leave nobody a way
+		App: "Acme", Scopes: scopes("email"), DisableSocials: true, // which would leave no sign-in method
 		Providers: []page.Provider{{Name: "Forge", URL: "/sso/with/forge?t=x"}},
 	})
 	if len(elements(doc, "form")) != 0 || len(elements(doc, "input")) != 0 {
@@ -209,9 +209,9 @@ func TestSignInWithoutAFormHasItsProviders(t *testing.T) {
 
 func TestSignInSaysWhyItAsksWhoIsSignedIn(t *testing.T) {
 	for want, view := range map[string]page.SignIn{
-		"You are signed in as ada. Sign in below to use another account.":                   {},
-		"You are signed in as ada, which is no account for Acme. Sign in with another one.": {MethodRefused: true},
-		"You are signed in as ada. Sign in once more: Acme asks for it.":                    {Again: true},
+		"You are signed in as ada. Sign in below to use another account.":                               {},
+		"You are signed in as ada, but you cannot use this account for Acme. Sign in with another one.": {MethodRefused: true},
+		"You are signed in as ada, but Acme asks you to sign in again.":                                 {Again: true},
 	} {
 		view.App, view.SwitchFrom, view.Form = "Acme", &page.Person{Name: "ada"}, page.Form{Action: "/s"}
 		_, doc := render(t, &view)

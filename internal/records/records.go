@@ -15,9 +15,9 @@
 // version: see [Encode]. New fields may be added to a record or to a struct in it, but
 // not to elements of a list, since their order and number may change.
 //
-// This release does not read records of later versions. It leaves them unchanged, and
-// the caller gets an [ErrVersion], as if the store did not answer. So no user is signed
-// out, and no cookie is deleted.
+// Still newer records are not read. They stay as they are, and the caller gets an
+// [ErrVersion], as if the store had not answered: this signs no user out, and removes
+// no cookie.
 package records
 
 import (
@@ -68,8 +68,7 @@ func CheckVersion(version int) error {
 	return nil
 }
 
-// Invalid UTF-8 is accepted, since the store also has texts of others, such as names
-// that a provider sent.
+// Not all content is ours: the ID of a user at a provider may be no UTF-8.
 var (
 	decoding = must(cbor.DecOptions{
 		IndefLength: cbor.IndefLengthForbidden, MaxNestedLevels: 8, UTF8: cbor.UTF8DecodeInvalid,

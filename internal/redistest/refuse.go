@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// RefuseClients closes every client's connection and refuses new ones until end is
-// called, like a server that has reached maxclients.
+// RefuseClients ends every client's connection, and refuses new ones until end is
+// called, as a server with the maximal number of clients does.
 func (s *Server) RefuseClients() (end func()) {
 	s.tb.Helper()
 	conn, err := net.Dial("tcp", s.addr)

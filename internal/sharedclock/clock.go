@@ -1,19 +1,20 @@
-// Package sharedclock returns the time that all nodes of one store share: the time of
-// the store, if the store can tell it. Otherwise a node whose own clock is wrong would
-// treat a record of another node as expired, or as from the future.
+// Package sharedclock has the time that the nodes of one store share. It is the time of the
+// store, if that can be asked. So a record of one node is neither expired nor from the
+// future for another node whose own clock is wrong.
 //
-// A [Clock] runs on the processor's monotonic clock, which no one can set. If a wall
-// clock jumps, on this node or at the store, the jump counts only after the clock has
-// kept the new time for half a minute. A jump that is undone before that expires and
-// deletes nothing.
+// # Jumps
+//
+// A [Clock] runs on the processor's monotonic clock, which no program can set. A wall clock
+// that jumps, here or at the store, changes nothing at first: a jump is only accepted if it
+// lasts for half a minute. A clock that jumps back before that has expired and deleted
+// nothing.
 //
 // # Maximum difference
 //
-// The clock follows the store while the clocks of the store and of the node differ by
-// at most [MaxDifference]. It also follows the store if they did at the start of the
-// process and only the clock of the node was set since: the monotonic clock shows it.
-// Otherwise one of the clocks is badly wrong, it is unknown which, and each node uses
-// its own.
+// The clock follows the store while the clocks of store and node differ by at most
+// [MaxDifference], or if they did and only the node's clock was set since, which the
+// monotonic clock tells. Otherwise one of the two is badly wrong, it is unknown which, and
+// each node uses its own clock.
 package sharedclock
 
 import (
@@ -25,9 +26,13 @@ import (
 )
 
 const (
-	// MaxDifference is the maximum difference between the clocks of a node and its
-	// store, not counting changes of the node's clock since the process began.
+	// MaxDifference is the largest difference between the clocks of a node and its
+	// store, if the node's clock was not set since the process started.
 	MaxDifference = 5 * time.Minute
+
+	// BetweenNodes is how much later than here another node may take a signed message
+	// for fresh: its clock may be that much behind ours.
+	BetweenNodes = 2 * MaxDifference
 
 	// Notable is the least difference that is reported.
 	Notable = 10 * time.Second
@@ -52,13 +57,13 @@ type Options struct {
 	// Wall is the clock of this machine. Default: time.Now.
 	Wall func() time.Time
 
-	// Elapsed is the time since a fixed moment, by a clock that cannot be set. Default:
+	// Elapsed is the time since some moment, by a clock that cannot be set. Default:
 	// the monotonic clock of the process.
 	Elapsed func() time.Duration
 
-	// Report is called with each status that an operator should look into: the clocks
-	// differ, one has jumped, or the store has not told its time yet. It must not
-	// block. Default: a no-op.
+	// Report is called with what an operator should look at: the clocks differ, one
+	// has jumped, or the store has not told its time yet. It must not block. Default:
+	// no call.
 	Report func(Status)
 }
 
@@ -134,9 +139,8 @@ func (c *Clock) Now() time.Time {
 // now is the time at the given monotonic clock.
 func (r *reading) now(elapsed time.Duration) time.Time { return r.time.Add(elapsed - r.elapsed) }
 
-// Earlier returns the time by this clock or by this machine's clock, whichever is
-// earlier. If one of the two clocks is right, then a time stamp from Earlier is not in
-// the future for any node with a right clock.
+// Earlier returns the time of this clock or of this machine, whichever is earlier. If
+// one of the two is right, no correct clock sees the result in the future.
 func (c *Clock) Earlier() time.Time {
 	now := c.Now()
 	if wall := c.wall().Round(0); wall.Before(now) && now.Sub(wall) <= MaxDifference {

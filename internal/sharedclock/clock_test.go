@@ -109,9 +109,9 @@ func TestAClockThatJumpsForSecondsDoesNotCount(t *testing.T) {
 	}
 }
 
-// The clock of one node is set to a wrong time. Its sessions must not end, since they
-// are valid on all other nodes.
-func TestANodeWhoseClockIsSetWrongStillFollowsTheStore(t *testing.T) {
+// As where someone sets the clock of one node wrong: sessions would be over there
+// that go on at all others.
+func TestANodeWhoseOwnClockIsSetWrongGoesOnByTheStore(t *testing.T) {
 	for _, by := range []time.Duration{6 * time.Minute, 3 * time.Hour, -3 * time.Hour, 400 * 24 * time.Hour} {
 		m := newMachine(t, time.Second)
 		m.pass(time.Minute, m.ask)
@@ -127,7 +127,7 @@ func TestANodeWhoseClockIsSetWrongStillFollowsTheStore(t *testing.T) {
 	}
 }
 
-// A machine was suspended, or its clock was corrected.
+// As after a machine was suspended, or when someone has set a clock right.
 func TestAClockThatStaysWhereItJumpedCounts(t *testing.T) {
 	m := newMachine(t, 0)
 	m.pass(time.Minute, nil)

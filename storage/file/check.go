@@ -23,8 +23,8 @@ func (p Progress) report(things string, done, total int64) {
 	}
 }
 
-// errIndex is not treated as damage: values are still found, and still expire.
-var errIndex = errors.New("values and the index of their expiries differ; \"caddy sso storage compact\" rebuilds the index")
+// errIndex is no damage that anything else goes by: values are found, and expire.
+var errIndex = errors.New("values and the index of their expiries differ; \"caddy sso storage compact\" builds the index again")
 
 // A Checked is the result of a check.
 type Checked struct {

@@ -45,9 +45,8 @@ const remedy = "restore it from a backup, or move it away: then a new file is cr
 // openHandle opens a file that has been verified. If it is damaged nevertheless,
 // openHandle returns an error and leaves no lock.
 //
-// A process that waits for the lock has opened the file before. If a compacted copy
-// replaced the file meanwhile, the locked file no longer exists under the path, so
-// openHandle opens the path again.
+// A process that waits for the lock has the file open already. If a compacted copy
+// replaced the file meanwhile, the locked file is gone, and the new one is opened.
 func openHandle(path string, o bbolt.Options) (*handle, error) {
 	for {
 		h, err := openLocked(path, o)
@@ -193,8 +192,8 @@ func (h *handle) view(do func(*tree) error) error {
 	})
 }
 
-// update runs do in a transaction. It does not use bbolt's Update: after a panic that
-// one rolls back by reading the whole file, on a goroutine where a fault cannot be
+// update runs do in a transaction. It does not use bbolt's Update, which after a
+// panic rolls back by reading the whole file, on a goroutine whose panics cannot be
 // caught.
 func (h *handle) update(do func(*bbolt.Tx) error) error {
 	return guarded(func() error {
@@ -241,7 +240,7 @@ func (h *handle) close(isDamaged bool) error {
 // A damage is the first damage that was found. All later writes return it.
 type damage struct{ err error }
 
-// harmed records that the file is damaged, and reports it once.
+// harmed records that the file is damaged, and calls Options.Damaged, once.
 func (s *Store) harmed(err error) {
 	found := &damage{fmt.Errorf("%s: %w; until a restart nothing is written to it, and a missing value cannot be told from a lost one; %s", s.path, err, remedy)}
 	if s.damage.CompareAndSwap(nil, found) {

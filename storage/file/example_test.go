@@ -10,9 +10,9 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage/file"
 )
 
-// A value survives a restart of the process.
+// A value survives that the store is closed and opened again.
 func Example() {
-	folder, err := os.MkdirTemp("", "example")
+	folder, err := os.MkdirTemp("", "sso")
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -21,24 +21,22 @@ func Example() {
 	path := filepath.Join(folder, "sso.db")
 	ctx := context.Background()
 
-	before, err := file.Open(path, file.Options{})
+	store, err := file.Open(path, file.Options{})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	fmt.Println(before.Put(ctx, "session/1", []byte("ada"), time.Hour))
-	fmt.Println(before.Close())
+	fmt.Println(store.Put(ctx, "greeting", []byte("hello"), time.Hour), store.Close())
 
-	after, err := file.Open(path, file.Options{})
+	store, err = file.Open(path, file.Options{})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	defer after.Close()
-	value, found, err := after.Get(ctx, "session/1")
+	defer store.Close()
+	value, found, err := store.Get(ctx, "greeting")
 	fmt.Println(string(value), found, err)
 	// Output:
-	// <nil>
-	// <nil>
-	// ada true <nil>
+	// <nil> <nil>
+	// hello true <nil>
 }

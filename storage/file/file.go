@@ -1,28 +1,30 @@
-// Package file is the storage engine that keeps values in one bbolt file, for one
-// process.
+// Package file is the storage engine that keeps values in one bbolt file. Values survive a
+// restart and a sudden end of the process: an acknowledged write is on the disk.
 //
-// # Durability
+// # One process
 //
-// A method returns after its change is on the disk. Values survive a restart, also one
-// after SIGKILL.
+// One process at a time can open the file. Open waits for another process to close it.
 //
 // # Damage
 //
-// [Open] checks the whole file, and returns an error if it is damaged. If damage is
-// found later, values in the store can still be read as far as they are intact. Writes
-// fail with [storage.ErrUnavailable], as do reads of damaged parts. [Options].Damaged
-// reports it once. An operator must restore the file from a backup, or move it away.
+// bbolt trusts the offsets in its file: a damaged page makes it panic, read unmapped memory,
+// or recurse until the process dies. So this package reads pages itself and checks every
+// offset, the order of keys and the depth. It reads the whole file before bbolt opens it,
+// and before each change the pages that the change reads. A panic of bbolt becomes an
+// error. After damage was found, nothing is written.
 //
-// # Full disk
+// # Size
 //
-// If the disk is full, writes fail, and values can still be removed: the file reserves
-// room for that.
+// Commits do not write the list of free pages, which is large after a mass expiry; it is
+// built when the file is opened. The sweep removes a hundred values in a transaction, and
+// then rests as long as that took. A file that is mostly free is compacted while it is in
+// use.
 //
-// # Maintenance
+// # A full disk
 //
-// Expired values are removed once a minute. [Compact] and [Store.Compact] make the file
-// smaller; the store also does so by itself if most of a large file is unused. [Check]
-// and [Store.Check] look for damage.
+// The file keeps a reserve on the disk after its used pages, for writes that only remove.
+// So sessions and grants can be ended on a full disk. Opening a file writes nothing, so a
+// full disk does not prevent a start.
 package file
 
 import (
@@ -54,8 +56,8 @@ type Options struct {
 	// Default: 5 seconds.
 	LockTimeout time.Duration
 
-	// Damaged is called once if the file is found to be damaged. Default: a no-op. The
-	// methods return errors in any case.
+	// Damaged is called, once, when the file is found to be damaged. Default: no
+	// call; callers only get the errors.
 	Damaged func(error)
 }
 
@@ -224,14 +226,14 @@ func (s *Store) Take(ctx context.Context, key string) ([]byte, bool, error) {
 	if err := storage.CheckKey(key); err != nil {
 		return nil, false, err
 	}
-	// Most keys without a value are guesses of unauthenticated clients. They must not
-	// cost a write transaction.
+	// Most missing keys are guesses of unauthenticated clients. They cost no write
+	// transaction.
 	if _, ok, err := s.Get(ctx, key); err != nil || !ok {
 		return nil, false, err
 	}
 	var taken []byte
 	var ok bool
-	// The function may run twice, so it sets both variables each time.
+	// The function may run twice, so it sets both each time.
 	err := s.free(func(w *writing) (err error) {
 		if taken, ok, err = w.get(key, s.now()); err != nil {
 			return err
@@ -279,7 +281,7 @@ func (s *Store) CompareAndSwap(ctx context.Context, key string, old, next []byte
 }
 
 // Watch implements [storage.Store]. Only this handle can change the file, so the feed
-// is never lost.
+// is never interrupted.
 func (s *Store) Watch(fn func(storage.Change)) (stop func()) { return s.feed.Watch(fn) }
 
 // Identity implements [storage.Identified]. A file never loses an acknowledged write,

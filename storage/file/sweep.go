@@ -12,14 +12,14 @@ import (
 const (
 	sweepInterval = time.Minute
 
-	// sweepBatch bounds how long a sign-in may wait for the sweep: most removals
-	// rewrite a page each.
+	// sweepBatch bounds how long a sign-in waits for the sweep: usually each value is
+	// on a page of its own, which is written again.
 	sweepBatch = 100
 )
 
-// sweepUntilClosed removes expired values that no method asks for again. An error of a
-// sweep is not reported: no method depends on the sweep, the next sweep tries again,
-// and every write reports a disk error.
+// sweepUntilClosed removes expired values, so that the file does not grow. A failed
+// sweep is not reported: no method relies on it, the next sweep tries again, and a
+// failing disk shows in every write.
 func (s *Store) sweepUntilClosed() {
 	ticker := time.NewTicker(sweepInterval)
 	defer ticker.Stop()

@@ -24,7 +24,7 @@ const (
 type task struct {
 	do   func(*writing) error
 	done chan error
-	// alone runs without a transaction, while there is no other write.
+	// alone: do gets no transaction, and runs while no other task writes.
 	alone func() error
 	frees bool // it only removes values, so it also runs on a full disk
 }
@@ -32,9 +32,9 @@ type task struct {
 // writing is a write transaction.
 type writing struct {
 	*bbolt.Tx
-	before  *tree               // the state before the transaction
+	before  *tree               // what it began with
 	touched map[string]struct{} // keys that were written; nil: not recorded
-	looked  string              // the last key that sound checked
+	looked  string              // the key that sound looked at last
 }
 
 // update runs do in a transaction, together with concurrent writes. It returns after

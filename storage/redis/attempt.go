@@ -118,9 +118,9 @@ func neverSent(ctx context.Context, err error) bool {
 	return isContext && ctx.Err() == nil
 }
 
-// ended reports whether err comes from a context or a deadline. If the caller's own
-// context has not ended, such an error means nothing about the server: several commands
-// share one dial, which ends with the context of the command that began it.
+// ended reports whether err is the error of a context or a deadline. It says nothing
+// about the server if the caller's own context is alive: several callers share one
+// dial, which ends with the context of the first of them.
 func ended(err error) bool {
 	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) ||
 		errors.Is(err, os.ErrDeadlineExceeded)

@@ -44,7 +44,7 @@ func TestAReplicaOfAClusterTakesOver(t *testing.T) {
 					return other.Put(t.Context(), "new-"+key, []byte("1"), time.Hour) == nil && c.saw("new-"+key)
 				})
 			}
-			eventually(t, "a watcher gets Lost", func() bool { return c.lost.Load() > 0 })
+			eventually(t, "someone is told to read again", func() bool { return c.lost.Load() > 0 })
 			eventually(t, "a scan finds every value", func() bool {
 				n := 0
 				err := s.Scan(t.Context(), "key", func(string, []byte) error { n++; return nil })

@@ -105,9 +105,8 @@ func (s *Store) connectWaiter(option rueidis.ClientOption) {
 func (s *Store) waitForReplicas(ctx context.Context, c rueidis.Client, name string, command command) (reply rueidis.RedisResult) {
 	err := errors.New("not connected yet")
 	if waiting := s.waiter.client.Load(); waiting != nil {
-		_ = (*waiting).Dedicated(func(d rueidis.DedicatedClient) error { // the error is that of the commands in it
-			// This tests whether the connection works and leads to the server with the
-			// key.
+		_ = (*waiting).Dedicated(func(d rueidis.DedicatedClient) error { // its error is that of what follows
+			// Checks that the connection works, and leads to the server with the key.
 			err = d.Do(ctx, d.B().Get().Key(name).Build()).Error()
 			if err != nil && !rueidis.IsRedisNil(err) {
 				return nil
@@ -130,8 +129,8 @@ func (s *Store) waitForReplicas(ctx context.Context, c rueidis.Client, name stri
 	return reply
 }
 
-// awaitReplicas waits even if the caller's context has ended: a connection that is left
-// in the middle of WAIT is useless.
+// awaitReplicas waits even if the caller does not any more: the connection can only
+// be used again after its reply.
 func (s *Store) awaitReplicas(ctx context.Context, d rueidis.DedicatedClient) {
 	want, patience := s.options.Wait.Replicas, s.options.Wait.Time
 	if now := time.Now().UnixMilli(); now-s.waiter.vain.Load() < hurry.Milliseconds() {

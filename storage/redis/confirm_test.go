@@ -79,7 +79,7 @@ func TestAConfirmedTakeReturnsWhenAReplicaHasIt(t *testing.T) {
 		t.Error("the replica still has it")
 	}
 	if unconfirmed.Load() > 0 {
-		t.Error("the write is reported as not confirmed")
+		t.Error("someone is told that it was not confirmed")
 	}
 }
 

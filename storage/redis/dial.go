@@ -104,7 +104,7 @@ func (t *turn) host() string {
 	return t.hosts[t.at]
 }
 
-// pass selects the next server, unless another goroutine has already done so.
+// pass goes on to the next host, unless another call has done so already.
 func (t *turn) pass(host string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -6,18 +6,14 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage/redis"
 )
 
-// Check tests an address and options without a connection, for example when a
-// configuration is loaded. An error does not quote the address, which may have a password.
-func Example() {
-	for _, address := range []string{
-		"redis://sso:secret@redis.example:6379/1",
-		"rediss+sentinel://one.example,two.example,three.example/mymaster",
-		"redis+sentinel://one.example,two.example,three.example",
-	} {
-		fmt.Println(redis.Check(address, redis.Options{Prefix: "sso:"}))
-	}
+// An address is checked before anything connects. Its errors never have a part of the
+// address, which may have a password.
+func ExampleCheckAddress() {
+	fmt.Println(redis.CheckAddress("rediss://cache.example:6379/2"))
+	fmt.Println(redis.CheckAddress("redis+sentinel://s1,s2,s3/mymaster"))
+	fmt.Println(redis.CheckAddress("redis://:secret@cache.example/-1") != nil)
 	// Output:
 	// <nil>
 	// <nil>
-	// parsing the redis address: it does not name the master; write redis+sentinel://host1,host2,host3/mymaster (the form is redis://user:password@host:port/database, with special characters of user and password percent-encoded)
+	// true
 }

@@ -92,8 +92,8 @@ func TestAServerThatBecameAReplicaIsUnavailableUntilItIsPromoted(t *testing.T) {
 	eventually(t, "the return is reported", func() bool { return c.lost.Load() > lost })
 }
 
-// The address is that of a replica, or leads to one at first.
-func TestAStoreThatStartsAtAReplicaFindsTheMasterLater(t *testing.T) {
+// Someone gives the replica's address, or is led there at first.
+func TestAStoreThatBeginsAtAReplicaFindsTheMasterLater(t *testing.T) {
 	first, second := pair(t)
 	p := redistest.StartProxy(t, second)
 	s := open(t, p.URL(), redis.Options{Timeout: 300 * time.Millisecond})

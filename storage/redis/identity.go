@@ -30,8 +30,8 @@ func (s *Store) Identity(key string) string {
 	return ""
 }
 
-// shardOf returns the shard with a key. It is the zero shard if the cluster is not
-// fully known.
+// shardOf returns the shard of a key. It is empty in a cluster whose slots are not
+// all known.
 func (s *Store) shardOf(known *identities, key string) shard {
 	if known.slots == nil {
 		return known.lone

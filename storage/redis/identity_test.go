@@ -73,8 +73,8 @@ func TestAServerThatIsMasterAgainHasItsOldIdentity(t *testing.T) {
 	})
 }
 
-// The identity of a replica is that of its master, which is another server.
-func TestAReplicaHasNoIdentity(t *testing.T) {
+// The identity of a replica is its master's, who is another user.
+func TestAReplicaTellsNoIdentity(t *testing.T) {
 	first, second := pair(t)
 	s := open(t, second.URL(), redis.Options{})
 	eventually(t, "it is connected", func() bool { _, err := first.Command("PING"); return err == nil })

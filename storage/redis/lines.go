@@ -6,9 +6,8 @@ import (
 	"sync"
 )
 
-// lines are the open connections. rueidis keeps a connection as long as it works, even
-// if the server at the other end is no longer the master. So the store can cut
-// connections.
+// lines are the open connections. rueidis keeps a connection as long as it works,
+// even if it leads to the wrong server, so this package can close them.
 type lines struct {
 	mu   sync.Mutex
 	open map[*line]struct{} // guarded by mu
@@ -77,7 +76,7 @@ func (l *lines) cut(addr string) {
 func (l *line) cut() {
 	conn := l.Conn
 	if secure, ok := conn.(*tls.Conn); ok {
-		conn = secure.NetConn() // closing TLS would first send a message, which may block
+		conn = secure.NetConn() // TLS would first send an alert, which the other side may not read
 	}
 	_ = conn.Close()
 }

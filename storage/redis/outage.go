@@ -15,12 +15,12 @@ import (
 // the key.
 var errDown = fmt.Errorf("%w: no node answers as master", storage.ErrAway)
 
-// errWentDown is errDown for a command that has already tried and waited.
+// errWentDown is errDown for a call that has tried and waited already.
 var errWentDown = errors.New("no node answers as master")
 
-// An outage is the part of the keys for which no master answers, as the watchdog knows.
-// nil: none. Commands for these keys fail at once and do not wait for the timeout.
-// Other commands are sent.
+// An outage has the keys that no master answers for, as far as the watchdog knows.
+// Nil: none. A call for such a key fails at once, and does not wait for its timeout.
+// Calls for other keys go on.
 type outage struct {
 	served *[clusterSlots]bool // the slots with a master that answers; nil: none
 }

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// redialInterval is the minimum time before an address is dialled again after a
-// failure. With Sentinel rueidis has no such limit: while the master is down, each
-// failure makes it ask all Sentinels again, in more and more goroutines.
+// redialInterval is the pause before an address that refused a connection is dialled
+// again. rueidis has no such limit with Sentinel: while the master is down, each
+// failure makes it ask all Sentinels again, with more and more goroutines.
 const redialInterval = 100 * time.Millisecond
 
 // dials has the time of the last failed dial to each address.

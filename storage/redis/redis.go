@@ -1,42 +1,36 @@
-// Package redis is the storage engine that keeps values in Redis (6.2 or newer) or
-// Valkey, for several nodes. It works with one server, with a master and its replicas
-// (with or without Sentinel), and with a cluster. [Open] describes the addresses.
+// Package redis is the storage engine for Redis (6.2 or newer) or Valkey, which several
+// nodes can share: one server, a master with replicas, Sentinel, or a cluster.
 //
-// # Server settings
+// # Failures
 //
-// The server needs maxmemory-policy noeviction, or it may evict sessions, signing keys
-// and pinned values. Without persistence a restart of the server signs all users out.
-// The store logs a warning in both cases, if its user may read the settings.
+//   - A failure is never "not found". A server that does not answer, or answers with an
+//     error, is [storage.ErrUnavailable]. Get returns it at once if the watchdog finds no
+//     readable master for its key, otherwise within Options.Timeout. If one master of a
+//     cluster does not answer, reads of other keys go on.
+//   - Put is repeated if its connection is lost, so it may be executed twice. Take is
+//     repeated, too; if an earlier attempt may have taken the value, a missing value is
+//     ErrUnavailable. CompareAndSwap is never sent twice, since a second creation could
+//     restore a removed value.
 //
-// # Errors
+// # Roles
 //
-// A failure is never reported as "not found". If a server does not answer, or answers
-// with an error, the error is [storage.ErrUnavailable]. Get returns it at once if the
-// watchdog has found no master for the key, else after Options.Timeout at most. If one
-// master of a cluster is down, only operations on its keys fail.
-//
-// # Retries
-//
-// Put is sent again if its connection fails, so the server may run it twice. Take is
-// also sent again. If an earlier attempt may have taken the value, and the next one
-// finds nothing, the error is [storage.ErrUnavailable], though the value is gone.
-// CompareAndSwap is not sent again after it may have reached the server, since a second
-// creation could restore a value that was removed in between.
-//
-// # Failover
-//
-// A server that became a replica is treated as down, since its values may be old. The
-// store closes the connection and dials the address again every second, so a failover
-// behind one address needs no action. If there are several hosts, it dials the next
-// one. With Sentinel it closes nothing, since Sentinel names the new master. Values that
-// were read just before the watchdog noticed the failover are covered by a Change with
-// Lost.
+// Only a master is believed. The watchdog asks each node for its role five times a second.
+// A lone server that became a replica counts as down: its connection is closed and its
+// address is dialled again every second, so a failover behind one address needs no help.
+// Of several hosts the next one is dialled. With Sentinel nothing is dialled again, since
+// Sentinel names the new master.
 //
 // # Changes
 //
-// The server pushes changes. If that connection is lost, watchers get a Change with Lost
-// at once, and another one after the connection is back, since changes in between are
-// not reported.
+// The server pushes changes of keys (RESP3 broadcast tracking). If that connection is lost,
+// watchers get a Change with Lost at once, and another one when it is back.
+//
+// # Replies
+//
+// The client library panics at a reply that no command waits for, at a negative length, and
+// at some unexpected replies. So each connection checks both directions first: a violation
+// of the protocol ends the connection. A message has strings of at most 64 MiB, 1048576
+// elements and 16 levels.
 package redis
 
 import (
@@ -96,8 +90,8 @@ type Options struct {
 	Wait Wait
 
 	// Unconfirmed is called for each write that too few replicas confirmed in time,
-	// with the number of those that did, and an error if there was one. It must not
-	// block. Default: a no-op.
+	// with their number and another error, if any. It must not block. Default: no
+	// call.
 	Unconfirmed func(replicas int64, err error)
 
 	// Timeout is the maximum time of one operation, including retries. Default: 1

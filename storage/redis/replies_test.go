@@ -22,10 +22,10 @@ import (
 type puppet struct {
 	addr    string
 	cluster bool
-	greets  string                      // what it sends at the beginning of a connection, without a command
-	says    func(command string) string // returns an answer, or "" for the ordinary one
-	broken  atomic.Bool                 // it sends the greeting and this answer
-	full    atomic.Bool                 // it sends only the greeting
+	greets  string                      // what it sends unasked to anyone who connects
+	says    func(command string) string // "" for what a server would
+	broken  atomic.Bool                 // it greets, and says that
+	full    atomic.Bool                 // it greets at most
 	conns   atomic.Int32
 
 	mu   sync.Mutex
@@ -259,10 +259,9 @@ func TestClass24NoInputOfAServerEndsCaddy(t *testing.T) {
 	}
 }
 
-// A server without room for another client says so at once, and closes the connection.
-// The caller may have gone by then, so rueidis reads that message before it has written
-// anything.
-func TestClass24AFullServerAndACancelledCallerEndNothing(t *testing.T) {
+// A server without room says so at once, and closes. Anyone who dialled may have
+// left by then: rueidis reads that before it has written anything.
+func TestClass24AServerWithoutRoomForSomeoneWhoLeavesEndsNothing(t *testing.T) {
 	t.Parallel()
 	p := startPuppet(t, false, "-ERR max number of clients reached\r\n", nil)
 	s := open(t, "redis://"+p.addr, redis.Options{Watchdog: time.Hour})

@@ -37,7 +37,7 @@ func TestAFailoverBySentinelNeedsNoAction(t *testing.T) {
 			eventually(t, "the new master has what is written", func() bool {
 				return isMaster(second) && works(t, s) && s.Put(t.Context(), "b", []byte("1"), time.Hour) == nil && size(t, second) == 2
 			})
-			eventually(t, "a watcher gets Lost", func() bool { return c.lost.Load() > 0 })
+			eventually(t, "someone is told to read again", func() bool { return c.lost.Load() > 0 })
 			if _, ok, err := s.Get(t.Context(), "a"); !ok || err != nil {
 				t.Errorf("a value that was stored before: %v, %v", ok, err)
 			}

@@ -74,7 +74,7 @@ func TestServersAndNodesVerifyEachOtherWithAPrivateCA(t *testing.T) {
 		"without the CA":                    {redis.TLS{Certificate: cert, Key: key}, true},
 		"with another CA":                   {redis.TLS{CA: other.path, Certificate: cert, Key: key}, true},
 		"without a client certificate":      {redis.TLS{CA: ca.path}, true},
-		"with a certificate of another CA":  {redis.TLS{CA: ca.path, Certificate: strangeCert, Key: strangeKey}, true},
+		"with another user's certificate":   {redis.TLS{CA: ca.path, Certificate: strangeCert, Key: strangeKey}, true},
 		"with both and a CA that was added": {redis.TLS{CA: joined(t, other.path, ca.path), Certificate: cert, Key: key}, false},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -1,5 +1,17 @@
-// Package storagetest is the conformance suite of [storage.Store]. The tests of an
-// engine call [Run].
+// Package storagetest is the conformance suite of [storage.Store].
+//
+// # Use
+//
+// The tests of an engine call [Run], with a function that opens an empty store for each
+// test. Its benchmarks call [Bench].
+//
+// # What the suite needs
+//
+//   - The store is a [storage.Identified] that tells its identity.
+//   - Time passes when a test says so: [Opened].Pass moves the clock of the store, or
+//     waits.
+//   - An engine that evicts values says after how many writes: [Opened].Crowd.
+//   - An engine that several nodes share opens a second handle: [Opened].Second.
 package storagetest
 
 import (

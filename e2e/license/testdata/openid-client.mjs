@@ -1,7 +1,7 @@
 // A web application in Node that knows its issuer and its own registration: it
 // is told {issuer, clientId, clientSecret}, and the rest it discovers. It says
-// {url}, which somebody is to open; then {claims, userInfo, endSession}, the last
-// of which somebody is to open as well; or {failed}.
+// {url}, which the test opens; then {claims, userInfo, endSession}, the last of
+// which the test opens as well; or {failed}.
 
 import { createServer } from "node:http";
 import * as client from "openid-client";

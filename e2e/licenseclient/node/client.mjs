@@ -3,8 +3,8 @@
 //
 //	{api, backend, apiKey, sharedKey, product, account, hardware, responseType}
 //
-// and says what it does in lines of JSON: {url, redirectURI}, which somebody is
-// to open; then {answer}, what the browser brought, and {status, body}, what the
+// and says what it does in lines of JSON: {url, redirectURI}, which the test
+// opens; then {answer}, what the browser brought, and {status, body}, what the
 // activation was answered with; or {failed}, and the error.
 
 import { createHmac, createVerify } from "node:crypto";

@@ -1,4 +1,4 @@
-// Package httpapitest asks the endpoints of a face, for its tests.
+// Package httpapitest sends requests to the endpoints of an HTTP API, for its tests.
 package httpapitest
 
 import (
@@ -21,7 +21,7 @@ type Answer struct {
 	Body   string
 }
 
-// Location is where an answer leads.
+// Location returns the target of a redirect.
 func (a Answer) Location() string { return a.Header.Get("Location") }
 
 // Send sends a request, and follows no redirect.
@@ -64,8 +64,8 @@ func RawBasic(id, secret string) string {
 	return "Basic " + base64.StdEncoding.EncodeToString([]byte(id+":"+secret))
 }
 
-// Changed is v, changed as told: name, value, name, value. The value "-" leaves
-// a parameter out.
+// Changed returns v with changes: name, value, name, value. The value "-" removes a
+// parameter.
 func Changed(v url.Values, changes []string) url.Values {
 	for i := 0; i < len(changes); i += 2 {
 		if changes[i+1] == "-" {
@@ -77,7 +77,7 @@ func Changed(v url.Values, changes []string) url.Values {
 	return v
 }
 
-// WantHeaders holds the headers of an answer to pairs; "" is none.
+// WantHeaders compares the headers of an answer with pairs; "" means none.
 func WantHeaders(t testing.TB, a Answer, headers ...string) {
 	t.Helper()
 	for i := 0; i < len(headers); i += 2 {

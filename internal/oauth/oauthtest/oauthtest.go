@@ -14,9 +14,11 @@ import (
 
 	"github.com/caddy-sso/caddy-sso/codes"
 	"github.com/caddy-sso/caddy-sso/internal/attemptlimit"
+	"github.com/caddy-sso/caddy-sso/internal/faultystore"
 	"github.com/caddy-sso/caddy-sso/internal/keys"
 	"github.com/caddy-sso/caddy-sso/internal/keys/keystest"
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
+	"github.com/caddy-sso/caddy-sso/internal/testclock"
 	"github.com/caddy-sso/caddy-sso/session"
 	"github.com/caddy-sso/caddy-sso/storage/memory"
 )
@@ -28,8 +30,8 @@ var Start = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 type World struct {
 	T      testing.TB
 	Server *oauth.Server
-	Clock  *Clock
-	Store  *Store
+	Clock  *testclock.Clock
+	Store  *faultystore.Store
 	People *People
 	Audit  *observer.ObservedLogs
 }
@@ -42,8 +44,8 @@ func New(t testing.TB, start time.Time, issuer string, clients []*oauth.Client) 
 		t.Fatal(err)
 	}
 	core, audit := observer.New(zapcore.DebugLevel)
-	w := &World{T: t, Clock: &Clock{start: start}, People: new(People), Audit: audit}
-	w.Store = &Store{Store: memory.New(memory.Options{Now: w.Clock.Now})}
+	w := &World{T: t, Clock: testclock.New(start), People: new(People), Audit: audit}
+	w.Store = faultystore.New(memory.New(memory.Options{Now: w.Clock.Now}))
 	w.Server = &oauth.Server{
 		Issuer:  issuer,
 		Clients: registered,

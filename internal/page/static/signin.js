@@ -5,10 +5,12 @@
   const password = document.getElementById("password");
   const reveal = document.getElementById("reveal");
 
+  const texts = reveal && { show: reveal.textContent, showLabel: reveal.getAttribute("aria-label"), ...reveal.dataset };
+
   const show = (shown) => {
     password.type = shown ? "text" : "password";
-    reveal.textContent = shown ? "Hide" : "Show";
-    reveal.setAttribute("aria-label", shown ? "Hide password" : "Show password");
+    reveal.textContent = shown ? texts.hide : texts.show;
+    reveal.setAttribute("aria-label", shown ? texts.hideLabel : texts.showLabel);
   };
 
   if (password && reveal) {
