@@ -1,5 +1,4 @@
-// Package codes issues and redeems OAuth 2.0 authorization codes. A code is 256 random
-// bits. It is valid for a minute, and can be redeemed once.
+// Package codes issues and redeems OAuth 2.0 authorization codes.
 //
 // # What it guarantees
 //
@@ -249,7 +248,7 @@ func (c *Codes) Redeem(ctx context.Context, code string, check func(*Record) err
 		return nil, ErrUnknown
 	}
 	if c.store == nil {
-		return c.redeemHere(id, check)
+		return c.redeemMemory(id, check)
 	}
 	return c.redeemStored(ctx, id, check)
 }
@@ -263,7 +262,7 @@ func (c *Codes) Discard(ctx context.Context, code string, check func(*Record) er
 		return nil, ErrUnknown
 	}
 	if c.store == nil {
-		return c.discardHere(id, check)
+		return c.discardMemory(id, check)
 	}
 	return c.discardStored(ctx, id, check)
 }

@@ -11,8 +11,8 @@ import (
 // before SpentRetention is over.
 const spentCapacity = 100_000
 
-// redeemHere redeems a code with a record in the ledger.
-func (c *Codes) redeemHere(id codeID, check func(*Record) error) (*Record, error) {
+// redeemMemory redeems a code with a record in the ledger.
+func (c *Codes) redeemMemory(id codeID, check func(*Record) error) (*Record, error) {
 	rec, err := c.find(id)
 	if err != nil {
 		return nil, err
@@ -54,8 +54,8 @@ func (c *Codes) claim(id codeID, redemption string) error {
 	return nil
 }
 
-// discardHere removes a code with a record in the ledger.
-func (c *Codes) discardHere(id codeID, check func(*Record) error) (*Record, error) {
+// discardMemory removes a code with a record in the ledger.
+func (c *Codes) discardMemory(id codeID, check func(*Record) error) (*Record, error) {
 	rec, err := c.find(id)
 	if err != nil {
 		return nil, err

@@ -73,12 +73,12 @@ type Store struct {
 	options Options
 	known   *lru.Cache[string, ending]
 	stop    func()
-	life    context.Context // ends with Close
-	end     context.CancelFunc
+	ctx     context.Context // ends with Close
+	cancel  context.CancelFunc
 
 	mu      sync.Mutex
-	learn   []string // marks of other nodes whose value must be read
-	again   bool     // all endings must be written again
+	unread  []string // marks of other nodes whose value must be read
+	rewrite bool     // all endings must be written again
 	working bool
 	closed  bool
 	running sync.WaitGroup
@@ -120,7 +120,7 @@ func New(store storage.Store, o Options) *Store {
 	if c, ok := store.(confirmer); ok {
 		s.confirmed = c.Confirmed()
 	}
-	s.life, s.end = context.WithCancel(context.Background())
+	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.stop = store.Watch(s.changed)
 	return s
 }
@@ -131,7 +131,7 @@ func New(store storage.Store, o Options) *Store {
 func (s *Store) Watch(fn func(storage.Change)) (stop func()) {
 	return s.Store.Watch(func(c storage.Change) {
 		fn(c)
-		if key, announced := strings.CutPrefix(c.Key, Announced); announced && begins(key, s.options.Removed) {
+		if key, announced := strings.CutPrefix(c.Key, Announced); announced && hasAnyPrefix(key, s.options.Removed) {
 			fn(storage.Change{Key: key})
 		}
 	})
@@ -163,13 +163,13 @@ func (s *Store) Get(ctx context.Context, key string) ([]byte, bool, error) {
 // Put remembers marks. If a mark cannot be stored, it is stored later.
 func (s *Store) Put(ctx context.Context, key string, value []byte, lifetime time.Duration) error {
 	s.marked(key, value)
-	return s.orLater(key, s.writer(key).Put(ctx, key, value, lifetime))
+	return s.retryLater(key, s.writer(key).Put(ctx, key, value, lifetime))
 }
 
 // Pin is Put for a value that is pinned.
 func (s *Store) Pin(ctx context.Context, key string, value []byte, lifetime time.Duration) error {
 	s.marked(key, value)
-	return s.orLater(key, s.writer(key).Pin(ctx, key, value, lifetime))
+	return s.retryLater(key, s.writer(key).Pin(ctx, key, value, lifetime))
 }
 
 // Take announces a removal to the other nodes, and then removes the value. If the
@@ -177,30 +177,30 @@ func (s *Store) Pin(ctx context.Context, key string, value []byte, lifetime time
 // that is missing. If the value cannot be removed, it counts as removed on this node,
 // and is removed later.
 func (s *Store) Take(ctx context.Context, key string) ([]byte, bool, error) {
-	if !begins(key, s.options.Removed) {
+	if !hasAnyPrefix(key, s.options.Removed) {
 		return s.Store.Take(ctx, key)
 	}
 	s.remember(key, ending{})
 	// If this fails, the removal fails, too, or corrects it.
 	_ = s.Store.Put(ctx, Announced+key, []byte{1}, s.options.Keep)
 	value, ok, err := s.confirmed.Take(ctx, key)
-	return value, ok, s.orLater(key, err)
+	return value, ok, s.retryLater(key, err)
 }
 
 // writer is the store for writes of a key. Writes of marks wait for replicas.
 func (s *Store) writer(key string) storage.Store {
-	if begins(key, s.options.Marks) {
+	if hasAnyPrefix(key, s.options.Marks) {
 		return s.confirmed
 	}
 	return s.Store
 }
 
-// orLater schedules another write of an ending that may not have been stored.
-func (s *Store) orLater(key string, err error) error {
+// retryLater schedules another write of an ending that may not have been stored.
+func (s *Store) retryLater(key string, err error) error {
 	if e, known := s.ended(key); known && errors.Is(err, storage.ErrUnavailable) {
 		e.unstored = true
 		s.known.Add(key, e)
-		s.work(func() { s.again = true })
+		s.schedule(func() { s.rewrite = true })
 	}
 	return err
 }
@@ -238,7 +238,7 @@ func (s *Store) AskIdentity(ctx context.Context, key string) (string, error) {
 // Close also closes the wrapped store.
 func (s *Store) Close() error {
 	s.stop()
-	s.end()
+	s.cancel()
 	s.mu.Lock()
 	s.closed = true
 	s.mu.Unlock()
@@ -249,7 +249,7 @@ func (s *Store) Close() error {
 
 // ended returns the ending of a key, if the key is known to have ended.
 func (s *Store) ended(key string) (ending, bool) {
-	if !begins(key, s.options.Removed) && !begins(key, s.options.Marks) {
+	if !hasAnyPrefix(key, s.options.Removed) && !hasAnyPrefix(key, s.options.Marks) {
 		return ending{}, false
 	}
 	e, known := s.known.Peek(key)
@@ -263,7 +263,7 @@ func (s *Store) old(e ending) bool {
 
 // marked remembers a mark.
 func (s *Store) marked(key string, value []byte) {
-	if begins(key, s.options.Marks) {
+	if hasAnyPrefix(key, s.options.Marks) {
 		s.remember(key, ending{mark: slices.Clip(slices.Clone(value))})
 	}
 }
@@ -273,7 +273,7 @@ func (s *Store) remember(key string, e ending) {
 	s.known.Add(key, e)
 }
 
-func begins(key string, prefixes []string) bool {
+func hasAnyPrefix(key string, prefixes []string) bool {
 	for _, p := range prefixes {
 		if strings.HasPrefix(key, p) {
 			return true

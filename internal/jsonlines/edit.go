@@ -14,8 +14,8 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/fileaccess"
 )
 
-// editPatience is how long an edit waits for another edit to end.
-const editPatience = 5 * time.Second
+// editTimeout is how long an edit waits for another edit to end.
+const editTimeout = 5 * time.Second
 
 // A Format decodes lines into records. Errors of Parse contain no part of a secret.
 type Format[R any] struct {
@@ -25,9 +25,9 @@ type Format[R any] struct {
 
 // A Text is a file that is edited. Lines with errors stay unchanged.
 type Text[R any] struct {
-	format Format[R]
-	lines  []textLine[R]
-	cut    bool // within the last line
+	format    Format[R]
+	lines     []textLine[R]
+	truncated bool // within the last line
 }
 
 type textLine[R any] struct {
@@ -43,7 +43,7 @@ func (f Format[R]) Read(path string) (*Text[R], error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := misshapen(text); err != nil {
+	if err := checkForm(text); err != nil {
 		return nil, fmt.Errorf("%s %w", path, err)
 	}
 	t := &Text[R]{format: f}
@@ -55,9 +55,9 @@ func (f Format[R]) Read(path string) (*Text[R], error) {
 			l.record, l.err = f.Parse([]byte(trimmed))
 		}
 		t.lines = append(t.lines, l)
-		t.cut = l.err != nil
+		t.truncated = l.err != nil
 	}
-	t.cut = t.cut && !bytes.HasSuffix(text, []byte("\n"))
+	t.truncated = t.truncated && !bytes.HasSuffix(text, []byte("\n"))
 	return t, nil
 }
 
@@ -171,11 +171,11 @@ func (f Format[R]) edited(path string, create bool, change func(*Text[R]) error)
 	if err != nil {
 		return nil, err
 	}
-	if t.cut {
+	if t.truncated {
 		return nil, fmt.Errorf("%s looks cut off: its last line does not end in a line break; restore it, or remove that line", path)
 	}
 	if records, problems := t.Records(); len(records) == 0 && len(problems) > 0 {
-		return nil, f.none(fmt.Errorf("%s: %w", path, problems[0]))
+		return nil, f.noValidLine(fmt.Errorf("%s: %w", path, problems[0]))
 	}
 	return t, change(t)
 }
@@ -183,7 +183,7 @@ func (f Format[R]) edited(path string, create bool, change func(*Text[R]) error)
 // lock creates the file that will replace the edited one. Only one edit at a time can
 // create it.
 func lock(path string) (*os.File, error) {
-	for deadline := time.Now().Add(editPatience); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(editTimeout); ; time.Sleep(20 * time.Millisecond) {
 		f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 		if !errors.Is(err, os.ErrExist) {
 			return f, err

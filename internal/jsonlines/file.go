@@ -98,7 +98,7 @@ func (f *File) Look() {
 		}
 		err = f.load()
 	} else if err == nil {
-		f.rest()
+		f.settle()
 	}
 	failure := ""
 	if err != nil {
@@ -110,8 +110,8 @@ func (f *File) Look() {
 	f.failure = failure
 }
 
-// rest reports a last line that stays incomplete.
-func (f *File) rest() {
+// settle reports a last line that stays incomplete.
+func (f *File) settle() {
 	f.seen = nil
 	if f.unfinished == nil {
 		f.looks = 0
@@ -134,7 +134,7 @@ func (f *File) load() error {
 	if err != nil {
 		return err
 	}
-	if err := misshapen(text); err != nil {
+	if err := checkForm(text); err != nil {
 		f.reject(info)
 		return fmt.Errorf("%s %w", f.path, err)
 	}
@@ -150,7 +150,7 @@ func (f *File) load() error {
 	}
 	if lines.written > 0 && lines.known == 0 {
 		f.reject(info)
-		return f.kind.none(append(lines.problems, lines.unfinished)[0])
+		return f.kind.noValidLine(append(lines.problems, lines.unfinished)[0])
 	}
 	for i, problem := range lines.problems {
 		if i == MaxProblems {

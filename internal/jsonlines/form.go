@@ -10,9 +10,9 @@ import (
 // byteOrderMark is how some editors begin a UTF-8 file.
 const byteOrderMark = "\ufeff"
 
-// misshapen returns an error if the whole text has another form than JSON lines, though
+// checkForm returns an error if the whole text has another form than JSON lines, though
 // one of its lines may look right.
-func misshapen(text []byte) error {
+func checkForm(text []byte) error {
 	switch trimmed := bytes.TrimSpace(text); {
 	case bytes.HasPrefix(text, []byte("\xff\xfe")), bytes.HasPrefix(text, []byte("\xfe\xff")), len(text) > 1 && (text[0] == 0) != (text[1] == 0):
 		return errors.New("is UTF-16, as PowerShell writes it; save it as UTF-8")
@@ -34,14 +34,14 @@ func (k Kind) Check(path string) error {
 	if err != nil {
 		return err
 	}
-	if err := misshapen(text); err != nil {
+	if err := checkForm(text); err != nil {
 		return fmt.Errorf("%s %w", path, err)
 	}
 	return nil
 }
 
-// none reports that a file with content has no correct line, which is hardly
+// noValidLine reports that a file with content has no correct line, which is hardly
 // intended.
-func (k Kind) none(first error) error {
+func (k Kind) noValidLine(first error) error {
 	return fmt.Errorf("no line is a %s; expected UTF-8 with one JSON object per line (no UTF-16, no array, no indentation); if it should have no %s, write an empty line: %w", k.One, k.One, first)
 }

@@ -21,7 +21,7 @@ type keyring struct {
 
 // update runs the step of every blob in the vault, and loads the result.
 func (r *Ring) update(ctx context.Context) (*keyring, error) {
-	return r.read(r.o.Algorithms, func(name string, step step) ([]byte, error) {
+	return r.read(r.options.Algorithms, func(name string, step step) ([]byte, error) {
 		return r.step(ctx, name, step, task{forget: true})
 	})
 }
@@ -32,9 +32,9 @@ func (r *Ring) step(ctx context.Context, name string, step step, do task) ([]byt
 	return r.vault.Update(ctx, name, func(old []byte) ([]byte, error) { return step(old, known, do) })
 }
 
-// refresh is Refresh for a caller that holds the lock of begin.
+// refresh is Refresh for a caller that holds the lock.
 func (r *Ring) refresh(ctx context.Context) (*keyring, error) {
-	return r.read(r.o.Algorithms, func(name string, step step) ([]byte, error) {
+	return r.read(r.options.Algorithms, func(name string, step step) ([]byte, error) {
 		known := r.known(name)
 		blob, ok, err := r.vault.Load(ctx, name)
 		if err != nil || ok && bytes.Equal(blob, known) {
@@ -75,7 +75,7 @@ func (r *Ring) recall() (*keyring, bool) {
 		return nil, false
 	}
 	var algs []Algorithm
-	for _, alg := range r.o.Algorithms {
+	for _, alg := range r.options.Algorithms {
 		if _, ok := vault.Recall(signingName(alg)); ok {
 			algs = append(algs, alg)
 		}
@@ -96,7 +96,7 @@ func signingName(alg Algorithm) string { return "signing-" + string(alg) }
 const sealingName = "sealing"
 
 // read builds a keyring from the sealing keys and those of algs, which get returns, and
-// puts it into use. The caller holds the lock of begin.
+// puts it into use. The caller holds the lock.
 func (r *Ring) read(algs []Algorithm, get func(name string, step step) ([]byte, error)) (*keyring, error) {
 	blobs := make(map[string][]byte) // JSON sorts their names
 	for _, alg := range algs {
@@ -127,7 +127,7 @@ func (r *Ring) read(algs []Algorithm, get func(name string, step step) ([]byte, 
 	before := r.loaded.Swap(k)
 	r.version.Add(1)
 	if before != nil && len(k.withdrawn) > len(before.withdrawn) {
-		r.o.Withdrawn()
+		r.options.Withdrawn()
 	}
 	return k, nil
 }
@@ -144,7 +144,7 @@ func (r *Ring) decode(algs []Algorithm, blobs map[string][]byte) (*keyring, erro
 		if err != nil {
 			return nil, fmt.Errorf("%s keys: %w", alg, err)
 		}
-		if k.schedules[alg], err = b.schedule(alg, r.o.Retain); err != nil {
+		if k.schedules[alg], err = b.schedule(alg, r.options.Retain); err != nil {
 			return nil, fmt.Errorf("%s keys: %w", alg, err)
 		}
 		for _, key := range k.schedules[alg] {

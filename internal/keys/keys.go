@@ -3,24 +3,26 @@
 //
 // # Where keys are
 //
-// A [Ring] keeps its keys in a [Vault], one blob for each signature algorithm and one for
-// sealing. All nodes that share a vault use the same keys; if they rotate at the same time,
-// they create one new key. A ring that starts while its vault does not answer uses the keys
-// that this process knew before, if the vault is a [Recaller].
+// A [Ring] keeps its keys in a [Vault], one blob for each signature algorithm and one
+// for sealing. All nodes that share a vault use the same keys; if they rotate at the
+// same time, they create one new key. A ring that starts while its vault does not
+// answer uses the keys that this process knew before, if the vault is a [Recaller].
 //
 // # Rotation
 //
-// A key has the time from which it signs. Its successor is created and published some time
-// before it signs, so that verifiers know it by then, and all nodes change over at the same
-// moment without communication. A retired key verifies until the last token that it signed
-// has expired. The sealing key is not rotated, since old sealed values must still open.
+// A key has the time from which it signs. Its successor is created and published some
+// time before it signs, so that verifiers know it by then, and all nodes change over at
+// the same moment without communication. A retired key verifies until the last token
+// that it signed has expired. The sealing key is not rotated, since old sealed values
+// must still open.
 //
 // # Lost and withdrawn keys
 //
-// If the vault loses keys, a ring writes back the keys that it knows. So a store that comes
-// back empty gets its keys from any running node. If another node has created new keys
-// meanwhile, all nodes use both. A token or value with an unknown key makes a ring read the
-// vault. A withdrawn key leaves its ID in the vault, and no ring uses it or writes it back.
+// If the vault loses keys, a ring writes back the keys that it knows. So a store that
+// comes back empty gets its keys from any running node. If another node has created new
+// keys meanwhile, all nodes use both. A token or value with an unknown key makes a ring
+// read the vault. A withdrawn key leaves its ID in the vault, and no ring uses it or
+// writes it back.
 package keys
 
 import (
@@ -107,8 +109,8 @@ func (o Options) withDefaults() Options {
 // concurrent use. Its methods load the keys first, if necessary; after that only
 // Maintain waits for anything.
 type Ring struct {
-	vault Vault
-	o     Options
+	vault   Vault
+	options Options
 
 	loaded  atomic.Pointer[keyring] // nil until loaded
 	version atomic.Uint64           // counts the changes of the keys
@@ -118,7 +120,7 @@ type Ring struct {
 
 // NewRing returns a ring over v. It does not read the vault yet.
 func NewRing(v Vault, o Options) *Ring {
-	return &Ring{vault: v, o: o.withDefaults(), loading: make(chan struct{}, 1), unknown: newUnknownKeys()}
+	return &Ring{vault: v, options: o.withDefaults(), loading: make(chan struct{}, 1), unknown: newUnknownKeys()}
 }
 
 // Format prints [redacted].
@@ -138,10 +140,10 @@ func (r *Ring) Load(ctx context.Context) error {
 // and reads changes of other nodes. Call it every hour. After an error the ring goes
 // on with the keys that it has.
 func (r *Ring) Maintain(ctx context.Context) error {
-	if err := r.begin(ctx); err != nil {
+	if err := r.lock(ctx); err != nil {
 		return fmt.Errorf("maintaining keys: %w", err)
 	}
-	defer r.end()
+	defer r.unlock()
 	if _, err := r.update(ctx); err != nil {
 		return fmt.Errorf("maintaining keys: %w", err)
 	}
@@ -153,10 +155,10 @@ func (r *Ring) keyring(ctx context.Context) (*keyring, error) {
 	if k := r.loaded.Load(); k != nil {
 		return k, nil
 	}
-	if err := r.begin(ctx); err != nil {
+	if err := r.lock(ctx); err != nil {
 		return nil, fmt.Errorf("loading keys: %w", err)
 	}
-	defer r.end()
+	defer r.unlock()
 	if k := r.loaded.Load(); k != nil {
 		return k, nil
 	}
@@ -168,13 +170,13 @@ func (r *Ring) keyring(ctx context.Context) (*keyring, error) {
 	// the keys that are there.
 	if ctx.Err() == nil {
 		if k, readErr := r.readOnly(ctx); readErr == nil {
-			r.o.Logger.Warn("new keys cannot be written; using the stored keys", zap.Error(err))
+			r.options.Logger.Warn("new keys cannot be written; using the stored keys", zap.Error(err))
 			return k, nil
 		}
 	}
 	if errors.Is(err, storage.ErrUnavailable) {
 		if k, ok := r.recall(); ok {
-			r.o.Logger.Warn("the store does not answer; using the keys that were read before", zap.Error(err))
+			r.options.Logger.Warn("the store does not answer; using the keys that were read before", zap.Error(err))
 			return k, nil
 		}
 	}
@@ -188,10 +190,10 @@ func (r *Ring) complete(ctx context.Context) (*keyring, error) {
 	if err != nil || r.isComplete(k) {
 		return k, err
 	}
-	if err := r.begin(ctx); err != nil {
+	if err := r.lock(ctx); err != nil {
 		return nil, fmt.Errorf("loading keys: %w", err)
 	}
-	defer r.end()
+	defer r.unlock()
 	if k := r.loaded.Load(); r.isComplete(k) {
 		return k, nil
 	}
@@ -202,7 +204,7 @@ func (r *Ring) complete(ctx context.Context) (*keyring, error) {
 }
 
 func (r *Ring) isComplete(k *keyring) bool {
-	for _, alg := range r.o.Algorithms {
+	for _, alg := range r.options.Algorithms {
 		if _, ok := k.schedules[alg]; !ok {
 			return false
 		}
@@ -210,8 +212,8 @@ func (r *Ring) isComplete(k *keyring) bool {
 	return true
 }
 
-// begin waits until no other goroutine loads keys. Unlike a mutex it respects ctx.
-func (r *Ring) begin(ctx context.Context) error {
+// lock waits until no other goroutine loads keys. Unlike a mutex it respects ctx.
+func (r *Ring) lock(ctx context.Context) error {
 	select {
 	case r.loading <- struct{}{}:
 		return nil
@@ -220,16 +222,16 @@ func (r *Ring) begin(ctx context.Context) error {
 	}
 }
 
-func (r *Ring) end() { <-r.loading }
+func (r *Ring) unlock() { <-r.loading }
 
 // Refresh reads changes of other nodes, and writes back known keys that the vault has
 // lost. Call it whenever the vault may have changed. It writes nothing that is there
 // already, so that nodes that notify each other of writes come to rest.
 func (r *Ring) Refresh(ctx context.Context) error {
-	if err := r.begin(ctx); err != nil {
+	if err := r.lock(ctx); err != nil {
 		return fmt.Errorf("refreshing keys: %w", err)
 	}
-	defer r.end()
+	defer r.unlock()
 	if _, err := r.refresh(ctx); err != nil {
 		return fmt.Errorf("refreshing keys: %w", err)
 	}
@@ -238,7 +240,7 @@ func (r *Ring) Refresh(ctx context.Context) error {
 
 // readOnly loads the keys in the vault without changing them.
 func (r *Ring) readOnly(ctx context.Context) (*keyring, error) {
-	return r.read(r.o.Algorithms, func(name string, _ step) ([]byte, error) {
+	return r.read(r.options.Algorithms, func(name string, _ step) ([]byte, error) {
 		blob, _, err := r.vault.Load(ctx, name)
 		return blob, err
 	})

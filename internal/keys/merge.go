@@ -43,14 +43,14 @@ func (r *Ring) stepSchedule(alg Algorithm) step {
 		if err != nil {
 			return nil, err
 		}
-		if _, err := stored.schedule(alg, r.o.Retain); err != nil {
+		if _, err := stored.schedule(alg, r.options.Retain); err != nil {
 			return nil, err
 		}
 		ours, err := parseSchedule(known)
 		if err != nil {
 			return nil, err
 		}
-		now := r.o.Now()
+		now := r.options.Now()
 		next := stored.merge(ours)
 		signing := next.active(now)
 		if do.withdraw != "" {
@@ -69,13 +69,13 @@ func (r *Ring) stepSchedule(alg Algorithm) step {
 		if do.forget {
 			spared = nil
 		}
-		next.Keys = next.verifying(now, r.o.Retain, spared)
+		next.Keys = next.verifying(now, r.options.Retain, spared)
 		if signsFrom, due := r.nextKey(next.Keys, now); due {
 			if err := r.addKey(alg, &next, signsFrom); err != nil {
 				return nil, err
 			}
 		}
-		return changed(stored, next, basis(old, known))
+		return changed(stored, next, base(old, known))
 	}
 }
 
@@ -86,7 +86,7 @@ func (r *Ring) addKey(alg Algorithm, b *scheduleBlob, signsFrom time.Time) error
 	}
 	b.Keys = append(b.Keys, scheduleBlobKey{SignsFrom: signsFrom.UTC(), PKCS8: pkcs8})
 	b.sort()
-	r.o.Logger.Info("made signing key", zap.String("algorithm", string(alg)), zap.Time("signs_from", signsFrom))
+	r.options.Logger.Info("made signing key", zap.String("algorithm", string(alg)), zap.Time("signs_from", signsFrom))
 	return nil
 }
 
@@ -176,7 +176,7 @@ func (r *Ring) stepSealing(old, known []byte, do task) ([]byte, error) {
 	}
 	if len(roots) == 0 || withdrawn(roots[0]) { // otherwise an older key would seal again in its place
 		root := make([]byte, chacha20poly1305.KeySize)
-		if _, err := io.ReadFull(r.o.Rand, root); err != nil {
+		if _, err := io.ReadFull(r.options.Rand, root); err != nil {
 			return nil, fmt.Errorf("reading random bytes: %w", err)
 		}
 		roots = slices.Insert(roots, 0, root)
@@ -184,7 +184,7 @@ func (r *Ring) stepSealing(old, known []byte, do task) ([]byte, error) {
 	roots = slices.DeleteFunc(roots, withdrawn)
 	roots = roots[:min(len(roots), maxRoots)]
 	next.Root, next.Older = roots[0], roots[1:]
-	return changed(stored, next, basis(old, known))
+	return changed(stored, next, base(old, known))
 }
 
 // roots returns the key that seals, followed by those that only open. An empty blob has
@@ -202,9 +202,9 @@ func sealingID(root []byte) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// basis returns the blob that a step starts from: the stored one, or the known one if
+// base returns the blob that a step starts from: the stored one, or the known one if
 // the vault has lost it.
-func basis(old, known []byte) []byte {
+func base(old, known []byte) []byte {
 	if old == nil {
 		return known
 	}

@@ -130,12 +130,12 @@ func (r *Ring) nextKey(keys []scheduleBlobKey, now time.Time) (signsFrom time.Ti
 		return now, true
 	}
 	last := keys[len(keys)-1].SignsFrom
-	signsFrom = last.Add(r.o.Rotate)
-	if now.Before(last) || now.Before(signsFrom.Add(-r.o.Overlap)) {
+	signsFrom = last.Add(r.options.Rotate)
+	if now.Before(last) || now.Before(signsFrom.Add(-r.options.Overlap)) {
 		return time.Time{}, false
 	}
 	// No node ran for some time. The new key is still published first.
-	if earliest := now.Add(r.o.Overlap); signsFrom.Before(earliest) {
+	if earliest := now.Add(r.options.Overlap); signsFrom.Before(earliest) {
 		signsFrom = earliest
 	}
 	return signsFrom, true
@@ -147,11 +147,11 @@ func (r *Ring) generate(alg Algorithm) ([]byte, error) {
 	var err error
 	switch alg {
 	case RS256:
-		key, err = rsa.GenerateKey(r.o.Rand, rsaBits)
+		key, err = rsa.GenerateKey(r.options.Rand, rsaBits)
 	case ES256:
-		key, err = ecdsa.GenerateKey(elliptic.P256(), r.o.Rand)
+		key, err = ecdsa.GenerateKey(elliptic.P256(), r.options.Rand)
 	case EdDSA:
-		_, key, err = ed25519.GenerateKey(r.o.Rand)
+		_, key, err = ed25519.GenerateKey(r.options.Rand)
 	default:
 		err = fmt.Errorf("unknown algorithm %q", alg)
 	}

@@ -65,7 +65,7 @@ func (r *Ring) Seal(ctx context.Context, label string, plaintext []byte) (string
 	if strictBase64.EncodedLen(raw) > maxSealed {
 		return "", fmt.Errorf("sealing value: over %d bytes", maxSealed)
 	}
-	sealed, err := seal(k.sealer.aeads[0], r.o.Rand, plaintext, label)
+	sealed, err := seal(k.sealer.aeads[0], r.options.Rand, plaintext, label)
 	if err != nil {
 		return "", fmt.Errorf("sealing value: %w", err)
 	}
@@ -100,7 +100,7 @@ func (r *Ring) UnsealAny(ctx context.Context, sealed string, labels ...string) (
 		return nil, ErrSealed
 	}
 	// Another node may have sealed it with a key that is not known here yet.
-	if k, err = r.look(ctx, sealed); err != nil {
+	if k, err = r.reloadFor(ctx, sealed); err != nil {
 		return nil, err
 	}
 	if plaintext, ok := k.sealer.open(raw, labels); ok {

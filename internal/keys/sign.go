@@ -24,7 +24,7 @@ func (r *Ring) Sign(ctx context.Context, alg Algorithm, claims any) (string, err
 	if err != nil {
 		return "", fmt.Errorf("encoding claims: %w", err)
 	}
-	jws, err := s[s.active(r.o.Now())].signer.Sign(payload)
+	jws, err := s[s.active(r.options.Now())].signer.Sign(payload)
 	if err != nil {
 		return "", fmt.Errorf("signing token: %w", err)
 	}
@@ -57,7 +57,7 @@ func (r *Ring) Verify(ctx context.Context, token string, algs ...Algorithm) (pay
 	if err != nil {
 		return nil, err
 	}
-	if key == nil || !key.verifiesAt(r.o.Now()) {
+	if key == nil || !key.verifiesAt(r.options.Now()) {
 		return nil, fmt.Errorf("%w: unknown key", ErrToken)
 	}
 	if header.Algorithm != string(key.algorithm) {
@@ -118,7 +118,7 @@ func (r *Ring) verificationKey(ctx context.Context, id string) (*signingKey, err
 	if key, ok := k.byID[id]; ok {
 		return key, nil
 	}
-	if k, err = r.look(ctx, id); err != nil {
+	if k, err = r.reloadFor(ctx, id); err != nil {
 		return nil, err
 	}
 	return k.byID[id], nil
@@ -146,5 +146,5 @@ func (r *Ring) Public(ctx context.Context, alg Algorithm) ([]jose.JSONWebKey, er
 	if err != nil {
 		return nil, fmt.Errorf("public keys for %q: %w", alg, err)
 	}
-	return s.public(r.o.Now()), nil
+	return s.public(r.options.Now()), nil
 }

@@ -79,8 +79,8 @@ type Memory struct {
 
 func (*Memory) Format(s fmt.State, _ rune) { redact(s) }
 
-// saw keeps a copy of the blob that is stored under name.
-func (m *Memory) saw(name string, sealed []byte) {
+// remember keeps a copy of the blob that is stored under name.
+func (m *Memory) remember(name string, sealed []byte) {
 	if m == nil {
 		return
 	}
@@ -142,7 +142,7 @@ func (v *storeVault) Update(ctx context.Context, name string, change func([]byte
 			return nil, fmt.Errorf("writing keys: %w", err)
 		}
 		if swapped {
-			v.memory.saw(name, written)
+			v.memory.remember(name, written)
 			return next, nil
 		}
 	}
@@ -165,7 +165,7 @@ func (v *storeVault) read(ctx context.Context, name string) (sealed, blob []byte
 	if blob, ok = v.open(sealed, name); !ok {
 		return nil, nil, ErrStorageKey
 	}
-	v.memory.saw(name, sealed)
+	v.memory.remember(name, sealed)
 	return sealed, blob, nil
 }
 

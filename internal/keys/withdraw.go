@@ -43,8 +43,8 @@ func (r *Ring) List(ctx context.Context) ([]Description, error) {
 	}
 	k := r.loaded.Load()
 	var all []Description
-	for _, alg := range r.o.Algorithms {
-		now := r.o.Now()
+	for _, alg := range r.options.Algorithms {
+		now := r.options.Now()
 		active := k.schedules[alg].active(now)
 		for i, key := range k.schedules[alg] {
 			d := Description{ID: key.id, Use: string(alg), State: StateActive, UsedFrom: &key.signsFrom}
@@ -84,10 +84,10 @@ func (r *Ring) Withdraw(ctx context.Context, id string) error {
 }
 
 func (r *Ring) withdraw(ctx context.Context, id string) error {
-	if err := r.begin(ctx); err != nil {
+	if err := r.lock(ctx); err != nil {
 		return err
 	}
-	defer r.end()
+	defer r.unlock()
 	k, err := r.refresh(ctx)
 	if err != nil {
 		return err
@@ -96,14 +96,14 @@ func (r *Ring) withdraw(ctx context.Context, id string) error {
 	if !found {
 		return ErrNoKey
 	}
-	_, err = r.read(r.o.Algorithms, func(blob string, step step) ([]byte, error) {
+	_, err = r.read(r.options.Algorithms, func(blob string, step step) ([]byte, error) {
 		if blob == name {
 			return r.step(ctx, blob, step, task{withdraw: id})
 		}
 		return k.blobs[blob], nil
 	})
 	if err == nil {
-		r.o.Logger.Warn("a key was withdrawn", zap.String("key", id), zap.String("of", name))
+		r.options.Logger.Warn("a key was withdrawn", zap.String("key", id), zap.String("of", name))
 	}
 	return err
 }

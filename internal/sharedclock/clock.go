@@ -1,20 +1,20 @@
-// Package sharedclock has the time that the nodes of one store share. It is the time of the
-// store, if that can be asked. So a record of one node is neither expired nor from the
-// future for another node whose own clock is wrong.
+// Package sharedclock has the time that the nodes of one store share. It is the time of
+// the store, if that can be asked. So a record of one node is neither expired nor from
+// the future for another node whose own clock is wrong.
 //
 // # Jumps
 //
-// A [Clock] runs on the processor's monotonic clock, which no program can set. A wall clock
-// that jumps, here or at the store, changes nothing at first: a jump is only accepted if it
-// lasts for half a minute. A clock that jumps back before that has expired and deleted
-// nothing.
+// A [Clock] runs on the processor's monotonic clock, which no program can set. A wall
+// clock that jumps, here or at the store, changes nothing at first: a jump is only
+// accepted if it lasts for half a minute. A clock that jumps back before that has
+// expired and deleted nothing.
 //
 // # Maximum difference
 //
 // The clock follows the store while the clocks of store and node differ by at most
 // [MaxDifference], or if they did and only the node's clock was set since, which the
-// monotonic clock tells. Otherwise one of the two is badly wrong, it is unknown which, and
-// each node uses its own clock.
+// monotonic clock tells. Otherwise one of the two is badly wrong, it is unknown which,
+// and each node uses its own clock.
 package sharedclock
 
 import (
@@ -42,14 +42,14 @@ const (
 	checkInterval = 5 * time.Second
 	firstInterval = time.Second
 
-	// settling is how long a clock that has jumped must keep its new time before it
+	// settleTime is how long a clock that has jumped must keep its new time before it
 	// counts. jump is the smallest change that is a jump. A smaller one is drift.
-	settling = 30 * time.Second
-	jump     = time.Second
+	settleTime = 30 * time.Second
+	minJump    = time.Second
 
-	// longestTrip is the maximum time of an answer of the store. The store's time is
+	// maxRoundTrip is the maximum time of an answer of the store. The store's time is
 	// known with an error of at most half of that.
-	longestTrip = time.Second
+	maxRoundTrip = time.Second
 )
 
 // Options of a [Clock]. The zero value is ready to use.
@@ -90,7 +90,7 @@ type Clock struct {
 	wall    func() time.Time
 	elapsed func() time.Duration
 	report  func(Status)
-	began   reading // the clock of this machine when the process began
+	start   reading // the clock of this machine when the process began
 
 	at     atomic.Pointer[reading]
 	status atomic.Pointer[Status]
@@ -127,7 +127,7 @@ func New(o Options) *Clock {
 	c := &Clock{wall: o.Wall, elapsed: o.Elapsed, report: o.Report}
 	c.status.Store(new(Status))
 	c.set(o.Wall())
-	c.began = *c.at.Load()
+	c.start = *c.at.Load()
 	return c
 }
 
@@ -178,49 +178,49 @@ func (c *Clock) Check(ctx context.Context, ask func(context.Context) (time.Time,
 	defer c.mu.Unlock()
 	if ask == nil {
 		c.settled = true // the clock followed this machine from the start
-		c.conclude(ctx, Status{}, c.wall(), 0)
+		c.apply(ctx, Status{}, c.wall(), 0)
 		return
 	}
 	begun := c.elapsed()
 	store, err := ask(ctx)
 	trip := c.elapsed() - begun
-	if err == nil && trip > longestTrip {
+	if err == nil && trip > maxRoundTrip {
 		err = fmt.Errorf("it took %s to answer", trip.Round(time.Millisecond))
 	}
 	if err != nil {
 		status := c.Status()
 		status.Problem = err.Error()
 		if !status.Asked { // the time of the store was never known
-			c.conclude(ctx, status, c.wall(), 0)
+			c.apply(ctx, status, c.wall(), 0)
 			return
 		}
-		c.tell(ctx, status)
+		c.publish(ctx, status)
 		return
 	}
 	store = store.Add(trip / 2)
 	wall := c.wall()
 	status := Status{Asked: true, Difference: wall.Sub(store)}
-	unset := c.began.now(c.elapsed()) // the time if the clock had not been set
+	unset := c.start.now(c.elapsed()) // the time if the clock had not been set
 	status.Followed = status.Difference.Abs() <= MaxDifference || unset.Sub(store).Abs() <= MaxDifference
 	if status.Followed {
 		wall = store
 	}
-	c.conclude(ctx, status, wall, trip)
+	c.apply(ctx, status, wall, trip)
 }
 
-// conclude follows a clock whose time is known with an error of at most margin, unless
+// apply follows a clock whose time is known with an error of at most margin, unless
 // it has just jumped.
-func (c *Clock) conclude(ctx context.Context, status Status, to time.Time, margin time.Duration) {
+func (c *Clock) apply(ctx context.Context, status Status, to time.Time, margin time.Duration) {
 	by := to.Sub(c.Now())
 	switch {
 	case by.Abs() <= margin: // the difference may be an error of the measurement
 		c.jumped = nil
-	case by.Abs() <= jump, status.Asked && !c.settled:
+	case by.Abs() <= minJump, status.Asked && !c.settled:
 		c.jumped = nil
 		c.set(to)
-	case c.jumped == nil || (by-c.jumped.by).Abs() > jump:
+	case c.jumped == nil || (by-c.jumped.by).Abs() > minJump:
 		c.jumped = &jumped{by, c.elapsed()}
-	case c.elapsed()-c.jumped.since >= settling:
+	case c.elapsed()-c.jumped.since >= settleTime:
 		c.jumped = nil
 		c.set(to)
 	}
@@ -230,7 +230,7 @@ func (c *Clock) conclude(ctx context.Context, status Status, to time.Time, margi
 	if c.jumped != nil {
 		status.Jump = by
 	}
-	c.tell(ctx, status)
+	c.publish(ctx, status)
 }
 
 // set sets the time. It drops the monotonic reading, which would be used in
@@ -239,7 +239,7 @@ func (c *Clock) set(now time.Time) {
 	c.at.Store(&reading{now.Round(0), c.elapsed()})
 }
 
-func (c *Clock) tell(ctx context.Context, status Status) {
+func (c *Clock) publish(ctx context.Context, status Status) {
 	c.status.Store(&status)
 	unknown := status.Problem != "" && !status.Asked // otherwise it is an outage, which other code reports
 	if ctx.Err() == nil && (unknown || status.Jump != 0 || status.Difference.Abs() >= Notable) {

@@ -159,7 +159,7 @@ func Check(path string, progress Progress) (Checked, error) {
 	case errors.Is(err, errDamaged):
 		return found, fmt.Errorf("%s: %w; %s", path, err, remedy)
 	case err != nil:
-		return found, inUse(path, err)
+		return found, explainLock(path, err)
 	case !there:
 		return found, fmt.Errorf("%s: the file does not exist, or is empty", path)
 	}
@@ -246,8 +246,8 @@ func inSteps(view func(func(*tree) error) error, bucket []byte, fn func(t *tree,
 	return nil
 }
 
-// inUse adds a remedy to the error of a file that another process has open.
-func inUse(path string, err error) error {
+// explainLock adds a remedy to the error of a file that another process has open.
+func explainLock(path string, err error) error {
 	if errors.Is(err, bolterrors.ErrTimeout) {
 		return fmt.Errorf("%s: another process has the file open; stop it, or ask the server that has it: leave out --file", path)
 	}

@@ -49,7 +49,7 @@ func Compact(path string, progress Progress) (Compacted, error) {
 	}
 	s, err := Open(path, Options{LockTimeout: time.Second})
 	if err != nil {
-		return Compacted{}, inUse(path, err)
+		return Compacted{}, explainLock(path, err)
 	}
 	done, err := s.Compact(context.Background(), progress)
 	return done, errors.Join(err, s.Close())
@@ -203,7 +203,7 @@ func (s *Store) copyAll(ctx context.Context, next *handle, progress Progress) er
 		}
 		copied += int64(len(batch))
 		progress.report("values", copied, 0)
-		if !s.rest(time.Since(begun)) {
+		if !s.sleep(time.Since(begun)) {
 			return storage.ErrClosed
 		}
 	}

@@ -145,9 +145,9 @@ func (h *handle) meta() (meta, error) {
 	return found, nil
 }
 
-// sound checks what bbolt reads at the beginning of a transaction: the meta pages, and
-// that the file has the size that they give.
-func (h *handle) sound() error {
+// checkSize checks what bbolt reads at the beginning of a transaction: the meta pages,
+// and that the file has the size that they give.
+func (h *handle) checkSize() error {
 	m, err := h.meta()
 	if err != nil {
 		return err
@@ -164,7 +164,7 @@ func (h *handle) sound() error {
 
 // begin begins a transaction, if bbolt can.
 func (h *handle) begin(writable bool) (*bbolt.Tx, error) {
-	if err := h.sound(); err != nil {
+	if err := h.checkSize(); err != nil {
 		return nil, err
 	}
 	least := int(h.committed.Load())
@@ -240,8 +240,8 @@ func (h *handle) close(isDamaged bool) error {
 // A damage is the first damage that was found. All later writes return it.
 type damage struct{ err error }
 
-// harmed records that the file is damaged, and calls Options.Damaged, once.
-func (s *Store) harmed(err error) {
+// reportDamage records that the file is damaged, and calls Options.Damaged, once.
+func (s *Store) reportDamage(err error) {
 	found := &damage{fmt.Errorf("%s: %w; until a restart nothing is written to it, and a missing value cannot be told from a lost one; %s", s.path, err, remedy)}
 	if s.damage.CompareAndSwap(nil, found) {
 		s.damaged(found.err)
@@ -255,7 +255,7 @@ func (s *Store) failed(doing string, err error) error {
 		return storage.ErrClosed
 	}
 	if errors.Is(err, errDamaged) {
-		s.harmed(err)
+		s.reportDamage(err)
 	}
 	return fmt.Errorf("%s: %w: %w", doing, storage.ErrUnavailable, err)
 }

@@ -44,8 +44,8 @@ func filled(t *testing.T, path string) []string {
 	return keys
 }
 
-// A damaging is a kind of damage.
-type damaging func(t *testing.T, f *os.File, r *rand.Rand)
+// A damageKind is a kind of damage.
+type damageKind func(t *testing.T, f *os.File, r *rand.Rand)
 
 func size(t *testing.T, f *os.File) int64 {
 	t.Helper()
@@ -67,7 +67,7 @@ func scramble(t *testing.T, f *os.File, r *rand.Rand, from, length int64) {
 	}
 }
 
-var damagings = map[string]damaging{
+var damagings = map[string]damageKind{
 	"a page is scrambled": func(t *testing.T, f *os.File, r *rand.Rand) {
 		scramble(t, f, r, r.Int64N(size(t, f)/pageSize)*pageSize, pageSize)
 	},
@@ -121,7 +121,7 @@ func cut(t *testing.T, f *os.File, length int64) {
 }
 
 // damage damages a file.
-func (d damaging) to(t *testing.T, path string, r *rand.Rand) {
+func (d damageKind) to(t *testing.T, path string, r *rand.Rand) {
 	t.Helper()
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
@@ -134,7 +134,7 @@ func (d damaging) to(t *testing.T, path string, r *rand.Rand) {
 const seeds = 4
 
 // eachDamage runs a test with every kind of damage to a copy of one file.
-func eachDamage(t *testing.T, test func(t *testing.T, path string, keys []string, d damaging, r *rand.Rand)) {
+func eachDamage(t *testing.T, test func(t *testing.T, path string, keys []string, d damageKind, r *rand.Rand)) {
 	whole := filepath.Join(t.TempDir(), "whole.db")
 	keys := filled(t, whole)
 	text, err := os.ReadFile(whole)
@@ -188,7 +188,7 @@ func use(t *testing.T, s *Store, keys []string) {
 
 func TestAFileThatIsDamagedWhileItIsOpenIsAnError(t *testing.T) {
 	t.Parallel()
-	eachDamage(t, func(t *testing.T, path string, keys []string, d damaging, r *rand.Rand) {
+	eachDamage(t, func(t *testing.T, path string, keys []string, d damageKind, r *rand.Rand) {
 		var told atomic.Int64
 		s, err := Open(path, Options{Damaged: func(err error) {
 			told.Add(1)
@@ -219,7 +219,7 @@ func TestAFileThatIsDamagedWhileItIsOpenIsAnError(t *testing.T) {
 
 func TestAFileThatIsDamagedIsNotOpened(t *testing.T) {
 	t.Parallel()
-	eachDamage(t, func(t *testing.T, path string, keys []string, d damaging, r *rand.Rand) {
+	eachDamage(t, func(t *testing.T, path string, keys []string, d damageKind, r *rand.Rand) {
 		d.to(t, path, r)
 		_, checkErr := Check(path, nil)
 		s, err := Open(path, Options{LockTimeout: time.Millisecond})

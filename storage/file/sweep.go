@@ -50,14 +50,14 @@ func (s *Store) sweep() error {
 		for _, key := range gone {
 			s.feed.Send(storage.Change{Key: key})
 		}
-		if len(due) < sweepBatch || !s.rest(time.Since(begun)) {
+		if len(due) < sweepBatch || !s.sleep(time.Since(begun)) {
 			return nil
 		}
 	}
 }
 
-// rest waits, and returns false if the store is closed.
-func (s *Store) rest(d time.Duration) bool {
+// sleep waits, and returns false if the store is closed.
+func (s *Store) sleep(d time.Duration) bool {
 	over := time.NewTimer(d)
 	defer over.Stop()
 	select {
@@ -99,7 +99,7 @@ func (s *Store) sweepSome(indexed [][]byte) (gone []string, err error) {
 		gone = nil
 		for _, index := range indexed {
 			key := string(index[expirySize:])
-			if err := w.sound(key); err != nil {
+			if err := w.checkPages(key); err != nil {
 				return err
 			}
 			record := w.Bucket(valuesBucket).Get([]byte(key))

@@ -61,8 +61,8 @@ type tree struct {
 	// overflow.
 	visit func(id, pages uint64) error
 
-	// beside makes find also read the pages next to those on its path.
-	beside bool
+	// withSiblings makes find also read the pages next to those on its path.
+	withSiblings bool
 }
 
 // tree returns the state that tx reads, without the changes by tx itself. It is valid
@@ -225,8 +225,8 @@ func unreadable(what string, at int64, err error) error {
 // buffers has buffers for pages during a search.
 var buffers = sync.Pool{New: func() any { return new([]byte) }}
 
-// giveBack returns a buffer to the pool, unless it is large.
-func giveBack(buf *[]byte) {
+// putBuffer returns a buffer to the pool, unless it is large.
+func putBuffer(buf *[]byte) {
 	if cap(*buf) <= 1<<16 {
 		buffers.Put(buf)
 	}
@@ -235,7 +235,7 @@ func giveBack(buf *[]byte) {
 // get returns a copy of the value of key in a bucket, or nil if there is none.
 func (t *tree) get(bucket, key []byte) ([]byte, error) {
 	buf := buffers.Get().(*[]byte)
-	defer giveBack(buf)
+	defer putBuffer(buf)
 	p, i, err := t.find(t.root, bucket, buf)
 	if err != nil || i < 0 {
 		return nil, err
@@ -273,8 +273,8 @@ func (t *tree) find(id uint64, key []byte, buf *[]byte) (page, int, error) {
 			return p, i, nil
 		}
 		i := p.branch(key)
-		if t.beside {
-			if err := t.readBeside(p, i, b); err != nil {
+		if t.withSiblings {
+			if err := t.readSiblings(p, i, b); err != nil {
 				return page{}, -1, err
 			}
 		}
@@ -285,10 +285,10 @@ func (t *tree) find(id uint64, key []byte, buf *[]byte) (page, int, error) {
 	return page{}, -1, damagef("it has pages in a circle")
 }
 
-// readBeside reads the pages next to a child of a page.
-func (t *tree) readBeside(p page, i int, b bounds) error {
+// readSiblings reads the pages next to a child of a page.
+func (t *tree) readSiblings(p page, i int, b bounds) error {
 	buf := buffers.Get().(*[]byte)
-	defer giveBack(buf)
+	defer putBuffer(buf)
 	for _, n := range []int{i - 1, i + 1} {
 		if n < 0 || n >= p.len {
 			continue

@@ -25,8 +25,8 @@ type task struct {
 	do   func(*writing) error
 	done chan error
 	// alone: do gets no transaction, and runs while no other task writes.
-	alone func() error
-	frees bool // it only removes values, so it also runs on a full disk
+	alone       func() error
+	removesOnly bool // it only removes values, so it also runs on a full disk
 }
 
 // writing is a write transaction.
@@ -34,7 +34,7 @@ type writing struct {
 	*bbolt.Tx
 	before  *tree               // what it began with
 	touched map[string]struct{} // keys that were written; nil: not recorded
-	looked  string              // the key that sound looked at last
+	checked string              // the key that sound looked at last
 }
 
 // update runs do in a transaction, together with concurrent writes. It returns after
@@ -45,7 +45,7 @@ func (s *Store) update(do func(*writing) error) error {
 
 // free is like update, for functions that only remove values.
 func (s *Store) free(do func(*writing) error) error {
-	return s.submit(task{do: do, frees: true})
+	return s.submit(task{do: do, removesOnly: true})
 }
 
 func (s *Store) submit(t task) error {
@@ -102,13 +102,13 @@ func (s *Store) commit(batch []task) {
 		defer func() { last.done <- last.alone() }()
 		batch = batch[:len(batch)-1]
 	}
-	full := s.room(false)
+	full := s.checkRoom(false)
 	if full != nil { // tasks that only remove values continue, and make room
 		batch = slices.DeleteFunc(batch, func(t task) bool {
-			if !t.frees {
+			if !t.removesOnly {
 				t.done <- full
 			}
-			return !t.frees
+			return !t.removesOnly
 		})
 	}
 	if len(batch) == 0 {
@@ -127,7 +127,7 @@ func (s *Store) commit(batch []task) {
 	failed = failed || s.full // there may be room for a single task
 	for _, t := range batch {
 		if failed && len(batch) > 1 {
-			err = s.transact(t.frees, t.do)
+			err = s.transact(t.removesOnly, t.do)
 		}
 		t.done <- err
 	}
@@ -138,13 +138,13 @@ func (s *Store) transact(frees bool, do func(*writing) error) error {
 	if found := s.damage.Load(); found != nil {
 		return found.err
 	}
-	if err := s.room(frees); err != nil {
+	if err := s.checkRoom(frees); err != nil {
 		return err
 	}
 	committing := false
 	err := s.open.update(func(tx *bbolt.Tx) error {
 		before := s.open.tree(tx)
-		before.beside = true
+		before.withSiblings = true
 		err := do(&writing{Tx: tx, before: before, touched: s.touched})
 		committing = err == nil
 		return err
@@ -154,7 +154,7 @@ func (s *Store) transact(frees bool, do func(*writing) error) error {
 		s.open.reserved = 0 // the reserved room did not exist, or was too small
 	}
 	if errors.Is(err, errDamaged) {
-		s.harmed(err)
+		s.reportDamage(err)
 	}
 	return err
 }
@@ -173,11 +173,11 @@ const (
 	removalPages = 12
 )
 
-// room returns an error if there is no room for a transaction. The check is before the
-// transaction, since bbolt reads the whole file after a failed write. Removals may also
-// use the reserve and the unused pages of the file, so sessions can be ended on a full
-// disk.
-func (s *Store) room(frees bool) error {
+// checkRoom returns an error if there is no room for a transaction. The check is before
+// the transaction, since bbolt reads the whole file after a failed write. Removals may
+// also use the reserve and the unused pages of the file, so sessions can be ended on a
+// full disk.
+func (s *Store) checkRoom(frees bool) error {
 	err := s.open.reserve()
 	if err == nil {
 		return nil
@@ -208,10 +208,10 @@ func (h *handle) reserve() error {
 	return nil
 }
 
-// sound checks all pages that a change of key will read, before bbolt reads them. They
-// include neighbours of a page, since bbolt may merge pages.
-func (w *writing) sound(key string) error {
-	if key == w.looked {
+// checkPages checks all pages that a change of key will read, before bbolt reads them.
+// They include neighbours of a page, since bbolt may merge pages.
+func (w *writing) checkPages(key string) error {
+	if key == w.checked {
 		return nil
 	}
 	record, err := w.before.get(valuesBucket, []byte(key))
@@ -222,14 +222,14 @@ func (w *writing) sound(key string) error {
 		return damagef("the value of a key has no expiry")
 	}
 	if _, err = w.before.get(expiryBucket, append(record[:expirySize:expirySize], key...)); err == nil {
-		w.looked = key
+		w.checked = key
 	}
 	return err
 }
 
 // get returns a copy of the value under key.
 func (w *writing) get(key string, now time.Time) ([]byte, bool, error) {
-	if err := w.sound(key); err != nil {
+	if err := w.checkPages(key); err != nil {
 		return nil, false, err
 	}
 	record := w.Bucket(valuesBucket).Get([]byte(key))
@@ -241,7 +241,7 @@ func (w *writing) get(key string, now time.Time) ([]byte, bool, error) {
 
 // put writes a value.
 func (w *writing) put(key string, value []byte, expires time.Time) error {
-	if err := w.sound(key); err != nil {
+	if err := w.checkPages(key); err != nil {
 		return err
 	}
 	if _, err := w.before.get(expiryBucket, indexKey(key, expires)); err != nil {
@@ -252,7 +252,7 @@ func (w *writing) put(key string, value []byte, expires time.Time) error {
 }
 
 func (w *writing) remove(key string) error {
-	if err := w.sound(key); err != nil {
+	if err := w.checkPages(key); err != nil {
 		return err
 	}
 	w.touch(key)

@@ -68,7 +68,7 @@ func (s *Store) attempt(ctx context.Context, doing, key string, when repeat,
 		sent := client != nil && !neverSent(limited, err)
 		uncertain = uncertain || sent && !refused(err)
 		if demoted(err) && s.outage.Load() == nil {
-			s.lookNow()
+			s.wakeWatchdog()
 		}
 		again := limited.Err() == nil && client != nil && mayRepeat(when, sent, err)
 		if !again || !wait(limited, delay) {

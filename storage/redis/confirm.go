@@ -15,12 +15,12 @@ import (
 const (
 	longestWait = 10 * time.Second
 
-	// hurry is how long writes do not wait for replicas after a wait without success.
+	// skipWait is how long writes do not wait for replicas after a wait without success.
 	// Ending everything of a user takes many writes.
-	hurry = time.Second
+	skipWait = time.Second
 
-	// maxWaiting bounds the connections to each server for writes that wait.
-	maxWaiting = 64
+	// maxWaitConns bounds the connections to each server for writes that wait.
+	maxWaitConns = 64
 )
 
 // A Wait sets for how many replicas, and how long, a write waits if it must survive a
@@ -83,18 +83,18 @@ func (c confirmed) Take(ctx context.Context, key string) ([]byte, bool, error) {
 // own connection, and blocks it for all later commands. So these connections are
 // separate, and not tracked: the feed uses the other connections.
 type waiter struct {
-	client atomic.Pointer[rueidis.Client]
-	vain   atomic.Int64 // time of the last wait without success, in milliseconds since 1970
+	client     atomic.Pointer[rueidis.Client]
+	lastFailed atomic.Int64 // time of the last wait without success, in milliseconds since 1970
 }
 
 // connectWaiter connects in the background. The watchdog closes the connection.
 func (s *Store) connectWaiter(option rueidis.ClientOption) {
 	option.DisableCache = true
 	option.ClientTrackingOptions, option.OnInvalidations = nil, nil
-	option.BlockingPoolSize = maxWaiting
+	option.BlockingPoolSize = maxWaitConns
 	if client := s.connect(option, func(error) {}); client != nil {
 		s.waiter.client.Store(&client)
-		<-s.life.Done()
+		<-s.ctx.Done()
 		client.Close()
 	}
 }
@@ -133,14 +133,14 @@ func (s *Store) waitForReplicas(ctx context.Context, c rueidis.Client, name stri
 // be used again after its reply.
 func (s *Store) awaitReplicas(ctx context.Context, d rueidis.DedicatedClient) {
 	want, patience := s.options.Wait.Replicas, s.options.Wait.Time
-	if now := time.Now().UnixMilli(); now-s.waiter.vain.Load() < hurry.Milliseconds() {
+	if now := time.Now().UnixMilli(); now-s.waiter.lastFailed.Load() < skipWait.Milliseconds() {
 		patience = time.Millisecond
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience+s.options.Timeout)
 	defer cancel()
 	have, err := d.Do(ctx, d.B().Wait().Numreplicas(int64(want)).Timeout(patience.Milliseconds()).Build()).AsInt64()
 	if err != nil || have < int64(want) {
-		s.waiter.vain.Store(time.Now().UnixMilli())
+		s.waiter.lastFailed.Store(time.Now().UnixMilli())
 		s.unconfirmed(have, err)
 	}
 }

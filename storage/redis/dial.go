@@ -44,7 +44,7 @@ func (s *Store) clientOption(option rueidis.ClientOption) rueidis.ClientOption {
 		if err != nil {
 			return nil, dialError{err}
 		}
-		return s.lines.add(conn, addr), nil
+		return s.conns.add(conn, addr), nil
 	}
 	return option
 }
@@ -58,11 +58,11 @@ func (s *Store) newClient(option rueidis.ClientOption) (rueidis.Client, error) {
 	}
 	option.InitAddress, option.ForceSingleClient = []string{strings.Join(option.InitAddress, ",")}, true
 	option.DialCtxFn = func(ctx context.Context, addr string, d *net.Dialer, c *tls.Config) (net.Conn, error) {
-		conn, err := s.turn.dial(func(host string) (net.Conn, error) { return s.dial(ctx, "tcp", host, d, c) })
+		conn, err := s.selector.dial(func(host string) (net.Conn, error) { return s.dial(ctx, "tcp", host, d, c) })
 		if err != nil {
 			return nil, dialError{err}
 		}
-		return s.lines.add(conn, addr), nil
+		return s.conns.add(conn, addr), nil
 	}
 	return rueidis.NewClient(option)
 }
@@ -78,34 +78,34 @@ func noCluster(err error) bool {
 func (s *Store) dial(ctx context.Context, network, addr string, dialer *net.Dialer, secure *tls.Config) (conn net.Conn, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(s.life, cancel)()
-	s.dials.turn(ctx, addr)
+	defer context.AfterFunc(s.ctx, cancel)()
+	s.dials.wait(ctx, addr)
 	defer func() { s.dials.ended(addr, err) }()
 	if secure == nil {
 		return dialer.DialContext(ctx, network, addr)
 	}
-	if secure, err = s.options.TLS.config(secure, addr, s.turn.hosts); err != nil {
+	if secure, err = s.options.TLS.config(secure, addr, s.selector.hosts); err != nil {
 		return nil, err
 	}
 	return (&tls.Dialer{NetDialer: dialer, Config: secure}).DialContext(ctx, network, addr)
 }
 
-// A turn selects the server to dial, if there are several: the one that was last
+// A hostSelector selects the server to dial, if there are several: the one that was last
 // reached, until it fails or becomes a replica.
-type turn struct {
+type hostSelector struct {
 	hosts []string
 	mu    sync.Mutex
 	at    int // guarded by mu
 }
 
-func (t *turn) host() string {
+func (t *hostSelector) host() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.hosts[t.at]
 }
 
-// pass goes on to the next host, unless another call has done so already.
-func (t *turn) pass(host string) {
+// skip goes on to the next host, unless another call has done so already.
+func (t *hostSelector) skip(host string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.hosts[t.at] == host {
@@ -114,13 +114,13 @@ func (t *turn) pass(host string) {
 }
 
 // dial tries each server at most once.
-func (t *turn) dial(dial func(host string) (net.Conn, error)) (conn net.Conn, err error) {
+func (t *hostSelector) dial(dial func(host string) (net.Conn, error)) (conn net.Conn, err error) {
 	for range t.hosts {
 		host := t.host()
 		if conn, err = dial(host); err == nil {
 			return conn, nil
 		}
-		t.pass(host)
+		t.skip(host)
 	}
 	return nil, err
 }

@@ -67,7 +67,7 @@ func (s *Store) AskIdentity(ctx context.Context, key string) (string, error) {
 	}
 	node, ok := client.Nodes()[s.shardOf(known, key).addr]
 	if !ok {
-		s.lookNow()
+		s.wakeWatchdog()
 		return "", s.failed(ctx, doing, errDown)
 	}
 	ask := func(command rueidis.Completed) (string, error) {
@@ -79,7 +79,7 @@ func (s *Store) AskIdentity(ctx context.Context, key string) (string, error) {
 	}
 	// In a cluster a node that no longer has the key refuses this command.
 	if _, err := ask(node.B().Get().Key(s.options.Prefix + key).Build()); err != nil && !rueidis.IsRedisNil(err) {
-		s.lookNow()
+		s.wakeWatchdog()
 		return "", s.failed(ctx, doing, err)
 	}
 	text, err := ask(askReplication(node.B()))
@@ -91,7 +91,7 @@ func (s *Store) AskIdentity(ctx context.Context, key string) (string, error) {
 	}
 	identity, isMaster := replicationID(text)
 	if !isMaster {
-		s.lookNow()
+		s.wakeWatchdog()
 		return "", s.failed(ctx, doing, errDown)
 	}
 	return identity, nil
@@ -117,22 +117,22 @@ func forbidden(err error) bool {
 	return ok && (strings.HasPrefix(answer.Error(), "NOPERM") || strings.Contains(answer.Error(), "unknown command"))
 }
 
-// noteIdentities stores the replication IDs of the masters. In a cluster it asks for
+// storeIdentities stores the replication IDs of the masters. In a cluster it asks for
 // the slots of each master if anything has changed, and also from time to time, since
 // slots can move. A master that gave no ID keeps its last one.
-func (s *Store) noteIdentities(client rueidis.Client, answers map[string]answer, changed bool) {
-	maps.DeleteFunc(s.told, func(addr, _ string) bool {
+func (s *Store) storeIdentities(client rueidis.Client, answers map[string]answer, changed bool) {
+	maps.DeleteFunc(s.replicationIDs, func(addr, _ string) bool {
 		_, still := answers[addr]
 		return !still
 	})
 	for addr, a := range answers {
-		if before, known := s.told[addr]; a.role == master && (!known || a.identity != "" && a.identity != before) {
-			s.told[addr], changed = a.identity, true
+		if before, known := s.replicationIDs[addr]; a.role == master && (!known || a.identity != "" && a.identity != before) {
+			s.replicationIDs[addr], changed = a.identity, true
 		}
 	}
 	switch {
 	case client.Mode() != rueidis.ClientModeCluster:
-		for addr, identity := range s.told { // there is only one
+		for addr, identity := range s.replicationIDs { // there is only one
 			s.identities.Store(&identities{lone: shard{addr, identity}})
 		}
 	case changed || time.Since(s.mapped) > topologyInterval:
@@ -146,10 +146,10 @@ func (s *Store) noteIdentities(client rueidis.Client, answers map[string]answer,
 
 // askShards asks the masters of a cluster for their IDs, and one of them for the slots.
 func (s *Store) askShards(nodes map[string]rueidis.Client) (*identities, error) {
-	ctx, cancel := context.WithTimeout(s.life, s.options.Timeout)
+	ctx, cancel := context.WithTimeout(s.ctx, s.options.Timeout)
 	defer cancel()
 	known := &identities{shards: make(map[string]shard)}
-	for addr, identity := range s.told {
+	for addr, identity := range s.replicationIDs {
 		node, still := nodes[addr]
 		if !still {
 			continue

@@ -44,7 +44,7 @@ func (s *Store) outageOf(client rueidis.Client, masters []rueidis.Client, usable
 	case len(masters) == 0 || silent == 0 || client.Mode() != rueidis.ClientModeCluster:
 		return nil
 	}
-	served, err := s.slotsOf(s.life, masters)
+	served, err := s.slotsOf(s.ctx, masters)
 	if err != nil {
 		return nil // commands are sent, and may succeed
 	}

@@ -14,23 +14,23 @@
 //
 // # Roles
 //
-// Only a master is believed. The watchdog asks each node for its role five times a second.
-// A lone server that became a replica counts as down: its connection is closed and its
-// address is dialled again every second, so a failover behind one address needs no help.
-// Of several hosts the next one is dialled. With Sentinel nothing is dialled again, since
-// Sentinel names the new master.
+// Only a master is believed. The watchdog asks each node for its role five times a
+// second. A lone server that became a replica counts as down: its connection is closed
+// and its address is dialled again every second, so a failover behind one address needs
+// no help. Of several hosts the next one is dialled. With Sentinel nothing is dialled
+// again, since Sentinel names the new master.
 //
 // # Changes
 //
-// The server pushes changes of keys (RESP3 broadcast tracking). If that connection is lost,
-// watchers get a Change with Lost at once, and another one when it is back.
+// The server pushes changes of keys (RESP3 broadcast tracking). If that connection is
+// lost, watchers get a Change with Lost at once, and another one when it is back.
 //
 // # Replies
 //
-// The client library panics at a reply that no command waits for, at a negative length, and
-// at some unexpected replies. So each connection checks both directions first: a violation
-// of the protocol ends the connection. A message has strings of at most 64 MiB, 1048576
-// elements and 16 levels.
+// The client library panics at a reply that no command waits for, at a negative length,
+// and at some unexpected replies. So each connection checks both directions first: a
+// violation of the protocol ends the connection. A message has strings of at most 64
+// MiB, 1048576 elements and 16 levels.
 package redis
 
 import (
@@ -117,8 +117,8 @@ type Store struct {
 	feed    storagefeed.Feed
 	closed  atomic.Bool
 
-	life     context.Context // ends with Close
-	end      context.CancelFunc
+	ctx      context.Context // ends with Close
+	cancel   context.CancelFunc
 	watchdog sync.WaitGroup
 
 	ready    chan struct{} // closed once redis is set
@@ -126,25 +126,25 @@ type Store struct {
 	tried    chan struct{} // closed once the first attempt to connect failed
 	lastFail atomic.Pointer[string]
 
-	turn     turn // the next server, if there are several and no cluster
+	selector hostSelector // the next server, if there are several and no cluster
 	dials    dials
-	lines    lines
+	conns    openConns
 	waiter   waiter
 	outage   atomic.Pointer[outage]
-	gap      atomic.Bool   // a connection was lost since the watchdog's last turn
+	connLost atomic.Bool   // a connection was lost since the watchdog's last turn
 	answered atomic.Bool   // a command was answered since the watchdog's last turn
 	wake     chan struct{} // starts a turn of the watchdog now
 
 	identities atomic.Pointer[identities] // nil: not known yet
-	untold     atomic.Bool                // no server allows this user to read its replication ID
+	infoDenied atomic.Bool                // no server allows this user to read its replication ID
 
 	// Used by the watchdog only: when it last cut off a replica, since when each
 	// connection to a node has failed, the replication ID of each master, and when a
 	// cluster was last asked for the slots.
-	recut  time.Time
-	dying  map[string]time.Time
-	told   map[string]string
-	mapped time.Time
+	redialled      time.Time
+	failingSince   map[string]time.Time
+	replicationIDs map[string]string
+	mapped         time.Time
 }
 
 // Open returns a store for the server or cluster at address, which is one of
@@ -188,17 +188,17 @@ func Open(address string, o Options) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{
-		options: o,
-		turn:    turn{hosts: parsed.InitAddress},
-		swap:    rueidis.NewLuaScript(swapScript),
-		time:    rueidis.NewLuaScript(timeScript),
-		ready:   make(chan struct{}),
-		tried:   make(chan struct{}),
-		wake:    make(chan struct{}, 1),
-		dying:   make(map[string]time.Time),
-		told:    make(map[string]string),
+		options:        o,
+		selector:       hostSelector{hosts: parsed.InitAddress},
+		swap:           rueidis.NewLuaScript(swapScript),
+		time:           rueidis.NewLuaScript(timeScript),
+		ready:          make(chan struct{}),
+		tried:          make(chan struct{}),
+		wake:           make(chan struct{}, 1),
+		failingSince:   make(map[string]time.Time),
+		replicationIDs: make(map[string]string),
 	}
-	s.life, s.end = context.WithCancel(context.Background())
+	s.ctx, s.cancel = context.WithCancel(context.Background())
 	option := s.clientOption(parsed)
 	s.watchdog.Go(func() { s.connectAndWatch(option) })
 	return s, nil
@@ -360,7 +360,7 @@ func (s *Store) Close() error {
 		return nil
 	}
 	s.feed.Close()
-	s.end()
+	s.cancel()
 	s.watchdog.Wait()
 	return nil
 }

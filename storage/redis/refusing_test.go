@@ -12,9 +12,9 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage/redis"
 )
 
-// atOnce checks that reads fail without waiting for the server, and that they succeed
-// again after end.
-func atOnce(t *testing.T, s *redis.Store, end func()) {
+// wantImmediateErrors checks that reads fail without waiting for the server, and that
+// they succeed again after end.
+func wantImmediateErrors(t *testing.T, s *redis.Store, end func()) {
 	t.Helper()
 	c := watch(t, s)
 	eventually(t, "reads are refused at once", func() bool {
@@ -38,7 +38,7 @@ func TestABusyServerDelaysNoRead(t *testing.T) {
 		defer close(done)
 		_, _ = server.Command("EVAL", "while true do end", "0") // until it is killed
 	}()
-	atOnce(t, s, func() {
+	wantImmediateErrors(t, s, func() {
 		server.MustCommand("SCRIPT", "KILL")
 		<-done
 	})
@@ -55,7 +55,7 @@ func TestAServerThatLoadsItsDataDelaysNoRead(t *testing.T) {
 		defer close(done)
 		_, _ = server.Command("DEBUG", "RELOAD")
 	}()
-	atOnce(t, s, func() {
+	wantImmediateErrors(t, s, func() {
 		server.MustCommand("CONFIG", "SET", "key-load-delay", "0")
 		<-done
 	})
@@ -87,7 +87,7 @@ func TestConnectionsThatCloseDelayNoRead(t *testing.T) {
 	eventually(t, "connected", func() bool { return s.Put(t.Context(), "a", []byte("1"), time.Hour) == nil })
 	closing.Store(true)
 	server.KillConnections()
-	atOnce(t, s, func() { closing.Store(false) })
+	wantImmediateErrors(t, s, func() { closing.Store(false) })
 }
 
 func pipe(client net.Conn, addr string) {

@@ -43,7 +43,7 @@ var errUnasked = errors.New("a reply without a command")
 
 func newReplies() *replies {
 	r := &replies{}
-	r.sent.ended, r.received.ended = r.note, r.check
+	r.sent.ended, r.received.ended = r.expect, r.check
 	return r
 }
 
@@ -68,8 +68,8 @@ func (r *replies) receiving(p []byte) error {
 	return r.broken
 }
 
-// note records what a command will return.
-func (r *replies) note(command *frame) error {
+// expect records what a command will return.
+func (r *replies) expect(command *frame) error {
 	if r.next == len(r.due) {
 		r.due, r.next = r.due[:0], 0
 	}

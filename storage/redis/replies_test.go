@@ -18,8 +18,8 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage/redis"
 )
 
-// A puppet acts as a server, a node of a cluster, or a Sentinel and its master.
-type puppet struct {
+// A fakeServer acts as a server, a node of a cluster, or a Sentinel and its master.
+type fakeServer struct {
 	addr    string
 	cluster bool
 	greets  string                      // what it sends unasked to anyone who connects
@@ -33,7 +33,7 @@ type puppet struct {
 }
 
 // hangUp closes all connections.
-func (p *puppet) hangUp() {
+func (p *fakeServer) hangUp() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, conn := range p.open {
@@ -42,14 +42,14 @@ func (p *puppet) hangUp() {
 	p.open = nil
 }
 
-func startPuppet(t *testing.T, cluster bool, greets string, says func(command string) string) *puppet {
+func startPuppet(t *testing.T, cluster bool, greets string, says func(command string) string) *fakeServer {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { listener.Close() })
-	p := &puppet{addr: listener.Addr().String(), cluster: cluster, greets: greets, says: says}
+	p := &fakeServer{addr: listener.Addr().String(), cluster: cluster, greets: greets, says: says}
 	go func() {
 		for {
 			conn, err := listener.Accept()
@@ -66,7 +66,7 @@ func startPuppet(t *testing.T, cluster bool, greets string, says func(command st
 	return p
 }
 
-func (p *puppet) serve(conn net.Conn) {
+func (p *fakeServer) serve(conn net.Conn) {
 	defer conn.Close()
 	if p.broken.Load() {
 		_, _ = io.WriteString(conn, p.greets)
@@ -116,7 +116,7 @@ const greeting = "%7\r\n$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$5\r\n7.
 	"$2\r\nid\r\n:1\r\n$4\r\nmode\r\n$10\r\nstandalone\r\n$4\r\nrole\r\n$6\r\nmaster\r\n$7\r\nmodules\r\n*0\r\n"
 
 // ordinary returns the answer of a real server.
-func (p *puppet) ordinary(command []string) string {
+func (p *fakeServer) ordinary(command []string) string {
 	host, port, _ := net.SplitHostPort(p.addr)
 	switch command[0] {
 	case "HELLO":
@@ -183,7 +183,7 @@ func TestClass24NoInputOfAServerEndsCaddy(t *testing.T) {
 		confirmed += push("subscribe", channel) + ":1\r\n"
 	}
 	for name, c := range map[string]struct {
-		address string // with %s for the puppet's address
+		address string // with %s for the fake server's address
 		greets  string
 		says    func(command string) string
 	}{

@@ -48,13 +48,13 @@ func roleIn(answer rueidis.RedisResult) (role, error) {
 	return master, nil
 }
 
-// tryRole is like askRole, but also reads a key. A node that loads its data, runs a
+// probeRole is like askRole, but also reads a key. A node that loads its data, runs a
 // long script or has lost its cluster says that it is a master, but answers no read.
 // Everything is one turn, within the timeout of one operation. A master is also asked
 // for its replication ID.
-func (s *Store) tryRole(ctx context.Context, node rueidis.Client) answer {
+func (s *Store) probeRole(ctx context.Context, node rueidis.Client) answer {
 	commands := rueidis.Commands{hello(node), node.B().Get().Key(s.options.Prefix + probe).Build(), node.B().Dbsize().Build()}
-	if !s.untold.Load() {
+	if !s.infoDenied.Load() {
 		commands = append(commands, askReplication(node.B()))
 	}
 	replies := node.DoMulti(ctx, commands...)
@@ -73,7 +73,7 @@ func (s *Store) tryRole(ctx context.Context, node rueidis.Client) answer {
 		return answer{role: master}
 	}
 	text, err := replies[3].ToString()
-	if forbidden(err) && !s.untold.Swap(true) { // it is not asked again, to keep such entries out of its ACL log
+	if forbidden(err) && !s.infoDenied.Swap(true) { // it is not asked again, to keep such entries out of its ACL log
 		s.options.Logger.Warn("the redis user may not read the replication ID, so a failover that loses a refresh may end the grant; allow the user the command INFO",
 			zap.Error(err))
 	}

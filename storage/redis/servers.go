@@ -22,7 +22,7 @@ const pings = 5
 // If a server does not allow to read its settings, there is no warning.
 func (s *Store) checkServers(client rueidis.Client) {
 	var evicting, forgetful []string
-	for _, server := range s.askServers(s.life, client.Nodes()) {
+	for _, server := range s.askServers(s.ctx, client.Nodes()) {
 		if server.Policy != "" && server.Policy != "noeviction" {
 			evicting = append(evicting, server.Address+" ("+server.Policy+")")
 		}
@@ -57,7 +57,7 @@ func (s *Store) Status(ctx context.Context) storage.Status {
 		status.Topology = "sentinel"
 	default:
 		status.Topology = "single"
-		if len(s.turn.hosts) > 1 {
+		if len(s.selector.hosts) > 1 {
 			status.Topology = "replicas"
 		}
 	}

@@ -17,12 +17,13 @@ const (
 	firstConnectDelay = 50 * time.Millisecond
 	lastConnectDelay  = time.Second
 
-	// dying is for how many turns of the watchdog each connection to a node may fail
-	// before the node is treated as down.
-	dying = 3
+	// failingTurns is for how many turns of the watchdog each connection to a node may
+	// fail before the node is treated as down.
+	failingTurns = 3
 
-	// recutInterval is how often a single server that stays a replica is dialled again.
-	recutInterval = time.Second
+	// replicaRedialInterval is how often a single server that stays a replica is
+	// dialled again.
+	replicaRedialInterval = time.Second
 )
 
 // connected returns the client. If there is none yet, it waits for the first attempt to
@@ -38,7 +39,7 @@ func (s *Store) connected(ctx context.Context) (rueidis.Client, error) {
 		return s.redis, nil
 	case <-s.tried:
 		return nil, fmt.Errorf("%w: not connected yet: %s", storage.ErrAway, *s.lastFail.Load())
-	case <-s.life.Done():
+	case <-s.ctx.Done():
 		return nil, storage.ErrClosed
 	case <-ctx.Done():
 		return nil, fmt.Errorf("%w: not connected yet", storage.ErrUnavailable)
@@ -51,7 +52,7 @@ func (s *Store) connectAndWatch(option rueidis.ClientOption) {
 		text := err.Error()
 		if s.lastFail.Swap(&text) == nil {
 			close(s.tried)
-			if s.life.Err() == nil {
+			if s.ctx.Err() == nil {
 				s.options.Logger.Warn("redis cannot be reached; trying again until it can", zap.Strings("addresses", option.InitAddress), zap.Error(err))
 			}
 		}
@@ -62,7 +63,7 @@ func (s *Store) connectAndWatch(option rueidis.ClientOption) {
 	defer client.Close()
 	s.redis = client
 	nodes := make(map[string]role)
-	s.look(client, nodes) // the store is connected once every node is tracked
+	s.checkNodes(client, nodes) // the store is connected once every node is tracked
 	close(s.ready)
 	s.watchdog.Go(func() { s.checkServers(client) })
 	if s.options.Wait.Replicas > 0 {
@@ -72,24 +73,24 @@ func (s *Store) connectAndWatch(option rueidis.ClientOption) {
 	defer ticker.Stop()
 	for {
 		select {
-		case <-s.life.Done():
+		case <-s.ctx.Done():
 			return
 		case <-ticker.C:
 		case <-s.wake:
 		}
-		s.look(client, nodes)
+		s.checkNodes(client, nodes)
 	}
 }
 
 // connect tries until it succeeds. It returns nil if the store is closed.
 func (s *Store) connect(option rueidis.ClientOption, failed func(error)) rueidis.Client {
-	for delay := firstConnectDelay; s.life.Err() == nil; delay = min(2*delay, lastConnectDelay) {
+	for delay := firstConnectDelay; s.ctx.Err() == nil; delay = min(2*delay, lastConnectDelay) {
 		client, err := s.newClient(option)
 		if err == nil {
 			return client
 		}
 		failed(err)
-		wait(s.life, delay)
+		wait(s.ctx, delay)
 	}
 	return nil
 }
@@ -101,9 +102,9 @@ func (s *Store) invalidated(names []rueidis.RedisMessage) {
 		return
 	}
 	if names == nil {
-		s.gap.Store(true)
+		s.connLost.Store(true)
 		s.feed.Send(storage.Change{Lost: true})
-		s.lookNow()
+		s.wakeWatchdog()
 		return
 	}
 	for _, name := range names {
@@ -113,27 +114,27 @@ func (s *Store) invalidated(names []rueidis.RedisMessage) {
 	}
 }
 
-// lookNow starts a turn of the watchdog without waiting for the interval.
-func (s *Store) lookNow() {
+// wakeWatchdog starts a turn of the watchdog without waiting for the interval.
+func (s *Store) wakeWatchdog() {
 	select {
 	case s.wake <- struct{}{}:
 	default:
 	}
 }
 
-// look asks every node for its role. This opens lost connections again, which rueidis
-// does only for a command. It also opens connections to new nodes, since a node without
-// a command is not tracked.
+// checkNodes asks every node for its role. This opens lost connections again, which
+// rueidis does only for a command. It also opens connections to new nodes, since a node
+// without a command is not tracked.
 //
 // nodes has the last answers. If an answer differs from the last one, or a connection
 // was lost, changes may have been missed. Watchers are told so after the answer,
 // because from then on no change can be missed.
-func (s *Store) look(client rueidis.Client, nodes map[string]role) {
-	lost := s.gap.Swap(false)
+func (s *Store) checkNodes(client rueidis.Client, nodes map[string]role) {
+	lost := s.connLost.Swap(false)
 	// In a cluster another node may have answered.
 	answered := s.answered.Swap(false) && client.Mode() != rueidis.ClientModeCluster
 	answers := s.ask(client.Nodes())
-	if s.life.Err() != nil {
+	if s.ctx.Err() != nil {
 		return
 	}
 	var masters []rueidis.Client
@@ -142,7 +143,7 @@ func (s *Store) look(client rueidis.Client, nodes map[string]role) {
 		before, known := nodes[addr]
 		unreachable := cannotReach(answer.err)
 		died := answer.err != nil && !unreachable && !refused(answer.err)
-		gone := s.keepsDying(addr, died && !answered, unreachable)
+		gone := s.keepsFailing(addr, died && !answered, unreachable)
 		if died && before == replica {
 			continue // we cut it off; the new server is not known yet
 		}
@@ -164,37 +165,37 @@ func (s *Store) look(client rueidis.Client, nodes map[string]role) {
 	for addr := range nodes {
 		if _, still := answers[addr]; !still {
 			delete(nodes, addr)
-			delete(s.dying, addr)
+			delete(s.failingSince, addr)
 			lost = true
 		}
 	}
 	s.outage.Store(s.outageOf(client, masters, usable, silent))
-	s.noteIdentities(client, answers, lost)
+	s.storeIdentities(client, answers, lost)
 	if lost {
-		s.untold.Store(false) // another server, or its user, may allow it
+		s.infoDenied.Store(false) // another server, or its user, may allow it
 		s.feed.Send(storage.Change{Lost: true})
 	}
 	s.cutOff(client, answers)
 }
 
-// keepsDying reports whether connections to a node have failed for some time while it
+// keepsFailing reports whether connections to a node have failed for some time while it
 // answered no command, for example if a proxy accepts connections and closes them. A
 // node that could not be reached, and has not answered since, is down already: failing
 // connections do not change that.
-func (s *Store) keepsDying(addr string, died, unreachable bool) bool {
-	since, before := s.dying[addr]
+func (s *Store) keepsFailing(addr string, died, unreachable bool) bool {
+	since, before := s.failingSince[addr]
 	switch {
 	case unreachable:
-		s.dying[addr] = time.Time{}
+		s.failingSince[addr] = time.Time{}
 		return false
 	case !died:
-		delete(s.dying, addr)
+		delete(s.failingSince, addr)
 		return false
 	case !before:
-		s.dying[addr] = time.Now()
+		s.failingSince[addr] = time.Now()
 		return false
 	}
-	return time.Since(since) > dying*s.options.Watchdog
+	return time.Since(since) > failingTurns*s.options.Watchdog
 }
 
 func (s *Store) logAnswer(addr string, a answer) {
@@ -216,15 +217,15 @@ func (s *Store) logAnswer(addr string, a answer) {
 // name the master. With Sentinel rueidis follows the Sentinel.
 func (s *Store) cutOff(client rueidis.Client, answers map[string]answer) {
 	alone := client.Mode() != rueidis.ClientModeCluster && client.Mode() != rueidis.ClientModeSentinel
-	interval := recutInterval / time.Duration(len(s.turn.hosts)) // within the interval each host is tried once
+	interval := replicaRedialInterval / time.Duration(len(s.selector.hosts)) // within the interval each host is tried once
 	for addr, answer := range answers {
 		switch {
 		case ended(answer.err):
-			s.lines.cut(addr)
-		case alone && answer.role == replica && time.Since(s.recut) >= interval:
-			s.recut = time.Now()
-			s.turn.pass(s.turn.host())
-			s.lines.cut(addr)
+			s.conns.cut(addr)
+		case alone && answer.role == replica && time.Since(s.redialled) >= interval:
+			s.redialled = time.Now()
+			s.selector.skip(s.selector.host())
+			s.conns.cut(addr)
 		}
 	}
 }
@@ -245,16 +246,16 @@ type answer struct {
 }
 
 func (s *Store) ask(nodes map[string]rueidis.Client) map[string]answer {
-	ctx, cancel := context.WithTimeout(s.life, s.options.Timeout)
+	ctx, cancel := context.WithTimeout(s.ctx, s.options.Timeout)
 	defer cancel()
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	answers := make(map[string]answer, len(nodes))
 	for addr, node := range nodes {
 		wg.Go(func() {
-			a := s.tryRole(ctx, node)
+			a := s.probeRole(ctx, node)
 			for ctx.Err() == nil && ended(a.err) {
-				a = s.tryRole(ctx, node)
+				a = s.probeRole(ctx, node)
 			}
 			mu.Lock()
 			defer mu.Unlock()

@@ -6,27 +6,27 @@ import (
 	"sync"
 )
 
-// lines are the open connections. rueidis keeps a connection as long as it works,
+// openConns are the open connections. rueidis keeps a connection as long as it works,
 // even if it leads to the wrong server, so this package can close them.
-type lines struct {
+type openConns struct {
 	mu   sync.Mutex
-	open map[*line]struct{} // guarded by mu
+	open map[*trackedConn]struct{} // guarded by mu
 }
 
-// A line is a connection, with the address that was dialled.
-type line struct {
+// A trackedConn is a connection, with the address that was dialled.
+type trackedConn struct {
 	net.Conn
 	addr    string
-	lines   *lines
+	all     *openConns
 	replies *replies
 }
 
-func (l *lines) add(conn net.Conn, addr string) net.Conn {
-	added := &line{Conn: conn, addr: addr, lines: l, replies: newReplies()}
+func (l *openConns) add(conn net.Conn, addr string) net.Conn {
+	added := &trackedConn{Conn: conn, addr: addr, all: l, replies: newReplies()}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.open == nil {
-		l.open = make(map[*line]struct{})
+		l.open = make(map[*trackedConn]struct{})
 	}
 	l.open[added] = struct{}{}
 	return added
@@ -34,7 +34,7 @@ func (l *lines) add(conn net.Conn, addr string) net.Conn {
 
 // Read implements net.Conn. If the server sends a reply that rueidis must not see, it
 // closes the connection.
-func (l *line) Read(p []byte) (int, error) {
+func (l *trackedConn) Read(p []byte) (int, error) {
 	n, err := l.Conn.Read(p)
 	if broken := l.replies.receiving(p[:n]); broken != nil {
 		l.cut()
@@ -44,7 +44,7 @@ func (l *line) Read(p []byte) (int, error) {
 }
 
 // Write implements net.Conn.
-func (l *line) Write(p []byte) (int, error) {
+func (l *trackedConn) Write(p []byte) (int, error) {
 	if err := l.replies.sending(p); err != nil { // before the server can answer
 		return 0, err
 	}
@@ -52,16 +52,16 @@ func (l *line) Write(p []byte) (int, error) {
 }
 
 // Close implements net.Conn.
-func (l *line) Close() error {
-	l.lines.mu.Lock()
-	delete(l.lines.open, l)
-	l.lines.mu.Unlock()
+func (l *trackedConn) Close() error {
+	l.all.mu.Lock()
+	delete(l.all.open, l)
+	l.all.mu.Unlock()
 	return l.Conn.Close()
 }
 
 // cut closes the connections to addr. At the next command rueidis dials again and
 // resolves the name again. A proxy may then lead to another server.
-func (l *lines) cut(addr string) {
+func (l *openConns) cut(addr string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for open := range l.open {
@@ -73,7 +73,7 @@ func (l *lines) cut(addr string) {
 }
 
 // cut closes the connection. rueidis notices it and closes its side.
-func (l *line) cut() {
+func (l *trackedConn) cut() {
 	conn := l.Conn
 	if secure, ok := conn.(*tls.Conn); ok {
 		conn = secure.NetConn() // TLS would first send an alert, which the other side may not read
