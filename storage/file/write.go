@@ -34,7 +34,7 @@ type writing struct {
 	*bbolt.Tx
 	before  *tree               // what it began with
 	touched map[string]struct{} // keys that were written; nil: not recorded
-	checked string              // the key that sound looked at last
+	checked string              // the last key that checkPages checked
 }
 
 // update runs do in a transaction, together with concurrent writes. It returns after
