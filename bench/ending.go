@@ -148,23 +148,14 @@ func endIn(ctx context.Context, engine string, store storage.Store, begun []*ses
 			return err
 		}
 	}
-	byUser := func(name func(session.User) string) func(one *session.Session) error {
-		return func(one *session.Session) error {
-			n, _, err := server.EndByName(ctx, name(one.User()))
-			if err == nil && n != endingSessions {
-				err = fmt.Errorf("%d sessions ended, not %d", n, endingSessions)
-			}
-			return err
-		}
-	}
 	const aim = 50 * time.Millisecond
 	var rows []ending
 	for _, row := range []struct {
 		what string
 		end  func(one *session.Session) error
 	}{
-		{"a user by name", byUser(func(u session.User) string { return strings.ToUpper(u.Name) })},
-		{"a user by subject", byUser(func(u session.User) string { return u.Subject })},
+		{"a user by name", endUsers(ctx, server, func(u session.User) string { return strings.ToUpper(u.Name) })},
+		{"a user by subject", endUsers(ctx, server, func(u session.User) string { return u.Subject })},
 		{"a session by its whole ID", byID(func(one *session.Session) (string, string) { return one.Key().Whole(), "" })},
 		{"a session by the ID of a log, and the user", byID(func(one *session.Session) (string, string) { return one.ID(), one.User().Name })},
 		{"a session by the ID of a log", byID(func(one *session.Session) (string, string) { return one.ID(), "" })},
@@ -178,6 +169,17 @@ func endIn(ctx context.Context, engine string, store storage.Store, begun []*ses
 	search, err := searched(server)
 	progress("%s: %s: %s", engine, search.what, search.at(50))
 	return append(rows, ending{engine, search}), err
+}
+
+// endUsers ends all sessions of a user, who has a name.
+func endUsers(ctx context.Context, server *oauth.Server, name func(session.User) string) func(one *session.Session) error {
+	return func(one *session.Session) error {
+		n, _, err := server.EndByName(ctx, name(one.User()))
+		if err == nil && n != endingSessions {
+			err = fmt.Errorf("%d sessions ended, not %d", n, endingSessions)
+		}
+		return err
+	}
 }
 
 // searched is a search of the whole store, as it comes after the end of a user.

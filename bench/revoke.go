@@ -146,27 +146,11 @@ func signOutAcross(ctx context.Context, nodes [2]node, cookie string, sockets in
 	ended := make([]time.Time, sockets)
 	deadline := time.Now().Add(revokePatience)
 	for i, socket := range all {
-		measuring.Go(func() {
-			if err := socket.SetDeadline(deadline); err != nil {
-				return
-			}
-			if _, err := socket.in.ReadByte(); !errors.Is(err, context.DeadlineExceeded) && !isTimeout(err) {
-				ended[i] = time.Now()
-			}
-		})
+		measuring.Go(func() { ended[i] = closedAt(socket, deadline) })
 	}
 	begun := time.Now()
 	if sockets == 1 {
-		measuring.Go(func() {
-			for time.Now().Before(deadline) {
-				resp, _, err := asking.do(page)
-				if err != nil || resp.StatusCode != http.StatusOK {
-					refused.add(time.Since(begun), err == nil && resp.StatusCode == http.StatusUnauthorized)
-					return
-				}
-			}
-			refused.add(0, false)
-		})
+		measuring.Go(func() { askUntilRefused(asking, page, begun, deadline, refused) })
 	}
 	resp, _, err := ending.do([]byte("POST /oauth2/sign_out HTTP/1.1\r\nHost: " + host + "\r\nSec-Fetch-Site: same-origin\r\n" +
 		"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 0\r\nCookie: " + cookie + "\r\n\r\n"))
@@ -178,6 +162,30 @@ func signOutAcross(ctx context.Context, nodes [2]node, cookie string, sockets in
 		closed.add(at.Sub(begun), !at.IsZero())
 	}
 	return err
+}
+
+// closedAt waits until a socket is closed. It returns the zero time if that does not
+// happen before the deadline.
+func closedAt(socket *conn, deadline time.Time) time.Time {
+	if err := socket.SetDeadline(deadline); err != nil {
+		return time.Time{}
+	}
+	if _, err := socket.in.ReadByte(); errors.Is(err, context.DeadlineExceeded) || isTimeout(err) {
+		return time.Time{}
+	}
+	return time.Now()
+}
+
+// askUntilRefused asks for a page again and again, and adds when it was first refused.
+func askUntilRefused(asking *conn, page []byte, begun, deadline time.Time, refused *delays) {
+	for time.Now().Before(deadline) {
+		resp, _, err := asking.do(page)
+		if err != nil || resp.StatusCode != http.StatusOK {
+			refused.add(time.Since(begun), err == nil && resp.StatusCode == http.StatusUnauthorized)
+			return
+		}
+	}
+	refused.add(0, false)
 }
 
 func isTimeout(err error) bool {

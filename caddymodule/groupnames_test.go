@@ -89,12 +89,12 @@ func TestAGroupFromElsewhereNeverHasTheNumberOfAConfiguredOne(t *testing.T) {
 	raw, lines := w.logged()
 	left := 0
 	for _, l := range lines {
-		if strings.HasPrefix(l.Text, "a group of a user was left out") {
+		if strings.HasPrefix(l.Text, "a group of a user was dropped") {
 			left++
 		}
 	}
 	if left != 2 || !strings.Contains(raw, likePlayers) || !strings.Contains(raw, "rename one") { // of each reason one a minute
-		t.Errorf("%d lines say that a group was left out: %s", left, raw)
+		t.Errorf("%d lines say that a group was dropped: %s", left, raw)
 	}
 
 	// A gate that names another one, later, counts for who is signed in already.

@@ -23,7 +23,8 @@ type requestShard[K comparable, R any] struct {
 }
 
 // A link is a request in the list of its entry. Links are reused: ticket
-// distinguishes the uses of a link.
+// distinguishes the uses of a link. That saves one of four allocations, and 96 of 240
+// bytes (BenchmarkAttach of package session).
 type link[K comparable, R any] struct {
 	next, prev *link[K, R]
 	key        K

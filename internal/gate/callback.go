@@ -44,15 +44,7 @@ func (g *Gate) callback(v *request, w http.ResponseWriter, r *http.Request, site
 		Client: g.Client, Code: code, RedirectURI: site.URI, Verifier: st.Verifier, From: g.From(r),
 	})
 	if refusal != nil {
-		if refusal.Kind == oauth.Internal {
-			g.failed(w, r, refusal)
-			return
-		}
-		if refusal.Kind == oauth.TooManyCodes { // the code can still be redeemed
-			g.tooMany(w, r, site, st.Return, refusal.RetryAfter)
-			return
-		}
-		g.restart(v, w, r, site, st)
+		g.notRedeemed(v, w, r, site, st, refusal)
 		return
 	}
 	if hadSession && g.belongsTo(r, old, redeemed.Session) { // another tab has just begun it
@@ -78,6 +70,18 @@ func (g *Gate) callback(v *request, w http.ResponseWriter, r *http.Request, site
 	site.remember(w, st.lost(), redeemed.Session.Key())
 	g.formOwner(v, w, r, site, redeemed.User)
 	g.finish(w, r, site, st)
+}
+
+// notRedeemed answers when the portal refused the code.
+func (g *Gate) notRedeemed(v *request, w http.ResponseWriter, r *http.Request, site *Site, st state, refusal *oauth.Error) {
+	switch refusal.Kind {
+	case oauth.Internal:
+		g.failed(w, r, refusal)
+	case oauth.TooManyCodes: // the code can still be redeemed
+		g.tooMany(w, r, site, st.Return, refusal.RetryAfter)
+	default:
+		g.restart(v, w, r, site, st)
+	}
 }
 
 // openAnswer reads the portal's answer in the query of the callback: the state, which must

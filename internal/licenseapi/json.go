@@ -50,7 +50,8 @@ func appendObject(b []byte, members ...member) []byte {
 	return append(b, '}')
 }
 
-// writeBody sends JSON without a newline at its end.
+// writeBody sends JSON without a newline at its end: a signature is over exactly these
+// bytes, which httpapi.WriteJSON would encode in another way.
 func writeBody(w http.ResponseWriter, status int, body []byte) {
 	h := w.Header()
 	h.Set("Content-Type", "application/json")

@@ -14,7 +14,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
 )
 
-// activate sends an activation, changed as told.
+// activate sends an activation after change.
 func (w *world) activate(code, token string, change func(*oauth.ActivationRequest)) (*oauth.Activation, *oauth.Error) {
 	r := oauth.ActivationRequest{Product: "demo", Account: "acme", Code: code, Token: token, Body: sha256.Sum256([]byte("body")), From: "192.0.2.1"}
 	if change != nil {
@@ -63,7 +63,7 @@ func both(t *testing.T, test func(t *testing.T, w *world)) {
 
 func otherBody(r *oauth.ActivationRequest) { r.Body = sha256.Sum256([]byte("another")) }
 
-func TestACodeActivatesOnceAndOnceMoreForTheVerySameRequest(t *testing.T) {
+func TestACodeActivatesOnceAndAgainForTheSameRequest(t *testing.T) {
 	both(t, func(t *testing.T, w *world) {
 		_, in := w.signIn(maker)
 		code := w.licenseCode(in)
@@ -80,7 +80,7 @@ func TestACodeActivatesOnceAndOnceMoreForTheVerySameRequest(t *testing.T) {
 	})
 }
 
-// The backends that have the client's key could make such a token themselves.
+// The backends that have the client's key could forge such a token.
 func TestATokenOfALicenseIsNotSignedWithASharedKey(t *testing.T) {
 	w := newLicensed(t)
 	key, err := keys.NewSharedKey(strings.Repeat("k", 32))
@@ -123,7 +123,7 @@ func TestARetryComesWithinAMinute(t *testing.T) {
 	})
 }
 
-func TestOfActivationsAtOnceTwoThatAreTheSameSucceed(t *testing.T) {
+func TestTwoOfManyEqualConcurrentActivationsSucceed(t *testing.T) {
 	both(t, func(t *testing.T, w *world) {
 		_, in := w.signIn(maker)
 		code := w.licenseCode(in)
@@ -159,8 +159,8 @@ func TestARetryEndsWithTheSession(t *testing.T) {
 	wantKind(t, refusal, oauth.InvalidGrant)
 }
 
-// A store that is down when the retry comes does not use it up.
-func TestARetryOutlivesAnOutage(t *testing.T) {
+// A retry while the store is down does not use up the retry.
+func TestAnOutageDoesNotUseUpTheRetry(t *testing.T) {
 	w := newLicensed(t)
 	_, in := w.signIn(maker)
 	code := w.licenseCode(in)
@@ -174,7 +174,7 @@ func TestARetryOutlivesAnOutage(t *testing.T) {
 	wantActivated(t, a, refusal)
 }
 
-func TestACodeIsGoodForItsProductAndAccountAlone(t *testing.T) {
+func TestACodeIsValidOnlyForItsProductAndAccount(t *testing.T) {
 	both(t, func(t *testing.T, w *world) {
 		_, in := w.signIn(maker)
 		code := w.licenseCode(in)
@@ -195,7 +195,7 @@ func TestACodeIsGoodForItsProductAndAccountAlone(t *testing.T) {
 				t.Errorf("%s: %v", name, refusal)
 			}
 		}
-		// None of them has spent it; a token endpoint does not, either.
+		// None of these requests spent the code, and a token endpoint does not spend it, either.
 		_, refusal := w.redeem(code, func(r *oauth.CodeRequest) { r.RedirectURI, r.Verifier = "http://localhost", "" })
 		wantKind(t, refusal, oauth.InvalidGrant)
 		a, refusal := w.activate(code, "", func(r *oauth.ActivationRequest) { r.RedirectURI = "http://localhost" })
@@ -247,7 +247,7 @@ func TestClass26TokensOfOtherKindsActivateNothing(t *testing.T) {
 	if refusal != nil {
 		t.Fatal(refusal)
 	}
-	ofNobody, err := w.Keys.Sign(t.Context(), keys.ES256, map[string]any{
+	withoutUser, err := w.Keys.Sign(t.Context(), keys.ES256, map[string]any{
 		"iss": w.Issuer, "sub": "2", "aud": "2", "client_id": "2", "scp": []string{}, "exp": start.Add(time.Hour).Unix(), "iat": start.Unix(),
 		"license_product": "served", "license_customer_account": "acme",
 	})
@@ -255,24 +255,24 @@ func TestClass26TokensOfOtherKindsActivateNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, c := range map[string]struct{ product, token string }{
-		"of the Login API": {"demo", exchanged.Access}, "a client's own": {"served", own.Access}, "of no user": {"served", ofNobody},
+		"of the Login API": {"demo", exchanged.Access}, "a client's own": {"served", own.Access}, "of no user": {"served", withoutUser},
 	} {
 		_, refusal := w.activate("", c.token, func(r *oauth.ActivationRequest) { r.Product = c.product })
 		if refusal == nil || refusal.Kind != oauth.InvalidToken {
 			t.Errorf("a token %s: %v", name, refusal)
 		}
 	}
-	// Nor is a token for activation good for anything else.
+	// A token for activation is not valid for any other use.
 	v, refusal := w.VerifyAccess(t.Context(), w.licenseTokens(in).Access)
 	if refusal != nil || len(v.Claims.Audience) != 1 || v.Claims.Audience[0] != "1" {
 		t.Errorf("its audience is %v, %v", v, refusal)
 	}
 }
 
-func TestClass14WhatEndedActivatesNothing(t *testing.T) {
+func TestClass14AnEndedSessionOrGrantActivatesNothing(t *testing.T) {
 	for name, c := range map[string]struct {
 		end   func(w *world, in oauth.SignedIn, tokens *oauth.Tokens) error
-		codes bool // end, too
+		codes bool // codes end, too
 	}{
 		"the session": {func(w *world, in oauth.SignedIn, _ *oauth.Tokens) error {
 			return w.Sessions.End(w.t.Context(), in.Session.Key())

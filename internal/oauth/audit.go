@@ -71,7 +71,7 @@ type Event struct {
 }
 
 // eventFields pools slices, since an event is encoded before Write returns. They
-// would be a fifth of the allocations of issuing a code.
+// would be a fifth of the bytes that issuing a code allocates (0.5 of 2.3 KB).
 var eventFields = sync.Pool{New: func() any { return new([maxEventFields]zap.Field) }}
 
 const maxEventFields = 8

@@ -11,7 +11,7 @@ import (
 
 type openIDChange = func(*oauth.OpenIDRequest)
 
-// openID is what client 1 asks by OpenID Connect, changed as told.
+// openID returns an OpenID Connect request of client 1 after change.
 func openID(change openIDChange) oauth.OpenIDRequest {
 	r := oauth.OpenIDRequest{
 		ResponseType: "code", ClientID: "1", RedirectURI: callback, State: "s", Scope: []string{"openid", "email"}, Nonce: "n",
@@ -23,7 +23,7 @@ func openID(change openIDChange) oauth.OpenIDRequest {
 	return r
 }
 
-func TestAnOpenIDRequestIsHeldAgainstTheRegistration(t *testing.T) {
+func TestAnOpenIDRequestIsCheckedAgainstTheRegistration(t *testing.T) {
 	w := newWorld(t)
 	withoutPKCE := func(id string) openIDChange {
 		return func(r *oauth.OpenIDRequest) { r.ClientID, r.CodeChallenge, r.CodeChallengeMethod = id, "", "" }
@@ -32,14 +32,14 @@ func TestAnOpenIDRequestIsHeldAgainstTheRegistration(t *testing.T) {
 		name     string
 		change   openIDChange
 		kind     oauth.Kind
-		redirect bool // the error may be told to the redirect URI
+		redirect bool // the error may be sent to the redirect URI
 	}{
 		{"no client", func(r *oauth.OpenIDRequest) { r.ClientID = "" }, oauth.InvalidRequest, false},
 		{"unknown client", func(r *oauth.OpenIDRequest) { r.ClientID = "99" }, oauth.UnknownClient, false},
 		{"disabled client", func(r *oauth.OpenIDRequest) { r.ClientID = "3" }, oauth.ClientDisabled, false},
 		{"no redirect URI", func(r *oauth.OpenIDRequest) { r.RedirectURI = "" }, oauth.InvalidRequest, false},
 		{"Class10 unregistered redirect URI", func(r *oauth.OpenIDRequest) { r.RedirectURI = "https://evil.example/cb" }, oauth.InvalidRequest, false},
-		{"Class10 unregistered redirect URI and more that is wrong", func(r *oauth.OpenIDRequest) { r.RedirectURI, r.ResponseType = "https://evil.example", "x" }, oauth.InvalidRequest, false},
+		{"Class10 unregistered redirect URI and another fault", func(r *oauth.OpenIDRequest) { r.RedirectURI, r.ResponseType = "https://evil.example", "x" }, oauth.InvalidRequest, false},
 		{"a handle that is none", func(r *oauth.OpenIDRequest) { r.Handle = "x" }, oauth.InvalidRequest, false},
 		{"no response type", func(r *oauth.OpenIDRequest) { r.ResponseType = "" }, oauth.InvalidRequest, true},
 		{"response type of no kind", func(r *oauth.OpenIDRequest) { r.ResponseType = "code token" }, oauth.UnsupportedResponseType, true},
@@ -78,7 +78,7 @@ func TestAnOpenIDRequestIsHeldAgainstTheRegistration(t *testing.T) {
 	}
 }
 
-func TestWhatAnOpenIDRequestIsGranted(t *testing.T) {
+func TestTheScopesAndAudienceThatAnOpenIDRequestIsGranted(t *testing.T) {
 	w := newWorld(t)
 	for _, tt := range []struct {
 		name             string
@@ -87,7 +87,7 @@ func TestWhatAnOpenIDRequestIsGranted(t *testing.T) {
 	}{
 		{"openid though it is not registered, and the first audience", nil, []string{"openid", "email"}, []string{"game"}},
 		{"openid comes first", func(r *oauth.OpenIDRequest) { r.Scope = []string{"email", "openid", "email", "groups"} }, []string{"openid", "email"}, []string{"game"}},
-		{"no openid where it is not asked for", func(r *oauth.OpenIDRequest) { r.Scope = []string{"email"} }, []string{"email"}, []string{"game"}},
+		{"no openid if it is not requested", func(r *oauth.OpenIDRequest) { r.Scope = []string{"email"} }, []string{"email"}, []string{"game"}},
 		{"audiences that are registered", func(r *oauth.OpenIDRequest) { r.Audience = []string{"100%25", "game"} }, []string{"openid", "email"}, []string{"100%", "game"}},
 		{"any scope where all are registered", func(r *oauth.OpenIDRequest) { r.ClientID, r.Scope = "4", []string{"x", "openid"} }, []string{"x", "openid"}, []string{"old"}},
 	} {
@@ -103,7 +103,7 @@ func TestWhatAnOpenIDRequestIsGranted(t *testing.T) {
 	}
 }
 
-func TestWhatARequestWantsOfTheSession(t *testing.T) {
+func TestTheRequirementsOfARequestForTheSession(t *testing.T) {
 	w := newWorld(t)
 	_, in := w.signIn(ada)
 	w.clock.Advance(time.Hour)
@@ -151,13 +151,13 @@ func TestWhatARequestWantsOfTheSession(t *testing.T) {
 			}
 			_, fresh := w.signIn(ada)
 			if again := slices.Contains(asked.Prompt, "login"); a.Accepts(fresh) == again {
-				t.Error("no session would ever do")
+				t.Error("no session would ever be accepted")
 			}
 		})
 	}
 }
 
-func TestClass17And20WhoseSessionCounts(t *testing.T) {
+func TestClass17And20WhichSessionsAreAccepted(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		user    session.User
@@ -182,7 +182,7 @@ func TestClass17And20WhoseSessionCounts(t *testing.T) {
 	}
 }
 
-func TestWhereASignOutMayLead(t *testing.T) {
+func TestTheRedirectURIsOfASignOut(t *testing.T) {
 	w := newWorld(t)
 	c := w.client("1")
 	uri, err := oauth.ParsePostLogoutRedirectURI("https://game.example/bye?x=1")

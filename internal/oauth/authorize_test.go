@@ -16,7 +16,7 @@ import (
 
 type change = func(*oauth.AuthorizeRequest)
 
-func TestAnAuthorizationIsWhatWasAskedForAndRegistered(t *testing.T) {
+func TestAnAuthorizationHasWhatIsRequestedAndRegistered(t *testing.T) {
 	cs := clients(t)
 	for _, tt := range []struct {
 		name     string
@@ -37,7 +37,7 @@ func TestAnAuthorizationIsWhatWasAskedForAndRegistered(t *testing.T) {
 		}, []string{"email"}, []string{"https://api.example/a b+c", "game"}},
 		{"an audience that looks encoded, as it is", func(r *oauth.AuthorizeRequest) { r.Audience = []string{"100%"} }, []string{"email"}, []string{"100%"}},
 		{"an audience that looks encoded, encoded", func(r *oauth.AuthorizeRequest) { r.Audience = []string{"100%25"} }, []string{"email"}, []string{"100%"}},
-		{"PKCE left out where that is allowed", func(r *oauth.AuthorizeRequest) {
+		{"PKCE left out if that is allowed", func(r *oauth.AuthorizeRequest) {
 			r.ClientID, r.Audience, r.CodeChallenge, r.CodeChallengeMethod = "4", []string{"old"}, "", ""
 		}, []string{"email"}, []string{"old"}},
 		{"a secret and no PKCE", func(r *oauth.AuthorizeRequest) {
@@ -72,8 +72,8 @@ func TestAnAuthorizationIsWhatWasAskedForAndRegistered(t *testing.T) {
 	}
 }
 
-// Each request has every flaw from its own on, so the first of them is what is
-// said: who and where to come before all else.
+// Each request has its own fault and all that follow in the list, so its own fault is
+// the main error. The client and the redirect URI come first.
 func TestTheErrorsOfAnAuthorizationComeInOrder(t *testing.T) {
 	cs := clients(t)
 	steps := []struct {
@@ -180,7 +180,7 @@ func TestClass19OneClientsDefaultsDoNotChangeAnother(t *testing.T) {
 	}
 }
 
-func TestListsAreSeparatedBySpacesAlone(t *testing.T) {
+func TestListsAreSeparatedOnlyBySpaces(t *testing.T) {
 	for in, want := range map[string][]string{
 		"": {}, " ": {}, "a": {"a"}, "a b": {"a", "b"}, "  a   b ": {"a", "b"},
 		"a\u00a0b": {"a\u00a0b"}, "a\u3000b": {"a\u3000b"}, "a,b;c+d": {"a,b;c+d"},
@@ -191,7 +191,7 @@ func TestListsAreSeparatedBySpacesAlone(t *testing.T) {
 	}
 }
 
-func TestCallbacksCarryTheStateAsItWas(t *testing.T) {
+func TestCallbacksHaveTheUnchangedState(t *testing.T) {
 	const state = "a b+c%20&code=x#\u00fc\"<>'\\"
 	for _, uri := range []string{callback, callback + "?x=1", "com.example.game:/cb", "com.example.game:/cb?"} {
 		a := &oauth.Authorization{RedirectURI: uri, FailAuthURL: uri, State: state}

@@ -7,14 +7,14 @@ import (
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
-func TestAClientGoesByTheWaysToSignInThatItNames(t *testing.T) {
+func TestAClientAcceptsOnlyTheSignInMethodsThatItNames(t *testing.T) {
 	w := newWorld(t)
 	guest := session.User{Subject: "0a7a3f9c-54b0-4f0a-8d6e-1f2d3c4b5a69", Name: "guest", Signin: "customer"}
 	own := ada
 	own.Signin = "local"
 	_, theirs := w.signIn(guest)
 	_, ours := w.signIn(own)
-	earlier := w.offline(theirs) // while all ways counted
+	earlier := w.offline(theirs) // while all sign-in methods were allowed
 
 	w.client("1").Methods = []string{"local"}
 	a, refusal := w.Clients.CheckAuthorize(request(nil))
@@ -22,7 +22,7 @@ func TestAClientGoesByTheWaysToSignInThatItNames(t *testing.T) {
 		t.Fatal(refusal)
 	}
 	if a.Accepts(theirs) || !a.Accepts(ours) {
-		t.Error("the request is content with the wrong session")
+		t.Error("the request accepts the wrong session")
 	}
 	_, refusal = w.IssueCode(t.Context(), a, theirs, "")
 	wantKind(t, refusal, oauth.LoginRequired)
@@ -34,7 +34,7 @@ func TestAClientGoesByTheWaysToSignInThatItNames(t *testing.T) {
 		CodeChallenge: oauth.Challenge(verifier), CodeChallengeMethod: "S256",
 	})
 	if refusal != nil || open.Accepts(theirs) || !open.Accepts(ours) {
-		t.Errorf("OpenID Connect is content with the wrong session (%v)", refusal)
+		t.Errorf("OpenID Connect accepts the wrong session (%v)", refusal)
 	}
 	open.Token = true
 	_, refusal = w.IssueTokens(t.Context(), open, theirs, "")

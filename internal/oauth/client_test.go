@@ -69,7 +69,7 @@ func TestClientsThatCannotWorkAreRefused(t *testing.T) {
 	}
 }
 
-func TestAClientProvesWhoItIs(t *testing.T) {
+func TestAClientIsAuthenticated(t *testing.T) {
 	w := newWorld(t)
 	unknown := authenticate(w, "99", secret)
 	for _, tt := range []struct {
@@ -135,7 +135,7 @@ func TestASecretIsNotPrinted(t *testing.T) {
 	}
 }
 
-func TestTextThatMayStandInALogOrAPage(t *testing.T) {
+func TestTextThatALogOrAPageMayHave(t *testing.T) {
 	for text, clean := range map[string]bool{
 		"": true, "abc ÄÖ 状態 🔑~": true, "a\x00": false, "a\n": false, "a\r": false, "a\t": false, "\x7f": false, "\u0085": false, "\u009f": false,
 		"\u00a0": true, "\u2028": false, "\u2029": false, "\xff": false, "\xc0\xaf": false, "\xed\xa0\x80": false,
@@ -146,7 +146,7 @@ func TestTextThatMayStandInALogOrAPage(t *testing.T) {
 	}
 }
 
-func TestTheAuditLogSaysWhoWhatAndWhere(t *testing.T) {
+func TestTheAuditLogHasUserEventAndOrigin(t *testing.T) {
 	w := newWorld(t)
 	_, in := w.signIn(ada)
 	core, logs := observer.New(zapcore.InfoLevel)

@@ -13,7 +13,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
-// asking is a world whose client 6 asks once, and may ask for everything.
+// asking is a world whose client 6 asks for consent once, and may request any scope.
 func asking(t *testing.T, w *world) *world {
 	t.Helper()
 	all := []*oauth.Client{{
@@ -39,8 +39,8 @@ func (w *world) asks(scopes ...string) *oauth.Authorization {
 	return a
 }
 
-// gives says whether a request gets a code.
-func (w *world) gives(a *oauth.Authorization, in oauth.SignedIn) bool {
+// getsCode reports whether a request gets a code.
+func (w *world) getsCode(a *oauth.Authorization, in oauth.SignedIn) bool {
 	w.t.Helper()
 	code, refusal := w.IssueCode(w.t.Context(), a, in, "")
 	if refusal != nil && refusal.Kind != oauth.ConsentRequired {
@@ -56,7 +56,7 @@ func (w *world) allow(a *oauth.Authorization, in oauth.SignedIn) {
 	}
 }
 
-// consents are what is stored of them, by key.
+// consents returns the stored consents by key.
 func (w *world) consents() map[string][]byte {
 	w.t.Helper()
 	all := map[string][]byte{}
@@ -70,10 +70,10 @@ func (w *world) consents() map[string][]byte {
 	return all
 }
 
-func TestAConsentIsOfOneUserAndLastsAYear(t *testing.T) {
+func TestAConsentBelongsToOneUserAndIsKeptForAYear(t *testing.T) {
 	w := asking(t, newWorld(t))
 	_, in := w.signIn(ada)
-	if w.gives(w.asks("email"), in) {
+	if w.getsCode(w.asks("email"), in) {
 		t.Fatal("a code without consent")
 	}
 	w.allow(w.asks("email"), in)
@@ -81,21 +81,21 @@ func TestAConsentIsOfOneUserAndLastsAYear(t *testing.T) {
 	eve.Subject = "0f8fad5b-d9cb-469f-a165-70867728950e"
 	_, hers := w.signIn(eve)
 	for range 2 {
-		if !w.gives(w.asks("email"), in) || !w.gives(w.asks(), in) || w.gives(w.asks("email", "profile"), in) || w.gives(w.asks("email"), hers) {
+		if !w.getsCode(w.asks("email"), in) || !w.getsCode(w.asks(), in) || w.getsCode(w.asks("email", "profile"), in) || w.getsCode(w.asks("email"), hers) {
 			t.Fatal("it is not what was allowed")
 		}
 	}
 	w.clock.Advance(366*24*time.Hour - time.Minute)
-	if _, in = w.signIn(ada); !w.gives(w.asks("email"), in) {
+	if _, in = w.signIn(ada); !w.getsCode(w.asks("email"), in) {
 		t.Error("it is forgotten too soon")
 	}
 	w.clock.Advance(2 * time.Minute)
-	if w.gives(w.asks("email"), in) {
+	if w.getsCode(w.asks("email"), in) {
 		t.Error("it is remembered for longer")
 	}
 }
 
-func TestConsentsOfBothFormatsCount(t *testing.T) {
+func TestConsentsOfBothFormatsAreAccepted(t *testing.T) {
 	w := asking(t, newWorld(t))
 	both := []records.Format{records.JSON, records.CBOR}
 	for _, before := range both {
@@ -104,11 +104,11 @@ func TestConsentsOfBothFormatsCount(t *testing.T) {
 			w.written(before)
 			w.allow(w.asks("email"), in)
 			w.written(now)
-			if !w.gives(w.asks("email"), in) {
-				t.Fatalf("one of format %d does not count", before)
+			if !w.getsCode(w.asks("email"), in) {
+				t.Fatalf("a consent of format %d is not accepted", before)
 			}
 			w.allow(w.asks("profile"), in)
-			if !w.gives(w.asks("email", "profile"), in) {
+			if !w.getsCode(w.asks("email", "profile"), in) {
 				t.Errorf("added to in format %d, one of format %d does not have both", now, before)
 			}
 		}
@@ -122,14 +122,14 @@ func TestConsentsOfBothFormatsCount(t *testing.T) {
 	}
 }
 
-// written has records written in a format from now on.
+// written sets the format of new records.
 func (w *world) written(f records.Format) {
 	cache := session.NewCache(w.store, session.CacheOptions{Now: w.clock.Now})
 	w.t.Cleanup(cache.Close)
 	w.Sessions = session.New(cache, session.Policy{Format: f})
 }
 
-// What a newer release added stays, and what it changed is left alone.
+// Fields that a newer release added stay. A record of a newer version is not changed.
 func TestAConsentOfANewerReleaseIsKept(t *testing.T) {
 	w := asking(t, newWorld(t))
 	_, in := w.signIn(ada)
@@ -155,17 +155,17 @@ func TestAConsentOfANewerReleaseIsKept(t *testing.T) {
 		if err := w.store.Put(t.Context(), key, []byte("damage"), time.Hour); err != nil {
 			t.Fatal(err)
 		}
-		if w.gives(w.asks("email"), in) {
-			t.Error("damage counts as consent")
+		if w.getsCode(w.asks("email"), in) {
+			t.Error("a malformed record is accepted as consent")
 		}
 		w.allow(w.asks("email"), in)
-		if !w.gives(w.asks("email"), in) {
+		if !w.getsCode(w.asks("email"), in) {
 			t.Error("it cannot be written over")
 		}
 	}
 }
 
-func TestClass24WhatIsRememberedOfOneClientIsBounded(t *testing.T) {
+func TestClass24TheRememberedConsentToOneClientIsBounded(t *testing.T) {
 	w := asking(t, newWorld(t))
 	_, in := w.signIn(ada)
 	many := make([]string, 100)
@@ -175,10 +175,10 @@ func TestClass24WhatIsRememberedOfOneClientIsBounded(t *testing.T) {
 		}
 		a := w.asks(many...)
 		w.allow(a, in)
-		if !w.gives(a, in) {
-			t.Fatal("what was just allowed gets no code, so the page shows for ever")
+		if !w.getsCode(a, in) {
+			t.Fatal("the scopes just allowed get no code, so the page would never end")
 		}
-		if w.gives(a, in) {
+		if w.getsCode(a, in) {
 			t.Fatal("more is remembered than there is room for")
 		}
 	}
@@ -192,8 +192,8 @@ func TestClass24WhatIsRememberedOfOneClientIsBounded(t *testing.T) {
 	}
 }
 
-// In an outage nobody is asked again, and nobody gets a code without having been.
-func TestInAnOutageConsentIsNeitherTakenForGivenNorLost(t *testing.T) {
+// In an outage no user is asked again, and no client gets a code without consent.
+func TestInAnOutageConsentIsNeitherAssumedNorLost(t *testing.T) {
 	w := asking(t, newWorld(t))
 	_, in := w.signIn(ada)
 	w.allow(w.asks("email"), in)
@@ -202,21 +202,21 @@ func TestInAnOutageConsentIsNeitherTakenForGivenNorLost(t *testing.T) {
 		t.Errorf("%v", refusal)
 	}
 	if err := w.Allow(t.Context(), w.asks("profile"), in, ""); err == nil {
-		t.Error("it counts as stored")
+		t.Error("it is treated as stored")
 	}
 	w.store.Down(false)
-	if !w.gives(w.asks("email"), in) || w.gives(w.asks("profile"), in) {
+	if !w.getsCode(w.asks("email"), in) || w.getsCode(w.asks("profile"), in) {
 		t.Error("it is not as before")
 	}
 }
 
-func TestAUserAnswersNoMoreThanSoOftenInAnHour(t *testing.T) {
+func TestTheAnswersOfAUserOnTheConsentPageAreLimited(t *testing.T) {
 	w := asking(t, newWorld(t))
 	_, in := w.signIn(ada)
 	n := 0
 	for w.CountConsent(in, w.client("6"), "") == nil {
 		if n++; n > 1000 {
-			t.Fatal("there is no bound")
+			t.Fatal("there is no limit")
 		}
 	}
 	if refusal := w.CountConsent(in, w.client("6"), ""); n != 256 || refusal.Kind != oauth.TooManyAttempts || refusal.RetryAfter <= 0 {

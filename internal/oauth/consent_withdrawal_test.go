@@ -7,7 +7,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
-// allowedCode is a code of client 6 with scope offline, which its user allows.
+// allowedCode is a code of client 6 with the scope offline. Its user has allowed it.
 func (w *world) allowedCode(in oauth.SignedIn) oauth.CodeRequest {
 	w.t.Helper()
 	w.allow(w.asks("email", "offline"), in)
@@ -38,15 +38,15 @@ func TestClass16NoGrantOutlivesAConsentThatIsWithdrawnWhileItBegins(t *testing.T
 			if left, err := w.PersistentGrants(t.Context(), in); err != nil || len(left) > 0 {
 				t.Errorf("%d persistent grants are left, %v", len(left), err)
 			}
-			if w.gives(w.asks("email"), in) {
+			if w.getsCode(w.asks("email"), in) {
 				t.Error("a code without consent")
 			}
 		})
 	}
 }
 
-// An outage costs no code, and lets no grant begin unasked.
-func TestAnOutageOfConsentsCostsNoCode(t *testing.T) {
+// An outage uses up no code, and no grant begins without consent.
+func TestAnOutageOfConsentsUsesUpNoCode(t *testing.T) {
 	w, m := newMeanwhile(t)
 	asking(t, w)
 	_, in := w.signIn(ada)

@@ -13,7 +13,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
 )
 
-// claimNames are the names that a struct has in JSON.
+// claimNames returns the JSON names of a struct's fields.
 func claimNames(t reflect.Type) []string {
 	var names []string
 	for f := range t.Fields() {
@@ -27,8 +27,8 @@ func claimNames(t reflect.Type) []string {
 	return names
 }
 
-// A second claim of a name is read by one library and not by another.
-func TestNoClaimOfOursCanBeReplacedByAClientsOwn(t *testing.T) {
+// With two claims of one name, some libraries use the first, and others the second.
+func TestNoStandardClaimCanBeReplacedByACustomClaim(t *testing.T) {
 	names := claimNames(reflect.TypeFor[oauth.Claims]())
 	if len(names) < 15 || !slices.Contains(names, "license_product") {
 		t.Fatalf("found only %q", names)
@@ -44,7 +44,7 @@ func TestNoClaimOfOursCanBeReplacedByAClientsOwn(t *testing.T) {
 	}
 }
 
-func TestSharedKeysAreForAccessTokensAlone(t *testing.T) {
+func TestSharedKeysAreOnlyForAccessTokens(t *testing.T) {
 	key, err := keys.NewSharedKey(strings.Repeat("k", keys.MinSharedKey))
 	if err != nil {
 		t.Fatal(err)
@@ -72,7 +72,7 @@ func TestSharedKeysAreForAccessTokensAlone(t *testing.T) {
 	if v, refusal := w.VerifyAccess(t.Context(), tokens.Access); refusal != nil || v.Client != game || tokens.ExpiresIn != time.Minute {
 		t.Errorf("verified as %+v: %v", v, refusal)
 	}
-	// A client that has another key now.
+	// The client has another key now.
 	if game.HS256Key, err = keys.NewSharedKey(strings.Repeat("n", keys.MinSharedKey)); err != nil {
 		t.Fatal(err)
 	}
@@ -80,8 +80,8 @@ func TestSharedKeysAreForAccessTokensAlone(t *testing.T) {
 	wantKind(t, refusal, oauth.InvalidToken)
 }
 
-// A text around an ID that is not known would be the same for all such users.
-func TestAClaimWithAnIDThatIsNotKnownIsLeftOut(t *testing.T) {
+// With an unknown ID, the claim would be the same for all such users.
+func TestAClaimWithAnUnknownIDIsLeftOut(t *testing.T) {
 	w := newWorld(t)
 	game := w.client("1")
 	game.Claims = []oauth.CustomClaim{{Name: "player", Value: "steam-{user.id}"}, {Name: "greeting", Value: "hello {user.name}"}}

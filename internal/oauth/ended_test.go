@@ -9,7 +9,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage/memory"
 )
 
-// small is a world whose store forgets what was not used for longest.
+// small is a world whose store evicts the least recently used values.
 func small(t *testing.T, capacity int) *world {
 	w := newWorld(t)
 	w.store.Store = memory.New(memory.Options{Capacity: capacity, Now: w.clock.Now})
@@ -17,7 +17,7 @@ func small(t *testing.T, capacity int) *world {
 	return w
 }
 
-// crowd writes so many values that all that is not used meanwhile is forgotten.
+// crowd writes so many values that the store evicts every value that is not used meanwhile.
 func (w *world) crowd(n int, use func()) {
 	w.t.Helper()
 	for i := range n {
@@ -30,8 +30,8 @@ func (w *world) crowd(n int, use func()) {
 	}
 }
 
-// The list that signing out everywhere goes by is not forgotten before the grants
-// that are on it.
+// The list of a user's grants is not evicted before the grants on it: signing out
+// everywhere depends on the list.
 func TestClass35AGrantInUseIsEndedWithAllOthersOfItsUser(t *testing.T) {
 	w := small(t, 64)
 	_, in := w.signIn(ada)
@@ -48,8 +48,8 @@ func TestClass35AGrantInUseIsEndedWithAllOthersOfItsUser(t *testing.T) {
 	w.refused(tokens.Access, oauth.InvalidToken)
 }
 
-// A mark covers the lifetime with which the tokens were issued, whatever the
-// configuration says when they are revoked.
+// A mark is kept for the lifetime with which the tokens were issued, even if the
+// lifetime is shorter at the revocation.
 func TestClass35AMarkOutlivesTokensOfALongerLifetime(t *testing.T) {
 	w := small(t, 64)
 	_, in := w.signIn(ada)
@@ -67,7 +67,7 @@ func TestClass35AMarkOutlivesTokensOfALongerLifetime(t *testing.T) {
 	if refusal := w.Revoke(t.Context(), c, narrow.Access, ""); refusal != nil {
 		t.Fatal(refusal)
 	}
-	use := func() { // the session, so that it lives as long as the token does
+	use := func() { // the session, so that it does not end before the token
 		if _, err := w.Sessions.Lookup(t.Context(), in.Session.Key()); err != nil {
 			t.Fatal(err)
 		}
@@ -86,8 +86,8 @@ func TestClass35AMarkOutlivesTokensOfALongerLifetime(t *testing.T) {
 	w.verified(fresh.Access)
 }
 
-// The end of a stored grant needs no mark for as long as its tokens live: they
-// end with what is stored of it.
+// The end of a stored grant needs no mark for the lifetime of its tokens: they end
+// with its record.
 func TestTheMarkOfAStoredGrantIsShort(t *testing.T) {
 	w := newWorld(t)
 	_, in := w.signIn(ada)
@@ -102,7 +102,7 @@ func TestTheMarkOfAStoredGrantIsShort(t *testing.T) {
 	w.refused(tokens.Access, oauth.InvalidToken)
 	_, refusal := w.refresh(tokens.Refresh, nil)
 	wantKind(t, refusal, oauth.InvalidGrant)
-	for range 70 { // beyond what a user may have, the oldest end without one
+	for range 70 { // beyond the limit of a user the oldest grants end, without a mark
 		w.offline(in)
 	}
 	if n := w.marks(); n != 0 {
@@ -118,8 +118,8 @@ func (w *world) marks() (n int) {
 	return n
 }
 
-// A store that has no room for a mark says so, and revokes nothing in words alone.
-func TestClass35ARevocationThatCannotBeRememberedIsNotClaimed(t *testing.T) {
+// If a store has no room for a mark, the revocation is an error, not a false success.
+func TestClass35ARevocationThatCannotBeStoredIsAnError(t *testing.T) {
 	const room = 8
 	w := small(t, room)
 	_, in := w.signIn(ada)

@@ -64,9 +64,9 @@ func only(prefix string) func(string) bool {
 	}
 }
 
-// A store that takes nothing more gives up what it holds: whatever ends then can be
-// ended again, and again, and completes.
-func TestClass16WhatEndsInAFullStoreCanBeEndedAgain(t *testing.T) {
+// A full store can still remove records: an end that failed can be repeated until it
+// is complete.
+func TestClass16AnEndInAFullStoreCanBeRepeated(t *testing.T) {
 	for name, end := range map[string]func(w *world, in oauth.SignedIn, access string) error{
 		"a ban": func(w *world, _ oauth.SignedIn, _ string) error {
 			_, _, err := w.EndByName(w.t.Context(), "ADA")
@@ -114,9 +114,9 @@ func TestClass16WhatEndsInAFullStoreCanBeEndedAgain(t *testing.T) {
 	}
 }
 
-// One part that cannot be ended keeps nothing else alive, and the error counts
-// what is left.
-func TestClass16EveryPartOfAnEndingIsTriedAndTheErrorSaysWhatIsLeft(t *testing.T) {
+// If one part cannot be ended, the others still end, and the error has the number
+// that is left.
+func TestClass16EveryPartOfAnEndIsTriedAndTheErrorSaysWhatIsLeft(t *testing.T) {
 	for _, c := range []struct {
 		name, refused string
 		end           func(w *world, in oauth.SignedIn) error
@@ -202,7 +202,7 @@ func TestAUserIsEndedByNameWithoutASearch(t *testing.T) {
 	}
 }
 
-// A grant that outlives all sessions is found by the name, too, years later.
+// A persistent grant without a session is found by the name even years later.
 func TestAPersistentGrantIsEndedByTheNameLongAfterItsSession(t *testing.T) {
 	w, _ := newCrippled(t)
 	_, in := w.begins(ada)
@@ -251,7 +251,7 @@ func TestANameIsForgottenWithTheLastSessionAndHasABoundedNumberOfUsers(t *testin
 	if n, _ := notes(); n != 0 {
 		t.Errorf("%d notes are left of users who have nothing", n)
 	}
-	// Whom the configuration knows needs none.
+	// A user of the configuration needs no record.
 	w.Named = func(name string) []session.User { return []session.User{{Subject: ada.Subject, Name: "ada"}} }
 	w.begins(ada)
 	if n, _ := notes(); n != 0 {
@@ -262,7 +262,7 @@ func TestANameIsForgottenWithTheLastSessionAndHasABoundedNumberOfUsers(t *testin
 	}
 }
 
-// begins is signIn as the hosted page does it.
+// begins signs in as the hosted page does.
 func (w *world) begins(u session.User) (string, oauth.SignedIn) {
 	w.t.Helper()
 	token, s, err := w.BeginSession(w.t.Context(), session.SignIn{User: u}, "")

@@ -10,7 +10,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
-func TestClass16ALiveRequestEndsWithWhatItsTokenHangsOn(t *testing.T) {
+func TestClass16AnAttachedRequestEndsWithItsTokensSessionAndGrant(t *testing.T) {
 	endGrant := func(w *world, _ oauth.SignedIn, v *oauth.Verified) error {
 		return w.Grants.End(w.t.Context(), v.Claims.Grant)
 	}
@@ -70,7 +70,7 @@ func TestClass16ALiveRequestEndsWithWhatItsTokenHangsOn(t *testing.T) {
 	}
 }
 
-func TestClass16WhatARemovedUserHasOpenByATokenIsClosed(t *testing.T) {
+func TestClass16TheAttachedRequestsOfARemovedUserAreClosed(t *testing.T) {
 	for name, token := range kindsOfTokens {
 		t.Run(name, func(t *testing.T) {
 			w, _ := remembering(t)
@@ -90,7 +90,7 @@ func TestClass16WhatARemovedUserHasOpenByATokenIsClosed(t *testing.T) {
 	}
 }
 
-func TestARefreshLeavesLiveRequestsAlone(t *testing.T) {
+func TestARefreshDoesNotEndAttachedRequests(t *testing.T) {
 	w, h := remembering(t)
 	_, in := w.signIn(ada)
 	tokens := w.offlineTokens(in)
@@ -106,7 +106,7 @@ func TestARefreshLeavesLiveRequestsAlone(t *testing.T) {
 	}
 }
 
-func TestALiveRequestEndsWhenItsTokenExpires(t *testing.T) {
+func TestAnAttachedRequestEndsWhenItsTokenExpires(t *testing.T) {
 	for name, token := range kindsOfTokens {
 		t.Run(name, func(t *testing.T) {
 			w, _ := remembering(t)
@@ -122,8 +122,8 @@ func TestALiveRequestEndsWhenItsTokenExpires(t *testing.T) {
 	}
 }
 
-// Between the check of a token and the tie to its grant, anything may happen.
-func TestAnEndBeforeTheTieIsNoticed(t *testing.T) {
+// The grant may end between the check of a token and the attachment of its request.
+func TestAnEndBeforeTheAttachmentIsNoticed(t *testing.T) {
 	for _, offline := range []bool{false, true} {
 		w, h := remembering(t)
 		_, in := w.signIn(ada)
@@ -135,7 +135,7 @@ func TestAnEndBeforeTheTieIsNoticed(t *testing.T) {
 		if err := w.Grants.End(t.Context(), v.Claims.Grant); err != nil {
 			t.Fatal(err)
 		}
-		ctx, release := w.Attach(t.Context(), v) // forgotten by now
+		ctx, release := w.Attach(t.Context(), v) // evicted by now
 		defer release()
 		if err := waitEnded(ctx); err != nil {
 			t.Error(err)
@@ -153,7 +153,7 @@ func TestAnEndBeforeTheTieIsNoticed(t *testing.T) {
 		if err := w.Grants.End(t.Context(), v.Claims.Grant); err != nil {
 			t.Fatal(err)
 		}
-		h.lose() // and then nobody uses the token
+		h.lose() // and then no request uses the token
 		ctx, release = w.Attach(t.Context(), v)
 		defer release()
 		if err := waitEnded(ctx); err != nil {
@@ -162,7 +162,7 @@ func TestAnEndBeforeTheTieIsNoticed(t *testing.T) {
 	}
 }
 
-func TestLiveRequestsAreVerifiedAfterAnInterruption(t *testing.T) {
+func TestAttachedRequestsAreVerifiedAfterAnInterruption(t *testing.T) {
 	w, h := remembering(t)
 	_, in := w.signIn(ada)
 	ended, goesOn := w.verified(w.openIDTokens(in, nil).Access), w.verified(w.offlineTokens(in).Access)
@@ -189,11 +189,11 @@ func TestLiveRequestsAreVerifiedAfterAnInterruption(t *testing.T) {
 	}
 }
 
-func TestLiveRequestsEndWhenTheOutageOutlastsTheirGraces(t *testing.T) {
+func TestAttachedRequestsEndWhenAnOutageIsLongerThanTheirGraces(t *testing.T) {
 	w, h := remembering(t)
 	w.remember(session.Policy{OutageGrace: 5 * time.Minute}, oauth.TokenCacheOptions{})
 	_, in := w.signIn(ada)
-	v := w.verified(w.offlineTokens(in).Access) // which hangs on no session
+	v := w.verified(w.offlineTokens(in).Access) // it depends on no session
 	ctx, release := w.Attach(t.Context(), v)
 	defer release()
 	w.store.Down(true)

@@ -15,7 +15,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
-// Names whose hashes have the same low 31 bits.
+// Pairs of names whose hashes have the same low 31 bits.
 const (
 	shared      = "team-36822"
 	sharedToo   = "testers-18759"
@@ -33,7 +33,7 @@ func TestAGroupHasTheLow31BitsOfItsHash(t *testing.T) {
 			t.Errorf("%q has %d, and the hash %d", name, got, hash)
 		}
 	}
-	if oauth.GroupID("players") != 688827913 || oauth.GroupID("admins") != 2116920357 { // of which the second is as ever
+	if oauth.GroupID("players") != 688827913 || oauth.GroupID("admins") != 2116920357 { // the hash of admins has no 32nd bit
 		t.Error("players and admins have other numbers")
 	}
 	if oauth.GroupID(zero) != 1 || oauth.GroupID(zeroHigh) != 1 {
@@ -59,12 +59,12 @@ func TestConfiguredGroupsWithOneNumberAreRefused(t *testing.T) {
 	}
 }
 
-// everybody is a configuration that knows each user as they come.
+// everybody accepts each user unchanged.
 type everybody struct{}
 
 func (everybody) Current(u session.User) (session.User, bool) { return u, u.Subject != "gone" }
 
-func TestAGroupThatHasAnothersNumberIsLeftOut(t *testing.T) {
+func TestAGroupWithTheNumberOfAnotherGroupIsDropped(t *testing.T) {
 	core, log := observer.New(zapcore.DebugLevel)
 	var configured oauth.ConfiguredGroups
 	if err := configured.Add("players", "a gate"); err != nil {
@@ -81,7 +81,7 @@ func TestAGroupThatHasAnothersNumberIsLeftOut(t *testing.T) {
 		"one is repeated":                   {[]string{"crew", "crew"}, []string{"crew", "crew"}},
 		"the number of a configured one":    {[]string{highPlayers, "crew"}, []string{"crew"}},
 		"and beside it":                     {[]string{"crew", highPlayers, "players"}, []string{"crew", "players"}}, // within the minute
-		"two of nobody's":                   {[]string{shared, "crew", sharedToo}, []string{shared, "crew"}},
+		"two that no setting names":         {[]string{shared, "crew", sharedToo}, []string{shared, "crew"}},
 		"of many":                           {append(slices.Clone(many), shared, sharedToo), append(slices.Clone(many), shared)},
 		"what is alone has a number to use": {[]string{sharedToo}, []string{sharedToo}},
 	} {

@@ -10,8 +10,9 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
-// A part of the store that is away keeps nothing in that is stored elsewhere.
-func TestClass16ABanEndsWhatCanBeEndedWhileAPartOfTheStoreIsAway(t *testing.T) {
+// If one part of the store does not answer, the records in the other parts are still
+// removed.
+func TestClass16ABanEndsAllRecordsInThePartsOfTheStoreThatAnswer(t *testing.T) {
 	for name, away := range map[string]func(in oauth.SignedIn) string{
 		"one session, of a user without grants": func(in oauth.SignedIn) string { return "session:" + in.Session.Key().Whole() },
 		"the user's grants":                     func(oauth.SignedIn) string { return "grants:" },

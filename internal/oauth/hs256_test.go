@@ -11,7 +11,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
 )
 
-// shared are two clients whose backends verify by a key of their own.
+// shared returns the keys of two clients with HS256.
 func (w *world) shared() (six, seven *keys.SharedKey) {
 	w.t.Helper()
 	key := func(letter string) *keys.SharedKey {
@@ -36,7 +36,7 @@ func (w *world) shared() (six, seven *keys.SharedKey) {
 	return six, seven
 }
 
-// forged is a token with other claims, by a key.
+// forged returns a token with changed claims, signed with a key.
 func forged(t *testing.T, token string, by *keys.SharedKey, change map[string]any) string {
 	t.Helper()
 	payload, ok := keys.Unverified(token)
@@ -55,7 +55,7 @@ func forged(t *testing.T, token string, by *keys.SharedKey, change map[string]an
 	return made
 }
 
-func TestClass26AKeyMakesNoOtherTokenOfAUser(t *testing.T) {
+func TestClass26ASharedKeyCannotForgeATokenOfAUser(t *testing.T) {
 	w := newWorld(t)
 	six, seven := w.shared()
 	_, in := w.signIn(ada)
@@ -81,14 +81,14 @@ func TestClass26AKeyMakesNoOtherTokenOfAUser(t *testing.T) {
 	} {
 		_, refusal := w.VerifyAccess(t.Context(), token)
 		if refusal == nil {
-			t.Errorf("%s: it counts", name)
+			t.Errorf("%s: it is accepted", name)
 			continue
 		}
 		wantKind(t, refusal, oauth.InvalidToken)
 	}
 }
 
-func TestClass26ATokenOfTheClientsOwnEndsWithinADay(t *testing.T) {
+func TestClass26AClientsOwnTokenExpiresWithinADay(t *testing.T) {
 	w := newWorld(t)
 	six, _ := w.shared()
 	own, refusal := w.ClientToken(t.Context(), w.client("6"), nil, nil, "")

@@ -12,13 +12,13 @@ func TestIntrospectionOfATokenThatAFailoverLostSaysWhatARefreshWouldGet(t *testi
 		_, refusal := w.IntrospectRefresh(t.Context(), w.client("1"), tokens[4])
 		return refusal
 	}
-	for range 2 { // it uses nothing up
+	for range 2 { // it does not use the token
 		if refusal := introspect(); refusal != nil {
 			t.Error(refusal)
 		}
 	}
 	store.silent = true
-	wantKind(t, introspect(), oauth.Internal) // nobody knows
+	wantKind(t, introspect(), oauth.Internal) // the answer is unknown
 	store.silent = false
 	if n := w.audit.FilterMessage(string(oauth.RefreshAhead)).Len(); n != 0 {
 		t.Errorf("%d events of a token that was not used", n)

@@ -10,8 +10,8 @@ import (
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
-// eve signs in by the other customer's provider, mallory by the right one with
-// an address of another domain.
+// eve signs in with the provider of the other customer. mallory signs in with the
+// right provider, but has an e-mail address of another domain.
 var (
 	maker   = session.User{Subject: "11111111-8a4c-4b5f-9e63-0d3f3f0c2f11", Name: "maker", Email: "maker@ACME.example", Signin: "acme-azure"}
 	eve     = session.User{Subject: "22222222-8a4c-4b5f-9e63-0d3f3f0c2f11", Name: "eve", Email: "eve@acme.example", Signin: "other-okta"}
@@ -60,7 +60,7 @@ func (w *world) link(change func(*oauth.LicenseLinkRequest)) url.Values {
 
 func tokenGrant(r *oauth.LicenseLinkRequest) { r.ResponseType = "token" }
 
-// follow is the request that a link makes, changed as told.
+// follow checks the request of a link after change.
 func (w *world) follow(q url.Values, change func(*oauth.OpenIDRequest)) (*oauth.Authorization, *oauth.Error) {
 	r := oauth.OpenIDRequest{
 		ResponseType: q.Get("response_type"), ClientID: q.Get("client_id"), RedirectURI: q.Get("redirect_uri"), State: q.Get("state"),
@@ -81,7 +81,7 @@ func (w *world) followed(q url.Values) *oauth.Authorization {
 	return a
 }
 
-func TestALinkLeadsToItsProductAlone(t *testing.T) {
+func TestALinkIsValidOnlyForItsProduct(t *testing.T) {
 	w := newLicensed(t)
 	a := w.followed(w.link(nil))
 	if a.License.Product.Code != "demo" || a.License.Account.Code != "acme" || a.Token || a.RedirectURI != "http://localhost" || a.Challenge != "" || a.Methods[0] != "acme-azure" {
@@ -108,11 +108,11 @@ func TestALinkLeadsToItsProductAlone(t *testing.T) {
 			a, refusal := w.follow(w.link(nil), change)
 			wantKind(t, refusal, oauth.InvalidRequest)
 			if a != nil {
-				t.Error("the error could be told to a redirect URI")
+				t.Error("the error could be sent to a redirect URI")
 			}
 		})
 	}
-	// Without its handle it is an ordinary request, and the client's own rules hold.
+	// Without the handle it is an ordinary request, and the rules of the client apply.
 	if _, refusal := w.follow(w.link(nil), func(r *oauth.OpenIDRequest) { r.Handle = "" }); refusal == nil {
 		t.Error("a link without its handle is taken")
 	}
@@ -131,14 +131,14 @@ func TestALinkIsUsedOnceWithinTenMinutes(t *testing.T) {
 	w.clock.Advance(time.Second)
 	_, refusal := w.follow(q, nil)
 	wantKind(t, refusal, oauth.LinkSpent)
-	// The mark of its use outlives it.
+	// The mark of its use is kept longer than the link is valid.
 	if refusal := w.UseLink(t.Context(), last.License); refusal != nil {
 		t.Fatal(refusal)
 	}
 	wantKind(t, w.UseLink(t.Context(), last.License), oauth.LinkSpent)
 }
 
-func TestALinkGoesByTheConfigurationOfNow(t *testing.T) {
+func TestALinkFollowsTheCurrentConfiguration(t *testing.T) {
 	w := newLicensed(t)
 	q := w.link(tokenGrant)
 	full := w.Licenses
@@ -171,7 +171,7 @@ func TestALinkGoesByTheConfigurationOfNow(t *testing.T) {
 	wantKind(t, refusal, oauth.UnknownProduct)
 }
 
-func TestClass17And20OnlyTheCustomersOwnUsersCount(t *testing.T) {
+func TestClass17And20OnlyTheCustomersOwnUsersAreAccepted(t *testing.T) {
 	w := newLicensed(t)
 	a := w.followed(w.link(nil))
 	for _, c := range []struct {

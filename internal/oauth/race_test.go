@@ -11,9 +11,8 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
-// meanwhile is a store in which something else happens just before a grant is
-// stored, or a session is taken out, and in which keys with a prefix cannot be
-// read.
+// meanwhile is a store that calls a function just before a grant is stored or a
+// session is removed. It cannot read keys with a prefix.
 type meanwhile struct {
 	storage.Store
 	happens func()
@@ -52,8 +51,8 @@ func newMeanwhile(t *testing.T) (*world, *meanwhile) {
 	return w, m
 }
 
-// What ends a grant may come while its first tokens are made, on any node: then
-// they are none.
+// A grant may be ended, on any node, while its first tokens are made. Then there are
+// no tokens.
 func TestClass16AGrantThatEndsWhileItBeginsHasNoTokens(t *testing.T) {
 	for name, end := range map[string]func(w *world, in oauth.SignedIn, code oauth.CodeRequest) error{
 		"its code is used twice, without the verifier": func(w *world, _ oauth.SignedIn, code oauth.CodeRequest) error {
@@ -102,7 +101,7 @@ func TestClass16AGrantThatEndsWhileItBeginsHasNoTokens(t *testing.T) {
 	}
 }
 
-func TestSigningOutEverywhereEndsWhatBeginsMeanwhile(t *testing.T) {
+func TestSigningOutEverywhereEndsGrantsThatBeginMeanwhile(t *testing.T) {
 	w, m := newMeanwhile(t)
 	_, in := w.signIn(ada)
 	v, refusal := w.VerifyAccess(t.Context(), w.offline(in).Access)
@@ -126,7 +125,7 @@ func TestSigningOutEverywhereCanBeTriedAgain(t *testing.T) {
 			t.Run(fails+" "+scope, func(t *testing.T) {
 				w, m := newMeanwhile(t)
 				_, elsewhere := w.signIn(ada)
-				lasting := w.offline(elsewhere)
+				persistent := w.offline(elsewhere)
 				_, in := w.signIn(ada)
 				tokens, refusal := w.ExchangeCode(t.Context(), oauth.CodeRequest{
 					Client: w.client("1"), RedirectURI: callback, Verifier: verifier,
@@ -150,11 +149,11 @@ func TestSigningOutEverywhereCanBeTriedAgain(t *testing.T) {
 						t.Fatal(refusal)
 					}
 				}
-				for _, token := range []string{tokens.Access, lasting.Access} {
+				for _, token := range []string{tokens.Access, persistent.Access} {
 					_, refusal := w.VerifyAccess(t.Context(), token)
 					wantKind(t, refusal, oauth.InvalidToken)
 				}
-				_, refusal = w.refresh(lasting.Refresh, nil)
+				_, refusal = w.refresh(persistent.Refresh, nil)
 				wantKind(t, refusal, oauth.InvalidGrant)
 			})
 		}

@@ -9,9 +9,9 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
 )
 
-// Who comes second within ten seconds and proves to be who came first loses
-// nothing (RFC 6749 section 4.1.2, RFC 9700 section 4.5).
-func TestClass12ASecondRedemptionEndsTheGrantUnlessItIsTheFirstOnceMore(t *testing.T) {
+// A second redemption within ten seconds by the same client does not end the grant
+// (RFC 6749 section 4.1.2, RFC 9700 section 4.5).
+func TestClass12ASecondRedemptionEndsTheGrantUnlessItRepeatsTheFirst(t *testing.T) {
 	for name, c := range map[string]struct {
 		client    string
 		challenge bool
@@ -57,15 +57,15 @@ func TestClass12ASecondRedemptionEndsTheGrantUnlessItIsTheFirstOnceMore(t *testi
 				_, refusal = w.ExchangeCode(t.Context(), r)
 				wantKind(t, refusal, oauth.InvalidGrant)
 				if _, refusal := w.VerifyAccess(t.Context(), tokens.Access); (refusal == nil) != c.lives {
-					t.Errorf("the token of the first counts: %v", refusal == nil)
+					t.Errorf("the token of the first is valid: %v", refusal == nil)
 				}
 			})
 		}
 	}
 }
 
-// A marker of a version that did not say when a code was redeemed ends the grant,
-// as that version would have.
+// A marker of an old release has no redemption time. Then a second redemption ends
+// the grant, as in that release.
 func TestAMarkerOfASpentCodeWithoutItsTimeEndsTheGrant(t *testing.T) {
 	w := newWorld(t)
 	w.Codes = codes.NewStored(w.store, codes.Options{Now: w.clock.Now})
@@ -87,8 +87,7 @@ func TestAMarkerOfASpentCodeWithoutItsTimeEndsTheGrant(t *testing.T) {
 	w.wantActive(oauth.Grant{ID: grant, Session: in.Session.Key()}, false)
 }
 
-// atOnce redeems a code at once on several nodes, and returns the tokens that
-// came of it.
+// atOnce redeems a code at the same time on several nodes, and returns the tokens.
 func atOnce(t *testing.T, code string, nodes ...*world) []*oauth.Tokens {
 	t.Helper()
 	var mu sync.Mutex

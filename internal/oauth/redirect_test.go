@@ -7,7 +7,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
 )
 
-func TestWhatCanBeRegisteredAsARedirectURI(t *testing.T) {
+func TestValidRedirectURIsCanBeRegistered(t *testing.T) {
 	for raw, origin := range map[string]string{ // and the web origin it has
 		"https://game.example/cb":         "https://game.example",
 		"https://game.example":            "https://game.example",
@@ -37,7 +37,7 @@ func TestWhatCanBeRegisteredAsARedirectURI(t *testing.T) {
 	}
 }
 
-func TestClass10And11WhatCannotBeRegistered(t *testing.T) {
+func TestClass10And11InvalidRedirectURIsCannotBeRegistered(t *testing.T) {
 	for raw, why := range map[string]string{
 		"":                                   "is empty",
 		"/cb":                                "not absolute",
@@ -105,7 +105,7 @@ func TestClass10And11WhatCannotBeRegistered(t *testing.T) {
 	}
 }
 
-// Simple string comparison (RFC 9700 section 4.1.3), but for the port of a
+// Simple string comparison (RFC 9700 section 4.1.3), except for the port of a
 // loopback address (RFC 8252 section 7.3).
 func TestClass10And11OnlyTheRegisteredBytesMatch(t *testing.T) {
 	for _, tt := range []struct {
@@ -153,7 +153,7 @@ func TestClass10And11OnlyTheRegisteredBytesMatch(t *testing.T) {
 			[]string{"http://[::1]/cb", "http://[::1]:6/cb"},
 			[]string{"http://[::1]6/cb", "http://[::1]:/cb", "http://::1:6/cb", "http://[::2]:6/cb", "http://[0:0:0:0:0:0:0:1]:6/cb", "http://[::1%25lo]:6/cb", "http://[::ffff:127.0.0.1]:6/cb", "http://127.0.0.1:6/cb"},
 		},
-		// Names are not addresses: what localhost is, the resolver says.
+		// A name is not an address: the resolver decides what localhost is.
 		{"http://localhost:8081/cb", nil, []string{"http://localhost/cb", "http://localhost:8082/cb", "http://127.0.0.1:8081/cb", "http://LOCALHOST:8081/cb", "http://localhost.:8081/cb"}},
 		{"https://127.0.0.1/cb", nil, []string{"https://127.0.0.1:443/cb", "https://127.0.0.1:8443/cb", "http://127.0.0.1/cb"}},
 		{"http://127.0.0.2/cb", nil, []string{"http://127.0.0.2:80/cb"}},
@@ -173,7 +173,7 @@ func TestClass10And11OnlyTheRegisteredBytesMatch(t *testing.T) {
 	}
 }
 
-func TestTheZeroRedirectURIMatchesNothingThatMatters(t *testing.T) {
+func TestTheZeroRedirectURIMatchesNoURL(t *testing.T) {
 	if (oauth.RedirectURI{}).Matches("https://game.example/") {
 		t.Error("it matches")
 	}
@@ -222,7 +222,7 @@ func TestClass10FailAuthURLsAreAURLOrAnOrigin(t *testing.T) {
 	}
 }
 
-func TestParametersAreAppendedToAQueryThatIsThere(t *testing.T) {
+func TestParametersAreAppendedToAnExistingQuery(t *testing.T) {
 	for uri, want := range map[string]string{
 		"https://a.example":       "https://a.example?c=1",
 		"https://a.example/":      "https://a.example/?c=1",
@@ -237,7 +237,7 @@ func TestParametersAreAppendedToAQueryThatIsThere(t *testing.T) {
 	}
 }
 
-// Whatever matches is what was registered, but for a loopback port.
+// A URI that matches equals the registered one, except for a loopback port.
 func FuzzRedirectURIMatch(f *testing.F) {
 	for _, registered := range []string{callback, "https://game.example/cb?x=1", "http://127.0.0.1/cb", "http://127.0.0.1:8080/cb?x=1", "http://[::1]/cb", "http://[::1]:5", "http://127.0.0.1:/cb", "http://localhost:1/cb", "com.example.game:/cb"} {
 		for _, requested := range []string{
@@ -261,7 +261,7 @@ func FuzzRedirectURIMatch(f *testing.F) {
 			t.Fatalf("%q matches %q", registered, requested)
 		}
 		if got, want := withoutPort(again), withoutPort(r); got != want {
-			t.Fatalf("%q matches %q: but for the port they are %q and %q", registered, requested, want, got)
+			t.Fatalf("%q matches %q: without the port they are %q and %q", registered, requested, want, got)
 		}
 	})
 }
@@ -292,7 +292,7 @@ func TestHTTPLocalhostWithoutAPortMatchesAnyPort(t *testing.T) {
 			t.Errorf("%s matches a port", requested)
 		}
 	}
-	// A site on port 80 may stand there, with a gate; another port is anybody's.
+	// A site with a gate may use port 80. Any program may use another port.
 	if any.Origin() != "http://localhost" || any.OriginOfRequested("http://localhost/cb?a=b") != "http://localhost" || any.OriginOfRequested("http://localhost:5127/cb?a=b") != "" {
 		t.Errorf("origins %q and %q", any.Origin(), any.OriginOfRequested("http://localhost:5127/cb?a=b"))
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
 )
 
-// opened is what a refresh token is, whichever way it is sealed.
+// opened returns a refresh token without its seal.
 func (w *world) opened(token string) string {
 	w.t.Helper()
 	plain, err := w.Keys.Unseal(w.t.Context(), "refresh token", token)
@@ -22,7 +22,7 @@ func (w *world) opened(token string) string {
 	return string(plain)
 }
 
-// wantReuse presents a token whose grant ends by that.
+// wantReuse presents a token, which must end its grant.
 func (w *world) wantReuse(token string) {
 	w.t.Helper()
 	_, refusal := w.refresh(token, nil)
@@ -35,7 +35,7 @@ func (w *world) wantReuse(token string) {
 	}
 }
 
-func TestWhoHadNoAnswerGetsTheSameSuccessorUntilItIsUsed(t *testing.T) {
+func TestAClientWithoutAnAnswerGetsTheSameSuccessorUntilItIsUsed(t *testing.T) {
 	for name, lost := range map[string]bool{"the client's is lost": false, "the store's is lost, too": true} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
@@ -56,7 +56,7 @@ func TestWhoHadNoAnswerGetsTheSameSuccessorUntilItIsUsed(t *testing.T) {
 			}
 			w.clock.Advance(time.Hour)
 			third := w.mustRefresh(second.Refresh)
-			// A tab whose request was under way comes a moment later.
+			// The request of another tab arrives a moment later.
 			if late := w.mustRefresh(first.Refresh); w.opened(late.Refresh) != w.opened(third.Refresh) {
 				t.Error("it is not what became of the successor")
 			}
@@ -68,9 +68,9 @@ func TestWhoHadNoAnswerGetsTheSameSuccessorUntilItIsUsed(t *testing.T) {
 	}
 }
 
-// A thief who uses what the owner has used looks like an owner who had no answer.
-// Then both go on, each with a copy of their own.
-func TestClass14TwoWhoUseTheSameTokensEndTheFamily(t *testing.T) {
+// A thief who uses a token of the owner looks like an owner whose answer was lost.
+// Then both continue, each with a different sealed copy.
+func TestClass14TwoHoldersOfTheSameTokensEndTheFamily(t *testing.T) {
 	for name, between := range map[string]time.Duration{"within the grace": time.Second, "later": time.Hour} {
 		for who, ownerFirst := range map[string]bool{"the owner first": true, "the thief first": false} {
 			t.Run(name+", "+who, func(t *testing.T) {
@@ -95,7 +95,7 @@ func TestClass14TwoWhoUseTheSameTokensEndTheFamily(t *testing.T) {
 	}
 }
 
-// A lagging world has a family whose last rotations the master of now misses.
+// lagging returns a world whose current master has lost the last rotations of a family.
 func lagging(t *testing.T, missed int) (w *world, store *rewindable, tokens []string) {
 	w = newWorld(t)
 	store = w.onRewindable()
@@ -109,7 +109,7 @@ func lagging(t *testing.T, missed int) (w *world, store *rewindable, tokens []st
 	return w, store, tokens
 }
 
-func TestATokenThatAFailoverLostIsGoodOnce(t *testing.T) {
+func TestATokenThatAFailoverLostIsAcceptedOnce(t *testing.T) {
 	for _, missed := range []int{1, 2, 4} {
 		t.Run(fmt.Sprint("missing ", missed), func(t *testing.T) {
 			w, store, tokens := lagging(t, missed)
@@ -132,7 +132,7 @@ func TestATokenThatAFailoverLostIsGoodOnce(t *testing.T) {
 	}
 }
 
-func TestOfTwoTokensThatAFailoverLostOneGoesOn(t *testing.T) {
+func TestOneOfTwoTokensThatAFailoverLostIsAccepted(t *testing.T) {
 	t.Run("the older one first", func(t *testing.T) {
 		w, _, tokens := lagging(t, 3)
 		w.mustRefresh(tokens[3])
@@ -154,7 +154,7 @@ func TestOfTwoTokensThatAFailoverLostOneGoesOn(t *testing.T) {
 	})
 }
 
-func TestAServerThatIsBackIsAnotherStore(t *testing.T) {
+func TestAServerThatReturnsIsAnotherStore(t *testing.T) {
 	w := newWorld(t)
 	store := w.onRewindable()
 	_, in := w.signIn(ada)
@@ -168,7 +168,7 @@ func TestAServerThatIsBackIsAnotherStore(t *testing.T) {
 	w.mustRefresh(w.mustRefresh(tokens.Refresh).Refresh)
 }
 
-func TestClass14WhatNoFailoverExplainsEndsTheFamily(t *testing.T) {
+func TestClass14ANewerTokenWithoutAFailoverEndsTheFamily(t *testing.T) {
 	for name, change := range map[string]func(store *rewindable, tokens []string) string{
 		"newer than what the same store has": func(store *rewindable, tokens []string) string {
 			store.identity = "first"
@@ -184,7 +184,7 @@ func TestClass14WhatNoFailoverExplainsEndsTheFamily(t *testing.T) {
 			w, store, tokens := lagging(t, 2)
 			token := change(store, tokens)
 			if n := w.audit.FilterMessage(string(oauth.RefreshAhead)).Len(); n != 0 {
-				t.Errorf("%d tokens are said to be good", n)
+				t.Errorf("%d tokens are said to be active", n)
 			}
 			w.wantReuse(token)
 		})
@@ -201,7 +201,7 @@ func TestClass14WhatNoFailoverExplainsEndsTheFamily(t *testing.T) {
 	})
 }
 
-func TestAStoreThatCannotBeAskedWhichOneItIsEndsNothing(t *testing.T) {
+func TestAStoreWhoseIdentityIsUnknownEndsNoGrant(t *testing.T) {
 	w, store, tokens := lagging(t, 1)
 	store.silent = true
 	_, refusal := w.refresh(tokens[4], nil)
@@ -210,8 +210,8 @@ func TestAStoreThatCannotBeAskedWhichOneItIsEndsNothing(t *testing.T) {
 	w.mustRefresh(tokens[4])
 }
 
-// Nobody can tell a grant that a failover lost from one that was ended, and it does
-// not come back.
+// A grant that a failover lost cannot be told from one that was ended, and it never
+// comes back.
 func TestAGrantThatAFailoverLostIsInvalidAndLeavesNoMark(t *testing.T) {
 	w := newWorld(t)
 	store := w.onRewindable()
@@ -232,7 +232,7 @@ func TestAGrantThatAFailoverLostIsInvalidAndLeavesNoMark(t *testing.T) {
 	}
 }
 
-// older is a grant as older releases store it, and its tokens, the used one first.
+// older stores a grant of an older release, and returns its tokens, the used one first.
 func (w *world) older() (used, current string) {
 	w.t.Helper()
 	const grant = "an-old-grant.1"
@@ -243,7 +243,7 @@ func (w *world) older() (used, current string) {
 		}
 		return token
 	}
-	// The last bytes of the one are how this release marks its own.
+	// The last bytes of one token equal the marker of this release.
 	usedSecret, secret := []byte(strings.Repeat("u", 32)), []byte(strings.Repeat("s", 31)+"\xb7")
 	successor, err := keys.SealUnder(usedSecret, "refresh token's successor", secret)
 	if err != nil {
@@ -264,7 +264,7 @@ func (w *world) older() (used, current string) {
 }
 
 func TestTokensAndGrantsOfOlderReleasesGoOn(t *testing.T) {
-	t.Run("the one that counts", func(t *testing.T) {
+	t.Run("the current one", func(t *testing.T) {
 		w := newWorld(t)
 		store := w.onRewindable()
 		_, current := w.older()
@@ -274,7 +274,7 @@ func TestTokensAndGrantsOfOlderReleasesGoOn(t *testing.T) {
 		w.clock.Advance(time.Hour)
 		w.mustRefresh(w.mustRefresh(next.Refresh).Refresh)
 	})
-	t.Run("the one before", func(t *testing.T) {
+	t.Run("its predecessor", func(t *testing.T) {
 		w := newWorld(t)
 		w.onRewindable()
 		used, current := w.older()
@@ -297,8 +297,8 @@ func TestTokensAndGrantsOfOlderReleasesGoOn(t *testing.T) {
 	})
 }
 
-// A node of an older release takes what is behind the grant for a random secret of
-// 32 bytes, of which the store has the hash.
+// A node of an older release reads the bytes after the grant as a random secret of 32
+// bytes. The store has its hash.
 func TestNodesOfOlderReleasesRefreshTokensOfThisOne(t *testing.T) {
 	w := newWorld(t)
 	_, in := w.signIn(ada)

@@ -12,40 +12,40 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
 )
 
-// The model goes through all that can become of one family of refresh tokens in a
-// number of steps: its owner and a thief refresh, answers are lost, masters fail
-// over and come back, time passes. It is the real server that answers them.
+// The model tries all sequences of a number of steps with one family of refresh
+// tokens: its owner and a thief refresh, answers are lost, masters fail over and
+// return, time passes. The real server answers the requests.
 
-// A family is where one of these ways has come to.
+// A family is the state after a sequence of steps.
 type family struct {
 	store  rewindable
 	clock  int64
 	owner  string // the token that the owner has
-	thief  string // and a thief; "": there is none
+	thief  string // the token that a thief has; "": there is no thief
 	stolen bool
 
-	// Since it was stolen, who was answered.
+	// These got an answer since the token was stolen.
 	ownerWas, thiefWas bool
 
-	older    []replaced // the masters before
+	older    []replaced // the former masters
 	replaced int
 	heard    bool // someone has the answer to the last rotation
 	unseen   bool // something was rotated before a failover was noticed
 	rested   bool // nothing happened since time passed
-	copied   bool // nor since a token was copied: what needs none comes before
+	copied   bool // nothing happened since a token was copied: steps without a copy come before
 	many     bool // there were several requests at once
 	ended    bool
 }
 
-// A replaced server is as it was when another one became the master.
+// A replaced server is a former master, in the state at the failover.
 type replaced struct {
 	server
-	apart bool // the other one misses a rotation of which nobody has the answer
+	apart bool // the new master misses a rotation whose answer was lost
 }
 
-// A step is one thing that can happen. It says whether it can at all. One that
-// leads to the same as another ends a way, and of those that are several requests
-// at once a way has one.
+// A step is one possible event. do reports whether the event is possible. A step with
+// same leads to the same state as another step, so it ends its sequence. A sequence
+// has at most one step with many, which means several requests at once.
 type step struct {
 	name string
 	do   func(m *model, f *family) bool
@@ -81,16 +81,16 @@ var steps = []step{
 	{name: "a minute passes", do: func(_ *model, f *family) bool { return f.pass(time.Minute) }},
 }
 
-// A model drives the server of a world.
+// A model sends requests to the server of a world.
 type model struct {
 	*world
-	as   *oauth.Client
-	now  *pointer
-	path []string
-	ways int
+	as        *oauth.Client
+	now       *pointer
+	path      []string
+	sequences int
 }
 
-// A pointer is the store of the family that is looked at.
+// A pointer is the store of the current family.
 type pointer struct{ *rewindable }
 
 func (f *family) pass(d time.Duration) bool {
@@ -126,14 +126,14 @@ func (m *model) send(f *family, token string, lose loss) (string, bool) {
 	if refusal.Kind == oauth.InvalidGrant {
 		f.ended = true
 		if !f.stolen {
-			m.t.Errorf("nobody stole it, and it ended (%v):\n\t%s", refusal, strings.Join(m.path, "\n\t"))
+			m.t.Errorf("it was not stolen, but it ended (%v):\n\t%s", refusal, strings.Join(m.path, "\n\t"))
 		}
 	}
 	return "", false
 }
 
-// introspect says whether a token is active, by a store that is as that of the
-// family and is not seen again.
+// introspect reports whether a token is active. It uses a copy of the family's store,
+// which is then dropped.
 func (m *model) introspect(f *family, token string) bool {
 	store := f.store
 	store.lose, store.between = nothingLost, nil
@@ -152,7 +152,7 @@ func (m *model) owner(f *family, lose loss, arrives bool) bool {
 	return true
 }
 
-// tabs has one request between the reading and the writing of another one.
+// tabs sends a request between the read and the write of another one.
 func (m *model) tabs(f *family, firstLast bool) bool {
 	var second string
 	token := f.owner
@@ -168,7 +168,7 @@ func (m *model) tabs(f *family, firstLast bool) bool {
 	return true
 }
 
-// lateTab has a request that comes once another one's token was used, too.
+// lateTab sends a request after the token of another request was used, too.
 func (m *model) lateTab(f *family) bool {
 	token := f.owner
 	if next, ok := m.send(f, token, nothingLost); ok {
@@ -199,11 +199,11 @@ func (m *model) failOver(f *family, missed int) bool {
 	return true
 }
 
-// failBack makes a server the master that was one before, which the replica that
-// replaced it never followed. Left out is what nobody can tell from a theft: a
-// rotation there of which nobody has the answer, and which was done once more at the
-// other server, so that two tokens have one number; and tokens of which nodes took
-// the one server for the other.
+// failBack makes a former master the master again. The replica that replaced it never
+// followed it. Two cases are left out, since they cannot be told from a theft: a
+// rotation on the former master whose answer was lost, and which was repeated on the
+// other server, so that two tokens have one number; and tokens for which a node took
+// one server for the other.
 func (m *model) failBack(f *family) bool {
 	last := len(f.older) - 1
 	if last < 0 || f.older[last].apart || f.unseen || f.copied {
@@ -216,7 +216,7 @@ func (m *model) failBack(f *family) bool {
 	return true
 }
 
-// explore goes on with every step that can follow, until there were enough.
+// explore tries every possible next step, until the sequence is long enough.
 func (m *model) explore(from family, left int) {
 	m.check(from)
 	if left == 0 || from.ended || m.t.Failed() {
@@ -228,7 +228,7 @@ func (m *model) explore(from family, left int) {
 		}
 		m.path = append(m.path, s.name)
 		if f := from; s.do(m, &f) {
-			m.ways++
+			m.sequences++
 			f.many = f.many || s.many
 			if s.same {
 				m.check(f)
@@ -240,20 +240,20 @@ func (m *model) explore(from family, left int) {
 	}
 }
 
-// check holds a family to what is promised of it, from where it has come to and
-// without another fault.
+// check tests the promises for a family, from its current state and without another
+// fault.
 func (m *model) check(f family) {
 	switch {
 	case f.ended:
 	case !f.stolen:
 		f.heard = false
 		if m.owner(&f, nothingLost, true); !f.heard {
-			m.t.Errorf("nobody stole it, and its owner cannot refresh:\n\t%s", strings.Join(m.path, "\n\t"))
+			m.t.Errorf("it was not stolen, but its owner cannot refresh:\n\t%s", strings.Join(m.path, "\n\t"))
 		}
 	case f.ownerWas && f.thiefWas:
 		for name, ownerFirst := range map[string]bool{"the owner first": true, "the thief first": false} {
 			f := f
-			// The first refresh may be the second try of one whose answer was lost.
+			// The first refresh may repeat a refresh whose answer was lost.
 			for _, owner := range []bool{ownerFirst, !ownerFirst, ownerFirst, !ownerFirst} {
 				if f.ended {
 					break
@@ -291,5 +291,5 @@ func TestClass14NoFaultEndsAFamilyAndNoTheftGoesUnnoticed(t *testing.T) {
 		depth = 4
 	}
 	m.explore(f, depth)
-	t.Logf("%d ways", m.ways)
+	t.Logf("%d sequences", m.sequences)
 }

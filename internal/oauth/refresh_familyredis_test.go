@@ -16,8 +16,8 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage/redis"
 )
 
-// nodes are two nodes of one portal with a store at address, as they have it where
-// it is shared. They have one clock.
+// nodes returns two nodes of one portal with a shared store at address. They have the
+// same clock.
 func nodes(t *testing.T, address string) [2]*world {
 	t.Helper()
 	var both [2]*world
@@ -68,7 +68,7 @@ func (h *holder) try() (done bool, err error) {
 	return false, fmt.Errorf("after %d tries: %w", h.tries, refusal)
 }
 
-// must refreshes until it is done.
+// must refreshes until a refresh succeeds.
 func (h *holder) must(t *testing.T) {
 	t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
@@ -100,7 +100,7 @@ func ended(both [2]*world) int {
 	return both[0].audit.FilterMessage(string(oauth.GrantEnded)).Len() + both[1].audit.FilterMessage(string(oauth.GrantEnded)).Len()
 }
 
-// allAtOnce has each one do something.
+// allAtOnce calls do for all holders at the same time.
 func allAtOnce(all []*holder, do func(h *holder)) {
 	var running sync.WaitGroup
 	for _, h := range all {
@@ -109,8 +109,8 @@ func allAtOnce(all []*holder, do func(h *holder)) {
 	running.Wait()
 }
 
-// Sentinel makes a replica the master while everybody refreshes all the time. What
-// the old master acknowledges until it knows is lost.
+// Sentinel makes a replica the master while all holders refresh. The writes that the
+// old master acknowledges before it notices are lost.
 func TestAFailoverBySentinelEndsNoFamily(t *testing.T) {
 	first, second := redistest.Start(t), redistest.Start(t)
 	second.Follow(first)
@@ -165,7 +165,7 @@ func TestAFailoverBySentinelEndsNoFamily(t *testing.T) {
 	}
 }
 
-// Each family has gone on, and the replica that becomes the master does not know.
+// Each family has new tokens that the replica does not know when it becomes the master.
 func TestAFailoverToAReplicaThatIsBehindEndsNoFamily(t *testing.T) {
 	first, second := redistest.Start(t), redistest.Start(t)
 	second.Follow(first)
@@ -195,7 +195,7 @@ func TestAFailoverToAReplicaThatIsBehindEndsNoFamily(t *testing.T) {
 	}
 }
 
-// A hooked store has something happen before each swap of a grant.
+// A hooked store calls a function before each swap of a grant.
 type hooked struct {
 	*endings.Store
 	before func()
@@ -208,8 +208,8 @@ func (h *hooked) CompareAndSwap(ctx context.Context, key string, old, next []byt
 	return h.Store.CompareAndSwap(ctx, key, old, next, lifetime)
 }
 
-// Redis does what it is told, and its answers are lost.
-func TestAnswersThatAreLostOnTheWayFromRedisEndNoFamily(t *testing.T) {
+// Redis executes the commands, and its answers are lost.
+func TestLostAnswersOfRedisEndNoFamily(t *testing.T) {
 	server := redistest.Start(t)
 	proxy := redistest.StartProxy(t, server)
 	both := nodes(t, proxy.URL())
@@ -219,7 +219,7 @@ func TestAnswersThatAreLostOnTheWayFromRedisEndNoFamily(t *testing.T) {
 	for _, w := range both {
 		w.Store = &hooked{w.Store.(*endings.Store), func() {
 			reading.Done()
-			reading.Wait() // for all, whose answers are still wanted
+			reading.Wait() // until all have read
 			proxy.Swallow(true)
 		}}
 	}

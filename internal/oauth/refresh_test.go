@@ -41,7 +41,7 @@ func (w *world) grantOf(tokens *oauth.Tokens) oauth.Grant {
 	return oauth.Grant{ID: w.claims(tokens).Grant, Offline: true}
 }
 
-// refresh uses a refresh token as client 1, changed as told.
+// refresh uses a refresh token as client 1, after change.
 func (w *world) refresh(token string, change func(*oauth.RefreshRequest)) (*oauth.Tokens, *oauth.Error) {
 	r := oauth.RefreshRequest{Client: w.client("1"), Token: token, From: "192.0.2.1"}
 	if change != nil {
@@ -76,7 +76,7 @@ func TestARefreshTokenWorksOnceAndGivesTheNext(t *testing.T) {
 	w := newWorld(t)
 	cookie, in := w.signIn(ada)
 	first := w.offline(in)
-	if err := w.SignOut(t.Context(), cookie, ""); err != nil { // which offline outlives
+	if err := w.SignOut(t.Context(), cookie, ""); err != nil { // scope offline outlives it
 		t.Fatal(err)
 	}
 	token := first.Refresh
@@ -118,9 +118,8 @@ func TestClass14RefreshReuseEndsTheFamily(t *testing.T) {
 	}
 }
 
-// A tab may have gone on twice before another one comes with the token that both
-// had.
-func TestWithinTheGraceATokenOfGenerationsAgoGivesTheLatest(t *testing.T) {
+// A tab may have refreshed twice before another tab uses the token that both had.
+func TestWithinTheGraceAnOldTokenGivesTheLatest(t *testing.T) {
 	w := newWorld(t)
 	_, in := w.signIn(ada)
 	first := w.offline(in)
@@ -139,7 +138,7 @@ func TestWithinTheGraceATokenOfGenerationsAgoGivesTheLatest(t *testing.T) {
 	wantKind(t, refusal, oauth.InvalidGrant)
 }
 
-func TestClass14GenerationsAgoAfterTheGraceIsReuse(t *testing.T) {
+func TestClass14AnOldTokenAfterTheGraceIsReuse(t *testing.T) {
 	for name, uses := range map[string]int{"used twice since": 2, "used more often than any client does": 40} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
@@ -223,7 +222,7 @@ func TestTabsThatRaceGetTheSameSuccessor(t *testing.T) {
 	w.mustRefresh(again.Refresh)
 }
 
-func TestClass14WhatARefreshNeeds(t *testing.T) {
+func TestClass14TheRequirementsOfARefresh(t *testing.T) {
 	tests := map[string]func(w *world, r *oauth.RefreshRequest){
 		"another client":  func(w *world, r *oauth.RefreshRequest) { r.Client = w.client("4") },
 		"a disabled user": func(w *world, _ *oauth.RefreshRequest) { w.people.Remove(ada) },
@@ -250,7 +249,7 @@ func TestClass14WhatARefreshNeeds(t *testing.T) {
 				w.t.Fatal(err)
 			}
 		},
-		"a token that nobody used for too long": func(w *world, _ *oauth.RefreshRequest) { w.clock.Advance(oauth.RefreshLifetime) },
+		"a token that was not used for too long": func(w *world, _ *oauth.RefreshRequest) { w.clock.Advance(oauth.RefreshLifetime) },
 	}
 	for name, change := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -266,7 +265,7 @@ func TestClass14WhatARefreshNeeds(t *testing.T) {
 	}
 }
 
-func TestARefusedRefreshCostsTheOwnerNothing(t *testing.T) {
+func TestARefusedRefreshDoesNotUseUpTheToken(t *testing.T) {
 	w := newWorld(t)
 	_, in := w.signIn(ada)
 	first := w.offline(in)
@@ -296,7 +295,7 @@ func TestARefreshMayAskForLess(t *testing.T) {
 	}
 }
 
-func TestARefreshSaysWhatIsKnownOfTheUserNow(t *testing.T) {
+func TestARefreshHasTheCurrentDataOfTheUser(t *testing.T) {
 	w := newWorld(t)
 	_, in := w.signIn(ada)
 	first := w.offline(in)

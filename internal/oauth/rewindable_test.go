@@ -12,15 +12,15 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
-// A rewindable store is a Redis that fails over: it keeps values in a map, for
-// ever, and can go back to those that it had, under another identity. It can lose
-// the answer to a swap of a grant, or the swap itself.
+// A rewindable store simulates a Redis with failovers. It keeps values in a map
+// without expiry, and can return to earlier values under another identity. It can
+// lose the answer to a swap of a grant, or the swap itself.
 type rewindable struct {
-	storage.Store // nil: what is not here is not used
+	storage.Store // nil: the other methods are not used
 
 	server
-	before []server // as each swap of a grant found it
-	seen   string   // the identity that nodes know of; it may be that of another server
+	before []server // the state before each swap of a grant
+	seen   string   // the identity that nodes know; it may belong to another server
 	swaps  int      // of grants
 
 	silent  bool // it does not say which server it is
@@ -28,7 +28,7 @@ type rewindable struct {
 	between func() // happens before the next swap
 }
 
-// A server is what one Redis has. Its values are never changed in place.
+// A server has the values of one Redis server. They are never changed in place.
 type server struct {
 	identity string
 	values   map[string][]byte
@@ -111,7 +111,7 @@ func (s *rewindable) AskIdentity(context.Context, string) (string, error) {
 	return s.identity, nil
 }
 
-// failOver makes a server the master that missed the last swaps of grants.
+// failOver makes a server that missed the last swaps of grants the master.
 func (s *rewindable) failOver(identity string, missed int) {
 	if missed > 0 {
 		s.server = s.before[len(s.before)-missed]
@@ -120,7 +120,7 @@ func (s *rewindable) failOver(identity string, missed int) {
 	s.identity = identity
 }
 
-// onRewindable is a world on such a store.
+// onRewindable puts the world on a rewindable store.
 func (w *world) onRewindable() *rewindable {
 	s := newRewindable()
 	w.store.Store = s

@@ -17,7 +17,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
-// unlisted makes sessions and grants of a user ones of a version without lists.
+// unlisted removes the lists of a user, as if an old release had begun the sessions and grants.
 func (w *world) unlisted(subject string) {
 	w.t.Helper()
 	for _, list := range []string{"user", "grants"} {
@@ -34,7 +34,7 @@ func newSearches(t *testing.T) (*oauth.Searches, *observer.ObservedLogs) {
 	return searches, logs
 }
 
-func TestASearchEndsWhatIsOnNoListAndNothingThatBeganSince(t *testing.T) {
+func TestASearchEndsUnlistedSessionsAndGrantsThatBeganBefore(t *testing.T) {
 	w, c := newCrippled(t)
 	_, old := w.signIn(ada)
 	w.offline(old)
@@ -47,7 +47,7 @@ func TestASearchEndsWhatIsOnNoListAndNothingThatBeganSince(t *testing.T) {
 	}
 	w.clock.Advance(time.Second)
 	var since *oauth.Tokens
-	c.scans = func(prefix string) { // the user is back before the search comes to them
+	c.scans = func(prefix string) { // the user signs in again before the search reads the session
 		if since != nil {
 			return
 		}
@@ -78,7 +78,7 @@ func TestASearchEndsWhatIsOnNoListAndNothingThatBeganSince(t *testing.T) {
 	}
 }
 
-// One search reads the store at a time, for all who wait.
+// One search reads the store at a time, for all waiting requests.
 func TestSearchesThatWaitShareOneReadOfTheStore(t *testing.T) {
 	w, c := newCrippled(t)
 	searches, logs := newSearches(t)
@@ -118,7 +118,7 @@ func TestSearchesThatWaitShareOneReadOfTheStore(t *testing.T) {
 	}
 	begin(searches.Session(w.Server, one.Session.ID()))
 	if over, _, _, _ := all[1].Wait(0); over {
-		t.Error("a search is over that had to wait")
+		t.Error("a search has ended that had to wait")
 	}
 	close(proceed)
 	for i, search := range all {
@@ -127,6 +127,7 @@ func TestSearchesThatWaitShareOneReadOfTheStore(t *testing.T) {
 			t.Errorf("search %d: %v, %d, %v", i, over, sessions, err)
 		}
 	}
+	until(t, "both runs are logged", func() bool { return logs.Len() == 2 }) // after those who wait have their answer
 	if reads.Load() != 2 || most.Load() != 1 || logs.Len() != 2 {
 		t.Errorf("%d reads, %d at a time, %d lines", reads.Load(), most.Load(), logs.Len())
 	}

@@ -59,7 +59,7 @@ func TestTheOldestSessionGivesUpItsSeat(t *testing.T) {
 	}
 }
 
-func TestWhoHasNoSeatIsDeniedUntilOneIsFree(t *testing.T) {
+func TestASessionWithoutASeatIsDeniedUntilOneIsFree(t *testing.T) {
 	w := newWorld(t)
 	r := w.product(1, true, nil)
 	_, first := w.signIn(ada)
@@ -87,7 +87,7 @@ func TestWhoHasNoSeatIsDeniedUntilOneIsFree(t *testing.T) {
 	}
 }
 
-func TestClass14ASessionThatCountsForNobodyHasNoSeat(t *testing.T) {
+func TestClass14AnInvalidSessionHasNoSeat(t *testing.T) {
 	w := newWorld(t)
 	w.Users = byMark{}
 	r := w.product(1, true, nil)
@@ -99,11 +99,11 @@ func TestClass14ASessionThatCountsForNobodyHasNoSeat(t *testing.T) {
 	}
 	_, second := w.signIn(now)
 	if refusal := w.Admit(t.Context(), r, second, ""); refusal != nil {
-		t.Errorf("a session of before, which is nobody's, keeps its seat: %v", refusal)
+		t.Errorf("an old session, which is not valid, keeps its seat: %v", refusal)
 	}
 }
 
-// byMark are users who have no session of another password.
+// byMark are users whose sessions of another password are not valid.
 type byMark struct{}
 
 func (byMark) Current(u session.User) (session.User, bool) { return u, u.Mark == ada.Mark }
@@ -120,7 +120,7 @@ func TestSeatsAreEachUsersOwn(t *testing.T) {
 	}
 }
 
-func TestSeatsHoldAgainstSignInsAtOnce(t *testing.T) {
+func TestTheLimitOfSeatsHoldsForConcurrentSignIns(t *testing.T) {
 	w := newWorld(t)
 	r := w.product(3, true, nil)
 	var (
@@ -147,8 +147,8 @@ func TestSeatsHoldAgainstSignInsAtOnce(t *testing.T) {
 	}
 }
 
-// A session that is about to end takes a seat beside one that has just begun.
-func TestASeatOutlivesTheSessionsThatAreOlder(t *testing.T) {
+// A session that is about to end and a session that has just begun have a seat.
+func TestASeatIsKeptLongerThanOlderSessions(t *testing.T) {
 	w := newWorld(t)
 	r := w.product(2, true, nil)
 	older, in := w.signIn(ada)
@@ -215,7 +215,7 @@ func TestAStoreThatIsDownGivesNoSeat(t *testing.T) {
 	wantKind(t, w.Admit(t.Context(), r, in, ""), oauth.Internal)
 }
 
-// backend counts who it is told of, and can fail.
+// backend records the first sign-ins, and can fail.
 type backend struct {
 	told []oauth.FirstSignIn
 	err  error
@@ -226,7 +226,7 @@ func (b *backend) Provision(_ context.Context, first oauth.FirstSignIn) error {
 	return b.err
 }
 
-func TestTheBackendIsToldOfTheFirstSignIn(t *testing.T) {
+func TestTheBackendIsNotifiedOfTheFirstSignIn(t *testing.T) {
 	w := newWorld(t)
 	told := &backend{err: errors.New("down")}
 	r := w.product(0, false, told)

@@ -8,7 +8,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
-// begin signs Ada in where the browser has a cookie, and returns its new one.
+// begin signs Ada in with a browser that has a cookie, and returns the new cookie.
 func (w *world) begin(cookie string) (string, *session.Session) {
 	w.t.Helper()
 	token, s, err := w.BeginSession(w.t.Context(), session.SignIn{User: ada, From: "192.0.2.1"}, cookie)
@@ -49,7 +49,7 @@ func TestTheAuditLogSaysWhichSessionWasTooMany(t *testing.T) {
 	}
 }
 
-func TestASignInEndsTheSessionThatItsBrowserHad(t *testing.T) {
+func TestASignInEndsTheOldSessionOfItsBrowser(t *testing.T) {
 	w := newWorld(t)
 	cache := session.NewCache(w.store, session.CacheOptions{Now: w.clock.Now})
 	defer cache.Close()

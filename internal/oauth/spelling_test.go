@@ -7,7 +7,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
 )
 
-// The right-hand sides are what the WHATWG URL Standard makes of the left-hand ones.
+// The values are the spellings of the keys by the WHATWG URL Standard.
 var spellings = map[string]string{
 	"HTTPS://game.example/cb":               "https://game.example/cb",
 	"https://Game.Example/CB":               "https://game.example/CB",
@@ -49,7 +49,7 @@ var spellings = map[string]string{
 	"https://game.example/cb?x='a'":         "https://game.example/cb?x=%27a%27",
 }
 
-func TestASpellingThatNoBrowserSendsIsRefusedWithTheRightOne(t *testing.T) {
+func TestASpellingThatNoBrowserSendsIsRefusedAndTheErrorHasTheRightOne(t *testing.T) {
 	for raw, right := range spellings {
 		for name, parse := range map[string]func(string) error{
 			"redirect_uri":             func(s string) error { _, err := oauth.ParseRedirectURI(s); return err },
@@ -77,14 +77,14 @@ func TestAHostThatNoBrowserKnowsIsRefused(t *testing.T) {
 	}
 }
 
-// What browsers send as it is, is registered as it is.
-func TestASpellingOfBrowsersIsTaken(t *testing.T) {
+// A spelling that browsers send unchanged is registered unchanged.
+func TestASpellingOfBrowsersIsAccepted(t *testing.T) {
 	for _, raw := range []string{
 		"https://game.example", "https://game.example/", "https://game.example?x=1", "https://game.example:8443/a//b;c/%7Eann/a%2fb?x=%20&y=a&y",
 		"https://my_game.example/cb", "https://xn--bcher-kva.example/cb", "https://a--b.example/...", "https://1.game.example/cb", "https://[2001:db8::1]:8443/cb",
-		// Port 80 can be meant: without a port these are for all ports.
+		// Port 80 can be intended: without a port these match all ports.
 		"http://localhost:80/cb", "http://127.0.0.1:80/cb", "http://[::1]:80/cb",
-		// No browser rewrites these, whose spelling an application has.
+		// Browsers do not rewrite these. The application decides the spelling.
 		"com.Example.Game:/cb", "MyGame://Host/../cb",
 	} {
 		if _, err := oauth.ParseRedirectURI(raw); err != nil {
@@ -93,7 +93,7 @@ func TestASpellingOfBrowsersIsTaken(t *testing.T) {
 	}
 }
 
-// A requested URL is compared, however it is spelled.
+// A requested URL is compared in any spelling.
 func TestARequestMayNameAnyPageOfARegisteredOrigin(t *testing.T) {
 	f, err := oauth.ParseFailAuthURL("https://game.example")
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
-// Seats are of a user, who may have sessions under two subjects.
+// Seats belong to a user, who may have sessions under two subjects.
 func TestSeatsOfBothSubjectsOfAUserCount(t *testing.T) {
 	w := newWorld(t)
 	before := ada
@@ -42,9 +42,9 @@ func TestSeatsOfBothSubjectsOfAUserCount(t *testing.T) {
 	}
 }
 
-// A session that a release before began does not have the ID, and no name passes for
-// one.
-func TestAnIDThatIsNotKnownIsNoClaim(t *testing.T) {
+// A session of an old release does not have the ID, and a name is no replacement for
+// it.
+func TestAnUnknownIDIsNoClaim(t *testing.T) {
 	w := newWorld(t)
 	client := w.client("1")
 	client.Claims = []oauth.CustomClaim{{Name: "player_id", Value: "{user.id}"}, {Name: "called", Value: "{user.name}"}}

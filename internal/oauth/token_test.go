@@ -16,7 +16,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
-func TestClass12And13ACodeIsRedeemedWithAllThatItIsBoundTo(t *testing.T) {
+func TestClass12And13ACodeIsRedeemedOnlyWithAllItsBindings(t *testing.T) {
 	w := newWorld(t)
 	_, in := w.signIn(ada)
 	withoutPKCE := func(client, audience string) change {
@@ -65,7 +65,7 @@ func TestClass12And13ACodeIsRedeemedWithAllThatItIsBoundTo(t *testing.T) {
 	}
 }
 
-func TestClass13ACodeWithoutAChallengeIsNothingOnceThePublicClientHasToUsePKCE(t *testing.T) {
+func TestClass13ACodeWithoutAChallengeIsInvalidOnceThePublicClientMustUsePKCE(t *testing.T) {
 	w := newWorld(t)
 	_, in := w.signIn(ada)
 	code := w.code(in, func(r *oauth.AuthorizeRequest) {
@@ -111,7 +111,7 @@ func TestClass12OnlyItsOwnClientAndRedirectURIDiscardACode(t *testing.T) {
 		if change != nil {
 			change(&r)
 		}
-		w.DiscardCode(t.Context(), r, "nobody asked")
+		w.DiscardCode(t.Context(), r, "not requested")
 	}
 	discard(code, func(r *oauth.CodeRequest) { r.Client = w.client("4") })
 	discard(code, func(r *oauth.CodeRequest) { r.RedirectURI = "http://127.0.0.1/cb" })
@@ -122,7 +122,7 @@ func TestClass12OnlyItsOwnClientAndRedirectURIDiscardACode(t *testing.T) {
 	}
 	discard(code, nil)
 	if lines := w.audit.TakeAll(); len(lines) != 1 || lines[0].Message != string(oauth.CodeRefused) ||
-		lines[0].ContextMap()["why"] != "discarded: nobody asked" || lines[0].ContextMap()["subject"] != ada.Subject {
+		lines[0].ContextMap()["why"] != "discarded: not requested" || lines[0].ContextMap()["subject"] != ada.Subject {
 		t.Errorf("the audit log says %v", lines)
 	}
 	if _, refusal := w.redeem(code, nil); refusal == nil || refusal.Kind != oauth.InvalidGrant {
@@ -178,7 +178,7 @@ func TestAGrantEndsWithItsSessionUnlessItIsOffline(t *testing.T) {
 	w.wantActive(bound, false)
 	w.wantActive(offline, true)
 	w.wantActive(oauth.Grant{ID: "c"}, false)                // of no session at all
-	w.wantActive(oauth.Grant{ID: "d", Offline: true}, false) // that nobody gave
+	w.wantActive(oauth.Grant{ID: "d", Offline: true}, false) // that was never given
 	if err := w.Grants.End(t.Context(), offline.ID); err != nil {
 		t.Fatal(err)
 	}
@@ -215,7 +215,7 @@ func TestACodeNeedsItsSessionAndItsUser(t *testing.T) {
 	}
 }
 
-func TestATokenSaysWhatIsKnownOfTheUserNow(t *testing.T) {
+func TestATokenHasTheCurrentDataOfTheUser(t *testing.T) {
 	w := newWorld(t)
 	_, in := w.signIn(ada)
 	code := w.code(in, nil)
@@ -242,7 +242,7 @@ func TestATokenSaysWhatIsKnownOfTheUserNow(t *testing.T) {
 	}
 }
 
-func TestAKeyThatCannotBeHadDoesNotCostTheCode(t *testing.T) {
+func TestAnUnavailableSigningKeyDoesNotUseUpTheCode(t *testing.T) {
 	w := newWorld(t)
 	_, in := w.signIn(ada)
 	code := w.code(in, nil)

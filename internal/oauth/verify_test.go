@@ -15,7 +15,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/session"
 )
 
-// openIDTokens gives client 1 tokens for a session.
+// openIDTokens issues tokens to client 1 for a session.
 func (w *world) openIDTokens(in oauth.SignedIn, change openIDChange) *oauth.Tokens {
 	w.t.Helper()
 	a, refusal := w.CheckOpenID(w.t.Context(), openID(change))
@@ -35,7 +35,7 @@ func (w *world) openIDTokens(in oauth.SignedIn, change openIDChange) *oauth.Toke
 	return tokens
 }
 
-// payload reads a token that this server signed.
+// payload returns the claims of a token that this server signed.
 func (w *world) payload(token string) map[string]any {
 	w.t.Helper()
 	payload, err := w.Keys.Verify(w.t.Context(), token, keys.ES256)
@@ -49,8 +49,7 @@ func (w *world) payload(token string) map[string]any {
 	return c
 }
 
-// signed is a token of this server with claims that were changed; nil leaves
-// one out.
+// signed returns a token of this server with changed claims. nil removes a claim.
 func (w *world) signed(claims map[string]any, change map[string]any) string {
 	w.t.Helper()
 	c := maps.Clone(claims)
@@ -63,7 +62,7 @@ func (w *world) signed(claims map[string]any, change map[string]any) string {
 	return token
 }
 
-func TestAnAccessTokenCountsWhileAllThatItHangsOnDoes(t *testing.T) {
+func TestAnAccessTokenIsValidWithItsGrantSessionUserAndClient(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		end  func(*world, oauth.SignedIn, map[string]any)
@@ -103,7 +102,7 @@ func TestAnAccessTokenCountsWhileAllThatItHangsOnDoes(t *testing.T) {
 	}
 }
 
-func TestAnAccessTokenSaysWhoTheUserIsNow(t *testing.T) {
+func TestAnAccessTokenGivesTheCurrentUser(t *testing.T) {
 	w := newWorld(t)
 	_, in := w.signIn(ada)
 	tokens := w.openIDTokens(in, nil)
@@ -117,7 +116,7 @@ func TestAnAccessTokenSaysWhoTheUserIsNow(t *testing.T) {
 	}
 }
 
-func TestClass26ATokenIsTakenForNothingElse(t *testing.T) {
+func TestClass26OtherTokensAreNotAccessTokens(t *testing.T) {
 	w := newWorld(t)
 	_, in := w.signIn(ada)
 	tokens := w.openIDTokens(in, func(r *oauth.OpenIDRequest) { r.Scope = []string{"openid"} })
@@ -138,7 +137,7 @@ func TestClass26ATokenIsTakenForNothingElse(t *testing.T) {
 		"one of another session":                       w.signed(access, set{"sid": strings.Repeat("A", 43)}),
 		"a public client's own":                        w.signed(access, set{"gid": nil, "sub": "1"}),
 		"a user's without a grant":                     w.signed(access, set{"gid": nil, "client_id": "2"}),
-		"one with claims that are not ours":            w.signed(access, set{"exp": "soon"}),
+		"one with malformed claims":                    w.signed(access, set{"exp": "soon"}),
 		"one without scp, which only ID tokens lack":   w.signed(access, set{"scp": nil}),
 		"a license link, which is sealed with a key":   mustSeal(t, w),
 		"a token that is none":                         "a.b.c",
@@ -206,7 +205,7 @@ func TestAHintNamesOneSessionOfOneUser(t *testing.T) {
 	}
 }
 
-func TestWhatAnIDTokenSays(t *testing.T) {
+func TestTheClaimsOfAnIDToken(t *testing.T) {
 	w := newWorld(t)
 	_, in := w.signIn(ada)
 	w.clock.Advance(10 * time.Second)
@@ -229,7 +228,7 @@ func TestWhatAnIDTokenSays(t *testing.T) {
 	}
 }
 
-func TestAUsersClaimsGoByScope(t *testing.T) {
+func TestAUsersClaimsDependOnTheScopes(t *testing.T) {
 	u := session.User{Subject: "s", Name: "ada", Email: "ada@example.com", Avatar: "https://pictures.example/a.png", Groups: []string{"players"}}
 	for _, tt := range []struct {
 		user   session.User

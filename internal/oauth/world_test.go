@@ -44,7 +44,7 @@ func newWorld(t testing.TB) *world {
 	return &world{Server: o.Server, t: t, clock: o.Clock, store: o.Store, people: o.People, audit: o.Audit}
 }
 
-// restart forgets what sessions are in memory.
+// restart drops the sessions in memory.
 func (w *world) restart() {
 	cache := session.NewCache(w.store, session.CacheOptions{Now: w.clock.Now})
 	w.t.Cleanup(cache.Close)
@@ -97,7 +97,7 @@ func failAuthURL(t testing.TB, raw string) oauth.FailAuthURL {
 	return f
 }
 
-// client returns a client that is there.
+// client returns a registered client.
 func (w *world) client(id string) *oauth.Client {
 	c, ok := w.Clients.Get(id)
 	if !ok {
@@ -115,7 +115,7 @@ func (w *world) signIn(u session.User) (string, oauth.SignedIn) {
 	return token.Encode(), oauth.SignedIn{Session: s, User: u}
 }
 
-// request is what client 1 asks, changed as told.
+// request returns a request of client 1 after change.
 func request(change func(*oauth.AuthorizeRequest)) oauth.AuthorizeRequest {
 	r := oauth.AuthorizeRequest{
 		ResponseType: "code", ClientID: "1", RedirectURI: callback, State: "12345678", Scope: []string{"email"},
@@ -141,7 +141,7 @@ func (w *world) code(in oauth.SignedIn, change func(*oauth.AuthorizeRequest)) st
 	return code
 }
 
-// redeem redeems a code as client 1, changed as told.
+// redeem redeems a code as client 1, after change.
 func (w *world) redeem(code string, change func(*oauth.CodeRequest)) (*oauth.Redeemed, *oauth.Error) {
 	r := oauth.CodeRequest{Client: w.client("1"), Code: code, RedirectURI: callback, Verifier: verifier, From: "192.0.2.1"}
 	if change != nil {

@@ -56,7 +56,8 @@ func contrast(a, b rgb) float64 {
 	return (max(x, y) + 0.05) / (min(x, y) + 0.05)
 }
 
-// towards mixes c with other. The share of other is from 0 to 1.
+// towards mixes c with other. The stylesheet does not mix colours itself (color-mix),
+// since a test checks the contrast of the results here. The share of other is from 0 to 1.
 func (c rgb) towards(other rgb, share float64) rgb {
 	mix := func(from, to uint8) uint8 {
 		return uint8(math.Round(float64(from) + (float64(to)-float64(from))*share))

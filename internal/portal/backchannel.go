@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -28,21 +27,22 @@ const BackchannelPrefix = "/sso/backchannel_logout/"
 const maxLogoutRequest = 16 << 10
 
 // backchannelLogout ends the sessions that a provider has ended (OpenID Connect
-// Back-Channel Logout section 2.5).
+// Back-Channel Logout section 2.5). The status is 400 for every reason why sessions could
+// not be ended (section 2.8).
 func (h *Hosted) backchannelLogout(w http.ResponseWriter, r *http.Request, id string) {
 	method := h.Methods.LogoutReceiver(id)
 	if method == nil {
-		refuseLogout(w, http.StatusNotFound, "invalid_request", "There is no such provider here.")
+		writeError(w, http.StatusNotFound, "invalid_request", "There is no such provider here.")
 		return
 	}
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
-		refuseLogout(w, http.StatusMethodNotAllowed, "invalid_request", "A logout token is sent by POST.")
+		writeError(w, http.StatusMethodNotAllowed, "invalid_request", "A logout token is sent by POST.")
 		return
 	}
 	token, status := logoutToken(w, r)
 	if status != http.StatusOK {
-		refuseLogout(w, status, "invalid_request", "Expected a form with one logout_token, without delay.")
+		writeError(w, status, "invalid_request", "Expected a form with one logout_token, without delay.")
 		return
 	}
 	ended, err := h.logout(r.Context(), method, token, h.From(r))
@@ -55,13 +55,13 @@ func (h *Hosted) backchannelLogout(w http.ResponseWriter, r *http.Request, id st
 		w.WriteHeader(http.StatusOK)
 	case errors.Is(err, signin.ErrAnswer):
 		h.warnOf(&h.refusedLogouts, id, err, r, failed, zap.String("signin", id))
-		refuseLogout(w, http.StatusBadRequest, "invalid_request", "The logout token is not valid.")
+		writeError(w, http.StatusBadRequest, "invalid_request", "The logout token is not valid.")
 	case errors.Is(err, signin.ErrBusy), errors.As(err, &down):
 		h.warnOf(&h.lostLogouts, id, err, r, failed, zap.String("signin", id))
-		refuseLogout(w, http.StatusBadRequest, "temporarily_unavailable", "The logout token could not be checked; send it again.")
+		writeError(w, http.StatusBadRequest, "temporarily_unavailable", "The logout token could not be checked; send it again.")
 	default: // unauthenticated requests do not get here
 		h.Log.Warn(failed, zap.String("signin", id), zap.Error(err))
-		refuseLogout(w, http.StatusBadRequest, "server_error", "The sessions could not be ended; send the token again.")
+		writeError(w, http.StatusBadRequest, "server_error", "The sessions could not be ended; send the token again.")
 	}
 }
 
@@ -80,16 +80,6 @@ func logoutToken(w http.ResponseWriter, r *http.Request) (token string, status i
 		return "", http.StatusBadRequest
 	}
 	return form.Get("logout_token"), http.StatusOK
-}
-
-// refuseLogout answers a provider. The status is 400 for every reason why sessions
-// could not be ended (section 2.8).
-func refuseLogout(w http.ResponseWriter, status int, code, description string) {
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(status)
-	//nolint:errcheck,errchkjson // strings; who asked may have gone away
-	json.NewEncoder(w).Encode(map[string]string{"error": code, "error_description": description})
 }
 
 // logout ends the sessions in a logout token, and returns their number.

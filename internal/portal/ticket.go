@@ -35,37 +35,37 @@ func ticketPath(path string) (id string, ok bool) {
 func (h *Hosted) giveTicket(w http.ResponseWriter, r *http.Request, id string) {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
-		ticketError(w, http.StatusMethodNotAllowed, "invalid_request", "Use POST.")
+		writeError(w, http.StatusMethodNotAllowed, "invalid_request", "Use POST.")
 		return
 	}
 	found := h.Methods.Find(id)
 	if found == nil {
-		ticketError(w, http.StatusNotFound, "invalid_request", "There is no such sign-in method.")
+		writeError(w, http.StatusNotFound, "invalid_request", "There is no such sign-in method.")
 		return
 	}
 	method, ok := found.(*remote.Trusted)
 	if !ok {
-		ticketError(w, http.StatusNotFound, "invalid_request", "This sign-in method gives no tickets.")
+		writeError(w, http.StatusNotFound, "invalid_request", "This sign-in method gives no tickets.")
 		return
 	}
 	body, err := httpapi.Body(w, r, maxTicketRequest)
 	if err != nil {
-		ticketError(w, httpapi.BodyStatus(err), "invalid_request", "The body could not be read, took too long, or is larger than 64 KiB.")
+		writeError(w, httpapi.BodyStatus(err), "invalid_request", "The body could not be read, took too long, or is larger than 64 KiB.")
 		return
 	}
 	signature := r.Header.Get(signedhttp.Header)
 	if err := h.verifySigned(method, signature, body); err != nil {
 		h.warnOf(&h.refusedTickets, id, err, r, "a ticket was refused", zap.String("signin", id))
-		ticketError(w, http.StatusUnauthorized, "invalid_signature", "The request is refused: "+err.Error()+".")
+		writeError(w, http.StatusUnauthorized, "invalid_signature", "The request is refused: "+err.Error()+".")
 		return
 	}
 	var q remote.TicketRequest
 	if err := json.Unmarshal(body, &q); err != nil || q.State == "" || len(q.State) > maxState {
-		ticketError(w, http.StatusBadRequest, "invalid_request", `Expected {"state":"…","user":{"subject":"…"}}, with the state that the page got.`)
+		writeError(w, http.StatusBadRequest, "invalid_request", `Expected {"state":"…","user":{"subject":"…"}}, with the state that the page got.`)
 		return
 	}
 	if err := method.CheckUser(q.User); err != nil {
-		ticketError(w, http.StatusBadRequest, "invalid_request", "The user cannot be used: "+err.Error()+".")
+		writeError(w, http.StatusBadRequest, "invalid_request", "The user cannot be used: "+err.Error()+".")
 		return
 	}
 	first, err := method.First(r.Context(), signature)
@@ -77,12 +77,12 @@ func (h *Hosted) giveTicket(w http.ResponseWriter, r *http.Request, id string) {
 	case err != nil:
 		h.Log.Error("giving a ticket", zap.String("signin", id), zap.Error(err))
 		w.Header().Set("Retry-After", "1")
-		ticketError(w, http.StatusServiceUnavailable, "temporarily_unavailable", "Try again in a moment.")
+		writeError(w, http.StatusServiceUnavailable, "temporarily_unavailable", "Try again in a moment.")
 	case !first:
-		ticketError(w, http.StatusConflict, "invalid_request", "This request was already used. Sign each request with the current time and another nonce.")
+		writeError(w, http.StatusConflict, "invalid_request", "This request was already used. Sign each request with the current time and another nonce.")
 	default:
 		back := url.Values{"ticket": {name}, "state": {q.State}}
-		ticketJSON(w, http.StatusOK, ticketAnswer{name, h.Server.Issuer + CallbackPrefix + id + "?" + back.Encode()})
+		writeJSON(w, http.StatusOK, ticketAnswer{name, h.Server.Issuer + CallbackPrefix + id + "?" + back.Encode()})
 	}
 }
 
@@ -96,11 +96,12 @@ func (h *Hosted) verifySigned(method *remote.Trusted, signature string, body []b
 	return err
 }
 
-func ticketError(w http.ResponseWriter, status int, code, description string) {
-	ticketJSON(w, status, map[string]string{"error": code, "error_description": description})
+// writeError answers a server, which shows no page.
+func writeError(w http.ResponseWriter, status int, code, description string) {
+	writeJSON(w, status, map[string]string{"error": code, "error_description": description})
 }
 
-func ticketJSON(w http.ResponseWriter, status int, v any) {
+func writeJSON(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)

@@ -222,7 +222,8 @@ func unreadable(what string, at int64, err error) error {
 	return damagef("reading at %s %d: %v", what, at, err)
 }
 
-// buffers has buffers for pages during a search.
+// buffers hold pages while they are searched. Without the pool a Get allocates 5 KB, not
+// 0.9 KB (BenchmarkStore).
 var buffers = sync.Pool{New: func() any { return new([]byte) }}
 
 // putBuffer returns a buffer to the pool, unless it is large.
