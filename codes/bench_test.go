@@ -8,13 +8,13 @@ import (
 	"github.com/caddy-sso/caddy-sso/codes"
 )
 
-// sizes are the numbers of live codes to measure with.
+// sizes are the numbers of valid codes to measure with.
 var sizes = []int{1_000, 1_000_000}
 
 // roomy are limits that no benchmark reaches.
 var roomy = codes.Limits{Capacity: 1 << 40, PerSession: 1 << 40}
 
-// people are subjects, made before anything is measured.
+// people are subjects, created before the measurement.
 var people = func() (list [1 << 16]string) {
 	for i := range list {
 		list[i] = strconv.Itoa(i)
@@ -22,7 +22,7 @@ var people = func() (list [1 << 16]string) {
 	return list
 }()
 
-// numbered is a record of a session of its own, and of one of many users.
+// numbered returns a record with its own session, and with one of many users.
 func numbered(i int) codes.Record {
 	rec := record(0)
 	rec.Session = [32]byte{byte(i), byte(i >> 8), byte(i >> 16), byte(i >> 24)}
@@ -30,7 +30,7 @@ func numbered(i int) codes.Record {
 	return rec
 }
 
-// filled returns codes with n live ones, and reports what one takes in memory.
+// filled returns Codes with n valid codes, and reports the memory per code.
 func filled(b *testing.B, n int) *codes.Codes {
 	b.Helper()
 	before := heap()

@@ -43,7 +43,7 @@ const SpentRetention = time.Hour
 // codeBytes is the size of a code before its encoding.
 const codeBytes = 32
 
-// encoding is strict, so that one code has one spelling.
+// encoding is strict, so that each code has only one spelling.
 var encoding = base64.RawURLEncoding.Strict()
 
 // A Record is the content of a code.
@@ -53,9 +53,9 @@ type Record struct {
 	Client      string    `json:"client" cbor:"1,keyasint"`
 	RedirectURI string    `json:"redirect_uri" cbor:"2,keyasint"`
 	Challenge   string    `json:"challenge,omitempty" cbor:"3,keyasint,omitempty"` // PKCE, method S256; empty without PKCE
-	Session     [32]byte  `json:"session" cbor:"4,keyasint"`                       // key of the SSO session that the code came from
+	Session     [32]byte  `json:"session" cbor:"4,keyasint"`                       // key of the SSO session in which the code was issued
 	Subject     string    `json:"subject" cbor:"5,keyasint"`
-	Grant       string    `json:"grant" cbor:"6,keyasint"` // ID of the grant that redemption makes
+	Grant       string    `json:"grant" cbor:"6,keyasint"` // ID of the grant that the redemption creates
 	Scopes      []string  `json:"scopes,omitempty" cbor:"7,keyasint,omitempty"`
 	Audience    []string  `json:"audience,omitempty" cbor:"8,keyasint,omitempty"`
 	Nonce       string    `json:"nonce,omitempty" cbor:"9,keyasint,omitempty"`
@@ -90,11 +90,11 @@ func (r *Record) clone() *Record {
 // Limits is the policy for one call of Issue, since Codes survive a reload of the
 // configuration. A field that is not positive means its default.
 type Limits struct {
-	Lifetime   time.Duration // how long a code can be redeemed; default 60 s
-	Capacity   int           // live codes in all; default 100,000
-	PerSession int           // live codes of one session; default 64. One user has at most four sessions' worth.
+	Lifetime   time.Duration // lifetime of the code; default 60 s
+	Capacity   int           // maximum number of valid codes; default 100,000
+	PerSession int           // maximum number of valid codes of one session; default 64. A user may have four times as many.
 
-	Format records.Format // of what is stored; default [records.JSON]
+	Format records.Format // encoding of stored records; default [records.JSON]
 }
 
 // The defaults of [Limits].
@@ -132,9 +132,9 @@ type FullError struct {
 
 func (e *FullError) Error() string {
 	if e.PerSession {
-		return "codes: the session, or its user, has too many live codes"
+		return "codes: the session or its user has too many unused codes; wait until one expires"
 	}
-	return "codes: too many live codes"
+	return "codes: too many unused codes; wait until one expires"
 }
 
 // A SpentError means that the code was redeemed before. Unless the very same request
@@ -147,8 +147,8 @@ type SpentError struct {
 	Client    string `json:"client" cbor:"2,keyasint"`                        // the client that the code was issued to
 	Challenge string `json:"challenge,omitempty" cbor:"3,keyasint,omitempty"` // see [Record]
 
-	// At is when it was redeemed, in milliseconds since 1970; 0: by a version
-	// that did not say.
+	// At is the time of the redemption in milliseconds since 1970. It is 0 if an old
+	// release redeemed the code.
 	At int64 `json:"at,omitempty" cbor:"4,keyasint,omitempty"`
 
 	Redemption string `json:"redemption,omitempty" cbor:"5,keyasint,omitempty"` // see [Record]
@@ -235,20 +235,20 @@ func (c *Codes) Issue(ctx context.Context, rec Record, l Limits) (code string, e
 
 // Redeem spends a code and returns its record.
 //
-// check compares what the code is bound to (client, redirect URI, PKCE
-// challenge) with the request. Its error is returned as it is, and the code
-// stays unspent. It may run in several calls for one code at the same time; of
-// those that pass, one wins, and the others get a [*SpentError].
+// check must compare the record (client, redirect URI, PKCE challenge) with the
+// request. If it returns an error, Redeem returns the same error, and the code stays
+// valid. Concurrent calls for one code may all call check. Of those whose check
+// succeeds, one redeems the code, and the others get a [*SpentError].
 //
-// With a store, an error other than [ErrUnknown] and [*SpentError] may leave
-// the code either spent or not.
+// With a store, after an error other than [ErrUnknown] and [*SpentError] the code may
+// be spent or not.
 func (c *Codes) Redeem(ctx context.Context, code string, check func(*Record) error) (*Record, error) {
 	id, ok := parse(code)
 	if !ok {
 		return nil, ErrUnknown
 	}
 	if c.store == nil {
-		return c.redeemHere(id, check)
+		return c.redeemMemory(id, check)
 	}
 	return c.redeemStored(ctx, id, check)
 }
@@ -262,39 +262,39 @@ func (c *Codes) Discard(ctx context.Context, code string, check func(*Record) er
 		return nil, ErrUnknown
 	}
 	if c.store == nil {
-		return c.discardHere(id, check)
+		return c.discardMemory(id, check)
 	}
 	return c.discardStored(ctx, id, check)
 }
 
-// reserve enters a new code into the ledger, if there is room.
+// reserve adds a new code to the ledger if there is room.
 func (c *Codes) reserve(id codeID, e entry, l Limits) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.ledger.add(id, e, l, c.now())
 }
 
-// release takes a code out of the ledger.
+// release removes a code from the ledger.
 func (c *Codes) release(id codeID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ledger.remove(id)
 }
 
-// codeID is the SHA-256 of a code's bytes: what it is filed under.
+// codeID is the SHA-256 of a code's bytes. Records are stored under it.
 type codeID [sha256.Size]byte
 
 func identify(raw []byte) codeID {
 	return sha256.Sum256(raw)
 }
 
-// parse returns the ID of a code, if it is spelled as one.
+// parse returns the ID of a code, if it is well-formed.
 func parse(code string) (codeID, bool) {
 	if len(code) != encoding.EncodedLen(codeBytes) {
 		return codeID{}, false
 	}
 	raw, err := encoding.DecodeString(code)
-	// The decoder passes over line breaks, so the length must be looked at too.
+	// The decoder ignores line breaks, so the length must be checked, too.
 	if err != nil || len(raw) != codeBytes {
 		return codeID{}, false
 	}

@@ -31,20 +31,20 @@ func TestARedeemedCodeGivesBackItsRecord(t *testing.T) {
 	})
 }
 
-func TestNoTwoCodesAreAlike(t *testing.T) {
+func TestCodesAreUnique(t *testing.T) {
 	c := codes.NewMemory(codes.Options{})
 	seen := make(map[string]bool)
 	for range 1000 {
 		code := mustIssue(t, c, record(1), codes.Limits{PerSession: 1000})
 		if seen[code] {
-			t.Fatal("a code came twice")
+			t.Fatal("a code was issued twice")
 		}
 		seen[code] = true
 	}
 }
 
 // RFC 9700 §4.5: the grant of a replayed code can be ended.
-func TestAReplayedCodeNamesItsGrant(t *testing.T) {
+func TestTheErrorOfAReplayedCodeHasItsGrant(t *testing.T) {
 	eachKind(t, func(t *testing.T, c *codes.Codes, clk *clock) {
 		code := mustIssue(t, c, record(1), codes.Limits{})
 		mustRedeem(t, c, code)
@@ -61,9 +61,9 @@ func TestAReplayedCodeNamesItsGrant(t *testing.T) {
 	})
 }
 
-// Advisory class 12, codes not bound to their client: the caller's check sees
-// the bindings, and its refusal costs the rightful client nothing.
-func TestAFailedCheckLeavesTheCode(t *testing.T) {
+// Advisory class 12, codes that are not bound to their client: the caller's check gets
+// the record, and after its error the right client can still redeem the code.
+func TestACodeStaysValidAfterAFailedCheck(t *testing.T) {
 	eachKind(t, func(t *testing.T, c *codes.Codes, _ *clock) {
 		code := mustIssue(t, c, record(1), codes.Limits{})
 		refused := errors.New("another client")
@@ -111,7 +111,7 @@ func TestACodeThatExpiresDuringItsCheckIsUnknown(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoCodeIsUnknown(t *testing.T) {
+func TestAMalformedCodeIsUnknown(t *testing.T) {
 	eachKind(t, func(t *testing.T, c *codes.Codes, _ *clock) {
 		code := mustIssue(t, c, record(1), codes.Limits{})
 		for name, bad := range map[string]string{
@@ -142,15 +142,15 @@ func TestWhatIsNoCodeIsUnknown(t *testing.T) {
 	})
 }
 
-// nonCanonical returns a last letter that a lenient decoder reads like last:
-// the two bits that it has too many are not zero.
+// nonCanonical returns a last letter that a lenient decoder decodes like last: its two
+// unused bits are not zero.
 func nonCanonical(last byte) string {
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 	i := strings.IndexByte(alphabet, last)
 	return alphabet[i|1 : i|1+1]
 }
 
-// Advisory class 23, weak randomness: without random bytes there is no code.
+// Advisory class 23, weak randomness: without random bytes no code is issued.
 func TestARandomSourceThatFailsIsAnError(t *testing.T) {
 	broken := errors.New("no entropy")
 	c := codes.NewMemory(codes.Options{Rand: iotest.ErrReader(broken)})
@@ -166,11 +166,11 @@ func TestARandomSourceThatRepeatsItselfIsAnError(t *testing.T) {
 		t.Error("the same code was issued twice")
 	}
 	if rec := mustRedeem(t, c, code); rec.Session != record(1).Session {
-		t.Error("the code changed hands")
+		t.Error("the code belongs to another record")
 	}
 }
 
-func TestManyRedemptionsAtOnceHaveOneWinner(t *testing.T) {
+func TestOfManyConcurrentRedemptionsOneSucceeds(t *testing.T) {
 	clk := newClock()
 	store := newStore(clk)
 	o := codes.Options{Now: clk.Now}
@@ -199,7 +199,7 @@ func TestManyRedemptionsAtOnceHaveOneWinner(t *testing.T) {
 	}
 }
 
-// redeemAtOnce redeems one code n times in parallel, on all nodes in turn.
+// redeemAtOnce redeems one code n times concurrently, on all nodes in turn.
 func redeemAtOnce(ctx context.Context, nodes []*codes.Codes, code string, n int) []error {
 	errs := make([]error, n)
 	start := make(chan struct{})

@@ -8,9 +8,9 @@ import (
 	"github.com/caddy-sso/caddy-sso/codes"
 )
 
-// A code is bound to a client. A redemption by another client fails, and the
-// code stays valid. The second redemption by the right client is an error of its
-// own, so that the caller can end the grant.
+// A code is bound to a client. A redemption by another client fails, and the code stays
+// valid. A second redemption by the right client returns an error of its own type, so
+// that the caller can end the grant.
 func Example() {
 	ctx := context.Background()
 	c := codes.NewMemory(codes.Options{})

@@ -47,7 +47,7 @@ func eachKind(t *testing.T, test func(t *testing.T, c *codes.Codes, clk *clock))
 	})
 }
 
-// record is a record of the numbered session.
+// record returns a record of the session with a number.
 func record(session byte) codes.Record {
 	return codes.Record{
 		Client:      "42",
@@ -83,7 +83,7 @@ func mustRedeem(t testing.TB, c *codes.Codes, code string) *codes.Record {
 	return rec
 }
 
-// wantFull asserts that there is no room for another code.
+// wantFull checks that there is no room for another code.
 func wantFull(t *testing.T, c *codes.Codes, rec codes.Record, l codes.Limits, want codes.FullError) {
 	t.Helper()
 	_, err := c.Issue(t.Context(), rec, l)
@@ -96,7 +96,7 @@ func wantFull(t *testing.T, c *codes.Codes, rec codes.Record, l codes.Limits, wa
 	}
 }
 
-// wantSpent asserts that err says "spent", and of which grant.
+// wantSpent checks that err is a SpentError with the right grant.
 func wantSpent(t *testing.T, err error) {
 	t.Helper()
 	var spent *codes.SpentError
@@ -105,6 +105,6 @@ func wantSpent(t *testing.T, err error) {
 	}
 	want := codes.SpentError{Version: spent.Version, Grant: "grant-1", Client: "42", Challenge: record(0).Challenge, At: spent.At}
 	if *spent != want || spent.At == 0 {
-		t.Errorf("spent: %+v, want %+v, and when", *spent, want)
+		t.Errorf("spent: %+v, want %+v and the time", *spent, want)
 	}
 }

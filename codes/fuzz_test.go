@@ -8,8 +8,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/codes"
 )
 
-// FuzzRedeem: whatever is sent, only the one spelling of the issued code is
-// redeemed.
+// FuzzRedeem checks that only one spelling of the issued code can be redeemed.
 func FuzzRedeem(f *testing.F) {
 	c := codes.NewMemory(codes.Options{Now: newClock().Now})
 	code := mustIssue(f, c, record(1), codes.Limits{})

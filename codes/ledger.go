@@ -9,31 +9,32 @@ import (
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 )
 
-// sweepInterval is how often a full ledger may look through all of its codes.
+// sweepInterval is the minimum time between two searches of a full ledger for expired
+// codes.
 const sweepInterval = time.Second
 
-// errRepeated can only come from a broken source of randomness.
+// errRepeated is only possible with a broken source of randomness.
 var errRepeated = errors.New("the random source repeated itself")
 
-// entry is one live code in the ledger.
+// entry is a valid code in the ledger.
 type entry struct {
 	session [32]byte
 	subject string
 	expires time.Time
-	record  *Record // never changed; nil where a store has it
+	record  *Record // immutable; nil if the store has it
 }
 
-// ledger knows the live codes, oldest first, and how many each session and
-// each user has. It does not lock.
+// ledger has the valid codes, oldest first, and counts them per session and per user.
+// It has no lock.
 type ledger struct {
-	// live never evicts by itself: its bound is out of reach, and add refuses
-	// before the real one is passed.
+	// live must never evict a code, so its capacity is never reached: add checks the
+	// real limit.
 	live *simplelru.LRU[codeID, entry]
 
 	sessions tally[[32]byte]
 	subjects tally[string]
 
-	latest time.Time // the latest expiry ever given out
+	latest time.Time // the latest expiry of any code so far
 	swept  time.Time
 }
 
@@ -49,8 +50,8 @@ func newLedger() *ledger {
 // that a user with many sessions does not fill the capacity.
 const sessionsPerSubject = 4
 
-// tally holds the expiry of each live code of a session, or of a user. Who has
-// none has no entry.
+// tally has the expiry of each valid code of a session or of a user. Without valid
+// codes there is no entry.
 type tally[K comparable] map[K][]time.Time
 
 func (t tally[K]) add(k K, expires time.Time) { t[k] = append(t[k], expires) }
@@ -65,20 +66,19 @@ func (t tally[K]) remove(k K, expires time.Time) {
 	t[k] = slices.Delete(own, i, i+1)
 }
 
-// full returns a [*FullError] that says when the first of the codes of k
-// expires.
+// full returns a [*FullError] with the time until the first code of k expires.
 func (t tally[K]) full(k K, now time.Time) *FullError {
 	soonest := slices.MinFunc(t[k], time.Time.Compare)
 	return &FullError{RetryAfter: max(soonest.Sub(now), time.Second), PerSession: true}
 }
 
-// add enters a code, or returns a [*FullError].
+// add adds a code, or returns a [*FullError].
 func (g *ledger) add(id codeID, e entry, l Limits, now time.Time) error {
 	g.prune(now)
 	full := g.full(e, l, now)
 	if full != nil && g.latest.After(e.expires) && now.Sub(g.swept) >= sweepInterval {
-		// The lifetime was shortened, so expired codes may stand behind live
-		// ones, where prune does not see them.
+		// The lifetime was shortened: expired codes may be behind valid ones, where
+		// prune does not find them.
 		g.sweep(now)
 		full = g.full(e, l, now)
 	}
@@ -99,13 +99,13 @@ func (g *ledger) add(id codeID, e entry, l Limits, now time.Time) error {
 	return nil
 }
 
-// full says which limit, if any, leaves no room for another code like e.
-// It returns a plain pointer, nil for none.
+// full returns the error of the limit that leaves no room for another code like e, or
+// nil. Its type is a plain pointer, so that it can be compared with nil.
 func (g *ledger) full(e entry, l Limits, now time.Time) *FullError {
 	if len(g.sessions[e.session]) >= l.PerSession {
 		return g.sessions.full(e.session, now)
 	}
-	// Divided, since the limit times four may be out of an int's reach.
+	// A division, since four times the limit may overflow an int.
 	if len(g.subjects[e.subject])/sessionsPerSubject >= l.PerSession {
 		return g.subjects.full(e.subject, now)
 	}
@@ -116,8 +116,8 @@ func (g *ledger) full(e entry, l Limits, now time.Time) *FullError {
 	return nil
 }
 
-// prune removes expired codes from the oldest end. Each code is removed once,
-// so it costs an Issue what one removal costs, on average.
+// prune removes expired codes, beginning with the oldest. Each code is removed once, so
+// on average an Issue pays for one removal.
 func (g *ledger) prune(now time.Time) {
 	for {
 		id, oldest, ok := g.live.GetOldest()
@@ -128,7 +128,7 @@ func (g *ledger) prune(now time.Time) {
 	}
 }
 
-// sweep removes expired codes wherever they stand.
+// sweep removes expired codes anywhere in the order.
 func (g *ledger) sweep(now time.Time) {
 	g.swept = now
 	for _, id := range g.live.Keys() {
@@ -138,13 +138,13 @@ func (g *ledger) sweep(now time.Time) {
 	}
 }
 
-// lookup returns the live code under id. It leaves the order alone.
+// lookup returns the valid code under id. It does not change the order.
 func (g *ledger) lookup(id codeID, now time.Time) (entry, bool) {
 	e, ok := g.live.Peek(id)
 	return e, ok && now.Before(e.expires)
 }
 
-// remove takes out a code, if it is there.
+// remove removes a code, if the ledger has it.
 func (g *ledger) remove(id codeID) {
 	e, ok := g.live.Peek(id)
 	if !ok {

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-func TestALedgerWithoutCodesHoldsNothing(t *testing.T) {
+func TestALedgerWithoutCodesIsEmpty(t *testing.T) {
 	g := newLedger()
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	l := Limits{}.withDefaults()

@@ -11,7 +11,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/codes"
 )
 
-func TestASessionHasABoundOfItsOwn(t *testing.T) {
+func TestEachSessionHasItsOwnLimit(t *testing.T) {
 	eachKind(t, func(t *testing.T, c *codes.Codes, clk *clock) {
 		l := codes.Limits{PerSession: 2}
 		first := mustIssue(t, c, record(1), l)
@@ -30,7 +30,7 @@ func TestASessionHasABoundOfItsOwn(t *testing.T) {
 	})
 }
 
-func TestALiveCodeIsNeverLostForRoom(t *testing.T) {
+func TestAValidCodeIsNeverEvicted(t *testing.T) {
 	eachKind(t, func(t *testing.T, c *codes.Codes, clk *clock) {
 		l := codes.Limits{Capacity: 3}
 		var issued []string
@@ -41,12 +41,12 @@ func TestALiveCodeIsNeverLostForRoom(t *testing.T) {
 		for i := range 10 {
 			wantFull(t, c, record(byte(10+i)), l, codes.FullError{RetryAfter: 30 * time.Second})
 		}
-		// A redemption makes room for one.
+		// A redemption makes room for one code.
 		mustRedeem(t, c, issued[1])
 		issued[1] = mustIssue(t, c, record(9), l)
 		wantFull(t, c, record(10), l, codes.FullError{RetryAfter: 30 * time.Second})
 
-		// The last moment of the oldest one, and the first after it.
+		// The last moment of the oldest code, and the first moment after it.
 		clk.Advance(30*time.Second - 1)
 		wantFull(t, c, record(10), l, codes.FullError{RetryAfter: time.Second})
 		clk.Advance(1)
@@ -98,7 +98,7 @@ func TestAUserHasABoundOverAllSessions(t *testing.T) {
 	})
 }
 
-func TestACodeOfNobodyCountsForItsSessionAlone(t *testing.T) {
+func TestACodeWithoutASubjectCountsForItsSessionOnly(t *testing.T) {
 	eachKind(t, func(t *testing.T, c *codes.Codes, _ *clock) {
 		for i := range 40 {
 			rec := record(byte(i))
@@ -120,7 +120,7 @@ func TestAFailedCheckMakesNoRoom(t *testing.T) {
 	})
 }
 
-// The limits may change with the configuration while codes live.
+// A reload may change the limits while codes are valid.
 func TestLimitsMayChangeBetweenCalls(t *testing.T) {
 	eachKind(t, func(t *testing.T, c *codes.Codes, clk *clock) {
 		long := mustIssue(t, c, record(1), codes.Limits{Lifetime: 10 * time.Minute, Capacity: 3})
@@ -129,8 +129,8 @@ func TestLimitsMayChangeBetweenCalls(t *testing.T) {
 		mustIssue(t, c, record(2), short)
 		clk.Advance(10 * time.Second)
 
-		// The expired ones stand behind the long one, and still make room: in
-		// all, and for their session.
+		// Expired codes are behind the long one, and still make room: in all, and for
+		// their session.
 		mustIssue(t, c, record(2), short)
 		mustIssue(t, c, record(2), short)
 		if _, err := c.Redeem(t.Context(), expiring, pass); !errors.Is(err, codes.ErrUnknown) {
@@ -138,14 +138,14 @@ func TestLimitsMayChangeBetweenCalls(t *testing.T) {
 		}
 		mustRedeem(t, c, long)
 
-		// A smaller capacity refuses, but takes nothing away.
+		// With a smaller capacity new codes are refused, and old codes stay valid.
 		kept := mustIssue(t, c, record(3), short)
 		wantFull(t, c, record(4), codes.Limits{Lifetime: time.Minute, Capacity: 1}, codes.FullError{RetryAfter: 10 * time.Second})
 		mustRedeem(t, c, kept)
 	})
 }
 
-func TestManyIssuesAtOnceStayWithinTheLimits(t *testing.T) {
+func TestConcurrentIssuesStayWithinTheLimits(t *testing.T) {
 	clk := newClock()
 	c := codes.NewMemory(codes.Options{Now: clk.Now})
 	l := codes.Limits{Capacity: 100, PerSession: 25}

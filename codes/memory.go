@@ -6,18 +6,18 @@ import (
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 )
 
-// spentCapacity bounds the memory that spent codes take, to some 30 MB. Beyond
-// 27 redemptions a second, sustained, the oldest are forgotten before
-// SpentRetention is over.
+// spentCapacity bounds the memory for spent codes to about 30 MB. If there are more
+// than 27 redemptions per second for a long time, the oldest spent codes are evicted
+// before SpentRetention is over.
 const spentCapacity = 100_000
 
-// redeemHere redeems a code whose record is in the ledger.
-func (c *Codes) redeemHere(id codeID, check func(*Record) error) (*Record, error) {
+// redeemMemory redeems a code with a record in the ledger.
+func (c *Codes) redeemMemory(id codeID, check func(*Record) error) (*Record, error) {
 	rec, err := c.find(id)
 	if err != nil {
 		return nil, err
 	}
-	// check is not ours, so it runs outside the lock and gets a copy.
+	// check is code of the caller: it runs without the lock and gets a copy.
 	if err := check(rec); err != nil {
 		return nil, err
 	}
@@ -27,7 +27,7 @@ func (c *Codes) redeemHere(id codeID, check func(*Record) error) (*Record, error
 	return rec, nil
 }
 
-// find returns a copy of the record of a live code.
+// find returns a copy of the record of a valid code.
 func (c *Codes) find(id codeID) (*Record, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -38,7 +38,7 @@ func (c *Codes) find(id codeID) (*Record, error) {
 	return e.record.clone(), nil
 }
 
-// claim turns a live code into a spent one, for one caller only.
+// claim turns a valid code into a spent one. Only one caller succeeds.
 func (c *Codes) claim(id codeID, redemption string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -54,8 +54,8 @@ func (c *Codes) claim(id codeID, redemption string) error {
 	return nil
 }
 
-// discardHere removes a code whose record is in the ledger.
-func (c *Codes) discardHere(id codeID, check func(*Record) error) (*Record, error) {
+// discardMemory removes a code with a record in the ledger.
+func (c *Codes) discardMemory(id codeID, check func(*Record) error) (*Record, error) {
 	rec, err := c.find(id)
 	if err != nil {
 		return nil, err
@@ -72,8 +72,8 @@ func (c *Codes) discardHere(id codeID, check func(*Record) error) (*Record, erro
 	return rec, nil
 }
 
-// liveOrSpent returns the live code under id, or the error that says why there
-// is none. The caller holds mu.
+// liveOrSpent returns the valid code under id, or an error: spent or unknown. The
+// caller holds mu.
 func (c *Codes) liveOrSpent(id codeID, now time.Time) (entry, error) {
 	e, ok := c.ledger.lookup(id, now)
 	if ok {
@@ -85,8 +85,8 @@ func (c *Codes) liveOrSpent(id codeID, now time.Time) (entry, error) {
 	return entry{}, ErrUnknown
 }
 
-// spentSet remembers spent codes for SpentRetention, as far as spentCapacity
-// reaches. It does not lock.
+// spentSet remembers spent codes for SpentRetention, up to spentCapacity codes. It has
+// no lock.
 type spentSet struct {
 	lru *simplelru.LRU[codeID, spentMarker]
 }
@@ -115,7 +115,8 @@ func (s *spentSet) add(id codeID, spent SpentError, now time.Time) {
 	s.lru.Add(id, spentMarker{spent: spent, until: now.Add(SpentRetention)})
 }
 
-// lookup leaves the order alone: a replay does not prolong the memory of it.
+// lookup does not change the order, so a replay does not extend the time for which the
+// code is remembered.
 func (s *spentSet) lookup(id codeID, now time.Time) (SpentError, bool) {
 	e, ok := s.lru.Peek(id)
 	return e.spent, ok && now.Before(e.until)

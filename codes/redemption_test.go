@@ -8,8 +8,8 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage/memory"
 )
 
-// Of two redemptions at once the spent code remembers the one that won.
-func TestASpentCodeRemembersWhatItsCheckSaid(t *testing.T) {
+// Of two concurrent redemptions the spent code remembers the one that succeeded.
+func TestASpentCodeRemembersTheRedemption(t *testing.T) {
 	for name, c := range map[string]*codes.Codes{
 		"in memory":    codes.NewMemory(codes.Options{}),
 		"in the store": codes.NewStored(memory.New(memory.Options{}), codes.Options{}),

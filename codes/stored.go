@@ -28,9 +28,9 @@ func (c *Codes) issueStored(ctx context.Context, id codeID, rec *Record, l Limit
 	return nil
 }
 
-// redeemStored redeems a code whose record is in the store. The marker that
-// says "spent" is what nodes race for, and it is there before the record goes:
-// so a replay never finds neither.
+// redeemStored redeems a code with a record in the store. Concurrent redemptions
+// compete for the "spent" marker. The marker is written before the record is removed,
+// so a replay always finds one of the two.
 func (c *Codes) redeemStored(ctx context.Context, id codeID, check func(*Record) error) (*Record, error) {
 	rec, format, now, err := c.readStored(ctx, id)
 	if err != nil {
@@ -46,7 +46,7 @@ func (c *Codes) redeemStored(ctx context.Context, id codeID, check func(*Record)
 	if err != nil {
 		return nil, fmt.Errorf("redeeming code: encoding marker: %w", err)
 	}
-	// The record may outlive its removal, so the marker must outlive the record.
+	// The record may not get removed, so the marker must live longer than the record.
 	lifetime := max(SpentRetention, rec.Expires.Sub(now)+time.Minute)
 	first, err := c.store.CompareAndSwap(ctx, spentKey(id), nil, marker, lifetime)
 	if err != nil {
@@ -56,14 +56,13 @@ func (c *Codes) redeemStored(ctx context.Context, id codeID, check func(*Record)
 		return nil, c.spentOrUnknown(ctx, id)
 	}
 	c.release(id)
-	// The claim is made. A record that could not be removed expires by itself,
-	// and until then the marker stands before it.
+	// The code is claimed. If the record cannot be removed, it expires by itself, and
+	// the marker protects it until then.
 	c.store.Take(ctx, codeKey(id)) //nolint:errcheck // the marker is what counts
 	return rec, nil
 }
 
-// readStored returns the record of a live code and its format, and when it was found
-// to be one.
+// readStored returns the record of a valid code, its format, and the time of the check.
 func (c *Codes) readStored(ctx context.Context, id codeID) (*Record, records.Format, time.Time, error) {
 	value, ok, err := c.store.Get(ctx, codeKey(id))
 	now := c.now()
@@ -73,7 +72,7 @@ func (c *Codes) readStored(ctx context.Context, id codeID) (*Record, records.For
 	if !ok {
 		return nil, 0, now, c.spentOrUnknown(ctx, id)
 	}
-	rec := Record{Version: records.Version} // which codes once did not have
+	rec := Record{Version: records.Version} // old records have no version
 	if err := records.Decode(value, &rec, &rec.Version); err != nil {
 		return nil, 0, now, fmt.Errorf("redeeming code: decoding record: %w", err)
 	}
@@ -83,8 +82,8 @@ func (c *Codes) readStored(ctx context.Context, id codeID) (*Record, records.For
 	return &rec, records.FormatOf(value), now, nil
 }
 
-// discardStored removes a code whose record is in the store. One that is being
-// redeemed at the same moment may be redeemed all the same.
+// discardStored removes a code with a record in the store. A redemption at the same
+// moment may still succeed.
 func (c *Codes) discardStored(ctx context.Context, id codeID, check func(*Record) error) (*Record, error) {
 	rec, _, _, err := c.readStored(ctx, id)
 	if err != nil {
@@ -104,7 +103,7 @@ func (c *Codes) discardStored(ctx context.Context, id codeID, check func(*Record
 	return rec, nil
 }
 
-// spentOrUnknown says why there is no live record of a code.
+// spentOrUnknown returns the error for a code without a valid record.
 func (c *Codes) spentOrUnknown(ctx context.Context, id codeID) error {
 	marker, ok, err := c.store.Get(ctx, spentKey(id))
 	if err != nil {
@@ -113,7 +112,7 @@ func (c *Codes) spentOrUnknown(ctx context.Context, id codeID) error {
 	if !ok {
 		return ErrUnknown
 	}
-	spent := SpentError{Version: records.Version} // which they once did not have
+	spent := SpentError{Version: records.Version} // old markers have no version
 	if err := records.Decode(marker, &spent, &spent.Version); err != nil {
 		return fmt.Errorf("redeeming code: decoding marker: %w", err)
 	}

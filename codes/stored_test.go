@@ -36,7 +36,7 @@ func TestTheStoreHoldsNoCode(t *testing.T) {
 
 	values := dump(t, store)
 	if len(values) != 2 {
-		t.Fatalf("the store holds %d values, want one record and one marker", len(values))
+		t.Fatalf("the store has %d values, want one record and one marker", len(values))
 	}
 	for key, value := range values {
 		for _, code := range []string{open, spent} {
@@ -46,7 +46,7 @@ func TestTheStoreHoldsNoCode(t *testing.T) {
 			}
 			for _, form := range []string{code, string(raw), hex.EncodeToString(raw)} {
 				if strings.Contains(key, form) || strings.Contains(value, form) {
-					t.Error("the store holds a code")
+					t.Error("the store contains a code")
 				}
 			}
 		}
@@ -82,7 +82,7 @@ func TestARecordThatCannotBeRemovedStaysSpent(t *testing.T) {
 	clk := newClock()
 	store := newStore(clk)
 	c := codes.NewStored(store, codes.Options{Now: clk.Now})
-	// The lifetime is beyond the usual memory of spent codes.
+	// The lifetime is longer than SpentRetention.
 	code := mustIssue(t, c, record(1), codes.Limits{Lifetime: 3 * time.Hour})
 	store.FailMethods("Take")
 	mustRedeem(t, c, code)
@@ -93,8 +93,8 @@ func TestARecordThatCannotBeRemovedStaysSpent(t *testing.T) {
 	}
 }
 
-// Advisory class 24: what cannot be a code costs the store nothing.
-func TestWhatIsNoCodeDoesNotReachTheStore(t *testing.T) {
+// Advisory class 24: a malformed code causes no call of the store.
+func TestAMalformedCodeDoesNotReachTheStore(t *testing.T) {
 	store := newStore(newClock())
 	c := codes.NewStored(store, codes.Options{})
 	store.FailMethods("Get")
@@ -105,7 +105,7 @@ func TestWhatIsNoCodeDoesNotReachTheStore(t *testing.T) {
 	}
 }
 
-func TestAStoreThatHoldsRubbish(t *testing.T) {
+func TestAStoreWithAMalformedRecord(t *testing.T) {
 	clk := newClock()
 	store := newStore(clk)
 	c := codes.NewStored(store, codes.Options{Now: clk.Now})

@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	againTimeout   = 5 * time.Second
+	rewriteTimeout = 5 * time.Second
 	firstBackoff   = 50 * time.Millisecond
 	longestBackoff = 2 * time.Second
 )
@@ -18,28 +18,28 @@ const (
 func (s *Store) changed(c storage.Change) {
 	switch {
 	case c.Lost:
-		s.work(func() { s.again = true })
-	case begins(c.Key, []string{Announced}):
-		if key := c.Key[len(Announced):]; begins(key, s.options.Removed) {
+		s.schedule(func() { s.rewrite = true })
+	case hasAnyPrefix(c.Key, []string{Announced}):
+		if key := c.Key[len(Announced):]; hasAnyPrefix(key, s.options.Removed) {
 			s.remember(key, ending{})
 		}
-	case begins(c.Key, s.options.Marks):
+	case hasAnyPrefix(c.Key, s.options.Marks):
 		if _, known := s.known.Peek(c.Key); !known {
-			s.work(func() { s.learn = append(s.learn, c.Key) })
+			s.schedule(func() { s.unread = append(s.unread, c.Key) })
 		}
 	}
 }
 
-// work adds work, and starts the worker if none is running.
-func (s *Store) work(note func()) {
+// schedule adds work, and starts the worker if none is running.
+func (s *Store) schedule(note func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return
 	}
 	note()
-	if len(s.learn) > s.options.Capacity {
-		s.learn = s.learn[1:]
+	if len(s.unread) > s.options.Capacity {
+		s.unread = s.unread[1:]
 	}
 	if !s.working {
 		s.working = true
@@ -55,43 +55,43 @@ func (s *Store) worker() {
 		if !ok {
 			return
 		}
-		left, err := s.learnAll(keys)
+		left, err := s.readMarks(keys)
 		if again && err == nil {
-			err = s.endAgain()
+			err = s.rewriteAll()
 		}
 		if err == nil {
 			backoff = 0
 			continue
 		}
-		s.work(func() {
-			s.learn = append(s.learn, left...)
-			s.again = s.again || again
+		s.schedule(func() {
+			s.unread = append(s.unread, left...)
+			s.rewrite = s.rewrite || again
 		})
 		backoff = min(max(2*backoff, firstBackoff), longestBackoff)
 		select {
-		case <-s.life.Done():
+		case <-s.ctx.Done():
 		case <-time.After(backoff):
 		}
 	}
 }
 
-// next takes the work out. Without any, the worker is over.
+// next returns the recorded tasks and removes them. If there are none, the worker ends.
 func (s *Store) next() (keys []string, again, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed || !s.again && len(s.learn) == 0 {
+	if s.closed || !s.rewrite && len(s.unread) == 0 {
 		s.working = false
 		return nil, false, false
 	}
-	keys, again = s.learn, s.again
-	s.learn, s.again = nil, false
+	keys, again = s.unread, s.rewrite
+	s.unread, s.rewrite = nil, false
 	return keys, again, true
 }
 
-// learnAll reads the marks of other nodes, and returns those that it could not
+// readMarks reads marks that other nodes wrote, and returns the keys that it could not
 // read.
-func (s *Store) learnAll(keys []string) (left []string, err error) {
-	ctx, cancel := context.WithTimeout(s.life, againTimeout)
+func (s *Store) readMarks(keys []string) (left []string, err error) {
+	ctx, cancel := context.WithTimeout(s.ctx, rewriteTimeout)
 	defer cancel()
 	for i, key := range keys {
 		value, ok, err := s.Store.Get(ctx, key)
@@ -105,9 +105,9 @@ func (s *Store) learnAll(keys []string) (left []string, err error) {
 	return nil, nil
 }
 
-// endAgain writes the endings of the last minutes once more, for the nodes that
-// do not know of them: first the removals, which may make room for the marks.
-func (s *Store) endAgain() error {
+// rewriteAll writes the remembered endings again, for nodes that do not know them. It
+// begins with the removals, which may make room for the marks.
+func (s *Store) rewriteAll() error {
 	forgotten := 0
 	for _, marks := range []bool{false, true} {
 		for _, key := range s.known.Keys() {
@@ -137,9 +137,9 @@ func (s *Store) endAgain() error {
 	return nil
 }
 
-// write writes one ending again, and says whether the store did not have it.
+// write writes one ending again, and reports whether the store had lost it.
 func (s *Store) write(key string, e ending) (missing bool, err error) {
-	ctx, cancel := context.WithTimeout(s.life, againTimeout)
+	ctx, cancel := context.WithTimeout(s.ctx, rewriteTimeout)
 	defer cancel()
 	if e.mark == nil {
 		_, missing, err = s.Store.Take(ctx, key)

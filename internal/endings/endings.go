@@ -1,13 +1,13 @@
-// Package endings keeps what was ended ended, over a store that can forget its
-// last writes: Redis replicates asynchronously, so a replica that becomes the
-// master may still have a session that the old master had removed.
+// Package endings makes endings durable over a store that can lose its last writes.
+// Redis replicates asynchronously: a replica that becomes the master may still have a
+// session that was removed from the old master.
 //
-// A [Store] stands between the store and its users. It remembers for some
-// minutes what was ended, here or on another node, answers by that, and ends it
-// again whenever the store was interrupted. Nodes tell each other by keys
-// that begin with [Announced], whose names alone matter. So an ending outlives a
-// failover as long as one node lives that knew of it. One whose announcement
-// and node were lost together with the master may come undone.
+// A [Store] wraps the store. It remembers for some minutes which keys ended, on this
+// node or another, answers reads accordingly, and ends the keys again after each
+// interruption of the store. Nodes tell each other about removals by writing keys that
+// begin with [Announced]. Only the names of these keys matter. So an ending survives a
+// failover as long as one node that knows it is running. If the announcement, that node
+// and the master are lost together, the ending may be undone.
 package endings
 
 import (
@@ -23,7 +23,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
-// Announced begins the keys by which nodes tell each other what was removed.
+// Announced is the prefix of the keys by which nodes tell each other what was removed.
 const Announced = "gone:"
 
 const (
@@ -31,27 +31,26 @@ const (
 	defaultCapacity = 50_000
 )
 
-// Options of a [Store].
+// Options are the options of a [Store].
 type Options struct {
-	// Removed are what keys begin with whose removal by Take ends something.
-	// Such a key is never used again, so that ending it once more ends nothing
-	// else.
+	// Removed are the prefixes of keys whose removal by Take ends something. Such a key
+	// is never used again, so ending it twice ends nothing else.
 	Removed []string
 
-	// Marks are what keys begin with whose value says that something has ended.
-	// Such a value is never changed or removed.
+	// Marks are the prefixes of keys whose value marks that something has ended. Such a
+	// value is never changed or removed.
 	Marks []string
 
-	// MarkLifetime is how long a mark is kept that has to be written again.
-	// It is as long as marks are kept at first, or longer. Required with Marks.
+	// MarkLifetime is the lifetime of a mark that is written again. It must not be
+	// shorter than the mark's first lifetime. Required with Marks.
 	MarkLifetime time.Duration
 
-	// Keep is how long an ending is remembered: longer than a replica is
-	// behind its master. Default: 10 minutes.
+	// Keep is how long an ending is remembered. It must be longer than the delay of a
+	// replica. Default: 10 minutes.
 	Keep time.Duration
 
-	// Capacity is how many endings are remembered; the oldest are forgotten
-	// first. Default: 50 000.
+	// Capacity is how many endings are remembered. If there are more, the oldest are
+	// evicted. Default: 50 000.
 	Capacity int
 
 	// Now is the clock. Default: time.Now.
@@ -62,44 +61,44 @@ type Options struct {
 	Forgotten func(endings int)
 }
 
-// A Store is a store that forgets no ending. Methods that are not described
-// here are those of the store below.
+// A Store is a store that does not lose endings. Methods without a description here are
+// those of the wrapped store.
 type Store struct {
 	storage.Store
 
-	// confirmed is the store that endings are written to: the same, or a view of it
-	// whose writes wait for replicas.
+	// confirmed is the store for writes that end something: the same store, or a view
+	// of it whose writes wait for replicas.
 	confirmed storage.Store
 
 	options Options
 	known   *lru.Cache[string, ending]
 	stop    func()
-	life    context.Context // ends with Close
-	end     context.CancelFunc
+	ctx     context.Context // ends with Close
+	cancel  context.CancelFunc
 
 	mu      sync.Mutex
-	learn   []string // marks of other nodes whose value is to be read
-	again   bool     // all endings are to be written again
+	unread  []string // marks of other nodes whose value must be read
+	rewrite bool     // all endings must be written again
 	working bool
 	closed  bool
 	running sync.WaitGroup
 }
 
-// An ending is what is known of a key.
+// An ending is the knowledge about a key that has ended.
 type ending struct {
-	at       int64  // when it was heard of last, in milliseconds since 1970
+	at       int64  // the last report of it, in milliseconds since 1970
 	mark     []byte // the value of a mark; nil: the key was removed
-	unstored bool   // the store may never have had it
+	unstored bool   // the store may never have stored it
 }
 
-// A confirmer is a store that can wait until replicas have what it wrote.
+// A confirmer is a store that can wait until replicas have its writes.
 type confirmer interface {
-	// Confirmed returns the same store, whose Put and Take wait for that.
+	// Confirmed returns the same store, whose Put and Take wait for replicas.
 	Confirmed() storage.Store
 }
 
-// New returns a store over another one, which its Close closes. What ends is
-// written so that replicas have it, where the other one can wait for them.
+// New returns a store that wraps another one. Close closes both. If the other store can
+// wait for replicas, writes that end something wait for them.
 func New(store storage.Store, o Options) *Store {
 	if o.Keep <= 0 {
 		o.Keep = defaultKeep
@@ -121,7 +120,7 @@ func New(store storage.Store, o Options) *Store {
 	if c, ok := store.(confirmer); ok {
 		s.confirmed = c.Confirmed()
 	}
-	s.life, s.end = context.WithCancel(context.Background())
+	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.stop = store.Watch(s.changed)
 	return s
 }
@@ -132,7 +131,7 @@ func New(store storage.Store, o Options) *Store {
 func (s *Store) Watch(fn func(storage.Change)) (stop func()) {
 	return s.Store.Watch(func(c storage.Change) {
 		fn(c)
-		if key, announced := strings.CutPrefix(c.Key, Announced); announced && begins(key, s.options.Removed) {
+		if key, announced := strings.CutPrefix(c.Key, Announced); announced && hasAnyPrefix(key, s.options.Removed) {
 			fn(storage.Change{Key: key})
 		}
 	})
@@ -161,51 +160,52 @@ func (s *Store) Get(ctx context.Context, key string) ([]byte, bool, error) {
 	return value, ok, nil
 }
 
-// Put remembers marks. One that could not be stored is stored later.
+// Put remembers marks. If a mark cannot be stored, it is stored later.
 func (s *Store) Put(ctx context.Context, key string, value []byte, lifetime time.Duration) error {
 	s.marked(key, value)
-	return s.orLater(key, s.writer(key).Put(ctx, key, value, lifetime))
+	return s.retryLater(key, s.writer(key).Put(ctx, key, value, lifetime))
 }
 
 // Pin is Put for a value that is pinned.
 func (s *Store) Pin(ctx context.Context, key string, value []byte, lifetime time.Duration) error {
 	s.marked(key, value)
-	return s.orLater(key, s.writer(key).Pin(ctx, key, value, lifetime))
+	return s.retryLater(key, s.writer(key).Pin(ctx, key, value, lifetime))
 }
 
-// Take announces a removal to the other nodes before it. Where the announcement
-// cannot be stored, it goes on: removing something may be what makes room. A
-// value that could not be removed counts as removed here, and is removed later.
+// Take announces a removal to the other nodes, and then removes the value. If the
+// announcement cannot be stored, Take continues, because the removal may make the room
+// that is missing. If the value cannot be removed, it counts as removed on this node,
+// and is removed later.
 func (s *Store) Take(ctx context.Context, key string) ([]byte, bool, error) {
-	if !begins(key, s.options.Removed) {
+	if !hasAnyPrefix(key, s.options.Removed) {
 		return s.Store.Take(ctx, key)
 	}
 	s.remember(key, ending{})
-	// An error here is that of the removal, too, or one that it mends.
+	// If this fails, the removal fails, too, or corrects it.
 	_ = s.Store.Put(ctx, Announced+key, []byte{1}, s.options.Keep)
 	value, ok, err := s.confirmed.Take(ctx, key)
-	return value, ok, s.orLater(key, err)
+	return value, ok, s.retryLater(key, err)
 }
 
-// writer is what a key is written to: marks wait for replicas.
+// writer is the store for writes of a key. Writes of marks wait for replicas.
 func (s *Store) writer(key string) storage.Store {
-	if begins(key, s.options.Marks) {
+	if hasAnyPrefix(key, s.options.Marks) {
 		return s.confirmed
 	}
 	return s.Store
 }
 
-// orLater sees that an ending is written again that may not have been stored.
-func (s *Store) orLater(key string, err error) error {
+// retryLater schedules another write of an ending that may not have been stored.
+func (s *Store) retryLater(key string, err error) error {
 	if e, known := s.ended(key); known && errors.Is(err, storage.ErrUnavailable) {
 		e.unstored = true
 		s.known.Add(key, e)
-		s.work(func() { s.again = true })
+		s.schedule(func() { s.rewrite = true })
 	}
 	return err
 }
 
-// CompareAndSwap changes nothing whose removal is known, and remembers marks.
+// CompareAndSwap changes no value that is known to be removed, and remembers marks.
 func (s *Store) CompareAndSwap(ctx context.Context, key string, old, next []byte, lifetime time.Duration) (bool, error) {
 	if e, known := s.ended(key); known && e.mark == nil {
 		return false, nil
@@ -217,7 +217,7 @@ func (s *Store) CompareAndSwap(ctx context.Context, key string, old, next []byte
 	return swapped, err
 }
 
-// Scan leaves out what is known to be removed.
+// Scan skips values that are known to be removed.
 func (s *Store) Scan(ctx context.Context, prefix string, fn func(key string, value []byte) error) error {
 	return s.Store.Scan(ctx, prefix, func(key string, value []byte) error {
 		if e, known := s.ended(key); known && e.mark == nil {
@@ -235,10 +235,10 @@ func (s *Store) AskIdentity(ctx context.Context, key string) (string, error) {
 	return storage.AskIdentity(ctx, s.Store, key)
 }
 
-// Close closes the store below, too.
+// Close also closes the wrapped store.
 func (s *Store) Close() error {
 	s.stop()
-	s.end()
+	s.cancel()
 	s.mu.Lock()
 	s.closed = true
 	s.mu.Unlock()
@@ -247,24 +247,23 @@ func (s *Store) Close() error {
 	return err
 }
 
-// ended returns what is known of a key that has ended.
+// ended returns the ending of a key, if the key is known to have ended.
 func (s *Store) ended(key string) (ending, bool) {
-	if !begins(key, s.options.Removed) && !begins(key, s.options.Marks) {
+	if !hasAnyPrefix(key, s.options.Removed) && !hasAnyPrefix(key, s.options.Marks) {
 		return ending{}, false
 	}
 	e, known := s.known.Peek(key)
 	return e, known && !s.old(e)
 }
 
-// old says whether an ending was heard of so long ago that no replica can have
-// missed it.
+// old reports whether an ending is so old that every replica must have it.
 func (s *Store) old(e ending) bool {
 	return s.options.Now().UnixMilli()-e.at > s.options.Keep.Milliseconds()
 }
 
 // marked remembers a mark.
 func (s *Store) marked(key string, value []byte) {
-	if begins(key, s.options.Marks) {
+	if hasAnyPrefix(key, s.options.Marks) {
 		s.remember(key, ending{mark: slices.Clip(slices.Clone(value))})
 	}
 }
@@ -274,7 +273,7 @@ func (s *Store) remember(key string, e ending) {
 	s.known.Add(key, e)
 }
 
-func begins(key string, prefixes []string) bool {
+func hasAnyPrefix(key string, prefixes []string) bool {
 	for _, p := range prefixes {
 		if strings.HasPrefix(key, p) {
 			return true

@@ -31,7 +31,7 @@ func TestContract(t *testing.T) {
 	})
 }
 
-// A forgetful store is one that an old copy can be put in the place of.
+// A forgetful store can be replaced by an older copy of itself.
 type forgetful struct {
 	storage.Store
 	watcher func(storage.Change)
@@ -93,7 +93,7 @@ func eventually(t *testing.T, what string, holds func() bool) {
 	}
 }
 
-func TestWhatComesBackIsNotThereForAnybody(t *testing.T) {
+func TestARemovedValueThatComesBackIsNotFound(t *testing.T) {
 	s, below := open(t, options)
 	put(t, s, "session:a", "session:b", "other:a")
 	for _, key := range []string{"session:a", "other:a"} {
@@ -104,7 +104,7 @@ func TestWhatComesBackIsNotThereForAnybody(t *testing.T) {
 	put(t, below, "session:a", "other:a")
 	for key, want := range map[string]bool{"session:a": false, "session:b": true, "other:a": true} {
 		if got := has(t, s, key); got != want {
-			t.Errorf("%s is there: %v", key, got)
+			t.Errorf("%s is found: %v", key, got)
 		}
 	}
 	if swapped, err := s.CompareAndSwap(t.Context(), "session:a", []byte("session:a"), []byte("longer"), time.Hour); swapped || err != nil {
@@ -174,13 +174,13 @@ func TestAnInterruptionEndsAgainWhatTheStoreForgot(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !has(t, s, "ended:b") {
-		t.Error("a mark is forgotten")
+		t.Error("a mark is lost")
 	}
 	below.watcher(storage.Change{Lost: true})
 	eventually(t, "other nodes see it, too", func() bool { return !has(t, below, "session:a") && has(t, below, "ended:b") })
 }
 
-func TestAnEndingThatTheStoreDidNotTakeIsMadeUpFor(t *testing.T) {
+func TestAnEndingThatCouldNotBeStoredIsStoredLater(t *testing.T) {
 	var forgotten atomic.Int64
 	o := options
 	o.Forgotten = func(endings int) { forgotten.Add(int64(endings)) }
@@ -188,32 +188,31 @@ func TestAnEndingThatTheStoreDidNotTakeIsMadeUpFor(t *testing.T) {
 	put(t, s, "session:a")
 	below.down.Store(true)
 	if _, _, err := s.Take(t.Context(), "session:a"); err == nil {
-		t.Fatal("nobody was told that it may not be over")
+		t.Fatal("the caller got no error, though the ending was not stored")
 	}
 	if has(t, s, "session:a") {
-		t.Error("it goes on here")
+		t.Error("it has not ended on this node")
 	}
 	below.down.Store(false)
 	eventually(t, "it is removed", func() bool { return !has(t, below, "session:a") })
-	// It had not been there to be forgotten; from now on it is.
+	// The store never had it, so it was not lost. From now on the store has it.
 	put(t, below, "session:a")
 	below.watcher(storage.Change{Lost: true})
 	eventually(t, "it is removed again", func() bool { return !has(t, below, "session:a") })
-	if err := s.Close(); err != nil { // once the worker is over
+	if err := s.Close(); err != nil { // after the worker has ended
 		t.Fatal(err)
 	}
 	if n := forgotten.Load(); n != 1 {
-		t.Errorf("the store is said to have forgotten %d endings", n)
+		t.Errorf("%d endings are reported as lost", n)
 	}
 }
 
-// What cannot be marked for want of room keeps nothing from being removed, which
-// makes room.
-func TestWhileTheStoreIsFullWhatItForgotIsRemoved(t *testing.T) {
+// If there is no room for a mark, values can still be removed, which makes room.
+func TestWhileTheStoreIsFullLostRemovalsAreRepeated(t *testing.T) {
 	s, below := open(t, options)
 	below.full.Store(true)
 	if err := s.Pin(t.Context(), "ended:b", []byte("1"), time.Hour); err == nil {
-		t.Fatal("nobody was told that it may not be over")
+		t.Fatal("the caller got no error, though the ending was not stored")
 	}
 	put(t, s, "session:a")
 	if _, _, err := s.Take(t.Context(), "session:a"); err != nil {
@@ -226,7 +225,7 @@ func TestWhileTheStoreIsFullWhatItForgotIsRemoved(t *testing.T) {
 	eventually(t, "the mark is there", func() bool { return has(t, below, "ended:b") })
 }
 
-func TestAnEndingIsForgottenWhenNoReplicaCanHaveMissedIt(t *testing.T) {
+func TestAnEndingIsForgottenWhenEveryReplicaMustHaveIt(t *testing.T) {
 	var elapsed atomic.Int64
 	o := options
 	o.Now = func() time.Time { return time.UnixMilli(1_700_000_000_000 + elapsed.Load()) }
@@ -241,8 +240,8 @@ func TestAnEndingIsForgottenWhenNoReplicaCanHaveMissedIt(t *testing.T) {
 	}
 }
 
-// A failover to a replica that was behind: it has what was ended, and not the
-// marks. Whichever node lives knows better.
+// The new master was behind: it has the ended sessions, and not the marks. Any node
+// that is still running restores the endings.
 func TestClass39AFailoverUndoesNoEnding(t *testing.T) {
 	for survivor, name := range []string{"the node that ended them lives", "another node lives"} {
 		t.Run(name, func(t *testing.T) {
@@ -264,7 +263,7 @@ func TestClass39AFailoverUndoesNoEnding(t *testing.T) {
 			}
 			put(t, nodes[0], append(ended, "session:on")...)
 			eventually(t, "the replica has them", func() bool { return exists(t, second, append(ended, "session:on")...) == 101 })
-			second.Promote() // from here on it is behind
+			second.Promote() // from here on the replica is behind
 			for _, key := range ended {
 				if _, ok, err := nodes[0].Take(t.Context(), key); !ok || err != nil {
 					t.Fatal(key, ok, err)
@@ -289,7 +288,7 @@ func TestClass39AFailoverUndoesNoEnding(t *testing.T) {
 				}
 			}
 			if !has(t, node, "ended:a") || !has(t, node, "session:on") {
-				t.Error("something else is not as it was")
+				t.Error("an unrelated value has changed")
 			}
 			eventually(t, "the new master knows it, too", func() bool {
 				return exists(t, second, ended...) == 0 && exists(t, second, "ended:a", "session:on") == 2

@@ -12,8 +12,8 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage/redis"
 )
 
-// Sessions end while Sentinel makes a replica the master: each one that was
-// acknowledged stays ended.
+// Sessions end while Sentinel makes a replica the master. Each ending that was
+// acknowledged must last.
 func TestClass39AFailoverBySentinelUndoesNoEnding(t *testing.T) {
 	for name, fail := range map[string]func(*redistest.Sentinels, *redistest.Server){
 		"in order":                        func(s *redistest.Sentinels, _ *redistest.Server) { s.Failover(t) },
@@ -44,7 +44,7 @@ func TestClass39AFailoverBySentinelUndoesNoEnding(t *testing.T) {
 					_, _, err := node.Take(t.Context(), key)
 					return err == nil
 				})
-				time.Sleep(10 * time.Millisecond) // so that some come before, some in the middle, some after
+				time.Sleep(10 * time.Millisecond) // so that some end before, some during and some after the failover
 			}
 			failing.Wait()
 			eventually(t, "the failover is over", func() bool {
@@ -63,8 +63,8 @@ func TestClass39AFailoverBySentinelUndoesNoEnding(t *testing.T) {
 	}
 }
 
-// holds says whether a server is a master that holds a key. A failover ends the
-// connection of the question, too.
+// holds reports whether a server is a master and has a key. During a failover the
+// connection for this question ends, too.
 func holds(server *redistest.Server, key string) bool {
 	role, err := server.Command("INFO", "replication")
 	if err != nil {

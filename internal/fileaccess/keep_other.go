@@ -4,5 +4,5 @@ package fileaccess
 
 import "os"
 
-// Keep does nothing: what a file may be read by comes from its folder.
+// Keep does nothing: access to a file depends on its folder.
 func Keep(*os.File, os.FileInfo) error { return nil }

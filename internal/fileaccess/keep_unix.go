@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// Keep gives a file the mode and the owner of another.
+// Keep gives f the mode and owner of the file that as describes.
 func Keep(f *os.File, as os.FileInfo) error {
 	if owner, ok := as.Sys().(*syscall.Stat_t); ok {
 		now, err := f.Stat()

@@ -14,28 +14,27 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/fileaccess"
 )
 
-// editPatience is how long an edit waits for another one to end.
-const editPatience = 5 * time.Second
+// editTimeout is how long an edit waits for another edit to end.
+const editTimeout = 5 * time.Second
 
-// A Format is how a line is read into a record. No error of Parse holds a part of
-// a secret.
+// A Format decodes lines into records. Errors of Parse contain no part of a secret.
 type Format[R any] struct {
 	Kind
 	Parse func(line []byte) (R, error)
 }
 
-// A Text is a file that is edited. What is wrong with a line stays as it is.
+// A Text is a file that is edited. Lines with errors stay unchanged.
 type Text[R any] struct {
-	format Format[R]
-	lines  []textLine[R]
-	cut    bool // within the last line
+	format    Format[R]
+	lines     []textLine[R]
+	truncated bool // within the last line
 }
 
 type textLine[R any] struct {
-	text   string // as it is in the file
+	text   string // as in the file
 	record R
 	blank  bool
-	err    error // what is wrong with the line
+	err    error // the error in the line
 }
 
 // Read reads a file.
@@ -44,7 +43,7 @@ func (f Format[R]) Read(path string) (*Text[R], error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := misshapen(text); err != nil {
+	if err := checkForm(text); err != nil {
 		return nil, fmt.Errorf("%s %w", path, err)
 	}
 	t := &Text[R]{format: f}
@@ -56,13 +55,14 @@ func (f Format[R]) Read(path string) (*Text[R], error) {
 			l.record, l.err = f.Parse([]byte(trimmed))
 		}
 		t.lines = append(t.lines, l)
-		t.cut = l.err != nil
+		t.truncated = l.err != nil
 	}
-	t.cut = t.cut && !bytes.HasSuffix(text, []byte("\n"))
+	t.truncated = t.truncated && !bytes.HasSuffix(text, []byte("\n"))
 	return t, nil
 }
 
-// Records are what the lines say, and what is wrong with others.
+// Records returns the records of the lines, and the errors of lines that have no
+// record.
 func (t *Text[R]) Records() (records []R, problems []error) {
 	for i, line := range t.lines {
 		switch {
@@ -90,8 +90,8 @@ func (t *Text[R]) ChangeAt(i int, change func(*R)) error {
 	return t.put(i, r)
 }
 
-// Remove removes a line that Find returned. A file without lines keeps an empty one,
-// which says that it is not cut off.
+// Remove removes a line that Find returned. If it was the only one, the file gets an
+// empty line, to show that it is not cut off.
 func (t *Text[R]) Remove(i int) {
 	t.lines = slices.Delete(t.lines, i, i+1)
 	if len(t.lines) == 0 {
@@ -119,12 +119,12 @@ func (t *Text[R]) put(i int, r R) error {
 	return nil
 }
 
-// Edit changes a file. It is replaced whole, with its mode and owner, so that who
-// reads it sees the old one or the new one; of two edits at once one waits. With
-// create it may not be there yet.
+// Edit changes a file. It replaces the whole file and keeps its mode and owner, so that
+// a reader sees the old version or the new one. Of two edits at the same time one waits
+// for the other. With create the file need not exist.
 func (f Format[R]) Edit(path string, create bool, change func(*Text[R]) error) (err error) {
 	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real // a link stays one
+		path = real // a link stays a link
 	}
 	beside, err := lock(path + ".new")
 	if err != nil {
@@ -156,13 +156,13 @@ func (f Format[R]) Edit(path string, create bool, change func(*Text[R]) error) (
 	return os.Rename(beside.Name(), path)
 }
 
-// Check says what Edit would, and writes nothing.
+// Check returns the error that Edit would return, and writes nothing.
 func (f Format[R]) Check(path string, create bool, change func(*Text[R]) error) error {
 	_, err := f.edited(path, create, change)
 	return err
 }
 
-// edited changes what was read of a file.
+// edited reads a file and changes the text, but does not write it.
 func (f Format[R]) edited(path string, create bool, change func(*Text[R]) error) (*Text[R], error) {
 	t, err := f.Read(path)
 	if create && errors.Is(err, os.ErrNotExist) {
@@ -171,25 +171,25 @@ func (f Format[R]) edited(path string, create bool, change func(*Text[R]) error)
 	if err != nil {
 		return nil, err
 	}
-	if t.cut {
-		return nil, fmt.Errorf("%s looks cut off, since its last line has no end; restore it, or remove that line", path)
+	if t.truncated {
+		return nil, fmt.Errorf("%s looks cut off: its last line does not end in a line break; restore it, or remove that line", path)
 	}
 	if records, problems := t.Records(); len(records) == 0 && len(problems) > 0 {
-		return nil, f.none(fmt.Errorf("%s: %w", path, problems[0]))
+		return nil, f.noValidLine(fmt.Errorf("%s: %w", path, problems[0]))
 	}
 	return t, change(t)
 }
 
-// lock makes the file that will take the place of the other one, which only one
-// edit at a time can.
+// lock creates the file that will replace the edited one. Only one edit at a time can
+// create it.
 func lock(path string) (*os.File, error) {
-	for deadline := time.Now().Add(editPatience); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(editTimeout); ; time.Sleep(20 * time.Millisecond) {
 		f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 		if !errors.Is(err, os.ErrExist) {
 			return f, err
 		}
 		if time.Now().After(deadline) {
-			return nil, fmt.Errorf("another edit is under way; if there is none, remove %s", path)
+			return nil, fmt.Errorf("another edit is running; if there is none, remove %s", path)
 		}
 	}
 }

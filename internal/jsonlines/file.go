@@ -17,61 +17,60 @@ const (
 	// time. A file that never stops changing is read after Patience checks.
 	interval = time.Second
 
-	// Patience is for how many looks a file may change, or have a last line without
-	// an end.
+	// Patience is the number of checks during which a file may change, or its last line
+	// may lack a line break.
 	Patience = 10
 
-	// MaxProblems bounds the lines in the log about one version of the file.
+	// MaxProblems bounds the number of log messages about one version of the file.
 	MaxProblems = 20
 )
 
-// A Draft is a version of a file that is being read. Nothing of it counts before
-// Commit.
+// A Draft collects the lines of a version of a file. They are used only after Commit.
 type Draft interface {
-	// Add takes a line. Whatever is wrong with it, known says whether it is one of
-	// this kind.
+	// Add adds a line. known reports whether the line is of this kind, even if it has
+	// an error.
 	Add(line []byte) (known bool, err error)
 
-	// Lost names something that the version which counts has, and this one has
-	// not; or it is "".
+	// Lost returns the name of a record that the version in use has and this version
+	// has not, or "" if there is none.
 	Lost() string
 
-	// Commit has this version count, in place of the one before.
+	// Commit replaces the version in use by this one.
 	Commit()
 }
 
-// A File is a file that is followed. Open, and then Watch, are alone with it.
+// A File is a file that is followed. Call Open first, then Watch, not at the same time.
 type File struct {
 	kind  Kind
 	path  string
 	draft func() Draft
 	log   *zap.Logger
 
-	read, seen os.FileInfo // the version that counts, and the one of the last look
-	unusable   os.FileInfo // a version that was read, and whose content cannot count
-	looks      int         // since the file began to change, or came to rest
-	unfinished error       // what is wrong with a last line that may yet grow
-	failure    string      // of the last look, to log it once
+	read, seen os.FileInfo // the version in use, and the version at the last check
+	unusable   os.FileInfo // a version that was read and cannot be used
+	looks      int         // checks since the file began or stopped to change
+	unfinished error       // the error in a last line that may be incomplete
+	failure    string      // of the last check, to log it only once
 }
 
-// Follow is a file whose versions are read into what draft returns.
+// Follow returns a File. Each version of the file is read into a new Draft.
 func Follow(k Kind, path string, draft func() Draft, log *zap.Logger) *File {
 	return &File{kind: k, path: path, draft: draft, log: log}
 }
 
-// Open reads the file. There is no version of before to tell what is missing, so
-// one that is cut off within its last line is none.
+// Open reads the file. There is no version in use that shows whether records are
+// missing, so a file that may be cut off within its last line is an error.
 func (f *File) Open() error {
 	if err := f.load(); err != nil {
 		return err
 	}
 	if err := f.unfinished; err != nil {
-		return fmt.Errorf("%s looks cut off, since its last line has no end; restore it, or remove that line: %w", f.path, err)
+		return fmt.Errorf("%s looks cut off: its last line does not end in a line break; restore it, or remove that line: %w", f.path, err)
 	}
 	return nil
 }
 
-// Watch follows the file until the context ends.
+// Watch follows the file until ctx ends.
 func (f *File) Watch(ctx context.Context) {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
@@ -90,7 +89,7 @@ func (f *File) Watch(ctx context.Context) {
 func (f *File) Look() {
 	info, err := os.Stat(f.path)
 	if err == nil && sameVersion(f.unusable, info) {
-		return // as was logged
+		return // it was logged before
 	}
 	if err == nil && !sameVersion(f.read, info) {
 		if !sameVersion(f.seen, info) && f.looks < Patience {
@@ -99,20 +98,20 @@ func (f *File) Look() {
 		}
 		err = f.load()
 	} else if err == nil {
-		f.rest()
+		f.settle()
 	}
 	failure := ""
 	if err != nil {
 		failure = err.Error()
 	}
 	if failure != "" && failure != f.failure {
-		f.log.Error("the file of "+f.kind.Many+" cannot be read; its "+f.kind.Many+" are those of before", zap.String("file", f.path), zap.Error(err))
+		f.log.Error("the file of "+f.kind.Many+" cannot be read; the "+f.kind.Many+" of its last version stay in use", zap.String("file", f.path), zap.Error(err))
 	}
 	f.failure = failure
 }
 
-// rest reports a last line that stays incomplete.
-func (f *File) rest() {
+// settle reports a last line that stays incomplete.
+func (f *File) settle() {
 	f.seen = nil
 	if f.unfinished == nil {
 		f.looks = 0
@@ -124,18 +123,18 @@ func (f *File) rest() {
 	}
 }
 
-// sameVersion says whether two looks found the same file, unchanged.
+// sameVersion reports whether two checks found the same file, unchanged.
 func sameVersion(a, b os.FileInfo) bool {
 	return a != nil && b != nil && os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
 }
 
-// load reads the file whole, and makes it count in one step.
+// load reads the whole file, and then uses it in one step.
 func (f *File) load() error {
 	text, info, err := f.kind.read(f.path)
 	if err != nil {
 		return err
 	}
-	if err := misshapen(text); err != nil {
+	if err := checkForm(text); err != nil {
 		f.reject(info)
 		return fmt.Errorf("%s %w", f.path, err)
 	}
@@ -147,11 +146,11 @@ func (f *File) load() error {
 	}
 	if lost := draft.Lost(); lost != "" && lines.unfinished != nil {
 		f.reject(info)
-		return fmt.Errorf("%s looks cut off: %s %q is gone, and its last line has no end; restore it, or remove that line", f.path, f.kind.One, lost)
+		return fmt.Errorf("%s looks cut off: %s %q is missing, and its last line does not end in a line break; restore it, or remove that line", f.path, f.kind.One, lost)
 	}
 	if lines.written > 0 && lines.known == 0 {
 		f.reject(info)
-		return f.kind.none(append(lines.problems, lines.unfinished)[0])
+		return f.kind.noValidLine(append(lines.problems, lines.unfinished)[0])
 	}
 	for i, problem := range lines.problems {
 		if i == MaxProblems {
@@ -166,12 +165,12 @@ func (f *File) load() error {
 	return nil
 }
 
-// lines are what a version has.
+// lines is the result of reading a version.
 type lines struct {
 	written, known, right int
 
 	problems   []error
-	unfinished error // what is wrong with a last line that may yet grow
+	unfinished error // the error in a last line that may be incomplete
 }
 
 func (f *File) add(draft Draft, text []byte) (found lines, err error) {

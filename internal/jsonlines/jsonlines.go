@@ -1,13 +1,13 @@
-// Package jsonlines reads, follows and edits a file that has a JSON object a line,
-// and that other programs may change at any time.
+// Package jsonlines reads, follows and edits a file with one JSON object per line.
+// Other programs may change the file at any time.
 //
-// A [File] is followed: it is looked at every second, and each version of it counts
-// in one step, or not at all. What is wrong with a line is logged with its number, and
-// loses no other line. A version that looks cut off, or that is of another form, does
-// not count: the lines of before do.
+// A [File] is followed: it is checked every second, and each version of it is used as a
+// whole, or not at all. An error in a line is logged with the line number, and does not
+// affect other lines. A version that looks cut off, or that has another form, is not
+// used, and the lines of the version before stay in use.
 //
-// A [Format] edits such a file: it is replaced whole, so that who follows it sees the
-// old one or the new one.
+// A [Format] edits such a file. It replaces the whole file, so that a reader sees the
+// old version or the new one.
 package jsonlines
 
 import (
@@ -20,30 +20,30 @@ import (
 	"strings"
 )
 
-// A Kind says in words what a file has on its lines.
+// A Kind describes the content of the lines.
 type Kind struct {
-	One, Many string // "user" and "users"
+	One, Many string // for example "user" and "users"
 
-	// Example is a line.
+	// Example is an example of a line.
 	Example string
 
-	// Create is the command that makes the file, without its path.
+	// Create is the command that creates the file, without its path.
 	Create string
 
-	// MaxLines bounds the lines that are not empty.
+	// MaxLines bounds the number of lines that are not empty.
 	MaxLines int
 }
 
 const (
-	// MaxBytes bounds a file.
+	// MaxBytes bounds the size of a file.
 	MaxBytes = 64 << 20
 
-	// MaxLine bounds a line, in bytes. A longer one is wrong.
+	// MaxLine bounds the length of a line, in bytes. A longer line is an error.
 	MaxLine = 1 << 20
 )
 
-// Decode reads a line into to, a pointer to a struct, and refuses members that it
-// has not. No error of it holds a part of a value.
+// Decode decodes a line into to, a pointer to a struct. Unknown members are an error.
+// No error contains a part of a value.
 func (k Kind) Decode(line []byte, to any) error {
 	err := DecodeStrictly(line, to)
 	if err != nil {
@@ -52,7 +52,7 @@ func (k Kind) Decode(line []byte, to any) error {
 	return nil
 }
 
-// DecodeStrictly reads one JSON value, and refuses members that are unknown.
+// DecodeStrictly decodes one JSON value. Unknown members are an error.
 func DecodeStrictly(raw []byte, to any) error {
 	if len(raw) > MaxLine {
 		return fmt.Errorf("it has more than %d bytes", MaxLine)
@@ -63,20 +63,21 @@ func DecodeStrictly(raw []byte, to any) error {
 		return errors.New(strings.TrimPrefix(err.Error(), "json: "))
 	}
 	if _, more := d.Token(); !errors.Is(more, io.EOF) {
-		return errors.New("there is more on the line")
+		return errors.New("there is more on the line than one JSON value")
 	}
 	return nil
 }
 
-// unreadable says whose a file has to be, where that is why it cannot be read.
+// unreadable adds to an error of permissions who must own the file.
 func (k Kind) unreadable(err error) error {
 	if errors.Is(err, os.ErrPermission) {
-		return fmt.Errorf("the file of %s may not be read by the user that this process runs as; make that user the owner of the file, and its folder one that the user may enter; or have that user run the commands on the file: %w", k.Many, err)
+		return fmt.Errorf("the file of %s may not be read by the user that this process runs as; make that user the owner of the file, and let the user enter its folder; or run the commands on the file as that user: %w", k.Many, err)
 	}
 	return fmt.Errorf("the file of %s: %w", k.Many, err)
 }
 
-// read reads a bounded regular file: any other might never end.
+// read reads a regular file of bounded size. Reading another file, such as a pipe,
+// might never end.
 func (k Kind) read(path string) ([]byte, os.FileInfo, error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, os.ErrNotExist) {
@@ -86,7 +87,7 @@ func (k Kind) read(path string) ([]byte, os.FileInfo, error) {
 		return nil, nil, k.unreadable(err)
 	}
 	if !info.Mode().IsRegular() {
-		return nil, nil, fmt.Errorf("%s is no regular file", path)
+		return nil, nil, fmt.Errorf("%s is not a regular file", path)
 	}
 	file, err := os.Open(path)
 	if err != nil {
@@ -101,7 +102,7 @@ func (k Kind) read(path string) ([]byte, os.FileInfo, error) {
 		return nil, nil, fmt.Errorf("the file of %s: %w", k.Many, err)
 	}
 	if text = bytes.TrimPrefix(text, []byte(byteOrderMark)); len(text) == 0 {
-		return nil, nil, fmt.Errorf("%s is empty, as a file is that was cut off; restore it, or, if it is to have no %s, write an empty line", path, k.One)
+		return nil, nil, fmt.Errorf("%s is empty, so it may have been cut off; restore it; if it should have no %s, write an empty line", path, k.One)
 	}
 	if len(text) > MaxBytes {
 		return nil, nil, fmt.Errorf("%s is larger than %d MiB", path, MaxBytes>>20)

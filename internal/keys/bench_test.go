@@ -15,15 +15,15 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/keys/keystest"
 )
 
-// benchClaims is about what an access token claims.
+// benchClaims has about the size of the claims of an access token.
 var benchClaims = map[string]any{
 	"iss": "https://sso.example", "sub": "b1d3a2f0-7f0e-4e0e-9d50-2a2a9f0a1c11", "aud": []string{"https://api.example"},
 	"iat": 1772366400, "exp": 1772370000, "jti": "7d0c9c1e-3e8b-4a39-8ad9-9f4c2f5e6a71", "scp": []string{"email", "offline"},
 	"groups": []map[string]any{{"id": 1, "name": "default", "is_default": true}},
 }
 
-// BenchmarkSign is next to the bare signature, by the same key, of the same
-// number of bytes. The difference is JSON and base64.
+// BenchmarkSign also measures the bare signature of as many bytes with the same key.
+// The difference is the cost of JSON and base64.
 func BenchmarkSign(b *testing.B) {
 	for _, alg := range all {
 		vault := keystest.NewVault()
@@ -52,7 +52,7 @@ func BenchmarkSign(b *testing.B) {
 	}
 }
 
-// rawSigner signs with the key that vault holds, and nothing around it.
+// rawSigner returns a function that only signs, with the key in vault.
 func rawSigner(b *testing.B, vault keys.Vault, alg keys.Algorithm) func([]byte) error {
 	b.Helper()
 	blob, _, err := vault.Load(b.Context(), "signing-"+string(alg))

@@ -19,7 +19,7 @@ type clock = testclock.Clock
 
 func newClock() *clock { return testclock.New(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)) }
 
-// fakeVault counts what is asked of a vault, and can be told to fail.
+// fakeVault counts the calls of a vault, and can be made to fail.
 type fakeVault struct {
 	keys.Vault
 	fails          atomic.Bool
@@ -61,7 +61,7 @@ func newRing(t testing.TB, v keys.Vault, clk *clock, algs ...keys.Algorithm) *ke
 	return r
 }
 
-// claims is what tests sign.
+// claims are the claims that tests sign.
 type claims struct {
 	Subject string `json:"sub"`
 	Scope   string `json:"scope,omitempty"`

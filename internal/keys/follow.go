@@ -8,15 +8,15 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
-// followRetry is how soon keys are looked at again that could not be read.
+// followRetry is the time between a failed refresh and the next attempt.
 const followRetry = 5 * time.Second
 
-// Follow calls refresh, as that of a [Ring], whenever the blobs of a
-// [NewStoreVault] over store may have changed, and at once, until ctx ends. What
-// refresh returns is told to failed, and tried again.
+// Follow calls refresh, such as [Ring.Refresh], at once and whenever the blobs of a
+// [NewStoreVault] over store may have changed, until ctx ends. It passes an error of
+// refresh to failed, and tries again.
 func Follow(ctx context.Context, store storage.Store, refresh func(context.Context) error, failed func(error)) {
 	due := make(chan struct{}, 1)
-	due <- struct{}{} // for what changed before anybody watched
+	due <- struct{}{} // for changes before the call of Watch
 	stop := store.Watch(func(c storage.Change) {
 		if !c.Lost && !strings.HasPrefix(c.Key, StoredPrefix) {
 			return

@@ -9,7 +9,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/keys/keystest"
 )
 
-// FuzzVerify: whatever is sent, what verifies is what was signed.
+// FuzzVerify checks that any input that verifies is a token that was signed.
 func FuzzVerify(f *testing.F) {
 	r := newRing(f, keystest.NewVault(), newClock(), keys.ES256, keys.EdDSA)
 	token := mustSign(f, r, keys.EdDSA)
@@ -36,7 +36,7 @@ func FuzzVerify(f *testing.F) {
 	})
 }
 
-// FuzzUnseal: only the one spelling of a sealed value opens.
+// FuzzUnseal checks that a sealed value opens in one spelling only.
 func FuzzUnseal(f *testing.F) {
 	r := newRing(f, keystest.NewVault(), newClock())
 	sealed := mustSeal(f, r, "p", "plaintext")

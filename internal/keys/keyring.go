@@ -9,32 +9,32 @@ import (
 	"fmt"
 )
 
-// keyring is what a Ring read from its vault. It is never changed.
+// keyring is the content of the vault that a Ring has read. It is immutable.
 type keyring struct {
 	schedules map[Algorithm]schedule
 	byID      map[string]*signingKey
 	sealer    *sealer
-	withdrawn map[string]string // the names of the blobs that have the marks, by ID
-	blobs     map[string][]byte // what all was read from, by name
+	withdrawn map[string]string // by the ID of the withdrawn key, the name of the blob that records it
+	blobs     map[string][]byte // all blobs that were read, by name
 	digest    [sha256.Size]byte // of the blobs
 }
 
-// update takes every blob a step further in the vault, and loads the outcome.
+// update runs the step of every blob in the vault, and loads the result.
 func (r *Ring) update(ctx context.Context) (*keyring, error) {
-	return r.read(r.o.Algorithms, func(name string, step step) ([]byte, error) {
+	return r.read(r.options.Algorithms, func(name string, step step) ([]byte, error) {
 		return r.step(ctx, name, step, task{forget: true})
 	})
 }
 
-// step takes a blob a step further in the vault.
+// step runs the step of one blob in the vault.
 func (r *Ring) step(ctx context.Context, name string, step step, do task) ([]byte, error) {
 	known := r.known(name)
 	return r.vault.Update(ctx, name, func(old []byte) ([]byte, error) { return step(old, known, do) })
 }
 
-// refresh is Refresh for who stands between begin and end.
+// refresh is Refresh for a caller that holds the lock.
 func (r *Ring) refresh(ctx context.Context) (*keyring, error) {
-	return r.read(r.o.Algorithms, func(name string, step step) ([]byte, error) {
+	return r.read(r.options.Algorithms, func(name string, step step) ([]byte, error) {
 		known := r.known(name)
 		blob, ok, err := r.vault.Load(ctx, name)
 		if err != nil || ok && bytes.Equal(blob, known) {
@@ -51,8 +51,8 @@ func (r *Ring) refresh(ctx context.Context) (*keyring, error) {
 	})
 }
 
-// known returns what this process knows of a blob: what is loaded, or was by a
-// ring before. It is nil if nothing is known.
+// known returns this process's knowledge of a blob: the one that is loaded now, or that
+// an earlier ring loaded. It is nil if the blob is unknown.
 func (r *Ring) known(name string) []byte {
 	if k := r.loaded.Load(); k != nil && k.blobs[name] != nil {
 		return k.blobs[name]
@@ -65,17 +65,17 @@ func (r *Ring) known(name string) []byte {
 	return nil
 }
 
-var errForgotten = errors.New("nothing is known of them")
+var errForgotten = errors.New("no keys are remembered")
 
-// recall loads what the vault remembers: the sealing key at least, and the keys
-// of the algorithms that were in use before.
+// recall loads the blobs that the vault remembers. It needs the sealing keys, and takes
+// the keys of those algorithms that were in use before.
 func (r *Ring) recall() (*keyring, bool) {
 	vault, ok := r.vault.(Recaller)
 	if !ok {
 		return nil, false
 	}
 	var algs []Algorithm
-	for _, alg := range r.o.Algorithms {
+	for _, alg := range r.options.Algorithms {
 		if _, ok := vault.Recall(signingName(alg)); ok {
 			algs = append(algs, alg)
 		}
@@ -92,13 +92,13 @@ func (r *Ring) recall() (*keyring, bool) {
 
 func signingName(alg Algorithm) string { return "signing-" + string(alg) }
 
-// sealingName is the sealing keys' blob in the vault.
+// sealingName is the name of the sealing keys' blob in the vault.
 const sealingName = "sealing"
 
-// read makes a keyring of the sealing keys and those of algs, got from get, and
-// puts it into use. The caller stands between begin and end.
+// read builds a keyring from the sealing keys and those of algs, which get returns, and
+// puts it into use. The caller holds the lock.
 func (r *Ring) read(algs []Algorithm, get func(name string, step step) ([]byte, error)) (*keyring, error) {
-	blobs := make(map[string][]byte) // in JSON their names are sorted
+	blobs := make(map[string][]byte) // JSON sorts their names
 	for _, alg := range algs {
 		blob, err := get(signingName(alg), r.stepSchedule(alg))
 		if err != nil {
@@ -127,12 +127,12 @@ func (r *Ring) read(algs []Algorithm, get func(name string, step step) ([]byte, 
 	before := r.loaded.Swap(k)
 	r.version.Add(1)
 	if before != nil && len(k.withdrawn) > len(before.withdrawn) {
-		r.o.Withdrawn()
+		r.options.Withdrawn()
 	}
 	return k, nil
 }
 
-// decode makes blobs ready for use.
+// decode makes a keyring of the blobs.
 func (r *Ring) decode(algs []Algorithm, blobs map[string][]byte) (*keyring, error) {
 	k := &keyring{schedules: make(map[Algorithm]schedule), byID: make(map[string]*signingKey), withdrawn: make(map[string]string), blobs: blobs}
 	for _, alg := range algs {
@@ -144,7 +144,7 @@ func (r *Ring) decode(algs []Algorithm, blobs map[string][]byte) (*keyring, erro
 		if err != nil {
 			return nil, fmt.Errorf("%s keys: %w", alg, err)
 		}
-		if k.schedules[alg], err = b.schedule(alg, r.o.Retain); err != nil {
+		if k.schedules[alg], err = b.schedule(alg, r.options.Retain); err != nil {
 			return nil, fmt.Errorf("%s keys: %w", alg, err)
 		}
 		for _, key := range k.schedules[alg] {

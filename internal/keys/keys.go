@@ -3,24 +3,26 @@
 //
 // # Where keys are
 //
-// A [Ring] keeps its keys in a [Vault], one blob for each signature algorithm and one for
-// sealing. All nodes that share a vault use the same keys; if they rotate at the same time,
-// they create one new key. A ring that starts while its vault does not answer uses the keys
-// that this process knew before, if the vault is a [Recaller].
+// A [Ring] keeps its keys in a [Vault], one blob for each signature algorithm and one
+// for sealing. All nodes that share a vault use the same keys; if they rotate at the
+// same time, they create one new key. A ring that starts while its vault does not
+// answer uses the keys that this process knew before, if the vault is a [Recaller].
 //
 // # Rotation
 //
-// A key has the time from which it signs. Its successor is created and published some time
-// before it signs, so that verifiers know it by then, and all nodes change over at the same
-// moment without communication. A retired key verifies until the last token that it signed
-// has expired. The sealing key is not rotated, since old sealed values must still open.
+// A key has the time from which it signs. Its successor is created and published some
+// time before it signs, so that verifiers know it by then, and all nodes change over at
+// the same moment without communication. A retired key verifies until the last token
+// that it signed has expired. The sealing key is not rotated, since old sealed values
+// must still open.
 //
 // # Lost and withdrawn keys
 //
-// If the vault loses keys, a ring writes back the keys that it knows. So a store that comes
-// back empty gets its keys from any running node. If another node has created new keys
-// meanwhile, all nodes use both. A token or value with an unknown key makes a ring read the
-// vault. A withdrawn key leaves its ID in the vault, and no ring uses it or writes it back.
+// If the vault loses keys, a ring writes back the keys that it knows. So a store that
+// comes back empty gets its keys from any running node. If another node has created new
+// keys meanwhile, all nodes use both. A token or value with an unknown key makes a ring
+// read the vault. A withdrawn key leaves its ID in the vault, and no ring uses it or
+// writes it back.
 package keys
 
 import (
@@ -48,16 +50,15 @@ const (
 )
 
 var (
-	// ErrAlgorithm is returned, wrapped, for an algorithm that the ring has
-	// no keys for.
+	// ErrAlgorithm is returned, wrapped, for an algorithm that the ring has no key for.
 	ErrAlgorithm = errors.New("keys: no key for this algorithm")
 
-	// ErrToken is returned, wrapped, for a token that is malformed or has no
-	// valid signature by one of our keys.
+	// ErrToken is returned, wrapped, for a token that is malformed or that no key of
+	// the ring has validly signed.
 	ErrToken = errors.New("keys: token is not validly signed")
 
-	// ErrSealed is returned for anything that is not a sealed value of this
-	// ring and purpose.
+	// ErrSealed is returned for any input that is not a value sealed by this ring with
+	// the given label.
 	ErrSealed = errors.New("keys: not a sealed value")
 )
 
@@ -66,10 +67,10 @@ type Options struct {
 	Now  func() time.Time // default time.Now
 	Rand io.Reader        // default crypto/rand.Reader; must be safe for concurrent use
 
-	Algorithms []Algorithm   // that keys are made and loaded for
-	Rotate     time.Duration // how long a key signs; default 90 days
-	Overlap    time.Duration // how long before its use a key is published; default 24 h
-	Retain     time.Duration // how long a key verifies after its use; must exceed the tokens' lifetime; default 48 h
+	Algorithms []Algorithm   // the algorithms to create and load keys for
+	Rotate     time.Duration // the time for which a key signs; default 90 days
+	Overlap    time.Duration // the time between the publication of a key and its use; default 24 h
+	Retain     time.Duration // the time for which a key verifies after its use; must exceed the tokens' lifetime; default 48 h
 
 	Logger *zap.Logger // default none
 
@@ -108,18 +109,18 @@ func (o Options) withDefaults() Options {
 // concurrent use. Its methods load the keys first, if necessary; after that only
 // Maintain waits for anything.
 type Ring struct {
-	vault Vault
-	o     Options
+	vault   Vault
+	options Options
 
 	loaded  atomic.Pointer[keyring] // nil until loaded
-	version atomic.Uint64           // how often other keys were
-	loading chan struct{}           // holds a token while somebody loads
+	version atomic.Uint64           // counts the changes of the keys
+	loading chan struct{}           // holds a token while one goroutine loads
 	unknown unknownKeys
 }
 
 // NewRing returns a ring over v. It does not read the vault yet.
 func NewRing(v Vault, o Options) *Ring {
-	return &Ring{vault: v, o: o.withDefaults(), loading: make(chan struct{}, 1), unknown: newUnknownKeys()}
+	return &Ring{vault: v, options: o.withDefaults(), loading: make(chan struct{}, 1), unknown: newUnknownKeys()}
 }
 
 // Format prints [redacted].
@@ -139,25 +140,25 @@ func (r *Ring) Load(ctx context.Context) error {
 // and reads changes of other nodes. Call it every hour. After an error the ring goes
 // on with the keys that it has.
 func (r *Ring) Maintain(ctx context.Context) error {
-	if err := r.begin(ctx); err != nil {
+	if err := r.lock(ctx); err != nil {
 		return fmt.Errorf("maintaining keys: %w", err)
 	}
-	defer r.end()
+	defer r.unlock()
 	if _, err := r.update(ctx); err != nil {
 		return fmt.Errorf("maintaining keys: %w", err)
 	}
 	return nil
 }
 
-// keyring returns the loaded keys, and loads them first if need be.
+// keyring returns the loaded keys, and loads them first if necessary.
 func (r *Ring) keyring(ctx context.Context) (*keyring, error) {
 	if k := r.loaded.Load(); k != nil {
 		return k, nil
 	}
-	if err := r.begin(ctx); err != nil {
+	if err := r.lock(ctx); err != nil {
 		return nil, fmt.Errorf("loading keys: %w", err)
 	}
-	defer r.end()
+	defer r.unlock()
 	if k := r.loaded.Load(); k != nil {
 		return k, nil
 	}
@@ -165,34 +166,34 @@ func (r *Ring) keyring(ctx context.Context) (*keyring, error) {
 	if err == nil {
 		return k, nil
 	}
-	// What cannot be written, since a disk is full for example, takes no keys away
-	// that are there.
+	// If the vault cannot be written, for example because a disk is full, the ring uses
+	// the keys that are there.
 	if ctx.Err() == nil {
 		if k, readErr := r.readOnly(ctx); readErr == nil {
-			r.o.Logger.Warn("going on with the keys that are stored, since new ones cannot be written", zap.Error(err))
+			r.options.Logger.Warn("new keys cannot be written; using the stored keys", zap.Error(err))
 			return k, nil
 		}
 	}
 	if errors.Is(err, storage.ErrUnavailable) {
 		if k, ok := r.recall(); ok {
-			r.o.Logger.Warn("going on with the keys of before", zap.Error(err))
+			r.options.Logger.Warn("the store does not answer; using the keys that were read before", zap.Error(err))
 			return k, nil
 		}
 	}
 	return nil, fmt.Errorf("loading keys: %w", err)
 }
 
-// complete returns the loaded keys of all algorithms. Those that could not be
-// recalled it loads.
+// complete returns the loaded keys of all algorithms. It loads those that could not be
+// recalled.
 func (r *Ring) complete(ctx context.Context) (*keyring, error) {
 	k, err := r.keyring(ctx)
 	if err != nil || r.isComplete(k) {
 		return k, err
 	}
-	if err := r.begin(ctx); err != nil {
+	if err := r.lock(ctx); err != nil {
 		return nil, fmt.Errorf("loading keys: %w", err)
 	}
-	defer r.end()
+	defer r.unlock()
 	if k := r.loaded.Load(); r.isComplete(k) {
 		return k, nil
 	}
@@ -203,7 +204,7 @@ func (r *Ring) complete(ctx context.Context) (*keyring, error) {
 }
 
 func (r *Ring) isComplete(k *keyring) bool {
-	for _, alg := range r.o.Algorithms {
+	for _, alg := range r.options.Algorithms {
 		if _, ok := k.schedules[alg]; !ok {
 			return false
 		}
@@ -211,8 +212,8 @@ func (r *Ring) isComplete(k *keyring) bool {
 	return true
 }
 
-// begin waits until no other goroutine loads keys. Unlike a mutex it respects ctx.
-func (r *Ring) begin(ctx context.Context) error {
+// lock waits until no other goroutine loads keys. Unlike a mutex it respects ctx.
+func (r *Ring) lock(ctx context.Context) error {
 	select {
 	case r.loading <- struct{}{}:
 		return nil
@@ -221,25 +222,25 @@ func (r *Ring) begin(ctx context.Context) error {
 	}
 }
 
-func (r *Ring) end() { <-r.loading }
+func (r *Ring) unlock() { <-r.loading }
 
 // Refresh reads changes of other nodes, and writes back known keys that the vault has
 // lost. Call it whenever the vault may have changed. It writes nothing that is there
 // already, so that nodes that notify each other of writes come to rest.
 func (r *Ring) Refresh(ctx context.Context) error {
-	if err := r.begin(ctx); err != nil {
+	if err := r.lock(ctx); err != nil {
 		return fmt.Errorf("refreshing keys: %w", err)
 	}
-	defer r.end()
+	defer r.unlock()
 	if _, err := r.refresh(ctx); err != nil {
 		return fmt.Errorf("refreshing keys: %w", err)
 	}
 	return nil
 }
 
-// readOnly loads what is in the vault as it is.
+// readOnly loads the keys in the vault without changing them.
 func (r *Ring) readOnly(ctx context.Context) (*keyring, error) {
-	return r.read(r.o.Algorithms, func(name string, _ step) ([]byte, error) {
+	return r.read(r.options.Algorithms, func(name string, _ step) ([]byte, error) {
 		blob, _, err := r.vault.Load(ctx, name)
 		return blob, err
 	})

@@ -34,7 +34,7 @@ func TestAVaultThatFailsThenRecovers(t *testing.T) {
 	v.fails.Store(false)
 	token := mustSign(t, r, keys.EdDSA) // without a call to Load
 
-	// Loaded, it needs the vault no more.
+	// A loaded ring needs the vault no more.
 	v.fails.Store(true)
 	v.updates.Store(0)
 	if err := r.Load(t.Context()); err != nil {
@@ -50,7 +50,7 @@ func TestAVaultThatFailsThenRecovers(t *testing.T) {
 	mustSign(t, r, keys.EdDSA)
 }
 
-func TestLoadingHeedsItsContext(t *testing.T) {
+func TestLoadingEndsWithItsContext(t *testing.T) {
 	v := &blockedVault{Vault: keystest.NewVault(), entered: make(chan struct{}), leave: make(chan struct{})}
 	r := keys.NewRing(v, keys.Options{})
 	done := make(chan error)
@@ -67,7 +67,7 @@ func TestLoadingHeedsItsContext(t *testing.T) {
 	}
 }
 
-// blockedVault keeps one caller waiting, then fails.
+// blockedVault lets one caller wait, and then fails.
 type blockedVault struct {
 	keys.Vault
 	entered, leave chan struct{}
@@ -79,7 +79,7 @@ func (v *blockedVault) Update(context.Context, string, func([]byte) ([]byte, err
 	return nil, errVault
 }
 
-func TestAnAlgorithmAddedLaterIsMadeThen(t *testing.T) {
+func TestAnAlgorithmThatIsAddedLaterGetsKeys(t *testing.T) {
 	clk, v := newClock(), keystest.NewVault()
 	before := newRing(t, v, clk, keys.EdDSA)
 	token := mustSign(t, before, keys.EdDSA)
@@ -91,7 +91,7 @@ func TestAnAlgorithmAddedLaterIsMadeThen(t *testing.T) {
 	mustVerify(t, after, mustSign(t, after, keys.ES256), keys.ES256)
 }
 
-func TestBlobsThatAreMalformedAreLeftAlone(t *testing.T) {
+func TestMalformedBlobsStayUnchanged(t *testing.T) {
 	for _, name := range []string{"signing-EdDSA", "sealing"} {
 		for _, rubbish := range []string{"{", "{}", `{"keys":[]}`, `{"keys":[{"pkcs8":"c2VjcmV0"}]}`, `{"root":"c2VjcmV0"}`} {
 			v := keystest.NewVault()
@@ -117,7 +117,7 @@ func TestARandomSourceThatFailsMakesNoKeys(t *testing.T) {
 	}
 }
 
-func TestWhatHoldsKeysPrintsRedacted(t *testing.T) {
+func TestValuesWithKeysPrintRedacted(t *testing.T) {
 	r := newRing(t, keystest.NewVault(), newClock(), all...)
 	stored := keys.NewStoreVault(memory.New(memory.Options{}), []byte(strings.Repeat("k", 32)), nil)
 	for _, value := range []any{r, stored, new(keys.Memory)} {

@@ -16,22 +16,22 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/records"
 )
 
-// maxRoots bounds how many sealing keys open what was sealed. More come of a
-// vault that lost its keys more often than that, each time while a node started.
+// maxRoots bounds how many sealing keys open values. There can be more only if the
+// vault lost its keys more often than that, each time while a node started.
 const maxRoots = 16
 
-// A step takes a blob of the vault to what it should be now. known is what this
-// process knows of it, or nil: what the vault has lost of that comes back, unless
-// it was withdrawn. A step returns nil if there is nothing to change.
+// A step returns the new content of a blob in the vault, or nil if nothing has to
+// change. known is the content that this process knows, or nil: keys in it that the
+// vault has lost are added again, unless they were withdrawn.
 type step func(old, known []byte, do task) (next []byte, err error)
 
-// A task is what a step does beside that.
+// A task is additional work for a step.
 type task struct {
-	withdraw string // the ID of a key to withdraw, or empty
+	withdraw string // the ID of a key to withdraw, or ""
 
-	// forget has the vault drop keys that verify no longer. Nodes whose clocks
-	// differ do not agree on which: one writes back what the other has dropped. So
-	// it is no answer to what another node wrote.
+	// forget drops keys that no longer verify. Nodes whose clocks differ do not agree
+	// on which keys these are, and one would write back what another has dropped. So a
+	// node does not forget keys in answer to another node's write.
 	forget bool
 }
 
@@ -43,14 +43,14 @@ func (r *Ring) stepSchedule(alg Algorithm) step {
 		if err != nil {
 			return nil, err
 		}
-		if _, err := stored.schedule(alg, r.o.Retain); err != nil {
+		if _, err := stored.schedule(alg, r.options.Retain); err != nil {
 			return nil, err
 		}
 		ours, err := parseSchedule(known)
 		if err != nil {
 			return nil, err
 		}
-		now := r.o.Now()
+		now := r.options.Now()
 		next := stored.merge(ours)
 		signing := next.active(now)
 		if do.withdraw != "" {
@@ -60,7 +60,7 @@ func (r *Ring) stepSchedule(alg Algorithm) step {
 			return nil, err
 		}
 		if do.withdraw != "" && !slices.ContainsFunc(next.Keys, signing.same) {
-			// No retired key is to sign again in its place.
+			// Otherwise a retired key would sign again in its place.
 			if err := r.addKey(alg, &next, now); err != nil {
 				return nil, err
 			}
@@ -69,13 +69,13 @@ func (r *Ring) stepSchedule(alg Algorithm) step {
 		if do.forget {
 			spared = nil
 		}
-		next.Keys = next.verifying(now, r.o.Retain, spared)
+		next.Keys = next.verifying(now, r.options.Retain, spared)
 		if signsFrom, due := r.nextKey(next.Keys, now); due {
 			if err := r.addKey(alg, &next, signsFrom); err != nil {
 				return nil, err
 			}
 		}
-		return changed(stored, next, basis(old, known))
+		return changed(stored, next, base(old, known))
 	}
 }
 
@@ -86,11 +86,11 @@ func (r *Ring) addKey(alg Algorithm, b *scheduleBlob, signsFrom time.Time) error
 	}
 	b.Keys = append(b.Keys, scheduleBlobKey{SignsFrom: signsFrom.UTC(), PKCS8: pkcs8})
 	b.sort()
-	r.o.Logger.Info("made signing key", zap.String("algorithm", string(alg)), zap.Time("signs_from", signsFrom))
+	r.options.Logger.Info("made signing key", zap.String("algorithm", string(alg)), zap.Time("signs_from", signsFrom))
 	return nil
 }
 
-// merge returns the keys and the withdrawals of both.
+// merge returns the keys and the withdrawals of both blobs.
 func (b scheduleBlob) merge(other scheduleBlob) scheduleBlob {
 	merged := scheduleBlob{
 		Version: max(b.Version, other.Version), Keys: slices.Clone(b.Keys), Withdrawn: union(b.Withdrawn, other.Withdrawn),
@@ -106,12 +106,12 @@ func (b scheduleBlob) merge(other scheduleBlob) scheduleBlob {
 
 func (k scheduleBlobKey) same(other scheduleBlobKey) bool { return bytes.Equal(k.PKCS8, other.PKCS8) }
 
-// sort puts the keys into the order in which they sign.
+// sort sorts the keys by the time from which they sign.
 func (b *scheduleBlob) sort() {
 	slices.SortStableFunc(b.Keys, func(x, y scheduleBlobKey) int { return x.SignsFrom.Compare(y.SignsFrom) })
 }
 
-// active returns the key that signs at a time; the zero key if there is none.
+// active returns the key that signs at a time, or the zero key if there is none.
 func (b scheduleBlob) active(now time.Time) scheduleBlobKey {
 	for _, key := range slices.Backward(b.Keys) {
 		if !now.Before(key.SignsFrom) {
@@ -142,7 +142,7 @@ func (b scheduleBlob) valid(alg Algorithm) ([]scheduleBlobKey, error) {
 	return kept, nil
 }
 
-// verifying returns the keys that still verify, or are among those that are spared.
+// verifying returns the keys that still verify, and those that are spared.
 func (b scheduleBlob) verifying(now time.Time, retain time.Duration, spared []scheduleBlobKey) (kept []scheduleBlobKey) {
 	for i, key := range b.Keys {
 		if until := b.verifiesUntil(i, retain); until.IsZero() || now.Before(until) || slices.ContainsFunc(spared, key.same) {
@@ -152,8 +152,8 @@ func (b scheduleBlob) verifying(now time.Time, retain time.Duration, spared []sc
 	return kept
 }
 
-// stepSealing is the step of the sealing keys. The first of them that the vault
-// has seals, at all nodes; what others sealed opens with the others.
+// stepSealing is the step of the sealing keys. All nodes seal with the first key in the
+// vault. The other keys open values that other nodes sealed.
 func (r *Ring) stepSealing(old, known []byte, do task) ([]byte, error) {
 	stored, err := parseSealing(old)
 	if err != nil {
@@ -174,9 +174,9 @@ func (r *Ring) stepSealing(old, known []byte, do task) ([]byte, error) {
 			roots = append(roots, root)
 		}
 	}
-	if len(roots) == 0 || withdrawn(roots[0]) { // no older one is to seal again in its place
+	if len(roots) == 0 || withdrawn(roots[0]) { // otherwise an older key would seal again in its place
 		root := make([]byte, chacha20poly1305.KeySize)
-		if _, err := io.ReadFull(r.o.Rand, root); err != nil {
+		if _, err := io.ReadFull(r.options.Rand, root); err != nil {
 			return nil, fmt.Errorf("reading random bytes: %w", err)
 		}
 		roots = slices.Insert(roots, 0, root)
@@ -184,11 +184,11 @@ func (r *Ring) stepSealing(old, known []byte, do task) ([]byte, error) {
 	roots = slices.DeleteFunc(roots, withdrawn)
 	roots = roots[:min(len(roots), maxRoots)]
 	next.Root, next.Older = roots[0], roots[1:]
-	return changed(stored, next, basis(old, known))
+	return changed(stored, next, base(old, known))
 }
 
-// roots returns the key that seals, and behind it those that only open. Of no
-// blob there are none.
+// roots returns the key that seals, followed by those that only open. An empty blob has
+// none.
 func (b sealingBlob) roots() [][]byte {
 	if b.Root == nil {
 		return nil
@@ -196,23 +196,23 @@ func (b sealingBlob) roots() [][]byte {
 	return append([][]byte{b.Root}, b.Older...)
 }
 
-// sealingID names a sealing key. It tells nothing of it.
+// sealingID returns the ID of a sealing key. The ID reveals nothing about the key.
 func sealingID(root []byte) string {
 	sum := sha256.Sum256(append([]byte("ID of a sealing key\x00"), root...))
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// basis returns the blob that a step goes on from: where the vault has lost it, the
-// one that is known.
-func basis(old, known []byte) []byte {
+// base returns the blob that a step starts from: the stored one, or the known one if
+// the vault has lost it.
+func base(old, known []byte) []byte {
 	if old == nil {
 		return known
 	}
 	return old
 }
 
-// changed returns next, encoded with what a newer release added to old, or nil if
-// it is what is stored.
+// changed encodes next, together with the fields that a newer release added to old. It
+// returns nil if next is what is stored.
 func changed[B scheduleBlob | sealingBlob](stored, next B, old []byte) ([]byte, error) {
 	before, err := json.Marshal(stored)
 	if err != nil {
@@ -225,7 +225,7 @@ func changed[B scheduleBlob | sealingBlob](stored, next B, old []byte) ([]byte, 
 	return records.Encode(records.JSON, next, old)
 }
 
-// union returns what is in one of two lists, sorted.
+// union returns the elements of both lists, sorted and without duplicates.
 func union(a, b []string) []string {
 	all := slices.Concat(a, b)
 	slices.Sort(all)

@@ -12,7 +12,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
-func TestWhatANextReleaseAddedToTheKeysStaysAndNewerOnesAreLeftAlone(t *testing.T) {
+func TestFieldsOfTheNextReleaseAreKeptAndNewerKeysStayUnchanged(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	vault := keystest.NewVault()
 	ring := func() *keys.Ring {

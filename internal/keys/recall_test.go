@@ -21,10 +21,10 @@ func TestARingThatBeginsInAnOutageHasTheKeysOfTheOneBefore(t *testing.T) {
 	mustVerify(t, after, token, keys.ES256)
 	mustVerify(t, before, mustSign(t, after, keys.ES256), keys.ES256)
 	if got, err := after.Unseal(t.Context(), "p", sealed); string(got) != "x" || err != nil {
-		t.Errorf("what was sealed before: %q, %v", got, err)
+		t.Errorf("a value that was sealed before: %q, %v", got, err)
 	}
 
-	// Of the algorithm that is new nothing is known.
+	// The keys of the new algorithm are not known.
 	elsewhere := newRing(t, keys.NewStoreVault(store.Store, storageKey, nil), clk, keys.EdDSA)
 	foreign := mustSign(t, elsewhere, keys.EdDSA)
 	_, signErr := after.Sign(t.Context(), keys.EdDSA, claims{})
@@ -61,8 +61,8 @@ func TestNothingIsRecalledThatIsNotOurs(t *testing.T) {
 	}
 }
 
-// A ring that begins with a configuration knows what that of before did.
-func TestWhatTheStoreLostComesBack(t *testing.T) {
+// The ring of a new configuration knows the keys of the ring before it.
+func TestKeysThatTheStoreLostAreRestored(t *testing.T) {
 	store, clk := memory.New(memory.Options{}), newClock()
 	shared := new(keys.Memory)
 	before := newRing(t, keys.NewStoreVault(store, storageKey, shared), clk, keys.ES256)

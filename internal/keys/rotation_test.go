@@ -28,7 +28,7 @@ func TestKeysRotateWithOverlap(t *testing.T) {
 	maintain(t, r)
 	wantPublished(t, r, first)
 
-	// A day ahead the next key is published, but does not sign.
+	// One day before its use the next key is published, but does not sign.
 	clk.Advance(1)
 	maintain(t, r)
 	ids := published(t, r, keys.EdDSA)
@@ -41,8 +41,8 @@ func TestKeysRotateWithOverlap(t *testing.T) {
 	wantPublished(t, r, first, second)
 	late := mustSign(t, r, keys.EdDSA)
 
-	// When its time comes it signs, without anybody's doing, and what the
-	// first one signed still verifies.
+	// When its time comes it signs, without a call of Maintain. Tokens of the first key
+	// still verify.
 	clk.Advance(1)
 	wantPublished(t, r, second, first)
 	fresh := mustSign(t, r, keys.EdDSA)
@@ -52,7 +52,7 @@ func TestKeysRotateWithOverlap(t *testing.T) {
 	mustVerify(t, r, late, keys.EdDSA)
 	wantPublished(t, r, second, first)
 
-	// Until it has been retained long enough, whether Maintain ran or not.
+	// It is published until its retention is over, also if Maintain does not run.
 	clk.Advance(1)
 	for range 2 {
 		wantPublished(t, r, second)
@@ -75,13 +75,13 @@ func TestAKeyIsPublishedBeforeItSignsEvenAfterALongPause(t *testing.T) {
 	wantPublished(t, r, ids[1], first)
 }
 
-func TestTheVaultForgetsKeysThatVerifyNoLonger(t *testing.T) {
+func TestTheVaultForgetsKeysThatNoLongerVerify(t *testing.T) {
 	clk, v := newClock(), keystest.NewVault()
 	r, other := newRing(t, v, clk, keys.EdDSA), newRing(t, v, clk, keys.EdDSA)
 	for range 20 {
 		clk.Advance(45 * day)
 		maintain(t, r)
-		refresh(t, other, r) // as each hears of what the other wrote
+		refresh(t, other, r) // since each is notified of the other's write
 		blob, _, err := v.Load(t.Context(), "signing-EdDSA")
 		if err != nil {
 			t.Fatal(err)
@@ -141,7 +141,7 @@ func TestNodesThatShareAVaultAgree(t *testing.T) {
 	for _, alg := range all {
 		mustVerify(t, b, mustSign(t, a, alg), alg)
 	}
-	// Both rotate at the same time: one key comes of it.
+	// Both rotate at the same time, and create one key.
 	clk.Advance(89 * day)
 	var wg sync.WaitGroup
 	for _, r := range []*keys.Ring{a, b} {
@@ -161,7 +161,7 @@ func TestNodesThatShareAVaultAgree(t *testing.T) {
 	}
 }
 
-func TestANodeWithASlowClockSignsAllTheSame(t *testing.T) {
+func TestANodeWhoseClockIsBehindCanSign(t *testing.T) {
 	ahead, behind, v := newClock(), newClock(), keystest.NewVault()
 	ahead.Advance(5 * time.Second)
 	a, b := newRing(t, v, ahead, keys.EdDSA), newRing(t, v, behind, keys.EdDSA)
@@ -169,7 +169,7 @@ func TestANodeWithASlowClockSignsAllTheSame(t *testing.T) {
 	wantPublished(t, b, published(t, a, keys.EdDSA)...)
 }
 
-func TestAnUnknownKeyIDMakesOneLookIntoTheVault(t *testing.T) {
+func TestAnUnknownKeyIDCausesOneReadOfTheVault(t *testing.T) {
 	clk, v := newClock(), newFakeVault()
 	a, b := newRing(t, v, clk, keys.EdDSA), newRing(t, v, clk, keys.EdDSA)
 	// b has not run Maintain when a signs with its new key.
@@ -192,7 +192,7 @@ func TestAnUnknownKeyIDMakesOneLookIntoTheVault(t *testing.T) {
 	if n := v.loads.Load() + v.updates.Load(); n != 0 {
 		t.Errorf("%d calls to the vault within the interval, want 0", n)
 	}
-	for range 20 { // one and the same, however often
+	for range 20 { // the same ID any number of times
 		clk.Advance(2 * time.Second)
 		wantErrToken(t, b, made, keys.EdDSA)
 	}
@@ -211,19 +211,19 @@ func TestAnUnknownKeyIDMakesOneLookIntoTheVault(t *testing.T) {
 	mustVerify(t, b, token, keys.EdDSA)
 }
 
-func TestTheVersionMovesWithTheKeysAlone(t *testing.T) {
+func TestTheVersionChangesOnlyIfTheKeysChange(t *testing.T) {
 	clk, v := newClock(), keystest.NewVault()
 	r, other := newRing(t, v, clk, keys.EdDSA), newRing(t, v, clk, keys.EdDSA)
 	mustVerify(t, r, mustSign(t, r, keys.EdDSA), keys.EdDSA)
 	foreign := mustSign(t, newRing(t, keystest.NewVault(), clk, keys.EdDSA), keys.EdDSA)
 	first := r.Version()
-	for range 3 { // of them each has the vault looked at
+	for range 3 { // each reads the vault
 		clk.Advance(time.Minute)
 		wantErrToken(t, r, foreign, keys.EdDSA)
 		maintain(t, r)
 	}
 	if r.Version() != first {
-		t.Error("it moved, and the keys are the same")
+		t.Error("it changed, but the keys are the same")
 	}
 	clk.Advance(89 * day)
 	maintain(t, other)
@@ -235,6 +235,6 @@ func TestTheVersionMovesWithTheKeysAlone(t *testing.T) {
 	clk.Advance(4 * day)
 	maintain(t, r)
 	if r.Version() == second {
-		t.Error("it stayed, and the first key is gone")
+		t.Error("it stayed the same, but the first key is gone")
 	}
 }

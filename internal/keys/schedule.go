@@ -19,22 +19,22 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/records"
 )
 
-// rsaBits is what the Login API's clients expect of RS256.
+// rsaBits is the size of RSA keys. Clients of the Login API expect it of RS256.
 const rsaBits = 2048
 
-// scheduleBlob is how the keys of one algorithm lie in the vault, in the order
-// in which they sign.
+// scheduleBlob is the content of a blob of the vault: the keys of one algorithm, in the
+// order in which they sign.
 type scheduleBlob struct {
 	Version   int               `json:"v"`
 	Keys      []scheduleBlobKey `json:"keys"`
-	Withdrawn []string          `json:"withdrawn,omitempty"` // IDs of keys that are never to come back
+	Withdrawn []string          `json:"withdrawn,omitempty"` // IDs of keys that must never be used again
 }
 
 type scheduleBlobKey struct {
 	SignsFrom time.Time `json:"signs_from"`
 	PKCS8     []byte    `json:"pkcs8"`
 
-	stored []byte // what it was read from
+	stored []byte // the JSON that it was read from
 }
 
 // UnmarshalJSON implements [json.Unmarshaler].
@@ -45,14 +45,14 @@ func (k *scheduleBlobKey) UnmarshalJSON(b []byte) error {
 	return err
 }
 
-// MarshalJSON implements [json.Marshaler]: what a newer release added stays.
+// MarshalJSON implements [json.Marshaler]. It keeps the fields that a newer release
+// added.
 func (k scheduleBlobKey) MarshalJSON() ([]byte, error) {
 	type plain scheduleBlobKey
 	return records.Encode(records.JSON, plain(k), k.stored)
 }
 
-// parseSchedule reads a vault's blob, which once had no version. Nil is one without
-// keys.
+// parseSchedule decodes a blob. Old blobs have no version. A nil blob has no keys.
 func parseSchedule(blob []byte) (scheduleBlob, error) {
 	b := scheduleBlob{Version: records.Version}
 	if blob == nil {
@@ -68,8 +68,8 @@ func parseSchedule(blob []byte) (scheduleBlob, error) {
 func (scheduleBlob) Format(s fmt.State, _ rune)    { redact(s) }
 func (scheduleBlobKey) Format(s fmt.State, _ rune) { redact(s) }
 
-// verifiesUntil returns when key i verifies no longer; zero if that is open,
-// because it has no successor yet.
+// verifiesUntil returns the time until which key i verifies. It is zero if the key has
+// no successor yet.
 func (b scheduleBlob) verifiesUntil(i int, retain time.Duration) time.Time {
 	if i+1 == len(b.Keys) {
 		return time.Time{}
@@ -82,7 +82,7 @@ type signingKey struct {
 	id            string // RFC 7638 thumbprint
 	algorithm     Algorithm
 	signsFrom     time.Time
-	verifiesUntil time.Time // zero: open
+	verifiesUntil time.Time // zero: it has no successor yet
 	public        jose.JSONWebKey
 	signer        jose.Signer
 }
@@ -93,13 +93,13 @@ func (k *signingKey) verifiesAt(now time.Time) bool {
 	return k.verifiesUntil.IsZero() || now.Before(k.verifiesUntil)
 }
 
-// schedule is the keys of one algorithm in the order in which they sign. It
-// has at least one.
+// schedule has the keys of one algorithm, in the order in which they sign. It has at
+// least one.
 type schedule []*signingKey
 
-// active returns the index of the key that signs at a time. Before the time of
-// the first key that is the first key all the same: the clock of the node that
-// made it may be ahead of ours.
+// active returns the index of the key that signs at a time. Before the first key's time
+// it is the first key as well: the clock of the node that created it may be ahead of
+// ours.
 func (s schedule) active(now time.Time) int {
 	i := len(s) - 1
 	for i > 0 && now.Before(s[i].signsFrom) {
@@ -108,8 +108,8 @@ func (s schedule) active(now time.Time) int {
 	return i
 }
 
-// public returns the keys to publish: the active one, what comes next, then
-// the retired ones that still verify, the latest first.
+// public returns the keys to publish: the active one, then the next one, then the
+// retired ones that still verify, the latest first.
 func (s schedule) public(now time.Time) []jose.JSONWebKey {
 	active := s.active(now)
 	var keys []jose.JSONWebKey
@@ -124,34 +124,34 @@ func (s schedule) public(now time.Time) []jose.JSONWebKey {
 	return keys
 }
 
-// nextKey says whether another key is due, and from when it is to sign.
+// nextKey reports whether another key is due, and the time from which it signs.
 func (r *Ring) nextKey(keys []scheduleBlobKey, now time.Time) (signsFrom time.Time, due bool) {
 	if len(keys) == 0 {
 		return now, true
 	}
 	last := keys[len(keys)-1].SignsFrom
-	signsFrom = last.Add(r.o.Rotate)
-	if now.Before(last) || now.Before(signsFrom.Add(-r.o.Overlap)) {
+	signsFrom = last.Add(r.options.Rotate)
+	if now.Before(last) || now.Before(signsFrom.Add(-r.options.Overlap)) {
 		return time.Time{}, false
 	}
 	// No node ran for some time. The new key is still published first.
-	if earliest := now.Add(r.o.Overlap); signsFrom.Before(earliest) {
+	if earliest := now.Add(r.options.Overlap); signsFrom.Before(earliest) {
 		signsFrom = earliest
 	}
 	return signsFrom, true
 }
 
-// generate makes a private key, in PKCS #8.
+// generate creates a private key and encodes it in PKCS #8.
 func (r *Ring) generate(alg Algorithm) ([]byte, error) {
 	var key crypto.PrivateKey
 	var err error
 	switch alg {
 	case RS256:
-		key, err = rsa.GenerateKey(r.o.Rand, rsaBits)
+		key, err = rsa.GenerateKey(r.options.Rand, rsaBits)
 	case ES256:
-		key, err = ecdsa.GenerateKey(elliptic.P256(), r.o.Rand)
+		key, err = ecdsa.GenerateKey(elliptic.P256(), r.options.Rand)
 	case EdDSA:
-		_, key, err = ed25519.GenerateKey(r.o.Rand)
+		_, key, err = ed25519.GenerateKey(r.options.Rand)
 	default:
 		err = fmt.Errorf("unknown algorithm %q", alg)
 	}
@@ -161,10 +161,10 @@ func (r *Ring) generate(alg Algorithm) ([]byte, error) {
 	return x509.MarshalPKCS8PrivateKey(key)
 }
 
-// errMalformed stands in for errors of decoders, which may quote what they read.
-var errMalformed = errors.New("what the vault holds is malformed")
+// errMalformed replaces the errors of decoders, since these may quote keys.
+var errMalformed = errors.New("the stored keys are malformed")
 
-// schedule makes the keys ready for use.
+// schedule decodes the keys.
 func (b scheduleBlob) schedule(alg Algorithm, retain time.Duration) (schedule, error) {
 	s := make(schedule, 0, len(b.Keys))
 	for i, stored := range b.Keys {
@@ -195,12 +195,12 @@ func decodeKey(alg Algorithm, pkcs8 []byte) (*signingKey, error) {
 		(&jose.SignerOptions{}).WithType("JWT"),
 	)
 	if err != nil {
-		return nil, fmt.Errorf("key's signer: %w", err)
+		return nil, fmt.Errorf("making signer: %w", err)
 	}
 	return &signingKey{id: jwk.KeyID, algorithm: alg, public: jwk.Public(), signer: signer}, nil
 }
 
-// fits says whether a key is of the kind that an algorithm takes.
+// fits reports whether a key has the type and size that an algorithm needs.
 func fits(alg Algorithm, private any) bool {
 	switch key := private.(type) {
 	case *rsa.PrivateKey:

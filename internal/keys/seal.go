@@ -16,30 +16,30 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/records"
 )
 
-// maxSealed bounds a sealed value, in its encoding.
+// maxSealed bounds the length of a sealed and encoded value.
 const maxSealed = 64 << 10
 
-// strictBase64 is strict, so that one value has one spelling.
+// strictBase64 is strict, so that each value has only one encoding.
 var strictBase64 = base64.RawURLEncoding.Strict()
 
-// sealingBlob is how the sealing keys lie in the vault. Each is 32 random bytes,
-// from which everything is derived.
+// sealingBlob is the content of a blob of the vault: the sealing keys. Each is 32
+// random bytes, from which the encryption keys are derived.
 type sealingBlob struct {
 	Version   int      `json:"v"`
 	Root      []byte   `json:"root"`                // seals and opens
-	Older     [][]byte `json:"older,omitempty"`     // open what nodes sealed that had another Root
-	Withdrawn []string `json:"withdrawn,omitempty"` // IDs of keys that are never to come back
+	Older     [][]byte `json:"older,omitempty"`     // open values from nodes that had another Root
+	Withdrawn []string `json:"withdrawn,omitempty"` // IDs of keys that must never be used again
 }
 
 func (sealingBlob) Format(s fmt.State, _ rune) { redact(s) }
 
-// sealer is the sealing keys ready for use, the one that seals first.
+// sealer has the decoded sealing keys. The first one seals.
 type sealer struct {
 	aeads []cipher.AEAD
 	ids   []string
 }
 
-// open returns what one of the keys sealed for one of the purposes.
+// open decrypts a value that one of the keys sealed with one of the labels.
 func (s *sealer) open(raw []byte, labels []string) (plaintext []byte, ok bool) {
 	for _, aead := range s.aeads {
 		for _, label := range labels {
@@ -53,9 +53,9 @@ func (s *sealer) open(raw []byte, labels []string) (plaintext []byte, ok bool) {
 
 func (*sealer) Format(s fmt.State, _ rune) { redact(s) }
 
-// Seal encrypts and authenticates plaintext for one purpose, with
-// XChaCha20-Poly1305, into base64url. Sealing the same twice gives two
-// different values.
+// Seal encrypts and authenticates plaintext with XChaCha20-Poly1305, and encodes the
+// result in base64url. The value can be opened only with the same label. Sealing the
+// same plaintext twice gives two different values.
 func (r *Ring) Seal(ctx context.Context, label string, plaintext []byte) (string, error) {
 	k, err := r.keyring(ctx)
 	if err != nil {
@@ -65,20 +65,21 @@ func (r *Ring) Seal(ctx context.Context, label string, plaintext []byte) (string
 	if strictBase64.EncodedLen(raw) > maxSealed {
 		return "", fmt.Errorf("sealing value: over %d bytes", maxSealed)
 	}
-	sealed, err := seal(k.sealer.aeads[0], r.o.Rand, plaintext, label)
+	sealed, err := seal(k.sealer.aeads[0], r.options.Rand, plaintext, label)
 	if err != nil {
 		return "", fmt.Errorf("sealing value: %w", err)
 	}
 	return strictBase64.EncodeToString(sealed), nil
 }
 
-// Unseal returns what was sealed for purpose, or [ErrSealed]. An error that does
-// not wrap [ErrSealed] says nothing about the value.
+// Unseal returns the plaintext of a value that was sealed with label, or [ErrSealed].
+// After an error that does not wrap [ErrSealed] the value may still be valid.
 func (r *Ring) Unseal(ctx context.Context, label, sealed string) ([]byte, error) {
 	return r.UnsealAny(ctx, sealed, label)
 }
 
-// UnsealAny returns what was sealed for one of several purposes, or [ErrSealed].
+// UnsealAny returns the plaintext of a value that was sealed with one of the labels, or
+// [ErrSealed].
 func (r *Ring) UnsealAny(ctx context.Context, sealed string, labels ...string) ([]byte, error) {
 	k, err := r.keyring(ctx)
 	if err != nil {
@@ -88,7 +89,7 @@ func (r *Ring) UnsealAny(ctx context.Context, sealed string, labels ...string) (
 		return nil, ErrSealed
 	}
 	raw, err := strictBase64.DecodeString(sealed)
-	// The decoder passes over line breaks, so the length must be looked at too.
+	// The decoder ignores line breaks, so the length must be checked, too.
 	if err != nil || strictBase64.EncodedLen(len(raw)) != len(sealed) {
 		return nil, ErrSealed
 	}
@@ -99,7 +100,7 @@ func (r *Ring) UnsealAny(ctx context.Context, sealed string, labels ...string) (
 		return nil, ErrSealed
 	}
 	// Another node may have sealed it with a key that is not known here yet.
-	if k, err = r.look(ctx, sealed); err != nil {
+	if k, err = r.reloadFor(ctx, sealed); err != nil {
 		return nil, err
 	}
 	if plaintext, ok := k.sealer.open(raw, labels); ok {
@@ -118,8 +119,8 @@ func SealUnder(secret []byte, label string, plaintext []byte) ([]byte, error) {
 	return seal(aead, rand.Reader, plaintext, label)
 }
 
-// UnsealUnder returns what was sealed under the secret for purpose, or
-// [ErrSealed].
+// UnsealUnder returns the plaintext of a value that was sealed with the same secret and
+// label, or [ErrSealed].
 func UnsealUnder(secret []byte, label string, sealed []byte) ([]byte, error) {
 	aead, err := deriveAEAD(secret, "under:"+label)
 	if err != nil {
@@ -132,8 +133,7 @@ func UnsealUnder(secret []byte, label string, sealed []byte) ([]byte, error) {
 	return plaintext, nil
 }
 
-// parseSealing reads a vault's blob, which once had no version. Nil is one without
-// keys.
+// parseSealing decodes a blob. Old blobs have no version. A nil blob has no keys.
 func parseSealing(blob []byte) (sealingBlob, error) {
 	b := sealingBlob{Version: records.Version}
 	if blob == nil {
@@ -154,7 +154,7 @@ func parseSealing(blob []byte) (sealingBlob, error) {
 	return b, nil
 }
 
-// sealer makes a vault's blob ready for use.
+// sealer derives the encryption keys.
 func (b sealingBlob) sealer() (*sealer, error) {
 	if b.Root == nil {
 		return nil, errMalformed
@@ -170,8 +170,8 @@ func (b sealingBlob) sealer() (*sealer, error) {
 	return s, nil
 }
 
-// deriveAEAD returns XChaCha20-Poly1305 under a key derived from secret. info
-// keeps the uses of one secret apart.
+// deriveAEAD returns XChaCha20-Poly1305 with a key derived from secret. A different
+// info gives an independent key.
 func deriveAEAD(secret []byte, info string) (cipher.AEAD, error) {
 	key, err := hkdf.Key(sha256.New, secret, nil, info, chacha20poly1305.KeySize)
 	if err != nil {
@@ -180,8 +180,8 @@ func deriveAEAD(secret []byte, info string) (cipher.AEAD, error) {
 	return chacha20poly1305.NewX(key)
 }
 
-// seal returns a random nonce and, behind it, the ciphertext, which holds only
-// together with name.
+// seal returns a random nonce, followed by the ciphertext. It can be decrypted only
+// with the same name.
 func seal(aead cipher.AEAD, random io.Reader, plaintext []byte, name string) ([]byte, error) {
 	nonce := make([]byte, aead.NonceSize(), aead.NonceSize()+len(plaintext)+aead.Overhead())
 	if _, err := io.ReadFull(random, nonce); err != nil {
@@ -190,7 +190,7 @@ func seal(aead cipher.AEAD, random io.Reader, plaintext []byte, name string) ([]
 	return aead.Seal(nonce, nonce, plaintext, []byte(name)), nil
 }
 
-// unseal undoes seal.
+// unseal is the reverse of seal.
 func unseal(aead cipher.AEAD, sealed []byte, name string) ([]byte, bool) {
 	if len(sealed) < aead.NonceSize() {
 		return nil, false

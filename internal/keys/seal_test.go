@@ -19,7 +19,7 @@ func mustSeal(t testing.TB, r *keys.Ring, label, plaintext string) string {
 	return sealed
 }
 
-func TestASealedValueOpensForItsPurpose(t *testing.T) {
+func TestASealedValueOpensWithItsLabel(t *testing.T) {
 	v := keystest.NewVault()
 	a, b := newRing(t, v, newClock()), newRing(t, v, newClock())
 	for _, plaintext := range []string{"", "x", "return to https://app.example/", strings.Repeat("x", 40_000)} {
@@ -29,7 +29,7 @@ func TestASealedValueOpensForItsPurpose(t *testing.T) {
 			t.Errorf("%d bytes came back as %d bytes, %v", len(plaintext), len(got), err)
 		}
 		if len(plaintext) > 10 && strings.Contains(decode(t, sealed), plaintext[:10]) {
-			t.Error("the plaintext shows")
+			t.Error("the sealed value contains the plaintext")
 		}
 	}
 }
@@ -51,7 +51,7 @@ func TestSealingTwiceGivesTwoValues(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotOursDoesNotOpen(t *testing.T) {
+func TestAForeignOrChangedValueDoesNotOpen(t *testing.T) {
 	r := newRing(t, keystest.NewVault(), newClock())
 	anonymous := newRing(t, keystest.NewVault(), newClock())
 	sealed := mustSeal(t, r, "sign-in", "x")
@@ -83,19 +83,18 @@ func TestWhatIsNotOursDoesNotOpen(t *testing.T) {
 	}
 }
 
-func TestAValueTooBigToUnsealIsNotSealed(t *testing.T) {
+func TestAValueThatIsTooLargeToUnsealIsNotSealed(t *testing.T) {
 	r := newRing(t, keystest.NewVault(), newClock())
 	const most = 64<<10/4*3 - 24 - 16
 	if _, err := r.Unseal(t.Context(), "p", mustSeal(t, r, "p", strings.Repeat("x", most))); err != nil {
-		t.Errorf("the biggest value: %v", err)
+		t.Errorf("the largest value: %v", err)
 	}
 	if _, err := r.Seal(t.Context(), "p", make([]byte, most+1)); err == nil {
-		t.Error("sealed more than Unseal takes")
+		t.Error("sealed a value that Unseal refuses")
 	}
 }
 
-// Values sealed before a restart hold after it, and after any number of
-// rotations.
+// Sealed values stay readable after a restart, and after any number of rotations.
 func TestSealedValuesOutliveRotation(t *testing.T) {
 	v, clk := keystest.NewVault(), newClock()
 	r := newRing(t, v, clk, keys.EdDSA)
@@ -108,6 +107,6 @@ func TestSealedValuesOutliveRotation(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := r.Unseal(t.Context(), "q", sealed); !errors.Is(err, keys.ErrSealed) {
-		t.Errorf("another purpose: %v, want ErrSealed", err)
+		t.Errorf("another label: %v, want ErrSealed", err)
 	}
 }

@@ -7,10 +7,10 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// HS256 signs with a [SharedKey]. A [Ring] has no keys for it.
+// HS256 is the algorithm of a [SharedKey]. A [Ring] has no keys for it.
 const HS256 Algorithm = "HS256"
 
-// MinSharedKey is the fewest bytes that a shared key has (RFC 7518 section 3.2).
+// MinSharedKey is the minimum length of a shared key, in bytes (RFC 7518 section 3.2).
 const MinSharedKey = 32
 
 // A SharedKey signs tokens with HS256. Every verifier has the key, and can forge
@@ -20,10 +20,10 @@ type SharedKey struct {
 	signer jose.Signer
 }
 
-// NewSharedKey takes a key of at least MinSharedKey bytes.
+// NewSharedKey returns the key with a secret of at least MinSharedKey bytes.
 func NewSharedKey(secret string) (*SharedKey, error) {
 	if len(secret) < MinSharedKey {
-		return nil, fmt.Errorf("keys: a shared key of %d bytes; expected at least %d", len(secret), MinSharedKey)
+		return nil, fmt.Errorf("keys: the shared key has %d bytes; at least %d are required", len(secret), MinSharedKey)
 	}
 	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.HS256, Key: []byte(secret)}, new(jose.SignerOptions).WithType("JWT"))
 	if err != nil {
@@ -32,10 +32,10 @@ func NewSharedKey(secret string) (*SharedKey, error) {
 	return &SharedKey{secret: []byte(secret), signer: signer}, nil
 }
 
-// Format keeps the key out of whatever prints it.
+// Format hides the key if it is printed.
 func (*SharedKey) Format(s fmt.State, _ rune) { redact(s) }
 
-// Sign returns claims, as JSON, in a compact JWS.
+// Sign encodes claims as JSON and returns them as a compact JWS.
 func (k *SharedKey) Sign(claims any) (string, error) {
 	payload, err := json.Marshal(claims)
 	if err != nil {
@@ -66,8 +66,9 @@ func (k *SharedKey) Verify(token string) ([]byte, error) {
 	return payload, nil
 }
 
-// Unverified returns what a token says that claims to be signed with HS256, for
-// the key to be found by. Nothing of it is to be believed. False: it does not.
+// Unverified returns the payload of a token whose header says HS256, so that the caller
+// can find the key of the token. Do not trust the payload before Verify. ok is false if
+// the token is malformed or has another algorithm.
 func Unverified(token string) (payload []byte, ok bool) {
 	jws, err := parseShared(token)
 	if err != nil {

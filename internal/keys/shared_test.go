@@ -19,7 +19,7 @@ func shared(t testing.TB, secret string) *keys.SharedKey {
 	return k
 }
 
-func TestASharedKeyVerifiesWhatItSignedAndNothingElse(t *testing.T) {
+func TestASharedKeyVerifiesOnlyItsOwnTokens(t *testing.T) {
 	k, other := shared(t, strings.Repeat("k", 32)), shared(t, strings.Repeat("o", 64))
 	token, err := k.Sign(map[string]string{"sub": "ada"})
 	if err != nil {
@@ -47,11 +47,11 @@ func TestASharedKeyVerifiesWhatItSignedAndNothingElse(t *testing.T) {
 		t.Errorf("unverified: %s, %v", payload, ok)
 	}
 	if _, ok := keys.Unverified(mustSign(t, r, keys.ES256)); ok {
-		t.Error("a token of another algorithm is taken for one of HS256")
+		t.Error("a token of another algorithm is accepted as one of HS256")
 	}
 }
 
-func TestASharedKeyIsLongAndIsNotPrinted(t *testing.T) {
+func TestASharedKeyIsLongEnoughAndIsNotPrinted(t *testing.T) {
 	if _, err := keys.NewSharedKey(strings.Repeat("k", 31)); err == nil || strings.Contains(err.Error(), "kkk") {
 		t.Errorf("31 bytes: %v", err)
 	}

@@ -10,11 +10,11 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// maxToken bounds the tokens that Verify looks at.
+// maxToken bounds the length of tokens that Verify reads.
 const maxToken = 16 << 10
 
-// Sign returns claims, as JSON, in a compact JWS by the active key of alg. The
-// header has alg, kid, and typ "JWT".
+// Sign encodes claims as JSON and returns them as a compact JWS, signed with the active
+// key of alg. The header has alg, kid, and typ "JWT".
 func (r *Ring) Sign(ctx context.Context, alg Algorithm, claims any) (string, error) {
 	s, err := r.schedule(ctx, alg)
 	if err != nil {
@@ -24,7 +24,7 @@ func (r *Ring) Sign(ctx context.Context, alg Algorithm, claims any) (string, err
 	if err != nil {
 		return "", fmt.Errorf("encoding claims: %w", err)
 	}
-	jws, err := s[s.active(r.o.Now())].signer.Sign(payload)
+	jws, err := s[s.active(r.options.Now())].signer.Sign(payload)
 	if err != nil {
 		return "", fmt.Errorf("signing token: %w", err)
 	}
@@ -35,11 +35,11 @@ func (r *Ring) Sign(ctx context.Context, alg Algorithm, claims any) (string, err
 	return token, nil
 }
 
-// Verify returns the payload of a compact JWS that a key of this ring signed
-// with one of algs, of which there must be at least one. What the payload
-// claims, its expiry above all, is the caller's to check.
+// Verify returns the payload of a compact JWS that a key of this ring signed with one
+// of algs. At least one algorithm is required. The caller must check the claims, above
+// all the expiry.
 //
-// An error that does not wrap [ErrToken] says nothing about the token.
+// After an error that does not wrap [ErrToken] the token may still be valid.
 func (r *Ring) Verify(ctx context.Context, token string, algs ...Algorithm) (payload []byte, err error) {
 	if len(algs) == 0 {
 		return nil, errors.New("verifying token: no algorithm is accepted")
@@ -57,7 +57,7 @@ func (r *Ring) Verify(ctx context.Context, token string, algs ...Algorithm) (pay
 	if err != nil {
 		return nil, err
 	}
-	if key == nil || !key.verifiesAt(r.o.Now()) {
+	if key == nil || !key.verifiesAt(r.options.Now()) {
 		return nil, fmt.Errorf("%w: unknown key", ErrToken)
 	}
 	if header.Algorithm != string(key.algorithm) {
@@ -70,13 +70,13 @@ func (r *Ring) Verify(ctx context.Context, token string, algs ...Algorithm) (pay
 	return payload, nil
 }
 
-// parse reads a compact JWS that says it is signed with one of algs.
+// parse reads a compact JWS whose header names one of algs.
 func parse(token string, algs []jose.SignatureAlgorithm) (*jose.JSONWebSignature, error) {
 	if len(token) > maxToken {
 		return nil, fmt.Errorf("%w: over %d bytes", ErrToken, maxToken)
 	}
 	if !canonical(token) {
-		return nil, fmt.Errorf("%w: not spelled as it was signed", ErrToken)
+		return nil, fmt.Errorf("%w: not in canonical base64url", ErrToken)
 	}
 	// The errors of jose can quote the token, so they are not passed on.
 	jws, err := jose.ParseSignedCompact(token, algs)
@@ -102,8 +102,8 @@ func canonical(token string) bool {
 	return true
 }
 
-// verificationKey returns the key with an ID, nil if there is none. Another
-// node may have made it just now, so it looks into the vault.
+// verificationKey returns the key with an ID, or nil if there is none. It reads the
+// vault for an unknown ID, since another node may have created the key just now.
 func (r *Ring) verificationKey(ctx context.Context, id string) (*signingKey, error) {
 	k, err := r.keyring(ctx)
 	if err != nil {
@@ -118,7 +118,7 @@ func (r *Ring) verificationKey(ctx context.Context, id string) (*signingKey, err
 	if key, ok := k.byID[id]; ok {
 		return key, nil
 	}
-	if k, err = r.look(ctx, id); err != nil {
+	if k, err = r.reloadFor(ctx, id); err != nil {
 		return nil, err
 	}
 	return k.byID[id], nil
@@ -146,5 +146,5 @@ func (r *Ring) Public(ctx context.Context, alg Algorithm) ([]jose.JSONWebKey, er
 	if err != nil {
 		return nil, fmt.Errorf("public keys for %q: %w", alg, err)
 	}
-	return s.public(r.o.Now()), nil
+	return s.public(r.options.Now()), nil
 }

@@ -30,7 +30,7 @@ func TestTokensVerifyWithJOSEFromThePublishedKey(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// What a client gets is JSON.
+		// Clients get the key set as JSON.
 		document, err := json.Marshal(jose.JSONWebKeySet{Keys: set})
 		if err != nil {
 			t.Fatal(err)
@@ -82,7 +82,7 @@ func TestTokensVerifyWithTheStandardLibrary(t *testing.T) {
 	}
 }
 
-// split returns what a token signs, and the signature.
+// split returns the signed part of a token, and the signature.
 func split(t *testing.T, token string) (signed string, signature []byte) {
 	t.Helper()
 	i := strings.LastIndexByte(token, '.')
@@ -93,7 +93,7 @@ func split(t *testing.T, token string) (signed string, signature []byte) {
 	return token[:i], signature
 }
 
-// RFC 7638: the key ID is the thumbprint, so that it can be checked.
+// RFC 7638: the key ID is the thumbprint, so verifiers can check it.
 func TestTheHeaderNamesAlgorithmKeyAndType(t *testing.T) {
 	r := newRing(t, keystest.NewVault(), newClock(), all...)
 	for _, alg := range all {
@@ -120,7 +120,7 @@ func TestTheHeaderNamesAlgorithmKeyAndType(t *testing.T) {
 	}
 }
 
-func TestVerifyTakesOnlyTheListedAlgorithms(t *testing.T) {
+func TestVerifyAcceptsOnlyTheListedAlgorithms(t *testing.T) {
 	r := newRing(t, keystest.NewVault(), newClock(), all...)
 	for _, alg := range all {
 		token := mustSign(t, r, alg)
@@ -132,7 +132,7 @@ func TestVerifyTakesOnlyTheListedAlgorithms(t *testing.T) {
 			}
 		}
 		if _, err := r.Verify(t.Context(), token); err == nil {
-			t.Errorf("%s: verified without a list", alg)
+			t.Errorf("%s: verified without a list of algorithms", alg)
 		}
 	}
 }
@@ -153,7 +153,7 @@ func TestForgedTokensAreRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The classic: the RSA public key, in PEM, as an HMAC key (RFC 8725 §2.1).
+	// The classic attack: the RSA public key, in PEM, as an HMAC key (RFC 8725 §2.1).
 	mac := func(signed string) string {
 		h := hmac.New(sha256.New, pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
 		h.Write([]byte(signed))
@@ -194,7 +194,7 @@ func TestForgedTokensAreRefused(t *testing.T) {
 	mustVerify(t, r, good, all...)
 }
 
-// A key that the sender brings along is never used (RFC 8725 §3.10).
+// A key in the token's own header is never used (RFC 8725 §3.10).
 func TestAnEmbeddedKeyIsNotTrusted(t *testing.T) {
 	r := newRing(t, keystest.NewVault(), newClock(), keys.EdDSA)
 	public, private, err := ed25519.GenerateKey(nil)
@@ -211,7 +211,7 @@ func TestAnEmbeddedKeyIsNotTrusted(t *testing.T) {
 	}
 }
 
-// Advisory class 24: what is refused costs little, and is bounded.
+// Advisory class 24: the cost of refused tokens is low and bounded.
 func TestTokensAreBoundedTo16KiB(t *testing.T) {
 	r := newRing(t, keystest.NewVault(), newClock(), keys.EdDSA)
 	for scope, fits := range map[int]bool{11_000: true, 13_000: false} {
@@ -241,7 +241,7 @@ func TestAnAlgorithmThatIsNotListedHasNoKeys(t *testing.T) {
 	}
 }
 
-func TestClaimsThatAreNoJSONAreAnError(t *testing.T) {
+func TestClaimsThatCannotBeEncodedAreAnError(t *testing.T) {
 	r := newRing(t, keystest.NewVault(), newClock(), keys.EdDSA)
 	if token, err := r.Sign(t.Context(), keys.EdDSA, make(chan int)); err == nil {
 		t.Errorf("signed %q", token)

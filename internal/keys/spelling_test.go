@@ -9,7 +9,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/keys/keystest"
 )
 
-// spellings are what a lenient decoder reads as the same bytes as a token.
+// spellings are strings that a lenient decoder decodes to the same bytes as the token.
 func spellings(token string) map[string]string {
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 	all := map[string]string{
@@ -33,7 +33,7 @@ func spellings(token string) map[string]string {
 	return all
 }
 
-func TestATokenHasOneSpelling(t *testing.T) {
+func TestATokenHasOnlyOneSpelling(t *testing.T) {
 	ring, key := newRing(t, keystest.NewVault(), newClock(), all...), shared(t, strings.Repeat("k", 32))
 	verify := map[keys.Algorithm]func(token string) error{keys.HS256: func(token string) error {
 		_, err := key.Verify(token)
@@ -53,7 +53,7 @@ func TestATokenHasOneSpelling(t *testing.T) {
 	}
 	for alg, token := range tokens {
 		if err := verify[alg](token); err != nil {
-			t.Errorf("%s: as it was signed: %v", alg, err)
+			t.Errorf("%s: the original spelling: %v", alg, err)
 		}
 		for name, other := range spellings(token) {
 			if err := verify[alg](other); !errors.Is(err, keys.ErrToken) {

@@ -45,7 +45,7 @@ func withdraw(t testing.TB, r *keys.Ring, id string) {
 	}
 }
 
-// described returns the IDs of the keys of a use in a state.
+// described returns the IDs of the keys with a use and a state.
 func described(t testing.TB, r *keys.Ring, use, state string) (ids []string) {
 	t.Helper()
 	all, err := r.List(t.Context())
@@ -60,7 +60,7 @@ func described(t testing.TB, r *keys.Ring, use, state string) (ids []string) {
 	return ids
 }
 
-// onRedis returns a store of a node's own on a server.
+// onRedis opens a separate store on a server, like that of another node.
 func onRedis(t *testing.T, server *redistest.Server) storage.Store {
 	t.Helper()
 	store, err := redis.Open(server.URL(), redis.Options{})
@@ -71,8 +71,8 @@ func onRedis(t *testing.T, server *redistest.Server) storage.Store {
 	return store
 }
 
-// watching returns the ring of a node, which looks into the vault when the feed
-// says that it may have changed, as in the server.
+// watching returns the ring of a node. As in the server, it reads the vault when the
+// feed reports a possible change.
 func watching(t *testing.T, store storage.Store, algs ...keys.Algorithm) *keys.Ring {
 	t.Helper()
 	r := keys.NewRing(keys.NewStoreVault(store, storageKey, new(keys.Memory)), keys.Options{Algorithms: algs})
@@ -99,7 +99,8 @@ func TestKeysDoNotSplitWhenTheStoreComesBackEmpty(t *testing.T) {
 		server.MustCommand("FLUSHALL")
 		starts := watching(t, onRedis(t, server), keys.ES256)
 		for range 20 {
-			// What both make, while each may still have keys of its own.
+			// Tokens and values that both nodes make while each may still have only its
+			// own keys.
 			mustVerifySoon(t, lives, mustSign(t, starts, keys.ES256), keys.ES256)
 			mustVerifySoon(t, starts, mustSign(t, lives, keys.ES256), keys.ES256)
 		}
@@ -112,7 +113,8 @@ func TestKeysDoNotSplitWhenTheStoreComesBackEmpty(t *testing.T) {
 	}
 }
 
-// mustUnsealSoon allows for the moment that news of a key takes to another node.
+// mustUnsealSoon unseals what another node sealed, and retries while the change of
+// keys is on its way.
 func mustUnsealSoon(t *testing.T, r *keys.Ring, label, sealed, want string) {
 	t.Helper()
 	deadline := time.Now().Add(10 * time.Second)
@@ -128,7 +130,8 @@ func mustUnsealSoon(t *testing.T, r *keys.Ring, label, sealed, want string) {
 	}
 }
 
-// mustVerifySoon allows for the moment that news of a key takes to another node.
+// mustVerifySoon verifies a token that another node signed, and retries while the
+// change of keys is on its way.
 func mustVerifySoon(t *testing.T, r *keys.Ring, token string, alg keys.Algorithm) {
 	t.Helper()
 	deadline := time.Now().Add(10 * time.Second)
@@ -144,8 +147,8 @@ func mustVerifySoon(t *testing.T, r *keys.Ring, token string, alg keys.Algorithm
 	}
 }
 
-// Without any feed: both nodes have made keys, and neither has looked.
-func TestNodesWithKeysOfTheirOwnComeToUseBoth(t *testing.T) {
+// There is no feed: both nodes have created keys, and neither has read the vault since.
+func TestNodesWithDifferentKeysFinallyUseBoth(t *testing.T) {
 	clk, v, lost := newClock(), newFakeVault(), keystest.NewVault()
 	a := newRing(t, v, clk, all...)
 	tokens := make(map[keys.Algorithm]string)
@@ -153,12 +156,12 @@ func TestNodesWithKeysOfTheirOwnComeToUseBoth(t *testing.T) {
 		tokens[alg] = mustSign(t, a, alg)
 	}
 	sealed := mustSeal(t, a, "p", "a")
-	v.Vault = lost // all that it held is gone
+	v.Vault = lost // it has lost all keys
 	clk.Advance(time.Hour)
 	b := newRing(t, v, clk, all...)
 	clk.Advance(time.Minute)
 
-	mustUnseal(t, a, "p", mustSeal(t, b, "p", "b"), "b") // it looks, and writes back
+	mustUnseal(t, a, "p", mustSeal(t, b, "p", "b"), "b") // a reads the vault, and writes its keys back
 	mustUnseal(t, b, "p", sealed, "a")
 	for _, alg := range all {
 		mustVerify(t, b, tokens[alg], alg)
@@ -173,35 +176,35 @@ func TestNodesWithKeysOfTheirOwnComeToUseBoth(t *testing.T) {
 	}
 }
 
-// A clock that is off says that a key has expired which others still use.
-func TestNodesWhoseClocksDifferComeToRest(t *testing.T) {
+// By a clock that is ahead, a key has expired that other nodes still use.
+func TestNodesWhoseClocksDifferStopWriting(t *testing.T) {
 	v, right, ahead := newFakeVault(), newClock(), newClock()
 	a, b := newRing(t, v, right, keys.EdDSA), newRing(t, v, ahead, keys.EdDSA)
 	old := mustSign(t, a, keys.EdDSA)
 	for _, clk := range []*clock{right, ahead} {
 		clk.Advance(89 * day)
 	}
-	maintain(t, a) // makes the next key
+	maintain(t, a) // creates the next key
 	for _, clk := range []*clock{right, ahead} {
 		clk.Advance(day + 47*time.Hour)
 	}
-	ahead.Advance(2 * time.Hour) // the first key is over, by this one
+	ahead.Advance(2 * time.Hour) // by this clock the first key has expired
 
 	refresh(t, a, b)
 	maintain(t, b)
-	refresh(t, a, b) // each hears of what the other wrote
+	refresh(t, a, b) // each is notified of the other's write
 	v.updates.Store(0)
 	for range 5 {
 		refresh(t, a, b)
 	}
 	if n := v.updates.Load(); n != 0 {
-		t.Errorf("%d writes, want the nodes to come to rest", n)
+		t.Errorf("%d writes, want no endless writes", n)
 	}
 	mustVerify(t, a, old, keys.EdDSA)
 	wantErrToken(t, b, old, keys.EdDSA)
 }
 
-func TestMadeUpSealedValuesCostNoLooks(t *testing.T) {
+func TestInventedSealedValuesCauseNoVaultReads(t *testing.T) {
 	clk, v := newClock(), newFakeVault()
 	r := newRing(t, v, clk, keys.EdDSA)
 	foreign := newRing(t, keystest.NewVault(), clk, keys.EdDSA)
@@ -213,7 +216,7 @@ func TestMadeUpSealedValuesCostNoLooks(t *testing.T) {
 		wantErrSealed(t, r, "p", "AAAA")
 	}
 	if n := v.loads.Load(); n != 2 {
-		t.Errorf("%d blobs were loaded, want the 2 of one look", n)
+		t.Errorf("%d blobs were loaded, want the 2 of one vault read", n)
 	}
 	for range 20 {
 		clk.Advance(2 * time.Second)
@@ -222,7 +225,8 @@ func TestMadeUpSealedValuesCostNoLooks(t *testing.T) {
 	if n := v.loads.Load(); n != 2 {
 		t.Errorf("%d blobs were loaded for the same value again, want none", n-2)
 	}
-	// In an outage nothing is known of it: it is no reason to call it invalid.
+	// In an outage the value may be valid, so the error must not say that it is
+	// invalid.
 	clk.Advance(2 * time.Second)
 	v.fails.Store(true)
 	if _, err := r.Unseal(t.Context(), "p", mustSeal(t, foreign, "p", "x")); !errors.Is(err, errVault) || errors.Is(err, keys.ErrSealed) {
@@ -252,7 +256,8 @@ func TestAWithdrawnSigningKeyNeverComesBack(t *testing.T) {
 		}
 		mustVerify(t, b, mustSign(t, a, alg), alg)
 
-		// A node that still has it, and a store that lost all, the mark included.
+		// A node that still has the key, and a store that has lost everything,
+		// including the mark.
 		maintain(t, unaware)
 		wantErrToken(t, unaware, token, alg)
 		for name := range dump(t, store) {
@@ -266,14 +271,14 @@ func TestAWithdrawnSigningKeyNeverComesBack(t *testing.T) {
 				t.Errorf("%s: a withdrawn key is published", alg)
 			}
 		}
-		withdraw(t, b, id) // again
+		withdraw(t, b, id) // a second time
 		if now := published(t, b, alg); !slices.Equal(now, after) {
 			t.Errorf("%s: published are %q after a second withdrawal, want %q", alg, now, after)
 		}
 	}
 }
 
-func TestAWithdrawnRetiredOrNextKeyIsGone(t *testing.T) {
+func TestAWithdrawnRetiredOrNextKeyIsRemoved(t *testing.T) {
 	clk, v := newClock(), keystest.NewVault()
 	r := newRing(t, v, clk, keys.EdDSA)
 	old := mustSign(t, r, keys.EdDSA)
@@ -324,10 +329,10 @@ func TestAWithdrawnSealingKeyOpensNothing(t *testing.T) {
 	}
 }
 
-func TestAKeyThatNobodyHasCannotBeWithdrawn(t *testing.T) {
+func TestAnUnknownKeyCannotBeWithdrawn(t *testing.T) {
 	r := newRing(t, keystest.NewVault(), newClock(), keys.EdDSA)
 	version := r.Version()
-	for _, id := range []string{"", "nobody", described(t, newRing(t, keystest.NewVault(), newClock()), keys.Sealing, keys.StateActive)[0]} {
+	for _, id := range []string{"", "unknown", described(t, newRing(t, keystest.NewVault(), newClock()), keys.Sealing, keys.StateActive)[0]} {
 		if err := r.Withdraw(t.Context(), id); !errors.Is(err, keys.ErrNoKey) {
 			t.Errorf("%q: %v, want ErrNoKey", id, err)
 		}
@@ -337,7 +342,7 @@ func TestAKeyThatNobodyHasCannotBeWithdrawn(t *testing.T) {
 	}
 }
 
-// A vault as the version before wrote it.
+// The vault's content is that of an earlier release.
 func TestASealingKeyWithoutOthersIsRead(t *testing.T) {
 	clk, v := newClock(), keystest.NewVault()
 	_, err := v.Update(t.Context(), "sealing", func([]byte) ([]byte, error) {

@@ -14,14 +14,14 @@ import (
 )
 
 const (
-	// minStorageKey is the least length of a storage key, in bytes.
+	// minStorageKey is the minimum length of a storage key, in bytes.
 	minStorageKey = 32
 
-	// vaultLifetime is how long a blob outlives the last Update of it. Every
-	// Update renews it, so only a site that was down as long loses its keys.
+	// vaultLifetime is how long a blob is kept after its last Update. Every Update
+	// renews it, so a site loses its keys only if it was down that long.
 	vaultLifetime = 400 * 24 * time.Hour
 
-	// vaultAttempts bounds the races that one Update may lose.
+	// vaultAttempts bounds how often one Update retries after another node was faster.
 	vaultAttempts = 100
 )
 
@@ -30,12 +30,12 @@ const (
 const StoredPrefix = "keys:"
 
 var (
-	// ErrStorageKey is returned, wrapped, when blobs in the store do not open
-	// under the storage key.
-	ErrStorageKey = errors.New("keys: the stored keys do not open: they were sealed under another storage key, or tampered with")
+	// ErrStorageKey is returned, wrapped, if blobs in the store cannot be decrypted
+	// with the storage key.
+	ErrStorageKey = errors.New("keys: the stored keys cannot be decrypted: they were encrypted with another storage key, or changed")
 
-	// ErrStorageKeyTooShort is returned, wrapped, by every method of a vault
-	// whose storage key is under 32 bytes.
+	// ErrStorageKeyTooShort is returned, wrapped, by every method of a vault whose
+	// storage key has less than 32 bytes.
 	ErrStorageKeyTooShort = fmt.Errorf("keys: the storage key is shorter than %d bytes", minStorageKey)
 )
 
@@ -44,14 +44,14 @@ var (
 // have, so that reading the store is not enough to sign. The key should be 32 random
 // bytes or more; a passphrase is not stretched.
 //
-// What it reads or writes it leaves in memory, which all vaults over one store
-// may share, one after the other: a ring that begins while the store does not
-// answer goes on with that. It may be nil.
+// The vault keeps a copy of the sealed blobs in memory. Successive vaults over one
+// store may share a memory. Then a ring that starts while the store does not answer
+// uses the copy. memory may be nil.
 //
 // Blobs that were sealed with an earlier key are opened, too, and the next Update
 // seals them with storageKey.
 //
-// store stays the caller's to close.
+// The vault does not close store.
 func NewStoreVault(store storage.Store, storageKey []byte, memory *Memory, before ...[]byte) Vault {
 	v := &storeVault{store: store, memory: memory}
 	if len(storageKey) < minStorageKey {
@@ -69,9 +69,9 @@ func NewStoreVault(store storage.Store, storageKey []byte, memory *Memory, befor
 	return v
 }
 
-// A Memory is what vaults last saw of one store. The zero value is ready to
-// use. It is sealed as it is in the store, so it opens under the same storage
-// key and under no other.
+// A Memory is a copy of the blobs that vaults last saw in one store. The zero value is
+// ready to use. The blobs in it are sealed as in the store, so they can be opened only
+// with the same storage key.
 type Memory struct {
 	mu     sync.Mutex
 	sealed map[string][]byte // by name; guarded by mu
@@ -79,8 +79,8 @@ type Memory struct {
 
 func (*Memory) Format(s fmt.State, _ rune) { redact(s) }
 
-// saw keeps what is stored under name.
-func (m *Memory) saw(name string, sealed []byte) {
+// remember keeps a copy of the blob that is stored under name.
+func (m *Memory) remember(name string, sealed []byte) {
 	if m == nil {
 		return
 	}
@@ -105,7 +105,7 @@ type storeVault struct {
 	store  storage.Store
 	memory *Memory
 	aeads  []cipher.AEAD // the first seals, all open
-	err    error         // why there is none
+	err    error         // an unusable storage key; returned by every method
 }
 
 func (*storeVault) Format(s fmt.State, _ rune) { redact(s) }
@@ -130,7 +130,7 @@ func (v *storeVault) Update(ctx context.Context, name string, change func([]byte
 		}
 		written, changed := old, next != nil
 		if !changed {
-			next = blob // the same again, for its lifetime's sake
+			next = blob // written unchanged, to renew its lifetime
 		}
 		if _, current := unseal(v.aeads[0], old, name); changed || !current {
 			if written, err = seal(v.aeads[0], rand.Reader, next, name); err != nil {
@@ -142,14 +142,15 @@ func (v *storeVault) Update(ctx context.Context, name string, change func([]byte
 			return nil, fmt.Errorf("writing keys: %w", err)
 		}
 		if swapped {
-			v.memory.saw(name, written)
+			v.memory.remember(name, written)
 			return next, nil
 		}
 	}
-	return nil, fmt.Errorf("writing keys: other nodes were faster %d times", vaultAttempts)
+	return nil, fmt.Errorf("writing keys: another node changed them first, %d times in a row", vaultAttempts)
 }
 
-// read returns what is stored under name, sealed and open; nil if nothing is.
+// read returns the blob under name, sealed and decrypted. Both are nil if there is
+// none.
 func (v *storeVault) read(ctx context.Context, name string) (sealed, blob []byte, err error) {
 	if v.err != nil {
 		return nil, nil, v.err
@@ -159,12 +160,12 @@ func (v *storeVault) read(ctx context.Context, name string) (sealed, blob []byte
 		return nil, nil, fmt.Errorf("reading keys: %w", err)
 	}
 	if !ok {
-		return nil, nil, nil // what was there is remembered, so that it can come back
+		return nil, nil, nil // the memory keeps the old blob, so that it can be restored
 	}
 	if blob, ok = v.open(sealed, name); !ok {
 		return nil, nil, ErrStorageKey
 	}
-	v.memory.saw(name, sealed)
+	v.memory.remember(name, sealed)
 	return sealed, blob, nil
 }
 
@@ -176,7 +177,7 @@ func (v *storeVault) Recall(name string) ([]byte, bool) {
 	return v.open(v.memory.get(name), name)
 }
 
-// open returns what was sealed under one of the keys.
+// open decrypts a blob with the storage key that sealed it.
 func (v *storeVault) open(sealed []byte, name string) (blob []byte, ok bool) {
 	for _, aead := range v.aeads {
 		if blob, ok = unseal(aead, sealed, name); ok {

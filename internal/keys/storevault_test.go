@@ -22,7 +22,7 @@ var (
 	errStoreGone = errors.New("gone")
 )
 
-// dump returns all that a store holds under the prefix of keys.
+// dump returns all values in a store under the prefix of keys.
 func dump(t *testing.T, store storage.Store) map[string][]byte {
 	t.Helper()
 	values := make(map[string][]byte)
@@ -81,7 +81,7 @@ func TestNodesThatStartAtTheSameTimeMakeOneKey(t *testing.T) {
 	}
 }
 
-// A node that loses the race takes what the winner wrote.
+// A node that loses the race uses the keys that the other node wrote.
 func TestAnUpdateThatLosesTheRaceSeesTheOtherNodesChange(t *testing.T) {
 	store := memory.New(memory.Options{})
 	a, b := keys.NewStoreVault(store, storageKey, nil), keys.NewStoreVault(store, storageKey, nil)
@@ -107,7 +107,7 @@ func TestTheStoreHoldsNoKeyInClear(t *testing.T) {
 	newRing(t, vault, clk, all...)
 	values := dump(t, store)
 	if len(values) != 4 {
-		t.Fatalf("the store holds %d blobs, want 4", len(values))
+		t.Fatalf("the store has %d blobs, want 4", len(values))
 	}
 	for name, value := range values {
 		blob, ok, err := vault.Load(t.Context(), strings.TrimPrefix(name, "keys:"))
@@ -118,7 +118,7 @@ func TestTheStoreHoldsNoKeyInClear(t *testing.T) {
 			text := base64.StdEncoding.EncodeToString(secret)
 			for _, part := range [][]byte{secret[:16], secret[len(secret)-16:], []byte(text)[:16], storageKey[:8]} {
 				if bytes.Contains(value, part) {
-					t.Errorf("%s: the store shows a key", name)
+					t.Errorf("%s: the store contains a key in clear", name)
 				}
 			}
 		}
@@ -199,7 +199,7 @@ func TestABlobOpensOnlyUnderItsName(t *testing.T) {
 	}
 }
 
-func TestMaintainedKeysDoNotExpire(t *testing.T) {
+func TestKeysThatAreMaintainedDoNotExpire(t *testing.T) {
 	clk := newClock()
 	store := memory.New(memory.Options{Now: clk.Now})
 	r := newRing(t, keys.NewStoreVault(store, storageKey, nil), clk, keys.EdDSA)
@@ -220,7 +220,7 @@ func TestAStoreThatDoesNotAnswerIsNotAnEmptyOne(t *testing.T) {
 		t.Errorf("Load: %v, %v; want the store's error", ok, err)
 	}
 	_, err := vault.Update(t.Context(), "n", func([]byte) ([]byte, error) {
-		t.Error("a change was asked for")
+		t.Error("change was called")
 		return nil, nil
 	})
 	if !errors.Is(err, errStoreGone) {
@@ -228,12 +228,12 @@ func TestAStoreThatDoesNotAnswerIsNotAnEmptyOne(t *testing.T) {
 	}
 }
 
-// goneStore never answers.
+// goneStore returns an error for every read.
 type goneStore struct{ storage.Store }
 
 func (goneStore) Get(context.Context, string) ([]byte, bool, error) { return nil, false, errStoreGone }
 
-func TestVaultsKeepTheContract(t *testing.T) {
+func TestVaultsFollowTheContract(t *testing.T) {
 	for name, v := range map[string]keys.Vault{
 		"memory": keystest.NewVault(),
 		"store":  keys.NewStoreVault(memory.New(memory.Options{}), storageKey, nil),

@@ -10,60 +10,60 @@ import (
 )
 
 const (
-	// lookInterval is how often unknown keys may make a ring look into its vault,
-	// and lookAgain how often one and the same may.
-	lookInterval = time.Second
-	lookAgain    = time.Minute
+	// reloadInterval is the minimum time between two vault reads for unknown keys, and
+	// sameKeyInterval that between two reads for the same key.
+	reloadInterval  = time.Second
+	sameKeyInterval = time.Minute
 
-	// rememberedUnknown bounds how many of them are remembered.
-	rememberedUnknown = 1024
+	// maxUnknownKeys bounds how many unknown keys are remembered.
+	maxUnknownKeys = 1024
 )
 
-// unknownKeys remembers what tokens and sealed values with unknown keys have
-// cost, so that made-up ones cost next to nothing.
+// unknownKeys remembers the vault reads for tokens and sealed values with unknown keys,
+// so that invented key IDs cost next to nothing.
 type unknownKeys struct {
-	seen *lru.Cache[[sha256.Size]byte, time.Time] // when they made the ring look
+	seen *lru.Cache[[sha256.Size]byte, time.Time] // the time of the vault read
 
-	// Of the last look, guarded by the ring's begin and end.
-	looked time.Time
-	failed error
+	// Result of the last read. Guarded by the ring's lock.
+	reloaded  time.Time
+	reloadErr error
 }
 
 func newUnknownKeys() unknownKeys {
-	seen, err := lru.New[[sha256.Size]byte, time.Time](rememberedUnknown)
+	seen, err := lru.New[[sha256.Size]byte, time.Time](maxUnknownKeys)
 	if err != nil {
 		panic(err) // the capacity is positive
 	}
 	return unknownKeys{seen: seen}
 }
 
-// look returns the keys as the vault has them, for a token or a value whose key
-// is not among those that are loaded; which it is, id says. Of what comes at the
-// same time one looks, and the others wait for it. After a look that failed
-// nothing is known, so its error is that of all for a moment.
-func (r *Ring) look(ctx context.Context, id string) (*keyring, error) {
+// reloadFor reads the vault again for a token or a sealed value whose key is not
+// loaded. id identifies the key. Of concurrent calls one reads, and the others wait for
+// it. The error of a failed read is returned to all callers for reloadInterval.
+func (r *Ring) reloadFor(ctx context.Context, id string) (*keyring, error) {
 	sum := sha256.Sum256([]byte(id))
-	if at, seen := r.unknown.seen.Get(sum); seen && within(r.o.Now(), at, lookAgain) {
+	if at, seen := r.unknown.seen.Get(sum); seen && isWithin(r.options.Now(), at, sameKeyInterval) {
 		return r.loaded.Load(), nil
 	}
-	if err := r.begin(ctx); err != nil {
+	if err := r.lock(ctx); err != nil {
 		return nil, fmt.Errorf("looking for a key: %w", err)
 	}
-	defer r.end()
-	if within(r.o.Now(), r.unknown.looked, lookInterval) {
-		return r.loaded.Load(), r.unknown.failed
+	defer r.unlock()
+	if isWithin(r.options.Now(), r.unknown.reloaded, reloadInterval) {
+		return r.loaded.Load(), r.unknown.reloadErr
 	}
 	k, err := r.refresh(ctx)
 	if err != nil {
 		err = fmt.Errorf("looking for a key: %w", err)
 	} else {
-		r.unknown.seen.Add(sum, r.o.Now())
+		r.unknown.seen.Add(sum, r.options.Now())
 	}
-	if ctx.Err() == nil { // else it failed for one caller alone
-		r.unknown.looked, r.unknown.failed = r.o.Now(), err
+	if ctx.Err() == nil { // otherwise it failed for this caller only
+		r.unknown.reloaded, r.unknown.reloadErr = r.options.Now(), err
 	}
 	return k, err
 }
 
-// within says whether a time was less than d ago. A clock may be set back.
-func within(now, at time.Time, d time.Duration) bool { return now.Sub(at).Abs() < d }
+// isWithin reports whether at is less than d away from now, in either direction, since a
+// clock may be set back.
+func isWithin(now, at time.Time, d time.Duration) bool { return now.Sub(at).Abs() < d }

@@ -10,40 +10,41 @@ import (
 	"go.uber.org/zap"
 )
 
-// ErrNoKey is returned, wrapped, where no key has the ID that was given.
+// ErrNoKey is returned, wrapped, if no key has the given ID.
 var ErrNoKey = errors.New("keys: no key has this ID")
 
-// Sealing is the use of keys that seal values.
+// Sealing is the use of sealing keys.
 const Sealing = "sealing"
 
-// A Description says of a key what may be known of it.
+// A Description is the public information on a key.
 type Description struct {
-	ID    string `json:"id"`  // of a signing key, the `kid` of its tokens
+	ID    string `json:"id"`  // of a signing key: the `kid` of its tokens
 	Use   string `json:"use"` // an [Algorithm], or [Sealing]
 	State string `json:"state"`
 
-	// Of signing keys. UsedUntil is when their last token has expired; nil: that
-	// is open.
+	// For signing keys only. UsedUntil is the time when the key's last token expires.
+	// It is nil while the key has no successor.
 	UsedFrom  *time.Time `json:"used_from,omitempty"`
 	UsedUntil *time.Time `json:"used_until,omitempty"`
 }
 
 // The states of a key.
 const (
-	StateNext    = "next"    // published, and not yet in use
-	StateActive  = "active"  // signs, or seals
-	StateRetired = "retired" // verifies, or opens, what it signed or sealed
+	StateNext    = "next"    // published, not yet in use
+	StateActive  = "active"  // signs or seals
+	StateRetired = "retired" // verifies what it signed, or opens what it sealed
 )
 
-// List describes all keys, those of one use together in the order of their use.
+// List describes all keys. Keys of one use are together, in the order in which they are
+// used.
 func (r *Ring) List(ctx context.Context) ([]Description, error) {
 	if err := r.Refresh(ctx); err != nil {
 		return nil, err
 	}
 	k := r.loaded.Load()
 	var all []Description
-	for _, alg := range r.o.Algorithms {
-		now := r.o.Now()
+	for _, alg := range r.options.Algorithms {
+		now := r.options.Now()
 		active := k.schedules[alg].active(now)
 		for i, key := range k.schedules[alg] {
 			d := Description{ID: key.id, Use: string(alg), State: StateActive, UsedFrom: &key.signsFrom}
@@ -71,9 +72,10 @@ func (r *Ring) List(ctx context.Context) ([]Description, error) {
 	return all, nil
 }
 
-// Withdraw ends a key for good: what it signed or sealed is not ours from now on,
-// at this node at once and at others when they next look into the vault. If it was
-// in use, a new key takes its place. To withdraw a key again is no error.
+// Withdraw withdraws a key for good: tokens and values that it signed or sealed are
+// invalid from now on. This node obeys at once, other nodes when they next read the
+// vault. If the key was in use, a new one replaces it. Withdrawing a key twice is no
+// error.
 func (r *Ring) Withdraw(ctx context.Context, id string) error {
 	if err := r.withdraw(ctx, id); err != nil {
 		return fmt.Errorf("withdrawing key: %w", err)
@@ -82,10 +84,10 @@ func (r *Ring) Withdraw(ctx context.Context, id string) error {
 }
 
 func (r *Ring) withdraw(ctx context.Context, id string) error {
-	if err := r.begin(ctx); err != nil {
+	if err := r.lock(ctx); err != nil {
 		return err
 	}
-	defer r.end()
+	defer r.unlock()
 	k, err := r.refresh(ctx)
 	if err != nil {
 		return err
@@ -94,20 +96,19 @@ func (r *Ring) withdraw(ctx context.Context, id string) error {
 	if !found {
 		return ErrNoKey
 	}
-	_, err = r.read(r.o.Algorithms, func(blob string, step step) ([]byte, error) {
+	_, err = r.read(r.options.Algorithms, func(blob string, step step) ([]byte, error) {
 		if blob == name {
 			return r.step(ctx, blob, step, task{withdraw: id})
 		}
 		return k.blobs[blob], nil
 	})
 	if err == nil {
-		r.o.Logger.Warn("a key was withdrawn", zap.String("key", id), zap.String("of", name))
+		r.options.Logger.Warn("a key was withdrawn", zap.String("key", id), zap.String("of", name))
 	}
 	return err
 }
 
-// holder returns the name of the blob that has a key, or the mark that it was
-// withdrawn.
+// holder returns the name of the blob that has a key, or that records its withdrawal.
 func (k *keyring) holder(id string) (name string, ok bool) {
 	if key, ok := k.byID[id]; ok {
 		return signingName(key.algorithm), true

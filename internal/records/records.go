@@ -1,19 +1,19 @@
-// Package records is how records are stored: sessions, site sessions, grants,
+// Package records encodes and decodes stored records: sessions, site sessions, grants,
 // authorization codes.
 //
 // # Formats
 //
-// A record is written in format 1, which is JSON, or in format 2, which is CBOR
-// (RFC 8949) with numbers for the names of fields. Its first byte tells which, so
-// both are read whatever is written.
+// Format 1 is JSON. Format 2 is CBOR (RFC 8949) with numbers as field names. The first
+// byte of a record shows its format. So both formats can be read, no matter which one
+// is written.
 //
 // # Versions
 //
-// A record has a version. A release begins records of [Version], and reads those
-// of the next one, too: a newer release may add fields that this one does not
-// know. They stay when this release changes the record, and so does the version:
-// see [Encode]. Fields are added to the record itself or to a struct in it, not to
-// the elements of a list, whose order and number may change.
+// Every record has a version. This release writes new records with [Version]. It also
+// reads the next version, since a newer release may add fields that this one does not
+// know. If this release changes such a record, it keeps the unknown fields and the
+// version: see [Encode]. New fields may be added to a record or to a struct in it, but
+// not to elements of a list, since their order and number may change.
 //
 // Still newer records are not read. They stay as they are, and the caller gets an
 // [ErrVersion], as if the store had not answered: this signs no user out, and removes
@@ -30,13 +30,13 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
-// Version is that of records which begin now.
+// Version is the version of new records.
 const Version = 1
 
-// newest is the version of the newest records that are read.
+// newest is the newest version that can be read.
 const newest = Version + 1
 
-// A Format is how records are written.
+// A Format is an encoding of records.
 type Format int
 
 // The formats.
@@ -46,12 +46,12 @@ const (
 )
 
 var (
-	// ErrVersion is returned, wrapped, for a record of a version that is not read.
-	// It is a [storage.ErrUnavailable], though the store has answered.
+	// ErrVersion is returned, wrapped, for a record whose version is too new. It is a
+	// [storage.ErrUnavailable], though the store has answered.
 	ErrVersion error = versionError{}
 
-	// ErrMalformed is returned, wrapped, for a record that cannot be read at all.
-	ErrMalformed = errors.New("not JSON, and not CBOR, of the fields that it has to have")
+	// ErrMalformed is returned, wrapped, for a record that cannot be decoded.
+	ErrMalformed = errors.New("not JSON or CBOR with the required fields")
 )
 
 type versionError struct{}
@@ -60,10 +60,10 @@ func (versionError) Error() string { return "a newer release wrote it" }
 
 func (versionError) Is(target error) bool { return target == storage.ErrUnavailable }
 
-// CheckVersion returns an [ErrVersion] for a version that is not read.
+// CheckVersion returns an [ErrVersion] if the version is too new.
 func CheckVersion(version int) error {
 	if version > newest {
-		return fmt.Errorf("version %d, of which the newest that this release reads is %d: %w", version, newest, ErrVersion)
+		return fmt.Errorf("version %d, but this release reads versions up to %d: %w", version, newest, ErrVersion)
 	}
 	return nil
 }
@@ -83,7 +83,7 @@ func must[T any](mode T, err error) T {
 	return mode
 }
 
-// FormatOf tells the format of what is stored; 0 is none.
+// FormatOf returns the format of a stored record, or 0 if it has none.
 func FormatOf(stored []byte) Format {
 	switch {
 	case len(stored) == 0:
@@ -96,15 +96,16 @@ func FormatOf(stored []byte) Format {
 	return 0
 }
 
-// versioned is what every record has.
+// versioned is the part that all records have.
 type versioned struct {
 	Version int `json:"v" cbor:"0,keyasint"`
 }
 
-// Decode reads what is stored into the struct that v points to, whose field for
-// the version is at version. What is there before counts for a record that has
-// none. In format 1 fields are named by their json tags, and the version is "v"; in
-// format 2 by their cbor tags, and the version is 0. An error is an [ErrVersion] or an [ErrMalformed]. It quotes nothing of the record.
+// Decode decodes a stored record into the struct that v points to. version points to
+// the version field of that struct. Its value before the call is the version of a
+// record that has none. In format 1 field names are the json tags, and the version is
+// "v". In format 2 they are the cbor tags, and the version is 0. An error is an
+// [ErrVersion] or an [ErrMalformed], and quotes nothing of the record.
 func Decode(stored []byte, v any, version *int) error {
 	unmarshal := json.Unmarshal
 	switch FormatOf(stored) {
@@ -115,7 +116,7 @@ func Decode(stored []byte, v any, version *int) error {
 		return ErrMalformed
 	}
 	if err := unmarshal(stored, v); err != nil {
-		// What a newer release wrote may have other types under the same names.
+		// A record of a newer release may have other types for the same names.
 		var newer versioned
 		if unmarshal(stored, &newer) == nil && CheckVersion(newer.Version) != nil {
 			return CheckVersion(newer.Version)
@@ -128,14 +129,15 @@ func Decode(stored []byte, v any, version *int) error {
 	return CheckVersion(*version)
 }
 
-// Encode writes v, a struct or a pointer to one, in a format. Stored is what v was
-// read from, nil for a record that begins: what it has and the type of v does not
-// know is written again. For that, and for a record of format 2, its format stays.
+// Encode encodes v, a struct or a pointer to one. stored is the record that v was
+// decoded from, or nil for a new record. Encode keeps the fields of stored that the
+// type of v does not know. If there are such fields, or if stored is in format 2, the
+// result has the format of stored, else f.
 func Encode(f Format, v any, stored []byte) ([]byte, error) {
 	before := FormatOf(stored)
 	kept, err := unknown(before, stored, v)
 	if err != nil {
-		return nil, fmt.Errorf("what is not known of a record: %w", err)
+		return nil, fmt.Errorf("unknown fields of a record: %w", err)
 	}
 	if kept != nil || before == CBOR {
 		f = before

@@ -24,7 +24,7 @@ type example struct {
 	At      time.Time `json:"at,omitzero" cbor:"4,keyasint,omitzero"`
 }
 
-// later is an example of the next release.
+// later is a record of the next release.
 type later struct {
 	example
 	Added string `json:"added" cbor:"5,keyasint"`
@@ -38,7 +38,7 @@ func full() example {
 	return example{Version: Version, Text: "text \xff"[:5], Numbers: []int{1, -2}, Inner: inner{"x"}, At: time.Date(2026, 1, 2, 3, 4, 5, 678900000, time.UTC)}
 }
 
-func TestWhatIsWrittenIsRead(t *testing.T) {
+func TestARecordThatIsEncodedCanBeDecoded(t *testing.T) {
 	for _, f := range []Format{JSON, CBOR} {
 		want := full()
 		stored, err := Encode(f, want, nil)
@@ -52,7 +52,7 @@ func TestWhatIsWrittenIsRead(t *testing.T) {
 	}
 }
 
-func TestWhatTheNextReleaseAddedStays(t *testing.T) {
+func TestFieldsOfTheNextReleaseAreKept(t *testing.T) {
 	for _, f := range []Format{JSON, CBOR} {
 		var l later
 		l.example = full()
@@ -65,7 +65,7 @@ func TestWhatTheNextReleaseAddedStays(t *testing.T) {
 		if err := Decode(stored, &got, &got.Version); err != nil {
 			t.Fatal(err)
 		}
-		got.Text, got.Numbers, got.Inner.Name = "", []int{5}, "y" // one goes, others change
+		got.Text, got.Numbers, got.Inner.Name = "", []int{5}, "y" // one field is removed, others change
 		for _, to := range []Format{JSON, CBOR} {
 			changed, err := Encode(to, &got, stored)
 			if err != nil || FormatOf(changed) != f {
@@ -84,7 +84,7 @@ func TestWhatTheNextReleaseAddedStays(t *testing.T) {
 	}
 }
 
-func TestAFormatIsTakenOverWhereNothingIsLost(t *testing.T) {
+func TestAFormatChangesIfNothingIsLost(t *testing.T) {
 	for from, want := range map[Format]Format{JSON: CBOR, CBOR: CBOR} {
 		stored, err := Encode(from, full(), nil)
 		if err != nil {
@@ -102,7 +102,7 @@ func TestAFormatIsTakenOverWhereNothingIsLost(t *testing.T) {
 	}
 }
 
-func TestANewerVersionIsNotReadWhateverItHas(t *testing.T) {
+func TestANewerVersionIsNeverRead(t *testing.T) {
 	newer := map[any]any{0: newest + 1, 1: 7, 2: "text", 3: []int{1}}
 	inCBOR, err := cbor.Marshal(newer)
 	if err != nil {
@@ -117,7 +117,7 @@ func TestANewerVersionIsNotReadWhateverItHas(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoRecordIsMalformed(t *testing.T) {
+func TestAnythingButARecordIsMalformed(t *testing.T) {
 	for _, stored := range []string{
 		"", "x", "[]", "null", "{", `{}`, `{"v":0}`, `{"v":-1}`, `{"v":"1"}`, `{"v":1,"text":7}`, `{"v":1}{}`,
 		"\xa0", "\xa1", "\xa1\x00\x00", "\xa1\x00\x01\x00", "\xa1\x00\x61x", "\xbf\x00\x01\xff", "\x80", "\x01",
@@ -129,8 +129,8 @@ func TestWhatIsNoRecordIsMalformed(t *testing.T) {
 	}
 }
 
-// Whatever is stored, nothing breaks, and what is read is written so that it is
-// read the same.
+// FuzzDecode decodes any input without a panic. A record that can be decoded is the
+// same after encoding and decoding it again.
 func FuzzDecode(f *testing.F) {
 	for _, format := range []Format{JSON, CBOR} {
 		stored, err := Encode(format, full(), nil)
@@ -148,7 +148,7 @@ func FuzzDecode(f *testing.F) {
 		}
 		again, err := Encode(FormatOf(stored), got, stored)
 		if err != nil {
-			return // it is not written at all
+			return // it cannot be encoded
 		}
 		var same example
 		if err := Decode(again, &same, &same.Version); err != nil {

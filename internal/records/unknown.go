@@ -11,13 +11,13 @@ import (
 	"github.com/fxamacker/cbor/v2"
 )
 
-// A fields is a record whose values are not decoded. Names are those of JSON, or
-// of CBOR: an int64, a uint64 or a string.
+// A fields is a record with values that are not decoded. Names are strings in JSON, and
+// in CBOR an int64, a uint64 or a string.
 type fields map[any]any
 
-// unknown returns the fields of what is stored that the type of v does not know,
-// nil if there are none. A struct that has some is among them with those alone, as
-// a fields.
+// unknown returns the fields of a stored record that the type of v does not know, or
+// nil if there are none. For a struct with such fields the result has a fields value
+// with only those.
 func unknown(f Format, stored []byte, v any) (fields, error) {
 	if f == 0 {
 		return nil, nil
@@ -57,8 +57,8 @@ func unknownTo(t reflect.Type, f Format, stored []byte) (fields, error) {
 	return kept, nil
 }
 
-// merge adds what was kept to what is written. A struct that is written no more
-// takes with it what was not known of it.
+// merge adds the unknown fields to an encoded record. Unknown fields of a struct that
+// is no longer written are dropped.
 func merge(f Format, written []byte, kept fields) ([]byte, error) {
 	all, err := split(f, written)
 	if err != nil {
@@ -89,7 +89,7 @@ func merge(f Format, written []byte, kept fields) ([]byte, error) {
 	return json.Marshal(named)
 }
 
-// split decodes the names of a record's fields, and leaves their values.
+// split decodes the field names of a record, but not the values.
 func split(f Format, stored []byte) (fields, error) {
 	all := make(fields)
 	if f == CBOR {
@@ -126,8 +126,8 @@ func rawBytes(raw any) []byte {
 	return raw.(json.RawMessage)
 }
 
-// known are the names of a struct's fields, and for those that are structs
-// themselves their type.
+// known has the names of a struct's fields. If a field is a struct, the value is its
+// type.
 type known map[any]reflect.Type
 
 var knownTypes sync.Map // of knownType: known
@@ -145,7 +145,7 @@ func knownTo(t reflect.Type, f Format) known {
 	for field := range t.Fields() {
 		name := nameOf(field, f)
 		switch {
-		case field.Anonymous && name == field.Name: // its fields are the struct's own
+		case field.Anonymous && name == field.Name: // an embedded struct: its fields belong to the outer struct
 			maps.Copy(k, knownTo(field.Type, f))
 		case !field.IsExported() || name == "-":
 		case field.Type.Kind() == reflect.Struct && !selfEncoding(field.Type):
@@ -158,7 +158,8 @@ func knownTo(t reflect.Type, f Format) known {
 	return k
 }
 
-// nameOf is the name of a field, as the two packages have it.
+// nameOf is the name of a field in the encoding, by the rules of encoding/json and
+// cbor.
 func nameOf(field reflect.StructField, f Format) any {
 	tag := field.Tag.Get("json")
 	if of, ok := field.Tag.Lookup("cbor"); ok && f == CBOR {
@@ -174,8 +175,7 @@ func nameOf(field reflect.StructField, f Format) any {
 	return name
 }
 
-// selfEncoding says whether a struct, such as a time, is no map when it is
-// written.
+// selfEncoding reports whether a struct, such as a time, is not encoded as a map.
 func selfEncoding(t reflect.Type) bool {
 	return reflect.PointerTo(t).Implements(reflect.TypeFor[json.Unmarshaler]())
 }

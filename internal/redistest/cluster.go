@@ -18,15 +18,15 @@ const (
 	slots   = 16384
 )
 
-// A Cluster is three masters without replicas, each with a third of the slots.
+// A Cluster has three masters without replicas. Each has a third of the slots.
 type Cluster struct {
 	Servers []*Server
 
 	args []string
 }
 
-// StartCluster starts a cluster, with args added to the command line of each
-// server, and waits until it takes commands.
+// StartCluster starts a cluster and waits until it accepts commands. args are added to
+// the command line of each server.
 func StartCluster(tb testing.TB, args ...string) *Cluster {
 	tb.Helper()
 	c := &Cluster{args: args}
@@ -39,8 +39,8 @@ func StartCluster(tb testing.TB, args ...string) *Cluster {
 	return c
 }
 
-// AddReplica starts a replica of a master, and waits until it holds what that
-// holds. It is none of Servers.
+// AddReplica starts a replica of a master, and waits until it has all values of the
+// master. It is not added to Servers.
 func (c *Cluster) AddReplica(tb testing.TB, master *Server) *Server {
 	tb.Helper()
 	reply := master.MustCommand("CLUSTER", "MYID")
@@ -56,15 +56,15 @@ func (c *Cluster) AddReplica(tb testing.TB, master *Server) *Server {
 	for _, other := range c.Servers {
 		for deadline := time.Now().Add(patience); !other.lists(s); time.Sleep(20 * time.Millisecond) {
 			if time.Now().After(deadline) {
-				tb.Fatalf("the cluster does not hear of the replica:\n%s", other.log)
+				tb.Fatalf("the cluster does not list the replica:\n%s", other.log)
 			}
 		}
 	}
 	return s
 }
 
-// lists reports whether a server names a replica to clients, which it does once
-// it knows how much that holds.
+// lists reports whether a server names a replica to clients. It does so once it knows
+// the replica's offset.
 func (s *Server) lists(replica *Server) bool {
 	reply, err := s.Command("CLUSTER", "SLOTS")
 	if err != nil {
@@ -74,7 +74,7 @@ func (s *Server) lists(replica *Server) bool {
 	return err == nil && strings.Contains(fmt.Sprint(flatten(reply)), " "+port+" ")
 }
 
-// flatten is what an answer holds, whatever the nesting.
+// flatten returns the values in an answer without its nesting.
 func flatten(m rueidis.RedisMessage) (all []any) {
 	if list, err := m.ToArray(); err == nil {
 		for _, element := range list {
@@ -111,19 +111,19 @@ func (c *Cluster) join(tb testing.TB) *Server {
 	return s
 }
 
-// settle waits until every server knows all of them, and takes commands.
+// settle waits until every server knows all servers, and accepts commands.
 func (c *Cluster) settle(tb testing.TB) {
 	tb.Helper()
 	for _, s := range c.Servers {
 		for deadline := time.Now().Add(patience); !s.sees(len(c.Servers)); time.Sleep(20 * time.Millisecond) {
 			if time.Now().After(deadline) {
-				tb.Fatalf("the cluster does not come together:\n%s", s.log)
+				tb.Fatalf("the cluster does not form:\n%s", s.log)
 			}
 		}
 	}
 }
 
-// URL names every server of the cluster.
+// URL has the addresses of all servers of the cluster.
 func (c *Cluster) URL() string {
 	addrs := make([]string, len(c.Servers))
 	for i, s := range c.Servers {
@@ -132,7 +132,7 @@ func (c *Cluster) URL() string {
 	return "redis://" + strings.Join(addrs, ",")
 }
 
-// Keeps says whether a server of a cluster is the one that keeps a key.
+// Keeps reports whether a server of a cluster is the one that stores a key.
 func (s *Server) Keeps(key string) bool {
 	s.tb.Helper()
 	_, err := s.Command("EXISTS", key)

@@ -10,9 +10,8 @@ import (
 	"testing"
 )
 
-// A Proxy is one address in front of several servers, as managed ones have it:
-// at a failover new connections lead elsewhere, and the old ones stay as they
-// are.
+// A Proxy is one address in front of several servers, as managed services have it.
+// After a failover new connections go to another server, and the old connections stay.
 type Proxy struct {
 	listener net.Listener
 	mu       sync.Mutex
@@ -21,7 +20,7 @@ type Proxy struct {
 	swallowing atomic.Bool
 }
 
-// StartProxy starts a proxy that leads to a server. It ends with the test.
+// StartProxy starts a proxy in front of a server, and stops it at the end of the test.
 func StartProxy(tb testing.TB, target *Server) *Proxy {
 	tb.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -41,7 +40,7 @@ func StartProxy(tb testing.TB, target *Server) *Proxy {
 	})
 	tb.Cleanup(func() {
 		listener.Close()
-		pipes.Wait() // the store and the servers, begun later or ended by kill, hang up
+		pipes.Wait() // the store and the servers, which are stopped later or by kill, close the connections
 	})
 	return p
 }
@@ -69,15 +68,15 @@ func (p *Proxy) pipe(client net.Conn) {
 // URL is the proxy's address as a redis URL.
 func (p *Proxy) URL() string { return "redis://" + p.listener.Addr().String() }
 
-// LeadTo leads new connections to another server.
+// LeadTo sends new connections to another server.
 func (p *Proxy) LeadTo(s *Server) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.target = s.Addr()
 }
 
-// Swallow says whether answers are lost from now on: commands arrive, and are
-// carried out. Nothing more comes by a connection on which an answer was lost.
+// Swallow sets whether answers are lost from now on. Commands still arrive, and the
+// server runs them. A connection that has lost an answer sends no more answers.
 func (p *Proxy) Swallow(swallow bool) { p.swallowing.Store(swallow) }
 
 // An answerWriter writes the answers of one connection to its client.

@@ -1,11 +1,11 @@
 //go:build unix
 
-// Package redistest runs real Redis servers for tests: on free loopback
-// ports, without persistence, ended with the test. A test that calls it fails
-// where redis-server is not installed; it never skips.
+// Package redistest runs real Redis servers for tests, on free loopback ports and
+// without persistence, and stops them at the end of the test. If redis-server is not
+// installed, the test fails. It is never skipped.
 //
-// The environment variable SSO_TEST_REDIS names another server to run, for
-// example valkey-server.
+// The environment variable SSO_TEST_REDIS names another server binary, for example
+// valkey-server.
 package redistest
 
 import (
@@ -28,23 +28,23 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// patience is how long a server may take to answer, or to end.
+// patience is how long a server may take to answer, or to stop.
 const patience = 20 * time.Second
 
-// A Server is one redis-server process, or the place of one that was ended.
+// A Server is a redis-server process. It can be stopped and started again.
 type Server struct {
 	tb   testing.TB
 	addr string
 	dir  string
 	args []string
-	cmd  *exec.Cmd // nil while it does not run
+	cmd  *exec.Cmd // nil while it is stopped
 	log  *bytes.Buffer
 
-	config string // the path of a configuration file; "": none
+	config string // the path of a configuration file, or ""
 }
 
-// Start starts a server with args added to its command line, and ends it with
-// the test. With --tls-replication among them it speaks TLS alone.
+// Start starts a server, and stops it at the end of the test. args are added to its
+// command line. With --tls-replication among them the server accepts only TLS.
 func Start(tb testing.TB, args ...string) *Server {
 	tb.Helper()
 	return start(tb, &Server{args: args})
@@ -52,7 +52,7 @@ func Start(tb testing.TB, args ...string) *Server {
 
 func start(tb testing.TB, s *Server) *Server {
 	tb.Helper()
-	// Not tb.TempDir: with a long test name the socket's path gets too long.
+	// Not tb.TempDir: with a long test name the socket's path would be too long.
 	dir, err := os.MkdirTemp("", "redistest")
 	if err != nil {
 		tb.Fatal(err)
@@ -81,7 +81,7 @@ func (s *Server) scheme() string {
 
 func (s *Server) secure() bool { return s.arg("--tls-replication") != "" }
 
-// arg is what follows a name on the command line.
+// arg is the value of an option on the command line.
 func (s *Server) arg(name string) string {
 	if i := slices.Index(s.args, name); i >= 0 {
 		return s.args[i+1]
@@ -92,28 +92,27 @@ func (s *Server) arg(name string) string {
 // Socket is the path of the server's Unix socket.
 func (s *Server) Socket() string { return filepath.Join(s.dir, "redis.sock") }
 
-// Stop ends the server in order and waits for it.
+// Stop shuts the server down and waits for it.
 func (s *Server) Stop() { s.end(syscall.SIGTERM) }
 
 // Kill ends the server with SIGKILL and waits for it.
 func (s *Server) Kill() { s.end(syscall.SIGKILL) }
 
-// Freeze makes the server stop answering, with its connections open, until
-// Thaw.
+// Freeze makes the server stop answering until Thaw. Its connections stay open.
 func (s *Server) Freeze() { s.signal(syscall.SIGSTOP) }
 
-// Thaw ends Freeze.
+// Thaw undoes Freeze.
 func (s *Server) Thaw() { s.signal(syscall.SIGCONT) }
 
-// Restart starts the server on the port it had, empty; a running one is
-// stopped first. It returns once the server answers.
+// Restart starts the server on the same port, without values. If it is running, Restart
+// stops it first. It returns once the server answers.
 func (s *Server) Restart() {
 	s.tb.Helper()
 	s.Stop()
 	name := cmp.Or(os.Getenv("SSO_TEST_REDIS"), "redis-server")
 	bin, err := exec.LookPath(name)
 	if err != nil {
-		s.tb.Fatalf("%s is needed by this test: install the Debian package of that name: %v", name, err)
+		s.tb.Fatalf("this test needs %s: install the Debian package of that name: %v", name, err)
 	}
 	host, port, err := net.SplitHostPort(s.addr)
 	if err != nil {
@@ -144,7 +143,7 @@ func (s *Server) Restart() {
 	}
 }
 
-// Command runs one command on the server, over a connection of its own.
+// Command runs one command on the server, on a new connection.
 func (s *Server) Command(args ...string) (rueidis.RedisMessage, error) {
 	option := rueidis.ClientOption{
 		InitAddress: []string{s.addr}, ForceSingleClient: true, DisableCache: true, Password: s.arg("--requirepass"),
@@ -154,7 +153,7 @@ func (s *Server) Command(args ...string) (rueidis.RedisMessage, error) {
 		if err != nil {
 			return rueidis.RedisMessage{}, err
 		}
-		option.TLSConfig = &tls.Config{Certificates: []tls.Certificate{own}, InsecureSkipVerify: true} //nolint:gosec // it is our own
+		option.TLSConfig = &tls.Config{Certificates: []tls.Certificate{own}, InsecureSkipVerify: true} //nolint:gosec // the test made the certificate
 	}
 	client, err := rueidis.NewClient(option)
 	if err != nil {
@@ -170,7 +169,7 @@ func (s *Server) Command(args ...string) (rueidis.RedisMessage, error) {
 	return reply, nil
 }
 
-// MustCommand is Command, and fails the test on an error.
+// MustCommand is like Command, but an error fails the test.
 func (s *Server) MustCommand(args ...string) rueidis.RedisMessage {
 	s.tb.Helper()
 	reply, err := s.Command(args...)
@@ -180,8 +179,8 @@ func (s *Server) MustCommand(args ...string) rueidis.RedisMessage {
 	return reply
 }
 
-// Follow makes the server a replica of master, with every connection kept open,
-// and waits until it holds what master holds.
+// Follow makes the server a replica of master, without closing connections, and waits
+// until it has all values of master.
 func (s *Server) Follow(master *Server) {
 	s.tb.Helper()
 	host, port, err := net.SplitHostPort(master.addr)
@@ -192,12 +191,12 @@ func (s *Server) Follow(master *Server) {
 	s.awaitMaster()
 }
 
-// awaitMaster waits until a replica holds what its master holds.
+// awaitMaster waits until a replica has all values of its master.
 func (s *Server) awaitMaster() {
 	s.tb.Helper()
 	for deadline := time.Now().Add(patience); !s.inStep(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			s.tb.Fatalf("the replica does not get what its master has:\n%s", s.log)
+			s.tb.Fatalf("the replica does not get the values of its master:\n%s", s.log)
 		}
 	}
 }
@@ -208,7 +207,7 @@ func (s *Server) Promote() {
 	s.MustCommand("REPLICAOF", "NO", "ONE")
 }
 
-// inStep reports whether a replica follows its master's changes.
+// inStep reports whether a replica receives its master's changes.
 func (s *Server) inStep() bool {
 	reply, err := s.Command("INFO", "replication")
 	if err != nil {
@@ -218,7 +217,7 @@ func (s *Server) inStep() bool {
 	return err == nil && strings.Contains(text, "master_link_status:up")
 }
 
-// KillConnections ends every client's connection from the server's side.
+// KillConnections closes every client's connection on the server's side.
 func (s *Server) KillConnections() {
 	s.tb.Helper()
 	s.MustCommand("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
@@ -262,12 +261,12 @@ func (s *Server) end(sig syscall.Signal) {
 	process := s.cmd.Process
 	overdue := time.AfterFunc(patience, func() { _ = process.Kill() })
 	defer overdue.Stop()
-	_ = s.cmd.Wait() // how it ended is the signal's doing
+	_ = s.cmd.Wait() // Kill causes an error here
 	s.cmd = nil
 }
 
-// freeAddr picks a port below those that the kernel gives to outgoing
-// connections: one of these could take the port of a server that is stopped.
+// freeAddr returns a free port below the range that the kernel uses for outgoing
+// connections. An outgoing connection could take the port of a server that is stopped.
 func freeAddr(tb testing.TB) string {
 	tb.Helper()
 	for range 100 {
@@ -285,7 +284,7 @@ func freeAddr(tb testing.TB) string {
 	return ""
 }
 
-// Databases are the names of the databases that hold something.
+// Databases returns the names of the databases that have values.
 func (s *Server) Databases(tb testing.TB) string {
 	tb.Helper()
 	reply := s.MustCommand("INFO", "keyspace")

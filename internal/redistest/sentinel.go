@@ -12,16 +12,16 @@ import (
 	"time"
 )
 
-// MasterName is what Sentinels call the master.
+// MasterName is the name of the master in the Sentinels.
 const MasterName = "mymaster"
 
-// Sentinels are three processes that watch over a master and its replicas.
+// Sentinels are three processes that monitor a master and its replicas.
 type Sentinels struct {
 	Servers []*Server
 }
 
-// StartSentinels starts Sentinels for a master, with args added to the command
-// line of each, and waits until they know each other and its replicas.
+// StartSentinels starts Sentinels for a master, and waits until they know each other
+// and the master's replicas. args are added to the command line of each.
 func StartSentinels(tb testing.TB, master *Server, replicas int, args ...string) *Sentinels {
 	tb.Helper()
 	host, port, err := net.SplitHostPort(master.addr)
@@ -43,14 +43,14 @@ func StartSentinels(tb testing.TB, master *Server, replicas int, args ...string)
 	for _, one := range s.Servers {
 		for deadline := time.Now().Add(patience); !one.watches(replicas); time.Sleep(20 * time.Millisecond) {
 			if time.Now().After(deadline) {
-				tb.Fatalf("the Sentinels do not come together:\n%s", one.log)
+				tb.Fatalf("the Sentinels do not find each other:\n%s", one.log)
 			}
 		}
 	}
 	return s
 }
 
-// startSentinel starts one, whose own state is in its configuration file.
+// startSentinel starts one Sentinel. Its state is in its configuration file.
 func startSentinel(tb testing.TB, lines, args []string) *Server {
 	tb.Helper()
 	file := filepath.Join(tb.TempDir(), "sentinel.conf")
@@ -60,7 +60,7 @@ func startSentinel(tb testing.TB, lines, args []string) *Server {
 	return start(tb, &Server{config: file, args: append([]string{"--sentinel"}, args...)})
 }
 
-// Addrs are the addresses of all, joined by commas.
+// Addrs has the addresses of all Sentinels, joined by commas.
 func (s *Sentinels) Addrs() string {
 	addrs := make([]string, len(s.Servers))
 	for i, server := range s.Servers {
@@ -74,7 +74,7 @@ func (s *Sentinels) URL() string {
 	return s.Servers[0].scheme() + "+sentinel://" + s.Addrs() + "/" + MasterName
 }
 
-// Failover makes a replica the master, in order.
+// Failover asks the Sentinels to make a replica the master.
 func (s *Sentinels) Failover(tb testing.TB) {
 	tb.Helper()
 	for deadline := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
@@ -82,13 +82,13 @@ func (s *Sentinels) Failover(tb testing.TB) {
 		if err == nil {
 			return
 		}
-		if time.Now().After(deadline) { // until it has asked the replica how it is, it has none that is good
+		if time.Now().After(deadline) { // a Sentinel refuses until it has an answer of the replica
 			tb.Fatal(err)
 		}
 	}
 }
 
-// watches reports whether a Sentinel knows the two others and all replicas.
+// watches reports whether a Sentinel knows the other two and all replicas.
 func (s *Server) watches(replicas int) bool {
 	reply, err := s.Command("SENTINEL", "MASTER", MasterName)
 	if err != nil {

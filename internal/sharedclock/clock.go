@@ -1,20 +1,20 @@
-// Package sharedclock has the time that the nodes of one store share. It is the time of the
-// store, if that can be asked. So a record of one node is neither expired nor from the
-// future for another node whose own clock is wrong.
+// Package sharedclock has the time that the nodes of one store share. It is the time of
+// the store, if that can be asked. So a record of one node is neither expired nor from
+// the future for another node whose own clock is wrong.
 //
 // # Jumps
 //
-// A [Clock] runs on the processor's monotonic clock, which no program can set. A wall clock
-// that jumps, here or at the store, changes nothing at first: a jump is only accepted if it
-// lasts for half a minute. A clock that jumps back before that has expired and deleted
-// nothing.
+// A [Clock] runs on the processor's monotonic clock, which no program can set. A wall
+// clock that jumps, here or at the store, changes nothing at first: a jump is only
+// accepted if it lasts for half a minute. A clock that jumps back before that has
+// expired and deleted nothing.
 //
-// # How far apart clocks may be
+// # Maximum difference
 //
 // The clock follows the store while the clocks of store and node differ by at most
 // [MaxDifference], or if they did and only the node's clock was set since, which the
-// monotonic clock tells. Otherwise one of the two is badly wrong, it is unknown which, and
-// each node uses its own clock.
+// monotonic clock tells. Otherwise one of the two is badly wrong, it is unknown which,
+// and each node uses its own clock.
 package sharedclock
 
 import (
@@ -37,19 +37,19 @@ const (
 	// Notable is the least difference that is reported.
 	Notable = 10 * time.Second
 
-	// checkInterval is how often the clocks are compared, and firstInterval how
-	// often until the store has answered once.
+	// checkInterval is the time between two comparisons of the clocks. firstInterval is
+	// that time until the store has answered once.
 	checkInterval = 5 * time.Second
 	firstInterval = time.Second
 
-	// settling is for how long a clock that has jumped has to stay where it is
-	// before it counts. jump is the least that is one: less is drift.
-	settling = 30 * time.Second
-	jump     = time.Second
+	// settleTime is how long a clock that has jumped must keep its new time before it
+	// counts. jump is the smallest change that is a jump. A smaller one is drift.
+	settleTime = 30 * time.Second
+	minJump    = time.Second
 
-	// longestTrip is the longest that the store may take to answer. Its time is
-	// known to half of that.
-	longestTrip = time.Second
+	// maxRoundTrip is the maximum time of an answer of the store. The store's time is
+	// known with an error of at most half of that.
+	maxRoundTrip = time.Second
 )
 
 // Options of a [Clock]. The zero value is ready to use.
@@ -67,21 +67,21 @@ type Options struct {
 	Report func(Status)
 }
 
-// A Status says how the clocks are.
+// A Status is the result of a comparison of the clocks.
 type Status struct {
-	// Asked says that the store has told its time, and Difference how far the
-	// clock of this node is ahead of that; below zero it is behind.
+	// Asked reports whether the store has told its time. Difference is then how far the
+	// clock of this node is ahead of it, or behind if it is negative.
 	Asked      bool          `json:"asked"`
 	Difference time.Duration `json:"difference_ns"`
 
-	// Followed says that the store's time counts here, and not that of this node.
+	// Followed reports whether the clock follows the store, and not this node.
 	Followed bool `json:"followed"`
 
-	// Jump is how far the clock that is followed has jumped ahead just now, or
-	// back if it is below zero. It does not count yet.
+	// Jump is how far the followed clock has jumped, ahead or (if negative) back. The
+	// jump does not count yet.
 	Jump time.Duration `json:"jump_ns,omitempty"`
 
-	// Problem is why the store does not tell its time.
+	// Problem is the reason why the store does not tell its time.
 	Problem string `json:"problem,omitempty"`
 }
 
@@ -90,29 +90,29 @@ type Clock struct {
 	wall    func() time.Time
 	elapsed func() time.Duration
 	report  func(Status)
-	began   reading // the clock of this machine, as the process began
+	start   reading // the clock of this machine when the process began
 
 	at     atomic.Pointer[reading]
 	status atomic.Pointer[Status]
 
 	mu      sync.Mutex // one check at a time
-	settled bool       // a clock is followed that need not be the first
-	jumped  *jumped    // nil: none is waited for
+	settled bool       // a clock is followed, so a different time is a jump
+	jumped  *jumped    // nil: no jump waits to settle
 }
 
-// A reading is what time it was when so much had elapsed.
+// A reading is a time and the monotonic clock at that time.
 type reading struct {
 	time    time.Time
 	elapsed time.Duration
 }
 
-// jumped is a jump, and when it was first seen.
+// jumped is a jump, and the time when it was first seen.
 type jumped struct {
 	by    time.Duration
 	since time.Duration
 }
 
-// New returns a clock that goes by that of this machine until it is checked.
+// New returns a clock that follows this machine's clock until the first check.
 func New(o Options) *Clock {
 	if o.Wall == nil {
 		o.Wall = time.Now
@@ -127,7 +127,7 @@ func New(o Options) *Clock {
 	c := &Clock{wall: o.Wall, elapsed: o.Elapsed, report: o.Report}
 	c.status.Store(new(Status))
 	c.set(o.Wall())
-	c.began = *c.at.Load()
+	c.start = *c.at.Load()
 	return c
 }
 
@@ -136,7 +136,7 @@ func (c *Clock) Now() time.Time {
 	return c.at.Load().now(c.elapsed())
 }
 
-// now is the time by a reading, when so much has elapsed.
+// now is the time at the given monotonic clock.
 func (r *reading) now(elapsed time.Duration) time.Time { return r.time.Add(elapsed - r.elapsed) }
 
 // Earlier returns the time of this clock or of this machine, whichever is earlier. If
@@ -155,8 +155,8 @@ func (c *Clock) Wall() time.Time { return c.wall() }
 // Status returns what the last check found.
 func (c *Clock) Status() Status { return *c.status.Load() }
 
-// Run checks the clock until ctx ends. ask returns the time of the store; nil:
-// there is none but that of this machine.
+// Run checks the clock until ctx ends. ask returns the time of the store. If ask is
+// nil, the clock follows this machine's clock.
 func (c *Clock) Run(ctx context.Context, ask func(context.Context) (time.Time, error)) {
 	for {
 		c.Check(ctx, ask)
@@ -177,50 +177,50 @@ func (c *Clock) Check(ctx context.Context, ask func(context.Context) (time.Time,
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if ask == nil {
-		c.settled = true // it began with this clock
-		c.conclude(ctx, Status{}, c.wall(), 0)
+		c.settled = true // the clock followed this machine from the start
+		c.apply(ctx, Status{}, c.wall(), 0)
 		return
 	}
 	begun := c.elapsed()
 	store, err := ask(ctx)
 	trip := c.elapsed() - begun
-	if err == nil && trip > longestTrip {
+	if err == nil && trip > maxRoundTrip {
 		err = fmt.Errorf("it took %s to answer", trip.Round(time.Millisecond))
 	}
 	if err != nil {
 		status := c.Status()
 		status.Problem = err.Error()
-		if !status.Asked { // nothing else is known
-			c.conclude(ctx, status, c.wall(), 0)
+		if !status.Asked { // the time of the store was never known
+			c.apply(ctx, status, c.wall(), 0)
 			return
 		}
-		c.tell(ctx, status)
+		c.publish(ctx, status)
 		return
 	}
 	store = store.Add(trip / 2)
 	wall := c.wall()
 	status := Status{Asked: true, Difference: wall.Sub(store)}
-	unset := c.began.now(c.elapsed()) // the time if the clock had not been set
+	unset := c.start.now(c.elapsed()) // the time if the clock had not been set
 	status.Followed = status.Difference.Abs() <= MaxDifference || unset.Sub(store).Abs() <= MaxDifference
 	if status.Followed {
 		wall = store
 	}
-	c.conclude(ctx, status, wall, trip)
+	c.apply(ctx, status, wall, trip)
 }
 
-// conclude follows a clock whose time is known to a margin, unless it has just
-// jumped.
-func (c *Clock) conclude(ctx context.Context, status Status, to time.Time, margin time.Duration) {
+// apply follows a clock whose time is known with an error of at most margin, unless
+// it has just jumped.
+func (c *Clock) apply(ctx context.Context, status Status, to time.Time, margin time.Duration) {
 	by := to.Sub(c.Now())
 	switch {
-	case by.Abs() <= margin: // it cannot tell any better
+	case by.Abs() <= margin: // the difference may be an error of the measurement
 		c.jumped = nil
-	case by.Abs() <= jump, status.Asked && !c.settled:
+	case by.Abs() <= minJump, status.Asked && !c.settled:
 		c.jumped = nil
 		c.set(to)
-	case c.jumped == nil || (by-c.jumped.by).Abs() > jump:
+	case c.jumped == nil || (by-c.jumped.by).Abs() > minJump:
 		c.jumped = &jumped{by, c.elapsed()}
-	case c.elapsed()-c.jumped.since >= settling:
+	case c.elapsed()-c.jumped.since >= settleTime:
 		c.jumped = nil
 		c.set(to)
 	}
@@ -230,18 +230,18 @@ func (c *Clock) conclude(ctx context.Context, status Status, to time.Time, margi
 	if c.jumped != nil {
 		status.Jump = by
 	}
-	c.tell(ctx, status)
+	c.publish(ctx, status)
 }
 
-// set makes it a time now. Its monotonic reading, which would count in
-// comparisons, goes.
+// set sets the time. It drops the monotonic reading, which would be used in
+// comparisons.
 func (c *Clock) set(now time.Time) {
 	c.at.Store(&reading{now.Round(0), c.elapsed()})
 }
 
-func (c *Clock) tell(ctx context.Context, status Status) {
+func (c *Clock) publish(ctx context.Context, status Status) {
 	c.status.Store(&status)
-	unknown := status.Problem != "" && !status.Asked // else it is an outage, of which others tell
+	unknown := status.Problem != "" && !status.Asked // otherwise it is an outage, which other code reports
 	if ctx.Err() == nil && (unknown || status.Jump != 0 || status.Difference.Abs() >= Notable) {
 		c.report(status)
 	}

@@ -11,13 +11,13 @@ import (
 
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-// A machine is a node and its store. Time passes by hand, and each clock is off
-// by as much as a test says.
+// A machine is a node and its store. Tests advance the time, and set how far each clock
+// is off.
 type machine struct {
 	t           *testing.T
 	passed      time.Duration
 	wall, store time.Duration
-	trip        time.Duration // how long the store takes to answer
+	trip        time.Duration // the time that an answer of the store takes
 	err         error
 	reported    []sharedclock.Status
 	*sharedclock.Clock
@@ -41,14 +41,14 @@ func (m *machine) ask(context.Context) (time.Time, error) {
 	return told, m.err
 }
 
-// pass lets time pass, in which the clocks are compared.
+// pass advances the time, and compares the clocks meanwhile.
 func (m *machine) pass(d time.Duration, ask func(context.Context) (time.Time, error)) {
 	for end := m.passed + d; m.passed < end; m.passed += 5 * time.Second {
 		m.Check(m.t.Context(), ask)
 	}
 }
 
-// wantOff holds how far the clock is from the true time.
+// wantOff checks how far the clock is from the true time.
 func (m *machine) wantOff(want time.Duration) {
 	m.t.Helper()
 	if off := m.Now().Sub(noon.Add(m.passed)); (off - want).Abs() > 10*time.Millisecond {
@@ -56,7 +56,7 @@ func (m *machine) wantOff(want time.Duration) {
 	}
 }
 
-func TestNodesGoByTheClockOfTheirStore(t *testing.T) {
+func TestNodesFollowTheClockOfTheirStore(t *testing.T) {
 	for _, wall := range []time.Duration{0, 70 * time.Second, -70 * time.Second, sharedclock.MaxDifference, -sharedclock.MaxDifference} {
 		m := newMachine(t, wall)
 		m.wantOff(wall)
@@ -71,7 +71,7 @@ func TestNodesGoByTheClockOfTheirStore(t *testing.T) {
 	}
 }
 
-// Nobody can tell which of the two is wrong.
+// It is unknown which of the two clocks is wrong.
 func TestAStoreWhoseClockIsFarOffIsNotFollowed(t *testing.T) {
 	for _, off := range []time.Duration{6 * time.Minute, -56 * 365 * 24 * time.Hour} {
 		m := newMachine(t, time.Second)
@@ -142,8 +142,8 @@ func TestAClockThatStaysWhereItJumpedCounts(t *testing.T) {
 	m.wantOff(8 * time.Hour)
 }
 
-// Two jumps are not one that lasted.
-func TestAClockThatJumpsToAndFroDoesNotCount(t *testing.T) {
+// Two opposite jumps do not count as one jump that lasted.
+func TestAClockThatJumpsBackAndForthDoesNotCount(t *testing.T) {
 	m := newMachine(t, 0)
 	m.pass(time.Minute, nil)
 	for i := range 20 {
@@ -153,7 +153,7 @@ func TestAClockThatJumpsToAndFroDoesNotCount(t *testing.T) {
 	m.wantOff(0)
 }
 
-func TestAClockDriftsAlong(t *testing.T) {
+func TestAClockFollowsDrift(t *testing.T) {
 	m := newMachine(t, 0)
 	for range 1000 {
 		m.store += 50 * time.Millisecond
@@ -163,31 +163,31 @@ func TestAClockDriftsAlong(t *testing.T) {
 	}
 }
 
-// While the store does not answer, or late, what was known goes on.
-func TestAStoreThatIsAwayLeavesTheClockAsItIs(t *testing.T) {
+// While the store does not answer, or answers late, the last known time continues.
+func TestAStoreThatDoesNotAnswerDoesNotChangeTheClock(t *testing.T) {
 	m := newMachine(t, 70*time.Second)
-	m.err = errors.New("away")
+	m.err = errors.New("unavailable")
 	m.pass(time.Minute, m.ask)
 	m.wantOff(70 * time.Second)
 	m.err = nil
 	m.Check(t.Context(), m.ask)
 	m.wantOff(0)
-	m.err = errors.New("away")
+	m.err = errors.New("unavailable")
 	m.pass(time.Hour, m.ask)
 	m.wantOff(0)
-	if s := m.Status(); s.Problem != "away" || !s.Followed || s.Difference != 70*time.Second {
+	if s := m.Status(); s.Problem != "unavailable" || !s.Followed || s.Difference != 70*time.Second {
 		t.Errorf("the status is %+v", s)
 	}
 	m.err, m.trip, m.store = nil, 3*time.Second, -time.Second
 	m.Check(t.Context(), m.ask)
 	m.wantOff(0)
 	m.trip = 500 * time.Millisecond
-	m.store = 300 * time.Millisecond // no more than such an answer can be wrong by
+	m.store = 300 * time.Millisecond // no more than the error of a slow answer
 	m.Check(t.Context(), m.ask)
 	m.wantOff(0)
 }
 
-func TestWhatIsStampedIsFromNobodysFuture(t *testing.T) {
+func TestATimeStampIsInNoNodesFuture(t *testing.T) {
 	for _, c := range []struct {
 		name                  string
 		wall, store, earliest time.Duration
@@ -206,14 +206,14 @@ func TestWhatIsStampedIsFromNobodysFuture(t *testing.T) {
 	}
 	m := newMachine(t, 0)
 	m.Check(t.Context(), nil)
-	m.wall = -time.Hour // just now
+	m.wall = -time.Hour // set just now
 	if off := m.Earlier().Sub(noon.Add(m.passed)); off != 0 {
 		t.Errorf("a clock that was just set back: off by %s", off)
 	}
 }
 
-// Values carry no monotonic reading: those of another node have none.
-func TestTheTimeIsPlain(t *testing.T) {
+// The time has no monotonic reading: time stamps of other nodes have none, too.
+func TestTheTimeHasNoMonotonicReading(t *testing.T) {
 	c := sharedclock.New(sharedclock.Options{})
 	c.Check(t.Context(), nil)
 	for _, now := range []time.Time{c.Now(), c.Earlier()} {

@@ -1,4 +1,4 @@
-// Package storagefeed hands the changes of one store to its watchers.
+// Package storagefeed sends the changes of one store to its watchers.
 package storagefeed
 
 import (
@@ -8,21 +8,21 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
-// A Feed fans changes out. The zero value is ready to use.
+// A Feed sends each change to all watchers. The zero value is ready to use.
 //
-// It keeps no queue: Send calls every watcher before it returns, on the
-// goroutine of the caller. So changes made one after the other arrive in that
-// order. Changes made at the same time have no order to keep: a change carries
-// no value, and each is sent when its value can be read already.
+// It has no queue: Send calls every watcher on the caller's goroutine before it
+// returns. So changes made one after the other arrive in that order. Changes made at
+// the same time need no order: a change carries no value, and is sent only after its
+// value can be read.
 type Feed struct {
 	mu       sync.RWMutex
-	watchers []*watcher // replaced, never changed in place
+	watchers []*watcher // replaced as a whole, never changed
 	closed   bool
 }
 
 type watcher struct{ fn func(storage.Change) }
 
-// Watch adds fn until stop is called.
+// Watch calls fn for every change until stop is called.
 func (f *Feed) Watch(fn func(storage.Change)) (stop func()) {
 	w := &watcher{fn: fn}
 	f.mu.Lock()
@@ -38,8 +38,8 @@ func (f *Feed) Watch(fn func(storage.Change)) (stop func()) {
 	}
 }
 
-// Send calls every watcher. The lock is not held meanwhile, so a watcher may
-// use the store and may stop itself.
+// Send calls every watcher. It holds no lock meanwhile, so a watcher may use the store,
+// and may stop itself.
 func (f *Feed) Send(c storage.Change) {
 	f.mu.RLock()
 	watchers := f.watchers

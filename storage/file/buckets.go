@@ -8,10 +8,10 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// The layout of the file: "values" holds, under each key, 8 bytes of expiry
-// (Unix milliseconds, big-endian) and the value. "expiry" holds the same
-// expiry and the key as its key, and nothing as its value, so that the sweep
-// reads what has expired and no more.
+// The layout of the file. The bucket "values" has 8 bytes of expiry (Unix milliseconds,
+// big-endian) and the value under each key. The bucket "expiry" has the same expiry
+// followed by the key as its key, and an empty value. So the sweep reads only what has
+// expired.
 var (
 	valuesBucket = []byte("values")
 	expiryBucket = []byte("expiry")
@@ -62,7 +62,7 @@ func remove(tx *bbolt.Tx, key string) error {
 	return nil
 }
 
-// expired reads the expiry at the front of a record or of an index key.
+// expired reads the expiry at the beginning of a record or of an index key.
 func expired(record []byte, now time.Time) bool {
 	return now.UnixMilli() >= expiryOf(record).UnixMilli()
 }
@@ -71,5 +71,5 @@ func expiryOf(record []byte) time.Time {
 	return time.UnixMilli(int64(binary.BigEndian.Uint64(record)))
 }
 
-// clone never returns nil: an empty value is a value.
+// clone never returns nil, since an empty value is a value.
 func clone(value []byte) []byte { return append([]byte{}, value...) }

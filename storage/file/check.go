@@ -13,8 +13,8 @@ import (
 	bolterrors "go.etcd.io/bbolt/errors"
 )
 
-// A Progress is told how far a long task is: how many of a thing are done, of how
-// many. A total of 0 is not known. It is called often, and may be nil.
+// A Progress is called often during a long task, with the number of things that are
+// done and the total number. A total of 0 means unknown. It may be nil.
 type Progress func(things string, done, total int64)
 
 func (p Progress) report(things string, done, total int64) {
@@ -26,16 +26,16 @@ func (p Progress) report(things string, done, total int64) {
 // errIndex is no damage that anything else goes by: values are found, and expire.
 var errIndex = errors.New("values and the index of their expiries differ; \"caddy sso storage compact\" builds the index again")
 
-// A Checked is what a check has found.
+// A Checked is the result of a check.
 type Checked struct {
 	Values  int64 `json:"values"`
-	Expired int64 `json:"expired"`        // of the values: those that wait for being swept
-	Bytes   int64 `json:"bytes"`          // of the file
-	Used    int64 `json:"used,omitempty"` // bytes of it that hold something; 0: not counted
+	Expired int64 `json:"expired"`        // number of values that have expired and are not yet removed
+	Bytes   int64 `json:"bytes"`          // size of the file
+	Used    int64 `json:"used,omitempty"` // bytes of the file that are in use; 0: not counted
 }
 
-// verify reads all of a file before bbolt does, which would panic, or die, where
-// it is damaged. One that is missing, or empty, is made by bbolt.
+// verify reads the whole file before bbolt does, since bbolt panics or crashes on a
+// damaged file. A file that is missing or empty is not checked: bbolt will create it.
 func verify(path string, wait time.Duration) error {
 	_, err := inspect(path, wait, func(t *tree, _ int64) error {
 		_, err := t.check(nil)
@@ -44,7 +44,8 @@ func verify(path string, wait time.Duration) error {
 	return err
 }
 
-// inspect runs do on a file that no server has open. False: there is none.
+// inspect runs do on a file that no server has open. If there is no file, or it is
+// empty, there is false.
 func inspect(path string, wait time.Duration, do func(t *tree, size int64) error) (there bool, err error) {
 	info, err := os.Stat(path) //nolint:gosec // the operator chose the path
 	if errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() == 0 {
@@ -68,8 +69,8 @@ func inspect(path string, wait time.Duration, do func(t *tree, size int64) error
 	return true, errors.Join(err, h.close(errors.Is(err, errDamaged)))
 }
 
-// check reads every page that is in use, and returns how many there are. Each
-// must be used once, and none may be in the list of unused ones.
+// check reads every page in use, and returns their number. Each page must be used only
+// once, and must not be in the list of unused pages.
 func (t *tree) check(progress Progress) (used uint64, err error) {
 	seen := make([]uint64, t.pages/64+1)
 	t.visit = func(id, pages uint64) error {
@@ -80,7 +81,7 @@ func (t *tree) check(progress Progress) (used uint64, err error) {
 			seen[n/64] |= 1 << (n % 64)
 		}
 		used += pages
-		progress.report("pages", int64(used), int64(t.pages)) //nolint:gosec // pages of a file
+		progress.report("pages", int64(used), int64(t.pages)) //nolint:gosec // a number of pages
 		return nil
 	}
 	defer func() { t.visit = nil }()
@@ -101,18 +102,18 @@ func (t *tree) check(progress Progress) (used uint64, err error) {
 	for i := 0; i < len(unused); i += 8 {
 		id := order.Uint64(unused[i:])
 		if id < 2 || id >= t.pages || seen[id/64]&(1<<(id%64)) != 0 {
-			return 0, damagef("page %d is in use, and in the list of those that are not", id)
+			return 0, damagef("page %d is in use and also in the list of unused pages", id)
 		}
 		seen[id/64] |= 1 << (id % 64)
 	}
 	return used, nil
 }
 
-// freelist returns the IDs in a page that lists unused pages. Releases before
-// this one wrote it.
+// freelist returns the IDs in a page with the list of unused pages. Earlier releases
+// wrote such pages.
 func freelist(id uint64, data []byte) ([]byte, error) {
 	n, from := uint64(order.Uint16(data[10:])), uint64(pageHeader)
-	if n == 0xFFFF { // then the first ID is their number
+	if n == 0xFFFF { // then the first ID is the number of IDs
 		n, from = order.Uint64(data[pageHeader:]), pageHeader+8
 	}
 	if order.Uint16(data[8:]) != freelistFlag || n > (uint64(len(data))-from)/8 {
@@ -121,10 +122,10 @@ func freelist(id uint64, data []byte) ([]byte, error) {
 	return data[from : from+8*n], nil
 }
 
-// checkBuckets reads the names of the buckets, and all that is in them.
+// checkBuckets reads the names of the buckets and their content.
 func (t *tree) checkBuckets(id uint64, depth int, b bounds) error {
 	if depth == maxDepth {
-		return damagef("it has pages in a circle")
+		return damagef("its pages refer to each other in a circle")
 	}
 	p, err := t.read(id, new([]byte), b)
 	if err != nil {
@@ -143,7 +144,7 @@ func (t *tree) checkBuckets(id uint64, depth int, b bounds) error {
 	return nil
 }
 
-// Check verifies a file that no server has open.
+// Check checks a file that no server has open.
 func Check(path string, progress Progress) (Checked, error) {
 	var found Checked
 	there, err := inspect(path, time.Second, func(t *tree, size int64) error {
@@ -151,22 +152,22 @@ func Check(path string, progress Progress) (Checked, error) {
 		if err != nil {
 			return err
 		}
-		found.Bytes, found.Used = size, int64(used)*int64(t.pageSize) //nolint:gosec // sizes of a file
+		found.Bytes, found.Used = size, int64(used)*int64(t.pageSize) //nolint:gosec // sizes within a file
 		return found.records(func(do func(*tree) error) error { return do(t) }, time.Now, progress)
 	})
 	switch {
 	case errors.Is(err, errDamaged):
 		return found, fmt.Errorf("%s: %w; %s", path, err, remedy)
 	case err != nil:
-		return found, inUse(path, err)
+		return found, explainLock(path, err)
 	case !there:
-		return found, fmt.Errorf("%s: there is no such file, or it is empty", path)
+		return found, fmt.Errorf("%s: the file does not exist, or is empty", path)
 	}
 	return found, nil
 }
 
-// Check verifies what the store has while it is used: that every page can be
-// read, and that values and expiries belong together.
+// Check checks an open store: every page must be readable, and values must match the
+// index of expiries.
 func (s *Store) Check(ctx context.Context, progress Progress) (Checked, error) {
 	var found Checked
 	info, err := os.Stat(s.path)
@@ -186,8 +187,8 @@ func (s *Store) Check(ctx context.Context, progress Progress) (Checked, error) {
 	return found, nil
 }
 
-// records reads all values and their expiries, some at a time, since a long look
-// at the file keeps pages from being used again.
+// records reads all values and expiries in batches, since a long read transaction keeps
+// bbolt from reusing pages.
 func (c *Checked) records(view func(func(*tree) error) error, now func() time.Time, progress Progress) error {
 	err := inSteps(view, valuesBucket, func(t *tree, key, record []byte) error {
 		if len(record) < expirySize {
@@ -222,8 +223,8 @@ func (c *Checked) records(view func(func(*tree) error) error, now func() time.Ti
 	})
 }
 
-// inSteps calls fn for all that a bucket has, with a look at the file for each
-// few of them.
+// inSteps calls fn for all keys in a bucket, with a new read transaction for each
+// batch.
 func inSteps(view func(func(*tree) error) error, bucket []byte, fn func(t *tree, key, value []byte) error) error {
 	var from []byte
 	for more := true; more; {
@@ -245,10 +246,10 @@ func inSteps(view func(func(*tree) error) error, bucket []byte, fn func(t *tree,
 	return nil
 }
 
-// inUse says what to do about a file that a server has open.
-func inUse(path string, err error) error {
+// explainLock adds a remedy to the error of a file that another process has open.
+func explainLock(path string, err error) error {
 	if errors.Is(err, bolterrors.ErrTimeout) {
-		return fmt.Errorf("%s: another process has the file open; stop it, or ask the server that has it by leaving out --file", path)
+		return fmt.Errorf("%s: another process has the file open; stop it, or ask the server that has it: leave out --file", path)
 	}
 	return fmt.Errorf("%s: %w", path, err)
 }

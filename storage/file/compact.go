@@ -16,31 +16,31 @@ import (
 )
 
 const (
-	// copySuffix is what the name of a copy has that is to take the place of the
-	// file. One that is left was never finished.
+	// copySuffix is the suffix of the copy that will replace the file. A copy that is
+	// left over was never finished.
 	copySuffix = ".compact"
 
-	// copyBatch bounds how long a value that is written meanwhile waits.
+	// copyBatch bounds how long a concurrent write waits.
 	copyBatch = 256
 
-	// fillPercent is how full pages of the copy are; the rest is for what is
-	// written to them later.
+	// fillPercent is how full the pages of the copy are. The rest is room for later
+	// writes.
 	fillPercent = 0.9
 
-	// A file of this size is compacted by itself, once three quarters are unused,
-	// which is what a mass expiry leaves behind.
+	// A file of this size is compacted automatically if three quarters are unused. That
+	// happens after many values expired.
 	shrinkFrom = 32 << 20
 )
 
 var errCompacting = errors.New("the file is being compacted already")
 
-// A Compacted says how large the file was, and is.
+// A Compacted is the size of the file before and after compaction.
 type Compacted struct {
 	Before int64 `json:"before"`
 	After  int64 `json:"after"`
 }
 
-// Compact makes a file that no server has open as small as what it has.
+// Compact removes the unused space from a file that no server has open.
 func Compact(path string, progress Progress) (Compacted, error) {
 	if info, err := os.Stat(path); err != nil {
 		return Compacted{}, err
@@ -49,15 +49,15 @@ func Compact(path string, progress Progress) (Compacted, error) {
 	}
 	s, err := Open(path, Options{LockTimeout: time.Second})
 	if err != nil {
-		return Compacted{}, inUse(path, err)
+		return Compacted{}, explainLock(path, err)
 	}
 	done, err := s.Compact(context.Background(), progress)
 	return done, errors.Join(err, s.Close())
 }
 
-// Compact makes the file as small as what it has, while it is used: it copies all
-// values, again those that were written meanwhile, and then has the copy take the
-// place of the file. Until then the file is as it was.
+// Compact removes the unused space from the file while the store is in use. It copies
+// all values to a new file, copies again those that were written meanwhile, and then
+// replaces the file. Until then the file stays unchanged.
 func (s *Store) Compact(ctx context.Context, progress Progress) (Compacted, error) {
 	if !s.compacting.TryLock() {
 		return Compacted{}, errCompacting
@@ -91,7 +91,7 @@ func (s *Store) compact(ctx context.Context, progress Progress) (err error) {
 			err = errors.Join(err, next.close(false), os.Remove(next.file.Name()))
 		}
 	}()
-	// From here on the writer notes what it changes.
+	// From now on the writer records the keys that it writes.
 	if _, err := s.touchedSince(); err != nil {
 		return err
 	}
@@ -120,26 +120,26 @@ func (s *Store) compact(ctx context.Context, progress Progress) (err error) {
 	}})
 }
 
-// onlyKnown returns an error for a file that has more than would be copied.
+// onlyKnown returns an error if the file has more than Compact would copy.
 func (t *tree) onlyKnown() error {
 	return t.walk(t.root, 0, bounds{}, nil, new([maxDepth][]byte), func(name, _ []byte) error {
 		if !bytes.Equal(name, valuesBucket) && !bytes.Equal(name, expiryBucket) {
-			return fmt.Errorf("it has a bucket %q, which a later release has made; compact it with that one", name)
+			return fmt.Errorf("it has a bucket %q of a later release; compact it with that release", name)
 		}
 		return nil
 	})
 }
 
-// newCopy opens an empty file beside the store's.
+// newCopy creates an empty file next to the store's file.
 func (s *Store) newCopy() (*handle, error) {
 	name := s.path + copySuffix
 	if err := os.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("removing a copy of before: %w", err)
+		return nil, fmt.Errorf("removing an old copy: %w", err)
 	}
-	// It is written to the disk as a whole, before it takes the place of the file.
+	// The copy is synced only once, before it replaces the file.
 	next, err := openHandle(name, bbolt.Options{FreelistType: bbolt.FreelistMapType, NoFreelistSync: true, NoSync: true})
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("making %s: %w", name, err), os.RemoveAll(name))
+		return nil, errors.Join(fmt.Errorf("creating %s: %w", name, err), os.RemoveAll(name))
 	}
 	info, err := s.open.file.Stat()
 	if err == nil {
@@ -149,13 +149,13 @@ func (s *Store) newCopy() (*handle, error) {
 		err = next.update(createBuckets)
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("making %s: %w", name, err), next.close(false), os.Remove(name))
+		return nil, errors.Join(fmt.Errorf("creating %s: %w", name, err), next.close(false), os.Remove(name))
 	}
 	return next, nil
 }
 
-// touchedSince returns the keys that were written since it was last called, and
-// has the writer note the next.
+// touchedSince returns the keys that were written since the last call, and makes the
+// writer record the next ones.
 func (s *Store) touchedSince() (touched []string, err error) {
 	err = s.submit(task{alone: func() error {
 		touched = keysOf(s.touched)
@@ -173,8 +173,8 @@ func keysOf(set map[string]struct{}) []string {
 	return keys
 }
 
-// copyAll copies what the file has, and rests between the steps as long as they
-// take, for the sake of those who wait for the disk.
+// copyAll copies all values. After each batch it rests as long as the batch took, so
+// that other users of the disk do not wait.
 func (s *Store) copyAll(ctx context.Context, next *handle, progress Progress) error {
 	var from []byte
 	var copied int64
@@ -203,14 +203,14 @@ func (s *Store) copyAll(ctx context.Context, next *handle, progress Progress) er
 		}
 		copied += int64(len(batch))
 		progress.report("values", copied, 0)
-		if !s.rest(time.Since(begun)) {
+		if !s.sleep(time.Since(begun)) {
 			return storage.ErrClosed
 		}
 	}
 	return nil
 }
 
-// copyKeys copies what the file has under some keys.
+// copyKeys copies the values of some keys.
 func (s *Store) copyKeys(next *handle, keys []string) error {
 	batch := make([]record, 0, len(keys))
 	err := s.view(func(t *tree) error {
@@ -229,7 +229,7 @@ func (s *Store) copyKeys(next *handle, keys []string) error {
 	return next.copy(batch)
 }
 
-// A record is what the file has under a key; nil: nothing.
+// A record is the stored value of a key. nil: there is none.
 type record struct {
 	key   string
 	value []byte
@@ -256,7 +256,7 @@ func (h *handle) copy(batch []record) error {
 	})
 }
 
-// replace has a copy take the place of the file. It says whether it has.
+// replace replaces the file by its copy, and reports whether it did.
 func (s *Store) replace(next *handle) (bool, error) {
 	if err := next.db.Sync(); err != nil {
 		return false, fmt.Errorf("writing the copy: %w", err)
@@ -273,8 +273,8 @@ func (s *Store) replace(next *handle) (bool, error) {
 	return true, errors.Join(err, old.close(false))
 }
 
-// shrink compacts a file of which most is unused. Where that fails, for example
-// since the disk is full, the file goes on as it is.
+// shrink compacts the file if most of it is unused. If that fails, for example because
+// the disk is full, the file stays unchanged.
 func (s *Store) shrink() {
 	info, err := os.Stat(s.path)
 	if err != nil || info.Size() < shrinkFrom || s.unused() < info.Size()/4*3 {

@@ -13,7 +13,7 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// fill gives a store that many values, to expire after a lifetime.
+// fill writes many values with a lifetime to a store.
 func fill(t *testing.T, s *Store, c *clock, values, size int, lifetime time.Duration) {
 	t.Helper()
 	for begun := 0; begun < values; begun += 1000 {
@@ -40,7 +40,7 @@ func fileSize(t *testing.T, path string) int64 {
 	return info.Size()
 }
 
-func TestAFileOfWhichMostHasExpiredBecomesSmall(t *testing.T) {
+func TestAFileWhoseValuesExpiredBecomesSmall(t *testing.T) {
 	var c clock
 	path := filepath.Join(t.TempDir(), "sso.db")
 	link := path + ".link"
@@ -53,15 +53,15 @@ func TestAFileOfWhichMostHasExpiredBecomesSmall(t *testing.T) {
 	s.shrink()
 	before := fileSize(t, path)
 	if before < shrinkFrom {
-		t.Fatalf("of %d bytes the test says nothing", before)
+		t.Fatalf("the file has only %d bytes, which is too little for this test", before)
 	}
 	c.pass(time.Minute)
 	if err := s.sweep(); err != nil {
 		t.Fatal(err)
 	}
 	s.shrink()
-	s.compacting.Lock()   // the store may have come to do it by itself, where a minute passed
-	s.compacting.Unlock() //nolint:staticcheck // the wait is all
+	s.compacting.Lock()   // the store may compact itself if a minute has passed
+	s.compacting.Unlock() //nolint:staticcheck // only wait
 	if after := fileSize(t, path); after > before/20 {
 		t.Errorf("it had %d bytes, and has %d", before, after)
 	}
@@ -81,11 +81,11 @@ func TestAFileOfWhichMostHasExpiredBecomesSmall(t *testing.T) {
 		s = open(t, link, Options{Now: c.now})
 	}
 	if info, err := os.Lstat(link); err != nil || info.Mode()&os.ModeSymlink == 0 {
-		t.Errorf("the link is one no more: %v, %v", info, err)
+		t.Errorf("the path is no longer a link: %v, %v", info, err)
 	}
 }
 
-func TestWhatIsWrittenWhileAFileIsCompactedStays(t *testing.T) {
+func TestWritesDuringACompactionAreKept(t *testing.T) {
 	var c clock
 	path := filepath.Join(t.TempDir(), "sso.db")
 	s := open(t, path, Options{Now: c.now})
@@ -93,7 +93,7 @@ func TestWhatIsWrittenWhileAFileIsCompactedStays(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	type end struct {
 		key   string
-		value string // "": it was taken
+		value string // "": it was removed
 	}
 	ends := make(chan end, 8)
 	var writers sync.WaitGroup
@@ -147,7 +147,7 @@ func TestWhatIsWrittenWhileAFileIsCompactedStays(t *testing.T) {
 	}
 }
 
-func TestACompactionThatIsGivenUpLeavesTheFileAsItWas(t *testing.T) {
+func TestACancelledCompactionLeavesTheFileUnchanged(t *testing.T) {
 	var c clock
 	path := filepath.Join(t.TempDir(), "sso.db")
 	s := open(t, path, Options{Now: c.now})
@@ -168,8 +168,8 @@ func TestACompactionThatIsGivenUpLeavesTheFileAsItWas(t *testing.T) {
 	}
 }
 
-// A later release may have more in the file than this one knows.
-func TestAFileWithMoreThanIsKnownIsNotCompacted(t *testing.T) {
+// The file of a later release may have more than this release knows.
+func TestAFileWithUnknownBucketsIsNotCompacted(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "sso.db")
 	db, err := bbolt.Open(path, 0o600, nil)
 	if err != nil {
@@ -194,8 +194,8 @@ func TestAFileWithMoreThanIsKnownIsNotCompacted(t *testing.T) {
 	}
 }
 
-// Releases before this one wrote the list of unused pages in each commit.
-func TestAFileOfAnEarlierReleaseIsTakenAndGoesBack(t *testing.T) {
+// Earlier releases wrote the list of unused pages in each commit.
+func TestAFileWorksAfterAnUpgradeAndAfterADowngrade(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "sso.db")
 	earlier := func(want string) {
 		t.Helper()
@@ -246,14 +246,14 @@ func TestAFileOfAnEarlierReleaseIsTakenAndGoesBack(t *testing.T) {
 	}
 }
 
-// A copy that was never finished may be all that fills the disk.
-func TestWhatAKilledCompactionHasLeftGoesWhenTheFileIsOpened(t *testing.T) {
+// An unfinished copy may be what fills the disk.
+func TestOpenRemovesTheCopyOfAKilledCompaction(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "sso.db")
 	if err := os.WriteFile(path+copySuffix, make([]byte, pageSize), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	open(t, path, Options{})
 	if _, err := os.Stat(path + copySuffix); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("it is left: %v", err)
+		t.Errorf("it still exists: %v", err)
 	}
 }

@@ -17,8 +17,8 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
-// guarded runs what uses bbolt. A panic in it, and a fault where it reads the
-// mapped file, become an error: bbolt believes the file.
+// guarded runs code that uses bbolt, which trusts the file. It turns a panic, or a
+// fault in the mapped file, into an error.
 func guarded(do func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
@@ -29,21 +29,21 @@ func guarded(do func() error) (err error) {
 	return do()
 }
 
-// A handle is a file that is open. bbolt opens it, and we read from the same one.
+// A handle is an open file. bbolt opens it, and we read from the same file.
 type handle struct {
 	db       *bbolt.DB
 	file     *os.File
 	pageSize int
 
-	committed atomic.Int64 // the number of the last transaction that was written
-	reserved  int64        // up to where the file is on the disk; the writer's, 0: not known
+	committed atomic.Int64 // the ID of the last transaction that was written
+	reserved  int64        // the size up to which the disk has room for the file, 0: unknown; used by the writer only
 }
 
-// remedy is what an operator does about a damaged file.
-const remedy = "restore it from a backup, or move it away: then a new one is made, and everybody signs in again"
+// remedy tells an operator what to do with a damaged file.
+const remedy = "restore it from a backup, or move it away: then a new file is created, and all users must sign in again"
 
-// openHandle opens a file that has been verified. A file that is damaged all the
-// same is an error, and not left locked.
+// openHandle opens a file that has been verified. If it is damaged nevertheless,
+// openHandle returns an error and leaves no lock.
 //
 // A process that waits for the lock has the file open already. If a compacted copy
 // replaced the file meanwhile, the locked file is gone, and the new one is opened.
@@ -94,32 +94,32 @@ func openLocked(path string, o bbolt.Options) (*handle, error) {
 	switch {
 	case errors.Is(err, errDamaged), errors.Is(err, bolterrors.ErrTimeout), errors.As(err, &system), errors.As(err, &number):
 		return nil, err
-	default: // what bbolt says of meta pages
+	default: // errors of bbolt about meta pages
 		return nil, damagef("%v", err)
 	}
 }
 
-// The meta pages are the first two. Each has, after the header of a page:
+// The first two pages are the meta pages. After the page header they have:
 const (
 	metaMagic    = 0  // uint32
 	metaFreelist = 32 // uint64
 	metaPages    = 40 // uint64
 	metaTx       = 48 // uint64
-	metaChecksum = 56 // uint64, of what is before it
+	metaChecksum = 56 // uint64, of the fields before it
 	metaSize     = 64
 
 	magic      = 0xED0CDAED
 	noFreelist = ^uint64(0)
 )
 
-// A meta is what a meta page says.
+// A meta is the content of a meta page.
 type meta struct {
 	pages, tx uint64
-	freelist  uint64 // the page; 0: there is none
+	freelist  uint64 // a page number; 0: none
 }
 
-// meta returns the later of the meta pages that are whole. bbolt itself panics
-// where none is, with locks held.
+// meta returns the newer of the intact meta pages. If there is none, bbolt would panic
+// with locks held.
 func (h *handle) meta() (meta, error) {
 	var found meta
 	var buf [metaSize]byte
@@ -137,7 +137,7 @@ func (h *handle) meta() (meta, error) {
 		found = meta{pages: order.Uint64(buf[metaPages:]), tx: tx, freelist: order.Uint64(buf[metaFreelist:])}
 	}
 	if found.pages == 0 {
-		return meta{}, damagef("both meta pages are scrambled")
+		return meta{}, damagef("both meta pages are corrupt")
 	}
 	if found.freelist == noFreelist {
 		found.freelist = 0
@@ -145,26 +145,26 @@ func (h *handle) meta() (meta, error) {
 	return found, nil
 }
 
-// sound looks at what bbolt reads when a transaction begins: the meta pages, and
-// a file that is as long as they say.
-func (h *handle) sound() error {
+// checkSize checks what bbolt reads at the beginning of a transaction: the meta pages,
+// and that the file has the size that they give.
+func (h *handle) checkSize() error {
 	m, err := h.meta()
 	if err != nil {
 		return err
 	}
 	info, err := h.file.Stat()
 	if err != nil {
-		return fmt.Errorf("looking at the file: %w", err)
+		return fmt.Errorf("reading the size of the file: %w", err)
 	}
 	if uint64(info.Size())/uint64(h.pageSize) < m.pages { //nolint:gosec // not negative
-		return damagef("it was cut off: of %d pages %d are left", m.pages, info.Size()/int64(h.pageSize))
+		return damagef("it was cut off: it had %d pages and now has %d", m.pages, info.Size()/int64(h.pageSize))
 	}
 	return nil
 }
 
 // begin begins a transaction, if bbolt can.
 func (h *handle) begin(writable bool) (*bbolt.Tx, error) {
-	if err := h.sound(); err != nil {
+	if err := h.checkSize(); err != nil {
 		return nil, err
 	}
 	least := int(h.committed.Load())
@@ -172,22 +172,22 @@ func (h *handle) begin(writable bool) (*bbolt.Tx, error) {
 	if err != nil {
 		return nil, fmt.Errorf("beginning a transaction: %w", err)
 	}
-	// bbolt goes by the older of the meta pages where the newer one is scrambled,
-	// and then takes pages for unused that are not.
+	// If the newer meta page is corrupt, bbolt uses the older one, and then reuses
+	// pages that are in use.
 	if tx.ID() < least || writable && tx.ID() != least+1 {
-		return nil, errors.Join(damagef("a meta page is not the one that was written last"), tx.Rollback())
+		return nil, errors.Join(damagef("the newest meta page is missing"), tx.Rollback())
 	}
 	return tx, nil
 }
 
-// view runs do on what is written now.
+// view runs do on the committed state of the file.
 func (h *handle) view(do func(*tree) error) error {
 	return guarded(func() error {
 		tx, err := h.begin(false)
 		if err != nil {
 			return err
 		}
-		defer tx.Rollback() //nolint:errcheck // of a transaction that reads
+		defer tx.Rollback() //nolint:errcheck // of a read transaction
 		return do(h.tree(tx))
 	})
 }
@@ -202,7 +202,7 @@ func (h *handle) update(do func(*bbolt.Tx) error) error {
 			return err
 		}
 		id := tx.ID()
-		defer tx.Rollback() //nolint:errcheck // after Commit it does nothing
+		defer tx.Rollback() //nolint:errcheck // a no-op after Commit
 		if err := do(tx); err != nil {
 			return err
 		}
@@ -214,12 +214,12 @@ func (h *handle) update(do func(*bbolt.Tx) error) error {
 	})
 }
 
-// closeTimeout is how long a damaged file may take to be closed: a panic may have
-// left it locked within bbolt.
+// closeTimeout bounds the time to close a damaged file. After a panic bbolt may still
+// hold its locks.
 const closeTimeout = time.Second
 
-// close closes the file. One that is damaged is let go of, come what may, so that
-// another can be opened in its place.
+// close closes the file. A damaged file is released in any case, so that another file
+// can be opened in its place.
 func (h *handle) close(isDamaged bool) error {
 	if !isDamaged {
 		return h.db.Close()
@@ -227,35 +227,35 @@ func (h *handle) close(isDamaged bool) error {
 	closed := make(chan struct{})
 	go func() {
 		defer close(closed)
-		_ = guarded(h.db.Close) // a file that is damaged has been reported
+		_ = guarded(h.db.Close) // the damage has been reported
 	}()
 	select {
 	case <-closed:
 	case <-time.After(closeTimeout):
 	}
-	h.file.Close() // and with it goes the lock; it may be closed already
+	h.file.Close() // this also releases the lock; the file may be closed already
 	return nil
 }
 
-// A damage is what was found first. It is the error of all calls that follow.
+// A damage is the first damage that was found. All later writes return it.
 type damage struct{ err error }
 
-// harmed records that the file is damaged, and calls Options.Damaged, once.
-func (s *Store) harmed(err error) {
-	found := &damage{fmt.Errorf("%s: %w; until the server is restarted nothing is written to it, and what it does not have cannot be told; %s", s.path, err, remedy)}
+// reportDamage records that the file is damaged, and calls Options.Damaged, once.
+func (s *Store) reportDamage(err error) {
+	found := &damage{fmt.Errorf("%s: %w; until a restart nothing is written to it, and a missing value cannot be told from a lost one; %s", s.path, err, remedy)}
 	if s.damage.CompareAndSwap(nil, found) {
 		s.damaged(found.err)
 	}
 }
 
-// failed tells a store that was closed meanwhile from a disk that failed, and
-// from a file that is damaged.
+// failed returns the error for the caller: ErrClosed if the store was closed meanwhile,
+// else ErrUnavailable. It also records damage.
 func (s *Store) failed(doing string, err error) error {
 	if errors.Is(err, storage.ErrClosed) || errors.Is(err, bolterrors.ErrDatabaseNotOpen) || errors.Is(err, os.ErrClosed) {
 		return storage.ErrClosed
 	}
 	if errors.Is(err, errDamaged) {
-		s.harmed(err)
+		s.reportDamage(err)
 	}
 	return fmt.Errorf("%s: %w: %w", doing, storage.ErrUnavailable, err)
 }

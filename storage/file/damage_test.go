@@ -18,8 +18,8 @@ import (
 
 const pageSize = 4096
 
-// filled makes a file of some levels of pages, with values of more than a page
-// among them, and returns its keys.
+// filled creates a file with several levels of pages and some values larger than a
+// page, and returns its keys.
 func filled(t *testing.T, path string) []string {
 	t.Helper()
 	s := open(t, path, Options{})
@@ -44,8 +44,8 @@ func filled(t *testing.T, path string) []string {
 	return keys
 }
 
-// A damaging is a way in which a file is damaged.
-type damaging func(t *testing.T, f *os.File, r *rand.Rand)
+// A damageKind is a kind of damage.
+type damageKind func(t *testing.T, f *os.File, r *rand.Rand)
 
 func size(t *testing.T, f *os.File) int64 {
 	t.Helper()
@@ -67,12 +67,12 @@ func scramble(t *testing.T, f *os.File, r *rand.Rand, from, length int64) {
 	}
 }
 
-var damagings = map[string]damaging{
+var damagings = map[string]damageKind{
 	"a page is scrambled": func(t *testing.T, f *os.File, r *rand.Rand) {
 		scramble(t, f, r, r.Int64N(size(t, f)/pageSize)*pageSize, pageSize)
 	},
 	"all pages are scrambled": func(t *testing.T, f *os.File, r *rand.Rand) { scramble(t, f, r, 0, size(t, f)) },
-	"both meta pages are scrambled": func(t *testing.T, f *os.File, r *rand.Rand) {
+	"both meta pages are corrupt": func(t *testing.T, f *os.File, r *rand.Rand) {
 		scramble(t, f, r, 0, 2*pageSize)
 	},
 	"the headers of all pages are scrambled": func(t *testing.T, f *os.File, r *rand.Rand) {
@@ -80,7 +80,7 @@ var damagings = map[string]damaging{
 			scramble(t, f, r, at+8, 32)
 		}
 	},
-	"a page is that of before": func(t *testing.T, f *os.File, r *rand.Rand) {
+	"a page has its old content": func(t *testing.T, f *os.File, r *rand.Rand) {
 		buf := make([]byte, pageSize)
 		pages := size(t, f) / pageSize
 		if _, err := f.ReadAt(buf, r.Int64N(pages)*pageSize); err != nil {
@@ -94,7 +94,7 @@ var damagings = map[string]damaging{
 		var b [1]byte
 		for range 1 + r.IntN(50) {
 			at := r.Int64N(size(t, f))
-			if r.IntN(2) == 0 { // most of what is pointed by is at the front of a page
+			if r.IntN(2) == 0 { // most offsets are at the front of a page
 				at = at/pageSize*pageSize + r.Int64N(200)
 			}
 			if _, err := f.ReadAt(b[:], at); err != nil {
@@ -121,7 +121,7 @@ func cut(t *testing.T, f *os.File, length int64) {
 }
 
 // damage damages a file.
-func (d damaging) to(t *testing.T, path string, r *rand.Rand) {
+func (d damageKind) to(t *testing.T, path string, r *rand.Rand) {
 	t.Helper()
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
@@ -133,8 +133,8 @@ func (d damaging) to(t *testing.T, path string, r *rand.Rand) {
 
 const seeds = 4
 
-// each runs a test with every kind of damage to a copy of one file.
-func eachDamage(t *testing.T, test func(t *testing.T, path string, keys []string, d damaging, r *rand.Rand)) {
+// eachDamage runs a test with every kind of damage to a copy of one file.
+func eachDamage(t *testing.T, test func(t *testing.T, path string, keys []string, d damageKind, r *rand.Rand)) {
 	whole := filepath.Join(t.TempDir(), "whole.db")
 	keys := filled(t, whole)
 	text, err := os.ReadFile(whole)
@@ -155,8 +155,8 @@ func eachDamage(t *testing.T, test func(t *testing.T, path string, keys []string
 	}
 }
 
-// use does with a store all that can be done with it, from several goroutines.
-// What is wrong has to be an error that says so.
+// use calls all methods of a store from several goroutines. A failure must be an error
+// of the right type.
 func use(t *testing.T, s *Store, keys []string) {
 	t.Helper()
 	ctx := context.Background()
@@ -188,12 +188,12 @@ func use(t *testing.T, s *Store, keys []string) {
 
 func TestAFileThatIsDamagedWhileItIsOpenIsAnError(t *testing.T) {
 	t.Parallel()
-	eachDamage(t, func(t *testing.T, path string, keys []string, d damaging, r *rand.Rand) {
+	eachDamage(t, func(t *testing.T, path string, keys []string, d damageKind, r *rand.Rand) {
 		var told atomic.Int64
 		s, err := Open(path, Options{Damaged: func(err error) {
 			told.Add(1)
 			if !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), remedy) {
-				t.Errorf("it says %v", err)
+				t.Errorf("the error is %v", err)
 			}
 		}})
 		if err != nil {
@@ -204,12 +204,12 @@ func TestAFileThatIsDamagedWhileItIsOpenIsAnError(t *testing.T) {
 		_, checkErr := s.Check(t.Context(), nil)
 		_, compactErr := s.Compact(t.Context(), nil)
 		if n := told.Load(); n > 1 || n == 0 && errors.Is(errors.Join(checkErr, compactErr), errDamaged) {
-			t.Errorf("of damage it tells %d times", n)
+			t.Errorf("damage is reported %d times", n)
 		}
 		if err := s.Close(); err != nil {
 			t.Errorf("closing: %v", err)
 		}
-		// Another file can take its place, in the same process.
+		// Another file can replace it, in the same process.
 		if err := os.Remove(path); err != nil {
 			t.Fatal(err)
 		}
@@ -219,11 +219,11 @@ func TestAFileThatIsDamagedWhileItIsOpenIsAnError(t *testing.T) {
 
 func TestAFileThatIsDamagedIsNotOpened(t *testing.T) {
 	t.Parallel()
-	eachDamage(t, func(t *testing.T, path string, keys []string, d damaging, r *rand.Rand) {
+	eachDamage(t, func(t *testing.T, path string, keys []string, d damageKind, r *rand.Rand) {
 		d.to(t, path, r)
 		_, checkErr := Check(path, nil)
 		s, err := Open(path, Options{LockTimeout: time.Millisecond})
-		if err == nil { // what is damaged is not in use, or a value
+		if err == nil { // the damage is in an unused page, or within a value
 			use(t, s, keys)
 			if err := s.Close(); err != nil {
 				t.Errorf("closing: %v", err)
@@ -234,10 +234,10 @@ func TestAFileThatIsDamagedIsNotOpened(t *testing.T) {
 			t.Errorf("opening: %v", err)
 		}
 		if checkErr == nil || !strings.Contains(checkErr.Error(), path) {
-			t.Errorf("what is not opened is checked: %v", checkErr)
+			t.Errorf("Check accepts a file that Open refuses: %v", checkErr)
 		}
 		if _, err := Compact(path, nil); err == nil {
-			t.Error("what is not opened is compacted")
+			t.Error("Compact accepts a file that Open refuses")
 		}
 	})
 }

@@ -47,13 +47,13 @@ import (
 
 const defaultLockTimeout = 5 * time.Second
 
-// Options of a [Store]. The zero value is ready to use.
+// Options are the options of a [Store]. The zero value is ready to use.
 type Options struct {
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
 
-	// LockTimeout is how long Open waits for another process to let go of
-	// the file. Default: 5 seconds.
+	// LockTimeout is how long Open waits while another process has the file open.
+	// Default: 5 seconds.
 	LockTimeout time.Duration
 
 	// Damaged is called, once, when the file is found to be damaged. Default: no
@@ -61,33 +61,33 @@ type Options struct {
 	Damaged func(error)
 }
 
-// A Store is one open file.
+// A Store is an open file.
 type Store struct {
-	path    string // of the file itself, not of a link
+	path    string // with symbolic links resolved
 	now     func() time.Time
 	feed    storagefeed.Feed
 	damaged func(error)
-	damage  atomic.Pointer[damage] // what was found first
+	damage  atomic.Pointer[damage] // the first damage that was found
 
-	swap sync.RWMutex // held for reading by who reads, for writing by who replaces open
+	swap sync.RWMutex // held for reading to read the file, and for writing to replace open
 	open *handle
 
 	tasks   chan task
-	full    bool                // the last write failed, though there seemed to be room; the writer's
-	touched map[string]struct{} // what was written since a compaction began; the writer's
+	full    bool                // the last write failed, though there seemed to be room; used by the writer only
+	touched map[string]struct{} // keys that were written since a compaction began; used by the writer only
 
 	compacting sync.Mutex
 
-	identity string // where the file is
+	identity string // the absolute path
 
 	closed  atomic.Bool
 	stop    chan struct{} // closed by Close
 	running sync.WaitGroup
 }
 
-// Open opens the file at path, and makes it and its folder where they are
-// missing, readable to this user alone. One process at a time can have it open.
-// A file that is damaged is an error.
+// Open opens the file at path. It creates the file and its folder if they do not exist,
+// readable for this user only. Only one process at a time can open the file. A damaged
+// file is an error.
 func Open(path string, o Options) (*Store, error) {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -99,16 +99,16 @@ func Open(path string, o Options) (*Store, error) {
 		o.Damaged = func(error) {}
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil { //nolint:gosec // the operator chose the path
-		return nil, fmt.Errorf("making its folder: %w; name a path where the user of Caddy may write", err)
+		return nil, fmt.Errorf("creating the folder of the storage file: %w; choose a path where Caddy's user may write", err)
 	}
 	opened, err := openFile(path, o.LockTimeout)
 	if err != nil {
 		return nil, err
 	}
 	if target, err := filepath.EvalSymlinks(path); err == nil {
-		path = target // which a link may have had opened, and made
+		path = target // a link may be opened, and its target may have been created just now
 	}
-	_ = os.Remove(path + copySuffix) //nolint:gosec // of a compaction that was killed, beside the path that the operator chose
+	_ = os.Remove(path + copySuffix) //nolint:gosec // a copy left by a compaction that was killed, next to the path that the operator chose
 	s := &Store{
 		path: path, now: o.Now, damaged: o.Damaged, open: opened, identity: path,
 		tasks: make(chan task), stop: make(chan struct{}),
@@ -121,7 +121,7 @@ func Open(path string, o Options) (*Store, error) {
 	return s, nil
 }
 
-// openFile verifies a file, and opens it.
+// openFile checks a file and opens it.
 func openFile(path string, wait time.Duration) (*handle, error) {
 	err := verify(path, wait)
 	var opened *handle
@@ -137,7 +137,7 @@ func openFile(path string, wait time.Duration) (*handle, error) {
 	switch {
 	case errors.Is(err, bolterrors.ErrTimeout):
 		return nil, fmt.Errorf("opening %s: still locked after %s: another process has the file open; "+
-			"stop that process, or give each process a file of its own: %w", path, wait, err)
+			"stop that process, or give each process its own file: %w", path, wait, err)
 	case errors.Is(err, errDamaged):
 		return nil, fmt.Errorf("opening %s: %w; %s", path, err, remedy)
 	default:
@@ -145,8 +145,8 @@ func openFile(path string, wait time.Duration) (*handle, error) {
 	}
 }
 
-// prepare makes the buckets. Where they are there it writes nothing, since the
-// disk may be full.
+// prepare creates the buckets. If they exist, it writes nothing, since the disk may be
+// full.
 func (h *handle) prepare() error {
 	missing := false
 	err := h.view(func(t *tree) error {
@@ -165,7 +165,7 @@ func (h *handle) prepare() error {
 	return h.update(createBuckets)
 }
 
-// view runs do on what is written now.
+// view runs do on the committed state of the file.
 func (s *Store) view(do func(*tree) error) error {
 	s.swap.RLock()
 	defer s.swap.RUnlock()
@@ -213,7 +213,7 @@ func (s *Store) Put(ctx context.Context, key string, value []byte, lifetime time
 	return nil
 }
 
-// Pin implements [storage.Store]. Nothing here is forgotten to make room.
+// Pin implements [storage.Store]. This engine never evicts values.
 func (s *Store) Pin(ctx context.Context, key string, value []byte, lifetime time.Duration) error {
 	return s.Put(ctx, key, value, lifetime)
 }
@@ -284,14 +284,14 @@ func (s *Store) CompareAndSwap(ctx context.Context, key string, old, next []byte
 // is never interrupted.
 func (s *Store) Watch(fn func(storage.Change)) (stop func()) { return s.feed.Watch(fn) }
 
-// Identity implements [storage.Identified]. What a file has acknowledged is on the
-// disk, so it is the same for ever; that of a copy elsewhere is another one.
+// Identity implements [storage.Identified]. A file never loses an acknowledged write,
+// so its identity never changes. A copy of the file elsewhere has another identity.
 func (s *Store) Identity(string) string { return s.identity }
 
 // AskIdentity implements [storage.Identified].
 func (s *Store) AskIdentity(context.Context, string) (string, error) { return s.identity, nil }
 
-// Close implements [storage.Store]. It waits for the calls that run.
+// Close implements [storage.Store]. It waits for running calls.
 func (s *Store) Close() error {
 	if s.closed.Swap(true) {
 		return nil
@@ -299,7 +299,7 @@ func (s *Store) Close() error {
 	s.feed.Close()
 	close(s.stop)
 	s.running.Wait()
-	s.swap.Lock() // once those who read are done
+	s.swap.Lock() // after running reads
 	defer s.swap.Unlock()
 	if err := s.open.close(s.damage.Load() != nil); err != nil {
 		return fmt.Errorf("closing the file store: %w", err)
@@ -307,7 +307,7 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// Status says how large the file is, and whether it was found to be damaged.
+// Status returns the size of the file, and the damage if there is any.
 func (s *Store) Status(context.Context) storage.Status {
 	status := &storage.FileStatus{Path: s.path, Unused: s.unused()}
 	if found, err := os.Stat(s.path); err == nil {
@@ -319,7 +319,7 @@ func (s *Store) Status(context.Context) storage.Status {
 	return storage.Status{File: status}
 }
 
-// unused returns how many bytes of the file hold nothing.
+// unused returns how many bytes of the file are unused.
 func (s *Store) unused() int64 {
 	s.swap.RLock()
 	defer s.swap.RUnlock()

@@ -16,7 +16,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage/storagetest"
 )
 
-// A clock is moved by hand.
+// A clock is a clock that tests set.
 type clock struct{ elapsed atomic.Int64 }
 
 func (c *clock) now() time.Time {
@@ -106,7 +106,7 @@ func TestAFileThatCannotBeOpenedIsAnError(t *testing.T) {
 	}
 }
 
-func TestSweepRemovesWhatHasExpiredAndNothingElse(t *testing.T) {
+func TestSweepRemovesOnlyExpiredValues(t *testing.T) {
 	var c clock
 	s := open(t, filepath.Join(t.TempDir(), "sso.db"), Options{Now: c.now})
 	const n = sweepBatch + 10
@@ -121,7 +121,7 @@ func TestSweepRemovesWhatHasExpiredAndNothingElse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, key := range []string{"stays", "0"} { // "0" is given a longer life
+	for _, key := range []string{"stays", "0"} { // "0" gets a longer lifetime
 		if err := s.Put(t.Context(), key, []byte("2"), time.Hour); err != nil {
 			t.Fatal(err)
 		}
@@ -147,7 +147,7 @@ func TestSweepRemovesWhatHasExpiredAndNothingElse(t *testing.T) {
 	}
 }
 
-func TestAnIndexThatIsWrongKeepsTheSweepFromNothing(t *testing.T) {
+func TestAWrongIndexDoesNotStopTheSweep(t *testing.T) {
 	var c clock
 	s := open(t, filepath.Join(t.TempDir(), "sso.db"), Options{Now: c.now})
 	err := s.update(func(w *writing) error {
@@ -201,7 +201,7 @@ func TestTheExpiryIndexFollowsEveryWrite(t *testing.T) {
 	}
 }
 
-func TestCallsThatRunWhileTheStoreClosesEndWell(t *testing.T) {
+func TestCallsDuringCloseSucceedOrReturnErrClosed(t *testing.T) {
 	s := open(t, filepath.Join(t.TempDir(), "sso.db"), Options{})
 	begun, ended := make(chan struct{}, 8), make(chan error, 8)
 	for i := range cap(ended) {

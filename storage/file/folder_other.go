@@ -2,5 +2,5 @@
 
 package file
 
-// syncFolder does nothing: folders cannot be written to the disk here.
+// syncFolder does nothing: this system cannot sync folders.
 func syncFolder(string) error { return nil }

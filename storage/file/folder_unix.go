@@ -7,8 +7,8 @@ import (
 	"os"
 )
 
-// syncFolder sees that a file that was renamed keeps its name over a sudden end of
-// the machine.
+// syncFolder syncs a folder, so that a renamed file keeps its name if the machine
+// crashes.
 func syncFolder(path string) error {
 	folder, err := os.Open(path) //nolint:gosec // the operator chose the path
 	if err != nil {

@@ -14,7 +14,8 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
-// fullDisk returns a folder on a small disk of its own, and what fills that.
+// fullDisk returns a folder on a small disk of its own, and a function that fills the
+// disk.
 func fullDisk(t *testing.T) (folder string, fill func()) {
 	t.Helper()
 	folder = t.TempDir()
@@ -42,9 +43,9 @@ func fullDisk(t *testing.T) (folder string, fill func()) {
 	}
 }
 
-// A sign-out, and a ban, work when nothing else can be written: alone, and many at
-// the same time, also once the server was restarted.
-func TestClass16OnAFullDiskWhatIsThereCanBeRemoved(t *testing.T) {
+// A sign-out and a ban must work when nothing else can be written: one at a time, many
+// at once, and after a restart of the server.
+func TestClass16OnAFullDiskValuesCanBeRemoved(t *testing.T) {
 	folder, fill := fullDisk(t)
 	path := filepath.Join(folder, "sso.db")
 	s := open(t, path, Options{})
@@ -92,7 +93,7 @@ func TestClass16OnAFullDiskWhatIsThereCanBeRemoved(t *testing.T) {
 			t.Error(err)
 		}
 	} else if _, err := os.Stat(path + copySuffix); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("what could not be copied is left: %v", err)
+		t.Errorf("the unfinished copy still exists: %v", err)
 	}
 	if err := os.Remove(filepath.Join(folder, "others")); err != nil {
 		t.Fatal(err)

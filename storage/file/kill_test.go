@@ -12,8 +12,9 @@ import (
 	"time"
 )
 
-// killedPath, set in the environment, makes the test binary the process that
-// is killed: it writes to that file and prints what was acknowledged.
+// If the environment variable killedPath is set, the test binary is the process that is
+// killed. It writes to the file at that path, and prints the writes that were
+// acknowledged.
 const killedPath = "SSO_TEST_KILLED_PATH"
 
 func TestMain(m *testing.M) {
@@ -23,7 +24,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// writeUntilKilled puts keys, and takes every second one again.
+// writeUntilKilled puts keys, and takes every second key again.
 func writeUntilKilled(path string) {
 	s, err := Open(path, Options{})
 	if err != nil {
@@ -52,7 +53,7 @@ func writeUntilKilled(path string) {
 	wg.Wait()
 }
 
-func TestWhatWasAcknowledgedSurvivesKill9(t *testing.T) {
+func TestAcknowledgedWritesSurviveKill9(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "sso.db")
 	for round := range 3 {
 		acknowledged := killWriter(t, path, 200*(round+1))
@@ -78,8 +79,8 @@ func TestWhatWasAcknowledgedSurvivesKill9(t *testing.T) {
 	}
 }
 
-// killWriter kills a writing process once it has acknowledged n writes, and
-// returns all it acknowledged.
+// killWriter kills a writing process after n acknowledged writes, and returns all
+// acknowledged writes.
 func killWriter(t *testing.T, path string, n int) map[string]string {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])

@@ -10,9 +10,9 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// Who waits for the lock of a file has that file open, which may be replaced by
-// its compacted copy meanwhile.
-func TestWhoWaitsForAFileThatIsCompactedGetsTheCopy(t *testing.T) {
+// A process that waits for the lock has the file open. A compacted copy may replace the
+// file meanwhile.
+func TestAProcessThatWaitsDuringACompactionOpensTheCopy(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "sso.db")
 	first := open(t, path, Options{})
 	if err := first.Put(context.Background(), "key", []byte("value"), time.Hour); err != nil {
@@ -27,7 +27,7 @@ func TestWhoWaitsForAFileThatIsCompactedGetsTheCopy(t *testing.T) {
 		h, err := openHandle(path, bbolt.Options{Timeout: 10 * time.Second, NoFreelistSync: true})
 		got <- opened{h, err}
 	}()
-	for range 100 { // until it has opened the file, and waits
+	for range 100 { // until it has opened the file and waits for the lock
 		if openedTwice(t, path) {
 			break
 		}
@@ -53,12 +53,12 @@ func TestWhoWaitsForAFileThatIsCompactedGetsTheCopy(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !os.SameFile(has, named) {
-		t.Error("it has a file open that is there no more")
+		t.Error("it has a file open that was replaced")
 	}
 }
 
-// openedTwice says whether two handles of this process have a file open, where the
-// system tells.
+// openedTwice reports whether two handles of this process have a file open, if the
+// system can tell.
 func openedTwice(t *testing.T, path string) bool {
 	t.Helper()
 	all, err := os.ReadDir("/proc/self/fd")

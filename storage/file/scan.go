@@ -8,9 +8,9 @@ import (
 
 const scanBatch = 256
 
-// Scan implements [storage.Store]. It reads some hundred values at a time and
-// calls fn outside the transaction: a write from inside one could wait for
-// itself, and an old read keeps the file from being reused.
+// Scan implements [storage.Store]. It reads some hundred values at a time, and calls fn
+// outside the transaction. A write from inside could wait for itself, and a long read
+// transaction keeps bbolt from reusing pages.
 func (s *Store) Scan(ctx context.Context, prefix string, fn func(key string, value []byte) error) error {
 	type pair struct {
 		key   string
@@ -57,5 +57,5 @@ func (s *Store) Scan(ctx context.Context, prefix string, fn func(key string, val
 	}
 }
 
-// Seeks implements [storage.Seeker]: keys are in order.
+// Seeks implements [storage.Seeker]. The keys are sorted.
 func (s *Store) Seeks(string) bool { return true }

@@ -13,8 +13,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
-// leaves returns the pages that a bucket has its keys in, in their order, each with
-// its keys.
+// leaves returns the leaf pages of a bucket in order, and the keys of each.
 func leaves(t *testing.T, s *Store, bucket []byte) (ids []uint64, keys [][]string) {
 	t.Helper()
 	err := s.view(func(tr *tree) error {
@@ -55,9 +54,9 @@ func leaves(t *testing.T, s *Store, bucket []byte) (ids []uint64, keys [][]strin
 	return ids, keys
 }
 
-// bbolt puts what is left of a page into the one beside it, and gives that one up
-// with as many pages behind it as it says that it has.
-func TestAPageThatIsDamagedBesideTheOneThatIsWrittenIsFound(t *testing.T) {
+// bbolt merges the rest of a page into its neighbour and frees the neighbour, with the
+// number of overflow pages in its header.
+func TestADamagedNeighbourOfAWrittenPageIsFound(t *testing.T) {
 	for name, overflow := range map[string]uint32{"by a page": 1, "by some": 8} {
 		t.Run("it is too long "+name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "sso.db")
@@ -90,13 +89,13 @@ func TestAPageThatIsDamagedBesideTheOneThatIsWrittenIsFound(t *testing.T) {
 				}
 			}
 			if !errors.Is(err, storage.ErrUnavailable) {
-				t.Errorf("all was taken beside a damaged page: %v", err)
+				t.Errorf("all values were taken next to a damaged page: %v", err)
 			}
 			if err := s.Close(); err != nil {
 				t.Error(err)
 			}
 			if err := verify(path, time.Second); !errors.Is(err, errDamaged) {
-				t.Errorf("pages of others were taken for unused ones: %v", err)
+				t.Errorf("used pages were freed: %v", err)
 			}
 		})
 	}

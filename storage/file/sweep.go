@@ -34,8 +34,8 @@ func (s *Store) sweepUntilClosed() {
 	}
 }
 
-// sweep removes what has expired, a batch a transaction. Between them it rests as
-// long as they take, so that those who sign in have half of the disk at least.
+// sweep removes expired values, one transaction per batch. After each batch it rests as
+// long as the batch took, so that sign-ins get at least half of the disk's time.
 func (s *Store) sweep() error {
 	for {
 		begun := time.Now()
@@ -50,14 +50,14 @@ func (s *Store) sweep() error {
 		for _, key := range gone {
 			s.feed.Send(storage.Change{Key: key})
 		}
-		if len(due) < sweepBatch || !s.rest(time.Since(begun)) {
+		if len(due) < sweepBatch || !s.sleep(time.Since(begun)) {
 			return nil
 		}
 	}
 }
 
-// rest waits. False: the store is closed.
-func (s *Store) rest(d time.Duration) bool {
+// sleep waits, and returns false if the store is closed.
+func (s *Store) sleep(d time.Duration) bool {
 	over := time.NewTimer(d)
 	defer over.Stop()
 	select {
@@ -68,7 +68,7 @@ func (s *Store) rest(d time.Duration) bool {
 	}
 }
 
-// due returns what the index has first, if it has expired.
+// due returns the first entries of the index that have expired.
 func (s *Store) due() (indexed [][]byte, err error) {
 	now := s.now()
 	err = s.view(func(t *tree) error {
@@ -92,14 +92,14 @@ func (s *Store) due() (indexed [][]byte, err error) {
 	return indexed, err
 }
 
-// sweepSome removes what the index is right about, and from the index what it is
-// not.
+// sweepSome removes values whose index entry is right, and index entries that are
+// wrong.
 func (s *Store) sweepSome(indexed [][]byte) (gone []string, err error) {
 	err = s.free(func(w *writing) error {
 		gone = nil
 		for _, index := range indexed {
 			key := string(index[expirySize:])
-			if err := w.sound(key); err != nil {
+			if err := w.checkPages(key); err != nil {
 				return err
 			}
 			record := w.Bucket(valuesBucket).Get([]byte(key))

@@ -16,9 +16,9 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
-// What a page looks like, in the byte order of the machine. A page has a header,
-// as many elements as the header says, and then keys and values, to which the
-// elements have offsets from themselves.
+// The layout of a page, in the byte order of the machine. A page has a header, the
+// elements, and then keys and values. An element has offsets to its key and value,
+// relative to the element.
 const (
 	pageHeader    = 16 // id uint64, flags uint16, elements uint16, overflow pages uint32
 	elementSize   = 16 // branch: offset, key size uint32, child uint64; leaf: flags, offset, key size, value size uint32
@@ -28,44 +28,45 @@ const (
 	bucketHeader  = 16 // root page uint64, sequence uint64; root page 0: one page follows
 	bucketElement = 0x01
 
-	// maxDepth is more levels than a tree of any size has; without it, a page
-	// that has itself below it would never end.
+	// maxDepth is more than the depth of any real tree. It ends the walk of a damaged
+	// page that refers to itself.
 	maxDepth = 32
 
-	// maxPage bounds what one page with its overflow pages takes: bbolt has at
-	// least two values in it, and splits what is larger.
+	// maxPage bounds the size of a page with its overflow pages. bbolt stores at least
+	// two values in a page, and splits larger pages.
 	maxPage = 8 * (storage.MaxValueSize + storage.MaxKeySize)
 )
 
 var order = binary.NativeEndian
 
-// errDamaged is wrapped by all that is wrong with the bytes of the file.
+// errDamaged is wrapped by every error about the content of the file.
 var errDamaged = errors.New("the file is damaged")
 
 func damagef(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", errDamaged, fmt.Sprintf(format, args...))
 }
 
-// A tree reads the file as one transaction sees it. bbolt follows offsets in the
-// file without looking at them: a damaged page makes it read memory that is not
-// there, or call itself until the process dies. Here every offset is checked
-// before it is followed, and what is read is a copy.
+// A tree reads the file in the state of one transaction. bbolt follows offsets in the
+// file without checking them, so on a damaged page it reads memory that is not mapped,
+// or recurses until the process dies. A tree checks every offset before it follows it,
+// and returns copies.
 type tree struct {
 	file     io.ReaderAt
 	pageSize int
-	pages    uint64 // that are, or were, in use
-	root     uint64 // the page of the buckets' names
-	freelist uint64 // the page that lists unused pages, where it is asked for; 0: none
+	pages    uint64 // number of pages that are or were in use
+	root     uint64 // the page with the names of the buckets
+	freelist uint64 // the page with the list of unused pages, if it is needed; 0: none
 
-	// visit is told of every page that is read, with its overflow pages.
+	// visit is called with every page that is read, and its number of pages including
+	// overflow.
 	visit func(id, pages uint64) error
 
-	// beside has find read the pages beside those on its way, too.
-	beside bool
+	// withSiblings makes find also read the pages next to those on its path.
+	withSiblings bool
 }
 
-// tree returns what tx sees. It is valid until tx ends, and shows nothing that tx
-// itself has changed.
+// tree returns the state that tx reads, without the changes by tx itself. It is valid
+// until tx ends.
 func (h *handle) tree(tx *bbolt.Tx) *tree {
 	return &tree{
 		file: h.file, pageSize: h.pageSize,
@@ -74,17 +75,17 @@ func (h *handle) tree(tx *bbolt.Tx) *tree {
 	}
 }
 
-// A page is one whose elements have been checked.
+// A page has elements that have been checked.
 type page struct {
 	data []byte
 	leaf bool
 	len  int
-	end  uint64 // of what the elements point to
+	end  uint64 // end of the data that the elements refer to
 }
 
 func (p page) element(i int) []byte { return p.data[pageHeader+i*elementSize:][:elementSize] }
 
-// span returns where the key of an element begins, and the sizes of key and value.
+// span returns the offset of an element's key, and the sizes of its key and value.
 func (p page) span(i int) (at, key, value uint64) {
 	e := p.element(i)
 	at = pageHeader + uint64(i)*elementSize //nolint:gosec // not negative
@@ -108,7 +109,7 @@ func (p page) child(i int) uint64 { return order.Uint64(p.element(i)[8:]) }
 
 func (p page) isBucket(i int) bool { return order.Uint32(p.element(i))&bucketElement != 0 }
 
-// first returns the first element whose key is not before key.
+// first returns the first element whose key is not less than key.
 func (p page) first(key []byte) int {
 	return sort.Search(p.len, func(i int) bool { return bytes.Compare(p.key(i), key) >= 0 })
 }
@@ -122,8 +123,8 @@ func (p page) branch(key []byte) int {
 	return i
 }
 
-// bounds are what the keys of a page must lie in: not before least, and before
-// below. nil: there is no bound.
+// bounds are the bounds of the keys of a page: at least least, and less than below.
+// nil: no bound.
 type bounds struct{ least, below []byte }
 
 // of returns the bounds of a child.
@@ -135,12 +136,12 @@ func (b bounds) of(p page, i int) bounds {
 	return b
 }
 
-// checked returns the page in data, if it is one whose keys lie within b.
+// checked returns the page in data, if its layout is valid and its keys are within b.
 func checked(id uint64, data []byte, b bounds) (page, error) {
 	flags := order.Uint16(data[8:])
 	p := page{data: data, leaf: flags == leafFlag, len: int(order.Uint16(data[10:]))}
 	if flags != leafFlag && flags != branchFlag {
-		return page{}, damagef("page %d is of no known kind", id)
+		return page{}, damagef("page %d has an unknown type", id)
 	}
 	begin := uint64(pageHeader) + uint64(p.len)*elementSize //nolint:gosec // not negative
 	if begin > uint64(len(data)) || p.len == 0 && !p.leaf {
@@ -149,28 +150,28 @@ func checked(id uint64, data []byte, b bounds) (page, error) {
 	for i := range p.len {
 		at, key, value := p.span(i)
 		if key == 0 || at < begin || at+key+value > uint64(len(data)) {
-			return page{}, damagef("page %d has an element that points out of it", id)
+			return page{}, damagef("page %d has an element that refers to data outside the page", id)
 		}
 		p.end = max(p.end, at+key+value)
 		if i > 0 && bytes.Compare(p.key(i-1), p.key(i)) >= 0 {
-			return page{}, damagef("the keys of page %d are out of order", id)
+			return page{}, damagef("the keys of page %d are not sorted", id)
 		}
 	}
 	if p.len > 0 && (bytes.Compare(p.key(0), b.least) < 0 || b.below != nil && bytes.Compare(p.key(p.len-1), b.below) >= 0) {
-		return page{}, damagef("page %d has keys that belong elsewhere", id)
+		return page{}, damagef("page %d has keys that belong to another page", id)
 	}
 	return p, nil
 }
 
-// read returns a page in buf, which may be made larger.
+// read reads a page into buf, which it may enlarge.
 func (t *tree) read(id uint64, buf *[]byte, b bounds) (page, error) {
 	data, err := t.raw(id, buf)
 	if err != nil {
 		return page{}, err
 	}
 	p, err := checked(id, data, b)
-	// bbolt takes no more overflow pages than it fills. Of a page that it gives up
-	// it believes their number, and writes to them, whose they are.
+	// bbolt never has more overflow pages than it fills. If a page is freed, bbolt
+	// trusts their number, and would reuse pages that belong to others.
 	if filled := uint64(len(data) - t.pageSize); err == nil && filled > 0 && p.end < filled { //nolint:gosec // not negative
 		return page{}, damagef("page %d is too long", id)
 	}
@@ -179,7 +180,7 @@ func (t *tree) read(id uint64, buf *[]byte, b bounds) (page, error) {
 
 func (t *tree) raw(id uint64, buf *[]byte) ([]byte, error) {
 	if id < 2 || id >= t.pages { // 0 and 1 are the meta pages
-		return nil, damagef("it has %d pages, and points to page %d", t.pages, id)
+		return nil, damagef("it has %d pages, but refers to page %d", t.pages, id)
 	}
 	data := slices.Grow((*buf)[:0], t.pageSize)[:t.pageSize]
 	at := int64(id) * int64(t.pageSize) //nolint:gosec // bounded above
@@ -207,14 +208,13 @@ func (t *tree) raw(id uint64, buf *[]byte) ([]byte, error) {
 	return data, nil
 }
 
-// readAt takes an end of the file, and a disk that cannot read, for damage.
+// readAt treats an unexpected end of the file, and a read error of the disk, as damage.
 func (t *tree) readAt(data []byte, at int64) error {
 	_, err := t.file.ReadAt(data, at)
 	return unreadable("byte", at, err)
 }
 
-// unreadable is the damage that an error of reading is, unless the file has been
-// closed.
+// unreadable turns a read error into damage, unless the file has been closed.
 func unreadable(what string, at int64, err error) error {
 	if err == nil || errors.Is(err, os.ErrClosed) {
 		return err
@@ -226,17 +226,17 @@ func unreadable(what string, at int64, err error) error {
 // 0.9 KB (BenchmarkStore).
 var buffers = sync.Pool{New: func() any { return new([]byte) }}
 
-// giveBack keeps a buffer, unless it has held a large value.
-func giveBack(buf *[]byte) {
+// putBuffer returns a buffer to the pool, unless it is large.
+func putBuffer(buf *[]byte) {
 	if cap(*buf) <= 1<<16 {
 		buffers.Put(buf)
 	}
 }
 
-// get returns a copy of what a bucket has under key; nil: nothing.
+// get returns a copy of the value of key in a bucket, or nil if there is none.
 func (t *tree) get(bucket, key []byte) ([]byte, error) {
 	buf := buffers.Get().(*[]byte)
-	defer giveBack(buf)
+	defer putBuffer(buf)
 	p, i, err := t.find(t.root, bucket, buf)
 	if err != nil || i < 0 {
 		return nil, err
@@ -257,8 +257,8 @@ func (t *tree) get(bucket, key []byte) ([]byte, error) {
 	return clone(p.value(i)), nil
 }
 
-// find returns the leaf that has key, and its place in it; a negative one: it is
-// nowhere.
+// find returns the leaf page for key and the element's index, which is negative if the
+// key is not found.
 func (t *tree) find(id uint64, key []byte, buf *[]byte) (page, int, error) {
 	var b bounds
 	for range maxDepth {
@@ -274,22 +274,22 @@ func (t *tree) find(id uint64, key []byte, buf *[]byte) (page, int, error) {
 			return p, i, nil
 		}
 		i := p.branch(key)
-		if t.beside {
-			if err := t.readBeside(p, i, b); err != nil {
+		if t.withSiblings {
+			if err := t.readSiblings(p, i, b); err != nil {
 				return page{}, -1, err
 			}
 		}
 		b = b.of(p, i)
 		id = p.child(i)
-		b = bounds{slices.Clone(b.least), slices.Clone(b.below)} // buf is read into again
+		b = bounds{slices.Clone(b.least), slices.Clone(b.below)} // buf is reused for the next page
 	}
 	return page{}, -1, damagef("it has pages in a circle")
 }
 
-// readBeside reads the children of a page that stand beside one of them.
-func (t *tree) readBeside(p page, i int, b bounds) error {
+// readSiblings reads the pages next to a child of a page.
+func (t *tree) readSiblings(p page, i int, b bounds) error {
 	buf := buffers.Get().(*[]byte)
-	defer giveBack(buf)
+	defer putBuffer(buf)
 	for _, n := range []int{i - 1, i + 1} {
 		if n < 0 || n >= p.len {
 			continue
@@ -301,8 +301,8 @@ func (t *tree) readBeside(p page, i int, b bounds) error {
 	return nil
 }
 
-// bucketIn returns where the bucket in an element has its root; 0: in the element
-// itself, which is then returned.
+// bucketIn returns the root page of the bucket in an element. If the bucket is inline,
+// the root is 0, and bucketIn returns the inline page.
 func bucketIn(p page, i int) (root uint64, inline page, err error) {
 	value := p.value(i)
 	if !p.isBucket(i) || len(value) < bucketHeader {
@@ -321,11 +321,11 @@ func bucketIn(p page, i int) (root uint64, inline page, err error) {
 	return 0, inline, err
 }
 
-// errEnough ends a walk.
+// errEnough ends an iteration.
 var errEnough = errors.New("enough")
 
-// each calls fn for all that a bucket has, in the order of the keys, from a key
-// on, until fn returns an error. Key and value are valid until it returns.
+// each calls fn for all keys in a bucket in order, beginning with from, until fn
+// returns an error. Key and value are valid until fn returns.
 func (t *tree) each(bucket, from []byte, fn func(key, value []byte) error) error {
 	p, i, err := t.find(t.root, bucket, new([]byte))
 	if err != nil || i < 0 {
@@ -334,7 +334,7 @@ func (t *tree) each(bucket, from []byte, fn func(key, value []byte) error) error
 	return t.eachIn(p, i, from, fn)
 }
 
-// eachIn is each for the bucket in an element.
+// eachIn is like each, for the bucket in an element.
 func (t *tree) eachIn(p page, i int, from []byte, fn func(key, value []byte) error) error {
 	root, inline, err := bucketIn(p, i)
 	if err != nil {

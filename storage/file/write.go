@@ -12,39 +12,40 @@ import (
 )
 
 const (
-	// batchDelay is how long a write waits for others to share its fsync.
+	// batchDelay is how long a write waits for other writes, to share one fsync with
+	// them.
 	batchDelay = time.Millisecond
 
 	batchSize = 1000
 )
 
-// A task is one that writes. It may run more than once, and counts as done once
-// done has nil.
+// A task is a write. It may run more than once. It is done when the channel done has
+// nil.
 type task struct {
 	do   func(*writing) error
 	done chan error
 	// alone: do gets no transaction, and runs while no other task writes.
-	alone func() error
-	frees bool // it only removes, and so is done on a full disk, too
+	alone       func() error
+	removesOnly bool // it only removes values, so it also runs on a full disk
 }
 
-// writing is a transaction that writes.
+// writing is a write transaction.
 type writing struct {
 	*bbolt.Tx
 	before  *tree               // what it began with
 	touched map[string]struct{} // keys that were written; nil: not recorded
-	looked  string              // the key that sound looked at last
+	checked string              // the last key that checkPages checked
 }
 
-// update has do run in a transaction, with others that come at the same time. It
-// returns once it is on the disk.
+// update runs do in a transaction, together with concurrent writes. It returns after
+// the transaction is on the disk.
 func (s *Store) update(do func(*writing) error) error {
 	return s.submit(task{do: do})
 }
 
-// free is update for what only removes.
+// free is like update, for functions that only remove values.
 func (s *Store) free(do func(*writing) error) error {
-	return s.submit(task{do: do, frees: true})
+	return s.submit(task{do: do, removesOnly: true})
 }
 
 func (s *Store) submit(t task) error {
@@ -60,7 +61,7 @@ func (s *Store) submit(t task) error {
 	}
 }
 
-// writeUntilClosed runs what update is given. It is the only one who writes.
+// writeUntilClosed runs the tasks. It is the only writer.
 func (s *Store) writeUntilClosed() {
 	for {
 		select {
@@ -72,7 +73,7 @@ func (s *Store) writeUntilClosed() {
 	}
 }
 
-// gather returns the tasks that come with the first one.
+// gather returns the first task and those that follow within batchDelay.
 func (s *Store) gather(first task) []task {
 	batch := []task{first}
 	if first.alone != nil {
@@ -94,19 +95,20 @@ func (s *Store) gather(first task) []task {
 	return batch
 }
 
-// commit runs tasks in one transaction, or each in one of its own if one fails.
+// commit runs the tasks in one transaction. If one fails, it runs each task in its own
+// transaction.
 func (s *Store) commit(batch []task) {
 	if last := batch[len(batch)-1]; last.alone != nil {
 		defer func() { last.done <- last.alone() }()
 		batch = batch[:len(batch)-1]
 	}
-	full := s.room(false)
-	if full != nil { // what removes goes on, and makes room
+	full := s.checkRoom(false)
+	if full != nil { // tasks that only remove values continue, and make room
 		batch = slices.DeleteFunc(batch, func(t task) bool {
-			if !t.frees {
+			if !t.removesOnly {
 				t.done <- full
 			}
-			return !t.frees
+			return !t.removesOnly
 		})
 	}
 	if len(batch) == 0 {
@@ -122,58 +124,60 @@ func (s *Store) commit(batch []task) {
 		}
 		return nil
 	})
-	failed = failed || s.full // of one alone there may be room
+	failed = failed || s.full // there may be room for a single task
 	for _, t := range batch {
 		if failed && len(batch) > 1 {
-			err = s.transact(t.frees, t.do)
+			err = s.transact(t.removesOnly, t.do)
 		}
 		t.done <- err
 	}
 }
 
-// transact is called by the writer alone.
+// transact must only be called by the writer.
 func (s *Store) transact(frees bool, do func(*writing) error) error {
 	if found := s.damage.Load(); found != nil {
 		return found.err
 	}
-	if err := s.room(frees); err != nil {
+	if err := s.checkRoom(frees); err != nil {
 		return err
 	}
 	committing := false
 	err := s.open.update(func(tx *bbolt.Tx) error {
 		before := s.open.tree(tx)
-		before.beside = true
+		before.withSiblings = true
 		err := do(&writing{Tx: tx, before: before, touched: s.touched})
 		committing = err == nil
 		return err
 	})
 	s.full = committing && err != nil
 	if s.full {
-		s.open.reserved = 0 // which was not there, or was not enough
+		s.open.reserved = 0 // the reserved room did not exist, or was too small
 	}
 	if errors.Is(err, errDamaged) {
-		s.harmed(err)
+		s.reportDamage(err)
 	}
 	return err
 }
 
 const (
-	// reserveSize is how many bytes the file has on the disk beyond what it uses:
-	// more than most transactions write.
+	// reserveSize is how many bytes of the file are reserved beyond its used pages.
+	// Most transactions write less.
 	reserveSize = 512 << 10
 
-	// reserveStep is how much of that others may have used before it is made up for.
+	// reserveStep is how much of the reserve may be used before it is filled up again.
 	reserveStep = 32 << 10
 
-	// As many unused pages in the file do for any transaction, or for one removal.
+	// If the file has this many unused pages, any transaction fits (roomyPages), or one
+	// removal fits (removalPages).
 	roomyPages   = reserveSize / 4096
 	removalPages = 12
 )
 
-// room says whether a transaction can be written. bbolt is not let find out: after
-// a write that failed it reads the whole file. What only removes has the reserve,
-// or what is unused in the file, so that on a full disk sessions can be ended.
-func (s *Store) room(frees bool) error {
+// checkRoom returns an error if there is no room for a transaction. The check is before
+// the transaction, since bbolt reads the whole file after a failed write. Removals may
+// also use the reserve and the unused pages of the file, so sessions can be ended on a
+// full disk.
+func (s *Store) checkRoom(frees bool) error {
 	err := s.open.reserve()
 	if err == nil {
 		return nil
@@ -183,16 +187,16 @@ func (s *Store) room(frees bool) error {
 	if unused >= roomyPages || frees && (!s.full || unused >= removalPages) {
 		return nil
 	}
-	return fmt.Errorf("the disk does not take more: %w", err)
+	return fmt.Errorf("the disk is full, or cannot be written: %w", err)
 }
 
-// reserve sees that the file has room on the disk behind the pages that it uses.
+// reserve makes sure that the disk has room for the file behind its used pages.
 func (h *handle) reserve() error {
 	m, err := h.meta()
 	if err != nil {
 		return err
 	}
-	used := int64(m.pages) * int64(h.pageSize) //nolint:gosec // sizes of a file
+	used := int64(m.pages) * int64(h.pageSize) //nolint:gosec // sizes within a file
 	if h.reserved >= used+reserveSize-reserveStep {
 		return nil
 	}
@@ -204,10 +208,10 @@ func (h *handle) reserve() error {
 	return nil
 }
 
-// sound looks at all pages that a change of key reads, before bbolt does. What is
-// left of a page may go into the one beside it.
-func (w *writing) sound(key string) error {
-	if key == w.looked {
+// checkPages checks all pages that a change of key will read, before bbolt reads them.
+// They include neighbours of a page, since bbolt may merge pages.
+func (w *writing) checkPages(key string) error {
+	if key == w.checked {
 		return nil
 	}
 	record, err := w.before.get(valuesBucket, []byte(key))
@@ -218,14 +222,14 @@ func (w *writing) sound(key string) error {
 		return damagef("the value of a key has no expiry")
 	}
 	if _, err = w.before.get(expiryBucket, append(record[:expirySize:expirySize], key...)); err == nil {
-		w.looked = key
+		w.checked = key
 	}
 	return err
 }
 
 // get returns a copy of the value under key.
 func (w *writing) get(key string, now time.Time) ([]byte, bool, error) {
-	if err := w.sound(key); err != nil {
+	if err := w.checkPages(key); err != nil {
 		return nil, false, err
 	}
 	record := w.Bucket(valuesBucket).Get([]byte(key))
@@ -237,7 +241,7 @@ func (w *writing) get(key string, now time.Time) ([]byte, bool, error) {
 
 // put writes a value.
 func (w *writing) put(key string, value []byte, expires time.Time) error {
-	if err := w.sound(key); err != nil {
+	if err := w.checkPages(key); err != nil {
 		return err
 	}
 	if _, err := w.before.get(expiryBucket, indexKey(key, expires)); err != nil {
@@ -248,7 +252,7 @@ func (w *writing) put(key string, value []byte, expires time.Time) error {
 }
 
 func (w *writing) remove(key string) error {
-	if err := w.sound(key); err != nil {
+	if err := w.checkPages(key); err != nil {
 		return err
 	}
 	w.touch(key)

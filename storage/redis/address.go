@@ -19,14 +19,14 @@ const (
 	defaultSentinelPort = "26379"
 )
 
-// CheckAddress says whether [Open] takes an address, without connecting. The
-// error holds nothing of the address, which may have a password in it.
+// CheckAddress returns an error if [Open] would refuse an address. It does not connect.
+// The error quotes nothing of the address, which may have a password.
 func CheckAddress(address string) error {
 	_, err := parseAddress(address)
 	return err
 }
 
-// A scheme is what the first word of an address stands for.
+// A scheme is the meaning of the scheme of an address.
 type scheme struct{ secure, sentinel, unix bool }
 
 var schemes = map[string]scheme{
@@ -36,19 +36,19 @@ var schemes = map[string]scheme{
 	"rediss+sentinel": {secure: true, sentinel: true}, "valkeys+sentinel": {secure: true, sentinel: true},
 }
 
-// Errors about an address say nothing of what was wrong with its value: any
-// part that cannot be parsed may be part of its password.
+// Errors about an address do not quote it, since any part that cannot be parsed may be
+// a part of the password.
 var (
 	errAddress = errors.New("it cannot be parsed")
-	errScheme  = errors.New("its scheme is none of redis, rediss, valkey, valkeys, unix, redis+sentinel, " +
+	errScheme  = errors.New("unknown scheme; use one of redis, rediss, valkey, valkeys, unix, redis+sentinel, " +
 		"rediss+sentinel, valkey+sentinel, valkeys+sentinel")
-	errParameter = errors.New("it has a parameter that is none of addr, db, skip_verify, and for Sentinel " +
-		"sentinel_user and sentinel_password; or one of them twice")
+	errParameter = errors.New("it has an unknown or a repeated parameter; use addr, db, skip_verify, and for Sentinel " +
+		"sentinel_user and sentinel_password")
 	errHost     = errors.New("a host or port in it cannot be parsed; ports are 1 to 65535")
 	errDatabase = errors.New("its database is no number such as 0 or 15")
-	errMaster   = errors.New("it does not name the master, as redis+sentinel://host1,host2,host3/mymaster does")
-	errCluster  = errors.New("with several hosts there are no databases to choose from, since a cluster has none; leave the database out")
-	errSocket   = errors.New("a socket is an absolute path, as in unix:///run/redis.sock")
+	errMaster   = errors.New("it does not name the master; write redis+sentinel://host1,host2,host3/mymaster")
+	errCluster  = errors.New("with several hosts no database can be chosen, since a cluster has only one; leave the database out")
+	errSocket   = errors.New("a socket needs an absolute path, as in unix:///run/redis.sock")
 	errVerify   = errors.New("its skip_verify is neither true nor false")
 )
 
@@ -56,7 +56,7 @@ var (
 func parseAddress(address string) (rueidis.ClientOption, error) {
 	option, err := parse(address)
 	if err != nil {
-		return rueidis.ClientOption{}, fmt.Errorf("parsing the redis address: %w (it looks like redis://user:password@host:port/database, "+
+		return rueidis.ClientOption{}, fmt.Errorf("parsing the redis address: %w (the form is redis://user:password@host:port/database, "+
 			"with special characters of user and password percent-encoded)", err)
 	}
 	return option, nil
@@ -71,7 +71,7 @@ func parse(address string) (o rueidis.ClientOption, err error) {
 	if !ok {
 		return o, errScheme
 	}
-	// net/url takes one host, so the hosts are read here.
+	// net/url accepts only one host, so the hosts are parsed here.
 	end := strings.IndexAny(rest, "/?#")
 	if end < 0 {
 		end = len(rest)
@@ -119,7 +119,7 @@ func parse(address string) (o rueidis.ClientOption, err error) {
 	return o, nil
 }
 
-// parameters reads what follows the question mark.
+// parameters parses the query of an address.
 func parameters(raw string, kind scheme) (url.Values, error) {
 	query, err := url.ParseQuery(raw)
 	if err != nil {
@@ -145,7 +145,7 @@ func parameters(raw string, kind scheme) (url.Values, error) {
 	return query, nil
 }
 
-// unixSocket reads what is peculiar to the address of a socket.
+// unixSocket parses the address of a socket.
 func unixSocket(o *rueidis.ClientOption, host, path string, query url.Values) (err error) {
 	if host != "" && host != "localhost" || path == "" || path == "/" {
 		return errSocket
@@ -158,8 +158,8 @@ func unixSocket(o *rueidis.ClientOption, host, path string, query url.Values) (e
 	return err
 }
 
-// hosts completes hosts with the default port. One that is left out is this
-// machine, if it is the only one.
+// hosts adds the default port to hosts without a port. If the only host is empty, it is
+// localhost.
 func hosts(listed []string, kind scheme) ([]string, error) {
 	port := defaultPort
 	if kind.sentinel {
@@ -189,7 +189,7 @@ func hosts(listed []string, kind scheme) ([]string, error) {
 	return addrs, nil
 }
 
-// database reads the number of a database from the path, or from the parameter.
+// database parses the number of a database, from the path or from the parameter db.
 func database(path string, query url.Values) (int, error) {
 	if path != "" && query.Has("db") {
 		return 0, errDatabase

@@ -18,27 +18,27 @@ const (
 	lastRetryDelay  = 100 * time.Millisecond
 )
 
-// A repeat says when a command that failed is sent again.
+// A repeat is a rule for sending a failed command again.
 type repeat int
 
 const (
-	// unlessDown repeats what died on the way, but does not wait for a server
-	// that cannot be reached: a request is waiting for the answer.
+	// unlessDown sends a command again if the connection failed, but does not wait for
+	// a server that cannot be reached, since a request waits for the answer.
 	unlessDown repeat = iota
 
-	// always repeats until the time is up. The command may be carried out
-	// twice, so doing it twice must end as doing it once.
+	// always sends a command again until the timeout. The server may run it twice, so
+	// the result must be the same as after once.
 	always
 
-	// unlessSent repeats only what certainly never reached the server.
+	// unlessSent sends a command again only if it certainly did not reach the server.
 	unlessSent
 )
 
-// attempt sends what send sends for a key until the server answers, within the
-// time of one operation. A reply of nil is an answer.
+// attempt calls send for a key until the server answers, at most for the timeout of one
+// operation. A nil reply is an answer.
 //
-// uncertain says that an earlier try, or the one that failed, may have been
-// carried out without its answer arriving.
+// uncertain reports that the server may have run an earlier attempt, or the failed one,
+// without its answer arriving.
 func (s *Store) attempt(ctx context.Context, doing, key string, when repeat,
 	send func(context.Context, rueidis.Client) rueidis.RedisResult,
 ) (reply rueidis.RedisResult, uncertain bool, err error) {
@@ -61,14 +61,14 @@ func (s *Store) attempt(ctx context.Context, doing, key string, when repeat,
 				s.answered.Store(true)
 			}
 			if when != unlessDown && s.outage.Load().covers(client, s.options.Prefix+key) {
-				s.outage.Store(nil) // only a master answers a write, so reads need not wait for the watchdog
+				s.outage.Store(nil) // only a master accepts a write, so reads need not wait for the watchdog
 			}
 			return reply, uncertain, nil
 		}
 		sent := client != nil && !neverSent(limited, err)
 		uncertain = uncertain || sent && !refused(err)
 		if demoted(err) && s.outage.Load() == nil {
-			s.lookNow()
+			s.wakeWatchdog()
 		}
 		again := limited.Err() == nil && client != nil && mayRepeat(when, sent, err)
 		if !again || !wait(limited, delay) {
@@ -80,8 +80,9 @@ func (s *Store) attempt(ctx context.Context, doing, key string, when repeat,
 	}
 }
 
-// await returns the reply of send, or the context's error as soon as it ends:
-// rueidis waits for a connection that is being opened, whatever the context says.
+// await returns the reply of send, or the context's error when the context ends.
+// rueidis itself waits for a connection that is being opened, even after the context
+// has ended.
 func await(ctx context.Context, send func() rueidis.RedisResult) (rueidis.RedisResult, error) {
 	done := make(chan rueidis.RedisResult, 1)
 	go func() { done <- send() }()
@@ -107,8 +108,8 @@ func mayRepeat(when repeat, sent bool, err error) bool {
 	}
 }
 
-// neverSent reports whether err came before the command was written. While
-// its own context lives, a context's error is that of a shared dial.
+// neverSent reports whether err happened before the command was written. If ctx has not
+// ended, a context error comes from a dial that several commands share.
 func neverSent(ctx context.Context, err error) bool {
 	if _, ok := errors.AsType[dialError](err); ok {
 		return true
@@ -125,8 +126,8 @@ func ended(err error) bool {
 		errors.Is(err, os.ErrDeadlineExceeded)
 }
 
-// refused reports whether the server answered that it cannot do it now, and
-// so has not done it: it is starting, or the cluster is electing a master.
+// refused reports whether the server answered that it cannot run the command now, and
+// so did not run it: it is starting, or the cluster elects a master.
 func refused(err error) bool {
 	answer, ok := rueidis.IsRedisErr(err)
 	if !ok {
@@ -146,9 +147,9 @@ func demoted(err error) bool {
 	return ok && strings.HasPrefix(answer.Error(), "READONLY")
 }
 
-// failed makes the error a caller sees: its own context's, ErrClosed, or
-// ErrUnavailable, with the cause in its text. A server that answers with an
-// error has told as little about the key as one that does not answer.
+// failed returns the error for the caller: the error of the caller's context,
+// ErrClosed, or ErrUnavailable with the cause in its text. An error reply says as
+// little about the key as no reply.
 func (s *Store) failed(ctx context.Context, doing string, err error) error {
 	if own := ctx.Err(); own != nil {
 		return fmt.Errorf("%s: %w", doing, own)
@@ -159,8 +160,8 @@ func (s *Store) failed(ctx context.Context, doing string, err error) error {
 	if errors.Is(err, storage.ErrUnavailable) {
 		return fmt.Errorf("%s: %w", doing, err)
 	}
-	// The cause is not wrapped: a deadline in it is the store's own, and must
-	// not look like the caller's.
+	// The cause is not wrapped: it may have the store's own deadline, which must not
+	// look like the caller's.
 	return fmt.Errorf("%s: %w: %v", doing, storage.ErrUnavailable, err)
 }
 
@@ -176,7 +177,8 @@ func wait(ctx context.Context, delay time.Duration) bool {
 	}
 }
 
-// swapped reads the answer of SET NX, which is nil for no, or of the script.
+// swapped reads the reply of SET NX, which is nil if the key exists, or the reply of
+// the script.
 func (s *Store) swapped(ctx context.Context, doing string, reply rueidis.RedisResult, creating bool) (bool, error) {
 	if creating {
 		return !rueidis.IsRedisNil(reply.Error()), nil

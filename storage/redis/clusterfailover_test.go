@@ -19,7 +19,7 @@ func TestAReplicaOfAClusterTakesOver(t *testing.T) {
 			replica := cluster.AddReplica(t, master)
 			s := open(t, cluster.URL(), redis.Options{})
 			other := open(t, cluster.URL(), redis.Options{})
-			keys := make([]string, 24) // enough for every master
+			keys := make([]string, 24) // enough for each master to have some
 			for i := range keys {
 				keys[i] = fmt.Sprint("key", i)
 				mustPut(t, s, keys[i])
@@ -33,14 +33,14 @@ func TestAReplicaOfAClusterTakesOver(t *testing.T) {
 					t.Errorf("a scan without a third of the slots: %v", err)
 				}
 			}
-			replica.MustCommand("CLUSTER", "FAILOVER", "TAKEOVER") // without the vote, which takes its time
+			replica.MustCommand("CLUSTER", "FAILOVER", "TAKEOVER") // without an election, which takes time
 			for _, key := range keys {
 				eventually(t, key+" is there", func() bool {
 					_, ok, err := s.Get(t.Context(), key)
 					return ok && err == nil
 				})
-				// What comes before the new master is tracked is covered by Lost.
-				eventually(t, "a change of new-"+key+" is told", func() bool {
+				// Changes before the new master is tracked are covered by Lost.
+				eventually(t, "a change of new-"+key+" is reported", func() bool {
 					return other.Put(t.Context(), "new-"+key, []byte("1"), time.Hour) == nil && c.saw("new-"+key)
 				})
 			}
@@ -54,8 +54,8 @@ func TestAReplicaOfAClusterTakesOver(t *testing.T) {
 	}
 }
 
-// It holds nothing that its master does not hold.
-func TestADeadReplicaDoesNotKeepAScanFromItsEnd(t *testing.T) {
+// A replica has only values that its master has.
+func TestAScanSucceedsWithADeadReplica(t *testing.T) {
 	cluster := redistest.StartCluster(t)
 	replica := cluster.AddReplica(t, cluster.Servers[0])
 	s := open(t, cluster.URL(), redis.Options{})

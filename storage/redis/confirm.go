@@ -15,32 +15,34 @@ import (
 const (
 	longestWait = 10 * time.Second
 
-	// hurry is how long writes do not wait after one that waited in vain: ending
-	// all that a user has is many writes.
-	hurry = time.Second
+	// skipWait is how long writes do not wait for replicas after a wait without success.
+	// Ending everything of a user takes many writes.
+	skipWait = time.Second
 
-	// maxWaiting bounds the connections on which writes wait, to each server.
-	maxWaiting = 64
+	// maxWaitConns bounds the connections to each server for writes that wait.
+	maxWaitConns = 64
 )
 
-// A Wait says for what a write waits that must outlive a failover.
+// A Wait sets for how many replicas, and how long, a write waits if it must survive a
+// failover.
 type Wait struct {
-	// Replicas is how many have to have the write. Default: none, no waiting.
+	// Replicas is the number of replicas that must have the write. Default: none, so
+	// writes do not wait.
 	Replicas int
 
 	// Time is how long a write waits for them, 1 millisecond to 10 seconds.
 	Time time.Duration
 }
 
-// Check returns an error if a store cannot wait so.
+// Check returns an error if a value is out of range.
 func (w Wait) Check() error {
 	if w.Replicas < 1 || w.Time < time.Millisecond || w.Time > longestWait {
-		return fmt.Errorf("waiting %s for %d replicas: expected at least 1 replica, and 1ms to %s", w.Time, w.Replicas, longestWait)
+		return fmt.Errorf("waiting %s for %d replicas: expected at least 1 replica, and a time of 1ms to %s", w.Time, w.Replicas, longestWait)
 	}
 	return nil
 }
 
-// A sender sends a command that writes name by a client, once.
+// A sender sends a command that writes the key name, once.
 type sender func(ctx context.Context, c rueidis.Client, name string, command command) rueidis.RedisResult
 
 type command func(b rueidis.Builder, name string) rueidis.Completed
@@ -49,10 +51,10 @@ func once(ctx context.Context, c rueidis.Client, name string, command command) r
 	return c.Do(ctx, command(c.B(), name))
 }
 
-// Confirmed returns the same store, of which Put and Take return when as many
-// replicas as [Options] say have what was written, or the time is up. Then it is
-// written to the master nevertheless, so that is no error: Options.Unconfirmed is
-// told. Closing either store closes both.
+// Confirmed returns the same store, but Put, Pin and Take wait until the number of
+// replicas in [Options].Wait has the write, or its time is over. In the second case the
+// master has the write nevertheless, so there is no error, and Options.Unconfirmed is
+// called. Closing either store closes both.
 func (s *Store) Confirmed() storage.Store {
 	if s.options.Wait.Replicas == 0 {
 		return s
@@ -77,28 +79,29 @@ func (c confirmed) Take(ctx context.Context, key string) ([]byte, bool, error) {
 	return c.take(ctx, key, c.waitForReplicas)
 }
 
-// A waiter is what writes wait by. WAIT answers for the writes of its own
-// connection, and holds up all that comes after it there. So it has connections
-// of its own, which are not tracked: the feed is that of the other ones.
+// A waiter has the connections for writes that wait. WAIT applies to the writes of its
+// own connection, and blocks it for all later commands. So these connections are
+// separate, and not tracked: the feed uses the other connections.
 type waiter struct {
-	client atomic.Pointer[rueidis.Client]
-	vain   atomic.Int64 // when waiting was in vain the last time, in milliseconds since 1970
+	client     atomic.Pointer[rueidis.Client]
+	lastFailed atomic.Int64 // time of the last wait without success, in milliseconds since 1970
 }
 
-// connectWaiter runs beside the watchdog, which ends it.
+// connectWaiter connects in the background. The watchdog closes the connection.
 func (s *Store) connectWaiter(option rueidis.ClientOption) {
 	option.DisableCache = true
 	option.ClientTrackingOptions, option.OnInvalidations = nil, nil
-	option.BlockingPoolSize = maxWaiting
+	option.BlockingPoolSize = maxWaitConns
 	if client := s.connect(option, func(error) {}); client != nil {
 		s.waiter.client.Store(&client)
-		<-s.life.Done()
+		<-s.ctx.Done()
 		client.Close()
 	}
 }
 
-// waitForReplicas is a sender that waits. What cannot be sent on a connection to
-// wait on is sent without: an ending goes before its confirmation.
+// waitForReplicas is a sender that waits. If the waiting connection does not work, it
+// sends the command on a normal connection: ending something is more important than its
+// confirmation.
 func (s *Store) waitForReplicas(ctx context.Context, c rueidis.Client, name string, command command) (reply rueidis.RedisResult) {
 	err := errors.New("not connected yet")
 	if waiting := s.waiter.client.Load(); waiting != nil {
@@ -130,14 +133,14 @@ func (s *Store) waitForReplicas(ctx context.Context, c rueidis.Client, name stri
 // be used again after its reply.
 func (s *Store) awaitReplicas(ctx context.Context, d rueidis.DedicatedClient) {
 	want, patience := s.options.Wait.Replicas, s.options.Wait.Time
-	if now := time.Now().UnixMilli(); now-s.waiter.vain.Load() < hurry.Milliseconds() {
+	if now := time.Now().UnixMilli(); now-s.waiter.lastFailed.Load() < skipWait.Milliseconds() {
 		patience = time.Millisecond
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience+s.options.Timeout)
 	defer cancel()
 	have, err := d.Do(ctx, d.B().Wait().Numreplicas(int64(want)).Timeout(patience.Milliseconds()).Build()).AsInt64()
 	if err != nil || have < int64(want) {
-		s.waiter.vain.Store(time.Now().UnixMilli())
+		s.waiter.lastFailed.Store(time.Now().UnixMilli())
 		s.unconfirmed(have, err)
 	}
 }

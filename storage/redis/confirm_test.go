@@ -12,7 +12,8 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage/redis"
 )
 
-// waitingStore opens a store whose writes wait, once they can.
+// waitingStore opens a store whose writes wait for replicas, once the connection for
+// that is open.
 func waitingStore(t *testing.T, address string, wait redis.Wait) (s *redis.Store, confirmed storage.Store, unconfirmed *atomic.Int64) {
 	t.Helper()
 	unconfirmed = new(atomic.Int64)
@@ -33,7 +34,7 @@ func told(t *testing.T, server *redistest.Server, section, name string) string {
 	return value
 }
 
-// connections counts the connections of clients with our name.
+// connections counts the connections of clients with the store's name.
 func connections(t *testing.T, server *redistest.Server) int {
 	t.Helper()
 	reply := server.MustCommand("CLIENT", "LIST", "TYPE", "NORMAL")
@@ -61,7 +62,7 @@ func TestAConfirmedTakeReturnsWhenAReplicaHasIt(t *testing.T) {
 	if size(t, first) != 0 {
 		t.Error("the master still has it")
 	}
-	// Nothing else waits meanwhile.
+	// Other operations do not wait meanwhile.
 	if _, _, err := s.Get(t.Context(), "b"); err != nil {
 		t.Error(err)
 	}
@@ -82,8 +83,8 @@ func TestAConfirmedTakeReturnsWhenAReplicaHasIt(t *testing.T) {
 	}
 }
 
-// It is done, and every node knows it, so that an error would be wrong.
-func TestAnEndingThatNoReplicaConfirmsIsNoErrorButTold(t *testing.T) {
+// The master and every node have the write, so an error would be wrong.
+func TestAnEndingWithoutConfirmationIsReportedButIsNoError(t *testing.T) {
 	server := redistest.Start(t)
 	s, confirmed, unconfirmed := waitingStore(t, server.URL(), redis.Wait{Replicas: 1, Time: time.Millisecond})
 	eventually(t, "it works", func() bool { return works(t, s) })
@@ -110,7 +111,7 @@ func TestConfirmedWritesWorkOnACluster(t *testing.T) {
 		_, ok, err := confirmed.Take(t.Context(), key)
 		return ok && err == nil && unconfirmed.Load() == before
 	}
-	keyOf := map[bool]string{} // by whether its master has a replica
+	keyOf := map[bool]string{} // a key per kind of master: with a replica, or without
 	for i := range 100 {
 		key := "key" + strconv.Itoa(i)
 		reply := cluster.Servers[0].MustCommand("CLUSTER", "KEYSLOT", "sso:"+key)
@@ -122,12 +123,12 @@ func TestConfirmedWritesWorkOnACluster(t *testing.T) {
 	}
 	eventually(t, "a replica confirms", func() bool { return confirms(keyOf[true]) })
 	if confirms(keyOf[false]) {
-		t.Error("a replica that there is not has confirmed")
+		t.Error("a replica that does not exist has confirmed")
 	}
 }
 
-// An ending goes before its confirmation.
-func TestAServerThatHasNoConnectionLeftToWaitOnStillTakesEndings(t *testing.T) {
+// Ending something is more important than its confirmation.
+func TestAServerWithoutAConnectionForWaitingStillAcceptsEndings(t *testing.T) {
 	server := redistest.Start(t)
 	plain := open(t, server.URL(), redis.Options{})
 	eventually(t, "it works", func() bool { return works(t, plain) })

@@ -17,7 +17,7 @@ func pair(t *testing.T) (first, second *redistest.Server) {
 	return first, second
 }
 
-// works checks that all that a sign-in does goes through.
+// works checks that all operations of a sign-in succeed.
 func works(t *testing.T, s storage.Store) bool {
 	if err := s.Put(t.Context(), "new", []byte("1"), time.Hour); err != nil {
 		return false
@@ -30,7 +30,7 @@ func works(t *testing.T, s storage.Store) bool {
 	return err == nil && ok && string(value) == "2"
 }
 
-func TestAFailoverBehindOneAddressNeedsNoHelp(t *testing.T) {
+func TestAFailoverBehindOneAddressNeedsNoAction(t *testing.T) {
 	for name, fail := range map[string]func(first *redistest.Server){
 		"the old master is demoted, its connections stay open": nil,
 		"the old master dies":              func(first *redistest.Server) { first.Kill() },
@@ -57,19 +57,19 @@ func TestAFailoverBehindOneAddressNeedsNoHelp(t *testing.T) {
 			}
 			eventually(t, "it works on the new master", func() bool { return works(t, s) })
 			if c.lost.Load() == 0 {
-				t.Error("nobody was told to read again")
+				t.Error("no watcher got Lost")
 			}
 			if _, ok, err := s.Get(t.Context(), "a"); !ok || err != nil {
-				t.Errorf("what was stored before: %v, %v", ok, err)
+				t.Errorf("a value that was stored before: %v, %v", ok, err)
 			}
-			// The feed is the new master's.
+			// The feed comes from the new master.
 			second.MustCommand("SET", "sso:later", "1")
-			eventually(t, "a change at the new master is told", func() bool { return c.saw("later") })
+			eventually(t, "a change at the new master is reported", func() bool { return c.saw("later") })
 		})
 	}
 }
 
-// A replica's values may be old: they are no answer.
+// A replica may have old values, so it must not answer.
 func TestAServerThatBecameAReplicaIsUnavailableUntilItIsPromoted(t *testing.T) {
 	first, second := pair(t)
 	s := open(t, first.URL(), redis.Options{Timeout: 300 * time.Millisecond})
@@ -85,7 +85,7 @@ func TestAServerThatBecameAReplicaIsUnavailableUntilItIsPromoted(t *testing.T) {
 	wantUnavailable(t, s)
 	lost := c.lost.Load()
 	if lost == 0 {
-		t.Error("nobody was told to read again")
+		t.Error("no watcher got Lost")
 	}
 	first.Promote()
 	eventually(t, "it works again", func() bool { return works(t, s) })

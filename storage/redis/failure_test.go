@@ -22,7 +22,7 @@ import (
 
 const patience = 20 * time.Second
 
-// eventually fails the test if what does not come true.
+// eventually fails the test if the condition does not become true.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(patience); !ok(); time.Sleep(2 * time.Millisecond) {
@@ -32,7 +32,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-// changes counts what a store reports.
+// changes counts the changes that a store reports.
 type changes struct {
 	lost atomic.Int32
 	mu   sync.Mutex
@@ -66,7 +66,7 @@ func mustPut(t *testing.T, s storage.Store, key string) {
 	}
 }
 
-func TestALostConnectionIsReportedAndOpenedAgainUnasked(t *testing.T) {
+func TestALostConnectionIsReportedAndOpenedAgainByItself(t *testing.T) {
 	server := redistest.Start(t)
 	s := open(t, server.URL(), redis.Options{Timeout: 10 * time.Second})
 	mustPut(t, s, "a")
@@ -74,9 +74,9 @@ func TestALostConnectionIsReportedAndOpenedAgainUnasked(t *testing.T) {
 	for i := range 5 {
 		lost := c.lost.Load()
 		server.KillConnections()
-		// Once at the loss, once when it is back.
+		// Once when it is lost, and once when it is back.
 		eventually(t, "lost is reported twice", func() bool { return c.lost.Load() >= lost+2 })
-		// Nothing but the watchdog has sent a command, and changes are told again.
+		// Only the watchdog has sent a command, and changes are reported again.
 		key := fmt.Sprint("after", i)
 		server.MustCommand("SET", "sso:"+key, "1")
 		eventually(t, "a change is reported again", func() bool { return c.saw(key) })
@@ -87,7 +87,7 @@ func TestAChangeMadeWhileTheConnectionIsDownIsCoveredByLost(t *testing.T) {
 	server := redistest.Start(t)
 	s := open(t, server.URL(), redis.Options{Timeout: 10 * time.Second})
 	mustPut(t, s, "a")
-	// What a cache does: it reads again on Lost, and on a change of its key.
+	// A cache reads again on Lost, and on a change of its key.
 	stale := make(chan struct{}, 1)
 	t.Cleanup(s.Watch(func(change storage.Change) {
 		if change.Lost || change.Key == "a" {
@@ -105,7 +105,7 @@ func TestAChangeMadeWhileTheConnectionIsDownIsCoveredByLost(t *testing.T) {
 			select {
 			case <-stale:
 			case <-deadline:
-				t.Fatalf("round %d: the cache was never told to read again", i)
+				t.Fatalf("round %d: the cache never got Lost or the change", i)
 			}
 			if value, _, err := s.Get(t.Context(), "a"); err == nil && string(value) == fmt.Sprint(i) {
 				break
@@ -144,8 +144,8 @@ func TestAFrozenServerIsUnavailable(t *testing.T) {
 	lost := c.lost.Load()
 	server.Thaw()
 	eventually(t, "the return is reported", func() bool { return c.lost.Load() > lost })
-	// What it was sent while it was frozen it may have carried out by now, the
-	// Take of "a" as well.
+	// It may have run the commands that it received while it was frozen, and so the
+	// Take of "a".
 	eventually(t, "it works again", func() bool { _, _, err := s.Get(t.Context(), "a"); return err == nil })
 	mustPut(t, s, "b")
 	if _, ok, err := s.Get(t.Context(), "b"); !ok || err != nil {
@@ -153,13 +153,13 @@ func TestAFrozenServerIsUnavailable(t *testing.T) {
 	}
 }
 
-// A gate asks for every request: while nothing answers it must not wait.
-func TestAReadDoesNotWaitForAServerThatIsKnownToBeAway(t *testing.T) {
+// A gate reads for every request, so it must not wait while no server answers.
+func TestAReadDoesNotWaitForAServerThatIsKnownToBeDown(t *testing.T) {
 	server := redistest.Start(t)
 	s := open(t, server.URL(), redis.Options{Timeout: 300 * time.Millisecond})
 	eventually(t, "connected", func() bool { return s.Put(t.Context(), "a", []byte("1"), time.Hour) == nil })
 	server.Freeze()
-	eventually(t, "a read says that nobody answers", func() bool {
+	eventually(t, "a read fails since no node answers", func() bool {
 		_, _, err := s.Get(t.Context(), "a")
 		return errors.Is(err, storage.ErrUnavailable) && strings.Contains(err.Error(), "no node answers")
 	})
@@ -167,13 +167,13 @@ func TestAReadDoesNotWaitForAServerThatIsKnownToBeAway(t *testing.T) {
 	eventually(t, "it works again", func() bool { _, ok, err := s.Get(t.Context(), "a"); return ok && err == nil })
 }
 
-// Else a form could be spent by a write, and then fail at a read.
-func TestAWriteThatGoesThroughEndsTheOutageForReads(t *testing.T) {
+// Otherwise a write could spend a form, and the next read fail.
+func TestAWriteThatSucceedsEndsTheOutageForReads(t *testing.T) {
 	server := redistest.Start(t)
 	s := open(t, server.URL(), redis.Options{Watchdog: time.Hour})
 	eventually(t, "connected", func() bool { return s.Put(t.Context(), "a", []byte("1"), time.Hour) == nil })
 	server.Stop()
-	eventually(t, "a read says that nobody answers", func() bool {
+	eventually(t, "a read fails since no node answers", func() bool {
 		_, _, err := s.Get(t.Context(), "a")
 		return errors.Is(err, storage.ErrUnavailable) && strings.Contains(err.Error(), "no node answers")
 	})
@@ -195,7 +195,7 @@ func TestAServerThatIsDownDoesNotStopOpen(t *testing.T) {
 	server.MustCommand("CONFIG", "SET", "requirepass", "secret")
 	eventually(t, "connected", func() bool { _, _, err := s.Get(t.Context(), "a"); return err == nil })
 	if c.lost.Load() == 0 {
-		t.Error("a watcher that was there before the connection was not told to read again")
+		t.Error("a watcher that was there before the connection did not get Lost")
 	}
 	if logged.FilterMessageSnippet("cannot be reached").Len() != 1 {
 		t.Errorf("logged %v; want one line that redis cannot be reached", logged.All())
@@ -221,7 +221,7 @@ func TestAnErrorOfTheServerIsUnavailable(t *testing.T) {
 	}
 }
 
-// wantUnavailable checks that no method takes a server's silence for an answer.
+// wantUnavailable checks that no method treats a missing answer as "not found".
 func wantUnavailable(t *testing.T, s storage.Store) {
 	t.Helper()
 	calls := map[string]func(ctx context.Context) error{
@@ -252,8 +252,8 @@ func wantUnavailable(t *testing.T, s storage.Store) {
 	}
 }
 
-// While every connection is killed over and over, a write may be late but not
-// lost, and no value may be won twice or disappear with a "not found".
+// Every connection is killed again and again. Writes may be late, but must not be lost.
+// No value may be taken twice, or disappear with a "not found".
 func TestWritesAndTakesSurviveKilledConnections(t *testing.T) {
 	server := redistest.Start(t)
 	s := open(t, server.URL(), redis.Options{Timeout: 10 * time.Second})
@@ -291,13 +291,13 @@ func TestWritesAndTakesSurviveKilledConnections(t *testing.T) {
 				case err != nil || !ok || string(value) != key:
 					t.Errorf("taking %q: %q, %v, %v", key, value, ok, err)
 				}
-				// Whatever Take could tell, the removal has happened.
+				// Whatever Take returned, the value is removed.
 				if _, ok, err := s.Get(t.Context(), key); ok || err != nil {
 					t.Errorf("after taking %q: %v, %v", key, ok, err)
 				}
 				swapped, err := s.CompareAndSwap(t.Context(), "created-"+key, nil, []byte("1"), time.Hour)
 				if err != nil && !errors.Is(err, storage.ErrUnavailable) || err == nil && !swapped {
-					t.Errorf("creating %q: %v, %v; nobody else creates it", key, swapped, err)
+					t.Errorf("creating %q: %v, %v; no other caller creates it", key, swapped, err)
 				}
 			}
 		})
@@ -308,7 +308,7 @@ func TestWritesAndTakesSurviveKilledConnections(t *testing.T) {
 	t.Logf("%d takes ended as unknown", unknown.Load())
 }
 
-func TestACallersEndedContextDoesNotFailOthersThatWaitForTheSameConnection(t *testing.T) {
+func TestACancelledCallerDoesNotFailOthersThatWaitForTheSameConnection(t *testing.T) {
 	server := redistest.Start(t)
 	s := open(t, server.URL(), redis.Options{Timeout: 10 * time.Second})
 	mustPut(t, s, "a")
@@ -327,7 +327,7 @@ func TestACallersEndedContextDoesNotFailOthersThatWaitForTheSameConnection(t *te
 					t.Errorf("a patient caller: %v, %v", ok, err)
 				}
 				if i%2 == 0 && err != nil && !errors.Is(err, context.Canceled) {
-					t.Errorf("a caller that went away: %v", err)
+					t.Errorf("a cancelled caller: %v", err)
 				}
 			})
 		}
@@ -344,7 +344,8 @@ func TestALostNodeOfAClusterIsReportedAndComesBack(t *testing.T) {
 		lost := c.lost.Load()
 		server.KillConnections()
 		eventually(t, "lost is reported twice", func() bool { return c.lost.Load() >= lost+2 })
-		// Keys of every node are told again, though this store asked for none.
+		// Changes of keys of every node are reported again, though this store has read
+		// none of them.
 		other := open(t, cluster.URL(), redis.Options{Timeout: 10 * time.Second})
 		for k := range 12 {
 			key := fmt.Sprintf("after-%d-%d", i, k)
@@ -354,7 +355,7 @@ func TestALostNodeOfAClusterIsReportedAndComesBack(t *testing.T) {
 	}
 }
 
-func TestCloseEndsWhatOpenStarted(t *testing.T) {
+func TestCloseStopsEverythingThatOpenStarted(t *testing.T) {
 	server := redistest.Start(t)
 	down := redistest.Start(t)
 	down.Stop()

@@ -6,41 +6,41 @@ import (
 	"fmt"
 )
 
-// What a frame may have. Redis sends far less; rueidis allocates what a length
-// announces before it has arrived, and panics at one that is negative.
+// Limits of a frame. Frames of Redis are much smaller. rueidis allocates memory for a
+// length before the data arrives, and panics if a length is negative.
 const (
 	maxFrameDepth    = 16
 	maxFrameElements = 1 << 20
-	maxFrameBytes    = 64 << 20 // a value has storage.MaxValueSize at most
+	maxFrameBytes    = 64 << 20 // values have at most storage.MaxValueSize
 	maxFrameLine     = 64 << 10
 	maxFrameWord     = 512 // how much of a word is kept
 )
 
 // A frame is one message of RESP3: a command, a reply or a push.
 type frame struct {
-	kind     byte // its first one
+	kind     byte // its first byte
 	elements int  // of an aggregate
 	words    [3][]byte
 }
 
-// A frameReader finds the frames in a stream of bytes, and ends each with the very
-// byte with which rueidis ends it. It refuses what Redis never sends.
+// A frameReader finds the frames in a stream of bytes. A frame ends at the same byte as
+// in rueidis. Frames that Redis never sends are an error.
 type frameReader struct {
-	ended func(*frame) error // is told each frame; it keeps nothing of it
+	ended func(*frame) error // called for each frame; must not keep it
 
 	frame
-	left  [maxFrameDepth]int // elements that are still to come, of each open aggregate
+	left  [maxFrameDepth]int // for each open aggregate, the number of elements that are still missing
 	depth int
-	sum   int    // elements of all aggregates of the frame
-	size  int    // bytes of all strings of the frame
+	sum   int    // number of elements of all aggregates in the frame
+	size  int    // number of bytes of all strings in the frame
 	line  []byte // the beginning of a line
-	blob  int    // bytes of a string and its CRLF that are still to come
+	blob  int    // number of bytes of a string and its CRLF that are still missing
 	word  *[]byte
 }
 
 var errFrame = errors.New("malformed RESP")
 
-// read goes on with what was read or will be written next.
+// read continues with the bytes that were read, or will be written next.
 func (r *frameReader) read(p []byte) error {
 	for len(p) > 0 {
 		if r.blob > 0 {
@@ -59,7 +59,7 @@ func (r *frameReader) read(p []byte) error {
 		if end == 0 {
 			r.line = append(r.line, p...)
 			if len(r.line) >= longest(r.line[0]) {
-				return fmt.Errorf("%w: a line without end", errFrame)
+				return fmt.Errorf("%w: a line is too long", errFrame)
 			}
 			return nil
 		}
@@ -77,8 +77,8 @@ func (r *frameReader) read(p []byte) error {
 	return nil
 }
 
-// longest is how many bytes a line of a kind has at most. For null and booleans
-// rueidis does not look for the end, so they have exactly that many.
+// longest is the maximum length of a line of a kind. For null and booleans rueidis does
+// not search the end of the line, so they must have exactly this length.
 func longest(kind byte) int {
 	switch kind {
 	case '_':
@@ -94,7 +94,7 @@ func longest(kind byte) int {
 	}
 }
 
-// header reads a line, which is all of most kinds.
+// header parses a line. Most kinds have only one line.
 func (r *frameReader) header(line []byte) error {
 	kind := line[0]
 	if len(line) > longest(kind) || len(line) < len("_\r\n") || kind == '#' && len(line) != longest(kind) {
@@ -110,7 +110,7 @@ func (r *frameReader) header(line []byte) error {
 		return r.complete()
 	case '+', '-', ',', '(':
 		if kind == '-' && !redirects(text) {
-			return fmt.Errorf("%w: a redirection that names no node", errFrame)
+			return fmt.Errorf("%w: a redirection without an address", errFrame)
 		}
 		r.pick(kind)
 		r.keep(text)
@@ -139,7 +139,7 @@ func (r *frameReader) header(line []byte) error {
 	return fmt.Errorf("%w: no message begins with %q", errFrame, kind)
 }
 
-// begin opens an aggregate.
+// begin begins an aggregate.
 func (r *frameReader) begin(kind byte, n int) error {
 	if kind == '%' {
 		n *= 2
@@ -163,7 +163,7 @@ func (r *frameReader) begin(kind byte, n int) error {
 	return nil
 }
 
-// complete ends a value, and each aggregate of which it is the last one.
+// complete ends a value, and each aggregate whose last element it is.
 func (r *frameReader) complete() error {
 	for r.word = nil; r.depth > 0; r.depth-- {
 		if r.left[r.depth-1]--; r.left[r.depth-1] > 0 {
@@ -173,8 +173,8 @@ func (r *frameReader) complete() error {
 	return r.ended(&r.frame)
 }
 
-// pick chooses where a string that begins is kept, if at all: what is looked at
-// are the first words of commands and pushes, and replies of one line.
+// pick selects where the next string is kept, if at all. Only the first words of
+// commands and pushes are needed, and replies of one line.
 func (r *frameReader) pick(kind byte) {
 	switch {
 	case r.depth == 0 && kind != '$' && kind != '=':
@@ -202,8 +202,8 @@ func length(text []byte) (n int, ok bool) {
 	return n, len(text) > 0
 }
 
-// redirects says whether an error of a cluster names the node that it leads to,
-// which rueidis takes for granted.
+// redirects reports whether a cluster's error has the address that it redirects to.
+// rueidis depends on it.
 func redirects(text []byte) bool {
 	for _, code := range []string{"MOVED", "ASK"} {
 		if bytes.HasPrefix(text, []byte(code)) {

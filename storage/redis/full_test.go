@@ -11,9 +11,8 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage/redis"
 )
 
-// A server that is full refuses what comes, as it is told to, and forgets nothing
-// that is pinned.
-func TestClass35AServerThatIsFullForgetsNothingPinned(t *testing.T) {
+// A full server refuses new values, as configured, and evicts no pinned value.
+func TestClass35AFullServerEvictsNoPinnedValue(t *testing.T) {
 	server := redistest.Start(t, "--maxmemory", "4mb", "--maxmemory-policy", "noeviction")
 	s := open(t, server.URL(), redis.Options{Timeout: 10 * time.Second})
 	pinned := 0
@@ -27,7 +26,7 @@ func TestClass35AServerThatIsFullForgetsNothingPinned(t *testing.T) {
 		}
 	}
 	if pinned == 0 || pinned == 1000 {
-		t.Fatalf("the server took %d", pinned)
+		t.Fatalf("the server accepted %d", pinned)
 	}
 	for i := range pinned {
 		if _, ok, err := s.Get(t.Context(), fmt.Sprint(i)); !ok || err != nil {

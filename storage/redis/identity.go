@@ -11,12 +11,12 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
-// Identities are the replication IDs of the masters, as the watchdog was told
-// them. A server has a new one since it was started, and since it was made the
-// master: what another master acknowledged may be missing there.
+// Identities are the replication IDs of the masters, as the watchdog last read them. A
+// server gets a new ID when it starts, and when it becomes the master: then writes that
+// another master acknowledged may be missing.
 type identities struct {
-	lone   shard            // of what is no cluster
-	slots  []slotRange      // of a cluster: who has which keys
+	lone   shard            // if there is no cluster
+	slots  []slotRange      // in a cluster: which master has which slots
 	shards map[string]shard // by the master's ID
 }
 
@@ -45,8 +45,8 @@ func (s *Store) shardOf(known *identities, key string) shard {
 	return shard{}
 }
 
-// AskIdentity implements [storage.Identified]. A user of the server that may not
-// use INFO is told no identity.
+// AskIdentity implements [storage.Identified]. If the Redis user is not allowed to use
+// INFO, the identity is empty.
 func (s *Store) AskIdentity(ctx context.Context, key string) (string, error) {
 	if err := s.usable(ctx); err != nil {
 		return "", err
@@ -67,7 +67,7 @@ func (s *Store) AskIdentity(ctx context.Context, key string) (string, error) {
 	}
 	node, ok := client.Nodes()[s.shardOf(known, key).addr]
 	if !ok {
-		s.lookNow()
+		s.wakeWatchdog()
 		return "", s.failed(ctx, doing, errDown)
 	}
 	ask := func(command rueidis.Completed) (string, error) {
@@ -77,9 +77,9 @@ func (s *Store) AskIdentity(ctx context.Context, key string) (string, error) {
 		}
 		return reply.ToString()
 	}
-	// In a cluster this is refused by who has not got the key any more.
+	// In a cluster a node that no longer has the key refuses this command.
 	if _, err := ask(node.B().Get().Key(s.options.Prefix + key).Build()); err != nil && !rueidis.IsRedisNil(err) {
-		s.lookNow()
+		s.wakeWatchdog()
 		return "", s.failed(ctx, doing, err)
 	}
 	text, err := ask(askReplication(node.B()))
@@ -91,7 +91,7 @@ func (s *Store) AskIdentity(ctx context.Context, key string) (string, error) {
 	}
 	identity, isMaster := replicationID(text)
 	if !isMaster {
-		s.lookNow()
+		s.wakeWatchdog()
 		return "", s.failed(ctx, doing, errDown)
 	}
 	return identity, nil
@@ -101,7 +101,7 @@ func askReplication(b rueidis.Builder) rueidis.Completed {
 	return b.Info().Section("replication").Build()
 }
 
-// replicationID reads the answer of INFO. That of a replica is its master's.
+// replicationID parses the answer of INFO. The ID of a replica is that of its master.
 func replicationID(text string) (identity string, isMaster bool) {
 	told := parseInfo(text)
 	if told["role"] != string(master) {
@@ -110,33 +110,33 @@ func replicationID(text string) (identity string, isMaster bool) {
 	return told["master_replid"], true
 }
 
-// forbidden reports whether a server answered that it does not do this for this
-// user, or for anybody.
+// forbidden reports whether the server does not allow the command, for this user or at
+// all.
 func forbidden(err error) bool {
 	answer, ok := rueidis.IsRedisErr(err)
 	return ok && (strings.HasPrefix(answer.Error(), "NOPERM") || strings.Contains(answer.Error(), "unknown command"))
 }
 
-// noteIdentities keeps the replication IDs that masters told. In a cluster it asks
-// again who has which keys where anything changed, and now and then, since slots
-// move. Where a master told none, what it told before holds.
-func (s *Store) noteIdentities(client rueidis.Client, answers map[string]answer, changed bool) {
-	maps.DeleteFunc(s.told, func(addr, _ string) bool {
+// storeIdentities stores the replication IDs of the masters. In a cluster it asks for
+// the slots of each master if anything has changed, and also from time to time, since
+// slots can move. A master that gave no ID keeps its last one.
+func (s *Store) storeIdentities(client rueidis.Client, answers map[string]answer, changed bool) {
+	maps.DeleteFunc(s.replicationIDs, func(addr, _ string) bool {
 		_, still := answers[addr]
 		return !still
 	})
 	for addr, a := range answers {
-		if before, known := s.told[addr]; a.role == master && (!known || a.identity != "" && a.identity != before) {
-			s.told[addr], changed = a.identity, true
+		if before, known := s.replicationIDs[addr]; a.role == master && (!known || a.identity != "" && a.identity != before) {
+			s.replicationIDs[addr], changed = a.identity, true
 		}
 	}
 	switch {
 	case client.Mode() != rueidis.ClientModeCluster:
-		for addr, identity := range s.told { // there is one
+		for addr, identity := range s.replicationIDs { // there is only one
 			s.identities.Store(&identities{lone: shard{addr, identity}})
 		}
 	case changed || time.Since(s.mapped) > topologyInterval:
-		s.mapped = time.Time{} // so that it is tried again if it fails
+		s.mapped = time.Time{} // to try again if this fails
 		if shards, err := s.askShards(client.Nodes()); err == nil {
 			s.mapped = time.Now()
 			s.identities.Store(shards)
@@ -144,13 +144,12 @@ func (s *Store) noteIdentities(client rueidis.Client, answers map[string]answer,
 	}
 }
 
-// askShards asks the masters of a cluster who they are, and one of them who has
-// which keys.
+// askShards asks the masters of a cluster for their IDs, and one of them for the slots.
 func (s *Store) askShards(nodes map[string]rueidis.Client) (*identities, error) {
-	ctx, cancel := context.WithTimeout(s.life, s.options.Timeout)
+	ctx, cancel := context.WithTimeout(s.ctx, s.options.Timeout)
 	defer cancel()
 	known := &identities{shards: make(map[string]shard)}
-	for addr, identity := range s.told {
+	for addr, identity := range s.replicationIDs {
 		node, still := nodes[addr]
 		if !still {
 			continue

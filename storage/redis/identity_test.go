@@ -24,8 +24,7 @@ func asked(t *testing.T, s *redis.Store, key string) string {
 	return identity
 }
 
-// becomesAnother waits until a store has another identity for a key, whichever
-// way one looks.
+// becomesAnother waits until both methods return another identity for a key.
 func becomesAnother(t *testing.T, s *redis.Store, key, before string) {
 	t.Helper()
 	eventually(t, "another identity of "+key, func() bool {
@@ -55,8 +54,8 @@ func TestAServerThatMayHaveLostWritesHasAnotherIdentity(t *testing.T) {
 	}
 }
 
-// A server that was replaced is back, as it was.
-func TestAServerThatIsBackHasTheIdentityThatItHad(t *testing.T) {
+// A server that was replaced becomes the master again, with its old values.
+func TestAServerThatIsMasterAgainHasItsOldIdentity(t *testing.T) {
 	first, second := pair(t)
 	proxy := redistest.StartProxy(t, first)
 	s := open(t, proxy.URL(), redis.Options{})
@@ -84,14 +83,14 @@ func TestAReplicaTellsNoIdentity(t *testing.T) {
 	}
 }
 
-func TestWhoMayNotAskForTheIdentityGoesOnWithoutOne(t *testing.T) {
+func TestAUserWithoutTheRightToReadTheIdentityWorksWithoutOne(t *testing.T) {
 	server := redistest.Start(t)
 	server.MustCommand("ACL", "SETUSER", "sso", "on", ">secret", "~sso:*", "&*", "+@all", "-info")
 	core, logged := observer.New(zap.InfoLevel)
 	s := open(t, "redis://sso:secret@"+server.Addr(), redis.Options{Logger: zap.New(core)})
 	eventually(t, "it works", func() bool { return works(t, s) })
-	if n := logged.FilterMessageSnippet("allow its user the command INFO").Len(); n != 1 {
-		t.Errorf("%d lines say why", n)
+	if n := logged.FilterMessageSnippet("allow the user the command INFO").Len(); n != 1 {
+		t.Errorf("%d log lines give the reason", n)
 	}
 	if identity, err := s.AskIdentity(t.Context(), "key"); identity != "" || err != nil {
 		t.Errorf("%q, %v", identity, err)
@@ -111,7 +110,7 @@ func TestEachShardOfAClusterHasAnIdentity(t *testing.T) {
 	s := open(t, cluster.URL(), redis.Options{Timeout: 10 * time.Second})
 	before := make(map[string]string) // by key
 	seen := make(map[string]bool)
-	for i := range 24 { // enough for every master
+	for i := range 24 { // enough for each master to have some
 		key := fmt.Sprint("key", i)
 		mustPut(t, s, key)
 		before[key] = asked(t, s, key)
@@ -134,7 +133,7 @@ func TestEachShardOfAClusterHasAnIdentity(t *testing.T) {
 	}
 }
 
-// replicationID is what a server says of itself.
+// replicationID is the ID that a server reports.
 func replicationID(t *testing.T, server *redistest.Server) string {
 	t.Helper()
 	reply := server.MustCommand("INFO", "replication")

@@ -10,9 +10,9 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
-// errDown is what reads get at once, and writes until they are sent: of the
-// server, or of the part of a cluster that keeps the key, no node answers as
-// master.
+// errDown is returned at once for reads, and for writes before they are sent, if no
+// node answers as master: for the only server, or for the part of a cluster that has
+// the key.
 var errDown = fmt.Errorf("%w: no node answers as master", storage.ErrAway)
 
 // errWentDown is errDown for a call that has tried and waited already.
@@ -22,20 +22,21 @@ var errWentDown = errors.New("no node answers as master")
 // Nil: none. A call for such a key fails at once, and does not wait for its timeout.
 // Calls for other keys go on.
 type outage struct {
-	served *[clusterSlots]bool // the slots that a master answers for; nil: none
+	served *[clusterSlots]bool // the slots with a master that answers; nil: none
 }
 
-// covers says whether a key is part of it.
+// covers reports whether a key is in the outage.
 func (o *outage) covers(client rueidis.Client, name string) bool {
 	if o == nil || o.served == nil {
 		return o != nil
 	}
-	get := client.B().Get().Key(name).Build() // rueidis knows the slot
+	get := client.B().Get().Key(name).Build() // rueidis computes the slot
 	return !o.served[get.Slot()%clusterSlots]
 }
 
-// outageOf says what is away while these nodes answer as masters, so many may take
-// a command, and so many are silent.
+// outageOf returns the outage if masters are the nodes that answer as masters, usable
+// is the number of nodes that may accept a command, and silent the number of nodes
+// without an answer.
 func (s *Store) outageOf(client rueidis.Client, masters []rueidis.Client, usable, silent int) *outage {
 	switch {
 	case usable == 0:
@@ -43,12 +44,12 @@ func (s *Store) outageOf(client rueidis.Client, masters []rueidis.Client, usable
 	case len(masters) == 0 || silent == 0 || client.Mode() != rueidis.ClientModeCluster:
 		return nil
 	}
-	served, err := s.slotsOf(s.life, masters)
+	served, err := s.slotsOf(s.ctx, masters)
 	if err != nil {
-		return nil // they are asked, and may answer
+		return nil // commands are sent, and may succeed
 	}
 	if slices.Contains(served[:], false) {
 		return &outage{served: served}
 	}
-	return nil // the silent one is a replica, or was replaced
+	return nil // the silent node is a replica, or was replaced
 }

@@ -11,16 +11,16 @@ import (
 // failure makes it ask all Sentinels again, with more and more goroutines.
 const redialInterval = 100 * time.Millisecond
 
-// dials know when each address was last dialled in vain.
+// dials has the time of the last failed dial to each address.
 type dials struct {
-	mu   sync.Mutex
-	vain map[string]time.Time // guarded by mu
+	mu     sync.Mutex
+	failed map[string]time.Time // guarded by mu
 }
 
-// turn waits until an address may be dialled, or ctx ends.
-func (d *dials) turn(ctx context.Context, addr string) {
+// wait waits until an address may be dialled, or ctx ends.
+func (d *dials) wait(ctx context.Context, addr string) {
 	d.mu.Lock()
-	last, ok := d.vain[addr]
+	last, ok := d.failed[addr]
 	d.mu.Unlock()
 	if ok {
 		wait(ctx, redialInterval-time.Since(last))
@@ -31,11 +31,11 @@ func (d *dials) ended(addr string, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if err == nil {
-		delete(d.vain, addr)
+		delete(d.failed, addr)
 		return
 	}
-	if d.vain == nil {
-		d.vain = make(map[string]time.Time)
+	if d.failed == nil {
+		d.failed = make(map[string]time.Time)
 	}
-	d.vain[addr] = time.Now()
+	d.failed[addr] = time.Now()
 }

@@ -14,23 +14,23 @@
 //
 // # Roles
 //
-// Only a master is believed. The watchdog asks each node for its role five times a second.
-// A lone server that became a replica counts as down: its connection is closed and its
-// address is dialled again every second, so a failover behind one address needs no help.
-// Of several hosts the next one is dialled. With Sentinel nothing is dialled again, since
-// Sentinel names the new master.
+// Only a master is believed. The watchdog asks each node for its role five times a
+// second. A lone server that became a replica counts as down: its connection is closed
+// and its address is dialled again every second, so a failover behind one address needs
+// no help. Of several hosts the next one is dialled. With Sentinel nothing is dialled
+// again, since Sentinel names the new master.
 //
 // # Changes
 //
-// The server pushes changes of keys (RESP3 broadcast tracking). If that connection is lost,
-// watchers get a Change with Lost at once, and another one when it is back.
+// The server pushes changes of keys (RESP3 broadcast tracking). If that connection is
+// lost, watchers get a Change with Lost at once, and another one when it is back.
 //
 // # Replies
 //
-// The client library panics at a reply that no command waits for, at a negative length, and
-// at some unexpected replies. So each connection checks both directions first: a violation
-// of the protocol ends the connection. A message has strings of at most 64 MiB, 1048576
-// elements and 16 levels.
+// The client library panics at a reply that no command waits for, at a negative length,
+// and at some unexpected replies. So each connection checks both directions first: a
+// violation of the protocol ends the connection. A message has strings of at most 64
+// MiB, 1048576 elements and 16 levels.
 package redis
 
 import (
@@ -49,7 +49,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
-// DefaultPrefix stands before every key unless [Options] have another one.
+// DefaultPrefix is the default of Options.Prefix.
 const DefaultPrefix = "sso:"
 
 const (
@@ -57,36 +57,36 @@ const (
 	defaultWatchdog    = 200 * time.Millisecond
 	defaultDialTimeout = 2 * time.Second
 
-	// topologyInterval is how often a cluster is asked for its nodes when no
-	// command happens to be redirected.
+	// topologyInterval is how often a cluster is asked for its nodes if no command was
+	// redirected.
 	topologyInterval = 10 * time.Second
 
-	// sentinelInterval is how often a Sentinel is asked for the master, if its
-	// word of a new one did not arrive.
+	// sentinelInterval is how often a Sentinel is asked for the master, in case its
+	// message about a new one did not arrive.
 	sentinelInterval = 2 * time.Second
 
-	// clientName is what CLIENT LIST shows.
+	// name of the connections in CLIENT LIST
 	clientName = "caddy-sso"
 )
 
-// swapScript never creates: a key that is not there reads as false, which
-// equals no argument. SETRANGE of nothing changes nothing, but a replica
-// refuses it: its "no" would be that of an old value.
+// swapScript never creates a key: a missing key reads as false, which equals no
+// argument. SETRANGE with an empty string changes nothing, but fails on a replica.
+// Otherwise the result would be based on an old value.
 const swapScript = `redis.call('SETRANGE', KEYS[1], 0, '')
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 return 1`
 
-// Options of a [Store]. The zero value is ready to use.
+// Options are the options of a [Store]. The zero value is ready to use.
 type Options struct {
-	// Prefix stands before every key, so that several stores share a database.
-	// None may begin with another one. Default: [DefaultPrefix].
+	// Prefix is the beginning of every key, so that several stores can share a
+	// database. No prefix may begin with another one. Default: [DefaultPrefix].
 	Prefix string
 
-	// TLS is for addresses that are spoken to over TLS.
+	// TLS has the files for addresses with TLS.
 	TLS TLS
 
-	// Wait is what writes by the store that [Store.Confirmed] returns wait for.
+	// Wait applies to writes through the store that [Store.Confirmed] returns.
 	Wait Wait
 
 	// Unconfirmed is called for each write that too few replicas confirmed in time,
@@ -94,24 +94,22 @@ type Options struct {
 	// call.
 	Unconfirmed func(replicas int64, err error)
 
-	// Timeout is the longest that one operation takes, retries included.
-	// Default: 1 second.
+	// Timeout is the maximum time of one operation, including retries. Default: 1
+	// second.
 	Timeout time.Duration
 
-	// Watchdog is how often every node is asked for its role: a lost connection
-	// is opened again no later than that. Default: 200 milliseconds.
+	// Watchdog is how often every node is asked for its role. A lost connection is
+	// opened again within this time. Default: 200 milliseconds.
 	Watchdog time.Duration
 
-	// DialTimeout is the longest that opening a connection takes.
-	// Default: 2 seconds.
+	// DialTimeout is the maximum time to open a connection. Default: 2 seconds.
 	DialTimeout time.Duration
 
-	// Logger is told when the connection is lost and when it is back.
-	// Default: none.
+	// Logger logs when the connection is lost and when it is back. Default: no log.
 	Logger *zap.Logger
 }
 
-// A Store is a connection to a server or to each master of a cluster.
+// A Store is a connection to a server, or to each master of a cluster.
 type Store struct {
 	options Options
 	swap    *rueidis.Lua
@@ -119,8 +117,8 @@ type Store struct {
 	feed    storagefeed.Feed
 	closed  atomic.Bool
 
-	life     context.Context // ends with Close
-	end      context.CancelFunc
+	ctx      context.Context // ends with Close
+	cancel   context.CancelFunc
 	watchdog sync.WaitGroup
 
 	ready    chan struct{} // closed once redis is set
@@ -128,28 +126,28 @@ type Store struct {
 	tried    chan struct{} // closed once the first attempt to connect failed
 	lastFail atomic.Pointer[string]
 
-	turn     turn // of several servers that are no cluster
+	selector hostSelector // the next server, if there are several and no cluster
 	dials    dials
-	lines    lines
+	conns    openConns
 	waiter   waiter
 	outage   atomic.Pointer[outage]
-	gap      atomic.Bool   // a connection was lost since the watchdog last looked
-	answered atomic.Bool   // a command was answered since then
-	wake     chan struct{} // makes the watchdog look now
+	connLost atomic.Bool   // a connection was lost since the watchdog's last turn
+	answered atomic.Bool   // a command was answered since the watchdog's last turn
+	wake     chan struct{} // starts a turn of the watchdog now
 
 	identities atomic.Pointer[identities] // nil: not known yet
-	untold     atomic.Bool                // no server tells its replication ID to this user
+	infoDenied atomic.Bool                // no server allows this user to read its replication ID
 
-	// The watchdog's own: when it last cut off a replica, since when each
-	// connection to a node has died, the replication ID that each master told, and
-	// when a cluster was last asked which slots each has.
-	recut  time.Time
-	dying  map[string]time.Time
-	told   map[string]string
-	mapped time.Time
+	// Used by the watchdog only: when it last cut off a replica, since when each
+	// connection to a node has failed, the replication ID of each master, and when a
+	// cluster was last asked for the slots.
+	redialled      time.Time
+	failingSince   map[string]time.Time
+	replicationIDs map[string]string
+	mapped         time.Time
 }
 
-// Open returns a store for the server or cluster at address, one of
+// Open returns a store for the server or cluster at address, which is one of
 //
 //	redis://[user:password@]host[:port][,host[:port]...][/database]
 //	rediss://...   the same over TLS; ?skip_verify for tests
@@ -157,14 +155,14 @@ type Store struct {
 //	redis+sentinel://[user:password@]host[:port][,host[:port]...]/master[/database]
 //	rediss+sentinel://...   the same over TLS, to the Sentinels, too
 //
-// valkey and valkeys are other names of redis and rediss. Every host after the
-// first is one more node to find a cluster by, or one more server of which one is
-// the master, or one more Sentinel; ?addr=host:port names one too. User and
-// password are those of the servers; ?sentinel_user=...&sentinel_password=... are
-// those of the Sentinels, if they have any.
+// valkey and valkeys are other names of redis and rediss. Further hosts are more nodes
+// of a cluster, more servers of which one is the master, or more Sentinels. The
+// parameter ?addr=host:port also adds a host. User and password are those of the
+// servers. The parameters sentinel_user and sentinel_password are those of the
+// Sentinels, if they have any.
 //
-// Open fails only on an address that cannot be right: connecting goes on in
-// the background for as long as it takes, and until then operations return
+// Open returns an error only if the address or an option is invalid. It connects in the
+// background, and tries until it succeeds. Until then operations return
 // [storage.ErrUnavailable].
 func Open(address string, o Options) (*Store, error) {
 	if o.Prefix == "" {
@@ -190,23 +188,24 @@ func Open(address string, o Options) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{
-		options: o,
-		turn:    turn{hosts: parsed.InitAddress},
-		swap:    rueidis.NewLuaScript(swapScript),
-		time:    rueidis.NewLuaScript(timeScript),
-		ready:   make(chan struct{}),
-		tried:   make(chan struct{}),
-		wake:    make(chan struct{}, 1),
-		dying:   make(map[string]time.Time),
-		told:    make(map[string]string),
+		options:        o,
+		selector:       hostSelector{hosts: parsed.InitAddress},
+		swap:           rueidis.NewLuaScript(swapScript),
+		time:           rueidis.NewLuaScript(timeScript),
+		ready:          make(chan struct{}),
+		tried:          make(chan struct{}),
+		wake:           make(chan struct{}, 1),
+		failingSince:   make(map[string]time.Time),
+		replicationIDs: make(map[string]string),
 	}
-	s.life, s.end = context.WithCancel(context.Background())
+	s.ctx, s.cancel = context.WithCancel(context.Background())
 	option := s.clientOption(parsed)
 	s.watchdog.Go(func() { s.connectAndWatch(option) })
 	return s, nil
 }
 
-// Check says whether [Open] takes an address and options, without connecting.
+// Check returns an error if [Open] would refuse an address and options. It does not
+// connect.
 func Check(address string, o Options) error {
 	parsed, err := parseAddress(address)
 	if err != nil {
@@ -223,7 +222,7 @@ func Check(address string, o Options) error {
 	return o.TLS.check(parsed.TLSConfig != nil)
 }
 
-// maxPrefix leaves most of a key to what is stored.
+// maxPrefix leaves most of the length of a key to the caller's key.
 const maxPrefix = 64
 
 func checkPrefix(prefix string) error {
@@ -267,7 +266,7 @@ func (s *Store) put(ctx context.Context, key string, value []byte, lifetime time
 	if err := storage.CheckWrite(key, value, lifetime); err != nil {
 		return err
 	}
-	text := string(value) // a command that times out is still in rueidis' queue
+	text := string(value) // after a timeout the command is still in rueidis' queue
 	_, uncertain, err := s.attempt(ctx, "writing to redis", key, always, func(ctx context.Context, c rueidis.Client) rueidis.RedisResult {
 		return send(ctx, c, s.options.Prefix+key, func(b rueidis.Builder, name string) rueidis.Completed {
 			return b.Set().Key(name).Value(text).PxMilliseconds(milliseconds(lifetime)).Build()
@@ -279,8 +278,8 @@ func (s *Store) put(ctx context.Context, key string, value []byte, lifetime time
 	return err
 }
 
-// Pin implements [storage.Store]. A server with maxmemory-policy noeviction
-// forgets nothing to make room, and one that is full refuses the write.
+// Pin implements [storage.Store]. A server with maxmemory-policy noeviction evicts
+// nothing. If it is full, it refuses the write.
 func (s *Store) Pin(ctx context.Context, key string, value []byte, lifetime time.Duration) error {
 	return s.Put(ctx, key, value, lifetime)
 }
@@ -351,8 +350,8 @@ func (s *Store) CompareAndSwap(ctx context.Context, key string, old, next []byte
 
 // Watch implements [storage.Store].
 //
-// fn is called on the connection's own goroutine: it must not wait for an
-// answer of this store, which would have to come by the same way.
+// fn runs on the connection's own goroutine. It must not wait for an answer of this
+// store, which would arrive on the same connection.
 func (s *Store) Watch(fn func(storage.Change)) (stop func()) { return s.feed.Watch(fn) }
 
 // Close implements [storage.Store]. It waits for the watchdog to end.
@@ -361,7 +360,7 @@ func (s *Store) Close() error {
 		return nil
 	}
 	s.feed.Close()
-	s.end()
+	s.cancel()
 	s.watchdog.Wait()
 	return nil
 }
@@ -376,8 +375,8 @@ func (s *Store) usable(ctx context.Context) error {
 	return nil
 }
 
-// value reads the answer of GET and GETDEL. It copies: the caller may change
-// what it gets.
+// value reads the reply of GET and GETDEL. It copies the value, since the caller may
+// change it.
 func (s *Store) value(ctx context.Context, doing string, reply rueidis.RedisResult) ([]byte, bool, error) {
 	text, err := reply.ToString()
 	if rueidis.IsRedisNil(err) {
@@ -389,10 +388,10 @@ func (s *Store) value(ctx context.Context, doing string, reply rueidis.RedisResu
 	return []byte(text), true, nil
 }
 
-// milliseconds is at least one, since Redis refuses none.
+// milliseconds returns at least one, since Redis refuses zero.
 func milliseconds(lifetime time.Duration) int64 { return max(1, lifetime.Milliseconds()) }
 
-// key takes the prefix off again.
+// key removes the prefix.
 func (s *Store) key(name string) string { return strings.TrimPrefix(name, s.options.Prefix) }
 
 var _ storage.Store = (*Store)(nil)

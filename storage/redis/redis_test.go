@@ -21,8 +21,8 @@ func open(tb testing.TB, address string, o redis.Options) *redis.Store {
 	return s
 }
 
-// contract opens stores that are patient with a busy machine, on servers that
-// empty empties.
+// contract runs the contract on stores with long timeouts for a busy machine. empty
+// removes all values from the servers.
 func contract(t *testing.T, address string, empty func()) {
 	o := redis.Options{Timeout: 10 * time.Second}
 	storagetest.Run(t, func(t *testing.T) storagetest.Opened {
@@ -51,7 +51,7 @@ func TestContractOnACluster(t *testing.T) {
 	})
 }
 
-// Every write of this store waits for a replica.
+// Every write of these stores waits for a replica.
 func TestContractWithSentinelAndWaiting(t *testing.T) {
 	first, _ := pair(t)
 	sentinels := redistest.StartSentinels(t, first, 1)
@@ -98,7 +98,7 @@ func TestUnixSocketsAndPasswordsWork(t *testing.T) {
 	}
 }
 
-func TestStoresWithDifferentPrefixesDoNotMeet(t *testing.T) {
+func TestStoresWithDifferentPrefixesAreSeparate(t *testing.T) {
 	server := redistest.Start(t)
 	a := open(t, server.URL(), redis.Options{Timeout: 10 * time.Second})
 	b := open(t, server.URL(), redis.Options{Timeout: 10 * time.Second, Prefix: "other:"})
@@ -110,7 +110,7 @@ func TestStoresWithDifferentPrefixesDoNotMeet(t *testing.T) {
 	server.MustCommand("SET", "other:last", "1")
 	eventually(t, "its own changes are told", func() bool { return seenByB.saw("last") })
 	if seenByA.saw("other") || seenByB.saw("key") {
-		t.Error("a change of the other store was told")
+		t.Error("a change of the other store was reported")
 	}
 	if _, ok, err := b.Get(t.Context(), "key"); ok || err != nil {
 		t.Errorf("got the other store's value: %v, %v", ok, err)

@@ -12,9 +12,9 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage/redis"
 )
 
-// atOnce wants reads to be refused without waiting for the server, and then to
-// work again.
-func atOnce(t *testing.T, s *redis.Store, end func()) {
+// wantImmediateErrors checks that reads fail without waiting for the server, and that
+// they succeed again after end.
+func wantImmediateErrors(t *testing.T, s *redis.Store, end func()) {
 	t.Helper()
 	c := watch(t, s)
 	eventually(t, "reads are refused at once", func() bool {
@@ -29,7 +29,7 @@ func atOnce(t *testing.T, s *redis.Store, end func()) {
 	eventually(t, "the return is reported", func() bool { return c.lost.Load() > 0 })
 }
 
-func TestAServerThatIsBusyHoldsNoReadUp(t *testing.T) {
+func TestABusyServerDelaysNoRead(t *testing.T) {
 	server := redistest.Start(t, "--busy-reply-threshold", "1")
 	s := open(t, server.URL(), redis.Options{})
 	eventually(t, "connected", func() bool { return s.Put(t.Context(), "a", []byte("1"), time.Hour) == nil })
@@ -38,13 +38,13 @@ func TestAServerThatIsBusyHoldsNoReadUp(t *testing.T) {
 		defer close(done)
 		_, _ = server.Command("EVAL", "while true do end", "0") // until it is killed
 	}()
-	atOnce(t, s, func() {
+	wantImmediateErrors(t, s, func() {
 		server.MustCommand("SCRIPT", "KILL")
 		<-done
 	})
 }
 
-func TestAServerThatLoadsItsDataHoldsNoReadUp(t *testing.T) {
+func TestAServerThatLoadsItsDataDelaysNoRead(t *testing.T) {
 	server := redistest.Start(t, "--enable-debug-command", "yes", "--save", "3600 1", "--loading-process-events-interval-bytes", "1024")
 	s := open(t, server.URL(), redis.Options{})
 	eventually(t, "connected", func() bool { return s.Put(t.Context(), "a", []byte("1"), time.Hour) == nil })
@@ -55,14 +55,14 @@ func TestAServerThatLoadsItsDataHoldsNoReadUp(t *testing.T) {
 		defer close(done)
 		_, _ = server.Command("DEBUG", "RELOAD")
 	}()
-	atOnce(t, s, func() {
+	wantImmediateErrors(t, s, func() {
 		server.MustCommand("CONFIG", "SET", "key-load-delay", "0")
 		<-done
 	})
 }
 
-// Something before the server takes every connection, and closes it.
-func TestConnectionsThatDieHoldNoReadUp(t *testing.T) {
+// A proxy in front of the server accepts every connection, and closes it.
+func TestConnectionsThatCloseDelayNoRead(t *testing.T) {
 	server := redistest.Start(t)
 	var closing atomic.Bool
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -87,7 +87,7 @@ func TestConnectionsThatDieHoldNoReadUp(t *testing.T) {
 	eventually(t, "connected", func() bool { return s.Put(t.Context(), "a", []byte("1"), time.Hour) == nil })
 	closing.Store(true)
 	server.KillConnections()
-	atOnce(t, s, func() { closing.Store(false) })
+	wantImmediateErrors(t, s, func() { closing.Store(false) })
 }
 
 func pipe(client net.Conn, addr string) {

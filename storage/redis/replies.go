@@ -8,20 +8,21 @@ import (
 	"sync"
 )
 
-// Replies are what a server owes on one connection. rueidis panics, and all of
-// Caddy with it, at a reply that no command is waiting for, and at some that are
-// not what the command returns: those end the connection before it sees them.
+// Replies are the outstanding replies of a server on one connection. rueidis panics,
+// and ends the whole Caddy process, if a reply arrives that no command waits for, and
+// if some replies have an unexpected form. A connection with such a reply is closed
+// before rueidis sees the reply.
 type replies struct {
 	sent, received frameReader
 
 	mu      sync.Mutex
-	due     []reply // guarded by mu: of each command, in their order
-	next    int     // guarded by mu: of due
-	confirm int     // guarded by mu: how many channels of a SUBSCRIBE are still to be confirmed
-	broken  error   // guarded by mu: why nothing more is let through; rueidis may read on after an error
+	due     []reply // guarded by mu: for each command in order
+	next    int     // guarded by mu: index in due
+	confirm int     // guarded by mu: number of channels of a SUBSCRIBE without confirmation
+	broken  error   // guarded by mu: why the connection is refused; rueidis may read again after an error
 }
 
-// A reply says what a command returns, as far as rueidis relies on it.
+// A reply is what a command returns, as far as rueidis depends on it.
 type reply struct {
 	is       replyKind
 	channels int // of a SUBSCRIBE
@@ -33,27 +34,28 @@ const (
 	anyReply      replyKind = iota
 	subscribed              // a push for each channel, or an error
 	unsubscribed            // pushes, and then the PONG, or an error
-	pong                    // of the PING that rueidis sends after UNSUBSCRIBE
-	roleReply               // an array that is not empty
+	pong                    // to the PING that rueidis sends after UNSUBSCRIBE
+	roleReply               // a non-empty array
 	masterAddress           // an array of host and port
 )
 
-var errUnasked = errors.New("a reply that no command asked for")
+var errUnasked = errors.New("a reply without a command")
 
 func newReplies() *replies {
 	r := &replies{}
-	r.sent.ended, r.received.ended = r.note, r.check
+	r.sent.ended, r.received.ended = r.expect, r.check
 	return r
 }
 
-// sending is told what will be written next.
+// sending is called with the bytes that will be written next.
 func (r *replies) sending(p []byte) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.sent.read(p)
 }
 
-// receiving is told what was read, and says whether rueidis may have it.
+// receiving is called with the bytes that were read. It returns an error if rueidis
+// must not see them.
 func (r *replies) receiving(p []byte) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -61,13 +63,13 @@ func (r *replies) receiving(p []byte) error {
 		return r.broken
 	}
 	if err := r.received.read(p); err != nil {
-		r.broken = fmt.Errorf("what answers breaks the protocol of Redis: %w", err)
+		r.broken = fmt.Errorf("the server does not follow the protocol of Redis: %w", err)
 	}
 	return r.broken
 }
 
-// note adds what a command returns.
-func (r *replies) note(command *frame) error {
+// expect records what a command will return.
+func (r *replies) expect(command *frame) error {
 	if r.next == len(r.due) {
 		r.due, r.next = r.due[:0], 0
 	}
@@ -88,7 +90,7 @@ func (r *replies) note(command *frame) error {
 	return nil
 }
 
-// check does as rueidis does with a message.
+// check handles a message in the same way as rueidis.
 func (r *replies) check(message *frame) error {
 	if message.kind == '>' {
 		return r.checkPush(message)
@@ -109,14 +111,14 @@ func (r *replies) check(message *frame) error {
 		is == pong && (!oneLine || !isPong(message)),
 		is == roleReply && isArray && message.elements < 1,
 		is == masterAddress && isArray && message.elements < 2:
-		return errors.New("a reply that is not what the command returns")
+		return errors.New("the reply does not fit the command")
 	case is == unsubscribed && isPong(message) && r.next < len(r.due):
-		r.next++ // the pushes were all that UNSUBSCRIBE itself returned
+		r.next++ // UNSUBSCRIBE itself returns only pushes
 	}
 	return nil
 }
 
-// isPong is what rueidis takes for the answer to a PING.
+// isPong reports whether rueidis takes a message for the answer to a PING.
 func isPong(message *frame) bool {
 	text := message.words[0]
 	return string(text) == "PONG" || message.kind == '-' &&
@@ -134,7 +136,7 @@ func (r *replies) checkPush(push *frame) error {
 			return nil
 		}
 		if r.next == len(r.due) || r.due[r.next].is != subscribed {
-			return errors.New("a subscription that no command asked for")
+			return errors.New("a subscription without a command")
 		}
 		r.confirm = r.due[r.next].channels - 1
 		r.next++
@@ -148,5 +150,5 @@ func (r *replies) checkPush(push *frame) error {
 	return nil
 }
 
-// eventWords are how many words of a Sentinel's event rueidis takes for granted.
+// eventWords are the numbers of words in events of a Sentinel that rueidis depends on.
 var eventWords = map[string]int{"+sentinel": 4, "+switch-master": 5, "+reboot": 4}

@@ -18,8 +18,8 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage/redis"
 )
 
-// A puppet speaks for a server, a node of a cluster, or a Sentinel and its master.
-type puppet struct {
+// A fakeServer acts as a server, a node of a cluster, or a Sentinel and its master.
+type fakeServer struct {
 	addr    string
 	cluster bool
 	greets  string                      // what it sends unasked to anyone who connects
@@ -32,8 +32,8 @@ type puppet struct {
 	open []net.Conn // guarded by mu
 }
 
-// hangUp ends all connections.
-func (p *puppet) hangUp() {
+// hangUp closes all connections.
+func (p *fakeServer) hangUp() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, conn := range p.open {
@@ -42,14 +42,14 @@ func (p *puppet) hangUp() {
 	p.open = nil
 }
 
-func startPuppet(t *testing.T, cluster bool, greets string, says func(command string) string) *puppet {
+func startPuppet(t *testing.T, cluster bool, greets string, says func(command string) string) *fakeServer {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { listener.Close() })
-	p := &puppet{addr: listener.Addr().String(), cluster: cluster, greets: greets, says: says}
+	p := &fakeServer{addr: listener.Addr().String(), cluster: cluster, greets: greets, says: says}
 	go func() {
 		for {
 			conn, err := listener.Accept()
@@ -66,7 +66,7 @@ func startPuppet(t *testing.T, cluster bool, greets string, says func(command st
 	return p
 }
 
-func (p *puppet) serve(conn net.Conn) {
+func (p *fakeServer) serve(conn net.Conn) {
 	defer conn.Close()
 	if p.broken.Load() {
 		_, _ = io.WriteString(conn, p.greets)
@@ -115,8 +115,8 @@ func readCommand(in *bufio.Reader) (command []string, err error) {
 const greeting = "%7\r\n$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$5\r\n7.0.0\r\n$5\r\nproto\r\n:3\r\n" +
 	"$2\r\nid\r\n:1\r\n$4\r\nmode\r\n$10\r\nstandalone\r\n$4\r\nrole\r\n$6\r\nmaster\r\n$7\r\nmodules\r\n*0\r\n"
 
-// ordinary is what a server answers.
-func (p *puppet) ordinary(command []string) string {
+// ordinary returns the answer of a real server.
+func (p *fakeServer) ordinary(command []string) string {
 	host, port, _ := net.SplitHostPort(p.addr)
 	switch command[0] {
 	case "HELLO":
@@ -154,7 +154,7 @@ func (p *puppet) ordinary(command []string) string {
 	return "+OK\r\n"
 }
 
-// push is a push of three, but for the last one.
+// push returns a push of three words without the last one.
 func push(words ...string) string {
 	text := ">3\r\n"
 	for _, word := range words {
@@ -163,7 +163,7 @@ func push(words ...string) string {
 	return text
 }
 
-// to says something to commands that begin so, and what a server would to others.
+// to gives an answer to commands with a prefix, and the ordinary answer to others.
 func to(command, said string) func(string) string {
 	return func(got string) string {
 		if strings.HasPrefix(got, command) {
@@ -173,9 +173,9 @@ func to(command, said string) func(string) string {
 	}
 }
 
-// Whatever a server, a Sentinel, or something before them sends: the store has no
-// answer, Caddy goes on, and all is well as soon as they are.
-func TestClass24NothingThatAServerSendsEndsCaddy(t *testing.T) {
+// No input of a server, a Sentinel or a proxy may end the process. The store returns
+// errors meanwhile, and works again after the input is right.
+func TestClass24NoInputOfAServerEndsCaddy(t *testing.T) {
 	t.Parallel()
 	const value, subscribes = "$1\r\n1\r\n", "SUBSCRIBE +sentinel"
 	confirmed := ""
@@ -183,7 +183,7 @@ func TestClass24NothingThatAServerSendsEndsCaddy(t *testing.T) {
 		confirmed += push("subscribe", channel) + ":1\r\n"
 	}
 	for name, c := range map[string]struct {
-		address string // with %s for the puppet's
+		address string // with %s for the fake server's address
 		greets  string
 		says    func(command string) string
 	}{
@@ -218,9 +218,9 @@ func TestClass24NothingThatAServerSendsEndsCaddy(t *testing.T) {
 		"a subscription before any command": {"redis://%s", strings.Repeat(push("subscribe", "x")+":1\r\n", 9), to("HELLO", "")},
 		"the end of subscriptions, again":   {"redis://%s", "", to("GET", strings.Repeat(push("unsubscribe", "x")+":0\r\n", 9)+value+value)},
 
-		"a key that moved nowhere":         {"redis://%s,%[1]s", "", to("GET sso:a", "-MOVED\r\n")},
+		"a MOVED without an address":       {"redis://%s,%[1]s", "", to("GET sso:a", "-MOVED\r\n")},
 		"a key that moved to half a place": {"redis://%s,%[1]s", "", to("GET sso:a", "-MOVED 1\r\n")},
-		"a key that is asked for nowhere":  {"redis://%s,%[1]s", "", to("GET sso:a", "-ASK 1\r\n")},
+		"an ASK without an address":        {"redis://%s,%[1]s", "", to("GET sso:a", "-ASK 1\r\n")},
 
 		"a Sentinel without an address":     {"redis+sentinel://%s/m", "", to("SENTINEL GET", "*0\r\n")},
 		"a Sentinel with half an address":   {"redis+sentinel://%s/m", "", to("SENTINEL GET", "*1\r\n$1\r\nh\r\n")},
@@ -231,7 +231,7 @@ func TestClass24NothingThatAServerSendsEndsCaddy(t *testing.T) {
 		"a Sentinel that fails to queue":    {"redis+sentinel://%s/m", "", to(subscribes, "-QUEUED\r\n")},
 		"a new Sentinel without an address": {"redis+sentinel://%s/m", "", to(subscribes, confirmed+push("message", "+sentinel", "sentinel"))},
 		"a new master without an address":   {"redis+sentinel://%s/m", "", to(subscribes, confirmed+push("message", "+switch-master", "m h 1"))},
-		"a restart of nobody":               {"redis+sentinel://%s/m", "", to(subscribes, confirmed+push("message", "+reboot", "master m"))},
+		"a restart without an address":      {"redis+sentinel://%s/m", "", to(subscribes, confirmed+push("message", "+reboot", "master m"))},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -272,7 +272,7 @@ func TestClass24AServerWithoutRoomForSomeoneWhoLeavesEndsNothing(t *testing.T) {
 	for i := range 5000 {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i%500)*time.Microsecond)
 		if _, _, err := s.Get(ctx, "a"); err == nil {
-			t.Error("an answer of nobody")
+			t.Error("an answer without a server")
 		}
 		cancel()
 	}

@@ -8,24 +8,24 @@ import (
 	"go.uber.org/zap"
 )
 
-// A role is what a node says that it is.
+// A role is the role of a node by its own answer.
 type role string
 
 const (
-	away    role = "" // it says nothing
+	away    role = "" // it does not answer
 	master  role = "master"
 	replica role = "replica"
 
-	// sentinel is no server at all: it watches over them.
+	// sentinel is not a server, but a process that monitors servers.
 	sentinel role = "sentinel"
 )
 
-// probe is the key that the watchdog reads. Nothing is ever stored there.
+// probe is the key that the watchdog reads. No value is stored there.
 const probe = "probe"
 
-// askRole asks a node for its role, with the command that every connection
-// begins with: unlike ROLE it is allowed to every user. What is no replica
-// takes writes, whatever it calls that.
+// askRole asks a node for its role, with the first command of every connection: unlike
+// ROLE, every user may use it. A node that is no replica accepts writes, whatever its
+// role is called.
 func askRole(ctx context.Context, node rueidis.Client) (role, error) {
 	return roleIn(node.Do(ctx, hello(node)))
 }
@@ -48,13 +48,13 @@ func roleIn(answer rueidis.RedisResult) (role, error) {
 	return master, nil
 }
 
-// tryRole is askRole, and reads, too: a node that loads its data, runs a long
-// script or has lost its cluster says that it is a master, and reads nothing. All
-// of it is one turn, so that a node may take the time of one operation. A master
-// is asked for its replication ID, too.
-func (s *Store) tryRole(ctx context.Context, node rueidis.Client) answer {
+// probeRole is like askRole, but also reads a key. A node that loads its data, runs a
+// long script or has lost its cluster says that it is a master, but answers no read.
+// Everything is one turn, within the timeout of one operation. A master is also asked
+// for its replication ID.
+func (s *Store) probeRole(ctx context.Context, node rueidis.Client) answer {
 	commands := rueidis.Commands{hello(node), node.B().Get().Key(s.options.Prefix + probe).Build(), node.B().Dbsize().Build()}
-	if !s.untold.Load() {
+	if !s.infoDenied.Load() {
 		commands = append(commands, askReplication(node.B()))
 	}
 	replies := node.DoMulti(ctx, commands...)
@@ -64,7 +64,7 @@ func (s *Store) tryRole(ctx context.Context, node rueidis.Client) answer {
 	}
 	err = replies[1].Error()
 	if answer, ok := rueidis.IsRedisErr(err); ok && strings.HasPrefix(answer.Error(), "MOVED ") {
-		err = replies[2].Error() // it is another one's key, which a node says even while it loads
+		err = replies[2].Error() // another node has the key; a node says so even while it loads its data
 	}
 	if _, answered := rueidis.IsRedisErr(err); err != nil && !rueidis.IsRedisNil(err) && (!answered || refused(err)) {
 		return answer{role: away, err: err}
@@ -73,8 +73,8 @@ func (s *Store) tryRole(ctx context.Context, node rueidis.Client) answer {
 		return answer{role: master}
 	}
 	text, err := replies[3].ToString()
-	if forbidden(err) && !s.untold.Swap(true) { // it is not asked again, so that its log of what it denied is not filled
-		s.options.Logger.Warn("redis does not tell its replication ID, so a failover may end grants whose last refresh it lost; allow its user the command INFO",
+	if forbidden(err) && !s.infoDenied.Swap(true) { // it is not asked again, to keep such entries out of its ACL log
+		s.options.Logger.Warn("the redis user may not read the replication ID, so a failover that loses a refresh may end the grant; allow the user the command INFO",
 			zap.Error(err))
 	}
 	identity, _ := replicationID(text)

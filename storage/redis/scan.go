@@ -11,7 +11,7 @@ import (
 
 const scanBatch = 500
 
-// Scan implements [storage.Store]. The timeout is for each batch of keys.
+// Scan implements [storage.Store]. The timeout applies to each batch of keys.
 func (s *Store) Scan(ctx context.Context, prefix string, fn func(key string, value []byte) error) error {
 	if err := s.usable(ctx); err != nil {
 		return err
@@ -31,7 +31,7 @@ func (s *Store) Scan(ctx context.Context, prefix string, fn func(key string, val
 			silent = fmt.Errorf("%s: %w", addr, err)
 			continue
 		}
-		if found != master { // the replicas of a cluster hold the same keys again
+		if found != master { // replicas of a cluster have the same keys
 			continue
 		}
 		if err := s.scanNode(ctx, client, node, prefix, seen, fn); err != nil {
@@ -48,9 +48,8 @@ func (s *Store) Scan(ctx context.Context, prefix string, fn func(key string, val
 	return nil
 }
 
-// holdAllSlots reports whether these nodes hold all that a cluster does, so
-// that a node which is silent cannot hold more: it was replaced, or is a
-// replica.
+// holdAllSlots reports whether these nodes have all slots of a cluster. Then a node
+// without an answer has no more keys: it was replaced, or is a replica.
 func (s *Store) holdAllSlots(ctx context.Context, masters []rueidis.Client) bool {
 	if len(masters) == 0 {
 		return false
@@ -99,8 +98,8 @@ func (s *Store) scanPage(ctx context.Context, node rueidis.Client, cursor uint64
 	return node.Do(ctx, node.B().Scan().Cursor(cursor).Match(pattern).Count(scanBatch).Build()).AsScanEntry()
 }
 
-// getAll reads names with one GET each, sent together: in a cluster one MGET
-// may not name keys of several slots. A name that is gone is left out.
+// getAll reads names with one GET each, in one pipeline: in a cluster MGET may not have
+// keys of several slots. Names without a value are left out.
 func (s *Store) getAll(ctx context.Context, client rueidis.Client, names []string) (map[string][]byte, error) {
 	if len(names) == 0 {
 		return nil, nil
@@ -125,7 +124,7 @@ func (s *Store) getAll(ctx context.Context, client rueidis.Client, names []strin
 	return values, nil
 }
 
-// askRole is the role of a node, within the time of one operation.
+// askRole returns the role of a node, within the timeout of one operation.
 func (s *Store) askRole(ctx context.Context, node rueidis.Client) (role, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.options.Timeout)
 	defer cancel()

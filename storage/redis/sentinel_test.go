@@ -11,7 +11,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage/redis"
 )
 
-func TestAFailoverBySentinelNeedsNoHelp(t *testing.T) {
+func TestAFailoverBySentinelNeedsNoAction(t *testing.T) {
 	for name, fail := range map[string]func(*testing.T, *redistest.Sentinels, *redistest.Server){
 		"in order": func(t *testing.T, s *redistest.Sentinels, _ *redistest.Server) { s.Failover(t) },
 		"after the master's sudden death": func(_ *testing.T, _ *redistest.Sentinels, master *redistest.Server) {
@@ -39,9 +39,9 @@ func TestAFailoverBySentinelNeedsNoHelp(t *testing.T) {
 			})
 			eventually(t, "someone is told to read again", func() bool { return c.lost.Load() > 0 })
 			if _, ok, err := s.Get(t.Context(), "a"); !ok || err != nil {
-				t.Errorf("what was stored before: %v, %v", ok, err)
+				t.Errorf("a value that was stored before: %v, %v", ok, err)
 			}
-			eventually(t, "a change at the new master is told", func() bool {
+			eventually(t, "a change at the new master is reported", func() bool {
 				second.MustCommand("SET", "sso:later", "1")
 				return c.saw("later")
 			})
@@ -49,8 +49,8 @@ func TestAFailoverBySentinelNeedsNoHelp(t *testing.T) {
 	}
 }
 
-// isMaster asks a server for its role. A Sentinel that changes it ends all
-// connections, that of the question among them.
+// isMaster asks a server for its role. When a Sentinel changes the role, it closes all
+// connections, also the one for this question.
 func isMaster(server *redistest.Server) bool {
 	reply, err := server.Command("ROLE")
 	if err != nil {
@@ -64,7 +64,7 @@ func isMaster(server *redistest.Server) bool {
 	return err == nil && role == "master"
 }
 
-func TestSentinelsAndServersHaveCredentialsOfTheirOwn(t *testing.T) {
+func TestSentinelsAndServersHaveSeparateCredentials(t *testing.T) {
 	const password, sentinelPassword = "p@ss/w:rd?,", "s&cret=1"
 	server := redistest.Start(t, "--requirepass", password)
 	sentinels := redistest.StartSentinels(t, server, 0, "--requirepass", sentinelPassword)
@@ -88,7 +88,7 @@ func TestAnAddressOfASentinelInPlaceOfAServerIsExplained(t *testing.T) {
 	})
 }
 
-// Without a cluster, several hosts are a master and its replicas.
+// Several hosts without a cluster are a master and its replicas.
 func TestOfSeveralHostsTheMasterIsFound(t *testing.T) {
 	for name, list := range map[string]func(first, second *redistest.Server) string{
 		"the master is first": func(first, second *redistest.Server) string { return first.URL() + "," + second.Addr() },
@@ -112,7 +112,7 @@ func TestOfSeveralHostsTheMasterIsFound(t *testing.T) {
 			if _, ok, err := s.Get(t.Context(), "a"); !ok || err != nil {
 				t.Errorf("what was stored before: %v, %v", ok, err)
 			}
-			eventually(t, "a change at the new master is told", func() bool {
+			eventually(t, "a change at the new master is reported", func() bool {
 				second.MustCommand("SET", "sso:later", "1")
 				return c.saw("later")
 			})

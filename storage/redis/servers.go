@@ -15,14 +15,14 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
-// pings are how often the latency is measured.
+// pings is the number of measurements of the latency.
 const pings = 5
 
-// checkServers warns, once, of settings by which servers lose what the store
-// keeps. A server that does not tell is not warned of.
+// checkServers logs a warning, once, about settings by which servers may lose values.
+// If a server does not allow to read its settings, there is no warning.
 func (s *Store) checkServers(client rueidis.Client) {
 	var evicting, forgetful []string
-	for _, server := range s.askServers(s.life, client.Nodes()) {
+	for _, server := range s.askServers(s.ctx, client.Nodes()) {
 		if server.Policy != "" && server.Policy != "noeviction" {
 			evicting = append(evicting, server.Address+" ("+server.Policy+")")
 		}
@@ -31,16 +31,16 @@ func (s *Store) checkServers(client rueidis.Client) {
 		}
 	}
 	if len(evicting) > 0 {
-		s.options.Logger.Warn("redis may drop sessions and signing keys when its memory is full; set maxmemory-policy to noeviction",
+		s.options.Logger.Warn("redis may evict sessions and signing keys when its memory is full; set maxmemory-policy to noeviction",
 			zap.Strings("servers", evicting))
 	}
 	if len(forgetful) > 0 {
-		s.options.Logger.Warn("redis has no persistence: a restart of it signs everybody out; set appendonly to yes",
+		s.options.Logger.Warn("redis has no persistence, so its restart signs all users out; set appendonly to yes",
 			zap.Strings("servers", forgetful))
 	}
 }
 
-// Status says how the servers are.
+// Status returns the state of the servers.
 func (s *Store) Status(ctx context.Context) storage.Status {
 	status := &storage.RedisStatus{Prefix: s.options.Prefix}
 	limited, cancel := context.WithTimeout(ctx, s.options.Timeout)
@@ -57,7 +57,7 @@ func (s *Store) Status(ctx context.Context) storage.Status {
 		status.Topology = "sentinel"
 	default:
 		status.Topology = "single"
-		if len(s.turn.hosts) > 1 {
+		if len(s.selector.hosts) > 1 {
 			status.Topology = "replicas"
 		}
 	}
@@ -65,7 +65,7 @@ func (s *Store) Status(ctx context.Context) storage.Status {
 	return storage.Status{Redis: status}
 }
 
-// askServers asks all servers at once, and returns their answers by address.
+// askServers asks all servers at the same time, and returns their answers by address.
 func (s *Store) askServers(ctx context.Context, nodes map[string]rueidis.Client) []storage.ServerStatus {
 	addrs := slices.Sorted(maps.Keys(nodes))
 	answers := make([]storage.ServerStatus, len(addrs))
@@ -94,7 +94,7 @@ func (s *Store) askServer(ctx context.Context, addr string, node rueidis.Client)
 	server.Keys, _ = ask("DBSIZE").AsInt64()
 	text, err := ask("INFO").ToString()
 	if err != nil {
-		return server // it is not allowed to everybody
+		return server // the user may not be allowed to use it
 	}
 	told := parseInfo(text)
 	server.Version = "Redis " + told["redis_version"]
@@ -111,8 +111,8 @@ func (s *Store) askServer(ctx context.Context, addr string, node rueidis.Client)
 	return server
 }
 
-// persistence names what a server keeps on its disk, if that is known: CONFIG is
-// not allowed to everybody.
+// persistence names the kinds of persistence of a server, if that is known: the user
+// may not be allowed to use CONFIG.
 func persistence(aof string, save func() (string, error)) string {
 	schedule, err := save()
 	switch {
@@ -128,7 +128,7 @@ func persistence(aof string, save func() (string, error)) string {
 	return ""
 }
 
-// latency is the median of a few, or zero if there is no answer.
+// latency returns the median of some measurements, or zero if there is no answer.
 func latency(ping func() error) time.Duration {
 	taken := make([]time.Duration, pings)
 	for i := range taken {
@@ -142,7 +142,7 @@ func latency(ping func() error) time.Duration {
 	return taken[pings/2]
 }
 
-// parseInfo reads the lines of INFO.
+// parseInfo parses the answer of INFO.
 func parseInfo(text string) map[string]string {
 	told := make(map[string]string)
 	for line := range strings.Lines(text) {

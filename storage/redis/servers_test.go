@@ -12,10 +12,10 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage/redis"
 )
 
-func TestServersThatLoseThingsAreWarnedOfAtTheStart(t *testing.T) {
+func TestSettingsThatLoseValuesAreWarnedOfAtTheStart(t *testing.T) {
 	for name, c := range map[string]struct {
 		args []string
-		want []string // of the warnings
+		want []string // expected parts of the warnings
 	}{
 		"by eviction":              {[]string{"--maxmemory-policy", "allkeys-lru", "--appendonly", "yes"}, []string{"noeviction"}},
 		"for want of persistence":  {nil, []string{"persistence"}},
@@ -30,7 +30,7 @@ func TestServersThatLoseThingsAreWarnedOfAtTheStart(t *testing.T) {
 			s := open(t, server.URL(), redis.Options{Timeout: 10 * time.Second, Logger: zap.New(core)})
 			mustPut(t, s, "a")
 			eventually(t, "all is warned of", func() bool { return logged.Len() >= len(c.want) })
-			s.Status(t.Context()) // asks the same, so that there was time to
+			s.Status(t.Context()) // asks the same questions, so the warnings had time to appear
 			s.Close()
 			ofServers := logged.Filter(func(l observer.LoggedEntry) bool { return l.ContextMap()["servers"] != nil })
 			for i, line := range ofServers.All() {
@@ -42,7 +42,7 @@ func TestServersThatLoseThingsAreWarnedOfAtTheStart(t *testing.T) {
 	}
 }
 
-func TestTheStatusSaysHowServersAre(t *testing.T) {
+func TestTheStatusDescribesTheServers(t *testing.T) {
 	first, second := pair(t)
 	first.MustCommand("CONFIG", "SET", "maxmemory", "100mb")
 	s := open(t, first.URL()+","+second.Addr(), redis.Options{Timeout: time.Second, Prefix: "p:"})
@@ -59,7 +59,7 @@ func TestTheStatusSaysHowServersAre(t *testing.T) {
 	}
 	first.Stop()
 	second.Stop()
-	eventually(t, "it says what is wrong", func() bool {
+	eventually(t, "the status has the problem", func() bool {
 		status := s.Status(t.Context()).Redis
 		return len(status.Servers) == 1 && strings.Contains(status.Servers[0].Problem, "refused")
 	})

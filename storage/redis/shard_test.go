@@ -13,10 +13,10 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage/redis"
 )
 
-// One master of a cluster is away, and nothing takes its place. Reads of what it
-// keeps are refused at once, as the store knows; what the others keep is read and
-// written as ever.
-func TestAMasterOfAClusterThatIsAwayFailsNothingButItsOwn(t *testing.T) {
+// One master of a cluster is down, and no other server replaces it. Reads of its keys
+// fail at once, since the store knows it. Keys of the other masters can be read and
+// written.
+func TestAMasterOfAClusterThatIsDownAffectsOnlyItsOwnKeys(t *testing.T) {
 	var undo func()
 	for name, fault := range map[string]struct{ begin, end func(*redistest.Server) }{
 		"it takes no more clients": {
@@ -36,7 +36,7 @@ func TestAMasterOfAClusterThatIsAwayFailsNothingButItsOwn(t *testing.T) {
 			cluster := redistest.StartCluster(t, "--cluster-require-full-coverage", "no", "--cluster-node-timeout", "60000", "--appendonly", "yes", "--appendfsync", "always",
 				"--enable-debug-command", "yes", "--busy-reply-threshold", "1", "--save", "3600 1", "--loading-process-events-interval-bytes", "1024")
 			s := open(t, cluster.URL(), redis.Options{})
-			keys := make([]string, 24) // enough for every master
+			keys := make([]string, 24) // enough for each master to have some
 			for i := range keys {
 				keys[i] = fmt.Sprint("key", i)
 				mustPut(t, s, keys[i])
@@ -58,14 +58,14 @@ func TestAMasterOfAClusterThatIsAwayFailsNothingButItsOwn(t *testing.T) {
 			})
 			there := keys[slices.IndexFunc(keys, func(key string) bool { return !keeps[key] })]
 			for range 20 {
-				mustPut(t, s, there) // which tells nothing of the one that is away
+				mustPut(t, s, there) // success here does not end the outage of the master that is down
 				for _, key := range keys {
 					_, ok, err := s.Get(t.Context(), key)
 					if keeps[key] && !errors.Is(err, storage.ErrAway) {
-						t.Fatalf("%s, which is away: %v", key, err)
+						t.Fatalf("%s, whose master is down: %v", key, err)
 					}
 					if !keeps[key] && (!ok || err != nil) {
-						t.Fatalf("%s, which is there: %v, %v", key, ok, err)
+						t.Fatalf("%s, whose master is up: %v, %v", key, ok, err)
 					}
 				}
 			}
@@ -82,7 +82,7 @@ func TestAMasterOfAClusterThatIsAwayFailsNothingButItsOwn(t *testing.T) {
 	}
 }
 
-// closesConnections takes connections at an address, until it is undone.
+// closesConnections accepts connections at an address and closes them, until undo.
 func closesConnections(t *testing.T, addr string) (undo func()) {
 	t.Helper()
 	listener, err := net.Listen("tcp", addr)
@@ -111,24 +111,25 @@ func runsForever(s *redistest.Server) {
 	go func() { _, _ = s.Command("EVAL", "while true do end", "0") }() // until it is killed
 }
 
-// A cluster of which a part has no master refuses everything by default.
-func TestAClusterThatIsDownHoldsNoReadUp(t *testing.T) {
+// By default a cluster refuses all commands if a part of it has no master.
+func TestAClusterThatIsDownDelaysNoRead(t *testing.T) {
 	cluster := redistest.StartCluster(t)
 	s := open(t, cluster.URL(), redis.Options{})
 	eventually(t, "connected", func() bool { return s.Put(t.Context(), "a", []byte("1"), time.Hour) == nil })
 	for _, server := range cluster.Servers {
 		server.MustCommand("CLUSTER", "DELSLOTSRANGE", "0", "1")
 	}
-	atOnce(t, s, func() {
+	wantImmediateErrors(t, s, func() {
 		cluster.Servers[0].MustCommand("CLUSTER", "ADDSLOTSRANGE", "0", "1")
 	})
 }
 
-// A server that takes no more clients answers each connection, and closes it.
-func TestAServerWithoutRoomForAConnectionHoldsNoReadUp(t *testing.T) {
+// A server with too many clients answers each new connection with an error, and closes
+// it.
+func TestAServerWithTooManyClientsDelaysNoRead(t *testing.T) {
 	server := redistest.Start(t)
 	s := open(t, server.URL(), redis.Options{})
 	eventually(t, "connected", func() bool { return s.Put(t.Context(), "a", []byte("1"), time.Hour) == nil })
 	refuse := server.RefuseClients()
-	atOnce(t, s, refuse)
+	wantImmediateErrors(t, s, refuse)
 }

@@ -9,13 +9,13 @@ import (
 
 const clusterSlots = 16384
 
-// A slotRange is slots of a cluster that one master has.
+// A slotRange is a range of slots of one master in a cluster.
 type slotRange struct {
 	first, last uint16
 	owner       string // the master's ID
 }
 
-// askSlots asks a node of a cluster who has which slots.
+// askSlots asks a node of a cluster which master has which slots.
 func askSlots(ctx context.Context, node rueidis.Client) ([]slotRange, error) {
 	reply, err := node.Do(ctx, node.B().ClusterSlots().Build()).ToArray()
 	if err != nil {
@@ -30,8 +30,8 @@ func askSlots(ctx context.Context, node rueidis.Client) ([]slotRange, error) {
 	return ranges, nil
 }
 
-// readSlots reads one line of CLUSTER SLOTS: the first slot and the last, then
-// the master's host, port and ID.
+// readSlots reads an entry of CLUSTER SLOTS: the first slot and the last, then the
+// master's host, port and ID.
 func readSlots(r rueidis.RedisMessage) (slotRange, error) {
 	line, err := r.ToArray()
 	if err != nil || len(line) < 3 {
@@ -49,8 +49,7 @@ func readSlots(r rueidis.RedisMessage) (slotRange, error) {
 
 var errSlots = errors.New("malformed answer to CLUSTER SLOTS")
 
-// slotsOf returns the slots of a cluster that masters keep, by the word of the
-// first of them.
+// slotsOf returns the slots of a cluster that masters have, as the first of them says.
 func (s *Store) slotsOf(ctx context.Context, masters []rueidis.Client) (*[clusterSlots]bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.options.Timeout)
 	defer cancel()

@@ -10,7 +10,8 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage"
 )
 
-// timeScript has a key only to be led by it: in a cluster, always to the same master.
+// timeScript has a key only to route it: in a cluster it always runs on the same
+// master.
 const timeScript = `return redis.call('TIME')`
 
 const timeKey = "time"

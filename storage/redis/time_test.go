@@ -10,7 +10,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage/redis"
 )
 
-func TestAServerTellsItsTime(t *testing.T) {
+func TestTheTimeIsThatOfTheServer(t *testing.T) {
 	server := redistest.Start(t)
 	for name, url := range map[string]string{"one": server.URL(), "a cluster": redistest.StartCluster(t).URL()} {
 		t.Run(name, func(t *testing.T) {
@@ -27,10 +27,10 @@ func TestAServerTellsItsTime(t *testing.T) {
 	eventually(t, "it works", func() bool { return works(t, s) })
 	server.MustCommand("ACL", "SETUSER", "default", "-time")
 	if _, err := s.Time(t.Context()); !errors.Is(err, storage.ErrUnavailable) {
-		t.Errorf("a server that may not tell: %v", err)
+		t.Errorf("a user without the right: %v", err)
 	}
 	server.Stop()
 	if _, err := s.Time(t.Context()); !errors.Is(err, storage.ErrUnavailable) {
-		t.Errorf("a server that is away: %v", err)
+		t.Errorf("a server that is down: %v", err)
 	}
 }

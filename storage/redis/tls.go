@@ -10,31 +10,31 @@ import (
 	"slices"
 )
 
-// TLS is what connections over TLS need beyond the system's own. The files hold
-// PEM, and are read at each connection, so that they can be renewed in place.
+// TLS has the files for connections over TLS, in PEM. They are read for each
+// connection, so they can be renewed in place.
 type TLS struct {
-	// CA is the path of the certificates that servers' own are checked
-	// against. Default: those of the system.
+	// CA is the path of the CA certificates to verify the servers with. Default: those
+	// of the system.
 	CA string
 
-	// Certificate and Key are the paths of what servers know us by. Default:
+	// Certificate and Key are the paths of the client certificate and its key. Default:
 	// none.
 	Certificate, Key string
 }
 
-// check says what is wrong with the files.
+// check returns an error if a file cannot be used.
 func (t TLS) check(secure bool) error {
 	if t == (TLS{}) {
 		return nil
 	}
 	if !secure {
-		return errors.New("there are certificates for TLS, but the address is not that of TLS; it begins with rediss:// or rediss+sentinel://")
+		return errors.New("there are certificates for TLS, but the address is without TLS; use rediss:// or rediss+sentinel://")
 	}
 	_, err := t.config(new(tls.Config), "", nil)
 	return err
 }
 
-// config completes the configuration for one connection.
+// config returns the configuration for one connection.
 func (t TLS) config(base *tls.Config, addr string, hosts []string) (*tls.Config, error) {
 	c := base.Clone()
 	if t.CA != "" {
@@ -44,7 +44,7 @@ func (t TLS) config(base *tls.Config, addr string, hosts []string) (*tls.Config,
 		}
 		c.RootCAs = x509.NewCertPool()
 		if !c.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("reading the CA of redis: %s holds no certificate in PEM", t.CA)
+			return nil, fmt.Errorf("reading the CA of redis: %s has no certificate in PEM", t.CA)
 		}
 	}
 	if t.Certificate != "" || t.Key != "" {
@@ -61,17 +61,17 @@ func (t TLS) config(base *tls.Config, addr string, hosts []string) (*tls.Config,
 	c.ServerName = names[0]
 	if len(names) > 1 {
 		if i := slices.IndexFunc(names, isName); i > 0 {
-			c.ServerName = names[i] // an IP address is not sent, and somebody may route by what is
+			c.ServerName = names[i] // an IP address is not sent as SNI, and a proxy may route by the name
 		}
-		c.InsecureSkipVerify = true // VerifyConnection does more than what that leaves out
+		c.InsecureSkipVerify = true // VerifyConnection replaces the verification that this turns off, and is stricter
 		c.VerifyConnection = func(s tls.ConnectionState) error { return verify(s.PeerCertificates, c.RootCAs, names) }
 	}
 	return c, nil
 }
 
-// namesOf are the names of which a certificate has to have one: of what is
-// dialled, and of the hosts of the address. Clusters and Sentinels name servers
-// by addresses that their certificates often do not have.
+// namesOf returns the names that are accepted in a certificate: that of the dialled
+// address, and the hosts of the configured address. Clusters and Sentinels announce
+// servers by IP addresses that the certificates often do not have.
 func namesOf(addr string, hosts []string) (names []string) {
 	for _, hostport := range append([]string{addr}, hosts...) {
 		if host, _, err := net.SplitHostPort(hostport); err == nil && !slices.Contains(names, host) {
@@ -83,7 +83,7 @@ func namesOf(addr string, hosts []string) (names []string) {
 
 func isName(host string) bool { return net.ParseIP(host) == nil }
 
-// verify checks a chain of certificates as crypto/tls does, for any of names.
+// verify verifies a chain of certificates like crypto/tls, but accepts any of names.
 func verify(chain []*x509.Certificate, roots *x509.CertPool, names []string) error {
 	o := x509.VerifyOptions{Roots: roots, Intermediates: x509.NewCertPool()}
 	for _, c := range chain[1:] {

@@ -20,7 +20,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/storage/redis"
 )
 
-func TestTLSIsSpokenAndTheCertificateChecked(t *testing.T) {
+func TestTLSIsUsedAndTheCertificateVerified(t *testing.T) {
 	cert, key := selfSigned(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -40,11 +40,11 @@ func TestTLSIsSpokenAndTheCertificateChecked(t *testing.T) {
 	strict := open(t, "rediss://"+addr, redis.Options{Timeout: 10 * time.Second})
 	err = strict.Put(t.Context(), "a", []byte("1"), time.Hour)
 	if !errors.Is(err, storage.ErrUnavailable) || !strings.Contains(err.Error(), "certificate") {
-		t.Errorf("with a certificate that nobody vouches for: %v", err)
+		t.Errorf("with a certificate of an unknown CA: %v", err)
 	}
 }
 
-// tlsServer starts a server that speaks TLS beside its plain port, and asks for
+// tlsServer starts a server with TLS next to its plain port. It requires client
 // certificates that ca has signed.
 func tlsServer(t *testing.T, ca *authority, names ...string) (server *redistest.Server, addr string) {
 	t.Helper()
@@ -61,7 +61,7 @@ func tlsServer(t *testing.T, ca *authority, names ...string) (server *redistest.
 		"--tls-cert-file", cert, "--tls-key-file", key, "--tls-ca-cert-file", ca.path, "--tls-auth-clients", "yes"), addr
 }
 
-func TestServersAndNodesKnowEachOtherByCertificatesOfOnesOwn(t *testing.T) {
+func TestServersAndNodesVerifyEachOtherWithAPrivateCA(t *testing.T) {
 	ca, other := newAuthority(t), newAuthority(t)
 	server, addr := tlsServer(t, ca, "127.0.0.1")
 	cert, key := ca.issue(t)
@@ -89,7 +89,7 @@ func TestServersAndNodesKnowEachOtherByCertificatesOfOnesOwn(t *testing.T) {
 		})
 	}
 
-	// What is renewed in place is used from the next connection on.
+	// A file that is renewed in place is used for the next connection.
 	renewed := redis.TLS{CA: joined(t, ca.path), Certificate: joined(t, cert), Key: joined(t, key)}
 	s := open(t, "rediss://"+addr, redis.Options{TLS: renewed})
 	eventually(t, "it works", func() bool { return works(t, s) })
@@ -102,7 +102,7 @@ func TestServersAndNodesKnowEachOtherByCertificatesOfOnesOwn(t *testing.T) {
 	eventually(t, "it works again", func() bool { return works(t, s) })
 }
 
-// Of several hosts each has its own certificate, or that of one of them.
+// Each of several hosts has its own certificate, or that of another host.
 func TestACertificateHasTheNameOfOneOfTheHosts(t *testing.T) {
 	ca := newAuthority(t)
 	cert, key := ca.issue(t)
@@ -143,7 +143,7 @@ func TestCertificatesThatCannotBeUsedAreRefused(t *testing.T) {
 		want    string
 	}{
 		"without TLS":                {"redis://h", redis.TLS{CA: ca.path}, "rediss://"},
-		"a CA that is not there":     {"rediss://h", redis.TLS{CA: "/nowhere"}, "/nowhere"},
+		"a CA that does not exist":   {"rediss://h", redis.TLS{CA: "/nowhere"}, "/nowhere"},
 		"a CA that is none":          {"rediss://h", redis.TLS{CA: key}, "no certificate"},
 		"a certificate without key":  {"rediss://h", redis.TLS{Certificate: cert}, "client certificate"},
 		"the key of another one":     {"rediss://h", redis.TLS{Certificate: ca.path, Key: key}, "client certificate"},
@@ -155,7 +155,7 @@ func TestCertificatesThatCannotBeUsedAreRefused(t *testing.T) {
 	}
 }
 
-func TestSentinelsAreSpokenToOverTLS(t *testing.T) {
+func TestSentinelsAreUsedOverTLS(t *testing.T) {
 	ca := newAuthority(t)
 	cert, key := ca.issue(t, "127.0.0.1")
 	secure := []string{
@@ -172,7 +172,7 @@ func TestSentinelsAreSpokenToOverTLS(t *testing.T) {
 	})
 }
 
-// joined is a new file that holds what others hold.
+// joined creates a file with the content of other files.
 func joined(t *testing.T, paths ...string) string {
 	t.Helper()
 	to := filepath.Join(t.TempDir(), "joined.pem")
@@ -195,7 +195,7 @@ func copyTo(t *testing.T, to string, paths ...string) {
 	}
 }
 
-// An authority signs certificates. Its own is at path.
+// An authority signs certificates. Its own certificate is at path.
 type authority struct {
 	path string
 	cert *x509.Certificate
@@ -232,8 +232,8 @@ func selfSigned(t *testing.T) (cert, key string) {
 	return cert, key
 }
 
-// certificate writes a certificate that by has signed, or nobody else, and its
-// key.
+// certificate writes a certificate and its key. by signs it, or it is self-signed if by
+// is nil.
 func certificate(t *testing.T, template *x509.Certificate, by *authority) (certPath, keyPath string, cert *x509.Certificate, private *ecdsa.PrivateKey) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -17,17 +17,17 @@ const (
 	firstConnectDelay = 50 * time.Millisecond
 	lastConnectDelay  = time.Second
 
-	// dying is for how many turns of the watchdog connections to a node may die,
-	// each of them, before it counts as away.
-	dying = 3
+	// failingTurns is for how many turns of the watchdog each connection to a node may
+	// fail before the node is treated as down.
+	failingTurns = 3
 
-	// recutInterval is how often a lone server that stays a replica is dialled
-	// again.
-	recutInterval = time.Second
+	// replicaRedialInterval is how often a single server that stays a replica is
+	// dialled again.
+	replicaRedialInterval = time.Second
 )
 
-// connected returns the client. Until there is one it waits for the first
-// attempt to connect, and for no other.
+// connected returns the client. If there is none yet, it waits for the first attempt to
+// connect, but not for later ones.
 func (s *Store) connected(ctx context.Context) (rueidis.Client, error) {
 	select {
 	case <-s.ready:
@@ -39,7 +39,7 @@ func (s *Store) connected(ctx context.Context) (rueidis.Client, error) {
 		return s.redis, nil
 	case <-s.tried:
 		return nil, fmt.Errorf("%w: not connected yet: %s", storage.ErrAway, *s.lastFail.Load())
-	case <-s.life.Done():
+	case <-s.ctx.Done():
 		return nil, storage.ErrClosed
 	case <-ctx.Done():
 		return nil, fmt.Errorf("%w: not connected yet", storage.ErrUnavailable)
@@ -52,7 +52,7 @@ func (s *Store) connectAndWatch(option rueidis.ClientOption) {
 		text := err.Error()
 		if s.lastFail.Swap(&text) == nil {
 			close(s.tried)
-			if s.life.Err() == nil {
+			if s.ctx.Err() == nil {
 				s.options.Logger.Warn("redis cannot be reached; trying again until it can", zap.Strings("addresses", option.InitAddress), zap.Error(err))
 			}
 		}
@@ -63,7 +63,7 @@ func (s *Store) connectAndWatch(option rueidis.ClientOption) {
 	defer client.Close()
 	s.redis = client
 	nodes := make(map[string]role)
-	s.look(client, nodes) // tracking every node is part of being connected
+	s.checkNodes(client, nodes) // the store is connected once every node is tracked
 	close(s.ready)
 	s.watchdog.Go(func() { s.checkServers(client) })
 	if s.options.Wait.Replicas > 0 {
@@ -73,38 +73,38 @@ func (s *Store) connectAndWatch(option rueidis.ClientOption) {
 	defer ticker.Stop()
 	for {
 		select {
-		case <-s.life.Done():
+		case <-s.ctx.Done():
 			return
 		case <-ticker.C:
 		case <-s.wake:
 		}
-		s.look(client, nodes)
+		s.checkNodes(client, nodes)
 	}
 }
 
-// connect tries until it succeeds, or the store is closed: then it returns nil.
+// connect tries until it succeeds. It returns nil if the store is closed.
 func (s *Store) connect(option rueidis.ClientOption, failed func(error)) rueidis.Client {
-	for delay := firstConnectDelay; s.life.Err() == nil; delay = min(2*delay, lastConnectDelay) {
+	for delay := firstConnectDelay; s.ctx.Err() == nil; delay = min(2*delay, lastConnectDelay) {
 		client, err := s.newClient(option)
 		if err == nil {
 			return client
 		}
 		failed(err)
-		wait(s.life, delay)
+		wait(s.ctx, delay)
 	}
 	return nil
 }
 
-// invalidated is called by rueidis with the keys that changed, or with nil
-// when a connection was lost or a database was flushed.
+// invalidated is called by rueidis with the keys that changed, or with nil if a
+// connection was lost or a database was flushed.
 func (s *Store) invalidated(names []rueidis.RedisMessage) {
 	if s.closed.Load() {
 		return
 	}
 	if names == nil {
-		s.gap.Store(true)
+		s.connLost.Store(true)
 		s.feed.Send(storage.Change{Lost: true})
-		s.lookNow()
+		s.wakeWatchdog()
 		return
 	}
 	for _, name := range names {
@@ -114,38 +114,38 @@ func (s *Store) invalidated(names []rueidis.RedisMessage) {
 	}
 }
 
-// lookNow makes the watchdog look without waiting for its turn.
-func (s *Store) lookNow() {
+// wakeWatchdog starts a turn of the watchdog without waiting for the interval.
+func (s *Store) wakeWatchdog() {
 	select {
 	case s.wake <- struct{}{}:
 	default:
 	}
 }
 
-// look asks every node for its role. That opens lost connections again, which
-// rueidis does for a command only, and connections to nodes that are new: a
-// node that was never sent a command is not tracked.
+// checkNodes asks every node for its role. This opens lost connections again, which
+// rueidis does only for a command. It also opens connections to new nodes, since a node
+// without a command is not tracked.
 //
-// nodes holds what each said last time. Whenever one says something else, or a
-// connection was lost since, changes may have been missed: the watchers are
-// told after the answer, so that nothing can be missed after it.
-func (s *Store) look(client rueidis.Client, nodes map[string]role) {
-	lost := s.gap.Swap(false)
-	// In a cluster another node may have answered, which says nothing of this one.
+// nodes has the last answers. If an answer differs from the last one, or a connection
+// was lost, changes may have been missed. Watchers are told so after the answer,
+// because from then on no change can be missed.
+func (s *Store) checkNodes(client rueidis.Client, nodes map[string]role) {
+	lost := s.connLost.Swap(false)
+	// In a cluster another node may have answered.
 	answered := s.answered.Swap(false) && client.Mode() != rueidis.ClientModeCluster
 	answers := s.ask(client.Nodes())
-	if s.life.Err() != nil {
+	if s.ctx.Err() != nil {
 		return
 	}
 	var masters []rueidis.Client
-	usable, silent := 0, 0 // nodes that may take a command, and that do not answer
+	usable, silent := 0, 0 // nodes that may accept a command, and nodes that do not answer
 	for addr, answer := range answers {
 		before, known := nodes[addr]
 		unreachable := cannotReach(answer.err)
 		died := answer.err != nil && !unreachable && !refused(answer.err)
-		gone := s.keepsDying(addr, died && !answered, unreachable)
+		gone := s.keepsFailing(addr, died && !answered, unreachable)
 		if died && before == replica {
-			continue // cut off by ourselves; who is there now is yet to be seen
+			continue // we cut it off; the new server is not known yet
 		}
 		switch {
 		case answer.role == master:
@@ -165,37 +165,37 @@ func (s *Store) look(client rueidis.Client, nodes map[string]role) {
 	for addr := range nodes {
 		if _, still := answers[addr]; !still {
 			delete(nodes, addr)
-			delete(s.dying, addr)
+			delete(s.failingSince, addr)
 			lost = true
 		}
 	}
 	s.outage.Store(s.outageOf(client, masters, usable, silent))
-	s.noteIdentities(client, answers, lost)
+	s.storeIdentities(client, answers, lost)
 	if lost {
-		s.untold.Store(false) // another server, or its user, may tell more
+		s.infoDenied.Store(false) // another server, or its user, may allow it
 		s.feed.Send(storage.Change{Lost: true})
 	}
 	s.cutOff(client, answers)
 }
 
-// keepsDying says whether connections to a node have died for long while it
-// answered no command, as where something before it takes connections and closes
-// them. One that could not be reached, and has not answered since, has been away
-// for long enough: connections that die do not bring it back.
-func (s *Store) keepsDying(addr string, died, unreachable bool) bool {
-	since, before := s.dying[addr]
+// keepsFailing reports whether connections to a node have failed for some time while it
+// answered no command, for example if a proxy accepts connections and closes them. A
+// node that could not be reached, and has not answered since, is down already: failing
+// connections do not change that.
+func (s *Store) keepsFailing(addr string, died, unreachable bool) bool {
+	since, before := s.failingSince[addr]
 	switch {
 	case unreachable:
-		s.dying[addr] = time.Time{}
+		s.failingSince[addr] = time.Time{}
 		return false
 	case !died:
-		delete(s.dying, addr)
+		delete(s.failingSince, addr)
 		return false
 	case !before:
-		s.dying[addr] = time.Now()
+		s.failingSince[addr] = time.Now()
 		return false
 	}
-	return time.Since(since) > dying*s.options.Watchdog
+	return time.Since(since) > failingTurns*s.options.Watchdog
 }
 
 func (s *Store) logAnswer(addr string, a answer) {
@@ -204,59 +204,58 @@ func (s *Store) logAnswer(addr string, a answer) {
 		return
 	}
 	if a.role == sentinel {
-		s.options.Logger.Warn("redis: what answers is a Sentinel, and no server; its address begins with redis+sentinel:// and names the master after the hosts",
+		s.options.Logger.Warn("redis: the address is that of a Sentinel, and not of a server; use redis+sentinel:// and add the name of the master after the hosts",
 			zap.String("address", addr))
 		return
 	}
 	s.options.Logger.Info("redis answers", zap.String("address", addr), zap.String("role", string(a.role)))
 }
 
-// cutOff ends connections that lead to the wrong place, or nowhere: those to a
-// server that did not answer in time, and those to a lone server that is a
-// replica now, since its address may belong to the new master already, or it is
-// the turn of the next. In a cluster replicas are as they should be: they say
-// where the master is. With Sentinel rueidis goes where that says.
+// cutOff closes connections to a server that did not answer in time. It also closes
+// those to a single server that has become a replica: its address may lead to the new
+// master by now, or the next host is dialled. In a cluster replicas are normal, and
+// name the master. With Sentinel rueidis follows the Sentinel.
 func (s *Store) cutOff(client rueidis.Client, answers map[string]answer) {
 	alone := client.Mode() != rueidis.ClientModeCluster && client.Mode() != rueidis.ClientModeSentinel
-	interval := recutInterval / time.Duration(len(s.turn.hosts)) // all of them have their turn
+	interval := replicaRedialInterval / time.Duration(len(s.selector.hosts)) // within the interval each host is tried once
 	for addr, answer := range answers {
 		switch {
 		case ended(answer.err):
-			s.lines.cut(addr)
-		case alone && answer.role == replica && time.Since(s.recut) >= interval:
-			s.recut = time.Now()
-			s.turn.pass(s.turn.host())
-			s.lines.cut(addr)
+			s.conns.cut(addr)
+		case alone && answer.role == replica && time.Since(s.redialled) >= interval:
+			s.redialled = time.Now()
+			s.selector.skip(s.selector.host())
+			s.conns.cut(addr)
 		}
 	}
 }
 
-// cannotReach tells a node that is away from a connection that just died,
-// which the next command opens again.
+// cannotReach reports whether a node is down. If only a connection failed, the next
+// command opens it again.
 func cannotReach(err error) bool {
 	var dial dialError
 	return errors.As(err, &dial) || ended(err)
 }
 
-// An answer is what a node said of itself, or why it said nothing.
+// An answer is the answer of a node, or the error.
 type answer struct {
 	node     rueidis.Client
 	role     role
 	err      error
-	identity string // a master's replication ID, if it tells
+	identity string // a master's replication ID, if the user may read it
 }
 
 func (s *Store) ask(nodes map[string]rueidis.Client) map[string]answer {
-	ctx, cancel := context.WithTimeout(s.life, s.options.Timeout)
+	ctx, cancel := context.WithTimeout(s.ctx, s.options.Timeout)
 	defer cancel()
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	answers := make(map[string]answer, len(nodes))
 	for addr, node := range nodes {
 		wg.Go(func() {
-			a := s.tryRole(ctx, node)
+			a := s.probeRole(ctx, node)
 			for ctx.Err() == nil && ended(a.err) {
-				a = s.tryRole(ctx, node)
+				a = s.probeRole(ctx, node)
 			}
 			mu.Lock()
 			defer mu.Unlock()
