@@ -12,7 +12,9 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/page"
 )
 
-// refusals maps each kind of error to its status and code in this API.
+// refusals maps each kind of error to its status and code in this API. Each HTTP API
+// has a table of its own, since their codes have nothing in common. A test fails if a
+// kind is missing in one.
 var refusals = map[oauth.Kind]struct {
 	status int
 	code   string

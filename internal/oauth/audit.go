@@ -177,7 +177,7 @@ func (a *Audit) write(e Event, leftOut int) {
 		fields = append(fields, zap.String("why", why))
 	}
 	if p := e.Param; p != nil {
-		fields = append(fields, zap.String("parameter", p.Name), zap.String("value", loggable(p.Value)), zap.Strings("registered", p.Registered))
+		fields = append(fields, zap.String("parameter", p.Name), zap.String("value", loggableURI(p.Value)), zap.Strings("registered", p.Registered))
 	}
 	if leftOut > 0 {
 		fields = append(fields, zap.Int("left_out", leftOut))
@@ -198,15 +198,20 @@ func (s *Server) AuditUnregistered(e *Error, from Origin) {
 // maxLogged bounds, in bytes, a value of a request in the log.
 const maxLogged = 256
 
-// loggable returns a value of a request for the log: bounded, as clean text, and
-// without the values of a query, which may be secret.
-func loggable(value string) string {
+// loggableURI is loggable for a URI, without the values of its query, which may be
+// secret.
+func loggableURI(value string) string {
 	uri, query, found := strings.Cut(value, "?")
 	if found && query != "" {
 		uri += "?…"
 	}
-	if len(uri) > maxLogged || !CleanText(uri) {
+	return loggable(uri)
+}
+
+// loggable returns a value of a request for the log: bounded, and as clean text.
+func loggable(value string) string {
+	if len(value) > maxLogged || !CleanText(value) {
 		return "(unprintable)"
 	}
-	return uri
+	return value
 }

@@ -43,17 +43,6 @@ func (s *Server) noteDropped(c *Client, scopes []string, from Origin) {
 		return // the next line is not due yet
 	}
 	s.DroppedScopes.log.Warn("a client asks for scopes that it is not registered for, so they are not granted; add them to the client's setting scope, or remove them from its requests",
-		zap.String("client", c.ID), zap.String("name", c.Name), zap.String("scopes", loggableText(strings.Join(scopes, " "))),
+		zap.String("client", c.ID), zap.String("name", c.Name), zap.String("scopes", loggable(strings.Join(scopes, " "))),
 		zap.String("from", string(from)), zap.Int("requests", n))
-}
-
-// loggableText returns text of a request for the log: bounded and clean.
-func loggableText(text string) string {
-	if !CleanText(text) {
-		return "(unprintable)"
-	}
-	if len(text) > maxLogged {
-		return strings.ToValidUTF8(text[:maxLogged], "") + "…"
-	}
-	return text
 }

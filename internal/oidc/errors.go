@@ -14,6 +14,7 @@ import (
 
 // refusals maps each kind of error to its status and error code in this API (RFC 6749
 // sections 4.1.2.1 and 5.2, OpenID Connect Core section 3.1.2.6).
+// Each HTTP API has a table of its own. A test fails if a kind is missing in one.
 var refusals = map[oauth.Kind]struct {
 	status int
 	code   string

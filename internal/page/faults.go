@@ -1,7 +1,9 @@
 package page
 
 // A Fault is something that went wrong, in the words of the catalogue: a title, what
-// happened, and what to do next. Where that depends on the page, the page says it.
+// happened, and what to do next. Where that depends on the page, the page says it. Each
+// fault is a variable, as each text is, so that a key that does not exist does not
+// compile.
 type Fault struct {
 	key  string
 	args args

@@ -3,6 +3,8 @@ package page
 import (
 	"fmt"
 	"html/template"
+	"io/fs"
+	"path"
 	"regexp"
 	"strings"
 )
@@ -38,9 +40,15 @@ func (l *localized) parseTemplates() error {
 		return err
 	}
 	l.templates = make(map[string]*template.Template)
-	for _, name := range []string{
-		"signin", "consent", "continue", "formpost", "application", "account", "sessions", "signout", "signedout", "widget", "denied", "popupsignin", "popupdone", "unsentform", "sendform", "message",
-	} {
+	pages, err := fs.Glob(files, "templates/*.html")
+	if err != nil {
+		return fmt.Errorf("page: listing the templates: %w", err)
+	}
+	for _, file := range pages {
+		name := strings.TrimSuffix(path.Base(file), ".html")
+		if name == "layout" || name == "parts" {
+			continue
+		}
 		t, err := layout.Clone()
 		if err != nil {
 			return fmt.Errorf("page: parsing a template: %w", err)

@@ -38,4 +38,4 @@ func (h *Hosted) AuthorizationOf(ctx context.Context, page, rawQuery string) (*o
 func (h *Hosted) Turns() *limits.Turns { return &h.turns }
 
 // Returning is where sign-ins at a provider wait.
-func (h *Hosted) Returning() *limits.Lines { return &h.returning }
+func (h *Hosted) Returning() *limits.Queues { return &h.returning }

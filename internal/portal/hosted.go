@@ -58,7 +58,7 @@ type Hosted struct {
 	// that signs its requests has another clock. Default: Now.
 	Wall func() time.Time
 
-	returning limits.Lines // by method and address
+	returning limits.Queues // by method and address
 	turns     limits.Turns
 
 	notOpened logthrottle.Throttle

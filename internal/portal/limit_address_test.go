@@ -93,7 +93,7 @@ func TestClass24OneAddressDoesNotHoldAllPlacesOfAProvider(t *testing.T) {
 }
 
 func TestOneMethodDoesNotKeepAnAddressFromAnother(t *testing.T) {
-	var l limits.Lines
+	var l limits.Queues
 	defer fillLine(t, &l, "acme 192.0.2.1", limits.MaxPerAddress)()
 	if _, err := l.Enter(t.Context(), "acme 192.0.2.1", limits.MaxPerAddress, limits.MaxWaitingPerAddress); !errors.Is(err, signin.ErrBusy) {
 		t.Errorf("one too many: %v", err)
@@ -137,7 +137,7 @@ func TestAnOfficeSignsInAtOnce(t *testing.T) {
 }
 
 // fillLine fills the places of an address, and those to wait in.
-func fillLine(t *testing.T, l *limits.Lines, kind string, places int) (disperse func()) {
+func fillLine(t *testing.T, l *limits.Queues, kind string, places int) (disperse func()) {
 	t.Helper()
 	full := places + limits.MaxWaitingPerAddress
 	ctx, cancel := context.WithCancel(t.Context())

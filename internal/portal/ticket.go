@@ -82,7 +82,7 @@ func (h *Hosted) giveTicket(w http.ResponseWriter, r *http.Request, id string) {
 		writeError(w, http.StatusConflict, "invalid_request", "This request was already used. Sign each request with the current time and another nonce.")
 	default:
 		back := url.Values{"ticket": {name}, "state": {q.State}}
-		writeJSON(w, http.StatusOK, ticketAnswer{name, h.Server.Issuer + CallbackPrefix + id + "?" + back.Encode()})
+		httpapi.WriteJSON(w, http.StatusOK, ticketAnswer{name, h.Server.Issuer + CallbackPrefix + id + "?" + back.Encode()})
 	}
 }
 
@@ -98,12 +98,5 @@ func (h *Hosted) verifySigned(method *remote.Trusted, signature string, body []b
 
 // writeError answers a server, which shows no page.
 func writeError(w http.ResponseWriter, status int, code, description string) {
-	writeJSON(w, status, map[string]string{"error": code, "error_description": description})
-}
-
-func writeJSON(w http.ResponseWriter, status int, v any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(status)
-	json.NewEncoder(w).Encode(v) //nolint:errcheck // the client is gone
+	httpapi.WriteJSON(w, status, map[string]string{"error": code, "error_description": description})
 }

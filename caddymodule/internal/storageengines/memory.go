@@ -1,5 +1,7 @@
 // Package storageengines has the guest modules below `sso.storage`: the storage engines
-// memory, file and redis, with their settings and their Caddyfile syntax.
+// memory, file and redis, with their settings and their Caddyfile syntax. Each registers
+// itself in full, as modules of Caddy do: an engine outside this module is written in
+// the same way (examples/storageengine).
 package storageengines
 
 import (

@@ -18,7 +18,7 @@ const (
 
 // Turns decide when a password is checked, whether it is right or wrong. The zero value
 // is ready.
-type Turns struct{ Accounts, Addresses Lines }
+type Turns struct{ Accounts, Addresses Queues }
 
 // MaxWaitingPerAccount is about the number that can be checked within [LongestWait],
 // if a hash takes half a second.

@@ -7,22 +7,22 @@ import (
 	"github.com/caddy-sso/caddy-sso/signin"
 )
 
-// Lines limit requests that have a key in common, such as an address. A few of them
-// run at a time, and the others wait in a line of their own, so that no other request
+// Queues limit requests that have a key in common, such as an address. A few of them
+// run at a time, and the others wait in a queue of their own, so that no other request
 // waits behind them. The zero value is ready.
-type Lines struct {
+type Queues struct {
 	mu sync.Mutex
-	of map[string]*line
+	of map[string]*queue
 }
 
-type line struct {
+type queue struct {
 	places chan struct{}
 	here   int // with a place, and waiting for one
 }
 
 // Enter waits for one of n places of a kind; leave releases it. Enter returns
 // [signin.ErrBusy] if too many wait already, or if the wait is too long.
-func (l *Lines) Enter(ctx context.Context, kind string, n, waiting int) (leave func(), err error) {
+func (l *Queues) Enter(ctx context.Context, kind string, n, waiting int) (leave func(), err error) {
 	own := l.come(kind, n, waiting)
 	if own == nil {
 		return nil, signin.ErrBusy
@@ -40,7 +40,7 @@ func (l *Lines) Enter(ctx context.Context, kind string, n, waiting int) (leave f
 }
 
 // Here returns how many requests of a kind have a place, or wait for one.
-func (l *Lines) Here(kind string) int {
+func (l *Queues) Here(kind string) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if own := l.of[kind]; own != nil {
@@ -50,31 +50,31 @@ func (l *Lines) Here(kind string) int {
 }
 
 // Count returns the number of kinds with a request.
-func (l *Lines) Count() int {
+func (l *Queues) Count() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return len(l.of)
 }
 
-func (l *Lines) come(kind string, n, waiting int) *line {
+func (l *Queues) come(kind string, n, waiting int) *queue {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	own := l.of[kind]
 	if own == nil {
-		own = &line{places: make(chan struct{}, n)}
+		own = &queue{places: make(chan struct{}, n)}
 	}
 	if own.here == n+waiting {
 		return nil
 	}
 	if l.of == nil {
-		l.of = map[string]*line{}
+		l.of = map[string]*queue{}
 	}
 	own.here++
 	l.of[kind] = own
 	return own
 }
 
-func (l *Lines) goAway(kind string, own *line) {
+func (l *Queues) goAway(kind string, own *queue) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if own.here--; own.here == 0 {
