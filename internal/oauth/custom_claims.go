@@ -24,13 +24,6 @@ var userPlaceholders = []string{"{user.id}", "{user.name}", "{user.email}", "{us
 
 var anyPlaceholder = regexp.MustCompile(`\{[^{}]*\}`)
 
-// reservedClaims are the claims with a meaning here, or for verifiers of tokens.
-var reservedClaims = []string{
-	"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "scp", "scope", "groups", "xsolla_login_project_id", "username", "email",
-	"avatar", "provider", "id", "client_id", "gid", "sid", "license_product", "license_customer_account",
-	"act", "may_act", "acr", "amr", "azp", "auth_time", "nonce", "at_hash", "c_hash", "s_hash", "cnf", "crit", "events",
-}
-
 func (e CustomClaim) validate() error {
 	switch {
 	case e.Name == "" || len(e.Name) > maxCustomClaim || !CleanText(e.Name):
