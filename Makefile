@@ -5,7 +5,7 @@ CADDY := $(CURDIR)/bin/caddy
 NPM := e2e/node_modules/.package-lock.json
 EXAMPLES := examples/signinmethod examples/storageengine
 UNIT_NEEDS := gcc redis-server
-E2E_NEEDS := redis-server chromium npm hypercorn
+E2E_NEEDS := redis-server chromium-headless-shell npm hypercorn
 
 .DELETE_ON_ERROR:
 .PHONY: run test unit e2e e2e-compile npm bench fuzz lint vulncheck faults soak build
@@ -30,18 +30,21 @@ e2e-compile:
 	cd e2e && nice go test -vet=all -run '^$$' ./... >/dev/null
 
 # go test vets each package with all analyzers of go vet, those without tests, too.
-# storage/redis waits for servers, beside all others. The examples are modules of
-# their own, which see only what is public.
+# The packages that take longest begin first. Tests that run in parallel wait for
+# servers, so more of them run than there are cores. The examples are modules of their
+# own, which see only what is public.
 unit:
 	scripts/need.sh $(UNIT_NEEDS)
-	go test -vet=all -race -timeout 20m -tags $(TAGS) ./storage/redis ./...
+	go test -vet=all -race -timeout 20m -p 3 -parallel 6 -tags $(TAGS) ./caddymodule ./internal/oauth ./session ./storage/file ./storage/redis ./...
 	set -e; for example in $(EXAMPLES); do \
 		(cd $$example && go test -vet=all -race -tags $(TAGS) ./...); \
 	done
 
+# The faults run alone, since they measure what users see under load.
 e2e: build $(NPM)
 	scripts/need.sh $(E2E_NEEDS)
-	cd e2e && CADDY_SSO_BINARY=$(CADDY) go test -vet=all -count=1 -timeout 25m ./browser ./...
+	cd e2e && CADDY_SSO_BINARY=$(CADDY) go test -vet=all -count=1 -timeout 25m ./browser $$(go list ./... | grep -v /faults)
+	cd e2e && CADDY_SSO_BINARY=$(CADDY) go test -vet=all -count=1 -timeout 25m ./faults
 
 # What the tests need of npm is installed again when the lock file has changed.
 npm: $(NPM)

@@ -98,8 +98,8 @@ func TestUsersOfAFileAreEditedByCommand(t *testing.T) {
 		t.Errorf("it lists\n%s", list)
 	}
 	mustSSO(t, "", "user", "enable", "bob", "--file", path)
-	if !signsIn(t, path, "bob", "swordfish") {
-		t.Error("bob is still disabled")
+	if list := mustSSO(t, "", "user", "list", "--file", path); !strings.Contains(list, `"bob"                    []                          yes`) {
+		t.Errorf("bob is still disabled; it lists\n%s", list)
 	}
 }
 

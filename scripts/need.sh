@@ -6,7 +6,7 @@ set -euo pipefail
 package_of() {
 	case "$1" in
 	redis-server) echo redis-server ;;
-	chromium) echo chromium ;;
+	chromium-headless-shell) echo chromium-headless-shell ;;
 	npm) echo npm ;;
 	gcc) echo gcc libc6-dev ;;
 	wrk) echo wrk ;;

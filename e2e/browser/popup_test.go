@@ -198,6 +198,7 @@ func TestClass30LoginAPIPopupTellsNobodyOfAnotherOrigin(t *testing.T) {
 			window := b.opens(func() { b.click("Open") })
 			window.sees("to continue to Partner")
 			window.expect("Failed to execute 'postMessage'")
+			b.expect("Failed to execute 'postMessage'") // Chromium may report it here, too
 			window.signIn(demo.Name, demo.Password)
 			if more != nil {
 				window.sees("The page that you came from did not go on.")

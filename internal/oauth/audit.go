@@ -210,8 +210,11 @@ func loggableURI(value string) string {
 
 // loggable returns a value of a request for the log: bounded, and as clean text.
 func loggable(value string) string {
-	if len(value) > maxLogged || !CleanText(value) {
+	switch {
+	case !CleanText(value):
 		return "(unprintable)"
+	case len(value) > maxLogged:
+		return strings.ToValidUTF8(value[:maxLogged], "") + "…"
 	}
 	return value
 }

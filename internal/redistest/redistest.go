@@ -21,6 +21,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -265,6 +266,9 @@ func (s *Server) end(sig syscall.Signal) {
 	s.cmd = nil
 }
 
+// givenAddrs has the addresses of all servers of this process.
+var givenAddrs sync.Map
+
 // freeAddr returns a free port below the range that the kernel uses for outgoing
 // connections. An outgoing connection could take the port of a server that is stopped.
 func freeAddr(tb testing.TB) string {
@@ -277,6 +281,9 @@ func freeAddr(tb testing.TB) string {
 		addr := l.Addr().String()
 		if err := l.Close(); err != nil {
 			tb.Fatal(err)
+		}
+		if _, given := givenAddrs.LoadOrStore(addr, true); given {
+			continue // its server may be stopped just now
 		}
 		return addr
 	}

@@ -48,7 +48,7 @@ func TestAFileWhoseValuesExpiredBecomesSmall(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := open(t, link, Options{Now: c.now})
-	fill(t, s, &c, 20_000, 2000, time.Minute)
+	fill(t, s, &c, 6_000, 7000, time.Minute)
 	fill(t, s, &c, 500, 100, time.Hour)
 	s.shrink()
 	before := fileSize(t, path)

@@ -7,6 +7,7 @@ import (
 )
 
 func TestAddresses(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name, address string
 		addrs         []string
@@ -67,6 +68,7 @@ func TestAddresses(t *testing.T) {
 // A password with unencoded special characters may be in any part of the parsed
 // address, so no error may quote a part of it.
 func TestAnAddressThatIsRefusedDoesNotLeakItsPassword(t *testing.T) {
+	t.Parallel()
 	for _, address := range []string{
 		"", "h:6379", "secret://h", "http://u:secret@h", "redis://u:secret@h:port", "redis://u:%zzsecret@h",
 		"redis://u:1/secret@h", "redis://u:secret/x@h", "redis://u:1?secret@h", "redis://u:1#secret@h",

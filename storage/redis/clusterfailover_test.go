@@ -12,6 +12,7 @@ import (
 )
 
 func TestAReplicaOfAClusterTakesOver(t *testing.T) {
+	t.Parallel()
 	for name, dies := range map[string]bool{"from a master that dies": true, "from a master that becomes its replica": false} {
 		t.Run(name, func(t *testing.T) {
 			cluster := redistest.StartCluster(t)
@@ -56,6 +57,7 @@ func TestAReplicaOfAClusterTakesOver(t *testing.T) {
 
 // A replica has only values that its master has.
 func TestAScanSucceedsWithADeadReplica(t *testing.T) {
+	t.Parallel()
 	cluster := redistest.StartCluster(t)
 	replica := cluster.AddReplica(t, cluster.Servers[0])
 	s := open(t, cluster.URL(), redis.Options{})

@@ -46,6 +46,7 @@ func connections(t *testing.T, server *redistest.Server) int {
 }
 
 func TestAConfirmedTakeReturnsWhenAReplicaHasIt(t *testing.T) {
+	t.Parallel()
 	first, second := pair(t)
 	s, confirmed, unconfirmed := waitingStore(t, first.URL(), redis.Wait{Replicas: 1, Time: 10 * time.Second})
 	eventually(t, "it works", func() bool { return works(t, s) })
@@ -85,6 +86,7 @@ func TestAConfirmedTakeReturnsWhenAReplicaHasIt(t *testing.T) {
 
 // The master and every node have the write, so an error would be wrong.
 func TestAnEndingWithoutConfirmationIsReportedButIsNoError(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	s, confirmed, unconfirmed := waitingStore(t, server.URL(), redis.Wait{Replicas: 1, Time: time.Millisecond})
 	eventually(t, "it works", func() bool { return works(t, s) })
@@ -100,6 +102,7 @@ func TestAnEndingWithoutConfirmationIsReportedButIsNoError(t *testing.T) {
 }
 
 func TestConfirmedWritesWorkOnACluster(t *testing.T) {
+	t.Parallel()
 	cluster := redistest.StartCluster(t)
 	cluster.AddReplica(t, cluster.Servers[1])
 	_, confirmed, unconfirmed := waitingStore(t, cluster.URL(), redis.Wait{Replicas: 1, Time: 5 * time.Second})
@@ -129,6 +132,7 @@ func TestConfirmedWritesWorkOnACluster(t *testing.T) {
 
 // Ending something is more important than its confirmation.
 func TestAServerWithoutAConnectionForWaitingStillAcceptsEndings(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	plain := open(t, server.URL(), redis.Options{})
 	eventually(t, "it works", func() bool { return works(t, plain) })

@@ -31,6 +31,7 @@ func works(t *testing.T, s storage.Store) bool {
 }
 
 func TestAFailoverBehindOneAddressNeedsNoAction(t *testing.T) {
+	t.Parallel()
 	for name, fail := range map[string]func(first *redistest.Server){
 		"the old master is demoted, its connections stay open": nil,
 		"the old master dies":              func(first *redistest.Server) { first.Kill() },
@@ -71,6 +72,7 @@ func TestAFailoverBehindOneAddressNeedsNoAction(t *testing.T) {
 
 // A replica may have old values, so it must not answer.
 func TestAServerThatBecameAReplicaIsUnavailableUntilItIsPromoted(t *testing.T) {
+	t.Parallel()
 	first, second := pair(t)
 	s := open(t, first.URL(), redis.Options{Timeout: 300 * time.Millisecond})
 	eventually(t, "it works", func() bool { return works(t, s) })
@@ -94,6 +96,7 @@ func TestAServerThatBecameAReplicaIsUnavailableUntilItIsPromoted(t *testing.T) {
 
 // Someone gives the replica's address, or is led there at first.
 func TestAStoreThatBeginsAtAReplicaFindsTheMasterLater(t *testing.T) {
+	t.Parallel()
 	first, second := pair(t)
 	p := redistest.StartProxy(t, second)
 	s := open(t, p.URL(), redis.Options{Timeout: 300 * time.Millisecond})

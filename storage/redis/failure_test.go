@@ -67,6 +67,7 @@ func mustPut(t *testing.T, s storage.Store, key string) {
 }
 
 func TestALostConnectionIsReportedAndOpenedAgainByItself(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	s := open(t, server.URL(), redis.Options{Timeout: 10 * time.Second})
 	mustPut(t, s, "a")
@@ -84,6 +85,7 @@ func TestALostConnectionIsReportedAndOpenedAgainByItself(t *testing.T) {
 }
 
 func TestAChangeMadeWhileTheConnectionIsDownIsCoveredByLost(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	s := open(t, server.URL(), redis.Options{Timeout: 10 * time.Second})
 	mustPut(t, s, "a")
@@ -155,6 +157,7 @@ func TestAFrozenServerIsUnavailable(t *testing.T) {
 
 // A gate reads for every request, so it must not wait while no server answers.
 func TestAReadDoesNotWaitForAServerThatIsKnownToBeDown(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	s := open(t, server.URL(), redis.Options{Timeout: 300 * time.Millisecond})
 	eventually(t, "connected", func() bool { return s.Put(t.Context(), "a", []byte("1"), time.Hour) == nil })
@@ -169,6 +172,7 @@ func TestAReadDoesNotWaitForAServerThatIsKnownToBeDown(t *testing.T) {
 
 // Otherwise a write could spend a form, and the next read fail.
 func TestAWriteThatSucceedsEndsTheOutageForReads(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	s := open(t, server.URL(), redis.Options{Watchdog: time.Hour})
 	eventually(t, "connected", func() bool { return s.Put(t.Context(), "a", []byte("1"), time.Hour) == nil })
@@ -185,6 +189,7 @@ func TestAWriteThatSucceedsEndsTheOutageForReads(t *testing.T) {
 }
 
 func TestAServerThatIsDownDoesNotStopOpen(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	server.Stop()
 	core, logged := observer.New(zap.InfoLevel)
@@ -208,6 +213,7 @@ func TestAServerThatIsDownDoesNotStopOpen(t *testing.T) {
 }
 
 func TestAnErrorOfTheServerIsUnavailable(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	s := open(t, server.URL(), redis.Options{})
 	eventually(t, "connected", func() bool { _, _, err := s.Get(t.Context(), "a"); return err == nil })
@@ -255,6 +261,7 @@ func wantUnavailable(t *testing.T, s storage.Store) {
 // Every connection is killed again and again. Writes may be late, but must not be lost.
 // No value may be taken twice, or disappear with a "not found".
 func TestWritesAndTakesSurviveKilledConnections(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	s := open(t, server.URL(), redis.Options{Timeout: 10 * time.Second})
 	mustPut(t, s, "a")
@@ -309,6 +316,7 @@ func TestWritesAndTakesSurviveKilledConnections(t *testing.T) {
 }
 
 func TestACancelledCallerDoesNotFailOthersThatWaitForTheSameConnection(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	s := open(t, server.URL(), redis.Options{Timeout: 10 * time.Second})
 	mustPut(t, s, "a")
@@ -336,6 +344,7 @@ func TestACancelledCallerDoesNotFailOthersThatWaitForTheSameConnection(t *testin
 }
 
 func TestALostNodeOfAClusterIsReportedAndComesBack(t *testing.T) {
+	t.Parallel()
 	cluster := redistest.StartCluster(t)
 	s := open(t, cluster.URL(), redis.Options{Timeout: 10 * time.Second})
 	mustPut(t, s, "a")
@@ -356,6 +365,7 @@ func TestALostNodeOfAClusterIsReportedAndComesBack(t *testing.T) {
 }
 
 func TestCloseStopsEverythingThatOpenStarted(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	down := redistest.Start(t)
 	down.Stop()

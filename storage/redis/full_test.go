@@ -13,6 +13,7 @@ import (
 
 // A full server refuses new values, as configured, and evicts no pinned value.
 func TestClass35AFullServerEvictsNoPinnedValue(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t, "--maxmemory", "4mb", "--maxmemory-policy", "noeviction")
 	s := open(t, server.URL(), redis.Options{Timeout: 10 * time.Second})
 	pinned := 0

@@ -34,6 +34,7 @@ func becomesAnother(t *testing.T, s *redis.Store, key, before string) {
 }
 
 func TestAServerThatMayHaveLostWritesHasAnotherIdentity(t *testing.T) {
+	t.Parallel()
 	for name, lose := range map[string]func(t *testing.T, proxy *redistest.Proxy, first, second *redistest.Server){
 		"a replica became the master": func(_ *testing.T, proxy *redistest.Proxy, first, second *redistest.Server) {
 			second.Promote()
@@ -56,6 +57,7 @@ func TestAServerThatMayHaveLostWritesHasAnotherIdentity(t *testing.T) {
 
 // A server that was replaced becomes the master again, with its old values.
 func TestAServerThatIsMasterAgainHasItsOldIdentity(t *testing.T) {
+	t.Parallel()
 	first, second := pair(t)
 	proxy := redistest.StartProxy(t, first)
 	s := open(t, proxy.URL(), redis.Options{})
@@ -75,6 +77,7 @@ func TestAServerThatIsMasterAgainHasItsOldIdentity(t *testing.T) {
 
 // The identity of a replica is its master's, who is another user.
 func TestAReplicaTellsNoIdentity(t *testing.T) {
+	t.Parallel()
 	first, second := pair(t)
 	s := open(t, second.URL(), redis.Options{})
 	eventually(t, "it is connected", func() bool { _, err := first.Command("PING"); return err == nil })
@@ -84,6 +87,7 @@ func TestAReplicaTellsNoIdentity(t *testing.T) {
 }
 
 func TestAUserWithoutTheRightToReadTheIdentityWorksWithoutOne(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	server.MustCommand("ACL", "SETUSER", "sso", "on", ">secret", "~sso:*", "&*", "+@all", "-info")
 	core, logged := observer.New(zap.InfoLevel)
@@ -104,6 +108,7 @@ func TestAUserWithoutTheRightToReadTheIdentityWorksWithoutOne(t *testing.T) {
 }
 
 func TestEachShardOfAClusterHasAnIdentity(t *testing.T) {
+	t.Parallel()
 	cluster := redistest.StartCluster(t)
 	master := cluster.Servers[1]
 	replica := cluster.AddReplica(t, master)

@@ -38,11 +38,13 @@ func contract(t *testing.T, address string, empty func()) {
 }
 
 func TestContractOnOneServer(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	contract(t, server.URL(), func() { server.MustCommand("FLUSHALL") })
 }
 
 func TestContractOnACluster(t *testing.T) {
+	t.Parallel()
 	cluster := redistest.StartCluster(t)
 	contract(t, cluster.URL(), func() {
 		for _, server := range cluster.Servers {
@@ -53,6 +55,7 @@ func TestContractOnACluster(t *testing.T) {
 
 // Every write of these stores waits for a replica.
 func TestContractWithSentinelAndWaiting(t *testing.T) {
+	t.Parallel()
 	first, _ := pair(t)
 	sentinels := redistest.StartSentinels(t, first, 1)
 	o := redis.Options{Timeout: 10 * time.Second, Wait: redis.Wait{Replicas: 1, Time: time.Second}}
@@ -69,6 +72,7 @@ func TestContractWithSentinelAndWaiting(t *testing.T) {
 }
 
 func TestOneNodeOfAClusterFindsTheOthers(t *testing.T) {
+	t.Parallel()
 	cluster := redistest.StartCluster(t)
 	s := open(t, cluster.Servers[1].URL(), redis.Options{Timeout: 10 * time.Second})
 	for _, key := range []string{"a", "b", "c", "d", "e", "f"} {
@@ -83,6 +87,7 @@ func TestOneNodeOfAClusterFindsTheOthers(t *testing.T) {
 }
 
 func TestUnixSocketsAndPasswordsWork(t *testing.T) {
+	t.Parallel()
 	const password = "p@ss/w:rd?,"
 	const encoded = "p%40ss%2Fw%3Ard%3F%2C"
 	server := redistest.Start(t, "--requirepass", password)
@@ -99,6 +104,7 @@ func TestUnixSocketsAndPasswordsWork(t *testing.T) {
 }
 
 func TestStoresWithDifferentPrefixesAreSeparate(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	a := open(t, server.URL(), redis.Options{Timeout: 10 * time.Second})
 	b := open(t, server.URL(), redis.Options{Timeout: 10 * time.Second, Prefix: "other:"})

@@ -30,6 +30,7 @@ func wantImmediateErrors(t *testing.T, s *redis.Store, end func()) {
 }
 
 func TestABusyServerDelaysNoRead(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t, "--busy-reply-threshold", "1")
 	s := open(t, server.URL(), redis.Options{})
 	eventually(t, "connected", func() bool { return s.Put(t.Context(), "a", []byte("1"), time.Hour) == nil })
@@ -45,6 +46,7 @@ func TestABusyServerDelaysNoRead(t *testing.T) {
 }
 
 func TestAServerThatLoadsItsDataDelaysNoRead(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t, "--enable-debug-command", "yes", "--save", "3600 1", "--loading-process-events-interval-bytes", "1024")
 	s := open(t, server.URL(), redis.Options{})
 	eventually(t, "connected", func() bool { return s.Put(t.Context(), "a", []byte("1"), time.Hour) == nil })
@@ -63,6 +65,7 @@ func TestAServerThatLoadsItsDataDelaysNoRead(t *testing.T) {
 
 // A proxy in front of the server accepts every connection, and closes it.
 func TestConnectionsThatCloseDelayNoRead(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	var closing atomic.Bool
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

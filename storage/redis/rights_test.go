@@ -16,6 +16,7 @@ var aclLine = regexp.MustCompile("`(ACL SETUSER sso [^`]*)`")
 // A user with the rights that docs/operating.md names can do all that the store
 // does.
 func TestTheRightsThatTheDocumentationNamesAreEnough(t *testing.T) {
+	t.Parallel()
 	page, err := os.ReadFile("../../docs/operating.md")
 	if err != nil {
 		t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 )
 
 func TestAFailoverBySentinelNeedsNoAction(t *testing.T) {
+	t.Parallel()
 	for name, fail := range map[string]func(*testing.T, *redistest.Sentinels, *redistest.Server){
 		"in order": func(t *testing.T, s *redistest.Sentinels, _ *redistest.Server) { s.Failover(t) },
 		"after the master's sudden death": func(_ *testing.T, _ *redistest.Sentinels, master *redistest.Server) {
@@ -65,6 +66,7 @@ func isMaster(server *redistest.Server) bool {
 }
 
 func TestSentinelsAndServersHaveSeparateCredentials(t *testing.T) {
+	t.Parallel()
 	const password, sentinelPassword = "p@ss/w:rd?,", "s&cret=1"
 	server := redistest.Start(t, "--requirepass", password)
 	sentinels := redistest.StartSentinels(t, server, 0, "--requirepass", sentinelPassword)
@@ -79,6 +81,7 @@ func TestSentinelsAndServersHaveSeparateCredentials(t *testing.T) {
 }
 
 func TestAnAddressOfASentinelInPlaceOfAServerIsExplained(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	sentinels := redistest.StartSentinels(t, server, 0)
 	core, logged := observer.New(zap.InfoLevel)
@@ -90,6 +93,7 @@ func TestAnAddressOfASentinelInPlaceOfAServerIsExplained(t *testing.T) {
 
 // Several hosts without a cluster are a master and its replicas.
 func TestOfSeveralHostsTheMasterIsFound(t *testing.T) {
+	t.Parallel()
 	for name, list := range map[string]func(first, second *redistest.Server) string{
 		"the master is first": func(first, second *redistest.Server) string { return first.URL() + "," + second.Addr() },
 		"the replica is":      func(first, second *redistest.Server) string { return second.URL() + "," + first.Addr() },

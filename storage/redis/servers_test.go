@@ -13,6 +13,7 @@ import (
 )
 
 func TestSettingsThatLoseValuesAreWarnedOfAtTheStart(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		args []string
 		want []string // expected parts of the warnings
@@ -43,6 +44,7 @@ func TestSettingsThatLoseValuesAreWarnedOfAtTheStart(t *testing.T) {
 }
 
 func TestTheStatusDescribesTheServers(t *testing.T) {
+	t.Parallel()
 	first, second := pair(t)
 	first.MustCommand("CONFIG", "SET", "maxmemory", "100mb")
 	s := open(t, first.URL()+","+second.Addr(), redis.Options{Timeout: time.Second, Prefix: "p:"})
@@ -70,6 +72,7 @@ func TestTheStatusDescribesTheServers(t *testing.T) {
 }
 
 func TestTheStatusOfAClusterNamesEveryNode(t *testing.T) {
+	t.Parallel()
 	cluster := redistest.StartCluster(t)
 	cluster.AddReplica(t, cluster.Servers[0])
 	s := open(t, cluster.URL(), redis.Options{Timeout: 10 * time.Second})

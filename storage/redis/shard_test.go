@@ -17,6 +17,7 @@ import (
 // fail at once, since the store knows it. Keys of the other masters can be read and
 // written.
 func TestAMasterOfAClusterThatIsDownAffectsOnlyItsOwnKeys(t *testing.T) {
+	t.Parallel()
 	var undo func()
 	for name, fault := range map[string]struct{ begin, end func(*redistest.Server) }{
 		"it takes no more clients": {
@@ -127,6 +128,7 @@ func TestAClusterThatIsDownDelaysNoRead(t *testing.T) {
 // A server with too many clients answers each new connection with an error, and closes
 // it.
 func TestAServerWithTooManyClientsDelaysNoRead(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	s := open(t, server.URL(), redis.Options{})
 	eventually(t, "connected", func() bool { return s.Put(t.Context(), "a", []byte("1"), time.Hour) == nil })

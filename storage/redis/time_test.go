@@ -11,6 +11,7 @@ import (
 )
 
 func TestTheTimeIsThatOfTheServer(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	for name, url := range map[string]string{"one": server.URL(), "a cluster": redistest.StartCluster(t).URL()} {
 		t.Run(name, func(t *testing.T) {

@@ -21,6 +21,7 @@ import (
 )
 
 func TestTLSIsUsedAndTheCertificateVerified(t *testing.T) {
+	t.Parallel()
 	cert, key := selfSigned(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -62,6 +63,7 @@ func tlsServer(t *testing.T, ca *authority, names ...string) (server *redistest.
 }
 
 func TestServersAndNodesVerifyEachOtherWithAPrivateCA(t *testing.T) {
+	t.Parallel()
 	ca, other := newAuthority(t), newAuthority(t)
 	server, addr := tlsServer(t, ca, "127.0.0.1")
 	cert, key := ca.issue(t)
@@ -104,6 +106,7 @@ func TestServersAndNodesVerifyEachOtherWithAPrivateCA(t *testing.T) {
 
 // Each of several hosts has its own certificate, or that of another host.
 func TestACertificateHasTheNameOfOneOfTheHosts(t *testing.T) {
+	t.Parallel()
 	ca := newAuthority(t)
 	cert, key := ca.issue(t)
 	for name, c := range map[string]struct {
@@ -135,6 +138,7 @@ func TestACertificateHasTheNameOfOneOfTheHosts(t *testing.T) {
 }
 
 func TestCertificatesThatCannotBeUsedAreRefused(t *testing.T) {
+	t.Parallel()
 	ca := newAuthority(t)
 	cert, key := ca.issue(t)
 	for name, c := range map[string]struct {
@@ -156,6 +160,7 @@ func TestCertificatesThatCannotBeUsedAreRefused(t *testing.T) {
 }
 
 func TestSentinelsAreUsedOverTLS(t *testing.T) {
+	t.Parallel()
 	ca := newAuthority(t)
 	cert, key := ca.issue(t, "127.0.0.1")
 	secure := []string{
