@@ -35,6 +35,9 @@ type SignIn struct {
 	Agent string
 	From  string
 
+	// AuthTime is when the user was authenticated. Zero, or a time to come: now.
+	AuthTime time.Time
+
 	// Upstream is the provider's session. Begin sets its field Asked.
 	Upstream ProviderSession
 
@@ -79,8 +82,8 @@ func (s *Sessions) begin(ctx context.Context, in SignIn) (Token, *Session, error
 	r := record{
 		Version: records.Version, format: s.terms.format,
 		Subject: u.Subject, Name: u.Name, Email: u.Email, Groups: u.Groups, Avatar: clean(u.Avatar, longestAvatar), Signin: u.Signin,
-		ProviderID: whole(u.ProviderID, longestProviderID), Linked: u.Linked, Mark: u.Mark, Registered: u.Registered, Upstream: in.Upstream.begun(now),
-		Begun: now, Seen: now, Expires: now + s.terms.lifetime, Idle: s.terms.idle,
+		ProviderID: whole(u.ProviderID, longestProviderID), Linked: u.Linked, Mark: u.Mark, Registered: u.Registered, Claims: u.Claims.packed, Upstream: in.Upstream.begun(now),
+		AuthTime: authTime(in.AuthTime, now), Begun: now, Seen: now, Expires: now + s.terms.lifetime, Idle: s.terms.idle,
 		Agent: clean(in.Agent, longestAgent), From: clean(in.From, longestFrom),
 	}
 	value, err := r.encode()
@@ -96,6 +99,14 @@ func (s *Sessions) begin(ctx context.Context, in SignIn) (Token, *Session, error
 		return Token{}, nil, err
 	}
 	return t, begun, nil
+}
+
+// authTime returns a time of authentication as it is stored; 0: when the session began.
+func authTime(at time.Time, now int64) int64 {
+	if ms := at.UnixMilli(); !at.IsZero() && ms > 0 && ms < now {
+		return ms
+	}
+	return 0
 }
 
 // put stores a session that is on its user's list already. A later sign-in may have

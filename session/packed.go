@@ -33,7 +33,9 @@ type packed struct {
 	Sites    sites           `cbor:"16,keyasint,omitempty"`
 	Upstream ProviderSession `cbor:"17,keyasint,omitzero"`
 
-	Registered int64 `cbor:"18,keyasint,omitempty"` // Unix seconds
+	Registered int64  `cbor:"18,keyasint,omitempty"` // Unix seconds
+	Claims     string `cbor:"19,keyasint,omitempty"`
+	AuthTime   int64  `cbor:"20,keyasint,omitempty"` // milliseconds before Begun
 }
 
 func (r *record) pack() *packed {
@@ -43,7 +45,7 @@ func (r *record) pack() *packed {
 		ProviderID: r.ProviderID, Linked: r.Linked, Mark: packBase64(r.Mark),
 		Begun: r.Begun, Lasts: r.Expires - r.Begun, Seen: r.Seen - r.Begun, Idle: r.Idle,
 		Agent: shortenAgent.Replace(r.Agent), From: packAddress(r.From),
-		Sites: r.Sites, Upstream: r.Upstream, Registered: r.Registered,
+		Sites: r.Sites, Upstream: r.Upstream, Registered: r.Registered, Claims: r.Claims, AuthTime: r.authBefore(),
 	}
 }
 
@@ -54,8 +56,24 @@ func (p *packed) unpack() record {
 		ProviderID: p.ProviderID, Linked: p.Linked, Mark: unpack(p.Mark, strict.EncodeToString),
 		Begun: p.Begun, Expires: p.Begun + p.Lasts, Seen: p.Begun + p.Seen, Idle: p.Idle,
 		Agent: p.Agent, From: unpack(p.From, formatAddress),
-		Sites: p.Sites, Upstream: p.Upstream, Registered: p.Registered,
+		Sites: p.Sites, Upstream: p.Upstream, Registered: p.Registered, Claims: p.Claims, AuthTime: p.authTime(),
 	}
+}
+
+// authBefore returns how many milliseconds before the session began the user was
+// authenticated.
+func (r *record) authBefore() int64 {
+	if r.AuthTime <= 0 {
+		return 0
+	}
+	return max(0, r.Begun-r.AuthTime)
+}
+
+func (p *packed) authTime() int64 {
+	if p.AuthTime <= 0 || p.AuthTime >= p.Begun {
+		return 0
+	}
+	return p.Begun - p.AuthTime
 }
 
 func packVersion(v int) int {

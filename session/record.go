@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/caddy-sso/caddy-sso/internal/records"
 )
@@ -22,6 +23,8 @@ type record struct {
 	Linked     string `json:"linked,omitempty"`
 	Mark       string `json:"mark,omitempty"`
 	Registered int64  `json:"registered,omitempty"` // Unix seconds
+	Claims     string `json:"claims,omitempty"`     // packed
+	AuthTime   int64  `json:"auth_time,omitempty"`  // milliseconds since 1970; 0: Begun
 
 	Begun   int64  `json:"begun"` // milliseconds since 1970, as are all below
 	Expires int64  `json:"expires"`
@@ -37,6 +40,14 @@ type record struct {
 
 	format records.Format
 	stored []byte // the bytes that it was decoded from
+}
+
+// authAge returns how many seconds before the session began the user was authenticated.
+func (r *record) authAge() uint32 {
+	if r.AuthTime <= 0 || r.AuthTime >= r.Begun {
+		return 0
+	}
+	return uint32(min((r.Begun-r.AuthTime+999)/1000, math.MaxUint32))
 }
 
 func (r *record) encode() ([]byte, error) {

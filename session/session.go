@@ -90,6 +90,10 @@ type User struct {
 
 	// Registered is when the account was created, in Unix seconds. 0: unknown.
 	Registered int64 `cbor:"10,keyasint,omitempty" json:",omitempty"`
+
+	// Claims are what the provider stated beside these fields. Only the stored session
+	// has them: tokens and grants do not.
+	Claims Claims `cbor:"-" json:"-"`
 }
 
 // A Session is an SSO session: the sign-in of one browser. Its methods are safe for concurrent use.
@@ -100,15 +104,18 @@ type Session struct {
 	// methods are interned, since there may be a million sessions in memory. After
 	// the groups come the avatar, the provider's ID, the mark and the creation time
 	// of the account, each after a NUL. Sessions that are not cached also have the
-	// User-Agent and the address. kept is for how many seconds after its last use the
-	// session is stored; 0: unknown.
+	// User-Agent and the address. The packed claims are last. kept is for how many
+	// seconds after its last use the session is stored; 0: unknown. authAge is how many
+	// seconds before the session began the user was authenticated.
 	text      string
 	groups    []string
 	signin    unique.Handle[string]
 	nameAt    uint32
 	emailAt   uint32
 	groupsAt  uint32
+	claimsAt  uint32
 	kept      uint32
+	authAge   uint32
 	begun     int64 // milliseconds since 1970, as are all below
 	expires   int64
 	seen      atomic.Int64 // changes when this process extends the session
@@ -140,6 +147,7 @@ func (s *Session) User() User {
 		Linked:     linked,
 		Mark:       mark,
 		Registered: parseRegistered(registered),
+		Claims:     Claims{s.text[s.claimsAt:]},
 	}
 }
 
@@ -187,7 +195,7 @@ func (s *Session) afterGroups() string {
 	for _, g := range s.groups {
 		at += len(g)
 	}
-	return s.text[at:]
+	return s.text[at:s.claimsAt]
 }
 
 // Seen returns the stored time of the last use: see [Policy].Idle.
@@ -195,6 +203,13 @@ func (s *Session) Seen() time.Time { return time.UnixMilli(s.seen.Load()) }
 
 // Begun returns the time of the sign-in.
 func (s *Session) Begun() time.Time { return time.UnixMilli(s.begun) }
+
+// AuthTime returns when the user was authenticated: when the session began, or earlier
+// if the provider of the sign-in had authenticated the user before (auth_time in OpenID
+// Connect Core section 2). It is exact to a second.
+func (s *Session) AuthTime() time.Time {
+	return time.UnixMilli(s.begun).Add(-time.Duration(s.authAge) * time.Second)
+}
 
 // Expires returns the absolute end, as set when the session began. Idleness, a
 // sign-out or a stricter policy may end it earlier.
@@ -207,6 +222,7 @@ func newSession(k Key, r record) *Session {
 		begun:   r.Begun,
 		expires: r.Expires,
 		kept:    uint32(min(max(r.kept(), 0)/1000, math.MaxUint32)),
+		authAge: r.authAge(),
 	}
 	s.seen.Store(r.Seen)
 	var text strings.Builder
@@ -232,7 +248,8 @@ func newSession(k Key, r record) *Session {
 	if device {
 		after += "\x00" + r.Agent + "\x00" + r.From
 	}
-	size += len(after)
+	claims := parseClaims(r.Claims).packed
+	size += len(after) + len(claims)
 	text.Grow(size)
 	text.WriteString(r.Subject)
 	s.nameAt = uint32(text.Len())
@@ -244,6 +261,8 @@ func newSession(k Key, r record) *Session {
 		text.WriteString(g)
 	}
 	text.WriteString(after)
+	s.claimsAt = uint32(text.Len())
+	text.WriteString(claims)
 	s.text = text.String()
 	if len(r.Groups) == 0 {
 		return s
