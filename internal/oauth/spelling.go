@@ -58,6 +58,15 @@ func cutBefore(s, any string) (before, rest string) {
 var domains = idna.New(idna.MapForLookup(), idna.Transitional(false), idna.BidiRule(), idna.CheckJoiners(true),
 	idna.CheckHyphens(false), idna.StrictDomainName(false), idna.VerifyDNSLength(false))
 
+// ASCIIDomain returns a domain in the form that DNS has, as browsers make it.
+func ASCIIDomain(domain string) (string, error) {
+	ascii, err := domains.ToASCII(domain)
+	if err != nil {
+		return "", errNoHost
+	}
+	return ascii, nil
+}
+
 var errNoHost = errors.New("has a host that no browser knows; expected a name such as game.example, 192.0.2.1 or [2001:db8::1]")
 
 func browserHost(host string) (string, error) {
