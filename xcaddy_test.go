@@ -111,7 +111,8 @@ func main() { caddycmd.Main() }
 	}
 	write("go.sum", string(sums))
 	run("go", "mod", "edit", "-require="+module+"@v0.0.0", "-replace="+module+"="+here)
-	run("go", "build", "-trimpath", "-tags", "nobadger,nomysql,nopgx", "-o", "caddy", ".")
+	// Without -trimpath, as `make build`, so that Caddy is compiled once.
+	run("go", "build", "-tags", "nobadger,nomysql,nopgx", "-o", "caddy", ".")
 
 	listed := strings.Fields(run(filepath.Join(dir, "caddy"), "list-modules", "--skip-standard"))
 	for _, id := range modules {

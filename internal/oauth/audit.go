@@ -205,6 +205,9 @@ func loggableURI(value string) string {
 	if found && query != "" {
 		uri += "?…"
 	}
+	if len(uri) > maxLogged {
+		return "(unprintable)" // a part of it could be taken for another address
+	}
 	return loggable(uri)
 }
 
