@@ -35,7 +35,8 @@ type SignIn struct {
 	Agent string
 	From  string
 
-	// AuthTime is when the user was authenticated. Zero, or a time to come: now.
+	// AuthTime is when the user was authenticated. Zero, or a time to come: now. See
+	// [UnknownAuthTime].
 	AuthTime time.Time
 
 	// Upstream is the provider's session. Begin sets its field Asked.
@@ -100,6 +101,10 @@ func (s *Sessions) begin(ctx context.Context, in SignIn) (Token, *Session, error
 	}
 	return t, begun, nil
 }
+
+// UnknownAuthTime is the time of authentication of a user whose provider did not state
+// it. It is long ago, so whoever needs a fresh sign-in asks for one.
+var UnknownAuthTime = time.UnixMilli(1)
 
 // authTime returns a time of authentication as it is stored; 0: when the session began.
 func authTime(at time.Time, now int64) int64 {

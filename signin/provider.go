@@ -59,6 +59,10 @@ type ProviderSignIn struct {
 
 	SessionID    string // the provider's ID of its session; may be empty
 	RefreshToken string // may be empty
+
+	// AuthTime is when the provider authenticated the user (auth_time in OpenID Connect
+	// Core section 2). Zero: the provider did not state it.
+	AuthTime time.Time
 }
 
 // LogoutReceiver is a method whose provider reports ended sessions (OpenID Connect

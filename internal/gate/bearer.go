@@ -26,6 +26,7 @@ var (
 	errAudience  = &challenge{http.StatusUnauthorized, "invalid_token", "The token is for another audience."}
 	errLicense   = &challenge{http.StatusUnauthorized, "invalid_token", "The token is for the activation of a license."}
 	errGroup     = &challenge{http.StatusForbidden, "insufficient_scope", "The user is in none of the allowed groups."}
+	errRule      = &challenge{http.StatusForbidden, "insufficient_scope", "The user is not allowed here."}
 	errMethod    = &challenge{http.StatusForbidden, "insufficient_scope", "The sign-in method of this user is not accepted here."}
 	errClient    = &challenge{http.StatusForbidden, "insufficient_scope", "The token is a client's own token, and this client is not allowed here."}
 	errOver      = &challenge{http.StatusUnauthorized, "invalid_token", "The token has expired, or was revoked."}
@@ -107,14 +108,13 @@ func (g *Gate) challenged(w http.ResponseWriter, c *challenge) {
 func (g *Gate) forbidToken(w http.ResponseWriter, r *http.Request, token *oauth.Verified) {
 	e := oauth.Event{
 		What: oauth.AccessDenied, User: token.User, Client: g.Client, Session: token.Session, Grant: token.Claims.Grant, From: g.From(r),
-		Why: "in none of the groups " + strings.Join(g.Policy.Groups, ", "),
 	}
-	c := errGroup
+	c := *errClient
 	if own := clientOwn(token); own != "" {
-		e.Why, c = "client "+own+" is not allowed here", errClient
-	} else if !g.Client.Accepts(token.User) {
-		e.Why, c = "signed in with "+token.User.Signin+", which this client does not accept", errMethod
+		e.Why = "client " + own + " is not allowed here"
+	} else {
+		e.Why, c.description = g.denial(&token.User)
 	}
 	g.Server.Audit.Record(e)
-	g.challenged(w, c)
+	g.challenged(w, &c)
 }

@@ -47,6 +47,10 @@ func (g *Gate) callback(v *request, w http.ResponseWriter, r *http.Request, site
 		g.notRedeemed(v, w, r, site, st, refusal)
 		return
 	}
+	if after := st.authAfter(); !after.IsZero() && !oauth.AuthenticatedSince(redeemed.Session, after) {
+		g.notReauthenticated(w, r, st.Return)
+		return
+	}
 	if hadSession && g.belongsTo(r, old, redeemed.Session) { // another tab has just begun it
 		site.remember(w, st.lost(), redeemed.Session.Key())
 		g.finish(w, r, site, st)
@@ -151,7 +155,7 @@ func (g *Gate) restart(v *request, w http.ResponseWriter, r *http.Request, site 
 		if t.crowded() {
 			pause(r.Context(), time.Duration(st.Attempt)*crowdPause)
 		}
-		g.startAtPortal(v, w, r, site, signInStart{returnTo: st.Return, window: st.Window, attempt: st.Attempt + 1, lost: st.lost()})
+		g.startAtPortal(v, w, r, site, signInStart{returnTo: st.Return, window: st.Window, attempt: st.Attempt + 1, lost: st.lost(), authAfter: st.authAfter()})
 		return
 	}
 	g.redirectLoop(w, r, site, t.cause(), t, st.Return)

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
 	"github.com/caddy-sso/caddy-sso/internal/page"
@@ -72,14 +73,19 @@ func (g *Gate) onlyGet(w http.ResponseWriter, r *http.Request, h func()) {
 }
 
 // startSignIn begins a sign-in that a page asked for. The parameter return is the
-// path to come back to, popup the nonce of a page that waits for a window.
+// path to come back to, popup the nonce of a page that waits for a window, auth_after
+// the time since when the user must have been authenticated.
 func (g *Gate) startSignIn(v *request, w http.ResponseWriter, r *http.Request, site *Site) {
 	q := r.URL.Query()
 	b := signInStart{returnTo: q.Get("return"), window: q.Get("popup"), another: q.Get("switch") == "1"}
 	if b.returnTo == "" {
 		b.returnTo = "/"
 	}
-	if !localPath(b.returnTo) || !validWindow(b.window) {
+	after, err := oauth.ParseAuthAfter(q.Get(oauth.AuthAfterParam))
+	if b.authAfter = after; after.After(g.Now()) { // no session would ever be accepted
+		b.authAfter = g.Now()
+	}
+	if !localPath(b.returnTo) || !validWindow(b.window) || err != nil {
 		g.Pages.Message(w, r, http.StatusBadRequest, page.Message{
 			App: g.Client.Name, Fault: page.FaultBadReturn, Link: &page.Link{Label: page.LinkStartPage, URL: "/"},
 		})
@@ -91,8 +97,9 @@ func (g *Gate) startSignIn(v *request, w http.ResponseWriter, r *http.Request, s
 // validWindow reports whether s may be the nonce of a page that waits for a window.
 func validWindow(s string) bool { return len(s) <= 64 && oauth.CleanText(s) }
 
-// beginPage begins a sign-in for a person who asked for a page and has no session.
-func (g *Gate) beginPage(v *request, w http.ResponseWriter, r *http.Request, site *Site) {
+// beginPage begins a sign-in for a person who asked for a page, and has no session, or
+// one that is too old. Since after the user must have been authenticated.
+func (g *Gate) beginPage(v *request, w http.ResponseWriter, r *http.Request, site *Site, after time.Time, old bool) {
 	if g.misrouted(w, r, site) {
 		return
 	}
@@ -102,18 +109,21 @@ func (g *Gate) beginPage(v *request, w http.ResponseWriter, r *http.Request, sit
 		return
 	}
 	if !g.Policy.Popup {
-		lost := v.lost(site, returnTo)
+		var lost lostSessions
+		if !old {
+			lost = v.lost(site, returnTo)
+		}
 		if lost.n >= maxAttempts {
 			site.NotFound.Clear(w)
 			g.redirectLoop(w, r, site, notFound, attempt{}, returnTo)
 			return
 		}
-		g.startAtPortal(v, w, r, site, signInStart{returnTo: returnTo, lost: lost})
+		g.startAtPortal(v, w, r, site, signInStart{returnTo: returnTo, lost: lost, authAfter: after})
 		return
 	}
 	g.binder(v, w, site) // before the window opens, so that both share it
 	nonce := randomID()
-	q := url.Values{"return": {returnTo}}
+	q := withAuthAfter(url.Values{"return": {returnTo}}, after)
 	plain := SignInPath + "?" + q.Encode()
 	q.Set("popup", nonce)
 	g.Pages.PopupSignIn(w, r, page.PopupSignIn{

@@ -207,7 +207,7 @@ func (g *Gate) apply(v *request, w http.ResponseWriter, r *http.Request) (Pass, 
 			in = &token.SignedIn
 		}
 	}
-	facts := factsOf(r, in, err)
+	facts := factsOf(r, in, in != nil && g.tooOld(in.Session), err)
 	facts.FailPage = g.failPage(r, site)
 	facts.SignInMethodRefused = in != nil && clientOwn(token) == "" && !g.Client.Accepts(in.User)
 	facts.Client, facts.BadToken, facts.Preflight = clientOwn(token), wrong != nil, isPreflight(r)
@@ -219,10 +219,12 @@ func (g *Gate) apply(v *request, w http.ResponseWriter, r *http.Request) (Pass, 
 		return g.forward(v, r, in, token), true
 	case passAnonymous:
 		return passOn(r), true
-	case signIn:
-		g.beginPage(v, w, r, site)
-	case signInFirst:
+	case signIn, signInAgain:
+		g.beginPage(v, w, r, site, g.authAfter(), facts.TooOld)
+	case signInFirst, signInAgainFirst:
 		g.beginForm(v, w, r, site)
+	case refuseOld:
+		g.refuseOld(w, site)
 	case refuse:
 		g.refuse(w, site)
 	case refuseToken:

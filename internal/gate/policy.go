@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/caddy-sso/caddy-sso/internal/httpapi"
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
@@ -17,6 +18,13 @@ type Policy struct {
 	// Groups are the groups of which a user needs at least one. Empty: any user
 	// may pass.
 	Groups []string
+
+	// Rules are the other rules for users.
+	Rules Rules
+
+	// MaxAge is the longest time since the user was authenticated. Older: the user signs
+	// in again. Zero: any time.
+	MaxAge time.Duration
 
 	// FailAuthURL is where a browser without a session is sent. Nil: the hosted
 	// sign-in page.
@@ -43,12 +51,12 @@ type Policy struct {
 
 // facts are the input of a decision.
 type facts struct {
-	SignedIn            bool
-	Unavailable         bool // the store could not be asked
-	Groups              []string
-	Client              string // the client whose own token it is; "": a user's token, or none
-	BadToken            bool   // the token is not valid here
-	SignInMethodRefused bool   // the client does not accept the user's sign-in method
+	User                *session.User // nil: nobody is signed in
+	Unavailable         bool          // the store could not be asked
+	TooOld              bool          // the user was authenticated longer ago than MaxAge
+	Client              string        // the client whose own token it is; "": a user's token, or none
+	BadToken            bool          // the token is not valid here
+	SignInMethodRefused bool          // the client does not accept the user's sign-in method
 	Preflight           bool
 	Page                bool // a browser navigates to a page
 	Form                bool // a browser navigates by sending a form
@@ -58,14 +66,17 @@ type facts struct {
 type verdict int
 
 const (
-	refuse        verdict = iota // 401: not signed in
-	forward                      // with an identity
-	passAnonymous                // without an identity
-	signIn                       // redirect to the sign-in page
-	signInFirst                  // keep the form in the browser, then sign in
-	refuseToken                  // 401: the token is not valid here
-	forbid                       // 403: signed in, but not allowed
-	unavailable                  // 503: the session could not be checked, and stays
+	refuse           verdict = iota // 401: not signed in
+	forward                         // with an identity
+	passAnonymous                   // without an identity
+	signIn                          // redirect to the sign-in page
+	signInFirst                     // keep the form in the browser, then sign in
+	refuseToken                     // 401: the token is not valid here
+	forbid                          // 403: signed in, but not allowed
+	unavailable                     // 503: the session could not be checked, and stays
+	signInAgain                     // redirect to the sign-in page, which asks a user with a session, too
+	signInAgainFirst                // keep the form in the browser, then sign in again
+	refuseOld                       // 401: signed in too long ago
 )
 
 // decide is the gate's decision. It refuses what is not clearly allowed.
@@ -75,11 +86,11 @@ func (p Policy) decide(f facts) verdict {
 		return passAnonymous
 	case f.SignInMethodRefused:
 		return forbid
-	case f.Client != "" && slices.Contains(p.Clients, f.Client), f.Client == "" && f.SignedIn && p.allows(f.Groups):
-		return forward
+	case f.Client != "" && slices.Contains(p.Clients, f.Client), f.Client == "" && f.User != nil && p.allows(f.User):
+		return p.ofAge(f)
 	case f.FailPage:
 		return passAnonymous
-	case f.SignedIn:
+	case f.User != nil:
 		return forbid
 	case f.Unavailable:
 		return unavailable
@@ -95,17 +106,36 @@ func (p Policy) decide(f facts) verdict {
 	return refuse
 }
 
-func (p Policy) allows(groups []string) bool {
+func (p *Policy) allows(u *session.User) bool { return p.inGroup(u.Groups) && p.Rules.allow(u) }
+
+func (p *Policy) inGroup(groups []string) bool {
 	return len(p.Groups) == 0 || slices.ContainsFunc(groups, func(g string) bool { return slices.Contains(p.Groups, g) })
 }
 
-func factsOf(r *http.Request, in *oauth.SignedIn, err error) facts {
+// ofAge decides about a user who may pass, but for the age of the sign-in.
+func (p *Policy) ofAge(f facts) verdict {
+	switch {
+	case !f.TooOld:
+		return forward
+	case f.FailPage:
+		return passAnonymous
+	case f.Page:
+		return signInAgain
+	case f.Form:
+		return signInAgainFirst
+	}
+	return refuseOld
+}
+
+// factsOf returns what is known of a request. tooOld is about a signed-in user.
+func factsOf(r *http.Request, in *oauth.SignedIn, tooOld bool, err error) facts {
 	f := facts{Unavailable: err != nil && !errors.Is(err, session.ErrNone)}
 	if in != nil {
-		f.SignedIn, f.Groups = true, in.User.Groups
-		return f
+		if f.User = &in.User; !tooOld {
+			return f
+		}
 	}
-	f.Page, f.Form = wantsPage(r), sendsForm(r)
+	f.TooOld, f.Page, f.Form = tooOld, wantsPage(r), sendsForm(r)
 	return f
 }
 

@@ -4,7 +4,14 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
+
+	"github.com/caddy-sso/caddy-sso/session"
 )
+
+// someone is a user in no group.
+var someone = in()
+
+func in(groups ...string) *session.User { return &session.User{Groups: groups} }
 
 func TestWhatIsNotClearlyAllowedIsRefused(t *testing.T) {
 	anyone, staff := Policy{}, Policy{Groups: []string{"staff", "admins"}}
@@ -13,31 +20,36 @@ func TestWhatIsNotClearlyAllowedIsRefused(t *testing.T) {
 		facts  facts
 		want   verdict
 	}{
-		"nobody, a script":                         {anyone, facts{}, refuse},
-		"nobody, a page":                           {anyone, facts{Page: true}, signIn},
-		"nobody, a form":                           {anyone, facts{Form: true}, signInFirst},
-		"the store is down, a form":                {anyone, facts{Unavailable: true, Form: true}, unavailable},
-		"no member, a form":                        {staff, facts{SignedIn: true, Form: true}, forbid},
-		"nobody, the gate's own fail_auth_url":     {anyone, facts{Page: true, FailPage: true}, passAnonymous},
-		"nobody, a script on the fail_auth_url":    {anyone, facts{FailPage: true}, passAnonymous},
-		"the store is down, a page":                {anyone, facts{Unavailable: true, Page: true}, unavailable},
-		"the store is down, a script":              {anyone, facts{Unavailable: true}, unavailable},
-		"the store is down, the fail_auth_url":     {anyone, facts{Unavailable: true, FailPage: true}, passAnonymous},
-		"a signed-in user":                         {anyone, facts{SignedIn: true}, forward},
-		"a user with a method that is not allowed": {anyone, facts{SignedIn: true, SignInMethodRefused: true, Page: true}, forbid},
-		"the same, a member":                       {staff, facts{SignedIn: true, SignInMethodRefused: true, Groups: []string{"staff"}}, forbid},
-		"the same, on the fail_auth_url":           {anyone, facts{SignedIn: true, SignInMethodRefused: true, FailPage: true}, passAnonymous},
-		"a signed-in user, groups do not matter":   {anyone, facts{SignedIn: true, Groups: []string{"players"}}, forward},
-		"a member":                                 {staff, facts{SignedIn: true, Groups: []string{"players", "admins"}}, forward},
-		"a member on the fail_auth_url":            {staff, facts{SignedIn: true, Groups: []string{"staff"}, FailPage: true}, forward},
-		"no member":                                {staff, facts{SignedIn: true, Groups: []string{"players"}}, forbid},
-		"no member, a page":                        {staff, facts{SignedIn: true, Page: true}, forbid},
-		"no member on the fail_auth_url":           {staff, facts{SignedIn: true, FailPage: true}, passAnonymous},
-		"groups are compared with case":            {staff, facts{SignedIn: true, Groups: []string{"Staff"}}, forbid},
-		"a group that begins like one is another":  {staff, facts{SignedIn: true, Groups: []string{"staffing"}}, forbid},
-		"groups are not joined into one name":      {staff, facts{SignedIn: true, Groups: []string{"staff,admins"}}, forbid},
-		"nobody where groups are required":         {staff, facts{Page: true}, signIn},
-		"groups count for nothing without session": {staff, facts{Groups: []string{"staff"}}, refuse},
+		"nobody, a script":                           {anyone, facts{}, refuse},
+		"nobody, a page":                             {anyone, facts{Page: true}, signIn},
+		"nobody, a form":                             {anyone, facts{Form: true}, signInFirst},
+		"the store is down, a form":                  {anyone, facts{Unavailable: true, Form: true}, unavailable},
+		"no member, a form":                          {staff, facts{User: someone, Form: true}, forbid},
+		"nobody, the gate's own fail_auth_url":       {anyone, facts{Page: true, FailPage: true}, passAnonymous},
+		"nobody, a script on the fail_auth_url":      {anyone, facts{FailPage: true}, passAnonymous},
+		"the store is down, a page":                  {anyone, facts{Unavailable: true, Page: true}, unavailable},
+		"the store is down, a script":                {anyone, facts{Unavailable: true}, unavailable},
+		"the store is down, the fail_auth_url":       {anyone, facts{Unavailable: true, FailPage: true}, passAnonymous},
+		"a signed-in user":                           {anyone, facts{User: someone}, forward},
+		"a user with a method that is not allowed":   {anyone, facts{User: someone, SignInMethodRefused: true, Page: true}, forbid},
+		"the same, a member":                         {staff, facts{User: in("staff"), SignInMethodRefused: true}, forbid},
+		"the same, on the fail_auth_url":             {anyone, facts{User: someone, SignInMethodRefused: true, FailPage: true}, passAnonymous},
+		"a signed-in user, groups do not matter":     {anyone, facts{User: in("players")}, forward},
+		"a member":                                   {staff, facts{User: in("players", "admins")}, forward},
+		"a member on the fail_auth_url":              {staff, facts{User: in("staff"), FailPage: true}, forward},
+		"no member":                                  {staff, facts{User: in("players")}, forbid},
+		"no member, a page":                          {staff, facts{User: someone, Page: true}, forbid},
+		"no member on the fail_auth_url":             {staff, facts{User: someone, FailPage: true}, passAnonymous},
+		"groups are compared with case":              {staff, facts{User: in("Staff")}, forbid},
+		"a group that begins like one is another":    {staff, facts{User: in("staffing")}, forbid},
+		"groups are not joined into one name":        {staff, facts{User: in("staff,admins")}, forbid},
+		"signed in too long ago, a page":             {anyone, facts{User: someone, TooOld: true, Page: true}, signInAgain},
+		"signed in too long ago, a form":             {anyone, facts{User: someone, TooOld: true, Form: true}, signInAgainFirst},
+		"signed in too long ago, a script":           {anyone, facts{User: someone, TooOld: true}, refuseOld},
+		"too long ago, on the fail_auth_url":         {anyone, facts{User: someone, TooOld: true, FailPage: true}, passAnonymous},
+		"too long ago, and no member":                {staff, facts{User: someone, TooOld: true, Page: true}, forbid},
+		"nobody where groups are required":           {staff, facts{Page: true}, signIn},
+		"nobody, a script where groups are required": {staff, facts{}, refuse},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := test.policy.decide(test.facts); got != test.want {

@@ -5,8 +5,10 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/caddy-sso/caddy-sso/internal/httpapi"
+	"github.com/caddy-sso/caddy-sso/internal/oauth"
 	"github.com/caddy-sso/caddy-sso/internal/page"
 	"github.com/caddy-sso/caddy-sso/session"
 )
@@ -19,12 +21,12 @@ const maxForm = 64 << 10
 func (g *Gate) beginForm(v *request, w http.ResponseWriter, r *http.Request, site *Site) {
 	back := formPage(r, site)
 	unsent := page.UnsentForm{
-		App: g.Client.Name, SignInURL: SignInPath + "?" + url.Values{"return": {back}}.Encode(),
+		App: g.Client.Name, SignInURL: SignInPath + "?" + withAuthAfter(url.Values{"return": {back}}, g.authAfter()).Encode(),
 	}
 	if unsent.Kept, unsent.Why, unsent.Slow = g.keep(w, r, site); unsent.Kept != nil {
 		unsent.Kept.ID = randomID()
 		unsent.Kept.Visitor = g.lastFormOwner(v, site)
-		unsent.Kept.NextURL = sendURL(unsent.Kept.ID, back)
+		unsent.Kept.NextURL = sendURL(unsent.Kept.ID, back, g.authAfter())
 	}
 	g.Pages.UnsentForm(w, r, unsent)
 }
@@ -73,21 +75,24 @@ func fromSameOrigin(r *http.Request, site *Site) bool {
 func formPage(r *http.Request, site *Site) string {
 	p, here := strings.CutPrefix(r.Referer(), site.Origin)
 	p, _, _ = strings.Cut(p, "#")
-	if !here || !localPath(p) || strings.HasPrefix(p, "/oauth2/") || !localPath(sendURL(randomID(), p)) {
+	if !here || !localPath(p) || strings.HasPrefix(p, "/oauth2/") || !localPath(sendURL(randomID(), p, time.Now())) {
 		return "/"
 	}
 	return p
 }
 
-func sendURL(id, back string) string {
-	return SendPath + "?" + url.Values{"form": {id}, "return": {back}}.Encode()
+// sendURL is the address of the page that sends a kept form, for a user who was
+// authenticated since a time.
+func sendURL(id, back string, after time.Time) string {
+	return SendPath + "?" + withAuthAfter(url.Values{"form": {id}, "return": {back}}, after).Encode()
 }
 
 // send shows the page that sends a kept form once the user has a session.
 func (g *Gate) send(v *request, w http.ResponseWriter, r *http.Request, site *Site) {
 	q := r.URL.Query()
 	id, back := q.Get("form"), q.Get("return")
-	if !validID(id) || !localPath(back) {
+	after, wrong := oauth.ParseAuthAfter(q.Get(oauth.AuthAfterParam))
+	if !validID(id) || !localPath(back) || wrong != nil {
 		g.unfinished(w, r, page.ReasonAnswerDamaged)
 		return
 	}
@@ -101,7 +106,11 @@ func (g *Gate) send(v *request, w http.ResponseWriter, r *http.Request, site *Si
 			g.failed(w, r, err)
 			return
 		}
-		g.beginPage(v, w, r, site)
+		g.beginPage(v, w, r, site, after, false)
+		return
+	}
+	if !after.IsZero() && !oauth.AuthenticatedSince(in.Session, after) {
+		g.beginPage(v, w, r, site, after, true)
 		return
 	}
 	g.Pages.SendForm(w, r, page.SendForm{

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/caddy-sso/caddy-sso/session"
 )
@@ -301,7 +302,7 @@ func TestClass10AFormLeadsBackToAPageOfThisSiteOnly(t *testing.T) {
 func TestThePageThatSendsOnAsksForASessionFirst(t *testing.T) {
 	f := newFixture(t)
 	b := f.browser()
-	good := sendURL(randomID(), "/contact")
+	good := sendURL(randomID(), "/contact", time.Time{})
 	for _, query := range []string{
 		"", "?form=x&return=/", "?form=" + randomID(), "?return=/", "?form=" + randomID() + "&return=https://evil.example/", "?form=" + randomID() + "&return=javascript:alert(1)",
 		"?form=" + url.QueryEscape(`"><script>alert(1)</script>`) + "&return=/",

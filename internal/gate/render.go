@@ -12,6 +12,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/httpapi"
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
 	"github.com/caddy-sso/caddy-sso/internal/page"
+	"github.com/caddy-sso/caddy-sso/session"
 )
 
 // A problem is the JSON body of an error, in the form of RFC 6749 section 5.2.
@@ -47,13 +48,27 @@ func (g *Gate) refuse(w http.ResponseWriter, site *Site) {
 	})
 }
 
+// denial returns why a user may not pass: for the log, which names the rule, and for the
+// user, who is not told which rule it is.
+func (g *Gate) denial(u *session.User) (why, description string) {
+	switch {
+	case !g.Client.Accepts(*u):
+		return "signed in with " + u.Signin + ", which this client does not accept", errMethod.description
+	case g.Policy.Rules.Empty():
+		return "in none of the groups " + strings.Join(g.Policy.Groups, ", "), errGroup.description
+	}
+	if why = g.Policy.Rules.reason(u); why == "" {
+		why = "in none of the groups " + strings.Join(g.Policy.Groups, ", ")
+	}
+	return why, errRule.description
+}
+
 // forbid answers a signed-in user who may not pass.
 func (g *Gate) forbid(w http.ResponseWriter, r *http.Request, in *oauth.SignedIn) {
-	why, description := "in none of the groups "+strings.Join(g.Policy.Groups, ", "), "The user is in none of the allowed groups."
-	reason := page.DeniedGroups(g.Policy.Groups)
-	if !g.Client.Accepts(in.User) {
-		why, description = "signed in with "+in.User.Signin+", which this client does not accept", "The sign-in method of this user is not accepted here."
-		reason = page.DeniedAccount
+	why, description := g.denial(&in.User)
+	reason := page.DeniedAccount
+	if g.Client.Accepts(in.User) && g.Policy.Rules.Empty() {
+		reason = page.DeniedGroups(g.Policy.Groups)
 	}
 	g.Server.Audit.Record(oauth.Event{What: oauth.AccessDenied, User: in.User, Client: g.Client, Session: in.Session, From: g.From(r), Why: why})
 	if !navigates(r.Header) {

@@ -30,6 +30,22 @@ type state struct {
 	Attempt  int    `json:"n,omitempty"` // how often this sign-in was restarted
 	Losses   int    `json:"l,omitempty"` // how many sessions were not found before it
 	Session  string `json:"s,omitempty"` // the mark of the SSO session that they were of
+	After    int64  `json:"a,omitempty"` // since when the user must have been authenticated, in Unix milliseconds
+}
+
+// authAfter is since when the user must have been authenticated; zero: any time.
+func (s state) authAfter() time.Time {
+	if s.After == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(s.After)
+}
+
+func unixMilli(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
 }
 
 func (s state) lost() lostSessions {
@@ -121,6 +137,8 @@ type signInStart struct {
 	attempt  int
 	lost     lostSessions
 	another  bool // ask for another user, though one is signed in
+
+	authAfter time.Time // since when the user must have been authenticated; zero: any time
 }
 
 func (g *Gate) portalURL(v *request, w http.ResponseWriter, r *http.Request, site *Site, b signInStart) (string, error) {
@@ -131,7 +149,7 @@ func (g *Gate) portalURL(v *request, w http.ResponseWriter, r *http.Request, sit
 	sealed, err := g.seal(r.Context(), state{
 		ID: randomID(), Client: g.Client.ID, Origin: site.Origin, Binder: g.binder(v, w, site),
 		Begun: g.Now().Unix(), Return: b.returnTo, Verifier: verifier, Window: b.window, Attempt: b.attempt,
-		Losses: b.lost.n, Session: b.lost.session,
+		Losses: b.lost.n, Session: b.lost.session, After: unixMilli(b.authAfter),
 	})
 	if err != nil {
 		return "", err
@@ -146,6 +164,7 @@ func (g *Gate) portalURL(v *request, w http.ResponseWriter, r *http.Request, sit
 		"code_challenge":        {oauth.Challenge(verifier)},
 		"code_challenge_method": {oauth.S256},
 	}
+	withAuthAfter(q, b.authAfter)
 	if b.window != "" {
 		q.Set("popup", "true")
 	}
@@ -171,6 +190,9 @@ func (g *Gate) portalPageURL(r *http.Request, b signInStart) (string, error) {
 	}
 	if b.another {
 		return oauth.AppendQuery(target, "switch=1"), nil
+	}
+	if !b.authAfter.IsZero() {
+		target = oauth.AppendQuery(target, withAuthAfter(url.Values{}, b.authAfter).Encode())
 	}
 	if u := g.Policy.FailAuthURL; u != nil {
 		return oauth.AppendQuery(u.String(), url.Values{

@@ -14,6 +14,7 @@ var authParams = []string{
 	"response_type", "client_id", "redirect_uri", "scope", "state", "audience",
 	"code_challenge", "code_challenge_method", "fail_auth_url",
 	"popup", "widget_only", "enable_post_message_login", "disable_socials",
+	oauth.AuthAfterParam,
 }
 
 // ParseAuthorize parses the query of the authorization endpoint. The hosted page
@@ -42,6 +43,10 @@ func ParseAuthorize(rawQuery string) (oauth.AuthorizeRequest, *oauth.Error) {
 	r.DisableSocials = p.serviceFlag("disable_socials")
 	var refusal *oauth.Error
 	r.Popup, refusal = p.flag("popup")
+	var err error
+	if r.AuthAfter, err = oauth.ParseAuthAfter(p.get(oauth.AuthAfterParam)); err != nil {
+		refusal = refusal.And(oauth.InvalidParam(oauth.AuthAfterParam, err.Error()+"."))
+	}
 	r.Malformed = wrong.And(refusal)
 	return r, nil
 }

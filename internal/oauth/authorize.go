@@ -35,6 +35,10 @@ type AuthorizeRequest struct {
 	// hosted page.
 	FailAuthURL string
 
+	// AuthAfter is the time since when the user must have been authenticated. Zero: any
+	// time.
+	AuthAfter time.Time
+
 	// Optional means that redirect_uri, scope and audience may be missing, because
 	// [Clients.Defaults] fills them in as soon as the client is known.
 	Optional bool
@@ -89,6 +93,7 @@ type Authorization struct {
 	mustAsk       bool                      // the user must first be asked for a new sign-in
 	wasAsked      bool                      // the user was asked since then
 	sessionBefore string                    // the ID of the session before that
+	authTime      bool                      // AuthAfter is about the time of authentication
 
 	// License is set for a request of licensed software by the License API.
 	License *LicenseRequest
@@ -156,6 +161,8 @@ func (cs *Clients) CheckAuthorize(r AuthorizeRequest) (*Authorization, *Error) {
 		Challenge:   r.CodeChallenge,
 		FailAuthURL: r.FailAuthURL,
 		Methods:     c.Methods,
+		AuthAfter:   r.AuthAfter,
+		authTime:    !r.AuthAfter.IsZero(),
 		Presentation: Presentation{
 			Popup: r.Popup, WidgetOnly: r.WidgetOnly,
 			PostMessageLogin: r.PostMessageLogin, DisableSocials: r.DisableSocials,

@@ -196,6 +196,8 @@ const ClockLeeway = time.Minute
 // clocks say.
 func (a *Authorization) fresh(s *session.Session) bool {
 	switch {
+	case a.authTime:
+		return AuthenticatedSince(s, a.AuthAfter)
 	case a.mustAsk, a.wasAsked && s.ID() == a.sessionBefore:
 		return false
 	case a.wasAsked:

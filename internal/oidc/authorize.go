@@ -20,9 +20,8 @@ var authorizeParams = []string{
 }
 
 // authAfterParam is a parameter of our own: the time at which a new sign-in was
-// required, in milliseconds since 1970, and, after a full stop, the ID of the session
-// at that time.
-const authAfterParam = "auth_after"
+// required, and, after a full stop, the ID of the session at that time.
+const authAfterParam = oauth.AuthAfterParam
 
 // authSubjectParam is a parameter of our own: the subject of an id_token_hint.
 const authSubjectParam = "auth_subject"
@@ -72,11 +71,11 @@ func ParseAuthorize(rawQuery string) (oauth.OpenIDRequest, *oauth.Error) {
 	}
 	if s := p[authAfterParam]; s != "" {
 		since, not, _ := strings.Cut(s, ".")
-		ms, err := strconv.ParseUint(since, 10, 53)
-		if err != nil {
+		after, err := oauth.ParseAuthAfter(since)
+		if err != nil || since == "" {
 			r.Malformed = cmp.Or(r.Malformed, oauth.InvalidParam(authAfterParam, "should be a time."))
 		}
-		r.AuthAfter, r.AuthNot = time.UnixMilli(int64(ms)), not //nolint:gosec // of 53 bits
+		r.AuthAfter, r.AuthNot = after, not
 	}
 	return r, nil
 }
@@ -150,16 +149,13 @@ func contented(rawQuery string, authorization *oauth.Authorization, in oauth.Sig
 		query += "&" + encode(page.Field{Name: authSubjectParam, Value: authorization.Subject})
 	}
 	if after := authorization.AuthAfter; !after.IsZero() {
-		query += "&" + authAfterParam + "=" + milliseconds(after)
+		query += "&" + authAfterParam + "=" + oauth.FormatAuthAfter(after)
 		if in.Session != nil {
 			query += "." + in.Session.ID()
 		}
 	}
 	return query
 }
-
-// milliseconds is a time in the form of authAfterParam, and 1970 for an earlier one.
-func milliseconds(t time.Time) string { return strconv.FormatInt(max(t.UnixMilli(), 0), 10) }
 
 // settled is the query of a request whose session suffices, however long the user
 // reads the consent page: max_age becomes a fixed time.
@@ -168,7 +164,7 @@ func settled(rawQuery string, authorization *oauth.Authorization) string {
 	if query == rawQuery || authorization.AuthAfter.IsZero() {
 		return rawQuery
 	}
-	return httpapi.WithoutParams(query, authAfterParam) + "&" + authAfterParam + "=" + milliseconds(authorization.AuthAfter)
+	return httpapi.WithoutParams(query, authAfterParam) + "&" + authAfterParam + "=" + oauth.FormatAuthAfter(authorization.AuthAfter)
 }
 
 // grant answers a request with a code or tokens. It uses up codes and seats only

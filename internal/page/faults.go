@@ -97,6 +97,11 @@ func FaultSignInAgain(provider string) Fault {
 	return Fault{"sign_in_again", args{"Provider": provider}}
 }
 
+// FaultNotSignedInAgain is for a sign-in that had to be a fresh one, and was not.
+func FaultNotSignedInAgain(app string) Fault {
+	return Fault{"not_signed_in_again", args{"App": app}}
+}
+
 // FaultSignInCancelled is for a sign-in that was cancelled at the provider.
 func FaultSignInCancelled(provider string) Fault {
 	return Fault{"sign_in_cancelled", args{"Provider": provider}}

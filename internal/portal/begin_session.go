@@ -48,6 +48,9 @@ var errMayNotSignIn = errors.New("the user may no longer sign in")
 func (h *Hosted) beginSession(w http.ResponseWriter, r *http.Request, f FirstFactor) (oauth.SignedIn, error) {
 	in := session.SignIn{User: f.User, Agent: r.UserAgent(), From: string(h.From(r))}
 	if p := f.provider; p != nil {
+		if in.AuthTime = p.signIn.AuthTime; in.AuthTime.IsZero() {
+			in.AuthTime = session.UnknownAuthTime
+		}
 		var err error
 		if in.Upstream, err = h.storeProviderIDs(r, p.method, p.signIn); err != nil {
 			return oauth.SignedIn{}, err

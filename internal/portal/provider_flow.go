@@ -112,9 +112,9 @@ func (h *Hosted) start(ctx context.Context, b knownDevice, method signin.Provide
 	hint := ""
 	if a := p.authorization; a != nil {
 		hint = username.Printable(a.LoginHint)
-		if !a.AuthAfter.IsZero() {
-			o.AuthAfter = a.AuthAfter.UnixMilli()
-		}
+	}
+	if after := p.authAfter(); !after.IsZero() {
+		o.AuthAfter = after.UnixMilli()
 	}
 	state, err := seal(ctx, h.Keys, providerFlowLabel, o)
 	if err != nil {

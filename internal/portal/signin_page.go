@@ -35,15 +35,15 @@ func (h *Hosted) showSignIn(w http.ResponseWriter, r *http.Request) {
 	another := wantsSwitch(r.URL.RawQuery)
 	view := page.SignIn{}
 	if signedIn {
-		fit := p.authorization == nil || p.authorization.Accepts(in)
+		fit := p.accepts(in)
 		if fit && !another {
 			h.already(w, r, in, p)
 			return
 		}
 		view.SwitchFrom = person(in.User)
 		if !fit {
-			view.Other = !p.authorization.Expects(in.User)
-			view.MethodRefused = !view.Other && !p.authorization.AcceptsUser(in.User)
+			view.Other = p.authorization != nil && !p.authorization.Expects(in.User)
+			view.MethodRefused = !view.Other && !p.acceptsUser(in.User)
 			view.Again = !view.Other && !view.MethodRefused
 			if view.Again && h.Methods.AcceptsPassword(in.User.Signin, p.allowed()) {
 				view.Username = username.Printable(in.User.Name)

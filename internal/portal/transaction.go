@@ -13,6 +13,7 @@ import (
 	"github.com/caddy-sso/caddy-sso/internal/httpapi"
 	"github.com/caddy-sso/caddy-sso/internal/keys"
 	"github.com/caddy-sso/caddy-sso/internal/oauth"
+	"github.com/caddy-sso/caddy-sso/session"
 )
 
 // A Request is a kind of authorization request that people sign in for.
@@ -101,8 +102,9 @@ type signInContext struct {
 
 	request       *Request // nil: no authorization request
 	authorization *oauth.Authorization
-	returnTo      string   // a path on the portal's own origin, or ""
-	methods       []string // without an authorization: the IDs of the allowed methods; empty: all
+	returnTo      string    // a path on the portal's own origin, or ""
+	after         time.Time // without an authorization: since when the user must have been authenticated
+	methods       []string  // without an authorization: the IDs of the allowed methods; empty: all
 }
 
 // GateReturnLabel seals, for ReturnParam, the ID of a client with a gate on the
@@ -117,6 +119,27 @@ const (
 	ReturnParam = "return" // a sealed path on the portal's origin
 	switchParam = "switch" // 1: ask although a user is signed in
 )
+
+// authAfter is the time since when the user must have been authenticated; zero: any time.
+func (p *signInContext) authAfter() time.Time {
+	if p.authorization != nil {
+		return p.authorization.AuthAfter
+	}
+	return p.after
+}
+
+// accepts reports whether a session suffices for the context.
+func (p *signInContext) accepts(in oauth.SignedIn) bool {
+	if p.authorization != nil {
+		return p.authorization.Accepts(in)
+	}
+	return p.after.IsZero() || oauth.AuthenticatedSince(in.Session, p.after)
+}
+
+// acceptsUser reports whether a user may have the session that the context is for.
+func (p *signInContext) acceptsUser(u session.User) bool {
+	return p.authorization == nil || p.authorization.AcceptsUser(u)
+}
 
 // contextOf reads the context of a sign-in from the address of its page.
 func (h *Hosted) contextOf(ctx context.Context, page, rawQuery string) (signInContext, *oauth.Error) {
@@ -146,6 +169,9 @@ func (h *Hosted) contextOf(ctx context.Context, page, rawQuery string) (signInCo
 		}
 		if err != nil {
 			return signInContext{}, &oauth.Error{Kind: oauth.Internal, Description: "Something went wrong.", Cause: err}
+		}
+		if p.after, err = oauth.ParseAuthAfter(values.Get(oauth.AuthAfterParam)); err != nil {
+			return signInContext{}, &oauth.Error{Kind: oauth.InvalidRequest, Description: "The address was changed on its way.", Cause: err}
 		}
 		id, path, _ := strings.Cut(string(plain), "/")
 		p.returnTo = "/" + path

@@ -306,7 +306,7 @@ func (p *Method) FinishSession(ctx context.Context, d signin.ProviderRequest, an
 	if err != nil {
 		return signin.ProviderSignIn{}, exchangeError(err)
 	}
-	id, err := p.verify(ctx, f, d, token)
+	id, authTime, err := p.verify(ctx, f, d, token)
 	if err != nil {
 		return signin.ProviderSignIn{}, err
 	}
@@ -314,27 +314,27 @@ func (p *Method) FinishSession(ctx context.Context, d signin.ProviderRequest, an
 	if err != nil {
 		return signin.ProviderSignIn{}, err
 	}
-	return signin.ProviderSignIn{User: user, SessionID: sessionID(id), RefreshToken: token.RefreshToken}, nil
+	return signin.ProviderSignIn{User: user, SessionID: sessionID(id), RefreshToken: token.RefreshToken, AuthTime: authTime}, nil
 }
 
 // verify checks the ID token of an answer (OpenID Connect Core section
-// 3.1.3.7).
-func (p *Method) verify(ctx context.Context, f *metadata, d signin.ProviderRequest, token *oauth2.Token) (*oidc.IDToken, error) {
+// 3.1.3.7), and returns when the user was authenticated, if it says so.
+func (p *Method) verify(ctx context.Context, f *metadata, d signin.ProviderRequest, token *oauth2.Token) (id *oidc.IDToken, authTime time.Time, err error) {
 	raw, _ := token.Extra("id_token").(string)
 	if raw == "" {
-		return nil, fmt.Errorf("%w: there is no ID token in it", signin.ErrAnswer)
+		return nil, time.Time{}, fmt.Errorf("%w: there is no ID token in it", signin.ErrAnswer)
 	}
 	now := p.o.Now()
 	keys := &watchedKeys{KeySet: f.keys}
-	id, err := oidc.NewVerifier(p.o.Issuer, keys, &oidc.Config{
+	id, err = oidc.NewVerifier(p.o.Issuer, keys, &oidc.Config{
 		ClientID: p.o.ClientID, SupportedSigningAlgs: f.algorithms,
 		Now: func() time.Time { return now.Add(-ClockSkew) },
 	}).Verify(ctx, raw)
 	if keys.down != nil {
-		return nil, &signin.DownError{RetryAfter: time.Second, Cause: bounded("reading its keys", keys.down)}
+		return nil, time.Time{}, &signin.DownError{RetryAfter: time.Second, Cause: bounded("reading its keys", keys.down)}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", signin.ErrAnswer, bounded("verifying the ID token", err))
+		return nil, time.Time{}, fmt.Errorf("%w: %w", signin.ErrAnswer, bounded("verifying the ID token", err))
 	}
 	var more struct {
 		AuthorizedParty *string  `json:"azp"`
@@ -342,7 +342,7 @@ func (p *Method) verify(ctx context.Context, f *metadata, d signin.ProviderReque
 		AuthTime        *float64 `json:"auth_time"`
 	}
 	if err := id.Claims(&more); err != nil {
-		return nil, fmt.Errorf("%w: %w", signin.ErrAnswer, bounded("reading the ID token", err))
+		return nil, time.Time{}, fmt.Errorf("%w: %w", signin.ErrAnswer, bounded("reading the ID token", err))
 	}
 	latest := now.Add(ClockSkew)
 	wrong := ""
@@ -361,12 +361,15 @@ func (p *Method) verify(ctx context.Context, f *metadata, d signin.ProviderReque
 		wrong = "at_hash is not that of the access token"
 	}
 	if wrong != "" {
-		return nil, fmt.Errorf("%w: %s", signin.ErrAnswer, wrong)
+		return nil, time.Time{}, fmt.Errorf("%w: %s", signin.ErrAnswer, wrong)
 	}
-	if !d.AuthAfter.IsZero() && (more.AuthTime == nil || unix(*more.AuthTime).Before(d.AuthAfter.Add(-ClockSkew))) {
-		return nil, fmt.Errorf("%w: auth_time is missing, or from before", signin.ErrNotReauthenticated)
+	if more.AuthTime != nil {
+		authTime = unix(*more.AuthTime)
 	}
-	return id, nil
+	if !d.AuthAfter.IsZero() && authTime.Before(d.AuthAfter.Add(-ClockSkew)) {
+		return nil, time.Time{}, fmt.Errorf("%w: auth_time is missing, or from before", signin.ErrNotReauthenticated)
+	}
+	return id, authTime, nil
 }
 
 // unix returns the time of a NumericDate (RFC 7519 section 2). Values out of range

@@ -185,20 +185,27 @@ func (t *Trusted) First(ctx context.Context, signature string) (bool, error) {
 	return first, nil
 }
 
-// Finish implements [signin.ProviderMethod]: it trades a ticket for its user.
+// Finish implements [signin.ProviderMethod].
 func (t *Trusted) Finish(ctx context.Context, d signin.ProviderRequest, answer url.Values) (session.User, error) {
+	a, err := t.FinishSession(ctx, d, answer)
+	return a.User, err
+}
+
+// FinishSession implements [signin.ProviderSessionMethod]: it trades a ticket for its
+// user.
+func (t *Trusted) FinishSession(ctx context.Context, d signin.ProviderRequest, answer url.Values) (signin.ProviderSignIn, error) {
 	for name, values := range answer {
 		if len(values) > 1 {
-			return session.User{}, fmt.Errorf("%w: %q is there more than once", signin.ErrAnswer, userinfo.Excerpt(name))
+			return signin.ProviderSignIn{}, fmt.Errorf("%w: %q is there more than once", signin.ErrAnswer, userinfo.Excerpt(name))
 		}
 	}
 	if code := answer.Get("error"); code != "" {
-		return session.User{}, signin.AuthorizationError(code)
+		return signin.ProviderSignIn{}, signin.AuthorizationError(code)
 	}
 	name := answer.Get("ticket")
 	raw, there, err := t.store.Get(ctx, t.key("ticket", name))
 	if err != nil {
-		return session.User{}, fmt.Errorf("reading a ticket: %w", err)
+		return signin.ProviderSignIn{}, fmt.Errorf("reading a ticket: %w", err)
 	}
 	kept := ticket{Version: records.Version} // which tickets once did not have
 	if there {
@@ -206,22 +213,26 @@ func (t *Trusted) Finish(ctx context.Context, d signin.ProviderRequest, answer u
 	}
 	switch {
 	case errors.Is(err, records.ErrVersion):
-		return session.User{}, fmt.Errorf("reading a ticket: %w", err)
+		return signin.ProviderSignIn{}, fmt.Errorf("reading a ticket: %w", err)
 	case !there || err != nil:
-		return session.User{}, fmt.Errorf("%w: the ticket is unknown, was used, or is too old", signin.ErrAnswer)
+		return signin.ProviderSignIn{}, fmt.Errorf("%w: the ticket is unknown, was used, or is too old", signin.ErrAnswer)
 	case kept.State != hashed(answer.Get("state")):
-		return session.User{}, fmt.Errorf("%w: the ticket is for another state", signin.ErrAnswer)
+		return signin.ProviderSignIn{}, fmt.Errorf("%w: the ticket is for another state", signin.ErrAnswer)
 	case !d.AuthAfter.IsZero() && time.Unix(kept.AuthTime, 0).Before(d.AuthAfter.Add(-ticketSkew)):
-		return session.User{}, fmt.Errorf("%w: auth_time is missing, or from before", signin.ErrNotReauthenticated)
+		return signin.ProviderSignIn{}, fmt.Errorf("%w: auth_time is missing, or from before", signin.ErrNotReauthenticated)
 	}
 	if _, first, err := t.store.Take(ctx, t.key("ticket", name)); err != nil {
-		return session.User{}, fmt.Errorf("taking a ticket: %w", err)
+		return signin.ProviderSignIn{}, fmt.Errorf("taking a ticket: %w", err)
 	} else if !first {
-		return session.User{}, fmt.Errorf("%w: the ticket was used", signin.ErrAnswer)
+		return signin.ProviderSignIn{}, fmt.Errorf("%w: the ticket was used", signin.ErrAnswer)
 	}
 	u, err := userOf(t.o.ID, kept.User, t.Naming, &t.groups)
 	u.Mark = t.o.Mark
-	return u, err
+	a := signin.ProviderSignIn{User: u}
+	if kept.AuthTime > 0 {
+		a.AuthTime = time.Unix(kept.AuthTime, 0)
+	}
+	return a, err
 }
 
 // A TicketRequest is the request of the server of a trusted sign-in page.
