@@ -74,6 +74,7 @@ type App struct {
 	engine  Engine
 	methods methods.List
 	groups  oauth.ConfiguredGroups
+	claims  claimNames
 	limits  signin.AttemptLimits
 	pages   *page.Pages
 	vault   keys.Vault // if nodes do not share the engine
@@ -211,6 +212,7 @@ func (a *App) loadSignin(ctx caddy.Context) error {
 		if provider, ok := w.(*provider.Method); ok && a.clients.UseAvatar() {
 			provider.UseAvatar()
 		}
+		a.claims.readBy(w)
 		if limiter, ok := m.(AttemptLimiter); ok && a.limits == (signin.AttemptLimits{}) {
 			a.limits = limiter.AttemptLimits()
 		}

@@ -61,6 +61,14 @@ type Gate struct {
 	// names of LDAP. Default: every user passes.
 	Require []string `json:"require,omitempty"`
 
+	// Further rules about which users pass: by name, e-mail address, claim, or sign-in
+	// method.
+	Rules *GateRules `json:"rules,omitempty"`
+
+	// How long ago a user may have signed in: 5m or longer. Older: the user signs in again,
+	// and comes back. Default: as long as the session lasts.
+	MaxAge caddy.Duration `json:"max_age,omitempty"`
+
 	// Whether an access token of this portal in the header `Authorization: Bearer …` is
 	// accepted from a request without a session: `on` (default) or `off`. One of its
 	// audiences has to be one of the client's. The backend gets the header unchanged.
@@ -133,7 +141,9 @@ func (g *Gate) Provision(ctx caddy.Context) error {
 	if err := g.app.scrubServer(ctx); err != nil {
 		return err
 	}
-	if g.client, err = g.checkReferences(g.app.clients.Get, g.app.License != nil, &g.app.groups); err != nil {
+	if g.client, err = g.checkReferences(gateReferences{
+		client: g.app.clients.Get, hasMethod: g.app.hasMethod, groups: &g.app.groups, license: g.app.License != nil,
+	}); err != nil {
 		return err
 	}
 	if err := g.provisionHeaders(); err != nil {
@@ -142,8 +152,20 @@ func (g *Gate) Provision(ctx caddy.Context) error {
 	if g.LicenseActivation {
 		return nil
 	}
+	rules, err := g.Rules.parse()
+	if err != nil {
+		return err
+	}
+	if err := g.checkHolds(rules); err != nil {
+		return err
+	}
+	if rules.Local = g.app.localMethods(); !rules.Empty() {
+		if err := g.app.claims.addOf(rules.All()); err != nil {
+			return err
+		}
+	}
 	g.policy = gate.Policy{
-		Groups: g.Require, Popup: g.Popup, DropForms: g.DropForms,
+		Groups: g.Require, Rules: rules, MaxAge: time.Duration(g.MaxAge), Popup: g.Popup, DropForms: g.DropForms,
 		Bearer: g.Bearer != options.Off, Clients: g.AllowClients, Preflight: g.AllowPreflight,
 	}
 	if g.FailAuthURL != "" {

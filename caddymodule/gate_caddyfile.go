@@ -20,6 +20,15 @@ import (
 //		popup
 //		fail_auth_url  <url>
 //		require group  <name>...
+//		require user|email|email_domain|signin <value>...
+//		require claim  <name> <value>...
+//		require any {
+//			user|group|email|email_domain|signin <value>...
+//			claim <name> <value>...
+//		}
+//		deny user|group|email|email_domain <value>...
+//		deny claim     <name> <value>...
+//		max_age        <duration>
 //		bearer         on|off
 //		allow_client   <id>...
 //		allow_preflight
@@ -54,7 +63,9 @@ func parseGate(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := g.checkReferences(app.knownClient, app.License != nil, groups); err != nil {
+	if _, err := g.checkReferences(gateReferences{
+		client: app.knownClient, hasMethod: app.mayHaveMethod, groups: groups, license: app.License != nil,
+	}); err != nil {
 		return nil, lines.addLine(err)
 	}
 	return h.NewRoute(nil, g), nil
@@ -72,7 +83,12 @@ func (g *Gate) options(d *caddyfile.Dispenser, lines optionLines) map[string]fun
 		"drop_forms":         options.BoolArg(&g.DropForms),
 		"license_activation": options.BoolArg(&g.LicenseActivation),
 		"require":            func() error { return g.unmarshalRequire(d, lines) },
-		"allow_preflight":    options.BoolArg(&g.AllowPreflight),
+		"deny":               func() error { return g.unmarshalDeny(d, lines) },
+		"max_age": func() error {
+			lines.mark(d, "max_age")
+			return options.DurationArg(d, &g.MaxAge)
+		},
+		"allow_preflight": options.BoolArg(&g.AllowPreflight),
 		"bearer": func() error {
 			lines.mark(d, "bearer")
 			return options.TextArg(d, &g.Bearer)
@@ -91,20 +107,6 @@ func (g *Gate) options(d *caddyfile.Dispenser, lines optionLines) map[string]fun
 		},
 		"header_prefix": func() error { return options.CheckedArg(d, &g.HeaderPrefix, options.ParsedBy(gate.NewHeaders)) },
 	}
-}
-
-// unmarshalRequire reads one line: the word group, and names of groups.
-func (g *Gate) unmarshalRequire(d *caddyfile.Dispenser, lines optionLines) error {
-	if !d.NextArg() {
-		return d.Err("require: expected the groups of which a user needs one; write: require group <name>...")
-	}
-	if d.Val() != "group" {
-		return d.Errf("require %s: what can be required is a group; write: require group <name>...", d.Val())
-	}
-	before := len(g.Require)
-	err := options.TextArgs(d, &g.Require)
-	lines.markEach(d, "require", g.Require[before:])
-	return err
 }
 
 // explainMatcher adds a remedy to Caddy's error about a matcher.

@@ -32,6 +32,8 @@ func (g *Gate) checkLicense() error {
 		{"drop_forms", g.DropForms},
 		{"fail_auth_url", g.FailAuthURL != ""},
 		{"require", len(g.Require) > 0},
+		{"require or deny", g.Rules != nil},
+		{"max_age", g.MaxAge != 0},
 		{"bearer", g.Bearer != ""},
 		{"allow_client", len(g.AllowClients) > 0},
 		{"allow_preflight", g.AllowPreflight},

@@ -186,7 +186,7 @@ func (l *LicenseConfig) newCustomers(a *App) *customers.File {
 		Path: l.CustomersFile, Log: a.log.Named("license"), Accounts: accounts,
 		Methods: func() methods.List { return a.methods }, CheckMethod: a.checkShared,
 		HasProduct: func(code string) bool { return a.licensing.licenses.HasProduct(code) },
-		UseAvatar:  a.clients.UseAvatar(),
+		UseAvatar:  a.clients.UseAvatar(), ReadClaims: a.claims.readBy,
 	})
 }
 

@@ -157,15 +157,21 @@ func checkBearerClient(c *ClientConfig) error {
 	return nil
 }
 
-// checkReferences checks the names in a gate. clients finds a client of the app by
-// its ID, license is set if the app has the License API, and groups are those of all
-// users and of the gates before.
-func (g *Gate) checkReferences(clients func(id string) (*oauth.Client, bool), license bool, groups *oauth.ConfiguredGroups) (*oauth.Client, error) {
+// gateReferences are what the names in a gate may refer to.
+type gateReferences struct {
+	client    func(id string) (*oauth.Client, bool) // finds a client of the app
+	hasMethod func(id string) bool                  // finds a sign-in method
+	groups    *oauth.ConfiguredGroups               // those of all users and of the gates before
+	license   bool                                  // the app has the License API
+}
+
+// checkReferences checks the names in a gate.
+func (g *Gate) checkReferences(known gateReferences) (*oauth.Client, error) {
 	if g.LicenseActivation {
 		if err := g.checkLicense(); err != nil {
 			return nil, err
 		}
-		if !license {
+		if !known.license {
 			return nil, errNoLicense
 		}
 		return nil, nil
@@ -173,8 +179,8 @@ func (g *Gate) checkReferences(clients func(id string) (*oauth.Client, bool), li
 	if g.Client == "" {
 		return nil, errNoClient
 	}
-	client, known := clients(g.Client)
-	if !known {
+	client, found := known.client(g.Client)
+	if !found {
 		return nil, &settingError{"client", errUnknownClient(g.Client)}
 	}
 	if client.AsksConsent() {
@@ -183,13 +189,16 @@ func (g *Gate) checkReferences(clients func(id string) (*oauth.Client, bool), li
 	if g.FailAuthURL != "" && !client.FailAuthURL(g.FailAuthURL) {
 		return nil, &settingError{"fail_auth_url", errUnregistered(g.FailAuthURL, g.Client)}
 	}
-	if err := g.checkBearer(clients); err != nil {
+	if err := g.checkBearer(known.client); err != nil {
 		return nil, &settingError{"bearer", err}
 	}
 	for _, name := range g.Require {
-		if err := groups.Add(name, "require group of the gate of client "+g.Client); err != nil {
+		if err := known.groups.Add(name, "require group of the gate of client "+g.Client); err != nil {
 			return nil, &settingError{"require " + name, err}
 		}
+	}
+	if err := g.checkRules(known, client); err != nil {
+		return nil, err
 	}
 	return client, nil
 }

@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"slices"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -22,8 +23,9 @@ func (a *App) forRouteCheck() routecheck.App {
 			if !ok {
 				return routecheck.Gate{}, false
 			}
+			rules, _ := g.Rules.parse() //nolint:errcheck // Provision says what is wrong
 			return routecheck.Gate{
-				Client: g.Client, Require: g.Require, AllowClients: g.AllowClients, AllowUpgrade: g.AllowUpgrade,
+				Client: g.Client, Require: g.Require, RuleGroups: g.Rules.groups(), Conditions: rules.Conditions(), MaxAge: time.Duration(g.MaxAge), AllowClients: g.AllowClients, AllowUpgrade: g.AllowUpgrade,
 				HeaderPrefix: g.HeaderPrefix, LicenseActivation: g.LicenseActivation,
 				Matchers: g.matchers, MatcherSetsRaw: g.MatcherSetsRaw,
 			}, true

@@ -7,7 +7,7 @@ import (
 
 // The bounds of the claims of a user.
 const (
-	MaxClaims    = 16      // claims of a user
+	MaxClaims    = 16      // claims of a user that gates name
 	MaxClaimName = 128     // bytes of a name
 	MaxClaimSize = 4 << 10 // bytes of all names and values of a user
 )
@@ -30,6 +30,9 @@ const (
 // treat the last two alike.
 type Claims struct{ packed string }
 
+// maxEntries is the most claims of a user, with [ClaimEmail] and [ClaimGroups].
+const maxEntries = MaxClaims + 2
+
 // The packed form is a list of claims. Each begins with claimRead or claimUnread and
 // its name; then come the values, each after a claimValue.
 const (
@@ -50,7 +53,7 @@ func (c Claims) With(name string, values ...string) Claims {
 		size += 1 + len(v)
 	}
 	c = c.dropped(name)
-	if !keptClaim(name) || c.Len() >= MaxClaims || len(c.packed)+size > MaxClaimSize {
+	if !keptClaim(name) || c.Len() >= maxEntries || len(c.packed)+size > MaxClaimSize {
 		return c.Without(name)
 	}
 	var b strings.Builder
@@ -69,7 +72,7 @@ func (c Claims) With(name string, values ...string) Claims {
 // which there is no room is left out, which means the same to its readers.
 func (c Claims) Without(name string) Claims {
 	c = c.dropped(name)
-	if !keptClaim(name) || c.Len() >= MaxClaims || len(c.packed)+1+len(name) > MaxClaimSize {
+	if !keptClaim(name) || c.Len() >= maxEntries || len(c.packed)+1+len(name) > MaxClaimSize {
 		return c
 	}
 	return Claims{c.packed + string(claimUnread) + name}
@@ -185,7 +188,7 @@ func nextValue(values string) (value, rest string) {
 // claims that were never asked for.
 func parseClaims(packed string) Claims {
 	c := Claims{packed}
-	if packed == "" || len(packed) > MaxClaimSize || !utf8.ValidString(packed) || c.Len() > MaxClaims ||
+	if packed == "" || len(packed) > MaxClaimSize || !utf8.ValidString(packed) || c.Len() > maxEntries ||
 		packed[0] != claimRead && packed[0] != claimUnread {
 		return Claims{}
 	}

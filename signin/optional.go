@@ -64,6 +64,19 @@ type GroupLister interface {
 	Groups() (names []string, open bool)
 }
 
+// ClaimReader is a method that can keep claims of its users, beside the fields of
+// [session.User]: see [session.Claims].
+type ClaimReader interface {
+	Method
+
+	// ReadClaims is called once, before the first sign-in. names returns the claims that
+	// gates name; [session.ClaimEmail] among them means an e-mail address that is not
+	// verified. At every sign-in, each of them is kept with [session.Claims.With], also
+	// if it has no value, or with [session.Claims.Without] if it could not be read in
+	// full.
+	ReadClaims(names func() []string)
+}
+
 // DynamicMethods represents methods that are added and removed while the
 // configuration stays. Each of them is used only if its ID is named, never because
 // all methods are allowed. No user signs in by the DynamicMethods themselves.

@@ -60,6 +60,9 @@ func (r *Rule) Claim() string { return r.claim }
 // Values returns the values as they were configured.
 func (r *Rule) Values() []string { return r.shown }
 
+// OnlyNames reports whether the rule names users by their names alone.
+func (r *Rule) OnlyNames() bool { return r.kind == KindUser && len(r.values) == 0 }
+
 // NewRule makes a rule. Of KindClaim, claim is the name of the claim.
 func NewRule(kind Kind, claim string, values []string) (Rule, error) {
 	r := Rule{kind: kind, claim: claim, shown: values}
@@ -158,6 +161,33 @@ func (rs *Rules) All() []Rule {
 	return slices.Concat(append([][]Rule{rs.Deny, rs.Require}, rs.RequireAny...)...)
 }
 
+// Conditions returns a text for each condition that a user has to meet. A gate with all
+// conditions of another one passes no more users.
+func (rs *Rules) Conditions() []string {
+	var all []string
+	for i := range rs.Deny {
+		for _, v := range rs.Deny[i].shown {
+			all = append(all, "deny "+rs.Deny[i].subject()+" "+v)
+		}
+	}
+	for i := range rs.Require {
+		all = append(all, "require "+rs.Require[i].String())
+	}
+	for _, set := range rs.RequireAny {
+		all = append(all, anyString(set))
+	}
+	return all
+}
+
+// anyString returns a set of rules as it stands in a Caddyfile, for the log.
+func anyString(set []Rule) string {
+	lines := make([]string, len(set))
+	for i := range set {
+		lines[i] = set[i].String()
+	}
+	return "require any { " + strings.Join(lines, "; ") + " }"
+}
+
 // allow reports whether a user may pass.
 func (rs *Rules) allow(u *session.User) bool {
 	for i := range rs.Deny {
@@ -204,11 +234,7 @@ func (rs *Rules) reason(u *session.User) string {
 	}
 	for _, set := range rs.RequireAny {
 		if !rs.oneHolds(set, u) {
-			lines := make([]string, len(set))
-			for i := range set {
-				lines[i] = set[i].String()
-			}
-			return "require any { " + strings.Join(lines, "; ") + " }"
+			return anyString(set)
 		}
 	}
 	return ""

@@ -50,6 +50,9 @@ type Options struct {
 
 	// UseAvatar is set if tokens of a client contain the user's avatar.
 	UseAvatar bool
+
+	// ReadClaims has a method keep the claims that gates name.
+	ReadClaims func(signin.Method)
 }
 
 // A customerSet is the customers of one version of the file. It does not change.
@@ -239,6 +242,9 @@ func (d *customersDraft) method(code string, p customerProvider) (customerMethod
 	}
 	if provider, ok := made.(*provider.Method); ok && d.UseAvatar {
 		provider.UseAvatar()
+	}
+	if d.ReadClaims != nil {
+		d.ReadClaims(made)
 	}
 	if opener, ok := made.(signin.Opener); ok {
 		err = opener.Open(d.store)

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
@@ -39,6 +40,9 @@ type App struct {
 type Gate struct {
 	Client            string
 	Require           []string
+	RuleGroups        []string      // that its rules name
+	Conditions        []string      // of its rules: see [gate.Rules.Conditions]
+	MaxAge            time.Duration // zero: any
 	AllowClients      []string
 	AllowUpgrade      []string
 	HeaderPrefix      string
@@ -116,6 +120,11 @@ func (g placedGate) leavesOut(other placedGate) bool {
 
 // admitsMore reports whether a gate passes users whom another one would not pass.
 func (g placedGate) admitsMore(other placedGate) bool {
+	if other.MaxAge > 0 && (g.MaxAge == 0 || g.MaxAge > other.MaxAge) || slices.ContainsFunc(other.Conditions, func(condition string) bool {
+		return !slices.Contains(g.Conditions, condition)
+	}) {
+		return true
+	}
 	return len(other.Require) > 0 && (len(g.Require) == 0 ||
 		slices.ContainsFunc(g.Require, func(group string) bool { return !slices.Contains(other.Require, group) }))
 }

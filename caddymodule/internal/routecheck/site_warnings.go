@@ -247,7 +247,7 @@ func (p *placement) unsatisfiableGroups(g placedGate) string {
 		return ""
 	}
 	var vain []string
-	for _, group := range g.Require {
+	for _, group := range append(slices.Clip(g.Require), g.RuleGroups...) {
 		if !slices.Contains(known, group) {
 			vain = append(vain, fmt.Sprintf("%q", group))
 		}

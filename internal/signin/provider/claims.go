@@ -64,18 +64,22 @@ func (p *Method) user(ctx context.Context, f *metadata, id *oidc.IDToken, token 
 	if err := id.Claims(&said); err != nil {
 		return session.User{}, fmt.Errorf("%w: %w", signin.ErrAnswer, bounded("reading the ID token", err))
 	}
-	claims, elsewhere := p.o.Claims.pick(said), p.o.Claims.groupsElsewhere(said)
-	if names := p.o.Claims.missing(claims); len(names) > 0 && f.provider.UserInfoEndpoint() != "" {
+	kept := p.keptNames()
+	claims, elsewhere := p.o.Claims.pick(said, kept), p.o.Claims.groupsElsewhere(said)
+	asked := true
+	if names := p.o.Claims.missing(claims, kept); len(names) > 0 && f.provider.UserInfoEndpoint() != "" {
 		more, err := p.userInfo(ctx, f, id, token, names)
 		if err != nil {
 			return session.User{}, err
 		}
+		asked = more != nil
 		for _, name := range names {
 			claims[name] = userinfo.Lookup(more, name)
 		}
 		elsewhere = elsewhere || p.o.Claims.groupsElsewhere(more)
 	}
 	u := p.userOf(id.Subject, claims)
+	u.Claims = p.keep(u, kept, claims, asked, elsewhere)
 	if p.o.Claims.Groups != "" && claims[p.o.Claims.Groups] == nil {
 		p.logMissingGroups(u, elsewhere)
 	}
@@ -95,10 +99,55 @@ func (p *Method) logMissingGroups(u session.User, elsewhere bool) {
 	}
 }
 
-// pick returns the configured claims, by their names.
-func (c *Claims) pick(said map[string]any) map[string]any {
+// keptNames are the claims that are kept with the session.
+func (p *Method) keptNames() []string {
+	if p.wanted == nil {
+		return nil
+	}
+	return p.wanted()
+}
+
+// ReadClaims implements [signin.ClaimReader].
+func (p *Method) ReadClaims(names func() []string) { p.wanted = names }
+
+// keep returns the claims that are kept with the session: those that gates name, and
+// which of the groups and the e-mail address could not be read in full. asked is false
+// if the userinfo endpoint did not answer.
+func (p *Method) keep(u session.User, names []string, claims map[string]any, asked, elsewhere bool) session.Claims {
+	kept := userinfo.Keep(names, func(name string) (any, bool) {
+		if name == session.ClaimEmail {
+			return p.unverified(u, claims, asked)
+		}
+		value := claims[name]
+		return value, asked || value != nil
+	})
+	if p.o.Claims.Groups == "" {
+		return kept
+	}
+	_, whole := p.groups.ReadQuietly(claims[p.o.Claims.Groups])
+	if !whole || elsewhere || !asked && claims[p.o.Claims.Groups] == nil {
+		kept = kept.Without(session.ClaimGroups)
+	}
+	return kept
+}
+
+// unverified returns the e-mail address that the provider states and has not verified. A
+// verified one is a field of the user.
+func (p *Method) unverified(u session.User, claims map[string]any, asked bool) (any, bool) {
+	if u.Email != "" {
+		return nil, true
+	}
+	if p.o.Claims.Email == "" {
+		return nil, false // the setting claim email off
+	}
+	value := claims[p.o.Claims.Email]
+	return value, asked || value != nil
+}
+
+// pick returns the configured claims and those that are kept, by their names.
+func (c *Claims) pick(said map[string]any, kept []string) map[string]any {
 	claims := make(map[string]any)
-	for _, name := range []string{c.Username, c.Email, c.EmailVerified, c.Avatar, c.Groups} {
+	for _, name := range append([]string{c.Username, c.Email, c.EmailVerified, c.Avatar, c.Groups}, kept...) {
 		if name != "" {
 			claims[name] = userinfo.Lookup(said, name)
 		}
@@ -115,11 +164,11 @@ func (c *Claims) groupsElsewhere(said map[string]any) bool {
 
 // missing returns the missing claims. The e-mail address and email_verified must come
 // from one source, so if one is missing, both count as missing.
-func (c *Claims) missing(claims map[string]any) []string {
+func (c *Claims) missing(claims map[string]any, kept []string) []string {
 	lacks := func(name string) bool { return name != "" && claims[name] == nil }
 	var names []string
-	for _, name := range []string{c.Username, c.Groups, c.Avatar} {
-		if lacks(name) {
+	for _, name := range append([]string{c.Username, c.Groups, c.Avatar}, kept...) {
+		if lacks(name) && name != session.ClaimEmail {
 			names = append(names, name)
 		}
 	}
@@ -130,10 +179,14 @@ func (c *Claims) missing(claims map[string]any) []string {
 }
 
 // optional reports whether a user can sign in without these claims. The picture is
-// optional, unless a client has it in a claim of its own. All other claims are in
+// optional, unless a client has it in a claim of its own. Claims that gates name are,
+// too: the session has a mark that they could not be read. All other claims are in
 // headers that gates set, decide about access, or identify the user to backends.
 func (p *Method) optional(names []string) bool {
-	return !p.avatarUsed && !slices.ContainsFunc(names, func(name string) bool { return name != p.o.Claims.Avatar })
+	c := p.o.Claims
+	return !slices.ContainsFunc(names, func(name string) bool {
+		return name == c.Username || name == c.Email || name == c.EmailVerified || name == c.Groups || name == c.Avatar && p.avatarUsed
+	})
 }
 
 // UseAvatar makes the picture required, because a client's own claims contain it: no
@@ -194,7 +247,7 @@ func userInfoError(err error) error {
 func (p *Method) userOf(sub string, claims map[string]any) session.User {
 	c := p.o.Claims
 	u := session.User{Subject: p.Of(sub), Signin: p.o.ID, ProviderID: sub, Avatar: userinfo.Avatar(claims[c.Avatar]), Mark: p.o.Mark}
-	u.Groups = p.groups.Read(claims[c.Groups], u.Subject)
+	u.Groups, _ = p.groups.Read(claims[c.Groups], u.Subject)
 	if userinfo.Verified(claims[c.EmailVerified]) {
 		if email, _ := claims[c.Email].(string); email != "" {
 			if _, err := username.CanonicalEmail(email); err == nil {

@@ -108,6 +108,7 @@ type Method struct {
 	groups     userinfo.Groups
 	subjects.Naming
 	avatarUsed bool
+	wanted     func() []string    // the claims that gates name; nil: none
 	lines      logthrottle.ByKind // in the log, of what a sign-in did without
 	keysDown   atomic.Pointer[signin.DownError]
 

@@ -38,6 +38,7 @@ type Backend struct {
 	server   *signedhttp.Client
 	Asking   limits.Queue
 	groups   userinfo.Groups
+	wanted   func() []string // the claims that gates name; nil: none
 	subjects.Naming
 }
 
@@ -51,6 +52,9 @@ func NewBackend(id, name string, server *signedhttp.Client) *Backend {
 
 // UseOwnSubjects makes the backend's own subjects the users' subjects.
 func (b *Backend) UseOwnSubjects() { b.Own = true }
+
+// ReadClaims implements [signin.ClaimReader].
+func (b *Backend) ReadClaims(names func() []string) { b.wanted = names }
 
 // LogTo sets the log for groups of a user that cannot be used.
 func (b *Backend) LogTo(log *zap.Logger) { b.groups.Log = log }
@@ -146,7 +150,7 @@ func (b *Backend) answered(answer []byte) (session.User, error) {
 	if json.Unmarshal(answer, &says) != nil {
 		return session.User{}, errors.New("the answer is no JSON object with a user")
 	}
-	u, err := userOf(b.id, says.User, b.Naming, &b.groups)
+	u, err := userOf(b.id, says.User, b.Naming, &b.groups, b.wanted)
 	if credential, _ := says.User["credential"].(string); err == nil && credential != "" {
 		u.Mark = subjects.MarkOf(credential)
 	}

@@ -57,6 +57,7 @@ type Trusted struct {
 	secret signedhttp.Secret
 	store  storage.Store
 	groups userinfo.Groups
+	wanted func() []string // the claims that gates name; nil: none
 	subjects.Naming
 }
 
@@ -93,6 +94,9 @@ func CheckTrustedURL(raw string) error {
 
 // Format keeps the secret out of all printed forms.
 func (*Trusted) Format(f fmt.State, verb rune) { signedhttp.Secret{}.Format(f, verb) }
+
+// ReadClaims implements [signin.ClaimReader].
+func (t *Trusted) ReadClaims(names func() []string) { t.wanted = names }
 
 // ID implements [signin.Method].
 func (t *Trusted) ID() string { return t.o.ID }
@@ -166,7 +170,7 @@ func (t *Trusted) Verify(signature string, body []byte, now time.Time) error {
 
 // CheckUser returns an error if the server's data of a user cannot be used.
 func (t *Trusted) CheckUser(said map[string]any) error {
-	u, err := userOf(t.o.ID, said, t.Naming, nil)
+	u, err := userOf(t.o.ID, said, t.Naming, nil, nil)
 	if err != nil || !t.Own {
 		return err
 	}
@@ -226,7 +230,7 @@ func (t *Trusted) FinishSession(ctx context.Context, d signin.ProviderRequest, a
 	} else if !first {
 		return signin.ProviderSignIn{}, fmt.Errorf("%w: the ticket was used", signin.ErrAnswer)
 	}
-	u, err := userOf(t.o.ID, kept.User, t.Naming, &t.groups)
+	u, err := userOf(t.o.ID, kept.User, t.Naming, &t.groups, t.wanted)
 	u.Mark = t.o.Mark
 	a := signin.ProviderSignIn{User: u}
 	if kept.AuthTime > 0 {

@@ -27,8 +27,8 @@ type Groups struct {
 	lines     logthrottle.ByKind
 }
 
-// Read returns the groups of the user with a subject.
-func (g *Groups) Read(claim any, subject string) []string {
+// Read returns the groups of the user with a subject, and whether these are all.
+func (g *Groups) Read(claim any, subject string) (names []string, whole bool) {
 	separator := ""
 	if g != nil {
 		separator = g.Separator
@@ -37,7 +37,13 @@ func (g *Groups) Read(claim any, subject string) []string {
 	for _, problem := range problems {
 		g.Warn(subject, problem)
 	}
-	return names
+	return names, len(problems) == 0
+}
+
+// ReadQuietly is Read without a line in the log.
+func (g *Groups) ReadQuietly(claim any) (names []string, whole bool) {
+	names, problems := readGroups(claim, g.Separator)
+	return names, len(problems) == 0
 }
 
 func (g *Groups) Warn(subject string, problem error) {
