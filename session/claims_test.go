@@ -116,3 +116,40 @@ func TestATimeOfAuthenticationToComeIsNow(t *testing.T) {
 		}
 	}
 }
+
+// What a provider says of a user later takes effect at the next request, at every node,
+// and only while the refresh token is the one that was used.
+func TestARenewalChangesTheUserOfASession(t *testing.T) {
+	w := newWorld(t, session.Policy{})
+	user := ada
+	user.Claims = session.Claims{}.With("department", "art")
+	token, begun, err := w.Begin(t.Context(), session.SignIn{User: user, Upstream: session.ProviderSession{Refresh: "old", Every: time.Hour}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cookie := token.Encode()
+	other := session.New(session.NewCache(w.store, session.CacheOptions{Now: w.clock.Now}), session.Policy{Format: format})
+	w.check(cookie)
+	if _, err := other.Check(t.Context(), cookie); err != nil {
+		t.Fatal(err)
+	}
+	now := user
+	now.Groups, now.Email, now.Claims = []string{"games"}, "new@example.com", session.Claims{}.With("department", "games")
+	if is, err := w.RenewUser(t.Context(), begun.Key(), "another", session.ProviderSession{Refresh: "new", Every: time.Hour}, now); is || err != nil {
+		t.Fatalf("renewed by another token: %v, %v", is, err)
+	}
+	if is, err := w.RenewUser(t.Context(), begun.Key(), "old", session.ProviderSession{Refresh: "new", Every: time.Hour}, now); !is || err != nil {
+		t.Fatalf("%v, %v", is, err)
+	}
+	changed := func(s *session.Session) bool {
+		u := s.User()
+		return slices.Equal(u.Groups, now.Groups) && u.Email == now.Email && u.Claims == now.Claims && u.Name == ada.Name
+	}
+	if s := w.check(cookie); !changed(s) {
+		t.Errorf("the user is %+v", s.User())
+	}
+	eventually(t, "the other node knows", func() bool {
+		s, err := other.Check(t.Context(), cookie)
+		return err == nil && changed(s)
+	})
+}

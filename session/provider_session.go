@@ -100,17 +100,35 @@ func (s *Sessions) ProviderSession(ctx context.Context, k Key) (*Session, Provid
 // still old. It returns false if the session has ended, or has another refresh token
 // already.
 func (s *Sessions) Renew(ctx context.Context, k Key, old string, next ProviderSession) (bool, error) {
-	return s.change(ctx, &k, func(r *record) bool {
-		up := &r.Upstream
-		if up.Refresh != old {
+	return s.change(ctx, &k, func(r *record) bool { return r.renew(old, next) })
+}
+
+func (r *record) renew(old string, next ProviderSession) bool {
+	up := &r.Upstream
+	if up.Refresh != old {
+		return false
+	}
+	next.ID, next.Asked = up.ID, up.Asked
+	if *up = next; len(up.Refresh) > longestRefresh {
+		*up = ProviderSession{ID: up.ID}
+	}
+	return true
+}
+
+// RenewUser is [Sessions.Renew], and gives the session the groups, the e-mail address and
+// the claims of u. Requests that are running keep those of before.
+func (s *Sessions) RenewUser(ctx context.Context, k Key, old string, next ProviderSession, u User) (bool, error) {
+	renewed, err := s.change(ctx, &k, func(r *record) bool {
+		if r.Subject != u.Subject || !r.renew(old, next) {
 			return false
 		}
-		next.ID, next.Asked = up.ID, up.Asked
-		if *up = next; len(up.Refresh) > longestRefresh {
-			*up = ProviderSession{ID: up.ID}
-		}
+		r.Groups, r.Email, r.Claims = u.Groups, u.Email, u.Claims.packed
 		return true
 	})
+	if renewed {
+		s.cache.sessions.Drop(shortOf(&k))
+	}
+	return renewed, err
 }
 
 // OfProviderSession returns the live sessions of a user that match, by the user at

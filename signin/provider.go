@@ -101,3 +101,12 @@ type Renewer interface {
 	// unknown: the provider may have issued the next token, and the answer was lost.
 	Renew(ctx context.Context, token string) (next string, err error)
 }
+
+// A UserRenewer is a Renewer that also reads what the provider says of the user now.
+type UserRenewer interface {
+	Renewer
+
+	// RenewUser does what Renew does, and returns u with the groups, the e-mail address
+	// and the claims of now. What could not be read stays as it was.
+	RenewUser(ctx context.Context, token string, u session.User) (next string, now session.User, err error)
+}

@@ -217,6 +217,7 @@ type browser struct {
 	origin  string
 	cookies map[string]map[string]string
 	gates   []*Gate
+	asked   int // how often the portal asked a signed-in user to sign in again
 }
 
 func (f *fixture) browser() *browser {
@@ -294,7 +295,12 @@ func (b *browser) portal(location string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	after, err := oauth.ParseAuthAfter(q.Get(oauth.AuthAfterParam))
+	if err != nil {
+		t.Fatal(err)
+	}
 	a, refusal := b.f.gate.Server.Clients.CheckAuthorize(oauth.AuthorizeRequest{
+		AuthAfter:    after,
 		ResponseType: q.Get("response_type"), ClientID: q.Get("client_id"), RedirectURI: q.Get("redirect_uri"),
 		State: q.Get("state"), Scope: oauth.SplitList(q.Get("scope")), Audience: oauth.SplitList(q.Get("audience")),
 		CodeChallenge: q.Get("code_challenge"), CodeChallengeMethod: q.Get("code_challenge_method"),
@@ -306,6 +312,13 @@ func (b *browser) portal(location string) string {
 	in, err := b.f.gate.Server.SignedIn(t.Context(), b.cookies[portalOrigin][portalCookie(t).Name])
 	if err != nil {
 		t.Fatal("the portal has no session:", err)
+	}
+	if !a.Accepts(in) { // the page asks the user
+		b.signIn(in.User)
+		if in, err = b.f.gate.Server.SignedIn(t.Context(), b.cookies[portalOrigin][portalCookie(t).Name]); err != nil {
+			t.Fatal(err)
+		}
+		b.asked++
 	}
 	code, refusal := b.f.gate.Server.IssueCode(t.Context(), a, in, "192.0.2.1")
 	if refusal != nil {

@@ -322,9 +322,9 @@ func (rs *Rules) hasEmail(r *Rule, u *session.User, deny bool) (has, known bool)
 // matchesEmail reports whether the rule has an address, and whether the address could be
 // compared.
 func (r *Rule) matchesEmail(email string) (has, known bool) {
-	at := strings.LastIndexByte(email, '@')
-	if at <= 0 || at == len(email)-1 {
-		return false, false
+	at := strings.IndexByte(email, '@')
+	if at <= 0 || at == len(email)-1 || strings.IndexByte(email[at+1:], '@') >= 0 {
+		return false, false // one program would go by the first @, another by the last
 	}
 	if !username.PrintableASCII(email) {
 		canonical, ok := canonicalEmail(email)

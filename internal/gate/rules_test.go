@@ -79,6 +79,7 @@ func TestEachKindOfRule(t *testing.T) {
 			u.Email, u.Claims = "", u.Claims.With(session.ClaimEmail, "bob@studio.example", "ann@studio.example")
 		}), false, false},
 		{KindEmail, "", []string{"ann@studio.example"}, google(unverified("no address")), false, false},
+		{KindEmailDomain, "", []string{"studio.example"}, google(unverified("ann@studio.example@other.example")), false, false},
 		{KindEmail, "", []string{"ann@studio.example"}, local(func(u *session.User) { u.Email = "" }), false, true},
 
 		{KindEmailDomain, "", []string{"studio.example"}, google(nil), true, false},

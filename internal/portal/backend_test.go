@@ -69,6 +69,10 @@ func TestWhatABackendSaysOfAUserIsNotBelievedBlindly(t *testing.T) {
 		b.Says(http.StatusOK, `{"user":`+c.user+`}`)
 		u, err := f.hosted.Methods.PasswordMethods(nil).Check(t.Context(), signin.Credentials{Name: "x", Password: "y"})
 		c.want.Subject, c.want.ProviderID, c.want.Signin = subject, "17", "accounts"
+		if unread := u.Claims.Unread(session.ClaimGroups); unread != (name == "control characters" || name == "members of other types") {
+			t.Errorf("%s: groups that could not be read in full: %v", name, unread)
+		}
+		u.Claims = session.Claims{}
 		if err != nil || fmt.Sprint(u) != fmt.Sprint(c.want) {
 			t.Errorf("%s: %+v, %v", name, u, err)
 		}

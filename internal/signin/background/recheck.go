@@ -172,7 +172,7 @@ func (r *Rechecks) Check(ctx context.Context, k session.Key) error {
 	if is, err := r.Server.Sessions.Renew(ctx, k, up.Refresh, sent); err != nil || !is {
 		return err
 	}
-	next, err := method.Renew(ctx, string(token))
+	next, now, err := renew(ctx, method, string(token), user)
 	refused := (*signin.RefusedError)(nil)
 	switch {
 	case errors.Is(err, signin.ErrRevoked):
@@ -189,14 +189,24 @@ func (r *Rechecks) Check(ctx context.Context, k session.Key) error {
 			return fmt.Errorf("sealing a refresh token: %w", err)
 		}
 	}
-	return r.store(ctx, k, up.Refresh, session.ProviderSession{Refresh: sealed, Every: every})
+	return r.store(ctx, k, up.Refresh, session.ProviderSession{Refresh: sealed, Every: every}, now)
 }
 
-// store puts the next refresh token in the place of one that was spent. It tries
-// for a while: without it the next answer would be that it was spent.
-func (r *Rechecks) store(ctx context.Context, k session.Key, old string, next session.ProviderSession) error {
+// renew exchanges a refresh token, and returns the user as the provider knows them now.
+func renew(ctx context.Context, method signin.Renewer, token string, u session.User) (next string, now session.User, err error) {
+	if reading, ok := method.(signin.UserRenewer); ok {
+		return reading.RenewUser(ctx, token, u)
+	}
+	next, err = method.Renew(ctx, token)
+	return next, u, err
+}
+
+// store puts the next refresh token in the place of one that was spent, and what the
+// provider says of the user in the place of what it said. It tries for a while: without
+// it the next answer would be that the token was spent.
+func (r *Rechecks) store(ctx context.Context, k session.Key, old string, next session.ProviderSession, now session.User) error {
 	for try := 0; ; try++ {
-		_, err := r.Server.Sessions.Renew(ctx, k, old, next)
+		_, err := r.Server.Sessions.RenewUser(ctx, k, old, next, now)
 		if err == nil || try == storeTries {
 			return err
 		}

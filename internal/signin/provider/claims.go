@@ -64,11 +64,17 @@ func (p *Method) user(ctx context.Context, f *metadata, id *oidc.IDToken, token 
 	if err := id.Claims(&said); err != nil {
 		return session.User{}, fmt.Errorf("%w: %w", signin.ErrAnswer, bounded("reading the ID token", err))
 	}
+	return p.userFrom(ctx, f, said, id.Subject, token, true)
+}
+
+// userFrom returns the user of the claims of an ID token. At a sign-in, claims that are
+// optional may be missing if the userinfo endpoint does not answer.
+func (p *Method) userFrom(ctx context.Context, f *metadata, said map[string]any, sub string, token *oauth2.Token, atSignIn bool) (session.User, error) {
 	kept := p.keptNames()
 	claims, elsewhere := p.o.Claims.pick(said, kept), p.o.Claims.groupsElsewhere(said)
-	asked := true
+	asked, stated := true, claims[p.o.Claims.Email]
 	if names := p.o.Claims.missing(claims, kept); len(names) > 0 && f.provider.UserInfoEndpoint() != "" {
-		more, err := p.userInfo(ctx, f, id, token, names)
+		more, err := p.userInfo(ctx, f, sub, token, names, atSignIn)
 		if err != nil {
 			return session.User{}, err
 		}
@@ -78,7 +84,10 @@ func (p *Method) user(ctx context.Context, f *metadata, id *oidc.IDToken, token 
 		}
 		elsewhere = elsewhere || p.o.Claims.groupsElsewhere(more)
 	}
-	u := p.userOf(id.Subject, claims)
+	u := p.userOf(sub, claims)
+	if stated != nil && claims[p.o.Claims.Email] == nil {
+		claims[p.o.Claims.Email] = stated // in the ID token alone, and so not verified
+	}
 	u.Claims = p.keep(u, kept, claims, asked, elsewhere)
 	if p.o.Claims.Groups != "" && claims[p.o.Claims.Groups] == nil {
 		p.logMissingGroups(u, elsewhere)
@@ -196,16 +205,16 @@ func (p *Method) UseAvatar() { p.avatarUsed = true }
 // optionalPatience bounds how long a sign-in waits for optional claims.
 const optionalPatience = 3 * time.Second
 
-// userInfo requests claims. If they are optional and the request fails, it returns
-// none.
-func (p *Method) userInfo(ctx context.Context, f *metadata, id *oidc.IDToken, token *oauth2.Token, names []string) (map[string]any, error) {
-	optional := p.optional(names)
+// userInfo requests claims. If they are optional at a sign-in, and the request fails, it
+// returns none.
+func (p *Method) userInfo(ctx context.Context, f *metadata, sub string, token *oauth2.Token, names []string, atSignIn bool) (map[string]any, error) {
+	optional := atSignIn && p.optional(names)
 	if optional {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, optionalPatience)
 		defer cancel()
 	}
-	claims, err := askUserInfo(ctx, f, id, token)
+	claims, err := askUserInfo(ctx, f, sub, token)
 	if err == nil || !optional {
 		return claims, err
 	}
@@ -216,12 +225,12 @@ func (p *Method) userInfo(ctx context.Context, f *metadata, id *oidc.IDToken, to
 	return nil, nil
 }
 
-func askUserInfo(ctx context.Context, f *metadata, id *oidc.IDToken, token *oauth2.Token) (map[string]any, error) {
+func askUserInfo(ctx context.Context, f *metadata, sub string, token *oauth2.Token) (map[string]any, error) {
 	info, err := f.provider.UserInfo(ctx, oauth2.StaticTokenSource(token))
 	if err != nil {
 		return nil, &signin.DownError{Cause: userInfoError(err)}
 	}
-	if info.Subject != id.Subject { // OpenID Connect Core section 5.3.2
+	if info.Subject != sub { // OpenID Connect Core section 5.3.2
 		return nil, fmt.Errorf("%w: the user information is another user's", signin.ErrAnswer)
 	}
 	var claims map[string]any

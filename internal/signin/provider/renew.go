@@ -11,8 +11,10 @@ import (
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
+	"go.uber.org/zap"
 	"golang.org/x/oauth2"
 
+	"github.com/caddy-sso/caddy-sso/session"
 	"github.com/caddy-sso/caddy-sso/signin"
 )
 
@@ -24,20 +26,82 @@ func (p *Method) Renewal() (at string, every time.Duration) {
 	return p.o.Issuer + "\x00" + p.o.ClientID, p.o.Recheck
 }
 
-// Renew implements [signin.Renewer]. It uses only that there is an answer: the data
-// of the user stay those of the sign-in.
+// Renew implements [signin.Renewer].
 func (p *Method) Renew(ctx context.Context, token string) (string, error) {
+	next, _, err := p.renew(ctx, token, nil)
+	return next, err
+}
+
+// RenewUser implements [signin.UserRenewer].
+func (p *Method) RenewUser(ctx context.Context, token string, u session.User) (string, session.User, error) {
+	return p.renew(ctx, token, &u)
+}
+
+// renew exchanges a refresh token for the next one, and reads the user again, if there
+// is one.
+func (p *Method) renew(ctx context.Context, token string, u *session.User) (next string, now session.User, err error) {
 	f, err := p.discovery(ctx)
 	if err != nil {
-		return "", fmt.Errorf("%w: %w", signin.ErrNotAsked, err)
+		return "", now, fmt.Errorf("%w: %w", signin.ErrNotAsked, err)
 	}
 	ctx, cancel := context.WithTimeout(oidc.ClientContext(ctx, p.Client), finishPatience)
 	defer cancel()
-	next, err := p.config(f, signin.ProviderRequest{}).TokenSource(ctx, &oauth2.Token{RefreshToken: token}).Token()
+	answer, err := p.config(f, signin.ProviderRequest{}).TokenSource(ctx, &oauth2.Token{RefreshToken: token}).Token()
 	if err != nil {
-		return "", renewError(err)
+		return "", now, renewError(err)
 	}
-	return cmp.Or(next.RefreshToken, token), nil
+	if u != nil {
+		now = p.readAgain(ctx, f, answer, *u)
+	}
+	return cmp.Or(answer.RefreshToken, token), now, nil
+}
+
+// readAgain returns a user with what the provider says now. If it cannot be read, the user
+// stays as before: that is not the user's fault.
+func (p *Method) readAgain(ctx context.Context, f *metadata, answer *oauth2.Token, before session.User) session.User {
+	if p.o.Claims.Groups == "" && len(p.keptNames()) == 0 {
+		return before
+	}
+	said, err := p.renewedClaims(ctx, f, answer, before.ProviderID)
+	if err == nil {
+		var now session.User
+		if now, err = p.userFrom(ctx, f, said, before.ProviderID, answer, false); err == nil {
+			before.Claims = now.Claims
+			if before.Linked == "" { // else they are those of the local user
+				before.Groups, before.Email = now.Groups, now.Email
+			}
+			return before
+		}
+	}
+	if n := p.lines.Due("reading again", err, p.o.Now()); n > 0 {
+		p.o.Log.Warn("what a provider says of a user could not be read again; the session keeps what it said before",
+			zap.String("signin", p.o.ID), zap.String("subject", before.Subject), zap.Error(err), zap.Int("times", n))
+	}
+	return before
+}
+
+// renewedClaims returns the claims of the ID token in an answer, if it has one (OpenID
+// Connect Core section 12.2).
+func (p *Method) renewedClaims(ctx context.Context, f *metadata, answer *oauth2.Token, sub string) (said map[string]any, err error) {
+	raw, _ := answer.Extra("id_token").(string)
+	if raw == "" {
+		return nil, nil
+	}
+	now := p.o.Now()
+	id, err := oidc.NewVerifier(p.o.Issuer, f.keys, &oidc.Config{
+		ClientID: p.o.ClientID, SupportedSigningAlgs: f.algorithms,
+		Now: func() time.Time { return now.Add(-ClockSkew) },
+	}).Verify(ctx, raw)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", signin.ErrAnswer, bounded("verifying the ID token", err))
+	}
+	if id.Subject != sub {
+		return nil, fmt.Errorf("%w: the ID token is another user's", signin.ErrAnswer)
+	}
+	if err := id.Claims(&said); err != nil {
+		return nil, fmt.Errorf("%w: %w", signin.ErrAnswer, bounded("reading the ID token", err))
+	}
+	return said, nil
 }
 
 // renewError returns the error of a refresh token request. Only the error
