@@ -30,7 +30,7 @@ type field struct {
 // configured are the structs that a configuration is made of.
 var configured = []string{
 	"App", "SessionConfig", "CodesConfig", "BrandConfig", "ClientConfig", "Local", "OIDC", "Backend", "Trusted", "Attempts", "User",
-	"Memory", "File", "Redis", "RevokeWait", "Gate", "GateRules", "GateRule",
+	"Memory", "File", "Redis", "RevokeWait", "Gate", "GateRules", "GateRule", "GateHeaders",
 	"LicenseConfig", "APIKeyConfig", "CustomerAccountConfig", "ProductConfig", "ProvisionConfig",
 }
 

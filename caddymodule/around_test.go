@@ -79,6 +79,7 @@ func TestClass32NoRouteOfASiteWithAGateHandsAForgedIdentityOn(t *testing.T) {
 		"by a gate for errors alone":        {"http://AT {\nreverse_proxy BACKEND\nhandle_errors {\nGATE respond gated\n}\n}", "GET", "/open"},
 		"on a site for every host":          {"http://:" + port + " {\nhandle /open/* {\nreverse_proxy BACKEND\n}\nhandle {\nGATE respond gated\n}\n}", "GET", "/open/x"},
 		"by name, on a site for every host": {"&(gated) {\nroute {\nGATE respond gated\n}\n}\nhttp://:" + port + " {\ninvoke /in/* gated\nreverse_proxy BACKEND\n}", "GET", "/open"},
+		"with headers of its own":           {"http://AT {\nhandle /open/* {\nreverse_proxy BACKEND\n}\nhandle {\nsso_gate {\nclient 2\nheaders {\nX-Id-User {user.name}\n}\n}\nrespond gated\n}\n}", "GET", "/open/x"},
 		"with a prefix of its own":          {"http://AT {\nhandle /open/* {\nreverse_proxy BACKEND\n}\nhandle {\nsso_gate {\nclient 2\nheader_prefix X-Id-\n}\nGATE respond gated\n}\n}", "GET", "/open/x"},
 	} {
 		t.Run(name, func(t *testing.T) {

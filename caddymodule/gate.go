@@ -1,7 +1,6 @@
 package caddymodule
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -86,6 +85,14 @@ type Gate struct {
 	// What the identity headers begin with. Every header of a request that begins with
 	// it, in any spelling, is deleted. Default: `X-SSO-`.
 	HeaderPrefix string `json:"header_prefix,omitempty"`
+
+	// Further identity headers, with names of their own. Every such header of a request is
+	// deleted, in any spelling.
+	Headers *GateHeaders `json:"headers,omitempty"`
+
+	// What becomes of the header `Authorization` that a client sends: `pass` (default), the
+	// backend gets it; or `strip`, it is removed once the gate has decided.
+	Authorization string `json:"authorization,omitempty"`
 
 	// Lets paths pass that begin with two slashes, or have dot segments, `;`, `\`, `%2f`,
 	// `%5c`, `%3f` or `%23` in them. Backends and matchers may read them differently.
@@ -200,10 +207,19 @@ func (g *Gate) provisionHeaders() error {
 	if err := options.CheckOnOff("cache_private", g.CachePrivate); err != nil {
 		return err
 	}
-	g.HeaderPrefix = cmp.Or(g.HeaderPrefix, gate.DefaultHeaderPrefix)
+	if err := checkAuthorization(g.Authorization); err != nil {
+		return err
+	}
 	var err error
-	g.headers, err = gate.NewHeaders(g.HeaderPrefix)
-	return err
+	if g.headers, err = gate.NewHeaders(g.headerSettings()); err != nil {
+		return err
+	}
+	for _, claim := range g.headers.Claims() {
+		if err := g.app.claims.add(claim); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
@@ -236,13 +252,16 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 func (g *Gate) newGate(c *appruntime.Runtime) *gate.Gate {
 	a := g.app
 	made := &gate.Gate{
-		Server:       c.Server,
-		Keys:         c.Server.Keys,
-		Client:       g.client,
-		Pages:        a.pages.With(gate.AssetPrefix),
-		Sites:        gate.NewSites(a.issuer, a.sessionCookie(), g.client),
-		Policy:       g.policy,
-		Headers:      g.headers,
+		Server:  c.Server,
+		Keys:    c.Server.Keys,
+		Client:  g.client,
+		Pages:   a.pages.With(gate.AssetPrefix),
+		Sites:   gate.NewSites(a.issuer, a.sessionCookie(), g.client),
+		Policy:  g.policy,
+		Headers: g.headers,
+
+		StripAuthorization: g.Authorization == authorizationStrip,
+
 		AllowRawPath: g.AllowRawPath,
 		AllowUpgrade: g.AllowUpgrade,
 		PortalSignIn: func(ctx context.Context, returnTo string) (string, error) {

@@ -33,6 +33,10 @@ import (
 //		allow_client   <id>...
 //		allow_preflight
 //		header_prefix  <prefix>
+//		headers        [authelia|oauth2_proxy] {
+//			<name> {user.name}|{user.subject}|{user.email}|{user.groups}|{user.claim.<name>}
+//		}
+//		authorization  pass|strip
 //		allow_raw_path
 //		allow_upgrade  <protocol>...
 //		cache_private  on|off
@@ -101,11 +105,13 @@ func (g *Gate) options(d *caddyfile.Dispenser, lines optionLines) map[string]fun
 			lines.mark(d, "fail_auth_url")
 			return options.TextArg(d, &g.FailAuthURL)
 		},
+		"headers":       func() error { return g.unmarshalHeaders(d) },
+		"authorization": func() error { return options.CheckedArg(d, &g.Authorization, checkAuthorization) },
 		"allow_upgrade": func() error { return options.EachArg(d, &g.AllowUpgrade, gate.CheckUpgrade) },
 		"cache_private": func() error {
 			return options.CheckedArg(d, &g.CachePrivate, func(value string) error { return options.CheckOnOff("cache_private", value) })
 		},
-		"header_prefix": func() error { return options.CheckedArg(d, &g.HeaderPrefix, options.ParsedBy(gate.NewHeaders)) },
+		"header_prefix": func() error { return options.CheckedArg(d, &g.HeaderPrefix, gate.CheckHeaderPrefix) },
 	}
 }
 

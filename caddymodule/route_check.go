@@ -26,7 +26,7 @@ func (a *App) forRouteCheck() routecheck.App {
 			rules, _ := g.Rules.parse() //nolint:errcheck // Provision says what is wrong
 			return routecheck.Gate{
 				Client: g.Client, Require: g.Require, RuleGroups: g.Rules.groups(), Conditions: rules.Conditions(), MaxAge: time.Duration(g.MaxAge), AllowClients: g.AllowClients, AllowUpgrade: g.AllowUpgrade,
-				HeaderPrefix: g.HeaderPrefix, LicenseActivation: g.LicenseActivation,
+				Headers: g.headerSettings(), LicenseActivation: g.LicenseActivation,
 				Matchers: g.matchers, MatcherSetsRaw: g.MatcherSetsRaw,
 			}, true
 		},

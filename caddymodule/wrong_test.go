@@ -248,7 +248,7 @@ func TestAWrongCaddyfileIsRefusedOnItsLine(t *testing.T) {
 		{"a gate with two clients", "\t\tclient 1\n", "\t\tclient 1\nclient 1\n", "client 1\n\t\theader", []string{"duplicate option: client"}},
 		{"an argument of a gate", "sso_gate {", "sso_gate 1 {", "sso_gate 1", []string{`unexpected "1"`}},
 		{"an unknown matcher of a gate", "sso_gate {", "sso_gate @nobody {", "sso_gate @nobody", []string{"unrecognized matcher name"}},
-		{"an unknown option of a gate", "header_prefix X-SSO-", "headers X-SSO-", "headers", []string{`unknown option "headers"`, "allow_raw_path, allow_upgrade, bearer, cache_private, client"}},
+		{"an unknown option of a gate", "header_prefix X-SSO-", "headers_prefix X-SSO-", "headers_prefix", []string{`unknown option "headers_prefix"`, "allow_raw_path, allow_upgrade, authorization, bearer, cache_private, client"}},
 		{"a prefix without a hyphen", "header_prefix X-SSO-", "header_prefix X-SSO", "header_prefix", []string{"with a hyphen last, such as X-SSO-"}},
 		{"a prefix that owns other headers", "header_prefix X-SSO-", "header_prefix Content-", "header_prefix", []string{"other headers begin with it"}},
 		{"a fail_auth_url that the client has not registered", "header_prefix X-SSO-", "fail_auth_url https://game.example/else", "fail_auth_url https://game.example/else", []string{"is not registered for client 1", "add it to the client"}},

@@ -157,7 +157,7 @@ func (f *fixture) second(change func(*Gate)) *Gate {
 }
 
 func headers(t testing.TB, prefix string) Headers {
-	h, err := NewHeaders(prefix)
+	h, err := NewHeaders(HeaderSettings{Prefix: prefix})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -44,6 +44,10 @@ type Gate struct {
 	// Headers name the identity headers.
 	Headers Headers
 
+	// StripAuthorization removes the client's own header Authorization from requests that
+	// go on to the backend.
+	StripAuthorization bool
+
 	// AllowUpgrade are the protocols that a connection may be upgraded to, beside
 	// WebSocket.
 	AllowUpgrade []string
@@ -157,7 +161,7 @@ func noRelease() {}
 // the upstream.
 func (g *Gate) Handle(w http.ResponseWriter, r *http.Request) (Pass, bool) {
 	req := g.Shared.request(r)
-	req.scrub(g.Headers, r)
+	req.scrub(&g.Headers, r)
 	if !limitUpgrade(r, g.AllowUpgrade) {
 		refuseTunnel(w)
 		return Pass{}, false
@@ -216,8 +220,10 @@ func (g *Gate) apply(v *request, w http.ResponseWriter, r *http.Request) (Pass, 
 		if site.Portal && token == nil && wantsPage(r) { // on other sites the callback does it
 			g.formOwner(v, w, r, site, in.User)
 		}
+		g.stripAuthorization(r)
 		return g.forward(v, r, in, token), true
 	case passAnonymous:
+		g.stripAuthorization(r)
 		return passOn(r), true
 	case signIn, signInAgain:
 		g.beginPage(v, w, r, site, g.authAfter(), facts.TooOld)
@@ -239,6 +245,15 @@ func (g *Gate) apply(v *request, w http.ResponseWriter, r *http.Request) (Pass, 
 		g.failed(w, r, err)
 	}
 	return Pass{}, false
+}
+
+// stripAuthorization removes what a client sent as its credential. Later gates of the
+// request still know it.
+func (g *Gate) stripAuthorization(r *http.Request) {
+	if g.StripAuthorization {
+		delete(r.Header, "Authorization")
+		delete(r.Trailer, "Authorization")
+	}
 }
 
 // forward sets the identity headers. The request's context ends with its session, or

@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -18,15 +19,41 @@ type Headers struct {
 	folded                       string // as fold writes it
 	user, subject, email, groups string
 	client                       string
+	own                          []ownHeader
+	key                          string // names all headers that it owns
 }
 
 // DefaultHeaderPrefix begins the names of the identity headers.
 const DefaultHeaderPrefix = "X-SSO-"
 
-// NewHeaders makes the names of the identity headers from their prefix. A
-// prefix owns every header that begins with it, so it has to be one that no
-// other header has.
-func NewHeaders(prefix string) (Headers, error) {
+// Same reports whether both own the same headers.
+func (h *Headers) Same(other *Headers) bool { return h.key == other.key }
+
+// NewHeaders makes the names of the identity headers from their settings.
+func NewHeaders(s HeaderSettings) (Headers, error) {
+	h, err := headersUnder(cmp.Or(s.Prefix, DefaultHeaderPrefix))
+	if err != nil {
+		return Headers{}, err
+	}
+	if h.own, err = newOwnHeaders(s, h.prefix); err != nil {
+		return Headers{}, err
+	}
+	h.key = h.folded
+	for i := range h.own {
+		h.key += " " + h.own[i].folded
+	}
+	return h, nil
+}
+
+// CheckHeaderPrefix returns an error if a prefix cannot begin the identity headers.
+func CheckHeaderPrefix(prefix string) error {
+	_, err := headersUnder(prefix)
+	return err
+}
+
+// headersUnder makes the names of the identity headers from their prefix. A prefix owns
+// every header that begins with it, so it has to be one that no other header has.
+func headersUnder(prefix string) (Headers, error) {
 	if len(prefix) < 4 || !strings.HasSuffix(prefix, "-") || strings.Trim(prefix, headerLetters) != "" {
 		return Headers{}, fmt.Errorf("header_prefix %q: expected letters, digits and hyphens, at least 4, with a hyphen last, such as X-SSO-", prefix)
 	}
@@ -49,12 +76,25 @@ const headerLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01234
 // owns reports whether a header name is an identity header in any spelling. Servers
 // that make environment variables of headers (RFC 3875 section 4.1.18) read X-SSO-User,
 // x_sso_user and X.SSO.User, and some even X!SSO!User, as HTTP_X_SSO_USER.
-func (h Headers) owns(name string) bool {
-	if len(name) < len(h.folded) {
+func (h *Headers) owns(name string) bool {
+	if foldsTo(name, h.folded) {
+		return true
+	}
+	for i := range h.own {
+		if own := h.own[i].folded; len(name) == len(own) && foldsTo(name, own) {
+			return true
+		}
+	}
+	return false
+}
+
+// foldsTo reports whether a name begins with a folded one, in any spelling.
+func foldsTo(name, folded string) bool {
+	if len(name) < len(folded) {
 		return false
 	}
-	for i := range len(h.folded) {
-		if fold(name[i]) != h.folded[i] {
+	for i := range len(folded) {
+		if fold(name[i]) != folded[i] {
 			return false
 		}
 	}
@@ -71,23 +111,23 @@ func fold(c byte) byte {
 	return '-'
 }
 
-// scrub calls Scrub once for each prefix.
-func (v *request) scrub(h Headers, r *http.Request) {
+// scrub calls Scrub once for the same headers.
+func (v *request) scrub(h *Headers, r *http.Request) {
 	for clean := range strings.SplitSeq(v.scrubbed, "\n") {
-		if clean == h.folded {
+		if clean == h.key {
 			return
 		}
 	}
 	if v.scrubbed != "" {
 		v.scrubbed += "\n"
 	}
-	v.scrubbed += h.folded
+	v.scrubbed += h.key
 	h.Scrub(r)
 }
 
 // Scrub deletes everything that looks like an identity header, and settings of HTTP/2,
 // from a request.
-func (h Headers) Scrub(r *http.Request) {
+func (h *Headers) Scrub(r *http.Request) {
 	for name := range r.Header {
 		if h.owns(name) || isHTTP2Settings(name) {
 			delete(r.Header, name)
@@ -102,7 +142,7 @@ func (h Headers) Scrub(r *http.Request) {
 	disconnect(r.Header, h.owns)
 }
 
-func (h Headers) scrubTrailer(trailer http.Header) {
+func (h *Headers) scrubTrailer(trailer http.Header) {
 	for name := range trailer {
 		if h.owns(name) {
 			delete(trailer, name)
@@ -115,7 +155,7 @@ func (h Headers) scrubTrailer(trailer http.Header) {
 // announce.
 type scrubbedBody struct {
 	io.ReadCloser
-	headers Headers
+	headers *Headers
 	trailer http.Header
 }
 
@@ -163,7 +203,7 @@ func disconnect(header http.Header, owns func(name string) bool) {
 
 // set writes the identity of a user. A header whose value would be empty is
 // absent.
-func (h Headers) set(header http.Header, u *session.User) {
+func (h *Headers) set(header http.Header, u *session.User) {
 	values := make([]string, 4)
 	put := func(i int, name, value string) {
 		if value != "" {
@@ -177,10 +217,11 @@ func (h Headers) set(header http.Header, u *session.User) {
 	if len(u.Groups) > 0 {
 		put(3, h.groups, JoinGroups(u.Groups))
 	}
+	h.setOwn(header, u)
 }
 
 // setClient writes the identity of a client, whose ID is decimal.
-func (h Headers) setClient(header http.Header, id string) { header[h.client] = []string{id} }
+func (h *Headers) setClient(header http.Header, id string) { header[h.client] = []string{id} }
 
 // JoinGroups writes groups as the header has them: each percent-encoded, so that
 // a comma stands between two groups and never in one.

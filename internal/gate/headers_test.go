@@ -141,7 +141,7 @@ func TestClass04ConnectionCannotRemoveWhatWeSet(t *testing.T) {
 	} {
 		r := httptest.NewRequestWithContext(t.Context(), "GET", "/", nil)
 		r.Header["Connection"] = test.sent
-		headers(t, DefaultHeaderPrefix).Scrub(r)
+		scrubDefault(t, r)
 		if got := r.Header["Connection"]; !slices.Equal(got, test.want) {
 			t.Errorf("%q became %q, expected %q", test.sent, got, test.want)
 		}
@@ -164,7 +164,7 @@ func TestIdentityHeadersHoldWhatAHeaderCan(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := http.Header{}
-			headers(t, DefaultHeaderPrefix).set(h, &test.user)
+			setDefault(t, h, &test.user)
 			for header, want := range map[string]string{"X-Sso-User": test.name, "X-Sso-Email": test.email, "X-Sso-Groups": test.groups} {
 				got, there := h[header]
 				if want == "" && there {
@@ -180,7 +180,7 @@ func TestIdentityHeadersHoldWhatAHeaderCan(t *testing.T) {
 
 func TestHeaderValuesOfOneRequestDoNotGrowIntoEachOther(t *testing.T) {
 	h := http.Header{}
-	headers(t, DefaultHeaderPrefix).set(h, &demo)
+	setDefault(t, h, &demo)
 	h.Add("X-Sso-User", "second")
 	if got := h.Get("X-Sso-Subject"); got != demo.Subject {
 		t.Fatalf("adding to one header changed another: %q", got)
@@ -218,7 +218,7 @@ func TestAHeaderPrefixIsOneThatNoOtherHeaderHas(t *testing.T) {
 	for _, bad := range []string{
 		"", "X-", "-", "X--", "X-SSO", "X_SSO_", "X SSO-", "X-SSO:-", "Sec-", "Accept-", "X-Forwarded-", "x-forwarded-user-", "X-Real-", "Content-", "Ü-SSO-", "X-SSO-\n-",
 	} {
-		if _, err := NewHeaders(bad); err == nil {
+		if CheckHeaderPrefix(bad) == nil {
 			t.Errorf("%q was taken", bad)
 		}
 	}
@@ -240,7 +240,7 @@ func FuzzIdentityHeaderNames(f *testing.F) {
 		r := httptest.NewRequestWithContext(t.Context(), "GET", "/", nil)
 		r.Header = http.Header{name: {"value"}, "Connection": {connection}}
 		r.Trailer = http.Header{name: {"value"}}
-		headers(t, DefaultHeaderPrefix).Scrub(r)
+		scrubDefault(t, r)
 		_, left := r.Trailer[name]
 		if left == ours {
 			t.Fatalf("trailer %q: ours %v, left %v", name, ours, left)
@@ -256,4 +256,14 @@ func FuzzIdentityHeaderNames(f *testing.F) {
 			}
 		}
 	})
+}
+
+func scrubDefault(t *testing.T, r *http.Request) {
+	h := headers(t, DefaultHeaderPrefix)
+	h.Scrub(r)
+}
+
+func setDefault(t *testing.T, header http.Header, u *session.User) {
+	h := headers(t, DefaultHeaderPrefix)
+	h.set(header, u)
 }

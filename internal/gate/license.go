@@ -38,7 +38,7 @@ type LicenseGate struct {
 // the upstream.
 func (g *LicenseGate) Handle(w http.ResponseWriter, r *http.Request) (Pass, bool) {
 	v := g.Shared.request(r)
-	v.scrub(g.Headers, r)
+	v.scrub(&g.Headers, r)
 	if !limitUpgrade(r, g.AllowUpgrade) {
 		refuseTunnel(w)
 		return Pass{}, false
@@ -65,7 +65,7 @@ func (g *LicenseGate) Handle(w http.ResponseWriter, r *http.Request) (Pass, bool
 }
 
 // setLicense sets the headers of product and customer account. Both are ASCII.
-func (h Headers) setLicense(header http.Header, a *oauth.Activation) {
+func (h *Headers) setLicense(header http.Header, a *oauth.Activation) {
 	header.Set(h.prefix+"License-Product", a.Product)
 	header.Set(h.prefix+"License-Customer-Account", a.Account)
 }

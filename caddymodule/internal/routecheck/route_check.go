@@ -45,7 +45,7 @@ type Gate struct {
 	MaxAge            time.Duration // zero: any
 	AllowClients      []string
 	AllowUpgrade      []string
-	HeaderPrefix      string
+	Headers           gate.HeaderSettings
 	LicenseActivation bool
 
 	// The matchers of its policy: provisioned, and as JSON if they are not
@@ -207,13 +207,6 @@ func (g placedGate) owner() string {
 		return "licensed software on " + g.site()
 	}
 	return "client " + g.Client + " on " + g.site()
-}
-
-func (g Gate) prefix() string {
-	if g.HeaderPrefix == "" {
-		return gate.DefaultHeaderPrefix
-	}
-	return g.HeaderPrefix
 }
 
 // site names a handler's site.

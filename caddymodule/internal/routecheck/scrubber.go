@@ -19,7 +19,7 @@ import (
 // everything else in a list of routes.
 type scrubber struct {
 	hosts   caddyhttp.MatchHost // nil: every host
-	headers []gate.Headers
+	headers []*gate.Headers
 	upgrade []string // to which protocols some gate lets a connection change
 
 	// matches is its result as a matcher. It is false if it is a matcher set of its
@@ -84,12 +84,12 @@ func errorRoutes(server *caddyhttp.Server) caddyhttp.RouteList {
 func (p *placement) scrubber() *scrubber {
 	s := &scrubber{hosts: caddyhttp.MatchHost{}}
 	for _, g := range p.gates {
-		headers, err := gate.NewHeaders(g.prefix())
+		headers, err := gate.NewHeaders(g.Headers)
 		if err != nil {
 			continue // the gate itself says so
 		}
-		if !slices.Contains(s.headers, headers) {
-			s.headers = append(s.headers, headers)
+		if !slices.ContainsFunc(s.headers, func(h *gate.Headers) bool { return h.Same(&headers) }) {
+			s.headers = append(s.headers, &headers)
 		}
 		s.upgrade = append(s.upgrade, g.AllowUpgrade...)
 		hosts, some := hostsOf(g.steps[0].sets)
