@@ -104,6 +104,7 @@ type signInContext struct {
 	authorization *oauth.Authorization
 	returnTo      string    // a path on the portal's own origin, or ""
 	after         time.Time // without an authorization: since when the user must have been authenticated
+	asks          string    // the name of the application whose gate asks for that
 	methods       []string  // without an authorization: the IDs of the allowed methods; empty: all
 }
 
@@ -177,6 +178,9 @@ func (h *Hosted) contextOf(ctx context.Context, page, rawQuery string) (signInCo
 		p.returnTo = "/" + path
 		if client, known := h.Server.Clients.Get(id); known {
 			p.methods = client.Methods
+			if !p.after.IsZero() {
+				p.asks = client.Name
+			}
 		}
 	}
 	return p, nil
@@ -246,5 +250,5 @@ func (p signInContext) app() string {
 	if c := p.client(); c != nil {
 		return c.Name
 	}
-	return ""
+	return p.asks
 }
