@@ -19,6 +19,18 @@
 // is an identity or a challenge, and never a redirect. A request ends with its session,
 // or with its token: with the token's grant, and when it expires.
 //
+// # Rules
+//
+// [Rules] say which users may pass: data that is decided from memory, without I/O and
+// without an allocation. A rule that denies fails closed: what it needs and could not be
+// read in full denies. A client's own token is no user, and passes whatever they say. No
+// user is told which rule it was; the audit log is.
+//
+// MaxAge asks for a fresh sign-in. The gate asks the portal for a session whose user was
+// authenticated within half of MaxAge, so what the portal accepts is never too old at
+// the gate. If the callback brings an older one all the same, the user gets a page, and
+// is not sent around again.
+//
 // # Browsers and scripts
 //
 // Only a navigation is redirected. Fetch Metadata, Accept and X-Requested-With tell it
