@@ -36,15 +36,17 @@ func (c *claimNames) add(name string) error {
 // addOf adds what rules need.
 func (c *claimNames) addOf(rules []gate.Rule) error {
 	for i := range rules {
-		switch r := &rules[i]; r.Kind() {
-		case gate.KindClaim:
-			if err := c.add(r.Claim()); err != nil {
-				return err
-			}
-		case gate.KindEmail, gate.KindEmailDomain:
+		kind := rules[i].Kind()
+		if kind == gate.KindEmail || kind == gate.KindEmailDomain {
 			c.mu.Lock()
 			c.email = true
 			c.mu.Unlock()
+		}
+		if kind != gate.KindClaim {
+			continue
+		}
+		if err := c.add(rules[i].Claim()); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -88,11 +89,13 @@ func (r *GateRules) parse() (rules gate.Rules, err error) {
 	}
 	for i := range rules.Deny {
 		if rules.Deny[i].Kind() == gate.KindSignin {
-			return rules, fmt.Errorf("deny signin: a sign-in method cannot be denied; name those that are allowed: require signin <id>...")
+			return rules, errDenySignin
 		}
 	}
 	return rules, nil
 }
+
+var errDenySignin = errors.New("deny signin: a sign-in method cannot be denied; name those that are allowed, such as: require signin local")
 
 func parseRules(part string, list []GateRule) (rules []gate.Rule, err error) {
 	for i := range list {
@@ -124,16 +127,16 @@ func (g *Gate) checkRules(known gateReferences, client *oauth.Client) error {
 }
 
 func (g *Gate) checkRuleValue(r GateRule, value string, known gateReferences, client *oauth.Client) error {
-	switch gate.Kind(r.Kind) {
-	case gate.KindSignin:
+	switch {
+	case r.Kind == string(gate.KindGroup):
+		return known.groups.Add(value, "a rule of the gate of client "+g.Client)
+	case r.Kind == string(gate.KindSignin):
 		if !known.hasMethod(value) {
 			return errUnknownMethod(value)
 		}
 		if len(client.Methods) > 0 && !slices.Contains(client.Methods, value) {
 			return fmt.Errorf("require signin %s: client %s does not accept this sign-in method, so the rule never holds; add it to the client's setting signin, or remove it here", value, client.ID)
 		}
-	case gate.KindGroup:
-		return known.groups.Add(value, "a rule of the gate of client "+g.Client)
 	}
 	return nil
 }

@@ -69,7 +69,7 @@ func (g *Gate) unmarshalDeny(d *caddyfile.Dispenser, lines optionLines) error {
 	case !d.NextArg():
 		return d.Err("deny: expected what is denied; " + denySyntax)
 	case d.Val() == "signin":
-		return d.Err("deny signin: a sign-in method cannot be denied; name those that are allowed: require signin <id>...")
+		return d.WrapErr(errDenySignin)
 	case !slices.Contains(ruleKinds, d.Val()):
 		return d.Errf("deny %s: expected user, group, email, email_domain or claim; %s", d.Val(), denySyntax)
 	}

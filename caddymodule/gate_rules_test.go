@@ -31,7 +31,7 @@ func TestWrongRulesAreRefusedOnTheirLine(t *testing.T) {
 		"a claim with a rule of its own": {"require claim email a@b.example", "require claim", []string{"use email or group"}},
 		"an unknown sign-in method":      {"require signin github", "require signin", []string{`signin "github" is unknown`}},
 		"deny without anything":          {"deny", "deny", []string{"expected what is denied", "deny user <name|uuid>..."}},
-		"deny of a sign-in method":       {"deny signin google", "deny signin", []string{"require signin <id>..."}},
+		"deny of a sign-in method":       {"deny signin google", "deny signin", []string{"require signin local"}},
 		"deny any":                       {"deny any {\nuser x\n}", "deny any", []string{"expected user, group, email, email_domain or claim"}},
 		"any without a block":            {"require any user x", "require any", []string{"expected a block"}},
 		"any without a line":             {"require any {\n}", "}", []string{"expected at least one line"}},
@@ -56,13 +56,8 @@ func TestRulesThatNeverHoldAreRefused(t *testing.T) {
 		"seventeen claims":                   {manyClaims(17), google, "the gates name more than 16 claims"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			config := ruled(t, c.lines, "")
-			if methods, client, found := strings.Cut(c.methods, "\nclient 1 {\n"); found {
-				config = ruled(t, c.lines, methods)
-				config = strings.Replace(config, "name Game", strings.TrimSuffix(client, "\n}")+"\nname Game", 1)
-			} else {
-				config = ruled(t, c.lines, c.methods)
-			}
+			methods, client, _ := strings.Cut(c.methods, "\nclient 1 {\n")
+			config := strings.Replace(ruled(t, c.lines, methods), "name Game", strings.TrimSuffix(client, "\n}")+"\nname Game", 1)
 			adapted, err := adapt(config)
 			if err == nil {
 				err = validate(adapted)

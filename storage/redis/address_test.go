@@ -44,6 +44,7 @@ func TestAddresses(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			o, err := parseAddress(test.address)
 			if err != nil {
 				t.Fatal(err)

@@ -15,6 +15,7 @@ func TestAReplicaOfAClusterTakesOver(t *testing.T) {
 	t.Parallel()
 	for name, dies := range map[string]bool{"from a master that dies": true, "from a master that becomes its replica": false} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			cluster := redistest.StartCluster(t)
 			master := cluster.Servers[1]
 			replica := cluster.AddReplica(t, master)

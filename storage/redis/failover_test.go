@@ -38,6 +38,7 @@ func TestAFailoverBehindOneAddressNeedsNoAction(t *testing.T) {
 		"the old master falls silent, too": func(first *redistest.Server) { first.Freeze() },
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			first, second := pair(t)
 			p := redistest.StartProxy(t, first)
 			s := open(t, p.URL(), redis.Options{})

@@ -44,6 +44,7 @@ func TestAServerThatMayHaveLostWritesHasAnotherIdentity(t *testing.T) {
 		"it was started again": func(_ *testing.T, _ *redistest.Proxy, first, _ *redistest.Server) { first.Restart() },
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			first, second := pair(t)
 			proxy := redistest.StartProxy(t, first)
 			s := open(t, proxy.URL(), redis.Options{})

@@ -27,10 +27,12 @@ func TestTheRightsThatTheDocumentationNamesAreEnough(t *testing.T) {
 	}
 	acl := strings.Fields(string(found[1]))
 	t.Run("on one server", func(t *testing.T) {
+		t.Parallel()
 		server := redistest.Start(t)
 		wantRights(t, acl, server.URL(), server)
 	})
 	t.Run("in a cluster", func(t *testing.T) {
+		t.Parallel()
 		cluster := redistest.StartCluster(t)
 		wantRights(t, acl, cluster.URL(), cluster.Servers...)
 	})

@@ -27,6 +27,7 @@ func TestAFailoverBySentinelNeedsNoAction(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			first, second := pair(t)
 			sentinels := redistest.StartSentinels(t, first, 1)
 			s := open(t, sentinels.URL(), redis.Options{})
@@ -109,6 +110,7 @@ func TestOfSeveralHostsTheMasterIsFound(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			first, second := pair(t)
 			s := open(t, list(first, second), redis.Options{})
 			eventually(t, "it works", func() bool { return works(t, s) })

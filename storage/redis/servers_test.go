@@ -26,6 +26,7 @@ func TestSettingsThatLoseValuesAreWarnedOfAtTheStart(t *testing.T) {
 		"as far as they may tell":  {[]string{"--maxmemory-policy", "allkeys-lru", "--rename-command", "CONFIG", ""}, []string{"noeviction"}},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			server := redistest.Start(t, c.args...)
 			core, logged := observer.New(zap.WarnLevel)
 			s := open(t, server.URL(), redis.Options{Timeout: 10 * time.Second, Logger: zap.New(core)})

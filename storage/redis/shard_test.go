@@ -34,6 +34,7 @@ func TestAMasterOfAClusterThatIsDownAffectsOnlyItsOwnKeys(t *testing.T) {
 		"it runs forever": {runsForever, func(s *redistest.Server) { s.MustCommand("SCRIPT", "KILL") }},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			cluster := redistest.StartCluster(t, "--cluster-require-full-coverage", "no", "--cluster-node-timeout", "60000", "--appendonly", "yes", "--appendfsync", "always",
 				"--enable-debug-command", "yes", "--busy-reply-threshold", "1", "--save", "3600 1", "--loading-process-events-interval-bytes", "1024")
 			s := open(t, cluster.URL(), redis.Options{})

@@ -12,9 +12,9 @@ import (
 
 func TestTheTimeIsThatOfTheServer(t *testing.T) {
 	t.Parallel()
-	server := redistest.Start(t)
-	for name, url := range map[string]string{"one": server.URL(), "a cluster": redistest.StartCluster(t).URL()} {
+	for name, url := range map[string]string{"one": redistest.Start(t).URL(), "a cluster": redistest.StartCluster(t).URL()} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			s := open(t, url, redis.Options{Timeout: 10 * time.Second})
 			mustPut(t, s, "a")
 			before := time.Now()
@@ -24,6 +24,11 @@ func TestTheTimeIsThatOfTheServer(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestATimeThatCannotBeReadIsAnError(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
 	s := open(t, server.URL(), redis.Options{Timeout: time.Second})
 	eventually(t, "it works", func() bool { return works(t, s) })
 	server.MustCommand("ACL", "SETUSER", "default", "-time")

@@ -80,6 +80,7 @@ func TestServersAndNodesVerifyEachOtherWithAPrivateCA(t *testing.T) {
 		"with both and a CA that was added": {redis.TLS{CA: joined(t, other.path, ca.path), Certificate: cert, Key: key}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			s := open(t, "rediss://"+addr, redis.Options{Timeout: 2 * time.Second, TLS: c.tls})
 			if !c.fails {
 				eventually(t, "it works", func() bool { return works(t, s) })
@@ -122,6 +123,7 @@ func TestACertificateHasTheNameOfOneOfTheHosts(t *testing.T) {
 		"its own of several":       {[]string{"127.0.0.1"}, func(port string) string { return "redis.invalid:1,127.0.0.1:" + port }, false},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			_, addr := tlsServer(t, ca, c.certificate...)
 			s := open(t, "rediss://"+c.hosts(addr[strings.LastIndexByte(addr, ':')+1:]),
 				redis.Options{Timeout: 2 * time.Second, TLS: redis.TLS{CA: ca.path, Certificate: cert, Key: key}})
