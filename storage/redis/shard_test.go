@@ -18,20 +18,23 @@ import (
 // written.
 func TestAMasterOfAClusterThatIsDownAffectsOnlyItsOwnKeys(t *testing.T) {
 	t.Parallel()
-	var undo func()
-	for name, fault := range map[string]struct{ begin, end func(*redistest.Server) }{
-		"it takes no more clients": {
-			func(s *redistest.Server) { undo = s.RefuseClients() },
-			func(*redistest.Server) { undo() },
+	for name, begin := range map[string]func(t *testing.T, s *redistest.Server) (end func()){
+		"it takes no more clients": func(_ *testing.T, s *redistest.Server) func() { return s.RefuseClients() },
+		"what is before it closes each connection": func(t *testing.T, s *redistest.Server) func() {
+			s.Kill()
+			undo := closesConnections(t, s.Addr())
+			return func() { undo(); s.Restart() }
 		},
-		"what is before it closes each connection": {
-			func(s *redistest.Server) { s.Kill(); undo = closesConnections(t, s.Addr()) },
-			func(s *redistest.Server) { undo(); s.Restart() },
+		"it died":      func(_ *testing.T, s *redistest.Server) func() { s.Kill(); return s.Restart },
+		"it is silent": func(_ *testing.T, s *redistest.Server) func() { s.Freeze(); return s.Thaw },
+		"it loads": func(_ *testing.T, s *redistest.Server) func() {
+			loads(s)
+			return func() { s.MustCommand("CONFIG", "SET", "key-load-delay", "0") }
 		},
-		"it died":         {(*redistest.Server).Kill, (*redistest.Server).Restart},
-		"it is silent":    {(*redistest.Server).Freeze, (*redistest.Server).Thaw},
-		"it loads":        {loads, func(s *redistest.Server) { s.MustCommand("CONFIG", "SET", "key-load-delay", "0") }},
-		"it runs forever": {runsForever, func(s *redistest.Server) { s.MustCommand("SCRIPT", "KILL") }},
+		"it runs forever": func(_ *testing.T, s *redistest.Server) func() {
+			runsForever(s)
+			return func() { s.MustCommand("SCRIPT", "KILL") }
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -49,7 +52,7 @@ func TestAMasterOfAClusterThatIsDownAffectsOnlyItsOwnKeys(t *testing.T) {
 				keeps[key] = lost.Keeps("sso:" + key)
 			}
 
-			fault.begin(lost)
+			end := begin(t, lost)
 			eventually(t, "a read of what it keeps costs no time", func() bool {
 				for _, key := range keys {
 					if _, _, err := s.Get(t.Context(), key); keeps[key] && !errors.Is(err, storage.ErrAway) {
@@ -71,7 +74,7 @@ func TestAMasterOfAClusterThatIsDownAffectsOnlyItsOwnKeys(t *testing.T) {
 					}
 				}
 			}
-			fault.end(lost)
+			end()
 			eventually(t, "all is read again", func() bool {
 				for _, key := range keys {
 					if _, ok, err := s.Get(t.Context(), key); !ok || err != nil {
