@@ -264,7 +264,7 @@ func (rs *Rules) has(r *Rule, u *session.User, deny bool) (has, known bool) {
 				return true, true
 			}
 		}
-		return false, !u.Claims.Unread(session.ClaimGroups)
+		return false, rs.isLocal(u) || !u.Claims.Unread(session.ClaimGroups)
 	case KindEmail, KindEmailDomain:
 		return rs.hasEmail(r, u, deny)
 	case KindSignin:
@@ -306,7 +306,7 @@ func (rs *Rules) isLocal(u *session.User) bool {
 func (rs *Rules) hasEmail(r *Rule, u *session.User, deny bool) (has, known bool) {
 	if u.Email != "" {
 		has, known = r.matchesEmail(u.Email)
-		return has, known && !u.Claims.Unread(session.ClaimEmail)
+		return has, known && (rs.isLocal(u) || !u.Claims.Unread(session.ClaimEmail))
 	}
 	if !deny || rs.isLocal(u) {
 		return false, true

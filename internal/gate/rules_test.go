@@ -61,6 +61,7 @@ func TestEachKindOfRule(t *testing.T) {
 		{KindGroup, "", []string{"admins", "staff"}, google(nil), true, false},
 		{KindGroup, "", []string{"admins"}, google(nil), false, true},
 		{KindGroup, "", []string{"admins"}, google(func(u *session.User) { u.Claims = u.Claims.Without(session.ClaimGroups) }), false, false},
+		{KindGroup, "", []string{"admins"}, google(func(u *session.User) { u.Linked, u.Claims = "local", u.Claims.Without(session.ClaimGroups) }), false, true},
 		{KindGroup, "", []string{"staff"}, google(func(u *session.User) { u.Claims = u.Claims.Without(session.ClaimGroups) }), true, false},
 
 		{KindEmail, "", []string{"ann@studio.example"}, google(nil), true, false},

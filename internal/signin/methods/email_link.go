@@ -82,11 +82,12 @@ func (all List) current(u session.User, method signin.Method) (session.User, boo
 	return now, methodMark(method) == "" || now.Mark == u.Mark
 }
 
-// as returns a user of the method to, who signed in by another method as u. If that
+// as returns a user of the method to, who signed in by another method as u. Claims are
+// those that the other method stated. If that
 // method is dynamic, the mark contains both marks: a later method with the same ID is
 // another one.
 func as(linked, u session.User, method, to signin.Method) session.User {
-	linked.Signin, linked.Linked, linked.ProviderID = method.ID(), to.ID(), u.ProviderID
+	linked.Signin, linked.Linked, linked.ProviderID, linked.Claims = method.ID(), to.ID(), u.ProviderID, u.Claims
 	if mark := methodMark(method); mark != "" {
 		sum := sha256.Sum256([]byte(linked.Mark + "\x00" + mark))
 		linked.Mark = base64.RawURLEncoding.EncodeToString(sum[:12])
