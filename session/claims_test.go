@@ -39,7 +39,7 @@ func TestClaimsAreReadAsTheyWereKept(t *testing.T) {
 		t.Errorf("the first value is %q, %v", first, more)
 	}
 	if c = c.With("department", "art"); c.Len() != 4 {
-		t.Errorf("a claim that is replaced is there twice: %d", c.Len())
+		t.Errorf("a claim that is replaced stays: %d claims", c.Len())
 	}
 	if has, _ := c.Has("department", "engineering"); has {
 		t.Error("the old value of a claim is kept")
